@@ -1,0 +1,2 @@
+//! eryx-cli
+fn main() {}

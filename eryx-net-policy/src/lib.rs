@@ -1,0 +1,1 @@
+//! eryx-net-policy
