@@ -1,1 +1,16 @@
-//! tests
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod authority;
+pub mod digest;
+//pub mod dns;
+pub mod http;
+mod listening;
+pub mod pattern;
+pub mod transport;
+
+pub use authority::{Authority, Identity, Leaf};
+//pub use dns::{Answer, NameServer, Script};
+pub use http::HttpServer;
+pub use listening::{LOOPBACK, LOOPBACK_V6};
+pub use transport::{ServerTls, Transport};
