@@ -1,1 +1,26 @@
-//! eryx-tls
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod buffer;
+mod certificate;
+mod connector;
+mod engine;
+mod error;
+mod handshake;
+mod info;
+mod resumption;
+mod session;
+mod settings;
+mod stream;
+mod trust;
+mod verifier;
+
+pub use connector::{Connector, Prepared};
+pub use engine::{INCOMING_LIMIT, OUTGOING_LIMIT};
+pub use error::TlsError;
+pub use handshake::Handshake;
+pub use info::{Info, Version};
+pub use session::Session;
+pub use settings::{ClientSettings, Identity, limits};
+pub use stream::TlsStream;
+pub use trust::{TrustError, TrustStore};

@@ -1,0 +1,345 @@
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{BufMut, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::engine::Engine;
+use crate::{Info, TlsError};
+
+/// A transport that carries TLS, its handshake complete.
+///
+/// Every operation is a plain `poll_` method, for callers that poll once and come back; the `tokio` traits are
+/// there too, with errors turned into [`io::Error`].
+///
+/// Any of them also pushes ciphertext that is still waiting to be sent. A write returns once its bytes are
+/// encrypted, which is not when they are sent: [`wants_flush`](Self::wants_flush) tells, and
+/// [`poll_flush`](Self::poll_flush) waits.
+#[derive(Debug)]
+pub struct TlsStream<S> {
+    channel: Channel<S>,
+    info: Info,
+}
+
+impl<S> TlsStream<S> {
+    pub(crate) fn new(channel: Channel<S>, info: Info) -> Self {
+        Self { channel, info }
+    }
+
+    /// What the handshake agreed on.
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// How many bytes of plaintext can be read without any input or output, at least: zero only if there are
+    /// none. At most [`INCOMING_LIMIT`](crate::INCOMING_LIMIT).
+    pub fn pending(&self) -> usize {
+        self.channel.engine.pending()
+    }
+
+    /// Whether ciphertext waits to be sent.
+    pub fn wants_flush(&self) -> bool {
+        self.channel.wants_flush()
+    }
+
+    /// Whether the peer's close_notify has arrived and everything before it was read.
+    pub fn is_peer_closed(&self) -> bool {
+        self.channel.engine.peer_closed() && self.pending() == 0
+    }
+
+    /// The transport.
+    pub fn get_ref(&self) -> &S {
+        &self.channel.io
+    }
+
+    /// The transport. Reading from it or writing to it breaks the TLS session.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.channel.io
+    }
+
+    /// The transport, and the bytes already read from it that come after the peer's close_notify: what a peer
+    /// that goes back to plain text has to say first.
+    ///
+    /// Meant for after [`poll_end`](Self::poll_end); before it, whatever is buffered is lost.
+    pub fn into_inner(self) -> (S, Bytes) {
+        let rest = Bytes::copy_from_slice(self.channel.engine.remainder());
+        (self.channel.io, rest)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
+    /// Reads plaintext into `buf`. Zero is the peer's close_notify (or an empty `buf`).
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::UnexpectedEof`] when the transport ended without close_notify; [`TlsError::Io`] when it
+    /// failed; [`TlsError::Alert`] and [`TlsError::Protocol`] for what the peer did. Plaintext received before
+    /// is returned first, and an error repeats.
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut buf: &mut [u8],
+    ) -> Poll<Result<usize, TlsError>> {
+        self.poll_read_buf(cx, &mut buf)
+    }
+
+    /// [`poll_read`](Self::poll_read) into any buffer, as much as it has room for. Use
+    /// [`BufMut::limit`] for one that grows: then nothing is zeroed or reserved beyond what arrived.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`poll_read`](Self::poll_read).
+    pub fn poll_read_buf(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut impl BufMut,
+    ) -> Poll<Result<usize, TlsError>> {
+        self.channel.push(cx);
+        loop {
+            if let Poll::Ready(outcome) = self.channel.engine.read(buf) {
+                if outcome.is_err() {
+                    self.channel.push(cx);
+                }
+                return Poll::Ready(outcome);
+            }
+            ready!(self.channel.poll_fill(cx));
+        }
+    }
+
+    /// Waits until a read would not wait: plaintext, the end, or an error is there. Holds at most
+    /// [`INCOMING_LIMIT`](crate::INCOMING_LIMIT) bytes for it.
+    pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.channel.push(cx);
+        while !self.channel.engine.is_readable() {
+            ready!(self.channel.poll_fill(cx));
+        }
+        Poll::Ready(())
+    }
+
+    /// Encrypts up to [`OUTGOING_LIMIT`](crate::OUTGOING_LIMIT) bytes of `data` and begins to send them.
+    /// Returns how many were taken; pending while ciphertext of an earlier write waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Io`] when the transport failed, `BrokenPipe` after
+    /// [`poll_close_notify`](Self::poll_close_notify); whatever else ended the connection before.
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<Result<usize, TlsError>> {
+        ready!(self.channel.poll_flush(cx))?;
+        let taken = ready!(self.channel.engine.write(data))?;
+        if let Poll::Ready(Err(error)) = self.channel.poll_flush(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Waits until a write would not wait: nothing is left to be sent, or sending failed.
+    pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.channel.poll_flush(cx).map(drop)
+    }
+
+    /// Sends everything that was written.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Io`] when the transport failed.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
+        self.channel.poll_flush(cx)
+    }
+
+    /// Sends close_notify behind everything that was written. Nothing can be written afterwards; reading goes
+    /// on until the peer closes as well.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Io`] when the transport failed; whatever else ended the connection before.
+    pub fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
+        if let Err(error) = self.channel.engine.close_notify() {
+            return Poll::Ready(Err(error));
+        }
+        self.channel.poll_flush(cx)
+    }
+
+    /// Ends TLS on both sides: sends close_notify and waits for the peer's. Then
+    /// [`into_inner`](Self::into_inner) gives the plain transport back.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`poll_close_notify`](Self::poll_close_notify) and [`poll_read`](Self::poll_read); and
+    /// [`TlsError::Protocol`] when the peer sends data instead, which can still be read.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
+        ready!(self.poll_close_notify(cx))?;
+        loop {
+            if let Poll::Ready(outcome) = poll_end_of(&self.channel.engine) {
+                return Poll::Ready(outcome);
+            }
+            ready!(self.channel.poll_fill(cx));
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let outcome = ready!(self.get_mut().poll_read_buf(cx, buf));
+        Poll::Ready(outcome.map(drop).map_err(io::Error::from))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = ready!(TlsStream::poll_write(self.get_mut(), cx, data));
+        Poll::Ready(outcome.map_err(io::Error::from))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = ready!(TlsStream::poll_flush(self.get_mut(), cx));
+        Poll::Ready(outcome.map_err(io::Error::from))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_close_notify(cx))?;
+        Pin::new(&mut this.channel.io).poll_shutdown(cx)
+    }
+}
+
+/// Whether the peer has closed as well, once this side has.
+pub(crate) fn poll_end_of(engine: &Engine) -> Poll<Result<(), TlsError>> {
+    if engine.pending() > 0 {
+        return Poll::Ready(Err(TlsError::protocol(
+            "application data after close notify",
+            "the peer went on sending after this side ended TLS",
+        )));
+    }
+    if let Some(error) = engine.failure() {
+        return Poll::Ready(Err(error.clone()));
+    }
+    if engine.peer_closed() {
+        return Poll::Ready(Ok(()));
+    }
+    if engine.is_eof() {
+        return Poll::Ready(Err(TlsError::UnexpectedEof));
+    }
+    Poll::Pending
+}
+
+/// An [`Engine`] and the transport it speaks over.
+#[derive(Debug)]
+pub(crate) struct Channel<S> {
+    engine: Engine,
+    io: S,
+    /// Bytes were handed to the transport that it may itself be holding back.
+    unflushed: bool,
+    /// Sending failed. Reading may still succeed: a server that refuses an upload answers, then closes.
+    broken: Option<TlsError>,
+}
+
+impl<S> Channel<S> {
+    pub(crate) fn new(engine: Engine, io: S) -> Self {
+        Self {
+            engine,
+            io,
+            unflushed: false,
+            broken: None,
+        }
+    }
+
+    pub(crate) fn io(&self) -> &S {
+        &self.io
+    }
+
+    fn wants_flush(&self) -> bool {
+        self.broken.is_none() && (self.unflushed || !self.engine.outgoing().is_empty())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
+    /// Drives the handshake to its end, all of it sent.
+    pub(crate) fn poll_establish(&mut self, cx: &mut Context<'_>) -> Poll<Result<Info, TlsError>> {
+        loop {
+            let flushed = self.poll_flush(cx);
+            if let Some(error) = self.engine.failure() {
+                return Poll::Ready(Err(error.clone()));
+            }
+            if self.engine.is_established() {
+                ready!(flushed)?;
+                return Poll::Ready(self.engine.info().ok_or_else(|| {
+                    TlsError::protocol("internal error", "no version or cipher was agreed on")
+                }));
+            }
+            if self.engine.peer_closed() || self.engine.is_eof() {
+                // When sending failed too, that came first.
+                return Poll::Ready(Err(self.broken.clone().unwrap_or(TlsError::UnexpectedEof)));
+            }
+            // Even when sending failed: the alert that says why may be there to be read.
+            match (self.poll_fill(cx), flushed) {
+                (Poll::Ready(()), _) => {}
+                (Poll::Pending, Poll::Ready(Err(error))) => return Poll::Ready(Err(error)),
+                (Poll::Pending, _) => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Reads ciphertext once. What became of it (an end or an error included) is the engine's to tell.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Ok(space) = self.engine.space() else {
+            return Poll::Ready(());
+        };
+        let mut buf = ReadBuf::new(space);
+        let outcome = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf));
+        let count = buf.filled().len();
+        match outcome {
+            Ok(()) if count == 0 => self.engine.set_eof(),
+            Ok(()) => self.engine.fill(count),
+            Err(error) => self.engine.fail(error.into()),
+        }
+        Poll::Ready(())
+    }
+
+    /// Sends as much waiting ciphertext as the transport takes now.
+    fn push(&mut self, cx: &mut Context<'_>) {
+        if self.wants_flush() {
+            // Pending is fine, and an error is kept for the next write.
+            let _ = self.poll_flush(cx);
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
+        if let Some(error) = &self.broken {
+            return Poll::Ready(Err(error.clone()));
+        }
+        let outcome = ready!(self.poll_send(cx));
+        if let Err(error) = &outcome {
+            self.broken = Some(error.clone());
+        }
+        Poll::Ready(outcome)
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
+        while !self.engine.outgoing().is_empty() {
+            let io = Pin::new(&mut self.io);
+            match ready!(io.poll_write(cx, self.engine.outgoing()))? {
+                0 => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
+                sent => self.engine.sent(sent),
+            }
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
