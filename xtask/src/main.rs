@@ -1,2 +1,41 @@
-//! xtask
-fn main() {}
+//! Builds what Eryx needs beyond cargo, and runs its demo and its tests: `cargo xtask --help`.
+#![forbid(unsafe_code)]
+
+mod guest;
+mod process;
+mod python;
+mod seal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, shows and tests Eryx")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the guest image into target/guest, unless nothing it is made from has changed
+    BuildGuest {
+        /// Build even if nothing has changed
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().task {
+        Task::BuildGuest { force } => guest::build(force),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! With the feature `embedded`: finds the guest image and refuses one that is missing or stale.
+
+use std::process::exit;
+
+use eryx_guest_shims::{GuestImage, Recipe};
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    if std::env::var_os("CARGO_FEATURE_EMBEDDED").is_none() {
+        return;
+    }
+    let recipe = Recipe::of_workspace();
+    let image = GuestImage::of(&recipe);
+    match recipe.files() {
+        Ok(files) => {
+            for file in files {
+                println!("cargo::rerun-if-changed={}", file.display());
+            }
+        }
+        Err(error) => fail(&format!("cannot read the guest's sources: {error}")),
+    }
+    println!("cargo::rerun-if-changed={}", image.manifest_path().display());
+    let manifest = match image.manifest() {
+        Some(manifest) => manifest,
+        None => fail("the guest image is not built yet"),
+    };
+    match recipe.fingerprint() {
+        Ok(fingerprint) if fingerprint == manifest.recipe => {}
+        Ok(_) => fail("the guest image is older than the sources it is made from"),
+        Err(error) => fail(&format!("cannot read the guest's sources: {error}")),
+    }
+    println!("cargo::rustc-env=ERYX_GUEST_WASM={}", image.wasm().display());
+    println!("cargo::rustc-env=ERYX_GUEST_CWASM={}", image.cwasm().display());
+    println!("cargo::rustc-env=ERYX_GUEST_ENGINE={}", manifest.engine);
+    println!("cargo::rustc-env=ERYX_GUEST_CWASM_SHA256={}", manifest.cwasm);
+}
+
+fn fail(reason: &str) -> ! {
+    println!("cargo::error={reason}: run `cargo xtask build-guest`");
+    exit(1)
+}

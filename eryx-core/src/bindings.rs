@@ -1,0 +1,26 @@
+//! The host's side of `wit/`, generated.
+#![allow(missing_docs, reason = "the WIT documents these")]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "eryx:sandbox/sandbox",
+    imports: {
+        "eryx:net/tcp.[method]connection.finish-connect": async | trappable,
+        "eryx:net/tcp.[method]connection.read": async | trappable,
+        "eryx:net/tcp.[method]connection.write": async | trappable,
+        "eryx:net/tcp.[method]connection.start-tls": async | trappable,
+        "eryx:net/tcp.[method]connection.end-tls": async | trappable,
+        "eryx:net/resolver.[method]lookup.finish": async | trappable,
+        "eryx:net/poll.poll": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+    with: {
+        "eryx:net/tcp.connection": eryx_net_host::Connection,
+        "eryx:net/resolver.lookup": eryx_net_host::Lookup,
+        "eryx:net/tls.session": eryx_net_host::TlsSession,
+    },
+    trappable_error_type: {
+        "eryx:net/types.error" => crate::net::Failure,
+    },
+});

@@ -1,0 +1,90 @@
+//! The one engine of the process and the clock that lets it interrupt guests.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
+
+use crate::Error;
+
+/// How often a running guest yields to the host: the grain of timeouts and cancellation.
+const TICK: Duration = Duration::from_millis(5);
+
+/// The native stack a guest may use. CPython's own recursion limits trip well before it is full.
+const WASM_STACK: usize = 8 << 20;
+
+/// The stack of a fiber: the guest's share and what host functions need on top of it.
+const FIBER_STACK: usize = WASM_STACK + (1 << 20);
+
+/// The settings that decide what machine code looks like. The build and the run time share them, or a
+/// precompiled image is refused at load.
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .cranelift_opt_level(OptLevel::Speed)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(FIBER_STACK)
+        // A trap is reported by what it was; host frames are nobody's business.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false);
+    config
+}
+
+/// The engine every sandbox of the process shares. One thread ticks its epoch for all of them; each store
+/// counts its own deadline, so that none disturbs another.
+pub(crate) fn engine() -> Result<&'static Engine, Error> {
+    static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
+    ENGINE
+        .get_or_init(|| {
+            let engine = Engine::new(&config()).map_err(|error| format!("{error:#}"))?;
+            let weak = engine.weak();
+            thread::Builder::new()
+                .name("eryx-epoch".to_owned())
+                .spawn(move || {
+                    while let Some(engine) = weak.upgrade() {
+                        engine.increment_epoch();
+                        drop(engine);
+                        thread::sleep(TICK);
+                    }
+                })
+                .map_err(|error| format!("cannot start the thread that ends runaway guests: {error}"))?;
+            Ok(engine)
+        })
+        .as_ref()
+        .map_err(|reason| Error::Image(format!("this machine cannot run guests: {reason}")))
+}
+
+/// An engine that compiles for every processor of this architecture, not for the one it runs on.
+pub(crate) fn baseline() -> Result<Engine, Error> {
+    let mut config = config();
+    config
+        .target(&target())
+        .map_err(|error| Error::Image(format!("no compiler for this machine: {error:#}")))?;
+    Engine::new(&config)
+        .map_err(|error| Error::Image(format!("the compiler cannot be set up: {error:#}")))
+}
+
+/// Names the compiler and its settings: machine code made under another name has to be made again.
+pub(crate) fn fingerprint() -> Result<String, Error> {
+    let mut hasher = DefaultHasher::new();
+    baseline()?
+        .precompile_compatibility_hash()
+        .hash(&mut hasher);
+    Ok(format!("{}-{:016x}", target(), hasher.finish()))
+}
+
+fn target() -> String {
+    let arch = std::env::consts::ARCH;
+    if cfg!(target_os = "macos") {
+        format!("{arch}-apple-darwin")
+    } else if cfg!(target_env = "musl") {
+        format!("{arch}-unknown-linux-musl")
+    } else {
+        format!("{arch}-unknown-linux-gnu")
+    }
+}

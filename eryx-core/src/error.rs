@@ -1,0 +1,107 @@
+use crate::limits::Limit;
+use crate::output::Output;
+
+/// Why an execution did not run to its end, or could not begin.
+///
+/// ```no_run
+/// # async fn example(sandbox: eryx_core::Sandbox) {
+/// match sandbox.execute("1 / 0").await {
+///     Ok(result) => println!("{}", result.stdout),
+///     Err(eryx_core::Error::Raised(raised)) => {
+///         assert_eq!(raised.exception_type, "ZeroDivisionError");
+///         eprintln!("{}", raised.traceback);
+///     }
+///     Err(error) => eprintln!("{error}"),
+/// }
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The program raised an exception it did not catch, or exited with a status other than 0.
+    #[error("{0}")]
+    Raised(Box<Raised>),
+    /// A limit ended the program.
+    #[error("{limit}")]
+    Limit {
+        /// Which one.
+        limit: Limit,
+        /// What the program had printed.
+        output: Box<Output>,
+    },
+    /// The embedder cancelled the execution.
+    #[error("the execution was cancelled")]
+    Cancelled {
+        /// What the program had printed.
+        output: Box<Output>,
+    },
+    /// The interpreter gave up: a fatal error of its own, such as `abort()`.
+    #[error("the interpreter ended abnormally: {reason}")]
+    Aborted {
+        /// What the engine saw.
+        reason: String,
+        /// What the program had printed; the interpreter's last words are on standard error.
+        output: Box<Output>,
+    },
+    /// The session's interpreter is gone: an earlier execution hit a limit, was cancelled or ended the process.
+    #[error("the session is over: {reason}; start a new one")]
+    SessionOver {
+        /// How it ended.
+        reason: String,
+    },
+    /// The guest image cannot be loaded. Rebuilding or reinstalling Eryx is the way out.
+    #[error("the guest image is broken: {0}")]
+    Image(String),
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl Error {
+    /// What the program had printed before it ended, where it had begun.
+    pub fn output(&self) -> Option<&Output> {
+        match self {
+            Self::Raised(raised) => Some(&raised.output),
+            Self::Limit { output, .. } | Self::Cancelled { output } | Self::Aborted { output, .. } => {
+                Some(output)
+            }
+            Self::SessionOver { .. } | Self::Image(_) | Self::Config(_) => None,
+        }
+    }
+}
+
+/// An exception that reached the top of the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raised {
+    /// The exception's type: `ValueError`, or with its module (`json.decoder.JSONDecodeError`).
+    pub exception_type: String,
+    /// `str()` of the exception.
+    pub message: String,
+    /// The traceback as the interpreter prints it; empty for `SystemExit`.
+    pub traceback: String,
+    /// The status for `SystemExit`.
+    pub exit_status: Option<i32>,
+    /// What the program had printed.
+    pub output: Output,
+}
+
+impl std::fmt::Display for Raised {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.message.is_empty() {
+            f.write_str(&self.exception_type)
+        } else {
+            write!(f, "{}: {}", self.exception_type, self.message)
+        }
+    }
+}
+
+/// A setting that cannot be honoured, in a sentence that names it and says what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}

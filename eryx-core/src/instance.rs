@@ -1,0 +1,220 @@
+//! One interpreter: made from the image, run under limits, and ended.
+
+use eryx_net_host::Network;
+use tokio::time::Instant;
+use wasmtime::{Store, Trap};
+use wasmtime_wasi::I32Exit;
+
+use crate::bindings::{Outcome, Sandbox as Guest};
+use crate::cancel::CancelHandle;
+use crate::engine;
+use crate::error::{Error, Raised};
+use crate::host::Host;
+use crate::image::Image;
+use crate::limits::{Limit, MemoryLimiter, ResourceLimits};
+use crate::output::{Capture, Handlers, Output};
+use crate::result::ExecuteResult;
+
+/// The most a guest may hand to the host in one call, in bytes.
+const MAX_CALL: usize = 2 << 20;
+
+/// How many component handles a guest may hold at once.
+const MAX_HANDLES: usize = 8192;
+
+/// An interpreter and everything it holds.
+pub(crate) struct Instance {
+    store: Store<Host>,
+    guest: Guest,
+    capture: Capture,
+    limits: ResourceLimits,
+    /// Why no further program can run; an execution that is dropped half way leaves its reason behind.
+    over: Option<String>,
+}
+
+impl Instance {
+    /// Make an interpreter from the image's snapshot.
+    pub(crate) async fn start(
+        image: &Image,
+        limits: &ResourceLimits,
+        network: Network,
+        handlers: &Handlers,
+    ) -> Result<Self, Error> {
+        let capture = Capture::default();
+        let memory = MemoryLimiter::new(limits.max_memory());
+        let mut store = Store::new(
+            engine::engine()?,
+            Host::new(network, memory, &capture, handlers),
+        );
+        store.limiter(|host| &mut host.memory);
+        store.set_hostcall_fuel(MAX_CALL);
+        store.set_max_component_handles(MAX_HANDLES);
+        // At every tick the guest lets the host look at timeouts, cancellation and other sandboxes.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        let guest = image.pre().instantiate_async(&mut store).await.map_err(|error| {
+            if store.data().memory.refused() {
+                Error::Limit {
+                    limit: Limit::Memory(limits.max_memory()),
+                    output: Box::default(),
+                }
+            } else {
+                Error::Image(format!("it does not start: {error:#}"))
+            }
+        })?;
+        Ok(Self {
+            store,
+            guest,
+            capture,
+            limits: limits.clone(),
+            over: None,
+        })
+    }
+
+    /// Run one program.
+    pub(crate) async fn execute(
+        &mut self,
+        source: &[u8],
+        started: Instant,
+        cancel: Option<&CancelHandle>,
+    ) -> Result<ExecuteResult, Error> {
+        if let Some(reason) = &self.over {
+            return Err(Error::SessionOver {
+                reason: reason.clone(),
+            });
+        }
+        self.over = Some("an execution was dropped before it ended".to_owned());
+        self.capture.begin(self.limits.max_output());
+        self.store.data_mut().memory.begin();
+        let end = {
+            let call = self.guest.call_execute(&mut self.store, source);
+            let cancelled = async {
+                match cancel {
+                    Some(cancel) => cancel.cancelled().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = cancelled => End::Cancelled,
+                ended = call => End::Returned(ended),
+                () = tokio::time::sleep_until(started + self.limits.execution_timeout()) => End::TimedOut,
+            }
+        };
+        let network = self.store.data().network.report();
+        let result = self.judge(end).map(|output| ExecuteResult {
+            stdout: output.stdout_text(),
+            stderr: output.stderr_text(),
+            output,
+            duration: started.elapsed(),
+            peak_memory: self.store.data().memory.peak(),
+            network,
+        });
+        if self.over.is_some() {
+            // Nothing of this instance runs again: no lingering connection either.
+            self.store.data().network.abort();
+        }
+        result
+    }
+
+    /// What an end means to the embedder, and to programs that would follow.
+    fn judge(&mut self, end: End) -> Result<Output, Error> {
+        let output = self.capture.take();
+        let refused = self.store.data().memory.refused();
+        let (over, result) = match end {
+            End::Returned(Ok(outcome)) => (None, self.finished(outcome, refused, output)),
+            End::Returned(Err(error)) => {
+                let result = self.trapped(&error, refused, output);
+                let reason = match &result {
+                    Ok(_) => "the program ended the process".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                (Some(reason), result)
+            }
+            End::Cancelled => (
+                Some("an execution was cancelled".to_owned()),
+                Err(Error::Cancelled {
+                    output: Box::new(output),
+                }),
+            ),
+            End::TimedOut => {
+                let limit = Limit::ExecutionTime(self.limits.execution_timeout());
+                (
+                    Some(limit.to_string()),
+                    Err(Error::Limit {
+                        limit,
+                        output: Box::new(output),
+                    }),
+                )
+            }
+        };
+        self.over = over;
+        result
+    }
+
+    fn finished(&self, outcome: Outcome, refused: bool, output: Output) -> Result<Output, Error> {
+        match outcome {
+            Outcome::Finished => Ok(output),
+            Outcome::Exited(status) => exited(status, output),
+            // A MemoryError of the interpreter's own making, such as a list too long to exist, is the program's.
+            Outcome::Raised(raised) if refused && raised.exception_type == "MemoryError" => {
+                Err(Error::Limit {
+                    limit: Limit::Memory(self.limits.max_memory()),
+                    output: Box::new(output),
+                })
+            }
+            Outcome::Raised(raised) => Err(Error::Raised(Box::new(Raised {
+                exception_type: raised.exception_type,
+                message: raised.message,
+                traceback: raised.traceback,
+                exit_status: None,
+                output,
+            }))),
+        }
+    }
+
+    fn trapped(&self, error: &wasmtime::Error, refused: bool, output: Output) -> Result<Output, Error> {
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return exited(exit.0, output);
+        }
+        let limit = if self.capture.exceeded() {
+            Limit::Output(self.limits.max_output())
+        } else if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
+            Limit::Stack
+        } else if refused {
+            Limit::Memory(self.limits.max_memory())
+        } else {
+            let reason = match error.downcast_ref::<Trap>() {
+                Some(trap) => trap.to_string(),
+                None => error.root_cause().to_string(),
+            };
+            return Err(Error::Aborted {
+                reason,
+                output: Box::new(output),
+            });
+        };
+        Err(Error::Limit {
+            limit,
+            output: Box::new(output),
+        })
+    }
+}
+
+/// How a call of the guest came to its end.
+enum End {
+    Returned(wasmtime::Result<Outcome>),
+    Cancelled,
+    TimedOut,
+}
+
+fn exited(status: i32, output: Output) -> Result<Output, Error> {
+    if status == 0 {
+        return Ok(output);
+    }
+    Err(Error::Raised(Box::new(Raised {
+        exception_type: "SystemExit".to_owned(),
+        message: status.to_string(),
+        traceback: String::new(),
+        exit_status: Some(status),
+        output,
+    })))
+}

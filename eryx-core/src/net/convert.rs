@@ -1,0 +1,116 @@
+//! Between the types of `wit/` and those of the socket table, one to one.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use eryx_net_host::tls;
+use eryx_net_host::{Family, NetError, Shutdown, TlsFailure};
+
+use crate::bindings::eryx::net::{resolver, tcp, tls as wit_tls, types};
+
+/// A WIT timeout in nanoseconds.
+pub(super) fn timeout(nanoseconds: Option<u64>) -> Option<Duration> {
+    nanoseconds.map(Duration::from_nanos)
+}
+
+/// A size that began as a `u32`, or as the length of a list, which is one.
+pub(super) fn size(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+pub(super) fn endpoint(address: SocketAddr) -> types::Endpoint {
+    types::Endpoint {
+        address: address.ip().to_string(),
+        port: address.port(),
+    }
+}
+
+pub(super) fn shutdown(how: tcp::ShutdownType) -> Shutdown {
+    match how {
+        tcp::ShutdownType::Receive => Shutdown::Receive,
+        tcp::ShutdownType::Send => Shutdown::Send,
+        tcp::ShutdownType::Both => Shutdown::Both,
+    }
+}
+
+pub(super) fn family(family: resolver::Family) -> Family {
+    match family {
+        resolver::Family::Any => Family::Any,
+        resolver::Family::Ipv4 => Family::Ipv4,
+        resolver::Family::Ipv6 => Family::Ipv6,
+    }
+}
+
+pub(super) fn client_settings(config: wit_tls::ClientConfig) -> tls::ClientSettings {
+    tls::ClientSettings {
+        server_name: config.server_name,
+        alpn: config.alpn,
+        verify_peer: config.verify_peer,
+        check_hostname: config.check_hostname,
+        roots: config.roots,
+        identity: config.identity.map(|identity| tls::Identity {
+            chain: identity.chain,
+            key: identity.key,
+        }),
+        min_version: config.min_version.map(version_from_wit),
+        max_version: config.max_version.map(version_from_wit),
+    }
+}
+
+pub(super) fn tls_info(info: tls::Info) -> wit_tls::Info {
+    wit_tls::Info {
+        version: match info.version {
+            tls::Version::Tls12 => wit_tls::Version::Tls12,
+            tls::Version::Tls13 => wit_tls::Version::Tls13,
+        },
+        cipher: info.cipher.to_string(),
+        cipher_bits: info.cipher_bits,
+        alpn: info.alpn,
+        peer_chain: info.peer_chain,
+        resumed: info.resumed,
+    }
+}
+
+fn version_from_wit(version: wit_tls::Version) -> tls::Version {
+    match version {
+        wit_tls::Version::Tls12 => tls::Version::Tls12,
+        wit_tls::Version::Tls13 => tls::Version::Tls13,
+    }
+}
+
+pub(super) fn error(error: NetError) -> types::Error {
+    use types::Error;
+    match error {
+        NetError::WouldBlock => Error::WouldBlock,
+        NetError::TimedOut => Error::TimedOut,
+        NetError::Denied(reason) => Error::Denied(reason),
+        NetError::LimitReached(reason) => Error::LimitReached(reason),
+        NetError::NameNotFound => Error::NameNotFound,
+        NetError::NameTryAgain => Error::NameTryAgain,
+        NetError::ConnectionRefused => Error::ConnectionRefused,
+        NetError::ConnectionReset => Error::ConnectionReset,
+        NetError::ConnectionAborted => Error::ConnectionAborted,
+        NetError::BrokenPipe => Error::BrokenPipe,
+        NetError::NotConnected => Error::NotConnected,
+        NetError::HostUnreachable => Error::HostUnreachable,
+        NetError::NetworkUnreachable => Error::NetworkUnreachable,
+        NetError::InvalidArgument(reason) => Error::InvalidArgument(reason),
+        NetError::Tls(failure) => Error::Tls(tls_error(failure)),
+        NetError::Other(reason) => Error::Other(reason),
+        // The socket table may learn to fail in new ways before the contract does.
+        other => Error::Other(other.to_string()),
+    }
+}
+
+fn tls_error(failure: TlsFailure) -> types::TlsError {
+    match failure {
+        TlsFailure::Certificate { code, message } => {
+            types::TlsError::Certificate(types::CertificateError { code, message })
+        }
+        TlsFailure::Alert(alert) => types::TlsError::Alert(alert),
+        TlsFailure::Protocol(reason) => types::TlsError::Protocol(reason),
+        TlsFailure::UnexpectedEof => types::TlsError::UnexpectedEof,
+        TlsFailure::Refused(reason) => types::TlsError::Refused(reason),
+        other => types::TlsError::Protocol(other.to_string()),
+    }
+}

@@ -1,0 +1,65 @@
+use std::task::Context;
+
+use eryx_net_host::{Connection, Lookup, readiness};
+use wasmtime::component::Resource;
+
+use super::convert;
+use crate::bindings::eryx::net::poll::{Duration, Host as PollHost, Ready};
+use crate::host::Host;
+
+impl PollHost for Host {
+    async fn poll(
+        &mut self,
+        readable: Vec<Resource<Connection>>,
+        writable: Vec<Resource<Connection>>,
+        lookups: Vec<Resource<Lookup>>,
+        timeout: Option<Duration>,
+    ) -> wasmtime::Result<Ready> {
+        let mut ready = Ready {
+            readable: Vec::new(),
+            writable: Vec::new(),
+            lookups: Vec::new(),
+        };
+        let mut failure = None;
+        let table = &mut self.table;
+        readiness::wait(convert::timeout(timeout), |cx: &mut Context<'_>| {
+            let mut look = || -> Result<(), wasmtime::Error> {
+                for (at, connection) in positions(&readable) {
+                    if table.get_mut(connection)?.poll_readable(cx).is_ready() {
+                        ready.readable.push(at);
+                    }
+                }
+                for (at, connection) in positions(&writable) {
+                    if table.get_mut(connection)?.poll_writable(cx).is_ready() {
+                        ready.writable.push(at);
+                    }
+                }
+                for (at, lookup) in positions(&lookups) {
+                    if table.get_mut(lookup)?.poll_finished(cx).is_ready() {
+                        ready.lookups.push(at);
+                    }
+                }
+                Ok(())
+            };
+            match look() {
+                Ok(()) => {
+                    !(ready.readable.is_empty() && ready.writable.is_empty() && ready.lookups.is_empty())
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    true
+                }
+            }
+        })
+        .await;
+        match failure {
+            None => Ok(ready),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+fn positions<T>(items: &[T]) -> impl Iterator<Item = (u32, &T)> {
+    // A guest's memory holds fewer handles than a u32 counts.
+    (0..).zip(items)
+}

@@ -1,0 +1,100 @@
+use eryx_net_host::Connection;
+use wasmtime::component::Resource;
+
+use super::{Failure, convert};
+use crate::bindings::eryx::net::tcp::{
+    ClientConfig, Duration, Endpoint, Host as TcpHost, HostConnection, Info, ShutdownType,
+};
+use crate::host::Host;
+
+impl TcpHost for Host {}
+
+impl HostConnection for Host {
+    fn connect(&mut self, host: String, port: u16) -> Result<Resource<Connection>, Failure> {
+        let connection = self.network.connect(&host, port)?;
+        Ok(self.table.push(connection)?)
+    }
+
+    async fn finish_connect(
+        &mut self,
+        connection: Resource<Connection>,
+        timeout: Option<Duration>,
+    ) -> Result<(), Failure> {
+        let connection = self.table.get_mut(&connection)?;
+        Ok(connection.finish_connect(convert::timeout(timeout)).await?)
+    }
+
+    async fn read(
+        &mut self,
+        connection: Resource<Connection>,
+        max: u32,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<u8>, Failure> {
+        let connection = self.table.get_mut(&connection)?;
+        Ok(connection.read(max, convert::timeout(timeout)).await?)
+    }
+
+    async fn write(
+        &mut self,
+        connection: Resource<Connection>,
+        data: Vec<u8>,
+        timeout: Option<Duration>,
+    ) -> Result<u32, Failure> {
+        let connection = self.table.get_mut(&connection)?;
+        let written = connection.write(&data, convert::timeout(timeout)).await?;
+        Ok(convert::size(written))
+    }
+
+    fn shutdown(&mut self, connection: Resource<Connection>, how: ShutdownType) -> Result<(), Failure> {
+        Ok(self.table.get_mut(&connection)?.shutdown(convert::shutdown(how))?)
+    }
+
+    fn local_endpoint(&mut self, connection: Resource<Connection>) -> Result<Endpoint, Failure> {
+        Ok(convert::endpoint(self.table.get(&connection)?.local_endpoint()?))
+    }
+
+    fn peer_endpoint(&mut self, connection: Resource<Connection>) -> Result<Endpoint, Failure> {
+        Ok(convert::endpoint(self.table.get(&connection)?.peer_endpoint()?))
+    }
+
+    fn set_no_delay(&mut self, connection: Resource<Connection>, enabled: bool) -> Result<(), Failure> {
+        Ok(self.table.get_mut(&connection)?.set_no_delay(enabled)?)
+    }
+
+    fn set_keep_alive(&mut self, connection: Resource<Connection>, enabled: bool) -> Result<(), Failure> {
+        Ok(self.table.get_mut(&connection)?.set_keep_alive(enabled)?)
+    }
+
+    async fn start_tls(
+        &mut self,
+        connection: Resource<Connection>,
+        config: ClientConfig,
+        timeout: Option<Duration>,
+    ) -> Result<(), Failure> {
+        let settings = convert::client_settings(config);
+        let connection = self.table.get_mut(&connection)?;
+        Ok(connection.start_tls(&settings, convert::timeout(timeout)).await?)
+    }
+
+    async fn end_tls(
+        &mut self,
+        connection: Resource<Connection>,
+        timeout: Option<Duration>,
+    ) -> Result<(), Failure> {
+        let connection = self.table.get_mut(&connection)?;
+        Ok(connection.end_tls(convert::timeout(timeout)).await?)
+    }
+
+    fn tls_info(&mut self, connection: Resource<Connection>) -> wasmtime::Result<Option<Info>> {
+        Ok(self.table.get(&connection)?.tls_info().map(convert::tls_info))
+    }
+
+    fn pending(&mut self, connection: Resource<Connection>) -> wasmtime::Result<u32> {
+        Ok(convert::size(self.table.get(&connection)?.pending()))
+    }
+
+    fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
+        self.table.delete(connection)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+use eryx_net_host::TlsSession;
+use wasmtime::component::Resource;
+
+use super::{Failure, convert};
+use crate::bindings::eryx::net::tls::{ClientConfig, Host as TlsHost, HostSession, Info};
+use crate::host::Host;
+
+impl TlsHost for Host {}
+
+impl HostSession for Host {
+    fn client(&mut self, config: ClientConfig) -> Result<Resource<TlsSession>, Failure> {
+        let session = self.network.tls_session(&convert::client_settings(config))?;
+        Ok(self.table.push(session)?)
+    }
+
+    fn feed(&mut self, session: Resource<TlsSession>, ciphertext: Vec<u8>) -> Result<u32, Failure> {
+        Ok(convert::size(self.table.get_mut(&session)?.feed(&ciphertext)?))
+    }
+
+    fn feed_eof(&mut self, session: Resource<TlsSession>) -> wasmtime::Result<()> {
+        self.table.get_mut(&session)?.feed_eof();
+        Ok(())
+    }
+
+    fn take(&mut self, session: Resource<TlsSession>, max: u32) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.table.get_mut(&session)?.take(max))
+    }
+
+    fn handshake(&mut self, session: Resource<TlsSession>) -> Result<(), Failure> {
+        Ok(self.table.get_mut(&session)?.handshake()?)
+    }
+
+    fn read(&mut self, session: Resource<TlsSession>, max: u32) -> Result<Vec<u8>, Failure> {
+        Ok(self.table.get_mut(&session)?.read(max)?)
+    }
+
+    fn write(&mut self, session: Resource<TlsSession>, plaintext: Vec<u8>) -> Result<u32, Failure> {
+        Ok(convert::size(self.table.get_mut(&session)?.write(&plaintext)?))
+    }
+
+    fn pending(&mut self, session: Resource<TlsSession>) -> wasmtime::Result<u32> {
+        Ok(convert::size(self.table.get(&session)?.pending()))
+    }
+
+    fn close(&mut self, session: Resource<TlsSession>) -> Result<(), Failure> {
+        Ok(self.table.get_mut(&session)?.close()?)
+    }
+
+    fn info(&mut self, session: Resource<TlsSession>) -> wasmtime::Result<Option<Info>> {
+        Ok(self.table.get(&session)?.info().map(convert::tls_info))
+    }
+
+    fn drop(&mut self, session: Resource<TlsSession>) -> wasmtime::Result<()> {
+        self.table.delete(session)?;
+        Ok(())
+    }
+}

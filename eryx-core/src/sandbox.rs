@@ -1,0 +1,192 @@
+use std::sync::Arc;
+
+use eryx_net_host::{NetConfig, Network, Observer};
+use tokio::time::Instant;
+
+use crate::cancel::CancelHandle;
+use crate::error::Error;
+use crate::image::Image;
+use crate::instance::Instance;
+use crate::limits::ResourceLimits;
+use crate::output::Handlers;
+use crate::result::ExecuteResult;
+use crate::session::Session;
+
+/// Runs untrusted Python. Every execution starts from the same fresh interpreter, and nothing of one
+/// reaches another.
+///
+/// Cheap to clone, and to share between threads and tasks; executions run side by side.
+///
+/// ```no_run
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), eryx_core::Error> {
+/// let sandbox = eryx_core::Sandbox::embedded().build()?;
+/// let result = sandbox.execute("print(6 * 7)").await?;
+/// assert_eq!(result.stdout, "42\n");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Sandbox {
+    image: Image,
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone, Default)]
+struct Settings {
+    limits: ResourceLimits,
+    network: Option<NetConfig>,
+    observer: Option<Arc<dyn Observer>>,
+    handlers: Handlers,
+}
+
+impl Sandbox {
+    /// Begin a sandbox on the guest image inside this program.
+    pub fn embedded() -> SandboxBuilder {
+        SandboxBuilder {
+            source: Source::Embedded,
+            settings: Settings::default(),
+        }
+    }
+
+    /// Begin a sandbox on a guest image given as a component. It is compiled anew, which takes seconds.
+    pub fn from_component(wasm: impl Into<Vec<u8>>) -> SandboxBuilder {
+        SandboxBuilder {
+            source: Source::Component(wasm.into()),
+            settings: Settings::default(),
+        }
+    }
+
+    /// Run a program: Python source in UTF-8, or in the encoding its first lines declare (PEP 263).
+    /// `await` is allowed at its top level.
+    ///
+    /// Dropping the future ends the program at its next step, and its connections at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Raised`] when it raises, exits with a status other than 0, or does not compile;
+    /// [`Error::Limit`] when it exceeds one of its [`ResourceLimits`]; [`Error::Aborted`] when the
+    /// interpreter gives up.
+    pub async fn execute(&self, source: impl AsRef<[u8]>) -> Result<ExecuteResult, Error> {
+        self.run(source.as_ref(), None).await
+    }
+
+    /// As [`execute`](Self::execute), and `cancel` can end it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute), and [`Error::Cancelled`].
+    pub async fn execute_cancellable(
+        &self,
+        source: impl AsRef<[u8]>,
+        cancel: &CancelHandle,
+    ) -> Result<ExecuteResult, Error> {
+        self.run(source.as_ref(), Some(cancel)).await
+    }
+
+    /// An interpreter that keeps what one execution defines for the next, open connections included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Image`] when the interpreter does not start, [`Error::Limit`] when its memory limit is
+    /// too low for it to.
+    pub async fn session(&self) -> Result<Session, Error> {
+        Ok(Session::new(self.instance().await?))
+    }
+
+    async fn run(&self, source: &[u8], cancel: Option<&CancelHandle>) -> Result<ExecuteResult, Error> {
+        let started = Instant::now();
+        let mut instance = self.instance().await?;
+        instance.execute(source, started, cancel).await
+    }
+
+    async fn instance(&self) -> Result<Instance, Error> {
+        let network = match &self.settings.network {
+            Some(config) => Network::new(config),
+            None => Network::off(),
+        };
+        let network = match &self.settings.observer {
+            Some(observer) => network.with_observer(Arc::clone(observer)),
+            None => network,
+        };
+        Instance::start(
+            &self.image,
+            &self.settings.limits,
+            network,
+            &self.settings.handlers,
+        )
+        .await
+    }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("limits", &self.settings.limits)
+            .field("network", &self.settings.network)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`Sandbox`] to be.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct SandboxBuilder {
+    source: Source,
+    settings: Settings,
+}
+
+#[derive(Clone)]
+enum Source {
+    Embedded,
+    Component(Vec<u8>),
+}
+
+impl SandboxBuilder {
+    /// Grant the network `config` describes. Without it there is none.
+    pub fn with_network(mut self, config: NetConfig) -> Self {
+        self.settings.network = Some(config);
+        self
+    }
+
+    /// Let executions use at most this much.
+    pub fn with_resource_limits(mut self, limits: ResourceLimits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// Be told of every decision about the network and of how every connection ended.
+    pub fn with_network_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.settings.observer = Some(observer);
+        self
+    }
+
+    /// Receive standard output as it is printed. The handler runs while the program waits.
+    pub fn on_stdout(mut self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.settings.handlers.stdout = Some(Arc::new(handler));
+        self
+    }
+
+    /// Receive standard error as it is printed. The handler runs while the program waits.
+    pub fn on_stderr(mut self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.settings.handlers.stderr = Some(Arc::new(handler));
+        self
+    }
+
+    /// Check the settings and load the image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] when a setting cannot be honoured, [`Error::Image`] when the image does not load.
+    pub fn build(self) -> Result<Sandbox, Error> {
+        self.settings.limits.validate()?;
+        let image = match self.source {
+            Source::Embedded => Image::embedded()?,
+            Source::Component(wasm) => Image::compile(&wasm)?,
+        };
+        Ok(Sandbox {
+            image,
+            settings: Arc::new(self.settings),
+        })
+    }
+}

@@ -1,0 +1,62 @@
+use tokio::time::Instant;
+
+use crate::cancel::CancelHandle;
+use crate::error::Error;
+use crate::instance::Instance;
+use crate::result::ExecuteResult;
+
+/// One interpreter that runs program after program. Names, imports and open connections stay.
+///
+/// An execution that hits a limit, is cancelled or dropped, or ends the process, ends the session: what it
+/// left half done cannot be trusted. One that raises does not.
+///
+/// ```no_run
+/// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), eryx_core::Error> {
+/// let mut session = sandbox.session().await?;
+/// session.execute("x = 41").await?;
+/// assert_eq!(session.execute("print(x + 1)").await?.stdout, "42\n");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Session {
+    instance: Instance,
+}
+
+impl Session {
+    pub(crate) fn new(instance: Instance) -> Self {
+        Self { instance }
+    }
+
+    /// Run a program; see [`Sandbox::execute`](crate::Sandbox::execute).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sandbox::execute`](crate::Sandbox::execute), and [`Error::SessionOver`] when an earlier
+    /// execution ended the session.
+    pub async fn execute(&mut self, source: impl AsRef<[u8]>) -> Result<ExecuteResult, Error> {
+        self.instance
+            .execute(source.as_ref(), Instant::now(), None)
+            .await
+    }
+
+    /// As [`execute`](Self::execute), and `cancel` can end it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute), and [`Error::Cancelled`].
+    pub async fn execute_cancellable(
+        &mut self,
+        source: impl AsRef<[u8]>,
+        cancel: &CancelHandle,
+    ) -> Result<ExecuteResult, Error> {
+        self.instance
+            .execute(source.as_ref(), Instant::now(), Some(cancel))
+            .await
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,34 @@
+"""The program componentize-py turns into the guest image.
+
+Everything here runs once, while the image is built. Its last state is what every sandbox starts from.
+"""
+
+# The shims have to be in place before anything imports `socket`, and `wit_world` imports asyncio.
+import eryx_net
+
+eryx_net.install()
+
+from eryx_guest import bundle, preloaded, runner  # noqa: E402
+
+bundle.install()
+preloaded.load()
+
+import wit_world  # noqa: E402
+
+# componentize-py offers an import to Python only if the program names it while the image is built.
+from wit_world.imports import poll, resolver, tcp, tls, types  # noqa: E402, F401
+
+
+class WitWorld(wit_world.WitWorld):
+    """The exports of the world `eryx:sandbox/sandbox`."""
+
+    def execute(self, source: bytes) -> wit_world.Outcome:
+        """See the WIT."""
+        return runner.execute(source)
+
+    def preload(self, imports: list[str]) -> None:
+        """See the WIT."""
+        preloaded.preload(imports)
+
+
+runner.prepare()

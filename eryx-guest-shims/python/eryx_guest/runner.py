@@ -1,0 +1,145 @@
+"""Runs one program after the other in `__main__` and reports how each ended."""
+
+import ast
+import asyncio
+import gc
+import inspect
+import linecache
+import os
+import random
+import sys
+import traceback
+import types
+from collections.abc import Coroutine
+from types import CodeType, TracebackType
+from typing import Any
+
+import wit_world
+
+# The host copies what is reported: a program must not choose how much.
+MAX_MESSAGE = 16 * 1024
+MAX_TRACEBACK = 64 * 1024
+
+_main = types.ModuleType("__main__")
+_runs = 0
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def prepare() -> None:
+    """Bring the interpreter into the state every program starts from. The last step of building the image."""
+    sys.modules["__main__"] = _main
+    _main.__dict__["__builtins__"] = sys.modules["builtins"]
+    sys.argv = [""]
+    # The directories and the environment of the build are not there at run time.
+    os.environ.clear()
+    sys.path.clear()
+    sys.path_importer_cache.clear()
+    for stream in (sys.stdout, sys.stderr):
+        # A program that is cut off has printed the lines it finished.
+        stream.reconfigure(  # type: ignore[union-attr]
+            encoding="utf-8", errors="backslashreplace", line_buffering=True
+        )
+    gc.collect()
+    gc.freeze()
+
+
+def execute(source: bytes) -> wit_world.Outcome:
+    """Run `source` in `__main__`. Never raises: an exception that leaves an export aborts the instance."""
+    global _runs
+    _runs += 1
+    if _runs == 1:
+        # The generator's state came with the image; it would be the same in every sandbox.
+        random.seed()
+    name = "<script>" if _runs == 1 else f"<script {_runs}>"
+    try:
+        return _run(source, name)
+    except BaseException as error:
+        return wit_world.Outcome_Raised(describe(error))
+    finally:
+        _flush()
+
+
+def _run(source: bytes, name: str) -> wit_world.Outcome:
+    try:
+        code = _compile(source, name)
+        if code.co_flags & inspect.CO_COROUTINE:
+            _run_async(eval(code, _main.__dict__))
+        else:
+            exec(code, _main.__dict__)
+    except SystemExit as error:
+        return wit_world.Outcome_Exited(_exit_status(error))
+    except BaseException as error:
+        return wit_world.Outcome_Raised(describe(error))
+    return wit_world.Outcome_Finished()
+
+
+def _compile(source: bytes, name: str) -> CodeType:
+    code: CodeType = compile(source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    # Tracebacks show source lines, which nothing could read from a file.
+    text = source.decode("utf-8", "replace")
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    return code
+
+
+def _run_async(program: Coroutine[Any, Any, None]) -> None:
+    global _loop
+    # One loop for all programs of a session: connections opened by one belong to the next as well.
+    if _loop is None or _loop.is_closed():
+        _loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(_loop)
+    _loop.run_until_complete(program)
+
+
+def _exit_status(error: SystemExit) -> int:
+    code = error.code
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        # As a process would report it.
+        return code & 0xFF
+    print(code, file=sys.stderr)
+    return 1
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        try:
+            stream.flush()  # type: ignore[union-attr]
+        except BaseException:
+            # The program replaced or closed it. Nothing it printed elsewhere is lost by that.
+            continue
+
+
+def describe(error: BaseException) -> wit_world.Raised:
+    """What the host is told of an exception. Never raises, whatever the exception's own methods do."""
+    kind = type(error)
+    name = kind.__qualname__
+    if kind.__module__ not in ("builtins", "__main__"):
+        name = f"{kind.__module__}.{name}"
+    try:
+        message = str(error)
+    except BaseException:
+        message = "<exception str() failed>"
+    try:
+        text = "".join(
+            traceback.format_exception(kind, error, _program_frames(error.__traceback__))
+        )
+    except BaseException:
+        text = f"{name}: {message}\n"
+    return wit_world.Raised(_clip(name, 256), _clip(message, MAX_MESSAGE), _clip(text, MAX_TRACEBACK))
+
+
+def _program_frames(trace: TracebackType | None) -> TracebackType | None:
+    """`trace` from the program's own first frame on; this module's frames tell its author nothing."""
+    frame = trace
+    while frame is not None and not frame.tb_frame.f_code.co_filename.startswith("<script"):
+        frame = frame.tb_next
+    return frame
+
+
+def _clip(text: str, limit: int) -> str:
+    # Surrogates cannot be lowered to a component string.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]}\n[… {len(text) - limit} characters left out …]\n{text[-(limit // 2) :]}"

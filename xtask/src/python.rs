@@ -1,0 +1,77 @@
+//! The Python tools of the build, each set in a virtual environment of its own under `target/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+
+/// A virtual environment with exactly the packages of a requirements file.
+pub(crate) struct Venv {
+    dir: PathBuf,
+}
+
+impl Venv {
+    /// The environment at `dir`, made or renewed unless it already holds `requirements` as they are now.
+    pub(crate) fn ensure(dir: &Path, requirements: &Path) -> Result<Self> {
+        let wanted = fs::read_to_string(requirements)
+            .with_context(|| format!("cannot read {}", requirements.display()))?;
+        let venv = Self {
+            dir: dir.to_path_buf(),
+        };
+        let stamp = dir.join("eryx-requirements.txt");
+        if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) && venv.python().is_file() {
+            return Ok(venv);
+        }
+        if dir.exists() {
+            fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        }
+        venv.create()?;
+        eprintln!("installing {} into {}", requirements.display(), dir.display());
+        process::output(
+            Command::new(venv.python())
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+                .args(["--require-hashes", "--only-binary", ":all:", "--requirement"])
+                .arg(requirements),
+        )
+        .context(
+            "the build tools could not be installed: this step needs the network and a package index \
+             (see `pip config list`); once it has run, later builds need neither",
+        )?;
+        fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+        Ok(venv)
+    }
+
+    /// The environment's interpreter.
+    pub(crate) fn python(&self) -> PathBuf {
+        self.dir.join("bin/python3")
+    }
+
+    /// A program the environment's packages installed.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.dir.join("bin").join(name)
+    }
+
+    fn create(&self) -> Result<()> {
+        let version = process::output(Command::new("python3").args([
+            "-c",
+            "import sys; print('%d.%d' % sys.version_info[:2]); sys.exit(sys.version_info < (3, 9))",
+        ]));
+        match version {
+            Ok(_) => {}
+            Err(error) => bail!(
+                "Python 3.9 or newer is needed to build the guest image, and `python3` did not answer as \
+                 one: install it (Debian: `apt-get install python3 python3-venv`) and run this again\n{error:#}"
+            ),
+        }
+        if let Err(error) = process::output(Command::new("python3").args(["-m", "venv"]).arg(&self.dir)) {
+            bail!(
+                "python3 cannot make virtual environments: install its venv module (Debian: `apt-get \
+                 install python3-venv`) and run this again\n{error:#}"
+            );
+        }
+        Ok(())
+    }
+}
