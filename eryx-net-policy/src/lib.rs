@@ -1,1 +1,34 @@
-//! eryx-net-policy
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod address;
+mod builder;
+mod defaults;
+mod host;
+mod host_error;
+mod name;
+mod name_index;
+mod network;
+mod pattern;
+mod pattern_error;
+mod policy;
+mod port;
+mod prefix_tree;
+mod quote;
+mod rule;
+mod rule_set;
+mod sentence;
+mod verdict;
+
+pub use builder::PolicyBuilder;
+pub use defaults::{default_blocked_hosts, default_blocked_patterns, loopback_patterns};
+pub use host::Host;
+pub use host_error::{HostError, HostProblem};
+pub use name::HostName;
+pub use network::{Network, NetworkError, NetworkProblem};
+pub use pattern::HostPattern;
+pub use pattern_error::{PatternError, PatternProblem};
+pub use policy::Policy;
+pub use port::{Port, PortRange};
+pub use rule::{List, Rule};
+pub use verdict::{Decision, Reason, Verdict};

@@ -1,0 +1,64 @@
+//! IPv4 addresses inside IPv6 addresses.
+
+use std::{
+    iter,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+/// The address itself, and every IPv4 address that it may lead to.
+///
+/// IPv4-mapped addresses are not taken apart: they are IPv4 before anything is judged.
+pub(crate) fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let [first, second] = match address {
+        IpAddr::V6(v6) => carried(v6),
+        IpAddr::V4(_) => [None; 2],
+    };
+    let carried = [first, second].into_iter().flatten().map(IpAddr::V4);
+    iter::once(address).chain(carried)
+}
+
+/// The IPv4 address that a NAT64 translator connects to for an address in its well-known prefix
+/// (`64:ff9b::/96`, RFC 6052, 2.1).
+///
+/// It is another way to write the IPv4 address: what is allowed for the one is allowed for the other. All
+/// other forms of embedding only count against an address.
+pub(crate) fn nat64(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V6(v6) if v6.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => Some(low32(v6)),
+        _ => None,
+    }
+}
+
+fn carried(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
+    let low = low32(address);
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 1] => [None, None],
+        // IPv4-compatible (RFC 4291, 2.5.5.1). `::` falls under it as 0.0.0.0, which it behaves like.
+        [0, 0, 0, 0, 0, 0, ..] => [Some(low), None],
+        // NAT64 with the well-known prefix (RFC 6052, 2.1).
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] => [Some(low), None],
+        // IPv4-translated (RFC 2765, 2.1).
+        [0, 0, 0, 0, 0xffff, 0, ..] => [Some(low), None],
+        // NAT64 with the local-use prefix (RFC 8215), in the form of a /96 (RFC 6052, 2.2).
+        [0x64, 0xff9b, 1, _, _, _, ..] => [Some(low), None],
+        // 6to4 (RFC 3056, 2).
+        [0x2002, high, low, ..] => [Some(joined(high, low)), None],
+        // Teredo: the server, and the client with its bits inverted (RFC 4380, 4).
+        [0x2001, 0, high, server_low, ..] => [
+            Some(joined(high, server_low)),
+            Some(Ipv4Addr::from(!u32::from(low))),
+        ],
+        // ISATAP, with either value of the universal bit (RFC 5214, 6.1).
+        [_, _, _, _, 0 | 0x200, 0x5efe, ..] => [Some(low), None],
+        _ => [None, None],
+    }
+}
+
+fn low32(address: Ipv6Addr) -> Ipv4Addr {
+    let [.., high, low] = address.segments();
+    joined(high, low)
+}
+
+fn joined(high: u16, low: u16) -> Ipv4Addr {
+    Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
+}

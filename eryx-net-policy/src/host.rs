@@ -1,0 +1,149 @@
+//! What a connection is asked for: a name or an address.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+use crate::{
+    host_error::{HostError, HostProblem},
+    name::HostName,
+    quote::quote,
+};
+
+/// A host: a name, or an address.
+///
+/// A value of this type is canonical. Names are as [`HostName`] says; an IPv4-mapped IPv6 address
+/// (`::ffff:0:0/96`, RFC 4291, 2.5.5.2) is the IPv4 address in it, because that is what the kernel dials.
+///
+/// ```
+/// use eryx_net_policy::Host;
+///
+/// assert_eq!(Host::parse("EXAMPLE.com.")?.to_string(), "example.com");
+/// assert_eq!(Host::parse("[::FFFF:8.8.8.8]")?.to_string(), "8.8.8.8");
+///
+/// let error = Host::parse("0177.0.0.1").unwrap_err();
+/// assert!(error.to_string().contains("without leading zeros"));
+/// # Ok::<(), eryx_net_policy::HostError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Host {
+    /// A name, to be resolved.
+    Name(HostName),
+    /// An address, to be dialled.
+    Address(IpAddr),
+}
+
+impl Host {
+    /// Parses a name, an IPv4 address in four decimal numbers, or an IPv6 address (RFC 4291) with or without
+    /// brackets.
+    ///
+    /// Nothing is decoded, trimmed or guessed: ports, zone ids, percent escapes, white space and every
+    /// other spelling of an address are errors.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`], which names the rule and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, HostError> {
+        let address = if text.starts_with('[') {
+            bracketed(text).map(Some)
+        } else if text.contains(':') {
+            with_colons(text).map(Some)
+        } else {
+            Ok(text.parse::<Ipv4Addr>().ok().map(IpAddr::V4))
+        };
+        match address {
+            Ok(Some(address)) => Ok(Self::from(address)),
+            Ok(None) => HostName::parse(text).map(Self::Name),
+            Err(problem) => Err(HostError::new(text, problem)),
+        }
+    }
+
+    /// The name, if it is one.
+    pub fn name(&self) -> Option<&HostName> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Address(_) => None,
+        }
+    }
+
+    /// The address, if it is one.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Name(_) => None,
+            Self::Address(address) => Some(*address),
+        }
+    }
+}
+
+impl FromStr for Host {
+    type Err = HostError;
+
+    fn from_str(text: &str) -> Result<Self, HostError> {
+        Self::parse(text)
+    }
+}
+
+impl From<HostName> for Host {
+    fn from(name: HostName) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<IpAddr> for Host {
+    fn from(address: IpAddr) -> Self {
+        Self::Address(address.to_canonical())
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+fn bracketed(text: &str) -> Result<IpAddr, HostProblem> {
+    let inside = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((inside, "")) => inside,
+        Some((inside, rest)) if is_port(rest) => {
+            return Err(HostProblem::Port {
+                host: format!("[{}]", quote(inside)),
+            });
+        }
+        _ => return Err(HostProblem::Brackets),
+    };
+    match inside.parse::<Ipv6Addr>() {
+        Ok(address) => Ok(IpAddr::V6(address)),
+        Err(_) if has_zone(inside) => Err(HostProblem::Zone),
+        Err(_) => Err(HostProblem::Brackets),
+    }
+}
+
+fn with_colons(text: &str) -> Result<IpAddr, HostProblem> {
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Ok(IpAddr::V6(address));
+    }
+    if has_zone(text) {
+        return Err(HostProblem::Zone);
+    }
+    match text.find(':') {
+        Some(colon) if is_port(&text[colon..]) => Err(HostProblem::Port {
+            host: quote(&text[..colon]),
+        }),
+        _ => Err(HostProblem::NotIpv6),
+    }
+}
+
+fn has_zone(text: &str) -> bool {
+    text.split_once('%')
+        .is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
+}
+
+fn is_port(text: &str) -> bool {
+    text.strip_prefix(':')
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}

@@ -1,0 +1,159 @@
+//! Host names in the one form they are compared and resolved in.
+
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+
+use crate::host_error::{HostError, HostProblem};
+
+/// A host name in canonical form: ASCII (UTS 46), lower case, no root dot, at most 253 octets in labels of
+/// 1 to 63.
+///
+/// It is never an address and never looks like one: its last label is not a number. Underscores are
+/// accepted, as every resolver does.
+///
+/// Cloning is cheap.
+///
+/// ```
+/// use eryx_net_policy::HostName;
+///
+/// let name: HostName = "Bücher.DE.".parse()?;
+/// assert_eq!(name.as_str(), "xn--bcher-kva.de");
+/// assert!("127.1".parse::<HostName>().is_err());
+/// # Ok::<(), eryx_net_policy::HostError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostName(Arc<str>);
+
+impl HostName {
+    /// Parses a name.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] when `text` is not a name, addresses included: [`Host::parse`](crate::Host::parse)
+    /// takes both.
+    pub fn parse(text: &str) -> Result<Self, HostError> {
+        canonical(text)
+            .map(|name| Self(name.into()))
+            .map_err(|problem| HostError::new(text, problem))
+    }
+
+    /// The name in canonical form.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The names above this one, the nearest first: `b.c` and `c` for `a.b.c`.
+    pub(crate) fn ancestors(&self) -> impl Iterator<Item = &str> {
+        let name = self.as_str();
+        name.match_indices('.').map(|(dot, _)| &name[dot + 1..])
+    }
+
+    /// How many labels it has.
+    pub(crate) fn depth(&self) -> usize {
+        1 + self.as_str().bytes().filter(|b| *b == b'.').count()
+    }
+}
+
+impl FromStr for HostName {
+    type Err = HostError;
+
+    fn from_str(text: &str) -> Result<Self, HostError> {
+        Self::parse(text)
+    }
+}
+
+impl AsRef<str> for HostName {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for HostName {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+fn canonical(text: &str) -> Result<String, HostProblem> {
+    if text.is_empty() {
+        return Err(HostProblem::Empty);
+    }
+    if text.len() > MAX_TEXT {
+        return Err(HostProblem::TooLong);
+    }
+    if let Some(character) = text.chars().find(|c| c.is_ascii() && !is_name_ascii(*c)) {
+        return Err(HostProblem::Character { character });
+    }
+    if text
+        .split('.')
+        .any(|l| l.starts_with('-') || l.ends_with('-'))
+    {
+        return Err(HostProblem::Hyphen);
+    }
+    let ascii = Uts46::new()
+        .to_ascii(
+            text.as_bytes(),
+            NOT_IN_NAMES,
+            Hyphens::CheckFirstLast,
+            DnsLength::Ignore,
+        )
+        .map_err(|_| HostProblem::Internationalised)?;
+    // Whatever the mapping made of the text is judged anew: `１２７。１` has become `127.1` only here.
+    let name = ascii.strip_suffix('.').unwrap_or(&ascii);
+    if name.is_empty() {
+        return Err(HostProblem::EmptyLabel);
+    }
+    if !name.chars().all(is_name_ascii) {
+        return Err(HostProblem::Internationalised);
+    }
+    for label in name.split('.') {
+        match label.len() {
+            0 => return Err(HostProblem::EmptyLabel),
+            1..=63 => {}
+            octets => return Err(HostProblem::LabelTooLong { octets }),
+        }
+    }
+    if name.len() > MAX_NAME {
+        return Err(HostProblem::TooLong);
+    }
+    let last = name.rsplit('.').next().unwrap_or(name);
+    if is_number(last) {
+        return Err(HostProblem::Numeric);
+    }
+    Ok(name.to_owned())
+}
+
+fn is_name_ascii(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
+}
+
+/// Whether a C library would read the label as a number: decimal, octal, or hexadecimal after `0x`.
+fn is_number(label: &str) -> bool {
+    let hexadecimal = label
+        .strip_prefix("0x")
+        .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    hexadecimal || label.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Octets of a name, without the root dot (RFC 1035, 2.3.4).
+const MAX_NAME: usize = 253;
+
+/// Octets of a text that are looked at. Four octets in UTF-8 become at least one in a name; a longer text
+/// consists of characters that UTS 46 drops, or is no name.
+const MAX_TEXT: usize = 4 * (MAX_NAME + 1);
+
+/// ASCII that no name has once UTS 46 has mapped it: everything but letters, digits, `-`, `.` and `_`.
+const NOT_IN_NAMES: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");

@@ -1,0 +1,234 @@
+//! Networks: a prefix of addresses.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use thiserror::Error;
+
+use crate::quote::quote;
+
+/// A network in CIDR notation (RFC 4632): every address that shares a prefix. A single address is the
+/// network of itself.
+///
+/// Parses `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`, `::1` and the wildcards `10.*`, `10.1.*`, `10.1.2.*`.
+/// Addresses are IPv4 or IPv6, never IPv4 in IPv6: `::ffff:10.0.0.1` is `10.0.0.1`.
+///
+/// ```
+/// use eryx_net_policy::Network;
+///
+/// let network: Network = "10.*".parse()?;
+/// assert_eq!(network.to_string(), "10.0.0.0/8");
+/// assert!(network.contains("10.1.2.3".parse().unwrap()));
+///
+/// let error = "10.0.0.1/8".parse::<Network>().unwrap_err();
+/// assert!(error.to_string().contains("`10.0.0.0/8`"));
+/// # Ok::<(), eryx_net_policy::NetworkError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Network(IpNet);
+
+impl Network {
+    /// Whether the address, as it is dialled, is in the network. An IPv4-mapped IPv6 address is the IPv4
+    /// address in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address.to_canonical())
+    }
+
+    /// The address all of the network's addresses start with.
+    pub fn address(&self) -> IpAddr {
+        self.0.addr()
+    }
+
+    /// How many bits of [`Network::address`] are the prefix.
+    pub fn prefix_len(&self) -> u8 {
+        self.0.prefix_len()
+    }
+
+    /// Whether it is a single address.
+    pub fn is_single(&self) -> bool {
+        self.0.prefix_len() == self.0.max_prefix_len()
+    }
+
+    pub(crate) fn is_ipv4(&self) -> bool {
+        matches!(self.0, IpNet::V4(_))
+    }
+
+    /// `None` when there are bits outside the prefix.
+    fn exact(address: IpAddr, prefix_len: u8) -> Option<Self> {
+        let network = Self(IpNet::new(address, prefix_len).ok()?.trunc());
+        (network.address() == address).then_some(network)
+    }
+}
+
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(v4) => Ipv4Net::from(v4).into(),
+            IpAddr::V6(v6) => Ipv6Net::from(v6).into(),
+        })
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        parse(text).map_err(|problem| NetworkError {
+            text: quote(text),
+            problem,
+        })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_single() {
+            self.address().fmt(f)
+        } else {
+            self.0.fmt(f)
+        }
+    }
+}
+
+/// A text that is not a network, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{text}` is not a network: {problem}")]
+pub struct NetworkError {
+    text: String,
+    problem: NetworkProblem,
+}
+
+impl NetworkError {
+    /// The rejected text, shortened and with invisible characters escaped.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The rule it breaks.
+    pub fn problem(&self) -> &NetworkProblem {
+        &self.problem
+    }
+}
+
+/// The rules a network has to keep.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NetworkProblem {
+    /// What stands before the `/` is not an address.
+    #[error("`{address}` is not an address; write one in full, as in `10.0.0.0/8` or `fc00::/7`")]
+    Address {
+        /// That part, shortened for display.
+        address: String,
+    },
+    /// What follows the `/` is not a prefix length.
+    #[error(
+        "`{length}` is not a prefix length; write the number of its bits, 0 to {max}, as in `/24`"
+    )]
+    PrefixLength {
+        /// That part, shortened for display.
+        length: String,
+        /// The number of bits an address of that family has.
+        max: u8,
+    },
+    /// The address has bits outside the prefix.
+    #[error(
+        "its address has bits outside the prefix; write `{network}` for the network or `{address}` for the one address"
+    )]
+    HostBits {
+        /// The network those bits are in.
+        network: Network,
+        /// The address as written.
+        address: IpAddr,
+    },
+    /// A network of IPv4-mapped IPv6 addresses, which are judged as IPv4.
+    #[error(
+        "IPv4-mapped addresses are judged as the IPv4 address in them; write that network, `{network}`"
+    )]
+    Mapped {
+        /// The IPv4 network.
+        network: Network,
+    },
+    /// A `*` that is not the end of an IPv4 address.
+    #[error(
+        "a `*` can only stand for the end of an IPv4 address; write `10.*`, `10.1.*`, `10.1.2.*` or a prefix such as `10.0.0.0/12`"
+    )]
+    Wildcard,
+}
+
+fn parse(text: &str) -> Result<Network, NetworkProblem> {
+    if text.contains('*') {
+        return wildcard(text).ok_or(NetworkProblem::Wildcard);
+    }
+    let Some((address, length)) = text.split_once('/') else {
+        return Ok(Network::from(parse_address(text)?));
+    };
+    prefix(parse_address(address)?, length)
+}
+
+/// The network of `address` and a prefix length in decimal.
+pub(crate) fn prefix(address: IpAddr, length: &str) -> Result<Network, NetworkProblem> {
+    let max = if address.is_ipv4() { 32 } else { 128 };
+    let bits = decimal(length)
+        .and_then(|bits| u8::try_from(bits).ok())
+        .filter(|bits| *bits <= max)
+        .ok_or_else(|| NetworkProblem::PrefixLength {
+            length: quote(length),
+            max,
+        })?;
+    if let Some(mapped) = mapped(address, bits) {
+        return Err(NetworkProblem::Mapped { network: mapped });
+    }
+    Network::exact(address, bits).ok_or_else(|| NetworkProblem::HostBits {
+        network: truncated(address, bits),
+        address,
+    })
+}
+
+/// The network that `10.*`, `10.1.*` or `10.1.2.*` stands for.
+pub(crate) fn wildcard(text: &str) -> Option<Network> {
+    let fixed = text.strip_suffix(".*")?;
+    let mut octets = [0; 4];
+    let mut count = 0;
+    for part in fixed.split('.') {
+        let octet = octets[..3].get_mut(count)?;
+        *octet = decimal(part).and_then(|n| u8::try_from(n).ok())?;
+        count += 1;
+    }
+    Network::exact(Ipv4Addr::from(octets).into(), 8 * count as u8)
+}
+
+fn parse_address(text: &str) -> Result<IpAddr, NetworkProblem> {
+    text.strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .map_or_else(
+            || text.parse::<IpAddr>().ok(),
+            |inside| inside.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        )
+        .ok_or_else(|| NetworkProblem::Address {
+            address: quote(text),
+        })
+}
+
+/// The IPv4 network that a network inside `::ffff:0:0/96` holds.
+fn mapped(address: IpAddr, bits: u8) -> Option<Network> {
+    match (address, address.to_canonical()) {
+        (IpAddr::V6(_), v4 @ IpAddr::V4(_)) if bits >= 96 => Some(truncated(v4, bits - 96)),
+        _ => None,
+    }
+}
+
+fn truncated(address: IpAddr, bits: u8) -> Network {
+    Network(IpNet::new_assert(address, bits).trunc())
+}
+
+/// A number without sign, blanks, or leading zeros, all of which `str::parse` or a reader may take otherwise.
+pub(crate) fn decimal(text: &str) -> Option<u32> {
+    let plain = text.len() <= 5
+        && text.bytes().all(|b| b.is_ascii_digit())
+        && (text == "0" || !text.starts_with('0'));
+    plain.then(|| text.parse().ok()).flatten()
+}

@@ -1,0 +1,318 @@
+//! Patterns: what a rule is written as.
+
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    str::FromStr,
+};
+
+use crate::{
+    host::Host,
+    host_error::HostProblem,
+    name::HostName,
+    network::{self, Network},
+    pattern_error::{PatternError, PatternProblem},
+    port::PortRange,
+    quote::quote,
+};
+
+/// A pattern for hosts, with or without ports.
+///
+/// | Written | Matches |
+/// |---|---|
+/// | `example.com` | that name |
+/// | `*.example.com` | every name below it, however deep; not `example.com` itself |
+/// | `192.0.2.7`, `2001:db8::7` | that address |
+/// | `10.0.0.0/8`, `fc00::/7` | every address in the network |
+/// | `127.*`, `192.168.*`, `10.1.2.*` | the IPv4 networks `127.0.0.0/8`, `192.168.0.0/16`, `10.1.2.0/24` |
+/// | `*` | everything |
+///
+/// Each may be followed by a port, `db.corp:5432`, or a range of ports, `*.corp:8000-8100`. An IPv6
+/// address then needs brackets: `[2001:db8::7]:443`, `[fc00::]/7:443`.
+///
+/// Names are compared in canonical form (see [`HostName`]), so a pattern may be written in any case, with
+/// a root dot, or in Unicode. Anything else is an error at once, never a pattern that matches nothing.
+///
+/// [`Display`](fmt::Display) gives the canonical spelling, which parses to an equal pattern. Patterns that
+/// mean the same are equal: `127.*` and `127.0.0.0/8`.
+///
+/// ```
+/// use eryx_net_policy::HostPattern;
+///
+/// let pattern: HostPattern = "*.Example.COM:443".parse()?;
+/// assert_eq!(pattern.to_string(), "*.example.com:443");
+///
+/// let error = "api.*.com".parse::<HostPattern>().unwrap_err();
+/// assert!(error.to_string().starts_with("`api.*.com` is not a host pattern"));
+/// # Ok::<(), eryx_net_policy::PatternError>(())
+/// ```
+#[derive(Clone)]
+pub struct HostPattern {
+    target: Target,
+    ports: PortRange,
+    wildcard: bool,
+}
+
+/// What a pattern matches, ports aside.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Target {
+    Everything,
+    Name(HostName),
+    Below(HostName),
+    Network(Network),
+}
+
+impl HostPattern {
+    pub(crate) fn new(target: Target, ports: PortRange) -> Self {
+        Self {
+            target,
+            ports,
+            wildcard: false,
+        }
+    }
+
+    /// The ports it is about.
+    pub fn ports(&self) -> PortRange {
+        self.ports
+    }
+
+    /// The network it matches, if it is a pattern for addresses.
+    pub fn network(&self) -> Option<Network> {
+        match &self.target {
+            Target::Network(network) => Some(*network),
+            _ => None,
+        }
+    }
+
+    /// Whether it is `*`, with or without ports.
+    pub fn is_everything(&self) -> bool {
+        self.target == Target::Everything
+    }
+
+    /// Whether it matches the host, ports aside. An address is compared as it is dialled: addresses that
+    /// carry an IPv4 address inside are the business of [`Policy`](crate::Policy).
+    ///
+    /// ```
+    /// use eryx_net_policy::{Host, HostPattern};
+    ///
+    /// let pattern: HostPattern = "10.*".parse()?;
+    /// assert!(pattern.matches(&Host::parse("10.1.2.3")?));
+    /// assert!(!pattern.matches(&Host::parse("10.evil.example")?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn matches(&self, host: &Host) -> bool {
+        match (&self.target, host) {
+            (Target::Everything, _) => true,
+            (Target::Name(own), Host::Name(name)) => own == name,
+            (Target::Below(own), Host::Name(name)) => name.ancestors().any(|a| a == own.as_str()),
+            (Target::Network(own), Host::Address(address)) => own.contains(*address),
+            (Target::Name(_) | Target::Below(_), Host::Address(_))
+            | (Target::Network(_), Host::Name(_)) => false,
+        }
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(crate) fn is_wildcard(&self) -> bool {
+        self.wildcard
+    }
+
+    pub(crate) fn spelled_as_wildcard(mut self, wildcard: bool) -> Self {
+        self.wildcard = wildcard;
+        self
+    }
+
+    fn key(&self) -> (&Target, PortRange) {
+        (&self.target, self.ports)
+    }
+}
+
+impl FromStr for HostPattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        parse(text).map_err(|problem| PatternError::new(text, problem))
+    }
+}
+
+impl From<HostName> for HostPattern {
+    fn from(name: HostName) -> Self {
+        Self::new(Target::Name(name), PortRange::ALL)
+    }
+}
+
+impl From<Network> for HostPattern {
+    fn from(network: Network) -> Self {
+        Self::new(Target::Network(network), PortRange::ALL)
+    }
+}
+
+impl From<Host> for HostPattern {
+    fn from(host: Host) -> Self {
+        match host {
+            Host::Name(name) => name.into(),
+            Host::Address(address) => Network::from(address).into(),
+        }
+    }
+}
+
+impl PartialEq for HostPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for HostPattern {}
+
+impl PartialOrd for HostPattern {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for HostPattern {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl Hash for HostPattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ported = self.ports != PortRange::ALL;
+        match &self.target {
+            Target::Everything => f.write_str("*")?,
+            Target::Name(name) => name.fmt(f)?,
+            Target::Below(name) => write!(f, "*.{name}")?,
+            Target::Network(network) => match network.address() {
+                IpAddr::V4(v4) if self.wildcard => {
+                    for octet in &v4.octets()[..usize::from(network.prefix_len() / 8)] {
+                        write!(f, "{octet}.")?;
+                    }
+                    f.write_str("*")?;
+                }
+                IpAddr::V6(v6) if ported => {
+                    write!(f, "[{v6}]")?;
+                    if !network.is_single() {
+                        write!(f, "/{}", network.prefix_len())?;
+                    }
+                }
+                _ => network.fmt(f)?,
+            },
+        }
+        if ported {
+            write!(f, ":{}", self.ports)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HostPattern({self})")
+    }
+}
+
+fn parse(text: &str) -> Result<HostPattern, PatternProblem> {
+    if text.is_empty() {
+        return Err(PatternProblem::Empty);
+    }
+    if text.trim() != text {
+        return Err(PatternProblem::Blank);
+    }
+    if text.contains(',') || text.contains(';') {
+        return Err(PatternProblem::List);
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        return Err(PatternProblem::Url { rest: quote(rest) });
+    }
+    let (host, ports) = split_ports(text);
+    let ports = ports.map_or(Ok(PortRange::ALL), parse_ports)?;
+    let pattern = parse_target(host).map(|target| HostPattern::new(target, ports))?;
+    Ok(pattern.spelled_as_wildcard(host.ends_with(".*")))
+}
+
+fn parse_target(host: &str) -> Result<Target, PatternProblem> {
+    if host.is_empty() {
+        return Err(PatternProblem::OnlyPort);
+    }
+    if host == "*" {
+        return Ok(Target::Everything);
+    }
+    if let Some((address, length)) = host.split_once('/') {
+        return match Host::parse(address) {
+            Ok(Host::Name(name)) if length.bytes().all(|b| b.is_ascii_digit()) => {
+                Err(PatternProblem::PrefixOfName { name })
+            }
+            Ok(Host::Name(name)) => Err(PatternProblem::Path { name }),
+            // `Host` would turn a mapped address into IPv4, and its prefix length into another one.
+            Ok(Host::Address(_)) | Err(_) => Ok(Target::Network(
+                host.parse::<Network>().map_err(|e| e.problem().clone())?,
+            )),
+        };
+    }
+    if let Some(parent) = host.strip_prefix("*.") {
+        return match Host::parse(parent) {
+            Ok(Host::Name(name)) => Ok(Target::Below(name)),
+            Ok(Host::Address(_)) => Err(PatternProblem::Wildcard),
+            Err(_) if parent.contains('*') => Err(PatternProblem::Wildcard),
+            Err(error) => Err(error.problem().clone().into()),
+        };
+    }
+    if host.contains('*') {
+        return network::wildcard(host)
+            .map(Target::Network)
+            .ok_or(PatternProblem::Wildcard);
+    }
+    match Host::parse(host) {
+        Ok(Host::Name(name)) => Ok(Target::Name(name)),
+        Ok(Host::Address(address)) => Ok(Target::Network(address.into())),
+        Err(error) => Err(error.problem().clone().into()),
+    }
+}
+
+/// Cuts the ports off. A colon belongs to an IPv6 address when there are several of them and no bracket or
+/// prefix length before the last.
+fn split_ports(text: &str) -> (&str, Option<&str>) {
+    let Some((host, ports)) = text.rsplit_once(':') else {
+        return (text, None);
+    };
+    let complete = !host.contains(':') || host.ends_with(']') || host.contains('/');
+    if complete {
+        (host, Some(ports))
+    } else {
+        (text, None)
+    }
+}
+
+fn parse_ports(text: &str) -> Result<PortRange, PatternProblem> {
+    let number = |digits| network::decimal(digits).and_then(|n| u16::try_from(n).ok());
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let problem = || PatternProblem::Ports { ports: quote(text) };
+    let (first, last) = (
+        number(first).ok_or_else(problem)?,
+        number(last).ok_or_else(problem)?,
+    );
+    if first > last {
+        return Err(PatternProblem::PortsReversed { first, last });
+    }
+    PortRange::new(first, last).ok_or_else(problem)
+}
+
+impl From<HostProblem> for PatternProblem {
+    fn from(problem: HostProblem) -> Self {
+        match problem {
+            HostProblem::Character { character: '*' } => Self::Wildcard,
+            other => Self::Host(other),
+        }
+    }
+}

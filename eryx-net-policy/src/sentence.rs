@@ -1,0 +1,144 @@
+//! Verdicts in words.
+
+use std::net::IpAddr;
+
+use crate::{
+    defaults::loopback_patterns,
+    host::Host,
+    pattern::HostPattern,
+    port::{Port, PortRange},
+    verdict::{Culprit, Decision, Reason, Subject, Verdict},
+};
+
+/// With everything that is known.
+pub(crate) fn for_embedder(verdict: &Verdict) -> String {
+    sentence(verdict, Audience::Embedder)
+}
+
+/// Without what the guest did not say itself.
+pub(crate) fn for_guest(verdict: &Verdict) -> String {
+    sentence(verdict, Audience::Guest)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    Embedder,
+    Guest,
+}
+
+fn sentence(verdict: &Verdict, audience: Audience) -> String {
+    let host = match verdict.subject() {
+        Subject::Malformed(error) => return error.to_string(),
+        Subject::Host(host) => host,
+    };
+    let outcome = match (verdict.decision(), verdict.reason()) {
+        (_, Reason::AddressesDecide) => "depends on its addresses",
+        (Decision::Allow, _) => "is allowed",
+        (Decision::NeedsAddresses, _) => "is allowed if its addresses are",
+        (Decision::Deny, _) => "is denied",
+    };
+    let subject = with_port(host, verdict.port());
+    let why = why(verdict, host, audience);
+    match remedy(verdict, host, audience) {
+        Some(remedy) => format!("`{subject}` {outcome}: {why}; {remedy}"),
+        None => format!("`{subject}` {outcome}: {why}"),
+    }
+}
+
+fn why(verdict: &Verdict, host: &Host, audience: Audience) -> String {
+    let rule = verdict.rule().map(ToString::to_string).unwrap_or_default();
+    match (verdict.reason(), verdict.culprit()) {
+        (Reason::NotBlocked, _) => {
+            "nothing in blocked_hosts matches it, and allowed_hosts is empty".to_owned()
+        }
+        (Reason::Exempt, _) => format!("{rule} lifts what blocks it"),
+        (Reason::AddressesDecide, _) => "allowed_hosts has networks, and not the name".to_owned(),
+        (Reason::AliasBlocked, Some(Culprit::Alias(alias))) if audience == Audience::Embedder => {
+            format!("it is an alias of `{alias}`, which {rule} matches")
+        }
+        (Reason::AliasBlocked, _) => {
+            "it is an alias of a name that blocked_hosts matches".to_owned()
+        }
+        (Reason::AddressBlocked, Some(Culprit::Address { address, form })) => match host {
+            Host::Name(_) if audience == Audience::Guest => {
+                "it resolves to an address that blocked_hosts covers".to_owned()
+            }
+            Host::Name(_) if form != address => {
+                format!("it resolves to {address}, which leads to {form}, which {rule} covers")
+            }
+            Host::Name(_) => format!("it resolves to {address}, which {rule} covers"),
+            Host::Address(_) if form != address => {
+                format!("it leads to {form}, which {rule} covers")
+            }
+            Host::Address(_) => format!("{rule} covers it"),
+        },
+        (Reason::HostNotAllowed, _) => "nothing in allowed_hosts matches it".to_owned(),
+        (Reason::PortNotAllowed, _) => format!("{rule} is for other ports"),
+        (Reason::AddressNotAllowed, Some(Culprit::Address { address, .. }))
+            if audience == Audience::Embedder =>
+        {
+            format!("allowed_hosts has neither the name nor {address}, which it resolves to")
+        }
+        (Reason::AddressNotAllowed, _) => {
+            "allowed_hosts has neither the name nor all of its addresses".to_owned()
+        }
+        (Reason::NoAddresses, _) => "it has no addresses".to_owned(),
+        (
+            Reason::Listed | Reason::HostBlocked | Reason::AddressBlocked | Reason::MalformedHost,
+            _,
+        ) => {
+            format!("{rule} matches it")
+        }
+    }
+}
+
+/// What would change a denial.
+fn remedy(verdict: &Verdict, host: &Host, audience: Audience) -> Option<String> {
+    let rule = verdict.rule().map(|r| r.pattern());
+    match (verdict.reason(), verdict.culprit()) {
+        (Reason::HostBlocked, _) if rule.is_some_and(is_loopback) => {
+            Some("allow_localhost() lifts that".to_owned())
+        }
+        (Reason::HostBlocked, _) => {
+            Some("take that entry out of blocked_hosts to change it".to_owned())
+        }
+        (Reason::AliasBlocked, _) if audience == Audience::Guest => None,
+        (Reason::AliasBlocked, _) => {
+            Some("take that entry out of blocked_hosts to change it".to_owned())
+        }
+        (Reason::AddressBlocked, Some(Culprit::Address { form, .. })) => match host {
+            Host::Name(name) => Some(format!("allow_internal_host(\"{name}\") lifts that")),
+            Host::Address(_) => rule.map(|rule| lift_address(rule, *form)),
+        },
+        (Reason::HostNotAllowed | Reason::AddressNotAllowed, _) => {
+            Some(format!("allow_host(\"{host}\") adds it"))
+        }
+        (Reason::PortNotAllowed, _) => Some(format!(
+            "allow_host(\"{}\") adds it",
+            with_port(host, verdict.port())
+        )),
+        _ => None,
+    }
+}
+
+fn lift_address(rule: &HostPattern, address: IpAddr) -> String {
+    if is_loopback(rule) {
+        "allow_localhost() lifts that".to_owned()
+    } else if rule.network().is_some() && rule.ports() == PortRange::ALL {
+        format!("allow_network(\"{address}\") lifts that")
+    } else {
+        "take that entry out of blocked_hosts to change it".to_owned()
+    }
+}
+
+fn is_loopback(rule: &HostPattern) -> bool {
+    loopback_patterns().contains(rule)
+}
+
+fn with_port(host: &Host, port: Port) -> String {
+    match (host, port) {
+        (_, Port::Any) => host.to_string(),
+        (Host::Address(IpAddr::V6(address)), Port::Number(port)) => format!("[{address}]:{port}"),
+        (_, Port::Number(port)) => format!("{host}:{port}"),
+    }
+}
