@@ -169,7 +169,10 @@ async fn serve(socket: TcpStream, peer: SocketAddr, transport: Transport, stats:
     let (number, _open) = stats.connected();
     let stream = match transport.open(socket).await {
         Ok(stream) => stream,
-        Err(error) => return stats.handshake_failed(error.to_string()),
+        Err(refusal) => {
+            stats.handshake_failed(refusal.error.to_string());
+            return refusal.leave().await;
+        }
     };
     let tls = TlsConnection::of(&stream);
     if tls.as_ref().is_some_and(TlsConnection::resumed) {

@@ -3,14 +3,14 @@
 
 pub mod authority;
 pub mod digest;
-//pub mod dns;
+pub mod dns;
 pub mod http;
 mod listening;
 pub mod pattern;
 pub mod transport;
 
 pub use authority::{Authority, Identity, Leaf};
-//pub use dns::{Answer, NameServer, Script};
+pub use dns::{Answer, NameServer, Script};
 pub use http::HttpServer;
 pub use listening::{LOOPBACK, LOOPBACK_V6};
 pub use transport::{ServerTls, Transport};

@@ -2,7 +2,7 @@
 //! slow or goes dead.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
@@ -78,16 +78,21 @@ impl Transport {
         self.tls.is_some()
     }
 
-    pub(crate) async fn open(&self, socket: TcpStream) -> io::Result<Stream> {
-        // Without this, pieces would be merged again on their way.
-        socket.set_nodelay(true)?;
+    pub(crate) async fn open(&self, socket: TcpStream) -> Result<Stream, Refusal> {
+        // Without this, pieces would be merged again on their way. It fails only on a
+        // connection that is gone, which the first read reports better.
+        let _ = socket.set_nodelay(true);
         let wire = Wire::new(socket, self.pace);
-        Ok(match &self.tls {
-            None => Stream::Plain(wire),
-            Some(config) => Stream::Tls(Box::new(
-                TlsAcceptor::from(Arc::clone(config)).accept(wire).await?,
-            )),
-        })
+        match &self.tls {
+            None => Ok(Stream::Plain(wire)),
+            Some(config) => {
+                let acceptor = TlsAcceptor::from(Arc::clone(config));
+                match acceptor.accept(wire).into_fallible().await {
+                    Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+                    Err((error, wire)) => Err(Refusal { error, wire }),
+                }
+            }
+        }
     }
 }
 
@@ -219,11 +224,38 @@ impl Wire {
     }
 }
 
+/// A handshake that failed.
+pub(crate) struct Refusal {
+    pub(crate) error: io::Error,
+    wire: Wire,
+}
+
+impl Refusal {
+    /// Ends the sending side and takes in what still comes. Closing with data unread would make
+    /// the kernel send a reset, which can overtake the alert that says what was wrong.
+    pub(crate) async fn leave(mut self) {
+        let rest = async {
+            let mut scratch = [0; 4096];
+            self.wire.socket.shutdown().await?;
+            while self.wire.socket.read(&mut scratch).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // The client has been told; how it hangs up changes nothing.
+        let _ = tokio::time::timeout(LEAVE_LIMIT, rest).await;
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Pace {
     piece: Option<usize>,
     every: Duration,
     stall_after: Option<u64>,
+}
+
+impl Pace {
+    fn is_set(self) -> bool {
+        self.piece.is_some() || self.stall_after.is_some()
+    }
 }
 
 impl AsyncRead for Wire {
@@ -267,6 +299,24 @@ impl AsyncWrite for Wire {
             }
         }
         Poll::Ready(Ok(sent))
+    }
+
+    /// rustls gives a failing handshake one write for all that is queued: the alert, which comes
+    /// last, only leaves with a write that takes several buffers.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.pace.is_set() {
+            let first = buffers.iter().find(|buffer| !buffer.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |buffer| buffer));
+        }
+        Pin::new(&mut self.get_mut().socket).poll_write_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        !self.pace.is_set()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -330,3 +380,6 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+/// How long a server waits for a client it has turned away to hang up.
+const LEAVE_LIMIT: Duration = Duration::from_secs(1);

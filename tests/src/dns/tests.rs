@@ -1,0 +1,318 @@
+use std::net::IpAddr;
+use std::time::Instant;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, RData, RecordType};
+
+use super::notation::Vector;
+use super::*;
+use crate::listening::LOOPBACK_V6;
+
+const QUERY_ID: u16 = 0x1234;
+
+fn query(name: &str, kind: RecordType) -> Vec<u8> {
+    let mut message = Message::query();
+    message.metadata.id = QUERY_ID;
+    message.metadata.recursion_desired = true;
+    let name = Name::from_ascii(name).unwrap();
+    message.add_query(hickory_proto::op::Query::query(name, kind));
+    message.to_vec().unwrap()
+}
+
+async fn ask_bytes(server: &NameServer, name: &str, kind: RecordType) -> Option<Vec<u8>> {
+    let local = if server.address().is_ipv4() {
+        LOOPBACK
+    } else {
+        LOOPBACK_V6
+    };
+    let socket = UdpSocket::bind(local).await.unwrap();
+    socket
+        .send_to(&query(name, kind), server.address())
+        .await
+        .unwrap();
+    let mut buffer = [0; 1500];
+    let received = tokio::time::timeout(Duration::from_millis(300), socket.recv(&mut buffer)).await;
+    Some(buffer[..received.ok()?.unwrap()].to_vec())
+}
+
+async fn ask(server: &NameServer, name: &str, kind: RecordType) -> Message {
+    let bytes = ask_bytes(server, name, kind)
+        .await
+        .expect("an answer over UDP");
+    Message::from_vec(&bytes).unwrap()
+}
+
+async fn ask_tcp(stream: &mut TcpStream, name: &str, kind: RecordType) -> Message {
+    let query = query(name, kind);
+    stream.write_u16(query.len() as u16).await.unwrap();
+    stream.write_all(&query).await.unwrap();
+    let mut answer = vec![0; usize::from(stream.read_u16().await.unwrap())];
+    stream.read_exact(&mut answer).await.unwrap();
+    Message::from_vec(&answer).unwrap()
+}
+
+fn addresses(message: &Message) -> Vec<String> {
+    let addresses = message
+        .answers
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::A(address) => Some(IpAddr::V4(address.0)),
+            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+            _ => None,
+        });
+    addresses.map(|address| address.to_string()).collect()
+}
+
+fn one(answer: Answer) -> Script {
+    Script::new().answer("a.test", answer)
+}
+
+fn public() -> Answer {
+    Answer::addresses(["1.1.1.1", "2606:4700::1", "8.8.8.8"]).unwrap()
+}
+
+#[tokio::test]
+async fn each_type_gets_its_own_addresses_in_order() {
+    let server = NameServer::start(one(public().with_ttl(7))).await.unwrap();
+    let message = ask(&server, "a.test.", RecordType::A).await;
+    assert_eq!(addresses(&message), ["1.1.1.1", "8.8.8.8"]);
+    assert_eq!(message.metadata.id, QUERY_ID);
+    assert_eq!(message.metadata.response_code, ResponseCode::NoError);
+    assert!(message.metadata.recursion_available && message.metadata.recursion_desired);
+    assert!(message.answers.iter().all(|record| record.ttl == 7));
+    assert_eq!(
+        addresses(&ask(&server, "a.test.", RecordType::AAAA).await),
+        ["2606:4700::1"]
+    );
+    assert!(
+        ask(&server, "a.test.", RecordType::MX)
+            .await
+            .answers
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_name_outside_the_script_does_not_exist() {
+    let server = NameServer::start(Script::new()).await.unwrap();
+    let message = ask(&server, "b.test.", RecordType::A).await;
+    assert_eq!(message.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(message.queries[0].name().to_ascii(), "b.test.");
+}
+
+#[tokio::test]
+async fn successive_lookups_find_successive_answers_and_the_last_stays() {
+    let script = one(Answer::addresses(["1.1.1.1", "::1"]).unwrap()).answer(
+        "A.TEST.",
+        Answer::addresses(["10.0.0.5", "fd00::5"]).unwrap(),
+    );
+    let server = NameServer::start(script).await.unwrap();
+    for (v4, v6) in [
+        ("1.1.1.1", "::1"),
+        ("10.0.0.5", "fd00::5"),
+        ("10.0.0.5", "fd00::5"),
+    ] {
+        // Neither type uses up the other's step.
+        assert_eq!(
+            addresses(&ask(&server, "a.test.", RecordType::A).await),
+            [v4]
+        );
+        assert_eq!(
+            addresses(&ask(&server, "A.Test.", RecordType::AAAA).await),
+            [v6]
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_alias_is_followed_and_the_whole_chain_sent() {
+    let script = one(Answer::alias("B.test"))
+        .answer("b.test", Answer::alias("c.test"))
+        .answer("c.test", public());
+    let server = NameServer::start(script).await.unwrap();
+    let message = ask(&server, "a.test.", RecordType::AAAA).await;
+    let owners: Vec<_> = message
+        .answers
+        .iter()
+        .map(|record| record.name.to_ascii())
+        .collect();
+    assert_eq!(owners, ["a.test.", "b.test.", "c.test."]);
+    assert_eq!(addresses(&message), ["2606:4700::1"]);
+}
+
+#[tokio::test]
+async fn an_alias_to_nowhere_keeps_the_alias_and_says_so() {
+    let server = NameServer::start(one(Answer::alias("gone.test")))
+        .await
+        .unwrap();
+    let message = ask(&server, "a.test.", RecordType::A).await;
+    assert_eq!(message.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(message.answers.len(), 1);
+}
+
+#[tokio::test]
+async fn a_loop_of_aliases_ends() {
+    let server = NameServer::start(one(Answer::alias("a.test")))
+        .await
+        .unwrap();
+    let message = ask(&server, "a.test.", RecordType::A).await;
+    assert!(addresses(&message).is_empty() && !message.answers.is_empty());
+}
+
+#[tokio::test]
+async fn failures_carry_their_code() {
+    for (answer, code) in [
+        (Answer::ServerFailure, ResponseCode::ServFail),
+        (Answer::Refused, ResponseCode::Refused),
+        (Answer::NameError, ResponseCode::NXDomain),
+        (Answer::alias(&"x".repeat(64)), ResponseCode::ServFail),
+        (Answer::from_ips([]), ResponseCode::NoError),
+    ] {
+        let server = NameServer::start(one(answer.clone())).await.unwrap();
+        let message = ask(&server, "a.test.", RecordType::A).await;
+        assert_eq!(message.metadata.response_code, code, "{answer:?}");
+        assert!(message.answers.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn silence_is_silence_and_garbage_is_no_message() {
+    let script = one(Answer::Silence).answer("g.test", Answer::Garbage);
+    let server = NameServer::start(script).await.unwrap();
+    assert_eq!(ask_bytes(&server, "a.test.", RecordType::A).await, None);
+    let garbage = ask_bytes(&server, "g.test.", RecordType::A).await.unwrap();
+    assert!(Message::from_vec(&garbage).is_err());
+    assert_eq!(server.count(), 2);
+}
+
+#[tokio::test]
+async fn a_silent_server_is_one_whose_every_other_name_is_silent() {
+    let server = NameServer::start(one(public()).otherwise(Answer::Silence))
+        .await
+        .unwrap();
+    assert_eq!(ask_bytes(&server, "b.test.", RecordType::A).await, None);
+    assert_eq!(
+        ask(&server, "a.test.", RecordType::A).await.answers.len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_forged_answer_has_another_number() {
+    let server = NameServer::start(one(public().forged())).await.unwrap();
+    let message = ask(&server, "a.test.", RecordType::A).await;
+    assert_ne!(message.metadata.id, QUERY_ID);
+    assert_eq!(addresses(&message), ["1.1.1.1", "8.8.8.8"]);
+}
+
+#[tokio::test]
+async fn a_truncated_answer_comes_over_tcp_and_is_one_step() {
+    let script = one(public().truncated()).answer("a.test", Answer::NameError);
+    let server = NameServer::start(script).await.unwrap();
+    let short = ask(&server, "a.test.", RecordType::A).await;
+    assert!(short.metadata.truncation && short.answers.is_empty());
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let full = ask_tcp(&mut stream, "a.test.", RecordType::A).await;
+    assert!(!full.metadata.truncation);
+    assert_eq!(addresses(&full), ["1.1.1.1", "8.8.8.8"]);
+    // The next lookup, over the same connection.
+    let next = ask_tcp(&mut stream, "a.test.", RecordType::A).await;
+    assert_eq!(next.metadata.response_code, ResponseCode::NXDomain);
+}
+
+#[tokio::test]
+async fn a_late_answer_is_late_and_holds_up_no_other() {
+    let delay = Duration::from_millis(100);
+    let script = one(public().after(delay)).answer("b.test", public());
+    let server = NameServer::start(script).await.unwrap();
+    let start = Instant::now();
+    let late = async {
+        ask(&server, "a.test.", RecordType::A).await;
+        start.elapsed()
+    };
+    let prompt = async {
+        ask(&server, "b.test.", RecordType::A).await;
+        start.elapsed()
+    };
+    let (late, prompt) = tokio::join!(late, prompt);
+    assert!(late >= delay && prompt < late, "{late:?} {prompt:?}");
+}
+
+#[tokio::test]
+async fn queries_are_recorded_as_they_came() {
+    let server = NameServer::start(one(public())).await.unwrap();
+    ask(&server, "A.test.", RecordType::AAAA).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    ask_tcp(&mut stream, "b.test.", RecordType::A).await;
+    let query = |name: &str, kind: &str, tcp| Query {
+        name: name.into(),
+        kind: kind.into(),
+        tcp,
+    };
+    assert_eq!(
+        server.queries(),
+        [query("a.test", "AAAA", false), query("b.test", "A", true)]
+    );
+    assert_eq!(
+        (
+            server.asked("a.TEST."),
+            server.asked("c.test"),
+            server.count()
+        ),
+        (1, 0, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_script_can_be_replaced_under_way() {
+    let server = NameServer::start(one(public())).await.unwrap();
+    ask(&server, "a.test.", RecordType::A).await;
+    server.replace(one(Answer::addresses(["10.0.0.1"]).unwrap()));
+    assert_eq!(
+        addresses(&ask(&server, "a.test.", RecordType::A).await),
+        ["10.0.0.1"]
+    );
+}
+
+#[tokio::test]
+async fn it_listens_on_version_six_too() {
+    let server = NameServer::start_on(one(public()), LOOPBACK_V6)
+        .await
+        .unwrap();
+    assert_eq!(
+        ask(&server, "a.test.", RecordType::A).await.answers.len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_server_is_silent_and_its_port_free() {
+    let server = NameServer::start(one(public())).await.unwrap();
+    let address = server.address();
+    drop(server);
+    // The tasks end when the runtime next turns to them.
+    tokio::task::yield_now().await;
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while NameServer::start_on(Script::new(), address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_vector_is_played_as_it_reads() {
+    let vector =
+        Vector::parse(r"b\u00fccher.test~>cdn.test=>1.1.1.1|10.0.0.5,::1	deny	why").unwrap();
+    let server = NameServer::start(vector.script()).await.unwrap();
+    for (v4, v6) in [(vec!["1.1.1.1"], vec![]), (vec!["10.0.0.5"], vec!["::1"])] {
+        let message = ask(&server, "xn--bcher-kva.test.", RecordType::A).await;
+        assert_eq!(addresses(&message), v4);
+        assert_eq!(message.answers[0].record_type(), RecordType::CNAME);
+        assert_eq!(
+            addresses(&ask(&server, "xn--bcher-kva.test.", RecordType::AAAA).await),
+            v6
+        );
+    }
+}
