@@ -1,0 +1,39 @@
+"""CPython's network modules for a guest whose network is the host's.
+
+`_socket`, `_ssl` and `select` are replaced by Python over the imports of `eryx:net`; everything
+above them (`socket`, `ssl`, `selectors`, `asyncio`, `http.client`, ...) stays CPython's own,
+unmodified.
+
+Call `install()` before anything imports `socket`, and that is all there is to it:
+
+    import eryx_net
+    eryx_net.install()
+    import wit_world
+
+Nothing here is a security boundary. The host decides what the guest may reach; these modules only
+make it look like CPython.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+__all__ = ["install"]
+
+_MODULES = ("_socket", "select")
+
+
+def install() -> None:
+    """Put the modules in place, and an event loop on them that waits in the host.
+
+    Raises RuntimeError when `socket` or `selectors` was imported before: they would keep the
+    modules they found then.
+    """
+    for user in ("socket", "selectors", "ssl", "asyncio"):
+        if user in sys.modules:
+            raise RuntimeError(f"eryx_net.install() has to run before anything imports {user!r}")
+    # No TLS yet: `import ssl` fails as in an interpreter built without it.
+    sys.modules["_ssl"] = None  # type: ignore[assignment]
+    for name in _MODULES:
+        sys.modules[name] = importlib.import_module("." + name, __name__)

@@ -1,0 +1,197 @@
+"""The way to the host: the imported interfaces, loaded late, and what their errors mean in Python.
+
+Nothing here runs at import. Calling an import while the image is being built would abort the build,
+and `wit_world` imports asyncio, which must find our modules already in place.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from .failures import failure, lookup_failure
+from .socket_constants import EAI_AGAIN, EAI_NONAME
+from .tls_errors import tls_exception
+
+LARGEST_READ = 1 << 20
+"""The most bytes asked of the host at once; it would clamp to the same."""
+
+LARGEST_WRITE = 256 << 10
+"""The most bytes handed to the host at once."""
+
+LARGEST_PEEK = 64 << 10
+"""How far ahead bytes are fetched for MSG_PEEK."""
+
+FOREVER = None
+"""A timeout that waits up to the host's own ceiling."""
+
+AT_ONCE = 0
+"""A timeout that does not wait at all."""
+
+
+class Endpoint(Protocol):
+    """One end of a connection."""
+
+    address: str
+    port: int
+
+
+class HostConnection(Protocol):
+    """A connection the host holds (`eryx:net/tcp.connection`). Timeouts are nanoseconds."""
+
+    def finish_connect(self, timeout: int | None) -> None: ...
+    def read(self, max: int, timeout: int | None) -> bytes: ...
+    def write(self, data: bytes, timeout: int | None) -> int: ...
+    def shutdown(self, how: Any) -> None: ...
+    def local_endpoint(self) -> Endpoint: ...
+    def peer_endpoint(self) -> Endpoint: ...
+    def set_no_delay(self, enabled: bool) -> None: ...
+    def set_keep_alive(self, enabled: bool) -> None: ...
+    def start_tls(self, config: Any, timeout: int | None) -> None: ...
+    def end_tls(self, timeout: int | None) -> None: ...
+    def tls_info(self) -> TlsInfo | None: ...
+    def pending(self) -> int: ...
+    def __exit__(self, *exc_info: None) -> bool | None: ...
+
+
+class TlsInfo(Protocol):
+    """What a handshake agreed on (`eryx:net/tls.info`)."""
+
+    version: Any
+    cipher: str
+    cipher_bits: int
+    alpn: bytes | None
+    peer_chain: list[bytes]
+    resumed: bool
+
+
+class HostSession(Protocol):
+    """TLS over a transport of our own (`eryx:net/tls.session`)."""
+
+    def feed(self, ciphertext: bytes) -> int: ...
+    def feed_eof(self) -> None: ...
+    def take(self, max: int) -> bytes: ...
+    def handshake(self) -> None: ...
+    def read(self, max: int) -> bytes: ...
+    def write(self, plaintext: bytes) -> int: ...
+    def pending(self) -> int: ...
+    def close(self) -> None: ...
+    def info(self) -> TlsInfo | None: ...
+    def __exit__(self, *exc_info: None) -> bool | None: ...
+
+
+class HostLookup(Protocol):
+    """A name being resolved (`eryx:net/resolver.lookup`)."""
+
+    def finish(self, timeout: int | None) -> list[str]: ...
+    def __exit__(self, *exc_info: None) -> bool | None: ...
+
+
+class Ready(Protocol):
+    """What `poll` found, as positions in the lists given."""
+
+    readable: list[int]
+    writable: list[int]
+    lookups: list[int]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the interfaces on first use: `host.tcp`, `host.tls`, `host.resolver`, `host.poll`,
+    `host.Err`.
+    """
+    if name == "Err":
+        value = importlib.import_module("componentize_py_types").Err
+    elif name in ("tcp", "tls", "resolver", "poll"):
+        value = importlib.import_module("wit_world.imports." + name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def nanoseconds(seconds: float | None) -> int | None:
+    """A Python timeout as the host wants it: rounded up, so that a tiny one still waits."""
+    if seconds is None:
+        return None
+    return min(-int(-seconds * 1_000_000_000 // 1), (1 << 63) - 1)
+
+
+def exception(error: object) -> OSError:
+    """The exception CPython would raise for what the host reports (a case of `types.error`)."""
+    case = type(error).__name__.removeprefix("Error_")
+    simple = _SIMPLE.get(case)
+    if simple is not None:
+        return simple()
+    text = str(getattr(error, "value", "") or case)
+    if case == "Denied":
+        return failure("EACCES", text)
+    if case == "LimitReached":
+        return failure("EMFILE", text)
+    if case == "InvalidArgument":
+        return failure("EINVAL", text)
+    if case == "Tls":
+        return tls_exception(error.value)  # type: ignore[attr-defined]
+    return failure("EIO", text)
+
+
+def _timed_out() -> OSError:
+    # CPython's own words, and no errno: its timeouts never reach the kernel.
+    return TimeoutError("timed out")
+
+
+def _named(name: str) -> Callable[[], OSError]:
+    return lambda: failure(name)
+
+
+_SIMPLE: dict[str, Callable[[], OSError]] = {
+    "WouldBlock": _named("EAGAIN"),
+    "TimedOut": _timed_out,
+    "NameNotFound": lambda: lookup_failure(EAI_NONAME),
+    "NameTryAgain": lambda: lookup_failure(EAI_AGAIN),
+    "ConnectionRefused": _named("ECONNREFUSED"),
+    "ConnectionReset": _named("ECONNRESET"),
+    "ConnectionAborted": _named("ECONNABORTED"),
+    "BrokenPipe": _named("EPIPE"),
+    "NotConnected": _named("ENOTCONN"),
+    "HostUnreachable": _named("EHOSTUNREACH"),
+    "NetworkUnreachable": _named("ENETUNREACH"),
+}
+
+
+def connect(name: str, port: int) -> HostConnection:
+    """Begin to connect. Raises what the host refuses at once, `PermissionError` above all."""
+    host = _module()
+    try:
+        connection: HostConnection = host.tcp.Connection.connect(name, port)
+        return connection
+    except host.Err as error:
+        raise exception(error.value) from None
+
+
+def lookup(name: str, port: int | None, family: str) -> HostLookup:
+    """Begin to resolve `name`; `family` is `ANY`, `IPV4` or `IPV6`."""
+    host = _module()
+    try:
+        started: HostLookup = host.resolver.Lookup.start(name, port, host.resolver.Family[family])
+        return started
+    except host.Err as error:
+        raise exception(error.value) from None
+
+
+def wait_for(
+    readable: Sequence[HostConnection],
+    writable: Sequence[HostConnection],
+    lookups: Sequence[HostLookup],
+    timeout: int | None,
+) -> Ready:
+    """Wait for any of the given. With nothing given this is a sleep of `timeout` nanoseconds."""
+    ready: Ready = _module().poll.poll(readable, writable, lookups, timeout)
+    return ready
+
+
+def _module() -> Any:
+    # Module-level `__getattr__` answers attribute access, not bare global names.
+    import sys
+
+    return sys.modules[__name__]

@@ -1,0 +1,201 @@
+"""CPython's `select` module over our descriptors: `select` and `poll`, no more.
+
+`selectors` takes what it finds, so that its `DefaultSelector` becomes the one built on `poll`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from . import readiness
+from .host import nanoseconds
+from .readiness import ERROR, HANG_UP, INVALID, READ, WRITE
+
+__all__ = [
+    "PIPE_BUF",
+    "POLLERR",
+    "POLLHUP",
+    "POLLIN",
+    "POLLMSG",
+    "POLLNVAL",
+    "POLLOUT",
+    "POLLPRI",
+    "POLLRDBAND",
+    "POLLRDHUP",
+    "POLLRDNORM",
+    "POLLWRBAND",
+    "POLLWRNORM",
+    "error",
+    "poll",
+    "select",
+]
+
+error = OSError
+
+PIPE_BUF = 4096
+POLLIN = 0x001
+POLLPRI = 0x002
+POLLOUT = 0x004
+POLLERR = 0x008
+POLLHUP = 0x010
+POLLNVAL = 0x020
+POLLRDNORM = 0x040
+POLLRDBAND = 0x080
+POLLWRNORM = 0x100
+POLLWRBAND = 0x200
+POLLMSG = 0x400
+POLLRDHUP = 0x2000
+
+
+class HasFileno(Protocol):
+    """Anything with a descriptor."""
+
+    def fileno(self) -> int: ...
+
+
+FileDescriptorLike = int | HasFileno
+
+
+def descriptor(file: FileDescriptorLike) -> int:
+    """The descriptor of a file object, as `PyObject_AsFileDescriptor` finds it."""
+    if isinstance(file, int):
+        fd = file
+    else:
+        fileno = getattr(file, "fileno", None)
+        if fileno is None:
+            raise TypeError("argument must be an int, or have a fileno() method.")
+        fd = fileno()
+        if not isinstance(fd, int):
+            raise TypeError("fileno() returned a non-integer")
+    if fd < 0:
+        raise ValueError(f"file descriptor cannot be a negative integer ({fd})")
+    return int(fd)
+
+
+def _duration(seconds: Any, what: str) -> float:
+    try:
+        value = float(seconds)
+    except TypeError:
+        raise TypeError(f"{what} must be a float or None") from None
+    if value != value:
+        raise ValueError("Invalid value NaN (not a number)")
+    if abs(value) > 9e9:
+        raise OverflowError("timestamp too large to convert to C PyTime_t")
+    return value
+
+
+def select(
+    rlist: Iterable[Any],
+    wlist: Iterable[Any],
+    xlist: Iterable[Any],
+    timeout: float | None = None,
+    /,
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Wait until something in one of the three lists is ready; returns the ready ones of each.
+
+    Nothing is ever exceptional here. Raises OSError(EBADF) for a closed descriptor, and
+    OSError(EDEADLK) when, without a timeout, nothing could ever become ready.
+    """
+    limit = None
+    if timeout is not None:
+        seconds = _duration(timeout, "timeout")
+        if seconds < 0:
+            raise ValueError("timeout must be non-negative")
+        limit = nanoseconds(seconds)
+    reading = [(descriptor(file), file) for file in rlist]
+    writing = [(descriptor(file), file) for file in wlist]
+    others = [(descriptor(file), file) for file in xlist]
+    interests: dict[int, int] = {}
+    for files, interest in ((reading, READ), (writing, WRITE), (others, 0)):
+        for fd, _ in files:
+            interests[fd] = interests.get(fd, 0) | interest
+    found = _selected(interests, limit)
+    return (
+        [file for fd, file in reading if found.get(fd, 0) & (READ | HANG_UP | ERROR)],
+        [file for fd, file in writing if found.get(fd, 0) & (WRITE | ERROR)],
+        [],
+    )
+
+
+def _selected(interests: dict[int, int], limit: int | None) -> dict[int, int]:
+    from .failures import failure
+
+    found = readiness.wait(interests.items(), limit)
+    if any(flags & INVALID for flags in found.values()):
+        raise failure("EBADF")
+    return found
+
+
+class poll:  # noqa: N801 - CPython's name
+    """A set of descriptors to wait for."""
+
+    __slots__ = ("_files",)
+
+    def __init__(self) -> None:
+        self._files: dict[int, int] = {}
+
+    def register(
+        self, fd: FileDescriptorLike, eventmask: int = POLLIN | POLLPRI | POLLOUT, /
+    ) -> None:
+        """Add a descriptor, or change what is asked of one."""
+        self._files[descriptor(fd)] = _mask(eventmask)
+
+    def modify(self, fd: FileDescriptorLike, eventmask: int, /) -> None:
+        """Change what is asked of a descriptor. Raises FileNotFoundError for an unknown one."""
+        from .failures import failure
+
+        number = descriptor(fd)
+        if number not in self._files:
+            raise failure("ENOENT", "No such file or directory")
+        self._files[number] = _mask(eventmask)
+
+    def unregister(self, fd: FileDescriptorLike, /) -> None:
+        """Remove a descriptor. Raises KeyError when it is not registered."""
+        del self._files[descriptor(fd)]
+
+    def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
+        """Wait up to `timeout` milliseconds; returns (descriptor, events) of each ready one."""
+        limit = None
+        if timeout is not None:
+            milliseconds = _duration(timeout, "timeout")
+            limit = None if milliseconds < 0 else nanoseconds(milliseconds / 1000)
+        files = self._files
+        # `selectors` tries an empty poll at import, where the host cannot be called.
+        if not files and limit == 0:
+            return []
+        found = readiness.wait([(fd, _interest(mask)) for fd, mask in files.items()], limit)
+        return [(fd, _events(flags, files[fd])) for fd, flags in found.items()]
+
+
+_ALL_READING = POLLIN | POLLRDNORM
+_ALL_WRITING = POLLOUT | POLLWRNORM
+
+
+def _mask(eventmask: int) -> int:
+    if not isinstance(eventmask, int):
+        raise TypeError(f"'{type(eventmask).__name__}' object cannot be interpreted as an integer")
+    if eventmask < 0:
+        raise ValueError("value must be positive")
+    if eventmask > 0xFFFF:
+        raise OverflowError("Python int too large for C unsigned short")
+    return int(eventmask)
+
+
+def _interest(mask: int) -> int:
+    return (READ if mask & _ALL_READING else 0) | (WRITE if mask & _ALL_WRITING else 0)
+
+
+def _events(flags: int, mask: int) -> int:
+    events = 0
+    if flags & READ:
+        events |= mask & _ALL_READING
+    if flags & WRITE:
+        events |= mask & _ALL_WRITING
+    if flags & HANG_UP:
+        events |= POLLHUP
+    if flags & ERROR:
+        events |= POLLERR
+    if flags & INVALID:
+        events |= POLLNVAL
+    return events

@@ -1,0 +1,28 @@
+"""Runs a guest program natively: the interpreter's own library over shims and fake host.
+
+Usage: python bootstrap.py PYTHON_DIR < program
+"""
+
+import os
+import sys
+
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [here, sys.argv[1]]
+
+import genuine  # noqa: E402
+
+genuine.forget()
+
+import eryx_net  # noqa: E402
+
+eryx_net.install()
+
+import _socket  # noqa: E402
+import socket  # noqa: E402
+
+assert _socket.__name__ == "eryx_net._socket"
+assert socket.socket.__mro__[1] is _socket.socket
+
+source = sys.stdin.read()
+sys.argv = ["guest"]
+exec(compile(source, "<guest>", "exec"), {"__name__": "__main__"})

@@ -1,0 +1,54 @@
+"""Stands in for `eryx:net/poll`."""
+
+import time
+from dataclasses import dataclass
+
+import genuine
+
+from .tcp import calls
+
+
+@dataclass
+class Ready:
+    readable: list
+    writable: list
+    lookups: list
+
+
+def poll(readable, writable, lookups, timeout):
+    calls["poll"] += 1
+    ready = Ready([], [], [])
+    deadline = None if timeout is None else time.monotonic() + timeout / 1e9
+    while True:
+        now = time.monotonic()
+        ready.lookups = [at for at, lookup in enumerate(lookups) if lookup.ready_at <= now]
+        ready.readable = [at for at, each in enumerate(readable) if each.pending() or each.error]
+        ready.writable = [at for at, each in enumerate(writable) if each.error]
+        poller = genuine.select.poll()
+        events = {}
+        for given, event in ((readable, genuine.select.POLLIN), (writable, genuine.select.POLLOUT)):
+            for each in given:
+                if each.sock is not None:
+                    fd = each.sock.fileno()
+                    events[fd] = events.get(fd, 0) | event
+        for fd, event in events.items():
+            poller.register(fd, event)
+        found_already = ready.lookups or ready.readable or ready.writable
+        wait = 0.0 if found_already else 60.0
+        if deadline is not None:
+            wait = min(wait, max(0, deadline - now))
+        for lookup in lookups:
+            wait = min(wait, max(0, lookup.ready_at - now))
+        found = dict(poller.poll(wait * 1000 + (0.5 if wait else 0)))
+        bad = genuine.select.POLLERR | genuine.select.POLLHUP
+        for given, event, into in (
+            (readable, genuine.select.POLLIN, ready.readable),
+            (writable, genuine.select.POLLOUT, ready.writable),
+        ):
+            for at, each in enumerate(given):
+                if each.sock is not None and found.get(each.sock.fileno(), 0) & (event | bad):
+                    into.append(at)
+        if ready.readable or ready.writable or ready.lookups:
+            return ready
+        if deadline is not None and time.monotonic() >= deadline:
+            return ready

@@ -1,0 +1,200 @@
+"""Stands in for `eryx:net/tcp`: real loopback sockets behind the contract's semantics."""
+
+import errno
+import time
+from collections import Counter
+from enum import Enum
+
+import genuine
+from componentize_py_types import Err
+
+from . import network, tls, types
+
+calls = Counter()
+"""How often each function was called; tests assert on the number of host calls."""
+
+live = set()
+"""Connections not given back."""
+
+LARGEST_READ = 1 << 20
+
+
+class ShutdownType(Enum):
+    RECEIVE = 0
+    SEND = 1
+    BOTH = 2
+
+
+def failed(error):
+    """The contract's error for an exception of the real socket."""
+    if isinstance(error, (BlockingIOError, genuine.ssl.SSLWantReadError)):
+        return Err(types.Error_WouldBlock())
+    if isinstance(error, genuine.ssl.SSLError):
+        return Err(types.Error_Tls(tls.tls_error(error)))
+    cases = {
+        errno.ECONNREFUSED: types.Error_ConnectionRefused,
+        errno.ECONNRESET: types.Error_ConnectionReset,
+        errno.EPIPE: types.Error_BrokenPipe,
+        errno.ENOTCONN: types.Error_NotConnected,
+        errno.ENETUNREACH: types.Error_NetworkUnreachable,
+        errno.EHOSTUNREACH: types.Error_HostUnreachable,
+    }
+    if error.errno in cases:
+        return Err(cases[error.errno]())
+    return Err(types.Error_Other(str(error)))
+
+
+class Connection:
+    def __init__(self):
+        self.sock = None
+        self.stalled = False
+        self.error = None
+        self.connected = False
+        self.session = None
+        self.config = None
+        self.options = {}
+
+    @classmethod
+    def connect(cls, host, port):
+        calls["connect"] += 1
+        address = network.judge(host, port)
+        if len(live) >= network.MAX_CONNECTIONS:
+            raise Err(types.Error_LimitReached("max_connections is 64"))
+        self = cls()
+        live.add(self)
+        if isinstance(address, Err):
+            self.error = address
+            return self
+        if address == "stall":
+            self.stalled = True
+            return self
+        family = genuine.socket.AF_INET6 if ":" in address else genuine.socket.AF_INET
+        self.sock = genuine.socket.socket(family)
+        self.sock.setblocking(False)
+        code = self.sock.connect_ex((address, port))
+        if code not in (0, errno.EINPROGRESS):
+            self.error = failed(OSError(code, ""))
+        return self
+
+    def wait(self, event, timeout, deadline):
+        """Wait for the real socket within the timeout; raise what the contract says otherwise."""
+        if timeout == 0:
+            raise Err(types.Error_WouldBlock())
+        left = None if deadline is None else deadline - time.monotonic()
+        if self.stalled:
+            time.sleep(min(left or 60, 60))
+            raise Err(types.Error_TimedOut())
+        poller = genuine.select.poll()
+        poller.register(self.sock, event)
+        milliseconds = 60_000 if left is None else max(0, left) * 1000 + 1
+        if (left is not None and left <= 0) or not poller.poll(milliseconds):
+            raise Err(types.Error_TimedOut())
+
+    def retry(self, event, timeout, step):
+        """Run `step` until it stops asking to wait."""
+        deadline = None if timeout is None else time.monotonic() + timeout / 1e9
+        while True:
+            try:
+                return step()
+            except BlockingIOError:
+                pass
+            except genuine.ssl.SSLWantReadError:
+                event = genuine.select.POLLIN
+            except Err:
+                raise
+            except OSError as error:
+                raise failed(error) from None
+            self.wait(event, timeout, deadline)
+
+    def finish_connect(self, timeout):
+        calls["finish_connect"] += 1
+        if self.error is not None:
+            raise Err(self.error.value)
+
+        def step():
+            if self.stalled or not genuine.select.select([], [self.sock], [], 0)[1]:
+                raise BlockingIOError
+            code = self.sock.getsockopt(genuine.socket.SOL_SOCKET, genuine.socket.SO_ERROR)
+            if code:
+                self.error = failed(OSError(code, ""))
+                raise Err(self.error.value)
+            self.connected = True
+
+        self.retry(genuine.select.POLLOUT, timeout, step)
+
+    def read(self, max, timeout):
+        calls["read"] += 1
+        calls["largest read"] = max if max > calls["largest read"] else calls["largest read"]
+        size = min(max, LARGEST_READ)
+        if self.session is not None:
+            return self.retry(
+                genuine.select.POLLIN, timeout, lambda: self.session.carried_read(self.sock, size)
+            )
+        return self.retry(genuine.select.POLLIN, timeout, lambda: self.sock.recv(size))
+
+    def write(self, data, timeout):
+        calls["write"] += 1
+        assert type(data) is bytes
+        if self.session is not None:
+            return self.retry(
+                genuine.select.POLLOUT, timeout, lambda: self.session.carried_write(self.sock, data)
+            )
+        return self.retry(genuine.select.POLLOUT, timeout, lambda: self.sock.send(data))
+
+    def shutdown(self, how):
+        calls["shutdown"] += 1
+        try:
+            self.sock.shutdown(how.value)
+        except OSError as error:
+            raise failed(error) from None
+
+    def local_endpoint(self):
+        if not self.connected:
+            raise Err(types.Error_NotConnected())
+        return types.Endpoint(*self.sock.getsockname()[:2])
+
+    def peer_endpoint(self):
+        try:
+            return types.Endpoint(*self.sock.getpeername()[:2])
+        except OSError as error:
+            raise failed(error) from None
+
+    def set_no_delay(self, enabled):
+        assert self.connected
+        self.options["no_delay"] = enabled
+        self.sock.setsockopt(genuine.socket.IPPROTO_TCP, genuine.socket.TCP_NODELAY, enabled)
+
+    def set_keep_alive(self, enabled):
+        assert self.connected
+        self.options["keep_alive"] = enabled
+        self.sock.setsockopt(genuine.socket.SOL_SOCKET, genuine.socket.SO_KEEPALIVE, enabled)
+
+    def start_tls(self, config, timeout):
+        calls["start_tls"] += 1
+        if self.session is None:
+            self.session = tls.Session.client(config)
+            self.config = config
+        assert self.config == config
+        self.retry(
+            genuine.select.POLLIN, timeout, lambda: self.session.carried_handshake(self.sock)
+        )
+
+    def end_tls(self, timeout):
+        calls["end_tls"] += 1
+        self.retry(genuine.select.POLLIN, timeout, lambda: self.session.carried_close(self.sock))
+        self.session = None
+
+    def tls_info(self):
+        return self.session.info() if self.session is not None else None
+
+    def pending(self):
+        return self.session.pending() if self.session is not None else 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        assert self in live, "given back twice"
+        live.discard(self)
+        if self.sock is not None:
+            self.sock.close()

@@ -1,0 +1,119 @@
+"""`select` and `poll` over sockets of the host and of the guest."""
+
+from __future__ import annotations
+
+from conftest import Guest
+from servers import echo, serve, silent
+
+
+def test_host_and_guest_sockets_are_waited_for_together_in_one_host_call(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import select, socket
+            from wit_world.imports import tcp
+            near, far = socket.socketpair()
+            s = socket.create_connection(("server.test", {port}))
+            before = tcp.calls["poll"]
+            assert select.select([near, s], [], [], 0.01) == ([], [], [])
+            assert tcp.calls["poll"] == before + 1
+            far.send(b"x")
+            assert select.select([near, s], [near, s], [], 5) == ([near], [near, s], [])
+            s.sendall(b"y")
+            assert select.select([s], [], [], 5) == ([s], [], [])
+            poller = select.poll()
+            poller.register(near, select.POLLIN)
+            poller.register(s, select.POLLIN | select.POLLOUT)
+            import time; time.sleep(0.05)
+            assert dict(poller.poll(1000)) == {{
+                near.fileno(): select.POLLIN, s.fileno(): select.POLLIN | select.POLLOUT}}
+            poller.modify(s, select.POLLIN)
+            poller.unregister(near)
+            assert s.recv(1) == b"y"
+            assert poller.poll(1) == []
+            for each in (near, far, s): each.close()
+        """)
+
+
+def test_two_hundred_descriptors_cost_one_host_call(guest: Guest) -> None:
+    with serve(silent) as port:
+        guest(f"""
+            import selectors, socket
+            from wit_world.imports import network, tcp
+            network.MAX_CONNECTIONS = 300
+            held = [socket.create_connection(("127.0.0.1", {port})) for _ in range(200)]
+            selector = selectors.DefaultSelector()
+            assert type(selector).__name__ == "PollSelector"
+            for s in held:
+                selector.register(s, selectors.EVENT_READ)
+            before = tcp.calls.total()
+            assert selector.select(0.01) == []
+            assert tcp.calls.total() == before + 1
+            selector.close()
+            for s in held: s.close()
+        """)
+
+
+def test_closed_and_strange_descriptors_are_reported(guest: Guest) -> None:
+    guest("""
+        import errno, select, socket, sys
+        s = socket.socket(); fd = s.fileno()
+        assert select.select([s], [s], [], 0) == ([s], [s], [])
+        s.close()
+        try:
+            select.select([fd], [], [], 0)
+        except OSError as error:
+            assert error.errno == errno.EBADF
+        else:
+            raise AssertionError("EBADF")
+        poller = select.poll()
+        poller.register(fd, select.POLLIN)
+        assert poller.poll(0) == [(fd, select.POLLNVAL)]
+        for bad, kind in ((-1, ValueError), ("x", TypeError), (object(), TypeError)):
+            try:
+                select.select([bad], [], [], 0)
+            except kind:
+                pass
+            else:
+                raise AssertionError(bad)
+        try:
+            poller.unregister(5)
+        except KeyError:
+            pass
+        try:
+            poller.modify(5, 0)
+        except FileNotFoundError:
+            pass
+        try:
+            select.select([], [], [], -1)
+        except ValueError:
+            pass
+        assert select.select([], [1], [], 0) == ([], [1], [])
+        assert not hasattr(select, "epoll") and not hasattr(select, "kqueue")
+    """)
+
+
+def test_an_empty_poll_makes_no_host_call(guest: Guest) -> None:
+    guest("""
+        import select, time
+        from eryx_net import host
+        host.wait_for = None
+        assert select.poll().poll(0) == []
+        assert select.select([], [], [], 0) == ([], [], [])
+    """)
+
+
+def test_waiting_without_hope_is_a_deadlock_and_a_timeout_is_a_sleep(guest: Guest) -> None:
+    guest("""
+        import errno, select, socket, time
+        near, far = socket.socketpair()
+        try:
+            select.select([near], [], [])
+        except OSError as error:
+            assert error.errno == errno.EDEADLK
+        else:
+            raise AssertionError("deadlock")
+        started = time.monotonic()
+        assert select.select([near], [], [], 0.05) == ([], [], [])
+        assert time.monotonic() - started > 0.04
+        near.close(); far.close()
+    """)

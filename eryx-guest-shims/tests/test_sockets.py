@@ -1,0 +1,526 @@
+"""Sockets of the host, through CPython's own `socket.py`."""
+
+from __future__ import annotations
+
+import pytest
+
+from conftest import Guest
+from servers import closed_port, echo, reset, serve, silent
+
+
+def test_a_blocking_socket_sends_and_receives(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import socket
+            s = socket.create_connection(("server.test", {port}), timeout=5)
+            assert s.family == socket.AF_INET and s.type == socket.SOCK_STREAM, s
+            assert s.getpeername() == ("127.0.0.1", {port})
+            assert s.getsockname()[0] == "127.0.0.1" and s.getsockname()[1] > 0
+            s.sendall(b"hello")
+            assert s.recv(100) == b"hello"
+            into = bytearray(10)
+            s.sendall(b"again")
+            assert s.recv_into(into) == 5 and into[:5] == b"again"
+            s.shutdown(socket.SHUT_WR)
+            assert s.recv(1) == b""
+            s.close()
+            assert s.fileno() == -1
+            from wit_world.imports import tcp
+            assert not tcp.live
+        """)
+
+
+def test_a_makefile_keeps_the_stream_open_after_the_socket_is_closed(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import socket
+            from wit_world.imports import tcp
+            s = socket.create_connection(("server.test", {port}))
+            s.sendall(b"first\\nsecond\\n")
+            f = s.makefile("rb")
+            s.close()
+            assert f.readline() == b"first\\n" and f.readline() == b"second\\n"
+            assert len(tcp.live) == 1
+            f.close()
+            assert not tcp.live
+        """)
+
+
+def test_a_large_body_arrives_in_few_host_calls(guest: Guest) -> None:
+    def body(peer):
+        peer.sendall(bytes(range(256)) * 8192)
+
+    with serve(body) as port:
+        guest(f"""
+            import socket
+            from wit_world.imports import tcp
+            s = socket.create_connection(("server.test", {port}))
+            f = s.makefile("rb")
+            data = f.read()
+            assert data == bytes(range(256)) * 8192
+            assert tcp.calls["read"] < 1000, tcp.calls
+            f.close(); s.close()
+        """)
+
+
+def test_sendall_sends_everything_and_counts_bytes_not_items(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import array, socket, _thread
+            s = socket.create_connection(("server.test", {port}), timeout=10)
+            numbers = array.array("i", range(1000))
+            s.sendall(numbers)
+            got = b""
+            while len(got) < 4000:
+                got += s.recv(65536)
+            assert got == numbers.tobytes()
+            assert s.send(array.array("d", [1.0])) == 8
+            assert s.recv(8, socket.MSG_WAITALL) == array.array("d", [1.0]).tobytes()
+            try:
+                s.send(memoryview(b"abcdef")[::2])
+            except BufferError:
+                pass
+            else:
+                raise AssertionError("a view with holes was sent")
+            try:
+                s.send("text")
+            except TypeError as error:
+                assert str(error) == "a bytes-like object is required, not 'str'", error
+            s.close()
+        """)
+
+
+def test_a_megabyte_goes_out_in_slices(guest: Guest) -> None:
+    total = []
+
+    def count(peer):
+        n = 0
+        while data := peer.recv(1 << 20):
+            n += len(data)
+            if n == 5 << 20:
+                break
+        total.append(n)
+        peer.sendall(b"%d" % n)
+
+    with serve(count) as port:
+        guest(f"""
+            import socket
+            from wit_world.imports import tcp
+            s = socket.create_connection(("server.test", {port}), timeout=10)
+            s.sendall(bytearray(5 << 20))
+            assert int(s.recv(100)) == 5 << 20
+            assert tcp.calls["write"] >= 20
+            s.close()
+        """)
+    assert total == [5 << 20]
+
+
+def test_a_huge_receive_is_clamped(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import socket
+            from wit_world.imports import tcp
+            s = socket.create_connection(("server.test", {port}), timeout=10)
+            s.sendall(b"x")
+            assert s.recv(2**31) == b"x"
+            assert tcp.calls["largest read"] <= 1 << 20
+            try:
+                s.recv(-1)
+            except ValueError as error:
+                assert "negative" in str(error)
+            assert s.recv(0) == b""
+            s.close()
+        """)
+
+
+def test_peeked_bytes_stay(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import select, socket
+            s = socket.create_connection(("server.test", {port}), timeout=10)
+            s.sendall(b"abc")
+            assert s.recv(1, socket.MSG_PEEK) == b"a"
+            assert select.select([s], [], [], 0)[0] == [s]
+            assert s.recv(2) == b"ab" and s.recv(10) == b"c"
+            s.close()
+        """)
+
+
+def test_timeouts_are_cpythons(guest: Guest) -> None:
+    with serve(silent) as port:
+        guest(f"""
+            import errno, socket, time
+            s = socket.create_connection(("server.test", {port}))
+            assert s.gettimeout() is None and s.getblocking()
+            s.settimeout(0.05)
+            started = time.monotonic()
+            try:
+                s.recv(1)
+            except TimeoutError as error:
+                assert str(error) == "timed out" and error.errno is None
+            else:
+                raise AssertionError("no timeout")
+            assert 0.04 < time.monotonic() - started < 5
+            s.setblocking(False)
+            assert s.timeout == 0.0
+            try:
+                s.recv(1)
+            except BlockingIOError as error:
+                assert error.errno == errno.EAGAIN
+            else:
+                raise AssertionError("no would-block")
+            for bad, kind in ((-1, ValueError), ("1", TypeError), (float("nan"), ValueError)):
+                try:
+                    s.settimeout(bad)
+                except kind:
+                    pass
+                else:
+                    raise AssertionError(bad)
+            socket.setdefaulttimeout(2.5)
+            with socket.socket() as fresh:
+                assert fresh.gettimeout() == 2.5
+            socket.setdefaulttimeout(None)
+            s.close()
+        """)
+
+
+def test_sendall_keeps_one_deadline_over_all_its_slices(guest: Guest) -> None:
+    import time
+
+    def slow_reader(peer):
+        for _ in range(200):
+            time.sleep(0.05)
+            if not peer.recv(1 << 20):
+                return
+
+    with serve(slow_reader) as port:
+        guest(f"""
+            import socket, time
+            s = socket.create_connection(("server.test", {port}))
+            s.settimeout(0.4)
+            started = time.monotonic()
+            try:
+                s.sendall(bytes(256 << 20))
+            except TimeoutError as error:
+                assert str(error) == "timed out"
+            else:
+                raise AssertionError("256 MiB went out")
+            assert time.monotonic() - started < 5
+            s.close()
+        """)
+
+
+@pytest.mark.parametrize(
+    ("name", "exception", "check"),
+    [
+        ("denied.test", "PermissionError", "error.errno == errno.EACCES and 'rule' in str(error)"),
+        ("missing.test", "socket.gaierror", "error.errno == socket.EAI_NONAME"),
+        ("again.test", "socket.gaierror", "error.errno == socket.EAI_AGAIN"),
+        ("10.0.0.1", "PermissionError", "error.errno == errno.EACCES"),
+        ("192.0.2.1", "TimeoutError", "str(error) == 'timed out'"),
+        ("::1", "socket.gaierror", "error.errno == socket.EAI_ADDRFAMILY"),
+        ("127.0.0.1", "ConnectionRefusedError", "error.errno == errno.ECONNREFUSED"),
+    ],
+)
+def test_a_failed_connect_raises_what_cpython_raises(
+    guest: Guest, name: str, exception: str, check: str
+) -> None:
+    guest(f"""
+        import errno, socket
+        from wit_world.imports import tcp
+        s = socket.socket()
+        s.settimeout(0.1)
+        try:
+            s.connect(({name!r}, {closed_port()}))
+        except {exception} as error:
+            assert {check}, error
+        else:
+            raise AssertionError("connected")
+        assert not tcp.live
+        s.close()
+    """)
+
+
+def test_a_connect_without_blocking_goes_through_the_usual_errors(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import errno, select, socket
+            s = socket.socket()
+            s.setblocking(False)
+            assert s.connect_ex(("stall.test", 1)) == errno.EINPROGRESS
+            assert s.connect_ex(("stall.test", 1)) == errno.EALREADY
+            assert select.select([], [s], [], 0) == ([], [], [])
+            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+            s.close()
+
+            s = socket.socket()
+            s.setblocking(False)
+            try:
+                s.connect(("127.0.0.1", {port}))
+            except BlockingIOError as error:
+                assert error.errno == errno.EINPROGRESS
+            assert select.select([], [s], [], 5)[1] == [s]
+            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+            s.connect_ex(("127.0.0.1", {port}))
+            assert s.connect_ex(("127.0.0.1", {port})) == errno.EISCONN
+            s.setblocking(True)
+            s.sendall(b"x")
+            assert s.recv(1) == b"x"
+            s.close()
+
+            s = socket.socket()
+            s.setblocking(False)
+            code = s.connect_ex(("127.0.0.1", {closed_port()}))
+            if code == errno.EINPROGRESS:
+                poller = select.poll()
+                poller.register(s, select.POLLOUT)
+                [(fd, events)] = poller.poll(5000)
+                assert fd == s.fileno() and events & select.POLLERR, events
+                code = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            assert code == errno.ECONNREFUSED, code
+            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+            s.close()
+        """)
+
+
+def test_a_reset_is_reported_as_one(guest: Guest) -> None:
+    with serve(reset) as port:
+        guest(f"""
+            import socket
+            s = socket.create_connection(("server.test", {port}), timeout=5)
+            s.sendall(b"x")
+            try:
+                while s.recv(10):
+                    pass
+            except ConnectionResetError:
+                pass
+            else:
+                raise AssertionError("no reset")
+            s.close()
+        """)
+
+
+def test_an_unconnected_socket_says_so(guest: Guest) -> None:
+    guest("""
+        import errno, socket
+        s = socket.socket()
+        for use, number in (
+            (lambda: s.recv(1), errno.ENOTCONN),
+            (lambda: s.send(b"x"), errno.EPIPE),
+            (lambda: s.getpeername(), errno.ENOTCONN),
+            (lambda: s.shutdown(2), errno.ENOTCONN),
+            (lambda: s.accept(), errno.EINVAL),
+        ):
+            try:
+                use()
+            except OSError as error:
+                assert error.errno == number, error
+            else:
+                raise AssertionError(number)
+        assert s.getsockname() == ("0.0.0.0", 0)
+        s.close()
+        for use in (lambda: s.recv(1), lambda: s.getsockname(), lambda: s.setsockopt(1, 2, 1)):
+            try:
+                use()
+            except OSError as error:
+                assert error.errno == errno.EBADF, error
+            else:
+                raise AssertionError("a closed socket worked")
+    """)
+
+
+def test_descriptors_are_never_reused_and_share_their_connection(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import gc, socket, warnings
+            from wit_world.imports import tcp
+            s = socket.create_connection(("server.test", {port}), timeout=5)
+            seen = {{s.fileno()}}
+            other = s.dup()
+            assert other.fileno() not in seen and other.gettimeout() == 5
+            s.close()
+            other.sendall(b"x")
+            assert other.recv(1) == b"x" and len(tcp.live) == 1
+            fd = other.detach()
+            assert len(tcp.live) == 1
+            third = socket.socket(fileno=fd)
+            assert third.family == socket.AF_INET and third.type == socket.SOCK_STREAM
+            assert third.getpeername() == ("127.0.0.1", {port})
+            socket.close(fd)
+            assert not tcp.live
+            try:
+                third.recv(1)
+            except OSError as error:
+                import errno
+                assert error.errno == errno.EBADF
+            third.close()
+            numbers = []
+            for _ in range(5):
+                with socket.socket() as each:
+                    numbers.append(each.fileno())
+            assert len(set(numbers)) == 5
+
+            class Cycle:
+                pass
+            c = Cycle()
+            c.me = c
+            c.sock = socket.create_connection(("server.test", {port}))
+            assert len(tcp.live) == 1
+            del c
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                gc.collect()
+            assert not tcp.live
+            assert any(w.category is ResourceWarning for w in caught)
+        """)
+
+
+def test_kinds_of_socket_that_do_not_exist_are_refused_with_linuxs_errno(guest: Guest) -> None:
+    guest("""
+        import errno, socket
+        for family, kind, proto, number in (
+            (socket.AF_INET, socket.SOCK_DGRAM, 0, errno.EPROTONOSUPPORT),
+            (socket.AF_INET6, socket.SOCK_DGRAM, 17, errno.EPROTONOSUPPORT),
+            (socket.AF_INET, socket.SOCK_RAW, 1, errno.EPERM),
+            (socket.AF_INET, socket.SOCK_STREAM, 17, errno.EPROTONOSUPPORT),
+            (socket.AF_UNIX, socket.SOCK_STREAM, 0, errno.EAFNOSUPPORT),
+            (socket.AF_PACKET, socket.SOCK_RAW, 0, errno.EAFNOSUPPORT),
+        ):
+            try:
+                socket.socket(family, kind, proto)
+            except OSError as error:
+                assert error.errno == number, error
+            else:
+                raise AssertionError((family, kind))
+        with socket.socket(type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as s:
+            assert s.type == socket.SOCK_STREAM and s.gettimeout() == 0.0
+    """)
+
+
+def test_options_reach_the_host_or_are_refused(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import errno, socket, struct
+            from wit_world.imports import tcp
+            s = socket.socket()
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+            s.connect(("server.test", {port}))
+            [live] = tcp.live
+            assert live.options == {{"no_delay": True}}
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, struct.pack("i", 1))
+            assert live.options == {{"no_delay": True, "keep_alive": True}}
+            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE, 4) == struct.pack("i", 1)
+            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 0
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 50000)
+            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 100000
+            for level, option in (
+                (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+                (socket.SOL_SOCKET, socket.SO_REUSEPORT),
+                (socket.IPPROTO_IP, socket.IP_TTL),
+                (socket.SOL_SOCKET, socket.SO_TYPE),
+            ):
+                try:
+                    s.setsockopt(level, option, 1)
+                except OSError as error:
+                    assert error.errno == errno.ENOPROTOOPT
+                else:
+                    raise AssertionError(option)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+            s.close()
+        """)
+
+
+def test_the_connection_limit_is_emfile(guest: Guest) -> None:
+    with serve(silent) as port:
+        guest(f"""
+            import errno, socket
+            held = [socket.create_connection(("127.0.0.1", {port})) for _ in range(64)]
+            try:
+                socket.create_connection(("127.0.0.1", {port}))
+            except OSError as error:
+                assert error.errno == errno.EMFILE and "max_connections" in str(error)
+            else:
+                raise AssertionError("a 65th")
+            held.pop().close()
+            socket.create_connection(("127.0.0.1", {port})).close()
+            for s in held:
+                s.close()
+        """)
+
+
+def test_a_source_address_is_accepted_only_if_it_can_be_honoured(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import errno, socket
+            s = socket.create_connection(("server.test", {port}), source_address=("", 0))
+            s.close()
+            for source in (("", 54321), ("127.0.0.1", 0)):
+                try:
+                    socket.create_connection(("server.test", {port}), source_address=source)
+                except OSError as error:
+                    assert error.errno == errno.EADDRNOTAVAIL, error
+                else:
+                    raise AssertionError(source)
+            with socket.socket() as s:
+                try:
+                    s.bind(("192.0.2.7", 0))
+                except OSError as error:
+                    assert error.errno == errno.EADDRNOTAVAIL
+                else:
+                    raise AssertionError("bound")
+        """)
+
+
+def test_ipv6_addresses_are_tuples_of_four(guest: Guest) -> None:
+    guest("""
+        import errno, socket
+        s = socket.socket(socket.AF_INET6)
+        assert s.getsockname() == ("::", 0, 0, 0)
+        for address in (("::2", 80), ("::2", 80, 0), ("::2", 80, 0, 0)):
+            try:
+                s.connect(address)
+            except PermissionError:
+                pass
+        for address, kind in (
+            (("::1", 80, 0, 0, 0), TypeError), ("::1", TypeError), (("::1", 70000), OverflowError),
+            (("::1", "80"), TypeError), ((None, 80), TypeError), (("::1", 80, -1), OverflowError),
+        ):
+            try:
+                s.connect(address)
+            except kind:
+                pass
+            else:
+                raise AssertionError(address)
+        s.close()
+    """)
+
+
+def test_http_client_keeps_its_connection(guest: Guest) -> None:
+    def http(peer):
+        with peer.makefile("rb") as lines:
+            while request := lines.readline():
+                while lines.readline() != b"\r\n":
+                    pass
+                peer.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + request.split()[1][:5]
+                )
+
+    with serve(http) as port:
+        guest(f"""
+            import http.client
+            from wit_world.imports import tcp
+            c = http.client.HTTPConnection("server.test", {port}, timeout=5)
+            for n in range(20):
+                c.request("GET", f"/{{n:04}}")
+                r = c.getresponse()
+                assert r.status == 200 and r.read() == b"/%04d" % n
+            assert tcp.calls["connect"] == 1
+            assert tcp.calls["read"] <= 3 * 20, tcp.calls
+            c.close()
+            import urllib.request
+            with urllib.request.urlopen("http://server.test:{port}/abcd", timeout=5) as r:
+                assert r.read() == b"/abcd"
+        """)
