@@ -1,1 +1,44 @@
-//! eryx-net-host
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod config;
+mod config_error;
+mod connection;
+mod dial;
+mod encrypted;
+mod error;
+mod establish;
+mod event;
+mod fixed_hosts;
+mod judge;
+mod ledger;
+mod lookup;
+mod name_server;
+mod network;
+mod patience;
+mod permit;
+mod plain;
+pub mod readiness;
+mod recorder;
+mod remembered;
+mod report;
+mod resolve;
+mod rewound;
+mod tls_session;
+
+pub use eryx_net_policy as policy;
+pub use eryx_tls as tls;
+
+pub use config::NetConfig;
+pub use config_error::ConfigError;
+pub use connection::{Connection, MAX_READ, Phase, Shutdown};
+pub use error::{NetError, TlsFailure};
+pub use event::{End, Event, EventKind, Observer};
+pub use fixed_hosts::FixedHosts;
+pub use lookup::{Family, Lookup};
+pub use name_server::NameServers;
+pub use network::Network;
+pub use recorder::Recorder;
+pub use report::{Activity, ConnectionReport, NetworkReport};
+pub use resolve::{Answer, Resolve, ResolveError, Resolving};
+pub use tls_session::TlsSession;

@@ -1,0 +1,25 @@
+//! What can be wrong with a configuration.
+
+use eryx_net_policy::{HostError, NetworkError, PatternError};
+use eryx_tls::TrustError;
+
+/// A setting that cannot be honoured. Its text names what was given and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A host pattern is malformed.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// A host name is malformed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A network is malformed.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A root certificate cannot be used.
+    #[error("the root certificate cannot be used: {0}")]
+    Trust(#[from] TrustError),
+    /// A number or a duration is out of its range. A sentence that names the setting.
+    #[error("{0}")]
+    OutOfRange(String),
+}

@@ -1,0 +1,296 @@
+//! A TCP connection of the guest, and the states it goes through.
+
+mod bytes;
+mod closing;
+mod encryption;
+mod establishing;
+mod ready;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+use crate::encrypted::{Encrypted, Upgrade};
+use crate::ledger::Entry;
+use crate::network::Shared;
+use crate::patience::{Deadline, Patience};
+use crate::permit::Permit;
+use crate::plain::Plain;
+use crate::{Answer, End, NetError};
+
+/// The most bytes one [`Connection::read`] returns.
+pub const MAX_READ: usize = 1 << 20;
+
+/// A TCP connection, optionally turned into TLS in place.
+///
+/// It starts in [`Network::connect`](crate::Network::connect) and counts against the sandbox's connection
+/// limit until it is dropped. Nothing runs behind its back: a connection that is establishing or
+/// shaking hands makes progress while somebody waits for it, through one of its own methods or through
+/// [`poll_readable`](Self::poll_readable) and [`poll_writable`](Self::poll_writable).
+///
+/// Every timeout is `None` for as long as the host allows, zero for an answer at once
+/// ([`NetError::WouldBlock`] if there is none), and otherwise a bound that the host's own still clamps.
+///
+/// ```
+/// use eryx_net_host::{NetConfig, Network};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let port = server.local_addr()?.port();
+///
+/// let network = Network::new(&NetConfig::default().allow_localhost());
+/// let mut connection = network.connect("localhost", port)?;
+/// connection.finish_connect(None).await?;
+/// connection.write(b"hello", None).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Connection {
+    shared: Arc<Shared>,
+    entry: Arc<Entry>,
+    /// `None` once a lingering close has taken it over.
+    permit: Option<Permit>,
+    host: Arc<str>,
+    port: u16,
+    state: State,
+    /// The one deadline over resolving and dialling.
+    deadline: Deadline,
+    /// What establishing has left of the connect timeout, for a handshake.
+    budget: Duration,
+    endpoints: Option<Endpoints>,
+    halves: Halves,
+    /// An error that was met on the way to a result, to be told by the next operation.
+    owed: Option<NetError>,
+    /// How it went so far, for the report.
+    end: End,
+}
+
+/// What a connection is doing.
+///
+/// Legal transitions, each named where it happens:
+///
+/// - `Resolving -> Connecting` when every answer was allowed; a literal address begins here
+/// - `Connecting -> Open` when one address answered
+/// - `Open -> Handshaking` in `start_tls`, `Handshaking -> Tls` when the handshake is complete
+/// - `Tls -> Open` when `end_tls` has seen the peer's close_notify
+/// - `Resolving | Connecting | Handshaking -> Failed`, for good
+/// - `Open | Tls -> HalfClosed -> Closed` as the two directions end, in either order
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Its name is being looked up.
+    Resolving,
+    /// Its addresses are being dialled.
+    Connecting,
+    /// Bytes go in the clear.
+    Open,
+    /// A TLS handshake is under way.
+    Handshaking,
+    /// Bytes go encrypted.
+    Tls,
+    /// One direction has ended; the other goes on, in the clear or encrypted.
+    HalfClosed,
+    /// Both directions have ended.
+    Closed,
+    /// It could not be established or secured. Every operation repeats why.
+    Failed,
+}
+
+/// Which half of a connection to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// No more reading.
+    Receive,
+    /// No more writing; the peer sees the end of the stream.
+    Send,
+    /// Both.
+    Both,
+}
+
+/// A [`Phase`] with what it needs.
+enum State {
+    Resolving(BoxFuture<'static, Result<Answer, NetError>>),
+    Connecting(BoxFuture<'static, io::Result<TcpStream>>),
+    Open(Plain),
+    Handshaking(Box<Upgrade>),
+    Tls(Box<Encrypted>),
+    Failed(NetError),
+    /// Taken apart: only ever seen inside a transition, and after `drop`.
+    Gone,
+}
+
+#[derive(Clone, Copy)]
+struct Endpoints {
+    local: SocketAddr,
+    peer: SocketAddr,
+}
+
+/// Which directions have ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Halves {
+    /// The program wants no more bytes.
+    receive_shut: bool,
+    /// The peer will send no more bytes.
+    peer_ended: bool,
+    /// The program will send no more bytes.
+    send_shut: bool,
+    /// The end of the stream still has to be sent, behind what waits before it.
+    end_owed: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        entry: Arc<Entry>,
+        permit: Permit,
+        host: &str,
+        port: u16,
+        start: Start,
+    ) -> Self {
+        let limit = shared.config.connect_timeout();
+        Self {
+            shared,
+            entry,
+            permit: Some(permit),
+            host: host.into(),
+            port,
+            state: match start {
+                Start::Resolve(resolving) => State::Resolving(resolving),
+                Start::Dial(address) => State::Connecting(establishing::dialling(vec![address])),
+            },
+            deadline: Deadline::after(limit),
+            budget: limit,
+            endpoints: None,
+            halves: Halves::default(),
+            owed: None,
+            end: End::ByProgram,
+        }
+    }
+
+    /// What the connection is doing now.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        let halves = self.halves;
+        let receiving = !halves.receive_shut && !halves.peer_ended;
+        match &self.state {
+            State::Resolving(_) => Phase::Resolving,
+            State::Connecting(_) => Phase::Connecting,
+            State::Handshaking(_) => Phase::Handshaking,
+            State::Failed(_) => Phase::Failed,
+            State::Gone => Phase::Closed,
+            State::Open(_) | State::Tls(_) if !receiving && halves.send_shut => Phase::Closed,
+            State::Open(_) | State::Tls(_) if !receiving || halves.send_shut => Phase::HalfClosed,
+            State::Open(_) => Phase::Open,
+            State::Tls(_) => Phase::Tls,
+        }
+    }
+
+    /// This side's address.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::NotConnected`] until the connection is established.
+    pub fn local_endpoint(&self) -> Result<SocketAddr, NetError> {
+        self.endpoints
+            .map(|ends| ends.local)
+            .ok_or(NetError::NotConnected)
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::NotConnected`] until the connection is established.
+    pub fn peer_endpoint(&self) -> Result<SocketAddr, NetError> {
+        self.endpoints
+            .map(|ends| ends.peer)
+            .ok_or(NetError::NotConnected)
+    }
+
+    /// Sends small segments at once, or lets them gather (TCP_NODELAY).
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::NotConnected`] until the connection is established, or what the system says.
+    pub fn set_no_delay(&self, enabled: bool) -> Result<(), NetError> {
+        Ok(self.stream()?.set_nodelay(enabled)?)
+    }
+
+    /// Probes an idle peer, or does not (SO_KEEPALIVE).
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::NotConnected`] until the connection is established, or what the system says.
+    pub fn set_keep_alive(&self, enabled: bool) -> Result<(), NetError> {
+        Ok(SockRef::from(self.stream()?).set_keepalive(enabled)?)
+    }
+
+    fn stream(&self) -> Result<&TcpStream, NetError> {
+        match &self.state {
+            State::Open(plain) => Ok(plain.stream()),
+            State::Handshaking(upgrade) => upgrade.stream().ok_or(NetError::NotConnected),
+            State::Tls(encrypted) => Ok(encrypted.stream()),
+            State::Resolving(_) | State::Connecting(_) | State::Failed(_) | State::Gone => {
+                Err(NetError::NotConnected)
+            }
+        }
+    }
+
+    /// How long an operation on an open connection may take.
+    fn patience(&self, timeout: Option<Duration>) -> Patience {
+        Patience::new(timeout, self.shared.config.io_timeout())
+    }
+
+    /// Moves to `Failed`, for good, and says why.
+    fn fail(&mut self, error: NetError) -> NetError {
+        if self.end == End::ByProgram {
+            self.end = match &error {
+                NetError::Denied(_) => End::Denied,
+                _ => End::Failed(error.clone()),
+            };
+        }
+        self.state = State::Failed(error.clone());
+        error
+    }
+
+    /// Notes an error that does not end the connection by itself: the kernel, or TLS, says what comes next.
+    fn note(&mut self, error: &NetError) {
+        let passing = matches!(error, NetError::WouldBlock | NetError::TimedOut);
+        if !passing && self.end == End::ByProgram {
+            self.end = End::Failed(error.clone());
+        }
+    }
+
+    fn check_not_aborted(&self) -> Result<(), NetError> {
+        if self.shared.is_aborted() {
+            return Err(NetError::ConnectionAborted);
+        }
+        Ok(())
+    }
+}
+
+/// How a connection begins.
+pub(crate) enum Start {
+    /// With a name whose addresses have to be found and judged.
+    Resolve(BoxFuture<'static, Result<Answer, NetError>>),
+    /// With an address that was judged.
+    Dial(SocketAddr),
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("phase", &self.phase())
+            .finish_non_exhaustive()
+    }
+}

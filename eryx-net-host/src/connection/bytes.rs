@@ -1,0 +1,191 @@
+//! Reading, writing, and ending either direction.
+
+use std::task::ready;
+
+use super::*;
+
+impl Connection {
+    /// Reads up to `max` bytes as soon as any are there. Nothing is the end of the stream.
+    ///
+    /// At most [`MAX_READ`] bytes are returned. What is allocated follows what arrives, whatever `max` says.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::WouldBlock`], [`NetError::TimedOut`], [`NetError::NotConnected`] before the connection
+    /// is established, [`NetError::ConnectionReset`], [`NetError::Tls`] with
+    /// [`UnexpectedEof`](crate::TlsFailure::UnexpectedEof) when an encrypted stream ends without
+    /// close_notify.
+    pub async fn read(
+        &mut self,
+        max: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<u8>, NetError> {
+        let max = max.min(MAX_READ);
+        self.patience(timeout)
+            .wait(|cx| self.poll_read(cx, max))
+            .await
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Vec<u8>, NetError>> {
+        self.check_usable()?;
+        self.poll_push(cx);
+        if self.halves.receive_shut || max == 0 {
+            return Poll::Ready(Ok(Vec::new()));
+        }
+        if let Some(error) = self.owed.take() {
+            return Poll::Ready(Err(error));
+        }
+        let outcome = match &mut self.state {
+            State::Open(plain) => ready!(plain.poll_read(cx, max)).map_err(NetError::from),
+            State::Tls(encrypted) => ready!(encrypted.poll_read(cx, max)),
+            _ => Err(NetError::NotConnected),
+        };
+        match &outcome {
+            Ok(bytes) if bytes.is_empty() => {
+                self.halves.peer_ended = true;
+                if self.end == End::ByProgram {
+                    self.end = End::ByPeer;
+                }
+            }
+            Ok(bytes) => self.entry.add_received(bytes.len()),
+            Err(error) => self.note(error),
+        }
+        Poll::Ready(outcome)
+    }
+
+    /// Writes `data` and returns how many bytes of it were taken.
+    ///
+    /// With a zero timeout: what can be taken now. Otherwise all of it, sent and not merely kept, or as
+    /// much as could be written before time ran out, if that is more than nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::WouldBlock`] or [`NetError::TimedOut`] when nothing was taken, [`NetError::BrokenPipe`]
+    /// after the sending side was shut down on either end, [`NetError::ConnectionReset`],
+    /// [`NetError::NotConnected`] before the connection is established. An error that comes up after some
+    /// bytes were taken is told by the next operation.
+    pub async fn write(
+        &mut self,
+        data: &[u8],
+        timeout: Option<Duration>,
+    ) -> Result<usize, NetError> {
+        let mut taken = 0;
+        let outcome = self
+            .patience(timeout)
+            .wait(|cx| self.poll_write_all(cx, data, &mut taken))
+            .await;
+        self.entry.add_sent(taken);
+        match outcome {
+            Ok(()) => Ok(taken),
+            Err(NetError::WouldBlock | NetError::TimedOut) if taken > 0 => Ok(taken),
+            Err(error) => {
+                self.note(&error);
+                if taken == 0 {
+                    return Err(error);
+                }
+                self.owed = Some(error);
+                Ok(taken)
+            }
+        }
+    }
+
+    fn poll_write_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        taken: &mut usize,
+    ) -> Poll<Result<(), NetError>> {
+        self.check_usable()?;
+        if self.halves.send_shut {
+            return Poll::Ready(Err(NetError::BrokenPipe));
+        }
+        if let Some(error) = self.owed.take() {
+            return Poll::Ready(Err(error));
+        }
+        loop {
+            let rest = &data[*taken..];
+            match &mut self.state {
+                State::Open(_) if rest.is_empty() => return Poll::Ready(Ok(())),
+                State::Open(plain) => *taken += ready!(plain.poll_write(cx, rest))?,
+                State::Tls(encrypted) => {
+                    // Bytes are taken only when nothing waits to be sent, so that what the kernel does
+                    // not take is bounded and every write pushes what the one before it left.
+                    ready!(encrypted.poll_flush(cx))?;
+                    if rest.is_empty() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    *taken += ready!(encrypted.poll_write(cx, rest))?;
+                }
+                _ => return Poll::Ready(Err(NetError::NotConnected)),
+            }
+        }
+    }
+
+    /// Ends one half or both.
+    ///
+    /// Ending the receiving half makes later reads return the end of the stream. Ending the sending half
+    /// of an encrypted connection sends close_notify first. Never waits: what the kernel does not take at
+    /// once is sent when anything is waited for on this connection, or when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::NotConnected`] unless the connection is established.
+    pub fn shutdown(&mut self, how: Shutdown) -> Result<(), NetError> {
+        match self.check_usable() {
+            Err(NetError::ConnectionAborted) => return Err(NetError::ConnectionAborted),
+            Err(_) => return Err(NetError::NotConnected),
+            Ok(()) => {}
+        }
+        if how != Shutdown::Send {
+            self.halves.receive_shut = true;
+        }
+        if how != Shutdown::Receive && !self.halves.send_shut {
+            self.halves.send_shut = true;
+            self.halves.end_owed = true;
+            self.poll_push(&mut Context::from_waker(std::task::Waker::noop()));
+            if let Some(error @ NetError::NotConnected) = self.owed.clone() {
+                self.owed = None;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what waits: ciphertext, and the end of the stream behind it. An error is owed to the next
+    /// operation.
+    pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) {
+        let outcome = match &mut self.state {
+            State::Tls(encrypted) if self.halves.end_owed => encrypted.poll_close_notify(cx),
+            State::Tls(encrypted) if encrypted.wants_flush() => encrypted.poll_flush(cx),
+            State::Open(_) if self.halves.end_owed => Poll::Ready(Ok(())),
+            _ => return,
+        };
+        let Poll::Ready(outcome) = outcome else {
+            return;
+        };
+        let outcome = outcome.and_then(|()| {
+            if std::mem::take(&mut self.halves.end_owed) {
+                SockRef::from(self.stream()?).shutdown(std::net::Shutdown::Write)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            self.halves.end_owed = false;
+            self.note(&error);
+            self.owed.get_or_insert(error);
+        }
+    }
+
+    /// Whether bytes can go either way: established, and not in the middle of a handshake.
+    pub(super) fn check_usable(&self) -> Result<(), NetError> {
+        self.check_not_aborted()?;
+        match &self.state {
+            State::Open(_) | State::Tls(_) => Ok(()),
+            State::Failed(error) => Err(error.clone()),
+            State::Handshaking(_) => Err(NetError::InvalidArgument(
+                "the TLS handshake has begun and has to be finished first".into(),
+            )),
+            State::Resolving(_) | State::Connecting(_) | State::Gone => Err(NetError::NotConnected),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Happy eyeballs (RFC 8305): dialling several addresses of one host as one.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::TcpStream;
+
+/// How long an attempt has the line for itself before the next address is tried beside it
+/// (RFC 8305, 5: "Connection Attempt Delay", recommended value).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Most addresses dialled for one connection. What is left out was judged all the same.
+const MAX_ATTEMPTS: usize = 32;
+
+/// Dials `addresses` in the given order, a new one every 250 ms or as soon as one fails, and returns the
+/// first connection that stands.
+///
+/// When all fail, the error is the one that says most: a peer that answered "refused" beats a route that
+/// does not exist, so that a machine without IPv6 still hears what its IPv4 attempt met.
+pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut waiting = addresses.iter().copied().take(MAX_ATTEMPTS);
+    let mut running = FuturesUnordered::new();
+    let mut failure: Option<io::Error> = None;
+
+    match waiting.next() {
+        Some(first) => running.push(attempt(first)),
+        None => return Err(io::ErrorKind::NetworkUnreachable.into()),
+    }
+    loop {
+        let more_waiting = waiting.len() > 0;
+        tokio::select! {
+            biased;
+            Some(outcome) = running.next() => match outcome {
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    failure = Some(match failure.take() {
+                        Some(earlier) if telling(&earlier) >= telling(&error) => earlier,
+                        _ => error,
+                    });
+                    match waiting.next() {
+                        Some(next) => running.push(attempt(next)),
+                        None if running.is_empty() => {
+                            return Err(failure.unwrap_or_else(|| io::ErrorKind::TimedOut.into()));
+                        }
+                        None => {}
+                    }
+                }
+            },
+            () = tokio::time::sleep(ATTEMPT_DELAY), if more_waiting => {
+                if let Some(next) = waiting.next() {
+                    running.push(attempt(next));
+                }
+            }
+        }
+    }
+}
+
+/// The order to try addresses in: families interleaved, IPv6 first (RFC 8305, 4), each family in the
+/// order the resolver gave.
+pub(crate) fn interleave<T: Copy>(addresses: &[T], is_ipv6: impl Fn(T) -> bool) -> Vec<T> {
+    let mut six = addresses.iter().copied().filter(|a| is_ipv6(*a));
+    let mut four = addresses.iter().copied().filter(|a| !is_ipv6(*a));
+    let mut order = Vec::with_capacity(addresses.len());
+    loop {
+        let pair = (six.next(), four.next());
+        order.extend(pair.0);
+        order.extend(pair.1);
+        if pair.0.is_none() && pair.1.is_none() {
+            return order;
+        }
+    }
+}
+
+async fn attempt(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // TCP's simultaneous open lets a socket connect to itself when the port it picked is the one it
+    // dials. Nobody listens there.
+    if stream.local_addr()? == address {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(stream)
+}
+
+fn telling(error: &io::Error) -> u8 {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => 2,
+        io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::AddrNotAvailable => 0,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    #[test]
+    fn families_take_turns_and_ipv6_begins() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("a literal");
+        let table: [(&[&str], &[&str]); 4] = [
+            (&["1.1.1.1", "2.2.2.2"], &["1.1.1.1", "2.2.2.2"]),
+            (
+                &["1.1.1.1", "2.2.2.2", "::1", "::2", "::3"],
+                &["::1", "1.1.1.1", "::2", "2.2.2.2", "::3"],
+            ),
+            (&["1.1.1.1", "::1"], &["::1", "1.1.1.1"]),
+            (&[], &[]),
+        ];
+        for (given, expected) in table {
+            let given: Vec<_> = given.iter().map(|a| ip(a)).collect();
+            let expected: Vec<_> = expected.iter().map(|a| ip(a)).collect();
+            assert_eq!(interleave(&given, |a| a.is_ipv6()), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_address_gives_way_to_the_next_at_once() {
+        let open = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let closed = TcpListener::bind("127.0.0.2:0").await.expect("bind");
+        let dead = closed.local_addr().expect("addr");
+        drop(closed);
+        let live = open.local_addr().expect("addr");
+        let stream = tokio::time::timeout(Duration::from_secs(5), dial(&[dead, live]))
+            .await
+            .expect("does not hang")
+            .expect("connects");
+        assert_eq!(stream.peer_addr().expect("peer"), live);
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_is_overtaken() {
+        // A listener whose backlog is full drops further SYNs, as a black hole would.
+        let hole = TcpSocket::new_v4().expect("socket");
+        hole.bind("127.0.0.2:0".parse().expect("addr"))
+            .expect("bind");
+        let hole = hole.listen(1).expect("listen");
+        let silent = hole.local_addr().expect("addr");
+        let mut stuffing = Vec::new();
+        for _ in 0..8 {
+            let stuffed =
+                tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(silent)).await;
+            match stuffed {
+                Ok(stream) => stuffing.push(stream),
+                Err(_) => break,
+            }
+        }
+        let open = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let live = open.local_addr().expect("addr");
+        let stream = tokio::time::timeout(Duration::from_secs(5), dial(&[silent, live]))
+            .await
+            .expect("does not wait for the silent one")
+            .expect("connects");
+        assert_eq!(stream.peer_addr().expect("peer"), live);
+    }
+
+    #[tokio::test]
+    async fn when_all_fail_the_refusal_is_told_and_not_the_missing_route() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let dead = closed.local_addr().expect("addr");
+        drop(closed);
+        // The system itself answers that TCP cannot reach a broadcast address.
+        let nowhere = "255.255.255.255:9".parse().expect("addr");
+        for order in [[dead, nowhere], [nowhere, dead]] {
+            let error = tokio::time::timeout(Duration::from_secs(5), dial(&order))
+                .await
+                .expect("does not hang")
+                .expect_err("nobody there");
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        }
+    }
+
+    #[tokio::test]
+    async fn no_address_is_an_error_and_not_a_wait() {
+        assert!(dial(&[]).await.is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! Every way a network operation can fail, and the one table from the system's errors to them.
+
+use std::io;
+
+use eryx_tls::TlsError;
+
+/// Why an operation on the network did not succeed.
+///
+/// Texts are sentences for the person who wrote the untrusted program. They never carry an address
+/// that program did not name itself; what was really resolved and dialled is in the
+/// [events](crate::Event) and the [report](crate::NetworkReport).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetError {
+    /// The operation would have to wait, and the timeout was zero.
+    #[error("the operation would block")]
+    WouldBlock,
+    /// The caller's timeout or the host's ceiling passed.
+    #[error("the operation timed out")]
+    TimedOut,
+    /// The policy does not allow it. Names the host, the rule and what would change the verdict.
+    #[error("{0}")]
+    Denied(String),
+    /// A limit of the sandbox is reached. Names the limit.
+    #[error("{0}")]
+    LimitReached(String),
+    /// The name does not exist, or has no address of the family asked for.
+    #[error("the name does not exist or has no address")]
+    NameNotFound,
+    /// The name could not be resolved now; another try may succeed.
+    #[error("the name could not be resolved for the moment")]
+    NameTryAgain,
+    /// The peer, or all peers, refused the connection.
+    #[error("the connection was refused")]
+    ConnectionRefused,
+    /// The peer reset the connection.
+    #[error("the connection was reset by the peer")]
+    ConnectionReset,
+    /// The connection was aborted on this side.
+    #[error("the connection was aborted")]
+    ConnectionAborted,
+    /// Bytes were written after the sending side was shut down, on either end.
+    #[error("the sending side of the connection is shut down")]
+    BrokenPipe,
+    /// The connection is not established (yet, or any more).
+    #[error("the connection is not established")]
+    NotConnected,
+    /// No route to the host.
+    #[error("no route to the host")]
+    HostUnreachable,
+    /// No route to the network, or no address of that family on this machine.
+    #[error("the network is unreachable")]
+    NetworkUnreachable,
+    /// An argument is malformed. A sentence that names it.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// TLS failed.
+    #[error(transparent)]
+    Tls(#[from] TlsFailure),
+    /// Anything else. A sentence.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What went wrong inside TLS, as opposed to the transport below it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsFailure {
+    /// The peer's certificate chain or name was not accepted.
+    #[error("certificate verify failed: {message}")]
+    Certificate {
+        /// OpenSSL's `X509_V_ERR_*` number.
+        code: u32,
+        /// OpenSSL's words for `code`.
+        message: String,
+    },
+    /// The peer ended the handshake or the session with this alert (RFC 8446, 6.2), in snake case.
+    #[error("the peer sent the TLS alert {0}")]
+    Alert(String),
+    /// The peer does not speak TLS, or speaks it wrongly. A sentence.
+    #[error("{0}")]
+    Protocol(String),
+    /// The transport ended without close_notify (RFC 8446, 6.1): the stream may be truncated.
+    #[error("the TLS stream ended without close_notify")]
+    UnexpectedEof,
+    /// The requested settings cannot be honoured, or the embedder does not permit them. A sentence.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<io::Error> for NetError {
+    /// The one place where the system's errors become ours.
+    ///
+    /// `AddrNotAvailable` is what Linux answers to an IPv6 connect on a machine without IPv6, which to
+    /// a program means the same as a missing route.
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::WouldBlock => Self::WouldBlock,
+            Kind::TimedOut => Self::TimedOut,
+            Kind::ConnectionRefused => Self::ConnectionRefused,
+            Kind::ConnectionReset => Self::ConnectionReset,
+            Kind::ConnectionAborted => Self::ConnectionAborted,
+            Kind::BrokenPipe | Kind::WriteZero => Self::BrokenPipe,
+            Kind::NotConnected => Self::NotConnected,
+            Kind::HostUnreachable => Self::HostUnreachable,
+            Kind::NetworkUnreachable | Kind::NetworkDown | Kind::AddrNotAvailable => {
+                Self::NetworkUnreachable
+            }
+            Kind::PermissionDenied => Self::Other(
+                "the host's own firewall or system policy forbids the connection".into(),
+            ),
+            Kind::InvalidInput => Self::InvalidArgument("the system rejects this argument".into()),
+            // The text of an operating system error never holds an address, but a wrapped one may.
+            kind => Self::Other(format!("the host's network reports: {kind}")),
+        }
+    }
+}
+
+impl From<TlsError> for NetError {
+    /// Transport errors stay what they are, so that a reset never looks like a bad certificate.
+    fn from(error: TlsError) -> Self {
+        Self::Tls(match error {
+            TlsError::Io(error) => return error.into(),
+            TlsError::Certificate { code, message } => TlsFailure::Certificate { code, message },
+            TlsError::Alert(name) => TlsFailure::Alert(name),
+            TlsError::Protocol(text) => TlsFailure::Protocol(text),
+            TlsError::UnexpectedEof => TlsFailure::UnexpectedEof,
+            TlsError::Refused(text) => TlsFailure::Refused(text),
+            other => TlsFailure::Protocol(other.to_string()),
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! What happens on a sandbox's network, told while it happens.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use eryx_net_policy::Verdict;
+
+use crate::NetError;
+
+/// Receives every event of a sandbox's network.
+///
+/// It is called in the middle of the operation, on whatever thread runs it, so it must neither block nor
+/// panic. Events hold internal addresses; they are for the embedder.
+///
+/// ```
+/// use eryx_net_host::{Event, NetConfig, Network};
+///
+/// let network = Network::new(&NetConfig::default()).with_observer(std::sync::Arc::new(|event: &Event| {
+///     eprintln!("{event}");
+/// }));
+/// # let _ = network;
+/// ```
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: &Event);
+}
+
+impl<F: Fn(&Event) + Send + Sync> Observer for F {
+    fn event(&self, event: &Event) {
+        self(event);
+    }
+}
+
+/// Something that happened to a connection or a lookup.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    /// Which connection or lookup of this [`Network`](crate::Network), counted from 1 and never reused.
+    pub id: u64,
+    /// The host as the untrusted program wrote it, cut to 255 characters.
+    pub host: Arc<str>,
+    /// The port, or `None` for a lookup that names none.
+    pub port: Option<u16>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// The kinds of [`Event`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A name was resolved and every answer was allowed.
+    Resolved {
+        /// The aliases on the way, in order.
+        aliases: Vec<String>,
+        /// All addresses.
+        addresses: Vec<IpAddr>,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// The policy said no.
+    Denied {
+        /// Why, and by which rule.
+        verdict: Box<Verdict>,
+    },
+    /// A connection was established.
+    Connected {
+        /// The address that was dialled.
+        address: SocketAddr,
+        /// The verdict that let it pass.
+        verdict: Box<Verdict>,
+        /// How long it took since the program asked, the lookup included.
+        elapsed: Duration,
+    },
+    /// A connection was turned into TLS.
+    Tls {
+        /// The protocol version, such as `TLSv1.3`.
+        version: &'static str,
+        /// The cipher suite by OpenSSL's name.
+        cipher: String,
+        /// The name that was sent and verified, if any.
+        server_name: Option<String>,
+    },
+    /// A connection or lookup is over.
+    Closed {
+        /// Bytes the program sent, before encryption.
+        sent: u64,
+        /// Bytes the program received, after decryption.
+        received: u64,
+        /// How long it lived.
+        duration: Duration,
+        /// How it ended.
+        end: End,
+    },
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// The program closed it.
+    ByProgram,
+    /// The peer had ended the stream before the program closed.
+    ByPeer,
+    /// The policy refused it.
+    Denied,
+    /// It failed with this error.
+    Failed(NetError),
+    /// The embedder tore the network down.
+    Aborted,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{} {}", self.id, self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        match &self.kind {
+            EventKind::Resolved {
+                addresses, elapsed, ..
+            } => {
+                let addresses: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+                write!(f, " resolved to {} in {elapsed:.1?}", addresses.join(", "))
+            }
+            EventKind::Denied { verdict } => write!(f, " denied: {verdict}"),
+            EventKind::Connected {
+                address, elapsed, ..
+            } => write!(f, " connected to {address} in {elapsed:.1?}"),
+            EventKind::Tls {
+                version,
+                cipher,
+                server_name,
+            } => {
+                let name = server_name.as_deref().unwrap_or("an unnamed server");
+                write!(f, " speaks {version} ({cipher}) with {name}")
+            }
+            EventKind::Closed {
+                sent,
+                received,
+                duration,
+                end,
+            } => write!(
+                f,
+                " closed after {duration:.1?}: {sent} bytes sent, {received} received, {end}"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByProgram => f.write_str("ended by the program"),
+            Self::ByPeer => f.write_str("ended by the peer"),
+            Self::Denied => f.write_str("denied"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Aborted => f.write_str("torn down"),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Questions to the policy that need to know what this sandbox has done before.
+
+use std::net::IpAddr;
+
+use eryx_net_policy::{Decision, Host, Port, Reason, Verdict};
+use eryx_tls::ClientSettings;
+
+use crate::NetError;
+use crate::ledger::Entry;
+use crate::network::Shared;
+
+impl Shared {
+    /// Judges a connection to an address literal: as one of the names a lookup of this sandbox gave it
+    /// for, or else as what it is.
+    ///
+    /// The block list wins over the literal: a name that is blocked on this port does not become
+    /// reachable by writing down its address.
+    pub(crate) fn judge_literal(&self, address: IpAddr, port: Port) -> Verdict {
+        let policy = self.config.policy();
+        let mut as_name = None;
+        for origin in self.remembered.origins(address) {
+            let verdict = policy.check_resolved(&origin.name, &origin.aliases, &[address], port);
+            if verdict.is_allowed() {
+                return verdict;
+            }
+            as_name.get_or_insert(verdict);
+        }
+        match as_name {
+            Some(blocked) if is_blocked(&blocked) => blocked,
+            Some(unlisted) => {
+                let literal = policy.check_host(&Host::Address(address), port);
+                if literal.is_allowed() {
+                    literal
+                } else {
+                    unlisted
+                }
+            }
+            None => policy.check_host(&Host::Address(address), port),
+        }
+    }
+
+    /// Judges the server name of a handshake, so that an allowed address is no way to a forbidden name.
+    /// Returns the settings with that name in the form it was judged in, which is the form to send.
+    ///
+    /// `over` is the connection the handshake is for: its port, its books, and the address at its other end.
+    pub(crate) fn judge_server_name(
+        &self,
+        settings: &ClientSettings,
+        over: Option<(u16, &Entry, IpAddr)>,
+    ) -> Result<ClientSettings, NetError> {
+        let mut settings = settings.clone();
+        let Some(text) = &settings.server_name else {
+            return Ok(settings);
+        };
+        let port = over.map_or(Port::Any, |(port, ..)| Port::Number(port));
+        let policy = self.config.policy();
+        let verdict = match Host::parse(text) {
+            Ok(Host::Address(address)) => self.judge_literal(address, port),
+            Ok(Host::Name(name)) => {
+                let verdict = policy.check_host(&Host::Name(name.clone()), port);
+                match over {
+                    // The allow list knows only networks: the name is as good as the address behind it.
+                    Some((_, _, peer)) if verdict.reason() == Reason::AddressesDecide => {
+                        policy.check_resolved(&name, &[], &[peer], port)
+                    }
+                    _ => verdict,
+                }
+            }
+            Err(_) => policy.check(text, port),
+        };
+        if verdict.decision() == Decision::Deny {
+            let error = NetError::Denied(verdict.guest_message());
+            if let Some((_, entry, _)) = over {
+                entry.objected(verdict);
+            }
+            return Err(error);
+        }
+        settings.server_name = verdict.host().map(Host::to_string);
+        Ok(settings)
+    }
+}
+
+fn is_blocked(verdict: &Verdict) -> bool {
+    matches!(
+        verdict.reason(),
+        Reason::HostBlocked | Reason::AliasBlocked | Reason::AddressBlocked
+    )
+}

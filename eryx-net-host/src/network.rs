@@ -1,0 +1,342 @@
+//! The network of one sandbox.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use eryx_net_policy::{Host, Verdict};
+use eryx_tls::ClientSettings;
+use tokio::task::AbortHandle;
+
+use crate::connection::Start;
+use crate::establish;
+use crate::ledger::{Entry, Ledger};
+use crate::permit::Allowance;
+use crate::remembered::Remembered;
+use crate::{
+    Activity, Connection, Family, Lookup, NetConfig, NetError, NetworkReport, Observer, TlsSession,
+};
+
+/// The longest host name that is looked at, in bytes: four for each octet a DNS name can have.
+const MAX_HOST: usize = 1024;
+
+/// The network of one sandbox execution or session: what it may do, what it holds, what it did.
+///
+/// Made from a [`NetConfig`], which many networks may share. Cloning gives another handle to the same
+/// network.
+///
+/// ```
+/// use eryx_net_host::{NetConfig, NetError, Network};
+///
+/// let network = Network::new(&NetConfig::default());
+/// let refused = network.connect("169.254.169.254", 80).unwrap_err();
+/// assert!(matches!(refused, NetError::Denied(_)));
+/// ```
+#[derive(Clone)]
+pub struct Network {
+    ledger: Arc<Ledger>,
+    /// `None`: networking is off.
+    shared: Option<Arc<Shared>>,
+}
+
+/// What connections and lookups share.
+pub(crate) struct Shared {
+    pub(crate) config: NetConfig,
+    pub(crate) remembered: Remembered,
+    connections: Allowance,
+    lookups: Allowance,
+    sessions: Allowance,
+    aborted: AtomicBool,
+    lingering: Mutex<Vec<AbortHandle>>,
+}
+
+impl Network {
+    /// A network under `config`.
+    #[must_use]
+    pub fn new(config: &NetConfig) -> Self {
+        Self::build(Some(config), None)
+    }
+
+    /// No network: everything fails with [`NetError::Denied`] and a sentence that says how the embedder
+    /// turns networking on.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::build(None, None)
+    }
+
+    /// The same network, not yet used, with `observer` to be told of every event.
+    #[must_use]
+    pub fn with_observer(self, observer: Arc<dyn Observer>) -> Self {
+        Self::build(
+            self.shared.as_ref().map(|shared| &shared.config),
+            Some(observer),
+        )
+    }
+
+    fn build(config: Option<&NetConfig>, observer: Option<Arc<dyn Observer>>) -> Self {
+        let ledger = Arc::new(Ledger::new(observer));
+        Self {
+            shared: config.map(|config| Arc::new(Shared::new(config.clone()))),
+            ledger,
+        }
+    }
+
+    /// Whether there is a network at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Begins to connect: judges `host` and `port`, then, while the connection is waited for, resolves,
+    /// judges every answer and dials. Never blocks.
+    ///
+    /// `host` is a name or an address literal. An address that a lookup of this network returned counts as
+    /// the name it was looked up under.
+    ///
+    /// # Errors
+    ///
+    /// What is known at once: [`NetError::Denied`] for a host that is malformed or that no rule allows
+    /// (a name server is never asked about such a name), [`NetError::LimitReached`],
+    /// [`NetError::InvalidArgument`] for a host longer than any host can be.
+    pub fn connect(&self, host: &str, port: u16) -> Result<Connection, NetError> {
+        let entry = self.open(Activity::Connection, host, Some(port));
+        let result = self.begin_connect(&entry, host, port);
+        if let Err(error) = &result {
+            entry.refused(error);
+        }
+        result
+    }
+
+    fn begin_connect(
+        &self,
+        entry: &Arc<Entry>,
+        host: &str,
+        port: u16,
+    ) -> Result<Connection, NetError> {
+        let shared = self.on()?;
+        let parsed = shared.parse(entry, host, Some(port))?;
+        let start = match parsed {
+            Host::Name(name) => {
+                shared.admit(
+                    entry,
+                    shared
+                        .config
+                        .policy()
+                        .check_host(&name.clone().into(), port),
+                )?;
+                Start::Resolve(Box::pin(establish::resolve(
+                    Arc::clone(shared),
+                    Arc::clone(entry),
+                    name,
+                    Some(port),
+                )))
+            }
+            Host::Address(address) => {
+                shared.admit(entry, shared.judge_literal(address, port.into()))?;
+                Start::Dial(SocketAddr::new(address, port))
+            }
+        };
+        let permit = shared.connections.take().ok_or_else(|| {
+            NetError::LimitReached(format!(
+                "this sandbox already holds {} connections, the most it may (max_connections): close one \
+                 first, or have the embedder raise max_connections",
+                shared.connections.limit()
+            ))
+        })?;
+        Ok(Connection::new(
+            Arc::clone(shared),
+            Arc::clone(entry),
+            permit,
+            host,
+            port,
+            start,
+        ))
+    }
+
+    /// Begins to look up `name`, for use with `port` (`None`: with any port). Never blocks.
+    ///
+    /// An address literal is judged and returned as it is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect`](Self::connect).
+    pub fn lookup(
+        &self,
+        name: &str,
+        port: Option<u16>,
+        family: Family,
+    ) -> Result<Lookup, NetError> {
+        let entry = self.open(Activity::Lookup, name, port);
+        let result = self.begin_lookup(&entry, name, port, family);
+        if let Err(error) = &result {
+            entry.refused(error);
+        }
+        result
+    }
+
+    fn begin_lookup(
+        &self,
+        entry: &Arc<Entry>,
+        host: &str,
+        port: Option<u16>,
+        family: Family,
+    ) -> Result<Lookup, NetError> {
+        let shared = self.on()?;
+        let parsed = shared.parse(entry, host, port)?;
+        shared.admit(entry, shared.config.policy().check_host(&parsed, port))?;
+        let permit = shared.lookups.take().ok_or_else(|| {
+            NetError::LimitReached(format!(
+                "this sandbox has {} name lookups in progress, the most it may: wait for one to finish",
+                shared.lookups.limit()
+            ))
+        })?;
+        Ok(Lookup::new(
+            Arc::clone(shared),
+            Arc::clone(entry),
+            permit,
+            parsed,
+            port,
+            family,
+        ))
+    }
+
+    /// Begins TLS over a transport the program carries itself.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Denied`] when no rule allows the server name, [`NetError::LimitReached`], or
+    /// [`NetError::Tls`] with [`Refused`](crate::TlsFailure::Refused) for settings that cannot be honoured.
+    pub fn tls_session(&self, settings: &ClientSettings) -> Result<TlsSession, NetError> {
+        let shared = self.on()?;
+        let settings = shared.judge_server_name(settings, None)?;
+        let permit = shared.sessions.take().ok_or_else(|| {
+            NetError::LimitReached(format!(
+                "this sandbox already holds {} TLS sessions over its own transports, the most it may: \
+                 close one first, or have the embedder raise max_connections",
+                shared.sessions.limit()
+            ))
+        })?;
+        let session = shared.config.connector().session(&settings)?;
+        Ok(TlsSession::new(session, permit))
+    }
+
+    /// How many connections are open or opening, or are still sending their last bytes.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared
+            .as_ref()
+            .map_or(0, |shared| shared.connections.taken())
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn report(&self) -> NetworkReport {
+        self.ledger.report(false)
+    }
+
+    /// What happened since the last call; what still lasts will be told again.
+    #[must_use]
+    pub fn take_report(&self) -> NetworkReport {
+        self.ledger.report(true)
+    }
+
+    /// Tears the network down: whatever is done from now on fails with [`NetError::ConnectionAborted`], and
+    /// nothing is sent any more. An operation under way is not woken; drop it.
+    pub fn abort(&self) {
+        let Some(shared) = &self.shared else {
+            return;
+        };
+        shared.aborted.store(true, Ordering::Release);
+        for task in shared.lingering().drain(..) {
+            task.abort();
+        }
+    }
+
+    fn open(&self, what: Activity, host: &str, port: Option<u16>) -> Arc<Entry> {
+        self.ledger.open(what, host, port)
+    }
+
+    fn on(&self) -> Result<&Arc<Shared>, NetError> {
+        let shared = self.shared.as_ref().ok_or_else(|| {
+            NetError::Denied(
+                "networking is off in this sandbox: the program that embeds it turns it on by giving it a \
+                 NetConfig (with_network in Rust, network= in Python, --net on the command line)"
+                    .into(),
+            )
+        })?;
+        if shared.is_aborted() {
+            return Err(NetError::ConnectionAborted);
+        }
+        Ok(shared)
+    }
+}
+
+impl Shared {
+    fn new(config: NetConfig) -> Self {
+        let connections = config.max_connections();
+        Self {
+            remembered: Remembered::default(),
+            connections: Allowance::new(connections),
+            // Programs look up more names at a time than they connect to, and wrap connections in TLS of
+            // their own; neither is free for the host.
+            lookups: Allowance::new(connections.saturating_mul(2).max(64)),
+            sessions: Allowance::new(connections.saturating_mul(2).max(32)),
+            aborted: AtomicBool::new(false),
+            lingering: Mutex::default(),
+            config,
+        }
+    }
+
+    fn parse(&self, entry: &Entry, host: &str, port: Option<u16>) -> Result<Host, NetError> {
+        if host.len() > MAX_HOST {
+            return Err(NetError::InvalidArgument(format!(
+                "a host of {} bytes: no host name has more than 253 characters",
+                host.len()
+            )));
+        }
+        Host::parse(host).map_err(|_| {
+            let verdict = self.config.check(host, port);
+            let error = NetError::Denied(verdict.guest_message());
+            entry.denied(verdict);
+            error
+        })
+    }
+
+    /// Goes on if the verdict allows it, and writes down what it was.
+    fn admit(&self, entry: &Entry, verdict: Verdict) -> Result<(), NetError> {
+        if verdict.is_denied() {
+            let error = NetError::Denied(verdict.guest_message());
+            entry.denied(verdict);
+            return Err(error);
+        }
+        entry.allowed(verdict);
+        Ok(())
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Acquire)
+    }
+
+    /// Keeps track of a task that sends a connection's last bytes, so that an abort stops it.
+    pub(crate) fn linger(&self, task: AbortHandle) {
+        let mut lingering = self.lingering();
+        lingering.retain(|task| !task.is_finished());
+        lingering.push(task);
+    }
+
+    fn lingering(&self) -> std::sync::MutexGuard<'_, Vec<AbortHandle>> {
+        self.lingering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("on", &self.is_on())
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}

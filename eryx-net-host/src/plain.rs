@@ -1,0 +1,104 @@
+//! A connection in the clear.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::BufMut;
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+
+use crate::MAX_READ;
+
+/// The buffer a connection's first read gets. It grows with what arrives, not with what is asked for.
+const FIRST_READ: usize = 16 * 1024;
+
+/// A TCP stream, behind bytes that were read from it too early.
+pub(crate) struct Plain {
+    stream: TcpStream,
+    early: Vec<u8>,
+    /// How large a buffer the next read gets.
+    expected: usize,
+}
+
+impl Plain {
+    pub(crate) fn new(stream: TcpStream, early: Vec<u8>) -> Self {
+        Self {
+            stream,
+            early,
+            expected: FIRST_READ,
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.early)
+    }
+
+    /// Up to `max` bytes; none at the end of the stream.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        max: usize,
+    ) -> Poll<io::Result<Vec<u8>>> {
+        if !self.early.is_empty() {
+            let rest = self.early.split_off(max.min(self.early.len()));
+            return Poll::Ready(Ok(std::mem::replace(&mut self.early, rest)));
+        }
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            let room = max.min(self.expected);
+            let mut buffer = Vec::with_capacity(room);
+            match self.stream.try_read_buf(&mut (&mut buffer).limit(room)) {
+                Ok(count) => {
+                    self.learn(count, room);
+                    return Poll::Ready(Ok(buffer));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Ready when a read would find bytes, the end of the stream or an error. An error the kernel tells
+    /// only once is returned here.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut probe = [0; 1];
+        self.stream
+            .poll_peek(cx, &mut ReadBuf::new(&mut probe))
+            .map_ok(drop)
+    }
+
+    /// Writes some of `data`.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_write(data) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+
+    /// Ready when a write would take bytes or fail.
+    pub(crate) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_write_ready(cx)
+    }
+
+    fn learn(&mut self, count: usize, room: usize) {
+        if count == self.expected {
+            self.expected = (self.expected * 2).min(MAX_READ);
+        } else if count < self.expected / 4 && room == self.expected {
+            self.expected = (self.expected / 2).max(FIRST_READ);
+        }
+    }
+}

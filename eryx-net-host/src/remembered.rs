@@ -1,0 +1,146 @@
+//! Which names an address was looked up under.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use eryx_net_policy::HostName;
+
+/// Most addresses remembered. The one not looked up for longest goes first.
+const MAX_ADDRESSES: usize = 512;
+
+/// Most names remembered for one address. Many names share the addresses of a content network.
+const MAX_NAMES: usize = 4;
+
+/// A name that led to an address, with the aliases on the way.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) name: HostName,
+    pub(crate) aliases: Vec<HostName>,
+}
+
+/// The addresses a sandbox has got from lookups, so that connecting to one of them counts as connecting
+/// to the name it came from. Bounded: a program that looks up ever more names forgets the oldest.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The names of an address, the latest last.
+    origins: HashMap<IpAddr, VecDeque<Arc<Origin>>>,
+    /// The addresses, the latest last.
+    order: VecDeque<IpAddr>,
+}
+
+impl Remembered {
+    /// Notes that a lookup of `origin` gave `addresses`.
+    pub(crate) fn note(&self, origin: Origin, addresses: impl IntoIterator<Item = IpAddr>) {
+        let origin = Arc::new(origin);
+        let mut inner = self.lock();
+        for address in addresses {
+            inner.touch(address);
+            let names = inner.origins.entry(address).or_default();
+            names.retain(|known| known.name != origin.name);
+            if names.len() == MAX_NAMES {
+                names.pop_front();
+            }
+            names.push_back(Arc::clone(&origin));
+            inner.trim();
+        }
+    }
+
+    /// The names `address` was looked up under, the latest first.
+    pub(crate) fn origins(&self, address: IpAddr) -> Vec<Arc<Origin>> {
+        let mut inner = self.lock();
+        if inner.origins.contains_key(&address) {
+            inner.touch(address);
+        }
+        inner
+            .origins
+            .get(&address)
+            .map(|names| names.iter().rev().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every change leaves the maps usable at each step, so a panic elsewhere spoils nothing.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn touch(&mut self, address: IpAddr) {
+        self.order.retain(|known| *known != address);
+        self.order.push_back(address);
+    }
+
+    fn trim(&mut self) {
+        while self.order.len() > MAX_ADDRESSES {
+            if let Some(oldest) = self.order.pop_front() {
+                self.origins.remove(&oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn origin(name: &str) -> Origin {
+        Origin {
+            name: name.parse().expect("a host name"),
+            aliases: Vec::new(),
+        }
+    }
+
+    fn names(remembered: &Remembered, address: IpAddr) -> Vec<String> {
+        remembered
+            .origins(address)
+            .iter()
+            .map(|origin| origin.name.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn the_latest_name_of_an_address_comes_first_and_only_once() {
+        let remembered = Remembered::default();
+        let address = IpAddr::from([192, 0, 2, 1]);
+        for name in ["a.example", "b.example", "a.example"] {
+            remembered.note(origin(name), [address]);
+        }
+        assert_eq!(names(&remembered, address), ["a.example", "b.example"]);
+        assert!(names(&remembered, [192, 0, 2, 2].into()).is_empty());
+    }
+
+    #[test]
+    fn an_address_keeps_only_its_latest_names() {
+        let remembered = Remembered::default();
+        let address = IpAddr::from([192, 0, 2, 1]);
+        for index in 0..10 {
+            remembered.note(origin(&format!("n{index}.example")), [address]);
+        }
+        assert_eq!(
+            names(&remembered, address),
+            ["n9.example", "n8.example", "n7.example", "n6.example"]
+        );
+    }
+
+    #[test]
+    fn the_address_unused_for_longest_is_forgotten_first() {
+        let remembered = Remembered::default();
+        let address = |n: u32| IpAddr::from(Ipv4Addr::from(n));
+        for n in 0..MAX_ADDRESSES as u32 {
+            remembered.note(origin("a.example"), [address(n)]);
+        }
+        remembered.origins(address(0));
+        remembered.note(origin("b.example"), [address(1_000_000)]);
+        assert!(!names(&remembered, address(0)).is_empty());
+        assert!(names(&remembered, address(1)).is_empty());
+        assert!(!names(&remembered, address(1_000_000)).is_empty());
+    }
+}
