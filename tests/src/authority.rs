@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
@@ -29,16 +30,17 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new root with its own key.
+    /// A new root with its own key and a name of its own.
     ///
     /// # Errors
     ///
     /// When the cryptography library cannot make a key.
     pub fn new() -> io::Result<Self> {
-        Self::named("Eryx Test Root")
+        Self::named(&numbered("Eryx Test Root"))
     }
 
-    /// A new root called `name`; two roots need two names when one test has both.
+    /// A new root called `name`. Of two roots with the same name, a client that trusts one finds
+    /// the other's signatures wrong, where it would otherwise find their issuer unknown.
     ///
     /// # Errors
     ///
@@ -60,7 +62,7 @@ impl Authority {
     ///
     /// When the cryptography library cannot make a key.
     pub fn intermediate(&self) -> io::Result<Self> {
-        let params = authority_params("Eryx Test Intermediate")?;
+        let params = authority_params(&numbered("Eryx Test Intermediate"))?;
         let issuer = CertifiedIssuer::signed_by(params, new_key()?, &self.issuer)
             .map_err(io::Error::other)?;
         let mut intermediates = vec![issuer.as_ref().clone()];
@@ -287,6 +289,12 @@ fn authority_params(name: &str) -> io::Result<CertificateParams> {
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2048, 1, 1);
     Ok(params)
+}
+
+/// Different in each of this process's authorities.
+fn numbered(name: &str) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(1);
+    format!("{name} {}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn common_name(name: &str) -> DistinguishedName {

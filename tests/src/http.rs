@@ -34,7 +34,8 @@ use tokio::net::TcpStream;
 
 use crate::authority::Identity;
 use crate::listening::{self, LOOPBACK, Task};
-use crate::transport::{ServerTls, Stream, Transport};
+use crate::stream::Stream;
+use crate::transport::{ServerTls, Transport};
 use routes::{Connection, TlsConnection};
 use stats::Stats;
 
@@ -170,8 +171,9 @@ async fn serve(socket: TcpStream, peer: SocketAddr, transport: Transport, stats:
     let stream = match transport.open(socket).await {
         Ok(stream) => stream,
         Err(refusal) => {
-            stats.handshake_failed(refusal.error.to_string());
-            return refusal.leave().await;
+            let (error, leave) = refusal.split();
+            stats.handshake_failed(error.to_string());
+            return leave.await;
         }
     };
     let tls = TlsConnection::of(&stream);

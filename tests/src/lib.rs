@@ -7,10 +7,16 @@ pub mod dns;
 pub mod http;
 mod listening;
 pub mod pattern;
+pub mod peer;
+mod stream;
 pub mod transport;
+pub mod unreachable;
+mod wire;
 
 pub use authority::{Authority, Identity, Leaf};
 pub use dns::{Answer, NameServer, Script};
 pub use http::HttpServer;
 pub use listening::{LOOPBACK, LOOPBACK_V6};
+pub use peer::{Behaviour, Peer};
 pub use transport::{ServerTls, Transport};
+pub use unreachable::{BlackHole, ClosedPort};

@@ -2,22 +2,19 @@
 //! slow or goes dead.
 
 use std::fmt;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::authority::{Authority, Identity};
+use crate::stream::{Refusal, Stream};
+use crate::wire::{Pace, Wire};
 
 /// How a server speaks to whoever connects.
 ///
@@ -176,210 +173,3 @@ impl ServerTls {
         Ok(Arc::new(config))
     }
 }
-
-/// The accepted side of a connection, as the protocol above sees it.
-pub(crate) enum Stream {
-    Plain(Wire),
-    Tls(Box<TlsStream<Wire>>),
-}
-
-impl Stream {
-    pub(crate) fn tls(&self) -> Option<&rustls::ServerConnection> {
-        match self {
-            Self::Plain(_) => None,
-            Self::Tls(stream) => Some(stream.get_ref().1),
-        }
-    }
-
-    /// Below TLS: what is shut down here is not announced by close_notify.
-    pub(crate) fn wire(&mut self) -> &mut Wire {
-        match self {
-            Self::Plain(wire) => wire,
-            Self::Tls(stream) => stream.get_mut().0,
-        }
-    }
-
-    /// Ends the connection with RST; what the client has not been sent yet is lost.
-    pub(crate) fn reset(mut self) -> io::Result<()> {
-        self.wire().socket.set_zero_linger()
-    }
-}
-
-/// A socket whose sending side keeps to a pace.
-pub(crate) struct Wire {
-    socket: TcpStream,
-    pace: Pace,
-    sent: u64,
-    rest: Option<Pin<Box<Sleep>>>,
-}
-
-impl Wire {
-    fn new(socket: TcpStream, pace: Pace) -> Self {
-        Self {
-            socket,
-            pace,
-            sent: 0,
-            rest: None,
-        }
-    }
-}
-
-/// A handshake that failed.
-pub(crate) struct Refusal {
-    pub(crate) error: io::Error,
-    wire: Wire,
-}
-
-impl Refusal {
-    /// Ends the sending side and takes in what still comes. Closing with data unread would make
-    /// the kernel send a reset, which can overtake the alert that says what was wrong.
-    pub(crate) async fn leave(mut self) {
-        let rest = async {
-            let mut scratch = [0; 4096];
-            self.wire.socket.shutdown().await?;
-            while self.wire.socket.read(&mut scratch).await? > 0 {}
-            io::Result::Ok(())
-        };
-        // The client has been told; how it hangs up changes nothing.
-        let _ = tokio::time::timeout(LEAVE_LIMIT, rest).await;
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Pace {
-    piece: Option<usize>,
-    every: Duration,
-    stall_after: Option<u64>,
-}
-
-impl Pace {
-    fn is_set(self) -> bool {
-        self.piece.is_some() || self.stall_after.is_some()
-    }
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let mut length = data.len();
-        if let Some(limit) = this.pace.stall_after {
-            let left = usize::try_from(limit.saturating_sub(this.sent)).unwrap_or(usize::MAX);
-            if left == 0 {
-                return this.poll_abandoned(cx);
-            }
-            length = length.min(left);
-        }
-        if let Some(piece) = this.pace.piece {
-            if let Some(rest) = &mut this.rest {
-                ready!(rest.as_mut().poll(cx));
-            }
-            length = length.min(piece);
-        }
-        let sent = ready!(Pin::new(&mut this.socket).poll_write(cx, &data[..length]))?;
-        this.sent += sent as u64;
-        if !this.pace.every.is_zero() {
-            let until = Instant::now() + this.pace.every;
-            match &mut this.rest {
-                Some(rest) => rest.as_mut().reset(until),
-                None => this.rest = Some(Box::pin(tokio::time::sleep_until(until))),
-            }
-        }
-        Poll::Ready(Ok(sent))
-    }
-
-    /// rustls gives a failing handshake one write for all that is queued: the alert, which comes
-    /// last, only leaves with a write that takes several buffers.
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.pace.is_set() {
-            let first = buffers.iter().find(|buffer| !buffer.is_empty());
-            return self.poll_write(cx, first.map_or(&[], |buffer| buffer));
-        }
-        Pin::new(&mut self.get_mut().socket).poll_write_vectored(cx, buffers)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        !self.pace.is_set()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
-    }
-}
-
-impl Wire {
-    /// Waits for the client to give up on a stalled connection.
-    fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut one = [0];
-        match ready!(self.socket.poll_peek(cx, &mut ReadBuf::new(&mut one))) {
-            Ok(0) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            // Unread data hides the end behind it; such a connection lasts as long as its server.
-            Ok(_) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(wire) => Pin::new(wire).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(wire) => Pin::new(wire).poll_write(cx, data),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, data),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(wire) => Pin::new(wire).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
-
-/// How long a server waits for a client it has turned away to hang up.
-const LEAVE_LIMIT: Duration = Duration::from_secs(1);

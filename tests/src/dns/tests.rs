@@ -10,6 +10,12 @@ use crate::listening::LOOPBACK_V6;
 
 const QUERY_ID: u16 = 0x1234;
 
+/// How long an answer may take on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long no answer is none.
+const SILENCE: Duration = Duration::from_millis(150);
+
 fn query(name: &str, kind: RecordType) -> Vec<u8> {
     let mut message = Message::query();
     message.metadata.id = QUERY_ID;
@@ -19,7 +25,12 @@ fn query(name: &str, kind: RecordType) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-async fn ask_bytes(server: &NameServer, name: &str, kind: RecordType) -> Option<Vec<u8>> {
+async fn ask_bytes(
+    server: &NameServer,
+    name: &str,
+    kind: RecordType,
+    patience: Duration,
+) -> Option<Vec<u8>> {
     let local = if server.address().is_ipv4() {
         LOOPBACK
     } else {
@@ -31,15 +42,13 @@ async fn ask_bytes(server: &NameServer, name: &str, kind: RecordType) -> Option<
         .await
         .unwrap();
     let mut buffer = [0; 1500];
-    let received = tokio::time::timeout(Duration::from_millis(300), socket.recv(&mut buffer)).await;
+    let received = tokio::time::timeout(patience, socket.recv(&mut buffer)).await;
     Some(buffer[..received.ok()?.unwrap()].to_vec())
 }
 
 async fn ask(server: &NameServer, name: &str, kind: RecordType) -> Message {
-    let bytes = ask_bytes(server, name, kind)
-        .await
-        .expect("an answer over UDP");
-    Message::from_vec(&bytes).unwrap()
+    let bytes = ask_bytes(server, name, kind, PATIENCE).await;
+    Message::from_vec(&bytes.expect("an answer over UDP")).unwrap()
 }
 
 async fn ask_tcp(stream: &mut TcpStream, name: &str, kind: RecordType) -> Message {
@@ -179,8 +188,13 @@ async fn failures_carry_their_code() {
 async fn silence_is_silence_and_garbage_is_no_message() {
     let script = one(Answer::Silence).answer("g.test", Answer::Garbage);
     let server = NameServer::start(script).await.unwrap();
-    assert_eq!(ask_bytes(&server, "a.test.", RecordType::A).await, None);
-    let garbage = ask_bytes(&server, "g.test.", RecordType::A).await.unwrap();
+    assert_eq!(
+        ask_bytes(&server, "a.test.", RecordType::A, SILENCE).await,
+        None
+    );
+    let garbage = ask_bytes(&server, "g.test.", RecordType::A, PATIENCE)
+        .await
+        .unwrap();
     assert!(Message::from_vec(&garbage).is_err());
     assert_eq!(server.count(), 2);
 }
@@ -190,7 +204,10 @@ async fn a_silent_server_is_one_whose_every_other_name_is_silent() {
     let server = NameServer::start(one(public()).otherwise(Answer::Silence))
         .await
         .unwrap();
-    assert_eq!(ask_bytes(&server, "b.test.", RecordType::A).await, None);
+    assert_eq!(
+        ask_bytes(&server, "b.test.", RecordType::A, SILENCE).await,
+        None
+    );
     assert_eq!(
         ask(&server, "a.test.", RecordType::A).await.answers.len(),
         2

@@ -22,7 +22,7 @@ use super::body::{AnyBody, PatternBody, whole};
 use super::stats::Stats;
 use crate::digest;
 use crate::pattern;
-use crate::transport::Stream;
+use crate::stream::Stream;
 
 /// What is known of a connection before its first request.
 #[derive(Debug)]

@@ -341,7 +341,7 @@ async fn https_is_trusted_through_its_authority_and_knows_its_client() {
 #[tokio::test]
 async fn faulty_certificates_are_faulty_in_the_way_they_say() {
     let authority = Authority::new().unwrap();
-    let stranger = Authority::named("Stranger").unwrap();
+    let stranger = Authority::new().unwrap();
     let localhost = Leaf::server(["localhost"]);
     let cases = [
         (authority.issue(&localhost), ""),
