@@ -310,3 +310,53 @@ fn identity_refused(error: rustls::Error) -> TlsError {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{CONFIGS, Check, Connector};
+    use crate::{ClientSettings, TrustStore};
+
+    fn config(connector: &Connector, settings: &ClientSettings) -> Arc<rustls::ClientConfig> {
+        connector
+            .shared
+            .config(settings, Check::ChainAndName)
+            .expect("plain settings")
+    }
+
+    fn speaking(protocol: usize) -> ClientSettings {
+        ClientSettings {
+            alpn: vec![protocol.to_string().into_bytes()],
+            ..ClientSettings::for_name("a.example")
+        }
+    }
+
+    #[test]
+    fn equal_settings_share_one_configuration_whatever_the_name() {
+        let connector = Connector::new(TrustStore::webpki(), false);
+        let first = config(&connector, &ClientSettings::for_name("a.example"));
+        let second = config(&connector.clone(), &ClientSettings::for_name("b.example"));
+        assert!(Arc::ptr_eq(&first, &second));
+        assert!(!Arc::ptr_eq(&first, &config(&connector, &speaking(0))));
+    }
+
+    #[test]
+    fn no_number_of_distinct_settings_makes_the_cache_grow_and_those_in_use_stay() {
+        let connector = Connector::new(TrustStore::empty(), false);
+        let kept = config(&connector, &speaking(0));
+        for protocol in 1..CONFIGS * 3 {
+            config(&connector, &speaking(protocol));
+            assert!(Arc::ptr_eq(&kept, &config(&connector, &speaking(0))));
+        }
+        assert_eq!(connector.shared.lock().ready.len(), CONFIGS);
+    }
+
+    #[test]
+    fn connectors_share_nothing() {
+        let one = Connector::new(TrustStore::empty(), false);
+        let two = Connector::new(TrustStore::empty(), false);
+        let (one, two) = (config(&one, &speaking(0)), config(&two, &speaking(0)));
+        assert!(!Arc::ptr_eq(&one, &two));
+    }
+}

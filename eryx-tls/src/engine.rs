@@ -5,13 +5,12 @@ use std::task::Poll;
 use bytes::BufMut;
 use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
-};
+use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use rustls_pki_types::ServerName;
 
 use crate::buffer::Buffer;
 use crate::error::too_large;
+use crate::outbox::{Refusal, put};
 use crate::{Info, TlsError};
 
 /// Bytes held that have come from a peer and have not been read: ciphertext and the plaintext made of it
@@ -277,6 +276,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether the peer has closed as well, once this side has.
+    pub(crate) fn ended(&self) -> Poll<Result<(), TlsError>> {
+        if self.pending() > 0 {
+            return Poll::Ready(Err(TlsError::protocol(
+                "application data after close notify",
+                "the peer went on sending after this side ended TLS",
+            )));
+        }
+        match &self.failure {
+            Some(error) => Poll::Ready(Err(error.clone())),
+            None if self.peer_closed => Poll::Ready(Ok(())),
+            None if self.eof => Poll::Ready(Err(TlsError::UnexpectedEof)),
+            None => Poll::Pending,
+        }
+    }
+
     /// What the handshake agreed on; `None` before it is complete.
     pub(crate) fn info(&self) -> Option<Info> {
         if !self.established {
@@ -420,53 +435,5 @@ impl fmt::Debug for Engine {
             .field("pending", &self.pending())
             .field("failure", &self.failure)
             .finish_non_exhaustive()
-    }
-}
-
-/// Why a message was not put into the space it was given.
-enum Refusal {
-    TooSmall(InsufficientSizeError),
-    Exhausted,
-}
-
-impl From<EncryptError> for Refusal {
-    fn from(error: EncryptError) -> Self {
-        match error {
-            EncryptError::InsufficientSize(size) => Self::TooSmall(size),
-            EncryptError::EncryptExhausted => Self::Exhausted,
-        }
-    }
-}
-
-/// Lets `message` write itself behind what is in `outgoing`, with as much room as it turns out to need.
-fn put(
-    outgoing: &mut Buffer,
-    mut want: usize,
-    mut message: impl FnMut(&mut [u8]) -> Result<usize, Refusal>,
-) -> Result<(), TlsError> {
-    loop {
-        let space = outgoing.space(want);
-        let room = space.len();
-        match message(space) {
-            Ok(len) => {
-                outgoing.fill(len);
-                return Ok(());
-            }
-            Err(Refusal::TooSmall(size)) if room < size.required_size => {
-                if want >= size.required_size {
-                    return Err(TlsError::protocol(
-                        "internal error",
-                        "what the protocol has to send does not fit the outgoing buffer",
-                    ));
-                }
-                want = size.required_size;
-            }
-            Err(_) => {
-                return Err(TlsError::protocol(
-                    "internal error",
-                    "this connection has encrypted as much as its keys are good for",
-                ));
-            }
-        }
     }
 }

@@ -4,8 +4,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::channel::Channel;
 use crate::engine::Engine;
-use crate::stream::Channel;
 use crate::{TlsError, TlsStream};
 
 /// A handshake under way: a future that can be kept, and polled again when its transport has news.

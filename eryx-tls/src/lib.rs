@@ -3,11 +3,13 @@
 
 mod buffer;
 mod certificate;
+mod channel;
 mod connector;
 mod engine;
 mod error;
 mod handshake;
 mod info;
+mod outbox;
 mod resumption;
 mod session;
 mod settings;

@@ -3,7 +3,6 @@ use std::task::Poll;
 use bytes::BufMut;
 
 use crate::engine::Engine;
-use crate::stream::poll_end_of;
 use crate::{Info, TlsError};
 
 /// A TLS client over a transport that somebody else carries: ciphertext in, ciphertext out. Nothing blocks and
@@ -125,7 +124,7 @@ impl Session {
         if let Err(error) = self.engine.close_notify() {
             return Poll::Ready(Err(error));
         }
-        poll_end_of(&self.engine)
+        self.engine.ended()
     }
 
     /// What the handshake agreed on; `None` before it is complete.

@@ -112,12 +112,10 @@ impl ClientSettings {
         };
         // The root's dot is not part of SNI (RFC 6066, 3) nor of a certificate's names.
         let bare = name.strip_suffix('.').unwrap_or(name);
-        ServerName::try_from(bare.to_owned()).map_err(|_| {
-            TlsError::Refused(format!(
-                "{name:?} is not a server name: wanted a host name in ASCII (an international one in its \
-                 xn-- form) or an IP address"
-            ))
-        })
+        let parsed = ServerName::try_from(bare.to_owned()).ok();
+        parsed
+            .filter(|_| !bare.ends_with('.'))
+            .ok_or_else(|| not_a_name(name))
     }
 }
 
@@ -174,6 +172,13 @@ pub mod limits {
     pub const CHAIN_SIZE: usize = 48 * 1024;
     /// Bytes of a client's private key.
     pub const KEY_SIZE: usize = 16 * 1024;
+}
+
+fn not_a_name(name: &str) -> TlsError {
+    TlsError::Refused(format!(
+        "{name:?} is not a server name: wanted a host name in ASCII (an international one in its xn-- form) \
+         or an IP address"
+    ))
 }
 
 fn at_most(what: &str, found: usize, limit: usize) -> Result<(), TlsError> {

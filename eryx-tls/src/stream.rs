@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::engine::Engine;
+use crate::channel::Channel;
 use crate::{Info, TlsError};
 
 /// A transport that carries TLS, its handshake complete.
@@ -50,12 +50,12 @@ impl<S> TlsStream<S> {
 
     /// The transport.
     pub fn get_ref(&self) -> &S {
-        &self.channel.io
+        self.channel.io()
     }
 
     /// The transport. Reading from it or writing to it breaks the TLS session.
     pub fn get_mut(&mut self) -> &mut S {
-        &mut self.channel.io
+        self.channel.io_mut()
     }
 
     /// The transport, and the bytes already read from it that come after the peer's close_notify: what a peer
@@ -64,7 +64,7 @@ impl<S> TlsStream<S> {
     /// Meant for after [`poll_end`](Self::poll_end); before it, whatever is buffered is lost.
     pub fn into_inner(self) -> (S, Bytes) {
         let rest = Bytes::copy_from_slice(self.channel.engine.remainder());
-        (self.channel.io, rest)
+        (self.channel.into_io(), rest)
     }
 }
 
@@ -174,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
         ready!(self.poll_close_notify(cx))?;
         loop {
-            if let Poll::Ready(outcome) = poll_end_of(&self.channel.engine) {
+            if let Poll::Ready(outcome) = self.channel.engine.ended() {
                 return Poll::Ready(outcome);
             }
             ready!(self.channel.poll_fill(cx));
@@ -211,135 +211,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_close_notify(cx))?;
-        Pin::new(&mut this.channel.io).poll_shutdown(cx)
-    }
-}
-
-/// Whether the peer has closed as well, once this side has.
-pub(crate) fn poll_end_of(engine: &Engine) -> Poll<Result<(), TlsError>> {
-    if engine.pending() > 0 {
-        return Poll::Ready(Err(TlsError::protocol(
-            "application data after close notify",
-            "the peer went on sending after this side ended TLS",
-        )));
-    }
-    if let Some(error) = engine.failure() {
-        return Poll::Ready(Err(error.clone()));
-    }
-    if engine.peer_closed() {
-        return Poll::Ready(Ok(()));
-    }
-    if engine.is_eof() {
-        return Poll::Ready(Err(TlsError::UnexpectedEof));
-    }
-    Poll::Pending
-}
-
-/// An [`Engine`] and the transport it speaks over.
-#[derive(Debug)]
-pub(crate) struct Channel<S> {
-    engine: Engine,
-    io: S,
-    /// Bytes were handed to the transport that it may itself be holding back.
-    unflushed: bool,
-    /// Sending failed. Reading may still succeed: a server that refuses an upload answers, then closes.
-    broken: Option<TlsError>,
-}
-
-impl<S> Channel<S> {
-    pub(crate) fn new(engine: Engine, io: S) -> Self {
-        Self {
-            engine,
-            io,
-            unflushed: false,
-            broken: None,
-        }
-    }
-
-    pub(crate) fn io(&self) -> &S {
-        &self.io
-    }
-
-    fn wants_flush(&self) -> bool {
-        self.broken.is_none() && (self.unflushed || !self.engine.outgoing().is_empty())
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
-    /// Drives the handshake to its end, all of it sent.
-    pub(crate) fn poll_establish(&mut self, cx: &mut Context<'_>) -> Poll<Result<Info, TlsError>> {
-        loop {
-            let flushed = self.poll_flush(cx);
-            if let Some(error) = self.engine.failure() {
-                return Poll::Ready(Err(error.clone()));
-            }
-            if self.engine.is_established() {
-                ready!(flushed)?;
-                return Poll::Ready(self.engine.info().ok_or_else(|| {
-                    TlsError::protocol("internal error", "no version or cipher was agreed on")
-                }));
-            }
-            if self.engine.peer_closed() || self.engine.is_eof() {
-                // When sending failed too, that came first.
-                return Poll::Ready(Err(self.broken.clone().unwrap_or(TlsError::UnexpectedEof)));
-            }
-            // Even when sending failed: the alert that says why may be there to be read.
-            match (self.poll_fill(cx), flushed) {
-                (Poll::Ready(()), _) => {}
-                (Poll::Pending, Poll::Ready(Err(error))) => return Poll::Ready(Err(error)),
-                (Poll::Pending, _) => return Poll::Pending,
-            }
-        }
-    }
-
-    /// Reads ciphertext once. What became of it (an end or an error included) is the engine's to tell.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Ok(space) = self.engine.space() else {
-            return Poll::Ready(());
-        };
-        let mut buf = ReadBuf::new(space);
-        let outcome = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf));
-        let count = buf.filled().len();
-        match outcome {
-            Ok(()) if count == 0 => self.engine.set_eof(),
-            Ok(()) => self.engine.fill(count),
-            Err(error) => self.engine.fail(error.into()),
-        }
-        Poll::Ready(())
-    }
-
-    /// Sends as much waiting ciphertext as the transport takes now.
-    fn push(&mut self, cx: &mut Context<'_>) {
-        if self.wants_flush() {
-            // Pending is fine, and an error is kept for the next write.
-            let _ = self.poll_flush(cx);
-        }
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
-        if let Some(error) = &self.broken {
-            return Poll::Ready(Err(error.clone()));
-        }
-        let outcome = ready!(self.poll_send(cx));
-        if let Err(error) = &outcome {
-            self.broken = Some(error.clone());
-        }
-        Poll::Ready(outcome)
-    }
-
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
-        while !self.engine.outgoing().is_empty() {
-            let io = Pin::new(&mut self.io);
-            match ready!(io.poll_write(cx, self.engine.outgoing()))? {
-                0 => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
-                sent => self.engine.sent(sent),
-            }
-            self.unflushed = true;
-        }
-        if self.unflushed {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
+        Pin::new(this.channel.io_mut()).poll_shutdown(cx)
     }
 }

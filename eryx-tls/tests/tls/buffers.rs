@@ -1,0 +1,153 @@
+use std::io::Write;
+use std::task::Poll;
+
+use eryx_tls::{ClientSettings, INCOMING_LIMIT, OUTGOING_LIMIT, TlsError};
+
+use crate::peer::{Authority, HOST};
+use crate::session::Pair;
+
+#[test]
+fn a_session_takes_no_more_ciphertext_than_its_limit_until_plaintext_is_read() {
+    let mut pair = Pair::established(usize::MAX);
+    pair.server.set_buffer_limit(None);
+    pair.server.writer().write_all(&[9; 1 << 20]).unwrap();
+    let mut ciphertext = Vec::new();
+    while pair.server.wants_write() {
+        pair.server.write_tls(&mut ciphertext).unwrap();
+    }
+
+    let mut fed = 0;
+    let mut read = 0;
+    while read < 1 << 20 {
+        loop {
+            let taken = pair.session.feed(&ciphertext[fed..]).unwrap();
+            fed += taken;
+            if taken == 0 {
+                break;
+            }
+            // Writing makes the session set plaintext aside; that must not open a way to grow.
+            assert!(pair.session.write(b"x").is_ready());
+        }
+        assert!(
+            fed <= read + INCOMING_LIMIT + fed / 500,
+            "{fed} fed, {read} read"
+        );
+        assert!(pair.session.pending() <= INCOMING_LIMIT);
+        match pair.session.read(10_000) {
+            Poll::Ready(Ok(bytes)) => read += bytes.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(fed, ciphertext.len());
+}
+
+#[test]
+fn a_session_that_nobody_takes_from_stops_taking_plaintext() {
+    let mut pair = Pair::established(usize::MAX);
+    let mut taken = 0;
+    loop {
+        match pair.session.write(&[1; 10_000]) {
+            Poll::Ready(Ok(count)) => taken += count,
+            Poll::Ready(Err(error)) => panic!("{error}"),
+            Poll::Pending => break,
+        }
+    }
+    assert!(
+        taken > OUTGOING_LIMIT / 2 && taken <= OUTGOING_LIMIT,
+        "{taken}"
+    );
+    let held = pair.session.take(usize::MAX).len();
+    assert!(held >= taken && held <= OUTGOING_LIMIT + 4096, "{held}");
+    assert!(matches!(pair.session.write(&[1; 10]), Poll::Ready(Ok(10))));
+}
+
+#[test]
+fn many_tiny_writes_hold_the_bound_too() {
+    let mut pair = Pair::established(usize::MAX);
+    while pair.session.write(b"1").is_ready() {}
+    let held = pair.session.take(usize::MAX).len();
+    assert!(held <= OUTGOING_LIMIT + 4096, "{held}");
+}
+
+#[test]
+fn a_huge_maximum_reserves_nothing() {
+    let mut pair = Pair::established(usize::MAX);
+    pair.server.writer().write_all(b"few").unwrap();
+    pair.shuttle();
+    match pair.session.read(usize::MAX) {
+        Poll::Ready(Ok(bytes)) => assert!(bytes == b"few" && bytes.capacity() < 4096),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_handshake_message_that_never_ends_is_refused_at_the_limit() {
+    let settings = ClientSettings::for_name(HOST);
+    let mut session = Authority::new().connector().session(&settings).unwrap();
+    // A ServerHello that claims 16 MiB, in records of 16 KiB.
+    let mut first = vec![0x16, 3, 3, 0x40, 0, 2, 0xff, 0xff, 0xff];
+    first.resize(5 + 0x4000, 0);
+    let mut next = vec![0x16, 3, 3, 0x40, 0];
+    next.resize(5 + 0x4000, 0);
+    let mut fed = session.feed(&first).unwrap();
+    while let Ok(count) = session.feed(&next) {
+        fed += count;
+        assert!(count > 0 && fed <= INCOMING_LIMIT, "{fed}");
+    }
+    match session.handshake() {
+        Poll::Ready(Err(TlsError::Protocol(text))) => {
+            assert!(text.starts_with("excessive message size: "), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_message_dribbled_in_tiny_fragments_is_refused_at_the_limit() {
+    let settings = ClientSettings::for_name(HOST);
+    let mut session = Authority::new().connector().session(&settings).unwrap();
+    session.feed(&[0x16, 3, 3, 0, 4, 2, 0, 0xf0, 0]).unwrap();
+    let mut fed = 9;
+    while let Ok(count) = session.feed(&[0x16, 3, 3, 0, 1, 0]) {
+        fed += count;
+        assert!(fed <= INCOMING_LIMIT, "{fed}");
+        if count == 0 {
+            break;
+        }
+    }
+    assert!(matches!(
+        session.handshake(),
+        Poll::Ready(Err(TlsError::Protocol(_)))
+    ));
+}
+
+#[test]
+fn ciphertext_of_noise_never_panics_and_never_grows() {
+    // A linear congruential generator: the same noise in every run.
+    let mut state = 1u64;
+    let mut noise = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as u8
+    };
+    for round in 0..200 {
+        let mut pair = if round % 2 == 0 {
+            Pair::new(1000)
+        } else {
+            Pair::established(1000)
+        };
+        for _ in 0..20 {
+            let mut record = vec![20 + noise() % 4, 3, 3, noise() % 2, noise()];
+            record.resize_with(5 + (noise() as usize) * 2, &mut noise);
+            if pair.session.feed(&record).is_err() {
+                break;
+            }
+            let _ = pair.session.read(10);
+            let _ = pair.session.write(b"x");
+            let _ = pair.session.close();
+        }
+        assert!(pair.session.pending() <= INCOMING_LIMIT);
+        assert!(pair.session.take(usize::MAX).len() <= OUTGOING_LIMIT + 4096);
+    }
+}

@@ -1,0 +1,285 @@
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use eryx_tls::{ClientSettings, TlsError, Version};
+use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, SupportedProtocolVersion};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::peer::{Authority, HOST, failure, meet, soon};
+
+#[tokio::test]
+async fn info_tells_the_truth_about_either_version() {
+    let authority = Authority::new();
+    let leaf = authority.issue(&[HOST]);
+    let cases: [(&'static SupportedProtocolVersion, Version, &str); 2] = [
+        (&TLS12, Version::Tls12, "ECDHE-ECDSA-AES256-GCM-SHA384"),
+        (&TLS13, Version::Tls13, "TLS_AES_256_GCM_SHA384"),
+    ];
+    for (offered, version, cipher) in cases {
+        let settings = ClientSettings {
+            alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            ..ClientSettings::for_name(HOST)
+        };
+        let mut server = leaf.server_with(&[offered]);
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let (client, server) = meet(&authority.connector(), &settings, server, 1 << 16).await;
+        let info = client.unwrap().info().clone();
+        let server = server.unwrap();
+        assert_eq!(info.version, version);
+        assert_eq!((info.cipher, info.cipher_bits), (cipher, 256));
+        assert_eq!(info.alpn.as_deref(), Some(&b"http/1.1"[..]));
+        assert_eq!(info.peer_chain, [leaf.chain[0].to_vec()]);
+        assert!(!info.resumed);
+        assert_eq!(server.get_ref().1.server_name(), Some(HOST));
+        assert_eq!(
+            server.get_ref().1.handshake_kind(),
+            Some(HandshakeKind::Full)
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_common_protocol_alpn_ends_the_handshake_or_is_not_there() {
+    let authority = Authority::new();
+    let leaf = authority.issue(&[HOST]);
+    let (client, _) = meet(
+        &authority.connector(),
+        &ClientSettings::for_name(HOST),
+        leaf.server(),
+        1 << 16,
+    )
+    .await;
+    assert_eq!(client.unwrap().info().alpn, None);
+
+    let settings = ClientSettings {
+        alpn: vec![b"smtp".to_vec()],
+        ..ClientSettings::for_name(HOST)
+    };
+    let mut server = leaf.server();
+    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    match failure(&authority.connector(), &settings, server).await {
+        TlsError::Alert(name) => assert_eq!(name, "no_application_protocol"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn version_bounds_hold_and_a_mismatch_is_the_peers_alert() {
+    let authority = Authority::new();
+    let leaf = authority.issue(&[HOST]);
+    let at_most = |max_version| ClientSettings {
+        max_version: Some(max_version),
+        ..ClientSettings::for_name(HOST)
+    };
+    let at_least = |min_version| ClientSettings {
+        min_version: Some(min_version),
+        ..ClientSettings::for_name(HOST)
+    };
+    let connector = authority.connector();
+
+    let settings = at_most(Version::Tls12);
+    let (client, _) = meet(&connector, &settings, leaf.server(), 1 << 16).await;
+    assert_eq!(client.unwrap().info().version, Version::Tls12);
+
+    for (settings, server) in [
+        (at_most(Version::Tls12), &TLS13),
+        (at_least(Version::Tls13), &TLS12),
+    ] {
+        match failure(&connector, &settings, leaf.server_with(&[server])).await {
+            TlsError::Alert(name) => assert_eq!(name, "protocol_version"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_presented_to_a_server_that_wants_one() {
+    let authority = Authority::new();
+    let leaf = authority.issue(&[HOST]);
+    let identity = authority.issue(&["client.example"]).identity();
+    for version in [&TLS12, &TLS13] {
+        let server = leaf.server_wanting_clients_of(&authority, &[version]);
+        let settings = ClientSettings {
+            identity: Some(identity.clone()),
+            ..ClientSettings::for_name(HOST)
+        };
+        let (client, server) = meet(&authority.connector(), &settings, server, 1 << 16).await;
+        assert!(client.is_ok(), "{client:?}");
+        let server = server.unwrap();
+        let seen = server.get_ref().1.peer_certificates().unwrap();
+        assert_eq!(seen[0].to_vec(), identity.chain[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_client_certificate_and_gets_none_says_so() {
+    let authority = Authority::new();
+    let leaf = authority.issue(&[HOST]);
+    let settings = ClientSettings::for_name(HOST);
+
+    let server = leaf.server_wanting_clients_of(&authority, &[&TLS12]);
+    match failure(&authority.connector(), &settings, server).await {
+        TlsError::Alert(name) => assert_eq!(name, "certificate_required"),
+        other => panic!("{other:?}"),
+    }
+
+    // In TLS 1.3 the client is done before the server looks; the alert comes with the first read.
+    let server = leaf.server_wanting_clients_of(&authority, &[&TLS13]);
+    let (client, _) = meet(&authority.connector(), &settings, server, 1 << 16).await;
+    let mut client = client.unwrap();
+    let outcome = soon(poll_fn(|cx| client.poll_read(cx, &mut [0; 16]))).await;
+    match outcome {
+        Err(TlsError::Alert(name)) => assert_eq!(name, "certificate_required"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_plain_text_is_not_a_certificate_error() {
+    for greeting in [
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "220 mail ready\r\n",
+        "SSH-2.0-x\r\n",
+    ] {
+        let authority = Authority::new();
+        let (near, mut far) = tokio::io::duplex(4096);
+        far.write_all(greeting.as_bytes()).await.unwrap();
+        let settings = ClientSettings::for_name(HOST);
+        let handshake = authority.connector().upgrade(&settings, near).unwrap();
+        match soon(handshake).await {
+            Err(TlsError::Protocol(text)) => {
+                assert!(text.starts_with("wrong version number: "), "{text}");
+            }
+            other => panic!("{greeting}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_hangs_up_during_the_handshake_is_an_unexpected_end() {
+    for sent in [&b""[..], b"\x16\x03\x03", b"\x16\x03\x03\x00\x40half"] {
+        let (near, mut far) = tokio::io::duplex(4096);
+        far.write_all(sent).await.unwrap();
+        let settings = ClientSettings::for_name(HOST);
+        let handshake = Authority::new().connector().upgrade(&settings, near);
+        let peer = async {
+            let mut hello = [0; 64];
+            let _ = far.read(&mut hello).await;
+            let _ = far.shutdown().await;
+            far
+        };
+        let (outcome, _far) = soon(async { tokio::join!(handshake.unwrap(), peer) }).await;
+        assert!(
+            matches!(outcome, Err(TlsError::UnexpectedEof)),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_reset_stays_a_reset_during_the_handshake_and_after_it() {
+    let authority = Authority::new();
+    let acceptor = TlsAcceptor::from(std::sync::Arc::new(authority.issue(&[HOST]).server()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let settings = ClientSettings::for_name(HOST);
+    let connector = authority.connector();
+
+    let is_reset = |error: &TlsError| match error {
+        TlsError::Io(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        _ => false,
+    };
+
+    let handshake = connector
+        .upgrade(&settings, TcpStream::connect(address).await.unwrap())
+        .unwrap();
+    let reset = async {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tcp.read_exact(&mut [0; 8]).await.unwrap();
+        tcp.set_zero_linger().unwrap();
+    };
+    let (outcome, ()) = soon(async { tokio::join!(handshake, reset) }).await;
+    assert!(outcome.as_ref().is_err_and(is_reset), "{outcome:?}");
+
+    let handshake = connector
+        .upgrade(&settings, TcpStream::connect(address).await.unwrap())
+        .unwrap();
+    let reset = async {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut tls = acceptor.accept(tcp).await.unwrap();
+        tls.read_exact(&mut [0; 1]).await.unwrap();
+        tls.get_ref().0.set_zero_linger().unwrap();
+    };
+    let client = async {
+        let mut client = handshake.await.unwrap();
+        client.write_all(b"to be left unread").await.unwrap();
+        poll_fn(|cx| client.poll_read(cx, &mut [0; 16])).await
+    };
+    let (outcome, ()) = soon(async { tokio::join!(client, reset) }).await;
+    assert!(outcome.as_ref().is_err_and(is_reset), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_handshake_can_be_polled_without_waiting_and_taken_up_again() {
+    let authority = Authority::new();
+    let acceptor = TlsAcceptor::from(std::sync::Arc::new(authority.issue(&[HOST]).server()));
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let settings = ClientSettings::for_name(HOST);
+    let mut handshake = authority.connector().upgrade(&settings, near).unwrap();
+    let mut accept = pin!(acceptor.accept(far));
+
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut server = None;
+    for _ in 0..10 {
+        if let Poll::Ready(done) = handshake.poll_handshake(&mut cx) {
+            assert!(done.is_ok(), "{done:?}");
+            assert!(handshake.get_ref().is_none());
+            return;
+        }
+        assert!(handshake.get_ref().is_some());
+        if server.is_none()
+            && let Poll::Ready(done) = accept.as_mut().poll(&mut cx)
+        {
+            server = Some(done.unwrap());
+        }
+    }
+    panic!("ten turns are enough for a handshake in memory");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_the_first_poll() {
+    let (near, mut far) = tokio::io::duplex(4096);
+    let settings = ClientSettings::for_name(HOST);
+    drop(
+        Authority::new()
+            .connector()
+            .upgrade(&settings, near)
+            .unwrap(),
+    );
+    let mut seen = Vec::new();
+    assert_eq!(far.read_to_end(&mut seen).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_handshake_fits_through_a_pipe_of_one_byte() {
+    let authority = Authority::new();
+    let acceptor = TlsAcceptor::from(std::sync::Arc::new(authority.issue(&[HOST]).server()));
+    let (near, far) = tokio::io::duplex(1);
+    let settings = ClientSettings::for_name(HOST);
+    let handshake = authority.connector().upgrade(&settings, near).unwrap();
+    let client = async {
+        let mut client = handshake.await.unwrap();
+        // The server's tickets need somebody who reads.
+        client.read_u8().await.unwrap()
+    };
+    let server = async {
+        let mut server = acceptor.accept(far).await.unwrap();
+        server.write_u8(42).await.unwrap();
+        server.flush().await.unwrap();
+    };
+    assert_eq!(soon(async { tokio::join!(client, server) }).await.0, 42);
+}

@@ -1,0 +1,13 @@
+//! The TLS client against real rustls servers, in memory or on loopback.
+
+mod peer;
+
+mod buffers;
+mod closing;
+mod handshake;
+mod resumption;
+mod session;
+mod settings;
+mod transfer;
+mod trust;
+mod verification;

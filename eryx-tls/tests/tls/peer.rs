@@ -1,0 +1,202 @@
+//! The other side: an authority that issues certificates, and servers that use them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eryx_tls::{ClientSettings, Connector, Identity, TlsError, TlsStream, TrustStore};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio::io::DuplexStream;
+use tokio_rustls::TlsAcceptor;
+
+pub(crate) const HOST: &str = "server.example";
+
+/// A certificate authority.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub(crate) cert: CertificateDer<'static>,
+    pub(crate) pem: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = params(&[]);
+        // Authorities of one name and different keys would be a case of its own.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let cert = params.self_signed(&key).unwrap();
+        Self {
+            cert: cert.der().clone(),
+            pem: cert.pem(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    pub(crate) fn trust(&self) -> TrustStore {
+        TrustStore::empty().with_root_cert(&self.cert).unwrap()
+    }
+
+    pub(crate) fn connector(&self) -> Connector {
+        Connector::new(self.trust(), false)
+    }
+
+    pub(crate) fn issue(&self, names: &[&str]) -> Leaf {
+        self.issue_with(names, |_| {})
+    }
+
+    pub(crate) fn issue_with(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Leaf {
+        let key = KeyPair::generate().unwrap();
+        let mut params = params(names);
+        change(&mut params);
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        Leaf {
+            chain: vec![cert.der().clone()],
+            key,
+        }
+    }
+}
+
+/// A certificate with its key.
+pub(crate) struct Leaf {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    key: KeyPair,
+}
+
+impl Leaf {
+    pub(crate) fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = params(names);
+        change(&mut params);
+        Self {
+            chain: vec![params.self_signed(&key).unwrap().der().clone()],
+            key,
+        }
+    }
+
+    pub(crate) fn key_der(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::try_from(self.key.serialize_der()).unwrap()
+    }
+
+    pub(crate) fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        Identity {
+            chain: self.chain.iter().map(|cert| cert.to_vec()).collect(),
+            key: self.key.serialize_der(),
+        }
+    }
+
+    pub(crate) fn server(&self) -> ServerConfig {
+        self.server_with(rustls::DEFAULT_VERSIONS)
+    }
+
+    pub(crate) fn server_with(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ServerConfig {
+        ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key_der())
+            .unwrap()
+    }
+
+    /// A server that wants a certificate from `authority` of its clients.
+    pub(crate) fn server_wanting_clients_of(
+        &self,
+        authority: &Authority,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ServerConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.cert.clone()).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .unwrap();
+        ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(self.chain.clone(), self.key_der())
+            .unwrap()
+    }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "eryx test");
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params
+}
+
+pub(crate) type Client = TlsStream<DuplexStream>;
+pub(crate) type Server = tokio_rustls::server::TlsStream<DuplexStream>;
+
+/// Both sides of a handshake through a pipe of `size` bytes each way.
+pub(crate) async fn meet(
+    connector: &Connector,
+    settings: &ClientSettings,
+    server: impl Into<Arc<ServerConfig>>,
+    size: usize,
+) -> (Result<Client, TlsError>, std::io::Result<Server>) {
+    let (near, far) = tokio::io::duplex(size);
+    let handshake = connector.upgrade(settings, near).unwrap();
+    let acceptor = TlsAcceptor::from(server.into());
+    soon(async { tokio::join!(handshake, acceptor.accept(far)) }).await
+}
+
+/// A client and a server that trust each other, after the handshake.
+pub(crate) async fn friends(size: usize) -> (Client, Server) {
+    let authority = Authority::new();
+    let server = authority.issue(&[HOST]).server();
+    let settings = ClientSettings::for_name(HOST);
+    let (client, server) = meet(&authority.connector(), &settings, server, size).await;
+    (client.unwrap(), server.unwrap())
+}
+
+/// The error of a handshake with `server` under `settings`.
+pub(crate) async fn failure(
+    connector: &Connector,
+    settings: &ClientSettings,
+    server: ServerConfig,
+) -> TlsError {
+    meet(connector, settings, server, 64 * 1024)
+        .await
+        .0
+        .map(|stream| stream.info().clone())
+        .expect_err("the handshake must fail")
+}
+
+/// Proves that `future` does not hang.
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(60), future)
+        .await
+        .expect("this must not hang")
+}

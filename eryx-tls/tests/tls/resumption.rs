@@ -1,0 +1,105 @@
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use eryx_tls::{ClientSettings, Connector};
+use rustls::ServerConfig;
+use rustls::version::{TLS12, TLS13};
+use tokio::io::AsyncWriteExt;
+
+use crate::peer::{Authority, HOST, meet, soon};
+
+/// One connection; its tickets arrive before it ends. Says whether it resumed an earlier one, and whom it met.
+async fn connect(
+    connector: &Connector,
+    settings: &ClientSettings,
+    server: &Arc<ServerConfig>,
+) -> (bool, Vec<Vec<u8>>) {
+    let (client, server) = meet(connector, settings, Arc::clone(server), 1 << 16).await;
+    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+    server.write_all(b"x").await.unwrap();
+    server.flush().await.unwrap();
+    let read = soon(poll_fn(|cx| client.poll_read(cx, &mut [0; 8]))).await;
+    assert_eq!(read.unwrap(), 1);
+    (client.info().resumed, client.info().peer_chain.clone())
+}
+
+#[tokio::test]
+async fn equal_settings_resume_each_others_sessions_and_still_know_the_peer() {
+    let authority = Authority::new();
+    for version in [&TLS12, &TLS13] {
+        let server = Arc::new(authority.issue(&[HOST]).server_with(&[version]));
+        let connector = authority.connector();
+        let settings = ClientSettings::for_name(HOST);
+        let (resumed, first) = connect(&connector, &settings, &server).await;
+        assert!(!resumed);
+        let (resumed, second) = connect(&connector.clone(), &settings.clone(), &server).await;
+        assert!(resumed);
+        assert_eq!(first, second);
+    }
+}
+
+#[tokio::test]
+async fn roots_that_decide_nothing_do_not_keep_sessions_apart() {
+    let authority = Authority::new();
+    let server = Arc::new(authority.issue(&[HOST]).server());
+    let connector = authority.connector();
+    let settings = ClientSettings::for_name(HOST);
+    connect(&connector, &settings, &server).await;
+    let settings = ClientSettings {
+        roots: vec![b"ignored".to_vec()],
+        ..settings
+    };
+    assert!(connect(&connector, &settings, &server).await.0);
+}
+
+#[tokio::test]
+async fn a_session_never_passes_to_other_settings() {
+    let authority = Authority::new();
+    let server = Arc::new(authority.issue(&[HOST, "second.example"]).server());
+    let connector = Connector::new(authority.trust(), true);
+    let plain = ClientSettings::for_name(HOST);
+    let unverified = ClientSettings {
+        verify_peer: false,
+        ..plain.clone()
+    };
+    let unchecked = ClientSettings {
+        check_hostname: false,
+        ..plain.clone()
+    };
+    let identified = ClientSettings {
+        identity: Some(authority.issue(&["client.example"]).identity()),
+        ..plain.clone()
+    };
+    let rooted = ClientSettings {
+        roots: vec![authority.cert.to_vec()],
+        ..plain.clone()
+    };
+    let elsewhere = ClientSettings::for_name("second.example");
+    for settings in [
+        &unverified,
+        &unchecked,
+        &identified,
+        &rooted,
+        &plain,
+        &elsewhere,
+    ] {
+        let (resumed, _) = connect(&connector, settings, &server).await;
+        assert!(!resumed, "{settings:?}");
+    }
+    assert!(connect(&connector, &plain, &server).await.0);
+}
+
+#[tokio::test]
+async fn unnamed_peers_never_share_a_session() {
+    let authority = Authority::new();
+    let server = Arc::new(authority.issue(&[HOST]).server());
+    let connector = Connector::new(authority.trust(), true);
+    let settings = ClientSettings {
+        server_name: None,
+        check_hostname: false,
+        ..ClientSettings::default()
+    };
+    for _ in 0..2 {
+        assert!(!connect(&connector, &settings, &server).await.0);
+    }
+}

@@ -1,0 +1,208 @@
+use eryx_tls::{ClientSettings, Connector, Identity, TlsError, TrustStore, Version, limits};
+
+use crate::peer::{Authority, HOST};
+
+fn refusal(settings: &ClientSettings) -> String {
+    let connector = Connector::new(TrustStore::empty(), true);
+    match connector.prepare(settings) {
+        Err(TlsError::Refused(sentence)) => sentence,
+        other => panic!("{settings:?}: {other:?}"),
+    }
+}
+
+fn named() -> ClientSettings {
+    ClientSettings::for_name(HOST)
+}
+
+#[test]
+fn settings_at_their_limits_are_accepted() {
+    let authority = Authority::new();
+    let settings = ClientSettings {
+        alpn: vec![vec![b'a'; 255]; limits::ALPN_PROTOCOLS],
+        roots: vec![authority.cert.to_vec(); limits::ROOTS],
+        identity: Some(authority.issue(&["client.example"]).identity()),
+        min_version: Some(Version::Tls13),
+        max_version: Some(Version::Tls13),
+        ..named()
+    };
+    let connector = Connector::new(TrustStore::empty(), true);
+    assert!(connector.prepare(&settings).is_ok());
+}
+
+#[test]
+fn settings_beyond_a_limit_are_refused_with_its_name() {
+    let identity = |count: usize, size: usize, key: usize| {
+        Some(Identity {
+            chain: vec![vec![0; size]; count],
+            key: vec![0; key],
+        })
+    };
+    let cases = [
+        (
+            ClientSettings::for_name("a".repeat(limits::SERVER_NAME + 1)),
+            "server name",
+        ),
+        (
+            ClientSettings {
+                alpn: vec![b"x".to_vec(); limits::ALPN_PROTOCOLS + 1],
+                ..named()
+            },
+            "number of ALPN protocols",
+        ),
+        (
+            ClientSettings {
+                alpn: vec![vec![b'x'; 256]],
+                ..named()
+            },
+            "length of an ALPN protocol",
+        ),
+        (
+            ClientSettings {
+                alpn: vec![Vec::new()],
+                ..named()
+            },
+            "ALPN protocol is empty",
+        ),
+        (
+            ClientSettings {
+                roots: vec![Vec::new(); limits::ROOTS + 1],
+                ..named()
+            },
+            "number of roots",
+        ),
+        (
+            ClientSettings {
+                roots: vec![vec![0; limits::ROOTS_SIZE + 1]],
+                ..named()
+            },
+            "size of the roots",
+        ),
+        (
+            ClientSettings {
+                identity: identity(limits::CHAIN + 1, 1, 1),
+                ..named()
+            },
+            "certificates in the client's chain",
+        ),
+        (
+            ClientSettings {
+                identity: identity(1, limits::CHAIN_SIZE + 1, 1),
+                ..named()
+            },
+            "size of the client's chain",
+        ),
+        (
+            ClientSettings {
+                identity: identity(1, 1, limits::KEY_SIZE + 1),
+                ..named()
+            },
+            "client's key",
+        ),
+    ];
+    for (settings, words) in cases {
+        let sentence = refusal(&settings);
+        assert!(sentence.contains(words), "{sentence}");
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_with_what_is_wrong() {
+    let authority = Authority::new();
+    let (one, two) = (
+        authority.issue(&["a.example"]),
+        authority.issue(&["b.example"]),
+    );
+    let with_identity = |identity| ClientSettings {
+        identity: Some(identity),
+        ..named()
+    };
+    let cases = [
+        (
+            ClientSettings {
+                min_version: Some(Version::Tls13),
+                max_version: Some(Version::Tls12),
+                ..named()
+            },
+            "the minimum is TLSv1.3, the maximum TLSv1.2",
+        ),
+        (
+            with_identity(Identity {
+                chain: Vec::new(),
+                key: vec![1],
+            }),
+            "no certificate",
+        ),
+        (
+            with_identity(Identity {
+                key: b"garbage".to_vec(),
+                ..one.identity()
+            }),
+            "not a key in DER",
+        ),
+        (
+            with_identity(Identity {
+                key: two.identity().key,
+                ..one.identity()
+            }),
+            "does not belong to the client certificate",
+        ),
+        (
+            with_identity(Identity {
+                chain: vec![b"garbage".to_vec()],
+                ..one.identity()
+            }),
+            "the client's certificate and key cannot be used",
+        ),
+        (
+            ClientSettings {
+                roots: vec![authority.cert.to_vec(), b"garbage".to_vec()],
+                ..named()
+            },
+            "certificate 2 is not",
+        ),
+    ];
+    for (settings, words) in cases {
+        let sentence = refusal(&settings);
+        assert!(sentence.contains(words), "{sentence}");
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_verified_is_refused() {
+    for name in [
+        "",
+        ".",
+        "a..b",
+        "exa mple.com",
+        "bücher.example",
+        "a\0b",
+        "-x-.example-",
+        "host:443",
+        "[::1]",
+        "fe80::1%eth0",
+        "*.example.com",
+        "1.2.3",
+        "a..",
+    ] {
+        let sentence = refusal(&ClientSettings::for_name(name));
+        assert!(
+            sentence.contains("is not a server name"),
+            "{name:?}: {sentence}"
+        );
+    }
+}
+
+#[test]
+fn a_key_is_never_shown() {
+    let identity = Authority::new().issue(&["client.example"]).identity();
+    let settings = ClientSettings {
+        identity: Some(identity.clone()),
+        ..named()
+    };
+    let shown = format!("{settings:?}");
+    assert!(shown.contains("certificates: 1"), "{shown}");
+    assert!(
+        !shown.contains(&format!("{}", identity.key[0])) || !shown.contains("key"),
+        "{shown}"
+    );
+}
