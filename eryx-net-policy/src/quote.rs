@@ -18,7 +18,7 @@ pub(crate) fn quote(text: &str) -> String {
             '\\' | '"' | '\'' => shown.push(c),
             ' '..='~' => shown.push(c),
             // White space other than the plain one looks like it: only an escape tells them apart.
-            c if c.is_whitespace() => {
+            c if c.is_whitespace() && !c.is_control() => {
                 let _ = write!(shown, "{}", c.escape_unicode());
             }
             c => {

@@ -1,0 +1,371 @@
+//! The default block list: where each of its ranges starts and ends, and what taking entries out does.
+
+use eryx_net_policy::{
+    Decision, HostPattern, Policy, Reason, default_blocked_hosts, default_blocked_patterns,
+    loopback_patterns,
+};
+
+/// First and last address, and whether the one below and the one above are public.
+const RANGES: &[(&str, &str, Option<&str>, Option<&str>)] = &[
+    ("0.0.0.0", "0.255.255.255", None, Some("1.0.0.0")),
+    (
+        "10.0.0.0",
+        "10.255.255.255",
+        Some("9.255.255.255"),
+        Some("11.0.0.0"),
+    ),
+    (
+        "100.64.0.0",
+        "100.127.255.255",
+        Some("100.63.255.255"),
+        Some("100.128.0.0"),
+    ),
+    (
+        "127.0.0.0",
+        "127.255.255.255",
+        Some("126.255.255.255"),
+        Some("128.0.0.0"),
+    ),
+    (
+        "168.63.129.16",
+        "168.63.129.16",
+        Some("168.63.129.15"),
+        Some("168.63.129.17"),
+    ),
+    (
+        "169.254.0.0",
+        "169.254.255.255",
+        Some("169.253.255.255"),
+        Some("169.255.0.0"),
+    ),
+    (
+        "172.16.0.0",
+        "172.31.255.255",
+        Some("172.15.255.255"),
+        Some("172.32.0.0"),
+    ),
+    (
+        "192.0.0.0",
+        "192.0.0.255",
+        Some("191.255.255.255"),
+        Some("192.0.1.0"),
+    ),
+    (
+        "192.0.2.0",
+        "192.0.2.255",
+        Some("192.0.1.255"),
+        Some("192.0.3.0"),
+    ),
+    (
+        "192.88.99.0",
+        "192.88.99.255",
+        Some("192.88.98.255"),
+        Some("192.88.100.0"),
+    ),
+    (
+        "192.168.0.0",
+        "192.168.255.255",
+        Some("192.167.255.255"),
+        Some("192.169.0.0"),
+    ),
+    (
+        "198.18.0.0",
+        "198.19.255.255",
+        Some("198.17.255.255"),
+        Some("198.20.0.0"),
+    ),
+    (
+        "198.51.100.0",
+        "198.51.100.255",
+        Some("198.51.99.255"),
+        Some("198.51.101.0"),
+    ),
+    (
+        "203.0.113.0",
+        "203.0.113.255",
+        Some("203.0.112.255"),
+        Some("203.0.114.0"),
+    ),
+    (
+        "224.0.0.0",
+        "255.255.255.255",
+        Some("223.255.255.255"),
+        None,
+    ),
+    ("::", "::ffff", None, None),
+    (
+        "64:ff9b:1::",
+        "64:ff9b:1:ffff:ffff:ffff:ffff:ffff",
+        None,
+        None,
+    ),
+    (
+        "64:ff9a:ffff:ffff:ffff:ffff:ffff:ffff",
+        "64:ff9b::1:0:0",
+        None,
+        None,
+    ),
+    (
+        "100::",
+        "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        None,
+        Some("2000::"),
+    ),
+    (
+        "2001::",
+        "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff",
+        Some("2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        Some("2001:200::"),
+    ),
+    (
+        "2001:db8::",
+        "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+        Some("2001:db7:ffff:ffff:ffff:ffff:ffff:ffff"),
+        Some("2001:db9::"),
+    ),
+    (
+        "2002::",
+        "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        Some("2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        Some("2003::"),
+    ),
+    (
+        "3fff::",
+        "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff",
+        Some("3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        Some("3fff:1000::"),
+    ),
+    (
+        "4000::",
+        "7fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        Some("3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        None,
+    ),
+    (
+        "8000::",
+        "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        None,
+        None,
+    ),
+];
+
+#[test]
+fn each_range_is_blocked_from_its_first_to_its_last_address_and_not_beyond() {
+    let policy = Policy::default();
+    for (first, last, below, above) in RANGES {
+        for inside in [first, last] {
+            let verdict = policy.check(inside, 443);
+            assert_eq!(verdict.reason(), Reason::AddressBlocked, "{verdict}");
+        }
+        for outside in [below, above].into_iter().flatten() {
+            let verdict = policy.check(outside, 443);
+            assert_eq!(verdict.reason(), Reason::NotBlocked, "{verdict}");
+        }
+    }
+}
+
+#[test]
+fn each_ipv4_range_is_blocked_in_its_mapped_and_nat64_forms_and_its_neighbours_are_not() {
+    let policy = Policy::default();
+    let ipv4 = RANGES.iter().filter(|(first, ..)| first.contains('.'));
+    for (first, last, below, above) in ipv4 {
+        for prefix in ["::ffff:", "64:ff9b::"] {
+            for inside in [first, last] {
+                assert!(
+                    policy.check(&format!("{prefix}{inside}"), 443).is_denied(),
+                    "{prefix}{inside}"
+                );
+            }
+            for outside in [below, above].into_iter().flatten() {
+                assert!(
+                    policy
+                        .check(&format!("{prefix}{outside}"), 443)
+                        .is_allowed(),
+                    "{prefix}{outside}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_list_is_printable_and_starts_with_loopback() {
+    let list = default_blocked_hosts();
+    assert_eq!(list[..2], ["localhost", "127.*"]);
+    for (text, pattern) in list.iter().zip(default_blocked_patterns()) {
+        assert_eq!(*text, pattern.to_string(), "an entry is in canonical form");
+    }
+    assert_eq!(list.len(), default_blocked_patterns().len());
+}
+
+#[test]
+fn every_entry_of_the_list_blocks_something_no_other_entry_does() {
+    let samples = |pattern: &HostPattern| match pattern.network() {
+        Some(network) => network.address().to_string(),
+        None => pattern.to_string().replace("*.", "x."),
+    };
+    // `::1` is in `::/3` as well: it has an entry so that it can be taken out.
+    let entries = default_blocked_patterns();
+    for (at, left_out) in entries
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| p.to_string() != "::1")
+    {
+        let rest = entries
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != at)
+            .map(|(_, p)| p.clone());
+        let policy = Policy::builder().block_hosts(rest).build();
+        let sample = match left_out.to_string().as_str() {
+            "::/3" => "100::1".to_owned(),
+            // Their first addresses carry 0.0.0.0.
+            "2001::/23" => "2001:100::".to_owned(),
+            "2002::/16" => "2002:808:808::".to_owned(),
+            _ => samples(left_out),
+        };
+        assert!(
+            Policy::default().check(&sample, 80).is_denied(),
+            "{left_out} {sample}"
+        );
+        assert!(
+            !policy.check(&sample, 80).is_denied(),
+            "{left_out} {sample}"
+        );
+    }
+}
+
+#[test]
+fn the_localhost_family_and_metadata_names_are_refused_before_dns() {
+    let policy = Policy::default();
+    for name in [
+        "localhost",
+        "LOCALHOST.",
+        "foo.localhost",
+        "a.b.localhost",
+        "localhost.localdomain",
+        "localhost4.localdomain4",
+        "localhost6",
+        "localhost6.localdomain6",
+        "ip6-localhost",
+        "ip6-loopback",
+        "metadata",
+        "metadata.google.internal",
+        "METADATA.google.internal.",
+        "metadata.goog",
+        "instance-data",
+        "instance-data.ec2.internal",
+    ] {
+        assert_eq!(
+            policy.check(name, 80).reason(),
+            Reason::HostBlocked,
+            "{name}"
+        );
+    }
+    for name in [
+        "localhost.example.com",
+        "notlocalhost",
+        "localhostx.com",
+        "metadata.example.com",
+    ] {
+        assert_eq!(
+            policy.check(name, 80).decision(),
+            Decision::NeedsAddresses,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn allowing_localhost_opens_loopback_and_nothing_else() {
+    let policy = Policy::builder().block_defaults().allow_localhost().build();
+    for host in ["127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1"] {
+        assert!(policy.check(host, 80).is_allowed(), "{host}");
+    }
+    let localhost = "localhost".parse().unwrap();
+    let answers = ["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+    assert!(
+        policy
+            .check_resolved(&localhost, &[], &answers, 80)
+            .is_allowed()
+    );
+
+    let stays_blocked = RANGES.iter().filter(|(first, ..)| *first != "127.0.0.0");
+    for (first, last, ..) in stays_blocked {
+        for host in [first, last] {
+            assert!(policy.check(host, 80).is_denied(), "{host}");
+        }
+    }
+    for host in [
+        "0.0.0.0",
+        "::",
+        "::2",
+        "::127.0.0.1",
+        "2002:7f00:1::",
+        "metadata.google.internal",
+    ] {
+        assert!(policy.check(host, 80).is_denied(), "{host}");
+    }
+}
+
+#[test]
+fn what_is_blocked_after_allowing_localhost_is_blocked() {
+    for (entry, host) in [
+        ("127.*", "127.0.0.1"),
+        ("localhost", "localhost"),
+        ("::1", "::1"),
+        ("::/0", "::1"),
+        ("::/8", "::1"),
+        ("127.0.0.1:80", "127.0.0.1"),
+    ] {
+        let policy = Policy::builder()
+            .block_defaults()
+            .allow_localhost()
+            .block_host(entry.parse().unwrap())
+            .build();
+        assert!(policy.check(host, 80).is_denied(), "{entry} {host}");
+    }
+}
+
+#[test]
+fn taking_the_loopback_entries_out_by_hand_leaves_every_other() {
+    assert!(loopback_patterns().contains(&"localhost".parse().unwrap()));
+    assert!(loopback_patterns().contains(&"::1".parse().unwrap()));
+    for pattern in loopback_patterns() {
+        assert!(default_blocked_patterns().contains(pattern));
+        let text = pattern.to_string();
+        assert!(
+            text.contains("lo") || text == "127.*" || text == "::1",
+            "{text}"
+        );
+    }
+    assert!(!loopback_patterns().contains(&"0.0.0.0/8".parse().unwrap()));
+    for pattern in &default_blocked_patterns()[loopback_patterns().len()..] {
+        assert!(
+            !pattern.to_string().contains("local"),
+            "{pattern} is loopback"
+        );
+    }
+}
+
+#[test]
+fn a_policy_without_the_list_blocks_nothing() {
+    let policy = Policy::builder().build();
+    for host in [
+        "127.0.0.1",
+        "::1",
+        "169.254.169.254",
+        "fe80::1",
+        "64:ff9b::7f00:1",
+    ] {
+        assert!(policy.check(host, 80).is_allowed(), "{host}");
+    }
+    assert_eq!(
+        policy.check("localhost", 80).decision(),
+        Decision::NeedsAddresses
+    );
+    assert!(
+        policy.check("0177.0.0.1", 80).is_denied(),
+        "malformed stays malformed"
+    );
+}
