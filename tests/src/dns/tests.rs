@@ -333,3 +333,49 @@ async fn a_vector_is_played_as_it_reads() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_stub_resolver_understands_what_it_is_told() {
+    use hickory_resolver::TokioResolver;
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+    use hickory_resolver::net::runtime::TokioRuntimeProvider;
+
+    let script = Script::new()
+        .answer("www.test", Answer::alias("edge.test"))
+        .answer("edge.test", public().truncated())
+        .answer("edge.test", Answer::addresses(["10.0.0.5"]).unwrap())
+        .answer("broken.test", Answer::ServerFailure);
+    let server = NameServer::start(script).await.unwrap();
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = server.address().port();
+        connection
+    });
+    let upstream = NameServerConfig::new(server.address().ip(), true, connections.to_vec());
+    let config = ResolverConfig::from_parts(None, Vec::new(), vec![upstream]);
+    let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        .build()
+        .unwrap();
+    // Nothing may be cached, so the second lookup sees the second answer.
+    for expected in [vec!["1.1.1.1", "8.8.8.8"], vec!["10.0.0.5"]] {
+        let lookup = resolver.lookup("www.test.", RecordType::A).await.unwrap();
+        let mut found: Vec<_> = lookup
+            .answers()
+            .iter()
+            .filter(|record| record.record_type() == RecordType::A)
+            .map(|record| record.data.to_string())
+            .collect();
+        found.sort();
+        assert_eq!(found, expected);
+    }
+    assert!(server.queries().iter().any(|query| query.tcp));
+    let gone = resolver
+        .lookup("gone.test.", RecordType::A)
+        .await
+        .unwrap_err();
+    assert!(gone.is_nx_domain(), "{gone}");
+    let broken = resolver
+        .lookup("broken.test.", RecordType::A)
+        .await
+        .unwrap_err();
+    assert!(!broken.is_no_records_found(), "{broken}");
+}
