@@ -125,7 +125,10 @@ mod tests {
         assert_eq!(image.manifest(), None);
         image.store("r", "e", b"wasm", b"cwasm").expect("stored");
         let manifest = image.manifest().expect("whole");
-        assert_eq!((manifest.recipe.as_str(), manifest.engine.as_str()), ("r", "e"));
+        assert_eq!(
+            (manifest.recipe.as_str(), manifest.engine.as_str()),
+            ("r", "e")
+        );
         assert_eq!(manifest.wasm, sha256(b"wasm"));
         fs::remove_file(image.manifest_path()).expect("removed");
         assert_eq!(image.manifest(), None);

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from certificates import EVERYTHING, Authority
 
 TESTS = Path(__file__).parent
 PYTHON = TESTS.parent / "python"
@@ -46,3 +47,11 @@ def guest() -> Guest:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority that issued `server`, with every kind of extension."""
+    made = Authority(tmp_path_factory.mktemp("authority"))
+    made.issue("server", EVERYTHING)
+    return made

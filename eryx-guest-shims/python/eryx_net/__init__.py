@@ -21,7 +21,7 @@ import sys
 
 __all__ = ["install"]
 
-_MODULES = ("_socket", "select")
+_MODULES = ("_socket", "_ssl", "select")
 
 
 def install() -> None:
@@ -33,7 +33,5 @@ def install() -> None:
     for user in ("socket", "selectors", "ssl", "asyncio"):
         if user in sys.modules:
             raise RuntimeError(f"eryx_net.install() has to run before anything imports {user!r}")
-    # No TLS yet: `import ssl` fails as in an interpreter built without it.
-    sys.modules["_ssl"] = None  # type: ignore[assignment]
     for name in _MODULES:
         sys.modules[name] = importlib.import_module("." + name, __name__)

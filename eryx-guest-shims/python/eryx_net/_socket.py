@@ -22,6 +22,7 @@ from .addresses import (
     ntohl,
     ntohs,
 )
+from .buffers import octets, writable
 from .failures import failure, gaierror, herror
 from .host import LARGEST_READ, LARGEST_WRITE, nanoseconds
 from .names import (
@@ -132,33 +133,6 @@ def _seconds(value: Any) -> float | None:
     if seconds > 9e9:
         raise OverflowError("timeout doesn't fit into C timeval")
     return seconds
-
-
-def _octets(data: Any) -> bytes:
-    """The bytes of a C-contiguous buffer, whatever its items are."""
-    if type(data) is bytes:
-        return data
-    try:
-        with memoryview(data) as view:
-            if not view.c_contiguous:
-                raise BufferError("memoryview: underlying buffer is not C-contiguous")
-            return view.tobytes()
-    except TypeError:
-        raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
-
-
-def _buffer(target: Any, name: str) -> memoryview:
-    try:
-        view = memoryview(target)
-    except TypeError:
-        view = None
-    if view is None or view.readonly:
-        raise TypeError(
-            f"{name}() argument 1 must be read-write bytes-like object, not {type(target).__name__}"
-        )
-    if not view.c_contiguous:
-        raise BufferError("memoryview: underlying buffer is not C-contiguous")
-    return view.cast("B") if view.nbytes else memoryview(bytearray())
 
 
 class socket:  # noqa: N801 - CPython's name
@@ -461,7 +435,7 @@ class socket:  # noqa: N801 - CPython's name
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive into a buffer; returns how many bytes."""
-        with _buffer(buffer, "recv_into") as view:
+        with writable(buffer, "recv_into()") as view:
             if nbytes < 0:
                 raise ValueError("negative buffersize in recv_into")
             if nbytes > len(view):
@@ -478,7 +452,7 @@ class socket:  # noqa: N801 - CPython's name
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, None]:
         """Receive into a buffer; the address of a stream's peer is None."""
-        with _buffer(buffer, "recvfrom_into") as view:
+        with writable(buffer, "recvfrom_into()") as view:
             if nbytes < 0:
                 raise ValueError("negative buffersize in recvfrom_into")
             if nbytes > len(view):
@@ -502,23 +476,22 @@ class socket:  # noqa: N801 - CPython's name
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Send; returns how many bytes were taken, at most 256 KiB at a time."""
-        octets = _octets(data)
-        if len(octets) > LARGEST_WRITE:
-            octets = octets[:LARGEST_WRITE]
-        return self._send(octets, flags, self._nanoseconds)
+        data = octets(data)
+        if len(data) > LARGEST_WRITE:
+            data = data[:LARGEST_WRITE]
+        return self._send(data, flags, self._nanoseconds)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send everything, within one timeout."""
-        octets = _octets(data)
-        if len(octets) <= LARGEST_WRITE:
-            sent = self._send(octets, flags, self._nanoseconds)
-            if sent == len(octets):
+        data = octets(data)
+        sent = 0
+        if len(data) <= LARGEST_WRITE:
+            sent = self._send(data, flags, self._nanoseconds)
+            if sent == len(data):
                 return
-        else:
-            sent = 0
         deadline = _Deadline(self._nanoseconds)
-        with memoryview(octets) as view:
-            while sent < len(octets):
+        with memoryview(data) as view:
+            while sent < len(data):
                 part = bytes(view[sent : sent + LARGEST_WRITE])
                 sent += self._send(part, flags, deadline.left())
 
@@ -539,7 +512,7 @@ class socket:  # noqa: N801 - CPython's name
                 raise TypeError(f"setsockopt() argument 3 must be None, not {_kind(value)}")
             value = bytes(min(optlen, 64))
         elif not isinstance(value, int):
-            value = _octets(value)
+            value = octets(value)
         elif not -(1 << 31) <= value < 1 << 31:
             raise OverflowError("signed integer is out of range")
         if level == IPPROTO_IPV6 and option == IPV6_V6ONLY and opened.binding is not None:

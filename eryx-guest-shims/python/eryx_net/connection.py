@@ -33,7 +33,7 @@ class Connection:
             raise self._error
         try:
             self.resource.finish_connect(timeout)
-        except host.Err as error:
+        except host.interfaces().Err as error:
             failed = host.exception(error.value)
             if not isinstance(failed, (BlockingIOError, TimeoutError)):
                 self._error = failed
@@ -52,7 +52,7 @@ class Connection:
             self.finish(timeout)
         try:
             return self.resource.read(size, timeout)
-        except host.Err as error:
+        except host.interfaces().Err as error:
             raise host.exception(error.value) from None
 
     def peek(self, size: int, timeout: int | None) -> bytes:
@@ -75,7 +75,7 @@ class Connection:
             self.finish(timeout)
         try:
             return self.resource.write(data, timeout)
-        except host.Err as error:
+        except host.interfaces().Err as error:
             raise host.exception(error.value) from None
 
     def shutdown(self, how: int) -> None:
@@ -83,15 +83,15 @@ class Connection:
         if not self.established:
             raise failure("ENOTCONN")
         try:
-            self.resource.shutdown(host.tcp.ShutdownType(how))
-        except host.Err as error:
+            self.resource.shutdown(host.interfaces().tcp.ShutdownType(how))
+        except host.interfaces().Err as error:
             raise host.exception(error.value) from None
 
     def local(self) -> tuple[str, int] | None:
         """This side's address, None while it has none."""
         try:
             end = self.resource.local_endpoint()
-        except host.Err:
+        except host.interfaces().Err:
             return None
         return end.address, end.port
 
@@ -101,7 +101,7 @@ class Connection:
             return None
         try:
             end = self.resource.peer_endpoint()
-        except host.Err as error:
+        except host.interfaces().Err as error:
             raise host.exception(error.value) from None
         return end.address, end.port
 
@@ -115,7 +115,7 @@ class Connection:
                 self.resource.set_no_delay(enabled)
             else:
                 self.resource.set_keep_alive(enabled)
-        except host.Err as error:
+        except host.interfaces().Err as error:
             raise host.exception(error.value) from None
 
     def readable_now(self) -> bool | None:
@@ -137,14 +137,14 @@ class Connection:
             raise failure("EINVAL", "bytes were peeked at before TLS began; read them first")
         try:
             self.resource.start_tls(config, timeout)
-        except host.Err as error:
+        except host.interfaces().Err as error:
             raise host.exception(error.value) from None
 
     def end_tls(self, timeout: int | None) -> None:
         """Exchange close_notify and go back to a plain connection."""
         try:
             self.resource.end_tls(timeout)
-        except host.Err as error:
+        except host.interfaces().Err as error:
             raise host.exception(error.value) from None
 
     def tls_info(self) -> TlsInfo | None:

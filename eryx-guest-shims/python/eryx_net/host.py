@@ -96,18 +96,28 @@ class Ready(Protocol):
     lookups: list[int]
 
 
-def __getattr__(name: str) -> Any:
-    """Load the interfaces on first use: `host.tcp`, `host.tls`, `host.resolver`, `host.poll`,
-    `host.Err`.
-    """
-    if name == "Err":
-        value = importlib.import_module("componentize_py_types").Err
-    elif name in ("tcp", "tls", "resolver", "poll"):
-        value = importlib.import_module("wit_world.imports." + name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+class Interfaces:
+    """The generated bindings."""
+
+    __slots__ = ("Err", "poll", "resolver", "tcp", "tls")
+
+    def __init__(self) -> None:
+        self.Err: Any = importlib.import_module("componentize_py_types").Err
+        self.poll: Any = importlib.import_module("wit_world.imports.poll")
+        self.resolver: Any = importlib.import_module("wit_world.imports.resolver")
+        self.tcp: Any = importlib.import_module("wit_world.imports.tcp")
+        self.tls: Any = importlib.import_module("wit_world.imports.tls")
+
+
+_interfaces: Interfaces | None = None
+
+
+def interfaces() -> Interfaces:
+    """The generated bindings, loaded on first use."""
+    global _interfaces
+    if _interfaces is None:
+        _interfaces = Interfaces()
+    return _interfaces
 
 
 def nanoseconds(seconds: float | None) -> int | None:
@@ -161,21 +171,31 @@ _SIMPLE: dict[str, Callable[[], OSError]] = {
 
 def connect(name: str, port: int) -> HostConnection:
     """Begin to connect. Raises what the host refuses at once, `PermissionError` above all."""
-    host = _module()
+    bound = interfaces()
     try:
-        connection: HostConnection = host.tcp.Connection.connect(name, port)
+        connection: HostConnection = bound.tcp.Connection.connect(name, port)
         return connection
-    except host.Err as error:
+    except bound.Err as error:
         raise exception(error.value) from None
 
 
 def lookup(name: str, port: int | None, family: str) -> HostLookup:
     """Begin to resolve `name`; `family` is `ANY`, `IPV4` or `IPV6`."""
-    host = _module()
+    bound = interfaces()
     try:
-        started: HostLookup = host.resolver.Lookup.start(name, port, host.resolver.Family[family])
+        started: HostLookup = bound.resolver.Lookup.start(name, port, bound.resolver.Family[family])
         return started
-    except host.Err as error:
+    except bound.Err as error:
+        raise exception(error.value) from None
+
+
+def session(config: Any) -> HostSession:
+    """Begin a TLS handshake over bytes carried here. Raises what the host refuses at once."""
+    bound = interfaces()
+    try:
+        begun: HostSession = bound.tls.Session.client(config)
+        return begun
+    except bound.Err as error:
         raise exception(error.value) from None
 
 
@@ -186,12 +206,5 @@ def wait_for(
     timeout: int | None,
 ) -> Ready:
     """Wait for any of the given. With nothing given this is a sleep of `timeout` nanoseconds."""
-    ready: Ready = _module().poll.poll(readable, writable, lookups, timeout)
+    ready: Ready = interfaces().poll.poll(readable, writable, lookups, timeout)
     return ready
-
-
-def _module() -> Any:
-    # Module-level `__getattr__` answers attribute access, not bare global names.
-    import sys
-
-    return sys.modules[__name__]

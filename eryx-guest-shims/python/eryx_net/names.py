@@ -245,7 +245,7 @@ def finish(lookup: HostLookup, timeout: int | None) -> list[str]:
     """Wait for a lookup and release it, unless it needs more time (BlockingIOError)."""
     try:
         addresses = lookup.finish(timeout)
-    except host.Err as error:
+    except host.interfaces().Err as error:
         failed = host.exception(error.value)
         if not isinstance(failed, BlockingIOError):
             lookup.__exit__(None, None, None)

@@ -101,8 +101,8 @@ class StreamSocket(Description):
         if binding is not None and (binding.chosen or binding.address not in ports.WILDCARDS):
             raise failure(
                 "EADDRNOTAVAIL",
-                f"the host chooses the source address of a connection: bind to any address, port 0, "
-                f"not to {binding.address} port {binding.port}",
+                f"the host chooses the source address of a connection: bind to any address, "
+                f"port 0, not to {binding.address} port {binding.port}",
             )
 
     def bind(self, address: str, port: int) -> None:

@@ -162,5 +162,7 @@ def tls_exception(error: Any) -> OSError:
     if case == "UnexpectedEof":
         return unexpected_eof()
     if case == "Protocol":
-        return ssl_error("WRONG_VERSION_NUMBER", f"wrong version number: {error.value}")
+        # OpenSSL's reason in lower case, then a sentence.
+        reason = error.value.partition(":")[0].rstrip(".").upper().replace(" ", "_")
+        return ssl_error(reason, error.value)
     return refusal(error.value)

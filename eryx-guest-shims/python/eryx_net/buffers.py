@@ -1,0 +1,33 @@
+"""Bytes-like objects as CPython's C functions take them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def octets(data: Any) -> bytes:
+    """The bytes of a C-contiguous buffer, whatever its items are. Raises TypeError, BufferError."""
+    if type(data) is bytes:
+        return data
+    try:
+        with memoryview(data) as view:
+            if not view.c_contiguous:
+                raise BufferError("memoryview: underlying buffer is not C-contiguous")
+            return view.tobytes()
+    except TypeError:
+        kind = type(data).__name__
+        raise TypeError(f"a bytes-like object is required, not '{kind}'") from None
+
+
+def writable(target: Any, name: str) -> memoryview:
+    """The bytes of a buffer to be filled; `name` is the function that asks. Raises as it would."""
+    try:
+        view = memoryview(target)
+    except TypeError:
+        view = None
+    if view is None or view.readonly:
+        kind = type(target).__name__
+        raise TypeError(f"{name} argument 1 must be read-write bytes-like object, not {kind}")
+    if not view.c_contiguous:
+        raise BufferError("memoryview: underlying buffer is not C-contiguous")
+    return view.cast("B") if view.nbytes else memoryview(bytearray())

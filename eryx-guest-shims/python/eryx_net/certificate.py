@@ -1,0 +1,260 @@
+"""X.509 certificates (RFC 5280) as `getpeercert` shows them."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from . import der
+from .addresses import format_ipv4
+from .der import DerError, Reader
+from .object_identifiers import long_name
+
+ENCODING_PEM = 1
+ENCODING_DER = 2
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+_SUBJECT_ALT_NAME = "2.5.29.17"
+_BASIC_CONSTRAINTS = "2.5.29.19"
+_KEY_USAGE = "2.5.29.15"
+_CRL_DISTRIBUTION_POINTS = "2.5.29.31"
+_AUTHORITY_INFO_ACCESS = "1.3.6.1.5.5.7.1.1"
+_OCSP = "1.3.6.1.5.5.7.48.1"
+_CA_ISSUERS = "1.3.6.1.5.5.7.48.2"
+
+# GeneralName's alternatives (RFC 5280, 4.2.1.6), context-specific tags.
+_OTHER_NAME, _EMAIL, _DNS, _X400, _DIRECTORY, _EDI, _URI, _IP, _REGISTERED = (
+    0xA0,
+    0x81,
+    0x82,
+    0xA3,
+    0xA4,
+    0xA5,
+    0x86,
+    0x87,
+    0x88,
+)
+
+Name = tuple[tuple[tuple[str, str], ...], ...]
+
+
+class Fields:
+    """The fields of a certificate, read but for the extensions' contents."""
+
+    __slots__ = ("extensions", "issuer", "not_after", "not_before", "serial", "subject", "version")
+
+    def __init__(self, data: bytes) -> None:
+        """Read DER. Raises DerError."""
+        outer = Reader(data)
+        certificate = outer.expect(der.SEQUENCE)
+        if outer:
+            raise DerError("bytes after the certificate")
+        body = certificate.expect(der.SEQUENCE)
+        explicit = body.optional(0xA0)
+        self.version = explicit.integer() + 1 if explicit is not None else 1
+        self.serial = body.integer()
+        body.expect(der.SEQUENCE)  # signature algorithm
+        self.issuer = _name(body.expect(der.SEQUENCE))
+        validity = body.expect(der.SEQUENCE)
+        self.not_before = _time(*validity.element())
+        self.not_after = _time(*validity.element())
+        self.subject = _name(body.expect(der.SEQUENCE))
+        body.expect(der.SEQUENCE)  # public key
+        self.extensions: dict[str, Reader] = {}
+        for unique in (0x81, 0x82):
+            body.optional(unique)
+        wrapped = body.optional(0xA3)
+        if wrapped is not None:
+            for extension in wrapped.expect(der.SEQUENCE).each(der.SEQUENCE):
+                oid = extension.object_identifier()
+                if extension.peek() == der.BOOLEAN:
+                    extension.boolean()
+                self.extensions.setdefault(oid, extension.expect(der.OCTET_STRING))
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """What `SSLSocket.getpeercert()` returns for a certificate in DER. Raises DerError."""
+    fields = Fields(data)
+    shown: dict[str, Any] = {
+        "subject": fields.subject,
+        "issuer": fields.issuer,
+        "version": fields.version,
+        "serialNumber": _serial(fields.serial),
+        "notBefore": fields.not_before,
+        "notAfter": fields.not_after,
+    }
+    names = fields.extensions.get(_SUBJECT_ALT_NAME)
+    if names is not None:
+        shown["subjectAltName"] = _alternative_names(names.expect(der.SEQUENCE))
+    access = fields.extensions.get(_AUTHORITY_INFO_ACCESS)
+    if access is not None:
+        found = _access_locations(access.expect(der.SEQUENCE))
+        for key, oid in (("OCSP", _OCSP), ("caIssuers", _CA_ISSUERS)):
+            if found.get(oid):
+                shown[key] = tuple(found[oid])
+    points = fields.extensions.get(_CRL_DISTRIBUTION_POINTS)
+    if points is not None:
+        uris = _distribution_uris(points.expect(der.SEQUENCE))
+        if uris:
+            shown["crlDistributionPoints"] = uris
+    return shown
+
+
+def is_authority(data: bytes) -> bool:
+    """Whether a certificate may issue others, by `X509_check_ca`'s rules. Raises DerError."""
+    fields = Fields(data)
+    constraints = fields.extensions.get(_BASIC_CONSTRAINTS)
+    if constraints is not None:
+        contents = constraints.expect(der.SEQUENCE)
+        return contents.peek() == der.BOOLEAN and contents.boolean()
+    if fields.version == 1:
+        return fields.subject == fields.issuer
+    usage = fields.extensions.get(_KEY_USAGE)
+    if usage is None:
+        return False
+    bits = usage.expect(der.BIT_STRING).bytes()
+    # Bit 5 is keyCertSign (RFC 5280, 4.2.1.3); the first octet counts unused bits.
+    return len(bits) > 1 and bool(bits[1] & 0x04)
+
+
+def split(data: bytes) -> list[bytes]:
+    """Certificates in DER one after another. Raises DerError when anything else is there."""
+    reader = Reader(data)
+    found = []
+    at = 0
+    while reader:
+        contents = reader.expect(der.SEQUENCE)
+        end = contents._end
+        found.append(data[at:end])
+        at = end
+    for each in found:
+        Fields(each)
+    return found
+
+
+def _name(contents: Reader) -> Name:
+    parts = []
+    for relative in contents.each(der.SET):
+        attributes = []
+        for attribute in relative.each(der.SEQUENCE):
+            oid = attribute.object_identifier()
+            attributes.append((long_name(oid), der.text(*attribute.element())))
+        parts.append(tuple(attributes))
+    return tuple(parts)
+
+
+def _time(tag: int, contents: Reader) -> str:
+    """A time the way OpenSSL prints one: `Jan  5 09:34:43 2018 GMT`."""
+    digits = contents.bytes().decode("latin-1")
+    if tag == der.UTC_TIME and len(digits) == 13:
+        # RFC 5280, 4.1.2.5.1: years from 50 on are of the last century.
+        digits = ("19" if digits[:2] >= "50" else "20") + digits
+    elif tag != der.GENERALIZED_TIME or len(digits) != 15:
+        raise DerError("a time in a form RFC 5280 does not allow")
+    if not (digits[-1] == "Z" and digits[:-1].isdigit() and digits.isascii()):
+        raise DerError("a time in a form RFC 5280 does not allow")
+    month = int(digits[4:6])
+    if not 1 <= month <= 12:
+        raise DerError("a month that does not exist")
+    clock = f"{digits[8:10]}:{digits[10:12]}:{digits[12:14]}"
+    return f"{_MONTHS[month - 1]} {int(digits[6:8]):2d} {clock} {digits[:4]} GMT"
+
+
+def _serial(number: int) -> str:
+    digits = format(abs(number), "X")
+    return ("-" if number < 0 else "") + ("0" if len(digits) % 2 else "") + digits
+
+
+def _ip(packed: bytes) -> str:
+    if len(packed) == 4:
+        return format_ipv4(packed)
+    if len(packed) == 16:
+        # OpenSSL's own form, not RFC 5952's.
+        return ":".join(format(packed[at] << 8 | packed[at + 1], "X") for at in range(0, 16, 2))
+    return "<invalid>"
+
+
+def _alternative_names(contents: Reader) -> tuple[tuple[str, Any], ...]:
+    names: list[tuple[str, Any]] = []
+    kinds = {_EMAIL: "email", _DNS: "DNS", _URI: "URI"}
+    while contents:
+        tag, value = contents.element()
+        if tag in kinds:
+            names.append((kinds[tag], value.bytes().decode("utf-8", "replace")))
+        elif tag == _IP:
+            names.append(("IP Address", _ip(value.bytes())))
+        elif tag == _DIRECTORY:
+            names.append(("DirName", _name(value.expect(der.SEQUENCE))))
+        elif tag == _REGISTERED:
+            names.append(("Registered ID", long_name(der.dotted(value.bytes()))))
+        elif tag in (_OTHER_NAME, _X400, _EDI):
+            word = {_OTHER_NAME: "othername", _X400: "X400Name", _EDI: "EdiPartyName"}[tag]
+            names.append((word, "<unsupported>"))
+        else:
+            raise DerError(f"a general name with tag {tag:#04x}")
+    return tuple(names)
+
+
+def _access_locations(contents: Reader) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for description in contents.each(der.SEQUENCE):
+        method = description.object_identifier()
+        tag, location = description.element()
+        if tag == _URI:
+            found.setdefault(method, []).append(location.bytes().decode("utf-8", "replace"))
+    return found
+
+
+def _distribution_uris(contents: Reader) -> tuple[str, ...]:
+    uris = []
+    for point in contents.each(der.SEQUENCE):
+        named = point.optional(0xA0)
+        if named is None or named.peek() != 0xA0:
+            continue
+        names = named.expect(0xA0)
+        while names:
+            tag, value = names.element()
+            if tag == _URI:
+                uris.append(value.bytes().decode("utf-8", "replace"))
+    return tuple(uris)
+
+
+class Certificate:
+    """A certificate of a chain, as `get_verified_chain` hands them to `ssl`."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def public_bytes(self, format: int = ENCODING_PEM) -> bytes | str:
+        """The certificate in DER (bytes) or PEM (str)."""
+        if format == ENCODING_DER:
+            return self._data
+        if format == ENCODING_PEM:
+            text = base64.encodebytes(self._data).decode("ascii").replace("\n", "")
+            lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+            body = "\n".join(lines)
+            return f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+        raise ValueError("Unsupported format")
+
+    def get_info(self) -> dict[str, Any]:
+        """The fields, as `getpeercert` shows them."""
+        return decode(self._data)
+
+    def __eq__(self, other: object) -> bool:
+        return self._data == other._data if isinstance(other, Certificate) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._data)
+
+    def __repr__(self) -> str:
+        try:
+            subject = ", ".join(f"{k}={v}" for part in Fields(self._data).subject for k, v in part)
+        except DerError:
+            subject = "<malformed>"
+        return f"<_ssl.Certificate '{subject}'>"
+
+
+Certificate.__module__ = "_ssl"

@@ -1,0 +1,393 @@
+"""`_ssl._SSLSocket`: one TLS connection, on a socket's connection or over a pair of buffers."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol
+
+from . import certificate, host
+from .buffers import octets, writable
+from .certificate import Certificate
+from .connection import Connection
+from .der import DerError
+from .failures import failure
+from .host import LARGEST_READ, LARGEST_WRITE, HostSession, TlsInfo
+from .memory_bio import MemoryBIO
+from .tls_constants import CERT_NONE
+from .tls_errors import refusal, ssl_error, want_read, want_write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from ._socket import socket
+    from .tls_context import _SSLContext
+
+    T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """What does the TLS of an object. Raises SSLWantReadError where it must not block."""
+
+    def handshake(self) -> None: ...
+    def read(self, size: int) -> bytes: ...
+    def write(self, data: bytes) -> int: ...
+    def pending(self) -> int: ...
+    def info(self) -> TlsInfo | None: ...
+    def shutdown(self) -> Any: ...
+
+
+class ConnectionTls:
+    """TLS the host does on a connection it holds, within the socket's timeout."""
+
+    __slots__ = ("_config", "_socket")
+
+    def __init__(self, sock: socket, config: Any) -> None:
+        # As in CPython: the socket owns this object, not the other way round.
+        self._socket = weakref.ref(sock)
+        self._config = config
+
+    def _connection(self) -> tuple[Connection, int | None]:
+        sock = self._socket()
+        if sock is None or sock.fileno() == -1:
+            raise refusal("Underlying socket has been closed.")
+        channel = sock._open().connected()
+        if not isinstance(channel, Connection):
+            raise refusal(
+                "TLS is the host's to do, and this connection stays inside the sandbox: only a "
+                "connection to the outside can be wrapped"
+            )
+        return channel, sock._nanoseconds
+
+    def handshake(self) -> None:
+        """Do the handshake, or go on with it."""
+        channel, limit = self._connection()
+        try:
+            channel.start_tls(self._config, limit)
+        except BlockingIOError:
+            raise (want_read() if channel.established else want_write()) from None
+        except TimeoutError:
+            raise TimeoutError("_ssl.c:1000: The handshake operation timed out") from None
+
+    def read(self, size: int) -> bytes:
+        """Plaintext; none after the peer's close_notify."""
+        channel, limit = self._connection()
+        try:
+            return channel.read(size, limit)
+        except BlockingIOError:
+            raise want_read() from None
+        except TimeoutError:
+            raise TimeoutError("The read operation timed out") from None
+
+    def write(self, data: bytes) -> int:
+        """Encrypt and send."""
+        channel, limit = self._connection()
+        try:
+            return channel.write(data, limit)
+        except BlockingIOError:
+            raise want_write() from None
+        except TimeoutError:
+            raise TimeoutError("The write operation timed out") from None
+
+    def pending(self) -> int:
+        """Bytes of plaintext that can be read without waiting."""
+        return self._connection()[0].pending()
+
+    def info(self) -> TlsInfo | None:
+        """What the handshake agreed on."""
+        return self._connection()[0].tls_info()
+
+    def shutdown(self) -> Any:
+        """End TLS; the socket carries plain bytes again."""
+        channel, limit = self._connection()
+        try:
+            channel.end_tls(limit)
+        except BlockingIOError:
+            raise want_read() from None
+        except TimeoutError:
+            raise TimeoutError("The read operation timed out") from None
+        return self._socket()
+
+
+class BioTls:
+    """TLS the host does on bytes that go through two buffers here."""
+
+    __slots__ = ("_ended", "_incoming", "_outgoing", "_session")
+
+    def __init__(self, incoming: MemoryBIO, outgoing: MemoryBIO, config: Any) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._session: HostSession = host.session(config)
+        self._ended = False
+
+    def __del__(self) -> None:
+        session = getattr(self, "_session", None)
+        if session is not None:
+            session.__exit__(None, None, None)
+
+    def _drain(self) -> bool:
+        """Move ciphertext out. Returns whether there was any."""
+        moved = False
+        while data := self._session.take(LARGEST_WRITE):
+            self._outgoing.write(data)
+            moved = True
+        return moved
+
+    def _feed(self) -> bool:
+        """Move ciphertext in. Returns whether there was anything to move."""
+        data = self._incoming.front(LARGEST_WRITE)
+        if data:
+            taken = self._session.feed(data)
+            self._incoming.drop(taken)
+            return taken > 0
+        if self._incoming.eof and not self._ended:
+            self._session.feed_eof()
+            self._ended = True
+            return True
+        return False
+
+    def _run(self, step: Callable[[], T]) -> T:
+        """Repeat a step while bytes can be moved for it."""
+        error: BaseException
+        while True:
+            try:
+                value = step()
+                self._drain()
+                return value
+            except host.interfaces().Err as failed:
+                error = host.exception(failed.value)
+            # An alert for the peer has to leave even when the operation failed.
+            moved = self._drain()
+            if not isinstance(error, BlockingIOError):
+                raise error
+            try:
+                if not self._feed() and not moved:
+                    raise want_read()
+            except host.interfaces().Err as failed:
+                raise host.exception(failed.value) from None
+
+    def handshake(self) -> None:
+        """Go on with the handshake."""
+        self._run(self._session.handshake)
+
+    def read(self, size: int) -> bytes:
+        """Plaintext; none after the peer's close_notify."""
+        return self._run(lambda: self._session.read(size))
+
+    def write(self, data: bytes) -> int:
+        """Encrypt."""
+        return self._run(lambda: self._session.write(data))
+
+    def pending(self) -> int:
+        """Bytes of plaintext that can be read without more ciphertext."""
+        return self._session.pending()
+
+    def info(self) -> TlsInfo | None:
+        """What the handshake agreed on."""
+        return self._session.info()
+
+    def shutdown(self) -> Any:
+        """Exchange close_notify."""
+        self._run(self._session.close)
+
+
+class SSLSession:
+    """A session that could be resumed. Resuming is the host's doing, so this only names it."""
+
+    __slots__ = ("has_ticket", "id", "ticket_lifetime_hint", "time", "timeout")
+
+    def __init__(self) -> None:
+        self.id = os.urandom(32)
+        self.time = int(time.time())
+        self.timeout = 7200
+        self.has_ticket = False
+        self.ticket_lifetime_hint = 0
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, SSLSession) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+class SSLObjectBase:
+    """What `ssl.SSLSocket` and `ssl.SSLObject` are built on."""
+
+    __slots__ = (
+        "__weakref__",
+        "_context",
+        "_engine",
+        "_info",
+        "_owner",
+        "_session",
+        "server_hostname",
+    )
+
+    server_side = False
+
+    def __init__(
+        self, context: _SSLContext, engine: Engine, server_hostname: str | None, owner: Any
+    ) -> None:
+        self._context = context
+        self._engine = engine
+        self._info: TlsInfo | None = None
+        self._owner = None if owner is None else weakref.ref(owner)
+        self._session: SSLSession | None = None
+        self.server_hostname = server_hostname
+
+    @property
+    def owner(self) -> Any:
+        """The Python-level owner of this object."""
+        return None if self._owner is None else self._owner()
+
+    @property
+    def context(self) -> _SSLContext:
+        """The context it was made from."""
+        return self._context
+
+    @context.setter
+    def context(self, value: Any) -> None:
+        from .tls_context import _SSLContext
+
+        if not isinstance(value, _SSLContext):
+            raise TypeError("The value must be a SSLContext")
+        self._context = value
+
+    @property
+    def session(self) -> SSLSession | None:
+        """The session, once there is one."""
+        return self._session
+
+    @session.setter
+    def session(self, value: Any) -> None:
+        if not isinstance(value, SSLSession):
+            raise TypeError("Value is not a SSLSession.")
+        if self._info is not None:
+            raise ValueError("Cannot set session after handshake.")
+
+    @property
+    def session_reused(self) -> bool:
+        """Whether an earlier session was resumed."""
+        return self._info is not None and self._info.resumed
+
+    def do_handshake(self) -> None:
+        """Do the handshake, or go on with it."""
+        if self._info is not None:
+            return
+        self._engine.handshake()
+        info = self._engine.info()
+        if info is None:
+            raise failure("ENOTCONN")
+        if not self._context.allows(info.cipher):
+            raise ssl_error("WRONG_CIPHER_RETURNED")
+        self._info = info
+        self._session = SSLSession()
+
+    def read(self, len: int, buffer: Any = None, /) -> bytes | int:
+        """Up to `len` bytes of plaintext, or how many were put into `buffer`."""
+        if buffer is None:
+            if len < 0:
+                raise ValueError("size should not be negative")
+            return self._read(len) if len else b""
+        with writable(buffer, "read()") as view:
+            size = view.nbytes
+            if 0 < len < size:
+                size = len
+            data = self._read(size) if size else b""
+            count = data.__len__()
+            view[:count] = data
+            return count
+
+    def _read(self, size: int) -> bytes:
+        if self._info is None:
+            self.do_handshake()
+        return self._engine.read(min(size, LARGEST_READ))
+
+    def write(self, b: Any, /) -> int:
+        """Encrypt; returns how many bytes were taken, at most 256 KiB at a time."""
+        data = octets(b)
+        if self._info is None:
+            self.do_handshake()
+        if not data:
+            return 0
+        return self._engine.write(data[:LARGEST_WRITE])
+
+    def pending(self) -> int:
+        """How many bytes can be read without waiting."""
+        return 0 if self._info is None else self._engine.pending()
+
+    def shutdown(self) -> Any:
+        """Exchange close_notify; returns the socket below."""
+        if self._info is None:
+            raise ssl_error("SHUTDOWN_WHILE_IN_INIT")
+        return self._engine.shutdown()
+
+    # What was agreed on.
+
+    def getpeercert(self, binary_form: bool = False, /) -> Any:
+        """The peer's certificate as a dictionary, empty if it was not verified; or in DER."""
+        if self._info is None:
+            raise ValueError("handshake not done yet")
+        if not self._info.peer_chain:
+            return None
+        leaf = self._info.peer_chain[0]
+        if binary_form:
+            return leaf
+        if self._context.verify_mode == CERT_NONE:
+            return {}
+        try:
+            return certificate.decode(leaf)
+        except DerError as error:
+            raise ssl_error("BAD_CERTIFICATE", f"bad certificate: {error}") from None
+
+    def get_unverified_chain(self) -> list[Certificate] | None:
+        """The chain as the peer sent it."""
+        if self._info is None or not self._info.peer_chain:
+            return None
+        return [Certificate(each) for each in self._info.peer_chain]
+
+    def get_verified_chain(self) -> list[Certificate] | None:
+        """The same: the host verified it, and keeps the anchor it led to for itself."""
+        return self.get_unverified_chain()
+
+    def version(self) -> str | None:
+        """`TLSv1.2` or `TLSv1.3`, None before the handshake."""
+        if self._info is None:
+            return None
+        return {"TLS12": "TLSv1.2", "TLS13": "TLSv1.3"}[self._info.version.name]
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """The cipher suite's name, its protocol version, and its strength in bits."""
+        if self._info is None:
+            return None
+        name = self._info.cipher
+        version = "TLSv1.3" if name.startswith("TLS_") else "TLSv1.2"
+        return name, version, self._info.cipher_bits
+
+    def shared_ciphers(self) -> None:
+        """Known to servers alone."""
+
+    def compression(self) -> None:
+        """TLS compression is gone."""
+
+    def selected_alpn_protocol(self) -> str | None:
+        """The application protocol agreed on."""
+        if self._info is None or self._info.alpn is None:
+            return None
+        return bytes(self._info.alpn).decode("ascii", "backslashreplace")
+
+    def get_channel_binding(self, cb_type: str = "tls-unique", /) -> bytes | None:
+        """`tls-unique` (RFC 5929) is not available: None."""
+        if cb_type != "tls-unique":
+            raise ValueError(f"{cb_type!r} channel binding type not implemented")
+        return None
+
+    def verify_client_post_handshake(self) -> None:
+        """Ask a client for a certificate; not available."""
+        raise NotImplementedError("Post-handshake auth is not supported by your OpenSSL version.")
+
+
+SSLSession.__module__ = SSLObjectBase.__module__ = "_ssl"
+SSLObjectBase.__name__ = SSLObjectBase.__qualname__ = "_SSLSocket"
