@@ -12,6 +12,13 @@ use crate::{Answer, NetError, ResolveError};
 /// Most addresses of one name that are used. All of them are judged.
 const MAX_USED: usize = 64;
 
+/// Most addresses an answer may hold. Verdicts keep them, and whoever runs a name server for a hostile
+/// program must not decide how much the host keeps.
+const MAX_ADDRESSES: usize = 256;
+
+/// Most aliases an answer may hold. Resolvers follow fewer.
+const MAX_ALIASES: usize = 16;
+
 /// The addresses of `name` that the policy allows for `port`, in the order to try them, together with the
 /// aliases on the way. One forbidden alias or address refuses the name.
 pub(crate) async fn resolve(
@@ -21,10 +28,22 @@ pub(crate) async fn resolve(
     port: Option<u16>,
 ) -> Result<Answer, NetError> {
     let answer = match shared.config.resolver().resolve(&name).await {
-        Ok(answer) if !answer.addresses.is_empty() => answer,
-        Ok(_) | Err(ResolveError::NotFound) => return Err(NetError::NameNotFound),
+        Ok(answer) if answer.addresses.is_empty() => return Err(NetError::NameNotFound),
+        Ok(answer)
+            if answer.addresses.len() > MAX_ADDRESSES || answer.aliases.len() > MAX_ALIASES =>
+        {
+            tracing::info!(
+                target: "eryx::net",
+                "{name} has {} addresses and {} aliases, more than any host needs",
+                answer.addresses.len(),
+                answer.aliases.len()
+            );
+            return Err(NetError::NameTryAgain);
+        }
+        Ok(answer) => answer,
+        Err(ResolveError::NotFound) => return Err(NetError::NameNotFound),
         Err(ResolveError::TryAgain(reason)) => {
-            tracing::warn!(target: "eryx::net", "{name} could not be resolved: {reason}");
+            tracing::info!(target: "eryx::net", "{name} could not be resolved: {reason}");
             return Err(NetError::NameTryAgain);
         }
     };

@@ -263,7 +263,7 @@ impl Entry {
             kind,
         };
         match &event.kind {
-            EventKind::Denied { .. } => tracing::warn!(target: "eryx::net", "{event}"),
+            EventKind::Denied { .. } => tracing::info!(target: "eryx::net", "{event}"),
             _ => tracing::debug!(target: "eryx::net", "{event}"),
         }
         if let Some(observer) = &self.totals.observer {

@@ -89,9 +89,9 @@ impl Resolve for NameServers {
         Box::pin(async move {
             let absolute = absolute(&name)?;
             let ready = inner.ready()?;
-            match ready.from_hosts_file(&absolute) {
+            match ready.look_in_hosts_file(&absolute) {
                 Some(answer) => Ok(answer),
-                None => ready.from_servers(absolute).await,
+                None => ready.ask_servers(absolute).await,
             }
         })
     }
@@ -160,7 +160,7 @@ impl Source {
 }
 
 impl Ready {
-    fn from_hosts_file(&self, name: &Name) -> Option<Answer> {
+    fn look_in_hosts_file(&self, name: &Name) -> Option<Answer> {
         let mut addresses = Vec::new();
         for family in [RecordType::AAAA, RecordType::A] {
             let query = Query::query(name.clone(), family);
@@ -171,7 +171,7 @@ impl Ready {
         (!addresses.is_empty()).then(|| Answer::from(addresses))
     }
 
-    async fn from_servers(&self, name: Name) -> Result<Answer, ResolveError> {
+    async fn ask_servers(&self, name: Name) -> Result<Answer, ResolveError> {
         let mut six = pin!(self.resolver.lookup(name.clone(), RecordType::AAAA));
         let mut four = pin!(self.resolver.lookup(name, RecordType::A));
         let mut grace = pin!(tokio::time::sleep(Duration::MAX));

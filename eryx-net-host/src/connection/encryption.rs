@@ -115,20 +115,29 @@ impl Connection {
     /// on sending or ends without close_notify.
     pub async fn end_tls(&mut self, timeout: Option<Duration>) -> Result<(), NetError> {
         self.check_usable()?;
-        self.patience(timeout)
+        let outcome = self
+            .patience(timeout)
             .wait(|cx| match &mut self.state {
                 State::Tls(encrypted) => encrypted.poll_end(cx),
                 _ => Poll::Ready(Err(NetError::InvalidArgument(
                     "the connection is not encrypted".into(),
                 ))),
             })
-            .await?;
+            .await;
+        if let Err(error) = outcome {
+            self.note(&error);
+            return Err(error);
+        }
         // Tls -> Open
         match std::mem::replace(&mut self.state, State::Gone) {
             State::Tls(encrypted) => self.state = State::Open(encrypted.into_plain()),
             other => self.state = other,
         }
+        // The peer has ended TLS and nothing else.
         self.halves.peer_ended = false;
+        if self.end == End::ByPeer {
+            self.end = End::ByProgram;
+        }
         Ok(())
     }
 

@@ -1,0 +1,316 @@
+//! From `connect` to an open connection: states, deadlines, limits.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eryx_net_host::{End, Family, NetConfig, NetError, Network, Phase};
+use eryx_testkit::{Behaviour, BlackHole, ClosedPort, Peer};
+use support::*;
+
+fn permissive() -> Network {
+    Network::new(&NetConfig::permissive())
+}
+
+#[tokio::test]
+async fn a_connection_goes_through_its_states() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let resolver = Arc::new(Scripted::new().answer("peer.test", &["127.0.0.1"]));
+    let network = Network::new(&local(&resolver));
+    let mut connection = network.connect("peer.test", peer.port()).expect("allowed");
+    assert_eq!(connection.phase(), Phase::Resolving);
+    assert!(connection.peer_endpoint().is_err());
+    assert!(connection.set_no_delay(true).is_err());
+    assert_eq!(
+        soon(connection.read(1, Some(Duration::ZERO))).await,
+        Err(NetError::NotConnected)
+    );
+    assert_eq!(
+        soon(connection.write(b"x", Some(Duration::ZERO))).await,
+        Err(NetError::NotConnected)
+    );
+    soon(connection.finish_connect(None))
+        .await
+        .expect("connects");
+    soon(connection.finish_connect(Some(Duration::ZERO)))
+        .await
+        .expect("and says so again");
+    assert_eq!(connection.phase(), Phase::Open);
+    assert_eq!(connection.peer_endpoint().expect("open"), peer.address());
+    assert!(
+        connection
+            .local_endpoint()
+            .expect("open")
+            .ip()
+            .is_loopback()
+    );
+    connection.set_no_delay(true).expect("open");
+    connection.set_keep_alive(true).expect("open");
+    assert!(connection.tls_info().is_none());
+    assert_eq!(connection.pending(), 0);
+}
+
+#[tokio::test]
+async fn without_waiting_a_connect_is_in_progress_until_it_is_writable() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let resolver = Arc::new(Scripted::new().answer("peer.test", &["127.0.0.1"]));
+    let network = Network::new(&local(&resolver));
+    let mut connection = network.connect("peer.test", peer.port()).expect("allowed");
+    assert!(soon(writable(&mut connection, PATIENCE)).await);
+    soon(connection.finish_connect(Some(Duration::ZERO)))
+        .await
+        .expect("connected by now");
+    assert!(
+        !readable(&mut connection, Duration::ZERO).await,
+        "nothing to read"
+    );
+}
+
+#[tokio::test]
+async fn a_connect_that_only_polls_gets_there() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let network = permissive();
+    let mut connection = network.connect("127.0.0.1", peer.port()).expect("allowed");
+    soon(async {
+        while connection.finish_connect(Some(Duration::ZERO)).await == Err(NetError::WouldBlock) {}
+    })
+    .await;
+    assert_eq!(connection.phase(), Phase::Open);
+}
+
+#[tokio::test]
+async fn a_refused_connect_is_writable_and_repeats_its_error() {
+    let closed = ClosedPort::new().expect("port");
+    let network = permissive();
+    let mut connection = network
+        .connect("127.0.0.1", closed.address().port())
+        .expect("allowed");
+    assert!(soon(writable(&mut connection, PATIENCE)).await);
+    assert!(readable(&mut connection, Duration::ZERO).await);
+    for _ in 0..2 {
+        assert_eq!(
+            soon(connection.finish_connect(None)).await,
+            Err(NetError::ConnectionRefused)
+        );
+    }
+    assert_eq!(connection.phase(), Phase::Failed);
+    assert_eq!(
+        soon(connection.read(1, None)).await,
+        Err(NetError::ConnectionRefused)
+    );
+    drop(connection);
+    assert_eq!(
+        network.report().connections[0].end,
+        Some(End::Failed(NetError::ConnectionRefused))
+    );
+}
+
+#[tokio::test]
+async fn the_next_address_is_tried_when_the_first_is_dead() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let resolver = Arc::new(Scripted::new().answer("dual.test", &["127.0.0.9", "127.0.0.1"]));
+    let network = Network::new(&local(&resolver));
+    let connection = connected(&network, "dual.test", peer.port()).await;
+    assert_eq!(connection.peer_endpoint().expect("open"), peer.address());
+}
+
+#[tokio::test]
+async fn a_silent_address_does_not_hold_up_the_others() {
+    let hole = BlackHole::new().await.expect("hole");
+    let live = format!("127.0.0.2:{}", hole.address().port());
+    let peer = Peer::start(
+        Behaviour::Echo,
+        eryx_testkit::Transport::plain(),
+        live.parse().expect("address"),
+    )
+    .await
+    .expect("peer");
+    let resolver = Arc::new(Scripted::new().answer("eyes.test", &["127.0.0.1", "127.0.0.2"]));
+    let network = Network::new(&local(&resolver));
+    let connection = connected(&network, "eyes.test", peer.port()).await;
+    assert_eq!(connection.peer_endpoint().expect("open"), peer.address());
+}
+
+#[tokio::test]
+async fn the_callers_timeout_ends_a_connect_for_good() {
+    let hole = BlackHole::new().await.expect("hole");
+    let network = permissive();
+    let mut connection = network
+        .connect("127.0.0.1", hole.address().port())
+        .expect("allowed");
+    assert_eq!(
+        soon(connection.finish_connect(Some(Duration::ZERO))).await,
+        Err(NetError::WouldBlock),
+        "which is not the end"
+    );
+    assert_eq!(
+        soon(connection.finish_connect(Some(Duration::from_millis(50)))).await,
+        Err(NetError::TimedOut)
+    );
+    assert_eq!(
+        soon(connection.finish_connect(None)).await,
+        Err(NetError::TimedOut)
+    );
+}
+
+#[tokio::test]
+async fn one_deadline_covers_the_lookup_and_every_attempt() {
+    let limit = Duration::from_millis(400);
+    let hole = BlackHole::new().await.expect("hole");
+    let slow = Arc::new(Slow(Duration::from_millis(300)));
+    let config = NetConfig::default()
+        .allow_localhost()
+        .with_resolver(slow)
+        .with_connect_timeout(limit)
+        .expect("valid");
+    let network = Network::new(&config);
+    let started = Instant::now();
+    let mut connection = network
+        .connect("slow.test", hole.address().port())
+        .expect("allowed");
+    // The guest may ask for more than the host gives.
+    let error = soon(connection.finish_connect(Some(Duration::from_secs(3600)))).await;
+    assert_eq!(error, Err(NetError::TimedOut));
+    let spent = started.elapsed();
+    assert!(spent >= limit, "{spent:?}");
+    assert!(
+        spent < Duration::from_millis(650),
+        "the lookup's 300 ms and the dial's 400 ms are not added up: {spent:?}"
+    );
+}
+
+#[derive(Debug)]
+struct Slow(Duration);
+
+impl eryx_net_host::Resolve for Slow {
+    fn resolve(&self, _: &eryx_net_host::policy::HostName) -> eryx_net_host::Resolving {
+        let delay = self.0;
+        Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            Ok(vec![ip("127.0.0.1")].into())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_resolver_that_never_answers_runs_into_the_connect_timeout() {
+    let config = NetConfig::default()
+        .with_resolver(Arc::new(Mute))
+        .with_connect_timeout(Duration::from_millis(100))
+        .expect("valid");
+    let network = Network::new(&config);
+    assert_eq!(
+        outcome(&network, "mute.test", 80).await,
+        Err(NetError::TimedOut)
+    );
+    let mut lookup = network
+        .lookup("mute.test", None, Family::Any)
+        .expect("allowed");
+    assert_eq!(
+        soon(lookup.finish(Some(Duration::ZERO))).await,
+        Err(NetError::WouldBlock)
+    );
+    assert_eq!(soon(lookup.finish(None)).await, Err(NetError::TimedOut));
+}
+
+#[tokio::test]
+async fn the_connection_limit_counts_opening_ones_and_is_given_back_on_drop() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let config = NetConfig::permissive().with_max_connections(2);
+    let network = Network::new(&config);
+    let opening = network.connect("127.0.0.1", peer.port()).expect("one");
+    let open = connected(&network, "127.0.0.1", peer.port()).await;
+    let Err(NetError::LimitReached(message)) = network.connect("127.0.0.1", peer.port()) else {
+        panic!("a third one")
+    };
+    assert!(
+        message.contains("max_connections") && message.contains('2'),
+        "{message}"
+    );
+    assert_eq!(network.connections(), 2);
+    drop(opening);
+    let again = connected(&network, "127.0.0.1", peer.port()).await;
+    drop((open, again));
+    assert_eq!(network.connections(), 0);
+    // A failed connection still counts: it is the handle that is limited.
+    let closed = ClosedPort::new().expect("port");
+    let mut failed = network
+        .connect("127.0.0.1", closed.address().port())
+        .expect("allowed");
+    soon(failed.finish_connect(None))
+        .await
+        .expect_err("refused");
+    assert_eq!(network.connections(), 1);
+}
+
+#[tokio::test]
+async fn lookups_in_flight_are_bounded() {
+    let network = Network::new(&NetConfig::default().with_resolver(Arc::new(Mute)));
+    let mut lookups = Vec::new();
+    let error = loop {
+        match network.lookup("mute.test", None, Family::Any) {
+            Ok(lookup) => lookups.push(lookup),
+            Err(error) => break error,
+        }
+        assert!(lookups.len() <= 1000, "no bound");
+    };
+    assert!(matches!(error, NetError::LimitReached(_)));
+    lookups.pop();
+    assert!(network.lookup("mute.test", None, Family::Any).is_ok());
+}
+
+#[tokio::test]
+async fn tls_sessions_are_bounded() {
+    let network = Network::new(&NetConfig::default());
+    let settings = eryx_net_host::tls::ClientSettings::for_name("example.com");
+    let mut sessions = Vec::new();
+    let error = loop {
+        match network.tls_session(&settings) {
+            Ok(session) => sessions.push(session),
+            Err(error) => break error,
+        }
+        assert!(sessions.len() <= 1000, "no bound");
+    };
+    assert!(matches!(error, NetError::LimitReached(_)));
+    let mut session = sessions.pop().expect("some");
+    assert!(!session.take(usize::MAX).is_empty());
+    drop(session);
+    assert!(network.tls_session(&settings).is_ok());
+}
+
+#[tokio::test]
+async fn after_an_abort_nothing_works_any_more() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let network = permissive();
+    let mut open = connected(&network, "127.0.0.1", peer.port()).await;
+    let mut opening = network.connect("127.0.0.1", peer.port()).expect("allowed");
+    network.abort();
+    let aborted = NetError::ConnectionAborted;
+    assert_eq!(
+        network.connect("127.0.0.1", 1).map(drop),
+        Err(aborted.clone())
+    );
+    assert_eq!(soon(open.read(1, None)).await, Err(aborted.clone()));
+    assert_eq!(soon(open.write(b"x", None)).await, Err(aborted.clone()));
+    assert_eq!(
+        soon(opening.finish_connect(None)).await,
+        Err(aborted.clone())
+    );
+    drop(open);
+    assert_eq!(network.report().connections[0].end, Some(End::Aborted));
+}
+
+#[tokio::test]
+async fn dropping_a_connection_in_any_state_leaves_nothing_behind() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let network = permissive();
+    for polls in 0..3 {
+        let mut connection = network.connect("127.0.0.1", peer.port()).expect("allowed");
+        for _ in 0..polls {
+            let _ = connection.finish_connect(Some(Duration::ZERO)).await;
+        }
+        drop(connection);
+        assert_eq!(network.connections(), 0);
+    }
+}

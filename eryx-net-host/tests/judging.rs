@@ -1,0 +1,289 @@
+//! Nothing is dialled, and nothing asked of a name server, that the policy does not allow.
+
+mod support;
+
+use std::sync::Arc;
+
+use eryx_net_host::{End, Family, NetConfig, NetError, Network, ResolveError};
+use eryx_testkit::{Behaviour, Peer};
+use support::*;
+
+fn is_denied<T>(result: &Result<T, NetError>) -> bool {
+    matches!(result, Err(NetError::Denied(_)))
+}
+
+#[tokio::test]
+async fn a_literal_the_default_policy_blocks_is_refused_before_anything_is_dialled() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let network = Network::new(&NetConfig::default());
+    for host in [
+        "127.0.0.1",
+        "127.1",
+        "0.0.0.0",
+        "0",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "::1",
+        "[::1]",
+        "::ffff:127.0.0.1",
+        "localhost",
+        "LOCALHOST.",
+        "x.localhost",
+        "169.254.169.254",
+        "fe80::1%lo",
+        "a b",
+        "",
+    ] {
+        assert!(is_denied(&network.connect(host, peer.port())), "{host}");
+        assert!(
+            is_denied(&network.lookup(host, None, Family::Any)),
+            "{host}"
+        );
+    }
+    assert_eq!(peer.connections(), 0);
+    assert_eq!(network.connections(), 0);
+}
+
+#[tokio::test]
+async fn one_forbidden_address_among_public_ones_refuses_the_name() {
+    let resolver = Arc::new(
+        Scripted::new()
+            .answer("mixed.test", &["1.1.1.1", "10.0.0.5"])
+            .answer("mixed2.test", &["10.0.0.5", "1.1.1.1"])
+            .answer("mixed6.test", &["1.1.1.1", "::1"])
+            .answer("zero.test", &["1.1.1.1", "0.0.0.0"])
+            .answer("mapped.test", &["::ffff:10.0.0.5"])
+            .alias("alias.test", &["metadata.google.internal"], &["1.1.1.1"]),
+    );
+    let config = NetConfig::default().with_resolver(resolver.clone());
+    for name in [
+        "mixed.test",
+        "mixed2.test",
+        "mixed6.test",
+        "zero.test",
+        "mapped.test",
+        "alias.test",
+    ] {
+        let (network, recorder) = recorded(&config);
+        let error = outcome(&network, name, 80).await.expect_err(name);
+        let NetError::Denied(message) = error else {
+            panic!("{name}: {error:?}")
+        };
+        for secret in ["10.0", "0.0.0.0", "::1", "metadata"] {
+            assert!(!message.contains(secret), "{name}: {message}");
+        }
+        assert_eq!(kinds(&recorder.events()), ["denied"], "{name}");
+        let entry = network.report().connections.remove(0);
+        assert_eq!(entry.end, Some(End::Denied));
+        assert!(!entry.addresses.is_empty(), "the embedder sees them");
+    }
+}
+
+#[tokio::test]
+async fn each_connect_is_judged_by_its_own_answer() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let resolver = Arc::new(
+        Scripted::new()
+            .answer("rebind.test", &["127.0.0.1"])
+            .answer("rebind.test", &["10.0.0.5"]),
+    );
+    let network = Network::new(&local(&resolver));
+    outcome(&network, "rebind.test", peer.port())
+        .await
+        .expect("the first answer is allowed");
+    assert!(is_denied(
+        &outcome(&network, "rebind.test", peer.port()).await
+    ));
+    assert_eq!(
+        resolver.asked(),
+        ["rebind.test", "rebind.test"],
+        "once for each connect, and never between check and dial"
+    );
+}
+
+#[tokio::test]
+async fn a_name_no_rule_could_allow_is_never_asked_about() {
+    let resolver = Arc::new(Scripted::new().answer("api.example", &["127.0.0.1"]));
+    let config = local(&resolver)
+        .allow_host("api.example:443")
+        .and_then(|config| config.block_host("*.blocked.example"))
+        .expect("valid");
+    let network = Network::new(&config);
+    for (host, port) in [
+        ("secret.evil.example", 443),
+        ("x.api.example", 443),
+        ("api.example", 80),
+        ("a.blocked.example", 443),
+    ] {
+        assert!(is_denied(&network.connect(host, port)), "{host}:{port}");
+    }
+    for host in ["secret.evil.example", "a.blocked.example"] {
+        assert!(is_denied(&network.lookup(host, None, Family::Any)));
+    }
+    assert!(resolver.asked().is_empty());
+    assert!(network.lookup("api.example", None, Family::Any).is_ok());
+}
+
+#[tokio::test]
+async fn localhost_is_loopback_without_asking_anyone() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let resolver = Arc::new(Scripted::new().answer("localhost", &["1.1.1.1"]));
+    let network = Network::new(&local(&resolver));
+    for host in ["localhost", "LocalHost.", "deep.below.localhost"] {
+        let connection = connected(&network, host, peer.port()).await;
+        assert!(connection.peer_endpoint().expect("open").ip().is_loopback());
+    }
+    assert!(resolver.asked().is_empty());
+}
+
+#[tokio::test]
+async fn an_address_from_a_lookup_counts_as_the_name_it_came_from() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let resolver = Arc::new(Scripted::new().answer("api.example", &["127.0.0.1"]));
+    let config = local(&resolver)
+        .allow_host(&format!("api.example:{}", peer.port()))
+        .expect("valid");
+    let network = Network::new(&config);
+    assert!(
+        is_denied(&network.connect("127.0.0.1", peer.port())),
+        "before the lookup it is a literal like any other"
+    );
+    let mut lookup = network
+        .lookup("api.example", None, Family::Any)
+        .expect("allowed on some port");
+    let addresses = soon(lookup.finish(None)).await.expect("known");
+    assert_eq!(addresses, [ip("127.0.0.1")]);
+    outcome(&network, "127.0.0.1", peer.port())
+        .await
+        .expect("counts as api.example");
+    assert!(
+        is_denied(&network.connect("127.0.0.1", peer.port() ^ 1)),
+        "the name is not allowed on that port"
+    );
+    assert!(is_denied(&network.connect("127.0.0.2", peer.port())));
+    assert!(
+        is_denied(&Network::new(&config).connect("127.0.0.1", peer.port())),
+        "another sandbox has not looked it up"
+    );
+}
+
+#[tokio::test]
+async fn an_internal_host_is_reached_by_the_address_its_lookup_gave() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let resolver = Arc::new(Scripted::new().answer("db.corp", &["127.0.0.1"]));
+    let config = NetConfig::default()
+        .with_resolver(resolver)
+        .allow_internal_host("db.corp")
+        .expect("valid");
+    let network = Network::new(&config);
+    let mut lookup = network
+        .lookup("db.corp", Some(peer.port()), Family::Any)
+        .expect("allowed");
+    soon(lookup.finish(None)).await.expect("known");
+    outcome(&network, "127.0.0.1", peer.port())
+        .await
+        .expect("as db.corp");
+    assert!(is_denied(&network.connect("127.0.0.2", peer.port())));
+}
+
+#[tokio::test]
+async fn a_port_that_is_blocked_for_a_name_is_not_opened_by_its_address() {
+    let resolver = Arc::new(Scripted::new().answer("shop.example", &["1.1.1.1"]));
+    let config = NetConfig::default()
+        .with_resolver(resolver)
+        .block_host("shop.example:25")
+        .expect("valid");
+    let network = Network::new(&config);
+    let mut lookup = network
+        .lookup("shop.example", None, Family::Any)
+        .expect("allowed");
+    soon(lookup.finish(None)).await.expect("known");
+    assert!(is_denied(&network.connect("1.1.1.1", 25)));
+}
+
+#[tokio::test]
+async fn a_family_is_filtered_after_all_addresses_were_judged() {
+    let resolver = Arc::new(
+        Scripted::new()
+            .answer("dual.test", &["1.1.1.1", "2606:4700::1111"])
+            .answer("four.test", &["1.1.1.1"])
+            .answer("trap.test", &["1.1.1.1", "::1"]),
+    );
+    let network = Network::new(&NetConfig::default().with_resolver(resolver));
+    let table: [(&str, Family, Result<&[&str], NetError>); 5] = [
+        (
+            "dual.test",
+            Family::Any,
+            Ok(&["2606:4700::1111", "1.1.1.1"]),
+        ),
+        ("dual.test", Family::Ipv4, Ok(&["1.1.1.1"])),
+        ("dual.test", Family::Ipv6, Ok(&["2606:4700::1111"])),
+        ("four.test", Family::Ipv6, Err(NetError::NameNotFound)),
+        ("9.9.9.9", Family::Any, Ok(&["9.9.9.9"])),
+    ];
+    for (name, family, expected) in table {
+        let mut lookup = network.lookup(name, Some(80), family).expect("allowed");
+        let found = soon(lookup.finish(None)).await;
+        let expected = expected.map(|list| list.iter().map(|a| ip(a)).collect::<Vec<_>>());
+        assert_eq!(found, expected, "{name} {family:?}");
+        assert_eq!(soon(lookup.finish(None)).await, found, "told again");
+    }
+    let mut lookup = network
+        .lookup("trap.test", Some(80), Family::Ipv4)
+        .expect("may be asked");
+    assert!(is_denied(&soon(lookup.finish(None)).await));
+}
+
+#[tokio::test]
+async fn failures_of_the_resolver_keep_their_kind() {
+    let resolver = Arc::new(
+        Scripted::new()
+            .failure(
+                "again.test",
+                ResolveError::TryAgain("10.9.8.7 is down".into()),
+            )
+            .answer("empty.test", &[])
+            .answer("flood.test", &["1.1.1.1"; 300]),
+    );
+    let network = Network::new(&NetConfig::default().with_resolver(resolver));
+    let table = [
+        ("missing.test", NetError::NameNotFound),
+        ("empty.test", NetError::NameNotFound),
+        ("again.test", NetError::NameTryAgain),
+        ("flood.test", NetError::NameTryAgain),
+    ];
+    for (name, expected) in table {
+        assert_eq!(outcome(&network, name, 80).await, Err(expected), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_longer_than_any_name_is_not_even_parsed() {
+    let network = Network::new(&NetConfig::default());
+    let long = "a".repeat(1 << 20);
+    let error = network.connect(&long, 80).expect_err("too long");
+    assert!(matches!(&error, NetError::InvalidArgument(text) if text.len() < 200));
+    assert!(network.report().connections[0].host.len() <= 255);
+}
+
+#[tokio::test]
+async fn with_networking_off_everything_is_denied_and_the_sentence_says_how_to_turn_it_on() {
+    let network = Network::off();
+    assert!(!network.is_on());
+    let errors = [
+        network.connect("example.com", 80).map(drop),
+        network.connect("::: not a host", 80).map(drop),
+        network.lookup("example.com", None, Family::Any).map(drop),
+        network
+            .tls_session(&eryx_net_host::tls::ClientSettings::for_name("example.com"))
+            .map(drop),
+    ];
+    for error in errors {
+        let Err(NetError::Denied(message)) = error else {
+            panic!("{error:?}")
+        };
+        assert!(message.contains("networking is off"), "{message}");
+        assert!(message.contains("with_network"), "{message}");
+    }
+}
