@@ -15,7 +15,9 @@ use crate::seal;
 pub(crate) fn build(force: bool) -> Result<()> {
     let recipe = Recipe::of_workspace();
     let image = GuestImage::of(&recipe);
-    let fingerprint = recipe.fingerprint().context("cannot read the guest's sources")?;
+    let fingerprint = recipe
+        .fingerprint()
+        .context("cannot read the guest's sources")?;
     let engine = eryx_core::image::engine_fingerprint()?;
     let found = image.manifest().filter(|_| !force);
     if let Some(manifest) = &found
@@ -73,6 +75,9 @@ fn componentize(recipe: &Recipe, image: &GuestImage) -> Result<Vec<u8>> {
             .env_remove("PYTHONHOME")
             .env("RUST_BACKTRACE", "0"),
     )?;
-    eprintln!("pre-initialised the interpreter in {:.1} s", start.elapsed().as_secs_f64());
+    eprintln!(
+        "pre-initialised the interpreter in {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
     fs::read(&wasm).context("componentize-py left no component")
 }

@@ -1,10 +1,13 @@
 //! Builds what Eryx needs beyond cargo, and runs its demo and its tests: `cargo xtask --help`.
 #![forbid(unsafe_code)]
 
+mod cargo;
+mod demo;
 mod guest;
 mod process;
 mod python;
 mod seal;
+mod test;
 
 use std::process::ExitCode;
 
@@ -25,11 +28,17 @@ enum Task {
         #[arg(long)]
         force: bool,
     },
+    /// Run the example scripts in sandboxes, against servers of the demo's own
+    Demo,
+    /// Run every test
+    Test,
 }
 
 fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::BuildGuest { force } => guest::build(force),
+        Task::Demo => demo::run(),
+        Task::Test => test::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -29,7 +29,11 @@ impl Venv {
             fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         }
         venv.create()?;
-        eprintln!("installing {} into {}", requirements.display(), dir.display());
+        eprintln!(
+            "installing {} into {}",
+            requirements.display(),
+            dir.display()
+        );
         process::output(
             Command::new(venv.python())
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
@@ -66,7 +70,9 @@ impl Venv {
                  one: install it (Debian: `apt-get install python3 python3-venv`) and run this again\n{error:#}"
             ),
         }
-        if let Err(error) = process::output(Command::new("python3").args(["-m", "venv"]).arg(&self.dir)) {
+        if let Err(error) =
+            process::output(Command::new("python3").args(["-m", "venv"]).arg(&self.dir))
+        {
             bail!(
                 "python3 cannot make virtual environments: install its venv module (Debian: `apt-get \
                  install python3-venv`) and run this again\n{error:#}"

@@ -1,0 +1,230 @@
+//! The `eryx` command.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use eryx_testkit::{Authority, HttpServer, Leaf};
+
+/// The command, built once from the sources this test is built from.
+fn eryx() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "eryx-cli", "--bin", "eryx"])
+            .status()
+            .expect("cargo starts");
+        assert!(built.success(), "the command does not build");
+        let mut path = std::env::current_exe().expect("known");
+        // target/debug/deps/e2e-… -> target/debug/eryx
+        path.pop();
+        path.pop();
+        path.join("eryx")
+    })
+}
+
+fn run(args: &[&str], script: &str) -> Output {
+    let mut child = Command::new(eryx())
+        .arg("run")
+        .args(args)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    // A command that is used wrongly ends without reading its script.
+    let _ = stdin.write_all(script.as_bytes());
+    drop(stdin);
+    child.wait_with_output().expect("ends")
+}
+
+#[track_caller]
+fn check(output: &Output, status: i32, stdout: &str, in_stderr: &str) {
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert_eq!(
+        output.status.code(),
+        Some(status),
+        "stdout {out:?}, stderr {err:?}"
+    );
+    assert_eq!(out, stdout, "stderr {err:?}");
+    assert!(err.contains(in_stderr), "no {in_stderr:?} in {err:?}");
+}
+
+#[test]
+fn the_exit_status_is_the_scripts() {
+    check(&run(&[], "print('ok')"), 0, "ok\n", "");
+    check(
+        &run(&[], "print('ok')\n1 / 0"),
+        1,
+        "ok\n",
+        "ZeroDivisionError: division by zero",
+    );
+    check(&run(&[], "raise SystemExit(7)"), 7, "", "");
+    check(
+        &run(&["--timeout", "300ms"], "print('begun')\nwhile True: pass"),
+        124,
+        "begun\n",
+        "execution_timeout",
+    );
+    check(
+        &run(&["--max-memory", "64M"], "x = 'a' * (1 << 30)"),
+        125,
+        "",
+        "max_memory",
+    );
+    check(
+        &run(&["--max-output", "10"], "print('0123456789abc')"),
+        125,
+        "0123456789",
+        "max_output",
+    );
+}
+
+#[test]
+fn bad_usage_is_status_2_and_names_what_is_wrong() {
+    for (args, text) in [
+        (&["--timeout", "soon"][..], "`soon`"),
+        (&["--max-memory", "1"], "max_memory"),
+        (&["--max-memory", "lots"], "`lots`"),
+        (&["--allow-host", "api.*.com"], "api.*.com"),
+        (&["--net", "--block-host", "a b"], "a b"),
+        (&["--block-host", "example.com"], "--net"),
+        (&["--allow-localhost"], "--net"),
+        (&["--net", "--root-cert", "/no/such/file"], "/no/such/file"),
+        (&["--net", "--root-cert", file!()], "certificate"),
+        (&["--frobnicate"], "--frobnicate"),
+    ] {
+        let output = run(args, "print(1)");
+        check(&output, 2, "", text);
+    }
+    let output = Command::new(eryx())
+        .args(["run", "/no/such/script.py"])
+        .output()
+        .expect("starts");
+    check(&output, 2, "", "/no/such/script.py");
+}
+
+/// Trap: an allow flag that restricted nothing because "allow all" stayed on underneath.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_network_option_has_its_effect() {
+    let server = HttpServer::http().await.expect("started");
+    let script = format!(
+        "
+import urllib.request
+for host in ('127.0.0.1', 'localhost'):
+    try:
+        print(host, urllib.request.urlopen('http://%s:{}/' % host, timeout=5).status)
+    except OSError as error:
+        print(host, type(error.reason).__name__)
+",
+        server.port()
+    );
+    let refused = "127.0.0.1 PermissionError\nlocalhost PermissionError\n";
+    let reached = "127.0.0.1 200\nlocalhost 200\n";
+    for (args, printed) in [
+        (&[][..], refused),
+        (&["--net"], refused),
+        (&["--net", "--allow-localhost"], reached),
+        (&["--allow-host", "127.0.0.1"], refused),
+        (
+            &["--allow-host", "127.0.0.1", "--allow-localhost"],
+            "127.0.0.1 200\nlocalhost 200\n",
+        ),
+        (
+            &["--allow-host", "example.com", "--allow-localhost"],
+            refused,
+        ),
+        (
+            &["--net", "--allow-localhost", "--block-host", "localhost"],
+            "127.0.0.1 200\nlocalhost PermissionError\n",
+        ),
+        (
+            &["--net", "--allow-localhost", "--block-host", "127.*"],
+            refused,
+        ),
+        (
+            &["--allow-host", "localhost", "--allow-localhost"],
+            "127.0.0.1 PermissionError\nlocalhost 200\n",
+        ),
+    ] {
+        let output = tokio::task::spawn_blocking({
+            let (args, script) = (args.to_vec(), script.clone());
+            move || run(&args, &script)
+        });
+        check(&output.await.expect("no panic"), 0, printed, "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_certificate_makes_a_private_server_trusted() {
+    let authority = Authority::new().expect("made");
+    let identity = authority
+        .issue(&Leaf::server(["localhost"]))
+        .expect("issued");
+    let server = HttpServer::https(&identity).await.expect("started");
+    let file = tempfile::NamedTempFile::new().expect("made");
+    std::fs::write(file.path(), authority.pem()).expect("written");
+    let script = format!(
+        "
+import urllib.request
+try:
+    print(urllib.request.urlopen('https://localhost:{}/', timeout=5).status)
+except OSError as error:
+    print(type(error.reason).__name__)
+",
+        server.port()
+    );
+    let certificate = file
+        .path()
+        .to_str()
+        .expect("a temporary name is ASCII")
+        .to_owned();
+    tokio::task::spawn_blocking(move || {
+        let base = ["--net", "--allow-localhost"];
+        check(&run(&base, &script), 0, "SSLCertVerificationError\n", "");
+        check(
+            &run(
+                &[&base[..], &["--root-cert", &certificate]].concat(),
+                &script,
+            ),
+            0,
+            "200\n",
+            "",
+        );
+    })
+    .await
+    .expect("no panic");
+}
+
+#[test]
+fn output_appears_while_the_script_runs() {
+    use std::io::{BufRead, BufReader};
+    let mut child = Command::new(eryx())
+        .args(["run", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin
+        .write_all(b"print('first')\nimport time\ntime.sleep(20)")
+        .expect("written");
+    drop(stdin);
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped"))
+        .read_line(&mut line)
+        .expect("read");
+    assert_eq!(line, "first\n");
+    assert!(
+        child.try_wait().expect("asked").is_none(),
+        "the script is still running"
+    );
+    child.kill().expect("ended");
+    child.wait().expect("ended");
+}

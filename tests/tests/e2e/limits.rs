@@ -1,0 +1,495 @@
+//! What a program may use, and how it is ended when it wants more.
+
+use std::time::{Duration, Instant};
+
+use eryx::net::NetConfig;
+use eryx::{CancelHandle, Error, Limit, ResourceLimits};
+use eryx_testkit::{Answer, Behaviour, BlackHole, NameServer, Peer, Script};
+
+use crate::stage::{limited, loopback, one_second, raised, sandbox, succeeded, told};
+
+/// Runs `program` under a limit of one second, beside another sandbox that must not notice. The bound is the
+/// limit and a fifth of it.
+async fn ends_in_time(config: Option<NetConfig>, program: &str) {
+    let beside = tokio::spawn(async {
+        let program = "import time\nfor _ in range(8): time.sleep(0.2)\nprint('undisturbed')";
+        let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(20));
+        succeeded(limited(None, limits).execute(program).await)
+    });
+    let sandbox = limited(config, one_second());
+    let begun = Instant::now();
+    let result = sandbox.execute(format!("print('begun')\n{program}")).await;
+    let took = begun.elapsed();
+    match result {
+        Err(Error::Limit {
+            limit: Limit::ExecutionTime(limit),
+            output,
+        }) => {
+            assert_eq!(limit, Duration::from_secs(1));
+            assert_eq!(output.stdout, b"begun\n", "what was printed before is kept");
+        }
+        Err(error) => panic!("{}", told(&error)),
+        Ok(result) => panic!("it ended by itself: {result:?}"),
+    }
+    assert!(
+        took >= Duration::from_secs(1),
+        "it was ended after {took:?}"
+    );
+    assert!(
+        took < Duration::from_millis(1200),
+        "it was ended only after {took:?}"
+    );
+    assert_eq!(beside.await.expect("no panic"), "undisturbed\n");
+}
+
+/// Trap: the execution timeout was not enforced while the guest waited in a socket call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_waiting_for_a_silent_peer_ends_with_its_time() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let program = format!(
+        "import socket\nsocket.create_connection(('127.0.0.1', {})).recv(1)",
+        peer.port()
+    );
+    ends_in_time(Some(loopback()), &program).await;
+    assert_eq!(
+        peer.ended(1).await.len(),
+        1,
+        "the connection died with the program"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_waiting_for_a_silent_name_server_ends_with_its_time() {
+    let names = NameServer::start(Script::new().otherwise(Answer::Silence))
+        .await
+        .expect("started");
+    let config = NetConfig::default().with_dns_server(names.address());
+    ends_in_time(
+        Some(config),
+        "import socket\nsocket.getaddrinfo('silent.test', 80)",
+    )
+    .await;
+    assert!(names.asked("silent.test") > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_connecting_to_a_black_hole_ends_with_its_time() {
+    let hole = BlackHole::new().await.expect("made");
+    let program = format!(
+        "import socket\nsocket.create_connection(('127.0.0.1', {}))",
+        hole.address().port()
+    );
+    ends_in_time(Some(loopback()), &program).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_loop_ends_with_its_time() {
+    ends_in_time(None, "while True: pass").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sleeping_program_ends_with_its_time() {
+    ends_in_time(None, "import time\ntime.sleep(60)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_select_without_a_timeout_ends_with_its_time() {
+    ends_in_time(
+        None,
+        "import select, socket\na, b = socket.socketpair()\nselect.select([a], [], [])",
+    )
+    .await;
+}
+
+/// A loop inside a C function of the interpreter, where no bytecode is run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runaway_regular_expression_ends_with_its_time() {
+    ends_in_time(None, "import re\nre.match('(a+)+$', 'a' * 64 + 'b')").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_catches_everything_ends_with_its_time() {
+    let program = "while True:\n    try:\n        while True: pass\n    except BaseException: pass";
+    ends_in_time(None, program).await;
+}
+
+/// Trap: one ticker per execution on a shared epoch; parallel timeouts fired early, and each other's.
+#[tokio::test(flavor = "multi_thread")]
+async fn timeouts_side_by_side_neither_fire_early_nor_for_one_another() {
+    let runs = (0..8).map(|_| {
+        tokio::spawn(async {
+            let begun = Instant::now();
+            let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(2));
+            let result = limited(None, limits).execute("while True: pass").await;
+            (begun.elapsed(), result)
+        })
+    });
+    for run in runs.collect::<Vec<_>>() {
+        let (took, result) = run.await.expect("no panic");
+        assert!(matches!(
+            result,
+            Err(Error::Limit {
+                limit: Limit::ExecutionTime(_),
+                ..
+            })
+        ));
+        assert!(took >= Duration::from_secs(2), "one fired after {took:?}");
+    }
+}
+
+/// Trap: cancelling one execution interrupted all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_one_execution_leaves_the_others_alone() {
+    let sandbox = sandbox(None);
+    let cancel = CancelHandle::new();
+    let cancelled = {
+        let (sandbox, cancel) = (sandbox.clone(), cancel.clone());
+        tokio::spawn(async move {
+            sandbox
+                .execute_cancellable("print(1)\nwhile True: pass", &cancel)
+                .await
+        })
+    };
+    let other = {
+        let sandbox = sandbox.clone();
+        tokio::spawn(async move {
+            sandbox
+                .execute("import time\ntime.sleep(1)\nprint('done')")
+                .await
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let begun = Instant::now();
+    cancel.cancel();
+    match cancelled.await.expect("no panic") {
+        Err(Error::Cancelled { output }) => assert_eq!(output.stdout, b"1\n"),
+        other => panic!("{other:?}"),
+    }
+    assert!(
+        begun.elapsed() < Duration::from_millis(500),
+        "took {:?}",
+        begun.elapsed()
+    );
+    assert_eq!(succeeded(other.await.expect("no panic")), "done\n");
+}
+
+#[tokio::test]
+async fn a_used_cancel_handle_ends_an_execution_before_it_begins() {
+    let cancel = CancelHandle::new();
+    cancel.cancel();
+    let result = sandbox(None).execute_cancellable("print(1)", &cancel).await;
+    assert!(matches!(result, Err(Error::Cancelled { .. })));
+}
+
+/// Trap: a dropped future leaked what the execution held.
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_an_execution_closes_its_connections() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let sandbox = sandbox(Some(loopback()));
+    let program = format!(
+        "import socket\nsocket.create_connection(('127.0.0.1', {})).recv(1)",
+        peer.port()
+    );
+    let run = tokio::spawn(async move { sandbox.execute(program).await });
+    while peer.open() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    run.abort();
+    assert_eq!(peer.ended(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_endless_list_hits_the_memory_limit() {
+    for program in [
+        "x = []\nwhile True: x.append(1)",
+        "x = []\nwhile True: x.append(bytearray(1 << 20))",
+        "x = 'ab'\nwhile True: x += x",
+    ] {
+        let limits = ResourceLimits::default().with_max_memory(64 << 20);
+        match limited(None, limits).execute(program).await {
+            Err(Error::Limit { limit, .. }) => {
+                assert_eq!(limit, Limit::Memory(64 << 20), "{program}")
+            }
+            other => panic!("{program}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_may_recover_from_wanting_too_much_memory() {
+    let program = "
+try:
+    bytearray(1 << 30)
+except MemoryError:
+    print('no')
+";
+    let result = sandbox(None).execute(program).await.expect("it recovered");
+    assert_eq!(result.stdout, "no\n");
+    assert!(result.peak_memory < 128 << 20);
+    assert!(result.peak_memory > 1 << 20);
+}
+
+/// Trap: unbounded buffering of output.
+#[tokio::test]
+async fn a_hundred_megabytes_of_output_stop_at_the_limit_with_what_fits_kept() {
+    let limits = ResourceLimits::default().with_max_output(1 << 20);
+    let program = "for _ in range(100_000): print('x' * 1000)";
+    match limited(None, limits).execute(program).await {
+        Err(Error::Limit { limit, output }) => {
+            assert_eq!(limit, Limit::Output(1 << 20));
+            assert_eq!(output.stdout.len(), 1 << 20);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Trap: `os.write(1, …)` escaped the captured output, and its limit.
+#[tokio::test]
+async fn writing_to_the_descriptor_is_captured_and_bounded_too() {
+    let result = sandbox(None)
+        .execute("import os\nos.write(1, b'out')\nos.write(2, b'err')")
+        .await;
+    let result = result.expect("it ran");
+    assert_eq!(
+        (result.stdout.as_str(), result.stderr.as_str()),
+        ("out", "err")
+    );
+    let limits = ResourceLimits::default().with_max_output(100_000);
+    let program =
+        "import os\nwhile True:\n    try: os.write(2, b'x' * 4096)\n    except OSError: pass";
+    match limited(None, limits).execute(program).await {
+        Err(Error::Limit { limit, output }) => {
+            assert_eq!(limit, Limit::Output(100_000));
+            assert_eq!(output.stderr.len(), 100_000);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn deep_recursion_is_the_programs_own_error() {
+    for program in [
+        "def f(): f()\nf()",
+        "x = []\nfor _ in range(100_000): x = [x]\nrepr(x)",
+        "class A:\n    def __getattr__(self, name): return getattr(self, name)\nA().x",
+    ] {
+        assert_eq!(
+            raised(sandbox(None).execute(program).await).exception_type,
+            "RecursionError",
+            "{program}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn raised_recursion_limits_do_not_take_the_host_down() {
+    let program = "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()";
+    let result = sandbox(None).execute(program).await;
+    assert!(
+        matches!(
+            result,
+            Err(Error::Raised(_) | Error::Limit { .. } | Error::Aborted { .. })
+        ),
+        "{result:?}"
+    );
+    assert_eq!(
+        succeeded(sandbox(None).execute("print('alive')").await),
+        "alive\n"
+    );
+}
+
+#[tokio::test]
+async fn an_exit_status_of_zero_is_success_and_any_other_is_reported() {
+    for program in [
+        "raise SystemExit",
+        "import sys; sys.exit(0)",
+        "import os; os._exit(0)",
+    ] {
+        let program = format!("print('before')\n{program}");
+        assert_eq!(
+            succeeded(sandbox(None).execute(&program).await),
+            "before\n",
+            "{program}"
+        );
+    }
+    let exit = raised(
+        sandbox(None)
+            .execute("print('before')\nraise SystemExit(3)")
+            .await,
+    );
+    assert_eq!(
+        (exit.exception_type.as_str(), exit.exit_status),
+        ("SystemExit", Some(3))
+    );
+    assert_eq!(exit.output.stdout, b"before\n");
+    let exit = raised(sandbox(None).execute("raise SystemExit('because')").await);
+    assert_eq!(
+        (exit.exit_status, exit.output.stderr),
+        (Some(1), b"because\n".to_vec())
+    );
+    // WASI passes on only whether a process that ends itself succeeded.
+    let exit = raised(sandbox(None).execute("import os; os._exit(3)").await);
+    assert_eq!(exit.exit_status, Some(1));
+}
+
+#[tokio::test]
+async fn an_abort_of_the_interpreter_is_neither_an_exception_nor_a_limit() {
+    let result = sandbox(None)
+        .execute("print('before')\nimport os\nos.abort()")
+        .await;
+    match result {
+        Err(Error::Aborted { output, .. }) => assert_eq!(output.stdout, b"before\n"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn source_that_is_no_program_raises_a_syntax_error() {
+    for (source, type_name) in [
+        (&b"x = ("[..], "SyntaxError"),
+        (b"\xff\xfe = 1", "SyntaxError"),
+        (b"x = '\x00'", "SyntaxError"),
+        (b"# coding: no-such-codec\n", "SyntaxError"),
+        (b"if 1:\nx", "IndentationError"),
+    ] {
+        let raised = raised(sandbox(None).execute(source).await);
+        assert_eq!(raised.exception_type, type_name, "{source:?}: {raised}");
+        assert!(raised.traceback.contains(type_name), "{}", raised.traceback);
+    }
+}
+
+#[tokio::test]
+async fn a_declared_encoding_is_honoured() {
+    let source = b"# coding: latin-1\nprint(len('\xe4\xf6'))";
+    assert_eq!(succeeded(sandbox(None).execute(source).await), "2\n");
+}
+
+/// Trap: output was lost when the code raised.
+#[tokio::test]
+async fn an_exception_carries_type_message_traceback_and_output() {
+    let program = "
+import json, sys
+def load(text):
+    return json.loads(text)
+print('out')
+print('err', file=sys.stderr)
+sys.stdout.write('unfinished line')
+load('{')
+";
+    let raised = raised(sandbox(None).execute(program).await);
+    assert_eq!(raised.exception_type, "json.decoder.JSONDecodeError");
+    assert!(
+        raised.message.contains("line 1 column 2"),
+        "{}",
+        raised.message
+    );
+    assert_eq!(raised.output.stdout, b"out\nunfinished line");
+    assert_eq!(raised.output.stderr, b"err\n");
+    for part in [
+        "Traceback (most recent call last)",
+        "return json.loads(text)",
+        "in load",
+        "json/decoder.py",
+    ] {
+        assert!(
+            raised.traceback.contains(part),
+            "no {part:?} in\n{}",
+            raised.traceback
+        );
+    }
+    assert!(
+        !raised.traceback.contains("runner.py"),
+        "{}",
+        raised.traceback
+    );
+}
+
+#[tokio::test]
+async fn an_exception_that_fights_back_is_reported_all_the_same() {
+    for program in [
+        "class E(Exception):\n    def __str__(self): raise self\nraise E",
+        "class E(BaseException):\n    __module__ = None\nraise E",
+        "raise Exception('\\ud800')",
+        "raise Exception('x' * 10_000_000)",
+        "import traceback\ntraceback.format_exception = None\n1 / 0",
+        "import sys\nsys.stdout = None\nsys.stderr = 3\n1 / 0",
+        "import sys\nsys.stdout.close()\n1 / 0",
+        "raise KeyboardInterrupt",
+        "raise ExceptionGroup('several', [ValueError(1), TypeError(2)])",
+        "import builtins\nbuiltins.str = builtins.len = None\n1 / 0",
+    ] {
+        let raised = raised(sandbox(None).execute(program).await);
+        assert!(raised.message.len() < 20_000, "{program}");
+        assert!(raised.traceback.len() < 200_000, "{program}");
+    }
+}
+
+#[tokio::test]
+async fn output_is_handed_over_while_the_program_runs() {
+    use std::sync::{Arc, Mutex};
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let sandbox = eryx::Sandbox::embedded()
+        .on_stdout(move |bytes| sink.lock().expect("whole").extend_from_slice(bytes))
+        .with_resource_limits(one_second())
+        .build()
+        .expect("built");
+    let result = sandbox.execute("print('early')\nwhile True: pass").await;
+    assert!(matches!(result, Err(Error::Limit { .. })));
+    assert_eq!(*seen.lock().expect("whole"), b"early\n");
+}
+
+#[tokio::test]
+async fn settings_nothing_can_run_under_are_refused_when_the_sandbox_is_built() {
+    let builder = eryx::Sandbox::embedded()
+        .with_resource_limits(ResourceLimits::default().with_max_memory(1));
+    match builder.build() {
+        Err(Error::Config(error)) => assert!(error.to_string().contains("max_memory"), "{error}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_none_is_called_broken() {
+    let result = eryx::Sandbox::from_component(*b"\0asm\x0d\0\x01\0").build();
+    assert!(matches!(result, Err(Error::Image(_))), "{result:?}");
+    let result = eryx::Sandbox::from_component(*b"garbage").build();
+    assert!(matches!(result, Err(Error::Image(_))), "{result:?}");
+}
+
+/// Trap: a session without the memory limit its sandbox had.
+#[tokio::test]
+async fn a_session_is_under_the_same_limits() {
+    let limits = one_second().with_max_memory(64 << 20).with_max_output(1000);
+    let sandbox = limited(None, limits);
+    for (program, limit) in [
+        (
+            "x = []\nwhile True: x.append(bytearray(1 << 20))",
+            Limit::Memory(64 << 20),
+        ),
+        (
+            "while True: pass",
+            Limit::ExecutionTime(Duration::from_secs(1)),
+        ),
+        ("print('x' * 2000)", Limit::Output(1000)),
+    ] {
+        let mut session = sandbox.session().await.expect("started");
+        session.execute("pass").await.expect("runs");
+        match session.execute(program).await {
+            Err(Error::Limit { limit: found, .. }) => assert_eq!(found, limit),
+            other => panic!("{program}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn random_numbers_differ_between_sandboxes() {
+    let sandbox = sandbox(None);
+    let program =
+        "import random, secrets, uuid\nprint(random.random(), secrets.token_hex(), uuid.uuid4())";
+    let first = succeeded(sandbox.execute(program).await);
+    let second = succeeded(sandbox.execute(program).await);
+    for (a, b) in first.split_whitespace().zip(second.split_whitespace()) {
+        assert_ne!(a, b);
+    }
+}

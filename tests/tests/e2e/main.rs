@@ -1,0 +1,9 @@
+//! Programs in sandboxes against real peers on loopback: what a user would see, through the public API.
+//!
+//! One binary for all of them, since each carries the guest image.
+
+mod cli;
+mod escape;
+mod limits;
+mod session;
+mod stage;

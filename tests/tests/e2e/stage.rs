@@ -1,0 +1,65 @@
+//! Sandboxes for tests, and what their programs print.
+
+use std::time::Duration;
+
+use eryx::net::NetConfig;
+use eryx::{Error, ExecuteResult, Raised, ResourceLimits, Sandbox};
+
+/// Runs programs with the network `config`, or with none.
+pub(crate) fn sandbox(config: Option<NetConfig>) -> Sandbox {
+    limited(config, ResourceLimits::default())
+}
+
+/// As [`sandbox`], under `limits`.
+pub(crate) fn limited(config: Option<NetConfig>, limits: ResourceLimits) -> Sandbox {
+    let mut builder = Sandbox::embedded().with_resource_limits(limits);
+    if let Some(config) = config {
+        builder = builder.with_network(config);
+    }
+    builder.build().expect("the settings are right")
+}
+
+/// Limits with an execution timeout of one second.
+pub(crate) fn one_second() -> ResourceLimits {
+    ResourceLimits::default().with_execution_timeout(Duration::from_secs(1))
+}
+
+/// The default network, but for loopback, where the tests' servers are.
+pub(crate) fn loopback() -> NetConfig {
+    NetConfig::default().allow_localhost()
+}
+
+/// Run `program`; it has to succeed. Returns what it printed.
+#[track_caller]
+pub(crate) fn succeeded(result: Result<ExecuteResult, Error>) -> String {
+    match result {
+        Ok(result) => result.stdout,
+        Err(error) => panic!("the program failed: {}", told(&error)),
+    }
+}
+
+/// The exception `result` ended with.
+#[track_caller]
+pub(crate) fn raised(result: Result<ExecuteResult, Error>) -> Raised {
+    match result {
+        Err(Error::Raised(raised)) => *raised,
+        Err(error) => panic!("the program did not raise: {}", told(&error)),
+        Ok(result) => panic!("the program did not raise, it printed {:?}", result.stdout),
+    }
+}
+
+/// An error with all that helps to understand it.
+pub(crate) fn told(error: &Error) -> String {
+    let mut text = error.to_string();
+    if let Error::Raised(raised) = error {
+        text.push('\n');
+        text.push_str(&raised.traceback);
+    }
+    if let Some(output) = error.output() {
+        text.push_str("\n-- stdout\n");
+        text.push_str(&output.stdout_text());
+        text.push_str("\n-- stderr\n");
+        text.push_str(&output.stderr_text());
+    }
+    text
+}

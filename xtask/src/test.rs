@@ -1,0 +1,45 @@
+//! `test`: every check of the Python sources, and every test.
+
+use std::process::Command;
+
+use anyhow::Result;
+use eryx_guest_shims::Recipe;
+
+use crate::cargo::cargo;
+use crate::guest;
+use crate::process;
+use crate::python::Venv;
+
+/// Build what is missing and run all tests.
+pub(crate) fn run() -> Result<()> {
+    guest::build(false)?;
+    python()?;
+    process::run(&mut cargo(&["test", "--workspace", "--all-features"]))
+}
+
+/// Lint, type-check and test the Python sources with the host's own interpreter.
+fn python() -> Result<()> {
+    let recipe = Recipe::of_workspace();
+    let root = recipe.root();
+    let tools = Venv::ensure(
+        &root.join("target/python-tools"),
+        &root.join("xtask/python-tools.txt"),
+    )?;
+    let shims = root.join("eryx-guest-shims");
+    let checks: [(&str, &[&str]); 4] = [
+        ("ruff", &["check", ".", "../examples"]),
+        ("ruff", &["format", "--check", ".", "../examples"]),
+        ("mypy", &[]),
+        ("pytest", &["--quiet"]),
+    ];
+    for (tool, args) in checks {
+        eprintln!("{tool} {}", args.join(" "));
+        process::run(
+            Command::new(tools.program(tool))
+                .args(args)
+                .current_dir(&shims)
+                .env("PYTHONDONTWRITEBYTECODE", "1"),
+        )?;
+    }
+    Ok(())
+}
