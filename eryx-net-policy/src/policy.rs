@@ -1,23 +1,19 @@
 //! The decision.
 
-use std::{
-    collections::BTreeSet,
-    iter,
-    net::{IpAddr, Ipv6Addr},
-    sync::LazyLock,
-};
+mod judge;
 
+use std::{collections::BTreeSet, iter, net::IpAddr};
+
+use self::judge::Standing;
 use crate::{
     address,
     builder::PolicyBuilder,
-    defaults::{OUTSIDE_GLOBAL_UNICAST, default_blocked_patterns},
     host::Host,
     name::HostName,
-    pattern::HostPattern,
     port::{Port, PortRange},
     rule::{List, Rule},
     rule_set::RuleSet,
-    verdict::{Culprit, Decision, Finding, Reason, Verdict},
+    verdict::{Finding, Verdict},
 };
 
 /// Which hosts, addresses and ports may be reached.
@@ -83,7 +79,7 @@ impl Policy {
     /// Judges a host as somebody wrote it. A malformed one is denied.
     ///
     /// An address gets its final verdict. A name that nothing could allow is denied, and need not be
-    /// resolved; any other [needs its addresses](Decision::NeedsAddresses).
+    /// resolved; any other [needs its addresses](crate::Decision::NeedsAddresses).
     pub fn check(&self, host: &str, port: impl Into<Port>) -> Verdict {
         match Host::parse(host) {
             Ok(host) => self.check_host(&host, port),
@@ -117,7 +113,7 @@ impl Policy {
     /// every address of the answer.
     ///
     /// The verdict does not depend on the order of the addresses. No addresses are a denial of their own
-    /// ([`Reason::NoAddresses`]).
+    /// ([`NoAddresses`](crate::Reason::NoAddresses)).
     pub fn check_resolved(
         &self,
         name: &HostName,
@@ -156,136 +152,8 @@ impl Policy {
     }
 }
 
-/// Judging for one port.
+/// From one port to any.
 impl Policy {
-    /// What can be said of a name without its addresses.
-    fn judge_name(&self, name: &HostName, port: u16) -> Result<Standing, Finding> {
-        if let Some(pattern) = on_port(self.blocked.for_name(name), port) {
-            return Err(Finding::deny(Reason::HostBlocked).by(List::Blocked, pattern));
-        }
-        if self.allowed.is_empty() {
-            return Ok(Standing::Open);
-        }
-        if let Some(pattern) = on_port(self.allowed.for_name(name), port) {
-            return Ok(Standing::Listed(pattern));
-        }
-        if self
-            .allowed
-            .network_ports()
-            .iter()
-            .any(|p| p.contains(port))
-        {
-            return Ok(Standing::ByAddress);
-        }
-        Err(not_listed(self.allowed.for_name(name).next()))
-    }
-
-    fn judge_literal(&self, address: IpAddr, port: u16) -> Finding {
-        let exemption = match self.screen(address, port, None) {
-            Screening::Blocked(finding) => return finding,
-            Screening::Exempt(pattern) => Some(pattern),
-            Screening::Clear => None,
-        };
-        let listed = on_port(self.allowed.for_address(address), port);
-        match (listed, exemption) {
-            (Some(pattern), _) => Finding::allow(Reason::Listed).by(List::Allowed, pattern),
-            (None, _) if !self.allowed.is_empty() => {
-                not_listed(self.allowed.for_address(address).next())
-            }
-            (None, Some(pattern)) => Finding::allow(Reason::Exempt).by(List::Exempt, pattern),
-            (None, None) => Finding::allow(Reason::NotBlocked),
-        }
-    }
-
-    fn judge_resolved(
-        &self,
-        name: &HostName,
-        aliases: &[HostName],
-        addresses: &[IpAddr],
-        port: u16,
-    ) -> Finding {
-        let standing = match self.judge_name(name, port) {
-            Ok(standing) => standing,
-            Err(denial) => return denial,
-        };
-        for alias in aliases {
-            if let Some(pattern) = on_port(self.blocked.for_name(alias), port) {
-                return Finding::deny(Reason::AliasBlocked)
-                    .by(List::Blocked, pattern)
-                    .over(Culprit::Alias(alias.clone()));
-            }
-        }
-        if addresses.is_empty() {
-            return Finding::deny(Reason::NoAddresses);
-        }
-        let internal = on_port(self.exempt.for_name(name), port);
-        let mut exemption = None;
-        for address in addresses {
-            match self.screen(*address, port, internal.as_ref()) {
-                Screening::Blocked(finding) => return finding,
-                Screening::Exempt(pattern) => exemption = exemption.or(Some(pattern)),
-                Screening::Clear => {}
-            }
-        }
-        match (standing, exemption) {
-            (Standing::Listed(pattern), _) => {
-                Finding::allow(Reason::Listed).by(List::Allowed, pattern)
-            }
-            (Standing::ByAddress, _) => self.judge_by_address(addresses, port),
-            (Standing::Open, Some(pattern)) => {
-                Finding::allow(Reason::Exempt).by(List::Exempt, pattern)
-            }
-            (Standing::Open, None) => Finding::allow(Reason::NotBlocked),
-        }
-    }
-
-    /// Whether every address is on the allow list.
-    fn judge_by_address(&self, addresses: &[IpAddr], port: u16) -> Finding {
-        let mut finding = Finding::deny(Reason::NoAddresses);
-        for address in addresses {
-            match on_port(self.allowed.for_address(*address), port) {
-                Some(pattern) => {
-                    finding = Finding::allow(Reason::Listed).by(List::Allowed, pattern)
-                }
-                None => {
-                    return Finding::deny(Reason::AddressNotAllowed)
-                        .over(Culprit::address(*address));
-                }
-            }
-        }
-        finding
-    }
-
-    /// Holds an address against the block list, in every form it stands for.
-    fn screen(&self, address: IpAddr, port: u16, internal: Option<&HostPattern>) -> Screening {
-        let mut exemption = None;
-        for form in address::forms(address) {
-            let exempt = on_port(self.exempt.for_network(form), port);
-            for rule in self.blocked.for_network(form) {
-                if !rule.ports().contains(port) || self.leaves_out(&rule, form) {
-                    continue;
-                }
-                let lifting = internal.or(exempt.as_ref().filter(|e| lifts(e, &rule)));
-                match lifting {
-                    Some(lifting) => exemption = exemption.or_else(|| Some(lifting.clone())),
-                    None => return Screening::blocked(address, form, rule),
-                }
-            }
-        }
-        if let Some(rule) = on_port(self.blocked.for_everything(), port) {
-            return Screening::blocked(address, address, rule);
-        }
-        exemption.map_or(Screening::Clear, Screening::Exempt)
-    }
-
-    /// Whether `rule` is the default entry for everything outside 2000::/3 and `address` one of those that
-    /// have entries of their own: `64:ff9b::/96` is judged as IPv4, loopback can be allowed.
-    fn leaves_out(&self, rule: &HostPattern, address: IpAddr) -> bool {
-        let special =
-            address::nat64(address).is_some() || (self.loopback && address == Ipv6Addr::LOCALHOST);
-        special && rule == outside_global_unicast()
-    }
-
     /// The finding for `port`; for any port, the one for the first port that is not denied.
     ///
     /// Verdicts change only where a range of some matching entry begins or ends, so those ports stand for
@@ -345,71 +213,4 @@ impl Default for Policy {
     fn default() -> Self {
         Self::builder().block_defaults().build()
     }
-}
-
-/// What is known of a name that is not denied.
-enum Standing {
-    /// There is no allow list.
-    Open,
-    /// The allow list has the name.
-    Listed(HostPattern),
-    /// The allow list does not have the name, but networks that its addresses may all be in.
-    ByAddress,
-}
-
-impl Standing {
-    fn provisional(self) -> Finding {
-        let finding = |reason| Finding::new(Decision::NeedsAddresses, reason);
-        match self {
-            Self::Open => finding(Reason::NotBlocked),
-            Self::Listed(pattern) => finding(Reason::Listed).by(List::Allowed, pattern),
-            Self::ByAddress => finding(Reason::AddressesDecide),
-        }
-    }
-}
-
-/// What the block list says of an address.
-enum Screening {
-    Clear,
-    Exempt(HostPattern),
-    Blocked(Finding),
-}
-
-impl Screening {
-    fn blocked(address: IpAddr, form: IpAddr, rule: HostPattern) -> Self {
-        let culprit = Culprit::Address { address, form };
-        Self::Blocked(
-            Finding::deny(Reason::AddressBlocked)
-                .by(List::Blocked, rule)
-                .over(culprit),
-        )
-    }
-}
-
-fn on_port(mut patterns: impl Iterator<Item = HostPattern>, port: u16) -> Option<HostPattern> {
-    patterns.find(|p| p.ports().contains(port))
-}
-
-/// The denial of a host that no entry allows on this port; `other_port` allows it on another.
-fn not_listed(other_port: Option<HostPattern>) -> Finding {
-    match other_port {
-        Some(pattern) => Finding::deny(Reason::PortNotAllowed).by(List::Allowed, pattern),
-        None => Finding::deny(Reason::HostNotAllowed),
-    }
-}
-
-/// Whether an exemption takes back an entry of the block list, given that both hold the address.
-fn lifts(exemption: &HostPattern, blocking: &HostPattern) -> bool {
-    let width = |p: &HostPattern| p.network().map(|n| n.prefix_len());
-    let covered = width(blocking) <= width(exemption) && blocking.ports().covers(exemption.ports());
-    covered || default_blocked_patterns().contains(blocking)
-}
-
-fn outside_global_unicast() -> &'static HostPattern {
-    static PATTERN: LazyLock<HostPattern> = LazyLock::new(|| {
-        OUTSIDE_GLOBAL_UNICAST
-            .parse()
-            .expect("every default entry parses: a test says so")
-    });
-    &PATTERN
 }
