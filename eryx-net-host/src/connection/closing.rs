@@ -1,11 +1,18 @@
 //! The end of a connection.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::Waker;
+
+use tokio::io::AsyncWrite;
 
 use super::*;
 
 /// How long the last bytes of a dropped connection may take to be sent.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How much of what the peer sent, and nobody will read, is taken in before the socket closes.
+const DISCARD: usize = 16 * 64 * 1024;
 
 impl Drop for Connection {
     /// Says goodbye as far as that needs no waiting.
@@ -22,6 +29,9 @@ impl Drop for Connection {
             let tail = encrypted.wants_flush();
             let mut cx = Context::from_waker(Waker::noop());
             let unsent = encrypted.poll_close_notify(&mut cx).is_pending();
+            // A socket that closes with bytes unread resets the connection, and what the peer has not
+            // received by then is lost. Session tickets (RFC 8446, 4.6.1) nearly always lie there unread.
+            let _ = poll_discard(&mut encrypted, &mut cx);
             if tail && unsent {
                 self.linger(encrypted);
             }
@@ -35,18 +45,50 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    fn linger(&mut self, mut encrypted: Box<Encrypted>) {
+    fn linger(&mut self, encrypted: Box<Encrypted>) {
         // Outside of a runtime nobody could wait: the socket closes, and the peer sees a truncated stream.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
         let permit = self.permit.take();
         let task = runtime.spawn(async move {
-            let sent = std::future::poll_fn(|cx| encrypted.poll_close_notify(cx));
             // A peer that does not read in time loses the tail, as it would with a closed socket.
-            let _ = tokio::time::timeout(LINGER, sent).await;
+            let _ = tokio::time::timeout(LINGER, part(encrypted)).await;
             drop(permit);
         });
         self.shared.linger(task.abort_handle());
     }
+}
+
+/// Sends what is left, close_notify and the end of the stream, and waits for the peer's end. What the
+/// peer says meanwhile is taken in, lest it stop reading because nobody listens.
+async fn part(mut encrypted: Box<Encrypted>) {
+    let sent = poll_fn(|cx| {
+        let _ = poll_discard(&mut encrypted, cx);
+        encrypted.poll_close_notify(cx)
+    });
+    if sent.await.is_err() {
+        return;
+    }
+    let (mut stream, _) = encrypted.into_plain().into_parts();
+    if poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx))
+        .await
+        .is_ok()
+    {
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    }
+}
+
+/// Takes in what there is to be read, within bounds. Ready at the end of the stream.
+fn poll_discard(encrypted: &mut Encrypted, cx: &mut Context<'_>) -> Poll<()> {
+    let mut left = DISCARD;
+    while left > 0 {
+        match std::task::ready!(encrypted.poll_read(cx, left)) {
+            Ok(bytes) if !bytes.is_empty() => left = left.saturating_sub(bytes.len()),
+            _ => return Poll::Ready(()),
+        }
+    }
+    // There may be more: come again.
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }

@@ -1,0 +1,240 @@
+//! Name servers, as they are and as they should not be.
+
+mod support;
+
+use std::time::Duration;
+
+use eryx_net_host::{EventKind, Family, NetConfig, NetError, Network};
+use eryx_testkit::{Answer, Behaviour, NameServer, Peer, Script};
+use support::*;
+
+fn addresses(list: &[&str]) -> Answer {
+    Answer::addresses(list.iter().copied()).expect("addresses")
+}
+
+async fn world(script: Script) -> (NameServer, NetConfig) {
+    let server = NameServer::start(script).await.expect("name server");
+    let config = NetConfig::default()
+        .allow_localhost()
+        .with_dns_server(server.address());
+    assert_eq!(config.dns_server(), Some(server.address()));
+    (server, config)
+}
+
+async fn look_up(network: &Network, name: &str) -> Result<Vec<std::net::IpAddr>, NetError> {
+    let mut lookup = network.lookup(name, Some(80), Family::Any)?;
+    soon(lookup.finish(None)).await
+}
+
+#[tokio::test]
+async fn both_families_are_asked_once_for_the_absolute_name() {
+    let (server, config) =
+        world(Script::new().answer("dual.test", addresses(&["1.1.1.1", "2606:4700::1111"]))).await;
+    let network = Network::new(&config);
+    assert_eq!(
+        look_up(&network, "Dual.TEST.").await,
+        Ok(vec![ip("2606:4700::1111"), ip("1.1.1.1")])
+    );
+    let mut kinds: Vec<_> = server
+        .queries()
+        .into_iter()
+        .map(|query| (query.name, query.kind))
+        .collect();
+    kinds.sort();
+    assert_eq!(
+        kinds,
+        [
+            ("dual.test".into(), "A".into()),
+            ("dual.test".into(), "AAAA".into())
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_connection_is_made_to_a_name() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let (_server, config) =
+        world(Script::new().answer("peer.test", addresses(&["127.0.0.1"]))).await;
+    outcome(&Network::new(&config), "peer.test", peer.port())
+        .await
+        .expect("connects");
+}
+
+#[tokio::test]
+async fn an_alias_is_followed_judged_and_told() {
+    let script = Script::new()
+        .answer("www.test", Answer::alias("edge.test"))
+        .answer("edge.test", Answer::alias("far.test"))
+        .answer("far.test", addresses(&["1.1.1.1"]))
+        .answer("bad.test", Answer::alias("metadata.google.internal"))
+        .answer("metadata.google.internal", addresses(&["1.1.1.1"]));
+    let (_server, config) = world(script).await;
+    let (network, recorder) = recorded(&config);
+    assert_eq!(look_up(&network, "www.test").await, Ok(vec![ip("1.1.1.1")]));
+    let aliases = recorder
+        .events()
+        .into_iter()
+        .find_map(|event| match event.kind {
+            EventKind::Resolved { aliases, .. } => Some(aliases),
+            _ => None,
+        });
+    assert_eq!(aliases.expect("resolved"), ["edge.test", "far.test"]);
+    assert!(matches!(
+        look_up(&network, "bad.test").await,
+        Err(NetError::Denied(_))
+    ));
+    let blocking = config.block_host("far.test").expect("valid");
+    assert!(matches!(
+        look_up(&Network::new(&blocking), "www.test").await,
+        Err(NetError::Denied(_))
+    ));
+}
+
+#[tokio::test]
+async fn answers_that_turn_hostile_are_judged_each_time() {
+    let script = Script::new()
+        .answer("flip.test", addresses(&["1.1.1.1"]))
+        .answer("flip.test", addresses(&["127.0.0.1"]))
+        .answer("mixed.test", addresses(&["1.1.1.1", "::1"]));
+    let (_server, config) = world(script).await;
+    let strict = NetConfig::default().with_dns_server(config.dns_server().expect("set"));
+    let network = Network::new(&strict);
+    assert!(look_up(&network, "flip.test").await.is_ok());
+    assert!(matches!(
+        look_up(&network, "flip.test").await,
+        Err(NetError::Denied(_))
+    ));
+    assert!(matches!(
+        look_up(&network, "mixed.test").await,
+        Err(NetError::Denied(_))
+    ));
+}
+
+#[tokio::test]
+async fn failures_are_told_apart() {
+    let script = Script::new()
+        .answer("empty.test", addresses(&[]))
+        .answer("failing.test", Answer::ServerFailure)
+        .answer("refused.test", Answer::Refused)
+        .answer("loop.test", Answer::alias("loop.test"));
+    let (_server, config) = world(script).await;
+    let network = Network::new(&config);
+    let table = [
+        ("missing.test", NetError::NameNotFound),
+        ("empty.test", NetError::NameNotFound),
+        ("failing.test", NetError::NameTryAgain),
+        ("refused.test", NetError::NameTryAgain),
+    ];
+    for (name, expected) in table {
+        assert_eq!(look_up(&network, name).await, Err(expected), "{name}");
+    }
+    assert!(look_up(&network, "loop.test").await.is_err());
+}
+
+#[tokio::test]
+async fn a_truncated_answer_is_asked_for_again_over_tcp() {
+    let many: Vec<String> = (1..=40).map(|n| format!("1.1.1.{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let (server, config) =
+        world(Script::new().answer("long.test", addresses(&many).truncated())).await;
+    let found = look_up(&Network::new(&config), "long.test").await;
+    assert_eq!(found.expect("complete").len(), 40);
+    assert!(server.queries().iter().any(|query| query.tcp));
+}
+
+#[tokio::test]
+async fn silence_and_garbage_end_with_the_connect_timeout_at_the_latest() {
+    let script = Script::new()
+        .answer("silent.test", Answer::Silence)
+        .answer("garbage.test", Answer::Garbage)
+        .answer("forged.test", addresses(&["1.1.1.1"]).forged());
+    let (_server, config) = world(script).await;
+    let config = config
+        .with_connect_timeout(Duration::from_millis(300))
+        .expect("valid");
+    let network = Network::new(&config);
+    for name in ["silent.test", "garbage.test", "forged.test"] {
+        let error = look_up(&network, name).await.expect_err(name);
+        assert!(
+            matches!(error, NetError::TimedOut | NetError::NameTryAgain),
+            "{name}: {error:?}"
+        );
+        assert!(outcome(&network, name, 80).await.is_err(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_server_that_is_not_there_is_no_reason_to_hang() {
+    let closed = eryx_testkit::ClosedPort::new().expect("port");
+    let config = NetConfig::default()
+        .with_dns_server(closed.address())
+        .with_connect_timeout(Duration::from_secs(2))
+        .expect("valid");
+    let error = look_up(&Network::new(&config), "a.test")
+        .await
+        .expect_err("nobody");
+    assert!(
+        matches!(error, NetError::NameTryAgain | NetError::TimedOut),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_allowed_never_reaches_the_name_server() {
+    let (server, config) = world(Script::new().otherwise(addresses(&["127.0.0.1"]))).await;
+    let config = config.allow_host("api.test").expect("valid");
+    let network = Network::new(&config);
+    assert!(network.connect("secret-payload.evil.test", 80).is_err());
+    assert!(
+        network
+            .lookup("secret-payload.evil.test", None, Family::Any)
+            .is_err()
+    );
+    look_up(&network, "api.test").await.expect("allowed");
+    assert_eq!(server.asked("secret-payload.evil.test"), 0);
+    assert!(server.asked("api.test") > 0);
+}
+
+#[tokio::test]
+async fn many_lookups_at_once_all_get_their_answers() {
+    let (_server, config) = world(Script::new().otherwise(addresses(&["1.1.1.1"]))).await;
+    let network = Network::new(&config.with_max_connections(200));
+    let mut lookups: Vec<_> = (0..200)
+        .map(|n| {
+            network
+                .lookup(&format!("n{n}.test"), Some(80), Family::Any)
+                .expect("allowed")
+        })
+        .collect();
+    for lookup in &mut lookups {
+        assert_eq!(soon(lookup.finish(None)).await, Ok(vec![ip("1.1.1.1")]));
+    }
+}
+
+#[test]
+fn one_configuration_serves_several_runtimes() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("runtime")
+    };
+    // The name server lives in a runtime of its own, on a thread of its own.
+    let (tell, told) = std::sync::mpsc::channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = std::thread::spawn(move || {
+        runtime().block_on(async {
+            let script = Script::new().otherwise(addresses(&["1.1.1.1"]));
+            let server = NameServer::start(script).await.expect("name server");
+            tell.send(server.address()).expect("the test waits");
+            let _ = stopped.await;
+        });
+    });
+    let config = NetConfig::default().with_dns_server(told.recv().expect("started"));
+    for round in 0..6 {
+        let found = runtime().block_on(look_up(&Network::new(&config), &format!("r{round}.test")));
+        assert_eq!(found, Ok(vec![ip("1.1.1.1")]), "round {round}");
+    }
+    drop(stop);
+    server.join().expect("ends");
+}
