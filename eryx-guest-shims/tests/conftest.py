@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from certificates import EVERYTHING, Authority
 
 TESTS = Path(__file__).parent

@@ -6,6 +6,7 @@ import socket
 import ssl
 
 import pytest
+
 from certificates import Authority
 from conftest import Guest
 from servers import echo, serve
@@ -41,7 +42,8 @@ def test_the_pages_tls_example_works(guest: Guest, authority: Authority) -> None
             assert s.session is not None and not s.session_reused
             assert dict(x for rdn in s.getpeercert()["subject"] for x in rdn)["commonName"] == "server"
             assert ssl.DER_cert_to_PEM_cert(s.getpeercert(True)).startswith("-----BEGIN")
-            assert s.get_verified_chain()[0] == s.getpeercert(True)
+            if hasattr(s, "get_verified_chain"):
+                assert s.get_verified_chain()[0] == s.getpeercert(True)
             s.close()
             assert not tcp.live
             """,

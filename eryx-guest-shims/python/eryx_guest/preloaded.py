@@ -84,7 +84,7 @@ MODULES = (
     "warnings",
     "weakref",
     "zlib",
-    "_eryx_async",
+    # "_eryx_async",
 )
 
 

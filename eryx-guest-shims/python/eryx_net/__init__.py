@@ -22,16 +22,19 @@ import sys
 __all__ = ["install"]
 
 _MODULES = ("_socket", "_ssl", "select")
+_USERS = ("asyncio", "selectors", "socket", "ssl")
 
 
 def install() -> None:
-    """Put the modules in place, and an event loop on them that waits in the host.
+    """Put the modules in place, and an event loop that waits in the host.
 
-    Raises RuntimeError when `socket` or `selectors` was imported before: they would keep the
-    modules they found then.
+    Raises RuntimeError when one of the modules that use them was imported before: it would keep
+    what it found then.
     """
-    for user in ("socket", "selectors", "ssl", "asyncio"):
-        if user in sys.modules:
-            raise RuntimeError(f"eryx_net.install() has to run before anything imports {user!r}")
+    early = [name for name in _USERS if name in sys.modules]
+    if early:
+        raise RuntimeError(f"eryx_net.install() has to run before anything imports {early[0]!r}")
     for name in _MODULES:
         sys.modules[name] = importlib.import_module("." + name, __name__)
+    importlib.import_module(".event_loop", __name__).install()
+    sys.modules["_eryx_async"] = importlib.import_module("._eryx_async", __name__)

@@ -15,6 +15,12 @@ genuine.forget()
 
 import eryx_net  # noqa: E402
 
+if sys.version_info < (3, 12):
+    # Older interpreters' `ssl` still asks for it.
+    import eryx_net._ssl
+
+    eryx_net._ssl.RAND_pseudo_bytes = lambda n: (eryx_net._ssl.RAND_bytes(n), True)
+
 eryx_net.install()
 
 import _socket  # noqa: E402
