@@ -86,6 +86,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
             Ok(()) => self.engine.fill(count),
             Err(error) => self.engine.fail(error.into()),
         }
+        // What came in may have to be answered, with an alert for one.
+        self.push(cx);
         Poll::Ready(())
     }
 

@@ -315,6 +315,9 @@ fn identity_refused(error: rustls::Error) -> TlsError {
 mod tests {
     use std::sync::Arc;
 
+    use rustls::{ServerConfig, ServerConnection};
+    use rustls_pki_types::PrivateKeyDer;
+
     use super::{CONFIGS, Check, Connector};
     use crate::{ClientSettings, TrustStore};
 
@@ -350,6 +353,46 @@ mod tests {
             assert!(Arc::ptr_eq(&kept, &config(&connector, &speaking(0))));
         }
         assert_eq!(connector.shared.lock().ready.len(), CONFIGS);
+    }
+
+    #[test]
+    fn a_server_that_hands_out_many_tickets_fills_nothing() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(vec!["a.example".into()]).expect("a name");
+        let cert = params.self_signed(&key).expect("a certificate");
+        let trust = TrustStore::empty()
+            .with_root_cert(cert.der())
+            .expect("a root");
+        let connector = Connector::new(trust, false);
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let mut server = ServerConfig::builder_with_provider(connector.shared.provider.clone())
+            .with_safe_default_protocol_versions()
+            .and_then(|server| {
+                let server = server.with_no_client_auth();
+                server.with_single_cert(vec![cert.der().clone()], key)
+            })
+            .expect("a server");
+        server.send_tls13_tickets = 50;
+        let mut server = ServerConnection::new(Arc::new(server)).expect("a connection");
+        let settings = ClientSettings::for_name("a.example");
+        let mut session = connector.session(&settings).expect("a session");
+        for _ in 0..3 {
+            let mut ciphertext = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut ciphertext).expect("memory takes all");
+            }
+            assert_eq!(session.feed(&ciphertext).ok(), Some(ciphertext.len()));
+            let taken = session.take(usize::MAX);
+            server
+                .read_tls(&mut taken.as_slice())
+                .expect("memory gives all");
+            server.process_new_packets().expect("both speak TLS");
+        }
+        assert!(session.handshake().is_ready());
+        assert_eq!(
+            connector.shared.sessions.tickets(),
+            crate::resumption::TICKETS
+        );
     }
 
     #[test]

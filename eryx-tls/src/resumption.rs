@@ -9,7 +9,7 @@ use rustls_pki_types::ServerName;
 /// Servers whose sessions are remembered, over all settings.
 const SERVERS: usize = 64;
 /// TLS 1.3 tickets kept for each. A ticket is used once (RFC 8446, C.4), and a server sends two as a rule.
-const TICKETS: usize = 4;
+pub(crate) const TICKETS: usize = 4;
 
 /// The sessions of one connector, bounded together so that no number of distinct settings multiplies them.
 ///
@@ -26,6 +26,17 @@ impl SessionCache {
             scope,
             cache: Arc::clone(self),
         })
+    }
+
+    /// How many TLS 1.3 tickets are held, for all servers together.
+    #[cfg(test)]
+    pub(crate) fn tickets(&self) -> usize {
+        let servers = self.lock();
+        servers
+            .known
+            .values()
+            .map(|server| server.tls13.len())
+            .sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, Servers> {

@@ -181,6 +181,64 @@ async fn a_peer_that_hangs_up_during_the_handshake_is_an_unexpected_end() {
 }
 
 #[tokio::test]
+async fn an_alert_is_read_although_the_peer_no_longer_listens() {
+    let (near, mut far) = tokio::io::duplex(4096);
+    far.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).await.unwrap();
+    drop(far);
+    let settings = ClientSettings::for_name(HOST);
+    let handshake = Authority::new().connector().upgrade(&settings, near);
+    match soon(handshake.unwrap()).await {
+        Err(TlsError::Alert(name)) => assert_eq!(name, "handshake_failure"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_neither_listens_nor_speaks_is_the_transports_error() {
+    let (near, far) = tokio::io::duplex(4096);
+    drop(far);
+    let settings = ClientSettings::for_name(HOST);
+    let handshake = Authority::new().connector().upgrade(&settings, near);
+    match soon(handshake.unwrap()).await {
+        Err(TlsError::Io(error)) => assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_message_that_never_ends_is_refused() {
+    let (near, mut far) = tokio::io::duplex(1 << 20);
+    // A ServerHello that claims 16 MiB, in records of 16 KiB.
+    let mut record = vec![0x16, 3, 3, 0x40, 0, 2, 0xff, 0xff, 0xff];
+    record.resize(5 + 0x4000, 0);
+    far.write_all(&record).await.unwrap();
+    let settings = ClientSettings::for_name(HOST);
+    let handshake = Authority::new().connector().upgrade(&settings, near);
+    match soon(handshake.unwrap()).await {
+        Err(TlsError::Protocol(text)) => {
+            assert!(text.starts_with("excessive message size: "), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+
+    // One of an honest size, but a byte to each record.
+    let (near, mut far) = tokio::io::duplex(1 << 20);
+    far.write_all(&[0x16, 3, 3, 0, 4, 2, 0, 0xf0, 0])
+        .await
+        .unwrap();
+    far.write_all(&[0x16, 3, 3, 0, 1, 0].repeat(30_000))
+        .await
+        .unwrap();
+    let handshake = Authority::new().connector().upgrade(&settings, near);
+    match soon(handshake.unwrap()).await {
+        Err(TlsError::Protocol(text)) => {
+            assert!(text.starts_with("excessive message size: "), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn a_reset_stays_a_reset_during_the_handshake_and_after_it() {
     let authority = Authority::new();
     let acceptor = TlsAcceptor::from(std::sync::Arc::new(authority.issue(&[HOST]).server()));

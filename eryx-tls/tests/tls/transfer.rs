@@ -81,6 +81,40 @@ async fn a_write_that_met_a_full_pipe_says_so_and_a_read_pushes_its_tail() {
 }
 
 #[tokio::test]
+async fn waiting_for_something_to_read_pushes_the_tail_of_a_write() {
+    let (mut client, mut server) = friends(4096).await;
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(client.poll_write(&mut cx, &[1; 60_000]).is_ready());
+    assert!(client.wants_flush());
+    let mut seen = vec![0; 60_000];
+    soon(async {
+        tokio::select! {
+            () = poll_fn(|cx| client.poll_readable(cx)) => panic!("the server said nothing"),
+            seen = server.read_exact(&mut seen) => { seen.unwrap(); }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transport_that_holds_bytes_back_is_flushed() {
+    let authority = Authority::new();
+    let acceptor = TlsAcceptor::from(std::sync::Arc::new(authority.issue(&[HOST]).server()));
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let settings = ClientSettings::for_name(HOST);
+    let buffered = tokio::io::BufStream::new(near);
+    let handshake = authority.connector().upgrade(&settings, buffered).unwrap();
+    let (client, server) = soon(async { tokio::join!(handshake, acceptor.accept(far)) }).await;
+    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+    soon(poll_fn(|cx| client.poll_write(cx, b"ping")))
+        .await
+        .unwrap();
+    let mut seen = [0; 4];
+    soon(server.read_exact(&mut seen)).await.unwrap();
+    assert_eq!(&seen, b"ping");
+}
+
+#[tokio::test]
 async fn flushing_completes_only_when_everything_is_sent() {
     let (mut client, mut server) = friends(4096).await;
     let mut cx = Context::from_waker(Waker::noop());
@@ -179,6 +213,8 @@ async fn a_servers_answer_is_read_although_writing_to_it_failed() {
     let mut answer = Vec::new();
     soon(client.read_to_end(&mut answer)).await.unwrap();
     assert_eq!(answer, b"413 too large");
+    assert!(!client.wants_flush(), "nothing will ever take the rest");
+    assert!(client.poll_writable(&mut cx).is_ready());
 }
 
 #[tokio::test]

@@ -203,7 +203,7 @@ async fn with_the_switch_the_settings_decide_faithfully() {
     let connector = Connector::new(host.trust(), true);
     let by_host = |name: &str| host.issue(&[name]).server();
     let by_guest = |name: &str| guest.issue(&[name]).server();
-    let cases: [(&str, ClientSettings, ServerConfig, Option<u32>); 9] = [
+    let cases: [(&str, ClientSettings, ServerConfig, Option<u32>); 10] = [
         ("verified", lax(true, true, &[]), by_host(HOST), None),
         (
             "wrong name",
@@ -232,6 +232,15 @@ async fn with_the_switch_the_settings_decide_faithfully() {
         (
             "nothing verified, named",
             lax(false, true, &[]),
+            by_guest("x.example"),
+            None,
+        ),
+        (
+            "nothing verified, whatever the roots",
+            ClientSettings {
+                roots: vec![b"garbage".to_vec()],
+                ..lax(false, false, &[])
+            },
             by_guest("x.example"),
             None,
         ),
