@@ -211,7 +211,12 @@ async fn a_family_is_filtered_after_all_addresses_were_judged() {
             .answer("trap.test", &["1.1.1.1", "::1"]),
     );
     let network = Network::new(&NetConfig::default().with_resolver(resolver));
-    let table: [(&str, Family, Result<&[&str], NetError>); 5] = [
+    type Row = (
+        &'static str,
+        Family,
+        Result<&'static [&'static str], NetError>,
+    );
+    let table: [Row; 5] = [
         (
             "dual.test",
             Family::Any,

@@ -1,0 +1,111 @@
+//! Where a configuration gets addresses from.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::NetConfig;
+use crate::fixed_hosts::Layered;
+use crate::{ConfigError, FixedHosts, NameServers, Resolve};
+
+/// Fixed names, and whom to ask about the others.
+#[derive(Clone, Default, PartialEq)]
+pub(super) struct Names {
+    fixed: FixedHosts,
+    source: Source,
+}
+
+#[derive(Clone, Default)]
+enum Source {
+    #[default]
+    System,
+    Server(SocketAddr),
+    Custom(Arc<dyn Resolve>),
+}
+
+impl NetConfig {
+    /// The names with fixed addresses.
+    #[must_use]
+    pub fn hosts(&self) -> &FixedHosts {
+        &self.names.fixed
+    }
+
+    /// With fixed addresses for some names, in place of those so far. They are judged like any others;
+    /// other names are resolved as before.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Host`] for the first name that is none.
+    pub fn with_hosts<N: AsRef<str>>(
+        &self,
+        hosts: impl IntoIterator<Item = (N, Vec<IpAddr>)>,
+    ) -> Result<Self, ConfigError> {
+        let fixed = FixedHosts::new(hosts)?;
+        Ok(self.with_names(|names| names.fixed = fixed))
+    }
+
+    /// The one name server to ask, if it was set.
+    #[must_use]
+    pub fn dns_server(&self) -> Option<SocketAddr> {
+        match &self.names.source {
+            Source::Server(address) => Some(*address),
+            Source::System | Source::Custom(_) => None,
+        }
+    }
+
+    /// With one name server in place of those the system is configured for.
+    #[must_use]
+    pub fn with_dns_server(&self, address: SocketAddr) -> Self {
+        self.with_names(|names| names.source = Source::Server(address))
+    }
+
+    /// With a resolver of the embedder's own.
+    #[must_use]
+    pub fn with_resolver(&self, resolver: Arc<dyn Resolve>) -> Self {
+        self.with_names(|names| names.source = Source::Custom(resolver))
+    }
+
+    fn with_names(&self, change: impl FnOnce(&mut Names)) -> Self {
+        let mut config = self.clone();
+        change(&mut config.names);
+        config.resolver = Arc::default();
+        config
+    }
+}
+
+impl Names {
+    pub(super) fn resolver(&self) -> Layered {
+        Layered {
+            fixed: self.fixed.clone(),
+            next: match &self.source {
+                Source::System => Arc::new(NameServers::system()),
+                Source::Server(address) => Arc::new(NameServers::server(*address)),
+                Source::Custom(resolver) => Arc::clone(resolver),
+            },
+        }
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::System, Self::System) => true,
+            (Self::Server(own), Self::Server(theirs)) => own == theirs,
+            (Self::Custom(own), Self::Custom(theirs)) => Arc::ptr_eq(own, theirs),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Names");
+        debug.field("hosts", &self.fixed);
+        match &self.source {
+            Source::System => debug.field("source", &"the system's name servers"),
+            Source::Server(address) => debug.field("source", address),
+            Source::Custom(resolver) => debug.field("source", resolver),
+        };
+        debug.finish()
+    }
+}

@@ -1,0 +1,175 @@
+//! Which hosts a configuration allows.
+
+use std::sync::Arc;
+
+use eryx_net_policy::{HostPattern, Network, Policy, loopback_patterns};
+
+use super::NetConfig;
+use crate::ConfigError;
+
+/// What the policy is compiled from.
+#[derive(Clone, PartialEq)]
+pub(super) struct Rules {
+    pub(super) allowed: Vec<HostPattern>,
+    pub(super) blocked: Vec<HostPattern>,
+    pub(super) networks: Vec<Network>,
+    pub(super) internal: Vec<HostPattern>,
+    /// Whether the default entry for all of `::/3` leaves out `::1`.
+    loopback: bool,
+}
+
+impl NetConfig {
+    /// The patterns of which a host must match one, unless there are none.
+    #[must_use]
+    pub fn allowed_hosts(&self) -> &[HostPattern] {
+        &self.rules.allowed
+    }
+
+    /// With these allowed hosts in place of those so far. None means every host.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Pattern`] for the first pattern that is malformed.
+    pub fn with_allowed_hosts<P: AsRef<str>>(
+        &self,
+        patterns: impl IntoIterator<Item = P>,
+    ) -> Result<Self, ConfigError> {
+        let allowed = parse_all(patterns)?;
+        Ok(self.with_rules(|rules| rules.allowed = allowed))
+    }
+
+    /// With one more allowed host: a name, `*.` and a name, an address, a network, or `*` for everything,
+    /// each with a port or a range of ports if wanted. The first one restricts the sandbox to it. What is
+    /// blocked stays blocked.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Pattern`] when the pattern is malformed.
+    pub fn allow_host(&self, pattern: &str) -> Result<Self, ConfigError> {
+        let pattern = pattern.parse()?;
+        Ok(self.with_rules(|rules| rules.allowed.push(pattern)))
+    }
+
+    /// The patterns that are refused whatever allows them.
+    #[must_use]
+    pub fn blocked_hosts(&self) -> &[HostPattern] {
+        &self.rules.blocked
+    }
+
+    /// With these blocked hosts in place of those so far, the default ones included.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Pattern`] for the first pattern that is malformed.
+    pub fn with_blocked_hosts<P: AsRef<str>>(
+        &self,
+        patterns: impl IntoIterator<Item = P>,
+    ) -> Result<Self, ConfigError> {
+        let blocked = parse_all(patterns)?;
+        Ok(self.with_rules(|rules| {
+            rules.blocked = blocked;
+            rules.loopback = false;
+        }))
+    }
+
+    /// With one more blocked host.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Pattern`] when the pattern is malformed.
+    pub fn block_host(&self, pattern: &str) -> Result<Self, ConfigError> {
+        let pattern = pattern.parse()?;
+        Ok(self.with_rules(|rules| rules.blocked.push(pattern)))
+    }
+
+    /// With the loopback entries taken out of the blocked hosts, and nothing else: `localhost`, `127.*`,
+    /// `::1` and the other names of this machine.
+    #[must_use]
+    pub fn allow_localhost(&self) -> Self {
+        self.with_rules(|rules| {
+            rules
+                .blocked
+                .retain(|pattern| !loopback_patterns().contains(pattern));
+            rules.loopback = true;
+        })
+    }
+
+    /// The networks whose addresses the default blocked hosts do not refuse.
+    #[must_use]
+    pub fn allowed_networks(&self) -> &[Network] {
+        &self.rules.networks
+    }
+
+    /// With the addresses of one more network, such as `10.20.0.0/16`, exempt from the blocked hosts.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Network`] when it is no network.
+    pub fn allow_network(&self, network: &str) -> Result<Self, ConfigError> {
+        let network = network.parse()?;
+        Ok(self.with_rules(|rules| rules.networks.push(network)))
+    }
+
+    /// The names that may resolve to blocked addresses.
+    #[must_use]
+    pub fn internal_hosts(&self) -> &[HostPattern] {
+        &self.rules.internal
+    }
+
+    /// With one more pattern of names that may resolve to blocked addresses, such as `db.corp:5432`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Pattern`] when the pattern is malformed.
+    pub fn allow_internal_host(&self, pattern: &str) -> Result<Self, ConfigError> {
+        let pattern = pattern.parse()?;
+        Ok(self.with_rules(|rules| rules.internal.push(pattern)))
+    }
+
+    fn with_rules(&self, change: impl FnOnce(&mut Rules)) -> Self {
+        let mut config = self.clone();
+        change(Arc::make_mut(&mut config.rules));
+        config.policy = Arc::default();
+        config
+    }
+}
+
+impl Rules {
+    pub(super) fn blocking(blocked: Vec<HostPattern>) -> Self {
+        Self {
+            allowed: Vec::new(),
+            blocked,
+            networks: Vec::new(),
+            internal: Vec::new(),
+            loopback: false,
+        }
+    }
+
+    pub(super) fn compile(&self) -> Policy {
+        let mut builder = Policy::builder();
+        if self.loopback {
+            // Before anything is blocked, so that only the part of `::/3` is lifted: the list is what it
+            // is, and a loopback entry added since counts.
+            builder = builder.allow_localhost();
+        }
+        builder = builder
+            .allow_hosts(self.allowed.iter().cloned())
+            .block_hosts(self.blocked.iter().cloned());
+        for network in &self.networks {
+            builder = builder.allow_network(*network);
+        }
+        for pattern in &self.internal {
+            builder = builder.allow_internal_host(pattern.clone());
+        }
+        builder.build()
+    }
+}
+
+fn parse_all<P: AsRef<str>>(
+    patterns: impl IntoIterator<Item = P>,
+) -> Result<Vec<HostPattern>, ConfigError> {
+    patterns
+        .into_iter()
+        .map(|pattern| Ok(pattern.as_ref().parse()?))
+        .collect()
+}
