@@ -131,3 +131,38 @@ impl From<TlsError> for NetError {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_of_a_socket_has_its_name() {
+        use NetError as E;
+        // Linux numbers, as a socket returns them.
+        let table = [
+            (11, E::WouldBlock),
+            (32, E::BrokenPipe),
+            (99, E::NetworkUnreachable),
+            (101, E::NetworkUnreachable),
+            (103, E::ConnectionAborted),
+            (104, E::ConnectionReset),
+            (107, E::NotConnected),
+            (110, E::TimedOut),
+            (111, E::ConnectionRefused),
+            (113, E::HostUnreachable),
+        ];
+        for (code, expected) in table {
+            let error = NetError::from(io::Error::from_raw_os_error(code));
+            assert_eq!(error, expected, "errno {code}");
+            let through_tls = NetError::from(TlsError::Io(io::Error::from_raw_os_error(code)));
+            assert_eq!(through_tls, expected, "errno {code} inside TLS");
+        }
+    }
+
+    #[test]
+    fn the_text_of_an_unknown_error_does_not_reach_the_program() {
+        let secret = io::Error::other("10.1.2.3 said no");
+        assert!(!NetError::from(secret).to_string().contains("10.1.2.3"));
+    }
+}
