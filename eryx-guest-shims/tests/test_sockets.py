@@ -133,6 +133,26 @@ def test_a_huge_receive_is_clamped(guest: Guest) -> None:
         """)
 
 
+def test_messages_are_streams_without_extras(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import socket
+            s = socket.create_connection(("server.test", {port}), timeout=10)
+            assert s.sendmsg([b"ab", bytearray(b"cd"), memoryview(b"e")]) == 5
+            assert s.recvmsg(2) == (b"ab", [], 0, None)
+            one, two = bytearray(1), bytearray(9)
+            assert s.recvmsg_into([one, two]) == (3, [], 0, None)
+            assert one == b"c" and two[:2] == b"de"
+            try:
+                s.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, b"")])
+            except OSError:
+                pass
+            else:
+                raise AssertionError
+            s.close()
+        """)
+
+
 def test_peeked_bytes_stay(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""

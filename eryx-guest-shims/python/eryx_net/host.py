@@ -120,13 +120,6 @@ def interfaces() -> Interfaces:
     return _interfaces
 
 
-def nanoseconds(seconds: float | None) -> int | None:
-    """A Python timeout as the host wants it: rounded up, so that a tiny one still waits."""
-    if seconds is None:
-        return None
-    return min(-int(-seconds * 1_000_000_000 // 1), (1 << 63) - 1)
-
-
 def exception(error: object) -> OSError:
     """The exception CPython would raise for what the host reports (a case of `types.error`)."""
     case = type(error).__name__.removeprefix("Error_")

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import host
 from .addresses import format_ipv6, is_loopback, parse_ipv4, parse_ipv6
-from .failures import herror, lookup_failure
+from .failures import failure, herror, lookup_failure
 from .host import HostLookup
 from .services import service_name, service_port
 from .socket_constants import (
@@ -74,7 +74,7 @@ def encoded(name: str | bytes | bytearray) -> str:
     elif isinstance(name, str):
         text = name
         # The codec also enforces the limits on labels; it is not needed for ordinary names.
-        if not (name.isascii() and len(name) < 64):
+        if not name.isascii() or len(name) >= 64 or ".." in name or name.startswith("."):
             text = name.encode("idna").decode("ascii")
     else:
         raise TypeError(f"str, bytes or bytearray expected, not {type(name).__name__}")
@@ -124,20 +124,20 @@ class Query:
         if self.family not in _FAMILY_NAMES:
             raise lookup_failure(EAI_FAMILY)
         self._kinds = _kinds(int(kind), int(proto))
-        self._ports = self._services(service, bool(kind))
+        if service is not None and kind == SOCK_RAW:
+            raise lookup_failure(EAI_SERVICE)
+        self._ports = self._services(service)
 
-    def _services(
-        self, service: str | bytes | int | None, chosen: bool
-    ) -> list[tuple[int, int, int]]:
+    def _services(self, service: str | bytes | int | None) -> list[tuple[int, int, int]]:
         """Socket type, protocol and port of each kind that has the service."""
         port = 0
         if service is not None:
             if isinstance(service, bytes):
                 service = service.decode("utf-8")
             if isinstance(service, str):
-                if not (service.isascii() and service.isdigit()):
+                if service and not (service.isascii() and service.isdigit()):
                     return self._named_services(service)
-                port = int(service)
+                port = int(service[:20] or 0)
             elif isinstance(service, int):
                 if service < 0:
                     raise lookup_failure(EAI_SERVICE)
@@ -336,8 +336,6 @@ def gethostname() -> str:
 
 def sethostname(name: str | bytes, /) -> None:
     """Refused: the name is not the guest's to choose."""
-    from .failures import failure
-
     raise failure("EPERM")
 
 
@@ -355,8 +353,6 @@ def if_nametoindex(oname: str | bytes, /) -> int:
 
 def if_indextoname(if_index: int, /) -> str:
     """The name of an interface. Raises OSError(ENXIO) when there is none with that number."""
-    from .failures import failure
-
     if if_index == 1:
         return "lo"
     raise failure("ENXIO")

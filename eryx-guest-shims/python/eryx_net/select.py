@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from . import readiness
-from .host import nanoseconds
+from .failures import failure
 from .readiness import ERROR, HANG_UP, INVALID, READ, WRITE
+from .timeouts import nanoseconds
 
 __all__ = [
     "PIPE_BUF",
@@ -119,8 +120,6 @@ def select(
 
 
 def _selected(interests: dict[int, int], limit: int | None) -> dict[int, int]:
-    from .failures import failure
-
     found = readiness.wait(interests.items(), limit)
     if any(flags & INVALID for flags in found.values()):
         raise failure("EBADF")
@@ -143,8 +142,6 @@ class poll:  # noqa: N801 - CPython's name
 
     def modify(self, fd: FileDescriptorLike, eventmask: int, /) -> None:
         """Change what is asked of a descriptor. Raises FileNotFoundError for an unknown one."""
-        from .failures import failure
-
         number = descriptor(fd)
         if number not in self._files:
             raise failure("ENOENT", "No such file or directory")

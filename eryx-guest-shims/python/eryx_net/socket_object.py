@@ -1,0 +1,492 @@
+"""The socket type: CPython's `_socket.socket`, in blocking, timed and non-blocking mode."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from . import descriptors, names, socket_constants, socket_options
+from .buffers import octets, writable
+from .failures import failure, gaierror, herror
+from .host import LARGEST_READ, LARGEST_WRITE
+from .socket_constants import (
+    AF_INET,
+    AF_INET6,
+    AF_UNIX,
+    IPPROTO_IPV6,
+    IPV6_V6ONLY,
+    MSG_DONTWAIT,
+    MSG_NOSIGNAL,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_WAITALL,
+    SO_ACCEPTCONN,
+    SO_DOMAIN,
+    SO_ERROR,
+    SO_PROTOCOL,
+    SO_TYPE,
+    SOCK_CLOEXEC,
+    SOCK_NONBLOCK,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    SOMAXCONN,
+)
+from .stream_socket import StreamSocket, check_supported
+from .timeouts import Deadline, getdefaulttimeout, nanoseconds, seconds
+
+SockAddr = Any
+
+
+class socket:  # noqa: N801 - CPython's name
+    """A socket: `socket(family=AF_INET, type=SOCK_STREAM, proto=0, fileno=None)`.
+
+    Only TCP can be made (see `socketpair` for Unix pairs); with `fileno`, the object takes over a
+    descriptor that `detach` or `dup` gave.
+    """
+
+    __slots__ = ("_family", "_fd", "_nanoseconds", "_proto", "_timeout", "_type")
+
+    _fd: int
+    _family: int
+    _type: int
+    _proto: int
+    _timeout: float | None
+    _nanoseconds: int | None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> socket:
+        self = object.__new__(cls)
+        self._fd = -1
+        self._family = self._type = self._proto = 0
+        self._timeout = self._nanoseconds = None
+        return self
+
+    def __init__(
+        self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
+    ) -> None:
+        self._set_timeout(getdefaulttimeout())
+        if fileno is None:
+            self._create(
+                AF_INET if family == -1 else int(family),
+                SOCK_STREAM if type == -1 else int(type),
+                0 if proto == -1 else int(proto),
+            )
+        else:
+            self._adopt(family, type, proto, fileno)
+
+    def _create(self, family: int, kind: int, proto: int) -> None:
+        flags = kind & (SOCK_NONBLOCK | SOCK_CLOEXEC)
+        kind &= ~flags
+        check_supported(family, kind, proto)
+        self._fd = descriptors.opened(StreamSocket(family, proto))
+        self._family, self._type, self._proto = family, kind, proto
+        if flags & SOCK_NONBLOCK:
+            self._set_timeout(0.0)
+
+    def _adopt(self, family: int, kind: int, proto: int, fileno: Any) -> None:
+        if isinstance(fileno, float):
+            raise TypeError("integer argument expected, got float")
+        if not isinstance(fileno, int):
+            raise TypeError(f"'{type(fileno).__name__}' object cannot be interpreted as an integer")
+        if fileno < 0:
+            raise ValueError("negative file descriptor")
+        found = descriptors.find(fileno)
+        if not isinstance(found, StreamSocket):
+            raise failure("EBADF" if found is None and fileno >= descriptors.FIRST else "ENOTSOCK")
+        self._fd = fileno
+        self._family = found.family if family == -1 else int(family)
+        self._type = found.kind if kind == -1 else int(kind) & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)
+        self._proto = found.proto if proto == -1 else int(proto)
+
+    def __del__(self) -> None:
+        fd = getattr(self, "_fd", -1)
+        if fd == -1:
+            return
+        try:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        finally:
+            socket.close(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<socket object, fd={self._fd}, family={int(self._family)}, type={int(self._type)}, "
+            f"proto={int(self._proto)}>"
+        )
+
+    def _open(self) -> StreamSocket:
+        found = descriptors.find(self._fd)
+        if found is None:
+            raise failure("EBADF")
+        assert isinstance(found, StreamSocket)  # `_adopt` takes nothing else
+        return found
+
+    # What it is.
+
+    @property
+    def family(self) -> int:
+        """the socket family"""
+        return self._family
+
+    @property
+    def type(self) -> int:
+        """the socket type"""
+        return self._type
+
+    @property
+    def proto(self) -> int:
+        """the socket protocol"""
+        return self._proto
+
+    @property
+    def timeout(self) -> float | None:
+        """the socket timeout"""
+        return self._timeout
+
+    def fileno(self) -> int:
+        """The descriptor, -1 once closed or detached."""
+        return self._fd
+
+    def detach(self) -> int:
+        """Give up the descriptor without closing it, and return it."""
+        fd, self._fd = self._fd, -1
+        return fd
+
+    def close(self) -> None:
+        """Close; the host's side is given back at once, unless a duplicate lives on."""
+        fd, self._fd = self._fd, -1
+        if fd != -1 and descriptors.find(fd) is not None:
+            descriptors.close(fd)
+
+    # Waiting.
+
+    def _set_timeout(self, timeout: float | None) -> None:
+        self._timeout = timeout
+        self._nanoseconds = nanoseconds(timeout)
+
+    def settimeout(self, timeout: float | None, /) -> None:
+        """Set the timeout of each operation in seconds; 0 never blocks, None waits without a
+        timeout.
+        """
+        self._set_timeout(seconds(timeout))
+
+    def gettimeout(self) -> float | None:
+        """The timeout of each operation in seconds."""
+        return self._timeout
+
+    def setblocking(self, flag: bool, /) -> None:
+        """`settimeout(None)` or `settimeout(0)`."""
+        self._set_timeout(None if flag else 0.0)
+
+    def getblocking(self) -> bool:
+        """Whether operations may block."""
+        return self._timeout != 0.0
+
+    # Addresses.
+
+    def _address(self, address: Any, caller: str) -> tuple[str, int]:
+        """Take apart what `connect` and `bind` are given, with CPython's complaints."""
+        version = "AF_INET" if self._family == AF_INET else "AF_INET6"
+        if not isinstance(address, tuple):
+            raise TypeError(f"{caller}(): {version} address must be tuple, not {_kind(address)}")
+        longest = 2 if self._family == AF_INET else 4
+        if not 2 <= len(address) <= longest:
+            form = (
+                "a pair (host, port)"
+                if longest == 2
+                else "a tuple (host, port[, flowinfo[, scopeid]])"
+            )
+            raise TypeError(f"{version} address must be {form}")
+        host, port = address[:2]
+        if not isinstance(port, int):
+            raise TypeError(f"'{_kind(port)}' object cannot be interpreted as an integer")
+        if not 0 <= port <= 0xFFFF:
+            raise OverflowError(f"{caller}(): port must be 0-65535.")
+        if len(address) > 2 and not 0 <= address[2] <= 0xFFFFF:
+            raise OverflowError(f"{caller}(): flowinfo must be 0-1048575.")
+        if len(address) > 3 and address[3]:
+            raise failure(
+                "ENODEV", "there are no network interfaces, so no scope ids, in a sandbox"
+            )
+        name = names.encoded(host)
+        if not name:
+            name = "0.0.0.0" if self._family == AF_INET else "::"
+        elif name == "<broadcast>" and self._family == AF_INET:
+            name = "255.255.255.255"
+        return name, int(port)
+
+    def _shown(self, found: tuple[str, int] | None) -> SockAddr:
+        if self._family == AF_UNIX:
+            return ""
+        if found is None:
+            found = ("0.0.0.0" if self._family == AF_INET else "::", 0)
+        address, port = found
+        if ":" in address:
+            return address, port, 0, 0
+        if self._family == AF_INET6:
+            return "::ffff:" + address, port, 0, 0
+        return address, port
+
+    def getsockname(self) -> SockAddr:
+        """This side's address."""
+        return self._shown(self._open().local())
+
+    def getpeername(self) -> SockAddr:
+        """The peer's address. Raises OSError(ENOTCONN)."""
+        return self._shown(self._open().peer())
+
+    # Connecting and listening.
+
+    def connect(self, address: SockAddr, /) -> None:
+        """Connect to (host, port). The host's policy decides; a refusal is PermissionError and says
+        why.
+        """
+        opened = self._open()
+        if self._family == AF_UNIX:
+            raise failure("EISCONN")
+        opened.connect(*self._address(address, "connect"), self._nanoseconds)
+
+    def connect_ex(self, address: SockAddr, /) -> int:
+        """Like `connect`, but returns the error number, 0 for success."""
+        try:
+            self.connect(address)
+        except (gaierror, herror):
+            raise
+        except TimeoutError as failed:
+            # CPython reports its own timeout as a would-block.
+            return failed.errno or failure("EAGAIN").errno or 0
+        except OSError as failed:
+            if failed.errno is None:
+                raise
+            return failed.errno
+        return 0
+
+    def bind(self, address: SockAddr, /) -> None:
+        """Take an address for an in-guest listener, or port 0 before a connect."""
+        opened = self._open()
+        if self._family == AF_UNIX:
+            raise failure("EINVAL")
+        name, port = self._address(address, "bind")
+        own = names.own_addresses(name, self._family)
+        if own:
+            name = own[0]
+        elif names.literal_family(name) is None:
+            # No other name can be an address of this machine.
+            names.getaddrinfo(
+                name, port, self._family, SOCK_STREAM, 0, socket_constants.AI_NUMERICHOST
+            )
+        opened.bind(name, port)
+
+    def listen(self, backlog: int = SOMAXCONN, /) -> None:
+        """Accept connections from inside the guest."""
+        if not isinstance(backlog, int):
+            raise TypeError(f"'{_kind(backlog)}' object cannot be interpreted as an integer")
+        self._open().listen(backlog)
+
+    def _accept(self) -> tuple[int, SockAddr]:
+        """The descriptor and peer of the next connection."""
+        accepted = self._open().accept(self._nanoseconds)
+        return descriptors.opened(accepted), self._shown(accepted.peer())
+
+    def shutdown(self, how: int, /) -> None:
+        """End receiving (SHUT_RD), sending (SHUT_WR) or both (SHUT_RDWR)."""
+        opened = self._open()
+        if how not in (0, 1, 2):
+            raise failure("EINVAL")
+        if opened.listener is not None:
+            opened.listener.close()
+            return
+        opened.connected().shutdown(int(how))
+
+    # Receiving.
+
+    def _receive(self, size: int, flags: int) -> bytes:
+        channel = self._open().connected()
+        if size == 0:
+            return b""
+        # What the guest asks for never becomes the size of an allocation.
+        size = min(size, LARGEST_READ)
+        if not flags:
+            return channel.read(size, self._nanoseconds)
+        if flags & MSG_OOB:
+            raise failure("EINVAL")
+        limit = 0 if flags & MSG_DONTWAIT else self._nanoseconds
+        if flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL):
+            raise failure("EOPNOTSUPP")
+        if flags & MSG_PEEK:
+            return channel.peek(size, limit)
+        if not flags & MSG_WAITALL:
+            return channel.read(size, limit)
+        deadline = Deadline(limit)
+        received = bytearray()
+        while len(received) < size:
+            try:
+                part = channel.read(size - len(received), deadline.left())
+            except OSError:
+                if received:
+                    break
+                raise
+            if not part:
+                break
+            received += part
+        return bytes(received)
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive up to `bufsize` bytes, at most 1 MiB at a time; none at the end of the stream."""
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        return self._receive(bufsize, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive into a buffer; returns how many bytes."""
+        with writable(buffer, "recv_into()") as view:
+            if nbytes < 0:
+                raise ValueError("negative buffersize in recv_into")
+            if nbytes > len(view):
+                raise ValueError("buffer too small for requested bytes")
+            data = self._receive(nbytes or len(view), flags)
+            view[: len(data)] = data
+            return len(data)
+
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, None]:
+        """Receive; the address of a stream's peer is None."""
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recvfrom")
+        return self._receive(bufsize, flags), None
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, None]:
+        """Receive into a buffer; the address of a stream's peer is None."""
+        with writable(buffer, "recvfrom_into()") as view:
+            if nbytes < 0:
+                raise ValueError("negative buffersize in recvfrom_into")
+            if nbytes > len(view):
+                raise ValueError("nbytes is greater than the length of the buffer")
+            data = self._receive(nbytes or len(view), flags)
+            view[: len(data)] = data
+            return len(data), None
+
+    # Sending.
+
+    def _send(self, data: bytes, flags: int, limit: int | None) -> int:
+        opened = self._open()
+        if flags:
+            if flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL):
+                raise failure("EOPNOTSUPP")
+            if flags & MSG_DONTWAIT:
+                limit = 0
+        if opened.channel is None:
+            raise failure("EPIPE")
+        return opened.channel.write(data, limit)
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        """Send; returns how many bytes were taken, at most 256 KiB at a time."""
+        data = octets(data)
+        if len(data) > LARGEST_WRITE:
+            data = data[:LARGEST_WRITE]
+        return self._send(data, flags, self._nanoseconds)
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """Send everything, within one timeout."""
+        data = octets(data)
+        sent = 0
+        if len(data) <= LARGEST_WRITE:
+            sent = self._send(data, flags, self._nanoseconds)
+            if sent == len(data):
+                return
+        deadline = Deadline(self._nanoseconds)
+        with memoryview(data) as view:
+            while sent < len(data):
+                part = bytes(view[sent : sent + LARGEST_WRITE])
+                sent += self._send(part, flags, deadline.left())
+
+    def sendto(self, data: Any, flags_or_address: Any, address: Any = None, /) -> int:
+        """Send on a connected socket; a stream ignores the address."""
+        flags = 0
+        if address is not None:
+            flags = flags_or_address
+        return self.send(data, flags)
+
+    # Messages: a stream has neither addresses nor ancillary data.
+
+    def sendmsg(
+        self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /
+    ) -> int:
+        """Send buffers one after another; returns how many bytes were taken."""
+        if next(iter(ancdata), None) is not None:
+            raise failure("EOPNOTSUPP", "ancillary data cannot be sent in a sandbox")
+        gathered = bytearray()
+        for each in buffers:
+            if len(gathered) >= LARGEST_WRITE:
+                break
+            gathered += octets(each)
+        return self.send(bytes(gathered), flags)
+
+    def recvmsg(
+        self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[bytes, list[Any], int, None]:
+        """Receive: data, no ancillary data, no flags, no address."""
+        if bufsize < 0:
+            raise ValueError("negative buffer size in recvmsg()")
+        return self._receive(bufsize, flags), [], 0, None
+
+    def recvmsg_into(
+        self, buffers: Any, ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[int, list[Any], int, None]:
+        """Receive into buffers one after another."""
+        views = [writable(each, "recvmsg_into()") for each in buffers]
+        data = self._receive(sum(map(len, views)), flags)
+        at = 0
+        for view in views:
+            part = data[at : at + len(view)]
+            view[: len(part)] = part
+            at += len(part)
+        return len(data), [], 0, None
+
+    # Options.
+
+    def setsockopt(self, level: int, option: int, value: Any, optlen: int | None = None, /) -> None:
+        """Set an option. Raises OSError(ENOPROTOOPT) for one that would have no effect."""
+        opened = self._open()
+        if optlen is not None:
+            if value is not None:
+                raise TypeError(f"setsockopt() argument 3 must be None, not {_kind(value)}")
+            value = bytes(min(optlen, 64))
+        elif not isinstance(value, int):
+            value = octets(value)
+        elif not -(1 << 31) <= value < 1 << 31:
+            raise OverflowError("signed integer is out of range")
+        if level == IPPROTO_IPV6 and option == IPV6_V6ONLY and opened.binding is not None:
+            raise failure("EINVAL")
+        told = opened.options.put(level, option, value)
+        if told is not None and opened.channel is not None:
+            opened.channel.set_option(told, bool(opened.options.get(level, option)))
+
+    def getsockopt(self, level: int, option: int, buflen: int = 0, /) -> int | bytes:
+        """An option as an integer, or as up to `buflen` bytes."""
+        opened = self._open()
+        if not 0 <= buflen <= 1024:
+            raise OSError("getsockopt buflen out of range")
+        value: int | bytes
+        if level == SOL_SOCKET and option == SO_ERROR:
+            value = opened.take_error()
+        elif level == SOL_SOCKET and option in _FIXED:
+            value = {
+                SO_TYPE: opened.kind,
+                SO_DOMAIN: opened.family,
+                SO_PROTOCOL: 0 if opened.family == AF_UNIX else socket_constants.IPPROTO_TCP,
+                SO_ACCEPTCONN: int(opened.listener is not None),
+            }[option]
+        else:
+            value = opened.options.get(level, option)
+        if buflen:
+            return socket_options.packed(value)[:buflen]
+        if isinstance(value, bytes):
+            return int.from_bytes(value[:4], "little")
+        return value
+
+
+socket.__module__ = "_socket"
+
+_FIXED = (SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN)
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
