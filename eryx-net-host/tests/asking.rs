@@ -196,6 +196,41 @@ async fn a_name_that_is_not_allowed_never_reaches_the_name_server() {
 }
 
 #[tokio::test]
+async fn a_family_that_gets_no_answer_does_not_hold_up_the_other_for_long() {
+    use hickory_proto::op::Message;
+    use hickory_proto::rr::{RData, Record, RecordType};
+
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0")
+        .await
+        .expect("bind");
+    let address = socket.local_addr().expect("address");
+    let server = tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        loop {
+            let (length, client) = socket.recv_from(&mut buffer).await.expect("receives");
+            let query = Message::from_vec(&buffer[..length]).expect("a query");
+            let question = query.queries[0].clone();
+            if question.query_type() != RecordType::A {
+                continue;
+            }
+            let mut reply = Message::response(query.metadata.id, query.metadata.op_code);
+            reply.add_query(question.clone());
+            let data = RData::A(std::net::Ipv4Addr::new(1, 1, 1, 1).into());
+            reply.add_answer(Record::from_rdata(question.name().clone(), 0, data));
+            let bytes = reply.to_vec().expect("encodes");
+            socket.send_to(&bytes, client).await.expect("sends");
+        }
+    });
+    let config = NetConfig::default().with_dns_server(address);
+    let started = std::time::Instant::now();
+    let found = look_up(&Network::new(&config), "four.test").await;
+    assert_eq!(found, Ok(vec![ip("1.1.1.1")]));
+    // One second is meant; waiting for the silent query to give up takes more than five.
+    assert!(started.elapsed() < Duration::from_secs(4));
+    server.abort();
+}
+
+#[tokio::test]
 async fn many_lookups_at_once_all_get_their_answers() {
     let (_server, config) = world(Script::new().otherwise(addresses(&["1.1.1.1"]))).await;
     let network = Network::new(&config.with_max_connections(200));

@@ -183,19 +183,6 @@ async fn one_deadline_covers_the_lookup_and_every_attempt() {
     );
 }
 
-#[derive(Debug)]
-struct Slow(Duration);
-
-impl eryx_net_host::Resolve for Slow {
-    fn resolve(&self, _: &eryx_net_host::policy::HostName) -> eryx_net_host::Resolving {
-        let delay = self.0;
-        Box::pin(async move {
-            tokio::time::sleep(delay).await;
-            Ok(vec![ip("127.0.0.1")].into())
-        })
-    }
-}
-
 #[tokio::test]
 async fn a_resolver_that_never_answers_runs_into_the_connect_timeout() {
     let config = NetConfig::default()

@@ -351,6 +351,30 @@ async fn a_handshake_gets_what_establishing_has_left_of_the_connect_timeout() {
     assert_eq!(connection.phase(), Phase::Failed);
 }
 
+#[tokio::test]
+async fn time_spent_on_the_lookup_is_not_given_to_the_handshake_again() {
+    let world = World::new();
+    let silent = Peer::plain(Behaviour::Silent).await.expect("peer");
+    let (lookup, limit) = (Duration::from_millis(2500), Duration::from_secs(3));
+    let config = world
+        .config()
+        .with_resolver(Arc::new(Slow(lookup)))
+        .with_connect_timeout(limit)
+        .expect("valid");
+    let network = Network::new(&config);
+    let started = std::time::Instant::now();
+    let mut connection = connected(&network, "secure.test", silent.port()).await;
+    assert_eq!(
+        soon(connection.start_tls(&settings(), None)).await,
+        Err(NetError::TimedOut)
+    );
+    let spent = started.elapsed();
+    assert!(
+        spent >= limit && spent < limit + lookup - Duration::from_millis(500),
+        "{spent:?}"
+    );
+}
+
 async fn soon_paused<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(86_400), work)
         .await

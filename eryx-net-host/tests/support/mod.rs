@@ -108,6 +108,20 @@ impl Resolve for Mute {
     }
 }
 
+/// A resolver that takes its time to answer 127.0.0.1.
+#[derive(Debug)]
+pub struct Slow(pub Duration);
+
+impl Resolve for Slow {
+    fn resolve(&self, _: &HostName) -> Resolving {
+        let delay = self.0;
+        Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            Ok(vec![ip("127.0.0.1")].into())
+        })
+    }
+}
+
 /// The default policy, with loopback allowed and `resolver` in charge of names.
 pub fn local(resolver: &Arc<Scripted>) -> NetConfig {
     NetConfig::default()
