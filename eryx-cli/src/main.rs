@@ -9,7 +9,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "eryx", version, about = "Runs untrusted Python with exactly the network you grant")]
+#[command(
+    name = "eryx",
+    version,
+    about = "Runs untrusted Python with exactly the network you grant"
+)]
 struct Args {
     #[command(subcommand)]
     command: Command,

@@ -165,7 +165,10 @@ pub(crate) fn run(options: Options) -> ExitCode {
         Err(error @ Error::Config(_)) => return complain(USAGE, &error.to_string()),
         Err(error) => return complain(ENDED, &error.to_string()),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return complain(ENDED, &format!("cannot start: {error}")),
     };
@@ -200,23 +203,33 @@ fn finish(result: Result<ExecuteResult, Error>) -> ExitCode {
                 ExitCode::from(1)
             }
         },
-        Err(error @ Error::Limit { limit: Limit::ExecutionTime(_), .. }) => {
-            complain(TIMED_OUT, &error.to_string())
-        }
+        Err(
+            error @ Error::Limit {
+                limit: Limit::ExecutionTime(_),
+                ..
+            },
+        ) => complain(TIMED_OUT, &error.to_string()),
         Err(Error::Cancelled { .. }) => ExitCode::from(INTERRUPTED),
         Err(error) => complain(ENDED, &error.to_string()),
     }
 }
 
 /// Passes output on as it comes. Nobody reads it any more: the script need not go on.
-fn printer<W: Write>(stream: fn() -> W, cancel: &CancelHandle) -> impl Fn(&[u8]) + Send + Sync + 'static
+fn printer<W: Write>(
+    stream: fn() -> W,
+    cancel: &CancelHandle,
+) -> impl Fn(&[u8]) + Send + Sync + 'static
 where
     W: 'static,
 {
     let cancel = cancel.clone();
     move |bytes| {
         let mut stream = stream();
-        if stream.write_all(bytes).and_then(|()| stream.flush()).is_err() {
+        if stream
+            .write_all(bytes)
+            .and_then(|()| stream.flush())
+            .is_err()
+        {
             cancel.cancel();
         }
     }

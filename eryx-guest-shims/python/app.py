@@ -1,6 +1,7 @@
 """The program componentize-py turns into the guest image.
 
-Everything here runs once, while the image is built. Its last state is what every sandbox starts from.
+Everything here runs once, while the image is built. Its last state is what every sandbox starts
+from.
 """
 
 # The shims have to be in place before anything imports `socket`, and `wit_world` imports asyncio.

@@ -1,4 +1,4 @@
-"""The low-level API: two connections, one in the clear and one over TLS, waiting at the same time."""
+"""The low-level API: two connections that wait at the same time, one of them over TLS."""
 
 import asyncio
 

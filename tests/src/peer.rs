@@ -68,6 +68,13 @@ pub enum Behaviour {
         /// Bytes of the pattern that are sent.
         sent: u64,
     },
+    /// The same, but ends the connection below TLS, without close_notify.
+    BreaksOff {
+        /// The `Content-Length`.
+        announced: u64,
+        /// Bytes of the pattern that are sent.
+        sent: u64,
+    },
     /// Takes a request's head, answers with a complete body and ends the connection below TLS,
     /// without close_notify.
     OmitsCloseNotify {

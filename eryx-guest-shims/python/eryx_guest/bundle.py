@@ -1,7 +1,7 @@
 """The standard library, carried inside the image.
 
-A running guest has no files. While the image is built the interpreter sees its library on disk; `install`
-compiles all of it, keeps the code in memory and puts one finder in front of the others.
+A running guest has no files. While the image is built the interpreter sees its library on disk;
+`install` compiles all of it, keeps the code in memory and puts one finder in front of the others.
 """
 
 import importlib.machinery
@@ -16,7 +16,17 @@ from types import CodeType, ModuleType
 
 # Of no use without a display, a file system or a network of their own, and large.
 EXCLUDED = frozenset(
-    {"tkinter", "turtle", "turtledemo", "idlelib", "ensurepip", "venv", "site-packages", "test", "pydoc_data"}
+    {
+        "tkinter",
+        "turtle",
+        "turtledemo",
+        "idlelib",
+        "ensurepip",
+        "venv",
+        "site-packages",
+        "test",
+        "pydoc_data",
+    }
 )
 
 
@@ -53,7 +63,7 @@ class BundleLoader(InspectLoader):
         exec(self.get_code(module.__name__), module.__dict__)
 
     def is_package(self, fullname: str) -> bool:
-        """Whether `fullname` is a package. Raises ImportError for a module that is not in the bundle."""
+        """Whether `fullname` is a package. Raises ImportError if it is not in the bundle."""
         return self._entry(fullname).is_package
 
     def get_code(self, fullname: str) -> CodeType:
@@ -133,13 +143,13 @@ def _compile(path: str, is_package: bool) -> Entry | None:
     try:
         code = compile(source, path, "exec", dont_inherit=True)
     except SyntaxError:
-        # Data that looks like a module (samples that must not compile); nothing can import it on disk either.
+        # A sample that must not compile; nothing can import it from disk either.
         return None
     return Entry(path, is_package, marshal.dumps(code), zlib.compress(source, 9))
 
 
 def _adopt(finder: BundleFinder) -> None:
-    """Point modules that were loaded from disk at the bundle: their loader is asked for sources later."""
+    """Point modules that came from disk at the bundle: their loader is asked for sources later."""
     for name, module in list(sys.modules.items()):
         spec = getattr(module, "__spec__", None)
         if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):

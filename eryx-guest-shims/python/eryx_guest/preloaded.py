@@ -7,7 +7,8 @@ from componentize_py_types import Err
 
 from eryx_guest import runner
 
-# What programs that use the network import. Imported while the image is built they cost nothing later.
+# What programs that use the network import. Imported while the image is built they cost nothing
+# later.
 MODULES = (
     "abc",
     "array",
@@ -84,7 +85,7 @@ MODULES = (
     "warnings",
     "weakref",
     "zlib",
-    # "_eryx_async",
+    "_eryx_async",
 )
 
 

@@ -26,7 +26,7 @@ _loop: asyncio.AbstractEventLoop | None = None
 
 
 def prepare() -> None:
-    """Bring the interpreter into the state every program starts from. The last step of building the image."""
+    """Bring the interpreter into the state every program starts from, as the image's last step."""
     sys.modules["__main__"] = _main
     _main.__dict__["__builtins__"] = sys.modules["builtins"]
     sys.argv = [""]
@@ -44,7 +44,7 @@ def prepare() -> None:
 
 
 def execute(source: bytes) -> wit_world.Outcome:
-    """Run `source` in `__main__`. Never raises: an exception that leaves an export aborts the instance."""
+    """Run `source` in `__main__`. Never raises: what leaves an export aborts the instance."""
     global _runs
     _runs += 1
     if _runs == 1:
@@ -52,11 +52,17 @@ def execute(source: bytes) -> wit_world.Outcome:
         random.seed()
     name = "<script>" if _runs == 1 else f"<script {_runs}>"
     try:
-        return _run(source, name)
-    except BaseException as error:
-        return wit_world.Outcome_Raised(describe(error))
-    finally:
+        outcome = _run(source, name)
+    except BaseException:
+        # A program may leave nothing intact that a better description would need, `len` included.
+        outcome = wit_world.Outcome_Raised(
+            wit_world.Raised("BaseException", "the program's exception cannot be described", "")
+        )
+    try:
         _flush()
+    except BaseException:
+        return outcome
+    return outcome
 
 
 def _run(source: bytes, name: str) -> wit_world.Outcome:
@@ -74,7 +80,9 @@ def _run(source: bytes, name: str) -> wit_world.Outcome:
 
 
 def _compile(source: bytes, name: str) -> CodeType:
-    code: CodeType = compile(source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    code: CodeType = compile(
+        source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+    )
     # Tracebacks show source lines, which nothing could read from a file.
     text = source.decode("utf-8", "replace")
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
@@ -111,7 +119,7 @@ def _flush() -> None:
 
 
 def describe(error: BaseException) -> wit_world.Raised:
-    """What the host is told of an exception. Never raises, whatever the exception's own methods do."""
+    """What the host is told of an exception, whatever the exception's own methods do."""
     kind = type(error)
     name = kind.__qualname__
     if kind.__module__ not in ("builtins", "__main__"):
@@ -126,11 +134,13 @@ def describe(error: BaseException) -> wit_world.Raised:
         )
     except BaseException:
         text = f"{name}: {message}\n"
-    return wit_world.Raised(_clip(name, 256), _clip(message, MAX_MESSAGE), _clip(text, MAX_TRACEBACK))
+    return wit_world.Raised(
+        _clip(name, 256), _clip(message, MAX_MESSAGE), _clip(text, MAX_TRACEBACK)
+    )
 
 
 def _program_frames(trace: TracebackType | None) -> TracebackType | None:
-    """`trace` from the program's own first frame on; this module's frames tell its author nothing."""
+    """`trace` from the program's own first frame on; ours tell its author nothing."""
     frame = trace
     while frame is not None and not frame.tb_frame.f_code.co_filename.startswith("<script"):
         frame = frame.tb_next
@@ -142,4 +152,5 @@ def _clip(text: str, limit: int) -> str:
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= limit:
         return text
-    return f"{text[: limit // 2]}\n[… {len(text) - limit} characters left out …]\n{text[-(limit // 2) :]}"
+    half = limit // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

@@ -64,6 +64,11 @@ impl Conversation<'_> {
                 self.answer(Some(announced), sent).await?;
                 self.close().await
             }
+            Behaviour::BreaksOff { announced, sent } => {
+                self.answer(Some(announced), sent).await?;
+                self.stream.wire().shutdown().await?;
+                self.drain().await
+            }
             Behaviour::OmitsCloseNotify { body, announced } => {
                 self.answer(announced.then_some(body), body).await?;
                 self.stream.wire().shutdown().await?;

@@ -2,8 +2,8 @@
 //!
 //! One binary for all of them, since each carries the guest image.
 
-mod cli;
 mod escape;
+mod http;
 mod limits;
 mod session;
 mod stage;

@@ -1,9 +1,12 @@
 //! Sandboxes for tests, and what their programs print.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use eryx::net::NetConfig;
 use eryx::{Error, ExecuteResult, Raised, ResourceLimits, Sandbox};
+use eryx_testkit::Authority;
+use serde_json::Value;
 
 /// Runs programs with the network `config`, or with none.
 pub(crate) fn sandbox(config: Option<NetConfig>) -> Sandbox {
@@ -29,7 +32,37 @@ pub(crate) fn loopback() -> NetConfig {
     NetConfig::default().allow_localhost()
 }
 
-/// Run `program`; it has to succeed. Returns what it printed.
+/// As [`loopback`], with `site.test` and `other.test` on this machine, and with trust in `authority`.
+pub(crate) fn trusting(authority: &Authority) -> NetConfig {
+    let here = || vec![Ipv4Addr::LOCALHOST.into()];
+    loopback()
+        .with_root_cert(authority.pem().as_bytes())
+        .and_then(|config| config.with_hosts([("site.test", here()), ("other.test", here())]))
+        .expect("a certificate and two names")
+}
+
+/// `text` after the helpers every program may use, with `constants` (strings and numbers by name) defined.
+pub(crate) fn program(constants: &Value, text: &str) -> String {
+    let mut program = include_str!("programs/outcome.py").to_owned();
+    for (name, value) in constants.as_object().expect("an object") {
+        // A string or a number in JSON is the same in Python.
+        assert!(value.is_string() || value.is_number(), "{name} is neither");
+        program.push_str(&format!("{name} = {value}\n"));
+    }
+    program + text
+}
+
+/// Runs [`program`] in a sandbox of its own with the network `config`; it has to succeed. Returns what it
+/// printed.
+pub(crate) async fn prints(config: NetConfig, constants: &Value, text: &str) -> String {
+    succeeded(
+        sandbox(Some(config))
+            .execute(program(constants, text))
+            .await,
+    )
+}
+
+/// What `result` printed; it has to be a success.
 #[track_caller]
 pub(crate) fn succeeded(result: Result<ExecuteResult, Error>) -> String {
     match result {

@@ -1,31 +1,15 @@
-//! The `eryx` command.
+//! `eryx run`: exit status, options and output, as a shell sees them.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
 use eryx_testkit::{Authority, HttpServer, Leaf};
 
-/// The command, built once from the sources this test is built from.
-fn eryx() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "eryx-cli", "--bin", "eryx"])
-            .status()
-            .expect("cargo starts");
-        assert!(built.success(), "the command does not build");
-        let mut path = std::env::current_exe().expect("known");
-        // target/debug/deps/e2e-… -> target/debug/eryx
-        path.pop();
-        path.pop();
-        path.join("eryx")
-    })
-}
+/// The command under test.
+const ERYX: &str = env!("CARGO_BIN_EXE_eryx");
 
 fn run(args: &[&str], script: &str) -> Output {
-    let mut child = Command::new(eryx())
+    let mut child = Command::new(ERYX)
         .arg("run")
         .args(args)
         .arg("-")
@@ -103,7 +87,7 @@ fn bad_usage_is_status_2_and_names_what_is_wrong() {
         let output = run(args, "print(1)");
         check(&output, 2, "", text);
     }
-    let output = Command::new(eryx())
+    let output = Command::new(ERYX)
         .args(["run", "/no/such/script.py"])
         .output()
         .expect("starts");
@@ -205,7 +189,7 @@ except OSError as error:
 #[test]
 fn output_appears_while_the_script_runs() {
     use std::io::{BufRead, BufReader};
-    let mut child = Command::new(eryx())
+    let mut child = Command::new(ERYX)
         .args(["run", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
