@@ -93,7 +93,9 @@ impl TlsError {
                 "peer did not return a certificate",
                 "the peer presented no certificate",
             ),
-            Error::UnsupportedNameType => Self::Refused("this kind of server name".into()),
+            Error::UnsupportedNameType => Self::Refused(
+                "this kind of server name cannot be verified: wanted a host name or an IP address".into(),
+            ),
             Error::InconsistentKeys(_) => Self::Refused(
                 "the private key does not belong to the client certificate: check that both files are of \
                  the same pair"

@@ -98,9 +98,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         self.channel.push(cx);
         loop {
             if let Poll::Ready(outcome) = self.channel.engine.read(buf) {
-                if outcome.is_err() {
-                    self.channel.push(cx);
-                }
                 return Poll::Ready(outcome);
             }
             ready!(self.channel.poll_fill(cx));

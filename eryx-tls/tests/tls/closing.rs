@@ -57,10 +57,10 @@ async fn a_damaged_record_is_a_protocol_error_that_the_peer_hears_of() {
     let (mut client, mut server) = friends(1 << 16).await;
     server.write_all(b"whole").await.unwrap();
     server.flush().await.unwrap();
+    assert_eq!(read(&mut client).await.unwrap(), b"whole");
     let (tcp, _) = server.get_mut();
     let forged = [&b"\x17\x03\x03\x00\x20"[..], &[7; 32]].concat();
     tcp.write_all(&forged).await.unwrap();
-    assert_eq!(read(&mut client).await.unwrap(), b"whole");
     let is_damage = |error: TlsError| match error {
         TlsError::Protocol(text) => text.starts_with("decryption failed or bad record mac: "),
         _ => false,
