@@ -19,7 +19,10 @@ fn main() {
         }
         Err(error) => fail(&format!("cannot read the guest's sources: {error}")),
     }
-    println!("cargo::rerun-if-changed={}", image.manifest_path().display());
+    println!(
+        "cargo::rerun-if-changed={}",
+        image.manifest_path().display()
+    );
     let manifest = match image.manifest() {
         Some(manifest) => manifest,
         None => fail("the guest image is not built yet"),
@@ -29,10 +32,19 @@ fn main() {
         Ok(_) => fail("the guest image is older than the sources it is made from"),
         Err(error) => fail(&format!("cannot read the guest's sources: {error}")),
     }
-    println!("cargo::rustc-env=ERYX_GUEST_WASM={}", image.wasm().display());
-    println!("cargo::rustc-env=ERYX_GUEST_CWASM={}", image.cwasm().display());
+    println!(
+        "cargo::rustc-env=ERYX_GUEST_WASM={}",
+        image.wasm().display()
+    );
+    println!(
+        "cargo::rustc-env=ERYX_GUEST_CWASM={}",
+        image.cwasm().display()
+    );
     println!("cargo::rustc-env=ERYX_GUEST_ENGINE={}", manifest.engine);
-    println!("cargo::rustc-env=ERYX_GUEST_CWASM_SHA256={}", manifest.cwasm);
+    println!(
+        "cargo::rustc-env=ERYX_GUEST_CWASM_SHA256={}",
+        manifest.cwasm
+    );
 }
 
 fn fail(reason: &str) -> ! {

@@ -122,10 +122,12 @@ impl Options {
             config = config.with_max_connections(count);
         }
         if let Some(timeout) = self.connect_timeout {
-            config = config.with_connect_timeout(timeout);
+            config = config
+                .with_connect_timeout(timeout)
+                .context("--connect-timeout")?;
         }
         if let Some(timeout) = self.io_timeout {
-            config = config.with_io_timeout(timeout);
+            config = config.with_io_timeout(timeout).context("--io-timeout")?;
         }
         Ok(Some(config))
     }

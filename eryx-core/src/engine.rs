@@ -52,7 +52,9 @@ pub(crate) fn engine() -> Result<&'static Engine, Error> {
                         thread::sleep(TICK);
                     }
                 })
-                .map_err(|error| format!("cannot start the thread that ends runaway guests: {error}"))?;
+                .map_err(|error| {
+                    format!("cannot start the thread that ends runaway guests: {error}")
+                })?;
             Ok(engine)
         })
         .as_ref()

@@ -62,9 +62,9 @@ impl Error {
     pub fn output(&self) -> Option<&Output> {
         match self {
             Self::Raised(raised) => Some(&raised.output),
-            Self::Limit { output, .. } | Self::Cancelled { output } | Self::Aborted { output, .. } => {
-                Some(output)
-            }
+            Self::Limit { output, .. }
+            | Self::Cancelled { output }
+            | Self::Aborted { output, .. } => Some(output),
             Self::SessionOver { .. } | Self::Image(_) | Self::Config(_) => None,
         }
     }
@@ -103,5 +103,17 @@ pub struct ConfigError(String);
 impl ConfigError {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+}
+
+impl From<eryx_net_host::ConfigError> for ConfigError {
+    fn from(error: eryx_net_host::ConfigError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<eryx_net_host::ConfigError> for Error {
+    fn from(error: eryx_net_host::ConfigError) -> Self {
+        Self::Config(error.into())
     }
 }

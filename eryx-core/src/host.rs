@@ -22,7 +22,12 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(network: Network, memory: MemoryLimiter, capture: &Capture, handlers: &Handlers) -> Self {
+    pub(crate) fn new(
+        network: Network,
+        memory: MemoryLimiter,
+        capture: &Capture,
+        handlers: &Handlers,
+    ) -> Self {
         // Everything not named here is denied: files, environment, arguments, standard input.
         let wasi = WasiCtx::builder()
             .stdout(capture.stream(StreamKind::Stdout, handlers.stdout.clone()))

@@ -16,7 +16,7 @@ use crate::output::{Capture, Handlers, Output};
 use crate::result::ExecuteResult;
 
 /// The most a guest may hand to the host in one call, in bytes.
-const MAX_CALL: usize = 2 << 20;
+const MAX_CALL: usize = 4 << 20;
 
 /// How many component handles a guest may hold at once.
 const MAX_HANDLES: usize = 8192;
@@ -51,16 +51,20 @@ impl Instance {
         // At every tick the guest lets the host look at timeouts, cancellation and other sandboxes.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        let guest = image.pre().instantiate_async(&mut store).await.map_err(|error| {
-            if store.data().memory.refused() {
-                Error::Limit {
-                    limit: Limit::Memory(limits.max_memory()),
-                    output: Box::default(),
+        let guest = image
+            .pre()
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| {
+                if store.data().memory.refused() {
+                    Error::Limit {
+                        limit: Limit::Memory(limits.max_memory()),
+                        output: Box::default(),
+                    }
+                } else {
+                    Error::Image(format!("it does not start: {error:#}"))
                 }
-            } else {
-                Error::Image(format!("it does not start: {error:#}"))
-            }
-        })?;
+            })?;
         Ok(Self {
             store,
             guest,
@@ -100,7 +104,7 @@ impl Instance {
                 () = tokio::time::sleep_until(started + self.limits.execution_timeout()) => End::TimedOut,
             }
         };
-        let network = self.store.data().network.report();
+        let network = self.store.data().network.take_report();
         let result = self.judge(end).map(|output| ExecuteResult {
             stdout: output.stdout_text(),
             stderr: output.stderr_text(),
@@ -172,7 +176,12 @@ impl Instance {
         }
     }
 
-    fn trapped(&self, error: &wasmtime::Error, refused: bool, output: Output) -> Result<Output, Error> {
+    fn trapped(
+        &self,
+        error: &wasmtime::Error,
+        refused: bool,
+        output: Output,
+    ) -> Result<Output, Error> {
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
             return exited(exit.0, output);
         }

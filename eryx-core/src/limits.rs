@@ -78,7 +78,10 @@ impl ResourceLimits {
 
     pub(crate) fn validate(&self) -> Result<(), Error> {
         if self.execution_timeout.is_zero() {
-            return Err(ConfigError::new("execution_timeout is 0: nothing could run; give it a positive duration").into());
+            return Err(ConfigError::new(
+                "execution_timeout is 0: nothing could run; give it a positive duration",
+            )
+            .into());
         }
         if self.max_memory < Self::MIN_MEMORY {
             return Err(ConfigError::new(format!(
@@ -223,9 +226,18 @@ mod tests {
     #[test]
     fn limits_nothing_can_run_under_are_refused_by_name() {
         for (limits, name) in [
-            (ResourceLimits::default().with_execution_timeout(Duration::ZERO), "execution_timeout"),
-            (ResourceLimits::default().with_max_memory(1 << 20), "max_memory"),
-            (ResourceLimits::default().with_max_memory(u64::MAX), "max_memory"),
+            (
+                ResourceLimits::default().with_execution_timeout(Duration::ZERO),
+                "execution_timeout",
+            ),
+            (
+                ResourceLimits::default().with_max_memory(1 << 20),
+                "max_memory",
+            ),
+            (
+                ResourceLimits::default().with_max_memory(u64::MAX),
+                "max_memory",
+            ),
         ] {
             let error = limits.validate().expect_err("refused").to_string();
             assert!(error.contains(name), "{error}");

@@ -6,6 +6,8 @@ mod resolver;
 mod tcp;
 mod tls;
 
+use std::task::Poll;
+
 use eryx_net_host::NetError;
 use wasmtime::component::{HasSelf, Linker};
 
@@ -36,6 +38,17 @@ impl From<wasmtime::component::ResourceTableError> for Failure {
             )),
             other => Self::Trap(other.into()),
         }
+    }
+}
+
+/// The guest polls; what is not ready would block.
+fn ready<T, E>(poll: Poll<Result<T, E>>) -> Result<T, Failure>
+where
+    NetError: From<E>,
+{
+    match poll {
+        Poll::Ready(result) => Ok(result.map_err(NetError::from)?),
+        Poll::Pending => Err(NetError::WouldBlock.into()),
     }
 }
 

@@ -219,7 +219,9 @@ mod tests {
         let sink = Arc::clone(&seen);
         let stdout = capture.stream(
             StreamKind::Stdout,
-            Some(Arc::new(move |bytes: &[u8]| sink.lock().expect("whole").extend_from_slice(bytes))),
+            Some(Arc::new(move |bytes: &[u8]| {
+                sink.lock().expect("whole").extend_from_slice(bytes)
+            })),
         );
         let stderr = capture.stream(StreamKind::Stderr, None);
         stdout.print(b"abc").expect("fits");
@@ -230,7 +232,10 @@ mod tests {
         assert_eq!(*seen.lock().expect("whole"), b"abce");
         assert_eq!(
             capture.take(),
-            Output { stdout: b"abce".to_vec(), stderr: b"d".to_vec() }
+            Output {
+                stdout: b"abce".to_vec(),
+                stderr: b"d".to_vec()
+            }
         );
         capture.begin(1);
         assert!(!capture.exceeded());

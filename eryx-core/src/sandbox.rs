@@ -94,7 +94,11 @@ impl Sandbox {
         Ok(Session::new(self.instance().await?))
     }
 
-    async fn run(&self, source: &[u8], cancel: Option<&CancelHandle>) -> Result<ExecuteResult, Error> {
+    async fn run(
+        &self,
+        source: &[u8],
+        cancel: Option<&CancelHandle>,
+    ) -> Result<ExecuteResult, Error> {
         let started = Instant::now();
         let mut instance = self.instance().await?;
         instance.execute(source, started, cancel).await

@@ -78,14 +78,17 @@ def test_a_lookup_does_not_hold_up_other_tasks(guest: Guest) -> None:
                 (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
             assert isinstance(found[0][0], socket.AddressFamily)
             ticking.cancel()
-            for name, kind in (("missing.test", socket.gaierror), ("denied.test", PermissionError)):
+            refused = [("missing.test", socket.gaierror), ("denied.test", PermissionError),
+                       ("localhost", PermissionError)]
+            for name, kind in refused:
                 try:
                     await loop.getaddrinfo(name, 80)
                 except kind:
                     pass
                 else:
                     raise AssertionError(name)
-            assert (await loop.getaddrinfo("localhost", 80))[0][4] == ("127.0.0.1", 80)
+            passive = await loop.getaddrinfo("localhost", 80, flags=socket.AI_PASSIVE)
+            assert passive[0][4] == ("127.0.0.1", 80)
             assert (await loop.getnameinfo(("127.0.0.1", 80))) == ("localhost", "http")
             from wit_world.imports import resolver
             waiting = asyncio.create_task(loop.getaddrinfo("slow.test", 80))

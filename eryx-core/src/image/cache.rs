@@ -14,7 +14,11 @@ use crate::Error;
 /// The directory is `$ERYX_CACHE_DIR`, else `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`. It is made with
 /// mode 0700; one that others can write to, or that is somebody else's, is not used.
 pub(super) fn machine_code(wasm: &[u8]) -> Result<Vec<u8>, Error> {
-    let name = format!("{}-{}.cwasm", hex(&Sha256::digest(wasm)), engine_fingerprint()?);
+    let name = format!(
+        "{}-{}.cwasm",
+        hex(&Sha256::digest(wasm)),
+        engine_fingerprint()?
+    );
     let dir = match directory() {
         Ok(dir) => dir,
         Err(reason) => {
@@ -72,7 +76,10 @@ fn directory() -> io::Result<PathBuf> {
 fn private_directory(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
     let found = fs::metadata(dir)?;
     // A file this process makes shows who it is without asking libc.
     let own = tempfile::tempfile_in(dir)?.metadata()?.uid();
@@ -122,7 +129,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("made");
         let cache = dir.path().join("new/eryx");
         private_directory(&cache).expect("made private");
-        assert_eq!(fs::metadata(&cache).expect("there").permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(&cache).expect("there").permissions().mode() & 0o777,
+            0o700
+        );
         fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).expect("set");
         let error = private_directory(&cache).expect_err("refused").to_string();
         assert!(error.contains("ERYX_CACHE_DIR"), "{error}");

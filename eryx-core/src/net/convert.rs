@@ -18,6 +18,11 @@ pub(super) fn size(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
+/// A size the guest asks for; the socket table clamps it.
+pub(super) fn length(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 pub(super) fn endpoint(address: SocketAddr) -> types::Endpoint {
     types::Endpoint {
         address: address.ip().to_string(),
@@ -57,16 +62,16 @@ pub(super) fn client_settings(config: wit_tls::ClientConfig) -> tls::ClientSetti
     }
 }
 
-pub(super) fn tls_info(info: tls::Info) -> wit_tls::Info {
+pub(super) fn tls_info(info: &tls::Info) -> wit_tls::Info {
     wit_tls::Info {
         version: match info.version {
             tls::Version::Tls12 => wit_tls::Version::Tls12,
             tls::Version::Tls13 => wit_tls::Version::Tls13,
         },
-        cipher: info.cipher.to_string(),
+        cipher: info.cipher.to_owned(),
         cipher_bits: info.cipher_bits,
-        alpn: info.alpn,
-        peer_chain: info.peer_chain,
+        alpn: info.alpn.clone(),
+        peer_chain: info.peer_chain.clone(),
         resumed: info.resumed,
     }
 }

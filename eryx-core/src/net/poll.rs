@@ -35,7 +35,7 @@ impl PollHost for Host {
                     }
                 }
                 for (at, lookup) in positions(&lookups) {
-                    if table.get_mut(lookup)?.poll_finished(cx).is_ready() {
+                    if table.get_mut(lookup)?.poll_ready(cx).is_ready() {
                         ready.lookups.push(at);
                     }
                 }
@@ -43,7 +43,9 @@ impl PollHost for Host {
             };
             match look() {
                 Ok(()) => {
-                    !(ready.readable.is_empty() && ready.writable.is_empty() && ready.lookups.is_empty())
+                    !(ready.readable.is_empty()
+                        && ready.writable.is_empty()
+                        && ready.lookups.is_empty())
                 }
                 Err(error) => {
                     failure = Some(error);

@@ -31,7 +31,9 @@ impl HostConnection for Host {
         timeout: Option<Duration>,
     ) -> Result<Vec<u8>, Failure> {
         let connection = self.table.get_mut(&connection)?;
-        Ok(connection.read(max, convert::timeout(timeout)).await?)
+        Ok(connection
+            .read(convert::length(max), convert::timeout(timeout))
+            .await?)
     }
 
     async fn write(
@@ -45,23 +47,42 @@ impl HostConnection for Host {
         Ok(convert::size(written))
     }
 
-    fn shutdown(&mut self, connection: Resource<Connection>, how: ShutdownType) -> Result<(), Failure> {
-        Ok(self.table.get_mut(&connection)?.shutdown(convert::shutdown(how))?)
+    fn shutdown(
+        &mut self,
+        connection: Resource<Connection>,
+        how: ShutdownType,
+    ) -> Result<(), Failure> {
+        Ok(self
+            .table
+            .get_mut(&connection)?
+            .shutdown(convert::shutdown(how))?)
     }
 
     fn local_endpoint(&mut self, connection: Resource<Connection>) -> Result<Endpoint, Failure> {
-        Ok(convert::endpoint(self.table.get(&connection)?.local_endpoint()?))
+        Ok(convert::endpoint(
+            self.table.get(&connection)?.local_endpoint()?,
+        ))
     }
 
     fn peer_endpoint(&mut self, connection: Resource<Connection>) -> Result<Endpoint, Failure> {
-        Ok(convert::endpoint(self.table.get(&connection)?.peer_endpoint()?))
+        Ok(convert::endpoint(
+            self.table.get(&connection)?.peer_endpoint()?,
+        ))
     }
 
-    fn set_no_delay(&mut self, connection: Resource<Connection>, enabled: bool) -> Result<(), Failure> {
+    fn set_no_delay(
+        &mut self,
+        connection: Resource<Connection>,
+        enabled: bool,
+    ) -> Result<(), Failure> {
         Ok(self.table.get_mut(&connection)?.set_no_delay(enabled)?)
     }
 
-    fn set_keep_alive(&mut self, connection: Resource<Connection>, enabled: bool) -> Result<(), Failure> {
+    fn set_keep_alive(
+        &mut self,
+        connection: Resource<Connection>,
+        enabled: bool,
+    ) -> Result<(), Failure> {
         Ok(self.table.get_mut(&connection)?.set_keep_alive(enabled)?)
     }
 
@@ -73,7 +94,9 @@ impl HostConnection for Host {
     ) -> Result<(), Failure> {
         let settings = convert::client_settings(config);
         let connection = self.table.get_mut(&connection)?;
-        Ok(connection.start_tls(&settings, convert::timeout(timeout)).await?)
+        Ok(connection
+            .start_tls(&settings, convert::timeout(timeout))
+            .await?)
     }
 
     async fn end_tls(
@@ -86,7 +109,11 @@ impl HostConnection for Host {
     }
 
     fn tls_info(&mut self, connection: Resource<Connection>) -> wasmtime::Result<Option<Info>> {
-        Ok(self.table.get(&connection)?.tls_info().map(convert::tls_info))
+        Ok(self
+            .table
+            .get(&connection)?
+            .tls_info()
+            .map(convert::tls_info))
     }
 
     fn pending(&mut self, connection: Resource<Connection>) -> wasmtime::Result<u32> {

@@ -1,7 +1,7 @@
-use eryx_net_host::TlsSession;
+use eryx_net_host::{NetError, TlsSession};
 use wasmtime::component::Resource;
 
-use super::{Failure, convert};
+use super::{Failure, convert, ready};
 use crate::bindings::eryx::net::tls::{ClientConfig, Host as TlsHost, HostSession, Info};
 use crate::host::Host;
 
@@ -9,12 +9,15 @@ impl TlsHost for Host {}
 
 impl HostSession for Host {
     fn client(&mut self, config: ClientConfig) -> Result<Resource<TlsSession>, Failure> {
-        let session = self.network.tls_session(&convert::client_settings(config))?;
+        let session = self
+            .network
+            .tls_session(&convert::client_settings(config))?;
         Ok(self.table.push(session)?)
     }
 
     fn feed(&mut self, session: Resource<TlsSession>, ciphertext: Vec<u8>) -> Result<u32, Failure> {
-        Ok(convert::size(self.table.get_mut(&session)?.feed(&ciphertext)?))
+        let taken = self.table.get_mut(&session)?.feed(&ciphertext);
+        Ok(convert::size(taken.map_err(NetError::from)?))
     }
 
     fn feed_eof(&mut self, session: Resource<TlsSession>) -> wasmtime::Result<()> {
@@ -23,19 +26,19 @@ impl HostSession for Host {
     }
 
     fn take(&mut self, session: Resource<TlsSession>, max: u32) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.table.get_mut(&session)?.take(max))
+        Ok(self.table.get_mut(&session)?.take(convert::length(max)))
     }
 
     fn handshake(&mut self, session: Resource<TlsSession>) -> Result<(), Failure> {
-        Ok(self.table.get_mut(&session)?.handshake()?)
+        ready(self.table.get_mut(&session)?.handshake())
     }
 
     fn read(&mut self, session: Resource<TlsSession>, max: u32) -> Result<Vec<u8>, Failure> {
-        Ok(self.table.get_mut(&session)?.read(max)?)
+        ready(self.table.get_mut(&session)?.read(convert::length(max)))
     }
 
     fn write(&mut self, session: Resource<TlsSession>, plaintext: Vec<u8>) -> Result<u32, Failure> {
-        Ok(convert::size(self.table.get_mut(&session)?.write(&plaintext)?))
+        ready(self.table.get_mut(&session)?.write(&plaintext)).map(convert::size)
     }
 
     fn pending(&mut self, session: Resource<TlsSession>) -> wasmtime::Result<u32> {
@@ -43,11 +46,16 @@ impl HostSession for Host {
     }
 
     fn close(&mut self, session: Resource<TlsSession>) -> Result<(), Failure> {
-        Ok(self.table.get_mut(&session)?.close()?)
+        ready(self.table.get_mut(&session)?.close())
     }
 
     fn info(&mut self, session: Resource<TlsSession>) -> wasmtime::Result<Option<Info>> {
-        Ok(self.table.get(&session)?.info().map(convert::tls_info))
+        Ok(self
+            .table
+            .get(&session)?
+            .info()
+            .as_ref()
+            .map(convert::tls_info))
     }
 
     fn drop(&mut self, session: Resource<TlsSession>) -> wasmtime::Result<()> {

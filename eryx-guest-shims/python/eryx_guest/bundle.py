@@ -25,7 +25,6 @@ EXCLUDED = frozenset(
         "venv",
         "site-packages",
         "test",
-        "pydoc_data",
     }
 )
 

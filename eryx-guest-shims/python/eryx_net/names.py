@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import host
+from . import host, ports
 from .addresses import format_ipv6, is_loopback, parse_ipv4, parse_ipv6
 from .failures import failure, herror, lookup_failure
 from .host import HostLookup
@@ -192,10 +192,17 @@ class Query:
         return host.lookup(self.name, port, _FAMILY_NAMES[self.family])
 
     def fallback(self) -> list[str]:
-        """The answer when the host refuses: loopback for `localhost`, which may mean an in-guest
-        listener.
+        """The answer when the host refuses: loopback for `localhost` where it means the guest itself,
+        as an address to listen on or of a listener inside the guest.
         """
-        return own_addresses(self.name or "", self.family)
+        addresses = own_addresses(self.name or "", self.family)
+        if self._flags & AI_PASSIVE:
+            return addresses
+        return [
+            address
+            for address in addresses
+            if any(ports.listener(address, port) for _, _, port in self._ports)
+        ]
 
     def resolve(self) -> list[str]:
         """The addresses, waiting for the host if need be."""

@@ -307,12 +307,12 @@ class SSLObjectBase:
 
     def write(self, b: Any, /) -> int:
         """Encrypt; returns how many bytes were taken, at most 256 KiB at a time."""
-        data = octets(b)
+        data = octets(b, LARGEST_WRITE)
         if self._info is None:
             self.do_handshake()
         if not data:
             return 0
-        return self._engine.write(data[:LARGEST_WRITE])
+        return self._engine.write(data)
 
     def pending(self) -> int:
         """How many bytes can be read without waiting."""
