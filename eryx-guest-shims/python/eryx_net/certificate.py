@@ -101,6 +101,21 @@ def decode(data: bytes) -> dict[str, Any]:
     return shown
 
 
+def check_outline(data: bytes) -> None:
+    """Raise DerError unless this is one element with the outline of a certificate.
+
+    Bundles of authorities hold some 150 certificates, of which most are never looked at again.
+    """
+    outer = Reader(data)
+    certificate = outer.expect(der.SEQUENCE)
+    if outer:
+        raise DerError("bytes after the certificate")
+    for tag in (der.SEQUENCE, der.SEQUENCE, der.BIT_STRING):
+        certificate.expect(tag)
+    if certificate:
+        raise DerError("bytes after the signature")
+
+
 def is_authority(data: bytes) -> bool:
     """Whether a certificate may issue others, by `X509_check_ca`'s rules. Raises DerError."""
     fields = Fields(data)
@@ -129,7 +144,7 @@ def split(data: bytes) -> list[bytes]:
         found.append(data[at:end])
         at = end
     for each in found:
-        Fields(each)
+        check_outline(each)
     return found
 
 

@@ -192,8 +192,8 @@ class Query:
         return host.lookup(self.name, port, _FAMILY_NAMES[self.family])
 
     def fallback(self) -> list[str]:
-        """The answer when the host refuses: loopback for `localhost` where it means the guest itself,
-        as an address to listen on or of a listener inside the guest.
+        """The answer when the host refuses: loopback for `localhost` where it means the guest
+        itself, as an address to listen on or of a listener inside the guest.
         """
         addresses = own_addresses(self.name or "", self.family)
         if self._flags & AI_PASSIVE:

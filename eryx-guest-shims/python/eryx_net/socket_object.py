@@ -378,10 +378,7 @@ class socket:  # noqa: N801 - CPython's name
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Send; returns how many bytes were taken, at most 256 KiB at a time."""
-        data = octets(data)
-        if len(data) > LARGEST_WRITE:
-            data = data[:LARGEST_WRITE]
-        return self._send(data, flags, self._nanoseconds)
+        return self._send(octets(data, LARGEST_WRITE), flags, self._nanoseconds)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send everything, within one timeout."""
@@ -416,7 +413,7 @@ class socket:  # noqa: N801 - CPython's name
         for each in buffers:
             if len(gathered) >= LARGEST_WRITE:
                 break
-            gathered += octets(each)
+            gathered += octets(each, LARGEST_WRITE - len(gathered))
         return self.send(bytes(gathered), flags)
 
     def recvmsg(

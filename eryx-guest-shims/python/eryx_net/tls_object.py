@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 import weakref
@@ -177,8 +178,12 @@ class BioTls:
         return self._run(lambda: self._session.read(size))
 
     def write(self, data: bytes) -> int:
-        """Encrypt."""
-        return self._run(lambda: self._session.write(data))
+        """Encrypt, all of it: the buffer that takes the ciphertext has no bound."""
+        written = self._run(lambda: self._session.write(data))
+        while written < len(data):
+            left = data[written:]
+            written += self._run(lambda left=left: self._session.write(left))  # type: ignore[misc]
+        return written
 
     def pending(self) -> int:
         """Bytes of plaintext that can be read without more ciphertext."""
@@ -210,6 +215,12 @@ class SSLSession:
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+
+@functools.lru_cache(maxsize=64)
+def _decoded(leaf: bytes) -> dict[str, Any]:
+    """A certificate's fields; asyncio asks for them on every connection."""
+    return certificate.decode(leaf)
 
 
 class SSLObjectBase:
@@ -338,7 +349,7 @@ class SSLObjectBase:
         if self._context.verify_mode == CERT_NONE:
             return {}
         try:
-            return certificate.decode(leaf)
+            return dict(_decoded(leaf))
         except DerError as error:
             raise ssl_error("BAD_CERTIFICATE", f"bad certificate: {error}") from None
 

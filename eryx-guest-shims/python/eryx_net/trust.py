@@ -39,7 +39,7 @@ def from_file(path: Any) -> list[bytes]:
     try:
         found = [block.data for block in pem.blocks(_read(path)) if block.label in _CERTIFICATES]
         for each in found:
-            certificate.Fields(each)
+            certificate.check_outline(each)
     except (pem.PemError, DerError):
         raise _library_error("X509") from None
     if not found:
@@ -73,7 +73,7 @@ def from_data(data: str | bytes) -> list[bytes]:
             blocks = pem.blocks(data.encode("ascii"))
             found = [block.data for block in blocks if block.label in _CERTIFICATES]
             for each in found:
-                certificate.Fields(each)
+                certificate.check_outline(each)
         except (pem.PemError, DerError):
             found = []
     else:
@@ -94,7 +94,7 @@ def own_identity(certfile: Any, keyfile: Any, password: Any) -> tuple[list[bytes
         second = first if keyfile is None else list(pem.blocks(_read(keyfile)))
         chain = [block.data for block in first if block.label in _CERTIFICATES]
         for each in chain:
-            certificate.Fields(each)
+            certificate.check_outline(each)
     except (pem.PemError, DerError):
         raise _library_error("SSL") from None
     for block in second:
