@@ -54,14 +54,15 @@ impl Shared {
         };
         let port = over.map_or(Port::Any, |(port, ..)| Port::Number(port));
         let policy = self.config.policy();
-        let verdict = match Host::parse(text) {
-            Ok(Host::Address(address)) => self.judge_literal(address, port),
+        let host = Host::parse(text);
+        let verdict = match &host {
+            Ok(Host::Address(address)) => self.judge_literal(*address, port),
             Ok(Host::Name(name)) => {
                 let verdict = policy.check_host(&Host::Name(name.clone()), port);
                 match over {
                     // The allow list knows only networks: the name is as good as the address behind it.
                     Some((_, _, peer)) if verdict.reason() == Reason::AddressesDecide => {
-                        policy.check_resolved(&name, &[], &[peer], port)
+                        policy.check_resolved(name, &[], &[peer], port)
                     }
                     _ => verdict,
                 }
@@ -75,7 +76,9 @@ impl Shared {
             }
             return Err(error);
         }
-        settings.server_name = verdict.host().map(Host::to_string);
+        // Not the verdict's host: an address that was judged as a name is still the address the peer's
+        // certificate must be for.
+        settings.server_name = host.ok().map(|host| host.to_string());
         Ok(settings)
     }
 }
