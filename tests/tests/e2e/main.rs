@@ -2,8 +2,12 @@
 //!
 //! One binary for all of them, since each carries the guest image.
 
+mod documents;
 mod escape;
 mod http;
 mod limits;
+mod namespace;
+mod page;
 mod session;
 mod stage;
+mod tls;

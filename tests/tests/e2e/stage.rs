@@ -32,13 +32,16 @@ pub(crate) fn loopback() -> NetConfig {
     NetConfig::default().allow_localhost()
 }
 
-/// As [`loopback`], with `site.test` and `other.test` on this machine, and with trust in `authority`.
+/// As [`loopback`], with `site.test`, `www.site.test` and `other.test` on this machine, and with trust in `authority`.
 pub(crate) fn trusting(authority: &Authority) -> NetConfig {
     let here = || vec![Ipv4Addr::LOCALHOST.into()];
     loopback()
         .with_root_cert(authority.pem().as_bytes())
-        .and_then(|config| config.with_hosts([("site.test", here()), ("other.test", here())]))
-        .expect("a certificate and two names")
+        .and_then(|config| {
+            config
+                .with_hosts(["site.test", "www.site.test", "other.test"].map(|name| (name, here())))
+        })
+        .expect("a certificate and names")
 }
 
 /// `text` after the helpers every program may use, with `constants` (strings and numbers by name) defined.

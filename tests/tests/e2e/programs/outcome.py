@@ -14,7 +14,8 @@ def outcome(call, *arguments, **keywords):
 def described(error):
     """An exception in one line: its class, and the name of its error number if it has one."""
     name = type(error).__name__
-    number = getattr(error, "errno", None)
+    # Those of `ssl` have numbers of their own.
+    number = None if name.startswith("SSL") else getattr(error, "errno", None)
     return f"{name}({errno.errorcode[number]})" if number in errno.errorcode else name
 
 

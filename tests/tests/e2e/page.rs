@@ -1,0 +1,99 @@
+//! The user's page, as it is written: the program it begins with is compiled and run.
+//!
+//! The page is kept beside the repository, at `../shared/spec/networking.md`; without it these tests say that they
+//! are skipped.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::namespace;
+
+/// The page's text, if it is there.
+fn page(test: &str) -> Option<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/spec/networking.md");
+    match fs::read_to_string(&path) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let _ = writeln!(
+                std::io::stderr(),
+                "\nSKIPPED {test}: ../shared/spec/networking.md is not there ({error})"
+            );
+            None
+        }
+    }
+}
+
+#[test]
+fn the_pages_rust_program_compiles_and_runs_as_it_stands() {
+    const TEST: &str = "page::the_pages_rust_program_compiles_and_runs_as_it_stands";
+    let Some(text) = page(TEST) else { return };
+    namespace::run(TEST, async |_world| {
+        // `# ` hides a line from the reader, not from the compiler.
+        let program = rust_blocks(&text)[0].replace("\n# extern", "\nextern");
+        let program = program.strip_prefix("# ").unwrap_or(&program);
+        let built = compile(program);
+        let output = tokio::task::spawn_blocking(move || Command::new(built).output())
+            .await
+            .expect("no panic")
+            .expect("it starts");
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "Connected!\n\n");
+    });
+}
+
+fn rust_blocks(text: &str) -> Vec<&str> {
+    text.split("\n```")
+        .filter(|part| part.starts_with("rust"))
+        .filter_map(|part| part.split_once('\n').map(|(_, code)| code))
+        .collect()
+}
+
+/// Compile `program` against the libraries this test was built with. Returns the program's path.
+fn compile(program: &str) -> PathBuf {
+    let dir = tempfile::tempdir().expect("made").keep();
+    let source = dir.join("page.rs");
+    fs::write(&source, program).expect("written");
+    let binary = dir.join("page");
+    // target/debug/deps/e2e-…
+    let deps = std::env::current_exe()
+        .expect("known")
+        .parent()
+        .expect("has one")
+        .to_path_buf();
+    let mut rustc = Command::new("rustc");
+    rustc
+        .args(["--edition", "2024", "-o"])
+        .arg(&binary)
+        .arg(&source);
+    rustc
+        .arg("-L")
+        .arg(format!("dependency={}", deps.display()));
+    for name in ["eryx", "tokio"] {
+        rustc
+            .arg("--extern")
+            .arg(format!("{name}={}", newest(&deps, name).display()));
+    }
+    let output = rustc.output().expect("rustc starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    binary
+}
+
+/// The library `name` that was built last.
+fn newest(deps: &Path, name: &str) -> PathBuf {
+    let prefix = format!("lib{name}-");
+    fs::read_dir(deps)
+        .expect("readable")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(&prefix) && name.ends_with(".rlib")
+        })
+        .max_by_key(|path| fs::metadata(path).and_then(|found| found.modified()).ok())
+        .expect("it was built")
+}

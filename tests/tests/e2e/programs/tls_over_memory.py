@@ -1,0 +1,36 @@
+incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+session = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="site.test")
+raw = socket.create_connection(("site.test", PORT), 10)
+
+
+def carried(step, *arguments):
+    while True:
+        try:
+            value = step(*arguments)
+        except ssl.SSLWantReadError:
+            raw.sendall(outgoing.read())
+            part = raw.recv(65536)
+            if part:
+                incoming.write(part)
+            else:
+                incoming.write_eof()
+        else:
+            raw.sendall(outgoing.read())
+            return value
+
+
+carried(session.do_handshake)
+print(session.version())
+data = bytes(range(250)) * 800
+sent, received = 0, b""
+while sent < len(data):
+    sent += carried(session.write, data[sent : sent + 10_000])
+while len(received) < len(data):
+    received += carried(session.read, 65536)
+print(len(received), received == data)
+try:
+    carried(session.unwrap)
+except ssl.SSLError as error:
+    print(error)
+else:
+    print("closed")

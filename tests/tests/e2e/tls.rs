@@ -1,0 +1,628 @@
+//! TLS as a program sees it: who is trusted, what it is told, and how failures look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eryx::net::NetConfig;
+use eryx_testkit::{
+    Authority, Behaviour, HttpServer, Identity, LOOPBACK, Leaf, Peer, ServerTls, Transport, digest,
+};
+use rustls::version::{TLS12, TLS13};
+use serde_json::{Value, json};
+
+use crate::stage::{loopback, prints, program, raised, sandbox, trusting};
+
+/// An authority, and a certificate of its for `site.test`.
+fn site() -> (Authority, Identity) {
+    let authority = Authority::new().expect("made");
+    let identity = authority
+        .issue(&Leaf::server(["site.test"]))
+        .expect("issued");
+    (authority, identity)
+}
+
+/// A peer that echoes over TLS as `site.test`.
+async fn echo() -> (Authority, Peer) {
+    let (authority, identity) = site();
+    let peer = Peer::tls(Behaviour::Echo, &identity)
+        .await
+        .expect("started");
+    (authority, peer)
+}
+
+async fn serving(tls: ServerTls) -> HttpServer {
+    HttpServer::start(Transport::tls(tls.build().expect("right")), LOOPBACK)
+        .await
+        .expect("started")
+}
+
+/// Runs `text` after the helpers for TLS, and returns what it printed.
+async fn secured(config: NetConfig, constants: &Value, text: &str) -> String {
+    prints(config, constants, &secured_program(text)).await
+}
+
+fn secured_program(text: &str) -> String {
+    format!("{}{text}", include_str!("programs/secured.py"))
+}
+
+/// Trap: `cipher()`, `version()`, ALPN and `getpeercert()` were faked. The server tells what is true.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_program_is_told_of_its_connection_is_true() {
+    let (authority, identity) = site();
+    for (version, name, theirs) in [
+        (&TLS12, "TLSv1.2", "TLSv1_2"),
+        (&TLS13, "TLSv1.3", "TLSv1_3"),
+    ] {
+        let tls = ServerTls::new(&identity)
+            .versions(&[version])
+            .alpn(["http/1.1"]);
+        let server = serving(tls).await;
+        let text = "
+import hashlib, json
+context = ssl.create_default_context()
+context.set_alpn_protocols(['spdy/9', 'http/1.1'])
+with secured(PORT, context) as connection:
+    connection.sendall(b'GET /connection HTTP/1.0\\r\\n\\r\\n')
+    answer = b''
+    while part := connection.recv(4096):
+        answer += part
+    theirs = json.loads(answer.partition(b'\\r\\n\\r\\n')[2])['tls']
+    name, generation, bits = connection.cipher()
+    print(connection.version(), theirs['version'])
+    print(connection.selected_alpn_protocol(), theirs['alpn'], theirs['sni'], generation, bits in (128, 256))
+    # OpenSSL and rustls spell the suites differently.
+    plain = lambda suite: suite.replace('-', '_').replace('TLS13_', 'TLS_').replace('TLS_', '').replace('WITH_', '').replace('_', '').replace('POLY1305SHA256', 'POLY1305')
+    print(plain(name) == plain(theirs['cipher']) or (name, theirs['cipher']))
+    print(hashlib.sha256(connection.getpeercert(binary_form=True)).hexdigest())
+    print(connection.server_hostname, connection.server_side, connection.compression())
+";
+        assert_eq!(
+            secured(trusting(&authority), &json!({"PORT": server.port()}), text).await,
+            format!(
+                "{name} {theirs}\nhttp/1.1 http/1.1 site.test {name} True\nTrue\n{}\nsite.test False None\n",
+                digest::sha256(&identity.chain()[0])
+            )
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peers_certificate_is_shown_as_cpython_shows_it() {
+    let authority = Authority::named("The Root").expect("made");
+    let identity = authority
+        .issue(&Leaf::server(["site.test", "*.site.test", "127.0.0.1"]))
+        .expect("issued");
+    let peer = Peer::tls(Behaviour::Echo, &identity)
+        .await
+        .expect("started");
+    let text = "
+with secured(PORT) as connection:
+    shown = connection.getpeercert()
+    print(shown['subject'], shown['issuer'])
+    print(shown['subjectAltName'])
+    print(shown['notBefore'], '|', shown['notAfter'], '|', shown['version'])
+    print(int(shown['serialNumber'], 16) > 0, ssl.cert_time_to_seconds(shown['notAfter']) > 2e9)
+    print(ssl.DER_cert_to_PEM_cert(connection.getpeercert(True)) == PEM)
+";
+    let pem = identity.chain_pem().replace('\r', "");
+    assert_eq!(
+        secured(
+            trusting(&authority),
+            &json!({"PORT": peer.port(), "PEM": pem}),
+            text
+        )
+        .await,
+        "((('commonName', 'site.test'),),) ((('commonName', 'The Root'),),)\n\
+         (('DNS', 'site.test'), ('DNS', '*.site.test'), ('IP Address', '127.0.0.1'))\n\
+         Jan  1 00:00:00 2020 GMT | Jan  1 00:00:00 2048 GMT | 3\nTrue True\nTrue\n"
+    );
+}
+
+/// OpenSSL's codes and words, which programs and people look for; and the peer hears of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_accepted_says_why() {
+    let authority = Authority::named("Root A").expect("made");
+    let stranger = Authority::named("Root B").expect("made");
+    let leaf = || Leaf::server(["site.test"]);
+    let issued = |leaf: Leaf| authority.issue(&leaf).expect("issued");
+    let cases = [
+        (
+            issued(Leaf::server(["example.com"])),
+            62,
+            "Hostname mismatch, certificate is not valid for 'site.test'.",
+        ),
+        (issued(leaf().expired()), 10, "certificate has expired"),
+        (
+            issued(leaf().not_yet_valid()),
+            9,
+            "certificate is not yet valid",
+        ),
+        (
+            stranger.issue(&leaf()).expect("issued"),
+            20,
+            "unable to get local issuer certificate",
+        ),
+        (
+            leaf().self_signed().expect("made"),
+            18,
+            "self-signed certificate",
+        ),
+    ];
+    for (identity, code, message) in cases {
+        let server = HttpServer::https(&identity).await.expect("started");
+        let text = "
+try:
+    secured(PORT)
+except ssl.SSLCertVerificationError as error:
+    print(error.verify_code, error.verify_message)
+    print(error.reason, error.library, isinstance(error, ValueError), 'certificate verify failed' in str(error))
+";
+        let printed = secured(trusting(&authority), &json!({"PORT": server.port()}), text).await;
+        assert_eq!(
+            printed,
+            format!("{code} {message}\nCERTIFICATE_VERIFY_FAILED SSL True True\n")
+        );
+        let heard = async {
+            while server.handshake_failures().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(
+            tokio::time::timeout(Duration::from_secs(10), heard)
+                .await
+                .is_ok(),
+            "{message}: the peer did not notice"
+        );
+        let failures = server.handshake_failures();
+        assert!(failures[0].contains("alert"), "{message}: {failures:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_a_wildcard_and_an_address_are_accepted() {
+    let authority = Authority::new().expect("made");
+    let below = authority.intermediate().expect("made");
+    for (names, name) in [
+        (vec!["site.test"], "site.test"),
+        (vec!["*.site.test"], "www.site.test"),
+        (vec!["127.0.0.1"], "127.0.0.1"),
+    ] {
+        let identity = below.issue(&Leaf::server(names)).expect("issued");
+        let peer = Peer::tls(Behaviour::Echo, &identity)
+            .await
+            .expect("started");
+        let text = "print(exchanged(secured(PORT, name=NAME), b'hello'))";
+        assert_eq!(
+            secured(
+                trusting(&authority),
+                &json!({"PORT": peer.port(), "NAME": name}),
+                text
+            )
+            .await,
+            "b'hello'\n"
+        );
+    }
+}
+
+/// Once its name was looked up, an address may be reached as that name. Its certificate still has to be for
+/// what the program asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_verified_as_an_address_after_its_name_was_looked_up() {
+    let (authority, peer) = echo().await;
+    let text = "
+print(exchanged(secured(PORT), b'hello'))
+try:
+    secured(PORT, name='127.0.0.1')
+except ssl.SSLCertVerificationError as error:
+    print(error.verify_code, '127.0.0.1' in error.verify_message)
+";
+    assert_eq!(
+        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        "b'hello'\n64 True\n"
+    );
+}
+
+/// Trap: every handshake failure, even a reset, became a certificate error.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_fails_below_the_certificate_is_what_it_is() {
+    for (behaviour, expected) in [
+        (
+            Behaviour::http_instead_of_tls(),
+            "SSLError WRONG_VERSION_NUMBER",
+        ),
+        (Behaviour::ResetsAtFirstByte, "ConnectionResetError None"),
+        (
+            Behaviour::Answers("".into()),
+            "SSLEOFError UNEXPECTED_EOF_WHILE_READING",
+        ),
+    ] {
+        let peer = Peer::plain(behaviour.clone()).await.expect("started");
+        let text = "
+try:
+    secured(PORT, name='localhost')
+except OSError as error:
+    print(type(error).__name__, getattr(error, 'reason', None))
+";
+        assert_eq!(
+            secured(loopback(), &json!({"PORT": peer.port()}), text).await,
+            format!("{expected}\n"),
+            "{behaviour:?}"
+        );
+    }
+    let peer = Peer::plain(Behaviour::noise()).await.expect("started");
+    let text = "print(outcome(secured, PORT, name='localhost'))";
+    let printed = secured(loopback(), &json!({"PORT": peer.port()}), text).await;
+    assert!(printed.starts_with("SSLError"), "{printed}");
+}
+
+/// Trap: timeouts inside TLS surfaced as something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_handshake_and_a_silent_peer_time_out() {
+    let (authority, identity) = site();
+    let tls = ServerTls::new(&identity).build().expect("right");
+    let stalling = Transport::tls(Arc::clone(&tls)).stalling_after(100);
+    let silent = Peer::plain(Behaviour::Silent).await.expect("started");
+    let stalled = Peer::start(Behaviour::Echo, stalling, LOOPBACK)
+        .await
+        .expect("started");
+    let mute = Peer::start(Behaviour::Silent, Transport::tls(tls), LOOPBACK)
+        .await
+        .expect("started");
+    let text = "
+import time
+begun = time.monotonic()
+for port in (SILENT, STALLED):
+    print(outcome(secured, port, timeout=0.2))
+connection = secured(MUTE, timeout=10)
+connection.settimeout(0.2)
+print(outcome(connection.recv, 1))
+print(0.6 <= time.monotonic() - begun < 10)
+";
+    let ports = json!({"SILENT": silent.port(), "STALLED": stalled.port(), "MUTE": mute.port()});
+    assert_eq!(
+        secured(trusting(&authority), &ports, text).await,
+        "TimeoutError\nTimeoutError\nTimeoutError\nTrue\n"
+    );
+}
+
+/// Trap: `verify_mode` was silently ignored.
+#[tokio::test(flavor = "multi_thread")]
+async fn verification_is_turned_off_only_by_the_embedder() {
+    let identity = Leaf::server(["elsewhere.test"])
+        .self_signed()
+        .expect("made");
+    let peer = Peer::tls(Behaviour::Echo, &identity)
+        .await
+        .expect("started");
+    let off = "context.check_hostname = False\ncontext.verify_mode = ssl.CERT_NONE\n";
+    let text = format!(
+        "context = ssl.create_default_context()\n{off}
+connection = secured(PORT, context)
+print(exchanged(connection, b'hello'), connection.getpeercert(), len(connection.getpeercert(True)) > 100)"
+    );
+    let (authority, _) = site();
+    let ports = json!({"PORT": peer.port()});
+    let denied = raised(
+        sandbox(Some(trusting(&authority)))
+            .execute(program(&ports, &secured_program(&text)))
+            .await,
+    );
+    assert_eq!(denied.exception_type, "ssl.SSLError", "{denied}");
+    assert!(denied.message.contains("allow_unverified_tls"), "{denied}");
+    let config = trusting(&authority).allow_unverified_tls(true);
+    assert_eq!(secured(config, &ports, &text).await, "b'hello' {} True\n");
+    // The switch permits, it does not turn off: a program that verifies still does.
+    let config = trusting(&authority).allow_unverified_tls(true);
+    assert_eq!(
+        secured(config, &ports, "print(outcome(secured, PORT))").await,
+        "SSLCertVerificationError\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ignoring_the_name_alone_also_takes_the_embedder() {
+    let (authority, identity) = site();
+    let peer = Peer::tls(Behaviour::Echo, &identity)
+        .await
+        .expect("started");
+    let text = "
+context = ssl.create_default_context()
+context.check_hostname = False
+try:
+    print(exchanged(secured(PORT, context, name='other.test'), b'hello'))
+except ssl.SSLError as error:
+    print('allow_unverified_tls' in str(error))
+";
+    let ports = json!({"PORT": peer.port()});
+    let config = trusting(&authority);
+    assert_eq!(secured(config.clone(), &ports, text).await, "True\n");
+    let config = config.allow_unverified_tls(true);
+    assert_eq!(secured(config, &ports, text).await, "b'hello'\n");
+}
+
+/// Trap: `load_verify_locations` was silently ignored. It can narrow trust, and only with the embedder's
+/// switch widen it.
+#[tokio::test(flavor = "multi_thread")]
+async fn authorities_a_program_loads_do_not_widen_trust() {
+    let (authority, peer) = echo().await;
+    let config = loopback()
+        .with_hosts([("site.test", vec![std::net::Ipv4Addr::LOCALHOST.into()])])
+        .expect("a name");
+    let text = "
+context = ssl.create_default_context(cadata=PEM)
+print(outcome(lambda: exchanged(secured(PORT, context), b'hello')))
+";
+    let constants = json!({"PORT": peer.port(), "PEM": authority.pem()});
+    assert_eq!(
+        secured(config.clone(), &constants, text).await,
+        "SSLCertVerificationError\n"
+    );
+    assert_eq!(
+        secured(config.allow_unverified_tls(true), &constants, text).await,
+        "b'hello'\n"
+    );
+    let garbage = "
+context = ssl.create_default_context()
+print(outcome(context.load_verify_locations, cadata='garbage'))
+print(outcome(context.load_verify_locations, cafile='/nowhere'))
+";
+    let printed = secured(loopback(), &json!({}), garbage).await;
+    assert!(printed.starts_with("SSLError"), "{printed}");
+    assert!(
+        printed.ends_with("FileNotFoundError(ENOENT)\n"),
+        "{printed}"
+    );
+}
+
+/// Trap: `server_hostname` was not checked, so that an allowed address opened any site behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_name_the_policy_denies_is_refused_before_a_byte_leaves() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let (authority, _) = site();
+    let config = trusting(&authority)
+        .allow_host("site.test")
+        .expect("a pattern");
+    let text = "
+import asyncio
+context = ssl.create_default_context()
+raw = socket.create_connection(('site.test', PORT), 10)
+for name in ('other.test', 'OTHER.TEST.', '127.0.0.2', '10.0.0.1'):
+    try:
+        context.wrap_socket(raw.dup(), server_hostname=name)
+    except PermissionError as error:
+        print(errno.errorcode[error.errno], name.lower().rstrip('.') in str(error))
+incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+print(outcome(lambda: context.wrap_bio(incoming, outgoing, server_hostname='other.test').do_handshake()), outgoing.pending)
+try:
+    await asyncio.open_connection('site.test', PORT, ssl=context, server_hostname='other.test')
+except PermissionError as error:
+    print('other.test' in str(error))
+";
+    assert_eq!(
+        secured(config, &json!({"PORT": peer.port()}), text).await,
+        "EACCES True\n".repeat(4) + "PermissionError(EACCES) 0\nTrue\n"
+    );
+    for ended in peer.ended(2).await {
+        assert_eq!(ended.received, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_works_on_sockets_that_do_not_block() {
+    let (authority, peer) = echo().await;
+    let text = include_str!("programs/tls_without_blocking.py");
+    assert_eq!(
+        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        "TLSv1.3 waited\n1000000 True\nTrue\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_works_over_memory_bios_that_a_program_carries_itself() {
+    let (authority, peer) = echo().await;
+    let text = include_str!("programs/tls_over_memory.py");
+    assert_eq!(
+        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        "TLSv1.3\n200000 True\nclosed\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asyncio_streams_speak_tls() {
+    let (authority, peer) = echo().await;
+    let text = "
+import asyncio
+reader, writer = await asyncio.open_connection('site.test', PORT, ssl=True)
+data = bytes(range(256)) * 2000
+writer.write(data)
+await writer.drain()
+print(await reader.readexactly(len(data)) == data)
+shown = writer.get_extra_info('ssl_object')
+print(shown.version(), writer.get_extra_info('peercert')['subject'])
+writer.close()
+await writer.wait_closed()
+";
+    assert_eq!(
+        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        "True\nTLSv1.3 ((('commonName', 'site.test'),),)\n"
+    );
+    assert_eq!(peer.ended(1).await[0].kind(), None, "close_notify came");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_connection_turns_into_tls_and_back() {
+    let (authority, identity) = site();
+    let tls = ServerTls::new(&identity).build().expect("right");
+    let peer = Peer::plain(Behaviour::StartsTls(tls))
+        .await
+        .expect("started");
+    let text = "
+import asyncio
+raw = socket.create_connection(('site.test', PORT), 10)
+print(exchanged(raw, b'clear\\n'))
+raw.sendall(b'STARTTLS\\n')
+print(raw.recv(100))
+connection = ssl.create_default_context().wrap_socket(raw, server_hostname='site.test')
+print(exchanged(connection, b'secret'), raw.fileno())
+raw = connection.unwrap()
+print(exchanged(raw, b'clear again\\n'))
+raw.close()
+
+reader, writer = await asyncio.open_connection('site.test', PORT)
+writer.write(b'STARTTLS\\n')
+print(await reader.readline())
+await writer.start_tls(ssl.create_default_context(), server_hostname='site.test')
+writer.write(b'secret')
+print(await reader.readexactly(6), writer.get_extra_info('ssl_object').version())
+writer.close()
+";
+    assert_eq!(
+        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        "b'clear\\n'\nb'go ahead\\n'\nb'secret' -1\nb'clear again\\n'\nb'go ahead\\n'\nb'secret' TLSv1.3\n"
+    );
+}
+
+/// Trap: `load_cert_chain` was silently ignored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_reaches_the_server() {
+    let (authority, identity) = site();
+    let client = authority.issue(&Leaf::client("client")).expect("issued");
+    let server = serving(ServerTls::new(&identity).require_client(&authority)).await;
+    // There are no files, so that what stands for one is put in `open`'s place.
+    let text = "
+import builtins, io, json, urllib.request
+files = {'client.pem': CHAIN, 'client.key': KEY}
+builtins.open = lambda path, mode='r': io.BytesIO(files[path].encode())
+def fetch(context):
+    return urllib.request.urlopen(f'https://site.test:{PORT}/connection', timeout=10, context=context).read()
+context = ssl.create_default_context()
+context.load_cert_chain('client.pem', 'client.key')
+print(json.loads(fetch(context))['tls']['client'])
+try:
+    fetch(ssl.create_default_context())
+except ssl.SSLError as error:
+    print(error.reason)
+";
+    let constants =
+        json!({"PORT": server.port(), "CHAIN": client.chain_pem(), "KEY": client.key_pem()});
+    assert_eq!(
+        secured(trusting(&authority), &constants, text).await,
+        format!(
+            "{}\nTLSV13_ALERT_CERTIFICATE_REQUIRED\n",
+            digest::sha256(&client.chain()[0])
+        )
+    );
+}
+
+/// Trap: `set_alpn_protocols` was silently ignored.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_two_sides_cannot_agree_on_is_an_ssl_error() {
+    let (authority, identity) = site();
+    let old = serving(ServerTls::new(&identity).versions(&[&TLS12])).await;
+    let picky = serving(ServerTls::new(&identity).alpn(["h2"])).await;
+    let text = "
+def reason(port, context):
+    try:
+        return secured(port, context).version()
+    except ssl.SSLError as error:
+        return error.reason
+modern = ssl.create_default_context()
+modern.minimum_version = ssl.TLSVersion.TLSv1_3
+print(reason(OLD, modern))
+named = ssl.create_default_context()
+named.set_alpn_protocols(['http/1.1'])
+print(reason(PICKY, named))
+older = ssl.create_default_context()
+older.maximum_version = ssl.TLSVersion.TLSv1_2
+print(reason(PICKY, older))
+";
+    let ports = json!({"OLD": old.port(), "PICKY": picky.port()});
+    assert_eq!(
+        secured(trusting(&authority), &ports, text).await,
+        "TLSV1_ALERT_PROTOCOL_VERSION\nTLSV1_ALERT_NO_APPLICATION_PROTOCOL\nTLSv1.2\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_connection_resumes_the_session_of_the_first() {
+    let (authority, identity) = site();
+    for version in [&TLS12, &TLS13] {
+        let server = serving(ServerTls::new(&identity).versions(&[version])).await;
+        let text = "
+for _ in range(2):
+    with secured(PORT) as connection:
+        connection.sendall(b'GET /close HTTP/1.0\\r\\n\\r\\n')
+        while connection.recv(4096):
+            pass
+        print(connection.session_reused)
+";
+        assert_eq!(
+            secured(trusting(&authority), &json!({"PORT": server.port()}), text).await,
+            "False\nTrue\n"
+        );
+        assert_eq!(server.resumed(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_without_close_notify_is_told_apart_by_those_who_ask() {
+    let (authority, identity) = site();
+    let peer = Peer::tls(
+        Behaviour::OmitsCloseNotify {
+            body: 10,
+            announced: true,
+        },
+        &identity,
+    )
+    .await
+    .expect("started");
+    let text = "
+for lenient in (True, False):
+    raw = socket.create_connection(('site.test', PORT), 10)
+    context = ssl.create_default_context()
+    connection = context.wrap_socket(raw, server_hostname='site.test', suppress_ragged_eofs=lenient)
+    connection.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n')
+    def drain():
+        while connection.recv(4096):
+            pass
+        return 'ended'
+    print(outcome(drain))
+";
+    assert_eq!(
+        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        "ended\nSSLEOFError\n"
+    );
+}
+
+/// Trap: names that libraries read at import were missing: urllib3's, httpx's and others'.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_names_that_libraries_read_are_there() {
+    let (authority, peer) = echo().await;
+    let text = "
+wanted = '''
+ALERT_DESCRIPTION_HANDSHAKE_FAILURE CERT_NONE CERT_OPTIONAL CERT_REQUIRED DER_cert_to_PEM_cert HAS_ALPN
+HAS_NEVER_CHECK_COMMON_NAME HAS_SNI HAS_TLSv1_2 HAS_TLSv1_3 MemoryBIO OP_ALL OP_NO_COMPRESSION OP_NO_RENEGOTIATION
+OP_NO_SSLv2 OP_NO_SSLv3 OP_NO_TICKET OP_NO_TLSv1 OP_NO_TLSv1_1 OP_NO_TLSv1_2 OP_NO_TLSv1_3 OP_IGNORE_UNEXPECTED_EOF
+OP_LEGACY_SERVER_CONNECT OPENSSL_VERSION OPENSSL_VERSION_INFO OPENSSL_VERSION_NUMBER PEM_cert_to_DER_cert PROTOCOL_SSLv23
+PROTOCOL_TLS PROTOCOL_TLS_CLIENT PROTOCOL_TLS_SERVER Purpose SSLCertVerificationError SSLContext SSLEOFError SSLError
+SSLErrorNumber SSLObject SSLSession SSLSocket SSLSyscallError SSLWantReadError SSLWantWriteError SSLZeroReturnError
+SSL_ERROR_EOF SSL_ERROR_SSL SSL_ERROR_SYSCALL SSL_ERROR_WANT_READ SSL_ERROR_WANT_WRITE SSL_ERROR_ZERO_RETURN TLSVersion
+VERIFY_DEFAULT VERIFY_X509_PARTIAL_CHAIN VERIFY_X509_STRICT VERIFY_X509_TRUSTED_FIRST VerifyFlags VerifyMode
+CertificateError create_default_context get_default_verify_paths match_hostname RAND_bytes
+'''.split()
+print([name for name in wanted if not hasattr(ssl, name) and name != 'match_hostname'])
+connection = secured(PORT)
+print(connection._sslobj is not None, connection.context.check_hostname, ssl.create_default_context().get_ciphers()[0]['name'] != '')
+context = ssl.create_default_context()
+context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+context.options |= ssl.OP_NO_COMPRESSION
+context.set_ciphers('ECDHE+AESGCM')
+context.post_handshake_auth = True
+context.keylog_filename = None
+print(exchanged(secured(PORT, context), b'hello'))
+";
+    assert_eq!(
+        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        "[]\nTrue True True\nb'hello'\n"
+    );
+}
