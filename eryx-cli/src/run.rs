@@ -217,13 +217,10 @@ fn finish(result: Result<ExecuteResult, Error>) -> ExitCode {
 }
 
 /// Passes output on as it comes. Nobody reads it any more: the script need not go on.
-fn printer<W: Write>(
+fn printer<W: Write + 'static>(
     stream: fn() -> W,
     cancel: &CancelHandle,
-) -> impl Fn(&[u8]) + Send + Sync + 'static
-where
-    W: 'static,
-{
+) -> impl Fn(&[u8]) + Send + Sync + 'static {
     let cancel = cancel.clone();
     move |bytes| {
         let mut stream = stream();

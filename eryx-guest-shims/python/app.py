@@ -19,6 +19,10 @@ import wit_world  # noqa: E402
 # componentize-py offers an import to Python only if the program names it while the image is built.
 from wit_world.imports import poll, resolver, tcp, tls, types  # noqa: E402, F401
 
+from eryx_guest import wire  # noqa: E402
+
+wire.install()
+
 
 class WitWorld(wit_world.WitWorld):
     """The exports of the world `eryx:sandbox/sandbox`."""

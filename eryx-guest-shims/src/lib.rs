@@ -12,7 +12,9 @@
 #![forbid(unsafe_code)]
 
 mod image;
+mod library;
 mod recipe;
 
 pub use image::{GuestImage, Manifest};
+pub use library::{LIBRARIES, Library};
 pub use recipe::Recipe;

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::library::{LIBRARIES, Library};
+
 /// Everything a guest image is made from.
 #[derive(Debug, Clone)]
 pub struct Recipe {
@@ -47,9 +49,9 @@ impl Recipe {
         self.root.join("eryx-guest-shims/build-requirements.txt")
     }
 
-    /// The text form of the library that exports `seal`.
-    pub fn seal(&self) -> PathBuf {
-        self.root.join("eryx-guest-shims/seal.wat")
+    /// The text form of a library.
+    pub fn library(&self, library: &Library) -> PathBuf {
+        self.root.join("eryx-guest-shims").join(library.file)
     }
 
     /// Where the image of this workspace is kept: `target/guest`.
@@ -85,7 +87,8 @@ impl Recipe {
     ///
     /// Fails when one of the folders cannot be read.
     pub fn files(&self) -> io::Result<Vec<PathBuf>> {
-        let mut files = vec![self.requirements(), self.seal()];
+        let mut files = vec![self.requirements()];
+        files.extend(LIBRARIES.iter().map(|library| self.library(library)));
         collect(&self.wit(), "wit", &mut files)?;
         collect(&self.python(), "py", &mut files)?;
         files.sort();
@@ -124,6 +127,7 @@ mod tests {
             ("eryx-guest-shims/python/app.py", "x = 1\n"),
             ("eryx-guest-shims/build-requirements.txt", "tool==1\n"),
             ("eryx-guest-shims/seal.wat", "(module)"),
+            ("eryx-guest-shims/wire.wat", "(module)"),
         ] {
             let path = dir.join(name);
             fs::create_dir_all(path.parent().expect("every name has a folder")).expect("made");
@@ -145,7 +149,7 @@ mod tests {
             assert!(!seen.contains(&print), "{} does not count", path.display());
             seen.push(print);
         }
-        assert_eq!(seen.len(), 5);
+        assert_eq!(seen.len(), 6);
         fs::remove_dir_all(dir).expect("removed");
     }
 

@@ -10,3 +10,20 @@ pub use eryx_core::{
 pub mod net {
     pub use eryx_net_host::*;
 }
+
+/// The Rust code of the documentation, compiled and run.
+#[cfg(doctest)]
+mod documentation {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/networking.md")]
+    struct Networking;
+    #[doc = include_str!("../../docs/sandboxes.md")]
+    struct Sandboxes;
+    #[doc = include_str!("../../docs/command-line.md")]
+    struct CommandLine;
+    #[doc = include_str!("../../docs/security.md")]
+    struct Security;
+    #[doc = include_str!("../../docs/architecture.md")]
+    struct Architecture;
+}

@@ -5,11 +5,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use eryx_guest_shims::{GuestImage, Recipe};
+use eryx_guest_shims::{GuestImage, LIBRARIES, Recipe};
 
+use crate::library;
 use crate::process;
 use crate::python::Venv;
-use crate::seal;
 
 /// Build the guest image unless the one there is made from the same inputs for the same engine.
 pub(crate) fn build(force: bool) -> Result<()> {
@@ -57,7 +57,9 @@ fn componentize(recipe: &Recipe, image: &GuestImage) -> Result<Vec<u8>> {
     let staging = tempfile::tempdir_in(image.dir()).context("cannot make a folder to build in")?;
     let libraries = staging.path().join("libraries");
     fs::create_dir(&libraries)?;
-    seal::assemble(&recipe.seal(), &libraries.join("seal.abi3.so"))?;
+    for library in &LIBRARIES {
+        library::assemble(recipe, library, &libraries)?;
+    }
     let wasm = staging.path().join("guest.wasm");
     let start = Instant::now();
     process::output(

@@ -4,9 +4,9 @@
 mod cargo;
 mod demo;
 mod guest;
+mod library;
 mod process;
 mod python;
-mod seal;
 mod test;
 
 use std::process::ExitCode;

@@ -1,0 +1,77 @@
+"""The functions of the contract that take bytes, as `_eryx_wire` calls them: see `wire.wat`.
+
+The generated bindings copy such an argument to memory that is never freed. `install` puts ours in
+their place, with the same signatures, but for taking any object with the buffer protocol.
+"""
+
+from collections.abc import Buffer
+from typing import Any
+
+import _eryx_wire
+from componentize_py_types import Err
+from wit_world.imports import tcp, tls, types
+
+# In the order of the variants `error` and `tls-error` in the WIT.
+_ERRORS: tuple[Any, ...] = (
+    types.Error_WouldBlock,
+    types.Error_TimedOut,
+    types.Error_Denied,
+    types.Error_LimitReached,
+    types.Error_NameNotFound,
+    types.Error_NameTryAgain,
+    types.Error_ConnectionRefused,
+    types.Error_ConnectionReset,
+    types.Error_ConnectionAborted,
+    types.Error_BrokenPipe,
+    types.Error_NotConnected,
+    types.Error_HostUnreachable,
+    types.Error_NetworkUnreachable,
+    types.Error_InvalidArgument,
+    types.Error_Tls,
+    types.Error_Other,
+)
+_TLS_ERRORS: tuple[Any, ...] = (
+    types.TlsError_Certificate,
+    types.TlsError_Alert,
+    types.TlsError_Protocol,
+    types.TlsError_UnexpectedEof,
+    types.TlsError_Refused,
+)
+
+Answer = int | tuple[Any, ...]
+
+
+def install() -> None:
+    """Replace the methods of the generated bindings."""
+    tcp.Connection.write = _connection_write
+    tls.Session.feed = _session_feed
+    tls.Session.write = _session_write
+
+
+def _connection_write(self: Any, data: Buffer, timeout: int | None) -> int:
+    return _taken(_eryx_wire.tcp_write(self.handle, data, -1 if timeout is None else timeout))
+
+
+def _session_feed(self: Any, ciphertext: Buffer) -> int:
+    return _taken(_eryx_wire.tls_feed(self.handle, ciphertext))
+
+
+def _session_write(self: Any, plaintext: Buffer) -> int:
+    return _taken(_eryx_wire.tls_write(self.handle, plaintext))
+
+
+def _taken(answer: Answer) -> int:
+    if isinstance(answer, int):
+        return answer
+    raise Err(_error(*answer))
+
+
+def _error(case: int, *payload: Any) -> Any:
+    kind = _ERRORS[case]
+    if kind is types.Error_Tls:
+        tls_case, code, text = payload
+        tls_kind = _TLS_ERRORS[tls_case]
+        if tls_kind is types.TlsError_Certificate:
+            return kind(tls_kind(types.CertificateError(code, text)))
+        return kind(tls_kind(text) if tls_kind is not types.TlsError_UnexpectedEof else tls_kind())
+    return kind(*payload)

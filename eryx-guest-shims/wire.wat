@@ -1,0 +1,198 @@
+;; The Python module `_eryx_wire`: functions of the contract that take bytes, called without a copy.
+;;
+;; componentize-py lowers a `list<u8>` argument by copying it to memory it never frees, so that a program
+;; would lose as much memory as it sends. Here the bytes stay where Python has them: a function takes any
+;; object with the buffer protocol and hands the host its address.
+;;
+;;     tcp_write(handle, data, timeout)   timeout in nanoseconds, negative for none
+;;     tls_feed(handle, ciphertext)
+;;     tls_write(handle, plaintext)
+;;
+;; Each returns the number of bytes taken, or a tuple that names an `error` of eryx:net/types: its position
+;; in the variant, then its text if it carries one; for `tls` the position in `tls-error`, the code of a
+;; certificate error (else 0) and the text.
+(module
+  (@dylink.0 (mem-info (memory 320 3) (table 3 0)))
+
+  (import "env" "memory" (memory 0))
+  (import "env" "__indirect_function_table" (table 0 funcref))
+  (import "env" "__memory_base" (global $base i32))
+  (import "env" "__table_base" (global $table i32))
+
+  (import "env" "free" (func $free (param i32)))
+  (import "env" "realloc" (func $realloc (param i32 i32) (result i32)))
+  (import "env" "PyModule_Create2" (func $PyModule_Create2 (param i32 i32) (result i32)))
+  (import "env" "PyObject_GetBuffer" (func $PyObject_GetBuffer (param i32 i32 i32) (result i32)))
+  (import "env" "PyBuffer_Release" (func $PyBuffer_Release (param i32)))
+  (import "env" "PyErr_Occurred" (func $PyErr_Occurred (result i32)))
+  (import "env" "PyErr_BadArgument" (func $PyErr_BadArgument (result i32)))
+  (import "env" "PyLong_AsLong" (func $PyLong_AsLong (param i32) (result i32)))
+  (import "env" "PyLong_AsLongLong" (func $PyLong_AsLongLong (param i32) (result i64)))
+  (import "env" "PyLong_FromUnsignedLong" (func $PyLong_FromUnsignedLong (param i32) (result i32)))
+  (import "env" "PyUnicode_FromStringAndSize"
+    (func $PyUnicode_FromStringAndSize (param i32 i32) (result i32)))
+  (import "env" "PyTuple_New" (func $PyTuple_New (param i32) (result i32)))
+  (import "env" "PyTuple_SetItem" (func $PyTuple_SetItem (param i32 i32 i32) (result i32)))
+
+  (import "eryx:net/tcp@0.1.0" "[method]connection.write"
+    (func $connection.write (param i32 i32 i32 i32 i64 i32)))
+  (import "eryx:net/tls@0.1.0" "[method]session.feed"
+    (func $session.feed (param i32 i32 i32 i32)))
+  (import "eryx:net/tls@0.1.0" "[method]session.write"
+    (func $session.write (param i32 i32 i32 i32)))
+
+  ;; From $base: a PyModuleDef (52 bytes) at 0, four PyMethodDef (16 bytes each, the last all zero) at 56,
+  ;; a Py_buffer (44 bytes) at 120, a result<u32, error> (24 bytes) at 168, names from 192.
+  (data (global.get $base)
+    "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
+  (data (offset (i32.add (global.get $base) (i32.const 192))) "_eryx_wire\00")
+  (data (offset (i32.add (global.get $base) (i32.const 208))) "tcp_write\00")
+  (data (offset (i32.add (global.get $base) (i32.const 224))) "tls_feed\00")
+  (data (offset (i32.add (global.get $base) (i32.const 240))) "tls_write\00")
+
+  (elem (global.get $table) func $tcp_write $tls_feed $tls_write)
+
+  (func $at (param $offset i32) (result i32)
+    (i32.add (global.get $base) (local.get $offset)))
+
+  (func $method (param $at i32) (param $name i32) (param $function i32)
+    (i32.store (local.get $at) (call $at (local.get $name)))
+    (i32.store offset=4 (local.get $at) (i32.add (global.get $table) (local.get $function)))
+    ;; METH_FASTCALL
+    (i32.store offset=8 (local.get $at) (i32.const 0x80)))
+
+  (func (export "PyInit__eryx_wire") (result i32)
+    (call $method (call $at (i32.const 56)) (i32.const 208) (i32.const 0))
+    (call $method (call $at (i32.const 72)) (i32.const 224) (i32.const 1))
+    (call $method (call $at (i32.const 88)) (i32.const 240) (i32.const 2))
+    ;; m_name, m_methods
+    (i32.store offset=20 (global.get $base) (call $at (i32.const 192)))
+    (i32.store offset=32 (global.get $base) (call $at (i32.const 56)))
+    ;; PYTHON_API_VERSION
+    (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
+
+  (func $tcp_write (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32) (local $timeout i64) (local $bytes i32) (local $size i32)
+    (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $wrong))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=8 (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+      (then (return (i32.const 0))))
+    (call $connection.write
+      (local.get $handle)
+      (i32.load offset=120 (global.get $base))
+      (i32.load offset=128 (global.get $base))
+      (i64.ge_s (local.get $timeout) (i64.const 0))
+      (local.get $timeout)
+      (call $at (i32.const 168)))
+    (call $PyBuffer_Release (call $at (i32.const 120)))
+    (call $answer))
+
+  (func $tls_feed (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32)
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+      (then (return (i32.const 0))))
+    (call $session.feed
+      (local.get $handle)
+      (i32.load offset=120 (global.get $base))
+      (i32.load offset=128 (global.get $base))
+      (call $at (i32.const 168)))
+    (call $PyBuffer_Release (call $at (i32.const 120)))
+    (call $answer))
+
+  (func $tls_write (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32)
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+      (then (return (i32.const 0))))
+    (call $session.write
+      (local.get $handle)
+      (i32.load offset=120 (global.get $base))
+      (i32.load offset=128 (global.get $base))
+      (call $at (i32.const 168)))
+    (call $PyBuffer_Release (call $at (i32.const 120)))
+    (call $answer))
+
+  ;; Where the canonical ABI puts the texts of errors. libc aligns for every type of the contract.
+  (func (export "cabi_realloc") (param $old i32) (param $old_size i32) (param $align i32) (param $size i32)
+    (result i32)
+    (local $new i32)
+    (local.set $new (call $realloc (local.get $old) (local.get $size)))
+    (if (i32.eqz (local.get $new)) (then (unreachable)))
+    (local.get $new))
+
+  ;; TypeError.
+  (func $wrong (result i32)
+    (drop (call $PyErr_BadArgument))
+    (i32.const 0))
+
+  ;; The result at 168 as a Python object; see above.
+  (func $answer (result i32)
+    (local $result i32) (local $case i32)
+    (local.set $result (call $at (i32.const 168)))
+    (if (i32.eqz (i32.load8_u (local.get $result)))
+      (then (return (call $PyLong_FromUnsignedLong (i32.load offset=4 (local.get $result))))))
+    (local.set $case (i32.load8_u offset=4 (local.get $result)))
+    ;; tls
+    (if (i32.eq (local.get $case) (i32.const 14))
+      (then (return (call $tls_failure (i32.add (local.get $result) (i32.const 8))))))
+    ;; denied, limit-reached, invalid-argument, other
+    (if (i32.or
+          (i32.or (i32.eq (local.get $case) (i32.const 2)) (i32.eq (local.get $case) (i32.const 3)))
+          (i32.or (i32.eq (local.get $case) (i32.const 13)) (i32.eq (local.get $case) (i32.const 15))))
+      (then
+        (return
+          (call $pair (call $PyLong_FromUnsignedLong (local.get $case))
+            (call $text (i32.add (local.get $result) (i32.const 8)))))))
+    (call $single (call $PyLong_FromUnsignedLong (local.get $case))))
+
+  ;; A tls-error at $at.
+  (func $tls_failure (param $at i32) (result i32)
+    (local $case i32) (local $tuple i32)
+    (local.set $case (i32.load8_u (local.get $at)))
+    (local.set $tuple (call $PyTuple_New (i32.const 4)))
+    (if (i32.eqz (local.get $tuple)) (then (return (i32.const 0))))
+    (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 0) (call $PyLong_FromUnsignedLong (i32.const 14))))
+    (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 1) (call $PyLong_FromUnsignedLong (local.get $case))))
+    (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 2)
+      (call $PyLong_FromUnsignedLong
+        (select (i32.load offset=4 (local.get $at)) (i32.const 0) (i32.eqz (local.get $case))))))
+    (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 3)
+      (if (result i32) (i32.eqz (local.get $case))
+        ;; certificate: a code, then the text
+        (then (call $text (i32.add (local.get $at) (i32.const 8))))
+        (else
+          (if (result i32) (i32.eq (local.get $case) (i32.const 3))
+            ;; unexpected-eof carries none
+            (then (call $PyUnicode_FromStringAndSize (i32.const 0) (i32.const 0)))
+            (else (call $text (i32.add (local.get $at) (i32.const 4)))))))))
+    (local.get $tuple))
+
+  ;; The string whose address and size are at $at. Its memory came from the canonical ABI and is given back.
+  (func $text (param $at i32) (result i32)
+    (local $text i32)
+    (local.set $text
+      (call $PyUnicode_FromStringAndSize (i32.load (local.get $at)) (i32.load offset=4 (local.get $at))))
+    (if (i32.load offset=4 (local.get $at)) (then (call $free (i32.load (local.get $at)))))
+    (local.get $text))
+
+  (func $single (param $first i32) (result i32)
+    (local $tuple i32)
+    (local.set $tuple (call $PyTuple_New (i32.const 1)))
+    (if (i32.eqz (local.get $tuple)) (then (return (i32.const 0))))
+    (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 0) (local.get $first)))
+    (local.get $tuple))
+
+  (func $pair (param $first i32) (param $second i32) (result i32)
+    (local $tuple i32)
+    (local.set $tuple (call $PyTuple_New (i32.const 2)))
+    (if (i32.eqz (local.get $tuple)) (then (return (i32.const 0))))
+    (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 0) (local.get $first)))
+    (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 1) (local.get $second)))
+    (local.get $tuple)))
