@@ -53,6 +53,23 @@ def test_two_hundred_descriptors_cost_one_host_call(guest: Guest) -> None:
         """)
 
 
+def test_every_selector_of_the_library_works(guest: Guest) -> None:
+    guest("""
+        import selectors, socket
+        for kind in (selectors.SelectSelector, selectors.PollSelector, selectors.DefaultSelector):
+            near, far = socket.socketpair()
+            with kind() as selector:
+                selector.register(near, selectors.EVENT_READ | selectors.EVENT_WRITE, "data")
+                [(key, events)] = selector.select(0)
+                assert key.data == "data" and events == selectors.EVENT_WRITE
+                selector.modify(near, selectors.EVENT_READ)
+                assert selector.select(0.01) == []
+                far.send(b"x")
+                assert selector.select()[0][1] == selectors.EVENT_READ
+            near.close(); far.close()
+    """)
+
+
 def test_closed_and_strange_descriptors_are_reported(guest: Guest) -> None:
     guest("""
         import errno, select, socket, sys

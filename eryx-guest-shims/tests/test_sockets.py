@@ -261,6 +261,27 @@ def test_a_failed_connect_raises_what_cpython_raises(
     """)
 
 
+def test_the_bindings_own_exceptions_never_show(guest: Guest) -> None:
+    guest(f"""
+        import socket, traceback
+        for step in (
+            lambda: socket.create_connection(("denied.test", 80)),
+            lambda: socket.create_connection(("127.0.0.1", {closed_port()})),
+            lambda: socket.getaddrinfo("missing.test", 80),
+        ):
+            try:
+                step()
+            except OSError as error:
+                assert "Err" not in traceback.format_exc().replace("Errno", "").replace("Error", "")
+                while error is not None:
+                    assert isinstance(error, OSError), error
+                    error.__traceback__ = None
+                    error = error.__context__
+            else:
+                raise AssertionError
+    """)
+
+
 def test_a_connect_without_blocking_goes_through_the_usual_errors(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""
@@ -393,6 +414,54 @@ def test_descriptors_are_never_reused_and_share_their_connection(guest: Guest) -
             assert not tcp.live
             assert any(w.category is ResourceWarning for w in caught)
         """)
+
+
+def test_a_subclasss_own_methods_are_not_entered_by_ours(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import socket
+            class Loud(socket.socket):
+                def connect(self, address):
+                    raise AssertionError("connect")
+                def send(self, data, flags=0):
+                    raise AssertionError("send")
+                def recv(self, size, flags=0):
+                    raise AssertionError("recv")
+            with Loud() as s:
+                assert s.connect_ex(("server.test", {port})) == 0
+                s.sendto(b"a", ("ignored", 1))
+                s.sendmsg([b"b"])
+                s.sendall(b"c")
+                into = bytearray(3)
+                assert s.recv_into(into) >= 1 and into[:1] == b"a"
+        """)
+
+
+def test_a_closed_socket_takes_no_settings(guest: Guest) -> None:
+    guest("""
+        import errno, os, socket
+        s = socket.socket()
+        fd = s.fileno()
+        socket.close(fd)
+        for step in (s.close, lambda: socket.close(fd), lambda: socket.socket(fileno=fd)):
+            try:
+                step()
+            except OSError as error:
+                assert error.errno == errno.EBADF
+            else:
+                raise AssertionError
+        for step in (lambda: s.settimeout(1), lambda: s.setblocking(True)):
+            try:
+                step()
+            except OSError as error:
+                assert error.errno == errno.EBADF
+            else:
+                raise AssertionError
+        try:
+            socket.socket(fileno=2)
+        except OSError as error:
+            assert error.errno == errno.ENOTSOCK
+    """)
 
 
 def test_kinds_of_socket_that_do_not_exist_are_refused_with_linuxs_errno(guest: Guest) -> None:

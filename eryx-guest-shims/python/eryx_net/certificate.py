@@ -42,7 +42,16 @@ Name = tuple[tuple[tuple[str, str], ...], ...]
 class Fields:
     """The fields of a certificate, read but for the extensions' contents."""
 
-    __slots__ = ("extensions", "issuer", "not_after", "not_before", "serial", "subject", "version")
+    __slots__ = (
+        "extensions",
+        "issuer",
+        "not_after",
+        "not_before",
+        "public_key",
+        "serial",
+        "subject",
+        "version",
+    )
 
     def __init__(self, data: bytes) -> None:
         """Read DER. Raises DerError."""
@@ -60,7 +69,7 @@ class Fields:
         self.not_before = _time(*validity.element())
         self.not_after = _time(*validity.element())
         self.subject = _name(body.expect(der.SEQUENCE))
-        body.expect(der.SEQUENCE)  # public key
+        self.public_key = body.expect(der.SEQUENCE)
         self.extensions: dict[str, Reader] = {}
         for unique in (0x81, 0x82):
             body.optional(unique)
@@ -99,6 +108,13 @@ def decode(data: bytes) -> dict[str, Any]:
         if uris:
             shown["crlDistributionPoints"] = uris
     return shown
+
+
+def public_key(data: bytes) -> tuple[str, bytes]:
+    """The algorithm of a certificate's key, and the key. Raises DerError."""
+    info = Fields(data).public_key
+    algorithm = info.expect(der.SEQUENCE).object_identifier()
+    return algorithm, info.expect(der.BIT_STRING).bytes()[1:]
 
 
 def check_outline(data: bytes) -> None:

@@ -16,12 +16,12 @@ class Connection:
     within its own timeout.
     """
 
-    __slots__ = ("_error", "_pending_options", "_unread", "established", "resource")
+    __slots__ = ("_failed", "_pending_options", "_unread", "established", "resource")
 
     def __init__(self, name: str, port: int) -> None:
         self.resource: HostConnection = host.connect(name, port)
         self.established = False
-        self._error: OSError | None = None
+        self._failed = False
         self._unread = b""
         self._pending_options: dict[str, bool] = {}
 
@@ -29,15 +29,14 @@ class Connection:
         """Wait until connected. Raises BlockingIOError, TimeoutError, or why it failed."""
         if self.established:
             return
-        if self._error is not None:
-            raise self._error
         try:
-            self.resource.finish_connect(timeout)
-        except host.interfaces().Err as error:
-            failed = host.exception(error.value)
-            if not isinstance(failed, (BlockingIOError, TimeoutError)):
-                self._error = failed
-            raise failed from None
+            host.call(self.resource.finish_connect, timeout)
+        except BlockingIOError:
+            raise
+        except OSError:
+            # For good: the host repeats it to whoever asks again.
+            self._failed = True
+            raise
         self.established = True
         for name, enabled in self._pending_options.items():
             self.set_option(name, enabled)
@@ -50,10 +49,7 @@ class Connection:
             return data
         if not self.established:
             self.finish(timeout)
-        try:
-            return self.resource.read(size, timeout)
-        except host.interfaces().Err as error:
-            raise host.exception(error.value) from None
+        return host.call(self.resource.read, size, timeout)
 
     def peek(self, size: int, timeout: int | None) -> bytes:
         """Like `read`, but the bytes stay."""
@@ -73,25 +69,19 @@ class Connection:
         """Send, and say how much of it was taken."""
         if not self.established:
             self.finish(timeout)
-        try:
-            return self.resource.write(data, timeout)
-        except host.interfaces().Err as error:
-            raise host.exception(error.value) from None
+        return host.call(self.resource.write, data, timeout)
 
     def shutdown(self, how: int) -> None:
         """End receiving (0), sending (1) or both (2)."""
         if not self.established:
             raise failure("ENOTCONN")
-        try:
-            self.resource.shutdown(host.interfaces().tcp.ShutdownType(how))
-        except host.interfaces().Err as error:
-            raise host.exception(error.value) from None
+        host.call(self.resource.shutdown, host.interfaces().tcp.ShutdownType(how))
 
     def local(self) -> tuple[str, int] | None:
         """This side's address, None while it has none."""
         try:
-            end = self.resource.local_endpoint()
-        except host.interfaces().Err:
+            end = host.call(self.resource.local_endpoint)
+        except OSError:
             return None
         return end.address, end.port
 
@@ -99,10 +89,7 @@ class Connection:
         """The peer's address, None while there is none."""
         if not self.established:
             return None
-        try:
-            end = self.resource.peer_endpoint()
-        except host.interfaces().Err as error:
-            raise host.exception(error.value) from None
+        end = host.call(self.resource.peer_endpoint)
         return end.address, end.port
 
     def set_option(self, name: str, enabled: bool) -> None:
@@ -110,42 +97,31 @@ class Connection:
         if not self.established:
             self._pending_options[name] = enabled
             return
-        try:
-            if name == "no_delay":
-                self.resource.set_no_delay(enabled)
-            else:
-                self.resource.set_keep_alive(enabled)
-        except host.interfaces().Err as error:
-            raise host.exception(error.value) from None
+        resource = self.resource
+        host.call(resource.set_no_delay if name == "no_delay" else resource.set_keep_alive, enabled)
 
     def readable_now(self) -> bool | None:
         """True if known without asking the host, None if it has to be asked."""
-        return True if self._unread or self._error is not None else None
+        return True if self._unread or self._failed else None
 
     def writable_now(self) -> bool | None:
         """True if known without asking the host, None if it has to be asked."""
-        return True if self._error is not None else None
+        return True if self._failed else None
 
     def hung_up(self) -> bool:
         """Whether the connect failed."""
-        return self._error is not None
+        return self._failed
 
     def start_tls(self, config: object, timeout: int | None) -> None:
         """Turn into TLS, or go on doing so. The host judges the name in `config`."""
         self.finish(timeout)
         if self._unread:
             raise failure("EINVAL", "bytes were peeked at before TLS began; read them first")
-        try:
-            self.resource.start_tls(config, timeout)
-        except host.interfaces().Err as error:
-            raise host.exception(error.value) from None
+        host.call(self.resource.start_tls, config, timeout)
 
     def end_tls(self, timeout: int | None) -> None:
         """Exchange close_notify and go back to a plain connection."""
-        try:
-            self.resource.end_tls(timeout)
-        except host.interfaces().Err as error:
-            raise host.exception(error.value) from None
+        host.call(self.resource.end_tls, timeout)
 
     def tls_info(self) -> TlsInfo | None:
         """What the handshake agreed on."""

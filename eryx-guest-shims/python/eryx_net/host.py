@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from .failures import failure, lookup_failure
 from .socket_constants import EAI_AGAIN, EAI_NONAME
 from .tls_errors import tls_exception
+
+T = TypeVar("T")
 
 LARGEST_READ = 1 << 20
 """The most bytes asked of the host at once; it would clamp to the same."""
@@ -22,9 +24,6 @@ LARGEST_WRITE = 256 << 10
 
 LARGEST_PEEK = 64 << 10
 """How far ahead bytes are fetched for MSG_PEEK."""
-
-FOREVER = None
-"""A timeout that waits up to the host's own ceiling."""
 
 AT_ONCE = 0
 """A timeout that does not wait at all."""
@@ -162,34 +161,37 @@ _SIMPLE: dict[str, Callable[[], OSError]] = {
 }
 
 
+def call(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function of the host. Raises what CPython raises where the host reports an error."""
+    try:
+        return function(*arguments)
+    except interfaces().Err as error:
+        failed = exception(error.value)
+    # Not within the handler: the bindings' exception is frozen, and code that meets it as the
+    # context of ours (unittest, contextlib) fails when it adds a traceback to it.
+    try:
+        raise failed
+    finally:
+        del failed
+
+
 def connect(name: str, port: int) -> HostConnection:
     """Begin to connect. Raises what the host refuses at once, `PermissionError` above all."""
-    bound = interfaces()
-    try:
-        connection: HostConnection = bound.tcp.Connection.connect(name, port)
-        return connection
-    except bound.Err as error:
-        raise exception(error.value) from None
+    begun: HostConnection = call(interfaces().tcp.Connection.connect, name, port)
+    return begun
 
 
 def lookup(name: str, port: int | None, family: str) -> HostLookup:
     """Begin to resolve `name`; `family` is `ANY`, `IPV4` or `IPV6`."""
-    bound = interfaces()
-    try:
-        started: HostLookup = bound.resolver.Lookup.start(name, port, bound.resolver.Family[family])
-        return started
-    except bound.Err as error:
-        raise exception(error.value) from None
+    resolver = interfaces().resolver
+    begun: HostLookup = call(resolver.Lookup.start, name, port, resolver.Family[family])
+    return begun
 
 
 def session(config: Any) -> HostSession:
     """Begin a TLS handshake over bytes carried here. Raises what the host refuses at once."""
-    bound = interfaces()
-    try:
-        begun: HostSession = bound.tls.Session.client(config)
-        return begun
-    except bound.Err as error:
-        raise exception(error.value) from None
+    begun: HostSession = call(interfaces().tls.Session.client, config)
+    return begun
 
 
 def wait_for(

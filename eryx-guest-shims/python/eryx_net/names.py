@@ -7,6 +7,7 @@ that its policy and not our reading of it decides.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from . import host, ports
@@ -251,12 +252,12 @@ def _kinds(kind: int, proto: int) -> list[tuple[int, int, str]]:
 def finish(lookup: HostLookup, timeout: int | None) -> list[str]:
     """Wait for a lookup and release it, unless it needs more time (BlockingIOError)."""
     try:
-        addresses = lookup.finish(timeout)
-    except host.interfaces().Err as error:
-        failed = host.exception(error.value)
-        if not isinstance(failed, BlockingIOError):
-            lookup.__exit__(None, None, None)
-        raise failed from None
+        addresses = host.call(lookup.finish, timeout)
+    except BlockingIOError:
+        raise
+    except BaseException:
+        lookup.__exit__(None, None, None)
+        raise
     lookup.__exit__(None, None, None)
     return addresses
 
@@ -353,13 +354,17 @@ def if_nameindex() -> list[tuple[int, str]]:
 
 def if_nametoindex(oname: str | bytes, /) -> int:
     """The number of an interface. Raises OSError when there is none of that name."""
-    if oname in ("lo", b"lo"):
+    if os.fsdecode(oname) == "lo":
         return 1
     raise OSError("no interface with this name")
 
 
 def if_indextoname(if_index: int, /) -> str:
     """The name of an interface. Raises OSError(ENXIO) when there is none with that number."""
+    if if_index < 0:
+        raise OverflowError("can't convert negative value to unsigned int")
+    if if_index >= 1 << 32:
+        raise OverflowError("Python int too large to convert to C unsigned int")
     if if_index == 1:
         return "lo"
     raise failure("ENXIO")

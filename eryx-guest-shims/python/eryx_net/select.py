@@ -75,10 +75,9 @@ def descriptor(file: FileDescriptorLike) -> int:
 
 
 def _duration(seconds: Any, what: str) -> float:
-    try:
-        value = float(seconds)
-    except TypeError:
-        raise TypeError(f"{what} must be a float or None") from None
+    if not (hasattr(seconds, "__float__") or hasattr(seconds, "__index__")):
+        raise TypeError(f"{what} must be a float or None")
+    value = float(seconds)
     if value != value:
         raise ValueError("Invalid value NaN (not a number)")
     if abs(value) > 9e9:
@@ -86,7 +85,7 @@ def _duration(seconds: Any, what: str) -> float:
     return value
 
 
-def select(
+def _select(
     rlist: Iterable[Any],
     wlist: Iterable[Any],
     xlist: Iterable[Any],
@@ -117,6 +116,13 @@ def select(
         [file for fd, file in writing if found.get(fd, 0) & (WRITE | ERROR)],
         [],
     )
+
+
+_select.__name__ = _select.__qualname__ = "select"
+
+# `selectors` makes it an attribute of a class. A function would turn into a method there, which
+# CPython's built-in function does not.
+select = staticmethod(_select)
 
 
 def _selected(interests: dict[int, int], limit: int | None) -> dict[int, int]:

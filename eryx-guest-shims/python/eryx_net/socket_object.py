@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import warnings
 from typing import Any
 
@@ -91,7 +93,11 @@ class socket:  # noqa: N801 - CPython's name
             raise ValueError("negative file descriptor")
         found = descriptors.find(fileno)
         if not isinstance(found, StreamSocket):
-            raise failure("EBADF" if found is None and fileno >= descriptors.FIRST else "ENOTSOCK")
+            try:
+                os.fstat(fileno)
+            except (OSError, OverflowError):
+                raise failure("EBADF") from None
+            raise failure("ENOTSOCK")
         self._fd = fileno
         self._family = found.family if family == -1 else int(family)
         self._type = found.kind if kind == -1 else int(kind) & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -104,7 +110,9 @@ class socket:  # noqa: N801 - CPython's name
         try:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
         finally:
-            socket.close(self)
+            # Somebody may have closed the descriptor beneath it.
+            with contextlib.suppress(OSError):
+                socket.close(self)
 
     def __repr__(self) -> str:
         return (
@@ -153,7 +161,7 @@ class socket:  # noqa: N801 - CPython's name
     def close(self) -> None:
         """Close; the host's side is given back at once, unless a duplicate lives on."""
         fd, self._fd = self._fd, -1
-        if fd != -1 and descriptors.find(fd) is not None:
+        if fd != -1:
             descriptors.close(fd)
 
     # Waiting.
@@ -166,7 +174,9 @@ class socket:  # noqa: N801 - CPython's name
         """Set the timeout of each operation in seconds; 0 never blocks, None waits without a
         timeout.
         """
-        self._set_timeout(seconds(timeout))
+        limit = seconds(timeout)
+        self._open()
+        self._set_timeout(limit)
 
     def gettimeout(self) -> float | None:
         """The timeout of each operation in seconds."""
@@ -174,6 +184,7 @@ class socket:  # noqa: N801 - CPython's name
 
     def setblocking(self, flag: bool, /) -> None:
         """`settimeout(None)` or `settimeout(0)`."""
+        self._open()
         self._set_timeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
@@ -247,7 +258,8 @@ class socket:  # noqa: N801 - CPython's name
     def connect_ex(self, address: SockAddr, /) -> int:
         """Like `connect`, but returns the error number, 0 for success."""
         try:
-            self.connect(address)
+            # Not `self.connect`: a subclass's own, ssl's above all, would be entered again.
+            socket.connect(self, address)
         except (gaierror, herror):
             raise
         except TimeoutError as failed:
@@ -279,7 +291,9 @@ class socket:  # noqa: N801 - CPython's name
         """Accept connections from inside the guest."""
         if not isinstance(backlog, int):
             raise TypeError(f"'{_kind(backlog)}' object cannot be interpreted as an integer")
-        self._open().listen(backlog)
+        if not -(1 << 31) <= backlog < 1 << 31:
+            raise OverflowError("Python int too large to convert to C int")
+        self._open().listen(int(backlog))
 
     def _accept(self) -> tuple[int, SockAddr]:
         """The descriptor and peer of the next connection."""
@@ -399,7 +413,7 @@ class socket:  # noqa: N801 - CPython's name
         flags = 0
         if address is not None:
             flags = flags_or_address
-        return self.send(data, flags)
+        return socket.send(self, data, flags)
 
     # Messages: a stream has neither addresses nor ancillary data.
 
@@ -414,7 +428,7 @@ class socket:  # noqa: N801 - CPython's name
             if len(gathered) >= LARGEST_WRITE:
                 break
             gathered += octets(each, LARGEST_WRITE - len(gathered))
-        return self.send(bytes(gathered), flags)
+        return socket.send(self, bytes(gathered), flags)
 
     def recvmsg(
         self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from typing import Any
 
-from . import ciphers, host, trust
+from . import ciphers, host, identity, pem, trust
 from .buffers import octets
 from .certificate import is_authority
 from .memory_bio import MemoryBIO
@@ -27,6 +28,8 @@ from .tls_constants import (
     VERIFY_CRL_CHECK_CHAIN,
     VERIFY_X509_TRUSTED_FIRST,
     OP_NO_SSLv3,
+    OP_NO_TLSv1,
+    OP_NO_TLSv1_1,
     OP_NO_TLSv1_2,
     OP_NO_TLSv1_3,
     PROTO_SSLv3,
@@ -38,8 +41,9 @@ from .tls_constants import (
     PROTOCOL_TLSv1_1,
     PROTOCOL_TLSv1_2,
 )
+from .tls_engines import BioTls, SocketTls
 from .tls_errors import SSLError, certificate_error, refusal, ssl_error
-from .tls_object import BioTls, ConnectionTls, SSLObjectBase, SSLSession
+from .tls_object import SSLObjectBase, SSLSession
 
 _VERSIONED = {
     PROTOCOL_TLSv1: PROTO_TLSv1,
@@ -55,6 +59,8 @@ _VERSIONS = (
     PROTO_MINIMUM_SUPPORTED,
     PROTO_MAXIMUM_SUPPORTED,
 )
+_DEPRECATED = {PROTO_SSLv3: "SSLv3", PROTO_TLSv1: "TLSv1", PROTO_TLSv1_1: "TLSv1_1"}
+_NO_VERSION = OP_NO_SSLv3 | OP_NO_TLSv1 | OP_NO_TLSv1_1 | OP_NO_TLSv1_2 | OP_NO_TLSv1_3
 _CURVES = ("prime256v1", "secp384r1", "secp521r1", "X25519", "x25519", "P-256", "P-384")
 
 
@@ -69,6 +75,8 @@ def _unsigned(value: Any) -> int:
     number = _index(value)
     if number < 0:
         raise OverflowError("can't convert negative int to unsigned")
+    if number >= 1 << 64:
+        raise OverflowError("Python int too large to convert to C unsigned long")
     return number
 
 
@@ -197,7 +205,14 @@ class _SSLContext:
 
     @options.setter
     def options(self, value: int) -> None:
-        self._options = _unsigned(value)
+        options = _unsigned(value)
+        if options & ~self._options & _NO_VERSION:
+            warnings.warn(
+                "ssl.OP_NO_SSL*/ssl.OP_NO_TLS* options are deprecated",
+                category=DeprecationWarning,
+                stacklevel=3,
+            )
+        self._options = options
 
     @property
     def minimum_version(self) -> int:
@@ -225,6 +240,12 @@ class _SSLContext:
     def _check_version(self, value: Any) -> None:
         if _index(value) not in _VERSIONS:
             raise ValueError(f"Unsupported TLS/SSL version {int(value):#x}")
+        if value in _DEPRECATED:
+            warnings.warn(
+                f"ssl.TLSVersion.{_DEPRECATED[value]} is deprecated",
+                category=DeprecationWarning,
+                stacklevel=4,
+            )
         if self._protocol in _VERSIONED:
             raise ValueError("The context's protocol doesn't support modification of the version.")
 
@@ -315,10 +336,12 @@ class _SSLContext:
             raise ValueError(f"unknown elliptic curve name {text!r}")
 
     def load_dh_params(self, path: Any, /) -> None:
-        """Load a server's Diffie-Hellman parameters; refused, for there is no server side."""
-        with open(path, "rb"):
-            pass
-        raise refusal("there is no server-side TLS in a sandbox, so no use for DH parameters")
+        """Load a server's Diffie-Hellman parameters. Checked; a client has no use for them."""
+        if not any(block.label == "DH PARAMETERS" for block in pem.blocks(trust.contents(path))):
+            error = SSLError(108, "[PEM: NO_START_LINE] no start line (_ssl.c:1000)")
+            error.library = "PEM"
+            error.reason = "NO_START_LINE"
+            raise error
 
     def set_psk_client_callback(self, callback: Any) -> None:
         """Use pre-shared keys; not available."""
@@ -359,7 +382,14 @@ class _SSLContext:
         self._roots = self._roots + [each for each in dict.fromkeys(found) if each not in known]
 
     def set_default_verify_paths(self) -> None:
-        """Trust what the system trusts: the host always does, so this changes nothing."""
+        """Trust what the system trusts, which the host does anyway; and the files the environment
+        names.
+        """
+        named = os.environ.get("SSL_CERT_FILE")
+        if named:
+            # OpenSSL passes over one that cannot be read.
+            with contextlib.suppress(OSError):
+                self.load_verify_locations(cafile=named)
 
     def load_cert_chain(self, certfile: Any, keyfile: Any = None, password: Any = None) -> None:
         """Load a certificate chain and key, for servers that ask for one."""
@@ -367,7 +397,7 @@ class _SSLContext:
             missing = path is None and name == "keyfile"
             if not missing and not isinstance(path, (str, bytes, os.PathLike)):
                 raise TypeError(f"{name} should be a valid filesystem path")
-        self._identity = trust.own_identity(certfile, keyfile, password)
+        self._identity = identity.load(certfile, keyfile, password)
 
     def get_ca_certs(self, binary_form: bool = False) -> list[Any]:
         """The authorities among the certificates loaded, as dictionaries or in DER."""
@@ -404,7 +434,7 @@ class _SSLContext:
         if not isinstance(sock, socket):
             raise TypeError(f"_wrap_socket() argument 1 must be _socket.socket, not {type(sock)}")
         config = self.client_config(server_side, server_hostname, session)
-        return SSLObjectBase(self, ConnectionTls(sock, config), server_hostname, owner)
+        return SSLObjectBase(self, SocketTls(sock, config), server_hostname, owner)
 
     def _wrap_bio(
         self,
@@ -448,14 +478,14 @@ class _SSLContext:
             raise certificate_error(3, "unable to get certificate CRL")
         lowest, highest = self._version_range()
         tls = host.interfaces().tls
-        identity = None if self._identity is None else tls.Identity(*self._identity)
+        own = None if self._identity is None else tls.Identity(*self._identity)
         return tls.ClientConfig(
             server_name=server_hostname,
             alpn=self._alpn,
             verify_peer=self._verify_mode != CERT_NONE,
             check_hostname=self._check_hostname,
             roots=self._roots,
-            identity=identity,
+            identity=own,
             min_version=tls.Version[lowest],
             max_version=tls.Version[highest],
         )

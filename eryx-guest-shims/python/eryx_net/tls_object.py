@@ -1,4 +1,4 @@
-"""`_ssl._SSLSocket`: one TLS connection, on a socket's connection or over a pair of buffers."""
+"""`_ssl._SSLSocket`: what `ssl.SSLSocket` and `ssl.SSLObject` are built on."""
 
 from __future__ import annotations
 
@@ -6,196 +6,20 @@ import functools
 import os
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from . import certificate, host
+from . import certificate
 from .buffers import octets, writable
 from .certificate import Certificate
-from .connection import Connection
 from .der import DerError
 from .failures import failure
-from .host import LARGEST_READ, LARGEST_WRITE, HostSession, TlsInfo
-from .memory_bio import MemoryBIO
+from .host import LARGEST_READ, LARGEST_WRITE, TlsInfo
 from .tls_constants import CERT_NONE
-from .tls_errors import refusal, ssl_error, want_read, want_write
+from .tls_engines import Engine
+from .tls_errors import ssl_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
-
-    from ._socket import socket
     from .tls_context import _SSLContext
-
-    T = TypeVar("T")
-
-
-class Engine(Protocol):
-    """What does the TLS of an object. Raises SSLWantReadError where it must not block."""
-
-    def handshake(self) -> None: ...
-    def read(self, size: int) -> bytes: ...
-    def write(self, data: bytes) -> int: ...
-    def pending(self) -> int: ...
-    def info(self) -> TlsInfo | None: ...
-    def shutdown(self) -> Any: ...
-
-
-class ConnectionTls:
-    """TLS the host does on a connection it holds, within the socket's timeout."""
-
-    __slots__ = ("_config", "_socket")
-
-    def __init__(self, sock: socket, config: Any) -> None:
-        # As in CPython: the socket owns this object, not the other way round.
-        self._socket = weakref.ref(sock)
-        self._config = config
-
-    def _connection(self) -> tuple[Connection, int | None]:
-        sock = self._socket()
-        if sock is None or sock.fileno() == -1:
-            raise refusal("Underlying socket has been closed.")
-        channel = sock._open().connected()
-        if not isinstance(channel, Connection):
-            raise refusal(
-                "TLS is the host's to do, and this connection stays inside the sandbox: only a "
-                "connection to the outside can be wrapped"
-            )
-        return channel, sock._nanoseconds
-
-    def handshake(self) -> None:
-        """Do the handshake, or go on with it."""
-        channel, limit = self._connection()
-        try:
-            channel.start_tls(self._config, limit)
-        except BlockingIOError:
-            raise (want_read() if channel.established else want_write()) from None
-        except TimeoutError:
-            raise TimeoutError("_ssl.c:1000: The handshake operation timed out") from None
-
-    def read(self, size: int) -> bytes:
-        """Plaintext; none after the peer's close_notify."""
-        channel, limit = self._connection()
-        try:
-            return channel.read(size, limit)
-        except BlockingIOError:
-            raise want_read() from None
-        except TimeoutError:
-            raise TimeoutError("The read operation timed out") from None
-
-    def write(self, data: bytes) -> int:
-        """Encrypt and send."""
-        channel, limit = self._connection()
-        try:
-            return channel.write(data, limit)
-        except BlockingIOError:
-            raise want_write() from None
-        except TimeoutError:
-            raise TimeoutError("The write operation timed out") from None
-
-    def pending(self) -> int:
-        """Bytes of plaintext that can be read without waiting."""
-        return self._connection()[0].pending()
-
-    def info(self) -> TlsInfo | None:
-        """What the handshake agreed on."""
-        return self._connection()[0].tls_info()
-
-    def shutdown(self) -> Any:
-        """End TLS; the socket carries plain bytes again."""
-        channel, limit = self._connection()
-        try:
-            channel.end_tls(limit)
-        except BlockingIOError:
-            raise want_read() from None
-        except TimeoutError:
-            raise TimeoutError("The read operation timed out") from None
-        return self._socket()
-
-
-class BioTls:
-    """TLS the host does on bytes that go through two buffers here."""
-
-    __slots__ = ("_ended", "_incoming", "_outgoing", "_session")
-
-    def __init__(self, incoming: MemoryBIO, outgoing: MemoryBIO, config: Any) -> None:
-        self._incoming = incoming
-        self._outgoing = outgoing
-        self._session: HostSession = host.session(config)
-        self._ended = False
-
-    def __del__(self) -> None:
-        session = getattr(self, "_session", None)
-        if session is not None:
-            session.__exit__(None, None, None)
-
-    def _drain(self) -> bool:
-        """Move ciphertext out. Returns whether there was any."""
-        moved = False
-        while data := self._session.take(LARGEST_WRITE):
-            self._outgoing.write(data)
-            moved = True
-        return moved
-
-    def _feed(self) -> bool:
-        """Move ciphertext in. Returns whether there was anything to move."""
-        data = self._incoming.front(LARGEST_WRITE)
-        if data:
-            taken = self._session.feed(data)
-            self._incoming.drop(taken)
-            return taken > 0
-        if self._incoming.eof and not self._ended:
-            self._session.feed_eof()
-            self._ended = True
-            return True
-        return False
-
-    def _run(self, step: Callable[[], T]) -> T:
-        """Repeat a step while bytes can be moved for it."""
-        error: BaseException
-        while True:
-            try:
-                value = step()
-                self._drain()
-                return value
-            except host.interfaces().Err as failed:
-                error = host.exception(failed.value)
-            # An alert for the peer has to leave even when the operation failed.
-            moved = self._drain()
-            if not isinstance(error, BlockingIOError):
-                raise error
-            try:
-                if not self._feed() and not moved:
-                    raise want_read()
-            except host.interfaces().Err as failed:
-                raise host.exception(failed.value) from None
-
-    def handshake(self) -> None:
-        """Go on with the handshake."""
-        self._run(self._session.handshake)
-
-    def read(self, size: int) -> bytes:
-        """Plaintext; none after the peer's close_notify."""
-        return self._run(lambda: self._session.read(size))
-
-    def write(self, data: bytes) -> int:
-        """Encrypt, all of it: the buffer that takes the ciphertext has no bound."""
-        written = self._run(lambda: self._session.write(data))
-        while written < len(data):
-            left = data[written:]
-            written += self._run(lambda left=left: self._session.write(left))  # type: ignore[misc]
-        return written
-
-    def pending(self) -> int:
-        """Bytes of plaintext that can be read without more ciphertext."""
-        return self._session.pending()
-
-    def info(self) -> TlsInfo | None:
-        """What the handshake agreed on."""
-        return self._session.info()
-
-    def shutdown(self) -> Any:
-        """Exchange close_notify."""
-        self._run(self._session.close)
 
 
 class SSLSession:

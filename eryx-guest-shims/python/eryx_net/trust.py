@@ -1,4 +1,4 @@
-"""Certificates a context has loaded: trust anchors, and the program's own chain and key."""
+"""Trust anchors a context loads, from files, directories and memory."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from . import certificate, pem
 from .der import DerError
-from .tls_errors import SSLError, refusal, ssl_error
+from .tls_errors import SSLError, ssl_error
 
-_CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
-_KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY")
+CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 
 
-def _library_error(library: str) -> SSLError:
+def library_error(library: str) -> SSLError:
+    """What OpenSSL says of a PEM file it cannot make sense of."""
     error = SSLError(0x80009, f"[{library}] PEM lib (_ssl.c:1000)")
     error.library = library
     error.reason = None
@@ -29,7 +29,8 @@ def _nothing_found() -> SSLError:
     return error
 
 
-def _read(path: Any) -> bytes:
+def contents(path: Any) -> bytes:
+    """A file's contents. Raises OSError."""
     with open(path, "rb") as file:
         return file.read()
 
@@ -37,11 +38,11 @@ def _read(path: Any) -> bytes:
 def from_file(path: Any) -> list[bytes]:
     """The certificates of a PEM file, in DER. Raises OSError, SSLError."""
     try:
-        found = [block.data for block in pem.blocks(_read(path)) if block.label in _CERTIFICATES]
+        found = [block.data for block in pem.blocks(contents(path)) if block.label in CERTIFICATES]
         for each in found:
             certificate.check_outline(each)
     except (pem.PemError, DerError):
-        raise _library_error("X509") from None
+        raise library_error("X509") from None
     if not found:
         raise _nothing_found()
     return found
@@ -51,7 +52,7 @@ def from_directory(path: Any) -> list[bytes]:
     """The certificates of an OpenSSL directory (`c_rehash`): files named by hash and number."""
     found: list[bytes] = []
     try:
-        names = sorted(os.listdir(path))
+        names = sorted(os.listdir(os.fsdecode(path)))
     except OSError:
         # OpenSSL looks into it only when it needs to, and shrugs then.
         return found
@@ -71,7 +72,7 @@ def from_data(data: str | bytes) -> list[bytes]:
         what = "no start line"
         try:
             blocks = pem.blocks(data.encode("ascii"))
-            found = [block.data for block in blocks if block.label in _CERTIFICATES]
+            found = [block.data for block in blocks if block.label in CERTIFICATES]
             for each in found:
                 certificate.check_outline(each)
         except (pem.PemError, DerError):
@@ -85,32 +86,6 @@ def from_data(data: str | bytes) -> list[bytes]:
     if not found:
         raise SSLError(0, f"{what}: cadata does not contain a certificate (_ssl.c:1000)")
     return found
-
-
-def own_identity(certfile: Any, keyfile: Any, password: Any) -> tuple[list[bytes], bytes]:
-    """The program's certificate chain and private key, in DER. Raises OSError, SSLError."""
-    try:
-        first = list(pem.blocks(_read(certfile)))
-        second = first if keyfile is None else list(pem.blocks(_read(keyfile)))
-        chain = [block.data for block in first if block.label in _CERTIFICATES]
-        for each in chain:
-            certificate.check_outline(each)
-    except (pem.PemError, DerError):
-        raise _library_error("SSL") from None
-    for block in second:
-        encrypted = block.label == "ENCRYPTED PRIVATE KEY" or any(
-            header.startswith("Proc-Type:") and "ENCRYPTED" in header for header in block.headers
-        )
-        if encrypted:
-            hint = "" if password is None else "; a password does not help"
-            raise refusal(
-                "encrypted private keys cannot be read in a sandbox" + hint + ": decrypt the key "
-                "first, for instance with `openssl pkey`"
-            )
-    keys = [block.data for block in second if block.label in _KEYS]
-    if not chain or not keys:
-        raise _library_error("SSL")
-    return chain, keys[0]
 
 
 def shown(authorities: list[bytes]) -> list[dict[str, Any]]:
