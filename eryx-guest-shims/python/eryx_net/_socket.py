@@ -103,9 +103,15 @@ def socketpair(
 
 def dup(fd: int, /) -> int:
     """Another descriptor for the same connection, which stays open until all are closed."""
-    return descriptors.duplicate(fd)
+    return descriptors.duplicate(_descriptor(fd))
 
 
 def close(fd: int, /) -> None:
     """Close a socket's descriptor."""
-    descriptors.close(fd)
+    descriptors.close(_descriptor(fd))
+
+
+def _descriptor(fd: int) -> int:
+    if not isinstance(fd, int):
+        raise TypeError(f"'{type(fd).__name__}' object cannot be interpreted as an integer")
+    return fd
