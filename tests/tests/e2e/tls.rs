@@ -409,10 +409,16 @@ except PermissionError as error:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_works_on_sockets_that_do_not_block() {
-    let (authority, peer) = echo().await;
+    let (authority, identity) = site();
+    let tls = ServerTls::new(&identity).build().expect("right");
+    let slow = Transport::tls(Arc::clone(&tls)).in_pieces_of(100, Duration::from_millis(1));
+    let start = async |transport| Peer::start(Behaviour::Echo, transport, LOOPBACK).await;
+    let slow = start(slow).await.expect("started");
+    let peer = start(Transport::tls(tls)).await.expect("started");
     let text = include_str!("programs/tls_without_blocking.py");
+    let ports = json!({"PORT": peer.port(), "SLOW": slow.port()});
     assert_eq!(
-        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        secured(trusting(&authority), &ports, text).await,
         "TLSv1.3 waited\n1000000 True\nTrue\n"
     );
 }
