@@ -118,24 +118,10 @@ impl Encrypted {
         ready!(self.stream.poll_readable(cx));
         let room = max.min(self.expected.max(self.stream.pending()));
         let mut buffer = Vec::with_capacity(room);
-        // One record after the other, as long as they are there already.
-        while buffer.len() < room {
-            let left = room - buffer.len();
-            match self
-                .stream
-                .poll_read_buf(cx, &mut (&mut buffer).limit(left))
-            {
-                Poll::Ready(Ok(0)) => break,
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) if buffer.is_empty() => {
-                    return Poll::Ready(Err(error.into()));
-                }
-                // The stream repeats its error to the next read.
-                Poll::Ready(Err(_)) => break,
-                Poll::Pending if buffer.is_empty() => return Poll::Pending,
-                Poll::Pending => break,
-            }
-        }
+        ready!(
+            self.stream
+                .poll_read_buf(cx, &mut (&mut buffer).limit(room))
+        )?;
         if buffer.len() == self.expected {
             self.expected = (self.expected * 2).min(MAX_READ);
         } else if room == self.expected && buffer.len() < room / 4 {
@@ -164,8 +150,7 @@ impl Encrypted {
 
     /// Ready when a write would take bytes or fail.
     pub(crate) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
-        ready!(self.stream.poll_writable(cx));
-        self.stream().poll_write_ready(cx).map_err(NetError::from)
+        self.stream.poll_writable(cx).map(Ok)
     }
 
     /// Sends close_notify behind everything that was written.

@@ -261,6 +261,17 @@ async fn fixed_hosts_come_before_the_resolver() {
     assert_eq!(ask("a.example").await, Ok(vec![ip("192.0.2.1")]));
     assert!(resolver.asked().is_empty());
     assert_eq!(ask("b.example").await, Ok(vec![ip("192.0.2.2")]));
+
+    let changed = config
+        .with_hosts([("a.example", vec![ip("192.0.2.3")])])
+        .expect("valid");
+    let name = "a.example".parse().expect("a name");
+    let answer = changed.resolver().resolve(&name).await.expect("fixed");
+    assert_eq!(
+        answer.addresses,
+        [ip("192.0.2.3")],
+        "not what was compiled before"
+    );
 }
 
 #[test]

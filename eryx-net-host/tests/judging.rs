@@ -169,6 +169,30 @@ async fn an_address_from_a_lookup_counts_as_the_name_it_came_from() {
 }
 
 #[tokio::test]
+async fn an_address_shared_by_names_counts_as_any_of_them() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let resolver = Arc::new(
+        Scripted::new()
+            .answer("good.example", &["127.0.0.1"])
+            .answer("later.example", &["127.0.0.1"]),
+    );
+    let config = local(&resolver)
+        .with_allowed_hosts([
+            format!("good.example:{}", peer.port()),
+            "later.example:1".to_owned(),
+        ])
+        .expect("valid");
+    let network = Network::new(&config);
+    for name in ["good.example", "later.example"] {
+        let mut lookup = network.lookup(name, None, Family::Any).expect("allowed");
+        soon(lookup.finish(None)).await.expect("known");
+    }
+    outcome(&network, "127.0.0.1", peer.port())
+        .await
+        .expect("as good.example");
+}
+
+#[tokio::test]
 async fn an_internal_host_is_reached_by_the_address_its_lookup_gave() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let resolver = Arc::new(Scripted::new().answer("db.corp", &["127.0.0.1"]));

@@ -56,7 +56,8 @@ impl Connection {
     /// Writes `data` and returns how many bytes of it were taken.
     ///
     /// With a zero timeout: what can be taken now. Otherwise all of it, sent and not merely kept, or as
-    /// much as could be written before time ran out, if that is more than nothing.
+    /// much as could be written before time ran out, if that is more than nothing. Writing nothing waits
+    /// until everything written before is sent.
     ///
     /// # Errors
     ///
