@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eryx_net_host::policy::HostName;
+use eryx_net_host::tls::ClientSettings;
 use eryx_net_host::{
     Answer, Connection, Event, EventKind, NetConfig, NetError, Network, Recorder, Resolve,
     ResolveError, Resolving,
 };
+use eryx_testkit::{Authority, Behaviour, Leaf, Peer};
 
 /// Far beyond what any of these tests takes: a bound that only says "did not hang".
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -191,4 +193,50 @@ pub async fn readable(connection: &mut Connection, timeout: Duration) -> bool {
 pub async fn writable(connection: &mut Connection, timeout: Duration) -> bool {
     eryx_net_host::readiness::wait(Some(timeout), |cx| connection.poll_writable(cx).is_ready())
         .await
+}
+
+/// A certificate authority, what it vouches for, and where that is.
+pub struct World {
+    pub authority: Authority,
+    pub identity: eryx_testkit::Identity,
+    pub resolver: Arc<Scripted>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let authority = Authority::new().expect("authority");
+        let identity = authority
+            .issue(&Leaf::server(["secure.test"]))
+            .expect("identity");
+        let resolver = Scripted::new()
+            .answer("secure.test", &["127.0.0.1"])
+            .answer("other.test", &["127.0.0.1"]);
+        Self {
+            authority,
+            identity,
+            resolver: Arc::new(resolver),
+        }
+    }
+
+    pub fn config(&self) -> NetConfig {
+        local(&self.resolver)
+            .with_root_cert(self.authority.pem().as_bytes())
+            .expect("a certificate")
+    }
+
+    pub async fn peer(&self, behaviour: Behaviour) -> Peer {
+        Peer::tls(behaviour, &self.identity).await.expect("peer")
+    }
+}
+
+pub fn settings() -> ClientSettings {
+    ClientSettings::for_name("secure.test")
+}
+
+pub async fn secured(network: &Network, port: u16) -> Connection {
+    let mut connection = connected(network, "secure.test", port).await;
+    soon(connection.start_tls(&settings(), None))
+        .await
+        .expect("shakes hands");
+    connection
 }
