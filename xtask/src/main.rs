@@ -1,6 +1,7 @@
 //! Builds what Eryx needs beyond cargo, and runs its demo and its tests: `cargo xtask --help`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cargo;
 mod demo;
 mod guest;
@@ -30,6 +31,8 @@ enum Task {
     },
     /// Run the example scripts in sandboxes, against servers of the demo's own
     Demo,
+    /// Measure sandboxes and their network against local servers
+    Bench,
     /// Run every test
     Test,
 }
@@ -37,6 +40,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::BuildGuest { force } => guest::build(force),
+        Task::Bench => bench::run(),
         Task::Demo => demo::run(),
         Task::Test => test::run(),
     };
