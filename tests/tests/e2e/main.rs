@@ -9,5 +9,6 @@ mod limits;
 mod namespace;
 mod page;
 mod session;
+mod sockets;
 mod stage;
 mod tls;

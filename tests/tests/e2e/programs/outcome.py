@@ -14,8 +14,11 @@ def outcome(call, *arguments, **keywords):
 def described(error):
     """An exception in one line: its class, and the name of its error number if it has one."""
     name = type(error).__name__
+    number = getattr(error, "errno", None)
     # Those of `ssl` have numbers of their own.
-    number = None if name.startswith("SSL") else getattr(error, "errno", None)
-    return f"{name}({errno.errorcode[number]})" if number in errno.errorcode else name
+    if name.startswith("SSL") or number not in errno.errorcode:
+        return name
+    # WASI has one number for both names.
+    return f"{name}({errno.errorcode[number].replace('ESHUTDOWN', 'EPIPE')})"
 
 
