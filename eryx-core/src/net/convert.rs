@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use eryx_net_host::tls;
 use eryx_net_host::{Family, NetError, Shutdown, TlsFailure};
 
@@ -46,20 +47,36 @@ pub(super) fn family(family: resolver::Family) -> Family {
     }
 }
 
-pub(super) fn client_settings(config: wit_tls::ClientConfig) -> tls::ClientSettings {
-    tls::ClientSettings {
+/// Settings for a handshake; what is called base64 and is not is refused.
+pub(super) fn client_settings(
+    config: wit_tls::ClientConfig,
+) -> Result<tls::ClientSettings, NetError> {
+    Ok(tls::ClientSettings {
         server_name: config.server_name,
-        alpn: config.alpn,
+        alpn: config.alpn.into_iter().map(String::into_bytes).collect(),
         verify_peer: config.verify_peer,
         check_hostname: config.check_hostname,
-        roots: config.roots,
-        identity: config.identity.map(|identity| tls::Identity {
-            chain: identity.chain,
-            key: identity.key,
-        }),
+        roots: decoded("roots", &config.roots)?,
+        identity: match config.identity {
+            Some(identity) => Some(tls::Identity {
+                chain: decoded("identity.chain", &identity.chain)?,
+                key: from_base64("identity.key", &identity.key)?,
+            }),
+            None => None,
+        },
         min_version: config.min_version.map(version_from_wit),
         max_version: config.max_version.map(version_from_wit),
-    }
+    })
+}
+
+fn decoded(field: &str, texts: &[String]) -> Result<Vec<Vec<u8>>, NetError> {
+    texts.iter().map(|text| from_base64(field, text)).collect()
+}
+
+fn from_base64(field: &str, text: &str) -> Result<Vec<u8>, NetError> {
+    BASE64
+        .decode(text.as_bytes())
+        .map_err(|error| NetError::InvalidArgument(format!("{field} is not base64: {error}")))
 }
 
 pub(super) fn tls_info(info: &tls::Info) -> wit_tls::Info {

@@ -92,7 +92,7 @@ impl HostConnection for Host {
         config: ClientConfig,
         timeout: Option<Duration>,
     ) -> Result<(), Failure> {
-        let settings = convert::client_settings(config);
+        let settings = convert::client_settings(config)?;
         let connection = self.table.get_mut(&connection)?;
         Ok(connection
             .start_tls(&settings, convert::timeout(timeout))

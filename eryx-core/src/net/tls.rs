@@ -11,7 +11,7 @@ impl HostSession for Host {
     fn client(&mut self, config: ClientConfig) -> Result<Resource<TlsSession>, Failure> {
         let session = self
             .network
-            .tls_session(&convert::client_settings(config))?;
+            .tls_session(&convert::client_settings(config)?)?;
         Ok(self.table.push(session)?)
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 from typing import Any
 
 
@@ -37,3 +38,8 @@ def writable(target: Any, name: str) -> memoryview:
     if not view.c_contiguous:
         raise BufferError("memoryview: underlying buffer is not C-contiguous")
     return view.cast("B") if view.nbytes else memoryview(bytearray())
+
+
+def base64_text(data: bytes) -> str:
+    """Base64 (RFC 4648, section 4), the form in which the contract takes binary settings."""
+    return binascii.b2a_base64(data, newline=False).decode()

@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from . import ciphers, host, identity, pem, trust
-from .buffers import octets
+from .buffers import base64_text, octets
 from .certificate import is_authority
 from .memory_bio import MemoryBIO
 from .tls_constants import (
@@ -98,6 +98,7 @@ class _SSLContext:
         "_options",
         "_protocol",
         "_roots",
+        "_roots_text",
         "_sni_callback",
         "_suites",
         "_verify_flags",
@@ -105,7 +106,7 @@ class _SSLContext:
         "post_handshake_auth",
     )
 
-    _alpn: list[bytes]
+    _alpn: list[str]
     _check_hostname: bool
     _host_flags: int
     _identity: tuple[list[bytes], bytes] | None
@@ -115,6 +116,7 @@ class _SSLContext:
     _options: int
     _protocol: int
     _roots: list[bytes]
+    _roots_text: list[str]
     _sni_callback: Any
     _suites: tuple[ciphers.Suite, ...]
     _verify_flags: int
@@ -150,6 +152,7 @@ class _SSLContext:
         self._alpn = []
         self._suites = ciphers.SUITES
         self._roots = []
+        self._roots_text = []
         self._identity = None
         self._sni_callback = None
         self._num_tickets = 2
@@ -325,7 +328,9 @@ class _SSLContext:
             name = wire[at + 1 : at + 1 + wire[at]]
             if not name or len(name) != wire[at]:
                 raise SSLError("malformed ALPN protocol list")
-            names.append(name)
+            if not name.isascii():
+                raise refusal("ALPN protocols are ASCII in a sandbox, as all registered ones are")
+            names.append(name.decode())
             at += 1 + len(name)
         self._alpn = names
 
@@ -379,7 +384,9 @@ class _SSLContext:
         if capath is not None:
             found += trust.from_directory(capath)
         known = set(self._roots)
-        self._roots = self._roots + [each for each in dict.fromkeys(found) if each not in known]
+        new = [each for each in dict.fromkeys(found) if each not in known]
+        self._roots = self._roots + new
+        self._roots_text = self._roots_text + [base64_text(each) for each in new]
 
     def set_default_verify_paths(self) -> None:
         """Trust what the system trusts, which the host does anyway; and the files the environment
@@ -478,16 +485,23 @@ class _SSLContext:
             raise certificate_error(3, "unable to get certificate CRL")
         lowest, highest = self._version_range()
         tls = host.interfaces().tls
-        own = None if self._identity is None else tls.Identity(*self._identity)
         return tls.ClientConfig(
             server_name=server_hostname,
             alpn=self._alpn,
             verify_peer=self._verify_mode != CERT_NONE,
             check_hostname=self._check_hostname,
-            roots=self._roots,
-            identity=own,
+            roots=self._roots_text,
+            identity=self._own_identity(),
             min_version=tls.Version[lowest],
             max_version=tls.Version[highest],
+        )
+
+    def _own_identity(self) -> Any:
+        if self._identity is None:
+            return None
+        chain, key = self._identity
+        return host.interfaces().tls.Identity(
+            [base64_text(each) for each in chain], base64_text(key)
         )
 
     def _version_range(self) -> tuple[str, str]:

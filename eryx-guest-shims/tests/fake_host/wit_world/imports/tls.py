@@ -77,7 +77,7 @@ def context(config):
     if roots:
         made.load_verify_locations(roots)
     if config.alpn:
-        made.set_alpn_protocols([name.decode() for name in config.alpn])
+        made.set_alpn_protocols(list(config.alpn))
     names = {
         None: None,
         Version.TLS12: ssl.TLSVersion.TLSv1_2,
