@@ -97,11 +97,18 @@ impl Instance {
                     None => std::future::pending().await,
                 }
             };
+            let out_of_time = async {
+                // A limit beyond the end of the clock is none.
+                match started.checked_add(self.limits.execution_timeout()) {
+                    Some(end) => tokio::time::sleep_until(end).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = cancelled => End::Cancelled,
                 ended = call => End::Returned(ended),
-                () = tokio::time::sleep_until(started + self.limits.execution_timeout()) => End::TimedOut,
+                () = out_of_time => End::TimedOut,
             }
         };
         let network = self.store.data().network.take_report();

@@ -1,8 +1,4 @@
-//! Runs untrusted Python: CPython in WebAssembly, under limits, with the network an embedder grants.
-//!
-//! A [`Sandbox`] runs programs that know nothing of each other, a [`Session`] programs that build on each
-//! other. Whom they may talk to is a [`NetConfig`](eryx_net_host::NetConfig)'s business; this crate holds
-//! no policy. Depend on the crate `eryx`, which re-exports this one.
+#![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
 mod bindings;

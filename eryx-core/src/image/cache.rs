@@ -14,12 +14,16 @@ use crate::Error;
 /// The directory is `$ERYX_CACHE_DIR`, else `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`. It is made with
 /// mode 0700; one that others can write to, or that is somebody else's, is not used.
 pub(super) fn machine_code(wasm: &[u8]) -> Result<Vec<u8>, Error> {
+    machine_code_in(directory(), wasm)
+}
+
+fn machine_code_in(dir: io::Result<PathBuf>, wasm: &[u8]) -> Result<Vec<u8>, Error> {
     let name = format!(
         "{}-{}.cwasm",
         hex(&Sha256::digest(wasm)),
         engine_fingerprint()?
     );
-    let dir = match directory() {
+    let dir = match dir {
         Ok(dir) => dir,
         Err(reason) => {
             tracing::warn!(target: "eryx::image", %reason, "the compiled guest image is not kept");
@@ -120,6 +124,35 @@ mod tests {
         assert_eq!(read_verified(&path), None);
         fs::write(&path, b"short").expect("written");
         assert_eq!(read_verified(&path), None);
+    }
+
+    /// The smallest component there is.
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    #[test]
+    fn machine_code_is_compiled_once_and_then_found() {
+        let dir = tempfile::tempdir().expect("made");
+        let files = || fs::read_dir(dir.path()).expect("readable").count();
+        let first = machine_code_in(Ok(dir.path().to_path_buf()), EMPTY).expect("compiled");
+        assert_eq!(files(), 1);
+        // Only a file that is read can change what is returned.
+        let path = fs::read_dir(dir.path())
+            .expect("readable")
+            .next()
+            .expect("one")
+            .expect("readable")
+            .path();
+        write_verified(dir.path(), &path, b"from the cache").expect("written");
+        let found = machine_code_in(Ok(dir.path().to_path_buf()), EMPTY).expect("found");
+        assert_eq!(found, b"from the cache");
+        assert_ne!(found, first);
+    }
+
+    #[test]
+    fn without_a_directory_machine_code_is_compiled_and_not_kept() {
+        let code = machine_code_in(Err(io::Error::other("none")), EMPTY).expect("compiled");
+        assert!(!code.is_empty());
+        machine_code_in(Err(io::Error::other("none")), b"garbage").expect_err("not a component");
     }
 
     #[cfg(unix)]

@@ -1,11 +1,15 @@
 use std::task::Context;
 
 use eryx_net_host::{Connection, Lookup, readiness};
+use wasmtime::bail;
 use wasmtime::component::Resource;
 
 use super::convert;
 use crate::bindings::eryx::net::poll::{Duration, Host as PollHost, Ready};
 use crate::host::Host;
+
+/// How many connections to read from, to write to, or lookups one call may wait for.
+const MAX_POLLED: usize = 4096;
 
 impl PollHost for Host {
     async fn poll(
@@ -15,6 +19,10 @@ impl PollHost for Host {
         lookups: Vec<Resource<Lookup>>,
         timeout: Option<Duration>,
     ) -> wasmtime::Result<Ready> {
+        // A look at each takes the host's time, and a guest may name one a million times.
+        if readable.len().max(writable.len()).max(lookups.len()) > MAX_POLLED {
+            bail!("poll was given more than {MAX_POLLED} of a kind to wait for");
+        }
         let mut ready = Ready {
             readable: Vec::new(),
             writable: Vec::new(),

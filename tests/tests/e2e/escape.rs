@@ -132,6 +132,24 @@ tcp.Connection.connect('x' * 30_000_000, 80)
 }
 
 #[tokio::test]
+async fn waiting_for_one_connection_a_million_times_ends_the_program() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = listener.local_addr().expect("bound").port();
+    let program = format!(
+        "
+from wit_world.imports import poll, tcp
+c = tcp.Connection.connect('127.0.0.1', {port})
+poll.poll([c] * 100_000, [], [], 0)
+"
+    );
+    let result = sandbox(Some(loopback())).execute(program).await;
+    assert!(
+        matches!(result, Err(eryx::Error::Aborted { .. })),
+        "{result:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_handle_that_was_given_back_ends_the_program_not_the_host() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let port = listener.local_addr().expect("bound").port();

@@ -1,0 +1,125 @@
+//! Programs that would never end, ended in time: a binary of its own, so that nothing else takes the processor
+//! while it measures.
+
+#[path = "e2e/stage.rs"]
+#[allow(dead_code, reason = "shared with the other end-to-end tests")]
+mod stage;
+
+use std::time::{Duration, Instant};
+
+use eryx::net::NetConfig;
+use eryx::{Error, Limit, ResourceLimits};
+use eryx_testkit::{Answer, Behaviour, BlackHole, NameServer, Peer, Script};
+use tokio::sync::Mutex;
+
+use stage::{limited, loopback, one_second, succeeded, told};
+
+/// One at a time: each measures.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// Runs `program` under a limit of one second, beside another sandbox that must not notice. The bound is the
+/// limit and a fifth of it.
+async fn ends_in_time(config: Option<NetConfig>, program: &str) {
+    let _alone = ALONE.lock().await;
+    let beside = tokio::spawn(async {
+        let program = "import time\nfor _ in range(8): time.sleep(0.2)\nprint('undisturbed')";
+        let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(20));
+        succeeded(limited(None, limits).execute(program).await)
+    });
+    let sandbox = limited(config, one_second());
+    let begun = Instant::now();
+    let result = sandbox.execute(format!("print('begun')\n{program}")).await;
+    let took = begun.elapsed();
+    match result {
+        Err(Error::Limit {
+            limit: Limit::ExecutionTime(limit),
+            output,
+        }) => {
+            assert_eq!(limit, Duration::from_secs(1));
+            assert_eq!(output.stdout, b"begun\n", "what was printed before is kept");
+        }
+        Err(error) => panic!("{}", told(&error)),
+        Ok(result) => panic!("it ended by itself: {result:?}"),
+    }
+    assert!(
+        took >= Duration::from_secs(1),
+        "it was ended after {took:?}"
+    );
+    assert!(
+        took < Duration::from_millis(1200),
+        "it was ended only after {took:?}"
+    );
+    assert_eq!(beside.await.expect("no panic"), "undisturbed\n");
+}
+
+/// Trap: the execution timeout was not enforced while the guest waited in a socket call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_waiting_for_a_silent_peer_ends_with_its_time() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let program = format!(
+        "import socket\nsocket.create_connection(('127.0.0.1', {})).recv(1)",
+        peer.port()
+    );
+    ends_in_time(Some(loopback()), &program).await;
+    assert_eq!(
+        peer.ended(1).await.len(),
+        1,
+        "the connection died with the program"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_waiting_for_a_silent_name_server_ends_with_its_time() {
+    let names = NameServer::start(Script::new().otherwise(Answer::Silence))
+        .await
+        .expect("started");
+    let config = NetConfig::default().with_dns_server(names.address());
+    ends_in_time(
+        Some(config),
+        "import socket\nsocket.getaddrinfo('silent.test', 80)",
+    )
+    .await;
+    assert!(names.asked("silent.test") > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_connecting_to_a_black_hole_ends_with_its_time() {
+    let hole = BlackHole::new().await.expect("made");
+    let program = format!(
+        "import socket\nsocket.create_connection(('127.0.0.1', {}))",
+        hole.address().port()
+    );
+    ends_in_time(Some(loopback()), &program).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_loop_ends_with_its_time() {
+    ends_in_time(None, "while True: pass").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sleeping_program_ends_with_its_time() {
+    ends_in_time(None, "import time\ntime.sleep(60)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_select_without_a_timeout_ends_with_its_time() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let program = format!(
+        "import select, socket\ns = socket.create_connection(('127.0.0.1', {}))\nselect.select([s], [], [])",
+        peer.port()
+    );
+    ends_in_time(Some(loopback()), &program).await;
+}
+
+/// A loop inside a C function of the interpreter, where no bytecode is run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runaway_regular_expression_ends_with_its_time() {
+    ends_in_time(None, "import re\nre.match('(a+)+$', 'a' * 64 + 'b')").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_catches_everything_ends_with_its_time() {
+    let program = "while True:\n    try:\n        while True: pass\n    except BaseException: pass";
+    ends_in_time(None, program).await;
+}
