@@ -2,6 +2,7 @@
 //!
 //! One binary for all of them, since each carries the guest image.
 
+mod asyncio_net;
 mod documents;
 mod escape;
 mod http;
