@@ -51,10 +51,11 @@ fn documents() -> Vec<PathBuf> {
 
 /// The code blocks of a Markdown text in `language`.
 pub(crate) fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
-    let opening = format!("```{language}\n");
+    let opening = format!("```{language}");
     text.split("\n```")
-        .filter_map(|part| format!("```{part}\n").starts_with(&opening).then_some(part))
-        .map(|part| part.split_once('\n').map_or("", |(_, code)| code))
+        .filter_map(|part| part.split_once('\n'))
+        .filter(|(first, _)| format!("```{first}") == opening)
+        .map(|(_, code)| code)
         .collect()
 }
 
