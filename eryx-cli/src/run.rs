@@ -33,16 +33,16 @@ pub(crate) struct Options {
     #[arg(long)]
     net: bool,
     /// Grant the network, but only to hosts this matches: a name, `*.name`, an address, a network, each
-    /// with an optional `:port` [repeatable]
+    /// with an optional `:port` (repeatable)
     #[arg(long, value_name = "PATTERN")]
     allow_host: Vec<String>,
-    /// Refuse hosts this matches, whatever else allows them [repeatable]
+    /// Refuse hosts this matches, whatever else allows them (repeatable)
     #[arg(long, value_name = "PATTERN")]
     block_host: Vec<String>,
     /// Let the script reach this machine's own loopback addresses
     #[arg(long)]
     allow_localhost: bool,
-    /// Trust the certificates in this file too (PEM or DER) [repeatable]
+    /// Trust the certificates in this file too (PEM or DER) (repeatable)
     #[arg(long, value_name = "FILE")]
     root_cert: Vec<PathBuf>,
     /// How many connections the script may have at once

@@ -27,8 +27,11 @@ fn python() -> Result<()> {
     )?;
     let shims = root.join("eryx-guest-shims");
     let checks: [(&str, &[&str]); 4] = [
-        ("ruff", &["check", ".", "../examples"]),
-        ("ruff", &["format", "--check", ".", "../examples"]),
+        ("ruff", &["check", ".", "../examples", "../tests"]),
+        (
+            "ruff",
+            &["format", "--check", ".", "../examples", "../tests"],
+        ),
         ("mypy", &[]),
         ("pytest", &["--quiet"]),
     ];

@@ -4,7 +4,7 @@ import errno
 
 
 def outcome(call, *arguments, **keywords):
-    """What a call returned or, in one line, what it raised: the class, and the error number's name."""
+    """What a call returned or, in one line, what it raised: class and name of the error number."""
     try:
         return call(*arguments, **keywords)
     except Exception as error:
@@ -20,5 +20,3 @@ def described(error):
         return name
     # WASI has one number for both names.
     return f"{name}({errno.errorcode[number].replace('ESHUTDOWN', 'EPIPE')})"
-
-

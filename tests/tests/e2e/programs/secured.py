@@ -20,5 +20,3 @@ def exchanged(connection, data):
             break
         received += part
     return received
-
-

@@ -1,5 +1,6 @@
 import select
 
+
 def patiently(step, *arguments):
     waits = 0
     while True:

@@ -1,0 +1,6 @@
+"""Ways CPython offers to crash itself."""
+
+import faulthandler
+
+faulthandler._read_null()
+faulthandler._sigsegv()

@@ -1,0 +1,15 @@
+"""A handle that was never given out."""
+
+from wit_world.imports import tcp, tls
+
+forged = tcp.Connection.__new__(tcp.Connection)
+forged.handle = 7
+other = tls.Session.__new__(tls.Session)
+other.handle = 2**31 - 1
+for attempt in (lambda: forged.write(b"x", 0), lambda: other.feed(b"x"), lambda: forged.read(1, 0)):
+    try:
+        attempt()
+    except BaseException as error:
+        print(type(error).__name__)
+    else:
+        print("ESCAPED")

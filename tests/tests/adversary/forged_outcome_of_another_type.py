@@ -1,0 +1,6 @@
+"""The runner itself, made to report what is no outcome at all."""
+
+import eryx_guest.runner as runner
+
+runner.describe = lambda error: object()
+raise ValueError

@@ -1,0 +1,18 @@
+"""Every name the shims rely on, replaced by something that says yes."""
+
+import eryx_net.host
+import eryx_net.names
+import eryx_net.ports
+
+eryx_net.host.exception = lambda error: None
+eryx_net.host.call = lambda function, *arguments: function(*arguments)
+eryx_net.names.own_addresses = lambda *arguments: ["127.0.0.1"]
+
+import socket
+
+try:
+    socket.create_connection((CANARY_HOST, CANARY))
+except Exception as error:
+    print(type(error).__name__)
+else:
+    print("ESCAPED")

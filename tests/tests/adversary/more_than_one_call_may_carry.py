@@ -1,0 +1,7 @@
+"""One call with more bytes than the host would hold for it."""
+
+from wit_world.imports import tls
+
+session = tls.Session.client(tls.ClientConfig("example.com", [], True, True, [], None, None, None))
+session.feed(bytes(50_000_000))
+print("ESCAPED")
