@@ -450,7 +450,6 @@ print(len(urllib.request.urlopen(URL, timeout=20).read()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the bindings do not yet free what a program sends"]
 async fn what_was_sent_is_not_kept_in_memory() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
     let mut session = sandbox(Some(loopback())).session().await.expect("started");
