@@ -9,6 +9,7 @@ mod http;
 mod limits;
 mod namespace;
 mod page;
+mod policy;
 mod session;
 mod sockets;
 mod stage;
