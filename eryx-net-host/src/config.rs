@@ -1,12 +1,12 @@
 //! What a sandbox may do on the network.
 
+mod limits;
 mod names;
 mod rules;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use eryx_net_policy::{
     HostError, HostName, HostPattern, Policy, Port, Verdict, default_blocked_patterns,
@@ -15,20 +15,9 @@ use eryx_tls::{Connector, TrustStore};
 
 use crate::fixed_hosts::Layered;
 use crate::{ConfigError, Resolve};
+use limits::Limits;
 use names::Names;
 use rules::Rules;
-
-/// The most connections a sandbox may hold at once, unless told otherwise.
-const MAX_CONNECTIONS: usize = 10;
-/// The same for [`NetConfig::permissive`].
-const MAX_CONNECTIONS_PERMISSIVE: usize = 100;
-/// How long establishing a connection may take, unless told otherwise.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long one read or write may take, unless told otherwise.
-const IO_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest timeout there is. Nothing on a network is worth more than a day's wait, and the clock's
-/// arithmetic stays far from its ends.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a sandbox may reach and how much of it: an immutable value. Every method that changes something
 /// returns a new one and leaves the old alone.
@@ -38,10 +27,14 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// | Setting | Default |
 /// |---|---|
 /// | [`max_connections`](Self::max_connections) | 10 |
+/// | [`max_connections_per_host`](Self::max_connections_per_host), [`connects_per_second`](Self::connects_per_second) | no limit |
 /// | [`connect_timeout`](Self::connect_timeout) | 30 s |
 /// | [`io_timeout`](Self::io_timeout) | 60 s |
+/// | [`max_sent_bytes`](Self::max_sent_bytes), [`max_received_bytes`](Self::max_received_bytes) | no limit |
+/// | [`sent_bytes_per_second`](Self::sent_bytes_per_second), [`received_bytes_per_second`](Self::received_bytes_per_second) | no limit |
 /// | [`allowed_hosts`](Self::allowed_hosts) | none, which means every host |
 /// | [`blocked_hosts`](Self::blocked_hosts) | `localhost`, `127.*` and every other host or network that is not public |
+/// | [`report_only`](Self::report_only) | no: what is denied fails |
 ///
 /// Clones share the compiled policy, the TLS configuration and the resolver, which are made when they are
 /// first needed. Use one configuration for many sandboxes.
@@ -59,10 +52,9 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// ```
 #[derive(Clone)]
 pub struct NetConfig {
-    max_connections: usize,
-    connect_timeout: Duration,
-    io_timeout: Duration,
+    limits: Limits,
     rules: Arc<Rules>,
+    report_only: bool,
     trust: TrustStore,
     allow_unverified_tls: bool,
     names: Names,
@@ -76,18 +68,14 @@ impl NetConfig {
     /// this machine and its neighbours included.
     #[must_use]
     pub fn permissive() -> Self {
-        Self {
-            max_connections: MAX_CONNECTIONS_PERMISSIVE,
-            ..Self::blocking(Vec::new())
-        }
+        Self::blocking(Vec::new()).with_max_connections(Limits::MAX_CONNECTIONS_PERMISSIVE)
     }
 
     fn blocking(blocked: Vec<HostPattern>) -> Self {
         Self {
-            max_connections: MAX_CONNECTIONS,
-            connect_timeout: CONNECT_TIMEOUT,
-            io_timeout: IO_TIMEOUT,
+            limits: Limits::default(),
             rules: Arc::new(Rules::blocking(blocked)),
+            report_only: false,
             trust: TrustStore::webpki(),
             allow_unverified_tls: false,
             names: Names::default(),
@@ -95,58 +83,6 @@ impl NetConfig {
             connector: Arc::default(),
             resolver: Arc::default(),
         }
-    }
-
-    /// The most connections that may be open or opening at once.
-    #[must_use]
-    pub fn max_connections(&self) -> usize {
-        self.max_connections
-    }
-
-    /// With another limit on connections; zero permits none.
-    #[must_use]
-    pub fn with_max_connections(&self, limit: usize) -> Self {
-        Self {
-            max_connections: limit,
-            ..self.clone()
-        }
-    }
-
-    /// How long establishing a connection may take: name lookup, every address tried and the TLS
-    /// handshake together.
-    #[must_use]
-    pub fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
-    }
-
-    /// With another bound on establishing a connection.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::OutOfRange`] for zero and for more than 24 hours.
-    pub fn with_connect_timeout(&self, limit: Duration) -> Result<Self, ConfigError> {
-        Ok(Self {
-            connect_timeout: in_range("connect_timeout", limit)?,
-            ..self.clone()
-        })
-    }
-
-    /// How long one read or write may take.
-    #[must_use]
-    pub fn io_timeout(&self) -> Duration {
-        self.io_timeout
-    }
-
-    /// With another bound on one read or write.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::OutOfRange`] for zero and for more than 24 hours.
-    pub fn with_io_timeout(&self, limit: Duration) -> Result<Self, ConfigError> {
-        Ok(Self {
-            io_timeout: in_range("io_timeout", limit)?,
-            ..self.clone()
-        })
     }
 
     /// Whom TLS connections trust.
@@ -180,6 +116,25 @@ impl NetConfig {
         Self {
             allow_unverified_tls: allow,
             connector: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether what the policy denies is told and goes on all the same.
+    #[must_use]
+    pub fn report_only(&self) -> bool {
+        self.report_only
+    }
+
+    /// With a policy that is only reported, or is enforced.
+    ///
+    /// Reported only, it denies nothing: what it would deny is an [event](crate::EventKind::WouldDeny), and
+    /// goes on, whatever it reaches. For trying out a policy with code that is trusted. What is no host at
+    /// all still fails, and [`check`](Self::check) tells what the policy says.
+    #[must_use]
+    pub fn with_report_only(&self, report_only: bool) -> Self {
+        Self {
+            report_only,
             ..self.clone()
         }
     }
@@ -244,10 +199,9 @@ impl Default for NetConfig {
 impl PartialEq for NetConfig {
     /// Whether both say the same. Resolvers of the embedder's own are the same if they are one object.
     fn eq(&self, other: &Self) -> bool {
-        self.max_connections == other.max_connections
-            && self.connect_timeout == other.connect_timeout
-            && self.io_timeout == other.io_timeout
+        self.limits == other.limits
             && self.rules == other.rules
+            && self.report_only == other.report_only
             && self.trust == other.trust
             && self.allow_unverified_tls == other.allow_unverified_tls
             && self.names == other.names
@@ -257,30 +211,15 @@ impl PartialEq for NetConfig {
 impl fmt::Debug for NetConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NetConfig")
-            .field("max_connections", &self.max_connections)
-            .field("connect_timeout", &self.connect_timeout)
-            .field("io_timeout", &self.io_timeout)
+            .field("limits", &self.limits)
             .field("allowed_hosts", &self.rules.allowed)
             .field("blocked_hosts", &self.rules.blocked)
             .field("allowed_networks", &self.rules.networks)
             .field("internal_hosts", &self.rules.internal)
+            .field("report_only", &self.report_only)
             .field("trust", &self.trust)
             .field("allow_unverified_tls", &self.allow_unverified_tls)
             .field("names", &self.names)
             .finish()
     }
-}
-
-fn in_range(setting: &str, limit: Duration) -> Result<Duration, ConfigError> {
-    if limit.is_zero() {
-        return Err(ConfigError::OutOfRange(format!(
-            "{setting} is zero, so nothing could ever succeed: give at least a millisecond"
-        )));
-    }
-    if limit > LONGEST_TIMEOUT {
-        return Err(ConfigError::OutOfRange(format!(
-            "{setting} is {limit:?}: give at most 24 hours"
-        )));
-    }
-    Ok(limit)
 }

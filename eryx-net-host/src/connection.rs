@@ -4,6 +4,7 @@ mod bytes;
 mod closing;
 mod encryption;
 mod establishing;
+mod metering;
 mod ready;
 
 use std::fmt;
@@ -16,12 +17,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use socket2::SockRef;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::encrypted::{Encrypted, Upgrade};
 use crate::ledger::Entry;
 use crate::network::Shared;
+use crate::pace::Turn;
 use crate::patience::{Deadline, Patience};
-use crate::permit::Permit;
+use crate::permit::Place;
 use crate::plain::Plain;
 use crate::{Answer, End, NetError};
 
@@ -57,7 +60,7 @@ pub struct Connection {
     shared: Arc<Shared>,
     entry: Arc<Entry>,
     /// `None` once a lingering close has taken it over.
-    permit: Option<Permit>,
+    place: Option<Place>,
     host: Arc<str>,
     port: u16,
     state: State,
@@ -69,6 +72,11 @@ pub struct Connection {
     halves: Halves,
     /// An error that was met on the way to a result, to be told by the next operation.
     owed: Option<NetError>,
+    /// Where sending and receiving wait when there is a limit to how much may go a second.
+    sending: Turn,
+    receiving: Turn,
+    /// The peer sent more than may be received: what follows is not the whole of it.
+    overrun: bool,
     /// How it went so far, for the report.
     end: End,
 }
@@ -150,27 +158,36 @@ impl Connection {
     pub(crate) fn new(
         shared: Arc<Shared>,
         entry: Arc<Entry>,
-        permit: Permit,
+        place: Place,
         host: &str,
         port: u16,
         start: Start,
+        deadline: Instant,
     ) -> Self {
-        let limit = shared.config.connect_timeout();
+        let budget = shared.config.connect_timeout();
         Self {
             shared,
             entry,
-            permit: Some(permit),
+            place: Some(place),
             host: host.into(),
             port,
             state: match start {
-                Start::Resolve(resolving) => State::Resolving(resolving),
-                Start::Dial(address) => State::Connecting(establishing::dialling(vec![address])),
+                Start::Resolve { resolving, turn } => {
+                    State::Resolving(establishing::in_turn(turn, resolving))
+                }
+                Start::Dial { address, turn } => State::Connecting(establishing::in_turn(
+                    turn,
+                    establishing::dialling(vec![address]),
+                )),
             },
-            deadline: Deadline::after(limit),
-            budget: limit,
+            deadline: Deadline::at(deadline),
+            budget,
             endpoints: None,
             halves: Halves::default(),
             owed: None,
+            sending: Turn::default(),
+            receiving: Turn::default(),
+            overrun: false,
             end: End::ByProgram,
         }
     }
@@ -277,12 +294,18 @@ impl Connection {
     }
 }
 
-/// How a connection begins.
+/// How a connection begins, now or when it is its turn.
 pub(crate) enum Start {
     /// With a name whose addresses have to be found and judged.
-    Resolve(BoxFuture<'static, Result<Answer, NetError>>),
+    Resolve {
+        resolving: BoxFuture<'static, Result<Answer, NetError>>,
+        turn: Option<Instant>,
+    },
     /// With an address that was judged.
-    Dial(SocketAddr),
+    Dial {
+        address: SocketAddr,
+        turn: Option<Instant>,
+    },
 }
 
 impl fmt::Debug for Connection {

@@ -52,12 +52,16 @@ pub(crate) async fn resolve(
             .config
             .policy()
             .check_resolved(&name, &answer.aliases, &answer.addresses, port);
-    if !verdict.is_allowed() {
+    let would_deny = !verdict.is_allowed();
+    if would_deny && !shared.config.report_only() {
         let error = NetError::Denied(verdict.guest_message());
         entry.denied(verdict);
         return Err(error);
     }
-    let mut addresses = interleave(verdict.dialable(), |address| address.is_ipv6());
+    let mut addresses = interleave(verdict.addresses(), |address| address.is_ipv6());
+    if would_deny {
+        entry.would_deny(verdict.clone());
+    }
     entry.resolved(
         answer.aliases.iter().map(HostName::to_string).collect(),
         verdict,

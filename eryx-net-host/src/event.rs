@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eryx_net_policy::Verdict;
 
-use crate::NetError;
+use crate::{NetError, NetLimit};
 
 /// Receives every event of a sandbox's network.
 ///
@@ -51,7 +51,7 @@ pub struct Event {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A name was resolved and every answer was allowed.
+    /// A name was resolved and every answer was allowed, or denials are only reported.
     Resolved {
         /// The aliases on the way, in order.
         aliases: Vec<String>,
@@ -65,11 +65,26 @@ pub enum EventKind {
         /// Why, and by which rule.
         verdict: Box<Verdict>,
     },
+    /// The policy said no, and is only [reported](crate::NetConfig::with_report_only): it went on.
+    WouldDeny {
+        /// Why, and by which rule.
+        verdict: Box<Verdict>,
+    },
+    /// A limit was reached, and something failed for it. Told once for each limit of a connection or lookup.
+    LimitReached {
+        /// Which.
+        limit: NetLimit,
+    },
+    /// A limit on how much may happen a second made it wait. Told once for each limit of a connection.
+    Throttled {
+        /// Which.
+        limit: NetLimit,
+    },
     /// A connection was established.
     Connected {
         /// The address that was dialled.
         address: SocketAddr,
-        /// The verdict that let it pass.
+        /// The verdict that let it pass, or that was only reported.
         verdict: Box<Verdict>,
         /// How long it took since the program asked, the lookup included.
         elapsed: Duration,
@@ -126,6 +141,11 @@ impl fmt::Display for Event {
                 write!(f, " resolved to {} in {elapsed:.1?}", addresses.join(", "))
             }
             EventKind::Denied { verdict } => write!(f, " denied: {verdict}"),
+            EventKind::WouldDeny { verdict } => {
+                write!(f, " goes on, report_only is set: {verdict}")
+            }
+            EventKind::LimitReached { limit } => write!(f, " has reached {limit}"),
+            EventKind::Throttled { limit } => write!(f, " waits for {limit}"),
             EventKind::Connected {
                 address, elapsed, ..
             } => write!(f, " connected to {address} in {elapsed:.1?}"),

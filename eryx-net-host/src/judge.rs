@@ -69,7 +69,12 @@ impl Shared {
             }
             Err(_) => policy.check(text, port),
         };
-        if verdict.decision() == Decision::Deny {
+        let only_reported = self.config.report_only() && host.is_ok();
+        if verdict.decision() == Decision::Deny && only_reported {
+            if let Some((_, entry, _)) = over {
+                entry.would_deny(verdict);
+            }
+        } else if verdict.decision() == Decision::Deny {
             let error = NetError::Denied(verdict.guest_message());
             if let Some((_, entry, _)) = over {
                 entry.objected(verdict);

@@ -1,14 +1,16 @@
 //! The books: what every connection and lookup did, for events and for the report.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use eryx_net_policy::Verdict;
 use tokio::time::Instant;
 
-use crate::{Activity, ConnectionReport, End, Event, EventKind, NetError, NetworkReport, Observer};
+use crate::{
+    Activity, ConnectionReport, End, Event, EventKind, NetError, NetLimit, NetworkReport, Observer,
+};
 
 /// Most connections and lookups a report keeps.
 const MAX_ENTRIES: usize = 1024;
@@ -51,6 +53,8 @@ pub(crate) struct Entry {
     started: Instant,
     sent: AtomicU64,
     received: AtomicU64,
+    /// The limits it was told of.
+    limits: AtomicU16,
     facts: Mutex<Facts>,
 }
 
@@ -85,6 +89,7 @@ impl Ledger {
             started: Instant::now(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            limits: AtomicU16::new(0),
             facts: Mutex::default(),
         });
         let mut kept = self.lock();
@@ -166,6 +171,33 @@ impl Entry {
         self.tell(EventKind::Denied {
             verdict: Box::new(verdict),
         });
+    }
+
+    /// The policy said no, and is only reported.
+    pub(crate) fn would_deny(&self, verdict: Verdict) {
+        self.allowed(verdict.clone());
+        self.tell(EventKind::WouldDeny {
+            verdict: Box::new(verdict),
+        });
+    }
+
+    /// Something fails because of a limit.
+    pub(crate) fn limit_reached(&self, limit: NetLimit) {
+        if self.first_time(limit) {
+            self.tell(EventKind::LimitReached { limit });
+        }
+    }
+
+    /// Something waits because of a limit.
+    pub(crate) fn throttled(&self, limit: NetLimit) {
+        if self.first_time(limit) {
+            self.tell(EventKind::Throttled { limit });
+        }
+    }
+
+    /// Whether this limit was not told of yet: a program that goes on trying must not fill the log.
+    fn first_time(&self, limit: NetLimit) -> bool {
+        self.limits.fetch_or(limit.bit(), Ordering::Relaxed) & limit.bit() == 0
     }
 
     /// The policy said yes.
@@ -263,7 +295,9 @@ impl Entry {
             kind,
         };
         match &event.kind {
-            EventKind::Denied { .. } => tracing::info!(target: "eryx::net", "{event}"),
+            EventKind::Denied { .. }
+            | EventKind::WouldDeny { .. }
+            | EventKind::LimitReached { .. } => tracing::info!(target: "eryx::net", "{event}"),
             _ => tracing::debug!(target: "eryx::net", "{event}"),
         }
         if let Some(observer) = &self.totals.observer {
@@ -278,6 +312,10 @@ impl Entry {
 
 impl Facts {
     fn note_addresses(&mut self, verdict: &Verdict) {
+        // A verdict about a name alone says nothing about the addresses found before.
+        if verdict.addresses().is_empty() {
+            return;
+        }
         self.addresses = verdict
             .addresses()
             .iter()

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod admission;
 mod config;
 mod config_error;
 mod connection;
@@ -12,10 +13,14 @@ mod event;
 mod fixed_hosts;
 mod judge;
 mod ledger;
+mod limit;
 mod lookup;
+mod meter;
 mod name_server;
 mod network;
+mod pace;
 mod patience;
+mod per_host;
 mod permit;
 mod plain;
 pub mod readiness;
@@ -35,6 +40,7 @@ pub use connection::{Connection, MAX_READ, Phase, Shutdown};
 pub use error::{NetError, TlsFailure};
 pub use event::{End, Event, EventKind, Observer};
 pub use fixed_hosts::FixedHosts;
+pub use limit::NetLimit;
 pub use lookup::{Family, Lookup};
 pub use name_server::NameServers;
 pub use network::Network;

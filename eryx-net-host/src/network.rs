@@ -5,21 +5,23 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use eryx_net_policy::{Host, Verdict};
+use eryx_net_policy::Host;
 use eryx_tls::ClientSettings;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::connection::Start;
 use crate::establish;
 use crate::ledger::{Entry, Ledger};
+use crate::meter::Meter;
+use crate::pace::Pace;
+use crate::per_host::PerHost;
 use crate::permit::Allowance;
 use crate::remembered::Remembered;
 use crate::{
-    Activity, Connection, Family, Lookup, NetConfig, NetError, NetworkReport, Observer, TlsSession,
+    Activity, Connection, Family, Lookup, NetConfig, NetError, NetLimit, NetworkReport, Observer,
+    TlsSession,
 };
-
-/// The longest host name that is looked at, in bytes: four for each octet a DNS name can have.
-const MAX_HOST: usize = 1024;
 
 /// The network of one sandbox execution or session: what it may do, what it holds, what it did.
 ///
@@ -44,7 +46,11 @@ pub struct Network {
 pub(crate) struct Shared {
     pub(crate) config: NetConfig,
     pub(crate) remembered: Remembered,
-    connections: Allowance,
+    pub(crate) sent: Meter,
+    pub(crate) received: Meter,
+    pub(crate) connections: Allowance,
+    pub(crate) per_host: PerHost,
+    pub(crate) connects: Option<Pace>,
     lookups: Allowance,
     sessions: Allowance,
     aborted: AtomicBool,
@@ -116,41 +122,39 @@ impl Network {
     ) -> Result<Connection, NetError> {
         let shared = self.on()?;
         let parsed = shared.parse(entry, host, Some(port))?;
+        let verdict = match &parsed {
+            Host::Name(_) => shared.config.policy().check_host(&parsed, port),
+            Host::Address(address) => shared.judge_literal(*address, port.into()),
+        };
+        // An address that a lookup gave counts as the name.
+        let counted = verdict.host().unwrap_or(&parsed).clone();
+        shared.admit(entry, verdict)?;
+        let place = shared.place(entry, &counted)?;
+        let deadline = Instant::now() + shared.config.connect_timeout();
+        let turn = shared.turn(entry, deadline)?;
         let start = match parsed {
-            Host::Name(name) => {
-                shared.admit(
-                    entry,
-                    shared
-                        .config
-                        .policy()
-                        .check_host(&name.clone().into(), port),
-                )?;
-                Start::Resolve(Box::pin(establish::resolve(
+            Host::Name(name) => Start::Resolve {
+                resolving: Box::pin(establish::resolve(
                     Arc::clone(shared),
                     Arc::clone(entry),
                     name,
                     Some(port),
-                )))
-            }
-            Host::Address(address) => {
-                shared.admit(entry, shared.judge_literal(address, port.into()))?;
-                Start::Dial(SocketAddr::new(address, port))
-            }
+                )),
+                turn,
+            },
+            Host::Address(address) => Start::Dial {
+                address: SocketAddr::new(address, port),
+                turn,
+            },
         };
-        let permit = shared.connections.take().ok_or_else(|| {
-            NetError::LimitReached(format!(
-                "this sandbox already holds {} connections, the most it may (max_connections): close one \
-                 first, or have the embedder raise max_connections",
-                shared.connections.limit()
-            ))
-        })?;
         Ok(Connection::new(
             Arc::clone(shared),
             Arc::clone(entry),
-            permit,
+            place,
             host,
             port,
             start,
+            deadline,
         ))
     }
 
@@ -186,6 +190,7 @@ impl Network {
         let parsed = shared.parse(entry, host, port)?;
         shared.admit(entry, shared.config.policy().check_host(&parsed, port))?;
         let permit = shared.lookups.take().ok_or_else(|| {
+            entry.limit_reached(NetLimit::LookupsInProgress);
             NetError::LimitReached(format!(
                 "this sandbox has {} name lookups in progress, the most it may: wait for one to finish",
                 shared.lookups.limit()
@@ -277,7 +282,13 @@ impl Shared {
         let connections = config.max_connections();
         Self {
             remembered: Remembered::default(),
+            sent: Meter::sending(&config),
+            received: Meter::receiving(&config),
             connections: Allowance::new(connections),
+            per_host: PerHost::new(config.max_connections_per_host()),
+            connects: config
+                .connects_per_second()
+                .map(|rate| Pace::new(rate.into())),
             // Programs look up more names at a time than they connect to, and wrap connections in TLS of
             // their own; neither is free for the host.
             lookups: Allowance::new(connections.saturating_mul(2).max(64)),
@@ -286,32 +297,6 @@ impl Shared {
             lingering: Mutex::default(),
             config,
         }
-    }
-
-    fn parse(&self, entry: &Entry, host: &str, port: Option<u16>) -> Result<Host, NetError> {
-        if host.len() > MAX_HOST {
-            return Err(NetError::InvalidArgument(format!(
-                "a host of {} bytes: no host name has more than 253 characters",
-                host.len()
-            )));
-        }
-        Host::parse(host).map_err(|_| {
-            let verdict = self.config.check(host, port);
-            let error = NetError::Denied(verdict.guest_message());
-            entry.denied(verdict);
-            error
-        })
-    }
-
-    /// Goes on if the verdict allows it, and writes down what it was.
-    fn admit(&self, entry: &Entry, verdict: Verdict) -> Result<(), NetError> {
-        if verdict.is_denied() {
-            let error = NetError::Denied(verdict.guest_message());
-            entry.denied(verdict);
-            return Err(error);
-        }
-        entry.allowed(verdict);
-        Ok(())
     }
 
     pub(crate) fn is_aborted(&self) -> bool {

@@ -77,10 +77,12 @@ pub(crate) struct Deadline {
 impl Deadline {
     /// The deadline `limit` from now.
     pub(crate) fn after(limit: Duration) -> Self {
-        Self {
-            at: Instant::now() + limit,
-            timer: None,
-        }
+        Self::at(Instant::now() + limit)
+    }
+
+    /// The deadline at that time.
+    pub(crate) fn at(at: Instant) -> Self {
+        Self { at, timer: None }
     }
 
     /// What is left of it; zero once it has passed.

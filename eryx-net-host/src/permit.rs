@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::per_host::HostPermit;
+
 /// A number of things that may exist at the same time.
 #[derive(Clone, Debug)]
 pub(crate) struct Allowance {
@@ -14,6 +16,22 @@ pub(crate) struct Allowance {
 #[derive(Debug)]
 pub(crate) struct Permit {
     taken: Arc<AtomicUsize>,
+}
+
+/// What a connection counts against, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _connection: Permit,
+    _to_host: HostPermit,
+}
+
+impl Place {
+    pub(crate) fn new(connection: Permit, to_host: HostPermit) -> Self {
+        Self {
+            _connection: connection,
+            _to_host: to_host,
+        }
+    }
 }
 
 impl Allowance {

@@ -22,6 +22,13 @@ fn the_defaults_are_those_of_the_manual() {
     assert!(config.allowed_hosts().is_empty());
     assert_eq!(texts(config.blocked_hosts())[..2], ["localhost", "127.*"]);
     assert!(!config.allows_unverified_tls());
+    assert!(!config.report_only());
+    assert_eq!(config.max_connections_per_host(), None);
+    assert_eq!(config.connects_per_second(), None);
+    assert_eq!(config.max_sent_bytes(), None);
+    assert_eq!(config.max_received_bytes(), None);
+    assert_eq!(config.sent_bytes_per_second(), None);
+    assert_eq!(config.received_bytes_per_second(), None);
     assert!(config.allowed_networks().is_empty());
     assert!(config.internal_hosts().is_empty());
     assert!(config.hosts().is_empty());
@@ -43,6 +50,25 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
     let server = "127.0.0.1:53".parse().expect("address");
     let made = vec![
         ("with_max_connections", Ok(old.with_max_connections(3))),
+        (
+            "with_max_connections_per_host",
+            Ok(old.with_max_connections_per_host(2)),
+        ),
+        ("with_connects_per_second", old.with_connects_per_second(4)),
+        ("with_max_sent_bytes", Ok(old.with_max_sent_bytes(5))),
+        (
+            "with_max_received_bytes",
+            Ok(old.with_max_received_bytes(6)),
+        ),
+        (
+            "with_sent_bytes_per_second",
+            old.with_sent_bytes_per_second(7),
+        ),
+        (
+            "with_received_bytes_per_second",
+            old.with_received_bytes_per_second(8),
+        ),
+        ("with_report_only", Ok(old.with_report_only(true))),
         (
             "with_connect_timeout",
             old.with_connect_timeout(Duration::from_secs(1)),
@@ -72,6 +98,13 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
             let new = new.expect(name);
             let shows = match name {
                 "with_max_connections" => new.max_connections() == 3,
+                "with_max_connections_per_host" => new.max_connections_per_host() == Some(2),
+                "with_connects_per_second" => new.connects_per_second() == Some(4),
+                "with_max_sent_bytes" => new.max_sent_bytes() == Some(5),
+                "with_max_received_bytes" => new.max_received_bytes() == Some(6),
+                "with_sent_bytes_per_second" => new.sent_bytes_per_second() == Some(7),
+                "with_received_bytes_per_second" => new.received_bytes_per_second() == Some(8),
+                "with_report_only" => new.report_only(),
                 "with_connect_timeout" => new.connect_timeout() == Duration::from_secs(1),
                 "with_io_timeout" => new.io_timeout() == Duration::from_secs(1),
                 "allow_host" | "with_allowed_hosts" => {
@@ -220,6 +253,21 @@ fn what_is_malformed_is_an_error_that_names_it() {
             "io_timeout",
         ),
         ("timeout", config.with_io_timeout(Duration::MAX), "24 hours"),
+        (
+            "rate",
+            config.with_connects_per_second(0),
+            "connects_per_second is 0",
+        ),
+        (
+            "rate",
+            config.with_sent_bytes_per_second(0),
+            "set max_sent_bytes to 0",
+        ),
+        (
+            "rate",
+            config.with_received_bytes_per_second(0),
+            "set max_received_bytes to 0",
+        ),
     ];
     for (index, (what, result, named)) in table.into_iter().enumerate() {
         let error = result.expect_err(&format!("row {index}, {what}"));

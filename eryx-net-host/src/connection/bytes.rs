@@ -3,6 +3,7 @@
 use std::task::ready;
 
 use super::*;
+use crate::meter::Room;
 
 impl Connection {
     /// Reads up to `max` bytes as soon as any are there. Nothing is the end of the stream.
@@ -14,7 +15,7 @@ impl Connection {
     /// [`NetError::WouldBlock`], [`NetError::TimedOut`], [`NetError::NotConnected`] before the connection
     /// is established, [`NetError::ConnectionReset`], [`NetError::Tls`] with
     /// [`UnexpectedEof`](crate::TlsFailure::UnexpectedEof) when an encrypted stream ends without
-    /// close_notify.
+    /// close_notify, [`NetError::LimitReached`] when there is more than the sandbox may receive.
     pub async fn read(
         &mut self,
         max: usize,
@@ -35,10 +36,31 @@ impl Connection {
         if let Some(error) = self.owed.take() {
             return Poll::Ready(Err(error));
         }
+        if self.overrun {
+            return Poll::Ready(Err(self.spent(&self.shared.received)));
+        }
+        let (room, spent) = match ready!(self.poll_receive_room(cx, max)) {
+            Room::Bytes(room) => (room, false),
+            // The end of the stream is no byte: only a look tells whether this is it.
+            Room::Spent => (1, true),
+        };
         let outcome = match &mut self.state {
-            State::Open(plain) => ready!(plain.poll_read(cx, max)).map_err(NetError::from),
-            State::Tls(encrypted) => ready!(encrypted.poll_read(cx, max)),
-            _ => Err(NetError::NotConnected),
+            State::Open(plain) => plain.poll_read(cx, room).map_err(NetError::from),
+            State::Tls(encrypted) => encrypted.poll_read(cx, room),
+            _ => Poll::Ready(Err(NetError::NotConnected)),
+        };
+        let received = match &outcome {
+            Poll::Ready(Ok(bytes)) => bytes.len(),
+            _ => 0,
+        };
+        let outcome = if spent && received > 0 {
+            self.overrun = true;
+            Err(self.spent(&self.shared.received))
+        } else {
+            if !spent {
+                self.shared.received.give_back(room - received);
+            }
+            ready!(outcome)
         };
         match &outcome {
             Ok(bytes) if bytes.is_empty() => {
@@ -61,7 +83,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`NetError::WouldBlock`] or [`NetError::TimedOut`] when nothing was taken, [`NetError::BrokenPipe`]
+    /// [`NetError::WouldBlock`] or [`NetError::TimedOut`] when nothing was taken,
+    /// [`NetError::LimitReached`] when the sandbox has sent all it may, [`NetError::BrokenPipe`]
     /// after the sending side was shut down on either end, [`NetError::ConnectionReset`],
     /// [`NetError::NotConnected`] before the connection is established. An error that comes up after some
     /// bytes were taken is told by the next operation.
@@ -78,7 +101,12 @@ impl Connection {
         self.entry.add_sent(taken);
         match outcome {
             Ok(()) => Ok(taken),
-            Err(NetError::WouldBlock | NetError::TimedOut) if taken > 0 => Ok(taken),
+            // The next write meets a limit again, and reads have nothing to do with it.
+            Err(NetError::WouldBlock | NetError::TimedOut | NetError::LimitReached(_))
+                if taken > 0 =>
+            {
+                Ok(taken)
+            }
             Err(error) => {
                 self.note(&error);
                 if taken == 0 {
@@ -105,20 +133,27 @@ impl Connection {
         }
         loop {
             let rest = &data[*taken..];
-            match &mut self.state {
-                State::Open(_) if rest.is_empty() => return Poll::Ready(Ok(())),
-                State::Open(plain) => *taken += ready!(plain.poll_write(cx, rest))?,
-                State::Tls(encrypted) => {
-                    // Bytes are taken only when nothing waits to be sent, so that what the kernel does
-                    // not take is bounded and every write pushes what the one before it left.
-                    ready!(encrypted.poll_flush(cx))?;
-                    if rest.is_empty() {
-                        return Poll::Ready(Ok(()));
-                    }
-                    *taken += ready!(encrypted.poll_write(cx, rest))?;
-                }
-                _ => return Poll::Ready(Err(NetError::NotConnected)),
+            if let State::Tls(encrypted) = &mut self.state {
+                // Bytes are taken only when nothing waits to be sent, so that what the kernel does
+                // not take is bounded and every write pushes what the one before it left.
+                ready!(encrypted.poll_flush(cx))?;
             }
+            if rest.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let room = ready!(self.poll_send_room(cx, rest.len()))?;
+            let rest = &rest[..room];
+            let outcome = match &mut self.state {
+                State::Open(plain) => plain.poll_write(cx, rest).map_err(NetError::from),
+                State::Tls(encrypted) => encrypted.poll_write(cx, rest),
+                _ => Poll::Ready(Err(NetError::NotConnected)),
+            };
+            let sent = match &outcome {
+                Poll::Ready(Ok(sent)) => *sent,
+                _ => 0,
+            };
+            self.shared.sent.give_back(room - sent);
+            *taken += ready!(outcome)?;
         }
     }
 

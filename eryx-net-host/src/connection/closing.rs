@@ -50,11 +50,11 @@ impl Connection {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let permit = self.permit.take();
+        let place = self.place.take();
         let task = runtime.spawn(async move {
             // A peer that does not read in time loses the tail, as it would with a closed socket.
             let _ = tokio::time::timeout(LINGER, part(encrypted)).await;
-            drop(permit);
+            drop(place);
         });
         self.shared.linger(task.abort_handle());
     }

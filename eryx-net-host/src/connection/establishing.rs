@@ -84,3 +84,17 @@ impl Connection {
 pub(super) fn dialling(addresses: Vec<SocketAddr>) -> BoxFuture<'static, io::Result<TcpStream>> {
     Box::pin(async move { dial(&addresses).await })
 }
+
+/// `work`, begun at `turn`.
+pub(super) fn in_turn<T: 'static>(
+    turn: Option<Instant>,
+    work: BoxFuture<'static, T>,
+) -> BoxFuture<'static, T> {
+    match turn {
+        None => work,
+        Some(turn) => Box::pin(async move {
+            tokio::time::sleep_until(turn).await;
+            work.await
+        }),
+    }
+}

@@ -9,14 +9,15 @@ impl Connection {
     /// way has come to its end.
     ///
     /// A connection that is still establishing makes progress here, and so does ciphertext that waits to
-    /// be sent.
+    /// be sent. Where bytes per second are limited, it is not ready before some may come.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !ready!(self.poll_settled(cx)) {
             return Poll::Ready(());
         }
-        if self.halves.receive_shut || self.owed.is_some() {
+        if self.halves.receive_shut || self.owed.is_some() || self.overrun {
             return Poll::Ready(());
         }
+        ready!(self.poll_may_receive(cx));
         let outcome = match &mut self.state {
             State::Open(plain) => ready!(plain.poll_readable(cx)).map_err(NetError::from),
             State::Tls(encrypted) => ready!(encrypted.poll_readable(cx)),
@@ -38,6 +39,7 @@ impl Connection {
         if self.halves.send_shut || self.owed.is_some() {
             return Poll::Ready(());
         }
+        ready!(self.poll_may_send(cx));
         let outcome = match &mut self.state {
             State::Open(plain) => ready!(plain.poll_writable(cx)).map_err(NetError::from),
             State::Tls(encrypted) => ready!(encrypted.poll_writable(cx)),

@@ -1,0 +1,86 @@
+//! What a connection or a lookup has to pass before it begins.
+
+use eryx_net_policy::{Host, Verdict};
+use tokio::time::Instant;
+
+use crate::ledger::Entry;
+use crate::network::Shared;
+use crate::permit::Place;
+use crate::{NetError, NetLimit};
+
+/// The longest host name that is looked at, in bytes: four for each octet a DNS name can have.
+const MAX_HOST: usize = 1024;
+
+impl Shared {
+    pub(crate) fn parse(&self, entry: &Entry, host: &str, port: Option<u16>) -> Result<Host, NetError> {
+        if host.len() > MAX_HOST {
+            return Err(NetError::InvalidArgument(format!(
+                "a host of {} bytes: no host name has more than 253 characters",
+                host.len()
+            )));
+        }
+        Host::parse(host).map_err(|_| {
+            let verdict = self.config.check(host, port);
+            let error = NetError::Denied(verdict.guest_message());
+            entry.denied(verdict);
+            error
+        })
+    }
+
+    /// Goes on if the verdict allows it, or is only to be reported, and writes down what it was.
+    pub(crate) fn admit(&self, entry: &Entry, verdict: Verdict) -> Result<(), NetError> {
+        if verdict.is_denied() && self.config.report_only() {
+            entry.would_deny(verdict);
+            return Ok(());
+        }
+        if verdict.is_denied() {
+            let error = NetError::Denied(verdict.guest_message());
+            entry.denied(verdict);
+            return Err(error);
+        }
+        entry.allowed(verdict);
+        Ok(())
+    }
+
+    /// A place for one more connection to `host`.
+    pub(crate) fn place(&self, entry: &Entry, host: &Host) -> Result<Place, NetError> {
+        let connection = self.connections.take().ok_or_else(|| {
+            entry.limit_reached(NetLimit::MaxConnections);
+            NetError::LimitReached(format!(
+                "this sandbox already holds {} connections, the most it may (max_connections): close one \
+                 first, or have the embedder raise max_connections",
+                self.connections.limit()
+            ))
+        })?;
+        let to_host = self.per_host.take(host).map_err(|limit| {
+            entry.limit_reached(NetLimit::MaxConnectionsPerHost);
+            NetError::LimitReached(format!(
+                "this sandbox already holds {limit} connections to `{host}`, the most it may hold to one \
+                 host (max_connections_per_host): close one first, or have the embedder raise \
+                 max_connections_per_host"
+            ))
+        })?;
+        Ok(Place::new(connection, to_host))
+    }
+
+    /// When a connection may begin; `None` is now.
+    pub(crate) fn turn(&self, entry: &Entry, deadline: Instant) -> Result<Option<Instant>, NetError> {
+        let Some(pace) = &self.connects else {
+            return Ok(None);
+        };
+        let Some(turn) = pace.book(deadline) else {
+            entry.limit_reached(NetLimit::ConnectsPerSecond);
+            return Err(NetError::LimitReached(
+                "this sandbox has begun so many connections that the turn of another would come after the \
+                 connect timeout (connects_per_second): begin fewer, or have the embedder raise \
+                 connects_per_second"
+                    .into(),
+            ));
+        };
+        if turn <= Instant::now() {
+            return Ok(None);
+        }
+        entry.throttled(NetLimit::ConnectsPerSecond);
+        Ok(Some(turn))
+    }
+}
