@@ -11,7 +11,7 @@ use eryx::net::policy::Reason;
 use eryx::net::{Activity, End, Event, EventKind, NetConfig};
 use eryx::{ExecuteResult, Sandbox};
 use eryx_testkit::dns::notation::Vector;
-use eryx_testkit::{Answer, Behaviour, NameServer, Peer, Script};
+use eryx_testkit::{Answer, Behaviour, LOOPBACK_V6, NameServer, Peer, Script, Transport};
 use serde_json::json;
 
 use crate::stage::{loopback, prints, program, sandbox, succeeded, told};
@@ -269,6 +269,7 @@ print(outcome(socket.socket().connect, ('fine.test', PORT)))
         "PermissionError(EACCES) PermissionError(EACCES) PermissionError(EACCES)\n".repeat(4)
             + "None\n"
     );
+    echo.ended(1).await;
     assert_eq!(echo.connections(), 1);
 }
 
@@ -365,6 +366,58 @@ for host in ('127.evil.test', '10.evil.test', '127.0.0.1'):
     );
     let not_ten = base.block_host("10.*").expect("a pattern");
     assert_eq!(prints(not_ten, &port, text).await, "None\n".repeat(3));
+}
+
+/// Trap: `[::1]` as a pattern never matched anything that can be dialled.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_pattern_for_this_machine_blocks_it() {
+    let four = echo().await;
+    let six = Peer::start(Behaviour::Echo, Transport::plain(), LOOPBACK_V6)
+        .await
+        .expect("started");
+    let text = "
+import socket
+for host, port in (('127.0.0.1', FOUR), ('::1', SIX)):
+    with socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET) as s:
+        print(outcome(s.connect, (host, port)))
+";
+    let ports = json!({"FOUR": four.port(), "SIX": six.port()});
+    let denied = "PermissionError(EACCES)";
+    for (pattern, on_four, on_six) in [
+        ("[::1]", "None", denied),
+        ("::1", "None", denied),
+        ("[::1]:1-65535", "None", denied),
+        ("::/64", "None", denied),
+        ("::ffff:127.0.0.1", denied, "None"),
+        ("127.*", denied, "None"),
+        ("127.0.0.0/8", denied, "None"),
+        ("*", denied, denied),
+    ] {
+        let config = NetConfig::permissive()
+            .block_host(pattern)
+            .expect("a pattern");
+        assert_eq!(
+            prints(config, &ports, text).await,
+            format!("{on_four}\n{on_six}\n"),
+            "{pattern}"
+        );
+    }
+}
+
+/// Trap: events were kept without bound.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_stays_small_whatever_a_program_tries() {
+    let text = "
+import socket
+for number in range(5000):
+    try:
+        socket.getaddrinfo('x' * 60 + '.localhost', 80)
+    except PermissionError:
+        pass
+";
+    let report = run(NetConfig::default(), &json!({}), text).await.network;
+    assert!(report.connections.len() <= 2000);
+    assert_eq!(report.connections.len() as u64 + report.dropped, 5000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -374,6 +374,57 @@ print(outcome(context.load_verify_locations, cafile='/nowhere'))
     );
 }
 
+/// Trap: PEM was given where only DER worked, which then trusted nothing without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_may_be_given_in_pem_alone_in_a_bundle_or_in_der() {
+    let (authority, peer) = echo().await;
+    let (other, _) = site();
+    let bundle = format!("A comment\n{}\n{}", other.pem(), authority.pem());
+    for root in [
+        authority.pem().into_bytes(),
+        bundle.into_bytes(),
+        authority.der().to_vec(),
+    ] {
+        let config = loopback()
+            .with_hosts([("site.test", vec![std::net::Ipv4Addr::LOCALHOST.into()])])
+            .and_then(|config| config.with_root_cert(&root))
+            .expect("a name and certificates");
+        let text = "print(exchanged(secured(PORT), b'hello'))";
+        assert_eq!(
+            secured(config, &json!({"PORT": peer.port()}), text).await,
+            "b'hello'\n"
+        );
+    }
+    assert!(loopback().with_root_cert(b"garbage").is_err());
+    assert!(loopback().with_root_cert(b"").is_err());
+}
+
+/// Trap: what a program sends was buffered without bound.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_reads_nothing_soon_gets_nothing_more() {
+    let (authority, identity) = site();
+    let plain = Peer::plain(Behaviour::NeverReads).await.expect("started");
+    let secure = Peer::tls(Behaviour::NeverReads, &identity)
+        .await
+        .expect("started");
+    let text = "
+data = bytes(1 << 18)
+for connection in (socket.create_connection(('site.test', PLAIN), 10), secured(SECURE)):
+    connection.settimeout(0.3)
+    sent = 0
+    try:
+        while sent < 1 << 28:
+            sent += connection.send(data)
+    except TimeoutError:
+        print(0 < sent < 1 << 24)
+";
+    let ports = json!({"PLAIN": plain.port(), "SECURE": secure.port()});
+    assert_eq!(
+        secured(trusting(&authority), &ports, text).await,
+        "True\nTrue\n"
+    );
+}
+
 /// Trap: `server_hostname` was not checked, so that an allowed address opened any site behind it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_name_the_policy_denies_is_refused_before_a_byte_leaves() {
