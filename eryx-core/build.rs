@@ -40,11 +40,7 @@ fn main() {
         "cargo::rustc-env=ERYX_GUEST_CWASM={}",
         image.cwasm().display()
     );
-    println!("cargo::rustc-env=ERYX_GUEST_ENGINE={}", manifest.engine);
-    println!(
-        "cargo::rustc-env=ERYX_GUEST_CWASM_SHA256={}",
-        manifest.cwasm
-    );
+    println!("cargo::rustc-env=ERYX_GUEST_WASM_SHA256={}", manifest.wasm);
 }
 
 fn fail(reason: &str) -> ! {

@@ -1,7 +1,9 @@
 //! The one engine of the process and the clock that lets it interrupt guests.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -39,26 +41,41 @@ fn config() -> Config {
 /// counts its own deadline, so that none disturbs another.
 pub(crate) fn engine() -> Result<&'static Engine, Error> {
     static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
-    ENGINE
-        .get_or_init(|| {
-            let engine = Engine::new(&config()).map_err(|error| format!("{error:#}"))?;
-            let weak = engine.weak();
-            thread::Builder::new()
-                .name("eryx-epoch".to_owned())
-                .spawn(move || {
-                    while let Some(engine) = weak.upgrade() {
-                        engine.increment_epoch();
-                        drop(engine);
-                        thread::sleep(TICK);
-                    }
-                })
-                .map_err(|error| {
-                    format!("cannot start the thread that ends runaway guests: {error}")
-                })?;
-            Ok(engine)
-        })
+    /// The process whose thread ticks: a fork takes the engine along, and leaves the thread behind.
+    static TICKED: AtomicU32 = AtomicU32::new(NO_PROCESS);
+
+    let engine = ENGINE
+        .get_or_init(|| Engine::new(&config()).map_err(|error| format!("{error:#}")))
         .as_ref()
-        .map_err(|reason| Error::Image(format!("this machine cannot run guests: {reason}")))
+        .map_err(|reason| Error::Image(format!("this machine cannot run guests: {reason}")))?;
+    let process = std::process::id();
+    if TICKED.swap(process, Ordering::Relaxed) != process
+        && let Err(error) = tick(engine)
+    {
+        TICKED.store(NO_PROCESS, Ordering::Relaxed);
+        return Err(Error::Image(format!(
+            "cannot start the thread that ends runaway guests: {error}"
+        )));
+    }
+    Ok(engine)
+}
+
+/// Never the number of a process that can ask.
+const NO_PROCESS: u32 = 0;
+
+/// Start the thread that advances the epoch of `engine`.
+fn tick(engine: &Engine) -> io::Result<()> {
+    let weak = engine.weak();
+    thread::Builder::new()
+        .name("eryx-epoch".to_owned())
+        .spawn(move || {
+            while let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                thread::sleep(TICK);
+            }
+        })?;
+    Ok(())
 }
 
 /// An engine that compiles for every processor of this architecture, not for the one it runs on.

@@ -1,3 +1,4 @@
+use crate::factory::PackageError;
 use crate::limits::Limit;
 use crate::output::Output;
 
@@ -55,6 +56,9 @@ pub enum Error {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A package cannot be used.
+    #[error(transparent)]
+    Package(#[from] PackageError),
 }
 
 impl Error {
@@ -65,7 +69,7 @@ impl Error {
             Self::Limit { output, .. }
             | Self::Cancelled { output }
             | Self::Aborted { output, .. } => Some(output),
-            Self::SessionOver { .. } | Self::Image(_) | Self::Config(_) => None,
+            Self::SessionOver { .. } | Self::Image(_) | Self::Config(_) | Self::Package(_) => None,
         }
     }
 }

@@ -1,11 +1,17 @@
 //! What the host keeps for one instance.
 
+use std::path::Path;
+
 use eryx_net_host::Network;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
+use crate::error::Error;
 use crate::limits::MemoryLimiter;
 use crate::output::{Capture, Handlers, StreamKind};
+
+/// Where a guest finds its packages.
+pub(crate) const PACKAGES: &str = "/packages";
 
 /// The most one call of random numbers may ask for, in bytes.
 const MAX_RANDOM: u64 = 64 * 1024;
@@ -22,30 +28,41 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// `packages`, if any, is the one directory the guest can read.
     pub(crate) fn new(
         network: Network,
         memory: MemoryLimiter,
         capture: &Capture,
         handlers: &Handlers,
-    ) -> Self {
+        packages: Option<&Path>,
+    ) -> Result<Self, Error> {
         // Everything not named here is denied: files, environment, arguments, standard input.
-        let wasi = WasiCtx::builder()
-            .stdout(capture.stream(StreamKind::Stdout, handlers.stdout.clone()))
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(capture.stream(StreamKind::Stdout, handlers.stdout.clone()))
             .stderr(capture.stream(StreamKind::Stderr, handlers.stderr.clone()))
             .max_random_size(MAX_RANDOM)
             // The second wall: no socket of WASI's own, should a program get hold of CPython's `_socket`.
             .allow_tcp(false)
             .allow_udp(false)
-            .allow_ip_name_lookup(false)
-            .build();
+            .allow_ip_name_lookup(false);
+        if let Some(dir) = packages {
+            wasi.preopened_dir(dir, PACKAGES, FsPerms::ReadOnly)
+                .map_err(|error| {
+                    Error::Image(format!(
+                        "the packages in {} cannot be opened: {error:#}",
+                        dir.display()
+                    ))
+                })?;
+        }
+        let wasi = wasi.build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
-        Self {
+        Ok(Self {
             network,
             memory,
             table,
             wasi,
-        }
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The guest image: its machine code, made ahead of time or here.
 
+use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::Error;
@@ -8,7 +9,10 @@ use crate::engine;
 use crate::host::Host;
 use crate::net;
 
-#[cfg(feature = "embedded")]
+#[cfg_attr(
+    not(feature = "embedded"),
+    allow(dead_code, reason = "nothing to keep")
+)]
 mod cache;
 #[cfg(feature = "embedded")]
 mod embedded;
@@ -32,6 +36,26 @@ pub fn precompile(wasm: &[u8]) -> Result<Vec<u8>, Error> {
 /// [`Error::Image`] when there is no compiler for this machine.
 pub fn engine_fingerprint() -> Result<String, Error> {
     engine::fingerprint()
+}
+
+pub(crate) use cache::Cache;
+
+#[cfg(feature = "embedded")]
+pub(crate) use embedded::{WASM as EMBEDDED_COMPONENT, WASM_DIGEST as EMBEDDED_DIGEST};
+
+/// The component inside this program: none, and nobody gets as far as reading it.
+#[cfg(not(feature = "embedded"))]
+pub(crate) static EMBEDDED_COMPONENT: &[u8] = &[];
+/// Its digest: none.
+#[cfg(not(feature = "embedded"))]
+pub(crate) static EMBEDDED_DIGEST: &str = "";
+
+/// Everything an image may import.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    net::add_to_linker(&mut linker)?;
+    Ok(linker)
 }
 
 /// An image ready to be instantiated, with the host's side linked.
@@ -74,11 +98,35 @@ impl Image {
         &self.pre
     }
 
+    /// A snapshot of the embedded image that `cache` holds under `key`.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn cached_snapshot(cache: &Cache, key: &str) -> Result<Option<Self>, Error> {
+        embedded::load_cached(cache, key)?
+            .map(|component| Self::link(&component))
+            .transpose()
+    }
+
+    /// Compile a snapshot of the embedded image and keep it in `cache` under `key`.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn compile_snapshot(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Self, Error> {
+        Self::link(&embedded::compile(cache, key, wasm)?)
+    }
+
+    /// A snapshot of the embedded image: there is none.
+    #[cfg(not(feature = "embedded"))]
+    pub(crate) fn cached_snapshot(_cache: &Cache, _key: &str) -> Result<Option<Self>, Error> {
+        Self::embedded().map(Some)
+    }
+
+    /// Compile a snapshot of the embedded image: there is none.
+    #[cfg(not(feature = "embedded"))]
+    pub(crate) fn compile_snapshot(_cache: &Cache, _key: &str, wasm: &[u8]) -> Result<Self, Error> {
+        Self::compile(wasm)
+    }
+
     fn link(component: &Component) -> Result<Self, Error> {
-        let mut linker = Linker::new(component.engine());
-        let linked = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
-            .and_then(|()| net::add_to_linker(&mut linker))
-            .and_then(|()| SandboxPre::new(linker.instantiate_pre(component)?));
+        let linked = linker(component.engine())
+            .and_then(|linker| SandboxPre::new(linker.instantiate_pre(component)?));
         match linked {
             Ok(pre) => Ok(Self { pre }),
             Err(error) => Err(Error::Image(format!(

@@ -1,5 +1,7 @@
 //! One interpreter: made from the image, run under limits, and ended.
 
+use std::path::Path;
+
 use eryx_net_host::Network;
 use tokio::time::Instant;
 use wasmtime::{Store, Trap};
@@ -38,13 +40,12 @@ impl Instance {
         limits: &ResourceLimits,
         network: Network,
         handlers: &Handlers,
+        packages: Option<&Path>,
     ) -> Result<Self, Error> {
         let capture = Capture::default();
         let memory = MemoryLimiter::new(limits.max_memory());
-        let mut store = Store::new(
-            engine::engine()?,
-            Host::new(network, memory, &capture, handlers),
-        );
+        let host = Host::new(network, memory, &capture, handlers, packages)?;
+        let mut store = Store::new(engine::engine()?, host);
         store.limiter(|host| &mut host.memory);
         store.set_hostcall_fuel(MAX_CALL);
         store.set_max_component_handles(MAX_HANDLES);

@@ -5,6 +5,7 @@ mod bindings;
 mod cancel;
 mod engine;
 mod error;
+mod factory;
 mod host;
 pub mod image;
 mod instance;
@@ -17,6 +18,7 @@ mod session;
 
 pub use cancel::CancelHandle;
 pub use error::{ConfigError, Error, Raised};
+pub use factory::{FactoryBuilder, PackageError, SandboxFactory};
 pub use limits::{Limit, ResourceLimits};
 pub use output::{Output, OutputHandler};
 pub use result::ExecuteResult;

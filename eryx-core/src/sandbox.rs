@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use crate::cancel::CancelHandle;
 use crate::error::Error;
+use crate::factory::SandboxFactory;
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::limits::ResourceLimits;
@@ -29,6 +30,7 @@ use crate::session::Session;
 #[derive(Clone)]
 pub struct Sandbox {
     image: Image,
+    factory: Option<SandboxFactory>,
     settings: Arc<Settings>,
 }
 
@@ -43,18 +45,12 @@ struct Settings {
 impl Sandbox {
     /// Begin a sandbox on the guest image inside this program.
     pub fn embedded() -> SandboxBuilder {
-        SandboxBuilder {
-            source: Source::Embedded,
-            settings: Settings::default(),
-        }
+        SandboxBuilder::new(Source::Embedded)
     }
 
     /// Begin a sandbox on a guest image given as a component. It is compiled anew, which takes seconds.
     pub fn from_component(wasm: impl Into<Vec<u8>>) -> SandboxBuilder {
-        SandboxBuilder {
-            source: Source::Component(wasm.into()),
-            settings: Settings::default(),
-        }
+        SandboxBuilder::new(Source::Component(wasm.into()))
     }
 
     /// Run a program: Python source in UTF-8, or in the encoding its first lines declare (PEP 263).
@@ -118,6 +114,7 @@ impl Sandbox {
             &self.settings.limits,
             network,
             &self.settings.handlers,
+            self.factory.as_ref().map(SandboxFactory::packages),
         )
         .await
     }
@@ -140,13 +137,22 @@ pub struct SandboxBuilder {
     settings: Settings,
 }
 
+/// Where the image comes from.
 #[derive(Clone)]
-enum Source {
+pub(crate) enum Source {
     Embedded,
     Component(Vec<u8>),
+    Factory(SandboxFactory),
 }
 
 impl SandboxBuilder {
+    pub(crate) fn new(source: Source) -> Self {
+        Self {
+            source,
+            settings: Settings::default(),
+        }
+    }
+
     /// Grant the network `config` describes. Without it there is none.
     pub fn with_network(mut self, config: NetConfig) -> Self {
         self.settings.network = Some(config);
@@ -184,12 +190,14 @@ impl SandboxBuilder {
     /// [`Error::Config`] when a setting cannot be honoured, [`Error::Image`] when the image does not load.
     pub fn build(self) -> Result<Sandbox, Error> {
         self.settings.limits.validate()?;
-        let image = match self.source {
-            Source::Embedded => Image::embedded()?,
-            Source::Component(wasm) => Image::compile(&wasm)?,
+        let (image, factory) = match self.source {
+            Source::Embedded => (Image::embedded()?, None),
+            Source::Component(wasm) => (Image::compile(&wasm)?, None),
+            Source::Factory(factory) => (factory.image().clone(), Some(factory)),
         };
         Ok(Sandbox {
             image,
+            factory,
             settings: Arc::new(self.settings),
         })
     }

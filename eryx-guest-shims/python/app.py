@@ -31,9 +31,9 @@ class WitWorld(wit_world.WitWorld):
         """See the WIT."""
         return runner.execute(source)
 
-    def preload(self, imports: list[str]) -> None:
+    def preload(self, paths: list[str], imports: list[str], setup: bytes | None) -> None:
         """See the WIT."""
-        preloaded.preload(imports)
+        preloaded.preload(paths, imports, setup)
 
 
 runner.prepare()

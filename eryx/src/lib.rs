@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub use eryx_core::{
-    CancelHandle, ConfigError, Error, ExecuteResult, Limit, Output, OutputHandler, Raised,
-    ResourceLimits, Sandbox, SandboxBuilder, Session,
+    CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, Limit, Output, OutputHandler,
+    PackageError, Raised, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session,
 };
 
 /// The network of a sandbox: what an embedder grants, and what it is told of its use.
@@ -20,6 +20,8 @@ mod documentation {
     struct Networking;
     #[doc = include_str!("../../docs/sandboxes.md")]
     struct Sandboxes;
+    #[doc = include_str!("../../docs/packages.md")]
+    struct Packages;
     #[doc = include_str!("../../docs/command-line.md")]
     struct CommandLine;
     #[doc = include_str!("../../docs/security.md")]

@@ -14,31 +14,61 @@ use crate::Error;
 /// The directory is `$ERYX_CACHE_DIR`, else `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`. It is made with
 /// mode 0700; one that others can write to, or that is somebody else's, is not used.
 pub(super) fn machine_code(wasm: &[u8]) -> Result<Vec<u8>, Error> {
-    machine_code_in(directory(), wasm)
+    machine_code_in(&Cache::open(None), &hex(&Sha256::digest(wasm)), wasm)
 }
 
-fn machine_code_in(dir: io::Result<PathBuf>, wasm: &[u8]) -> Result<Vec<u8>, Error> {
-    let name = format!(
-        "{}-{}.cwasm",
-        hex(&Sha256::digest(wasm)),
-        engine_fingerprint()?
-    );
-    let dir = match dir {
-        Ok(dir) => dir,
-        Err(reason) => {
-            tracing::warn!(target: "eryx::image", %reason, "the compiled guest image is not kept");
-            return precompile(wasm);
+/// A cache directory of this user's own, if there is one that can be trusted.
+pub(crate) struct Cache {
+    dir: Option<PathBuf>,
+}
+
+impl Cache {
+    /// The directory described at [`machine_code`], or `dir` if that is given.
+    pub(crate) fn open(dir: Option<&Path>) -> Self {
+        let opened = match dir {
+            Some(dir) => private_directory(dir).map(|()| dir.to_path_buf()),
+            None => directory(),
+        };
+        match opened {
+            Ok(dir) => Self { dir: Some(dir) },
+            Err(reason) => {
+                tracing::warn!(target: "eryx::image", %reason, "compiled images are not kept");
+                Self { dir: None }
+            }
         }
-    };
-    let path = dir.join(name);
-    if let Some(code) = read_verified(&path) {
-        return Ok(code);
     }
-    let code = precompile(wasm)?;
-    if let Err(error) = write_verified(&dir, &path, &code) {
-        tracing::warn!(target: "eryx::image", path = %path.display(), %error, "the compiled guest image is not kept");
+
+    /// What was kept under `key` for this engine.
+    pub(super) fn find(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        let name = file_name(key)?;
+        Ok(self
+            .dir
+            .as_ref()
+            .and_then(|dir| read_verified(&dir.join(name))))
     }
-    Ok(code)
+
+    /// Compile `wasm` and keep the machine code under `key`.
+    pub(super) fn compile(&self, key: &str, wasm: &[u8]) -> Result<Vec<u8>, Error> {
+        let code = precompile(wasm)?;
+        if let Some(dir) = &self.dir {
+            let path = dir.join(file_name(key)?);
+            if let Err(error) = write_verified(dir, &path, &code) {
+                tracing::warn!(target: "eryx::image", path = %path.display(), %error, "a compiled image is not kept");
+            }
+        }
+        Ok(code)
+    }
+}
+
+fn machine_code_in(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Vec<u8>, Error> {
+    match cache.find(key)? {
+        Some(code) => Ok(code),
+        None => cache.compile(key, wasm),
+    }
+}
+
+fn file_name(key: &str) -> Result<String, Error> {
+    Ok(format!("{key}-{}.cwasm", engine_fingerprint()?))
 }
 
 /// The file's content, if the digest at its end says that it is whole.
@@ -132,8 +162,11 @@ mod tests {
     #[test]
     fn machine_code_is_compiled_once_and_then_found() {
         let dir = tempfile::tempdir().expect("made");
+        let cache = Cache {
+            dir: Some(dir.path().to_path_buf()),
+        };
         let files = || fs::read_dir(dir.path()).expect("readable").count();
-        let first = machine_code_in(Ok(dir.path().to_path_buf()), EMPTY).expect("compiled");
+        let first = machine_code_in(&cache, "key", EMPTY).expect("compiled");
         assert_eq!(files(), 1);
         // Only a file that is read can change what is returned.
         let path = fs::read_dir(dir.path())
@@ -143,16 +176,17 @@ mod tests {
             .expect("readable")
             .path();
         write_verified(dir.path(), &path, b"from the cache").expect("written");
-        let found = machine_code_in(Ok(dir.path().to_path_buf()), EMPTY).expect("found");
+        let found = machine_code_in(&cache, "key", EMPTY).expect("found");
         assert_eq!(found, b"from the cache");
         assert_ne!(found, first);
     }
 
     #[test]
     fn without_a_directory_machine_code_is_compiled_and_not_kept() {
-        let code = machine_code_in(Err(io::Error::other("none")), EMPTY).expect("compiled");
+        let cache = Cache { dir: None };
+        let code = machine_code_in(&cache, "key", EMPTY).expect("compiled");
         assert!(!code.is_empty());
-        machine_code_in(Err(io::Error::other("none")), b"garbage").expect_err("not a component");
+        machine_code_in(&cache, "key", b"garbage").expect_err("not a component");
     }
 
     #[cfg(unix)]

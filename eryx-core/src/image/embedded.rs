@@ -5,11 +5,14 @@ use std::path::Path;
 
 use wasmtime::component::Component;
 
-use super::cache;
+use super::cache::{self, Cache};
 use crate::Error;
 use crate::engine;
 
-static WASM: &[u8] = include_bytes!(env!("ERYX_GUEST_WASM"));
+/// The component.
+pub(crate) static WASM: &[u8] = include_bytes!(env!("ERYX_GUEST_WASM"));
+/// Its SHA-256 in hexadecimal.
+pub(crate) static WASM_DIGEST: &str = env!("ERYX_GUEST_WASM_SHA256");
 static CWASM: &[u8] = include_bytes!(env!("ERYX_GUEST_CWASM"));
 
 /// Load the embedded machine code; if this machine or engine cannot take it, compile the embedded
@@ -19,15 +22,34 @@ pub(super) fn load() -> Result<Component, Error> {
         Ok(component) => Ok(component),
         Err(reason) => {
             tracing::warn!(target: "eryx::image", %reason, "compiling the guest image anew");
-            let code = cache::machine_code(WASM)?;
-            load_bytes(&code)
-                .map_err(|error| Error::Image(format!("it cannot be loaded: {error:#}")))
+            loaded(&cache::machine_code(WASM)?)
         }
     }
 }
 
-#[cfg(target_os = "linux")]
+/// What `cache` holds under `key`.
+pub(super) fn load_cached(cache: &Cache, key: &str) -> Result<Option<Component>, Error> {
+    match cache.find(key)? {
+        Some(code) => loaded(&code).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Compile `wasm`, a component made by this process, and keep it in `cache` under `key`.
+pub(super) fn compile(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Component, Error> {
+    loaded(&cache.compile(key, wasm)?)
+}
+
+fn loaded(code: &[u8]) -> Result<Component, Error> {
+    load_bytes(code).map_err(|error| Error::Image(format!("it cannot be loaded: {error:#}")))
+}
+
 fn load_precompiled() -> wasmtime::Result<Component> {
+    load_bytes(CWASM)
+}
+
+#[cfg(target_os = "linux")]
+fn load_bytes(code: &[u8]) -> wasmtime::Result<Component> {
     use std::io::Write;
     use std::os::fd::AsRawFd;
 
@@ -36,7 +58,7 @@ fn load_precompiled() -> wasmtime::Result<Component> {
     let file = memfd::MemfdOptions::default()
         .allow_sealing(true)
         .create("eryx-guest")?;
-    file.as_file().write_all(CWASM)?;
+    file.as_file().write_all(code)?;
     file.add_seals(&[
         memfd::FileSeal::SealShrink,
         memfd::FileSeal::SealGrow,
@@ -44,20 +66,14 @@ fn load_precompiled() -> wasmtime::Result<Component> {
         memfd::FileSeal::SealSeal,
     ])?;
     let path = format!("/proc/self/fd/{}", file.as_file().as_raw_fd());
-    // SAFETY: the file holds exactly the bytes `Engine::precompile_component` made when this program was
-    // built: the build script checks their digest, they are part of the program, and the seals above keep
-    // them as they are.
+    // SAFETY: `code`, and so the file, is what `Engine::precompile_component` made: when this program was
+    // built, whose part it is, or later for this user, in a cache only this user can write to and whose digest
+    // is checked when it is read. The seals above keep it as it is.
     unsafe { Component::deserialize_file(engine::engine()?, Path::new(&path)) }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn load_precompiled() -> wasmtime::Result<Component> {
-    load_bytes(CWASM)
-}
-
 fn load_bytes(code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` is what `Engine::precompile_component` made, either when this program was built or
-    // just now or earlier by this user, from a cache only this user can write to and whose digest
-    // `cache::machine_code` has checked.
+    // SAFETY: as above.
     unsafe { Component::deserialize(engine::engine()?, code) }
 }

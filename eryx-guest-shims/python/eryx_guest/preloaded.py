@@ -1,6 +1,7 @@
 """Modules that are already imported when a sandbox starts."""
 
 import importlib
+import sys
 
 import wit_world
 from componentize_py_types import Err
@@ -95,11 +96,18 @@ def load() -> None:
         importlib.import_module(name)
 
 
-def preload(imports: list[str]) -> None:
-    """Import `imports` for a snapshot. Raises `Err(Raised)` with the first exception."""
-    for name in imports:
-        try:
+def preload(paths: list[str], imports: list[str], setup: bytes | None) -> None:
+    """Import and run for a snapshot. Raises `Err(Raised)` with the first exception."""
+    sys.path[:] = paths
+    raised: wit_world.Raised | None = None
+    try:
+        importlib.invalidate_caches()
+        for name in imports:
             importlib.import_module(name)
-        except BaseException as error:
-            raised: wit_world.Raised = runner.describe(error)
-            raise Err(raised) from None
+        if setup is not None:
+            runner.set_up(setup)
+    except BaseException as error:
+        raised = runner.describe(error)
+    if raised is not None:
+        raise Err(raised)
+    runner.settle()

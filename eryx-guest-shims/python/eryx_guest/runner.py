@@ -39,8 +39,18 @@ def prepare() -> None:
         stream.reconfigure(  # type: ignore[union-attr]
             encoding="utf-8", errors="backslashreplace", line_buffering=True
         )
+    settle()
+
+
+def settle() -> None:
+    """Ready the heap for a snapshot: what is there now is not the collector's business any more."""
     gc.collect()
     gc.freeze()
+
+
+def set_up(source: bytes) -> None:
+    """Run a program that a snapshot starts from. Raises what it raises."""
+    _start(source, "<setup>")
 
 
 def execute(source: bytes) -> wit_world.Outcome:
@@ -67,16 +77,20 @@ def execute(source: bytes) -> wit_world.Outcome:
 
 def _run(source: bytes, name: str) -> wit_world.Outcome:
     try:
-        code = _compile(source, name)
-        if code.co_flags & inspect.CO_COROUTINE:
-            _run_async(eval(code, _main.__dict__))
-        else:
-            exec(code, _main.__dict__)
+        _start(source, name)
     except SystemExit as error:
         return wit_world.Outcome_Exited(_exit_status(error))
     except BaseException as error:
         return wit_world.Outcome_Raised(describe(error))
     return wit_world.Outcome_Finished()
+
+
+def _start(source: bytes, name: str) -> None:
+    code = _compile(source, name)
+    if code.co_flags & inspect.CO_COROUTINE:
+        _run_async(eval(code, _main.__dict__))
+    else:
+        exec(code, _main.__dict__)
 
 
 def _compile(source: bytes, name: str) -> CodeType:
@@ -142,9 +156,13 @@ def describe(error: BaseException) -> wit_world.Raised:
 def _program_frames(trace: TracebackType | None) -> TracebackType | None:
     """`trace` from the program's own first frame on; ours tell its author nothing."""
     frame = trace
-    while frame is not None and not frame.tb_frame.f_code.co_filename.startswith("<script"):
+    while frame is not None and not _is_program(frame):
         frame = frame.tb_next
     return frame
+
+
+def _is_program(frame: TracebackType) -> bool:
+    return frame.tb_frame.f_code.co_filename.startswith(("<script", "<setup"))
 
 
 def _clip(text: str, limit: int) -> str:

@@ -5,6 +5,7 @@
 mod asyncio_net;
 mod documents;
 mod escape;
+mod factory;
 mod http;
 mod limits;
 mod namespace;
