@@ -3,22 +3,22 @@
 //! No test here dials anything outside loopback: what the policy allows is only looked up, unless it is a
 //! server of the test's own.
 
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::net::TcpListener;
 use std::time::Duration;
 
+use eryx::ExecuteResult;
+use eryx::net::NetConfig;
 use eryx::net::policy::Reason;
-use eryx::net::{Activity, End, Event, EventKind, NetConfig};
-use eryx::{ExecuteResult, Sandbox};
-use eryx_testkit::dns::notation::Vector;
 use eryx_testkit::{Answer, Behaviour, LOOPBACK_V6, NameServer, Peer, Script, Transport};
 use serde_json::json;
 
 use crate::stage::{loopback, prints, program, sandbox, succeeded, told};
 
-const VECTORS: &str = include_str!("../../../eryx-net-policy/tests/vectors/policy-default.tsv");
-
-async fn run(config: NetConfig, constants: &serde_json::Value, text: &str) -> ExecuteResult {
+pub(crate) async fn run(
+    config: NetConfig,
+    constants: &serde_json::Value,
+    text: &str,
+) -> ExecuteResult {
     match sandbox(Some(config))
         .execute(program(constants, text))
         .await
@@ -28,126 +28,16 @@ async fn run(config: NetConfig, constants: &serde_json::Value, text: &str) -> Ex
     }
 }
 
-async fn echo() -> Peer {
+pub(crate) async fn echo() -> Peer {
     Peer::plain(Behaviour::Echo).await.expect("started")
 }
 
-async fn names(script: Script) -> NameServer {
+pub(crate) async fn names(script: Script) -> NameServer {
     NameServer::start(script).await.expect("started")
 }
 
-fn addresses<const N: usize>(list: [&str; N]) -> Answer {
+pub(crate) fn addresses<const N: usize>(list: [&str; N]) -> Answer {
     Answer::addresses(list).expect("addresses")
-}
-
-/// Every row of the default policy's vectors, from inside a guest, through the bindings and through
-/// everything the standard library has for connecting.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_vector_gets_its_verdict_in_a_guest() {
-    let mut wrong = Vec::new();
-    for vector in Vector::parse_file(VECTORS).expect("in the notation") {
-        if let Err(problem) = judge(&vector).await {
-            wrong.push(format!("{} ({}): {problem}", vector.input, vector.why));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-async fn judge(vector: &Vector) -> Result<(), String> {
-    let names = names(vector.script()).await;
-    let config = NetConfig::default()
-        .with_dns_server(names.address())
-        .with_connect_timeout(Duration::from_secs(2))
-        .expect("in range");
-    let constants = json!({"HOST": vector.host, "LOOKUPS": vector.connect});
-    // A name with several answers is looked up as often as the row says; the verdict is the last one's.
-    let lookups = "
-from componentize_py_types import Err
-from wit_world.imports import resolver, tcp
-def judged(step):
-    try:
-        return 'allowed', step()
-    except Err as error:
-        return type(error.value).__name__.removeprefix('Error_'), str(error.value.value)
-for _ in range(LOOKUPS):
-    verdict, text = judged(lambda: resolver.Lookup.start(HOST, 443, resolver.Family.ANY).finish(None))
-print(verdict)
-";
-    let result = run(config.clone(), &constants, lookups).await;
-    let verdict = result.stdout.trim();
-    let expected = if vector.allow { "allowed" } else { "Denied" };
-    if verdict != expected {
-        return Err(format!("a lookup was {verdict}"));
-    }
-    let reported = result.network.connections.last().expect("a lookup");
-    let agreed = reported
-        .verdict
-        .as_ref()
-        .is_some_and(|verdict| verdict.is_allowed() == vector.allow);
-    if !agreed {
-        return Err(format!("the report says {:?}", reported.verdict));
-    }
-    if vector.allow {
-        return Ok(());
-    }
-    if vector.lookups.is_empty() && names.count() > 0 {
-        return Err(format!("the name server was asked: {:?}", names.queries()));
-    }
-    if vector.connect > 1 {
-        // The first connect would be allowed, and dial.
-        return Ok(());
-    }
-    let connects = "
-import asyncio, socket
-import _eryx_async
-from componentize_py_types import Err
-from wit_world.imports import tcp
-try:
-    tcp.Connection.connect(HOST, 443).finish_connect(None)
-except Err as error:
-    print(type(error.value).__name__)
-def by_family(family):
-    with socket.socket(family) as s:
-        s.settimeout(5)
-        s.connect((HOST, 443))
-print(outcome(by_family, socket.AF_INET))
-print(outcome(by_family, socket.AF_INET6))
-print(outcome(socket.create_connection, (HOST, 443), 5))
-for begin in (asyncio.open_connection, _eryx_async.await_tcp_connect):
-    try:
-        print(await begin(HOST, 443))
-    except Exception as error:
-        print(described(error))
-";
-    let result = run(config, &constants, connects).await;
-    let mut lines = result.stdout.lines();
-    if lines.next() != Some("Error_Denied") {
-        return Err(format!("a connect went on: {}", result.stdout));
-    }
-    // What is no host to CPython does not get as far as the policy.
-    let refusals = [
-        "PermissionError(EACCES)",
-        "gaierror",
-        "UnicodeEncodeError",
-        "UnicodeError",
-        "ValueError",
-    ];
-    for line in lines {
-        if !refusals.contains(&line) {
-            return Err(format!("it got as far as {line}"));
-        }
-    }
-    for connection in &result.network.connections {
-        if connection.address.is_some()
-            || !matches!(connection.end, Some(End::Denied | End::Failed(_)))
-        {
-            return Err(format!("{connection:?}"));
-        }
-    }
-    if vector.lookups.is_empty() && names.count() > 0 {
-        return Err(format!("the name server was asked: {:?}", names.queries()));
-    }
-    Ok(())
 }
 
 /// Trap: only the requested text was matched, so that other spellings of loopback got through.
@@ -404,22 +294,6 @@ for host, port in (('127.0.0.1', FOUR), ('::1', SIX)):
     }
 }
 
-/// Trap: events were kept without bound.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_report_stays_small_whatever_a_program_tries() {
-    let text = "
-import socket
-for number in range(5000):
-    try:
-        socket.getaddrinfo('x' * 60 + '.localhost', 80)
-    except PermissionError:
-        pass
-";
-    let report = run(NetConfig::default(), &json!({}), text).await.network;
-    assert!(report.connections.len() <= 2000);
-    assert_eq!(report.connections.len() as u64 + report.dropped, 5000);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn exemptions_open_what_they_name_and_nothing_else() {
     let echo = echo().await;
@@ -463,59 +337,6 @@ print(outcome(socket.socket().connect, ('db.test', PORT + 1)))
     }
 }
 
-/// What a denial says to the program names what the program named, and what would change it; what a name
-/// resolves to is the embedder's to know.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_denial_never_tells_the_program_an_internal_address() {
-    let script = Script::new()
-        .answer("intranet.test", addresses(["10.98.76.54"]))
-        .answer("www.test", Answer::alias("secret-name.test"))
-        .answer("secret-name.test", addresses(["fd00::4711"]));
-    let names = names(script).await;
-    let config = NetConfig::default().with_dns_server(names.address());
-    let text = "
-import asyncio, socket, traceback, urllib.request, _eryx_async
-async def told(call):
-    try:
-        found = call()
-        if asyncio.iscoroutine(found):
-            await found
-    except OSError as error:
-        print(''.join(traceback.format_exception(error)), repr(error), error.args, vars(error))
-for host in ('intranet.test', 'www.test'):
-    await told(lambda: socket.getaddrinfo(host, 80))
-    await told(lambda: socket.create_connection((host, 80), 5))
-    await told(lambda: urllib.request.urlopen(f'http://{host}/', timeout=5))
-    await told(lambda: asyncio.open_connection(host, 80))
-    await told(lambda: _eryx_async.await_tcp_connect(host, 80))
-    s = socket.socket()
-    s.setblocking(False)
-    await told(lambda: s.connect((host, 80)))
-    import select
-    select.select([], [s], [], 5)
-    await told(lambda: s.connect((host, 80)))
-    print(outcome(s.getpeername), s.getsockname())
-";
-    let result = run(config, &json!({}), text).await;
-    let printed = &result.stdout;
-    for secret in ["10.98", "fd00", "4711", "secret-name"] {
-        assert!(!printed.contains(secret), "{secret}: {printed}");
-    }
-    assert!(printed.contains("intranet.test") && printed.contains("allow_internal_host"));
-    let addresses: Vec<IpAddr> = result
-        .network
-        .connections
-        .iter()
-        .flat_map(|connection| connection.addresses.iter().copied())
-        .collect();
-    assert!(addresses.contains(&Ipv4Addr::new(10, 98, 76, 54).into()));
-    let verdict = result.network.connections[0]
-        .verdict
-        .as_ref()
-        .expect("judged");
-    assert!(verdict.to_string().contains("10.98.76.54"), "{verdict}");
-}
-
 /// A server that is allowed does not lead a program to one that is not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_to_an_internal_address_is_refused() {
@@ -557,70 +378,5 @@ for begin in (
     assert_eq!(
         succeeded(result),
         "PermissionError(EACCES) True True\n".repeat(4)
-    );
-}
-
-/// The embedder sees every decision, and the end of everything that began, in order.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_observer_is_told_of_decisions_and_ends() {
-    let echo = echo().await;
-    let names = names(Script::new().answer("api.test", addresses(["127.0.0.1"]))).await;
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&seen);
-    let sandbox = Sandbox::embedded()
-        .with_network(loopback().with_dns_server(names.address()))
-        .with_network_observer(Arc::new(move |event: &Event| {
-            sink.lock().expect("whole").push(event.clone());
-        }))
-        .build()
-        .expect("the settings are right");
-    let text = "
-import socket
-s = socket.socket()
-s.connect(('api.test', PORT))
-s.sendall(b'hello')
-s.recv(5)
-s.close()
-print(outcome(socket.socket().connect, ('10.0.0.1', 443)))
-";
-    let constants = json!({"PORT": echo.port()});
-    let result = sandbox
-        .execute(program(&constants, text))
-        .await
-        .expect("it ends");
-    assert_eq!(result.stdout, "PermissionError(EACCES)\n");
-    let seen = seen.lock().expect("whole");
-    let kinds: Vec<_> = seen
-        .iter()
-        .map(|event| match &event.kind {
-            EventKind::Resolved { .. } => "resolved",
-            EventKind::Connected { address, .. } if *address == echo.address() => "connected",
-            EventKind::Denied { .. } => "denied",
-            EventKind::Closed {
-                sent: 5,
-                received: 5,
-                end: End::ByProgram,
-                ..
-            } => "closed by the program",
-            _ => "something else",
-        })
-        .collect();
-    assert_eq!(
-        kinds,
-        ["resolved", "connected", "closed by the program", "denied"],
-        "{seen:#?}"
-    );
-    let activities: Vec<_> = result
-        .network
-        .connections
-        .iter()
-        .map(|connection| (connection.what, connection.host.as_str(), connection.port))
-        .collect();
-    assert_eq!(
-        activities,
-        [
-            (Activity::Connection, "api.test", Some(echo.port())),
-            (Activity::Connection, "10.0.0.1", Some(443))
-        ]
     );
 }

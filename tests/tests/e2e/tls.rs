@@ -1,4 +1,4 @@
-//! TLS as a program sees it: who is trusted, what it is told, and how failures look.
+//! TLS as a program sees it: what it is told, and how failures look.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use eryx_testkit::{
 use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
 
-use crate::stage::{loopback, prints, program, raised, sandbox, trusting};
+use crate::stage::{loopback, prints, trusting};
 
 /// An authority, and a certificate of its for `site.test`.
-fn site() -> (Authority, Identity) {
+pub(crate) fn site() -> (Authority, Identity) {
     let authority = Authority::new().expect("made");
     let identity = authority
         .issue(&Leaf::server(["site.test"]))
@@ -22,7 +22,7 @@ fn site() -> (Authority, Identity) {
 }
 
 /// A peer that echoes over TLS as `site.test`.
-async fn echo() -> (Authority, Peer) {
+pub(crate) async fn echo() -> (Authority, Peer) {
     let (authority, identity) = site();
     let peer = Peer::tls(Behaviour::Echo, &identity)
         .await
@@ -30,18 +30,18 @@ async fn echo() -> (Authority, Peer) {
     (authority, peer)
 }
 
-async fn serving(tls: ServerTls) -> HttpServer {
+pub(crate) async fn serving(tls: ServerTls) -> HttpServer {
     HttpServer::start(Transport::tls(tls.build().expect("right")), LOOPBACK)
         .await
         .expect("started")
 }
 
 /// Runs `text` after the helpers for TLS, and returns what it printed.
-async fn secured(config: NetConfig, constants: &Value, text: &str) -> String {
+pub(crate) async fn secured(config: NetConfig, constants: &Value, text: &str) -> String {
     prints(config, constants, &secured_program(text)).await
 }
 
-fn secured_program(text: &str) -> String {
+pub(crate) fn secured_program(text: &str) -> String {
     format!("{}{text}", include_str!("programs/secured.py"))
 }
 
@@ -84,142 +84,6 @@ with secured(PORT, context) as connection:
             )
         );
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_peers_certificate_is_shown_as_cpython_shows_it() {
-    let authority = Authority::named("The Root").expect("made");
-    let identity = authority
-        .issue(&Leaf::server(["site.test", "*.site.test", "127.0.0.1"]))
-        .expect("issued");
-    let peer = Peer::tls(Behaviour::Echo, &identity)
-        .await
-        .expect("started");
-    let text = "
-with secured(PORT) as connection:
-    shown = connection.getpeercert()
-    print(shown['subject'], shown['issuer'])
-    print(shown['subjectAltName'])
-    print(shown['notBefore'], '|', shown['notAfter'], '|', shown['version'])
-    print(int(shown['serialNumber'], 16) > 0, ssl.cert_time_to_seconds(shown['notAfter']) > 2e9)
-    print(ssl.DER_cert_to_PEM_cert(connection.getpeercert(True)) == PEM)
-";
-    let pem = identity.chain_pem().replace('\r', "");
-    assert_eq!(
-        secured(
-            trusting(&authority),
-            &json!({"PORT": peer.port(), "PEM": pem}),
-            text
-        )
-        .await,
-        "((('commonName', 'site.test'),),) ((('commonName', 'The Root'),),)\n\
-         (('DNS', 'site.test'), ('DNS', '*.site.test'), ('IP Address', '127.0.0.1'))\n\
-         Jan  1 00:00:00 2020 GMT | Jan  1 00:00:00 2048 GMT | 3\nTrue True\nTrue\n"
-    );
-}
-
-/// OpenSSL's codes and words, which programs and people look for; and the peer hears of it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_is_not_accepted_says_why() {
-    let authority = Authority::named("Root A").expect("made");
-    let stranger = Authority::named("Root B").expect("made");
-    let leaf = || Leaf::server(["site.test"]);
-    let issued = |leaf: Leaf| authority.issue(&leaf).expect("issued");
-    let cases = [
-        (
-            issued(Leaf::server(["example.com"])),
-            62,
-            "Hostname mismatch, certificate is not valid for 'site.test'.",
-        ),
-        (issued(leaf().expired()), 10, "certificate has expired"),
-        (
-            issued(leaf().not_yet_valid()),
-            9,
-            "certificate is not yet valid",
-        ),
-        (
-            stranger.issue(&leaf()).expect("issued"),
-            20,
-            "unable to get local issuer certificate",
-        ),
-        (
-            leaf().self_signed().expect("made"),
-            18,
-            "self-signed certificate",
-        ),
-    ];
-    for (identity, code, message) in cases {
-        let server = HttpServer::https(&identity).await.expect("started");
-        let text = "
-try:
-    secured(PORT)
-except ssl.SSLCertVerificationError as error:
-    print(error.verify_code, error.verify_message)
-    print(error.reason, error.library, isinstance(error, ValueError), 'certificate verify failed' in str(error))
-";
-        let printed = secured(trusting(&authority), &json!({"PORT": server.port()}), text).await;
-        assert_eq!(
-            printed,
-            format!("{code} {message}\nCERTIFICATE_VERIFY_FAILED SSL True True\n")
-        );
-        let heard = async {
-            while server.handshake_failures().is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        assert!(
-            tokio::time::timeout(Duration::from_secs(10), heard)
-                .await
-                .is_ok(),
-            "{message}: the peer did not notice"
-        );
-        let failures = server.handshake_failures();
-        assert!(failures[0].contains("alert"), "{message}: {failures:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_chain_a_wildcard_and_an_address_are_accepted() {
-    let authority = Authority::new().expect("made");
-    let below = authority.intermediate().expect("made");
-    for (names, name) in [
-        (vec!["site.test"], "site.test"),
-        (vec!["*.site.test"], "www.site.test"),
-        (vec!["127.0.0.1"], "127.0.0.1"),
-    ] {
-        let identity = below.issue(&Leaf::server(names)).expect("issued");
-        let peer = Peer::tls(Behaviour::Echo, &identity)
-            .await
-            .expect("started");
-        let text = "print(exchanged(secured(PORT, name=NAME), b'hello'))";
-        assert_eq!(
-            secured(
-                trusting(&authority),
-                &json!({"PORT": peer.port(), "NAME": name}),
-                text
-            )
-            .await,
-            "b'hello'\n"
-        );
-    }
-}
-
-/// Once its name was looked up, an address may be reached as that name. Its certificate still has to be for
-/// what the program asked for.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_address_is_verified_as_an_address_after_its_name_was_looked_up() {
-    let (authority, peer) = echo().await;
-    let text = "
-print(exchanged(secured(PORT), b'hello'))
-try:
-    secured(PORT, name='127.0.0.1')
-except ssl.SSLCertVerificationError as error:
-    print(error.verify_code, '127.0.0.1' in error.verify_message)
-";
-    assert_eq!(
-        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
-        "b'hello'\n64 True\n"
-    );
 }
 
 /// Trap: every handshake failure, even a reset, became a certificate error.
@@ -283,120 +147,6 @@ print(0.6 <= time.monotonic() - begun < 10)
         secured(trusting(&authority), &ports, text).await,
         "TimeoutError\nTimeoutError\nTimeoutError\nTrue\n"
     );
-}
-
-/// Trap: `verify_mode` was silently ignored.
-#[tokio::test(flavor = "multi_thread")]
-async fn verification_is_turned_off_only_by_the_embedder() {
-    let identity = Leaf::server(["elsewhere.test"])
-        .self_signed()
-        .expect("made");
-    let peer = Peer::tls(Behaviour::Echo, &identity)
-        .await
-        .expect("started");
-    let off = "context.check_hostname = False\ncontext.verify_mode = ssl.CERT_NONE\n";
-    let text = format!(
-        "context = ssl.create_default_context()\n{off}
-connection = secured(PORT, context)
-print(exchanged(connection, b'hello'), connection.getpeercert(), len(connection.getpeercert(True)) > 100)"
-    );
-    let (authority, _) = site();
-    let ports = json!({"PORT": peer.port()});
-    let denied = raised(
-        sandbox(Some(trusting(&authority)))
-            .execute(program(&ports, &secured_program(&text)))
-            .await,
-    );
-    assert_eq!(denied.exception_type, "ssl.SSLError", "{denied}");
-    assert!(denied.message.contains("allow_unverified_tls"), "{denied}");
-    let config = trusting(&authority).allow_unverified_tls(true);
-    assert_eq!(secured(config, &ports, &text).await, "b'hello' {} True\n");
-    // The switch permits, it does not turn off: a program that verifies still does.
-    let config = trusting(&authority).allow_unverified_tls(true);
-    assert_eq!(
-        secured(config, &ports, "print(outcome(secured, PORT))").await,
-        "SSLCertVerificationError\n"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ignoring_the_name_alone_also_takes_the_embedder() {
-    let (authority, identity) = site();
-    let peer = Peer::tls(Behaviour::Echo, &identity)
-        .await
-        .expect("started");
-    let text = "
-context = ssl.create_default_context()
-context.check_hostname = False
-try:
-    print(exchanged(secured(PORT, context, name='other.test'), b'hello'))
-except ssl.SSLError as error:
-    print('allow_unverified_tls' in str(error))
-";
-    let ports = json!({"PORT": peer.port()});
-    let config = trusting(&authority);
-    assert_eq!(secured(config.clone(), &ports, text).await, "True\n");
-    let config = config.allow_unverified_tls(true);
-    assert_eq!(secured(config, &ports, text).await, "b'hello'\n");
-}
-
-/// Trap: `load_verify_locations` was silently ignored. It can narrow trust, and only with the embedder's
-/// switch widen it.
-#[tokio::test(flavor = "multi_thread")]
-async fn authorities_a_program_loads_do_not_widen_trust() {
-    let (authority, peer) = echo().await;
-    let config = loopback()
-        .with_hosts([("site.test", vec![std::net::Ipv4Addr::LOCALHOST.into()])])
-        .expect("a name");
-    let text = "
-context = ssl.create_default_context(cadata=PEM)
-print(outcome(lambda: exchanged(secured(PORT, context), b'hello')))
-";
-    let constants = json!({"PORT": peer.port(), "PEM": authority.pem()});
-    assert_eq!(
-        secured(config.clone(), &constants, text).await,
-        "SSLCertVerificationError\n"
-    );
-    assert_eq!(
-        secured(config.allow_unverified_tls(true), &constants, text).await,
-        "b'hello'\n"
-    );
-    let garbage = "
-context = ssl.create_default_context()
-print(outcome(context.load_verify_locations, cadata='garbage'))
-print(outcome(context.load_verify_locations, cafile='/nowhere'))
-";
-    let printed = secured(loopback(), &json!({}), garbage).await;
-    assert!(printed.starts_with("SSLError"), "{printed}");
-    assert!(
-        printed.ends_with("FileNotFoundError(ENOENT)\n"),
-        "{printed}"
-    );
-}
-
-/// Trap: PEM was given where only DER worked, which then trusted nothing without a word.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_root_may_be_given_in_pem_alone_in_a_bundle_or_in_der() {
-    let (authority, peer) = echo().await;
-    let (other, _) = site();
-    let bundle = format!("A comment\n{}\n{}", other.pem(), authority.pem());
-    for root in [
-        authority.pem().into_bytes(),
-        bundle.into_bytes(),
-        authority.der().to_vec(),
-    ] {
-        let config = loopback()
-            .with_hosts([("site.test", vec![std::net::Ipv4Addr::LOCALHOST.into()])])
-            .and_then(|config| config.with_root_cert(&root))
-            .expect("a name and certificates");
-        let text = "print(exchanged(secured(PORT), b'hello'))";
-        assert_eq!(
-            secured(config, &json!({"PORT": peer.port()}), text).await,
-            "b'hello'\n"
-        );
-    }
-    assert!(loopback().with_root_cert(b"garbage").is_err());
-    assert!(loopback().with_root_cert(b"").is_err());
 }
 
 /// Trap: what a program sends was buffered without bound.
@@ -536,38 +286,6 @@ writer.close()
     assert_eq!(
         secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
         "b'clear\\n'\nb'go ahead\\n'\nb'secret' -1\nb'clear again\\n'\nb'go ahead\\n'\nb'secret' TLSv1.3\n"
-    );
-}
-
-/// Trap: `load_cert_chain` was silently ignored.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_certificate_reaches_the_server() {
-    let (authority, identity) = site();
-    let client = authority.issue(&Leaf::client("client")).expect("issued");
-    let server = serving(ServerTls::new(&identity).require_client(&authority)).await;
-    // There are no files, so that what stands for one is put in `open`'s place.
-    let text = "
-import builtins, io, json, urllib.request
-files = {'client.pem': CHAIN, 'client.key': KEY}
-builtins.open = lambda path, mode='r': io.BytesIO(files[path].encode())
-def fetch(context):
-    return urllib.request.urlopen(f'https://site.test:{PORT}/connection', timeout=10, context=context).read()
-context = ssl.create_default_context()
-context.load_cert_chain('client.pem', 'client.key')
-print(json.loads(fetch(context))['tls']['client'])
-try:
-    fetch(ssl.create_default_context())
-except ssl.SSLError as error:
-    print(error.reason)
-";
-    let constants =
-        json!({"PORT": server.port(), "CHAIN": client.chain_pem(), "KEY": client.key_pem()});
-    assert_eq!(
-        secured(trusting(&authority), &constants, text).await,
-        format!(
-            "{}\nTLSV13_ALERT_CERTIFICATE_REQUIRED\n",
-            digest::sha256(&client.chain()[0])
-        )
     );
 }
 
