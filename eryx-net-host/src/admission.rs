@@ -12,7 +12,12 @@ use crate::{NetError, NetLimit};
 const MAX_HOST: usize = 1024;
 
 impl Shared {
-    pub(crate) fn parse(&self, entry: &Entry, host: &str, port: Option<u16>) -> Result<Host, NetError> {
+    pub(crate) fn parse(
+        &self,
+        entry: &Entry,
+        host: &str,
+        port: Option<u16>,
+    ) -> Result<Host, NetError> {
         if host.len() > MAX_HOST {
             return Err(NetError::InvalidArgument(format!(
                 "a host of {} bytes: no host name has more than 253 characters",
@@ -64,7 +69,11 @@ impl Shared {
     }
 
     /// When a connection may begin; `None` is now.
-    pub(crate) fn turn(&self, entry: &Entry, deadline: Instant) -> Result<Option<Instant>, NetError> {
+    pub(crate) fn turn(
+        &self,
+        entry: &Entry,
+        deadline: Instant,
+    ) -> Result<Option<Instant>, NetError> {
         let Some(pace) = &self.connects else {
             return Ok(None);
         };

@@ -10,14 +10,16 @@ use eryx_net_policy::Host;
 pub(crate) struct PerHost {
     limit: Option<usize>,
     /// Hosts without a connection are not in it, so it holds no more of them than there are connections.
-    taken: Arc<Mutex<HashMap<Host, usize>>>,
+    taken: Arc<Counts>,
 }
+
+type Counts = Mutex<HashMap<Host, usize>>;
 
 /// A connection to one host, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct HostPermit {
     /// `None`: nobody counts.
-    counted: Option<(Host, Arc<Mutex<HashMap<Host, usize>>>)>,
+    counted: Option<(Host, Arc<Counts>)>,
 }
 
 impl PerHost {
@@ -60,7 +62,7 @@ impl Drop for HostPermit {
     }
 }
 
-fn lock(taken: &Mutex<HashMap<Host, usize>>) -> MutexGuard<'_, HashMap<Host, usize>> {
+fn lock(taken: &Counts) -> MutexGuard<'_, HashMap<Host, usize>> {
     // Every change is one step, so a panic elsewhere spoils nothing.
     taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
