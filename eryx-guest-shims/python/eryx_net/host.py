@@ -119,8 +119,11 @@ def interfaces() -> Interfaces:
     return _interfaces
 
 
-def exception(error: object) -> OSError:
-    """The exception CPython would raise for what the host reports (a case of `types.error`)."""
+def exception(error: object, limit: str = "EMFILE") -> OSError:
+    """The exception CPython would raise for what the host reports (a case of `types.error`).
+
+    `limit` is the error number for a limit of the sandbox.
+    """
     case = type(error).__name__.removeprefix("Error_")
     simple = _SIMPLE.get(case)
     if simple is not None:
@@ -129,7 +132,7 @@ def exception(error: object) -> OSError:
     if case == "Denied":
         return failure("EACCES", text)
     if case == "LimitReached":
-        return failure("EMFILE", text)
+        return failure(limit, text)
     if case == "InvalidArgument":
         return failure("EINVAL", text)
     if case == "Tls":
@@ -161,12 +164,15 @@ _SIMPLE: dict[str, Callable[[], OSError]] = {
 }
 
 
-def call(function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function of the host. Raises what CPython raises where the host reports an error."""
+def call(function: Callable[..., T], *arguments: Any, limit: str = "EMFILE") -> T:
+    """Call a function of the host. Raises what CPython raises where the host reports an error.
+
+    `limit` is the error number for a limit of the sandbox: too many of something, unless said otherwise.
+    """
     try:
         return function(*arguments)
     except interfaces().Err as error:
-        failed = exception(error.value)
+        failed = exception(error.value, limit)
     # Not within the handler: the bindings' exception is frozen, and code that meets it as the
     # context of ours (unittest, contextlib) fails when it adds a traceback to it.
     try:
