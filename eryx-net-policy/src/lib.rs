@@ -7,7 +7,7 @@ mod defaults;
 mod host;
 mod host_error;
 mod name;
-mod name_index;
+mod name_tree;
 mod network;
 mod pattern;
 mod pattern_error;
@@ -18,6 +18,8 @@ mod quote;
 mod rule;
 mod rule_set;
 mod sentence;
+#[cfg(feature = "serde")]
+mod serialized;
 mod verdict;
 
 pub use builder::PolicyBuilder;

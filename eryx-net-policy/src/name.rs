@@ -49,9 +49,9 @@ impl HostName {
         name.match_indices('.').map(|(dot, _)| &name[dot + 1..])
     }
 
-    /// How many labels it has.
-    pub(crate) fn depth(&self) -> usize {
-        1 + self.as_str().bytes().filter(|b| *b == b'.').count()
+    /// Its labels, the top-level domain first.
+    pub(crate) fn labels_from_last(&self) -> impl Iterator<Item = &[u8]> {
+        self.as_str().as_bytes().rsplit(|b| *b == b'.')
     }
 }
 
@@ -88,6 +88,41 @@ impl fmt::Debug for HostName {
 }
 
 fn canonical(text: &str) -> Result<String, HostProblem> {
+    plain(text).map_or_else(|| mapped(text), Ok)
+}
+
+/// The name, if it is one that UTS 46 does nothing to but write it in lower case: all of it is ASCII, and no
+/// label is an `xn--` one. Most names are, and the mapping takes longer than the rest of a decision.
+fn plain(text: &str) -> Option<String> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if name.len() > MAX_NAME {
+        return None;
+    }
+    let mut last: &[u8] = &[];
+    for label in name.as_bytes().split(|b| *b == b'.') {
+        let (Some(b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_'), 1..=63) =
+            (label.first(), label.len())
+        else {
+            return None;
+        };
+        let characters = label
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let encoded = label
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"xn--"));
+        if !characters || encoded || label.ends_with(b"-") {
+            return None;
+        }
+        last = label;
+    }
+    let name = name.to_ascii_lowercase();
+    let is_number = is_number(&name[name.len() - last.len()..]);
+    (!is_number).then_some(name)
+}
+
+/// The name as UTS 46 maps it, or what is wrong with it.
+fn mapped(text: &str) -> Result<String, HostProblem> {
     if text.is_empty() {
         return Err(HostProblem::Empty);
     }
@@ -157,3 +192,36 @@ const MAX_TEXT: usize = 4 * (MAX_NAME + 1);
 
 /// ASCII that no name has once UTS 46 has mapped it: everything but letters, digits, `-`, `.` and `_`.
 const NOT_IN_NAMES: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{mapped, plain};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn a_plain_name_is_what_the_mapping_would_make_of_it(
+            text in "(-?([a-cA-C0-9x_]|[xX][nN]--|0[xX]){0,5}[-ü]?\\.){0,3}[a-zA-Z0-9_.-]{0,4}"
+        ) {
+            if let Some(name) = plain(&text) {
+                prop_assert_eq!(mapped(&text), Ok(name));
+            } else if let Ok(name) = mapped(&text) {
+                prop_assert!(!text.is_ascii() || name.contains("xn--"), "{} takes the long way", text);
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_every_length_are_plain_up_to_the_limits() {
+        for length in 1..300 {
+            let label = "a".repeat(length);
+            assert_eq!(plain(&label), mapped(&label).ok());
+            let labels = vec!["a"; length].join(".");
+            assert_eq!(plain(&labels), mapped(&labels).ok());
+            assert_eq!(plain(&format!("{labels}.")), mapped(&labels).ok());
+        }
+    }
+}

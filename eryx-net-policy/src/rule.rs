@@ -6,6 +6,11 @@ use crate::pattern::HostPattern;
 
 /// An entry of one of a policy's lists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(deny_unknown_fields)
+)]
 pub struct Rule {
     list: List,
     pattern: HostPattern,
@@ -35,6 +40,11 @@ impl fmt::Display for Rule {
 
 /// The lists of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
 #[non_exhaustive]
 pub enum List {
     /// What may be reached; when it is empty, everything.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use crate::{
     address,
     name::HostName,
-    name_index::NameIndex,
+    name_tree::NameTree,
     network::Network,
     pattern::{HostPattern, Target},
     port::PortRange,
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RuleSet {
     everything: Vec<PortRange>,
-    names: NameIndex,
+    names: NameTree,
     ipv4: PrefixTree,
     ipv6: PrefixTree,
     /// The ports of all patterns for networks, each once.
@@ -31,7 +31,7 @@ impl RuleSet {
         drop(seen);
 
         let mut everything = Vec::new();
-        let mut names = NameIndex::default();
+        let mut names = NameTree::default();
         let mut networks: Vec<(Network, HostPattern)> = Vec::new();
         for pattern in &patterns {
             match pattern.target() {

@@ -162,6 +162,11 @@ impl fmt::Display for Verdict {
 
 /// Yes, no, or not yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
 pub enum Decision {
     /// The addresses may be dialled.
     Allow,
@@ -171,8 +176,30 @@ pub enum Decision {
     Deny,
 }
 
+impl Decision {
+    /// The decision as a word for logs and other programs. It stays what it is.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::NeedsAddresses => "needs-addresses",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Why a verdict is what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
 #[non_exhaustive]
 pub enum Reason {
     /// Allowed: the allow list has the host, or all of its addresses.

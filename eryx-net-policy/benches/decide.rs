@@ -1,0 +1,125 @@
+//! What a decision costs with no list, the default list, and very long lists; and what loading those costs.
+
+use std::{fs, hint::black_box, iter, net::IpAddr, time::Instant};
+
+use criterion::{BatchSize, Criterion};
+use eryx_net_policy::{HostName, HostPattern, Policy};
+
+const NETWORKS: u32 = 100_000;
+const NAMES: u32 = 100_000;
+
+fn main() {
+    let texts = long_list();
+    report_load(&texts);
+
+    let mut criterion = Criterion::default().configure_from_args();
+    decisions(&mut criterion, "empty", &Policy::builder().build());
+    decisions(&mut criterion, "default", &Policy::default());
+    decisions(&mut criterion, "long", &load(&texts));
+    criterion
+        .benchmark_group("load")
+        .sample_size(10)
+        .bench_function("long", |b| {
+            b.iter_batched(|| (), |()| load(&texts), BatchSize::PerIteration);
+        });
+    criterion.final_summary();
+}
+
+/// One decision of each kind, from the text on where there is a text.
+fn decisions(criterion: &mut Criterion, lists: &str, policy: &Policy) {
+    let name: HostName = "www.example.com".parse().expect("a name");
+    let addresses: [IpAddr; 3] = [
+        "93.184.215.14".parse().expect("an address"),
+        "151.101.1.6".parse().expect("an address"),
+        "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
+            .parse()
+            .expect("an address"),
+    ];
+    let deepest = deepest_name();
+    let deepest_parsed: HostName = deepest.parse().expect("a name");
+
+    let mut group = criterion.benchmark_group(format!("decide/{lists}"));
+    group.bench_function("literal", |b| {
+        b.iter(|| policy.check(black_box("93.184.215.14"), 443));
+    });
+    group.bench_function("name", |b| {
+        b.iter(|| policy.check(black_box("www.example.com"), 443));
+    });
+    group.bench_function("name and three addresses", |b| {
+        b.iter(|| policy.check_resolved(black_box(&name), &[], black_box(&addresses), 443));
+    });
+    group.bench_function("name of 126 labels", |b| {
+        b.iter(|| policy.check(black_box(&deepest), 443));
+    });
+    group.bench_function("name of 126 labels and three addresses", |b| {
+        b.iter(|| {
+            policy.check_resolved(black_box(&deepest_parsed), &[], black_box(&addresses), 443)
+        });
+    });
+    group.finish();
+}
+
+/// Loads once in a fresh heap, and says what that took and what it left in memory.
+fn report_load(texts: &[String]) {
+    let before = resident();
+    let start = Instant::now();
+    let policy = load(texts);
+    let took = start.elapsed();
+    let after = resident();
+    let memory = match (before, after) {
+        (Some(before), Some(after)) => format!("{} MiB resident", (after - before) >> 20),
+        _ => "resident memory unknown on this system".to_owned(),
+    };
+    println!(
+        "{} entries, parsed and built: {} ms, {memory}",
+        policy.rules().count(),
+        took.as_millis()
+    );
+}
+
+fn load(texts: &[String]) -> Policy {
+    let patterns = texts
+        .iter()
+        .map(|text| text.parse::<HostPattern>().expect("a pattern"));
+    Policy::builder()
+        .block_defaults()
+        .block_hosts(patterns)
+        .build()
+}
+
+/// Networks of both families, names, and names with all below them, in the order of nothing. None of them
+/// matches what is asked for, so that nothing ends a search early.
+fn long_list() -> Vec<String> {
+    // Multiplying by an odd number visits every residue of 2^17 once.
+    let scattered = |n: u32| n.wrapping_mul(40_503) % (1 << 17);
+    let networks = (0..NETWORKS).map(|n| match (scattered(n), n % 4) {
+        (at, 0) => format!("2a00:{:x}:{:x}::/48", at >> 8, at & 0xff),
+        (at, _) => format!(
+            "{}.{}.{}.0/24",
+            24 + (at >> 15),
+            (at >> 7) & 0xff,
+            (at & 0x7f) * 2
+        ),
+    });
+    let names = (0..NAMES).map(|n| match (scattered(n), n % 2) {
+        (at, 0) => format!("host{at}.example{}.com", at % 1000),
+        (at, _) => format!("*.host{at}.example{}.net", at % 1000),
+    });
+    // A name that shares all labels but the first two with the one asked about, so that the search goes as deep
+    // as it can.
+    let deepest = iter::once(deepest_name()[2..].to_owned());
+    networks.chain(names).chain(deepest).collect()
+}
+
+/// As many labels as fit into the octets of a name.
+fn deepest_name() -> String {
+    vec!["a"; 126].join(".")
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}

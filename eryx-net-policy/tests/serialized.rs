@@ -1,0 +1,139 @@
+//! Values in files and logs.
+#![cfg(feature = "serde")]
+
+use std::fmt::Debug;
+
+use eryx_net_policy::{
+    Decision, Host, HostName, HostPattern, List, Network, Policy, Port, Reason, Rule,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, from_value, json, to_value};
+
+#[test]
+fn what_is_parsed_from_text_is_that_text_in_its_canonical_spelling() {
+    holds::<HostPattern>("*.Example.COM:443", "*.example.com:443");
+    holds::<HostPattern>("127.*", "127.*");
+    holds::<HostPattern>("[fc00::]/7:80-90", "[fc00::]/7:80-90");
+    holds::<Network>("10.*", "10.0.0.0/8");
+    holds::<Host>("[::FFFF:8.8.8.8]", "8.8.8.8");
+    holds::<HostName>("Bücher.DE.", "xn--bcher-kva.de");
+}
+
+fn holds<T: Serialize + DeserializeOwned + PartialEq + Debug>(written: &str, canonical: &str) {
+    let value: T = from_value(written.into()).unwrap();
+    let shown = to_value(&value).unwrap();
+    assert_eq!(shown, Value::from(canonical));
+    assert_eq!(from_value::<T>(shown).unwrap(), value);
+}
+
+#[test]
+fn a_file_cannot_hold_what_the_parser_refuses_and_says_why_in_its_words() {
+    refuses::<HostPattern>("api.*.com");
+    refuses::<HostPattern>("https://example.com");
+    refuses::<Network>("10.0.0.1/8");
+    refuses::<Host>("0177.0.0.1");
+    refuses::<HostName>("10.0.0.1");
+
+    let error = from_value::<HostPattern>(json!(["example.com"])).unwrap_err();
+    assert!(
+        error.to_string().contains("expected a host pattern"),
+        "{error}"
+    );
+}
+
+fn refuses<T>(text: &str)
+where
+    T: std::str::FromStr<Err: ToString> + DeserializeOwned + Debug,
+{
+    let parser = text.parse::<T>().map_err(|e| e.to_string()).unwrap_err();
+    let reader = from_value::<T>(text.into()).unwrap_err().to_string();
+    assert_eq!(reader, parser);
+}
+
+#[test]
+fn a_reader_that_owns_its_text_or_spells_it_with_escapes_is_served_alike() {
+    let pattern: HostPattern = serde_json::from_str(r#""\u0065xample.com""#).unwrap();
+    assert_eq!(pattern.to_string(), "example.com");
+    let pattern: HostPattern = serde_json::from_reader(&br#""example.com""#[..]).unwrap();
+    assert_eq!(pattern.to_string(), "example.com");
+}
+
+#[test]
+fn decisions_reasons_and_lists_are_their_words() {
+    for (decision, word) in [
+        (Decision::Allow, "allow"),
+        (Decision::NeedsAddresses, "needs-addresses"),
+        (Decision::Deny, "deny"),
+    ] {
+        assert_eq!(to_value(decision).unwrap(), Value::from(word));
+        assert_eq!(from_value::<Decision>(word.into()).unwrap(), decision);
+        assert_eq!(decision.as_str(), word);
+    }
+    for reason in [
+        Reason::Listed,
+        Reason::NotBlocked,
+        Reason::Exempt,
+        Reason::AddressesDecide,
+        Reason::MalformedHost,
+        Reason::HostBlocked,
+        Reason::AliasBlocked,
+        Reason::AddressBlocked,
+        Reason::HostNotAllowed,
+        Reason::PortNotAllowed,
+        Reason::AddressNotAllowed,
+        Reason::NoAddresses,
+    ] {
+        assert_eq!(to_value(reason).unwrap(), Value::from(reason.as_str()));
+        assert_eq!(
+            from_value::<Reason>(reason.as_str().into()).unwrap(),
+            reason
+        );
+    }
+    let lists = [List::Allowed, List::Blocked, List::Exempt];
+    assert_eq!(
+        to_value(lists).unwrap(),
+        json!(["allowed", "blocked", "exempt"])
+    );
+}
+
+#[test]
+fn any_port_is_null() {
+    assert_eq!(
+        to_value([Port::Any, Port::Number(443)]).unwrap(),
+        json!([null, 443])
+    );
+    assert_eq!(from_value::<Port>(Value::Null).unwrap(), Port::Any);
+    assert_eq!(from_value::<Port>(json!(443)).unwrap(), Port::Number(443));
+    assert!(from_value::<Port>(json!(65_536)).is_err());
+}
+
+#[test]
+fn a_verdict_shows_everything_that_led_to_it() {
+    let name: HostName = "intranet.example.com".parse().unwrap();
+    let addresses = [
+        "93.184.215.14".parse().unwrap(),
+        "10.1.2.3".parse().unwrap(),
+    ];
+    let verdict = Policy::default().check_resolved(&name, &[], &addresses, 80);
+    assert_eq!(
+        to_value(&verdict).unwrap(),
+        json!({
+            "host": "intranet.example.com",
+            "port": 80,
+            "decision": "deny",
+            "reason": "address-blocked",
+            "rule": { "list": "blocked", "pattern": "10.0.0.0/8" },
+            "addresses": ["93.184.215.14", "10.1.2.3"],
+            "denied_address": "10.1.2.3",
+            "denied_alias": null,
+            "message": verdict.to_string(),
+        })
+    );
+    let rule: Rule = from_value(json!({ "list": "blocked", "pattern": "10.0.0.0/8" })).unwrap();
+    assert_eq!(Some(&rule), verdict.rule());
+
+    let malformed = to_value(Policy::default().check("127.1", None)).unwrap();
+    assert_eq!(malformed["host"], Value::Null);
+    assert_eq!(malformed["reason"], "malformed-host");
+    assert_eq!(malformed["port"], Value::Null);
+}
