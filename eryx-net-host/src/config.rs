@@ -1,8 +1,12 @@
 //! What a sandbox may do on the network.
 
+#[cfg(feature = "toml")]
+mod file;
 mod limits;
 mod names;
 mod rules;
+#[cfg(feature = "serde")]
+mod written;
 
 use std::fmt;
 use std::net::IpAddr;

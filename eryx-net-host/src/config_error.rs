@@ -22,4 +22,17 @@ pub enum ConfigError {
     /// A number or a duration is out of its range. A sentence that names the setting.
     #[error("{0}")]
     OutOfRange(String),
+    /// A name server is not given by its address.
+    #[error(
+        "`{0}` is not a name server: write its address, such as `192.0.2.53`, and another port than 53 \
+         behind it, as in `192.0.2.53:5353` or `[2001:db8::53]:5353`"
+    )]
+    NameServer(String),
+    /// A setting cannot be honoured where it stands. A sentence that names it.
+    #[error("{0}")]
+    Refused(String),
+    /// A configuration file is malformed, or cannot be read. A sentence that names the line, the text and
+    /// what would be right.
+    #[error("{0}")]
+    File(String),
 }

@@ -1,5 +1,8 @@
 //! What happens on a sandbox's network, told while it happens.
 
+#[cfg(feature = "serde")]
+mod written;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -125,6 +128,37 @@ pub enum End {
     Failed(NetError),
     /// The embedder tore the network down.
     Aborted,
+}
+
+impl EventKind {
+    /// The kind as a word for logs. It stays what it is.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Resolved { .. } => "resolved",
+            Self::Denied { .. } => "denied",
+            Self::WouldDeny { .. } => "would-deny",
+            Self::LimitReached { .. } => "limit-reached",
+            Self::Throttled { .. } => "throttled",
+            Self::Connected { .. } => "connected",
+            Self::Tls { .. } => "tls",
+            Self::Closed { .. } => "closed",
+        }
+    }
+}
+
+impl End {
+    /// How it ended as a word for logs. It stays what it is.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ByProgram => "by-program",
+            Self::ByPeer => "by-peer",
+            Self::Denied => "denied",
+            Self::Failed(_) => "failed",
+            Self::Aborted => "aborted",
+        }
+    }
 }
 
 impl fmt::Display for Event {

@@ -77,6 +77,12 @@ impl TrustStore {
         self.inner.anchors.is_empty()
     }
 
+    /// The certificates that were added, in DER and in no particular order. The public ones are not among
+    /// them.
+    pub fn added(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.inner.added.iter().map(AsRef::as_ref)
+    }
+
     /// A store that also trusts these certificates in DER.
     pub(crate) fn with_certificates(
         &self,

@@ -167,7 +167,8 @@ _SIMPLE: dict[str, Callable[[], OSError]] = {
 def call(function: Callable[..., T], *arguments: Any, limit: str = "EMFILE") -> T:
     """Call a function of the host. Raises what CPython raises where the host reports an error.
 
-    `limit` is the error number for a limit of the sandbox: too many of something, unless said otherwise.
+    `limit` is the error number for a limit of the sandbox, which is on how many of something there
+    may be unless said otherwise.
     """
     try:
         return function(*arguments)

@@ -7,7 +7,7 @@ use crate::ConfigError;
 
 /// The longest timeout there is. Nothing on a network is worth more than a day's wait, and the clock's
 /// arithmetic stays far from its ends.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The numbers of a configuration.
 #[derive(Clone, Debug, PartialEq)]

@@ -59,7 +59,18 @@ impl NetConfig {
         self.with_names(|names| names.source = Source::Server(address))
     }
 
-    /// With a resolver of the embedder's own.
+    /// With one name server given as text: an address such as `192.0.2.53`, or with a port other than 53
+    /// `192.0.2.53:5353` or `[2001:db8::53]:5353`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NameServer`] for anything else.
+    pub fn with_dns_server_at(&self, text: &str) -> Result<Self, ConfigError> {
+        Ok(self.with_dns_server(parse_name_server(text)?))
+    }
+
+    /// With a resolver of the embedder's own. It is an object of the program: such a configuration cannot be
+    /// written down.
     #[must_use]
     pub fn with_resolver(&self, resolver: Arc<dyn Resolve>) -> Self {
         self.with_names(|names| names.source = Source::Custom(resolver))
@@ -73,7 +84,28 @@ impl NetConfig {
     }
 }
 
+pub(super) fn parse_name_server(text: &str) -> Result<SocketAddr, ConfigError> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    match (text.parse::<SocketAddr>(), bare.parse::<IpAddr>()) {
+        (Ok(address), _) if address.port() != 0 => Ok(address),
+        (_, Ok(address)) => Ok(SocketAddr::new(address, DNS_PORT)),
+        _ => Err(ConfigError::NameServer(text.escape_debug().to_string())),
+    }
+}
+
+/// Where name servers listen (IANA, service `domain`).
+const DNS_PORT: u16 = 53;
+
 impl Names {
+    /// Whether a resolver of the embedder's own is asked.
+    #[cfg(feature = "serde")]
+    pub(super) fn is_custom(&self) -> bool {
+        matches!(self.source, Source::Custom(_))
+    }
+
     pub(super) fn resolver(&self) -> Layered {
         Layered {
             fixed: self.fixed.clone(),

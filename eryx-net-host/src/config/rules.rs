@@ -15,7 +15,7 @@ pub(super) struct Rules {
     pub(super) networks: Vec<Network>,
     pub(super) internal: Vec<HostPattern>,
     /// Whether the default entry for all of `::/3` leaves out `::1`.
-    loopback: bool,
+    pub(super) loopback: bool,
 }
 
 impl NetConfig {
@@ -86,12 +86,7 @@ impl NetConfig {
     /// `::1` and the other names of this machine.
     #[must_use]
     pub fn allow_localhost(&self) -> Self {
-        self.with_rules(|rules| {
-            rules
-                .blocked
-                .retain(|pattern| !loopback_patterns().contains(pattern));
-            rules.loopback = true;
-        })
+        self.with_rules(Rules::allow_localhost)
     }
 
     /// The networks whose addresses the default blocked hosts do not refuse.
@@ -143,6 +138,12 @@ impl Rules {
             internal: Vec::new(),
             loopback: false,
         }
+    }
+
+    pub(super) fn allow_localhost(&mut self) {
+        self.blocked
+            .retain(|pattern| !loopback_patterns().contains(pattern));
+        self.loopback = true;
     }
 
     pub(super) fn compile(&self) -> Policy {

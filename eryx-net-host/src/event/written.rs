@@ -1,0 +1,84 @@
+//! Events for logs.
+
+use std::time::Duration;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::{End, Event, EventKind};
+use crate::NetLimit;
+
+impl Serialize for Event {
+    /// One flat object: `event` says what happened, the rest depends on it. Times are milliseconds.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &self.id)?;
+        map.serialize_entry("event", self.kind.name())?;
+        map.serialize_entry("host", &*self.host)?;
+        map.serialize_entry("port", &self.port)?;
+        match &self.kind {
+            EventKind::Resolved {
+                aliases,
+                addresses,
+                elapsed,
+            } => {
+                map.serialize_entry("aliases", aliases)?;
+                map.serialize_entry("addresses", addresses)?;
+                map.serialize_entry("elapsed_ms", &milliseconds(*elapsed))?;
+            }
+            EventKind::Denied { verdict } | EventKind::WouldDeny { verdict } => {
+                map.serialize_entry("verdict", verdict)?;
+            }
+            EventKind::LimitReached { limit } | EventKind::Throttled { limit } => {
+                map.serialize_entry("limit", limit)?;
+            }
+            EventKind::Connected {
+                address,
+                verdict,
+                elapsed,
+            } => {
+                map.serialize_entry("address", address)?;
+                map.serialize_entry("verdict", verdict)?;
+                map.serialize_entry("elapsed_ms", &milliseconds(*elapsed))?;
+            }
+            EventKind::Tls {
+                version,
+                cipher,
+                server_name,
+            } => {
+                map.serialize_entry("version", version)?;
+                map.serialize_entry("cipher", cipher)?;
+                map.serialize_entry("server_name", server_name)?;
+            }
+            EventKind::Closed {
+                sent,
+                received,
+                duration,
+                end,
+            } => {
+                map.serialize_entry("sent", sent)?;
+                map.serialize_entry("received", received)?;
+                map.serialize_entry("duration_ms", &milliseconds(*duration))?;
+                map.serialize_entry("end", end.name())?;
+                let error = match end {
+                    End::Failed(error) => Some(error.to_string()),
+                    _ => None,
+                };
+                map.serialize_entry("error", &error)?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl Serialize for NetLimit {
+    /// The name of the setting.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.setting())
+    }
+}
+
+/// To the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}
