@@ -5,7 +5,7 @@ use std::time::Duration;
 use eryx_testkit::{Authority, Behaviour, HttpServer, Leaf, Peer, ServerTls, digest};
 use serde_json::json;
 
-use crate::stage::{loopback, program, raised, sandbox, trusting};
+use crate::stage::{loopback, program, raised, sandbox, succeeded, trusting};
 use crate::tls::{echo, secured, secured_program, serving, site};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -288,4 +288,33 @@ except ssl.SSLError as error:
             digest::sha256(&client.chain()[0])
         )
     );
+}
+
+/// What a program loads goes to the host with every handshake, and leaves nothing in the guest's memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_with_many_authorities_leave_no_memory_behind() {
+    let (authority, peer) = echo().await;
+    let bundle: String = (0..60)
+        .map(|_| Authority::new().expect("made").pem())
+        .collect();
+    let mut session = sandbox(Some(trusting(&authority)))
+        .session()
+        .await
+        .expect("started");
+    let begin = "
+import socket, ssl
+context = ssl.create_default_context(cadata=BUNDLE)
+def shake():
+    with socket.create_connection(('site.test', PORT), timeout=20) as raw:
+        context.wrap_socket(raw, server_hostname='site.test').close()
+";
+    let constants = json!({"BUNDLE": bundle, "PORT": peer.port()});
+    succeeded(session.execute(program(&constants, begin)).await);
+    let mut peaks = Vec::new();
+    for _ in 0..2 {
+        let result = session.execute("for _ in range(50): shake()").await;
+        peaks.push(result.expect("it ends").peak_memory);
+    }
+    // Kept, the authorities of the second fifty would take more than a megabyte.
+    assert!(peaks[1] < peaks[0] + (1 << 19), "{peaks:?}");
 }
