@@ -7,12 +7,13 @@
 ;;     tcp_write(handle, data, timeout)   timeout in nanoseconds, negative for none
 ;;     tls_feed(handle, ciphertext)
 ;;     tls_write(handle, plaintext)
+;;     poll(readable, writable, lookups, timeout)   each a buffer of 32-bit handles
 ;;
-;; Each returns the number of bytes taken, or a tuple that names an `error` of eryx:net/types: its position
+;; `poll` returns three `bytes` of 32-bit positions. Each of the others returns the number of bytes taken, or a tuple that names an `error` of eryx:net/types: its position
 ;; in the variant, then its text if it carries one; for `tls` the position in `tls-error`, the code of a
 ;; certificate error (else 0) and the text.
 (module
-  (@dylink.0 (mem-info (memory 320 3) (table 3 0)))
+  (@dylink.0 (mem-info (memory 448 3) (table 4 0)))
 
   (import "env" "memory" (memory 0))
   (import "env" "__indirect_function_table" (table 0 funcref))
@@ -34,6 +35,11 @@
   (import "env" "PyTuple_New" (func $PyTuple_New (param i32) (result i32)))
   (import "env" "PyTuple_SetItem" (func $PyTuple_SetItem (param i32 i32 i32) (result i32)))
 
+  (import "env" "PyBytes_FromStringAndSize"
+    (func $PyBytes_FromStringAndSize (param i32 i32) (result i32)))
+
+  (import "eryx:net/poll@0.1.0" "poll"
+    (func $poll (param i32 i32 i32 i32 i32 i32 i32 i64 i32)))
   (import "eryx:net/tcp@0.1.0" "[method]connection.write"
     (func $connection.write (param i32 i32 i32 i32 i64 i32)))
   (import "eryx:net/tls@0.1.0" "[method]session.feed"
@@ -41,16 +47,18 @@
   (import "eryx:net/tls@0.1.0" "[method]session.write"
     (func $session.write (param i32 i32 i32 i32)))
 
-  ;; From $base: a PyModuleDef (52 bytes) at 0, four PyMethodDef (16 bytes each, the last all zero) at 56,
-  ;; a Py_buffer (44 bytes) at 120, a result<u32, error> (24 bytes) at 168, names from 192.
+  ;; From $base: a PyModuleDef (52 bytes) at 0, a Py_buffer (44 bytes) at 120, a result<u32, error> or a
+  ;; `ready` (24 bytes each) at 168, names from 192, five PyMethodDef (16 bytes each, the last all zero) at
+  ;; 264, two more Py_buffers at 344 and 392.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
   (data (offset (i32.add (global.get $base) (i32.const 192))) "_eryx_wire\00")
   (data (offset (i32.add (global.get $base) (i32.const 208))) "tcp_write\00")
   (data (offset (i32.add (global.get $base) (i32.const 224))) "tls_feed\00")
   (data (offset (i32.add (global.get $base) (i32.const 240))) "tls_write\00")
+  (data (offset (i32.add (global.get $base) (i32.const 256))) "poll\00")
 
-  (elem (global.get $table) func $tcp_write $tls_feed $tls_write)
+  (elem (global.get $table) func $tcp_write $tls_feed $tls_write $wait)
 
   (func $at (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
@@ -62,12 +70,13 @@
     (i32.store offset=8 (local.get $at) (i32.const 0x80)))
 
   (func (export "PyInit__eryx_wire") (result i32)
-    (call $method (call $at (i32.const 56)) (i32.const 208) (i32.const 0))
-    (call $method (call $at (i32.const 72)) (i32.const 224) (i32.const 1))
-    (call $method (call $at (i32.const 88)) (i32.const 240) (i32.const 2))
+    (call $method (call $at (i32.const 264)) (i32.const 208) (i32.const 0))
+    (call $method (call $at (i32.const 280)) (i32.const 224) (i32.const 1))
+    (call $method (call $at (i32.const 296)) (i32.const 240) (i32.const 2))
+    (call $method (call $at (i32.const 312)) (i32.const 256) (i32.const 3))
     ;; m_name, m_methods
     (i32.store offset=20 (global.get $base) (call $at (i32.const 192)))
-    (i32.store offset=32 (global.get $base) (call $at (i32.const 56)))
+    (i32.store offset=32 (global.get $base) (call $at (i32.const 264)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 
@@ -86,8 +95,7 @@
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
       (call $at (i32.const 168)))
-    (call $PyBuffer_Release (call $at (i32.const 120)))
-    (call $answer))
+    (call $released (call $answer)))
 
   (func $tls_feed (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32)
@@ -101,8 +109,7 @@
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
       (call $at (i32.const 168)))
-    (call $PyBuffer_Release (call $at (i32.const 120)))
-    (call $answer))
+    (call $released (call $answer)))
 
   (func $tls_write (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32)
@@ -116,8 +123,55 @@
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
       (call $at (i32.const 168)))
+    (call $released (call $answer)))
+
+  ;; Give the buffer back, once its result is read: what that runs may call these functions again.
+  (func $released (param $answer i32) (result i32)
     (call $PyBuffer_Release (call $at (i32.const 120)))
-    (call $answer))
+    (local.get $answer))
+
+  (func $wait (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $timeout i64) (local $answer i32)
+    (if (i32.ne (local.get $count) (i32.const 4)) (then (return (call $wrong))))
+    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=12 (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+      (then (return (i32.const 0))))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 344)) (i32.const 0))
+      (then (return (call $released (i32.const 0)))))
+    (if (call $PyObject_GetBuffer (i32.load offset=8 (local.get $args)) (call $at (i32.const 392)) (i32.const 0))
+      (then
+        (call $PyBuffer_Release (call $at (i32.const 344)))
+        (return (call $released (i32.const 0)))))
+    ;; The buffer of an empty array may lie anywhere; the contract wants even that aligned.
+    (call $poll
+      (i32.and (i32.load offset=120 (global.get $base)) (i32.const -4))
+      (i32.shr_u (i32.load offset=128 (global.get $base)) (i32.const 2))
+      (i32.and (i32.load offset=344 (global.get $base)) (i32.const -4))
+      (i32.shr_u (i32.load offset=352 (global.get $base)) (i32.const 2))
+      (i32.and (i32.load offset=392 (global.get $base)) (i32.const -4))
+      (i32.shr_u (i32.load offset=400 (global.get $base)) (i32.const 2))
+      (i64.ge_s (local.get $timeout) (i64.const 0))
+      (local.get $timeout)
+      (call $at (i32.const 168)))
+    (local.set $answer (call $PyTuple_New (i32.const 3)))
+    (if (i32.eqz (local.get $answer)) (then (return (i32.const 0))))
+    (drop (call $PyTuple_SetItem (local.get $answer) (i32.const 0) (call $positions (call $at (i32.const 168)))))
+    (drop (call $PyTuple_SetItem (local.get $answer) (i32.const 1) (call $positions (call $at (i32.const 176)))))
+    (drop (call $PyTuple_SetItem (local.get $answer) (i32.const 2) (call $positions (call $at (i32.const 184)))))
+    (call $PyBuffer_Release (call $at (i32.const 392)))
+    (call $PyBuffer_Release (call $at (i32.const 344)))
+    (call $released (local.get $answer)))
+
+  ;; The list<u32> whose address and length are at $at, as bytes. Its memory is given back.
+  (func $positions (param $at i32) (result i32)
+    (local $bytes i32)
+    (local.set $bytes
+      (call $PyBytes_FromStringAndSize
+        (i32.load (local.get $at))
+        (i32.shl (i32.load offset=4 (local.get $at)) (i32.const 2))))
+    (if (i32.load offset=4 (local.get $at)) (then (call $free (i32.load (local.get $at)))))
+    (local.get $bytes))
 
   ;; Where the canonical ABI puts the texts of errors. libc aligns for every type of the contract.
   (func (export "cabi_realloc") (param $old i32) (param $old_size i32) (param $align i32) (param $size i32)

@@ -25,12 +25,13 @@ const MAX_HANDLES: usize = 8192;
 
 /// An interpreter and everything it holds.
 pub(crate) struct Instance {
-    store: Store<Host>,
+    /// Gone once no further program can run, and its connections with it.
+    store: Option<Store<Host>>,
     guest: Guest,
     capture: Capture,
     limits: ResourceLimits,
     /// Why no further program can run; an execution that is dropped half way leaves its reason behind.
-    over: Option<String>,
+    over: String,
 }
 
 impl Instance {
@@ -67,11 +68,11 @@ impl Instance {
                 }
             })?;
         Ok(Self {
-            store,
+            store: Some(store),
             guest,
             capture,
             limits: limits.clone(),
-            over: None,
+            over: String::new(),
         })
     }
 
@@ -82,16 +83,17 @@ impl Instance {
         started: Instant,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
-        if let Some(reason) = &self.over {
+        // The store travels with this future: whoever drops it half way ends the interpreter and its connections.
+        let Some(mut store) = self.store.take() else {
             return Err(Error::SessionOver {
-                reason: reason.clone(),
+                reason: self.over.clone(),
             });
-        }
-        self.over = Some("an execution was dropped before it ended".to_owned());
+        };
+        "an execution was dropped before it ended".clone_into(&mut self.over);
         self.capture.begin(self.limits.max_output());
-        self.store.data_mut().memory.begin();
+        store.data_mut().memory.begin();
         let end = {
-            let call = self.guest.call_execute(&mut self.store, source);
+            let call = self.guest.call_execute(&mut store, source);
             let cancelled = async {
                 match cancel {
                     Some(cancel) => cancel.cancelled().await,
@@ -112,27 +114,32 @@ impl Instance {
                 () = out_of_time => End::TimedOut,
             }
         };
-        let network = self.store.data().network.take_report();
-        let result = self.judge(end).map(|output| ExecuteResult {
+        let network = store.data().network.take_report();
+        let peak_memory = store.data().memory.peak();
+        let refused = store.data().memory.refused();
+        let (over, result) = self.judge(end, refused);
+        match over {
+            // Nothing of this instance runs again: no lingering connection either.
+            Some(reason) => {
+                store.data().network.abort();
+                self.over = reason;
+            }
+            None => self.store = Some(store),
+        }
+        result.map(|output| ExecuteResult {
             stdout: output.stdout_text(),
             stderr: output.stderr_text(),
             output,
             duration: started.elapsed(),
-            peak_memory: self.store.data().memory.peak(),
+            peak_memory,
             network,
-        });
-        if self.over.is_some() {
-            // Nothing of this instance runs again: no lingering connection either.
-            self.store.data().network.abort();
-        }
-        result
+        })
     }
 
     /// What an end means to the embedder, and to programs that would follow.
-    fn judge(&mut self, end: End) -> Result<Output, Error> {
+    fn judge(&self, end: End, refused: bool) -> (Option<String>, Result<Output, Error>) {
         let output = self.capture.take();
-        let refused = self.store.data().memory.refused();
-        let (over, result) = match end {
+        match end {
             End::Returned(Ok(outcome)) => (None, self.finished(outcome, refused, output)),
             End::Returned(Err(error)) => {
                 let result = self.trapped(&error, refused, output);
@@ -158,9 +165,7 @@ impl Instance {
                     }),
                 )
             }
-        };
-        self.over = over;
-        result
+        }
     }
 
     fn finished(&self, outcome: Outcome, refused: bool, output: Output) -> Result<Output, Error> {

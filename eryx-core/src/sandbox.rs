@@ -58,6 +58,10 @@ impl Sandbox {
     ///
     /// Dropping the future ends the program at its next step, and its connections at once.
     ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its timer and I/O drivers on.
+    ///
     /// # Errors
     ///
     /// [`Error::Raised`] when it raises, exits with a status other than 0, or does not compile;
@@ -171,13 +175,14 @@ impl SandboxBuilder {
         self
     }
 
-    /// Receive standard output as it is printed. The handler runs while the program waits.
+    /// Receive standard output as it is printed. The program waits for the handler, and so do its timeout and
+    /// cancellation: it should hand the bytes on, not wait for anything itself.
     pub fn on_stdout(mut self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         self.settings.handlers.stdout = Some(Arc::new(handler));
         self
     }
 
-    /// Receive standard error as it is printed. The handler runs while the program waits.
+    /// Receive standard error as it is printed; see [`on_stdout`](Self::on_stdout).
     pub fn on_stderr(mut self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         self.settings.handlers.stderr = Some(Arc::new(handler));
         self

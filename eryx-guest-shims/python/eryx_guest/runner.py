@@ -4,6 +4,7 @@ import ast
 import asyncio
 import gc
 import inspect
+import io
 import linecache
 import os
 import random
@@ -20,7 +21,13 @@ import wit_world
 MAX_MESSAGE = 16 * 1024
 MAX_TRACEBACK = 64 * 1024
 
+# How much source is kept for tracebacks, in characters: a session may run many programs.
+MAX_SOURCES = 1 << 20
+
+_INDESCRIBABLE = "the program's exception cannot be described"
+
 _main = types.ModuleType("__main__")
+_sources: dict[str, int] = {}
 _runs = 0
 _loop: asyncio.AbstractEventLoop | None = None
 
@@ -66,7 +73,9 @@ def execute(source: bytes) -> wit_world.Outcome:
     except BaseException:
         # A program may leave nothing intact that a better description would need, `len` included.
         outcome = wit_world.Outcome_Raised(
-            wit_world.Raised("BaseException", "the program's exception cannot be described", "")
+            wit_world.Raised(
+                "BaseException", _INDESCRIBABLE, "BaseException: " + _INDESCRIBABLE + "\n"
+            )
         )
     try:
         _flush()
@@ -99,7 +108,12 @@ def _compile(source: bytes, name: str) -> CodeType:
     )
     # Tracebacks show source lines, which nothing could read from a file.
     text = source.decode("utf-8", "replace")
-    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    linecache.cache[name] = (len(text), None, io.StringIO(text).readlines(), name)
+    _sources[name] = len(text)
+    while len(_sources) > 1 and sum(_sources.values()) > MAX_SOURCES:
+        oldest = next(iter(_sources))
+        del _sources[oldest]
+        linecache.cache.pop(oldest, None)
     return code
 
 
@@ -109,7 +123,14 @@ def _run_async(program: Coroutine[Any, Any, None]) -> None:
     if _loop is None or _loop.is_closed():
         _loop = asyncio.new_event_loop()
     asyncio.set_event_loop(_loop)
-    _loop.run_until_complete(program)
+    task = _loop.create_task(program)
+    try:
+        _loop.run_until_complete(task)
+    finally:
+        if not task.done():
+            # Another task ended the loop. This program must not go on inside the next one.
+            task.cancel()
+            _loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
 
 
 def _exit_status(error: SystemExit) -> int:
@@ -118,7 +139,7 @@ def _exit_status(error: SystemExit) -> int:
         return 0
     if isinstance(code, int):
         # As a process would report it.
-        return code & 0xFF
+        return code & 0xFF if -(2**31) <= code < 2**31 else 0xFF
     print(code, file=sys.stderr)
     return 1
 
@@ -166,8 +187,8 @@ def _is_program(frame: TracebackType) -> bool:
 
 
 def _clip(text: str, limit: int) -> str:
-    # Surrogates cannot be lowered to a component string.
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    # A subclass of `str` may have methods of its own; surrogates cannot be lowered.
+    text = str.__str__(text).encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= limit:
         return text
     half = limit // 2

@@ -1,15 +1,17 @@
 """The functions of the contract that take bytes, as `_eryx_wire` calls them: see `wire.wat`.
 
-The generated bindings copy such an argument to memory that is never freed. `install` puts ours in
-their place, with the same signatures, but for taking any object with the buffer protocol.
+The generated bindings copy such an argument to memory that is never freed, and lose a little with
+every `poll`. `install` puts ours in their place, with the same signatures, but for taking any
+object with the buffer protocol.
 """
 
+from array import array
 from collections.abc import Buffer
 from typing import Any
 
 import _eryx_wire
 from componentize_py_types import Err
-from wit_world.imports import tcp, tls, types
+from wit_world.imports import poll, tcp, tls, types
 
 # In the order of the variants `error` and `tls-error` in the WIT.
 _ERRORS: tuple[Any, ...] = (
@@ -46,6 +48,7 @@ def install() -> None:
     tcp.Connection.write = _connection_write
     tls.Session.feed = _session_feed
     tls.Session.write = _session_write
+    poll.poll = _poll
 
 
 def _connection_write(self: Any, data: Buffer, timeout: int | None) -> int:
@@ -58,6 +61,16 @@ def _session_feed(self: Any, ciphertext: Buffer) -> int:
 
 def _session_write(self: Any, plaintext: Buffer) -> int:
     return _taken(_eryx_wire.tls_write(self.handle, plaintext))
+
+
+def _poll(readable: Any, writable: Any, lookups: Any, timeout: int | None) -> Any:
+    nanoseconds = -1 if timeout is None else timeout
+    ready = _eryx_wire.poll(_handles(readable), _handles(writable), _handles(lookups), nanoseconds)
+    return poll.Ready(*(memoryview(positions).cast("I").tolist() for positions in ready))
+
+
+def _handles(resources: Any) -> array[int]:
+    return array("I", [each.handle for each in resources])
 
 
 def _taken(answer: Answer) -> int:

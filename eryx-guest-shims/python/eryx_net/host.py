@@ -6,6 +6,8 @@ and `wit_world` imports asyncio, which must find our modules already in place.
 
 from __future__ import annotations
 
+import errno
+import gc
 import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -174,6 +176,9 @@ def call(function: Callable[..., T], *arguments: Any, limit: str = "EMFILE") -> 
         return function(*arguments)
     except interfaces().Err as error:
         failed = exception(error.value, limit)
+        # Its traceback holds the frames it came through, and they hold it: what they hold too would
+        # stay until the collector came by.
+        error.with_traceback(None)
     # Not within the handler: the bindings' exception is frozen, and code that meets it as the
     # context of ours (unittest, contextlib) fails when it adds a traceback to it.
     try:
@@ -184,7 +189,7 @@ def call(function: Callable[..., T], *arguments: Any, limit: str = "EMFILE") -> 
 
 def connect(name: str, port: int) -> HostConnection:
     """Begin to connect. Raises what the host refuses at once, `PermissionError` above all."""
-    begun: HostConnection = call(interfaces().tcp.Connection.connect, name, port)
+    begun: HostConnection = _within_limits(interfaces().tcp.Connection.connect, name, port)
     return begun
 
 
@@ -197,8 +202,19 @@ def lookup(name: str, port: int | None, family: str) -> HostLookup:
 
 def session(config: Any) -> HostSession:
     """Begin a TLS handshake over bytes carried here. Raises what the host refuses at once."""
-    begun: HostSession = call(interfaces().tls.Session.client, config)
+    begun: HostSession = _within_limits(interfaces().tls.Session.client, config)
     return begun
+
+
+def _within_limits(function: Callable[..., T], *arguments: Any) -> T:
+    """As `call`, but where a limit is reached what only a reference cycle keeps is let go first."""
+    try:
+        return call(function, *arguments)
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+    gc.collect()
+    return call(function, *arguments)
 
 
 def wait_for(

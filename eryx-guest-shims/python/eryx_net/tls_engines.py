@@ -135,11 +135,6 @@ class BioTls:
         self._session: HostSession = host.session(config)
         self._ended = False
 
-    def __del__(self) -> None:
-        session = getattr(self, "_session", None)
-        if session is not None:
-            session.__exit__(None, None, None)
-
     def _drain(self) -> bool:
         """Move ciphertext out. Returns whether there was any."""
         moved = False
