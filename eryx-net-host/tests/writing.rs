@@ -445,6 +445,21 @@ fn a_malformed_file_is_an_error_with_the_place_the_text_and_the_fix() {
 }
 
 #[test]
+fn a_message_about_a_file_holds_nothing_that_a_terminal_acts_on() {
+    for text in [
+        "max_\u{1b}[2Jconnections = 3",
+        "\"max_\\u001b[2Jconnections\" = 3",
+        "allowed_hosts = [\"a\u{9b}2J\"]",
+        "report_only = '\u{202e}'",
+    ] {
+        let error = NetConfig::from_toml_str(text).expect_err(text).to_string();
+        let acted_on = |c: char| c.is_control() || c == '\u{202e}';
+        assert!(!error.contains(acted_on), "{error:?}");
+        assert!(error.contains("line 1"), "{error}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_used_is_named_in_the_error() {
     let folder = tempfile::tempdir().expect("made");
     let policy = folder.path().join("policy.toml");

@@ -91,7 +91,7 @@ fn told(text: &str, error: &toml::de::Error) -> ConfigError {
     let message: Vec<&str> = error.message().lines().collect();
     let message = message.join("; ");
     let Some(span) = error.span() else {
-        return ConfigError::File(message);
+        return ConfigError::File(printable(&message));
     };
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count();
@@ -108,7 +108,19 @@ fn told(text: &str, error: &toml::de::Error) -> ConfigError {
     if !there.is_empty() {
         shown.push_str(&format!("; there it says {there}"));
     }
-    ConfigError::File(shown)
+    ConfigError::File(printable(&shown))
+}
+
+/// `text` without what a terminal acts on or does not show: a key may be written with escapes.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => printable.push(c),
+            c => printable.extend(c.escape_debug()),
+        }
+    }
+    printable
 }
 
 /// How much of a line an error shows, in characters.
