@@ -4,12 +4,14 @@
 mod bench;
 mod cargo;
 mod demo;
+mod fuzz;
 mod guest;
 mod library;
 mod process;
 mod python;
 mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +35,17 @@ enum Task {
     Demo,
     /// Measure sandboxes and their network against local servers
     Bench,
+    /// Feed hostile input to everything that reads any
+    Fuzz {
+        /// How long each target runs
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        seconds: u32,
+        /// One of fuzz/targets, instead of all
+        target: Option<String>,
+        /// Files to run it on, instead of searching for new ones
+        #[arg(requires = "target")]
+        inputs: Vec<PathBuf>,
+    },
     /// Run every test
     Test,
 }
@@ -42,6 +55,11 @@ fn main() -> ExitCode {
         Task::BuildGuest { force } => guest::build(force),
         Task::Bench => bench::run(),
         Task::Demo => demo::run(),
+        Task::Fuzz {
+            seconds,
+            target,
+            inputs,
+        } => fuzz::run(seconds, target.as_deref(), &inputs),
         Task::Test => test::run(),
     };
     match result {
