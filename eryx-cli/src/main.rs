@@ -1,8 +1,12 @@
 //! The `eryx` command: runs untrusted Python scripts with the network and the limits its options grant.
 #![forbid(unsafe_code)]
 
+mod net_log;
+mod network_options;
+mod policy;
 mod quantity;
 mod run;
+mod target;
 
 use std::process::ExitCode;
 
@@ -22,11 +26,15 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Run a script in a sandbox
-    Run(run::Options),
+    Run(Box<run::Options>),
+    /// Say what a network policy means, without touching the network
+    #[command(subcommand)]
+    Policy(Box<policy::Command>),
 }
 
 fn main() -> ExitCode {
     match Args::parse().command {
-        Command::Run(options) => run::run(options),
+        Command::Run(options) => run::run(*options),
+        Command::Policy(command) => policy::run(&command),
     }
 }

@@ -4,13 +4,15 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use eryx::net::NetConfig;
 use eryx::{CancelHandle, Error, ExecuteResult, Limit, ResourceLimits, Sandbox};
 
+use crate::net_log::NetLog;
+use crate::network_options::NetworkOptions;
 use crate::quantity;
 
 /// Bad usage, as clap reports it.
@@ -29,31 +31,11 @@ const INTERRUPTED: u8 = 130;
 pub(crate) struct Options {
     /// The script; `-` reads it from standard input
     script: PathBuf,
-    /// Grant the network, except private, loopback and other special addresses
-    #[arg(long)]
-    net: bool,
-    /// Grant the network, but only to hosts this matches: a name, `*.name`, an address, a network, each
-    /// with an optional `:port` (repeatable)
-    #[arg(long, value_name = "PATTERN")]
-    allow_host: Vec<String>,
-    /// Refuse hosts this matches, whatever else allows them (repeatable)
-    #[arg(long, value_name = "PATTERN")]
-    block_host: Vec<String>,
-    /// Let the script reach this machine's own loopback addresses
-    #[arg(long)]
-    allow_localhost: bool,
-    /// Trust the certificates in this file too (PEM or DER) (repeatable)
-    #[arg(long, value_name = "FILE")]
-    root_cert: Vec<PathBuf>,
-    /// How many connections the script may have at once
-    #[arg(long, value_name = "N")]
-    max_connections: Option<usize>,
-    /// How long connecting, TLS included, may take
-    #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
-    connect_timeout: Option<Duration>,
-    /// How long one read or write may take
-    #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
-    io_timeout: Option<Duration>,
+    #[command(flatten)]
+    network: NetworkOptions,
+    /// Append every network event to this file as a line of JSON; `-` is standard error
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    net_log: Option<PathBuf>,
     /// How long the script may run [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
     timeout: Option<Duration>,
@@ -83,53 +65,15 @@ impl Options {
         limits
     }
 
-    /// The network the options grant; `None` when they grant none.
-    fn network(&self) -> Result<Option<NetConfig>> {
-        if !self.net && self.allow_host.is_empty() {
-            let without_effect = [
-                ("--block-host", !self.block_host.is_empty()),
-                ("--allow-localhost", self.allow_localhost),
-                ("--root-cert", !self.root_cert.is_empty()),
-                ("--max-connections", self.max_connections.is_some()),
-                ("--connect-timeout", self.connect_timeout.is_some()),
-                ("--io-timeout", self.io_timeout.is_some()),
-            ];
-            if let Some((option, _)) = without_effect.iter().find(|(_, given)| *given) {
-                anyhow::bail!(
-                    "{option} has no effect without a network: add --net, or --allow-host PATTERN"
-                );
-            }
-            return Ok(None);
+    /// Where the network's events go.
+    fn log(&self, network: bool, cancel: &CancelHandle) -> Result<Option<Arc<NetLog>>> {
+        match &self.net_log {
+            Some(_) if !network => anyhow::bail!(
+                "--net-log has no effect without a network: add --net, --allow-host PATTERN or --policy FILE"
+            ),
+            Some(path) => Ok(Some(Arc::new(NetLog::open(path, cancel)?))),
+            None => Ok(None),
         }
-        let mut config = NetConfig::default();
-        if self.allow_localhost {
-            config = config.allow_localhost();
-        }
-        for pattern in &self.allow_host {
-            config = config.allow_host(pattern).context("--allow-host")?;
-        }
-        for pattern in &self.block_host {
-            config = config.block_host(pattern).context("--block-host")?;
-        }
-        for path in &self.root_cert {
-            let certificate = fs::read(path)
-                .with_context(|| format!("--root-cert: cannot read {}", path.display()))?;
-            config = config
-                .with_root_cert(&certificate)
-                .with_context(|| format!("--root-cert {}", path.display()))?;
-        }
-        if let Some(count) = self.max_connections {
-            config = config.with_max_connections(count);
-        }
-        if let Some(timeout) = self.connect_timeout {
-            config = config
-                .with_connect_timeout(timeout)
-                .context("--connect-timeout")?;
-        }
-        if let Some(timeout) = self.io_timeout {
-            config = config.with_io_timeout(timeout).context("--io-timeout")?;
-        }
-        Ok(Some(config))
     }
 
     fn source(&self) -> Result<Vec<u8>> {
@@ -147,18 +91,23 @@ impl Options {
 
 /// Run the script the options name.
 pub(crate) fn run(options: Options) -> ExitCode {
+    let cancel = CancelHandle::new();
     let prepared = options.source().and_then(|source| {
         let mut builder = Sandbox::embedded().with_resource_limits(options.limits());
-        if let Some(network) = options.network()? {
+        let network = options.network.granted()?;
+        let log = options.log(network.is_some(), &cancel)?;
+        if let Some(network) = network {
             builder = builder.with_network(network);
         }
-        Ok((source, builder))
+        if let Some(log) = &log {
+            builder = builder.with_network_observer(Arc::clone(log) as _);
+        }
+        Ok((source, builder, log))
     });
-    let (source, builder) = match prepared {
+    let (source, builder, log) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return complain(USAGE, &format!("{error:#}")),
     };
-    let cancel = CancelHandle::new();
     let builder = builder
         .on_stdout(printer(io::stdout, &cancel))
         .on_stderr(printer(io::stderr, &cancel));
@@ -190,7 +139,10 @@ pub(crate) fn run(options: Options) -> ExitCode {
             () = interrupt => unreachable!("it never ends"),
         }
     });
-    finish(result)
+    match log.and_then(|log| log.failure()) {
+        Some(failure) => complain(ENDED, &failure),
+        None => finish(result),
+    }
 }
 
 fn finish(result: Result<ExecuteResult, Error>) -> ExitCode {

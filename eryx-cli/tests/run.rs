@@ -1,44 +1,12 @@
 //! `eryx run`: exit status, options and output, as a shell sees them.
 
+mod command;
+
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use command::{ERYX, check, run};
 use eryx_testkit::{Authority, HttpServer, Leaf};
-
-/// The command under test.
-const ERYX: &str = env!("CARGO_BIN_EXE_eryx");
-
-fn run(args: &[&str], script: &str) -> Output {
-    let mut child = Command::new(ERYX)
-        .arg("run")
-        .args(args)
-        .arg("-")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let mut stdin = child.stdin.take().expect("piped");
-    // A command that is used wrongly ends without reading its script.
-    let _ = stdin.write_all(script.as_bytes());
-    drop(stdin);
-    child.wait_with_output().expect("ends")
-}
-
-#[track_caller]
-fn check(output: &Output, status: i32, stdout: &str, in_stderr: &str) {
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert_eq!(
-        output.status.code(),
-        Some(status),
-        "stdout {out:?}, stderr {err:?}"
-    );
-    assert_eq!(out, stdout, "stderr {err:?}");
-    assert!(err.contains(in_stderr), "no {in_stderr:?} in {err:?}");
-}
 
 #[test]
 fn the_exit_status_is_the_scripts() {
