@@ -30,7 +30,7 @@ pub(crate) enum Command {
 #[derive(Args)]
 #[command(after_help = Check::STATUS)]
 pub(crate) struct Check {
-    /// A host and a port: example.com:443, 192.0.2.7:53, [2001:db8::7]:443
+    /// A host and a port: `example.com:443`, `192.0.2.7:53`, `[2001:db8::7]:443`
     #[arg(required = true, value_name = "HOST:PORT", value_parser = target::target)]
     targets: Vec<Target>,
     #[command(flatten)]

@@ -31,11 +31,6 @@ const INTERRUPTED: u8 = 130;
 pub(crate) struct Options {
     /// The script; `-` reads it from standard input
     script: PathBuf,
-    #[command(flatten)]
-    network: NetworkOptions,
-    /// Append every network event to this file as a line of JSON; `-` is standard error
-    #[arg(long, value_name = "FILE", help_heading = "Network")]
-    net_log: Option<PathBuf>,
     /// How long the script may run [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
     timeout: Option<Duration>,
@@ -45,6 +40,11 @@ pub(crate) struct Options {
     /// How much the script may print [default: 8M]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     max_output: Option<u64>,
+    #[command(flatten)]
+    network: NetworkOptions,
+    /// Append every network event to this file as a line of JSON; `-` is standard error
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    net_log: Option<PathBuf>,
 }
 
 impl Options {
