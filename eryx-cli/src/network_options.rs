@@ -23,25 +23,25 @@ pub(crate) struct NetworkOptions {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Grant the network, but only to hosts this matches: a name, `*.name`, an address, a network, each
-    /// with an optional `:port` or `:from-to` [repeatable]
+    /// with an optional `:port` or `:from-to` (repeatable)
     #[arg(long, value_name = "PATTERN")]
     allow_host: Vec<String>,
-    /// Refuse hosts this matches, whatever else allows them [repeatable]
+    /// Refuse hosts this matches, whatever else allows them (repeatable)
     #[arg(long, value_name = "PATTERN")]
     block_host: Vec<String>,
     /// Lift the block of this machine's own loopback addresses
     #[arg(long)]
     allow_localhost: bool,
-    /// Lift the block of internal addresses for those in this network, such as `10.20.0.0/16` [repeatable]
+    /// Lift the block of internal addresses for those in this network, such as `10.20.0.0/16` (repeatable)
     #[arg(long, value_name = "NETWORK")]
     allow_network: Vec<String>,
-    /// Lift the block of internal addresses for names this matches, such as `db.corp:5432` [repeatable]
+    /// Lift the block of internal addresses for names this matches, such as `db.corp:5432` (repeatable)
     #[arg(long, value_name = "PATTERN")]
     allow_internal_host: Vec<String>,
     /// Deny nothing, and only tell (--net-log) what would be denied
     #[arg(long)]
     report_only: bool,
-    /// Trust the certificates in this file too (PEM or DER) [repeatable]
+    /// Trust the certificates in this file too (PEM or DER) (repeatable)
     #[arg(long, value_name = "FILE")]
     root_cert: Vec<PathBuf>,
     /// Let the script turn certificate verification off
@@ -50,7 +50,7 @@ pub(crate) struct NetworkOptions {
     /// Ask this name server instead of the system's
     #[arg(long, value_name = "ADDRESS")]
     dns_server: Option<String>,
-    /// Give this name this address without asking anyone; several times for several addresses [repeatable]
+    /// Give this name this address without asking anyone; several times for several addresses (repeatable)
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = fixed_host)]
     resolve: Vec<(String, IpAddr)>,
     /// How many connections there may be at once
