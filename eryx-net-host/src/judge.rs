@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use eryx_net_policy::{Decision, Host, Port, Reason, Verdict};
 use eryx_tls::ClientSettings;
 
-use crate::NetError;
-use crate::ledger::Entry;
+use crate::ledger::{Entry, Ledger};
 use crate::network::Shared;
+use crate::{Activity, End, NetError};
 
 impl Shared {
     /// Judges a connection to an address literal: as one of the names a lookup of this sandbox gave it
@@ -42,17 +42,19 @@ impl Shared {
     /// Judges the server name of a handshake, so that an allowed address is no way to a forbidden name.
     /// Returns the settings with that name in the form it was judged in, which is the form to send.
     ///
-    /// `over` is the connection the handshake is for: its port, its books, and the address at its other end.
     pub(crate) fn judge_server_name(
         &self,
         settings: &ClientSettings,
-        over: Option<(u16, &Entry, IpAddr)>,
+        over: Carrier<'_>,
     ) -> Result<ClientSettings, NetError> {
         let mut settings = settings.clone();
         let Some(text) = &settings.server_name else {
             return Ok(settings);
         };
-        let port = over.map_or(Port::Any, |(port, ..)| Port::Number(port));
+        let port = match over {
+            Carrier::Connection { port, .. } => Port::Number(port),
+            Carrier::Program { .. } => Port::Any,
+        };
         let policy = self.config.policy();
         let host = Host::parse(text);
         let verdict = match &host {
@@ -61,7 +63,9 @@ impl Shared {
                 let verdict = policy.check_host(&Host::Name(name.clone()), port);
                 match over {
                     // The allow list knows only networks: the name is as good as the address behind it.
-                    Some((_, _, peer)) if verdict.reason() == Reason::AddressesDecide => {
+                    Carrier::Connection { peer, .. }
+                        if verdict.reason() == Reason::AddressesDecide =>
+                    {
                         policy.check_resolved(name, &[], &[peer], port)
                     }
                     _ => verdict,
@@ -69,22 +73,51 @@ impl Shared {
             }
             Err(_) => policy.check(text, port),
         };
-        let only_reported = self.config.report_only() && host.is_ok();
-        if verdict.decision() == Decision::Deny && only_reported {
-            if let Some((_, entry, _)) = over {
-                entry.would_deny(verdict);
-            }
-        } else if verdict.decision() == Decision::Deny {
+        if verdict.decision() == Decision::Deny {
+            let only_reported = self.config.report_only() && host.is_ok();
             let error = NetError::Denied(verdict.guest_message());
-            if let Some((_, entry, _)) = over {
-                entry.objected(verdict);
+            over.tell(text, verdict, only_reported);
+            if !only_reported {
+                return Err(error);
             }
-            return Err(error);
         }
         // Not the verdict's host: an address that was judged as a name is still the address the peer's
         // certificate must be for.
         settings.server_name = host.ok().map(|host| host.to_string());
         Ok(settings)
+    }
+}
+
+/// What carries the bytes of a handshake.
+#[derive(Clone, Copy)]
+pub(crate) enum Carrier<'a> {
+    /// A connection: its port, its books, and the address at its other end.
+    Connection {
+        port: u16,
+        entry: &'a Entry,
+        peer: IpAddr,
+    },
+    /// The program itself, over whatever it has.
+    Program { ledger: &'a Ledger },
+}
+
+impl Carrier<'_> {
+    /// Writes down that the server name `name` is denied, or would be.
+    fn tell(self, name: &str, verdict: Verdict, only_reported: bool) {
+        match self {
+            Self::Connection { entry, .. } if only_reported => entry.would_deny(verdict),
+            Self::Connection { entry, .. } => entry.objected(verdict),
+            // Such a session has an entry only for what is to be said about it, which is then all.
+            Self::Program { ledger } => {
+                let entry = ledger.open(Activity::TlsSession, name, None);
+                if only_reported {
+                    entry.would_deny(verdict);
+                    entry.close(End::ByProgram);
+                } else {
+                    entry.denied(verdict);
+                }
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::connection::Start;
 use crate::establish;
+use crate::judge::Carrier;
 use crate::ledger::{Entry, Ledger};
 use crate::meter::Meter;
 use crate::pace::Pace;
@@ -214,7 +215,12 @@ impl Network {
     /// [`NetError::Tls`] with [`Refused`](crate::TlsFailure::Refused) for settings that cannot be honoured.
     pub fn tls_session(&self, settings: &ClientSettings) -> Result<TlsSession, NetError> {
         let shared = self.on()?;
-        let settings = shared.judge_server_name(settings, None)?;
+        let settings = shared.judge_server_name(
+            settings,
+            Carrier::Program {
+                ledger: &self.ledger,
+            },
+        )?;
         let permit = shared.sessions.take().ok_or_else(|| {
             NetError::LimitReached(format!(
                 "this sandbox already holds {} TLS sessions over its own transports, the most it may: \

@@ -21,13 +21,13 @@ pub struct NetworkReport {
     pub received: u64,
 }
 
-/// One connection, or one lookup.
+/// One connection, one lookup, or one TLS session that was denied.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionReport {
     /// The number its [events](crate::Event) carry.
     pub id: u64,
-    /// Whether the program wanted a connection or only addresses.
+    /// What the program wanted.
     pub what: Activity,
     /// The host as the untrusted program wrote it, cut to 255 characters.
     pub host: String,
@@ -59,4 +59,7 @@ pub enum Activity {
     Connection,
     /// A name lookup.
     Lookup,
+    /// TLS over a transport the program carries itself. Only those whose server name the policy denies are
+    /// listed.
+    TlsSession,
 }

@@ -449,3 +449,26 @@ async fn what_is_no_host_fails_though_the_policy_is_only_reported() {
     let outcome = soon(connection.start_tls(&odd, None)).await;
     assert!(matches!(outcome, Err(NetError::Denied(_))), "{outcome:?}");
 }
+
+#[tokio::test]
+async fn a_handshake_over_the_programs_own_transport_is_told_when_its_name_is_denied() {
+    let world = World::new();
+    let config = world
+        .config()
+        .with_allowed_hosts(["other.test"])
+        .expect("valid");
+    let (network, recorder) = recorded(&config);
+    let refused = network.tls_session(&settings());
+    assert!(matches!(refused, Err(NetError::Denied(_))));
+    assert_eq!(kinds(&recorder.events()), ["denied"]);
+    let report = network.take_report().connections.remove(0);
+    assert_eq!(report.what, eryx_net_host::Activity::TlsSession);
+    assert_eq!(report.host, "secure.test");
+    assert_eq!(report.end, Some(End::Denied));
+
+    let (network, recorder) = recorded(&config.with_report_only(true));
+    assert!(network.tls_session(&settings()).is_ok());
+    assert_eq!(would_deny(&recorder), ["host-not-allowed"]);
+    assert_eq!(network.take_report().connections.len(), 1);
+    assert!(network.take_report().connections.is_empty(), "it is over");
+}

@@ -3,6 +3,7 @@
 use eryx_tls::{ClientSettings, Info};
 
 use super::*;
+use crate::judge::Carrier;
 
 impl Connection {
     /// Turns the connection into TLS. From then on reads and writes carry plaintext.
@@ -63,9 +64,14 @@ impl Connection {
             return Err(NetError::BrokenPipe);
         }
         let peer = self.peer_endpoint()?.ip();
-        let judged = self
-            .shared
-            .judge_server_name(settings, Some((self.port, &self.entry, peer)))?;
+        let judged = self.shared.judge_server_name(
+            settings,
+            Carrier::Connection {
+                port: self.port,
+                entry: &self.entry,
+                peer,
+            },
+        )?;
         let prepared = self.shared.config.connector().prepare(&judged)?;
         // Open -> Handshaking
         match std::mem::replace(&mut self.state, State::Gone) {
