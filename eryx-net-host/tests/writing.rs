@@ -188,6 +188,34 @@ fn certificate_files_are_found_from_where_the_policy_file_is() {
 }
 
 #[test]
+fn the_manual_has_every_setting_and_its_files_can_be_read() {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/networking.md");
+    let manual = fs::read_to_string(manual).expect("read");
+    let error = NetConfig::from_toml_str("unheard_of = 1")
+        .expect_err("unknown")
+        .to_string();
+    let (_, settings) = error.split_once("expected one of ").expect("a list");
+    let settings: Vec<&str> = settings.split('`').skip(1).step_by(2).collect();
+    assert!(settings.len() > 20, "{settings:?}");
+    for setting in settings {
+        assert!(manual.contains(&format!("`{setting}`")), "{setting}");
+    }
+    let folder = tempfile::tempdir().expect("made");
+    let authority = Authority::new().expect("authority");
+    fs::write(folder.path().join("internal-ca.pem"), authority.pem()).expect("written");
+    let policy = folder.path().join("policy.toml");
+    let mut files = 0;
+    for block in manual.split("```toml\n").skip(1) {
+        let (file, _) = block.split_once("```").expect("an end");
+        fs::write(&policy, file).expect("written");
+        let config = NetConfig::from_toml_file(&policy).expect("it is read");
+        assert_ne!(config, NetConfig::default());
+        files += 1;
+    }
+    assert!(files > 0);
+}
+
+#[test]
 fn settings_from_elsewhere_make_nobody_read_files() {
     let text = "root_cert_files = ['/etc/hostname']";
     let error = NetConfig::from_toml_str(text)

@@ -11,6 +11,7 @@ mod limits;
 mod namespace;
 mod page;
 mod policy;
+mod rebinding;
 mod session;
 mod slots;
 mod sockets;
