@@ -12,6 +12,7 @@ mod stream;
 pub mod transport;
 pub mod unreachable;
 mod wire;
+mod world;
 
 pub use authority::{Authority, Identity, Leaf};
 pub use dns::{Answer, NameServer, Script};
@@ -20,3 +21,4 @@ pub use listening::{LOOPBACK, LOOPBACK_V6};
 pub use peer::{Behaviour, Peer};
 pub use transport::{ServerTls, Transport};
 pub use unreachable::{BlackHole, ClosedPort};
+pub use world::World;

@@ -70,10 +70,12 @@ fn compile(program: &str) -> PathBuf {
     rustc
         .arg("-L")
         .arg(format!("dependency={}", deps.display()));
-    for name in ["eryx", "tokio"] {
+    let eryx = newest(&deps, "eryx");
+    let tokio = used_by(&eryx, &deps, "tokio");
+    for (name, library) in [("eryx", eryx), ("tokio", tokio)] {
         rustc
             .arg("--extern")
-            .arg(format!("{name}={}", newest(&deps, name).display()));
+            .arg(format!("{name}={}", library.display()));
     }
     let output = rustc.output().expect("rustc starts");
     assert!(
@@ -84,16 +86,34 @@ fn compile(program: &str) -> PathBuf {
     binary
 }
 
-/// The library `name` that was built last.
+/// The build of `name` that was made last.
 fn newest(deps: &Path, name: &str) -> PathBuf {
+    builds(deps, name)
+        .max_by_key(|path| fs::metadata(path).and_then(|found| found.modified()).ok())
+        .expect("it was built")
+}
+
+/// The build of `name` that `library` was built with: it names it by the hash in its file name. With another one
+/// the program would have two runtimes that know nothing of each other.
+fn used_by(library: &Path, deps: &Path, name: &str) -> PathBuf {
+    let content = fs::read(library).expect("readable");
+    builds(deps, name)
+        .find(|path| {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            let hash = &stem.as_bytes()[format!("lib{name}").len()..];
+            content.windows(hash.len()).any(|window| window == hash)
+        })
+        .expect("it was built with one of them")
+}
+
+/// Every build of the library `name`: there may be several with different features.
+fn builds(deps: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
     let prefix = format!("lib{name}-");
     fs::read_dir(deps)
         .expect("readable")
         .map(|entry| entry.expect("readable").path())
-        .filter(|path| {
+        .filter(move |path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             name.starts_with(&prefix) && name.ends_with(".rlib")
         })
-        .max_by_key(|path| fs::metadata(path).and_then(|found| found.modified()).ok())
-        .expect("it was built")
 }
