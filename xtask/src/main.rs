@@ -10,6 +10,7 @@ mod library;
 mod process;
 mod python;
 mod test;
+mod wheel;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +49,12 @@ enum Task {
     },
     /// Run every test
     Test,
+    /// Build the Python package into target/wheels
+    Wheel {
+        /// Optimise it as for a release
+        #[arg(long)]
+        release: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -61,6 +68,7 @@ fn main() -> ExitCode {
             inputs,
         } => fuzz::run(seconds, target.as_deref(), &inputs),
         Task::Test => test::run(),
+        Task::Wheel { release } => wheel::build(release).map(drop),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,9 +25,7 @@ impl Venv {
         if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) && venv.python().is_file() {
             return Ok(venv);
         }
-        if dir.exists() {
-            fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
-        }
+        venv.clear()?;
         venv.create()?;
         eprintln!(
             "installing {} into {}",
@@ -48,6 +46,33 @@ impl Venv {
         Ok(venv)
     }
 
+    /// A new environment at `dir` with nothing in it, in place of what is there.
+    pub(crate) fn fresh(dir: &Path) -> Result<Self> {
+        let venv = Self {
+            dir: dir.to_path_buf(),
+        };
+        venv.clear()?;
+        venv.create()?;
+        Ok(venv)
+    }
+
+    /// Install this wheel, and nothing else, in place of another version of it.
+    pub(crate) fn install(&self, wheel: &Path) -> Result<()> {
+        process::output(
+            Command::new(self.python())
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                ])
+                .args(["--no-index", "--no-deps", "--force-reinstall"])
+                .arg(wheel),
+        )?;
+        Ok(())
+    }
+
     /// The environment's interpreter.
     pub(crate) fn python(&self) -> PathBuf {
         self.dir.join("bin/python3")
@@ -58,6 +83,14 @@ impl Venv {
         self.dir.join("bin").join(name)
     }
 
+    fn clear(&self) -> Result<()> {
+        if self.dir.exists() {
+            fs::remove_dir_all(&self.dir)
+                .with_context(|| format!("cannot remove {}", self.dir.display()))?;
+        }
+        Ok(())
+    }
+
     fn create(&self) -> Result<()> {
         let version = process::output(Command::new("python3").args([
             "-c",
@@ -66,7 +99,7 @@ impl Venv {
         match version {
             Ok(_) => {}
             Err(error) => bail!(
-                "Python 3.9 or newer is needed to build the guest image, and `python3` did not answer as \
+                "Python 3.9 or newer is needed to build the guest image and the wheel, and `python3` did not answer as \
                  one: install it (Debian: `apt-get install python3 python3-venv`) and run this again\n{error:#}"
             ),
         }

@@ -9,12 +9,48 @@ use crate::cargo::cargo;
 use crate::guest;
 use crate::process;
 use crate::python::Venv;
+use crate::wheel;
 
 /// Build what is missing and run all tests.
 pub(crate) fn run() -> Result<()> {
     guest::build(false)?;
     python()?;
-    process::run(&mut cargo(&["test", "--workspace", "--all-features"]))
+    process::run(&mut cargo(&["test", "--workspace", "--all-features"]))?;
+    package()
+}
+
+/// Check the Python package as it is installed.
+fn package() -> Result<()> {
+    let recipe = Recipe::of_workspace();
+    let root = recipe.root();
+    let wheel = wheel::build(false)?;
+    let tools = Venv::ensure(
+        &root.join("target/wheel-tests"),
+        &root.join("xtask/python-tools.txt"),
+    )?;
+    tools.install(&wheel)?;
+    let checks: [(&str, &[&str]); 4] = [
+        ("ruff", &["check", "."]),
+        ("ruff", &["format", "--check", "."]),
+        ("mypy", &[]),
+        ("pytest", &["--quiet"]),
+    ];
+    for (tool, args) in checks {
+        eprintln!("{tool} {}", args.join(" "));
+        process::run(
+            Command::new(tools.program(tool))
+                .args(args)
+                .current_dir(root.join("eryx-python"))
+                .env("PYTHONDONTWRITEBYTECODE", "1")
+                .env("ERYX_WHEEL", &wheel)
+                // Built along with the tests of its package.
+                .env(
+                    "ERYX_TESTKIT_WORLD",
+                    root.join("target/debug/eryx-testkit-world"),
+                ),
+        )?;
+    }
+    Ok(())
 }
 
 /// Lint, type-check and test the Python sources with the host's own interpreter.

@@ -1,0 +1,55 @@
+"""Run untrusted Python with exactly the network you grant.
+
+>>> import eryx
+>>> sandbox = eryx.Sandbox(network=eryx.NetConfig(allowed_hosts=["api.example.com"]))
+>>> print(sandbox.execute("print('Hello from ' + __import__('sys').platform)").stdout)
+Hello from wasi
+<BLANKLINE>
+"""
+
+import atexit as _atexit
+
+from . import _eryx
+from ._errors import (
+    CancelledError,
+    ConfigError,
+    EryxError,
+    ExecutionError,
+    ImageError,
+    ResourceLimitError,
+    SessionOverError,
+    TimeoutError,
+)
+from ._eryx import (
+    ConnectionReport,
+    ExecuteResult,
+    NetConfig,
+    NetworkReport,
+    ResourceLimits,
+    Sandbox,
+    Session,
+    Verdict,
+    __version__,
+)
+
+__all__ = [
+    "CancelledError",
+    "ConfigError",
+    "ConnectionReport",
+    "EryxError",
+    "ExecuteResult",
+    "ExecutionError",
+    "ImageError",
+    "NetConfig",
+    "NetworkReport",
+    "ResourceLimitError",
+    "ResourceLimits",
+    "Sandbox",
+    "Session",
+    "SessionOverError",
+    "TimeoutError",
+    "Verdict",
+    "__version__",
+]
+
+_atexit.register(_eryx._end_all)

@@ -1,0 +1,176 @@
+"""What can go wrong."""
+
+from __future__ import annotations
+
+import builtins
+
+
+class EryxError(Exception):
+    """What every exception of this package is."""
+
+    __module__ = "eryx"
+
+
+class _EndedError(EryxError):
+    """An execution that did not run to its end.
+
+    Attributes:
+        stdout: what the program had printed on standard output, a str.
+        stderr: what it had printed on standard error, a str.
+    """
+
+    __module__ = "eryx"
+
+    def __init__(self, text: str, *, stdout: str = "", stderr: str = "") -> None:
+        super().__init__(text)
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+class ExecutionError(_EndedError):
+    """The program raised an exception, exited with a status other than 0, or does not compile.
+
+    Attributes:
+        exception_type: the exception's type: ``ValueError``, or with its module
+            (``json.decoder.JSONDecodeError``). ``None`` when the interpreter itself gave up, as
+            after ``os.abort()``.
+        message: ``str()`` of the exception.
+        traceback: the traceback as the interpreter prints it; empty for ``SystemExit``.
+        exit_status: the status of ``SystemExit``, an int; ``None`` for any other exception.
+        stdout: what the program had printed on standard output, a str.
+        stderr: what it had printed on standard error, a str.
+
+    >>> import eryx
+    >>> try:
+    ...     eryx.Sandbox().execute("print('so far'); {}['key']")
+    ... except eryx.ExecutionError as error:
+    ...     print(error.exception_type, error.message, error.exit_status, error.stdout)
+    KeyError 'key' None so far
+    <BLANKLINE>
+    """
+
+    __module__ = "eryx"
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        exception_type: str | None = None,
+        message: str = "",
+        traceback: str = "",
+        exit_status: int | None = None,
+        stdout: str = "",
+        stderr: str = "",
+    ) -> None:
+        super().__init__(text, stdout=stdout, stderr=stderr)
+        self.exception_type = exception_type
+        self.message = message
+        self.traceback = traceback
+        self.exit_status = exit_status
+        if traceback and hasattr(self, "add_note"):
+            # Left uncaught, it shows where in the program it happened.
+            self.add_note(traceback.rstrip("\n"))
+
+
+class TimeoutError(_EndedError, builtins.TimeoutError):  # noqa: A001, RUF100
+    """The execution took longer than ``ResourceLimits.execution_timeout_ms``.
+
+    The built-in ``TimeoutError`` is one of its bases.
+
+    Attributes:
+        stdout: what the program had printed on standard output, a str.
+        stderr: what it had printed on standard error, a str.
+
+    >>> import eryx
+    >>> sandbox = eryx.Sandbox(resource_limits=eryx.ResourceLimits(execution_timeout_ms=100))
+    >>> try:
+    ...     sandbox.execute("print('begun', flush=True)\\nwhile True: pass")
+    ... except TimeoutError as error:
+    ...     print(error.stdout)
+    begun
+    <BLANKLINE>
+    """
+
+    __module__ = "eryx"
+
+
+class ResourceLimitError(_EndedError):
+    """The program wanted more memory, output or stack than it may have.
+
+    Attributes:
+        limit: which limit, ``"max_memory_bytes"``, ``"max_output_bytes"`` or ``"stack"``.
+        stdout: what the program had printed on standard output, a str.
+        stderr: what it had printed on standard error, a str.
+
+    >>> import eryx
+    >>> try:
+    ...     eryx.Sandbox().execute("x = bytearray(2**30)")
+    ... except eryx.ResourceLimitError as error:
+    ...     print(error.limit)
+    max_memory_bytes
+    """
+
+    __module__ = "eryx"
+
+    def __init__(self, text: str, *, limit: str = "", stdout: str = "", stderr: str = "") -> None:
+        super().__init__(text, stdout=stdout, stderr=stderr)
+        self.limit = limit
+
+
+class CancelledError(_EndedError):
+    """``cancel`` was called while the program ran.
+
+    Attributes:
+        stdout: what the program had printed on standard output, a str.
+        stderr: what it had printed on standard error, a str.
+
+    See :meth:`Sandbox.cancel` for an example.
+    """
+
+    __module__ = "eryx"
+
+
+class SessionOverError(EryxError):
+    """The session is closed, or an earlier execution ended it.
+
+    >>> import eryx
+    >>> session = eryx.Sandbox().session()
+    >>> try:
+    ...     session.execute("import os; os.abort()")
+    ... except eryx.ExecutionError:
+    ...     pass
+    >>> try:
+    ...     session.execute("pass")
+    ... except eryx.SessionOverError:
+    ...     print("a new one is needed")
+    a new one is needed
+    """
+
+    __module__ = "eryx"
+
+
+class ConfigError(EryxError, ValueError):
+    """A setting cannot be honoured. The text names it and says what would be right.
+
+    >>> import eryx
+    >>> try:
+    ...     eryx.NetConfig(allowed_hosts=["api.*.com"])
+    ... except eryx.ConfigError as error:
+    ...     print(str(error)[:45])
+    allowed_hosts: `api.*.com` is not a host patt
+    """
+
+    __module__ = "eryx"
+
+
+class ImageError(EryxError):
+    """The guest image cannot be loaded: the installation is damaged, or this machine cannot run it.
+
+    >>> import eryx
+    >>> try:
+    ...     sandbox = eryx.Sandbox()
+    ... except eryx.ImageError as error:
+    ...     print(f"reinstall eryx: {error}")
+    """
+
+    __module__ = "eryx"

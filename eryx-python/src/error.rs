@@ -1,0 +1,121 @@
+//! Errors of the host as exceptions. The classes are written in Python, where they can have two bases.
+
+use eryx::{Error, Limit, Output};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+
+macro_rules! exceptions {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl $name {
+            /// The exception with this text.
+            #[allow(dead_code, reason = "some always carry more")]
+            pub(crate) fn new_err(message: impl Into<String>) -> PyErr {
+                Self::with(message, |_| Ok(()))
+            }
+
+            /// The exception with this text, and with the attributes that `fill` sets.
+            fn with(
+                message: impl Into<String>,
+                fill: impl FnOnce(&Bound<'_, PyDict>) -> PyResult<()>,
+            ) -> PyErr {
+                static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+                Python::attach(|py| {
+                    let made = CLASS
+                        .import(py, "eryx._errors", stringify!($name))
+                        .and_then(|class| {
+                            let attributes = PyDict::new(py);
+                            fill(&attributes)?;
+                            class.call((message.into(),), Some(&attributes))
+                        });
+                    made.map_or_else(|error| error, PyErr::from_value)
+                })
+            }
+        }
+    )*};
+}
+
+exceptions! {
+    /// The program raised.
+    ExecutionError;
+    /// It took too long.
+    TimeoutError;
+    /// It wanted too much.
+    ResourceLimitError;
+    /// It was cancelled.
+    CancelledError;
+    /// Its session is over.
+    SessionOverError;
+    /// A setting is wrong.
+    ConfigError;
+    /// The guest image does not load.
+    ImageError;
+    /// Anything else.
+    EryxError;
+}
+
+/// The exception for what ended an execution, or kept it from beginning.
+pub(crate) fn exception(error: Error) -> PyErr {
+    match error {
+        Error::Raised(raised) => ExecutionError::with(raised.to_string(), |attributes| {
+            attributes.set_item("exception_type", &raised.exception_type)?;
+            attributes.set_item("message", &raised.message)?;
+            attributes.set_item("traceback", &raised.traceback)?;
+            attributes.set_item("exit_status", raised.exit_status)?;
+            set_output(attributes, &raised.output)
+        }),
+        Error::Aborted {
+            ref output,
+            ref reason,
+        } => ExecutionError::with(error.to_string(), |attributes| {
+            attributes.set_item("message", reason)?;
+            set_output(attributes, output)
+        }),
+        Error::Limit { limit, output } => limit_exception(&limit, &output),
+        Error::Cancelled { ref output } => CancelledError::with(error.to_string(), |attributes| {
+            set_output(attributes, output)
+        }),
+        Error::SessionOver { .. } => SessionOverError::new_err(error.to_string()),
+        Error::Image(_) => ImageError::new_err(error.to_string()),
+        Error::Config(_) => ConfigError::new_err(error.to_string()),
+        other => EryxError::new_err(other.to_string()),
+    }
+}
+
+/// The sentences name settings as Python has them.
+fn limit_exception(limit: &Limit, output: &Output) -> PyErr {
+    let (setting, text) = match limit {
+        Limit::ExecutionTime(limit) => {
+            let text = format!(
+                "the execution took longer than its limit of {} ms (ResourceLimits: execution_timeout_ms)",
+                limit.as_millis()
+            );
+            return TimeoutError::with(text, |attributes| set_output(attributes, output));
+        }
+        Limit::Memory(limit) => (
+            "max_memory_bytes",
+            format!(
+                "the program needed more memory than its limit of {limit} bytes (ResourceLimits: max_memory_bytes)"
+            ),
+        ),
+        Limit::Output(limit) => (
+            "max_output_bytes",
+            format!(
+                "the program printed more than its limit of {limit} bytes (ResourceLimits: max_output_bytes)"
+            ),
+        ),
+        other => ("stack", other.to_string()),
+    };
+    ResourceLimitError::with(text, |attributes| {
+        attributes.set_item("limit", setting)?;
+        set_output(attributes, output)
+    })
+}
+
+fn set_output(attributes: &Bound<'_, PyDict>, output: &Output) -> PyResult<()> {
+    attributes.set_item("stdout", output.stdout_text())?;
+    attributes.set_item("stderr", output.stderr_text())
+}

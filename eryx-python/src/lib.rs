@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
+
+mod arguments;
+mod error;
+mod execution;
+mod limits;
+mod net_config;
+mod printer;
+mod report;
+mod result;
+mod running;
+mod runtime;
+mod sandbox;
+mod session;
+mod verdict;
+
+/// The compiled half of the package `eryx`, which re-exports what is public of it.
+#[pyo3::pymodule]
+mod _eryx {
+    #[pymodule_export]
+    use crate::execution::Execution;
+    #[pymodule_export]
+    use crate::limits::ResourceLimits;
+    #[pymodule_export]
+    use crate::net_config::NetConfig;
+    #[pymodule_export]
+    use crate::report::{ConnectionReport, NetworkReport};
+    #[pymodule_export]
+    use crate::result::ExecuteResult;
+    #[pymodule_export]
+    use crate::running::end_all;
+    #[pymodule_export]
+    use crate::sandbox::Sandbox;
+    #[pymodule_export]
+    use crate::session::Session;
+    #[pymodule_export]
+    use crate::verdict::Verdict;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "Python's name for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

@@ -1,0 +1,146 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use eryx::ResourceLimits as Limits;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arguments::{each, whole};
+use crate::error::ConfigError;
+
+/// What one execution may use at most. Every limit is on by default.
+///
+/// Args:
+///     execution_timeout_ms: how long one execution may take, in milliseconds by the wall clock, waiting
+///         included. What exceeds it raises :class:`TimeoutError`.
+///     max_memory_bytes: how much memory the interpreter may use, in bytes, its own share (about 30 MiB)
+///         included. The program sees a ``MemoryError``; one that does not catch it raises
+///         :class:`ResourceLimitError`.
+///     max_output_bytes: how many bytes one execution may print, standard output and standard error
+///         together. What exceeds it raises :class:`ResourceLimitError`.
+///
+/// Raises:
+///     ConfigError: for a limit that nothing could run under.
+///
+/// >>> import eryx
+/// >>> limits = eryx.ResourceLimits(execution_timeout_ms=100)
+/// >>> eryx.Sandbox(resource_limits=limits).execute("while True: pass")
+/// Traceback (most recent call last):
+///     ...
+/// eryx.TimeoutError: the execution took longer than its limit of 100 ms (ResourceLimits: execution_timeout_ms)
+#[pyclass(module = "eryx", frozen, eq)]
+#[derive(Clone, Default, PartialEq)]
+pub(crate) struct ResourceLimits(pub(crate) Limits);
+
+const NAMES: [&str; 3] = [
+    "execution_timeout_ms",
+    "max_memory_bytes",
+    "max_output_bytes",
+];
+
+#[pymethods]
+impl ResourceLimits {
+    #[new]
+    #[pyo3(
+        signature = (**settings),
+        text_signature = "(*, execution_timeout_ms=30000, max_memory_bytes=134217728, max_output_bytes=8388608)"
+    )]
+    fn new(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let mut limits = Limits::default();
+        each("ResourceLimits", &NAMES, settings, |name, value| {
+            let changed = limits.clone();
+            limits = match name {
+                "execution_timeout_ms" => changed.with_execution_timeout(positive_ms(whole(
+                    name,
+                    value,
+                    "milliseconds",
+                )?)?),
+                "max_memory_bytes" => {
+                    changed.with_max_memory(memory(whole(name, value, "bytes")?)?)
+                }
+                _ => changed.with_max_output(whole(name, value, "bytes")?),
+            };
+            Ok(())
+        })?;
+        Ok(Self(limits))
+    }
+
+    /// How long one execution may take, in milliseconds.
+    #[getter]
+    fn execution_timeout_ms(&self) -> u128 {
+        self.0.execution_timeout().as_millis()
+    }
+
+    /// How much memory the interpreter may use, in bytes.
+    #[getter]
+    fn max_memory_bytes(&self) -> u64 {
+        self.0.max_memory()
+    }
+
+    /// How much one execution may print, in bytes.
+    #[getter]
+    fn max_output_bytes(&self) -> u64 {
+        self.0.max_output()
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "eryx.ResourceLimits(execution_timeout_ms={}, max_memory_bytes={}, max_output_bytes={})",
+            self.execution_timeout_ms(),
+            self.max_memory_bytes(),
+            self.max_output_bytes()
+        )
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (
+            self.0.execution_timeout(),
+            self.0.max_memory(),
+            self.0.max_output(),
+        )
+            .hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((), Bound<'py, PyDict>)> {
+        let settings = PyDict::new(py);
+        settings.set_item(NAMES[0], self.execution_timeout_ms())?;
+        settings.set_item(NAMES[1], self.max_memory_bytes())?;
+        settings.set_item(NAMES[2], self.max_output_bytes())?;
+        Ok(((), settings))
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
+    }
+}
+
+fn positive_ms(ms: u64) -> PyResult<Duration> {
+    if ms == 0 {
+        return Err(ConfigError::new_err(
+            "execution_timeout_ms=0: nothing could run; give at least 1",
+        ));
+    }
+    Ok(Duration::from_millis(ms))
+}
+
+fn memory(bytes: u64) -> PyResult<u64> {
+    if bytes < Limits::MIN_MEMORY {
+        return Err(ConfigError::new_err(format!(
+            "max_memory_bytes={bytes}: the interpreter alone needs {}; give at least that",
+            Limits::MIN_MEMORY
+        )));
+    }
+    if bytes > Limits::MAX_MEMORY {
+        return Err(ConfigError::new_err(format!(
+            "max_memory_bytes={bytes}: a guest can address {} at most",
+            Limits::MAX_MEMORY
+        )));
+    }
+    Ok(bytes)
+}

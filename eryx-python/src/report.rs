@@ -1,0 +1,287 @@
+use std::time::Duration;
+
+use eryx::net::Activity;
+use pyo3::prelude::*;
+
+use crate::verdict::Verdict;
+
+/// What a program did on the network.
+///
+/// >>> import eryx
+/// >>> sandbox = eryx.Sandbox(network=eryx.NetConfig())
+/// >>> result = sandbox.execute('''
+/// ... import socket
+/// ... try:
+/// ...     socket.create_connection(("10.0.0.1", 80))
+/// ... except PermissionError:
+/// ...     pass
+/// ... ''')
+/// >>> [(one.host, one.port, one.end) for one in result.network.connections]
+/// [('10.0.0.1', 80, 'denied')]
+#[pyclass(module = "eryx", frozen, eq, from_py_object)]
+#[derive(Clone, PartialEq)]
+pub(crate) struct NetworkReport {
+    connections: Vec<ConnectionReport>,
+    dropped: u64,
+    sent: u64,
+    received: u64,
+}
+
+impl NetworkReport {
+    /// How many connections it lists.
+    pub(crate) fn len(&self) -> usize {
+        self.connections.len()
+    }
+}
+
+impl From<eryx::net::NetworkReport> for NetworkReport {
+    fn from(report: eryx::net::NetworkReport) -> Self {
+        Self {
+            connections: report.connections.into_iter().map(Into::into).collect(),
+            dropped: report.dropped,
+            sent: report.sent,
+            received: report.received,
+        }
+    }
+}
+
+#[pymethods]
+impl NetworkReport {
+    /// Connections and lookups in the order they began, up to a bound: a list of :class:`ConnectionReport`.
+    #[getter]
+    fn connections(&self) -> Vec<ConnectionReport> {
+        self.connections.clone()
+    }
+
+    /// How many more there were than the list keeps.
+    #[getter]
+    fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Bytes sent by all connections together, before encryption.
+    #[getter]
+    fn sent_bytes(&self) -> u64 {
+        self.sent
+    }
+
+    /// Bytes received by all connections together, after decryption.
+    #[getter]
+    fn received_bytes(&self) -> u64 {
+        self.received
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<eryx.NetworkReport: {} connections and lookups, {} bytes sent, {} received>",
+            self.connections.len() as u64 + self.dropped,
+            self.sent,
+            self.received
+        )
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let this = slf.get().clone();
+        let parts = (this.connections, this.dropped, this.sent, this.received);
+        let parts = parts.into_pyobject(slf.py())?.into_any();
+        Ok((
+            slf.getattr("_restore")?,
+            (parts,).into_pyobject(slf.py())?.into_any(),
+        ))
+    }
+
+    #[staticmethod]
+    #[pyo3(name = "_restore")]
+    fn restore(parts: (Vec<ConnectionReport>, u64, u64, u64)) -> Self {
+        let (connections, dropped, sent, received) = parts;
+        Self {
+            connections,
+            dropped,
+            sent,
+            received,
+        }
+    }
+}
+
+/// One connection of a program, or one lookup of a name.
+///
+/// See :class:`NetworkReport` for an example.
+#[pyclass(module = "eryx", frozen, eq, from_py_object)]
+#[derive(Clone, PartialEq)]
+pub(crate) struct ConnectionReport {
+    what: String,
+    host: String,
+    port: Option<u16>,
+    addresses: Vec<String>,
+    address: Option<String>,
+    verdict: Option<Verdict>,
+    sent: u64,
+    received: u64,
+    tls: Option<String>,
+    duration: Duration,
+    end: Option<String>,
+}
+
+impl From<eryx::net::ConnectionReport> for ConnectionReport {
+    fn from(report: eryx::net::ConnectionReport) -> Self {
+        Self {
+            what: match report.what {
+                Activity::Connection => "connection".to_owned(),
+                Activity::Lookup => "lookup".to_owned(),
+                other => format!("{other:?}").to_lowercase(),
+            },
+            host: report.host,
+            port: report.port,
+            addresses: report.addresses.iter().map(ToString::to_string).collect(),
+            address: report.address.map(|address| address.to_string()),
+            verdict: report.verdict.as_ref().map(Verdict::from),
+            sent: report.sent,
+            received: report.received,
+            tls: report.tls.map(str::to_owned),
+            duration: report.duration,
+            end: report.end.map(|end| end.to_string()),
+        }
+    }
+}
+
+type Parts = (
+    (
+        String,
+        String,
+        Option<u16>,
+        Vec<String>,
+        Option<String>,
+        Option<Verdict>,
+    ),
+    (u64, u64, Option<String>, u64, Option<String>),
+);
+
+#[pymethods]
+impl ConnectionReport {
+    /// ``"connection"`` or ``"lookup"``.
+    #[getter]
+    fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// The host as the program wrote it, a str of 255 characters at most.
+    #[getter]
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, an int, or ``None`` for a lookup that names none.
+    #[getter]
+    fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The addresses the host stood for, a list of str. Internal ones included.
+    #[getter]
+    fn addresses(&self) -> Vec<String> {
+        self.addresses.clone()
+    }
+
+    /// The address and port that were dialled with success, a str such as ``"192.0.2.7:443"``, or ``None``.
+    #[getter]
+    fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
+    /// What the policy said last, a :class:`Verdict`, or ``None`` if it was not asked.
+    #[getter]
+    fn verdict(&self) -> Option<Verdict> {
+        self.verdict.clone()
+    }
+
+    /// Bytes sent, before encryption.
+    #[getter]
+    fn sent_bytes(&self) -> u64 {
+        self.sent
+    }
+
+    /// Bytes received, after decryption.
+    #[getter]
+    fn received_bytes(&self) -> u64 {
+        self.received
+    }
+
+    /// The TLS version, a str such as ``"TLSv1.3"``, or ``None`` without TLS.
+    #[getter]
+    fn tls(&self) -> Option<&str> {
+        self.tls.as_deref()
+    }
+
+    /// How long it lived, or has lived so far, in milliseconds: a float.
+    #[getter]
+    fn duration_ms(&self) -> f64 {
+        self.duration.as_secs_f64() * 1e3
+    }
+
+    /// How it ended, in words, or ``None`` while it lasts, as in a session.
+    #[getter]
+    fn end(&self) -> Option<&str> {
+        self.end.as_deref()
+    }
+
+    fn __repr__(&self) -> String {
+        let port = self.port.map_or(String::new(), |port| format!(":{port}"));
+        format!(
+            "<eryx.ConnectionReport: {} {}{port}, {}>",
+            self.what,
+            self.host,
+            self.end.as_deref().unwrap_or("open")
+        )
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let this = slf.get().clone();
+        let parts: Parts = (
+            (
+                this.what,
+                this.host,
+                this.port,
+                this.addresses,
+                this.address,
+                this.verdict,
+            ),
+            (
+                this.sent,
+                this.received,
+                this.tls,
+                nanoseconds(this.duration),
+                this.end,
+            ),
+        );
+        let parts = parts.into_pyobject(slf.py())?.into_any();
+        Ok((
+            slf.getattr("_restore")?,
+            (parts,).into_pyobject(slf.py())?.into_any(),
+        ))
+    }
+
+    #[staticmethod]
+    #[pyo3(name = "_restore")]
+    fn restore(parts: Parts) -> Self {
+        let ((what, host, port, addresses, address, verdict), (sent, received, tls, duration, end)) =
+            parts;
+        Self {
+            what,
+            host,
+            port,
+            addresses,
+            address,
+            verdict,
+            sent,
+            received,
+            tls,
+            duration: Duration::from_nanos(duration),
+            end,
+        }
+    }
+}
+
+/// A duration as it is pickled.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

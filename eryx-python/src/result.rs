@@ -1,0 +1,123 @@
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::report::{NetworkReport, nanoseconds};
+
+/// What an execution that ran to its end left.
+///
+/// >>> import eryx
+/// >>> result = eryx.Sandbox().execute("print('hello')")
+/// >>> result.stdout, result.stderr
+/// ('hello\n', '')
+/// >>> result.duration_ms < 30_000 and result.peak_memory_bytes > 2**20
+/// True
+#[pyclass(module = "eryx", frozen, eq)]
+#[derive(Clone, PartialEq)]
+pub(crate) struct ExecuteResult {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    duration: Duration,
+    peak_memory: u64,
+    network: NetworkReport,
+}
+
+impl From<eryx::ExecuteResult> for ExecuteResult {
+    fn from(result: eryx::ExecuteResult) -> Self {
+        Self {
+            stdout: result.output.stdout,
+            stderr: result.output.stderr,
+            duration: result.duration,
+            peak_memory: result.peak_memory,
+            network: result.network.into(),
+        }
+    }
+}
+
+type Parts = (Vec<u8>, Vec<u8>, u64, u64, NetworkReport);
+
+#[pymethods]
+impl ExecuteResult {
+    /// What the program printed on standard output, as a str; what is not UTF-8 became U+FFFD.
+    #[getter]
+    fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// What the program printed on standard error, as a str; what is not UTF-8 became U+FFFD.
+    #[getter]
+    fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// Standard output, byte for byte.
+    #[getter]
+    fn stdout_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.stdout)
+    }
+
+    /// Standard error, byte for byte.
+    #[getter]
+    fn stderr_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.stderr)
+    }
+
+    /// How long it took, in milliseconds by the wall clock, the making of the interpreter included: a float.
+    #[getter]
+    fn duration_ms(&self) -> f64 {
+        self.duration.as_secs_f64() * 1e3
+    }
+
+    /// The most memory the interpreter used at once, in bytes, its own share included.
+    #[getter]
+    fn peak_memory_bytes(&self) -> u64 {
+        self.peak_memory
+    }
+
+    /// What the program did on the network, a :class:`NetworkReport`.
+    #[getter]
+    fn network(&self) -> NetworkReport {
+        self.network.clone()
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<eryx.ExecuteResult: {} bytes on stdout, {} on stderr, {:.1} ms, {} bytes of memory, {} connections>",
+            self.stdout.len(),
+            self.stderr.len(),
+            self.duration_ms(),
+            self.peak_memory,
+            self.network.len()
+        )
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let this = slf.get().clone();
+        let parts = (
+            this.stdout,
+            this.stderr,
+            nanoseconds(this.duration),
+            this.peak_memory,
+            this.network,
+        );
+        let parts = parts.into_pyobject(slf.py())?.into_any();
+        Ok((
+            slf.getattr("_restore")?,
+            (parts,).into_pyobject(slf.py())?.into_any(),
+        ))
+    }
+
+    #[staticmethod]
+    #[pyo3(name = "_restore")]
+    fn restore(parts: Parts) -> Self {
+        let (stdout, stderr, duration, peak_memory, network) = parts;
+        Self {
+            stdout,
+            stderr,
+            duration: Duration::from_nanos(duration),
+            peak_memory,
+            network,
+        }
+    }
+}

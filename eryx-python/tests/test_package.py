@@ -1,0 +1,190 @@
+"""The package as it is installed."""
+
+from __future__ import annotations
+
+import doctest
+import email.parser
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import types
+import zipfile
+
+import pytest
+
+import eryx
+from eryx import _errors
+
+DOCUMENTED = [eryx, *(getattr(eryx, name) for name in eryx.__all__ if name != "__version__")]
+
+
+def test_the_examples_of_every_docstring_run():
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL)
+    told: list[str] = []
+    for thing in DOCUMENTED:
+        for name, text in docstrings(thing):
+            test = doctest.DocTestParser().get_doctest(text, {}, name, None, 0)
+            runner.run(test, out=told.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(told)
+    assert runner.tries > 60
+
+
+def test_the_examples_of_the_documentation_run():
+    page = pathlib.Path(__file__).parents[2] / "docs/python.md"
+    # As a reader would type them: one session from the first to the last.
+    blocks = re.findall(r"^```pycon\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 7
+    test = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), 0)
+    told: list[str] = []
+    doctest.DocTestRunner().run(test, out=told.append)
+    assert not told, "".join(told)
+
+
+def docstrings(thing: object):
+    """The docstrings of a class or module, and of what it defines itself."""
+    name = getattr(thing, "__name__", "?")
+    if isinstance(thing, types.ModuleType):
+        yield name, thing.__doc__ or ""
+        return
+    yield name, thing.__doc__ or ""
+    for key in vars(thing):
+        value = getattr(thing, key)
+        if not key.startswith("_") and getattr(value, "__doc__", None):
+            yield f"{name}.{key}", value.__doc__
+
+
+def test_everything_public_says_what_it_is():
+    for thing in DOCUMENTED:
+        for name, text in docstrings(thing):
+            assert text.strip(), name
+    for cls in (eryx.NetConfig, eryx.Sandbox, eryx.Session, eryx.ResourceLimits):
+        for key in vars(cls):
+            value = getattr(cls, key)
+            if not key.startswith("_"):
+                assert value.__doc__, f"{cls.__name__}.{key}"
+                if callable(value):
+                    assert ">>>" in value.__doc__, f"{cls.__name__}.{key} has no example"
+
+
+def test_the_stubs_say_what_the_package_does():
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "eryx"], capture_output=True, text=True, timeout=100
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_a_type_checker_finds_mistakes_in_programs_that_use_it(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import eryx\n"
+        "text: str = eryx.Sandbox(network=eryx.NetConfig(max_connections=3)).execute('x').stdout\n"
+        "eryx.NetConfig(max_connections='3')\n"
+        "eryx.Sandbox(net=None)\n"
+        "async def f(s: eryx.Session) -> int:\n"
+        "    return (await s.aexecute('x')).stdout\n"
+    )
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-incremental", str(program)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=tmp_path,
+    )
+    lines = [int(line) for line in re.findall(r"program\.py:(\d+): error", checked.stdout)]
+    assert lines == [3, 4, 6], checked.stdout
+
+
+def test_exceptions_are_what_their_names_promise():
+    assert issubclass(eryx.TimeoutError, TimeoutError)
+    assert issubclass(eryx.ConfigError, ValueError)
+    for name in _errors.__dict__:
+        value = getattr(_errors, name)
+        if isinstance(value, type) and not name.startswith("_"):
+            assert issubclass(value, eryx.EryxError)
+            assert getattr(eryx, name) is value
+            assert value.__module__ == "eryx"
+
+
+@pytest.fixture
+def wheel() -> pathlib.Path:
+    path = os.environ.get("ERYX_WHEEL")
+    if not path:
+        pytest.skip("ERYX_WHEEL does not say where the wheel is: `cargo xtask test` does")
+    return pathlib.Path(path)
+
+
+def test_the_wheels_name_and_its_metadata_agree(wheel):
+    name, version, python, abi, platform = wheel.stem.split("-")
+    assert (name, version) == ("eryx", eryx.__version__)
+    assert (python, abi) == ("cp39", "abi3")
+    assert re.fullmatch(r"(many)?linux(_\d+_\d+)?_\w+", platform)
+    with zipfile.ZipFile(wheel) as archive:
+        parse = email.parser.Parser().parsestr
+        info = f"eryx-{version}.dist-info"
+        metadata = parse(archive.read(f"{info}/METADATA").decode())
+        tags = parse(archive.read(f"{info}/WHEEL").decode()).get_all("Tag")
+        names = archive.namelist()
+    assert metadata["Requires-Python"] == ">=3.9"
+    assert metadata["Version"] == version
+    assert "Requires-Dist" not in metadata
+    assert tags == [f"cp39-abi3-{tag}" for tag in platform.split(".")]
+    assert {"eryx/py.typed", "eryx/_eryx.pyi", "eryx/__init__.py"} <= set(names)
+
+
+FIRST_USE = """
+import asyncio, pickle, sys
+import eryx
+assert eryx.Sandbox().execute("print(1)").stdout == "1\\n"
+assert asyncio.run(eryx.Sandbox().aexecute("print(2)")).stdout == "2\\n"
+try:
+    eryx.Sandbox().execute("1/0")
+except eryx.ExecutionError as error:
+    assert pickle.loads(pickle.dumps(error)).traceback == error.traceback
+try:
+    eryx.NetConfig(allow_host=[])
+except TypeError as error:
+    assert "did you mean" in str(error)
+print("ok", "%d.%d" % sys.version_info[:2])
+"""
+
+
+def test_every_interpreter_of_this_machine_from_3_9_on_can_use_the_wheel(wheel, tmp_path):
+    used = []
+    for minor in range(9, 16):
+        python = interpreter(f"python3.{minor}")
+        if python is None:
+            continue
+        site = tmp_path / str(minor)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(site)
+        ended = subprocess.run(
+            [python, "-c", FIRST_USE],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": str(site)},
+        )
+        assert (ended.returncode, ended.stdout) == (0, f"ok 3.{minor}\n"), ended.stderr
+        used.append(f"3.{minor}")
+        shutil.rmtree(site)
+    print("used by CPython " + ", ".join(used))
+    assert used
+
+
+def interpreter(name: str) -> str | None:
+    """The path of an interpreter that starts, and is CPython with a GIL."""
+    # pyenv keeps versions that its shims do not start.
+    version = name[len("python") :]
+    candidates = [shutil.which(name)]
+    candidates += map(str, pathlib.Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    for candidate in candidates:
+        if candidate is None:
+            continue
+        probe = "import sys, sysconfig; print(sys.implementation.name, sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
+        told = subprocess.run([candidate, "-c", probe], capture_output=True, text=True)
+        if told.stdout == "cpython 0\n":
+            return candidate
+    return None

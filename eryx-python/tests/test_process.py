@@ -1,0 +1,206 @@
+"""The package in its process: threads, signals, forks, the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import eryx
+
+
+def test_sixteen_threads_run_fifty_programs_each():
+    sandbox = eryx.Sandbox()
+
+    def work(thread: int) -> list[str]:
+        return [sandbox.execute(f"print({thread} * 1000 + {turn})").stdout for turn in range(50)]
+
+    with ThreadPoolExecutor(16) as pool:
+        for thread, printed in enumerate(pool.map(work, range(16))):
+            assert printed == [f"{thread * 1000 + turn}\n" for turn in range(50)]
+
+
+def test_other_threads_run_while_a_program_does():
+    counted = 0
+    over = threading.Event()
+
+    def count() -> None:
+        nonlocal counted
+        while not over.is_set():
+            counted += 1
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    eryx.Sandbox().execute(
+        "import time\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass"
+    )
+    over.set()
+    thread.join()
+    assert counted > 50
+
+
+def test_one_runtime_serves_all_sandboxes(python):
+    # Threads of one runtime, however many sandboxes there are.
+    program = """
+import eryx, os
+boxes = [eryx.Sandbox() for _ in range(20)]
+for box in boxes:
+    box.execute("pass")
+print(len(os.listdir("/proc/self/task")) <= 3 + os.cpu_count())
+"""
+    assert python(program).stdout == "True\n"
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    ["while True: pass", "import time; time.sleep(60)"],
+    ids=["computing", "sleeping"],
+)
+@pytest.mark.parametrize("use", ["sandbox", "session", "asyncio"])
+def test_control_c_ends_a_program_at_once(waiting, use):
+    call = {
+        "sandbox": "sandbox.execute(code)",
+        "session": "sandbox.session().execute(code)",
+        "asyncio": "asyncio.run(use())",
+    }[use]
+    program = f"""
+import asyncio, eryx
+code = "print('ready', flush=True)\\n{waiting}"
+sandbox = eryx.Sandbox(on_stdout=lambda text: print(text, end="", flush=True))
+async def use():
+    await sandbox.aexecute(code)
+try:
+    {call}
+except KeyboardInterrupt:
+    print("interrupted", sandbox.execute("").stdout)
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=20)
+    assert time.monotonic() - begun < 5
+    assert rest == "interrupted \n"
+    assert process.returncode == 0
+
+
+def test_a_signal_handler_runs_while_a_program_does(python):
+    program = """
+import eryx, signal
+told = []
+signal.signal(signal.SIGALRM, lambda *_: told.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+result = eryx.Sandbox().execute("import time; time.sleep(1); print('whole')")
+print(result.stdout, told)
+"""
+    assert python(program).stdout == "whole\n [1]\n"
+
+
+FORK = """
+import eryx, os, sys
+sandbox = eryx.Sandbox(network=eryx.NetConfig().allow_localhost()){before}
+child = os.fork()
+if child == 0:
+    limited = eryx.Sandbox(resource_limits=eryx.ResourceLimits(execution_timeout_ms=200))
+    try:
+        limited.execute("while True: pass")
+    except TimeoutError:
+        print("limits hold", flush=True)
+    print(sandbox.execute("print('child')").stdout, end="", flush=True)
+    {child}
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+print(sandbox.execute("print('parent', {{}})".format(status)).stdout, end="")
+"""
+
+
+def test_a_fork_before_first_use_leaves_both_processes_whole(python):
+    program = FORK.format(before="", child="")
+    assert python(program).stdout == "limits hold\nchild\nparent 0\n"
+
+
+def test_a_fork_after_use_leaves_both_processes_whole(python):
+    program = FORK.format(before="\nsandbox.execute('pass')", child="")
+    assert python(program).stdout == "limits hold\nchild\nparent 0\n"
+
+
+def test_a_session_stays_with_the_process_that_opened_it(python, port):
+    program = FORK.format(
+        before=f"""
+session = sandbox.session()
+session.execute("import http.client; site = http.client.HTTPConnection('127.0.0.1', {port}); site.connect()")
+""",
+        child="""
+    try:
+        session.execute("pass")
+    except eryx.SessionOverError as error:
+        print("fork does not take it along" in str(error), flush=True)
+    session.close()
+    del session
+""",
+    )
+    program += "print(session.execute(\"site.request('GET', '/x'); print(site.getresponse().read().decode())\").stdout, end='')"
+    assert python(program).stdout == "limits hold\nchild\nTrue\nparent 0\nyou asked for /x\n"
+
+
+def test_worker_processes_run_programs_and_hand_back_their_results(python):
+    program = """
+import multiprocessing, eryx
+def work(number):
+    return eryx.Sandbox().execute(f"print({number} ** 2)")
+if __name__ == "__main__":
+    eryx.Sandbox().execute("pass")
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        print([int(one.stdout) for one in pool.map(work, range(6))])
+"""
+    assert python(program).stdout == "[0, 1, 4, 9, 16, 25]\n"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "session = sandbox.session(); session.execute('x = 1')",
+        "import threading\nthreading.Thread(target=sandbox.execute, args=('while True: pass',), daemon=True).start()\ntime.sleep(0.3)",
+        "import threading\nthreading.Thread(target=sandbox.session().execute, args=('import time; time.sleep(60)',), daemon=True).start()\ntime.sleep(0.3)",
+        "async def main():\n    task = asyncio.ensure_future(sandbox.aexecute('while True: pass'))\n    await asyncio.sleep(0.3)\n    sys.exit(0)\nasyncio.run(main())",
+        "loop = asyncio.new_event_loop()\ntask = loop.create_task(sandbox.aexecute('print(1)\\nwhile True: pass'))\nloop.run_until_complete(asyncio.sleep(0.3))",
+        "sandbox.aexecute('pass').close()",
+    ],
+    ids=["session", "daemon", "daemon-session", "task", "loop", "unawaited"],
+)
+def test_the_interpreter_ends_whatever_is_open(python, end):
+    begun = time.monotonic()
+    ended = python(
+        f"import asyncio, eryx, sys, time\nsandbox = eryx.Sandbox(on_stdout=lambda text: None)\n{end}\nprint('end')",
+        status=None,
+    )
+    assert time.monotonic() - begun < 15
+    assert ended.returncode == 0, ended.stderr
+    assert "panic" not in ended.stderr
+    assert "Fatal" not in ended.stderr
+
+
+def test_the_process_survives_being_killed_in_the_middle():
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import eryx\neryx.Sandbox(on_stdout=print).execute('print(1, flush=True)\\nwhile True: pass')",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.terminate()
+    assert process.wait(10) == -signal.SIGTERM
+    process.stdout.close()

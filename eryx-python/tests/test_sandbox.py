@@ -1,0 +1,302 @@
+"""Programs, what they leave, and how they end."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import inspect
+import pathlib
+import pickle
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import eryx
+
+
+def test_a_program_prints_and_its_result_tells_what_it_used():
+    result = eryx.Sandbox().execute(
+        "import sys\nprint('größe')\nprint('oh', file=sys.stderr)\nsys.stdout.buffer.write(b'\\xff')"
+    )
+    assert result.stdout == "größe\n\ufffd"
+    assert result.stdout_bytes == "größe\n".encode() + b"\xff"
+    assert (result.stderr, result.stderr_bytes) == ("oh\n", b"oh\n")
+    assert 0 < result.duration_ms < 30_000
+    assert 10 << 20 < result.peak_memory_bytes < 128 << 20
+    assert result.network.connections == []
+    assert repr(result).startswith("<eryx.ExecuteResult: 9 bytes on stdout, 3 on stderr, ")
+
+
+def test_a_program_may_be_bytes_in_an_encoding_of_its_own():
+    sandbox = eryx.Sandbox()
+    assert sandbox.execute("# coding: latin-1\nprint('é')".encode("latin-1")).stdout == "é\n"
+    assert sandbox.execute("print('é')".encode()).stdout == "é\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (None, "not None"),
+        (3, "not of type int"),
+        (pathlib.Path("x.py"), "give path.read_bytes()"),
+    ],
+)
+def test_what_is_no_program_is_refused_with_what_to_give(code, told):
+    with pytest.raises(TypeError, match="a str or bytes") as caught:
+        eryx.Sandbox().execute(code)
+    assert told in str(caught.value)
+
+
+def test_a_text_that_is_no_unicode_is_refused():
+    with pytest.raises(UnicodeEncodeError):
+        eryx.Sandbox().execute("print('\ud800')")
+
+
+def test_nothing_of_one_execution_reaches_the_next():
+    sandbox = eryx.Sandbox()
+    sandbox.execute("import builtins\nbuiltins.mark = 1")
+    assert sandbox.execute("import builtins\nprint(hasattr(builtins, 'mark'))").stdout == "False\n"
+
+
+def test_an_exception_tells_its_type_message_traceback_and_output():
+    with pytest.raises(eryx.ExecutionError) as caught:
+        eryx.Sandbox().execute(
+            "import sys\nprint('begun')\nprint('x', file=sys.stderr)\nimport json\njson.loads('{')"
+        )
+    error = caught.value
+    assert error.exception_type == "json.decoder.JSONDecodeError"
+    assert error.message.startswith("Expecting property name")
+    assert str(error) == f"{error.exception_type}: {error.message}"
+    assert "line 5" in error.traceback
+    assert (error.stdout, error.stderr, error.exit_status) == ("begun\n", "x\n", None)
+    assert isinstance(error, eryx.EryxError)
+    if hasattr(error, "add_note"):
+        assert error.__notes__ == [error.traceback.rstrip("\n")]
+
+
+def test_an_exit_status_is_told_and_zero_is_success():
+    assert eryx.Sandbox().execute("print(1)\nraise SystemExit").stdout == "1\n"
+    with pytest.raises(eryx.ExecutionError) as caught:
+        eryx.Sandbox().execute("raise SystemExit(3)")
+    assert (caught.value.exception_type, caught.value.exit_status) == ("SystemExit", 3)
+
+
+def test_an_interpreter_that_gives_up_is_an_execution_error_without_a_type():
+    with pytest.raises(eryx.ExecutionError, match="ended abnormally") as caught:
+        eryx.Sandbox().execute("import os\nprint('begun', flush=True)\nos.abort()")
+    assert caught.value.exception_type is None
+    assert caught.value.stdout == "begun\n"
+
+
+def test_the_time_limit_ends_a_program_with_both_timeout_errors():
+    limits = eryx.ResourceLimits(execution_timeout_ms=200)
+    begun = time.monotonic()
+    with pytest.raises(eryx.TimeoutError, match=r"200 ms.*execution_timeout_ms") as caught:
+        eryx.Sandbox(resource_limits=limits).execute("print('begun', flush=True)\nwhile True: pass")
+    assert time.monotonic() - begun < 5
+    assert isinstance(caught.value, builtins.TimeoutError)
+    assert caught.value.stdout == "begun\n"
+
+
+@pytest.mark.parametrize(
+    ("limits", "program", "limit"),
+    [
+        ({"max_memory_bytes": 64 << 20}, "x = bytearray(60 << 20)", "max_memory_bytes"),
+        ({"max_output_bytes": 1000}, "print('x' * 2000)", "max_output_bytes"),
+    ],
+)
+def test_every_other_limit_ends_a_program_and_is_named(limits, program, limit):
+    with pytest.raises(eryx.ResourceLimitError, match=f"ResourceLimits: {limit}") as caught:
+        eryx.Sandbox(resource_limits=eryx.ResourceLimits(**limits)).execute(program)
+    assert caught.value.limit == limit
+    assert len(caught.value.stdout) == (1000 if limit == "max_output_bytes" else 0)
+    assert eryx.Sandbox().execute(program).stderr == ""
+
+
+def test_limits_are_values():
+    limits = eryx.ResourceLimits(
+        execution_timeout_ms=1, max_memory_bytes=64 << 20, max_output_bytes=0
+    )
+    assert (
+        eval(repr(limits)) == limits == pickle.loads(pickle.dumps(limits)) == copy.deepcopy(limits)
+    )
+    assert hash(eval(repr(limits))) == hash(limits)
+    assert limits != eryx.ResourceLimits()
+    with pytest.raises(AttributeError):
+        limits.max_output_bytes = 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "told"),
+    [
+        ({"execution_timeout_ms": 0}, eryx.ConfigError, "execution_timeout_ms=0.*at least 1"),
+        ({"execution_timeout_ms": -1}, eryx.ConfigError, "cannot be negative"),
+        ({"execution_timeout_ms": 2**64}, eryx.ConfigError, "at most"),
+        (
+            {"execution_timeout_ms": 0.5},
+            TypeError,
+            "whole number of milliseconds, not of type float",
+        ),
+        ({"execution_timeout_ms": True}, TypeError, "not of type bool"),
+        ({"execution_timeout_ms": None}, TypeError, "not None"),
+        ({"max_memory_bytes": 1000}, eryx.ConfigError, "max_memory_bytes=1000.*at least that"),
+        ({"max_memory_bytes": 2**33}, eryx.ConfigError, "at most"),
+        ({"max_memory": 1}, TypeError, "no argument max_memory: did you mean max_memory_bytes?"),
+        ({"colour": 1}, TypeError, "it takes execution_timeout_ms, max_memory_bytes"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused_with_what_to_write(settings, error, told):
+    with pytest.raises(error, match=told):
+        eryx.ResourceLimits(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"network": True}, "network has to be an eryx.NetConfig, not of type bool"),
+        (
+            {"resource_limits": {}},
+            "resource_limits has to be an eryx.ResourceLimits, not of type dict",
+        ),
+        ({"on_stdout": "print"}, "on_stdout has to be a function"),
+        ({"on_stderr": 1}, "on_stderr has to be a function"),
+        ({"timeout": 1}, r"Sandbox\(\) has no argument timeout"),
+        ({"net_work": None}, "did you mean network?"),
+    ],
+)
+def test_a_wrong_argument_of_a_sandbox_is_named(settings, told):
+    with pytest.raises(TypeError, match=told):
+        eryx.Sandbox(**settings)
+
+
+def test_a_sandbox_takes_no_positional_arguments():
+    with pytest.raises(TypeError, match="positional"):
+        eryx.Sandbox(eryx.NetConfig())
+
+
+def test_what_a_signature_says_is_the_default():
+    defaults = eryx.NetConfig().to_dict()
+    limits = eryx.ResourceLimits()
+    defaults.update({name: getattr(limits, name) for name in dir(limits) if name[0] != "_"})
+    for cls in (eryx.ResourceLimits, eryx.NetConfig):
+        for name, parameter in inspect.signature(cls).parameters.items():
+            said = parameter.default
+            if said is not ...:
+                default = defaults.get(name, said)
+                assert (list(said) if said == () else said) == default or said == default, name
+
+
+def test_output_is_handed_on_as_text_while_the_program_runs():
+    pieces: list[tuple[str, str]] = []
+    seen_early = threading.Event()
+
+    def on_stdout(text: str) -> None:
+        pieces.append(("out", text))
+        seen_early.set()
+
+    sandbox = eryx.Sandbox(on_stdout=on_stdout, on_stderr=lambda text: pieces.append(("err", text)))
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(
+            sandbox.execute,
+            "import sys\nprint('first', flush=True)\nsys.stderr.write('second')\nsys.stderr.flush()\nwhile True: pass",
+        )
+        assert seen_early.wait(10)
+        while len(pieces) < 2:
+            time.sleep(0.01)
+        sandbox.cancel()
+        with pytest.raises(eryx.CancelledError):
+            running.result(10)
+    assert ("".join(t for s, t in pieces if s == "out"), pieces[-1]) == (
+        "first\n",
+        ("err", "second"),
+    )
+
+
+def test_a_character_in_two_pieces_is_handed_on_whole_and_half_a_one_at_the_end():
+    pieces: list[str] = []
+    eryx.Sandbox(on_stdout=pieces.append).execute(
+        "import sys\nout = sys.stdout.buffer\n"
+        "for piece in (b'a\\xe2', b'\\x82', b'\\xac', b'b\\xff', b'c\\xe2\\x82'):\n    out.write(piece); out.flush()"
+    )
+    assert pieces == ["a", "€", "b\ufffd", "c", "\ufffd"]
+
+
+def test_a_callback_that_raises_ends_the_program_and_comes_out():
+    def refuse(text: str) -> None:
+        raise LookupError(text)
+
+    sandbox = eryx.Sandbox(on_stdout=refuse)
+    begun = time.monotonic()
+    with pytest.raises(LookupError, match="now"):
+        sandbox.execute("print('now', flush=True)\nwhile True: pass")
+    assert time.monotonic() - begun < 5
+    with pytest.raises(LookupError):
+        sandbox.session().execute("print('now')")
+
+
+def test_a_callback_cannot_run_another_program_and_is_told_so():
+    sandbox = eryx.Sandbox(on_stdout=lambda _: eryx.Sandbox().execute("pass"))
+    with pytest.raises(eryx.EryxError, match="on_stdout and on_stderr"):
+        sandbox.execute("print(1)")
+
+
+def test_cancel_ends_what_is_running_and_nothing_that_comes_later():
+    sandbox, other = eryx.Sandbox(), eryx.Sandbox()
+    with ThreadPoolExecutor() as pool:
+        running = [
+            pool.submit(sandbox.execute, "print('x', flush=True)\nwhile True: pass")
+            for _ in range(2)
+        ]
+        unharmed = pool.submit(other.execute, "import time\ntime.sleep(1)\nprint('done')")
+        time.sleep(0.3)
+        sandbox.cancel()
+        for one in running:
+            with pytest.raises(eryx.CancelledError) as caught:
+                one.result(10)
+            assert caught.value.stdout == "x\n"
+        assert unharmed.result(10).stdout == "done\n"
+    assert sandbox.execute("print(1)").stdout == "1\n"
+
+
+def test_leaving_a_with_block_closes_the_sandbox():
+    with eryx.Sandbox() as sandbox:
+        assert sandbox.execute("print(1)").stdout == "1\n"
+    for use in (lambda: sandbox.execute("pass"), sandbox.session, sandbox.__enter__):
+        with pytest.raises(eryx.EryxError, match="closed"):
+            use()
+
+
+def test_errors_and_results_survive_pickling():
+    result = eryx.Sandbox(network=eryx.NetConfig()).execute(
+        "import socket\nprint('x')\n"
+        "try: socket.create_connection(('10.0.0.1', 80))\nexcept OSError as error: print(error)"
+    )
+    assert len(result.network.connections) == 1
+    assert pickle.loads(pickle.dumps(result)) == result
+    for program, names in [
+        (
+            "1/0",
+            ["exception_type", "message", "traceback", "exit_status", "stdout", "stderr", "args"],
+        ),
+        ("while True: print('x' * 50_000)", ["limit", "stdout", "args"]),
+    ]:
+        with pytest.raises(eryx.EryxError) as caught:
+            eryx.Sandbox().execute(program)
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert type(again) is type(caught.value)
+        for name in names:
+            assert getattr(again, name) == getattr(caught.value, name)
+
+
+def test_a_sandbox_shows_what_it_was_made_with():
+    limits = eryx.ResourceLimits(execution_timeout_ms=5)
+    config = eryx.NetConfig(max_connections=3)
+    sandbox = eryx.Sandbox(network=config, resource_limits=limits)
+    assert sandbox.network is config
+    assert sandbox.resource_limits is limits
+    assert eryx.Sandbox().network is None
+    assert eryx.Sandbox().resource_limits == eryx.ResourceLimits()
+    made = eval(repr(sandbox))
+    assert (made.network, made.resource_limits) == (config, limits)

@@ -1,0 +1,126 @@
+"""Sessions: what stays, what ends them."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import eryx
+
+
+def test_names_stay_and_an_exception_leaves_them():
+    with eryx.Sandbox().session() as session:
+        session.execute("x = 20")
+        with pytest.raises(eryx.ExecutionError):
+            session.execute("x = 21\n1/0")
+        assert session.execute("print(x * 2)").stdout == "42\n"
+
+
+def test_a_connection_stays_open_between_executions(port):
+    with eryx.Sandbox(network=eryx.NetConfig().allow_localhost()).session() as session:
+        opened = session.execute(
+            f"import http.client\nsite = http.client.HTTPConnection('127.0.0.1', {port})\nsite.connect()"
+        )
+        assert opened.network.connections[0].end is None
+        asked = session.execute(
+            "site.request('GET', '/again')\nprint(site.getresponse().read().decode())"
+        )
+        assert asked.stdout == "you asked for /again\n"
+
+
+def test_a_limit_ends_the_session_and_it_says_so():
+    limits = eryx.ResourceLimits(execution_timeout_ms=100)
+    session = eryx.Sandbox(resource_limits=limits).session()
+    with pytest.raises(eryx.TimeoutError):
+        session.execute("while True: pass")
+    with pytest.raises(eryx.SessionOverError, match=r"took longer.*start a new one"):
+        session.execute("pass")
+
+
+def test_cancel_ends_the_running_program_and_those_in_line():
+    session = eryx.Sandbox().session()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(session.execute, "while True: pass")
+        time.sleep(0.2)
+        second = pool.submit(session.execute, "print(2)")
+        time.sleep(0.2)
+        session.cancel()
+        with pytest.raises(eryx.CancelledError):
+            first.result(10)
+        with pytest.raises((eryx.CancelledError, eryx.SessionOverError)):
+            second.result(10)
+
+
+def test_programs_of_two_threads_take_turns():
+    session = eryx.Sandbox().session()
+    session.execute("seen = []")
+    program = "import time\nseen.append('in')\ntime.sleep(0.05)\nseen.append('out')"
+    with ThreadPoolExecutor(4) as pool:
+        for one in [pool.submit(session.execute, program) for _ in range(4)]:
+            one.result(30)
+    assert session.execute("print(seen == ['in', 'out'] * 4)").stdout == "True\n"
+
+
+def test_closing_ends_what_runs_and_refuses_what_follows():
+    session = eryx.Sandbox().session()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(session.execute, "while True: pass")
+        time.sleep(0.2)
+        session.close()
+        with pytest.raises(eryx.CancelledError):
+            running.result(10)
+    session.close()
+    assert repr(session) == "<eryx.Session, closed>"
+    for use in (lambda: session.execute("pass"), session.__enter__):
+        with pytest.raises(eryx.SessionOverError, match="closed"):
+            use()
+
+
+def test_a_session_prints_to_the_callbacks_of_its_sandbox():
+    pieces: list[str] = []
+    with eryx.Sandbox(on_stdout=pieces.append).session() as session:
+        session.execute("print(1)")
+        assert "".join(pieces) == "1\n"
+        session.execute("print(2)")
+    assert "".join(pieces) == "1\n2\n"
+
+
+def test_a_session_nobody_holds_closes_its_connections(port):
+    import socket
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    session = eryx.Sandbox(network=eryx.NetConfig().allow_localhost()).session()
+    session.execute(f"import socket\ns = socket.create_connection({listener.getsockname()!r})")
+    peer, _ = listener.accept()
+    peer.settimeout(10)
+    del session
+    gc.collect()
+    assert peer.recv(1) == b""
+
+
+def test_no_session_is_made_by_hand():
+    with pytest.raises(TypeError):
+        eryx.Session()
+
+
+def test_sessions_of_many_threads_do_not_mix():
+    sandbox = eryx.Sandbox()
+    failures: list[object] = []
+
+    def use(number: int) -> None:
+        with sandbox.session() as session:
+            session.execute(f"x = {number}")
+            for _ in range(5):
+                if session.execute("print(x)").stdout != f"{number}\n":
+                    failures.append(number)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
