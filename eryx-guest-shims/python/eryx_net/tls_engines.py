@@ -23,6 +23,9 @@ T = TypeVar("T")
 class Engine(Protocol):
     """Raises SSLWantReadError or SSLWantWriteError where it must not block."""
 
+    # The most it takes at a time, if there is a limit.
+    largest_write: int | None
+
     def handshake(self) -> None: ...
     def read(self, size: int) -> bytes: ...
     def write(self, data: bytes) -> int: ...
@@ -39,6 +42,8 @@ class SocketTls:
     """
 
     __slots__ = ("_config", "_inside", "_socket")
+
+    largest_write: int | None = LARGEST_WRITE
 
     def __init__(self, sock: socket, config: Any) -> None:
         # As in CPython: the socket owns this object, not the other way round.
@@ -129,6 +134,9 @@ class BioTls:
 
     __slots__ = ("_ended", "_incoming", "_outgoing", "_session")
 
+    # Who writes to a buffer expects everything to be taken, as there is always room.
+    largest_write: int | None = None
+
     def __init__(self, incoming: MemoryBIO, outgoing: MemoryBIO, config: Any) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
@@ -182,11 +190,12 @@ class BioTls:
         return self._run(self._session.read, size)
 
     def write(self, data: bytes) -> int:
-        """Encrypt, all of it: the buffer that takes the ciphertext has no bound."""
-        written = self._run(self._session.write, data)
-        while written < len(data):
-            written += self._run(self._session.write, data[written:])
-        return written
+        """Encrypt, all of it."""
+        for start in range(0, len(data), LARGEST_WRITE):
+            part = data[start : start + LARGEST_WRITE]
+            while part:
+                part = part[self._run(self._session.write, part) :]
+        return len(data)
 
     def pending(self) -> int:
         """Bytes of plaintext that can be read without more ciphertext."""

@@ -13,7 +13,7 @@ from .buffers import octets, writable
 from .certificate import Certificate
 from .der import DerError
 from .failures import failure
-from .host import LARGEST_READ, LARGEST_WRITE, TlsInfo
+from .host import LARGEST_READ, TlsInfo
 from .tls_constants import CERT_NONE
 from .tls_engines import Engine
 from .tls_errors import ssl_error
@@ -141,8 +141,8 @@ class SSLObjectBase:
         return self._engine.read(min(size, LARGEST_READ))
 
     def write(self, b: Any, /) -> int:
-        """Encrypt; returns how many bytes were taken, at most 256 KiB at a time."""
-        data = octets(b, LARGEST_WRITE)
+        """Encrypt; returns how many bytes were taken: all of them on buffers."""
+        data = octets(b, self._engine.largest_write)
         if self._info is None:
             self.do_handshake()
         if not data:
