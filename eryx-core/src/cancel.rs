@@ -36,7 +36,8 @@ impl CancelHandle {
         self.token.is_cancelled()
     }
 
-    pub(crate) async fn cancelled(&self) {
+    /// Wait until [`cancel`](Self::cancel) is called.
+    pub async fn cancelled(&self) {
         self.token.cancelled().await;
     }
 }

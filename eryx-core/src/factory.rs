@@ -1,19 +1,31 @@
 //! Sandboxes with packages: a second snapshot, in which their imports are done.
 
+mod alive;
+mod archive;
+mod dependencies;
 mod packages;
+mod plan;
+mod saved;
 mod snapshot;
+mod stage;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
 
-use crate::error::Error;
-use crate::image::{Cache, EMBEDDED_DIGEST, Image};
+use crate::error::{ConfigError, Error};
+use crate::image::{Cache, Image};
 use crate::sandbox::{SandboxBuilder, Source};
 
 pub use packages::PackageError;
-use packages::{Installed, Sources};
+pub use stage::Stage;
+
+use packages::Installed;
+use plan::Plan;
 
 /// Makes sandboxes that have packages, with their imports already done.
 ///
@@ -33,8 +45,15 @@ use packages::{Installed, Sources};
 /// ```
 #[derive(Clone)]
 pub struct SandboxFactory {
+    built: Arc<Built>,
+}
+
+/// What there is once of a factory in a process, however often it is built or loaded.
+struct Built {
+    key: String,
     image: Image,
     packages: Installed,
+    plan: Plan,
 }
 
 impl SandboxFactory {
@@ -48,34 +67,134 @@ impl SandboxFactory {
         SandboxBuilder::new(Source::Factory(self.clone()))
     }
 
+    /// Write the factory to a file, for [`load`](Self::load). It holds the packages, the names of the imports and
+    /// the setup code, and no machine code: what comes from elsewhere can be loaded, and runs only in sandboxes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Package`] when the file cannot be written. What was there before is then still there.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let path = path.as_ref();
+        let failed = |source| PackageError::Save {
+            path: path.to_path_buf(),
+            source,
+        };
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let bytes = self.to_bytes()?;
+        let written = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        fs::write(written.path(), bytes).map_err(failed)?;
+        written.persist(path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+
+    /// Build the factory that [`save`](Self::save) wrote to a file. When this user's cache has what it compiles to,
+    /// that takes a moment, else as long as the first time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Package`] when it is no such file, and those of [`FactoryBuilder::build`].
+    pub async fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
+        FactoryBuilder::from_file(path)?.build().await
+    }
+
+    /// What [`save`](Self::save) writes. The same factory gives the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Package`] when a package is too large for one.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        saved::write(&self.built.plan)
+            .map_err(|error| Error::Package(PackageError::Unpack(error.into())))
+    }
+
+    /// The modules that are imported in the snapshot.
+    pub fn imports(&self) -> &[String] {
+        &self.built.plan.imports
+    }
+
+    /// The files programs find below `/packages`, by name.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.built.plan.sources.files().map(|(name, _)| name)
+    }
+
     pub(crate) fn image(&self) -> &Image {
-        &self.image
+        &self.built.image
     }
 
     pub(crate) fn packages(&self) -> &std::path::Path {
-        self.packages.dir()
+        self.built.packages.dir()
+    }
+}
+
+/// Two factories are equal when they are made from the same.
+impl PartialEq for SandboxFactory {
+    fn eq(&self, other: &Self) -> bool {
+        self.built.key == other.built.key
+    }
+}
+
+impl Eq for SandboxFactory {}
+
+impl Hash for SandboxFactory {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.built.key.hash(state);
     }
 }
 
 impl fmt::Debug for SandboxFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SandboxFactory")
-            .field("packages", &self.packages.dir())
+            .field("packages", &self.built.packages.dir())
             .finish_non_exhaustive()
     }
 }
 
 /// Settings of a [`SandboxFactory`] to be.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct FactoryBuilder {
+    /// What was saved of another factory; the packages below are not in it.
+    plan: Plan,
     packages: Vec<PathBuf>,
-    imports: Vec<String>,
-    setup: Option<Vec<u8>>,
+    dependencies: bool,
     cache: Option<PathBuf>,
+    progress: Option<Arc<dyn Fn(Stage) + Send + Sync>>,
 }
 
 impl FactoryBuilder {
+    /// Begin with what [`SandboxFactory::save`] wrote to a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Package`] when it cannot be read or is no such file.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let bytes = fs::read(path).map_err(|source| PackageError::Unreadable {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Self::begin(saved::read(&bytes, path)?)
+    }
+
+    /// Begin with what [`SandboxFactory::to_bytes`] returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Package`] when these are no such bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        Self::begin(saved::read(bytes, Path::new("what was given"))?)
+    }
+
+    fn begin(plan: Plan) -> Result<Self, Error> {
+        Ok(Self {
+            plan,
+            ..Self::default()
+        })
+    }
+
     /// Give programs a package: a wheel, the source directory of a package, or a directory of several such as
     /// an installed `site-packages`. It has to be pure Python.
     pub fn with_package(mut self, path: impl Into<PathBuf>) -> Self {
@@ -83,15 +202,22 @@ impl FactoryBuilder {
         self
     }
 
+    /// Also give programs what the packages depend on, and what that depends on, from the wheels that lie in the
+    /// same folders. What their extras depend on is left out.
+    pub fn with_dependencies(mut self) -> Self {
+        self.dependencies = true;
+        self
+    }
+
     /// Import a module in the snapshot, so that a program's own import of it costs nothing.
     pub fn with_import(mut self, module: impl Into<String>) -> Self {
-        self.imports.push(module.into());
+        self.plan.imports.push(module.into());
         self
     }
 
     /// Run a program in the snapshot. What it defines, every program sees.
     pub fn with_setup_code(mut self, source: impl AsRef<[u8]>) -> Self {
-        self.setup = Some(source.as_ref().to_vec());
+        self.plan.setup = Some(source.as_ref().to_vec());
         self
     }
 
@@ -103,6 +229,12 @@ impl FactoryBuilder {
         self
     }
 
+    /// Call `tell` when a part of the work begins that may take long. A factory that is found in the cache has none.
+    pub fn with_progress(mut self, tell: impl Fn(Stage) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(tell));
+        self
+    }
+
     /// Install the packages, do the imports and compile the snapshot.
     ///
     /// # Errors
@@ -110,47 +242,84 @@ impl FactoryBuilder {
     /// [`Error::Package`] when a package cannot be used: it is neither a wheel nor a directory, or has native
     /// code. [`Error::Raised`] when an import or the setup code raises. Both are told before anything is compiled.
     pub async fn build(self) -> Result<SandboxFactory, Error> {
-        let sources = Sources::read(&self.packages)?;
-        let key = self.key(&sources);
-        let packages = Installed::from(&sources)?;
-        let cache = Cache::open(self.cache.as_deref());
+        let Self {
+            mut plan,
+            packages,
+            dependencies,
+            cache,
+            progress,
+        } = self;
+        let tell = |stage| {
+            if let Some(progress) = &progress {
+                progress(stage);
+            }
+        };
+        for package in &packages {
+            plan.sources.read(package)?;
+        }
+        if dependencies {
+            dependencies::complete(&mut plan.sources, &packages)?;
+        }
+        for module in &plan.imports {
+            check_name(module)?;
+        }
+        let key = plan.key();
+        if let Some(built) = alive::find(&key) {
+            return Ok(SandboxFactory { built });
+        }
+        let packages = Installed::from(&plan.sources)?;
+        let cache = Cache::open(cache.as_deref());
         let image = match Image::cached_snapshot(&cache, &key)? {
             Some(image) => image,
             None => {
-                let preload = snapshot::Preload {
+                tell(Stage::Importing);
+                let wasm = snapshot::take(&snapshot::Preload {
                     packages: &packages,
-                    imports: self.imports,
-                    setup: self.setup,
-                };
-                snapshot::rehearse(&Image::embedded()?, &preload).await?;
-                let wasm = snapshot::take(&preload).await?;
-                Image::compile_snapshot(&cache, &key, &wasm)?
+                    imports: &plan.imports,
+                    setup: plan.setup.as_deref(),
+                })
+                .await?;
+                tell(Stage::Compiling);
+                // Off this task, which may have signals to look after.
+                let key = key.clone();
+                spawn_blocking(move || Image::compile_snapshot(&cache, &key, &wasm))
+                    .await
+                    .map_err(|error| Error::Image(format!("compiling it ended early: {error}")))??
             }
         };
-        Ok(SandboxFactory { image, packages })
+        let built = Arc::new(Built {
+            key,
+            image,
+            packages,
+            plan,
+        });
+        alive::keep(&built);
+        Ok(SandboxFactory { built })
     }
+}
 
-    /// Names what a snapshot is made from.
-    fn key(&self, sources: &Sources) -> String {
-        let mut hash = Sha256::new();
-        let mut add = |part: &[u8]| {
-            // Lengths keep one part's end from passing for the next one's beginning.
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        };
-        add(EMBEDDED_DIGEST.as_bytes());
-        add(&(self.imports.len() as u64).to_le_bytes());
-        for module in &self.imports {
-            add(module.as_bytes());
-        }
-        match &self.setup {
-            Some(source) => add(&[&[1], &source[..]].concat()),
-            None => add(&[0]),
-        }
-        for (name, content) in sources.files() {
-            add(name.as_bytes());
-            add(content);
-        }
-        format!("factory-{:x}", hash.finalize())
+impl fmt::Debug for FactoryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FactoryBuilder")
+            .field("packages", &self.packages)
+            .field("imports", &self.plan.imports)
+            .finish_non_exhaustive()
     }
+}
+
+/// Names come one a line in a file, and what cannot be imported is no name of a module.
+fn check_name(module: &str) -> Result<(), Error> {
+    let is_name = |part: &str| {
+        part.chars()
+            .enumerate()
+            .all(|(at, c)| c == '_' || c.is_alphabetic() || (at > 0 && c.is_alphanumeric()))
+            && !part.is_empty()
+    };
+    if module.split('.').all(is_name) {
+        return Ok(());
+    }
+    Err(ConfigError::new(format!(
+        "imports: {module:?} is no name of a module; write it as in an import statement, as \"requests.adapters\""
+    ))
+    .into())
 }

@@ -2,6 +2,7 @@
 
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
+use wasmtime_wizer::{ComponentContext, Wizer};
 
 use crate::Error;
 use crate::bindings::SandboxPre;
@@ -17,12 +18,27 @@ mod cache;
 #[cfg(feature = "embedded")]
 mod embedded;
 
-/// Compile a component for any processor of this machine's architecture.
+/// Compile the guest image for any processor of this machine's architecture, with the functions that let a
+/// [`SandboxFactory`](crate::SandboxFactory) read the state of an instance.
 ///
 /// # Errors
 ///
 /// [`Error::Image`] when `wasm` is not a component the engine takes.
 pub fn precompile(wasm: &[u8]) -> Result<Vec<u8>, Error> {
+    let (_, readable) = readable(wasm)?;
+    compiled(&readable)
+}
+
+/// The component with added functions that return what its memories, globals and tables hold, and what there is
+/// to know about the component to make another one of that.
+pub(crate) fn readable(wasm: &[u8]) -> Result<(ComponentContext<'_>, Vec<u8>), Error> {
+    Wizer::new()
+        .instrument_component(wasm)
+        .map_err(|error| Error::Image(format!("its state cannot be read: {error:#}")))
+}
+
+/// The machine code of exactly this component.
+fn compiled(wasm: &[u8]) -> Result<Vec<u8>, Error> {
     engine::baseline()?
         .precompile_component(wasm)
         .map_err(|error| Error::Image(format!("it does not compile: {error:#}")))
@@ -35,7 +51,8 @@ pub fn precompile(wasm: &[u8]) -> Result<Vec<u8>, Error> {
 ///
 /// [`Error::Image`] when there is no compiler for this machine.
 pub fn engine_fingerprint() -> Result<String, Error> {
-    engine::fingerprint()
+    // The name of the preparation says that the state of an instance can be read.
+    Ok(format!("{}-readable", engine::fingerprint()?))
 }
 
 pub(crate) use cache::Cache;

@@ -18,7 +18,7 @@ mod session;
 
 pub use cancel::CancelHandle;
 pub use error::{ConfigError, Error, Raised};
-pub use factory::{FactoryBuilder, PackageError, SandboxFactory};
+pub use factory::{FactoryBuilder, PackageError, SandboxFactory, Stage};
 pub use limits::{Limit, ResourceLimits};
 pub use output::{Output, OutputHandler};
 pub use result::ExecuteResult;

@@ -1,8 +1,10 @@
 //! What callers pass, taken apart with errors that say what to write instead.
 
+use std::path::PathBuf;
+
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyEllipsis, PyInt, PyString};
 
 use crate::error::ConfigError;
 
@@ -71,8 +73,43 @@ pub(crate) fn texts(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<String
         .collect()
 }
 
+/// A path.
+pub(crate) fn path(name: &str, value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
+    value
+        .extract()
+        .map_err(|_| wrong_type(name, "a str or a path", value))
+}
+
+/// A number of paths, and `None` for each `...`. One path alone is not taken for a list of its characters.
+pub(crate) fn paths(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Option<PathBuf>>> {
+    if value.extract::<PathBuf>().is_ok() {
+        return Err(PyTypeError::new_err(format!(
+            "{name} wants a list of paths, not one: write {name}=[{}]",
+            value.repr()?
+        )));
+    }
+    let Ok(items) = value.try_iter() else {
+        return Err(wrong_type(name, "a list of paths", value));
+    };
+    items
+        .map(|item| {
+            let item = item?;
+            if item.is_instance_of::<PyEllipsis>() {
+                return Ok(None);
+            }
+            item.extract().map(Some).map_err(|_| {
+                wrong_type(
+                    name,
+                    "a list of paths, and each entry a str or a path",
+                    &item,
+                )
+            })
+        })
+        .collect()
+}
+
 /// The source of a program.
-pub(crate) fn source(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+pub(crate) fn source(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if let Ok(text) = value.cast::<PyString>() {
         return Ok(text.to_cow()?.into_owned().into_bytes());
     }
@@ -85,7 +122,7 @@ pub(crate) fn source(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
         ""
     };
     Err(PyTypeError::new_err(format!(
-        "code has to be the program's text, a str or bytes, not {}{hint}",
+        "{name} has to be the program's text, a str or bytes, not {}{hint}",
         kind(value)
     )))
 }

@@ -80,7 +80,7 @@ pub(crate) fn exception(error: Error) -> PyErr {
         }),
         Error::SessionOver { .. } => SessionOverError::new_err(error.to_string()),
         Error::Image(_) => ImageError::new_err(error.to_string()),
-        Error::Config(_) => ConfigError::new_err(error.to_string()),
+        Error::Config(_) | Error::Package(_) => ConfigError::new_err(error.to_string()),
         other => EryxError::new_err(other.to_string()),
     }
 }

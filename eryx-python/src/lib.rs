@@ -4,9 +4,11 @@
 mod arguments;
 mod error;
 mod execution;
+mod factory;
 mod limits;
 mod net_config;
 mod printer;
+mod progress;
 mod report;
 mod result;
 mod running;
@@ -20,6 +22,8 @@ mod verdict;
 mod _eryx {
     #[pymodule_export]
     use crate::execution::Execution;
+    #[pymodule_export]
+    use crate::factory::SandboxFactory;
     #[pymodule_export]
     use crate::limits::ResourceLimits;
     #[pymodule_export]

@@ -130,7 +130,7 @@ impl Sandbox {
     /// ...     print(session.execute("print(x + 1)").stdout)
     /// 42
     /// <BLANKLINE>
-    fn session(&self, py: Python<'_>) -> PyResult<Session> {
+    pub(crate) fn session(&self, py: Python<'_>) -> PyResult<Session> {
         self.open()?;
         Session::open(
             py,
@@ -264,7 +264,7 @@ impl Sandbox {
 
     fn job(&self, py: Python<'_>, code: &Bound<'_, PyAny>) -> PyResult<Job> {
         self.open()?;
-        let source = source(code)?;
+        let source = source("code", code)?;
         let (sandbox, printer) = if self.callbacks.is_empty() {
             (self.quiet.clone(), None)
         } else {

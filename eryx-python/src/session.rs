@@ -195,7 +195,7 @@ impl Session {
         Ok(Job {
             owner: self.owner,
             place: Place::Session(self.inner.clone().ok_or_else(closed)?),
-            source: source(code)?,
+            source: source("code", code)?,
             printer: self.printer.clone(),
         })
     }

@@ -3,7 +3,7 @@
 
 pub use eryx_core::{
     CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, Limit, Output, OutputHandler,
-    PackageError, Raised, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session,
+    PackageError, Raised, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session, Stage,
 };
 
 /// The network of a sandbox: what an embedder grants, and what it is told of its use.

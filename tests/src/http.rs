@@ -13,7 +13,7 @@
 //! | `/together/N` | `ok` once N such requests are waiting at once; 504 if they never are |
 //! | `/redirect/N` | N redirects (302), then the page |
 //! | `/status/N` | status N |
-//! | `/json` | a small JSON document |
+//! | `/json`, `/data` | a small JSON document |
 //! | `/headers` | the request's headers as a JSON object, names in lower case |
 //! | `/connection` | what the server knows of the connection, as JSON (see [`HttpServer::https`]) |
 //! | `/close` | the page, and closes the connection |

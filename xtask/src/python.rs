@@ -73,6 +73,35 @@ impl Venv {
         Ok(())
     }
 
+    /// Fetch the pure-Python wheels that `requirements` pins into `folder`, unless they are there already.
+    pub(crate) fn download(&self, requirements: &Path, folder: &Path) -> Result<()> {
+        let wanted = fs::read_to_string(requirements)
+            .with_context(|| format!("cannot read {}", requirements.display()))?;
+        let stamp = folder.join("requirements.txt");
+        if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+            return Ok(());
+        }
+        if folder.exists() {
+            fs::remove_dir_all(folder)
+                .with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        process::output(
+            Command::new(self.python())
+                .args(["-m", "pip", "download", "--quiet"])
+                .args([
+                    "--disable-pip-version-check",
+                    "--require-hashes",
+                    "--no-deps",
+                ])
+                .args(["--only-binary", ":all:", "--platform", "any"])
+                .args(["--implementation", "py", "--abi", "none", "--requirement"])
+                .arg(requirements)
+                .arg("--dest")
+                .arg(folder),
+        )?;
+        fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+    }
+
     /// The environment's interpreter.
     pub(crate) fn python(&self) -> PathBuf {
         self.dir.join("bin/python3")

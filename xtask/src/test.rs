@@ -29,6 +29,8 @@ fn package() -> Result<()> {
         &root.join("xtask/python-tools.txt"),
     )?;
     tools.install(&wheel)?;
+    let libraries = root.join("target/libraries");
+    tools.download(&root.join("eryx-python/tests/libraries.txt"), &libraries)?;
     let checks: [(&str, &[&str]); 4] = [
         ("ruff", &["check", "."]),
         ("ruff", &["format", "--check", "."]),
@@ -43,6 +45,7 @@ fn package() -> Result<()> {
                 .current_dir(root.join("eryx-python"))
                 .env("PYTHONDONTWRITEBYTECODE", "1")
                 .env("ERYX_WHEEL", &wheel)
+                .env("ERYX_TEST_WHEELS", &libraries)
                 // Built along with the tests of its package.
                 .env(
                     "ERYX_TESTKIT_WORLD",

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
+
+use super::archive;
+use super::dependencies::is_metadata;
 
 /// Why packages cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,49 +56,79 @@ pub enum PackageError {
         /// The file.
         file: String,
     },
-    /// They cannot be put where the guest finds them.
+    /// A wheel requires a project that no wheel beside it is of.
+    #[error(
+        "{project} needs {dependency}, and no wheel beside those listed is of that; download it too, or list it"
+    )]
+    MissingDependency {
+        /// The project.
+        project: String,
+        /// What it needs.
+        dependency: String,
+    },
+    /// Two wheels could be what is needed.
+    #[error("{first} and {second} are both of {project}; list the one to take",
+        first = first.display(), second = second.display())]
+    Ambiguous {
+        /// The project they are of.
+        project: String,
+        /// One wheel.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// It is no factory that was saved.
+    #[error("{origin} is no saved factory ({reason}); give what SandboxFactory's save wrote")]
+    NotAFactory {
+        /// The file, or what else it came from.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The packages cannot be put where the guest finds them.
     #[error("the packages cannot be unpacked: {0}")]
     Unpack(io::Error),
+    /// The factory cannot be written.
+    #[error("the factory cannot be saved to {path}: {source}", path = path.display())]
+    Save {
+        /// Where to.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
 }
 
 /// Endings of files that hold machine code.
 const NATIVE: [&str; 4] = ["so", "pyd", "dylib", "dll"];
 
-/// The most one package may hold unpacked, in bytes: an archive can claim to hold anything.
-const MAX_UNPACKED: u64 = 1 << 30;
-
 /// The files of all packages, by their name below the directory the guest sees.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Sources {
-    files: BTreeMap<String, (PathBuf, Vec<u8>)>,
+    files: BTreeMap<String, (PathBuf, Arc<[u8]>)>,
 }
 
 impl Sources {
-    /// Read wheels and directories.
-    pub(super) fn read(packages: &[PathBuf]) -> Result<Self, PackageError> {
-        let mut sources = Self::default();
-        for path in packages {
-            let unreadable = |source| PackageError::Unreadable {
-                path: path.clone(),
-                source,
-            };
-            if fs::metadata(path).map_err(unreadable)?.is_dir() {
-                sources.directory(path).map_err(|error| match error {
-                    Failure::Package(error) => error,
-                    Failure::Io(error) => unreadable(error),
-                })?;
-            } else {
-                sources.wheel(path)?;
-            }
+    /// Add a wheel or a directory.
+    pub(super) fn read(&mut self, package: &Path) -> Result<(), PackageError> {
+        let unreadable = |source| PackageError::Unreadable {
+            path: package.to_path_buf(),
+            source,
+        };
+        if fs::metadata(package).map_err(unreadable)?.is_dir() {
+            self.directory(package).map_err(|error| match error {
+                Failure::Package(error) => error,
+                Failure::Io(error) => unreadable(error),
+            })
+        } else {
+            self.wheel(package)
         }
-        Ok(sources)
     }
 
     /// Every file's name and content, by name.
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.files
             .iter()
-            .map(|(name, (_, content))| (name.as_str(), content.as_slice()))
+            .map(|(name, (_, content))| (name.as_str(), &**content))
     }
 
     fn directory(&mut self, package: &Path) -> Result<(), Failure> {
@@ -113,7 +146,8 @@ impl Sources {
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            let kind = entry.file_type()?;
+            // What a link leads to counts; the system ends the walk of one that leads in a circle.
+            let kind = fs::metadata(entry.path())?;
             if kind.is_dir() {
                 if entry.file_name() != "__pycache__" {
                     self.walk(package, &entry.path(), &format!("{name}/"))?;
@@ -134,35 +168,10 @@ impl Sources {
             path: path.to_path_buf(),
             source,
         })?;
-        let mut archive =
-            zip::ZipArchive::new(file).map_err(|error| not_a_wheel(error.to_string()))?;
         let mut has_metadata = false;
-        let mut left = MAX_UNPACKED;
-        for index in 0..archive.len() {
-            let mut entry = archive
-                .by_index(index)
-                .map_err(|error| not_a_wheel(error.to_string()))?;
-            if entry.is_dir() {
-                continue;
-            }
-            let Some(name) = entry.enclosed_name() else {
-                return Err(not_a_wheel(format!(
-                    "it has a file named {:?}",
-                    entry.name()
-                )));
-            };
-            let name = name.to_string_lossy().replace('\\', "/");
-            has_metadata |= name.ends_with(".dist-info/METADATA");
-            let mut content = Vec::new();
-            let size = entry
-                .by_ref()
-                .take(left + 1)
-                .read_to_end(&mut content)
-                .map_err(|error| not_a_wheel(error.to_string()))?;
-            left = left
-                .checked_sub(size as u64)
-                .ok_or_else(|| not_a_wheel(format!("it holds more than {MAX_UNPACKED} bytes")))?;
-            self.add(path, name, content)?;
+        for (name, content) in archive::files(file).map_err(not_a_wheel)? {
+            has_metadata |= is_metadata(&name);
+            self.add(path, installed_name(&name), content)?;
         }
         if !has_metadata {
             return Err(not_a_wheel("it has no .dist-info/METADATA".to_owned()));
@@ -170,7 +179,13 @@ impl Sources {
         Ok(())
     }
 
-    fn add(&mut self, package: &Path, name: String, content: Vec<u8>) -> Result<(), PackageError> {
+    /// Add one file of a package.
+    pub(super) fn add(
+        &mut self,
+        package: &Path,
+        name: String,
+        content: Vec<u8>,
+    ) -> Result<(), PackageError> {
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         if NATIVE.contains(&extension) {
             return Err(PackageError::NativeCode {
@@ -179,17 +194,30 @@ impl Sources {
             });
         }
         match self.files.get(&name) {
-            Some((first, found)) if *found != content => Err(PackageError::Conflict {
+            Some((first, found)) if **found != *content => Err(PackageError::Conflict {
                 first: first.clone(),
                 second: package.to_path_buf(),
                 file: name,
             }),
             Some(_) => Ok(()),
             None => {
-                self.files.insert(name, (package.to_path_buf(), content));
+                self.files
+                    .insert(name, (package.to_path_buf(), content.into()));
                 Ok(())
             }
         }
+    }
+}
+
+/// Where a file of a wheel is installed: the folders `*.data/purelib` and `*.data/platlib` lie at the top (Binary
+/// distribution format, "The .data directory").
+fn installed_name(name: &str) -> String {
+    let mut parts = name.splitn(3, '/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(data), Some("purelib" | "platlib"), Some(rest)) if data.ends_with(".data") => {
+            rest.to_owned()
+        }
+        _ => name.to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The second snapshot: an interpreter that has imported, saved as a component.
 
 use eryx_net_host::Network;
-use wasmtime::component::{Component, Instance as Guest, Lift, WasmList};
+use wasmtime::component::{Instance as Guest, Lift, WasmList};
 use wasmtime::{Engine, Store};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
@@ -17,36 +17,19 @@ use crate::output::{Capture, Handlers};
 /// What happens before the snapshot.
 pub(super) struct Preload<'a> {
     pub(super) packages: &'a Installed,
-    pub(super) imports: Vec<String>,
-    pub(super) setup: Option<Vec<u8>>,
+    pub(super) imports: &'a [String],
+    pub(super) setup: Option<&'a [u8]>,
 }
 
-/// Do everything once in a plain interpreter, which is there already: what fails, fails before anything is compiled.
-pub(super) async fn rehearse(base: &Image, preload: &Preload<'_>) -> Result<(), Error> {
-    let (mut store, capture) = preload.store(engine::engine()?)?;
-    let guest = base
-        .pre()
-        .instantiate_async(&mut store)
-        .await
-        .map_err(|error| broken(&error))?;
-    preload.run(&mut store, &guest, &capture).await
-}
-
-/// Take the snapshot.
+/// Do it in an instance of the embedded image, and save that as a component.
 pub(super) async fn take(preload: &Preload<'_>) -> Result<Vec<u8>, Error> {
-    let engine = engine::engine()?;
-    let wizer = Wizer::new();
-    let (context, instrumented) = wizer
-        .instrument_component(image::EMBEDDED_COMPONENT)
-        .map_err(|error| broken(&error))?;
-    let component =
-        Component::from_binary(engine, &instrumented).map_err(|error| broken(&error))?;
-    let (mut store, capture) = preload.store(engine)?;
+    let (mut store, capture) = preload.store(engine::engine()?)?;
     // The whole memory of the guest comes out in one call.
     store.set_hostcall_fuel(usize::MAX);
-    let instance = image::linker(engine)
-        .map_err(|error| broken(&error))?
-        .instantiate_async(&mut store, &component)
+    let instance = Image::embedded()?
+        .pre()
+        .instance_pre()
+        .instantiate_async(&mut store)
         .await
         .map_err(|error| broken(&error))?;
     let guest = Sandbox::new(&mut store, &instance).map_err(|error| broken(&error))?;
@@ -58,7 +41,8 @@ pub(super) async fn take(preload: &Preload<'_>) -> Result<Vec<u8>, Error> {
         .call_async(&mut store, ())
         .await
         .map_err(|error| broken(&error))?;
-    wizer
+    let (context, _) = image::readable(image::EMBEDDED_COMPONENT)?;
+    Wizer::new()
         .snapshot_component(&context, &mut Running { store, instance })
         .await
         .map_err(|error| broken(&error))
@@ -91,7 +75,7 @@ impl Preload<'_> {
     ) -> Result<(), Error> {
         let paths = [PACKAGES.to_owned()];
         let outcome = guest
-            .call_preload(&mut *store, &paths, &self.imports, self.setup.as_deref())
+            .call_preload(&mut *store, &paths, self.imports, self.setup)
             .await;
         match outcome {
             Ok(Ok(())) => Ok(()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{engine_fingerprint, precompile};
+use super::{compiled, engine_fingerprint};
 use crate::Error;
 
 /// Machine code for `wasm`: from the cache, or compiled now and kept.
@@ -18,6 +18,7 @@ pub(super) fn machine_code(wasm: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// A cache directory of this user's own, if there is one that can be trusted.
+#[derive(Clone)]
 pub(crate) struct Cache {
     dir: Option<PathBuf>,
 }
@@ -49,7 +50,7 @@ impl Cache {
 
     /// Compile `wasm` and keep the machine code under `key`.
     pub(super) fn compile(&self, key: &str, wasm: &[u8]) -> Result<Vec<u8>, Error> {
-        let code = precompile(wasm)?;
+        let code = compiled(wasm)?;
         if let Some(dir) = &self.dir {
             let path = dir.join(file_name(key)?);
             if let Err(error) = write_verified(dir, &path, &code) {

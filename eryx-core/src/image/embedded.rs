@@ -22,7 +22,8 @@ pub(super) fn load() -> Result<Component, Error> {
         Ok(component) => Ok(component),
         Err(reason) => {
             tracing::warn!(target: "eryx::image", %reason, "compiling the guest image anew");
-            loaded(&cache::machine_code(WASM)?)
+            let (_, readable) = super::readable(WASM)?;
+            loaded(&cache::machine_code(&readable)?)
         }
     }
 }

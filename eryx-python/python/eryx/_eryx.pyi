@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Iterable
 from os import PathLike
+from types import EllipsisType
 from typing import Any, Final, Literal, final
 
 from typing_extensions import Self
@@ -14,6 +15,7 @@ __all__ = [
     "NetworkReport",
     "ResourceLimits",
     "Sandbox",
+    "SandboxFactory",
     "Session",
     "Verdict",
     "__version__",
@@ -179,6 +181,46 @@ class Sandbox:
     def __exit__(self, *exception: object) -> None: ...
     def __aenter__(self) -> Coroutine[Any, Any, Self]: ...
     def __aexit__(self, *exception: object) -> Coroutine[Any, Any, None]: ...
+
+@final
+class SandboxFactory:
+    def __new__(
+        cls,
+        *,
+        packages: Iterable[str | PathLike[str] | EllipsisType] = (),
+        imports: Iterable[str] = (),
+        setup_code: str | bytes | None = None,
+        cache_dir: str | PathLike[str] | None = None,
+    ) -> Self: ...
+    @classmethod
+    def load(
+        cls, path: str | PathLike[str], *, cache_dir: str | PathLike[str] | None = None
+    ) -> SandboxFactory: ...
+    @staticmethod
+    def from_bytes(data: bytes) -> SandboxFactory: ...
+    @property
+    def imports(self) -> list[str]: ...
+    def create_sandbox(
+        self,
+        *,
+        network: NetConfig | None = None,
+        resource_limits: ResourceLimits | None = None,
+        on_stdout: Callable[[str], object] | None = None,
+        on_stderr: Callable[[str], object] | None = None,
+    ) -> Sandbox: ...
+    def create_session(
+        self,
+        *,
+        network: NetConfig | None = None,
+        resource_limits: ResourceLimits | None = None,
+        on_stdout: Callable[[str], object] | None = None,
+        on_stderr: Callable[[str], object] | None = None,
+    ) -> Session: ...
+    def save(self, path: str | PathLike[str]) -> None: ...
+    def to_bytes(self) -> bytes: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Session:

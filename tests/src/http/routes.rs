@@ -95,7 +95,7 @@ pub(super) async fn answer(
         ("redirect", _, Some(0)) => page(),
         ("redirect", _, Some(left)) => redirect(left),
         ("status", _, Some(code @ 200..=599)) => status(code),
-        ("json", None, _) => json(&json!({"greeting": "hello", "numbers": [1, 2, 3]})),
+        ("json" | "data", None, _) => json(&json!({"greeting": "hello", "numbers": [1, 2, 3]})),
         ("headers", None, _) => json(&headers(request.headers())),
         ("connection", None, _) => json(&json!({
             "number": connection.number,

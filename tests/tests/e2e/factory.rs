@@ -163,6 +163,7 @@ async fn an_import_that_fails_names_what_is_missing() {
             Err(Error::Raised(raised)) => {
                 assert_eq!(raised.exception_type, "ModuleNotFoundError");
                 assert!(raised.message.contains(missing), "{raised}");
+                assert!(raised.message.contains("while importing"), "{raised}");
             }
             other => panic!("{other:?}"),
         }

@@ -1,0 +1,257 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use eryx::{CancelHandle, FactoryBuilder};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyType};
+
+use crate::arguments::{each, path, paths, source, texts, wrong_type};
+use crate::error::{EryxError, exception};
+use crate::progress::Progress;
+use crate::running::{Owner, Running};
+use crate::runtime::wait;
+use crate::sandbox::Sandbox;
+use crate::session::Session;
+
+/// Makes sandboxes that have packages, with their imports already done.
+///
+/// The first time, building one takes seconds: the packages are imported in an interpreter, its memory is saved,
+/// and what that compiles to is kept in the user's cache, by what it was made from. After that building or loading the
+/// same factory takes a moment, in other processes too. A sandbox made from it starts as fast as any other.
+///
+/// A factory can be pickled, and sent to the workers of a pool.
+///
+/// Args:
+///     packages: paths of wheels, of source directories of packages, or of directories of several such as an installed
+///         ``site-packages``: str or :class:`os.PathLike`. They have to be pure Python. An ``...`` in the list
+///         stands for what the wheels depend on, from wheels in the same folders.
+///     imports: the modules to import once and for all, by name.
+///     setup_code: a program to run after the imports, a str or bytes. What it defines, every program sees.
+///     cache_dir: where to keep what is compiled, instead of ``$ERYX_CACHE_DIR``, else ``$XDG_CACHE_HOME/eryx``, else
+///         ``~/.cache/eryx``. It is made with mode 0700; a directory that others can write to is not used.
+///
+/// Raises:
+///     ConfigError: for a package that cannot be used: it has native code, is no wheel, or is not there.
+///     ExecutionError: an import or the setup code raised; ``traceback`` shows where. Both are told before anything is
+///         compiled.
+///
+/// >>> import eryx
+/// >>> factory = eryx.SandboxFactory(imports=["json"], setup_code="greeting = 'hello'")
+/// >>> factory.create_sandbox().execute("print(json.dumps(greeting))" ).stdout
+/// Traceback (most recent call last):
+///     ...
+/// eryx.ExecutionError: NameError: name 'json' is not defined
+/// >>> factory.create_sandbox().execute("import json; print(json.dumps(greeting))").stdout
+/// '"hello"\n'
+#[pyclass(module = "eryx", frozen, weakref)]
+pub(crate) struct SandboxFactory(eryx::SandboxFactory);
+
+const NAMES: [&str; 4] = ["packages", "imports", "setup_code", "cache_dir"];
+
+#[pymethods]
+impl SandboxFactory {
+    #[new]
+    #[pyo3(
+        signature = (**settings),
+        text_signature = "(*, packages=(), imports=(), setup_code=None, cache_dir=None)"
+    )]
+    fn new(py: Python<'_>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let mut builder = eryx::SandboxFactory::builder();
+        each("SandboxFactory", &NAMES, settings, |name, value| {
+            builder = match name {
+                "packages" => packages(builder.clone(), name, value)?,
+                "imports" => texts(name, value)?
+                    .into_iter()
+                    .fold(builder.clone(), FactoryBuilder::with_import),
+                _ if value.is_none() => return Ok(()),
+                "setup_code" => builder.clone().with_setup_code(source(name, value)?),
+                _ => builder.clone().with_cache_dir(path(name, value)?),
+            };
+            Ok(())
+        })?;
+        build(py, builder)
+    }
+
+    /// Make a sandbox that has the packages. Takes the settings of :class:`Sandbox`.
+    ///
+    /// >>> import eryx
+    /// >>> factory = eryx.SandboxFactory(setup_code="x = 41")
+    /// >>> factory.create_sandbox(network=eryx.NetConfig()).execute("print(x + 1)").stdout
+    /// '42\n'
+    #[pyo3(
+        signature = (**settings),
+        text_signature = "($self, *, network=None, resource_limits=None, on_stdout=None, on_stderr=None)"
+    )]
+    fn create_sandbox(
+        &self,
+        py: Python<'_>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Sandbox> {
+        Sandbox::make(py, "create_sandbox", self.0.sandbox(), settings)
+    }
+
+    /// Open an interpreter that has the packages and keeps what one execution defines for the next. Takes the settings
+    /// of :class:`Sandbox`.
+    ///
+    /// >>> import eryx
+    /// >>> with eryx.SandboxFactory(setup_code="x = 41").create_session() as session:
+    /// ...     _ = session.execute("x += 1")
+    /// ...     print(session.execute("print(x)").stdout)
+    /// 42
+    /// <BLANKLINE>
+    #[pyo3(
+        signature = (**settings),
+        text_signature = "($self, *, network=None, resource_limits=None, on_stdout=None, on_stderr=None)"
+    )]
+    fn create_session(
+        &self,
+        py: Python<'_>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Session> {
+        Sandbox::make(py, "create_session", self.0.sandbox(), settings)?.session(py)
+    }
+
+    /// Write the factory to a file, for :meth:`load`: the packages, the imports and the setup code.
+    ///
+    /// The file holds no machine code and runs nothing outside a sandbox, so one from elsewhere can be loaded.
+    ///
+    /// Args:
+    ///     path: a str or a path. A file that is there is replaced.
+    ///
+    /// Raises:
+    ///     ConfigError: it cannot be written.
+    ///
+    /// >>> import eryx, pathlib, tempfile
+    /// >>> path = pathlib.Path(tempfile.mkdtemp()) / "greeting.eryx"
+    /// >>> eryx.SandboxFactory(setup_code="greeting = 'hello'").save(path)
+    /// >>> eryx.SandboxFactory.load(path).create_sandbox().execute("print(greeting)").stdout
+    /// 'hello\n'
+    fn save(&self, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<()> {
+        let path = crate::arguments::path("path", path)?;
+        py.detach(|| self.0.save(path)).map_err(exception)
+    }
+
+    /// Build the factory that :meth:`save` wrote to a file.
+    ///
+    /// Raises:
+    ///     ConfigError: it is no such file.
+    ///
+    /// >>> import eryx
+    /// >>> eryx.SandboxFactory.load("/etc/passwd")
+    /// Traceback (most recent call last):
+    ///     ...
+    /// eryx.ConfigError: /etc/passwd is no saved factory ...
+    #[classmethod]
+    #[pyo3(signature = (path, *, cache_dir=None))]
+    fn load(
+        class: &Bound<'_, PyType>,
+        path: &Bound<'_, PyAny>,
+        cache_dir: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let path = crate::arguments::path("path", path)?;
+        let mut builder = FactoryBuilder::from_file(path).map_err(exception)?;
+        if let Some(dir) = cache_dir {
+            builder = builder.with_cache_dir(crate::arguments::path("cache_dir", dir)?);
+        }
+        build(class.py(), builder)
+    }
+
+    /// What :meth:`save` writes, as bytes.
+    ///
+    /// >>> import eryx
+    /// >>> factory = eryx.SandboxFactory(setup_code="x = 1")
+    /// >>> eryx.SandboxFactory.from_bytes(factory.to_bytes()) == factory
+    /// True
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = py.detach(|| self.0.to_bytes()).map_err(exception)?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// Build the factory that :meth:`to_bytes` returned.
+    ///
+    /// Raises:
+    ///     ConfigError: these are no such bytes.
+    ///
+    /// >>> import eryx
+    /// >>> eryx.SandboxFactory.from_bytes(b"")
+    /// Traceback (most recent call last):
+    ///     ...
+    /// eryx.ConfigError: what was given is no saved factory ...
+    #[staticmethod]
+    fn from_bytes(data: &Bound<'_, PyAny>) -> PyResult<Self> {
+        match data.cast::<PyBytes>() {
+            Ok(bytes) => {
+                let builder = FactoryBuilder::from_bytes(bytes.as_bytes()).map_err(exception)?;
+                build(data.py(), builder)
+            }
+            Err(_) => Err(wrong_type("data", "bytes", data)),
+        }
+    }
+
+    /// The modules that are imported, a list of str.
+    #[getter]
+    fn imports(&self) -> Vec<String> {
+        self.0.imports().to_vec()
+    }
+
+    fn __eq__(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<eryx.SandboxFactory of {} files, imports={:?}>",
+            self.0.files().count(),
+            self.0.imports()
+        )
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let bytes = slf.get().to_bytes(slf.py())?;
+        Ok((slf.getattr("from_bytes")?, (bytes,)))
+    }
+}
+
+/// With each package of the list. `...` is what they depend on.
+fn packages(
+    mut builder: FactoryBuilder,
+    name: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<FactoryBuilder> {
+    for entry in paths(name, value)? {
+        builder = match entry {
+            Some(package) => builder.with_package(package),
+            None => builder.with_dependencies(),
+        };
+    }
+    Ok(builder)
+}
+
+/// Builds it and waits. Ctrl-C leaves at once.
+fn build(py: Python<'_>, builder: FactoryBuilder) -> PyResult<SandboxFactory> {
+    let progress = Progress::begin();
+    let builder = builder.with_progress(progress.teller());
+    let running = Running::begin(py, Owner::new(py))?;
+    let cancel: CancelHandle = running.cancel_handle().clone();
+    let built = wait(py, &cancel, async {
+        tokio::select! {
+            built = builder.build() => Some(built),
+            () = cancel.cancelled() => None,
+        }
+    });
+    running.end(py);
+    drop(progress);
+    match built? {
+        Some(built) => built.map(SandboxFactory).map_err(exception),
+        None => Err(EryxError::new_err(
+            "the interpreter is shutting down: the factory is not built",
+        )),
+    }
+}

@@ -1,0 +1,20 @@
+import asyncio
+
+import httpx
+
+runner = asyncio.Runner()
+client = httpx.AsyncClient(follow_redirects=True)
+TIMEOUT = httpx.ReadTimeout
+TLS_FAILURE = REFUSED = httpx.ConnectError
+KEEPS_CONNECTIONS = True
+
+
+def get(path, timeout=5):
+    request = client.get(path if "://" in path else ROOT + path, timeout=timeout)
+    response = runner.run(request)
+    return response.status_code, response.content
+
+
+def post(path, json=None, content=None):
+    response = runner.run(client.post(ROOT + path, json=json, content=content, timeout=5))
+    return response.status_code, response.content
