@@ -203,12 +203,12 @@ impl SandboxFactory {
         hasher.finish()
     }
 
-    fn __repr__(&self) -> String {
-        format!(
-            "<eryx.SandboxFactory of {} files, imports={:?}>",
-            self.0.files().count(),
-            self.0.imports()
-        )
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let imports = self.imports().into_pyobject(py)?.repr()?;
+        let files = self.0.files().count();
+        Ok(format!(
+            "<eryx.SandboxFactory of {files} files, imports={imports}>"
+        ))
     }
 
     fn __reduce__<'py>(

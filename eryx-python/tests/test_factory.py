@@ -1,0 +1,304 @@
+"""Sandboxes with packages."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pickle
+import pty
+import stat
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+
+import eryx
+
+
+def wheel(
+    folder: pathlib.Path, name: str, files: dict[str, str], requires: tuple[str, ...] = ()
+) -> pathlib.Path:
+    """A wheel of these files, and of the metadata every wheel has."""
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    metadata += "".join(f"Requires-Dist: {other}\n" for other in requires)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, text in files.items():
+            archive.writestr(file, text)
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", metadata)
+    return path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Iterator[pathlib.Path]:
+    """The cache of every factory made here, and of the processes begun here."""
+    folder = tmp_path_factory.mktemp("cache")
+    folder.chmod(0o700)
+    before = os.environ.get("ERYX_CACHE_DIR")
+    os.environ["ERYX_CACHE_DIR"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["ERYX_CACHE_DIR"]
+    else:
+        os.environ["ERYX_CACHE_DIR"] = before
+
+
+@pytest.fixture(scope="module")
+def factory(cache, tmp_path_factory) -> eryx.SandboxFactory:
+    """One with a wheel, a source directory, and a folder of packages."""
+    folder = tmp_path_factory.mktemp("packages")
+    greeting = wheel(
+        folder,
+        "greeting",
+        {
+            "greeting/__init__.py": "import helper, number\ndef hello(): return helper.PREFIX + 'hello'",
+            "greeting-1.0.data/purelib/number.py": "NUMBER = 7",
+        },
+    )
+    source = folder / "source/polite"
+    source.mkdir(parents=True)
+    (source / "__init__.py").write_text("PLEASE = 'please'")
+    site = folder / "site-packages"
+    site.mkdir()
+    (site / "helper.py").write_text("PREFIX = '> '")
+    return eryx.SandboxFactory(
+        packages=[greeting, str(source), site],
+        imports=["greeting", "polite"],
+        setup_code="counter = 41",
+    )
+
+
+SHOW = """
+import sys
+print(sorted({'greeting', 'polite', 'helper', 'number'} & set(sys.modules)), counter)
+import greeting, polite
+print(greeting.hello(), polite.PLEASE)
+"""
+SHOWN = "['greeting', 'helper', 'number', 'polite'] 41\n> hello please\n"
+
+
+def test_wheels_sources_and_folders_are_imported_and_set_up(factory):
+    assert factory.create_sandbox().execute(SHOW).stdout == SHOWN
+
+
+def test_each_program_begins_with_the_same(factory):
+    sandbox = factory.create_sandbox()
+    for _ in range(2):
+        assert sandbox.execute("counter += 1\nprint(counter)").stdout == "42\n"
+
+
+def test_a_session_keeps_what_programs_define(factory):
+    with factory.create_session() as session:
+        session.execute("counter += 1")
+        assert session.execute("print(counter)").stdout == "42\n"
+
+
+def test_its_sandboxes_take_the_settings_of_a_sandbox(factory, port):
+    heard: list[str] = []
+    sandbox = factory.create_sandbox(
+        network=eryx.NetConfig().allow_localhost(),
+        resource_limits=eryx.ResourceLimits(execution_timeout_ms=5000),
+        on_stdout=heard.append,
+    )
+    assert sandbox.resource_limits.execution_timeout_ms == 5000
+    sandbox.execute(
+        f"import urllib.request\nprint(urllib.request.urlopen('http://127.0.0.1:{port}/x').read())"
+    )
+    assert "".join(heard) == "b'you asked for /x'\n"
+    with pytest.raises(TypeError, match="did you mean network"):
+        factory.create_sandbox(netwrok=None)
+    with pytest.raises(eryx.ExecutionError, match="networking is off"):
+        factory.create_sandbox().execute(
+            f"import socket\nsocket.create_connection(('127.0.0.1', {port}))"
+        )
+
+
+def test_what_was_compiled_is_found_again_in_a_private_cache(factory, cache, tmp_path, python):
+    files = sorted(cache.iterdir())
+    assert files
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+    path = tmp_path / "saved.eryx"
+    factory.save(path)
+    told = python(
+        f"import eryx\n"
+        f"factory = eryx.SandboxFactory.load({str(path)!r})\n"
+        f"print(factory.create_sandbox().execute({SHOW!r}).stdout, end='')\n"
+    )
+    assert told.stdout == SHOWN
+    assert sorted(cache.iterdir()) == files, "nothing was compiled a second time"
+    # Somebody else's bytes in place of the machine code are not run.
+    for file in files:
+        changed = bytearray(file.read_bytes())
+        changed[len(changed) // 2] ^= 1
+        file.write_bytes(changed)
+    told = python(
+        f"import eryx\n"
+        f"factory = eryx.SandboxFactory.load({str(path)!r})\n"
+        f"print(factory.create_sandbox().execute({SHOW!r}).stdout, end='')\n"
+    )
+    assert told.stdout == SHOWN
+
+
+def test_a_factory_is_equal_to_its_copies_and_to_nothing_else(factory):
+    copy = pickle.loads(pickle.dumps(factory))
+    assert copy == factory
+    assert hash(copy) == hash(factory)
+    assert copy.to_bytes() == factory.to_bytes()
+    assert copy.imports == ["greeting", "polite"]
+    assert copy.create_sandbox().execute(SHOW).stdout == SHOWN
+    other = eryx.SandboxFactory(setup_code="x = 1")
+    assert other != factory
+    assert eryx.SandboxFactory.from_bytes(other.to_bytes()) == other
+    assert repr(factory) == "<eryx.SandboxFactory of 5 files, imports=['greeting', 'polite']>"
+
+
+POOL = """
+import concurrent.futures, multiprocessing, sys
+import eryx
+
+def run(factory, number):
+    return factory.create_sandbox().execute(f"print({number} + counter)").stdout
+
+if __name__ == "__main__":
+    factory = eryx.SandboxFactory.load(sys.argv[1])
+    context = multiprocessing.get_context(sys.argv[2])
+    with concurrent.futures.ProcessPoolExecutor(2, context) as pool:
+        print("".join(pool.map(run, [factory] * 20, range(20))), end="")
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_factory_is_sent_to_the_workers_of_a_pool(factory, method, tmp_path):
+    program = tmp_path / "pool.py"
+    program.write_text(POOL)
+    factory.save(tmp_path / "saved.eryx")
+    ended = subprocess.run(
+        [sys.executable, program, tmp_path / "saved.eryx", method],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.stderr == ""
+    assert ended.stdout == "".join(f"{number + 41}\n" for number in range(20))
+
+
+def test_dots_stand_for_what_the_packages_depend_on(cache, tmp_path):
+    top = wheel(
+        tmp_path,
+        "top",
+        {"top.py": "import middle"},
+        ("middle>=1", "extra_one; extra == 'x'", "not_needed; python_version < '3'"),
+    )
+    wheel(tmp_path, "middle", {"middle.py": "import Bot_tom as b\nNAME = b.NAME"}, ("Bot.Tom",))
+    wheel(tmp_path, "bot_tom", {"Bot_tom.py": "NAME = 'found'"})
+    wheel(tmp_path, "unrelated", {"unrelated.py": ""})
+    factory = eryx.SandboxFactory(packages=[top, ...], imports=["top"])
+    program = "import middle\nprint(middle.NAME)\nimport unrelated"
+    with pytest.raises(eryx.ExecutionError, match="unrelated") as caught:
+        factory.create_sandbox().execute(program)
+    assert caught.value.stdout == "found\n"
+
+    lonely = wheel(tmp_path, "lonely", {"lonely.py": ""}, ("absent-project",))
+    with pytest.raises(eryx.ConfigError, match="lonely needs absent-project, and no wheel"):
+        eryx.SandboxFactory(packages=[lonely, ...])
+    twice = wheel(tmp_path, "twice", {"twice.py": ""}, ("unrelated",))
+    (tmp_path / "copy.whl").write_bytes((tmp_path / "unrelated-1.0-py3-none-any.whl").read_bytes())
+    with pytest.raises(eryx.ConfigError, match=r"are both of unrelated; list the one"):
+        eryx.SandboxFactory(packages=[twice, ...])
+
+
+def test_what_cannot_be_used_is_named_with_the_way_out(cache, tmp_path):
+    before = sorted(cache.iterdir())
+    native = wheel(tmp_path, "native", {"native/_fast.cpython-314-x86_64-linux-gnu.so": ""})
+    needy = wheel(tmp_path, "needy", {"needy.py": "import not_there"})
+    text = tmp_path / "notes.txt"
+    text.write_text("not a wheel")
+    wrong: list[tuple[dict[str, object], type[Exception], str]] = [
+        ({"packages": [native]}, eryx.ConfigError, r"_fast.*pure Python release"),
+        ({"packages": [text]}, eryx.ConfigError, r"notes\.txt is no wheel .*give a \.whl file"),
+        ({"packages": ["absent.whl"]}, eryx.ConfigError, r"absent\.whl cannot be read"),
+        ({"packages": "a.whl"}, TypeError, r"write packages=\['a\.whl'\]"),
+        ({"packages": [1]}, TypeError, "each entry a str or a path, not of type int"),
+        ({"packages": 1}, TypeError, "a list of paths, not of type int"),
+        ({"imports": "json"}, TypeError, r"write imports=\['json'\]"),
+        ({"imports": ["no-name"]}, eryx.ConfigError, r'"no-name" is no name of a module'),
+        ({"imports": ["nowhere"]}, eryx.ExecutionError, r"nowhere.*while importing nowhere"),
+        (
+            {"packages": [needy], "imports": ["needy"]},
+            eryx.ExecutionError,
+            r"not_there.*while importing needy; give the factory the package that has it",
+        ),
+        ({"setup_code": "1 / 0"}, eryx.ExecutionError, "ZeroDivisionError"),
+        ({"setup_code": 1}, TypeError, "setup_code has to be the program's text"),
+        ({"package": []}, TypeError, "did you mean packages"),
+        ({"cache_dir": 1}, TypeError, "cache_dir has to be a str or a path"),
+    ]
+    for settings, kind, message in wrong:
+        with pytest.raises(kind, match=message):
+            eryx.SandboxFactory(**settings)
+    assert sorted(cache.iterdir()) == before, "told before anything is compiled"
+
+
+def test_a_file_that_is_no_factory_is_refused(cache, tmp_path):
+    path = tmp_path / "x.eryx"
+    with pytest.raises(eryx.ConfigError, match=r"x\.eryx cannot be read"):
+        eryx.SandboxFactory.load(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("eryx-factory", "999\n")
+    with pytest.raises(eryx.ConfigError, match="another version of Eryx"):
+        eryx.SandboxFactory.load(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("eryx-factory", "1\n")
+        archive.writestr("packages/../../outside.py", "")
+    with pytest.raises(eryx.ConfigError, match=r"outside\.py"):
+        eryx.SandboxFactory.load(path)
+    with pytest.raises(eryx.ConfigError, match="cannot be saved"):
+        eryx.SandboxFactory(setup_code="x = 1").save(tmp_path / "absent/x.eryx")
+
+
+def test_a_cache_others_could_write_to_is_not_used(tmp_path):
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    factory = eryx.SandboxFactory(setup_code="x = 'open'", cache_dir=folder)
+    assert factory.create_sandbox().execute("print(x)").stdout == "open\n"
+    assert list(folder.iterdir()) == []
+
+
+BUILD = "import eryx, sys; eryx.SandboxFactory(setup_code='x = 2', cache_dir=sys.argv[1])"
+
+
+def test_progress_is_told_on_a_terminal_alone(tmp_path):
+    quiet = subprocess.run(
+        [sys.executable, "-c", BUILD, str(tmp_path / "one")], capture_output=True, timeout=60
+    )
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, b"", b"")
+    ours, theirs = pty.openpty()
+    building = subprocess.Popen(
+        [sys.executable, "-c", BUILD, str(tmp_path / "two")], stderr=theirs, stdout=theirs
+    )
+    os.close(theirs)
+    told = b""
+    try:
+        while piece := os.read(ours, 1000):
+            told += piece
+    except OSError:
+        pass  # How a terminal says that nobody is left at the other end.
+    os.close(ours)
+    assert building.wait(60) == 0
+    assert b"eryx: compiling the packages" in told
+    assert told.endswith(b"\r\x1b[K"), "the line is gone when the work is"
+
+
+def test_control_c_ends_a_build(tmp_path, python):
+    program = f"""
+import eryx, signal, threading, os
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    eryx.SandboxFactory(setup_code="while True: pass", cache_dir={str(tmp_path)!r})
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    assert python(program).stdout == "interrupted\n"
