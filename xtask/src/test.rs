@@ -30,6 +30,12 @@ fn package() -> Result<()> {
     )?;
     tools.install(&wheel)?;
     let libraries = root.join("target/libraries");
+    // The example of scaling out has an environment of its own, as its users do.
+    let cluster = Venv::ensure(
+        &root.join("target/example-tests"),
+        &root.join("examples/scale-out/requirements.txt"),
+    )?;
+    cluster.install(&wheel)?;
     tools.download(&root.join("eryx-python/tests/libraries.txt"), &libraries)?;
     let checks: [(&str, &[&str]); 4] = [
         ("ruff", &["check", "."]),
@@ -46,6 +52,7 @@ fn package() -> Result<()> {
                 .env("PYTHONDONTWRITEBYTECODE", "1")
                 .env("ERYX_WHEEL", &wheel)
                 .env("ERYX_TEST_WHEELS", &libraries)
+                .env("ERYX_EXAMPLE_PYTHON", cluster.python())
                 // Built along with the tests of its package.
                 .env(
                     "ERYX_TESTKIT_WORLD",

@@ -1,0 +1,58 @@
+"""Two hundred untrusted scripts on a Dask cluster, each in a sandbox of its own.
+
+    pip install eryx --requirement requirements.txt
+    python scale_out.py
+
+The factory is pickled once for each worker; what it compiles to comes out of the cache of the
+user. On a cluster of several machines each machine compiles once.
+"""
+
+import collections
+
+import eryx
+from distributed import Client, LocalCluster
+
+# What the scripts may count on, imported before they begin.
+SETUP = """
+import hashlib, json
+
+def digest(value):
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+"""
+
+LIMITS = eryx.ResourceLimits(execution_timeout_ms=2000, max_memory_bytes=64 * 2**20)
+
+
+def script(number: int) -> str:
+    """What some user sent in: sums, but one in fifty does not end, and one in fifty is greedy."""
+    if number % 50 == 7:
+        return "while True: pass"
+    if number % 50 == 31:
+        return "hoard = [bytes(2**20) for _ in range(1000)]"
+    return f"print(digest([n * n for n in range({number})])[:8])"
+
+
+def run(factory: eryx.SandboxFactory, source: str) -> str:
+    """What became of one script. Runs on a worker."""
+    try:
+        return factory.create_sandbox(resource_limits=LIMITS).execute(source).stdout.strip()
+    except eryx.EryxError as error:
+        return f"({type(error).__name__})"
+
+
+def main() -> None:
+    factory = eryx.SandboxFactory(imports=["hashlib", "json"], setup_code=SETUP)
+    cluster = LocalCluster(
+        n_workers=2, threads_per_worker=4, processes=True, dashboard_address=None
+    )
+    with cluster, Client(cluster) as client:
+        shared = client.scatter(factory, broadcast=True)
+        scripts = [script(number) for number in range(200)]
+        results = client.gather(client.map(run, [shared] * len(scripts), scripts))
+    ended = collections.Counter(text if text.startswith("(") else "done" for text in results)
+    print(f"{len(results)} scripts: {dict(sorted(ended.items()))}")
+    print(f"number 0 printed {results[0]}, number 199 {results[199]}")
+
+
+if __name__ == "__main__":
+    main()
