@@ -40,6 +40,10 @@ fn main() {
         "cargo::rustc-env=ERYX_GUEST_CWASM={}",
         image.cwasm().display()
     );
+    println!(
+        "cargo::rustc-env=ERYX_GUEST_FUNCTIONS={}",
+        image.functions().display()
+    );
     println!("cargo::rustc-env=ERYX_GUEST_WASM_SHA256={}", manifest.wasm);
 }
 

@@ -2,12 +2,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
+use wasmtime::{CacheStore, Config, Engine, OptLevel, WasmBacktraceDetails};
 
 use crate::Error;
 
@@ -78,12 +78,18 @@ fn tick(engine: &Engine) -> io::Result<()> {
     Ok(())
 }
 
-/// An engine that compiles for every processor of this architecture, not for the one it runs on.
-pub(crate) fn baseline() -> Result<Engine, Error> {
+/// An engine that compiles for every processor of this architecture, not for the one it runs on. What it compiles it
+/// puts into `functions`, and what is there already it does not compile.
+pub(crate) fn baseline(functions: Option<Arc<dyn CacheStore>>) -> Result<Engine, Error> {
     let mut config = config();
     config
         .target(&target())
         .map_err(|error| Error::Image(format!("no compiler for this machine: {error:#}")))?;
+    if let Some(functions) = functions {
+        config
+            .enable_incremental_compilation(functions)
+            .map_err(|error| Error::Image(format!("functions cannot be kept: {error:#}")))?;
+    }
     Engine::new(&config)
         .map_err(|error| Error::Image(format!("the compiler cannot be set up: {error:#}")))
 }
@@ -91,7 +97,7 @@ pub(crate) fn baseline() -> Result<Engine, Error> {
 /// Names the compiler and its settings: machine code made under another name has to be made again.
 pub(crate) fn fingerprint() -> Result<String, Error> {
     let mut hasher = DefaultHasher::new();
-    baseline()?
+    baseline(None)?
         .precompile_compatibility_hash()
         .hash(&mut hasher);
     Ok(format!("{}-{:016x}", target(), hasher.finish()))

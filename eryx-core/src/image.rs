@@ -1,7 +1,9 @@
 //! The guest image: its machine code, made ahead of time or here.
 
-use wasmtime::Engine;
+use std::sync::Arc;
+
 use wasmtime::component::{Component, Linker};
+use wasmtime::{CacheStore, Engine};
 use wasmtime_wizer::{ComponentContext, Wizer};
 
 use crate::Error;
@@ -17,6 +19,17 @@ use crate::net;
 mod cache;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod functions;
+
+/// The guest image's machine code.
+#[derive(Debug)]
+pub struct MachineCode {
+    /// Of the whole image, to be loaded.
+    pub whole: Vec<u8>,
+    /// Of each function by itself, compressed: what a [`SandboxFactory`](crate::SandboxFactory) makes of the image has
+    /// nearly all of them unchanged.
+    pub functions: Vec<u8>,
+}
 
 /// Compile the guest image for any processor of this machine's architecture, with the functions that let a
 /// [`SandboxFactory`](crate::SandboxFactory) read the state of an instance.
@@ -24,9 +37,14 @@ mod embedded;
 /// # Errors
 ///
 /// [`Error::Image`] when `wasm` is not a component the engine takes.
-pub fn precompile(wasm: &[u8]) -> Result<Vec<u8>, Error> {
+pub fn precompile(wasm: &[u8]) -> Result<MachineCode, Error> {
     let (_, readable) = readable(wasm)?;
-    compiled(&readable)
+    let functions = Arc::new(functions::Collected::default());
+    let whole = compiled(&readable, Some(Arc::clone(&functions) as _))?;
+    Ok(MachineCode {
+        whole,
+        functions: functions.to_bytes(),
+    })
 }
 
 /// The component with added functions that return what its memories, globals and tables hold, and what there is
@@ -37,9 +55,9 @@ pub(crate) fn readable(wasm: &[u8]) -> Result<(ComponentContext<'_>, Vec<u8>), E
         .map_err(|error| Error::Image(format!("its state cannot be read: {error:#}")))
 }
 
-/// The machine code of exactly this component.
-fn compiled(wasm: &[u8]) -> Result<Vec<u8>, Error> {
-    engine::baseline()?
+/// The machine code of exactly this component, with what is in `functions` taken from there.
+fn compiled(wasm: &[u8], functions: Option<Arc<dyn CacheStore>>) -> Result<Vec<u8>, Error> {
+    engine::baseline(functions)?
         .precompile_component(wasm)
         .map_err(|error| Error::Image(format!("it does not compile: {error:#}")))
 }

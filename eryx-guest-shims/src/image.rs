@@ -23,6 +23,17 @@ pub struct Manifest {
     pub cwasm: String,
 }
 
+/// What an image is made up of.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// The component.
+    pub wasm: &'a [u8],
+    /// Its machine code.
+    pub cwasm: &'a [u8],
+    /// The machine code of its single functions.
+    pub functions: &'a [u8],
+}
+
 impl GuestImage {
     /// The image of `recipe`'s workspace, which may not be built yet.
     pub fn of(recipe: &Recipe) -> Self {
@@ -46,6 +57,11 @@ impl GuestImage {
         self.dir.join("eryx-guest.cwasm")
     }
 
+    /// The machine code of its single functions.
+    pub fn functions(&self) -> PathBuf {
+        self.dir.join("eryx-guest.functions")
+    }
+
     /// The manifest.
     pub fn manifest_path(&self) -> PathBuf {
         self.dir.join("eryx-guest.manifest")
@@ -53,7 +69,8 @@ impl GuestImage {
 
     /// The manifest; `None` if there is no complete image.
     pub fn manifest(&self) -> Option<Manifest> {
-        if !self.wasm().is_file() || !self.cwasm().is_file() {
+        let parts = [self.wasm(), self.cwasm(), self.functions()];
+        if !parts.iter().all(|path| path.is_file()) {
             return None;
         }
         Manifest::parse(&fs::read_to_string(self.manifest_path()).ok()?)
@@ -64,17 +81,18 @@ impl GuestImage {
     /// # Errors
     ///
     /// Fails when the folder cannot be written to.
-    pub fn store(&self, recipe: &str, engine: &str, wasm: &[u8], cwasm: &[u8]) -> io::Result<()> {
+    pub fn store(&self, recipe: &str, engine: &str, parts: &Parts<'_>) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         let manifest = Manifest {
             recipe: recipe.to_owned(),
             engine: engine.to_owned(),
-            wasm: sha256(wasm),
-            cwasm: sha256(cwasm),
+            wasm: sha256(parts.wasm),
+            cwasm: sha256(parts.cwasm),
         };
         let _ = fs::remove_file(self.manifest_path());
-        replace(&self.wasm(), wasm)?;
-        replace(&self.cwasm(), cwasm)?;
+        replace(&self.wasm(), parts.wasm)?;
+        replace(&self.cwasm(), parts.cwasm)?;
+        replace(&self.functions(), parts.functions)?;
         replace(&self.manifest_path(), manifest.to_string().as_bytes())
     }
 }
@@ -123,7 +141,12 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("eryx-image-{}", std::process::id()));
         let image = GuestImage::of(&Recipe::at(&dir));
         assert_eq!(image.manifest(), None);
-        image.store("r", "e", b"wasm", b"cwasm").expect("stored");
+        let parts = Parts {
+            wasm: b"wasm",
+            cwasm: b"cwasm",
+            functions: b"functions",
+        };
+        image.store("r", "e", &parts).expect("stored");
         let manifest = image.manifest().expect("whole");
         assert_eq!(
             (manifest.recipe.as_str(), manifest.engine.as_str()),

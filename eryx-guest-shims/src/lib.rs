@@ -5,6 +5,6 @@ mod image;
 mod library;
 mod recipe;
 
-pub use image::{GuestImage, Manifest};
+pub use image::{GuestImage, Manifest, Parts};
 pub use library::{LIBRARIES, Library};
 pub use recipe::Recipe;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use eryx_guest_shims::{GuestImage, LIBRARIES, Recipe};
+use eryx_guest_shims::{GuestImage, LIBRARIES, Parts, Recipe};
 
 use crate::library;
 use crate::process;
@@ -35,17 +35,27 @@ pub(crate) fn build(force: bool) -> Result<()> {
         _ => componentize(&recipe, &image)?,
     };
     let start = Instant::now();
-    let cwasm = eryx_core::image::precompile(&wasm)?;
+    let code = eryx_core::image::precompile(&wasm)?;
     eprintln!("compiled it in {:.1} s", start.elapsed().as_secs_f64());
     image
-        .store(&fingerprint, &engine, &wasm, &cwasm)
+        .store(
+            &fingerprint,
+            &engine,
+            &Parts {
+                wasm: &wasm,
+                cwasm: &code.whole,
+                functions: &code.functions,
+            },
+        )
         .with_context(|| format!("cannot write to {}", image.dir().display()))?;
     eprintln!(
-        "guest image: {} ({:.1} MB), {} ({:.1} MB)",
+        "guest image: {} ({:.1} MB), {} ({:.1} MB), {} ({:.1} MB)",
         image.wasm().display(),
         wasm.len() as f64 / 1e6,
         image.cwasm().display(),
-        cwasm.len() as f64 / 1e6
+        code.whole.len() as f64 / 1e6,
+        image.functions().display(),
+        code.functions.len() as f64 / 1e6
     );
     Ok(())
 }

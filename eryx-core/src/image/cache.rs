@@ -3,8 +3,10 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use wasmtime::CacheStore;
 
 use super::{compiled, engine_fingerprint};
 use crate::Error;
@@ -48,9 +50,14 @@ impl Cache {
             .and_then(|dir| read_verified(&dir.join(name))))
     }
 
-    /// Compile `wasm` and keep the machine code under `key`.
-    pub(super) fn compile(&self, key: &str, wasm: &[u8]) -> Result<Vec<u8>, Error> {
-        let code = compiled(wasm)?;
+    /// Compile `wasm`, all but what is in `functions`, and keep the machine code under `key`.
+    pub(super) fn compile(
+        &self,
+        key: &str,
+        wasm: &[u8],
+        functions: Option<Arc<dyn CacheStore>>,
+    ) -> Result<Vec<u8>, Error> {
+        let code = compiled(wasm, functions)?;
         if let Some(dir) = &self.dir {
             let path = dir.join(file_name(key)?);
             if let Err(error) = write_verified(dir, &path, &code) {
@@ -64,7 +71,7 @@ impl Cache {
 fn machine_code_in(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Vec<u8>, Error> {
     match cache.find(key)? {
         Some(code) => Ok(code),
-        None => cache.compile(key, wasm),
+        None => cache.compile(key, wasm, None),
     }
 }
 

@@ -2,10 +2,12 @@
 //! The image inside the program. The one place with `unsafe`: loading machine code.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use wasmtime::component::Component;
 
 use super::cache::{self, Cache};
+use super::functions::Known;
 use crate::Error;
 use crate::engine;
 
@@ -14,6 +16,7 @@ pub(crate) static WASM: &[u8] = include_bytes!(env!("ERYX_GUEST_WASM"));
 /// Its SHA-256 in hexadecimal.
 pub(crate) static WASM_DIGEST: &str = env!("ERYX_GUEST_WASM_SHA256");
 static CWASM: &[u8] = include_bytes!(env!("ERYX_GUEST_CWASM"));
+static FUNCTIONS: &[u8] = include_bytes!(env!("ERYX_GUEST_FUNCTIONS"));
 
 /// Load the embedded machine code; if this machine or engine cannot take it, compile the embedded
 /// component and keep the result in the user's cache.
@@ -36,9 +39,16 @@ pub(super) fn load_cached(cache: &Cache, key: &str) -> Result<Option<Component>,
     }
 }
 
-/// Compile `wasm`, a component made by this process, and keep it in `cache` under `key`.
+/// Compile `wasm`, a snapshot of the image made by this process, and keep it in `cache` under `key`.
 pub(super) fn compile(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Component, Error> {
-    loaded(&cache.compile(key, wasm)?)
+    let functions = match Known::from_bytes(FUNCTIONS) {
+        Ok(functions) => Some(Arc::new(functions) as _),
+        Err(reason) => {
+            tracing::warn!(target: "eryx::image", %reason, "compiling every function anew");
+            None
+        }
+    };
+    loaded(&cache.compile(key, wasm, functions)?)
 }
 
 fn loaded(code: &[u8]) -> Result<Component, Error> {
