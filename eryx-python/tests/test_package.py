@@ -32,17 +32,6 @@ def test_the_examples_of_every_docstring_run():
     assert runner.tries > 60
 
 
-def test_the_examples_of_the_documentation_run():
-    page = pathlib.Path(__file__).parents[2] / "docs/python.md"
-    # As a reader would type them: one session from the first to the last.
-    blocks = re.findall(r"^```pycon\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 7
-    test = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), 0)
-    told: list[str] = []
-    doctest.DocTestRunner().run(test, out=told.append)
-    assert not told, "".join(told)
-
-
 def docstrings(thing: object):
     """The docstrings of a class or module, and of what it defines itself."""
     name = getattr(thing, "__name__", "?")

@@ -16,14 +16,20 @@ pub mod net {
 mod documentation {
     #[doc = include_str!("../../README.md")]
     struct Readme;
-    #[doc = include_str!("../../docs/networking.md")]
-    struct Networking;
+    #[doc = include_str!("../../docs/introduction.md")]
+    struct Introduction;
     #[doc = include_str!("../../docs/sandboxes.md")]
     struct Sandboxes;
+    #[doc = include_str!("../../docs/resource-limits.md")]
+    struct ResourceLimits;
+    #[doc = include_str!("../../docs/networking.md")]
+    struct Networking;
     #[doc = include_str!("../../docs/packages.md")]
     struct Packages;
     #[doc = include_str!("../../docs/command-line.md")]
     struct CommandLine;
+    #[doc = include_str!("../../docs/rust.md")]
+    struct Rust;
     #[doc = include_str!("../../docs/security.md")]
     struct Security;
     #[doc = include_str!("../../docs/architecture.md")]

@@ -3,6 +3,7 @@
 //! One binary for all of them, since each carries the guest image.
 
 mod asyncio_net;
+mod book;
 mod documents;
 mod escape;
 mod factory;
