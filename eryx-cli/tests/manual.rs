@@ -21,8 +21,10 @@ fn shell(line: &str, folder: &Path) -> Output {
 
 #[test]
 fn the_manuals_commands_do_what_it_shows() {
-    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/command-line.md");
-    let manual = fs::read_to_string(manual).expect("readable");
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manual = ["README.md", "../docs/command-line.md"]
+        .map(|path| fs::read_to_string(crate_folder.join(path)).expect("readable"))
+        .concat();
     let folder = tempfile::tempdir().expect("made");
     fs::write(folder.path().join("script.py"), "print('hello')").expect("written");
     fs::write(folder.path().join("policy.toml"), "max_connections = 3").expect("written");
@@ -47,7 +49,7 @@ fn the_manuals_commands_do_what_it_shows() {
             lines += 1;
         }
     }
-    assert!(lines >= 9, "only {lines} commands were found");
+    assert!(lines >= 10, "only {lines} commands were found");
     let written = fs::read_to_string(folder.path().join("policy.toml")).expect("there");
     assert!(written.contains("api.example.com:443"), "{written}");
 }

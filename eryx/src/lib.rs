@@ -28,6 +28,8 @@ mod documentation {
     struct Packages;
     #[doc = include_str!("../../docs/command-line.md")]
     struct CommandLine;
+    #[doc = include_str!("../../docs/python.md")]
+    struct Python;
     #[doc = include_str!("../../docs/rust.md")]
     struct Rust;
     #[doc = include_str!("../../docs/security.md")]

@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use eryx::net::NetConfig;
 
 use crate::namespace;
+use crate::page::compile;
 use crate::stage::{sandbox, succeeded};
 
 #[test]
@@ -37,14 +39,77 @@ fn the_documents_programs_print_what_they_say() {
     );
 }
 
+/// Whether the Rust programs of `document`, by its path from the top, that rustdoc does not run are run here.
+pub(crate) fn needs_a_network(document: &str) -> bool {
+    document.starts_with("docs/") || ["README.md", "eryx/README.md"].contains(&document)
+}
+
+#[test]
+fn the_documents_rust_programs_run_where_there_is_a_network() {
+    namespace::run(
+        "documents::the_documents_rust_programs_run_where_there_is_a_network",
+        async |world| {
+            let folder = tempfile::tempdir().expect("made");
+            fs::write(folder.path().join("internal-ca.pem"), world.authority.pem())
+                .expect("written");
+            let mut printed = Vec::new();
+            for path in documents()
+                .into_iter()
+                .chain([root().join("eryx/README.md")])
+            {
+                let text = fs::read_to_string(&path).expect("readable");
+                let programs = [blocks(&text, "rust,no_run"), blocks(&text, "no_run")].concat();
+                for program in programs {
+                    let built = compile(&trusting(&unhidden(program)));
+                    let here = folder.path().to_path_buf();
+                    let run = move || Command::new(built).current_dir(here).output();
+                    let output = tokio::task::spawn_blocking(run)
+                        .await
+                        .expect("no panic")
+                        .expect("it starts");
+                    assert!(output.status.success(), "{}: {output:?}", path.display());
+                    printed.push(String::from_utf8_lossy(&output.stdout).into_owned());
+                }
+            }
+            // README.md, docs/networking.md twice, eryx/README.md.
+            assert_eq!(printed.len(), 4, "{printed:?}");
+            assert!(
+                printed[0].starts_with("200\napi.example.com -> "),
+                "{printed:?}"
+            );
+            assert_eq!(printed[1..], ["", "", "200\n\n"]);
+        },
+    );
+}
+
+/// With the lines that rustdoc hides from the reader.
+fn unhidden(program: &str) -> String {
+    let lines = program
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// With the servers' authority among the roots. Nothing else is added.
+fn trusting(program: &str) -> String {
+    let authority = r#"&std::fs::read("internal-ca.pem").expect("read")"#;
+    program.replace(
+        "NetConfig::default()",
+        &format!("NetConfig::default().with_root_cert({authority}).expect(\"read\")"),
+    )
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 fn documents() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut paths: Vec<PathBuf> = fs::read_dir(root.join("docs"))
+    let mut paths: Vec<PathBuf> = fs::read_dir(root().join("docs"))
         .expect("readable")
         .map(|entry| entry.expect("readable").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
-    paths.push(root.join("README.md"));
+    paths.push(root().join("README.md"));
     paths.sort();
     paths
 }

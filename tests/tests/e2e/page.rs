@@ -51,7 +51,7 @@ fn rust_blocks(text: &str) -> Vec<&str> {
 }
 
 /// Compile `program` against the libraries this test was built with. Returns the program's path.
-fn compile(program: &str) -> PathBuf {
+pub(crate) fn compile(program: &str) -> PathBuf {
     let dir = tempfile::tempdir().expect("made").keep();
     let source = dir.join("page.rs");
     fs::write(&source, program).expect("written");
