@@ -60,7 +60,7 @@ fn the_documents_rust_programs_run_where_there_is_a_network() {
                 let text = fs::read_to_string(&path).expect("readable");
                 let programs = [blocks(&text, "rust,no_run"), blocks(&text, "no_run")].concat();
                 for program in programs {
-                    let built = compile(&trusting(&unhidden(program)));
+                    let built = compile(&trusting(&unhidden(program)), folder.path());
                     let here = folder.path().to_path_buf();
                     let run = move || Command::new(built).current_dir(here).output();
                     let output = tokio::task::spawn_blocking(run)

@@ -33,7 +33,8 @@ fn the_pages_rust_program_compiles_and_runs_as_it_stands() {
         // `# ` hides a line from the reader, not from the compiler.
         let program = rust_blocks(&text)[0].replace("\n# extern", "\nextern");
         let program = program.strip_prefix("# ").unwrap_or(&program);
-        let built = compile(program);
+        let folder = tempfile::tempdir().expect("made");
+        let built = compile(program, folder.path());
         let output = tokio::task::spawn_blocking(move || Command::new(built).output())
             .await
             .expect("no panic")
@@ -50,12 +51,11 @@ fn rust_blocks(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Compile `program` against the libraries this test was built with. Returns the program's path.
-pub(crate) fn compile(program: &str) -> PathBuf {
-    let dir = tempfile::tempdir().expect("made").keep();
-    let source = dir.join("page.rs");
+/// Compile `program` in `folder`, against the libraries this test was built with. Returns the program's path.
+pub(crate) fn compile(program: &str, folder: &Path) -> PathBuf {
+    let source = folder.join("page.rs");
     fs::write(&source, program).expect("written");
-    let binary = dir.join("page");
+    let binary = folder.join("page");
     // target/debug/deps/e2e-…
     let deps = std::env::current_exe()
         .expect("known")
