@@ -41,12 +41,26 @@ def prepare() -> None:
     os.environ.clear()
     sys.path.clear()
     sys.path_importer_cache.clear()
-    for stream in (sys.stdout, sys.stderr):
-        # A program that is cut off has printed the lines it finished.
-        stream.reconfigure(  # type: ignore[union-attr]
-            encoding="utf-8", errors="backslashreplace", line_buffering=True
-        )
+    sys.stdout = sys.__stdout__ = _stream(1, "<stdout>")  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _stream(2, "<stderr>")  # type: ignore[misc]
     settle()
+
+
+def _stream(descriptor: int, name: str) -> io.TextIOWrapper:
+    """Standard output or error. The image's interpreter has no buffer between text and descriptor,
+    and so would lose what a single write does not take."""
+    raw = io.FileIO(descriptor, "w", closefd=False)
+    raw.name = name
+    # A program that is cut off has printed the lines it finished.
+    stream = io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding="utf-8",
+        errors="backslashreplace",
+        newline="\n",
+        line_buffering=True,
+    )
+    stream.mode = "w"  # type: ignore[misc]
+    return stream
 
 
 def settle() -> None:

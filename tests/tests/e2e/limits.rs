@@ -124,6 +124,28 @@ except MemoryError:
 }
 
 /// Trap: unbounded buffering of output.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_printed_in_one_piece_arrives_whole() {
+    let program = "
+import os, sys
+print('o' * 3_000_000)
+sys.stderr.write('e' * 1_000_000)
+print('first')
+sys.stdout.buffer.write(b'second\\n')
+sys.stdout.flush()
+os.write(1, b'third\\n')
+print('\\ud800', sys.stdout.name, sys.stdout.encoding, sys.stderr.name)
+";
+    let result = sandbox(None).execute(program).await.expect("it runs");
+    let (long, rest) = result.stdout.split_at(3_000_001);
+    assert_eq!(long, format!("{}\n", "o".repeat(3_000_000)));
+    assert_eq!(
+        rest,
+        "first\nsecond\nthird\n\\ud800 <stdout> utf-8 <stderr>\n"
+    );
+    assert_eq!(result.stderr, "e".repeat(1_000_000));
+}
+
 #[tokio::test]
 async fn a_hundred_megabytes_of_output_stop_at_the_limit_with_what_fits_kept() {
     let limits = ResourceLimits::default().with_max_output(1 << 20);
