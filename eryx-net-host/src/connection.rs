@@ -19,6 +19,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::attempts::Attempt;
 use crate::encrypted::{Encrypted, Upgrade};
 use crate::ledger::Entry;
 use crate::network::Shared;
@@ -66,6 +67,8 @@ pub struct Connection {
     state: State,
     /// The one deadline over resolving and dialling.
     deadline: Deadline,
+    /// For an address that was looked up, until it is established.
+    attempt: Option<Attempt>,
     /// What establishing has left of the connect timeout, for a handshake.
     budget: Duration,
     endpoints: Option<Endpoints>,
@@ -163,6 +166,7 @@ impl Connection {
         port: u16,
         start: Start,
         deadline: Instant,
+        attempt: Option<Attempt>,
     ) -> Self {
         let budget = shared.config.connect_timeout();
         Self {
@@ -181,6 +185,7 @@ impl Connection {
                 )),
             },
             deadline: Deadline::at(deadline),
+            attempt,
             budget,
             endpoints: None,
             halves: Halves::default(),
@@ -274,6 +279,7 @@ impl Connection {
                 _ => End::Failed(error.clone()),
             };
         }
+        self.attempt = None;
         self.state = State::Failed(error.clone());
         error
     }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod attempts;
 mod config;
 mod config_error;
 mod connection;

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use eryx_net_policy::Host;
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
+use crate::attempts::Attempts;
 use crate::ledger::Entry;
 use crate::network::Shared;
 use crate::patience::{Deadline, Patience};
@@ -54,6 +56,7 @@ impl Lookup {
         port: Option<u16>,
         family: Family,
     ) -> Self {
+        let deadline = Instant::now() + shared.config.connect_timeout();
         let state = match host {
             Host::Address(address) => State::Done(family.of(vec![address])),
             Host::Name(name) => {
@@ -64,6 +67,7 @@ impl Lookup {
                     let origin = Origin {
                         name,
                         aliases: answer.aliases,
+                        attempts: Arc::new(Attempts::after_lookup(deadline)),
                     };
                     shared
                         .remembered
@@ -73,7 +77,7 @@ impl Lookup {
             }
         };
         Self {
-            deadline: Deadline::after(shared.config.connect_timeout()),
+            deadline: Deadline::at(deadline),
             shared,
             entry,
             state,

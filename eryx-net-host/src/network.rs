@@ -10,6 +10,7 @@ use eryx_tls::ClientSettings;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::attempts::Attempt;
 use crate::connection::Start;
 use crate::establish;
 use crate::judge::Carrier;
@@ -131,7 +132,7 @@ impl Network {
         let counted = verdict.host().unwrap_or(&parsed).clone();
         shared.admit(entry, verdict)?;
         let place = shared.place(entry, &counted)?;
-        let deadline = Instant::now() + shared.config.connect_timeout();
+        let (deadline, attempt) = shared.attempt(&parsed, &counted);
         let turn = shared.turn(entry, deadline)?;
         let start = match parsed {
             Host::Name(name) => Start::Resolve {
@@ -156,6 +157,7 @@ impl Network {
             port,
             start,
             deadline,
+            attempt,
         ))
     }
 
@@ -284,6 +286,20 @@ impl Network {
 }
 
 impl Shared {
+    /// Until when a connection to `host`, which counts as one to `counted`, may be established: one timeout covers the
+    /// lookup that gave an address, and the attempts that follow it directly.
+    fn attempt(&self, host: &Host, counted: &Host) -> (Instant, Option<Attempt>) {
+        let timeout = self.config.connect_timeout();
+        let attempts = match (host, counted) {
+            (Host::Address(address), Host::Name(name)) => self.remembered.attempts(*address, name),
+            _ => None,
+        };
+        match attempts {
+            Some(attempts) => attempts.begin(timeout),
+            None => (Instant::now() + timeout, None),
+        }
+    }
+
     fn new(config: NetConfig) -> Self {
         let connections = config.max_connections();
         Self {

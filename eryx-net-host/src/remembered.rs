@@ -7,17 +7,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eryx_net_policy::HostName;
 
+use crate::attempts::Attempts;
+
 /// Most addresses remembered. The one not looked up for longest goes first.
 const MAX_ADDRESSES: usize = 512;
 
 /// Most names remembered for one address. Many names share the addresses of a content network.
 const MAX_NAMES: usize = 4;
 
-/// A name that led to an address, with the aliases on the way.
-#[derive(Debug, PartialEq, Eq)]
+/// A name that led to an address, with the aliases on the way, and the attempts to connect that followed.
+#[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) name: HostName,
     pub(crate) aliases: Vec<HostName>,
+    pub(crate) attempts: Arc<Attempts>,
 }
 
 /// The addresses a sandbox has got from lookups, so that connecting to one of them counts as connecting
@@ -65,6 +68,14 @@ impl Remembered {
             .unwrap_or_default()
     }
 
+    /// The attempts to connect to `address` as the one `name` it was looked up under.
+    pub(crate) fn attempts(&self, address: IpAddr, name: &HostName) -> Option<Arc<Attempts>> {
+        let inner = self.lock();
+        let names = inner.origins.get(&address)?;
+        let origin = names.iter().find(|origin| origin.name == *name)?;
+        Some(Arc::clone(&origin.attempts))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every change leaves the maps usable at each step, so a panic elsewhere spoils nothing.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -91,10 +102,13 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
+    use tokio::time::Instant;
+
     fn origin(name: &str) -> Origin {
         Origin {
             name: name.parse().expect("a host name"),
             aliases: Vec::new(),
+            attempts: Arc::new(Attempts::after_lookup(Instant::now())),
         }
     }
 

@@ -184,6 +184,47 @@ async fn one_deadline_covers_the_lookup_and_every_attempt() {
 }
 
 #[tokio::test]
+async fn one_deadline_covers_a_lookup_and_the_connections_to_its_addresses() {
+    let limit = Duration::from_millis(400);
+    let hole = BlackHole::new().await.expect("hole");
+    let config = NetConfig::default()
+        .allow_localhost()
+        .with_resolver(Arc::new(Slow(Duration::from_millis(300))))
+        .with_connect_timeout(limit)
+        .expect("valid");
+    let network = Network::new(&config);
+    tokio::time::pause();
+    let started = tokio::time::Instant::now();
+    // As getaddrinfo and then connect do, to one address after the other.
+    let mut lookup = network
+        .lookup("slow.test", None, Family::Any)
+        .expect("allowed");
+    let addresses = lookup.finish(None).await.expect("found");
+    let port = hole.address().port();
+    for _ in 0..3 {
+        let mut connection = network
+            .connect(&addresses[0].to_string(), port)
+            .expect("allowed");
+        let error = connection.finish_connect(None).await;
+        assert_eq!(error, Err(NetError::TimedOut));
+    }
+    let spent = started.elapsed();
+    assert!(
+        spent >= limit && spent < limit + Duration::from_millis(50),
+        "neither the lookup nor the second attempt has a timeout of its own: {spent:?}"
+    );
+    // Later, it is another matter.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let later = tokio::time::Instant::now();
+    let mut connection = network
+        .connect(&addresses[0].to_string(), port)
+        .expect("allowed");
+    let error = connection.finish_connect(None).await;
+    assert_eq!(error, Err(NetError::TimedOut));
+    assert!(later.elapsed() >= limit);
+}
+
+#[tokio::test]
 async fn a_resolver_that_never_answers_runs_into_the_connect_timeout() {
     let config = NetConfig::default()
         .with_resolver(Arc::new(Mute))

@@ -76,6 +76,9 @@ impl Connection {
         self.endpoints = Some(endpoints);
         self.budget = self.deadline.remaining();
         self.entry.connected(endpoints.peer);
+        if let Some(attempt) = self.attempt.take() {
+            attempt.succeeded();
+        }
         self.state = State::Open(Plain::new(stream, Vec::new()));
         Ok(())
     }
