@@ -4,6 +4,7 @@
 mod net_log;
 mod network_options;
 mod policy;
+mod printer;
 mod quantity;
 mod run;
 mod target;

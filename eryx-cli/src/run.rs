@@ -1,7 +1,7 @@
 //! `eryx run`.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,9 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use eryx::{CancelHandle, Error, ExecuteResult, Limit, ResourceLimits, Sandbox};
+use tokio::sync::oneshot;
 
 use crate::net_log::NetLog;
 use crate::network_options::NetworkOptions;
+use crate::printer::{Printer, Stream};
 use crate::quantity;
 
 /// Bad usage, as clap reports it.
@@ -23,6 +25,9 @@ const TIMED_OUT: u8 = 124;
 const ENDED: u8 = 125;
 /// Ctrl-C, as a shell reports it.
 const INTERRUPTED: u8 = 130;
+
+/// How long the output of a script that was ended may find no reader.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Exit status: 0 when the script succeeds, 1 when it raises, its own status when it calls sys.exit,
 /// 2 for bad usage, 124 when it runs out of time, 125 when another limit ends it.
@@ -108,9 +113,13 @@ pub(crate) fn run(options: Options) -> ExitCode {
         Ok(prepared) => prepared,
         Err(error) => return complain(USAGE, &format!("{error:#}")),
     };
+    let printer = match Printer::begin(&cancel) {
+        Ok(printer) => printer,
+        Err(error) => return complain(ENDED, &format!("cannot start: {error}")),
+    };
     let builder = builder
-        .on_stdout(printer(io::stdout, &cancel))
-        .on_stderr(printer(io::stderr, &cancel));
+        .on_stdout(printer.handler(Stream::Out))
+        .on_stderr(printer.handler(Stream::Err));
     let sandbox = match builder.build() {
         Ok(sandbox) => sandbox,
         Err(error @ Error::Config(_)) => return complain(USAGE, &error.to_string()),
@@ -123,65 +132,92 @@ pub(crate) fn run(options: Options) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(ENDED, &format!("cannot start: {error}")),
     };
-    let result = runtime.block_on(async {
-        let interrupt = {
-            let cancel = cancel.clone();
-            async move {
-                // Without a handler Ctrl-C ends the process, as it does by default.
-                if tokio::signal::ctrl_c().await.is_ok() {
-                    cancel.cancel();
-                }
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
+    let status = runtime.block_on(async {
+        let result = tokio::select! {
             result = sandbox.execute_cancellable(&source, &cancel) => result,
-            () = interrupt => unreachable!("it never ends"),
+            () = interrupted(|| cancel.cancel()) => unreachable!("it never ends"),
+        };
+        let ended = match log.and_then(|log| log.failure()) {
+            Some(failure) => Ended::because(ENDED, &failure),
+            None => Ended::of(result),
+        };
+        let (interrupt, interruption) = oneshot::channel::<()>();
+        let mut interrupt = Some(interrupt);
+        tokio::select! {
+            () = ended.tell(printer) => ended.status,
+            _ = interruption => INTERRUPTED,
+            () = interrupted(|| drop(interrupt.take())) => unreachable!("it never ends"),
         }
     });
-    match log.and_then(|log| log.failure()) {
-        Some(failure) => complain(ENDED, &failure),
-        None => finish(result),
-    }
+    // Not waiting for what may never end: the printer's thread.
+    runtime.shutdown_background();
+    ExitCode::from(status)
 }
 
-fn finish(result: Result<ExecuteResult, Error>) -> ExitCode {
-    match result {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(Error::Raised(raised)) => match raised.exit_status {
-            // A status is a byte; whatever else was asked for is not success.
-            Some(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
-            None => {
+/// Calls `act` at Ctrl-C; never ends. Without a handler Ctrl-C ends the process, as it does by default.
+async fn interrupted(mut act: impl FnMut()) {
+    while tokio::signal::ctrl_c().await.is_ok() {
+        act();
+    }
+    std::future::pending().await
+}
+
+/// What to tell of how a script ended.
+struct Ended {
+    status: u8,
+    /// For standard error.
+    text: String,
+    /// Whether the script came to its own end.
+    by_itself: bool,
+}
+
+impl Ended {
+    fn of(result: Result<ExecuteResult, Error>) -> Self {
+        let by_itself = |status, text| Self {
+            status,
+            text,
+            by_itself: true,
+        };
+        match result {
+            Ok(_) => by_itself(0, String::new()),
+            Err(Error::Raised(raised)) => match raised.exit_status {
+                // A status is a byte; whatever else was asked for is not success.
+                Some(status) => by_itself(u8::try_from(status).unwrap_or(1), String::new()),
                 // As the interpreter would: the traceback, and nothing of ours.
-                let _ = io::stderr().write_all(raised.traceback.as_bytes());
-                ExitCode::from(1)
-            }
-        },
-        Err(
-            error @ Error::Limit {
-                limit: Limit::ExecutionTime(_),
-                ..
+                None if raised.traceback.is_empty() => by_itself(1, format!("{raised}\n")),
+                None => by_itself(1, raised.traceback),
             },
-        ) => complain(TIMED_OUT, &error.to_string()),
-        Err(Error::Cancelled { .. }) => ExitCode::from(INTERRUPTED),
-        Err(error) => complain(ENDED, &error.to_string()),
+            Err(
+                error @ Error::Limit {
+                    limit: Limit::ExecutionTime(_),
+                    ..
+                },
+            ) => Self::because(TIMED_OUT, &error.to_string()),
+            Err(Error::Cancelled { .. }) => Self {
+                text: String::new(),
+                ..Self::because(INTERRUPTED, "")
+            },
+            Err(error) => Self::because(ENDED, &error.to_string()),
+        }
     }
-}
 
-/// Passes output on as it comes. Nobody reads it any more: the script need not go on.
-fn printer<W: Write + 'static>(
-    stream: fn() -> W,
-    cancel: &CancelHandle,
-) -> impl Fn(&[u8]) + Send + Sync + 'static {
-    let cancel = cancel.clone();
-    move |bytes| {
-        let mut stream = stream();
-        if stream
-            .write_all(bytes)
-            .and_then(|()| stream.flush())
-            .is_err()
-        {
-            cancel.cancel();
+    /// Somebody else ended it.
+    fn because(status: u8, reason: &str) -> Self {
+        Self {
+            status,
+            text: format!("eryx: {reason}\n"),
+            by_itself: false,
+        }
+    }
+
+    /// Says how it ended, after all it printed. What is not read keeps only a script that ended by itself from being
+    /// over.
+    async fn tell(&self, printer: Printer) {
+        let text = self.text.clone();
+        if self.by_itself {
+            printer.finish(text).await;
+        } else {
+            printer.leave(PATIENCE, text).await;
         }
     }
 }

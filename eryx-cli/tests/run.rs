@@ -181,3 +181,54 @@ fn output_appears_while_the_script_runs() {
     child.kill().expect("ended");
     child.wait().expect("ended");
 }
+
+/// A script that prints more than a pipe holds, and what it is ended by.
+#[cfg(unix)]
+#[test]
+fn a_reader_who_does_not_read_keeps_no_limit_from_ending_the_script() {
+    let endless = "while True: print('x' * 1000)";
+    let long = "print('x' * 2**20, flush=True)\nwhile True: pass";
+    for (script, args, status) in [
+        (long, ["--timeout", "1s"], 124),
+        (endless, ["--max-output", "1M"], 125),
+    ] {
+        let mut child = Command::new(ERYX)
+            .arg("run")
+            .args(args)
+            .arg("-")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(script.as_bytes()).expect("written");
+        drop(stdin);
+        // Held, and not read.
+        let _stdout = child.stdout.take();
+        let ended = child.wait_with_output().expect("ends");
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(status), "{told}");
+        assert!(told.contains("limit"), "{told}");
+        assert!(told.contains("bytes of it are lost"), "{told}");
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_everything() {
+    let mut child = Command::new(ERYX)
+        .args(["run", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin
+        .write_all(b"print('x' * 2**20)\nraise SystemExit(3)")
+        .expect("written");
+    drop(stdin);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let ended = child.wait_with_output().expect("ends");
+    assert_eq!(ended.stdout.len(), 2usize.pow(20) + 1);
+    assert_eq!(ended.status.code(), Some(3));
+}
