@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyEllipsis, PyInt, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyEllipsis, PyInt, PyString, PyTuple};
 
 use crate::error::ConfigError;
 
@@ -161,6 +161,21 @@ pub(crate) fn each(
         }
     }
     Ok(())
+}
+
+/// Refuses arguments without a keyword.
+pub(crate) fn keywords_only(
+    function: &str,
+    known: &[&str],
+    positional: &Bound<'_, PyTuple>,
+) -> PyResult<()> {
+    if positional.is_empty() {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!(
+        "{function}() takes each argument by its keyword, as in {function}({}=...)",
+        known.first().copied().unwrap_or_default()
+    )))
 }
 
 /// The error for a value of the wrong type.

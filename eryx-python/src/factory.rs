@@ -2,9 +2,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use eryx::{CancelHandle, FactoryBuilder};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyType};
+use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
-use crate::arguments::{each, path, paths, source, texts, wrong_type};
+use crate::arguments::{each, keywords_only, path, paths, source, texts, wrong_type};
 use crate::error::{EryxError, exception};
 use crate::progress::Progress;
 use crate::running::{Owner, Running};
@@ -51,10 +51,15 @@ const NAMES: [&str; 4] = ["packages", "imports", "setup_code", "cache_dir"];
 impl SandboxFactory {
     #[new]
     #[pyo3(
-        signature = (**settings),
+        signature = (*positional, **settings),
         text_signature = "(*, packages=(), imports=(), setup_code=None, cache_dir=None)"
     )]
-    fn new(py: Python<'_>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        positional: &Bound<'_, PyTuple>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        keywords_only("SandboxFactory", &NAMES, positional)?;
         let mut builder = eryx::SandboxFactory::builder();
         each("SandboxFactory", &NAMES, settings, |name, value| {
             builder = match name {

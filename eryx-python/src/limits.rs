@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use eryx::ResourceLimits as Limits;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
-use crate::arguments::{each, whole};
+use crate::arguments::{each, keywords_only, whole};
 use crate::error::ConfigError;
 
 /// What one execution may use at most. Every limit is on by default.
@@ -42,10 +42,14 @@ const NAMES: [&str; 3] = [
 impl ResourceLimits {
     #[new]
     #[pyo3(
-        signature = (**settings),
+        signature = (*positional, **settings),
         text_signature = "(*, execution_timeout_ms=30000, max_memory_bytes=134217728, max_output_bytes=8388608)"
     )]
-    fn new(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+    fn new(
+        positional: &Bound<'_, PyTuple>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        keywords_only("ResourceLimits", &NAMES, positional)?;
         let mut limits = Limits::default();
         each("ResourceLimits", &NAMES, settings, |name, value| {
             let changed = limits.clone();

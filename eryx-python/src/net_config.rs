@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use eryx::net::NetConfig as Config;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
-use crate::arguments::{each, text, texts, whole, wrong_type};
+use crate::arguments::{each, keywords_only, text, texts, whole, wrong_type};
 use crate::error::ConfigError;
 use crate::verdict::Verdict;
 use setting::{NAMES, addresses_of, applied, certificate_bytes};
@@ -65,7 +65,7 @@ pub(crate) struct NetConfig(pub(crate) Config);
 impl NetConfig {
     #[new]
     #[pyo3(
-        signature = (**settings),
+        signature = (*positional, **settings),
         text_signature = "(*, max_connections=10, connect_timeout_ms=30000, io_timeout_ms=60000, allowed_hosts=(), \
                           blocked_hosts=..., allow_localhost=False, also_blocked_hosts=(), allowed_networks=(), \
                           internal_hosts=(), root_certs=(), allow_unverified_tls=False, hosts=..., dns_server=None, \
@@ -73,13 +73,12 @@ impl NetConfig {
                           max_received_bytes=None, sent_bytes_per_second=None, received_bytes_per_second=None, \
                           report_only=False)"
     )]
-    fn new(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        let mut config = Config::default();
-        each("NetConfig", &NAMES, settings, |name, value| {
-            config = applied(&config, name, value)?;
-            Ok(())
-        })?;
-        Ok(Self(config))
+    fn new(
+        positional: &Bound<'_, PyTuple>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        keywords_only("NetConfig", &NAMES, positional)?;
+        of(settings)
     }
 
     /// No restrictions but 100 connections: for tests, and for code that is trusted. Nothing is blocked, this
@@ -339,7 +338,7 @@ impl NetConfig {
             }
             all.update(settings.as_mapping())?;
         }
-        Self::new(Some(&all))
+        of(Some(&all))
     }
 
     /// Every setting, as a dict of plain values. :meth:`from_dict` makes an equal configuration of it, and a JSON
@@ -369,7 +368,7 @@ impl NetConfig {
     #[staticmethod]
     fn from_dict(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
         match settings.cast::<PyDict>() {
-            Ok(settings) => Self::new(Some(settings)),
+            Ok(settings) => of(Some(settings)),
             Err(_) => Err(wrong_type("settings", "a dict", settings)),
         }
     }
@@ -473,6 +472,16 @@ impl NetConfig {
     fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
         slf
     }
+}
+
+/// The configuration with these settings.
+fn of(settings: Option<&Bound<'_, PyDict>>) -> PyResult<NetConfig> {
+    let mut config = Config::default();
+    each("NetConfig", &NAMES, settings, |name, value| {
+        config = applied(&config, name, value)?;
+        Ok(())
+    })?;
+    Ok(NetConfig(config))
 }
 
 fn wrap(config: Result<Config, eryx::net::ConfigError>) -> PyResult<NetConfig> {

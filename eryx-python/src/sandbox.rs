@@ -1,9 +1,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
-use crate::arguments::{each, source, wrong_type};
+use crate::arguments::{each, keywords_only, source, wrong_type};
 use crate::error::{EryxError, exception};
 use crate::execution::{Execution, Job, Place};
 use crate::limits::ResourceLimits;
@@ -52,10 +52,15 @@ const NAMES: [&str; 4] = ["network", "resource_limits", "on_stdout", "on_stderr"
 impl Sandbox {
     #[new]
     #[pyo3(
-        signature = (**settings),
+        signature = (*positional, **settings),
         text_signature = "(*, network=None, resource_limits=None, on_stdout=None, on_stderr=None)"
     )]
-    fn new(py: Python<'_>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        positional: &Bound<'_, PyTuple>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        keywords_only("Sandbox", &NAMES, positional)?;
         Self::make(py, "Sandbox", eryx::Sandbox::embedded(), settings)
     }
 

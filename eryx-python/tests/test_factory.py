@@ -238,6 +238,9 @@ def test_what_cannot_be_used_is_named_with_the_way_out(cache, tmp_path):
     for settings, kind, message in wrong:
         with pytest.raises(kind, match=message):
             eryx.SandboxFactory(**settings)
+    for kind in (eryx.SandboxFactory, eryx.Sandbox, eryx.NetConfig, eryx.ResourceLimits):
+        with pytest.raises(TypeError, match=r"by its keyword, as in \w+\(\w+=\.\.\.\)"):
+            kind(1)
     assert sorted(cache.iterdir()) == before, "told before anything is compiled"
 
 
