@@ -19,6 +19,7 @@ use tokio::task::spawn_blocking;
 
 use crate::error::{ConfigError, Error};
 use crate::image::{Cache, Image};
+use crate::limits::ResourceLimits;
 use crate::sandbox::{SandboxBuilder, Source};
 
 pub use packages::PackageError;
@@ -161,6 +162,7 @@ pub struct FactoryBuilder {
     packages: Vec<PathBuf>,
     dependencies: bool,
     cache: Option<PathBuf>,
+    limits: ResourceLimits,
     progress: Option<Arc<dyn Fn(Stage) + Send + Sync>>,
 }
 
@@ -229,6 +231,13 @@ impl FactoryBuilder {
         self
     }
 
+    /// Bound what the imports and the setup code may use: time, memory and output. The defaults are those of an
+    /// execution.
+    pub fn with_resource_limits(mut self, limits: ResourceLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Call `tell` when a part of the work begins that may take long. A factory that is found in the cache has none.
     pub fn with_progress(mut self, tell: impl Fn(Stage) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(tell));
@@ -240,15 +249,18 @@ impl FactoryBuilder {
     /// # Errors
     ///
     /// [`Error::Package`] when a package cannot be used: it is neither a wheel nor a directory, or has native
-    /// code. [`Error::Raised`] when an import or the setup code raises. Both are told before anything is compiled.
+    /// code. [`Error::Raised`] when an import or the setup code raises, [`Error::Limit`] when they want too much.
+    /// All of it is told before anything is compiled.
     pub async fn build(self) -> Result<SandboxFactory, Error> {
         let Self {
             mut plan,
             packages,
             dependencies,
             cache,
+            limits,
             progress,
         } = self;
+        limits.validate()?;
         let tell = |stage| {
             if let Some(progress) = &progress {
                 progress(stage);
@@ -277,6 +289,7 @@ impl FactoryBuilder {
                     packages: &packages,
                     imports: &plan.imports,
                     setup: plan.setup.as_deref(),
+                    limits: &limits,
                 })
                 .await?;
                 tell(Stage::Compiling);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use eryx_net_host::Network;
 use tokio::time::Instant;
+use wasmtime::component::Instance as Exports;
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
@@ -43,43 +44,57 @@ impl Instance {
         handlers: &Handlers,
         packages: Option<&Path>,
     ) -> Result<Self, Error> {
-        let capture = Capture::default();
-        let memory = MemoryLimiter::new(limits.max_memory());
-        let host = Host::new(network, memory, &capture, handlers, packages)?;
-        let mut store = Store::new(engine::engine()?, host);
-        store.limiter(|host| &mut host.memory);
-        store.set_hostcall_fuel(MAX_CALL);
-        store.set_max_component_handles(MAX_HANDLES);
-        // At every tick the guest lets the host look at timeouts, cancellation and other sandboxes.
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
-        let guest = image
-            .pre()
-            .instantiate_async(&mut store)
-            .await
-            .map_err(|error| {
-                if store.data().memory.refused() {
-                    Error::Limit {
-                        limit: Limit::Memory(limits.max_memory()),
-                        output: Box::default(),
-                    }
-                } else {
-                    Error::Image(format!("it does not start: {error:#}"))
-                }
-            })?;
-        Ok(Self {
+        let (mut store, capture) = store(limits, network, handlers, packages)?;
+        let guest = image.pre().instantiate_async(&mut store).await;
+        let guest = guest.map_err(|error| not_started(&store, limits, &error))?;
+        Ok(Self::with(store, guest, capture, limits))
+    }
+
+    /// Make an interpreter without a network, whose state is going to be read: together with its exports.
+    pub(crate) async fn start_readable(
+        image: &Image,
+        limits: &ResourceLimits,
+        packages: &Path,
+    ) -> Result<(Self, Exports), Error> {
+        let handlers = Handlers::default();
+        let (mut store, capture) = store(limits, Network::off(), &handlers, Some(packages))?;
+        let pre = image.pre().instance_pre();
+        let exports = pre.instantiate_async(&mut store).await;
+        let exports = exports.map_err(|error| not_started(&store, limits, &error))?;
+        let guest = Guest::new(&mut store, &exports)
+            .map_err(|error| not_started(&store, limits, &error))?;
+        Ok((Self::with(store, guest, capture, limits), exports))
+    }
+
+    fn with(store: Store<Host>, guest: Guest, capture: Capture, limits: &ResourceLimits) -> Self {
+        Self {
             store: Some(store),
             guest,
             capture,
             limits: limits.clone(),
             over: String::new(),
-        })
+        }
+    }
+
+    /// What the interpreter lives in, unless nothing more can run in it.
+    pub(crate) fn into_store(self) -> Option<Store<Host>> {
+        self.store
     }
 
     /// Run one program.
     pub(crate) async fn execute(
         &mut self,
         source: &[u8],
+        started: Instant,
+        cancel: Option<&CancelHandle>,
+    ) -> Result<ExecuteResult, Error> {
+        self.run(Job::Execute(source), started, cancel).await
+    }
+
+    /// Run one program, or what a snapshot is to be taken after.
+    pub(crate) async fn run(
+        &mut self,
+        job: Job<'_>,
         started: Instant,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
@@ -93,7 +108,7 @@ impl Instance {
         self.capture.begin(self.limits.max_output());
         store.data_mut().memory.begin();
         let end = {
-            let call = self.guest.call_execute(&mut store, source);
+            let call = job.call(&self.guest, &mut store);
             let cancelled = async {
                 match cancel {
                     Some(cancel) => cancel.cancelled().await,
@@ -218,6 +233,69 @@ impl Instance {
             limit,
             output: Box::new(output),
         })
+    }
+}
+
+/// What an interpreter is to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Job<'a> {
+    /// Run a program.
+    Execute(&'a [u8]),
+    /// Import and run for a snapshot.
+    Preload {
+        /// Where packages are.
+        paths: &'a [String],
+        /// The modules.
+        imports: &'a [String],
+        /// The program.
+        setup: Option<&'a [u8]>,
+    },
+}
+
+impl Job<'_> {
+    async fn call(self, guest: &Guest, store: &mut Store<Host>) -> wasmtime::Result<Outcome> {
+        match self {
+            Self::Execute(source) => guest.call_execute(store, source).await,
+            Self::Preload {
+                paths,
+                imports,
+                setup,
+            } => {
+                let preloaded = guest.call_preload(store, paths, imports, setup).await?;
+                Ok(preloaded.map_or_else(Outcome::Raised, |()| Outcome::Finished))
+            }
+        }
+    }
+}
+
+/// What an interpreter under these limits lives in, and where its output goes.
+fn store(
+    limits: &ResourceLimits,
+    network: Network,
+    handlers: &Handlers,
+    packages: Option<&Path>,
+) -> Result<(Store<Host>, Capture), Error> {
+    let capture = Capture::default();
+    let memory = MemoryLimiter::new(limits.max_memory());
+    let host = Host::new(network, memory, &capture, handlers, packages)?;
+    let mut store = Store::new(engine::engine()?, host);
+    store.limiter(|host| &mut host.memory);
+    store.set_hostcall_fuel(MAX_CALL);
+    store.set_max_component_handles(MAX_HANDLES);
+    // At every tick the guest lets the host look at timeouts, cancellation and other sandboxes.
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    Ok((store, capture))
+}
+
+fn not_started(store: &Store<Host>, limits: &ResourceLimits, error: &wasmtime::Error) -> Error {
+    if store.data().memory.refused() {
+        Error::Limit {
+            limit: Limit::Memory(limits.max_memory()),
+            output: Box::default(),
+        }
+    } else {
+        Error::Image(format!("it does not start: {error:#}"))
     }
 }
 

@@ -6,6 +6,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
 use crate::arguments::{each, keywords_only, path, paths, source, texts, wrong_type};
 use crate::error::{EryxError, exception};
+use crate::limits::ResourceLimits;
 use crate::progress::Progress;
 use crate::running::{Owner, Running};
 use crate::runtime::wait;
@@ -26,13 +27,15 @@ use crate::session::Session;
 ///         stands for what the wheels depend on, from wheels in the same folders.
 ///     imports: the modules to import once and for all, by name.
 ///     setup_code: a program to run after the imports, a str or bytes. What it defines, every program sees.
+///     resource_limits: what the imports and the setup code may use, a :class:`ResourceLimits`. The limits are on by
+///         default.
 ///     cache_dir: where to keep what is compiled, instead of ``$ERYX_CACHE_DIR``, else ``$XDG_CACHE_HOME/eryx``, else
 ///         ``~/.cache/eryx``. It is made with mode 0700; a directory that others can write to is not used.
 ///
 /// Raises:
 ///     ConfigError: for a package that cannot be used: it has native code, is no wheel, or is not there.
-///     ExecutionError: an import or the setup code raised; ``traceback`` shows where. Both are told before anything is
-///         compiled.
+///     ExecutionError: an import or the setup code raised; ``traceback`` shows where.
+///     TimeoutError, ResourceLimitError: they wanted too much. All of it is told before anything is compiled.
 ///
 /// >>> import eryx
 /// >>> factory = eryx.SandboxFactory(imports=["json"], setup_code="greeting = 'hello'")
@@ -45,14 +48,20 @@ use crate::session::Session;
 #[pyclass(module = "eryx", frozen, weakref)]
 pub(crate) struct SandboxFactory(eryx::SandboxFactory);
 
-const NAMES: [&str; 4] = ["packages", "imports", "setup_code", "cache_dir"];
+const NAMES: [&str; 5] = [
+    "packages",
+    "imports",
+    "setup_code",
+    "resource_limits",
+    "cache_dir",
+];
 
 #[pymethods]
 impl SandboxFactory {
     #[new]
     #[pyo3(
         signature = (*positional, **settings),
-        text_signature = "(*, packages=(), imports=(), setup_code=None, cache_dir=None)"
+        text_signature = "(*, packages=(), imports=(), setup_code=None, resource_limits=None, cache_dir=None)"
     )]
     fn new(
         py: Python<'_>,
@@ -69,6 +78,7 @@ impl SandboxFactory {
                     .fold(builder.clone(), FactoryBuilder::with_import),
                 _ if value.is_none() => return Ok(()),
                 "setup_code" => builder.clone().with_setup_code(source(name, value)?),
+                "resource_limits" => builder.clone().with_resource_limits(limits(name, value)?),
                 _ => builder.clone().with_cache_dir(path(name, value)?),
             };
             Ok(())
@@ -146,14 +156,18 @@ impl SandboxFactory {
     ///     ...
     /// eryx.ConfigError: /etc/passwd is no saved factory ...
     #[classmethod]
-    #[pyo3(signature = (path, *, cache_dir=None))]
+    #[pyo3(signature = (path, *, resource_limits=None, cache_dir=None))]
     fn load(
         class: &Bound<'_, PyType>,
         path: &Bound<'_, PyAny>,
+        resource_limits: Option<&Bound<'_, PyAny>>,
         cache_dir: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let path = crate::arguments::path("path", path)?;
         let mut builder = FactoryBuilder::from_file(path).map_err(exception)?;
+        if let Some(given) = resource_limits {
+            builder = builder.with_resource_limits(limits("resource_limits", given)?);
+        }
         if let Some(dir) = cache_dir {
             builder = builder.with_cache_dir(crate::arguments::path("cache_dir", dir)?);
         }
@@ -221,6 +235,13 @@ impl SandboxFactory {
     ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
         let bytes = slf.get().to_bytes(slf.py())?;
         Ok((slf.getattr("from_bytes")?, (bytes,)))
+    }
+}
+
+fn limits(name: &str, value: &Bound<'_, PyAny>) -> PyResult<eryx::ResourceLimits> {
+    match value.cast::<ResourceLimits>() {
+        Ok(limits) => Ok(limits.get().0.clone()),
+        Err(_) => Err(wrong_type(name, "an eryx.ResourceLimits", value)),
     }
 }
 

@@ -261,6 +261,20 @@ def test_a_file_that_is_no_factory_is_refused(cache, tmp_path):
         eryx.SandboxFactory(setup_code="x = 1").save(tmp_path / "absent/x.eryx")
 
 
+def test_what_a_factory_does_while_it_is_built_is_bounded(tmp_path):
+    brief = eryx.ResourceLimits(execution_timeout_ms=500, max_memory_bytes=64 * 2**20)
+    for code, kind in (
+        ("while True: pass", eryx.TimeoutError),
+        ("hoard = [bytes(2**20) for _ in range(100)]", eryx.ResourceLimitError),
+        ("print('x' * 2**24)", eryx.ResourceLimitError),
+    ):
+        with pytest.raises(kind):
+            eryx.SandboxFactory(setup_code=code, resource_limits=brief, cache_dir=tmp_path)
+    with pytest.raises(TypeError, match=r"an eryx\.ResourceLimits, not of type int"):
+        eryx.SandboxFactory(resource_limits=1)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_cache_others_could_write_to_is_not_used(tmp_path):
     folder = tmp_path / "open"
     folder.mkdir()

@@ -1,97 +1,61 @@
 //! The second snapshot: an interpreter that has imported, saved as a component.
 
-use eryx_net_host::Network;
-use wasmtime::component::{Instance as Guest, Lift, WasmList};
-use wasmtime::{Engine, Store};
+use tokio::time::Instant;
+use wasmtime::Store;
+use wasmtime::component::{Instance as Exports, Lift, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::packages::Installed;
-use crate::bindings::Sandbox;
-use crate::engine;
-use crate::error::{Error, Raised};
+use crate::error::{ConfigError, Error};
 use crate::host::{Host, PACKAGES};
 use crate::image::{self, Image};
-use crate::limits::{MemoryLimiter, ResourceLimits};
-use crate::output::{Capture, Handlers};
+use crate::instance::{Instance, Job};
+use crate::limits::ResourceLimits;
 
 /// What happens before the snapshot.
 pub(super) struct Preload<'a> {
     pub(super) packages: &'a Installed,
     pub(super) imports: &'a [String],
     pub(super) setup: Option<&'a [u8]>,
+    pub(super) limits: &'a ResourceLimits,
 }
 
 /// Do it in an instance of the embedded image, and save that as a component.
 pub(super) async fn take(preload: &Preload<'_>) -> Result<Vec<u8>, Error> {
-    let (mut store, capture) = preload.store(engine::engine()?)?;
-    // The whole memory of the guest comes out in one call.
+    let image = Image::embedded()?;
+    let (mut instance, exports) =
+        Instance::start_readable(&image, preload.limits, preload.packages.dir()).await?;
+    let job = Job::Preload {
+        paths: &[PACKAGES.to_owned()],
+        imports: preload.imports,
+        setup: preload.setup,
+    };
+    instance.run(job, Instant::now(), None).await?;
+    let Some(mut store) = instance.into_store() else {
+        // By `os._exit`, which is no failure of a program.
+        return Err(ConfigError::new(
+            "setup_code: it ended the interpreter, so that there is nothing to save",
+        )
+        .into());
+    };
+    // From here on only the host calls. The whole memory of the guest comes out in one call.
     store.set_hostcall_fuel(usize::MAX);
-    let instance = Image::embedded()?
-        .pre()
-        .instance_pre()
-        .instantiate_async(&mut store)
-        .await
-        .map_err(|error| broken(&error))?;
-    let guest = Sandbox::new(&mut store, &instance).map_err(|error| broken(&error))?;
-    preload.run(&mut store, &guest, &capture).await?;
     // libc forgets the directories it has open: their handles mean nothing in another instance.
-    instance
+    exports
         .get_typed_func::<(), ()>(&mut store, "seal")
         .map_err(|error| broken(&error))?
         .call_async(&mut store, ())
         .await
         .map_err(|error| broken(&error))?;
     let (context, _) = image::readable(image::EMBEDDED_COMPONENT)?;
+    let mut running = Running {
+        store,
+        instance: exports,
+    };
     Wizer::new()
-        .snapshot_component(&context, &mut Running { store, instance })
+        .snapshot_component(&context, &mut running)
         .await
         .map_err(|error| broken(&error))
-}
-
-impl Preload<'_> {
-    fn store(&self, engine: &Engine) -> Result<(Store<Host>, Capture), Error> {
-        let limits = ResourceLimits::default();
-        let capture = Capture::default();
-        capture.begin(limits.max_output());
-        let memory = MemoryLimiter::new(ResourceLimits::MAX_MEMORY);
-        let host = Host::new(
-            Network::off(),
-            memory,
-            &capture,
-            &Handlers::default(),
-            Some(self.packages.dir()),
-        )?;
-        let mut store = Store::new(engine, host);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
-        Ok((store, capture))
-    }
-
-    async fn run(
-        &self,
-        store: &mut Store<Host>,
-        guest: &Sandbox,
-        capture: &Capture,
-    ) -> Result<(), Error> {
-        let paths = [PACKAGES.to_owned()];
-        let outcome = guest
-            .call_preload(&mut *store, &paths, self.imports, self.setup)
-            .await;
-        match outcome {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(raised)) => Err(Error::Raised(Box::new(Raised {
-                exception_type: raised.exception_type,
-                message: raised.message,
-                traceback: raised.traceback,
-                exit_status: None,
-                output: capture.take(),
-            }))),
-            Err(error) => Err(Error::Aborted {
-                reason: error.root_cause().to_string(),
-                output: Box::new(capture.take()),
-            }),
-        }
-    }
 }
 
 fn broken(error: &wasmtime::Error) -> Error {
@@ -101,7 +65,7 @@ fn broken(error: &wasmtime::Error) -> Error {
 /// The instance whose memory is read out.
 struct Running {
     store: Store<Host>,
-    instance: Guest,
+    instance: Exports,
 }
 
 impl Running {

@@ -190,11 +190,16 @@ class SandboxFactory:
         packages: Iterable[str | PathLike[str] | EllipsisType] = (),
         imports: Iterable[str] = (),
         setup_code: str | bytes | None = None,
+        resource_limits: ResourceLimits | None = None,
         cache_dir: str | PathLike[str] | None = None,
     ) -> Self: ...
     @classmethod
     def load(
-        cls, path: str | PathLike[str], *, cache_dir: str | PathLike[str] | None = None
+        cls,
+        path: str | PathLike[str],
+        *,
+        resource_limits: ResourceLimits | None = None,
+        cache_dir: str | PathLike[str] | None = None,
     ) -> SandboxFactory: ...
     @staticmethod
     def from_bytes(data: bytes) -> SandboxFactory: ...
