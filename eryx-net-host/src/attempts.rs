@@ -9,6 +9,14 @@ use tokio::time::Instant;
 /// How soon an attempt has to follow to be one of those. After a pause it has the whole timeout again.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// How long establishing a connection may take.
+#[derive(Debug)]
+pub(crate) struct Time {
+    pub(crate) until: Instant,
+    /// What shares it with others, if anything does.
+    pub(crate) attempt: Option<Attempt>,
+}
+
 /// The attempts to connect to what a lookup returned.
 #[derive(Debug)]
 pub(crate) struct Attempts {
@@ -35,9 +43,9 @@ impl Attempts {
         }
     }
 
-    /// Begins one. Returns until when it may go on: as long as those before it, or for `timeout` if it follows none of
-    /// them. The one that would have no time left is none.
-    pub(crate) fn begin(self: &Arc<Self>, timeout: Duration) -> (Instant, Option<Attempt>) {
+    /// Begins one, that may go on as long as those before it, or for `timeout` if it follows none of them. One that
+    /// would have no time left does not count.
+    pub(crate) fn begin(self: &Arc<Self>, timeout: Duration) -> Time {
         let now = Instant::now();
         let mut state = self.lock();
         let directly = |ended| now.duration_since(ended) < PAUSE;
@@ -45,14 +53,20 @@ impl Attempts {
         if !follows {
             state.deadline = now + timeout;
         } else if state.deadline <= now {
-            return (state.deadline, None);
+            return Time {
+                until: state.deadline,
+                attempt: None,
+            };
         }
         state.under_way += 1;
         let attempt = Attempt {
             attempts: Arc::clone(self),
             succeeded: false,
         };
-        (state.deadline, Some(attempt))
+        Time {
+            until: state.deadline,
+            attempt: Some(attempt),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -99,15 +113,24 @@ mod tests {
     async fn attempts_that_follow_a_lookup_share_what_it_left_of_the_timeout() {
         let attempts = after_lookup_of(Duration::from_secs(4));
         let end = Instant::now() + Duration::from_secs(6);
-        let (until, first) = attempts.begin(TIMEOUT);
+        let Time {
+            until,
+            attempt: first,
+        } = attempts.begin(TIMEOUT);
         assert_eq!(until, end);
         sleep(Duration::from_secs(2)).await;
         drop(first);
-        let (until, second) = attempts.begin(TIMEOUT);
+        let Time {
+            until,
+            attempt: second,
+        } = attempts.begin(TIMEOUT);
         assert_eq!(until, end);
         advance(Duration::from_secs(4)).await;
         drop(second);
-        let (until, third) = attempts.begin(TIMEOUT);
+        let Time {
+            until,
+            attempt: third,
+        } = attempts.begin(TIMEOUT);
         assert!(until <= Instant::now());
         assert!(third.is_none());
     }
@@ -116,11 +139,11 @@ mod tests {
     async fn after_a_pause_or_a_success_an_attempt_has_the_whole_timeout() {
         let attempts = after_lookup_of(TIMEOUT);
         advance(PAUSE).await;
-        let (until, attempt) = attempts.begin(TIMEOUT);
+        let Time { until, attempt } = attempts.begin(TIMEOUT);
         assert_eq!(until, Instant::now() + TIMEOUT);
         advance(Duration::from_secs(1)).await;
         attempt.expect("begun").succeeded();
-        let (until, _attempt) = attempts.begin(TIMEOUT);
+        let Time { until, .. } = attempts.begin(TIMEOUT);
         assert_eq!(until, Instant::now() + TIMEOUT);
     }
 
@@ -128,19 +151,19 @@ mod tests {
     async fn one_without_time_does_not_keep_a_later_one_from_its_own() {
         let attempts = after_lookup_of(TIMEOUT);
         for _ in 0..3 {
-            let (until, attempt) = attempts.begin(TIMEOUT);
+            let Time { until, attempt } = attempts.begin(TIMEOUT);
             assert!(until <= Instant::now() && attempt.is_none());
             advance(PAUSE / 4).await;
         }
         advance(PAUSE / 4).await;
-        assert!(attempts.begin(TIMEOUT).1.is_some());
+        assert!(attempts.begin(TIMEOUT).attempt.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn attempts_side_by_side_have_one_deadline() {
         let attempts = after_lookup_of(Duration::ZERO);
-        let (end, _first) = attempts.begin(TIMEOUT);
+        let first = attempts.begin(TIMEOUT);
         advance(Duration::from_secs(3)).await;
-        assert_eq!(attempts.begin(TIMEOUT).0, end);
+        assert_eq!(attempts.begin(TIMEOUT).until, first.until);
     }
 }

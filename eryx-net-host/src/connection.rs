@@ -19,7 +19,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::attempts::Attempt;
+use crate::attempts::{Attempt, Time};
 use crate::encrypted::{Encrypted, Upgrade};
 use crate::ledger::Entry;
 use crate::network::Shared;
@@ -165,8 +165,7 @@ impl Connection {
         host: &str,
         port: u16,
         start: Start,
-        deadline: Instant,
-        attempt: Option<Attempt>,
+        time: Time,
     ) -> Self {
         let budget = shared.config.connect_timeout();
         Self {
@@ -184,8 +183,8 @@ impl Connection {
                     establishing::dialling(vec![address]),
                 )),
             },
-            deadline: Deadline::at(deadline),
-            attempt,
+            deadline: Deadline::at(time.until),
+            attempt: time.attempt,
             budget,
             endpoints: None,
             halves: Halves::default(),

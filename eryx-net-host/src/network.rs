@@ -10,7 +10,7 @@ use eryx_tls::ClientSettings;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::attempts::Attempt;
+use crate::attempts::Time;
 use crate::connection::Start;
 use crate::establish;
 use crate::judge::Carrier;
@@ -132,8 +132,8 @@ impl Network {
         let counted = verdict.host().unwrap_or(&parsed).clone();
         shared.admit(entry, verdict)?;
         let place = shared.place(entry, &counted)?;
-        let (deadline, attempt) = shared.attempt(&parsed, &counted);
-        let turn = shared.turn(entry, deadline)?;
+        let time = shared.time(&parsed, &counted);
+        let turn = shared.turn(entry, time.until)?;
         let start = match parsed {
             Host::Name(name) => Start::Resolve {
                 resolving: Box::pin(establish::resolve(
@@ -156,8 +156,7 @@ impl Network {
             host,
             port,
             start,
-            deadline,
-            attempt,
+            time,
         ))
     }
 
@@ -288,7 +287,7 @@ impl Network {
 impl Shared {
     /// Until when a connection to `host`, which counts as one to `counted`, may be established: one timeout covers the
     /// lookup that gave an address, and the attempts that follow it directly.
-    fn attempt(&self, host: &Host, counted: &Host) -> (Instant, Option<Attempt>) {
+    fn time(&self, host: &Host, counted: &Host) -> Time {
         let timeout = self.config.connect_timeout();
         let attempts = match (host, counted) {
             (Host::Address(address), Host::Name(name)) => self.remembered.attempts(*address, name),
@@ -296,7 +295,10 @@ impl Shared {
         };
         match attempts {
             Some(attempts) => attempts.begin(timeout),
-            None => (Instant::now() + timeout, None),
+            None => Time {
+                until: Instant::now() + timeout,
+                attempt: None,
+            },
         }
     }
 
