@@ -7,6 +7,10 @@ from.
 # The shims have to be in place before anything imports `socket`, and `wit_world` imports asyncio.
 import eryx_net
 
+# And the locks before anything makes one.
+from eryx_guest import locks
+
+locks.install()
 eryx_net.install()
 
 from eryx_guest import bundle, preloaded, runner  # noqa: E402

@@ -9,6 +9,7 @@ mod escape;
 mod factory;
 mod http;
 mod limits;
+mod locks;
 mod namespace;
 mod page;
 mod policy;
