@@ -221,6 +221,18 @@ impl NetworkOptions {
     fn contradiction(&self, config: &NetConfig) -> Result<()> {
         for text in &self.allow_host {
             let pattern: HostPattern = text.parse().context("--allow-host")?;
+            if let Some((address, port)) = literal(text)
+                && config.check(&address.to_string(), port).is_denied()
+            {
+                let remedy = if address.is_loopback() {
+                    "add --allow-localhost".to_owned()
+                } else {
+                    format!("add --allow-network {address}")
+                };
+                bail!(
+                    "--allow-host {text} has no effect: what is blocked covers it, and a block beats an allow; {remedy}"
+                );
+            }
             if !config.blocked_hosts().contains(&pattern) {
                 continue;
             }
@@ -288,4 +300,14 @@ fn fixed_host(text: &str) -> Result<(String, IpAddr), String> {
                 "`{text}` is not a name and its address; write `name=address`, such as `db.corp=10.0.0.5`"
             )
         })
+}
+
+/// The address a pattern stands for, if it is one, and its port.
+fn literal(pattern: &str) -> Option<(IpAddr, Option<u16>)> {
+    if let Ok(address) = pattern.parse() {
+        return Some((address, None));
+    }
+    let (host, port) = pattern.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Some((host.parse().ok()?, Some(port.parse().ok()?)))
 }

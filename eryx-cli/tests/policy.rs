@@ -825,6 +825,14 @@ fn mistakes_are_status_2_and_say_what_to_write() {
                 "add --allow-localhost",
             ],
         ),
+        (
+            &["--allow-host", "[::1]:80"],
+            &["--allow-host [::1]:80 has no effect", "--allow-localhost"],
+        ),
+        (
+            &["--allow-host", "10.1.2.3"],
+            &["10.1.2.3 has no effect", "add --allow-network 10.1.2.3"],
+        ),
     ];
     assert!(table.len() >= 30);
     for (args, named) in table {

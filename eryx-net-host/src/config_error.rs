@@ -18,7 +18,7 @@ pub enum ConfigError {
     Network(#[from] NetworkError),
     /// A root certificate cannot be used.
     #[error("the root certificate cannot be used: {0}")]
-    Trust(#[from] TrustError),
+    Trust(TrustError),
     /// A number or a duration is out of its range. A sentence that names the setting.
     #[error("{0}")]
     OutOfRange(String),
@@ -35,4 +35,11 @@ pub enum ConfigError {
     /// what would be right.
     #[error("{0}")]
     File(String),
+}
+
+// Not its source: the sentence has all of it, and whoever prints a chain of causes would say it twice.
+impl From<TrustError> for ConfigError {
+    fn from(error: TrustError) -> Self {
+        Self::Trust(error)
+    }
 }
