@@ -2,10 +2,9 @@
 
 mod command;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use command::{ERYX, check, run};
+use command::{ERYX, begin, check, run};
 use eryx_testkit::{Authority, HttpServer, Leaf};
 
 #[test]
@@ -157,17 +156,7 @@ except OSError as error:
 #[test]
 fn output_appears_while_the_script_runs() {
     use std::io::{BufRead, BufReader};
-    let mut child = Command::new(ERYX)
-        .args(["run", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin
-        .write_all(b"print('first')\nimport time\ntime.sleep(20)")
-        .expect("written");
-    drop(stdin);
+    let mut child = begin(&[], "print('first')\nimport time\ntime.sleep(20)");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped"))
         .read_line(&mut line)
@@ -191,18 +180,7 @@ fn a_reader_who_does_not_read_keeps_no_limit_from_ending_the_script() {
         (long, ["--timeout", "1s"], 124),
         (endless, ["--max-output", "1M"], 125),
     ] {
-        let mut child = Command::new(ERYX)
-            .arg("run")
-            .args(args)
-            .arg("-")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("starts");
-        let mut stdin = child.stdin.take().expect("piped");
-        stdin.write_all(script.as_bytes()).expect("written");
-        drop(stdin);
+        let mut child = begin(&args, script);
         // Held, and not read.
         let _stdout = child.stdout.take();
         let ended = child.wait_with_output().expect("ends");
@@ -215,17 +193,7 @@ fn a_reader_who_does_not_read_keeps_no_limit_from_ending_the_script() {
 
 #[test]
 fn a_slow_reader_gets_everything() {
-    let mut child = Command::new(ERYX)
-        .args(["run", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin
-        .write_all(b"print('x' * 2**20)\nraise SystemExit(3)")
-        .expect("written");
-    drop(stdin);
+    let child = begin(&[], "print('x' * 2**20)\nraise SystemExit(3)");
     std::thread::sleep(std::time::Duration::from_secs(2));
     let ended = child.wait_with_output().expect("ends");
     assert_eq!(ended.stdout.len(), 2usize.pow(20) + 1);

@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// The command under test.
 pub const ERYX: &str = env!("CARGO_BIN_EXE_eryx");
@@ -18,6 +18,11 @@ pub fn eryx(args: &[&str]) -> Output {
 
 /// `eryx run` with `args` and a script on standard input.
 pub fn run(args: &[&str], script: &str) -> Output {
+    begin(args, script).wait_with_output().expect("ends")
+}
+
+/// The same, while it runs.
+pub fn begin(args: &[&str], script: &str) -> Child {
     let mut child = Command::new(ERYX)
         .arg("run")
         .args(args)
@@ -31,7 +36,7 @@ pub fn run(args: &[&str], script: &str) -> Output {
     // A command that is used wrongly ends without reading its script.
     let _ = stdin.write_all(script.as_bytes());
     drop(stdin);
-    child.wait_with_output().expect("ends")
+    child
 }
 
 #[track_caller]
