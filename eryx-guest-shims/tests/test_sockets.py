@@ -500,13 +500,30 @@ def test_options_reach_the_host_or_are_refused(guest: Guest) -> None:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, struct.pack("i", 1))
             assert live.options == {{"no_delay": True, "keep_alive": True}}
             assert s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            for option, default, most in (
+                (socket.TCP_KEEPIDLE, 7200, 32767),
+                (socket.TCP_KEEPINTVL, 75, 32767),
+                (socket.TCP_KEEPCNT, 9, 127),
+            ):
+                assert s.getsockopt(socket.IPPROTO_TCP, option) == default
+                for wrong in (0, -1, most + 1):
+                    try:
+                        s.setsockopt(socket.IPPROTO_TCP, option, wrong)
+                    except OSError as error:
+                        assert error.errno == errno.EINVAL
+                    else:
+                        raise AssertionError(wrong)
+                s.setsockopt(socket.IPPROTO_TCP, option, most)
+                assert s.getsockopt(socket.IPPROTO_TCP, option) == most
+            assert (live.options["IDLE"], live.options["INTERVAL"]) == (32767, 32767)
+            assert live.options["COUNT"] == 127
             assert s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
             assert s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE, 4) == struct.pack("i", 1)
             assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 0
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 50000)
             assert s.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 100000
             for level, option in (
-                (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+                (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
                 (socket.SOL_SOCKET, socket.SO_REUSEPORT),
                 (socket.IPPROTO_IP, socket.IP_TTL),
                 (socket.SOL_SOCKET, socket.SO_TYPE),

@@ -27,7 +27,7 @@ use crate::pace::Turn;
 use crate::patience::{Deadline, Patience};
 use crate::permit::Place;
 use crate::plain::Plain;
-use crate::{Answer, End, NetError};
+use crate::{Answer, End, KeepAlive, NetError};
 
 /// The most bytes one [`Connection::read`] returns.
 pub const MAX_READ: usize = 1 << 20;
@@ -252,6 +252,21 @@ impl Connection {
     /// [`NetError::NotConnected`] until the connection is established, or what the system says.
     pub fn set_keep_alive(&self, enabled: bool) -> Result<(), NetError> {
         Ok(SockRef::from(self.stream()?).set_keepalive(enabled)?)
+    }
+
+    /// How an idle peer is probed, where [`set_keep_alive`](Self::set_keep_alive) says that it is.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::InvalidArgument`] for a value out of its range, [`NetError::NotConnected`] until the connection is
+    /// established, or what the system says.
+    pub fn set_keep_alive_setting(&self, setting: KeepAlive) -> Result<(), NetError> {
+        let settings = setting.settings()?;
+        let socket = SockRef::from(self.stream()?);
+        let probed = socket.keepalive()?;
+        // Setting how it is done switches it on.
+        socket.set_tcp_keepalive(&settings)?;
+        Ok(socket.set_keepalive(probed)?)
     }
 
     fn stream(&self) -> Result<&TcpStream, NetError> {

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eryx_net_host::{End, Family, NetConfig, NetError, Network, Phase};
+use eryx_net_host::{End, Family, KeepAlive, NetConfig, NetError, Network, Phase};
 use eryx_testkit::{Behaviour, BlackHole, ClosedPort, Peer};
 use support::*;
 
@@ -47,6 +47,18 @@ async fn a_connection_goes_through_its_states() {
     );
     connection.set_no_delay(true).expect("open");
     connection.set_keep_alive(true).expect("open");
+    for (setting, possible) in [
+        (KeepAlive::Idle(30), true),
+        (KeepAlive::Interval(32767), true),
+        (KeepAlive::Count(127), true),
+        (KeepAlive::Idle(0), false),
+        (KeepAlive::Interval(32768), false),
+        (KeepAlive::Count(128), false),
+        (KeepAlive::Count(u32::MAX), false),
+    ] {
+        let set = connection.set_keep_alive_setting(setting);
+        assert_eq!(set.is_ok(), possible, "{setting:?}: {set:?}");
+    }
     assert!(connection.tls_info().is_none());
     assert_eq!(connection.pending(), 0);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eryx_net_host::tls::ClientSettings;
-use eryx_net_host::{Connection, Family, NetConfig, NetError, Network, Phase, Shutdown};
+use eryx_net_host::{Connection, Family, KeepAlive, NetConfig, NetError, Network, Phase, Shutdown};
 use eryx_testkit::{Authority, Behaviour, Leaf, Peer, ServerTls};
 use support::*;
 
@@ -33,7 +33,7 @@ impl Dice {
 async fn anything(dice: &mut Dice, connection: &mut Connection) -> Option<NetError> {
     let timeout = dice.timeout();
     let name = ["secure.test", "other.test", "127.0.0.1", "", "a b"][dice.roll(5) as usize];
-    match dice.roll(13) {
+    match dice.roll(14) {
         0 => connection.finish_connect(timeout).await.err(),
         1 | 2 => {
             let max = [0, 1, 100, 1 << 16, usize::MAX][dice.roll(5) as usize];
@@ -84,6 +84,9 @@ async fn anything(dice: &mut Dice, connection: &mut Connection) -> Option<NetErr
             let _ = (connection.tls_info(), connection.pending());
             connection.set_no_delay(dice.roll(2) == 0).err()
         }
+        12 => connection
+            .set_keep_alive_setting(KeepAlive::Idle(dice.roll(3) as u32))
+            .err(),
         _ => connection.set_keep_alive(dice.roll(2) == 0).err(),
     }
 }

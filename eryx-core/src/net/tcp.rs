@@ -1,9 +1,10 @@
-use eryx_net_host::Connection;
+use eryx_net_host::{Connection, KeepAlive};
 use wasmtime::component::Resource;
 
 use super::{Failure, convert};
 use crate::bindings::eryx::net::tcp::{
-    ClientConfig, Duration, Endpoint, Host as TcpHost, HostConnection, Info, ShutdownType,
+    ClientConfig, Duration, Endpoint, Host as TcpHost, HostConnection, Info, KeepAliveSetting,
+    ShutdownType,
 };
 use crate::host::Host;
 
@@ -84,6 +85,23 @@ impl HostConnection for Host {
         enabled: bool,
     ) -> Result<(), Failure> {
         Ok(self.table.get_mut(&connection)?.set_keep_alive(enabled)?)
+    }
+
+    fn set_keep_alive_setting(
+        &mut self,
+        connection: Resource<Connection>,
+        setting: KeepAliveSetting,
+        value: u32,
+    ) -> Result<(), Failure> {
+        let setting = match setting {
+            KeepAliveSetting::Idle => KeepAlive::Idle(value),
+            KeepAliveSetting::Interval => KeepAlive::Interval(value),
+            KeepAliveSetting::Count => KeepAlive::Count(value),
+        };
+        Ok(self
+            .table
+            .get_mut(&connection)?
+            .set_keep_alive_setting(setting)?)
     }
 
     async fn start_tls(

@@ -26,7 +26,7 @@ class Connection:
         self.established = False
         self._failed = False
         self._unread = b""
-        self._pending_options: dict[str, bool] = {}
+        self._pending_options: dict[str, int] = {}
 
     def finish(self, timeout: int | None) -> None:
         """Wait until connected. Raises BlockingIOError, TimeoutError, or why it failed."""
@@ -41,8 +41,8 @@ class Connection:
             self._failed = True
             raise
         self.established = True
-        for name, enabled in self._pending_options.items():
-            self.set_option(name, enabled)
+        for name, value in self._pending_options.items():
+            self.set_option(name, value)
         self._pending_options.clear()
 
     def read(self, size: int, timeout: int | None) -> bytes:
@@ -95,13 +95,17 @@ class Connection:
         end = host.call(self.resource.peer_endpoint)
         return end.address, end.port
 
-    def set_option(self, name: str, enabled: bool) -> None:
-        """Set `no_delay` or `keep_alive`, now or as soon as there is a connection."""
+    def set_option(self, name: str, value: int) -> None:
+        """Set an option of the host's socket, now or as soon as there is a connection."""
         if not self.established:
-            self._pending_options[name] = enabled
-            return
-        resource = self.resource
-        host.call(resource.set_no_delay if name == "no_delay" else resource.set_keep_alive, enabled)
+            self._pending_options[name] = value
+        elif name == "no_delay":
+            host.call(self.resource.set_no_delay, bool(value))
+        elif name == "keep_alive":
+            host.call(self.resource.set_keep_alive, bool(value))
+        else:
+            setting = host.interfaces().tcp.KeepAliveSetting[name.upper()]
+            host.call(self.resource.set_keep_alive_setting, setting, value)
 
     def readable_now(self) -> bool | None:
         """True if known without asking the host, None if it has to be asked."""

@@ -115,7 +115,7 @@ class Stream:
         """The other end's address."""
         return self._peer
 
-    def set_option(self, name: str, enabled: bool) -> None:
+    def set_option(self, name: str, value: int) -> None:
         """Delays and dead peers do not exist here: every such option holds."""
 
     def readable_now(self) -> bool | None:

@@ -468,7 +468,9 @@ class socket:  # noqa: N801 - CPython's name
             raise failure("EINVAL")
         told = opened.options.put(level, option, value)
         if told is not None and opened.channel is not None:
-            opened.channel.set_option(told, bool(opened.options.get(level, option)))
+            kept = opened.options.get(level, option)
+            assert isinstance(kept, int)
+            opened.channel.set_option(told, kept)
 
     def getsockopt(self, level: int, option: int, buflen: int = 0, /) -> int | bytes:
         """An option as an integer, or as up to `buflen` bytes."""

@@ -1,6 +1,6 @@
 """Socket options: which are real, which are hints, which are refused.
 
-Two reach the host's socket: TCP_NODELAY and SO_KEEPALIVE. A few hold by nature or are hints a
+Those of TCP_NODELAY and SO_KEEPALIVE reach the host's socket. A few hold by nature or are hints a
 system may ignore, and are kept for `getsockopt`. Everything else raises OSError(ENOPROTOOPT), so
 that a program never believes in a setting that does nothing.
 """
@@ -23,11 +23,20 @@ from .socket_constants import (
     SO_REUSEADDR,
     SO_SNDBUF,
     SOL_SOCKET,
+    TCP_KEEPCNT,
+    TCP_KEEPIDLE,
+    TCP_KEEPINTVL,
     TCP_NODELAY,
     TCP_QUICKACK,
 )
 
-_REAL = {(SOL_SOCKET, SO_KEEPALIVE): "keep_alive", (IPPROTO_TCP, TCP_NODELAY): "no_delay"}
+_REAL = {
+    (SOL_SOCKET, SO_KEEPALIVE): "keep_alive",
+    (IPPROTO_TCP, TCP_NODELAY): "no_delay",
+    (IPPROTO_TCP, TCP_KEEPIDLE): "idle",
+    (IPPROTO_TCP, TCP_KEEPINTVL): "interval",
+    (IPPROTO_TCP, TCP_KEEPCNT): "count",
+}
 
 # Flags, with what they are when never set.
 _FLAGS = {
@@ -44,6 +53,13 @@ _FLAGS = {
 
 # Sizes, with Linux's defaults and least values. Linux doubles what it is given, and says so.
 _SIZES = {(SOL_SOCKET, SO_RCVBUF): (131072, 2304), (SOL_SOCKET, SO_SNDBUF): (16384, 4608)}
+
+# Numbers from 1, with Linux's defaults and greatest values.
+_NUMBERS = {
+    (IPPROTO_TCP, TCP_KEEPIDLE): (7200, 32767),
+    (IPPROTO_TCP, TCP_KEEPINTVL): (75, 32767),
+    (IPPROTO_TCP, TCP_KEEPCNT): (9, 127),
+}
 
 _LINGER = struct.Struct("ii")
 _INT = struct.Struct("i")
@@ -68,6 +84,10 @@ class Options:
             self._values[key] = int(bool(number))
         elif key in _SIZES:
             self._values[key] = max(2 * min(max(number, 0), 1 << 24), _SIZES[key][1])
+        elif key in _NUMBERS:
+            if not 1 <= number <= _NUMBERS[key][1]:
+                raise failure("EINVAL")
+            self._values[key] = number
         else:
             raise failure("ENOPROTOOPT")
         return _REAL.get(key)
@@ -85,15 +105,17 @@ class Options:
             return self._values.get(key, _FLAGS[key])
         if key in _SIZES:
             return self._values.get(key, _SIZES[key][0])
+        if key in _NUMBERS:
+            return self._values.get(key, _NUMBERS[key][0])
         if key == (SOL_SOCKET, SO_LINGER):
             return _LINGER.pack(0, 0)
         raise failure("ENOPROTOOPT")
 
-    def real(self) -> Iterator[tuple[str, bool]]:
+    def real(self) -> Iterator[tuple[str, int]]:
         """The options set for the host's socket."""
         for key, name in _REAL.items():
             if key in self._values:
-                yield name, bool(self._values[key])
+                yield name, self._values[key]
 
     def inherited(self) -> Options:
         """A copy, for a socket that was accepted."""

@@ -55,8 +55,8 @@ class StreamSocket(Description):
             return
         self._check_source()
         outside = Connection(name, port)
-        for option, enabled in self.options.real():
-            outside.set_option(option, enabled)
+        for option, value in self.options.real():
+            outside.set_option(option, value)
         self.channel = outside
         try:
             outside.finish(timeout)

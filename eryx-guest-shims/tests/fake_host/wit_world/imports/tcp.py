@@ -19,6 +19,12 @@ live = set()
 LARGEST_READ = 1 << 20
 
 
+class KeepAliveSetting(Enum):
+    IDLE = 0
+    INTERVAL = 1
+    COUNT = 2
+
+
 class ShutdownType(Enum):
     RECEIVE = 0
     SEND = 1
@@ -168,6 +174,10 @@ class Connection:
         assert self.connected
         self.options["keep_alive"] = enabled
         self.sock.setsockopt(genuine.socket.SOL_SOCKET, genuine.socket.SO_KEEPALIVE, enabled)
+
+    def set_keep_alive_setting(self, setting, value):
+        assert self.connected
+        self.options[setting.name] = value
 
     def start_tls(self, config, timeout):
         calls["start_tls"] += 1
