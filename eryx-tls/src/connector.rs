@@ -144,6 +144,11 @@ impl Shared {
                         .into(),
                 ));
             }
+            // Some programs turn this off to compare the name themselves after the handshake. They lose nothing when
+            // it has been compared already.
+            (true, false) if settings.server_name.is_some() && !self.allow_unverified => {
+                return Ok(Check::ChainAndName);
+            }
             (true, false) => ("the peer's name (check_hostname is off)", Check::Chain),
             (false, _) => (
                 "the peer's certificate (verify_mode is CERT_NONE)",

@@ -27,7 +27,8 @@ pub struct ClientSettings {
     pub alpn: Vec<Vec<u8>>,
     /// Whether the peer's chain must lead to a trusted root.
     pub verify_peer: bool,
-    /// Whether the peer's certificate must be for `server_name`.
+    /// Whether the peer's certificate must be for `server_name`. Where the host does not permit unverified TLS it must be
+    /// all the same.
     pub check_hostname: bool,
     /// DER certificates to trust instead of the host's. They count only where the host permits unverified TLS.
     pub roots: Vec<Vec<u8>>,

@@ -170,11 +170,11 @@ fn lax(verify_peer: bool, check_hostname: bool, roots: &[&Authority]) -> ClientS
 #[test]
 fn turning_verification_off_is_refused_with_the_switch_that_would_permit_it() {
     let connector = Authority::new().connector();
-    for settings in [
-        lax(false, true, &[]),
-        lax(false, false, &[]),
-        lax(true, false, &[]),
-    ] {
+    let unnamed = ClientSettings {
+        server_name: None,
+        ..lax(true, false, &[])
+    };
+    for settings in [lax(false, true, &[]), lax(false, false, &[]), unnamed] {
         match connector.prepare(&settings) {
             Err(TlsError::Refused(sentence)) => {
                 assert!(sentence.contains("allow_unverified_tls"), "{sentence}");
@@ -182,6 +182,19 @@ fn turning_verification_off_is_refused_with_the_switch_that_would_permit_it() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn the_name_is_compared_though_the_settings_leave_that_to_the_program() {
+    let authority = Authority::new();
+    let connector = authority.connector();
+    let settings = lax(true, false, &[]);
+    let server = authority.issue(&["x.example"]).server();
+    let error = failure(&connector, &settings, server).await;
+    assert_eq!(certificate(error).0, 62);
+    let server = authority.issue(&[HOST]).server();
+    let (client, _) = meet(&connector, &settings, server, 1 << 16).await;
+    assert!(client.is_ok(), "{client:?}");
 }
 
 #[tokio::test]

@@ -65,12 +65,13 @@ def tls_error(error):
 
 def context(config):
     permitted = os.environ.get("FAKE_HOST_UNVERIFIED")
-    if not (config.verify_peer and config.check_hostname) and not permitted:
+    checks_name = config.check_hostname or config.server_name is not None
+    if not (config.verify_peer and checks_name) and not permitted:
         raise Err(types.Error_Tls(types.TlsError_Refused("allow_unverified_tls is off")))
     if config.server_name == "denied.test":
         raise Err(types.Error_Denied("denied.test is blocked"))
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.check_hostname = config.check_hostname
+    made.check_hostname = checks_name if not permitted else config.check_hostname
     if not config.verify_peer:
         made.verify_mode = ssl.CERT_NONE
     roots = os.environ.get("FAKE_HOST_ROOTS")
