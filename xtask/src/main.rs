@@ -3,6 +3,7 @@
 
 mod bench;
 mod cargo;
+mod clients;
 mod demo;
 mod fuzz;
 mod guest;
@@ -47,6 +48,15 @@ enum Task {
         #[arg(requires = "target")]
         inputs: Vec<PathBuf>,
     },
+    /// Try network libraries from the package index in sandboxes, against real servers
+    Clients {
+        /// Put the table into docs/clients.md, instead of comparing it with what is there
+        #[arg(long)]
+        write: bool,
+        /// Libraries of the table, instead of all
+        #[arg(conflicts_with = "write")]
+        names: Vec<String>,
+    },
     /// Run every test
     Test,
     /// Build the Python package into target/wheels
@@ -61,6 +71,7 @@ fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::BuildGuest { force } => guest::build(force),
         Task::Bench => bench::run(),
+        Task::Clients { write, names } => clients::run(write, &names),
         Task::Demo => demo::run(),
         Task::Fuzz {
             seconds,

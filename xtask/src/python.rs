@@ -102,6 +102,48 @@ impl Venv {
         fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
     }
 
+    /// Build pure-Python wheels of the sources that `requirements` pins into `folder`, unless they are there already,
+    /// and return them. What builds them is in the environment.
+    pub(crate) fn build_pure(&self, requirements: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+        let wanted = fs::read_to_string(requirements)
+            .with_context(|| format!("cannot read {}", requirements.display()))?;
+        let stamp = folder.join("requirements.txt");
+        if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+            return wheels(folder);
+        }
+        if folder.exists() {
+            fs::remove_dir_all(folder)
+                .with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        process::output(
+            Command::new(self.python())
+                // A cached wheel may be one with native code.
+                .args(["-m", "pip", "wheel", "--quiet", "--no-cache-dir"])
+                .args([
+                    "--disable-pip-version-check",
+                    "--require-hashes",
+                    "--no-deps",
+                ])
+                .args(["--no-build-isolation", "--no-binary", ":all:"])
+                .arg("--requirement")
+                .arg(requirements)
+                .arg("--wheel-dir")
+                .arg(folder)
+                .env("NO_EXT", "1"),
+        )?;
+        // They are named after the interpreter that built them, and do not need it.
+        for wheel in wheels(folder)? {
+            process::output(
+                Command::new(self.python())
+                    .args(["-m", "wheel", "tags", "--remove", "--python-tag", "py3"])
+                    .args(["--abi-tag", "none", "--platform-tag", "any"])
+                    .arg(wheel),
+            )?;
+        }
+        fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+        wheels(folder)
+    }
+
     /// The environment's interpreter.
     pub(crate) fn python(&self) -> PathBuf {
         self.dir.join("bin/python3")
@@ -142,4 +184,17 @@ impl Venv {
         }
         Ok(())
     }
+}
+
+fn wheels(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "whl") {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use eryx_guest_shims::Recipe;
 
 use crate::cargo::cargo;
+use crate::clients;
 use crate::guest;
 use crate::process;
 use crate::python::Venv;
@@ -60,7 +61,7 @@ fn package() -> Result<()> {
                 ),
         )?;
     }
-    Ok(())
+    clients::with(&wheel, false, &[])
 }
 
 /// Lint, type-check and test the Python sources with the host's own interpreter.

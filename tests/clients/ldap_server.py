@@ -1,0 +1,43 @@
+"""A directory in memory: `ldap_server.py PORT`."""
+
+import io
+import sys
+
+from ldaptor.inmemory import fromLDIFFile
+from ldaptor.interfaces import IConnectedLDAPEntry
+from ldaptor.protocols.ldap.ldapserver import LDAPServer
+from twisted.internet import protocol, reactor
+from twisted.python.components import registerAdapter
+
+TREE = b"""dn: dc=example,dc=com
+objectClass: dcObject
+dc: example
+
+dn: cn=admin,dc=example,dc=com
+objectClass: person
+cn: admin
+sn: admin
+userPassword: secret
+
+"""
+
+
+class Directory(protocol.ServerFactory):
+    """Gives every connection the same tree."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def buildProtocol(self, address):
+        made = LDAPServer()
+        made.factory = self
+        return made
+
+
+def listen(root):
+    registerAdapter(lambda factory: factory.root, Directory, IConnectedLDAPEntry)
+    reactor.listenTCP(int(sys.argv[1]), Directory(root), interface="127.0.0.1")
+
+
+fromLDIFFile(io.BytesIO(TREE)).addCallbacks(listen, lambda why: sys.exit(str(why)))
+reactor.run()

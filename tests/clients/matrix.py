@@ -1,0 +1,279 @@
+"""Network libraries as they come from the package index, in sandboxes, against real servers.
+
+`matrix.py --wheels FOLDER` runs every program of `programs/` and prints a table of what works. It
+ends with status 1 where a program failed, or where the table is not the one in the file given with
+`--check`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import glob
+import pathlib
+import sys
+import tempfile
+import time
+import zipfile
+
+import eryx
+import load
+
+import servers
+
+HERE = pathlib.Path(__file__).parent
+NO_ASYNC = "no asyncio interface"
+NO_SYNC = "asyncio only"
+# What CPython says where there are no threads.
+NO_THREADS = "can't start new thread"
+
+
+@dataclasses.dataclass(frozen=True)
+class Client:
+    """A library, the server it is tried against, and the programs that do."""
+
+    name: str
+    service: servers.Service
+    module: str
+    # Names of programs, or why there is none.
+    sync: str
+    asynchronous: str
+    before: str = ""
+    # Whether its program has to reach the server.
+    reaches: bool = True
+    note: str = ""
+    # Programs that cannot work, each with the error it ends with and what the library would need.
+    lacks: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+
+
+CLIENTS = [
+    Client("requests", servers.http, "requests", "requests", NO_ASYNC, "http_exchange"),
+    Client("urllib3", servers.http, "urllib3", "urllib3", NO_ASYNC, "http_exchange"),
+    Client("httpx", servers.http, "httpx", "httpx", "httpx_async", "http_exchange"),
+    Client(
+        "httpx", servers.http, "httpx", "httpx_http2", "httpx_http2_async", "http_exchange",
+        note="HTTP/2, with h2",
+    ),
+    Client("aiohttp", servers.http, "aiohttp", NO_SYNC, "aiohttp_async", "http_exchange"),
+    Client("anyio", servers.echo, "anyio", NO_SYNC, "anyio_async"),
+    Client(
+        "websockets", servers.websocket, "websockets.asyncio.client", "websockets",
+        "websockets_async",
+        lacks={"websockets": (NO_THREADS, "its synchronous client needs threads")},
+    ),
+    Client("websocket-client", servers.websocket, "websocket", "websocket_client", NO_ASYNC),
+    Client("botocore", servers.s3, "botocore.session", "botocore", NO_ASYNC, note="S3"),
+    Client("redis", servers.redis, "redis", "redis", "redis_async"),
+    Client("pg8000", servers.postgresql, "pg8000", "pg8000", NO_ASYNC),
+    Client("PyMySQL", servers.mysql, "pymysql", "pymysql", NO_ASYNC),
+    Client(
+        "pymongo", servers.nobody, "pymongo", "pymongo", "pymongo_async", reaches=False,
+        lacks={"pymongo": (NO_THREADS, "its synchronous client needs threads")},
+        note="BSON, and the error where no server answers",
+    ),
+    Client(
+        "ldap3", servers.ldap, "", "ldap3", NO_ASYNC,
+        lacks={"ldap3": ("No module named '_ctypes'", "imports ctypes, which is native code")},
+    ),
+    Client(
+        "paho-mqtt", servers.mqtt, "paho.mqtt.client", "paho_mqtt", NO_ASYNC,
+        note="its network loop run by hand: there are no threads",
+    ),
+    Client("nats-py", servers.nats, "nats", NO_SYNC, "nats_async"),
+    Client("grpclib", servers.grpc, "grpclib.client", NO_SYNC, "grpclib_async", note="with h2"),
+    Client(
+        "dnspython", servers.dns, "dns.asyncquery", "dnspython", "dnspython_async",
+        note="over TCP and TLS",
+    ),
+    Client("aiosmtplib", servers.smtp, "aiosmtplib", NO_SYNC, "aiosmtplib_async"),
+    Client("smtplib", servers.smtp, "smtplib", "smtplib", NO_ASYNC),
+    Client("imaplib", servers.imap, "imaplib", "imaplib", NO_ASYNC),
+    Client("poplib", servers.pop3, "poplib", "poplib", NO_ASYNC),
+    Client("ftplib", servers.ftp, "ftplib", "ftplib", NO_ASYNC),
+]  # fmt: skip
+
+YES = "yes"
+NONE = "-"
+# How each column's program is run: over TLS, and with asyncio.
+COLUMNS = {
+    "sync": (False, False),
+    "sync, TLS": (True, False),
+    "async": (False, True),
+    "async, TLS": (True, True),
+}
+
+
+@dataclasses.dataclass
+class Row:
+    """What became of a client's programs."""
+
+    client: Client
+    version: str
+    cells: dict[str, str]
+    reasons: list[str]
+    missing: bool = False
+
+    def line(self) -> str:
+        cells = " | ".join(self.cells[column] for column in COLUMNS)
+        reasons = "; ".join(dict.fromkeys(self.reasons))
+        return f"| {self.client.name} | {self.version} | {cells} | {reasons} |"
+
+
+class Matrix:
+    """The clients' programs and the place they run in."""
+
+    def __init__(self, factory: eryx.SandboxFactory, place: servers.Place, wheels: list[str]):
+        self.factory = factory
+        self.place = place
+        self.versions = versions(wheels)
+        self.network = (
+            eryx.NetConfig(max_connections=20, hosts={servers.HOST: ["127.0.0.1"]})
+            .allow_internal_host(servers.HOST)
+            .with_root_cert(self.place.authority)
+            # FTP and DNS go where an address says, not a name.
+            .allow_localhost()
+        )
+        self.limits = eryx.ResourceLimits(execution_timeout_ms=60_000, max_memory_bytes=2**28)
+        self.failures: list[str] = []
+
+    async def row(self, client: Client) -> Row:
+        version = self.versions.get(client.name.lower(), "of CPython")
+        row = Row(client, version, {}, [client.note] if client.note else [])
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                ports = await stack.enter_async_context(client.service(self.place))
+            except servers.MissingError as missing:
+                row.missing = True
+                row.cells = dict.fromkeys(COLUMNS, "skipped")
+                row.reasons = [str(missing)]
+                return row
+            for column, (tls, asynchronous) in COLUMNS.items():
+                name = client.asynchronous if asynchronous else client.sync
+                if not (HERE / "programs" / f"{name}.py").exists():
+                    row.cells[column] = NONE
+                    row.reasons.append(name)
+                    continue
+                began = time.monotonic()
+                why = await self.run(client, name, ports[tls], tls)
+                if name in client.lacks:
+                    error, reason = client.lacks[name]
+                    if why and error in why:
+                        row.cells[column] = NONE
+                        row.reasons.append(reason)
+                        continue
+                    why = why or f"it works, though it {reason}"
+                print(
+                    f"{client.name}: {name}, {'TLS' if tls else 'plaintext'}:",
+                    why or f"{time.monotonic() - began:.1f} s",
+                    file=sys.stderr,
+                )
+                row.cells[column] = "FAILED" if why else YES
+                if why:
+                    self.failures.append(f"{name} ({column}): {why}")
+        return row
+
+    async def run(self, client: Client, name: str, port: int, tls: bool) -> str | None:
+        """Why the program failed, if it did."""
+        parts = [f"HOST, PORT, TLS = {servers.HOST!r}, {port}, {tls}"]
+        for part in filter(None, (client.before, name)):
+            parts.append((HERE / "programs" / f"{part}.py").read_text())
+        program = "\n".join([*parts, "print('done')"])
+        sandbox = self.factory.create_sandbox(network=self.network, resource_limits=self.limits)
+        try:
+            result = await sandbox.aexecute(program)
+        except eryx.EryxError as error:
+            told = getattr(error, "traceback", None) or repr(error)
+            return f"{error.stdout}{error.stderr}{told}"
+        # Standard error takes the libraries' warnings.
+        if result.stdout != "done\n":
+            return f"printed {result.stdout!r} and {result.stderr!r}"
+        reached = [
+            one for one in result.network.connections if one.port == port and one.received_bytes
+        ]
+        if client.reaches and not reached:
+            return "it has not reached the server"
+        return None
+
+
+def versions(wheels: list[str]) -> dict[str, str]:
+    found = {}
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            [metadata] = [
+                name for name in archive.namelist() if name.endswith(".dist-info/METADATA")
+            ]
+            lines = archive.read(metadata).decode().splitlines()
+        fields = dict(line.split(": ", 1) for line in lines[:5] if ": " in line)
+        found[fields["Name"].lower()] = fields["Version"]
+    return found
+
+
+def table(rows: list[Row]) -> str:
+    head = f"| library | version | {' | '.join(COLUMNS)} | |"
+    return (
+        "\n".join([head, "|---" * (len(COLUMNS) + 3) + "|", *(row.line() for row in rows)]) + "\n"
+    )
+
+
+def same(file: pathlib.Path, rows: list[Row]) -> bool:
+    """Whether `file` holds these rows, as far as they could be run here."""
+    lines = file.read_text().splitlines()
+    return all(row.missing or row.line() in lines for row in rows)
+
+
+def put(file: pathlib.Path, rows: list[Row]) -> None:
+    """Write the table where `file` has one."""
+    lines = file.read_text().splitlines(keepends=True)
+    places = [n for n, line in enumerate(lines) if line.startswith("|")]
+    lines[places[0] : places[-1] + 1] = [table(rows)]
+    file.write_text("".join(lines))
+
+
+def quiet(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Connections that a server gives up when it ends are nothing to tell of."""
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
+
+
+async def main() -> int:
+    asyncio.get_running_loop().set_exception_handler(quiet)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--wheels", nargs="+", required=True, help="folders with the libraries")
+    parser.add_argument("only", nargs="*", help="names of clients, instead of all")
+    parser.add_argument("--check", type=pathlib.Path, help="compare with this file's table")
+    parser.add_argument("--write", type=pathlib.Path, help="put the table into this file")
+    args = parser.parse_args()
+    wheels = sorted(wheel for folder in args.wheels for wheel in glob.glob(f"{folder}/*.whl"))
+    chosen = [one for one in CLIENTS if not args.only or one.name in args.only]
+    modules = sorted({client.module for client in CLIENTS} - {""})
+    factory = await asyncio.to_thread(eryx.SandboxFactory, packages=wheels, imports=modules)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="eryx-clients-") as directory:
+        place = servers.Place(pathlib.Path(directory))
+        place.directory.chmod(0o755)
+        matrix = Matrix(factory, place, wheels)
+        for client in chosen:
+            rows.append(await matrix.row(client))
+        if not args.only:
+            found = load.failures(factory, matrix.network, matrix.limits, place)
+            matrix.failures += [failure async for failure in found]
+    print(table(rows))
+    for failure in matrix.failures:
+        print(failure, file=sys.stderr)
+    skipped = [row for row in rows if row.missing]
+    print(
+        f"{len(rows)} clients: {len(matrix.failures)} programs failed, {len(skipped)} were skipped"
+    )
+    for row in skipped:
+        print(f"SKIPPED: {row.client.name}: {row.reasons[0]}")
+    if args.write:
+        put(args.write, rows)
+    if args.check and not same(args.check, rows):
+        print(f"{args.check} has another table: `cargo xtask clients --write` renews it")
+        return 1
+    return 1 if matrix.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

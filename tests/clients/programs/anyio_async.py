@@ -1,0 +1,17 @@
+import anyio
+
+
+async def main():
+    stream = await anyio.connect_tcp(HOST, PORT, tls=TLS)
+    payload = bytes(range(256)) * 4096
+    received = b""
+    async with stream, anyio.create_task_group() as tasks:
+        # Sent and received side by side: more than the buffers on the way can hold.
+        tasks.start_soon(stream.send, payload)
+        with anyio.fail_after(20):
+            while len(received) < len(payload):
+                received += await stream.receive()
+    assert received == payload
+
+
+anyio.run(main)

@@ -1,0 +1,29 @@
+import asyncio
+import socket
+
+import dns.asyncquery
+import dns.message
+import dns.rcode
+
+where = socket.gethostbyname(HOST)
+
+
+async def ask(name, kind):
+    query = dns.message.make_query(name, kind)
+    if TLS:
+        return await dns.asyncquery.tls(query, where, 20, PORT, server_hostname=HOST)
+    return await dns.asyncquery.tcp(query, where, 20, PORT)
+
+
+async def main():
+    address, texts, nothing = await asyncio.gather(
+        ask("www.zone.example", "A"),
+        ask("long.zone.example", "TXT"),
+        ask("nothing.zone.example", "A"),
+    )
+    assert [str(one) for one in address.answer[0]] == ["192.0.2.7"]
+    assert len(texts.answer[0]) == 50
+    assert nothing.rcode() == dns.rcode.NXDOMAIN
+
+
+asyncio.run(main())

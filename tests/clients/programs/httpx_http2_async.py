@@ -1,0 +1,19 @@
+import asyncio
+
+import httpx
+
+
+async def main():
+    async with httpx.AsyncClient(
+        http1=TLS, http2=True, follow_redirects=True, timeout=20
+    ) as client:
+
+        async def fetch(method, path, body=None):
+            response = await client.request(method, ROOT + path, content=body)
+            assert response.http_version == "HTTP/2", response.http_version
+            return response.status_code, response.content
+
+        await run_async(fetch)
+
+
+asyncio.run(main())

@@ -1,0 +1,11 @@
+import requests
+
+session = requests.Session()
+
+
+def fetch(method, path, body=None):
+    response = session.request(method, ROOT + path, data=body, timeout=20)
+    return response.status_code, response.content
+
+
+run(fetch)

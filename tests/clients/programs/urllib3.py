@@ -1,0 +1,11 @@
+import urllib3
+
+pool = urllib3.PoolManager()
+
+
+def fetch(method, path, body=None):
+    response = pool.request(method, ROOT + path, body=body, timeout=20)
+    return response.status, response.data
+
+
+run(fetch)

@@ -1,0 +1,18 @@
+import websocket
+
+connection = websocket.create_connection(f"{'wss' if TLS else 'ws'}://{HOST}:{PORT}/", timeout=20)
+connection.send("é")
+assert connection.recv() == "é"
+connection.send_binary(bytes(2**20))
+assert connection.recv() == bytes(2**20)
+connection.close()
+
+# The callback interface, run in the calling thread as its documentation has it.
+heard = []
+application = websocket.WebSocketApp(
+    f"{'wss' if TLS else 'ws'}://{HOST}:{PORT}/",
+    on_open=lambda app: app.send("one"),
+    on_message=lambda app, message: (heard.append(message), app.close()),
+)
+application.run_forever()
+assert heard == ["one"], heard

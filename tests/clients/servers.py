@@ -1,0 +1,634 @@
+"""The servers that clients are tried against: on loopback, for as long as a context lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import socket
+import sqlite3
+import ssl
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiosmtpd.controller
+import aiosmtpd.smtp
+import dnslib.server
+import grpclib.const
+import grpclib.encoding.base
+import grpclib.exceptions
+import grpclib.server
+import hypercorn.asyncio
+import hypercorn.config
+import mysql_mimic
+import trustme
+import websockets.asyncio.server
+
+HOST = "services.example.com"
+
+
+class MissingError(Exception):
+    """This machine lacks a server; the text says what brings it."""
+
+
+class Place:
+    """A temporary directory with an authority and the certificate it gave the servers."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.directory = directory
+        authority = trustme.CA()
+        given = authority.issue_cert(HOST)
+        self.authority = authority.cert_pem.bytes()
+        self.chain = directory / "chain.pem"
+        self.key = directory / "key.pem"
+        self.root = directory / "root.pem"
+        given.private_key_pem.write_to_path(str(self.key))
+        for certificate in given.cert_chain_pems:
+            certificate.write_to_path(str(self.chain), append=True)
+        authority.cert_pem.write_to_path(str(self.root))
+
+    def context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.chain, self.key)
+        return context
+
+
+# Where a service answers: without TLS, and with.
+Ports = tuple[int, int]
+Service = Callable[[Place], contextlib.AbstractAsyncContextManager[Ports]]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def answers(port: int, alive: Callable[[], bool] = lambda: True) -> None:
+    """Return when something listens on `port`."""
+    for _ in range(600):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            if not alive():
+                break
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+    raise RuntimeError(f"nothing answers on port {port}")
+
+
+@contextlib.asynccontextmanager
+async def program(
+    place: Place, ports: tuple[int, ...], *command: str | os.PathLike[str], **options: Any
+) -> AsyncIterator[None]:
+    """A server that is a program of its own. Its log is shown where it does not come up."""
+    log = place.directory / f"{pathlib.Path(command[0]).name}.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, **options
+        )
+    try:
+        for port in ports:
+            try:
+                await answers(port, lambda: process.returncode is None)
+            except RuntimeError as error:
+                raise RuntimeError(f"{error}: {log.read_text(errors='replace')}") from None
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 10)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def installed(name: str, package: str, *folders: str) -> str:
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", *folders])
+    found = shutil.which(name, path=path)
+    if not found:
+        raise MissingError(f"{name} is not installed (Debian: `apt-get install {package}`)")
+    return found
+
+
+@contextlib.asynccontextmanager
+async def served(
+    handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    context: ssl.SSLContext | None = None,
+) -> AsyncIterator[int]:
+    server = await asyncio.start_server(handler, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@contextlib.asynccontextmanager
+async def encrypted(place: Place, port: int) -> AsyncIterator[int]:
+    """A port that speaks TLS for a server that does not."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def pair(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(reader, inner_writer), carry(inner_reader, writer))
+
+    async with served(pair, place.context()) as outer:
+        yield outer
+
+
+@contextlib.asynccontextmanager
+async def echo(place: Place) -> AsyncIterator[Ports]:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async with served(handler) as plain, served(handler, place.context()) as tls:
+        yield plain, tls
+
+
+class Site:
+    """An ASGI application for HTTP clients."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.gatherings: dict[int, tuple[list[None], asyncio.Event]] = {}
+
+    async def together(self, number: int) -> None:
+        """Return when as many requests as `number` are here."""
+        waiting, all_here = self.gatherings.setdefault(number, ([], asyncio.Event()))
+        waiting.append(None)
+        if len(waiting) == number:
+            del self.gatherings[number]
+            all_here.set()
+        await asyncio.wait_for(all_here.wait(), 60)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                message = await receive()
+                await send({"type": message["type"] + ".complete"})
+                if message["type"] == "lifespan.shutdown":
+                    return
+        if scope["type"] == "websocket":
+            await self.websocket(receive, send)
+            return
+        status, headers, body = await self.answer(scope["path"], receive)
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def websocket(self, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            message["type"] = "websocket.send"
+            await send(message)
+
+    async def answer(self, path: str, receive: Any) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        _, route, *rest = path.split("/")
+        if route == "":
+            return 200, [], b"hello"
+        if route == "echo":
+            return 200, [], body
+        if route == "redirect":
+            return 302, [(b"location", b"/")], b""
+        if route == "digest":
+            return 200, [], json.dumps([len(body), hashlib.sha256(body).hexdigest()]).encode()
+        number = int(rest[0])
+        if route == "status":
+            return number, [], b"status"
+        if route == "together":
+            await self.together(number)
+            return 200, [], b"together"
+        if route == "waiting":
+            return 200, [], str(self.waiting).encode()
+        if route == "wait":
+            await asyncio.sleep(number / 1000)
+            return 200, [], b"waited"
+        if route == "forever":
+            self.waiting += 1
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                self.waiting -= 1
+        content = bytes(range(251)) * (number // 251) + bytes(number % 251)
+        if route == "gzip":
+            return 200, [(b"content-encoding", b"gzip")], gzip.compress(content)
+        return 200, [], content
+
+
+@contextlib.asynccontextmanager
+async def http(place: Place) -> AsyncIterator[Ports]:
+    ports = free_port(), free_port()
+    config = hypercorn.config.Config()
+    config.insecure_bind = [f"127.0.0.1:{ports[0]}"]
+    config.bind = [f"127.0.0.1:{ports[1]}"]
+    config.certfile, config.keyfile = str(place.chain), str(place.key)
+    config.errorlog = None
+    config.backlog = 1024
+    over = asyncio.Event()
+    serving = asyncio.create_task(
+        hypercorn.asyncio.serve(Site(), config, shutdown_trigger=over.wait)
+    )
+    for port in ports:
+        await answers(port, lambda: not serving.done())
+    yield ports
+    over.set()
+    with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+        await asyncio.wait_for(serving, 5)
+
+
+@contextlib.asynccontextmanager
+async def websocket(place: Place) -> AsyncIterator[Ports]:
+    async def handler(connection: websockets.asyncio.server.ServerConnection) -> None:
+        async for message in connection:
+            await connection.send(message)
+
+    serve = websockets.asyncio.server.serve
+    size = 2**22
+    async with (
+        serve(handler, "127.0.0.1", 0, max_size=size) as plain,
+        serve(handler, "127.0.0.1", 0, max_size=size, ssl=place.context()) as tls,
+    ):
+        yield tuple(next(iter(one.sockets)).getsockname()[1] for one in (plain, tls))
+
+
+@contextlib.asynccontextmanager
+async def s3(place: Place) -> AsyncIterator[Ports]:
+    port = free_port()
+    server = pathlib.Path(sys.executable).parent / "moto_server"
+    # The server's own name is not that of a bucket.
+    options = {"env": {**os.environ, "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true"}}
+    async with (
+        program(place, (port,), server, "-H", "127.0.0.1", "-p", str(port), **options),
+        encrypted(place, port) as tls,
+    ):
+        yield port, tls
+
+
+@contextlib.asynccontextmanager
+async def redis(place: Place) -> AsyncIterator[Ports]:
+    server = installed("redis-server", "redis-server")
+    plain, tls = free_port(), free_port()
+    command = [server, "--save", "", "--dir", str(place.directory), "--bind", "127.0.0.1"]
+    command += ["--port", str(plain), "--tls-port", str(tls), "--tls-auth-clients", "no"]
+    command += ["--tls-cert-file", str(place.chain), "--tls-key-file", str(place.key)]
+    command += ["--tls-ca-cert-file", str(place.root)]
+    async with program(place, (plain, tls), *command):
+        yield plain, tls
+
+
+@contextlib.asynccontextmanager
+async def postgresql(place: Place) -> AsyncIterator[Ports]:
+    folders = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
+    found = [installed(name, "postgresql", *map(str, folders)) for name in ("initdb", "postgres")]
+    initdb, postgres = (str(pathlib.Path(name).resolve()) for name in found)
+    # It refuses to run as root.
+    user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    owner = pwd.getpwnam(user)
+    options: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        options = {"user": user, "group": owner.pw_gid, "extra_groups": []}
+    home = place.directory / "postgresql"
+    home.mkdir(mode=0o700)
+    password = home / "password"
+    password.write_text("secret")
+    shutil.copy(place.chain, home / "chain.pem")
+    shutil.copy(place.key, home / "key.pem")
+    (home / "key.pem").chmod(0o600)
+    for path in (home, *home.iterdir()):
+        os.chown(path, owner.pw_uid, owner.pw_gid)
+    data = home / "data"
+    command = [initdb, "-D", data, "-U", "eryx", "--pwfile", password, "-A", "scram-sha-256"]
+    made = await asyncio.create_subprocess_exec(
+        *command, "--no-sync", "-E", "UTF8", cwd=home, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT, **options
+    )  # fmt: skip
+    output, _ = await made.communicate()
+    if made.returncode:
+        raise RuntimeError(output.decode())
+    port = free_port()
+    settings = {
+        "port": port,
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "ssl": "on",
+        "ssl_cert_file": home / "chain.pem",
+        "ssl_key_file": home / "key.pem",
+    }
+    command = [postgres, "-D", data, *(f"--{name}={value}" for name, value in settings.items())]
+    async with program(place, (port,), *command, cwd=home, **options):
+        # It listens before it is ready.
+        log = place.directory / "postgres.log"
+        for _ in range(600):
+            if "ready to accept connections" in log.read_text():
+                break
+            await asyncio.sleep(0.05)
+        # TLS is asked for within the protocol.
+        yield port, port
+
+
+class Sql(mysql_mimic.Session):
+    """A session whose statements are carried out by SQLite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.database_of_session = sqlite3.connect(":memory:")
+
+    async def query(self, expression: Any, sql: str, attrs: dict[str, str]) -> Any:
+        cursor = self.database_of_session.execute(expression.sql(dialect="sqlite"))
+        return cursor.fetchall(), [column[0] for column in cursor.description or ()]
+
+
+class Login(mysql_mimic.IdentityProvider):
+    """One user, who has a password."""
+
+    def get_plugins(self) -> list[mysql_mimic.AuthPlugin]:
+        return [mysql_mimic.NativePasswordAuthPlugin()]
+
+    async def get_user(self, username: str) -> mysql_mimic.User | None:
+        plugin = mysql_mimic.NativePasswordAuthPlugin
+        secret = plugin.create_auth_string("secret")
+        return mysql_mimic.User(name=username, auth_string=secret, auth_plugin=plugin.name)
+
+
+@contextlib.asynccontextmanager
+async def mysql(place: Place) -> AsyncIterator[Ports]:
+    server = mysql_mimic.MysqlServer(Sql, identity_provider=Login(), ssl=place.context())
+    port = free_port()
+    await server.start_server(host="127.0.0.1", port=port)
+    # TLS is asked for within the protocol.
+    yield port, port
+    server.close()
+
+
+@contextlib.asynccontextmanager
+async def mqtt(place: Place) -> AsyncIterator[Ports]:
+    plain, tls = free_port(), free_port()
+    settings = {
+        "listeners": {
+            "default": {"type": "tcp", "bind": f"127.0.0.1:{plain}"},
+            "tls": {
+                "bind": f"127.0.0.1:{tls}",
+                "ssl": True,
+                "certfile": str(place.chain),
+                "keyfile": str(place.key),
+            },
+        },
+        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+    }
+    file = place.directory / "amqtt.json"
+    file.write_text(json.dumps(settings))
+    amqtt = pathlib.Path(sys.executable).parent / "amqtt"
+    # JSON is YAML, which the program reads.
+    async with program(place, (plain, tls), amqtt, "-c", file):
+        yield plain, tls
+
+
+@contextlib.asynccontextmanager
+async def nats(place: Place) -> AsyncIterator[Ports]:
+    plain, tls = free_port(), free_port()
+    server = pathlib.Path(sys.executable).parent / "nats-server"
+    command = [server, "-a", "127.0.0.1"]
+    encryption = ["--tls", "--tlscert", place.chain, "--tlskey", place.key]
+    async with (
+        program(place, (plain,), *command, "-p", str(plain)),
+        program(place, (tls,), *command, "-p", str(tls), *encryption),
+    ):
+        yield plain, tls
+
+
+class Letters:
+    """Takes letters for example.com, and no others."""
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, to: str, _: Any) -> str:
+        if not to.endswith("@example.com"):
+            return "550 not here"
+        envelope.rcpt_tos.append(to)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        if envelope.content.count(b"line\r\n") != 10_000:
+            return "554 lines are missing"
+        return "250 OK"
+
+
+@contextlib.asynccontextmanager
+async def smtp(place: Place) -> AsyncIterator[Ports]:
+    loop = asyncio.get_running_loop()
+    context = place.context()
+    servers = [
+        await loop.create_server(
+            lambda tls=tls: aiosmtpd.smtp.SMTP(
+                Letters(), tls_context=context if tls else None, require_starttls=tls, loop=loop
+            ),
+            "127.0.0.1",
+            0,
+        )
+        for tls in (False, True)
+    ]
+    yield tuple(server.sockets[0].getsockname()[1] for server in servers)
+    for server in servers:
+        server.close()
+
+
+@contextlib.asynccontextmanager
+async def dovecot(place: Place, protocol: str) -> AsyncIterator[Ports]:
+    server = installed("dovecot", f"dovecot-{protocol}d")
+    if not pathlib.Path(f"/usr/lib/dovecot/{protocol}").exists():
+        raise MissingError(
+            f"dovecot has no {protocol} (Debian: `apt-get install dovecot-{protocol}d`)"
+        )
+    user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    owner = pwd.getpwnam(user)
+    home = place.directory / protocol
+    for part in ("cur", "new", "tmp"):
+        (home / "mail" / part).mkdir(parents=True)
+    letter = "Subject: in the box\n\n" + "line\n" * 1000 + "..dot\n"
+    (home / "mail/new/1.eryx").write_text(letter)
+    for path in (home / "mail", *(home / "mail").rglob("*")):
+        os.chown(path, owner.pw_uid, owner.pw_gid)
+    ports = free_port(), free_port()
+    settings = f"""
+base_dir = {home}/run
+state_dir = {home}/state
+log_path = /dev/stderr
+listen = 127.0.0.1
+protocols = {protocol}
+disable_plaintext_auth = no
+ssl = yes
+ssl_cert = <{place.chain}
+ssl_key = <{place.key}
+first_valid_uid = 1
+first_valid_gid = 1
+mail_location = maildir:{home}/mail
+passdb {{
+  driver = static
+  args = password=secret
+}}
+userdb {{
+  driver = static
+  args = uid={owner.pw_uid} gid={owner.pw_gid} home={home}
+}}
+service {protocol}-login {{
+  chroot =
+  inet_listener {protocol} {{
+    port = {ports[0]}
+  }}
+  inet_listener {protocol}s {{
+    port = {ports[1]}
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+"""
+    if os.geteuid() != 0:
+        settings += f"default_internal_user = {user}\ndefault_login_user = {user}\n"
+    file = home / "dovecot.conf"
+    file.write_text(settings)
+    async with program(place, ports, server, "-F", "-c", file):
+        yield ports
+
+
+def imap(place: Place) -> contextlib.AbstractAsyncContextManager[Ports]:
+    return dovecot(place, "imap")
+
+
+def pop3(place: Place) -> contextlib.AbstractAsyncContextManager[Ports]:
+    return dovecot(place, "pop3")
+
+
+@contextlib.asynccontextmanager
+async def ftp(place: Place) -> AsyncIterator[Ports]:
+    home = place.directory / "ftp"
+    home.mkdir()
+    plain, tls = free_port(), free_port()
+    script = pathlib.Path(__file__).parent / "ftp_server.py"
+    command = [sys.executable, script, str(home), str(plain), str(tls), str(place.chain)]
+    async with program(place, (plain, tls), *command, str(place.key)):
+        yield plain, tls
+
+
+class Zone(dnslib.server.BaseResolver):
+    """The names of zone.example."""
+
+    def resolve(self, request: Any, handler: Any) -> Any:
+        reply = request.reply()
+        name = str(request.q.qname).rstrip(".")
+        if name == "www.zone.example":
+            reply.add_answer(*dnslib.RR.fromZone(f"{name}. 60 A 192.0.2.7"))
+        elif name == "long.zone.example":
+            for n in range(50):
+                reply.add_answer(*dnslib.RR.fromZone(f'{name}. 60 TXT "{n} {"x" * 100}"'))
+        else:
+            reply.header.rcode = dnslib.RCODE.NXDOMAIN
+        return reply
+
+
+@contextlib.asynccontextmanager
+async def dns(place: Place) -> AsyncIterator[Ports]:
+    port = free_port()
+    server = dnslib.server.DNSServer(
+        Zone(), "127.0.0.1", port, tcp=True, logger=dnslib.server.DNSLogger("-request,-reply")
+    )
+    server.start_thread()
+    async with encrypted(place, port) as tls:
+        yield port, tls
+    server.stop()
+
+
+class Json(grpclib.encoding.base.CodecBase):
+    """Messages that need no generated code."""
+
+    __content_subtype__ = "json"
+
+    def encode(self, message: Any, message_type: Any) -> bytes:
+        return json.dumps(message).encode()
+
+    def decode(self, data: bytes, message_type: Any) -> Any:
+        return json.loads(data)
+
+
+class Echo:
+    """The service eryx.Echo."""
+
+    def __mapping__(self) -> dict[str, grpclib.const.Handler]:
+        async def one(stream: Any) -> None:
+            await stream.send_message(await stream.recv_message())
+
+        async def many(stream: Any) -> None:
+            async for message in stream:
+                await stream.send_message(message)
+
+        async def fail(stream: Any) -> None:
+            raise grpclib.exceptions.GRPCError(grpclib.const.Status.NOT_FOUND, "nothing here")
+
+        unary = grpclib.const.Cardinality.UNARY_UNARY
+        streams = grpclib.const.Cardinality.STREAM_STREAM
+        return {
+            "/eryx.Echo/One": grpclib.const.Handler(one, unary, None, None),
+            "/eryx.Echo/Many": grpclib.const.Handler(many, streams, None, None),
+            "/eryx.Echo/Fail": grpclib.const.Handler(fail, unary, None, None),
+        }
+
+
+@contextlib.asynccontextmanager
+async def grpc(place: Place) -> AsyncIterator[Ports]:
+    ports = free_port(), free_port()
+    context = place.context()
+    context.set_alpn_protocols(["h2"])
+    servers = [grpclib.server.Server([Echo()], codec=Json()) for _ in ports]
+    await servers[0].start("127.0.0.1", ports[0])
+    await servers[1].start("127.0.0.1", ports[1], ssl=context)
+    yield ports
+    for server in servers:
+        server.close()
+        await server.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def ldap(place: Place) -> AsyncIterator[Ports]:
+    port = free_port()
+    script = pathlib.Path(__file__).parent / "ldap_server.py"
+    async with (
+        program(place, (port,), sys.executable, script, str(port)),
+        encrypted(place, port) as tls,
+    ):
+        yield port, tls
+
+
+@contextlib.asynccontextmanager
+async def nobody(place: Place) -> AsyncIterator[Ports]:
+    """Ports on which nothing listens."""
+    with socket.socket() as taken:
+        # Bound, so that nobody else gets it, and not listening.
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        yield port, port
