@@ -166,9 +166,13 @@ async def failures(
         ):
             program = f"HOST, PORT = {servers.HOST!r}, {port}\n{DROPPED}"
             await session.aexecute(program)
-            had = resident()
-            await session.aexecute(program)
-            grown = resident() - had
+            rounds = []
+            for _ in range(3):
+                had = resident()
+                await session.aexecute(program)
+                rounds.append(resident() - had)
+        # What connections leave behind is there in every round; what the allocator does is not.
+        grown = min(rounds)
         print(f"1000 connections dropped: {grown / 2**20:+.1f} MiB")
         if grown > 2 * 2**20:
             yield f"1000 connections left {grown} bytes"

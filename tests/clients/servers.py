@@ -412,6 +412,48 @@ async def mqtt(place: Place) -> AsyncIterator[Ports]:
 
 
 @contextlib.asynccontextmanager
+async def amqp(place: Place) -> AsyncIterator[Ports]:
+    # The one on the path refuses to be run by anybody but its own user and root.
+    folder = "/usr/lib/rabbitmq/bin"
+    installed("rabbitmq-server", "rabbitmq-server", folder)
+    epmd = installed("epmd", "erlang-base")
+    home = place.directory / "rabbitmq"
+    home.mkdir()
+    plain, tls, names, nodes = (free_port() for _ in range(4))
+    file = home / "rabbitmq.conf"
+    file.write_text(f"""
+listeners.tcp.1 = 127.0.0.1:{plain}
+listeners.ssl.1 = 127.0.0.1:{tls}
+ssl_options.cacertfile = {place.root}
+ssl_options.certfile = {place.chain}
+ssl_options.keyfile = {place.key}
+ssl_options.verify = verify_none
+""")
+    (home / "enabled_plugins").write_text("[].")
+    environment = {
+        **os.environ,
+        "HOME": str(home),
+        "RABBITMQ_CONFIG_FILE": str(file),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        "RABBITMQ_MNESIA_BASE": str(home / "data"),
+        "RABBITMQ_LOG_BASE": str(home),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_NODENAME": f"eryx{plain}@localhost",
+        "RABBITMQ_DIST_PORT": str(nodes),
+        "ERL_EPMD_PORT": str(names),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        # It then stays the process that was started.
+        "RUNNING_UNDER_SYSTEMD": "true",
+    }
+    server = f"{folder}/rabbitmq-server"
+    async with (
+        program(place, (names,), epmd, env=environment),
+        program(place, (plain, tls), server, env=environment, cwd=home),
+    ):
+        yield plain, tls
+
+
+@contextlib.asynccontextmanager
 async def nats(place: Place) -> AsyncIterator[Ports]:
     plain, tls = free_port(), free_port()
     server = pathlib.Path(sys.executable).parent / "nats-server"
