@@ -32,6 +32,8 @@ mod documentation {
     struct Python;
     #[doc = include_str!("../../docs/rust.md")]
     struct Rust;
+    #[doc = include_str!("../../docs/clients.md")]
+    struct Clients;
     #[doc = include_str!("../../docs/security.md")]
     struct Security;
     #[doc = include_str!("../../docs/architecture.md")]
