@@ -156,10 +156,10 @@ def test_pem_blocks_are_found_between_other_text() -> None:
 
 def test_a_certificate_of_a_chain_converts_and_compares(authority: Authority) -> None:
     data = loaded(authority.root)
-    made = certificate.Certificate(data)
+    made = certificate.Certificate.of(data)
     assert made.public_bytes(certificate.ENCODING_DER) == data
     assert ssl.PEM_cert_to_DER_cert(str(made.public_bytes())) == data
-    same = certificate.Certificate(bytes(data))
+    same = certificate.Certificate.of(bytes(data))
     assert made == same
     assert hash(made) == hash(same)
     assert made.get_info() == certificate.decode(data)

@@ -4,6 +4,7 @@
 mod bench;
 mod cargo;
 mod clients;
+mod conformance;
 mod demo;
 mod fuzz;
 mod guest;
@@ -59,6 +60,12 @@ enum Task {
     },
     /// Run every test
     Test,
+    /// Run CPython's own tests in sandboxes
+    Conformance {
+        /// Files of the suite instead of all, and what else `tests/conformance/run.py --help` lists
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Build the Python package into target/wheels
     Wheel {
         /// Optimise it as for a release
@@ -72,6 +79,7 @@ fn main() -> ExitCode {
         Task::BuildGuest { force } => guest::build(force),
         Task::Bench => bench::run(),
         Task::Clients { write, names } => clients::run(write, &names),
+        Task::Conformance { args } => conformance::run(&args),
         Task::Demo => demo::run(),
         Task::Fuzz {
             seconds,

@@ -8,7 +8,7 @@ from typing import Any
 from . import der
 from .addresses import format_ipv4
 from .der import DerError, Reader
-from .object_identifiers import long_name
+from .object_identifiers import long_name, short_name
 
 ENCODING_PEM = 1
 ENCODING_DER = 2
@@ -149,6 +149,18 @@ def is_authority(data: bytes) -> bool:
     return len(bits) > 1 and bool(bits[1] & 0x04)
 
 
+def chain(first: bytes, others: list[bytes]) -> list[bytes]:
+    """A certificate, its issuer among `others`, and so on, as names tell it. Raises DerError."""
+    found = [first]
+    subjects = {Fields(each).subject: each for each in reversed(others)}
+    while (fields := Fields(found[-1])).issuer != fields.subject:
+        issuer = subjects.pop(fields.issuer, None)
+        if issuer is None:
+            break
+        found.append(issuer)
+    return found
+
+
 def split(data: bytes) -> list[bytes]:
     """Certificates in DER one after another. Raises DerError when anything else is there."""
     reader = Reader(data)
@@ -256,8 +268,17 @@ class Certificate:
 
     __slots__ = ("_data",)
 
-    def __init__(self, data: bytes) -> None:
+    _data: bytes
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Certificate:
+        raise TypeError(f"cannot create '_ssl.{cls.__name__}' instances")
+
+    @classmethod
+    def of(cls, data: bytes) -> Certificate:
+        """The certificate in this DER."""
+        self = object.__new__(cls)
         self._data = data
+        return self
 
     def public_bytes(self, format: int = ENCODING_PEM) -> bytes | str:
         """The certificate in DER (bytes) or PEM (str)."""
@@ -282,7 +303,11 @@ class Certificate:
 
     def __repr__(self) -> str:
         try:
-            subject = ", ".join(f"{k}={v}" for part in Fields(self._data).subject for k, v in part)
+            # RFC 4514: the last part first, with the attributes' short names.
+            subject = ",".join(
+                "+".join(f"{short_name(k)}={v}" for k, v in part)
+                for part in reversed(Fields(self._data).subject)
+            )
         except DerError:
             subject = "<malformed>"
         return f"<_ssl.Certificate '{subject}'>"

@@ -74,6 +74,12 @@ def long_name(oid: str) -> str:
     return entry[2] if entry is not None else oid
 
 
+def short_name(name: str) -> str:
+    """The short form of a long name or identifier, itself when it has none."""
+    entry = _BY_NAME.get(name) or _BY_OID.get(name)
+    return entry[1] if entry is not None else name
+
+
 def txt2obj(txt: str, name: bool = False) -> Entry:
     """Number, short and long name, dotted form; `name` also finds by name. Raises ValueError."""
     entry = _BY_OID.get(txt)

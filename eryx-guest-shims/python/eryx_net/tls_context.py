@@ -7,9 +7,10 @@ import os
 import warnings
 from typing import Any
 
-from . import ciphers, host, identity, pem, trust
+from . import certificate, ciphers, host, identity, pem, trust
 from .buffers import base64_text, octets
 from .certificate import is_authority
+from .der import DerError
 from .memory_bio import MemoryBIO
 from .tls_constants import (
     CERT_NONE,
@@ -41,9 +42,9 @@ from .tls_constants import (
     PROTOCOL_TLSv1_1,
     PROTOCOL_TLSv1_2,
 )
-from .tls_engines import BioTls, SocketTls
+from .tls_engines import BioTls, Engine, SocketTls
 from .tls_errors import SSLError, certificate_error, refusal, ssl_error
-from .tls_object import SSLObjectBase, SSLSession
+from .tls_object import SSLObjectBase
 
 _VERSIONED = {
     PROTOCOL_TLSv1: PROTO_TLSv1,
@@ -90,6 +91,7 @@ class _SSLContext:
     __slots__ = (
         "_alpn",
         "_check_hostname",
+        "_directory",
         "_host_flags",
         "_identity",
         "_maximum",
@@ -108,6 +110,7 @@ class _SSLContext:
 
     _alpn: list[str]
     _check_hostname: bool
+    _directory: dict[bytes, str]
     _host_flags: int
     _identity: tuple[list[bytes], bytes] | None
     _maximum: int
@@ -151,6 +154,8 @@ class _SSLContext:
         self._maximum = only if only is not None else PROTO_MAXIMUM_SUPPORTED
         self._alpn = []
         self._suites = ciphers.SUITES
+        # Found in directories, for when one is needed; by certificate, with its text.
+        self._directory = {}
         self._roots = []
         self._roots_text = []
         self._identity = None
@@ -382,7 +387,11 @@ class _SSLContext:
         if cafile is not None:
             found += trust.from_file(cafile)
         if capath is not None:
-            found += trust.from_directory(capath)
+            listed = trust.from_directory(capath)
+            self._directory = self._directory | {each: base64_text(each) for each in listed}
+        self._load(found)
+
+    def _load(self, found: list[bytes]) -> None:
         known = set(self._roots)
         new = [each for each in dict.fromkeys(found) if each not in known]
         self._roots = self._roots + new
@@ -405,6 +414,17 @@ class _SSLContext:
             if not missing and not isinstance(path, (str, bytes, os.PathLike)):
                 raise TypeError(f"{name} should be a valid filesystem path")
         self._identity = identity.load(certfile, keyfile, password)
+
+    def anchors(self) -> list[bytes]:
+        """All certificates loaded, those of directories too."""
+        return [*self._roots, *self._directory]
+
+    def notice(self, chain: list[bytes]) -> None:
+        """Load what a verified chain led to in a directory, as OpenSSL does on the way."""
+        if self._directory and self._verify_mode != CERT_NONE and chain:
+            with contextlib.suppress(DerError):
+                used = certificate.chain(chain[0], chain[1:] + self.anchors())
+                self._load([each for each in used if each in self._directory])
 
     def get_ca_certs(self, binary_form: bool = False) -> list[Any]:
         """The authorities among the certificates loaded, as dictionaries or in DER."""
@@ -440,8 +460,8 @@ class _SSLContext:
 
         if not isinstance(sock, socket):
             raise TypeError(f"_wrap_socket() argument 1 must be _socket.socket, not {type(sock)}")
-        config = self.client_config(server_side, server_hostname, session)
-        return SSLObjectBase(self, SocketTls(sock, config), server_hostname, owner)
+        config = self.client_config(server_side, server_hostname)
+        return self._object(SocketTls(sock, config), server_hostname, owner, session)
 
     def _wrap_bio(
         self,
@@ -458,12 +478,20 @@ class _SSLContext:
             if not isinstance(bio, MemoryBIO):
                 kind = type(bio).__name__
                 raise TypeError(f"_wrap_bio() argument '{name}' must be _ssl.MemoryBIO, not {kind}")
-        config = self.client_config(server_side, server_hostname, session)
+        config = self.client_config(server_side, server_hostname)
         if self._check_hostname and server_hostname is None:
             raise ValueError("check_hostname requires server_hostname")
-        return SSLObjectBase(self, BioTls(incoming, outgoing, config), server_hostname, owner)
+        return self._object(BioTls(incoming, outgoing, config), server_hostname, owner, session)
 
-    def client_config(self, server_side: bool, server_hostname: str | None, session: Any) -> Any:
+    def _object(
+        self, engine: Engine, server_hostname: str | None, owner: Any, session: Any
+    ) -> SSLObjectBase:
+        tls = SSLObjectBase(self, engine, server_hostname, owner)
+        if session is not None:
+            tls.session = session
+        return tls
+
+    def client_config(self, server_side: bool, server_hostname: str | None) -> Any:
         """What the host is to do for a connection to this name. Raises what cannot be done."""
         if server_side:
             if self._protocol == PROTOCOL_TLS_CLIENT:
@@ -478,8 +506,8 @@ class _SSLContext:
             raise ValueError(
                 "server_hostname cannot be an empty string or start with a leading dot."
             )
-        if session is not None and not isinstance(session, SSLSession):
-            raise TypeError("Value is not a SSLSession.")
+        if server_hostname is not None and "\0" in server_hostname:
+            raise TypeError("server_hostname must be encoded string without null bytes, not str")
         if self._verify_mode != CERT_NONE and self._verify_flags & VERIFY_CRL_CHECK_CHAIN:
             # OpenSSL's answer too, when revocation is to be checked and no list was loaded.
             raise certificate_error(3, "unable to get certificate CRL")
@@ -490,16 +518,23 @@ class _SSLContext:
             alpn=self._alpn,
             verify_peer=self._verify_mode != CERT_NONE,
             check_hostname=self._check_hostname,
-            roots=self._roots_text,
+            roots=self._roots_text if not self._directory else self._all_texts(),
             identity=self._own_identity(),
             min_version=tls.Version[lowest],
             max_version=tls.Version[highest],
         )
 
+    def _all_texts(self) -> list[str]:
+        return list(dict.fromkeys([*self._roots_text, *self._directory.values()]))
+
     def _own_identity(self) -> Any:
         if self._identity is None:
             return None
         chain, key = self._identity
+        if len(chain) == 1:
+            # OpenSSL completes a chain that comes without its issuers from the anchors loaded.
+            with contextlib.suppress(DerError):
+                chain = certificate.chain(chain[0], self.anchors())
         return host.interfaces().tls.Identity(
             [base64_text(each) for each in chain], base64_text(key)
         )

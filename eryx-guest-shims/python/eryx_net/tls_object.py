@@ -23,16 +23,22 @@ if TYPE_CHECKING:
 
 
 class SSLSession:
-    """A session that could be resumed. Resuming is the host's doing, so this only names it."""
+    """A session that could be resumed. The host keeps what that takes, so this only names it."""
 
-    __slots__ = ("has_ticket", "id", "ticket_lifetime_hint", "time", "timeout")
+    __slots__ = ("_context", "has_ticket", "id", "ticket_lifetime_hint", "time", "timeout")
 
-    def __init__(self) -> None:
-        self.id = os.urandom(32)
+    def __init__(self, context: _SSLContext, id: bytes | None = None) -> None:
+        self._context = context
+        self.id = os.urandom(32) if id is None else id
         self.time = int(time.time())
         self.timeout = 7200
         self.has_ticket = False
         self.ticket_lifetime_hint = 0
+
+    def check(self, context: _SSLContext) -> None:
+        """Raise ValueError unless it is one of this context's."""
+        if self._context is not context:
+            raise ValueError("Session refers to a different SSLContext.")
 
     def __eq__(self, other: object) -> bool:
         return self.id == other.id if isinstance(other, SSLSession) else NotImplemented
@@ -101,6 +107,8 @@ class SSLObjectBase:
             raise TypeError("Value is not a SSLSession.")
         if self._info is not None:
             raise ValueError("Cannot set session after handshake.")
+        value.check(self._context)
+        self._session = value
 
     @property
     def session_reused(self) -> bool:
@@ -118,7 +126,9 @@ class SSLObjectBase:
         if not self._context.allows(info.cipher):
             raise ssl_error("WRONG_CIPHER_RETURNED")
         self._info = info
-        self._session = SSLSession()
+        self._context.notice(info.peer_chain)
+        before = self._session if info.resumed else None
+        self._session = SSLSession(self._context, None if before is None else before.id)
 
     def read(self, len: int, buffer: Any = None, /) -> bytes | int:
         """Up to `len` bytes of plaintext, or how many were put into `buffer`."""
@@ -181,11 +191,21 @@ class SSLObjectBase:
         """The chain as the peer sent it."""
         if self._info is None or not self._info.peer_chain:
             return None
-        return [Certificate(each) for each in self._info.peer_chain]
+        return [Certificate.of(each) for each in self._info.peer_chain]
 
     def get_verified_chain(self) -> list[Certificate] | None:
-        """The same: the host verified it, and keeps the anchor it led to for itself."""
-        return self.get_unverified_chain()
+        """The chain from the peer's certificate on, up to the anchor if this context loaded it.
+
+        The host verified it, and keeps its own anchors for itself.
+        """
+        if self._info is None or not self._info.peer_chain:
+            return None
+        leaf, *others = self._info.peer_chain
+        try:
+            chain = certificate.chain(leaf, others + self._context.anchors())
+        except DerError as error:
+            raise ssl_error("BAD_CERTIFICATE", f"bad certificate: {error}") from None
+        return [Certificate.of(each) for each in chain]
 
     def version(self) -> str | None:
         """`TLSv1.2` or `TLSv1.3`, None before the handshake."""

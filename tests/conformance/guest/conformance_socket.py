@@ -1,0 +1,110 @@
+"""The sandbox's halves of `test_socket`: see the host's `socket_halves`."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import types
+import unittest
+from typing import Any
+
+import conformance_host
+from conformance_host import Named, Remote
+from test import test_socket
+
+_accept = socket.socket.accept
+_client: Remote | None = None
+
+
+def prepare() -> None:
+    """Have the suite's `ThreadableTest` use the host where it would use threads."""
+    test_socket.threading = conformance_host.Threads()
+    test_socket.queue = types.SimpleNamespace(Queue=Named("queue", "Queue"))
+    test_socket.thread = types.SimpleNamespace(start_new_thread=_start_client, exit=lambda: None)
+    test_socket.ThreadableTest.__getattr__ = _get
+    test_socket.ThreadableTest.__setattr__ = _set
+    socket.socket.accept = _accept_or_connect  # type: ignore[method-assign]
+
+
+def halves(test: unittest.TestCase) -> list[Any]:
+    """The ways to run a test with one half of it on the host; none if it has no halves."""
+    if not isinstance(test, test_socket.ThreadableTest):
+        return []
+    connected = (test_socket.SocketConnectedTest, test_socket.ConnectedStreamTestMixin)
+    if isinstance(test, connected):
+        return [_run_server, _run_client]
+    return [_run_client]
+
+
+def _run_server(test: unittest.TestCase, result: unittest.TestResult) -> None:
+    """Run all of a test but its client."""
+    global _client
+    half = Named("socket_halves", "ClientHalf")(type(test).__name__, test._testMethodName)
+    _client = half
+    events = [name for name, value in vars(test).items() if _is_event(value)]
+    test.__dict__["_other_half"] = half.case
+    for name in events:
+        setattr(test, name, Named("threading", "Event")())
+    try:
+        unittest.TestCase.run(test, result)
+    finally:
+        _client = None
+
+
+def _run_client(test: unittest.TestCase, result: unittest.TestResult) -> None:
+    """Run a test's client here and the rest on the host."""
+    method = test._testMethodName
+    half = Named("socket_halves", "ServerHalf")(type(test).__name__, method)
+    for name in [name for name, value in vars(test).items() if _is_event(value)]:
+        delattr(test, name)
+    result.startTest(test)
+    crash = None
+    if half.wait():
+        test.__dict__["_other_half"] = half.case
+        try:
+            test.clientRun(getattr(test, "_" + method))  # type: ignore[attr-defined]
+        except Exception as error:
+            # Of a `clientTearDown` after a `clientSetUp` that failed; its own error is on the way.
+            crash = error
+            half.case.done.set()
+    outcome, detail = half.outcome()
+    if crash is not None and outcome == "passed":
+        outcome, detail = "failed", repr(crash)
+    test.__dict__.pop("_other_half", None)
+    if outcome == "skipped":
+        result.addSkip(test, detail)
+    elif outcome == "failed":
+        error = AssertionError("with its server on the host: " + detail)
+        result.addFailure(test, (AssertionError, error, None))  # type: ignore[arg-type]
+    result.stopTest(test)
+
+
+def _is_event(value: Any) -> bool:
+    return isinstance(value, (threading.Event, Remote))
+
+
+def _start_client(run: Any, arguments: Any) -> None:
+    assert _client is not None
+    _client.start()
+
+
+def _accept_or_connect(self: socket.socket) -> Any:
+    if _client is None:
+        return _accept(self)
+    connection = socket.socket()
+    connection.connect(("127.0.0.1", _client.port))
+    return connection, connection.getpeername()
+
+
+def _get(self: Any, name: str) -> Any:
+    other = self.__dict__.get("_other_half")
+    if other is None or name.startswith("__"):
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    return getattr(other, name)
+
+
+def _set(self: Any, name: str, value: Any) -> None:
+    object.__setattr__(self, name, value)
+    other = self.__dict__.get("_other_half")
+    if other is not None and not name.startswith("_") and conformance_host.can_send(value):
+        setattr(other, name, value)
