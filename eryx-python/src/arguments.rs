@@ -173,7 +173,7 @@ pub(crate) fn keywords_only(
         return Ok(());
     }
     Err(PyTypeError::new_err(format!(
-        "{function}() takes each argument by its keyword, as in {function}({}=...)",
+        "{function}() takes no positional arguments; give each by its keyword, as in {function}({}=...)",
         known.first().copied().unwrap_or_default()
     )))
 }

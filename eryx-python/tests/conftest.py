@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +11,9 @@ from collections.abc import Iterator
 from typing import Callable
 
 import pytest
+
+# In the background of a script Ctrl-C is ignored, and would be in every process begun here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Site(http.server.BaseHTTPRequestHandler):
