@@ -173,10 +173,12 @@
     (if (i32.load offset=4 (local.get $at)) (then (call $free (i32.load (local.get $at)))))
     (local.get $bytes))
 
-  ;; Where the canonical ABI puts the texts of errors. libc aligns for every type of the contract.
+  ;; Where the canonical ABI puts lists and the texts of errors. libc aligns for every type of the contract. For what
+  ;; is empty an address suffices, which nobody gives back: libc would set memory aside for it.
   (func (export "cabi_realloc") (param $old i32) (param $old_size i32) (param $align i32) (param $size i32)
     (result i32)
     (local $new i32)
+    (if (i32.eqz (local.get $size)) (then (return (local.get $align))))
     (local.set $new (call $realloc (local.get $old) (local.get $size)))
     (if (i32.eqz (local.get $new)) (then (unreachable)))
     (local.get $new))

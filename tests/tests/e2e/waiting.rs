@@ -5,7 +5,7 @@ use std::time::Duration;
 use eryx_testkit::{Answer, Behaviour, BlackHole, ClosedPort, NameServer, Peer, Script};
 use serde_json::json;
 
-use crate::stage::{loopback, prints};
+use crate::stage::{loopback, prints, program, sandbox};
 
 async fn peer(behaviour: Behaviour) -> Peer {
     Peer::plain(behaviour).await.expect("started")
@@ -144,5 +144,36 @@ async fn one_select_waits_for_the_host_a_pair_and_a_listener() {
     assert_eq!(
         prints(loopback(), &json!({"PORT": echo.port()}), text).await,
         "[]\n['host']\n['pair']\n['listener']\n['host', 'listener', 'pair']\n['host']\nTrue\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_a_hundred_thousand_times_leaves_no_memory_behind() {
+    let echo = peer(Behaviour::Echo).await;
+    let mut session = sandbox(Some(loopback())).session().await.expect("started");
+    let begin = "
+import select, socket
+s = socket.create_connection(('127.0.0.1', PORT))
+a, b = socket.socketpair()
+poller = select.poll()
+for one in (s, a, b):
+    poller.register(one, select.POLLIN | select.POLLOUT)
+def wait(times):
+    for _ in range(times):
+        assert select.select([s, a], [s, a], [], 0)[1] == [s, a]
+        assert len(poller.poll(0)) == 3
+wait(5_000)
+";
+    let begun = session
+        .execute(program(&json!({"PORT": echo.port()}), begin))
+        .await
+        .expect("it waits");
+    let waited = session.execute("wait(50_000)").await.expect("it waits");
+    // One leaked byte a call would be more than this.
+    assert!(
+        waited.peak_memory <= begun.peak_memory + (64 << 10),
+        "{} bytes, then {}",
+        begun.peak_memory,
+        waited.peak_memory
     );
 }
