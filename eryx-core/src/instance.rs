@@ -155,7 +155,15 @@ impl Instance {
     fn judge(&self, end: End, refused: bool) -> (Option<String>, Result<Output, Error>) {
         let output = self.capture.take();
         match end {
-            End::Returned(Ok(outcome)) => (None, self.finished(outcome, refused, output)),
+            End::Returned(Ok(outcome)) => {
+                let result = self.finished(outcome, refused, output);
+                // What gave up for want of memory is as half done as what was cut off.
+                let reason = match &result {
+                    Err(Error::Limit { limit, .. }) => Some(limit.to_string()),
+                    _ => None,
+                };
+                (reason, result)
+            }
             End::Returned(Err(error)) => {
                 let result = self.trapped(&error, refused, output);
                 let reason = match &result {

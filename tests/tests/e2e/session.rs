@@ -1,6 +1,8 @@
 //! Programs that build on each other.
 
-use eryx::Error;
+use std::time::Duration;
+
+use eryx::{CancelHandle, Error};
 use eryx_testkit::{Behaviour, Peer};
 
 use crate::stage::{limited, loopback, one_second, raised, sandbox, succeeded};
@@ -88,7 +90,7 @@ async fn a_session_is_over_when_an_execution_was_cut_off() {
 #[tokio::test]
 async fn a_session_is_over_when_an_execution_was_dropped() {
     let mut session = sandbox(None).session().await.expect("started");
-    let wait = std::time::Duration::from_millis(100);
+    let wait = Duration::from_millis(100);
     tokio::time::timeout(wait, session.execute("while True: pass"))
         .await
         .expect_err("dropped");
@@ -96,6 +98,129 @@ async fn a_session_is_over_when_an_execution_was_dropped() {
         session.execute("print(1)").await,
         Err(Error::SessionOver { .. })
     ));
+}
+
+/// Whatever ends an execution half way ends the connections of earlier ones, while the embedder still holds the
+/// session.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_a_session_closes_the_connections_it_held() {
+    let ways = [
+        "timed out",
+        "cancelled",
+        "dropped",
+        "out of memory",
+        "left the process",
+        "aborted",
+    ];
+    for way in ways {
+        let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+        let mut session = limited(Some(loopback()), one_second())
+            .session()
+            .await
+            .expect("started");
+        let connect = format!(
+            "import os, socket\ns = socket.create_connection(('127.0.0.1', {}))\nt = s.dup()",
+            peer.port()
+        );
+        succeeded(session.execute(connect).await);
+        match way {
+            "timed out" => drop(session.execute("s.recv(1)").await),
+            "cancelled" => {
+                let cancel = CancelHandle::new();
+                let wait = async {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    cancel.cancel();
+                };
+                let waiting = session.execute_cancellable("s.recv(1)", &cancel);
+                let (ended, ()) = tokio::join!(waiting, wait);
+                assert!(matches!(ended, Err(Error::Cancelled { .. })), "{ended:?}");
+            }
+            "dropped" => {
+                let wait = Duration::from_millis(100);
+                let waiting = session.execute("s.recv(1)");
+                tokio::time::timeout(wait, waiting)
+                    .await
+                    .expect_err("dropped");
+            }
+            "out of memory" => drop(session.execute("x = 'x'\nwhile True: x += x").await),
+            "left the process" => drop(session.execute("os._exit(0)").await),
+            _ => drop(session.execute("os.abort()").await),
+        }
+        // A guard against waiting for ever, and no measure.
+        let ended = async {
+            while peer.open() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(5), ended).await;
+        assert!(ended.is_ok(), "{way}: the connection is still open");
+        drop(session);
+    }
+}
+
+/// A program that exits ends no session, and so no connection either.
+#[tokio::test]
+async fn a_program_that_exits_leaves_its_connections_to_the_next() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("started");
+    let mut session = sandbox(Some(loopback())).session().await.expect("started");
+    let exit = format!(
+        "import socket, sys\ns = socket.create_connection(('127.0.0.1', {}))\nsys.exit(3)",
+        peer.port()
+    );
+    assert_eq!(raised(session.execute(exit).await).exit_status, Some(3));
+    let program = "s.sendall(b'hello')\nprint(s.recv(5))";
+    assert_eq!(succeeded(session.execute(program).await), "b'hello'\n");
+    drop(session);
+    assert_eq!(peer.ended(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_pending_task_rests_until_a_later_execution_awaits() {
+    let mut session = sandbox(None).session().await.expect("started");
+    let begin = "
+import asyncio, time
+async def count():
+    while True:
+        print('tick')
+        await asyncio.sleep(0.01)
+task = asyncio.create_task(count())
+await asyncio.sleep(0)
+";
+    assert_eq!(succeeded(session.execute(begin).await), "tick\n");
+    // Nothing of it runs in a program that awaits nothing, nor in a loop of that program's own.
+    let rest = "
+time.sleep(0.05)
+asyncio.run(asyncio.sleep(0.05))
+print(task.done())
+";
+    assert_eq!(succeeded(session.execute(rest).await), "False\n");
+    let go_on = "await asyncio.sleep(0.05)\ntask.cancel()";
+    assert!(succeeded(session.execute(go_on).await).starts_with("tick\n"));
+    let end = "
+try:
+    await task
+except asyncio.CancelledError:
+    print('over')
+";
+    assert_eq!(succeeded(session.execute(end).await), "over\n");
+}
+
+/// A program whose own task was stopped from within does not go on inside the next.
+#[tokio::test]
+async fn a_program_cut_short_by_its_own_loop_does_not_go_on_in_the_next() {
+    let mut session = sandbox(None).session().await.expect("started");
+    let stopped = "
+import asyncio
+asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
+await asyncio.sleep(0.01)
+print('went on')
+";
+    assert_eq!(
+        raised(session.execute(stopped).await).exception_type,
+        "RuntimeError"
+    );
+    let next = "await asyncio.sleep(0.1)\nprint('next')";
+    assert_eq!(succeeded(session.execute(next).await), "next\n");
 }
 
 #[tokio::test]
