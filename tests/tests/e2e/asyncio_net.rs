@@ -11,7 +11,7 @@ use eryx_testkit::{
 };
 use serde_json::json;
 
-use crate::stage::{loopback, prints, trusting};
+use crate::stage::{loopback, prints, program, sandbox, told, trusting};
 
 async fn http() -> HttpServer {
     HttpServer::http().await.expect("started")
@@ -67,6 +67,42 @@ print(sum(task.result() for task in tasks))
         "20\n"
     );
     assert_eq!(server.max_concurrent(), 20);
+}
+
+/// A loop that ends with transports not yet closed used to complain about each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_over_tls_end_without_a_word_on_standard_error() {
+    let authority = Authority::new().expect("made");
+    let identity = authority
+        .issue(&Leaf::server(["site.test"]))
+        .expect("issued");
+    let server = HttpServer::https(&identity).await.expect("started");
+    let begin = "
+import asyncio, gc
+async def fetch(wait):
+    reader, writer = await asyncio.open_connection('site.test', PORT, ssl=True)
+    writer.write(b'GET / HTTP/1.0\\r\\n\\r\\n')
+    answer = await reader.read()
+    assert answer.startswith(b'HTTP/1.'), answer
+    writer.close()
+    if wait:
+        await writer.wait_closed()
+";
+    let ends = [
+        "await fetch(True)",
+        "await fetch(False)",
+        "asyncio.run(fetch(True))",
+        "asyncio.run(fetch(False))",
+        "await asyncio.gather(*(fetch(n % 2 == 0) for n in range(6)))\ngc.collect()",
+        "await fetch(False)\ngc.collect()\nawait asyncio.sleep(0.05)\ngc.collect()",
+    ];
+    for end in ends {
+        let text = program(&json!({"PORT": server.port()}), &format!("{begin}{end}\n"));
+        match sandbox(Some(trusting(&authority))).execute(text).await {
+            Ok(result) => assert_eq!(result.stderr, "", "{end}"),
+            Err(error) => panic!("{end}: {}", told(&error)),
+        }
+    }
 }
 
 /// Trap: awaits that did not overlap; three gathered requests of a second took three.
