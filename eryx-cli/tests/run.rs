@@ -37,6 +37,41 @@ fn the_exit_status_is_the_scripts() {
     );
 }
 
+/// Trap: a guest out of memory showed a backtrace of the host.
+#[test]
+fn a_script_that_is_ended_shows_nothing_of_the_host() {
+    for (script, status) in [
+        ("x = []\nwhile True: x.append(bytearray(1 << 20))", 125),
+        ("x = 'ab'\nwhile True: x += x", 125),
+        ("x = ()\nfor _ in range(1_000_000): x = (x,)\nhash(x)", 125),
+        ("import os\nos.abort()", 125),
+    ] {
+        let output = Command::new(ERYX)
+            .args(["run", "--max-memory", "128M", "-"])
+            .env("RUST_BACKTRACE", "full")
+            .env("WASMTIME_BACKTRACE_DETAILS", "1")
+            .stdin(given(script))
+            .output()
+            .expect("starts");
+        let shown = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{script}: {shown}");
+        assert!(shown.starts_with("eryx: "), "{script}: {shown}");
+        assert_eq!(shown.lines().count(), 1, "{script}: {shown}");
+        for part in ["backtrace", "0x", ".rs", "panicked"] {
+            assert!(!shown.contains(part), "{script}: {shown}");
+        }
+    }
+}
+
+/// What a script read from standard input comes from.
+fn given(script: &str) -> std::fs::File {
+    use std::io::{Seek, Write};
+    let mut file = tempfile::tempfile().expect("made");
+    file.write_all(script.as_bytes()).expect("written");
+    file.rewind().expect("rewound");
+    file
+}
+
 #[test]
 fn bad_usage_is_status_2_and_names_what_is_wrong() {
     for (args, text) in [

@@ -10,7 +10,7 @@ use eryx_testkit::{
 use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
 
-use crate::stage::{loopback, prints, trusting};
+use crate::stage::{loopback, prints, program, sandbox, succeeded, trusting};
 
 /// An authority, and a certificate of its for `site.test`.
 pub(crate) fn site() -> (Authority, Identity) {
@@ -337,6 +337,35 @@ for _ in range(2):
         );
         assert_eq!(server.resumed(), 1);
     }
+}
+
+/// Trap: the trust store was rebuilt for every execution. What is prepared for a handshake belongs to the
+/// configuration: another execution, and a session, go on where the first left off.
+#[tokio::test(flavor = "multi_thread")]
+async fn executions_of_one_configuration_share_what_is_prepared_for_handshakes() {
+    let (authority, identity) = site();
+    let server = serving(ServerTls::new(&identity)).await;
+    let text = secured_program(
+        "
+with secured(PORT) as connection:
+    connection.sendall(b'GET /close HTTP/1.0\\r\\n\\r\\n')
+    while connection.recv(4096):
+        pass
+    print(connection.session_reused)
+",
+    );
+    let text = program(&json!({"PORT": server.port()}), &text);
+    let config = trusting(&authority);
+    let one = sandbox(Some(config.clone()));
+    assert_eq!(succeeded(one.execute(&text).await), "False\n");
+    assert_eq!(succeeded(one.execute(&text).await), "True\n");
+    let mut session = one.session().await.expect("started");
+    assert_eq!(succeeded(session.execute(&text).await), "True\n");
+    let other = sandbox(Some(config));
+    assert_eq!(succeeded(other.execute(&text).await), "True\n");
+    // A configuration of its own has trust of its own.
+    let apart = sandbox(Some(trusting(&authority)));
+    assert_eq!(succeeded(apart.execute(&text).await), "False\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
