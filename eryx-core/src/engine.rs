@@ -81,10 +81,7 @@ fn tick(engine: &Engine) -> io::Result<()> {
 /// An engine that compiles for every processor of this architecture, not for the one it runs on. What it compiles it
 /// puts into `functions`, and what is there already it does not compile.
 pub(crate) fn baseline(functions: Option<Arc<dyn CacheStore>>) -> Result<Engine, Error> {
-    let mut config = config();
-    config
-        .target(&target())
-        .map_err(|error| Error::Image(format!("no compiler for this machine: {error:#}")))?;
+    let mut config = baseline_config()?;
     if let Some(functions) = functions {
         config
             .enable_incremental_compilation(functions)
@@ -92,6 +89,15 @@ pub(crate) fn baseline(functions: Option<Arc<dyn CacheStore>>) -> Result<Engine,
     }
     Engine::new(&config)
         .map_err(|error| Error::Image(format!("the compiler cannot be set up: {error:#}")))
+}
+
+/// The settings of such an engine.
+pub(crate) fn baseline_config() -> Result<Config, Error> {
+    let mut config = config();
+    config
+        .target(&target())
+        .map_err(|error| Error::Image(format!("no compiler for this machine: {error:#}")))?;
+    Ok(config)
 }
 
 /// Names the compiler and its settings: machine code made under another name has to be made again.

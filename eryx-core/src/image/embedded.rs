@@ -88,3 +88,31 @@ fn load_bytes(code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: as above.
     unsafe { Component::deserialize(engine::engine()?, code) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Trap: features of the build machine's processor baked into the machine code.
+    #[test]
+    fn the_machine_code_loads_on_the_plainest_processor_of_its_architecture() {
+        let mut config = engine::baseline_config().expect("a compiler");
+        // SAFETY: what is loaded is never run.
+        unsafe { config.detect_host_feature(|_| Some(false)) };
+        let plain = wasmtime::Engine::new(&config).expect("an engine");
+        // SAFETY: as in `load_bytes`.
+        unsafe { Component::deserialize(&plain, CWASM) }.expect("it asks for nothing special");
+        // What is compiled for the processor at hand is refused there, wherever that one has more to offer.
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx") {
+            let native = engine::engine()
+                .expect("an engine")
+                .precompile_component(b"\0asm\x0d\0\x01\0")
+                .expect("compiled");
+            // SAFETY: as above.
+            let refused = unsafe { Component::deserialize(&plain, native) };
+            let reason = format!("{:#}", refused.expect_err("refused"));
+            assert!(reason.contains("not available on the host"), "{reason}");
+        }
+    }
+}
