@@ -108,7 +108,7 @@ impl SandboxFactory {
     /// [`Error::Package`] when a package is too large for one.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         saved::write(&self.built.plan)
-            .map_err(|error| Error::Package(PackageError::Unpack(error.into())))
+            .map_err(|error| Error::Package(PackageError::Pack(error.into())))
     }
 
     /// The modules that are imported in the snapshot.
@@ -125,7 +125,7 @@ impl SandboxFactory {
         &self.built.image
     }
 
-    pub(crate) fn packages(&self) -> &std::path::Path {
+    pub(crate) fn packages(&self) -> &Path {
         self.built.packages.dir()
     }
 }
@@ -178,7 +178,7 @@ impl FactoryBuilder {
             path: path.to_path_buf(),
             source,
         })?;
-        Self::begin(saved::read(&bytes, path)?)
+        Ok(Self::begin(saved::read(&bytes, path)?))
     }
 
     /// Begin with what [`SandboxFactory::to_bytes`] returned.
@@ -187,14 +187,15 @@ impl FactoryBuilder {
     ///
     /// [`Error::Package`] when these are no such bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        Self::begin(saved::read(bytes, Path::new("what was given"))?)
+        let plan = saved::read(bytes, Path::new("what was given"))?;
+        Ok(Self::begin(plan))
     }
 
-    fn begin(plan: Plan) -> Result<Self, Error> {
-        Ok(Self {
+    fn begin(plan: Plan) -> Self {
+        Self {
             plan,
             ..Self::default()
-        })
+        }
     }
 
     /// Give programs a package: a wheel, the source directory of a package, or a directory of several such as

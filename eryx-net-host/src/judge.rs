@@ -41,7 +41,6 @@ impl Shared {
 
     /// Judges the server name of a handshake, so that an allowed address is no way to a forbidden name.
     /// Returns the settings with that name in the form it was judged in, which is the form to send.
-    ///
     pub(crate) fn judge_server_name(
         &self,
         settings: &ClientSettings,

@@ -63,3 +63,15 @@ pub enum Activity {
     /// listed.
     TlsSession,
 }
+
+impl Activity {
+    /// What it is as words for logs. They stay what they are.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Lookup => "lookup",
+            Self::TlsSession => "tls-session",
+        }
+    }
+}

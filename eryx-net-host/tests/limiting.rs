@@ -462,7 +462,7 @@ async fn a_handshake_over_the_programs_own_transport_is_told_when_its_name_is_de
     assert!(matches!(refused, Err(NetError::Denied(_))));
     assert_eq!(kinds(&recorder.events()), ["denied"]);
     let report = network.take_report().connections.remove(0);
-    assert_eq!(report.what, eryx_net_host::Activity::TlsSession);
+    assert_eq!(report.what.name(), "tls-session");
     assert_eq!(report.host, "secure.test");
     assert_eq!(report.end, Some(End::Denied));
 

@@ -7,6 +7,7 @@ mod execution;
 mod factory;
 mod limits;
 mod net_config;
+mod pickle;
 mod printer;
 mod progress;
 mod report;

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use eryx::net::Activity;
 use pyo3::prelude::*;
 
+use crate::pickle::{Reduced, reduced};
 use crate::verdict::Verdict;
 
 /// What a program did on the network.
@@ -45,6 +45,8 @@ impl From<eryx::net::NetworkReport> for NetworkReport {
     }
 }
 
+type Totals = (Vec<ConnectionReport>, u64, u64, u64);
+
 #[pymethods]
 impl NetworkReport {
     /// Connections and lookups in the order they began, up to a bound: a list of :class:`ConnectionReport`.
@@ -80,19 +82,15 @@ impl NetworkReport {
         )
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Totals>> {
         let this = slf.get().clone();
         let parts = (this.connections, this.dropped, this.sent, this.received);
-        let parts = parts.into_pyobject(slf.py())?.into_any();
-        Ok((
-            slf.getattr("_restore")?,
-            (parts,).into_pyobject(slf.py())?.into_any(),
-        ))
+        reduced(slf, parts)
     }
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
-    fn restore(parts: (Vec<ConnectionReport>, u64, u64, u64)) -> Self {
+    fn restore(parts: Totals) -> Self {
         let (connections, dropped, sent, received) = parts;
         Self {
             connections,
@@ -103,7 +101,7 @@ impl NetworkReport {
     }
 }
 
-/// One connection of a program, or one lookup of a name.
+/// One connection of a program, one lookup of a name, or one TLS session that was denied.
 ///
 /// See :class:`NetworkReport` for an example.
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
@@ -125,11 +123,7 @@ pub(crate) struct ConnectionReport {
 impl From<eryx::net::ConnectionReport> for ConnectionReport {
     fn from(report: eryx::net::ConnectionReport) -> Self {
         Self {
-            what: match report.what {
-                Activity::Connection => "connection".to_owned(),
-                Activity::Lookup => "lookup".to_owned(),
-                other => format!("{other:?}").to_lowercase(),
-            },
+            what: report.what.name().to_owned(),
             host: report.host,
             port: report.port,
             addresses: report.addresses.iter().map(ToString::to_string).collect(),
@@ -158,7 +152,8 @@ type Parts = (
 
 #[pymethods]
 impl ConnectionReport {
-    /// ``"connection"`` or ``"lookup"``.
+    /// ``"connection"``, ``"lookup"``, or ``"tls-session"`` for TLS over a transport of the program's own, which is
+    /// listed only when its server name is denied.
     #[getter]
     fn what(&self) -> &str {
         &self.what
@@ -234,7 +229,7 @@ impl ConnectionReport {
         )
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
         let this = slf.get().clone();
         let parts: Parts = (
             (
@@ -253,11 +248,7 @@ impl ConnectionReport {
                 this.end,
             ),
         );
-        let parts = parts.into_pyobject(slf.py())?.into_any();
-        Ok((
-            slf.getattr("_restore")?,
-            (parts,).into_pyobject(slf.py())?.into_any(),
-        ))
+        reduced(slf, parts)
     }
 
     #[staticmethod]

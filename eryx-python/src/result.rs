@@ -3,6 +3,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::pickle::{Reduced, reduced};
 use crate::report::{NetworkReport, nanoseconds};
 
 /// What an execution that ran to its end left.
@@ -92,7 +93,7 @@ impl ExecuteResult {
         )
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
         let this = slf.get().clone();
         let parts = (
             this.stdout,
@@ -101,11 +102,7 @@ impl ExecuteResult {
             this.peak_memory,
             this.network,
         );
-        let parts = parts.into_pyobject(slf.py())?.into_any();
-        Ok((
-            slf.getattr("_restore")?,
-            (parts,).into_pyobject(slf.py())?.into_any(),
-        ))
+        reduced(slf, parts)
     }
 
     #[staticmethod]

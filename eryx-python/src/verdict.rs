@@ -2,6 +2,8 @@ use eryx::net::policy::{self, Decision, Port};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use crate::pickle::{Reduced, reduced};
+
 /// What a policy says about a host and a port.
 ///
 /// ``str()`` of it is a sentence that names the host, the entry that decided, and what would change the
@@ -143,18 +145,14 @@ impl Verdict {
         ))
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
         let this = slf.get().clone();
         let parts: Parts = (
             (this.decision, this.reason, this.rule, this.rule_list),
             (this.host, this.port, this.addresses),
             (this.message, this.guest_message),
         );
-        let parts = parts.into_pyobject(slf.py())?.into_any();
-        Ok((
-            slf.getattr("_restore")?,
-            (parts,).into_pyobject(slf.py())?.into_any(),
-        ))
+        reduced(slf, parts)
     }
 
     #[staticmethod]

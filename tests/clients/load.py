@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 
 import eryx
+from place import HOST, MissingError, Place
 
 import servers
 
@@ -126,13 +127,13 @@ async def failures(
     factory: eryx.SandboxFactory,
     network: eryx.NetConfig,
     limits: eryx.ResourceLimits,
-    place: servers.Place,
+    place: Place,
 ) -> AsyncIterator[str]:
     """What did not hold."""
     many = network.replace(max_connections=200)
     few = network.replace(max_connections=10)
     async with servers.http(place) as (_, port):
-        before = f"ROOT = 'https://{servers.HOST}:{port}'\n"
+        before = f"ROOT = 'https://{HOST}:{port}'\n"
         for library, fetching in FETCHING.items():
             for name, program, config, expected in (
                 ("200 requests at once", OVERLAP, many, "200\n"),
@@ -164,7 +165,7 @@ async def failures(
             servers.redis(place) as (_, port),
             factory.create_session(network=network, resource_limits=limits) as session,
         ):
-            program = f"HOST, PORT = {servers.HOST!r}, {port}\n{DROPPED}"
+            program = f"HOST, PORT = {HOST!r}, {port}\n{DROPPED}"
             await session.aexecute(program)
             rounds = []
             for _ in range(3):
@@ -176,5 +177,5 @@ async def failures(
         print(f"1000 connections dropped: {grown / 2**20:+.1f} MiB")
         if grown > 2 * 2**20:
             yield f"1000 connections left {grown} bytes"
-    except servers.MissingError as missing:
+    except MissingError as missing:
         print(f"SKIPPED: connections dropped: {missing}")

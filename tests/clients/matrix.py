@@ -19,6 +19,7 @@ import zipfile
 
 import eryx
 import load
+from place import HOST, MissingError, Place, Service
 
 import servers
 
@@ -34,7 +35,7 @@ class Client:
     """A library, the server it is tried against, and the programs that do."""
 
     name: str
-    service: servers.Service
+    service: Service
     module: str
     # Names of programs, or why there is none.
     sync: str
@@ -128,13 +129,13 @@ class Row:
 class Matrix:
     """The clients' programs and the place they run in."""
 
-    def __init__(self, factory: eryx.SandboxFactory, place: servers.Place, wheels: list[str]):
+    def __init__(self, factory: eryx.SandboxFactory, place: Place, wheels: list[str]):
         self.factory = factory
         self.place = place
         self.versions = versions(wheels)
         self.network = (
-            eryx.NetConfig(max_connections=20, hosts={servers.HOST: ["127.0.0.1"]})
-            .allow_internal_host(servers.HOST)
+            eryx.NetConfig(max_connections=20, hosts={HOST: ["127.0.0.1"]})
+            .allow_internal_host(HOST)
             .with_root_cert(self.place.authority)
             # FTP and DNS go where an address says, not a name.
             .allow_localhost()
@@ -148,7 +149,7 @@ class Matrix:
         async with contextlib.AsyncExitStack() as stack:
             try:
                 ports = await stack.enter_async_context(client.service(self.place))
-            except servers.MissingError as missing:
+            except MissingError as missing:
                 row.missing = True
                 row.cells = dict.fromkeys(COLUMNS, "skipped")
                 row.reasons = [str(missing)]
@@ -180,7 +181,7 @@ class Matrix:
 
     async def run(self, client: Client, name: str, port: int, tls: bool) -> str | None:
         """Why the program failed, if it did."""
-        parts = [f"HOST, PORT, TLS = {servers.HOST!r}, {port}, {tls}"]
+        parts = [f"HOST, PORT, TLS = {HOST!r}, {port}, {tls}"]
         for part in filter(None, (client.before, name)):
             parts.append((HERE / "programs" / f"{part}.py").read_text())
         program = "\n".join([*parts, "print('done')"])
@@ -260,7 +261,7 @@ async def main() -> int:
     factory = await asyncio.to_thread(eryx.SandboxFactory, packages=wheels, imports=modules)
     rows = []
     with tempfile.TemporaryDirectory(prefix="eryx-clients-") as directory:
-        place = servers.Place(pathlib.Path(directory))
+        place = Place(pathlib.Path(directory))
         place.directory.chmod(0o755)
         matrix = Matrix(factory, place, wheels)
         for client in chosen:

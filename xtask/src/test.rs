@@ -1,5 +1,6 @@
 //! `test`: every check of the Python sources, and every test.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -38,29 +39,17 @@ fn package() -> Result<()> {
     )?;
     cluster.install(&wheel)?;
     tools.download(&root.join("eryx-python/tests/libraries.txt"), &libraries)?;
-    let checks: [(&str, &[&str]); 4] = [
-        ("ruff", &["check", "."]),
-        ("ruff", &["format", "--check", "."]),
-        ("mypy", &[]),
-        ("pytest", &["--quiet"]),
+    let environment = [
+        ("ERYX_WHEEL", wheel.clone()),
+        ("ERYX_TEST_WHEELS", libraries),
+        ("ERYX_EXAMPLE_PYTHON", cluster.python()),
+        // Built along with the tests of its package.
+        (
+            "ERYX_TESTKIT_WORLD",
+            root.join("target/debug/eryx-testkit-world"),
+        ),
     ];
-    for (tool, args) in checks {
-        eprintln!("{tool} {}", args.join(" "));
-        process::run(
-            Command::new(tools.program(tool))
-                .args(args)
-                .current_dir(root.join("eryx-python"))
-                .env("PYTHONDONTWRITEBYTECODE", "1")
-                .env("ERYX_WHEEL", &wheel)
-                .env("ERYX_TEST_WHEELS", &libraries)
-                .env("ERYX_EXAMPLE_PYTHON", cluster.python())
-                // Built along with the tests of its package.
-                .env(
-                    "ERYX_TESTKIT_WORLD",
-                    root.join("target/debug/eryx-testkit-world"),
-                ),
-        )?;
-    }
+    check(&tools, &root.join("eryx-python"), &["."], &environment)?;
     clients::with(&wheel, false, &[])
 }
 
@@ -72,23 +61,31 @@ fn python() -> Result<()> {
         &root.join("target/python-tools"),
         &root.join("xtask/python-tools.txt"),
     )?;
-    let shims = root.join("eryx-guest-shims");
-    let checks: [(&str, &[&str]); 4] = [
-        ("ruff", &["check", ".", "../examples", "../tests"]),
-        (
-            "ruff",
-            &["format", "--check", ".", "../examples", "../tests"],
-        ),
-        ("mypy", &[]),
-        ("pytest", &["--quiet"]),
-    ];
-    for (tool, args) in checks {
-        eprintln!("{tool} {}", args.join(" "));
+    let folders = [".", "../examples", "../tests"];
+    check(&tools, &root.join("eryx-guest-shims"), &folders, &[])
+}
+
+/// Lint and format-check `folders`, type-check and test what the settings in `home` say.
+fn check(
+    tools: &Venv,
+    home: &Path,
+    folders: &[&str],
+    environment: &[(&str, PathBuf)],
+) -> Result<()> {
+    for (tool, args, folders) in [
+        ("ruff", &["check"][..], folders),
+        ("ruff", &["format", "--check"], folders),
+        ("mypy", &[], &[]),
+        ("pytest", &["--quiet"], &[]),
+    ] {
+        eprintln!("{tool} {}", [args, folders].concat().join(" "));
         process::run(
             Command::new(tools.program(tool))
                 .args(args)
-                .current_dir(&shims)
-                .env("PYTHONDONTWRITEBYTECODE", "1"),
+                .args(folders)
+                .current_dir(home)
+                .env("PYTHONDONTWRITEBYTECODE", "1")
+                .envs(environment.iter().map(|(name, value)| (name, value))),
         )?;
     }
     Ok(())

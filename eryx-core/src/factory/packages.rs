@@ -88,6 +88,9 @@ pub enum PackageError {
     /// The packages cannot be put where the guest finds them.
     #[error("the packages cannot be unpacked: {0}")]
     Unpack(io::Error),
+    /// The packages cannot be put into one file.
+    #[error("the packages cannot be put into one file: {0}")]
+    Pack(io::Error),
     /// The factory cannot be written.
     #[error("the factory cannot be saved to {path}: {source}", path = path.display())]
     Save {

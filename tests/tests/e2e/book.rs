@@ -72,7 +72,7 @@ fn fate(document: &str, info: &str, doctested: &[String]) -> Result<Fate, String
         "pycon" => true,
         // eryx-net-host/tests/writing.rs
         "toml" => document == "docs/networking.md",
-        // eryx-cli/tests/manual.rs
+        // eryx-cli/tests/cli/manual.rs
         "sh" => ["docs/command-line.md", "eryx-cli/README.md"].contains(&document),
         _ => false,
     };

@@ -1,14 +1,14 @@
 //! The manual's commands, run as they stand.
 
-mod command;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::command::ERYX;
+
 /// Runs `line` in `folder`, in a shell that finds the command under test.
 fn shell(line: &str, folder: &Path) -> Output {
-    let bin = Path::new(command::ERYX).parent().expect("a folder");
+    let bin = Path::new(ERYX).parent().expect("a folder");
     let path = format!("{}:/usr/bin:/bin", bin.display());
     Command::new("sh")
         .args(["-c", line])

@@ -1,11 +1,10 @@
 //! `eryx run`: exit status, options and output, as a shell sees them.
 
-mod command;
-
 use std::process::Command;
 
-use command::{ERYX, begin, check, run};
 use eryx_testkit::{Authority, HttpServer, Leaf};
+
+use crate::command::{ERYX, begin, check, run};
 
 #[test]
 fn the_exit_status_is_the_scripts() {

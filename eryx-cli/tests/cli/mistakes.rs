@@ -1,0 +1,247 @@
+//! What is wrong with the options or a policy file is said with the fix, by every command that takes them.
+
+use std::fs;
+
+use crate::command::{check, eryx, run, text};
+
+#[test]
+fn mistakes_are_status_2_and_say_what_to_write() {
+    let folder = tempfile::tempdir().expect("made");
+    let file = |name: &str, lines: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, lines).expect("written");
+        text(&path)
+    };
+    let typo = file("typo.toml", "\nmax_conections = 3\n");
+    let pattern = file("pattern.toml", "allowed_hosts = [\n  'api.*.com',\n]\n");
+    let blocked = file("blocked.toml", "also_blocked_hosts = ['ads.example']\n");
+    let certs = file("certs.toml", "root_cert_files = ['typo.toml']\n");
+    let fine = file("fine.toml", "");
+    let table: &[(&[&str], &[&str])] = &[
+        // Patterns, networks, addresses, numbers.
+        (
+            &["--allow-host", "api.*.com"],
+            &["--allow-host", "`api.*.com`", "*.example.com"],
+        ),
+        (&["--allow-host", ""], &["--allow-host", "empty"]),
+        (
+            &["--allow-host", "https://a.example"],
+            &["URL", "the host alone"],
+        ),
+        (
+            &["--allow-host", "a.example:99999"],
+            &["`99999` is not a port", "1 to 65535"],
+        ),
+        (&["--allow-host", "a.example:0"], &["`0` is not a port"]),
+        (&["--allow-host", "a.example:2-1"], &["1-2"]),
+        (
+            &["--allow-host", "127.1"],
+            &["`127.1`", "four decimal numbers"],
+        ),
+        (
+            &["--allow-host", "a.example,b.example"],
+            &["an entry of its own"],
+        ),
+        (
+            &["--net", "--block-host", "a b"],
+            &["--block-host", "`a b`"],
+        ),
+        (
+            &["--net", "--block-host", "10.0.0.1/8"],
+            &["`10.0.0.1/8`", "10.0.0.0/8"],
+        ),
+        (&["--net", "--block-host", "[::1"], &["`[::1`"]),
+        (
+            &["--net", "--allow-network", "corp"],
+            &["--allow-network", "`corp`"],
+        ),
+        (&["--net", "--allow-network", "10.0.0.0/33"], &["33", "32"]),
+        (&["--net", "--allow-network", "10.0.0.1/8"], &["10.0.0.0/8"]),
+        (
+            &["--net", "--allow-internal-host", "*corp"],
+            &["--allow-internal-host", "`*corp`"],
+        ),
+        (
+            &["--net", "--dns-server", "dns.example"],
+            &["`dns.example` is not a name server", "192.0.2.53"],
+        ),
+        (
+            &["--net", "--resolve", "a.example"],
+            &[
+                "`a.example` is not a name and its address",
+                "db.corp=10.0.0.5",
+            ],
+        ),
+        (
+            &["--net", "--resolve", "a.example=b.example"],
+            &["`a.example=b.example`"],
+        ),
+        (
+            &["--net", "--resolve", "a b=10.0.0.1"],
+            &["--resolve", "`a b`"],
+        ),
+        (&["--net", "--max-connections=-1"], &["--max-connections"]),
+        (&["--net", "--max-connections=many"], &["many"]),
+        (
+            &["--net", "--connects-per-second", "0"],
+            &["connects_per_second is 0", "at least 1"],
+        ),
+        (
+            &["--net", "--send-rate", "0"],
+            &["--send-rate", "at least 1"],
+        ),
+        (
+            &["--net", "--receive-rate", "0"],
+            &["--receive-rate", "at least 1"],
+        ),
+        (
+            &["--net", "--max-sent", "lots"],
+            &["`lots` is not a size", "128M"],
+        ),
+        (
+            &["--net", "--max-received", "1T"],
+            &["`1T` is not a size", "1G"],
+        ),
+        (
+            &["--net", "--connect-timeout", "0"],
+            &["`0` is not a duration", "30s"],
+        ),
+        (
+            &["--net", "--io-timeout", "25h"],
+            &["io_timeout", "24 hours"],
+        ),
+        // Files.
+        (
+            &["--net", "--root-cert", "/no/such/file"],
+            &["/no/such/file"],
+        ),
+        (
+            &["--net", "--root-cert", &typo],
+            &["typo.toml", "not an X.509 certificate"],
+        ),
+        (
+            &["--policy", "/no/such/file"],
+            &["--policy", "/no/such/file", "cannot be read"],
+        ),
+        (
+            &["--policy", &typo],
+            &[
+                "typo.toml, line 2, column 1",
+                "`max_conections`",
+                "`max_connections`",
+            ],
+        ),
+        (
+            &["--policy", &pattern],
+            &[
+                "pattern.toml, line 2, column 3",
+                "`api.*.com`",
+                "*.example.com",
+            ],
+        ),
+        (
+            &["--policy", &certs],
+            &["certs.toml", "root_cert_files", "not an X.509 certificate"],
+        ),
+        // Contradictions.
+        (
+            &["--policy", &fine, "--net"],
+            &["--net has no effect", "leave one of them out"],
+        ),
+        (&["--policy", &fine, "--policy", &typo], &["--policy"]),
+        (
+            &["--policy", &blocked, "--allow-host", "ads.example"],
+            &["`ads.example`", "a block beats an allow", "policy file"],
+        ),
+        (
+            &["--allow-host", "b.example", "--block-host", "B.example."],
+            &["--allow-host b.example has no effect", "--block-host"],
+        ),
+        (
+            &["--allow-host", "localhost"],
+            &[
+                "--allow-host localhost has no effect",
+                "add --allow-localhost",
+            ],
+        ),
+        (
+            &["--allow-host", "[::1]:80"],
+            &["--allow-host [::1]:80 has no effect", "--allow-localhost"],
+        ),
+        (
+            &["--allow-host", "10.1.2.3"],
+            &["10.1.2.3 has no effect", "add --allow-network 10.1.2.3"],
+        ),
+    ];
+    assert!(table.len() >= 30);
+    for (args, named) in table {
+        for output in [
+            run(args, "print(1)"),
+            eryx(&[&["policy", "show"], *args].concat()),
+            eryx(&[&["policy", "check", "a.example:443"], *args].concat()),
+        ] {
+            eprintln!("{args:?}");
+            for part in *named {
+                check(&output, 2, "", part);
+            }
+        }
+    }
+    for (args, named) in [
+        (&["--net-log", "net.jsonl"][..], "--net"),
+        (
+            &["--net", "--net-log", "/no/such/folder/x"],
+            "/no/such/folder/x",
+        ),
+    ] {
+        check(&run(args, "print(1)"), 2, "", named);
+    }
+    for (args, named) in [
+        (&["policy", "check"][..], "<HOST:PORT>"),
+        (&["policy", "check", "a.example"], "write `a.example:443`"),
+        (
+            &["policy", "check", "8.8.8.8:53", "2001:db8::7"],
+            "write `[2001:db8::7]:443`",
+        ),
+        (
+            &["policy", "check", "https://a.example/"],
+            "such as `a.example:443`",
+        ),
+        (
+            &["policy", "check", "a.example:https"],
+            "a number from 1 to 65535",
+        ),
+        (&["policy"], "check"),
+        (&["policy", "frobnicate"], "frobnicate"),
+    ] {
+        check(&eryx(args), 2, "", named);
+    }
+}
+
+/// Trap: an option that is taken, and changes nothing.
+#[test]
+fn an_option_without_a_network_is_refused_whichever_it_is() {
+    for option in [
+        &["--block-host", "a.example"][..],
+        &["--allow-localhost"],
+        &["--allow-network", "10.0.0.0/8"],
+        &["--allow-internal-host", "db.corp"],
+        &["--report-only"],
+        &["--root-cert", "ca.pem"],
+        &["--allow-unverified-tls"],
+        &["--dns-server", "192.0.2.53"],
+        &["--resolve", "a.example=192.0.2.1"],
+        &["--max-connections", "1"],
+        &["--max-connections-per-host", "1"],
+        &["--connects-per-second", "1"],
+        &["--connect-timeout", "1s"],
+        &["--io-timeout", "1s"],
+        &["--max-sent", "1"],
+        &["--max-received", "1"],
+        &["--send-rate", "1"],
+        &["--receive-rate", "1"],
+        &["--net-log", "net.jsonl"],
+    ] {
+        let told = format!("{} has no effect without a network", option[0]);
+        check(&run(option, "print(1)"), 2, "", &told);
+    }
+}

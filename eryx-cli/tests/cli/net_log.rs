@@ -1,0 +1,72 @@
+//! `eryx run --net-log`.
+
+use std::fs;
+
+use eryx_testkit::{Behaviour, Peer};
+
+use crate::command::{effects, run, text, visit};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_network_log_has_a_line_for_every_event() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
+    let folder = tempfile::tempdir().expect("made");
+    let log = folder.path().join("net.jsonl");
+    let script = visit(&["127.0.0.1", "10.0.0.5"], peer.port());
+    let printed = "127.0.0.1 connected\n10.0.0.5 EACCES\n";
+    let args = ["--net", "--allow-localhost", "--net-log", &text(&log)];
+    // The second run appends.
+    effects(&script, &[(&args, printed), (&args, printed)]).await;
+    let lines: Vec<serde_json::Value> = fs::read_to_string(&log)
+        .expect("written")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            assert!(
+                line["time"].as_f64().is_some_and(|time| time > 1.7e9),
+                "{line}"
+            );
+            (
+                line["event"].as_str().expect("a word"),
+                line["host"].as_str().expect("a host"),
+            )
+        })
+        .collect();
+    let once = [
+        ("connected", "127.0.0.1"),
+        ("denied", "10.0.0.5"),
+        ("closed", "127.0.0.1"),
+    ];
+    assert_eq!(told, [once, once].concat());
+    assert_eq!(lines[1]["verdict"]["rule"]["pattern"], "10.0.0.0/8");
+
+    let output = tokio::task::spawn_blocking(move || {
+        run(&["--net", "--report-only", "--net-log", "-"], &script)
+    })
+    .await
+    .expect("no panic");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        err.contains(r#""event":"would-deny","host":"127.0.0.1""#),
+        "{err}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_ends_when_its_network_log_cannot_be_written() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
+    let script = visit(&["127.0.0.1"], peer.port()) + "time.sleep(30)";
+    let output = tokio::task::spawn_blocking(move || {
+        run(
+            &["--net", "--allow-localhost", "--net-log", "/dev/full"],
+            &script,
+        )
+    })
+    .await
+    .expect("no panic");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(125), "{err}");
+    assert!(err.contains("/dev/full"), "{err}");
+}
