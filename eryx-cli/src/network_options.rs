@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use eryx::net::NetConfig;
-use eryx::net::policy::HostPattern;
+use eryx::net::policy::{HostPattern, Network};
 
 use crate::quantity;
 
@@ -221,19 +221,8 @@ impl NetworkOptions {
     fn contradiction(&self, config: &NetConfig) -> Result<()> {
         for text in &self.allow_host {
             let pattern: HostPattern = text.parse().context("--allow-host")?;
-            if let Some((address, port)) = literal(text)
-                && config.check(&address.to_string(), port).is_denied()
-            {
-                let remedy = if address.is_loopback() {
-                    "add --allow-localhost".to_owned()
-                } else {
-                    format!("add --allow-network {address}")
-                };
-                bail!(
-                    "--allow-host {text} has no effect: what is blocked covers it, and a block beats an allow; {remedy}"
-                );
-            }
             if !config.blocked_hosts().contains(&pattern) {
+                covered(&pattern, config)?;
                 continue;
             }
             let by_default = NetConfig::default().blocked_hosts().contains(&pattern);
@@ -302,12 +291,22 @@ fn fixed_host(text: &str) -> Result<(String, IpAddr), String> {
         })
 }
 
-/// The address a pattern stands for, if it is one, and its port.
-fn literal(pattern: &str) -> Option<(IpAddr, Option<u16>)> {
-    if let Ok(address) = pattern.parse() {
-        return Some((address, None));
+/// The same for an address that something wider blocks.
+fn covered(pattern: &HostPattern, config: &NetConfig) -> Result<()> {
+    let Some(network) = pattern.network().filter(Network::is_single) else {
+        return Ok(());
+    };
+    let address = network.address();
+    let verdict = config.check(&address.to_string(), pattern.ports().first());
+    if !verdict.is_denied() {
+        return Ok(());
     }
-    let (host, port) = pattern.rsplit_once(':')?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    Some((host.parse().ok()?, Some(port.parse().ok()?)))
+    let remedy = if address.is_loopback() {
+        "add --allow-localhost".to_owned()
+    } else {
+        format!("add --allow-network {address}")
+    };
+    bail!(
+        "--allow-host {pattern} has no effect: what is blocked covers it, and a block beats an allow; {remedy}"
+    )
 }
