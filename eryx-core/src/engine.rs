@@ -14,15 +14,16 @@ use crate::Error;
 /// How often a running guest yields to the host: the grain of timeouts and cancellation.
 const TICK: Duration = Duration::from_millis(5);
 
-/// The native stack a guest may use. CPython's own recursion limits trip well before it is full.
-const WASM_STACK: usize = 8 << 20;
+/// The native stack a guest may use. CPython's own recursion limits trip at about half of it: it measures the stack in
+/// linear memory, and the image is made so that no recursion it checks takes much more here than there.
+const WASM_STACK: usize = 12 << 20;
 
 /// The stack of a fiber: the guest's share and what host functions need on top of it.
 const FIBER_STACK: usize = WASM_STACK + (1 << 20);
 
 /// The settings that decide what machine code looks like. The build and the run time share them, or a
 /// precompiled image is refused at load.
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config
         .concurrency_support(false)

@@ -54,6 +54,11 @@ impl Recipe {
         self.root.join("eryx-guest-shims").join(library.file)
     }
 
+    /// The source of the program that rewrites what the build tools make.
+    pub fn rewriter(&self) -> PathBuf {
+        self.root.join("xtask/src/recursion.rs")
+    }
+
     /// Where the image of this workspace is kept: `target/guest`.
     pub fn image_dir(&self) -> PathBuf {
         self.root.join("target/guest")
@@ -87,7 +92,7 @@ impl Recipe {
     ///
     /// Fails when one of the folders cannot be read.
     pub fn files(&self) -> io::Result<Vec<PathBuf>> {
-        let mut files = vec![self.requirements()];
+        let mut files = vec![self.requirements(), self.rewriter()];
         files.extend(LIBRARIES.iter().map(|library| self.library(library)));
         collect(&self.wit(), "wit", &mut files)?;
         collect(&self.python(), "py", &mut files)?;
@@ -128,6 +133,7 @@ mod tests {
             ("eryx-guest-shims/build-requirements.txt", "tool==1\n"),
             ("eryx-guest-shims/seal.wat", "(module)"),
             ("eryx-guest-shims/wire.wat", "(module)"),
+            ("xtask/src/recursion.rs", "fn f() {}\n"),
         ] {
             let path = dir.join(name);
             fs::create_dir_all(path.parent().expect("every name has a folder")).expect("made");
@@ -149,7 +155,7 @@ mod tests {
             assert!(!seen.contains(&print), "{} does not count", path.display());
             seen.push(print);
         }
-        assert_eq!(seen.len(), 6);
+        assert_eq!(seen.len(), 7);
         fs::remove_dir_all(dir).expect("removed");
     }
 

@@ -10,6 +10,7 @@ use eryx_guest_shims::{GuestImage, LIBRARIES, Parts, Recipe};
 use crate::library;
 use crate::process;
 use crate::python::Venv;
+use crate::recursion;
 
 /// Build the guest image unless the one there is made from the same inputs for the same engine.
 pub(crate) fn build(force: bool) -> Result<()> {
@@ -91,5 +92,6 @@ fn componentize(recipe: &Recipe, image: &GuestImage) -> Result<Vec<u8>> {
         "pre-initialised the interpreter in {:.1} s",
         start.elapsed().as_secs_f64()
     );
-    fs::read(&wasm).context("componentize-py left no component")
+    let component = fs::read(&wasm).context("componentize-py left no component")?;
+    recursion::measurable(&component)
 }

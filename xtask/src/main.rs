@@ -11,6 +11,7 @@ mod guest;
 mod library;
 mod process;
 mod python;
+mod recursion;
 mod test;
 mod wheel;
 

@@ -188,6 +188,19 @@ async fn deep_recursion_is_the_programs_own_error() {
         "def f(): f()\nf()",
         "x = []\nfor _ in range(100_000): x = [x]\nrepr(x)",
         "class A:\n    def __getattr__(self, name): return getattr(self, name)\nA().x",
+        "import json\njson.loads('[' * 200_000)",
+        "import json\njson.loads('{\"a\":' * 200_000)",
+        "a = b = None\nfor _ in range(100_000): a, b = [a], [b]\na == b",
+        "a = b = None\nfor _ in range(100_000): a, b = {1: a}, {1: b}\na == b",
+        "x = int\nfor _ in range(100_000): x = (x,)\nisinstance('', x)",
+        "x = None\nfor _ in range(100_000): x = [x]\nimport pickle\npickle.dumps(x)",
+        "x = None\nfor _ in range(100_000): x = [x]\nimport json\njson.dumps(x)",
+        "x = None\nfor _ in range(100_000): x = [x]\nimport copy\ncopy.deepcopy(x)",
+        "import re\nre.compile('(' * 50_000 + ')' * 50_000)",
+        "compile('1+' * 20_000 + '1', '', 'eval')",
+        "import ast\nx = ast.Constant(1, lineno=1, col_offset=0)\n\
+         for _ in range(100_000): x = ast.UnaryOp(ast.USub(), x, lineno=1, col_offset=0)\n\
+         compile(ast.Expression(x), '', 'eval')",
     ] {
         assert_eq!(
             raised(sandbox(None).execute(program).await).exception_type,
@@ -195,6 +208,50 @@ async fn deep_recursion_is_the_programs_own_error() {
             "{program}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_is_nested_a_hundred_thousand_deep_is_freed() {
+    let program = "
+import functools
+class Node:
+    def __init__(self, next): self.next = next
+class Slotted:
+    __slots__ = ('next',)
+    def __init__(self, next): self.next = next
+def closure(next): return lambda: next
+def generator(next): yield next
+for make in (Node, Slotted, closure, generator, lambda next: [next], lambda next: (next, 1), lambda next: {1: next},
+             lambda next: functools.partial(print, next)):
+    chain = None
+    for _ in range(100_000): chain = make(chain)
+    del chain
+print('freed')
+";
+    assert_eq!(succeeded(sandbox(None).execute(program).await), "freed\n");
+}
+
+/// The interpreter's limit of a thousand calls comes before the one of its stack, as on other machines.
+#[tokio::test]
+async fn a_thousand_calls_through_c_fit_the_stack() {
+    let program = "
+class A:
+    def __repr__(self): return repr(self)
+    def __eq__(self, other): return [self] == [other]
+    def __format__(self, spec): return f'{self}'
+    def __hash__(self): return hash(self)
+    def __getattr__(self, name): return getattr(self, name)
+def mapped(_): return list(map(mapped, [1]))
+for call in (lambda: repr(A()), lambda: A() == A(), lambda: f'{A()}', lambda: hash(A()), lambda: A().x, lambda: mapped(1)):
+    try:
+        call()
+    except RecursionError as error:
+        print(error)
+";
+    assert_eq!(
+        succeeded(sandbox(None).execute(program).await),
+        "maximum recursion depth exceeded\n".repeat(6)
+    );
 }
 
 #[tokio::test]
