@@ -113,6 +113,17 @@ def test_getnameinfo_answers_as_the_c_library_does(address: tuple[object], flags
     assert once(names.getnameinfo) == once(socket.getnameinfo)
 
 
+@pytest.mark.parametrize("name", ["x" * 1_000_000, "a." * 3_000_000, b"x" * 5_000_000, "a." * 200])
+def test_a_name_longer_than_any_is_refused_as_the_c_library_does(name: str | bytes) -> None:
+    def once(function: object) -> object:
+        try:
+            return function(name, 80)  # type: ignore[operator]
+        except Exception as error:
+            return type(error).__name__, str(error)
+
+    assert once(names.getaddrinfo) == once(socket.getaddrinfo)
+
+
 def test_names_only_the_host_knows_go_to_the_host(guest: Guest) -> None:
     guest("""
         import socket

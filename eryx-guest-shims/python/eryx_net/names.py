@@ -44,6 +44,9 @@ from .socket_constants import (
     SOCK_STREAM,
 )
 
+MAX_NAME = 255
+"""The longest host name (RFC 1035, 2.3.4), in characters of ASCII."""
+
 HOSTNAME = "eryx"
 """What `gethostname` says."""
 
@@ -68,7 +71,7 @@ _FAMILY_NAMES = {AF_UNSPEC: "ANY", AF_INET: "IPV4", AF_INET6: "IPV6"}
 
 def encoded(name: str | bytes | bytearray) -> str:
     """A host name in ASCII, as CPython encodes it (IDNA 2003). Raises UnicodeError, ValueError,
-    TypeError.
+    TypeError, and gaierror for one that is longer than any.
     """
     if isinstance(name, (bytes, bytearray)):
         text = bytes(name).decode("ascii", "surrogateescape")
@@ -81,6 +84,9 @@ def encoded(name: str | bytes | bytearray) -> str:
         raise TypeError(f"str, bytes or bytearray expected, not {type(name).__name__}")
     if "\0" in text:
         raise ValueError("embedded null character")
+    if len(text) > MAX_NAME:
+        # Never sent to the host, which does not take megabytes for a name.
+        raise lookup_failure(EAI_NONAME)
     return text
 
 

@@ -12,6 +12,7 @@ from .buffers import base64_text, octets
 from .certificate import is_authority
 from .der import DerError
 from .memory_bio import MemoryBIO
+from .names import MAX_NAME
 from .tls_constants import (
     CERT_NONE,
     CERT_OPTIONAL,
@@ -508,6 +509,8 @@ class _SSLContext:
             )
         if server_hostname is not None and "\0" in server_hostname:
             raise TypeError("server_hostname must be encoded string without null bytes, not str")
+        if server_hostname is not None and len(server_hostname) > MAX_NAME:
+            raise ssl_error("SSL3_EXT_INVALID_SERVERNAME")
         if self._verify_mode != CERT_NONE and self._verify_flags & VERIFY_CRL_CHECK_CHAIN:
             # OpenSSL's answer too, when revocation is to be checked and no list was loaded.
             raise certificate_error(3, "unable to get certificate CRL")

@@ -308,6 +308,29 @@ print(outcome(socket.create_connection, ('127.0.0.1', PORT), 5))
     );
 }
 
+/// The host takes no megabytes for a name, so that a program must not send it any.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_megabytes_is_an_error_as_anywhere_else() {
+    let text = "
+import asyncio, socket, ssl, _eryx_async
+for name in ('x' * 1_000_000, 'a.' * 3_000_000, b'x' * 5_000_000):
+    print(outcome(socket.getaddrinfo, name, 80), outcome(socket.create_connection, (name, 80)),
+          outcome(socket.socket().connect, (name, 80)), outcome(socket.gethostbyname, name))
+    try:
+        await _eryx_async.await_tcp_connect(name, 80)
+    except Exception as error:
+        print(described(error))
+context = ssl.create_default_context()
+print(outcome(context.wrap_bio, ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname='a.' * 3_000_000))
+";
+    let long = "gaierror gaierror gaierror gaierror\ngaierror\n";
+    let unicode = long.replace("gaierror", "UnicodeEncodeError");
+    assert_eq!(
+        prints(loopback(), &json!({}), text).await,
+        format!("{unicode}{long}{long}SSLError\n")
+    );
+}
+
 /// Trap: `recv(2**32-1)` allocated that much on the host.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_enormous_receive_gets_what_is_there_and_no_more_than_a_mebibyte() {
