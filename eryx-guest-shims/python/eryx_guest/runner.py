@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import gc
+import importlib.util
 import inspect
 import io
 import linecache
@@ -23,6 +24,9 @@ MAX_TRACEBACK = 64 * 1024
 
 # How much source is kept for tracebacks, in characters: a session may run many programs.
 MAX_SOURCES = 1 << 20
+
+# Where the image's own modules and the generated bindings come from.
+_OURS = (os.path.dirname(os.path.dirname(__file__)) + "/", "/world/", "/bundled/")
 
 _INDESCRIBABLE = "the program's exception cannot be described"
 
@@ -121,7 +125,7 @@ def _compile(source: bytes, name: str) -> CodeType:
         source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
     )
     # Tracebacks show source lines, which nothing could read from a file.
-    text = source.decode("utf-8", "replace")
+    text = importlib.util.decode_source(source)
     linecache.cache[name] = (len(text), None, io.StringIO(text).readlines(), name)
     _sources[name] = len(text)
     while len(_sources) > 1 and sum(_sources.values()) > MAX_SOURCES:
@@ -178,9 +182,11 @@ def describe(error: BaseException) -> wit_world.Raised:
     except BaseException:
         message = "<exception str() failed>"
     try:
-        text = "".join(
-            traceback.format_exception(kind, error, _program_frames(error.__traceback__))
+        told = traceback.TracebackException(
+            kind, error, _program_frames(error.__traceback__), compact=True
         )
+        _leave_out_ours(told)
+        text = "".join(told.format())
     except BaseException:
         text = f"{name}: {message}\n"
     return wit_world.Raised(
@@ -194,6 +200,20 @@ def _program_frames(trace: TracebackType | None) -> TracebackType | None:
     while frame is not None and not _is_program(frame):
         frame = frame.tb_next
     return frame
+
+
+def _leave_out_ours(told: traceback.TracebackException) -> None:
+    """Take the frames of the image's own modules out: where they are in Python, CPython is in C."""
+    pending = [told]
+    seen = set()
+    while pending:
+        one = pending.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.stack[:] = [frame for frame in one.stack if not frame.filename.startswith(_OURS)]
+        pending.extend(linked for linked in (one.__cause__, one.__context__) if linked is not None)
+        pending.extend(one.exceptions or ())
 
 
 def _is_program(frame: TracebackType) -> bool:

@@ -335,6 +335,14 @@ async fn source_that_is_no_program_raises_a_syntax_error() {
 async fn a_declared_encoding_is_honoured() {
     let source = b"# coding: latin-1\nprint(len('\xe4\xf6'))";
     assert_eq!(succeeded(sandbox(None).execute(source).await), "2\n");
+    let source = b"# coding: latin-1\nraise ValueError('\xe4\xf6')";
+    let error = raised(sandbox(None).execute(source).await);
+    assert_eq!(error.message, "\u{e4}\u{f6}");
+    assert!(
+        error.traceback.contains("raise ValueError('\u{e4}\u{f6}')"),
+        "{}",
+        error.traceback
+    );
 }
 
 /// Trap: output was lost when the code raised.
@@ -375,6 +383,43 @@ load('{')
         "{}",
         raised.traceback
     );
+}
+
+/// Where CPython is in C, a traceback ends at the last frame that is Python there.
+#[tokio::test]
+async fn a_traceback_shows_no_frame_of_ours() {
+    let program = "
+import asyncio, socket
+def connect(): socket.create_connection(('10.0.0.1', 80))
+try:
+    connect()
+except OSError as error:
+    first = error
+async def later(): await asyncio.open_connection('10.0.0.1', 80)
+try:
+    asyncio.run(later())
+except OSError as error:
+    raise ExceptionGroup('both', [first, error]) from error
+";
+    let config = eryx::net::NetConfig::default();
+    let raised = raised(sandbox(Some(config)).execute(program).await);
+    for part in [
+        "in connect",
+        "in later",
+        "socket.py\", line",
+        "sock.connect(sa)",
+        "selector_events.py",
+        "is denied",
+    ] {
+        assert!(
+            raised.traceback.contains(part),
+            "no {part:?} in\n{}",
+            raised.traceback
+        );
+    }
+    for part in ["eryx_net", "eryx_guest", "wit_world"] {
+        assert!(!raised.traceback.contains(part), "{}", raised.traceback);
+    }
 }
 
 #[tokio::test]
