@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use eryx::net::NetConfig;
-use eryx::net::policy::{HostPattern, Network};
+use eryx::net::policy::{HostPattern, Network, Wording};
 
 use crate::quantity;
 
@@ -105,7 +105,7 @@ impl NetworkOptions {
             Some(path) => NetConfig::from_toml_file(path).context("--policy")?,
             None => NetConfig::default(),
         };
-        let config = self.with_hosts(config)?;
+        let config = self.with_hosts(config.with_wording(Wording::Options))?;
         let config = self.with_tls(config)?;
         let config = self.with_limits(config)?;
         self.contradiction(&config)?;

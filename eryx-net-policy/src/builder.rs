@@ -6,6 +6,7 @@ use crate::{
     pattern::HostPattern,
     policy::Policy,
     rule_set::RuleSet,
+    wording::Wording,
 };
 
 /// Collects the entries of a [`Policy`].
@@ -32,6 +33,7 @@ pub struct PolicyBuilder {
     blocked: Vec<HostPattern>,
     exempt: Vec<HostPattern>,
     loopback: bool,
+    wording: Wording,
 }
 
 impl PolicyBuilder {
@@ -41,6 +43,7 @@ impl PolicyBuilder {
             blocked: Vec::new(),
             exempt: Vec::new(),
             loopback: false,
+            wording: Wording::default(),
         }
     }
 
@@ -104,6 +107,12 @@ impl PolicyBuilder {
         self
     }
 
+    /// Lets verdicts call settings as whoever wrote the policy does.
+    pub fn wording(mut self, wording: Wording) -> Self {
+        self.wording = wording;
+        self
+    }
+
     /// The finished policy.
     pub fn build(self) -> Policy {
         Policy::new(
@@ -111,6 +120,7 @@ impl PolicyBuilder {
             RuleSet::new(self.blocked),
             RuleSet::new(self.exempt),
             self.loopback,
+            self.wording,
         )
     }
 }

@@ -21,6 +21,7 @@ mod sentence;
 #[cfg(feature = "serde")]
 mod serialized;
 mod verdict;
+mod wording;
 
 pub use builder::PolicyBuilder;
 pub use defaults::{default_blocked_hosts, default_blocked_patterns, loopback_patterns};
@@ -34,3 +35,4 @@ pub use policy::Policy;
 pub use port::{Port, PortRange};
 pub use rule::{List, Rule};
 pub use verdict::{Decision, Reason, Verdict};
+pub use wording::Wording;

@@ -14,6 +14,7 @@ use crate::{
     rule::{List, Rule},
     rule_set::RuleSet,
     verdict::{Finding, Verdict},
+    wording::Wording,
 };
 
 /// Which hosts, addresses and ports may be reached.
@@ -59,6 +60,7 @@ pub struct Policy {
     exempt: RuleSet,
     /// Whether the default entry for everything outside 2000::/3 leaves out `::1`.
     loopback: bool,
+    wording: Wording,
 }
 
 impl Policy {
@@ -67,12 +69,19 @@ impl Policy {
         PolicyBuilder::new()
     }
 
-    pub(crate) fn new(allowed: RuleSet, blocked: RuleSet, exempt: RuleSet, loopback: bool) -> Self {
+    pub(crate) fn new(
+        allowed: RuleSet,
+        blocked: RuleSet,
+        exempt: RuleSet,
+        loopback: bool,
+        wording: Wording,
+    ) -> Self {
         Self {
             allowed,
             blocked,
             exempt,
             loopback,
+            wording,
         }
     }
 
@@ -96,7 +105,7 @@ impl Policy {
                     self.judge_name(name, port)
                         .map_or_else(|denial| denial, Standing::provisional)
                 });
-                Verdict::new(host.clone(), port, finding, Vec::new())
+                Verdict::new(host.clone(), port, finding, Vec::new()).worded(self.wording)
             }
             Host::Address(address) => {
                 // Anybody can make this variant, so the address may not have come through the parser.
@@ -104,7 +113,7 @@ impl Policy {
                 let finding = self.at_some_port(port, &[], &[address], |port| {
                     self.judge_literal(address, port)
                 });
-                Verdict::new(address.into(), port, finding, vec![address])
+                Verdict::new(address.into(), port, finding, vec![address]).worded(self.wording)
             }
         }
     }
@@ -133,7 +142,7 @@ impl Policy {
         let finding = self.at_some_port(port, &names, &sorted, |port| {
             self.judge_resolved(name, aliases, &sorted, port)
         });
-        Verdict::new(name.clone().into(), port, finding, to_dial)
+        Verdict::new(name.clone().into(), port, finding, to_dial).worded(self.wording)
     }
 
     /// Every entry of every list.

@@ -8,6 +8,7 @@ use crate::{
     pattern::HostPattern,
     port::{Port, PortRange},
     verdict::{Culprit, Decision, Reason, Subject, Verdict},
+    wording::Wording,
 };
 
 /// With everything that is known.
@@ -95,9 +96,10 @@ fn why(verdict: &Verdict, host: &Host, audience: Audience) -> String {
 /// What would change a denial.
 fn remedy(verdict: &Verdict, host: &Host, audience: Audience) -> Option<String> {
     let rule = verdict.rule().map(|r| r.pattern());
+    let wording = verdict.wording();
     match (verdict.reason(), verdict.culprit()) {
         (Reason::HostBlocked, _) if rule.is_some_and(is_loopback) => {
-            Some("allow_localhost() lifts that".to_owned())
+            Some(format!("{} lifts that", wording.flag("allow_localhost")))
         }
         (Reason::HostBlocked, _) => {
             Some("take that entry out of blocked_hosts to change it".to_owned())
@@ -107,25 +109,28 @@ fn remedy(verdict: &Verdict, host: &Host, audience: Audience) -> Option<String> 
             Some("take that entry out of blocked_hosts to change it".to_owned())
         }
         (Reason::AddressBlocked, Some(Culprit::Address { form, .. })) => match host {
-            Host::Name(name) => Some(format!("allow_internal_host(\"{name}\") lifts that")),
-            Host::Address(_) => rule.map(|rule| lift_address(rule, *form)),
+            Host::Name(name) => {
+                let setting = wording.setting("allow_internal_host", name);
+                Some(format!("{setting} lifts that"))
+            }
+            Host::Address(_) => rule.map(|rule| lift_address(rule, *form, wording)),
         },
         (Reason::HostNotAllowed | Reason::AddressNotAllowed, _) => {
-            Some(format!("allow_host(\"{host}\") adds it"))
+            Some(format!("{} adds it", wording.setting("allow_host", host)))
         }
         (Reason::PortNotAllowed, _) => Some(format!(
-            "allow_host(\"{}\") adds it",
-            with_port(host, verdict.port())
+            "{} adds it",
+            wording.setting("allow_host", with_port(host, verdict.port()))
         )),
         _ => None,
     }
 }
 
-fn lift_address(rule: &HostPattern, address: IpAddr) -> String {
+fn lift_address(rule: &HostPattern, address: IpAddr, wording: Wording) -> String {
     if is_loopback(rule) {
-        "allow_localhost() lifts that".to_owned()
+        format!("{} lifts that", wording.flag("allow_localhost"))
     } else if rule.network().is_some() && rule.ports() == PortRange::ALL {
-        format!("allow_network(\"{address}\") lifts that")
+        format!("{} lifts that", wording.setting("allow_network", address))
     } else {
         "take that entry out of blocked_hosts to change it".to_owned()
     }

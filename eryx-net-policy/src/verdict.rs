@@ -10,6 +10,7 @@ use crate::{
     port::Port,
     rule::{List, Rule},
     sentence,
+    wording::Wording,
 };
 
 /// What a [`Policy`](crate::Policy) says about a host and a port.
@@ -23,6 +24,7 @@ pub struct Verdict {
     port: Port,
     finding: Finding,
     addresses: Vec<IpAddr>,
+    wording: Wording,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +40,17 @@ impl Verdict {
             port,
             finding,
             addresses,
+            wording: Wording::default(),
         }
+    }
+
+    /// The same, with settings called so.
+    pub(crate) fn worded(self, wording: Wording) -> Self {
+        Self { wording, ..self }
+    }
+
+    pub(crate) fn wording(&self) -> Wording {
+        self.wording
     }
 
     pub(crate) fn malformed(error: HostError, port: Port) -> Self {
@@ -47,6 +59,7 @@ impl Verdict {
             port,
             finding: Finding::deny(Reason::MalformedHost),
             addresses: Vec::new(),
+            wording: Wording::default(),
         }
     }
 

@@ -39,7 +39,7 @@ allowed_hosts is empty
   host:   10.0.0.5
   reason: address-blocked
   rule:   `10.0.0.0/8` in blocked_hosts
-  `10.0.0.5:80` is denied: `10.0.0.0/8` in blocked_hosts covers it; allow_network(\"10.0.0.5\") lifts that
+  `10.0.0.5:80` is denied: `10.0.0.0/8` in blocked_hosts covers it; --allow-network 10.0.0.5 lifts that
 ",
         "",
     );

@@ -36,6 +36,36 @@ fn the_exit_status_is_the_scripts() {
     );
 }
 
+#[test]
+fn a_refused_script_is_told_of_the_option_that_would_change_it() {
+    for (args, host, told) in [
+        (&["--net"][..], "127.0.0.1", "--allow-localhost lifts that"),
+        (
+            &["--net"],
+            "10.1.2.3",
+            "--allow-network 10.1.2.3 lifts that",
+        ),
+        (
+            &["--allow-host", "example.com"],
+            "example.org",
+            "--allow-host example.org adds it",
+        ),
+        (
+            &["--allow-host", "example.com:443"],
+            "example.com",
+            "--allow-host example.com:80 adds it",
+        ),
+        (
+            &["--net", "--resolve", "db.corp=10.1.2.3"],
+            "db.corp",
+            "--allow-internal-host db.corp lifts that",
+        ),
+    ] {
+        let script = format!("import socket\nsocket.socket().connect(('{host}', 80))");
+        check(&run(args, &script), 1, "", told);
+    }
+}
+
 /// Trap: a guest out of memory showed a backtrace of the host.
 #[test]
 fn a_script_that_is_ended_shows_nothing_of_the_host() {

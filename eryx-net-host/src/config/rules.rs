@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eryx_net_policy::{HostPattern, Network, Policy, loopback_patterns};
+use eryx_net_policy::{HostPattern, Network, Policy, Wording, loopback_patterns};
 
 use super::NetConfig;
 use crate::ConfigError;
@@ -16,6 +16,7 @@ pub(super) struct Rules {
     pub(super) internal: Vec<HostPattern>,
     /// Whether the default entry for all of `::/3` leaves out `::1`.
     pub(super) loopback: bool,
+    pub(super) wording: Wording,
 }
 
 impl NetConfig {
@@ -121,6 +122,12 @@ impl NetConfig {
         Ok(self.with_rules(|rules| rules.internal.push(pattern)))
     }
 
+    /// With verdicts that call settings so, in events and in what the program is told.
+    #[must_use]
+    pub fn with_wording(&self, wording: Wording) -> Self {
+        self.with_rules(|rules| rules.wording = wording)
+    }
+
     fn with_rules(&self, change: impl FnOnce(&mut Rules)) -> Self {
         let mut config = self.clone();
         change(Arc::make_mut(&mut config.rules));
@@ -137,6 +144,7 @@ impl Rules {
             networks: Vec::new(),
             internal: Vec::new(),
             loopback: false,
+            wording: Wording::default(),
         }
     }
 
@@ -162,7 +170,7 @@ impl Rules {
         for pattern in &self.internal {
             builder = builder.allow_internal_host(pattern.clone());
         }
-        builder.build()
+        builder.wording(self.wording).build()
     }
 }
 
