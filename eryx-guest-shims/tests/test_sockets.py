@@ -563,7 +563,11 @@ def test_a_source_address_is_accepted_only_if_it_can_be_honoured(guest: Guest) -
             import errno, socket
             s = socket.create_connection(("server.test", {port}), source_address=("", 0))
             s.close()
-            for source in (("", 54321), ("127.0.0.1", 0)):
+            # What the host chooses for an address of this machine.
+            s = socket.create_connection(("server.test", {port}), source_address=("127.0.0.1", 0))
+            assert s.getsockname()[0] == "127.0.0.1"
+            s.close()
+            for source in (("", 54321), ("127.0.0.1", 54321)):
                 try:
                     socket.create_connection(("server.test", {port}), source_address=source)
                 except OSError as error:
@@ -630,3 +634,49 @@ def test_http_client_keeps_its_connection(guest: Guest) -> None:
             with urllib.request.urlopen("http://server.test:{port}/abcd", timeout=5) as r:
                 assert r.read() == b"/abcd"
         """)
+
+
+def test_whether_a_descriptor_is_inheritable_is_kept_per_descriptor(guest: Guest) -> None:
+    guest("""
+        import os, socket
+        a, b = socket.socketpair()
+        assert not a.get_inheritable()
+        a.set_inheritable(True)
+        assert a.get_inheritable() and not b.get_inheritable()
+        c = a.dup()
+        assert not c.get_inheritable()
+        a.set_inheritable(False)
+        assert not a.get_inheritable()
+        a.close()
+        try:
+            os.get_inheritable(3000000)
+        except OSError:
+            pass
+        else:
+            raise AssertionError("no such descriptor")
+    """)
+
+
+def test_arguments_of_sendmsg_and_recvmsg_are_checked_before_anything_is_sent(guest: Guest) -> None:
+    guest("""
+        import socket
+        a, b = socket.socketpair()
+        for kind, call in (
+            (TypeError, lambda: a.sendmsg([b"x", object()])),
+            (TypeError, lambda: a.sendmsg([b"x"], [], object())),
+            (TypeError, lambda: a.sendmsg([b"x"], [(0, 0)])),
+            (TypeError, lambda: a.sendmsg([b"x"], [(0, 0, object())])),
+            (OSError, lambda: a.sendmsg([b"x"], [(0, 0, b"")])),
+            (ValueError, lambda: b.recvmsg(1, -1)),
+            (TypeError, lambda: b.recvmsg(1, 0, object())),
+            (ValueError, lambda: b.recvmsg_into([bytearray(1)], -1)),
+        ):
+            try:
+                call()
+            except kind:
+                pass
+            else:
+                raise AssertionError(kind)
+        assert a.sendmsg([b"do", b"ne"]) == 4
+        assert b.recvmsg(10) == (b"done", [], 0, None)
+    """)

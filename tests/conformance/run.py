@@ -105,6 +105,8 @@ def run(
         for test, reason in report.skipped.items():
             if not listed.reason(test):
                 report.faults.append(f"{test} skips itself, which is not listed: {reason}")
+        for test in sorted(report.found - {*report.passed, *report.failed, *report.skipped}):
+            report.faults.append(f"{test} did not run")
         stale = listed.stale(module, report.found)
         report.faults += [f"skipped.txt lists {name}, and there is no such test" for name in stale]
     return report
@@ -129,7 +131,9 @@ def execute(
     try:
         result = sandbox.execute(program)
     except eryx.EryxError as error:
-        return getattr(error, "stdout", ""), f"{error}\n{getattr(error, 'stderr', '')[-3000:]}"
+        return getattr(
+            error, "stdout", ""
+        ), f"{getattr(error, 'traceback', error)}\n{getattr(error, 'stderr', '')[-3000:]}"
     return result.stdout, result.stderr[-3000:]
 
 

@@ -50,11 +50,11 @@ class MemoryBIO:
         """Whether the memory BIO is at EOF position."""
         return self._ended and not self._buffer
 
-    def front(self, size: int) -> bytes:
+    def _front(self, size: int) -> bytes:
         """The next bytes, left where they are."""
         return bytes(self._buffer[:size])
 
-    def drop(self, size: int) -> None:
+    def _drop(self, size: int) -> None:
         """Take bytes that `front` showed."""
         del self._buffer[:size]
 

@@ -142,6 +142,7 @@ class Query:
             if isinstance(service, bytes):
                 service = service.decode("utf-8")
             if isinstance(service, str):
+                service.encode()
                 if service and not (service.isascii() and service.isdigit()):
                     return self._named_services(service)
                 port = int(service[:20] or 0)

@@ -132,13 +132,15 @@ def _selected(interests: dict[int, int], limit: int | None) -> dict[int, int]:
     return found
 
 
-class poll:  # noqa: N801 - CPython's name
+class _Poll:
     """A set of descriptors to wait for."""
 
     __slots__ = ("_files",)
 
-    def __init__(self) -> None:
-        self._files: dict[int, int] = {}
+    _files: dict[int, int]
+
+    def __new__(cls) -> _Poll:
+        raise TypeError("cannot create 'select.poll' instances")
 
     def register(
         self, fd: FileDescriptorLike, eventmask: int = POLLIN | POLLPRI | POLLOUT, /
@@ -169,6 +171,21 @@ class poll:  # noqa: N801 - CPython's name
             return []
         found = readiness.wait([(fd, _interest(mask)) for fd, mask in files.items()], limit)
         return [(fd, _events(flags, files[fd])) for fd, flags in found.items()]
+
+
+_Poll.__name__ = _Poll.__qualname__ = "poll"
+_Poll.__module__ = "select"
+
+
+def _poll() -> _Poll:
+    """An empty set of descriptors to wait for."""
+    made = object.__new__(_Poll)
+    made._files = {}
+    return made
+
+
+# `selectors` keeps it as a class attribute.
+poll = staticmethod(_poll)
 
 
 _ALL_READING = POLLIN | POLLRDNORM

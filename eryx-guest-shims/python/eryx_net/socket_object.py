@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import warnings
 from typing import Any
@@ -303,6 +304,8 @@ class socket:  # noqa: N801 - CPython's name
     def shutdown(self, how: int, /) -> None:
         """End receiving (SHUT_RD), sending (SHUT_WR) or both (SHUT_RDWR)."""
         opened = self._open()
+        if not -(1 << 31) <= how < 1 << 31:
+            raise OverflowError("Python int too large to convert to C int")
         if how not in (0, 1, 2):
             raise failure("EINVAL")
         if opened.listener is not None:
@@ -421,28 +424,31 @@ class socket:  # noqa: N801 - CPython's name
         self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /
     ) -> int:
         """Send buffers one after another; returns how many bytes were taken."""
-        if next(iter(ancdata), None) is not None:
-            raise failure("EOPNOTSUPP", "ancillary data cannot be sent in a sandbox")
         gathered = bytearray()
         for each in buffers:
-            if len(gathered) >= LARGEST_WRITE:
-                break
             gathered += octets(each, LARGEST_WRITE - len(gathered))
+        flags = operator.index(flags)
+        if address is not None:
+            self._address(address, "sendmsg")
+        _refuse_control(ancdata)
         return socket.send(self, bytes(gathered), flags)
 
     def recvmsg(
         self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[bytes, list[Any], int, None]:
         """Receive: data, no ancillary data, no flags, no address."""
-        if bufsize < 0:
+        if operator.index(bufsize) < 0:
             raise ValueError("negative buffer size in recvmsg()")
-        return self._receive(bufsize, flags), [], 0, None
+        _check_control_size(ancbufsize, "recvmsg()")
+        return self._receive(bufsize, operator.index(flags)), [], 0, None
 
     def recvmsg_into(
         self, buffers: Any, ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[int, list[Any], int, None]:
         """Receive into buffers one after another."""
         views = [writable(each, "recvmsg_into()") for each in buffers]
+        _check_control_size(ancbufsize, "recvmsg_into()")
+        flags = operator.index(flags)
         data = self._receive(sum(map(len, views)), flags)
         at = 0
         for view in views:
@@ -499,6 +505,27 @@ class socket:  # noqa: N801 - CPython's name
 socket.__module__ = "_socket"
 
 _FIXED = (SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN)
+
+
+def _refuse_control(items: Any) -> None:
+    """Check the ancillary data of `sendmsg` as CPython does, and refuse any."""
+    items = list(items)
+    for item in items:
+        if not isinstance(item, tuple) or len(item) != 3:
+            raise TypeError("sendmsg() ancillary data items must be tuples of three")
+        level, kind, data = item
+        operator.index(level)
+        operator.index(kind)
+        octets(data)
+    if len(items) > 1:
+        raise OSError("sending multiple control messages not supported on this system")
+    if items:
+        raise failure("EOPNOTSUPP", "ancillary data cannot be sent in a sandbox")
+
+
+def _check_control_size(size: int, name: str) -> None:
+    if operator.index(size) < 0:
+        raise ValueError(f"invalid ancillary data buffer length in {name}")
 
 
 def _kind(value: object) -> str:

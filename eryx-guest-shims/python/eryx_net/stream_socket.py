@@ -53,7 +53,7 @@ class StreamSocket(Description):
             self.channel = channel
             self._acknowledged = True
             return
-        self._check_source()
+        self._check_source(name)
         outside = Connection(name, port)
         for option, value in self.options.real():
             outside.set_option(option, value)
@@ -96,9 +96,14 @@ class StreamSocket(Description):
                 return listener.connect(source, (target, port))
         return None
 
-    def _check_source(self) -> None:
+    def _check_source(self, name: str) -> None:
         binding = self.binding
-        if binding is not None and (binding.chosen or binding.address not in ports.WILDCARDS):
+        if binding is None:
+            return
+        # From a loopback address to another one is what the host would choose, too.
+        targets = names.own_addresses(name, self.family) or [name]
+        inside = is_loopback(binding.address) and all(map(is_loopback, targets))
+        if binding.chosen or not (inside or binding.address in ports.WILDCARDS):
             raise failure(
                 "EADDRNOTAVAIL",
                 f"the host chooses the source address of a connection: bind to any address, "

@@ -92,6 +92,7 @@ class _SSLContext:
     __slots__ = (
         "_alpn",
         "_check_hostname",
+        "_curve",
         "_directory",
         "_host_flags",
         "_identity",
@@ -111,6 +112,7 @@ class _SSLContext:
 
     _alpn: list[str]
     _check_hostname: bool
+    _curve: str | None
     _directory: dict[bytes, str]
     _host_flags: int
     _identity: tuple[list[bytes], bytes] | None
@@ -161,6 +163,7 @@ class _SSLContext:
         self._roots_text = []
         self._identity = None
         self._sni_callback = None
+        self._curve = None
         self._num_tickets = 2
         self._host_flags = HOSTFLAG_NO_PARTIAL_WILDCARDS
         self.post_handshake_auth = False
@@ -341,10 +344,11 @@ class _SSLContext:
         self._alpn = names
 
     def set_ecdh_curve(self, name: str | bytes, /) -> None:
-        """Choose a server's curve. Checked; a client's are the host's."""
+        """Choose the curve. A client that did cannot connect: the host chooses for clients."""
         text = os.fsdecode(name)
         if text not in _CURVES:
             raise ValueError(f"unknown elliptic curve name {text!r}")
+        self._curve = text
 
     def load_dh_params(self, path: Any, /) -> None:
         """Load a server's Diffie-Hellman parameters. Checked; a client has no use for them."""
@@ -416,15 +420,15 @@ class _SSLContext:
                 raise TypeError(f"{name} should be a valid filesystem path")
         self._identity = identity.load(certfile, keyfile, password)
 
-    def anchors(self) -> list[bytes]:
+    def _anchors(self) -> list[bytes]:
         """All certificates loaded, those of directories too."""
         return [*self._roots, *self._directory]
 
-    def notice(self, chain: list[bytes]) -> None:
+    def _notice(self, chain: list[bytes]) -> None:
         """Load what a verified chain led to in a directory, as OpenSSL does on the way."""
         if self._directory and self._verify_mode != CERT_NONE and chain:
             with contextlib.suppress(DerError):
-                used = certificate.chain(chain[0], chain[1:] + self.anchors())
+                used = certificate.chain(chain[0], chain[1:] + self._anchors())
                 self._load([each for each in used if each in self._directory])
 
     def get_ca_certs(self, binary_form: bool = False) -> list[Any]:
@@ -461,7 +465,7 @@ class _SSLContext:
 
         if not isinstance(sock, socket):
             raise TypeError(f"_wrap_socket() argument 1 must be _socket.socket, not {type(sock)}")
-        config = self.client_config(server_side, server_hostname)
+        config = self._client_config(server_side, server_hostname)
         return self._object(SocketTls(sock, config), server_hostname, owner, session)
 
     def _wrap_bio(
@@ -479,7 +483,7 @@ class _SSLContext:
             if not isinstance(bio, MemoryBIO):
                 kind = type(bio).__name__
                 raise TypeError(f"_wrap_bio() argument '{name}' must be _ssl.MemoryBIO, not {kind}")
-        config = self.client_config(server_side, server_hostname)
+        config = self._client_config(server_side, server_hostname)
         if self._check_hostname and server_hostname is None:
             raise ValueError("check_hostname requires server_hostname")
         return self._object(BioTls(incoming, outgoing, config), server_hostname, owner, session)
@@ -492,7 +496,7 @@ class _SSLContext:
             tls.session = session
         return tls
 
-    def client_config(self, server_side: bool, server_hostname: str | None) -> Any:
+    def _client_config(self, server_side: bool, server_hostname: str | None) -> Any:
         """What the host is to do for a connection to this name. Raises what cannot be done."""
         if server_side:
             if self._protocol == PROTOCOL_TLS_CLIENT:
@@ -514,6 +518,11 @@ class _SSLContext:
         if self._verify_mode != CERT_NONE and self._verify_flags & VERIFY_CRL_CHECK_CHAIN:
             # OpenSSL's answer too, when revocation is to be checked and no list was loaded.
             raise certificate_error(3, "unable to get certificate CRL")
+        if self._curve is not None:
+            raise refusal(
+                f"the curve {self._curve} cannot be insisted on in a sandbox: the host chooses the "
+                "key exchange; leave out set_ecdh_curve()"
+            )
         lowest, highest = self._version_range()
         tls = host.interfaces().tls
         return tls.ClientConfig(
@@ -537,7 +546,7 @@ class _SSLContext:
         if len(chain) == 1:
             # OpenSSL completes a chain that comes without its issuers from the anchors loaded.
             with contextlib.suppress(DerError):
-                chain = certificate.chain(chain[0], self.anchors())
+                chain = certificate.chain(chain[0], self._anchors())
         return host.interfaces().tls.Identity(
             [base64_text(each) for each in chain], base64_text(key)
         )
@@ -556,7 +565,7 @@ class _SSLContext:
             raise ssl_error("NO_PROTOCOLS_AVAILABLE")
         return left[0], left[-1]
 
-    def allows(self, cipher: str) -> bool:
+    def _allows(self, cipher: str) -> bool:
         """Whether a suite the host negotiated is one this context chose."""
         known = {suite.name for suite in ciphers.SUITES}
         return cipher not in known or any(suite.name == cipher for suite in self._suites)

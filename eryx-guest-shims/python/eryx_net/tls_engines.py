@@ -153,10 +153,10 @@ class BioTls:
 
     def _feed(self) -> bool:
         """Move ciphertext in. Returns whether there was anything to move."""
-        data = self._incoming.front(LARGEST_WRITE)
+        data = self._incoming._front(LARGEST_WRITE)
         if data:
             taken = host.call(self._session.feed, data)
-            self._incoming.drop(taken)
+            self._incoming._drop(taken)
             return taken > 0
         if self._incoming.eof and not self._ended:
             self._session.feed_eof()
@@ -222,8 +222,8 @@ class StreamTls:
         self.engine = BioTls(self._incoming, self._outgoing, config)
 
     def _flush(self, deadline: Deadline) -> None:
-        while data := self._outgoing.front(LARGEST_WRITE):
-            self._outgoing.drop(self._channel.write(data, deadline.left()))
+        while data := self._outgoing._front(LARGEST_WRITE):
+            self._outgoing._drop(self._channel.write(data, deadline.left()))
 
     def _run(self, limit: int | None, step: Callable[..., T], *arguments: Any) -> T:
         deadline = Deadline(limit)

@@ -35,7 +35,7 @@ class SSLSession:
         self.has_ticket = False
         self.ticket_lifetime_hint = 0
 
-    def check(self, context: _SSLContext) -> None:
+    def _check(self, context: _SSLContext) -> None:
         """Raise ValueError unless it is one of this context's."""
         if self._context is not context:
             raise ValueError("Session refers to a different SSLContext.")
@@ -107,7 +107,7 @@ class SSLObjectBase:
             raise TypeError("Value is not a SSLSession.")
         if self._info is not None:
             raise ValueError("Cannot set session after handshake.")
-        value.check(self._context)
+        value._check(self._context)
         self._session = value
 
     @property
@@ -123,10 +123,10 @@ class SSLObjectBase:
         info = self._engine.info()
         if info is None:
             raise failure("ENOTCONN")
-        if not self._context.allows(info.cipher):
+        if not self._context._allows(info.cipher):
             raise ssl_error("WRONG_CIPHER_RETURNED")
         self._info = info
-        self._context.notice(info.peer_chain)
+        self._context._notice(info.peer_chain)
         before = self._session if info.resumed else None
         self._session = SSLSession(self._context, None if before is None else before.id)
 
@@ -202,7 +202,7 @@ class SSLObjectBase:
             return None
         leaf, *others = self._info.peer_chain
         try:
-            chain = certificate.chain(leaf, others + self._context.anchors())
+            chain = certificate.chain(leaf, others + self._context._anchors())
         except DerError as error:
             raise ssl_error("BAD_CERTIFICATE", f"bad certificate: {error}") from None
         return [Certificate.of(each) for each in chain]

@@ -13,6 +13,7 @@ import unittest
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
+from unittest import mock
 
 import conformance_host
 from test import support
@@ -20,9 +21,13 @@ from test.support import socket_helper, threading_helper
 
 # The suite passes over what CPython cannot do on WASI. The question here is whether a sandbox can.
 support.has_socket_support = True
+support.is_wasi = False
+socket_helper._bind_nix_socket_error = OSError("Unix sockets exist only as pairs")
 socket_helper.has_gethostname = True
 threading_helper.can_start_thread = True
 support.verbose = 0
+# `smtpd` looks at the name of the program.
+sys.argv[:] = [""]
 # Files of the suite's own would lie here.
 support.SAVEDCWD = "/"
 socket_helper.HOST = "localhost"
@@ -35,6 +40,8 @@ def _no_watcher(self: object) -> None:
 
 _Policy = asyncio.unix_events._UnixDefaultEventLoopPolicy
 _Policy.get_child_watcher = _no_watcher
+asyncio.SafeChildWatcher = mock.Mock
+asyncio.set_child_watcher = lambda watcher: None
 # Pseudo-terminals, which WASI has none of, are imported at the top of a file.
 sys.modules["tty"] = types.ModuleType("tty")
 # Of CPython's C test module, only these numbers are used.
@@ -48,6 +55,7 @@ sys.modules["_testcapi"] = _limits
 # What the suite runs in threads, by module. The host makes it.
 ON_HOST = {
     "test.ssl_servers": ("HTTPSServerThread",),
+    "test.test_asyncio.utils": ("run_test_server",),
     "test.test_httplib": (),
     "test.test_smtplib": ("SimSMTPServer", "SimSMTPUTF8Server", "SimSMTPAUTHInitialResponseServer"),
     "test.test_urllib2_localnet": ("LoopbackHttpServerThread", "GetRequestHandler"),
@@ -196,15 +204,12 @@ def _split(suite: unittest.TestSuite) -> None:
 
 
 def _run_ways(test: unittest.TestCase, ways: list[Any], result: Result) -> None:
-    outcomes = []
+    result.startTest(test)
     for way in ways:
         again = type(test)(test._testMethodName)
         way(again, silent := Result(quiet=True))
-        outcomes.append(silent.outcome)
-    result.startTest(test)
-    for outcome in outcomes:
         if result.outcome[0] == "passed":
-            result.outcome = outcome
+            result.outcome = silent.outcome
     result.stopTest(test)
 
 

@@ -17,6 +17,7 @@ mod rebinding;
 mod session;
 mod slots;
 mod sockets;
+mod ssl_names;
 mod stage;
 mod telling;
 mod tls;
