@@ -34,6 +34,8 @@ mod documentation {
     struct Rust;
     #[doc = include_str!("../../docs/clients.md")]
     struct Clients;
+    #[doc = include_str!("../../docs/ssl.md")]
+    struct Ssl;
     #[doc = include_str!("../../docs/security.md")]
     struct Security;
     #[doc = include_str!("../../docs/architecture.md")]
