@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from . import certificate, der, pem, trust
+from . import certificate, der, encrypted_key, pem, trust
 from .der import DerError, Reader
 from .tls_errors import SSLError, refusal
 
 _PKCS8 = "PRIVATE KEY"
+_ENCRYPTED = "ENCRYPTED PRIVATE KEY"
 _PKCS1 = "RSA PRIVATE KEY"
 _SEC1 = "EC PRIVATE KEY"
 _RSA = "1.2.840.113549.1.1.1"
@@ -17,13 +19,13 @@ _ELLIPTIC = "1.2.840.10045.2.1"
 
 def load(certfile: Any, keyfile: Any, password: Any) -> tuple[list[bytes], bytes]:
     """The chain and key of PEM files, in DER. Raises OSError, SSLError."""
+    getter = encrypted_key.password_getter(password)
     try:
         first = list(pem.blocks(trust.contents(certfile)))
         second = first if keyfile is None else list(pem.blocks(trust.contents(keyfile)))
         chain = [block.data for block in first if block.label in trust.CERTIFICATES]
-        for block in second:
-            _refuse_encrypted(block, password)
-        keys = [block for block in second if block.label in (_PKCS8, _PKCS1, _SEC1)]
+        opened = (_opened(block, getter) for block in second)
+        keys = [block for block in opened if block.label in (_PKCS8, _PKCS1, _SEC1)]
         if not chain or not keys:
             raise trust.library_error("SSL")
         matches = _matches(certificate.public_key(chain[0]), keys[0])
@@ -37,14 +39,22 @@ def load(certfile: Any, keyfile: Any, password: Any) -> tuple[list[bytes], bytes
     return chain, keys[0].data
 
 
-def _refuse_encrypted(block: pem.Block, password: Any) -> None:
-    headers = any(line.startswith("Proc-Type:") and "ENCRYPTED" in line for line in block.headers)
-    if headers or block.label == "ENCRYPTED PRIVATE KEY":
-        hint = "" if password is None else ", and a password does not help"
-        raise refusal(
-            f"encrypted private keys cannot be read in a sandbox{hint}: decrypt the key first, for "
-            "instance with `openssl pkey`"
-        )
+def _opened(block: pem.Block, password: Callable[[], bytes] | None) -> pem.Block:
+    """A block as it is, or an encrypted key without its encryption. Raises DerError, SSLError."""
+    old = any(line.startswith("Proc-Type:") and "ENCRYPTED" in line for line in block.headers)
+    if not old and block.label != _ENCRYPTED:
+        return block
+    if password is None:
+        raise refusal("the private key is encrypted, and nobody can be asked: give its password")
+    if not old:
+        try:
+            return pem.Block(_PKCS8, [], encrypted_key.decrypt(block.data, password()))
+        except encrypted_key.UnknownSchemeError:
+            pass
+    raise refusal(
+        "this kind of encrypted private key cannot be read in a sandbox: use PBES2 and AES, "
+        "as `openssl pkcs8 -topk8` does"
+    )
 
 
 def _matches(public: tuple[str, bytes], block: pem.Block) -> bool:
