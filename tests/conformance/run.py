@@ -197,8 +197,13 @@ def main() -> int:
     }
     faults += [f"skipped.txt lists {name}, of a file that is not run" for name in sorted(names)]
 
-    with host_half(args.suite, wheels) as port, ThreadPoolExecutor(2) as pool:
-        reports = list(pool.map(lambda m: run(factory, m, listed, args.only, port), args.files))
+    def run_file(module: str) -> Report:
+        # One for each: servers of several files would share what belongs to a process.
+        with host_half(args.suite, wheels) as port:
+            return run(factory, module, listed, args.only, port)
+
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(run_file, args.files))
     print(f"{'file':34} {'tests':>6} {'passed':>7} {'failed':>7} {'skipped':>8}")
     totals = [0, 0, 0, 0]
     for report in reports:

@@ -46,7 +46,7 @@ def prepare() -> None:
     socket.socket.connect = connect  # type: ignore[method-assign]
     threads = types.SimpleNamespace(start_new_thread=start_new_thread, exit=lambda: None)
     test_socket.thread = threads
-    # It would wait for the threads of other files' tests, too.
+    # It would wait for the threads that serve sandboxes, too.
     test_socket.threading_helper.wait_threads_exit = contextlib.nullcontext
 
 
