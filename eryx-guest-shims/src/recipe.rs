@@ -54,9 +54,9 @@ impl Recipe {
         self.root.join("eryx-guest-shims").join(library.file)
     }
 
-    /// The source of the program that rewrites what the build tools make.
+    /// The source of the program that rewrites what the build tools make; its modules are in a folder beside it.
     pub fn rewriter(&self) -> PathBuf {
-        self.root.join("xtask/src/recursion.rs")
+        self.root.join("xtask/src/rewrite.rs")
     }
 
     /// Where the image of this workspace is kept: `target/guest`.
@@ -96,6 +96,7 @@ impl Recipe {
         files.extend(LIBRARIES.iter().map(|library| self.library(library)));
         collect(&self.wit(), "wit", &mut files)?;
         collect(&self.python(), "py", &mut files)?;
+        collect(&self.rewriter().with_extension(""), "rs", &mut files)?;
         files.sort();
         Ok(files)
     }
@@ -133,7 +134,9 @@ mod tests {
             ("eryx-guest-shims/build-requirements.txt", "tool==1\n"),
             ("eryx-guest-shims/seal.wat", "(module)"),
             ("eryx-guest-shims/wire.wat", "(module)"),
-            ("xtask/src/recursion.rs", "fn f() {}\n"),
+            ("eryx-guest-shims/heap.wat", "(module)"),
+            ("xtask/src/rewrite.rs", "mod one;\n"),
+            ("xtask/src/rewrite/one.rs", "fn f() {}\n"),
         ] {
             let path = dir.join(name);
             fs::create_dir_all(path.parent().expect("every name has a folder")).expect("made");
@@ -155,7 +158,7 @@ mod tests {
             assert!(!seen.contains(&print), "{} does not count", path.display());
             seen.push(print);
         }
-        assert_eq!(seen.len(), 7);
+        assert_eq!(seen.len(), 9);
         fs::remove_dir_all(dir).expect("removed");
     }
 

@@ -10,7 +10,7 @@ use eryx_guest_shims::{GuestImage, LIBRARIES, Parts, Recipe};
 use crate::library;
 use crate::process;
 use crate::python::Venv;
-use crate::recursion;
+use crate::rewrite;
 
 /// Build the guest image unless the one there is made from the same inputs for the same engine.
 pub(crate) fn build(force: bool) -> Result<()> {
@@ -93,5 +93,5 @@ fn componentize(recipe: &Recipe, image: &GuestImage) -> Result<Vec<u8>> {
         start.elapsed().as_secs_f64()
     );
     let component = fs::read(&wasm).context("componentize-py left no component")?;
-    recursion::measurable(&component)
+    rewrite::rewrite(&component)
 }

@@ -11,7 +11,7 @@ mod guest;
 mod library;
 mod process;
 mod python;
-mod recursion;
+mod rewrite;
 mod test;
 mod wheel;
 

@@ -1,0 +1,12 @@
+//! What the build tools make is rewritten before it becomes the guest image.
+
+mod flatten;
+mod recursion;
+
+use anyhow::Result;
+
+/// The guest image of the `component` that componentize-py made.
+pub(crate) fn rewrite(component: &[u8]) -> Result<Vec<u8>> {
+    // The first knows functions by the names under which modules export them.
+    flatten::flatten(&recursion::measurable(component)?)
+}

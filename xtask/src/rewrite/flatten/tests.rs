@@ -1,0 +1,137 @@
+//! Components before and after.
+
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, Engine, Store};
+
+use super::*;
+
+/// Two modules that share everything they can, linked as wit-component links them: functions of the component that
+/// need memory are called through a table, which a last module fills.
+const LINKED: &str = r#"(component
+    (import "add" (func $add (param "a" u32) (param "b" u32) (result u32)))
+    (import "say" (func $say (param "text" string)))
+    (core module $shim
+        (table (export "$imports") 1 funcref)
+        (func (export "0") (param i32 i32)
+            (call_indirect (param i32 i32) (local.get 0) (local.get 1) (i32.const 0))))
+    (core module $main
+        (memory (export "memory") 1)
+        (table (export "table") 4 funcref)
+        (global (export "sp") (mut i32) (i32.const 1024))
+        (global (export "base") i32 (i32.const 64))
+        (global (export "first") i32 (i32.const 2))
+        (global (export "never-set") (mut i32) (i32.const 3))
+        (data (i32.const 64) "hello"))
+    (core module $library
+        (import "env" "memory" (memory 1))
+        (import "env" "table" (table 4 funcref))
+        (import "env" "sp" (global $sp (mut i32)))
+        (import "env" "base" (global $base i32))
+        (import "env" "first" (global $first i32))
+        (import "env" "never-set" (global $never-set (mut i32)))
+        (import "host" "add" (func $add (param i32 i32) (result i32)))
+        (import "host" "say" (func $say (param i32 i32)))
+        (type $number (func (result i32)))
+        (elem (global.get $first) func $seven $sp)
+        (func $seven (type $number) (i32.const 7))
+        (func $sp (type $number) (global.get $sp))
+        (func $unreachable (call $unreachable))
+        (func (export "run") (type $number)
+            (global.set $sp (i32.sub (global.get $sp) (i32.const 16)))
+            (call $say (global.get $base) (i32.const 5))
+            (call $add
+                (i32.mul (call_indirect (type $number) (global.get $first)) (global.get $never-set))
+                (call_indirect (type $number) (i32.const 3)))))
+    (core module $fixup
+        (import "" "$imports" (table 1 funcref))
+        (import "" "0" (func (param i32 i32)))
+        (elem (i32.const 0) func 0))
+    (core instance $shim (instantiate $shim))
+    (core instance $main (instantiate $main))
+    (core func $add (canon lower (func $add)))
+    (core instance $host
+        (export "add" (func $add))
+        (export "say" (func $shim "0")))
+    (core instance $library (instantiate $library
+        (with "env" (instance $main))
+        (with "host" (instance $host))))
+    (core func $say (canon lower (func $say) (memory $main "memory")))
+    (core instance $late (export "$imports" (table $shim "$imports")) (export "0" (func $say)))
+    (core instance (instantiate $fixup (with "" (instance $late))))
+    (func (export "run") (result u32) (canon lift (core func $library "run"))))"#;
+
+fn modules(component: &[u8]) -> usize {
+    Shape::of(component).expect("a component").modules.len()
+}
+
+/// What `run` returns, and what was said.
+fn run(component: &[u8]) -> (u32, String) {
+    let engine = Engine::new(Config::new().concurrency_support(false)).expect("an engine");
+    let component = Component::new(&engine, component).expect("valid");
+    let mut linker = Linker::<String>::new(&engine);
+    let mut root = linker.root();
+    root.func_wrap("add", |_, (a, b): (u32, u32)| Ok((a + b,)))
+        .expect("defined");
+    root.func_wrap("say", |mut store, (text,): (String,)| {
+        store.data_mut().push_str(&text);
+        Ok(())
+    })
+    .expect("defined");
+    let mut store = Store::new(&engine, String::new());
+    let instance = linker
+        .instantiate(&mut store, &component)
+        .expect("instantiated");
+    let run = instance
+        .get_typed_func::<(), (u32,)>(&mut store, "run")
+        .expect("exported");
+    let (answer,) = run.call(&mut store, ()).expect("no trap");
+    (answer, store.into_data())
+}
+
+#[test]
+fn what_was_linked_at_run_time_does_the_same_as_one_module() {
+    let linked = wat::parse_str(LINKED).expect("assembles");
+    assert_eq!(modules(&linked), 4);
+    let flat = flatten(&linked).expect("flattened");
+    // What hands the component's functions over remains.
+    assert_eq!(modules(&flat), 2);
+    assert_eq!(run(&linked), (7 * 3 + 1008, "hello".to_owned()));
+    assert_eq!(run(&flat), run(&linked));
+}
+
+#[test]
+fn what_nothing_sets_is_a_constant_and_what_nothing_reaches_is_left_out() {
+    let linked = wat::parse_str(LINKED).expect("assembles");
+    let flat = flatten(&linked).expect("flattened");
+    let shape = Shape::of(&flat).expect("a component");
+    let merged = shape.merged.values().next().expect("one");
+    // The stack pointer.
+    assert_eq!(merged.globals.len(), 1);
+    // `run`, what it calls through the table, and the way to `say`.
+    assert_eq!(merged.bodies.len(), 4);
+}
+
+#[test]
+fn what_cannot_be_merged_is_refused() {
+    for (text, reason) in [
+        (
+            LINKED.replace(
+                "(data (i32.const 64) \"hello\")",
+                "(func $begin) (start $begin)",
+            ),
+            "start function",
+        ),
+        (
+            LINKED.replace(
+                "(func $unreachable",
+                "(elem func $seven) (func $unreachable",
+            ),
+            "while it runs",
+        ),
+        ("(component)".to_owned(), "there are none"),
+    ] {
+        let component = wat::parse_str(&text).expect("assembles");
+        let error = format!("{:#}", flatten(&component).expect_err("refused"));
+        assert!(error.contains(reason), "{error}");
+    }
+}
