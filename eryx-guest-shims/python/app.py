@@ -40,4 +40,4 @@ class WitWorld(wit_world.WitWorld):
         preloaded.preload(paths, imports, setup)
 
 
-runner.prepare()
+runner.prepare(WitWorld())

@@ -10,11 +10,16 @@ pub struct Library {
 }
 
 /// The libraries an image is linked with.
-pub const LIBRARIES: [Library; 2] = [
+pub const LIBRARIES: [Library; 3] = [
     Library {
         module: "seal",
         file: "seal.wat",
         world: "package eryx:seal; world seal { export seal: func(); }",
+    },
+    Library {
+        module: "_eryx_heap",
+        file: "heap.wat",
+        world: "package eryx:heap; world heap {}",
     },
     Library {
         module: "_eryx_wire",

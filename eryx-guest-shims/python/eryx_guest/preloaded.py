@@ -6,7 +6,7 @@ import sys
 import wit_world
 from componentize_py_types import Err
 
-from eryx_guest import runner
+from eryx_guest import heap, runner
 
 # What programs that use the network import. Imported while the image is built they cost nothing
 # later.
@@ -114,7 +114,7 @@ def preload(paths: list[str], imports: list[str], setup: bytes | None) -> None:
             raised.message += f" (while importing {importing}{_advice(error)})"
     if raised is not None:
         raise Err(raised)
-    runner.settle()
+    heap.settle()
 
 
 def _advice(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 import ast
 import asyncio
-import gc
 import importlib.util
 import inspect
 import io
@@ -18,6 +17,8 @@ from typing import Any
 
 import wit_world
 
+from eryx_guest import heap
+
 # The host copies what is reported: a program must not choose how much.
 MAX_MESSAGE = 16 * 1024
 MAX_TRACEBACK = 64 * 1024
@@ -28,6 +29,9 @@ MAX_SOURCES = 1 << 20
 # Where the image's own modules and the generated bindings come from.
 _OURS = (os.path.dirname(os.path.dirname(__file__)) + "/", "/world/", "/bundled/")
 
+# As often as it takes the interpreter to specialise code and be sure of it.
+_WARM_UP = 20
+
 _INDESCRIBABLE = "the program's exception cannot be described"
 
 _main = types.ModuleType("__main__")
@@ -36,7 +40,7 @@ _runs = 0
 _loop: asyncio.AbstractEventLoop | None = None
 
 
-def prepare() -> None:
+def prepare(world: wit_world.WitWorld) -> None:
     """Bring the interpreter into the state every program starts from, as the image's last step."""
     sys.modules["__main__"] = _main
     _main.__dict__["__builtins__"] = sys.modules["builtins"]
@@ -47,7 +51,22 @@ def prepare() -> None:
     sys.path_importer_cache.clear()
     sys.stdout = sys.__stdout__ = _stream(1, "<stdout>")  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _stream(2, "<stderr>")  # type: ignore[misc]
-    settle()
+    _warm_up(world)
+    heap.settle()
+
+
+def _warm_up(world: wit_world.WitWorld) -> None:
+    """Run what every program runs until the interpreter has fitted its code to it (PEP 659)."""
+    global _runs
+    # The host has no randomness to give while the image is built.
+    for _ in range(_WARM_UP):
+        _seed(bytes(32))
+        _runs = 1
+        world.execute(b"pass")
+    _runs = 0
+    for name in _sources:
+        linecache.cache.pop(name, None)
+    _sources.clear()
 
 
 def _stream(descriptor: int, name: str) -> io.TextIOWrapper:
@@ -67,12 +86,6 @@ def _stream(descriptor: int, name: str) -> io.TextIOWrapper:
     return stream
 
 
-def settle() -> None:
-    """Ready the heap for a snapshot: what is there now is not the collector's business any more."""
-    gc.collect()
-    gc.freeze()
-
-
 def set_up(source: bytes) -> None:
     """Run a program that a snapshot starts from. Raises what it raises."""
     _start(source, "<setup>")
@@ -84,7 +97,7 @@ def execute(source: bytes) -> wit_world.Outcome:
     _runs += 1
     if _runs == 1:
         # The generator's state came with the image; it would be the same in every sandbox.
-        random.seed()
+        _seed(os.urandom(32))
     name = "<script>" if _runs == 1 else f"<script {_runs}>"
     try:
         outcome = _run(source, name)
@@ -100,6 +113,10 @@ def execute(source: bytes) -> wit_world.Outcome:
     except BaseException:
         return outcome
     return outcome
+
+
+def _seed(entropy: bytes) -> None:
+    random.seed(int.from_bytes(entropy))
 
 
 def _run(source: bytes, name: str) -> wit_world.Outcome:
