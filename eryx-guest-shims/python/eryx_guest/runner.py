@@ -23,8 +23,10 @@ from eryx_guest import heap
 MAX_MESSAGE = 16 * 1024
 MAX_TRACEBACK = 64 * 1024
 
-# How much source is kept for tracebacks, in characters: a session may run many programs.
+# How much source is kept for tracebacks, in characters: a session may run many programs. A short
+# one counts for what keeping it takes.
 MAX_SOURCES = 1 << 20
+MIN_SOURCE = 1 << 10
 
 # Where the image's own modules and the generated bindings come from.
 _OURS = (os.path.dirname(os.path.dirname(__file__)) + "/", "/world/", "/bundled/")
@@ -36,6 +38,7 @@ _INDESCRIBABLE = "the program's exception cannot be described"
 
 _main = types.ModuleType("__main__")
 _sources: dict[str, int] = {}
+_sources_size = 0
 _runs = 0
 _loop: asyncio.AbstractEventLoop | None = None
 
@@ -64,9 +67,9 @@ def _warm_up(world: wit_world.WitWorld) -> None:
         _runs = 1
         world.execute(b"pass")
     _runs = 0
-    for name in _sources:
+    for name in list(_sources):
+        _forget(name)
         linecache.cache.pop(name, None)
-    _sources.clear()
 
 
 def _stream(descriptor: int, name: str) -> io.TextIOWrapper:
@@ -138,18 +141,26 @@ def _start(source: bytes, name: str) -> None:
 
 
 def _compile(source: bytes, name: str) -> CodeType:
+    global _sources_size
     code: CodeType = compile(
         source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
     )
     # Tracebacks show source lines, which nothing could read from a file.
     text = importlib.util.decode_source(source)
     linecache.cache[name] = (len(text), None, io.StringIO(text).readlines(), name)
-    _sources[name] = len(text)
-    while len(_sources) > 1 and sum(_sources.values()) > MAX_SOURCES:
+    _forget(name)
+    _sources[name] = max(len(text), MIN_SOURCE)
+    _sources_size += _sources[name]
+    while len(_sources) > 1 and _sources_size > MAX_SOURCES:
         oldest = next(iter(_sources))
-        del _sources[oldest]
+        _forget(oldest)
         linecache.cache.pop(oldest, None)
     return code
+
+
+def _forget(name: str) -> None:
+    global _sources_size
+    _sources_size -= _sources.pop(name, 0)
 
 
 def _run_async(program: Coroutine[Any, Any, None]) -> None:

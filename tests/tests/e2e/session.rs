@@ -288,3 +288,45 @@ async with asyncio.timeout(5):
     let program = "import asyncio\nasync def main(): print('run')\nasyncio.run(main())";
     assert_eq!(succeeded(sandbox(None).execute(program).await), "run\n");
 }
+
+#[tokio::test]
+async fn a_session_forgets_the_source_of_programs_long_past() {
+    let mut session = sandbox(None).session().await.expect("started");
+    for _ in 0..1500 {
+        succeeded(session.execute("pass").await);
+    }
+    let program =
+        "import linecache\nprint(sum(name.startswith('<script') for name in linecache.cache))";
+    assert_eq!(succeeded(session.execute(program).await), "1024\n");
+}
+
+/// Each has the place of one that ended, or none of the pool's at all.
+#[tokio::test]
+async fn hundreds_of_sessions_live_side_by_side_and_share_nothing() {
+    const SESSIONS: usize = 300;
+    let sandbox = sandbox(None);
+    // Leave traces in many places, in more memory than a place keeps.
+    let mut ended = Vec::new();
+    for _ in 0..20 {
+        let mut session = sandbox.session().await.expect("started");
+        succeeded(
+            session
+                .execute("import builtins\nbuiltins.mine = [bytearray(b'x' * 100_000) for _ in range(80)]")
+                .await,
+        );
+        ended.push(session);
+    }
+    drop(ended);
+    let mut sessions = Vec::new();
+    for number in 0..SESSIONS {
+        let mut session = sandbox.session().await.expect("started");
+        let program =
+            format!("import builtins\nprint(hasattr(builtins, 'mine'))\nbuiltins.mine = {number}");
+        assert_eq!(succeeded(session.execute(&program).await), "False\n");
+        sessions.push(session);
+    }
+    for (number, session) in sessions.iter_mut().enumerate() {
+        let printed = succeeded(session.execute("print(mine)").await);
+        assert_eq!(printed, format!("{number}\n"));
+    }
+}
