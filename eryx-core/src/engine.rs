@@ -1,7 +1,6 @@
-//! The one engine of the process and the clock that lets it interrupt guests.
+//! The engines of the process and the clock that lets them interrupt guests.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -10,6 +9,8 @@ use std::time::Duration;
 use wasmtime::{CacheStore, Config, Engine, OptLevel, WasmBacktraceDetails};
 
 use crate::Error;
+
+mod pool;
 
 /// How often a running guest yields to the host: the grain of timeouts and cancellation.
 const TICK: Duration = Duration::from_millis(5);
@@ -38,44 +39,71 @@ pub(crate) fn config() -> Config {
     config
 }
 
-/// The engine every sandbox of the process shares. One thread ticks its epoch for all of them; each store
-/// counts its own deadline, so that none disturbs another.
-pub(crate) fn engine() -> Result<&'static Engine, Error> {
-    static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
-    /// The process whose thread ticks: a fork takes the engine along, and leaves the thread behind.
-    static TICKED: AtomicU32 = AtomicU32::new(NO_PROCESS);
-
-    let engine = ENGINE
+/// The engine of sandboxes whose memory is mapped for each alone.
+pub(crate) fn plain() -> Result<&'static Engine, Error> {
+    let engine = PLAIN
         .get_or_init(|| Engine::new(&config()).map_err(|error| format!("{error:#}")))
         .as_ref()
         .map_err(|reason| Error::Image(format!("this machine cannot run guests: {reason}")))?;
+    keep_ticking()?;
+    Ok(engine)
+}
+
+/// The engine of sandboxes that take turns in a pool of places; none where this machine has no room for that.
+pub(crate) fn pooled() -> Result<Option<&'static Engine>, Error> {
+    let engine = POOLED.get_or_init(|| {
+        let mut config = config();
+        pool::add_to(&mut config);
+        match Engine::new(&config) {
+            Ok(engine) => Some(engine),
+            Err(error) => {
+                let reason = format!("{error:#}");
+                tracing::debug!(target: "eryx::image", %reason, "sandboxes cannot be pooled");
+                None
+            }
+        }
+    });
+    if engine.is_some() {
+        keep_ticking()?;
+    }
+    Ok(engine.as_ref())
+}
+
+static PLAIN: OnceLock<Result<Engine, String>> = OnceLock::new();
+static POOLED: OnceLock<Option<Engine>> = OnceLock::new();
+
+/// The process whose thread ticks: a fork takes the engines along, and leaves the thread behind.
+static TICKED: AtomicU32 = AtomicU32::new(NO_PROCESS);
+
+/// Never the number of a process that can ask.
+const NO_PROCESS: u32 = 0;
+
+/// Have a thread of this process advance the epoch of the engines. It is one for all sandboxes; each store counts its
+/// own deadline, so that none disturbs another.
+fn keep_ticking() -> Result<(), Error> {
     let process = std::process::id();
-    if TICKED.swap(process, Ordering::Relaxed) != process
-        && let Err(error) = tick(engine)
-    {
+    if TICKED.swap(process, Ordering::Relaxed) == process {
+        return Ok(());
+    }
+    let ticking = thread::Builder::new()
+        .name("eryx-epoch".to_owned())
+        .spawn(|| {
+            loop {
+                if let Some(Ok(engine)) = PLAIN.get() {
+                    engine.increment_epoch();
+                }
+                if let Some(Some(engine)) = POOLED.get() {
+                    engine.increment_epoch();
+                }
+                thread::sleep(TICK);
+            }
+        });
+    if let Err(error) = ticking {
         TICKED.store(NO_PROCESS, Ordering::Relaxed);
         return Err(Error::Image(format!(
             "cannot start the thread that ends runaway guests: {error}"
         )));
     }
-    Ok(engine)
-}
-
-/// Never the number of a process that can ask.
-const NO_PROCESS: u32 = 0;
-
-/// Start the thread that advances the epoch of `engine`.
-fn tick(engine: &Engine) -> io::Result<()> {
-    let weak = engine.weak();
-    thread::Builder::new()
-        .name("eryx-epoch".to_owned())
-        .spawn(move || {
-            while let Some(engine) = weak.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                thread::sleep(TICK);
-            }
-        })?;
     Ok(())
 }
 

@@ -1,25 +1,26 @@
 //! The guest image: its machine code, made ahead of time or here.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use wasmtime::component::{Component, Linker};
-use wasmtime::{CacheStore, Engine};
+use wasmtime::CacheStore;
 use wasmtime_wizer::{ComponentContext, Wizer};
 
 use crate::Error;
-use crate::bindings::SandboxPre;
 use crate::engine;
-use crate::host::Host;
-use crate::net;
+
+use code::Code;
+pub(crate) use linked::Linked;
 
 #[cfg_attr(
     not(feature = "embedded"),
     allow(dead_code, reason = "nothing to keep")
 )]
 mod cache;
+mod code;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod functions;
+mod linked;
 
 /// The guest image's machine code.
 #[derive(Debug)]
@@ -85,31 +86,26 @@ pub(crate) static EMBEDDED_COMPONENT: &[u8] = &[];
 #[cfg(not(feature = "embedded"))]
 pub(crate) static EMBEDDED_DIGEST: &str = "";
 
-/// Everything an image may import.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    net::add_to_linker(&mut linker)?;
-    Ok(linker)
-}
-
-/// An image ready to be instantiated, with the host's side linked.
+/// The guest image, for as many engines as it is wanted in.
 #[derive(Clone)]
 pub(crate) struct Image {
-    pre: SandboxPre<Host>,
+    engines: Arc<Engines>,
+}
+
+struct Engines {
+    code: Code,
+    /// In the pool, unless there is none or the image is not made for it.
+    pooled: Option<Linked>,
+    plain: OnceLock<Result<Linked, String>>,
 }
 
 impl Image {
     /// The image this program carries, loaded once.
     #[cfg(feature = "embedded")]
     pub(crate) fn embedded() -> Result<Self, Error> {
-        use std::sync::OnceLock;
         static IMAGE: OnceLock<Result<Image, String>> = OnceLock::new();
         IMAGE
-            .get_or_init(|| {
-                let component = embedded::load().map_err(|error| error.to_string())?;
-                Self::link(&component).map_err(|error| error.to_string())
-            })
+            .get_or_init(|| embedded::load().map_err(|error| error.to_string()))
             .clone()
             .map_err(Error::Image)
     }
@@ -122,29 +118,27 @@ impl Image {
         ))
     }
 
-    /// Compile `wasm` for this machine and link it.
+    /// Compile `wasm` for this machine and link it. It may be larger than the places of the pool.
     pub(crate) fn compile(wasm: &[u8]) -> Result<Self, Error> {
-        let component = Component::from_binary(engine::engine()?, wasm)
+        let code = engine::plain()?
+            .precompile_component(wasm)
+            .and_then(|code| Code::seal(&code))
             .map_err(|error| Error::Image(format!("it does not compile: {error:#}")))?;
-        Self::link(&component)
-    }
-
-    pub(crate) fn pre(&self) -> &SandboxPre<Host> {
-        &self.pre
+        let image = Self::of(code, None);
+        image.plain()?;
+        Ok(image)
     }
 
     /// A snapshot of the embedded image that `cache` holds under `key`.
     #[cfg(feature = "embedded")]
     pub(crate) fn cached_snapshot(cache: &Cache, key: &str) -> Result<Option<Self>, Error> {
-        embedded::load_cached(cache, key)?
-            .map(|component| Self::link(&component))
-            .transpose()
+        embedded::load_cached(cache, key)
     }
 
     /// Compile a snapshot of the embedded image and keep it in `cache` under `key`.
     #[cfg(feature = "embedded")]
     pub(crate) fn compile_snapshot(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Self, Error> {
-        Self::link(&embedded::compile(cache, key, wasm)?)
+        embedded::compile(cache, key, wasm)
     }
 
     /// A snapshot of the embedded image: there is none.
@@ -159,14 +153,53 @@ impl Image {
         Self::compile(wasm)
     }
 
-    fn link(component: &Component) -> Result<Self, Error> {
-        let linked = linker(component.engine())
-            .and_then(|linker| SandboxPre::new(linker.instantiate_pre(component)?));
-        match linked {
-            Ok(pre) => Ok(Self { pre }),
-            Err(error) => Err(Error::Image(format!(
-                "it was made for another version of this host: {error:#}"
-            ))),
+    /// Load and link `code`.
+    #[cfg(feature = "embedded")]
+    fn load(code: Code) -> Result<Self, Error> {
+        let pooled = match engine::pooled()? {
+            Some(engine) => {
+                let component = code.load(engine).map_err(|error| refused(&error))?;
+                Some(Linked::of(&component)?)
+            }
+            None => None,
+        };
+        let image = Self::of(code, pooled);
+        if image.pooled().is_none() {
+            image.plain()?;
+        }
+        Ok(image)
+    }
+
+    fn of(code: Code, pooled: Option<Linked>) -> Self {
+        Self {
+            engines: Arc::new(Engines {
+                code,
+                pooled,
+                plain: OnceLock::new(),
+            }),
         }
     }
+
+    /// For instances in the pool, if there can be any.
+    pub(crate) fn pooled(&self) -> Option<&Linked> {
+        self.engines.pooled.as_ref()
+    }
+
+    /// For instances with memory of their own; linked when the first is made.
+    pub(crate) fn plain(&self) -> Result<&Linked, Error> {
+        let link = || {
+            let component = self.engines.code.load(engine::plain()?);
+            Linked::of(&component.map_err(|error| refused(&error))?)
+        };
+        self.engines
+            .plain
+            .get_or_init(|| link().map_err(|error: Error| error.to_string()))
+            .as_ref()
+            .map_err(|reason| Error::Image(reason.clone()))
+    }
+}
+
+/// Machine code that cannot be loaded.
+fn refused(error: &wasmtime::Error) -> Error {
+    Error::Image(format!("it cannot be loaded: {error:#}"))
 }

@@ -5,15 +5,14 @@ use std::path::Path;
 use eryx_net_host::Network;
 use tokio::time::Instant;
 use wasmtime::component::Instance as Exports;
-use wasmtime::{Store, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 use wasmtime_wasi::I32Exit;
 
 use crate::bindings::{Outcome, Sandbox as Guest};
 use crate::cancel::CancelHandle;
-use crate::engine;
 use crate::error::{Error, Raised};
 use crate::host::Host;
-use crate::image::Image;
+use crate::image::{Image, Linked};
 use crate::limits::{Limit, MemoryLimiter, ResourceLimits};
 use crate::output::{Capture, Handlers, Output};
 use crate::result::ExecuteResult;
@@ -44,9 +43,9 @@ impl Instance {
         handlers: &Handlers,
         packages: Option<&Path>,
     ) -> Result<Self, Error> {
-        let (mut store, capture) = store(limits, network, handlers, packages)?;
-        let guest = image.pre().instantiate_async(&mut store).await;
-        let guest = guest.map_err(|error| not_started(&store, limits, &error))?;
+        let capture = Capture::default();
+        let host = host(limits, network, &capture, handlers, packages)?;
+        let (store, guest, _) = instantiate(image, host, limits).await?;
         Ok(Self::with(store, guest, capture, limits))
     }
 
@@ -56,13 +55,10 @@ impl Instance {
         limits: &ResourceLimits,
         packages: &Path,
     ) -> Result<(Self, Exports), Error> {
+        let capture = Capture::default();
         let handlers = Handlers::default();
-        let (mut store, capture) = store(limits, Network::off(), &handlers, Some(packages))?;
-        let pre = image.pre().instance_pre();
-        let exports = pre.instantiate_async(&mut store).await;
-        let exports = exports.map_err(|error| not_started(&store, limits, &error))?;
-        let guest = Guest::new(&mut store, &exports)
-            .map_err(|error| not_started(&store, limits, &error))?;
+        let host = host(limits, Network::off(), &capture, &handlers, Some(packages))?;
+        let (store, guest, exports) = instantiate(image, host, limits).await?;
         Ok((Self::with(store, guest, capture, limits), exports))
     }
 
@@ -276,24 +272,53 @@ impl Job<'_> {
     }
 }
 
-/// What an interpreter under these limits lives in, and where its output goes.
-fn store(
+/// Make an instance in the pool, or with memory of its own where the pool is full.
+async fn instantiate(
+    image: &Image,
+    mut host: Host,
+    limits: &ResourceLimits,
+) -> Result<(Store<Host>, Guest, Exports), Error> {
+    if let Some(linked) = image.pooled() {
+        let mut store = store(linked, host);
+        match linked.instantiate(&mut store).await {
+            Ok((guest, exports)) => return Ok((store, guest, exports)),
+            Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+                host = store.into_data();
+                host.memory = MemoryLimiter::new(limits.max_memory());
+            }
+            Err(error) => return Err(not_started(&store, limits, &error)),
+        }
+    }
+    let linked = image.plain()?;
+    let mut store = store(linked, host);
+    match linked.instantiate(&mut store).await {
+        Ok((guest, exports)) => Ok((store, guest, exports)),
+        Err(error) => Err(not_started(&store, limits, &error)),
+    }
+}
+
+/// What the host keeps for an interpreter under these limits.
+fn host(
     limits: &ResourceLimits,
     network: Network,
+    capture: &Capture,
     handlers: &Handlers,
     packages: Option<&Path>,
-) -> Result<(Store<Host>, Capture), Error> {
-    let capture = Capture::default();
+) -> Result<Host, Error> {
     let memory = MemoryLimiter::new(limits.max_memory());
-    let host = Host::new(network, memory, &capture, handlers, packages)?;
-    let mut store = Store::new(engine::engine()?, host);
+    Host::new(network, memory, capture, handlers, packages)
+}
+
+/// What an interpreter lives in.
+fn store(linked: &Linked, host: Host) -> Store<Host> {
+    let mut store = Store::new(linked.engine(), host);
     store.limiter(|host| &mut host.memory);
     store.set_hostcall_fuel(MAX_CALL);
     store.set_max_component_handles(MAX_HANDLES);
     // At every tick the guest lets the host look at timeouts, cancellation and other sandboxes.
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
-    Ok((store, capture))
+    store
 }
 
 fn not_started(store: &Store<Host>, limits: &ResourceLimits, error: &wasmtime::Error) -> Error {

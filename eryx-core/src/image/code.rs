@@ -1,0 +1,96 @@
+#![allow(unsafe_code, reason = "loading machine code; see each block")]
+//! Machine code that engines can load. The one place with `unsafe`.
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// Machine code this host made, where nobody can change it.
+///
+/// On Linux it is a file in memory: instances share the image's pages and copy only those they write to. This file has
+/// no name another process could open, and its seals keep everybody from changing it.
+pub(super) struct Code {
+    #[cfg(target_os = "linux")]
+    file: std::fs::File,
+    #[cfg(not(target_os = "linux"))]
+    bytes: Vec<u8>,
+}
+
+impl Code {
+    /// Keep `code`, which has to be what `Engine::precompile_component` returned: when this program was built, whose
+    /// part it is, or for this user, in a cache only this user can write to and whose digest is checked when it is read.
+    #[cfg(target_os = "linux")]
+    pub(super) fn seal(code: &[u8]) -> wasmtime::Result<Self> {
+        use std::io::Write;
+
+        let file = memfd::MemfdOptions::default()
+            .allow_sealing(true)
+            .create("eryx-guest")?;
+        file.as_file().write_all(code)?;
+        file.add_seals(&[
+            memfd::FileSeal::SealShrink,
+            memfd::FileSeal::SealGrow,
+            memfd::FileSeal::SealWrite,
+            memfd::FileSeal::SealSeal,
+        ])?;
+        Ok(Self {
+            file: file.into_file(),
+        })
+    }
+
+    /// As on Linux.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn seal(code: &[u8]) -> wasmtime::Result<Self> {
+        Ok(Self {
+            bytes: code.to_vec(),
+        })
+    }
+
+    /// Load it into `engine`.
+    #[cfg(target_os = "linux")]
+    pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        use std::os::fd::AsRawFd;
+        use std::path::Path;
+
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        // SAFETY: the file holds what a compiler of this engine's kind made, as `seal` demands, and its seals keep it
+        // as it is.
+        unsafe { Component::deserialize_file(engine, Path::new(&path)) }
+    }
+
+    /// Load it into `engine`.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        // SAFETY: as on Linux, but that nothing else has the bytes.
+        unsafe { Component::deserialize(engine, &self.bytes) }
+    }
+}
+
+#[cfg(all(test, feature = "embedded"))]
+mod tests {
+    use super::super::embedded::CWASM;
+    use super::*;
+    use crate::engine;
+
+    /// Trap: features of the build machine's processor baked into the machine code.
+    #[test]
+    fn the_machine_code_loads_on_the_plainest_processor_of_its_architecture() {
+        let mut config = engine::baseline_config().expect("a compiler");
+        // SAFETY: what is loaded is never run.
+        unsafe { config.detect_host_feature(|_| Some(false)) };
+        let plain = Engine::new(&config).expect("an engine");
+        // SAFETY: as in `Code::load`.
+        unsafe { Component::deserialize(&plain, CWASM) }.expect("it asks for nothing special");
+        // What is compiled for the processor at hand is refused there, wherever that one has more to offer.
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx") {
+            let native = engine::plain()
+                .expect("an engine")
+                .precompile_component(b"\0asm\x0d\0\x01\0")
+                .expect("compiled");
+            // SAFETY: as above.
+            let refused = unsafe { Component::deserialize(&plain, native) };
+            let reason = format!("{:#}", refused.expect_err("refused"));
+            assert!(reason.contains("not available on the host"), "{reason}");
+        }
+    }
+}
