@@ -146,7 +146,7 @@ def _compile(source: bytes, name: str) -> CodeType:
         source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
     )
     # Tracebacks show source lines, which nothing could read from a file.
-    text = importlib.util.decode_source(source)
+    text = _text(source)
     linecache.cache[name] = (len(text), None, io.StringIO(text).readlines(), name)
     _forget(name)
     _sources[name] = max(len(text), MIN_SOURCE)
@@ -156,6 +156,13 @@ def _compile(source: bytes, name: str) -> CodeType:
         _forget(oldest)
         linecache.cache.pop(oldest, None)
     return code
+
+
+def _text(source: bytes) -> str:
+    # Another encoding is declared by a comment with this word, or by a mark; see PEP 263.
+    if b"coding" in source or b"\r" in source or source.startswith(b"\xef\xbb\xbf"):
+        return importlib.util.decode_source(source)
+    return source.decode()
 
 
 def _forget(name: str) -> None:
