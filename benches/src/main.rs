@@ -1,22 +1,30 @@
-//! What a user waits for: a table of medians, each over interleaved rounds in one process. Run it with
-//! `cargo xtask bench`. The servers are the testkit's, in the same process, so absolute figures hold them too.
+//! The servers that `cargo xtask bench` measures against: HTTP/1.1 in the clear and over TLS, a thread a connection, so
+//! that what is measured waits for as little of theirs as can be.
+//!
+//! The ports and the certificate to trust are printed as one line of JSON. The process ends with its standard input.
 #![forbid(unsafe_code)]
 
-mod measure;
-mod scenes;
+mod exchange;
+mod server;
+
+use std::io::Read as _;
+use std::sync::Arc;
 
 use anyhow::Result;
+use eryx_testkit::{Authority, Leaf, ServerTls};
+use rustls::crypto::aws_lc_rs::Ticketer;
 
-use measure::Table;
-
-#[tokio::main]
-async fn main() -> Result<()> {
-    let scenes = scenes::Scenes::set().await?;
-    let mut table = Table::default();
-    for round in 0..scenes::ROUNDS {
-        eprintln!("round {} of {}", round + 1, scenes::ROUNDS);
-        scenes.round(&mut table).await?;
-    }
-    print!("{table}");
+fn main() -> Result<()> {
+    let authority = Authority::new()?;
+    let identity = authority.issue(&Leaf::server(["localhost"]))?;
+    let mut tls = Arc::unwrap_or_clone(ServerTls::new(&identity).build()?);
+    tls.ticketer = Ticketer::new()?;
+    let plain = server::plain()?;
+    let tls = server::tls(Arc::new(tls))?;
+    println!(
+        "{}",
+        serde_json::json!({"plain": plain, "tls": tls, "authority": authority.pem()})
+    );
+    std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }

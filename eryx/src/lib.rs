@@ -40,4 +40,6 @@ mod documentation {
     struct Security;
     #[doc = include_str!("../../docs/architecture.md")]
     struct Architecture;
+    #[doc = include_str!("../../docs/performance.md")]
+    struct Performance;
 }

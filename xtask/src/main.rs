@@ -8,6 +8,7 @@ mod conformance;
 mod demo;
 mod fuzz;
 mod guest;
+mod interpreter;
 mod library;
 mod process;
 mod python;
@@ -37,8 +38,8 @@ enum Task {
     },
     /// Run the example scripts in sandboxes, against servers of the demo's own
     Demo,
-    /// Measure sandboxes and their network against local servers
-    Bench,
+    /// Measure sandboxes beside the host's own interpreter and beside a peer
+    Bench(bench::Options),
     /// Feed hostile input to everything that reads any
     Fuzz {
         /// How long each target runs
@@ -78,7 +79,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::BuildGuest { force } => guest::build(force),
-        Task::Bench => bench::run(),
+        Task::Bench(options) => bench::run(&options),
         Task::Clients { write, names } => clients::run(write, &names),
         Task::Conformance { args } => conformance::run(&args),
         Task::Demo => demo::run(),

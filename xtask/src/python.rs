@@ -1,5 +1,6 @@
 //! The Python tools of the build, each set in a virtual environment of its own under `target/`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +27,7 @@ impl Venv {
             return Ok(venv);
         }
         venv.clear()?;
-        venv.create()?;
+        venv.create(DEFAULT)?;
         eprintln!(
             "installing {} into {}",
             requirements.display(),
@@ -48,16 +49,26 @@ impl Venv {
 
     /// A new environment at `dir` with nothing in it, in place of what is there.
     pub(crate) fn fresh(dir: &Path) -> Result<Self> {
+        Self::fresh_of(DEFAULT, dir)
+    }
+
+    /// The same, of another interpreter.
+    pub(crate) fn fresh_of(interpreter: impl AsRef<OsStr>, dir: &Path) -> Result<Self> {
         let venv = Self {
             dir: dir.to_path_buf(),
         };
         venv.clear()?;
-        venv.create()?;
+        venv.create(interpreter)?;
         Ok(venv)
     }
 
     /// Install this wheel, and nothing else, in place of another version of it.
     pub(crate) fn install(&self, wheel: &Path) -> Result<()> {
+        self.install_all(&[wheel])
+    }
+
+    /// Install these wheels, and nothing else.
+    pub(crate) fn install_all(&self, wheels: &[impl AsRef<OsStr>]) -> Result<()> {
         process::output(
             Command::new(self.python())
                 .args([
@@ -68,13 +79,30 @@ impl Venv {
                     "--disable-pip-version-check",
                 ])
                 .args(["--no-index", "--no-deps", "--force-reinstall"])
-                .arg(wheel),
+                .args(wheels),
         )?;
         Ok(())
     }
 
     /// Fetch the pure-Python wheels that `requirements` pins into `folder`, unless they are there already.
     pub(crate) fn download(&self, requirements: &Path, folder: &Path) -> Result<()> {
+        let pure = [
+            "--platform",
+            "any",
+            "--implementation",
+            "py",
+            "--abi",
+            "none",
+        ];
+        self.fetch(requirements, folder, &pure)
+    }
+
+    /// Fetch the wheels for this environment that `requirements` pins into `folder`, unless they are there already.
+    pub(crate) fn download_native(&self, requirements: &Path, folder: &Path) -> Result<()> {
+        self.fetch(requirements, folder, &[])
+    }
+
+    fn fetch(&self, requirements: &Path, folder: &Path, which: &[&str]) -> Result<()> {
         let wanted = fs::read_to_string(requirements)
             .with_context(|| format!("cannot read {}", requirements.display()))?;
         let stamp = folder.join("requirements.txt");
@@ -93,8 +121,9 @@ impl Venv {
                     "--require-hashes",
                     "--no-deps",
                 ])
-                .args(["--only-binary", ":all:", "--platform", "any"])
-                .args(["--implementation", "py", "--abi", "none", "--requirement"])
+                .args(["--only-binary", ":all:"])
+                .args(which)
+                .arg("--requirement")
                 .arg(requirements)
                 .arg("--dest")
                 .arg(folder),
@@ -162,8 +191,9 @@ impl Venv {
         Ok(())
     }
 
-    fn create(&self) -> Result<()> {
-        let version = process::output(Command::new("python3").args([
+    fn create(&self, interpreter: impl AsRef<OsStr>) -> Result<()> {
+        let interpreter = interpreter.as_ref();
+        let version = process::output(Command::new(interpreter).args([
             "-c",
             "import sys; print('%d.%d' % sys.version_info[:2]); sys.exit(sys.version_info < (3, 9))",
         ]));
@@ -174,9 +204,11 @@ impl Venv {
                  one: install it (Debian: `apt-get install python3 python3-venv`) and run this again\n{error:#}"
             ),
         }
-        if let Err(error) =
-            process::output(Command::new("python3").args(["-m", "venv"]).arg(&self.dir))
-        {
+        if let Err(error) = process::output(
+            Command::new(interpreter)
+                .args(["-m", "venv"])
+                .arg(&self.dir),
+        ) {
             bail!(
                 "python3 cannot make virtual environments: install its venv module (Debian: `apt-get \
                  install python3-venv`) and run this again\n{error:#}"
@@ -186,7 +218,8 @@ impl Venv {
     }
 }
 
-fn wheels(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The wheels in a folder.
+pub(crate) fn wheels(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
@@ -198,3 +231,6 @@ fn wheels(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     Ok(found)
 }
+
+/// The interpreter of environments that may have any.
+const DEFAULT: &str = "python3";

@@ -62,7 +62,8 @@ fn python() -> Result<()> {
         &root.join("xtask/python-tools.txt"),
     )?;
     let folders = [".", "../examples", "../tests"];
-    check(&tools, &root.join("eryx-guest-shims"), &folders, &[])
+    check(&tools, &root.join("eryx-guest-shims"), &folders, &[])?;
+    check(&tools, &root.join("benches"), &["."], &[])
 }
 
 /// Lint and format-check `folders`, type-check and test what the settings in `home` say.
