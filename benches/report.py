@@ -43,7 +43,12 @@ class Report:
                         "targets": targets,
                     }
                 )
-        return {"machine": self.machine, "missing": self.missing, "rows": rows}
+        return {
+            "machine": self.machine,
+            "missing": self.missing,
+            "rows": rows,
+            "seconds": self.rounds.took,
+        }
 
     def cell(self, row: Row, column: str) -> dict[str, Any]:
         cell = self.rounds.cell(row.name, column)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 from collections.abc import Sequence
 
 from columns import Column, Failure
@@ -31,6 +32,8 @@ class Rounds:
 
     def __init__(self) -> None:
         self.cells: dict[tuple[str, str], Cell] = {}
+        # Seconds that scenes took in all, by the name of the first row.
+        self.took: dict[str, float] = {}
 
     def cell(self, row: str, column: str) -> Cell:
         return self.cells.setdefault((row, column), Cell())
@@ -45,7 +48,7 @@ class Rounds:
         for number in range(count + 1):
             print(f"round {number} of {count}", file=sys.stderr)
             for scene in scenes:
-                if isinstance(scene.does, Size) or (number == 0 and not warm(scene)):
+                if not due(scene, number, count):
                     continue
                 # Nobody is always the first after another scene.
                 turn = number % len(columns)
@@ -59,7 +62,10 @@ class Rounds:
 
     def step(self, scene: Scene, column: Column, *, keep: bool) -> None:
         fresh = isinstance(scene.does, Deed) and scene.does.fresh
+        began = time.monotonic()
         figures = column.measure(scene, fresh=fresh)
+        name = scene.rows[0].name
+        self.took[name] = self.took.get(name, 0) + time.monotonic() - began
         for n, row in enumerate(scene.rows):
             cell = self.cell(row.name, column.name)
             if isinstance(figures, Failure):
@@ -68,5 +74,11 @@ class Rounds:
                 cell.figures.append(figures[n])
 
 
-def warm(scene: Scene) -> bool:
-    return not isinstance(scene.does, Deed) or scene.does.warm
+def due(scene: Scene, number: int, count: int) -> bool:
+    """Whether the scene is done in this round of so many."""
+    if isinstance(scene.does, Size):
+        return False
+    if not isinstance(scene.does, Deed) or scene.does.every == 1:
+        return True
+    # In the last round, and in some before it.
+    return number > 0 and (count - number) % scene.does.every == 0

@@ -15,7 +15,7 @@ from typing import Any
 import text
 from deeds import Deeds
 from native import Session as NativeSession
-from sandboxes import Sandboxes, Session
+from sandboxes import Factory, Sandboxes, Session
 from scenes import ERYX, NATIVE, SCENES, Deed, Program
 from settings import Settings
 
@@ -67,6 +67,7 @@ class Sandboxed(Worker):
         super().__init__(settings)
         self.sandboxes = sandboxes
         self.deeds = Deeds(sandboxes, settings)
+        self.factory: Factory | None = None
 
     def run(self, does: object) -> list[float]:
         if isinstance(does, Deed):
@@ -77,8 +78,10 @@ class Sandboxed(Worker):
     def session(self, libraries: bool) -> Session:
         if not libraries:
             return self.sandboxes.connected()
-        cache = self.deeds.cache.with_name("libraries")
-        return self.sandboxes.factory(LIBRARIES, cache).session()
+        if self.factory is None:
+            cache = self.deeds.cache.with_name("libraries")
+            self.factory = self.sandboxes.factory(LIBRARIES, cache)
+        return self.factory.session()
 
     def call(self, call: str, asynchronous: bool) -> str:
         # The loop runs already.

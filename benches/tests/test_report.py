@@ -104,3 +104,10 @@ def test_rows_have_names_of_their_own_and_programs_exist():
     for scene in SCENES:
         if isinstance(scene.does, Program):
             assert (FOLDER / f"{scene.does.file}.py").is_file()
+
+
+def test_what_takes_long_is_done_in_some_rounds(columns):
+    rounds = Rounds()
+    rounds.run(SCENES, columns, 9)
+    assert len(rounds.cells["factory with requests, cold", ERYX].figures) == 3
+    assert len(rounds.cells["factory with requests, cached", ERYX].figures) == 9
