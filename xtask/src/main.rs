@@ -8,6 +8,7 @@ mod conformance;
 mod demo;
 mod fuzz;
 mod guest;
+mod instructions;
 mod interpreter;
 mod library;
 mod process;
@@ -60,6 +61,12 @@ enum Task {
         #[arg(conflicts_with = "write")]
         names: Vec<String>,
     },
+    /// Count the instructions of hot operations with callgrind, and fail where they have grown by more than 5 %
+    Instructions {
+        /// Put the counts into benches/instructions.json, instead of comparing them with what is there
+        #[arg(long)]
+        write: bool,
+    },
     /// Run every test
     Test,
     /// Run CPython's own tests in sandboxes
@@ -88,6 +95,7 @@ fn main() -> ExitCode {
             target,
             inputs,
         } => fuzz::run(seconds, target.as_deref(), &inputs),
+        Task::Instructions { write } => instructions::run(write),
         Task::Test => test::run(),
         Task::Wheel { release } => wheel::build(release).map(drop),
     };
