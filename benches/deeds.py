@@ -26,17 +26,17 @@ class Deeds:
         self.cache = pathlib.Path(settings.scratch) / "factory"
 
     def new_sandbox(self) -> list[float]:
-        return [mean(lambda: self.sandboxes.execute("print(1)"), 20)]
+        return [typical(lambda: self.sandboxes.execute("print(1)"), 20)]
 
     def session(self) -> list[float]:
         session = self.sandboxes.session()
         session.execute("x = 0")
-        return [mean(lambda: session.execute("x += 1"), 200)]
+        return [typical(lambda: session.execute("x += 1"), 200)]
 
     def factory_sandbox(self) -> list[float]:
         factory = self.sandboxes.factory(["requests"], self.cache)
         code = "import requests; print(requests.__version__)"
-        return [mean(lambda: factory.execute(code), 20)]
+        return [typical(lambda: factory.execute(code), 20)]
 
     def idle_sessions(self, count: int) -> list[float]:
         """What a session adds to a process that has one."""
@@ -126,10 +126,12 @@ class Memory:
         return cls(rss, pss)
 
 
-def mean(act: Callable[[], object], count: int) -> float:
-    """Seconds, after a time that does not count."""
+def typical(act: Callable[[], object], count: int) -> float:
+    """Seconds for a call: the median of so many, after one that does not count."""
     act()
-    began = time.perf_counter()
+    took = []
     for _ in range(count):
+        began = time.perf_counter()
         act()
-    return (time.perf_counter() - began) / count
+        took.append(time.perf_counter() - began)
+    return quantile(took, 0.5)

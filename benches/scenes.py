@@ -140,11 +140,11 @@ LIFETIMES = [
 NETWORK = [
     program(
         "exchange", "request and answer of 20 B, plain", units.MICROSECONDS, "exchange",
-        at_most(NATIVE, 1.25), constants={"COUNT": 500},
+        at_most(NATIVE, 1.25), constants={"BATCHES": 10, "COUNT": 50},
     ),
     program(
         "exchange", "request and answer of 20 B, TLS", units.MICROSECONDS, "exchange",
-        at_most(NATIVE, 1.1), secure=True, constants={"COUNT": 500},
+        at_most(NATIVE, 1.1), secure=True, constants={"BATCHES": 10, "COUNT": 50},
     ),
     *(
         program(
@@ -183,7 +183,7 @@ NETWORK = [
         program(
             "keep-alive", f"keep-alive GET of 1 KiB, {library}", units.MICROSECONDS,
             f"keep_alive_{library.replace('.', '_')}", at_most(NATIVE, 1.4),
-            libraries=library != "http.client", constants={"COUNT": 100},
+            libraries=library != "http.client", constants={"BATCHES": 10, "COUNT": 10},
         )
         for library in ("http.client", "requests", "httpx")
     ),

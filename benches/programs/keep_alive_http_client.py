@@ -1,7 +1,6 @@
 """Seconds for a GET of 1 KiB with http.client, on one connection."""
 
 import http.client
-import time
 
 
 def main():
@@ -13,11 +12,6 @@ def main():
         if len(body) != 1024:
             raise EOFError("the body is short")
 
-    for _ in range(5):
-        get()
-    began = time.perf_counter()
-    for _ in range(COUNT):
-        get()
-    took = (time.perf_counter() - began) / COUNT
+    took = typical(get)
     connection.close()
     return took

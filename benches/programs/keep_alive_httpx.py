@@ -1,17 +1,14 @@
 """Seconds for a GET of 1 KiB with httpx, on one connection."""
 
-import time
-
 import httpx
 
 
 def main():
     with httpx.Client(trust_env=False) as client:
         address = f"http://{HOST}:{PORT}/bytes/1024"
-        for _ in range(5):
-            client.get(address)
-        began = time.perf_counter()
-        for _ in range(COUNT):
+
+        def get():
             if len(client.get(address).content) != 1024:
                 raise EOFError("the body is short")
-        return (time.perf_counter() - began) / COUNT
+
+        return typical(get)

@@ -1,7 +1,9 @@
-"""Comes before programs that speak to the server: a connection, and a request on it."""
+"""Comes before programs that speak to the server: a connection, a request on it, and the time that
+something takes."""
 
 import socket
 import ssl
+import time
 
 
 def opened():
@@ -25,3 +27,14 @@ def exchange(connection):
         if not data:
             raise EOFError("the server has left")
         received += len(data)
+
+
+def typical(act):
+    """Seconds for a call: the median of BATCHES of COUNT calls each, after one that does not count."""
+    took = []
+    for _ in range(BATCHES + 1):
+        began = time.perf_counter()
+        for _ in range(COUNT):
+            act()
+        took.append((time.perf_counter() - began) / COUNT)
+    return sorted(took[1:])[BATCHES // 2]

@@ -52,7 +52,7 @@ PROGRAMS = {
 
 
 # This server is slow.
-SMALLER = {"COUNT": 3, "CONNECTIONS": 5, "TOTAL": 2**20}
+SMALLER = {"BATCHES": 2, "COUNT": 3, "CONNECTIONS": 5, "TOTAL": 2**20}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
