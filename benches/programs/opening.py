@@ -30,7 +30,7 @@ def exchange(connection):
 
 
 def typical(act):
-    """Seconds for a call: the median of BATCHES of COUNT calls each, after one that does not count."""
+    """Seconds for a call: the median of BATCHES of COUNT calls, after one that does not count."""
     took = []
     for _ in range(BATCHES + 1):
         began = time.perf_counter()
