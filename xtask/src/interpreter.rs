@@ -64,3 +64,20 @@ print(sys.version_info[1], sys._base_executable)
 /// Versions of Python 3 that are looked for by their own names.
 const OLDEST: u32 = 11;
 const NEWEST: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interpreter_is_known_by_its_own_path_and_nothing_else_is_one() {
+        let found = Interpreter::of(Command::new("python3")).expect("tests need one");
+        assert!(found.path.is_absolute());
+        assert!(found.minor >= 9);
+        let again = Interpreter::of(Command::new(&found.path)).expect("it runs by its path");
+        assert_eq!(again.path, found.path);
+        for other in ["false", "true", "/nowhere/python3"] {
+            assert!(Interpreter::of(Command::new(other)).is_none(), "{other}");
+        }
+    }
+}
