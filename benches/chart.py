@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 COLOURS = {"eryx": "#2563eb", "native": "#9ca3af", "peer": "#f59e0b"}
-WIDTH, LABELS, BAR, GAP, HEAD = 760, 300, 14, 10, 56
+WIDTH, LABELS, BAR, GAP, HEAD = 820, 350, 14, 10, 56
 STYLE = "font-family: system-ui, sans-serif; font-size: 12px"
 
 
