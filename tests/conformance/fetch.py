@@ -1,4 +1,4 @@
-"""Fetches CPython's tests from Debian's packages, unless they are there: `fetch.py FOLDER`."""
+"""CPython's tests: those of Debian's packages, or another CPython's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -38,6 +37,9 @@ WANTED = (
     "*.crl",
 )
 
+# And of a newer CPython's, where some of the above has moved to.
+WANTED_NEWER = (*WANTED, "certdata")
+
 
 def fetch(folder: Path) -> None:
     """Make `folder` hold the package `test`. Raises SystemExit with what to do if it cannot."""
@@ -53,19 +55,41 @@ def fetch(folder: Path) -> None:
         for line in PINS.read_text().splitlines():
             if not line.startswith("#"):
                 unpack(*line.split(), staging)
-        source = next(staging.glob("tree/usr/lib/python3.*/test"))
-        for pattern in WANTED:
-            found = list(source.glob(pattern))
-            if not found:
-                raise SystemExit(f"error: the packages of {PINS} have no test/{pattern}")
-            for path in found:
-                target = folder / "test" / path.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                if path.is_dir():
-                    shutil.copytree(path, target)
-                else:
-                    shutil.copyfile(path, target)
+        missing = copy(next(staging.glob("tree/usr/lib/python3.*/test")), folder, WANTED)
+        if missing:
+            raise SystemExit(f"error: the packages of {PINS} have no test/{missing[0]}")
     stamp.write_text(pins)
+
+
+def adopt(suite: Path, folder: Path, modules: list[str]) -> None:
+    """Make `folder` hold what a run of these modules needs of another CPython's tests.
+
+    Raises SystemExit if there are none in `suite`.
+    """
+    if not (suite / "support").is_dir():
+        suite = suite / "test"
+    if not (suite / "support").is_dir():
+        raise SystemExit(f"error: {suite} is no folder `test` of CPython's library")
+    shutil.rmtree(folder, ignore_errors=True)
+    copy(suite, folder, (*WANTED_NEWER, *(module + ".py" for module in modules)))
+
+
+def copy(suite: Path, folder: Path, wanted: tuple[str, ...]) -> list[str]:
+    """Copy parts of a folder `test` to `folder`. Returns the patterns that nothing matched."""
+    missing = []
+    for pattern in wanted:
+        found = list(suite.glob(pattern))
+        if not found:
+            missing.append(pattern)
+        for path in found:
+            target = folder / "test" / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(path, target, dirs_exist_ok=True, ignore=ignored)
+            else:
+                shutil.copyfile(path, target)
+    return missing
 
 
 def unpack(package: str, version: str, digest: str, staging: Path) -> None:
@@ -92,7 +116,3 @@ def downloaded(wanted: str, staging: Path) -> bool:
 def refreshed() -> bool:
     """Whether apt could renew its index. It takes root to do that."""
     return subprocess.run(["apt-get", "update", "--quiet"], capture_output=True).returncode == 0
-
-
-if __name__ == "__main__":
-    fetch(Path(sys.argv[1]))

@@ -1,7 +1,8 @@
-"""Runs CPython's own tests in sandboxes: `run.py --suite FOLDER --libraries FOLDER`.
+"""Runs CPython's own tests in sandboxes: `run.py --work FOLDER`.
 
 Prints what passed, failed and was skipped in each file. Exits with 1 if a test that `skipped.txt`
-does not list fails or skips itself, and if it lists one that does not exist.
+does not list fails or skips itself, and if it lists one that does not exist. Of another CPython's
+tests (`--suite FOLDER`), skips are only reported.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import eryx
+import fetch
 from skipped import Skipped
 
 HERE = Path(__file__).parent
@@ -79,9 +83,18 @@ class Report:
 
 
 def run(
-    factory: eryx.SandboxFactory, module: str, listed: Skipped, only: str | None, port: int
+    factory: eryx.SandboxFactory,
+    module: str,
+    listed: Skipped,
+    port: int,
+    *,
+    only: str | None = None,
+    strict: bool = True,
 ) -> Report:
-    """Run a file's tests, in as many sandboxes as it takes."""
+    """Run a file's tests, in as many sandboxes as it takes.
+
+    `strict` makes a fault of each skip that is not listed and of each entry without a test.
+    """
     report = Report(module)
     hung = 0
     while True:
@@ -101,14 +114,15 @@ def run(
     for test in list(report.found):
         if only is None and (reason := listed.reason(test)):
             report.skipped[test] = reason
-    if only is None:
+    if only is None and strict:
         for test, reason in report.skipped.items():
             if not listed.reason(test):
                 report.faults.append(f"{test} skips itself, which is not listed: {reason}")
-        for test in sorted(report.found - {*report.passed, *report.failed, *report.skipped}):
-            report.faults.append(f"{test} did not run")
         stale = listed.stale(module, report.found)
         report.faults += [f"skipped.txt lists {name}, and there is no such test" for name in stale]
+    if only is None:
+        for test in sorted(report.found - {*report.passed, *report.failed, *report.skipped}):
+            report.faults.append(f"{test} did not run")
     return report
 
 
@@ -138,9 +152,9 @@ def execute(
 
 
 @contextlib.contextmanager
-def host_half(suite: Path, wheels: list[Path]) -> Iterator[int]:
+def host_half(python: str, suite: Path, wheels: list[Path]) -> Iterator[int]:
     """Start what makes the suite's servers. Gives the port it listens on."""
-    command = [sys.executable, HERE / "host" / "half.py", suite]
+    command = [python, HERE / "host" / "half.py", suite]
     path = os.pathsep.join(map(str, wheels))
     with subprocess.Popen(
         command,
@@ -154,6 +168,16 @@ def host_half(suite: Path, wheels: list[Path]) -> Iterator[int]:
         assert process.stdout is not None
         yield int(process.stdout.readline())
         process.stdin.close()
+
+
+def interpreter_of(suite: Path) -> str:
+    """The interpreter that another CPython's tests are for, or else the one that runs this."""
+    path = suite.resolve()
+    if version := re.search(r"/lib/(python3\.\d+)/", f"{path}/"):
+        beside = Path(str(path)[: version.start()], "bin", version[1])
+        if found := shutil.which(beside) or shutil.which(version[1]):
+            return found
+    return sys.executable
 
 
 def network() -> eryx.NetConfig:
@@ -178,29 +202,43 @@ def shown(report: Report) -> Iterator[str]:
 def main() -> int:
     """Run what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--suite", type=Path, required=True, help="what fetch.py filled")
-    parser.add_argument("--libraries", type=Path, required=True, help="wheels of libraries.txt")
+    parser.add_argument("--work", type=Path, required=True, help="a folder to work in")
+    parser.add_argument("--suite", type=Path, help="another CPython's tests: its folder `test`")
+    parser.add_argument("--python", help="the interpreter for the host's half of such tests")
     parser.add_argument("--only", help="run the tests with this in their names, listed or not")
+    parser.add_argument("--all", action="store_true", help="run what is listed, too")
     parser.add_argument("--verbose", action="store_true", help="show what the host's half says")
     parser.add_argument("--reasons", action="store_true", help="say how many each reason skips")
     parser.add_argument("files", nargs="*", default=FILES)
     args = parser.parse_args()
 
-    wheels = sorted(args.libraries.glob("*.whl"))
-    factory = eryx.SandboxFactory(
-        packages=[args.suite, *wheels, HERE / "guest"], imports=["conformance_run"]
-    )
     listed = Skipped.read()
-    faults: list[str] = []
-    names = {
-        entry for entry in listed.reasons if not entry.startswith(tuple(f + "." for f in FILES))
-    }
-    faults += [f"skipped.txt lists {name}, of a file that is not run" for name in sorted(names)]
+    faults = [
+        f"skipped.txt lists {entry}, of a file that is not run"
+        for entry in sorted(listed.reasons)
+        if not entry.startswith(tuple(f + "." for f in FILES))
+    ]
+    python = args.python or sys.executable
+    if args.suite is None:
+        suite = args.work / "suite"
+        fetch.fetch(suite)
+    else:
+        suite = args.work / "other-suite"
+        fetch.adopt(args.suite, suite, args.files)
+        listed = listed.of_another_suite()
+        python = args.python or interpreter_of(args.suite)
+    if args.all:
+        listed = Skipped({})
+    wheels = sorted((args.work / "libraries").glob("*.whl"))
+    factory = eryx.SandboxFactory(
+        packages=[suite, *wheels, HERE / "guest"], imports=["conformance_run"]
+    )
+    strict = args.suite is None and not args.all
 
     def run_file(module: str) -> Report:
         # One for each: servers of several files would share what belongs to a process.
-        with host_half(args.suite, wheels) as port:
-            return run(factory, module, listed, args.only, port)
+        with host_half(python, suite, wheels) as port:
+            return run(factory, module, listed, port, only=args.only, strict=strict)
 
     with ThreadPoolExecutor(2) as pool:
         reports = list(pool.map(run_file, args.files))

@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 PATH = Path(__file__).with_name("skipped.txt")
+# How a reason begins that is about the suite: another CPython's tests are as they should be.
+_OF_THE_SUITE = "CPython "
+
 _HEADING = re.compile(r"\[(.+)\]")
 _TEST = re.compile(r"[\w.]+(\.\*)?")
 
@@ -32,6 +35,16 @@ class Skipped:
             else:
                 raise ValueError(f"{path}:{number}: no reason, no name, or twice: {line}")
         return cls(reasons)
+
+    def of_another_suite(self) -> Skipped:
+        """What is left out of tests that are not those the list was made for."""
+        return Skipped(
+            {
+                test: reason
+                for test, reason in self.reasons.items()
+                if not reason.startswith(_OF_THE_SUITE)
+            }
+        )
 
     def reason(self, test: str) -> str | None:
         """Why a test is left out; None if it is not."""

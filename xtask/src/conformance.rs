@@ -20,21 +20,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     tools.install(&wheel)?;
     let libraries = work.join("libraries");
     tools.download(&harness.join("libraries.txt"), &libraries)?;
-    let suite = work.join("suite");
-    let python = |program: &str| {
-        let mut command = Command::new(tools.python());
-        command
-            .arg(harness.join(program))
-            .env("PYTHONDONTWRITEBYTECODE", "1");
-        command
-    };
-    process::run(python("fetch.py").arg(&suite))?;
     process::run(
-        python("run.py")
-            .arg("--suite")
-            .arg(&suite)
-            .arg("--libraries")
-            .arg(&libraries)
-            .args(args),
+        Command::new(tools.python())
+            .arg(harness.join("run.py"))
+            .arg("--work")
+            .arg(&work)
+            .args(args)
+            .env("PYTHONDONTWRITEBYTECODE", "1"),
     )
 }
