@@ -8,9 +8,12 @@ use rustls::{CertificateError, OtherError};
 use rustls_pki_types::{CertificateDer, ServerName};
 use webpki::EndEntityCert;
 
+/// One of OpenSSL's numbers, and its words.
+pub(crate) type Objection = (u32, &'static str);
+
 const UNSPECIFIED: u32 = 1;
-const SELF_SIGNED_LEAF: (u32, &str) = (18, "self-signed certificate");
-const SELF_SIGNED_IN_CHAIN: (u32, &str) = (19, "self-signed certificate in certificate chain");
+const SELF_SIGNED_LEAF: Objection = (18, "self-signed certificate");
+const SELF_SIGNED_IN_CHAIN: Objection = (19, "self-signed certificate in certificate chain");
 
 /// The number and the words for `error`.
 pub(crate) fn verdict(error: &CertificateError) -> (u32, String) {
@@ -61,13 +64,18 @@ pub(crate) fn explain(
     if !is_unknown_issuer(&error) && !is_ca_as_leaf(&error) {
         return error;
     }
-    let (code, message) = if is_self_issued(leaf) {
+    let objection = if is_self_issued(leaf) {
         SELF_SIGNED_LEAF
     } else if is_unknown_issuer(&error) && intermediates.iter().any(is_self_issued) {
         SELF_SIGNED_IN_CHAIN
     } else {
         return error;
     };
+    refused(objection)
+}
+
+/// The error that `objection` becomes.
+pub(crate) fn refused((code, message): Objection) -> rustls::Error {
     let precise = PreciseError { code, message };
     CertificateError::Other(OtherError(Arc::new(precise))).into()
 }

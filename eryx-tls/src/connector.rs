@@ -9,7 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::engine::Engine;
 use crate::resumption::SessionCache;
-use crate::verifier::{Check, Verifier};
+use crate::suites;
+use crate::verifier::{Check, Demands, Verifier};
 use crate::{ClientSettings, Handshake, Identity, Session, TlsError, TrustStore, Version};
 
 /// Distinct settings whose configuration is kept ready.
@@ -183,11 +184,17 @@ impl Shared {
     fn build(&self, wanted: &ConfigKey, scope: u64) -> Result<ClientConfig, TlsError> {
         let trust = self.trust_for(wanted)?;
         let algorithms = self.provider.signature_verification_algorithms;
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+        let provider = suites::restricted(&self.provider, &wanted.ciphers, &wanted.groups)?;
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&wanted.versions())
-            .map_err(TlsError::from_rustls)?
+            .map_err(|_| suites::none_left("cipher suite", "the protocol versions"))?
             .dangerous()
-            .with_custom_certificate_verifier(Verifier::new(wanted.check, trust, algorithms));
+            .with_custom_certificate_verifier(Verifier::new(
+                wanted.check,
+                trust,
+                wanted.demands.clone(),
+                algorithms,
+            ));
         let mut config = match &wanted.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {
@@ -256,8 +263,11 @@ struct ConfigKey {
     min_version: Option<Version>,
     max_version: Option<Version>,
     alpn: Vec<Vec<u8>>,
+    ciphers: Vec<u16>,
+    groups: Vec<u16>,
     identity: Option<Identity>,
     roots: Vec<Vec<u8>>,
+    demands: Demands,
 }
 
 impl ConfigKey {
@@ -270,11 +280,22 @@ impl ConfigKey {
             min_version: settings.min_version,
             max_version: settings.max_version,
             alpn: settings.alpn.clone(),
+            ciphers: settings.ciphers.clone(),
+            groups: settings.groups.clone(),
             identity: settings.identity.clone(),
             roots: if roots_count {
                 settings.roots.clone()
             } else {
                 Vec::new()
+            },
+            demands: Demands {
+                strict: settings.strict && roots_count && !settings.roots.is_empty(),
+                revocation: settings.revocation,
+                lists: if settings.revocation.is_some() {
+                    settings.revocation_lists.clone()
+                } else {
+                    Vec::new()
+                },
             },
         }
     }

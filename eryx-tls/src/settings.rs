@@ -2,7 +2,7 @@ use std::fmt;
 
 use rustls_pki_types::{IpAddr, Ipv4Addr, ServerName};
 
-use crate::{TlsError, Version};
+use crate::{Revocation, TlsError, Version};
 
 /// What a client wants of a handshake.
 ///
@@ -32,12 +32,28 @@ pub struct ClientSettings {
     pub check_hostname: bool,
     /// DER certificates to trust instead of the host's. They count only where the host permits unverified TLS.
     pub roots: Vec<Vec<u8>>,
+    /// Whether the chain must also meet what OpenSSL's `X509_V_FLAG_X509_STRICT` asks. It counts where `roots` do: the
+    /// host's own roots need not be so strict.
+    pub strict: bool,
+    /// Whose revocation is looked up in `revocation_lists`. Whoever is in none of them is refused.
+    pub revocation: Option<Revocation>,
+    /// Certificate revocation lists in DER ([RFC 5280, 5](https://www.rfc-editor.org/rfc/rfc5280#section-5)). They can
+    /// only make fewer peers acceptable, so they count whoever decides on trust.
+    pub revocation_lists: Vec<Vec<u8>>,
     /// The client's own certificate, if it has one.
     pub identity: Option<Identity>,
     /// The lowest version to accept; `None` is TLS 1.2.
     pub min_version: Option<Version>,
     /// The highest version to offer; `None` is TLS 1.3.
     pub max_version: Option<Version>,
+    /// The cipher suites to offer, the preferred first, by their numbers in the
+    /// [IANA registry](https://www.iana.org/assignments/tls-parameters/tls-parameters.xhtml#tls-parameters-4). Empty for
+    /// all there are.
+    pub ciphers: Vec<u16>,
+    /// The groups to offer for the key exchange, the preferred first, by their numbers in the
+    /// [IANA registry](https://www.iana.org/assignments/tls-parameters/tls-parameters.xhtml#tls-parameters-8). Empty for
+    /// the usual ones.
+    pub groups: Vec<u16>,
 }
 
 impl ClientSettings {
@@ -71,6 +87,22 @@ impl ClientSettings {
             self.roots.iter().map(Vec::len).sum(),
             limits::ROOTS_SIZE,
         )?;
+        at_most(
+            "the number of revocation lists",
+            self.revocation_lists.len(),
+            limits::REVOCATION_LISTS,
+        )?;
+        at_most(
+            "the total size of the revocation lists",
+            self.revocation_lists.iter().map(Vec::len).sum(),
+            limits::REVOCATION_LISTS_SIZE,
+        )?;
+        at_most(
+            "the number of cipher suites",
+            self.ciphers.len(),
+            limits::CIPHERS,
+        )?;
+        at_most("the number of groups", self.groups.len(), limits::GROUPS)?;
         if let Some(identity) = &self.identity {
             if identity.chain.is_empty() {
                 return Err(TlsError::Refused(
@@ -129,9 +161,14 @@ impl Default for ClientSettings {
             verify_peer: true,
             check_hostname: true,
             roots: Vec::new(),
+            strict: false,
+            revocation: None,
+            revocation_lists: Vec::new(),
             identity: None,
             min_version: None,
             max_version: None,
+            ciphers: Vec::new(),
+            groups: Vec::new(),
         }
     }
 }
@@ -167,6 +204,14 @@ pub mod limits {
     pub const ROOTS: usize = 1024;
     /// Bytes of all roots together.
     pub const ROOTS_SIZE: usize = 2 * 1024 * 1024;
+    /// Certificate revocation lists.
+    pub const REVOCATION_LISTS: usize = 64;
+    /// Bytes of all revocation lists together.
+    pub const REVOCATION_LISTS_SIZE: usize = 1024 * 1024;
+    /// Cipher suites offered.
+    pub const CIPHERS: usize = 64;
+    /// Groups offered for the key exchange.
+    pub const GROUPS: usize = 32;
     /// Certificates in a client's chain.
     pub const CHAIN: usize = 16;
     /// Bytes of a client's chain: TLS messages are held to 64 KiB.

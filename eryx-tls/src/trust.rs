@@ -3,7 +3,7 @@ use std::sync::{Arc, LazyLock};
 
 use rustls::RootCertStore;
 use rustls_pki_types::pem::{self, PemObject, SectionKind};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 use thiserror::Error;
 
 /// The certificates a peer's chain may lead to. Immutable, and cheap to clone.
@@ -112,6 +112,14 @@ impl TrustStore {
 
     pub(crate) fn anchors(&self) -> &RootCertStore {
         &self.inner.anchors
+    }
+
+    /// The certificate that was added as this anchor.
+    pub(crate) fn certificate_of(&self, anchor: &TrustAnchor<'_>) -> Option<&[u8]> {
+        self.added().find(|der| {
+            let cert = CertificateDer::from(*der);
+            webpki::anchor_from_trusted_cert(&cert).is_ok_and(|found| found == *anchor)
+        })
     }
 
     /// Whether exactly this certificate was added.

@@ -6,8 +6,11 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::server::ParsedCertificate;
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use webpki::{EndEntityCert, KeyUsage};
 
-use crate::certificate::{explain, is_ca_as_leaf};
+use crate::certificate::{explain, is_ca_as_leaf, refused};
+use crate::revocation::{self, Revocation};
+use crate::strictness;
 use crate::trust::TrustStore;
 
 /// How much of a peer's certificate is looked at.
@@ -21,6 +24,14 @@ pub(crate) enum Check {
     Nothing,
 }
 
+/// What is asked of a chain beyond leading to an anchor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Demands {
+    pub(crate) strict: bool,
+    pub(crate) revocation: Option<Revocation>,
+    pub(crate) lists: Vec<Vec<u8>>,
+}
+
 /// Judges a peer's certificate by a [`TrustStore`].
 ///
 /// That the peer holds the certificate's key is verified whatever the check.
@@ -28,6 +39,7 @@ pub(crate) enum Check {
 pub(crate) struct Verifier {
     check: Check,
     trust: TrustStore,
+    demands: Demands,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -35,13 +47,59 @@ impl Verifier {
     pub(crate) fn new(
         check: Check,
         trust: TrustStore,
+        demands: Demands,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Arc<Self> {
         Arc::new(Self {
             check,
             trust,
+            demands,
             algorithms,
         })
+    }
+
+    /// Whether a chain that leads to an anchor meets the other demands.
+    fn check_demands(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let anchors = &self.trust.anchors().roots;
+        if let Some(depth) = self.demands.revocation {
+            revocation::check(
+                depth,
+                &self.demands.lists,
+                anchors,
+                leaf,
+                intermediates,
+                now,
+                &self.algorithms,
+            )?;
+        }
+        if !self.demands.strict {
+            return Ok(());
+        }
+        let objection = EndEntityCert::try_from(leaf).and_then(|cert| {
+            let algorithms = self.algorithms.all;
+            let usage = KeyUsage::server_auth();
+            let path =
+                cert.verify_for_usage(algorithms, anchors, intermediates, now, usage, None, None)?;
+            let between: Vec<_> = path
+                .intermediate_certificates()
+                .map(|cert| cert.der())
+                .collect();
+            let chain = std::iter::once(leaf.as_ref()).chain(between.iter().map(AsRef::as_ref));
+            Ok(strictness::objection(
+                chain,
+                self.trust.certificate_of(path.anchor()),
+            ))
+        });
+        match objection {
+            Ok(Some(objection)) => Err(refused(objection)),
+            // A chain that is not found again is the leaf itself, trusted as it is.
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 }
 
@@ -72,6 +130,7 @@ impl ServerCertVerifier for Verifier {
             Err(error) if is_ca_as_leaf(&error) && self.trust.holds(leaf) => {}
             Err(error) => return Err(explain(error, leaf, intermediates)),
         }
+        self.check_demands(leaf, intermediates, now)?;
         if self.check == Check::ChainAndName {
             verify_server_name(&parsed, server_name)?;
         }

@@ -57,6 +57,12 @@ pub(super) fn client_settings(
         verify_peer: config.verify_peer,
         check_hostname: config.check_hostname,
         roots: decoded("roots", &config.roots)?,
+        strict: config.strict,
+        revocation: config.revocation.map(|depth| match depth {
+            wit_tls::Revocation::Leaf => tls::Revocation::Leaf,
+            wit_tls::Revocation::Chain => tls::Revocation::Chain,
+        }),
+        revocation_lists: decoded("revocation-lists", &config.revocation_lists)?,
         identity: match config.identity {
             Some(identity) => Some(tls::Identity {
                 chain: decoded("identity.chain", &identity.chain)?,
@@ -66,6 +72,8 @@ pub(super) fn client_settings(
         },
         min_version: config.min_version.map(version_from_wit),
         max_version: config.max_version.map(version_from_wit),
+        ciphers: config.ciphers,
+        groups: config.groups,
     })
 }
 

@@ -140,9 +140,14 @@ async def await_tls_upgrade(tcp_handle: int, server_name: str) -> int:
         verify_peer=True,
         check_hostname=True,
         roots=[],
+        strict=False,
+        revocation=None,
+        revocation_lists=[],
         identity=None,
         min_version=None,
         max_version=None,
+        ciphers=[],
+        groups=[],
     )
     del _handles[tcp_handle]
     try:

@@ -1,8 +1,4 @@
-"""The cipher suites the TLS below offers, and OpenSSL's language for choosing among them.
-
-The host always offers all of them. A context that allows fewer refuses, after the handshake, a
-suite it did not choose: the connection fails rather than use it.
-"""
+"""The cipher suites the TLS below can offer, and OpenSSL's language for choosing among them."""
 
 from __future__ import annotations
 

@@ -28,6 +28,8 @@ from .tls_constants import (
     PROTOCOL_TLS_CLIENT,
     PROTOCOL_TLS_SERVER,
     VERIFY_CRL_CHECK_CHAIN,
+    VERIFY_CRL_CHECK_LEAF,
+    VERIFY_X509_STRICT,
     VERIFY_X509_TRUSTED_FIRST,
     OP_NO_SSLv3,
     OP_NO_TLSv1,
@@ -44,7 +46,7 @@ from .tls_constants import (
     PROTOCOL_TLSv1_2,
 )
 from .tls_engines import BioTls, Engine, SocketTls
-from .tls_errors import SSLError, certificate_error, refusal, ssl_error
+from .tls_errors import SSLError, refusal, ssl_error
 from .tls_object import SSLObjectBase
 
 _VERSIONED = {
@@ -63,7 +65,15 @@ _VERSIONS = (
 )
 _DEPRECATED = {PROTO_SSLv3: "SSLv3", PROTO_TLSv1: "TLSv1", PROTO_TLSv1_1: "TLSv1_1"}
 _NO_VERSION = OP_NO_SSLv3 | OP_NO_TLSv1 | OP_NO_TLSv1_1 | OP_NO_TLSv1_2 | OP_NO_TLSv1_3
-_CURVES = ("prime256v1", "secp384r1", "secp521r1", "X25519", "x25519", "P-256", "P-384")
+# OpenSSL's names and the numbers of the IANA (tls-parameters, 8).
+_CURVES = {
+    "prime256v1": 23,
+    "secp384r1": 24,
+    "secp521r1": 25,
+    "X25519": 29,
+    "X448": 30,
+    "X25519MLKEM768": 4588,
+}
 
 
 def _index(value: Any) -> int:
@@ -92,6 +102,7 @@ class _SSLContext:
     __slots__ = (
         "_alpn",
         "_check_hostname",
+        "_cipher_numbers",
         "_curve",
         "_directory",
         "_host_flags",
@@ -101,6 +112,7 @@ class _SSLContext:
         "_num_tickets",
         "_options",
         "_protocol",
+        "_revoked",
         "_roots",
         "_roots_text",
         "_sni_callback",
@@ -112,7 +124,8 @@ class _SSLContext:
 
     _alpn: list[str]
     _check_hostname: bool
-    _curve: str | None
+    _cipher_numbers: list[int]
+    _curve: int | None
     _directory: dict[bytes, str]
     _host_flags: int
     _identity: tuple[list[bytes], bytes] | None
@@ -121,6 +134,7 @@ class _SSLContext:
     _num_tickets: int
     _options: int
     _protocol: int
+    _revoked: list[bytes]
     _roots: list[bytes]
     _roots_text: list[str]
     _sni_callback: Any
@@ -157,10 +171,14 @@ class _SSLContext:
         self._maximum = only if only is not None else PROTO_MAXIMUM_SUPPORTED
         self._alpn = []
         self._suites = ciphers.SUITES
+        # None says all, in the host's order.
+        self._cipher_numbers = []
         # Found in directories, for when one is needed; by certificate, with its text.
         self._directory = {}
         self._roots = []
         self._roots_text = []
+        # Revocation lists.
+        self._revoked = []
         self._identity = None
         self._sni_callback = None
         self._curve = None
@@ -247,7 +265,8 @@ class _SSLContext:
     def maximum_version(self, value: int) -> None:
         self._check_version(value)
         asked = int(value)
-        self._maximum = PROTO_TLSv1_2 if asked == PROTO_MINIMUM_SUPPORTED else asked
+        # OpenSSL knows TLS 1.0, and bars it too.
+        self._maximum = PROTO_TLSv1 if asked == PROTO_MINIMUM_SUPPORTED else asked
 
     def _check_version(self, value: Any) -> None:
         if _index(value) not in _VERSIONS:
@@ -323,6 +342,7 @@ class _SSLContext:
             self._suites = ciphers.select(cipherlist)
         except ValueError as error:
             raise SSLError(str(error)) from None
+        self._cipher_numbers = [suite.number for suite in self._suites]
 
     def get_ciphers(self) -> list[dict[str, Any]]:
         """The cipher suites allowed, the preferred first."""
@@ -344,11 +364,12 @@ class _SSLContext:
         self._alpn = names
 
     def set_ecdh_curve(self, name: str | bytes, /) -> None:
-        """Choose the curve. A client that did cannot connect: the host chooses for clients."""
+        """Offer only this group for the key exchange."""
         text = os.fsdecode(name)
-        if text not in _CURVES:
+        number = _CURVES.get(text)
+        if number is None:
             raise ValueError(f"unknown elliptic curve name {text!r}")
-        self._curve = text
+        self._curve = number
 
     def load_dh_params(self, path: Any, /) -> None:
         """Load a server's Diffie-Hellman parameters. Checked; a client has no use for them."""
@@ -371,7 +392,9 @@ class _SSLContext:
     def load_verify_locations(
         self, cafile: Any = None, capath: Any = None, cadata: Any = None
     ) -> None:
-        """Load trust anchors from a PEM file, a directory, or PEM text or DER bytes."""
+        """Load trust anchors from a PEM file, a directory, or PEM text or DER bytes; and revocation
+        lists from the first two.
+        """
         if cafile is None and capath is None and cadata is None:
             raise TypeError("cafile, capath and cadata cannot be all omitted")
         for name, path in (("cafile", cafile), ("capath", capath)):
@@ -390,11 +413,17 @@ class _SSLContext:
                 raise TypeError("cadata should be an ASCII string or a bytes-like object")
             found += trust.from_data(cadata)
         if cafile is not None:
-            found += trust.from_file(cafile)
+            certificates, lists = trust.from_file(cafile)
+            found += certificates
+            self._load_lists(lists)
         if capath is not None:
-            listed = trust.from_directory(capath)
+            listed, lists = trust.from_directory(capath)
             self._directory = self._directory | {each: base64_text(each) for each in listed}
+            self._load_lists(lists)
         self._load(found)
+
+    def _load_lists(self, lists: list[bytes]) -> None:
+        self._revoked = list(dict.fromkeys([*self._revoked, *lists]))
 
     def _load(self, found: list[bytes]) -> None:
         known = set(self._roots)
@@ -439,7 +468,7 @@ class _SSLContext:
     def cert_store_stats(self) -> dict[str, int]:
         """How many certificates are loaded."""
         authorities = sum(map(is_authority, self._roots))
-        return {"x509": len(self._roots), "crl": 0, "x509_ca": authorities}
+        return {"x509": len(self._roots), "crl": len(self._revoked), "x509_ca": authorities}
 
     def session_stats(self) -> dict[str, int]:
         """Counts of a server's sessions: none."""
@@ -515,14 +544,6 @@ class _SSLContext:
             raise TypeError("server_hostname must be encoded string without null bytes, not str")
         if server_hostname is not None and len(server_hostname) > MAX_NAME:
             raise ssl_error("SSL3_EXT_INVALID_SERVERNAME")
-        if self._verify_mode != CERT_NONE and self._verify_flags & VERIFY_CRL_CHECK_CHAIN:
-            # OpenSSL's answer too, when revocation is to be checked and no list was loaded.
-            raise certificate_error(3, "unable to get certificate CRL")
-        if self._curve is not None:
-            raise refusal(
-                f"the curve {self._curve} cannot be insisted on in a sandbox: the host chooses the "
-                "key exchange; leave out set_ecdh_curve()"
-            )
         lowest, highest = self._version_range()
         tls = host.interfaces().tls
         return tls.ClientConfig(
@@ -531,10 +552,22 @@ class _SSLContext:
             verify_peer=self._verify_mode != CERT_NONE,
             check_hostname=self._check_hostname,
             roots=self._roots_text if not self._directory else self._all_texts(),
+            strict=bool(self._verify_flags & VERIFY_X509_STRICT),
+            revocation=self._revocation(),
+            revocation_lists=[base64_text(each) for each in self._revoked],
             identity=self._own_identity(),
             min_version=tls.Version[lowest],
             max_version=tls.Version[highest],
+            ciphers=self._cipher_numbers,
+            groups=[] if self._curve is None else [self._curve],
         )
+
+    def _revocation(self) -> Any:
+        depth = self._verify_flags & VERIFY_CRL_CHECK_CHAIN
+        if not depth & VERIFY_CRL_CHECK_LEAF:
+            return None
+        kinds = host.interfaces().tls.Revocation
+        return kinds.CHAIN if depth == VERIFY_CRL_CHECK_CHAIN else kinds.LEAF
 
     def _all_texts(self) -> list[str]:
         return list(dict.fromkeys([*self._roots_text, *self._directory.values()]))
@@ -564,11 +597,6 @@ class _SSLContext:
         if not left:
             raise ssl_error("NO_PROTOCOLS_AVAILABLE")
         return left[0], left[-1]
-
-    def _allows(self, cipher: str) -> bool:
-        """Whether a suite the host negotiated is one this context chose."""
-        known = {suite.name for suite in ciphers.SUITES}
-        return cipher not in known or any(suite.name == cipher for suite in self._suites)
 
 
 _SSLContext.__module__ = "_ssl"

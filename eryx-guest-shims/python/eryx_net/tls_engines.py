@@ -12,7 +12,7 @@ from .descriptors import Channel
 from .host import LARGEST_WRITE, HostSession, TlsInfo
 from .memory_bio import MemoryBIO
 from .timeouts import Deadline
-from .tls_errors import SSLWantReadError, refusal, want_read, want_write
+from .tls_errors import SSLWantReadError, refusal, ssl_error, want_read, want_write
 
 if TYPE_CHECKING:
     from .socket_object import socket
@@ -171,6 +171,9 @@ class BioTls:
                 value = host.call(step, *arguments)
             except BlockingIOError:
                 moved = self._drain()
+            except BrokenPipeError:
+                # Of a transport made of buffers, OpenSSL says what it is that ended.
+                raise ssl_error("PROTOCOL_IS_SHUTDOWN") from None
             except BaseException:
                 # An alert for the peer has to leave even though the operation failed.
                 self._drain()

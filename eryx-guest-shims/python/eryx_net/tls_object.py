@@ -123,8 +123,6 @@ class SSLObjectBase:
         info = self._engine.info()
         if info is None:
             raise failure("ENOTCONN")
-        if not self._context._allows(info.cipher):
-            raise ssl_error("WRONG_CIPHER_RETURNED")
         self._info = info
         self._context._notice(info.peer_chain)
         before = self._session if info.resumed else None

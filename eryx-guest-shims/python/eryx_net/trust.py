@@ -10,6 +10,7 @@ from .der import DerError
 from .tls_errors import SSLError, ssl_error
 
 CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
+REVOCATION_LIST = "X509 CRL"
 
 
 def library_error(library: str) -> SSLError:
@@ -35,32 +36,39 @@ def contents(path: Any) -> bytes:
         return file.read()
 
 
-def from_file(path: Any) -> list[bytes]:
-    """The certificates of a PEM file, in DER. Raises OSError, SSLError."""
+def from_file(path: Any) -> tuple[list[bytes], list[bytes]]:
+    """The certificates and the revocation lists of a PEM file, in DER. Raises OSError, SSLError."""
     try:
-        found = [block.data for block in pem.blocks(contents(path)) if block.label in CERTIFICATES]
+        blocks = list(pem.blocks(contents(path)))
+        found = [block.data for block in blocks if block.label in CERTIFICATES]
         for each in found:
             certificate.check_outline(each)
     except (pem.PemError, DerError):
         raise library_error("X509") from None
-    if not found:
+    lists = [block.data for block in blocks if block.label == REVOCATION_LIST]
+    if not found and not lists:
         raise _nothing_found()
-    return found
+    return found, lists
 
 
-def from_directory(path: Any) -> list[bytes]:
-    """The certificates of an OpenSSL directory (`c_rehash`): files named by hash and number."""
+def from_directory(path: Any) -> tuple[list[bytes], list[bytes]]:
+    """The same of an OpenSSL directory (`c_rehash`): files named by hash and number, with an `r`
+    before the number where it is a revocation list's.
+    """
     found: list[bytes] = []
+    lists: list[bytes] = []
     try:
         names = sorted(os.listdir(os.fsdecode(path)))
     except OSError:
         # OpenSSL looks into it only when it needs to, and shrugs then.
-        return found
+        return found, lists
     for name in names:
         stem, dot, number = name.partition(".")
-        if dot and len(stem) == 8 and number.isdigit():
-            found += from_file(os.path.join(os.fsdecode(path), name))
-    return found
+        if dot and len(stem) == 8 and number.removeprefix("r").isdigit():
+            inside = from_file(os.path.join(os.fsdecode(path), name))
+            found += inside[0]
+            lists += inside[1]
+    return found, lists
 
 
 def from_data(data: str | bytes) -> list[bytes]:

@@ -1,15 +1,17 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use eryx_tls::{ClientSettings, TlsError, Version};
+use rustls::crypto::aws_lc_rs;
 use rustls::version::{TLS12, TLS13};
-use rustls::{HandshakeKind, SupportedProtocolVersion};
+use rustls::{CipherSuite, HandshakeKind, NamedGroup, ServerConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::peer::{Authority, HOST, failure, meet, soon};
+use crate::peer::{Authority, HOST, Leaf, failure, meet, soon};
 
 #[tokio::test]
 async fn info_tells_the_truth_about_either_version() {
@@ -340,4 +342,70 @@ async fn a_handshake_fits_through_a_pipe_of_one_byte() {
         server.flush().await.unwrap();
     };
     assert_eq!(soon(async { tokio::join!(client, server) }).await.0, 42);
+}
+
+/// A server that speaks only these suites and groups.
+fn picky(leaf: &Leaf, suites: &[CipherSuite], groups: &[NamedGroup]) -> ServerConfig {
+    let mut provider = aws_lc_rs::default_provider();
+    provider
+        .cipher_suites
+        .retain(|suite| suites.contains(&suite.suite()));
+    provider
+        .kx_groups
+        .retain(|group| groups.contains(&group.name()));
+    ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&TLS12, &TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(leaf.chain.clone(), leaf.key_der())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn only_the_chosen_suites_are_offered() {
+    const AES256: CipherSuite = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384;
+    const CHACHA: CipherSuite = CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;
+    let authority = Authority::new();
+    let leaf = authority.issue(&[HOST]);
+    let settings = ClientSettings {
+        ciphers: vec![u16::from(CHACHA), 0x0005],
+        max_version: Some(Version::Tls12),
+        ..ClientSettings::for_name(HOST)
+    };
+    let server = |suites: &[CipherSuite]| picky(&leaf, suites, &[NamedGroup::X25519]);
+
+    let both = server(&[AES256, CHACHA]);
+    let (client, _) = meet(&authority.connector(), &settings, both, 1 << 16).await;
+    assert_eq!(
+        client.unwrap().info().cipher,
+        "ECDHE-ECDSA-CHACHA20-POLY1305"
+    );
+    match failure(&authority.connector(), &settings, server(&[AES256])).await {
+        TlsError::Alert(name) => assert_eq!(name, "handshake_failure"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn only_the_chosen_groups_are_offered() {
+    let authority = Authority::new();
+    let leaf = authority.issue(&[HOST]);
+    let all = [
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    ];
+    for (chosen, spoken, agrees) in [
+        (NamedGroup::secp384r1, NamedGroup::secp384r1, true),
+        (NamedGroup::secp384r1, NamedGroup::secp256r1, false),
+        (NamedGroup::X25519MLKEM768, NamedGroup::X25519MLKEM768, true),
+        (NamedGroup::X25519MLKEM768, NamedGroup::X25519, false),
+    ] {
+        let settings = ClientSettings {
+            groups: vec![u16::from(chosen)],
+            ..ClientSettings::for_name(HOST)
+        };
+        let server = picky(&leaf, &all, &[spoken]);
+        let (client, _) = meet(&authority.connector(), &settings, server, 1 << 16).await;
+        assert_eq!(client.is_ok(), agrees, "{chosen:?} {spoken:?}: {client:?}");
+    }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use eryx_tls::{ClientSettings, Connector, Identity, TlsError, TlsStream, TrustStore};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -28,6 +29,15 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::with(vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign])
+    }
+
+    /// One whose certificate does not say what its key is for.
+    pub(crate) fn without_key_usage() -> Self {
+        Self::with(Vec::new())
+    }
+
+    fn with(key_usages: Vec<KeyUsagePurpose>) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = params(&[]);
         // Authorities of one name and different keys would be a case of its own.
@@ -35,7 +45,7 @@ impl Authority {
         let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.key_usages = key_usages;
         let cert = params.self_signed(&key).unwrap();
         Self {
             cert: cert.der().clone(),
@@ -54,6 +64,29 @@ impl Authority {
 
     pub(crate) fn issue(&self, names: &[&str]) -> Leaf {
         self.issue_with(names, |_| {})
+    }
+
+    /// A list, in DER, that revokes the certificates with these serial numbers.
+    pub(crate) fn revocation_list(&self, revoked: &[u64], valid_until: i32) -> Vec<u8> {
+        let long_ago = date_time_ymd(2000, 1, 1);
+        let revoked = revoked.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: long_ago,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        CertificateRevocationListParams {
+            this_update: long_ago,
+            next_update: date_time_ymd(valid_until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        }
+        .signed_by(&self.issuer)
+        .unwrap()
+        .der()
+        .to_vec()
     }
 
     pub(crate) fn issue_with(

@@ -51,6 +51,34 @@ fn settings_beyond_a_limit_are_refused_with_its_name() {
         ),
         (
             ClientSettings {
+                ciphers: vec![0x1301; limits::CIPHERS + 1],
+                ..named()
+            },
+            "number of cipher suites",
+        ),
+        (
+            ClientSettings {
+                groups: vec![29; limits::GROUPS + 1],
+                ..named()
+            },
+            "number of groups",
+        ),
+        (
+            ClientSettings {
+                revocation_lists: vec![Vec::new(); limits::REVOCATION_LISTS + 1],
+                ..named()
+            },
+            "number of revocation lists",
+        ),
+        (
+            ClientSettings {
+                revocation_lists: vec![vec![0; limits::REVOCATION_LISTS_SIZE + 1]],
+                ..named()
+            },
+            "size of the revocation lists",
+        ),
+        (
+            ClientSettings {
                 alpn: vec![vec![b'x'; 256]],
                 ..named()
             },
@@ -205,4 +233,24 @@ fn a_key_is_never_shown() {
         !shown.contains(&format!("{}", identity.key[0])) || !shown.contains("key"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_choice_that_leaves_nothing_is_refused() {
+    let no_cipher = ClientSettings {
+        ciphers: vec![0x0005],
+        ..named()
+    };
+    assert!(refusal(&no_cipher).contains("no cipher suite"));
+    let none_of_the_version = ClientSettings {
+        ciphers: vec![0x1301],
+        max_version: Some(Version::Tls12),
+        ..named()
+    };
+    assert!(refusal(&none_of_the_version).contains("no cipher suite"));
+    let no_group = ClientSettings {
+        groups: vec![25],
+        ..named()
+    };
+    assert!(refusal(&no_group).contains("no key exchange"));
 }

@@ -1,5 +1,5 @@
-use eryx_tls::{ClientSettings, Connector, TlsError, TrustStore};
-use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
+use eryx_tls::{ClientSettings, Connector, Revocation, TlsError, TrustStore};
+use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, SerialNumber, date_time_ymd};
 use rustls::ServerConfig;
 
 use crate::peer::{Authority, HOST, Leaf, failure, meet};
@@ -326,4 +326,99 @@ async fn a_server_must_hold_its_certificates_key_even_when_nothing_is_verified()
 
 fn leaf_config() -> ServerConfig {
     Authority::new().issue(&[HOST]).server()
+}
+
+#[tokio::test]
+async fn a_strict_chain_is_asked_for_where_the_settings_bring_the_roots() {
+    let authority = Authority::new();
+    let connector = Connector::new(TrustStore::empty(), true);
+    let strict = ClientSettings {
+        strict: true,
+        ..lax(true, true, &[&authority])
+    };
+    let identified = authority.issue_with(&[HOST], |params| {
+        params.use_authority_key_identifier_extension = true;
+    });
+    let (client, _) = meet(&connector, &strict, identified.server(), 1 << 16).await;
+    assert!(client.is_ok(), "{client:?}");
+
+    let unidentified = authority.issue(&[HOST]);
+    let error = failure(&connector, &strict, unidentified.server()).await;
+    assert_eq!(
+        certificate(error),
+        (85, "Missing Authority Key Identifier".to_owned())
+    );
+    // Roots of the host's need not be as strict.
+    let (client, _) = meet(
+        &authority.connector(),
+        &strict,
+        unidentified.server(),
+        1 << 16,
+    )
+    .await;
+    assert!(client.is_ok(), "{client:?}");
+}
+
+#[tokio::test]
+async fn a_strict_chain_ends_in_a_strict_root() {
+    let loose = Authority::without_key_usage();
+    let leaf = loose.issue_with(&[HOST], |params| {
+        params.use_authority_key_identifier_extension = true;
+    });
+    let connector = Connector::new(TrustStore::empty(), true);
+    let strict = ClientSettings {
+        strict: true,
+        ..lax(true, true, &[&loose])
+    };
+    let error = failure(&connector, &strict, leaf.server()).await;
+    assert_eq!(
+        certificate(error),
+        (
+            92,
+            "CA cert does not include key usage extension".to_owned()
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_is_refused_whoever_decides_on_trust() {
+    let authority = Authority::new();
+    let good = authority.issue_with(&[HOST], |params| {
+        params.serial_number = Some(SerialNumber::from(1));
+    });
+    let revoked = authority.issue_with(&[HOST], |params| {
+        params.serial_number = Some(SerialNumber::from(2));
+    });
+    let looked_up = |lists: Vec<Vec<u8>>| ClientSettings {
+        revocation: Some(Revocation::Leaf),
+        revocation_lists: lists,
+        ..ClientSettings::for_name(HOST)
+    };
+    let connector = authority.connector();
+    let current = authority.revocation_list(&[2], 2900);
+    let settings = looked_up(vec![current.clone()]);
+
+    let (client, _) = meet(&connector, &settings, good.server(), 1 << 16).await;
+    assert!(client.is_ok(), "{client:?}");
+    let error = failure(&connector, &settings, revoked.server()).await;
+    assert_eq!(certificate(error), (23, "certificate revoked".to_owned()));
+
+    let expired = authority.revocation_list(&[], 2001);
+    let foreign = Authority::new().revocation_list(&[], 2900);
+    for (lists, code) in [
+        (vec![], 3),
+        (vec![foreign], 3),
+        (vec![b"no list".to_vec()], 3),
+        (vec![expired], 12),
+    ] {
+        let error = failure(&connector, &looked_up(lists), good.server()).await;
+        assert_eq!(certificate(error).0, code);
+    }
+    // Without being asked to, nobody looks.
+    let unasked = ClientSettings {
+        revocation: None,
+        ..looked_up(vec![current])
+    };
+    let (client, _) = meet(&connector, &unasked, revoked.server(), 1 << 16).await;
+    assert!(client.is_ok(), "{client:?}");
 }

@@ -22,6 +22,11 @@ class Version(Enum):
     TLS13 = 1
 
 
+class Revocation(Enum):
+    LEAF = 0
+    CHAIN = 1
+
+
 @dataclass
 class Identity:
     chain: list
@@ -35,9 +40,14 @@ class ClientConfig:
     verify_peer: bool
     check_hostname: bool
     roots: list
+    strict: bool
+    revocation: Revocation
+    revocation_lists: list
     identity: Identity
     min_version: Version
     max_version: Version
+    ciphers: list
+    groups: list
 
 
 @dataclass
