@@ -11,6 +11,7 @@ wasmtime::component::bindgen!({
         "eryx:net/tcp.[method]connection.start-tls": async | trappable,
         "eryx:net/tcp.[method]connection.end-tls": async | trappable,
         "eryx:net/resolver.[method]lookup.finish": async | trappable,
+        "eryx:net/tls.decrypt-key": async | trappable,
         "eryx:net/poll.poll": async | trappable,
         default: trappable,
     },

@@ -20,7 +20,7 @@ def genuine(path: Path) -> object:
 
 def loaded(path: Path) -> bytes:
     """A certificate in DER."""
-    return trust.from_file(path)[0]
+    return trust.from_file(path).certificates[0]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_bundle_of_the_machine_reads_as_cpython_reads_it() -> None:
         pytest.skip("this machine has no bundle of authorities")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(bundle)
-    found = trust.from_file(bundle)
+    found = trust.from_file(bundle).certificates
     ours = {each: certificate.decode(each) for each in found if certificate.is_authority(each)}
     assert set(ours) == set(context.get_ca_certs(True))
     theirs = context.get_ca_certs()

@@ -608,8 +608,6 @@ DETAILS = {
         refused(lambda: server.wrap_bio(*bios, server_hostname="x"), ssl.SSLError, "client socket")
         refused(lambda: c.wrap_bio(*bios, True), ssl.SSLError, "server socket")
         refused(lambda: c.wrap_bio(1, 2), TypeError, "MemoryBIO")
-        c.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-        refused(lambda: c.wrap_bio(*bios, server_hostname="x"), ssl.SSLError, "certificate CRL")
         c = ssl.create_default_context()
         c.maximum_version = ssl.TLSVersion.TLSv1_1
         refused(lambda: c.wrap_bio(*bios, server_hostname="x"), ssl.SSLError, "no protocols available")
@@ -620,6 +618,46 @@ DETAILS = {
         refused(lambda: setattr(o, "context", 5), TypeError, "SSLContext")
         refused(lambda: o.unwrap(), ssl.SSLError, "shutdown while in init")
         assert o.session is None and o.cipher() is None and o.pending() == 0
+    """,
+    "what the host is told": """
+        import ssl
+        from wit_world.imports import tls
+        def told(**settings):
+            c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            c.verify_flags |= settings.pop("flags", 0)
+            for name, value in settings.items():
+                getattr(c, name)(value)
+            c.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="x.test")
+            return tls.configs[-1]
+        plain = told()
+        assert (plain.ciphers, plain.groups, plain.revocation, plain.strict) == ([], [], None, False)
+        chosen = told(set_ciphers="CHACHA20+ECDSA:AES128+ECDSA").ciphers
+        assert chosen == [0x1302, 0x1303, 0x1301, 0xCCA9, 0xC02B], chosen
+        assert told(set_ecdh_curve="secp384r1").groups == [24]
+        assert told(set_ecdh_curve=b"X25519").groups == [29]
+        for name in ("P-256", "x25519", "foo"):
+            try:
+                told(set_ecdh_curve=name)
+            except ValueError as error:
+                assert str(error) == f"unknown elliptic curve name {name!r}"
+            else:
+                raise AssertionError(name)
+        assert told(flags=ssl.VERIFY_CRL_CHECK_LEAF).revocation is tls.Revocation.LEAF
+        assert told(flags=ssl.VERIFY_CRL_CHECK_CHAIN).revocation is tls.Revocation.CHAIN
+        assert told(flags=8).revocation is None
+        assert told(flags=ssl.VERIFY_X509_STRICT).strict
+        import os, tempfile
+        with tempfile.TemporaryDirectory() as folder:
+            block = "-----BEGIN X509 CRL-----\nQUJD\n-----END X509 CRL-----\n"
+            for name in ("list.pem", "0123abcd.r0"):
+                with open(os.path.join(folder, name), "w") as file:
+                    file.write(block)
+            c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            for load in ({"cafile": os.path.join(folder, "list.pem")}, {"capath": folder}):
+                c.load_verify_locations(**load)
+                assert c.cert_store_stats() == {"x509": 0, "crl": 1, "x509_ca": 0}
+        c.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="x.test")
+        assert tls.configs[-1].revocation_lists == ["QUJD"]
     """,
     "random": """
         import ssl

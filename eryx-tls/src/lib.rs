@@ -5,6 +5,7 @@ mod buffer;
 mod certificate;
 mod channel;
 mod connector;
+mod encrypted_key;
 mod engine;
 mod error;
 mod handshake;
@@ -21,6 +22,7 @@ mod trust;
 mod verifier;
 
 pub use connector::{Connector, Prepared};
+pub use encrypted_key::{KeyError, decrypt_key};
 pub use engine::{INCOMING_LIMIT, OUTGOING_LIMIT};
 pub use error::TlsError;
 pub use handshake::Handshake;

@@ -216,8 +216,12 @@ pub mod limits {
     pub const CHAIN: usize = 16;
     /// Bytes of a client's chain: TLS messages are held to 64 KiB.
     pub const CHAIN_SIZE: usize = 48 * 1024;
-    /// Bytes of a client's private key.
+    /// Bytes of a client's private key, encrypted or not.
     pub const KEY_SIZE: usize = 16 * 1024;
+    /// Bytes of the password of an encrypted key: what OpenSSL has room for.
+    pub const PASSWORD: usize = 1024;
+    /// Rounds of PBKDF2 that an encrypted key may ask for. OpenSSL writes 2,048.
+    pub const ROUNDS: u32 = 1_000_000;
 }
 
 fn not_a_name(name: &str) -> TlsError {

@@ -77,6 +77,23 @@ pub(super) fn client_settings(
     })
 }
 
+/// An encrypted key and its password, no longer than can be of use.
+pub(super) fn encrypted_key(key: &str, password: &str) -> Result<(Vec<u8>, Vec<u8>), NetError> {
+    let longest = |bytes: usize| bytes.div_ceil(3) * 4;
+    if key.len() > longest(tls::limits::KEY_SIZE) || password.len() > longest(tls::limits::PASSWORD)
+    {
+        return Err(key_error(tls::KeyError::Unreadable));
+    }
+    Ok((from_base64("key", key)?, from_base64("password", password)?))
+}
+
+pub(super) fn key_error(error: tls::KeyError) -> NetError {
+    match error {
+        tls::KeyError::Unreadable => NetError::InvalidArgument(error.to_string()),
+        other => NetError::Tls(TlsFailure::Refused(other.to_string())),
+    }
+}
+
 fn decoded(field: &str, texts: &[String]) -> Result<Vec<Vec<u8>>, NetError> {
     texts.iter().map(|text| from_base64(field, text)).collect()
 }

@@ -1,11 +1,22 @@
-use eryx_net_host::{NetError, TlsSession};
+use eryx_net_host::{NetError, TlsSession, tls};
 use wasmtime::component::Resource;
 
 use super::{Failure, convert, ready};
 use crate::bindings::eryx::net::tls::{ClientConfig, Host as TlsHost, HostSession, Info};
 use crate::host::Host;
 
-impl TlsHost for Host {}
+impl TlsHost for Host {
+    async fn decrypt_key(&mut self, key: String, password: String) -> Result<Vec<u8>, Failure> {
+        let (key, password) = convert::encrypted_key(&key, &password)?;
+        // It may take a while, which is not for a thread that serves other sandboxes, too. Whoever stops waiting leaves
+        // behind no more than one such while.
+        let decrypted = tokio::task::spawn_blocking(move || tls::decrypt_key(&key, &password));
+        let decrypted = decrypted
+            .await
+            .map_err(|_| NetError::Other("the key could not be decrypted".into()))?;
+        Ok(decrypted.map_err(convert::key_error)?)
+    }
+}
 
 impl HostSession for Host {
     fn client(&mut self, config: ClientConfig) -> Result<Resource<TlsSession>, Failure> {

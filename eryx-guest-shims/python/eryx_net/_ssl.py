@@ -89,4 +89,4 @@ def get_default_verify_paths() -> tuple[str, str, str, str]:
 
 
 def _test_decode_cert(path: Any, /) -> dict[str, Any]:
-    return certificate.decode(trust.from_file(path)[0])
+    return certificate.decode(trust.from_file(path).certificates[0])

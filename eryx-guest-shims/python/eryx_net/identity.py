@@ -47,10 +47,7 @@ def _opened(block: pem.Block, password: Callable[[], bytes] | None) -> pem.Block
     if password is None:
         raise refusal("the private key is encrypted, and nobody can be asked: give its password")
     if not old:
-        try:
-            return pem.Block(_PKCS8, [], encrypted_key.decrypt(block.data, password()))
-        except encrypted_key.UnknownSchemeError:
-            pass
+        return pem.Block(_PKCS8, [], encrypted_key.decrypt(block.data, password()))
     raise refusal(
         "this kind of encrypted private key cannot be read in a sandbox: use PBES2 and AES, "
         "as `openssl pkcs8 -topk8` does"

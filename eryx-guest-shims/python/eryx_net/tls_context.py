@@ -413,13 +413,14 @@ class _SSLContext:
                 raise TypeError("cadata should be an ASCII string or a bytes-like object")
             found += trust.from_data(cadata)
         if cafile is not None:
-            certificates, lists = trust.from_file(cafile)
-            found += certificates
-            self._load_lists(lists)
+            loaded = trust.from_file(cafile)
+            found += loaded.certificates
+            self._load_lists(loaded.revocation_lists)
         if capath is not None:
-            listed, lists = trust.from_directory(capath)
-            self._directory = self._directory | {each: base64_text(each) for each in listed}
-            self._load_lists(lists)
+            listed = trust.from_directory(capath)
+            texts = {each: base64_text(each) for each in listed.certificates}
+            self._directory = self._directory | texts
+            self._load_lists(listed.revocation_lists)
         self._load(found)
 
     def _load_lists(self, lists: list[bytes]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import certificate, pem
 from .der import DerError
@@ -11,6 +11,13 @@ from .tls_errors import SSLError, ssl_error
 
 CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 REVOCATION_LIST = "X509 CRL"
+
+
+class Loaded(NamedTuple):
+    """What a file or a directory holds, in DER."""
+
+    certificates: list[bytes]
+    revocation_lists: list[bytes]
 
 
 def library_error(library: str) -> SSLError:
@@ -36,8 +43,8 @@ def contents(path: Any) -> bytes:
         return file.read()
 
 
-def from_file(path: Any) -> tuple[list[bytes], list[bytes]]:
-    """The certificates and the revocation lists of a PEM file, in DER. Raises OSError, SSLError."""
+def from_file(path: Any) -> Loaded:
+    """The contents of a PEM file. Raises OSError, SSLError."""
     try:
         blocks = list(pem.blocks(contents(path)))
         found = [block.data for block in blocks if block.label in CERTIFICATES]
@@ -48,27 +55,26 @@ def from_file(path: Any) -> tuple[list[bytes], list[bytes]]:
     lists = [block.data for block in blocks if block.label == REVOCATION_LIST]
     if not found and not lists:
         raise _nothing_found()
-    return found, lists
+    return Loaded(found, lists)
 
 
-def from_directory(path: Any) -> tuple[list[bytes], list[bytes]]:
-    """The same of an OpenSSL directory (`c_rehash`): files named by hash and number, with an `r`
-    before the number where it is a revocation list's.
+def from_directory(path: Any) -> Loaded:
+    """The contents of an OpenSSL directory (`c_rehash`): files named by hash and number, with an
+    `r` before the number where it is a revocation list's.
     """
-    found: list[bytes] = []
-    lists: list[bytes] = []
+    found = Loaded([], [])
     try:
         names = sorted(os.listdir(os.fsdecode(path)))
     except OSError:
         # OpenSSL looks into it only when it needs to, and shrugs then.
-        return found, lists
+        return found
     for name in names:
         stem, dot, number = name.partition(".")
         if dot and len(stem) == 8 and number.removeprefix("r").isdigit():
             inside = from_file(os.path.join(os.fsdecode(path), name))
-            found += inside[0]
-            lists += inside[1]
-    return found, lists
+            found.certificates.extend(inside.certificates)
+            found.revocation_lists.extend(inside.revocation_lists)
+    return found
 
 
 def from_data(data: str | bytes) -> list[bytes]:

@@ -4,6 +4,7 @@ mod peer;
 
 mod buffers;
 mod closing;
+mod encrypted_keys;
 mod handshake;
 mod resumption;
 mod session;

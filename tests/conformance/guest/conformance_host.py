@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import inspect
 import marshal
 import socket
 import ssl
 import struct
+import textwrap
 import threading
 import types
+import unittest
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -45,12 +48,47 @@ _SETTINGS = (
 )
 
 
+# The test that is running, whose name classes within it may say.
+running: unittest.TestCase | None = None
+
+# Where listeners went that the host has now, by the port they had here.
+_moved: dict[int, int] = {}
+
+
 def use(port: int) -> None:
     """Say where the host's half listens."""
     global _address
     _address = ("127.0.0.1", port)
     for name in _JOURNALED:
         _keep(name)
+    for name in ("connect", "connect_ex"):
+        _follow(name)
+
+
+def _follow(name: str) -> None:
+    """Have a method of sockets connect to where a listener went."""
+    genuine = getattr(socket.socket, name)
+
+    def method(self: socket.socket, address: Any) -> Any:
+        if isinstance(address, tuple) and address[1] in _moved:
+            address = (address[0], _moved[address[1]], *address[2:])
+        return genuine(self, address)
+
+    setattr(socket.socket, name, method)
+
+
+def _move(listener: socket.socket) -> Any:
+    """Make a listener on the host in place of this one. Raises TypeError if it is none."""
+    try:
+        address = listener.getsockname()
+    except OSError:
+        raise TypeError("only listeners are sent to the host") from None
+    listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    if listener.family != socket.AF_INET or not address[1]:
+        raise TypeError("only listeners are sent to the host")
+    made = ask("listener", bool(listening), listener.gettimeout())
+    _moved[address[1]] = made.getsockname()[1]
+    return ("remote", made._remote)
 
 
 def _keep(name: str) -> None:
@@ -113,6 +151,10 @@ class Named:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return ask("call", self, args, kwargs)
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        # A class within a test that only says what to do when its server fails.
+        return (type("Base", (), {"__new__": lambda cls, *args: self(*args)}),)
 
 
 class Threads:
@@ -218,14 +260,43 @@ def _packed(value: Any) -> Any:
     if isinstance(value, ssl.SSLContext):
         settings = [(name, int(getattr(value, name))) for name in _SETTINGS]
         journal = [(name, _packed(how)) for name, how in _journals.get(value, [])]
-        return ("context", (int(value.protocol), settings, journal))
+        named = _packed(value.sni_callback)
+        return ("context", (int(value.protocol), settings, journal, named))
     if isinstance(value, BaseException):
         return ("exception", (type(value).__module__, type(value).__name__, str(value)))
     if isinstance(value, (type, types.FunctionType)):
         path = value.__module__, value.__qualname__
         if path[0].startswith("test.") and "<locals>" not in path[1]:
             return ("named", path)
+        return _source(value)
+    if isinstance(value, unittest.TestCase):
+        kind = type(value)
+        return ("case", (kind.__module__, kind.__qualname__, value._testMethodName))
+    if isinstance(value, types.MethodType):
+        return ("attribute", (_packed(value.__self__), value.__name__))
+    if isinstance(value, socket.socket) and not isinstance(value, ssl.SSLSocket):
+        return _move(value)
     raise TypeError(f"{value!r} cannot be sent to the host")
+
+
+def _source(value: Any) -> Any:
+    """A function or a class that is defined within a test, with the variables around it."""
+    functions = [value] if isinstance(value, types.FunctionType) else list(vars(value).values())
+    around: dict[str, Any] = {}
+    for each in functions:
+        if isinstance(each, types.FunctionType) and each.__closure__:
+            for name, cell in zip(each.__code__.co_freevars, each.__closure__, strict=True):
+                if name != "__class__" and cell.cell_contents is not value:
+                    around[name] = _packed(cell.cell_contents)
+    if running is not None:
+        around.setdefault("self", _packed(running))
+    try:
+        text = textwrap.dedent(inspect.getsource(value))
+    except (OSError, TypeError):
+        raise TypeError(f"{value!r} has no source to send to the host") from None
+    if value.__name__ == "<lambda>":
+        raise TypeError("a lambda is not sent to the host")
+    return ("source", (value.__module__, value.__name__, text, list(around.items())))
 
 
 def _unpacked(value: Any) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import io
 import sys
 import traceback
 import types
@@ -15,9 +16,12 @@ from types import TracebackType
 from typing import Any
 from unittest import mock
 
+import conformance_files
 import conformance_host
 from test import support
 from test.support import socket_helper, threading_helper
+
+conformance_files.install()
 
 # The suite passes over what CPython cannot do on WASI. The question here is whether a sandbox can.
 support.has_socket_support = True
@@ -56,11 +60,27 @@ sys.modules["_testcapi"] = _limits
 ON_HOST = {
     "test.ssl_servers": ("HTTPSServerThread",),
     "test.test_asyncio.utils": ("run_test_server",),
+    "test.test_asyncio.functional": ("TestThreadedServer",),
+    "test.test_imaplib": (
+        "NewIMAPTests.server_class",
+        "NewIMAPSSLTests.server_class",
+        "ThreadedNetworkedTests.server_class",
+        "ThreadedNetworkedTestsSSL.server_class",
+    ),
     "test.test_httplib": (),
-    "test.test_smtplib": ("SimSMTPServer", "SimSMTPUTF8Server", "SimSMTPAUTHInitialResponseServer"),
+    "test.test_smtplib": (
+        "SimSMTPServer",
+        "SimSMTPUTF8Server",
+        "SimSMTPAUTHInitialResponseServer",
+        "smtpd.DebuggingServer",
+    ),
     "test.test_urllib2_localnet": ("LoopbackHttpServerThread", "GetRequestHandler"),
     "test.test_xmlrpc": (),
-    "test.test_ssl": ("ThreadedEchoServer", "AsyncoreEchoServer"),
+    "test.test_ssl": (
+        "ThreadedEchoServer",
+        "AsyncoreEchoServer",
+        "TestPreHandshakeClose.SingleConnectionTestServerThread",
+    ),
     "test.test_ftplib": ("DummyFTPServer", "DummyTLS_FTPServer"),
     "test.test_poplib": ("DummyPOP3Server",),
 }
@@ -94,6 +114,7 @@ class Result(unittest.TestResult):
         """Name the test that runs now."""
         super().startTest(test)
         self.outcome = ("passed", "")
+        conformance_host.running = test
         if not self.quiet:
             say("start", name(test))
 
@@ -164,7 +185,14 @@ def load(module: str) -> unittest.TestSuite:
             if hasattr(home, "threading"):
                 home.threading = conformance_host.Threads(owner, SHARED.get(owner, ()))
             for each in names:
-                setattr(home, each, conformance_host.Named(owner, each))
+                *path, last = each.split(".")
+                place = functools.reduce(getattr, path, home)
+                if hasattr(place, last):
+                    setattr(place, last, conformance_host.Named(owner, each))
+    if module == "test_smtplib":
+        # Where its server prints to.
+        printed = {**vars(io), "StringIO": conformance_host.Named("captured", "Captured")}
+        file.io = types.SimpleNamespace(**printed)  # type: ignore[attr-defined]
     return unittest.defaultTestLoader.loadTestsFromModule(file)
 
 

@@ -30,6 +30,8 @@ def halves(test: unittest.TestCase) -> list[Any]:
     """The ways to run a test with one half of it on the host; none if it has no halves."""
     if not isinstance(test, test_socket.ThreadableTest):
         return []
+    if isinstance(test, test_socket.SocketPairTest):
+        return [_run_both]
     connected = (test_socket.SocketConnectedTest, test_socket.ConnectedStreamTestMixin)
     if isinstance(test, connected):
         return [_run_server, _run_client]
@@ -77,6 +79,30 @@ def _run_client(test: unittest.TestCase, result: unittest.TestResult) -> None:
         error = AssertionError("with its server on the host: " + detail)
         result.addFailure(test, (AssertionError, error, None))  # type: ignore[arg-type]
     result.stopTest(test)
+
+
+def _run_both(test: unittest.TestCase, result: unittest.TestResult) -> None:
+    """Run both ends of a pair here, one after the other, in the order that ends."""
+    method = test._testMethodName
+    failures = []
+    for names in ((method, "_" + method), ("_" + method, method)):
+        again: Any = type(test)(method)
+        try:
+            again._ThreadableTest__setUp()
+            try:
+                for name in names:
+                    getattr(again, name)()
+            finally:
+                again.cli.close()
+                again.tearDown()
+        except unittest.SkipTest as skip:
+            result.addSkip(test, str(skip))
+            return
+        except Exception as error:
+            failures.append(error)
+        else:
+            return
+    result.addFailure(test, (type(failures[0]), failures[0], failures[0].__traceback__))
 
 
 def _is_event(value: Any) -> bool:

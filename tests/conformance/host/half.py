@@ -33,6 +33,7 @@ class Session:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.objects: list[Any] = []
+        self.cases: dict[Any, unittest.TestCase] = {}
 
     def run(self) -> None:
         """Do what comes until the sandbox is gone."""
@@ -76,6 +77,15 @@ class Session:
         """Call something."""
         return what(*args, **kwargs)
 
+    def do_listener(self, listening: bool, timeout: float | None) -> socket.socket:
+        """A socket that listens, or is about to."""
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        if listening:
+            listener.listen()
+        listener.settimeout(timeout)
+        return listener
+
     def described(self, error: BaseException) -> tuple[Any, ...]:
         """An exception, for the sandbox to raise one like it."""
         kind = type(error)
@@ -118,6 +128,12 @@ class Session:
             return raised(*what)
         if kind == "context":
             return self.context(*what)
+        if kind == "case":
+            return self.case(*what)
+        if kind == "attribute":
+            return getattr(self.unpacked(what[0]), what[1])
+        if kind == "source":
+            return self.defined(*what)
         if kind == "value":
             if isinstance(what, str) and what.startswith(GUEST_SUITE):
                 return str(SUITE / what.removeprefix(GUEST_SUITE))
@@ -126,12 +142,28 @@ class Session:
             return {self.unpacked(k): self.unpacked(v) for k, v in what}
         return getattr(builtins, kind)(self.unpacked(each) for each in what)
 
-    def context(self, protocol: int, settings: Any, journal: Any) -> ssl.SSLContext:
+    def case(self, module: str, name: str, method: str) -> unittest.TestCase:
+        """A test like the sandbox's, always the same."""
+        if (module, name, method) not in self.cases:
+            kind = self.unpacked(("named", (module, name)))
+            self.cases[module, name, method] = kind(method)
+        return self.cases[module, name, method]
+
+    def defined(self, module: str, name: str, text: str, around: Any) -> Any:
+        """What a test of the sandbox's defines within itself."""
+        home = importlib.import_module(module)
+        names = {**vars(home), **{each: self.unpacked(value) for each, value in around}}
+        exec(compile(text, home.__file__ or module, "exec"), names)
+        return names[name]
+
+    def context(self, protocol: int, settings: Any, journal: Any, named: Any) -> ssl.SSLContext:
         """A context like the sandbox's."""
         context = ssl.SSLContext(ssl._SSLMethod(protocol))  # type: ignore[attr-defined]
         for name, how in journal:
             args, kwargs = self.unpacked(how)
             getattr(context, name)(*args, **kwargs)
+        if (callback := self.unpacked(named)) is not None:
+            context.sni_callback = callback
         context.check_hostname = False
         unbound = (ssl.PROTOCOL_TLS_CLIENT, ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS)
         for name, value in settings:

@@ -1,6 +1,8 @@
 """Stands in for `eryx:net/tls`: the interpreter's own OpenSSL behind the contract's semantics."""
 
+import base64
 import os
+import subprocess
 from dataclasses import dataclass
 from enum import Enum
 
@@ -99,6 +101,30 @@ def context(config):
     if config.max_version:
         made.maximum_version = names[config.max_version]
     return made
+
+
+def decrypt_key(key, password):
+    """As the host does it, by OpenSSL's program."""
+    encrypted = base64.b64decode(key)
+    described = openssl("asn1parse -inform DER", encrypted)
+    if b"OBJECT" in described and not all(
+        name in described for name in (b"PBKDF2", b"aes-", b"-cbc")
+    ):
+        raise Err(types.Error_Tls(types.TlsError_Refused("use PBES2 and AES")))
+    arguments = "pkcs8 -topk8 -nocrypt -inform DER -outform DER -passin env:PASSWORD"
+    found = openssl(arguments, encrypted, PASSWORD=base64.b64decode(password).decode())
+    if not found:
+        raise Err(types.Error_InvalidArgument("the password is wrong"))
+    return found
+
+
+def openssl(arguments, data, **environment):
+    return subprocess.run(
+        ["openssl", *arguments.split()],
+        input=data,
+        capture_output=True,
+        env={**os.environ, **environment},
+    ).stdout
 
 
 class Session:
