@@ -1,11 +1,12 @@
 //! What a connection or a lookup has to pass before it begins.
 
-use eryx_net_policy::{Host, Verdict};
+use eryx_net_policy::{Host, Reason, Verdict};
 use tokio::time::Instant;
 
 use crate::ledger::Entry;
 use crate::network::Shared;
-use crate::permit::Place;
+use crate::per_host::HostPermit;
+use crate::permit::{Permit, Place};
 use crate::{NetError, NetLimit};
 
 /// The longest host name that is looked at, in bytes: four for each octet a DNS name can have.
@@ -34,7 +35,9 @@ impl Shared {
 
     /// Goes on if the verdict allows it, or is only to be reported, and writes down what it was.
     pub(crate) fn admit(&self, entry: &Entry, verdict: Verdict) -> Result<(), NetError> {
-        if verdict.is_denied() && self.config.report_only() {
+        // What goes to everybody is no host, either.
+        let a_host = verdict.reason() != Reason::NotUnicast;
+        if verdict.is_denied() && self.config.report_only() && a_host {
             entry.would_deny(verdict);
             return Ok(());
         }
@@ -49,23 +52,32 @@ impl Shared {
 
     /// A place for one more connection to `host`.
     pub(crate) fn place(&self, entry: &Entry, host: &Host) -> Result<Place, NetError> {
-        let connection = self.connections.take().ok_or_else(|| {
+        let connection = self.connection_permit(entry)?;
+        Ok(Place::new(connection, self.place_at(entry, host)?))
+    }
+
+    /// One more of the connections there may be.
+    pub(crate) fn connection_permit(&self, entry: &Entry) -> Result<Permit, NetError> {
+        self.connections.take().ok_or_else(|| {
             entry.limit_reached(NetLimit::MaxConnections);
             NetError::LimitReached(format!(
                 "this sandbox already holds {} connections, the most it may (max_connections): close one \
                  first, or have the embedder raise max_connections",
                 self.connections.limit()
             ))
-        })?;
-        let to_host = self.per_host.take(host).map_err(|limit| {
+        })
+    }
+
+    /// One more of the connections there may be to `host`.
+    pub(crate) fn place_at(&self, entry: &Entry, host: &Host) -> Result<HostPermit, NetError> {
+        self.per_host.take(host).map_err(|limit| {
             entry.limit_reached(NetLimit::MaxConnectionsPerHost);
             NetError::LimitReached(format!(
                 "this sandbox already holds {limit} connections to `{host}`, the most it may hold to one \
                  host (max_connections_per_host): close one first, or have the embedder raise \
                  max_connections_per_host"
             ))
-        })?;
-        Ok(Place::new(connection, to_host))
+        })
     }
 
     /// When a connection may begin; `None` is now.

@@ -38,6 +38,7 @@ use rules::Rules;
 /// | [`sent_bytes_per_second`](Self::sent_bytes_per_second), [`received_bytes_per_second`](Self::received_bytes_per_second) | no limit |
 /// | [`allowed_hosts`](Self::allowed_hosts) | none, which means every host |
 /// | [`blocked_hosts`](Self::blocked_hosts) | `localhost`, `127.*` and every other host or network that is not public |
+/// | [`allowed_udp`](Self::allowed_udp) | none, which means no datagrams |
 /// | [`report_only`](Self::report_only) | no: what is denied fails |
 ///
 /// Clones share the compiled policy, the TLS configuration and the resolver, which are made when they are
@@ -173,6 +174,38 @@ impl NetConfig {
         Ok(self.policy().check_resolved(&name, &[], addresses, port))
     }
 
+    /// [`check`](Self::check) for datagrams (UDP).
+    ///
+    /// ```
+    /// use eryx_net_host::NetConfig;
+    ///
+    /// let config = NetConfig::default().allow_udp("9.9.9.9:53")?;
+    /// assert!(config.check_udp("9.9.9.9", 53).is_allowed());
+    /// assert!(config.check_udp("8.8.8.8", 53).is_denied());
+    /// # Ok::<(), eryx_net_host::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn check_udp(&self, host: &str, port: impl Into<Port>) -> Verdict {
+        self.policy().check_udp(host, port)
+    }
+
+    /// [`check_resolved`](Self::check_resolved) for datagrams (UDP).
+    ///
+    /// # Errors
+    ///
+    /// As for [`check_resolved`](Self::check_resolved).
+    pub fn check_udp_resolved(
+        &self,
+        name: &str,
+        addresses: &[IpAddr],
+        port: impl Into<Port>,
+    ) -> Result<Verdict, HostError> {
+        let name = HostName::parse(name)?;
+        Ok(self
+            .policy()
+            .check_resolved_udp(&name, &[], addresses, port))
+    }
+
     /// The compiled policy.
     #[must_use]
     pub fn policy(&self) -> &Policy {
@@ -220,6 +253,7 @@ impl fmt::Debug for NetConfig {
             .field("blocked_hosts", &self.rules.blocked)
             .field("allowed_networks", &self.rules.networks)
             .field("internal_hosts", &self.rules.internal)
+            .field("allowed_udp", &self.rules.udp)
             .field("report_only", &self.report_only)
             .field("trust", &self.trust)
             .field("allow_unverified_tls", &self.allow_unverified_tls)

@@ -51,6 +51,9 @@ pub enum NetError {
     /// No route to the network, or no address of that family on this machine.
     #[error("the network is unreachable")]
     NetworkUnreachable,
+    /// A datagram is longer than any can be, or than the way to its destination allows.
+    #[error("the message is too long")]
+    MessageTooLong,
     /// An argument is malformed. A sentence that names it.
     #[error("{0}")]
     InvalidArgument(String),
@@ -88,6 +91,9 @@ pub enum TlsFailure {
     Refused(String),
 }
 
+/// Linux's EMSGSIZE, which has no kind of its own.
+const MESSAGE_TOO_LONG: i32 = 90;
+
 impl From<io::Error> for NetError {
     /// The one place where the system's errors become ours.
     ///
@@ -95,6 +101,9 @@ impl From<io::Error> for NetError {
     /// a program means the same as a missing route.
     fn from(error: io::Error) -> Self {
         use io::ErrorKind as Kind;
+        if error.raw_os_error() == Some(MESSAGE_TOO_LONG) {
+            return Self::MessageTooLong;
+        }
         match error.kind() {
             Kind::WouldBlock => Self::WouldBlock,
             Kind::TimedOut => Self::TimedOut,
@@ -143,6 +152,7 @@ mod tests {
         let table = [
             (11, E::WouldBlock),
             (32, E::BrokenPipe),
+            (90, E::MessageTooLong),
             (99, E::NetworkUnreachable),
             (101, E::NetworkUnreachable),
             (103, E::ConnectionAborted),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use eryx_net_policy::Verdict;
 
-use crate::{NetError, NetLimit};
+use crate::{Activity, NetError, NetLimit};
 
 /// Receives every event of a sandbox's network.
 ///
@@ -42,6 +42,8 @@ impl<F: Fn(&Event) + Send + Sync> Observer for F {
 pub struct Event {
     /// Which connection or lookup of this [`Network`](crate::Network), counted from 1 and never reused.
     pub id: u64,
+    /// What it is.
+    pub what: Activity,
     /// The host as the untrusted program wrote it, cut to 255 characters.
     pub host: Arc<str>,
     /// The port, or `None` for a lookup that names none.
@@ -83,7 +85,7 @@ pub enum EventKind {
         /// Which.
         limit: NetLimit,
     },
-    /// A connection was established.
+    /// A connection was established, or datagrams to a destination begin.
     Connected {
         /// The address that was dialled.
         address: SocketAddr,

@@ -7,6 +7,7 @@ use eryx_tls::ClientSettings;
 
 use crate::ledger::{Entry, Ledger};
 use crate::network::Shared;
+use crate::remembered::Origin;
 use crate::{Activity, End, NetError};
 
 impl Shared {
@@ -17,9 +18,32 @@ impl Shared {
     /// reachable by writing down its address.
     pub(crate) fn judge_literal(&self, address: IpAddr, port: Port) -> Verdict {
         let policy = self.config.policy();
+        self.judge_address(
+            address,
+            |origin| policy.check_resolved(&origin.name, &origin.aliases, &[address], port),
+            || policy.check_host(&Host::Address(address), port),
+        )
+    }
+
+    /// The same for datagrams.
+    pub(crate) fn judge_datagrams(&self, address: IpAddr, port: u16) -> Verdict {
+        let policy = self.config.policy();
+        self.judge_address(
+            address,
+            |origin| policy.check_resolved_udp(&origin.name, &origin.aliases, &[address], port),
+            || policy.check_host_udp(&Host::Address(address), port),
+        )
+    }
+
+    fn judge_address(
+        &self,
+        address: IpAddr,
+        as_origin: impl Fn(&Origin) -> Verdict,
+        as_literal: impl Fn() -> Verdict,
+    ) -> Verdict {
         let mut as_name = None;
         for origin in self.remembered.origins(address) {
-            let verdict = policy.check_resolved(&origin.name, &origin.aliases, &[address], port);
+            let verdict = as_origin(&origin);
             if verdict.is_allowed() {
                 return verdict;
             }
@@ -28,14 +52,14 @@ impl Shared {
         match as_name {
             Some(blocked) if is_blocked(&blocked) => blocked,
             Some(unlisted) => {
-                let literal = policy.check_host(&Host::Address(address), port);
+                let literal = as_literal();
                 if literal.is_allowed() {
                     literal
                 } else {
                     unlisted
                 }
             }
-            None => policy.check_host(&Host::Address(address), port),
+            None => as_literal(),
         }
     }
 

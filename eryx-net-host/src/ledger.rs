@@ -290,6 +290,7 @@ impl Entry {
     fn tell(&self, kind: EventKind) {
         let event = Event {
             id: self.id,
+            what: self.what,
             host: Arc::clone(&self.host),
             port: self.port,
             kind,

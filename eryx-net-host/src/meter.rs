@@ -97,6 +97,20 @@ impl Meter {
         .map(|()| Room::Bytes(1))
     }
 
+    /// Takes all of `amount`, though it may be more than a second's worth: others wait for it then. Whether
+    /// the total had that much; if not, nothing is taken.
+    pub(crate) fn charge(&self, amount: usize) -> bool {
+        if let Some(total) = &self.total
+            && !total.take(amount)
+        {
+            return false;
+        }
+        if let Some((pace, _)) = &self.pace {
+            pace.charge(amount as u64);
+        }
+        true
+    }
+
     /// Takes back what was reserved and not used.
     pub(crate) fn give_back(&self, unused: usize) {
         if unused == 0 {
@@ -147,6 +161,14 @@ impl Total {
             .unwrap_or(0);
         // No more than was asked for, so it fits.
         left.min(wanted) as usize
+    }
+
+    fn take(&self, amount: usize) -> bool {
+        self.left
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
+                left.checked_sub(amount as u64)
+            })
+            .is_ok()
     }
 
     fn give_back(&self, unused: usize) {
@@ -200,6 +222,26 @@ mod tests {
         tokio::time::advance(std::time::Duration::from_secs(5)).await;
         assert_eq!(reserve(&meter, 1000), Poll::Ready(Room::Bytes(50)));
         assert_eq!(reserve(&meter, 1000), Poll::Ready(Room::Spent));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_charge_is_taken_whole_or_not_at_all_and_waited_for_afterwards() {
+        let config = NetConfig::default()
+            .with_max_sent_bytes(400)
+            .with_sent_bytes_per_second(100)
+            .expect("a rate");
+        let meter = Meter::sending(&config);
+        assert!(meter.charge(300));
+        assert!(!meter.charge(101));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(
+            meter.poll_room(&mut cx, &mut Turn::default()),
+            Poll::Pending
+        );
+        tokio::time::advance(std::time::Duration::from_secs(3)).await;
+        assert!(meter.poll_room(&mut cx, &mut Turn::default()).is_ready());
+        assert!(meter.charge(100));
+        assert_eq!(reserve(&meter, 1), Poll::Ready(Room::Spent));
     }
 
     #[tokio::test]

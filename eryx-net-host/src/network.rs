@@ -21,8 +21,8 @@ use crate::per_host::PerHost;
 use crate::permit::Allowance;
 use crate::remembered::Remembered;
 use crate::{
-    Activity, Connection, Family, Lookup, NetConfig, NetError, NetLimit, NetworkReport, Observer,
-    TlsSession,
+    Activity, Connection, DatagramSocket, Family, Lookup, NetConfig, NetError, NetLimit,
+    NetworkReport, Observer, TlsSession,
 };
 
 /// The network of one sandbox execution or session: what it may do, what it holds, what it did.
@@ -204,6 +204,28 @@ impl Network {
             permit,
             parsed,
             port,
+            family,
+        ))
+    }
+
+    /// A UDP socket for one family; one for IPv6 also speaks to IPv4 addresses. Nothing is sent, and nobody is
+    /// judged yet.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Denied`] when the configuration allows UDP to nobody.
+    pub fn datagrams(&self, family: Family) -> Result<DatagramSocket, NetError> {
+        let shared = self.on()?;
+        if shared.config.allowed_udp().is_empty() {
+            return Err(NetError::Denied(
+                "datagram sockets are not available in this sandbox: use TCP, or have the embedder say where \
+                 datagrams may go (allow_udp)"
+                    .into(),
+            ));
+        }
+        Ok(DatagramSocket::new(
+            Arc::clone(shared),
+            Arc::clone(&self.ledger),
             family,
         ))
     }

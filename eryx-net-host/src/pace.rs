@@ -46,6 +46,12 @@ impl Pace {
         self.there(*self.lock(), Instant::now(), wanted).map(drop)
     }
 
+    /// Takes `amount` at once, be it more than there is: nobody gets any before that is made up for.
+    pub(crate) fn charge(&self, amount: u64) {
+        let mut spent_until = self.lock();
+        *spent_until = (*spent_until).max(Instant::now()) + self.cost(amount);
+    }
+
     /// Takes back what was granted and not used.
     pub(crate) fn give_back(&self, unused: u64) {
         let mut spent_until = self.lock();

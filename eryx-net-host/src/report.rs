@@ -21,7 +21,7 @@ pub struct NetworkReport {
     pub received: u64,
 }
 
-/// One connection, one lookup, or one TLS session that was denied.
+/// One connection, one lookup, one socket's datagrams to one destination, or one TLS session that was denied.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionReport {
@@ -59,6 +59,8 @@ pub enum Activity {
     Connection,
     /// A name lookup.
     Lookup,
+    /// Datagrams (UDP) between one socket and one destination.
+    Datagrams,
     /// TLS over a transport the program carries itself. Only those whose server name the policy denies are
     /// listed.
     TlsSession,
@@ -71,6 +73,7 @@ impl Activity {
         match self {
             Self::Connection => "connection",
             Self::Lookup => "lookup",
+            Self::Datagrams => "datagrams",
             Self::TlsSession => "tls-session",
         }
     }

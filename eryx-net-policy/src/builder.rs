@@ -6,6 +6,7 @@ use crate::{
     pattern::HostPattern,
     policy::Policy,
     rule_set::RuleSet,
+    udp_pattern::UdpPattern,
     wording::Wording,
 };
 
@@ -32,6 +33,7 @@ pub struct PolicyBuilder {
     allowed: Vec<HostPattern>,
     blocked: Vec<HostPattern>,
     exempt: Vec<HostPattern>,
+    udp: Vec<HostPattern>,
     loopback: bool,
     wording: Wording,
 }
@@ -42,6 +44,7 @@ impl PolicyBuilder {
             allowed: Vec::new(),
             blocked: Vec::new(),
             exempt: Vec::new(),
+            udp: Vec::new(),
             loopback: false,
             wording: Wording::default(),
         }
@@ -107,6 +110,15 @@ impl PolicyBuilder {
         self
     }
 
+    /// Allows datagrams (UDP) to what matches, as far as a connection to it is allowed. Without such an entry
+    /// there are none.
+    ///
+    /// A name is matched by an entry for it, or by entries for every one of its addresses.
+    pub fn allow_udp(mut self, pattern: UdpPattern) -> Self {
+        self.udp.push(pattern.into());
+        self
+    }
+
     /// Lets verdicts call settings as whoever wrote the policy does.
     pub fn wording(mut self, wording: Wording) -> Self {
         self.wording = wording;
@@ -119,6 +131,7 @@ impl PolicyBuilder {
             RuleSet::new(self.allowed),
             RuleSet::new(self.blocked),
             RuleSet::new(self.exempt),
+            RuleSet::new(self.udp),
             self.loopback,
             self.wording,
         )

@@ -20,6 +20,8 @@ mod rule_set;
 mod sentence;
 #[cfg(feature = "serde")]
 mod serialized;
+mod transport;
+mod udp_pattern;
 mod verdict;
 mod wording;
 
@@ -34,5 +36,6 @@ pub use pattern_error::{PatternError, PatternProblem};
 pub use policy::Policy;
 pub use port::{Port, PortRange};
 pub use rule::{List, Rule};
+pub use udp_pattern::UdpPattern;
 pub use verdict::{Decision, Reason, Verdict};
 pub use wording::Wording;

@@ -2,7 +2,10 @@
 
 use thiserror::Error;
 
-use crate::{host_error::HostProblem, name::HostName, network::NetworkProblem, quote::quote};
+use crate::{
+    host_error::HostProblem, name::HostName, network::NetworkProblem, pattern::HostPattern,
+    quote::quote,
+};
 
 /// A text that is not a [`HostPattern`](crate::HostPattern), and what is wrong with it.
 ///
@@ -57,6 +60,12 @@ pub enum PatternProblem {
     /// A port without a host.
     #[error("it has no host before the port; write `*` and the port for every host")]
     OnlyPort,
+    /// No port, where datagrams are to be allowed.
+    #[error("UDP is allowed port by port; write the port behind it, as in `{example}`")]
+    NoPort {
+        /// The same with a port.
+        example: Box<HostPattern>,
+    },
     /// A path after a name.
     #[error("it has a path, and connections have none; write `{name}`")]
     Path {

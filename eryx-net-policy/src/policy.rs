@@ -1,5 +1,6 @@
 //! The decision.
 
+mod datagrams;
 mod judge;
 
 use std::{collections::BTreeSet, iter, net::IpAddr};
@@ -13,6 +14,7 @@ use crate::{
     port::{Port, PortRange},
     rule::{List, Rule},
     rule_set::RuleSet,
+    transport::Transport,
     verdict::{Finding, Verdict},
     wording::Wording,
 };
@@ -35,6 +37,8 @@ use crate::{
 ///    dialled as it is and judged as the IPv4 address in it; entries for IPv6 networks can still block it,
 ///    save the default `::/3`. Other addresses that carry an IPv4 address (6to4, Teredo, ISATAP,
 ///    IPv4-compatible, IPv4-translated, local NAT64) are denied as well when that one is.
+/// 5. Datagrams (UDP) go only where [an entry](PolicyBuilder::allow_udp) lets them, and a connection would
+///    be allowed: [`check_udp`](Self::check_udp). They never go to multicast and broadcast addresses.
 ///
 /// [`Policy::default`] allows all that [`default_blocked_hosts`](crate::default_blocked_hosts) does not
 /// block.
@@ -58,6 +62,7 @@ pub struct Policy {
     allowed: RuleSet,
     blocked: RuleSet,
     exempt: RuleSet,
+    udp: RuleSet,
     /// Whether the default entry for everything outside 2000::/3 leaves out `::1`.
     loopback: bool,
     wording: Wording,
@@ -73,6 +78,7 @@ impl Policy {
         allowed: RuleSet,
         blocked: RuleSet,
         exempt: RuleSet,
+        udp: RuleSet,
         loopback: bool,
         wording: Wording,
     ) -> Self {
@@ -80,6 +86,7 @@ impl Policy {
             allowed,
             blocked,
             exempt,
+            udp,
             loopback,
             wording,
         }
@@ -98,24 +105,7 @@ impl Policy {
 
     /// [`check`](Self::check) for a host that is parsed already.
     pub fn check_host(&self, host: &Host, port: impl Into<Port>) -> Verdict {
-        let port = port.into();
-        match host {
-            Host::Name(name) => {
-                let finding = self.at_some_port(port, &[name], &[], |port| {
-                    self.judge_name(name, port)
-                        .map_or_else(|denial| denial, Standing::provisional)
-                });
-                Verdict::new(host.clone(), port, finding, Vec::new()).worded(self.wording)
-            }
-            Host::Address(address) => {
-                // Anybody can make this variant, so the address may not have come through the parser.
-                let address = address.to_canonical();
-                let finding = self.at_some_port(port, &[], &[address], |port| {
-                    self.judge_literal(address, port)
-                });
-                Verdict::new(address.into(), port, finding, vec![address]).worded(self.wording)
-            }
-        }
+        self.judge_host(host, port.into(), Transport::Tcp)
     }
 
     /// Judges a name together with what it resolved to: the aliases passed on the way (CNAME targets), and
@@ -130,19 +120,46 @@ impl Policy {
         addresses: &[IpAddr],
         port: impl Into<Port>,
     ) -> Verdict {
-        let port = port.into();
-        let mut sorted = BTreeSet::new();
-        let to_dial: Vec<IpAddr> = addresses
-            .iter()
-            .map(IpAddr::to_canonical)
-            .filter(|address| sorted.insert(*address))
-            .collect();
-        let sorted: Vec<IpAddr> = sorted.into_iter().collect();
-        let names: Vec<&HostName> = iter::once(name).chain(aliases).collect();
-        let finding = self.at_some_port(port, &names, &sorted, |port| {
-            self.judge_resolved(name, aliases, &sorted, port)
-        });
-        Verdict::new(name.clone().into(), port, finding, to_dial).worded(self.wording)
+        self.judge_answer(name, aliases, addresses, port.into(), Transport::Tcp)
+    }
+
+    /// [`check`](Self::check) for datagrams (UDP).
+    ///
+    /// ```
+    /// use eryx_net_policy::Policy;
+    ///
+    /// let policy = Policy::builder().block_defaults().allow_udp("9.9.9.9:53".parse()?).build();
+    /// assert!(policy.check_udp("9.9.9.9", 53).is_allowed());
+    /// assert!(policy.check_udp("8.8.8.8", 53).is_denied());
+    /// assert!(Policy::default().check_udp("9.9.9.9", 53).is_denied());
+    /// # Ok::<(), eryx_net_policy::PatternError>(())
+    /// ```
+    pub fn check_udp(&self, host: &str, port: impl Into<Port>) -> Verdict {
+        match Host::parse(host) {
+            Ok(host) => self.check_host_udp(&host, port),
+            Err(error) => Verdict::malformed(error, port.into()).over(Transport::Udp),
+        }
+    }
+
+    /// [`check_host`](Self::check_host) for datagrams (UDP).
+    pub fn check_host_udp(&self, host: &Host, port: impl Into<Port>) -> Verdict {
+        self.judge_host(host, port.into(), Transport::Udp)
+    }
+
+    /// [`check_resolved`](Self::check_resolved) for datagrams (UDP).
+    pub fn check_resolved_udp(
+        &self,
+        name: &HostName,
+        aliases: &[HostName],
+        addresses: &[IpAddr],
+        port: impl Into<Port>,
+    ) -> Verdict {
+        self.judge_answer(name, aliases, addresses, port.into(), Transport::Udp)
+    }
+
+    /// Whether datagrams may go anywhere at all.
+    pub fn allows_udp(&self) -> bool {
+        !self.udp.is_empty()
     }
 
     /// Every entry of every list.
@@ -151,6 +168,7 @@ impl Policy {
             (List::Allowed, &self.allowed),
             (List::Blocked, &self.blocked),
             (List::Exempt, &self.exempt),
+            (List::AllowedUdp, &self.udp),
         ]
         .into_iter()
         .flat_map(|(list, set)| {
@@ -161,8 +179,59 @@ impl Policy {
     }
 }
 
-/// From one port to any.
+/// From one port to any, and from one transport to the other.
 impl Policy {
+    fn judge_host(&self, host: &Host, port: Port, transport: Transport) -> Verdict {
+        let verdict = match host {
+            Host::Name(name) => {
+                let finding =
+                    self.at_some_port(port, transport, &[name], &[], |port| match transport {
+                        Transport::Tcp => self
+                            .judge_name(name, port)
+                            .map_or_else(|denial| denial, Standing::provisional),
+                        Transport::Udp => self.judge_udp_name(name, port),
+                    });
+                Verdict::new(host.clone(), port, finding, Vec::new())
+            }
+            Host::Address(address) => {
+                // Anybody can make this variant, so the address may not have come through the parser.
+                let address = address.to_canonical();
+                let finding =
+                    self.at_some_port(port, transport, &[], &[address], |port| match transport {
+                        Transport::Tcp => self.judge_literal(address, port),
+                        Transport::Udp => self.judge_udp_literal(address, port),
+                    });
+                Verdict::new(address.into(), port, finding, vec![address])
+            }
+        };
+        verdict.worded(self.wording).over(transport)
+    }
+
+    fn judge_answer(
+        &self,
+        name: &HostName,
+        aliases: &[HostName],
+        addresses: &[IpAddr],
+        port: Port,
+        transport: Transport,
+    ) -> Verdict {
+        let mut sorted = BTreeSet::new();
+        let to_dial: Vec<IpAddr> = addresses
+            .iter()
+            .map(IpAddr::to_canonical)
+            .filter(|address| sorted.insert(*address))
+            .collect();
+        let sorted: Vec<IpAddr> = sorted.into_iter().collect();
+        let names: Vec<&HostName> = iter::once(name).chain(aliases).collect();
+        let finding = self.at_some_port(port, transport, &names, &sorted, |port| match transport {
+            Transport::Tcp => self.judge_resolved(name, aliases, &sorted, port),
+            Transport::Udp => self.judge_udp_resolved(name, aliases, &sorted, port),
+        });
+        Verdict::new(name.clone().into(), port, finding, to_dial)
+            .worded(self.wording)
+            .over(transport)
+    }
+
     /// The finding for `port`; for any port, the one for the first port that is not denied.
     ///
     /// Verdicts change only where a range of some matching entry begins or ends, so those ports stand for
@@ -170,6 +239,7 @@ impl Policy {
     fn at_some_port(
         &self,
         port: Port,
+        transport: Transport,
         names: &[&HostName],
         addresses: &[IpAddr],
         judge: impl Fn(u16) -> Finding,
@@ -182,7 +252,7 @@ impl Policy {
             return first;
         }
         let mut denial = first;
-        for port in self.borders(names, addresses) {
+        for port in self.borders(transport, names, addresses) {
             let finding = judge(port);
             if !finding.is_denied() {
                 return finding;
@@ -195,13 +265,22 @@ impl Policy {
     }
 
     /// The ports where a range of an entry begins that matches one of the hosts, and those after its end.
-    fn borders(&self, names: &[&HostName], addresses: &[IpAddr]) -> BTreeSet<u16> {
+    fn borders(
+        &self,
+        transport: Transport,
+        names: &[&HostName],
+        addresses: &[IpAddr],
+    ) -> BTreeSet<u16> {
         let mut borders = BTreeSet::new();
         let mut add = |range: PortRange| {
             borders.extend((range != PortRange::ALL).then_some(range.first()));
             borders.extend(range.last().checked_add(1));
         };
-        for set in [&self.allowed, &self.blocked, &self.exempt] {
+        let udp = (transport == Transport::Udp).then_some(&self.udp);
+        for set in [&self.allowed, &self.blocked, &self.exempt]
+            .into_iter()
+            .chain(udp)
+        {
             set.network_ports().iter().copied().for_each(&mut add);
             set.for_everything().for_each(|p| add(p.ports()));
             for name in names {

@@ -37,6 +37,12 @@ impl PortRange {
         last: u16::MAX,
     };
 
+    /// The port of name servers (IANA, service `domain`), for examples.
+    pub(crate) const DOMAIN: Self = Self {
+        first: 53,
+        last: 53,
+    };
+
     /// The ports from `first` to `last`, unless that is none or begins with 0.
     pub fn new(first: u16, last: u16) -> Option<Self> {
         (1..=last).contains(&first).then_some(Self { first, last })

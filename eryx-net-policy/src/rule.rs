@@ -53,6 +53,8 @@ pub enum List {
     Blocked,
     /// What addresses in [`List::Blocked`] may be reached nevertheless.
     Exempt,
+    /// What of all that may be reached by UDP as well.
+    AllowedUdp,
 }
 
 impl List {
@@ -62,6 +64,7 @@ impl List {
             Self::Allowed => "allowed_hosts",
             Self::Blocked => "blocked_hosts",
             Self::Exempt => "the exemptions",
+            Self::AllowedUdp => "allowed_udp",
         }
     }
 }

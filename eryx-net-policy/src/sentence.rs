@@ -7,6 +7,7 @@ use crate::{
     host::Host,
     pattern::HostPattern,
     port::{Port, PortRange},
+    rule::List,
     verdict::{Culprit, Decision, Reason, Subject, Verdict},
     wording::Wording,
 };
@@ -40,9 +41,14 @@ fn sentence(verdict: &Verdict, audience: Audience) -> String {
     };
     let subject = with_port(host, verdict.port());
     let why = why(verdict, host, audience);
+    let way = if verdict.is_about_udp() {
+        "UDP to "
+    } else {
+        ""
+    };
     match remedy(verdict, host, audience) {
-        Some(remedy) => format!("`{subject}` {outcome}: {why}; {remedy}"),
-        None => format!("`{subject}` {outcome}: {why}"),
+        Some(remedy) => format!("{way}`{subject}` {outcome}: {why}; {remedy}"),
+        None => format!("{way}`{subject}` {outcome}: {why}"),
     }
 }
 
@@ -84,6 +90,11 @@ fn why(verdict: &Verdict, host: &Host, audience: Audience) -> String {
             "allowed_hosts has neither the name nor all of its addresses".to_owned()
         }
         (Reason::NoAddresses, _) => "it has no addresses".to_owned(),
+        (Reason::UdpNotAllowed, _) => "nothing in allowed_udp matches it".to_owned(),
+        (Reason::NotUnicast, _) => match host {
+            Host::Name(_) => "it resolves to a multicast or broadcast address".to_owned(),
+            Host::Address(_) => "multicast and broadcast reach more than one machine".to_owned(),
+        },
         (
             Reason::Listed | Reason::HostBlocked | Reason::AddressBlocked | Reason::MalformedHost,
             _,
@@ -118,12 +129,30 @@ fn remedy(verdict: &Verdict, host: &Host, audience: Audience) -> Option<String> 
         (Reason::HostNotAllowed | Reason::AddressNotAllowed, _) => {
             Some(format!("{} adds it", wording.setting("allow_host", host)))
         }
+        (Reason::UdpNotAllowed, _) => udp_setting(verdict, host),
+        (Reason::PortNotAllowed, _) if of_udp(verdict) => udp_setting(verdict, host),
         (Reason::PortNotAllowed, _) => Some(format!(
             "{} adds it",
             wording.setting("allow_host", with_port(host, verdict.port()))
         )),
         _ => None,
     }
+}
+
+/// Whether what allows UDP decided.
+fn of_udp(verdict: &Verdict) -> bool {
+    verdict
+        .rule()
+        .is_some_and(|rule| rule.list() == List::AllowedUdp)
+}
+
+fn udp_setting(verdict: &Verdict, host: &Host) -> Option<String> {
+    let setting = match verdict.port() {
+        Port::Any => return None,
+        port => with_port(host, port),
+    };
+    let setting = verdict.wording().setting("allow_udp", setting);
+    Some(format!("{setting} adds it"))
 }
 
 fn lift_address(rule: &HostPattern, address: IpAddr, wording: Wording) -> String {

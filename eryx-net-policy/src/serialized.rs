@@ -11,7 +11,7 @@ use serde::{
 
 use crate::{
     host::Host, name::HostName, network::Network, pattern::HostPattern, port::Port,
-    verdict::Verdict,
+    udp_pattern::UdpPattern, verdict::Verdict,
 };
 
 macro_rules! as_text {
@@ -34,6 +34,7 @@ as_text! {
     Host: "a host name or an address, as a string",
     HostName: "a host name, as a string",
     HostPattern: "a host pattern such as \"*.example.com:443\", as a string",
+    UdpPattern: "a host pattern with a port such as \"ns.example.com:53\", as a string",
     Network: "a network such as \"10.0.0.0/8\", as a string",
 }
 

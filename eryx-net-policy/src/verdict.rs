@@ -10,6 +10,7 @@ use crate::{
     port::Port,
     rule::{List, Rule},
     sentence,
+    transport::Transport,
     wording::Wording,
 };
 
@@ -25,6 +26,7 @@ pub struct Verdict {
     finding: Finding,
     addresses: Vec<IpAddr>,
     wording: Wording,
+    transport: Transport,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +43,23 @@ impl Verdict {
             finding,
             addresses,
             wording: Wording::default(),
+            transport: Transport::default(),
         }
     }
 
     /// The same, with settings called so.
     pub(crate) fn worded(self, wording: Wording) -> Self {
         Self { wording, ..self }
+    }
+
+    /// The same, about bytes carried so.
+    pub(crate) fn over(self, transport: Transport) -> Self {
+        Self { transport, ..self }
+    }
+
+    /// Whether it is about datagrams (UDP). All others are about connections.
+    pub fn is_about_udp(&self) -> bool {
+        self.transport == Transport::Udp
     }
 
     pub(crate) fn wording(&self) -> Wording {
@@ -60,6 +73,7 @@ impl Verdict {
             finding: Finding::deny(Reason::MalformedHost),
             addresses: Vec::new(),
             wording: Wording::default(),
+            transport: Transport::default(),
         }
     }
 
@@ -239,6 +253,10 @@ pub enum Reason {
     AddressNotAllowed,
     /// Denied: the name has no addresses.
     NoAddresses,
+    /// Denied: nothing allows datagrams to the host.
+    UdpNotAllowed,
+    /// Denied: datagrams to an address of more than one machine.
+    NotUnicast,
 }
 
 impl Reason {
@@ -257,6 +275,8 @@ impl Reason {
             Self::PortNotAllowed => "port-not-allowed",
             Self::AddressNotAllowed => "address-not-allowed",
             Self::NoAddresses => "no-addresses",
+            Self::UdpNotAllowed => "udp-not-allowed",
+            Self::NotUnicast => "not-unicast",
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Which hosts a configuration allows.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
-use eryx_net_policy::{HostPattern, Network, Policy, Wording, loopback_patterns};
+use eryx_net_policy::{
+    HostPattern, Network, PatternError, Policy, UdpPattern, Wording, loopback_patterns,
+};
 
 use super::NetConfig;
 use crate::ConfigError;
@@ -14,6 +17,7 @@ pub(super) struct Rules {
     pub(super) blocked: Vec<HostPattern>,
     pub(super) networks: Vec<Network>,
     pub(super) internal: Vec<HostPattern>,
+    pub(super) udp: Vec<UdpPattern>,
     /// Whether the default entry for all of `::/3` leaves out `::1`.
     pub(super) loopback: bool,
     pub(super) wording: Wording,
@@ -122,6 +126,37 @@ impl NetConfig {
         Ok(self.with_rules(|rules| rules.internal.push(pattern)))
     }
 
+    /// Where datagrams (UDP) may go, of all that may be reached: nowhere unless it says so.
+    #[must_use]
+    pub fn allowed_udp(&self) -> &[UdpPattern] {
+        &self.rules.udp
+    }
+
+    /// With these patterns for datagrams in place of those so far. None means no datagrams.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Pattern`] for the first pattern that is malformed or has no port.
+    pub fn with_allowed_udp<P: AsRef<str>>(
+        &self,
+        patterns: impl IntoIterator<Item = P>,
+    ) -> Result<Self, ConfigError> {
+        let udp = parse_all(patterns)?;
+        Ok(self.with_rules(|rules| rules.udp = udp))
+    }
+
+    /// With datagrams (UDP) allowed to what matches one more pattern, such as `ns.example.com:53`, as far as a
+    /// connection to it would be allowed: [`allowed_hosts`](Self::allowed_hosts) and
+    /// [`blocked_hosts`](Self::blocked_hosts) are asked as well.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Pattern`] when the pattern is malformed or has no port.
+    pub fn allow_udp(&self, pattern: &str) -> Result<Self, ConfigError> {
+        let pattern = pattern.parse()?;
+        Ok(self.with_rules(|rules| rules.udp.push(pattern)))
+    }
+
     /// With verdicts that call settings so, in events and in what the program is told.
     #[must_use]
     pub fn with_wording(&self, wording: Wording) -> Self {
@@ -143,6 +178,7 @@ impl Rules {
             blocked,
             networks: Vec::new(),
             internal: Vec::new(),
+            udp: Vec::new(),
             loopback: false,
             wording: Wording::default(),
         }
@@ -170,13 +206,16 @@ impl Rules {
         for pattern in &self.internal {
             builder = builder.allow_internal_host(pattern.clone());
         }
+        for pattern in &self.udp {
+            builder = builder.allow_udp(pattern.clone());
+        }
         builder.wording(self.wording).build()
     }
 }
 
-fn parse_all<P: AsRef<str>>(
+fn parse_all<T: FromStr<Err = PatternError>, P: AsRef<str>>(
     patterns: impl IntoIterator<Item = P>,
-) -> Result<Vec<HostPattern>, ConfigError> {
+) -> Result<Vec<T>, ConfigError> {
     patterns
         .into_iter()
         .map(|pattern| Ok(pattern.as_ref().parse()?))

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eryx_net_policy::{
-    HostName, HostPattern, Network, default_blocked_patterns, loopback_patterns,
+    HostName, HostPattern, Network, UdpPattern, default_blocked_patterns, loopback_patterns,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
@@ -91,6 +91,7 @@ pub(super) struct Written {
     also_blocked_hosts: Vec<HostPattern>,
     allowed_networks: Vec<Network>,
     internal_hosts: Vec<HostPattern>,
+    allowed_udp: Vec<UdpPattern>,
     allow_unverified_tls: bool,
     root_certs: Vec<Certificates>,
     #[serde(skip_serializing)]
@@ -151,6 +152,7 @@ impl Written {
             also_blocked_hosts: also_blocked.to_vec(),
             allowed_networks: rules.networks.clone(),
             internal_hosts: rules.internal.clone(),
+            allowed_udp: rules.udp.clone(),
             allow_unverified_tls: config.allow_unverified_tls,
             root_certs: config.trust.added().map(Certificates::from_der).collect(),
             root_cert_files: Vec::new(),
@@ -193,6 +195,7 @@ impl Written {
         rules.blocked.extend(self.also_blocked_hosts);
         rules.networks = self.allowed_networks;
         rules.internal = self.internal_hosts;
+        rules.udp = self.allowed_udp;
 
         for certificates in &self.root_certs {
             config = config.with_root_cert(certificates.as_bytes())?;

@@ -14,6 +14,7 @@ impl Serialize for Event {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &self.id)?;
         map.serialize_entry("event", self.kind.name())?;
+        map.serialize_entry("what", self.what.name())?;
         map.serialize_entry("host", &*self.host)?;
         map.serialize_entry("port", &self.port)?;
         match &self.kind {

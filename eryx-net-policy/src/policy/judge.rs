@@ -184,7 +184,10 @@ impl Screening {
     }
 }
 
-fn on_port(mut patterns: impl Iterator<Item = HostPattern>, port: u16) -> Option<HostPattern> {
+pub(super) fn on_port(
+    mut patterns: impl Iterator<Item = HostPattern>,
+    port: u16,
+) -> Option<HostPattern> {
     patterns.find(|p| p.ports().contains(port))
 }
 
