@@ -7,13 +7,16 @@
 ;;     tcp_write(handle, data, timeout)   timeout in nanoseconds, negative for none
 ;;     tls_feed(handle, ciphertext)
 ;;     tls_write(handle, plaintext)
-;;     poll(readable, writable, lookups, timeout)   each a buffer of 32-bit handles
+;;     udp_send(handle, data, timeout)
+;;     udp_send_to(handle, data, host, port, timeout)   the host in UTF-8
+;;     poll(readable, writable, receivable, sendable, lookups, timeout)   each a buffer of 32-bit handles
 ;;
-;; `poll` returns three `bytes` of 32-bit positions. Each of the others returns the number of bytes taken, or a tuple that names an `error` of eryx:net/types: its position
+;; `poll` returns five `bytes` of 32-bit positions. Each of the others returns the number of bytes taken (the
+;; two of UDP, any number), or a tuple that names an `error` of eryx:net/types: its position
 ;; in the variant, then its text if it carries one; for `tls` the position in `tls-error`, the code of a
 ;; certificate error (else 0) and the text.
 (module
-  (@dylink.0 (mem-info (memory 448 3) (table 4 0)))
+  (@dylink.0 (mem-info (memory 736 3) (table 6 0)))
 
   (import "env" "memory" (memory 0))
   (import "env" "__indirect_function_table" (table 0 funcref))
@@ -39,17 +42,21 @@
     (func $PyBytes_FromStringAndSize (param i32 i32) (result i32)))
 
   (import "eryx:net/poll@0.1.0" "poll"
-    (func $poll (param i32 i32 i32 i32 i32 i32 i32 i64 i32)))
+    (func $poll (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32)))
   (import "eryx:net/tcp@0.1.0" "[method]connection.write"
     (func $connection.write (param i32 i32 i32 i32 i64 i32)))
+  (import "eryx:net/udp@0.1.0" "[method]socket.send"
+    (func $socket.send (param i32 i32 i32 i32 i64 i32)))
+  (import "eryx:net/udp@0.1.0" "[method]socket.send-to"
+    (func $socket.send-to (param i32 i32 i32 i32 i32 i32 i32 i64 i32)))
   (import "eryx:net/tls@0.1.0" "[method]session.feed"
     (func $session.feed (param i32 i32 i32 i32)))
   (import "eryx:net/tls@0.1.0" "[method]session.write"
     (func $session.write (param i32 i32 i32 i32)))
 
   ;; From $base: a PyModuleDef (52 bytes) at 0, a Py_buffer (44 bytes) at 120, a result<u32, error> or a
-  ;; `ready` (24 bytes each) at 168, names from 192, five PyMethodDef (16 bytes each, the last all zero) at
-  ;; 264, two more Py_buffers at 344 and 392.
+  ;; result<_, error> (24 bytes each) at 168, names from 192, five more Py_buffers from 344 at every 48
+  ;; bytes, a `ready` (40 bytes) at 584, seven PyMethodDef (16 bytes each, the last all zero) at 624.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
   (data (offset (i32.add (global.get $base) (i32.const 192))) "_eryx_wire\00")
@@ -57,8 +64,10 @@
   (data (offset (i32.add (global.get $base) (i32.const 224))) "tls_feed\00")
   (data (offset (i32.add (global.get $base) (i32.const 240))) "tls_write\00")
   (data (offset (i32.add (global.get $base) (i32.const 256))) "poll\00")
+  (data (offset (i32.add (global.get $base) (i32.const 264))) "udp_send\00")
+  (data (offset (i32.add (global.get $base) (i32.const 280))) "udp_send_to\00")
 
-  (elem (global.get $table) func $tcp_write $tls_feed $tls_write $wait)
+  (elem (global.get $table) func $tcp_write $tls_feed $tls_write $wait $udp_send $udp_send_to)
 
   (func $at (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
@@ -70,13 +79,15 @@
     (i32.store offset=8 (local.get $at) (i32.const 0x80)))
 
   (func (export "PyInit__eryx_wire") (result i32)
-    (call $method (call $at (i32.const 264)) (i32.const 208) (i32.const 0))
-    (call $method (call $at (i32.const 280)) (i32.const 224) (i32.const 1))
-    (call $method (call $at (i32.const 296)) (i32.const 240) (i32.const 2))
-    (call $method (call $at (i32.const 312)) (i32.const 256) (i32.const 3))
+    (call $method (call $at (i32.const 624)) (i32.const 208) (i32.const 0))
+    (call $method (call $at (i32.const 640)) (i32.const 224) (i32.const 1))
+    (call $method (call $at (i32.const 656)) (i32.const 240) (i32.const 2))
+    (call $method (call $at (i32.const 672)) (i32.const 256) (i32.const 3))
+    (call $method (call $at (i32.const 688)) (i32.const 264) (i32.const 4))
+    (call $method (call $at (i32.const 704)) (i32.const 280) (i32.const 5))
     ;; m_name, m_methods
     (i32.store offset=20 (global.get $base) (call $at (i32.const 192)))
-    (i32.store offset=32 (global.get $base) (call $at (i32.const 264)))
+    (i32.store offset=32 (global.get $base) (call $at (i32.const 624)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 
@@ -96,6 +107,48 @@
       (local.get $timeout)
       (call $at (i32.const 168)))
     (call $released (call $answer)))
+
+  (func $udp_send (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32) (local $timeout i64)
+    (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $wrong))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=8 (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+      (then (return (i32.const 0))))
+    (call $socket.send
+      (local.get $handle)
+      (i32.load offset=120 (global.get $base))
+      (i32.load offset=128 (global.get $base))
+      (i64.ge_s (local.get $timeout) (i64.const 0))
+      (local.get $timeout)
+      (call $at (i32.const 168)))
+    (call $released (call $answer)))
+
+  (func $udp_send_to (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32) (local $port i32) (local $timeout i64) (local $answer i32)
+    (if (i32.ne (local.get $count) (i32.const 5)) (then (return (call $wrong))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (local.set $port (call $PyLong_AsLong (i32.load offset=12 (local.get $args))))
+    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=16 (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+      (then (return (i32.const 0))))
+    (if (call $PyObject_GetBuffer (i32.load offset=8 (local.get $args)) (call $at (i32.const 344)) (i32.const 0))
+      (then (return (call $released (i32.const 0)))))
+    (call $socket.send-to
+      (local.get $handle)
+      (i32.load offset=120 (global.get $base))
+      (i32.load offset=128 (global.get $base))
+      (i32.load offset=344 (global.get $base))
+      (i32.load offset=352 (global.get $base))
+      (i32.and (local.get $port) (i32.const 0xffff))
+      (i64.ge_s (local.get $timeout) (i64.const 0))
+      (local.get $timeout)
+      (call $at (i32.const 168)))
+    (local.set $answer (call $answer))
+    (call $PyBuffer_Release (call $at (i32.const 344)))
+    (call $released (local.get $answer)))
 
   (func $tls_feed (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32)
@@ -131,37 +184,58 @@
     (local.get $answer))
 
   (func $wait (param $self i32) (param $args i32) (param $count i32) (result i32)
-    (local $timeout i64) (local $answer i32)
-    (if (i32.ne (local.get $count) (i32.const 4)) (then (return (call $wrong))))
-    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=12 (local.get $args))))
+    (local $timeout i64) (local $held i32) (local $answer i32)
+    (if (i32.ne (local.get $count) (i32.const 6)) (then (return (call $wrong))))
+    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=20 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
-      (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 344)) (i32.const 0))
-      (then (return (call $released (i32.const 0)))))
-    (if (call $PyObject_GetBuffer (i32.load offset=8 (local.get $args)) (call $at (i32.const 392)) (i32.const 0))
-      (then
-        (call $PyBuffer_Release (call $at (i32.const 344)))
-        (return (call $released (i32.const 0)))))
-    ;; The buffer of an empty array may lie anywhere; the contract wants even that aligned.
+    (loop $next
+      (if (call $PyObject_GetBuffer
+            (i32.load (i32.add (local.get $args) (i32.shl (local.get $held) (i32.const 2))))
+            (call $handles (local.get $held))
+            (i32.const 0))
+        (then (return (call $let_go (local.get $held) (i32.const 0)))))
+      (local.set $held (i32.add (local.get $held) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $held) (i32.const 5))))
     (call $poll
-      (i32.and (i32.load offset=120 (global.get $base)) (i32.const -4))
-      (i32.shr_u (i32.load offset=128 (global.get $base)) (i32.const 2))
-      (i32.and (i32.load offset=344 (global.get $base)) (i32.const -4))
-      (i32.shr_u (i32.load offset=352 (global.get $base)) (i32.const 2))
-      (i32.and (i32.load offset=392 (global.get $base)) (i32.const -4))
-      (i32.shr_u (i32.load offset=400 (global.get $base)) (i32.const 2))
+      (call $list (i32.const 0)) (call $length (i32.const 0))
+      (call $list (i32.const 1)) (call $length (i32.const 1))
+      (call $list (i32.const 2)) (call $length (i32.const 2))
+      (call $list (i32.const 3)) (call $length (i32.const 3))
+      (call $list (i32.const 4)) (call $length (i32.const 4))
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $at (i32.const 168)))
-    (local.set $answer (call $PyTuple_New (i32.const 3)))
-    (if (i32.eqz (local.get $answer)) (then (return (i32.const 0))))
-    (drop (call $PyTuple_SetItem (local.get $answer) (i32.const 0) (call $positions (call $at (i32.const 168)))))
-    (drop (call $PyTuple_SetItem (local.get $answer) (i32.const 1) (call $positions (call $at (i32.const 176)))))
-    (drop (call $PyTuple_SetItem (local.get $answer) (i32.const 2) (call $positions (call $at (i32.const 184)))))
-    (call $PyBuffer_Release (call $at (i32.const 392)))
-    (call $PyBuffer_Release (call $at (i32.const 344)))
-    (call $released (local.get $answer)))
+      (call $at (i32.const 584)))
+    (local.set $answer (call $PyTuple_New (i32.const 5)))
+    (if (i32.eqz (local.get $answer)) (then (return (call $let_go (i32.const 5) (i32.const 0)))))
+    (local.set $held (i32.const 0))
+    (loop $next
+      (drop (call $PyTuple_SetItem (local.get $answer) (local.get $held)
+        (call $positions (i32.add (call $at (i32.const 584)) (i32.shl (local.get $held) (i32.const 3))))))
+      (local.set $held (i32.add (local.get $held) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $held) (i32.const 5))))
+    (call $let_go (i32.const 5) (local.get $answer)))
+
+  ;; The buffer of one of the lists `poll` is given.
+  (func $handles (param $which i32) (result i32)
+    (i32.add (call $at (i32.const 344)) (i32.mul (local.get $which) (i32.const 48))))
+
+  ;; Its address. The buffer of an empty array may lie anywhere; the contract wants even that aligned.
+  (func $list (param $which i32) (result i32)
+    (i32.and (i32.load (call $handles (local.get $which))) (i32.const -4)))
+
+  ;; How many handles it holds.
+  (func $length (param $which i32) (result i32)
+    (i32.shr_u (i32.load offset=8 (call $handles (local.get $which))) (i32.const 2)))
+
+  ;; Give the first $count of them back.
+  (func $let_go (param $count i32) (param $answer i32) (result i32)
+    (block $done
+      (loop $next
+        (br_if $done (i32.eqz (local.get $count)))
+        (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+        (call $PyBuffer_Release (call $handles (local.get $count)))
+        (br $next)))
+    (local.get $answer))
 
   ;; The list<u32> whose address and length are at $at, as bytes. Its memory is given back.
   (func $positions (param $at i32) (result i32)
@@ -196,12 +270,12 @@
       (then (return (call $PyLong_FromUnsignedLong (i32.load offset=4 (local.get $result))))))
     (local.set $case (i32.load8_u offset=4 (local.get $result)))
     ;; tls
-    (if (i32.eq (local.get $case) (i32.const 14))
+    (if (i32.eq (local.get $case) (i32.const 15))
       (then (return (call $tls_failure (i32.add (local.get $result) (i32.const 8))))))
     ;; denied, limit-reached, invalid-argument, other
     (if (i32.or
           (i32.or (i32.eq (local.get $case) (i32.const 2)) (i32.eq (local.get $case) (i32.const 3)))
-          (i32.or (i32.eq (local.get $case) (i32.const 13)) (i32.eq (local.get $case) (i32.const 15))))
+          (i32.or (i32.eq (local.get $case) (i32.const 14)) (i32.eq (local.get $case) (i32.const 16))))
       (then
         (return
           (call $pair (call $PyLong_FromUnsignedLong (local.get $case))
@@ -214,7 +288,7 @@
     (local.set $case (i32.load8_u (local.get $at)))
     (local.set $tuple (call $PyTuple_New (i32.const 4)))
     (if (i32.eqz (local.get $tuple)) (then (return (i32.const 0))))
-    (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 0) (call $PyLong_FromUnsignedLong (i32.const 14))))
+    (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 0) (call $PyLong_FromUnsignedLong (i32.const 15))))
     (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 1) (call $PyLong_FromUnsignedLong (local.get $case))))
     (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 2)
       (call $PyLong_FromUnsignedLong

@@ -10,6 +10,9 @@ wasmtime::component::bindgen!({
         "eryx:net/tcp.[method]connection.write": async | trappable,
         "eryx:net/tcp.[method]connection.start-tls": async | trappable,
         "eryx:net/tcp.[method]connection.end-tls": async | trappable,
+        "eryx:net/udp.[method]socket.send": async | trappable,
+        "eryx:net/udp.[method]socket.send-to": async | trappable,
+        "eryx:net/udp.[method]socket.receive": async | trappable,
         "eryx:net/resolver.[method]lookup.finish": async | trappable,
         "eryx:net/tls.decrypt-key": async | trappable,
         "eryx:net/poll.poll": async | trappable,
@@ -18,6 +21,7 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     with: {
         "eryx:net/tcp.connection": eryx_net_host::Connection,
+        "eryx:net/udp.socket": eryx_net_host::DatagramSocket,
         "eryx:net/resolver.lookup": eryx_net_host::Lookup,
         "eryx:net/tls.session": eryx_net_host::TlsSession,
     },

@@ -5,6 +5,7 @@ mod poll;
 mod resolver;
 mod tcp;
 mod tls;
+mod udp;
 
 use std::task::Poll;
 
@@ -66,6 +67,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     net::types::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
     net::tls::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
     net::tcp::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
+    net::udp::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
     net::resolver::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
     net::poll::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)
 }

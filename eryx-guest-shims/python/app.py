@@ -21,7 +21,7 @@ preloaded.load()
 import wit_world  # noqa: E402
 
 # componentize-py offers an import to Python only if the program names it while the image is built.
-from wit_world.imports import poll, resolver, tcp, tls, types  # noqa: E402, F401
+from wit_world.imports import poll, resolver, tcp, tls, types, udp  # noqa: E402, F401
 
 from eryx_guest import wire  # noqa: E402
 

@@ -24,6 +24,6 @@ pub const LIBRARIES: [Library; 3] = [
     Library {
         module: "_eryx_wire",
         file: "wire.wat",
-        world: "package eryx:wire; world wire { import eryx:net/poll@0.1.0; import eryx:net/tcp@0.1.0; import eryx:net/tls@0.1.0; }",
+        world: "package eryx:wire; world wire { import eryx:net/poll@0.1.0; import eryx:net/tcp@0.1.0; import eryx:net/tls@0.1.0; import eryx:net/udp@0.1.0; }",
     },
 ];

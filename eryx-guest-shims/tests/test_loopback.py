@@ -213,7 +213,7 @@ def test_ports_are_held_and_given_back(guest: Guest) -> None:
         for s in (b, c, d):
             s.close()
         from eryx_net import descriptors, ports
-        assert descriptors.count() == 0 and not ports._bindings
+        assert descriptors.count() == 0 and not ports.TCP._bindings
     """)
 
 

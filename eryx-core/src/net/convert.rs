@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use eryx_net_host::tls;
-use eryx_net_host::{Family, NetError, Shutdown, TlsFailure};
+use eryx_net_host::{Datagram, Family, NetError, Shutdown, TlsFailure};
 
-use crate::bindings::eryx::net::{resolver, tcp, tls as wit_tls, types};
+use crate::bindings::eryx::net::{resolver, tcp, tls as wit_tls, types, udp};
 
 /// A WIT timeout in nanoseconds.
 pub(super) fn timeout(nanoseconds: Option<u64>) -> Option<Duration> {
@@ -36,6 +36,14 @@ pub(super) fn shutdown(how: tcp::ShutdownType) -> Shutdown {
         tcp::ShutdownType::Receive => Shutdown::Receive,
         tcp::ShutdownType::Send => Shutdown::Send,
         tcp::ShutdownType::Both => Shutdown::Both,
+    }
+}
+
+pub(super) fn datagram(datagram: Datagram) -> udp::Datagram {
+    udp::Datagram {
+        size: size(datagram.size),
+        source: endpoint(datagram.source),
+        data: datagram.data,
     }
 }
 
@@ -141,6 +149,7 @@ pub(super) fn error(error: NetError) -> types::Error {
         NetError::NotConnected => Error::NotConnected,
         NetError::HostUnreachable => Error::HostUnreachable,
         NetError::NetworkUnreachable => Error::NetworkUnreachable,
+        NetError::MessageTooLong => Error::MessageTooLong,
         NetError::InvalidArgument(reason) => Error::InvalidArgument(reason),
         NetError::Tls(failure) => Error::Tls(tls_error(failure)),
         NetError::Other(reason) => Error::Other(reason),

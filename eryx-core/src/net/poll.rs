@@ -1,6 +1,6 @@
 use std::task::Context;
 
-use eryx_net_host::{Connection, Lookup, readiness};
+use eryx_net_host::{Connection, DatagramSocket, Lookup, readiness};
 use wasmtime::bail;
 use wasmtime::component::Resource;
 
@@ -8,7 +8,7 @@ use super::convert;
 use crate::bindings::eryx::net::poll::{Duration, Host as PollHost, Ready};
 use crate::host::Host;
 
-/// How many connections to read from, to write to, or lookups one call may wait for.
+/// How many connections or sockets to read from, to write to, or lookups one call may wait for.
 const MAX_POLLED: usize = 4096;
 
 impl PollHost for Host {
@@ -16,16 +16,21 @@ impl PollHost for Host {
         &mut self,
         readable: Vec<Resource<Connection>>,
         writable: Vec<Resource<Connection>>,
+        receivable: Vec<Resource<DatagramSocket>>,
+        sendable: Vec<Resource<DatagramSocket>>,
         lookups: Vec<Resource<Lookup>>,
         timeout: Option<Duration>,
     ) -> wasmtime::Result<Ready> {
         // A look at each takes the host's time, and a guest may name one a million times.
-        if readable.len().max(writable.len()).max(lookups.len()) > MAX_POLLED {
+        let most = readable.len().max(writable.len()).max(lookups.len());
+        if most.max(receivable.len()).max(sendable.len()) > MAX_POLLED {
             bail!("poll was given more than {MAX_POLLED} of a kind to wait for");
         }
         let mut ready = Ready {
             readable: Vec::new(),
             writable: Vec::new(),
+            receivable: Vec::new(),
+            sendable: Vec::new(),
             lookups: Vec::new(),
         };
         let mut failure = None;
@@ -42,6 +47,16 @@ impl PollHost for Host {
                         ready.writable.push(at);
                     }
                 }
+                for (at, socket) in positions(&receivable) {
+                    if table.get_mut(socket)?.poll_readable(cx).is_ready() {
+                        ready.receivable.push(at);
+                    }
+                }
+                for (at, socket) in positions(&sendable) {
+                    if table.get_mut(socket)?.poll_writable(cx).is_ready() {
+                        ready.sendable.push(at);
+                    }
+                }
                 for (at, lookup) in positions(&lookups) {
                     if table.get_mut(lookup)?.poll_ready(cx).is_ready() {
                         ready.lookups.push(at);
@@ -53,6 +68,8 @@ impl PollHost for Host {
                 Ok(()) => {
                     !(ready.readable.is_empty()
                         && ready.writable.is_empty()
+                        && ready.receivable.is_empty()
+                        && ready.sendable.is_empty()
                         && ready.lookups.is_empty())
                 }
                 Err(error) => {

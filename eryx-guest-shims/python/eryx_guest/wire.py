@@ -11,7 +11,7 @@ from typing import Any
 
 import _eryx_wire
 from componentize_py_types import Err
-from wit_world.imports import poll, tcp, tls, types
+from wit_world.imports import poll, tcp, tls, types, udp
 
 # In the order of the variants `error` and `tls-error` in the WIT.
 _ERRORS: tuple[Any, ...] = (
@@ -28,6 +28,7 @@ _ERRORS: tuple[Any, ...] = (
     types.Error_NotConnected,
     types.Error_HostUnreachable,
     types.Error_NetworkUnreachable,
+    types.Error_MessageTooLong,
     types.Error_InvalidArgument,
     types.Error_Tls,
     types.Error_Other,
@@ -48,6 +49,8 @@ def install() -> None:
     tcp.Connection.write = _connection_write
     tls.Session.feed = _session_feed
     tls.Session.write = _session_write
+    udp.Socket.send = _socket_send
+    udp.Socket.send_to = _socket_send_to
     poll.poll = _poll
 
 
@@ -63,9 +66,31 @@ def _session_write(self: Any, plaintext: Buffer) -> int:
     return _taken(_eryx_wire.tls_write(self.handle, plaintext))
 
 
-def _poll(readable: Any, writable: Any, lookups: Any, timeout: int | None) -> Any:
+def _socket_send(self: Any, data: Buffer, timeout: int | None) -> None:
+    _taken(_eryx_wire.udp_send(self.handle, data, -1 if timeout is None else timeout))
+
+
+def _socket_send_to(self: Any, data: Buffer, host: str, port: int, timeout: int | None) -> None:
     nanoseconds = -1 if timeout is None else timeout
-    ready = _eryx_wire.poll(_handles(readable), _handles(writable), _handles(lookups), nanoseconds)
+    _taken(_eryx_wire.udp_send_to(self.handle, data, host.encode(), port, nanoseconds))
+
+
+def _poll(
+    readable: Any,
+    writable: Any,
+    receivable: Any,
+    sendable: Any,
+    lookups: Any,
+    timeout: int | None,
+) -> Any:
+    ready = _eryx_wire.poll(
+        _handles(readable),
+        _handles(writable),
+        _handles(receivable),
+        _handles(sendable),
+        _handles(lookups),
+        -1 if timeout is None else timeout,
+    )
     return poll.Ready(*(memoryview(positions).cast("I").tolist() for positions in ready))
 
 

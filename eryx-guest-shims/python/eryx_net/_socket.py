@@ -1,8 +1,8 @@
 """CPython's `_socket` over the host's connections; `socket.py` on top of it stays CPython's own.
 
 Blocking, timed and non-blocking modes, in-guest listeners and socket pairs, and the errors Linux
-gives. What is not there (datagrams, raw and named Unix sockets, listening to the outside) is
-refused with the error number a Linux program would see.
+gives. What is not there (raw and named Unix sockets, listening to the outside, datagrams unless the
+embedder allows them) is refused with the error number a Linux program would see.
 """
 
 from __future__ import annotations

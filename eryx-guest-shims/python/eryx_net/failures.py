@@ -49,6 +49,7 @@ _TEXTS = {
     "EINVAL": "Invalid argument",
     "EISCONN": "Transport endpoint is already connected",
     "EMFILE": "Too many open files",
+    "EMSGSIZE": "Message too long",
     "ENETUNREACH": "Network is unreachable",
     "ENODEV": "No such device",
     "ENOPROTOOPT": "Protocol not available",

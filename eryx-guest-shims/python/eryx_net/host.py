@@ -57,6 +57,26 @@ class HostConnection(Protocol):
     def __exit__(self, *exc_info: None) -> bool | None: ...
 
 
+class HostDatagram(Protocol):
+    """What was received (`eryx:net/udp.datagram`)."""
+
+    data: bytes
+    size: int
+    source: Endpoint
+
+
+class HostSocket(Protocol):
+    """A UDP socket the host holds (`eryx:net/udp.socket`)."""
+
+    def bind(self) -> Endpoint: ...
+    def connect(self, host: str, port: int) -> None: ...
+    def send(self, data: bytes, timeout: int | None) -> None: ...
+    def send_to(self, data: bytes, host: str, port: int, timeout: int | None) -> None: ...
+    def receive(self, max: int, timeout: int | None) -> HostDatagram: ...
+    def local_endpoint(self) -> Endpoint: ...
+    def __exit__(self, *exc_info: None) -> bool | None: ...
+
+
 class TlsInfo(Protocol):
     """What a handshake agreed on (`eryx:net/tls.info`)."""
 
@@ -95,13 +115,15 @@ class Ready(Protocol):
 
     readable: list[int]
     writable: list[int]
+    receivable: list[int]
+    sendable: list[int]
     lookups: list[int]
 
 
 class Interfaces:
     """The generated bindings."""
 
-    __slots__ = ("Err", "poll", "resolver", "tcp", "tls")
+    __slots__ = ("Err", "poll", "resolver", "tcp", "tls", "udp")
 
     def __init__(self) -> None:
         self.Err: Any = importlib.import_module("componentize_py_types").Err
@@ -109,6 +131,7 @@ class Interfaces:
         self.resolver: Any = importlib.import_module("wit_world.imports.resolver")
         self.tcp: Any = importlib.import_module("wit_world.imports.tcp")
         self.tls: Any = importlib.import_module("wit_world.imports.tls")
+        self.udp: Any = importlib.import_module("wit_world.imports.udp")
 
 
 _interfaces: Interfaces | None = None
@@ -164,6 +187,7 @@ _SIMPLE: dict[str, Callable[[], OSError]] = {
     "NotConnected": _named("ENOTCONN"),
     "HostUnreachable": _named("EHOSTUNREACH"),
     "NetworkUnreachable": _named("ENETUNREACH"),
+    "MessageTooLong": _named("EMSGSIZE"),
 }
 
 
@@ -194,6 +218,20 @@ def connect(name: str, port: int) -> HostConnection:
     return begun
 
 
+def datagrams(family: str) -> HostSocket:
+    """A UDP socket for `IPV4` or `IPV6`. Raises OSError(EPROTONOSUPPORT), as where there is no such
+    protocol, when the embedder allows datagrams to nobody.
+    """
+    udp = interfaces().udp
+    try:
+        opened: HostSocket = call(udp.Socket.open, udp.Family[family])
+    except PermissionError as error:
+        reason = error.strerror
+    else:
+        return opened
+    raise failure("EPROTONOSUPPORT", reason)
+
+
 def lookup(name: str, port: int | None, family: str) -> HostLookup:
     """Begin to resolve `name`; `family` is `ANY`, `IPV4` or `IPV6`."""
     resolver = interfaces().resolver
@@ -221,9 +259,13 @@ def _within_limits(function: Callable[..., T], *arguments: Any) -> T:
 def wait_for(
     readable: Sequence[HostConnection],
     writable: Sequence[HostConnection],
+    receivable: Sequence[HostSocket],
+    sendable: Sequence[HostSocket],
     lookups: Sequence[HostLookup],
     timeout: int | None,
 ) -> Ready:
     """Wait for any of the given. With nothing given this is a sleep of `timeout` nanoseconds."""
-    ready: Ready = interfaces().poll.poll(readable, writable, lookups, timeout)
+    ready: Ready = interfaces().poll.poll(
+        readable, writable, receivable, sendable, lookups, timeout
+    )
     return ready

@@ -209,7 +209,7 @@ class Query:
         return [
             address
             for address in addresses
-            if any(ports.listener(address, port) for _, _, port in self._ports)
+            if any(_served(address, kind, port) for kind, _, port in self._ports)
         ]
 
     def resolve(self) -> list[str]:
@@ -254,6 +254,13 @@ def _kinds(kind: int, proto: int) -> list[tuple[int, int, str]]:
     if not found:
         raise lookup_failure(EAI_SOCKTYPE if kind else EAI_SERVICE)
     return found
+
+
+def _served(address: str, kind: int, port: int) -> bool:
+    """Whether a socket of the guest is at that address."""
+    if kind == SOCK_DGRAM:
+        return ports.UDP.mailbox(address, port) is not None
+    return ports.TCP.listener(address, port) is not None
 
 
 def finish(lookup: HostLookup, timeout: int | None) -> list[str]:

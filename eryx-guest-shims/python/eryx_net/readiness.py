@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 from . import descriptors, host
 from .connection import Connection
+from .datagram_socket import DatagramSocket
 from .failures import failure
-from .host import AT_ONCE, HostConnection, HostLookup
+from .host import AT_ONCE, HostConnection, HostLookup, HostSocket
 from .lookups import Lookup
 from .stream_socket import StreamSocket
 
@@ -30,6 +31,10 @@ class _Wait:
         self.readable_fds: list[int] = []
         self.writable: list[HostConnection] = []
         self.writable_fds: list[int] = []
+        self.receivable: list[HostSocket] = []
+        self.receivable_fds: list[int] = []
+        self.sendable: list[HostSocket] = []
+        self.sendable_fds: list[int] = []
         self.connecting: list[tuple[int, Connection]] = []
         self.lookups: list[HostLookup] = []
         self.lookup_fds: list[int] = []
@@ -44,6 +49,8 @@ class _Wait:
                 self.lookup_fds.append(fd)
         elif isinstance(description, StreamSocket):
             self._add_socket(fd, interest, description)
+        elif isinstance(description, DatagramSocket):
+            self._add_datagrams(fd, interest, description)
 
     def _add_socket(self, fd: int, interest: int, socket: StreamSocket) -> None:
         if socket.listener is not None:
@@ -74,6 +81,21 @@ class _Wait:
         if isinstance(channel, Connection) and not channel.established:
             self.connecting.append((fd, channel))
 
+    def _add_datagrams(self, fd: int, interest: int, socket: DatagramSocket) -> None:
+        if interest & READ:
+            ready = socket.readable_now()
+            if ready:
+                self.mark(fd, READ)
+            elif ready is None:
+                self.receivable.append(socket.resource)
+                self.receivable_fds.append(fd)
+        if interest & WRITE:
+            if socket.writable_now():
+                self.mark(fd, WRITE)
+            else:
+                self.sendable.append(socket.resource)
+                self.sendable_fds.append(fd)
+
     def _add_foreign(self, fd: int, interest: int) -> None:
         try:
             os.fstat(fd)
@@ -89,7 +111,9 @@ class _Wait:
 
     def run(self, timeout: int | None) -> dict[int, int]:
         """Wait, and say what is ready."""
-        asks_host = bool(self.readable or self.writable or self.lookups)
+        asks_host = bool(
+            self.readable or self.writable or self.receivable or self.sendable or self.lookups
+        )
         if self.found:
             timeout = AT_ONCE
         if not asks_host:
@@ -101,11 +125,17 @@ class _Wait:
                     "waiting would never end: nothing waited for can happen while this program, "
                     "which has one thread, waits",
                 )
-        ready = host.wait_for(self.readable, self.writable, self.lookups, timeout)
+        ready = host.wait_for(
+            self.readable, self.writable, self.receivable, self.sendable, self.lookups, timeout
+        )
         for at in ready.readable:
             self.mark(self.readable_fds[at], READ)
         for at in ready.writable:
             self.mark(self.writable_fds[at], WRITE)
+        for at in ready.receivable:
+            self.mark(self.receivable_fds[at], READ)
+        for at in ready.sendable:
+            self.mark(self.sendable_fds[at], WRITE)
         for at in ready.lookups:
             self.mark(self.lookup_fds[at], READ)
         for fd, channel in self.connecting:

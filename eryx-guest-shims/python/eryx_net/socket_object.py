@@ -10,18 +10,23 @@ from typing import Any
 
 from . import descriptors, names, socket_constants, socket_options
 from .buffers import octets, writable
+from .datagram_socket import DatagramSocket, check_protocol
 from .failures import failure, gaierror, herror
 from .host import LARGEST_READ, LARGEST_WRITE
+from .mailbox import Datagram
 from .socket_constants import (
     AF_INET,
     AF_INET6,
     AF_UNIX,
     IPPROTO_IPV6,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
     IPV6_V6ONLY,
     MSG_DONTWAIT,
     MSG_NOSIGNAL,
     MSG_OOB,
     MSG_PEEK,
+    MSG_TRUNC,
     MSG_WAITALL,
     SO_ACCEPTCONN,
     SO_DOMAIN,
@@ -29,6 +34,7 @@ from .socket_constants import (
     SO_PROTOCOL,
     SO_TYPE,
     SOCK_CLOEXEC,
+    SOCK_DGRAM,
     SOCK_NONBLOCK,
     SOCK_STREAM,
     SOL_SOCKET,
@@ -43,8 +49,8 @@ SockAddr = Any
 class socket:  # noqa: N801 - CPython's name
     """A socket: `socket(family=AF_INET, type=SOCK_STREAM, proto=0, fileno=None)`.
 
-    Only TCP can be made (see `socketpair` for Unix pairs); with `fileno`, the object takes over a
-    descriptor that `detach` or `dup` gave.
+    TCP can be made, and UDP where the embedder allows it (see `socketpair` for Unix pairs); with
+    `fileno`, the object takes over a descriptor that `detach` or `dup` gave.
     """
 
     __slots__ = ("_family", "_fd", "_nanoseconds", "_proto", "_timeout", "_type")
@@ -79,8 +85,14 @@ class socket:  # noqa: N801 - CPython's name
     def _create(self, family: int, kind: int, proto: int) -> None:
         flags = kind & (SOCK_NONBLOCK | SOCK_CLOEXEC)
         kind &= ~flags
-        check_supported(family, kind, proto)
-        self._fd = descriptors.opened(StreamSocket(family, proto))
+        made: StreamSocket | DatagramSocket
+        if kind == SOCK_DGRAM and family in (AF_INET, AF_INET6):
+            check_protocol(proto)
+            made = DatagramSocket(family, proto)
+        else:
+            check_supported(family, kind, proto)
+            made = StreamSocket(family, proto)
+        self._fd = descriptors.opened(made)
         self._family, self._type, self._proto = family, kind, proto
         if flags & SOCK_NONBLOCK:
             self._set_timeout(0.0)
@@ -93,7 +105,7 @@ class socket:  # noqa: N801 - CPython's name
         if fileno < 0:
             raise ValueError("negative file descriptor")
         found = descriptors.find(fileno)
-        if not isinstance(found, StreamSocket):
+        if not isinstance(found, (StreamSocket, DatagramSocket)):
             try:
                 os.fstat(fileno)
             except (OSError, OverflowError):
@@ -121,11 +133,18 @@ class socket:  # noqa: N801 - CPython's name
             f"proto={int(self._proto)}>"
         )
 
-    def _open(self) -> StreamSocket:
+    def _open(self) -> StreamSocket | DatagramSocket:
         found = descriptors.find(self._fd)
         if found is None:
             raise failure("EBADF")
-        assert isinstance(found, StreamSocket)  # `_adopt` takes nothing else
+        # `_adopt` takes nothing else.
+        assert isinstance(found, (StreamSocket, DatagramSocket))
+        return found
+
+    def _stream(self) -> StreamSocket:
+        found = self._open()
+        if isinstance(found, DatagramSocket):
+            raise failure("EOPNOTSUPP")
         return found
 
     # What it is.
@@ -284,7 +303,7 @@ class socket:  # noqa: N801 - CPython's name
         elif names.literal_family(name) is None:
             # No other name can be an address of this machine.
             names.getaddrinfo(
-                name, port, self._family, SOCK_STREAM, 0, socket_constants.AI_NUMERICHOST
+                name, port, self._family, opened.kind, 0, socket_constants.AI_NUMERICHOST
             )
         opened.bind(name, port)
 
@@ -294,11 +313,11 @@ class socket:  # noqa: N801 - CPython's name
             raise TypeError(f"'{_kind(backlog)}' object cannot be interpreted as an integer")
         if not -(1 << 31) <= backlog < 1 << 31:
             raise OverflowError("Python int too large to convert to C int")
-        self._open().listen(int(backlog))
+        self._stream().listen(int(backlog))
 
     def _accept(self) -> tuple[int, SockAddr]:
         """The descriptor and peer of the next connection."""
-        accepted = self._open().accept(self._nanoseconds)
+        accepted = self._stream().accept(self._nanoseconds)
         return descriptors.opened(accepted), self._shown(accepted.peer())
 
     def shutdown(self, how: int, /) -> None:
@@ -308,15 +327,20 @@ class socket:  # noqa: N801 - CPython's name
             raise OverflowError("Python int too large to convert to C int")
         if how not in (0, 1, 2):
             raise failure("EINVAL")
-        if opened.listener is not None:
+        if isinstance(opened, DatagramSocket):
+            opened.shutdown(int(how))
+        elif opened.listener is not None:
             opened.listener.close()
-            return
-        opened.connected().shutdown(int(how))
+        else:
+            opened.connected().shutdown(int(how))
 
     # Receiving.
 
     def _receive(self, size: int, flags: int) -> bytes:
-        channel = self._open().connected()
+        opened = self._open()
+        if isinstance(opened, DatagramSocket):
+            return self._datagram(opened, size, flags).data
+        channel = opened.connected()
         if size == 0:
             return b""
         # What the guest asks for never becomes the size of an allocation.
@@ -346,6 +370,22 @@ class socket:  # noqa: N801 - CPython's name
             received += part
         return bytes(received)
 
+    def _datagram(self, opened: DatagramSocket, size: int, flags: int) -> Datagram:
+        if flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL):
+            raise failure("EOPNOTSUPP")
+        limit = 0 if flags & MSG_DONTWAIT else self._nanoseconds
+        if flags & MSG_PEEK:
+            return opened.peek(size, limit)
+        return opened.receive(size, limit)
+
+    def _receive_from(self, size: int, flags: int) -> tuple[bytes, int, SockAddr]:
+        opened = self._open()
+        if not isinstance(opened, DatagramSocket):
+            return self._receive(size, flags), 0, None
+        datagram = self._datagram(opened, size, flags)
+        cut = MSG_TRUNC if datagram.size > len(datagram.data) else 0
+        return datagram.data, cut, self._shown(datagram.source)
+
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receive up to `bufsize` bytes, at most 1 MiB at a time; none at the end of the stream."""
         if bufsize < 0:
@@ -363,22 +403,23 @@ class socket:  # noqa: N801 - CPython's name
             view[: len(data)] = data
             return len(data)
 
-    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, None]:
-        """Receive; the address of a stream's peer is None."""
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, SockAddr]:
+        """Receive, with the address of whom it is from; that of a stream's peer is None."""
         if bufsize < 0:
             raise ValueError("negative buffersize in recvfrom")
-        return self._receive(bufsize, flags), None
+        data, _, source = self._receive_from(bufsize, flags)
+        return data, source
 
-    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, None]:
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, SockAddr]:
         """Receive into a buffer; the address of a stream's peer is None."""
         with writable(buffer, "recvfrom_into()") as view:
             if nbytes < 0:
                 raise ValueError("negative buffersize in recvfrom_into")
             if nbytes > len(view):
                 raise ValueError("nbytes is greater than the length of the buffer")
-            data = self._receive(nbytes or len(view), flags)
+            data, _, source = self._receive_from(nbytes or len(view), flags)
             view[: len(data)] = data
-            return len(data), None
+            return len(data), source
 
     # Sending.
 
@@ -389,6 +430,8 @@ class socket:  # noqa: N801 - CPython's name
                 raise failure("EOPNOTSUPP")
             if flags & MSG_DONTWAIT:
                 limit = 0
+        if isinstance(opened, DatagramSocket):
+            return opened.send(data, limit)
         if opened.channel is None:
             raise failure("EPIPE")
         return opened.channel.write(data, limit)
@@ -412,13 +455,28 @@ class socket:  # noqa: N801 - CPython's name
                 sent += self._send(part, flags, deadline.left())
 
     def sendto(self, data: Any, flags_or_address: Any, address: Any = None, /) -> int:
-        """Send on a connected socket; a stream ignores the address."""
+        """Send to (host, port), with flags before it if need be; a stream ignores the address.
+
+        The host's policy decides; a refusal is PermissionError and says why.
+        """
         flags = 0
         if address is not None:
             flags = flags_or_address
-        return socket.send(self, data, flags)
+        else:
+            address = flags_or_address
+        if not isinstance(self._open(), DatagramSocket):
+            return socket.send(self, data, flags)
+        return self._send_to(octets(data, LARGEST_WRITE), operator.index(flags), address)
 
-    # Messages: a stream has neither addresses nor ancillary data.
+    def _send_to(self, data: bytes, flags: int, address: SockAddr) -> int:
+        opened = self._open()
+        assert isinstance(opened, DatagramSocket)  # the callers have asked
+        if flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL):
+            raise failure("EOPNOTSUPP")
+        limit = 0 if flags & MSG_DONTWAIT else self._nanoseconds
+        return opened.send_to(data, *self._address(address, "sendto"), limit)
+
+    # Messages: there is no ancillary data, and a stream has no addresses, either.
 
     def sendmsg(
         self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /
@@ -431,31 +489,34 @@ class socket:  # noqa: N801 - CPython's name
         if address is not None:
             self._address(address, "sendmsg")
         _refuse_control(ancdata)
+        if address is not None and isinstance(self._open(), DatagramSocket):
+            return self._send_to(bytes(gathered), flags, address)
         return socket.send(self, bytes(gathered), flags)
 
     def recvmsg(
         self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
-    ) -> tuple[bytes, list[Any], int, None]:
-        """Receive: data, no ancillary data, no flags, no address."""
+    ) -> tuple[bytes, list[Any], int, SockAddr]:
+        """Receive: data, no ancillary data, MSG_TRUNC for a cut datagram, and its address."""
         if operator.index(bufsize) < 0:
             raise ValueError("negative buffer size in recvmsg()")
         _check_control_size(ancbufsize, "recvmsg()")
-        return self._receive(bufsize, operator.index(flags)), [], 0, None
+        data, cut, source = self._receive_from(bufsize, operator.index(flags))
+        return data, [], cut, source
 
     def recvmsg_into(
         self, buffers: Any, ancbufsize: int = 0, flags: int = 0, /
-    ) -> tuple[int, list[Any], int, None]:
+    ) -> tuple[int, list[Any], int, SockAddr]:
         """Receive into buffers one after another."""
         views = [writable(each, "recvmsg_into()") for each in buffers]
         _check_control_size(ancbufsize, "recvmsg_into()")
         flags = operator.index(flags)
-        data = self._receive(sum(map(len, views)), flags)
+        data, cut, source = self._receive_from(sum(map(len, views)), flags)
         at = 0
         for view in views:
             part = data[at : at + len(view)]
             view[: len(part)] = part
             at += len(part)
-        return len(data), [], 0, None
+        return len(data), [], cut, source
 
     # Options.
 
@@ -472,6 +533,8 @@ class socket:  # noqa: N801 - CPython's name
             raise OverflowError("signed integer is out of range")
         if level == IPPROTO_IPV6 and option == IPV6_V6ONLY and opened.binding is not None:
             raise failure("EINVAL")
+        if level == IPPROTO_TCP and isinstance(opened, DatagramSocket):
+            raise failure("ENOPROTOOPT")
         told = opened.options.put(level, option, value)
         if told is not None and opened.channel is not None:
             kept = opened.options.get(level, option)
@@ -490,9 +553,11 @@ class socket:  # noqa: N801 - CPython's name
             value = {
                 SO_TYPE: opened.kind,
                 SO_DOMAIN: opened.family,
-                SO_PROTOCOL: 0 if opened.family == AF_UNIX else socket_constants.IPPROTO_TCP,
+                SO_PROTOCOL: _protocol(opened),
                 SO_ACCEPTCONN: int(opened.listener is not None),
             }[option]
+        elif level == IPPROTO_TCP and isinstance(opened, DatagramSocket):
+            raise failure("ENOPROTOOPT")
         else:
             value = opened.options.get(level, option)
         if buflen:
@@ -505,6 +570,12 @@ class socket:  # noqa: N801 - CPython's name
 socket.__module__ = "_socket"
 
 _FIXED = (SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN)
+
+
+def _protocol(opened: StreamSocket | DatagramSocket) -> int:
+    if isinstance(opened, DatagramSocket):
+        return IPPROTO_UDP
+    return 0 if opened.family == AF_UNIX else IPPROTO_TCP
 
 
 def _refuse_control(items: Any) -> None:

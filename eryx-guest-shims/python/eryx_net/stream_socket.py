@@ -90,9 +90,9 @@ class StreamSocket(Description):
                 target = "127.0.0.1" if self.family == AF_INET else "::1"
             if not is_loopback(target):
                 continue
-            listener = ports.listener(target, port)
+            listener = ports.TCP.listener(target, port)
             if listener is not None:
-                source = (target, self.binding.port if self.binding else ports.free())
+                source = (target, self.binding.port if self.binding else ports.TCP.free())
                 return listener.connect(source, (target, port))
         return None
 
@@ -116,7 +116,7 @@ class StreamSocket(Description):
             raise failure("EINVAL")
         if address not in ports.WILDCARDS and not is_loopback(address):
             raise failure("EADDRNOTAVAIL")
-        self.binding = ports.bind(
+        self.binding = ports.TCP.bind(
             address, port, reusable=self.options.reuse_address, v6only=self.options.v6only
         )
 
@@ -133,7 +133,7 @@ class StreamSocket(Description):
             self.bind("0.0.0.0" if self.family == AF_INET else "::", 0)
         assert self.binding is not None  # bound above
         self.listener = Listener((self.binding.address, self.binding.port), backlog)
-        ports.listen(self.binding, self.listener)
+        ports.TCP.listen(self.binding, self.listener)
 
     def accept(self, timeout: int | None) -> StreamSocket:
         """The next connection to this listening socket."""
@@ -193,7 +193,7 @@ class StreamSocket(Description):
         if self.listener is not None:
             self.listener.close()
         if self.binding is not None:
-            ports.release(self.binding)
+            ports.TCP.release(self.binding)
 
 
 def check_supported(family: int, kind: int, proto: int) -> None:
@@ -207,8 +207,6 @@ def check_supported(family: int, kind: int, proto: int) -> None:
         return
     if kind == 3:  # SOCK_RAW
         raise failure("EPERM", "raw sockets are not available in a sandbox")
-    if kind == 2 and proto in (0, 17):  # UDP
-        raise failure("EPROTONOSUPPORT", "datagram sockets are not available in a sandbox; use TCP")
     raise failure("EPROTONOSUPPORT")
 
 

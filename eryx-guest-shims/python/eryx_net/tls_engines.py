@@ -55,7 +55,7 @@ class SocketTls:
         sock = self._socket()
         if sock is None or sock.fileno() == -1:
             raise refusal("Underlying socket has been closed.")
-        return sock._open().connected(), sock._nanoseconds
+        return sock._stream().connected(), sock._nanoseconds
 
     def _stream(self, channel: Channel) -> StreamTls:
         if self._inside is None:

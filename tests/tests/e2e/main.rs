@@ -4,6 +4,7 @@
 
 mod asyncio_net;
 mod book;
+mod datagrams;
 mod documents;
 mod escape;
 mod factory;

@@ -6,6 +6,9 @@ from . import types
 
 MAX_CONNECTIONS = 64
 
+UDP = False
+"""Whether datagrams are allowed."""
+
 NAMES = {
     "server.test": ["127.0.0.1"],
     "both.test": ["::1", "127.0.0.1"],

@@ -12,12 +12,14 @@ from .tcp import calls
 class Ready:
     readable: list
     writable: list
+    receivable: list
+    sendable: list
     lookups: list
 
 
-def poll(readable, writable, lookups, timeout):
+def poll(readable, writable, receivable, sendable, lookups, timeout):
     calls["poll"] += 1
-    ready = Ready([], [], [])
+    ready = Ready([], [], [], [], [])
     deadline = None if timeout is None else time.monotonic() + timeout / 1e9
     while True:
         now = time.monotonic()
@@ -26,7 +28,13 @@ def poll(readable, writable, lookups, timeout):
         ready.writable = [at for at, each in enumerate(writable) if each.error]
         poller = genuine.select.poll()
         events = {}
-        for given, event in ((readable, genuine.select.POLLIN), (writable, genuine.select.POLLOUT)):
+        reading, writing = genuine.select.POLLIN, genuine.select.POLLOUT
+        for given, event in (
+            (readable, reading),
+            (writable, writing),
+            (receivable, reading),
+            (sendable, writing),
+        ):
             for each in given:
                 if each.sock is not None:
                     fd = each.sock.fileno()
@@ -42,13 +50,15 @@ def poll(readable, writable, lookups, timeout):
         found = dict(poller.poll(wait * 1000 + (0.5 if wait else 0)))
         bad = genuine.select.POLLERR | genuine.select.POLLHUP
         for given, event, into in (
-            (readable, genuine.select.POLLIN, ready.readable),
-            (writable, genuine.select.POLLOUT, ready.writable),
+            (readable, reading, ready.readable),
+            (writable, writing, ready.writable),
+            (receivable, reading, ready.receivable),
+            (sendable, writing, ready.sendable),
         ):
             for at, each in enumerate(given):
                 if each.sock is not None and found.get(each.sock.fileno(), 0) & (event | bad):
                     into.append(at)
-        if ready.readable or ready.writable or ready.lookups:
+        if any((ready.readable, ready.writable, ready.receivable, ready.sendable, ready.lookups)):
             return ready
         if deadline is not None and time.monotonic() >= deadline:
             return ready

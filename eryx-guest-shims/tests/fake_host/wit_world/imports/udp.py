@@ -1,0 +1,109 @@
+"""Stands in for `eryx:net/udp`: real loopback sockets behind the contract's semantics."""
+
+import errno
+import time
+from dataclasses import dataclass
+from enum import Enum
+
+import genuine
+from componentize_py_types import Err
+
+from . import network, types
+from .tcp import calls, failed
+
+live = set()
+"""Sockets not given back."""
+
+
+class Family(Enum):
+    IPV4 = 0
+    IPV6 = 1
+
+
+@dataclass
+class Datagram:
+    data: bytes
+    size: int
+    source: types.Endpoint
+
+
+class Socket:
+    @classmethod
+    def open(cls, family):
+        calls["udp open"] += 1
+        if not network.UDP:
+            raise Err(types.Error_Denied("datagram sockets are not available in this sandbox"))
+        self = cls()
+        live.add(self)
+        self.error = None
+        self.peers = set()
+        self.family = genuine.socket.AF_INET if family is Family.IPV4 else genuine.socket.AF_INET6
+        self.sock = genuine.socket.socket(self.family, genuine.socket.SOCK_DGRAM)
+        self.sock.setblocking(False)
+        return self
+
+    def pending(self):
+        return 0
+
+    def bind(self):
+        calls["udp bind"] += 1
+        any_address = "0.0.0.0" if self.family == genuine.socket.AF_INET else "::"
+        self.sock.bind((any_address, 0))
+        return self.local_endpoint()
+
+    def judge(self, host, port):
+        address = network.judge(host, port)
+        assert address == host, "the guest looks names up"
+        self.peers.add((host, port))
+        return host, port
+
+    def connect(self, host, port):
+        calls["udp connect"] += 1
+        self.sock.connect(self.judge(host, port))
+
+    def send(self, data, timeout):
+        calls["udp send"] += 1
+        self.transmit(lambda: self.sock.send(data))
+
+    def send_to(self, data, host, port, timeout):
+        calls["udp send_to"] += 1
+        assert type(data) is bytes
+        address = self.judge(host, port)
+        self.transmit(lambda: self.sock.sendto(data, address))
+
+    def transmit(self, step):
+        try:
+            step()
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE:
+                raise Err(types.Error_MessageTooLong()) from None
+            raise failed(error) from None
+
+    def receive(self, max, timeout):
+        calls["udp receive"] += 1
+        deadline = time.monotonic() + (60 if timeout is None else timeout / 1e9)
+        while True:
+            try:
+                data, source = self.sock.recvfrom(65535)
+            except BlockingIOError:
+                if timeout == 0:
+                    raise Err(types.Error_WouldBlock()) from None
+                left = deadline - time.monotonic()
+                if left <= 0 or not genuine.select.select([self.sock], [], [], left)[0]:
+                    raise Err(types.Error_TimedOut()) from None
+                continue
+            except OSError as error:
+                raise failed(error) from None
+            if source[:2] in self.peers:
+                return Datagram(data[:max], len(data), types.Endpoint(*source[:2]))
+
+    def local_endpoint(self):
+        return types.Endpoint(*self.sock.getsockname()[:2])
+
+    def peer_endpoint(self):
+        return types.Endpoint(*self.sock.getpeername()[:2])
+
+    def __exit__(self, *exc_info):
+        assert self in live, "given back twice"
+        live.discard(self)
+        self.sock.close()
