@@ -2,6 +2,7 @@
 
 mod peers;
 mod ready;
+mod refusal;
 mod transfer;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::patience::{Deadline, Patience};
 use crate::permit::Permit;
 use crate::{Activity, Datagram, End, Family, MAX_DATAGRAM, NetError, NetLimit};
 use peers::{Peer, Peers};
+use refusal::Refusal;
 
 /// A UDP socket, from [`Network::datagrams`](crate::Network::datagrams).
 ///
@@ -53,10 +55,11 @@ pub struct DatagramSocket {
     domain: Domain,
     /// Both there from the first use on.
     permit: Option<Permit>,
-    socket: Option<UdpSocket>,
+    socket: Option<Arc<UdpSocket>>,
     peers: Peers,
     /// The one peer the program hears, once it has chosen one.
     connected: Option<SocketAddr>,
+    refusal: Refusal,
     /// Until when it has to wait before it sends to a new destination.
     turn: Option<Deadline>,
     sending: Turn,
@@ -78,6 +81,7 @@ impl DatagramSocket {
             socket: None,
             peers: Peers::default(),
             connected: None,
+            refusal: Refusal::default(),
             turn: None,
             sending: Turn::default(),
             receiving: Turn::default(),
@@ -142,7 +146,7 @@ impl DatagramSocket {
     }
 
     fn socket(&self) -> Result<&UdpSocket, NetError> {
-        self.socket.as_ref().ok_or(NetError::NotConnected)
+        self.socket.as_deref().ok_or(NetError::NotConnected)
     }
 
     /// The address of a destination the policy allows, which is a peer from then on.
@@ -206,7 +210,7 @@ impl DatagramSocket {
             Ipv4Addr::UNSPECIFIED.into()
         };
         socket.bind(&SocketAddr::new(any, 0).into())?;
-        self.socket = Some(UdpSocket::from_std(socket.into())?);
+        self.socket = Some(Arc::new(UdpSocket::from_std(socket.into())?));
         self.permit = Some(permit);
         Ok(())
     }

@@ -8,6 +8,9 @@ use tokio::net::UdpSocket;
 
 use crate::listening::Task;
 
+/// Who sent what.
+type Received = Vec<(SocketAddr, Vec<u8>)>;
+
 /// Sends every datagram back to where it came from, until it is dropped, and keeps a list of what came.
 ///
 /// ```
@@ -26,7 +29,7 @@ use crate::listening::Task;
 #[derive(Debug)]
 pub struct UdpPeer {
     address: SocketAddr,
-    received: Arc<Mutex<Vec<(SocketAddr, Vec<u8>)>>>,
+    received: Arc<Mutex<Received>>,
     _task: Task,
 }
 
@@ -39,7 +42,7 @@ impl UdpPeer {
     pub async fn start(address: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind(address).await?;
         let address = socket.local_addr()?;
-        let received = Arc::<Mutex<Vec<_>>>::default();
+        let received = Arc::<Mutex<Received>>::default();
         let list = Arc::clone(&received);
         let task = Task::spawn(async move {
             let mut buffer = vec![0; 1 << 16];

@@ -11,6 +11,10 @@ impl DatagramSocket {
             return Poll::Ready(());
         }
         ready!(self.poll_may_receive(cx));
+        if let Poll::Ready(error) = self.poll_refused(cx) {
+            self.owed = Some(error.into());
+            return Poll::Ready(());
+        }
         if let Err(error) = ready!(self.poll_heard(cx)) {
             self.owed = Some(error.into());
         }

@@ -141,6 +141,9 @@ impl DatagramSocket {
             return Poll::Pending;
         }
         ready!(self.poll_may_receive(cx));
+        if let Poll::Ready(error) = self.poll_refused(cx) {
+            return Poll::Ready(Err(error.into()));
+        }
         let socket = self.socket()?;
         for _ in 0..MAX_DROPPED {
             let mut buffer = Vec::with_capacity(BUFFER);
@@ -164,6 +167,14 @@ impl DatagramSocket {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Ready with the error that the peer's system has answered with.
+    pub(super) fn poll_refused(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        match &self.socket {
+            Some(socket) if self.connected.is_some() => self.refusal.poll(socket, cx),
+            _ => Poll::Pending,
+        }
     }
 
     /// The peer whose address this is, if it is to be heard.

@@ -98,7 +98,7 @@ calls = [
     lambda: tcp.Connection.connect('\\u0000' * 300, 0),
     lambda: resolver.Lookup.start('a.' * 1000, 65535, resolver.Family.ANY),
     lambda: resolver.Lookup.start('', None, resolver.Family.IPV6),
-    lambda: poll.poll([], [], [], 0),
+    lambda: poll.poll([], [], [], [], [], 0),
     lambda: tls.Session.client(tls.ClientConfig('x' * 1_000_000, ['y' * 70000] * 40, True, True, ['z'] * 5000, None, None, None)),
     lambda: tls.Session.client(tls.ClientConfig('example.com', ['\\u0000' * 300], True, True, ['AA=='] * 2000, tls.Identity(['AA=='] * 100, '!'), None, None)),
 ]
@@ -139,7 +139,7 @@ async fn waiting_for_one_connection_a_million_times_ends_the_program() {
         "
 from wit_world.imports import poll, tcp
 c = tcp.Connection.connect('127.0.0.1', {port})
-poll.poll([c] * 100_000, [], [], 0)
+poll.poll([c] * 100_000, [], [], [], [], 0)
 "
     );
     let result = sandbox(Some(loopback())).execute(program).await;

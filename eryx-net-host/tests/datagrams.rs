@@ -1,0 +1,561 @@
+//! UDP sockets: whom they speak to, whom they hear, and what they cost.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eryx_net_host::policy::Reason;
+use eryx_net_host::{
+    Activity, ConfigError, DatagramSocket, End, EventKind, Family, MAX_DATAGRAM, NetConfig,
+    NetError, NetLimit, Network, Recorder, readiness,
+};
+use eryx_testkit::{LOOPBACK, LOOPBACK_V6, UdpPeer};
+use support::*;
+use tokio::net::UdpSocket;
+
+const NOW: Option<Duration> = Some(Duration::ZERO);
+
+async fn peer() -> UdpPeer {
+    UdpPeer::start(LOOPBACK).await.expect("peer")
+}
+
+/// Loopback, and datagrams to each of `peers`.
+fn allowing(peers: &[SocketAddr]) -> NetConfig {
+    peers
+        .iter()
+        .fold(NetConfig::default().allow_localhost(), |config, peer| {
+            config.allow_udp(&peer.to_string()).expect("a pattern")
+        })
+}
+
+fn socket(network: &Network) -> DatagramSocket {
+    network.datagrams(Family::Ipv4).expect("allowed")
+}
+
+async fn send(socket: &mut DatagramSocket, data: &[u8], peer: SocketAddr) -> Result<(), NetError> {
+    soon(socket.send_to(data, &peer.ip().to_string(), peer.port(), None)).await
+}
+
+async fn received(socket: &mut DatagramSocket) -> Result<Vec<u8>, NetError> {
+    Ok(soon(socket.receive(usize::MAX, None)).await?.data)
+}
+
+async fn hears(socket: &mut DatagramSocket, timeout: Duration) -> bool {
+    readiness::wait(Some(timeout), |cx| socket.poll_readable(cx).is_ready()).await
+}
+
+async fn may_send(socket: &mut DatagramSocket, timeout: Duration) -> bool {
+    readiness::wait(Some(timeout), |cx| socket.poll_writable(cx).is_ready()).await
+}
+
+fn denied_for(recorder: &Recorder) -> Vec<Reason> {
+    recorder
+        .events()
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::Denied { verdict } => Some(verdict.reason()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn there_are_none_unless_the_configuration_allows_them_somewhere() {
+    for network in [
+        Network::off(),
+        Network::new(&NetConfig::default()),
+        Network::new(&NetConfig::permissive().with_report_only(true)),
+    ] {
+        assert!(matches!(
+            network.datagrams(Family::Ipv4),
+            Err(NetError::Denied(_))
+        ));
+    }
+    let error = NetConfig::default()
+        .allow_udp("ns.example.com")
+        .unwrap_err();
+    assert!(matches!(error, ConfigError::Pattern(_)), "{error}");
+    let config = NetConfig::default();
+    let allowing = config.allow_udp("9.9.9.9:53").expect("a pattern");
+    assert!(config.allowed_udp().is_empty());
+    assert_ne!(config, allowing);
+    assert!(
+        allowing
+            .with_allowed_udp(Vec::<&str>::new())
+            .expect("patterns")
+            == config
+    );
+}
+
+#[tokio::test]
+async fn a_destination_is_judged_and_told_of_once_and_counted_until_the_socket_ends() {
+    let (near, other) = (peer().await, peer().await);
+    let (network, recorder) = recorded(&allowing(&[near.address(), other.address()]));
+    let mut socket = socket(&network);
+    assert_eq!(network.connections(), 0, "nothing is held yet");
+    for data in [&b"one"[..], b"", b"three"] {
+        send(&mut socket, data, near.address()).await.expect("sent");
+        assert_eq!(received(&mut socket).await.expect("echo"), data);
+    }
+    send(&mut socket, b"four", other.address())
+        .await
+        .expect("sent");
+    let answer = soon(socket.receive(2, None)).await.expect("echo");
+    assert_eq!(
+        (answer.data, answer.size, answer.source),
+        (b"fo".to_vec(), 4, other.address())
+    );
+    assert_eq!(network.connections(), 1);
+    drop(socket);
+    assert_eq!(network.connections(), 0);
+
+    let told: Vec<_> = recorder
+        .events()
+        .iter()
+        .map(|event| (event.id, event.port, event.kind.name()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (1, Some(near.port()), "connected"),
+            (2, Some(other.port()), "connected"),
+            (1, Some(near.port()), "closed"),
+            (2, Some(other.port()), "closed"),
+        ]
+    );
+    assert!(
+        recorder
+            .events()
+            .iter()
+            .all(|event| event.what == Activity::Datagrams)
+    );
+    let report = network.report();
+    let bytes: Vec<_> = report
+        .connections
+        .iter()
+        .map(|entry| (entry.what, entry.sent, entry.received, entry.end.clone()))
+        .collect();
+    let done = Some(End::ByProgram);
+    assert_eq!(
+        bytes,
+        [
+            (Activity::Datagrams, 8, 8, done.clone()),
+            (Activity::Datagrams, 4, 2, done)
+        ]
+    );
+    assert_eq!(report.connections[0].address, Some(near.address()));
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_is_never_sent() {
+    let (near, far) = (peer().await, peer().await);
+    let (network, recorder) = recorded(&allowing(&[near.address()]));
+    let mut socket = socket(&network);
+    let table = [
+        ("127.0.0.1", far.port(), Reason::PortNotAllowed),
+        ("127.0.0.2", near.port(), Reason::UdpNotAllowed),
+        ("10.0.0.1", near.port(), Reason::AddressBlocked),
+        ("0.0.0.0", near.port(), Reason::AddressBlocked),
+        ("224.0.0.251", near.port(), Reason::NotUnicast),
+        ("255.255.255.255", near.port(), Reason::NotUnicast),
+    ];
+    for (host, port, _) in table {
+        for outcome in [
+            soon(socket.send_to(b"x", host, port, None)).await,
+            socket.connect(host, port),
+        ] {
+            assert!(matches!(outcome, Err(NetError::Denied(_))), "{host}:{port}");
+        }
+    }
+    let reasons: Vec<_> = denied_for(&recorder).into_iter().step_by(2).collect();
+    assert_eq!(reasons, table.map(|(_, _, reason)| reason));
+    for name in ["localhost", "", "127.1", "ns.example.com", "[::1]"] {
+        let outcome = soon(socket.send_to(b"x", name, near.port(), None)).await;
+        assert!(
+            matches!(outcome, Err(NetError::InvalidArgument(_))),
+            "{name}"
+        );
+    }
+    assert_eq!(network.connections(), 0, "nothing was opened for them");
+    send(&mut socket, b"y", near.address()).await.expect("sent");
+    assert_eq!(received(&mut socket).await.expect("echo"), b"y");
+    assert!(far.received().is_empty());
+    assert_eq!(near.received().len(), 1);
+}
+
+#[tokio::test]
+async fn what_strangers_send_is_dropped_and_never_ready() {
+    let near = peer().await;
+    let network = Network::new(&allowing(&[near.address()]));
+    let mut socket = socket(&network);
+    let own = socket.bind().expect("bound");
+    let own = SocketAddr::new(LOOPBACK.ip(), own.port());
+    let stranger = UdpSocket::bind(LOOPBACK).await.expect("bound");
+    for _ in 0..200 {
+        stranger.send_to(b"unasked", own).await.expect("sent");
+    }
+    assert!(!hears(&mut socket, Duration::from_millis(50)).await);
+    assert_eq!(
+        soon(socket.receive(100, NOW)).await,
+        Err(NetError::WouldBlock)
+    );
+    for _ in 0..200 {
+        stranger.send_to(b"unasked", own).await.expect("sent");
+    }
+    send(&mut socket, b"asked", near.address())
+        .await
+        .expect("sent");
+    assert!(hears(&mut socket, PATIENCE).await);
+    let answer = soon(socket.receive(100, NOW)).await.expect("it was ready");
+    assert_eq!(
+        (answer.data, answer.source),
+        (b"asked".to_vec(), near.address())
+    );
+    assert_eq!(
+        network.report().received,
+        5,
+        "strangers' bytes do not count"
+    );
+}
+
+#[tokio::test]
+async fn a_connected_socket_hears_its_peer_alone_and_can_choose_another() {
+    let (first, second) = (peer().await, peer().await);
+    let network = Network::new(&allowing(&[first.address(), second.address()]));
+    let mut socket = socket(&network);
+    assert_eq!(
+        soon(socket.send(b"x", None)).await,
+        Err(NetError::NotConnected)
+    );
+    assert_eq!(socket.local_endpoint(), Err(NetError::NotConnected));
+    socket
+        .connect("127.0.0.1", first.port())
+        .expect("connected");
+    assert_eq!(socket.peer_endpoint(), Ok(first.address()));
+    assert_eq!(
+        socket.local_endpoint().expect("bound").ip(),
+        first.address().ip()
+    );
+    // The kernel keeps what the second one answers away from a socket that is connected to the first.
+    send(&mut socket, b"to second", second.address())
+        .await
+        .expect("sent");
+    soon(socket.send(b"to first", None)).await.expect("sent");
+    assert_eq!(received(&mut socket).await.expect("echo"), b"to first");
+    socket
+        .connect("127.0.0.1", second.port())
+        .expect("connected again");
+    soon(socket.send(b"again", None)).await.expect("sent");
+    assert_eq!(received(&mut socket).await.expect("echo"), b"again");
+}
+
+#[tokio::test]
+async fn nobody_at_the_other_end_is_a_refusal_to_a_connected_socket() {
+    let gone = std::net::UdpSocket::bind(LOOPBACK).expect("bound");
+    let address = gone.local_addr().expect("address");
+    drop(gone);
+    let network = Network::new(&allowing(&[address]));
+    let mut socket = socket(&network);
+    socket
+        .connect("127.0.0.1", address.port())
+        .expect("nothing is sent");
+    soon(socket.send(b"x", None)).await.expect("sent");
+    assert!(hears(&mut socket, PATIENCE).await);
+    assert_eq!(
+        soon(socket.receive(1, None)).await,
+        Err(NetError::ConnectionRefused)
+    );
+    assert_eq!(
+        soon(socket.receive(1, NOW)).await,
+        Err(NetError::WouldBlock)
+    );
+}
+
+#[tokio::test]
+async fn a_datagram_is_at_most_as_long_as_any_can_be() {
+    let near = peer().await;
+    let network = Network::new(&allowing(&[near.address()]));
+    let mut socket = socket(&network);
+    assert_eq!(
+        send(&mut socket, &vec![0; MAX_DATAGRAM + 1], near.address()).await,
+        Err(NetError::MessageTooLong)
+    );
+    assert_eq!(network.report().sent, 0);
+    send(&mut socket, &vec![7; MAX_DATAGRAM], near.address())
+        .await
+        .expect("sent");
+    let answer = soon(socket.receive(usize::MAX, None)).await.expect("echo");
+    assert_eq!(
+        (answer.data.len(), answer.size),
+        (MAX_DATAGRAM, MAX_DATAGRAM)
+    );
+}
+
+#[tokio::test]
+async fn a_socket_for_ipv6_speaks_to_both_kinds_of_addresses() {
+    let six = UdpPeer::start(LOOPBACK_V6).await.expect("peer");
+    let four = peer().await;
+    let network = Network::new(&allowing(&[six.address(), four.address()]));
+    let mut socket = network.datagrams(Family::Ipv6).expect("allowed");
+    for (host, peer) in [
+        ("::1", &six),
+        ("127.0.0.1", &four),
+        ("::ffff:127.0.0.1", &four),
+    ] {
+        soon(socket.send_to(host.as_bytes(), host, peer.port(), None))
+            .await
+            .expect("sent");
+        let answer = soon(socket.receive(100, None)).await.expect("echo");
+        assert_eq!(
+            (answer.data.as_slice(), answer.source),
+            (host.as_bytes(), peer.address())
+        );
+    }
+    let mut only_four = network.datagrams(Family::Ipv4).expect("allowed");
+    let outcome = soon(only_four.send_to(b"x", "::1", six.port(), None)).await;
+    assert!(matches!(outcome, Err(NetError::InvalidArgument(_))));
+}
+
+#[tokio::test]
+async fn an_address_from_a_lookup_counts_as_its_name() {
+    let near = peer().await;
+    let resolver = Arc::new(
+        Scripted::new()
+            .answer("ns.test", &["127.0.0.1"])
+            .answer("other.test", &["127.0.0.2"]),
+    );
+    let config = local(&resolver)
+        .allow_udp(&format!("ns.test:{}", near.port()))
+        .expect("a pattern");
+    let network = Network::new(&config);
+    let mut socket = socket(&network);
+    let outcome = send(&mut socket, b"x", near.address()).await;
+    assert!(matches!(outcome, Err(NetError::Denied(_))), "{outcome:?}");
+    let mut lookup = network
+        .lookup("ns.test", Some(near.port()), Family::Ipv4)
+        .expect("allowed");
+    soon(lookup.finish(None)).await.expect("found");
+    send(&mut socket, b"x", near.address()).await.expect("sent");
+    assert_eq!(received(&mut socket).await.expect("echo"), b"x");
+    let report = network.report();
+    let entry = report.connections.last().expect("an entry");
+    let verdict = entry.verdict.as_ref().expect("judged");
+    assert_eq!(verdict.host().expect("a host").to_string(), "ns.test");
+}
+
+#[tokio::test]
+async fn sockets_count_against_the_limits_on_connections() {
+    let (near, other) = (peer().await, peer().await);
+    let config = allowing(&[near.address(), other.address()])
+        .with_max_connections(1)
+        .with_max_connections_per_host(1);
+    let (network, recorder) = recorded(&config);
+    let mut first = socket(&network);
+    let mut second = socket(&network);
+    send(&mut first, b"x", near.address()).await.expect("sent");
+    for outcome in [
+        send(&mut second, b"x", other.address()).await,
+        second.bind().map(drop),
+        send(&mut first, b"x", other.address()).await,
+    ] {
+        assert!(
+            matches!(outcome, Err(NetError::LimitReached(_))),
+            "{outcome:?}"
+        );
+    }
+    assert!(network.connect("127.0.0.1", near.port()).is_err());
+    drop(first);
+    send(&mut second, b"x", other.address())
+        .await
+        .expect("sent");
+    assert!(other.received().len() <= 1);
+    let limits: Vec<_> = recorder
+        .events()
+        .iter()
+        .filter_map(|event| match event.kind {
+            EventKind::LimitReached { limit } => Some(limit),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(limits[1], NetLimit::MaxConnections);
+    assert_eq!(limits[0], NetLimit::MaxConnectionsPerHost);
+}
+
+#[tokio::test]
+async fn totals_end_sending_and_receiving_whole_datagrams_at_a_time() {
+    let near = peer().await;
+    let config = allowing(&[near.address()])
+        .with_max_sent_bytes(10)
+        .with_max_received_bytes(8);
+    let network = Network::new(&config);
+    let mut socket = socket(&network);
+    send(&mut socket, b"sevenby", near.address())
+        .await
+        .expect("sent");
+    let outcome = send(&mut socket, b"four", near.address()).await;
+    assert!(
+        matches!(&outcome, Err(NetError::LimitReached(text)) if text.contains("max_sent_bytes"))
+    );
+    for _ in 0..3 {
+        // An empty one is not free.
+        send(&mut socket, b"", near.address()).await.expect("sent");
+    }
+    let outcome = send(&mut socket, b"", near.address()).await;
+    assert!(matches!(outcome, Err(NetError::LimitReached(_))));
+    assert_eq!(received(&mut socket).await.expect("echo"), b"sevenby");
+    assert_eq!(received(&mut socket).await.expect("echo"), b"");
+    let outcome = received(&mut socket).await;
+    assert!(
+        matches!(&outcome, Err(NetError::LimitReached(text)) if text.contains("max_received_bytes"))
+    );
+    let report = network.report();
+    assert_eq!((report.sent, report.received), (7, 7));
+}
+
+#[tokio::test]
+async fn rates_make_datagrams_wait_and_say_so() {
+    let near = peer().await;
+    let config = allowing(&[near.address()])
+        .with_sent_bytes_per_second(1000)
+        .expect("a rate");
+    let (network, recorder) = recorded(&config);
+    let mut socket = socket(&network);
+    // More than a second's worth goes whole, and is made up for.
+    send(&mut socket, &[0; 1400], near.address())
+        .await
+        .expect("sent");
+    assert_eq!(
+        soon(socket.send_to(b"x", "127.0.0.1", near.port(), NOW)).await,
+        Err(NetError::WouldBlock)
+    );
+    assert!(!may_send(&mut socket, Duration::ZERO).await);
+    assert!(may_send(&mut socket, PATIENCE).await);
+    soon(socket.send_to(b"x", "127.0.0.1", near.port(), NOW))
+        .await
+        .expect("it was ready");
+    assert!(recorder.events().iter().any(|event| matches!(
+        event.kind,
+        EventKind::Throttled {
+            limit: NetLimit::SentBytesPerSecond
+        }
+    )));
+}
+
+#[tokio::test]
+async fn new_destinations_wait_for_their_turn() {
+    let peers = [peer().await, peer().await, peer().await];
+    let addresses: Vec<_> = peers.iter().map(UdpPeer::address).collect();
+    let config = allowing(&addresses)
+        .with_connects_per_second(2)
+        .expect("a rate");
+    let network = Network::new(&config);
+    let mut socket = socket(&network);
+    for peer in &addresses[..2] {
+        soon(socket.send_to(b"x", "127.0.0.1", peer.port(), NOW))
+            .await
+            .expect("sent");
+    }
+    let port = addresses[2].port();
+    assert_eq!(
+        soon(socket.send_to(b"x", "127.0.0.1", port, NOW)).await,
+        Err(NetError::WouldBlock)
+    );
+    assert!(may_send(&mut socket, PATIENCE).await);
+    soon(socket.send_to(b"x", "127.0.0.1", port, NOW))
+        .await
+        .expect("it was ready");
+}
+
+#[tokio::test]
+async fn a_socket_keeps_so_many_destinations_and_no_more() {
+    let near = peer().await;
+    let config = NetConfig::default()
+        .allow_localhost()
+        .allow_udp("127.0.0.0/8:1-65535")
+        .expect("a pattern");
+    let (network, recorder) = recorded(&config);
+    let mut socket = socket(&network);
+    socket.connect("127.0.0.1", near.port()).expect("connected");
+    for last in 0..100 {
+        let host = format!("127.0.1.{last}");
+        soon(socket.send_to(b"x", &host, 9, None))
+            .await
+            .expect("sent");
+    }
+    let closed = kinds(&recorder.events())
+        .iter()
+        .filter(|kind| **kind == "closed")
+        .count();
+    assert_eq!(closed, 101 - 64);
+    soon(socket.send(b"y", None)).await.expect("still the peer");
+    assert_eq!(received(&mut socket).await.expect("echo"), b"y");
+}
+
+#[tokio::test]
+async fn what_is_only_reported_goes_on_except_to_everybody() {
+    let near = peer().await;
+    let config = NetConfig::default()
+        .allow_udp("9.9.9.9:53")
+        .expect("a pattern")
+        .with_report_only(true);
+    let (network, recorder) = recorded(&config);
+    let mut socket = socket(&network);
+    send(&mut socket, b"x", near.address()).await.expect("sent");
+    assert_eq!(received(&mut socket).await.expect("echo"), b"x");
+    assert!(matches!(
+        recorder.events()[0].kind,
+        EventKind::WouldDeny { .. }
+    ));
+    let outcome = soon(socket.send_to(b"x", "224.0.0.251", 5353, None)).await;
+    assert!(matches!(outcome, Err(NetError::Denied(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_aborted_network_sends_and_receives_nothing_more() {
+    let near = peer().await;
+    let network = Network::new(&allowing(&[near.address()]));
+    let mut socket = socket(&network);
+    send(&mut socket, b"x", near.address()).await.expect("sent");
+    network.abort();
+    assert_eq!(
+        send(&mut socket, b"y", near.address()).await,
+        Err(NetError::ConnectionAborted)
+    );
+    assert_eq!(
+        received(&mut socket).await,
+        Err(NetError::ConnectionAborted)
+    );
+    assert_eq!(socket.bind(), Err(NetError::ConnectionAborted));
+    assert!(hears(&mut socket, Duration::ZERO).await);
+    drop(socket);
+    assert_eq!(network.report().connections[0].end, Some(End::Aborted));
+    assert!(network.datagrams(Family::Ipv4).is_err());
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_timeout_or_with_what_the_host_allows() {
+    let near = peer().await;
+    let silent = UdpSocket::bind(LOOPBACK).await.expect("bound");
+    let silent = silent.local_addr().expect("address");
+    let config = allowing(&[near.address(), silent])
+        .with_io_timeout(Duration::from_millis(30))
+        .expect("a timeout");
+    let network = Network::new(&config);
+    let mut socket = socket(&network);
+    for timeout in [Some(Duration::from_millis(1)), None] {
+        assert_eq!(
+            soon(socket.receive(1, timeout)).await,
+            Err(NetError::TimedOut),
+            "unbound"
+        );
+    }
+    send(&mut socket, b"x", silent).await.expect("sent");
+    for timeout in [Some(Duration::from_millis(1)), None] {
+        assert_eq!(
+            soon(socket.receive(1, timeout)).await,
+            Err(NetError::TimedOut)
+        );
+    }
+}
