@@ -47,8 +47,9 @@ class Socket:
 
     def bind(self):
         calls["udp bind"] += 1
-        any_address = "0.0.0.0" if self.family == genuine.socket.AF_INET else "::"
-        self.sock.bind((any_address, 0))
+        if self.local_endpoint().port == 0:
+            any_address = "0.0.0.0" if self.family == genuine.socket.AF_INET else "::"
+            self.sock.bind((any_address, 0))
         return self.local_endpoint()
 
     def judge(self, host, port):
