@@ -11,6 +11,7 @@ use eryx::net::NetConfig;
 use eryx::net::policy::{HostPattern, Network, Wording};
 
 use crate::quantity;
+use crate::target::{self, Target};
 
 /// What the network is, as far as options say it.
 #[derive(Args)]
@@ -38,6 +39,10 @@ pub(crate) struct NetworkOptions {
     /// Lift the block of internal addresses for names this matches, such as `db.corp:5432` (repeatable)
     #[arg(long, value_name = "PATTERN")]
     allow_internal_host: Vec<String>,
+    /// Allow datagrams (UDP) to what this matches, as far as a connection may reach it: a pattern with a port,
+    /// such as `ns.example.com:53` (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    allow_udp: Vec<String>,
     /// Deny nothing, and only tell (--net-log) what would be denied
     #[arg(long)]
     report_only: bool,
@@ -109,6 +114,7 @@ impl NetworkOptions {
         let config = self.with_tls(config)?;
         let config = self.with_limits(config)?;
         self.contradiction(&config)?;
+        self.unreachable(&config)?;
         Ok(config)
     }
 
@@ -129,6 +135,9 @@ impl NetworkOptions {
             config = config
                 .allow_internal_host(pattern)
                 .context("--allow-internal-host")?;
+        }
+        for pattern in &self.allow_udp {
+            config = config.allow_udp(pattern).context("--allow-udp")?;
         }
         if self.report_only {
             config = config.with_report_only(true);
@@ -243,6 +252,21 @@ impl NetworkOptions {
         Ok(())
     }
 
+    /// The same for datagrams to what no connection may reach.
+    fn unreachable(&self, config: &NetConfig) -> Result<()> {
+        for text in &self.allow_udp {
+            // Patterns for many hosts, or for many ports, may have their effect on some.
+            let Ok(Target { host, port }) = target::target(text) else {
+                continue;
+            };
+            let verdict = config.check(&host, port);
+            if verdict.is_denied() && verdict.host().is_some() && !config.report_only() {
+                bail!("--allow-udp {text} has no effect where no connection may go: {verdict}");
+            }
+        }
+        Ok(())
+    }
+
     fn grants(&self) -> bool {
         self.net || self.policy.is_some() || !self.allow_host.is_empty()
     }
@@ -257,6 +281,7 @@ impl NetworkOptions {
                 "--allow-internal-host",
                 !self.allow_internal_host.is_empty(),
             ),
+            ("--allow-udp", !self.allow_udp.is_empty()),
             ("--report-only", self.report_only),
             ("--root-cert", !self.root_cert.is_empty()),
             ("--allow-unverified-tls", self.allow_unverified_tls),

@@ -33,6 +33,9 @@ pub(crate) struct Check {
     /// A host and a port: `example.com:443`, `192.0.2.7:53`, `[2001:db8::7]:443`
     #[arg(required = true, value_name = "HOST:PORT", value_parser = target::target)]
     targets: Vec<Target>,
+    /// Ask about datagrams (UDP) instead of connections
+    #[arg(long)]
+    udp: bool,
     #[command(flatten)]
     network: NetworkOptions,
 }
@@ -69,7 +72,11 @@ fn check(options: &Check) -> Result<(String, u8)> {
     let mut text = String::new();
     let mut status = 0;
     for Target { host, port } in &options.targets {
-        let verdict = config.check(host, *port);
+        let verdict = if options.udp {
+            config.check_udp(host, *port)
+        } else {
+            config.check(host, *port)
+        };
         if verdict.is_denied() {
             status = DENIED;
         }
@@ -159,6 +166,9 @@ fn remarks(config: &NetConfig) -> Vec<String> {
     }
     if config.dns_server().is_none() {
         remarks.push("Names are asked of the system's name servers (no dns_server).".to_owned());
+    }
+    if config.allowed_udp().is_empty() {
+        remarks.push("allowed_udp is empty: no datagrams.".to_owned());
     }
     if config.report_only() {
         remarks.push("report_only: nothing is denied, it is only told.".to_owned());

@@ -84,6 +84,8 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
         ("allow_localhost", Ok(old.allow_localhost())),
         ("allow_network", old.allow_network("10.1.0.0/16")),
         ("allow_internal_host", old.allow_internal_host("db.corp")),
+        ("allow_udp", old.allow_udp("9.9.9.9:53")),
+        ("with_allowed_udp", old.with_allowed_udp(["9.9.9.9:53"])),
         ("with_root_cert", old.with_root_cert(pem.as_bytes())),
         ("allow_unverified_tls", Ok(old.allow_unverified_tls(true))),
         (
@@ -134,6 +136,11 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
                             .expect("a name")
                     };
                     resolved("db.corp").is_allowed() && resolved("web.corp").is_denied()
+                }
+                "allow_udp" | "with_allowed_udp" => {
+                    new.check_udp("9.9.9.9", 53).is_allowed()
+                        && new.check_udp("9.9.9.9", 54).is_denied()
+                        && old.check_udp("9.9.9.9", 53).is_denied()
                 }
                 "with_root_cert" => new.trust().len() == old.trust().len() + 1,
                 "allow_unverified_tls" => new.connector().allows_unverified(),
@@ -213,6 +220,12 @@ fn what_is_malformed_is_an_error_that_names_it() {
         ("pattern", config.allow_host("a.example:99999"), "99999"),
         ("pattern", config.allow_host("127.1"), "127.1"),
         ("pattern", config.allow_internal_host("*.*"), "*.*"),
+        ("pattern", config.allow_udp("9.9.9.9"), "9.9.9.9:53"),
+        (
+            "udp list",
+            config.with_allowed_udp(["a.example:53", "*"]),
+            "*:53",
+        ),
         (
             "list",
             config.with_allowed_hosts(["good.example", "bad example"]),

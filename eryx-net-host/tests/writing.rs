@@ -47,6 +47,7 @@ fn configurations() -> Vec<NetConfig> {
         Ok(NetConfig::permissive().allow_localhost()),
         old.allow_network("10.1.0.0/16"),
         old.allow_internal_host("db.corp:5432"),
+        old.with_allowed_udp(["ns.corp:53", "[2001:db8::7]:5000-5010"]),
         old.with_root_cert(authority.pem().as_bytes())
             .and_then(|config| config.with_root_cert(&other.der())),
         Ok(old.allow_unverified_tls(true)),
@@ -140,6 +141,10 @@ fn every_setting_of_a_file_is_the_builders() {
         (
             "allowed_networks = ['10.0.0.0/8']",
             default.allow_network("10.0.0.0/8"),
+        ),
+        (
+            "allowed_udp = ['ns.corp:53']",
+            default.allow_udp("ns.corp:53"),
         ),
         (
             "internal_hosts = ['db.corp:5432']",
@@ -391,6 +396,11 @@ fn a_malformed_file_is_an_error_with_the_place_the_text_and_the_fix() {
             "also_blocked_hosts = ['a b']",
             "line 1",
             &["`a b`", "a space"],
+        ),
+        (
+            "allowed_udp = ['ns.corp']",
+            "line 1",
+            &["`ns.corp`", "`ns.corp:53`"],
         ),
         (
             "internal_hosts = ['*corp']",

@@ -34,6 +34,8 @@ use setting::{NAMES, addresses_of, applied, certificate_bytes};
 ///     also_blocked_hosts: more patterns to refuse, loopback entries included.
 ///     allowed_networks: networks whose addresses ``blocked_hosts`` does not refuse.
 ///     internal_hosts: patterns of names that may resolve to blocked addresses.
+///     allowed_udp: patterns with ports, such as ``ns.example.com:53``, of which a host must match one for datagrams
+///         (UDP) to reach it, besides all that a connection takes; an empty list allows no datagrams.
 ///     root_certs: certificates to trust besides the public web's, each a PEM bundle (str or bytes) or one
 ///         certificate in DER (bytes).
 ///     allow_unverified_tls: whether the untrusted program may turn certificate verification off.
@@ -68,7 +70,7 @@ impl NetConfig {
         signature = (*positional, **settings),
         text_signature = "(*, max_connections=10, connect_timeout_ms=30000, io_timeout_ms=60000, allowed_hosts=(), \
                           blocked_hosts=..., allow_localhost=False, also_blocked_hosts=(), allowed_networks=(), \
-                          internal_hosts=(), root_certs=(), allow_unverified_tls=False, hosts=..., dns_server=None, \
+                          internal_hosts=(), allowed_udp=(), root_certs=(), allow_unverified_tls=False, hosts=..., dns_server=None, \
                           max_connections_per_host=None, connects_per_second=None, max_sent_bytes=None, \
                           max_received_bytes=None, sent_bytes_per_second=None, received_bytes_per_second=None, \
                           report_only=False)"
@@ -145,6 +147,16 @@ impl NetConfig {
     fn internal_hosts(&self) -> Vec<String> {
         self.0
             .internal_hosts()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// Where datagrams (UDP) may go, of all that may be reached: a list of str.
+    #[getter]
+    fn allowed_udp(&self) -> Vec<String> {
+        self.0
+            .allowed_udp()
             .iter()
             .map(ToString::to_string)
             .collect()
@@ -269,6 +281,21 @@ impl NetConfig {
     /// True
     fn allow_internal_host(&self, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
         wrap(self.0.allow_internal_host(&text("pattern", pattern)?))
+    }
+
+    /// With datagrams (UDP) allowed to what matches one more pattern, which has a port, as far as a connection may
+    /// reach it.
+    ///
+    /// >>> import eryx
+    /// >>> config = eryx.NetConfig().allow_udp("9.9.9.9:53")
+    /// >>> config.check_udp("9.9.9.9", 53).is_allowed, config.check_udp("8.8.8.8", 53).is_allowed
+    /// (True, False)
+    /// >>> eryx.NetConfig().allow_udp("9.9.9.9")
+    /// Traceback (most recent call last):
+    ///     ...
+    /// eryx.ConfigError: `9.9.9.9` is not a host pattern: UDP is allowed port by port; write the port behind it, as in `9.9.9.9:53`
+    fn allow_udp(&self, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
+        wrap(self.0.allow_udp(&text("pattern", pattern)?))
     }
 
     /// With more certificates to trust besides the public web's.
@@ -425,6 +452,41 @@ impl NetConfig {
         let addresses = addresses_of(&texts("addresses", addresses)?)?;
         self.0
             .check_resolved(&text("name", name)?, &addresses, port_number(port)?)
+            .map(|verdict| Verdict::from(&verdict))
+            .map_err(|error| ConfigError::new_err(error.to_string()))
+    }
+
+    /// :meth:`check` for datagrams (UDP).
+    ///
+    /// >>> import eryx
+    /// >>> print(eryx.NetConfig().check_udp("9.9.9.9", 53))
+    /// UDP to `9.9.9.9:53` is denied: nothing in allowed_udp matches it; allow_udp("9.9.9.9:53") adds it
+    #[pyo3(signature = (host, port=None))]
+    fn check_udp(
+        &self,
+        host: &Bound<'_, PyAny>,
+        port: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Verdict> {
+        let verdict = self.0.check_udp(&text("host", host)?, port_number(port)?);
+        Ok(Verdict::from(&verdict))
+    }
+
+    /// :meth:`check_resolved` for datagrams (UDP).
+    ///
+    /// >>> import eryx
+    /// >>> config = eryx.NetConfig().allow_udp("ns.example.com:53")
+    /// >>> config.check_udp_resolved("ns.example.com", ["10.1.2.3"], 53).reason
+    /// 'address-blocked'
+    #[pyo3(signature = (name, addresses, port=None))]
+    fn check_udp_resolved(
+        &self,
+        name: &Bound<'_, PyAny>,
+        addresses: &Bound<'_, PyAny>,
+        port: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Verdict> {
+        let addresses = addresses_of(&texts("addresses", addresses)?)?;
+        self.0
+            .check_udp_resolved(&text("name", name)?, &addresses, port_number(port)?)
             .map(|verdict| Verdict::from(&verdict))
             .map_err(|error| ConfigError::new_err(error.to_string()))
     }

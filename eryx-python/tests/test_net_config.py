@@ -99,6 +99,44 @@ def test_a_name_with_fixed_addresses_is_dialled_if_it_may_be(port):
     )
 
 
+def test_datagrams_go_where_they_may_and_nowhere_else():
+    peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    peer.bind(("127.0.0.1", 0))
+    peer.settimeout(20)
+    port = peer.getsockname()[1]
+    program = f"""
+import socket
+try:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"hello", ("127.0.0.1", {port}))
+        print("sent")
+except OSError as error:
+    print(type(error).__name__, error.strerror)
+"""
+    for config in (
+        LOOPBACK.allow_udp(f"127.0.0.1:{port}"),
+        eryx.NetConfig(allow_localhost=True, allowed_udp=[f"127.*:{port}"]),
+        LOOPBACK.replace(allowed_udp=["*:1-65535"]),
+    ):
+        result = eryx.Sandbox(network=config).execute(program)
+        assert result.stdout == "sent\n"
+        assert peer.recv(100) == b"hello"
+        (one,) = result.network.connections
+        assert (one.what, one.host, one.port, one.sent) == ("datagrams", "127.0.0.1", port, 5)
+    for config, expected in (
+        (LOOPBACK, "OSError datagram sockets are not available"),
+        (None, "OSError networking is off"),
+        (LOOPBACK.allow_udp("127.0.0.1:1"), "PermissionError UDP to `127.0.0.1:"),
+        (eryx.NetConfig(allowed_udp=[f"127.0.0.1:{port}"]), "PermissionError UDP to `127.0.0.1:"),
+        (LOOPBACK.allow_host("a.example").allow_udp("*:1-65535"), "PermissionError UDP to `127"),
+    ):
+        assert eryx.Sandbox(network=config).execute(program).stdout.startswith(expected)
+    peer.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        peer.recv(1)
+    peer.close()
+
+
 def test_a_name_server_of_ones_own_is_asked():
     asked = threading.Event()
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -297,6 +335,7 @@ EVERY = {
     "also_blocked_hosts": ["127.0.0.9"],
     "allowed_networks": ["10.1.0.0/16"],
     "internal_hosts": ["db.corp:5432"],
+    "allowed_udp": ["ns.corp:53"],
     "allow_unverified_tls": True,
     "hosts": {"db.corp": ["10.1.2.3", "fd00::1"]},
     "dns_server": "192.0.2.53:53",

@@ -62,6 +62,21 @@ fn mistakes_are_status_2_and_say_what_to_write() {
             &["--allow-internal-host", "`*corp`"],
         ),
         (
+            &["--net", "--allow-udp", "ns.example.com"],
+            &["--allow-udp", "`ns.example.com:53`"],
+        ),
+        (
+            &["--allow-host", "a.example", "--allow-udp", "ns.example:53"],
+            &[
+                "--allow-udp ns.example:53 has no effect",
+                "--allow-host ns.example adds it",
+            ],
+        ),
+        (
+            &["--net", "--allow-udp", "10.0.0.53:53"],
+            &["has no effect", "--allow-network 10.0.0.53"],
+        ),
+        (
             &["--net", "--dns-server", "dns.example"],
             &["`dns.example` is not a name server", "192.0.2.53"],
         ),
@@ -225,6 +240,7 @@ fn an_option_without_a_network_is_refused_whichever_it_is() {
         &["--allow-localhost"],
         &["--allow-network", "10.0.0.0/8"],
         &["--allow-internal-host", "db.corp"],
+        &["--allow-udp", "ns.example:53"],
         &["--report-only"],
         &["--root-cert", "ca.pem"],
         &["--allow-unverified-tls"],

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use eryx_testkit::{Answer, Authority, Behaviour, HttpServer, Leaf, NameServer, Peer, Script};
+use eryx_testkit::{
+    Answer, Authority, Behaviour, HttpServer, LOOPBACK, Leaf, NameServer, Peer, Script, UdpPeer,
+};
 
 use crate::command::{effects, text, visit};
 
@@ -56,6 +58,70 @@ async fn options_about_hosts_have_their_effect() {
         ],
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datagrams_go_where_they_may_and_are_in_the_network_log() {
+    let peer = UdpPeer::start(LOOPBACK).await.expect("peer");
+    let here = peer.address().to_string();
+    let script = format!(
+        "
+import errno, socket
+try:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        sock.sendto(b'hello', ('127.0.0.1', {}))
+        print(sock.recv(100))
+except OSError as error:
+    print(errno.errorcode[error.errno])
+",
+        peer.port()
+    );
+    let folder = tempfile::tempdir().expect("made");
+    let log = folder.path().join("net.jsonl");
+    let policy = folder.path().join("policy.toml");
+    fs::write(
+        &policy,
+        format!("allow_localhost = true\nallowed_udp = ['{here}']\n"),
+    )
+    .expect("written");
+    let loopback = ["--net", "--allow-localhost"];
+    effects(
+        &script,
+        &[
+            (&loopback, "EPROTONOSUPPORT\n"),
+            (
+                &[&loopback[..], &["--allow-udp", "127.0.0.1:1"]].concat(),
+                "EACCES\n",
+            ),
+            (
+                &[
+                    &loopback[..],
+                    &["--allow-udp", &here, "--net-log", &text(&log)],
+                ]
+                .concat(),
+                "b'hello'\n",
+            ),
+            (&["--policy", &text(&policy)], "b'hello'\n"),
+        ],
+    )
+    .await;
+    assert_eq!(peer.received().len(), 2);
+    let log = fs::read_to_string(&log).expect("written");
+    let told: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    for (line, event) in told.iter().zip(["connected", "closed"]) {
+        assert_eq!(
+            (&line["event"], &line["what"], &line["port"]),
+            (&event.into(), &"datagrams".into(), &peer.port().into())
+        );
+    }
+    assert_eq!(
+        (&told[1]["sent"], &told[1]["received"]),
+        (&5.into(), &5.into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

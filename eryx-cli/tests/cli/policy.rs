@@ -52,6 +52,36 @@ allowed_hosts is empty
     );
 }
 
+#[test]
+fn check_answers_about_datagrams_when_asked() {
+    let output = eryx(&[
+        "policy",
+        "check",
+        "--udp",
+        "9.9.9.9:53",
+        "8.8.8.8:53",
+        "--allow-udp",
+        "9.9.9.9:53",
+    ]);
+    check(
+        &output,
+        1,
+        "\
+9.9.9.9:53: allowed
+  host:   9.9.9.9
+  reason: listed
+  rule:   `9.9.9.9:53` in allowed_udp
+  UDP to `9.9.9.9:53` is allowed: `9.9.9.9:53` in allowed_udp matches it
+8.8.8.8:53: denied
+  host:   8.8.8.8
+  reason: udp-not-allowed
+  rule:   none
+  UDP to `8.8.8.8:53` is denied: nothing in allowed_udp matches it; --allow-udp 8.8.8.8:53 adds it
+",
+        "",
+    );
+}
+
 /// Options, and hosts with the first line `check` prints for them.
 type Rows<'a> = &'a [(&'a [&'a str], &'a [(&'a str, &'a str)])];
 
@@ -173,6 +203,7 @@ fn what_show_prints_is_the_policy_it_shows() {
             "--allow-unverified-tls",
         ],
         &["--dns-server", "192.0.2.53"],
+        &["--allow-udp", "a.example.com:443"],
     ]
     .concat();
     let output = eryx(&[&["policy", "show"], &options[..]].concat());
@@ -184,6 +215,7 @@ fn what_show_prints_is_the_policy_it_shows() {
         "allow_localhost = true",
         "allowed_networks = [\"10.1.0.0/16\"]",
         "internal_hosts = [\"db.corp\"]",
+        "allowed_udp = [\"a.example.com:443\"]",
         "\"db.corp\" = [\"10.0.0.5\"]",
         "max_connections = 7",
         "max_connections_per_host = 3",

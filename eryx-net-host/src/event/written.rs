@@ -14,9 +14,9 @@ impl Serialize for Event {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &self.id)?;
         map.serialize_entry("event", self.kind.name())?;
-        map.serialize_entry("what", self.what.name())?;
         map.serialize_entry("host", &*self.host)?;
         map.serialize_entry("port", &self.port)?;
+        map.serialize_entry("what", self.what.name())?;
         match &self.kind {
             EventKind::Resolved {
                 aliases,

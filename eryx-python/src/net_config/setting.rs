@@ -11,7 +11,7 @@ use crate::arguments::{flag, limit, text, texts, whole, wrong_type};
 use crate::error::ConfigError;
 
 /// All of them, in the order they are applied in: ``allow_localhost`` takes entries out of what is blocked before it.
-pub(super) const NAMES: [&str; 20] = [
+pub(super) const NAMES: [&str; 21] = [
     "max_connections",
     "connect_timeout_ms",
     "io_timeout_ms",
@@ -21,6 +21,7 @@ pub(super) const NAMES: [&str; 20] = [
     "also_blocked_hosts",
     "allowed_networks",
     "internal_hosts",
+    "allowed_udp",
     "root_certs",
     "allow_unverified_tls",
     "hosts",
@@ -61,6 +62,7 @@ pub(super) fn applied(config: &Config, name: &str, value: &Bound<'_, PyAny>) -> 
             name,
             extended(config, &texts(name, value)?, Config::allow_internal_host),
         )?,
+        "allowed_udp" => named(name, config.with_allowed_udp(texts(name, value)?))?,
         "root_certs" => named(name, with_root_certs(config, name, value)?)?,
         "allow_unverified_tls" => config.allow_unverified_tls(flag(name, value)?),
         "hosts" => named(name, config.with_hosts(hosts(value)?))?,
