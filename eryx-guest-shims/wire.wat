@@ -270,12 +270,12 @@
       (then (return (call $PyLong_FromUnsignedLong (i32.load offset=4 (local.get $result))))))
     (local.set $case (i32.load8_u offset=4 (local.get $result)))
     ;; tls
-    (if (i32.eq (local.get $case) (i32.const 15))
+    (if (i32.eq (local.get $case) (i32.const 16))
       (then (return (call $tls_failure (i32.add (local.get $result) (i32.const 8))))))
-    ;; denied, limit-reached, invalid-argument, other
+    ;; denied, limit-reached, quota-spent, invalid-argument, other
     (if (i32.or
-          (i32.or (i32.eq (local.get $case) (i32.const 2)) (i32.eq (local.get $case) (i32.const 3)))
-          (i32.or (i32.eq (local.get $case) (i32.const 14)) (i32.eq (local.get $case) (i32.const 16))))
+          (i32.lt_u (i32.sub (local.get $case) (i32.const 2)) (i32.const 3))
+          (i32.or (i32.eq (local.get $case) (i32.const 15)) (i32.eq (local.get $case) (i32.const 17))))
       (then
         (return
           (call $pair (call $PyLong_FromUnsignedLong (local.get $case))
@@ -288,7 +288,7 @@
     (local.set $case (i32.load8_u (local.get $at)))
     (local.set $tuple (call $PyTuple_New (i32.const 4)))
     (if (i32.eqz (local.get $tuple)) (then (return (i32.const 0))))
-    (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 0) (call $PyLong_FromUnsignedLong (i32.const 15))))
+    (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 0) (call $PyLong_FromUnsignedLong (i32.const 16))))
     (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 1) (call $PyLong_FromUnsignedLong (local.get $case))))
     (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 2)
       (call $PyLong_FromUnsignedLong

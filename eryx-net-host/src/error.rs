@@ -21,9 +21,12 @@ pub enum NetError {
     /// The policy does not allow it. Names the host, the rule and what would change the verdict.
     #[error("{0}")]
     Denied(String),
-    /// A limit of the sandbox is reached. Names the limit.
+    /// As many of something are there as may be at once. Names the limit.
     #[error("{0}")]
     LimitReached(String),
+    /// As much was sent or received as may be in all. Names the limit.
+    #[error("{0}")]
+    QuotaSpent(String),
     /// The name does not exist, or has no address of the family asked for.
     #[error("the name does not exist or has no address")]
     NameNotFound,

@@ -395,20 +395,18 @@ async fn totals_end_sending_and_receiving_whole_datagrams_at_a_time() {
         .await
         .expect("sent");
     let outcome = send(&mut socket, b"four", near.address()).await;
-    assert!(
-        matches!(&outcome, Err(NetError::LimitReached(text)) if text.contains("max_sent_bytes"))
-    );
+    assert!(matches!(&outcome, Err(NetError::QuotaSpent(text)) if text.contains("max_sent_bytes")));
     for _ in 0..3 {
         // An empty one is not free.
         send(&mut socket, b"", near.address()).await.expect("sent");
     }
     let outcome = send(&mut socket, b"", near.address()).await;
-    assert!(matches!(outcome, Err(NetError::LimitReached(_))));
+    assert!(matches!(outcome, Err(NetError::QuotaSpent(_))));
     assert_eq!(received(&mut socket).await.expect("echo"), b"sevenby");
     assert_eq!(received(&mut socket).await.expect("echo"), b"");
     let outcome = received(&mut socket).await;
     assert!(
-        matches!(&outcome, Err(NetError::LimitReached(text)) if text.contains("max_received_bytes"))
+        matches!(&outcome, Err(NetError::QuotaSpent(text)) if text.contains("max_received_bytes"))
     );
     let report = network.report();
     assert_eq!((report.sent, report.received), (7, 7));

@@ -27,7 +27,7 @@ async fn pair(config: &NetConfig) -> (Network, Arc<Recorder>, Connection, TcpStr
 
 fn names_limit<T: std::fmt::Debug>(outcome: Result<T, NetError>, limit: NetLimit) {
     match outcome {
-        Err(NetError::LimitReached(text)) => {
+        Err(NetError::LimitReached(text) | NetError::QuotaSpent(text)) => {
             assert!(text.contains(limit.setting()), "{text}");
             assert!(text.contains("raise"), "no fix: {text}");
         }

@@ -140,6 +140,7 @@ pub(super) fn error(error: NetError) -> types::Error {
         NetError::TimedOut => Error::TimedOut,
         NetError::Denied(reason) => Error::Denied(reason),
         NetError::LimitReached(reason) => Error::LimitReached(reason),
+        NetError::QuotaSpent(reason) => Error::QuotaSpent(reason),
         NetError::NameNotFound => Error::NameNotFound,
         NetError::NameTryAgain => Error::NameTryAgain,
         NetError::ConnectionRefused => Error::ConnectionRefused,

@@ -19,6 +19,7 @@ _ERRORS: tuple[Any, ...] = (
     types.Error_TimedOut,
     types.Error_Denied,
     types.Error_LimitReached,
+    types.Error_QuotaSpent,
     types.Error_NameNotFound,
     types.Error_NameTryAgain,
     types.Error_ConnectionRefused,

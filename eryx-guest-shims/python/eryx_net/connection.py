@@ -8,9 +8,6 @@ from . import host
 from .failures import failure
 from .host import AT_ONCE, HostConnection, TlsInfo
 
-SPENT = "EDQUOT"
-"""The error number for bytes beyond what a sandbox may send or receive."""
-
 
 class Connection:
     """A connection the host holds: connecting, then open.
@@ -52,7 +49,7 @@ class Connection:
             return data
         if not self.established:
             self.finish(timeout)
-        return host.call(self.resource.read, size, timeout, limit=SPENT)
+        return host.call(self.resource.read, size, timeout)
 
     def peek(self, size: int, timeout: int | None) -> bytes:
         """Like `read`, but the bytes stay."""
@@ -72,7 +69,7 @@ class Connection:
         """Send, and say how much of it was taken."""
         if not self.established:
             self.finish(timeout)
-        return host.call(self.resource.write, data, timeout, limit=SPENT)
+        return host.call(self.resource.write, data, timeout)
 
     def shutdown(self, how: int) -> None:
         """End receiving (0), sending (1) or both (2)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from . import host, mailbox, names, ports
 from .addresses import is_loopback, unmapped
-from .connection import SPENT
 from .descriptors import Description
 from .failures import failure, lookup_failure
 from .host import HostSocket
@@ -82,7 +81,7 @@ class DatagramSocket(Description):
         chosen = port != 0
         if not chosen:
             # One number for both sides, so that a peer outside and one inside see the same.
-            port = host.call(self._resource.bind).port
+            port = host.within_limits(self._resource.bind).port
         self.binding = ports.UDP.bind(
             address,
             port,
@@ -152,7 +151,7 @@ class DatagramSocket(Description):
         inside = self._inside(target, port)
         if inside is None:
             self._check_source()
-            host.call(self._resource.connect, target, port)
+            host.within_limits(self._resource.connect, target, port)
             self._hears_host = True
             self.mailbox.peer = (target, port)
         else:
@@ -174,7 +173,7 @@ class DatagramSocket(Description):
         if inside is not None:
             return self._deliver(data, *inside)
         if self._hears_host:
-            host.call(self._resource.send, data, timeout, limit=SPENT)
+            host.call(self._resource.send, data, timeout)
         else:
             # Its socket in the guest is gone, which the next operation is told.
             self._refused = True
@@ -190,7 +189,7 @@ class DatagramSocket(Description):
         if inside is not None:
             return self._deliver(data, *inside)
         self._check_source()
-        host.call(self._resource.send_to, data, target, port, timeout, limit=SPENT)
+        host.within_limits(self._resource.send_to, data, target, port, timeout)
         self._hears_host = True
         return len(data)
 
@@ -232,7 +231,7 @@ class DatagramSocket(Description):
             return Datagram(b"", 0, self.mailbox.peer or ("", 0))
         if not self._hears_host:
             raise wait_in_vain(timeout, "receiving")
-        found = host.call(self._resource.receive, min(size, LARGEST_V6), timeout, limit=SPENT)
+        found = host.call(self._resource.receive, min(size, LARGEST_V6), timeout)
         return Datagram(found.data, found.size, (found.source.address, found.source.port))
 
     def readable_now(self) -> bool | None:

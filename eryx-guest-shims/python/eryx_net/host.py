@@ -145,11 +145,8 @@ def interfaces() -> Interfaces:
     return _interfaces
 
 
-def exception(error: object, limit: str = "EMFILE") -> OSError:
-    """The exception CPython would raise for what the host reports (a case of `types.error`).
-
-    `limit` is the error number for a limit of the sandbox.
-    """
+def exception(error: object) -> OSError:
+    """The exception CPython would raise for what the host reports (a case of `types.error`)."""
     case = type(error).__name__.removeprefix("Error_")
     simple = _SIMPLE.get(case)
     if simple is not None:
@@ -158,7 +155,9 @@ def exception(error: object, limit: str = "EMFILE") -> OSError:
     if case == "Denied":
         return failure("EACCES", text)
     if case == "LimitReached":
-        return failure(limit, text)
+        return failure("EMFILE", text)
+    if case == "QuotaSpent":
+        return failure("EDQUOT", text)
     if case == "InvalidArgument":
         return failure("EINVAL", text)
     if case == "Tls":
@@ -191,16 +190,12 @@ _SIMPLE: dict[str, Callable[[], OSError]] = {
 }
 
 
-def call(function: Callable[..., T], *arguments: Any, limit: str = "EMFILE") -> T:
-    """Call a function of the host. Raises what CPython raises where the host reports an error.
-
-    `limit` is the error number for a limit of the sandbox, which is on how many of something there
-    may be unless said otherwise.
-    """
+def call(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function of the host. Raises what CPython raises where the host reports an error."""
     try:
         return function(*arguments)
     except interfaces().Err as error:
-        failed = exception(error.value, limit)
+        failed = exception(error.value)
         # Its traceback holds the frames it came through, and they hold it: what they hold too would
         # stay until the collector came by.
         error.with_traceback(None)
@@ -214,7 +209,7 @@ def call(function: Callable[..., T], *arguments: Any, limit: str = "EMFILE") -> 
 
 def connect(name: str, port: int) -> HostConnection:
     """Begin to connect. Raises what the host refuses at once, `PermissionError` above all."""
-    begun: HostConnection = _within_limits(interfaces().tcp.Connection.connect, name, port)
+    begun: HostConnection = within_limits(interfaces().tcp.Connection.connect, name, port)
     return begun
 
 
@@ -241,11 +236,11 @@ def lookup(name: str, port: int | None, family: str) -> HostLookup:
 
 def session(config: Any) -> HostSession:
     """Begin a TLS handshake over bytes carried here. Raises what the host refuses at once."""
-    begun: HostSession = _within_limits(interfaces().tls.Session.client, config)
+    begun: HostSession = within_limits(interfaces().tls.Session.client, config)
     return begun
 
 
-def _within_limits(function: Callable[..., T], *arguments: Any) -> T:
+def within_limits(function: Callable[..., T], *arguments: Any) -> T:
     """As `call`, but where a limit is reached what only a reference cycle keeps is let go first."""
     try:
         return call(function, *arguments)

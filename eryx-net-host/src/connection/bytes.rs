@@ -15,7 +15,7 @@ impl Connection {
     /// [`NetError::WouldBlock`], [`NetError::TimedOut`], [`NetError::NotConnected`] before the connection
     /// is established, [`NetError::ConnectionReset`], [`NetError::Tls`] with
     /// [`UnexpectedEof`](crate::TlsFailure::UnexpectedEof) when an encrypted stream ends without
-    /// close_notify, [`NetError::LimitReached`] when there is more than the sandbox may receive.
+    /// close_notify, [`NetError::QuotaSpent`] when there is more than the sandbox may receive.
     pub async fn read(
         &mut self,
         max: usize,
@@ -84,7 +84,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`NetError::WouldBlock`] or [`NetError::TimedOut`] when nothing was taken,
-    /// [`NetError::LimitReached`] when the sandbox has sent all it may, [`NetError::BrokenPipe`]
+    /// [`NetError::QuotaSpent`] when the sandbox has sent all it may, [`NetError::BrokenPipe`]
     /// after the sending side was shut down on either end, [`NetError::ConnectionReset`],
     /// [`NetError::NotConnected`] before the connection is established. An error that comes up after some
     /// bytes were taken is told by the next operation.
@@ -102,7 +102,7 @@ impl Connection {
         match outcome {
             Ok(()) => Ok(taken),
             // The next write meets a limit again, and reads have nothing to do with it.
-            Err(NetError::WouldBlock | NetError::TimedOut | NetError::LimitReached(_))
+            Err(NetError::WouldBlock | NetError::TimedOut | NetError::QuotaSpent(_))
                 if taken > 0 =>
             {
                 Ok(taken)

@@ -31,7 +31,7 @@ impl DatagramSocket {
     /// # Errors
     ///
     /// [`NetError::Denied`], [`NetError::MessageTooLong`] for more than [`MAX_DATAGRAM`] bytes,
-    /// [`NetError::LimitReached`], [`NetError::WouldBlock`], [`NetError::TimedOut`],
+    /// [`NetError::LimitReached`], [`NetError::QuotaSpent`], [`NetError::WouldBlock`], [`NetError::TimedOut`],
     /// [`NetError::ConnectionRefused`] when the peer chosen with [`connect`](Self::connect) has said that
     /// nobody is there, or what else the system says.
     pub async fn send_to(
@@ -115,7 +115,7 @@ impl DatagramSocket {
     /// # Errors
     ///
     /// [`NetError::WouldBlock`], [`NetError::TimedOut`], [`NetError::ConnectionRefused`] when the peer chosen
-    /// with [`connect`](Self::connect) has said that nobody is there, [`NetError::LimitReached`] when a
+    /// with [`connect`](Self::connect) has said that nobody is there, [`NetError::QuotaSpent`] when a
     /// datagram is more than the sandbox may receive, which is then dropped.
     pub async fn receive(
         &mut self,

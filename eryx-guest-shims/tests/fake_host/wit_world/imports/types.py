@@ -21,7 +21,7 @@ BrokenPipe NotConnected HostUnreachable NetworkUnreachable MessageTooLong
 """
 for _name in _PLAIN.split():
     globals()["Error_" + _name] = make_dataclass("Error_" + _name, [])
-for _name in ("Denied", "LimitReached", "InvalidArgument", "Tls", "Other"):
+for _name in ("Denied", "LimitReached", "QuotaSpent", "InvalidArgument", "Tls", "Other"):
     globals()["Error_" + _name] = make_dataclass("Error_" + _name, ["value"])
 for _name in ("Certificate", "Alert", "Protocol", "Refused"):
     globals()["TlsError_" + _name] = make_dataclass("TlsError_" + _name, ["value"])
