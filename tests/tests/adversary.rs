@@ -1,9 +1,9 @@
-//! Tricks, one a file under `adversary/`: each is run without a network and with the default one, and must be refused
-//! or harmless. A binary of its own, since it watches what the whole process holds.
+//! Tricks, one a file under `adversary/`: each is run without a network and with the default one, datagrams included,
+//! and must be refused or harmless. A binary of its own, since it watches what the whole process holds.
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,12 +18,16 @@ const GROWTH: u64 = 64;
 async fn every_trick_is_refused_or_harmless() {
     let canary = TcpListener::bind("127.0.0.1:0").expect("bound");
     canary.set_nonblocking(true).expect("set");
-    let port = canary.local_addr().expect("bound").port();
+    let address = canary.local_addr().expect("bound");
+    let port = address.port();
+    let datagrams = UdpSocket::bind(address).expect("bound");
+    datagrams.set_nonblocking(true).expect("set");
     let names = NameServer::start(Script::new()).await.expect("started");
     let network = NetConfig::default()
         .with_dns_server(names.address())
         .with_connect_timeout(Duration::from_secs(1))
-        .expect("a duration");
+        .and_then(|network| network.allow_udp("*:1-65535"))
+        .expect("a duration and a pattern");
     let alone = sandbox(None);
     let connected = sandbox(Some(network));
     run(&alone, "print('alive')").await.expect("it runs");
@@ -36,7 +40,7 @@ async fn every_trick_is_refused_or_harmless() {
         let program = format!("CANARY = {port}\nCANARY_HOST = '127.0.0.1'\n{source}");
         for (kind, sandbox) in [
             ("without a network", &alone),
-            ("with the default network", &connected),
+            ("with the default network and datagrams", &connected),
         ] {
             let printed = match run(sandbox, &program).await {
                 Ok(printed) => printed,
@@ -52,7 +56,7 @@ async fn every_trick_is_refused_or_harmless() {
                     &printed[..printed.len().min(500)]
                 ));
             }
-            if canary.accept().is_ok() {
+            if canary.accept().is_ok() || datagrams.recv(&mut [0]).is_ok() {
                 failures.push(format!("{name}, {kind}: it reached loopback"));
             }
             assert_eq!(

@@ -3,10 +3,10 @@
 import random
 
 from componentize_py_types import Err
-from wit_world.imports import poll, resolver, tcp, tls
+from wit_world.imports import poll, resolver, tcp, tls, udp
 
 rng = random.Random(20)
-held = {"connection": [], "lookup": [], "session": []}
+held = {"connection": [], "lookup": [], "session": [], "socket": []}
 
 
 def text():
@@ -51,7 +51,7 @@ def some(kind):
 
 
 def call():
-    kind = rng.choice(["new", "new", "connection", "lookup", "session", "poll", "drop"])
+    kind = rng.choice(["new", "new", "connection", "lookup", "session", "socket", "poll", "drop"])
     if kind == "new":
         what = rng.choice(list(held))
         if what == "connection":
@@ -59,10 +59,15 @@ def call():
         elif what == "lookup":
             family = rng.choice(list(resolver.Family))
             held[what].append(resolver.Lookup.start(text(), rng.choice([None, number(16)]), family))
+        elif what == "socket":
+            held[what].append(udp.Socket.open(rng.choice(list(udp.Family))))
         else:
             held[what].append(tls.Session.client(config()))
     elif kind == "poll":
-        poll.poll(some("connection"), some("connection"), some("lookup"), timeout())
+        connections, sockets = some("connection"), some("socket")
+        poll.poll(
+            connections, some("connection"), sockets, some("socket"), some("lookup"), timeout()
+        )
     elif kind == "drop":
         what = rng.choice(list(held))
         if held[what]:
@@ -71,6 +76,20 @@ def call():
         it = rng.choice(held[kind])
         if kind == "lookup":
             it.finish(timeout())
+        elif kind == "socket":
+            rng.choice(
+                [
+                    it.bind,
+                    lambda: it.connect(text(), number(16)),
+                    lambda: it.send(rng.randbytes(rng.randrange(70000)), timeout()),
+                    lambda: it.send_to(
+                        rng.randbytes(rng.randrange(70000)), text(), number(16), timeout()
+                    ),
+                    lambda: it.receive(number(32), timeout()),
+                    it.local_endpoint,
+                    it.peer_endpoint,
+                ]
+            )()
         elif kind == "session":
             rng.choice(
                 [

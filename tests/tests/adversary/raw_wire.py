@@ -10,8 +10,14 @@ for arguments in (
     ("x", b"", 0),
     (2**70, b"", 0),
     (1, b"", 2**90),
+    (1, b"", None, 1, 0),
+    (1, None, b"", 1, 0),
+    (1, b"", b"", 2**40, 0),
+    (b"", b"", b"", b"", None, 0),
+    (None, b"", b"", b"", b"", 0),
+    (b"", b"", b"", b"", b"", "x"),
 ):
-    for name in ("tcp_write", "tls_feed", "tls_write"):
+    for name in ("tcp_write", "tls_feed", "tls_write", "udp_send", "udp_send_to", "poll"):
         try:
             getattr(_eryx_wire, name)(*arguments)
         except (TypeError, OverflowError, BufferError):
