@@ -202,6 +202,60 @@ def test_this_machines_own_names_need_no_host(guest: Guest) -> None:
     """)
 
 
+def test_an_address_has_the_name_it_was_looked_up_under_and_nobody_is_asked(guest: Guest) -> None:
+    guest("""
+        import asyncio, socket
+        from wit_world.imports import network, resolver
+        network.NAMES |= {"web.test": ["192.0.2.1", "2001:db8::1"], "other.test.": ["192.0.2.2"]}
+
+        def unknown(function, *arguments):
+            try:
+                function(*arguments)
+            except (socket.herror, socket.gaierror) as error:
+                return type(error).__name__, error.args[0]
+
+        assert unknown(socket.gethostbyaddr, "192.0.2.1") == ("herror", 1)
+        assert socket.getfqdn("192.0.2.1") == "192.0.2.1"
+        assert socket.gethostbyname_ex("web.test") == ("web.test", [], ["192.0.2.1"])
+        asked = len(resolver.started)
+        assert socket.gethostbyaddr("192.0.2.1") == ("web.test", [], ["192.0.2.1"])
+        assert socket.getfqdn("192.0.2.1") == "web.test"
+        assert socket.getnameinfo(("192.0.2.1", 80), 0) == ("web.test", "http")
+        assert socket.getnameinfo(("192.0.2.1", 80), socket.NI_NUMERICHOST) == ("192.0.2.1", "http")
+        # The other family was not asked for.
+        assert unknown(socket.gethostbyaddr, "2001:db8::1") == ("herror", 1)
+        assert unknown(socket.getnameinfo, ("192.0.2.9", 80), socket.NI_NAMEREQD) == (
+            "gaierror", socket.EAI_NONAME)
+        assert len(resolver.started) == asked
+
+        async def look_up():
+            await asyncio.get_running_loop().getaddrinfo("other.test.", 80)
+        asyncio.run(look_up())
+        assert socket.gethostbyaddr("192.0.2.2")[0] == "other.test"
+        assert socket.gethostbyaddr("web.test") == ("web.test", [], ["192.0.2.1"])
+        assert socket.getfqdn("web.test") == "web.test"
+        # Names of this machine stay its own.
+        socket.getaddrinfo("server.test", 80)
+        assert socket.gethostbyaddr("127.0.0.1")[0] == "localhost"
+        assert unknown(socket.gethostbyaddr, "missing.test") == ("gaierror", socket.EAI_NONAME)
+        try:
+            socket.gethostbyaddr("denied.test")
+        except PermissionError:
+            pass
+        else:
+            raise AssertionError
+        assert socket.getfqdn("denied.test") == "denied.test"
+
+        # A program that looks up ever more names keeps no more than so many.
+        from eryx_net import known_names
+        for n in range(2000):
+            known_names.note(f"n{n}.test", [f"198.51.{n // 256}.{n % 256}"])
+        assert unknown(socket.gethostbyaddr, "192.0.2.1") == ("herror", 1)
+        assert socket.gethostbyaddr("198.51.7.207")[0] == "n1999.test"
+        assert len(known_names._names) == known_names.MOST
+    """)
+
+
 @pytest.mark.parametrize(
     ("name", "protocol", "port"),
     [("http", "tcp", 80), ("https", None, 443), ("domain", "udp", 53), ("www", "tcp", 80)],

@@ -185,6 +185,7 @@ def network() -> eryx.NetConfig:
     return eryx.NetConfig(
         allowed_hosts=["localhost", "127.0.0.1", "::1"],
         allow_localhost=True,
+        allowed_udp=["localhost:1-65535", "127.0.0.1:1-65535", "[::1]:1-65535"],
         allow_unverified_tls=True,
         max_connections=64,
         connect_timeout_ms=10_000,

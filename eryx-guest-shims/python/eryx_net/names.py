@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from . import host, ports
+from . import host, known_names, ports
 from .addresses import format_ipv6, is_loopback, parse_ipv4, parse_ipv6
 from .failures import failure, herror, lookup_failure
 from .host import HostLookup
@@ -230,6 +230,8 @@ class Query:
         wanted = [address for address in addresses if self._wants(address)]
         if not wanted:
             raise lookup_failure(EAI_NODATA if addresses else EAI_NONAME)
+        if self.name is not None and literal_family(self.name) is None:
+            known_names.note(self.name.rstrip("."), wanted)
         canonical = self.name or "" if self._flags & AI_CANONNAME else ""
         found: list[AddrInfo] = []
         for address in wanted:
@@ -315,18 +317,30 @@ def _ipv4_addresses(hostname: str | bytes) -> list[str]:
 
 
 def gethostbyaddr(ip_address: str | bytes, /) -> tuple[str, list[str], list[str]]:
-    """The name of an address: of this machine's only, for the host offers no reverse lookup."""
-    name = encoded(ip_address)
-    if literal_family(name) is None:
-        addresses = Query(name, 0, 0, SOCK_STREAM).resolve()
-        return name, [], addresses[:1]
-    if is_loopback(name):
-        return "localhost", [], [name]
-    raise herror(1, "Unknown host")
+    """The name of an address that this program has looked up, or of this machine. Raises herror for
+    any other: the host is not asked for names.
+    """
+    address = encoded(ip_address)
+    if literal_family(address) is None:
+        query = Query(address, 0, 0, SOCK_STREAM)
+        found = query.answers(query.resolve())[0][4][0]
+        # Which is what that one is known by from now on.
+        return address.rstrip("."), [], [found]
+    name = _name_of(address)
+    if name is None:
+        raise herror(1, "Unknown host")
+    return name, [], [address]
+
+
+def _name_of(address: str) -> str | None:
+    """The name of an address, if there is a way to know it."""
+    if is_loopback(address):
+        return "localhost"
+    return known_names.find(address)
 
 
 def getnameinfo(sockaddr: SockAddr, flags: int, /) -> tuple[str, str]:
-    """Host and service of a socket address; without a reverse lookup the host stays numeric."""
+    """Host and service of a socket address; a host that was never looked up stays numeric."""
     if not isinstance(sockaddr, tuple):
         raise TypeError(f"getnameinfo() argument 1 must be tuple, not {type(sockaddr).__name__}")
     if not 2 <= len(sockaddr) <= 4:
@@ -341,10 +355,10 @@ def getnameinfo(sockaddr: SockAddr, flags: int, /) -> tuple[str, str]:
         raise OSError("IPv4 sockaddr must be 2 tuple")
     name, number = resolved[:2]
     if not flags & NI_NUMERICHOST:
-        if is_loopback(name):
-            name = "localhost"
-        elif flags & NI_NAMEREQD:
+        found = _name_of(name)
+        if found is None and flags & NI_NAMEREQD:
             raise lookup_failure(EAI_NONAME)
+        name = found or name
     service = str(number)
     if not flags & NI_NUMERICSERV:
         service = service_name(number, "udp" if flags & NI_DGRAM else "tcp") or service

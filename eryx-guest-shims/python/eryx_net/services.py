@@ -6,7 +6,10 @@ from __future__ import annotations
 _REGISTRY = """
 echo 7 tcp/udp
 discard 9 tcp/udp
+systat 11 tcp
 daytime 13 tcp/udp
+netstat 15 tcp
+qotd 17 tcp
 chargen 19 tcp/udp
 ftp-data 20 tcp
 ftp 21 tcp
@@ -15,12 +18,16 @@ telnet 23 tcp
 smtp 25 tcp
 time 37 tcp/udp
 whois 43 tcp
+tacacs 49 tcp/udp
 domain 53 tcp/udp
+bootps 67 udp
+bootpc 68 udp
 tftp 69 udp
 gopher 70 tcp
 finger 79 tcp
 http 80 tcp
 kerberos 88 tcp/udp
+iso-tsap 102 tcp
 pop3 110 tcp
 sunrpc 111 tcp/udp
 auth 113 tcp
@@ -36,16 +43,30 @@ snmp-trap 162 tcp/udp
 bgp 179 tcp
 irc 194 tcp/udp
 ldap 389 tcp/udp
+svrloc 427 tcp/udp
 https 443 tcp/udp
 microsoft-ds 445 tcp/udp
 kpasswd 464 tcp/udp
 submissions 465 tcp
+isakmp 500 udp
+exec 512 tcp
+login 513 tcp
 syslog 514 udp
+shell 514 tcp
 printer 515 tcp
+route 520 udp
+uucp 540 tcp
+dhcpv6-client 546 udp
+dhcpv6-server 547 udp
+afpovertcp 548 tcp
+rtsp 554 tcp/udp
 nntps 563 tcp
 submission 587 tcp
+asf-rmcp 623 udp
 ipp 631 tcp
 ldaps 636 tcp/udp
+ldp 646 tcp/udp
+kerberos-adm 749 tcp
 domain-s 853 tcp/udp
 rsync 873 tcp
 ftps-data 989 tcp
@@ -57,10 +78,20 @@ socks 1080 tcp
 openvpn 1194 tcp/udp
 ms-sql-s 1433 tcp
 ms-sql-m 1434 udp
+radius 1812 tcp/udp
+radius-acct 1813 tcp/udp
+mqtt 1883 tcp
 nfs 2049 tcp/udp
-svn 3690 tcp
+dict 2628 tcp
+isns 3205 tcp/udp
+iscsi-target 3260 tcp
 mysql 3306 tcp
 ms-wbt-server 3389 tcp
+svn 3690 tcp
+sieve 4190 tcp
+epmd 4369 tcp
+ntske 4460 tcp
+ipsec-nat-t 4500 udp
 sip 5060 tcp/udp
 sip-tls 5061 tcp/udp
 xmpp-client 5222 tcp
@@ -69,10 +100,12 @@ mdns 5353 udp
 postgresql 5432 tcp
 amqps 5671 tcp
 amqp 5672 tcp
+x11 6000 tcp
 redis 6379 tcp
+syslog-tls 6514 tcp
+ircs-u 6697 tcp
 http-alt 8080 tcp/udp
 secure-mqtt 8883 tcp
-mqtt 1883 tcp
 git 9418 tcp
 """
 
@@ -82,6 +115,15 @@ _ALIASES = {
     "imap": "imap2",
     "postgres": "postgresql",
     "ident": "auth",
+    "nicname": "whois",
+    "pop-3": "pop3",
+    "portmapper": "sunrpc",
+    "rpcbind": "sunrpc",
+    "cmd": "shell",
+    "router": "route",
+    "routed": "route",
+    "radacct": "radius-acct",
+    "readnews": "nntp",
 }
 
 _PROTOCOLS = {
