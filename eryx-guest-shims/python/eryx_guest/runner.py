@@ -13,7 +13,7 @@ import traceback
 import types
 from collections.abc import Coroutine
 from types import CodeType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import wit_world
 
@@ -36,9 +36,19 @@ _WARM_UP = 20
 
 _INDESCRIBABLE = "the program's exception cannot be described"
 
+
+class _Program(NamedTuple):
+    """A program that ran, and may run again."""
+
+    name: str
+    code: CodeType
+    # What keeping it takes, in characters of source.
+    size: int
+
+
 _main = types.ModuleType("__main__")
-_sources: dict[str, int] = {}
-_sources_size = 0
+_programs: dict[bytes, _Program] = {}
+_programs_size = 0
 _runs = 0
 _loop: asyncio.AbstractEventLoop | None = None
 
@@ -65,11 +75,11 @@ def _warm_up(world: wit_world.WitWorld) -> None:
     for _ in range(_WARM_UP):
         _seed(bytes(32))
         _runs = 1
+        # Compiled, then known.
         world.execute(b"pass")
+        world.execute(b"pass")
+        _forget(b"pass")
     _runs = 0
-    for name in list(_sources):
-        _forget(name)
-        linecache.cache.pop(name, None)
 
 
 def _stream(descriptor: int, name: str) -> io.TextIOWrapper:
@@ -133,29 +143,43 @@ def _run(source: bytes, name: str) -> wit_world.Outcome:
 
 
 def _start(source: bytes, name: str) -> None:
-    code = _compile(source, name)
+    code = _code(source, name)
     if code.co_flags & inspect.CO_COROUTINE:
         _run_async(eval(code, _main.__dict__))
     else:
         exec(code, _main.__dict__)
 
 
-def _compile(source: bytes, name: str) -> CodeType:
-    global _sources_size
+def _code(source: bytes, name: str) -> CodeType:
+    """What to run. A program that has run before is known by the name it had then."""
+    program = _programs.pop(source, None)
+    if program is None:
+        program = _compile(source, name)
+    # The last is the one that ran last.
+    _programs[source] = program
+    return program.code
+
+
+def _compile(source: bytes, name: str) -> _Program:
+    global _programs_size
     code: CodeType = compile(
         source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
     )
     # Tracebacks show source lines, which nothing could read from a file.
     text = _text(source)
     linecache.cache[name] = (len(text), None, io.StringIO(text).readlines(), name)
-    _forget(name)
-    _sources[name] = max(len(text), MIN_SOURCE)
-    _sources_size += _sources[name]
-    while len(_sources) > 1 and _sources_size > MAX_SOURCES:
-        oldest = next(iter(_sources))
-        _forget(oldest)
-        linecache.cache.pop(oldest, None)
-    return code
+    program = _Program(name, code, max(len(text), MIN_SOURCE))
+    _programs_size += program.size
+    while _programs and _programs_size > MAX_SOURCES:
+        _forget(next(iter(_programs)))
+    return program
+
+
+def _forget(source: bytes) -> None:
+    global _programs_size
+    program = _programs.pop(source)
+    _programs_size -= program.size
+    linecache.cache.pop(program.name, None)
 
 
 def _text(source: bytes) -> str:
@@ -163,11 +187,6 @@ def _text(source: bytes) -> str:
     if b"coding" in source or b"\r" in source or source.startswith(b"\xef\xbb\xbf"):
         return importlib.util.decode_source(source)
     return source.decode()
-
-
-def _forget(name: str) -> None:
-    global _sources_size
-    _sources_size -= _sources.pop(name, 0)
 
 
 def _run_async(program: Coroutine[Any, Any, None]) -> None:

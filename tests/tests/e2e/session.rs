@@ -292,12 +292,29 @@ async with asyncio.timeout(5):
 #[tokio::test]
 async fn a_session_forgets_the_source_of_programs_long_past() {
     let mut session = sandbox(None).session().await.expect("started");
-    for _ in 0..1500 {
-        succeeded(session.execute("pass").await);
+    for number in 0..1500 {
+        succeeded(session.execute(format!("x = {number}")).await);
     }
     let program =
         "import linecache\nprint(sum(name.startswith('<script') for name in linecache.cache))";
     assert_eq!(succeeded(session.execute(program).await), "1024\n");
+}
+
+#[tokio::test]
+async fn a_program_that_runs_again_does_the_same_and_keeps_its_name() {
+    let mut session = sandbox(None).session().await.expect("started");
+    succeeded(session.execute("n = 0").await);
+    let program = "n += 1\ndef f():\n    assert n < 3, n\nf()\nprint(n)";
+    assert_eq!(succeeded(session.execute(program).await), "1\n");
+    assert_eq!(succeeded(session.execute(program).await), "2\n");
+    let error = raised(session.execute(program).await);
+    assert_eq!(error.message, "3");
+    assert!(
+        error.traceback.contains("\"<script 2>\", line 3")
+            && error.traceback.contains("assert n < 3, n"),
+        "{}",
+        error.traceback
+    );
 }
 
 /// Each has the place of one that ended, or none of the pool's at all.
