@@ -1,28 +1,33 @@
-;; The Python module `_eryx_wire`: functions of the contract that take bytes, called without a copy.
+;; The Python module `_eryx_wire`: functions of the contract that take or give bytes, called without a copy.
 ;;
 ;; componentize-py lowers a `list<u8>` argument by copying it to memory it never frees, so that a program
 ;; would lose as much memory as it sends. Here the bytes stay where Python has them: a function takes any
-;; object with the buffer protocol and hands the host its address.
+;; object with the buffer protocol and hands the host its address. What the host gives it puts into `bytes` that
+;; are made when it says how many there are.
 ;;
+;;     tcp_read(handle, max, timeout)
 ;;     tcp_write(handle, data, timeout)   timeout in nanoseconds, negative for none
+;;     tls_read(handle, max)
 ;;     tls_feed(handle, ciphertext)
 ;;     tls_write(handle, plaintext)
 ;;     udp_send(handle, data, timeout)
 ;;     udp_send_to(handle, data, host, port, timeout)   the host in UTF-8
 ;;     poll(readable, writable, receivable, sendable, lookups, timeout)   each a buffer of 32-bit handles
 ;;
-;; `poll` returns five `bytes` of 32-bit positions. Each of the others returns the number of bytes taken (the
-;; two of UDP, any number), or a tuple that names an `error` of eryx:net/types: its position
+;; `poll` returns five `bytes` of 32-bit positions, those that read `bytes`. Each of the others returns the number of
+;; bytes taken (the two of UDP, any number). All but `poll` may return a tuple that names an `error` of eryx:net/types: its position
 ;; in the variant, then its text if it carries one; for `tls` the position in `tls-error`, the code of a
 ;; certificate error (else 0) and the text.
 (module
-  (@dylink.0 (mem-info (memory 736 3) (table 6 0)))
+  (@dylink.0 (mem-info (memory 776 3) (table 8 0)))
 
   (import "env" "memory" (memory 0))
   (import "env" "__indirect_function_table" (table 0 funcref))
   (import "env" "__memory_base" (global $base i32))
   (import "env" "__table_base" (global $table i32))
 
+  (import "env" "Py_DecRef" (func $Py_DecRef (param i32)))
+  (import "env" "PyBytes_AsString" (func $PyBytes_AsString (param i32) (result i32)))
   (import "env" "free" (func $free (param i32)))
   (import "env" "realloc" (func $realloc (param i32 i32) (result i32)))
   (import "env" "PyModule_Create2" (func $PyModule_Create2 (param i32 i32) (result i32)))
@@ -31,6 +36,7 @@
   (import "env" "PyErr_Occurred" (func $PyErr_Occurred (result i32)))
   (import "env" "PyErr_BadArgument" (func $PyErr_BadArgument (result i32)))
   (import "env" "PyLong_AsLong" (func $PyLong_AsLong (param i32) (result i32)))
+  (import "env" "PyLong_AsUnsignedLong" (func $PyLong_AsUnsignedLong (param i32) (result i32)))
   (import "env" "PyLong_AsLongLong" (func $PyLong_AsLongLong (param i32) (result i64)))
   (import "env" "PyLong_FromUnsignedLong" (func $PyLong_FromUnsignedLong (param i32) (result i32)))
   (import "env" "PyUnicode_FromStringAndSize"
@@ -43,12 +49,16 @@
 
   (import "eryx:net/poll@0.1.0" "poll"
     (func $poll (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32)))
+  (import "eryx:net/tcp@0.1.0" "[method]connection.read"
+    (func $connection.read (param i32 i32 i32 i64 i32)))
   (import "eryx:net/tcp@0.1.0" "[method]connection.write"
     (func $connection.write (param i32 i32 i32 i32 i64 i32)))
   (import "eryx:net/udp@0.1.0" "[method]socket.send"
     (func $socket.send (param i32 i32 i32 i32 i64 i32)))
   (import "eryx:net/udp@0.1.0" "[method]socket.send-to"
     (func $socket.send-to (param i32 i32 i32 i32 i32 i32 i32 i64 i32)))
+  (import "eryx:net/tls@0.1.0" "[method]session.read"
+    (func $session.read (param i32 i32 i32)))
   (import "eryx:net/tls@0.1.0" "[method]session.feed"
     (func $session.feed (param i32 i32 i32 i32)))
   (import "eryx:net/tls@0.1.0" "[method]session.write"
@@ -56,7 +66,8 @@
 
   ;; From $base: a PyModuleDef (52 bytes) at 0, a Py_buffer (44 bytes) at 120, a result<u32, error> or a
   ;; result<_, error> (24 bytes each) at 168, names from 192, five more Py_buffers from 344 at every 48
-  ;; bytes, a `ready` (40 bytes) at 584, seven PyMethodDef (16 bytes each, the last all zero) at 624.
+  ;; bytes, a `ready` (40 bytes) at 584, nine PyMethodDef (16 bytes each, the last all zero) at 624, at 768 whether
+  ;; the host is going to give bytes, at 772 the object it put them into.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
   (data (offset (i32.add (global.get $base) (i32.const 192))) "_eryx_wire\00")
@@ -67,7 +78,10 @@
   (data (offset (i32.add (global.get $base) (i32.const 264))) "udp_send\00")
   (data (offset (i32.add (global.get $base) (i32.const 280))) "udp_send_to\00")
 
-  (elem (global.get $table) func $tcp_write $tls_feed $tls_write $wait $udp_send $udp_send_to)
+  (data (offset (i32.add (global.get $base) (i32.const 296))) "tcp_read\00")
+  (data (offset (i32.add (global.get $base) (i32.const 312))) "tls_read\00")
+
+  (elem (global.get $table) func $tcp_write $tls_feed $tls_write $wait $udp_send $udp_send_to $tcp_read $tls_read)
 
   (func $at (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
@@ -85,11 +99,59 @@
     (call $method (call $at (i32.const 672)) (i32.const 256) (i32.const 3))
     (call $method (call $at (i32.const 688)) (i32.const 264) (i32.const 4))
     (call $method (call $at (i32.const 704)) (i32.const 280) (i32.const 5))
+    (call $method (call $at (i32.const 720)) (i32.const 296) (i32.const 6))
+    (call $method (call $at (i32.const 736)) (i32.const 312) (i32.const 7))
     ;; m_name, m_methods
     (i32.store offset=20 (global.get $base) (call $at (i32.const 192)))
     (i32.store offset=32 (global.get $base) (call $at (i32.const 624)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
+
+  (func $tcp_read (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32) (local $max i32) (local $timeout i64)
+    (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $wrong))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (local.set $max (call $PyLong_AsUnsignedLong (i32.load offset=4 (local.get $args))))
+    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=8 (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (call $expect)
+    (call $connection.read
+      (local.get $handle)
+      (local.get $max)
+      (i64.ge_s (local.get $timeout) (i64.const 0))
+      (local.get $timeout)
+      (call $at (i32.const 168)))
+    (call $bytes))
+
+  (func $tls_read (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32) (local $max i32)
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (local.set $max (call $PyLong_AsUnsignedLong (i32.load offset=4 (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (call $expect)
+    (call $session.read (local.get $handle) (local.get $max) (call $at (i32.const 168)))
+    (call $bytes))
+
+  ;; What the host puts into memory next becomes a `bytes`.
+  (func $expect
+    (i32.store offset=768 (global.get $base) (i32.const 1))
+    (i32.store offset=772 (global.get $base) (i32.const 0)))
+
+  ;; The bytes the host gave, or its error. The text of an error was put into a `bytes` as well.
+  (func $bytes (result i32)
+    (local $given i32) (local $answer i32)
+    (i32.store offset=768 (global.get $base) (i32.const 0))
+    (local.set $given (i32.load offset=772 (global.get $base)))
+    (if (i32.eqz (i32.load8_u offset=168 (global.get $base)))
+      (then
+        (i32.store offset=772 (global.get $base) (i32.const 0))
+        (if (local.get $given) (then (return (local.get $given))))
+        (return (call $PyBytes_FromStringAndSize (i32.const 0) (i32.const 0)))))
+    (local.set $answer (call $answer))
+    (i32.store offset=772 (global.get $base) (i32.const 0))
+    (if (local.get $given) (then (call $Py_DecRef (local.get $given))))
+    (local.get $answer))
 
   (func $tcp_write (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $timeout i64) (local $bytes i32) (local $size i32)
@@ -253,6 +315,13 @@
     (result i32)
     (local $new i32)
     (if (i32.eqz (local.get $size)) (then (return (local.get $align))))
+    (if (i32.load offset=768 (global.get $base))
+      (then
+        (i32.store offset=768 (global.get $base) (i32.const 0))
+        (local.set $new (call $PyBytes_FromStringAndSize (i32.const 0) (local.get $size)))
+        (if (i32.eqz (local.get $new)) (then (unreachable)))
+        (i32.store offset=772 (global.get $base) (local.get $new))
+        (return (call $PyBytes_AsString (local.get $new)))))
     (local.set $new (call $realloc (local.get $old) (local.get $size)))
     (if (i32.eqz (local.get $new)) (then (unreachable)))
     (local.get $new))
@@ -304,12 +373,14 @@
             (else (call $text (i32.add (local.get $at) (i32.const 4)))))))))
     (local.get $tuple))
 
-  ;; The string whose address and size are at $at. Its memory came from the canonical ABI and is given back.
+  ;; The string whose address and size are at $at. Its memory came from the canonical ABI and is given back, unless it
+  ;; is a part of a `bytes`.
   (func $text (param $at i32) (result i32)
     (local $text i32)
     (local.set $text
       (call $PyUnicode_FromStringAndSize (i32.load (local.get $at)) (i32.load offset=4 (local.get $at))))
-    (if (i32.load offset=4 (local.get $at)) (then (call $free (i32.load (local.get $at)))))
+    (if (i32.and (i32.eqz (i32.load offset=772 (global.get $base))) (i32.ne (i32.load offset=4 (local.get $at)) (i32.const 0)))
+      (then (call $free (i32.load (local.get $at)))))
     (local.get $text))
 
   (func $single (param $first i32) (result i32)

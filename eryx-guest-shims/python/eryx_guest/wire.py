@@ -47,12 +47,22 @@ Answer = int | tuple[Any, ...]
 
 def install() -> None:
     """Replace the methods of the generated bindings."""
+    tcp.Connection.read = _connection_read
     tcp.Connection.write = _connection_write
+    tls.Session.read = _session_read
     tls.Session.feed = _session_feed
     tls.Session.write = _session_write
     udp.Socket.send = _socket_send
     udp.Socket.send_to = _socket_send_to
     poll.poll = _poll
+
+
+def _connection_read(self: Any, max: int, timeout: int | None) -> bytes:
+    return _given(_eryx_wire.tcp_read(self.handle, max, -1 if timeout is None else timeout))
+
+
+def _session_read(self: Any, max: int) -> bytes:
+    return _given(_eryx_wire.tls_read(self.handle, max))
 
 
 def _connection_write(self: Any, data: Buffer, timeout: int | None) -> int:
@@ -97,6 +107,12 @@ def _poll(
 
 def _handles(resources: Any) -> array[int]:
     return array("I", [each.handle for each in resources])
+
+
+def _given(answer: bytes | tuple[Any, ...]) -> bytes:
+    if isinstance(answer, bytes):
+        return answer
+    raise Err(_error(*answer))
 
 
 def _taken(answer: Answer) -> int:
