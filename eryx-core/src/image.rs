@@ -48,6 +48,26 @@ pub fn precompile(wasm: &[u8]) -> Result<MachineCode, Error> {
     })
 }
 
+/// Where the machine code of the embedded image is, if it is not inside the program.
+#[cfg(feature = "embedded")]
+static MACHINE_CODE: OnceLock<std::path::PathBuf> = OnceLock::new();
+
+/// Have the machine code of the embedded image mapped from the file at `path`, which every process that does so shares.
+/// It has no effect once the image is loaded, or another file was named.
+///
+/// A file that cannot be read, or was made for another compiler, is passed over: the image is compiled and cached.
+///
+/// # Safety
+///
+/// The file has to be what `cargo xtask build-guest` left in `target/guest/eryx-guest.cwasm` when this program was built,
+/// and has to stay as it is while the program runs: it holds code, and nothing checks it. Put it where only those can
+/// write who may replace the program.
+#[cfg(feature = "embedded")]
+#[allow(unsafe_code, reason = "what it names is going to be run")]
+pub unsafe fn use_machine_code(path: std::path::PathBuf) {
+    let _ = MACHINE_CODE.set(path);
+}
+
 /// The component with added functions that return what its memories, globals and tables hold, and what there is
 /// to know about the component to make another one of that.
 pub(crate) fn readable(wasm: &[u8]) -> Result<(ComponentContext<'_>, Vec<u8>), Error> {
@@ -156,13 +176,15 @@ impl Image {
     /// Load and link `code`.
     #[cfg(feature = "embedded")]
     fn load(code: Code) -> Result<Self, Error> {
-        let pooled = match engine::pooled()? {
-            Some(engine) => {
-                let component = code.load(engine).map_err(|error| refused(&error))?;
-                Some(Linked::of(&component)?)
-            }
-            None => None,
-        };
+        let pooled = engine::pooled()?.and_then(|engine| {
+            let component = code.load(engine).map_err(|error| refused(&error));
+            component
+                .and_then(|component| Linked::of(&component))
+                .inspect_err(|reason| {
+                    tracing::debug!(target: "eryx::image", %reason, "it is not pooled");
+                })
+                .ok()
+        });
         let image = Self::of(code, pooled);
         if image.pooled().is_none() {
             image.plain()?;

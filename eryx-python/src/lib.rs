@@ -6,6 +6,7 @@ mod error;
 mod execution;
 mod factory;
 mod limits;
+mod machine_code;
 mod net_config;
 mod pickle;
 mod printer;
@@ -27,6 +28,8 @@ mod _eryx {
     use crate::factory::SandboxFactory;
     #[pymodule_export]
     use crate::limits::ResourceLimits;
+    #[pymodule_export]
+    use crate::machine_code::use_machine_code;
     #[pymodule_export]
     use crate::net_config::NetConfig;
     #[pymodule_export]

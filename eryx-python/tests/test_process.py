@@ -204,3 +204,11 @@ def test_the_process_survives_being_killed_in_the_middle():
     process.terminate()
     assert process.wait(10) == -signal.SIGTERM
     process.stdout.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux what is mapped")
+def test_the_machine_code_is_mapped_from_the_file_the_wheel_brought():
+    assert eryx.Sandbox().execute("print(1)").stdout == "1\n"
+    with open("/proc/self/maps") as maps:
+        mapped = {line.split(maxsplit=5)[5].strip() for line in maps if "eryx-guest" in line}
+    assert mapped == {os.path.join(os.path.dirname(eryx.__file__), "eryx-guest.cwasm")}

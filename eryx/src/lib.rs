@@ -6,6 +6,12 @@ pub use eryx_core::{
     PackageError, Raised, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session, Stage,
 };
 
+/// The guest image inside the program.
+#[cfg(feature = "embedded-component")]
+pub mod image {
+    pub use eryx_core::image::use_machine_code;
+}
+
 /// The network of a sandbox: what an embedder grants, and what it is told of its use.
 pub mod net {
     pub use eryx_net_host::*;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use eryx_guest_shims::Recipe;
+use eryx_guest_shims::{GuestImage, Recipe};
 
 use crate::guest;
 use crate::process;
@@ -30,6 +30,9 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
     )?;
     let wheels = root.join("target/wheels");
     remove_wheels(&wheels)?;
+    let code = root.join("eryx-python/python/eryx/eryx-guest.cwasm");
+    fs::copy(GuestImage::of(&recipe).cwasm(), &code)
+        .with_context(|| format!("cannot write {}", code.display()))?;
     process::run(
         Command::new(tools.program("maturin"))
             .args(["build", "--quiet", "--manifest-path"])

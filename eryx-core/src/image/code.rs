@@ -6,8 +6,8 @@ use wasmtime::component::Component;
 
 /// Machine code this host made, where nobody can change it.
 ///
-/// On Linux it is a file in memory: instances share the image's pages and copy only those they write to. This file has
-/// no name another process could open, and its seals keep everybody from changing it.
+/// On Linux it is a file: instances share the image's pages and copy only those they write to. One made here is in
+/// memory, has no name another process could open, and is sealed against changes.
 pub(super) struct Code {
     #[cfg(target_os = "linux")]
     file: std::fs::File,
@@ -45,6 +45,30 @@ impl Code {
         })
     }
 
+    /// What is in the file at `path`, whose pages all processes that use it share.
+    ///
+    /// # Safety
+    ///
+    /// As for [`use_machine_code`](super::use_machine_code).
+    #[cfg(all(target_os = "linux", feature = "embedded"))]
+    pub(super) unsafe fn open(path: &std::path::Path) -> wasmtime::Result<Self> {
+        Ok(Self {
+            file: std::fs::File::open(path)?,
+        })
+    }
+
+    /// As on Linux.
+    ///
+    /// # Safety
+    ///
+    /// As for [`use_machine_code`](super::use_machine_code).
+    #[cfg(all(not(target_os = "linux"), feature = "embedded"))]
+    pub(super) unsafe fn open(path: &std::path::Path) -> wasmtime::Result<Self> {
+        Ok(Self {
+            bytes: std::fs::read(path)?,
+        })
+    }
+
     /// Load it into `engine`.
     #[cfg(target_os = "linux")]
     pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
@@ -52,8 +76,8 @@ impl Code {
         use std::path::Path;
 
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        // SAFETY: the file holds what a compiler of this engine's kind made, as `seal` demands, and its seals keep it
-        // as it is.
+        // SAFETY: the file holds what a compiler of this engine's kind made, as `seal` and `open` demand, and its seals
+        // or whoever named it keep it as it is.
         unsafe { Component::deserialize_file(engine, Path::new(&path)) }
     }
 
@@ -65,7 +89,7 @@ impl Code {
     }
 }
 
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(all(test, feature = "machine-code"))]
 mod tests {
     use super::super::embedded::CWASM;
     use super::*;

@@ -12,13 +12,14 @@ use crate::Error;
 pub(crate) static WASM: &[u8] = include_bytes!(env!("ERYX_GUEST_WASM"));
 /// Its SHA-256 in hexadecimal.
 pub(crate) static WASM_DIGEST: &str = env!("ERYX_GUEST_WASM_SHA256");
+#[cfg(feature = "machine-code")]
 pub(super) static CWASM: &[u8] = include_bytes!(env!("ERYX_GUEST_CWASM"));
 static FUNCTIONS: &[u8] = include_bytes!(env!("ERYX_GUEST_FUNCTIONS"));
 
-/// Load the embedded machine code; if this machine or engine cannot take it, compile the embedded
-/// component and keep the result in the user's cache.
+/// Load the machine code that was named or is embedded; if there is none or this machine or engine cannot take it,
+/// compile the embedded component and keep the result in the user's cache.
 pub(super) fn load() -> Result<Image, Error> {
-    match loaded(CWASM) {
+    match prepared() {
         Ok(image) => Ok(image),
         Err(reason) => {
             tracing::warn!(target: "eryx::image", %reason, "compiling the guest image anew");
@@ -26,6 +27,21 @@ pub(super) fn load() -> Result<Image, Error> {
             loaded(&cache::machine_code(&readable)?)
         }
     }
+}
+
+#[allow(unsafe_code, reason = "loading machine code; see the block")]
+fn prepared() -> Result<Image, Error> {
+    if let Some(path) = super::MACHINE_CODE.get() {
+        // SAFETY: whoever named the file vouched for it.
+        let code = unsafe { Code::open(path) };
+        return Image::load(code.map_err(|error| {
+            Error::Image(format!("{} cannot be read: {error:#}", path.display()))
+        })?);
+    }
+    #[cfg(feature = "machine-code")]
+    return loaded(CWASM);
+    #[cfg(not(feature = "machine-code"))]
+    Err(Error::Image("it has no machine code".to_owned()))
 }
 
 /// What `cache` holds under `key`.

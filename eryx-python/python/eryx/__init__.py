@@ -8,6 +8,7 @@ Hello from wasi
 """
 
 import atexit as _atexit
+import os as _os
 
 from . import _eryx
 from ._errors import (
@@ -54,4 +55,6 @@ __all__ = [
     "__version__",
 ]
 
+# A file of its own, so that processes share its pages.
+_eryx._use_machine_code(_os.path.join(_os.path.dirname(__file__), "eryx-guest.cwasm"))
 _atexit.register(_eryx._end_all)

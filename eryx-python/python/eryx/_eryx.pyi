@@ -20,6 +20,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "_end_all",
+    "_use_machine_code",
 ]
 
 __version__: Final[str]
@@ -342,3 +343,4 @@ class Execution:
     def cancel(self) -> None: ...
 
 def _end_all() -> None: ...
+def _use_machine_code(path: str) -> None: ...
