@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
+
+use crate::prompt::{self, Event};
 
 /// How long an attempt has the line for itself before the next address is tried beside it
 /// (RFC 8305, 5: "Connection Attempt Delay", recommended value).
@@ -75,13 +79,35 @@ pub(crate) fn interleave<T: Copy>(addresses: &[T], is_ipv6: impl Fn(T) -> bool) 
 }
 
 async fn attempt(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+    let stream = connect(address).await?;
     // TCP's simultaneous open lets a socket connect to itself when the port it picked is the one it
     // dials. Nobody listens there.
     if stream.local_addr()? == address {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(stream)
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) => return Err(error),
+    }
+    let stream = TcpStream::from_std(socket.into())?;
+    if !prompt::linger(&stream, Event::Writable) {
+        stream.writable().await?;
+    }
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(stream),
+    }
 }
 
 fn telling(error: &io::Error) -> u8 {

@@ -27,6 +27,7 @@ mod patience;
 mod per_host;
 mod permit;
 mod plain;
+mod prompt;
 pub mod readiness;
 mod recorder;
 mod remembered;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use crate::NetError;
+use crate::prompt::Waiting;
 
 /// How long one operation may wait: the caller's timeout, never longer than the host's ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +50,14 @@ impl Patience {
             }
             Self::AtMost(limit) => {
                 let mut timer = pin!(None::<Sleep>);
+                let mut waiting = None;
                 uncounted(move |cx| {
                     if let Poll::Ready(result) = operation(cx) {
                         return Poll::Ready(result);
                     }
                     if timer.is_none() {
                         timer.set(Some(tokio::time::sleep(limit)));
+                        waiting.get_or_insert_with(Waiting::begin);
                     }
                     match timer.as_mut().as_pin_mut() {
                         Some(timer) => timer.poll(cx).map(|()| Err(NetError::TimedOut)),

@@ -3,11 +3,11 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use bytes::BufMut;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
 use crate::MAX_READ;
+use crate::prompt;
 
 /// The buffer a connection's first read gets. It grows with what arrives, not with what is asked for.
 const FIRST_READ: usize = 16 * 1024;
@@ -47,19 +47,12 @@ impl Plain {
             let rest = self.early.split_off(max.min(self.early.len()));
             return Poll::Ready(Ok(std::mem::replace(&mut self.early, rest)));
         }
-        loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            let room = max.min(self.expected);
-            let mut buffer = Vec::with_capacity(room);
-            match self.stream.try_read_buf(&mut (&mut buffer).limit(room)) {
-                Ok(count) => {
-                    self.learn(count, room);
-                    return Poll::Ready(Ok(buffer));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        let room = max.min(self.expected);
+        // As much as was asked for, and nothing more.
+        let mut buffer = Vec::with_capacity(room);
+        let count = ready!(prompt::poll_receive(&self.stream, cx, &mut buffer))?;
+        self.learn(count, room);
+        Poll::Ready(Ok(buffer))
     }
 
     /// Ready when a read would find bytes, the end of the stream or an error. An error the kernel tells
@@ -80,13 +73,7 @@ impl Plain {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match self.stream.try_write(data) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                outcome => return Poll::Ready(outcome),
-            }
-        }
+        prompt::poll_send(&self.stream, cx, data)
     }
 
     /// Ready when a write would take bytes or fail.

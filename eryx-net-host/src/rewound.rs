@@ -2,10 +2,12 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::prompt;
 
 /// What TLS speaks over: the stream, behind bytes that were read from it before the handshake began.
 pub(crate) struct Rewound {
@@ -34,7 +36,13 @@ impl AsyncRead for Rewound {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.early.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+            let count = ready!(prompt::poll_receive_into(
+                &self.stream,
+                cx,
+                buf.initialize_unfilled()
+            ))?;
+            buf.advance(count);
+            return Poll::Ready(Ok(()));
         }
         let count = buf.remaining().min(self.early.len());
         let rest = self.early.split_off(count);
@@ -46,11 +54,11 @@ impl AsyncRead for Rewound {
 
 impl AsyncWrite for Rewound {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, data)
+        prompt::poll_send(&self.stream, cx, data)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,6 +4,7 @@ use std::task::ready;
 
 use super::*;
 use crate::meter::Room;
+use crate::prompt;
 
 impl Connection {
     /// Reads up to `max` bytes as soon as any are there. Nothing is the end of the stream.
@@ -22,9 +23,36 @@ impl Connection {
         timeout: Option<Duration>,
     ) -> Result<Vec<u8>, NetError> {
         let max = max.min(MAX_READ);
+        if let Some(outcome) = self.read_soon(max, timeout) {
+            return outcome;
+        }
         self.patience(timeout)
             .wait(|cx| self.poll_read(cx, max))
             .await
+    }
+
+    /// What is there, or comes while this thread lingers.
+    fn read_soon(
+        &mut self,
+        max: usize,
+        timeout: Option<Duration>,
+    ) -> Option<Result<Vec<u8>, NetError>> {
+        // Whoever does not want to wait is not made to.
+        if timeout == Some(Duration::ZERO) {
+            return None;
+        }
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        if let Poll::Ready(outcome) = self.poll_read(&mut cx, max) {
+            return Some(outcome);
+        }
+        let stream = self.stream().ok()?;
+        if !prompt::linger(stream, prompt::Event::Readable) {
+            return None;
+        }
+        match self.poll_read(&mut cx, max) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Vec<u8>, NetError>> {
