@@ -10,6 +10,10 @@ use wasmtime::{CacheStore, Config, Engine, OptLevel, WasmBacktraceDetails};
 
 use crate::Error;
 
+#[cfg_attr(
+    not(feature = "embedded"),
+    allow(dead_code, reason = "only the embedded image is pooled")
+)]
 mod pool;
 
 /// How often a running guest yields to the host: the grain of timeouts and cancellation.
@@ -49,6 +53,10 @@ pub(crate) fn plain() -> Result<&'static Engine, Error> {
     Ok(engine)
 }
 
+#[cfg_attr(
+    not(feature = "embedded"),
+    allow(dead_code, reason = "only the embedded image is pooled")
+)]
 /// The engine of sandboxes that take turns in a pool of places; none where this machine has no room for that.
 pub(crate) fn pooled() -> Result<Option<&'static Engine>, Error> {
     let engine = POOLED.get_or_init(|| {

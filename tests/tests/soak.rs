@@ -111,10 +111,11 @@ struct Held {
 
 impl Held {
     fn now() -> Self {
-        let status = fs::read_to_string("/proc/self/status").expect("readable");
+        // A page of the image counts once, however many places of the pool have it mapped.
+        let status = fs::read_to_string("/proc/self/smaps_rollup").expect("readable");
         let resident = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+            .find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"))
             .expect("it is there");
         Self {
             descriptors: fs::read_dir("/proc/self/fd").expect("readable").count(),

@@ -13,7 +13,7 @@ const WARM: u32 = 16;
 
 /// How much of its memory a place keeps, in bytes: what a program writes to that imports a few modules. Where the kernel
 /// does not tell which pages those are (`PAGEMAP_SCAN`, Linux 6.7), nothing is kept.
-const KEPT: usize = 4 << 20;
+const KEPT: usize = 1 << 20;
 
 /// The entries of a function table: an image has one, which does not grow, and a small one to import through.
 const TABLE: usize = 1 << 14;
