@@ -6,8 +6,9 @@ import pathlib
 import subprocess
 from collections.abc import Sequence
 
+from columns import Failure
 from rounds import Rounds
-from scenes import ERYX, Scene, Size
+from scenes import ERYX, PEER, Scene, Size
 
 LOCATION = "import eryx; print(eryx.__file__)"
 
@@ -32,6 +33,7 @@ def add(
         for row, suffix in ((component, "wasm"), (code, "cwasm")):
             size = (image / f"eryx-guest.{suffix}").stat().st_size
             rounds.cell(row.name, ERYX).figures.append(size)
+            rounds.cell(row.name, PEER).failures.append(Failure("not a file of its own"))
 
 
 def folder(path: pathlib.Path) -> int:
