@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import resource
 import tempfile
 import threading
 import time
@@ -52,8 +51,6 @@ class Deeds:
         return session
 
     def crowd(self, count: int) -> list[float]:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         program = opening(self.settings, secure=True)
         crowd = []
         for _ in range(count):

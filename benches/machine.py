@@ -11,7 +11,7 @@ import time
 VERSIONS = "import platform, ssl; print(platform.python_version(), '/', ssl.OPENSSL_VERSION)"
 
 
-def described(python: str, peer: str) -> dict[str, str]:
+def described(python: str) -> dict[str, str]:
     """One line each."""
     try:
         host = subprocess.check_output([python, "-c", VERSIONS], text=True).strip()
@@ -26,7 +26,6 @@ def described(python: str, peer: str) -> dict[str, str]:
         "memory": f"{memory / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "interpreter": f"CPython {host}",
-        "peer": peer,
         "load at the start": load,
     }
 

@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import glob
 import pathlib
+import resource
 import shutil
 import sys
 import zipfile
@@ -19,7 +20,7 @@ import sizes
 from columns import Column
 from report import Report
 from rounds import Rounds
-from scenes import COLUMNS, GROUPS, NATIVE, PEER, SCENES
+from scenes import COLUMNS, GROUPS, NATIVE, SCENES
 from settings import Settings
 
 # Enough to see whether everything runs.
@@ -59,13 +60,16 @@ def trusted(authority: str, wheels: list[str], folder: pathlib.Path) -> str:
 
 def main() -> int:
     args = arguments()
+    # For the servers, too: a thousand connections have two ends.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     pythons, missing, packages = pairs(args.python), pairs(args.missing), pairs(args.wheel)
     wheels = sorted(glob.glob(f"{args.libraries}/*.whl"))
     scenes = [scene for scene in SCENES if scene.group in args.groups]
     rounds = Rounds()
     args.out.mkdir(parents=True, exist_ok=True)
-    peer = pathlib.Path(packages[PEER]).name if PEER in packages else "missing"
-    told = machine.described(pythons[NATIVE], peer)
+    told = machine.described(pythons[NATIVE])
+    told |= {column: pathlib.Path(wheel).name for column, wheel in packages.items()}
     count = QUICK if args.quick else args.rounds
     told["rounds"] = f"{count}{' ' + args.note if args.note else ''}"
     with servers.running(args.servers) as served, contextlib.ExitStack() as stack:

@@ -20,7 +20,7 @@ def test_the_page_has_a_line_for_every_row():
 
 def test_the_page_says_on_what_machine_and_how_often():
     told = document.taken(PAGE)
-    for name in ("processor", "cores", "memory", "system", "interpreter", "peer", "rounds"):
+    for name in ("processor", "cores", "memory", "system", "interpreter", "eryx", "rounds"):
         assert f"- {name}: " in told
 
 
