@@ -121,6 +121,28 @@ def test_executors_run_inline(guest: Guest) -> None:
     """)
 
 
+def test_a_default_executor_is_shut_down_without_a_thread(guest: Guest) -> None:
+    guest("""
+        import asyncio, threading
+        from concurrent.futures import ThreadPoolExecutor
+        def refused(*_):
+            raise RuntimeError("can't start new thread")
+        threading.Thread.start = refused
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(ThreadPoolExecutor(4))
+            assert await asyncio.to_thread(len, "four") == 4
+            await loop.shutdown_default_executor()
+            try:
+                await asyncio.to_thread(len, "four")
+            except RuntimeError as error:
+                assert "Executor shutdown" in str(error)
+            else:
+                raise AssertionError
+        asyncio.run(main())
+    """)
+
+
 def test_an_in_guest_server_serves_in_guest_clients(guest: Guest) -> None:
     guest("""
         import asyncio

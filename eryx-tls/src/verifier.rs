@@ -4,7 +4,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
@@ -77,7 +77,8 @@ impl Verifier {
                 &self.algorithms,
             )?;
         }
-        if !self.demands.strict {
+        // A chain of one, the trusted certificate itself, is not looked at.
+        if !self.demands.strict || self.trust.holds(leaf) {
             return Ok(());
         }
         let objection = EndEntityCert::try_from(leaf).and_then(|cert| {
@@ -97,8 +98,9 @@ impl Verifier {
         });
         match objection {
             Ok(Some(objection)) => Err(refused(objection)),
-            // A chain that is not found again is the leaf itself, trusted as it is.
-            Ok(None) | Err(_) => Ok(()),
+            Ok(None) => Ok(()),
+            // It was found a moment ago.
+            Err(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
         }
     }
 }

@@ -57,7 +57,6 @@ def prepare(world: wit_world.WitWorld) -> None:
     """Bring the interpreter into the state every program starts from, as the image's last step."""
     sys.modules["__main__"] = _main
     _main.__dict__["__builtins__"] = sys.modules["builtins"]
-    sys.argv = [""]
     # The directories and the environment of the build are not there at run time.
     os.environ.clear()
     sys.path.clear()
@@ -143,6 +142,9 @@ def _run(source: bytes, name: str) -> wit_world.Outcome:
 
 
 def _start(source: bytes, name: str) -> None:
+    if not sys.argv:
+        # The bindings replace the list by the component's arguments, and there are none.
+        sys.argv = [""]
     code = _code(source, name)
     if code.co_flags & inspect.CO_COROUTINE:
         _run_async(eval(code, _main.__dict__))

@@ -80,6 +80,8 @@ class EventLoop(asyncio.SelectorEventLoop):
         A function that waits for another task of this loop therefore waits in vain.
         """
         self._check_closed()  # type: ignore[attr-defined]
+        if executor is None:
+            self._check_default_executor()  # type: ignore[attr-defined]
         future = self.create_future()
         try:
             future.set_result(func(*args))
@@ -93,6 +95,12 @@ class EventLoop(asyncio.SelectorEventLoop):
         except BaseException as error:
             future.set_exception(error)
         return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Let no more functions run by default. None runs now: there is nothing to wait for."""
+        self._executor_shutdown_called = True
+        if self._default_executor is not None:  # type: ignore[attr-defined]
+            self._default_executor.shutdown(wait=False)  # type: ignore[attr-defined]
 
 
 async def readable(loop: asyncio.AbstractEventLoop, fd: int) -> None:

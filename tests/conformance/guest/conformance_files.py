@@ -98,14 +98,16 @@ def _opener(genuine: Any) -> Any:
         encoding: str | None = None,
         errors: str | None = None,
         newline: str | None = None,
-        *further: Any,
-        **named: Any,
+        closefd: bool = True,
+        opener: Any = None,
     ) -> Any:
+        if opener is not None:
+            file = opener(file, os.O_RDWR)
         raw: Any = _opened.get(file) if isinstance(file, int) else None
         if raw is None:
             path = _path(file)
             if path is None or ("r" in mode and path not in _files):
-                return genuine(file, mode, buffering, encoding, errors, newline, *further, **named)
+                return genuine(file, mode, buffering, encoding, errors, newline, closefd)
             raw = _Raw(path, mode)
         else:
             raw.mode = mode.replace("t", "").replace("b", "") + "b"
@@ -115,7 +117,9 @@ def _opener(genuine: Any) -> Any:
         buffered = (io.BufferedRandom if "+" in mode else kind)(raw)
         if "b" in mode:
             return buffered
-        return io.TextIOWrapper(buffered, encoding, errors, newline)
+        text = io.TextIOWrapper(buffered, encoding, errors, newline)
+        text.mode = mode  # type: ignore[misc]
+        return text
 
     return open
 
@@ -147,8 +151,8 @@ def _closing(genuine: Any) -> Any:
     return close
 
 
-def _mkstemp(
-    suffix: str | None = None, prefix: str | None = None, dir: Any = None, text: bool = False
+def _mkstemp_inner(
+    folder: str, prefix: str, suffix: str, flags: int, output_type: type
 ) -> tuple[int, str]:
     number = next(number for number in range(1 << 20) if f"/tmp/made{number}" not in _files)
     path = f"/tmp/made{number}"
@@ -162,5 +166,5 @@ def install() -> None:
     os.stat, os.fstat = _description(os.stat), _description(os.fstat)
     os.close = _closing(os.close)
     os.fdopen = io.open
-    tempfile.mkstemp = _mkstemp
+    tempfile._mkstemp_inner = _mkstemp_inner
     tempfile.tempdir = "/tmp"

@@ -14,6 +14,7 @@ import marshal
 import socket
 import ssl
 import struct
+import sys
 import textwrap
 import threading
 import types
@@ -53,6 +54,7 @@ running: unittest.TestCase | None = None
 
 # Where listeners went that the host has now, by the port they had here.
 _moved: dict[int, int] = {}
+_made: dict[int, Remote] = {}
 
 
 def use(port: int) -> None:
@@ -63,6 +65,15 @@ def use(port: int) -> None:
         _keep(name)
     for name in ("connect", "connect_ex"):
         _follow(name)
+
+
+def begin(test: unittest.TestCase) -> None:
+    """Take note of the test that runs from now on."""
+    global running
+    running = test
+    # Ports are used again.
+    _moved.clear()
+    _made.clear()
 
 
 def _follow(name: str) -> None:
@@ -84,11 +95,13 @@ def _move(listener: socket.socket) -> Any:
     except OSError:
         raise TypeError("only listeners are sent to the host") from None
     listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    if listener.family != socket.AF_INET or not address[1]:
+    if listener.family not in (socket.AF_INET, socket.AF_INET6) or not address[1]:
         raise TypeError("only listeners are sent to the host")
-    made = ask("listener", bool(listening), listener.gettimeout())
-    _moved[address[1]] = made.getsockname()[1]
-    return ("remote", made._remote)
+    if address[1] not in _made:
+        made = ask("listener", int(listener.family), bool(listening), listener.gettimeout())
+        _made[address[1]] = made
+        _moved[address[1]] = made.getsockname()[1]
+    return ("remote", _made[address[1]]._remote)
 
 
 def _keep(name: str) -> None:
@@ -144,10 +157,22 @@ class Remote:
 
 
 class Named:
-    """A name of a module of the host's, called or passed on without looking at it here."""
+    """A name of a module of the host's."""
+
+    __slots__ = ("path",)
+
+    path: tuple[str, str]
 
     def __init__(self, module: str, name: str) -> None:
-        self.path = (module, name)
+        object.__setattr__(self, "path", (module, name))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return ask("get", self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        ask("set", self, name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return ask("call", self, args, kwargs)
@@ -178,6 +203,11 @@ class Threads:
     def Thread(self, *args: Any, **kwargs: Any) -> Any:
         """A thread of the host's, for what the host has too."""
         if can_send((args, kwargs)):
+            if isinstance(sys.stdout, Remote):
+                # Of test_smtplib, which reads what its server writes.
+                log = sys.modules[self._module].smtpd.DEBUGSTREAM
+                if isinstance(log, Remote):
+                    Named("captured", "capture")(sys.stdout, self._module, log)
             return Named("threading", "Thread")(*args, **kwargs)
         return threading.Thread(*args, **kwargs)
 
@@ -202,7 +232,7 @@ def can_send(value: Any) -> bool:
     """Whether the host could have this value, or one like it."""
     try:
         _packed(value)
-    except TypeError:
+    except (TypeError, RecursionError):
         return False
     return True
 
@@ -260,8 +290,7 @@ def _packed(value: Any) -> Any:
     if isinstance(value, ssl.SSLContext):
         settings = [(name, int(getattr(value, name))) for name in _SETTINGS]
         journal = [(name, _packed(how)) for name, how in _journals.get(value, [])]
-        named = _packed(value.sni_callback)
-        return ("context", (int(value.protocol), settings, journal, named))
+        return ("context", (int(value.protocol), settings, journal, _packed(_named(value))))
     if isinstance(value, BaseException):
         return ("exception", (type(value).__module__, type(value).__name__, str(value)))
     if isinstance(value, (type, types.FunctionType)):
@@ -270,13 +299,37 @@ def _packed(value: Any) -> Any:
             return ("named", path)
         return _source(value)
     if isinstance(value, unittest.TestCase):
-        kind = type(value)
-        return ("case", (kind.__module__, kind.__qualname__, value._testMethodName))
-    if isinstance(value, types.MethodType):
-        return ("attribute", (_packed(value.__self__), value.__name__))
+        # What is the host's is there.
+        remote = {k: v for k, v in vars(value).items() if isinstance(v, Remote)}
+        return _case(value, [(name, _packed(each)) for name, each in remote.items()])
+    if isinstance(value, types.MethodType) and isinstance(value.__self__, unittest.TestCase):
+        public = {k: v for k, v in vars(value.__self__).items() if not k.startswith("_")}
+        given = [(name, _packed(each)) for name, each in public.items() if can_send(each)]
+        return ("attribute", (_case(value.__self__, given), value.__name__))
     if isinstance(value, socket.socket) and not isinstance(value, ssl.SSLSocket):
         return _move(value)
     raise TypeError(f"{value!r} cannot be sent to the host")
+
+
+def _named(context: ssl.SSLContext) -> Any:
+    """What `set_servername_callback` was given."""
+    callback = context.sni_callback
+    if isinstance(callback, types.FunctionType) and callback.__module__ == "ssl":
+        callback = inspect.getclosurevars(callback).nonlocals["server_name_callback"]
+    return callback
+
+
+def _case(test: unittest.TestCase, attributes: list[Any]) -> Any:
+    kind = type(test)
+    return ("case", (kind.__module__, kind.__qualname__, test._testMethodName, attributes))
+
+
+def _contents(cell: types.CellType) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:
+        # Not assigned yet.
+        return []
 
 
 def _source(value: Any) -> Any:
@@ -286,8 +339,9 @@ def _source(value: Any) -> Any:
     for each in functions:
         if isinstance(each, types.FunctionType) and each.__closure__:
             for name, cell in zip(each.__code__.co_freevars, each.__closure__, strict=True):
-                if name != "__class__" and cell.cell_contents is not value:
-                    around[name] = _packed(cell.cell_contents)
+                if name == "__class__" or not (held := _contents(cell)) or held[0] is value:
+                    continue
+                around[name] = _packed(held[0])
     if running is not None:
         around.setdefault("self", _packed(running))
     try:

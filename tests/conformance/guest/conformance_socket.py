@@ -32,6 +32,9 @@ def halves(test: unittest.TestCase) -> list[Any]:
         return []
     if isinstance(test, test_socket.SocketPairTest):
         return [_run_both]
+    if hasattr(test, "FILEDATA"):
+        # The file is here.
+        return [_run_client]
     connected = (test_socket.SocketConnectedTest, test_socket.ConnectedStreamTestMixin)
     if isinstance(test, connected):
         return [_run_server, _run_client]
@@ -56,6 +59,8 @@ def _run_server(test: unittest.TestCase, result: unittest.TestResult) -> None:
 def _run_client(test: unittest.TestCase, result: unittest.TestResult) -> None:
     """Run a test's client here and the rest on the host."""
     method = test._testMethodName
+    if hasattr(test, "FILEDATA"):
+        Named("test.test_socket", type(test).__name__).FILEDATA = test.FILEDATA
     half = Named("socket_halves", "ServerHalf")(type(test).__name__, method)
     for name in [name for name, value in vars(test).items() if _is_event(value)]:
         delattr(test, name)

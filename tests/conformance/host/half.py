@@ -14,6 +14,7 @@ import socket
 import ssl
 import struct
 import sys
+import textwrap
 import threading
 import traceback
 import unittest
@@ -22,6 +23,9 @@ from typing import Any
 
 SUITE = Path(sys.argv[1]).resolve()
 LENGTH = struct.Struct("!I")
+
+# In a sandbox.
+GUEST_AF_INET6 = 10
 
 # Where the sandboxes see the suite.
 GUEST_SUITE = "/packages/"
@@ -77,10 +81,11 @@ class Session:
         """Call something."""
         return what(*args, **kwargs)
 
-    def do_listener(self, listening: bool, timeout: float | None) -> socket.socket:
-        """A socket that listens, or is about to."""
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
+    def do_listener(self, family: int, listening: bool, timeout: float | None) -> socket.socket:
+        """A socket that listens, or is about to. One for IPv6 takes IPv4, too."""
+        sixth = family == GUEST_AF_INET6
+        listener = socket.socket(socket.AF_INET6 if sixth else socket.AF_INET)
+        listener.bind(("::" if sixth else "127.0.0.1", 0))
         if listening:
             listener.listen()
         listener.settimeout(timeout)
@@ -102,6 +107,8 @@ class Session:
             return ("value", int(value))
         if value is None or type(value) in (bool, float, str, bytes):
             return ("value", value)
+        if type(value) is bytearray:
+            return ("value", bytes(value))
         if type(value) in (tuple, list, set):
             return (type(value).__name__, [self.packed(each) for each in value])
         if type(value) is dict:
@@ -142,19 +149,29 @@ class Session:
             return {self.unpacked(k): self.unpacked(v) for k, v in what}
         return getattr(builtins, kind)(self.unpacked(each) for each in what)
 
-    def case(self, module: str, name: str, method: str) -> unittest.TestCase:
-        """A test like the sandbox's, always the same."""
+    def case(self, module: str, name: str, method: str, attributes: Any) -> unittest.TestCase:
+        """A test like the sandbox's, always the same, with what was set there."""
         if (module, name, method) not in self.cases:
             kind = self.unpacked(("named", (module, name)))
             self.cases[module, name, method] = kind(method)
-        return self.cases[module, name, method]
+        case = self.cases[module, name, method]
+        for attribute, value in attributes:
+            setattr(case, attribute, self.unpacked(value))
+        return case
 
     def defined(self, module: str, name: str, text: str, around: Any) -> Any:
         """What a test of the sandbox's defines within itself."""
         home = importlib.import_module(module)
-        names = {**vars(home), **{each: self.unpacked(value) for each, value in around}}
-        exec(compile(text, home.__file__ or module, "exec"), names)
-        return names[name]
+        variables = {each: self.unpacked(value) for each, value in around}
+        # Within a function, as there: what is defined may assign to the variables around it.
+        lines = [
+            f"def _around({', '.join(variables)}):",
+            textwrap.indent(text, " "),
+            f" return {name}",
+        ]
+        made: dict[str, Any] = {}
+        exec(compile("\n".join(lines), home.__file__ or module, "exec"), vars(home), made)
+        return made["_around"](**variables)
 
     def context(self, protocol: int, settings: Any, journal: Any, named: Any) -> ssl.SSLContext:
         """A context like the sandbox's."""
@@ -163,7 +180,7 @@ class Session:
             args, kwargs = self.unpacked(how)
             getattr(context, name)(*args, **kwargs)
         if (callback := self.unpacked(named)) is not None:
-            context.sni_callback = callback
+            context.set_servername_callback(callback)
         context.check_hostname = False
         unbound = (ssl.PROTOCOL_TLS_CLIENT, ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS)
         for name, value in settings:

@@ -21,6 +21,23 @@ async fn names_imports_and_functions_stay() {
     );
 }
 
+/// Trap: `argparse` takes its program's name from the first argument, and there was none.
+#[tokio::test]
+async fn a_program_has_a_name_among_its_arguments_and_no_more() {
+    let program = "
+import argparse, sys
+parser = argparse.ArgumentParser()
+parser.add_argument('--size', type=int, default=3)
+print(sys.argv, parser.parse_args().size)
+";
+    let sandbox = sandbox(None);
+    assert_eq!(succeeded(sandbox.execute(program).await), "[''] 3\n");
+    let mut session = sandbox.session().await.expect("started");
+    for _ in 0..2 {
+        assert_eq!(succeeded(session.execute(program).await), "[''] 3\n");
+    }
+}
+
 #[tokio::test]
 async fn executions_of_a_sandbox_see_nothing_of_each_other() {
     let sandbox = sandbox(None);

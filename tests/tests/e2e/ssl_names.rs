@@ -26,7 +26,7 @@ values = {name: getattr(ssl, name) for name in names["Module"] if name.startswit
 
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 curved = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-curved.set_ecdh_curve("prime256v1")
+curved.set_ecdh_curve("secp521r1")
 server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 bios = lambda: (ssl.MemoryBIO(), ssl.MemoryBIO())
 refused = {}

@@ -310,11 +310,17 @@ print(reason(PICKY, named))
 older = ssl.create_default_context()
 older.maximum_version = ssl.TLSVersion.TLSv1_2
 print(reason(PICKY, older))
+chosen = ssl.create_default_context()
+chosen.set_ciphers('CHACHA20')
+chosen.set_ecdh_curve('secp384r1')
+print(secured(OLD, chosen).cipher()[0].partition('-')[2].partition('-')[2])
+chosen.set_ciphers('AES128' if 'CHACHA' in secured(OLD).cipher()[0] else 'CHACHA20')
+print(secured(OLD, chosen).cipher() == secured(OLD).cipher())
 ";
     let ports = json!({"OLD": old.port(), "PICKY": picky.port()});
     assert_eq!(
         secured(trusting(&authority), &ports, text).await,
-        "TLSV1_ALERT_PROTOCOL_VERSION\nTLSV1_ALERT_NO_APPLICATION_PROTOCOL\nTLSv1.2\n"
+        "TLSV1_ALERT_PROTOCOL_VERSION\nTLSV1_ALERT_NO_APPLICATION_PROTOCOL\nTLSv1.2\nCHACHA20-POLY1305\nFalse\n"
     );
 }
 

@@ -293,6 +293,37 @@ except ssl.SSLError as error:
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_key_is_read_with_its_password_within_a_bounded_number_of_rounds() {
+    let (_, identity) = site();
+    // The keys are not the certificate's. That this is noticed shows that they were read.
+    let text = "
+import builtins, io
+files = {'cert.pem': CHAIN, 'key.pem': KEY, 'rounds.pem': ROUNDS}
+builtins.open = lambda path, mode='r': io.BytesIO(files[path].encode())
+context = ssl.create_default_context()
+for key, password in (('key.pem', 'secret'), ('key.pem', 'wrong'), ('rounds.pem', 'secret')):
+    try:
+        context.load_cert_chain('cert.pem', key, password)
+    except ssl.SSLError as error:
+        print(error)
+";
+    let constants = json!({
+        "CHAIN": identity.chain_pem(),
+        "KEY": include_str!("../../../eryx-tls/tests/keys/aes-256-sha256.pem"),
+        "ROUNDS": include_str!("../../../eryx-tls/tests/keys/1000001-rounds.pem"),
+    });
+    let printed = secured(loopback(), &constants, text).await;
+    let said: Vec<&str> = printed.lines().collect();
+    assert_eq!(said.len(), 3, "{printed}");
+    for (line, words) in said
+        .iter()
+        .zip(["KEY_VALUES_MISMATCH", "PEM lib", "1000001 rounds"])
+    {
+        assert!(line.contains(words), "{printed}");
+    }
+}
+
 /// What a program loads goes to the host with every handshake, and leaves nothing in the guest's memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn handshakes_with_many_authorities_leave_no_memory_behind() {
