@@ -61,6 +61,7 @@ ON_HOST = {
     "test.ssl_servers": ("HTTPSServerThread",),
     "test.test_asyncio.utils": ("run_test_server",),
     "test.test_asyncio.functional": ("TestThreadedServer",),
+    "test.test_asyncio.test_ssl": ("TestThreadedServer",),
     "test.test_imaplib": (
         "NewIMAPTests.server_class",
         "NewIMAPSSLTests.server_class",
