@@ -13,8 +13,8 @@ use crate::limits;
 /// [RFC 8018](https://www.rfc-editor.org/rfc/rfc8018)'s PBES2 has it: PBKDF2, and AES in CBC mode.
 ///
 /// All of it may come from untrusted code. Sizes and the number of rounds are held to [`limits`] before any work is
-/// done, so that a call costs a bounded time (some 0.2 s on one core at
-/// [`ROUNDS`](limits::ROUNDS)). That is long for a thread that has others to serve: call it from one that may block.
+/// done, so that a call takes about a second at most. That is long for a thread that has others to serve: call it from
+/// one that may block.
 ///
 /// # Errors
 ///

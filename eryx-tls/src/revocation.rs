@@ -1,6 +1,5 @@
-use rustls::CertificateError;
-use rustls::Error;
 use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::{CertificateError, Error};
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage,
