@@ -90,7 +90,7 @@ CLIENTS = [
     Client("grpclib", servers.grpc, "grpclib.client", NO_SYNC, "grpclib_async", note="with h2"),
     Client(
         "dnspython", servers.dns, "dns.asyncquery", "dnspython", "dnspython_async",
-        note="over TCP and TLS",
+        note="over UDP, TCP and TLS",
     ),
     Client("aiosmtplib", servers.smtp, "aiosmtplib", NO_SYNC, "aiosmtplib_async"),
     Client("smtplib", servers.smtp, "smtplib", "smtplib", NO_ASYNC),
@@ -139,6 +139,7 @@ class Matrix:
             .with_root_cert(self.place.authority)
             # FTP and DNS go where an address says, not a name.
             .allow_localhost()
+            .allow_udp("127.0.0.1:1-65535")
         )
         self.limits = eryx.ResourceLimits(execution_timeout_ms=60_000, max_memory_bytes=2**28)
         self.failures: list[str] = []

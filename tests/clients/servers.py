@@ -486,13 +486,25 @@ class Zone(dnslib.server.BaseResolver):
 @contextlib.asynccontextmanager
 async def dns(place: Place) -> AsyncIterator[Ports]:
     port = free_port()
-    server = dnslib.server.DNSServer(
-        Zone(), "127.0.0.1", port, tcp=True, logger=dnslib.server.DNSLogger("-request,-reply")
-    )
-    server.start_thread()
+    quiet = dnslib.server.DNSLogger("-request,-reply,-truncated")
+    running = [
+        dnslib.server.DNSServer(
+            Zone(), "127.0.0.1", port, tcp=tcp, logger=quiet, handler=ShortOverUdp
+        )
+        for tcp in (True, False)
+    ]
+    for server in running:
+        server.start_thread()
     async with encrypted(place, port) as tls:
         yield port, tls
-    server.stop()
+    for server in running:
+        server.stop()
+
+
+class ShortOverUdp(dnslib.server.DNSHandler):
+    """Cuts what is longer than a datagram without EDNS may be (RFC 1035, 4.2.1)."""
+
+    udplen = 512
 
 
 class Json(grpclib.encoding.base.CodecBase):

@@ -454,19 +454,17 @@ class socket:  # noqa: N801 - CPython's name
                 part = bytes(view[sent : sent + LARGEST_WRITE])
                 sent += self._send(part, flags, deadline.left())
 
-    def sendto(self, data: Any, flags_or_address: Any, address: Any = None, /) -> int:
+    def sendto(self, data: Any, *rest: Any) -> int:
         """Send to (host, port), with flags before it if need be; a stream ignores the address.
 
         The host's policy decides; a refusal is PermissionError and says why.
         """
-        flags = 0
-        if address is not None:
-            flags = flags_or_address
-        else:
-            address = flags_or_address
+        if not 1 <= len(rest) <= 2:
+            raise TypeError(f"sendto() takes 2 or 3 arguments ({len(rest) + 1} given)")
+        flags = operator.index(rest[0]) if len(rest) == 2 else 0
         if not isinstance(self._open(), DatagramSocket):
             return socket.send(self, data, flags)
-        return self._send_to(octets(data, LARGEST_WRITE), operator.index(flags), address)
+        return self._send_to(octets(data, LARGEST_WRITE), flags, rest[-1])
 
     def _send_to(self, data: bytes, flags: int, address: SockAddr) -> int:
         opened = self._open()

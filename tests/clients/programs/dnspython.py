@@ -11,8 +11,13 @@ def ask(name, kind):
     query = dns.message.make_query(name, kind)
     if TLS:
         return dns.query.tls(query, where, 20, PORT, server_hostname=HOST)
-    return dns.query.tcp(query, where, 20, PORT)
+    # What comes cut is asked for again over TCP.
+    response, cut = dns.query.udp_with_fallback(query, where, 20, PORT)
+    ways.append("TCP" if cut else "UDP")
+    return response
 
+
+ways = []
 
 answer = ask("www.zone.example", "A")
 assert [str(one) for one in answer.answer[0]] == ["192.0.2.7"]
@@ -20,3 +25,12 @@ assert [str(one) for one in answer.answer[0]] == ["192.0.2.7"]
 texts = ask("long.zone.example", "TXT").answer[0]
 assert len(texts) == 50
 assert ask("nothing.zone.example", "A").rcode() == dns.rcode.NXDOMAIN
+if not TLS:
+    assert ways == ["UDP", "TCP", "UDP"], ways
+    question = dns.message.make_query("secret.zone.example", "A")
+    try:
+        dns.query.udp(question, "192.0.2.53", 20)
+    except PermissionError:
+        pass
+    else:
+        raise AssertionError("it has asked a name server that is not allowed")

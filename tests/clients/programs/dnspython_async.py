@@ -12,7 +12,8 @@ async def ask(name, kind):
     query = dns.message.make_query(name, kind)
     if TLS:
         return await dns.asyncquery.tls(query, where, 20, PORT, server_hostname=HOST)
-    return await dns.asyncquery.tcp(query, where, 20, PORT)
+    response, _ = await dns.asyncquery.udp_with_fallback(query, where, 20, PORT)
+    return response
 
 
 async def main():

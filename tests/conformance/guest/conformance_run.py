@@ -59,7 +59,7 @@ sys.modules["_testcapi"] = _limits
 # What the suite runs in threads, by module. The host makes it.
 ON_HOST = {
     "test.ssl_servers": ("HTTPSServerThread",),
-    "test.test_asyncio.utils": ("run_test_server",),
+    "test.test_asyncio.utils": ("run_test_server", "run_udp_echo_server"),
     "test.test_asyncio.functional": ("TestThreadedServer",),
     "test.test_asyncio.test_ssl": ("TestThreadedServer",),
     "test.test_imaplib": (

@@ -3,15 +3,18 @@
 //! That awaits overlap is shown by the server, which answers none of a group of requests before all of them
 //! are there, and never by a clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use eryx::Sandbox;
+use eryx::net::{Activity, EventKind, Recorder};
 use eryx_testkit::{
     Answer, Authority, Behaviour, BlackHole, ClosedPort, HttpServer, Leaf, NameServer, Peer,
     Script, pattern,
 };
 use serde_json::json;
 
-use crate::stage::{loopback, prints, program, sandbox, told, trusting};
+use crate::stage::{loopback, prints, program, sandbox, succeeded, told, trusting};
 
 async fn http() -> HttpServer {
     HttpServer::http().await.expect("started")
@@ -266,6 +269,108 @@ print(await impatiently(net.await_tcp_read(tcp, 1)), await net.await_tcp_write(t
     let ended = silent.ended(11).await;
     assert_eq!(silent.connections(), 11);
     assert!(ended.iter().any(|end| end.received == 10));
+}
+
+/// By what happens in which order, and never by a clock: after each socket that the program closes, it looks up a name
+/// that is blocked, which is an event.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_hundred_cancelled_awaits_the_host_holds_what_the_program_does_and_nothing_else() {
+    let authority = Authority::new().expect("made");
+    let identity = authority
+        .issue(&Leaf::server(["site.test"]))
+        .expect("issued");
+    let silent = peer(Behaviour::Silent).await;
+    let secure = Peer::tls(Behaviour::Silent, &identity)
+        .await
+        .expect("started");
+    let hole = BlackHole::new().await.expect("made");
+    let text = "
+import asyncio, socket
+
+def mark(name):
+    try:
+        socket.getaddrinfo(name, 80)
+    except PermissionError:
+        pass
+
+genuine = socket.socket._real_close
+def closing(self, *arguments):
+    genuine(self, *arguments)
+    mark('closed.test')
+socket.socket._real_close = closing
+
+reading = 0
+async def read(host, port, **options):
+    global reading
+    reader, writer = await asyncio.open_connection(host, port, **options)
+    reading += 1
+    try:
+        await reader.read()
+    finally:
+        writer.close()
+
+begin = (
+    lambda: read('127.0.0.1', SILENT),
+    lambda: read('site.test', SECURE, ssl=True),
+    # Neither is ever established.
+    lambda: asyncio.open_connection('127.0.0.1', HOLE),
+    lambda: asyncio.open_connection('site.test', SILENT, ssl=True),
+)
+tasks = [asyncio.create_task(one()) for one in begin for _ in range(25)]
+while reading < 50:
+    await asyncio.sleep(0.001)
+for task in tasks:
+    task.cancel()
+await asyncio.gather(*tasks, return_exceptions=True)
+# asyncio closes transports in the next turns of its loop.
+for _ in range(3):
+    await asyncio.sleep(0)
+mark('cancelled.test')
+print(sum(task.cancelled() for task in tasks))
+# What goes on is asyncio's: it waits for close_notify from the peer.
+from eryx_net import descriptors
+while descriptors.count() > 2:
+    await asyncio.sleep(0.001)
+mark('over.test')
+";
+    let config = trusting(&authority)
+        .with_max_connections(100)
+        .block_host("closed.test")
+        .and_then(|config| config.block_host("cancelled.test"))
+        .and_then(|config| config.block_host("over.test"))
+        .expect("patterns");
+    let recorder = Arc::new(Recorder::new(10_000));
+    let sandbox = Sandbox::embedded()
+        .with_network(config)
+        .with_network_observer(Arc::clone(&recorder) as _)
+        .build()
+        .expect("built");
+    let mut session = sandbox.session().await.expect("begun");
+    let ports = json!({
+        "SILENT": silent.port(), "SECURE": secure.port(), "HOLE": hole.address().port()
+    });
+    let result = session.execute(program(&ports, text)).await;
+    assert_eq!(succeeded(result), "100\n");
+
+    let (mut gone, mut closed) = (0, 0);
+    for event in recorder.events() {
+        match (&*event.host, &event.kind) {
+            (_, EventKind::Closed { .. }) if event.what == Activity::Connection => gone += 1,
+            ("closed.test", EventKind::Denied { .. }) => {
+                closed += 1;
+                assert!(
+                    gone >= closed,
+                    "{closed} sockets are closed, {gone} connections"
+                );
+            }
+            ("cancelled.test", EventKind::Denied { .. }) => {
+                assert!(gone >= 75, "{gone} were gone at once");
+            }
+            ("over.test", EventKind::Denied { .. }) => assert_eq!((gone, closed), (100, 100)),
+            _ => {}
+        }
+    }
+    assert_eq!((gone, closed), (100, 100));
 }
 
 #[tokio::test(flavor = "multi_thread")]
