@@ -154,7 +154,9 @@ impl DatagramSocket {
         let address: IpAddr = host.parse().map_err(|_| {
             NetError::InvalidArgument("datagrams are sent to addresses: look the name up".into())
         })?;
-        let target = SocketAddr::new(reached(address.to_canonical()), port);
+        // Whatever form it is written in, it is one address: the one it was looked up as.
+        let address = address.to_canonical();
+        let target = SocketAddr::new(reached(address), port);
         if self.peers.renew(target) {
             return Ok(target);
         }

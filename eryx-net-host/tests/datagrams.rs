@@ -346,6 +346,27 @@ async fn an_address_from_a_lookup_counts_as_its_name() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_blocked_on_a_port_is_not_reached_by_its_address_in_any_form() {
+    let near = peer().await;
+    let resolver = Arc::new(Scripted::new().answer("ns.test", &["127.0.0.1"]));
+    let config = local(&resolver)
+        .block_host(&format!("ns.test:{}", near.port()))
+        .and_then(|config| config.allow_udp("*:1-65535"))
+        .expect("patterns");
+    let network = Network::new(&config);
+    let mut lookup = network
+        .lookup("ns.test", None, Family::Any)
+        .expect("allowed on other ports");
+    soon(lookup.finish(None)).await.expect("found");
+    let mut socket = network.datagrams(Family::Ipv6).expect("allowed");
+    for host in ["127.0.0.1", "::ffff:127.0.0.1", "::ffff:7f00:1"] {
+        let outcome = soon(socket.send_to(b"x", host, near.port(), None)).await;
+        assert!(matches!(outcome, Err(NetError::Denied(_))), "{host}");
+    }
+    assert!(near.received().is_empty());
+}
+
+#[tokio::test]
 async fn sockets_count_against_the_limits_on_connections() {
     let (near, other) = (peer().await, peer().await);
     let config = allowing(&[near.address(), other.address()])

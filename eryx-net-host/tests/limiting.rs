@@ -95,7 +95,7 @@ async fn no_byte_is_sent_beyond_the_total() {
     assert_eq!(arrived, b"1234567890");
     assert!(matches!(
         network.report().connections[0].end,
-        Some(End::Failed(NetError::LimitReached(_)))
+        Some(End::Failed(NetError::QuotaSpent(_)))
     ));
 }
 
