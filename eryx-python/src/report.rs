@@ -152,8 +152,9 @@ type Parts = (
 
 #[pymethods]
 impl ConnectionReport {
-    /// ``"connection"``, ``"lookup"``, or ``"tls-session"`` for TLS over a transport of the program's own, which is
-    /// listed only when its server name is denied.
+    /// ``"connection"``, ``"lookup"``, ``"datagrams"`` for those of one socket to one destination, or
+    /// ``"tls-session"`` for TLS over a transport of the program's own, which is listed only when its server name is
+    /// denied: a str.
     #[getter]
     fn what(&self) -> &str {
         &self.what

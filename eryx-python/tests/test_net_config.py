@@ -122,7 +122,7 @@ except OSError as error:
         assert result.stdout == "sent\n"
         assert peer.recv(100) == b"hello"
         (one,) = result.network.connections
-        assert (one.what, one.host, one.port, one.sent) == ("datagrams", "127.0.0.1", port, 5)
+        assert (one.what, one.host, one.port, one.sent_bytes) == ("datagrams", "127.0.0.1", port, 5)
     for config, expected in (
         (LOOPBACK, "OSError datagram sockets are not available"),
         (None, "OSError networking is off"),
