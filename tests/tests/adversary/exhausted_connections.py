@@ -4,7 +4,9 @@ from componentize_py_types import Err
 from wit_world.imports import resolver, tcp, tls
 
 held = []
-config = tls.ClientConfig("example.com", [], True, True, [], None, None, None)
+config = tls.ClientConfig(
+    "example.com", [], True, True, [], False, None, [], None, None, None, [], []
+)
 for new in (
     lambda: tcp.Connection.connect("203.0.113.1", 80),
     lambda: tcp.Connection.connect("example.com", 80),

@@ -40,9 +40,14 @@ def config():
         rng.random() < 0.8,
         rng.random() < 0.8,
         [text() for _ in range(rng.randrange(4))],
+        rng.random() < 0.5,
+        rng.choice([None, *tls.Revocation]),
+        [text() for _ in range(rng.randrange(4))],
         rng.choice([None, tls.Identity([text()], text())]),
         rng.choice([None, tls.Version.TLS12, tls.Version.TLS13]),
         rng.choice([None, tls.Version.TLS12, tls.Version.TLS13]),
+        [number(16) for _ in range(rng.randrange(4))],
+        [number(16) for _ in range(rng.randrange(4))],
     )
 
 

@@ -2,7 +2,9 @@
 
 from wit_world.imports import tls
 
-session = tls.Session.client(tls.ClientConfig("example.com", [], True, True, [], None, None, None))
+session = tls.Session.client(
+    tls.ClientConfig("example.com", [], True, True, [], False, None, [], None, None, None, [], [])
+)
 handle = session.handle
 session.__exit__(None, None, None)
 session.handle = handle

@@ -2,6 +2,8 @@
 
 from wit_world.imports import tls
 
-session = tls.Session.client(tls.ClientConfig("example.com", [], True, True, [], None, None, None))
+session = tls.Session.client(
+    tls.ClientConfig("example.com", [], True, True, [], False, None, [], None, None, None, [], [])
+)
 session.feed(bytes(50_000_000))
 print("ESCAPED")

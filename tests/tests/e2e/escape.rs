@@ -99,8 +99,8 @@ calls = [
     lambda: resolver.Lookup.start('a.' * 1000, 65535, resolver.Family.ANY),
     lambda: resolver.Lookup.start('', None, resolver.Family.IPV6),
     lambda: poll.poll([], [], [], [], [], 0),
-    lambda: tls.Session.client(tls.ClientConfig('x' * 1_000_000, ['y' * 70000] * 40, True, True, ['z'] * 5000, None, None, None)),
-    lambda: tls.Session.client(tls.ClientConfig('example.com', ['\\u0000' * 300], True, True, ['AA=='] * 2000, tls.Identity(['AA=='] * 100, '!'), None, None)),
+    lambda: tls.Session.client(tls.ClientConfig('x' * 1_000_000, ['y' * 70000] * 40, True, True, ['z'] * 5000, True, None, ['z'] * 5000, None, None, None, [65535] * 5000, [0] * 5000)),
+    lambda: tls.Session.client(tls.ClientConfig('example.com', ['\\u0000' * 300], True, True, ['AA=='] * 2000, False, None, [], tls.Identity(['AA=='] * 100, '!'), None, None, [], [])),
 ]
 for call in calls:
     try:
