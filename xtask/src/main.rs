@@ -71,7 +71,8 @@ enum Task {
     Test,
     /// Run CPython's own tests in sandboxes
     Conformance {
-        /// Files of the suite instead of all, and what else `tests/conformance/run.py --help` lists
+        /// Files of the suite instead of all; `--suite FOLDER` for the tests of another CPython, and what else
+        /// `tests/conformance/run.py --help` lists
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
