@@ -45,20 +45,18 @@ pub(crate) fn config() -> Config {
 
 /// The engine of sandboxes whose memory is mapped for each alone.
 pub(crate) fn plain() -> Result<&'static Engine, Error> {
-    let engine = PLAIN
+    PLAIN
         .get_or_init(|| Engine::new(&config()).map_err(|error| format!("{error:#}")))
         .as_ref()
-        .map_err(|reason| Error::Image(format!("this machine cannot run guests: {reason}")))?;
-    keep_ticking()?;
-    Ok(engine)
+        .map_err(|reason| Error::Image(format!("this machine cannot run guests: {reason}")))
 }
 
+/// The engine of sandboxes that take turns in a pool of places; none where this machine has no room for that.
 #[cfg_attr(
     not(feature = "embedded"),
     allow(dead_code, reason = "only the embedded image is pooled")
 )]
-/// The engine of sandboxes that take turns in a pool of places; none where this machine has no room for that.
-pub(crate) fn pooled() -> Result<Option<&'static Engine>, Error> {
+pub(crate) fn pooled() -> Option<&'static Engine> {
     let engine = POOLED.get_or_init(|| {
         let mut config = config();
         pool::add_to(&mut config);
@@ -71,10 +69,7 @@ pub(crate) fn pooled() -> Result<Option<&'static Engine>, Error> {
             }
         }
     });
-    if engine.is_some() {
-        keep_ticking()?;
-    }
-    Ok(engine.as_ref())
+    engine.as_ref()
 }
 
 static PLAIN: OnceLock<Result<Engine, String>> = OnceLock::new();
@@ -86,9 +81,9 @@ static TICKED: AtomicU32 = AtomicU32::new(NO_PROCESS);
 /// Never the number of a process that can ask.
 const NO_PROCESS: u32 = 0;
 
-/// Have a thread of this process advance the epoch of the engines. It is one for all sandboxes; each store counts its
-/// own deadline, so that none disturbs another.
-fn keep_ticking() -> Result<(), Error> {
+/// Have a thread of this process advance the epoch of the engines: before anything runs, as a fork may have left it behind.
+/// It is one for all sandboxes; each store counts its own deadline, so that none disturbs another.
+pub(crate) fn keep_ticking() -> Result<(), Error> {
     let process = std::process::id();
     if TICKED.swap(process, Ordering::Relaxed) == process {
         return Ok(());

@@ -176,7 +176,7 @@ impl Image {
     /// Load and link `code`.
     #[cfg(feature = "embedded")]
     fn load(code: Code) -> Result<Self, Error> {
-        let pooled = engine::pooled()?.and_then(|engine| {
+        let pooled = engine::pooled().and_then(|engine| {
             let component = code.load(engine).map_err(|error| refused(&error));
             component
                 .and_then(|component| Linked::of(&component))

@@ -10,6 +10,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::bindings::{Outcome, Sandbox as Guest};
 use crate::cancel::CancelHandle;
+use crate::engine;
 use crate::error::{Error, Raised};
 use crate::host::Host;
 use crate::image::{Image, Linked};
@@ -278,6 +279,7 @@ async fn instantiate(
     mut host: Host,
     limits: &ResourceLimits,
 ) -> Result<(Store<Host>, Guest, Exports), Error> {
+    engine::keep_ticking()?;
     if let Some(linked) = image.pooled() {
         let mut store = store(linked, host);
         match linked.instantiate(&mut store).await {

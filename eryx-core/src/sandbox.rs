@@ -91,7 +91,7 @@ impl Sandbox {
     /// [`Error::Image`] when the interpreter does not start, [`Error::Limit`] when its memory limit is
     /// too low for it to.
     pub async fn session(&self) -> Result<Session, Error> {
-        Ok(Session::new(self.instance().await?))
+        Ok(Session::new(self.instance().await?, self.factory.clone()))
     }
 
     async fn run(

@@ -2,6 +2,7 @@ use tokio::time::Instant;
 
 use crate::cancel::CancelHandle;
 use crate::error::Error;
+use crate::factory::SandboxFactory;
 use crate::instance::Instance;
 use crate::result::ExecuteResult;
 
@@ -20,11 +21,16 @@ use crate::result::ExecuteResult;
 /// ```
 pub struct Session {
     instance: Instance,
+    /// Has the packages the interpreter imports from.
+    _factory: Option<SandboxFactory>,
 }
 
 impl Session {
-    pub(crate) fn new(instance: Instance) -> Self {
-        Self { instance }
+    pub(crate) fn new(instance: Instance, factory: Option<SandboxFactory>) -> Self {
+        Self {
+            instance,
+            _factory: factory,
+        }
     }
 
     /// Run a program; see [`Sandbox::execute`](crate::Sandbox::execute).

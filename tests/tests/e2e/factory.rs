@@ -102,6 +102,10 @@ print(random.random())
     assert_eq!(succeeded(session.execute("print(counter)").await), "42\n");
     let error = raised(sandbox.execute("import greeting\ngreeting.missing").await);
     assert_eq!(error.exception_type, "AttributeError");
+    // What a session has not imported yet stays where it is, whoever made it.
+    drop((factory, sandbox, other));
+    let late = "import greeting.later\nprint(greeting.later.LATER)";
+    assert_eq!(succeeded(session.execute(late).await), "imported later\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
