@@ -14,7 +14,7 @@ import shutil
 import socket
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiosmtpd.controller
@@ -271,10 +271,39 @@ class Login(mysql_mimic.IdentityProvider):
 async def mysql(place: Place) -> AsyncIterator[Ports]:
     server = mysql_mimic.MysqlServer(Sql, identity_provider=Login(), ssl=place.context())
     port = free_port()
-    await server.start_server(host="127.0.0.1", port=port)
-    # TLS is asked for within the protocol.
-    yield port, port
-    server.close()
+    with handing_over():
+        await server.start_server(host="127.0.0.1", port=port)
+        # TLS is asked for within the protocol.
+        yield port, port
+        server.close()
+
+
+@contextlib.contextmanager
+def handing_over() -> Iterator[None]:
+    """Have `start_tls` hand over what was read already. A client of MySQL does not wait for an
+    answer before it begins the handshake, and asyncio's streams read ahead: the handshake would
+    wait for bytes that are there.
+    """
+    loop = asyncio.get_running_loop()
+    start_tls = loop.start_tls
+
+    async def started(transport: Any, protocol: Any, *arguments: Any, **options: Any) -> Any:
+        ahead = protocol._stream_reader._buffer
+        handshake = asyncio.ensure_future(start_tls(transport, protocol, *arguments, **options))
+        await asyncio.sleep(0)
+        if ahead:
+            # Behind the call that tells TLS of its transport.
+            early = bytes(ahead)
+            ahead.clear()
+            feed = asyncio.protocols._feed_data_to_buffered_proto
+            loop.call_soon(feed, transport.get_protocol(), early)
+        return await handshake
+
+    loop.start_tls = started  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        loop.start_tls = start_tls  # type: ignore[method-assign]
 
 
 @contextlib.asynccontextmanager
