@@ -63,7 +63,10 @@ fn poll_now<T>(
     loop {
         match outcome {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                outcome = operation();
+                continue;
+            }
             outcome => return Poll::Ready(outcome),
         }
         ready!(poll_ready())?;

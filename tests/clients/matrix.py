@@ -19,6 +19,7 @@ import zipfile
 
 import eryx
 import load
+import mysql_server
 from place import HOST, MissingError, Place, Service
 
 import servers
@@ -67,7 +68,7 @@ CLIENTS = [
     Client("botocore", servers.s3, "botocore.session", "botocore", NO_ASYNC, note="S3"),
     Client("redis", servers.redis, "redis", "redis", "redis_async"),
     Client("pg8000", servers.postgresql, "pg8000", "pg8000", NO_ASYNC),
-    Client("PyMySQL", servers.mysql, "pymysql", "pymysql", NO_ASYNC),
+    Client("PyMySQL", mysql_server.mysql, "pymysql", "pymysql", NO_ASYNC),
     Client(
         "pymongo", servers.nobody, "pymongo", "pymongo", "pymongo_async", reaches=False,
         lacks={"pymongo": (NO_THREADS, "its synchronous client needs threads")},

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anyhow::{Context, Result, bail, ensure};
 use wasm_encoder::reencode::{self, Reencode, utils};
 use wasm_encoder::{
-    CodeSection, DataCountSection, DataSection, ElementSection, EntityType, ExportKind,
-    ExportSection, FunctionSection, GlobalSection, ImportSection, Instruction, MemorySection,
-    TableSection, TypeSection,
+    CodeSection, DataCountSection, DataSection, ElementSection, EntityType, ExportSection,
+    FunctionSection, GlobalSection, ImportSection, Instruction, MemorySection, TableSection,
+    TypeSection,
 };
 use wasmparser::{Element, ElementItems, ElementKind, FuncType, Operator, OperatorsReader};
 
@@ -292,15 +292,9 @@ impl Layout {
             let (kind, _) = place;
             let index = self.indices[&(kind, reach.shape.target(place)?)];
             let name = format!("{kind:?}{index}");
-            let kind = match kind {
-                Kind::Function => ExportKind::Func,
-                Kind::Table => ExportKind::Table,
-                Kind::Memory => ExportKind::Memory,
-                Kind::Global => ExportKind::Global,
-            };
             // The component may know one thing by several indices.
             if !exports.values().any(|given| *given == name) {
-                sections.exports.export(&name, kind, index);
+                sections.exports.export(&name, kind.into(), index);
             }
             exports.insert(place, name);
         }

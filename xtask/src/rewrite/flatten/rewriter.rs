@@ -158,12 +158,7 @@ impl Rewriter<'_, '_> {
         for ((kind, index), name) in &self.merged.exports {
             aliases.alias(Alias::CoreInstanceExport {
                 instance,
-                kind: match kind {
-                    Kind::Function => ExportKind::Func,
-                    Kind::Table => ExportKind::Table,
-                    Kind::Memory => ExportKind::Memory,
-                    Kind::Global => ExportKind::Global,
-                },
+                kind: (*kind).into(),
                 name,
             });
             let written = self.written.next(*kind);

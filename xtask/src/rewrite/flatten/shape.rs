@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
+use wasm_encoder::ExportKind;
 use wasmparser::{
     CanonicalFunction, CanonicalOption, ComponentAlias, ComponentOuterAliasKind, ExternalKind,
     InstantiationArgKind, Parser, Payload,
@@ -67,6 +68,17 @@ impl Kind {
             ExternalKind::Global => Self::Global,
             ExternalKind::Tag => bail!("an exception is shared between modules"),
         })
+    }
+}
+
+impl From<Kind> for ExportKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Function => Self::Func,
+            Kind::Table => Self::Table,
+            Kind::Memory => Self::Memory,
+            Kind::Global => Self::Global,
+        }
     }
 }
 
