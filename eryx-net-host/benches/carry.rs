@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::thread;
 
 use criterion::{Criterion, Throughput};
+use eryx_net_host::readiness::{self, Inquiry};
 use eryx_net_host::tls::ClientSettings;
-use eryx_net_host::{Connection, NetConfig, Network, readiness};
+use eryx_net_host::{Connection, NetConfig, Network};
 use eryx_testkit::{Authority, Leaf, ServerTls};
 use tokio::runtime::Runtime;
 
@@ -122,9 +123,14 @@ fn poll(criterion: &mut Criterion, runtime: &Runtime) {
             turn = (turn + 1) % CONNECTIONS;
             pairs[turn].1.write_all(b"x").expect("the socket takes it");
             let mut ready = None;
-            let waited = readiness::wait(None, |cx| {
+            let mut inquiry = Inquiry::default();
+            for (connection, _) in &pairs {
+                inquiry.add(connection.question_readable());
+            }
+            let told = inquiry.ask(None);
+            let waited = readiness::wait_for_rest(&told, None, |look| {
                 for (n, (connection, _)) in pairs.iter_mut().enumerate() {
-                    if connection.poll_readable(cx).is_ready() {
+                    if look.is_ready(|cx| connection.poll_readable(cx)) {
                         ready = Some(n);
                     }
                 }

@@ -15,8 +15,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::attempts::{Attempt, Time};
@@ -27,10 +25,15 @@ use crate::pace::Turn;
 use crate::patience::{Deadline, Patience};
 use crate::permit::Place;
 use crate::plain::Plain;
+use crate::prompt;
+use crate::stream::{Event, Stream};
 use crate::{Answer, End, KeepAlive, NetError};
 
 /// The most bytes one [`Connection::read`] returns.
 pub const MAX_READ: usize = 1 << 20;
+
+/// For how many arrivals one operation lingers: the parts of a record or of a handshake.
+const ARRIVALS: usize = 4;
 
 /// A TCP connection, optionally turned into TLS in place.
 ///
@@ -129,7 +132,7 @@ pub enum Shutdown {
 /// A [`Phase`] with what it needs.
 enum State {
     Resolving(BoxFuture<'static, Result<Answer, NetError>>),
-    Connecting(BoxFuture<'static, io::Result<TcpStream>>),
+    Connecting(BoxFuture<'static, io::Result<Stream>>),
     Open(Plain),
     Handshaking(Box<Upgrade>),
     Tls(Box<Encrypted>),
@@ -242,7 +245,7 @@ impl Connection {
     ///
     /// [`NetError::NotConnected`] until the connection is established, or what the system says.
     pub fn set_no_delay(&self, enabled: bool) -> Result<(), NetError> {
-        Ok(self.stream()?.set_nodelay(enabled)?)
+        Ok(self.stream()?.socket()?.set_tcp_nodelay(enabled)?)
     }
 
     /// Probes an idle peer, or does not (SO_KEEPALIVE).
@@ -251,7 +254,7 @@ impl Connection {
     ///
     /// [`NetError::NotConnected`] until the connection is established, or what the system says.
     pub fn set_keep_alive(&self, enabled: bool) -> Result<(), NetError> {
-        Ok(SockRef::from(self.stream()?).set_keepalive(enabled)?)
+        Ok(self.stream()?.socket()?.set_keepalive(enabled)?)
     }
 
     /// How an idle peer is probed, where [`set_keep_alive`](Self::set_keep_alive) says that it is.
@@ -262,14 +265,14 @@ impl Connection {
     /// established, or what the system says.
     pub fn set_keep_alive_setting(&self, setting: KeepAlive) -> Result<(), NetError> {
         let settings = setting.settings()?;
-        let socket = SockRef::from(self.stream()?);
+        let socket = self.stream()?.socket()?;
         let probed = socket.keepalive()?;
         // Setting how it is done switches it on.
         socket.set_tcp_keepalive(&settings)?;
         Ok(socket.set_keepalive(probed)?)
     }
 
-    fn stream(&self) -> Result<&TcpStream, NetError> {
+    fn stream(&self) -> Result<&Stream, NetError> {
         match &self.state {
             State::Open(plain) => Ok(plain.stream()),
             State::Handshaking(upgrade) => upgrade.stream().ok_or(NetError::NotConnected),
@@ -278,6 +281,37 @@ impl Connection {
                 Err(NetError::NotConnected)
             }
         }
+    }
+
+    fn stream_mut(&mut self) -> Option<&mut Stream> {
+        match &mut self.state {
+            State::Open(plain) => Some(plain.stream_mut()),
+            State::Handshaking(upgrade) => upgrade.stream_mut(),
+            State::Tls(encrypted) => Some(encrypted.stream_mut()),
+            State::Resolving(_) | State::Connecting(_) | State::Failed(_) | State::Gone => None,
+        }
+    }
+
+    /// What `poll` comes to at once, or with what arrives while this thread lingers.
+    fn soon<T>(
+        &mut self,
+        timeout: Option<Duration>,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, NetError>>,
+    ) -> Option<Result<T, NetError>> {
+        // Whoever does not want to wait is not made to.
+        if timeout == Some(Duration::ZERO) {
+            return None;
+        }
+        let mut cx = Context::from_waker(prompt::nobody());
+        for _ in 0..ARRIVALS {
+            if let Poll::Ready(outcome) = poll(self, &mut cx) {
+                return Some(outcome);
+            }
+            if !self.stream_mut()?.linger(Event::Readable) {
+                return None;
+            }
+        }
+        None
     }
 
     /// How long an operation on an open connection may take.

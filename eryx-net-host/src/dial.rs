@@ -1,16 +1,14 @@
 //! Happy eyeballs (RFC 8305): dialling several addresses of one host as one.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpStream;
 
-use crate::prompt::{self, Event};
+use crate::stream::{Event, Stream};
 
 /// How long an attempt has the line for itself before the next address is tried beside it
 /// (RFC 8305, 5: "Connection Attempt Delay", recommended value).
@@ -24,7 +22,7 @@ const MAX_ATTEMPTS: usize = 32;
 ///
 /// When all fail, the error is the one that says most: a peer that answered "refused" beats a route that
 /// does not exist, so that a machine without IPv6 still hears what its IPv4 attempt met.
-pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<Stream> {
     let mut waiting = addresses.iter().copied().take(MAX_ATTEMPTS);
     let mut running = FuturesUnordered::new();
     let mut failure: Option<io::Error> = None;
@@ -78,36 +76,21 @@ pub(crate) fn interleave<T: Copy>(addresses: &[T], is_ipv6: impl Fn(T) -> bool) 
     }
 }
 
-async fn attempt(address: SocketAddr) -> io::Result<TcpStream> {
+async fn attempt(address: SocketAddr) -> io::Result<Stream> {
     let stream = connect(address).await?;
     // TCP's simultaneous open lets a socket connect to itself when the port it picked is the one it
     // dials. Nobody listens there.
-    if stream.local_addr()? == address {
+    if stream.local_address()? == address {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(stream)
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&address.into()) {
-        Ok(()) => {}
-        Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
-        Err(error) => return Err(error),
-    }
-    let stream = TcpStream::from_std(socket.into())?;
-    if !prompt::linger(&stream, Event::Writable) {
-        stream.writable().await?;
-    }
-    match stream.take_error()? {
-        Some(error) => Err(error),
-        None => Ok(stream),
-    }
+async fn connect(address: SocketAddr) -> io::Result<Stream> {
+    let mut stream = Stream::connect(address)?;
+    stream.linger(Event::Writable);
+    poll_fn(|cx| stream.poll_connected(cx)).await?;
+    Ok(stream)
 }
 
 fn telling(error: &io::Error) -> u8 {
@@ -124,7 +107,7 @@ fn telling(error: &io::Error) -> u8 {
 mod tests {
     use super::*;
     use std::net::IpAddr;
-    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     #[test]
     fn families_take_turns_and_ipv6_begins() {
@@ -156,7 +139,7 @@ mod tests {
             .await
             .expect("does not hang")
             .expect("connects");
-        assert_eq!(stream.peer_addr().expect("peer"), live);
+        assert_eq!(stream.peer_address().expect("peer"), live);
     }
 
     #[tokio::test]
@@ -182,7 +165,7 @@ mod tests {
             .await
             .expect("does not wait for the silent one")
             .expect("connects");
-        assert_eq!(stream.peer_addr().expect("peer"), live);
+        assert_eq!(stream.peer_address().expect("peer"), live);
     }
 
     #[tokio::test]

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::BufMut;
 use eryx_tls::{ClientSettings, Handshake, Info, Prepared, TlsStream};
-use tokio::net::TcpStream;
 
 use crate::MAX_READ;
 use crate::NetError;
 use crate::patience::Deadline;
 use crate::plain::Plain;
 use crate::rewound::Rewound;
+use crate::stream::Stream;
 
 /// The most plaintext one TLS record carries (RFC 8446, 5.1).
 const RECORD: usize = 16 * 1024;
@@ -53,8 +53,12 @@ impl Upgrade {
         &self.settings
     }
 
-    pub(crate) fn stream(&self) -> Option<&TcpStream> {
+    pub(crate) fn stream(&self) -> Option<&Stream> {
         self.handshake.get_ref().map(Rewound::stream)
+    }
+
+    pub(crate) fn stream_mut(&mut self) -> Option<&mut Stream> {
+        self.handshake.get_mut().map(Rewound::stream_mut)
     }
 
     /// What is left of the budget.
@@ -93,8 +97,12 @@ impl Encrypted {
         self.untold = false;
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &Stream {
         self.stream.get_ref().stream()
+    }
+
+    pub(crate) fn stream_mut(&mut self) -> &mut Stream {
+        self.stream.get_mut().stream_mut()
     }
 
     pub(crate) fn info(&self) -> &Info {
@@ -103,6 +111,10 @@ impl Encrypted {
 
     pub(crate) fn pending(&self) -> usize {
         self.stream.pending()
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        self.stream.is_readable()
     }
 
     pub(crate) fn wants_flush(&self) -> bool {

@@ -34,6 +34,7 @@ mod remembered;
 mod report;
 mod resolve;
 mod rewound;
+mod stream;
 mod tls_session;
 
 pub use eryx_net_policy as policy;

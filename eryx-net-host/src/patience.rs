@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use crate::NetError;
-use crate::prompt::Waiting;
+use crate::prompt::{self, Waiting};
 
 /// How long one operation may wait: the caller's timeout, never longer than the host's ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +38,16 @@ impl Patience {
     ) -> Result<T, NetError> {
         match self {
             Self::None => {
-                if let Some(result) = try_now(&mut operation).await {
+                if let Poll::Ready(result) = now(&mut operation) {
                     return result;
                 }
                 // A program that only ever asks without blocking would otherwise never let the
-                // runtime look at its sockets, and be told "would block" for ever.
+                // runtime get on with what it does, and be told "would block" for ever.
                 tokio::task::yield_now().await;
-                try_now(&mut operation)
-                    .await
-                    .unwrap_or(Err(NetError::WouldBlock))
+                match now(&mut operation) {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => Err(NetError::WouldBlock),
+                }
             }
             Self::AtMost(limit) => {
                 let mut timer = pin!(None::<Sleep>);
@@ -106,14 +107,9 @@ impl Deadline {
     }
 }
 
-async fn try_now<T>(
-    operation: &mut impl FnMut(&mut Context<'_>) -> Poll<Result<T, NetError>>,
-) -> Option<Result<T, NetError>> {
-    uncounted(|cx| match operation(cx) {
-        Poll::Ready(result) => Poll::Ready(Some(result)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
+/// Polls once, for nobody who would wait.
+pub(crate) fn now<T>(operation: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    operation(&mut Context::from_waker(prompt::nobody()))
 }
 
 /// Polls outside of tokio's cooperative budget, whose exhaustion looks like a socket that is not ready.

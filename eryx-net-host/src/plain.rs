@@ -3,25 +3,22 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::ReadBuf;
-use tokio::net::TcpStream;
-
 use crate::MAX_READ;
-use crate::prompt;
+use crate::stream::Stream;
 
 /// The buffer a connection's first read gets. It grows with what arrives, not with what is asked for.
 const FIRST_READ: usize = 16 * 1024;
 
 /// A TCP stream, behind bytes that were read from it too early.
 pub(crate) struct Plain {
-    stream: TcpStream,
+    stream: Stream,
     early: Vec<u8>,
     /// How large a buffer the next read gets.
     expected: usize,
 }
 
 impl Plain {
-    pub(crate) fn new(stream: TcpStream, early: Vec<u8>) -> Self {
+    pub(crate) fn new(stream: Stream, early: Vec<u8>) -> Self {
         Self {
             stream,
             early,
@@ -29,12 +26,20 @@ impl Plain {
         }
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &Stream {
         &self.stream
     }
 
-    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+    pub(crate) fn stream_mut(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    pub(crate) fn into_parts(self) -> (Stream, Vec<u8>) {
         (self.stream, self.early)
+    }
+
+    pub(crate) fn has_early(&self) -> bool {
+        !self.early.is_empty()
     }
 
     /// Up to `max` bytes; none at the end of the stream.
@@ -50,7 +55,7 @@ impl Plain {
         let room = max.min(self.expected);
         // As much as was asked for, and nothing more.
         let mut buffer = Vec::with_capacity(room);
-        let count = ready!(prompt::poll_receive(&self.stream, cx, &mut buffer))?;
+        let count = ready!(self.stream.poll_receive(cx, &mut buffer))?;
         self.learn(count, room);
         Poll::Ready(Ok(buffer))
     }
@@ -61,10 +66,7 @@ impl Plain {
         if !self.early.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        let mut probe = [0; 1];
-        self.stream
-            .poll_peek(cx, &mut ReadBuf::new(&mut probe))
-            .map_ok(drop)
+        self.stream.poll_readable(cx)
     }
 
     /// Writes some of `data`.
@@ -73,12 +75,12 @@ impl Plain {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        prompt::poll_send(&self.stream, cx, data)
+        self.stream.poll_send(cx, data)
     }
 
     /// Ready when a write would take bytes or fail.
     pub(crate) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_write_ready(cx)
+        self.stream.poll_writable(cx)
     }
 
     fn learn(&mut self, count: usize, room: usize) {

@@ -5,14 +5,86 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::event::{PollFd, Timespec};
 use tokio::time::Sleep;
 
 use crate::patience::uncounted;
+use crate::prompt::{self, Waiting};
 
-/// Calls `poll_all` until it says that something is ready, or `timeout` passes. Returns whether anything
+/// What the kernel is asked at once, before anything is looked at: of many that are waited for, few are ready.
+#[derive(Default)]
+pub struct Inquiry<'a> {
+    sockets: Vec<PollFd<'a>>,
+    /// For each item whether it is one of `sockets`.
+    asked: Vec<bool>,
+}
+
+/// A question the kernel can answer; see [`Connection::question_readable`](crate::Connection::question_readable).
+pub struct Question<'a>(pub(crate) PollFd<'a>);
+
+/// Which items are worth a look; all where nobody was asked.
+#[derive(Default)]
+pub struct Told(Vec<bool>);
+
+impl<'a> Inquiry<'a> {
+    /// Adds the next item. One without a question is looked at.
+    pub fn add(&mut self, question: Option<Question<'a>>) {
+        self.asked.push(question.is_some());
+        self.sockets.extend(question.map(|question| question.0));
+    }
+
+    /// Asks. Where the answer is that none is ready, it waits for one on this thread, within `timeout`, for about as
+    /// long as it takes to have the runtime wait.
+    pub fn ask(mut self, timeout: Option<Duration>) -> Told {
+        let all = self.sockets.len() == self.asked.len();
+        let limit = match timeout {
+            Some(Duration::ZERO) => None,
+            _ if self.sockets.is_empty() || !all => None,
+            None => prompt::linger(),
+            Some(timeout) => prompt::linger().map(|limit| limit.min(timeout)),
+        };
+        let limit = limit.unwrap_or_default();
+        let limit = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(limit.subsec_nanos()),
+        };
+        if self.sockets.is_empty() || rustix::event::poll(&mut self.sockets, Some(&limit)).is_err()
+        {
+            return Told(vec![true; self.asked.len()]);
+        }
+        let mut answers = self
+            .sockets
+            .iter()
+            .map(|socket| !socket.revents().is_empty());
+        for item in &mut self.asked {
+            *item = !*item || answers.next().unwrap_or(true);
+        }
+        Told(self.asked)
+    }
+}
+
+/// One look at everything, item by item in the order of the [`Inquiry`].
+pub struct Look<'a, 'b> {
+    cx: &'a mut Context<'b>,
+    told: Option<std::slice::Iter<'a, bool>>,
+}
+
+impl Look<'_, '_> {
+    /// Whether the next item is ready: polls it with `poll`, unless the kernel has told that it is not.
+    pub fn is_ready(&mut self, poll: impl FnOnce(&mut Context<'_>) -> Poll<()>) -> bool {
+        if let Some(told) = &mut self.told
+            && told.next() == Some(&false)
+        {
+            return false;
+        }
+        poll(self.cx).is_ready()
+    }
+}
+
+/// Calls `look_at_all` until it says that something is ready, or `timeout` passes. Returns whether anything
 /// was ready.
 ///
-/// `poll_all` polls every item it stands for (see [`Connection::poll_readable`],
+/// `look_at_all` looks at every item it stands for (see [`Connection::poll_readable`],
 /// [`Connection::poll_writable`] and [`Lookup::poll_ready`]), notes which are ready and returns whether
 /// any is. It runs once at the start and once for every wake-up. `None` waits without an end; a zero
 /// timeout never waits. With nothing to poll it is a plain sleep.
@@ -23,27 +95,45 @@ use crate::patience::uncounted;
 ///
 /// ```
 /// use std::time::Duration;
+/// use eryx_net_host::readiness;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let nothing_ready = eryx_net_host::readiness::wait(Some(Duration::from_millis(1)), |_| false).await;
+/// let nothing_ready = readiness::wait(Some(Duration::from_millis(1)), |_| false).await;
 /// assert!(!nothing_ready);
 /// # }
 /// ```
 pub async fn wait(
     timeout: Option<Duration>,
-    mut poll_all: impl FnMut(&mut Context<'_>) -> bool,
+    look_at_all: impl FnMut(&mut Look<'_, '_>) -> bool,
 ) -> bool {
-    if uncounted(|cx| Poll::Ready(poll_all(cx))).await {
+    wait_for_rest(&Told::default(), timeout, look_at_all).await
+}
+
+/// As [`wait`], but what the kernel was asked about is not looked at the first time unless it `told` that there is
+/// something.
+pub async fn wait_for_rest(
+    told: &Told,
+    timeout: Option<Duration>,
+    mut look_at_all: impl FnMut(&mut Look<'_, '_>) -> bool,
+) -> bool {
+    let mut look_now = |told: Option<&Told>| {
+        look_at_all(&mut Look {
+            cx: &mut Context::from_waker(prompt::nobody()),
+            told: told.map(|told| told.0.iter()),
+        })
+    };
+    if look_now(Some(told)) {
         return true;
     }
     if timeout == Some(Duration::ZERO) {
-        // Lets the runtime look at its sockets, so that a program that only ever polls gets on.
+        // Lets the runtime get on with what it does, so that a program that only ever polls does, too.
         tokio::task::yield_now().await;
-        return uncounted(|cx| Poll::Ready(poll_all(cx))).await;
+        return look_now(None);
     }
+    let _waiting = Waiting::begin();
     let mut timer = pin!(None::<Sleep>);
     uncounted(move |cx| {
-        if poll_all(cx) {
+        if look_at_all(&mut Look { cx, told: None }) {
             return Poll::Ready(true);
         }
         let Some(timeout) = timeout else {
@@ -74,8 +164,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wake_up_polls_everything_again() {
         let mut sleep = pin!(tokio::time::sleep(Duration::from_secs(1)));
-        let ready = wait(Some(Duration::from_secs(10)), |cx| {
-            sleep.as_mut().poll(cx).is_ready()
+        let ready = wait(Some(Duration::from_secs(10)), |look| {
+            look.is_ready(|cx| sleep.as_mut().poll(cx))
         })
         .await;
         assert!(ready);

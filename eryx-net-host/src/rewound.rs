@@ -5,26 +5,29 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
-use crate::prompt;
+use crate::stream::Stream;
 
 /// What TLS speaks over: the stream, behind bytes that were read from it before the handshake began.
 pub(crate) struct Rewound {
-    stream: TcpStream,
+    stream: Stream,
     early: Vec<u8>,
 }
 
 impl Rewound {
-    pub(crate) fn new(stream: TcpStream, early: Vec<u8>) -> Self {
+    pub(crate) fn new(stream: Stream, early: Vec<u8>) -> Self {
         Self { stream, early }
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &Stream {
         &self.stream
     }
 
-    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+    pub(crate) fn stream_mut(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    pub(crate) fn into_parts(self) -> (Stream, Vec<u8>) {
         (self.stream, self.early)
     }
 }
@@ -36,11 +39,7 @@ impl AsyncRead for Rewound {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.early.is_empty() {
-            let count = ready!(prompt::poll_receive_into(
-                &self.stream,
-                cx,
-                buf.initialize_unfilled()
-            ))?;
+            let count = ready!(self.stream.poll_receive_into(cx, buf.initialize_unfilled()))?;
             buf.advance(count);
             return Poll::Ready(Ok(()));
         }
@@ -54,18 +53,18 @@ impl AsyncRead for Rewound {
 
 impl AsyncWrite for Rewound {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        prompt::poll_send(&self.stream, cx, data)
+        self.stream.poll_send(cx, data)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.stream.shutdown())
     }
 }

@@ -281,10 +281,10 @@ async fn many_connections_are_waited_for_at_once() {
     for wanted in [3, 17, 0] {
         send(&mut connections[wanted], b"ping").await;
         let mut ready = Vec::new();
-        soon(eryx_net_host::readiness::wait(None, |cx| {
+        soon(eryx_net_host::readiness::wait(None, |look| {
             ready.clear();
             for (index, connection) in connections.iter_mut().enumerate() {
-                if connection.poll_readable(cx).is_ready() {
+                if look.is_ready(|cx| connection.poll_readable(cx)) {
                     ready.push(index);
                 }
             }

@@ -43,11 +43,17 @@ async fn received(socket: &mut DatagramSocket) -> Result<Vec<u8>, NetError> {
 }
 
 async fn hears(socket: &mut DatagramSocket, timeout: Duration) -> bool {
-    readiness::wait(Some(timeout), |cx| socket.poll_readable(cx).is_ready()).await
+    readiness::wait(Some(timeout), |look| {
+        look.is_ready(|cx| socket.poll_readable(cx))
+    })
+    .await
 }
 
 async fn may_send(socket: &mut DatagramSocket, timeout: Duration) -> bool {
-    readiness::wait(Some(timeout), |cx| socket.poll_writable(cx).is_ready()).await
+    readiness::wait(Some(timeout), |look| {
+        look.is_ready(|cx| socket.poll_writable(cx))
+    })
+    .await
 }
 
 fn denied_for(recorder: &Recorder) -> Vec<Reason> {

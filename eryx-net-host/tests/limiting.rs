@@ -250,10 +250,10 @@ async fn readiness_waits_for_the_rate_too_without_spinning() {
     let mut rounds = 0;
     while rounds < 10 {
         let mut ready = (false, false);
-        eryx_net_host::readiness::wait(Some(PATIENCE), |cx| {
+        eryx_net_host::readiness::wait(Some(PATIENCE), |look| {
             polls += 1;
-            ready.0 = connection.poll_readable(cx).is_ready();
-            ready.1 = connection.poll_writable(cx).is_ready();
+            ready.0 = look.is_ready(|cx| connection.poll_readable(cx));
+            ready.1 = look.is_ready(|cx| connection.poll_writable(cx));
             ready.0 || ready.1
         })
         .await;

@@ -28,6 +28,11 @@ impl<S> Handshake<S> {
     pub fn get_ref(&self) -> Option<&S> {
         self.channel.as_ref().map(Channel::io)
     }
+
+    /// The transport; `None` once the handshake has ended. What is read or written here is missed by the handshake.
+    pub fn get_mut(&mut self) -> Option<&mut S> {
+        self.channel.as_mut().map(Channel::io_mut)
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Handshake<S> {

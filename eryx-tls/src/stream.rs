@@ -114,6 +114,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         Poll::Ready(())
     }
 
+    /// Whether a read would not wait, from what was received so far.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.channel.engine.is_readable()
+    }
+
     /// Encrypts up to [`OUTGOING_LIMIT`](crate::OUTGOING_LIMIT) bytes of `data` and begins to send them.
     /// Returns how many were taken; pending while ciphertext of an earlier write waits.
     ///

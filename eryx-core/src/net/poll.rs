@@ -1,6 +1,5 @@
-use std::task::Context;
-
-use eryx_net_host::{Connection, DatagramSocket, Lookup, readiness};
+use eryx_net_host::readiness::{self, Inquiry, Look};
+use eryx_net_host::{Connection, DatagramSocket, Lookup};
 use wasmtime::bail;
 use wasmtime::component::Resource;
 
@@ -35,36 +34,55 @@ impl PollHost for Host {
         };
         let mut failure = None;
         let table = &mut self.table;
-        readiness::wait(convert::timeout(timeout), |cx: &mut Context<'_>| {
-            let mut look = || -> Result<(), wasmtime::Error> {
+        let timeout = convert::timeout(timeout);
+        let told = {
+            let mut inquiry = Inquiry::default();
+            for connection in &readable {
+                inquiry.add(table.get(connection)?.question_readable());
+            }
+            for connection in &writable {
+                inquiry.add(table.get(connection)?.question_writable());
+            }
+            for _ in 0..receivable.len() + sendable.len() + lookups.len() {
+                inquiry.add(None);
+            }
+            inquiry.ask(timeout)
+        };
+        readiness::wait_for_rest(&told, timeout, |look: &mut Look<'_, '_>| {
+            let mut look_at_all = || -> Result<(), wasmtime::Error> {
                 for (at, connection) in positions(&readable) {
-                    if table.get_mut(connection)?.poll_readable(cx).is_ready() {
+                    let connection = table.get_mut(connection)?;
+                    if look.is_ready(|cx| connection.poll_readable(cx)) {
                         ready.readable.push(at);
                     }
                 }
                 for (at, connection) in positions(&writable) {
-                    if table.get_mut(connection)?.poll_writable(cx).is_ready() {
+                    let connection = table.get_mut(connection)?;
+                    if look.is_ready(|cx| connection.poll_writable(cx)) {
                         ready.writable.push(at);
                     }
                 }
                 for (at, socket) in positions(&receivable) {
-                    if table.get_mut(socket)?.poll_readable(cx).is_ready() {
+                    let socket = table.get_mut(socket)?;
+                    if look.is_ready(|cx| socket.poll_readable(cx)) {
                         ready.receivable.push(at);
                     }
                 }
                 for (at, socket) in positions(&sendable) {
-                    if table.get_mut(socket)?.poll_writable(cx).is_ready() {
+                    let socket = table.get_mut(socket)?;
+                    if look.is_ready(|cx| socket.poll_writable(cx)) {
                         ready.sendable.push(at);
                     }
                 }
                 for (at, lookup) in positions(&lookups) {
-                    if table.get_mut(lookup)?.poll_ready(cx).is_ready() {
+                    let lookup = table.get_mut(lookup)?;
+                    if look.is_ready(|cx| lookup.poll_ready(cx)) {
                         ready.lookups.push(at);
                     }
                 }
                 Ok(())
             };
-            match look() {
+            match look_at_all() {
                 Ok(()) => {
                     !(ready.readable.is_empty()
                         && ready.writable.is_empty()

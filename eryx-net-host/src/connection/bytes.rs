@@ -23,36 +23,13 @@ impl Connection {
         timeout: Option<Duration>,
     ) -> Result<Vec<u8>, NetError> {
         let max = max.min(MAX_READ);
-        if let Some(outcome) = self.read_soon(max, timeout) {
+        let soon = self.soon(timeout, |connection, cx| connection.poll_read(cx, max));
+        if let Some(outcome) = soon {
             return outcome;
         }
         self.patience(timeout)
             .wait(|cx| self.poll_read(cx, max))
             .await
-    }
-
-    /// What is there, or comes while this thread lingers.
-    fn read_soon(
-        &mut self,
-        max: usize,
-        timeout: Option<Duration>,
-    ) -> Option<Result<Vec<u8>, NetError>> {
-        // Whoever does not want to wait is not made to.
-        if timeout == Some(Duration::ZERO) {
-            return None;
-        }
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        if let Poll::Ready(outcome) = self.poll_read(&mut cx, max) {
-            return Some(outcome);
-        }
-        let stream = self.stream().ok()?;
-        if !prompt::linger(stream, prompt::Event::Readable) {
-            return None;
-        }
-        match self.poll_read(&mut cx, max) {
-            Poll::Ready(outcome) => Some(outcome),
-            Poll::Pending => None,
-        }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Vec<u8>, NetError>> {
@@ -206,7 +183,7 @@ impl Connection {
         if how != Shutdown::Receive && !self.halves.send_shut {
             self.halves.send_shut = true;
             self.halves.end_owed = true;
-            self.poll_push(&mut Context::from_waker(std::task::Waker::noop()));
+            self.poll_push(&mut Context::from_waker(prompt::nobody()));
             if let Some(error @ NetError::NotConnected) = self.owed.clone() {
                 self.owed = None;
                 return Err(error);
@@ -229,7 +206,7 @@ impl Connection {
         };
         let outcome = outcome.and_then(|()| {
             if std::mem::take(&mut self.halves.end_owed) {
-                SockRef::from(self.stream()?).shutdown(std::net::Shutdown::Write)?;
+                self.stream()?.shutdown()?;
             }
             Ok(())
         });

@@ -1,12 +1,10 @@
 //! The end of a connection.
 
 use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Waker;
-
-use tokio::io::AsyncWrite;
 
 use super::*;
+use crate::prompt;
+use crate::rewound::Rewound;
 
 /// How long the last bytes of a dropped connection may take to be sent.
 const LINGER: Duration = Duration::from_secs(2);
@@ -27,7 +25,7 @@ impl Drop for Connection {
             && !aborted
         {
             let tail = encrypted.wants_flush();
-            let mut cx = Context::from_waker(Waker::noop());
+            let mut cx = Context::from_waker(prompt::nobody());
             let unsent = encrypted.poll_close_notify(&mut cx).is_pending();
             // A socket that closes with bytes unread resets the connection, and what the peer has not
             // received by then is lost. Session tickets (RFC 8446, 4.6.1) nearly always lie there unread.
@@ -70,12 +68,10 @@ async fn part(mut encrypted: Box<Encrypted>) {
     if sent.await.is_err() {
         return;
     }
-    let (mut stream, _) = encrypted.into_plain().into_parts();
-    if poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx))
-        .await
-        .is_ok()
-    {
-        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    let (stream, _) = encrypted.into_plain().into_parts();
+    if stream.shutdown().is_ok() {
+        let mut rest = Rewound::new(stream, Vec::new());
+        let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
     }
 }
 

@@ -26,9 +26,14 @@ impl Connection {
         timeout: Option<Duration>,
     ) -> Result<(), NetError> {
         self.begin_handshake(settings)?;
-        Patience::new(timeout, self.shared.config.connect_timeout())
-            .wait(|cx| self.poll_secured(cx))
-            .await?;
+        match self.soon(timeout, Self::poll_secured) {
+            Some(outcome) => outcome?,
+            None => {
+                Patience::new(timeout, self.shared.config.connect_timeout())
+                    .wait(|cx| self.poll_secured(cx))
+                    .await?;
+            }
+        }
         if let State::Tls(encrypted) = &mut self.state {
             encrypted.tell_handshake();
         }

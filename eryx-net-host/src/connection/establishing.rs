@@ -68,10 +68,10 @@ impl Connection {
     }
 
     /// `Connecting -> Open`.
-    fn opened(&mut self, stream: TcpStream) -> Result<(), NetError> {
+    fn opened(&mut self, stream: Stream) -> Result<(), NetError> {
         let endpoints = Endpoints {
-            local: stream.local_addr()?,
-            peer: stream.peer_addr()?,
+            local: stream.local_address()?,
+            peer: stream.peer_address()?,
         };
         self.endpoints = Some(endpoints);
         self.budget = self.deadline.remaining();
@@ -84,7 +84,7 @@ impl Connection {
     }
 }
 
-pub(super) fn dialling(addresses: Vec<SocketAddr>) -> BoxFuture<'static, io::Result<TcpStream>> {
+pub(super) fn dialling(addresses: Vec<SocketAddr>) -> BoxFuture<'static, io::Result<Stream>> {
     Box::pin(async move { dial(&addresses).await })
 }
 

@@ -3,6 +3,7 @@
 use std::task::ready;
 
 use super::*;
+use crate::readiness::Question;
 
 impl Connection {
     /// Ready when a read would return bytes, the end of the stream or an error, or when a handshake under
@@ -47,6 +48,49 @@ impl Connection {
         };
         self.owe(outcome);
         Poll::Ready(())
+    }
+
+    /// What to ask the kernel to know whether a read would wait. `None` when that is for
+    /// [`poll_readable`](Self::poll_readable) to tell.
+    #[must_use]
+    pub fn question_readable(&self) -> Option<Question<'_>> {
+        if self.halves.receive_shut || self.overrun || self.shared.received.rate().is_some() {
+            return None;
+        }
+        match &self.state {
+            State::Open(plain) if !plain.has_early() => {
+                self.question(plain.stream(), Event::Readable)
+            }
+            State::Tls(encrypted) if !encrypted.is_readable() => {
+                self.question(encrypted.stream(), Event::Readable)
+            }
+            _ => None,
+        }
+    }
+
+    /// What to ask the kernel to know whether a write would wait. `None` when that is for
+    /// [`poll_writable`](Self::poll_writable) to tell.
+    #[must_use]
+    pub fn question_writable(&self) -> Option<Question<'_>> {
+        if self.halves.send_shut || self.shared.sent.rate().is_some() {
+            return None;
+        }
+        match &self.state {
+            State::Open(plain) => self.question(plain.stream(), Event::Writable),
+            _ => None,
+        }
+    }
+
+    /// Nothing but the kernel has a say, and there is nothing to do for the connection before.
+    fn question<'a>(&self, stream: &'a Stream, event: Event) -> Option<Question<'a>> {
+        let settled = match &self.state {
+            State::Tls(encrypted) => !encrypted.handshake_untold() && !encrypted.wants_flush(),
+            _ => true,
+        };
+        let idle = settled && !self.halves.end_owed && self.owed.is_none();
+        (idle && !self.shared.is_aborted())
+            .then(|| stream.question(event))
+            .flatten()
     }
 
     /// Goes on with what comes before bytes can move. Ready with whether they can: `false` when there is

@@ -186,13 +186,17 @@ pub fn kinds(events: &[Event]) -> Vec<&'static str> {
 }
 
 pub async fn readable(connection: &mut Connection, timeout: Duration) -> bool {
-    eryx_net_host::readiness::wait(Some(timeout), |cx| connection.poll_readable(cx).is_ready())
-        .await
+    eryx_net_host::readiness::wait(Some(timeout), |look| {
+        look.is_ready(|cx| connection.poll_readable(cx))
+    })
+    .await
 }
 
 pub async fn writable(connection: &mut Connection, timeout: Duration) -> bool {
-    eryx_net_host::readiness::wait(Some(timeout), |cx| connection.poll_writable(cx).is_ready())
-        .await
+    eryx_net_host::readiness::wait(Some(timeout), |look| {
+        look.is_ready(|cx| connection.poll_writable(cx))
+    })
+    .await
 }
 
 /// A certificate authority, what it vouches for, and where that is.
