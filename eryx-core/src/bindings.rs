@@ -16,6 +16,7 @@ wasmtime::component::bindgen!({
         "eryx:net/resolver.[method]lookup.finish": async | trappable,
         "eryx:net/tls.decrypt-key": async | trappable,
         "eryx:net/poll.poll": async | trappable,
+        "pause": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -1,10 +1,7 @@
-//! The engines of the process and the clock that lets them interrupt guests.
+//! The engines of the process.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread;
-use std::time::Duration;
 
 use wasmtime::{CacheStore, Config, Engine, OptLevel, WasmBacktraceDetails};
 
@@ -15,9 +12,6 @@ use crate::Error;
     allow(dead_code, reason = "only the embedded image is pooled")
 )]
 mod pool;
-
-/// How often a running guest yields to the host: the grain of timeouts and cancellation.
-const TICK: Duration = Duration::from_millis(5);
 
 /// The native stack a guest may use. CPython's own recursion limits trip at about half of it: it measures the stack in
 /// linear memory, and the image is made so that no recursion it checks takes much more here than there.
@@ -32,8 +26,9 @@ pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config
         .concurrency_support(false)
-        .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
+        // The image tells which branches are for those that run long.
+        .wasm_branch_hinting(true)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBER_STACK)
         // A trap is reported by what it was; host frames are nobody's business.
@@ -74,41 +69,6 @@ pub(crate) fn pooled() -> Option<&'static Engine> {
 
 static PLAIN: OnceLock<Result<Engine, String>> = OnceLock::new();
 static POOLED: OnceLock<Option<Engine>> = OnceLock::new();
-
-/// The process whose thread ticks: a fork takes the engines along, and leaves the thread behind.
-static TICKED: AtomicU32 = AtomicU32::new(NO_PROCESS);
-
-/// Never the number of a process that can ask.
-const NO_PROCESS: u32 = 0;
-
-/// Have a thread of this process advance the epoch of the engines: before anything runs, as a fork may have left it behind.
-/// It is one for all sandboxes; each store counts its own deadline, so that none disturbs another.
-pub(crate) fn keep_ticking() -> Result<(), Error> {
-    let process = std::process::id();
-    if TICKED.swap(process, Ordering::Relaxed) == process {
-        return Ok(());
-    }
-    let ticking = thread::Builder::new()
-        .name("eryx-epoch".to_owned())
-        .spawn(|| {
-            loop {
-                if let Some(Ok(engine)) = PLAIN.get() {
-                    engine.increment_epoch();
-                }
-                if let Some(Some(engine)) = POOLED.get() {
-                    engine.increment_epoch();
-                }
-                thread::sleep(TICK);
-            }
-        });
-    if let Err(error) = ticking {
-        TICKED.store(NO_PROCESS, Ordering::Relaxed);
-        return Err(Error::Image(format!(
-            "cannot start the thread that ends runaway guests: {error}"
-        )));
-    }
-    Ok(())
-}
 
 /// An engine that compiles for every processor of this architecture, not for the one it runs on. What it compiles it
 /// puts into `functions`, and what is there already it does not compile.

@@ -9,6 +9,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use crate::error::Error;
 use crate::limits::MemoryLimiter;
 use crate::output::{Capture, Handlers, StreamKind};
+use crate::pause::Turn;
 
 /// Where a guest finds its packages.
 pub(crate) const PACKAGES: &str = "/packages";
@@ -24,6 +25,7 @@ pub(crate) struct Host {
     pub(crate) network: Network,
     pub(crate) memory: MemoryLimiter,
     pub(crate) table: ResourceTable,
+    pub(crate) turn: Turn,
     wasi: WasiCtx,
 }
 
@@ -61,6 +63,7 @@ impl Host {
             network,
             memory,
             table,
+            turn: Turn::begin(),
             wasi,
         })
     }

@@ -10,7 +10,6 @@ use wasmtime_wasi::I32Exit;
 
 use crate::bindings::{Outcome, Sandbox as Guest};
 use crate::cancel::CancelHandle;
-use crate::engine;
 use crate::error::{Error, Raised};
 use crate::host::Host;
 use crate::image::{Image, Linked};
@@ -279,7 +278,6 @@ async fn instantiate(
     mut host: Host,
     limits: &ResourceLimits,
 ) -> Result<(Store<Host>, Guest, Exports), Error> {
-    engine::keep_ticking()?;
     if let Some(linked) = image.pooled() {
         let mut store = store(linked, host);
         match linked.instantiate(&mut store).await {
@@ -317,9 +315,6 @@ fn store(linked: &Linked, host: Host) -> Store<Host> {
     store.limiter(|host| &mut host.memory);
     store.set_hostcall_fuel(MAX_CALL);
     store.set_max_component_handles(MAX_HANDLES);
-    // At every tick the guest lets the host look at timeouts, cancellation and other sandboxes.
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
     store
 }
 

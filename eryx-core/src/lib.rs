@@ -12,6 +12,7 @@ mod instance;
 mod limits;
 mod net;
 mod output;
+mod pause;
 mod result;
 mod sandbox;
 mod session;

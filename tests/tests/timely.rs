@@ -118,6 +118,41 @@ async fn a_runaway_regular_expression_ends_with_its_time() {
     ends_in_time(None, "import re\nre.match('(a+)+$', 'a' * 64 + 'b')").await;
 }
 
+/// Work that never ends, in all the places where the interpreter loops or goes round in circles by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_never_ends_keeps_the_host_out() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let knocking = format!(
+        "import socket\ns = socket.create_connection(('127.0.0.1', {}))\ns.setblocking(False)\n\
+         while True:\n    try: s.recv(1)\n    except BlockingIOError: pass",
+        peer.port()
+    );
+    let programs = [
+        "sum(iter(int, 1))",
+        "import collections, itertools\ncollections.deque(itertools.repeat(0), maxlen=0)",
+        "any(map(None.__class__.__bool__, iter(type(None), 0)))",
+        "a = b = ()\nfor _ in range(64): a, b = (a, a), (b, b)\na == b",
+        "import functools\nwhile True: functools.reduce(max, range(10 ** 6))",
+        "pow(3, 10 ** 9)",
+        "while True: bytearray(1 << 26)",
+        "x = bytes(1 << 24)\nwhile True: x.find(b'no')",
+        "import hashlib\nx = bytes(1 << 24)\nwhile True: hashlib.sha256(x)",
+        "import time\nwhile True: time.monotonic()",
+        "import os\nwhile True: os.urandom(1 << 16)",
+        // A jump back that looks at nothing, as no compiler writes it.
+        "import dis\ndef f():\n    while True: pass\ncode = bytearray(f.__code__.co_code)\n\
+         back, unseen = dis.opmap['JUMP_BACKWARD'], dis.opmap['JUMP_BACKWARD_NO_INTERRUPT']\n\
+         at = [n for n in range(0, len(code), 2) if code[n] == back][-1]\n\
+         code[at:at + 4] = bytes([unseen, code[at + 1] - 1, dis.opmap['NOP'], 0])\n\
+         f.__code__ = f.__code__.replace(co_code=bytes(code))\nf()",
+        &knocking,
+    ];
+    for program in programs {
+        eprintln!("{program}");
+        ends_in_time(Some(loopback()), program).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_catches_everything_ends_with_its_time() {
     let program = "while True:\n    try:\n        while True: pass\n    except BaseException: pass";

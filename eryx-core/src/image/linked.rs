@@ -1,6 +1,6 @@
 //! An image in an engine.
 
-use wasmtime::component::{Component, Instance as Exports, InstancePre, Linker};
+use wasmtime::component::{Component, HasSelf, Instance as Exports, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
 use crate::Error;
@@ -16,6 +16,7 @@ pub(crate) struct Linked {
 
 impl Linked {
     pub(super) fn of(component: &Component) -> Result<Self, Error> {
+        gives_way(component)?;
         let linked = linker(component.engine()).and_then(|linker| {
             let pre = linker.instantiate_pre(component)?;
             let exports = SandboxIndices::new(&pre)?;
@@ -42,10 +43,29 @@ impl Linked {
     }
 }
 
+/// Refuse an image whose code would never let go of the processor.
+fn gives_way(component: &Component) -> Result<(), Error> {
+    let ty = component.component_type();
+    if ty
+        .imports(component.engine())
+        .any(|(name, _)| name == PAUSE)
+    {
+        return Ok(());
+    }
+    Err(Error::Image(format!(
+        "its code does not give way to the host: it imports no function `{PAUSE}`. Images are made by `cargo xtask \
+         build-guest`"
+    )))
+}
+
+/// What the code of an image calls when it has run for a while.
+const PAUSE: &str = "pause";
+
 /// Everything an image may import.
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    Guest::add_to_linker_imports::<_, HasSelf<Host>>(&mut linker, |host| host)?;
     net::add_to_linker(&mut linker)?;
     Ok(linker)
 }

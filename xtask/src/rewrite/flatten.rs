@@ -17,16 +17,35 @@ use anyhow::{Context, Result, ensure};
 
 use self::merged::Merged;
 use self::shape::Shape;
+use super::pauses;
 
-/// `component` with as few core modules as can be.
-pub(crate) fn flatten(component: &[u8]) -> Result<Vec<u8>> {
-    flattened(component).context("the component's modules cannot be merged")
+/// `component` with as few core modules as can be. With a function that modules import to `pause`, the one gives way
+/// to the host by it.
+pub(crate) fn flatten(component: &[u8], pause: Option<(&str, &str)>) -> Result<Vec<u8>> {
+    flattened(component, pause).context("the component's modules cannot be merged")
 }
 
-fn flattened(component: &[u8]) -> Result<Vec<u8>> {
+fn flattened(component: &[u8], pause: Option<(&str, &str)>) -> Result<Vec<u8>> {
     let shape = Shape::of(component)?;
     ensure!(!shape.merged.is_empty(), "there are none");
-    let merged = Merged::of(&shape)?;
+    let mut merged = Merged::of(&shape)?;
+    if let Some(pause) = pause {
+        ensure!(
+            !shape.has_code_besides()?,
+            "there is code that does not give way to the host"
+        );
+        let pause = shape.host(pause)?;
+        let pause = merged.imports.iter().position(|host| *host == pause);
+        let known = pauses::Known {
+            pause: u32::try_from(pause.context("nothing can reach the function that pauses")?)?,
+            shielded: shape
+                .shielded
+                .iter()
+                .filter_map(|place| merged.exports.get(place).map(String::as_str))
+                .collect(),
+        };
+        merged.module = pauses::add(&merged.module, &known)?;
+    }
     rewriter::rewrite(component, &shape, merged)
 }
 

@@ -19,7 +19,7 @@ pub(super) const HOST: &str = "host";
 
 /// All free modules of a component as one.
 pub(super) struct Merged {
-    pub(super) module: wasm_encoder::Module,
+    pub(super) module: Vec<u8>,
     /// The component's functions it imports, in the order of their names.
     pub(super) imports: Vec<u32>,
     /// What it exports of what the component uses.
@@ -299,7 +299,7 @@ impl Layout {
             exports.insert(place, name);
         }
         Ok(Merged {
-            module: sections.finish(&types, datas),
+            module: sections.finish(&types, datas).finish(),
             imports: self.hosts.into_keys().collect(),
             exports,
         })

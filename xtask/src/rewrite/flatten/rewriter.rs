@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use wasm_encoder::reencode::{self, Reencode, ReencodeComponent, component_utils};
 use wasm_encoder::{
     Alias, Component, ComponentAliasSection, ComponentSectionId, ExportKind, InstanceSection,
-    ModuleArg, ModuleSection, RawSection,
+    ModuleArg, RawSection,
 };
 use wasmparser::{ComponentAlias, CustomSectionReader, KnownCustom, Parser, Payload};
 
@@ -141,7 +141,10 @@ impl Rewriter<'_, '_> {
 
     /// The module, its instance, and everything that is used of it.
     fn write_merged(&mut self, component: &mut Component) -> Result<(), Error> {
-        component.section(&ModuleSection(&self.merged.module));
+        component.section(&RawSection {
+            id: ComponentSectionId::CoreModule.into(),
+            data: &self.merged.module,
+        });
         let module = next(&mut self.written.modules);
         let mut functions = Vec::new();
         for (name, host) in self.merged.imports.iter().enumerate() {

@@ -23,6 +23,8 @@ pub(super) struct Shape<'a> {
     globals: Vec<Item<'a>>,
     /// What the component itself uses.
     used: BTreeSet<Place>,
+    /// The functions it calls while the host must not be called: canonical ABI, `may_leave`.
+    pub(super) shielded: BTreeSet<Place>,
     /// How many instances there are before the component uses anything of one.
     pub(super) before_use: Option<usize>,
     /// By the instance they are of, what the modules to merge contain.
@@ -209,6 +211,12 @@ impl<'a> Shape<'a> {
             };
             any = true;
             self.used(place);
+            if matches!(
+                option,
+                CanonicalOption::Realloc(_) | CanonicalOption::PostReturn(_)
+            ) {
+                self.shielded.insert(place);
+            }
         }
         any
     }
@@ -290,6 +298,32 @@ impl<'a> Shape<'a> {
             .find(|(given, _)| *given == from)
             .with_context(|| format!("nothing is given as {from}"))?;
         self.export(*instance, kind, name)
+    }
+
+    /// The function of the component that a merged module imports as `import`.
+    pub(super) fn host(&self, import: (&str, &str)) -> Result<u32> {
+        for (&instance, module) in &self.merged {
+            if module.imports(Kind::Function).contains(&import)
+                && let Target::Host(index) = self.import(instance, Kind::Function, import)?
+            {
+                return Ok(index);
+            }
+        }
+        bail!("no module imports {} from {}", import.1, import.0)
+    }
+
+    /// Whether a module that is not merged has functions of its own.
+    pub(super) fn has_code_besides(&self) -> Result<bool> {
+        for index in self.remaining() {
+            if let Instance::Instantiated { module, .. } = self.instance(index)? {
+                let bytes = self.modules.get(*module as usize);
+                let module = Module::of(bytes.context("an instance of no module")?)?;
+                if !module.bodies.is_empty() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// What an instance calls `name`.

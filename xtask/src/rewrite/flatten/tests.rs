@@ -92,7 +92,7 @@ fn run(component: &[u8]) -> (u32, String) {
 fn what_was_linked_at_run_time_does_the_same_as_one_module() {
     let linked = wat::parse_str(LINKED).expect("assembles");
     assert_eq!(modules(&linked), 4);
-    let flat = flatten(&linked).expect("flattened");
+    let flat = flatten(&linked, None).expect("flattened");
     // What hands the component's functions over remains.
     assert_eq!(modules(&flat), 2);
     assert_eq!(run(&linked), (7 * 3 + 1008, "hello".to_owned()));
@@ -102,7 +102,7 @@ fn what_was_linked_at_run_time_does_the_same_as_one_module() {
 #[test]
 fn what_nothing_sets_is_a_constant_and_what_nothing_reaches_is_left_out() {
     let linked = wat::parse_str(LINKED).expect("assembles");
-    let flat = flatten(&linked).expect("flattened");
+    let flat = flatten(&linked, None).expect("flattened");
     let shape = Shape::of(&flat).expect("a component");
     let merged = shape.merged.values().next().expect("one");
     // The stack pointer.
@@ -131,7 +131,7 @@ fn what_cannot_be_merged_is_refused() {
         ("(component)".to_owned(), "there are none"),
     ] {
         let component = wat::parse_str(&text).expect("assembles");
-        let error = format!("{:#}", flatten(&component).expect_err("refused"));
+        let error = format!("{:#}", flatten(&component, None).expect_err("refused"));
         assert!(error.contains(reason), "{error}");
     }
 }

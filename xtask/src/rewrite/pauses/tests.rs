@@ -1,0 +1,218 @@
+//! Modules that run for long, and how often they give way.
+
+use wasmtime::{Engine, Linker, Store, bail};
+
+use super::*;
+
+/// How often the module of `text` gives way until its function `run` returns, or an error once it has `patience` times.
+fn pauses(text: &str, patience: usize) -> wasmtime::Result<usize> {
+    let module = wat::parse_str(text).expect("assembles");
+    let known = Known {
+        pause: 0,
+        shielded: BTreeSet::from(["shielded"]),
+    };
+    let module = add(&module, &known).expect("rewritten");
+    let engine = Engine::default();
+    let module = wasmtime::Module::new(&engine, module).expect("valid");
+    let mut linker = Linker::<usize>::new(&engine);
+    let pause = move |mut caller: wasmtime::Caller<'_, usize>| {
+        *caller.data_mut() += 1;
+        if *caller.data() > patience {
+            bail!("enough");
+        }
+        Ok(())
+    };
+    linker.func_wrap("host", "pause", pause).expect("defined");
+    linker.func_wrap("host", "other", || ()).expect("defined");
+    let mut store = Store::new(&engine, 0);
+    let instance = linker.instantiate(&mut store, &module)?;
+    for name in ["run", "shielded"] {
+        if let Ok(run) = instance.get_typed_func::<(), ()>(&mut store, name) {
+            run.call(&mut store, ())?;
+        }
+    }
+    Ok(*store.data())
+}
+
+/// A module with what each of these needs; `run` is `body`.
+fn module(body: &str) -> String {
+    format!(
+        r#"(module
+            (import "host" "pause" (func $pause))
+            (import "host" "other" (func $other))
+            (memory 1024)
+            (table 2 funcref)
+            (table (export "open") 1 funcref)
+            (elem (table 0) (i32.const 0) func $through)
+            (elem (table 1) (i32.const 0) func $other)
+            (type $none (func))
+            (type $deep (func (param i32)))
+            (global $sp (mut i32) (i32.const 0))
+            (func $circle (type $deep)
+                (if (local.get 0) (then
+                    (call $back (i32.sub (local.get 0) (i32.const 1)))
+                    (call $back (i32.sub (local.get 0) (i32.const 1))))))
+            (func $back (type $deep) (call $circle (local.get 0)))
+            (func $through (type $deep)
+                (if (local.get 0) (then
+                    (call_indirect (type $deep) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0))
+                    (call_indirect (type $deep) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0)))))
+            (func (export "run") (type $none) (local $n i32) {body}))"#
+    )
+}
+
+/// `body` for so many turns.
+fn turns(count: u32, body: &str) -> String {
+    format!(
+        "(local.set $n (i32.const {count}))
+         (loop $again {body}
+            (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"
+    )
+}
+
+#[test]
+fn what_is_short_does_not_give_way() {
+    assert_eq!(pauses(&module("nop"), 0).expect("returned"), 0);
+    assert_eq!(pauses(&module(&turns(1000, "")), 0).expect("returned"), 0);
+}
+
+#[test]
+fn a_loop_without_an_end_gives_way_again_and_again() {
+    let error = pauses(&module("(loop (br 0))"), 100).expect_err("ended");
+    assert_eq!(error.root_cause().to_string(), "enough");
+}
+
+#[test]
+fn so_many_turns_give_way_so_often() {
+    let budget = u32::try_from(BUDGET).expect("positive");
+    let body = turns(10 * budget, "");
+    assert_eq!(pauses(&module(&body), 10).expect("returned"), 9);
+}
+
+#[test]
+fn calls_in_a_circle_give_way_though_there_is_no_loop() {
+    for call in [
+        "(call $circle (i32.const 20))",
+        "(call $back (i32.const 20))",
+        "(call_indirect (type $deep) (i32.const 20) (i32.const 0))",
+    ] {
+        let count = pauses(&module(call), usize::MAX).expect("returned");
+        assert!((10..=40).contains(&count), "{call}: {count}");
+    }
+}
+
+#[test]
+fn what_fills_or_copies_memory_counts_by_its_size() {
+    for operation in [
+        "(memory.fill (i32.const 0) (i32.const 1) (i32.const 0x4000000))",
+        "(memory.copy (i32.const 0) (i32.const 0) (i32.const 0x4000000))",
+    ] {
+        // A mebi of 64 bytes each, which is 16 times what is counted between two looks, and each ends it.
+        let count = pauses(&module(&turns(4, operation)), 4).expect("returned");
+        assert_eq!(count, 4, "{operation}");
+    }
+}
+
+#[test]
+fn calls_of_the_host_count_for_more() {
+    for call in [
+        "(call $other)",
+        "(call_indirect 1 (type $none) (i32.const 0))",
+        "(drop (memory.grow (i32.const 0)))",
+    ] {
+        let count = pauses(&module(&turns(1280, call)), 20).expect("returned");
+        assert!((9..=10).contains(&count), "{call}: {count}");
+    }
+}
+
+/// As the canonical ABI has it: a call of the host would end the program there.
+#[test]
+fn what_is_shielded_gives_way_only_when_it_would_run_for_ever() {
+    let budget = u32::try_from(BUDGET).expect("positive");
+    let shielded = |body: &str| {
+        let text = module(&turns(budget / 2 + 1, ""));
+        let text = text.strip_suffix(')').expect("its end");
+        format!(r#"{text} (func (export "shielded") (local $n i32) {body}))"#)
+    };
+    // It has a count of its own.
+    let within = pauses(&shielded(&turns(3 * budget, "")), 0);
+    assert_eq!(within.expect("returned"), 0);
+    let error = pauses(&shielded("(loop (br 0))"), 0).expect_err("ended");
+    assert_eq!(error.root_cause().to_string(), "enough");
+}
+
+#[test]
+fn every_look_is_marked_as_rare() {
+    let text = module(
+        "(loop (br_if 0 (i32.const 0))) (memory.fill (i32.const 0) (i32.const 0) (i32.const 9))",
+    );
+    let known = Known {
+        pause: 0,
+        shielded: BTreeSet::new(),
+    };
+    let module = add(&wat::parse_str(text).expect("assembles"), &known).expect("rewritten");
+    let (mut looks, mut hints) = (0, 0);
+    for payload in Parser::new(0).parse_all(&module) {
+        match payload.expect("readable") {
+            Payload::CodeSectionEntry(body) => {
+                let operators = body.get_operators_reader().expect("readable");
+                let ifs = operators.into_iter().filter(|operator| {
+                    matches!(
+                        operator,
+                        Ok(Operator::If {
+                            blockty: wasmparser::BlockType::Empty
+                        })
+                    )
+                });
+                looks += ifs.count();
+            }
+            Payload::CustomSection(section) => {
+                if let wasmparser::KnownCustom::BranchHints(section) = section.as_known() {
+                    for function in section {
+                        hints += function.expect("readable").hints.count();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    // Two that were there before: those of the circles.
+    assert_eq!(looks, hints as usize + 2);
+    assert_eq!(hints, 4, "a loop, a filling, two circles");
+}
+
+#[test]
+fn what_cannot_be_known_is_refused() {
+    let refused = |text: &str, pause: u32, why: &str| {
+        let module = wat::parse_str(text).expect("assembles");
+        let known = Known {
+            pause,
+            shielded: BTreeSet::new(),
+        };
+        let error = format!("{:#}", add(&module, &known).expect_err("refused"));
+        assert!(error.contains(why), "{error}");
+    };
+    let import = r#"(import "host" "pause" (func $pause)) (global (mut i32) (i32.const 0))"#;
+    refused(
+        &format!("(module {import} (func))"),
+        1,
+        "does not import the function that pauses",
+    );
+    refused(
+        &format!("(module {import} (func (return_call $pause)))"),
+        0,
+        "in the place of returning",
+    );
+    refused(
+        &format!(
+            "(module {import} (table 1 funcref) (func (table.set (i32.const 0) (ref.null func))))"
+        ),
+        0,
+        "into its table while it runs",
+    );
+    refused(
+        &format!(r#"(module (import "a" "b" (table 1 funcref)) {import})"#),
+        0,
+        "imports a table",
+    );
+}
