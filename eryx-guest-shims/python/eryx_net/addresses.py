@@ -8,13 +8,18 @@ ever taken for an address.
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 
 from .failures import failure
 from .socket_constants import AF_INET, AF_INET6
 
+_REMEMBERED = 64
+"""How many texts are not read again: a program connects to few hosts, and often."""
+
 _HEX = frozenset("0123456789abcdefABCDEF")
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parse_ipv4(text: str) -> bytes | None:
     """Four bytes for a dotted quad without leading zeros, else None.
 
@@ -39,6 +44,7 @@ def parse_ipv4(text: str) -> bytes | None:
     return bytes(octets)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parse_ipv6(text: str) -> bytes | None:
     """Sixteen bytes for an IPv6 literal without a zone, else None.
 

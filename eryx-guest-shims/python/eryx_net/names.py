@@ -8,6 +8,7 @@ that its policy and not our reading of it decides.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import Any
 
 from . import host, known_names, ports
@@ -293,8 +294,23 @@ def getaddrinfo(
 
     Raises gaierror, or PermissionError when the policy does not allow the name.
     """
+    if host.__class__ is str and port.__class__ is int:
+        known = _literal_answers(host, port, family, type, proto, flags)
+        if known is not None:
+            return list(known)
     query = Query(host, port, family, type, proto, flags)
     return query.answers(query.resolve())
+
+
+@lru_cache(maxsize=64)
+def _literal_answers(
+    name: str, port: int, family: int, kind: int, proto: int, flags: int
+) -> tuple[AddrInfo, ...] | None:
+    """The answers for a literal, which stay the same; None for a name."""
+    if literal_family(name) is None:
+        return None
+    query = Query(name, port, family, kind, proto, flags)
+    return tuple(query.answers(query.known() or []))
 
 
 def gethostbyname(hostname: str | bytes, /) -> str:

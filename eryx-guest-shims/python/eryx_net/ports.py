@@ -97,6 +97,10 @@ class Ports:
         if not others:
             self._bindings.pop(binding.port, None)
 
+    def in_use(self) -> bool:
+        """Whether any port is held."""
+        return bool(self._bindings)
+
     def listener(self, address: str, port: int) -> Listener | None:
         """Who listens on a loopback address and port, the most specific first."""
         found = self._covering(address, port)

@@ -337,6 +337,10 @@ class socket:  # noqa: N801 - CPython's name
     # Receiving.
 
     def _receive(self, size: int, flags: int) -> bytes:
+        opened = descriptors.find(self._fd)
+        if opened.__class__ is StreamSocket and opened.channel is not None and size and not flags:
+            # What nearly every call is, without a further look.
+            return opened.channel.read(min(size, LARGEST_READ), self._nanoseconds)
         opened = self._open()
         if isinstance(opened, DatagramSocket):
             return self._datagram(opened, size, flags).data
@@ -424,6 +428,9 @@ class socket:  # noqa: N801 - CPython's name
     # Sending.
 
     def _send(self, data: bytes, flags: int, limit: int | None) -> int:
+        opened = descriptors.find(self._fd)
+        if opened.__class__ is StreamSocket and opened.channel is not None and not flags:
+            return opened.channel.write(data, limit)
         opened = self._open()
         if flags:
             if flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL):

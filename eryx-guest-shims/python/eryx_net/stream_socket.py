@@ -84,6 +84,8 @@ class StreamSocket(Description):
 
     def _inside(self, name: str, port: int) -> Channel | None:
         """A connection to an in-guest listener, None if there is none at that address."""
+        if not ports.TCP.in_use():
+            return None
         targets = names.own_addresses(name, self.family) or [name]
         for target in targets:
             if target in ports.WILDCARDS:
