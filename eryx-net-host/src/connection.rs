@@ -18,6 +18,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use crate::attempts::{Attempt, Time};
+use crate::dial::Dialled;
 use crate::encrypted::{Encrypted, Upgrade};
 use crate::ledger::Entry;
 use crate::network::Shared;
@@ -132,7 +133,7 @@ pub enum Shutdown {
 /// A [`Phase`] with what it needs.
 enum State {
     Resolving(BoxFuture<'static, Result<Answer, NetError>>),
-    Connecting(BoxFuture<'static, io::Result<Stream>>),
+    Connecting(BoxFuture<'static, io::Result<Dialled>>),
     Open(Plain),
     Handshaking(Box<Upgrade>),
     Tls(Box<Encrypted>),

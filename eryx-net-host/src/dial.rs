@@ -17,12 +17,20 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// Most addresses dialled for one connection. What is left out was judged all the same.
 const MAX_ATTEMPTS: usize = 32;
 
+/// A connection that stands.
+#[derive(Debug)]
+pub(crate) struct Dialled {
+    pub(crate) stream: Stream,
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+}
+
 /// Dials `addresses` in the given order, a new one every 250 ms or as soon as one fails, and returns the
 /// first connection that stands.
 ///
 /// When all fail, the error is the one that says most: a peer that answered "refused" beats a route that
 /// does not exist, so that a machine without IPv6 still hears what its IPv4 attempt met.
-pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<Stream> {
+pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<Dialled> {
     let mut waiting = addresses.iter().copied().take(MAX_ATTEMPTS);
     let mut running = FuturesUnordered::new();
     let mut failure: Option<io::Error> = None;
@@ -36,7 +44,7 @@ pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<Stream> {
         tokio::select! {
             biased;
             Some(outcome) = running.next() => match outcome {
-                Ok(stream) => return Ok(stream),
+                Ok(dialled) => return Ok(dialled),
                 Err(error) => {
                     failure = Some(match failure.take() {
                         Some(earlier) if telling(&earlier) >= telling(&error) => earlier,
@@ -76,21 +84,24 @@ pub(crate) fn interleave<T: Copy>(addresses: &[T], is_ipv6: impl Fn(T) -> bool) 
     }
 }
 
-async fn attempt(address: SocketAddr) -> io::Result<Stream> {
-    let stream = connect(address).await?;
+async fn attempt(address: SocketAddr) -> io::Result<Dialled> {
+    let mut stream = Stream::connect(address)?;
+    if !stream.linger(Event::Writable) {
+        poll_fn(|cx| stream.poll_writable(cx)).await?;
+    }
+    stream.connected()?;
+    let local = stream.local_address()?;
     // TCP's simultaneous open lets a socket connect to itself when the port it picked is the one it
     // dials. Nobody listens there.
-    if stream.local_address()? == address {
+    if local == address {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
-    Ok(stream)
-}
-
-async fn connect(address: SocketAddr) -> io::Result<Stream> {
-    let mut stream = Stream::connect(address)?;
-    stream.linger(Event::Writable);
-    poll_fn(|cx| stream.poll_connected(cx)).await?;
-    Ok(stream)
+    Ok(Dialled {
+        // Not `address`, where that is none in particular.
+        peer: stream.peer_address()?,
+        local,
+        stream,
+    })
 }
 
 fn telling(error: &io::Error) -> u8 {
@@ -135,11 +146,11 @@ mod tests {
         let dead = closed.local_addr().expect("addr");
         drop(closed);
         let live = open.local_addr().expect("addr");
-        let stream = tokio::time::timeout(Duration::from_secs(5), dial(&[dead, live]))
+        let dialled = tokio::time::timeout(Duration::from_secs(5), dial(&[dead, live]))
             .await
             .expect("does not hang")
             .expect("connects");
-        assert_eq!(stream.peer_address().expect("peer"), live);
+        assert_eq!(dialled.peer, live);
     }
 
     #[tokio::test]
@@ -161,11 +172,11 @@ mod tests {
         }
         let open = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let live = open.local_addr().expect("addr");
-        let stream = tokio::time::timeout(Duration::from_secs(5), dial(&[silent, live]))
+        let dialled = tokio::time::timeout(Duration::from_secs(5), dial(&[silent, live]))
             .await
             .expect("does not wait for the silent one")
             .expect("connects");
-        assert_eq!(stream.peer_address().expect("peer"), live);
+        assert_eq!(dialled.peer, live);
     }
 
     #[tokio::test]

@@ -62,7 +62,7 @@ impl Event {
 }
 
 impl Stream {
-    /// Begins to connect; [`poll_connected`](Self::poll_connected) tells how it went.
+    /// Begins to connect; [`connected`](Self::connected) tells how it went.
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
         let domain = Domain::for_address(address);
         let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
@@ -93,11 +93,11 @@ impl Stream {
     }
 
     pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
-        internet(self.socket()?.local_addr()?)
+        internet(&self.socket()?.local_addr()?)
     }
 
     pub(crate) fn peer_address(&self) -> io::Result<SocketAddr> {
-        internet(self.socket()?.peer_addr()?)
+        internet(&self.socket()?.peer_addr()?)
     }
 
     fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
@@ -108,13 +108,12 @@ impl Stream {
         }
     }
 
-    /// Ready when the connection stands, or has failed.
-    pub(crate) fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_writable(cx))?;
-        Poll::Ready(match self.socket()?.take_error()? {
+    /// How connecting went, once it is [writable](Self::poll_writable).
+    pub(crate) fn connected(&self) -> io::Result<()> {
+        match self.socket()?.take_error()? {
             Some(error) => Err(error),
             None => Ok(()),
-        })
+        }
     }
 
     /// Receives into what `buffer` has room for, and tells how much came.
@@ -279,7 +278,7 @@ impl Stream {
     }
 }
 
-fn internet(address: SockAddr) -> io::Result<SocketAddr> {
+fn internet(address: &SockAddr) -> io::Result<SocketAddr> {
     let internet = address.as_socket();
     internet.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
@@ -328,7 +327,8 @@ mod tests {
     async fn what_is_there_is_received_before_the_runtime_knows_of_it() {
         let (mut here, mut there) = pair();
         let mut cx = Context::from_waker(prompt::nobody());
-        assert!(matches!(here.poll_connected(&mut cx), Poll::Ready(Ok(()))));
+        assert!(here.linger(Event::Writable));
+        here.connected().expect("connected");
         let mut buffer = Vec::with_capacity(8);
         assert!(here.poll_receive(&mut cx, &mut buffer).is_pending());
         there.write_all(b"hello").expect("written");

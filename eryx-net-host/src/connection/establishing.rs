@@ -3,7 +3,7 @@
 use std::task::ready;
 
 use super::*;
-use crate::dial::dial;
+use crate::dial::{Dialled, dial};
 
 impl Connection {
     /// Waits until the connection is established. Calling it again tells the same.
@@ -50,7 +50,10 @@ impl Connection {
                 },
                 State::Connecting(dialling) => match dialling.as_mut().poll(cx) {
                     Poll::Pending => break,
-                    Poll::Ready(Ok(stream)) => self.opened(stream),
+                    Poll::Ready(Ok(dialled)) => {
+                        self.opened(dialled);
+                        Ok(())
+                    }
                     Poll::Ready(Err(error)) => Err(error.into()),
                 },
                 State::Failed(error) => return Poll::Ready(Err(error.clone())),
@@ -68,23 +71,21 @@ impl Connection {
     }
 
     /// `Connecting -> Open`.
-    fn opened(&mut self, stream: Stream) -> Result<(), NetError> {
-        let endpoints = Endpoints {
-            local: stream.local_address()?,
-            peer: stream.peer_address()?,
-        };
-        self.endpoints = Some(endpoints);
+    fn opened(&mut self, dialled: Dialled) {
+        self.endpoints = Some(Endpoints {
+            local: dialled.local,
+            peer: dialled.peer,
+        });
         self.budget = self.deadline.remaining();
-        self.entry.connected(endpoints.peer);
+        self.entry.connected(dialled.peer);
         if let Some(attempt) = self.attempt.take() {
             attempt.succeeded();
         }
-        self.state = State::Open(Plain::new(stream, Vec::new()));
-        Ok(())
+        self.state = State::Open(Plain::new(dialled.stream, Vec::new()));
     }
 }
 
-pub(super) fn dialling(addresses: Vec<SocketAddr>) -> BoxFuture<'static, io::Result<Stream>> {
+pub(super) fn dialling(addresses: Vec<SocketAddr>) -> BoxFuture<'static, io::Result<Dialled>> {
     Box::pin(async move { dial(&addresses).await })
 }
 
