@@ -102,11 +102,19 @@ def _poll(
         _handles(lookups),
         -1 if timeout is None else timeout,
     )
-    return poll.Ready(*(memoryview(positions).cast("I").tolist() for positions in ready))
+    return poll.Ready(*map(_positions, ready))
+
+
+# Most of the lists are empty most of the time.
+_NONE = array("I")
 
 
 def _handles(resources: Any) -> array[int]:
-    return array("I", [each.handle for each in resources])
+    return array("I", [each.handle for each in resources]) if resources else _NONE
+
+
+def _positions(packed: bytes) -> list[int]:
+    return memoryview(packed).cast("I").tolist() if packed else []
 
 
 def _given(answer: bytes | tuple[Any, ...]) -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from . import descriptors, host
 from .connection import Connection
 from .datagram_socket import DatagramSocket
+from .descriptors import Description
 from .failures import failure
 from .host import AT_ONCE, HostConnection, HostLookup, HostSocket
 from .lookups import Lookup
@@ -39,8 +40,24 @@ class _Wait:
         self.lookups: list[HostLookup] = []
         self.lookup_fds: list[int] = []
 
-    def add(self, fd: int, interest: int) -> None:
-        description = descriptors.find(fd)
+    def add_all(self, interests: Iterable[tuple[int, int]]) -> None:
+        find = descriptors.find
+        for fd, interest in interests:
+            description = find(fd)
+            # An event loop asks this of all its connections, every time.
+            if interest == READ and description.__class__ is StreamSocket:
+                channel = description.channel
+                if (
+                    channel.__class__ is Connection
+                    and channel.established
+                    and channel.readable_now() is None
+                ):
+                    self.readable.append(channel.resource)
+                    self.readable_fds.append(fd)
+                    continue
+            self._add(fd, interest, description)
+
+    def _add(self, fd: int, interest: int, description: Description | None) -> None:
         if description is None:
             self._add_foreign(fd, interest)
         elif isinstance(description, Lookup):
@@ -160,6 +177,5 @@ def wait(interests: Iterable[tuple[int, int]], timeout: int | None) -> dict[int,
     timeout, nothing could ever become ready.
     """
     waiting = _Wait()
-    for fd, interest in interests:
-        waiting.add(fd, interest)
+    waiting.add_all(interests)
     return waiting.run(timeout)

@@ -135,9 +135,10 @@ def _selected(interests: dict[int, int], limit: int | None) -> dict[int, int]:
 class _Poll:
     """A set of descriptors to wait for."""
 
-    __slots__ = ("_files",)
+    __slots__ = ("_files", "_interests")
 
     _files: dict[int, int]
+    _interests: dict[int, int]
 
     def __new__(cls) -> _Poll:
         raise TypeError("cannot create 'select.poll' instances")
@@ -146,18 +147,24 @@ class _Poll:
         self, fd: FileDescriptorLike, eventmask: int = POLLIN | POLLPRI | POLLOUT, /
     ) -> None:
         """Add a descriptor, or change what is asked of one."""
-        self._files[descriptor(fd)] = _mask(eventmask)
+        self._put(descriptor(fd), _mask(eventmask))
+
+    def _put(self, number: int, mask: int) -> None:
+        self._files[number] = mask
+        self._interests[number] = _interest(mask)
 
     def modify(self, fd: FileDescriptorLike, eventmask: int, /) -> None:
         """Change what is asked of a descriptor. Raises FileNotFoundError for an unknown one."""
         number = descriptor(fd)
         if number not in self._files:
             raise failure("ENOENT", "No such file or directory")
-        self._files[number] = _mask(eventmask)
+        self._put(number, _mask(eventmask))
 
     def unregister(self, fd: FileDescriptorLike, /) -> None:
         """Remove a descriptor. Raises KeyError when it is not registered."""
-        del self._files[descriptor(fd)]
+        number = descriptor(fd)
+        del self._files[number]
+        del self._interests[number]
 
     def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
         """Wait up to `timeout` milliseconds; returns (descriptor, events) of each ready one."""
@@ -169,7 +176,7 @@ class _Poll:
         # `selectors` tries an empty poll at import, where the host cannot be called.
         if not files and limit == 0:
             return []
-        found = readiness.wait([(fd, _interest(mask)) for fd, mask in files.items()], limit)
+        found = readiness.wait(self._interests.items(), limit)
         return [(fd, _events(flags, files[fd])) for fd, flags in found.items()]
 
 
@@ -181,6 +188,7 @@ def _poll() -> _Poll:
     """An empty set of descriptors to wait for."""
     made = object.__new__(_Poll)
     made._files = {}
+    made._interests = {}
     return made
 
 
