@@ -20,6 +20,11 @@ mod code;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod functions;
+#[cfg_attr(
+    not(feature = "embedded"),
+    allow(dead_code, reason = "nothing to keep")
+)]
+mod kept;
 mod linked;
 
 /// The guest image's machine code.

@@ -1,21 +1,22 @@
 //! Machine code kept in the user's cache directory, by what it was made from.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use wasmtime::CacheStore;
 
-use super::{compiled, engine_fingerprint};
+use super::code::Code;
+use super::{compiled, engine_fingerprint, kept, refused};
 use crate::Error;
 
 /// Machine code for `wasm`: from the cache, or compiled now and kept.
 ///
 /// The directory is `$ERYX_CACHE_DIR`, else `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`. It is made with
 /// mode 0700; one that others can write to, or that is somebody else's, is not used.
-pub(super) fn machine_code(wasm: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn machine_code(wasm: &[u8]) -> Result<Code, Error> {
     machine_code_in(&Cache::open(None), &hex(&Sha256::digest(wasm)), wasm)
 }
 
@@ -42,12 +43,9 @@ impl Cache {
     }
 
     /// What was kept under `key` for this engine.
-    pub(super) fn find(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) fn find(&self, key: &str) -> Result<Option<Code>, Error> {
         let name = file_name(key)?;
-        Ok(self
-            .dir
-            .as_ref()
-            .and_then(|dir| read_verified(&dir.join(name))))
+        Ok(self.dir.as_ref().and_then(|dir| kept::find(dir, &name)))
     }
 
     /// Compile `wasm`, all but what is in `functions`, and keep the machine code under `key`.
@@ -56,19 +54,27 @@ impl Cache {
         key: &str,
         wasm: &[u8],
         functions: Option<Arc<dyn CacheStore>>,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Code, Error> {
         let code = compiled(wasm, functions)?;
         if let Some(dir) = &self.dir {
-            let path = dir.join(file_name(key)?);
-            if let Err(error) = write_verified(dir, &path, &code) {
-                tracing::warn!(target: "eryx::image", path = %path.display(), %error, "a compiled image is not kept");
+            let name = file_name(key)?;
+            match kept::write(dir, &name, &code) {
+                // Other processes have it from there, too, and then it is in memory once.
+                Ok(()) => {
+                    if let Some(kept) = kept::find(dir, &name) {
+                        return Ok(kept);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(target: "eryx::image", dir = %dir.display(), name, %error, "a compiled image is not kept");
+                }
             }
         }
-        Ok(code)
+        Code::seal(&code).map_err(|error| refused(&error))
     }
 }
 
-fn machine_code_in(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Vec<u8>, Error> {
+fn machine_code_in(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Code, Error> {
     match cache.find(key)? {
         Some(code) => Ok(code),
         None => cache.compile(key, wasm, None),
@@ -77,25 +83,6 @@ fn machine_code_in(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Vec<u8>, Err
 
 fn file_name(key: &str) -> Result<String, Error> {
     Ok(format!("{key}-{}.cwasm", engine_fingerprint()?))
-}
-
-/// The file's content, if the digest at its end says that it is whole.
-fn read_verified(path: &Path) -> Option<Vec<u8>> {
-    let mut content = fs::read(path).ok()?;
-    let end = content.len().checked_sub(32)?;
-    if Sha256::digest(&content[..end]).as_slice() != &content[end..] {
-        return None;
-    }
-    content.truncate(end);
-    Some(content)
-}
-
-fn write_verified(dir: &Path, path: &Path, code: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(code)?;
-    file.write_all(&Sha256::digest(code))?;
-    file.persist(path)?;
-    Ok(())
 }
 
 fn directory() -> io::Result<PathBuf> {
@@ -147,23 +134,6 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_cached_file_that_was_cut_or_changed_is_not_used() {
-        let dir = tempfile::tempdir().expect("made");
-        let path = dir.path().join("x.cwasm");
-        write_verified(dir.path(), &path, b"machine code").expect("written");
-        assert_eq!(read_verified(&path).as_deref(), Some(&b"machine code"[..]));
-        let whole = fs::read(&path).expect("readable");
-        fs::write(&path, &whole[..whole.len() - 1]).expect("written");
-        assert_eq!(read_verified(&path), None);
-        let mut changed = whole;
-        changed[0] ^= 1;
-        fs::write(&path, changed).expect("written");
-        assert_eq!(read_verified(&path), None);
-        fs::write(&path, b"short").expect("written");
-        assert_eq!(read_verified(&path), None);
-    }
-
     /// The smallest component there is.
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
@@ -175,25 +145,20 @@ mod tests {
         };
         let files = || fs::read_dir(dir.path()).expect("readable").count();
         let first = machine_code_in(&cache, "key", EMPTY).expect("compiled");
+        assert!(first.bytes().starts_with(b"\x7fELF"));
         assert_eq!(files(), 1);
         // Only a file that is read can change what is returned.
-        let path = fs::read_dir(dir.path())
-            .expect("readable")
-            .next()
-            .expect("one")
-            .expect("readable")
-            .path();
-        write_verified(dir.path(), &path, b"from the cache").expect("written");
+        let name = file_name("key").expect("named");
+        kept::write(dir.path(), &name, b"from the cache").expect("written");
         let found = machine_code_in(&cache, "key", EMPTY).expect("found");
-        assert_eq!(found, b"from the cache");
-        assert_ne!(found, first);
+        assert!(found.bytes().starts_with(b"from the cache"));
     }
 
     #[test]
     fn without_a_directory_machine_code_is_compiled_and_not_kept() {
         let cache = Cache { dir: None };
         let code = machine_code_in(&cache, "key", EMPTY).expect("compiled");
-        assert!(!code.is_empty());
+        assert!(!code.bytes().is_empty());
         machine_code_in(&cache, "key", b"garbage").expect_err("not a component");
     }
 

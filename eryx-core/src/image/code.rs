@@ -6,8 +6,10 @@ use wasmtime::component::Component;
 
 /// Machine code this host made, where nobody can change it.
 ///
-/// On Linux it is a file: instances share the image's pages and copy only those they write to. One made here is in
-/// memory, has no name another process could open, and is sealed against changes.
+/// On Linux it is a file: instances share the image's pages and copy only those they write to. One that is in memory has
+/// no name another process could open, and is sealed against changes; one on a disk is such that only this user could
+/// change it.
+#[derive(Debug)]
 pub(super) struct Code {
     #[cfg(target_os = "linux")]
     file: std::fs::File,
@@ -35,6 +37,17 @@ impl Code {
         Ok(Self {
             file: file.into_file(),
         })
+    }
+
+    /// Have it mapped from `file`, whose pages all processes that do so share.
+    ///
+    /// # Safety
+    ///
+    /// The file has to begin with what `Engine::precompile_component` returned for this user, and nobody else may be able
+    /// to write to it, now or later.
+    #[cfg(target_os = "linux")]
+    pub(super) unsafe fn map(file: std::fs::File) -> Self {
+        Self { file }
     }
 
     /// As on Linux.
@@ -76,8 +89,8 @@ impl Code {
         use std::path::Path;
 
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        // SAFETY: the file holds what a compiler of this engine's kind made, as `seal` and `open` demand, and its seals
-        // or whoever named it keep it as it is.
+        // SAFETY: the file holds what a compiler of this engine's kind made, as `seal`, `map` and `open` demand, and its
+        // seals, its mode or whoever named it keep it as it is.
         unsafe { Component::deserialize_file(engine, Path::new(&path)) }
     }
 
@@ -86,6 +99,34 @@ impl Code {
     pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
         // SAFETY: as on Linux, but that nothing else has the bytes.
         unsafe { Component::deserialize(engine, &self.bytes) }
+    }
+}
+
+#[cfg(test)]
+impl Code {
+    /// What was kept, and what lies behind it in the file.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::unix::fs::FileExt;
+
+            let size = self.file.metadata().expect("readable").len();
+            let mut bytes = vec![0; usize::try_from(size).expect("it fits")];
+            self.file.read_exact_at(&mut bytes, 0).expect("readable");
+            bytes
+        }
+        #[cfg(not(target_os = "linux"))]
+        self.bytes.clone()
+    }
+
+    /// Whether it is in memory, where nobody can change it.
+    #[cfg(target_os = "linux")]
+    pub(super) fn is_sealed(&self) -> bool {
+        let file = self.file.try_clone().expect("cloned");
+        memfd::Memfd::try_from_file(file).is_ok_and(|file| {
+            let seals = file.seals().expect("readable");
+            seals.contains(&memfd::FileSeal::SealWrite)
+        })
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::Image;
 use super::cache::{self, Cache};
 use super::code::Code;
 use super::functions::Known;
-use super::{Image, refused};
+#[cfg(feature = "machine-code")]
+use super::refused;
 use crate::Error;
 
 /// The component.
@@ -24,7 +26,7 @@ pub(super) fn load() -> Result<Image, Error> {
         Err(reason) => {
             tracing::warn!(target: "eryx::image", %reason, "compiling the guest image anew");
             let (_, readable) = super::readable(WASM)?;
-            loaded(&cache::machine_code(&readable)?)
+            Image::load(cache::machine_code(&readable)?)
         }
     }
 }
@@ -39,17 +41,14 @@ fn prepared() -> Result<Image, Error> {
         })?);
     }
     #[cfg(feature = "machine-code")]
-    return loaded(CWASM);
+    return Image::load(Code::seal(CWASM).map_err(|error| refused(&error))?);
     #[cfg(not(feature = "machine-code"))]
     Err(Error::Image("it has no machine code".to_owned()))
 }
 
 /// What `cache` holds under `key`.
 pub(super) fn load_cached(cache: &Cache, key: &str) -> Result<Option<Image>, Error> {
-    match cache.find(key)? {
-        Some(code) => loaded(&code).map(Some),
-        None => Ok(None),
-    }
+    cache.find(key)?.map(Image::load).transpose()
 }
 
 /// Compile `wasm`, a snapshot of the image made by this process, and keep it in `cache` under `key`.
@@ -61,9 +60,5 @@ pub(super) fn compile(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Image, Er
             None
         }
     };
-    loaded(&cache.compile(key, wasm, functions)?)
-}
-
-fn loaded(code: &[u8]) -> Result<Image, Error> {
-    Image::load(Code::seal(code).map_err(|error| refused(&error))?)
+    Image::load(cache.compile(key, wasm, functions)?)
 }
