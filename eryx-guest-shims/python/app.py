@@ -13,7 +13,7 @@ from eryx_guest import locks
 locks.install()
 eryx_net.install()
 
-from eryx_guest import bundle, preloaded, runner  # noqa: E402
+from eryx_guest import bundle, preloaded  # noqa: E402
 
 bundle.install()
 preloaded.load()
@@ -23,9 +23,14 @@ import wit_world  # noqa: E402
 # componentize-py offers an import to Python only if the program names it while the image is built.
 from wit_world.imports import poll, resolver, tcp, tls, types, udp  # noqa: E402, F401
 
-from eryx_guest import wire  # noqa: E402
+from eryx_guest import heap, wire  # noqa: E402
 
 wire.install()
+heap.settle()
+
+# What runs programs is written to by every one of them, and lies together behind what is not.
+from eryx_guest import runner  # noqa: E402
+from eryx_guest.preload import preload  # noqa: E402
 
 
 class WitWorld(wit_world.WitWorld):
@@ -37,7 +42,7 @@ class WitWorld(wit_world.WitWorld):
 
     def preload(self, paths: list[str], imports: list[str], setup: bytes | None) -> None:
         """See the WIT."""
-        preloaded.preload(paths, imports, setup)
+        preload(paths, imports, setup)
 
 
 runner.prepare(WitWorld())

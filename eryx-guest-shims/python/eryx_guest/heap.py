@@ -11,9 +11,12 @@ import _eryx_heap
 
 
 def settle() -> None:
-    """Ready the heap for a snapshot: what is there now is not the collector's business any more."""
+    """Ready the heap for a snapshot: what is there now is not the collector's business any more,
+    and what comes lies behind it."""
     gc.collect()
     _eryx_heap.keep(_everything())
+    # Again, for what the interpreter keeps to use again lies all over the heap.
+    gc.collect()
     gc.freeze()
     _eryx_heap.fill()
 

@@ -34,6 +34,9 @@ _OURS = (os.path.dirname(os.path.dirname(__file__)) + "/", "/world/", "/bundled/
 # As often as it takes the interpreter to specialise code and be sure of it.
 _WARM_UP = 20
 
+# No program makes it anew.
+_FIRST = sys.intern("<script>")
+
 _INDESCRIBABLE = "the program's exception cannot be described"
 
 
@@ -65,6 +68,9 @@ def prepare(world: wit_world.WitWorld) -> None:
     sys.modules["pwd"] = None  # type: ignore[assignment]
     sys.stdout = sys.__stdout__ = _stream(1, "<stdout>")  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _stream(2, "<stderr>")  # type: ignore[misc]
+    linecache.cache = {}
+    # The code of everything else here is new, and lies together.
+    random.Random.seed.__code__ = random.Random.seed.__code__.replace()
     _warm_up(world)
     heap.settle()
 
@@ -112,7 +118,7 @@ def execute(source: bytes) -> wit_world.Outcome:
     if _runs == 1:
         # The generator's state came with the image; it would be the same in every sandbox.
         _seed(os.urandom(32))
-    name = "<script>" if _runs == 1 else f"<script {_runs}>"
+    name = _FIRST if _runs == 1 else f"<script {_runs}>"
     try:
         outcome = _run(source, name)
     except BaseException:
