@@ -23,12 +23,12 @@ import wit_world  # noqa: E402
 # componentize-py offers an import to Python only if the program names it while the image is built.
 from wit_world.imports import poll, resolver, tcp, tls, types, udp  # noqa: E402, F401
 
-from eryx_guest import heap, wire  # noqa: E402
+from eryx_guest import heap, training, wire  # noqa: E402
 
 wire.install()
-heap.settle()
+heap.gather(training.run)
 
-# What runs programs is written to by every one of them, and lies together behind what is not.
+# Programs write to what runs them: it lies where they do.
 from eryx_guest import runner  # noqa: E402
 from eryx_guest.preload import preload  # noqa: E402
 

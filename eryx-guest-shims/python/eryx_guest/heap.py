@@ -1,21 +1,46 @@
 """The heap as a snapshot is taken of it.
 
 Every sandbox starts from the same pages and copies those it writes to: the fewer and the closer
-together, the sooner it runs.
+together, the sooner it runs, and the less do sandboxes disturb each other. So what programs write
+to lies at the end, and everything else is made such that they only read it.
 """
 
 import gc
-from types import CodeType
+import sys
+from collections.abc import Callable
+from types import CodeType, FunctionType
 
 import _eryx_heap
 
 
+def gather(train: Callable[[], None]) -> None:
+    """Everything there is belongs to the image. What is made from now on lies behind it, and so
+    does the code that `train` runs: the interpreter notes in it how often it ran and with what."""
+    functions = [one for one in gc.get_objects() if isinstance(one, FunctionType)]
+    before = [one.__code__._co_code_adaptive for one in functions]  # type: ignore[attr-defined]
+    train()
+    ran = [
+        one
+        for one, code in zip(functions, before, strict=True)
+        if one.__code__._co_code_adaptive != code  # type: ignore[attr-defined]
+    ]
+    del functions, before
+    for function in ran:
+        _read(function.__code__)
+    settle()
+    for function in ran:
+        function.__code__ = _moved(function.__code__)
+
+
 def settle() -> None:
-    """Ready the heap for a snapshot: what is there now is not the collector's business any more,
-    and what comes lies behind it."""
+    """Ready the heap for a snapshot: what there is belongs to the image, and what comes lies
+    behind it."""
+    # It has names of attributes that are nowhere else.
+    sys._clear_type_cache()
     gc.collect()
     _eryx_heap.keep(_everything())
-    # Again, for what the interpreter keeps to use again lies all over the heap.
+    # Again, for what the interpreter keeps to use again lies all over the heap; and this takes from
+    # the collector what lives for ever.
     gc.collect()
     gc.freeze()
     _eryx_heap.fill()
@@ -23,7 +48,6 @@ def settle() -> None:
 
 def _everything() -> list[object]:
     """All objects that can be found."""
-    # What was kept before is frozen, and need not be looked at again.
     pending = gc.get_objects()
     found: dict[int, object] = {}
     while pending:
@@ -32,8 +56,30 @@ def _everything() -> list[object]:
             continue
         found[id(one)] = one
         pending.extend(gc.get_referents(one))
-        if isinstance(one, CodeType):
+        if isinstance(one, str):
+            # A string notes its hash when it is first asked for it.
+            hash(one)
+        elif isinstance(one, CodeType):
             # The collector does not look into these.
             pending += (one.co_consts, one.co_names, one.co_filename, one.co_name, one.co_qualname)
             pending += (one.co_linetable, one.co_exceptiontable)
     return list(found.values())
+
+
+def _inner(code: CodeType) -> list[CodeType]:
+    return [one for one in code.co_consts if isinstance(one, CodeType)]
+
+
+def _read(code: CodeType) -> None:
+    """Have the code made that `_moved` starts from: it stays with the old one."""
+    _ = code.co_code
+    for one in _inner(code):
+        _read(one)
+
+
+def _moved(code: CodeType) -> CodeType:
+    """The same, in another place."""
+    if not _inner(code):
+        return code.replace()
+    constants = (_moved(one) if isinstance(one, CodeType) else one for one in code.co_consts)
+    return code.replace(co_consts=tuple(constants))

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import wit_world
 
 from eryx_guest import heap
+from eryx_net import descriptors
 
 # The host copies what is reported: a program must not choose how much.
 MAX_MESSAGE = 16 * 1024
@@ -31,11 +32,17 @@ MIN_SOURCE = 1 << 10
 # Where the image's own modules and the generated bindings come from.
 _OURS = (os.path.dirname(os.path.dirname(__file__)) + "/", "/world/", "/bundled/")
 
+# Between text and descriptor, in bytes. A longer line goes past it.
+_BUFFER = 8 << 10
+
 # As often as it takes the interpreter to specialise code and be sure of it.
 _WARM_UP = 20
 
 # No program makes it anew.
 _FIRST = sys.intern("<script>")
+
+# What programs do, as one of them would.
+_TRAINING = b"await __import__('eryx_guest.training').training.work()"
 
 _INDESCRIBABLE = "the program's exception cannot be described"
 
@@ -58,6 +65,7 @@ _loop: asyncio.AbstractEventLoop | None = None
 
 def prepare(world: wit_world.WitWorld) -> None:
     """Bring the interpreter into the state every program starts from, as the image's last step."""
+    global _programs
     sys.modules["__main__"] = _main
     _main.__dict__["__builtins__"] = sys.modules["builtins"]
     # The directories and the environment of the build are not there at run time.
@@ -68,25 +76,40 @@ def prepare(world: wit_world.WitWorld) -> None:
     sys.modules["pwd"] = None  # type: ignore[assignment]
     sys.stdout = sys.__stdout__ = _stream(1, "<stdout>")  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _stream(2, "<stderr>")  # type: ignore[misc]
-    linecache.cache = {}
-    # The code of everything else here is new, and lies together.
-    random.Random.seed.__code__ = random.Random.seed.__code__.replace()
     _warm_up(world)
+    heap.settle()
+    # What every program adds to comes last, next to what it makes.
+    sys.argv = []
+    linecache.cache = {}
+    _programs = {}
     heap.settle()
 
 
 def _warm_up(world: wit_world.WitWorld) -> None:
-    """Run what every program runs until the interpreter has fitted its code to it (PEP 659)."""
+    """Run what programs run until the interpreter has fitted its code to it (PEP 659)."""
     global _runs
     # The host has no randomness to give while the image is built.
     for _ in range(_WARM_UP):
         _seed(bytes(32))
         _runs = 1
         # Compiled, then known.
-        world.execute(b"pass")
-        world.execute(b"pass")
+        for source in (b"pass", b"pass", _TRAINING):
+            outcome = world.execute(source)
+            if not isinstance(outcome, wit_world.Outcome_Finished):
+                raise RuntimeError(f"the image cannot run {source!r}: {outcome}")
         _forget(b"pass")
+        _forget(_TRAINING)
+        _close_loop()
+    descriptors.restart()
     _runs = 0
+
+
+def _close_loop() -> None:
+    global _loop
+    if _loop is not None:
+        _loop.close()
+        _loop = None
+        asyncio.set_event_loop(None)
 
 
 def _stream(descriptor: int, name: str) -> io.TextIOWrapper:
@@ -96,7 +119,7 @@ def _stream(descriptor: int, name: str) -> io.TextIOWrapper:
     raw.name = name
     # A program that is cut off has printed the lines it finished.
     stream = io.TextIOWrapper(
-        io.BufferedWriter(raw),
+        io.BufferedWriter(raw, _BUFFER),
         encoding="utf-8",
         errors="backslashreplace",
         newline="\n",
@@ -205,7 +228,7 @@ def _run_async(program: Coroutine[Any, Any, None]) -> None:
     if _loop is None or _loop.is_closed():
         _loop = asyncio.new_event_loop()
     asyncio.set_event_loop(_loop)
-    task = _loop.create_task(program)
+    task = _loop.create_task(program, name=_FIRST)
     try:
         _loop.run_until_complete(task)
     finally:

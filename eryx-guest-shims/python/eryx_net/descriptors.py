@@ -86,3 +86,12 @@ def close(fd: int) -> None:
 def count() -> int:
     """How many descriptors are open."""
     return len(_table)
+
+
+def restart() -> None:
+    """Begin with the first number again. Only for an image that is being built, in which there is
+    no descriptor and nothing that knows an old one."""
+    global _next
+    if _table:
+        raise RuntimeError(f"descriptors are open: {sorted(_table)}")
+    _next = FIRST

@@ -348,6 +348,39 @@ print(places[-1] - places[20] < 200 * 256)
     assert_eq!(printed, "True\nTrue\n");
 }
 
+/// The image runs programs of its own before its snapshot is taken.
+#[tokio::test]
+async fn a_program_sees_nothing_of_what_ran_before_the_snapshot() {
+    let program = "
+import asyncio, linecache, re, socket, sys
+
+def below(kind):
+    for one in type.__subclasses__(kind):
+        yield one
+        yield from below(one)
+
+print([name for name in globals() if name[:2] != '__'], list(linecache.cache), sys.argv)
+print([one for one in below(object) if '<locals>' in one.__qualname__ and one.__module__.startswith('eryx_guest')])
+caches = [one for module in sys.modules.values() for one in vars(module).values() if type(one).__name__ == '_lru_cache_wrapper']
+print([one.__qualname__ for one in caches if one.cache_info().currsize], len(caches) > 5, len(re._cache), sys.exception())
+with socket.socket() as first:
+    print(first.fileno())
+async def task():
+    return asyncio.current_task()
+made = asyncio.create_task(task())
+print(len(asyncio.all_tasks() - {asyncio.current_task(), made}), (await made).get_name())
+";
+    let printed = succeeded(sandbox(None).execute(program).await);
+    assert_eq!(
+        printed,
+        "['asyncio', 'linecache', 're', 'socket', 'sys', 'below'] ['<script>'] ['']\n\
+         []\n\
+         [] True 0 None\n\
+         1002\n\
+         0 Task-1\n"
+    );
+}
+
 /// Each has the place of one that ended, or none of the pool's at all.
 #[tokio::test]
 async fn hundreds_of_sessions_live_side_by_side_and_share_nothing() {
