@@ -40,7 +40,8 @@ def forget() -> None:
     """Leave no trace of it."""
     re.purge()
     for module in list(sys.modules.values()):
-        for one in list(vars(module).values()):
+        # Of a module that must not be looked for there is nothing.
+        for one in list(getattr(module, "__dict__", {}).values()):
             if isinstance(one, functools._lru_cache_wrapper):
                 one.cache_clear()
     descriptors.restart()
