@@ -71,8 +71,6 @@ def prepare(world: wit_world.WitWorld) -> None:
     os.environ.clear()
     sys.path.clear()
     sys.path_importer_cache.clear()
-    # There are no users. Whoever expands `~` asks each time, and all directories would be searched.
-    sys.modules["pwd"] = None  # type: ignore[assignment]
     sys.stdout = sys.__stdout__ = _stream(1, "<stdout>")  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _stream(2, "<stderr>")  # type: ignore[misc]
     _warm_up(world)

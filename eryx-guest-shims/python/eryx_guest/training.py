@@ -40,8 +40,7 @@ def forget() -> None:
     """Leave no trace of it."""
     re.purge()
     for module in list(sys.modules.values()):
-        # Of a module that must not be looked for there is nothing.
-        for one in list(getattr(module, "__dict__", {}).values()):
+        for one in list(vars(module).values()):
             if isinstance(one, functools._lru_cache_wrapper):
                 one.cache_clear()
     descriptors.restart()
