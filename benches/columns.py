@@ -12,7 +12,8 @@ import subprocess
 import time
 from typing import Any
 
-from scenes import SCENES, Scene, Start
+import processors
+from scenes import ON_ONE, SCENES, Scene, Start
 from settings import Settings
 
 WORKER = pathlib.Path(__file__).with_name("worker.py")
@@ -31,8 +32,17 @@ class Failure:
 class Column:
     """An interpreter, or why there is none."""
 
-    def __init__(self, name: str, python: str, settings: Settings, environment: dict[str, str]):
+    def __init__(
+        self,
+        name: str,
+        python: str,
+        settings: Settings,
+        environment: dict[str, str],
+        servers: int,
+    ):
         self.name = name
+        # Their process.
+        self.servers = servers
         self.python = python
         self.settings = settings
         self.environment = {**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -44,7 +54,11 @@ class Column:
         if fresh:
             self.stop()
         try:
-            return self.ask(SCENES.index(scene))
+            process = self.process = self.process or self.begun()
+            which = processors.ONE if scene.group in ON_ONE else processors.ALL
+            for placed in (process.pid, self.servers):
+                processors.place(placed, which)
+            return self.ask(process, SCENES.index(scene))
         finally:
             if fresh:
                 self.stop()
@@ -67,10 +81,7 @@ class Column:
             return failure(errors.decode(errors="replace"))
         return [took]
 
-    def ask(self, number: int) -> list[float] | Failure:
-        if self.process is None:
-            self.process = self.begun()
-        process = self.process
+    def ask(self, process: subprocess.Popen[bytes], number: int) -> list[float] | Failure:
         assert process.stdin is not None
         assert process.stdout is not None
         try:

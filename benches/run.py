@@ -72,7 +72,7 @@ def main() -> int:
     told |= {column: pathlib.Path(wheel).name for column, wheel in packages.items()}
     count = QUICK if args.quick else args.rounds
     told["rounds"] = f"{count}{' ' + args.note if args.note else ''}"
-    with servers.running(args.servers) as served, contextlib.ExitStack() as stack:
+    with servers.running(args.servers) as (process, served), contextlib.ExitStack() as stack:
         environment = {"SSL_CERT_FILE": trusted(served["authority"], wheels, args.out)}
         columns = []
         for name in COLUMNS:
@@ -84,7 +84,7 @@ def main() -> int:
             settings = Settings(
                 served["plain"], served["tls"], served["authority"], wheels, str(scratch)
             )
-            column = Column(name, pythons[name], settings, environment)
+            column = Column(name, pythons[name], settings, environment, process)
             stack.callback(column.stop)
             columns.append(column)
         rounds.run(scenes, columns, count)

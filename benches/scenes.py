@@ -12,6 +12,10 @@ from units import Unit
 ERYX, NATIVE, PEER = COLUMNS = ("eryx", "native", "peer")
 SANDBOXES = (ERYX, PEER)
 
+# Groups in which two sides take turns. Both run on one processor: otherwise the figures are about
+# where the kernel happened to put them, and how long a processor takes to wake up.
+ON_ONE = ("exchange", "connect", "keep-alive")
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:

@@ -10,10 +10,10 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def running(program: str) -> Iterator[dict[str, Any]]:
-    """Their ports, and the certificate to trust."""
+def running(program: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Their process; their ports, and the certificate to trust."""
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        yield json.loads(process.stdout.readline())
+        yield process.pid, json.loads(process.stdout.readline())
         process.stdin.close()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import sys
 
 import pytest
 
+import processors
 from columns import Column, Failure
 from scenes import NATIVE, SCENES, Start
 from settings import Settings
@@ -22,9 +25,11 @@ def column():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         settings = Settings(closed.getsockname()[1], 0, "", [], "")
-    column = Column(NATIVE, sys.executable, settings, {})
-    yield column
-    column.stop()
+    with subprocess.Popen(["sleep", "300"]) as servers:
+        column = Column(NATIVE, sys.executable, settings, {}, servers.pid)
+        yield column
+        column.stop()
+        servers.kill()
 
 
 def test_a_process_answers_one_scene_after_another(column):
@@ -49,6 +54,13 @@ def test_a_scene_that_raises_is_a_failure_and_the_next_one_is_done(column):
     assert "Connection refused" in failure.line
     assert "Traceback" in failure.detail
     assert column.measure(scene("json"), fresh=False)[0] > 0
+
+
+def test_two_sides_that_take_turns_share_a_processor(column):
+    for name, which in (("connect, plain", processors.ONE), ("json", processors.ALL)):
+        column.measure(scene(name), fresh=False)
+        for process in (column.process.pid, column.servers):
+            assert os.sched_getaffinity(process) == which
 
 
 def test_a_process_that_ends_is_a_failure_and_another_one_is_begun(column):
