@@ -237,6 +237,18 @@ impl<'a> Plan<'a> {
         self.entries = entries;
     }
 
+    /// Whether this may take as long as the host likes.
+    fn calls_host(&self, operator: &Operator<'_>) -> bool {
+        match *operator {
+            Operator::MemoryGrow { .. } => true,
+            Operator::Call { function_index } => {
+                function_index < self.imported && function_index != self.known.pause
+            }
+            Operator::CallIndirect { table_index, .. } => self.open_tables.contains(&table_index),
+            _ => false,
+        }
+    }
+
     /// The function that gives way: behind all others.
     fn give_way(&self) -> u32 {
         u32::try_from(self.types.len()).unwrap_or(u32::MAX)
@@ -323,6 +335,9 @@ impl Calls {
         Ok(calls)
     }
 }
+
+/// What a turn counts, and a call.
+const ONE: [Instruction<'static>; 1] = [Instruction::I32Const(1)];
 
 struct Writer<'a> {
     plan: Plan<'a>,
@@ -420,32 +435,48 @@ impl Reencode for Writer<'_> {
         code: &mut CodeSection,
         body: FunctionBody<'_>,
     ) -> Result<(), Error> {
-        let plan = &self.plan;
-        let index = plan.imported + u32::try_from(self.bodies).unwrap_or(u32::MAX);
-        let enters = plan.entries.contains(&index);
-        let size = size_local(&body, plan.parameters[plan.types[index as usize] as usize])?;
-        let locals = body.get_locals_reader()?.into_iter();
+        let index = self.plan.imported + u32::try_from(self.bodies).unwrap_or(u32::MAX);
+        let parameters = self.plan.parameters[self.plan.types[index as usize] as usize];
         let mut declared = Vec::new();
-        for local in locals {
+        let mut locals = parameters;
+        for local in body.get_locals_reader()? {
             let (count, ty) = local?;
+            locals += count;
             declared.push((count, self.val_type(ty)?));
         }
+        let mut operators = Vec::new();
+        let mut instructions = Vec::new();
+        for operator in body.get_operators_reader()? {
+            let operator = operator?;
+            instructions.push(self.instruction(operator.clone())?);
+            operators.push(operator);
+        }
+        // A local behind all others, where the size of an operation on memory has to be kept.
+        let sized = |operator: &Operator<'_>| {
+            matches!(
+                operator,
+                Operator::MemoryCopy { .. }
+                    | Operator::MemoryFill { .. }
+                    | Operator::MemoryInit { .. }
+            )
+        };
+        let size = operators.iter().any(sized).then_some(locals);
         declared.extend(size.map(|_| (1, ValType::I32)));
+        let plan = &self.plan;
+        let enters = plan.entries.contains(&index);
         let mut function = Function::new(declared);
         let mut rare = Vec::new();
+        let mut count = |function: &mut Function, amount: &[Instruction<'_>]| {
+            plan.count(function, &mut rare, amount);
+        };
         if enters {
-            self.plan
-                .count(&mut function, &mut rare, &[Instruction::I32Const(1)]);
+            count(&mut function, &ONE);
         }
-        let mut reader = body.get_operators_reader()?;
-        while !reader.eof() {
-            let operator = reader.clone().read().map_err(Error::ParseError)?;
-            let instruction = self.parse_instruction(&mut reader)?;
-            let plan = &self.plan;
+        for (operator, instruction) in operators.iter().zip(instructions) {
             match operator {
                 Operator::Loop { .. } => {
                     function.instruction(&instruction);
-                    plan.count(&mut function, &mut rare, &[Instruction::I32Const(1)]);
+                    count(&mut function, &ONE);
                 }
                 Operator::MemoryCopy { .. }
                 | Operator::MemoryFill { .. }
@@ -459,37 +490,12 @@ impl Reencode for Writer<'_> {
                         Instruction::I32Const(BYTES),
                         Instruction::I32ShrU,
                     ];
-                    plan.count(&mut function, &mut rare, &amount);
-                }
-                Operator::MemoryGrow { .. } => {
-                    plan.count(
-                        &mut function,
-                        &mut rare,
-                        &[Instruction::I32Const(HOST_CALL)],
-                    );
-                    function.instruction(&instruction);
-                }
-                Operator::Call { function_index }
-                    if function_index < plan.imported && function_index != plan.known.pause =>
-                {
-                    plan.count(
-                        &mut function,
-                        &mut rare,
-                        &[Instruction::I32Const(HOST_CALL)],
-                    );
-                    function.instruction(&instruction);
-                }
-                Operator::CallIndirect { table_index, .. }
-                    if plan.open_tables.contains(&table_index) =>
-                {
-                    plan.count(
-                        &mut function,
-                        &mut rare,
-                        &[Instruction::I32Const(HOST_CALL)],
-                    );
-                    function.instruction(&instruction);
+                    count(&mut function, &amount);
                 }
                 _ => {
+                    if plan.calls_host(operator) {
+                        count(&mut function, &[Instruction::I32Const(HOST_CALL)]);
+                    }
                     function.instruction(&instruction);
                 }
             }
@@ -511,25 +517,6 @@ impl Reencode for Writer<'_> {
         self.write_own(code);
         Ok(())
     }
-}
-
-/// A local behind all others of `body`, if it needs one for the size of an operation on memory.
-fn size_local(body: &FunctionBody<'_>, parameters: u32) -> Result<Option<u32>, Error> {
-    let mut needs = false;
-    for operator in body.get_operators_reader()? {
-        needs |= matches!(
-            operator?,
-            Operator::MemoryCopy { .. } | Operator::MemoryFill { .. } | Operator::MemoryInit { .. }
-        );
-    }
-    if !needs {
-        return Ok(None);
-    }
-    let mut index = parameters;
-    for local in body.get_locals_reader()? {
-        index += local?.0;
-    }
-    Ok(Some(index))
 }
 
 #[cfg(test)]
