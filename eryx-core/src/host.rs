@@ -43,7 +43,7 @@ impl Host {
         wasi.stdout(capture.stream(StreamKind::Stdout, handlers.stdout.clone()))
             .stderr(capture.stream(StreamKind::Stderr, handlers.stderr.clone()))
             .max_random_size(MAX_RANDOM)
-            // Its files are a few, on this machine and read before: another thread would take longer to wake than to read.
+            // Its files are copies of packages, all of them ordinary: another thread would take longer to wake than to read.
             .allow_blocking_current_thread(true)
             // The second wall: no socket of WASI's own, should a program get hold of CPython's `_socket`.
             .allow_tcp(false)

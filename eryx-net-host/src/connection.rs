@@ -34,7 +34,7 @@ use crate::{Answer, End, KeepAlive, NetError};
 pub const MAX_READ: usize = 1 << 20;
 
 /// For how many arrivals one operation lingers: the parts of a record or of a handshake.
-const ARRIVALS: usize = 4;
+const ARRIVALS: u32 = 4;
 
 /// A TCP connection, optionally turned into TLS in place.
 ///
@@ -299,8 +299,8 @@ impl Connection {
         timeout: Option<Duration>,
         mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, NetError>>,
     ) -> Option<Result<T, NetError>> {
-        // Whoever does not want to wait is not made to.
-        if timeout == Some(Duration::ZERO) {
+        // Whoever does not want to wait that long is not made to.
+        if timeout.is_some_and(|timeout| timeout < prompt::LINGER * ARRIVALS) {
             return None;
         }
         let mut cx = Context::from_waker(prompt::nobody());

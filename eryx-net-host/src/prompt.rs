@@ -53,8 +53,8 @@ pub(crate) fn linger() -> Option<Duration> {
     Some(LINGER)
 }
 
-/// Elsewhere than on Linux the kernel counts in milliseconds, which is too long.
-const LINGER: Duration = if cfg!(target_os = "linux") {
+/// How long that is. Elsewhere than on Linux the kernel counts in milliseconds, which is too long.
+pub(crate) const LINGER: Duration = if cfg!(target_os = "linux") {
     Duration::from_micros(50)
 } else {
     Duration::ZERO

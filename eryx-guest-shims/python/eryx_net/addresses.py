@@ -13,13 +13,15 @@ from functools import lru_cache
 from .failures import failure
 from .socket_constants import AF_INET, AF_INET6
 
+LONGEST_LITERAL = 45
+"""The length of the longest literal: IPv6 with an IPv4 address inside."""
+
 _REMEMBERED = 64
 """How many texts are not read again: a program connects to few hosts, and often."""
 
 _HEX = frozenset("0123456789abcdefABCDEF")
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def parse_ipv4(text: str) -> bytes | None:
     """Four bytes for a dotted quad without leading zeros, else None.
 
@@ -28,6 +30,11 @@ def parse_ipv4(text: str) -> bytes | None:
     >>> parse_ipv4("127.1") is parse_ipv4("010.0.0.1") is None
     True
     """
+    return None if len(text) > LONGEST_LITERAL else _ipv4(text)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _ipv4(text: str) -> bytes | None:
     parts = text.split(".")
     if len(parts) != 4:
         return None
@@ -44,14 +51,18 @@ def parse_ipv4(text: str) -> bytes | None:
     return bytes(octets)
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def parse_ipv6(text: str) -> bytes | None:
     """Sixteen bytes for an IPv6 literal without a zone, else None.
 
     >>> parse_ipv6("::1") == bytes(15) + b"\\x01"
     True
     """
-    if len(text) > 45 or text.count("::") > 1 or ":::" in text:
+    return None if len(text) > LONGEST_LITERAL else _ipv6(text)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _ipv6(text: str) -> bytes | None:
+    if text.count("::") > 1 or ":::" in text:
         return None
     head, compressed, tail = text.partition("::")
     front = _groups(head, last=not compressed)

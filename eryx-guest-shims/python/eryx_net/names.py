@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from . import host, known_names, ports
-from .addresses import format_ipv6, is_loopback, parse_ipv4, parse_ipv6
+from .addresses import LONGEST_LITERAL, format_ipv6, is_loopback, parse_ipv4, parse_ipv6
 from .failures import failure, herror, lookup_failure
 from .host import HostLookup
 from .services import service_name, service_port
@@ -294,8 +294,16 @@ def getaddrinfo(
 
     Raises gaierror, or PermissionError when the policy does not allow the name.
     """
-    if host.__class__ is str and port.__class__ is int:
-        known = _literal_answers(host, port, family, type, proto, flags)
+    if (
+        host.__class__ is str
+        and len(host) <= LONGEST_LITERAL
+        and port.__class__ is int
+        and isinstance(family, int)
+        and isinstance(type, int)
+        and isinstance(proto, int)
+        and isinstance(flags, int)
+    ):
+        known = _literal_answers(host, port, int(family), int(type), int(proto), int(flags))
         if known is not None:
             return list(known)
     query = Query(host, port, family, type, proto, flags)

@@ -29,7 +29,7 @@ use wasmparser::{
 const BUDGET: i32 = 1 << 16;
 
 /// What a call of the host counts.
-const HOST_CALL: i32 = 512;
+const HOST_CALL: i32 = 2048;
 
 /// As a power of two, for how many bytes an operation on memory counts one.
 const BYTES: i32 = 6;
@@ -244,7 +244,10 @@ impl<'a> Plan<'a> {
             Operator::Call { function_index } => {
                 function_index < self.imported && function_index != self.known.pause
             }
-            Operator::CallIndirect { table_index, .. } => self.open_tables.contains(&table_index),
+            Operator::CallIndirect { table_index, .. }
+            | Operator::ReturnCallIndirect { table_index, .. } => {
+                self.open_tables.contains(&table_index)
+            }
             _ => false,
         }
     }
@@ -313,10 +316,12 @@ impl Calls {
                             .map_or(function_index, |to| to.min(function_index)),
                     );
                 }
-                Operator::CallIndirect { .. }
-                | Operator::ReturnCallIndirect { .. }
-                | Operator::CallRef { .. }
-                | Operator::ReturnCallRef { .. } => calls.any = true,
+                Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
+                    calls.any = true;
+                }
+                Operator::CallRef { .. } | Operator::ReturnCallRef { .. } => {
+                    anyhow::bail!("it calls functions that are in no table")
+                }
                 Operator::RefFunc { function_index } => {
                     named.insert(function_index);
                 }

@@ -120,7 +120,7 @@ fn calls_of_the_host_count_for_more() {
         "(call_indirect 1 (type $none) (i32.const 0))",
         "(drop (memory.grow (i32.const 0)))",
     ] {
-        let count = pauses(&module(&turns(1280, call)), 20).expect("returned");
+        let count = pauses(&module(&turns(320, call)), 20).expect("returned");
         assert!((9..=10).contains(&count), "{call}: {count}");
     }
 }
