@@ -4,6 +4,7 @@ mod support;
 
 use std::time::Duration;
 
+use eryx_net_host::readiness::{self, Inquiry};
 use eryx_net_host::{End, MAX_READ, NetConfig, NetError, Network, Phase, Shutdown};
 use eryx_testkit::{Behaviour, Peer, pattern};
 use support::*;
@@ -294,6 +295,38 @@ async fn many_connections_are_waited_for_at_once() {
         assert_eq!(ready, [wanted]);
         assert_eq!(drain_now(&mut connections[wanted]).await, b"ping");
     }
+}
+
+/// What the kernel says of all at once decides which are looked at.
+#[tokio::test]
+async fn of_many_connections_only_those_with_news_are_looked_at() {
+    let network = Network::new(&NetConfig::permissive());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let port = listener.local_addr().expect("address").port();
+    let mut pairs = Vec::new();
+    for _ in 0..20 {
+        let connection = connected(&network, "127.0.0.1", port).await;
+        pairs.push((connection, listener.accept().await.expect("accepts").0));
+    }
+    pairs[7].1.write_all(b"news").await.expect("writes");
+    let mut inquiry = Inquiry::default();
+    for (connection, _) in &pairs {
+        inquiry.add(connection.question_readable());
+    }
+    let told = inquiry.ask(Some(PATIENCE));
+    let mut looked_at = Vec::new();
+    let ready = readiness::wait_for_rest(&told, NOW, |look| {
+        let mut any = false;
+        for (index, (connection, _)) in pairs.iter_mut().enumerate() {
+            any |= look.is_ready(|cx| {
+                looked_at.push(index);
+                connection.poll_readable(cx)
+            });
+        }
+        any
+    });
+    assert!(soon(ready).await);
+    assert_eq!(looked_at, [7]);
 }
 
 async fn drain_now(connection: &mut eryx_net_host::Connection) -> Vec<u8> {

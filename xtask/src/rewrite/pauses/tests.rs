@@ -1,5 +1,6 @@
 //! Modules that run for long, and how often they give way.
 
+use wasmparser::{Operator, Payload};
 use wasmtime::{Engine, Linker, Store, bail};
 
 use super::*;

@@ -1,0 +1,205 @@
+//! A module is written again.
+
+use wasm_encoder::reencode::{self, Reencode, utils};
+use wasm_encoder::{
+    BranchHints, CodeSection, ConstExpr, ExportSection, Function, FunctionSection, GlobalSection,
+    GlobalType, Instruction, ValType,
+};
+use wasmparser::{ExternalKind, FunctionBody, Operator};
+
+use super::BUDGET;
+use super::plan::Plan;
+
+/// What a call of the host counts.
+const HOST_CALL: i32 = 2048;
+
+/// As a power of two, for how many bytes an operation on memory counts one.
+const BYTES: i32 = 6;
+
+/// What a function may count that the host calls while it must not be called itself. It ends the program when it
+/// counts more: what it does is find room for a value in memory.
+const GRACE: i32 = 1 << 24;
+
+/// What a turn counts, and a call.
+const ONE: [Instruction<'static>; 1] = [Instruction::I32Const(1)];
+
+/// Writes a module again that counts as its plan says.
+pub(super) struct Writer<'a> {
+    pub(super) plan: Plan<'a>,
+    /// How many bodies were written.
+    pub(super) bodies: usize,
+    /// Which branches are hardly ever taken.
+    pub(super) hints: BranchHints,
+}
+
+type Error = reencode::Error;
+
+impl Writer<'_> {
+    /// The function that gives way, and what stands before shielded ones.
+    fn write_own(&self, code: &mut CodeSection) {
+        let plan = &self.plan;
+        let mut give_way = Function::new([]);
+        give_way
+            .instruction(&Instruction::Call(plan.known.pause))
+            .instruction(&Instruction::I32Const(BUDGET))
+            .instruction(&Instruction::GlobalSet(plan.counter))
+            .instruction(&Instruction::End);
+        code.function(&give_way);
+        for &shielded in &plan.shielded {
+            let parameters = plan.parameters[plan.types[shielded as usize] as usize];
+            let mut shield = Function::new([(1, ValType::I32)]);
+            shield
+                .instruction(&Instruction::GlobalGet(plan.counter))
+                .instruction(&Instruction::LocalSet(parameters))
+                .instruction(&Instruction::I32Const(GRACE))
+                .instruction(&Instruction::GlobalSet(plan.counter));
+            for parameter in 0..parameters {
+                shield.instruction(&Instruction::LocalGet(parameter));
+            }
+            shield
+                .instruction(&Instruction::Call(shielded))
+                .instruction(&Instruction::LocalGet(parameters))
+                .instruction(&Instruction::GlobalSet(plan.counter))
+                .instruction(&Instruction::End);
+            code.function(&shield);
+        }
+    }
+}
+
+impl Reencode for Writer<'_> {
+    type Error = std::convert::Infallible;
+
+    fn parse_function_section(
+        &mut self,
+        functions: &mut FunctionSection,
+        section: wasmparser::FunctionSectionReader<'_>,
+    ) -> Result<(), Error> {
+        utils::parse_function_section(self, functions, section)?;
+        let plan = &self.plan;
+        functions.function(plan.types[plan.known.pause as usize]);
+        for &shielded in &plan.shielded {
+            functions.function(plan.types[shielded as usize]);
+        }
+        Ok(())
+    }
+
+    fn parse_global_section(
+        &mut self,
+        globals: &mut GlobalSection,
+        section: wasmparser::GlobalSectionReader<'_>,
+    ) -> Result<(), Error> {
+        utils::parse_global_section(self, globals, section)?;
+        globals.global(
+            GlobalType {
+                val_type: ValType::I32,
+                mutable: true,
+                shared: false,
+            },
+            &ConstExpr::i32_const(BUDGET),
+        );
+        Ok(())
+    }
+
+    fn parse_export(
+        &mut self,
+        exports: &mut ExportSection,
+        export: wasmparser::Export<'_>,
+    ) -> Result<(), Error> {
+        if export.kind == ExternalKind::Func
+            && self.plan.known.shielded.contains(export.name)
+            && let Some(shield) = self.plan.shield(export.index)
+        {
+            exports.export(export.name, wasm_encoder::ExportKind::Func, shield);
+            return Ok(());
+        }
+        utils::parse_export(self, exports, export)
+    }
+
+    fn parse_function_body(
+        &mut self,
+        code: &mut CodeSection,
+        body: FunctionBody<'_>,
+    ) -> Result<(), Error> {
+        let index = self.plan.imported + u32::try_from(self.bodies).unwrap_or(u32::MAX);
+        let parameters = self.plan.parameters[self.plan.types[index as usize] as usize];
+        let mut declared = Vec::new();
+        let mut locals = parameters;
+        for local in body.get_locals_reader()? {
+            let (count, ty) = local?;
+            locals += count;
+            declared.push((count, self.val_type(ty)?));
+        }
+        let mut operators = Vec::new();
+        let mut instructions = Vec::new();
+        for operator in body.get_operators_reader()? {
+            let operator = operator?;
+            instructions.push(self.instruction(operator.clone())?);
+            operators.push(operator);
+        }
+        // A local behind all others, where the size of an operation on memory has to be kept.
+        let sized = |operator: &Operator<'_>| {
+            matches!(
+                operator,
+                Operator::MemoryCopy { .. }
+                    | Operator::MemoryFill { .. }
+                    | Operator::MemoryInit { .. }
+            )
+        };
+        let size = operators.iter().any(sized).then_some(locals);
+        declared.extend(size.map(|_| (1, ValType::I32)));
+        let plan = &self.plan;
+        let enters = plan.entries.contains(&index);
+        let mut function = Function::new(declared);
+        let mut rare = Vec::new();
+        let mut count = |function: &mut Function, amount: &[Instruction<'_>]| {
+            plan.count(function, &mut rare, amount);
+        };
+        if enters {
+            count(&mut function, &ONE);
+        }
+        for (operator, instruction) in operators.iter().zip(instructions) {
+            match operator {
+                Operator::Loop { .. } => {
+                    function.instruction(&instruction);
+                    count(&mut function, &ONE);
+                }
+                Operator::MemoryCopy { .. }
+                | Operator::MemoryFill { .. }
+                | Operator::MemoryInit { .. } => {
+                    let size = size.unwrap_or_default();
+                    function
+                        .instruction(&Instruction::LocalTee(size))
+                        .instruction(&instruction);
+                    let amount = [
+                        Instruction::LocalGet(size),
+                        Instruction::I32Const(BYTES),
+                        Instruction::I32ShrU,
+                    ];
+                    count(&mut function, &amount);
+                }
+                _ => {
+                    if plan.calls_host(operator) {
+                        count(&mut function, &[Instruction::I32Const(HOST_CALL)]);
+                    }
+                    function.instruction(&instruction);
+                }
+            }
+        }
+        code.function(&function);
+        if !rare.is_empty() {
+            self.hints.function_hints(index, rare);
+        }
+        self.bodies += 1;
+        Ok(())
+    }
+
+    fn parse_code_section(
+        &mut self,
+        code: &mut CodeSection,
+        section: wasmparser::CodeSectionReader<'_>,
+    ) -> Result<(), Error> {
+        utils::parse_code_section(self, code, section)?;
+        self.write_own(code);
+        Ok(())
+    }
+}
