@@ -1,25 +1,29 @@
-;; The Python module `_eryx_wire`: functions of the contract that take or give bytes, called without a copy.
+;; The Python module `_eryx_wire`: functions of the contract that take or give bytes, called without a copy, and those
+;; that every connection needs.
 ;;
 ;; componentize-py lowers a `list<u8>` argument by copying it to memory it never frees, so that a program
 ;; would lose as much memory as it sends. Here the bytes stay where Python has them: a function takes any
 ;; object with the buffer protocol and hands the host its address. What the host gives it puts into `bytes` that
 ;; are made when it says how many there are.
 ;;
+;;     tcp_connect(host, port)            the host in UTF-8
+;;     tcp_finish(handle, timeout)        timeout in nanoseconds, negative for none
+;;     tcp_drop(handle)
 ;;     tcp_read(handle, max, timeout)
-;;     tcp_write(handle, data, timeout)   timeout in nanoseconds, negative for none
+;;     tcp_write(handle, data, timeout)
 ;;     tls_read(handle, max)
 ;;     tls_feed(handle, ciphertext)
 ;;     tls_write(handle, plaintext)
 ;;     udp_send(handle, data, timeout)
-;;     udp_send_to(handle, data, host, port, timeout)   the host in UTF-8
+;;     udp_send_to(handle, data, host, port, timeout)
 ;;     poll(readable, writable, receivable, sendable, lookups, timeout)   each a buffer of 32-bit handles
 ;;
-;; `poll` returns five `bytes` of 32-bit positions, those that read `bytes`. Each of the others returns the number of
-;; bytes taken (the two of UDP, any number). All but `poll` may return a tuple that names an `error` of eryx:net/types: its position
-;; in the variant, then its text if it carries one; for `tls` the position in `tls-error`, the code of a
-;; certificate error (else 0) and the text.
+;; `poll` returns five `bytes` of 32-bit positions, those that read `bytes`, `tcp_connect` a handle. Each of the others
+;; returns the number of bytes taken, or any number where none are. All but `poll` and `tcp_drop` may return a tuple that
+;; names an `error` of eryx:net/types: its position in the variant, then its text if it carries one; for `tls` the position
+;; in `tls-error`, the code of a certificate error (else 0) and the text.
 (module
-  (@dylink.0 (mem-info (memory 776 3) (table 8 0)))
+  (@dylink.0 (mem-info (memory 880 3) (table 11 0)))
 
   (import "env" "memory" (memory 0))
   (import "env" "__indirect_function_table" (table 0 funcref))
@@ -49,6 +53,12 @@
 
   (import "eryx:net/poll@0.1.0" "poll"
     (func $poll (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32)))
+  (import "eryx:net/tcp@0.1.0" "[static]connection.connect"
+    (func $connection.connect (param i32 i32 i32 i32)))
+  (import "eryx:net/tcp@0.1.0" "[method]connection.finish-connect"
+    (func $connection.finish (param i32 i32 i64 i32)))
+  (import "eryx:net/tcp@0.1.0" "[resource-drop]connection"
+    (func $connection.drop (param i32)))
   (import "eryx:net/tcp@0.1.0" "[method]connection.read"
     (func $connection.read (param i32 i32 i32 i64 i32)))
   (import "eryx:net/tcp@0.1.0" "[method]connection.write"
@@ -66,8 +76,8 @@
 
   ;; From $base: a PyModuleDef (52 bytes) at 0, a Py_buffer (44 bytes) at 120, a result<u32, error> or a
   ;; result<_, error> (24 bytes each) at 168, names from 192, five more Py_buffers from 344 at every 48
-  ;; bytes, a `ready` (40 bytes) at 584, nine PyMethodDef (16 bytes each, the last all zero) at 624, at 768 whether
-  ;; the host is going to give bytes, at 772 the object it put them into.
+  ;; bytes, a `ready` (40 bytes) at 584, at 624 whether the host is going to give bytes, at 628 the object it put them
+  ;; into, twelve PyMethodDef (16 bytes each, the last all zero) at 640, more names from 832.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
   (data (offset (i32.add (global.get $base) (i32.const 192))) "_eryx_wire\00")
@@ -80,8 +90,12 @@
 
   (data (offset (i32.add (global.get $base) (i32.const 296))) "tcp_read\00")
   (data (offset (i32.add (global.get $base) (i32.const 312))) "tls_read\00")
+  (data (offset (i32.add (global.get $base) (i32.const 832))) "tcp_connect\00")
+  (data (offset (i32.add (global.get $base) (i32.const 848))) "tcp_finish\00")
+  (data (offset (i32.add (global.get $base) (i32.const 864))) "tcp_drop\00")
 
-  (elem (global.get $table) func $tcp_write $tls_feed $tls_write $wait $udp_send $udp_send_to $tcp_read $tls_read)
+  (elem (global.get $table) func
+    $tcp_write $tls_feed $tls_write $wait $udp_send $udp_send_to $tcp_read $tls_read $tcp_connect $tcp_finish $tcp_drop)
 
   (func $at (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
@@ -93,19 +107,57 @@
     (i32.store offset=8 (local.get $at) (i32.const 0x80)))
 
   (func (export "PyInit__eryx_wire") (result i32)
-    (call $method (call $at (i32.const 624)) (i32.const 208) (i32.const 0))
-    (call $method (call $at (i32.const 640)) (i32.const 224) (i32.const 1))
-    (call $method (call $at (i32.const 656)) (i32.const 240) (i32.const 2))
-    (call $method (call $at (i32.const 672)) (i32.const 256) (i32.const 3))
-    (call $method (call $at (i32.const 688)) (i32.const 264) (i32.const 4))
-    (call $method (call $at (i32.const 704)) (i32.const 280) (i32.const 5))
-    (call $method (call $at (i32.const 720)) (i32.const 296) (i32.const 6))
-    (call $method (call $at (i32.const 736)) (i32.const 312) (i32.const 7))
+    (call $method (call $at (i32.const 640)) (i32.const 208) (i32.const 0))
+    (call $method (call $at (i32.const 656)) (i32.const 224) (i32.const 1))
+    (call $method (call $at (i32.const 672)) (i32.const 240) (i32.const 2))
+    (call $method (call $at (i32.const 688)) (i32.const 256) (i32.const 3))
+    (call $method (call $at (i32.const 704)) (i32.const 264) (i32.const 4))
+    (call $method (call $at (i32.const 720)) (i32.const 280) (i32.const 5))
+    (call $method (call $at (i32.const 736)) (i32.const 296) (i32.const 6))
+    (call $method (call $at (i32.const 752)) (i32.const 312) (i32.const 7))
+    (call $method (call $at (i32.const 768)) (i32.const 832) (i32.const 8))
+    (call $method (call $at (i32.const 784)) (i32.const 848) (i32.const 9))
+    (call $method (call $at (i32.const 800)) (i32.const 864) (i32.const 10))
     ;; m_name, m_methods
     (i32.store offset=20 (global.get $base) (call $at (i32.const 192)))
-    (i32.store offset=32 (global.get $base) (call $at (i32.const 624)))
+    (i32.store offset=32 (global.get $base) (call $at (i32.const 640)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
+
+  (func $tcp_connect (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $port i32)
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (local.set $port (call $PyLong_AsLong (i32.load offset=4 (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+      (then (return (i32.const 0))))
+    (call $connection.connect
+      (i32.load offset=120 (global.get $base))
+      (i32.load offset=128 (global.get $base))
+      (i32.and (local.get $port) (i32.const 0xffff))
+      (call $at (i32.const 168)))
+    (call $released (call $answer)))
+
+  (func $tcp_finish (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32) (local $timeout i64)
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=4 (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (call $connection.finish
+      (local.get $handle)
+      (i64.ge_s (local.get $timeout) (i64.const 0))
+      (local.get $timeout)
+      (call $at (i32.const 168)))
+    (call $answer))
+
+  (func $tcp_drop (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32)
+    (if (i32.ne (local.get $count) (i32.const 1)) (then (return (call $wrong))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (call $connection.drop (local.get $handle))
+    (call $PyLong_FromUnsignedLong (i32.const 0)))
 
   (func $tcp_read (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $max i32) (local $timeout i64)
@@ -135,21 +187,21 @@
 
   ;; What the host puts into memory next becomes a `bytes`.
   (func $expect
-    (i32.store offset=768 (global.get $base) (i32.const 1))
-    (i32.store offset=772 (global.get $base) (i32.const 0)))
+    (i32.store offset=624 (global.get $base) (i32.const 1))
+    (i32.store offset=628 (global.get $base) (i32.const 0)))
 
   ;; The bytes the host gave, or its error. The text of an error was put into a `bytes` as well.
   (func $bytes (result i32)
     (local $given i32) (local $answer i32)
-    (i32.store offset=768 (global.get $base) (i32.const 0))
-    (local.set $given (i32.load offset=772 (global.get $base)))
+    (i32.store offset=624 (global.get $base) (i32.const 0))
+    (local.set $given (i32.load offset=628 (global.get $base)))
     (if (i32.eqz (i32.load8_u offset=168 (global.get $base)))
       (then
-        (i32.store offset=772 (global.get $base) (i32.const 0))
+        (i32.store offset=628 (global.get $base) (i32.const 0))
         (if (local.get $given) (then (return (local.get $given))))
         (return (call $PyBytes_FromStringAndSize (i32.const 0) (i32.const 0)))))
     (local.set $answer (call $answer))
-    (i32.store offset=772 (global.get $base) (i32.const 0))
+    (i32.store offset=628 (global.get $base) (i32.const 0))
     (if (local.get $given) (then (call $Py_DecRef (local.get $given))))
     (local.get $answer))
 
@@ -315,12 +367,12 @@
     (result i32)
     (local $new i32)
     (if (i32.eqz (local.get $size)) (then (return (local.get $align))))
-    (if (i32.load offset=768 (global.get $base))
+    (if (i32.load offset=624 (global.get $base))
       (then
-        (i32.store offset=768 (global.get $base) (i32.const 0))
+        (i32.store offset=624 (global.get $base) (i32.const 0))
         (local.set $new (call $PyBytes_FromStringAndSize (i32.const 0) (local.get $size)))
         (if (i32.eqz (local.get $new)) (then (unreachable)))
-        (i32.store offset=772 (global.get $base) (local.get $new))
+        (i32.store offset=628 (global.get $base) (local.get $new))
         (return (call $PyBytes_AsString (local.get $new)))))
     (local.set $new (call $realloc (local.get $old) (local.get $size)))
     (if (i32.eqz (local.get $new)) (then (unreachable)))
@@ -379,7 +431,7 @@
     (local $text i32)
     (local.set $text
       (call $PyUnicode_FromStringAndSize (i32.load (local.get $at)) (i32.load offset=4 (local.get $at))))
-    (if (i32.and (i32.eqz (i32.load offset=772 (global.get $base))) (i32.ne (i32.load offset=4 (local.get $at)) (i32.const 0)))
+    (if (i32.and (i32.eqz (i32.load offset=628 (global.get $base))) (i32.ne (i32.load offset=4 (local.get $at)) (i32.const 0)))
       (then (call $free (i32.load (local.get $at)))))
     (local.get $text))
 

@@ -23,9 +23,10 @@ import wit_world  # noqa: E402
 # componentize-py offers an import to Python only if the program names it while the image is built.
 from wit_world.imports import poll, resolver, tcp, tls, types, udp  # noqa: E402, F401
 
-from eryx_guest import heap, training, wire  # noqa: E402
+from eryx_guest import heap, shortcuts, training, wire  # noqa: E402
 
 wire.install()
+shortcuts.install()
 heap.gather(training.run)
 
 # Programs write to what runs them: it lies where they do.

@@ -31,6 +31,9 @@ pub(crate) struct Dialled {
 /// When all fail, the error is the one that says most: a peer that answered "refused" beats a route that
 /// does not exist, so that a machine without IPv6 still hears what its IPv4 attempt met.
 pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<Dialled> {
+    if let [only] = addresses {
+        return attempt(*only).await;
+    }
     let mut waiting = addresses.iter().copied().take(MAX_ATTEMPTS);
     let mut running = FuturesUnordered::new();
     let mut failure: Option<io::Error> = None;
@@ -86,10 +89,13 @@ pub(crate) fn interleave<T: Copy>(addresses: &[T], is_ipv6: impl Fn(T) -> bool) 
 
 async fn attempt(address: SocketAddr) -> io::Result<Dialled> {
     let mut stream = Stream::connect(address)?;
-    if !stream.linger(Event::Writable) {
-        poll_fn(|cx| stream.poll_writable(cx)).await?;
+    // The next machine over, or this one, may have answered by now. Who has a peer is connected.
+    if stream.peer_address().is_err() {
+        if !stream.linger(Event::Writable) {
+            poll_fn(|cx| stream.poll_writable(cx)).await?;
+        }
+        stream.connected()?;
     }
-    stream.connected()?;
     let local = stream.local_address()?;
     // TCP's simultaneous open lets a socket connect to itself when the port it picked is the one it
     // dials. Nobody listens there.

@@ -12,6 +12,9 @@ def octets(data: Any, most: int | None = None) -> bytes:
     """
     if type(data) is bytes:
         return data if most is None else data[:most]
+    if type(data) is memoryview and data.c_contiguous and (most is None or data.nbytes <= most):
+        # What `ssl` hands in, for every `sendall`.
+        return data.tobytes()
     try:
         with memoryview(data) as view:
             if not view.c_contiguous:
@@ -38,6 +41,11 @@ def writable(target: Any, name: str) -> memoryview:
     if not view.c_contiguous:
         raise BufferError("memoryview: underlying buffer is not C-contiguous")
     return view.cast("B") if view.nbytes else memoryview(bytearray())
+
+
+def plain(view: memoryview) -> bool:
+    """Whether bytes can be put into it just as it is."""
+    return not view.readonly and view.format == "B" and view.ndim == 1 and view.c_contiguous
 
 
 def base64_text(data: bytes) -> str:

@@ -195,16 +195,21 @@ def call(function: Callable[..., T], *arguments: Any) -> T:
     try:
         return function(*arguments)
     except interfaces().Err as error:
-        failed = exception(error.value)
-        # Its traceback holds the frames it came through, and they hold it: what they hold too would
-        # stay until the collector came by.
-        error.with_traceback(None)
-    # Not within the handler: the bindings' exception is frozen, and code that meets it as the
-    # context of ours (unittest, contextlib) fails when it adds a traceback to it.
-    try:
-        raise failed
-    finally:
-        del failed
+        failed = [told(error)]
+    raise failed.pop()
+
+
+def told(error: Any) -> OSError:
+    """What to raise for an exception of the bindings, once it is handled, with nothing left behind.
+
+    Not within the handler: the bindings' exception is frozen, and code that meets it as the context
+    of ours (unittest, contextlib) fails when it adds a traceback to it. And not from a name that
+    goes on holding it: a traceback holds the frames it came through, and what they hold would stay
+    until the collector came by.
+    """
+    failed = exception(error.value)
+    error.with_traceback(None)
+    return failed
 
 
 def connect(name: str, port: int) -> HostConnection:

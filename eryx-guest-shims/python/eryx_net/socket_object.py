@@ -9,7 +9,7 @@ import warnings
 from typing import Any
 
 from . import descriptors, names, socket_constants, socket_options
-from .buffers import octets, writable
+from .buffers import octets, plain, writable
 from .datagram_socket import DatagramSocket, check_protocol
 from .failures import failure, gaierror, herror
 from .host import LARGEST_READ, LARGEST_WRITE
@@ -398,6 +398,12 @@ class socket:  # noqa: N801 - CPython's name
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive into a buffer; returns how many bytes."""
+        if buffer.__class__ is memoryview and not nbytes and plain(buffer):
+            # What a file made of the socket hands in.
+            data = self._receive(buffer.nbytes, flags)
+            size = len(data)
+            buffer[:size] = data
+            return size
         with writable(buffer, "recv_into()") as view:
             if nbytes < 0:
                 raise ValueError("negative buffersize in recv_into")

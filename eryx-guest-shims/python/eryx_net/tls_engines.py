@@ -6,11 +6,12 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from . import host
+from . import descriptors, host
 from .connection import Connection
 from .descriptors import Channel
 from .host import LARGEST_WRITE, HostSession, TlsInfo
 from .memory_bio import MemoryBIO
+from .stream_socket import StreamSocket
 from .timeouts import Deadline
 from .tls_errors import SSLWantReadError, refusal, ssl_error, want_read, want_write
 
@@ -53,6 +54,11 @@ class SocketTls:
 
     def _open(self) -> tuple[Channel, int | None]:
         sock = self._socket()
+        if sock is not None:
+            opened = descriptors.find(sock._fd)
+            if opened.__class__ is StreamSocket and opened.channel is not None:
+                # What it nearly always is, without a further look.
+                return opened.channel, sock._nanoseconds
         if sock is None or sock.fileno() == -1:
             raise refusal("Underlying socket has been closed.")
         return sock._stream().connected(), sock._nanoseconds

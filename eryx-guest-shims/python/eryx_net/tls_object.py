@@ -131,6 +131,9 @@ class SSLObjectBase:
     def read(self, len: int, buffer: Any = None, /) -> bytes | int:
         """Up to `len` bytes of plaintext, or how many were put into `buffer`."""
         if buffer is None:
+            if 0 < len <= LARGEST_READ and self._info is not None:
+                # What nearly every call is.
+                return self._engine.read(len)
             if len < 0:
                 raise ValueError("size should not be negative")
             return self._read(len) if len else b""

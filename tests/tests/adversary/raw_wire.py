@@ -17,7 +17,16 @@ for arguments in (
     (None, b"", b"", b"", b"", 0),
     (b"", b"", b"", b"", b"", "x"),
 ):
-    for name in ("tcp_write", "tls_feed", "tls_write", "udp_send", "udp_send_to", "poll"):
+    for name in (
+        "tcp_connect",
+        "tcp_finish",
+        "tcp_write",
+        "tls_feed",
+        "tls_write",
+        "udp_send",
+        "udp_send_to",
+        "poll",
+    ):
         try:
             getattr(_eryx_wire, name)(*arguments)
         except (TypeError, OverflowError, BufferError):

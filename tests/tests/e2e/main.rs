@@ -16,6 +16,7 @@ mod page;
 mod policy;
 mod rebinding;
 mod session;
+mod shortcuts;
 mod slots;
 mod sockets;
 mod ssl_names;

@@ -1,0 +1,108 @@
+"""Compares the shortcuts through the standard library with what they stand before."""
+
+import email.message
+import http.client
+import random
+import urllib.parse
+
+from eryx_guest import shortcuts
+
+handed_on = 0
+stock = shortcuts._parse_header_lines
+
+
+def counted(*arguments):
+    global handed_on
+    handed_on += 1
+    return stock(*arguments)
+
+
+shortcuts._parse_header_lines = counted
+
+
+def told(message):
+    """All that a message knows; its defects by what they say."""
+    known = dict(vars(message))
+    if message.is_multipart():
+        known["_payload"] = list(map(told, message.get_payload()))
+    known["defects"] = [(type(each).__name__, str(each)) for each in message.defects]
+    return type(message).__name__, known
+
+
+def same_fields(block):
+    lines = block.splitlines(keepends=True)
+    assert told(http.client._parse_header_lines(lines)) == told(stock(lines)), block
+
+
+BLOCKS = {
+    # Taken by the shortcut.
+    b"\r\n": 0,
+    b"A: b\r\n\r\n": 0,
+    b"A:b\r\nA:\r\nA: \r\nA: \t c d \t\r\n\r\n": 0,
+    b"!#$%&'*+-.^_`|~09Az: \xff\x00:\x0b\r\n\r\n": 0,
+    b"content-type: text/html; charset=utf-8\r\nContent-Length: 3\r\n\r\n": 0,
+    # Not.
+    b"": 1,
+    b"A: b\r\n": 1,
+    b"A: b\n\n": 1,
+    b"A: b\r\n c\r\n\r\n": 1,
+    b" a: b\r\n\r\n": 1,
+    b"A : b\r\n\r\n": 1,
+    b": b\r\n\r\n": 1,
+    b"A: b\rC: d\r\n\r\n": 1,
+    b"From me\r\nA: b\r\n\r\n": 1,
+    b"no colon\r\nA: b\r\n\r\n": 1,
+    b"A: b\r\n\r\nbody": 1,
+    b"\xe9: b\r\n\r\n": 1,
+    b"Content-Type: multipart/mixed\r\n\r\n": 1,
+    b"CONTENT-TYPE:MULTIPART/mixed; boundary=x\r\n\r\n": 1,
+    b"Content-Type: \x0b\xa0multipart/mixed\r\n\r\n": 1,
+    b"Content-Type: message/delivery-status\r\n\r\n": 1,
+    b"Content-Type: message/rfc822\r\n\r\n": 1,
+}
+for block, expected in BLOCKS.items():
+    handed_on = 0
+    same_fields(block)
+    assert handed_on == expected, (block, handed_on)
+
+PIECES = [
+    b"A", b"content-type", b"Content-Type", b":", b": ", b" ", b"\t", b"\r\n", b"\r\n", b"\r\n",
+    b"\n", b"\r", b"\x0b", b"\x1c", b"\x85", b"\xa0", b"\x00", b"multipart/mixed", b"message/rfc822",
+    b"; boundary=x", b"--x", b"text/plain", b"From ", b"value", b"/",
+]  # fmt: skip
+chance = random.Random(7)
+for _ in range(5_000):
+    same_fields(b"".join(chance.choices(PIECES, k=chance.randrange(12))) + b"\r\n\r\n")
+
+
+class Own(http.client.HTTPMessage):
+    """Somebody's own kind of message."""
+
+
+handed_on = 0
+for kind in (Own, email.message.Message):
+    assert type(http.client._parse_header_lines([b"A: b\r\n", b"\r\n"], kind)) is kind
+assert handed_on == 2
+
+URLS = [
+    "", "x", "http://h", "HTTP://u:p@H:80/a;b?c=d#e", "//h/p", "http://[::1]:8/", "mailto:a@b",
+    " http://h/\tx\n", "http://h/?a#b?c", "1a://h", "http:///p", "h" * 5_000,
+]  # fmt: skip
+stock_split = shortcuts._urlsplit
+for url in URLS * 2:
+    for scheme in (None, "", "ftp", " FTP\n"):
+        for fragments in (True, False, 1, 0, []):
+            arguments = (url, scheme, fragments)
+            assert urllib.parse._urlsplit(*arguments) == stock_split(*arguments), arguments
+for bad in ("http://[", "http://h]", "http://[x]/", "http://a\u2100b/"):
+    for _ in range(2):
+        try:
+            urllib.parse.urlparse(bad)
+        except ValueError:
+            continue
+        raise AssertionError(bad)
+assert urllib.parse.urlparse(b"http://h/p").path == b"/p"
+assert urllib.parse.urlparse("http://h/p") == urllib.parse.urlparse("http://h/p")
+assert shortcuts._remembered.cache_info().hits > len(URLS)
+assert max(len(url) for url in URLS) > shortcuts._LONGEST_URL
+print("the same")
