@@ -129,12 +129,13 @@
     (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
     (local.set $port (call $PyLong_AsLong (i32.load offset=4 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (if (i32.gt_u (local.get $port) (i32.const 0xffff)) (then (return (call $wrong))))
     (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $connection.connect
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
-      (i32.and (local.get $port) (i32.const 0xffff))
+      (local.get $port)
       (call $at (i32.const 168)))
     (call $released (call $answer)))
 
@@ -256,7 +257,7 @@
       (i32.load offset=128 (global.get $base))
       (i32.load offset=344 (global.get $base))
       (i32.load offset=352 (global.get $base))
-      (i32.and (local.get $port) (i32.const 0xffff))
+      (local.get $port)
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
       (call $at (i32.const 168)))

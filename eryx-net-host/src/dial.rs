@@ -97,16 +97,17 @@ async fn attempt(address: SocketAddr) -> io::Result<Dialled> {
         stream.connected()?;
     }
     let local = stream.local_address()?;
+    // Not `address`, where that is none in particular.
+    let peer = stream.peer_address()?;
     // TCP's simultaneous open lets a socket connect to itself when the port it picked is the one it
     // dials. Nobody listens there.
-    if local == address {
+    if local == peer {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(Dialled {
-        // Not `address`, where that is none in particular.
-        peer: stream.peer_address()?,
-        local,
         stream,
+        peer,
+        local,
     })
 }
 

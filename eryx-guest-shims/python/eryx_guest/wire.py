@@ -55,6 +55,7 @@ def install() -> None:
     tcp.Connection.finish_connect = _connection_finish
     tcp.Connection.__exit__ = _connection_exit
     tcp.Connection.__del__ = _connection_exit
+    tcp.Connection.__reduce_ex__ = _connection_reduce
     tcp.Connection.read = _connection_read
     tcp.Connection.write = _connection_write
     tls.Session.read = _session_read
@@ -80,6 +81,11 @@ def _connection_exit(self: Any, *exc_info: Any) -> None:
     handle = self.__dict__.pop("handle", None)
     if handle is not None:
         _eryx_wire.tcp_drop(handle)
+
+
+def _connection_reduce(self: Any, protocol: Any) -> Any:
+    # A copy would give the same connection back once more.
+    raise TypeError(f"cannot copy or pickle {type(self).__name__!r} object")
 
 
 # Called more often than all others, so nothing is called on the way that is not needed.

@@ -338,7 +338,7 @@ class socket:  # noqa: N801 - CPython's name
 
     def _receive(self, size: int, flags: int) -> bytes:
         opened = descriptors.find(self._fd)
-        if opened.__class__ is StreamSocket and opened.channel is not None and size and not flags:
+        if opened.__class__ is StreamSocket and opened.channel is not None and size and flags == 0:
             # What nearly every call is, without a further look.
             return opened.channel.read(min(size, LARGEST_READ), self._nanoseconds)
         opened = self._open()
@@ -392,12 +392,15 @@ class socket:  # noqa: N801 - CPython's name
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receive up to `bufsize` bytes, at most 1 MiB at a time; none at the end of the stream."""
+        if bufsize.__class__ is not int:
+            bufsize = operator.index(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
         return self._receive(bufsize, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive into a buffer; returns how many bytes."""
+        nbytes = operator.index(nbytes)
         if buffer.__class__ is memoryview and not nbytes and plain(buffer):
             # What a file made of the socket hands in.
             data = self._receive(buffer.nbytes, flags)
@@ -415,6 +418,7 @@ class socket:  # noqa: N801 - CPython's name
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, SockAddr]:
         """Receive, with the address of whom it is from; that of a stream's peer is None."""
+        bufsize = operator.index(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffersize in recvfrom")
         data, _, source = self._receive_from(bufsize, flags)
@@ -422,6 +426,7 @@ class socket:  # noqa: N801 - CPython's name
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, SockAddr]:
         """Receive into a buffer; the address of a stream's peer is None."""
+        nbytes = operator.index(nbytes)
         with writable(buffer, "recvfrom_into()") as view:
             if nbytes < 0:
                 raise ValueError("negative buffersize in recvfrom_into")
@@ -508,7 +513,8 @@ class socket:  # noqa: N801 - CPython's name
         self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[bytes, list[Any], int, SockAddr]:
         """Receive: data, no ancillary data, MSG_TRUNC for a cut datagram, and its address."""
-        if operator.index(bufsize) < 0:
+        bufsize = operator.index(bufsize)
+        if bufsize < 0:
             raise ValueError("negative buffer size in recvmsg()")
         _check_control_size(ancbufsize, "recvmsg()")
         data, cut, source = self._receive_from(bufsize, operator.index(flags))

@@ -1,8 +1,10 @@
 """Compares the shortcuts through the standard library with what they stand before."""
 
 import email.message
+import email.parser
 import http.client
 import random
+import unittest.mock
 import urllib.parse
 
 from eryx_guest import shortcuts
@@ -67,8 +69,8 @@ for block, expected in BLOCKS.items():
 
 PIECES = [
     b"A", b"content-type", b"Content-Type", b":", b": ", b" ", b"\t", b"\r\n", b"\r\n", b"\r\n",
-    b"\n", b"\r", b"\x0b", b"\x1c", b"\x85", b"\xa0", b"\x00", b"multipart/mixed", b"message/rfc822",
-    b"; boundary=x", b"--x", b"text/plain", b"From ", b"value", b"/",
+    b"\n", b"\r", b"\x0b", b"\x1c", b"\x85", b"\xa0", b"\x00", b"multipart/mixed",
+    b"message/rfc822", b"; boundary=x", b"--x", b"text/plain", b"From ", b"value", b"/",
 ]  # fmt: skip
 chance = random.Random(7)
 for _ in range(5_000):
@@ -83,6 +85,19 @@ handed_on = 0
 for kind in (Own, email.message.Message):
     assert type(http.client._parse_header_lines([b"A: b\r\n", b"\r\n"], kind)) is kind
 assert handed_on == 2
+
+# What a program patches below it is heard.
+for place, name in (
+    (email.parser.Parser, "parsestr"),
+    (email.parser, "FeedParser"),
+    (http.client.HTTPMessage, "set_raw"),
+    (http.client, "email"),
+):
+    handed_on = 0
+    with unittest.mock.patch.object(place, name):
+        http.client._parse_header_lines(iter([b"A: b\r\n", b"\r\n"]))
+    assert handed_on == 1, name
+assert http.client._parse_header_lines(iter([b"A: b\n", b"\n"])).items() == [("A", "b")]
 
 URLS = [
     "", "x", "http://h", "HTTP://u:p@H:80/a;b?c=d#e", "//h/p", "http://[::1]:8/", "mailto:a@b",
@@ -104,5 +119,11 @@ for bad in ("http://[", "http://h]", "http://[x]/", "http://a\u2100b/"):
 assert urllib.parse.urlparse(b"http://h/p").path == b"/p"
 assert urllib.parse.urlparse("http://h/p") == urllib.parse.urlparse("http://h/p")
 assert shortcuts._remembered.cache_info().hits > len(URLS)
+urllib.parse.clear_cache()
+assert not shortcuts._remembered.cache_info().currsize
+urllib.parse.urlparse("own_scheme://h/")
+with unittest.mock.patch.object(urllib.parse, "scheme_chars", urllib.parse.scheme_chars + "_"):
+    assert urllib.parse.urlparse("own_scheme://h/").scheme == "own_scheme"
+assert not urllib.parse.urlparse("own_scheme://h/").scheme
 assert max(len(url) for url in URLS) > shortcuts._LONGEST_URL
 print("the same")
