@@ -6,8 +6,9 @@
 ;; object with the buffer protocol and hands the host its address. What the host gives it puts into `bytes` that
 ;; are made when it says how many there are.
 ;;
+;;     on_error(function, None)           what is called with an error, and raises it
 ;;     tcp_connect(host, port)            the host in UTF-8
-;;     tcp_finish(handle, timeout)        timeout in nanoseconds, negative for none
+;;     tcp_finish(handle, timeout)        timeout in nanoseconds, None for none
 ;;     tcp_drop(handle)
 ;;     tcp_read(handle, max, timeout)
 ;;     tcp_write(handle, data, timeout)
@@ -19,18 +20,20 @@
 ;;     poll(readable, writable, receivable, sendable, lookups, timeout)   each a buffer of 32-bit handles
 ;;
 ;; `poll` returns five `bytes` of 32-bit positions, those that read `bytes`, `tcp_connect` a handle. Each of the others
-;; returns the number of bytes taken, or any number where none are. All but `poll` and `tcp_drop` may return a tuple that
-;; names an `error` of eryx:net/types: its position in the variant, then its text if it carries one; for `tls` the position
-;; in `tls-error`, the code of a certificate error (else 0) and the text.
+;; returns the number of bytes taken, or any number where none are. What `on_error` was told gets a tuple that names an
+;; `error` of eryx:net/types: its position in the variant, then its text if it carries one; for `tls` the position in
+;; `tls-error`, the code of a certificate error (else 0) and the text.
 (module
-  (@dylink.0 (mem-info (memory 880 3) (table 11 0)))
+  (@dylink.0 (mem-info (memory 916 3) (table 12 0)))
 
   (import "env" "memory" (memory 0))
   (import "env" "__indirect_function_table" (table 0 funcref))
   (import "env" "__memory_base" (global $base i32))
   (import "env" "__table_base" (global $table i32))
 
+  (import "env" "Py_IncRef" (func $Py_IncRef (param i32)))
   (import "env" "Py_DecRef" (func $Py_DecRef (param i32)))
+  (import "env" "PyObject_CallOneArg" (func $PyObject_CallOneArg (param i32 i32) (result i32)))
   (import "env" "PyBytes_AsString" (func $PyBytes_AsString (param i32) (result i32)))
   (import "env" "free" (func $free (param i32)))
   (import "env" "realloc" (func $realloc (param i32 i32) (result i32)))
@@ -77,7 +80,8 @@
   ;; From $base: a PyModuleDef (52 bytes) at 0, a Py_buffer (44 bytes) at 120, a result<u32, error> or a
   ;; result<_, error> (24 bytes each) at 168, names from 192, five more Py_buffers from 344 at every 48
   ;; bytes, a `ready` (40 bytes) at 584, at 624 whether the host is going to give bytes, at 628 the object it put them
-  ;; into, twelve PyMethodDef (16 bytes each, the last all zero) at 640, more names from 832.
+  ;; into, at 632 what errors are told and at 636 None, thirteen PyMethodDef (16 bytes each, the last all zero) at 640,
+  ;; more names from 848.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
   (data (offset (i32.add (global.get $base) (i32.const 192))) "_eryx_wire\00")
@@ -90,12 +94,14 @@
 
   (data (offset (i32.add (global.get $base) (i32.const 296))) "tcp_read\00")
   (data (offset (i32.add (global.get $base) (i32.const 312))) "tls_read\00")
-  (data (offset (i32.add (global.get $base) (i32.const 832))) "tcp_connect\00")
-  (data (offset (i32.add (global.get $base) (i32.const 848))) "tcp_finish\00")
-  (data (offset (i32.add (global.get $base) (i32.const 864))) "tcp_drop\00")
+  (data (offset (i32.add (global.get $base) (i32.const 848))) "tcp_connect\00")
+  (data (offset (i32.add (global.get $base) (i32.const 864))) "tcp_finish\00")
+  (data (offset (i32.add (global.get $base) (i32.const 880))) "tcp_drop\00")
+  (data (offset (i32.add (global.get $base) (i32.const 896))) "on_error\00")
 
   (elem (global.get $table) func
-    $tcp_write $tls_feed $tls_write $wait $udp_send $udp_send_to $tcp_read $tls_read $tcp_connect $tcp_finish $tcp_drop)
+    $tcp_write $tls_feed $tls_write $wait $udp_send $udp_send_to $tcp_read $tls_read $tcp_connect $tcp_finish $tcp_drop
+    $on_error)
 
   (func $at (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
@@ -115,14 +121,27 @@
     (call $method (call $at (i32.const 720)) (i32.const 280) (i32.const 5))
     (call $method (call $at (i32.const 736)) (i32.const 296) (i32.const 6))
     (call $method (call $at (i32.const 752)) (i32.const 312) (i32.const 7))
-    (call $method (call $at (i32.const 768)) (i32.const 832) (i32.const 8))
-    (call $method (call $at (i32.const 784)) (i32.const 848) (i32.const 9))
-    (call $method (call $at (i32.const 800)) (i32.const 864) (i32.const 10))
+    (call $method (call $at (i32.const 768)) (i32.const 848) (i32.const 8))
+    (call $method (call $at (i32.const 784)) (i32.const 864) (i32.const 9))
+    (call $method (call $at (i32.const 800)) (i32.const 880) (i32.const 10))
+    (call $method (call $at (i32.const 816)) (i32.const 896) (i32.const 11))
     ;; m_name, m_methods
     (i32.store offset=20 (global.get $base) (call $at (i32.const 192)))
     (i32.store offset=32 (global.get $base) (call $at (i32.const 640)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
+
+  (func $on_error (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (call $Py_IncRef (i32.load (local.get $args)))
+    (i32.store offset=632 (global.get $base) (i32.load (local.get $args)))
+    (i32.store offset=636 (global.get $base) (i32.load offset=4 (local.get $args)))
+    (call $PyLong_FromUnsignedLong (i32.const 0)))
+
+  ;; A timeout: negative for None.
+  (func $timeout (param $given i32) (result i64)
+    (if (i32.eq (local.get $given) (i32.load offset=636 (global.get $base))) (then (return (i64.const -1))))
+    (call $PyLong_AsLongLong (local.get $given)))
 
   (func $tcp_connect (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $port i32)
@@ -137,19 +156,20 @@
       (i32.load offset=128 (global.get $base))
       (local.get $port)
       (call $at (i32.const 168)))
-    (call $released (call $answer)))
+    (call $released (call $answer) (call $failed)))
 
   (func $tcp_finish (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $timeout i64)
     (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
-    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=4 (local.get $args))))
+    (local.set $timeout (call $timeout (i32.load offset=4 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (call $connection.finish
       (local.get $handle)
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
       (call $at (i32.const 168)))
+    (if (call $failed) (then (return (call $raised (call $answer)))))
     (call $answer))
 
   (func $tcp_drop (param $self i32) (param $args i32) (param $count i32) (result i32)
@@ -165,7 +185,7 @@
     (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $wrong))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (local.set $max (call $PyLong_AsUnsignedLong (i32.load offset=4 (local.get $args))))
-    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=8 (local.get $args))))
+    (local.set $timeout (call $timeout (i32.load offset=8 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (call $expect)
     (call $connection.read
@@ -204,13 +224,13 @@
     (local.set $answer (call $answer))
     (i32.store offset=628 (global.get $base) (i32.const 0))
     (if (local.get $given) (then (call $Py_DecRef (local.get $given))))
-    (local.get $answer))
+    (call $raised (local.get $answer)))
 
   (func $tcp_write (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $timeout i64) (local $bytes i32) (local $size i32)
     (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $wrong))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
-    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=8 (local.get $args))))
+    (local.set $timeout (call $timeout (i32.load offset=8 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
@@ -221,13 +241,13 @@
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
       (call $at (i32.const 168)))
-    (call $released (call $answer)))
+    (call $released (call $answer) (call $failed)))
 
   (func $udp_send (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $timeout i64)
     (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $wrong))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
-    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=8 (local.get $args))))
+    (local.set $timeout (call $timeout (i32.load offset=8 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
@@ -238,19 +258,19 @@
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
       (call $at (i32.const 168)))
-    (call $released (call $answer)))
+    (call $released (call $answer) (call $failed)))
 
   (func $udp_send_to (param $self i32) (param $args i32) (param $count i32) (result i32)
-    (local $handle i32) (local $port i32) (local $timeout i64) (local $answer i32)
+    (local $handle i32) (local $port i32) (local $timeout i64) (local $answer i32) (local $failed i32)
     (if (i32.ne (local.get $count) (i32.const 5)) (then (return (call $wrong))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (local.set $port (call $PyLong_AsLong (i32.load offset=12 (local.get $args))))
-    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=16 (local.get $args))))
+    (local.set $timeout (call $timeout (i32.load offset=16 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (if (call $PyObject_GetBuffer (i32.load offset=8 (local.get $args)) (call $at (i32.const 344)) (i32.const 0))
-      (then (return (call $released (i32.const 0)))))
+      (then (return (call $released (i32.const 0) (i32.const 0)))))
     (call $socket.send-to
       (local.get $handle)
       (i32.load offset=120 (global.get $base))
@@ -262,8 +282,9 @@
       (local.get $timeout)
       (call $at (i32.const 168)))
     (local.set $answer (call $answer))
+    (local.set $failed (call $failed))
     (call $PyBuffer_Release (call $at (i32.const 344)))
-    (call $released (local.get $answer)))
+    (call $released (local.get $answer) (local.get $failed)))
 
   (func $tls_feed (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32)
@@ -277,7 +298,7 @@
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
       (call $at (i32.const 168)))
-    (call $released (call $answer)))
+    (call $released (call $answer) (call $failed)))
 
   (func $tls_write (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32)
@@ -291,17 +312,30 @@
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
       (call $at (i32.const 168)))
-    (call $released (call $answer)))
+    (call $released (call $answer) (call $failed)))
 
-  ;; Give the buffer back, once its result is read: what that runs may call these functions again.
-  (func $released (param $answer i32) (result i32)
+  ;; Whether the result at 168 is an error.
+  (func $failed (result i32)
+    (i32.load8_u offset=168 (global.get $base)))
+
+  ;; Give the buffer back, once its result is read: what that runs may call these functions again. So may what raises.
+  (func $released (param $answer i32) (param $failed i32) (result i32)
     (call $PyBuffer_Release (call $at (i32.const 120)))
+    (if (local.get $failed) (then (return (call $raised (local.get $answer)))))
     (local.get $answer))
+
+  ;; Have the error raised that a tuple names.
+  (func $raised (param $error i32) (result i32)
+    (if (local.get $error)
+      (then
+        (drop (call $PyObject_CallOneArg (i32.load offset=632 (global.get $base)) (local.get $error)))
+        (call $Py_DecRef (local.get $error))))
+    (i32.const 0))
 
   (func $wait (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $timeout i64) (local $held i32) (local $answer i32)
     (if (i32.ne (local.get $count) (i32.const 6)) (then (return (call $wrong))))
-    (local.set $timeout (call $PyLong_AsLongLong (i32.load offset=20 (local.get $args))))
+    (local.set $timeout (call $timeout (i32.load offset=20 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (loop $next
       (if (call $PyObject_GetBuffer
@@ -384,7 +418,7 @@
     (drop (call $PyErr_BadArgument))
     (i32.const 0))
 
-  ;; The result at 168 as a Python object; see above.
+  ;; The result at 168 as a Python object: a number, or a tuple for an error.
   (func $answer (result i32)
     (local $result i32) (local $case i32)
     (local.set $result (call $at (i32.const 168)))

@@ -6,6 +6,7 @@ somebody else's connection. They start far above the descriptors WASI hands out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from .failures import failure
@@ -60,9 +61,8 @@ def opened(description: Description) -> int:
     return fd
 
 
-def find(fd: int) -> Description | None:
-    """What `fd` refers to, or None."""
-    return _table.get(fd)
+find: Callable[[int], Description | None] = _table.get
+"""What a descriptor refers to, or None."""
 
 
 def duplicate(fd: int) -> int:

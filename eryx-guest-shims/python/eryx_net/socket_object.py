@@ -11,6 +11,7 @@ from typing import Any
 from . import descriptors, names, socket_constants, socket_options
 from .buffers import octets, plain, writable
 from .datagram_socket import DatagramSocket, check_protocol
+from .descriptors import find
 from .failures import failure, gaierror, herror
 from .host import LARGEST_READ, LARGEST_WRITE
 from .mailbox import Datagram
@@ -104,7 +105,7 @@ class socket:  # noqa: N801 - CPython's name
             raise TypeError(f"'{type(fileno).__name__}' object cannot be interpreted as an integer")
         if fileno < 0:
             raise ValueError("negative file descriptor")
-        found = descriptors.find(fileno)
+        found = find(fileno)
         if not isinstance(found, (StreamSocket, DatagramSocket)):
             try:
                 os.fstat(fileno)
@@ -134,7 +135,7 @@ class socket:  # noqa: N801 - CPython's name
         )
 
     def _open(self) -> StreamSocket | DatagramSocket:
-        found = descriptors.find(self._fd)
+        found = find(self._fd)
         if found is None:
             raise failure("EBADF")
         # `_adopt` takes nothing else.
@@ -337,11 +338,8 @@ class socket:  # noqa: N801 - CPython's name
     # Receiving.
 
     def _receive(self, size: int, flags: int) -> bytes:
-        opened = descriptors.find(self._fd)
-        if opened.__class__ is StreamSocket and opened.channel is not None and size and flags == 0:
-            # What nearly every call is, without a further look.
-            return opened.channel.read(min(size, LARGEST_READ), self._nanoseconds)
         opened = self._open()
+        flags = operator.index(flags)
         if isinstance(opened, DatagramSocket):
             return self._datagram(opened, size, flags).data
         channel = opened.connected()
@@ -392,8 +390,17 @@ class socket:  # noqa: N801 - CPython's name
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receive up to `bufsize` bytes, at most 1 MiB at a time; none at the end of the stream."""
-        if bufsize.__class__ is not int:
-            bufsize = operator.index(bufsize)
+        opened = find(self._fd)
+        if (
+            opened.__class__ is StreamSocket
+            and opened.channel is not None
+            and bufsize.__class__ is int
+            and 0 < bufsize <= LARGEST_READ
+            and flags == 0
+        ):
+            # What nearly every call is: nothing is done as often as this and sending.
+            return opened.channel.read(bufsize, self._nanoseconds)
+        bufsize = operator.index(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
         return self._receive(bufsize, flags)
@@ -403,7 +410,7 @@ class socket:  # noqa: N801 - CPython's name
         nbytes = operator.index(nbytes)
         if buffer.__class__ is memoryview and not nbytes and plain(buffer):
             # What a file made of the socket hands in.
-            data = self._receive(buffer.nbytes, flags)
+            data = socket.recv(self, buffer.nbytes, flags)
             size = len(data)
             buffer[:size] = data
             return size
@@ -439,10 +446,11 @@ class socket:  # noqa: N801 - CPython's name
     # Sending.
 
     def _send(self, data: bytes, flags: int, limit: int | None) -> int:
-        opened = descriptors.find(self._fd)
-        if opened.__class__ is StreamSocket and opened.channel is not None and not flags:
+        opened = find(self._fd)
+        if opened.__class__ is StreamSocket and opened.channel is not None and flags == 0:
             return opened.channel.write(data, limit)
         opened = self._open()
+        flags = operator.index(flags)
         if flags:
             if flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL):
                 raise failure("EOPNOTSUPP")
@@ -460,15 +468,21 @@ class socket:  # noqa: N801 - CPython's name
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send everything, within one timeout."""
-        data = octets(data)
+        if data.__class__ is not bytes:
+            data = octets(data)
         sent = 0
-        if len(data) <= LARGEST_WRITE:
-            sent = self._send(data, flags, self._nanoseconds)
-            if sent == len(data):
+        size = len(data)
+        if size <= LARGEST_WRITE:
+            opened = find(self._fd)
+            if opened.__class__ is StreamSocket and opened.channel is not None and flags == 0:
+                sent = opened.channel.write(data, self._nanoseconds)
+            else:
+                sent = self._send(data, flags, self._nanoseconds)
+            if sent == size:
                 return
         deadline = Deadline(self._nanoseconds)
         with memoryview(data) as view:
-            while sent < len(data):
+            while sent < size:
                 part = bytes(view[sent : sent + LARGEST_WRITE])
                 sent += self._send(part, flags, deadline.left())
 

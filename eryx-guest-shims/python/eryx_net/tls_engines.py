@@ -86,7 +86,7 @@ class SocketTls:
         """Plaintext; none after the peer's close_notify."""
         channel, limit = self._open()
         try:
-            if isinstance(channel, Connection):
+            if channel.__class__ is Connection:
                 return channel.read(size, limit)
             return self._stream(channel).read(size, limit)
         except BlockingIOError:
@@ -98,7 +98,7 @@ class SocketTls:
         """Encrypt and send."""
         channel, limit = self._open()
         try:
-            if isinstance(channel, Connection):
+            if channel.__class__ is Connection:
                 return channel.write(data, limit)
             return self._stream(channel).write(data, limit)
         except BlockingIOError:

@@ -83,14 +83,14 @@ async fn a_thousand_requests_share_one_connection_and_few_host_calls() {
     let plain = HttpServer::http().await.expect("started");
     let text = "
 import http.client, ssl
-from wit_world.imports import tcp
+from eryx_net.connection import Connection
 calls = 0
-read = tcp.Connection.read
+read = Connection.read
 def counted(*arguments):
     global calls
     calls += 1
     return read(*arguments)
-tcp.Connection.read = counted
+Connection.read = counted
 for connection in (
     http.client.HTTPConnection('127.0.0.1', PLAIN, timeout=20),
     http.client.HTTPSConnection('site.test', SECURE, timeout=20, context=ssl.create_default_context()),
