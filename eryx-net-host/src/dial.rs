@@ -89,16 +89,19 @@ pub(crate) fn interleave<T: Copy>(addresses: &[T], is_ipv6: impl Fn(T) -> bool) 
 
 async fn attempt(address: SocketAddr) -> io::Result<Dialled> {
     let mut stream = Stream::connect(address)?;
-    // The next machine over, or this one, may have answered by now. Who has a peer is connected.
-    if stream.peer_address().is_err() {
-        if !stream.linger(Event::Writable) {
-            poll_fn(|cx| stream.poll_writable(cx)).await?;
+    // Not `address`, where that is none in particular. The next machine over, or this one, may have
+    // answered by now: who has a peer is connected.
+    let peer = match stream.peer_address() {
+        Ok(peer) => peer,
+        Err(_) => {
+            if !stream.linger(Event::Writable) {
+                poll_fn(|cx| stream.poll_writable(cx)).await?;
+            }
+            stream.connected()?;
+            stream.peer_address()?
         }
-        stream.connected()?;
-    }
+    };
     let local = stream.local_address()?;
-    // Not `address`, where that is none in particular.
-    let peer = stream.peer_address()?;
     // TCP's simultaneous open lets a socket connect to itself when the port it picked is the one it
     // dials. Nobody listens there.
     if local == peer {
