@@ -6,9 +6,9 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from . import descriptors, host
+from . import host
 from .connection import Connection
-from .descriptors import Channel
+from .descriptors import Channel, find
 from .host import LARGEST_WRITE, HostSession, TlsInfo
 from .memory_bio import MemoryBIO
 from .stream_socket import StreamSocket
@@ -54,11 +54,6 @@ class SocketTls:
 
     def _open(self) -> tuple[Channel, int | None]:
         sock = self._socket()
-        if sock is not None:
-            opened = descriptors.find(sock._fd)
-            if opened.__class__ is StreamSocket and opened.channel is not None:
-                # What it nearly always is, without a further look.
-                return opened.channel, sock._nanoseconds
         if sock is None or sock.fileno() == -1:
             raise refusal("Underlying socket has been closed.")
         return sock._stream().connected(), sock._nanoseconds
@@ -84,10 +79,16 @@ class SocketTls:
 
     def read(self, size: int) -> bytes:
         """Plaintext; none after the peer's close_notify."""
-        channel, limit = self._open()
+        sock = self._socket()
         try:
-            if channel.__class__ is Connection:
-                return channel.read(size, limit)
+            if (
+                sock is not None
+                and (opened := find(sock._fd)).__class__ is StreamSocket
+                and opened.channel.__class__ is Connection
+            ):
+                # What nearly every call is, as in `socket.recv`.
+                return opened.channel.read(size, sock._nanoseconds)
+            channel, limit = self._open()
             return self._stream(channel).read(size, limit)
         except BlockingIOError:
             raise want_read() from None
@@ -96,10 +97,15 @@ class SocketTls:
 
     def write(self, data: bytes) -> int:
         """Encrypt and send."""
-        channel, limit = self._open()
+        sock = self._socket()
         try:
-            if channel.__class__ is Connection:
-                return channel.write(data, limit)
+            if (
+                sock is not None
+                and (opened := find(sock._fd)).__class__ is StreamSocket
+                and opened.channel.__class__ is Connection
+            ):
+                return opened.channel.write(data, sock._nanoseconds)
+            channel, limit = self._open()
             return self._stream(channel).write(data, limit)
         except BlockingIOError:
             raise want_write() from None

@@ -153,12 +153,11 @@ class SSLObjectBase:
 
     def write(self, b: Any, /) -> int:
         """Encrypt; returns how many bytes were taken: all of them on buffers."""
-        data = octets(b, self._engine.largest_write)
+        engine = self._engine
+        data = octets(b, engine.largest_write)
         if self._info is None:
             self.do_handshake()
-        if not data:
-            return 0
-        return self._engine.write(data)
+        return engine.write(data) if data else 0
 
     def pending(self) -> int:
         """How many bytes can be read without waiting."""
