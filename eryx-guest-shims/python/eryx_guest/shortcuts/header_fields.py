@@ -1,16 +1,9 @@
-"""Shortcuts through the standard library, for what nearly every request meets.
-
-Each stands before a function of CPython, gives what that would have given, and hands on whatever it
-does not know. Compiled to WebAssembly, Python takes twice its time, and these two take a third of
-that of a request.
-"""
+"""Header fields, which CPython reads with its parser of mail."""
 
 import email.message
 import email.parser
-import functools
 import http.client
 import re
-import urllib.parse
 from typing import Any
 
 # A block of header fields as RFC 9112 (5) has them: no line that continues the one before it, and
@@ -18,25 +11,16 @@ from typing import Any
 _FIELDS = re.compile(r"(?:[!-9;-~]++:[^\r\n]*+\r\n)*+\r\n").fullmatch
 _FIELD = re.compile(r"([!-9;-~]++):[ \t]*+([^\r\n]*+)\r\n").findall
 
-# Longer ones are not remembered.
-_LONGEST_URL = 2048
-
 _client: Any = http.client
 _parse_header_lines = _client._parse_header_lines
 _Message: Any = http.client.HTTPMessage
 _parser: Any = email.parser
 _Parser = _parser.Parser
 
-_parse: Any = urllib.parse
-_urlsplit = _parse._urlsplit
-_clear_cache = _parse.clear_cache
-
 
 def install() -> None:
-    """Put them in their places."""
+    """Put it in its place."""
     _client._parse_header_lines = header_fields
-    _parse._urlsplit = url_parts
-    _parse.clear_cache = clear_cache
 
 
 def _mail() -> tuple[Any, ...]:
@@ -75,43 +59,3 @@ def _composite(field: tuple[str, str]) -> bool:
     """Whether the parser of mail looks for a body of several parts."""
     name, value = field
     return len(name) == 12 and name.lower() == "content-type" and value.strip()[:1] in "mM"
-
-
-def _rules() -> tuple[Any, ...]:
-    """What a URL is taken apart by: a program may have put something else in its place."""
-    return (
-        _parse._checknetloc,
-        _parse._check_bracketed_netloc,
-        _parse.scheme_chars,
-        _parse._UNSAFE_URL_BYTES_TO_REMOVE,
-    )
-
-
-_RULES = _rules()
-
-
-def url_parts(url: Any, scheme: Any = None, allow_fragments: Any = True) -> Any:
-    """`urllib.parse._urlsplit`: what was taken apart just now is remembered.
-
-    Before CPython 3.14, `urlparse` went through the memory of `urlsplit`.
-    """
-    if (
-        url.__class__ is str
-        and len(url) <= _LONGEST_URL
-        and (scheme is None or scheme.__class__ is str)
-        and allow_fragments is True
-        and _rules() == _RULES
-    ):
-        return _remembered(url, scheme)
-    return _urlsplit(url, scheme, allow_fragments)
-
-
-def clear_cache() -> None:
-    """`urllib.parse.clear_cache`: forget those, too."""
-    _clear_cache()
-    _remembered.cache_clear()
-
-
-@functools.lru_cache
-def _remembered(url: str, scheme: str | None) -> Any:
-    return _urlsplit(url, scheme)
