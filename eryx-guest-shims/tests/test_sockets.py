@@ -30,6 +30,40 @@ def test_a_blocking_socket_sends_and_receives(guest: Guest) -> None:
         """)
 
 
+def test_sizes_and_flags_are_integers_of_any_kind_and_nothing_else(guest: Guest) -> None:
+    with serve(echo) as port:
+        guest(f"""
+            import socket
+
+            class Five:
+                def __index__(self):
+                    return 5
+
+            s = socket.create_connection(("server.test", {port}), timeout=5)
+            s.sendall(b"hello again")
+            assert s.recv(Five()) == b"hello"
+            assert s.recvfrom(True)[0] == b" "
+            assert s.recv_into(memoryview(bytearray(10)), Five()) == 5
+            calls = [
+                lambda wrong: s.recv(wrong),
+                lambda wrong: s.recv(1, wrong),
+                lambda wrong: s.recvfrom(wrong),
+                lambda wrong: s.recv_into(memoryview(bytearray(1)), wrong),
+                lambda wrong: s.recv_into(bytearray(1), wrong),
+                lambda wrong: s.recv_into(bytearray(1), 1, wrong),
+                lambda wrong: s.send(b"x", wrong),
+                lambda wrong: s.sendall(b"x", wrong),
+            ]
+            for number, call in enumerate(calls):
+                for wrong in None, "", [], "1":
+                    try:
+                        call(wrong)
+                    except TypeError:
+                        continue
+                    raise AssertionError((number, wrong))
+        """)
+
+
 def test_a_makefile_keeps_the_stream_open_after_the_socket_is_closed(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""

@@ -1,5 +1,7 @@
 """A handle that was never given out."""
 
+import copy
+
 from wit_world.imports import tcp, tls, udp
 
 forged = tcp.Connection.__new__(tcp.Connection)
@@ -9,6 +11,8 @@ other.handle = 2**31 - 1
 datagrams = udp.Socket.__new__(udp.Socket)
 datagrams.handle = 7
 for attempt in (
+    # Given back by each of two, a handle would end the sandbox or be somebody else's.
+    lambda: copy.copy(forged),
     lambda: forged.write(b"x", 0),
     lambda: other.feed(b"x"),
     lambda: datagrams.send_to(b"x", CANARY_HOST, CANARY, 0),
