@@ -7,7 +7,7 @@ use crate::ledger::Entry;
 use crate::network::Shared;
 use crate::per_host::HostPermit;
 use crate::permit::{Permit, Place};
-use crate::{NetError, NetLimit};
+use crate::{Charge, NetError, NetLimit, footprint};
 
 /// The longest host name that is looked at, in bytes: four for each octet a DNS name can have.
 const MAX_HOST: usize = 1024;
@@ -53,7 +53,17 @@ impl Shared {
     /// A place for one more connection to `host`.
     pub(crate) fn place(&self, entry: &Entry, host: &Host) -> Result<Place, NetError> {
         let connection = self.connection_permit(entry)?;
-        Ok(Place::new(connection, self.place_at(entry, host)?))
+        let to_host = self.place_at(entry, host)?;
+        let memory = self.charge(entry, footprint::CONNECTION)?;
+        Ok(Place::new(connection, to_host, memory))
+    }
+
+    /// Host memory for something that is kept.
+    pub(crate) fn charge(&self, entry: &Entry, bytes: u64) -> Result<Charge, NetError> {
+        Ok(self
+            .memory
+            .charge(bytes)
+            .inspect_err(|_| entry.limit_reached(NetLimit::MaxHostMemory))?)
     }
 
     /// One more of the connections there may be.

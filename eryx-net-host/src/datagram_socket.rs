@@ -22,7 +22,7 @@ use crate::network::Shared;
 use crate::pace::Turn;
 use crate::patience::{Deadline, Patience};
 use crate::permit::Permit;
-use crate::{Activity, Datagram, End, Family, MAX_DATAGRAM, NetError, NetLimit};
+use crate::{Activity, Charge, Datagram, End, Family, MAX_DATAGRAM, NetError, NetLimit, footprint};
 use peers::{Peer, Peers};
 use refusal::Refusal;
 
@@ -54,7 +54,7 @@ pub struct DatagramSocket {
     ledger: Arc<Ledger>,
     domain: Domain,
     /// Both there from the first use on.
-    permit: Option<Permit>,
+    counted: Option<(Permit, Charge)>,
     socket: Option<Arc<UdpSocket>>,
     peers: Peers,
     /// The one peer the program hears, once it has chosen one.
@@ -77,7 +77,7 @@ impl DatagramSocket {
                 Family::Ipv4 => Domain::IPV4,
                 Family::Any | Family::Ipv6 => Domain::IPV6,
             },
-            permit: None,
+            counted: None,
             socket: None,
             peers: Peers::default(),
             connected: None,
@@ -203,6 +203,7 @@ impl DatagramSocket {
             return Ok(());
         }
         let permit = self.shared.connection_permit(entry)?;
+        let memory = self.shared.charge(entry, footprint::DATAGRAMS)?;
         let socket = Socket::new(self.domain, Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         let any: IpAddr = if self.domain == Domain::IPV6 {
@@ -213,7 +214,7 @@ impl DatagramSocket {
         };
         socket.bind(&SocketAddr::new(any, 0).into())?;
         self.socket = Some(Arc::new(UdpSocket::from_std(socket.into())?));
-        self.permit = Some(permit);
+        self.counted = Some((permit, memory));
         Ok(())
     }
 

@@ -22,6 +22,8 @@ pub enum NetLimit {
     ReceivedBytesPerSecond,
     /// Name lookups in progress at once: twice as many as connections, and 64 at least.
     LookupsInProgress,
+    /// Bytes the host keeps on behalf of the sandbox: a [`HostMemory`](crate::HostMemory).
+    MaxHostMemory,
 }
 
 impl NetLimit {
@@ -36,6 +38,7 @@ impl NetLimit {
             Self::MaxReceivedBytes => "max_received_bytes",
             Self::SentBytesPerSecond => "sent_bytes_per_second",
             Self::ReceivedBytesPerSecond => "received_bytes_per_second",
+            Self::MaxHostMemory => "max_host_memory",
         }
     }
 

@@ -16,7 +16,7 @@ use crate::network::Shared;
 use crate::patience::{Deadline, Patience};
 use crate::permit::Permit;
 use crate::remembered::Origin;
-use crate::{End, NetError, establish};
+use crate::{Charge, End, NetError, establish, footprint};
 
 /// Which addresses to look for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Lookup {
     entry: Arc<Entry>,
     state: State,
     deadline: Deadline,
-    _permit: Permit,
+    _counted: (Permit, Charge),
 }
 
 enum State {
@@ -51,7 +51,7 @@ impl Lookup {
     pub(crate) fn new(
         shared: Arc<Shared>,
         entry: Arc<Entry>,
-        permit: Permit,
+        counted: (Permit, Charge),
         host: Host,
         port: Option<u16>,
         family: Family,
@@ -62,9 +62,16 @@ impl Lookup {
             Host::Name(name) => {
                 let (shared, entry) = (Arc::clone(&shared), Arc::clone(&entry));
                 State::Running(Box::pin(async move {
-                    let answer =
-                        establish::resolve(Arc::clone(&shared), entry, name.clone(), port).await?;
+                    let answer = establish::resolve(
+                        Arc::clone(&shared),
+                        Arc::clone(&entry),
+                        name.clone(),
+                        port,
+                    )
+                    .await?;
+                    let bytes = footprint::answer(&name, &answer);
                     let origin = Origin {
+                        _memory: shared.charge(&entry, bytes)?,
                         name,
                         aliases: answer.aliases,
                         attempts: Arc::new(Attempts::after_lookup(deadline)),
@@ -81,7 +88,7 @@ impl Lookup {
             shared,
             entry,
             state,
-            _permit: permit,
+            _counted: counted,
         }
     }
 

@@ -21,8 +21,8 @@ use crate::per_host::PerHost;
 use crate::permit::Allowance;
 use crate::remembered::Remembered;
 use crate::{
-    Activity, Connection, DatagramSocket, Family, Lookup, NetConfig, NetError, NetLimit,
-    NetworkReport, Observer, TlsSession,
+    Activity, Connection, DatagramSocket, Family, HostMemory, Lookup, NetConfig, NetError,
+    NetLimit, NetworkReport, Observer, TlsSession, footprint,
 };
 
 /// The network of one sandbox execution or session: what it may do, what it holds, what it did.
@@ -40,6 +40,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Network {
     ledger: Arc<Ledger>,
+    memory: HostMemory,
     /// `None`: networking is off.
     shared: Option<Arc<Shared>>,
 }
@@ -48,6 +49,7 @@ pub struct Network {
 pub(crate) struct Shared {
     pub(crate) config: NetConfig,
     pub(crate) remembered: Remembered,
+    pub(crate) memory: HostMemory,
     pub(crate) sent: Meter,
     pub(crate) received: Meter,
     pub(crate) connections: Allowance,
@@ -60,17 +62,21 @@ pub(crate) struct Shared {
 }
 
 impl Network {
-    /// A network under `config`.
+    /// The most a network keeps for its report, in bytes. It does not count against [`HostMemory`], so that a program that
+    /// has used up its budget is reported all the same: an embedder sets it aside.
+    pub const REPORT_MEMORY: u64 = footprint::REPORT;
+
+    /// A network under `config`, with [`HostMemory::DEFAULT`] bytes for what the host keeps.
     #[must_use]
     pub fn new(config: &NetConfig) -> Self {
-        Self::build(Some(config), None)
+        Self::build(Some(config), None, HostMemory::default())
     }
 
     /// No network: everything fails with [`NetError::Denied`] and a sentence that says how the embedder
     /// turns networking on.
     #[must_use]
     pub fn off() -> Self {
-        Self::build(None, None)
+        Self::build(None, None, HostMemory::default())
     }
 
     /// The same network, not yet used, with `observer` to be told of every event.
@@ -79,14 +85,34 @@ impl Network {
         Self::build(
             self.shared.as_ref().map(|shared| &shared.config),
             Some(observer),
+            self.memory.clone(),
         )
     }
 
-    fn build(config: Option<&NetConfig>, observer: Option<Arc<dyn Observer>>) -> Self {
+    /// The same network, not yet used, with `memory` as the budget for what the host keeps.
+    #[must_use]
+    pub fn with_host_memory(self, memory: HostMemory) -> Self {
+        let shared = self.shared.map(|shared| {
+            let config = shared.config.clone();
+            Arc::new(Shared::new(config, memory.clone()))
+        });
+        Self {
+            shared,
+            memory,
+            ..self
+        }
+    }
+
+    fn build(
+        config: Option<&NetConfig>,
+        observer: Option<Arc<dyn Observer>>,
+        memory: HostMemory,
+    ) -> Self {
         let ledger = Arc::new(Ledger::new(observer));
         Self {
-            shared: config.map(|config| Arc::new(Shared::new(config.clone()))),
+            shared: config.map(|config| Arc::new(Shared::new(config.clone(), memory.clone()))),
             ledger,
+            memory,
         }
     }
 
@@ -198,10 +224,11 @@ impl Network {
                 shared.lookups.limit()
             ))
         })?;
+        let memory = shared.charge(entry, footprint::LOOKUP)?;
         Ok(Lookup::new(
             Arc::clone(shared),
             Arc::clone(entry),
-            permit,
+            (permit, memory),
             parsed,
             port,
             family,
@@ -251,8 +278,17 @@ impl Network {
                 shared.sessions.limit()
             ))
         })?;
+        let bytes = footprint::TLS + footprint::settings(&settings);
+        let memory = shared.memory.charge(bytes).map_err(|full| {
+            let name = settings.server_name.as_deref().unwrap_or_default();
+            let entry = self.open(Activity::TlsSession, name, None);
+            entry.limit_reached(NetLimit::MaxHostMemory);
+            let error = NetError::from(full);
+            entry.refused(&error);
+            error
+        })?;
         let session = shared.config.connector().session(&settings)?;
-        Ok(TlsSession::new(session, permit))
+        Ok(TlsSession::new(session, permit, memory))
     }
 
     /// How many connections are open or opening, or are still sending their last bytes.
@@ -324,10 +360,11 @@ impl Shared {
         }
     }
 
-    fn new(config: NetConfig) -> Self {
+    fn new(config: NetConfig, memory: HostMemory) -> Self {
         let connections = config.max_connections();
         Self {
             remembered: Remembered::default(),
+            memory,
             sent: Meter::sending(&config),
             received: Meter::receiving(&config),
             connections: Allowance::new(connections),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::Charge;
 use crate::per_host::HostPermit;
 
 /// A number of things that may exist at the same time.
@@ -23,14 +24,23 @@ pub(crate) struct Permit {
 pub(crate) struct Place {
     _connection: Permit,
     _to_host: HostPermit,
+    _memory: Charge,
+    tls: Option<Charge>,
 }
 
 impl Place {
-    pub(crate) fn new(connection: Permit, to_host: HostPermit) -> Self {
+    pub(crate) fn new(connection: Permit, to_host: HostPermit, memory: Charge) -> Self {
         Self {
             _connection: connection,
             _to_host: to_host,
+            _memory: memory,
+            tls: None,
         }
+    }
+
+    /// Counts `charge` for the connection's TLS until it is closed, or begins TLS anew.
+    pub(crate) fn set_tls(&mut self, charge: Charge) {
+        self.tls = Some(charge);
     }
 }
 

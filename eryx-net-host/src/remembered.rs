@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eryx_net_policy::HostName;
 
+use crate::Charge;
 use crate::attempts::Attempts;
 
 /// Most addresses remembered. The one not looked up for longest goes first.
@@ -21,6 +22,8 @@ pub(crate) struct Origin {
     pub(crate) name: HostName,
     pub(crate) aliases: Vec<HostName>,
     pub(crate) attempts: Arc<Attempts>,
+    /// For as long as it is remembered.
+    pub(crate) _memory: Charge,
 }
 
 /// The addresses a sandbox has got from lookups, so that connecting to one of them counts as connecting
@@ -104,11 +107,14 @@ mod tests {
 
     use tokio::time::Instant;
 
+    use crate::HostMemory;
+
     fn origin(name: &str) -> Origin {
         Origin {
             name: name.parse().expect("a host name"),
             aliases: Vec::new(),
             attempts: Arc::new(Attempts::after_lookup(Instant::now())),
+            _memory: HostMemory::default().charge(1).expect("fits"),
         }
     }
 

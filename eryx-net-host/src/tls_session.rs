@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use eryx_tls::Session;
 
+use crate::Charge;
 use crate::permit::Permit;
 
 /// A [`Session`] that counts against what a sandbox may hold until it is dropped.
@@ -11,13 +12,15 @@ use crate::permit::Permit;
 pub struct TlsSession {
     session: Session,
     _permit: Permit,
+    _memory: Charge,
 }
 
 impl TlsSession {
-    pub(crate) fn new(session: Session, permit: Permit) -> Self {
+    pub(crate) fn new(session: Session, permit: Permit, memory: Charge) -> Self {
         Self {
             session,
             _permit: permit,
+            _memory: memory,
         }
     }
 }

@@ -3,6 +3,7 @@
 use eryx_tls::{ClientSettings, Info};
 
 use super::*;
+use crate::footprint;
 use crate::judge::Carrier;
 
 impl Connection {
@@ -77,7 +78,12 @@ impl Connection {
                 peer,
             },
         )?;
+        let bytes = footprint::TLS + footprint::settings(settings);
+        let memory = self.shared.charge(&self.entry, bytes)?;
         let prepared = self.shared.config.connector().prepare(&judged)?;
+        if let Some(place) = &mut self.place {
+            place.set_tls(memory);
+        }
         // Open -> Handshaking
         match std::mem::replace(&mut self.state, State::Gone) {
             State::Open(plain) => {
