@@ -40,6 +40,7 @@ use rules::Rules;
 /// | [`blocked_hosts`](Self::blocked_hosts) | `localhost`, `127.*` and every other host or network that is not public |
 /// | [`allowed_udp`](Self::allowed_udp) | none, which means no datagrams |
 /// | [`report_only`](Self::report_only) | no: what is denied fails |
+/// | [`shared_caches`](Self::shared_caches) | no: each [`Network`](crate::Network) keeps its own |
 ///
 /// Clones share the compiled policy, the TLS configuration and the resolver, which are made when they are
 /// first needed. Use one configuration for many sandboxes.
@@ -60,6 +61,7 @@ pub struct NetConfig {
     limits: Limits,
     rules: Arc<Rules>,
     report_only: bool,
+    shared_caches: bool,
     trust: TrustStore,
     allow_unverified_tls: bool,
     names: Names,
@@ -81,6 +83,7 @@ impl NetConfig {
             limits: Limits::default(),
             rules: Arc::new(Rules::blocking(blocked)),
             report_only: false,
+            shared_caches: false,
             trust: TrustStore::webpki(),
             allow_unverified_tls: false,
             names: Names::default(),
@@ -140,6 +143,36 @@ impl NetConfig {
     pub fn with_report_only(&self, report_only: bool) -> Self {
         Self {
             report_only,
+            ..self.clone()
+        }
+    }
+
+    /// Whether all sandboxes made from this configuration share DNS answers and TLS sessions.
+    #[must_use]
+    pub fn shared_caches(&self) -> bool {
+        self.shared_caches
+    }
+
+    /// With DNS answers and TLS sessions shared by all sandboxes made from this configuration and its
+    /// clones, or kept by each [`Network`](crate::Network) for itself, which is the default.
+    ///
+    /// Shared caches save round trips where many short programs reach the same hosts. In return a program
+    /// can tell, from how long a lookup takes and from whether a TLS session is resumed, which hosts other
+    /// sandboxes reached, and a server can link sandboxes by the session they resume. Share caches only
+    /// between programs of one tenant.
+    ///
+    /// ```
+    /// use eryx_net_host::NetConfig;
+    ///
+    /// assert!(!NetConfig::default().shared_caches());
+    /// assert!(NetConfig::default().with_shared_caches(true).shared_caches());
+    /// ```
+    #[must_use]
+    pub fn with_shared_caches(&self, shared: bool) -> Self {
+        Self {
+            shared_caches: shared,
+            connector: Arc::default(),
+            resolver: Arc::default(),
             ..self.clone()
         }
     }
@@ -239,6 +272,7 @@ impl PartialEq for NetConfig {
         self.limits == other.limits
             && self.rules == other.rules
             && self.report_only == other.report_only
+            && self.shared_caches == other.shared_caches
             && self.trust == other.trust
             && self.allow_unverified_tls == other.allow_unverified_tls
             && self.names == other.names
@@ -255,6 +289,7 @@ impl fmt::Debug for NetConfig {
             .field("internal_hosts", &self.rules.internal)
             .field("allowed_udp", &self.rules.udp)
             .field("report_only", &self.report_only)
+            .field("shared_caches", &self.shared_caches)
             .field("trust", &self.trust)
             .field("allow_unverified_tls", &self.allow_unverified_tls)
             .field("names", &self.names)

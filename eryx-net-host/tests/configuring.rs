@@ -23,6 +23,7 @@ fn the_defaults_are_those_of_the_manual() {
     assert_eq!(texts(config.blocked_hosts())[..2], ["localhost", "127.*"]);
     assert!(!config.allows_unverified_tls());
     assert!(!config.report_only());
+    assert!(!config.shared_caches());
     assert_eq!(config.max_connections_per_host(), None);
     assert_eq!(config.connects_per_second(), None);
     assert_eq!(config.max_sent_bytes(), None);
@@ -69,6 +70,7 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
             old.with_received_bytes_per_second(8),
         ),
         ("with_report_only", Ok(old.with_report_only(true))),
+        ("with_shared_caches", Ok(old.with_shared_caches(true))),
         (
             "with_connect_timeout",
             old.with_connect_timeout(Duration::from_secs(1)),
@@ -107,6 +109,7 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
                 "with_sent_bytes_per_second" => new.sent_bytes_per_second() == Some(7),
                 "with_received_bytes_per_second" => new.received_bytes_per_second() == Some(8),
                 "with_report_only" => new.report_only(),
+                "with_shared_caches" => new.shared_caches(),
                 "with_connect_timeout" => new.connect_timeout() == Duration::from_secs(1),
                 "with_io_timeout" => new.io_timeout() == Duration::from_secs(1),
                 "allow_host" | "with_allowed_hosts" => {

@@ -30,6 +30,7 @@ fn configurations() -> Vec<NetConfig> {
         old.with_sent_bytes_per_second(7),
         old.with_received_bytes_per_second(8),
         Ok(old.with_report_only(true)),
+        Ok(old.with_shared_caches(true)),
         old.with_allowed_hosts([
             "a.example",
             "*.b.example:443",
@@ -119,6 +120,7 @@ fn every_setting_of_a_file_is_the_builders() {
             default.with_received_bytes_per_second(10),
         ),
         ("report_only = true", Ok(default.with_report_only(true))),
+        ("shared_caches = true", Ok(default.with_shared_caches(true))),
         (
             "allowed_hosts = ['a.example', '*.b.example:443']",
             default.with_allowed_hosts(["a.example", "*.b.example:443"]),
@@ -340,6 +342,7 @@ fn a_malformed_file_is_an_error_with_the_place_the_text_and_the_fix() {
             &["\"30s\"", "a whole number"],
         ),
         ("report_only = \"yes\"", "line 1", &["\"yes\"", "a boolean"]),
+        ("shared_caches = 1", "line 1", &["`1`", "a boolean"]),
         (
             "allowed_hosts = \"a.example\"",
             "line 1",

@@ -47,6 +47,8 @@ use setting::{NAMES, addresses_of, applied, certificate_bytes};
 ///     sent_bytes_per_second, received_bytes_per_second: how fast.
 ///     report_only: whether what the policy denies is only reported, and goes on. For trying out a policy with
 ///         code that is trusted.
+///     shared_caches: whether DNS answers and TLS sessions are shared by all sandboxes made from this
+///         configuration. Otherwise each execution or session has its own.
 ///
 /// Limits that are ``None`` are none.
 ///
@@ -73,7 +75,7 @@ impl NetConfig {
                           internal_hosts=(), allowed_udp=(), root_certs=(), allow_unverified_tls=False, hosts=..., dns_server=None, \
                           max_connections_per_host=None, connects_per_second=None, max_sent_bytes=None, \
                           max_received_bytes=None, sent_bytes_per_second=None, received_bytes_per_second=None, \
-                          report_only=False)"
+                          report_only=False, shared_caches=False)"
     )]
     fn new(
         positional: &Bound<'_, PyTuple>,
@@ -235,6 +237,13 @@ impl NetConfig {
     #[getter]
     fn report_only(&self) -> bool {
         self.0.report_only()
+    }
+
+    /// Whether DNS answers and TLS sessions are shared by all sandboxes made from this configuration. A program
+    /// may then tell which hosts other sandboxes reached.
+    #[getter]
+    fn shared_caches(&self) -> bool {
+        self.0.shared_caches()
     }
 
     /// With one more allowed host. The first one restricts the sandbox to it. What is blocked stays blocked.

@@ -346,6 +346,7 @@ EVERY = {
     "sent_bytes_per_second": 7,
     "received_bytes_per_second": 8,
     "report_only": True,
+    "shared_caches": True,
 }
 
 
@@ -486,6 +487,7 @@ def test_the_report_tells_what_was_reached_and_what_was_refused(port):
         (lambda: eryx.NetConfig().with_hosts(["x"]), TypeError, "a dict"),
         (lambda: eryx.NetConfig().with_hosts({"x": "1.2.3.4"}), TypeError, "not one str"),
         (lambda: eryx.NetConfig(report_only=1), TypeError, "True or False"),
+        (lambda: eryx.NetConfig(shared_caches=1), TypeError, "True or False"),
         (lambda: eryx.NetConfig().check("x", 70000), eryx.ConfigError, "0 to 65535"),
         (lambda: eryx.NetConfig().check("x", "http"), TypeError, "port has to be"),
         (lambda: eryx.NetConfig().check_resolved("1.2.3.4", []), eryx.ConfigError, "1.2.3.4"),

@@ -83,6 +83,7 @@ pub(super) struct Written {
     )]
     received_bytes_per_second: Option<u64>,
     report_only: bool,
+    shared_caches: bool,
     allowed_hosts: Vec<HostPattern>,
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked_hosts: Option<Vec<HostPattern>>,
@@ -146,6 +147,7 @@ impl Written {
             sent_bytes_per_second: limits.sent_bytes_per_second,
             received_bytes_per_second: limits.received_bytes_per_second,
             report_only: config.report_only,
+            shared_caches: config.shared_caches,
             allowed_hosts: rules.allowed.clone(),
             blocked_hosts: Some(blocked.to_vec()),
             allow_localhost: rules.loopback,
@@ -182,6 +184,7 @@ impl Written {
         limits.sent_bytes_per_second = self.sent_bytes_per_second;
         limits.received_bytes_per_second = self.received_bytes_per_second;
         config.report_only = self.report_only;
+        config.shared_caches = self.shared_caches;
         config.allow_unverified_tls = self.allow_unverified_tls;
 
         let rules = Arc::make_mut(&mut config.rules);

@@ -11,7 +11,7 @@ use crate::arguments::{flag, limit, text, texts, whole, wrong_type};
 use crate::error::ConfigError;
 
 /// All of them, in the order they are applied in: ``allow_localhost`` takes entries out of what is blocked before it.
-pub(super) const NAMES: [&str; 21] = [
+pub(super) const NAMES: [&str; 22] = [
     "max_connections",
     "connect_timeout_ms",
     "io_timeout_ms",
@@ -33,6 +33,7 @@ pub(super) const NAMES: [&str; 21] = [
     "sent_bytes_per_second",
     "received_bytes_per_second",
     "report_only",
+    "shared_caches",
 ];
 
 /// `config` with one setting changed.
@@ -86,7 +87,8 @@ pub(super) fn applied(config: &Config, name: &str, value: &Bound<'_, PyAny>) -> 
             let rate = limit(name, value, "bytes a second")?;
             named(name, config.with_received_bytes_per_second(rate))?
         }
-        _ => config.with_report_only(flag(name, value)?),
+        "report_only" => config.with_report_only(flag(name, value)?),
+        _ => config.with_shared_caches(flag(name, value)?),
     };
     Ok(changed)
 }
