@@ -30,7 +30,7 @@ use crate::{
 /// 1. What the block list matches is denied: the host asked for, every alias (CNAME) on the way, every
 ///    address. One blocked address denies the name.
 /// 2. With an empty allow list everything else is allowed. Otherwise the name asked for must match an
-///    entry, or each of its addresses must.
+///    entry; where the list holds networks and no names, each of the name's addresses must match one.
 /// 3. Exemptions let blocked addresses through: those of [a network](PolicyBuilder::allow_network), or any
 ///    that [a trusted name](PolicyBuilder::allow_internal_host) resolves to.
 /// 4. An IPv4-mapped address is the IPv4 address in it. An address in `64:ff9b::/96` (NAT64, RFC 6052) is

@@ -21,6 +21,7 @@ pub(crate) struct RuleSet {
     ipv6: PrefixTree,
     /// The ports of all patterns for networks, each once.
     network_ports: Vec<PortRange>,
+    has_names: bool,
     patterns: Vec<HostPattern>,
 }
 
@@ -41,6 +42,9 @@ impl RuleSet {
                 Target::Network(network) => networks.push((*network, pattern.clone())),
             }
         }
+        let has_names = patterns
+            .iter()
+            .any(|p| matches!(p.target(), Target::Name(_) | Target::Below(_)));
         let network_ports: BTreeSet<_> = networks.iter().map(|(_, p)| p.ports()).collect();
         let (ipv4, ipv6): (Vec<_>, Vec<_>) = networks.into_iter().partition(|(n, _)| n.is_ipv4());
         Self {
@@ -49,6 +53,7 @@ impl RuleSet {
             ipv4: PrefixTree::new(ipv4),
             ipv6: PrefixTree::new(ipv6),
             network_ports: network_ports.into_iter().collect(),
+            has_names,
             patterns,
         }
     }
@@ -93,6 +98,11 @@ impl RuleSet {
         self.everything
             .iter()
             .map(|ports| HostPattern::new(Target::Everything, *ports))
+    }
+
+    /// Whether any pattern is a name, or the names below one. `*` is neither.
+    pub(crate) fn has_names(&self) -> bool {
+        self.has_names
     }
 
     /// The ports of all patterns for networks.

@@ -169,6 +169,38 @@ fn a_name_is_only_worth_resolving_when_listed_networks_take_the_port() {
 }
 
 #[test]
+fn a_name_off_a_list_that_has_names_is_denied_before_it_is_resolved() {
+    let table = [
+        "allow api.example.com, allow 93.184.215.0/24",
+        "allow 93.184.215.0/24, allow *.example.com:443",
+        "default, allow 93.184.215.14:443, allow api.example.com:443",
+    ];
+    for text in table {
+        let policy = policy(text);
+        for port in [Port::Any, 443.into()] {
+            let verdict = policy.check("secret.attacker.example", port);
+            assert_eq!(answer(&verdict), (Deny, HostNotAllowed), "{text}");
+        }
+        // It makes no difference where the name leads, and addresses are allowed as addresses.
+        let verdict = resolved(&policy, "other.example", "", "93.184.215.14", 443);
+        assert_eq!(answer(&verdict), (Deny, HostNotAllowed), "{text}");
+        assert_eq!(
+            answer(&policy.check("93.184.215.14", 443)),
+            (Allow, Listed),
+            "{text}"
+        );
+        let verdict = policy.check("api.example.com", 443);
+        assert_eq!(answer(&verdict), (NeedsAddresses, Listed), "{text}");
+    }
+    // `*` is no name: who may ask for every name on one port may as well on another.
+    let policy = policy("allow *:443, allow 93.184.215.0/24:80");
+    assert_eq!(
+        answer(&policy.check("example.com", 80)),
+        (NeedsAddresses, AddressesDecide)
+    );
+}
+
+#[test]
 fn no_addresses_are_a_denial_of_their_own() {
     let policy = policy("default, allow example.com, internal example.com");
     let verdict = resolved(&policy, "example.com", "", "", 443);

@@ -27,12 +27,15 @@ impl Policy {
         if let Some(pattern) = on_port(self.allowed.for_name(name), port) {
             return Ok(Standing::Listed(pattern));
         }
-        if self
-            .allowed
-            .network_ports()
-            .iter()
-            .any(|p| p.contains(port))
-        {
+        // A query carries the name to a name server, so a list that says which names are allowed decides
+        // on names alone.
+        let networks_decide = !self.allowed.has_names()
+            && self
+                .allowed
+                .network_ports()
+                .iter()
+                .any(|p| p.contains(port));
+        if networks_decide {
             return Ok(Standing::ByAddress);
         }
         Err(not_listed(self.allowed.for_name(name).next()))
@@ -151,7 +154,7 @@ pub(super) enum Standing {
     Open,
     /// The allow list has the name.
     Listed(HostPattern),
-    /// The allow list does not have the name, but networks that its addresses may all be in.
+    /// The allow list has no names at all, but networks that the name's addresses may all be in.
     ByAddress,
 }
 
