@@ -21,7 +21,7 @@ pub use cancel::CancelHandle;
 pub use error::{ConfigError, Error, Raised};
 pub use factory::{FactoryBuilder, PackageError, SandboxFactory, Stage};
 pub use limits::{Limit, ResourceLimits};
-pub use output::{Output, OutputHandler};
+pub use output::{Output, OutputSink};
 pub use result::ExecuteResult;
 pub use sandbox::{Sandbox, SandboxBuilder};
 pub use session::Session;

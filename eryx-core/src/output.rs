@@ -1,17 +1,37 @@
 //! What a guest prints: captured, bounded while it is produced, and shown to the embedder as it comes.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-/// Receives output as it is printed, a piece at a time; a piece need not end where a line or a character does.
-pub type OutputHandler = Arc<dyn Fn(&[u8]) + Send + Sync>;
+/// Receives output as it is printed, and says when it can take more. A function of a piece of output is one that
+/// always can.
+pub trait OutputSink: Send + Sync {
+    /// Takes a piece of output, which need not end where a line or a character does. Does not wait: the program, its
+    /// timeout and its cancellation wait for it.
+    fn write(&self, bytes: &[u8]);
+
+    /// Returns `Pending` while no more output can be taken, and has `cx` woken when it can. The program waits
+    /// meanwhile; its timeout and its cancellation do not. At most 4 KiB come after a `Pending`, so a sink that
+    /// bounds its memory needs that much more.
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
+}
+
+impl<F: Fn(&[u8]) + Send + Sync> OutputSink for F {
+    fn write(&self, bytes: &[u8]) {
+        self(bytes);
+    }
+}
 
 /// Everything one execution printed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,8 +62,8 @@ pub(crate) struct OutputLimitReached;
 /// Where output goes besides the capture.
 #[derive(Clone, Default)]
 pub(crate) struct Handlers {
-    pub(crate) stdout: Option<OutputHandler>,
-    pub(crate) stderr: Option<OutputHandler>,
+    pub(crate) stdout: Option<Arc<dyn OutputSink>>,
+    pub(crate) stderr: Option<Arc<dyn OutputSink>>,
 }
 
 impl fmt::Debug for Handlers {
@@ -88,11 +108,15 @@ impl Capture {
     }
 
     /// The stream a guest writes its standard output or error to.
-    pub(crate) fn stream(&self, kind: StreamKind, handler: Option<OutputHandler>) -> GuestStream {
+    pub(crate) fn stream(
+        &self,
+        kind: StreamKind,
+        sink: Option<Arc<dyn OutputSink>>,
+    ) -> GuestStream {
         GuestStream {
             capture: self.clone(),
             kind,
-            handler,
+            sink,
         }
     }
 
@@ -127,7 +151,7 @@ pub(crate) enum StreamKind {
 pub(crate) struct GuestStream {
     capture: Capture,
     kind: StreamKind,
-    handler: Option<OutputHandler>,
+    sink: Option<Arc<dyn OutputSink>>,
 }
 
 impl GuestStream {
@@ -136,15 +160,22 @@ impl GuestStream {
 
     fn print(&self, bytes: &[u8]) -> Result<(), OutputLimitReached> {
         let kept = self.capture.push(self.kind, bytes);
-        if let Some(handler) = &self.handler
+        if let Some(sink) = &self.sink
             && kept > 0
         {
-            handler(&bytes[..kept]);
+            sink.write(&bytes[..kept]);
         }
         if kept < bytes.len() {
             return Err(OutputLimitReached);
         }
         Ok(())
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.sink {
+            Some(sink) => sink.poll_ready(cx),
+            None => Poll::Ready(()),
+        }
     }
 }
 
@@ -166,9 +197,12 @@ impl StdoutStream for GuestStream {
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for GuestStream {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        poll_fn(|cx| self.poll_ready(cx)).await;
+    }
 }
 
+#[wasmtime_wasi::async_trait]
 impl OutputStream for GuestStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         // A trap, not an error the program could ignore while it goes on printing.
@@ -181,16 +215,25 @@ impl OutputStream for GuestStream {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(Self::WRITE)
+        // A guest that is told of no room waits for `ready`, which leaves a waker that counts.
+        let ready = self.poll_ready(&mut Context::from_waker(Waker::noop()));
+        Ok(if ready.is_ready() { Self::WRITE } else { 0 })
+    }
+
+    // What a program's writes come down to: one future, where the provided method makes five.
+    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
+        poll_fn(|cx| self.poll_ready(cx)).await;
+        self.write(bytes)
     }
 }
 
 impl AsyncWrite for GuestStream {
     fn poll_write(
         self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
+        ready!(GuestStream::poll_ready(&self, cx));
         Poll::Ready(
             self.print(bytes)
                 .map(|()| bytes.len())
@@ -209,7 +252,55 @@ impl AsyncWrite for GuestStream {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    /// Takes one piece, and then none until it is emptied.
+    #[derive(Default)]
+    struct OnePiece {
+        full: AtomicBool,
+        waker: Mutex<Option<Waker>>,
+    }
+
+    impl OnePiece {
+        fn empty(&self) {
+            self.full.store(false, Ordering::SeqCst);
+            if let Some(waker) = self.waker.lock().expect("whole").take() {
+                waker.wake();
+            }
+        }
+    }
+
+    impl OutputSink for OnePiece {
+        fn write(&self, _bytes: &[u8]) {
+            assert!(!self.full.swap(true, Ordering::SeqCst), "it was full");
+        }
+
+        fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            if !self.full.load(Ordering::SeqCst) {
+                return Poll::Ready(());
+            }
+            *self.waker.lock().expect("whole") = Some(cx.waker().clone());
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_guest_waits_for_a_sink_that_is_full_and_goes_on_when_it_has_room() {
+        let capture = Capture::default();
+        capture.begin(100);
+        let sink = Arc::new(OnePiece::default());
+        let mut stream = capture.stream(StreamKind::Stdout, Some(Arc::clone(&sink) as _));
+        assert_eq!(stream.check_write().expect("open"), GuestStream::WRITE);
+        stream.write(Bytes::from_static(b"first")).expect("room");
+        assert_eq!(stream.check_write().expect("open"), 0);
+        let emptied = tokio::spawn(async move { sink.empty() });
+        stream.ready().await;
+        emptied.await.expect("emptied");
+        stream.write(Bytes::from_static(b"second")).expect("room");
+        assert_eq!(capture.take().stdout, b"firstsecond");
+    }
 
     #[test]
     fn output_is_kept_up_to_the_limit_over_both_streams_and_refused_past_it() {

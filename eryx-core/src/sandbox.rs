@@ -9,7 +9,7 @@ use crate::factory::SandboxFactory;
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::limits::ResourceLimits;
-use crate::output::Handlers;
+use crate::output::{Handlers, OutputSink};
 use crate::result::ExecuteResult;
 use crate::session::Session;
 
@@ -176,15 +176,27 @@ impl SandboxBuilder {
     }
 
     /// Receive standard output as it is printed. The program waits for the handler, and so do its timeout and
-    /// cancellation: it should hand the bytes on, not wait for anything itself.
-    pub fn on_stdout(mut self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
-        self.settings.handlers.stdout = Some(Arc::new(handler));
-        self
+    /// cancellation: it should hand the bytes on, not wait for anything itself. What may have to wait is a sink of
+    /// [`with_stdout`](Self::with_stdout).
+    pub fn on_stdout(self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.with_stdout(Arc::new(handler))
     }
 
     /// Receive standard error as it is printed; see [`on_stdout`](Self::on_stdout).
-    pub fn on_stderr(mut self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
-        self.settings.handlers.stderr = Some(Arc::new(handler));
+    pub fn on_stderr(self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.with_stderr(Arc::new(handler))
+    }
+
+    /// Sends standard output to `sink` as it is printed, in place of the handler of [`on_stdout`](Self::on_stdout).
+    /// The program waits while the sink has no room; its timeout and its cancellation do not.
+    pub fn with_stdout(mut self, sink: Arc<dyn OutputSink>) -> Self {
+        self.settings.handlers.stdout = Some(sink);
+        self
+    }
+
+    /// Sends standard error to `sink` as it is printed; see [`with_stdout`](Self::with_stdout).
+    pub fn with_stderr(mut self, sink: Arc<dyn OutputSink>) -> Self {
+        self.settings.handlers.stderr = Some(sink);
         self
     }
 

@@ -1,14 +1,15 @@
 //! One run of a program, for those who wait for it and for those who are told.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eryx::CancelHandle;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::deliveries::{Call, Deliveries};
 use crate::error::{SessionOverError, exception};
-use crate::printer::Printer;
+use crate::printer::{Printer, Turn};
 use crate::result::ExecuteResult;
 use crate::running::{Owner, Running};
 use crate::runtime::{runtime, wait};
@@ -37,34 +38,71 @@ impl Job {
     pub(crate) fn run(self, py: Python<'_>) -> PyResult<ExecuteResult> {
         let running = Running::begin(py, self.owner)?;
         let cancel = running.cancel_handle().clone();
-        let printer = self.printer.clone();
         let ended = wait(py, &cancel, self.play(cancel.clone(), None));
-        let concluded = ended.and_then(|ended| conclude(py, printer.as_deref(), ended));
+        let concluded = ended.and_then(Ended::conclude);
         running.end(py);
         concluded
     }
 
-    async fn play(
-        self,
-        cancel: CancelHandle,
-        post: Option<Py<PyAny>>,
-    ) -> Result<eryx::ExecuteResult, Failure> {
+    async fn play(self, cancel: CancelHandle, deliveries: Option<Arc<Deliveries>>) -> Ended {
+        let begin = |printer: Option<Arc<Printer>>| {
+            printer.map(|printer| (printer.begin(cancel.clone(), deliveries), printer))
+        };
         match self.place {
             Place::Sandbox(sandbox) => {
-                if let Some(printer) = &self.printer {
-                    printer.begin(cancel.clone(), post);
-                }
-                Ok(sandbox.execute_cancellable(self.source, &cancel).await?)
+                let turn = begin(self.printer);
+                let played = sandbox.execute_cancellable(self.source, &cancel).await;
+                Ended::new(turn, played)
             }
             Place::Session(session) => {
                 let mut session = session.lock().await;
-                let session = session.as_mut().ok_or(Failure::Closed)?;
-                if let Some(printer) = &self.printer {
-                    printer.begin(cancel.clone(), post);
-                }
-                Ok(session.execute_cancellable(self.source, &cancel).await?)
+                let Some(session) = session.as_mut() else {
+                    return Ended {
+                        turn: None,
+                        result: Err(Failure::Closed),
+                    };
+                };
+                let turn = begin(self.printer);
+                let played = session.execute_cancellable(self.source, &cancel).await;
+                Ended::new(turn, played)
             }
         }
+    }
+}
+
+/// A program that ended.
+struct Ended {
+    turn: Option<(Arc<Turn>, Arc<Printer>)>,
+    result: Result<eryx::ExecuteResult, Failure>,
+}
+
+impl Ended {
+    fn new(
+        turn: Option<(Arc<Turn>, Arc<Printer>)>,
+        result: Result<eryx::ExecuteResult, eryx::Error>,
+    ) -> Self {
+        Self {
+            turn,
+            result: result.map_err(Failure::Ended),
+        }
+    }
+
+    /// Whether it was ended, and did not end.
+    fn is_cut_off(&self) -> bool {
+        matches!(
+            self.result,
+            Err(Failure::Ended(
+                eryx::Error::Limit { .. } | eryx::Error::Cancelled { .. }
+            ))
+        )
+    }
+
+    fn conclude(self) -> PyResult<ExecuteResult> {
+        // What a callback raised is why the program was cancelled.
+        if let Some((turn, printer)) = &self.turn {
+            printer.end(turn)?;
+        }
+        Ok(ExecuteResult::from(self.result?))
     }
 }
 
@@ -72,12 +110,6 @@ impl Job {
 enum Failure {
     Ended(eryx::Error),
     Closed,
-}
-
-impl From<eryx::Error> for Failure {
-    fn from(error: eryx::Error) -> Self {
-        Self::Ended(error)
-    }
 }
 
 impl From<Failure> for PyErr {
@@ -94,27 +126,16 @@ pub(crate) fn closed() -> PyErr {
     SessionOverError::new_err("the session is closed: open a new one with Sandbox.session()")
 }
 
-fn conclude(
-    py: Python<'_>,
-    printer: Option<&Printer>,
-    ended: Result<eryx::ExecuteResult, Failure>,
-) -> PyResult<ExecuteResult> {
-    // What a callback raised is why the program was cancelled.
-    if let Some(printer) = printer {
-        printer.end(py)?;
-    }
-    Ok(ExecuteResult::from(ended?))
-}
-
 /// A program that an event loop is to be told of; `eryx._asyncio` makes a coroutine of it.
 #[pyclass(module = "eryx._eryx", frozen)]
 pub(crate) struct Execution {
     state: Mutex<State>,
+    printer: Option<Arc<Printer>>,
 }
 
 enum State {
     Waiting(Box<Job>),
-    Started(CancelHandle),
+    Started(CancelHandle, Arc<Deliveries>),
     Over,
 }
 
@@ -122,50 +143,113 @@ impl Execution {
     /// The coroutine that runs `job`.
     pub(crate) fn coroutine(py: Python<'_>, job: Job) -> PyResult<Bound<'_, PyAny>> {
         let execution = Self {
+            printer: job.printer.clone(),
             state: Mutex::new(State::Waiting(Box::new(job))),
         };
         py.import("eryx._asyncio")?
             .call_method1("run", (Bound::new(py, execution)?,))
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[pymethods]
 impl Execution {
-    /// Begin. `settle(result, error)` is called once, from another thread, at the end; `post(callback, text)`
-    /// with what is printed.
-    fn start(&self, py: Python<'_>, settle: Py<PyAny>, post: Py<PyAny>) -> PyResult<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Begin. From another thread, `wake()` is called when there is something to `take` and the last `take` found
+    /// nothing, and `settle(result, error)` once, at the end.
+    fn start(&self, py: Python<'_>, wake: Py<PyAny>, settle: Py<PyAny>) -> PyResult<()> {
+        let mut state = self.state();
         let State::Waiting(job) = std::mem::replace(&mut *state, State::Over) else {
             return Err(PyRuntimeError::new_err("an execution starts once"));
         };
         let runtime = runtime(py)?;
         let running = Running::begin(py, job.owner)?;
         let cancel = running.cancel_handle().clone();
-        *state = State::Started(cancel.clone());
-        let printer = job.printer.clone();
+        let deliveries = Arc::new(Deliveries::new(wake, cancel.clone()));
+        *state = State::Started(cancel.clone(), Arc::clone(&deliveries));
+        let settlement = Settlement {
+            settle: Some((settle, running)),
+            deliveries,
+        };
         runtime.spawn(async move {
-            let ended = job.play(cancel, Some(post)).await;
-            // Once the interpreter is gone there is nobody to tell.
-            Python::try_attach(|py| {
-                let settled = match conclude(py, printer.as_deref(), ended) {
-                    Ok(result) => settle.call1(py, (result, py.None())),
-                    Err(error) => settle.call1(py, (py.None(), error)),
-                };
-                // The loop may be closed by now; whoever closed it does not wait.
-                drop(settled);
-                drop(settle);
-                drop(printer);
-                running.end(py);
-            });
+            let deliveries = Arc::clone(&settlement.deliveries);
+            let ended = job.play(cancel, Some(deliveries)).await;
+            settlement.settle(ended);
         });
         Ok(())
     }
 
-    /// End it, if it has not ended.
+    /// The first call that the loop has to make, as a function and its argument.
+    fn take(&self, py: Python<'_>) -> Option<(Py<PyAny>, String)> {
+        let deliveries = match &*self.state() {
+            State::Started(_, deliveries) => Arc::clone(deliveries),
+            State::Waiting(_) | State::Over => return None,
+        };
+        let Call::Text(stream, text) = deliveries.take()?;
+        let callback = self.printer.as_ref()?.callback(stream)?;
+        Some((callback.clone_ref(py), text))
+    }
+
+    /// End it, if it has not ended. Nothing is there to `take` any more.
     fn cancel(&self) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Started(cancel) = &*state {
+        let state = std::mem::replace(&mut *self.state(), State::Over);
+        if let State::Started(cancel, deliveries) = state {
             cancel.cancel();
+            deliveries.close();
+        }
+    }
+}
+
+/// Has the end of a program told to the loop that awaits it, whatever the end is.
+struct Settlement {
+    /// The function to tell it with; none once that is done.
+    settle: Option<(Py<PyAny>, Running)>,
+    deliveries: Arc<Deliveries>,
+}
+
+impl Settlement {
+    fn settle(mut self, ended: Ended) {
+        // Once the interpreter is gone there is nobody to tell.
+        Python::try_attach(|py| {
+            if ended.is_cut_off() {
+                self.deliveries.join();
+            }
+            let concluded = ended.conclude();
+            self.tell(py, concluded);
+        });
+    }
+
+    fn tell(&mut self, py: Python<'_>, ended: PyResult<ExecuteResult>) {
+        let Some((settle, running)) = self.settle.take() else {
+            return;
+        };
+        self.deliveries.finish();
+        let told = match ended {
+            Ok(result) => settle.call1(py, (result, py.None())),
+            Err(error) => settle.call1(py, (py.None(), error)),
+        };
+        if told.is_err() {
+            // The loop is closed; whoever closed it does not wait.
+            self.deliveries.close();
+        }
+        drop(told);
+        drop(settle);
+        running.end(py);
+    }
+}
+
+/// What is dropped before it has told has panicked.
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        if self.settle.is_some() {
+            Python::try_attach(|py| {
+                let error = PyRuntimeError::new_err(
+                    "the execution ended by a fault of eryx's own: what it says about it is on standard error",
+                );
+                self.tell(py, Err(error));
+            });
         }
     }
 }

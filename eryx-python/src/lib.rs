@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod arguments;
+mod deliveries;
 mod error;
 mod execution;
 mod factory;

@@ -2,11 +2,13 @@
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
-use eryx::{CancelHandle, SandboxBuilder};
+use eryx::{CancelHandle, OutputSink, SandboxBuilder};
 use pyo3::prelude::*;
 
 use crate::arguments;
+use crate::deliveries::Deliveries;
 
 /// The functions to call with output, if there are any.
 #[derive(Default)]
@@ -40,28 +42,36 @@ impl Callbacks {
     }
 }
 
+/// Standard output or standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
 /// Calls the functions for one interpreter, with text: a character that comes in two pieces is handed on
 /// when it is whole.
 pub(crate) struct Printer {
     callbacks: Callbacks,
-    turn: Mutex<Turn>,
+    /// The execution that is under way, or the last one.
+    turn: Mutex<Arc<Turn>>,
 }
 
-/// The state of one execution.
+/// What one execution prints.
 #[derive(Default)]
-struct Turn {
+pub(crate) struct Turn {
+    cancel: CancelHandle,
+    /// Calls the functions on an event loop. Without it they are called where the program runs.
+    deliveries: Option<Arc<Deliveries>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The beginning of a character.
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-    /// Hands a function and its argument to another thread, an event loop's. Without it they are called here.
-    post: Option<Py<PyAny>>,
-    cancel: CancelHandle,
     failure: Option<PyErr>,
-}
-
-#[derive(Clone, Copy)]
-enum Stream {
-    Stdout,
-    Stderr,
 }
 
 impl Printer {
@@ -75,79 +85,116 @@ impl Printer {
 
     /// `builder` with its output sent here.
     pub(crate) fn attach(self: &Arc<Self>, mut builder: SandboxBuilder) -> SandboxBuilder {
+        let sink = |stream| {
+            let printer = Arc::clone(self);
+            Arc::new(Sink { printer, stream })
+        };
         if self.callbacks.stdout.is_some() {
-            let own = Arc::clone(self);
-            builder = builder.on_stdout(move |bytes| own.print(Stream::Stdout, bytes));
+            builder = builder.with_stdout(sink(Stream::Stdout));
         }
         if self.callbacks.stderr.is_some() {
-            let own = Arc::clone(self);
-            builder = builder.on_stderr(move |bytes| own.print(Stream::Stderr, bytes));
+            builder = builder.with_stderr(sink(Stream::Stderr));
         }
         builder
     }
 
     /// Starts an execution, which a function that raises ends through `cancel`.
-    pub(crate) fn begin(&self, cancel: CancelHandle, post: Option<Py<PyAny>>) {
-        *self.turn() = Turn {
-            post,
+    pub(crate) fn begin(
+        &self,
+        cancel: CancelHandle,
+        deliveries: Option<Arc<Deliveries>>,
+    ) -> Arc<Turn> {
+        let turn = Arc::new(Turn {
             cancel,
-            ..Turn::default()
-        };
+            deliveries,
+            state: Mutex::default(),
+        });
+        let mut current = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::clone(&turn);
+        turn
     }
 
-    /// Hands on what is left, and fails if one of the functions raised.
-    pub(crate) fn end(&self, py: Python<'_>) -> PyResult<()> {
+    fn turn(&self) -> Arc<Turn> {
+        Arc::clone(&self.turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Hands on what is left of `turn`, and fails if one of the functions raised.
+    pub(crate) fn end(&self, turn: &Turn) -> PyResult<()> {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let rest = mem::take(self.turn().pending(stream));
+            let rest = mem::take(turn.state().pending(stream));
             if !rest.is_empty() {
-                self.call(py, stream, &String::from_utf8_lossy(&rest));
+                self.hand_on(turn, stream, String::from_utf8_lossy(&rest).into_owned());
             }
         }
-        match mem::take(&mut *self.turn()).failure {
+        match turn.state().failure.take() {
             Some(error) => Err(error),
             None => Ok(()),
         }
     }
 
-    fn print(&self, stream: Stream, bytes: &[u8]) {
+    /// The function for `stream`.
+    pub(crate) fn callback(&self, stream: Stream) -> Option<&Py<PyAny>> {
+        match stream {
+            Stream::Stdout => self.callbacks.stdout.as_ref(),
+            Stream::Stderr => self.callbacks.stderr.as_ref(),
+        }
+    }
+
+    fn hand_on(&self, turn: &Turn, stream: Stream, text: String) {
+        if let Some(deliveries) = &turn.deliveries {
+            deliveries.print(stream, text);
+            return;
+        }
+        let Some(callback) = self.callback(stream) else {
+            return;
+        };
+        // Nobody is left to be told once the interpreter is gone.
+        Python::try_attach(|py| {
+            if let Err(error) = callback.call1(py, (text,)) {
+                turn.cancel.cancel();
+                turn.state().failure.get_or_insert(error);
+            }
+        });
+    }
+}
+
+/// One stream of an interpreter.
+struct Sink {
+    printer: Arc<Printer>,
+    stream: Stream,
+}
+
+impl OutputSink for Sink {
+    fn write(&self, bytes: &[u8]) {
+        let turn = self.printer.turn();
         let text = {
-            let mut turn = self.turn();
-            if turn.failure.is_some() {
+            let mut state = turn.state();
+            if state.failure.is_some() {
                 return;
             }
-            decode(turn.pending(stream), bytes)
+            decode(state.pending(self.stream), bytes)
         };
         if !text.is_empty() {
-            // Nobody is left to be told once the interpreter is gone.
-            Python::try_attach(|py| self.call(py, stream, &text));
+            self.printer.hand_on(&turn, self.stream, text);
         }
     }
 
-    fn call(&self, py: Python<'_>, stream: Stream, text: &str) {
-        let callback = match stream {
-            Stream::Stdout => &self.callbacks.stdout,
-            Stream::Stderr => &self.callbacks.stderr,
-        };
-        let Some(callback) = callback else { return };
-        let post = self.turn().post.as_ref().map(|post| post.clone_ref(py));
-        let called = match post {
-            Some(post) => post.call1(py, (callback, text)),
-            None => callback.call1(py, (text,)),
-        };
-        if let Err(error) = called {
-            let mut turn = self.turn();
-            turn.cancel.cancel();
-            turn.failure.get_or_insert(error);
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.printer.turn().deliveries {
+            Some(deliveries) => deliveries.poll_ready(cx),
+            None => Poll::Ready(()),
         }
-    }
-
-    /// Nobody waits for the interpreter while holding this lock.
-    fn turn(&self) -> MutexGuard<'_, Turn> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Turn {
+    /// Nobody waits for the interpreter while holding this lock.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
     fn pending(&mut self, stream: Stream) -> &mut Vec<u8> {
         match stream {
             Stream::Stdout => &mut self.stdout,

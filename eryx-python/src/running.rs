@@ -73,8 +73,16 @@ impl Running {
 
     /// Takes the execution out. This comes last: once all are out the interpreter may end, and a thread that lets
     /// go of it then does not come back.
-    pub(crate) fn end(self, py: Python<'_>) {
-        table(py).entries.remove(&self.number);
+    pub(crate) fn end(self, _py: Python<'_>) {
+        drop(self);
+    }
+}
+
+/// So that a panic takes it out, too.
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nobody waits for it once the interpreter is gone.
+        Python::try_attach(|py| table(py).entries.remove(&self.number));
     }
 }
 

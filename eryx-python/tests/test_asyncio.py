@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -114,6 +116,150 @@ def test_a_callback_that_raises_ends_the_awaited_program():
 
     with pytest.raises(LookupError, match="now"):
         asyncio.run(main())
+
+
+# What may wait for the loop, and what may come after it is full; see `deliveries.rs`.
+MOST_TEXT = (64 << 10) + (4 << 10)
+
+
+def interpreters(**settings: Any) -> Iterator[Any]:
+    """Whatever has an `aexecute`."""
+    yield eryx.Sandbox(**settings)
+    yield eryx.Sandbox(**settings).session()
+    yield eryx.SandboxFactory().create_sandbox(**settings)
+
+
+def test_a_program_that_prints_a_byte_at_a_time_is_handed_on_in_few_pieces():
+    pieces: list[str] = []
+
+    def slow(text: str) -> None:
+        pieces.append(text)
+        time.sleep(0.001)
+
+    for interpreter in interpreters(on_stdout=slow):
+        pieces.clear()
+        result = asyncio.run(
+            interpreter.aexecute(
+                "import os\nfor n in range(100_000): os.write(1, b'%d' % (n % 10))"
+            )
+        )
+        assert "".join(pieces) == result.stdout == "0123456789" * 10_000
+        assert len(pieces) < 10_000
+        assert max(map(len, pieces)) <= MOST_TEXT
+
+
+def test_a_program_waits_for_a_loop_that_is_behind_and_its_limit_does_not():
+    limits = eryx.ResourceLimits(execution_timeout_ms=1000)
+    seen: list[str] = []
+
+    def stuck(text: str) -> None:
+        seen.append(text)
+        if len(seen) == 1:
+            time.sleep(1.5)
+
+    for interpreter in interpreters(on_stdout=stuck, resource_limits=limits):
+        seen.clear()
+        with pytest.raises(eryx.TimeoutError) as caught:
+            asyncio.run(interpreter.aexecute("import os\nwhile True: os.write(1, b'x' * 100)"))
+        printed = caught.value.stdout
+        assert 64 << 10 <= len(printed) <= len(seen[0]) + MOST_TEXT
+        # The rest comes in one piece before the error does.
+        assert len(seen) == 2
+        assert "".join(seen) == printed
+
+
+def test_output_to_both_streams_comes_in_the_order_it_was_printed_in():
+    seen: list[str] = []
+    sandbox = eryx.Sandbox(
+        on_stdout=lambda text: seen.append("o" * len(text)),
+        on_stderr=lambda text: seen.append("e" * len(text)),
+    )
+    asyncio.run(
+        sandbox.aexecute(
+            "import os\nfor n in range(1000): os.write(1 + n % 2, b'x'), n % 5 or os.write(2, b'y')"
+        )
+    )
+    expected = "".join("oe"[n % 2] + ("" if n % 5 else "e") for n in range(1000))
+    assert "".join(seen) == expected
+
+
+def test_what_is_left_of_a_program_that_was_ended_is_one_call_for_each_stream():
+    seen: list[tuple[str, str]] = []
+
+    def stuck(text: str) -> None:
+        if not seen:
+            time.sleep(1.5)
+        seen.append(("out", text))
+
+    sandbox = eryx.Sandbox(
+        on_stdout=stuck,
+        on_stderr=lambda text: seen.append(("err", text)),
+        resource_limits=eryx.ResourceLimits(execution_timeout_ms=1000),
+    )
+    with pytest.raises(eryx.TimeoutError) as caught:
+        asyncio.run(sandbox.aexecute("import os\nwhile True: os.write(1, b'o'), os.write(2, b'e')"))
+    assert len(seen) == 3
+    assert "".join(text for kind, text in seen if kind == "out") == caught.value.stdout
+    assert "".join(text for kind, text in seen if kind == "err") == caught.value.stderr
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (StopIteration("enough"), RuntimeError),
+        (StopAsyncIteration("enough"), StopAsyncIteration),
+        (GeneratorExit("enough"), GeneratorExit),
+        (KeyboardInterrupt("enough"), KeyboardInterrupt),
+        (SystemExit("enough"), SystemExit),
+        (ValueError("enough"), ValueError),
+    ],
+)
+def test_whatever_a_callback_raises_ends_the_awaited_program_and_comes_out(raised, expected):
+    printed: list[str] = []
+
+    def refuse(text: str) -> None:
+        printed.append(text)
+        raise raised
+
+    async def main() -> None:
+        code = "import time\nfor n in range(600): print(n, flush=True), time.sleep(0.1)"
+        await eryx.Sandbox(on_stdout=refuse).aexecute(code)
+
+    with pytest.raises(expected, match="enough") as caught:
+        asyncio.run(main())
+    assert caught.value is raised or caught.value.__cause__ is raised
+    assert printed == ["0\n"]
+
+
+def test_a_loop_that_is_closed_in_mid_execution_ends_the_program():
+    listening = __import__("socket").create_server(("127.0.0.1", 0))
+    listening.settimeout(10)
+    host, port = listening.getsockname()
+    sandbox = eryx.Sandbox(network=eryx.NetConfig().allow_localhost(), on_stdout=lambda text: None)
+    code = f"import socket, time\ns = socket.create_connection(({host!r}, {port}))\nwhile True: print(1), time.sleep(0.01)"
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(sandbox.aexecute(code))
+    accepted = loop.create_task(asyncio.to_thread(listening.accept))
+    peer, _ = loop.run_until_complete(accepted)
+    loop.close()
+    peer.settimeout(10)
+    # The connection is closed: the program has ended.
+    assert peer.recv(1) == b""
+    # Nothing is awaited any more; the loop would say so when the task is deleted.
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def test_programs_of_one_session_that_are_handed_on_late_keep_their_output_apart():
+    seen: list[str] = []
+    session = eryx.Sandbox(on_stdout=seen.append).session()
+
+    async def main() -> list[str]:
+        programs = (session.aexecute(f"print({n} * 'x', end='')") for n in range(1, 30))
+        return [result.stdout for result in await asyncio.gather(*programs)]
+
+    assert asyncio.run(main()) == ["x" * n for n in range(1, 30)]
+    # In whatever order their turns came.
+    assert sorted(seen) == ["x" * n for n in range(1, 30)]
 
 
 def test_sessions_and_sandboxes_are_asynchronous_contexts_too():

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub use eryx_core::{
-    CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, Limit, Output, OutputHandler,
+    CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, Limit, Output, OutputSink,
     PackageError, Raised, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session, Stage,
 };
 
