@@ -13,7 +13,11 @@ fn main() {
     report_load(&texts);
 
     let mut criterion = Criterion::default().configure_from_args();
-    decisions(&mut criterion, "empty", &Policy::builder().build());
+    decisions(
+        &mut criterion,
+        "empty",
+        &Policy::permissive_builder().build(),
+    );
     decisions(&mut criterion, "default", &Policy::default());
     decisions(&mut criterion, "long", &load(&texts));
     criterion
@@ -81,10 +85,7 @@ fn load(texts: &[String]) -> Policy {
     let patterns = texts
         .iter()
         .map(|text| text.parse::<HostPattern>().expect("a pattern"));
-    Policy::builder()
-        .block_defaults()
-        .block_hosts(patterns)
-        .build()
+    Policy::builder().block_hosts(patterns).build()
 }
 
 /// Networks of both families, names, and names with all below them, in the order of nothing. None of them

@@ -18,7 +18,6 @@ use eryx_net_policy::{Host, Policy, Verdict};
 fn main() -> Result<(), Box<dyn Error>> {
     let host = env::args().nth(1).unwrap_or_else(|| "127.0.0.1".to_owned());
     let policy = Policy::builder()
-        .block_defaults()
         .block_host("*.internal.corp".parse()?)
         .build();
 

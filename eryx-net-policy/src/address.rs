@@ -1,11 +1,11 @@
-//! IPv4 addresses inside IPv6 addresses.
+//! Addresses that lead to another address: IPv4 inside IPv6, and the unspecified addresses.
 
 use std::{
     iter,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// The address itself, and every IPv4 address that it may lead to.
+/// Returns the address itself and every address that it may lead to, at most four.
 ///
 /// IPv4-mapped addresses are not taken apart: they are IPv4 before anything is judged.
 pub(crate) fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
@@ -14,7 +14,26 @@ pub(crate) fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
         IpAddr::V4(_) => [None; 2],
     };
     let carried = [first, second].into_iter().flatten().map(IpAddr::V4);
-    iter::once(address).chain(carried)
+    iter::once(address)
+        .chain(carried)
+        .flat_map(|form| iter::once(form).chain(dialled(form)))
+}
+
+/// Returns the loopback address that the kernel connects to in place of an unspecified one: 127.0.0.1 for
+/// `0.0.0.0`, `::1` for `::`.
+///
+/// The rest of `0.0.0.0/8` and the IPv4-compatible `::127.0.0.1` are addresses like any other to Linux: it routes
+/// them, and not to itself.
+pub(crate) fn dialled(address: IpAddr) -> Option<IpAddr> {
+    address.is_unspecified().then(|| loopback(address))
+}
+
+/// Returns the loopback address of the same family.
+pub(crate) fn loopback(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    }
 }
 
 /// The IPv4 address that a NAT64 translator connects to for an address in its well-known prefix
@@ -33,7 +52,7 @@ fn carried(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     let low = low32(address);
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => [None, None],
-        // IPv4-compatible (RFC 4291, 2.5.5.1). `::` falls under it as 0.0.0.0, which it behaves like.
+        // IPv4-compatible (RFC 4291, 2.5.5.1). `::` falls under it as 0.0.0.0.
         [0, 0, 0, 0, 0, 0, ..] => [Some(low), None],
         // NAT64 with the well-known prefix (RFC 6052, 2.1).
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => [Some(low), None],

@@ -12,14 +12,13 @@ use crate::{
 
 /// Collects the entries of a [`Policy`].
 ///
-/// It starts with nothing blocked and everything allowed; most users begin with
-/// [`block_defaults`](Self::block_defaults).
+/// It starts with what [`Policy::default`] blocks, from [`Policy::builder`], or with nothing blocked, from
+/// [`Policy::permissive_builder`]. Everything else is allowed.
 ///
 /// ```
 /// use eryx_net_policy::Policy;
 ///
 /// let policy = Policy::builder()
-///     .block_defaults()
 ///     .allow_host("*.example.com:443".parse()?)
 ///     .allow_host("db.corp:5432".parse()?)
 ///     .allow_internal_host("db.corp".parse()?)
@@ -78,7 +77,7 @@ impl PolicyBuilder {
         self
     }
 
-    /// Blocks [`default_blocked_hosts`](crate::default_blocked_hosts).
+    /// Blocks [`default_blocked_hosts`](crate::default_blocked_hosts), as [`Policy::builder`] does to begin with.
     pub fn block_defaults(self) -> Self {
         self.block_hosts(default_blocked_patterns().iter().cloned())
     }

@@ -4,6 +4,7 @@
 mod address;
 mod builder;
 mod defaults;
+mod denied;
 mod host;
 mod host_error;
 mod name;
@@ -27,6 +28,7 @@ mod wording;
 
 pub use builder::PolicyBuilder;
 pub use defaults::{default_blocked_hosts, default_blocked_patterns, loopback_patterns};
+pub use denied::Denied;
 pub use host::Host;
 pub use host_error::{HostError, HostProblem};
 pub use name::HostName;

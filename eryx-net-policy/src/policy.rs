@@ -36,9 +36,12 @@ use crate::{
 /// 4. An IPv4-mapped address is the IPv4 address in it. An address in `64:ff9b::/96` (NAT64, RFC 6052) is
 ///    dialled as it is and judged as the IPv4 address in it; entries for IPv6 networks can still block it,
 ///    save the default `::/3`. Other addresses that carry an IPv4 address (6to4, Teredo, ISATAP,
-///    IPv4-compatible, IPv4-translated, local NAT64) are denied as well when that one is.
+///    IPv4-compatible, IPv4-translated, local NAT64) are denied as well when that one is. So are `0.0.0.0` and
+///    `::` when `127.0.0.1` and `::1` are, which the kernel connects to in their place.
 /// 5. Datagrams (UDP) go only where [an entry](PolicyBuilder::allow_udp) lets them, and a connection would
 ///    be allowed: [`check_udp`](Self::check_udp). They never go to multicast and broadcast addresses.
+/// 6. Addresses of the machine that dials, public ones included, lead to what loopback leads to. Only that machine knows
+///    them: [`check_own`](Self::check_own) judges them.
 ///
 /// [`Policy::default`] allows all that [`default_blocked_hosts`](crate::default_blocked_hosts) does not
 /// block.
@@ -69,8 +72,15 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// A policy that blocks nothing yet.
+    /// Begins with what [`Policy::default`] is: [`default_blocked_hosts`](crate::default_blocked_hosts) are blocked, and
+    /// everything else is allowed.
     pub fn builder() -> PolicyBuilder {
+        PolicyBuilder::new().block_defaults()
+    }
+
+    /// Begins with nothing blocked and everything allowed, loopback, private networks and the metadata services of
+    /// clouds included: for programs that are trusted, and for block lists that are complete in themselves.
+    pub fn permissive_builder() -> PolicyBuilder {
         PolicyBuilder::new()
     }
 
@@ -128,7 +138,7 @@ impl Policy {
     /// ```
     /// use eryx_net_policy::Policy;
     ///
-    /// let policy = Policy::builder().block_defaults().allow_udp("9.9.9.9:53".parse()?).build();
+    /// let policy = Policy::builder().allow_udp("9.9.9.9:53".parse()?).build();
     /// assert!(policy.check_udp("9.9.9.9", 53).is_allowed());
     /// assert!(policy.check_udp("8.8.8.8", 53).is_denied());
     /// assert!(Policy::default().check_udp("9.9.9.9", 53).is_denied());
@@ -155,6 +165,52 @@ impl Policy {
         port: impl Into<Port>,
     ) -> Verdict {
         self.judge_answer(name, aliases, addresses, port.into(), Transport::Udp)
+    }
+
+    /// Returns the denial of an address that `verdict` allows, for a machine whose own address that is.
+    ///
+    /// Such an address counts as loopback of its family: what blocks `127.0.0.1` or `::1` on the port blocks it, unless
+    /// an exemption holds the address or the name asked for. `None` when it may be reached all the same. Whoever dials
+    /// asks this first, which is the cheaper question, and then the system whether the address is its own.
+    ///
+    /// ```
+    /// use eryx_net_policy::{Policy, Reason};
+    ///
+    /// let policy = Policy::default();
+    /// let verdict = policy.check("93.184.215.14", 22);
+    /// assert!(verdict.is_allowed());
+    ///
+    /// let own = policy.check_own(&verdict, verdict.dialable()[0]);
+    /// assert_eq!(own.map(|denial| denial.reason()), Some(Reason::OwnAddress));
+    /// ```
+    pub fn check_own(&self, verdict: &Verdict, address: IpAddr) -> Option<Verdict> {
+        let address = address.to_canonical();
+        // Loopback itself has been judged as what it is.
+        if !verdict.is_allowed() || address.is_loopback() {
+            return None;
+        }
+        let name = verdict.host().and_then(Host::name);
+        let mut denial = None;
+        let mut judge = |port| match self.judge_own(name, address, port) {
+            Some(finding) => {
+                denial.get_or_insert(finding);
+                false
+            }
+            None => true,
+        };
+        let reachable = match verdict.port() {
+            Port::Number(port) => judge(port),
+            Port::Any => {
+                let names: Vec<&HostName> = name.into_iter().collect();
+                let addresses = [address, address::loopback(address)];
+                let borders = self.borders(Transport::Tcp, &names, &addresses);
+                judge(1) || borders.into_iter().any(&mut judge)
+            }
+        };
+        match denial {
+            Some(finding) if !reachable => Some(verdict.with_finding(finding)),
+            _ => None,
+        }
     }
 
     /// Whether datagrams may go anywhere at all.
@@ -281,7 +337,11 @@ impl Policy {
             .into_iter()
             .chain(udp)
         {
-            set.network_ports().iter().copied().for_each(&mut add);
+            // Without addresses any network may decide; with them, only those that hold one. What a name server answers
+            // must not be judged again for every port of a long list.
+            if addresses.is_empty() {
+                set.network_ports().iter().copied().for_each(&mut add);
+            }
             set.for_everything().for_each(|p| add(p.ports()));
             for name in names {
                 set.for_name(name).for_each(|p| add(p.ports()));
@@ -299,6 +359,29 @@ impl Policy {
 impl Default for Policy {
     /// Blocks the defaults, allows everything else.
     fn default() -> Self {
-        Self::builder().block_defaults().build()
+        Self::builder().build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_judged_once_for_each_border_of_an_entry_that_matches_it() {
+        let entries = (1..2000u16).map(|port| {
+            let [high, low] = port.to_be_bytes();
+            format!("20.0.{high}.{low}:{port}")
+        });
+        let entries = entries.map(|text| text.parse().expect("a pattern"));
+        let policy = Policy::builder().allow_hosts(entries).build();
+        let name: HostName = "example.com".parse().expect("a name");
+        let borders = |addresses: &[IpAddr]| policy.borders(Transport::Tcp, &[&name], addresses);
+        let answer: Vec<IpAddr> = (0..=255u8).map(|last| [20, 0, 0, last].into()).collect();
+        assert_eq!(borders(&answer[..1]).len(), 0);
+        assert_eq!(borders(&answer[..2]).len(), 2);
+        assert!(borders(&answer).len() <= 2 * answer.len());
+        // A name without its addresses is judged in constant time for each.
+        assert!(borders(&[]).len() <= 2 * 2000);
     }
 }

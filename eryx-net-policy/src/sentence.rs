@@ -79,6 +79,12 @@ fn why(verdict: &Verdict, host: &Host, audience: Audience) -> String {
             }
             Host::Address(_) => format!("{rule} covers it"),
         },
+        (Reason::OwnAddress, Some(Culprit::Address { address, .. })) => {
+            own_address(&rule, host, *address, audience)
+        }
+        (Reason::HostNotAllowed, Some(Culprit::Address { address, form })) if form != address => {
+            format!("it leads to {form}, which nothing in allowed_hosts matches")
+        }
         (Reason::HostNotAllowed, _) => "nothing in allowed_hosts matches it".to_owned(),
         (Reason::PortNotAllowed, _) => format!("{rule} is for other ports"),
         (Reason::AddressNotAllowed, Some(Culprit::Address { address, .. }))
@@ -90,17 +96,41 @@ fn why(verdict: &Verdict, host: &Host, audience: Audience) -> String {
             "allowed_hosts has neither the name nor all of its addresses".to_owned()
         }
         (Reason::NoAddresses, _) => "it has no addresses".to_owned(),
+        (Reason::UdpNotAllowed, Some(Culprit::Address { address, form })) if form != address => {
+            format!("it leads to {form}, which nothing in allowed_udp matches")
+        }
         (Reason::UdpNotAllowed, _) => "nothing in allowed_udp matches it".to_owned(),
         (Reason::NotUnicast, _) => match host {
             Host::Name(_) => "it resolves to a multicast or broadcast address".to_owned(),
             Host::Address(_) => "multicast and broadcast reach more than one machine".to_owned(),
         },
         (
-            Reason::Listed | Reason::HostBlocked | Reason::AddressBlocked | Reason::MalformedHost,
+            Reason::Listed
+            | Reason::HostBlocked
+            | Reason::AddressBlocked
+            | Reason::OwnAddress
+            | Reason::MalformedHost,
             _,
         ) => {
             format!("{rule} matches it")
         }
+    }
+}
+
+/// The guest reads what it would of any other address that is blocked: which addresses are the machine's own is for the
+/// embedder.
+fn own_address(rule: &str, host: &Host, address: IpAddr, audience: Audience) -> String {
+    match (host, audience) {
+        (Host::Name(_), Audience::Guest) => {
+            "it resolves to an address that blocked_hosts covers".to_owned()
+        }
+        (Host::Address(_), Audience::Guest) => "blocked_hosts covers it".to_owned(),
+        (Host::Name(_), Audience::Embedder) => format!(
+            "it resolves to {address}, an address of this machine, which counts as loopback, which {rule} covers"
+        ),
+        (Host::Address(_), Audience::Embedder) => format!(
+            "it is an address of this machine, which counts as loopback, which {rule} covers"
+        ),
     }
 }
 
@@ -126,8 +156,21 @@ fn remedy(verdict: &Verdict, host: &Host, audience: Audience) -> Option<String> 
             }
             Host::Address(_) => rule.map(|rule| lift_address(rule, *form, wording)),
         },
+        (Reason::OwnAddress, Some(Culprit::Address { address, .. })) => {
+            let setting = match host {
+                Host::Name(name) => wording.setting("allow_internal_host", name),
+                Host::Address(_) => wording.setting("allow_network", address),
+            };
+            Some(format!("{setting} lifts that"))
+        }
+        (Reason::HostNotAllowed, Some(Culprit::Address { form, .. })) => {
+            Some(format!("{} adds that", wording.setting("allow_host", form)))
+        }
         (Reason::HostNotAllowed | Reason::AddressNotAllowed, _) => {
             Some(format!("{} adds it", wording.setting("allow_host", host)))
+        }
+        (Reason::UdpNotAllowed, Some(Culprit::Address { form, .. })) => {
+            udp_setting(verdict, &Host::Address(*form))
         }
         (Reason::UdpNotAllowed, _) => udp_setting(verdict, host),
         (Reason::PortNotAllowed, _) if of_udp(verdict) => udp_setting(verdict, host),

@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr};
 
 use crate::{
+    denied::Denied,
     host::Host,
     host_error::HostError,
     name::HostName,
@@ -57,6 +58,14 @@ impl Verdict {
         Self { transport, ..self }
     }
 
+    /// The same host and addresses, with another finding.
+    pub(crate) fn with_finding(&self, finding: Finding) -> Self {
+        Self {
+            finding,
+            ..self.clone()
+        }
+    }
+
     /// Whether it is about datagrams (UDP). All others are about connections.
     pub fn is_about_udp(&self) -> bool {
         self.transport == Transport::Udp
@@ -90,6 +99,33 @@ impl Verdict {
     /// Whether it is denied for good. Not so for a name that [needs its addresses](Decision::NeedsAddresses).
     pub fn is_denied(&self) -> bool {
         self.decision() == Decision::Deny
+    }
+
+    /// Returns the verdict, or [`Denied`] when it [is denied](Self::is_denied), so that `?` ends what must not go on.
+    ///
+    /// `Ok` is no leave to dial: a name still [needs its addresses](Decision::NeedsAddresses), and
+    /// [`dialable`](Self::dialable) is empty until they are judged.
+    ///
+    /// ```
+    /// use eryx_net_policy::{Denied, Policy};
+    ///
+    /// fn check(host: &str) -> Result<(), Denied> {
+    ///     Policy::default().check(host, 443).into_result()?;
+    ///     Ok(())
+    /// }
+    /// assert!(check("93.184.215.14").is_ok());
+    /// assert!(check("10.0.0.5").is_err());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] with this verdict.
+    pub fn into_result(self) -> Result<Self, Denied> {
+        if self.is_denied() {
+            Err(Denied::new(self))
+        } else {
+            Ok(self)
+        }
     }
 
     /// Why.
@@ -257,6 +293,9 @@ pub enum Reason {
     UdpNotAllowed,
     /// Denied: datagrams to an address of more than one machine.
     NotUnicast,
+    /// Denied: the address, or one that the name resolves to, is one of this machine's own, and the block list holds
+    /// loopback.
+    OwnAddress,
 }
 
 impl Reason {
@@ -277,6 +316,7 @@ impl Reason {
             Self::NoAddresses => "no-addresses",
             Self::UdpNotAllowed => "udp-not-allowed",
             Self::NotUnicast => "not-unicast",
+            Self::OwnAddress => "own-address",
         }
     }
 }
@@ -324,6 +364,23 @@ impl Finding {
         self
     }
 
+    /// The same, over the address that `address` leads to, if that is another one.
+    pub(crate) fn leading_to(self, address: IpAddr, form: IpAddr) -> Self {
+        if form == address {
+            return self;
+        }
+        self.over(Culprit::Address { address, form })
+    }
+
+    /// The same entry, as what denies an address of this machine's own.
+    pub(crate) fn into_own(self, address: IpAddr) -> Self {
+        Self {
+            reason: Reason::OwnAddress,
+            culprit: Some(Culprit::address(address)),
+            ..self
+        }
+    }
+
     pub(crate) fn is_denied(&self) -> bool {
         self.decision == Decision::Deny
     }
@@ -339,7 +396,7 @@ pub(crate) enum Culprit {
     Alias(HostName),
     Address {
         address: IpAddr,
-        /// The same address, or the IPv4 address it carries when that is what is blocked.
+        /// The same address, or the one it leads to when that is what is denied.
         form: IpAddr,
     },
 }

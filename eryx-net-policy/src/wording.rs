@@ -7,7 +7,7 @@ use std::fmt;
 /// ```
 /// use eryx_net_policy::{Policy, Wording};
 ///
-/// let policy = Policy::builder().block_defaults().wording(Wording::Options).build();
+/// let policy = Policy::builder().wording(Wording::Options).build();
 /// assert!(policy.check("10.0.0.5", 80).to_string().contains("--allow-network 10.0.0.5 lifts that"));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 fn nothing_is_allowed_unless_an_entry_says_so() {
     for policy in [
         Policy::default(),
-        Policy::builder().build(),
+        Policy::permissive_builder().build(),
         policy("allow *"),
     ] {
         assert!(!policy.allows_udp());
@@ -289,5 +289,8 @@ fn policy(rules: &str) -> Policy {
             ("udp", pattern) => builder.allow_udp(pattern.parse().unwrap()),
             (other, _) => panic!("no such rule: {other}"),
         };
-    rules.split(", ").fold(Policy::builder(), build).build()
+    rules
+        .split(", ")
+        .fold(Policy::permissive_builder(), build)
+        .build()
 }

@@ -11,7 +11,7 @@ use eryx_net_policy::{
 
 #[test]
 fn an_empty_allow_list_allows_everything_and_one_entry_restricts_it() {
-    let open = Policy::builder().build();
+    let open = Policy::permissive_builder().build();
     assert_eq!(
         answer(&open.check("example.org", 443)),
         (NeedsAddresses, NotBlocked)
@@ -566,5 +566,8 @@ fn policy(rules: &str) -> Policy {
             ("internal", pattern) => builder.allow_internal_host(pattern.parse().unwrap()),
             (other, _) => panic!("no such rule: {other}"),
         };
-    rules.split(", ").fold(Policy::builder(), build).build()
+    rules
+        .split(", ")
+        .fold(Policy::permissive_builder(), build)
+        .build()
 }

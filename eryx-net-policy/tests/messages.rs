@@ -89,7 +89,7 @@ fn a_verdict_is_a_sentence_that_says_what_would_change_it() {
 
 #[test]
 fn a_name_denied_for_an_address_off_the_list_tells_the_guest_no_address() {
-    let policy = Policy::builder()
+    let policy = Policy::permissive_builder()
         .allow_host("93.184.215.0/24".parse().unwrap())
         .build();
     let verdict = resolved(&policy, &[], "10.7.7.7");
@@ -104,7 +104,7 @@ fn a_name_denied_for_an_address_off_the_list_tells_the_guest_no_address() {
 
 #[test]
 fn following_the_advice_of_a_denial_changes_the_verdict() {
-    let base = || Policy::builder().block_defaults();
+    let base = Policy::builder;
     let name: HostName = "db.corp".parse().unwrap();
     let address = "10.0.0.5".parse().unwrap();
 
@@ -163,7 +163,6 @@ fn a_verdict_carries_what_a_program_needs() {
 
 fn policy() -> Policy {
     Policy::builder()
-        .block_defaults()
         .allow_host("*.example.com".parse().unwrap())
         .allow_host("db.corp:5432".parse().unwrap())
         .build()

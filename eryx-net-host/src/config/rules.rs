@@ -191,7 +191,7 @@ impl Rules {
     }
 
     pub(super) fn compile(&self) -> Policy {
-        let mut builder = Policy::builder();
+        let mut builder = Policy::permissive_builder();
         if self.loopback {
             // Before anything is blocked, so that only the part of `::/3` is lifted: the list is what it
             // is, and a loopback entry added since counts.

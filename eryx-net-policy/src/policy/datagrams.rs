@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     Policy,
-    judge::{Standing, on_port},
+    judge::{Standing, listed, on_port},
 };
 use crate::{
     address,
@@ -40,9 +40,9 @@ impl Policy {
         if finding.is_denied() {
             return finding;
         }
-        match on_port(self.udp.for_address(address), port) {
-            Some(pattern) => Finding::allow(Reason::Listed).by(List::AllowedUdp, pattern),
-            None => not_allowed(self.udp.for_address(address).next()),
+        match listed(&self.udp, address, port) {
+            Ok(pattern) => Finding::allow(Reason::Listed).by(List::AllowedUdp, pattern),
+            Err(form) => not_allowed(self.udp.for_address(form).next()).leading_to(address, form),
         }
     }
 
@@ -63,14 +63,14 @@ impl Policy {
         if let Some(pattern) = on_port(self.udp.for_name(name), port) {
             return Finding::allow(Reason::Listed).by(List::AllowedUdp, pattern);
         }
-        let mut listed = None;
+        let mut entry = None;
         for address in addresses {
-            match on_port(self.udp.for_address(*address), port) {
-                Some(pattern) => listed = Some(pattern),
-                None => return not_allowed(self.udp.for_name(name).next()),
+            match listed(&self.udp, *address, port) {
+                Ok(pattern) => entry = Some(pattern),
+                Err(_) => return not_allowed(self.udp.for_name(name).next()),
             }
         }
-        match listed {
+        match entry {
             Some(pattern) => Finding::allow(Reason::Listed).by(List::AllowedUdp, pattern),
             None => not_allowed(None),
         }

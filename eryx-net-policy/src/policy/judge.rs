@@ -12,6 +12,7 @@ use crate::{
     name::HostName,
     pattern::HostPattern,
     rule::List,
+    rule_set::RuleSet,
     verdict::{Culprit, Decision, Finding, Reason},
 };
 
@@ -47,14 +48,13 @@ impl Policy {
             Screening::Exempt(pattern) => Some(pattern),
             Screening::Clear => None,
         };
-        let listed = on_port(self.allowed.for_address(address), port);
-        match (listed, exemption) {
-            (Some(pattern), _) => Finding::allow(Reason::Listed).by(List::Allowed, pattern),
-            (None, _) if !self.allowed.is_empty() => {
-                not_listed(self.allowed.for_address(address).next())
+        match (listed(&self.allowed, address, port), exemption) {
+            (Ok(pattern), _) => Finding::allow(Reason::Listed).by(List::Allowed, pattern),
+            (Err(form), _) if !self.allowed.is_empty() => {
+                not_listed(self.allowed.for_address(form).next()).leading_to(address, form)
             }
-            (None, Some(pattern)) => Finding::allow(Reason::Exempt).by(List::Exempt, pattern),
-            (None, None) => Finding::allow(Reason::NotBlocked),
+            (Err(_), Some(pattern)) => Finding::allow(Reason::Exempt).by(List::Exempt, pattern),
+            (Err(_), None) => Finding::allow(Reason::NotBlocked),
         }
     }
 
@@ -104,13 +104,14 @@ impl Policy {
     fn judge_by_address(&self, addresses: &[IpAddr], port: u16) -> Finding {
         let mut finding = Finding::deny(Reason::NoAddresses);
         for address in addresses {
-            match on_port(self.allowed.for_address(*address), port) {
-                Some(pattern) => {
-                    finding = Finding::allow(Reason::Listed).by(List::Allowed, pattern)
-                }
-                None => {
-                    return Finding::deny(Reason::AddressNotAllowed)
-                        .over(Culprit::address(*address));
+            match listed(&self.allowed, *address, port) {
+                Ok(pattern) => finding = Finding::allow(Reason::Listed).by(List::Allowed, pattern),
+                Err(form) => {
+                    let culprit = Culprit::Address {
+                        address: *address,
+                        form,
+                    };
+                    return Finding::deny(Reason::AddressNotAllowed).over(culprit);
                 }
             }
         }
@@ -137,6 +138,26 @@ impl Policy {
             return Screening::blocked(address, address, rule);
         }
         exemption.map_or(Screening::Clear, Screening::Exempt)
+    }
+
+    /// Returns the denial of an address of this machine's own: what the block list says of loopback, unless an
+    /// exemption holds the address or the name.
+    pub(super) fn judge_own(
+        &self,
+        name: Option<&HostName>,
+        address: IpAddr,
+        port: u16,
+    ) -> Option<Finding> {
+        let exempt = address::forms(address)
+            .find_map(|form| on_port(self.exempt.for_network(form), port))
+            .or_else(|| name.and_then(|name| on_port(self.exempt.for_name(name), port)));
+        if exempt.is_some() {
+            return None;
+        }
+        match self.screen(address::loopback(address), port, None) {
+            Screening::Blocked(finding) => Some(finding.into_own(address)),
+            Screening::Clear | Screening::Exempt(_) => None,
+        }
     }
 
     /// Whether `rule` is the default entry for everything outside 2000::/3 and `address` one of those that
@@ -184,6 +205,16 @@ impl Screening {
                 .by(List::Blocked, rule)
                 .over(culprit),
         )
+    }
+}
+
+/// Returns the entry that lists an address on this port, or the address that no entry lists: of an unspecified address
+/// and the loopback address that the kernel connects to for it, both have to be listed.
+pub(super) fn listed(set: &RuleSet, address: IpAddr, port: u16) -> Result<HostPattern, IpAddr> {
+    let entry = on_port(set.for_address(address), port).ok_or(address)?;
+    match address::dialled(address) {
+        Some(loopback) => on_port(set.for_address(loopback), port).ok_or(loopback),
+        None => Ok(entry),
     }
 }
 
