@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use crate::ledger::Entry;
 use crate::network::Shared;
+use crate::own_addresses::OwnAddresses;
 use crate::per_host::HostPermit;
 use crate::permit::{Permit, Place};
 use crate::{Charge, NetError, NetLimit, footprint};
@@ -33,8 +34,24 @@ impl Shared {
         })
     }
 
+    /// Returns the verdict, or the denial of the first address that it allows and that is this machine's own.
+    ///
+    /// The system is asked only about addresses that loopback's entries would deny: not where loopback is allowed.
+    pub(crate) fn refuse_own(&self, verdict: Verdict) -> Result<Verdict, NetError> {
+        let mut own = OwnAddresses::default();
+        for address in verdict.dialable() {
+            if let Some(denial) = self.config.policy().check_own(&verdict, *address)
+                && own.contains(*address)?
+            {
+                return Ok(denial);
+            }
+        }
+        Ok(verdict)
+    }
+
     /// Goes on if the verdict allows it, or is only to be reported, and writes down what it was.
     pub(crate) fn admit(&self, entry: &Entry, verdict: Verdict) -> Result<(), NetError> {
+        let verdict = self.refuse_own(verdict)?;
         // What goes to everybody is no host, either.
         let a_host = verdict.reason() != Reason::NotUnicast;
         if verdict.is_denied() && self.config.report_only() && a_host {

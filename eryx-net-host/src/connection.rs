@@ -9,7 +9,7 @@ mod ready;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -218,14 +218,15 @@ impl Connection {
         }
     }
 
-    /// This side's address.
+    /// Returns this side's port, and its address where that is a loopback address. Any other tells the program what the
+    /// host is called on the networks it is on: there it is `0.0.0.0` or `::`.
     ///
     /// # Errors
     ///
     /// [`NetError::NotConnected`] until the connection is established.
     pub fn local_endpoint(&self) -> Result<SocketAddr, NetError> {
         self.endpoints
-            .map(|ends| ends.local)
+            .map(|ends| withheld(ends.local))
             .ok_or(NetError::NotConnected)
     }
 
@@ -347,6 +348,16 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// The endpoint, without an address that says which machine this is.
+pub(crate) fn withheld(local: SocketAddr) -> SocketAddr {
+    let address = match local.ip().to_canonical() {
+        loopback if loopback.is_loopback() => loopback,
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(address, local.port())
 }
 
 /// How a connection begins, now or when it is its turn.

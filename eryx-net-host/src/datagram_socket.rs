@@ -17,6 +17,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
+use crate::connection::withheld;
 use crate::ledger::{Entry, Ledger};
 use crate::network::Shared;
 use crate::pace::Turn;
@@ -127,13 +128,14 @@ impl DatagramSocket {
         Ok(())
     }
 
-    /// This side's address. The port is 0 before there is one.
+    /// Returns this side's port, and its address where that is a loopback address. Any other is `0.0.0.0` or `::`, as for
+    /// a [`Connection`](crate::Connection::local_endpoint).
     ///
     /// # Errors
     ///
     /// [`NetError::NotConnected`] before it is bound, or what the system says.
     pub fn local_endpoint(&self) -> Result<SocketAddr, NetError> {
-        Ok(canonical(self.socket()?.local_addr()?))
+        Ok(withheld(self.socket()?.local_addr()?))
     }
 
     /// The peer chosen with [`connect`](Self::connect).

@@ -47,11 +47,9 @@ pub(crate) async fn resolve(
             return Err(NetError::NameTryAgain);
         }
     };
-    let verdict =
-        shared
-            .config
-            .policy()
-            .check_resolved(&name, &answer.aliases, &answer.addresses, port);
+    let policy = shared.config.policy();
+    let verdict = policy.check_resolved(&name, &answer.aliases, &answer.addresses, port);
+    let verdict = shared.refuse_own(verdict)?;
     let would_deny = !verdict.is_allowed();
     if would_deny && !shared.config.report_only() {
         let error = NetError::Denied(verdict.guest_message());

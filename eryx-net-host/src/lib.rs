@@ -24,6 +24,7 @@ mod lookup;
 mod meter;
 mod name_server;
 mod network;
+mod own_addresses;
 mod pace;
 mod patience;
 mod per_host;

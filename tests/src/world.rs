@@ -2,8 +2,10 @@
 //!
 //! For programs that are to run exactly as they are documented, with the default policy and the default ports. It
 //! is set up inside network and mount namespaces of its own (`unshare -Urnm`), where loopback can carry public
-//! addresses and `/etc/resolv.conf` can name the testkit's name server.
+//! addresses and `/etc/resolv.conf` can name the testkit's name server. The programs run in another network namespace
+//! beside it: the default policy lets them reach other machines, and not addresses of their own.
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
@@ -19,7 +21,23 @@ const HOSTS: [(&str, [u8; 4]); 4] = [
 ];
 
 /// Tries what [`World::set`] does, in namespaces that are gone afterwards.
-const PROBE: &str = "ip link set lo up && ip address add 93.184.215.14/32 dev lo && mount --bind /dev/null /etc/resolv.conf";
+const PROBE: &str = "ip link set lo up && ip address add 93.184.215.14/32 dev lo && ip link add world0 type veth peer name \
+                     world1 && unshare -n true && mount --bind /dev/null /etc/resolv.conf";
+
+/// Where the name server listens.
+const NAME_SERVER: [u8; 4] = [10, 80, 0, 53];
+
+/// Links a new network namespace to that of the process `$1`, and runs the rest there.
+const VISIT: &str = r#"set -e
+world="nsenter --target $1 --net"; shift
+ip link set lo up
+$world ip link add world0 type veth peer name world1 netns $$
+$world ip address add 10.80.0.1/30 dev world0
+$world ip link set world0 up
+ip address add 10.80.0.2/30 dev world1
+ip link set world1 up
+ip route add default via 10.80.0.1
+exec "$@""#;
 
 /// The servers: HTTP and HTTPS for every name, and DNS. Dropped, they are gone; the addresses go with the
 /// namespaces.
@@ -87,10 +105,11 @@ impl World {
                 servers.push(HttpServer::start(transport, SocketAddr::new(address, port)).await?);
             }
         }
-        let at = SocketAddr::from(([127, 0, 0, 1], 53));
-        let names = NameServer::start_on(script, at).await?;
+        let at = IpAddr::from(NAME_SERVER);
+        shell(&format!("ip address add {at}/32 dev lo"))?;
+        let names = NameServer::start_on(script, SocketAddr::new(at, 53)).await?;
         let configuration = tempfile::NamedTempFile::new()?;
-        std::fs::write(configuration.path(), "nameserver 127.0.0.1\n")?;
+        std::fs::write(configuration.path(), format!("nameserver {at}\n"))?;
         shell(&format!(
             "mount --bind {} /etc/resolv.conf",
             configuration.path().display()
@@ -101,6 +120,17 @@ impl World {
             _names: names,
             _configuration: configuration,
         })
+    }
+
+    /// Returns a command that runs `program` on a machine of its own beside this world, one at a time.
+    #[must_use]
+    pub fn visitor(&self, program: impl AsRef<OsStr>) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new("unshare");
+        command
+            .args(["-n", "--", "sh", "-c", VISIT, "sh"])
+            .arg(std::process::id().to_string())
+            .arg(program);
+        command
     }
 }
 

@@ -55,7 +55,8 @@ async fn inside(command: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
     let world = World::set().await?;
     let mut certificate = tempfile::NamedTempFile::new()?;
     certificate.write_all(world.authority.pem().as_bytes())?;
-    let status = tokio::process::Command::new(program)
+    let status = world
+        .visitor(program)
         .args(arguments)
         .env("ERYX_TESTKIT_CA", certificate.path())
         .env_remove(INSIDE)

@@ -15,9 +15,9 @@ use crate::stage::{sandbox, succeeded};
 fn the_documents_programs_print_what_they_say() {
     namespace::run(
         "documents::the_documents_programs_print_what_they_say",
-        async |world| {
+        async |certificate| {
             let config = NetConfig::default()
-                .with_root_cert(world.authority.pem().as_bytes())
+                .with_root_cert(certificate.as_bytes())
                 .expect("a certificate");
             let mut count = 0;
             for path in documents() {
@@ -48,10 +48,9 @@ pub(crate) fn needs_a_network(document: &str) -> bool {
 fn the_documents_rust_programs_run_where_there_is_a_network() {
     namespace::run(
         "documents::the_documents_rust_programs_run_where_there_is_a_network",
-        async |world| {
+        async |certificate| {
             let folder = tempfile::tempdir().expect("made");
-            fs::write(folder.path().join("internal-ca.pem"), world.authority.pem())
-                .expect("written");
+            fs::write(folder.path().join("internal-ca.pem"), certificate).expect("written");
             let mut printed = Vec::new();
             for path in documents()
                 .into_iter()

@@ -1,21 +1,33 @@
-//! Runs a test again inside network and mount namespaces of its own, where the testkit is the public network: see
-//! [`World`]. Where namespaces are not permitted the test says that it is skipped, and why.
+//! Runs a test again beside the testkit's public network, in namespaces of its own: see [`World`]. Where namespaces are not
+//! permitted the test says that it is skipped, and why.
 
 use std::io::Write;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use eryx_testkit::World;
 
-/// Marks the run inside.
+/// Marks the runs inside: that of the world's servers, and that of the test beside it.
 const INSIDE: &str = "ERYX_TEST_NAMESPACE";
 
-/// Run `play` with the network above. `test` is the full name of the calling test.
-pub(crate) fn run(test: &str, play: impl AsyncFnOnce(World)) {
-    if std::env::var_os(INSIDE).is_some() {
-        let runtime = tokio::runtime::Runtime::new().expect("started");
-        runtime.block_on(async { play(World::set().await.expect("set up")).await });
-        return;
+/// The file with the certificate of the world's authority.
+const AUTHORITY: &str = "ERYX_TESTKIT_CA";
+
+/// Run `play` with the network above, and the certificate of its authority. `test` is the full name of the calling test.
+pub(crate) fn run(test: &str, play: impl AsyncFnOnce(String)) {
+    let runtime = || tokio::runtime::Runtime::new().expect("started");
+    let marked = std::env::var_os(INSIDE);
+    match marked.as_ref().and_then(|place| place.to_str()) {
+        Some("world") => runtime().block_on(host(test)),
+        Some(_) => {
+            let file = std::env::var_os(AUTHORITY).expect("set beside the world");
+            let certificate = std::fs::read_to_string(file).expect("readable");
+            runtime().block_on(play(certificate));
+        }
+        None => outside(test),
     }
+}
+
+fn outside(test: &str) {
     if let Err(reason) = World::permitted() {
         // Past the harness, which shows nothing of a test that passes.
         let _ = writeln!(std::io::stderr(), "\nSKIPPED {test}: {reason}");
@@ -25,9 +37,29 @@ pub(crate) fn run(test: &str, play: impl AsyncFnOnce(World)) {
         .args(["-Urnm", "--"])
         .arg(std::env::current_exe().expect("known"))
         .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
+        .env(INSIDE, "world")
         .output()
         .expect("unshare starts");
+    expect_passed(&output);
+}
+
+/// Serves the world while the test runs beside it.
+async fn host(test: &str) {
+    let world = World::set().await.expect("set up");
+    let certificate = tempfile::NamedTempFile::new().expect("made");
+    std::fs::write(certificate.path(), world.authority.pem()).expect("written");
+    let output = world
+        .visitor(std::env::current_exe().expect("known"))
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "beside")
+        .env(AUTHORITY, certificate.path())
+        .output()
+        .await
+        .expect("unshare starts");
+    expect_passed(&output);
+}
+
+fn expect_passed(output: &Output) {
     let told = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),

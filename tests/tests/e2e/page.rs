@@ -29,7 +29,7 @@ fn page(test: &str) -> Option<String> {
 fn the_pages_rust_program_compiles_and_runs_as_it_stands() {
     const TEST: &str = "page::the_pages_rust_program_compiles_and_runs_as_it_stands";
     let Some(text) = page(TEST) else { return };
-    namespace::run(TEST, async |_world| {
+    namespace::run(TEST, async |_certificate| {
         // `# ` hides a line from the reader, not from the compiler.
         let program = rust_blocks(&text)[0].replace("\n# extern", "\nextern");
         let program = program.strip_prefix("# ").unwrap_or(&program);
