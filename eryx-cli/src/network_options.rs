@@ -115,6 +115,11 @@ impl NetworkOptions {
         let config = self.with_limits(config)?;
         self.contradiction(&config)?;
         self.unreachable(&config)?;
+        if let Some(path) = &self.policy {
+            for warning in config.warnings() {
+                eprintln!("eryx: warning: --policy {}: {warning}", path.display());
+            }
+        }
         Ok(config)
     }
 

@@ -135,7 +135,7 @@ fn show(options: &Show) -> Result<(String, u8)> {
 /// What the settings below leave unsaid.
 fn remarks(config: &NetConfig) -> Vec<String> {
     let mut remarks = vec![match config.allowed_hosts() {
-        [] => "allowed_hosts is empty: every host that is not blocked.".to_owned(),
+        [] => "allowed_hosts is empty: every host that is not blocked may be reached.".to_owned(),
         _ => "Only what allowed_hosts matches, and blocked_hosts does not.".to_owned(),
     }];
     let unlimited: Vec<&str> = [

@@ -136,9 +136,10 @@ impl NetConfig {
 
     /// With a policy that is only reported, or is enforced.
     ///
-    /// Reported only, it denies nothing: what it would deny is an [event](crate::EventKind::WouldDeny), and
+    /// Reported only, it denies no host: what it would deny is an [event](crate::EventKind::WouldDeny), and
     /// goes on, whatever it reaches. For trying out a policy with code that is trusted. What is no host at
-    /// all still fails, and [`check`](Self::check) tells what the policy says.
+    /// all still fails, datagrams need an entry in [`allowed_udp`](Self::allowed_udp), and [`check`](Self::check) tells
+    /// what the policy says.
     #[must_use]
     pub fn with_report_only(&self, report_only: bool) -> Self {
         Self {

@@ -240,7 +240,8 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`NetError::Denied`] when the configuration allows UDP to nobody.
+    /// [`NetError::Denied`] when [`allowed_udp`](NetConfig::allowed_udp) is empty, also while denials are only reported:
+    /// a sandbox without an entry has no datagrams to try a policy with.
     pub fn datagrams(&self, family: Family) -> Result<DatagramSocket, NetError> {
         let shared = self.on()?;
         if shared.config.allowed_udp().is_empty() {

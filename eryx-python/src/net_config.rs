@@ -3,10 +3,12 @@
 mod setting;
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use eryx::net::NetConfig as Config;
+use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -418,14 +420,22 @@ impl NetConfig {
     /// Raises:
     ///     ConfigError: naming the file, the line, and what would be right.
     ///
+    /// Warns:
+    ///     UserWarning: where ``allowed_hosts`` is there and empty, which allows every host that is not blocked.
+    ///
     /// >>> import eryx, pathlib, tempfile
     /// >>> path = pathlib.Path(tempfile.mkdtemp()) / "policy.toml"
     /// >>> _ = path.write_text('allowed_hosts = ["api.example.com"]')
     /// >>> eryx.NetConfig.from_file(path)
     /// eryx.NetConfig(allowed_hosts=['api.example.com'])
     #[staticmethod]
-    fn from_file(path: PathBuf) -> PyResult<Self> {
-        wrap(Config::from_toml_file(path))
+    fn from_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        let config = wrap(Config::from_toml_file(&path))?;
+        for warning in config.0.warnings() {
+            let text = CString::new(format!("{}: {warning}", path.display()))?;
+            PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1)?;
+        }
+        Ok(config)
     }
 
     /// Judge a host without touching the network.

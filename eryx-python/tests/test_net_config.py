@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -277,6 +278,18 @@ def authority(tmp_path_factory):
     threading.Thread(target=serve, daemon=True).start()
     yield folder, listener.getsockname()[1]
     listener.close()
+
+
+def test_a_file_with_an_empty_allowed_hosts_is_warned_about(tmp_path):
+    path = tmp_path / "policy.toml"
+    path.write_text("allowed_hosts = []")
+    with pytest.warns(UserWarning, match="every host that is not blocked may be reached"):
+        assert eryx.NetConfig.from_file(path) == eryx.NetConfig()
+    for silent in ("", 'allowed_hosts = ["example.com"]'):
+        path.write_text(silent)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            eryx.NetConfig.from_file(path)
 
 
 def greeted(

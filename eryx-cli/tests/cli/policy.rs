@@ -246,6 +246,40 @@ fn what_show_prints_is_the_policy_it_shows() {
         shown.contains("Not limited: max_connections_per_host, "),
         "{shown}"
     );
-    assert!(shown.contains("every host that is not blocked"), "{shown}");
+    assert!(
+        shown
+            .contains("# allowed_hosts is empty: every host that is not blocked may be reached.\n"),
+        "{shown}"
+    );
     assert!(shown.contains("    \"127.*\",\n"), "{shown}");
+}
+
+#[test]
+fn a_policy_file_with_an_empty_allowed_hosts_is_warned_about() {
+    let folder = tempfile::tempdir().expect("made");
+    let path = folder.path().join("policy.toml");
+    let file = text(&path);
+    for (written, options, warned) in [
+        ("allowed_hosts = []\n", &[][..], true),
+        (
+            "allowed_hosts = []\n",
+            &["--allow-host", "example.com"][..],
+            false,
+        ),
+        ("allowed_hosts = [\"example.com\"]\n", &[][..], false),
+        ("", &[][..], false),
+    ] {
+        fs::write(&path, written).expect("written");
+        let output = eryx(&[&["policy", "show", "--policy", &file][..], options].concat());
+        let warning = format!(
+            "eryx: warning: --policy {file}: allowed_hosts is empty: every host that is not blocked may be reached\n"
+        );
+        let expected = if warned { warning } else { String::new() };
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            expected,
+            "{written}"
+        );
+        assert_eq!(output.status.code(), Some(0));
+    }
 }

@@ -41,7 +41,7 @@ impl NetConfig {
     /// Reads a configuration from a TOML file.
     ///
     /// As [`from_toml_str`](Self::from_toml_str), and `root_cert_files` may name files with certificates,
-    /// in PEM or DER, by paths that begin where the file is.
+    /// in PEM or DER, by paths that begin where the file is. [Warnings](Self::warnings) are logged.
     ///
     /// # Errors
     ///
@@ -70,7 +70,11 @@ impl NetConfig {
                 ))
             })
         };
-        written.configure(&read).map_err(named)
+        let config = written.configure(&read).map_err(named)?;
+        for warning in config.warnings() {
+            tracing::warn!(target: "eryx::net", "{}: {warning}", path.display());
+        }
+        Ok(config)
     }
 
     /// The configuration as [`from_toml_str`](Self::from_toml_str) reads it, with every default written out.

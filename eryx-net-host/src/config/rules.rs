@@ -11,9 +11,11 @@ use super::NetConfig;
 use crate::ConfigError;
 
 /// What the policy is compiled from.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub(super) struct Rules {
     pub(super) allowed: Vec<HostPattern>,
+    /// Whether a file has an `allowed_hosts` without an entry. It changes nothing but [`NetConfig::warnings`].
+    pub(super) open_list: bool,
     pub(super) blocked: Vec<HostPattern>,
     pub(super) networks: Vec<Network>,
     pub(super) internal: Vec<HostPattern>,
@@ -28,6 +30,28 @@ impl NetConfig {
     #[must_use]
     pub fn allowed_hosts(&self) -> &[HostPattern] {
         &self.rules.allowed
+    }
+
+    /// Returns what in a file that this was read from may not mean what it looks like: a sentence each, for the person
+    /// who wrote it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "toml")] {
+    /// use eryx_net_host::NetConfig;
+    ///
+    /// let config = NetConfig::from_toml_str("allowed_hosts = []")?;
+    /// assert_eq!(
+    ///     config.warnings(),
+    ///     ["allowed_hosts is empty: every host that is not blocked may be reached"]
+    /// );
+    /// assert!(config.allow_host("example.com")?.warnings().is_empty());
+    /// # }
+    /// # Ok::<(), eryx_net_host::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let open = self.rules.open_list && self.rules.allowed.is_empty();
+        open.then(|| EVERY_HOST.to_owned()).into_iter().collect()
     }
 
     /// With these allowed hosts in place of those so far. None means every host.
@@ -171,10 +195,26 @@ impl NetConfig {
     }
 }
 
+/// What an `allowed_hosts` without an entry means.
+const EVERY_HOST: &str = "allowed_hosts is empty: every host that is not blocked may be reached";
+
+impl PartialEq for Rules {
+    fn eq(&self, other: &Self) -> bool {
+        self.allowed == other.allowed
+            && self.blocked == other.blocked
+            && self.networks == other.networks
+            && self.internal == other.internal
+            && self.udp == other.udp
+            && self.loopback == other.loopback
+            && self.wording == other.wording
+    }
+}
+
 impl Rules {
     pub(super) fn blocking(blocked: Vec<HostPattern>) -> Self {
         Self {
             allowed: Vec::new(),
+            open_list: false,
             blocked,
             networks: Vec::new(),
             internal: Vec::new(),

@@ -84,7 +84,8 @@ pub(super) struct Written {
     received_bytes_per_second: Option<u64>,
     report_only: bool,
     shared_caches: bool,
-    allowed_hosts: Vec<HostPattern>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_hosts: Option<Vec<HostPattern>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked_hosts: Option<Vec<HostPattern>>,
     allow_localhost: bool,
@@ -114,6 +115,7 @@ impl Default for Written {
     fn default() -> Self {
         // The default configuration has no resolver of anybody's own, and so it can be written.
         let mut written = Self::of(&NetConfig::default()).unwrap_or_else(|_| unreachable!());
+        written.allowed_hosts = None;
         written.blocked_hosts = None;
         written
     }
@@ -148,7 +150,7 @@ impl Written {
             received_bytes_per_second: limits.received_bytes_per_second,
             report_only: config.report_only,
             shared_caches: config.shared_caches,
-            allowed_hosts: rules.allowed.clone(),
+            allowed_hosts: Some(rules.allowed.clone()),
             blocked_hosts: Some(blocked.to_vec()),
             allow_localhost: rules.loopback,
             also_blocked_hosts: also_blocked.to_vec(),
@@ -188,7 +190,8 @@ impl Written {
         config.allow_unverified_tls = self.allow_unverified_tls;
 
         let rules = Arc::make_mut(&mut config.rules);
-        rules.allowed = self.allowed_hosts;
+        rules.open_list = matches!(self.allowed_hosts.as_deref(), Some([]));
+        rules.allowed = self.allowed_hosts.unwrap_or_default();
         rules.blocked = self
             .blocked_hosts
             .unwrap_or_else(|| default_blocked_patterns().to_vec());
