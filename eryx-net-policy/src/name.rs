@@ -138,6 +138,13 @@ fn mapped(text: &str) -> Result<String, HostProblem> {
     {
         return Err(HostProblem::Hyphen);
     }
+    // The mapping's work grows with the square of a label's length.
+    let too_long = |label: &&str| label.len() > MAX_LABEL_TEXT;
+    if let Some(label) = text.split(DOTS).find(too_long) {
+        return Err(HostProblem::LabelTooLong {
+            octets: label.len(),
+        });
+    }
     let ascii = Uts46::new()
         .to_ascii(
             text.as_bytes(),
@@ -189,6 +196,12 @@ const MAX_NAME: usize = 253;
 /// Octets of a text that are looked at. Four octets in UTF-8 become at least one in a name; a longer text
 /// consists of characters that UTS 46 drops, or is no name.
 const MAX_TEXT: usize = 4 * (MAX_NAME + 1);
+
+/// Octets of a label's text that are looked at, by the same reckoning: a label has 63 octets at most (RFC 1035, 2.3.4).
+const MAX_LABEL_TEXT: usize = 4 * 63;
+
+/// The characters that UTS 46 takes for dots between labels.
+const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
 
 /// ASCII that no name has once UTS 46 has mapped it: everything but letters, digits, `-`, `.` and `_`.
 const NOT_IN_NAMES: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");

@@ -211,6 +211,22 @@ fn a_text_of_any_length_is_refused_with_a_short_message() {
 }
 
 #[test]
+fn a_label_that_cannot_be_one_is_refused_before_it_is_mapped() {
+    // Mapped, each of these is an error of another kind, or a name, after work that grows with the square of its length.
+    for (text, label) in [
+        ("\u{ad}".repeat(127) + "a.example", 255),
+        (format!("xn--{}", "a".repeat(300)), 304),
+        ("漢".repeat(85), 255),
+        (format!("{}\u{3002}b", "字".repeat(200)), 600),
+        (format!("a\u{ff61}{}", "字".repeat(300)), 900),
+    ] {
+        assert_eq!(problem(&text), HostProblem::LabelTooLong { octets: label });
+    }
+    // As many octets as a label of 63 characters can take.
+    assert!(Host::parse(&format!("{}a.example", "\u{ad}".repeat(125))).is_ok());
+}
+
+#[test]
 fn a_message_cannot_forge_a_line_or_hide_its_text() {
     let message = Host::parse("a\r\nallowed: b\u{202e}\u{1b}[2K\u{3000}")
         .expect_err("control characters")
