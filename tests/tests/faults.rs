@@ -6,7 +6,6 @@
 mod stage;
 
 use std::fs;
-use std::io::Write;
 
 use eryx::Sandbox;
 
@@ -25,15 +24,6 @@ fn faults() -> u64 {
         .expect("a number")
 }
 
-/// Whether the kernel tells which pages were written to: since Linux 6.7.
-fn tells_pages() -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("readable");
-    let mut parts = release
-        .split('.')
-        .map_while(|part| part.parse::<u32>().ok());
-    (parts.next(), parts.next()) >= (Some(6), Some(7))
-}
-
 async fn faults_of_each(sandbox: &Sandbox, program: &str) -> u64 {
     const TIMES: u64 = 50;
     let mut before = 0;
@@ -47,24 +37,16 @@ async fn faults_of_each(sandbox: &Sandbox, program: &str) -> u64 {
     (faults() - before) / TIMES
 }
 
-/// Trap: what a program writes to lay in more places than are put back, and was copied anew for each sandbox; two
-/// threads then did little more than to wait for each other.
+/// Trap: what a program writes to lay all over the heap, and each page was copied anew for each sandbox: 392 faults. The
+/// slot's pages go back to the kernel when a sandbox ends, so that the next one pays for what it touches, and no more.
 #[tokio::test]
-async fn a_sandbox_after_another_needs_no_page_from_the_kernel() {
-    if !tells_pages() {
-        // Past the harness, which shows nothing of a test that passes.
-        let _ = writeln!(
-            std::io::stderr(),
-            "\nSKIPPED: this kernel does not tell which pages a sandbox wrote to"
-        );
-        return;
-    }
+async fn a_sandbox_after_another_asks_the_kernel_for_few_pages() {
     let sandbox = sandbox(None);
     for program in [
         "print(sum(range(1000)))",
         "import json; print(json.dumps({'a': [1, 2.5, None]}))",
     ] {
         let faults = faults_of_each(&sandbox, program).await;
-        assert!(faults < 2, "{faults} for each of {program:?}");
+        assert!(faults < 200, "{faults} for each of {program:?}");
     }
 }

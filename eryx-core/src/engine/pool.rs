@@ -1,40 +1,35 @@
-//! Places that sandboxes take turns in.
+//! Slots that sandboxes take turns in: reserved address space, function tables and stacks that are not mapped anew for each.
 //!
-//! A sandbox that ends leaves its memory mapped, with the pages it wrote to put back to what the image has. The next one
-//! in its place finds them there, and the kernel need not map, copy and unmap them again.
+//! A sandbox that ends gives the pages it wrote to back to the kernel (`MADV_DONTNEED`), whatever the kernel has done with
+//! them meanwhile: swapped them out, moved them or merged them. Asking the kernel which pages were written to and
+//! putting those back (`PAGEMAP_SCAN`) would save the next sandbox page faults, but wasmtime 48 asks for present pages
+//! alone and so leaves what is in the swap, or on its way from one frame to another, to the next tenant.
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// How many sandboxes find a place; any beyond them are made without a pool.
-const PLACES: u32 = 256;
+/// How many sandboxes find a slot; any beyond them are made without a pool.
+const SLOTS: u32 = 256;
 
-/// How many empty places keep their memory.
+/// How many unused slots keep their image mapped.
 const WARM: u32 = 16;
-
-/// How much of its memory a place keeps, in bytes: what a program writes to that imports a few modules. Where the kernel
-/// does not tell which pages those are (`PAGEMAP_SCAN`, Linux 6.7), nothing is kept.
-const KEPT: usize = 1 << 20;
 
 /// The entries of a function table: an image has one, which does not grow, and a small one to import through.
 const TABLE: usize = 1 << 14;
 
-/// Have `config` make sandboxes in a pool.
+/// Has `config` make sandboxes in a pool.
 pub(super) fn add_to(config: &mut Config) {
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(PLACES)
-        .total_memories(PLACES)
-        .total_core_instances(3 * PLACES)
+    pool.total_component_instances(SLOTS)
+        .total_memories(SLOTS)
+        .total_core_instances(3 * SLOTS)
         .max_core_instances_per_component(3)
-        .total_tables(2 * PLACES)
+        .total_tables(2 * SLOTS)
         .max_tables_per_module(2)
         .table_elements(TABLE)
-        .total_stacks(PLACES)
+        .total_stacks(SLOTS)
         .max_memory_size(1 << 32)
-        .max_unused_warm_slots(WARM);
-    if PoolingAllocationConfig::is_pagemap_scan_available() {
-        pool.pagemap_scan(Enabled::Yes)
-            .linear_memory_keep_resident(KEPT)
-            .table_keep_resident(TABLE * size_of::<usize>());
-    }
+        .max_unused_warm_slots(WARM)
+        .table_keep_resident(TABLE * size_of::<usize>())
+        .pagemap_scan(Enabled::No);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
 }
