@@ -13,8 +13,8 @@ use crate::output::{Handlers, OutputSink};
 use crate::result::ExecuteResult;
 use crate::session::Session;
 
-/// Runs untrusted Python. Every execution starts from the same fresh interpreter, and nothing of one
-/// reaches another.
+/// Runs untrusted Python. Every execution starts from the same fresh interpreter, and no state of one
+/// reaches another. What a `NetConfig` with `shared_caches` keeps is shared by all of its sandboxes.
 ///
 /// Cheap to clone, and to share between threads and tasks; executions run side by side.
 ///

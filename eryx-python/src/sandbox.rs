@@ -13,8 +13,8 @@ use crate::result::ExecuteResult;
 use crate::running::Owner;
 use crate::session::Session;
 
-/// Runs untrusted Python. Every execution starts from the same fresh interpreter, and nothing of one
-/// reaches another.
+/// Runs untrusted Python. Every execution starts from the same fresh interpreter, and no state of one
+/// reaches another. What a ``NetConfig`` with ``shared_caches`` keeps is shared by all of its sandboxes.
 ///
 /// A sandbox may be used by many threads and tasks at once; each ``execute`` lets others run meanwhile.
 ///
