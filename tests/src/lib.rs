@@ -4,10 +4,12 @@
 pub mod authority;
 pub mod digest;
 pub mod dns;
+pub mod forged;
 pub mod http;
 mod listening;
 pub mod pattern;
 pub mod peer;
+pub mod sealer;
 mod stream;
 pub mod transport;
 mod udp_peer;
