@@ -309,11 +309,24 @@ impl Connection {
             if let Poll::Ready(outcome) = poll(self, &mut cx) {
                 return Some(outcome);
             }
+            if self.gave_way() {
+                // There is more at once, and the operation has its turn when it waits.
+                return None;
+            }
             if !self.stream_mut()?.linger(Event::Readable) {
                 return None;
             }
         }
         None
+    }
+
+    /// Whether the last poll took in what one may, and there may be more.
+    fn gave_way(&self) -> bool {
+        match &self.state {
+            State::Handshaking(upgrade) => upgrade.gave_way(),
+            State::Tls(encrypted) => encrypted.gave_way(),
+            _ => false,
+        }
     }
 
     /// How long an operation on an open connection may take.

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BufMut;
-use eryx_tls::{ClientSettings, Handshake, Info, Prepared, TlsStream};
+use eryx_tls::{Handshake, Info, Prepared, SettingsDigest, TlsStream};
 
 use crate::MAX_READ;
 use crate::NetError;
@@ -16,17 +16,25 @@ use crate::stream::Stream;
 /// The most plaintext one TLS record carries (RFC 8446, 5.1).
 const RECORD: usize = 16 * 1024;
 
+/// What a handshake was begun with. The settings themselves can be large, and many connections have the same.
+#[derive(Clone)]
+pub(crate) struct Begun {
+    pub(crate) settings: SettingsDigest,
+    /// As the program wrote it.
+    pub(crate) server_name: Option<String>,
+}
+
 /// A handshake under way.
 pub(crate) struct Upgrade {
     handshake: Handshake<Rewound>,
-    settings: ClientSettings,
+    begun: Begun,
     deadline: Deadline,
 }
 
 /// A stream whose handshake is complete.
 pub(crate) struct Encrypted {
     stream: TlsStream<Rewound>,
-    settings: ClientSettings,
+    begun: Begun,
     /// The handshake ended well while the program waited for something else, and it was not told yet.
     untold: bool,
     /// How large a buffer the next read gets.
@@ -35,22 +43,17 @@ pub(crate) struct Encrypted {
 
 impl Upgrade {
     /// Begins, with `budget` for the whole handshake. Sends nothing before it is polled.
-    pub(crate) fn new(
-        prepared: Prepared,
-        settings: ClientSettings,
-        plain: Plain,
-        budget: Duration,
-    ) -> Self {
+    pub(crate) fn new(prepared: Prepared, begun: Begun, plain: Plain, budget: Duration) -> Self {
         let (stream, early) = plain.into_parts();
         Self {
             handshake: prepared.upgrade(Rewound::new(stream, early)),
-            settings,
+            begun,
             deadline: Deadline::after(budget),
         }
     }
 
-    pub(crate) fn settings(&self) -> &ClientSettings {
-        &self.settings
+    pub(crate) fn begun(&self) -> &Begun {
+        &self.begun
     }
 
     pub(crate) fn stream(&self) -> Option<&Stream> {
@@ -59,6 +62,10 @@ impl Upgrade {
 
     pub(crate) fn stream_mut(&mut self) -> Option<&mut Stream> {
         self.handshake.get_mut().map(Rewound::stream_mut)
+    }
+
+    pub(crate) fn gave_way(&self) -> bool {
+        self.handshake.gave_way()
     }
 
     /// What is left of the budget.
@@ -71,7 +78,7 @@ impl Upgrade {
         match self.handshake.poll_handshake(cx) {
             Poll::Ready(Ok(stream)) => Poll::Ready(Ok(Encrypted {
                 stream,
-                settings: self.settings.clone(),
+                begun: self.begun.clone(),
                 untold: true,
                 expected: RECORD,
             })),
@@ -85,8 +92,8 @@ impl Upgrade {
 }
 
 impl Encrypted {
-    pub(crate) fn settings(&self) -> &ClientSettings {
-        &self.settings
+    pub(crate) fn begun(&self) -> &Begun {
+        &self.begun
     }
 
     pub(crate) fn handshake_untold(&self) -> bool {
@@ -111,6 +118,10 @@ impl Encrypted {
 
     pub(crate) fn pending(&self) -> usize {
         self.stream.pending()
+    }
+
+    pub(crate) fn gave_way(&self) -> bool {
+        self.stream.gave_way()
     }
 
     pub(crate) fn is_readable(&self) -> bool {

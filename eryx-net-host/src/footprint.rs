@@ -26,11 +26,16 @@ pub(crate) const DATAGRAMS: u64 = 128 << 10;
 /// What one element of a list takes besides its bytes.
 const ELEMENT: usize = 32;
 
-/// What a program wants of a handshake, which is kept while the handshake and the connection last.
+/// What a program wants of a handshake, which is kept while the handshake and the connection last. Connections with equal
+/// settings share them, and each counts all the same.
 pub(crate) fn settings(settings: &ClientSettings) -> u64 {
-    let lists = [&settings.alpn, &settings.roots, &settings.revocation_lists];
+    let lists = [
+        &settings.alpn[..],
+        &settings.roots,
+        &settings.revocation_lists,
+    ];
     let identity = settings.identity.as_ref();
-    let chain = identity.map(|identity| &identity.chain);
+    let chain = identity.map(|identity| &identity.chain[..]);
     let elements = lists.into_iter().chain(chain).flatten();
     let bytes: usize = elements.map(|element| element.len() + ELEMENT).sum();
     let name = settings.server_name.as_ref().map_or(0, String::len);
@@ -60,12 +65,15 @@ mod tests {
         let full = ClientSettings {
             server_name: Some("x".repeat(10)),
             alpn: vec![vec![0; 100]],
-            roots: vec![vec![0; 1000], vec![0; 1000]],
-            revocation_lists: vec![vec![0; 10_000]],
-            identity: Some(Identity {
-                chain: vec![vec![0; 100_000]],
-                key: vec![0; 1_000_000],
-            }),
+            roots: vec![vec![0; 1000], vec![0; 1000]].into(),
+            revocation_lists: vec![vec![0; 10_000]].into(),
+            identity: Some(
+                Identity {
+                    chain: vec![vec![0; 100_000]],
+                    key: vec![0; 1_000_000],
+                }
+                .into(),
+            ),
             ciphers: vec![0; 5],
             groups: vec![0; 5],
             ..plain

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use eryx_net_policy::Host;
-use eryx_tls::ClientSettings;
+use eryx_tls::{ClientSettings, Connector, SessionCache};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -57,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) connects: Option<Pace>,
     lookups: Allowance,
     sessions: Allowance,
+    connector: OnceLock<Connector>,
     aborted: AtomicBool,
     lingering: Mutex<Vec<AbortHandle>>,
 }
@@ -288,7 +289,7 @@ impl Network {
             entry.refused(&error);
             error
         })?;
-        let session = shared.config.connector().session(&settings)?;
+        let session = shared.connector().session(&settings)?;
         Ok(TlsSession::new(session, permit, memory))
     }
 
@@ -377,10 +378,25 @@ impl Shared {
             // their own; neither is free for the host.
             lookups: Allowance::new(connections.saturating_mul(2).max(64)),
             sessions: Allowance::new(connections.saturating_mul(2).max(32)),
+            connector: OnceLock::new(),
             aborted: AtomicBool::new(false),
             lingering: Mutex::default(),
             config,
         }
+    }
+
+    /// Begins the TLS handshakes of this network. What a server or a neighbour learns from a resumed session stays within
+    /// the network, unless the embedder shares caches.
+    pub(crate) fn connector(&self) -> &Connector {
+        self.connector.get_or_init(|| {
+            let connector = self.config.connector();
+            let sessions = if self.config.shared_caches() {
+                connector.sessions().clone()
+            } else {
+                SessionCache::new()
+            };
+            connector.scoped(sessions)
+        })
     }
 
     pub(crate) fn is_aborted(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, Timespec};
 use tokio::time::Sleep;
@@ -67,19 +67,43 @@ impl<'a> Inquiry<'a> {
 pub struct Look<'a, 'b> {
     cx: &'a mut Context<'b>,
     told: Option<std::slice::Iter<'a, bool>>,
+    began: Instant,
+    turn: Duration,
+    polled: bool,
 }
 
-impl Look<'_, '_> {
-    /// Whether the next item is ready: polls it with `poll`, unless the kernel has told that it is not.
+impl<'a, 'b> Look<'a, 'b> {
+    fn new(cx: &'a mut Context<'b>, told: Option<&'a Told>) -> Self {
+        Self {
+            cx,
+            told: told.map(|told| told.0.iter()),
+            began: Instant::now(),
+            turn: TURN,
+            polled: false,
+        }
+    }
+
+    /// Whether the next item is ready: polls it with `poll`, unless the kernel has told that it is not, or those before it
+    /// have taken a turn. Then the task is woken, and the item polled in a look to come.
     pub fn is_ready(&mut self, poll: impl FnOnce(&mut Context<'_>) -> Poll<()>) -> bool {
         if let Some(told) = &mut self.told
             && told.next() == Some(&false)
         {
             return false;
         }
+        if self.polled && self.began.elapsed() >= self.turn {
+            self.cx.waker().wake_by_ref();
+            return false;
+        }
+        self.polled = true;
         poll(self.cx).is_ready()
     }
 }
+
+/// How long one look may take before the runtime gets its turn, and so deadlines and others: a peer decides what a poll
+/// finds to do, up to some milliseconds for the certificates of a handshake, and there may be a handshake behind each of
+/// a hundred items. What was polled and had much to do has little to do the next time, so that all are reached.
+const TURN: Duration = Duration::from_millis(5);
 
 /// Calls `look_at_all` until it says that something is ready, or `timeout` passes. Returns whether anything
 /// was ready.
@@ -117,10 +141,8 @@ pub async fn wait_for_rest(
     mut look_at_all: impl FnMut(&mut Look<'_, '_>) -> bool,
 ) -> bool {
     let mut look_now = |told: Option<&Told>| {
-        look_at_all(&mut Look {
-            cx: &mut Context::from_waker(prompt::nobody()),
-            told: told.map(|told| told.0.iter()),
-        })
+        let mut cx = Context::from_waker(prompt::nobody());
+        look_at_all(&mut Look::new(&mut cx, told))
     };
     if look_now(Some(told)) {
         return true;
@@ -133,7 +155,7 @@ pub async fn wait_for_rest(
     let _waiting = Waiting::begin();
     let mut timer = pin!(None::<Sleep>);
     uncounted(move |cx| {
-        if look_at_all(&mut Look { cx, told: None }) {
+        if look_at_all(&mut Look::new(cx, None)) {
             return Poll::Ready(true);
         }
         let Some(timeout) = timeout else {
@@ -169,6 +191,33 @@ mod tests {
         })
         .await;
         assert!(ready);
+    }
+
+    #[test]
+    fn a_look_whose_turn_is_over_puts_the_other_items_off_and_wakes_the_task() {
+        struct Count(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let woken = std::sync::Arc::new(Count(0.into()));
+        let waker = std::task::Waker::from(std::sync::Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        let mut look = Look {
+            turn: Duration::ZERO,
+            ..Look::new(&mut cx, None)
+        };
+        let mut polled = 0;
+        for item in 0..3 {
+            let ready = look.is_ready(|_| {
+                polled += 1;
+                Poll::Ready(())
+            });
+            assert_eq!(ready, item == 0);
+        }
+        assert_eq!(polled, 1);
+        assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed) > 0);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 //! What the runtime watches costs a wake-up of its own thread for every packet, beside that of whoever waits.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
@@ -16,6 +17,9 @@ use tokio::net::TcpStream;
 
 use crate::prompt;
 use crate::readiness::Question;
+
+/// The most bytes that are discarded with one request to the kernel.
+pub(crate) const DISCARD: usize = 32 * 1024;
 
 /// A TCP stream that never blocks.
 ///
@@ -138,6 +142,14 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         self.poll_with(cx, Event::Readable, |socket| {
             Ok(rustix::net::recv(socket, &mut *buffer, RecvFlags::DONTWAIT)?.0)
+        })
+    }
+
+    /// Receives up to [`DISCARD`] bytes and throws them away. Zero is the end of the stream.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.poll_with(cx, Event::Readable, |socket| {
+            let mut unread = [MaybeUninit::<u8>::uninit(); DISCARD];
+            Ok(rustix::net::recv(socket, &mut unread[..], RecvFlags::DONTWAIT)?.1)
         })
     }
 

@@ -335,10 +335,10 @@ async fn soon_paused<T>(work: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test]
-async fn sandboxes_of_one_configuration_resume_each_others_sessions() {
+async fn sandboxes_of_one_configuration_with_shared_caches_resume_each_others_sessions() {
     let world = World::new();
     let peer = world.peer(Behaviour::Echo).await;
-    let config = world.config();
+    let config = world.config().with_shared_caches(true);
     let mut resumed = Vec::new();
     for _ in 0..2 {
         let network = Network::new(&config.clone().with_max_connections(3));

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::engine::Engine;
+use crate::intake::Intake;
 use crate::{Info, TlsError};
 
 /// An [`Engine`] and the transport it speaks over.
@@ -16,6 +17,8 @@ pub(crate) struct Channel<S> {
     unflushed: bool,
     /// Sending failed. Reading may still succeed: a server that refuses an upload answers, then closes.
     broken: Option<TlsError>,
+    /// The last read was put off, since the poll had taken in what one may.
+    gave_way: bool,
 }
 
 impl<S> Channel<S> {
@@ -25,6 +28,7 @@ impl<S> Channel<S> {
             io,
             unflushed: false,
             broken: None,
+            gave_way: false,
         }
     }
 
@@ -40,6 +44,11 @@ impl<S> Channel<S> {
         self.io
     }
 
+    /// Whether the last read was put off to give others a turn, and may find something at once.
+    pub(crate) fn gave_way(&self) -> bool {
+        self.gave_way
+    }
+
     /// Whether ciphertext waits to be sent.
     pub(crate) fn wants_flush(&self) -> bool {
         self.broken.is_none() && (self.unflushed || !self.engine.outgoing().is_empty())
@@ -49,6 +58,7 @@ impl<S> Channel<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
     /// Drives the handshake to its end, all of it sent.
     pub(crate) fn poll_establish(&mut self, cx: &mut Context<'_>) -> Poll<Result<Info, TlsError>> {
+        let mut intake = Intake::new();
         loop {
             let flushed = self.poll_flush(cx);
             if let Some(error) = self.engine.failure() {
@@ -65,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
                 return Poll::Ready(Err(self.broken.clone().unwrap_or(TlsError::UnexpectedEof)));
             }
             // Even when sending failed: the alert that says why may be there to be read.
-            match (self.poll_fill(cx), flushed) {
+            match (self.poll_fill(cx, &mut intake), flushed) {
                 (Poll::Ready(()), _) => {}
                 (Poll::Pending, Poll::Ready(Err(error))) => return Poll::Ready(Err(error)),
                 (Poll::Pending, _) => return Poll::Pending,
@@ -74,13 +84,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
     }
 
     /// Reads ciphertext once. What became of it (an end or an error included) is the engine's to tell.
-    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    ///
+    /// Pending, and woken at once, when this poll has taken in what one may: then others get their turn first.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, intake: &mut Intake) -> Poll<()> {
+        let Some(room) = intake.room() else {
+            self.gave_way = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        self.gave_way = false;
         let Ok(space) = self.engine.space() else {
             return Poll::Ready(());
         };
-        let mut buf = ReadBuf::new(space);
+        let room = room.min(space.len());
+        let mut buf = ReadBuf::new(&mut space[..room]);
         let outcome = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf));
         let count = buf.filled().len();
+        intake.count(count);
         match outcome {
             Ok(()) if count == 0 => self.engine.set_eof(),
             Ok(()) => self.engine.fill(count),

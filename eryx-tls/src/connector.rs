@@ -1,44 +1,48 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::{ClientConfig, SupportedProtocolVersion, version};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, InconsistentKeys};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::configs::{Config, ConfigCache, HeldConfig, HeldConfigs};
 use crate::engine::Engine;
-use crate::resumption::SessionCache;
 use crate::suites;
-use crate::verifier::{Check, Demands, Verifier};
-use crate::{ClientSettings, Handshake, Identity, Session, TlsError, TrustStore, Version};
-
-/// Distinct settings whose configuration is kept ready.
-const CONFIGS: usize = 32;
+use crate::verifier::{Check, Verifier};
+use crate::wanted::Wanted;
+use crate::{
+    ClientSettings, Effort, Handshake, Identity, Session, SessionCache, SettingsDigest, TlsError,
+    TrustStore,
+};
 
 /// Begins handshakes under one trust decision. Cheap to clone; clones share everything.
 ///
 /// Handshakes with equal settings share one configuration, and so resume each other's sessions
-/// ([RFC 8446, 2.2](https://www.rfc-editor.org/rfc/rfc8446#section-2.2)); what is shared is bounded, whatever
-/// settings come along.
+/// ([RFC 8446, 2.2](https://www.rfc-editor.org/rfc/rfc8446#section-2.2)). What is shared is bounded, whatever settings and
+/// servers come along: configurations of 1 MiB, and the sessions of a [`SessionCache`]. A [scope](Self::scoped) has
+/// sessions of its own.
 #[derive(Clone)]
 pub struct Connector {
     shared: Arc<Shared>,
+    scope: Arc<Scope>,
 }
 
+/// What all scopes share.
 struct Shared {
     trust: TrustStore,
     allow_unverified: bool,
     provider: Arc<CryptoProvider>,
-    sessions: Arc<SessionCache>,
-    configs: Mutex<Configs>,
+    configs: ConfigCache,
 }
 
-/// The most recently used last.
-#[derive(Default)]
-struct Configs {
-    ready: Vec<(ConfigKey, Arc<ClientConfig>)>,
-    built: u64,
+/// What those share who may know of each other.
+struct Scope {
+    sessions: SessionCache,
+    configs: HeldConfigs,
 }
 
 impl Connector {
@@ -52,10 +56,39 @@ impl Connector {
                 trust,
                 allow_unverified,
                 provider: Arc::new(aws_lc_rs::default_provider()),
-                sessions: Arc::default(),
-                configs: Mutex::default(),
+                configs: ConfigCache::default(),
+            }),
+            scope: Arc::new(Scope {
+                sessions: SessionCache::new(),
+                configs: HeldConfigs::default(),
             }),
         }
+    }
+
+    /// Returns a connector for one sandbox, or whoever else is to be kept apart: it shares trust and ready configurations
+    /// with this one, but resumes only the sessions in `sessions`, and holds settings of 6 MiB at most, those of its open
+    /// connections included. A client's private key is kept no longer than the scope.
+    #[must_use]
+    pub fn scoped(&self, sessions: SessionCache) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            scope: Arc::new(Scope {
+                sessions,
+                configs: HeldConfigs::default(),
+            }),
+        }
+    }
+
+    /// The sessions that handshakes of this connector may resume.
+    #[must_use]
+    pub fn sessions(&self) -> &SessionCache {
+        &self.scope.sessions
+    }
+
+    /// Returns about how many bytes of settings this scope holds.
+    #[must_use]
+    pub fn settings_size(&self) -> usize {
+        self.scope.configs.size()
     }
 
     /// Whom this connector trusts.
@@ -96,13 +129,76 @@ impl Connector {
     /// [`TlsError::Refused`] when the settings are malformed, beyond a [limit](crate::limits), contradictory,
     /// or not permitted here.
     pub fn prepare(&self, settings: &ClientSettings) -> Result<Prepared, TlsError> {
-        settings.check_bounds()?;
-        let check = self.shared.check(settings)?;
+        let wanted = self.shared.wanted(settings)?;
         let name = settings.parsed_name()?;
-        let config = self.shared.config(settings, check)?;
+        let digest = SettingsDigest::of(&wanted);
+        let config = self.config(&wanted, digest)?;
+        // Sessions are filed under the server's name; without one, two servers would share them.
+        let named = settings.server_name.is_some();
+        let sessions = named.then(|| self.scope.sessions.for_connection(digest));
         Ok(Prepared {
-            engine: Engine::new(config, name)?,
+            engine: Engine::new(config, sessions, name)?,
+            digest,
         })
+    }
+
+    /// Returns what tells these settings from others, the server's name left out.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Refused`] as for [`prepare`](Self::prepare), which gives the same digest.
+    pub fn digest(&self, settings: &ClientSettings) -> Result<SettingsDigest, TlsError> {
+        Ok(SettingsDigest::of(&self.shared.wanted(settings)?))
+    }
+
+    fn config(
+        &self,
+        wanted: &Wanted<'_>,
+        digest: SettingsDigest,
+    ) -> Result<Arc<HeldConfig>, TlsError> {
+        self.scope.configs.get_or_make(digest, wanted.size(), || {
+            if let Some(ready) = self.shared.configs.get(digest) {
+                return Ok(ready);
+            }
+            let config = Arc::new(Config {
+                client: self.shared.build(wanted)?,
+                size: wanted.size(),
+                has_key: wanted.settings.identity.is_some(),
+            });
+            Ok(self.shared.configs.insert(digest, config))
+        })
+    }
+}
+
+impl Connector {
+    /// Judges a certificate chain (in DER, the peer's own certificate first) as a handshake with these settings would at
+    /// `now`, and returns how much work the search for a path to an anchor took at most.
+    ///
+    /// That the peer has the certificate's key is not part of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`prepare`](Self::prepare), and [`TlsError::Certificate`] for a chain that is not accepted.
+    pub fn judge_chain(
+        &self,
+        settings: &ClientSettings,
+        chain: &[&[u8]],
+        now: SystemTime,
+    ) -> Result<Effort, TlsError> {
+        let wanted = self.shared.wanted(settings)?;
+        let name = settings.parsed_name()?;
+        let since = now.duration_since(SystemTime::UNIX_EPOCH);
+        let now = UnixTime::since_unix_epoch(since.unwrap_or_default());
+        let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(*der)).collect();
+        let Some((leaf, intermediates)) = chain.split_first() else {
+            return Err(TlsError::from_rustls(
+                rustls::Error::NoCertificatesPresented,
+            ));
+        };
+        self.shared
+            .verifier(&wanted)?
+            .verify(leaf, intermediates, &name, now)
+            .map_err(TlsError::from_rustls)
     }
 }
 
@@ -119,9 +215,15 @@ impl fmt::Debug for Connector {
 #[derive(Debug)]
 pub struct Prepared {
     engine: Engine,
+    digest: SettingsDigest,
 }
 
 impl Prepared {
+    /// What tells the settings from others, the server's name left out.
+    pub fn digest(&self) -> SettingsDigest {
+        self.digest
+    }
+
     /// Turns `io` into TLS.
     pub fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(self, io: S) -> Handshake<S> {
         Handshake::new(self.engine, io)
@@ -166,165 +268,70 @@ impl Shared {
         Ok(off.1)
     }
 
-    fn config(
-        &self,
-        settings: &ClientSettings,
-        check: Check,
-    ) -> Result<Arc<ClientConfig>, TlsError> {
-        let wanted = ConfigKey::new(settings, check, self.allow_unverified);
-        if let Some(config) = self.lock().get(&wanted) {
-            return Ok(config);
-        }
-        let scope = self.lock().next_scope();
-        // Built outside the lock: parsing a bundle of roots must not hold up other connections.
-        let config = Arc::new(self.build(&wanted, scope)?);
-        Ok(self.lock().insert(wanted, config))
+    /// Holds settings to their bounds, and leaves out what decides nothing here.
+    fn wanted<'a>(&self, settings: &'a ClientSettings) -> Result<Wanted<'a>, TlsError> {
+        settings.check_bounds()?;
+        let check = self.check(settings)?;
+        Ok(Wanted::new(settings, check, self.allow_unverified))
     }
 
-    fn build(&self, wanted: &ConfigKey, scope: u64) -> Result<ClientConfig, TlsError> {
-        let trust = self.trust_for(wanted)?;
-        let algorithms = self.provider.signature_verification_algorithms;
-        let provider = suites::restricted(&self.provider, &wanted.ciphers, &wanted.groups)?;
+    fn build(&self, wanted: &Wanted<'_>) -> Result<ClientConfig, TlsError> {
+        let settings = wanted.settings;
+        let provider = suites::restricted(&self.provider, &settings.ciphers, &settings.groups)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&wanted.versions())
             .map_err(|_| suites::none_left("cipher suite", "the protocol versions"))?
             .dangerous()
-            .with_custom_certificate_verifier(Verifier::new(
-                wanted.check,
-                trust,
-                wanted.demands.clone(),
-                algorithms,
-            ));
-        let mut config = match &wanted.identity {
+            .with_custom_certificate_verifier(self.verifier(wanted)?);
+        let mut config = match settings.identity.as_deref() {
             None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let (chain, key) = parse_identity(identity)?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(identity_refused)?
-            }
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(certified(identity)?)),
         };
-        config.alpn_protocols.clone_from(&wanted.alpn);
-        config.resumption = if wanted.named {
-            Resumption::store(self.sessions.scope(scope))
-        } else {
-            // Sessions are filed under the server's name; without one, two servers would share them.
-            Resumption::disabled()
-        };
+        config.alpn_protocols.clone_from(&settings.alpn);
+        // Every connection gets those of its scope.
+        config.resumption = Resumption::disabled();
         Ok(config)
     }
 
-    fn trust_for(&self, wanted: &ConfigKey) -> Result<TrustStore, TlsError> {
-        if wanted.roots.is_empty() {
+    fn verifier(&self, wanted: &Wanted<'_>) -> Result<Arc<Verifier>, TlsError> {
+        Ok(Verifier::new(
+            wanted.check,
+            self.trust_for(wanted)?,
+            wanted.demands(),
+            self.provider.signature_verification_algorithms,
+        ))
+    }
+
+    fn trust_for(&self, wanted: &Wanted<'_>) -> Result<TrustStore, TlsError> {
+        let roots = wanted.roots();
+        if roots.is_empty() {
             return Ok(self.trust.clone());
         }
-        let roots = wanted.roots.iter();
+        let roots = roots.iter().map(|der| CertificateDer::from(der.clone()));
         TrustStore::empty()
-            .with_certificates(roots.map(|der| CertificateDer::from(der.clone())).collect())
+            .with_certificates(roots.collect())
             .map_err(|error| TlsError::Refused(format!("a root given in DER: {error}")))
     }
-
-    fn lock(&self) -> MutexGuard<'_, Configs> {
-        // Each operation leaves the list whole, so a panic elsewhere does not spoil it.
-        self.configs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Configs {
-    fn get(&mut self, wanted: &ConfigKey) -> Option<Arc<ClientConfig>> {
-        let position = self.ready.iter().position(|(key, _)| key == wanted)?;
-        self.ready[position..].rotate_left(1);
-        self.ready.last().map(|(_, config)| Arc::clone(config))
-    }
-
-    /// Files `config`, unless another thread was faster: then theirs is the one to share.
-    fn insert(&mut self, key: ConfigKey, config: Arc<ClientConfig>) -> Arc<ClientConfig> {
-        if let Some(theirs) = self.get(&key) {
-            return theirs;
-        }
-        if self.ready.len() >= CONFIGS {
-            self.ready.remove(0);
-        }
-        self.ready.push((key, Arc::clone(&config)));
-        config
-    }
-
-    fn next_scope(&mut self) -> u64 {
-        self.built += 1;
-        self.built
-    }
-}
-
-/// What two handshakes must have in common to share a configuration: everything but the server's name.
-#[derive(PartialEq, Eq)]
-struct ConfigKey {
-    check: Check,
-    named: bool,
-    min_version: Option<Version>,
-    max_version: Option<Version>,
-    alpn: Vec<Vec<u8>>,
-    ciphers: Vec<u16>,
-    groups: Vec<u16>,
-    identity: Option<Identity>,
-    roots: Vec<Vec<u8>>,
-    demands: Demands,
-}
-
-impl ConfigKey {
-    fn new(settings: &ClientSettings, check: Check, roots_count: bool) -> Self {
-        // Roots that decide nothing must not make settings distinct.
-        let roots_count = roots_count && check != Check::Nothing;
-        Self {
-            check,
-            named: settings.server_name.is_some(),
-            min_version: settings.min_version,
-            max_version: settings.max_version,
-            alpn: settings.alpn.clone(),
-            ciphers: settings.ciphers.clone(),
-            groups: settings.groups.clone(),
-            identity: settings.identity.clone(),
-            roots: if roots_count {
-                settings.roots.clone()
-            } else {
-                Vec::new()
-            },
-            demands: Demands {
-                strict: settings.strict && roots_count && !settings.roots.is_empty(),
-                revocation: settings.revocation,
-                lists: if settings.revocation.is_some() {
-                    settings.revocation_lists.clone()
-                } else {
-                    Vec::new()
-                },
-            },
-        }
-    }
-
-    fn versions(&self) -> Vec<&'static SupportedProtocolVersion> {
-        let min = self.min_version.unwrap_or(Version::Tls12);
-        let max = self.max_version.unwrap_or(Version::Tls13);
-        [
-            (Version::Tls13, &version::TLS13),
-            (Version::Tls12, &version::TLS12),
-        ]
-        .into_iter()
-        .filter(|(version, _)| (min..=max).contains(version))
-        .map(|(_, supported)| supported)
-        .collect()
-    }
-}
-
-type IdentityParts = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn parse_identity(identity: &Identity) -> Result<IdentityParts, TlsError> {
+/// The client's chain and its key, which is borrowed until it is one of the cryptography library's own: that one is
+/// overwritten when it is dropped.
+fn certified(identity: &Identity) -> Result<SingleCertAndKey, TlsError> {
     let key = PrivateKeyDer::try_from(identity.key.as_slice()).map_err(|_| {
         TlsError::Refused(
             "the client's private key is not a key in DER: wanted PKCS#8, PKCS#1 or SEC1, not encrypted"
                 .into(),
         )
     })?;
+    let key = aws_lc_rs::sign::any_supported_type(&key).map_err(identity_refused)?;
     let chain = identity.chain.iter().cloned().map(CertificateDer::from);
-    Ok((chain.collect(), key.clone_key()))
+    let certified = CertifiedKey::new(chain.collect(), key);
+    match certified.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
+            Ok(certified.into())
+        }
+        Err(error) => Err(identity_refused(error)),
+    }
 }
 
 /// Whatever rustls dislikes about an identity, it is the settings that have to change.
@@ -344,14 +351,14 @@ mod tests {
     use rustls::{ServerConfig, ServerConnection};
     use rustls_pki_types::PrivateKeyDer;
 
-    use super::{CONFIGS, Check, Connector};
-    use crate::{ClientSettings, TrustStore};
+    use super::{Config, Connector};
+    use crate::configs::CONFIGS;
+    use crate::{ClientSettings, SessionCache, SettingsDigest, TrustStore};
 
-    fn config(connector: &Connector, settings: &ClientSettings) -> Arc<rustls::ClientConfig> {
-        connector
-            .shared
-            .config(settings, Check::ChainAndName)
-            .expect("plain settings")
+    fn config(connector: &Connector, settings: &ClientSettings) -> Arc<Config> {
+        let wanted = connector.shared.wanted(settings).expect("plain settings");
+        let held = connector.config(&wanted, SettingsDigest::of(&wanted));
+        Arc::clone(held.expect("plain settings").shared())
     }
 
     fn speaking(protocol: usize) -> ClientSettings {
@@ -378,7 +385,79 @@ mod tests {
             config(&connector, &speaking(protocol));
             assert!(Arc::ptr_eq(&kept, &config(&connector, &speaking(0))));
         }
-        assert_eq!(connector.shared.lock().ready.len(), CONFIGS);
+        assert_eq!(connector.shared.configs.len(), CONFIGS);
+    }
+
+    #[test]
+    fn what_is_kept_ready_is_bounded_in_bytes_and_holds_no_private_key() {
+        let connector = Connector::new(TrustStore::empty(), false);
+        let before = connector.shared.configs.size();
+        for number in 0..20 {
+            // Of a sandbox of its own each, so that what is kept is not the sandbox's.
+            let scope = connector.scoped(SessionCache::new());
+            let list = vec![number; 100_000];
+            let settings = ClientSettings {
+                revocation: Some(crate::Revocation::Leaf),
+                revocation_lists: vec![list].into(),
+                ..ClientSettings::for_name("a.example")
+            };
+            config(&scope, &settings);
+            assert!(connector.shared.configs.size() <= 1 << 20);
+        }
+        assert!(connector.shared.configs.size() > before);
+
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(vec!["a.example".into()]).expect("a name");
+        let identity = crate::Identity {
+            chain: vec![params.self_signed(&key).expect("signed").der().to_vec()],
+            key: key.serialize_der(),
+        };
+        let ready = connector.shared.configs.len();
+        let settings = ClientSettings {
+            identity: Some(identity.into()),
+            ..ClientSettings::for_name("a.example")
+        };
+        let scope = connector.scoped(SessionCache::new());
+        let held = Arc::downgrade(&config(&scope, &settings));
+        assert_eq!(connector.shared.configs.len(), ready);
+        assert!(held.upgrade().is_some(), "kept while the sandbox lives");
+        drop(scope);
+        assert!(held.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_scope_holds_a_bounded_number_of_bytes_and_gives_them_back() {
+        let connector = Connector::new(TrustStore::empty(), false);
+        let settings = |number| ClientSettings {
+            revocation: Some(crate::Revocation::Leaf),
+            revocation_lists: vec![vec![number; 1 << 20]].into(),
+            ..ClientSettings::for_name("a.example")
+        };
+        let scope = connector.scoped(SessionCache::new());
+        let mut sessions = Vec::new();
+        let refused = (0..100).find_map(|number| match scope.session(&settings(number)) {
+            Ok(session) => {
+                sessions.push(session);
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        });
+        let refused = refused.expect("a bound");
+        assert!(refused.contains("use one SSLContext"), "{refused}");
+        assert_eq!(sessions.len(), 5);
+        assert!(scope.settings_size() <= 6 << 20);
+        // Equal settings are there once.
+        for _ in 0..20 {
+            sessions.push(scope.session(&settings(0)).expect("the same"));
+        }
+        sessions.clear();
+        assert!(
+            scope.session(&settings(100)).is_ok(),
+            "unused ones make room"
+        );
+        drop(scope);
+        let other = connector.scoped(SessionCache::new());
+        assert_eq!(other.settings_size(), 0);
     }
 
     #[test]
@@ -415,10 +494,7 @@ mod tests {
             server.process_new_packets().expect("both speak TLS");
         }
         assert!(session.handshake().is_ready());
-        assert_eq!(
-            connector.shared.sessions.tickets(),
-            crate::resumption::TICKETS
-        );
+        assert_eq!(connector.sessions().tickets(), crate::resumption::TICKETS);
     }
 
     #[test]

@@ -3,14 +3,15 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::BufMut;
-use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use rustls_pki_types::ServerName;
 
 use crate::buffer::Buffer;
+use crate::configs::HeldConfig;
 use crate::error::too_large;
 use crate::outbox::{Refusal, put};
+use crate::resumption::ConnectionSessions;
 use crate::{Info, TlsError};
 
 /// Bytes held that have come from a peer and have not been read: ciphertext and the plaintext made of it
@@ -25,6 +26,14 @@ pub const OUTGOING_LIMIT: usize = 64 * 1024;
 
 /// Where the sum of the above ends. Reaching it is an error of the protocol, never an allocation.
 const OUTGOING_CEILING: usize = OUTGOING_LIMIT + 64 * 1024;
+
+/// TLS 1.3 session tickets that a peer may send on one connection. Servers send one or two after the handshake, some a
+/// few more when keys change; each costs a key derivation and a copy of the peer's chain.
+pub const TICKET_LIMIT: u32 = 64;
+
+/// How much ciphertext rustls is shown at a time, beyond an unfinished message: the longest record (RFC 8446, 5.2). It
+/// handles all the tickets it sees in one go, so this bounds how far they exceed [`TICKET_LIMIT`].
+const SHOWN: usize = RECORD + 256 + 5;
 
 /// Plaintext in one record (RFC 8446, 5.1).
 const RECORD: usize = 16 * 1024;
@@ -43,9 +52,19 @@ pub(crate) struct Engine {
     plain: Buffer,
     /// Length of the decrypted record that waits inside rustls.
     waiting: usize,
-    /// How much to ask the transport for at once. Grows with a transport that fills it, so that idle
+    /// How much to ask the transport for at once. Grows with a transport that fills it with plaintext, so that idle
     /// connections stay small.
     read_size: usize,
+    /// How much of `incoming` rustls is shown. It may not be shown less than before of what it has not consumed.
+    shown: usize,
+    /// The TLS 1.3 tickets that were counted.
+    tickets: u32,
+    /// Bytes consumed since plaintext, or a session to resume, was last among them: a session that comes is no larger.
+    unfiled: usize,
+    /// Where sessions to resume wait to be filed under their size.
+    sessions: Option<Arc<ConnectionSessions>>,
+    /// What the configuration counts against, for as long as it is in use.
+    _settings: Arc<HeldConfig>,
     established: bool,
     sent_close: bool,
     peer_closed: bool,
@@ -75,9 +94,11 @@ enum Turn {
 impl Engine {
     /// Starts a handshake: the first flight is in the outgoing buffer at once.
     pub(crate) fn new(
-        config: Arc<ClientConfig>,
+        settings: Arc<HeldConfig>,
+        sessions: Option<Arc<ConnectionSessions>>,
         name: ServerName<'static>,
     ) -> Result<Self, TlsError> {
+        let config = Arc::new(settings.client_config(sessions.clone()));
         let conn = UnbufferedClientConnection::new(config, name).map_err(TlsError::from_rustls)?;
         let mut engine = Self {
             conn,
@@ -86,6 +107,11 @@ impl Engine {
             plain: Buffer::new(INCOMING_LIMIT),
             waiting: 0,
             read_size: 4 * 1024,
+            shown: SHOWN,
+            tickets: 0,
+            unfiled: 0,
+            sessions,
+            _settings: settings,
             established: false,
             sent_close: false,
             peer_closed: false,
@@ -174,10 +200,10 @@ impl Engine {
     /// Takes the first `count` bytes of the space as ciphertext.
     pub(crate) fn fill(&mut self, count: usize) {
         self.incoming.fill(count);
-        if count >= self.read_size {
+        self.advance();
+        if count >= self.read_size && self.waiting > 0 {
             self.read_size = (self.read_size * 2).min(64 * 1024);
         }
-        self.advance();
     }
 
     /// Copies ciphertext in; says how much of it there was room for.
@@ -351,8 +377,10 @@ impl Engine {
 
     /// Hands the waiting record to `dst`, and keeps what does not fit.
     fn take_record(&mut self, dst: &mut impl BufMut) {
-        let UnbufferedStatus { discard, state, .. } =
-            self.conn.process_tls_records(self.incoming.filled_mut());
+        let shown = self.incoming.len().min(self.shown);
+        let UnbufferedStatus { discard, state, .. } = self
+            .conn
+            .process_tls_records(&mut self.incoming.filled_mut()[..shown]);
         if let Ok(ConnectionState::ReadTraffic(mut traffic)) = state
             && let Some(Ok(record)) = traffic.next_record()
         {
@@ -362,13 +390,18 @@ impl Engine {
             self.plain.append(later);
         }
         self.waiting = 0;
-        self.incoming.consume(discard);
+        self.consume(discard);
+        self.unfiled = 0;
     }
 
     /// One step of the connection's state machine.
     fn turn(&mut self, wish: &Wish<'_>) -> Result<Turn, TlsError> {
-        let UnbufferedStatus { discard, state, .. } =
-            self.conn.process_tls_records(self.incoming.filled_mut());
+        let shaking_hands = !self.established;
+        let shown = self.incoming.len().min(self.shown);
+        let hidden = self.incoming.len() - shown;
+        let UnbufferedStatus { discard, state, .. } = self
+            .conn
+            .process_tls_records(&mut self.incoming.filled_mut()[..shown]);
         let outcome = match state {
             Ok(ConnectionState::EncodeTlsData(mut chunk)) => {
                 put(&mut self.outgoing, FRAMING, |space| {
@@ -421,8 +454,44 @@ impl Engine {
             Ok(_) => Ok(Turn::Starved),
             Err(error) => Err(TlsError::from_rustls(error)),
         };
-        self.incoming.consume(discard);
-        outcome
+        self.consume(discard);
+        self.count_tickets(shaking_hands)?;
+        match outcome {
+            // There is more to be seen.
+            Ok(Turn::Starved) if hidden > 0 => {
+                self.shown += SHOWN;
+                Ok(Turn::Again)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Drops what rustls is done with. What it keeps of what it was shown, it expects to see again.
+    fn consume(&mut self, count: usize) {
+        self.incoming.consume(count);
+        self.shown = self.shown.saturating_sub(count).max(SHOWN);
+        self.unfiled += count;
+    }
+
+    /// Files the sessions that have come, and fails for a peer that sends very many.
+    fn count_tickets(&mut self, shaking_hands: bool) -> Result<(), TlsError> {
+        let tickets = self.conn.tls13_tickets_received();
+        // In TLS 1.2 there is one, which comes with the handshake.
+        let has_come = tickets > self.tickets || shaking_hands;
+        if let Some(sessions) = self.sessions.as_ref().filter(|_| has_come) {
+            let chain = self.conn.peer_certificates().unwrap_or_default();
+            if sessions.file(self.unfiled, chain) {
+                self.unfiled = 0;
+            }
+        }
+        self.tickets = tickets;
+        if tickets > TICKET_LIMIT {
+            return Err(TlsError::protocol(
+                "unexpected message",
+                &format!("the peer sent more than {TICKET_LIMIT} session tickets"),
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -35,6 +35,14 @@ impl<S> Handshake<S> {
     }
 }
 
+impl<S> Handshake<S> {
+    /// As [`TlsStream::gave_way`].
+    #[must_use]
+    pub fn gave_way(&self) -> bool {
+        self.channel.as_ref().is_some_and(Channel::gave_way)
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Handshake<S> {
     /// Goes on with the handshake as far as the transport lets it.
     ///

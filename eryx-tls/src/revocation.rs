@@ -18,15 +18,17 @@ pub enum Revocation {
     Chain,
 }
 
-/// Looks a chain, already found good, up in revocation lists.
+/// Looks a path, already found good, up in revocation lists.
 ///
-/// Lists are read anew each time: what is kept between handshakes is no larger than what was given.
+/// Lists are read anew each time: what is kept between handshakes is no larger than what was given. There is one path,
+/// so each of its certificates is looked up once, in lists of at most
+/// [`REVOCATION_LISTS_SIZE`](crate::limits::REVOCATION_LISTS_SIZE) bytes together.
 pub(crate) fn check(
     depth: Revocation,
     lists: &[Vec<u8>],
-    anchors: &[TrustAnchor<'_>],
+    anchor: &TrustAnchor<'_>,
     leaf: &CertificateDer<'_>,
-    intermediates: &[CertificateDer<'_>],
+    between: &[CertificateDer<'_>],
     now: UnixTime,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<(), Error> {
@@ -41,8 +43,8 @@ pub(crate) fn check(
         .and_then(|cert| {
             cert.verify_for_usage(
                 algorithms.all,
-                anchors,
-                intermediates,
+                std::slice::from_ref(anchor),
+                between,
                 now,
                 KeyUsage::server_auth(),
                 Some(options),
@@ -87,6 +89,6 @@ fn verdict(error: webpki::Error) -> Error {
 }
 
 /// OpenSSL's answer when there is no list, or none that can be read, for a certificate.
-fn unknown() -> Error {
+pub(crate) fn unknown() -> Error {
     CertificateError::UnknownRevocationStatus.into()
 }

@@ -1,6 +1,8 @@
 use std::fmt;
+use std::sync::Arc;
 
 use rustls_pki_types::{IpAddr, Ipv4Addr, ServerName};
+use zeroize::Zeroize;
 
 use crate::{Revocation, TlsError, Version};
 
@@ -31,7 +33,7 @@ pub struct ClientSettings {
     /// all the same.
     pub check_hostname: bool,
     /// DER certificates to trust instead of the host's. They count only where the host permits unverified TLS.
-    pub roots: Vec<Vec<u8>>,
+    pub roots: Arc<[Vec<u8>]>,
     /// Whether the chain must also meet what OpenSSL's `X509_V_FLAG_X509_STRICT` asks. It counts where `roots` do: the
     /// host's own roots need not be so strict.
     pub strict: bool,
@@ -39,9 +41,9 @@ pub struct ClientSettings {
     pub revocation: Option<Revocation>,
     /// Certificate revocation lists in DER ([RFC 5280, 5](https://www.rfc-editor.org/rfc/rfc5280#section-5)). They can
     /// only make fewer peers acceptable, so they count whoever decides on trust.
-    pub revocation_lists: Vec<Vec<u8>>,
+    pub revocation_lists: Arc<[Vec<u8>]>,
     /// The client's own certificate, if it has one.
-    pub identity: Option<Identity>,
+    pub identity: Option<Arc<Identity>>,
     /// The lowest version to accept; `None` is TLS 1.2.
     pub min_version: Option<Version>,
     /// The highest version to offer; `None` is TLS 1.3.
@@ -160,10 +162,10 @@ impl Default for ClientSettings {
             alpn: Vec::new(),
             verify_peer: true,
             check_hostname: true,
-            roots: Vec::new(),
+            roots: Arc::default(),
             strict: false,
             revocation: None,
-            revocation_lists: Vec::new(),
+            revocation_lists: Arc::default(),
             identity: None,
             min_version: None,
             max_version: None,
@@ -173,7 +175,8 @@ impl Default for ClientSettings {
     }
 }
 
-/// A certificate chain and its private key, for servers that ask the client for one.
+/// A certificate chain and its private key, for servers that ask the client for one. The key is overwritten when this is
+/// dropped.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// DER certificates, the end entity's first.
@@ -182,6 +185,13 @@ pub struct Identity {
     /// ([RFC 8017](https://www.rfc-editor.org/rfc/rfc8017)) or SEC1
     /// ([RFC 5915](https://www.rfc-editor.org/rfc/rfc5915)).
     pub key: Vec<u8>,
+}
+
+impl Drop for Identity {
+    /// Overwrites the key.
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
 }
 
 impl fmt::Debug for Identity {
@@ -216,6 +226,9 @@ pub mod limits {
     pub const CHAIN: usize = 16;
     /// Bytes of a client's chain: TLS messages are held to 64 KiB.
     pub const CHAIN_SIZE: usize = 48 * 1024;
+    /// Certificates that a peer may send, its own included. Servers send two to five; what they send is kept with the
+    /// connection and with each session to resume.
+    pub const PEER_CHAIN: usize = 16;
     /// Bytes of a client's private key, encrypted or not.
     pub const KEY_SIZE: usize = 16 * 1024;
     /// Bytes of the password of an encrypted key: what OpenSSL has room for.

@@ -6,12 +6,16 @@ use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::channel::Channel;
+use crate::intake::Intake;
 use crate::{Info, TlsError};
 
 /// A transport that carries TLS, its handshake complete.
 ///
 /// Every operation is a plain `poll_` method, for callers that poll once and come back; the `tokio` traits are
 /// there too, with errors turned into [`io::Error`].
+///
+/// None takes in more than [`POLL_LIMIT`](crate::POLL_LIMIT) bytes of ciphertext that lead to no plaintext: it is pending
+/// then, and has woken its task.
 ///
 /// Any of them also pushes ciphertext that is still waiting to be sent. A write returns once its bytes are
 /// encrypted, which is not when they are sent: [`wants_flush`](Self::wants_flush) tells, and
@@ -36,6 +40,13 @@ impl<S> TlsStream<S> {
     /// none. At most [`INCOMING_LIMIT`](crate::INCOMING_LIMIT).
     pub fn pending(&self) -> usize {
         self.channel.engine.pending()
+    }
+
+    /// Whether the last poll was pending because it had taken in [`POLL_LIMIT`](crate::POLL_LIMIT) bytes that led to no
+    /// plaintext, or as many small reads: the task was woken, and there may be more to take in at once.
+    #[must_use]
+    pub fn gave_way(&self) -> bool {
+        self.channel.gave_way()
     }
 
     /// Whether ciphertext waits to be sent.
@@ -96,11 +107,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         buf: &mut impl BufMut,
     ) -> Poll<Result<usize, TlsError>> {
         self.channel.push(cx);
+        let mut intake = Intake::new();
         loop {
             if let Poll::Ready(outcome) = self.channel.engine.read(buf) {
                 return Poll::Ready(outcome);
             }
-            ready!(self.channel.poll_fill(cx));
+            ready!(self.channel.poll_fill(cx, &mut intake));
         }
     }
 
@@ -108,8 +120,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     /// [`INCOMING_LIMIT`](crate::INCOMING_LIMIT) bytes for it.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.channel.push(cx);
+        let mut intake = Intake::new();
         while !self.channel.engine.is_readable() {
-            ready!(self.channel.poll_fill(cx));
+            ready!(self.channel.poll_fill(cx, &mut intake));
         }
         Poll::Ready(())
     }
@@ -176,11 +189,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     /// [`TlsError::Protocol`] when the peer sends data instead, which can still be read.
     pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
         ready!(self.poll_close_notify(cx))?;
+        let mut intake = Intake::new();
         loop {
             if let Poll::Ready(outcome) = self.channel.engine.ended() {
                 return Poll::Ready(outcome);
             }
-            ready!(self.channel.poll_fill(cx));
+            ready!(self.channel.poll_fill(cx, &mut intake));
         }
     }
 }

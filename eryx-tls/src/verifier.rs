@@ -9,6 +9,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
 use crate::certificate::{explain, is_ca_as_leaf, refused};
+use crate::chain::{self, Effort};
 use crate::revocation::{self, Revocation};
 use crate::strictness;
 use crate::trust::TrustStore;
@@ -20,7 +21,7 @@ pub(crate) enum Check {
     ChainAndName,
     /// The chain alone.
     Chain,
-    /// Nothing: whoever answers is accepted.
+    /// Nothing: any peer is accepted.
     Nothing,
 }
 
@@ -29,7 +30,7 @@ pub(crate) enum Check {
 pub(crate) struct Demands {
     pub(crate) strict: bool,
     pub(crate) revocation: Option<Revocation>,
-    pub(crate) lists: Vec<Vec<u8>>,
+    pub(crate) lists: Arc<[Vec<u8>]>,
 }
 
 /// Judges a peer's certificate by a [`TrustStore`].
@@ -58,49 +59,95 @@ impl Verifier {
         })
     }
 
-    /// Whether a chain that leads to an anchor meets the other demands.
-    fn check_demands(
+    /// Judges a chain, and returns how much work the search for a path took at most.
+    pub(crate) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<Effort, Error> {
+        chain::check_message(leaf, intermediates)?;
+        if self.check == Check::Nothing {
+            return Ok(Effort::default());
+        }
+        let parsed = ParsedCertificate::try_from(leaf)?;
+        let anchors = self.trust.anchors();
+        let (candidates, effort) = chain::candidates(leaf, intermediates, anchors)?;
+        let path = verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            anchors,
+            &candidates,
+            now,
+            self.algorithms.all,
+        );
+        match path {
+            Ok(()) => {}
+            // `openssl req -x509` marks what it makes as a CA. Given as a root, such a certificate is meant
+            // to vouch for the server that presents it.
+            Err(error) if is_ca_as_leaf(&error) && self.trust.holds(leaf) => {}
+            Err(error) => return Err(explain(error, leaf, intermediates)),
+        }
+        self.check_demands(leaf, &candidates, now)?;
+        if self.check == Check::ChainAndName {
+            verify_server_name(&parsed, server_name)?;
+        }
+        Ok(effort)
+    }
+
+    /// Checks that a chain that leads to an anchor meets the other demands.
+    ///
+    /// They concern the path that was found, as OpenSSL has it, and not every other there may be.
+    fn check_demands(
+        &self,
+        leaf: &CertificateDer<'_>,
+        candidates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
-        let anchors = &self.trust.anchors().roots;
+        // A chain of one, the trusted certificate itself, need not be strict.
+        let strict = self.demands.strict && !self.trust.holds(leaf);
+        if self.demands.revocation.is_none() && !strict {
+            return Ok(());
+        }
+        let parsed = EndEntityCert::try_from(leaf).map_err(|_| CertificateError::BadEncoding)?;
+        let path = parsed.verify_for_usage(
+            self.algorithms.all,
+            &self.trust.anchors().roots,
+            candidates,
+            now,
+            KeyUsage::server_auth(),
+            None,
+            None,
+        );
+        // Missing for a trusted certificate alone: it was found a moment ago for any other.
+        let path = path.ok();
+        let between: Vec<_> = path
+            .iter()
+            .flat_map(|path| path.intermediate_certificates())
+            .map(|cert| cert.der())
+            .collect();
         if let Some(depth) = self.demands.revocation {
+            let path = path.as_ref().ok_or_else(revocation::unknown)?;
             revocation::check(
                 depth,
                 &self.demands.lists,
-                anchors,
+                path.anchor(),
                 leaf,
-                intermediates,
+                &between,
                 now,
                 &self.algorithms,
             )?;
         }
-        // A chain of one, the trusted certificate itself, is not looked at.
-        if !self.demands.strict || self.trust.holds(leaf) {
+        if !strict {
             return Ok(());
         }
-        let objection = EndEntityCert::try_from(leaf).and_then(|cert| {
-            let algorithms = self.algorithms.all;
-            let usage = KeyUsage::server_auth();
-            let path =
-                cert.verify_for_usage(algorithms, anchors, intermediates, now, usage, None, None)?;
-            let between: Vec<_> = path
-                .intermediate_certificates()
-                .map(|cert| cert.der())
-                .collect();
-            let chain = std::iter::once(leaf.as_ref()).chain(between.iter().map(AsRef::as_ref));
-            Ok(strictness::objection(
-                chain,
-                self.trust.certificate_of(path.anchor()),
-            ))
-        });
-        match objection {
-            Ok(Some(objection)) => Err(refused(objection)),
-            Ok(None) => Ok(()),
-            // It was found a moment ago.
-            Err(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
+        let path = path
+            .as_ref()
+            .ok_or(CertificateError::ApplicationVerificationFailure)?;
+        let chain = std::iter::once(leaf.as_ref()).chain(between.iter().map(AsRef::as_ref));
+        match strictness::objection(chain, self.trust.certificate_of(path.anchor())) {
+            Some(objection) => Err(refused(objection)),
+            None => Ok(()),
         }
     }
 }
@@ -114,28 +161,7 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.check == Check::Nothing {
-            return Ok(ServerCertVerified::assertion());
-        }
-        let parsed = ParsedCertificate::try_from(leaf)?;
-        let chain = verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            self.trust.anchors(),
-            intermediates,
-            now,
-            self.algorithms.all,
-        );
-        match chain {
-            Ok(()) => {}
-            // `openssl req -x509` marks what it makes as a CA. Given as a root, such a certificate is meant
-            // to vouch for the server that presents it.
-            Err(error) if is_ca_as_leaf(&error) && self.trust.holds(leaf) => {}
-            Err(error) => return Err(explain(error, leaf, intermediates)),
-        }
-        self.check_demands(leaf, intermediates, now)?;
-        if self.check == Check::ChainAndName {
-            verify_server_name(&parsed, server_name)?;
-        }
+        self.verify(leaf, intermediates, server_name, now)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -159,5 +185,98 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use rustls::crypto::WebPkiSupportedAlgorithms;
+    use rustls_pki_types::{
+        AlgorithmIdentifier, CertificateDer, InvalidSignature, ServerName,
+        SignatureVerificationAlgorithm, UnixTime,
+    };
+
+    use super::{Check, Demands, Verifier};
+    use crate::{TrustStore, chain};
+
+    thread_local! {
+        static VERIFIED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// ECDSA over P-256 that counts and accepts every signature.
+    #[derive(Debug)]
+    struct Credulous;
+
+    impl SignatureVerificationAlgorithm for Credulous {
+        fn verify_signature(&self, _: &[u8], _: &[u8], _: &[u8]) -> Result<(), InvalidSignature> {
+            VERIFIED.set(VERIFIED.get() + 1);
+            Ok(())
+        }
+
+        fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+            rustls_pki_types::alg_id::ECDSA_P256
+        }
+
+        fn signature_alg_id(&self) -> AlgorithmIdentifier {
+            rustls_pki_types::alg_id::ECDSA_SHA256
+        }
+    }
+
+    const CREDULOUS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+        all: &[&Credulous],
+        mapping: &[],
+    };
+
+    type Issuer = rcgen::Issuer<'static, rcgen::KeyPair>;
+
+    /// An authority that is called as all others here, and may vouch for nobody but `other.example`.
+    fn authority(below: Option<&Issuer>) -> (Issuer, CertificateDer<'static>) {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.name_constraints = Some(rcgen::NameConstraints {
+            permitted_subtrees: vec![rcgen::GeneralSubtree::DnsName("other.example".into())],
+            excluded_subtrees: Vec::new(),
+        });
+        let cert = match below {
+            None => params.self_signed(&key),
+            Some(issuer) => params.signed_by(&key, issuer),
+        };
+        let der = cert.expect("a certificate").der().clone();
+        (rcgen::Issuer::new(params, key), der)
+    }
+
+    /// Every order of the authorities is a path to either anchor, which fails after all of its signatures.
+    #[test]
+    fn as_many_signatures_are_verified_as_were_counted_before_and_none_when_those_are_too_many() {
+        let (first, anchor) = authority(None);
+        let (_, other) = authority(None);
+        let trust = TrustStore::empty().with_certificates(vec![anchor, other]);
+        let trust = trust.expect("two roots");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(vec!["a.example".into()]).expect("a name");
+        let leaf = params.signed_by(&key, &first).expect("a certificate");
+        let demands = Demands {
+            strict: false,
+            revocation: None,
+            lists: Arc::default(),
+        };
+        let verifier = Verifier::new(Check::Chain, trust.clone(), demands, CREDULOUS);
+        let name = ServerName::try_from("a.example").expect("a name");
+        for (authorities, signatures) in [(0, Some(2)), (1, Some(6)), (2, Some(22)), (3, None)] {
+            let intermediates: Vec<_> = (0..authorities)
+                .map(|_| authority(Some(&first)).1)
+                .collect();
+            let counted = chain::candidates(leaf.der(), &intermediates, trust.anchors());
+            let counted = counted.ok().map(|(_, effort)| effort.signatures);
+            assert_eq!(counted, signatures);
+            VERIFIED.set(0);
+            let outcome = verifier.verify(leaf.der(), &intermediates, &name, UnixTime::now());
+            assert!(outcome.is_err());
+            assert_eq!(VERIFIED.get(), signatures.unwrap_or(0), "{outcome:?}");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Between the types of `wit/` and those of the socket table, one to one.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::BASE64;
 use eryx_net_host::tls;
 use eryx_net_host::{Datagram, Family, NetError, Shutdown, TlsFailure};
+use zeroize::Zeroize;
 
 use crate::bindings::eryx::net::{resolver, tcp, tls as wit_tls, types, udp};
 
@@ -64,18 +66,20 @@ pub(super) fn client_settings(
         alpn: config.alpn.into_iter().map(String::into_bytes).collect(),
         verify_peer: config.verify_peer,
         check_hostname: config.check_hostname,
-        roots: decoded("roots", &config.roots)?,
+        roots: decoded("roots", &config.roots)?.into(),
         strict: config.strict,
         revocation: config.revocation.map(|depth| match depth {
             wit_tls::Revocation::Leaf => tls::Revocation::Leaf,
             wit_tls::Revocation::Chain => tls::Revocation::Chain,
         }),
-        revocation_lists: decoded("revocation-lists", &config.revocation_lists)?,
+        revocation_lists: decoded("revocation-lists", &config.revocation_lists)?.into(),
         identity: match config.identity {
-            Some(identity) => Some(tls::Identity {
-                chain: decoded("identity.chain", &identity.chain)?,
-                key: from_base64("identity.key", &identity.key)?,
-            }),
+            Some(mut identity) => {
+                let chain = decoded("identity.chain", &identity.chain)?;
+                let key = from_base64("identity.key", &identity.key);
+                identity.key.zeroize();
+                Some(Arc::new(tls::Identity { chain, key: key? }))
+            }
             None => None,
         },
         min_version: config.min_version.map(version_from_wit),

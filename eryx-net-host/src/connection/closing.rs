@@ -2,15 +2,14 @@
 
 use std::future::poll_fn;
 
+use eryx_tls::POLL_LIMIT;
+
 use super::*;
 use crate::prompt;
-use crate::rewound::Rewound;
+use crate::stream::DISCARD;
 
 /// How long the last bytes of a dropped connection may take to be sent.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// How much of what the peer sent, and nobody will read, is taken in before the socket closes.
-const DISCARD: usize = 16 * 64 * 1024;
 
 impl Drop for Connection {
     /// Says goodbye as far as that needs no waiting.
@@ -28,8 +27,9 @@ impl Drop for Connection {
             let mut cx = Context::from_waker(prompt::nobody());
             let unsent = encrypted.poll_close_notify(&mut cx).is_pending();
             // A socket that closes with bytes unread resets the connection, and what the peer has not
-            // received by then is lost. Session tickets (RFC 8446, 4.6.1) nearly always lie there unread.
-            let _ = poll_discard(&mut encrypted, &mut cx);
+            // received by then is lost. Session tickets (RFC 8446, 4.6.1) nearly always lie there unread. A peer that
+            // sends more than that must not keep whoever drops the connection.
+            let _ = encrypted.stream_mut().poll_discard(&mut cx);
             if tail && unsent {
                 self.linger(encrypted);
             }
@@ -58,33 +58,35 @@ impl Connection {
     }
 }
 
-/// Sends what is left, close_notify and the end of the stream, and waits for the peer's end. What the
-/// peer says meanwhile is taken in, lest it stop reading because nobody listens.
+/// Sends what is left, close_notify and the end of the stream, and waits for the peer's end. What the peer sends
+/// meanwhile is discarded: a peer that is not read from may stop reading itself.
 async fn part(mut encrypted: Box<Encrypted>) {
     let sent = poll_fn(|cx| {
-        let _ = poll_discard(&mut encrypted, cx);
-        encrypted.poll_close_notify(cx)
+        let outcome = encrypted.poll_close_notify(cx);
+        if outcome.is_pending() {
+            let _ = poll_discard(encrypted.stream_mut(), cx);
+        }
+        outcome
     });
     if sent.await.is_err() {
         return;
     }
-    let (stream, _) = encrypted.into_plain().into_parts();
+    let (mut stream, _) = encrypted.into_plain().into_parts();
     if stream.shutdown().is_ok() {
-        let mut rest = Rewound::new(stream, Vec::new());
-        let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
+        poll_fn(|cx| poll_discard(&mut stream, cx)).await;
     }
 }
 
-/// Takes in what there is to be read, within bounds. Ready at the end of the stream.
-fn poll_discard(encrypted: &mut Encrypted, cx: &mut Context<'_>) -> Poll<()> {
-    let mut left = DISCARD;
-    while left > 0 {
-        match std::task::ready!(encrypted.poll_read(cx, left)) {
-            Ok(bytes) if !bytes.is_empty() => left = left.saturating_sub(bytes.len()),
-            _ => return Poll::Ready(()),
+/// Discards what the peer sends, as it comes. Ready at the end of the stream, or when it fails.
+///
+/// Nothing is decrypted, and no more is taken in than one poll may; then the task is woken at once.
+fn poll_discard(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<()> {
+    for _ in 0..POLL_LIMIT / DISCARD {
+        match std::task::ready!(stream.poll_discard(cx)) {
+            Ok(0) | Err(_) => return Poll::Ready(()),
+            Ok(_) => {}
         }
     }
-    // There may be more: come again.
     cx.waker().wake_by_ref();
     Poll::Pending
 }

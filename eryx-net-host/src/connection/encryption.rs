@@ -3,6 +3,7 @@
 use eryx_tls::{ClientSettings, Info};
 
 use super::*;
+use crate::encrypted::Begun;
 use crate::footprint;
 use crate::judge::Carrier;
 
@@ -45,14 +46,16 @@ impl Connection {
         self.check_not_aborted()?;
         match &self.state {
             State::Open(_) => {}
-            State::Handshaking(upgrade) if upgrade.settings() == settings => return Ok(()),
+            State::Handshaking(upgrade) if self.begun_with(upgrade.begun(), settings) => {
+                return Ok(());
+            }
             State::Handshaking(_) => {
                 return Err(NetError::InvalidArgument(
                     "a TLS handshake with other settings is under way on this connection".into(),
                 ));
             }
             State::Tls(encrypted)
-                if encrypted.handshake_untold() && encrypted.settings() == settings =>
+                if encrypted.handshake_untold() && self.begun_with(encrypted.begun(), settings) =>
             {
                 return Ok(());
             }
@@ -80,19 +83,33 @@ impl Connection {
         )?;
         let bytes = footprint::TLS + footprint::settings(settings);
         let memory = self.shared.charge(&self.entry, bytes)?;
-        let prepared = self.shared.config.connector().prepare(&judged)?;
+        let prepared = self.shared.connector().prepare(&judged)?;
         if let Some(place) = &mut self.place {
             place.set_tls(memory);
         }
         // Open -> Handshaking
         match std::mem::replace(&mut self.state, State::Gone) {
             State::Open(plain) => {
-                let upgrade = Upgrade::new(prepared, settings.clone(), plain, self.budget);
+                let begun = Begun {
+                    settings: prepared.digest(),
+                    server_name: settings.server_name.clone(),
+                };
+                let upgrade = Upgrade::new(prepared, begun, plain, self.budget);
                 self.state = State::Handshaking(Box::new(upgrade));
             }
             other => self.state = other,
         }
         Ok(())
+    }
+
+    /// Whether a handshake that was begun is the one that is asked for.
+    fn begun_with(&self, begun: &Begun, settings: &ClientSettings) -> bool {
+        begun.server_name == settings.server_name
+            && self
+                .shared
+                .connector()
+                .digest(settings)
+                .is_ok_and(|digest| digest == begun.settings)
     }
 
     /// Goes on with a handshake. Ready when it is complete, or has failed.
@@ -113,7 +130,7 @@ impl Connection {
                 self.entry.secured(
                     info.version.name(),
                     info.cipher.to_owned(),
-                    encrypted.settings().server_name.clone(),
+                    encrypted.begun().server_name.clone(),
                 );
                 // Handshaking -> Tls
                 self.state = State::Tls(Box::new(encrypted));

@@ -106,7 +106,7 @@ async fn a_client_certificate_is_presented_to_a_server_that_wants_one() {
     for version in [&TLS12, &TLS13] {
         let server = leaf.server_wanting_clients_of(&authority, &[version]);
         let settings = ClientSettings {
-            identity: Some(identity.clone()),
+            identity: Some(identity.clone().into()),
             ..ClientSettings::for_name(HOST)
         };
         let (client, server) = meet(&authority.connector(), &settings, server, 1 << 16).await;

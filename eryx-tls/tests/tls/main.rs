@@ -3,12 +3,14 @@
 mod peer;
 
 mod buffers;
+mod chains;
 mod closing;
 mod encrypted_keys;
 mod handshake;
 mod resumption;
 mod session;
 mod settings;
+mod tickets;
 mod transfer;
 mod trust;
 mod verification;

@@ -37,15 +37,21 @@ impl Authority {
         Self::with(Vec::new())
     }
 
+    /// One below this, whose certificate this one signs.
+    pub(crate) fn authority(&self) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = authority_params(vec![KeyUsagePurpose::KeyCertSign]);
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        Self {
+            cert: cert.der().clone(),
+            pem: cert.pem(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
     fn with(key_usages: Vec<KeyUsagePurpose>) -> Self {
         let key = KeyPair::generate().unwrap();
-        let mut params = params(&[]);
-        // Authorities of one name and different keys would be a case of its own.
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = key_usages;
+        let params = authority_params(key_usages);
         let cert = params.self_signed(&key).unwrap();
         Self {
             cert: cert.der().clone(),
@@ -173,6 +179,17 @@ impl Leaf {
             .with_single_cert(self.chain.clone(), self.key_der())
             .unwrap()
     }
+}
+
+fn authority_params(key_usages: Vec<KeyUsagePurpose>) -> CertificateParams {
+    let mut params = params(&[]);
+    // Authorities of one name and different keys would be a case of its own.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = key_usages;
+    params
 }
 
 fn params(names: &[&str]) -> CertificateParams {

@@ -46,7 +46,7 @@ async fn roots_that_decide_nothing_do_not_keep_sessions_apart() {
     let settings = ClientSettings::for_name(HOST);
     connect(&connector, &settings, &server).await;
     let settings = ClientSettings {
-        roots: vec![b"ignored".to_vec()],
+        roots: vec![b"ignored".to_vec()].into(),
         ..settings
     };
     assert!(connect(&connector, &settings, &server).await.0);
@@ -67,11 +67,11 @@ async fn a_session_never_passes_to_other_settings() {
         ..plain.clone()
     };
     let identified = ClientSettings {
-        identity: Some(authority.issue(&["client.example"]).identity()),
+        identity: Some(authority.issue(&["client.example"]).identity().into()),
         ..plain.clone()
     };
     let rooted = ClientSettings {
-        roots: vec![authority.cert.to_vec()],
+        roots: vec![authority.cert.to_vec()].into(),
         ..plain.clone()
     };
     let elsewhere = ClientSettings::for_name("second.example");

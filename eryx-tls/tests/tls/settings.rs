@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use eryx_tls::{ClientSettings, Connector, Identity, TlsError, TrustStore, Version, limits};
 
 use crate::peer::{Authority, HOST};
@@ -19,8 +21,8 @@ fn settings_at_their_limits_are_accepted() {
     let authority = Authority::new();
     let settings = ClientSettings {
         alpn: vec![vec![b'a'; 255]; limits::ALPN_PROTOCOLS],
-        roots: vec![authority.cert.to_vec(); limits::ROOTS],
-        identity: Some(authority.issue(&["client.example"]).identity()),
+        roots: vec![authority.cert.to_vec(); limits::ROOTS].into(),
+        identity: Some(authority.issue(&["client.example"]).identity().into()),
         min_version: Some(Version::Tls13),
         max_version: Some(Version::Tls13),
         ..named()
@@ -32,10 +34,10 @@ fn settings_at_their_limits_are_accepted() {
 #[test]
 fn settings_beyond_a_limit_are_refused_with_its_name() {
     let identity = |count: usize, size: usize, key: usize| {
-        Some(Identity {
+        Some(Arc::new(Identity {
             chain: vec![vec![0; size]; count],
             key: vec![0; key],
-        })
+        }))
     };
     let cases = [
         (
@@ -65,14 +67,14 @@ fn settings_beyond_a_limit_are_refused_with_its_name() {
         ),
         (
             ClientSettings {
-                revocation_lists: vec![Vec::new(); limits::REVOCATION_LISTS + 1],
+                revocation_lists: vec![Vec::new(); limits::REVOCATION_LISTS + 1].into(),
                 ..named()
             },
             "number of revocation lists",
         ),
         (
             ClientSettings {
-                revocation_lists: vec![vec![0; limits::REVOCATION_LISTS_SIZE + 1]],
+                revocation_lists: vec![vec![0; limits::REVOCATION_LISTS_SIZE + 1]].into(),
                 ..named()
             },
             "size of the revocation lists",
@@ -93,14 +95,14 @@ fn settings_beyond_a_limit_are_refused_with_its_name() {
         ),
         (
             ClientSettings {
-                roots: vec![Vec::new(); limits::ROOTS + 1],
+                roots: vec![Vec::new(); limits::ROOTS + 1].into(),
                 ..named()
             },
             "number of roots",
         ),
         (
             ClientSettings {
-                roots: vec![vec![0; limits::ROOTS_SIZE + 1]],
+                roots: vec![vec![0; limits::ROOTS_SIZE + 1]].into(),
                 ..named()
             },
             "size of the roots",
@@ -140,8 +142,8 @@ fn settings_that_make_no_sense_are_refused_with_what_is_wrong() {
         authority.issue(&["a.example"]),
         authority.issue(&["b.example"]),
     );
-    let with_identity = |identity| ClientSettings {
-        identity: Some(identity),
+    let with_identity = |identity: Identity| ClientSettings {
+        identity: Some(identity.into()),
         ..named()
     };
     let cases = [
@@ -162,28 +164,28 @@ fn settings_that_make_no_sense_are_refused_with_what_is_wrong() {
         ),
         (
             with_identity(Identity {
+                chain: one.identity().chain.clone(),
                 key: b"garbage".to_vec(),
-                ..one.identity()
             }),
             "not a key in DER",
         ),
         (
             with_identity(Identity {
-                key: two.identity().key,
-                ..one.identity()
+                chain: one.identity().chain.clone(),
+                key: two.identity().key.clone(),
             }),
             "does not belong to the client certificate",
         ),
         (
             with_identity(Identity {
                 chain: vec![b"garbage".to_vec()],
-                ..one.identity()
+                key: one.identity().key.clone(),
             }),
             "the client's certificate and key cannot be used",
         ),
         (
             ClientSettings {
-                roots: vec![authority.cert.to_vec(), b"garbage".to_vec()],
+                roots: vec![authority.cert.to_vec(), b"garbage".to_vec()].into(),
                 ..named()
             },
             "certificate 2 is not",
@@ -224,7 +226,7 @@ fn a_name_that_cannot_be_verified_is_refused() {
 fn a_key_is_never_shown() {
     let identity = Authority::new().issue(&["client.example"]).identity();
     let settings = ClientSettings {
-        identity: Some(identity.clone()),
+        identity: Some(identity.clone().into()),
         ..named()
     };
     let shown = format!("{settings:?}");

@@ -251,7 +251,7 @@ async fn with_the_switch_the_settings_decide_faithfully() {
         (
             "nothing verified, whatever the roots",
             ClientSettings {
-                roots: vec![b"garbage".to_vec()],
+                roots: vec![b"garbage".to_vec()].into(),
                 ..lax(false, false, &[])
             },
             by_guest("x.example"),
@@ -391,7 +391,7 @@ async fn a_revoked_certificate_is_refused_whoever_decides_on_trust() {
     });
     let looked_up = |lists: Vec<Vec<u8>>| ClientSettings {
         revocation: Some(Revocation::Leaf),
-        revocation_lists: lists,
+        revocation_lists: lists.into(),
         ..ClientSettings::for_name(HOST)
     };
     let connector = authority.connector();

@@ -348,7 +348,7 @@ for _ in range(2):
 /// Trap: the trust store was rebuilt for every execution. What is prepared for a handshake belongs to the
 /// configuration: another execution, and a session, go on where the first left off.
 #[tokio::test(flavor = "multi_thread")]
-async fn executions_of_one_configuration_share_what_is_prepared_for_handshakes() {
+async fn executions_of_one_configuration_with_shared_caches_resume_each_others_sessions() {
     let (authority, identity) = site();
     let server = serving(ServerTls::new(&identity)).await;
     let text = secured_program(
@@ -361,7 +361,7 @@ with secured(PORT) as connection:
 ",
     );
     let text = program(&json!({"PORT": server.port()}), &text);
-    let config = trusting(&authority);
+    let config = trusting(&authority).with_shared_caches(true);
     let one = sandbox(Some(config.clone()));
     assert_eq!(succeeded(one.execute(&text).await), "False\n");
     assert_eq!(succeeded(one.execute(&text).await), "True\n");
@@ -372,6 +372,11 @@ with secured(PORT) as connection:
     // A configuration of its own has trust of its own.
     let apart = sandbox(Some(trusting(&authority)));
     assert_eq!(succeeded(apart.execute(&text).await), "False\n");
+    // By default an execution resumes what it began itself, and a session what its executions did.
+    assert_eq!(succeeded(apart.execute(&text).await), "False\n");
+    let mut session = apart.session().await.expect("started");
+    assert_eq!(succeeded(session.execute(&text).await), "False\n");
+    assert_eq!(succeeded(session.execute(&text).await), "True\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

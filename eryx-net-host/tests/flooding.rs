@@ -1,0 +1,196 @@
+//! TLS servers that send what no reader ever sees, for as long as the client takes it in.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use eryx_net_host::tls::ClientSettings;
+use eryx_net_host::{Connection, NetConfig, NetError, Network, TlsFailure};
+use eryx_testkit::sealer::{Sealer, ticket};
+use eryx_testkit::{Authority, Leaf, ServerTls, forged};
+use rustls::{ContentType, ServerConnection};
+use support::*;
+
+/// What the server sends when the handshake is complete, over and over.
+type Flood = Box<dyn FnMut(&mut Sealer) -> Vec<u8> + Send>;
+
+/// A server for one connection at a time, on a thread of its own, so that the client's runtime has one to itself.
+struct Server {
+    port: u16,
+    config: NetConfig,
+    sent: Arc<AtomicUsize>,
+}
+
+impl Server {
+    fn flooding(flood: impl FnMut(&mut Sealer) -> Vec<u8> + Send + 'static) -> Self {
+        let mut flood: Flood = Box::new(flood);
+        let authority = Authority::new().expect("an authority");
+        let identity = authority
+            .issue(&Leaf::server(["localhost"]))
+            .expect("a certificate");
+        let tls = ServerTls::new(&identity).build().expect("a configuration");
+        let mut tls = rustls::ServerConfig::clone(&tls);
+        tls.enable_secret_extraction = true;
+        tls.send_tls13_tickets = 0;
+        let tls = Arc::new(tls);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&sent);
+        thread::spawn(move || {
+            while let Ok((mut socket, _)) = listener.accept() {
+                let mut server = ServerConnection::new(Arc::clone(&tls)).expect("a connection");
+                while server.is_handshaking() {
+                    if server.complete_io(&mut socket).is_err() {
+                        break;
+                    }
+                }
+                let Ok(mut sealer) = Sealer::new(server) else {
+                    continue;
+                };
+                loop {
+                    let records = flood(&mut sealer);
+                    if records.is_empty() {
+                        // The client's end, or its reset.
+                        let _ = std::io::copy(&mut socket, &mut std::io::sink());
+                        break;
+                    }
+                    if socket.write_all(&records).is_err() {
+                        break;
+                    }
+                    counted.fetch_add(records.len(), Ordering::Relaxed);
+                }
+            }
+        });
+        let config = NetConfig::permissive()
+            .with_root_cert(authority.pem().as_bytes())
+            .expect("a root");
+        Self { port, config, sent }
+    }
+
+    async fn secured(&self, network: &Network) -> Connection {
+        let mut connection = network.connect("localhost", self.port).expect("allowed");
+        soon(connection.finish_connect(None)).await.expect("a peer");
+        soon(connection.start_tls(&ClientSettings::for_name("localhost"), None))
+            .await
+            .expect("trusted");
+        connection
+    }
+}
+
+#[tokio::test]
+async fn a_read_of_a_connection_flooded_with_tickets_ends_with_an_error() {
+    let server = Server::flooding(|sealer| {
+        let tickets = std::iter::repeat_n(ticket(1), 800).flatten();
+        sealer.record(ContentType::Handshake, &tickets.collect::<Vec<_>>())
+    });
+    let network = Network::new(&server.config);
+    let mut connection = server.secured(&network).await;
+    match soon(connection.read(1, None)).await {
+        Err(NetError::Tls(TlsFailure::Protocol(text))) => {
+            assert!(text.contains("session tickets"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_read_without_patience_would_block_while_the_peer_sends_what_is_not_for_the_reader() {
+    // Tickets of 60 KB in pieces: there are megabytes before they are too many.
+    let server = Server::flooding(|sealer| sealer.handshake(&ticket(60_000), 1000));
+    let network = Network::new(&server.config);
+    let mut connection = server.secured(&network).await;
+    soon(async {
+        while server.sent.load(Ordering::Relaxed) < 1 << 20 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    let outcome = soon(connection.read(1, Some(Duration::ZERO))).await;
+    assert_eq!(outcome, Err(NetError::WouldBlock));
+}
+
+/// On one thread, where nothing else happens unless an operation gives way.
+#[tokio::test]
+async fn other_tasks_get_their_turns_while_a_read_takes_in_a_flood() {
+    let server = Server::flooding(|sealer| sealer.handshake(&ticket(60_000), 1000));
+    let network = Network::new(&server.config);
+    let mut connection = server.secured(&network).await;
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&turns);
+    let other = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let outcome = soon(connection.read(1, None)).await;
+    other.abort();
+    assert!(matches!(outcome, Err(NetError::Tls(_))), "{outcome:?}");
+    // 64 tickets of 60 KB are 3.8 MB, which are 15 turns of 256 KiB.
+    let turns = turns.load(Ordering::Relaxed);
+    assert!(turns >= 15, "{turns}");
+}
+
+#[tokio::test]
+async fn a_dropped_connection_takes_in_a_bounded_part_of_a_flood() {
+    // One byte of plaintext in each record of 16 KiB: there is no end to what may be read.
+    let server = Server::flooding(|sealer| sealer.padded(b"x", 16_000));
+    let network = Network::new(&server.config);
+    let mut connection = server.secured(&network).await;
+    assert_eq!(soon(connection.read(1, None)).await, Ok(b"x".to_vec()));
+    // The drop is synchronous; that it returns is what is seen here.
+    drop(connection);
+    assert_eq!(network.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_handshake_with_a_peer_whose_certificates_fit_each_other_fails_with_chain_too_long() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = listener.local_addr().expect("bound").port();
+    thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a client");
+        let mut hello = [0; 5];
+        socket.read_exact(&mut hello).expect("a record");
+        let mut chain = vec![forged::certificate(0, false)];
+        chain.extend((1..=9).map(|key| forged::certificate(key, true)));
+        chain.extend(std::iter::repeat_n(Vec::new(), 19_000));
+        let _ = socket.write_all(&forged::flight(&chain));
+        let _ = std::io::copy(&mut socket, &mut std::io::sink());
+    });
+    let network = Network::new(&NetConfig::permissive());
+    let mut connection = network.connect("localhost", port).expect("allowed");
+    soon(connection.finish_connect(None)).await.expect("a peer");
+    let settings = ClientSettings::for_name("localhost");
+    match soon(connection.start_tls(&settings, None)).await {
+        Err(NetError::Tls(TlsFailure::Certificate { code, message })) => {
+            assert_eq!((code, message.as_str()), (22, "certificate chain too long"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether a second connection resumed the session of a first one, by whether their networks share caches.
+#[tokio::test]
+async fn sessions_are_resumed_within_a_network_and_beyond_it_only_where_caches_are_shared() {
+    let world = World::new();
+    let peer = world.peer(eryx_testkit::Behaviour::Echo).await;
+    for shared in [false, true] {
+        let config = world.config().with_shared_caches(shared);
+        let first = Network::new(&config);
+        let resumed = async |network: &Network| {
+            let mut connection = secured(network, peer.port()).await;
+            send(&mut connection, b"x").await;
+            assert_eq!(soon(connection.read(1, None)).await, Ok(b"x".to_vec()));
+            connection.tls_info().expect("encrypted").resumed
+        };
+        assert!(!resumed(&first).await);
+        assert!(resumed(&first).await, "its own");
+        assert_eq!(resumed(&Network::new(&config)).await, shared);
+    }
+}
