@@ -5,6 +5,7 @@ mod archive;
 mod dependencies;
 mod packages;
 mod plan;
+mod room;
 mod saved;
 mod snapshot;
 mod stage;
@@ -12,20 +13,22 @@ mod stage;
 use std::fmt;
 use std::fs;
 use std::hash::{Hash, Hasher};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
 use crate::error::{ConfigError, Error};
+use crate::files::Tree;
 use crate::image::{Cache, Image};
 use crate::limits::ResourceLimits;
 use crate::sandbox::{SandboxBuilder, Source};
 
 pub use packages::PackageError;
+pub use room::PackageLimits;
 pub use stage::Stage;
 
-use packages::Installed;
 use plan::Plan;
 
 /// Makes sandboxes that have packages, with their imports already done.
@@ -53,7 +56,7 @@ pub struct SandboxFactory {
 struct Built {
     key: String,
     image: Image,
-    packages: Installed,
+    packages: Arc<Tree>,
     plan: Plan,
 }
 
@@ -111,6 +114,11 @@ impl SandboxFactory {
             .map_err(|error| Error::Package(PackageError::Pack(error.into())))
     }
 
+    /// Returns the bounds that the packages were kept to.
+    pub fn package_limits(&self) -> &PackageLimits {
+        self.built.plan.sources.limits()
+    }
+
     /// The modules that are imported in the snapshot.
     pub fn imports(&self) -> &[String] {
         &self.built.plan.imports
@@ -125,8 +133,8 @@ impl SandboxFactory {
         &self.built.image
     }
 
-    pub(crate) fn packages(&self) -> &Path {
-        self.built.packages.dir()
+    pub(crate) fn packages(&self) -> &Arc<Tree> {
+        &self.built.packages
     }
 }
 
@@ -148,7 +156,8 @@ impl Hash for SandboxFactory {
 impl fmt::Debug for SandboxFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SandboxFactory")
-            .field("packages", &self.built.packages.dir())
+            .field("files", &self.files().count())
+            .field("imports", &self.imports())
             .finish_non_exhaustive()
     }
 }
@@ -167,27 +176,47 @@ pub struct FactoryBuilder {
 }
 
 impl FactoryBuilder {
-    /// Begin with what [`SandboxFactory::save`] wrote to a file.
+    /// Begin with what [`SandboxFactory::save`] wrote to a file, within the default [`PackageLimits`].
     ///
     /// # Errors
     ///
-    /// [`Error::Package`] when it cannot be read or is no such file.
+    /// [`Error::Package`] when it cannot be read, is no such file or unpacks to more than it may.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::from_file_within(path, PackageLimits::default())
+    }
+
+    /// As [`from_file`](Self::from_file), within these limits.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_file`](Self::from_file), and [`Error::Config`] when a limit is 0.
+    pub fn from_file_within(path: impl AsRef<Path>, limits: PackageLimits) -> Result<Self, Error> {
+        limits.validate()?;
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|source| PackageError::Unreadable {
+        let file = fs::File::open(path).map_err(|source| PackageError::Unreadable {
             path: path.to_path_buf(),
             source,
         })?;
-        Ok(Self::begin(saved::read(&bytes, path)?))
+        Ok(Self::begin(saved::read(file, path, limits)?))
     }
 
-    /// Begin with what [`SandboxFactory::to_bytes`] returned.
+    /// Begin with what [`SandboxFactory::to_bytes`] returned, within the default [`PackageLimits`].
     ///
     /// # Errors
     ///
-    /// [`Error::Package`] when these are no such bytes.
+    /// [`Error::Package`] when these are no such bytes, or unpack to more than they may.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        let plan = saved::read(bytes, Path::new("what was given"))?;
+        Self::from_bytes_within(bytes, PackageLimits::default())
+    }
+
+    /// As [`from_bytes`](Self::from_bytes), within these limits.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_bytes`](Self::from_bytes), and [`Error::Config`] when a limit is 0.
+    pub fn from_bytes_within(bytes: &[u8], limits: PackageLimits) -> Result<Self, Error> {
+        limits.validate()?;
+        let plan = saved::read(io::Cursor::new(bytes), Path::new("what was given"), limits)?;
         Ok(Self::begin(plan))
     }
 
@@ -225,10 +254,17 @@ impl FactoryBuilder {
     }
 
     /// Keep the compiled snapshot in `dir` instead of the user's cache, which is `$ERYX_CACHE_DIR`, else
-    /// `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`. It is made with mode 0700; one that others can write to is
-    /// not used.
+    /// `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`. It is made with mode 0700; one that
+    /// others could write to or exchange is not used.
     pub fn with_cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.cache = Some(dir.into());
+        self
+    }
+
+    /// Bounds the packages, all of them together: their bytes and the number of their files. What a factory was begun with
+    /// ([`from_file`](Self::from_file)) has been let in already and counts.
+    pub fn with_package_limits(mut self, limits: PackageLimits) -> Self {
+        self.plan.sources.limit(limits);
         self
     }
 
@@ -262,6 +298,7 @@ impl FactoryBuilder {
             progress,
         } = self;
         limits.validate()?;
+        plan.sources.limits().validate()?;
         let tell = |stage| {
             if let Some(progress) = &progress {
                 progress(stage);
@@ -280,7 +317,7 @@ impl FactoryBuilder {
         if let Some(built) = alive::find(&key) {
             return Ok(SandboxFactory { built });
         }
-        let packages = Installed::from(&plan.sources)?;
+        let packages = plan.sources.tree()?;
         let cache = Cache::open(cache.as_deref());
         let image = match Image::cached_snapshot(&cache, &key)? {
             Some(image) => image,

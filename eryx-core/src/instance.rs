@@ -1,6 +1,6 @@
 //! One interpreter: made from the image, run under limits, and ended.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use eryx_net_host::Network;
 use tokio::time::Instant;
@@ -11,6 +11,7 @@ use wasmtime_wasi::I32Exit;
 use crate::bindings::{Outcome, Sandbox as Guest};
 use crate::cancel::CancelHandle;
 use crate::error::{Error, Raised};
+use crate::files::Tree;
 use crate::host::Host;
 use crate::image::{Image, Linked};
 use crate::limits::{Limit, MemoryLimiter, ResourceLimits};
@@ -41,10 +42,10 @@ impl Instance {
         limits: &ResourceLimits,
         network: Network,
         handlers: &Handlers,
-        packages: Option<&Path>,
+        packages: Option<&Arc<Tree>>,
     ) -> Result<Self, Error> {
         let capture = Capture::default();
-        let host = host(limits, network, &capture, handlers, packages)?;
+        let host = host(limits, network, &capture, handlers, packages);
         let (store, guest, _) = instantiate(image, host, limits).await?;
         Ok(Self::with(store, guest, capture, limits))
     }
@@ -53,11 +54,11 @@ impl Instance {
     pub(crate) async fn start_readable(
         image: &Image,
         limits: &ResourceLimits,
-        packages: &Path,
+        packages: &Arc<Tree>,
     ) -> Result<(Self, Exports), Error> {
         let capture = Capture::default();
         let handlers = Handlers::default();
-        let host = host(limits, Network::off(), &capture, &handlers, Some(packages))?;
+        let host = host(limits, Network::off(), &capture, &handlers, Some(packages));
         let (store, guest, exports) = instantiate(image, host, limits).await?;
         Ok((Self::with(store, guest, capture, limits), exports))
     }
@@ -303,8 +304,8 @@ fn host(
     network: Network,
     capture: &Capture,
     handlers: &Handlers,
-    packages: Option<&Path>,
-) -> Result<Host, Error> {
+    packages: Option<&Arc<Tree>>,
+) -> Host {
     let memory = MemoryLimiter::new(limits.max_memory());
     Host::new(network, memory, capture, handlers, packages)
 }

@@ -6,6 +6,7 @@ mod cancel;
 mod engine;
 mod error;
 mod factory;
+mod files;
 mod host;
 pub mod image;
 mod instance;
@@ -19,7 +20,7 @@ mod session;
 
 pub use cancel::CancelHandle;
 pub use error::{ConfigError, Error, Raised};
-pub use factory::{FactoryBuilder, PackageError, SandboxFactory, Stage};
+pub use factory::{FactoryBuilder, PackageError, PackageLimits, SandboxFactory, Stage};
 pub use limits::{Limit, ResourceLimits};
 pub use output::{Output, OutputSink};
 pub use result::ExecuteResult;

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::archive;
 use super::packages::{PackageError, Sources};
+use super::room::Room;
 
 /// Add what the packages in `sources` require, and what that requires, from wheels in the folders of `listed`.
 ///
 /// What an extra requires is left out. A requirement with a condition on the environment is met if it can be.
 pub(super) fn complete(sources: &mut Sources, listed: &[PathBuf]) -> Result<(), PackageError> {
-    let beside = beside(listed)?;
+    let beside = beside(listed, sources.limits().room())?;
     loop {
         let projects: Vec<Project> = sources
             .files()
@@ -62,7 +63,7 @@ pub(super) fn is_metadata(name: &str) -> bool {
 }
 
 /// The wheels in the folders of the listed wheels, by the project they are of.
-fn beside(listed: &[PathBuf]) -> Result<BTreeMap<String, Vec<PathBuf>>, PackageError> {
+fn beside(listed: &[PathBuf], room: Room) -> Result<BTreeMap<String, Vec<PathBuf>>, PackageError> {
     let folders: BTreeSet<&Path> = listed
         .iter()
         .filter(|path| is_wheel(path))
@@ -83,7 +84,7 @@ fn beside(listed: &[PathBuf]) -> Result<BTreeMap<String, Vec<PathBuf>>, PackageE
             // What is no wheel after all is in nobody's way until it is listed.
             if is_wheel(&path)
                 && let Ok(file) = fs::File::open(&path)
-                && let Ok(Some(text)) = archive::find(file, is_metadata)
+                && let Ok(Some(text)) = archive::find(file, room, is_metadata)
             {
                 let project = Project::read(&String::from_utf8_lossy(&text));
                 found.entry(project.name).or_default().push(path);

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tempfile::TempDir;
+use bytes::Bytes;
 
-use super::archive;
+use super::archive::{self, ArchiveError};
 use super::dependencies::is_metadata;
+use super::room::{Full, PackageLimits, Room};
+use crate::files::{Tree, TreeError};
 
 /// Why packages cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -85,9 +87,21 @@ pub enum PackageError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The packages cannot be put where the guest finds them.
-    #[error("the packages cannot be unpacked: {0}")]
-    Unpack(io::Error),
+    /// The packages hold more than they may.
+    #[error(
+        "{package} is too large: the packages of a factory may hold {allowed} together; leave some out, or allow more (PackageLimits \
+         in Rust, max_package_bytes and max_package_files in Python)",
+        package = package.display()
+    )]
+    TooLarge {
+        /// The package with which they do.
+        package: PathBuf,
+        /// What they may hold, in words.
+        allowed: String,
+    },
+    /// The packages' files cannot lie in one folder.
+    #[error("the packages cannot be unpacked into one folder: {0}")]
+    Unpack(String),
     /// The packages cannot be put into one file.
     #[error("the packages cannot be put into one file: {0}")]
     Pack(io::Error),
@@ -107,10 +121,50 @@ const NATIVE: [&str; 4] = ["so", "pyd", "dylib", "dll"];
 /// The files of all packages, by their name below the directory the guest sees.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sources {
-    files: BTreeMap<String, (PathBuf, Arc<[u8]>)>,
+    files: BTreeMap<String, (PathBuf, Bytes)>,
+    /// How many bytes they hold.
+    bytes: u64,
+    limits: PackageLimits,
 }
 
 impl Sources {
+    /// Returns no files yet, and keeps to `limits`.
+    pub(super) fn within(limits: PackageLimits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Keeps to `limits` from now on.
+    pub(super) fn limit(&mut self, limits: PackageLimits) {
+        self.limits = limits;
+    }
+
+    pub(super) fn limits(&self) -> &PackageLimits {
+        &self.limits
+    }
+
+    /// Returns how much more there is room for.
+    fn room(&self) -> Room {
+        let all = self.limits.room();
+        Room {
+            bytes: all.bytes.saturating_sub(self.bytes),
+            files: all.files.saturating_sub(self.files.len()),
+        }
+    }
+
+    /// Returns the error of a package for which there is no room.
+    pub(super) fn full(&self, package: &Path, full: Full) -> PackageError {
+        PackageError::TooLarge {
+            package: package.to_path_buf(),
+            allowed: match full {
+                Full::Bytes => format!("{} bytes", self.limits.max_bytes()),
+                Full::Files => format!("{} files", self.limits.max_files()),
+            },
+        }
+    }
+
     /// Add a wheel or a directory.
     pub(super) fn read(&mut self, package: &Path) -> Result<(), PackageError> {
         let unreadable = |source| PackageError::Unreadable {
@@ -132,6 +186,21 @@ impl Sources {
         self.files
             .iter()
             .map(|(name, (_, content))| (name.as_str(), &**content))
+    }
+
+    /// Returns the folder that guests see. It shares the files' content.
+    pub(super) fn tree(&self) -> Result<Arc<Tree>, PackageError> {
+        let files = self.files.iter();
+        let files = files.map(|(name, (_, content))| (name.as_str(), content.clone()));
+        // Most files share their folders; names that are made to have folders of their own end here.
+        let most = self.limits.max_files().saturating_mul(2);
+        match Tree::of(files, most) {
+            Ok(tree) => Ok(Arc::new(tree)),
+            Err(TreeError::Nodes(_)) => {
+                Err(self.full(Path::new("what they unpack to"), Full::Files))
+            }
+            Err(error) => Err(PackageError::Unpack(error.to_string())),
+        }
     }
 
     fn directory(&mut self, package: &Path) -> Result<(), Failure> {
@@ -156,7 +225,17 @@ impl Sources {
                     self.walk(package, &entry.path(), &format!("{name}/"))?;
                 }
             } else if kind.is_file() {
-                self.add(package, name, fs::read(entry.path())?)?;
+                let most = self.room().bytes;
+                let mut content = Vec::new();
+                let file = fs::File::open(entry.path())?;
+                if kind.len() <= most {
+                    file.take(most.saturating_add(1))
+                        .read_to_end(&mut content)?;
+                }
+                if kind.len() > most || content.len() as u64 > most {
+                    return Err(self.full(package, Full::Bytes).into());
+                }
+                self.add(package, name, content)?;
             }
         }
         Ok(())
@@ -171,8 +250,12 @@ impl Sources {
             path: path.to_path_buf(),
             source,
         })?;
+        let files = archive::files(file, self.room()).map_err(|error| match error {
+            ArchiveError::Full(full) => self.full(path, full),
+            ArchiveError::Broken(reason) => not_a_wheel(reason),
+        })?;
         let mut has_metadata = false;
-        for (name, content) in archive::files(file).map_err(not_a_wheel)? {
+        for (name, content) in files {
             has_metadata |= is_metadata(&name);
             self.add(path, installed_name(&name), content)?;
         }
@@ -197,13 +280,18 @@ impl Sources {
             });
         }
         match self.files.get(&name) {
-            Some((first, found)) if **found != *content => Err(PackageError::Conflict {
+            Some((first, found)) if *found != content => Err(PackageError::Conflict {
                 first: first.clone(),
                 second: package.to_path_buf(),
                 file: name,
             }),
             Some(_) => Ok(()),
             None => {
+                let size = content.len() as u64;
+                self.room()
+                    .take(size)
+                    .map_err(|full| self.full(package, full))?;
+                self.bytes += size;
                 self.files
                     .insert(name, (package.to_path_buf(), content.into()));
                 Ok(())
@@ -239,33 +327,5 @@ impl From<PackageError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
-    }
-}
-
-/// Packages in a directory, gone with the last who holds it.
-#[derive(Debug, Clone)]
-pub(super) struct Installed {
-    dir: Arc<TempDir>,
-}
-
-impl Installed {
-    /// Unpack into a directory of this user's own.
-    pub(super) fn from(sources: &Sources) -> Result<Self, PackageError> {
-        let dir = tempfile::Builder::new()
-            .prefix("eryx-packages-")
-            .tempdir()
-            .map_err(PackageError::Unpack)?;
-        for (name, content) in sources.files() {
-            let path = dir.path().join(name);
-            let parent = path.parent().unwrap_or(dir.path());
-            fs::create_dir_all(parent)
-                .and_then(|()| fs::write(&path, content))
-                .map_err(PackageError::Unpack)?;
-        }
-        Ok(Self { dir: Arc::new(dir) })
-    }
-
-    pub(super) fn dir(&self) -> &Path {
-        self.dir.path()
     }
 }

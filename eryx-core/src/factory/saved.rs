@@ -4,22 +4,29 @@
 //! The file is a zip archive: `eryx-factory` says which format it has, `imports` names a module a line, `setup` is
 //! the setup code if there is any, and the packages lie below `packages/`.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use zip::ZipWriter;
 use zip::result::ZipResult;
 use zip::write::SimpleFileOptions;
 
-use super::archive;
-use super::packages::PackageError;
+use super::archive::{self, ArchiveError};
+use super::packages::{PackageError, Sources};
 use super::plan::Plan;
+use super::room::{PackageLimits, Room};
 
 const MARK: &str = "eryx-factory";
 const FORMAT: &[u8] = b"1\n";
 const IMPORTS: &str = "imports";
 const SETUP: &str = "setup";
 const PACKAGES: &str = "packages/";
+
+/// What there is room for besides the packages, in bytes and files: the mark, the imports and the setup code.
+const BESIDES: Room = Room {
+    bytes: 16 << 20,
+    files: 3,
+};
 
 /// The content of the file for `plan`. The same plan gives the same bytes.
 pub(super) fn write(plan: &Plan) -> ZipResult<Vec<u8>> {
@@ -39,15 +46,31 @@ pub(super) fn write(plan: &Plan) -> ZipResult<Vec<u8>> {
     Ok(archive.finish()?.into_inner())
 }
 
-/// What a factory was made from; `origin` is where the bytes are from.
-pub(super) fn read(bytes: &[u8], origin: &Path) -> Result<Plan, PackageError> {
+/// What a factory was made from; `origin` is where the file is from.
+pub(super) fn read(
+    file: impl Read + Seek,
+    origin: &Path,
+    limits: PackageLimits,
+) -> Result<Plan, PackageError> {
     let wrong = |reason: String| PackageError::NotAFactory {
         origin: origin.display().to_string(),
         reason,
     };
-    let mut plan = Plan::default();
+    let mut plan = Plan {
+        sources: Sources::within(limits),
+        ..Plan::default()
+    };
+    let all = limits.room();
+    let room = Room {
+        bytes: all.bytes.saturating_add(BESIDES.bytes),
+        files: all.files.saturating_add(BESIDES.files),
+    };
+    let files = archive::files(file, room).map_err(|error| match error {
+        ArchiveError::Full(full) => plan.sources.full(origin, full),
+        ArchiveError::Broken(reason) => wrong(reason),
+    })?;
     let mut format = None;
-    for (name, content) in archive::files(Cursor::new(bytes)).map_err(wrong)? {
+    for (name, content) in files {
         match name.as_str() {
             MARK => format = Some(content),
             IMPORTS => {

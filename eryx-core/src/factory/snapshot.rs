@@ -1,20 +1,22 @@
 //! The second snapshot: an interpreter that has imported, saved as a component.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::{Instance as Exports, Lift, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
-use super::packages::Installed;
 use crate::error::{ConfigError, Error};
-use crate::host::{Host, PACKAGES};
+use crate::files::{PACKAGES, Tree};
+use crate::host::Host;
 use crate::image::{self, Image};
 use crate::instance::{Instance, Job};
 use crate::limits::ResourceLimits;
 
 /// What happens before the snapshot.
 pub(super) struct Preload<'a> {
-    pub(super) packages: &'a Installed,
+    pub(super) packages: &'a Arc<Tree>,
     pub(super) imports: &'a [String],
     pub(super) setup: Option<&'a [u8]>,
     pub(super) limits: &'a ResourceLimits,
@@ -24,7 +26,7 @@ pub(super) struct Preload<'a> {
 pub(super) async fn take(preload: &Preload<'_>) -> Result<Vec<u8>, Error> {
     let image = Image::embedded()?;
     let (mut instance, exports) =
-        Instance::start_readable(&image, preload.limits, preload.packages.dir()).await?;
+        Instance::start_readable(&image, preload.limits, preload.packages).await?;
     let job = Job::Preload {
         paths: &[PACKAGES.to_owned()],
         imports: preload.imports,

@@ -5,6 +5,7 @@ use wasmtime::{Engine, Store};
 
 use crate::Error;
 use crate::bindings::{Sandbox as Guest, SandboxIndices};
+use crate::files;
 use crate::host::Host;
 use crate::net;
 
@@ -65,6 +66,7 @@ const PAUSE: &str = "pause";
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    files::add_to_linker(&mut linker)?;
     Guest::add_to_linker_imports::<_, HasSelf<Host>>(&mut linker, |host| host)?;
     net::add_to_linker(&mut linker)?;
     Ok(linker)

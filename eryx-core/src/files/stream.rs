@@ -1,0 +1,66 @@
+//! Reading a file from a place on.
+
+use bytes::Bytes;
+use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
+
+use super::descriptor::MAX_READ;
+
+/// What is left of a file's content to be read.
+pub(super) struct FileStream {
+    rest: Bytes,
+}
+
+impl FileStream {
+    /// Returns the stream that begins at `offset`, which may lie behind the end.
+    pub(super) fn new(content: &Bytes, offset: u64) -> Self {
+        let start = usize::try_from(offset).map_or(content.len(), |at| at.min(content.len()));
+        Self {
+            rest: content.slice(start..),
+        }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl InputStream for FileStream {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        if self.rest.is_empty() && size > 0 {
+            return Err(StreamError::Closed);
+        }
+        Ok(self.rest.split_to(size.min(MAX_READ).min(self.rest.len())))
+    }
+
+    async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.read(size)
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for FileStream {
+    async fn ready(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_gives_the_rest_of_the_file_and_then_ends() {
+        let content = Bytes::from_static(b"content");
+        let mut stream = FileStream::new(&content, 3);
+        assert_eq!(stream.read(0).expect("nothing"), "");
+        assert_eq!(stream.read(2).expect("read"), "te");
+        assert_eq!(stream.read(usize::MAX).expect("read"), "nt");
+        assert!(matches!(stream.read(1), Err(StreamError::Closed)));
+        for behind in [7, 8, u64::MAX] {
+            let read = FileStream::new(&content, behind).read(1);
+            assert!(matches!(read, Err(StreamError::Closed)), "{behind}");
+        }
+    }
+
+    #[test]
+    fn one_read_takes_no_more_than_its_bound_of_a_large_file() {
+        let mut stream = FileStream::new(&Bytes::from(vec![0; MAX_READ + 1]), 0);
+        assert_eq!(stream.read(usize::MAX).expect("read").len(), MAX_READ);
+        assert_eq!(stream.read(usize::MAX).expect("read").len(), 1);
+    }
+}
