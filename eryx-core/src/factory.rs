@@ -162,6 +162,15 @@ impl fmt::Debug for SandboxFactory {
     }
 }
 
+/// Where the compiled snapshot is kept.
+#[derive(Clone, Default)]
+enum Keep {
+    #[default]
+    InUsersCache,
+    In(PathBuf),
+    Nothing,
+}
+
 /// Settings of a [`SandboxFactory`] to be.
 #[derive(Clone, Default)]
 #[must_use = "a builder does nothing until `build`"]
@@ -170,7 +179,7 @@ pub struct FactoryBuilder {
     plan: Plan,
     packages: Vec<PathBuf>,
     dependencies: bool,
-    cache: Option<PathBuf>,
+    cache: Keep,
     limits: ResourceLimits,
     progress: Option<Arc<dyn Fn(Stage) + Send + Sync>>,
 }
@@ -257,7 +266,14 @@ impl FactoryBuilder {
     /// `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`. It is made with mode 0700; one that
     /// others could write to or exchange is not used.
     pub fn with_cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.cache = Some(dir.into());
+        self.cache = Keep::In(dir.into());
+        self
+    }
+
+    /// Keep the compiled snapshot nowhere: it is compiled again each time. It holds what the imports and the setup code left in
+    /// memory, secrets included.
+    pub fn without_cache(mut self) -> Self {
+        self.cache = Keep::Nothing;
         self
     }
 
@@ -318,8 +334,22 @@ impl FactoryBuilder {
             return Ok(SandboxFactory { built });
         }
         let packages = plan.sources.tree()?;
-        let cache = Cache::open(cache.as_deref());
-        let image = match Image::cached_snapshot(&cache, &key)? {
+        let cache = match cache {
+            Keep::Nothing => Cache::none(),
+            Keep::InUsersCache => Cache::open(None),
+            Keep::In(dir) => Cache::open(Some(&dir)),
+        };
+        let mut found = Image::cached_snapshot(&cache, &key)?;
+        let mut building = None;
+        if found.is_none() {
+            building = cache.begin(&key).await?;
+            // Another one may have built it meanwhile: in this process, or in one that keeps it there, too.
+            if let Some(built) = alive::find(&key) {
+                return Ok(SandboxFactory { built });
+            }
+            found = Image::cached_snapshot(&cache, &key)?;
+        }
+        let image = match found {
             Some(image) => image,
             None => {
                 tell(Stage::Importing);
@@ -333,7 +363,7 @@ impl FactoryBuilder {
                 tell(Stage::Compiling);
                 // Off this task, which may have signals to look after.
                 let key = key.clone();
-                spawn_blocking(move || Image::compile_snapshot(&cache, &key, &wasm))
+                spawn_blocking(move || Image::compile_snapshot(&cache, &key, &wasm, building))
                     .await
                     .map_err(|error| Error::Image(format!("compiling it ended early: {error}")))??
             }

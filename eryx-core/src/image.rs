@@ -20,11 +20,6 @@ mod code;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod functions;
-#[cfg_attr(
-    not(feature = "embedded"),
-    allow(dead_code, reason = "nothing to keep")
-)]
-mod kept;
 mod linked;
 
 /// The guest image's machine code.
@@ -99,7 +94,7 @@ pub fn engine_fingerprint() -> Result<String, Error> {
     Ok(format!("{}-readable", engine::fingerprint()?))
 }
 
-pub(crate) use cache::Cache;
+pub(crate) use cache::{Building, Cache};
 
 #[cfg(feature = "embedded")]
 pub(crate) use embedded::{WASM as EMBEDDED_COMPONENT, WASM_DIGEST as EMBEDDED_DIGEST};
@@ -160,10 +155,15 @@ impl Image {
         embedded::load_cached(cache, key)
     }
 
-    /// Compile a snapshot of the embedded image and keep it in `cache` under `key`.
+    /// Compile a snapshot of the embedded image and keep it in `cache` under `key`, in the file that was begun for it.
     #[cfg(feature = "embedded")]
-    pub(crate) fn compile_snapshot(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Self, Error> {
-        embedded::compile(cache, key, wasm)
+    pub(crate) fn compile_snapshot(
+        cache: &Cache,
+        key: &str,
+        wasm: &[u8],
+        building: Option<Building>,
+    ) -> Result<Self, Error> {
+        embedded::compile(cache, key, wasm, building)
     }
 
     /// A snapshot of the embedded image: there is none.
@@ -174,7 +174,12 @@ impl Image {
 
     /// Compile a snapshot of the embedded image: there is none.
     #[cfg(not(feature = "embedded"))]
-    pub(crate) fn compile_snapshot(_cache: &Cache, _key: &str, wasm: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn compile_snapshot(
+        _cache: &Cache,
+        _key: &str,
+        wasm: &[u8],
+        _building: Option<Building>,
+    ) -> Result<Self, Error> {
         Self::compile(wasm)
     }
 

@@ -1,11 +1,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 
-use eryx::{CancelHandle, FactoryBuilder};
+use eryx::{CancelHandle, FactoryBuilder, PackageLimits};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
-use crate::arguments::{each, keywords_only, path, paths, source, texts, wrong_type};
-use crate::error::{EryxError, exception};
+use crate::arguments::{each, flag, keywords_only, limit, path, paths, source, texts, wrong_type};
+use crate::error::{ConfigError, EryxError, exception};
 use crate::limits::ResourceLimits;
 use crate::progress::Progress;
 use crate::running::{Owner, Running};
@@ -30,10 +31,14 @@ use crate::session::Session;
 ///     resource_limits: what the imports and the setup code may use, a :class:`ResourceLimits`. The limits are on by
 ///         default.
 ///     cache_dir: where to keep what is compiled, instead of ``$ERYX_CACHE_DIR``, else ``$XDG_CACHE_HOME/eryx``, else
-///         ``~/.cache/eryx``. It is made with mode 0700; a directory that others can write to is not used.
+///         ``~/.cache/eryx``. It is made with mode 0700; one that others could write to or exchange is not used. What is kept
+///         holds all that the imports and the setup code left in memory, secrets included.
+///     cache: False keeps nothing, and compiles each time.
+///     max_package_bytes: how many bytes the packages may hold together, unpacked: 256 MiB by default.
+///     max_package_files: how many files they may have together: 20,000 by default.
 ///
 /// Raises:
-///     ConfigError: for a package that cannot be used: it has native code, is no wheel, or is not there.
+///     ConfigError: for a package that cannot be used: it has native code, is no wheel, is not there, or is too large.
 ///     ExecutionError: an import or the setup code raised; ``traceback`` shows where.
 ///     TimeoutError, ResourceLimitError: they wanted too much. All of it is told before anything is compiled.
 ///
@@ -48,12 +53,18 @@ use crate::session::Session;
 #[pyclass(module = "eryx", frozen, weakref)]
 pub(crate) struct SandboxFactory(eryx::SandboxFactory);
 
-const NAMES: [&str; 5] = [
+/// What [`SandboxFactory::from_bytes`] takes: the bytes, and the bounds on bytes and files.
+type Saved<'py> = (Bound<'py, PyBytes>, u64, usize);
+
+const NAMES: [&str; 8] = [
     "packages",
     "imports",
     "setup_code",
     "resource_limits",
     "cache_dir",
+    "cache",
+    "max_package_bytes",
+    "max_package_files",
 ];
 
 #[pymethods]
@@ -61,7 +72,8 @@ impl SandboxFactory {
     #[new]
     #[pyo3(
         signature = (*positional, **settings),
-        text_signature = "(*, packages=(), imports=(), setup_code=None, resource_limits=None, cache_dir=None)"
+        text_signature = "(*, packages=(), imports=(), setup_code=None, resource_limits=None, cache_dir=None, \
+                          cache=True, max_package_bytes=None, max_package_files=None)"
     )]
     fn new(
         py: Python<'_>,
@@ -70,20 +82,33 @@ impl SandboxFactory {
     ) -> PyResult<Self> {
         keywords_only("SandboxFactory", &NAMES, positional)?;
         let mut builder = eryx::SandboxFactory::builder();
+        let mut place = Place::default();
+        let mut room = PackageLimits::default();
         each("SandboxFactory", &NAMES, settings, |name, value| {
             builder = match name {
                 "packages" => packages(builder.clone(), name, value)?,
                 "imports" => texts(name, value)?
                     .into_iter()
                     .fold(builder.clone(), FactoryBuilder::with_import),
+                "cache" => {
+                    place.cache = flag(name, value)?;
+                    return Ok(());
+                }
+                "max_package_bytes" | "max_package_files" => {
+                    room = widened(room, name, Some(value))?;
+                    return Ok(());
+                }
                 _ if value.is_none() => return Ok(()),
                 "setup_code" => builder.clone().with_setup_code(source(name, value)?),
                 "resource_limits" => builder.clone().with_resource_limits(limits(name, value)?),
-                _ => builder.clone().with_cache_dir(path(name, value)?),
+                _ => {
+                    place.dir = Some(path(name, value)?);
+                    return Ok(());
+                }
             };
             Ok(())
         })?;
-        build(py, builder)
+        build(py, place.of(builder.with_package_limits(room))?)
     }
 
     /// Make a sandbox that has the packages. Takes the settings of :class:`Sandbox`.
@@ -147,8 +172,12 @@ impl SandboxFactory {
 
     /// Build the factory that :meth:`save` wrote to a file.
     ///
+    /// Args:
+    ///     path: a str or a path.
+    ///     resource_limits, cache_dir, cache, max_package_bytes, max_package_files: as for :class:`SandboxFactory`.
+    ///
     /// Raises:
-    ///     ConfigError: it is no such file.
+    ///     ConfigError: it is no such file, or unpacks to more than it may.
     ///
     /// >>> import eryx
     /// >>> eryx.SandboxFactory.load("/etc/passwd")
@@ -156,22 +185,30 @@ impl SandboxFactory {
     ///     ...
     /// eryx.ConfigError: /etc/passwd is no saved factory ...
     #[classmethod]
-    #[pyo3(signature = (path, *, resource_limits=None, cache_dir=None))]
+    #[pyo3(signature = (
+        path, *, resource_limits=None, cache_dir=None, cache=true, max_package_bytes=None, max_package_files=None
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "each is a keyword")]
     fn load(
         class: &Bound<'_, PyType>,
         path: &Bound<'_, PyAny>,
         resource_limits: Option<&Bound<'_, PyAny>>,
         cache_dir: Option<&Bound<'_, PyAny>>,
+        cache: bool,
+        max_package_bytes: Option<&Bound<'_, PyAny>>,
+        max_package_files: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let path = crate::arguments::path("path", path)?;
-        let mut builder = FactoryBuilder::from_file(path).map_err(exception)?;
+        let room = room(max_package_bytes, max_package_files)?;
+        let mut builder = FactoryBuilder::from_file_within(path, room).map_err(exception)?;
         if let Some(given) = resource_limits {
             builder = builder.with_resource_limits(limits("resource_limits", given)?);
         }
-        if let Some(dir) = cache_dir {
-            builder = builder.with_cache_dir(crate::arguments::path("cache_dir", dir)?);
-        }
-        build(class.py(), builder)
+        let dir = match cache_dir {
+            Some(dir) => Some(crate::arguments::path("cache_dir", dir)?),
+            None => None,
+        };
+        build(class.py(), Place { dir, cache }.of(builder)?)
     }
 
     /// What :meth:`save` writes, as bytes.
@@ -187,8 +224,12 @@ impl SandboxFactory {
 
     /// Build the factory that :meth:`to_bytes` returned.
     ///
+    /// Args:
+    ///     data: the bytes.
+    ///     max_package_bytes, max_package_files: as for :class:`SandboxFactory`.
+    ///
     /// Raises:
-    ///     ConfigError: these are no such bytes.
+    ///     ConfigError: these are no such bytes, or they unpack to more than they may.
     ///
     /// >>> import eryx
     /// >>> eryx.SandboxFactory.from_bytes(b"")
@@ -196,10 +237,17 @@ impl SandboxFactory {
     ///     ...
     /// eryx.ConfigError: what was given is no saved factory ...
     #[staticmethod]
-    fn from_bytes(data: &Bound<'_, PyAny>) -> PyResult<Self> {
+    #[pyo3(signature = (data, max_package_bytes=None, max_package_files=None))]
+    fn from_bytes(
+        data: &Bound<'_, PyAny>,
+        max_package_bytes: Option<&Bound<'_, PyAny>>,
+        max_package_files: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let room = room(max_package_bytes, max_package_files)?;
         match data.cast::<PyBytes>() {
             Ok(bytes) => {
-                let builder = FactoryBuilder::from_bytes(bytes.as_bytes()).map_err(exception)?;
+                let builder =
+                    FactoryBuilder::from_bytes_within(bytes.as_bytes(), room).map_err(exception)?;
                 build(data.py(), builder)
             }
             Err(_) => Err(wrong_type("data", "bytes", data)),
@@ -230,12 +278,65 @@ impl SandboxFactory {
         ))
     }
 
-    fn __reduce__<'py>(
-        slf: &Bound<'py, Self>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Saved<'py>)> {
         let bytes = slf.get().to_bytes(slf.py())?;
-        Ok((slf.getattr("from_bytes")?, (bytes,)))
+        // What was let in here is let in there.
+        let room = slf.get().0.package_limits();
+        let arguments = (bytes, room.max_bytes(), room.max_files());
+        Ok((slf.getattr("from_bytes")?, arguments))
     }
+}
+
+/// Where to keep what is compiled.
+struct Place {
+    dir: Option<PathBuf>,
+    cache: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            cache: true,
+        }
+    }
+}
+
+impl Place {
+    fn of(self, builder: FactoryBuilder) -> PyResult<FactoryBuilder> {
+        match (self.dir, self.cache) {
+            (None, true) => Ok(builder),
+            (Some(dir), true) => Ok(builder.with_cache_dir(dir)),
+            (None, false) => Ok(builder.without_cache()),
+            (Some(_), false) => Err(ConfigError::new_err(
+                "cache_dir: nothing is kept there with cache=False; leave out one of the two",
+            )),
+        }
+    }
+}
+
+/// How much packages may hold.
+fn room(
+    max_bytes: Option<&Bound<'_, PyAny>>,
+    max_files: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PackageLimits> {
+    let room = widened(PackageLimits::default(), "max_package_bytes", max_bytes)?;
+    widened(room, "max_package_files", max_files)
+}
+
+fn widened(
+    room: PackageLimits,
+    name: &str,
+    value: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PackageLimits> {
+    let Some(value) = value else { return Ok(room) };
+    let files = name == "max_package_files";
+    let unit = if files { "files" } else { "bytes" };
+    Ok(match limit(name, value, unit)? {
+        None => room,
+        Some(most) if files => room.with_max_files(usize::try_from(most).unwrap_or(usize::MAX)),
+        Some(most) => room.with_max_bytes(most),
+    })
 }
 
 fn limits(name: &str, value: &Bound<'_, PyAny>) -> PyResult<eryx::ResourceLimits> {

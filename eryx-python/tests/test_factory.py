@@ -234,6 +234,16 @@ def test_what_cannot_be_used_is_named_with_the_way_out(cache, tmp_path):
         ({"setup_code": 1}, TypeError, "setup_code has to be the program's text"),
         ({"package": []}, TypeError, "did you mean packages"),
         ({"cache_dir": 1}, TypeError, "cache_dir has to be a str or a path"),
+        ({"cache_dir": ".", "cache": False}, eryx.ConfigError, "leave out one of the two"),
+        ({"cache": None}, TypeError, "cache has to be True or False"),
+        ({"max_package_bytes": "1"}, TypeError, "a whole number of bytes"),
+        ({"max_package_files": 0}, eryx.ConfigError, "0 leaves no room"),
+        (
+            {"packages": [needy], "max_package_bytes": 10},
+            eryx.ConfigError,
+            r"needy.* is too large: .* may hold 10 bytes together; .*max_package_bytes",
+        ),
+        ({"packages": [needy], "max_package_files": 1}, eryx.ConfigError, "may hold 1 files"),
     ]
     for settings, kind, message in wrong:
         with pytest.raises(kind, match=message):
@@ -259,6 +269,35 @@ def test_a_file_that_is_no_factory_is_refused(cache, tmp_path):
         eryx.SandboxFactory.load(path)
     with pytest.raises(eryx.ConfigError, match="cannot be saved"):
         eryx.SandboxFactory(setup_code="x = 1").save(tmp_path / "absent/x.eryx")
+
+
+def test_a_factory_is_loaded_within_the_bounds_on_its_packages(tmp_path):
+    (tmp_path / "zeros.txt").write_bytes(bytes(2**20))
+    factory = eryx.SandboxFactory(packages=[tmp_path], max_package_bytes=2**20)
+    path = tmp_path / "zeros.eryx"
+    factory.save(path)
+    assert path.stat().st_size < 10_000
+    for load, saved in (
+        (eryx.SandboxFactory.load, path),
+        (eryx.SandboxFactory.from_bytes, path.read_bytes()),
+    ):
+        assert load(saved, max_package_bytes=2**20, max_package_files=1) == factory
+        with pytest.raises(eryx.ConfigError, match="may hold 1048575 bytes together"):
+            load(saved, max_package_bytes=2**20 - 1)
+    assert pickle.loads(pickle.dumps(factory)) == factory
+
+
+def test_a_factory_without_a_cache_leaves_nothing_on_the_disk(tmp_path, python):
+    program = f"""
+import os
+folder = {str(tmp_path)!r}
+os.environ.update(ERYX_CACHE_DIR=folder + "/cache", TMPDIR=folder + "/absent")
+import eryx
+factory = eryx.SandboxFactory(setup_code="secret = 'in memory'", cache=False)
+print(factory.create_sandbox().execute("print(secret)").stdout, end="")
+"""
+    assert python(program).stdout == "in memory\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_factory_does_while_it_is_built_is_bounded(tmp_path):

@@ -1,72 +1,98 @@
 //! Machine code kept in the user's cache directory, by what it was made from.
 
-use std::fs;
+mod building;
+mod directory;
+mod kept;
+mod prune;
+#[cfg(test)]
+mod race;
+
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use wasmtime::CacheStore;
 
 use super::code::Code;
-use super::{compiled, engine_fingerprint, kept, refused};
+use super::{compiled, engine_fingerprint, refused};
 use crate::Error;
 
-/// Machine code for `wasm`: from the cache, or compiled now and kept.
-///
-/// The directory is `$ERYX_CACHE_DIR`, else `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`. It is made with
-/// mode 0700; one that others can write to, or that is somebody else's, is not used.
-pub(super) fn machine_code(wasm: &[u8]) -> Result<Code, Error> {
-    machine_code_in(&Cache::open(None), &hex(&Sha256::digest(wasm)), wasm)
-}
+pub(crate) use building::Building;
+use building::PATIENCE;
+use directory::Directory;
+pub(super) use kept::Use;
 
 /// A cache directory of this user's own, if there is one that can be trusted.
 #[derive(Clone)]
 pub(crate) struct Cache {
-    dir: Option<PathBuf>,
+    dir: Option<Arc<Directory>>,
+    /// The most bytes that what is kept takes together.
+    max_bytes: u64,
 }
 
 impl Cache {
-    /// The directory described at [`machine_code`], or `dir` if that is given.
+    /// Opens the directory `dir`, or that of the user: `$ERYX_CACHE_DIR`, else `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`.
+    /// It is made with mode 0700; one that others could change or exchange is not used.
     pub(crate) fn open(dir: Option<&Path>) -> Self {
-        let opened = match dir {
-            Some(dir) => private_directory(dir).map(|()| dir.to_path_buf()),
-            None => directory(),
-        };
-        match opened {
-            Ok(dir) => Self { dir: Some(dir) },
+        let path = dir.map_or_else(path, |dir| Ok(dir.to_path_buf()));
+        match path.and_then(|path| Directory::open(&path)) {
+            Ok(dir) => Self {
+                dir: Some(Arc::new(dir)),
+                max_bytes: prune::max_bytes(std::env::var_os("ERYX_CACHE_MAX_BYTES")),
+            },
             Err(reason) => {
                 tracing::warn!(target: "eryx::image", %reason, "compiled images are not kept");
-                Self { dir: None }
+                Self::none()
             }
         }
     }
 
-    /// What was kept under `key` for this engine.
-    pub(super) fn find(&self, key: &str) -> Result<Option<Code>, Error> {
-        let name = file_name(key)?;
-        Ok(self.dir.as_ref().and_then(|dir| kept::find(dir, &name)))
+    /// Returns a cache that keeps nothing.
+    pub(crate) fn none() -> Self {
+        Self {
+            dir: None,
+            max_bytes: 0,
+        }
     }
 
-    /// Compile `wasm`, all but what is in `functions`, and keep the machine code under `key`.
+    /// Returns what was kept under `key` for this engine.
+    pub(super) fn find(&self, key: &str, how: Use) -> Result<Option<Code>, Error> {
+        let name = file_name(key)?;
+        let dir = self.dir.as_ref();
+        Ok(dir.and_then(|dir| kept::find(dir, &name, how)))
+    }
+
+    /// Begins what is going to be kept under `key`, once no other process is at it: it may have been kept then.
+    pub(crate) async fn begin(&self, key: &str) -> Result<Option<Building>, Error> {
+        let name = file_name(key)?;
+        match &self.dir {
+            Some(dir) => Ok(Building::begin(dir, &name, PATIENCE).await),
+            None => Ok(None),
+        }
+    }
+
+    /// Compiles `wasm`, all but what is in `functions`, and keeps the machine code under `key`, in the file that was begun for it.
     pub(super) fn compile(
         &self,
         key: &str,
         wasm: &[u8],
         functions: Option<Arc<dyn CacheStore>>,
+        building: Option<Building>,
     ) -> Result<Code, Error> {
         let code = compiled(wasm, functions)?;
         if let Some(dir) = &self.dir {
             let name = file_name(key)?;
-            match kept::write(dir, &name, &code) {
-                // Other processes have it from there, too, and then it is in memory once.
+            match keep(dir, &name, &code, building) {
                 Ok(()) => {
-                    if let Some(kept) = kept::find(dir, &name) {
+                    prune::prune(dir, &name, self.max_bytes);
+                    // Other processes have it from there, too, and then it is in memory once.
+                    if let Some(kept) = kept::find(dir, &name, Use::InPlace) {
                         return Ok(kept);
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(target: "eryx::image", dir = %dir.display(), name, %error, "a compiled image is not kept");
+                    tracing::warn!(target: "eryx::image", dir = %dir.path().display(), name = %name.to_string_lossy(), %error, "a compiled image is not kept");
                 }
             }
         }
@@ -74,107 +100,92 @@ impl Cache {
     }
 }
 
-fn machine_code_in(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Code, Error> {
-    match cache.find(key)? {
-        Some(code) => Ok(code),
-        None => cache.compile(key, wasm, None),
-    }
-}
-
-fn file_name(key: &str) -> Result<String, Error> {
-    Ok(format!("{key}-{}.cwasm", engine_fingerprint()?))
-}
-
-fn directory() -> io::Result<PathBuf> {
-    let dir = if let Some(dir) = std::env::var_os("ERYX_CACHE_DIR") {
-        PathBuf::from(dir)
-    } else if let Some(dir) = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()) {
-        Path::new(&dir).join("eryx")
-    } else if let Some(home) = std::env::var_os("HOME").filter(|home| !home.is_empty()) {
-        Path::new(&home).join(".cache/eryx")
-    } else {
-        return Err(io::Error::other(
-            "there is no HOME; set ERYX_CACHE_DIR to a directory of yours",
-        ));
+fn keep(
+    dir: &Arc<Directory>,
+    name: &OsString,
+    code: &[u8],
+    building: Option<Building>,
+) -> io::Result<()> {
+    let building = match building {
+        Some(building) => building,
+        None => Building::alone(dir, name)?,
     };
-    private_directory(&dir)?;
-    Ok(dir)
+    building.finish(name, code)
 }
 
-#[cfg(unix)]
-fn private_directory(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+fn file_name(key: &str) -> Result<OsString, Error> {
+    Ok(format!("{key}-{}{}", engine_fingerprint()?, prune::ENTRY).into())
+}
 
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)?;
-    let found = fs::metadata(dir)?;
-    // A file this process makes shows who it is without asking libc.
-    let own = tempfile::tempfile_in(dir)?.metadata()?.uid();
-    if found.uid() != own || found.mode() & 0o022 != 0 {
-        return Err(io::Error::other(format!(
-            "{} can be written to by others; make it yours alone (chmod 700) or set ERYX_CACHE_DIR",
-            dir.display()
-        )));
+/// The directory that is used where none is named.
+fn path() -> io::Result<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|dir| !dir.is_empty());
+    if let Some(dir) = std::env::var_os("ERYX_CACHE_DIR") {
+        Ok(PathBuf::from(dir))
+    } else if let Some(dir) = set("XDG_CACHE_HOME") {
+        Ok(Path::new(&dir).join("eryx"))
+    } else if let Some(home) = set("HOME") {
+        Ok(Path::new(&home).join(".cache/eryx"))
+    } else {
+        Err(io::Error::other(
+            "there is no HOME; set ERYX_CACHE_DIR to a directory of yours",
+        ))
     }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn private_directory(dir: &Path) -> io::Result<()> {
-    fs::create_dir_all(dir)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// The smallest component there is.
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
+    fn machine_code(cache: &Cache, wasm: &[u8]) -> Result<Code, Error> {
+        match cache.find("key", Use::InPlace)? {
+            Some(code) => Ok(code),
+            None => cache.compile("key", wasm, None, None),
+        }
+    }
+
     #[test]
     fn machine_code_is_compiled_once_and_then_found() {
         let dir = tempfile::tempdir().expect("made");
-        let cache = Cache {
-            dir: Some(dir.path().to_path_buf()),
-        };
+        let cache = Cache::open(Some(dir.path()));
         let files = || fs::read_dir(dir.path()).expect("readable").count();
-        let first = machine_code_in(&cache, "key", EMPTY).expect("compiled");
+        let first = machine_code(&cache, EMPTY).expect("compiled");
         assert!(first.bytes().starts_with(b"\x7fELF"));
         assert_eq!(files(), 1);
         // Only a file that is read can change what is returned.
         let name = file_name("key").expect("named");
-        kept::write(dir.path(), &name, b"from the cache").expect("written");
-        let found = machine_code_in(&cache, "key", EMPTY).expect("found");
+        let opened = cache.dir.as_ref().expect("opened");
+        keep(opened, &name, b"from the cache", None).expect("written");
+        let found = machine_code(&cache, EMPTY).expect("found");
         assert!(found.bytes().starts_with(b"from the cache"));
+        assert_eq!(files(), 1);
+    }
+
+    #[test]
+    fn a_cache_that_is_full_keeps_the_newest() {
+        let dir = tempfile::tempdir().expect("made");
+        let mut cache = Cache::open(Some(dir.path()));
+        cache.max_bytes = 1;
+        for key in ["one", "two"] {
+            cache.compile(key, EMPTY, None, None).expect("compiled");
+            let entries = fs::read_dir(dir.path()).expect("readable");
+            let names: Vec<_> = entries
+                .map(|entry| entry.expect("readable").file_name())
+                .collect();
+            assert_eq!(names, [file_name(key).expect("named")]);
+        }
     }
 
     #[test]
     fn without_a_directory_machine_code_is_compiled_and_not_kept() {
-        let cache = Cache { dir: None };
-        let code = machine_code_in(&cache, "key", EMPTY).expect("compiled");
+        let cache = Cache::none();
+        let code = machine_code(&cache, EMPTY).expect("compiled");
         assert!(!code.bytes().is_empty());
-        machine_code_in(&cache, "key", b"garbage").expect_err("not a component");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_directory_others_can_write_to_is_refused() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().expect("made");
-        let cache = dir.path().join("new/eryx");
-        private_directory(&cache).expect("made private");
-        assert_eq!(
-            fs::metadata(&cache).expect("there").permissions().mode() & 0o777,
-            0o700
-        );
-        fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).expect("set");
-        let error = private_directory(&cache).expect_err("refused").to_string();
-        assert!(error.contains("ERYX_CACHE_DIR"), "{error}");
+        machine_code(&cache, b"garbage").expect_err("not a component");
     }
 }

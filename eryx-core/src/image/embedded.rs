@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::Image;
-use super::cache::{self, Cache};
+use sha2::{Digest, Sha256};
+
+use super::cache::{Building, Cache, Use};
 use super::code::Code;
 use super::functions::Known;
 #[cfg(feature = "machine-code")]
@@ -26,7 +28,12 @@ pub(super) fn load() -> Result<Image, Error> {
         Err(reason) => {
             tracing::warn!(target: "eryx::image", %reason, "compiling the guest image anew");
             let (_, readable) = super::readable(WASM)?;
-            Image::load(cache::machine_code(&readable)?)
+            let cache = Cache::open(None);
+            let key = format!("{:x}", Sha256::digest(&readable));
+            match load_cached(&cache, &key)? {
+                Some(image) => Ok(image),
+                None => load_or_copy(&cache, &key, cache.compile(&key, &readable, None, None)?),
+            }
         }
     }
 }
@@ -48,11 +55,19 @@ fn prepared() -> Result<Image, Error> {
 
 /// What `cache` holds under `key`.
 pub(super) fn load_cached(cache: &Cache, key: &str) -> Result<Option<Image>, Error> {
-    cache.find(key)?.map(Image::load).transpose()
+    match cache.find(key, Use::InPlace)? {
+        Some(code) => load_or_copy(cache, key, code).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Compile `wasm`, a snapshot of the image made by this process, and keep it in `cache` under `key`.
-pub(super) fn compile(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Image, Error> {
+pub(super) fn compile(
+    cache: &Cache,
+    key: &str,
+    wasm: &[u8],
+    building: Option<Building>,
+) -> Result<Image, Error> {
     let functions = match Known::from_bytes(FUNCTIONS) {
         Ok(functions) => Some(Arc::new(functions) as _),
         Err(reason) => {
@@ -60,5 +75,17 @@ pub(super) fn compile(cache: &Cache, key: &str, wasm: &[u8]) -> Result<Image, Er
             None
         }
     };
-    Image::load(cache.compile(key, wasm, functions)?)
+    load_or_copy(cache, key, cache.compile(key, wasm, functions, building)?)
+}
+
+/// Loads `code`; if that fails, a copy in memory of what `cache` holds under `key`: there are more reasons for a system not to
+/// run what is in a file than can be asked for before.
+fn load_or_copy(cache: &Cache, key: &str, code: Code) -> Result<Image, Error> {
+    Image::load(code).or_else(|reason| match cache.find(key, Use::Copied)? {
+        Some(copy) => {
+            tracing::warn!(target: "eryx::image", %reason, "the machine code is not used where it is, but copied");
+            Image::load(copy)
+        }
+        None => Err(reason),
+    })
 }

@@ -206,6 +206,9 @@ class SandboxFactory:
         setup_code: str | bytes | None = None,
         resource_limits: ResourceLimits | None = None,
         cache_dir: str | PathLike[str] | None = None,
+        cache: bool = True,
+        max_package_bytes: int | None = None,
+        max_package_files: int | None = None,
     ) -> Self: ...
     @classmethod
     def load(
@@ -214,9 +217,14 @@ class SandboxFactory:
         *,
         resource_limits: ResourceLimits | None = None,
         cache_dir: str | PathLike[str] | None = None,
+        cache: bool = True,
+        max_package_bytes: int | None = None,
+        max_package_files: int | None = None,
     ) -> SandboxFactory: ...
     @staticmethod
-    def from_bytes(data: bytes) -> SandboxFactory: ...
+    def from_bytes(
+        data: bytes, max_package_bytes: int | None = None, max_package_files: int | None = None
+    ) -> SandboxFactory: ...
     @property
     def imports(self) -> list[str]: ...
     def create_sandbox(

@@ -23,11 +23,22 @@ pub(crate) fn run(test: &str, play: impl AsyncFnOnce(String)) {
             let certificate = std::fs::read_to_string(file).expect("readable");
             runtime().block_on(play(certificate));
         }
-        None => outside(test),
+        None => outside(test, "world"),
     }
 }
 
-fn outside(test: &str) {
+/// Run `play` in namespaces without a network. `test` is the full name of the calling test.
+pub(crate) fn alone(test: &str, play: impl AsyncFnOnce()) {
+    match std::env::var_os(INSIDE) {
+        Some(_) => {
+            let runtime = tokio::runtime::Runtime::new().expect("started");
+            runtime.block_on(play());
+        }
+        None => outside(test, "alone"),
+    }
+}
+
+fn outside(test: &str, place: &str) {
     if let Err(reason) = World::permitted() {
         // Past the harness, which shows nothing of a test that passes.
         let _ = writeln!(std::io::stderr(), "\nSKIPPED {test}: {reason}");
@@ -37,7 +48,7 @@ fn outside(test: &str) {
         .args(["-Urnm", "--"])
         .arg(std::env::current_exe().expect("known"))
         .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "world")
+        .env(INSIDE, place)
         .output()
         .expect("unshare starts");
     expect_passed(&output);
