@@ -3,6 +3,7 @@
 use std::io;
 
 use eryx_tls::TlsError;
+use rustix::io::Errno;
 
 /// Why an operation on the network did not succeed.
 ///
@@ -54,6 +55,18 @@ pub enum NetError {
     /// No route to the network, or no address of that family on this machine.
     #[error("the network is unreachable")]
     NetworkUnreachable,
+    /// No local port is left to connect from.
+    #[error("the host has no local port left for another connection to this address")]
+    AddressNotAvailable,
+    /// The host's process, or its machine, has as many files and sockets open as it may.
+    #[error(
+        "the host has no file descriptor left for another socket: close some, or have the embedder raise \
+         its limit on open files"
+    )]
+    TooManyFiles,
+    /// The host has no memory left for a socket or what it is to send.
+    #[error("the host has no memory left for the socket")]
+    NoBufferSpace,
     /// A datagram is longer than any can be, or than the way to its destination allows.
     #[error("the message is too long")]
     MessageTooLong,
@@ -94,18 +107,16 @@ pub enum TlsFailure {
     Refused(String),
 }
 
-/// Linux's EMSGSIZE, which has no kind of its own.
-const MESSAGE_TOO_LONG: i32 = 90;
-
 impl From<io::Error> for NetError {
     /// The one place where the system's errors become ours.
-    ///
-    /// `AddrNotAvailable` is what Linux answers to an IPv6 connect on a machine without IPv6, which to
-    /// a program means the same as a missing route.
     fn from(error: io::Error) -> Self {
         use io::ErrorKind as Kind;
-        if error.raw_os_error() == Some(MESSAGE_TOO_LONG) {
-            return Self::MessageTooLong;
+        // Those that have no kind of their own.
+        match Errno::from_io_error(&error) {
+            Some(Errno::MSGSIZE) => return Self::MessageTooLong,
+            Some(Errno::MFILE | Errno::NFILE) => return Self::TooManyFiles,
+            Some(Errno::NOBUFS | Errno::NOMEM) => return Self::NoBufferSpace,
+            _ => {}
         }
         match error.kind() {
             Kind::WouldBlock => Self::WouldBlock,
@@ -116,9 +127,9 @@ impl From<io::Error> for NetError {
             Kind::BrokenPipe | Kind::WriteZero => Self::BrokenPipe,
             Kind::NotConnected => Self::NotConnected,
             Kind::HostUnreachable => Self::HostUnreachable,
-            Kind::NetworkUnreachable | Kind::NetworkDown | Kind::AddrNotAvailable => {
-                Self::NetworkUnreachable
-            }
+            Kind::NetworkUnreachable | Kind::NetworkDown => Self::NetworkUnreachable,
+            Kind::AddrNotAvailable => Self::AddressNotAvailable,
+            Kind::OutOfMemory => Self::NoBufferSpace,
             Kind::PermissionDenied => Self::Other(
                 "the host's own firewall or system policy forbids the connection".into(),
             ),
@@ -154,12 +165,17 @@ mod tests {
         // Linux numbers, as a socket returns them.
         let table = [
             (11, E::WouldBlock),
+            (12, E::NoBufferSpace),
+            (23, E::TooManyFiles),
+            (24, E::TooManyFiles),
             (32, E::BrokenPipe),
             (90, E::MessageTooLong),
-            (99, E::NetworkUnreachable),
+            (99, E::AddressNotAvailable),
+            (100, E::NetworkUnreachable),
             (101, E::NetworkUnreachable),
             (103, E::ConnectionAborted),
             (104, E::ConnectionReset),
+            (105, E::NoBufferSpace),
             (107, E::NotConnected),
             (110, E::TimedOut),
             (111, E::ConnectionRefused),

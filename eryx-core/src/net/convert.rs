@@ -144,6 +144,8 @@ pub(super) fn error(error: NetError) -> types::Error {
         NetError::TimedOut => Error::TimedOut,
         NetError::Denied(reason) => Error::Denied(reason),
         NetError::LimitReached(reason) => Error::LimitReached(reason),
+        // Its number is EMFILE too, and the guest makes room by collecting what only circles keep.
+        NetError::TooManyFiles => Error::LimitReached(error.to_string()),
         NetError::QuotaSpent(reason) => Error::QuotaSpent(reason),
         NetError::NameNotFound => Error::NameNotFound,
         NetError::NameTryAgain => Error::NameTryAgain,
