@@ -18,7 +18,7 @@ use eryx_net_policy::{
 use eryx_tls::{Connector, TrustStore};
 
 use crate::fixed_hosts::Layered;
-use crate::{ConfigError, Resolve};
+use crate::{ConfigError, HostMemory, Resolve};
 use limits::Limits;
 use names::Names;
 use rules::Rules;
@@ -256,6 +256,16 @@ impl NetConfig {
     /// What resolves names under this configuration.
     #[must_use]
     pub fn resolver(&self) -> &dyn Resolve {
+        self.layered()
+    }
+
+    /// What resolves names for one network.
+    pub(crate) fn network_resolver(&self, memory: &HostMemory) -> Layered {
+        let memory = (!self.shared_caches).then(|| memory.clone());
+        self.layered().for_network(memory)
+    }
+
+    fn layered(&self) -> &Layered {
         self.resolver.get_or_init(|| self.names.resolver())
     }
 }

@@ -173,7 +173,6 @@ impl Connection {
     ) -> Self {
         let budget = shared.config.connect_timeout();
         Self {
-            shared,
             entry,
             place: Some(place),
             host: host.into(),
@@ -184,7 +183,7 @@ impl Connection {
                 }
                 Start::Dial { address, turn } => State::Connecting(establishing::in_turn(
                     turn,
-                    establishing::dialling(vec![address]),
+                    establishing::dialling(vec![address], &shared),
                 )),
             },
             deadline: Deadline::at(time.until),
@@ -197,6 +196,7 @@ impl Connection {
             receiving: Turn::default(),
             overrun: false,
             end: End::ByProgram,
+            shared,
         }
     }
 

@@ -3,11 +3,13 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
+use crate::permit::{Allowance, Permit};
 use crate::stream::{Event, Stream};
 
 /// How long an attempt has the line for itself before the next address is tried beside it
@@ -16,6 +18,13 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Most addresses dialled for one connection. What is left out was judged all the same.
 const MAX_ATTEMPTS: usize = 32;
+
+/// Most attempts of one connection at once: each holds a descriptor.
+const MAX_AT_ONCE: usize = 4;
+
+/// How long an attempt lasts before another may take its place. Where the first packet of a connection is
+/// lost, the second follows after this time (RFC 6298, 2.1).
+const LEAST_TIME: Duration = Duration::from_secs(1);
 
 /// A connection that stands.
 #[derive(Debug)]
@@ -28,33 +37,33 @@ pub(crate) struct Dialled {
 /// Dials `addresses` in the given order, a new one every 250 ms or as soon as one fails, and returns the
 /// first connection that stands.
 ///
+/// One attempt is the connection's own; each of the others takes one of `spare`. Where there is none left, or
+/// four are under way, the oldest ends for the next, once it has had a second.
+///
 /// When all fail, the error is the one that says most: a peer that answered "refused" beats a route that
 /// does not exist, so that a machine without IPv6 still hears what its IPv4 attempt met.
-pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<Dialled> {
+pub(crate) async fn dial(addresses: &[SocketAddr], spare: &Allowance) -> io::Result<Dialled> {
     if let [only] = addresses {
         return attempt(*only).await;
     }
     let mut waiting = addresses.iter().copied().take(MAX_ATTEMPTS);
-    let mut running = FuturesUnordered::new();
+    let mut running = Vec::with_capacity(MAX_AT_ONCE);
     let mut failure: Option<io::Error> = None;
 
     match waiting.next() {
-        Some(first) => running.push(attempt(first)),
+        Some(first) => running.push(Running::begin(first, None)),
         None => return Err(io::ErrorKind::NetworkUnreachable.into()),
     }
     loop {
         let more_waiting = waiting.len() > 0;
         tokio::select! {
             biased;
-            Some(outcome) = running.next() => match outcome {
+            (ended, outcome) = first_end(&mut running) => match outcome {
                 Ok(dialled) => return Ok(dialled),
                 Err(error) => {
-                    failure = Some(match failure.take() {
-                        Some(earlier) if telling(&earlier) >= telling(&error) => earlier,
-                        _ => error,
-                    });
+                    failure = Some(more_telling(failure, error));
                     match waiting.next() {
-                        Some(next) => running.push(attempt(next)),
+                        Some(next) => running.push(Running::begin(next, ended.spare)),
                         None if running.is_empty() => {
                             return Err(failure.unwrap_or_else(|| io::ErrorKind::TimedOut.into()));
                         }
@@ -63,11 +72,65 @@ pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<Dialled> {
                 }
             },
             () = tokio::time::sleep(ATTEMPT_DELAY), if more_waiting => {
+                let Some(spare) = room(&mut running, spare) else { continue };
                 if let Some(next) = waiting.next() {
-                    running.push(attempt(next));
+                    running.push(Running::begin(next, spare));
                 }
             }
         }
+    }
+}
+
+/// An attempt under way.
+struct Running {
+    attempt: BoxFuture<'static, io::Result<Dialled>>,
+    begun: Instant,
+    /// `None`: the connection's own.
+    spare: Option<Permit>,
+}
+
+impl Running {
+    fn begin(address: SocketAddr, spare: Option<Permit>) -> Self {
+        Self {
+            attempt: Box::pin(attempt(address)),
+            begun: Instant::now(),
+            spare,
+        }
+    }
+}
+
+/// Waits until one of them ends, and takes it out.
+async fn first_end(running: &mut Vec<Running>) -> (Running, io::Result<Dialled>) {
+    poll_fn(|cx| {
+        for index in 0..running.len() {
+            if let Poll::Ready(outcome) = running[index].attempt.as_mut().poll(cx) {
+                return Poll::Ready((running.remove(index), outcome));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// What one more attempt is to hold; `None` while there is no room for it. Ends the oldest if it has to.
+fn room(running: &mut Vec<Running>, spare: &Allowance) -> Option<Option<Permit>> {
+    if running.len() < MAX_AT_ONCE
+        && let Some(permit) = spare.take()
+    {
+        return Some(Some(permit));
+    }
+    // They begin one after the other.
+    match running.first() {
+        Some(oldest) if oldest.begun.elapsed() < LEAST_TIME => None,
+        Some(_) => Some(running.remove(0).spare),
+        None => Some(None),
+    }
+}
+
+fn more_telling(earlier: Option<io::Error>, later: io::Error) -> io::Error {
+    match earlier {
+        Some(earlier) if telling(&earlier) >= telling(&later) => earlier,
+        _ => later,
     }
 }
 
@@ -88,7 +151,7 @@ pub(crate) fn interleave<T: Copy>(addresses: &[T], is_ipv6: impl Fn(T) -> bool) 
 }
 
 async fn attempt(address: SocketAddr) -> io::Result<Dialled> {
-    let mut stream = Stream::connect(address)?;
+    let mut stream = Stream::connect(address).map_err(|error| without_ipv6(address, error))?;
     // Not `address`, where that is none in particular. The next machine over, or this one, may have
     // answered by now: who has a peer is connected.
     let peer = match stream.peer_address() {
@@ -114,12 +177,19 @@ async fn attempt(address: SocketAddr) -> io::Result<Dialled> {
     })
 }
 
+/// What Linux answers to an IPv6 connect on a machine without IPv6 means the same as a missing route. To an IPv4
+/// connect, it says that all ports are taken.
+fn without_ipv6(address: SocketAddr, error: io::Error) -> io::Error {
+    if address.is_ipv6() && error.kind() == io::ErrorKind::AddrNotAvailable {
+        return io::ErrorKind::NetworkUnreachable.into();
+    }
+    error
+}
+
 fn telling(error: &io::Error) -> u8 {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => 2,
-        io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::AddrNotAvailable => 0,
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => 0,
         _ => 1,
     }
 }
@@ -156,10 +226,13 @@ mod tests {
         let dead = closed.local_addr().expect("addr");
         drop(closed);
         let live = open.local_addr().expect("addr");
-        let dialled = tokio::time::timeout(Duration::from_secs(5), dial(&[dead, live]))
-            .await
-            .expect("does not hang")
-            .expect("connects");
+        let dialled = tokio::time::timeout(
+            Duration::from_secs(5),
+            dial(&[dead, live], &Allowance::new(2)),
+        )
+        .await
+        .expect("does not hang")
+        .expect("connects");
         assert_eq!(dialled.peer, live);
     }
 
@@ -182,10 +255,13 @@ mod tests {
         }
         let open = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let live = open.local_addr().expect("addr");
-        let dialled = tokio::time::timeout(Duration::from_secs(5), dial(&[silent, live]))
-            .await
-            .expect("does not wait for the silent one")
-            .expect("connects");
+        let dialled = tokio::time::timeout(
+            Duration::from_secs(5),
+            dial(&[silent, live], &Allowance::new(2)),
+        )
+        .await
+        .expect("does not wait for the silent one")
+        .expect("connects");
         assert_eq!(dialled.peer, live);
     }
 
@@ -197,16 +273,17 @@ mod tests {
         // The system itself answers that TCP cannot reach a broadcast address.
         let nowhere = "255.255.255.255:9".parse().expect("addr");
         for order in [[dead, nowhere], [nowhere, dead]] {
-            let error = tokio::time::timeout(Duration::from_secs(5), dial(&order))
-                .await
-                .expect("does not hang")
-                .expect_err("nobody there");
+            let error =
+                tokio::time::timeout(Duration::from_secs(5), dial(&order, &Allowance::new(2)))
+                    .await
+                    .expect("does not hang")
+                    .expect_err("nobody there");
             assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         }
     }
 
     #[tokio::test]
     async fn no_address_is_an_error_and_not_a_wait() {
-        assert!(dial(&[]).await.is_err());
+        assert!(dial(&[], &Allowance::new(2)).await.is_err());
     }
 }

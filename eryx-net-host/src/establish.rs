@@ -7,17 +7,17 @@ use eryx_net_policy::HostName;
 use crate::dial::interleave;
 use crate::ledger::Entry;
 use crate::network::Shared;
-use crate::{Answer, NetError, ResolveError};
+use crate::{Answer, NetError, Resolve as _, ResolveError};
 
 /// Most addresses of one name that are used. All of them are judged.
 const MAX_USED: usize = 64;
 
 /// Most addresses an answer may hold. Verdicts keep them, and whoever runs a name server for a hostile
 /// program must not decide how much the host keeps.
-const MAX_ADDRESSES: usize = 256;
+pub(crate) const MAX_ADDRESSES: usize = 256;
 
 /// Most aliases an answer may hold. Resolvers follow fewer.
-const MAX_ALIASES: usize = 16;
+pub(crate) const MAX_ALIASES: usize = 16;
 
 /// The addresses of `name` that the policy allows for `port`, in the order to try them, together with the
 /// aliases on the way. One forbidden alias or address refuses the name.
@@ -27,7 +27,7 @@ pub(crate) async fn resolve(
     name: HostName,
     port: Option<u16>,
 ) -> Result<Answer, NetError> {
-    let answer = match shared.config.resolver().resolve(&name).await {
+    let answer = match shared.resolver().resolve(&name).await {
         Ok(answer) if answer.addresses.is_empty() => return Err(NetError::NameNotFound),
         Ok(answer)
             if answer.addresses.len() > MAX_ADDRESSES || answer.aliases.len() > MAX_ALIASES =>

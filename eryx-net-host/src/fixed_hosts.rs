@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use eryx_net_policy::HostName;
 
-use crate::{Answer, Resolve, ResolveError, Resolving};
+use crate::{Answer, HostMemory, NameServers, Resolve, ResolveError, Resolving};
 
 /// A resolver that knows the names it was given and no others.
 ///
@@ -74,7 +74,28 @@ impl Resolve for FixedHosts {
 #[derive(Clone, Debug)]
 pub(crate) struct Layered {
     pub(crate) fixed: FixedHosts,
-    pub(crate) next: Arc<dyn Resolve>,
+    pub(crate) next: Next,
+}
+
+/// Who resolves what is not known.
+#[derive(Clone, Debug)]
+pub(crate) enum Next {
+    Servers(NameServers),
+    Custom(Arc<dyn Resolve>),
+}
+
+impl Layered {
+    /// The same for one network: name servers have bounds for each, and a cache that counts against `memory`;
+    /// without one, the cache is shared. What a resolver of the embedder's own holds is the embedder's business.
+    pub(crate) fn for_network(&self, memory: Option<HostMemory>) -> Self {
+        Self {
+            fixed: self.fixed.clone(),
+            next: match &self.next {
+                Next::Servers(servers) => Next::Servers(servers.for_network(memory)),
+                Next::Custom(resolver) => Next::Custom(Arc::clone(resolver)),
+            },
+        }
+    }
 }
 
 impl Resolve for Layered {
@@ -88,7 +109,10 @@ impl Resolve for Layered {
         }
         match self.fixed.find(name) {
             Some(answer) => Box::pin(ready(Ok(answer))),
-            None => self.next.resolve(name),
+            None => match &self.next {
+                Next::Servers(servers) => servers.resolve(name),
+                Next::Custom(resolver) => resolver.resolve(name),
+            },
         }
     }
 }
@@ -130,7 +154,7 @@ mod tests {
         .expect("valid");
         let layered = Layered {
             fixed: lying,
-            next: Arc::new(fixed()),
+            next: Next::Custom(Arc::new(fixed())),
         };
         for text in ["localhost", "x.localhost", "LOCALHOST."] {
             let answer = layered.resolve(&name(text)).await.expect("loopback");

@@ -1,48 +1,54 @@
-//! Resolving through name servers, with hickory.
+//! Resolving through name servers.
 
-use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+mod cache;
+mod exchange;
+mod families;
+mod lookups;
+mod question;
+mod servers;
+
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use eryx_net_policy::HostName;
-use hickory_proto::op::{Query, ResponseCode};
-use hickory_proto::rr::{Name, RData, RecordType};
-use hickory_resolver::config::{
-    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
-};
-use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError, NetError as DnsFailure};
-use hickory_resolver::{Hosts, TokioResolver};
-use tokio::runtime::{Handle, Id};
+use hickory_proto::op::Query;
+use hickory_proto::rr::{Name, RecordType};
+use hickory_resolver::Hosts;
+use hickory_resolver::system_conf::read_system_conf;
+use tokio::runtime::Handle;
 
-use crate::{Answer, Resolve, ResolveError, Resolving};
+use crate::{Answer, HostMemory, Resolve, ResolveError, Resolving};
+use lookups::Lookups;
+use servers::Servers;
 
-/// How long a family whose answer has not come may hold up the other's. Every answer that came is judged,
-/// so waiting longer than RFC 8305's 50 ms makes verdicts depend less on who was faster.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long a name server that was set has for a reply, and how often it is asked again: what
+/// resolv.conf(5) has without options.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const ATTEMPTS: usize = 2;
 
-/// Most runtimes a resolver keeps connections for.
-const MAX_RUNTIMES: usize = 4;
-
-/// Most requests in flight on one connection to a name server.
-const MAX_ACTIVE: usize = 1024;
+/// Names that are known not to exist, with everything below them (RFC 6761, 6.4; RFC 7686, 2).
+const NOT_IN_DNS: [&str; 2] = ["invalid", "onion"];
 
 /// Asks name servers: those the system is configured for, or one in particular.
 ///
-/// The system's hosts file comes first. Names are absolute, so no search list applies. Answers are cached
-/// for their time to live.
+/// The system's hosts file comes first. Names are absolute, so no search list applies.
+///
+/// What it holds is bounded. Answers are kept for their time to live, an hour at most, and that a name does
+/// not exist for 10 seconds at most: 256 names and 256 KiB. Six questions are under way at once, each on a
+/// socket of its own, and others wait. 256 names may be sent to name servers at once, and then 100 a second.
+/// A message of more than 8 KiB is no answer. Under a [`NetConfig`](crate::NetConfig) that has no resolver of
+/// its own, all of this holds for each [`Network`](crate::Network).
 #[derive(Clone, Debug)]
 pub struct NameServers {
     inner: Arc<Inner>,
+    lookups: Arc<Lookups>,
 }
 
 #[derive(Debug)]
 struct Inner {
     source: Source,
-    /// A resolver's sockets belong to the runtime that polled them first.
-    resolvers: Mutex<Vec<(Id, Ready)>>,
+    ready: Mutex<Option<Ready>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +59,7 @@ enum Source {
 
 #[derive(Clone, Debug)]
 struct Ready {
-    resolver: TokioResolver,
+    servers: Arc<Servers>,
     hosts: Arc<Hosts>,
 }
 
@@ -69,6 +75,18 @@ impl NameServers {
     pub fn server(address: SocketAddr) -> Self {
         Self::from(Source::Server(address))
     }
+
+    /// The same name servers, with bounds of their own, and a cache that counts against `memory`. Without one
+    /// they know what these know, and these what they learn.
+    pub(crate) fn for_network(&self, memory: Option<HostMemory>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            lookups: Arc::new(match memory {
+                Some(memory) => Lookups::counted(memory),
+                None => self.lookups.with_same_cache(),
+            }),
+        }
+    }
 }
 
 impl From<Source> for NameServers {
@@ -76,8 +94,9 @@ impl From<Source> for NameServers {
         Self {
             inner: Arc::new(Inner {
                 source,
-                resolvers: Mutex::default(),
+                ready: Mutex::default(),
             }),
+            lookups: Arc::default(),
         }
     }
 }
@@ -85,81 +104,79 @@ impl From<Source> for NameServers {
 impl Resolve for NameServers {
     fn resolve(&self, name: &HostName) -> Resolving {
         let inner = Arc::clone(&self.inner);
+        let lookups = Arc::clone(&self.lookups);
         let name = name.clone();
         Box::pin(async move {
+            if Handle::try_current().is_err() {
+                return Err(ResolveError::TryAgain(
+                    "names are resolved inside a tokio runtime".into(),
+                ));
+            }
             let absolute = absolute(&name)?;
             let ready = inner.ready()?;
-            match ready.look_in_hosts_file(&absolute) {
-                Some(answer) => Ok(answer),
-                None => ready.ask_servers(absolute).await,
+            if let Some(answer) = ready.look_in_hosts_file(&absolute) {
+                return Ok(answer);
             }
+            if is_not_in_dns(&name) {
+                return Err(ResolveError::NotFound);
+            }
+            let ask = move |lookups: Arc<Lookups>| async move {
+                families::ask(&ready.servers, &lookups.sockets, absolute).await
+            };
+            lookups.answer(name, ask).await
         })
     }
 }
 
 impl Inner {
     fn ready(&self) -> Result<Ready, ResolveError> {
-        let runtime = Handle::try_current()
-            .map_err(|_| {
-                ResolveError::TryAgain("names are resolved inside a tokio runtime".into())
-            })?
-            .id();
-        let mut resolvers = self
-            .resolvers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, ready)) = resolvers.iter().find(|(id, _)| *id == runtime) {
+        // Set as a whole, so a panic elsewhere spoils nothing.
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = &*ready {
             return Ok(ready.clone());
         }
-        let ready = self.source.build()?;
-        if resolvers.len() == MAX_RUNTIMES {
-            resolvers.remove(0);
-        }
-        resolvers.push((runtime, ready.clone()));
-        Ok(ready)
+        Ok(ready.insert(self.source.read()?).clone())
     }
 }
 
 impl Source {
-    fn build(self) -> Result<Ready, ResolveError> {
-        let failed = |error: DnsFailure| {
-            ResolveError::TryAgain(format!(
-                "no name server can be used ({error}); see the system's resolver configuration, or set \
-                 with_dns_server or with_hosts"
-            ))
-        };
-        let provider = TokioRuntimeProvider::default();
-        let (mut builder, hosts) = match self {
-            Self::System => (
-                TokioResolver::builder(provider).map_err(failed)?,
-                // A missing hosts file is a file without entries.
-                Hosts::from_system().unwrap_or_default(),
-            ),
-            Self::Server(address) => {
-                let mut udp = ConnectionConfig::udp();
-                udp.port = address.port();
-                let mut tcp = ConnectionConfig::tcp();
-                tcp.port = address.port();
-                let server = NameServerConfig::new(address.ip(), true, vec![udp, tcp]);
-                let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-                let builder = TokioResolver::builder_with_config(config, provider)
-                    .with_options(ResolverOpts::default());
-                (builder, Hosts::default())
+    fn read(self) -> Result<Ready, ResolveError> {
+        let (servers, hosts) = match self {
+            Self::System => {
+                let (config, options) = read_system_conf().map_err(|error| {
+                    ResolveError::TryAgain(format!(
+                        "no name server can be used ({error}); see the system's resolver configuration, or \
+                         set with_dns_server or with_hosts"
+                    ))
+                })?;
+                let addresses = config
+                    .name_servers()
+                    .iter()
+                    .map(|server| {
+                        let port = server.connections.first().map_or(53, |first| first.port);
+                        SocketAddr::new(server.ip, port)
+                    })
+                    .collect();
+                (
+                    Servers::new(addresses, options.timeout, options.attempts, options.edns0),
+                    // A missing hosts file is a file without entries.
+                    Hosts::from_system().unwrap_or_default(),
+                )
             }
+            Self::Server(address) => (
+                Servers::new(vec![address], LONGEST_WAIT, ATTEMPTS, true),
+                Hosts::default(),
+            ),
         };
-        let options = builder.options_mut();
-        // The hosts file is asked here, for both families at once: a name it holds goes to no server.
-        options.use_hosts_file = ResolveHosts::Never;
-        options.preserve_intermediates = true;
-        options.max_active_requests = MAX_ACTIVE;
         Ok(Ready {
-            resolver: builder.build().map_err(failed)?,
+            servers: Arc::new(servers),
             hosts: Arc::new(hosts),
         })
     }
 }
 
 impl Ready {
+    /// For both families at once: a name the file holds goes to no server.
     fn look_in_hosts_file(&self, name: &Name) -> Option<Answer> {
         let mut addresses = Vec::new();
         for family in [RecordType::AAAA, RecordType::A] {
@@ -170,83 +187,6 @@ impl Ready {
         }
         (!addresses.is_empty()).then(|| Answer::from(addresses))
     }
-
-    async fn ask_servers(&self, name: Name) -> Result<Answer, ResolveError> {
-        let mut six = pin!(self.resolver.lookup(name.clone(), RecordType::AAAA));
-        let mut four = pin!(self.resolver.lookup(name, RecordType::A));
-        let mut grace = pin!(tokio::time::sleep(Duration::MAX));
-        let mut outcomes: [Option<Result<Answer, ResolveError>>; 2] = [None, None];
-        loop {
-            let [six_came, four_came] = outcomes.each_ref().map(Option::is_some);
-            if six_came && four_came {
-                break;
-            }
-            if outcomes.iter().flatten().any(Result::is_ok) {
-                grace.as_mut().reset(tokio::time::Instant::now() + GRACE);
-            }
-            tokio::select! {
-                outcome = &mut six, if !six_came => outcomes[0] = Some(read(outcome)),
-                outcome = &mut four, if !four_came => outcomes[1] = Some(read(outcome)),
-                () = &mut grace => break,
-            }
-        }
-        combine(outcomes)
-    }
-}
-
-/// One family without an answer does not spoil the other's; two failures are one.
-fn combine(outcomes: [Option<Result<Answer, ResolveError>>; 2]) -> Result<Answer, ResolveError> {
-    let mut answer = Answer::default();
-    let mut failure = None;
-    for outcome in outcomes.into_iter().flatten() {
-        match outcome {
-            Ok(mut part) => {
-                part.aliases.retain(|alias| !answer.aliases.contains(alias));
-                answer.aliases.append(&mut part.aliases);
-                answer.addresses.append(&mut part.addresses);
-            }
-            Err(error @ ResolveError::TryAgain(_)) => failure = Some(error),
-            Err(ResolveError::NotFound) => {}
-        }
-    }
-    if !answer.addresses.is_empty() {
-        return Ok(answer);
-    }
-    Err(failure.unwrap_or(ResolveError::NotFound))
-}
-
-fn read(outcome: Result<Lookup, DnsFailure>) -> Result<Answer, ResolveError> {
-    let lookup = match outcome {
-        Ok(lookup) => lookup,
-        Err(DnsFailure::Dns(DnsError::NoRecordsFound(none)))
-            if matches!(
-                none.response_code,
-                ResponseCode::NXDomain | ResponseCode::NoError
-            ) =>
-        {
-            return Err(ResolveError::NotFound);
-        }
-        Err(error) => return Err(ResolveError::TryAgain(error.to_string())),
-    };
-    let mut answer = Answer::default();
-    for record in lookup.answers() {
-        match &record.data {
-            RData::A(address) => answer.addresses.push(IpAddr::V4(address.0)),
-            RData::AAAA(address) => answer.addresses.push(IpAddr::V6(address.0)),
-            RData::CNAME(target) => {
-                let text = target.to_ascii();
-                let alias = HostName::parse(&text).map_err(|error| {
-                    ResolveError::TryAgain(format!("the answer holds an impossible alias: {error}"))
-                })?;
-                answer.aliases.push(alias);
-            }
-            _ => {}
-        }
-    }
-    if answer.addresses.is_empty() {
-        return Err(ResolveError::NotFound);
-    }
-    Ok(answer)
 }
 
 fn absolute(name: &HostName) -> Result<Name, ResolveError> {
@@ -254,4 +194,9 @@ fn absolute(name: &HostName) -> Result<Name, ResolveError> {
         .map_err(|error| ResolveError::TryAgain(format!("{name} is no DNS name: {error}")))?;
     absolute.set_fqdn(true);
     Ok(absolute)
+}
+
+fn is_not_in_dns(name: &HostName) -> bool {
+    let last = name.as_str().rsplit('.').next().unwrap_or_default();
+    NOT_IN_DNS.contains(&last)
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::attempts::Time;
 use crate::connection::Start;
 use crate::establish;
+use crate::fixed_hosts::Layered;
 use crate::judge::Carrier;
 use crate::ledger::{Entry, Ledger};
 use crate::meter::Meter;
@@ -45,14 +46,22 @@ pub struct Network {
     shared: Option<Arc<Shared>>,
 }
 
+/// How many attempts to connect there may be at once beside the one that each connection has, all connections
+/// together. They hold descriptors, as do the six questions to name servers: by default a sandbox has
+/// 18 of them at most, so that ten sandboxes and their embedder get along with 256.
+const SPARE_ATTEMPTS: usize = 2;
+
 /// What connections and lookups share.
 pub(crate) struct Shared {
     pub(crate) config: NetConfig,
+    resolver: OnceLock<Layered>,
     pub(crate) remembered: Remembered,
     pub(crate) memory: HostMemory,
     pub(crate) sent: Meter,
     pub(crate) received: Meter,
     pub(crate) connections: Allowance,
+    /// Attempts to connect beside the one that each connection has.
+    pub(crate) spare_attempts: Allowance,
     pub(crate) per_host: PerHost,
     pub(crate) connects: Option<Pace>,
     lookups: Allowance,
@@ -370,6 +379,7 @@ impl Shared {
             sent: Meter::sending(&config),
             received: Meter::receiving(&config),
             connections: Allowance::new(connections),
+            spare_attempts: Allowance::new(SPARE_ATTEMPTS),
             per_host: PerHost::new(config.max_connections_per_host()),
             connects: config
                 .connects_per_second()
@@ -381,6 +391,7 @@ impl Shared {
             connector: OnceLock::new(),
             aborted: AtomicBool::new(false),
             lingering: Mutex::default(),
+            resolver: OnceLock::new(),
             config,
         }
     }
@@ -397,6 +408,12 @@ impl Shared {
             };
             connector.scoped(sessions)
         })
+    }
+
+    /// What resolves names for this network. Most never ask.
+    pub(crate) fn resolver(&self) -> &Layered {
+        self.resolver
+            .get_or_init(|| self.config.network_resolver(&self.memory))
     }
 
     pub(crate) fn is_aborted(&self) -> bool {

@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// How much time's worth may go at once after a pause.
-const BURST: Duration = Duration::from_secs(1);
+/// What rates are given for, and how much time's worth may go at once after a pause unless said otherwise.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// For how much time's worth somebody who wants more waits, lest every byte be handed out by itself.
 const PORTION: u64 = 50;
 
-/// A rate that many share: a bucket that holds a second's worth and fills steadily.
+/// A rate that many share: a bucket that holds a second's worth, or as much as is said, and fills steadily.
 ///
 /// It is kept as one point in time, up to which everything is spent (the "generic cell rate algorithm"):
 /// nothing has to run for it to fill.
 #[derive(Debug)]
 pub(crate) struct Pace {
     per_second: u64,
+    burst: Duration,
     spent_until: Mutex<Instant>,
 }
 
@@ -28,8 +29,16 @@ impl Pace {
     pub(crate) fn new(per_second: u64) -> Self {
         Self {
             per_second: per_second.max(1),
+            burst: SECOND,
             spent_until: Mutex::new(Instant::now()),
         }
+    }
+
+    /// A rate of at least 1, with as many as `burst` at once after a pause.
+    pub(crate) fn with_burst(per_second: u64, burst: u64) -> Self {
+        let mut pace = Self::new(per_second);
+        pace.burst = pace.cost(burst.max(1));
+        pace
     }
 
     /// As many of `wanted` as there are, or else when to ask again.
@@ -65,7 +74,7 @@ impl Pace {
         let now = Instant::now();
         let mut spent_until = self.lock();
         let then = spent_until.saturating_duration_since(now) + self.cost(1);
-        let turn = now + then.saturating_sub(BURST);
+        let turn = now + then.saturating_sub(self.burst);
         if turn > latest {
             return None;
         }
@@ -75,19 +84,19 @@ impl Pace {
 
     fn there(&self, spent_until: Instant, now: Instant, wanted: u64) -> Result<u64, Instant> {
         let ahead = spent_until.saturating_duration_since(now);
-        let room = BURST.saturating_sub(ahead).as_nanos() * u128::from(self.per_second);
-        let there = u64::try_from(room / BURST.as_nanos()).unwrap_or(u64::MAX);
+        let room = self.burst.saturating_sub(ahead).as_nanos() * u128::from(self.per_second);
+        let there = u64::try_from(room / SECOND.as_nanos()).unwrap_or(u64::MAX);
         let portion = (self.per_second / PORTION).clamp(1, wanted.max(1));
         if there >= portion {
             return Ok(there);
         }
         // The portion takes longer than what is left of the burst, so this lies in the future.
-        Err(now + (ahead + self.cost(portion)).saturating_sub(BURST))
+        Err(now + (ahead + self.cost(portion)).saturating_sub(self.burst))
     }
 
     /// How long `amount` takes, rounded up.
     fn cost(&self, amount: u64) -> Duration {
-        let nanos = (u128::from(amount) * BURST.as_nanos()).div_ceil(u128::from(self.per_second));
+        let nanos = (u128::from(amount) * SECOND.as_nanos()).div_ceil(u128::from(self.per_second));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
@@ -170,6 +179,21 @@ mod tests {
             assert!(took >= Duration::from_millis(2999), "{rate}: {took:?}");
             assert!(took <= Duration::from_millis(3100), "{rate}: {took:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
+        let pace = Pace::with_burst(100, 256);
+        let begun = Instant::now();
+        for n in 0..456 {
+            assert_eq!(take(&pace, 1).await, 1);
+            if n == 255 {
+                assert_eq!(begun.elapsed(), Duration::ZERO);
+            }
+        }
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(1999), "{took:?}");
+        assert!(took <= Duration::from_millis(2300), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,6 +16,10 @@ const MAX_ADDRESSES: usize = 512;
 /// Most names remembered for one address. Many names share the addresses of a content network.
 const MAX_NAMES: usize = 4;
 
+/// Most bytes remembered, an origin counted for each of its addresses. With usual names and aliases the numbers
+/// above come first; whoever runs a name server chooses long ones.
+const MAX_BYTES: usize = 1 << 20;
+
 /// A name that led to an address, with the aliases on the way, and the attempts to connect that followed.
 #[derive(Debug)]
 pub(crate) struct Origin {
@@ -39,6 +43,7 @@ struct Inner {
     origins: HashMap<IpAddr, VecDeque<Arc<Origin>>>,
     /// The addresses, the latest last.
     order: VecDeque<IpAddr>,
+    bytes: usize,
 }
 
 impl Remembered {
@@ -48,12 +53,7 @@ impl Remembered {
         let mut inner = self.lock();
         for address in addresses {
             inner.touch(address);
-            let names = inner.origins.entry(address).or_default();
-            names.retain(|known| known.name != origin.name);
-            if names.len() == MAX_NAMES {
-                names.pop_front();
-            }
-            names.push_back(Arc::clone(&origin));
+            inner.add(address, &origin);
             inner.trim();
         }
     }
@@ -91,12 +91,36 @@ impl Inner {
         self.order.push_back(address);
     }
 
+    fn add(&mut self, address: IpAddr, origin: &Arc<Origin>) {
+        let names = self.origins.entry(address).or_default();
+        let known = names.iter().position(|known| known.name == origin.name);
+        let gone = match known {
+            Some(known) => names.remove(known),
+            None if names.len() == MAX_NAMES => names.pop_front(),
+            None => None,
+        };
+        names.push_back(Arc::clone(origin));
+        self.bytes += origin.size();
+        self.bytes -= gone.map_or(0, |gone| gone.size());
+    }
+
     fn trim(&mut self) {
-        while self.order.len() > MAX_ADDRESSES {
-            if let Some(oldest) = self.order.pop_front() {
-                self.origins.remove(&oldest);
-            }
+        while self.order.len() > MAX_ADDRESSES || self.bytes > MAX_BYTES {
+            let Some(oldest) = self.order.pop_front() else {
+                return;
+            };
+            let names = self.origins.remove(&oldest).unwrap_or_default();
+            self.bytes -= names.iter().map(|origin| origin.size()).sum::<usize>();
         }
+    }
+}
+
+impl Origin {
+    /// How many bytes it takes, about.
+    fn size(&self) -> usize {
+        let size = |name: &HostName| size_of::<HostName>() + name.as_str().len();
+        let aliases: usize = self.aliases.iter().map(size).sum();
+        size_of::<Self>() + size(&self.name) + aliases
     }
 }
 
@@ -148,6 +172,24 @@ mod tests {
             names(&remembered, address),
             ["n9.example", "n8.example", "n7.example", "n6.example"]
         );
+    }
+
+    #[test]
+    fn long_names_and_aliases_are_remembered_up_to_a_number_of_bytes() {
+        let remembered = Remembered::default();
+        let alias = format!("{0}.{0}.{0}.{0}.example", "a".repeat(60));
+        for n in 0..2000_u32 {
+            let mut origin = origin(&format!("n{n}.example"));
+            origin.aliases = vec![alias.parse().expect("a host name"); 16];
+            let first = n * 16;
+            let addresses = (first..first + 64).map(|n| IpAddr::from(Ipv4Addr::from(n)));
+            remembered.note(origin, addresses);
+            let inner = remembered.lock();
+            assert!(inner.bytes <= MAX_BYTES);
+            let held = inner.origins.values().flatten();
+            assert_eq!(inner.bytes, held.map(|origin| origin.size()).sum::<usize>());
+            assert!(inner.origins.len() >= 64, "what a lookup gave is all there");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::NetConfig;
-use crate::fixed_hosts::Layered;
+use crate::fixed_hosts::{Layered, Next};
 use crate::{ConfigError, FixedHosts, NameServers, Resolve};
 
 /// Fixed names, and whom to ask about the others.
@@ -110,9 +110,9 @@ impl Names {
         Layered {
             fixed: self.fixed.clone(),
             next: match &self.source {
-                Source::System => Arc::new(NameServers::system()),
-                Source::Server(address) => Arc::new(NameServers::server(*address)),
-                Source::Custom(resolver) => Arc::clone(resolver),
+                Source::System => Next::Servers(NameServers::system()),
+                Source::Server(address) => Next::Servers(NameServers::server(*address)),
+                Source::Custom(resolver) => Next::Custom(Arc::clone(resolver)),
             },
         }
     }

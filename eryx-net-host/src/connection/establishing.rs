@@ -43,7 +43,7 @@ impl Connection {
                             .map(|address| SocketAddr::new(address, port))
                             .collect();
                         // Resolving -> Connecting
-                        self.state = State::Connecting(dialling(addresses));
+                        self.state = State::Connecting(dialling(addresses, &self.shared));
                         continue;
                     }
                     Poll::Ready(Err(error)) => Err(error),
@@ -85,8 +85,12 @@ impl Connection {
     }
 }
 
-pub(super) fn dialling(addresses: Vec<SocketAddr>) -> BoxFuture<'static, io::Result<Dialled>> {
-    Box::pin(async move { dial(&addresses).await })
+pub(super) fn dialling(
+    addresses: Vec<SocketAddr>,
+    shared: &Shared,
+) -> BoxFuture<'static, io::Result<Dialled>> {
+    let spare = shared.spare_attempts.clone();
+    Box::pin(async move { dial(&addresses, &spare).await })
 }
 
 /// `work`, begun at `turn`.

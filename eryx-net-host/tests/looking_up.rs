@@ -1,0 +1,347 @@
+//! What lookups cost the host, whatever programs ask and name servers answer.
+
+mod support;
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use eryx_net_host::{Family, Lookup, NetConfig, NetError, Network};
+use eryx_testkit::{Answer, NameServer, Script};
+use futures_util::future::join_all;
+use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::rr::rdata::{A, CNAME, SOA, TXT};
+use hickory_proto::rr::{Name, RData, Record};
+use support::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::JoinSet;
+
+fn begin(network: &Network, name: &str) -> Lookup {
+    network
+        .lookup(name, Some(80), Family::Any)
+        .expect("may be looked up")
+}
+
+async fn look_up(network: &Network, name: &str) -> Result<Vec<std::net::IpAddr>, NetError> {
+    soon(begin(network, name).finish(None)).await
+}
+
+/// A name server that answers with `reply`, over UDP with its beginning and a note that it is truncated.
+struct Raw {
+    address: SocketAddr,
+    clients: Arc<Mutex<HashSet<SocketAddr>>>,
+    _tasks: JoinSet<()>,
+}
+
+type Reply = fn(&Message) -> Option<Vec<u8>>;
+
+impl Raw {
+    async fn start(reply: Reply) -> Self {
+        let (udp, tcp) = loop {
+            let udp = UdpSocket::bind("127.0.0.1:0").await.expect("bind");
+            let address = udp.local_addr().expect("address");
+            if let Ok(tcp) = TcpListener::bind(address).await {
+                break (udp, tcp);
+            }
+        };
+        let address = udp.local_addr().expect("address");
+        let clients = Arc::new(Mutex::new(HashSet::new()));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(over_udp(udp, reply, Arc::clone(&clients)));
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = tcp.accept().await {
+                connections.spawn(over_tcp(stream, reply));
+            }
+        });
+        Self {
+            address,
+            clients,
+            _tasks: tasks,
+        }
+    }
+
+    fn config(&self) -> NetConfig {
+        NetConfig::default().with_dns_server(self.address)
+    }
+
+    /// From how many sockets it was asked over UDP.
+    fn clients(&self) -> usize {
+        self.clients.lock().expect("not poisoned").len()
+    }
+}
+
+async fn over_udp(socket: UdpSocket, reply: Reply, clients: Arc<Mutex<HashSet<SocketAddr>>>) {
+    let mut buffer = [0; 2048];
+    while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+        clients.lock().expect("not poisoned").insert(client);
+        let Ok(query) = Message::from_vec(&buffer[..length]) else {
+            continue;
+        };
+        let Some(mut whole) = reply(&query) else {
+            continue;
+        };
+        if whole.len() > 1232 {
+            let mut short = answer_to(&query);
+            short.metadata.truncation = true;
+            whole = short.to_vec().expect("encodes");
+        }
+        let _ = socket.send_to(&whole, client).await;
+    }
+}
+
+async fn over_tcp(mut stream: TcpStream, reply: Reply) {
+    while let Ok(length) = stream.read_u16().await {
+        let mut query = vec![0; length.into()];
+        let Ok(_) = stream.read_exact(&mut query).await else {
+            return;
+        };
+        let query = Message::from_vec(&query).expect("a query");
+        let Some(whole) = reply(&query) else { return };
+        let length = u16::try_from(whole.len()).expect("a message");
+        let framed = [&length.to_be_bytes(), &whole[..]].concat();
+        let _ = stream.write_all(&framed).await;
+    }
+}
+
+fn answer_to(query: &Message) -> Message {
+    let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
+    answer.metadata.message_type = MessageType::Response;
+    answer.add_query(query.queries[0].clone());
+    answer
+}
+
+const DAY: u32 = 86_400;
+
+fn record(owner: &Name, data: RData) -> Record {
+    Record::from_rdata(owner.clone(), DAY, data)
+}
+
+/// As many records as `fill` makes, up to the size of a message.
+fn filled(query: &Message, mut fill: impl FnMut(&mut Message, u32)) -> Option<Vec<u8>> {
+    let mut whole = answer_to(query);
+    let mut bytes = Vec::new();
+    // Encoding takes long in a debug build: in steps.
+    for step in 0..200 {
+        for n in 0..250 {
+            fill(&mut whole, step * 250 + n);
+        }
+        match whole.to_vec() {
+            Ok(longer) if longer.len() <= 65_535 && !longer.is_empty() => bytes = longer,
+            _ => break,
+        }
+        if bytes.len() > 60_000 {
+            break;
+        }
+    }
+    Some(bytes)
+}
+
+fn addresses_without_end(query: &Message) -> Option<Vec<u8>> {
+    let name = query.queries[0].name().clone();
+    filled(query, |answer, n| {
+        answer.add_answer(record(&name, RData::A(A(Ipv4Addr::from(0x0101_0000 + n)))));
+    })
+}
+
+fn aliases_without_end(query: &Message) -> Option<Vec<u8>> {
+    let mut owner = query.queries[0].name().clone();
+    filled(query, |answer, n| {
+        let text = format!("a{n}.{}.example.", "b".repeat(60));
+        let target = Name::from_ascii(text).expect("a name");
+        answer.add_answer(record(&owner, RData::CNAME(CNAME(target.clone()))));
+        owner = target;
+    })
+}
+
+fn junk_beside_an_address(query: &Message) -> Option<Vec<u8>> {
+    let name = query.queries[0].name().clone();
+    filled(query, |answer, n| {
+        if n == 0 {
+            answer.add_answer(record(&name, RData::A(A(Ipv4Addr::new(1, 1, 1, 1)))));
+        }
+        let text = TXT::new(vec!["junk".repeat(60)]);
+        answer.add_answer(record(&name, RData::TXT(text)));
+    })
+}
+
+fn absence_with_a_long_explanation(query: &Message) -> Option<Vec<u8>> {
+    let name = query.queries[0].name().clone();
+    filled(query, |answer, n| {
+        answer.metadata.response_code = ResponseCode::NXDomain;
+        let server = Name::from_ascii(format!("ns{n}.example.")).expect("a name");
+        let start = SOA::new(server, name.clone(), n, 1, 1, 1, DAY);
+        answer.add_authority(record(&name, RData::SOA(start)));
+    })
+}
+
+/// The memory of this process that is resident, in bytes.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("readable");
+    let pages = statm.split_whitespace().nth(1).expect("the second number");
+    pages.parse::<usize>().expect("a number") * 4096
+}
+
+#[tokio::test]
+async fn large_answers_of_every_kind_are_refused_and_leave_no_memory() {
+    let kinds: [(&str, Reply); 4] = [
+        ("addresses", addresses_without_end),
+        ("aliases", aliases_without_end),
+        ("junk", junk_beside_an_address),
+        ("absence", absence_with_a_long_explanation),
+    ];
+    for (kind, reply) in kinds {
+        let server = Raw::start(reply).await;
+        let network = Network::new(&server.config());
+        // What the server keeps, and what the allocator does, is there after a few.
+        for n in 0..10 {
+            let outcome = look_up(&network, &format!("w{n}.{kind}.example")).await;
+            assert_eq!(outcome, Err(NetError::NameTryAgain), "{kind}");
+        }
+        let before = resident();
+        for n in 0..125 {
+            let outcome = look_up(&network, &format!("n{n}.{kind}.example")).await;
+            assert_eq!(outcome, Err(NetError::NameTryAgain), "{kind}");
+        }
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 2 << 20, "{kind}: {grown} bytes");
+    }
+}
+
+fn addresses(list: &[&str]) -> Answer {
+    Answer::addresses(list.iter().copied()).expect("addresses")
+}
+
+async fn world(script: Script) -> (NameServer, NetConfig) {
+    let server = NameServer::start(script).await.expect("name server");
+    let config = NetConfig::default().with_dns_server(server.address());
+    (server, config)
+}
+
+#[tokio::test]
+async fn an_answer_is_known_to_its_network_for_its_time_to_live() {
+    let script = Script::new()
+        .answer("kept.test", addresses(&["1.1.1.1"]).with_ttl(60))
+        .answer("zero.test", addresses(&["1.1.1.1"]));
+    let (server, config) = world(script).await;
+    let network = Network::new(&config);
+    for _ in 0..100 {
+        assert!(look_up(&network, "kept.test").await.is_ok());
+    }
+    assert_eq!(server.asked("kept.test"), 2, "one question for each family");
+    for _ in 0..3 {
+        assert!(look_up(&network, "zero.test").await.is_ok());
+    }
+    assert_eq!(server.asked("zero.test"), 6);
+}
+
+#[tokio::test]
+async fn another_network_knows_an_answer_only_where_caches_are_shared() {
+    let script = Script::new().otherwise(addresses(&["1.1.1.1"]).with_ttl(60));
+    let (server, config) = world(script).await;
+    for config in [config.clone(), config.with_max_connections(3)] {
+        assert!(look_up(&Network::new(&config), "own.test").await.is_ok());
+    }
+    assert_eq!(server.asked("own.test"), 4);
+
+    let sharing = config.with_shared_caches(true);
+    for config in [sharing.clone(), sharing.with_max_connections(3)] {
+        assert!(look_up(&Network::new(&config), "shared.test").await.is_ok());
+    }
+    assert_eq!(server.asked("shared.test"), 2);
+    let apart = sharing.with_shared_caches(false);
+    assert!(look_up(&Network::new(&apart), "shared.test").await.is_ok());
+    assert_eq!(server.asked("shared.test"), 4);
+}
+
+#[tokio::test]
+async fn lookups_of_one_name_at_a_time_are_one() {
+    let late = addresses(&["1.1.1.1"]).after(Duration::from_millis(200));
+    let (server, config) = world(Script::new().answer("late.test", late)).await;
+    let network = Network::new(&config);
+    let mut lookups: Vec<_> = (0..50).map(|_| begin(&network, "late.test")).collect();
+    let all = join_all(lookups.iter_mut().map(|lookup| lookup.finish(None)));
+    for outcome in soon(all).await {
+        assert_eq!(outcome, Ok(vec![ip("1.1.1.1")]));
+    }
+    assert_eq!(server.asked("late.test"), 2);
+}
+
+#[tokio::test]
+async fn names_without_end_are_sent_to_name_servers_at_a_bounded_rate() {
+    let (server, config) = world(Script::new().otherwise(addresses(&["1.1.1.1"]))).await;
+    let network = Network::new(&config.with_max_connections(200));
+    let begun = Instant::now();
+    for n in 0..300 {
+        assert!(look_up(&network, &format!("n{n}.test")).await.is_ok());
+    }
+    // 256 at once, and 100 a second from then on.
+    assert!(begun.elapsed() >= Duration::from_millis(430));
+    assert_eq!(server.count(), 600);
+    // What is known takes no part in it.
+    server.replace(Script::new().otherwise(addresses(&["1.1.1.1"]).with_ttl(60)));
+    for _ in 0..1000 {
+        assert!(look_up(&network, "kept.test").await.is_ok());
+    }
+    assert_eq!(server.count(), 602);
+}
+
+fn silence(query: &Message) -> Option<Vec<u8>> {
+    let name = query.queries[0].name().to_ascii();
+    name.starts_with("ok").then(|| {
+        let mut answer = answer_to(query);
+        let owner = query.queries[0].name().clone();
+        answer.add_answer(record(&owner, RData::A(A(Ipv4Addr::new(1, 1, 1, 1)))));
+        answer.to_vec().expect("encodes")
+    })
+}
+
+#[tokio::test]
+async fn lookups_that_are_dropped_give_back_their_sockets_at_once() {
+    let server = Raw::start(silence).await;
+    let network = Network::new(&server.config());
+    let mut lookups: Vec<_> = (0..40)
+        .map(|n| begin(&network, &format!("n{n}.test")))
+        .collect();
+    let all = join_all(lookups.iter_mut().map(|lookup| lookup.finish(None)));
+    let waited = tokio::time::timeout(Duration::from_millis(500), all).await;
+    assert!(waited.is_err(), "there is no answer");
+    assert_eq!(server.clients(), 6, "three names, two families");
+    drop(lookups);
+    assert_eq!(look_up(&network, "ok.test").await, Ok(vec![ip("1.1.1.1")]));
+}
+
+#[tokio::test]
+async fn a_lookup_that_is_begun_and_left_does_not_hold_up_another() {
+    let server = Raw::start(silence).await;
+    let network = Network::new(&server.config());
+    let mut left: Vec<_> = (0..6)
+        .map(|n| begin(&network, &format!("n{n}.test")))
+        .collect();
+    for lookup in &mut left {
+        let outcome = lookup.finish(Some(Duration::ZERO)).await;
+        assert_eq!(outcome, Err(NetError::WouldBlock));
+    }
+    // The program waits for this one alone, and for no longer than the others have the sockets.
+    assert_eq!(look_up(&network, "ok.test").await, Ok(vec![ip("1.1.1.1")]));
+}
+
+#[tokio::test]
+async fn a_server_that_loses_the_first_packets_is_asked_again() {
+    fn every_third(query: &Message) -> Option<Vec<u8>> {
+        static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        // Two are lost, of one family or of both.
+        if COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 {
+            return None;
+        }
+        let mut answer = answer_to(query);
+        let owner = query.queries[0].name().clone();
+        answer.add_answer(record(&owner, RData::A(A(Ipv4Addr::new(1, 1, 1, 1)))));
+        answer.to_vec().ok()
+    }
+    let server = Raw::start(every_third).await;
+    let network = Network::new(&server.config());
+    assert_eq!(look_up(&network, "a.test").await, Ok(vec![ip("1.1.1.1")]));
+}
