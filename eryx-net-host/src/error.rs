@@ -107,6 +107,36 @@ pub enum TlsFailure {
     Refused(String),
 }
 
+impl NetError {
+    /// The kind of error as a word for logs. It stays what it is.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::WouldBlock => "would-block",
+            Self::TimedOut => "timed-out",
+            Self::Denied(_) => "denied",
+            Self::LimitReached(_) => "limit-reached",
+            Self::QuotaSpent(_) => "quota-spent",
+            Self::NameNotFound => "name-not-found",
+            Self::NameTryAgain => "name-try-again",
+            Self::ConnectionRefused => "connection-refused",
+            Self::ConnectionReset => "connection-reset",
+            Self::ConnectionAborted => "connection-aborted",
+            Self::BrokenPipe => "broken-pipe",
+            Self::NotConnected => "not-connected",
+            Self::HostUnreachable => "host-unreachable",
+            Self::NetworkUnreachable => "network-unreachable",
+            Self::AddressNotAvailable => "address-not-available",
+            Self::TooManyFiles => "too-many-files",
+            Self::NoBufferSpace => "no-buffer-space",
+            Self::MessageTooLong => "message-too-long",
+            Self::InvalidArgument(_) => "invalid-argument",
+            Self::Tls(_) => "tls",
+            Self::Other(_) => "other",
+        }
+    }
+}
+
 impl From<io::Error> for NetError {
     /// The one place where the system's errors become ours.
     fn from(error: io::Error) -> Self {

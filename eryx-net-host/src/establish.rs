@@ -32,18 +32,17 @@ pub(crate) async fn resolve(
         Ok(answer)
             if answer.addresses.len() > MAX_ADDRESSES || answer.aliases.len() > MAX_ALIASES =>
         {
-            tracing::info!(
-                target: "eryx::net",
-                "{name} has {} addresses and {} aliases, more than any host needs",
+            entry.unresolved(&format!(
+                "it has {} addresses and {} aliases, more than any host needs",
                 answer.addresses.len(),
                 answer.aliases.len()
-            );
+            ));
             return Err(NetError::NameTryAgain);
         }
         Ok(answer) => answer,
         Err(ResolveError::NotFound) => return Err(NetError::NameNotFound),
         Err(ResolveError::TryAgain(reason)) => {
-            tracing::info!(target: "eryx::net", "{name} could not be resolved: {reason}");
+            entry.unresolved(&reason);
             return Err(NetError::NameTryAgain);
         }
     };
@@ -60,10 +59,7 @@ pub(crate) async fn resolve(
     if would_deny {
         entry.would_deny(verdict.clone());
     }
-    entry.resolved(
-        answer.aliases.iter().map(HostName::to_string).collect(),
-        verdict,
-    );
+    entry.resolved(&answer.aliases, verdict);
     addresses.truncate(MAX_USED);
     Ok(Answer {
         aliases: answer.aliases,

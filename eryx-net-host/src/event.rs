@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eryx_net_policy::Verdict;
+use eryx_net_policy::{Verdict, escape, quote_word};
 
 use crate::{Activity, NetError, NetLimit};
 
@@ -40,6 +40,9 @@ impl<F: Fn(&Event) + Send + Sync> Observer for F {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
+    /// The execution it belongs to, as in its [`ExecuteResult`](https://docs.rs/eryx) or error; 0 for a network that
+    /// is used without a sandbox. What happens in a session between two executions belongs to the one before.
+    pub execution: u64,
     /// Which connection or lookup of this [`Network`](crate::Network), counted from 1 and never reused.
     pub id: u64,
     /// What it is.
@@ -48,6 +51,10 @@ pub struct Event {
     pub host: Arc<str>,
     /// The port, or `None` for a lookup that names none.
     pub port: Option<u16>,
+    /// `None` while each event is handed on. After the first 256 events of a kind about what was refused or failed, and
+    /// the first 512 about what costs a program no more than a call, only each 2^k-th of one cause is (the 256th,
+    /// the 512th, the 1,024th ...), and this is which one it is. Connections that were established are never left out.
+    pub count: Option<u64>,
     /// What happened.
     pub kind: EventKind,
 }
@@ -64,6 +71,11 @@ pub enum EventKind {
         addresses: Vec<IpAddr>,
         /// How long it took.
         elapsed: Duration,
+    },
+    /// A name was not resolved for a reason that the program does not hear.
+    Unresolved {
+        /// The resolver's words, cut to 255 characters. A name server may have chosen them.
+        reason: String,
     },
     /// The policy said no.
     Denied {
@@ -138,6 +150,7 @@ impl EventKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Resolved { .. } => "resolved",
+            Self::Unresolved { .. } => "unresolved",
             Self::Denied { .. } => "denied",
             Self::WouldDeny { .. } => "would-deny",
             Self::LimitReached { .. } => "limit-reached",
@@ -164,8 +177,13 @@ impl End {
 }
 
 impl fmt::Display for Event {
+    /// One line, whatever the program and its peers chose: host names that are none are quoted, and what is invisible
+    /// is escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{} {}", self.id, self.host)?;
+        if self.execution != 0 {
+            write!(f, "{}", self.execution)?;
+        }
+        write!(f, "#{} {}", self.id, quote_word(&self.host))?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
@@ -176,8 +194,14 @@ impl fmt::Display for Event {
                 let addresses: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
                 write!(f, " resolved to {} in {elapsed:.1?}", addresses.join(", "))
             }
-            EventKind::Denied { verdict } => write!(f, " denied: {verdict}"),
+            EventKind::Unresolved { reason } => {
+                write!(f, " could not be resolved: {}", escape(reason))
+            }
+            EventKind::Denied { verdict } => {
+                write!(f, " denied: {}", escape(&verdict.to_string()))
+            }
             EventKind::WouldDeny { verdict } => {
+                let verdict = escape(&verdict.to_string());
                 write!(f, " goes on, report_only is set: {verdict}")
             }
             EventKind::LimitReached { limit } => write!(f, " has reached {limit}"),
@@ -190,7 +214,8 @@ impl fmt::Display for Event {
                 cipher,
                 server_name,
             } => {
-                let name = server_name.as_deref().unwrap_or("an unnamed server");
+                let name = server_name.as_deref().map(quote_word);
+                let name = name.as_deref().unwrap_or("an unnamed server");
                 write!(f, " speaks {version} ({cipher}) with {name}")
             }
             EventKind::Closed {
@@ -198,10 +223,20 @@ impl fmt::Display for Event {
                 received,
                 duration,
                 end,
-            } => write!(
+            } => {
+                let end = escape(&end.to_string());
+                write!(
+                    f,
+                    " closed after {duration:.1?}: {sent} bytes sent, {received} received, {end}"
+                )
+            }
+        }?;
+        match self.count {
+            Some(count) => write!(
                 f,
-                " closed after {duration:.1?}: {sent} bytes sent, {received} received, {end}"
+                " (number {count} of its cause, not all of which are handed on)"
             ),
+            None => Ok(()),
         }
     }
 }

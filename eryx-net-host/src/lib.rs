@@ -58,6 +58,6 @@ pub use lookup::{Family, Lookup};
 pub use name_server::NameServers;
 pub use network::Network;
 pub use recorder::Recorder;
-pub use report::{Activity, ConnectionReport, NetworkReport};
+pub use report::{Activity, Attempt, ConnectionReport, NetworkReport, Refusals};
 pub use resolve::{Answer, Resolve, ResolveError, Resolving};
 pub use tls_session::TlsSession;

@@ -310,6 +310,12 @@ impl Network {
             .map_or(0, |shared| shared.connections.taken())
     }
 
+    /// Counts what happens from now on as part of `execution`: its events carry that number. Repeated events are
+    /// counted anew.
+    pub fn begin_execution(&self, execution: u64) {
+        self.ledger.begin(execution);
+    }
+
     /// What happened so far.
     #[must_use]
     pub fn report(&self) -> NetworkReport {

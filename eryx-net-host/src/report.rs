@@ -1,19 +1,26 @@
 //! What a sandbox did on the network, as a list.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use eryx_net_policy::Verdict;
+use eryx_net_policy::{Rule, Verdict};
 
 use crate::End;
 
 /// Everything a [`Network`](crate::Network) did.
-#[derive(Clone, Debug, Default)]
+///
+/// Its size is bounded, and what a program is refused never takes the place of what it reached: at most 1,024 entries
+/// are of established connections and destinations of datagrams, where those that ended without a byte make room for
+/// later ones; 512 of lookups and of attempts that were given up; and 256 of what was refused or failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NetworkReport {
-    /// Its connections and lookups in the order they began, up to a bound.
+    /// Its connections and lookups in the order they began, up to those bounds. The first of each kind are kept.
     pub connections: Vec<ConnectionReport>,
-    /// How many more there were than the report keeps.
+    /// Everything that was refused or failed, counted by the reason and the rule, whether it is listed or not. At most
+    /// 64 rules are told apart; the rest of each reason is one count.
+    pub refusals: Vec<Refusals>,
+    /// How many more connections and lookups there were than are listed.
     pub dropped: u64,
     /// Bytes sent by all connections together, before encryption.
     pub sent: u64,
@@ -21,8 +28,39 @@ pub struct NetworkReport {
     pub received: u64,
 }
 
+/// How often something was refused, or failed, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusals {
+    /// Why, as a word: the [reason](eryx_net_policy::Reason::as_str) of the policy, the
+    /// [setting](crate::NetLimit::setting) of a limit, or the [name](crate::NetError::name) of the error.
+    pub reason: &'static str,
+    /// The rule that decided, if one did. `None` as well for rules beyond the 64 that are told apart.
+    pub rule: Option<Rule>,
+    /// How often.
+    pub count: u64,
+    /// The first time.
+    pub first: Attempt,
+    /// The latest time.
+    pub last: Attempt,
+}
+
+/// What a program tried when it was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// What the program wanted.
+    pub what: Activity,
+    /// The host as the untrusted program wrote it, cut to 255 characters.
+    pub host: String,
+    /// The port, or `None` for a lookup that names none.
+    pub port: Option<u16>,
+    /// When it was refused.
+    pub time: SystemTime,
+}
+
 /// One connection, one lookup, one socket's datagrams to one destination, or one TLS session that was denied.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionReport {
     /// The number its [events](crate::Event) carry.

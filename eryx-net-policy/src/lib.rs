@@ -37,6 +37,7 @@ pub use pattern::HostPattern;
 pub use pattern_error::{PatternError, PatternProblem};
 pub use policy::Policy;
 pub use port::{Port, PortRange};
+pub use quote::{escape, quote, quote_word};
 pub use rule::{List, Rule};
 pub use udp_pattern::UdpPattern;
 pub use verdict::{Decision, Reason, Verdict};

@@ -12,11 +12,13 @@ impl Serialize for Event {
     /// One flat object: `event` says what happened, the rest depends on it. Times are milliseconds.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("execution", &self.execution)?;
         map.serialize_entry("id", &self.id)?;
         map.serialize_entry("event", self.kind.name())?;
         map.serialize_entry("host", &*self.host)?;
         map.serialize_entry("port", &self.port)?;
         map.serialize_entry("what", self.what.name())?;
+        map.serialize_entry("count", &self.count)?;
         match &self.kind {
             EventKind::Resolved {
                 aliases,
@@ -27,6 +29,7 @@ impl Serialize for Event {
                 map.serialize_entry("addresses", addresses)?;
                 map.serialize_entry("elapsed_ms", &milliseconds(*elapsed))?;
             }
+            EventKind::Unresolved { reason } => map.serialize_entry("reason", reason)?,
             EventKind::Denied { verdict } | EventKind::WouldDeny { verdict } => {
                 map.serialize_entry("verdict", verdict)?;
             }

@@ -136,7 +136,8 @@ impl Stage {
             Err(error) => {
                 differences.push(format!("it failed: {error}"));
                 let output = error.output().map(|output| output.stdout_text());
-                (output.unwrap_or_default(), NetworkReport::default())
+                let report = error.network().cloned();
+                (output.unwrap_or_default(), report.unwrap_or_default())
             }
         };
         let lines: Vec<&str> = output.lines().collect();

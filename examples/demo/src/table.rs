@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use eryx::net::policy::{escape, quote_word};
 use eryx::net::{Activity, ConnectionReport, NetworkReport};
 
 const HEADINGS: [&str; 6] = [
@@ -34,7 +35,7 @@ pub(crate) fn render(report: &NetworkReport) -> String {
 }
 
 fn row(entry: &ConnectionReport) -> [String; 6] {
-    let mut host = entry.host.clone();
+    let mut host = quote_word(&entry.host);
     if let Some(port) = entry.port {
         let _ = write!(host, ":{port}");
     }
@@ -66,8 +67,8 @@ fn row(entry: &ConnectionReport) -> [String; 6] {
     };
     let end = match (&entry.end, entry.tls) {
         (None, _) => "open".to_owned(),
-        (Some(end), None) => end.to_string(),
-        (Some(end), Some(tls)) => format!("{tls}, {end}"),
+        (Some(end), None) => escape(&end.to_string()),
+        (Some(end), Some(tls)) => escape(&format!("{tls}, {end}")),
     };
     [
         host,
