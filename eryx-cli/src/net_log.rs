@@ -1,5 +1,6 @@
 //! The network log: one line of JSON for every event.
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -72,17 +73,54 @@ impl Observer for NetLog {
         let State::Writing(sink) = &mut *state else {
             return;
         };
-        let written = serde_json::to_vec(&Line { time, event })
+        let written = serde_json::to_string(&Line { time, event })
             .map_err(io::Error::from)
-            .and_then(|mut line| {
-                line.push(b'\n');
+            .and_then(|line| {
+                let line = visible(&line) + "\n";
                 // In one piece, so that lines of several writers do not mix.
-                sink.write_all(&line)?;
+                sink.write_all(line.as_bytes())?;
                 sink.flush()
             });
         if let Err(error) = written {
             *state = State::Failed(error);
             self.cancel.cancel();
         }
+    }
+}
+
+/// The same JSON with everything invisible escaped, which is in strings only: a terminal acts on some of it, and JSON
+/// asks for no escape beyond U+001F.
+fn visible(json: &str) -> String {
+    let mut line = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        if c.is_ascii() && !c.is_control() || c.escape_debug().len() == 1 && !c.is_whitespace() {
+            line.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(line, "\\u{unit:04x}");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn what_a_terminal_acts_on_is_escaped_and_the_json_says_the_same() {
+        let host = "a\u{7f}\u{9b}31m\u{202e}\u{2028}\u{a0}\u{e0001}b \"münchen\" \n";
+        let json = serde_json::to_string(host).expect("a string is JSON");
+        let line = visible(&json);
+        assert!(
+            line.chars()
+                .all(|c| !c.is_control() && (c.is_ascii() || c == 'ü')),
+            "{line}"
+        );
+        assert_eq!(
+            serde_json::from_str::<String>(&line).expect("it is JSON"),
+            host
+        );
     }
 }

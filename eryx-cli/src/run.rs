@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use eryx::net::policy::escape;
 use eryx::{CancelHandle, Error, ExecuteResult, Limit, ResourceLimits, Sandbox};
 use tokio::sync::oneshot;
 
@@ -185,7 +186,7 @@ impl Ended {
                 Some(status) => by_itself(u8::try_from(status).unwrap_or(1), String::new()),
                 // As the interpreter would: the traceback, and nothing of ours.
                 None if raised.traceback.is_empty() => by_itself(1, format!("{raised}\n")),
-                None => by_itself(1, raised.traceback),
+                None => by_itself(1, printable(&raised.traceback)),
             },
             Err(
                 error @ Error::Limit {
@@ -220,6 +221,13 @@ impl Ended {
             printer.leave(PATIENCE, text).await;
         }
     }
+}
+
+/// A traceback without what a terminal would act on: its lines stay, and what is invisible in them is escaped. What the
+/// script prints itself is passed on as it is.
+fn printable(traceback: &str) -> String {
+    let lines: Vec<String> = traceback.split('\n').map(escape).collect();
+    lines.join("\n")
 }
 
 fn complain(status: u8, text: &str) -> ExitCode {

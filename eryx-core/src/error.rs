@@ -1,6 +1,10 @@
+use eryx_net_host::NetworkReport;
+use eryx_net_host::policy::escape;
+
 use crate::factory::PackageError;
 use crate::limits::Limit;
 use crate::output::Output;
+use crate::result::PartialResult;
 
 /// Why an execution did not run to its end, or could not begin.
 ///
@@ -27,22 +31,22 @@ pub enum Error {
     Limit {
         /// Which one.
         limit: Limit,
-        /// What the program had printed.
-        output: Box<Output>,
+        /// What the program had printed, and what it had done.
+        output: Box<PartialResult>,
     },
     /// The embedder cancelled the execution.
     #[error("the execution was cancelled")]
     Cancelled {
-        /// What the program had printed.
-        output: Box<Output>,
+        /// What the program had printed, and what it had done.
+        output: Box<PartialResult>,
     },
     /// The interpreter gave up: a fatal error of its own, such as `abort()`.
     #[error("the interpreter ended abnormally: {reason}")]
     Aborted {
         /// What the engine saw.
         reason: String,
-        /// What the program had printed; the interpreter's last words are on standard error.
-        output: Box<Output>,
+        /// What the program had printed, and what it had done; the interpreter's last words are on standard error.
+        output: Box<PartialResult>,
     },
     /// The session's interpreter is gone: an earlier execution hit a limit, was cancelled or ended the process.
     #[error("the session is over: {reason}; start a new one")]
@@ -62,8 +66,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the program had printed before it ended, where it had begun.
-    pub fn output(&self) -> Option<&Output> {
+    /// Returns what the execution left, if it had begun: what it printed and did until it ended.
+    pub fn partial_result(&self) -> Option<&PartialResult> {
         match self {
             Self::Raised(raised) => Some(&raised.output),
             Self::Limit { output, .. }
@@ -72,12 +76,33 @@ impl Error {
             Self::SessionOver { .. } | Self::Image(_) | Self::Config(_) | Self::Package(_) => None,
         }
     }
+
+    /// Returns what the program had printed before it ended, if it had begun.
+    pub fn output(&self) -> Option<&Output> {
+        self.partial_result().map(|left| &left.output)
+    }
+
+    /// Returns what the program had done with the network before it ended, if it had begun.
+    pub fn network(&self) -> Option<&NetworkReport> {
+        self.partial_result().map(|left| &left.network)
+    }
+
+    /// Returns the number of the execution, if it had begun; see
+    /// [`ExecuteResult::execution`](crate::ExecuteResult::execution).
+    pub fn execution(&self) -> Option<u64> {
+        self.partial_result().map(|left| left.execution)
+    }
 }
 
 /// An exception that reached the top of the program.
+///
+/// The untrusted program chose every text in it: the type's name, the message and the traceback may be anything, line
+/// feeds and the escape sequences of terminals included. `Display` is one line in which those are escaped; escape the
+/// fields ([`escape`]) before you print them, and do not decide by them whom to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raised {
-    /// The exception's type: `ValueError`, or with its module (`json.decoder.JSONDecodeError`).
+    /// The exception's type: `ValueError`, or with its module (`json.decoder.JSONDecodeError`). A program can name
+    /// a type of its own like any other.
     pub exception_type: String,
     /// `str()` of the exception.
     pub message: String,
@@ -85,17 +110,28 @@ pub struct Raised {
     pub traceback: String,
     /// The status for `SystemExit`.
     pub exit_status: Option<i32>,
-    /// What the program had printed.
-    pub output: Output,
+    /// What the program had printed, and what it had done.
+    pub output: PartialResult,
 }
 
+/// Most characters of a type's name and of a message that `Display` shows.
+const SHOWN_CHARS: usize = 1024;
+
 impl std::fmt::Display for Raised {
+    /// One line: what is invisible is escaped, and what is longer than 1,024 characters is cut.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&shown(&self.exception_type))?;
         if self.message.is_empty() {
-            f.write_str(&self.exception_type)
-        } else {
-            write!(f, "{}: {}", self.exception_type, self.message)
+            return Ok(());
         }
+        write!(f, ": {}", shown(&self.message))
+    }
+}
+
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => escape(&text[..end]) + "…",
+        None => escape(text),
     }
 }
 

@@ -1,8 +1,9 @@
 //! One interpreter: made from the image, run under limits, and ended.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use eryx_net_host::Network;
+use eryx_net_host::{Network, NetworkReport};
 use tokio::time::Instant;
 use wasmtime::component::Instance as Exports;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
@@ -15,8 +16,8 @@ use crate::files::Tree;
 use crate::host::Host;
 use crate::image::{Image, Linked};
 use crate::limits::{Limit, MemoryLimiter, ResourceLimits};
-use crate::output::{Capture, Handlers, Output};
-use crate::result::ExecuteResult;
+use crate::output::{Capture, Handlers};
+use crate::result::{ExecuteResult, PartialResult};
 
 /// The most a guest may hand to the host in one call, in bytes.
 const MAX_CALL: usize = 4 << 20;
@@ -24,10 +25,15 @@ const MAX_CALL: usize = 4 << 20;
 /// How many component handles a guest may hold at once.
 const MAX_HANDLES: usize = 8192;
 
+/// How many executions this process has begun.
+static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
+
 /// An interpreter and everything it holds.
 pub(crate) struct Instance {
     /// Gone once no further program can run, and its connections with it.
     store: Option<Store<Host>>,
+    /// Outlives the store: what an execution did is reported even when the execution was dropped.
+    network: Network,
     guest: Guest,
     capture: Capture,
     limits: ResourceLimits,
@@ -65,6 +71,7 @@ impl Instance {
 
     fn with(store: Store<Host>, guest: Guest, capture: Capture, limits: &ResourceLimits) -> Self {
         Self {
+            network: store.data().network.clone(),
             store: Some(store),
             guest,
             capture,
@@ -76,6 +83,11 @@ impl Instance {
     /// What the interpreter lives in, unless nothing more can run in it.
     pub(crate) fn into_store(self) -> Option<Store<Host>> {
         self.store
+    }
+
+    /// Returns what the network did since the last report.
+    pub(crate) fn network_report(&self) -> NetworkReport {
+        self.network.report()
     }
 
     /// Run one program.
@@ -104,6 +116,8 @@ impl Instance {
         "an execution was dropped before it ended".clone_into(&mut self.over);
         self.capture.begin(self.limits.max_output());
         store.data_mut().memory.begin();
+        let execution = EXECUTIONS.fetch_add(1, Ordering::Relaxed) + 1;
+        self.network.begin_execution(execution);
         let end = {
             let call = job.call(&self.guest, &mut store);
             let cancelled = async {
@@ -126,31 +140,33 @@ impl Instance {
                 () = out_of_time => End::TimedOut,
             }
         };
-        let network = store.data().network.take_report();
-        let peak_memory = store.data().memory.peak();
+        let left = PartialResult {
+            execution,
+            output: self.capture.take(),
+            duration: started.elapsed(),
+            peak_memory: store.data().memory.peak(),
+            network: self.network.take_report(),
+        };
         let refused = store.data().memory.refused();
-        let (over, result) = self.judge(end, refused);
+        let (over, result) = self.judge(end, refused, left);
         match over {
             // Nothing of this instance runs again: no lingering connection either.
             Some(reason) => {
-                store.data().network.abort();
+                self.network.abort();
                 self.over = reason;
             }
             None => self.store = Some(store),
         }
-        result.map(|output| ExecuteResult {
-            stdout: output.stdout_text(),
-            stderr: output.stderr_text(),
-            output,
-            duration: started.elapsed(),
-            peak_memory,
-            network,
-        })
+        result.map(ExecuteResult::from)
     }
 
     /// What an end means to the embedder, and to programs that would follow.
-    fn judge(&self, end: End, refused: bool) -> (Option<String>, Result<Output, Error>) {
-        let output = self.capture.take();
+    fn judge(
+        &self,
+        end: End,
+        refused: bool,
+        output: PartialResult,
+    ) -> (Option<String>, Result<PartialResult, Error>) {
         match end {
             End::Returned(Ok(outcome)) => {
                 let result = self.finished(outcome, refused, output);
@@ -188,7 +204,12 @@ impl Instance {
         }
     }
 
-    fn finished(&self, outcome: Outcome, refused: bool, output: Output) -> Result<Output, Error> {
+    fn finished(
+        &self,
+        outcome: Outcome,
+        refused: bool,
+        output: PartialResult,
+    ) -> Result<PartialResult, Error> {
         match outcome {
             Outcome::Finished => Ok(output),
             Outcome::Exited(status) => exited(status, output),
@@ -213,8 +234,8 @@ impl Instance {
         &self,
         error: &wasmtime::Error,
         refused: bool,
-        output: Output,
-    ) -> Result<Output, Error> {
+        output: PartialResult,
+    ) -> Result<PartialResult, Error> {
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
             return exited(exit.0, output);
         }
@@ -337,7 +358,7 @@ enum End {
     TimedOut,
 }
 
-fn exited(status: i32, output: Output) -> Result<Output, Error> {
+fn exited(status: i32, output: PartialResult) -> Result<PartialResult, Error> {
     if status == 0 {
         return Ok(output);
     }

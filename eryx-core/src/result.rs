@@ -8,6 +8,9 @@ use crate::output::Output;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ExecuteResult {
+    /// The number of this execution, which no other one of this process has. The
+    /// [events](eryx_net_host::Event) of its network carry it.
+    pub execution: u64,
     /// What the program printed on standard output, as text; what is not UTF-8 became U+FFFD.
     pub stdout: String,
     /// What it printed on standard error.
@@ -20,4 +23,43 @@ pub struct ExecuteResult {
     pub peak_memory: u64,
     /// What the program did with the network.
     pub network: NetworkReport,
+}
+
+/// What an execution left that did not run to its end: part of each [`Error`](crate::Error) that ends one. It stands
+/// for the [`Output`] as well, whose fields it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartialResult {
+    /// The number of this execution, as in [`ExecuteResult::execution`]; 0 when it did not begin.
+    pub execution: u64,
+    /// What the program had printed, byte for byte.
+    pub output: Output,
+    /// How long it took by the wall clock, from before the instance was made.
+    pub duration: Duration,
+    /// The most memory the interpreter used at once, in bytes, its own share included.
+    pub peak_memory: u64,
+    /// What the program had done with the network.
+    pub network: NetworkReport,
+}
+
+impl std::ops::Deref for PartialResult {
+    type Target = Output;
+
+    fn deref(&self) -> &Output {
+        &self.output
+    }
+}
+
+impl From<PartialResult> for ExecuteResult {
+    fn from(left: PartialResult) -> Self {
+        Self {
+            execution: left.execution,
+            stdout: left.output.stdout_text(),
+            stderr: left.output.stderr_text(),
+            output: left.output,
+            duration: left.duration,
+            peak_memory: left.peak_memory,
+            network: left.network,
+        }
+    }
 }

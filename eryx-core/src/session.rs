@@ -1,3 +1,4 @@
+use eryx_net_host::NetworkReport;
 use tokio::time::Instant;
 
 use crate::cancel::CancelHandle;
@@ -58,6 +59,14 @@ impl Session {
         self.instance
             .execute(source.as_ref(), Instant::now(), Some(cancel))
             .await
+    }
+}
+
+impl Session {
+    /// Returns what happened on the session's network since the last execution that ended with a result or an error:
+    /// what an execution did whose future was dropped, and what still lasts.
+    pub fn network_report(&self) -> NetworkReport {
+        self.instance.network_report()
     }
 }
 

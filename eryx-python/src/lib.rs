@@ -34,7 +34,7 @@ mod _eryx {
     #[pymodule_export]
     use crate::net_config::NetConfig;
     #[pymodule_export]
-    use crate::report::{ConnectionReport, NetworkReport};
+    use crate::report::{ConnectionReport, NetworkReport, Refusals};
     #[pymodule_export]
     use crate::result::ExecuteResult;
     #[pymodule_export]

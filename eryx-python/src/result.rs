@@ -17,6 +17,7 @@ use crate::report::{NetworkReport, nanoseconds};
 #[pyclass(module = "eryx", frozen, eq)]
 #[derive(Clone, PartialEq)]
 pub(crate) struct ExecuteResult {
+    execution: u64,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     duration: Duration,
@@ -27,6 +28,7 @@ pub(crate) struct ExecuteResult {
 impl From<eryx::ExecuteResult> for ExecuteResult {
     fn from(result: eryx::ExecuteResult) -> Self {
         Self {
+            execution: result.execution,
             stdout: result.output.stdout,
             stderr: result.output.stderr,
             duration: result.duration,
@@ -36,7 +38,7 @@ impl From<eryx::ExecuteResult> for ExecuteResult {
     }
 }
 
-type Parts = (Vec<u8>, Vec<u8>, u64, u64, NetworkReport);
+type Parts = (u64, Vec<u8>, Vec<u8>, u64, u64, NetworkReport);
 
 #[pymethods]
 impl ExecuteResult {
@@ -76,6 +78,12 @@ impl ExecuteResult {
         self.peak_memory
     }
 
+    /// The number of this execution, an int that no other one of this process has. Its network's events carry it.
+    #[getter]
+    fn execution(&self) -> u64 {
+        self.execution
+    }
+
     /// What the program did on the network, a :class:`NetworkReport`.
     #[getter]
     fn network(&self) -> NetworkReport {
@@ -96,6 +104,7 @@ impl ExecuteResult {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
         let this = slf.get().clone();
         let parts = (
+            this.execution,
             this.stdout,
             this.stderr,
             nanoseconds(this.duration),
@@ -108,8 +117,9 @@ impl ExecuteResult {
     #[staticmethod]
     #[pyo3(name = "_restore")]
     fn restore(parts: Parts) -> Self {
-        let (stdout, stderr, duration, peak_memory, network) = parts;
+        let (execution, stdout, stderr, duration, peak_memory, network) = parts;
         Self {
+            execution,
             stdout,
             stderr,
             duration: Duration::from_nanos(duration),

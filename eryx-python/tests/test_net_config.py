@@ -472,6 +472,51 @@ def test_the_report_tells_what_was_reached_and_what_was_refused(port):
     assert repr(refused) == "<eryx.ConnectionReport: connection 10.0.0.1:1, denied>"
 
 
+def test_what_is_refused_over_and_over_is_counted_and_hides_nothing(port):
+    program = f"""
+import socket
+for number in range(1100):
+    try: socket.create_connection(("10.0.0.1", number))
+    except OSError: pass
+socket.create_connection(("127.0.0.1", {port})).send(b"stolen")
+"""
+    report = eryx.Sandbox(network=LOOPBACK).execute(program).network
+    assert [one.sent_bytes for one in report.connections if one.port == port and one.address] == [6]
+    [refusals] = report.refusals
+    assert (refusals.reason, refusals.rule, refusals.rule_list, refusals.count) == (
+        "address-blocked",
+        "10.0.0.0/8",
+        "blocked_hosts",
+        1100,
+    )
+    assert (refusals.first_what, refusals.first_host, refusals.first_port) == (
+        "connection",
+        "10.0.0.1",
+        0,
+    )
+    assert (refusals.last_what, refusals.last_host, refusals.last_port) == (
+        "connection",
+        "10.0.0.1",
+        1099,
+    )
+    assert time.time() - 60 < refusals.first_time <= refusals.last_time <= time.time()
+    assert repr(refusals) == "<eryx.Refusals: 1100 address-blocked by 10.0.0.0/8 in blocked_hosts>"
+    assert pickle.loads(pickle.dumps(report)) == report
+
+
+def test_what_a_report_shows_of_a_host_is_on_one_line():
+    program = """
+import _eryx_async, asyncio
+async def main():
+    try: await _eryx_async.await_tcp_connect("x\\n\\x1b[31m", 1)
+    except Exception: pass
+asyncio.run(main())
+"""
+    [refused] = eryx.Sandbox(network=LOOPBACK).execute(program).network.connections
+    assert refused.host == "x\n\x1b[31m"
+    assert repr(refused) == r'<eryx.ConnectionReport: connection "x\n\u{1b}[31m":1, denied>'
+
+
 @pytest.mark.parametrize(
     ("make", "error", "told"),
     [

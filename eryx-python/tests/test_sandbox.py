@@ -286,8 +286,63 @@ def test_errors_and_results_survive_pickling():
             eryx.Sandbox().execute(program)
         again = pickle.loads(pickle.dumps(caught.value))
         assert type(again) is type(caught.value)
-        for name in names:
+        for name in [*names, "network", "execution", "duration_ms", "peak_memory_bytes"]:
             assert getattr(again, name) == getattr(caught.value, name)
+
+
+def test_every_end_of_a_program_comes_with_what_it_did(port):
+    limits = eryx.ResourceLimits(
+        execution_timeout_ms=1000, max_memory_bytes=64 << 20, max_output_bytes=100_000
+    )
+    network = eryx.NetConfig().allow_localhost()
+    sandbox = eryx.Sandbox(network=network, resource_limits=limits)
+    executions = set()
+    for kind, end in [
+        (eryx.ExecutionError, "1 / 0"),
+        (eryx.ExecutionError, "raise SystemExit(1)"),
+        (eryx.ExecutionError, "os.abort()"),
+        (eryx.TimeoutError, "while True: pass"),
+        (eryx.ResourceLimitError, "x = 'x'\nwhile True: x += x"),
+        (eryx.ResourceLimitError, "while True: print('x' * 1000)"),
+        (eryx.CancelledError, "print('begun', flush=True); time.sleep(9)"),
+    ]:
+        program = (
+            "import os, socket, time\n"
+            f"s = socket.create_connection(('127.0.0.1', {port}))\ns.send(b'stolen')\n{end}"
+        )
+        cancelling = kind is eryx.CancelledError
+        if cancelling:
+            sandbox = eryx.Sandbox(network=network, on_stdout=lambda _: sandbox.cancel())
+        with pytest.raises(kind) as caught:
+            sandbox.execute(program)
+        error = caught.value
+        [connection] = error.network.connections
+        assert (connection.port, connection.sent_bytes, error.network.sent_bytes) == (port, 6, 6)
+        assert error.duration_ms > 0
+        assert error.peak_memory_bytes > 1 << 20
+        again = pickle.loads(pickle.dumps(error))
+        assert (again.network, again.execution) == (error.network, error.execution)
+        executions.add(error.execution)
+    result = sandbox.execute("pass")
+    executions.add(result.execution)
+    assert len(executions) == 8
+
+
+def test_an_error_that_is_made_by_hand_has_an_empty_report():
+    error = eryx.ExecutionError("text", stdout="x")
+    assert (error.network.connections, error.execution, error.stdout) == ([], 0, "x")
+
+
+def test_the_text_of_an_exception_forges_no_line():
+    with pytest.raises(eryx.ExecutionError) as caught:
+        eryx.Sandbox().execute("raise ValueError('a\\nINFO admin\\x1b[31m\\u202e')")
+    error = caught.value
+    assert str(error) == "ValueError: a\\nINFO admin\\u{1b}[31m\\u{202e}"
+    assert error.message == "a\nINFO admin\x1b[31m\u202e"
+    if hasattr(error, "add_note"):
+        [note] = error.__notes__
+        assert all(one.isprintable() or one == "\n" for one in note)
+        assert "INFO admin\\x1b[31m\\u202e" in note
 
 
 def test_a_sandbox_shows_what_it_was_made_with():

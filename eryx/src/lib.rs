@@ -3,8 +3,8 @@
 
 pub use eryx_core::{
     CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, Limit, Output, OutputSink,
-    PackageError, PackageLimits, Raised, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory,
-    Session, Stage,
+    PackageError, PackageLimits, PartialResult, Raised, ResourceLimits, Sandbox, SandboxBuilder,
+    SandboxFactory, Session, Stage,
 };
 
 /// The guest image inside the program.

@@ -70,3 +70,62 @@ async fn a_script_ends_when_its_network_log_cannot_be_written() {
     assert_eq!(output.status.code(), Some(125), "{err}");
     assert!(err.contains("/dev/full"), "{err}");
 }
+
+/// A script whose denials fill the log would fill the disk with them.
+#[test]
+fn a_script_that_is_denied_over_and_over_fills_no_network_log() {
+    let folder = tempfile::tempdir().expect("made");
+    let log = folder.path().join("net.jsonl");
+    let script = "
+import socket
+for _ in range(10_000):
+    try:
+        socket.create_connection(('10.0.0.1', 1))
+    except PermissionError:
+        pass
+raise SystemExit(1)
+";
+    let output = run(&["--net", "--net-log", &text(&log)], script);
+    assert_eq!(output.status.code(), Some(1));
+    let written = fs::read_to_string(&log).expect("written");
+    // 256, and the 512th, 1,024th, 2,048th, 4,096th and 8,192th.
+    assert_eq!(written.lines().count(), 261);
+    let last: serde_json::Value =
+        serde_json::from_str(written.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(last["count"], 8192);
+    assert!(last["execution"].as_u64().is_some_and(|number| number > 0));
+}
+
+#[test]
+fn the_network_log_on_a_terminal_holds_nothing_a_terminal_acts_on() {
+    let script = "
+import _eryx_async, asyncio, socket
+host = 'x\\n\\x1b[31m\\x7f\\x9b32m\\u202e'
+async def main():
+    for call in (_eryx_async.await_tcp_connect, socket.getaddrinfo):
+        try:
+            made = call(host, 1)
+            if asyncio.iscoroutine(made):
+                await made
+        except Exception as error:
+            print(type(error).__name__)
+asyncio.run(main())
+";
+    let output = run(&["--net", "--net-log", "-"], script);
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    let events = err
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let hosts: Vec<String> = events
+        .map(|event| event["host"].as_str().expect("a host").to_owned())
+        .collect();
+    assert!(
+        hosts.iter().any(|host| host.contains("\u{1b}[31m")),
+        "{hosts:?} {err:?}"
+    );
+    assert!(
+        err.chars()
+            .all(|c| c == '\n' || c.is_ascii() && !c.is_control()),
+        "{err:?}"
+    );
+}

@@ -36,6 +36,21 @@ fn the_exit_status_is_the_scripts() {
     );
 }
 
+/// What the script prints is its own; what the host writes of its exception is not to colour the terminal.
+#[test]
+fn a_traceback_holds_nothing_a_terminal_acts_on_and_output_is_passed_on_as_it_is() {
+    let script = "print('\\x1b[32mgreen')\nraise ValueError('two\\nlines \\x1b[31m\\u202e')";
+    let output = run(&[], script);
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    check(
+        &output,
+        1,
+        "\u{1b}[32mgreen\n",
+        "ValueError: two\nlines \\u{1b}[31m\\u{202e}",
+    );
+    assert!(err.chars().all(|c| c == '\n' || !c.is_control()), "{err:?}");
+}
+
 #[test]
 fn a_refused_script_is_told_of_the_option_that_would_change_it() {
     for (args, host, told) in [

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import builtins
+from typing import Any
+
+from ._eryx import NetworkReport
 
 
 class EryxError(Exception):
@@ -17,28 +20,54 @@ class _EndedError(EryxError):
     Attributes:
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
+        network: what it had done on the network, a :class:`NetworkReport`.
+        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did not begin.
+        duration_ms: how long it took, in milliseconds: a float.
+        peak_memory_bytes: the most memory the interpreter used at once, an int.
     """
 
     __module__ = "eryx"
 
-    def __init__(self, text: str, *, stdout: str = "", stderr: str = "") -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        stdout: str = "",
+        stderr: str = "",
+        network: NetworkReport | None = None,
+        execution: int = 0,
+        duration_ms: float = 0.0,
+        peak_memory_bytes: int = 0,
+    ) -> None:
         super().__init__(text)
         self.stdout = stdout
         self.stderr = stderr
+        self.network = network if network is not None else NetworkReport._restore(([], [], 0, 0, 0))
+        self.execution = execution
+        self.duration_ms = duration_ms
+        self.peak_memory_bytes = peak_memory_bytes
 
 
 class ExecutionError(_EndedError):
     """The program raised an exception, exited with a status other than 0, or does not compile.
 
+    The untrusted program chose ``exception_type``, ``message`` and ``traceback``: each may be anything, line feeds and
+    the escape sequences of terminals included. ``str()`` of this exception, and what an uncaught one prints, have those
+    escaped.
+
     Attributes:
         exception_type: the exception's type: ``ValueError``, or with its module
-            (``json.decoder.JSONDecodeError``). ``None`` when the interpreter itself gave up, as
+            (``json.decoder.JSONDecodeError``). A program can name a type of its own like any other. ``None`` when the interpreter itself gave up, as
             after ``os.abort()``.
         message: ``str()`` of the exception.
         traceback: the traceback as the interpreter prints it; empty for ``SystemExit``.
         exit_status: the status of ``SystemExit``, an int; ``None`` for any other exception.
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
+        network: what it had done on the network, a :class:`NetworkReport`.
+        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did not begin.
+        duration_ms: how long it took, in milliseconds: a float.
+        peak_memory_bytes: the most memory the interpreter used at once, an int.
 
     >>> import eryx
     >>> try:
@@ -59,17 +88,23 @@ class ExecutionError(_EndedError):
         message: str = "",
         traceback: str = "",
         exit_status: int | None = None,
-        stdout: str = "",
-        stderr: str = "",
+        **left: Any,
     ) -> None:
-        super().__init__(text, stdout=stdout, stderr=stderr)
+        super().__init__(text, **left)
         self.exception_type = exception_type
         self.message = message
         self.traceback = traceback
         self.exit_status = exit_status
         if traceback and hasattr(self, "add_note"):
             # Left uncaught, it shows where in the program it happened.
-            self.add_note(traceback.rstrip("\n"))
+            self.add_note(_printable(traceback.rstrip("\n")))
+
+
+def _printable(text: str) -> str:
+    """``text`` in its lines, with what a terminal would act on escaped."""
+    return "".join(
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 class TimeoutError(_EndedError, builtins.TimeoutError):  # noqa: A001, RUF100
@@ -80,6 +115,10 @@ class TimeoutError(_EndedError, builtins.TimeoutError):  # noqa: A001, RUF100
     Attributes:
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
+        network: what it had done on the network, a :class:`NetworkReport`.
+        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did not begin.
+        duration_ms: how long it took, in milliseconds: a float.
+        peak_memory_bytes: the most memory the interpreter used at once, an int.
 
     >>> import eryx
     >>> sandbox = eryx.Sandbox(resource_limits=eryx.ResourceLimits(execution_timeout_ms=100))
@@ -101,6 +140,10 @@ class ResourceLimitError(_EndedError):
         limit: which limit, ``"max_memory_bytes"``, ``"max_output_bytes"`` or ``"stack"``.
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
+        network: what it had done on the network, a :class:`NetworkReport`.
+        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did not begin.
+        duration_ms: how long it took, in milliseconds: a float.
+        peak_memory_bytes: the most memory the interpreter used at once, an int.
 
     >>> import eryx
     >>> try:
@@ -112,8 +155,8 @@ class ResourceLimitError(_EndedError):
 
     __module__ = "eryx"
 
-    def __init__(self, text: str, *, limit: str = "", stdout: str = "", stderr: str = "") -> None:
-        super().__init__(text, stdout=stdout, stderr=stderr)
+    def __init__(self, text: str, *, limit: str = "", **left: Any) -> None:
+        super().__init__(text, **left)
         self.limit = limit
 
 
@@ -123,6 +166,10 @@ class CancelledError(_EndedError):
     Attributes:
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
+        network: what it had done on the network, a :class:`NetworkReport`.
+        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did not begin.
+        duration_ms: how long it took, in milliseconds: a float.
+        peak_memory_bytes: the most memory the interpreter used at once, an int.
 
     See :meth:`Sandbox.cancel` for an example.
     """

@@ -2,14 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use eryx::Sandbox;
 use eryx::net::{Activity, End, Event, EventKind, NetConfig};
-use eryx_testkit::{Answer, Script};
+use eryx::{CancelHandle, Error, Sandbox};
+use eryx_testkit::{Answer, Behaviour, Peer, Script};
 use serde_json::json;
 
 use crate::policy::{addresses, echo, names, run};
-use crate::stage::{loopback, program};
+use crate::stage::{limited, loopback, one_second, program, sandbox};
 
 /// Trap: events were kept without bound.
 #[tokio::test(flavor = "multi_thread")]
@@ -143,4 +144,164 @@ print(outcome(socket.socket().connect, ('10.0.0.1', 443)))
             (Activity::Connection, "10.0.0.1", Some(443))
         ]
     );
+}
+
+/// Trap: the program decided whether there was a record of what it did, by the way it ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_comes_with_every_end_of_a_program() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let limits = one_second()
+        .with_max_memory(64 << 20)
+        .with_max_output(100_000);
+    let ends = [
+        ("the end", "pass"),
+        ("an exception", "1 / 0"),
+        ("an exit status", "raise SystemExit(1)"),
+        ("os._exit", "os._exit(3)"),
+        ("abort", "os.abort()"),
+        ("time", "while True: pass"),
+        ("time in a call", "s.recv(1)"),
+        ("memory", "x = 'x'\nwhile True: x += x"),
+        ("output", "while True: print('x' * 1000)"),
+        (
+            "the stack",
+            "import sys\nsys.setrecursionlimit(10**9)\nf = lambda: f()\nf()",
+        ),
+        ("cancel", "s.recv(1)"),
+    ];
+    for (end, text) in ends {
+        let cancel = CancelHandle::new();
+        let later = {
+            let cancel = cancel.clone();
+            async move {
+                if end == "cancel" {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    cancel.cancel();
+                }
+            }
+        };
+        let text = format!(
+            "import os, socket\ns = socket.create_connection(('127.0.0.1', {}))\ns.send(b'stolen')\n{text}",
+            peer.port()
+        );
+        let sandbox = limited(Some(loopback()), limits.clone());
+        let (ended, ()) = tokio::join!(sandbox.execute_cancellable(text, &cancel), later);
+        let (network, execution, peak) = match &ended {
+            Ok(result) => (&result.network, result.execution, result.peak_memory),
+            Err(error) => {
+                let left = error.partial_result().expect("it had begun");
+                assert_eq!(error.execution(), Some(left.execution), "{end}");
+                assert_eq!(error.network(), Some(&left.network), "{end}");
+                (&left.network, left.execution, left.peak_memory)
+            }
+        };
+        assert_eq!(ended.is_ok(), end == "the end", "{end}: {ended:?}");
+        let [connection] = &network.connections[..] else {
+            panic!("{end}: {network:?}");
+        };
+        assert_eq!(connection.port, Some(peer.port()), "{end}");
+        assert_eq!((connection.sent, network.sent), (6, 6), "{end}");
+        assert!(execution > 0 && peak > 1 << 20, "{end}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_of_a_failed_execution_is_not_carried_into_the_next() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let mut session = sandbox(Some(loopback())).session().await.expect("started");
+    let text = format!(
+        "import socket\nsocket.create_connection(('127.0.0.1', {})).send(b'x')\n1 / 0",
+        peer.port()
+    );
+    let error = session.execute(text).await.expect_err("it raises");
+    assert_eq!(error.network().expect("it had begun").sent, 1);
+    let result = session.execute("import gc\ngc.collect()").await;
+    let report = result.expect("it ends").network;
+    assert_eq!((report.sent, report.dropped), (0, 0));
+    let over = session.execute("pass").await.expect("it ends").network;
+    assert_eq!(over.connections, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_reports_what_a_dropped_execution_did() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let mut session = sandbox(Some(loopback())).session().await.expect("started");
+    let text = format!(
+        "import socket\ns = socket.create_connection(('127.0.0.1', {}))\ns.send(b'stolen')\ns.recv(1)",
+        peer.port()
+    );
+    let wait = Duration::from_millis(500);
+    tokio::time::timeout(wait, session.execute(text))
+        .await
+        .expect_err("dropped");
+    let report = session.network_report();
+    assert_eq!((report.connections.len(), report.sent), (1, 6));
+    let over = session.execute("pass").await.expect_err("it is over");
+    assert!(matches!(over, Error::SessionOver { .. }), "{over}");
+    assert_eq!((over.execution(), over.network()), (None, None));
+}
+
+/// An observer on one sandbox hears of many executions at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_say_which_execution_they_belong_to() {
+    let seen: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let sink = Arc::clone(&seen);
+    let sandbox = Sandbox::embedded()
+        .with_network(NetConfig::default())
+        .with_network_observer(Arc::new(move |event: &Event| {
+            sink.lock().expect("whole").push(event.clone());
+        }))
+        .build()
+        .expect("the settings are right");
+    let connect = |host: &str, end: &str| {
+        format!(
+            "import socket\ntry: socket.create_connection(('{host}', 1))\nexcept OSError: pass\n{end}"
+        )
+    };
+    let (first, second) = tokio::join!(
+        sandbox.execute(connect("10.0.0.1", "pass")),
+        sandbox.execute(connect("10.0.0.2", "1 / 0")),
+    );
+    let mut session = sandbox.session().await.expect("started");
+    let third = session.execute(connect("10.0.0.3", "pass")).await;
+    let fourth = session.execute(connect("10.0.0.4", "pass")).await;
+    let mut executions = vec![
+        ("10.0.0.1", first.expect("it ends").execution),
+        (
+            "10.0.0.2",
+            second.expect_err("it raises").execution().expect("begun"),
+        ),
+        ("10.0.0.3", third.expect("it ends").execution),
+        ("10.0.0.4", fourth.expect("it ends").execution),
+    ];
+    let seen = seen.lock().expect("whole");
+    let mut told: Vec<_> = seen
+        .iter()
+        .map(|event| (&*event.host, event.execution))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, executions);
+    executions.dedup_by_key(|(_, execution)| *execution);
+    assert_eq!(executions.len(), 4, "each has a number of its own");
+}
+
+/// The texts of an exception are the program's; what the host writes of them is one line.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exceptions_text_forges_no_line() {
+    let text = "
+E = type('Er\\nror', (Exception,), {})
+raise E('a\\nINFO admin logged in\\x1b[31m\\u202e' + 'x' * 5000)
+";
+    let error = sandbox(None).execute(text).await.expect_err("it raises");
+    let line = error.to_string();
+    assert!(
+        line.contains("a\\nINFO admin logged in\\u{1b}[31m\\u{202e}xxx"),
+        "{line}"
+    );
+    assert!(line.chars().all(|c| !c.is_control()), "{line:?}");
+    assert!(line.chars().count() < 2200, "{}", line.len());
+    let Error::Raised(raised) = error else {
+        panic!("{error}")
+    };
+    assert!(raised.message.len() > 5000, "the whole is in the field");
 }
