@@ -4,7 +4,7 @@ use eryx_net_host::policy::escape;
 use crate::factory::PackageError;
 use crate::limits::Limit;
 use crate::output::Output;
-use crate::result::PartialResult;
+use crate::result::{PartialResult, Usage};
 
 /// Why an execution did not run to its end, or could not begin.
 ///
@@ -66,31 +66,35 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns what the execution left, if it had begun: what it printed and did until it ended.
-    pub fn partial_result(&self) -> Option<&PartialResult> {
-        match self {
-            Self::Raised(raised) => Some(&raised.output),
-            Self::Limit { output, .. }
-            | Self::Cancelled { output }
-            | Self::Aborted { output, .. } => Some(output),
-            Self::SessionOver { .. } | Self::Image(_) | Self::Config(_) | Self::Package(_) => None,
-        }
-    }
-
     /// Returns what the program had printed before it ended, if it had begun.
     pub fn output(&self) -> Option<&Output> {
-        self.partial_result().map(|left| &left.output)
+        self.left().map(|(output, _)| output)
+    }
+
+    /// Returns what the execution used and did until it ended, if it had begun.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.left().map(|(_, usage)| usage)
     }
 
     /// Returns what the program had done with the network before it ended, if it had begun.
     pub fn network(&self) -> Option<&NetworkReport> {
-        self.partial_result().map(|left| &left.network)
+        self.usage().map(|usage| &usage.network)
     }
 
     /// Returns the number of the execution, if it had begun; see
     /// [`ExecuteResult::execution`](crate::ExecuteResult::execution).
     pub fn execution(&self) -> Option<u64> {
-        self.partial_result().map(|left| left.execution)
+        self.usage().map(|usage| usage.execution)
+    }
+
+    fn left(&self) -> Option<(&Output, &Usage)> {
+        match self {
+            Self::Raised(raised) => Some((&raised.output, &raised.usage)),
+            Self::Limit { output, .. }
+            | Self::Cancelled { output }
+            | Self::Aborted { output, .. } => Some((&output.output, &output.usage)),
+            Self::SessionOver { .. } | Self::Image(_) | Self::Config(_) | Self::Package(_) => None,
+        }
     }
 }
 
@@ -110,8 +114,10 @@ pub struct Raised {
     pub traceback: String,
     /// The status for `SystemExit`.
     pub exit_status: Option<i32>,
-    /// What the program had printed, and what it had done.
-    pub output: PartialResult,
+    /// What the program had printed.
+    pub output: Output,
+    /// What it had used and done.
+    pub usage: Usage,
 }
 
 /// Most characters of a type's name and of a message that `Display` shows.

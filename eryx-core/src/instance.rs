@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::image::{Image, Linked};
 use crate::limits::{Limit, MemoryLimiter, ResourceLimits};
 use crate::output::{Capture, Handlers};
-use crate::result::{ExecuteResult, PartialResult};
+use crate::result::{ExecuteResult, PartialResult, Usage};
 
 /// The most a guest may hand to the host in one call, in bytes.
 const MAX_CALL: usize = 4 << 20;
@@ -141,11 +141,13 @@ impl Instance {
             }
         };
         let left = PartialResult {
-            execution,
             output: self.capture.take(),
-            duration: started.elapsed(),
-            peak_memory: store.data().memory.peak(),
-            network: self.network.take_report(),
+            usage: Usage {
+                execution,
+                duration: started.elapsed(),
+                peak_memory: store.data().memory.peak(),
+                network: self.network.take_report(),
+            },
         };
         let refused = store.data().memory.refused();
         let (over, result) = self.judge(end, refused, left);
@@ -225,7 +227,8 @@ impl Instance {
                 message: raised.message,
                 traceback: raised.traceback,
                 exit_status: None,
-                output,
+                output: output.output,
+                usage: output.usage,
             }))),
         }
     }
@@ -367,6 +370,7 @@ fn exited(status: i32, output: PartialResult) -> Result<PartialResult, Error> {
         message: status.to_string(),
         traceback: String::new(),
         exit_status: Some(status),
-        output,
+        output: output.output,
+        usage: output.usage,
     })))
 }

@@ -23,6 +23,6 @@ pub use error::{ConfigError, Error, Raised};
 pub use factory::{FactoryBuilder, PackageError, PackageLimits, SandboxFactory, Stage};
 pub use limits::{Limit, ResourceLimits};
 pub use output::{Output, OutputSink};
-pub use result::{ExecuteResult, PartialResult};
+pub use result::{ExecuteResult, PartialResult, Usage};
 pub use sandbox::{Sandbox, SandboxBuilder};
 pub use session::Session;

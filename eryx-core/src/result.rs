@@ -25,21 +25,28 @@ pub struct ExecuteResult {
     pub network: NetworkReport,
 }
 
-/// What an execution left that did not run to its end: part of each [`Error`](crate::Error) that ends one. It stands
-/// for the [`Output`] as well, whose fields it has.
+/// What an execution used and did until it ended without a result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct PartialResult {
-    /// The number of this execution, as in [`ExecuteResult::execution`]; 0 when it did not begin.
+pub struct Usage {
+    /// The number of the execution, as in [`ExecuteResult::execution`]; 0 when it did not begin.
     pub execution: u64,
-    /// What the program had printed, byte for byte.
-    pub output: Output,
     /// How long it took by the wall clock, from before the instance was made.
     pub duration: Duration,
     /// The most memory the interpreter used at once, in bytes, its own share included.
     pub peak_memory: u64,
-    /// What the program had done with the network.
+    /// What the program did with the network.
     pub network: NetworkReport,
+}
+
+/// What an execution left that did not run to its end. It stands for the [`Output`] as well, whose fields it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartialResult {
+    /// What the program had printed, byte for byte.
+    pub output: Output,
+    /// What it had used and done.
+    pub usage: Usage,
 }
 
 impl std::ops::Deref for PartialResult {
@@ -52,14 +59,15 @@ impl std::ops::Deref for PartialResult {
 
 impl From<PartialResult> for ExecuteResult {
     fn from(left: PartialResult) -> Self {
+        let PartialResult { output, usage } = left;
         Self {
-            execution: left.execution,
-            stdout: left.output.stdout_text(),
-            stderr: left.output.stderr_text(),
-            output: left.output,
-            duration: left.duration,
-            peak_memory: left.peak_memory,
-            network: left.network,
+            execution: usage.execution,
+            stdout: output.stdout_text(),
+            stderr: output.stderr_text(),
+            output,
+            duration: usage.duration,
+            peak_memory: usage.peak_memory,
+            network: usage.network,
         }
     }
 }

@@ -7,8 +7,9 @@ use eryx_tls::ClientSettings;
 
 use crate::Answer;
 
-/// The report of a network: 1,024 entries of 4 KiB at most.
-pub(crate) const REPORT: u64 = 4 << 20;
+/// The report of a network: 1,792 entries of 4 KiB at most, and what was refused, counted by 64 rules and a few dozen
+/// reasons.
+pub(crate) const REPORT: u64 = 8 << 20;
 
 /// A connection: its state, the addresses it tries, and the answers of the name servers until then.
 pub(crate) const CONNECTION: u64 = 64 << 10;

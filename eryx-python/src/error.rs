@@ -1,6 +1,6 @@
 //! Errors of the host as exceptions. The classes are written in Python, where they can have two bases.
 
-use eryx::{Error, Limit, PartialResult};
+use eryx::{Error, Limit, Output, PartialResult, Usage};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
@@ -67,19 +67,19 @@ pub(crate) fn exception(error: Error) -> PyErr {
             attributes.set_item("message", &raised.message)?;
             attributes.set_item("traceback", &raised.traceback)?;
             attributes.set_item("exit_status", raised.exit_status)?;
-            set_left(attributes, &raised.output)
+            set_left(attributes, &raised.output, &raised.usage)
         }),
         Error::Aborted {
             ref output,
             ref reason,
         } => ExecutionError::with(error.to_string(), |attributes| {
             attributes.set_item("message", reason)?;
-            set_left(attributes, output)
+            set_left(attributes, output, &output.usage)
         }),
         Error::Limit { limit, output } => limit_exception(&limit, &output),
-        Error::Cancelled { ref output } => {
-            CancelledError::with(error.to_string(), |attributes| set_left(attributes, output))
-        }
+        Error::Cancelled { ref output } => CancelledError::with(error.to_string(), |attributes| {
+            set_left(attributes, output, &output.usage)
+        }),
         Error::SessionOver { .. } => SessionOverError::new_err(error.to_string()),
         Error::Image(_) => ImageError::new_err(error.to_string()),
         Error::Config(_) | Error::Package(_) => ConfigError::new_err(error.to_string()),
@@ -95,7 +95,9 @@ fn limit_exception(limit: &Limit, output: &PartialResult) -> PyErr {
                 "the execution took longer than its limit of {} ms (ResourceLimits: execution_timeout_ms)",
                 limit.as_millis()
             );
-            return TimeoutError::with(text, |attributes| set_left(attributes, output));
+            return TimeoutError::with(text, |attributes| {
+                set_left(attributes, output, &output.usage)
+            });
         }
         Limit::Memory(limit) => (
             "max_memory_bytes",
@@ -113,17 +115,17 @@ fn limit_exception(limit: &Limit, output: &PartialResult) -> PyErr {
     };
     ResourceLimitError::with(text, |attributes| {
         attributes.set_item("limit", setting)?;
-        set_left(attributes, output)
+        set_left(attributes, output, &output.usage)
     })
 }
 
 /// What an execution left that did not run to its end.
-fn set_left(attributes: &Bound<'_, PyDict>, left: &PartialResult) -> PyResult<()> {
-    attributes.set_item("execution", left.execution)?;
-    attributes.set_item("stdout", left.stdout_text())?;
-    attributes.set_item("stderr", left.stderr_text())?;
-    attributes.set_item("duration_ms", left.duration.as_secs_f64() * 1e3)?;
-    attributes.set_item("peak_memory_bytes", left.peak_memory)?;
-    let network = NetworkReport::from(left.network.clone());
+fn set_left(attributes: &Bound<'_, PyDict>, output: &Output, usage: &Usage) -> PyResult<()> {
+    attributes.set_item("stdout", output.stdout_text())?;
+    attributes.set_item("stderr", output.stderr_text())?;
+    attributes.set_item("execution", usage.execution)?;
+    attributes.set_item("duration_ms", usage.duration.as_secs_f64() * 1e3)?;
+    attributes.set_item("peak_memory_bytes", usage.peak_memory)?;
+    let network = NetworkReport::from(usage.network.clone());
     attributes.set_item("network", Bound::new(attributes.py(), network)?)
 }

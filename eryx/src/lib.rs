@@ -4,7 +4,7 @@
 pub use eryx_core::{
     CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, Limit, Output, OutputSink,
     PackageError, PackageLimits, PartialResult, Raised, ResourceLimits, Sandbox, SandboxBuilder,
-    SandboxFactory, Session, Stage,
+    SandboxFactory, Session, Stage, Usage,
 };
 
 /// The guest image inside the program.

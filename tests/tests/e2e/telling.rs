@@ -189,10 +189,10 @@ async fn the_report_comes_with_every_end_of_a_program() {
         let (network, execution, peak) = match &ended {
             Ok(result) => (&result.network, result.execution, result.peak_memory),
             Err(error) => {
-                let left = error.partial_result().expect("it had begun");
-                assert_eq!(error.execution(), Some(left.execution), "{end}");
-                assert_eq!(error.network(), Some(&left.network), "{end}");
-                (&left.network, left.execution, left.peak_memory)
+                let usage = error.usage().expect("it had begun");
+                assert_eq!(error.execution(), Some(usage.execution), "{end}");
+                assert_eq!(error.network(), Some(&usage.network), "{end}");
+                (&usage.network, usage.execution, usage.peak_memory)
             }
         };
         assert_eq!(ended.is_ok(), end == "the end", "{end}: {ended:?}");
