@@ -506,11 +506,9 @@ socket.create_connection(("127.0.0.1", {port})).send(b"stolen")
 
 def test_what_a_report_shows_of_a_host_is_on_one_line():
     program = """
-import _eryx_async, asyncio
-async def main():
-    try: await _eryx_async.await_tcp_connect("x\\n\\x1b[31m", 1)
-    except Exception: pass
-asyncio.run(main())
+from wit_world.imports import tcp
+try: tcp.Connection.connect("x\\n\\x1b[31m", 1)
+except Exception: pass
 """
     [refused] = eryx.Sandbox(network=LOOPBACK).execute(program).network.connections
     assert refused.host == "x\n\x1b[31m"

@@ -99,17 +99,11 @@ raise SystemExit(1)
 #[test]
 fn the_network_log_on_a_terminal_holds_nothing_a_terminal_acts_on() {
     let script = "
-import _eryx_async, asyncio, socket
-host = 'x\\n\\x1b[31m\\x7f\\x9b32m\\u202e'
-async def main():
-    for call in (_eryx_async.await_tcp_connect, socket.getaddrinfo):
-        try:
-            made = call(host, 1)
-            if asyncio.iscoroutine(made):
-                await made
-        except Exception as error:
-            print(type(error).__name__)
-asyncio.run(main())
+from wit_world.imports import tcp
+try:
+    tcp.Connection.connect('x\\n\\x1b[31m\\x7f\\x9b32m\\u202e', 1)
+except Exception as error:
+    print(type(error).__name__)
 ";
     let output = run(&["--net", "--net-log", "-"], script);
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
