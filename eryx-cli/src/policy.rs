@@ -171,7 +171,7 @@ fn remarks(config: &NetConfig) -> Vec<String> {
         remarks.push("allowed_udp is empty: no datagrams.".to_owned());
     }
     if config.report_only() {
-        remarks.push("report_only: nothing is denied, it is only told.".to_owned());
+        remarks.push("report_only: what is denied goes on, and is only reported.".to_owned());
     }
     remarks
 }

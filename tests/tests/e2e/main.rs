@@ -22,6 +22,7 @@ mod sockets;
 mod ssl_names;
 mod stage;
 mod telling;
+mod this_machine;
 mod threats;
 mod tls;
 mod trust;
