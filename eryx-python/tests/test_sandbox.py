@@ -296,6 +296,7 @@ def test_every_end_of_a_program_comes_with_what_it_did(port):
     )
     network = eryx.NetConfig().allow_localhost()
     sandbox = eryx.Sandbox(network=network, resource_limits=limits)
+    cancelled = eryx.Sandbox(network=network, on_stdout=lambda _: cancelled.cancel())
     executions = set()
     for kind, end in [
         (eryx.ExecutionError, "1 / 0"),
@@ -310,11 +311,8 @@ def test_every_end_of_a_program_comes_with_what_it_did(port):
             "import os, socket, time\n"
             f"s = socket.create_connection(('127.0.0.1', {port}))\ns.send(b'stolen')\n{end}"
         )
-        cancelling = kind is eryx.CancelledError
-        if cancelling:
-            sandbox = eryx.Sandbox(network=network, on_stdout=lambda _: sandbox.cancel())
         with pytest.raises(kind) as caught:
-            sandbox.execute(program)
+            (cancelled if kind is eryx.CancelledError else sandbox).execute(program)
         error = caught.value
         [connection] = error.network.connections
         assert (connection.port, connection.sent_bytes, error.network.sent_bytes) == (port, 6, 6)

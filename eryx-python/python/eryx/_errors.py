@@ -21,7 +21,8 @@ class _EndedError(EryxError):
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
         network: what it had done on the network, a :class:`NetworkReport`.
-        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did not begin.
+        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it
+            did not begin.
         duration_ms: how long it took, in milliseconds: a float.
         peak_memory_bytes: the most memory the interpreter used at once, an int.
     """
@@ -51,13 +52,14 @@ class _EndedError(EryxError):
 class ExecutionError(_EndedError):
     """The program raised an exception, exited with a status other than 0, or does not compile.
 
-    The untrusted program chose ``exception_type``, ``message`` and ``traceback``: each may be anything, line feeds and
-    the escape sequences of terminals included. ``str()`` of this exception, and what an uncaught one prints, have those
-    escaped.
+    The untrusted program chose ``exception_type``, ``message`` and ``traceback``: each may be
+    anything, line feeds and the escape sequences of terminals included. ``str()`` of this
+    exception, and what an uncaught one prints, have those escaped.
 
     Attributes:
         exception_type: the exception's type: ``ValueError``, or with its module
-            (``json.decoder.JSONDecodeError``). A program can name a type of its own like any other. ``None`` when the interpreter itself gave up, as
+            (``json.decoder.JSONDecodeError``). A program can name a type of its own like any other.
+            ``None`` when the interpreter itself gave up, as
             after ``os.abort()``.
         message: ``str()`` of the exception.
         traceback: the traceback as the interpreter prints it; empty for ``SystemExit``.
@@ -65,7 +67,8 @@ class ExecutionError(_EndedError):
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
         network: what it had done on the network, a :class:`NetworkReport`.
-        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did not begin.
+        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it
+            did not begin.
         duration_ms: how long it took, in milliseconds: a float.
         peak_memory_bytes: the most memory the interpreter used at once, an int.
 
@@ -103,7 +106,8 @@ class ExecutionError(_EndedError):
 def _printable(text: str) -> str:
     """``text`` in its lines, with what a terminal would act on escaped."""
     return "".join(
-        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode()
+        for one in text
     )
 
 
@@ -116,7 +120,8 @@ class TimeoutError(_EndedError, builtins.TimeoutError):  # noqa: A001, RUF100
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
         network: what it had done on the network, a :class:`NetworkReport`.
-        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did not begin.
+        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it
+            did not begin.
         duration_ms: how long it took, in milliseconds: a float.
         peak_memory_bytes: the most memory the interpreter used at once, an int.
 
@@ -141,7 +146,8 @@ class ResourceLimitError(_EndedError):
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
         network: what it had done on the network, a :class:`NetworkReport`.
-        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did not begin.
+        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it
+            did not begin.
         duration_ms: how long it took, in milliseconds: a float.
         peak_memory_bytes: the most memory the interpreter used at once, an int.
 
@@ -167,7 +173,8 @@ class CancelledError(_EndedError):
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
         network: what it had done on the network, a :class:`NetworkReport`.
-        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did not begin.
+        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it
+            did not begin.
         duration_ms: how long it took, in milliseconds: a float.
         peak_memory_bytes: the most memory the interpreter used at once, an int.
 
