@@ -49,12 +49,20 @@ impl Effort {
         signatures: SIGNATURES,
     };
 
-    fn check(self) -> Result<(), Error> {
+    /// Counts one more step, of so many bytes and signatures, unless it is more than there can be.
+    fn step(&mut self, parsed: usize, signatures: usize) -> Result<(), Error> {
+        let more = Self {
+            steps: self.steps + 1,
+            parsed: self.parsed + parsed,
+            signatures: self.signatures + signatures,
+            ..*self
+        };
         let most = Self::MOST;
-        if self.steps > most.steps || self.parsed > most.parsed || self.signatures > most.signatures
+        if more.steps > most.steps || more.parsed > most.parsed || more.signatures > most.signatures
         {
             return Err(too_long());
         }
+        *self = more;
         Ok(())
     }
 }
@@ -79,8 +87,8 @@ pub(crate) fn check_message(
     Ok(())
 }
 
-/// Returns the intermediates that can be part of a path from `leaf` to an anchor, in their order, and bounds the search
-/// for such a path.
+/// Returns the intermediates that can be part of a path from `leaf` to an anchor, in their order, and counts in `effort`
+/// what the search for such a path takes at most.
 ///
 /// webpki tries every order of the intermediates whose names fit, up to 200,000 times, and each time runs over all of
 /// them. Here the same search runs over names and keys alone, and gives up early.
@@ -92,7 +100,9 @@ pub(crate) fn candidates<'a>(
     leaf: &CertificateDer<'_>,
     intermediates: &'a [CertificateDer<'a>],
     anchors: &RootCertStore,
-) -> Result<(Vec<CertificateDer<'a>>, Effort), Error> {
+    effort: &mut Effort,
+) -> Result<Vec<CertificateDer<'a>>, Error> {
+    effort.certificates = intermediates.len() + 1;
     // What cannot be parsed is passed over by path building, too.
     let parsed: Vec<_> = intermediates
         .iter()
@@ -112,18 +122,13 @@ pub(crate) fn candidates<'a>(
     let mut search = Search {
         size: nodes.iter().map(|node| node.der.len()).sum(),
         nodes,
-        effort: Effort {
-            certificates: intermediates.len() + 1,
-            ..Effort::default()
-        },
+        effort,
     };
     search.extend(&mut vec![&first])?;
-    let certificates = search
-        .nodes
-        .iter()
+    let nodes = search.nodes.iter();
+    Ok(nodes
         .map(|node| CertificateDer::from(intermediates[node.index].as_ref()))
-        .collect();
-    Ok((certificates, search.effort))
+        .collect())
 }
 
 /// Leaves out what no path needs: certificates that are not the issuer of any other on the way, that occur twice, and
@@ -195,23 +200,20 @@ impl<'a> Node<'a> {
 }
 
 /// The search that webpki makes, over names and keys alone.
-struct Search<'n, 'a> {
+struct Search<'n, 'a, 'e> {
     nodes: Vec<&'n Node<'a>>,
     /// Bytes of all candidates.
     size: usize,
-    effort: Effort,
+    effort: &'e mut Effort,
 }
 
-impl<'n, 'a> Search<'n, 'a> {
+impl<'n, 'a> Search<'n, 'a, '_> {
     /// Counts every way to go on from `path`.
     fn extend(&mut self, path: &mut Vec<&'n Node<'a>>) -> Result<(), Error> {
         let Some(head) = path.last().copied() else {
             return Ok(());
         };
-        self.effort.steps += 1;
-        self.effort.parsed += self.size;
-        self.effort.signatures += head.anchors * path.len();
-        self.effort.check()?;
+        self.effort.step(self.size, head.anchors * path.len())?;
         if path.len() > DEPTH {
             return Ok(());
         }

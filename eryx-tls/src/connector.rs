@@ -172,19 +172,28 @@ impl Connector {
 
 impl Connector {
     /// Judges a certificate chain (in DER, the peer's own certificate first) as a handshake with these settings would at
-    /// `now`, and returns how much work the search for a path to an anchor took at most.
+    /// `now`, and says how much work the search for a path to an anchor took at most.
     ///
-    /// That the peer has the certificate's key is not part of it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`prepare`](Self::prepare), and [`TlsError::Certificate`] for a chain that is not accepted.
+    /// That the peer has the certificate's key is not part of it. The errors are those of [`prepare`](Self::prepare), and
+    /// [`TlsError::Certificate`] for a chain that is not accepted.
     pub fn judge_chain(
         &self,
         settings: &ClientSettings,
         chain: &[&[u8]],
         now: SystemTime,
-    ) -> Result<Effort, TlsError> {
+    ) -> (Effort, Result<(), TlsError>) {
+        let mut effort = Effort::default();
+        let outcome = self.judge(settings, chain, now, &mut effort);
+        (effort, outcome)
+    }
+
+    fn judge(
+        &self,
+        settings: &ClientSettings,
+        chain: &[&[u8]],
+        now: SystemTime,
+        effort: &mut Effort,
+    ) -> Result<(), TlsError> {
         let wanted = self.shared.wanted(settings)?;
         let name = settings.parsed_name()?;
         let since = now.duration_since(SystemTime::UNIX_EPOCH);
@@ -197,7 +206,7 @@ impl Connector {
         };
         self.shared
             .verifier(&wanted)?
-            .verify(leaf, intermediates, &name, now)
+            .verify(leaf, intermediates, &name, now, effort)
             .map_err(TlsError::from_rustls)
     }
 }

@@ -11,16 +11,19 @@
 /// ```
 #[must_use]
 pub fn certificate(key: u8, is_authority: bool) -> Vec<u8> {
-    certificate_with(key, is_authority, "x", &[])
+    certificate_with(key, is_authority, ("x", "x"), &[])
 }
 
-/// As [`certificate`], by and for an entity of that name, and with an extension of `padding`.
+/// As [`certificate`], by an issuer and for a subject of these names, and with an extension of `padding`.
 #[must_use]
-pub fn certificate_with(key: u8, is_authority: bool, name: &str, padding: &[u8]) -> Vec<u8> {
+pub fn certificate_with(
+    key: u8,
+    is_authority: bool,
+    (issuer, subject): (&str, &str),
+    padding: &[u8],
+) -> Vec<u8> {
     // ecdsa-with-SHA256
     let algorithm = sequence(&[b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"]);
-    let common_name = sequence(&[b"\x06\x03\x55\x04\x03", &der(0x0c, &[name.as_bytes()])]);
-    let name = sequence(&[&der(0x31, &[&common_name])]);
     let validity = sequence(&[
         &der(0x17, &[b"200101000000Z"]),
         &der(0x17, &[b"400101000000Z"]),
@@ -48,9 +51,9 @@ pub fn certificate_with(key: u8, is_authority: bool, name: &str, padding: &[u8])
     let signed = sequence(&[
         b"\xa0\x03\x02\x01\x02\x02\x01\x01",
         &algorithm,
-        &name,
+        &name(issuer),
         &validity,
-        &name,
+        &name(subject),
         &public_key,
         &extensions,
     ]);
@@ -101,6 +104,11 @@ pub fn records(kind: u8, content: &[u8]) -> Vec<u8> {
             [&[kind, 3, 3, high, low][..], piece].concat()
         })
         .collect()
+}
+
+fn name(common: &str) -> Vec<u8> {
+    let common = sequence(&[b"\x06\x03\x55\x04\x03", &der(0x0c, &[common.as_bytes()])]);
+    sequence(&[&der(0x31, &[&common])])
 }
 
 fn u24(length: usize) -> [u8; 3] {

@@ -22,8 +22,12 @@ fn bomb(authorities: u8, filler: &[u8], copies: usize) -> Vec<Vec<u8>> {
 fn judge(connector: &Connector, chain: &[Vec<u8>]) -> Result<Effort, (u32, String)> {
     let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
     let settings = ClientSettings::for_name(HOST);
-    match connector.judge_chain(&settings, &chain, SystemTime::now()) {
-        Ok(effort) => Ok(effort),
+    let (effort, outcome) = connector.judge_chain(&settings, &chain, SystemTime::now());
+    let most = Effort::MOST;
+    assert!(effort.certificates <= most.certificates && effort.steps <= most.steps);
+    assert!(effort.parsed <= most.parsed && effort.signatures <= most.signatures);
+    match outcome {
+        Ok(()) => Ok(effort),
         Err(TlsError::Certificate { code, message }) => Err((code, message)),
         Err(other) => panic!("not about the chain: {other:?}"),
     }
@@ -88,7 +92,7 @@ fn large_certificates_are_parsed_fewer_times() {
     let chain = |padding: usize| {
         let padding = vec![0; padding];
         let mut chain = vec![forged::certificate(0, false)];
-        chain.extend((1..=4).map(|key| forged::certificate_with(key, true, "x", &padding)));
+        chain.extend((1..=4).map(|key| forged::certificate_with(key, true, ("x", "x"), &padding)));
         chain
     };
     assert_eq!(judge(&connector, &chain(1000)).unwrap_err().0, 18);
