@@ -6,12 +6,17 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::{CacheStore, Config, Engine, OptLevel, WasmBacktraceDetails};
 
 use crate::Error;
+use crate::signals;
+
+use compiling::Threads;
 
 #[cfg_attr(
     not(feature = "embedded"),
     allow(dead_code, reason = "only the embedded image is pooled")
 )]
 mod pool;
+
+pub(crate) mod compiling;
 
 /// The native stack a guest may use. CPython's own recursion limits trip at about half of it: it measures the stack in
 /// linear memory, and the image is made so that no recursion it checks takes much more here than there.
@@ -40,10 +45,12 @@ pub(crate) fn config() -> Config {
 
 /// The engine of sandboxes whose memory is mapped for each alone.
 pub(crate) fn plain() -> Result<&'static Engine, Error> {
-    PLAIN
-        .get_or_init(|| Engine::new(&config()).map_err(|error| format!("{error:#}")))
-        .as_ref()
-        .map_err(|reason| Error::Image(format!("this machine cannot run guests: {reason}")))
+    if let Some(engine) = PLAIN.get() {
+        return Ok(engine);
+    }
+    let engine =
+        new(&config()).map_err(|error| Error::image("this machine cannot run guests", &error))?;
+    Ok(PLAIN.get_or_init(|| engine))
 }
 
 /// The engine of sandboxes that take turns in a pool of places; none where this machine has no room for that.
@@ -52,35 +59,51 @@ pub(crate) fn plain() -> Result<&'static Engine, Error> {
     allow(dead_code, reason = "only the embedded image is pooled")
 )]
 pub(crate) fn pooled() -> Option<&'static Engine> {
-    let engine = POOLED.get_or_init(|| {
-        let mut config = config();
-        pool::add_to(&mut config);
-        match Engine::new(&config) {
-            Ok(engine) => Some(engine),
-            Err(error) => {
-                let reason = format!("{error:#}");
-                tracing::debug!(target: "eryx::image", %reason, "sandboxes cannot be pooled");
-                None
-            }
-        }
-    });
-    engine.as_ref()
+    if let Some(engine) = POOLED.get() {
+        return engine.as_ref();
+    }
+    let mut config = config();
+    pool::add_to(&mut config);
+    let engine = new(&config)
+        .inspect_err(|error| {
+            let reason = format!("{error:#}");
+            tracing::debug!(target: "eryx::image", %reason, "sandboxes cannot be pooled");
+        })
+        .ok();
+    POOLED.get_or_init(|| engine).as_ref()
 }
 
-static PLAIN: OnceLock<Result<Engine, String>> = OnceLock::new();
+/// Makes an engine, once the signal handlers are such that its guests can trap.
+fn new(config: &Config) -> wasmtime::Result<Engine> {
+    signals::set_up()?;
+    Engine::new(config)
+}
+
+// Set in a moment, never while an engine is made: a fork in between would leave the child waiting for ever.
+static PLAIN: OnceLock<Engine> = OnceLock::new();
 static POOLED: OnceLock<Option<Engine>> = OnceLock::new();
 
 /// An engine that compiles for every processor of this architecture, not for the one it runs on. What it compiles it
 /// puts into `functions`, and what is there already it does not compile.
-pub(crate) fn baseline(functions: Option<Arc<dyn CacheStore>>) -> Result<Engine, Error> {
+pub(crate) fn baseline(
+    functions: Option<Arc<dyn CacheStore>>,
+    threads: Threads,
+) -> Result<Engine, Error> {
     let mut config = baseline_config()?;
+    config.parallel_compilation(threads == Threads::Pool);
     if let Some(functions) = functions {
         config
             .enable_incremental_compilation(functions)
             .map_err(|error| Error::Image(format!("functions cannot be kept: {error:#}")))?;
     }
-    Engine::new(&config)
-        .map_err(|error| Error::Image(format!("the compiler cannot be set up: {error:#}")))
+    new(&config).map_err(|error| Error::image("the compiler cannot be set up", &error))
+}
+
+/// An engine that compiles for the processor at hand.
+pub(crate) fn native(threads: Threads) -> Result<Engine, Error> {
+    let mut config = config();
+    config.parallel_compilation(threads == Threads::Pool);
+    new(&config).map_err(|error| Error::image("the compiler cannot be set up", &error))
 }
 
 /// The settings of such an engine.
@@ -95,7 +118,7 @@ pub(crate) fn baseline_config() -> Result<Config, Error> {
 /// Names the compiler and its settings: machine code made under another name has to be made again.
 pub(crate) fn fingerprint() -> Result<String, Error> {
     let mut hasher = DefaultHasher::new();
-    baseline(None)?
+    baseline(None, Threads::One)?
         .precompile_compatibility_hash()
         .hash(&mut hasher);
     Ok(format!("{}-{:016x}", target(), hasher.finish()))

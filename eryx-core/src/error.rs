@@ -2,6 +2,7 @@ use eryx_net_host::NetworkReport;
 use eryx_net_host::policy::escape;
 
 use crate::factory::PackageError;
+use crate::host_resource::HostResourceError;
 use crate::limits::Limit;
 use crate::output::Output;
 use crate::result::{PartialResult, Usage};
@@ -57,6 +58,10 @@ pub enum Error {
     /// The guest image cannot be loaded. Rebuilding or reinstalling Eryx is the way out.
     #[error("the guest image is broken: {0}")]
     Image(String),
+    /// The machine or this process lacks what a sandbox needs: memory, descriptors, threads. The same call succeeds once
+    /// it is to be had.
+    #[error(transparent)]
+    HostResource(#[from] HostResourceError),
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -93,7 +98,19 @@ impl Error {
             Self::Limit { output, .. }
             | Self::Cancelled { output }
             | Self::Aborted { output, .. } => Some((&output.output, &output.usage)),
-            Self::SessionOver { .. } | Self::Image(_) | Self::Config(_) | Self::Package(_) => None,
+            Self::SessionOver { .. }
+            | Self::Image(_)
+            | Self::HostResource(_)
+            | Self::Config(_)
+            | Self::Package(_) => None,
+        }
+    }
+
+    /// Returns the error for an image that failed with `error`: what the machine lacks, if that is why.
+    pub(crate) fn image(what: impl std::fmt::Display, error: &wasmtime::Error) -> Self {
+        match HostResourceError::of_wasmtime(error) {
+            Some(missing) => Self::HostResource(missing),
+            None => Self::Image(format!("{what}: {error:#}")),
         }
     }
 }

@@ -17,13 +17,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::task::spawn_blocking;
-
 use crate::error::{ConfigError, Error};
 use crate::files::Tree;
 use crate::image::{Cache, Image};
 use crate::limits::ResourceLimits;
 use crate::sandbox::{SandboxBuilder, Source};
+use crate::thread;
 
 pub use packages::PackageError;
 pub use room::PackageLimits;
@@ -363,9 +362,8 @@ impl FactoryBuilder {
                 tell(Stage::Compiling);
                 // Off this task, which may have signals to look after.
                 let key = key.clone();
-                spawn_blocking(move || Image::compile_snapshot(&cache, &key, &wasm, building))
-                    .await
-                    .map_err(|error| Error::Image(format!("compiling it ended early: {error}")))??
+                thread::run(move || Image::compile_snapshot(&cache, &key, &wasm, building))
+                    .await??
             }
         };
         let built = Arc::new(Built {

@@ -7,6 +7,9 @@ use wasmtime_wizer::{ComponentContext, Wizer};
 
 use crate::Error;
 use crate::engine;
+use crate::engine::compiling::with_threads;
+use crate::host_resource::HostResourceError;
+use crate::process_lock::ProcessLock;
 
 use code::Code;
 pub(crate) use linked::Linked;
@@ -78,9 +81,11 @@ pub(crate) fn readable(wasm: &[u8]) -> Result<(ComponentContext<'_>, Vec<u8>), E
 
 /// The machine code of exactly this component, with what is in `functions` taken from there.
 fn compiled(wasm: &[u8], functions: Option<Arc<dyn CacheStore>>) -> Result<Vec<u8>, Error> {
-    engine::baseline(functions)?
-        .precompile_component(wasm)
-        .map_err(|error| Error::Image(format!("it does not compile: {error:#}")))
+    with_threads(|threads| {
+        engine::baseline(functions, threads)?
+            .precompile_component(wasm)
+            .map_err(|error| Error::image("it does not compile", &error))
+    })
 }
 
 /// Names the compiler and settings [`precompile`] uses. Machine code made under another name has to be
@@ -116,18 +121,25 @@ struct Engines {
     code: Code,
     /// In the pool, unless there is none or the image is not made for it.
     pooled: Option<Linked>,
-    plain: OnceLock<Result<Linked, String>>,
+    plain: OnceLock<Linked>,
 }
 
 impl Image {
     /// The image this program carries, loaded once.
     #[cfg(feature = "embedded")]
     pub(crate) fn embedded() -> Result<Self, Error> {
-        static IMAGE: OnceLock<Result<Image, String>> = OnceLock::new();
-        IMAGE
-            .get_or_init(|| embedded::load().map_err(|error| error.to_string()))
-            .clone()
-            .map_err(Error::Image)
+        static IMAGE: OnceLock<Image> = OnceLock::new();
+        static LOADING: ProcessLock = ProcessLock::new();
+        if let Some(image) = IMAGE.get() {
+            return Ok(image.clone());
+        }
+        let _loading = LOADING.take();
+        if let Some(image) = IMAGE.get() {
+            return Ok(image.clone());
+        }
+        // What failed is tried again by the next: descriptors or memory may have been missing.
+        let image = embedded::load()?;
+        Ok(IMAGE.get_or_init(|| image).clone())
     }
 
     /// The image this program carries: none.
@@ -140,10 +152,12 @@ impl Image {
 
     /// Compile `wasm` for this machine and link it. It may be larger than the places of the pool.
     pub(crate) fn compile(wasm: &[u8]) -> Result<Self, Error> {
-        let code = engine::plain()?
-            .precompile_component(wasm)
-            .and_then(|code| Code::seal(&code))
-            .map_err(|error| Error::Image(format!("it does not compile: {error:#}")))?;
+        let code = with_threads(|threads| {
+            engine::native(threads)?
+                .precompile_component(wasm)
+                .map_err(|error| Error::image("it does not compile", &error))
+        })?;
+        let code = Code::seal(&code).map_err(|error| refused(&error))?;
         let image = Self::of(code, None);
         image.plain()?;
         Ok(image)
@@ -212,6 +226,11 @@ impl Image {
         }
     }
 
+    /// Checks that its descriptors were not closed.
+    pub(crate) fn check(&self) -> Result<(), HostResourceError> {
+        self.engines.code.check()
+    }
+
     /// For instances in the pool, if there can be any.
     pub(crate) fn pooled(&self) -> Option<&Linked> {
         self.engines.pooled.as_ref()
@@ -219,19 +238,22 @@ impl Image {
 
     /// For instances with memory of their own; linked when the first is made.
     pub(crate) fn plain(&self) -> Result<&Linked, Error> {
-        let link = || {
-            let component = self.engines.code.load(engine::plain()?);
-            Linked::of(&component.map_err(|error| refused(&error))?)
-        };
-        self.engines
-            .plain
-            .get_or_init(|| link().map_err(|error: Error| error.to_string()))
-            .as_ref()
-            .map_err(|reason| Error::Image(reason.clone()))
+        static LINKING: ProcessLock = ProcessLock::new();
+        let plain = &self.engines.plain;
+        if let Some(linked) = plain.get() {
+            return Ok(linked);
+        }
+        let _linking = LINKING.take();
+        if let Some(linked) = plain.get() {
+            return Ok(linked);
+        }
+        let component = self.engines.code.load(engine::plain()?);
+        let linked = Linked::of(&component.map_err(|error| refused(&error))?)?;
+        Ok(plain.get_or_init(|| linked))
     }
 }
 
 /// Machine code that cannot be loaded.
 fn refused(error: &wasmtime::Error) -> Error {
-    Error::Image(format!("it cannot be loaded: {error:#}"))
+    Error::image("it cannot be loaded", error)
 }

@@ -14,10 +14,12 @@ use crate::cancel::CancelHandle;
 use crate::error::{Error, Raised};
 use crate::files::Tree;
 use crate::host::Host;
+use crate::host_resource::HostResourceError;
 use crate::image::{Image, Linked};
 use crate::limits::{Limit, MemoryLimiter, ResourceLimits};
 use crate::output::{Capture, Handlers};
 use crate::result::{ExecuteResult, PartialResult, Usage};
+use crate::signals;
 
 /// The most a guest may hand to the host in one call, in bytes.
 const MAX_CALL: usize = 4 << 20;
@@ -119,7 +121,7 @@ impl Instance {
         let execution = EXECUTIONS.fetch_add(1, Ordering::Relaxed) + 1;
         self.network.begin_execution(execution);
         let end = {
-            let call = job.call(&self.guest, &mut store);
+            let call = signals::watch(job.call(&self.guest, &mut store));
             let cancelled = async {
                 match cancel {
                     Some(cancel) => cancel.cancelled().await,
@@ -242,6 +244,9 @@ impl Instance {
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
             return exited(exit.0, output);
         }
+        if let Some(missing) = error.downcast_ref::<HostResourceError>() {
+            return Err(missing.clone().into());
+        }
         let limit = if self.capture.exceeded() {
             Limit::Output(self.limits.max_output())
         } else if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
@@ -303,6 +308,8 @@ async fn instantiate(
     mut host: Host,
     limits: &ResourceLimits,
 ) -> Result<(Store<Host>, Guest, Exports), Error> {
+    signals::check()?;
+    image.check()?;
     if let Some(linked) = image.pooled() {
         let mut store = store(linked, host);
         match linked.instantiate(&mut store).await {
@@ -350,7 +357,7 @@ fn not_started(store: &Store<Host>, limits: &ResourceLimits, error: &wasmtime::E
             output: Box::default(),
         }
     } else {
-        Error::Image(format!("it does not start: {error:#}"))
+        Error::image("it does not start", error)
     }
 }
 

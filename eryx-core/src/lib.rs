@@ -8,19 +8,28 @@ mod error;
 mod factory;
 mod files;
 mod host;
+mod host_resource;
 pub mod image;
 mod instance;
 mod limits;
 mod net;
 mod output;
 mod pause;
+mod process_lock;
 mod result;
 mod sandbox;
 mod session;
+#[cfg(target_os = "linux")]
+mod signals;
+#[cfg(not(target_os = "linux"))]
+#[path = "signals/elsewhere.rs"]
+mod signals;
+mod thread;
 
 pub use cancel::CancelHandle;
 pub use error::{ConfigError, Error, Raised};
 pub use factory::{FactoryBuilder, PackageError, PackageLimits, SandboxFactory, Stage};
+pub use host_resource::{HostResource, HostResourceError};
 pub use limits::{Limit, ResourceLimits};
 pub use output::{Output, OutputSink};
 pub use result::{ExecuteResult, PartialResult, Usage};

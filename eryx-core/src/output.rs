@@ -11,6 +11,8 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
+use crate::signals;
+
 /// Receives output as it is printed, and says when it can take more. A function of a piece of output is one that
 /// always can.
 pub trait OutputSink: Send + Sync {
@@ -158,15 +160,17 @@ impl GuestStream {
     /// The most one write may carry.
     const WRITE: usize = 64 * 1024;
 
-    fn print(&self, bytes: &[u8]) -> Result<(), OutputLimitReached> {
+    fn print(&self, bytes: &[u8]) -> wasmtime::Result<()> {
         let kept = self.capture.push(self.kind, bytes);
         if let Some(sink) = &self.sink
             && kept > 0
         {
             sink.write(&bytes[..kept]);
+            // It is the embedder's code, and may have done anything.
+            signals::check()?;
         }
         if kept < bytes.len() {
-            return Err(OutputLimitReached);
+            return Err(OutputLimitReached.into());
         }
         Ok(())
     }
@@ -206,8 +210,7 @@ impl Pollable for GuestStream {
 impl OutputStream for GuestStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         // A trap, not an error the program could ignore while it goes on printing.
-        self.print(&bytes)
-            .map_err(|limit| StreamError::Trap(limit.into()))
+        self.print(&bytes).map_err(StreamError::Trap)
     }
 
     fn flush(&mut self) -> StreamResult<()> {

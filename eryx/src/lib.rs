@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub use eryx_core::{
-    CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, Limit, Output, OutputSink,
-    PackageError, PackageLimits, PartialResult, Raised, ResourceLimits, Sandbox, SandboxBuilder,
-    SandboxFactory, Session, Stage, Usage,
+    CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, HostResource,
+    HostResourceError, Limit, Output, OutputSink, PackageError, PackageLimits, PartialResult,
+    Raised, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session, Stage, Usage,
 };
 
 /// The guest image inside the program.

@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::image::{self, Image};
 use crate::instance::{Instance, Job};
 use crate::limits::ResourceLimits;
+use crate::signals;
 
 /// What happens before the snapshot.
 pub(super) struct Preload<'a> {
@@ -42,6 +43,7 @@ pub(super) async fn take(preload: &Preload<'_>) -> Result<Vec<u8>, Error> {
     };
     // From here on only the host calls. The whole memory of the guest comes out in one call.
     store.set_hostcall_fuel(usize::MAX);
+    signals::check()?;
     // libc forgets the directories it has open: their handles mean nothing in another instance.
     exports
         .get_typed_func::<(), ()>(&mut store, "seal")
@@ -61,7 +63,7 @@ pub(super) async fn take(preload: &Preload<'_>) -> Result<Vec<u8>, Error> {
 }
 
 fn broken(error: &wasmtime::Error) -> Error {
-    Error::Image(format!("no snapshot can be made of it: {error:#}"))
+    Error::image("no snapshot can be made of it", error)
 }
 
 /// The instance whose memory is read out.

@@ -17,6 +17,7 @@ use wasmtime::CacheStore;
 use super::code::Code;
 use super::{compiled, engine_fingerprint, refused};
 use crate::Error;
+use crate::host_resource::check_file_size;
 
 pub(crate) use building::Building;
 use building::PATIENCE;
@@ -80,7 +81,10 @@ impl Cache {
         functions: Option<Arc<dyn CacheStore>>,
         building: Option<Building>,
     ) -> Result<Code, Error> {
+        // Its machine code is larger than it. Compiling takes a while, and is not begun for nothing.
+        check_file_size(wasm.len())?;
         let code = compiled(wasm, functions)?;
+        check_file_size(code.len())?;
         if let Some(dir) = &self.dir {
             let name = file_name(key)?;
             match keep(dir, &name, &code, building) {

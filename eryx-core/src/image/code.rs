@@ -4,6 +4,10 @@
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::host_resource::HostResourceError;
+#[cfg(target_os = "linux")]
+use crate::host_resource::{HostResource, check_file_size};
+
 /// Machine code this host made, where nobody can change it.
 ///
 /// On Linux it is a file: instances share the image's pages and copy only those they write to. One that is in memory has
@@ -13,6 +17,9 @@ use wasmtime::component::Component;
 pub(super) struct Code {
     #[cfg(target_os = "linux")]
     file: std::fs::File,
+    /// The file's device and number there.
+    #[cfg(target_os = "linux")]
+    identity: (u64, u64),
     #[cfg(not(target_os = "linux"))]
     bytes: Vec<u8>,
 }
@@ -24,6 +31,7 @@ impl Code {
     pub(super) fn seal(code: &[u8]) -> wasmtime::Result<Self> {
         use std::io::Write;
 
+        check_file_size(code.len())?;
         let file = memfd::MemfdOptions::default()
             .allow_sealing(true)
             .create("eryx-guest")?;
@@ -34,9 +42,38 @@ impl Code {
             memfd::FileSeal::SealWrite,
             memfd::FileSeal::SealSeal,
         ])?;
-        Ok(Self {
-            file: file.into_file(),
-        })
+        Self::of(file.into_file())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn of(file: std::fs::File) -> wasmtime::Result<Self> {
+        let identity = identity(&file)?;
+        Ok(Self { file, identity })
+    }
+
+    /// Checks that the descriptor is still that of the file. A process that becomes a daemon closes every descriptor
+    /// there is, those of the engine as well; a file that is opened later may have their numbers, and its content would be
+    /// taken for the memory of a guest.
+    ///
+    /// # Errors
+    ///
+    /// When the descriptor was closed.
+    #[cfg(target_os = "linux")]
+    pub(super) fn check(&self) -> Result<(), HostResourceError> {
+        if identity(&self.file).is_ok_and(|found| found == self.identity) {
+            return Ok(());
+        }
+        Err(HostResourceError::new(
+            HostResource::FileDescriptors,
+            "another part of this process closed those that sandboxes use, as one does that becomes a daemon; let it \
+             become one before the first sandbox is made",
+        ))
+    }
+
+    /// There is no descriptor.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn check(&self) -> Result<(), HostResourceError> {
+        Ok(())
     }
 
     /// Have it mapped from `file`, whose pages all processes that do so share.
@@ -46,8 +83,8 @@ impl Code {
     /// The file has to begin with what `Engine::precompile_component` returned for this user, and nobody else may be able
     /// to write to it, now or later.
     #[cfg(target_os = "linux")]
-    pub(super) unsafe fn map(file: std::fs::File) -> Self {
-        Self { file }
+    pub(super) unsafe fn map(file: std::fs::File) -> wasmtime::Result<Self> {
+        Self::of(file)
     }
 
     /// As on Linux.
@@ -65,9 +102,7 @@ impl Code {
     /// As for [`use_machine_code`](super::use_machine_code).
     #[cfg(all(target_os = "linux", feature = "embedded"))]
     pub(super) unsafe fn open(path: &std::path::Path) -> wasmtime::Result<Self> {
-        Ok(Self {
-            file: std::fs::File::open(path)?,
-        })
+        Self::of(std::fs::File::open(path)?)
     }
 
     /// As on Linux.
@@ -86,12 +121,21 @@ impl Code {
     #[cfg(target_os = "linux")]
     pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
         use std::os::fd::AsRawFd;
-        use std::path::Path;
+        use std::os::unix::fs::FileExt;
+        use std::path::PathBuf;
 
-        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        // SAFETY: the file holds what a compiler of this engine's kind made, as `seal`, `map` and `open` demand, and its
-        // seals, its mode or whoever named it keep it as it is.
-        unsafe { Component::deserialize_file(engine, Path::new(&path)) }
+        let path = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
+        if path.exists() {
+            // SAFETY: the file holds what a compiler of this engine's kind made, as `seal`, `map` and `open` demand, and
+            // its seals, its mode or whoever named it keep it as it is.
+            return unsafe { Component::deserialize_file(engine, &path) };
+        }
+        // Without /proc there is no such name. A copy is the same, but that processes do not share it.
+        let size = self.file.metadata()?.len();
+        let mut code = vec![0; usize::try_from(size)?];
+        self.file.read_exact_at(&mut code, 0)?;
+        // SAFETY: as above.
+        unsafe { Component::deserialize(engine, code) }
     }
 
     /// Load it into `engine`.
@@ -100,6 +144,13 @@ impl Code {
         // SAFETY: as on Linux, but that nothing else has the bytes.
         unsafe { Component::deserialize(engine, &self.bytes) }
     }
+}
+
+/// Returns the device of a file and its number there.
+#[cfg(target_os = "linux")]
+fn identity(file: &std::fs::File) -> wasmtime::Result<(u64, u64)> {
+    let found = rustix::fs::fstat(file)?;
+    Ok((found.st_dev, found.st_ino))
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ static FUNCTIONS: &[u8] = include_bytes!(env!("ERYX_GUEST_FUNCTIONS"));
 pub(super) fn load() -> Result<Image, Error> {
     match prepared() {
         Ok(image) => Ok(image),
+        // Compiling it would take longer, and more of what is missing.
+        Err(missing @ Error::HostResource(_)) => Err(missing),
         Err(reason) => {
             tracing::warn!(target: "eryx::image", %reason, "compiling the guest image anew");
             let (_, readable) = super::readable(WASM)?;
@@ -44,7 +46,8 @@ fn prepared() -> Result<Image, Error> {
         // SAFETY: whoever named the file vouched for it.
         let code = unsafe { Code::open(path) };
         return Image::load(code.map_err(|error| {
-            Error::Image(format!("{} cannot be read: {error:#}", path.display()))
+            let what = format!("{} cannot be read", path.display());
+            Error::image(what, &error)
         })?);
     }
     #[cfg(feature = "machine-code")]

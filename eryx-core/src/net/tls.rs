@@ -4,16 +4,16 @@ use wasmtime::component::Resource;
 use super::{Failure, convert, ready};
 use crate::bindings::eryx::net::tls::{ClientConfig, Host as TlsHost, HostSession, Info};
 use crate::host::Host;
+use crate::thread;
 
 impl TlsHost for Host {
     async fn decrypt_key(&mut self, key: String, password: String) -> Result<Vec<u8>, Failure> {
         let (key, password) = convert::encrypted_key(&key, &password)?;
         // It may take a while, which is not for a thread that serves other sandboxes, too. Whoever stops waiting leaves
         // behind no more than one such while.
-        let decrypted = tokio::task::spawn_blocking(move || tls::decrypt_key(&key, &password));
-        let decrypted = decrypted
+        let decrypted = thread::run(move || tls::decrypt_key(&key, &password))
             .await
-            .map_err(|_| NetError::Other("the key could not be decrypted".into()))?;
+            .map_err(|_| NetError::Other("the host has no thread to decrypt the key".into()))?;
         Ok(decrypted.map_err(convert::key_error)?)
     }
 }

@@ -61,7 +61,7 @@ fn used(file: &mut File, found: &Stat, size: u64, how: Use) -> Option<Code> {
         #[allow(unsafe_code, reason = "it is going to be run")]
         // SAFETY: the file is this user's, and lies in a directory that only this user could change when it was opened, so it is
         // this user who wrote what was compiled, as `write` does. Nobody else could ever open it for writing, and nobody can now.
-        return Some(unsafe { Code::map(file) });
+        return unsafe { Code::map(file) }.ok();
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (how, found);

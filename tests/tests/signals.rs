@@ -1,0 +1,401 @@
+//! Handlers of signals that the embedder sets, and guests that trap. Each case is a process of its own, this program run
+//! again: what one sets stays for good, and some have to end by a signal.
+#![cfg(target_os = "linux")]
+
+use std::env;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use eryx::{Error, Sandbox};
+use libc::{SIGFPE, SIGILL, SIGSEGV, c_int, c_void, siginfo_t};
+
+/// Names the case in the process that runs it.
+const CASE: &str = "ERYX_SIGNALS_CASE";
+
+/// The status of a process whose crash reporter was called.
+const REPORTED: c_int = 42;
+
+/// Each traps, with another signal or by another way.
+const TRAPS: [&str; 2] = [
+    // SIGILL.
+    "import os; os.abort()",
+    // SIGSEGV: a constant far beyond the end of the memory is loaded.
+    "import opcode\no = opcode.opmap\nfar = bytes([o['RESUME'], 0, o['EXTENDED_ARG'], 15, o['EXTENDED_ARG'], 255, \
+     o['EXTENDED_ARG'], 255, o['LOAD_CONST'], 255, o['RETURN_VALUE'], 0])\n\
+     def f(): pass\nexec(f.__code__.replace(co_code=far))",
+];
+
+type Handler = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
+
+/// Sets `handler` for the three signals, and returns what was set.
+fn set(handler: Handler, flags: c_int) -> [libc::sigaction; 3] {
+    [SIGSEGV, SIGILL, SIGFPE].map(|signal| {
+        // SAFETY: zeros are a value of the structure.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: as above.
+        let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | flags;
+        // SAFETY: the handlers of this file only call what may be called there.
+        assert_eq!(unsafe { libc::sigaction(signal, &action, &mut old) }, 0);
+        old
+    })
+}
+
+/// Sets again what was set.
+fn restore(old: [libc::sigaction; 3]) {
+    for (signal, action) in [SIGSEGV, SIGILL, SIGFPE].into_iter().zip(old) {
+        // SAFETY: the action was in force before.
+        let set = unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) };
+        assert_eq!(set, 0);
+    }
+}
+
+fn say(text: &str) {
+    // SAFETY: the bytes are there.
+    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+}
+
+/// A crash reporter that ends the process.
+unsafe extern "C" fn report(_: c_int, _: *mut siginfo_t, _: *mut c_void) {
+    say("reported\n");
+    // SAFETY: it ends the process.
+    unsafe { libc::_exit(REPORTED) };
+}
+
+/// One that sets what was set before it, and has the signal come again.
+unsafe extern "C" fn report_and_raise(signal: c_int, _: *mut siginfo_t, _: *mut c_void) {
+    say("reported\n");
+    // SAFETY: it was written before this handler was set.
+    if let Some(old) = unsafe { PREVIOUS } {
+        restore(old);
+    }
+    // SAFETY: it may be called in a handler.
+    unsafe { libc::raise(signal) };
+}
+
+/// One that calls what was set before it, as an engine does with faults that are not its own.
+unsafe extern "C" fn hand_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    say("handed on\n");
+    // SAFETY: it was written before this handler was set.
+    let Some(old) = (unsafe { PREVIOUS }) else {
+        return;
+    };
+    let action = old[[SIGSEGV, SIGILL, SIGFPE]
+        .iter()
+        .position(|one| *one == signal)
+        .unwrap_or(0)];
+    if action.sa_flags & libc::SA_SIGINFO != 0 {
+        // SAFETY: an action with the flag has a handler of this type.
+        let handler: Handler = unsafe { std::mem::transmute(action.sa_sigaction) };
+        // SAFETY: the arguments are the kernel's.
+        unsafe { handler(signal, info, context) };
+    }
+}
+
+/// One that is to be called once, and returns.
+unsafe extern "C" fn report_once(_: c_int, _: *mut siginfo_t, _: *mut c_void) {
+    say("reported\n");
+}
+
+static mut PREVIOUS: Option<[libc::sigaction; 3]> = None;
+
+/// Sets a handler that goes back to what was set before.
+fn set_over(handler: Handler) {
+    let old = set(handler, libc::SA_NODEFER);
+    // SAFETY: handlers read it when a signal comes, which is later.
+    unsafe { PREVIOUS = Some(old) };
+}
+
+/// Crashes the way a bug of the host does.
+fn crash() {
+    // SAFETY: there is none. The process is to end here.
+    unsafe { std::ptr::null_mut::<u8>().wrapping_add(8).write_volatile(1) };
+}
+
+fn sandbox() -> Sandbox {
+    Sandbox::embedded().build().expect("built")
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("started").block_on(future)
+}
+
+fn trap() {
+    for program in TRAPS {
+        let ended = block_on(sandbox().execute(program));
+        assert!(
+            matches!(ended, Err(Error::Aborted { .. })),
+            "{program}: {ended:?}"
+        );
+    }
+}
+
+/// What is done in a process of its own, and how that ends: with the status or by the signal, having said this.
+struct Case {
+    name: &'static str,
+    run: fn(),
+    status: Result<c_int, c_int>,
+    said: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "no handler is set",
+        run: trap,
+        status: Ok(0),
+        said: "",
+    },
+    Case {
+        name: "a handler is set before the first sandbox",
+        run: || {
+            set(report, 0);
+            trap();
+        },
+        status: Ok(0),
+        said: "",
+    },
+    Case {
+        name: "a handler is set after the first sandbox",
+        run: || {
+            trap();
+            set(report, 0);
+            trap();
+        },
+        status: Ok(0),
+        said: "",
+    },
+    Case {
+        name: "a handler is set again and again",
+        run: || {
+            for _ in 0..40 {
+                set(report, 0);
+                trap();
+                set_over(report_and_raise);
+                trap();
+            }
+        },
+        status: Ok(0),
+        said: "",
+    },
+    Case {
+        name: "the host crashes, with a handler set before the first sandbox",
+        run: || {
+            set(report, 0);
+            trap();
+            crash();
+        },
+        status: Ok(REPORTED),
+        said: "reported\n",
+    },
+    Case {
+        name: "the host crashes, with a handler set after the first sandbox",
+        run: || {
+            trap();
+            set(report, 0);
+            trap();
+            crash();
+        },
+        status: Ok(REPORTED),
+        said: "reported\n",
+    },
+    Case {
+        name: "the host crashes, with handlers set before and after",
+        run: || {
+            set(report, 0);
+            trap();
+            set_over(report_and_raise);
+            trap();
+            crash();
+        },
+        status: Ok(REPORTED),
+        said: "reported\nreported\n",
+    },
+    Case {
+        name: "the host crashes, with a handler that goes back to the default",
+        run: || {
+            trap();
+            set_over(report_and_raise);
+            trap();
+            crash();
+        },
+        status: Err(SIGSEGV),
+        said: "reported\n",
+    },
+    Case {
+        name: "the host crashes, with another engine's handler over a handler over another",
+        run: || {
+            set(report, 0);
+            trap();
+            set_over(hand_on);
+            trap();
+            crash();
+        },
+        status: Ok(REPORTED),
+        said: "handed on\nreported\n",
+    },
+    Case {
+        name: "the host crashes, after a handler was taken away again",
+        run: || {
+            trap();
+            let old = set(report, 0);
+            trap();
+            restore(old);
+            trap();
+            crash();
+        },
+        status: Err(SIGSEGV),
+        said: "",
+    },
+    Case {
+        name: "the host crashes, with a handler that is set for one signal",
+        run: || {
+            trap();
+            set(report_once, libc::SA_RESETHAND);
+            trap();
+            crash();
+        },
+        status: Err(SIGSEGV),
+        said: "reported\n",
+    },
+    Case {
+        name: "a handler that was set over itself calls itself",
+        run: || {
+            trap();
+            set_over(hand_on);
+            trap();
+            set_over(hand_on);
+            trap();
+            crash();
+        },
+        status: Err(SIGSEGV),
+        said: "handed on\n",
+    },
+    Case {
+        name: "a signal is sent to the process",
+        run: || {
+            trap();
+            // SAFETY: the process is to end here.
+            unsafe { libc::raise(SIGILL) };
+        },
+        status: Err(SIGILL),
+        said: "",
+    },
+    Case {
+        name: "a handler is set while a program waits",
+        run: || {
+            let sandbox = sandbox();
+            let other = thread::spawn(|| {
+                thread::sleep(Duration::from_millis(200));
+                set(report, 0);
+            });
+            let ended = block_on(sandbox.execute("import time, os\ntime.sleep(0.5)\nos.abort()"));
+            assert!(matches!(ended, Err(Error::Aborted { .. })), "{ended:?}");
+            other.join().expect("set");
+        },
+        status: Ok(0),
+        said: "",
+    },
+    Case {
+        name: "a handler is set while a program computes",
+        run: || {
+            let sandbox = sandbox();
+            let other = thread::spawn(|| {
+                thread::sleep(Duration::from_millis(200));
+                set(report, 0);
+            });
+            let program = "import time, os\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass\nos.abort()";
+            let ended = block_on(sandbox.execute(program));
+            assert!(matches!(ended, Err(Error::Aborted { .. })), "{ended:?}");
+            other.join().expect("set");
+        },
+        status: Ok(0),
+        said: "",
+    },
+    Case {
+        name: "a handler is set by the function that takes output",
+        run: || {
+            let builder = Sandbox::embedded().on_stdout(|_| {
+                set(report, 0);
+            });
+            let sandbox = builder.build().expect("built");
+            let ended = block_on(sandbox.execute("import os\nos.write(1, b'x')\nos.abort()"));
+            assert!(matches!(ended, Err(Error::Aborted { .. })), "{ended:?}");
+        },
+        status: Ok(0),
+        said: "",
+    },
+    Case {
+        name: "a handler is set between two executions of a session",
+        run: || {
+            block_on(async {
+                let mut session = sandbox().session().await.expect("begun");
+                session.execute("x = 1").await.expect("run");
+                set(report, 0);
+                let ended = session.execute("import os; os.abort()").await;
+                assert!(matches!(ended, Err(Error::Aborted { .. })), "{ended:?}");
+            });
+        },
+        status: Ok(0),
+        said: "",
+    },
+    Case {
+        name: "more handlers are set than can be followed",
+        run: || {
+            trap();
+            for nth in 0..20 {
+                // Each is another, by the signals it keeps away.
+                // SAFETY: zeros are a value of the structure.
+                let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+                action.sa_sigaction = report as *const () as usize;
+                action.sa_flags = libc::SA_SIGINFO;
+                // SAFETY: the mask is one.
+                unsafe { libc::sigaddset(&mut action.sa_mask, nth + 1) };
+                // SAFETY: as in `set`.
+                unsafe { libc::sigaction(SIGILL, &action, std::ptr::null_mut()) };
+                match block_on(sandbox().execute("import os; os.abort()")) {
+                    Err(Error::Aborted { .. }) => assert!(nth < 7),
+                    Err(Error::HostResource(missing)) => {
+                        assert!(missing.to_string().contains("SIGILL"), "{missing}");
+                        assert!(nth >= 7);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        },
+        status: Ok(0),
+        said: "",
+    },
+];
+
+#[test]
+fn the_process_outlives_every_program_whatever_handlers_are_set_and_its_own_crashes_reach_them() {
+    if let Ok(name) = env::var(CASE) {
+        let case = CASES.iter().find(|case| case.name == name);
+        (case.expect("one of the cases").run)();
+        return;
+    }
+    let mut wrong = Vec::new();
+    for case in CASES {
+        let ended = Command::new(env::current_exe().expect("this program"))
+            .args(["--exact", "--nocapture", "--test-threads=1"])
+            .arg("the_process_outlives_every_program_whatever_handlers_are_set_and_its_own_crashes_reach_them")
+            .env(CASE, case.name)
+            .output()
+            .expect("run");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        let status = match (ended.status.code(), ended.status.signal()) {
+            (Some(status), _) => Ok(status),
+            (None, signal) => Err(signal.unwrap_or(0)),
+        };
+        if status != case.status || said != case.said {
+            wrong.push(format!("{}: {status:?}, {said}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
