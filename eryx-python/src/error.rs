@@ -55,6 +55,8 @@ exceptions! {
     ConfigError;
     /// The guest image does not load.
     ImageError;
+    /// The machine or this process lacks something.
+    HostResourceError;
     /// Anything else.
     EryxError;
 }
@@ -82,9 +84,17 @@ pub(crate) fn exception(error: Error) -> PyErr {
         }),
         Error::SessionOver { .. } => SessionOverError::new_err(error.to_string()),
         Error::Image(_) => ImageError::new_err(error.to_string()),
+        Error::HostResource(missing) => {
+            host_resource(missing.resource().as_str(), missing.to_string())
+        }
         Error::Config(_) | Error::Package(_) => ConfigError::new_err(error.to_string()),
         other => EryxError::new_err(other.to_string()),
     }
+}
+
+/// The exception for a resource of the machine that is missing.
+pub(crate) fn host_resource(name: &str, text: impl Into<String>) -> PyErr {
+    HostResourceError::with(text, |attributes| attributes.set_item("resource", name))
 }
 
 /// The sentences name settings as Python has them.

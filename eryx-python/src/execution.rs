@@ -9,7 +9,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::deliveries::{Call, Deliveries};
 use crate::error::{SessionOverError, exception};
-use crate::printer::{Printer, Turn};
+use crate::printer::{Callbacks, Printer, Turn};
 use crate::result::ExecuteResult;
 use crate::running::{Owner, Running};
 use crate::runtime::{runtime, wait};
@@ -131,6 +131,8 @@ pub(crate) fn closed() -> PyErr {
 pub(crate) struct Execution {
     state: Mutex<State>,
     printer: Option<Arc<Printer>>,
+    /// The printer's, once more: the collector of cycles finds them in use until this is gone.
+    _callbacks: Option<Callbacks>,
 }
 
 enum State {
@@ -143,6 +145,10 @@ impl Execution {
     /// The coroutine that runs `job`.
     pub(crate) fn coroutine(py: Python<'_>, job: Job) -> PyResult<Bound<'_, PyAny>> {
         let execution = Self {
+            _callbacks: job
+                .printer
+                .as_ref()
+                .map(|printer| printer.callbacks().clone_ref(py)),
             printer: job.printer.clone(),
             state: Mutex::new(State::Waiting(Box::new(job))),
         };

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use eryx::{CancelHandle, OutputSink, SandboxBuilder};
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments;
 use crate::deliveries::Deliveries;
@@ -31,6 +32,12 @@ impl Callbacks {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.stdout.is_none() && self.stderr.is_none()
+    }
+
+    /// Shows the functions to the collector of cycles.
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.stdout)?;
+        visit.call(&self.stderr)
     }
 
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
@@ -81,6 +88,11 @@ impl Printer {
             callbacks,
             turn: Mutex::default(),
         })
+    }
+
+    /// The functions it calls.
+    pub(crate) fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
     }
 
     /// `builder` with its output sent here.

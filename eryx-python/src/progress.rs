@@ -27,7 +27,7 @@ impl Progress {
             };
         }
         let (stages, next) = channel();
-        let printer = thread::spawn(move || {
+        let printer = thread::Builder::new().spawn(move || {
             let mut stage = None;
             let mut shown = false;
             loop {
@@ -51,9 +51,11 @@ impl Progress {
                 say("");
             }
         });
+        // Where no thread can be started, nothing is said.
+        let printer = printer.ok();
         Self {
-            stages: Some(stages),
-            printer: Some(printer),
+            stages: printer.as_ref().map(|_| stages),
+            printer,
         }
     }
 

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use eryx::CancelHandle;
 use pyo3::prelude::*;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;
 
 use crate::error::EryxError;
+
+mod start;
 
 /// How long Ctrl-C may go unnoticed.
 const ATTENTION: Duration = Duration::from_millis(20);
@@ -30,13 +32,7 @@ pub(crate) fn runtime(_py: Python<'_>) -> PyResult<&'static Runtime> {
     match *current {
         Some((owner, runtime)) if owner == process => Ok(runtime),
         _ => {
-            let runtime = Builder::new_multi_thread()
-                .thread_name("eryx")
-                .enable_all()
-                .build()
-                .map_err(|error| {
-                    EryxError::new_err(format!("the asynchronous runtime does not start: {error}"))
-                })?;
+            let runtime = start::runtime()?;
             // Never dropped: after a fork there would be no threads to wait for, and at exit nothing to wait for.
             let runtime: &'static Runtime = Box::leak(Box::new(runtime));
             *current = Some((process, runtime));

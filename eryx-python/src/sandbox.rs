@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments::{each, keywords_only, source, wrong_type};
 use crate::error::{EryxError, exception};
@@ -197,6 +198,12 @@ impl Sandbox {
         self.close(py);
         py.import("eryx._asyncio")?
             .call_method1("done", (py.None(),))
+    }
+
+    /// What the collector of cycles follows. It need not be able to break one here: a sandbox never changes, so that
+    /// every cycle has another object in it that does.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.callbacks.visit(&visit)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

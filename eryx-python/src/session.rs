@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::arguments::source;
@@ -134,6 +135,13 @@ impl Session {
         self.close(py)?;
         py.import("eryx._asyncio")?
             .call_method1("done", (py.None(),))
+    }
+
+    /// What the collector of cycles follows; see the sandbox's.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.printer
+            .as_ref()
+            .map_or(Ok(()), |printer| printer.callbacks().visit(&visit))
     }
 
     fn __repr__(&self) -> &'static str {

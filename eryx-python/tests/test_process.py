@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -212,3 +214,76 @@ def test_the_machine_code_is_mapped_from_the_file_the_wheel_brought():
     with open("/proc/self/maps") as maps:
         mapped = {line.split(maxsplit=5)[5].strip() for line in maps if "eryx-guest" in line}
     assert mapped == {os.path.join(os.path.dirname(eryx.__file__), "eryx-guest.cwasm")}
+
+
+BUILD = """
+import eryx, multiprocessing, os, sys, tempfile, threading, time
+folder = tempfile.mkdtemp()
+def build(number):
+    factory = eryx.SandboxFactory(setup_code=f"x = {number}", cache_dir=folder)
+    return factory.create_sandbox().execute("print(x)").stdout
+def child(number):
+    child = os.fork()
+    if child == 0:
+        print(build(number), end="", flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "print(build(1), end=''); child(2)",
+        "threading.Thread(target=build, args=(1,)).start(); time.sleep(1.5); print(1); child(2)",
+    ],
+    ids=["built", "building"],
+)
+def test_a_child_builds_a_factory_although_its_parent_has_compiled_one(program):
+    ended = subprocess.run(
+        [sys.executable, "-c", BUILD + program], capture_output=True, text=True, timeout=200
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split() == ["1", "2"]
+
+
+@pytest.mark.parametrize("use", ["Sandbox", "session", "used"])
+def test_an_object_that_is_called_by_its_own_sandbox_is_collected(use):
+    class Tool:
+        def __init__(self) -> None:
+            self.sandbox = eryx.Sandbox(on_stdout=self.write, on_stderr=self.write)
+            if use != "Sandbox":
+                self.session = self.sandbox.session()
+            if use == "used":
+                self.session.execute("print(1)")
+                self.sandbox.execute("print(1)")
+
+        def write(self, text: str) -> None:
+            pass
+
+    tools = [weakref.ref(Tool()) for _ in range(20)]
+    gc.collect()
+    assert [tool() for tool in tools] == [None] * 20
+
+
+def test_functions_of_a_running_program_are_not_collected():
+    program = """
+import asyncio, eryx, gc
+class Tool:
+    def __init__(self):
+        self.texts = texts
+        self.session = eryx.Sandbox(on_stdout=self.write).session()
+    def write(self, text):
+        self.texts.append(text)
+texts = []
+async def main():
+    task = asyncio.ensure_future(Tool().session.aexecute("import time; time.sleep(0.5); print('whole')"))
+    for _ in range(10):
+        await asyncio.sleep(0.02)
+        gc.collect()
+    await task
+asyncio.run(main())
+assert "".join(texts) == "whole\\n", texts
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr

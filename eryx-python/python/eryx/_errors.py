@@ -228,3 +228,26 @@ class ImageError(EryxError):
     """
 
     __module__ = "eryx"
+
+
+class HostResourceError(EryxError):
+    """This machine or process lacks what a sandbox needs. The text says which limit was met.
+
+    The same call succeeds once the resource is to be had.
+
+    Attributes:
+        resource: what is missing: ``"file descriptors"``, ``"memory"`` (address space included),
+            ``"threads"``, ``"file size"``, ``"disk space"`` or ``"signal handlers"``.
+
+    >>> import eryx
+    >>> try:
+    ...     result = eryx.Sandbox().execute("pass")
+    ... except eryx.HostResourceError as error:
+    ...     print(f"try again later, or raise the limit: {error}")
+    """
+
+    __module__ = "eryx"
+
+    def __init__(self, text: str, *, resource: str = "") -> None:
+        super().__init__(text)
+        self.resource = resource
