@@ -4,7 +4,7 @@ use eryx_net_host::policy::escape;
 use crate::factory::PackageError;
 use crate::host_resource::HostResourceError;
 use crate::limits::Limit;
-use crate::output::Output;
+use crate::output::{LastWords, Output};
 use crate::result::{PartialResult, Usage};
 
 /// Why an execution did not run to its end, or could not begin.
@@ -42,7 +42,7 @@ pub enum Error {
         output: Box<PartialResult>,
     },
     /// The interpreter gave up: a fatal error of its own, such as `abort()`.
-    #[error("the interpreter ended abnormally: {reason}")]
+    #[error("the interpreter ended abnormally: {reason}{}", LastWords(output))]
     Aborted {
         /// What the engine saw.
         reason: String,

@@ -56,6 +56,25 @@ impl Output {
     }
 }
 
+/// The most that [`LastWords`] quotes, in characters.
+const MAX_LAST_WORDS: usize = 200;
+
+/// What an interpreter that gave up said last: the end of an error's sentence. The line is quoted, with control
+/// characters escaped, since the program may have chosen it.
+pub(crate) struct LastWords<'a>(pub(crate) &'a Output);
+
+impl fmt::Display for LastWords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = self.0.stderr.len().saturating_sub(4 * MAX_LAST_WORDS);
+        let text = String::from_utf8_lossy(&self.0.stderr[end..]);
+        let Some(line) = text.lines().rev().find(|line| !line.trim().is_empty()) else {
+            return Ok(());
+        };
+        let line: String = line.trim().chars().take(MAX_LAST_WORDS).collect();
+        write!(f, "; its last words on standard error: {line:?}")
+    }
+}
+
 /// The program printed more than it may.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the output limit is reached")]
@@ -303,6 +322,24 @@ mod tests {
         emptied.await.expect("emptied");
         stream.write(Bytes::from_static(b"second")).expect("room");
         assert_eq!(capture.take().stdout, b"firstsecond");
+    }
+
+    #[test]
+    fn last_words_are_the_last_line_quoted_and_cut() {
+        let told = |stderr: &str| {
+            let output = Output {
+                stderr: stderr.into(),
+                ..Output::default()
+            };
+            LastWords(&output).to_string()
+        };
+        assert_eq!(told(""), "");
+        assert_eq!(told("\n \n"), "");
+        assert_eq!(
+            told("Traceback\n  boom: \x1b[31m\n\n"),
+            "; its last words on standard error: \"boom: \\u{1b}[31m\""
+        );
+        assert_eq!(told(&"é".repeat(10_000)).matches('é').count(), 200);
     }
 
     #[test]

@@ -7,9 +7,10 @@ from.
 # The shims have to be in place before anything imports `socket`, and `wit_world` imports asyncio.
 import eryx_net
 
-# And the locks before anything makes one.
-from eryx_guest import locks
+# And the locks before anything makes one, the clocks before anything takes one.
+from eryx_guest import clocks, locks
 
+clocks.install()
 locks.install()
 eryx_net.install()
 

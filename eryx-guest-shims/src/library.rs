@@ -10,7 +10,7 @@ pub struct Library {
 }
 
 /// The libraries an image is linked with.
-pub const LIBRARIES: [Library; 3] = [
+pub const LIBRARIES: [Library; 4] = [
     Library {
         module: "seal",
         file: "seal.wat",
@@ -20,6 +20,11 @@ pub const LIBRARIES: [Library; 3] = [
         module: "_eryx_heap",
         file: "heap.wat",
         world: "package eryx:heap; world heap {}",
+    },
+    Library {
+        module: "_eryx_output",
+        file: "output.wat",
+        world: "package eryx:output; world output {}",
     },
     Library {
         module: "_eryx_wire",

@@ -9,6 +9,7 @@ import gc
 import sys
 from collections.abc import Callable
 from types import CodeType, FunctionType
+from typing import cast
 
 import _eryx_heap
 
@@ -16,7 +17,7 @@ import _eryx_heap
 def gather(train: Callable[[], None]) -> None:
     """Everything there is belongs to the image. What is made from now on lies behind it, and so
     does the code that `train` runs: the interpreter notes in it how often it ran and with what."""
-    functions = [one for one in gc.get_objects() if isinstance(one, FunctionType)]
+    functions = [one for one in gc.get_objects() if type(one) is FunctionType]
     before = [one.__code__._co_code_adaptive for one in functions]  # type: ignore[attr-defined]
     train()
     ran = [
@@ -47,7 +48,8 @@ def settle() -> None:
 
 
 def _everything() -> list[object]:
-    """All objects that can be found."""
+    """All objects that can be found. No code of theirs runs: a proxy's `__class__`, which
+    `isinstance` asks for, may raise or import what it stands for."""
     pending = gc.get_objects()
     found: dict[int, object] = {}
     while pending:
@@ -56,13 +58,15 @@ def _everything() -> list[object]:
             continue
         found[id(one)] = one
         pending.extend(gc.get_referents(one))
-        if isinstance(one, str):
+        kind = type(one)
+        if issubclass(kind, str):
             # A string notes its hash when it is first asked for it.
-            hash(one)
-        elif isinstance(one, CodeType):
+            str.__hash__(one)
+        elif kind is CodeType:
             # The collector does not look into these.
-            pending += (one.co_consts, one.co_names, one.co_filename, one.co_name, one.co_qualname)
-            pending += (one.co_linetable, one.co_exceptiontable)
+            code = cast(CodeType, one)
+            pending += (code.co_consts, code.co_names, code.co_filename, code.co_name)
+            pending += (code.co_qualname, code.co_linetable, code.co_exceptiontable)
     return list(found.values())
 
 

@@ -7,7 +7,6 @@ import inspect
 import io
 import linecache
 import os
-import random
 import sys
 import traceback
 import types
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 import wit_world
 
-from eryx_guest import heap, training
+from eryx_guest import generators, heap, output, training
 
 # The host copies what is reported: a program must not choose how much.
 MAX_MESSAGE = 16 * 1024
@@ -30,9 +29,6 @@ MIN_SOURCE = 1 << 10
 
 # Where the image's own modules and the generated bindings come from.
 _OURS = (os.path.dirname(os.path.dirname(__file__)) + "/", "/world/", "/bundled/")
-
-# Between text and descriptor, in bytes. A longer line goes past it.
-_BUFFER = 8 << 10
 
 # As often as it takes the interpreter to specialise code and be sure of it.
 _WARM_UP = 20
@@ -71,8 +67,9 @@ def prepare(world: wit_world.WitWorld) -> None:
     os.environ.clear()
     sys.path.clear()
     sys.path_importer_cache.clear()
-    sys.stdout = sys.__stdout__ = _stream(1, "<stdout>")  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _stream(2, "<stderr>")  # type: ignore[misc]
+    output.install()
+    sys.stdout = sys.__stdout__ = output.open_stdout()  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = output.open_stderr()  # type: ignore[misc]
     _warm_up(world)
     heap.settle()
     # What every program adds to comes last, next to what it makes.
@@ -87,7 +84,7 @@ def _warm_up(world: wit_world.WitWorld) -> None:
     global _runs
     # The host has no randomness to give while the image is built.
     for _ in range(_WARM_UP):
-        _seed(bytes(32))
+        generators.seed_the_same()
         _runs = 1
         # Compiled, then known.
         for source in (b"pass", b"pass", _TRAINING):
@@ -109,23 +106,6 @@ def _close_loop() -> None:
         asyncio.set_event_loop(None)
 
 
-def _stream(descriptor: int, name: str) -> io.TextIOWrapper:
-    """Standard output or error. The image's interpreter has no buffer between text and descriptor,
-    and so would lose what a single write does not take."""
-    raw = io.FileIO(descriptor, "w", closefd=False)
-    raw.name = name
-    # A program that is cut off has printed the lines it finished.
-    stream = io.TextIOWrapper(
-        io.BufferedWriter(raw, _BUFFER),
-        encoding="utf-8",
-        errors="backslashreplace",
-        newline="\n",
-        line_buffering=True,
-    )
-    stream.mode = "w"  # type: ignore[misc]
-    return stream
-
-
 def set_up(source: bytes) -> None:
     """Run a program that a snapshot starts from. Raises what it raises."""
     _start(source, "<setup>")
@@ -136,8 +116,8 @@ def execute(source: bytes) -> wit_world.Outcome:
     global _runs
     _runs += 1
     if _runs == 1:
-        # The generator's state came with the image; it would be the same in every sandbox.
-        _seed(os.urandom(32))
+        # Their state came with the image; it would be the same in every sandbox.
+        generators.seed()
     name = _FIRST if _runs == 1 else f"<script {_runs}>"
     try:
         outcome = _run(source, name)
@@ -149,14 +129,10 @@ def execute(source: bytes) -> wit_world.Outcome:
             )
         )
     try:
-        _flush()
+        flush()
     except BaseException:
         return outcome
     return outcome
-
-
-def _seed(entropy: bytes) -> None:
-    random.seed(int.from_bytes(entropy))
 
 
 def _run(source: bytes, name: str) -> wit_world.Outcome:
@@ -246,8 +222,14 @@ def _exit_status(error: SystemExit) -> int:
     return 1
 
 
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+def flush() -> None:
+    """Hand on what was printed, whatever the program made of the streams."""
+    try:
+        streams = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    except AttributeError:
+        # Nothing that was printed is lost by that: the host has it.
+        return
+    for stream in streams:
         try:
             stream.flush()  # type: ignore[union-attr]
         except BaseException:
