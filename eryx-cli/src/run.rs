@@ -46,6 +46,9 @@ pub(crate) struct Options {
     /// How much the script may print [default: 8M]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     max_output: Option<u64>,
+    /// How much the host may keep for the script: output, buffers of connections [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    max_host_memory: Option<u64>,
     #[command(flatten)]
     network: NetworkOptions,
     /// Append every network event to this file as a line of JSON; `-` is standard error
@@ -67,6 +70,9 @@ impl Options {
         }
         if let Some(bytes) = self.max_output {
             limits = limits.with_max_output(bytes);
+        }
+        if let Some(bytes) = self.max_host_memory {
+            limits = limits.with_max_host_memory(bytes);
         }
         limits
     }

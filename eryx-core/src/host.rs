@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use eryx_net_host::Network;
+use eryx_net_host::{Charge, HostMemory, Network};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::error::{ConfigError, Error};
 use crate::files::{Files, Tree};
-use crate::limits::MemoryLimiter;
+use crate::limits::{MemoryLimiter, ResourceLimits};
 use crate::output::{Capture, Handlers, StreamKind};
 use crate::pause::Turn;
 
@@ -21,6 +22,9 @@ const MAX_RESOURCES: usize = 8192;
 pub(crate) struct Host {
     pub(crate) network: Network,
     pub(crate) memory: MemoryLimiter,
+    pub(crate) host_memory: HostMemory,
+    /// What it takes whatever the guest does.
+    _base: Charge,
     pub(crate) table: ResourceTable,
     pub(crate) turn: Turn,
     pub(crate) files: Files,
@@ -31,11 +35,16 @@ impl Host {
     /// Returns what is kept for a guest that can read `packages`, if any, and no other files.
     pub(crate) fn new(
         network: Network,
-        memory: MemoryLimiter,
+        limits: &ResourceLimits,
         capture: &Capture,
         handlers: &Handlers,
         packages: Option<&Arc<Tree>>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let host_memory = capture.host_memory().clone();
+        let base = host_memory
+            .charge(ResourceLimits::HOST_MEMORY_BASE)
+            .map_err(|full| ConfigError::new(full.to_string()))?;
+        let network = network.with_host_memory(host_memory.clone());
         // Everything not named here is denied: files, environment, arguments, standard input.
         let mut wasi = WasiCtx::builder();
         wasi.stdout(capture.stream(StreamKind::Stdout, handlers.stdout.clone()))
@@ -48,19 +57,39 @@ impl Host {
         let wasi = wasi.build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
-        Self {
+        Ok(Self {
             network,
-            memory,
+            memory: MemoryLimiter::new(limits.max_memory()),
+            host_memory,
+            _base: base,
             table,
-            turn: Turn::begin(),
+            turn: Turn::new(),
             files: Files::new(packages),
             wasi,
-        }
+        })
+    }
+}
+
+impl Host {
+    /// The host, for a call of a function of `interface`.
+    pub(crate) fn called(&mut self, interface: &'static str) -> &mut Self {
+        self.turn.calls(interface);
+        self
+    }
+}
+
+#[cfg(feature = "watchdog")]
+impl Drop for Host {
+    /// Closes what the guest left open, and watches that: a peer may have left a lot to read.
+    fn drop(&mut self) {
+        let table = std::mem::replace(&mut self.table, ResourceTable::new());
+        self.turn.watch(|| drop(table));
     }
 }
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.turn.calls("wasi");
         WasiCtxView {
             ctx: &mut self.wasi,
             table: &mut self.table,

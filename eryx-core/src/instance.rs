@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use eryx_net_host::{Network, NetworkReport};
+use eryx_net_host::{HostMemory, HostMemoryFull, Network, NetworkReport};
 use tokio::time::Instant;
 use wasmtime::component::Instance as Exports;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
@@ -52,8 +52,8 @@ impl Instance {
         handlers: &Handlers,
         packages: Option<&Arc<Tree>>,
     ) -> Result<Self, Error> {
-        let capture = Capture::default();
-        let host = host(limits, network, &capture, handlers, packages);
+        let capture = Capture::new(HostMemory::new(limits.max_host_memory()));
+        let host = host(limits, network, &capture, handlers, packages)?;
         let (store, guest, _) = instantiate(image, host, limits).await?;
         Ok(Self::with(store, guest, capture, limits))
     }
@@ -64,9 +64,9 @@ impl Instance {
         limits: &ResourceLimits,
         packages: &Arc<Tree>,
     ) -> Result<(Self, Exports), Error> {
-        let capture = Capture::default();
+        let capture = Capture::new(HostMemory::new(limits.max_host_memory()));
         let handlers = Handlers::default();
-        let host = host(limits, Network::off(), &capture, &handlers, Some(packages));
+        let host = host(limits, Network::off(), &capture, &handlers, Some(packages))?;
         let (store, guest, exports) = instantiate(image, host, limits).await?;
         Ok((Self::with(store, guest, capture, limits), exports))
     }
@@ -118,10 +118,12 @@ impl Instance {
         "an execution was dropped before it ended".clone_into(&mut self.over);
         self.capture.begin(self.limits.max_output());
         store.data_mut().memory.begin();
+        store.data().host_memory.begin();
         let execution = EXECUTIONS.fetch_add(1, Ordering::Relaxed) + 1;
         self.network.begin_execution(execution);
         let end = {
-            let call = signals::watch(job.call(&self.guest, &mut store));
+            let turn = store.data().turn.clone();
+            let call = signals::watch(turn.divide(job.call(&self.guest, &mut store)));
             let cancelled = async {
                 match cancel {
                     Some(cancel) => cancel.cancelled().await,
@@ -142,12 +144,14 @@ impl Instance {
                 () = out_of_time => End::TimedOut,
             }
         };
+        let peak_host_memory = store.data().host_memory.peak();
         let left = PartialResult {
             output: self.capture.take(),
             usage: Usage {
                 execution,
                 duration: started.elapsed(),
                 peak_memory: store.data().memory.peak(),
+                peak_host_memory,
                 network: self.network.take_report(),
             },
         };
@@ -249,6 +253,8 @@ impl Instance {
         }
         let limit = if self.capture.exceeded() {
             Limit::Output(self.limits.max_output())
+        } else if error.is::<HostMemoryFull>() {
+            Limit::HostMemory(self.limits.max_host_memory())
         } else if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
             Limit::Stack
         } else if refused {
@@ -336,9 +342,8 @@ fn host(
     capture: &Capture,
     handlers: &Handlers,
     packages: Option<&Arc<Tree>>,
-) -> Host {
-    let memory = MemoryLimiter::new(limits.max_memory());
-    Host::new(network, memory, capture, handlers, packages)
+) -> Result<Host, Error> {
+    Host::new(network, limits, capture, handlers, packages)
 }
 
 /// What an interpreter lives in.

@@ -25,6 +25,7 @@ mod signals;
 #[path = "signals/elsewhere.rs"]
 mod signals;
 mod thread;
+mod watchdog;
 
 pub use cancel::CancelHandle;
 pub use error::{ConfigError, Error, Raised};

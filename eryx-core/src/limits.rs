@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use eryx_net_host::{HostMemory, Network};
 use wasmtime::ResourceLimiter;
 
 use crate::{ConfigError, Error};
@@ -20,15 +21,17 @@ pub struct ResourceLimits {
     execution_timeout: Duration,
     max_memory: u64,
     max_output: u64,
+    max_host_memory: u64,
 }
 
 impl Default for ResourceLimits {
-    /// 30 seconds, 128 MiB of memory, 8 MiB of output.
+    /// 30 seconds, 128 MiB of memory, 8 MiB of output, 64 MiB that the host keeps.
     fn default() -> Self {
         Self {
             execution_timeout: Duration::from_secs(30),
             max_memory: 128 << 20,
             max_output: 8 << 20,
+            max_host_memory: HostMemory::DEFAULT,
         }
     }
 }
@@ -36,6 +39,10 @@ impl Default for ResourceLimits {
 impl ResourceLimits {
     /// The least [memory](Self::with_max_memory) an interpreter starts in, in bytes.
     pub const MIN_MEMORY: u64 = 48 << 20;
+
+    /// What every execution takes of its [host memory](Self::with_max_host_memory), in bytes: what one call of the host
+    /// may carry, what the host knows of the handles a program holds, and the network's report.
+    pub const HOST_MEMORY_BASE: u64 = (8 << 20) + Network::REPORT_MEMORY;
 
     /// The most memory a guest can address, in bytes.
     pub const MAX_MEMORY: u64 = 4 << 30;
@@ -61,6 +68,17 @@ impl ResourceLimits {
         self
     }
 
+    /// How many bytes the host may keep on behalf of one execution or session, outside of the interpreter's memory: what
+    /// was printed, buffers of connections, TLS settings, name lookups in progress.
+    ///
+    /// A network call that would need more fails, and the program can go on with less; printing more ends it. At least
+    /// [`HOST_MEMORY_BASE`](Self::HOST_MEMORY_BASE) and [`max_output`](Self::with_max_output) together.
+    #[must_use]
+    pub fn with_max_host_memory(mut self, bytes: u64) -> Self {
+        self.max_host_memory = bytes;
+        self
+    }
+
     /// See [`with_execution_timeout`](Self::with_execution_timeout).
     pub fn execution_timeout(&self) -> Duration {
         self.execution_timeout
@@ -74,6 +92,11 @@ impl ResourceLimits {
     /// See [`with_max_output`](Self::with_max_output).
     pub fn max_output(&self) -> u64 {
         self.max_output
+    }
+
+    /// See [`with_max_host_memory`](Self::with_max_host_memory).
+    pub fn max_host_memory(&self) -> u64 {
+        self.max_host_memory
     }
 
     pub(crate) fn validate(&self) -> Result<(), Error> {
@@ -99,6 +122,17 @@ impl ResourceLimits {
             ))
             .into());
         }
+        let least = Self::HOST_MEMORY_BASE.saturating_add(self.max_output);
+        if self.max_host_memory < least {
+            return Err(ConfigError::new(format!(
+                "max_host_memory is {} bytes, but every execution takes {} of it, and what a program prints up to {} \
+                 (max_output); give it at least {least}, or lower max_output",
+                self.max_host_memory,
+                Self::HOST_MEMORY_BASE,
+                self.max_output
+            ))
+            .into());
+        }
         Ok(())
     }
 }
@@ -113,6 +147,8 @@ pub enum Limit {
     Memory(u64),
     /// [`ResourceLimits::with_max_output`]: the program printed more than this many bytes.
     Output(u64),
+    /// [`ResourceLimits::with_max_host_memory`]: the host would have had to keep more than this many bytes.
+    HostMemory(u64),
     /// The program recursed deeper, in native code, than the stack allows.
     Stack,
 }
@@ -131,6 +167,10 @@ impl std::fmt::Display for Limit {
             Self::Output(limit) => write!(
                 f,
                 "the program printed more than its limit of {limit} bytes (ResourceLimits: max_output)"
+            ),
+            Self::HostMemory(limit) => write!(
+                f,
+                "the host would have to keep more for the program than its limit of {limit} bytes (ResourceLimits: max_host_memory)"
             ),
             Self::Stack => f.write_str("the program recursed deeper than the stack allows"),
         }
@@ -237,6 +277,14 @@ mod tests {
             (
                 ResourceLimits::default().with_max_memory(u64::MAX),
                 "max_memory",
+            ),
+            (
+                ResourceLimits::default().with_max_host_memory(ResourceLimits::HOST_MEMORY_BASE),
+                "max_host_memory",
+            ),
+            (
+                ResourceLimits::default().with_max_output(64 << 20),
+                "max_output",
             ),
         ] {
             let error = limits.validate().expect_err("refused").to_string();

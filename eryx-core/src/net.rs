@@ -64,10 +64,12 @@ impl net::types::Host for Host {
 
 /// Link everything the guest image imports of `eryx:net`.
 pub(crate) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    net::types::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
-    net::tls::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
-    net::tcp::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
-    net::udp::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
-    net::resolver::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
-    net::poll::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)
+    net::types::add_to_linker::<_, HasSelf<Host>>(linker, |host| host.called("eryx:net/types"))?;
+    net::tls::add_to_linker::<_, HasSelf<Host>>(linker, |host| host.called("eryx:net/tls"))?;
+    net::tcp::add_to_linker::<_, HasSelf<Host>>(linker, |host| host.called("eryx:net/tcp"))?;
+    net::udp::add_to_linker::<_, HasSelf<Host>>(linker, |host| host.called("eryx:net/udp"))?;
+    net::resolver::add_to_linker::<_, HasSelf<Host>>(linker, |host| {
+        host.called("eryx:net/resolver")
+    })?;
+    net::poll::add_to_linker::<_, HasSelf<Host>>(linker, |host| host.called("eryx:net/poll"))
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use eryx_net_host::{Charge, HostMemory, HostMemoryFull};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
@@ -99,17 +100,33 @@ impl fmt::Debug for Handlers {
 #[derive(Debug, Default)]
 struct State {
     output: Output,
+    /// For what is in `output`.
+    charge: Option<Charge>,
     max: u64,
     exceeded: bool,
 }
 
 /// The capture of one instance, shared by its streams.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Capture {
     state: Arc<Mutex<State>>,
+    memory: HostMemory,
 }
 
 impl Capture {
+    /// A capture that counts what it holds against `memory`.
+    pub(crate) fn new(memory: HostMemory) -> Self {
+        Self {
+            state: Arc::default(),
+            memory,
+        }
+    }
+
+    /// What it counts against.
+    pub(crate) fn host_memory(&self) -> &HostMemory {
+        &self.memory
+    }
+
     /// Start an execution that may print `max` bytes.
     pub(crate) fn begin(&self, max: u64) {
         *self.lock() = State {
@@ -120,7 +137,10 @@ impl Capture {
 
     /// What has been printed since [`begin`](Self::begin).
     pub(crate) fn take(&self) -> Output {
-        std::mem::take(&mut self.lock().output)
+        let mut state = self.lock();
+        // The embedder's from here on.
+        state.charge = None;
+        std::mem::take(&mut state.output)
     }
 
     /// Whether the program tried to print more than it may.
@@ -146,17 +166,21 @@ impl Capture {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, kind: StreamKind, bytes: &[u8]) -> usize {
+    fn push(&self, kind: StreamKind, bytes: &[u8]) -> Result<usize, HostMemoryFull> {
         let mut state = self.lock();
         let used = (state.output.stdout.len() + state.output.stderr.len()) as u64;
         let room = usize::try_from(state.max.saturating_sub(used)).unwrap_or(usize::MAX);
         let kept = bytes.len().min(room);
+        match &mut state.charge {
+            Some(charge) => charge.grow(kept as u64)?,
+            none => *none = Some(self.memory.charge(kept as u64)?),
+        }
         match kind {
             StreamKind::Stdout => state.output.stdout.extend_from_slice(&bytes[..kept]),
             StreamKind::Stderr => state.output.stderr.extend_from_slice(&bytes[..kept]),
         }
         state.exceeded |= kept < bytes.len();
-        kept
+        Ok(kept)
     }
 }
 
@@ -180,7 +204,7 @@ impl GuestStream {
     const WRITE: usize = 64 * 1024;
 
     fn print(&self, bytes: &[u8]) -> wasmtime::Result<()> {
-        let kept = self.capture.push(self.kind, bytes);
+        let kept = self.capture.push(self.kind, bytes)?;
         if let Some(sink) = &self.sink
             && kept > 0
         {
@@ -310,7 +334,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_guest_waits_for_a_sink_that_is_full_and_goes_on_when_it_has_room() {
-        let capture = Capture::default();
+        let capture = Capture::new(HostMemory::default());
         capture.begin(100);
         let sink = Arc::new(OnePiece::default());
         let mut stream = capture.stream(StreamKind::Stdout, Some(Arc::clone(&sink) as _));
@@ -343,8 +367,23 @@ mod tests {
     }
 
     #[test]
+    fn output_beyond_the_host_memory_is_refused_and_what_was_taken_frees_it() {
+        let memory = HostMemory::new(10);
+        let capture = Capture::new(memory.clone());
+        capture.begin(100);
+        let stdout = capture.stream(StreamKind::Stdout, None);
+        stdout.print(b"12345678").expect("fits");
+        let full = stdout.print(b"9ab").expect_err("three are too many");
+        assert!(full.is::<HostMemoryFull>());
+        assert_eq!(capture.take().stdout, b"12345678");
+        assert_eq!(memory.used(), 0);
+        stdout.print(b"9ab").expect("fits now");
+        assert_eq!(memory.used(), 3);
+    }
+
+    #[test]
     fn output_is_kept_up_to_the_limit_over_both_streams_and_refused_past_it() {
-        let capture = Capture::default();
+        let capture = Capture::new(HostMemory::default());
         capture.begin(5);
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&seen);

@@ -21,6 +21,9 @@ pub struct ExecuteResult {
     pub duration: Duration,
     /// The most memory the interpreter used at once, in bytes, its own share included.
     pub peak_memory: u64,
+    /// The most the host kept on behalf of the program at once, in bytes, outside of the interpreter's memory;
+    /// [`HOST_MEMORY_BASE`](crate::ResourceLimits::HOST_MEMORY_BASE) included.
+    pub peak_host_memory: u64,
     /// What the program did with the network.
     pub network: NetworkReport,
 }
@@ -35,6 +38,8 @@ pub struct Usage {
     pub duration: Duration,
     /// The most memory the interpreter used at once, in bytes, its own share included.
     pub peak_memory: u64,
+    /// The most the host kept on behalf of the program at once, in bytes, as in [`ExecuteResult::peak_host_memory`].
+    pub peak_host_memory: u64,
     /// What the program did with the network.
     pub network: NetworkReport,
 }
@@ -67,6 +72,7 @@ impl From<PartialResult> for ExecuteResult {
             output,
             duration: usage.duration,
             peak_memory: usage.peak_memory,
+            peak_host_memory: usage.peak_host_memory,
             network: usage.network,
         }
     }

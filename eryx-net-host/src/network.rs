@@ -101,16 +101,15 @@ impl Network {
 
     /// The same network, not yet used, with `memory` as the budget for what the host keeps.
     #[must_use]
-    pub fn with_host_memory(self, memory: HostMemory) -> Self {
-        let shared = self.shared.map(|shared| {
-            let config = shared.config.clone();
-            Arc::new(Shared::new(config, memory.clone()))
-        });
-        Self {
-            shared,
-            memory,
-            ..self
+    pub fn with_host_memory(mut self, memory: HostMemory) -> Self {
+        if let Some(shared) = &mut self.shared {
+            match Arc::get_mut(shared) {
+                Some(shared) => shared.memory = memory.clone(),
+                None => *shared = Arc::new(Shared::new(shared.config.clone(), memory.clone())),
+            }
         }
+        self.memory = memory;
+        self
     }
 
     fn build(

@@ -121,6 +121,13 @@ fn limit_exception(limit: &Limit, output: &PartialResult) -> PyErr {
                 "the program printed more than its limit of {limit} bytes (ResourceLimits: max_output_bytes)"
             ),
         ),
+        Limit::HostMemory(limit) => (
+            "max_host_memory_bytes",
+            format!(
+                "the host would have to keep more for the program than its limit of {limit} bytes (ResourceLimits: \
+                 max_host_memory_bytes)"
+            ),
+        ),
         other => ("stack", other.to_string()),
     };
     ResourceLimitError::with(text, |attributes| {
@@ -136,6 +143,7 @@ fn set_left(attributes: &Bound<'_, PyDict>, output: &Output, usage: &Usage) -> P
     attributes.set_item("execution", usage.execution)?;
     attributes.set_item("duration_ms", usage.duration.as_secs_f64() * 1e3)?;
     attributes.set_item("peak_memory_bytes", usage.peak_memory)?;
+    attributes.set_item("peak_host_memory_bytes", usage.peak_host_memory)?;
     let network = NetworkReport::from(usage.network.clone());
     attributes.set_item("network", Bound::new(attributes.py(), network)?)
 }

@@ -18,6 +18,10 @@ use crate::error::ConfigError;
 ///         :class:`ResourceLimitError`.
 ///     max_output_bytes: how many bytes one execution may print, standard output and standard error
 ///         together. What exceeds it raises :class:`ResourceLimitError`.
+///     max_host_memory_bytes: how many bytes this process may keep on behalf of one execution or session,
+///         outside of the interpreter's memory: what was printed, buffers of connections, TLS settings,
+///         name lookups. A network call that would need more fails with an ``OSError`` in the program;
+///         printing more raises :class:`ResourceLimitError`. At least 12 MiB and ``max_output_bytes``.
 ///
 /// Raises:
 ///     ConfigError: for a limit that nothing could run under.
@@ -32,10 +36,11 @@ use crate::error::ConfigError;
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct ResourceLimits(pub(crate) Limits);
 
-const NAMES: [&str; 3] = [
+const NAMES: [&str; 4] = [
     "execution_timeout_ms",
     "max_memory_bytes",
     "max_output_bytes",
+    "max_host_memory_bytes",
 ];
 
 #[pymethods]
@@ -43,7 +48,8 @@ impl ResourceLimits {
     #[new]
     #[pyo3(
         signature = (*positional, **settings),
-        text_signature = "(*, execution_timeout_ms=30000, max_memory_bytes=134217728, max_output_bytes=8388608)"
+        text_signature = "(*, execution_timeout_ms=30000, max_memory_bytes=134217728, max_output_bytes=8388608, \
+                          max_host_memory_bytes=67108864)"
     )]
     fn new(
         positional: &Bound<'_, PyTuple>,
@@ -62,10 +68,12 @@ impl ResourceLimits {
                 "max_memory_bytes" => {
                     changed.with_max_memory(memory(whole(name, value, "bytes")?)?)
                 }
-                _ => changed.with_max_output(whole(name, value, "bytes")?),
+                "max_output_bytes" => changed.with_max_output(whole(name, value, "bytes")?),
+                _ => changed.with_max_host_memory(whole(name, value, "bytes")?),
             };
             Ok(())
         })?;
+        host_memory(&limits)?;
         Ok(Self(limits))
     }
 
@@ -87,12 +95,19 @@ impl ResourceLimits {
         self.0.max_output()
     }
 
+    /// How much this process may keep on behalf of one execution or session, in bytes.
+    #[getter]
+    fn max_host_memory_bytes(&self) -> u64 {
+        self.0.max_host_memory()
+    }
+
     fn __repr__(&self) -> String {
         format!(
-            "eryx.ResourceLimits(execution_timeout_ms={}, max_memory_bytes={}, max_output_bytes={})",
+            "eryx.ResourceLimits(execution_timeout_ms={}, max_memory_bytes={}, max_output_bytes={}, max_host_memory_bytes={})",
             self.execution_timeout_ms(),
             self.max_memory_bytes(),
-            self.max_output_bytes()
+            self.max_output_bytes(),
+            self.max_host_memory_bytes()
         )
     }
 
@@ -102,6 +117,7 @@ impl ResourceLimits {
             self.0.execution_timeout(),
             self.0.max_memory(),
             self.0.max_output(),
+            self.0.max_host_memory(),
         )
             .hash(&mut hasher);
         hasher.finish()
@@ -112,6 +128,7 @@ impl ResourceLimits {
         settings.set_item(NAMES[0], self.execution_timeout_ms())?;
         settings.set_item(NAMES[1], self.max_memory_bytes())?;
         settings.set_item(NAMES[2], self.max_output_bytes())?;
+        settings.set_item(NAMES[3], self.max_host_memory_bytes())?;
         Ok(((), settings))
     }
 
@@ -147,4 +164,18 @@ fn memory(bytes: u64) -> PyResult<u64> {
         )));
     }
     Ok(bytes)
+}
+
+fn host_memory(limits: &Limits) -> PyResult<()> {
+    let least = Limits::HOST_MEMORY_BASE.saturating_add(limits.max_output());
+    if limits.max_host_memory() >= least {
+        return Ok(());
+    }
+    Err(ConfigError::new_err(format!(
+        "max_host_memory_bytes={}: every execution takes {} of it, and what a program prints up to {} \
+         (max_output_bytes); give at least {least}, or lower max_output_bytes",
+        limits.max_host_memory(),
+        Limits::HOST_MEMORY_BASE,
+        limits.max_output()
+    )))
 }

@@ -22,6 +22,7 @@ pub(crate) struct ExecuteResult {
     stderr: Vec<u8>,
     duration: Duration,
     peak_memory: u64,
+    peak_host_memory: u64,
     network: NetworkReport,
 }
 
@@ -33,12 +34,13 @@ impl From<eryx::ExecuteResult> for ExecuteResult {
             stderr: result.output.stderr,
             duration: result.duration,
             peak_memory: result.peak_memory,
+            peak_host_memory: result.peak_host_memory,
             network: result.network.into(),
         }
     }
 }
 
-type Parts = (u64, Vec<u8>, Vec<u8>, u64, u64, NetworkReport);
+type Parts = (u64, Vec<u8>, Vec<u8>, u64, u64, u64, NetworkReport);
 
 #[pymethods]
 impl ExecuteResult {
@@ -78,6 +80,12 @@ impl ExecuteResult {
         self.peak_memory
     }
 
+    /// The most this process kept on behalf of the program at once, in bytes, outside of the interpreter's memory.
+    #[getter]
+    fn peak_host_memory_bytes(&self) -> u64 {
+        self.peak_host_memory
+    }
+
     /// The number of this execution, an int that no other one of this process has. Its network's events carry it.
     #[getter]
     fn execution(&self) -> u64 {
@@ -109,6 +117,7 @@ impl ExecuteResult {
             this.stderr,
             nanoseconds(this.duration),
             this.peak_memory,
+            this.peak_host_memory,
             this.network,
         );
         reduced(slf, parts)
@@ -117,13 +126,14 @@ impl ExecuteResult {
     #[staticmethod]
     #[pyo3(name = "_restore")]
     fn restore(parts: Parts) -> Self {
-        let (execution, stdout, stderr, duration, peak_memory, network) = parts;
+        let (execution, stdout, stderr, duration, peak_memory, peak_host_memory, network) = parts;
         Self {
             execution,
             stdout,
             stderr,
             duration: Duration::from_nanos(duration),
             peak_memory,
+            peak_host_memory,
             network,
         }
     }

@@ -36,7 +36,10 @@ LIMIT_MS = 40_000
 HUNG = 5
 
 LIMITS = eryx.ResourceLimits(
-    execution_timeout_ms=LIMIT_MS, max_memory_bytes=1 << 29, max_output_bytes=1 << 26
+    execution_timeout_ms=LIMIT_MS,
+    max_memory_bytes=1 << 29,
+    max_output_bytes=1 << 26,
+    max_host_memory_bytes=1 << 28,
 )
 
 

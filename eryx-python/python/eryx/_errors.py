@@ -25,6 +25,7 @@ class _EndedError(EryxError):
             did not begin.
         duration_ms: how long it took, in milliseconds: a float.
         peak_memory_bytes: the most memory the interpreter used at once, an int.
+        peak_host_memory_bytes: the most this process kept for the program at once, an int.
     """
 
     __module__ = "eryx"
@@ -39,6 +40,7 @@ class _EndedError(EryxError):
         execution: int = 0,
         duration_ms: float = 0.0,
         peak_memory_bytes: int = 0,
+        peak_host_memory_bytes: int = 0,
     ) -> None:
         super().__init__(text)
         self.stdout = stdout
@@ -47,6 +49,7 @@ class _EndedError(EryxError):
         self.execution = execution
         self.duration_ms = duration_ms
         self.peak_memory_bytes = peak_memory_bytes
+        self.peak_host_memory_bytes = peak_host_memory_bytes
 
 
 class ExecutionError(_EndedError):
@@ -71,6 +74,7 @@ class ExecutionError(_EndedError):
             did not begin.
         duration_ms: how long it took, in milliseconds: a float.
         peak_memory_bytes: the most memory the interpreter used at once, an int.
+        peak_host_memory_bytes: the most this process kept for the program at once, an int.
 
     >>> import eryx
     >>> try:
@@ -124,6 +128,7 @@ class TimeoutError(_EndedError, builtins.TimeoutError):  # noqa: A001, RUF100
             did not begin.
         duration_ms: how long it took, in milliseconds: a float.
         peak_memory_bytes: the most memory the interpreter used at once, an int.
+        peak_host_memory_bytes: the most this process kept for the program at once, an int.
 
     >>> import eryx
     >>> sandbox = eryx.Sandbox(resource_limits=eryx.ResourceLimits(execution_timeout_ms=100))
@@ -139,10 +144,11 @@ class TimeoutError(_EndedError, builtins.TimeoutError):  # noqa: A001, RUF100
 
 
 class ResourceLimitError(_EndedError):
-    """The program wanted more memory, output or stack than it may have.
+    """The program wanted more memory, output or stack than it may have, or more of this process's memory.
 
     Attributes:
-        limit: which limit, ``"max_memory_bytes"``, ``"max_output_bytes"`` or ``"stack"``.
+        limit: which limit, ``"max_memory_bytes"``, ``"max_output_bytes"``, ``"max_host_memory_bytes"`` or
+            ``"stack"``.
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
         network: what it had done on the network, a :class:`NetworkReport`.
@@ -150,6 +156,7 @@ class ResourceLimitError(_EndedError):
             did not begin.
         duration_ms: how long it took, in milliseconds: a float.
         peak_memory_bytes: the most memory the interpreter used at once, an int.
+        peak_host_memory_bytes: the most this process kept for the program at once, an int.
 
     >>> import eryx
     >>> try:
@@ -177,6 +184,7 @@ class CancelledError(_EndedError):
             did not begin.
         duration_ms: how long it took, in milliseconds: a float.
         peak_memory_bytes: the most memory the interpreter used at once, an int.
+        peak_host_memory_bytes: the most this process kept for the program at once, an int.
 
     See :meth:`Sandbox.cancel` for an example.
     """
