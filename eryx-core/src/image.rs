@@ -20,6 +20,7 @@ pub(crate) use linked::Linked;
 )]
 mod cache;
 mod code;
+mod counted;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod functions;
@@ -152,6 +153,7 @@ impl Image {
 
     /// Compile `wasm` for this machine and link it. It may be larger than the places of the pool.
     pub(crate) fn compile(wasm: &[u8]) -> Result<Self, Error> {
+        counted::check(wasm).map_err(|refused| Error::Image(refused.to_string()))?;
         let code = with_threads(|threads| {
             engine::native(threads)?
                 .precompile_component(wasm)

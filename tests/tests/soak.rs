@@ -1,15 +1,24 @@
 //! Thousands of sandboxes against peers that stall, reset, lie and break off. Afterwards nothing is left of them:
-//! no descriptor, no task, no memory. A binary of its own, since it counts what the whole process holds.
+//! no descriptor, no task, no memory. The same for programs that make the host keep as much for them as it will. A binary
+//! of its own, since it counts what the whole process holds.
 
 use std::fs;
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eryx::net::NetConfig;
 use eryx::{ResourceLimits, Sandbox};
-use eryx_testkit::{Authority, Behaviour, LOOPBACK, Leaf, Peer, ServerTls, Transport, pattern};
+use eryx_testkit::{
+    Answer, Authority, Behaviour, LOOPBACK, Leaf, NameServer, Peer, Script, ServerTls, Transport,
+    pattern,
+};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+
+/// One test at a time: each counts what the process holds.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Sandboxes one after another, and at once.
 const IN_TURN: usize = 2000;
@@ -129,6 +138,7 @@ impl Held {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_sandboxes_leave_nothing_behind() {
+    let _alone = ALONE.lock().await;
     let authority = Authority::new().expect("made");
     let network = NetConfig::default()
         .allow_localhost()
@@ -186,4 +196,119 @@ async fn run(sandbox: &Sandbox, program: String) {
         Ok(result) => assert_eq!(result.stdout, "done\n"),
         Err(error) => panic!("{error}\n{:?}", error.output()),
     }
+}
+
+/// Sandboxes with the worst settings, and how many of them run at once.
+const GREEDY: usize = 400;
+const GREEDY_AT_ONCE: usize = 8;
+
+/// What the host may hold more after them, in MiB: the noise of its allocator.
+const GREEDY_GROWTH: u64 = 32;
+
+/// Takes what the host gives: TLS sessions of its own with revocation lists that no other has, until there is no more;
+/// names whose answers are as large as DNS has them; connections to a server that sends as many tickets as it can.
+const GREED: &str = "
+import base64, socket, ssl
+from wit_world.imports import tls
+
+body = bytearray(1 << 18)
+held = []
+try:
+    for number in range(64):
+        body[-8:-4] = int(@number).to_bytes(4, 'big')
+        body[-4:] = number.to_bytes(4, 'big')
+        lists = [base64.b64encode(body).decode()]
+        held.append(tls.Session.client(tls.ClientConfig('localhost', [], True, True, [], False,
+            tls.Revocation.LEAF, lists, None, None, None, [], [])))
+except Exception as error:
+    pass
+assert held
+for number in range(3):
+    try:
+        socket.getaddrinfo(f'n{number}-@number.large.test', 80)
+    except OSError:
+        pass
+context = ssl.create_default_context()
+for _ in range(2):
+    try:
+        with socket.create_connection(('localhost', @port), timeout=20) as raw:
+            with context.wrap_socket(raw, server_hostname='localhost') as sock:
+                sock.sendall(b'x')
+                sock.recv(1)
+    except OSError:
+        pass
+print('done')
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sandboxes_that_take_all_the_host_gives_leave_nothing_behind() {
+    let _alone = ALONE.lock().await;
+    let authority = Authority::new().expect("made");
+    let identity = authority
+        .issue(&Leaf::server(["localhost"]))
+        .expect("issued");
+    let mut tls = (*ServerTls::new(&identity).build().expect("built")).clone();
+    tls.send_tls13_tickets = 60;
+    let peer = Peer::start(Behaviour::Echo, Transport::tls(Arc::new(tls)), LOOPBACK)
+        .await
+        .expect("started");
+    let v4 = (0..4000).map(|n| IpAddr::from(Ipv4Addr::from(0x5db8_0000 + n)));
+    let v6 = (0..2000).map(|n| IpAddr::from(Ipv6Addr::from((0x2606_2800 << 96) + n)));
+    let large = Answer::from_ips(v4.chain(v6)).with_ttl(86_400).truncated();
+    let names = NameServer::start(Script::new().otherwise(large))
+        .await
+        .expect("started");
+    let network = NetConfig::default()
+        .allow_localhost()
+        .with_dns_server(names.address())
+        .with_max_connections(100)
+        .with_root_cert(authority.pem().as_bytes())
+        .expect("a certificate");
+    let sandbox = Sandbox::embedded()
+        .with_network(network)
+        .with_resource_limits(
+            ResourceLimits::default().with_execution_timeout(Duration::from_secs(120)),
+        )
+        .build()
+        .expect("built");
+    let program = |number: usize| {
+        GREED
+            .replace("@number", &number.to_string())
+            .replace("@port", &peer.port().to_string())
+    };
+    let mut before = None;
+    let mut running = JoinSet::new();
+    let begun = Instant::now();
+    // The first tenth fills what is made once and kept, and what a network configuration shares.
+    for number in 0..GREEDY + GREEDY / 10 {
+        if number == GREEDY / 10 {
+            while let Some(ended) = running.join_next().await {
+                ended.expect("no panic");
+            }
+            before = Some(Held::now());
+        }
+        if running.len() == GREEDY_AT_ONCE {
+            running.join_next().await.expect("one").expect("no panic");
+        }
+        let (sandbox, program) = (sandbox.clone(), program(number));
+        running.spawn(async move { run(&sandbox, program).await });
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.expect("no panic");
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (before, after) = (before.expect("counted"), Held::now());
+    let _ = writeln!(
+        std::io::stderr(),
+        "\nsoak: {GREEDY} greedy in {:.1?}; before {before:?}, after {after:?}",
+        begun.elapsed()
+    );
+    assert!(
+        after.descriptors <= before.descriptors + 8,
+        "{before:?} {after:?}"
+    );
+    assert!(
+        after.megabytes <= before.megabytes + GREEDY_GROWTH,
+        "{before:?} {after:?}"
+    );
 }

@@ -1,6 +1,7 @@
 //! The second snapshot: an interpreter that has imported, saved as a component.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use wasmtime::Store;
@@ -12,7 +13,7 @@ use crate::files::{PACKAGES, Tree};
 use crate::host::Host;
 use crate::image::{self, Image};
 use crate::instance::{Instance, Job};
-use crate::limits::ResourceLimits;
+use crate::limits::{Limit, ResourceLimits};
 use crate::signals;
 
 /// What happens before the snapshot.
@@ -33,7 +34,8 @@ pub(super) async fn take(preload: &Preload<'_>) -> Result<Vec<u8>, Error> {
         imports: preload.imports,
         setup: preload.setup,
     };
-    instance.run(job, Instant::now(), None).await?;
+    let started = Instant::now();
+    instance.run(job, started, None).await?;
     let Some(mut store) = instance.into_store() else {
         // By `os._exit`, which is no failure of a program.
         return Err(ConfigError::new(
@@ -41,25 +43,51 @@ pub(super) async fn take(preload: &Preload<'_>) -> Result<Vec<u8>, Error> {
         )
         .into());
     };
-    // From here on only the host calls. The whole memory of the guest comes out in one call.
-    store.set_hostcall_fuel(usize::MAX);
-    signals::check()?;
-    // libc forgets the directories it has open: their handles mean nothing in another instance.
-    exports
-        .get_typed_func::<(), ()>(&mut store, "seal")
-        .map_err(|error| broken(&error))?
-        .call_async(&mut store, ())
-        .await
-        .map_err(|error| broken(&error))?;
-    let (context, _) = image::readable(image::EMBEDDED_COMPONENT)?;
-    let mut running = Running {
-        store,
-        instance: exports,
+    let limit = preload.limits.execution_timeout();
+    // Code of the guest, over memory that the setup code has left as it liked.
+    within(limit, started, async move {
+        // From here on only the host calls. The whole memory of the guest comes out in one call.
+        store.set_hostcall_fuel(usize::MAX);
+        signals::check()?;
+        // libc forgets the directories it has open: their handles mean nothing in another instance.
+        let seal = exports
+            .get_typed_func::<(), ()>(&mut store, "seal")
+            .map_err(|error| broken(&error))?;
+        let turn = store.data().turn.clone();
+        turn.divide(seal.call_async(&mut store, ()))
+            .await
+            .map_err(|error| broken(&error))?;
+        let (context, _) = image::readable(image::EMBEDDED_COMPONENT)?;
+        let mut running = Running {
+            store,
+            instance: exports,
+        };
+        Wizer::new()
+            .snapshot_component(&context, &mut running)
+            .await
+            .map_err(|error| broken(&error))
+    })
+    .await
+}
+
+/// What `work` comes to, if it does before `limit` has passed since `started`.
+async fn within<T>(
+    limit: Duration,
+    started: Instant,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    // A limit beyond the end of the clock is none.
+    let Some(end) = started.checked_add(limit) else {
+        return work.await;
     };
-    Wizer::new()
-        .snapshot_component(&context, &mut running)
+    tokio::time::timeout_at(end, work)
         .await
-        .map_err(|error| broken(&error))
+        .unwrap_or_else(|_| {
+            Err(Error::Limit {
+                limit: Limit::ExecutionTime(limit),
+                output: Box::default(),
+            })
+        })
 }
 
 fn broken(error: &wasmtime::Error) -> Error {
@@ -120,5 +148,38 @@ impl ComponentInstanceState for Running {
 
     async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
         self.call::<f64>(instance, func).await.to_bits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_snapshot_that_yields_for_ever_ends_when_the_time_of_its_setup_is_up() {
+        let started = Instant::now();
+        let limit = Duration::from_millis(20);
+        let work = async {
+            loop {
+                tokio::task::yield_now().await;
+            }
+        };
+        let ended = within::<()>(limit, started, work).await;
+        assert!(matches!(
+            ended,
+            Err(Error::Limit { limit: Limit::ExecutionTime(of), .. }) if of == limit
+        ));
+        assert!(started.elapsed() >= limit);
+        // What the setup has used up is gone.
+        let ended = within::<()>(limit, started, std::future::pending()).await;
+        assert!(matches!(ended, Err(Error::Limit { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_in_time_is_returned() {
+        for limit in [Duration::from_secs(60), Duration::MAX] {
+            let made = within(limit, Instant::now(), async { Ok(7) }).await;
+            assert_eq!(made.expect("in time"), 7);
+        }
     }
 }

@@ -7,9 +7,10 @@
 //! - every turn of a loop,
 //! - functions that can be called in a circle: one of each circle of direct calls, and all that can be called through a
 //!   table and call something themselves,
-//! - operations that fill or copy memory, by their size, and calls of the host, which may take as long.
+//! - operations that fill, copy or grow memory, by their size.
 //!
-//! When the count is up, the host is called: it looks whether it is time to do something else.
+//! When the count is up, the host is called: it looks at the clock whether it is time to do something else. It is called
+//! for that after every call of one of its functions, too, so that the time those take counts like the program's own.
 
 mod plan;
 mod writer;

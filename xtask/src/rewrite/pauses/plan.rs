@@ -171,10 +171,9 @@ impl<'a> Plan<'a> {
         self.entries = entries;
     }
 
-    /// Whether this may take as long as the host likes.
+    /// Whether this runs a function of the host, which takes as long as it likes.
     pub(super) fn calls_host(&self, operator: &Operator<'_>) -> bool {
         match *operator {
-            Operator::MemoryGrow { .. } => true,
             Operator::Call { function_index } => {
                 function_index < self.imported && function_index != self.known.pause
             }
@@ -184,6 +183,11 @@ impl<'a> Plan<'a> {
             }
             _ => false,
         }
+    }
+
+    /// The global that has what is left for shielded functions.
+    pub(super) fn grace(&self) -> u32 {
+        self.counter + 1
     }
 
     /// The function that gives way: behind all others.

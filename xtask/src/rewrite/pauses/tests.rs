@@ -3,10 +3,11 @@
 use wasmparser::{Operator, Payload};
 use wasmtime::{Engine, Linker, Store, bail};
 
+use super::writer::GRACE;
 use super::*;
 
-/// How often the module of `text` gives way until its function `run` returns, or an error once it has `patience` times.
-fn pauses(text: &str, patience: usize) -> wasmtime::Result<usize> {
+/// An instance of the module of `text`, which fails once it has given way `patience` times.
+fn started(text: &str, patience: usize) -> (Store<usize>, wasmtime::Instance) {
     let module = wat::parse_str(text).expect("assembles");
     let known = Known {
         pause: 0,
@@ -26,7 +27,15 @@ fn pauses(text: &str, patience: usize) -> wasmtime::Result<usize> {
     linker.func_wrap("host", "pause", pause).expect("defined");
     linker.func_wrap("host", "other", || ()).expect("defined");
     let mut store = Store::new(&engine, 0);
-    let instance = linker.instantiate(&mut store, &module)?;
+    let instance = linker
+        .instantiate(&mut store, &module)
+        .expect("instantiated");
+    (store, instance)
+}
+
+/// How often the module of `text` gives way until its function `run` returns, or an error once it has `patience` times.
+fn pauses(text: &str, patience: usize) -> wasmtime::Result<usize> {
+    let (mut store, instance) = started(text, patience);
     for name in ["run", "shielded"] {
         if let Ok(run) = instance.get_typed_func::<(), ()>(&mut store, name) {
             run.call(&mut store, ())?;
@@ -115,15 +124,21 @@ fn what_fills_or_copies_memory_counts_by_its_size() {
 }
 
 #[test]
-fn calls_of_the_host_count_for_more() {
+fn every_call_of_the_host_is_followed_by_a_look_at_the_clock() {
     for call in [
         "(call $other)",
         "(call_indirect 1 (type $none) (i32.const 0))",
-        "(drop (memory.grow (i32.const 0)))",
     ] {
-        let count = pauses(&module(&turns(320, call)), 20).expect("returned");
-        assert!((9..=10).contains(&count), "{call}: {count}");
+        let count = pauses(&module(&turns(7, call)), 7).expect("returned");
+        assert_eq!(count, 7, "{call}");
     }
+}
+
+#[test]
+fn growing_memory_counts_for_more_than_a_turn() {
+    let grow = turns(320, "(drop (memory.grow (i32.const 0)))");
+    let count = pauses(&module(&grow), 20).expect("returned");
+    assert!((9..=10).contains(&count), "{count}");
 }
 
 /// As the canonical ABI has it: a call of the host would end the program there.
@@ -140,6 +155,41 @@ fn what_is_shielded_gives_way_only_when_it_would_run_for_ever() {
     assert_eq!(within.expect("returned"), 0);
     let error = pauses(&shielded("(loop (br 0))"), 0).expect_err("ended");
     assert_eq!(error.root_cause().to_string(), "enough");
+}
+
+/// A call of the host may make room for thousands of values, one by one.
+#[test]
+fn all_shielded_calls_between_two_looks_share_one_allowance() {
+    let grace = u32::try_from(GRACE).expect("positive");
+    let a_tenth = turns(grace / 10, "");
+    let text = module("(call $other)");
+    let text = text.strip_suffix(')').expect("its end");
+    let text = format!(r#"{text} (func (export "shielded") (local $n i32) {a_tenth}))"#);
+    let (mut store, instance) = started(&text, usize::MAX);
+    let function = |store: &mut Store<usize>, name| {
+        instance
+            .get_typed_func::<(), ()>(store, name)
+            .expect("exported")
+    };
+    let (run, shielded) = (
+        function(&mut store, "run"),
+        function(&mut store, "shielded"),
+    );
+    for _ in 0..3 {
+        for _ in 0..9 {
+            shielded.call(&mut store, ()).expect("within it");
+        }
+        assert_eq!(*store.data(), 0);
+        run.call(&mut store, ()).expect("returned");
+        *store.data_mut() = 0;
+    }
+    for _ in 0..11 {
+        shielded.call(&mut store, ()).expect("returned");
+    }
+    assert!(
+        *store.data() > 0,
+        "the last call gives way, which the host would end"
+    );
 }
 
 #[test]
