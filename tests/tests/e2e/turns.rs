@@ -21,7 +21,7 @@ async fn other_tasks_have_a_turn_after_every_call_of_the_host_that_takes_a_slice
             tokio::task::yield_now().await;
         }
     });
-    let last = AtomicUsize::new(0);
+    let last = AtomicUsize::new(usize::MAX);
     let seen = Arc::clone(&turns);
     let missed = Arc::new(AtomicUsize::new(0));
     let noted = Arc::clone(&missed);
