@@ -7,11 +7,12 @@
 //! - every turn of a loop,
 //! - functions that can be called in a circle: one of each circle of direct calls, and all that can be called through a
 //!   table and call something themselves,
-//! - operations that fill, copy or grow memory, by their size.
+//! - operations that fill, copy or grow memory, by their size; those that fill or copy go in pieces.
 //!
 //! When the count is up, the host is called: it looks at the clock whether it is time to do something else. It is called
 //! for that after every call of one of its functions, too, so that the time those take counts like the program's own.
 
+mod pieces;
 mod plan;
 mod writer;
 

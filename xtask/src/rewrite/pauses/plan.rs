@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use wasm_encoder::{BlockType, BranchHint, Function, Instruction};
 use wasmparser::{
     ElementItems, ElementKind, ExternalKind, FunctionBody, Operator, Parser, Payload, TypeRef,
+    ValType,
 };
 
 use super::Known;
@@ -19,6 +20,8 @@ pub(super) struct Plan<'a> {
     pub(super) types: Vec<u32>,
     /// How many parameters the functions of each type have.
     pub(super) parameters: Vec<u32>,
+    /// The type of functions that fill or copy memory.
+    bulk: Option<u32>,
     /// The functions that count when they are called.
     pub(super) entries: HashSet<u32>,
     /// The exported functions that are shielded, in the order of what stands before them.
@@ -34,6 +37,8 @@ pub(super) struct Plan<'a> {
 struct Calls {
     direct: Vec<u32>,
     any: bool,
+    /// It fills or copies memory.
+    bulk: bool,
     /// The lowest function that is called in the place of returning.
     leaves: Option<u32>,
 }
@@ -45,6 +50,7 @@ impl<'a> Plan<'a> {
             imported: 0,
             types: Vec::new(),
             parameters: Vec::new(),
+            bulk: None,
             entries: HashSet::new(),
             shielded: Vec::new(),
             open_tables: HashSet::new(),
@@ -56,7 +62,12 @@ impl<'a> Plan<'a> {
             match payload? {
                 Payload::TypeSection(section) => {
                     for ty in section.into_iter_err_on_gc_types() {
-                        plan.parameters.push(u32::try_from(ty?.params().len())?);
+                        let ty = ty?;
+                        if ty.params() == [ValType::I32; 3] && ty.results().is_empty() {
+                            plan.bulk
+                                .get_or_insert(u32::try_from(plan.parameters.len())?);
+                        }
+                        plan.parameters.push(u32::try_from(ty.params().len())?);
                     }
                 }
                 Payload::ImportSection(section) => {
@@ -119,6 +130,10 @@ impl<'a> Plan<'a> {
             "it does not import the function that pauses"
         );
         ensure!(plan.counter > 0, "it has no globals");
+        ensure!(
+            plan.bulk.is_some() || !calls.iter().any(|calls| calls.bulk),
+            "it fills or copies memory, and has no type for a function that does"
+        );
         ensure!(
             !calls
                 .iter()
@@ -201,6 +216,16 @@ impl<'a> Plan<'a> {
         Some(self.give_way() + 1 + u32::try_from(at).ok()?)
     }
 
+    /// The type of the functions that fill and copy memory in pieces, where there are such.
+    pub(super) fn bulk(&self) -> Option<u32> {
+        self.bulk
+    }
+
+    /// The function that fills memory in pieces: behind the shields. The one that copies is the next.
+    pub(super) fn fill(&self) -> u32 {
+        self.give_way() + 1 + u32::try_from(self.shielded.len()).unwrap_or(u32::MAX)
+    }
+
     /// Count `amount`, and give way when the count is up.
     pub(super) fn count(
         &self,
@@ -257,6 +282,7 @@ impl Calls {
                 Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
                     calls.any = true;
                 }
+                Operator::MemoryFill { .. } | Operator::MemoryCopy { .. } => calls.bulk = true,
                 Operator::CallRef { .. } | Operator::ReturnCallRef { .. } => {
                     anyhow::bail!("it calls functions that are in no table")
                 }

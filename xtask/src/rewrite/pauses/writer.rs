@@ -8,13 +8,14 @@ use wasm_encoder::{
 use wasmparser::{ExternalKind, FunctionBody, Operator};
 
 use super::BUDGET;
+use super::pieces::Written;
 use super::plan::Plan;
 
 /// What growing memory counts, which the host does.
 const GROW: i32 = 2048;
 
 /// As a power of two, for how many bytes an operation on memory counts one.
-const BYTES: i32 = 6;
+pub(super) const BYTES: i32 = 6;
 
 /// What functions may count together that the host calls while it must not be called itself, between one look and the
 /// next: one call of the host. The program ends when they count more: what they do is find room for values in memory, and
@@ -36,8 +37,8 @@ pub(super) struct Writer<'a> {
 type Error = reencode::Error;
 
 impl Writer<'_> {
-    /// The function that gives way, and what stands before shielded ones.
-    fn write_own(&self, code: &mut CodeSection) {
+    /// The function that gives way, what stands before shielded ones, and what works on memory in pieces.
+    fn write_own(&mut self, code: &mut CodeSection) {
         let plan = &self.plan;
         let mut give_way = Function::new([]);
         give_way
@@ -68,6 +69,13 @@ impl Writer<'_> {
                 .instruction(&Instruction::End);
             code.function(&shield);
         }
+        if plan.bulk().is_some() {
+            let written = [Written::fill(plan), Written::copy(plan)];
+            for (index, written) in (plan.fill()..).zip(written) {
+                code.function(&written.function);
+                self.hints.function_hints(index, written.rare);
+            }
+        }
     }
 }
 
@@ -84,6 +92,9 @@ impl Reencode for Writer<'_> {
         functions.function(plan.types[plan.known.pause as usize]);
         for &shielded in &plan.shielded {
             functions.function(plan.types[shielded as usize]);
+        }
+        if let Some(ty) = plan.bulk() {
+            functions.function(ty).function(ty);
         }
         Ok(())
     }
@@ -144,14 +155,7 @@ impl Reencode for Writer<'_> {
             operators.push(operator);
         }
         // A local behind all others, where the size of an operation on memory has to be kept.
-        let sized = |operator: &Operator<'_>| {
-            matches!(
-                operator,
-                Operator::MemoryCopy { .. }
-                    | Operator::MemoryFill { .. }
-                    | Operator::MemoryInit { .. }
-            )
-        };
+        let sized = |operator: &Operator<'_>| matches!(operator, Operator::MemoryInit { .. });
         let size = operators.iter().any(sized).then_some(locals);
         declared.extend(size.map(|_| (1, ValType::I32)));
         let plan = &self.plan;
@@ -170,9 +174,13 @@ impl Reencode for Writer<'_> {
                     function.instruction(&instruction);
                     count(&mut function, &ONE);
                 }
-                Operator::MemoryCopy { .. }
-                | Operator::MemoryFill { .. }
-                | Operator::MemoryInit { .. } => {
+                Operator::MemoryFill { .. } => {
+                    function.instruction(&Instruction::Call(plan.fill()));
+                }
+                Operator::MemoryCopy { .. } => {
+                    function.instruction(&Instruction::Call(plan.fill() + 1));
+                }
+                Operator::MemoryInit { .. } => {
                     let size = size.unwrap_or_default();
                     function
                         .instruction(&Instruction::LocalTee(size))
