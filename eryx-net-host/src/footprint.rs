@@ -27,14 +27,16 @@ pub(crate) const DATAGRAMS: u64 = 128 << 10;
 /// What one element of a list takes besides its bytes.
 const ELEMENT: usize = 32;
 
-/// What a program wants of a handshake, which is kept while the handshake and the connection last. Connections with equal
-/// settings share them, and each counts all the same.
-pub(crate) fn settings(settings: &ClientSettings) -> u64 {
-    let lists = [
-        &settings.alpn[..],
-        &settings.roots,
-        &settings.revocation_lists,
-    ];
+/// What is kept of what a program wants of a handshake, while the handshake and the connection last: its roots only where
+/// they count. Connections with equal settings share them, and each counts all the same.
+pub(crate) fn settings(settings: &ClientSettings, roots_count: bool) -> u64 {
+    let roots = if roots_count {
+        &settings.roots[..]
+    } else {
+        &[]
+    };
+    // A root is kept as it is, and its name and its key once more.
+    let lists = [&settings.alpn[..], roots, roots, &settings.revocation_lists];
     let identity = settings.identity.as_ref();
     let chain = identity.map(|identity| &identity.chain[..]);
     let elements = lists.into_iter().chain(chain).flatten();
@@ -62,7 +64,7 @@ mod tests {
     #[test]
     fn settings_count_every_byte_a_program_chose() {
         let plain = ClientSettings::default();
-        assert_eq!(settings(&plain), 0);
+        assert_eq!(settings(&plain, true), 0);
         let full = ClientSettings {
             server_name: Some("x".repeat(10)),
             alpn: vec![vec![0; 100]],
@@ -79,6 +81,7 @@ mod tests {
             groups: vec![0; 5],
             ..plain
         };
-        assert_eq!(settings(&full), 1_112_130 + 5 * ELEMENT as u64);
+        assert_eq!(settings(&full, false), 1_110_130 + 3 * ELEMENT as u64);
+        assert_eq!(settings(&full, true), 1_114_130 + 7 * ELEMENT as u64);
     }
 }

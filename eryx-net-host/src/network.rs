@@ -288,7 +288,8 @@ impl Network {
                 shared.sessions.limit()
             ))
         })?;
-        let bytes = footprint::TLS + footprint::settings(&settings);
+        let roots_count = shared.config.allows_unverified_tls();
+        let bytes = footprint::TLS + footprint::settings(&settings, roots_count);
         let memory = shared.memory.charge(bytes).map_err(|full| {
             let name = settings.server_name.as_deref().unwrap_or_default();
             let entry = self.open(Activity::TlsSession, name, None);

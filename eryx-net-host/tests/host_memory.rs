@@ -76,7 +76,7 @@ async fn what_a_sandbox_holds_is_refused_beyond_its_host_memory_and_counts_until
 #[tokio::test]
 async fn tls_settings_count_by_their_size() {
     let large = ClientSettings {
-        roots: vec![vec![0; 500 << 10]].into(),
+        revocation_lists: vec![vec![0; 500 << 10]].into(),
         ..settings()
     };
     let config = NetConfig::permissive();
@@ -92,7 +92,7 @@ async fn a_handshake_that_would_exceed_the_host_memory_fails_and_leaves_the_conn
     let mut connection = connected(&network, "secure.test", peer.port()).await;
     let before = memory.used();
     let large = ClientSettings {
-        roots: vec![vec![0; 500 << 10]].into(),
+        revocation_lists: vec![vec![0; 500 << 10]].into(),
         ..settings()
     };
     let refused = soon(connection.start_tls(&large, None)).await;

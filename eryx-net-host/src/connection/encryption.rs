@@ -81,7 +81,8 @@ impl Connection {
                 peer,
             },
         )?;
-        let bytes = footprint::TLS + footprint::settings(settings);
+        let roots_count = self.shared.config.allows_unverified_tls();
+        let bytes = footprint::TLS + footprint::settings(settings, roots_count);
         let memory = self.shared.charge(&self.entry, bytes)?;
         let prepared = self.shared.connector().prepare(&judged)?;
         if let Some(place) = &mut self.place {
