@@ -199,7 +199,7 @@ async fn run(sandbox: &Sandbox, program: String) {
 }
 
 /// Sandboxes with the worst settings, and how many of them run at once.
-const GREEDY: usize = 400;
+const GREEDY: usize = 150;
 const GREEDY_AT_ONCE: usize = 8;
 
 /// What the host may hold more after them, in MiB: the noise of its allocator.
@@ -211,10 +211,10 @@ const GREED: &str = "
 import base64, socket, ssl
 from wit_world.imports import tls
 
-body = bytearray(1 << 18)
+body = bytearray(1 << 17)
 held = []
 try:
-    for number in range(64):
+    for number in range(24):
         body[-8:-4] = int(@number).to_bytes(4, 'big')
         body[-4:] = number.to_bytes(4, 'big')
         lists = [base64.b64encode(body).decode()]
@@ -223,7 +223,7 @@ try:
 except Exception as error:
     pass
 assert held
-for number in range(3):
+for number in range(2):
     try:
         socket.getaddrinfo(f'n{number}-@number.large.test', 80)
     except OSError:
