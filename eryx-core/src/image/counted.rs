@@ -76,6 +76,8 @@ struct Module<'a> {
     open_globals: HashSet<u32>,
     bodies: Vec<FunctionBody<'a>>,
     tables_imported: bool,
+    /// Functions that fill or copy memory in pieces. They call nothing but the one that looks at the clock.
+    in_pieces: HashSet<u32>,
 }
 
 /// How a module counts.
@@ -152,17 +154,23 @@ impl<'a> Module<'a> {
         }
         let counting = self.counting()?;
         let in_pieces = [counting.fill(), counting.copy()];
+        for (function, body) in (self.imported..).zip(&self.bodies) {
+            // An instruction has a byte at least.
+            if body.range().len() < 512 {
+                let operators: Vec<Operator<'_>> = operators(body)?;
+                if in_pieces.contains(&operators) {
+                    self.in_pieces.insert(function);
+                }
+            }
+        }
         let mut calls = Vec::with_capacity(self.bodies.len());
         for (function, body) in (self.imported..).zip(std::mem::take(&mut self.bodies)) {
-            let operators: Vec<Operator<'_>> = body
-                .get_operators_reader()?
-                .into_iter()
-                .collect::<Result<_, _>>()?;
-            if function == counting.look {
+            let operators = operators(&body)?;
+            if function == counting.look || self.in_pieces.contains(&function) {
                 calls.push(Calls::default());
                 continue;
             }
-            let found = if counting.is_shield(&operators) || in_pieces.contains(&operators) {
+            let found = if counting.is_shield(&operators) {
                 Ok(Calls::default())
             } else {
                 self.walk(&counting, &operators)
@@ -268,6 +276,9 @@ impl<'a> Module<'a> {
                 Operator::MemoryGrow { .. } if counted != at => {
                     return Err("grows memory without counting it");
                 }
+                Operator::Call { function_index }
+                    if *function_index == counting.look
+                        || self.in_pieces.contains(function_index) => {}
                 Operator::Call { function_index } => {
                     calls.any = true;
                     calls.direct.push(*function_index);
@@ -362,6 +373,10 @@ impl<'a> Module<'a> {
         }
         Ok(())
     }
+}
+
+fn operators<'a>(body: &FunctionBody<'a>) -> Result<Vec<Operator<'a>>, BinaryReaderError> {
+    body.get_operators_reader()?.into_iter().collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
