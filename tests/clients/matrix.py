@@ -142,7 +142,10 @@ class Matrix:
             .allow_localhost()
             .allow_udp("127.0.0.1:1-65535")
         )
-        self.limits = eryx.ResourceLimits(execution_timeout_ms=60_000, max_memory_bytes=2**28)
+        # 200 connections with TLS take more host memory than the default.
+        self.limits = eryx.ResourceLimits(
+            execution_timeout_ms=60_000, max_memory_bytes=2**28, max_host_memory_bytes=2**27
+        )
         self.failures: list[str] = []
 
     async def row(self, client: Client) -> Row:
