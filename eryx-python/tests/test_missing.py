@@ -179,7 +179,7 @@ TABLE = [
     Row(
         "temporary folder",
         "attempt('run', run); attempt('build', build)",
-        [WORKS, r"ConfigError -- the packages cannot be unpacked: .*"],
+        [WORKS, WORKS],
         environment={"TMPDIR": "/nowhere"},
     ),
     Row(
