@@ -6,6 +6,7 @@
 //! how often it calls counts alike. Only one call of a host function is not divided: each bounds its own work, to a few
 //! milliseconds.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -84,6 +85,8 @@ impl SandboxImports for Host {
         if self.turn.is_over() {
             tokio::task::yield_now().await;
         }
+        // A program that is ahead of an observer that cannot keep up waits here.
+        poll_fn(|cx| self.network.poll_observer(cx)).await;
         Ok(())
     }
 }

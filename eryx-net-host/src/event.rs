@@ -6,6 +6,7 @@ mod written;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use eryx_net_policy::{Verdict, escape, quote_word};
@@ -28,6 +29,14 @@ use crate::{Activity, NetError, NetLimit};
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn event(&self, event: &Event);
+
+    /// Returns `Pending` while no more events can be taken, and has `cx` woken when they can. A sandbox's program waits
+    /// meanwhile; its timeout and its cancellation do not. A few events may come nevertheless: those of calls that are
+    /// under way, and of connections that are closed.
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
 }
 
 impl<F: Fn(&Event) + Send + Sync> Observer for F {

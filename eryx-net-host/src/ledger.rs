@@ -8,6 +8,7 @@ mod listing;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use crate::{Activity, NetworkReport, Observer};
 use announcer::Totals;
@@ -34,6 +35,10 @@ impl Ledger {
     /// Counts what follows as part of `execution`.
     pub(crate) fn begin(&self, execution: u64) {
         self.totals.begin(execution);
+    }
+
+    pub(crate) fn poll_observer(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.totals.poll_observer(cx)
     }
 
     /// Opens an entry for something the program asks for.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 
 use eryx_net_policy::Host;
 use eryx_tls::{ClientSettings, Connector, SessionCache};
@@ -314,6 +315,12 @@ impl Network {
     /// counted anew.
     pub fn begin_execution(&self, execution: u64) {
         self.ledger.begin(execution);
+    }
+
+    /// Returns `Pending` while the [observer](Observer::poll_ready) can take no more events: nothing should be begun
+    /// meanwhile.
+    pub fn poll_observer(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.ledger.poll_observer(cx)
     }
 
     /// What happened so far.

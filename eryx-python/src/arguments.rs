@@ -127,14 +127,19 @@ pub(crate) fn source(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> 
     )))
 }
 
-/// `callback`, if it can be called and is not `None`.
+/// `callback`, which takes `argument`, if it can be called and is not `None`.
 pub(crate) fn callback(
     name: &str,
+    argument: &str,
     value: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Option<Py<PyAny>>> {
     match value {
         Some(value) if value.is_callable() => Ok(Some(value.clone().unbind())),
-        Some(value) => Err(wrong_type(name, "a function that takes a str", value)),
+        Some(value) => Err(wrong_type(
+            name,
+            &format!("a function that takes {argument}"),
+            value,
+        )),
         None => Ok(None),
     }
 }

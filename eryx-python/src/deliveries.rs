@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use eryx::CancelHandle;
 use pyo3::prelude::*;
 
+use crate::event::NetworkEvent;
 use crate::printer::Stream;
 
 /// How much text may wait before the program does, in bytes: enough that a program and a loop that are about as fast do
@@ -19,10 +20,11 @@ const MAX_TEXT: usize = 64 << 10;
 const MAX_CALLS: usize = 16;
 
 /// A call of one of the embedder's functions.
-#[derive(Debug)]
 pub(crate) enum Call {
     /// With text that was printed.
     Text(Stream, String),
+    /// With something that happened on the network.
+    Event(Box<NetworkEvent>),
 }
 
 /// The calls that one execution waits for an event loop to make, in order. The loop is asked to come at most once at a
@@ -80,6 +82,21 @@ impl Deliveries {
         }
     }
 
+    /// Adds a network event. Does not wait, as above.
+    pub(crate) fn observe(&self, event: NetworkEvent) {
+        let asked = {
+            let mut state = self.state();
+            if state.wake.is_none() {
+                return;
+            }
+            state.calls.push_back(Call::Event(Box::new(event)));
+            mem::replace(&mut state.asked, true)
+        };
+        if !asked {
+            self.ask();
+        }
+    }
+
     /// The lock is not held here: this waits for the interpreter, and the loop's thread, which has it, for the lock.
     fn ask(&self) {
         // Nobody is left to be told once the interpreter is gone.
@@ -112,6 +129,7 @@ impl Deliveries {
             let call = state.calls.pop_front();
             match &call {
                 Some(Call::Text(_, text)) => state.text -= text.len(),
+                Some(Call::Event(_)) => {}
                 None => state.asked = false,
             }
             (call, state.waker.take())
@@ -127,12 +145,17 @@ impl Deliveries {
     pub(crate) fn join(&self) {
         let mut state = self.state();
         let mut joined: Vec<Call> = Vec::new();
-        for Call::Text(stream, text) in mem::take(&mut state.calls) {
-            let same = joined
-                .iter_mut()
-                .find(|Call::Text(other, _)| *other == stream);
+        for call in mem::take(&mut state.calls) {
+            let Call::Text(stream, text) = call else {
+                joined.push(call);
+                continue;
+            };
+            let same = joined.iter_mut().find_map(|call| match call {
+                Call::Text(other, before) if *other == stream => Some(before),
+                _ => None,
+            });
             match same {
-                Some(Call::Text(_, before)) => before.push_str(&text),
+                Some(before) => before.push_str(&text),
                 None => joined.push(Call::Text(stream, text)),
             }
         }

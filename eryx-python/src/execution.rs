@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use eryx::CancelHandle;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::deliveries::{Call, Deliveries};
@@ -188,14 +189,25 @@ impl Execution {
     }
 
     /// The first call that the loop has to make, as a function and its argument.
-    fn take(&self, py: Python<'_>) -> Option<(Py<PyAny>, String)> {
+    fn take(&self, py: Python<'_>) -> PyResult<Option<(Py<PyAny>, Py<PyAny>)>> {
         let deliveries = match &*self.state() {
             State::Started(_, deliveries) => Arc::clone(deliveries),
-            State::Waiting(_) | State::Over => return None,
+            State::Waiting(_) | State::Over => return Ok(None),
         };
-        let Call::Text(stream, text) = deliveries.take()?;
-        let callback = self.printer.as_ref()?.callback(stream)?;
-        Some((callback.clone_ref(py), text))
+        let (Some(call), Some(printer)) = (deliveries.take(), &self.printer) else {
+            return Ok(None);
+        };
+        let (callback, argument) = match call {
+            Call::Text(stream, text) => (
+                printer.callback(stream),
+                PyString::new(py, &text).into_any().unbind(),
+            ),
+            Call::Event(event) => (
+                printer.event_callback(),
+                Bound::new(py, *event)?.into_any().unbind(),
+            ),
+        };
+        Ok(callback.map(|callback| (callback.clone_ref(py), argument)))
     }
 
     /// End it, if it has not ended. Nothing is there to `take` any more.

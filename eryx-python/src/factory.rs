@@ -119,7 +119,7 @@ impl SandboxFactory {
     /// '42\n'
     #[pyo3(
         signature = (**settings),
-        text_signature = "($self, *, network=None, resource_limits=None, on_stdout=None, on_stderr=None)"
+        text_signature = "($self, *, network=None, resource_limits=None, on_stdout=None, on_stderr=None, on_network_event=None)"
     )]
     fn create_sandbox(
         &self,
@@ -140,7 +140,7 @@ impl SandboxFactory {
     /// <BLANKLINE>
     #[pyo3(
         signature = (**settings),
-        text_signature = "($self, *, network=None, resource_limits=None, on_stdout=None, on_stderr=None)"
+        text_signature = "($self, *, network=None, resource_limits=None, on_stdout=None, on_stderr=None, on_network_event=None)"
     )]
     fn create_session(
         &self,

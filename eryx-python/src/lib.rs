@@ -4,6 +4,7 @@
 mod arguments;
 mod deliveries;
 mod error;
+mod event;
 mod execution;
 mod factory;
 mod limits;
@@ -23,6 +24,8 @@ mod verdict;
 /// The compiled half of the package `eryx`, which re-exports what is public of it.
 #[pyo3::pymodule]
 mod _eryx {
+    #[pymodule_export]
+    use crate::event::NetworkEvent;
     #[pymodule_export]
     use crate::execution::Execution;
     #[pymodule_export]

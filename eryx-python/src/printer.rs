@@ -1,43 +1,48 @@
-//! Output on its way to the embedder's functions.
+//! Output and network events on their way to the embedder's functions.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use eryx::net::{Event, Observer};
 use eryx::{CancelHandle, OutputSink, SandboxBuilder};
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments;
 use crate::deliveries::Deliveries;
+use crate::event::NetworkEvent;
 
-/// The functions to call with output, if there are any.
+/// The functions to call with output and with network events, if there are any.
 #[derive(Default)]
 pub(crate) struct Callbacks {
     stdout: Option<Py<PyAny>>,
     stderr: Option<Py<PyAny>>,
+    network_event: Option<Py<PyAny>>,
 }
 
 impl Callbacks {
     /// Takes the arguments of the same names.
     pub(crate) fn set(&mut self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let value = Some(value).filter(|value| !value.is_none());
-        let callback = arguments::callback(name, value)?;
+        let callback = |argument| arguments::callback(name, argument, value);
         match name {
-            "on_stdout" => self.stdout = callback,
-            _ => self.stderr = callback,
+            "on_stdout" => self.stdout = callback("a str")?,
+            "on_stderr" => self.stderr = callback("a str")?,
+            _ => self.network_event = callback("an eryx.NetworkEvent")?,
         }
         Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.stdout.is_none() && self.stderr.is_none()
+        self.stdout.is_none() && self.stderr.is_none() && self.network_event.is_none()
     }
 
     /// Shows the functions to the collector of cycles.
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.stdout)?;
-        visit.call(&self.stderr)
+        visit.call(&self.stderr)?;
+        visit.call(&self.network_event)
     }
 
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
@@ -45,6 +50,7 @@ impl Callbacks {
         Self {
             stdout: clone(&self.stdout),
             stderr: clone(&self.stderr),
+            network_event: clone(&self.network_event),
         }
     }
 }
@@ -56,15 +62,15 @@ pub(crate) enum Stream {
     Stderr,
 }
 
-/// Calls the functions for one interpreter, with text: a character that comes in two pieces is handed on
-/// when it is whole.
+/// Calls the functions for one interpreter, with text, where a character that comes in two pieces is handed on
+/// when it is whole, and with network events.
 pub(crate) struct Printer {
     callbacks: Callbacks,
     /// The execution that is under way, or the last one.
     turn: Mutex<Arc<Turn>>,
 }
 
-/// What one execution prints.
+/// What one execution prints and does.
 #[derive(Default)]
 pub(crate) struct Turn {
     cancel: CancelHandle,
@@ -79,6 +85,8 @@ struct State {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     failure: Option<PyErr>,
+    /// Nothing comes of a failure any more.
+    over: bool,
 }
 
 impl Printer {
@@ -106,6 +114,9 @@ impl Printer {
         }
         if self.callbacks.stderr.is_some() {
             builder = builder.with_stderr(sink(Stream::Stderr));
+        }
+        if self.callbacks.network_event.is_some() {
+            builder = builder.with_network_observer(Arc::new(Watcher(Arc::clone(self))));
         }
         builder
     }
@@ -138,7 +149,9 @@ impl Printer {
                 self.hand_on(turn, stream, String::from_utf8_lossy(&rest).into_owned());
             }
         }
-        match turn.state().failure.take() {
+        let mut state = turn.state();
+        state.over = true;
+        match state.failure.take() {
             Some(error) => Err(error),
             None => Ok(()),
         }
@@ -152,6 +165,11 @@ impl Printer {
         }
     }
 
+    /// The function for network events.
+    pub(crate) fn event_callback(&self) -> Option<&Py<PyAny>> {
+        self.callbacks.network_event.as_ref()
+    }
+
     fn hand_on(&self, turn: &Turn, stream: Stream, text: String) {
         if let Some(deliveries) = &turn.deliveries {
             deliveries.print(stream, text);
@@ -163,10 +181,46 @@ impl Printer {
         // Nobody is left to be told once the interpreter is gone.
         Python::try_attach(|py| {
             if let Err(error) = callback.call1(py, (text,)) {
-                turn.cancel.cancel();
-                turn.state().failure.get_or_insert(error);
+                turn.fail(py, error);
             }
         });
+    }
+
+    fn observe(&self, turn: &Turn, event: &Event) {
+        if turn.state().failure.is_some() {
+            return;
+        }
+        let Some(callback) = self.event_callback() else {
+            return;
+        };
+        Python::try_attach(|py| {
+            let called = NetworkEvent::new(event).and_then(|event| match &turn.deliveries {
+                Some(deliveries) => {
+                    deliveries.observe(event);
+                    Ok(())
+                }
+                None => callback.call1(py, (event,)).map(drop),
+            });
+            if let Err(error) = called {
+                turn.fail(py, error);
+            }
+        });
+    }
+}
+
+/// Hears of what happens on an interpreter's network.
+struct Watcher(Arc<Printer>);
+
+impl Observer for Watcher {
+    fn event(&self, event: &Event) {
+        self.0.observe(&self.0.turn(), event);
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.0.turn().deliveries {
+            Some(deliveries) => deliveries.poll_ready(cx),
+            None => Poll::Ready(()),
+        }
     }
 }
 
@@ -200,6 +254,18 @@ impl OutputSink for Sink {
 }
 
 impl Turn {
+    /// Notes that a function raised, which ends the execution; after its end there is only the hook for such.
+    fn fail(&self, py: Python<'_>, error: PyErr) {
+        self.cancel.cancel();
+        let mut state = self.state();
+        if state.over {
+            drop(state);
+            error.write_unraisable(py, None);
+        } else {
+            state.failure.get_or_insert(error);
+        }
+    }
+
     /// Nobody waits for the interpreter while holding this lock.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -50,7 +50,7 @@ pub(crate) fn wait<T: Send>(
 ) -> PyResult<T> {
     if Handle::try_current().is_ok() {
         return Err(EryxError::new_err(
-            "on_stdout and on_stderr are called while a program runs, and cannot run another one: use a \
+            "on_stdout and on_stderr, like on_network_event, are called while a program runs, and cannot run another one: use a \
              thread of its own for it, or do it afterwards",
         ));
     }

@@ -26,6 +26,8 @@ use crate::session::Session;
 ///         where a line does. ``execute`` calls it on its own thread, ``aexecute`` on the event loop's. An
 ///         exception it raises ends the program and comes out of ``execute``.
 ///     on_stderr: the same for standard error.
+///     on_network_event: called with each :class:`NetworkEvent`, as it happens: on the same threads, and with the same
+///         end if it raises. A program that is ahead of an event loop waits for it.
 ///
 /// Raises:
 ///     ConfigError: for settings that cannot be honoured.
@@ -47,14 +49,20 @@ pub(crate) struct Sandbox {
     closed: AtomicBool,
 }
 
-const NAMES: [&str; 4] = ["network", "resource_limits", "on_stdout", "on_stderr"];
+const NAMES: [&str; 5] = [
+    "network",
+    "resource_limits",
+    "on_stdout",
+    "on_stderr",
+    "on_network_event",
+];
 
 #[pymethods]
 impl Sandbox {
     #[new]
     #[pyo3(
         signature = (*positional, **settings),
-        text_signature = "(*, network=None, resource_limits=None, on_stdout=None, on_stderr=None)"
+        text_signature = "(*, network=None, resource_limits=None, on_stdout=None, on_stderr=None, on_network_event=None)"
     )]
     fn new(
         py: Python<'_>,

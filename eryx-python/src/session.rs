@@ -99,13 +99,21 @@ impl Session {
         self.owner.cancel(py);
         let running = Running::begin(py, self.owner)?;
         let inner = self.inner.clone();
+        let printer = self.printer.clone();
+        let cancel = running.cancel_handle().clone();
         let waited = wait(py, running.cancel_handle(), async move {
-            if let Some(inner) = inner {
-                drop(inner.lock().await.take());
-            }
+            let inner = inner?;
+            let mut session = inner.lock().await;
+            // The connections that are closed now are told of here, also after an execution on an event loop.
+            let turn = printer.map(|printer| (printer.begin(cancel, None), printer));
+            drop(session.take());
+            turn
         });
         running.end(py);
-        waited
+        match waited? {
+            Some((turn, printer)) => printer.end(&turn),
+            None => Ok(()),
+        }
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {

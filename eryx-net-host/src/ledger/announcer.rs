@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use tracing::Level;
 
@@ -59,6 +60,14 @@ impl Totals {
                 Level::INFO => tracing::enabled!(target: "eryx::net", Level::INFO),
                 _ => tracing::enabled!(target: "eryx::net", Level::DEBUG),
             }
+    }
+
+    /// Returns `Pending` while the observer can take no more events.
+    pub(super) fn poll_observer(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.observer {
+            Some(observer) => observer.poll_ready(cx),
+            None => Poll::Ready(()),
+        }
     }
 
     /// Hands an event on, unless there are too many like it.
