@@ -714,3 +714,19 @@ def test_arguments_of_sendmsg_and_recvmsg_are_checked_before_anything_is_sent(gu
         assert a.sendmsg([b"do", b"ne"]) == 4
         assert b.recvmsg(10) == (b"done", [], 0, None)
     """)
+
+
+def test_what_the_host_lacks_for_a_socket_has_its_own_error_number(guest: Guest) -> None:
+    guest("""
+        import errno
+        from eryx_net.host import exception
+        from wit_world.imports import types
+        for error, number in (
+            (types.Error_LimitReached("no descriptor left"), errno.EMFILE),
+            (types.Error_AddressNotAvailable(), errno.EADDRNOTAVAIL),
+            (types.Error_NoBufferSpace(), errno.ENOBUFS),
+            (types.Error_NetworkUnreachable(), errno.ENETUNREACH),
+            (types.Error_Other("anything else"), errno.EIO),
+        ):
+            assert exception(error).errno == number, error
+    """)

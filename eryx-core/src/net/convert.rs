@@ -157,6 +157,8 @@ pub(super) fn error(error: NetError) -> types::Error {
         NetError::HostUnreachable => Error::HostUnreachable,
         NetError::NetworkUnreachable => Error::NetworkUnreachable,
         NetError::MessageTooLong => Error::MessageTooLong,
+        NetError::AddressNotAvailable => Error::AddressNotAvailable,
+        NetError::NoBufferSpace => Error::NoBufferSpace,
         NetError::InvalidArgument(reason) => Error::InvalidArgument(reason),
         NetError::Tls(failure) => Error::Tls(tls_error(failure)),
         NetError::Other(reason) => Error::Other(reason),

@@ -35,6 +35,8 @@ _ERRORS: tuple[Any, ...] = (
     types.Error_InvalidArgument,
     types.Error_Tls,
     types.Error_Other,
+    types.Error_AddressNotAvailable,
+    types.Error_NoBufferSpace,
 )
 _TLS_ERRORS: tuple[Any, ...] = (
     types.TlsError_Certificate,

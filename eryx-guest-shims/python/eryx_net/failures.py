@@ -51,6 +51,7 @@ _TEXTS = {
     "EMFILE": "Too many open files",
     "EMSGSIZE": "Message too long",
     "ENETUNREACH": "Network is unreachable",
+    "ENOBUFS": "No buffer space available",
     "ENODEV": "No such device",
     "ENOPROTOOPT": "Protocol not available",
     "ENOTCONN": "Transport endpoint is not connected",

@@ -187,6 +187,8 @@ _SIMPLE: dict[str, Callable[[], OSError]] = {
     "HostUnreachable": _named("EHOSTUNREACH"),
     "NetworkUnreachable": _named("ENETUNREACH"),
     "MessageTooLong": _named("EMSGSIZE"),
+    "AddressNotAvailable": _named("EADDRNOTAVAIL"),
+    "NoBufferSpace": _named("ENOBUFS"),
 }
 
 

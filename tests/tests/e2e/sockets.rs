@@ -1,5 +1,6 @@
 //! Sockets by hand: what CPython's documentation promises, on the host's connections.
 
+use std::process::Command;
 use std::time::Duration;
 
 use eryx_testkit::{
@@ -7,6 +8,7 @@ use eryx_testkit::{
 };
 use serde_json::json;
 
+use crate::namespace;
 use crate::stage::{loopback, prints, program, sandbox, succeeded};
 
 async fn peer(behaviour: Behaviour) -> Peer {
@@ -371,5 +373,30 @@ print(outcome(s.setsockopt, socket.IPPROTO_TCP, 4711, 1), outcome(s.setsockopt, 
     assert_eq!(
         prints(loopback(), &json!({"PORT": echo.port()}), text).await,
         "0 1\n0 1\nTrue\nOSError(ENOPROTOOPT) OSError(ENOPROTOOPT)\n"
+    );
+}
+
+#[test]
+fn a_program_hears_that_the_host_has_no_port_left() {
+    namespace::alone(
+        "sockets::a_program_hears_that_the_host_has_no_port_left",
+        async || {
+            let raised = Command::new("ip")
+                .args(["link", "set", "lo", "up"])
+                .status();
+            assert!(raised.expect("ip starts").success());
+            let peer = peer(Behaviour::Echo).await;
+            std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "50000 50001")
+                .expect("may be set in a namespace");
+            let text = "
+import socket
+held = [socket.create_connection(('127.0.0.1', PORT), 10) for _ in range(2)]
+print(outcome(socket.create_connection, ('127.0.0.1', PORT), 10))
+";
+            assert_eq!(
+                prints(loopback(), &json!({"PORT": peer.port()}), text).await,
+                "OSError(EADDRNOTAVAIL)\n"
+            );
+        },
     );
 }

@@ -44,6 +44,9 @@ def failed(error):
         errno.ENOTCONN: types.Error_NotConnected,
         errno.ENETUNREACH: types.Error_NetworkUnreachable,
         errno.EHOSTUNREACH: types.Error_HostUnreachable,
+        errno.EADDRNOTAVAIL: types.Error_AddressNotAvailable,
+        errno.ENOBUFS: types.Error_NoBufferSpace,
+        errno.ENOMEM: types.Error_NoBufferSpace,
     }
     if error.errno in cases:
         return Err(cases[error.errno]())

@@ -18,6 +18,7 @@ class CertificateError:
 _PLAIN = """
 WouldBlock TimedOut NameNotFound NameTryAgain ConnectionRefused ConnectionReset ConnectionAborted
 BrokenPipe NotConnected HostUnreachable NetworkUnreachable MessageTooLong
+AddressNotAvailable NoBufferSpace
 """
 for _name in _PLAIN.split():
     globals()["Error_" + _name] = make_dataclass("Error_" + _name, [])
