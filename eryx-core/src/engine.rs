@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::{CacheStore, Config, Engine, OptLevel, WasmBacktraceDetails};
+use wasmtime::{CacheStore, Config, Engine, OptLevel, WasmBacktraceDetails, WasmFeatures};
 
 use crate::Error;
 use crate::signals;
@@ -32,8 +32,11 @@ pub(crate) fn config() -> Config {
     config
         .concurrency_support(false)
         .cranelift_opt_level(OptLevel::Speed)
-        // The image tells which branches are for those that run long.
-        .wasm_branch_hinting(true)
+        // Proposals that the image does not need: what no component can use cannot be attacked.
+        .wasm_features(WasmFeatures::GC | WasmFeatures::FUNCTION_REFERENCES, false)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_relaxed_simd(false)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBER_STACK)
         // A trap is reported by what it was; host frames are nobody's business.
@@ -133,4 +136,37 @@ fn target() -> String {
     } else {
         format!("{arch}-unknown-linux-gnu")
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// Features outside tier 1 are outside wasmtime's security policy. Its `Debug` lists every feature there is, so that
+    /// a later version that turns one more on by default is noticed here. `docs/security.md` has the same list.
+    #[test]
+    fn an_engine_has_tier_1_features_of_wasmtime_and_no_others() {
+        let config = format!("{:#?}", super::config());
+        let on: BTreeSet<&str> = config
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("wasm_")?.strip_suffix(": true,"))
+            .collect();
+        assert_eq!(on, BTreeSet::from(TIER_1));
+    }
+
+    const TIER_1: [&str; 13] = [
+        "bulk_memory",
+        "bulk_memory_opt",
+        "call_indirect_overlong",
+        "component_model",
+        "extended_const",
+        "floats",
+        "multi_value",
+        "mutable_global",
+        "reference_types",
+        "saturating_float_to_int",
+        "sign_extension",
+        "simd",
+        "tail_call",
+    ];
 }
