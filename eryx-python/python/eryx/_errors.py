@@ -144,11 +144,11 @@ class TimeoutError(_EndedError, builtins.TimeoutError):  # noqa: A001, RUF100
 
 
 class ResourceLimitError(_EndedError):
-    """The program wanted more memory, output or stack than it may have, or more of this process's memory.
+    """The program wanted more memory, output, stack or memory of this process than it may have.
 
     Attributes:
-        limit: which limit, ``"max_memory_bytes"``, ``"max_output_bytes"``, ``"max_host_memory_bytes"`` or
-            ``"stack"``.
+        limit: which limit, ``"max_memory_bytes"``, ``"max_output_bytes"``,
+            ``"max_host_memory_bytes"`` or ``"stack"``.
         stdout: what the program had printed on standard output, a str.
         stderr: what it had printed on standard error, a str.
         network: what it had done on the network, a :class:`NetworkReport`.
