@@ -5,11 +5,13 @@ use eryx::{Error, Limit, ResourceLimits};
 
 use crate::stage::{limited, sandbox, succeeded, told};
 
-/// 16 MiB, of which 12 are the base.
+/// What [`tight`] allows: 4 MiB beside the base.
+const TIGHT: u64 = ResourceLimits::HOST_MEMORY_BASE + (4 << 20);
+
 fn tight() -> ResourceLimits {
     ResourceLimits::default()
         .with_max_output(4 << 20)
-        .with_max_host_memory(16 << 20)
+        .with_max_host_memory(TIGHT)
 }
 
 /// Holds TLS sessions over transports of its own until it may not have another.
@@ -37,8 +39,8 @@ async fn tls_settings_of_a_program_are_bounded_by_its_host_memory() {
         .unwrap_or_else(|error| panic!("{}", told(&error)));
     // 1 MiB and 384 KiB each, then 384 KiB each.
     assert_eq!(result.stdout, "True 2\nTrue 10\n");
-    assert!(result.peak_host_memory <= 16 << 20);
-    assert!(result.peak_host_memory > 15 << 20);
+    assert!(result.peak_host_memory <= TIGHT);
+    assert!(result.peak_host_memory > TIGHT - (1 << 20));
 }
 
 #[tokio::test]
@@ -48,7 +50,7 @@ async fn printing_more_than_the_host_memory_that_is_left_ends_a_program() {
         .execute(program)
         .await
     {
-        Err(Error::Limit { limit, .. }) => assert_eq!(limit, Limit::HostMemory(16 << 20)),
+        Err(Error::Limit { limit, .. }) => assert_eq!(limit, Limit::HostMemory(TIGHT)),
         other => panic!("{other:?}"),
     }
 }

@@ -90,7 +90,9 @@ for end in ('', '\\n'):
 import hashlib
 sys.stderr.write(hashlib.sha256(''.join(expected).encode()).hexdigest())
 ";
-    let limits = ResourceLimits::default().with_max_output(64 << 20);
+    let limits = ResourceLimits::default()
+        .with_max_output(64 << 20)
+        .with_max_host_memory(96 << 20);
     let result = limited(None, limits)
         .execute(program)
         .await
