@@ -21,7 +21,7 @@ use crate::error::ConfigError;
 ///     max_host_memory_bytes: how many bytes this process may keep on behalf of one execution or session,
 ///         outside of the interpreter's memory: what was printed, buffers of connections, TLS settings,
 ///         name lookups. A network call that would need more fails with an ``OSError`` in the program;
-///         printing more raises :class:`ResourceLimitError`. At least 12 MiB and ``max_output_bytes``.
+///         printing more raises :class:`ResourceLimitError`. At least 16 MiB and ``max_output_bytes``.
 ///
 /// Raises:
 ///     ConfigError: for a limit that nothing could run under.

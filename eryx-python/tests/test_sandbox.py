@@ -25,7 +25,7 @@ def test_a_program_prints_and_its_result_tells_what_it_used():
     assert (result.stderr, result.stderr_bytes) == ("oh\n", b"oh\n")
     assert 0 < result.duration_ms < 30_000
     assert 10 << 20 < result.peak_memory_bytes < 128 << 20
-    assert 12 << 20 < result.peak_host_memory_bytes < 13 << 20
+    assert 16 << 20 < result.peak_host_memory_bytes < 17 << 20
     assert result.network.connections == []
     assert repr(result).startswith("<eryx.ExecuteResult: 9 bytes on stdout, 3 on stderr, ")
 
@@ -121,9 +121,9 @@ def test_limits_are_values():
         execution_timeout_ms=1,
         max_memory_bytes=64 << 20,
         max_output_bytes=0,
-        max_host_memory_bytes=12 << 20,
+        max_host_memory_bytes=16 << 20,
     )
-    assert limits.max_host_memory_bytes == 12 << 20
+    assert limits.max_host_memory_bytes == 16 << 20
     assert (
         eval(repr(limits)) == limits == pickle.loads(pickle.dumps(limits)) == copy.deepcopy(limits)
     )
@@ -137,8 +137,8 @@ def test_limits_are_values():
     ("settings", "error", "told"),
     [
         ({"execution_timeout_ms": 0}, eryx.ConfigError, "execution_timeout_ms=0.*at least 1"),
-        ({"max_host_memory_bytes": 13 << 20}, eryx.ConfigError, "lower max_output_bytes"),
-        ({"max_output_bytes": 64 << 20}, eryx.ConfigError, "give at least 79691776"),
+        ({"max_host_memory_bytes": 17 << 20}, eryx.ConfigError, "lower max_output_bytes"),
+        ({"max_output_bytes": 64 << 20}, eryx.ConfigError, "give at least 83886080"),
         ({"execution_timeout_ms": -1}, eryx.ConfigError, "cannot be negative"),
         ({"execution_timeout_ms": 2**64}, eryx.ConfigError, "at most"),
         (
