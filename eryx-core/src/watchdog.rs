@@ -14,13 +14,16 @@ pub(crate) use off::Watchdog;
 #[cfg(all(feature = "watchdog", target_os = "linux"))]
 mod on {
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Mutex, Once, PoisonError};
     use std::time::Duration;
 
     use rustix::time::{ClockId, clock_gettime};
 
     /// Ten times a slice: what may go wrong in one is seen, and what a test build is slower by is not.
     const LIMIT: Duration = Duration::from_millis(50);
+
+    /// Whether random numbers were seeded, which takes as long once in a process, whatever an execution does.
+    static SEEDED: Once = Once::new();
 
     /// What an execution does between two looks.
     #[derive(Debug, Default)]
@@ -39,6 +42,7 @@ mod on {
 
         /// Watches one poll.
         pub(crate) fn watch<T>(&self, poll: impl FnOnce() -> T) -> T {
+            SEEDED.call_once(eryx_net_host::tls::seed_random);
             let begun = processor_time();
             self.looked.store(nanoseconds(begun), Ordering::Relaxed);
             let polled = poll();
@@ -131,6 +135,7 @@ mod off {
         pub(crate) fn calls(&self, _interface: &'static str) {}
 
         pub(crate) fn watch<T>(&self, poll: impl FnOnce() -> T) -> T {
+            SEEDED.call_once(eryx_net_host::tls::seed_random);
             poll()
         }
 

@@ -128,12 +128,12 @@ def cgroup(swap: None) -> Iterator[Callable[[], None]]:
 
 
 def test_slots_are_clean_under_memory_pressure_with_sandboxes_running(run, cgroup):
-    # Eight threads whose sandboxes need twice what their group may use, 200 programs each with data of its own.
+    # Eight threads whose sandboxes need twice what their group may use; each program has data of its own.
     program = """
 from concurrent.futures import ThreadPoolExecutor
 sandbox = eryx.Sandbox()
 def work(thread):
-    for turn in range(25):
+    for turn in range(10):
         code = f"mine = ['%06d' % {thread * 1000 + turn}] + ['SECRET-%06d' % n * 40 for n in range(40_000)]; print(mine[0])"
         assert sandbox.execute(code).stdout == "%06d\\n" % (thread * 1000 + turn)
         assert sandbox.execute(MANY_CALLS).stdout == CALLED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any
+from typing import Any as _Any
 
 from ._eryx import NetworkReport
 
@@ -95,7 +95,7 @@ class ExecutionError(_EndedError):
         message: str = "",
         traceback: str = "",
         exit_status: int | None = None,
-        **left: Any,
+        **left: _Any,
     ) -> None:
         super().__init__(text, **left)
         self.exception_type = exception_type
@@ -168,7 +168,7 @@ class ResourceLimitError(_EndedError):
 
     __module__ = "eryx"
 
-    def __init__(self, text: str, *, limit: str = "", **left: Any) -> None:
+    def __init__(self, text: str, *, limit: str = "", **left: _Any) -> None:
         super().__init__(text, **left)
         self.limit = limit
 
