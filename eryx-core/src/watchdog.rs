@@ -135,7 +135,6 @@ mod off {
         pub(crate) fn calls(&self, _interface: &'static str) {}
 
         pub(crate) fn watch<T>(&self, poll: impl FnOnce() -> T) -> T {
-            SEEDED.call_once(eryx_net_host::tls::seed_random);
             poll()
         }
 
