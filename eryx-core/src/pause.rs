@@ -100,22 +100,23 @@ mod tests {
     #[test]
     fn a_turn_is_over_after_its_slice_and_begins_anew_with_each_poll() {
         let turn = Turn::new();
-        assert!(!turn.is_over());
         let late = turn.clone();
-        let mut polls = 0;
+        let mut begun = Vec::new();
         let mut work = pin!(turn.divide(std::future::poll_fn(|_| {
-            polls += 1;
-            assert!(!late.is_over(), "poll {polls}");
+            begun.push(late.clock.begun.load(Ordering::Relaxed));
             std::thread::sleep(SLICE);
             assert!(late.is_over());
-            if polls == 2 {
-                Poll::Ready(())
+            if begun.len() == 2 {
+                Poll::Ready(begun[1] - begun[0])
             } else {
                 Poll::Pending
             }
         })));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(work.as_mut().poll(&mut cx).is_pending());
-        assert!(work.as_mut().poll(&mut cx).is_ready());
+        let Poll::Ready(apart) = work.as_mut().poll(&mut cx) else {
+            panic!("it is done");
+        };
+        assert!(u128::from(apart) >= SLICE.as_nanos(), "{apart} ns");
     }
 }

@@ -26,12 +26,22 @@ mod on {
     static SEEDED: Once = Once::new();
 
     /// What an execution does between two looks.
-    #[derive(Debug, Default)]
+    #[derive(Debug)]
     pub(crate) struct Watchdog {
         /// The processor time at the last look, in nanoseconds.
         looked: AtomicU64,
         /// The interface whose function was called since.
         called: Mutex<Option<&'static str>>,
+    }
+
+    impl Default for Watchdog {
+        fn default() -> Self {
+            SEEDED.call_once(eryx_net_host::tls::seed_random);
+            Self {
+                looked: AtomicU64::new(0),
+                called: Mutex::new(None),
+            }
+        }
     }
 
     impl Watchdog {
@@ -42,7 +52,6 @@ mod on {
 
         /// Watches one poll.
         pub(crate) fn watch<T>(&self, poll: impl FnOnce() -> T) -> T {
-            SEEDED.call_once(eryx_net_host::tls::seed_random);
             let begun = processor_time();
             self.looked.store(nanoseconds(begun), Ordering::Relaxed);
             let polled = poll();
