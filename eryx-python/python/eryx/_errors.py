@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import Any as _Any
 
-from ._eryx import NetworkReport
+from ._eryx import NetworkReport as _NetworkReport
 
 
 class EryxError(Exception):
@@ -36,7 +36,7 @@ class _EndedError(EryxError):
         *,
         stdout: str = "",
         stderr: str = "",
-        network: NetworkReport | None = None,
+        network: _NetworkReport | None = None,
         execution: int = 0,
         duration_ms: float = 0.0,
         peak_memory_bytes: int = 0,
@@ -45,7 +45,9 @@ class _EndedError(EryxError):
         super().__init__(text)
         self.stdout = stdout
         self.stderr = stderr
-        self.network = network if network is not None else NetworkReport._restore(([], [], 0, 0, 0))
+        self.network = (
+            network if network is not None else _NetworkReport._restore(([], [], 0, 0, 0))
+        )
         self.execution = execution
         self.duration_ms = duration_ms
         self.peak_memory_bytes = peak_memory_bytes
