@@ -1,4 +1,4 @@
-//! With the feature `embedded`: finds the guest image and refuses one that is missing or stale.
+//! With the feature `embedded-image`: finds the guest image and refuses one that is missing or stale.
 
 use std::process::exit;
 
@@ -6,7 +6,7 @@ use eryx_guest_shims::{GuestImage, Recipe};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    if std::env::var_os("CARGO_FEATURE_EMBEDDED").is_none() {
+    if std::env::var_os("CARGO_FEATURE_EMBEDDED_IMAGE").is_none() {
         return;
     }
     let recipe = Recipe::of_workspace();

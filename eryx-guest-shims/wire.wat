@@ -428,7 +428,7 @@
     ;; tls
     (if (i32.eq (local.get $case) (i32.const 16))
       (then (return (call $tls_failure (i32.add (local.get $result) (i32.const 8))))))
-    ;; denied, limit-reached, quota-spent, invalid-argument, other
+    ;; denied, limit-reached, quota-exceeded, invalid-argument, other
     (if (i32.or
           (i32.lt_u (i32.sub (local.get $case) (i32.const 2)) (i32.const 3))
           (i32.or (i32.eq (local.get $case) (i32.const 15)) (i32.eq (local.get $case) (i32.const 17))))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use eryx::net::NetConfig;
-use eryx::net::policy::{HostPattern, Network, Wording};
+use eryx::net::policy::{HintStyle, HostPattern, Network};
 
 use crate::quantity;
 use crate::target::{self, Target};
@@ -110,7 +110,7 @@ impl NetworkOptions {
             Some(path) => NetConfig::from_toml_file(path).context("--policy")?,
             None => NetConfig::default(),
         };
-        let config = self.with_hosts(config.with_wording(Wording::Options))?;
+        let config = self.with_hosts(config.with_hint_style(HintStyle::Options))?;
         let config = self.with_tls(config)?;
         let config = self.with_limits(config)?;
         self.contradiction(&config)?;

@@ -110,7 +110,7 @@ fn outcome(verdict: &Verdict) -> &'static str {
     match (verdict.decision(), verdict.reason()) {
         (Decision::Allow, _) => "allowed",
         (Decision::Deny, _) => "denied",
-        (Decision::NeedsAddresses, Reason::AddressesDecide) => {
+        (Decision::NeedsAddresses, Reason::DependsOnAddresses) => {
             "allowed if all of its addresses are listed"
         }
         (Decision::NeedsAddresses, _) => "allowed unless an address is blocked",

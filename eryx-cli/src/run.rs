@@ -187,7 +187,7 @@ impl Ended {
         };
         match result {
             Ok(_) => by_itself(0, String::new()),
-            Err(Error::Raised(raised)) => match raised.exit_status {
+            Err(Error::Exception(raised)) => match raised.exit_status {
                 // A status is a byte; whatever else was asked for is not success.
                 Some(status) => by_itself(u8::try_from(status).unwrap_or(1), String::new()),
                 // As the interpreter would: the traceback, and nothing of ours.

@@ -11,7 +11,7 @@ use crate::signals;
 use compiling::Threads;
 
 #[cfg_attr(
-    not(feature = "embedded"),
+    not(feature = "embedded-image"),
     allow(dead_code, reason = "only the embedded image is pooled")
 )]
 mod pool;
@@ -58,7 +58,7 @@ pub(crate) fn plain() -> Result<&'static Engine, Error> {
 
 /// The engine of sandboxes that take turns in a pool of places; none where this machine has no room for that.
 #[cfg_attr(
-    not(feature = "embedded"),
+    not(feature = "embedded-image"),
     allow(dead_code, reason = "only the embedded image is pooled")
 )]
 pub(crate) fn pooled() -> Option<&'static Engine> {

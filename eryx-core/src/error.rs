@@ -13,7 +13,7 @@ use crate::result::{PartialResult, Usage};
 /// # async fn example(sandbox: eryx_core::Sandbox) {
 /// match sandbox.execute("1 / 0").await {
 ///     Ok(result) => println!("{}", result.stdout),
-///     Err(eryx_core::Error::Raised(raised)) => {
+///     Err(eryx_core::Error::Exception(raised)) => {
 ///         assert_eq!(raised.exception_type, "ZeroDivisionError");
 ///         eprintln!("{}", raised.traceback);
 ///     }
@@ -26,7 +26,7 @@ use crate::result::{PartialResult, Usage};
 pub enum Error {
     /// The program raised an exception it did not catch, or exited with a status other than 0.
     #[error("{0}")]
-    Raised(Box<Raised>),
+    Exception(Box<PythonException>),
     /// A limit ended the program.
     #[error("{limit}")]
     Limit {
@@ -43,7 +43,7 @@ pub enum Error {
     },
     /// The interpreter gave up: a fatal error of its own, such as `abort()`.
     #[error("the interpreter ended abnormally: {reason}{}", LastWords(output))]
-    Aborted {
+    InterpreterCrashed {
         /// What the engine saw.
         reason: String,
         /// What the program had printed, and what it had done; the interpreter's last words are on standard error.
@@ -51,7 +51,7 @@ pub enum Error {
     },
     /// The session's interpreter is gone: an earlier execution hit a limit, was cancelled or ended the process.
     #[error("the session is over: {reason}; start a new one")]
-    SessionOver {
+    SessionClosed {
         /// How it ended.
         reason: String,
     },
@@ -94,11 +94,11 @@ impl Error {
 
     fn left(&self) -> Option<(&Output, &Usage)> {
         match self {
-            Self::Raised(raised) => Some((&raised.output, &raised.usage)),
+            Self::Exception(raised) => Some((&raised.output, &raised.usage)),
             Self::Limit { output, .. }
             | Self::Cancelled { output }
-            | Self::Aborted { output, .. } => Some((&output.output, &output.usage)),
-            Self::SessionOver { .. }
+            | Self::InterpreterCrashed { output, .. } => Some((&output.output, &output.usage)),
+            Self::SessionClosed { .. }
             | Self::Image(_)
             | Self::HostResource(_)
             | Self::Config(_)
@@ -121,7 +121,7 @@ impl Error {
 /// feeds and the escape sequences of terminals included. `Display` is one line in which those are escaped; escape the
 /// fields ([`escape`]) before you print them, and do not decide by them whom to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Raised {
+pub struct PythonException {
     /// The exception's type: `ValueError`, or with its module (`json.decoder.JSONDecodeError`). A program can name
     /// a type of its own like any other.
     pub exception_type: String,
@@ -140,7 +140,7 @@ pub struct Raised {
 /// Most characters of a type's name and of a message that `Display` shows.
 const SHOWN_CHARS: usize = 1024;
 
-impl std::fmt::Display for Raised {
+impl std::fmt::Display for PythonException {
     /// One line: what is invisible is escaped, and what is longer than 1,024 characters is cut.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&shown(&self.exception_type))?;

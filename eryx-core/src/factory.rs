@@ -26,7 +26,7 @@ use crate::thread;
 
 pub use packages::PackageError;
 pub use room::PackageLimits;
-pub use stage::Stage;
+pub use stage::BuildStage;
 
 use plan::Plan;
 
@@ -180,7 +180,7 @@ pub struct FactoryBuilder {
     dependencies: bool,
     cache: Keep,
     limits: ResourceLimits,
-    progress: Option<Arc<dyn Fn(Stage) + Send + Sync>>,
+    progress: Option<Arc<dyn Fn(BuildStage) + Send + Sync>>,
 }
 
 impl FactoryBuilder {
@@ -291,7 +291,7 @@ impl FactoryBuilder {
     }
 
     /// Call `tell` when a part of the work begins that may take long. A factory that is found in the cache has none.
-    pub fn with_progress(mut self, tell: impl Fn(Stage) + Send + Sync + 'static) -> Self {
+    pub fn with_progress(mut self, tell: impl Fn(BuildStage) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(tell));
         self
     }
@@ -301,7 +301,7 @@ impl FactoryBuilder {
     /// # Errors
     ///
     /// [`Error::Package`] when a package cannot be used: it is neither a wheel nor a directory, or has native
-    /// code. [`Error::Raised`] when an import or the setup code raises, [`Error::Limit`] when they want too much.
+    /// code. [`Error::Exception`] when an import or the setup code raises, [`Error::Limit`] when they want too much.
     /// All of it is told before anything is compiled.
     pub async fn build(self) -> Result<SandboxFactory, Error> {
         let Self {
@@ -351,7 +351,7 @@ impl FactoryBuilder {
         let image = match found {
             Some(image) => image,
             None => {
-                tell(Stage::Importing);
+                tell(BuildStage::Importing);
                 let wasm = snapshot::take(&snapshot::Preload {
                     packages: &packages,
                     imports: &plan.imports,
@@ -359,7 +359,7 @@ impl FactoryBuilder {
                     limits: &limits,
                 })
                 .await?;
-                tell(Stage::Compiling);
+                tell(BuildStage::Compiling);
                 // Off this task, which may have signals to look after.
                 let key = key.clone();
                 thread::run(move || Image::compile_snapshot(&cache, &key, &wasm, building))

@@ -15,20 +15,20 @@ use code::Code;
 pub(crate) use linked::Linked;
 
 #[cfg_attr(
-    not(feature = "embedded"),
+    not(feature = "embedded-image"),
     allow(dead_code, reason = "nothing to keep")
 )]
 mod cache;
 mod code;
 mod counted;
-#[cfg(feature = "embedded")]
+#[cfg(feature = "embedded-image")]
 mod embedded;
 mod functions;
 mod linked;
 
 /// The guest image's machine code.
 #[derive(Debug)]
-pub struct MachineCode {
+pub struct PrecompiledImage {
     /// Of the whole image, to be loaded.
     pub whole: Vec<u8>,
     /// Of each function by itself, compressed: what a [`SandboxFactory`](crate::SandboxFactory) makes of the image has
@@ -42,18 +42,18 @@ pub struct MachineCode {
 /// # Errors
 ///
 /// [`Error::Image`] when `wasm` is not a component the engine takes.
-pub fn precompile(wasm: &[u8]) -> Result<MachineCode, Error> {
+pub fn precompile(wasm: &[u8]) -> Result<PrecompiledImage, Error> {
     let (_, readable) = readable(wasm)?;
     let functions = Arc::new(functions::Collected::default());
     let whole = compiled(&readable, Some(Arc::clone(&functions) as _))?;
-    Ok(MachineCode {
+    Ok(PrecompiledImage {
         whole,
         functions: functions.to_bytes(),
     })
 }
 
 /// Where the machine code of the embedded image is, if it is not inside the program.
-#[cfg(feature = "embedded")]
+#[cfg(feature = "embedded-image")]
 static MACHINE_CODE: OnceLock<std::path::PathBuf> = OnceLock::new();
 
 /// Have the machine code of the embedded image mapped from the file at `path`, which every process that does so shares.
@@ -66,9 +66,9 @@ static MACHINE_CODE: OnceLock<std::path::PathBuf> = OnceLock::new();
 /// The file has to be what `cargo xtask build-guest` left in `target/guest/eryx-guest.cwasm` when this program was built,
 /// and has to stay as it is while the program runs: it holds code, and nothing checks it. Put it where only those can
 /// write who may replace the program.
-#[cfg(feature = "embedded")]
+#[cfg(feature = "embedded-image")]
 #[allow(unsafe_code, reason = "what it names is going to be run")]
-pub unsafe fn use_machine_code(path: std::path::PathBuf) {
+pub unsafe fn set_precompiled_path(path: std::path::PathBuf) {
     let _ = MACHINE_CODE.set(path);
 }
 
@@ -102,14 +102,14 @@ pub fn engine_fingerprint() -> Result<String, Error> {
 
 pub(crate) use cache::{Building, Cache};
 
-#[cfg(feature = "embedded")]
+#[cfg(feature = "embedded-image")]
 pub(crate) use embedded::{WASM as EMBEDDED_COMPONENT, WASM_DIGEST as EMBEDDED_DIGEST};
 
 /// The component inside this program: none, and nobody gets as far as reading it.
-#[cfg(not(feature = "embedded"))]
+#[cfg(not(feature = "embedded-image"))]
 pub(crate) static EMBEDDED_COMPONENT: &[u8] = &[];
 /// Its digest: none.
-#[cfg(not(feature = "embedded"))]
+#[cfg(not(feature = "embedded-image"))]
 pub(crate) static EMBEDDED_DIGEST: &str = "";
 
 /// The guest image, for as many engines as it is wanted in.
@@ -127,7 +127,7 @@ struct Engines {
 
 impl Image {
     /// The image this program carries, loaded once.
-    #[cfg(feature = "embedded")]
+    #[cfg(feature = "embedded-image")]
     pub(crate) fn embedded() -> Result<Self, Error> {
         static IMAGE: OnceLock<Image> = OnceLock::new();
         static LOADING: ProcessLock = ProcessLock::new();
@@ -144,10 +144,11 @@ impl Image {
     }
 
     /// The image this program carries: none.
-    #[cfg(not(feature = "embedded"))]
+    #[cfg(not(feature = "embedded-image"))]
     pub(crate) fn embedded() -> Result<Self, Error> {
         Err(Error::Image(
-            "this program carries none; build it with eryx-core's feature `embedded`".to_owned(),
+            "this program carries none; build it with eryx-core's feature `embedded-image`"
+                .to_owned(),
         ))
     }
 
@@ -166,13 +167,13 @@ impl Image {
     }
 
     /// A snapshot of the embedded image that `cache` holds under `key`.
-    #[cfg(feature = "embedded")]
+    #[cfg(feature = "embedded-image")]
     pub(crate) fn cached_snapshot(cache: &Cache, key: &str) -> Result<Option<Self>, Error> {
         embedded::load_cached(cache, key)
     }
 
     /// Compile a snapshot of the embedded image and keep it in `cache` under `key`, in the file that was begun for it.
-    #[cfg(feature = "embedded")]
+    #[cfg(feature = "embedded-image")]
     pub(crate) fn compile_snapshot(
         cache: &Cache,
         key: &str,
@@ -183,13 +184,13 @@ impl Image {
     }
 
     /// A snapshot of the embedded image: there is none.
-    #[cfg(not(feature = "embedded"))]
+    #[cfg(not(feature = "embedded-image"))]
     pub(crate) fn cached_snapshot(_cache: &Cache, _key: &str) -> Result<Option<Self>, Error> {
         Self::embedded().map(Some)
     }
 
     /// Compile a snapshot of the embedded image: there is none.
-    #[cfg(not(feature = "embedded"))]
+    #[cfg(not(feature = "embedded-image"))]
     pub(crate) fn compile_snapshot(
         _cache: &Cache,
         _key: &str,
@@ -200,7 +201,7 @@ impl Image {
     }
 
     /// Load and link `code`.
-    #[cfg(feature = "embedded")]
+    #[cfg(feature = "embedded-image")]
     fn load(code: Code) -> Result<Self, Error> {
         let pooled = engine::pooled().and_then(|engine| {
             let component = code.load(engine).map_err(|error| refused(&error));

@@ -11,7 +11,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::bindings::{Outcome, Sandbox as Guest};
 use crate::cancel::CancelHandle;
-use crate::error::{Error, Raised};
+use crate::error::{Error, PythonException};
 use crate::files::Tree;
 use crate::host::Host;
 use crate::host_resource::HostResourceError;
@@ -111,7 +111,7 @@ impl Instance {
     ) -> Result<ExecuteResult, Error> {
         // The store travels with this future: whoever drops it half way ends the interpreter and its connections.
         let Some(mut store) = self.store.take() else {
-            return Err(Error::SessionOver {
+            return Err(Error::SessionClosed {
                 reason: self.over.clone(),
             });
         };
@@ -222,13 +222,13 @@ impl Instance {
             Outcome::Finished => Ok(output),
             Outcome::Exited(status) => exited(status, output),
             // A MemoryError of the interpreter's own making, such as a list too long to exist, is the program's.
-            Outcome::Raised(raised) if refused && raised.exception_type == "MemoryError" => {
+            Outcome::Exception(raised) if refused && raised.exception_type == "MemoryError" => {
                 Err(Error::Limit {
                     limit: Limit::Memory(self.limits.max_memory()),
                     output: Box::new(output),
                 })
             }
-            Outcome::Raised(raised) => Err(Error::Raised(Box::new(Raised {
+            Outcome::Exception(raised) => Err(Error::Exception(Box::new(PythonException {
                 exception_type: raised.exception_type,
                 message: raised.message,
                 traceback: raised.traceback,
@@ -302,7 +302,7 @@ impl Job<'_> {
                 setup,
             } => {
                 let preloaded = guest.call_preload(store, paths, imports, setup).await?;
-                Ok(preloaded.map_or_else(Outcome::Raised, |()| Outcome::Finished))
+                Ok(preloaded.map_or_else(Outcome::Exception, |()| Outcome::Finished))
             }
         }
     }
@@ -377,7 +377,7 @@ fn exited(status: i32, output: PartialResult) -> Result<PartialResult, Error> {
     if status == 0 {
         return Ok(output);
     }
-    Err(Error::Raised(Box::new(Raised {
+    Err(Error::Exception(Box::new(PythonException {
         exception_type: "SystemExit".to_owned(),
         message: status.to_string(),
         traceback: String::new(),

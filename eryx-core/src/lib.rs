@@ -28,7 +28,7 @@ mod thread;
 mod watchdog;
 
 pub use cancel::CancelHandle;
-pub use error::{ConfigError, Error, Raised};
+pub use error::{ConfigError, Error, PythonException};
 pub use factory::{FactoryBuilder, PackageError, PackageLimits, SandboxFactory, Stage};
 pub use host_resource::{HostResource, HostResourceError};
 pub use limits::{Limit, ResourceLimits};

@@ -64,7 +64,7 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// [`Error::Raised`] when it raises, exits with a status other than 0, or does not compile;
+    /// [`Error::Exception`] when it raises, exits with a status other than 0, or does not compile;
     /// [`Error::Limit`] when it exceeds one of its [`ResourceLimits`]; [`Error::Aborted`] when the
     /// interpreter gives up.
     pub async fn execute(&self, source: impl AsRef<[u8]>) -> Result<ExecuteResult, Error> {

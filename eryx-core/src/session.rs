@@ -38,7 +38,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Those of [`Sandbox::execute`](crate::Sandbox::execute), and [`Error::SessionOver`] when an earlier
+    /// Those of [`Sandbox::execute`](crate::Sandbox::execute), and [`Error::SessionClosed`] when an earlier
     /// execution ended the session.
     pub async fn execute(&mut self, source: impl AsRef<[u8]>) -> Result<ExecuteResult, Error> {
         self.instance

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use criterion::{Criterion, Throughput};
-use eryx_net_host::readiness::{self, Inquiry};
+use eryx_net_host::readiness::{self, PollSet};
 use eryx_net_host::tls::ClientSettings;
 use eryx_net_host::{Connection, NetConfig, Network};
 use eryx_testkit::{Authority, Leaf, ServerTls};
@@ -123,12 +123,12 @@ fn poll(criterion: &mut Criterion, runtime: &Runtime) {
             turn = (turn + 1) % CONNECTIONS;
             pairs[turn].1.write_all(b"x").expect("the socket takes it");
             let mut ready = None;
-            let mut inquiry = Inquiry::default();
+            let mut inquiry = PollSet::default();
             for (connection, _) in &pairs {
-                inquiry.add(connection.question_readable());
+                inquiry.add(connection.poll_item_readable());
             }
             let told = inquiry.ask(None);
-            let waited = readiness::wait_for_rest(&told, None, |look| {
+            let waited = readiness::wait_ready_after(&told, None, |look| {
                 for (n, (connection, _)) in pairs.iter_mut().enumerate() {
                     if look.is_ready(|cx| connection.poll_readable(cx)) {
                         ready = Some(n);

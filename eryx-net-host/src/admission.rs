@@ -39,7 +39,7 @@ impl Shared {
     /// The system is asked only about addresses that loopback's entries would deny: not where loopback is allowed.
     pub(crate) fn refuse_own(&self, verdict: Verdict) -> Result<Verdict, NetError> {
         let mut own = OwnAddresses::default();
-        for address in verdict.dialable() {
+        for address in verdict.dialable_addresses() {
             if let Some(denial) = self.config.policy().check_own(&verdict, *address)
                 && own.contains(*address)?
             {

@@ -237,7 +237,7 @@ impl NetConfig {
         let name = HostName::parse(name)?;
         Ok(self
             .policy()
-            .check_resolved_udp(&name, &[], addresses, port))
+            .check_udp_resolved(&name, &[], addresses, port))
     }
 
     /// The compiled policy.

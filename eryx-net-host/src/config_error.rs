@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration.
 
-use eryx_net_policy::{HostError, NetworkError, PatternError};
+use eryx_net_policy::{HostError, IpNetworkError, PatternError};
 use eryx_tls::TrustError;
 
 /// A setting that cannot be honoured. Its text names what was given and what would be right.
@@ -15,7 +15,7 @@ pub enum ConfigError {
     Host(#[from] HostError),
     /// A network is malformed.
     #[error(transparent)]
-    Network(#[from] NetworkError),
+    Network(#[from] IpNetworkError),
     /// A root certificate cannot be used.
     #[error("the root certificate cannot be used: {0}")]
     Trust(TrustError),

@@ -28,7 +28,7 @@ use crate::permit::Place;
 use crate::plain::Plain;
 use crate::prompt;
 use crate::stream::{Event, Stream};
-use crate::{Answer, End, KeepAlive, NetError};
+use crate::{Answer, CloseReason, KeepaliveOption, NetError};
 
 /// The most bytes one [`Connection::read`] returns.
 pub const MAX_READ: usize = 1 << 20;
@@ -85,7 +85,7 @@ pub struct Connection {
     /// The peer sent more than may be received: what follows is not the whole of it.
     overrun: bool,
     /// How it went so far, for the report.
-    end: End,
+    close_reason: CloseReason,
 }
 
 /// What a connection is doing.
@@ -195,7 +195,7 @@ impl Connection {
             sending: Turn::default(),
             receiving: Turn::default(),
             overrun: false,
-            end: End::ByProgram,
+            end: CloseReason::LocalClose,
             shared,
         }
     }
@@ -265,7 +265,7 @@ impl Connection {
     ///
     /// [`NetError::InvalidArgument`] for a value out of its range, [`NetError::NotConnected`] until the connection is
     /// established, or what the system says.
-    pub fn set_keep_alive_setting(&self, setting: KeepAlive) -> Result<(), NetError> {
+    pub fn set_keepalive_option(&self, setting: KeepaliveOption) -> Result<(), NetError> {
         let settings = setting.settings()?;
         let socket = self.stream()?.socket()?;
         let probed = socket.keepalive()?;
@@ -336,10 +336,10 @@ impl Connection {
 
     /// Moves to `Failed`, for good, and says why.
     fn fail(&mut self, error: NetError) -> NetError {
-        if self.end == End::ByProgram {
-            self.end = match &error {
-                NetError::Denied(_) => End::Denied,
-                _ => End::Failed(error.clone()),
+        if self.close_reason == CloseReason::LocalClose {
+            self.close_reason = match &error {
+                NetError::Denied(_) => CloseReason::Denied,
+                _ => CloseReason::Error(error.clone()),
             };
         }
         self.attempt = None;
@@ -350,8 +350,8 @@ impl Connection {
     /// Notes an error that does not end the connection by itself: the kernel, or TLS, says what comes next.
     fn note(&mut self, error: &NetError) {
         let passing = matches!(error, NetError::WouldBlock | NetError::TimedOut);
-        if !passing && self.end == End::ByProgram {
-            self.end = End::Failed(error.clone());
+        if !passing && self.close_reason == CloseReason::LocalClose {
+            self.close_reason = CloseReason::Error(error.clone());
         }
     }
 

@@ -23,7 +23,9 @@ use crate::network::Shared;
 use crate::pace::Turn;
 use crate::patience::{Deadline, Patience};
 use crate::permit::Permit;
-use crate::{Activity, Charge, Datagram, End, Family, MAX_DATAGRAM, NetError, NetLimit, footprint};
+use crate::{
+    Activity, Charge, CloseReason, Datagram, Family, MAX_DATAGRAM, NetError, NetLimit, footprint,
+};
 use peers::{Peer, Peers};
 use refusal::Refusal;
 
@@ -50,7 +52,7 @@ use refusal::Refusal;
 /// # Ok(())
 /// # }
 /// ```
-pub struct DatagramSocket {
+pub struct UdpSocket {
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
     domain: Domain,
@@ -69,7 +71,7 @@ pub struct DatagramSocket {
     owed: Option<NetError>,
 }
 
-impl DatagramSocket {
+impl UdpSocket {
     pub(crate) fn new(shared: Arc<Shared>, ledger: Arc<Ledger>, family: Family) -> Self {
         Self {
             shared,
@@ -101,7 +103,7 @@ impl DatagramSocket {
             let entry = self.ledger.open(Activity::Datagrams, "", None);
             let opened = self.open(&entry);
             match &opened {
-                Ok(()) => entry.close(End::ByProgram),
+                Ok(()) => entry.close(CloseReason::LocalClose),
                 Err(error) => entry.refused(error),
             }
             opened?;
@@ -255,19 +257,19 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-impl Drop for DatagramSocket {
+impl Drop for UdpSocket {
     fn drop(&mut self) {
         self.peers.close(if self.shared.is_aborted() {
-            End::Aborted
+            CloseReason::Aborted
         } else {
-            End::ByProgram
+            CloseReason::LocalClose
         });
     }
 }
 
-impl fmt::Debug for DatagramSocket {
+impl fmt::Debug for UdpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DatagramSocket")
+        f.debug_struct("UdpSocket")
             .field("connected", &self.connected)
             .finish_non_exhaustive()
     }

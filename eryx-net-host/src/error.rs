@@ -27,7 +27,7 @@ pub enum NetError {
     LimitReached(String),
     /// As much was sent or received as may be in all. Names the limit.
     #[error("{0}")]
-    QuotaSpent(String),
+    QuotaExceeded(String),
     /// The name does not exist, or has no address of the family asked for.
     #[error("the name does not exist or has no address")]
     NameNotFound,
@@ -116,7 +116,7 @@ impl NetError {
             Self::TimedOut => "timed-out",
             Self::Denied(_) => "denied",
             Self::LimitReached(_) => "limit-reached",
-            Self::QuotaSpent(_) => "quota-spent",
+            Self::QuotaExceeded(_) => "quota-exceeded",
             Self::NameNotFound => "name-not-found",
             Self::NameTryAgain => "name-try-again",
             Self::ConnectionRefused => "connection-refused",

@@ -55,7 +55,7 @@ pub struct Event {
     /// Which connection or lookup of this [`Network`](crate::Network), counted from 1 and never reused.
     pub id: u64,
     /// What it is.
-    pub what: Activity,
+    pub activity: Activity,
     /// The host as the untrusted program wrote it, cut to 255 characters.
     pub host: Arc<str>,
     /// The port, or `None` for a lookup that names none.
@@ -133,22 +133,22 @@ pub enum EventKind {
         /// How long it lived.
         duration: Duration,
         /// How it ended.
-        end: End,
+        close_reason: CloseReason,
     },
 }
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum End {
+pub enum CloseReason {
     /// The program closed it.
-    ByProgram,
+    LocalClose,
     /// The peer had ended the stream before the program closed.
-    ByPeer,
+    PeerClose,
     /// The policy refused it.
     Denied,
     /// It failed with this error.
-    Failed(NetError),
+    Error(NetError),
     /// The embedder tore the network down.
     Aborted,
 }
@@ -171,15 +171,15 @@ impl EventKind {
     }
 }
 
-impl End {
+impl CloseReason {
     /// How it ended as a word for logs. It stays what it is.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::ByProgram => "by-program",
-            Self::ByPeer => "by-peer",
+            Self::LocalClose => "local-close",
+            Self::PeerClose => "peer-close",
             Self::Denied => "denied",
-            Self::Failed(_) => "failed",
+            Self::Error(_) => "error",
             Self::Aborted => "aborted",
         }
     }
@@ -233,10 +233,10 @@ impl fmt::Display for Event {
                 duration,
                 end,
             } => {
-                let end = escape(&end.to_string());
+                let reason = escape(&close_reason.to_string());
                 write!(
                     f,
-                    " closed after {duration:.1?}: {sent} bytes sent, {received} received, {end}"
+                    " closed after {duration:.1?}: {sent} bytes sent, {received} received, {reason}"
                 )
             }
         }?;
@@ -250,13 +250,13 @@ impl fmt::Display for Event {
     }
 }
 
-impl fmt::Display for End {
+impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ByProgram => f.write_str("ended by the program"),
-            Self::ByPeer => f.write_str("ended by the peer"),
+            Self::LocalClose => f.write_str("ended by the program"),
+            Self::PeerClose => f.write_str("ended by the peer"),
             Self::Denied => f.write_str("denied"),
-            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Error(error) => write!(f, "failed: {error}"),
             Self::Aborted => f.write_str("torn down"),
         }
     }

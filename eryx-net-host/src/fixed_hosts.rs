@@ -7,25 +7,25 @@ use std::sync::Arc;
 
 use eryx_net_policy::HostName;
 
-use crate::{Answer, HostMemory, NameServers, Resolve, ResolveError, Resolving};
+use crate::{Answer, DnsResolver, HostMemory, Resolve, ResolveError, Resolving};
 
 /// A resolver that knows the names it was given and no others.
 ///
 /// ```
-/// use eryx_net_host::{FixedHosts, NetConfig};
+/// use eryx_net_host::{StaticHosts, NetConfig};
 /// use std::sync::Arc;
 ///
-/// let hosts = FixedHosts::new([("db.example", vec!["192.0.2.7".parse()?])])?;
+/// let hosts = StaticHosts::new([("db.example", vec!["192.0.2.7".parse()?])])?;
 /// let config = NetConfig::default().with_resolver(Arc::new(hosts));
 /// # let _ = config;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FixedHosts {
+pub struct StaticHosts {
     addresses: Arc<BTreeMap<HostName, Vec<IpAddr>>>,
 }
 
-impl FixedHosts {
+impl StaticHosts {
     /// A map from names to their addresses.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl FixedHosts {
     }
 }
 
-impl Resolve for FixedHosts {
+impl Resolve for StaticHosts {
     fn resolve(&self, name: &HostName) -> Resolving {
         Box::pin(ready(self.find(name).ok_or(ResolveError::NotFound)))
     }
@@ -73,14 +73,14 @@ impl Resolve for FixedHosts {
 /// says, and all others go to the next resolver.
 #[derive(Clone, Debug)]
 pub(crate) struct Layered {
-    pub(crate) fixed: FixedHosts,
+    pub(crate) fixed: StaticHosts,
     pub(crate) next: Next,
 }
 
 /// Who resolves what is not known.
 #[derive(Clone, Debug)]
 pub(crate) enum Next {
-    Servers(NameServers),
+    Servers(DnsResolver),
     Custom(Arc<dyn Resolve>),
 }
 
@@ -130,8 +130,8 @@ mod tests {
         HostName::parse(text).expect("a host name")
     }
 
-    fn fixed() -> FixedHosts {
-        FixedHosts::new([("a.example", vec![IpAddr::from([192, 0, 2, 1])])]).expect("valid")
+    fn fixed() -> StaticHosts {
+        StaticHosts::new([("a.example", vec![IpAddr::from([192, 0, 2, 1])])]).expect("valid")
     }
 
     #[tokio::test]
@@ -147,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn localhost_is_loopback_whatever_a_resolver_says() {
-        let lying = FixedHosts::new([
+        let lying = StaticHosts::new([
             ("localhost", vec![IpAddr::from([192, 0, 2, 1])]),
             ("x.localhost", vec![IpAddr::from([192, 0, 2, 1])]),
         ])
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_name_that_is_none_is_an_error() {
         for text in ["", "a b", "192.0.2.1", "127.1", ".."] {
-            assert!(FixedHosts::new([(text, vec![])]).is_err(), "{text}");
+            assert!(StaticHosts::new([(text, vec![])]).is_err(), "{text}");
         }
     }
 }

@@ -8,7 +8,7 @@ use eryx_tls::ClientSettings;
 use crate::ledger::{Entry, Ledger};
 use crate::network::Shared;
 use crate::remembered::Origin;
-use crate::{Activity, End, NetError};
+use crate::{Activity, CloseReason, NetError};
 
 impl Shared {
     /// Judges a connection to an address literal: as one of the names a lookup of this sandbox gave it
@@ -30,8 +30,8 @@ impl Shared {
         let policy = self.config.policy();
         self.judge_address(
             address,
-            |origin| policy.check_resolved_udp(&origin.name, &origin.aliases, &[address], port),
-            || policy.check_host_udp(&Host::Address(address), port),
+            |origin| policy.check_udp_resolved(&origin.name, &origin.aliases, &[address], port),
+            || policy.check_udp_host(&Host::Address(address), port),
         )
     }
 
@@ -87,7 +87,7 @@ impl Shared {
                 match over {
                     // The allow list knows only networks: the name is as good as the address behind it.
                     Carrier::Connection { peer, .. }
-                        if verdict.reason() == Reason::AddressesDecide =>
+                        if verdict.reason() == Reason::DependsOnAddresses =>
                     {
                         policy.check_resolved(name, &[], &[peer], port)
                     }
@@ -135,7 +135,7 @@ impl Carrier<'_> {
                 let entry = ledger.open(Activity::TlsSession, name, None);
                 if only_reported {
                     entry.would_deny(verdict);
-                    entry.close(End::ByProgram);
+                    entry.close(CloseReason::LocalClose);
                 } else {
                     entry.denied(verdict);
                 }

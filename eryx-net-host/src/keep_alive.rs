@@ -8,7 +8,7 @@ use crate::NetError;
 
 /// What of the probing of an idle peer to set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepAlive {
+pub enum KeepaliveOption {
     /// The seconds of idleness before the first probe (TCP_KEEPIDLE), 1 to 32767.
     Idle(u32),
     /// The seconds between probes (TCP_KEEPINTVL), 1 to 32767.
@@ -17,7 +17,7 @@ pub enum KeepAlive {
     Count(u32),
 }
 
-impl KeepAlive {
+impl KeepaliveOption {
     pub(crate) fn settings(self) -> Result<TcpKeepalive, NetError> {
         let (Self::Idle(value) | Self::Interval(value) | Self::Count(value)) = self;
         let most = if matches!(self, Self::Count(_)) {

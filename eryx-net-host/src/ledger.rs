@@ -42,7 +42,7 @@ impl Ledger {
     }
 
     /// Opens an entry for something the program asks for.
-    pub(crate) fn open(&self, what: Activity, host: &str, port: Option<u16>) -> Arc<Entry> {
+    pub(crate) fn open(&self, activity: Activity, host: &str, port: Option<u16>) -> Arc<Entry> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let entry = Arc::new(Entry::new(
             Arc::clone(&self.totals),

@@ -16,7 +16,7 @@ use crate::network::Shared;
 use crate::patience::{Deadline, Patience};
 use crate::permit::Permit;
 use crate::remembered::Origin;
-use crate::{Charge, End, NetError, establish, footprint};
+use crate::{Charge, CloseReason, NetError, establish, footprint};
 
 /// Which addresses to look for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,10 +149,10 @@ impl Family {
 impl Drop for Lookup {
     fn drop(&mut self) {
         self.entry.close(match &self.state {
-            _ if self.shared.is_aborted() => End::Aborted,
-            State::Done(Err(NetError::Denied(_))) => End::Denied,
-            State::Done(Err(error)) => End::Failed(error.clone()),
-            State::Done(Ok(_)) | State::Running(_) => End::ByProgram,
+            _ if self.shared.is_aborted() => CloseReason::Aborted,
+            State::Done(Err(NetError::Denied(_))) => CloseReason::Denied,
+            State::Done(Err(error)) => CloseReason::Error(error.clone()),
+            State::Done(Ok(_)) | State::Running(_) => CloseReason::LocalClose,
         });
     }
 }

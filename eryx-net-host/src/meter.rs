@@ -136,7 +136,7 @@ impl Meter {
             NetLimit::MaxSentBytes => ("sent", total.name),
             name => ("received", name),
         };
-        let error = NetError::QuotaSpent(format!(
+        let error = NetError::QuotaExceeded(format!(
             "this sandbox has {done} {} bytes, all it may ({name}): have the embedder raise {name}",
             total.limit
         ));

@@ -40,7 +40,7 @@ const NOT_IN_DNS: [&str; 2] = ["invalid", "onion"];
 /// A message of more than 8 KiB is no answer. Under a [`NetConfig`](crate::NetConfig) that has no resolver of
 /// its own, all of this holds for each [`Network`](crate::Network).
 #[derive(Clone, Debug)]
-pub struct NameServers {
+pub struct DnsResolver {
     inner: Arc<Inner>,
     lookups: Arc<Lookups>,
 }
@@ -63,7 +63,7 @@ struct Ready {
     hosts: Arc<Hosts>,
 }
 
-impl NameServers {
+impl DnsResolver {
     /// The system's name servers and hosts file. They are read when the first name is resolved.
     #[must_use]
     pub fn system() -> Self {
@@ -89,7 +89,7 @@ impl NameServers {
     }
 }
 
-impl From<Source> for NameServers {
+impl From<Source> for DnsResolver {
     fn from(source: Source) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -101,7 +101,7 @@ impl From<Source> for NameServers {
     }
 }
 
-impl Resolve for NameServers {
+impl Resolve for DnsResolver {
     fn resolve(&self, name: &HostName) -> Resolving {
         let inner = Arc::clone(&self.inner);
         let lookups = Arc::clone(&self.lookups);

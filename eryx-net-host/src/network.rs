@@ -23,8 +23,8 @@ use crate::per_host::PerHost;
 use crate::permit::Allowance;
 use crate::remembered::Remembered;
 use crate::{
-    Activity, Connection, DatagramSocket, Family, HostMemory, Lookup, NetConfig, NetError,
-    NetLimit, NetworkReport, Observer, TlsSession, footprint,
+    Activity, Connection, Family, HostMemory, Lookup, NetConfig, NetError, NetLimit, NetworkReport,
+    Observer, TlsSession, UdpSocket, footprint,
 };
 
 /// The network of one sandbox execution or session: what it may do, what it holds, what it did.
@@ -252,7 +252,7 @@ impl Network {
     ///
     /// [`NetError::Denied`] when [`allowed_udp`](NetConfig::allowed_udp) is empty, also while denials are only reported:
     /// a sandbox without an entry has no datagrams to try a policy with.
-    pub fn datagrams(&self, family: Family) -> Result<DatagramSocket, NetError> {
+    pub fn datagrams(&self, family: Family) -> Result<UdpSocket, NetError> {
         let shared = self.on()?;
         if shared.config.allowed_udp().is_empty() {
             return Err(NetError::Denied(
@@ -261,7 +261,7 @@ impl Network {
                     .into(),
             ));
         }
-        Ok(DatagramSocket::new(
+        Ok(UdpSocket::new(
             Arc::clone(shared),
             Arc::clone(&self.ledger),
             family,
@@ -347,7 +347,7 @@ impl Network {
         }
     }
 
-    fn open(&self, what: Activity, host: &str, port: Option<u16>) -> Arc<Entry> {
+    fn open(&self, activity: Activity, host: &str, port: Option<u16>) -> Arc<Entry> {
         self.ledger.open(what, host, port)
     }
 

@@ -13,29 +13,29 @@ use crate::prompt::{self, Waiting};
 
 /// What the kernel is asked at once, before anything is looked at: of many that are waited for, few are ready.
 #[derive(Default)]
-pub struct Inquiry<'a> {
+pub struct PollSet<'a> {
     sockets: Vec<PollFd<'a>>,
     /// For each item whether it is one of `sockets`.
     asked: Vec<bool>,
 }
 
-/// A question the kernel can answer; see [`Connection::question_readable`](crate::Connection::question_readable).
-pub struct Question<'a>(pub(crate) PollFd<'a>);
+/// A question the kernel can answer; see [`Connection::poll_item_readable`](crate::Connection::poll_item_readable).
+pub struct PollItem<'a>(pub(crate) PollFd<'a>);
 
 /// Which items are worth a look; all where nobody was asked.
 #[derive(Default)]
-pub struct Told(Vec<bool>);
+pub struct Readiness(Vec<bool>);
 
-impl<'a> Inquiry<'a> {
+impl<'a> PollSet<'a> {
     /// Adds the next item. One without a question is looked at.
-    pub fn add(&mut self, question: Option<Question<'a>>) {
+    pub fn add(&mut self, question: Option<PollItem<'a>>) {
         self.asked.push(question.is_some());
         self.sockets.extend(question.map(|question| question.0));
     }
 
     /// Asks. Where the answer is that none is ready, it waits for one on this thread, within `timeout`, for about as
     /// long as it takes to have the runtime wait.
-    pub fn ask(mut self, timeout: Option<Duration>) -> Told {
+    pub fn ask(mut self, timeout: Option<Duration>) -> Readiness {
         let all = self.sockets.len() == self.asked.len();
         let limit = match timeout {
             Some(Duration::ZERO) => None,
@@ -50,7 +50,7 @@ impl<'a> Inquiry<'a> {
         };
         if self.sockets.is_empty() || rustix::event::poll(&mut self.sockets, Some(&limit)).is_err()
         {
-            return Told(vec![true; self.asked.len()]);
+            return Readiness(vec![true; self.asked.len()]);
         }
         let mut answers = self
             .sockets
@@ -59,12 +59,12 @@ impl<'a> Inquiry<'a> {
         for item in &mut self.asked {
             *item = !*item || answers.next().unwrap_or(true);
         }
-        Told(self.asked)
+        Readiness(self.asked)
     }
 }
 
-/// One look at everything, item by item in the order of the [`Inquiry`].
-pub struct Look<'a, 'b> {
+/// One look at everything, item by item in the order of the [`PollSet`].
+pub struct Sweep<'a, 'b> {
     cx: &'a mut Context<'b>,
     told: Option<std::slice::Iter<'a, bool>>,
     began: Instant,
@@ -72,8 +72,8 @@ pub struct Look<'a, 'b> {
     polled: bool,
 }
 
-impl<'a, 'b> Look<'a, 'b> {
-    fn new(cx: &'a mut Context<'b>, told: Option<&'a Told>) -> Self {
+impl<'a, 'b> Sweep<'a, 'b> {
+    fn new(cx: &'a mut Context<'b>, told: Option<&'a Readiness>) -> Self {
         Self {
             cx,
             told: told.map(|told| told.0.iter()),
@@ -122,27 +122,27 @@ const TURN: Duration = Duration::from_millis(5);
 /// use eryx_net_host::readiness;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let nothing_ready = readiness::wait(Some(Duration::from_millis(1)), |_| false).await;
+/// let nothing_ready = readiness::wait_ready(Some(Duration::from_millis(1)), |_| false).await;
 /// assert!(!nothing_ready);
 /// # }
 /// ```
-pub async fn wait(
+pub async fn wait_ready(
     timeout: Option<Duration>,
-    look_at_all: impl FnMut(&mut Look<'_, '_>) -> bool,
+    look_at_all: impl FnMut(&mut Sweep<'_, '_>) -> bool,
 ) -> bool {
-    wait_for_rest(&Told::default(), timeout, look_at_all).await
+    wait_ready_after(&Readiness::default(), timeout, look_at_all).await
 }
 
-/// As [`wait`], but what the kernel was asked about is not looked at the first time unless it `told` that there is
+/// As [`wait_ready`], but what the kernel was asked about is not looked at the first time unless it `told` that there is
 /// something.
-pub async fn wait_for_rest(
-    told: &Told,
+pub async fn wait_ready_after(
+    told: &Readiness,
     timeout: Option<Duration>,
-    mut look_at_all: impl FnMut(&mut Look<'_, '_>) -> bool,
+    mut look_at_all: impl FnMut(&mut Sweep<'_, '_>) -> bool,
 ) -> bool {
-    let mut look_now = |told: Option<&Told>| {
+    let mut look_now = |told: Option<&Readiness>| {
         let mut cx = Context::from_waker(prompt::nobody());
-        look_at_all(&mut Look::new(&mut cx, told))
+        look_at_all(&mut Sweep::new(&mut cx, told))
     };
     if look_now(Some(told)) {
         return true;
@@ -155,7 +155,7 @@ pub async fn wait_for_rest(
     let _waiting = Waiting::begin();
     let mut timer = pin!(None::<Sleep>);
     uncounted(move |cx| {
-        if look_at_all(&mut Look::new(cx, None)) {
+        if look_at_all(&mut Sweep::new(cx, None)) {
             return Poll::Ready(true);
         }
         let Some(timeout) = timeout else {
@@ -204,9 +204,9 @@ mod tests {
         let woken = std::sync::Arc::new(Count(0.into()));
         let waker = std::task::Waker::from(std::sync::Arc::clone(&woken));
         let mut cx = Context::from_waker(&waker);
-        let mut look = Look {
+        let mut look = Sweep {
             turn: Duration::ZERO,
-            ..Look::new(&mut cx, None)
+            ..Sweep::new(&mut cx, None)
         };
         let mut polled = 0;
         for item in 0..3 {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use eryx_net_policy::{Rule, Verdict};
 
-use crate::End;
+use crate::CloseReason;
 
 /// Everything a [`Network`](crate::Network) did.
 ///
@@ -50,7 +50,7 @@ pub struct Refusals {
 #[non_exhaustive]
 pub struct Attempt {
     /// What the program wanted.
-    pub what: Activity,
+    pub activity: Activity,
     /// The host as the untrusted program wrote it, cut to 255 characters.
     pub host: String,
     /// The port, or `None` for a lookup that names none.
@@ -66,7 +66,7 @@ pub struct ConnectionReport {
     /// The number its [events](crate::Event) carry.
     pub id: u64,
     /// What the program wanted.
-    pub what: Activity,
+    pub activity: Activity,
     /// The host as the untrusted program wrote it, cut to 255 characters.
     pub host: String,
     /// The port, or `None` for a lookup that names none.
@@ -86,7 +86,7 @@ pub struct ConnectionReport {
     /// How long it lived, or has lived so far.
     pub duration: Duration,
     /// How it ended; `None` while it lasts.
-    pub end: Option<End>,
+    pub close_reason: Option<CloseReason>,
 }
 
 /// What a [`ConnectionReport`] is about.

@@ -16,7 +16,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::prompt;
-use crate::readiness::Question;
+use crate::readiness::PollItem;
 
 /// The most bytes that are discarded with one request to the kernel.
 pub(crate) const DISCARD: usize = 32 * 1024;
@@ -82,9 +82,9 @@ impl Stream {
     }
 
     /// What to ask the kernel to know whether the event is there.
-    pub(crate) fn question(&self, event: Event) -> Option<Question<'_>> {
+    pub(crate) fn question(&self, event: Event) -> Option<PollItem<'_>> {
         let socket = self.descriptor().ok()?;
-        Some(Question(PollFd::from_borrowed_fd(socket, event.flags())))
+        Some(PollItem(PollFd::from_borrowed_fd(socket, event.flags())))
     }
 
     /// Its addresses and options.

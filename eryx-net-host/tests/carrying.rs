@@ -4,8 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use eryx_net_host::readiness::{self, Inquiry};
-use eryx_net_host::{End, MAX_READ, NetConfig, NetError, Network, Phase, Shutdown};
+use eryx_net_host::readiness::{self, PollSet};
+use eryx_net_host::{CloseReason, MAX_READ, NetConfig, NetError, Network, Phase, Shutdown};
 use eryx_testkit::{Behaviour, Peer, pattern};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,7 +44,10 @@ async fn bytes_arrive_unchanged_both_ways_and_are_counted() {
     let report = network.report();
     assert_eq!((report.sent, report.received), (300_000, 300_000));
     assert_eq!(report.connections[0].sent, 300_000);
-    assert_eq!(report.connections[0].end, Some(End::ByPeer));
+    assert_eq!(
+        report.connections[0].close_reason,
+        Some(CloseReason::PeerClose)
+    );
 }
 
 #[tokio::test]
@@ -210,7 +213,10 @@ async fn the_peers_end_is_an_empty_read_however_often() {
     }
     send(&mut connection, b"still open this way").await;
     drop(connection);
-    assert_eq!(network.report().connections[0].end, Some(End::ByPeer));
+    assert_eq!(
+        network.report().connections[0].close_reason,
+        Some(CloseReason::PeerClose)
+    );
 }
 
 #[tokio::test]
@@ -237,8 +243,8 @@ async fn a_reset_is_a_reset_even_when_readiness_saw_it_first() {
         );
         drop(connection);
         assert_eq!(
-            network.report().connections[0].end,
-            Some(End::Failed(NetError::ConnectionReset))
+            network.report().connections[0].close_reason,
+            Some(CloseReason::Error(NetError::ConnectionReset))
         );
     }
 }
@@ -282,7 +288,7 @@ async fn many_connections_are_waited_for_at_once() {
     for wanted in [3, 17, 0] {
         send(&mut connections[wanted], b"ping").await;
         let mut ready = Vec::new();
-        soon(eryx_net_host::readiness::wait(None, |look| {
+        soon(eryx_net_host::readiness::wait_ready(None, |look| {
             ready.clear();
             for (index, connection) in connections.iter_mut().enumerate() {
                 if look.is_ready(|cx| connection.poll_readable(cx)) {
@@ -309,13 +315,13 @@ async fn of_many_connections_only_those_with_news_are_looked_at() {
         pairs.push((connection, listener.accept().await.expect("accepts").0));
     }
     pairs[7].1.write_all(b"news").await.expect("writes");
-    let mut inquiry = Inquiry::default();
+    let mut inquiry = PollSet::default();
     for (connection, _) in &pairs {
-        inquiry.add(connection.question_readable());
+        inquiry.add(connection.poll_item_readable());
     }
     let told = inquiry.ask(Some(PATIENCE));
     let mut looked_at = Vec::new();
-    let ready = readiness::wait_for_rest(&told, NOW, |look| {
+    let ready = readiness::wait_ready_after(&told, NOW, |look| {
         let mut any = false;
         for (index, (connection, _)) in pairs.iter_mut().enumerate() {
             any |= look.is_ready(|cx| {

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eryx_net_host::{End, Family, KeepAlive, NetConfig, NetError, Network, Phase};
+use eryx_net_host::{CloseReason, Family, KeepaliveOption, NetConfig, NetError, Network, Phase};
 use eryx_testkit::{Behaviour, BlackHole, ClosedPort, Peer};
 use support::*;
 
@@ -48,15 +48,15 @@ async fn a_connection_goes_through_its_states() {
     connection.set_no_delay(true).expect("open");
     connection.set_keep_alive(true).expect("open");
     for (setting, possible) in [
-        (KeepAlive::Idle(30), true),
-        (KeepAlive::Interval(32767), true),
-        (KeepAlive::Count(127), true),
-        (KeepAlive::Idle(0), false),
-        (KeepAlive::Interval(32768), false),
-        (KeepAlive::Count(128), false),
-        (KeepAlive::Count(u32::MAX), false),
+        (KeepaliveOption::Idle(30), true),
+        (KeepaliveOption::Interval(32767), true),
+        (KeepaliveOption::Count(127), true),
+        (KeepaliveOption::Idle(0), false),
+        (KeepaliveOption::Interval(32768), false),
+        (KeepaliveOption::Count(128), false),
+        (KeepaliveOption::Count(u32::MAX), false),
     ] {
-        let set = connection.set_keep_alive_setting(setting);
+        let set = connection.set_keepalive_option(setting);
         assert_eq!(set.is_ok(), possible, "{setting:?}: {set:?}");
     }
     assert!(connection.tls_info().is_none());
@@ -113,8 +113,8 @@ async fn a_refused_connect_is_writable_and_repeats_its_error() {
     );
     drop(connection);
     assert_eq!(
-        network.report().connections[0].end,
-        Some(End::Failed(NetError::ConnectionRefused))
+        network.report().connections[0].close_reason,
+        Some(CloseReason::Error(NetError::ConnectionRefused))
     );
 }
 
@@ -341,7 +341,10 @@ async fn after_an_abort_nothing_works_any_more() {
         Err(aborted.clone())
     );
     drop(open);
-    assert_eq!(network.report().connections[0].end, Some(End::Aborted));
+    assert_eq!(
+        network.report().connections[0].close_reason,
+        Some(CloseReason::Aborted)
+    );
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use eryx_net_host::policy::Reason;
 use eryx_net_host::{
-    Activity, ConfigError, DatagramSocket, End, EventKind, Family, MAX_DATAGRAM, NetConfig,
-    NetError, NetLimit, Network, Recorder, readiness,
+    Activity, CloseReason, ConfigError, EventKind, Family, MAX_DATAGRAM, NetConfig, NetError,
+    NetLimit, Network, Recorder, UdpSocket, readiness,
 };
 use eryx_testkit::{LOOPBACK, LOOPBACK_V6, UdpPeer};
 use support::*;
@@ -30,27 +30,27 @@ fn allowing(peers: &[SocketAddr]) -> NetConfig {
         })
 }
 
-fn socket(network: &Network) -> DatagramSocket {
+fn socket(network: &Network) -> UdpSocket {
     network.datagrams(Family::Ipv4).expect("allowed")
 }
 
-async fn send(socket: &mut DatagramSocket, data: &[u8], peer: SocketAddr) -> Result<(), NetError> {
+async fn send(socket: &mut UdpSocket, data: &[u8], peer: SocketAddr) -> Result<(), NetError> {
     soon(socket.send_to(data, &peer.ip().to_string(), peer.port(), None)).await
 }
 
-async fn received(socket: &mut DatagramSocket) -> Result<Vec<u8>, NetError> {
+async fn received(socket: &mut UdpSocket) -> Result<Vec<u8>, NetError> {
     Ok(soon(socket.receive(usize::MAX, None)).await?.data)
 }
 
-async fn hears(socket: &mut DatagramSocket, timeout: Duration) -> bool {
-    readiness::wait(Some(timeout), |look| {
+async fn hears(socket: &mut UdpSocket, timeout: Duration) -> bool {
+    readiness::wait_ready(Some(timeout), |look| {
         look.is_ready(|cx| socket.poll_readable(cx))
     })
     .await
 }
 
-async fn may_send(socket: &mut DatagramSocket, timeout: Duration) -> bool {
-    readiness::wait(Some(timeout), |look| {
+async fn may_send(socket: &mut UdpSocket, timeout: Duration) -> bool {
+    readiness::wait_ready(Some(timeout), |look| {
         look.is_ready(|cx| socket.poll_writable(cx))
     })
     .await
@@ -135,15 +135,22 @@ async fn a_destination_is_judged_and_told_of_once_and_counted_until_the_socket_e
         recorder
             .events()
             .iter()
-            .all(|event| event.what == Activity::Datagrams)
+            .all(|event| event.activity == Activity::Datagrams)
     );
     let report = network.report();
     let bytes: Vec<_> = report
         .connections
         .iter()
-        .map(|entry| (entry.what, entry.sent, entry.received, entry.end.clone()))
+        .map(|entry| {
+            (
+                entry.activity,
+                entry.sent,
+                entry.received,
+                entry.close_reason.clone(),
+            )
+        })
         .collect();
-    let done = Some(End::ByProgram);
+    let done = Some(CloseReason::LocalClose);
     assert_eq!(
         bytes,
         [
@@ -422,18 +429,20 @@ async fn totals_end_sending_and_receiving_whole_datagrams_at_a_time() {
         .await
         .expect("sent");
     let outcome = send(&mut socket, b"four", near.address()).await;
-    assert!(matches!(&outcome, Err(NetError::QuotaSpent(text)) if text.contains("max_sent_bytes")));
+    assert!(
+        matches!(&outcome, Err(NetError::QuotaExceeded(text)) if text.contains("max_sent_bytes"))
+    );
     for _ in 0..3 {
         // An empty one is not free.
         send(&mut socket, b"", near.address()).await.expect("sent");
     }
     let outcome = send(&mut socket, b"", near.address()).await;
-    assert!(matches!(outcome, Err(NetError::QuotaSpent(_))));
+    assert!(matches!(outcome, Err(NetError::QuotaExceeded(_))));
     assert_eq!(received(&mut socket).await.expect("echo"), b"sevenby");
     assert_eq!(received(&mut socket).await.expect("echo"), b"");
     let outcome = received(&mut socket).await;
     assert!(
-        matches!(&outcome, Err(NetError::QuotaSpent(text)) if text.contains("max_received_bytes"))
+        matches!(&outcome, Err(NetError::QuotaExceeded(text)) if text.contains("max_received_bytes"))
     );
     let report = network.report();
     assert_eq!((report.sent, report.received), (7, 7));
@@ -555,7 +564,10 @@ async fn an_aborted_network_sends_and_receives_nothing_more() {
     assert_eq!(socket.bind(), Err(NetError::ConnectionAborted));
     assert!(hears(&mut socket, Duration::ZERO).await);
     drop(socket);
-    assert_eq!(network.report().connections[0].end, Some(End::Aborted));
+    assert_eq!(
+        network.report().connections[0].close_reason,
+        Some(CloseReason::Aborted)
+    );
     assert!(network.datagrams(Family::Ipv4).is_err());
 }
 

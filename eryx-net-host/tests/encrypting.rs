@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use eryx_net_host::{Connection, End, NetError, Network, Phase, Shutdown, TlsFailure};
+use eryx_net_host::{CloseReason, Connection, NetError, Network, Phase, Shutdown, TlsFailure};
 use eryx_testkit::{Behaviour, Peer, ServerTls, Transport, pattern};
 use support::*;
 
@@ -198,7 +198,7 @@ async fn an_orderly_end_is_an_empty_read() {
     assert!(drain(&mut connection).await.expect("orderly") == pattern::bytes(50_000));
     drop(connection);
     let entry = network.report().connections.remove(0);
-    assert_eq!(entry.end, Some(End::ByPeer));
+    assert_eq!(entry.close_reason, Some(CloseReason::PeerClose));
     assert_eq!(entry.received, 50_000);
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eryx_net_host::tls::ClientSettings;
-use eryx_net_host::{Connection, Family, KeepAlive, NetConfig, NetError, Network, Phase, Shutdown};
+use eryx_net_host::{
+    Connection, Family, KeepaliveOption, NetConfig, NetError, Network, Phase, Shutdown,
+};
 use eryx_testkit::{Authority, Behaviour, Leaf, Peer, ServerTls};
 use support::*;
 
@@ -85,7 +87,7 @@ async fn anything(dice: &mut Dice, connection: &mut Connection) -> Option<NetErr
             connection.set_no_delay(dice.roll(2) == 0).err()
         }
         12 => connection
-            .set_keep_alive_setting(KeepAlive::Idle(dice.roll(3) as u32))
+            .set_keepalive_option(KeepaliveOption::Idle(dice.roll(3) as u32))
             .err(),
         _ => connection.set_keep_alive(dice.roll(2) == 0).err(),
     }

@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 
-use eryx_net_host::{End, Family, NetConfig, NetError, Network, ResolveError};
+use eryx_net_host::{CloseReason, Family, NetConfig, NetError, Network, ResolveError};
 use eryx_testkit::{Behaviour, Peer};
 use support::*;
 
@@ -75,7 +75,7 @@ async fn one_forbidden_address_among_public_ones_refuses_the_name() {
         }
         assert_eq!(kinds(&recorder.events()), ["denied"], "{name}");
         let entry = network.report().connections.remove(0);
-        assert_eq!(entry.end, Some(End::Denied));
+        assert_eq!(entry.close_reason, Some(CloseReason::Denied));
         assert!(!entry.addresses.is_empty(), "the embedder sees them");
     }
 }

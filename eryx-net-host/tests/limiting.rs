@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eryx_net_host::{
-    Connection, End, EventKind, Family, NetConfig, NetError, NetLimit, Network, Recorder,
+    CloseReason, Connection, EventKind, Family, NetConfig, NetError, NetLimit, Network, Recorder,
 };
 use eryx_testkit::{Behaviour, ClosedPort, Peer, pattern};
 use support::*;
@@ -27,7 +27,7 @@ async fn pair(config: &NetConfig) -> (Network, Arc<Recorder>, Connection, TcpStr
 
 fn names_limit<T: std::fmt::Debug>(outcome: Result<T, NetError>, limit: NetLimit) {
     match outcome {
-        Err(NetError::LimitReached(text) | NetError::QuotaSpent(text)) => {
+        Err(NetError::LimitReached(text) | NetError::QuotaExceeded(text)) => {
             assert!(text.contains(limit.setting()), "{text}");
             assert!(text.contains("raise"), "no fix: {text}");
         }
@@ -94,8 +94,8 @@ async fn no_byte_is_sent_beyond_the_total() {
     stream.read_to_end(&mut arrived).await.expect("reads");
     assert_eq!(arrived, b"1234567890");
     assert!(matches!(
-        network.report().connections[0].end,
-        Some(End::Failed(NetError::QuotaSpent(_)))
+        network.report().connections[0].close_reason,
+        Some(CloseReason::Error(NetError::QuotaExceeded(_)))
     ));
 }
 
@@ -250,7 +250,7 @@ async fn readiness_waits_for_the_rate_too_without_spinning() {
     let mut rounds = 0;
     while rounds < 10 {
         let mut ready = (false, false);
-        eryx_net_host::readiness::wait(Some(PATIENCE), |look| {
+        eryx_net_host::readiness::wait_ready(Some(PATIENCE), |look| {
             polls += 1;
             ready.0 = look.is_ready(|cx| connection.poll_readable(cx));
             ready.1 = look.is_ready(|cx| connection.poll_writable(cx));
@@ -413,7 +413,7 @@ async fn report_only_denies_nothing_and_tells_everything() {
     let report = network.report().connections.remove(0);
     assert_eq!(report.addresses, [ip("127.0.0.1")]);
     assert!(report.verdict.expect("judged").is_denied());
-    assert_eq!(report.end, Some(End::ByProgram));
+    assert_eq!(report.close_reason, Some(CloseReason::LocalClose));
 
     // A lookup, and the address it gave.
     let mut lookup = network.lookup(allowed, None, Family::Any).expect("may");
@@ -462,9 +462,9 @@ async fn a_handshake_over_the_programs_own_transport_is_told_when_its_name_is_de
     assert!(matches!(refused, Err(NetError::Denied(_))));
     assert_eq!(kinds(&recorder.events()), ["denied"]);
     let report = network.take_report().connections.remove(0);
-    assert_eq!(report.what.name(), "tls-session");
+    assert_eq!(report.activity.name(), "tls-session");
     assert_eq!(report.host, "secure.test");
-    assert_eq!(report.end, Some(End::Denied));
+    assert_eq!(report.close_reason, Some(CloseReason::Denied));
 
     let (network, recorder) = recorded(&config.with_report_only(true));
     assert!(network.tls_session(&settings()).is_ok());

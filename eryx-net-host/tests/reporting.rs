@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use eryx_net_host::{
-    Activity, End, Event, EventKind, Family, NetConfig, NetError, Network, NetworkReport, Recorder,
-    ResolveError,
+    Activity, CloseReason, Event, EventKind, Family, NetConfig, NetError, Network, NetworkReport,
+    Recorder, ResolveError,
 };
 use eryx_testkit::{Behaviour, ClosedPort, Peer, UdpPeer};
 use support::*;
@@ -60,11 +60,11 @@ async fn what_is_refused_never_takes_the_place_of_a_connection() {
     let rule = blocked.rule.as_ref().expect("a rule decided");
     assert_eq!(rule.pattern().to_string(), "10.0.0.0/8");
     assert_eq!(
-        (blocked.first.what, blocked.first.port),
+        (blocked.first.activity, blocked.first.port),
         (Activity::Connection, Some(0))
     );
     assert_eq!(
-        (blocked.last.what, blocked.last.port),
+        (blocked.last.activity, blocked.last.port),
         (Activity::Lookup, None)
     );
     assert!(blocked.first.time <= blocked.last.time);
@@ -330,7 +330,7 @@ async fn a_failure_of_the_resolver_is_an_event_with_a_short_reason() {
     assert!(matches!(
         &events[1].kind,
         EventKind::Closed {
-            end: End::Failed(NetError::NameTryAgain),
+            end: CloseReason::Error(NetError::NameTryAgain),
             ..
         }
     ));

@@ -5,7 +5,9 @@ mod support;
 use std::sync::Arc;
 
 use eryx_net_host::policy::Reason;
-use eryx_net_host::{Activity, End, EventKind, Family, NetConfig, NetError, Network, Recorder};
+use eryx_net_host::{
+    Activity, CloseReason, EventKind, Family, NetConfig, NetError, Network, Recorder,
+};
 use eryx_testkit::{Behaviour, ClosedPort, Peer};
 use support::*;
 
@@ -42,7 +44,7 @@ async fn a_connection_tells_its_story_in_order_and_under_one_number() {
         EventKind::Closed {
             sent: 5,
             received: 3,
-            end: End::ByProgram,
+            end: CloseReason::LocalClose,
             ..
         }
     ));
@@ -51,7 +53,7 @@ async fn a_connection_tells_its_story_in_order_and_under_one_number() {
     let report = network.report();
     let entry = &report.connections[0];
     assert_eq!((report.sent, report.received, report.dropped), (5, 3, 0));
-    assert_eq!(entry.what, Activity::Connection);
+    assert_eq!(entry.activity, Activity::Connection);
     assert_eq!(entry.address, Some(peer.address()));
     assert_eq!(entry.addresses, [ip("127.0.0.1")]);
     let verdict = entry.verdict.as_ref().expect("judged");
@@ -75,7 +77,7 @@ async fn a_denial_is_told_with_its_verdict_and_nothing_follows() {
     assert_eq!(reasons, [Reason::AddressBlocked, Reason::MalformedHost]);
     assert!(events[0].to_string().contains("10.1.2.3"));
     for entry in network.report().connections {
-        assert_eq!(entry.end, Some(End::Denied));
+        assert_eq!(entry.close_reason, Some(CloseReason::Denied));
         assert!(entry.verdict.is_some());
     }
 }
@@ -103,9 +105,12 @@ async fn failures_and_limits_are_told_too() {
         .collect();
     assert!(matches!(
         ends[0],
-        (2, End::Failed(NetError::LimitReached(_)))
+        (2, CloseReason::Error(NetError::LimitReached(_)))
     ));
-    assert_eq!(ends[1], (1, End::Failed(NetError::ConnectionRefused)));
+    assert_eq!(
+        ends[1],
+        (1, CloseReason::Error(NetError::ConnectionRefused))
+    );
 }
 
 #[tokio::test]
@@ -118,8 +123,11 @@ async fn lookups_are_in_the_report_as_what_they_are() {
     soon(lookup.finish(None)).await.expect("known");
     drop(lookup);
     let entry = network.report().connections.remove(0);
-    assert_eq!(entry.what, Activity::Lookup);
-    assert_eq!((entry.port, entry.end), (None, Some(End::ByProgram)));
+    assert_eq!(entry.activity, Activity::Lookup);
+    assert_eq!(
+        (entry.port, entry.close_reason),
+        (None, Some(CloseReason::LocalClose))
+    );
 }
 
 #[tokio::test]
@@ -146,7 +154,7 @@ async fn a_report_that_is_taken_starts_over_but_keeps_what_lasts() {
     let second = network.take_report();
     assert_eq!((second.connections.len(), second.sent), (1, 4));
     assert_eq!(second.connections[0].sent, 7, "over its whole life");
-    assert_eq!(second.connections[0].end, None);
+    assert_eq!(second.connections[0].close_reason, None);
     drop(lasting);
     assert_eq!(network.take_report().connections.len(), 1);
     assert_eq!(network.take_report().connections.len(), 0);
@@ -171,7 +179,7 @@ async fn with_networking_off_attempts_are_still_told() {
     assert!(matches!(
         recorder.events()[0].kind,
         EventKind::Closed {
-            end: End::Denied,
+            end: CloseReason::Denied,
             ..
         }
     ));

@@ -577,6 +577,6 @@ async fn an_event_is_one_line_for_a_log() {
     assert_eq!(lines[3]["server_name"], "secure.test");
     assert_eq!(lines[4]["limit"], "max_sent_bytes");
     assert_eq!(lines[5]["sent"], 2);
-    assert_eq!(lines[5]["end"], "failed");
+    assert_eq!(lines[5]["close_reason"], "error");
     assert!(lines[5]["duration_ms"].as_f64().expect("a number") > 0.0);
 }

@@ -55,7 +55,7 @@ fn connect(policy: &Policy, host: &str, port: u16) -> io::Result<TcpStream> {
 
 fn dial(verdict: &Verdict, port: u16) -> io::Result<TcpStream> {
     let mut failure = io::Error::new(io::ErrorKind::PermissionDenied, verdict.to_string());
-    for address in verdict.dialable() {
+    for address in verdict.dialable_addresses() {
         match TcpStream::connect_timeout(&SocketAddr::new(*address, port), Duration::from_secs(10))
         {
             Ok(stream) => return Ok(stream),

@@ -2,12 +2,12 @@
 
 use crate::{
     defaults::{default_blocked_patterns, loopback_patterns},
-    network::Network,
+    network::IpNetwork,
     pattern::HostPattern,
     policy::Policy,
     rule_set::RuleSet,
     udp_pattern::UdpPattern,
-    wording::Wording,
+    wording::HintStyle,
 };
 
 /// Collects the entries of a [`Policy`].
@@ -34,7 +34,7 @@ pub struct PolicyBuilder {
     exempt: Vec<HostPattern>,
     udp: Vec<HostPattern>,
     loopback: bool,
-    wording: Wording,
+    wording: HintStyle,
 }
 
 impl PolicyBuilder {
@@ -45,7 +45,7 @@ impl PolicyBuilder {
             exempt: Vec::new(),
             udp: Vec::new(),
             loopback: false,
-            wording: Wording::default(),
+            wording: HintStyle::default(),
         }
     }
 
@@ -95,7 +95,7 @@ impl PolicyBuilder {
     /// That lifts every entry of the default list, and every other entry that covers all of the network.
     /// An entry of your own for a part of it, or for some ports, still blocks that part. An exemption
     /// allows nothing by itself when there are allow entries.
-    pub fn allow_network(mut self, network: Network) -> Self {
+    pub fn allow_network(mut self, network: IpNetwork) -> Self {
         self.exempt.push(network.into());
         self
     }
@@ -119,7 +119,7 @@ impl PolicyBuilder {
     }
 
     /// Lets verdicts call settings as whoever wrote the policy does.
-    pub fn wording(mut self, wording: Wording) -> Self {
+    pub fn wording(mut self, wording: HintStyle) -> Self {
         self.wording = wording;
         self
     }

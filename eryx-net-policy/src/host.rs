@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    host_error::{HostError, HostProblem},
+    host_error::{HostError, HostErrorKind},
     name::HostName,
     quote::quote,
 };
@@ -106,35 +106,35 @@ impl fmt::Display for Host {
     }
 }
 
-fn bracketed(text: &str) -> Result<IpAddr, HostProblem> {
+fn bracketed(text: &str) -> Result<IpAddr, HostErrorKind> {
     let inside = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((inside, "")) => inside,
         Some((inside, rest)) if is_port(rest) => {
-            return Err(HostProblem::Port {
+            return Err(HostErrorKind::Port {
                 host: format!("[{}]", quote(inside)),
             });
         }
-        _ => return Err(HostProblem::Brackets),
+        _ => return Err(HostErrorKind::Brackets),
     };
     match inside.parse::<Ipv6Addr>() {
         Ok(address) => Ok(IpAddr::V6(address)),
-        Err(_) if has_zone(inside) => Err(HostProblem::Zone),
-        Err(_) => Err(HostProblem::Brackets),
+        Err(_) if has_zone(inside) => Err(HostErrorKind::Zone),
+        Err(_) => Err(HostErrorKind::Brackets),
     }
 }
 
-fn with_colons(text: &str) -> Result<IpAddr, HostProblem> {
+fn with_colons(text: &str) -> Result<IpAddr, HostErrorKind> {
     if let Ok(address) = text.parse::<Ipv6Addr>() {
         return Ok(IpAddr::V6(address));
     }
     if has_zone(text) {
-        return Err(HostProblem::Zone);
+        return Err(HostErrorKind::Zone);
     }
     match text.find(':') {
-        Some(colon) if is_port(&text[colon..]) => Err(HostProblem::Port {
+        Some(colon) if is_port(&text[colon..]) => Err(HostErrorKind::Port {
             host: quote(&text[..colon]),
         }),
-        _ => Err(HostProblem::NotIpv6),
+        _ => Err(HostErrorKind::NotIpv6),
     }
 }
 

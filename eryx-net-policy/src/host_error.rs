@@ -11,11 +11,11 @@ use crate::quote::quote;
 #[error("`{text}` is not a host: {problem}")]
 pub struct HostError {
     text: String,
-    problem: HostProblem,
+    problem: HostErrorKind,
 }
 
 impl HostError {
-    pub(crate) fn new(text: &str, problem: HostProblem) -> Self {
+    pub(crate) fn new(text: &str, problem: HostErrorKind) -> Self {
         Self {
             text: quote(text),
             problem,
@@ -28,7 +28,7 @@ impl HostError {
     }
 
     /// The rule it breaks.
-    pub fn problem(&self) -> &HostProblem {
+    pub fn kind(&self) -> &HostErrorKind {
         &self.problem
     }
 }
@@ -36,7 +36,7 @@ impl HostError {
 /// The rules a host has to keep.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum HostProblem {
+pub enum HostErrorKind {
     /// There is no text.
     #[error("it is empty; write a name such as `example.com` or an address")]
     Empty,

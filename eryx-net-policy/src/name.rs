@@ -4,7 +4,7 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-use crate::host_error::{HostError, HostProblem};
+use crate::host_error::{HostError, HostErrorKind};
 
 /// A host name in canonical form: ASCII (UTS 46), lower case, no root dot, at most 253 octets in labels of
 /// 1 to 63.
@@ -87,7 +87,7 @@ impl fmt::Debug for HostName {
     }
 }
 
-fn canonical(text: &str) -> Result<String, HostProblem> {
+fn canonical(text: &str) -> Result<String, HostErrorKind> {
     plain(text).map_or_else(|| mapped(text), Ok)
 }
 
@@ -122,26 +122,26 @@ fn plain(text: &str) -> Option<String> {
 }
 
 /// The name as UTS 46 maps it, or what is wrong with it.
-fn mapped(text: &str) -> Result<String, HostProblem> {
+fn mapped(text: &str) -> Result<String, HostErrorKind> {
     if text.is_empty() {
-        return Err(HostProblem::Empty);
+        return Err(HostErrorKind::Empty);
     }
     if text.len() > MAX_TEXT {
-        return Err(HostProblem::TooLong);
+        return Err(HostErrorKind::TooLong);
     }
     if let Some(character) = text.chars().find(|c| c.is_ascii() && !is_name_ascii(*c)) {
-        return Err(HostProblem::Character { character });
+        return Err(HostErrorKind::Character { character });
     }
     if text
         .split('.')
         .any(|l| l.starts_with('-') || l.ends_with('-'))
     {
-        return Err(HostProblem::Hyphen);
+        return Err(HostErrorKind::Hyphen);
     }
     // The mapping's work grows with the square of a label's length.
     let too_long = |label: &&str| label.len() > MAX_LABEL_TEXT;
     if let Some(label) = text.split(DOTS).find(too_long) {
-        return Err(HostProblem::LabelTooLong {
+        return Err(HostErrorKind::LabelTooLong {
             octets: label.len(),
         });
     }
@@ -152,28 +152,28 @@ fn mapped(text: &str) -> Result<String, HostProblem> {
             Hyphens::CheckFirstLast,
             DnsLength::Ignore,
         )
-        .map_err(|_| HostProblem::Internationalised)?;
+        .map_err(|_| HostErrorKind::Internationalised)?;
     // Whatever the mapping made of the text is judged anew: `１２７。１` has become `127.1` only here.
     let name = ascii.strip_suffix('.').unwrap_or(&ascii);
     if name.is_empty() {
-        return Err(HostProblem::EmptyLabel);
+        return Err(HostErrorKind::EmptyLabel);
     }
     if !name.chars().all(is_name_ascii) {
-        return Err(HostProblem::Internationalised);
+        return Err(HostErrorKind::Internationalised);
     }
     for label in name.split('.') {
         match label.len() {
-            0 => return Err(HostProblem::EmptyLabel),
+            0 => return Err(HostErrorKind::EmptyLabel),
             1..=63 => {}
-            octets => return Err(HostProblem::LabelTooLong { octets }),
+            octets => return Err(HostErrorKind::LabelTooLong { octets }),
         }
     }
     if name.len() > MAX_NAME {
-        return Err(HostProblem::TooLong);
+        return Err(HostErrorKind::TooLong);
     }
     let last = name.rsplit('.').next().unwrap_or(name);
     if is_number(last) {
-        return Err(HostProblem::Numeric);
+        return Err(HostErrorKind::Numeric);
     }
     Ok(name.to_owned())
 }

@@ -18,20 +18,20 @@ use crate::quote::quote;
 /// Addresses are IPv4 or IPv6, never IPv4 in IPv6: `::ffff:10.0.0.1` is `10.0.0.1`.
 ///
 /// ```
-/// use eryx_net_policy::Network;
+/// use eryx_net_policy::IpNetwork;
 ///
-/// let network: Network = "10.*".parse()?;
+/// let network: IpNetwork = "10.*".parse()?;
 /// assert_eq!(network.to_string(), "10.0.0.0/8");
 /// assert!(network.contains("10.1.2.3".parse().unwrap()));
 ///
-/// let error = "10.0.0.1/8".parse::<Network>().unwrap_err();
+/// let error = "10.0.0.1/8".parse::<IpNetwork>().unwrap_err();
 /// assert!(error.to_string().contains("`10.0.0.0/8`"));
-/// # Ok::<(), eryx_net_policy::NetworkError>(())
+/// # Ok::<(), eryx_net_policy::IpNetworkError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Network(IpNet);
+pub struct IpNetwork(IpNet);
 
-impl Network {
+impl IpNetwork {
     /// Whether the address, as it is dialled, is in the network. An IPv4-mapped IPv6 address is the IPv4
     /// address in it.
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -43,7 +43,7 @@ impl Network {
         self.0.addr()
     }
 
-    /// How many bits of [`Network::address`] are the prefix.
+    /// How many bits of [`IpNetwork::address`] are the prefix.
     pub fn prefix_len(&self) -> u8 {
         self.0.prefix_len()
     }
@@ -64,7 +64,7 @@ impl Network {
     }
 }
 
-impl From<IpAddr> for Network {
+impl From<IpAddr> for IpNetwork {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(v4) => Ipv4Net::from(v4).into(),
@@ -73,18 +73,18 @@ impl From<IpAddr> for Network {
     }
 }
 
-impl FromStr for Network {
-    type Err = NetworkError;
+impl FromStr for IpNetwork {
+    type Err = IpNetworkError;
 
-    fn from_str(text: &str) -> Result<Self, NetworkError> {
-        parse(text).map_err(|problem| NetworkError {
+    fn from_str(text: &str) -> Result<Self, IpNetworkError> {
+        parse(text).map_err(|problem| IpNetworkError {
             text: quote(text),
             problem,
         })
     }
 }
 
-impl fmt::Display for Network {
+impl fmt::Display for IpNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_single() {
             self.address().fmt(f)
@@ -97,19 +97,19 @@ impl fmt::Display for Network {
 /// A text that is not a network, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{text}` is not a network: {problem}")]
-pub struct NetworkError {
+pub struct IpNetworkError {
     text: String,
-    problem: NetworkProblem,
+    problem: IpNetworkErrorKind,
 }
 
-impl NetworkError {
+impl IpNetworkError {
     /// The rejected text, shortened and with invisible characters escaped.
     pub fn text(&self) -> &str {
         &self.text
     }
 
     /// The rule it breaks.
-    pub fn problem(&self) -> &NetworkProblem {
+    pub fn kind(&self) -> &IpNetworkErrorKind {
         &self.problem
     }
 }
@@ -117,7 +117,7 @@ impl NetworkError {
 /// The rules a network has to keep.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum NetworkProblem {
+pub enum IpNetworkErrorKind {
     /// What stands before the `/` is not an address.
     #[error("`{address}` is not an address; write one in full, as in `10.0.0.0/8` or `fc00::/7`")]
     Address {
@@ -140,7 +140,7 @@ pub enum NetworkProblem {
     )]
     HostBits {
         /// The network those bits are in.
-        network: Network,
+        network: IpNetwork,
         /// The address as written.
         address: IpAddr,
     },
@@ -150,7 +150,7 @@ pub enum NetworkProblem {
     )]
     Mapped {
         /// The IPv4 network.
-        network: Network,
+        network: IpNetwork,
     },
     /// A `*` that is not the end of an IPv4 address.
     #[error(
@@ -159,37 +159,37 @@ pub enum NetworkProblem {
     Wildcard,
 }
 
-fn parse(text: &str) -> Result<Network, NetworkProblem> {
+fn parse(text: &str) -> Result<IpNetwork, IpNetworkErrorKind> {
     if text.contains('*') {
-        return wildcard(text).ok_or(NetworkProblem::Wildcard);
+        return wildcard(text).ok_or(IpNetworkErrorKind::Wildcard);
     }
     let Some((address, length)) = text.split_once('/') else {
-        return Ok(Network::from(parse_address(text)?));
+        return Ok(IpNetwork::from(parse_address(text)?));
     };
     prefix(parse_address(address)?, length)
 }
 
 /// The network of `address` and a prefix length in decimal.
-pub(crate) fn prefix(address: IpAddr, length: &str) -> Result<Network, NetworkProblem> {
+pub(crate) fn prefix(address: IpAddr, length: &str) -> Result<IpNetwork, IpNetworkErrorKind> {
     let max = if address.is_ipv4() { 32 } else { 128 };
     let bits = decimal(length)
         .and_then(|bits| u8::try_from(bits).ok())
         .filter(|bits| *bits <= max)
-        .ok_or_else(|| NetworkProblem::PrefixLength {
+        .ok_or_else(|| IpNetworkErrorKind::PrefixLength {
             length: quote(length),
             max,
         })?;
     if let Some(mapped) = mapped(address, bits) {
-        return Err(NetworkProblem::Mapped { network: mapped });
+        return Err(IpNetworkErrorKind::Mapped { network: mapped });
     }
-    Network::exact(address, bits).ok_or_else(|| NetworkProblem::HostBits {
+    IpNetwork::exact(address, bits).ok_or_else(|| IpNetworkErrorKind::HostBits {
         network: truncated(address, bits),
         address,
     })
 }
 
 /// The network that `10.*`, `10.1.*` or `10.1.2.*` stands for.
-pub(crate) fn wildcard(text: &str) -> Option<Network> {
+pub(crate) fn wildcard(text: &str) -> Option<IpNetwork> {
     let fixed = text.strip_suffix(".*")?;
     let mut octets = [0; 4];
     let mut count = 0;
@@ -198,31 +198,31 @@ pub(crate) fn wildcard(text: &str) -> Option<Network> {
         *octet = decimal(part).and_then(|n| u8::try_from(n).ok())?;
         count += 1;
     }
-    Network::exact(Ipv4Addr::from(octets).into(), 8 * count as u8)
+    IpNetwork::exact(Ipv4Addr::from(octets).into(), 8 * count as u8)
 }
 
-fn parse_address(text: &str) -> Result<IpAddr, NetworkProblem> {
+fn parse_address(text: &str) -> Result<IpAddr, IpNetworkErrorKind> {
     text.strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
         .map_or_else(
             || text.parse::<IpAddr>().ok(),
             |inside| inside.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         )
-        .ok_or_else(|| NetworkProblem::Address {
+        .ok_or_else(|| IpNetworkErrorKind::Address {
             address: quote(text),
         })
 }
 
 /// The IPv4 network that a network inside `::ffff:0:0/96` holds.
-fn mapped(address: IpAddr, bits: u8) -> Option<Network> {
+fn mapped(address: IpAddr, bits: u8) -> Option<IpNetwork> {
     match (address, address.to_canonical()) {
         (IpAddr::V6(_), v4 @ IpAddr::V4(_)) if bits >= 96 => Some(truncated(v4, bits - 96)),
         _ => None,
     }
 }
 
-fn truncated(address: IpAddr, bits: u8) -> Network {
-    Network(IpNet::new_assert(address, bits).trunc())
+fn truncated(address: IpAddr, bits: u8) -> IpNetwork {
+    IpNetwork(IpNet::new_assert(address, bits).trunc())
 }
 
 /// A number without sign, blanks, or leading zeros, all of which `str::parse` or a reader may take otherwise.

@@ -10,10 +10,10 @@ use std::{
 
 use crate::{
     host::Host,
-    host_error::HostProblem,
+    host_error::HostErrorKind,
     name::HostName,
-    network::{self, Network},
-    pattern_error::{PatternError, PatternProblem},
+    network::{self, IpNetwork},
+    pattern_error::{PatternError, PatternErrorKind},
     port::PortRange,
     quote::quote,
 };
@@ -61,7 +61,7 @@ pub(crate) enum Target {
     Everything,
     Name(HostName),
     Below(HostName),
-    Network(Network),
+    Network(IpNetwork),
 }
 
 impl HostPattern {
@@ -79,7 +79,7 @@ impl HostPattern {
     }
 
     /// The network it matches, if it is a pattern for addresses.
-    pub fn network(&self) -> Option<Network> {
+    pub fn network(&self) -> Option<IpNetwork> {
         match &self.target {
             Target::Network(network) => Some(*network),
             _ => None,
@@ -145,8 +145,8 @@ impl From<HostName> for HostPattern {
     }
 }
 
-impl From<Network> for HostPattern {
-    fn from(network: Network) -> Self {
+impl From<IpNetwork> for HostPattern {
+    fn from(network: IpNetwork) -> Self {
         Self::new(Target::Network(network), PortRange::ALL)
     }
 }
@@ -155,7 +155,7 @@ impl From<Host> for HostPattern {
     fn from(host: Host) -> Self {
         match host {
             Host::Name(name) => name.into(),
-            Host::Address(address) => Network::from(address).into(),
+            Host::Address(address) => IpNetwork::from(address).into(),
         }
     }
 }
@@ -222,18 +222,18 @@ impl fmt::Debug for HostPattern {
     }
 }
 
-fn parse(text: &str) -> Result<HostPattern, PatternProblem> {
+fn parse(text: &str) -> Result<HostPattern, PatternErrorKind> {
     if text.is_empty() {
-        return Err(PatternProblem::Empty);
+        return Err(PatternErrorKind::Empty);
     }
     if text.trim() != text {
-        return Err(PatternProblem::Blank);
+        return Err(PatternErrorKind::Blank);
     }
     if text.contains(',') || text.contains(';') {
-        return Err(PatternProblem::List);
+        return Err(PatternErrorKind::List);
     }
     if let Some((_, rest)) = text.split_once("://") {
-        return Err(PatternProblem::Url { rest: quote(rest) });
+        return Err(PatternErrorKind::Url { rest: quote(rest) });
     }
     let (host, ports) = split_ports(text);
     let ports = ports.map_or(Ok(PortRange::ALL), parse_ports)?;
@@ -241,9 +241,9 @@ fn parse(text: &str) -> Result<HostPattern, PatternProblem> {
     Ok(pattern.spelled_as_wildcard(host.ends_with(".*")))
 }
 
-fn parse_target(host: &str) -> Result<Target, PatternProblem> {
+fn parse_target(host: &str) -> Result<Target, PatternErrorKind> {
     if host.is_empty() {
-        return Err(PatternProblem::OnlyPort);
+        return Err(PatternErrorKind::OnlyPort);
     }
     if host == "*" {
         return Ok(Target::Everything);
@@ -251,32 +251,32 @@ fn parse_target(host: &str) -> Result<Target, PatternProblem> {
     if let Some((address, length)) = host.split_once('/') {
         return match Host::parse(address) {
             Ok(Host::Name(name)) if length.bytes().all(|b| b.is_ascii_digit()) => {
-                Err(PatternProblem::PrefixOfName { name })
+                Err(PatternErrorKind::PrefixOfName { name })
             }
-            Ok(Host::Name(name)) => Err(PatternProblem::Path { name }),
+            Ok(Host::Name(name)) => Err(PatternErrorKind::Path { name }),
             // `Host` would turn a mapped address into IPv4, and its prefix length into another one.
             Ok(Host::Address(_)) | Err(_) => Ok(Target::Network(
-                host.parse::<Network>().map_err(|e| e.problem().clone())?,
+                host.parse::<IpNetwork>().map_err(|e| e.kind().clone())?,
             )),
         };
     }
     if let Some(parent) = host.strip_prefix("*.") {
         return match Host::parse(parent) {
             Ok(Host::Name(name)) => Ok(Target::Below(name)),
-            Ok(Host::Address(_)) => Err(PatternProblem::Wildcard),
-            Err(_) if parent.contains('*') => Err(PatternProblem::Wildcard),
-            Err(error) => Err(error.problem().clone().into()),
+            Ok(Host::Address(_)) => Err(PatternErrorKind::Wildcard),
+            Err(_) if parent.contains('*') => Err(PatternErrorKind::Wildcard),
+            Err(error) => Err(error.kind().clone().into()),
         };
     }
     if host.contains('*') {
         return network::wildcard(host)
             .map(Target::Network)
-            .ok_or(PatternProblem::Wildcard);
+            .ok_or(PatternErrorKind::Wildcard);
     }
     match Host::parse(host) {
         Ok(Host::Name(name)) => Ok(Target::Name(name)),
         Ok(Host::Address(address)) => Ok(Target::Network(address.into())),
-        Err(error) => Err(error.problem().clone().into()),
+        Err(error) => Err(error.kind().clone().into()),
     }
 }
 
@@ -294,24 +294,24 @@ fn split_ports(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn parse_ports(text: &str) -> Result<PortRange, PatternProblem> {
+fn parse_ports(text: &str) -> Result<PortRange, PatternErrorKind> {
     let number = |digits| network::decimal(digits).and_then(|n| u16::try_from(n).ok());
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let problem = || PatternProblem::Ports { ports: quote(text) };
+    let problem = || PatternErrorKind::Ports { ports: quote(text) };
     let (first, last) = (
         number(first).ok_or_else(problem)?,
         number(last).ok_or_else(problem)?,
     );
     if first > last {
-        return Err(PatternProblem::PortsReversed { first, last });
+        return Err(PatternErrorKind::PortsReversed { first, last });
     }
     PortRange::new(first, last).ok_or_else(problem)
 }
 
-impl From<HostProblem> for PatternProblem {
-    fn from(problem: HostProblem) -> Self {
+impl From<HostErrorKind> for PatternErrorKind {
+    fn from(problem: HostErrorKind) -> Self {
         match problem {
-            HostProblem::Character { character: '*' } => Self::Wildcard,
+            HostErrorKind::Character { character: '*' } => Self::Wildcard,
             other => Self::Host(other),
         }
     }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    host_error::HostProblem, name::HostName, network::NetworkProblem, pattern::HostPattern,
+    host_error::HostErrorKind, name::HostName, network::IpNetworkErrorKind, pattern::HostPattern,
     quote::quote,
 };
 
@@ -14,11 +14,11 @@ use crate::{
 #[error("`{text}` is not a host pattern: {problem}")]
 pub struct PatternError {
     text: String,
-    problem: PatternProblem,
+    problem: PatternErrorKind,
 }
 
 impl PatternError {
-    pub(crate) fn new(text: &str, problem: PatternProblem) -> Self {
+    pub(crate) fn new(text: &str, problem: PatternErrorKind) -> Self {
         Self {
             text: quote(text),
             problem,
@@ -31,7 +31,7 @@ impl PatternError {
     }
 
     /// The rule it breaks.
-    pub fn problem(&self) -> &PatternProblem {
+    pub fn kind(&self) -> &PatternErrorKind {
         &self.problem
     }
 }
@@ -39,7 +39,7 @@ impl PatternError {
 /// The rules a pattern has to keep.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum PatternProblem {
+pub enum PatternErrorKind {
     /// There is no text.
     #[error("it is empty; write a name such as `example.com`, or `*` for everything")]
     Empty,
@@ -102,8 +102,8 @@ pub enum PatternProblem {
     },
     /// The part that should be a host is not one.
     #[error(transparent)]
-    Host(HostProblem),
+    Host(HostErrorKind),
     /// The part that should be a network is not one.
     #[error(transparent)]
-    Network(#[from] NetworkProblem),
+    Network(#[from] IpNetworkErrorKind),
 }

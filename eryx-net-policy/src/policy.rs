@@ -16,14 +16,14 @@ use crate::{
     rule_set::RuleSet,
     transport::Transport,
     verdict::{Finding, Verdict},
-    wording::Wording,
+    wording::HintStyle,
 };
 
 /// Which hosts, addresses and ports may be reached.
 ///
 /// A connection to a name is asked about twice: [`check`](Self::check) before the name is resolved, and
 /// [`check_resolved`](Self::check_resolved) with what it resolved to. Dial only
-/// [the addresses of that verdict](Verdict::dialable).
+/// [the addresses of that verdict](Verdict::dialable_addresses).
 ///
 /// The rules:
 ///
@@ -68,7 +68,7 @@ pub struct Policy {
     udp: RuleSet,
     /// Whether the default entry for everything outside 2000::/3 leaves out `::1`.
     loopback: bool,
-    wording: Wording,
+    wording: HintStyle,
 }
 
 impl Policy {
@@ -90,7 +90,7 @@ impl Policy {
         exempt: RuleSet,
         udp: RuleSet,
         loopback: bool,
-        wording: Wording,
+        wording: HintStyle,
     ) -> Self {
         Self {
             allowed,
@@ -146,18 +146,18 @@ impl Policy {
     /// ```
     pub fn check_udp(&self, host: &str, port: impl Into<Port>) -> Verdict {
         match Host::parse(host) {
-            Ok(host) => self.check_host_udp(&host, port),
+            Ok(host) => self.check_udp_host(&host, port),
             Err(error) => Verdict::malformed(error, port.into()).over(Transport::Udp),
         }
     }
 
     /// [`check_host`](Self::check_host) for datagrams (UDP).
-    pub fn check_host_udp(&self, host: &Host, port: impl Into<Port>) -> Verdict {
+    pub fn check_udp_host(&self, host: &Host, port: impl Into<Port>) -> Verdict {
         self.judge_host(host, port.into(), Transport::Udp)
     }
 
     /// [`check_resolved`](Self::check_resolved) for datagrams (UDP).
-    pub fn check_resolved_udp(
+    pub fn check_udp_resolved(
         &self,
         name: &HostName,
         aliases: &[HostName],
@@ -180,7 +180,7 @@ impl Policy {
     /// let verdict = policy.check("93.184.215.14", 22);
     /// assert!(verdict.is_allowed());
     ///
-    /// let own = policy.check_own(&verdict, verdict.dialable()[0]);
+    /// let own = policy.check_own(&verdict, verdict.dialable_addresses()[0]);
     /// assert_eq!(own.map(|denial| denial.reason()), Some(Reason::OwnAddress));
     /// ```
     pub fn check_own(&self, verdict: &Verdict, address: IpAddr) -> Option<Verdict> {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    network::Network,
+    network::IpNetwork,
     pattern::{HostPattern, Target},
     port::PortRange,
 };
@@ -21,7 +21,7 @@ pub(crate) struct PrefixTree {
 #[derive(Clone, Copy, Debug)]
 struct Node {
     start: u128,
-    network: Network,
+    network: IpNetwork,
     ports: PortRange,
     wildcard: bool,
     parent: Option<u32>,
@@ -31,7 +31,7 @@ impl PrefixTree {
     /// Builds the tree from patterns for networks of one family.
     ///
     /// There can be no more than `u32::MAX` of them; those beyond would have to fill 200 GB first.
-    pub(crate) fn new(patterns: impl IntoIterator<Item = (Network, HostPattern)>) -> Self {
+    pub(crate) fn new(patterns: impl IntoIterator<Item = (IpNetwork, HostPattern)>) -> Self {
         let mut nodes: Vec<Node> = patterns
             .into_iter()
             .map(|(network, pattern)| Node {

@@ -6,7 +6,7 @@ use crate::{
     address,
     name::HostName,
     name_tree::NameTree,
-    network::Network,
+    network::IpNetwork,
     pattern::{HostPattern, Target},
     port::PortRange,
     prefix_tree::PrefixTree,
@@ -33,7 +33,7 @@ impl RuleSet {
 
         let mut everything = Vec::new();
         let mut names = NameTree::default();
-        let mut networks: Vec<(Network, HostPattern)> = Vec::new();
+        let mut networks: Vec<(IpNetwork, HostPattern)> = Vec::new();
         for pattern in &patterns {
             match pattern.target() {
                 Target::Everything => everything.push(pattern.ports()),

@@ -9,7 +9,7 @@ use crate::{
     port::{Port, PortRange},
     rule::List,
     verdict::{Culprit, Decision, Reason, Subject, Verdict},
-    wording::Wording,
+    wording::HintStyle,
 };
 
 /// With everything that is known.
@@ -34,7 +34,7 @@ fn sentence(verdict: &Verdict, audience: Audience) -> String {
         Subject::Host(host) => host,
     };
     let outcome = match (verdict.decision(), verdict.reason()) {
-        (_, Reason::AddressesDecide) => "depends on its addresses",
+        (_, Reason::DependsOnAddresses) => "depends on its addresses",
         (Decision::Allow, _) => "is allowed",
         (Decision::NeedsAddresses, _) => "is allowed if its addresses are",
         (Decision::Deny, _) => "is denied",
@@ -59,7 +59,9 @@ fn why(verdict: &Verdict, host: &Host, audience: Audience) -> String {
             "nothing in blocked_hosts matches it, and allowed_hosts is empty".to_owned()
         }
         (Reason::Exempt, _) => format!("{rule} lifts what blocks it"),
-        (Reason::AddressesDecide, _) => "allowed_hosts has networks, and not the name".to_owned(),
+        (Reason::DependsOnAddresses, _) => {
+            "allowed_hosts has networks, and not the name".to_owned()
+        }
         (Reason::AliasBlocked, Some(Culprit::Alias(alias))) if audience == Audience::Embedder => {
             format!("it is an alias of `{alias}`, which {rule} matches")
         }
@@ -198,7 +200,7 @@ fn udp_setting(verdict: &Verdict, host: &Host) -> Option<String> {
     Some(format!("{setting} adds it"))
 }
 
-fn lift_address(rule: &HostPattern, address: IpAddr, wording: Wording) -> String {
+fn lift_address(rule: &HostPattern, address: IpAddr, wording: HintStyle) -> String {
     if is_loopback(rule) {
         format!("{} lifts that", wording.flag("allow_localhost"))
     } else if rule.network().is_some() && rule.ports() == PortRange::ALL {

@@ -10,7 +10,7 @@ use serde::{
 };
 
 use crate::{
-    host::Host, name::HostName, network::Network, pattern::HostPattern, port::Port,
+    host::Host, name::HostName, network::IpNetwork, pattern::HostPattern, port::Port,
     udp_pattern::UdpPattern, verdict::Verdict,
 };
 
@@ -35,7 +35,7 @@ as_text! {
     HostName: "a host name, as a string",
     HostPattern: "a host pattern such as \"*.example.com:443\", as a string",
     UdpPattern: "a host pattern with a port such as \"ns.example.com:53\", as a string",
-    Network: "a network such as \"10.0.0.0/8\", as a string",
+    IpNetwork: "a network such as \"10.0.0.0/8\", as a string",
 }
 
 struct Text<T> {

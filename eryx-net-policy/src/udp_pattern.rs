@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     pattern::HostPattern,
-    pattern_error::{PatternError, PatternProblem},
+    pattern_error::{PatternError, PatternErrorKind},
     port::PortRange,
 };
 
@@ -40,7 +40,7 @@ impl FromStr for UdpPattern {
                 .spelled_as_wildcard(pattern.is_wildcard());
             return Err(PatternError::new(
                 text,
-                PatternProblem::NoPort {
+                PatternErrorKind::NoPort {
                     example: Box::new(example),
                 },
             ));

@@ -12,7 +12,7 @@ use crate::{
     rule::{List, Rule},
     sentence,
     transport::Transport,
-    wording::Wording,
+    wording::HintStyle,
 };
 
 /// What a [`Policy`](crate::Policy) says about a host and a port.
@@ -26,7 +26,7 @@ pub struct Verdict {
     port: Port,
     finding: Finding,
     addresses: Vec<IpAddr>,
-    wording: Wording,
+    wording: HintStyle,
     transport: Transport,
 }
 
@@ -43,13 +43,13 @@ impl Verdict {
             port,
             finding,
             addresses,
-            wording: Wording::default(),
+            wording: HintStyle::default(),
             transport: Transport::default(),
         }
     }
 
     /// The same, with settings called so.
-    pub(crate) fn worded(self, wording: Wording) -> Self {
+    pub(crate) fn worded(self, wording: HintStyle) -> Self {
         Self { wording, ..self }
     }
 
@@ -71,7 +71,7 @@ impl Verdict {
         self.transport == Transport::Udp
     }
 
-    pub(crate) fn wording(&self) -> Wording {
+    pub(crate) fn wording(&self) -> HintStyle {
         self.wording
     }
 
@@ -81,7 +81,7 @@ impl Verdict {
             port,
             finding: Finding::deny(Reason::MalformedHost),
             addresses: Vec::new(),
-            wording: Wording::default(),
+            wording: HintStyle::default(),
             transport: Transport::default(),
         }
     }
@@ -91,7 +91,7 @@ impl Verdict {
         self.finding.decision
     }
 
-    /// Whether [the addresses](Self::dialable) may be dialled. Not so for a name without its addresses.
+    /// Whether [the addresses](Self::dialable_addresses) may be dialled. Not so for a name without its addresses.
     pub fn is_allowed(&self) -> bool {
         self.decision() == Decision::Allow
     }
@@ -104,7 +104,7 @@ impl Verdict {
     /// Returns the verdict, or [`Denied`] when it [is denied](Self::is_denied), so that `?` ends what must not go on.
     ///
     /// `Ok` is no leave to dial: a name still [needs its addresses](Decision::NeedsAddresses), and
-    /// [`dialable`](Self::dialable) is empty until they are judged.
+    /// [`dialable`](Self::dialable_addresses) is empty until they are judged.
     ///
     /// ```
     /// use eryx_net_policy::{Denied, Policy};
@@ -166,7 +166,7 @@ impl Verdict {
 
     /// The addresses that may be dialled, in the order given: all of [`addresses`](Self::addresses) or, unless
     /// the verdict [is allowed](Self::is_allowed), none.
-    pub fn dialable(&self) -> &[IpAddr] {
+    pub fn dialable_addresses(&self) -> &[IpAddr] {
         if self.is_allowed() {
             &self.addresses
         } else {
@@ -272,7 +272,7 @@ pub enum Reason {
     /// Allowed: an exemption lifts what would block it, and the allow list is empty.
     Exempt,
     /// Undecided: the allow list does not have the name, but has networks its addresses may be in.
-    AddressesDecide,
+    DependsOnAddresses,
     /// Denied: the text is not a host.
     MalformedHost,
     /// Denied: the block list matches the name asked for.
@@ -305,7 +305,7 @@ impl Reason {
             Self::Listed => "listed",
             Self::NotBlocked => "not-blocked",
             Self::Exempt => "exempt",
-            Self::AddressesDecide => "addresses-decide",
+            Self::DependsOnAddresses => "depends-on-addresses",
             Self::MalformedHost => "malformed-host",
             Self::HostBlocked => "host-blocked",
             Self::AliasBlocked => "alias-blocked",

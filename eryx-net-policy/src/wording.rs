@@ -5,14 +5,14 @@ use std::fmt;
 /// How whoever wrote the policy spells its settings.
 ///
 /// ```
-/// use eryx_net_policy::{Policy, Wording};
+/// use eryx_net_policy::{Policy, HintStyle};
 ///
-/// let policy = Policy::builder().wording(Wording::Options).build();
+/// let policy = Policy::builder().wording(HintStyle::Options).build();
 /// assert!(policy.check("10.0.0.5", 80).to_string().contains("--allow-network 10.0.0.5 lifts that"));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Wording {
+pub enum HintStyle {
     /// As methods: `allow_network("10.0.0.5")`.
     #[default]
     Methods,
@@ -20,7 +20,7 @@ pub enum Wording {
     Options,
 }
 
-impl Wording {
+impl HintStyle {
     /// The setting `name`, such as `allow_network`, without a value.
     pub(crate) fn flag(self, name: &str) -> String {
         match self {

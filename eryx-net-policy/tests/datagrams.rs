@@ -38,7 +38,11 @@ fn an_entry_allows_its_host_on_its_ports_and_nothing_else() {
         ("NS.Example.com.", 53, (NeedsAddresses, Listed)),
         ("ns.example.com", 54, (Deny, PortNotAllowed)),
         // Another name may lead into the network.
-        ("other.example.com", 53, (NeedsAddresses, AddressesDecide)),
+        (
+            "other.example.com",
+            53,
+            (NeedsAddresses, DependsOnAddresses),
+        ),
         ("other.example.com", 123, (Deny, UdpNotAllowed)),
         ("9.9.9.9", 53, (Allow, Listed)),
         ("::ffff:9.9.9.9", 53, (Allow, Listed)),
@@ -234,7 +238,7 @@ proptest! {
         let pairs = [
             (policy.check_udp(&address.to_string(), port), policy.check(&address.to_string(), port)),
             (
-                policy.check_resolved_udp(&name, &[], &[address], port),
+                policy.check_udp_resolved(&name, &[], &[address], port),
                 policy.check_resolved(&name, &[], &[address], port),
             ),
             (policy.check_udp("ns.example.com", port), policy.check("ns.example.com", port)),
@@ -273,7 +277,7 @@ fn resolved(policy: &Policy, name: &str, addresses: &str, port: u16) -> Verdict 
         .split_whitespace()
         .map(|a| a.parse().unwrap())
         .collect();
-    policy.check_resolved_udp(&name.parse().unwrap(), &[], &addresses, port)
+    policy.check_udp_resolved(&name.parse().unwrap(), &[], &addresses, port)
 }
 
 /// `default`, or `allow`, `block`, `network`, `internal` or `udp` and what it is about; separated by commas.

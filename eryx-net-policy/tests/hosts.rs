@@ -1,6 +1,6 @@
 //! What is a host, what it is called, and what is not one.
 
-use eryx_net_policy::{Host, HostError, HostName, HostProblem};
+use eryx_net_policy::{Host, HostError, HostErrorKind, HostName};
 
 #[test]
 fn a_host_has_one_canonical_form() {
@@ -177,19 +177,19 @@ fn a_label_has_63_octets_and_a_name_253_and_not_one_more() {
     assert!(Host::parse(&format!("{label}.com")).is_ok());
     assert_eq!(
         problem(&format!("{label}a.com")),
-        HostProblem::LabelTooLong { octets: 64 }
+        HostErrorKind::LabelTooLong { octets: 64 }
     );
     // 62 characters that take more than 63 octets in the `xn--` form.
     assert!(matches!(
         problem(&format!("{}.com", "ü".repeat(62))),
-        HostProblem::LabelTooLong { .. }
+        HostErrorKind::LabelTooLong { .. }
     ));
 
     let name = format!("{label}.{label}.{label}.{}", "b".repeat(61));
     assert_eq!(name.len(), 253);
     assert!(Host::parse(&name).is_ok());
     assert!(Host::parse(&format!("{name}.")).is_ok());
-    assert_eq!(problem(&format!("{name}b")), HostProblem::TooLong);
+    assert_eq!(problem(&format!("{name}b")), HostErrorKind::TooLong);
 }
 
 #[test]
@@ -220,7 +220,10 @@ fn a_label_that_cannot_be_one_is_refused_before_it_is_mapped() {
         (format!("{}\u{3002}b", "字".repeat(200)), 600),
         (format!("a\u{ff61}{}", "字".repeat(300)), 900),
     ] {
-        assert_eq!(problem(&text), HostProblem::LabelTooLong { octets: label });
+        assert_eq!(
+            problem(&text),
+            HostErrorKind::LabelTooLong { octets: label }
+        );
     }
     // As many octets as a label of 63 characters can take.
     assert!(Host::parse(&format!("{}a.example", "\u{ad}".repeat(125))).is_ok());
@@ -238,8 +241,8 @@ fn a_message_cannot_forge_a_line_or_hide_its_text() {
     assert!(message.chars().all(|c| !c.is_control()), "{message:?}");
 }
 
-fn problem(text: &str) -> HostProblem {
+fn problem(text: &str) -> HostErrorKind {
     Host::parse(text)
-        .map_err(|e: HostError| e.problem().clone())
+        .map_err(|e: HostError| e.kind().clone())
         .expect_err(text)
 }

@@ -97,7 +97,7 @@ fn an_allowed_name_is_denied_for_one_blocked_address_wherever_it_stands() {
     ] {
         let verdict = resolved(&policy, "example.com", "", answers, 443);
         assert_eq!(answer(&verdict), (Deny, AddressBlocked), "{answers}");
-        assert!(verdict.dialable().is_empty());
+        assert!(verdict.dialable_addresses().is_empty());
     }
     let verdict = resolved(&policy, "example.com", "", "1.1.1.1 2606:4700::1", 443);
     assert_eq!(answer(&verdict), (Allow, Listed));
@@ -134,7 +134,7 @@ fn a_name_off_the_list_is_allowed_when_all_its_addresses_are_on_it() {
     let policy = policy("default, allow 93.184.215.0/24, allow 2606:4700::/32");
     assert_eq!(
         answer(&policy.check("example.com", 443)),
-        (NeedsAddresses, AddressesDecide)
+        (NeedsAddresses, DependsOnAddresses)
     );
     let with = |answers| answer(&resolved(&policy, "example.com", "", answers, 443));
     assert_eq!(with("93.184.215.14"), (Allow, Listed));
@@ -156,7 +156,7 @@ fn a_name_is_only_worth_resolving_when_listed_networks_take_the_port() {
     let policy = policy("allow 93.184.215.0/24:443");
     assert_eq!(
         answer(&policy.check("example.com", 443)),
-        (NeedsAddresses, AddressesDecide)
+        (NeedsAddresses, DependsOnAddresses)
     );
     assert_eq!(
         answer(&policy.check("example.com", 80)),
@@ -164,7 +164,7 @@ fn a_name_is_only_worth_resolving_when_listed_networks_take_the_port() {
     );
     assert_eq!(
         answer(&policy.check("example.com", Port::Any)),
-        (NeedsAddresses, AddressesDecide)
+        (NeedsAddresses, DependsOnAddresses)
     );
 }
 
@@ -196,7 +196,7 @@ fn a_name_off_a_list_that_has_names_is_denied_before_it_is_resolved() {
     let policy = policy("allow *:443, allow 93.184.215.0/24:80");
     assert_eq!(
         answer(&policy.check("example.com", 80)),
-        (NeedsAddresses, AddressesDecide)
+        (NeedsAddresses, DependsOnAddresses)
     );
 }
 
@@ -467,7 +467,7 @@ fn a_mapped_address_is_dialled_as_ipv4_and_a_nat64_address_as_it_is() {
     let policy = Policy::default();
     let dial = |verdict: Verdict| {
         verdict
-            .dialable()
+            .dialable_addresses()
             .iter()
             .map(IpAddr::to_string)
             .collect::<Vec<_>>()

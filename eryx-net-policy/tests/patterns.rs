@@ -1,6 +1,6 @@
 //! What a rule can be written as, what it matches, and what is refused.
 
-use eryx_net_policy::{Host, HostPattern, Network, PortRange};
+use eryx_net_policy::{Host, HostPattern, IpNetwork, PortRange};
 
 #[test]
 fn a_pattern_has_one_canonical_form() {
@@ -220,7 +220,7 @@ fn a_malformed_network_is_an_error_that_names_the_text_and_the_fix() {
         ("::ffff:10.0.0.0/104", "`10.0.0.0/8`"),
     ];
     for (text, says) in cases {
-        let message = text.parse::<Network>().expect_err(text).to_string();
+        let message = text.parse::<IpNetwork>().expect_err(text).to_string();
         assert!(message.contains(says), "{text:?}: {message}");
         assert!(
             message.starts_with(&format!("`{text}` is not a network: ")),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use eryx_net_policy::{Decision, Host, HostName, HostPattern, Network, Policy, Port, Reason};
+use eryx_net_policy::{Decision, Host, HostName, HostPattern, IpNetwork, Policy, Port, Reason};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 mod strategies;
@@ -25,7 +25,7 @@ proptest! {
         if let Ok(pattern) = text.parse::<HostPattern>() {
             prop_assert_eq!(pattern.to_string().parse(), Ok(pattern));
         }
-        if let Ok(network) = text.parse::<Network>() {
+        if let Ok(network) = text.parse::<IpNetwork>() {
             prop_assert_eq!(network.to_string().parse(), Ok(network));
         }
     }

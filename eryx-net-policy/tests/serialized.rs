@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use eryx_net_policy::{
-    Decision, Host, HostName, HostPattern, List, Network, Policy, Port, Reason, Rule,
+    Decision, Host, HostName, HostPattern, IpNetwork, List, Policy, Port, Reason, Rule,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, from_value, json, to_value};
@@ -14,7 +14,7 @@ fn what_is_parsed_from_text_is_that_text_in_its_canonical_spelling() {
     holds::<HostPattern>("*.Example.COM:443", "*.example.com:443");
     holds::<HostPattern>("127.*", "127.*");
     holds::<HostPattern>("[fc00::]/7:80-90", "[fc00::]/7:80-90");
-    holds::<Network>("10.*", "10.0.0.0/8");
+    holds::<IpNetwork>("10.*", "10.0.0.0/8");
     holds::<Host>("[::FFFF:8.8.8.8]", "8.8.8.8");
     holds::<HostName>("Bücher.DE.", "xn--bcher-kva.de");
 }
@@ -30,7 +30,7 @@ fn holds<T: Serialize + DeserializeOwned + PartialEq + Debug>(written: &str, can
 fn a_file_cannot_hold_what_the_parser_refuses_and_says_why_in_its_words() {
     refuses::<HostPattern>("api.*.com");
     refuses::<HostPattern>("https://example.com");
-    refuses::<Network>("10.0.0.1/8");
+    refuses::<IpNetwork>("10.0.0.1/8");
     refuses::<Host>("0177.0.0.1");
     refuses::<HostName>("10.0.0.1");
 
@@ -73,7 +73,7 @@ fn decisions_reasons_and_lists_are_their_words() {
         Reason::Listed,
         Reason::NotBlocked,
         Reason::Exempt,
-        Reason::AddressesDecide,
+        Reason::DependsOnAddresses,
         Reason::MalformedHost,
         Reason::HostBlocked,
         Reason::AliasBlocked,

@@ -32,13 +32,13 @@ proptest! {
             let loopback: IpAddr = loopback.parse().unwrap();
             let literal = |address| [
                 policy.check_host(&Host::Address(address), port),
-                policy.check_host_udp(&Host::Address(address), port),
+                policy.check_udp_host(&Host::Address(address), port),
             ];
             let resolved = |address| {
                 let answer: Vec<IpAddr> = others.iter().copied().chain([address]).collect();
                 [
                     policy.check_resolved(&some_name(), &[], &answer, port),
-                    policy.check_resolved_udp(&some_name(), &[], &answer, port),
+                    policy.check_udp_resolved(&some_name(), &[], &answer, port),
                 ]
             };
             let lenient = literal(unspecified).into_iter().chain(resolved(unspecified));
@@ -60,7 +60,7 @@ proptest! {
         };
         let without_lists = rules.iter().filter(|rule| !matches!(rule, Entry::Allow(_))).cloned();
         let blocks = build(&without_lists.collect::<Vec<_>>());
-        for address in verdict.dialable() {
+        for address in verdict.dialable_addresses() {
             let denial = policy.check_own(&verdict, *address);
             let loopback = if address.is_ipv4() { "127.0.0.1" } else { "::1" };
             let exempt = rules.iter().any(|rule| matches!(rule, Entry::Network(_) | Entry::Internal(_)));

@@ -50,7 +50,7 @@ exceptions! {
     /// It was cancelled.
     CancelledError;
     /// Its session is over.
-    SessionOverError;
+    SessionClosedError;
     /// A setting is wrong.
     ConfigError;
     /// The guest image does not load.
@@ -64,14 +64,14 @@ exceptions! {
 /// The exception for what ended an execution, or kept it from beginning.
 pub(crate) fn exception(error: Error) -> PyErr {
     match error {
-        Error::Raised(raised) => ExecutionError::with(raised.to_string(), |attributes| {
+        Error::Exception(raised) => ExecutionError::with(raised.to_string(), |attributes| {
             attributes.set_item("exception_type", &raised.exception_type)?;
             attributes.set_item("message", &raised.message)?;
             attributes.set_item("traceback", &raised.traceback)?;
             attributes.set_item("exit_status", raised.exit_status)?;
             set_left(attributes, &raised.output, &raised.usage)
         }),
-        Error::Aborted {
+        Error::InterpreterCrashed {
             ref output,
             ref reason,
         } => ExecutionError::with(error.to_string(), |attributes| {
@@ -82,7 +82,7 @@ pub(crate) fn exception(error: Error) -> PyErr {
         Error::Cancelled { ref output } => CancelledError::with(error.to_string(), |attributes| {
             set_left(attributes, output, &output.usage)
         }),
-        Error::SessionOver { .. } => SessionOverError::new_err(error.to_string()),
+        Error::SessionClosed { .. } => SessionClosedError::new_err(error.to_string()),
         Error::Image(_) => ImageError::new_err(error.to_string()),
         Error::HostResource(missing) => {
             host_resource(missing.resource().as_str(), missing.to_string())

@@ -39,7 +39,7 @@ struct Fields {
     id: u64,
     host: String,
     port: Option<u16>,
-    what: String,
+    activity: String,
     count: Option<u64>,
     aliases: Option<Vec<String>>,
     addresses: Option<Vec<String>>,
@@ -53,7 +53,7 @@ struct Fields {
     sent: Option<u64>,
     received: Option<u64>,
     duration_ms: Option<f64>,
-    end: Option<String>,
+    close_reason: Option<String>,
     error: Option<String>,
 }
 
@@ -145,7 +145,7 @@ fields! {
     /// The port, an int, or ``None`` for a lookup that names none.
     port: Option<u16>;
     /// ``"connection"``, ``"lookup"``, ``"datagrams"`` or ``"tls-session"``.
-    what: String;
+    activity: String;
     /// ``None`` while each event is handed on. After 256 events of a kind about what was refused or failed, and 512 about
     /// what costs a program only a call, only the 2^k-th of each cause is, and this is which one it is: an int.
     count: Option<u64>;
@@ -173,8 +173,8 @@ fields! {
     received: Option<u64>;
     /// How long it lived, in milliseconds: a float.
     duration_ms: Option<f64>;
-    /// How it ended: ``"by-program"``, ``"by-peer"``, ``"denied"``, ``"failed"`` or ``"aborted"``.
-    end: Option<String>;
+    /// How it ended: ``"local-close"``, ``"peer-close"``, ``"denied"``, ``"error"`` or ``"aborted"``.
+    close_reason: Option<String>;
     /// What it failed with, a sentence.
     error: Option<String>;
 }

@@ -9,7 +9,7 @@ use pyo3::types::PyString;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::deliveries::{Call, Deliveries};
-use crate::error::{SessionOverError, exception};
+use crate::error::{SessionClosedError, exception};
 use crate::printer::{Callbacks, Printer, Turn};
 use crate::result::ExecuteResult;
 use crate::running::{Owner, Running};
@@ -124,7 +124,7 @@ impl From<Failure> for PyErr {
 
 /// The exception for a session that was closed.
 pub(crate) fn closed() -> PyErr {
-    SessionOverError::new_err("the session is closed: open a new one with Sandbox.session()")
+    SessionClosedError::new_err("the session is closed: open a new one with Sandbox.session()")
 }
 
 /// A program that an event loop is to be told of; `eryx._asyncio` makes a coroutine of it.

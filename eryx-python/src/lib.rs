@@ -33,7 +33,7 @@ mod _eryx {
     #[pymodule_export]
     use crate::limits::ResourceLimits;
     #[pymodule_export]
-    use crate::machine_code::use_machine_code;
+    use crate::machine_code::set_precompiled_path;
     #[pymodule_export]
     use crate::net_config::NetConfig;
     #[pymodule_export]

@@ -8,8 +8,8 @@ use pyo3::pyfunction;
 /// Called once, by the package itself.
 #[pyfunction]
 #[pyo3(name = "_use_machine_code")]
-pub(crate) fn use_machine_code(path: PathBuf) {
+pub(crate) fn set_precompiled_path(path: PathBuf) {
     // SAFETY: the file was put beside this library when both were built and is installed along with it; whoever can
     // write to it can write to the library.
-    unsafe { eryx::image::use_machine_code(path) }
+    unsafe { eryx::image::set_precompiled_path(path) }
 }

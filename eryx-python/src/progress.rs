@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use eryx::Stage;
+use eryx::BuildStage;
 
 /// What is done sooner is not worth a word.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Says on standard error what is being done, when that takes more than a second and somebody may be looking: a
 /// terminal. The line is gone when the work is.
 pub(crate) struct Progress {
-    stages: Option<Sender<Stage>>,
+    stages: Option<Sender<BuildStage>>,
     printer: Option<thread::JoinHandle<()>>,
 }
 
@@ -60,7 +60,7 @@ impl Progress {
     }
 
     /// What to call when a part of the work begins.
-    pub(crate) fn teller(&self) -> impl Fn(Stage) + Send + Sync + 'static {
+    pub(crate) fn teller(&self) -> impl Fn(BuildStage) + Send + Sync + 'static {
         let stages = self.stages.clone();
         move |stage| {
             // Nobody listens once the work is over.
@@ -80,10 +80,10 @@ impl Drop for Progress {
     }
 }
 
-fn show(stage: Stage) {
+fn show(stage: BuildStage) {
     say(match stage {
-        Stage::Importing => "eryx: importing the packages",
-        Stage::Compiling => "eryx: compiling the packages, once for this user",
+        BuildStage::Importing => "eryx: importing the packages",
+        BuildStage::Compiling => "eryx: compiling the packages, once for this user",
         _ => "eryx: preparing the packages",
     });
 }

@@ -17,7 +17,7 @@ use crate::verdict::Verdict;
 /// ... except PermissionError:
 /// ...     pass
 /// ... ''')
-/// >>> [(one.host, one.port, one.end) for one in result.network.connections]
+/// >>> [(one.host, one.port, one.close_reason) for one in result.network.connections]
 /// [('10.0.0.1', 80, 'denied')]
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
 #[derive(Clone, Default, PartialEq)]
@@ -153,7 +153,7 @@ impl From<eryx::net::Refusals> for Refusals {
             let time = attempt.time.duration_since(UNIX_EPOCH);
             let time = time.map_or(0.0, |since| since.as_secs_f64());
             (
-                attempt.what.name().to_owned(),
+                attempt.activity.name().to_owned(),
                 attempt.host,
                 attempt.port,
                 time,
@@ -205,7 +205,7 @@ impl Refusals {
         self.count
     }
 
-    /// What was wanted the first time, as ``ConnectionReport.what`` has it: a str.
+    /// What was wanted the first time, as ``ConnectionReport.activity`` has it: a str.
     #[getter]
     fn first_what(&self) -> &str {
         &self.first.0
@@ -291,7 +291,7 @@ impl Refusals {
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
 #[derive(Clone, PartialEq)]
 pub(crate) struct ConnectionReport {
-    what: String,
+    activity: String,
     host: String,
     port: Option<u16>,
     addresses: Vec<String>,
@@ -301,13 +301,13 @@ pub(crate) struct ConnectionReport {
     received: u64,
     tls: Option<String>,
     duration: Duration,
-    end: Option<String>,
+    close_reason: Option<String>,
 }
 
 impl From<eryx::net::ConnectionReport> for ConnectionReport {
     fn from(report: eryx::net::ConnectionReport) -> Self {
         Self {
-            what: report.what.name().to_owned(),
+            activity: report.activity.name().to_owned(),
             host: report.host,
             port: report.port,
             addresses: report.addresses.iter().map(ToString::to_string).collect(),
@@ -317,7 +317,7 @@ impl From<eryx::net::ConnectionReport> for ConnectionReport {
             received: report.received,
             tls: report.tls.map(str::to_owned),
             duration: report.duration,
-            end: report.end.map(|end| end.to_string()),
+            close_reason: report.close_reason.map(|reason| reason.to_string()),
         }
     }
 }
@@ -340,8 +340,8 @@ impl ConnectionReport {
     /// ``"tls-session"`` for TLS over a transport of the program's own, which is listed only when its server name is
     /// denied: a str.
     #[getter]
-    fn what(&self) -> &str {
-        &self.what
+    fn activity(&self) -> &str {
+        &self.activity
     }
 
     /// The host as the untrusted program wrote it, a str of 255 characters at most. It may hold anything, line feeds
@@ -401,17 +401,17 @@ impl ConnectionReport {
 
     /// How it ended, in words, or ``None`` while it lasts, as in a session.
     #[getter]
-    fn end(&self) -> Option<&str> {
-        self.end.as_deref()
+    fn close_reason(&self) -> Option<&str> {
+        self.close_reason.as_deref()
     }
 
     fn __repr__(&self) -> String {
         let port = self.port.map_or(String::new(), |port| format!(":{port}"));
         format!(
             "<eryx.ConnectionReport: {} {}{port}, {}>",
-            self.what,
+            self.activity,
             quote_word(&self.host),
-            escape(self.end.as_deref().unwrap_or("open"))
+            escape(self.close_reason.as_deref().unwrap_or("open"))
         )
     }
 
@@ -419,7 +419,7 @@ impl ConnectionReport {
         let this = slf.get().clone();
         let parts: Parts = (
             (
-                this.what,
+                this.activity,
                 this.host,
                 this.port,
                 this.addresses,
@@ -431,7 +431,7 @@ impl ConnectionReport {
                 this.received,
                 this.tls,
                 nanoseconds(this.duration),
-                this.end,
+                this.close_reason,
             ),
         );
         reduced(slf, parts)
@@ -440,8 +440,10 @@ impl ConnectionReport {
     #[staticmethod]
     #[pyo3(name = "_restore")]
     fn restore(parts: Parts) -> Self {
-        let ((what, host, port, addresses, address, verdict), (sent, received, tls, duration, end)) =
-            parts;
+        let (
+            (activity, host, port, addresses, address, verdict),
+            (sent, received, tls, duration, close_reason),
+        ) = parts;
         Self {
             what,
             host,

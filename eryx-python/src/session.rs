@@ -7,7 +7,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::arguments::source;
-use crate::error::{SessionOverError, exception};
+use crate::error::{SessionClosedError, exception};
 use crate::execution::{Execution, Job, Place, SharedSession, closed};
 use crate::printer::{Callbacks, Printer};
 use crate::result::ExecuteResult;
@@ -40,7 +40,7 @@ impl Session {
     /// Run a program and wait for it to end; see :meth:`Sandbox.execute`.
     ///
     /// Raises:
-    ///     SessionOverError: an earlier execution ended the session, or it is closed.
+    ///     SessionClosedError: an earlier execution ended the session, or it is closed.
     ///
     /// >>> import eryx
     /// >>> session = eryx.Sandbox().session()
@@ -90,7 +90,7 @@ impl Session {
     /// >>> session.execute("pass")
     /// Traceback (most recent call last):
     ///     ...
-    /// eryx.SessionOverError: the session is closed: open a new one with Sandbox.session()
+    /// eryx.SessionClosedError: the session is closed: open a new one with Sandbox.session()
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.closed.store(true, Ordering::Relaxed);
         if !self.is_at_home() {
@@ -195,7 +195,7 @@ impl Session {
 
     fn usable(&self) -> PyResult<()> {
         if !self.is_at_home() {
-            return Err(SessionOverError::new_err(format!(
+            return Err(SessionClosedError::new_err(format!(
                 "the session belongs to process {}, and a fork does not take it along: open one in this process",
                 self.process
             )));

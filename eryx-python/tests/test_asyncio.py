@@ -268,7 +268,7 @@ def test_sessions_and_sandboxes_are_asynchronous_contexts_too():
             async with sandbox.session() as session:
                 await session.aexecute("x = 1")
                 printed = (await session.aexecute("print(x)")).stdout
-            with pytest.raises(eryx.SessionOverError):
+            with pytest.raises(eryx.SessionClosedError):
                 await session.aexecute("pass")
         with pytest.raises(eryx.EryxError):
             await sandbox.aexecute("pass")

@@ -123,7 +123,7 @@ except OSError as error:
         assert result.stdout == "sent\n"
         assert peer.recv(100) == b"hello"
         (one,) = result.network.connections
-        assert (one.what, one.host, one.port, one.sent_bytes) == ("datagrams", "127.0.0.1", port, 5)
+        assert (one.activity, one.host, one.port, one.sent_bytes) == ("datagrams", "127.0.0.1", port, 5)
     for config, expected in (
         (LOOPBACK, "OSError datagram sockets are not available"),
         (None, "OSError networking is off"),
@@ -459,14 +459,14 @@ def test_the_report_tells_what_was_reached_and_what_was_refused(port):
     program = CONNECT.format(host="127.0.0.1", port=port) + CONNECT.format(host="10.0.0.1", port=1)
     report = eryx.Sandbox(network=config).execute(program).network
     reached, refused = report.connections
-    assert (reached.what, reached.host, reached.port) == ("connection", "127.0.0.1", port)
+    assert (reached.activity, reached.host, reached.port) == ("connection", "127.0.0.1", port)
     assert (reached.address, reached.addresses) == (f"127.0.0.1:{port}", ["127.0.0.1"])
     assert reached.sent_bytes == report.sent_bytes > 40
     assert reached.received_bytes == report.received_bytes > 40
     assert (reached.tls, report.dropped) == (None, 0)
     assert reached.duration_ms > 0
-    assert reached.end == "ended by the peer"
-    assert refused.end == "denied"
+    assert reached.close_reason == "ended by the peer"
+    assert refused.close_reason == "denied"
     assert refused.verdict is not None
     assert refused.verdict.rule == "10.0.0.0/8"
     assert repr(refused) == "<eryx.ConnectionReport: connection 10.0.0.1:1, denied>"

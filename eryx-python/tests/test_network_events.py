@@ -44,13 +44,13 @@ def test_events_hold_what_happened_under_the_number_of_the_execution(port):
         for event in [("connected", 1), ("closed", 1), ("denied", 2)]
     ]
     connected, closed, denied = seen[:3]
-    assert (connected.what, connected.host, connected.port) == ("connection", "127.0.0.1", port)
+    assert (connected.activity, connected.host, connected.port) == ("connection", "127.0.0.1", port)
     assert connected.address == f"127.0.0.1:{port}"
     assert connected.elapsed_ms is not None
     assert connected.elapsed_ms > 0
     assert connected.verdict is not None
     assert connected.verdict.is_allowed
-    assert (closed.sent, closed.received, closed.end, closed.error) == (1, 0, "by-program", None)
+    assert (closed.sent, closed.received, closed.close_reason, closed.error) == (1, 0, "local-close", None)
     assert denied.verdict is not None
     assert (denied.verdict.rule, denied.count) == ("10.0.0.0/8", None)
     assert denied.addresses is None

@@ -143,7 +143,7 @@ session.execute("import http.client; site = http.client.HTTPConnection('127.0.0.
         child="""
     try:
         session.execute("pass")
-    except eryx.SessionOverError as error:
+    except eryx.SessionClosedError as error:
         print("fork does not take it along" in str(error), flush=True)
     session.close()
     del session

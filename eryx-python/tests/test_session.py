@@ -37,7 +37,7 @@ def test_a_limit_ends_the_session_and_it_says_so():
     session = eryx.Sandbox(resource_limits=limits).session()
     with pytest.raises(eryx.TimeoutError):
         session.execute("while True: pass")
-    with pytest.raises(eryx.SessionOverError, match=r"took longer.*start a new one"):
+    with pytest.raises(eryx.SessionClosedError, match=r"took longer.*start a new one"):
         session.execute("pass")
 
 
@@ -51,7 +51,7 @@ def test_cancel_ends_the_running_program_and_those_in_line():
         session.cancel()
         with pytest.raises(eryx.CancelledError):
             first.result(10)
-        with pytest.raises((eryx.CancelledError, eryx.SessionOverError)):
+        with pytest.raises((eryx.CancelledError, eryx.SessionClosedError)):
             second.result(10)
 
 
@@ -76,7 +76,7 @@ def test_closing_ends_what_runs_and_refuses_what_follows():
     session.close()
     assert repr(session) == "<eryx.Session, closed>"
     for use in (lambda: session.execute("pass"), session.__enter__):
-        with pytest.raises(eryx.SessionOverError, match="closed"):
+        with pytest.raises(eryx.SessionClosedError, match="closed"):
             use()
 
 

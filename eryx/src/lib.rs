@@ -2,15 +2,15 @@
 #![forbid(unsafe_code)]
 
 pub use eryx_core::{
-    CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, HostResource,
+    BuildStage, CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, HostResource,
     HostResourceError, Limit, Output, OutputSink, PackageError, PackageLimits, PartialResult,
-    Raised, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session, Stage, Usage,
+    PythonException, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session, Usage,
 };
 
 /// The guest image inside the program.
-#[cfg(feature = "embedded-component")]
+#[cfg(feature = "embedded-image")]
 pub mod image {
-    pub use eryx_core::image::use_machine_code;
+    pub use eryx_core::image::set_precompiled_path;
 }
 
 /// The network of a sandbox: what an embedder grants, and what it is told of its use.

@@ -127,7 +127,7 @@ impl Pair {
             9 => self.read(1 + detail * 64).await,
             10 => {
                 let client = &mut self.client;
-                readiness::wait(NOW, |look| look.is_ready(|cx| client.poll_readable(cx))).await;
+                readiness::wait_ready(NOW, |look| look.is_ready(|cx| client.poll_readable(cx))).await;
             }
             _ => {
                 let _ = self.client.write(&[7; 300][..detail], NOW).await;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use eryx_net_policy::{Decision, Host, HostName, HostPattern, Network, Policy, Port, Verdict};
+use eryx_net_policy::{Decision, Host, HostName, HostPattern, IpNetwork, Policy, Port, Verdict};
 
 /// Judges the question in `text` under the lists in it. A line is a word and a value; what is none is
 /// skipped:
@@ -45,7 +45,7 @@ enum Entry {
     Localhost,
     Allow(HostPattern),
     Block(HostPattern),
-    Network(Network),
+    Network(IpNetwork),
     Internal(HostPattern),
 }
 
@@ -110,9 +110,9 @@ fn stays_within_its_claims(case: &Case, policy: &Policy, verdict: &Verdict) {
     assert_eq!(verdict.port(), Port::from(case.port));
     assert!(serde_json::to_string(verdict).is_ok(), "{verdict}");
     if !verdict.is_allowed() {
-        assert_eq!(verdict.dialable(), &[] as &[IpAddr], "{verdict}");
+        assert_eq!(verdict.dialable_addresses(), &[] as &[IpAddr], "{verdict}");
     }
-    for address in verdict.dialable() {
+    for address in verdict.dialable_addresses() {
         assert_eq!(*address, address.to_canonical(), "{verdict}");
     }
     if let Some(host) = &case.host {

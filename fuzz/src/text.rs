@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
 };
 
-use eryx_net_policy::{Host, HostName, HostPattern, Network};
+use eryx_net_policy::{Host, HostName, HostPattern, IpNetwork};
 
 /// Hosts are canonical, and no number is a name.
 pub fn host(text: &str) {
@@ -41,7 +41,7 @@ pub fn pattern(text: &str) {
 
 /// Networks hold their own addresses and no others.
 pub fn network(text: &str) {
-    let Some(network) = parsed::<Network>(text) else {
+    let Some(network) = parsed::<IpNetwork>(text) else {
         return;
     };
     let address = network.address();

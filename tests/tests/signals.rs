@@ -130,7 +130,7 @@ fn trap() {
     for program in TRAPS {
         let ended = block_on(sandbox().execute(program));
         assert!(
-            matches!(ended, Err(Error::Aborted { .. })),
+            matches!(ended, Err(Error::InterpreterCrashed { .. })),
             "{program}: {ended:?}"
         );
     }
@@ -295,7 +295,10 @@ const CASES: &[Case] = &[
                 set(report, 0);
             });
             let ended = block_on(sandbox.execute("import time, os\ntime.sleep(0.5)\nos.abort()"));
-            assert!(matches!(ended, Err(Error::Aborted { .. })), "{ended:?}");
+            assert!(
+                matches!(ended, Err(Error::InterpreterCrashed { .. })),
+                "{ended:?}"
+            );
             other.join().expect("set");
         },
         status: Ok(0),
@@ -311,7 +314,10 @@ const CASES: &[Case] = &[
             });
             let program = "import time, os\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass\nos.abort()";
             let ended = block_on(sandbox.execute(program));
-            assert!(matches!(ended, Err(Error::Aborted { .. })), "{ended:?}");
+            assert!(
+                matches!(ended, Err(Error::InterpreterCrashed { .. })),
+                "{ended:?}"
+            );
             other.join().expect("set");
         },
         status: Ok(0),
@@ -325,7 +331,10 @@ const CASES: &[Case] = &[
             });
             let sandbox = builder.build().expect("built");
             let ended = block_on(sandbox.execute("import os\nos.write(1, b'x')\nos.abort()"));
-            assert!(matches!(ended, Err(Error::Aborted { .. })), "{ended:?}");
+            assert!(
+                matches!(ended, Err(Error::InterpreterCrashed { .. })),
+                "{ended:?}"
+            );
         },
         status: Ok(0),
         said: "",
@@ -338,7 +347,10 @@ const CASES: &[Case] = &[
                 session.execute("x = 1").await.expect("run");
                 set(report, 0);
                 let ended = session.execute("import os; os.abort()").await;
-                assert!(matches!(ended, Err(Error::Aborted { .. })), "{ended:?}");
+                assert!(
+                    matches!(ended, Err(Error::InterpreterCrashed { .. })),
+                    "{ended:?}"
+                );
             });
         },
         status: Ok(0),
@@ -359,7 +371,7 @@ const CASES: &[Case] = &[
                 // SAFETY: as in `set`.
                 unsafe { libc::sigaction(SIGILL, &action, std::ptr::null_mut()) };
                 match block_on(sandbox().execute("import os; os.abort()")) {
-                    Err(Error::Aborted { .. }) => assert!(nth < 7),
+                    Err(Error::InterpreterCrashed { .. }) => assert!(nth < 7),
                     Err(Error::HostResource(missing)) => {
                         assert!(missing.to_string().contains("SIGILL"), "{missing}");
                         assert!(nth >= 7);

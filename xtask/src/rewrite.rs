@@ -7,7 +7,7 @@ mod recursion;
 use anyhow::Result;
 
 /// The function of the host that looks whether it is time to do something else: where it is imported from, and its name.
-const PAUSE: (&str, &str) = ("$root", "pause");
+const PAUSE: (&str, &str) = ("$root", "yield-now");
 
 /// The guest image of the `component` that componentize-py made.
 pub(crate) fn rewrite(component: &[u8]) -> Result<Vec<u8>> {

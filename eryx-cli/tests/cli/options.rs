@@ -114,7 +114,7 @@ except OSError as error:
         .collect();
     for (line, event) in told.iter().zip(["connected", "closed"]) {
         assert_eq!(
-            (&line["event"], &line["what"], &line["port"]),
+            (&line["event"], &line["activity"], &line["port"]),
             (&event.into(), &"datagrams".into(), &peer.port().into())
         );
     }

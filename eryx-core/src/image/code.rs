@@ -99,8 +99,8 @@ impl Code {
     ///
     /// # Safety
     ///
-    /// As for [`use_machine_code`](super::use_machine_code).
-    #[cfg(all(target_os = "linux", feature = "embedded"))]
+    /// As for [`set_precompiled_path`](super::set_precompiled_path).
+    #[cfg(all(target_os = "linux", feature = "embedded-image"))]
     pub(super) unsafe fn open(path: &std::path::Path) -> wasmtime::Result<Self> {
         Self::of(std::fs::File::open(path)?)
     }
@@ -109,8 +109,8 @@ impl Code {
     ///
     /// # Safety
     ///
-    /// As for [`use_machine_code`](super::use_machine_code).
-    #[cfg(all(not(target_os = "linux"), feature = "embedded"))]
+    /// As for [`set_precompiled_path`](super::set_precompiled_path).
+    #[cfg(all(not(target_os = "linux"), feature = "embedded-image"))]
     pub(super) unsafe fn open(path: &std::path::Path) -> wasmtime::Result<Self> {
         Ok(Self {
             bytes: std::fs::read(path)?,
@@ -181,7 +181,7 @@ impl Code {
     }
 }
 
-#[cfg(all(test, feature = "machine-code"))]
+#[cfg(all(test, feature = "embedded-machine-code"))]
 mod tests {
     use super::super::embedded::CWASM;
     use super::*;

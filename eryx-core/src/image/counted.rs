@@ -745,7 +745,7 @@ mod tests {
         assert!(refused.contains("no function that looks"), "{refused}");
     }
 
-    #[cfg(feature = "embedded")]
+    #[cfg(feature = "embedded-image")]
     #[test]
     fn the_image_of_this_program_counts_everything() {
         check(crate::image::EMBEDDED_COMPONENT).expect("it does");

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::cache::{Building, Cache, Use};
 use super::code::Code;
 use super::functions::Known;
-#[cfg(feature = "machine-code")]
+#[cfg(feature = "embedded-machine-code")]
 use super::refused;
 use crate::Error;
 
@@ -16,7 +16,7 @@ use crate::Error;
 pub(crate) static WASM: &[u8] = include_bytes!(env!("ERYX_GUEST_WASM"));
 /// Its SHA-256 in hexadecimal.
 pub(crate) static WASM_DIGEST: &str = env!("ERYX_GUEST_WASM_SHA256");
-#[cfg(feature = "machine-code")]
+#[cfg(feature = "embedded-machine-code")]
 pub(super) static CWASM: &[u8] = include_bytes!(env!("ERYX_GUEST_CWASM"));
 static FUNCTIONS: &[u8] = include_bytes!(env!("ERYX_GUEST_FUNCTIONS"));
 
@@ -50,9 +50,9 @@ fn prepared() -> Result<Image, Error> {
             Error::image(what, &error)
         })?);
     }
-    #[cfg(feature = "machine-code")]
+    #[cfg(feature = "embedded-machine-code")]
     return Image::load(Code::seal(CWASM).map_err(|error| refused(&error))?);
-    #[cfg(not(feature = "machine-code"))]
+    #[cfg(not(feature = "embedded-machine-code"))]
     Err(Error::Image("it has no machine code".to_owned()))
 }
 

@@ -54,7 +54,7 @@ impl CacheStore for Collected {
 /// What was collected before. What is compiled besides is not kept.
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(
-    not(feature = "embedded"),
+    not(feature = "embedded-image"),
     allow(dead_code, reason = "nothing is known")
 )]
 pub(super) struct Known {
@@ -62,7 +62,7 @@ pub(super) struct Known {
 }
 
 #[cfg_attr(
-    not(feature = "embedded"),
+    not(feature = "embedded-image"),
     allow(dead_code, reason = "nothing is known")
 )]
 impl Known {

@@ -49,18 +49,18 @@ fn gives_way(component: &Component) -> Result<(), Error> {
     let ty = component.component_type();
     if ty
         .imports(component.engine())
-        .any(|(name, _)| name == PAUSE)
+        .any(|(name, _)| name == YIELD_IMPORT)
     {
         return Ok(());
     }
     Err(Error::Image(format!(
-        "its code does not give way to the host: it imports no function `{PAUSE}`. Images are made by `cargo xtask \
+        "its code does not give way to the host: it imports no function `{YIELD_IMPORT}`. Images are made by `cargo xtask \
          build-guest`"
     )))
 }
 
 /// What the code of an image calls when it has run for a while.
-const PAUSE: &str = "pause";
+const YIELD_IMPORT: &str = "yield-now";
 
 /// Everything an image may import.
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {

@@ -146,7 +146,7 @@ pub(super) fn error(error: NetError) -> types::Error {
         NetError::LimitReached(reason) => Error::LimitReached(reason),
         // Its number is EMFILE too, and the guest makes room by collecting what only circles keep.
         NetError::TooManyFiles => Error::LimitReached(error.to_string()),
-        NetError::QuotaSpent(reason) => Error::QuotaSpent(reason),
+        NetError::QuotaExceeded(reason) => Error::QuotaExceeded(reason),
         NetError::NameNotFound => Error::NameNotFound,
         NetError::NameTryAgain => Error::NameTryAgain,
         NetError::ConnectionRefused => Error::ConnectionRefused,

@@ -1,5 +1,5 @@
-use eryx_net_host::readiness::{self, Inquiry, Look};
-use eryx_net_host::{Connection, DatagramSocket, Lookup};
+use eryx_net_host::readiness::{self, PollSet, Sweep};
+use eryx_net_host::{Connection, Lookup, UdpSocket};
 use wasmtime::bail;
 use wasmtime::component::Resource;
 
@@ -15,8 +15,8 @@ impl PollHost for Host {
         &mut self,
         readable: Vec<Resource<Connection>>,
         writable: Vec<Resource<Connection>>,
-        receivable: Vec<Resource<DatagramSocket>>,
-        sendable: Vec<Resource<DatagramSocket>>,
+        receivable: Vec<Resource<UdpSocket>>,
+        sendable: Vec<Resource<UdpSocket>>,
         lookups: Vec<Resource<Lookup>>,
         timeout: Option<Duration>,
     ) -> wasmtime::Result<Ready> {
@@ -36,19 +36,19 @@ impl PollHost for Host {
         let table = &mut self.table;
         let timeout = convert::timeout(timeout);
         let told = {
-            let mut inquiry = Inquiry::default();
+            let mut inquiry = PollSet::default();
             for connection in &readable {
-                inquiry.add(table.get(connection)?.question_readable());
+                inquiry.add(table.get(connection)?.poll_item_readable());
             }
             for connection in &writable {
-                inquiry.add(table.get(connection)?.question_writable());
+                inquiry.add(table.get(connection)?.poll_item_writable());
             }
             for _ in 0..receivable.len() + sendable.len() + lookups.len() {
                 inquiry.add(None);
             }
             inquiry.ask(timeout)
         };
-        readiness::wait_for_rest(&told, timeout, |look: &mut Look<'_, '_>| {
+        readiness::wait_ready_after(&told, timeout, |look: &mut Sweep<'_, '_>| {
             let mut look_at_all = || -> Result<(), wasmtime::Error> {
                 for (at, connection) in positions(&readable) {
                     let connection = table.get_mut(connection)?;

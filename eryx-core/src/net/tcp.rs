@@ -1,9 +1,9 @@
-use eryx_net_host::{Connection, KeepAlive};
+use eryx_net_host::{Connection, KeepaliveOption};
 use wasmtime::component::Resource;
 
 use super::{Failure, convert};
 use crate::bindings::eryx::net::tcp::{
-    ClientConfig, Duration, Endpoint, Host as TcpHost, HostConnection, Info, KeepAliveSetting,
+    ClientConfig, Duration, Endpoint, Host as TcpHost, HostConnection, Info, KeepaliveOption,
     ShutdownType,
 };
 use crate::host::Host;
@@ -87,21 +87,21 @@ impl HostConnection for Host {
         Ok(self.table.get_mut(&connection)?.set_keep_alive(enabled)?)
     }
 
-    fn set_keep_alive_setting(
+    fn set_keepalive_option(
         &mut self,
         connection: Resource<Connection>,
-        setting: KeepAliveSetting,
+        setting: KeepaliveOption,
         value: u32,
     ) -> Result<(), Failure> {
         let setting = match setting {
-            KeepAliveSetting::Idle => KeepAlive::Idle(value),
-            KeepAliveSetting::Interval => KeepAlive::Interval(value),
-            KeepAliveSetting::Count => KeepAlive::Count(value),
+            KeepaliveOption::Idle => KeepaliveOption::Idle(value),
+            KeepaliveOption::Interval => KeepaliveOption::Interval(value),
+            KeepaliveOption::Count => KeepaliveOption::Count(value),
         };
         Ok(self
             .table
             .get_mut(&connection)?
-            .set_keep_alive_setting(setting)?)
+            .set_keepalive_option(setting)?)
     }
 
     async fn start_tls(

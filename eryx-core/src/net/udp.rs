@@ -1,4 +1,4 @@
-use eryx_net_host::{DatagramSocket, Family as HostFamily};
+use eryx_net_host::{Family as HostFamily, UdpSocket};
 use wasmtime::component::Resource;
 
 use super::{Failure, convert};
@@ -10,7 +10,7 @@ use crate::host::Host;
 impl UdpHost for Host {}
 
 impl HostSocket for Host {
-    fn open(&mut self, family: Family) -> Result<Resource<DatagramSocket>, Failure> {
+    fn open(&mut self, family: Family) -> Result<Resource<UdpSocket>, Failure> {
         let socket = self.network.datagrams(match family {
             Family::Ipv4 => HostFamily::Ipv4,
             Family::Ipv6 => HostFamily::Ipv6,
@@ -18,13 +18,13 @@ impl HostSocket for Host {
         Ok(self.table.push(socket)?)
     }
 
-    fn bind(&mut self, socket: Resource<DatagramSocket>) -> Result<Endpoint, Failure> {
+    fn bind(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure> {
         Ok(convert::endpoint(self.table.get_mut(&socket)?.bind()?))
     }
 
     fn connect(
         &mut self,
-        socket: Resource<DatagramSocket>,
+        socket: Resource<UdpSocket>,
         host: String,
         port: u16,
     ) -> Result<(), Failure> {
@@ -33,7 +33,7 @@ impl HostSocket for Host {
 
     async fn send(
         &mut self,
-        socket: Resource<DatagramSocket>,
+        socket: Resource<UdpSocket>,
         data: Vec<u8>,
         timeout: Option<Duration>,
     ) -> Result<(), Failure> {
@@ -43,7 +43,7 @@ impl HostSocket for Host {
 
     async fn send_to(
         &mut self,
-        socket: Resource<DatagramSocket>,
+        socket: Resource<UdpSocket>,
         data: Vec<u8>,
         host: String,
         port: u16,
@@ -56,7 +56,7 @@ impl HostSocket for Host {
 
     async fn receive(
         &mut self,
-        socket: Resource<DatagramSocket>,
+        socket: Resource<UdpSocket>,
         max: u32,
         timeout: Option<Duration>,
     ) -> Result<Datagram, Failure> {
@@ -67,17 +67,17 @@ impl HostSocket for Host {
         Ok(convert::datagram(datagram))
     }
 
-    fn local_endpoint(&mut self, socket: Resource<DatagramSocket>) -> Result<Endpoint, Failure> {
+    fn local_endpoint(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure> {
         Ok(convert::endpoint(
             self.table.get(&socket)?.local_endpoint()?,
         ))
     }
 
-    fn peer_endpoint(&mut self, socket: Resource<DatagramSocket>) -> Result<Endpoint, Failure> {
+    fn peer_endpoint(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure> {
         Ok(convert::endpoint(self.table.get(&socket)?.peer_endpoint()?))
     }
 
-    fn drop(&mut self, socket: Resource<DatagramSocket>) -> wasmtime::Result<()> {
+    fn drop(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<()> {
         self.table.delete(socket)?;
         Ok(())
     }

@@ -13,7 +13,7 @@ def preload(paths: list[str], imports: list[str], setup: bytes | None) -> None:
     """Import and run for a snapshot. Raises `Err(Raised)` with the first exception."""
     sys.path[:] = paths
     generators.watch()
-    raised: wit_world.Raised | None = None
+    raised: wit_world.PythonException | None = None
     importing = None
     try:
         importlib.invalidate_caches()

@@ -123,8 +123,8 @@ def execute(source: bytes) -> wit_world.Outcome:
         outcome = _run(source, name)
     except BaseException:
         # A program may leave nothing intact that a better description would need, `len` included.
-        outcome = wit_world.Outcome_Raised(
-            wit_world.Raised(
+        outcome = wit_world.Outcome_Exception(
+            wit_world.PythonException(
                 "BaseException", _INDESCRIBABLE, "BaseException: " + _INDESCRIBABLE + "\n"
             )
         )
@@ -141,7 +141,7 @@ def _run(source: bytes, name: str) -> wit_world.Outcome:
     except SystemExit as error:
         return wit_world.Outcome_Exited(_exit_status(error))
     except BaseException as error:
-        return wit_world.Outcome_Raised(describe(error))
+        return wit_world.Outcome_Exception(describe(error))
     return wit_world.Outcome_Finished()
 
 
@@ -237,7 +237,7 @@ def flush() -> None:
             continue
 
 
-def describe(error: BaseException) -> wit_world.Raised:
+def describe(error: BaseException) -> wit_world.PythonException:
     """What the host is told of an exception, whatever the exception's own methods do."""
     kind = type(error)
     name = kind.__qualname__
@@ -255,7 +255,7 @@ def describe(error: BaseException) -> wit_world.Raised:
         text = "".join(told.format())
     except BaseException:
         text = f"{name}: {message}\n"
-    return wit_world.Raised(
+    return wit_world.PythonException(
         _clip(name, 256), _clip(message, MAX_MESSAGE), _clip(text, MAX_TRACEBACK)
     )
 

@@ -110,8 +110,8 @@ class Connection:
         elif name == "keep_alive":
             host.call(self.resource.set_keep_alive, bool(value))
         else:
-            setting = host.interfaces().tcp.KeepAliveSetting[name.upper()]
-            host.call(self.resource.set_keep_alive_setting, setting, value)
+            setting = host.interfaces().tcp.KeepaliveOption[name.upper()]
+            host.call(self.resource.set_keepalive_option, setting, value)
 
     def readable_now(self) -> bool | None:
         """True if known without asking the host, None if it has to be asked."""

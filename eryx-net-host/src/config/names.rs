@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::NetConfig;
 use crate::fixed_hosts::{Layered, Next};
-use crate::{ConfigError, FixedHosts, NameServers, Resolve};
+use crate::{ConfigError, DnsResolver, Resolve, StaticHosts};
 
 /// Fixed names, and whom to ask about the others.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct Names {
-    fixed: FixedHosts,
+    fixed: StaticHosts,
     source: Source,
 }
 
@@ -26,7 +26,7 @@ enum Source {
 impl NetConfig {
     /// The names with fixed addresses.
     #[must_use]
-    pub fn hosts(&self) -> &FixedHosts {
+    pub fn hosts(&self) -> &StaticHosts {
         &self.names.fixed
     }
 
@@ -40,7 +40,7 @@ impl NetConfig {
         &self,
         hosts: impl IntoIterator<Item = (N, Vec<IpAddr>)>,
     ) -> Result<Self, ConfigError> {
-        let fixed = FixedHosts::new(hosts)?;
+        let fixed = StaticHosts::new(hosts)?;
         Ok(self.with_names(|names| names.fixed = fixed))
     }
 
@@ -110,8 +110,8 @@ impl Names {
         Layered {
             fixed: self.fixed.clone(),
             next: match &self.source {
-                Source::System => Next::Servers(NameServers::system()),
-                Source::Server(address) => Next::Servers(NameServers::server(*address)),
+                Source::System => Next::Servers(DnsResolver::system()),
+                Source::Server(address) => Next::Servers(DnsResolver::server(*address)),
                 Source::Custom(resolver) => Next::Custom(Arc::clone(resolver)),
             },
         }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use eryx_net_policy::{
-    HostPattern, Network, PatternError, Policy, UdpPattern, Wording, loopback_patterns,
+    HintStyle, HostPattern, Network, PatternError, Policy, UdpPattern, loopback_patterns,
 };
 
 use super::NetConfig;
@@ -22,7 +22,7 @@ pub(super) struct Rules {
     pub(super) udp: Vec<UdpPattern>,
     /// Whether the default entry for all of `::/3` leaves out `::1`.
     pub(super) loopback: bool,
-    pub(super) wording: Wording,
+    pub(super) wording: HintStyle,
 }
 
 impl NetConfig {
@@ -183,7 +183,7 @@ impl NetConfig {
 
     /// With verdicts that call settings so, in events and in what the program is told.
     #[must_use]
-    pub fn with_wording(&self, wording: Wording) -> Self {
+    pub fn with_hint_style(&self, wording: HintStyle) -> Self {
         self.with_rules(|rules| rules.wording = wording)
     }
 
@@ -220,7 +220,7 @@ impl Rules {
             internal: Vec::new(),
             udp: Vec::new(),
             loopback: false,
-            wording: Wording::default(),
+            wording: HintStyle::default(),
         }
     }
 

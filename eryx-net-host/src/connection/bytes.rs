@@ -16,7 +16,7 @@ impl Connection {
     /// [`NetError::WouldBlock`], [`NetError::TimedOut`], [`NetError::NotConnected`] before the connection
     /// is established, [`NetError::ConnectionReset`], [`NetError::Tls`] with
     /// [`UnexpectedEof`](crate::TlsFailure::UnexpectedEof) when an encrypted stream ends without
-    /// close_notify, [`NetError::QuotaSpent`] when there is more than the sandbox may receive.
+    /// close_notify, [`NetError::QuotaExceeded`] when there is more than the sandbox may receive.
     pub async fn read(
         &mut self,
         max: usize,
@@ -70,8 +70,8 @@ impl Connection {
         match &outcome {
             Ok(bytes) if bytes.is_empty() => {
                 self.halves.peer_ended = true;
-                if self.end == End::ByProgram {
-                    self.end = End::ByPeer;
+                if self.close_reason == CloseReason::LocalClose {
+                    self.close_reason = CloseReason::PeerClose;
                 }
             }
             Ok(bytes) => self.entry.add_received(bytes.len()),
@@ -89,7 +89,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`NetError::WouldBlock`] or [`NetError::TimedOut`] when nothing was taken,
-    /// [`NetError::QuotaSpent`] when the sandbox has sent all it may, [`NetError::BrokenPipe`]
+    /// [`NetError::QuotaExceeded`] when the sandbox has sent all it may, [`NetError::BrokenPipe`]
     /// after the sending side was shut down on either end, [`NetError::ConnectionReset`],
     /// [`NetError::NotConnected`] before the connection is established. An error that comes up after some
     /// bytes were taken is told by the next operation.
@@ -107,7 +107,7 @@ impl Connection {
         match outcome {
             Ok(()) => Ok(taken),
             // The next write meets a limit again, and reads have nothing to do with it.
-            Err(NetError::WouldBlock | NetError::TimedOut | NetError::QuotaSpent(_))
+            Err(NetError::WouldBlock | NetError::TimedOut | NetError::QuotaExceeded(_))
                 if taken > 0 =>
             {
                 Ok(taken)

@@ -35,9 +35,9 @@ impl Drop for Connection {
             }
         }
         self.entry.close(if aborted {
-            End::Aborted
+            CloseReason::Aborted
         } else {
-            std::mem::replace(&mut self.end, End::ByProgram)
+            std::mem::replace(&mut self.close_reason, CloseReason::LocalClose)
         });
     }
 }

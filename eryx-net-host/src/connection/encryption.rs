@@ -170,8 +170,8 @@ impl Connection {
         }
         // The peer has ended TLS and nothing else.
         self.halves.peer_ended = false;
-        if self.end == End::ByPeer {
-            self.end = End::ByProgram;
+        if self.close_reason == CloseReason::PeerClose {
+            self.close_reason = CloseReason::LocalClose;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::task::ready;
 
 use super::*;
-use crate::readiness::Question;
+use crate::readiness::PollItem;
 
 impl Connection {
     /// Ready when a read would return bytes, the end of the stream or an error, or when a handshake under
@@ -53,7 +53,7 @@ impl Connection {
     /// What to ask the kernel to know whether a read would wait. `None` when that is for
     /// [`poll_readable`](Self::poll_readable) to tell.
     #[must_use]
-    pub fn question_readable(&self) -> Option<Question<'_>> {
+    pub fn poll_item_readable(&self) -> Option<PollItem<'_>> {
         if self.halves.receive_shut || self.overrun || self.shared.received.rate().is_some() {
             return None;
         }
@@ -71,7 +71,7 @@ impl Connection {
     /// What to ask the kernel to know whether a write would wait. `None` when that is for
     /// [`poll_writable`](Self::poll_writable) to tell.
     #[must_use]
-    pub fn question_writable(&self) -> Option<Question<'_>> {
+    pub fn poll_item_writable(&self) -> Option<PollItem<'_>> {
         if self.halves.send_shut || self.shared.sent.rate().is_some() {
             return None;
         }
@@ -82,7 +82,7 @@ impl Connection {
     }
 
     /// Nothing but the kernel has a say, and there is nothing to do for the connection before.
-    fn question<'a>(&self, stream: &'a Stream, event: Event) -> Option<Question<'a>> {
+    fn question<'a>(&self, stream: &'a Stream, event: Event) -> Option<PollItem<'a>> {
         let settled = match &self.state {
             State::Tls(encrypted) => !encrypted.handshake_untold() && !encrypted.wants_flush(),
             _ => true,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::End;
+use crate::CloseReason;
 use crate::ledger::Entry;
 use crate::per_host::HostPermit;
 
@@ -46,7 +46,7 @@ impl Peers {
         if self.0.len() >= MAX_PEERS
             && let Some(oldest) = self.0.iter().position(|peer| Some(peer.address) != kept)
         {
-            self.0.remove(oldest).entry.close(End::ByProgram);
+            self.0.remove(oldest).entry.close(CloseReason::LocalClose);
         }
         self.0.push(peer);
     }
@@ -60,7 +60,7 @@ impl Peers {
         self.0.last()
     }
 
-    pub(super) fn close(&mut self, end: End) {
+    pub(super) fn close(&mut self, close_reason: CloseReason) {
         for peer in self.0.drain(..) {
             peer.entry.close(end.clone());
         }

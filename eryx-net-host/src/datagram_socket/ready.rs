@@ -4,7 +4,7 @@ use std::task::ready;
 
 use super::*;
 
-impl DatagramSocket {
+impl UdpSocket {
     /// Ready when [`receive`](Self::receive) would return a datagram or an error.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.shared.is_aborted() || self.owed.is_some() {

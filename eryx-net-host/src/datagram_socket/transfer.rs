@@ -14,7 +14,7 @@ const BUFFER: usize = 1 << 16;
 /// How many datagrams of strangers one look drops before others have their turn.
 const MAX_DROPPED: usize = 64;
 
-impl DatagramSocket {
+impl UdpSocket {
     /// Sends `data` to the peer chosen with [`connect`](Self::connect), whole or not at all.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl DatagramSocket {
     /// # Errors
     ///
     /// [`NetError::Denied`], [`NetError::MessageTooLong`] for more than [`MAX_DATAGRAM`] bytes,
-    /// [`NetError::LimitReached`], [`NetError::QuotaSpent`], [`NetError::WouldBlock`], [`NetError::TimedOut`],
+    /// [`NetError::LimitReached`], [`NetError::QuotaExceeded`], [`NetError::WouldBlock`], [`NetError::TimedOut`],
     /// [`NetError::ConnectionRefused`] when the peer chosen with [`connect`](Self::connect) has said that
     /// nobody is there, or what else the system says.
     pub async fn send_to(
@@ -115,7 +115,7 @@ impl DatagramSocket {
     /// # Errors
     ///
     /// [`NetError::WouldBlock`], [`NetError::TimedOut`], [`NetError::ConnectionRefused`] when the peer chosen
-    /// with [`connect`](Self::connect) has said that nobody is there, [`NetError::QuotaSpent`] when a
+    /// with [`connect`](Self::connect) has said that nobody is there, [`NetError::QuotaExceeded`] when a
     /// datagram is more than the sandbox may receive, which is then dropped.
     pub async fn receive(
         &mut self,

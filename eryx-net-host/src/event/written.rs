@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::{End, Event, EventKind};
+use super::{CloseReason, Event, EventKind};
 use crate::NetLimit;
 
 impl Serialize for Event {
@@ -17,7 +17,7 @@ impl Serialize for Event {
         map.serialize_entry("event", self.kind.name())?;
         map.serialize_entry("host", &*self.host)?;
         map.serialize_entry("port", &self.port)?;
-        map.serialize_entry("what", self.what.name())?;
+        map.serialize_entry("activity", self.activity.name())?;
         map.serialize_entry("count", &self.count)?;
         match &self.kind {
             EventKind::Resolved {
@@ -63,9 +63,9 @@ impl Serialize for Event {
                 map.serialize_entry("sent", sent)?;
                 map.serialize_entry("received", received)?;
                 map.serialize_entry("duration_ms", &milliseconds(*duration))?;
-                map.serialize_entry("end", end.name())?;
-                let error = match end {
-                    End::Failed(error) => Some(error.to_string()),
+                map.serialize_entry("close_reason", close_reason.name())?;
+                let error = match close_reason {
+                    CloseReason::Error(error) => Some(error.to_string()),
                     _ => None,
                 };
                 map.serialize_entry("error", &error)?;

@@ -2,7 +2,7 @@
 
 use eryx_net_policy::{Rule, Verdict};
 
-use crate::{End, EventKind, NetError, NetLimit};
+use crate::{CloseReason, EventKind, NetError, NetLimit};
 
 /// A reason, and the rule of the policy that decided, if one did.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,14 +24,15 @@ impl Cause {
     }
 
     /// Why something that was never established ended. `None` when the program or the embedder ended it.
-    pub(super) fn of_end(end: &End, limit: Option<NetLimit>) -> Option<Self> {
+    pub(super) fn of_end(end: &CloseReason, limit: Option<NetLimit>) -> Option<Self> {
         match (end, limit) {
-            (End::ByProgram | End::ByPeer | End::Aborted, _) => None,
-            (End::Denied, _) => Some(Self::word("denied")),
-            (End::Failed(NetError::LimitReached(_) | NetError::QuotaSpent(_)), Some(limit)) => {
-                Some(Self::word(limit.setting()))
-            }
-            (End::Failed(error), _) => Some(Self::word(error.name())),
+            (CloseReason::LocalClose | CloseReason::PeerClose | CloseReason::Aborted, _) => None,
+            (CloseReason::Denied, _) => Some(Self::word("denied")),
+            (
+                CloseReason::Error(NetError::LimitReached(_) | NetError::QuotaExceeded(_)),
+                Some(limit),
+            ) => Some(Self::word(limit.setting())),
+            (CloseReason::Error(error), _) => Some(Self::word(error.name())),
         }
     }
 
@@ -45,10 +46,10 @@ impl Cause {
                 Self::word(limit.setting())
             }
             EventKind::Closed {
-                end: End::Failed(error),
+                close_reason: CloseReason::Error(error),
                 ..
             } => Self::word(error.name()),
-            EventKind::Closed { end, .. } => Self::word(end.name()),
+            EventKind::Closed { close_reason, .. } => Self::word(close_reason.name()),
             EventKind::Resolved { .. } | EventKind::Unresolved { .. } | EventKind::Tls { .. } => {
                 Self::word(kind.name())
             }

@@ -12,7 +12,7 @@ use tracing::Level;
 use super::announcer::{Price, Totals};
 use super::cause::Cause;
 use super::listing::Listing;
-use crate::{Activity, ConnectionReport, End, Event, EventKind, NetError, NetLimit};
+use crate::{Activity, CloseReason, ConnectionReport, Event, EventKind, NetError, NetLimit};
 
 /// Most addresses an entry keeps.
 const MAX_ADDRESSES: usize = 16;
@@ -29,7 +29,7 @@ pub(crate) struct Entry {
     /// What lists it, which is gone when the network is.
     listing: Weak<Mutex<Listing>>,
     id: u64,
-    what: Activity,
+    activity: Activity,
     host: Arc<str>,
     port: Option<u16>,
     started: Instant,
@@ -48,7 +48,7 @@ struct Facts {
     tls: Option<&'static str>,
     /// The latest limit it failed for.
     limit: Option<NetLimit>,
-    end: Option<(End, Duration)>,
+    close_reason: Option<(CloseReason, Duration)>,
 }
 
 impl Entry {
@@ -56,7 +56,7 @@ impl Entry {
         totals: Arc<Totals>,
         listing: Weak<Mutex<Listing>>,
         id: u64,
-        what: Activity,
+        activity: Activity,
         host: &str,
         port: Option<u16>,
     ) -> Self {
@@ -79,8 +79,8 @@ impl Entry {
         self.id
     }
 
-    pub(super) fn what(&self) -> Activity {
-        self.what
+    pub(super) fn activity(&self) -> Activity {
+        self.activity
     }
 
     pub(super) fn host(&self) -> &str {
@@ -92,7 +92,7 @@ impl Entry {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.lock().end.is_some()
+        self.lock().close_reason.is_some()
     }
 
     /// How long ago the program asked.
@@ -141,7 +141,7 @@ impl Entry {
         {
             let mut facts = self.lock();
             facts.note_addresses(&verdict);
-            facts.end = Some((End::Denied, self.elapsed()));
+            facts.close_reason = Some((CloseReason::Denied, self.elapsed()));
         }
         self.list(|listing| listing.end(self.id, Some(&cause)));
         self.objected(verdict);
@@ -233,21 +233,21 @@ impl Entry {
     /// Notes that it could not even begin.
     pub(crate) fn refused(&self, error: &NetError) {
         self.close(match error {
-            NetError::Denied(_) => End::Denied,
-            NetError::ConnectionAborted => End::Aborted,
-            error => End::Failed(error.clone()),
+            NetError::Denied(_) => CloseReason::Denied,
+            NetError::ConnectionAborted => CloseReason::Aborted,
+            error => CloseReason::Error(error.clone()),
         });
     }
 
     /// Notes how it ended. Only the first call counts.
-    pub(crate) fn close(&self, end: End) {
+    pub(crate) fn close(&self, close_reason: CloseReason) {
         let duration = self.elapsed();
         let (established, limit) = {
             let mut facts = self.lock();
-            if facts.end.is_some() {
+            if facts.close_reason.is_some() {
                 return;
             }
-            facts.end = Some((end.clone(), duration));
+            facts.close_reason = Some((end.clone(), duration));
             (facts.address.is_some(), facts.limit)
         };
         let sent = self.sent.load(Ordering::Relaxed);
@@ -281,7 +281,7 @@ impl Entry {
 
     /// What the program pays for an event of something that is established.
     fn price(&self) -> Price {
-        match self.what {
+        match self.activity {
             Activity::Connection => Price::Connection,
             Activity::Datagrams | Activity::Lookup | Activity::TlsSession => Price::Free,
         }
@@ -291,7 +291,7 @@ impl Entry {
         let facts = self.lock();
         ConnectionReport {
             id: self.id,
-            what: self.what,
+            activity: self.activity,
             host: self.host.to_string(),
             port: self.port,
             addresses: facts.addresses.clone(),
@@ -300,11 +300,11 @@ impl Entry {
             sent: self.sent.load(Ordering::Relaxed),
             received: self.received.load(Ordering::Relaxed),
             tls: facts.tls,
-            duration: match &facts.end {
+            duration: match &facts.close_reason {
                 Some((_, duration)) => *duration,
                 None => self.elapsed(),
             },
-            end: facts.end.as_ref().map(|(end, _)| end.clone()),
+            close_reason: facts.close_reason.as_ref().map(|(end, _)| end.clone()),
         }
     }
 
@@ -319,7 +319,7 @@ impl Entry {
         let event = Event {
             execution: 0,
             id: self.id,
-            what: self.what,
+            activity: self.activity,
             host: Arc::clone(&self.host),
             port: self.port,
             count: None,

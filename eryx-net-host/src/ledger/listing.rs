@@ -90,7 +90,7 @@ impl Listing {
     pub(super) fn refuse(&mut self, entry: &Entry, cause: Cause) {
         let now = SystemTime::now();
         let attempt = || Attempt {
-            what: entry.what(),
+            activity: entry.activity(),
             host: entry.host().to_owned(),
             port: entry.port(),
             time: now,

@@ -186,14 +186,14 @@ pub fn kinds(events: &[Event]) -> Vec<&'static str> {
 }
 
 pub async fn readable(connection: &mut Connection, timeout: Duration) -> bool {
-    eryx_net_host::readiness::wait(Some(timeout), |look| {
+    eryx_net_host::readiness::wait_ready(Some(timeout), |look| {
         look.is_ready(|cx| connection.poll_readable(cx))
     })
     .await
 }
 
 pub async fn writable(connection: &mut Connection, timeout: Duration) -> bool {
-    eryx_net_host::readiness::wait(Some(timeout), |look| {
+    eryx_net_host::readiness::wait_ready(Some(timeout), |look| {
         look.is_ready(|cx| connection.poll_writable(cx))
     })
     .await

@@ -21,7 +21,7 @@ impl Policy {
             Ok(standing) => standing,
             Err(denial) => return denial,
         };
-        let by_address = Finding::new(Decision::NeedsAddresses, Reason::AddressesDecide);
+        let by_address = Finding::new(Decision::NeedsAddresses, Reason::DependsOnAddresses);
         match (standing, on_port(self.udp.for_name(name), port)) {
             (Standing::ByAddress, Some(_)) => by_address,
             (_, Some(pattern)) => {

@@ -185,7 +185,7 @@ impl Standing {
         match self {
             Self::Open => finding(Reason::NotBlocked),
             Self::Listed(pattern) => finding(Reason::Listed).by(List::Allowed, pattern),
-            Self::ByAddress => finding(Reason::AddressesDecide),
+            Self::ByAddress => finding(Reason::DependsOnAddresses),
         }
     }
 }

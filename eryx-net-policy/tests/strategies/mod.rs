@@ -3,14 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use eryx_net_policy::{Host, HostName, HostPattern, Network, Policy, PolicyBuilder, Port};
+use eryx_net_policy::{Host, HostName, HostPattern, IpNetwork, Policy, PolicyBuilder, Port};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     Allow(HostPattern),
     Block(HostPattern),
-    Network(Network),
+    Network(IpNetwork),
     Internal(HostPattern),
     Defaults,
     Localhost,
@@ -72,7 +72,7 @@ pub(crate) fn pattern() -> impl Strategy<Value = HostPattern> {
     (target, ports).prop_map(|(target, ports)| format!("{target}{ports}").parse().unwrap())
 }
 
-pub(crate) fn network() -> impl Strategy<Value = Network> {
+pub(crate) fn network() -> impl Strategy<Value = IpNetwork> {
     let v4 = (ipv4(), 0u32..=32).prop_map(|(a, bits)| network_of(a, bits));
     let v6 = (ipv6(), 0u32..=128).prop_map(|(a, bits)| {
         let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);

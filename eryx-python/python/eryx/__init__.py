@@ -19,7 +19,7 @@ from ._errors import (
     HostResourceError,
     ImageError,
     ResourceLimitError,
-    SessionOverError,
+    SessionClosedError,
     TimeoutError,
 )
 from ._eryx import (
@@ -55,7 +55,7 @@ __all__ = [
     "Sandbox",
     "SandboxFactory",
     "Session",
-    "SessionOverError",
+    "SessionClosedError",
     "TimeoutError",
     "Verdict",
     "__version__",

@@ -194,7 +194,7 @@ class CancelledError(_EndedError):
     __module__ = "eryx"
 
 
-class SessionOverError(EryxError):
+class SessionClosedError(EryxError):
     """The session is closed, or an earlier execution ended it.
 
     >>> import eryx
@@ -205,7 +205,7 @@ class SessionOverError(EryxError):
     ...     pass
     >>> try:
     ...     session.execute("pass")
-    ... except eryx.SessionOverError:
+    ... except eryx.SessionClosedError:
     ...     print("a new one is needed")
     a new one is needed
     """

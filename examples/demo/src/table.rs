@@ -65,7 +65,7 @@ fn row(entry: &ConnectionReport) -> [String; 6] {
             .collect::<Vec<_>>()
             .join(" "),
     };
-    let end = match (&entry.end, entry.tls) {
+    let end = match (&entry.close_reason, entry.tls) {
         (None, _) => "open".to_owned(),
         (Some(end), None) => escape(&end.to_string()),
         (Some(end), Some(tls)) => escape(&format!("{tls}, {end}")),

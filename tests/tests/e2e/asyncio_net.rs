@@ -355,7 +355,7 @@ mark('over.test')
     let (mut gone, mut closed) = (0, 0);
     for event in recorder.events() {
         match (&*event.host, &event.kind) {
-            (_, EventKind::Closed { .. }) if event.what == Activity::Connection => gone += 1,
+            (_, EventKind::Closed { .. }) if event.activity == Activity::Connection => gone += 1,
             ("closed.test", EventKind::Denied { .. }) => {
                 closed += 1;
                 assert!(

@@ -279,7 +279,7 @@ print(one.recv(10), one.recv(10), outcome(one.sendto, b'x', ('127.0.0.1', PORT))
                     matches!(
                         &event.kind,
                         EventKind::Closed {
-                            end: End::Failed(_),
+                            end: CloseReason::Error(_),
                             ..
                         }
                     )
@@ -289,7 +289,7 @@ print(one.recv(10), one.recv(10), outcome(one.sendto, b'x', ('127.0.0.1', PORT))
     assert_eq!(open(&recorder), 2);
     drop(session);
     assert_eq!(open(&recorder), 0);
-    let datagrams = |event: &&Event| event.what == Activity::Datagrams;
+    let datagrams = |event: &&Event| event.activity == Activity::Datagrams;
     assert!(recorder.events().iter().filter(datagrams).count() >= 6);
 }
 

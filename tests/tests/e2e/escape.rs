@@ -125,7 +125,7 @@ tcp.Connection.connect('x' * 30_000_000, 80)
     assert!(
         matches!(
             result,
-            Err(eryx::Error::Aborted { .. } | eryx::Error::Raised(_))
+            Err(eryx::Error::InterpreterCrashed { .. } | eryx::Error::Exception(_))
         ),
         "{result:?}"
     );
@@ -144,7 +144,7 @@ poll.poll([c] * 100_000, [], [], [], [], 0)
     );
     let result = sandbox(Some(loopback())).execute(program).await;
     assert!(
-        matches!(result, Err(eryx::Error::Aborted { .. })),
+        matches!(result, Err(eryx::Error::InterpreterCrashed { .. })),
         "{result:?}"
     );
 }

@@ -169,7 +169,7 @@ async fn an_import_that_fails_names_what_is_missing() {
         (SandboxFactory::builder().with_import("nowhere"), "nowhere"),
     ] {
         match builder.build().await {
-            Err(Error::Raised(raised)) => {
+            Err(Error::Exception(raised)) => {
                 assert_eq!(raised.exception_type, "ModuleNotFoundError");
                 assert!(raised.message.contains(missing), "{raised}");
                 assert!(raised.message.contains("while importing"), "{raised}");
@@ -182,7 +182,7 @@ async fn an_import_that_fails_names_what_is_missing() {
         .build()
         .await
     {
-        Err(Error::Raised(raised)) => {
+        Err(Error::Exception(raised)) => {
             assert_eq!(raised.exception_type, "ZeroDivisionError");
             assert!(raised.traceback.contains("<setup>"), "{}", raised.traceback);
         }
@@ -393,7 +393,7 @@ async fn a_factory_that_is_built_twice_at_once_is_compiled_once() {
     let build = || {
         let compiled = Arc::clone(&compiled);
         let tell = move |stage| {
-            if stage == Stage::Compiling {
+            if stage == BuildStage::Compiling {
                 compiled.fetch_add(1, Ordering::Relaxed);
             }
         };
@@ -429,7 +429,7 @@ async fn a_build_that_is_given_up_leaves_nothing_in_the_cache_and_another_goes_o
 
 fn raised_by(built: Result<SandboxFactory, Error>) {
     match built {
-        Err(Error::Raised(_)) => {}
+        Err(Error::Exception(_)) => {}
         other => panic!("{other:?}"),
     }
 }

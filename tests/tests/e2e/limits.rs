@@ -261,7 +261,7 @@ async fn raised_recursion_limits_do_not_take_the_host_down() {
     assert!(
         matches!(
             result,
-            Err(Error::Raised(_) | Error::Limit { .. } | Error::Aborted { .. })
+            Err(Error::Exception(_) | Error::Limit { .. } | Error::InterpreterCrashed { .. })
         ),
         "{result:?}"
     );
@@ -311,7 +311,7 @@ async fn an_abort_of_the_interpreter_is_neither_an_exception_nor_a_limit() {
         .execute("print('before')\nimport os\nos.abort()")
         .await;
     match result {
-        Err(Error::Aborted { output, .. }) => assert_eq!(output.stdout, b"before\n"),
+        Err(Error::InterpreterCrashed { output, .. }) => assert_eq!(output.stdout, b"before\n"),
         other => panic!("{other:?}"),
     }
 }

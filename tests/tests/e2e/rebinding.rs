@@ -288,7 +288,7 @@ print(1.9 < time.monotonic() - begun < 10)
         .await;
     assert_eq!(told.outcomes(), ["TimeoutError timed out", "True"]);
     assert_eq!(told.kinds(), ["closed"]);
-    assert_eq!(told.end(), End::Failed(NetError::TimedOut));
+    assert_eq!(told.end(), CloseReason::Error(NetError::TimedOut));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,7 +307,7 @@ async fn an_answer_that_makes_no_sense_is_no_answer() {
         assert_eq!(told.kinds(), ["closed"]);
         assert!(matches!(
             told.end(),
-            End::Failed(NetError::TimedOut | NetError::NameTryAgain)
+            CloseReason::Error(NetError::TimedOut | NetError::NameTryAgain)
         ));
         assert_eq!(scene.public.connections(), 0);
     }
@@ -325,7 +325,7 @@ async fn an_answer_that_makes_no_sense_is_no_answer() {
             "{answer:?}: {}",
             told.printed
         );
-        assert_eq!(told.end(), End::Failed(error), "{answer:?}");
+        assert_eq!(told.end(), CloseReason::Error(error), "{answer:?}");
     }
 }
 
@@ -374,8 +374,8 @@ except PermissionError:
     let result = sandbox.execute(text).await.expect("runs");
     assert_eq!(result.stdout, "refused\n");
     let report = &result.network.connections[0];
-    assert_eq!(report.what, Activity::Connection);
-    assert_eq!(report.end, Some(End::Denied));
+    assert_eq!(report.activity, Activity::Connection);
+    assert_eq!(report.close_reason, Some(CloseReason::Denied));
     assert_eq!(report.addresses, [ip(PUBLIC), ip(INTERNAL)]);
     let verdict = report.verdict.as_ref().expect("judged");
     assert_eq!(verdict.denied_address(), Some(ip(INTERNAL)));

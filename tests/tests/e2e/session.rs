@@ -91,7 +91,7 @@ async fn a_session_is_over_when_an_execution_was_cut_off() {
         Err(Error::Limit { .. })
     ));
     match session.execute("print(1)").await {
-        Err(Error::SessionOver { reason }) => {
+        Err(Error::SessionClosed { reason }) => {
             assert!(reason.contains("execution_timeout"), "{reason}")
         }
         other => panic!("{other:?}"),
@@ -100,7 +100,7 @@ async fn a_session_is_over_when_an_execution_was_cut_off() {
     succeeded(session.execute("import os\nos._exit(0)").await);
     assert!(matches!(
         session.execute("print(1)").await,
-        Err(Error::SessionOver { .. })
+        Err(Error::SessionClosed { .. })
     ));
 }
 
@@ -113,7 +113,7 @@ async fn a_session_is_over_when_an_execution_was_dropped() {
         .expect_err("dropped");
     assert!(matches!(
         session.execute("print(1)").await,
-        Err(Error::SessionOver { .. })
+        Err(Error::SessionClosed { .. })
     ));
 }
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use eryx::net::NetConfig;
-use eryx::{Error, ExecuteResult, Raised, ResourceLimits, Sandbox};
+use eryx::{Error, ExecuteResult, PythonException, ResourceLimits, Sandbox};
 use eryx_testkit::Authority;
 use serde_json::Value;
 
@@ -76,9 +76,9 @@ pub(crate) fn succeeded(result: Result<ExecuteResult, Error>) -> String {
 
 /// The exception `result` ended with.
 #[track_caller]
-pub(crate) fn raised(result: Result<ExecuteResult, Error>) -> Raised {
+pub(crate) fn raised(result: Result<ExecuteResult, Error>) -> PythonException {
     match result {
-        Err(Error::Raised(raised)) => *raised,
+        Err(Error::Exception(raised)) => *raised,
         Err(error) => panic!("the program did not raise: {}", told(&error)),
         Ok(result) => panic!("the program did not raise, it printed {:?}", result.stdout),
     }
@@ -87,7 +87,7 @@ pub(crate) fn raised(result: Result<ExecuteResult, Error>) -> Raised {
 /// An error with all that helps to understand it.
 pub(crate) fn told(error: &Error) -> String {
     let mut text = error.to_string();
-    if let Error::Raised(raised) = error {
+    if let Error::Exception(raised) = error {
         text.push('\n');
         text.push_str(&raised.traceback);
     }

@@ -120,7 +120,7 @@ print(outcome(socket.socket().connect, ('10.0.0.1', 443)))
             EventKind::Closed {
                 sent: 5,
                 received: 5,
-                end: End::ByProgram,
+                end: CloseReason::LocalClose,
                 ..
             } => "closed by the program",
             _ => "something else",
@@ -135,7 +135,13 @@ print(outcome(socket.socket().connect, ('10.0.0.1', 443)))
         .network
         .connections
         .iter()
-        .map(|connection| (connection.what, connection.host.as_str(), connection.port))
+        .map(|connection| {
+            (
+                connection.activity,
+                connection.host.as_str(),
+                connection.port,
+            )
+        })
         .collect();
     assert_eq!(
         activities,
@@ -237,7 +243,7 @@ async fn a_session_reports_what_a_dropped_execution_did() {
     let report = session.network_report();
     assert_eq!((report.connections.len(), report.sent), (1, 6));
     let over = session.execute("pass").await.expect_err("it is over");
-    assert!(matches!(over, Error::SessionOver { .. }), "{over}");
+    assert!(matches!(over, Error::SessionClosed { .. }), "{over}");
     assert_eq!((over.execution(), over.network()), (None, None));
 }
 
@@ -300,7 +306,7 @@ raise E('a\\nINFO admin logged in\\x1b[31m\\u202e' + 'x' * 5000)
     );
     assert!(line.chars().all(|c| !c.is_control()), "{line:?}");
     assert!(line.chars().count() < 2200, "{}", line.len());
-    let Error::Raised(raised) = error else {
+    let Error::Exception(raised) = error else {
         panic!("{error}")
     };
     assert!(raised.message.len() > 5000, "the whole is in the field");

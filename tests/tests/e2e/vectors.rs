@@ -107,7 +107,10 @@ for begin in (asyncio.open_connection, _eryx_async.await_tcp_connect):
     }
     for connection in &result.network.connections {
         if connection.address.is_some()
-            || !matches!(connection.end, Some(End::Denied | End::Failed(_)))
+            || !matches!(
+                connection.close_reason,
+                Some(CloseReason::Denied | CloseReason::Error(_))
+            )
         {
             return Err(format!("{connection:?}"));
         }

@@ -19,7 +19,7 @@ live = set()
 LARGEST_READ = 1 << 20
 
 
-class KeepAliveSetting(Enum):
+class KeepaliveOption(Enum):
     IDLE = 0
     INTERVAL = 1
     COUNT = 2
@@ -178,7 +178,7 @@ class Connection:
         self.options["keep_alive"] = enabled
         self.sock.setsockopt(genuine.socket.SOL_SOCKET, genuine.socket.SO_KEEPALIVE, enabled)
 
-    def set_keep_alive_setting(self, setting, value):
+    def set_keepalive_option(self, setting, value):
         assert self.connected
         self.options[setting.name] = value
 

@@ -22,7 +22,7 @@ AddressNotAvailable NoBufferSpace
 """
 for _name in _PLAIN.split():
     globals()["Error_" + _name] = make_dataclass("Error_" + _name, [])
-for _name in ("Denied", "LimitReached", "QuotaSpent", "InvalidArgument", "Tls", "Other"):
+for _name in ("Denied", "LimitReached", "QuotaExceeded", "InvalidArgument", "Tls", "Other"):
     globals()["Error_" + _name] = make_dataclass("Error_" + _name, ["value"])
 for _name in ("Certificate", "Alert", "Protocol", "Refused"):
     globals()["TlsError_" + _name] = make_dataclass("TlsError_" + _name, ["value"])
