@@ -264,7 +264,7 @@ impl Instance {
                 Some(trap) => trap.to_string(),
                 None => error.root_cause().to_string(),
             };
-            return Err(Error::Aborted {
+            return Err(Error::InterpreterCrashed {
                 reason,
                 output: Box::new(output),
             });

@@ -29,7 +29,7 @@ mod watchdog;
 
 pub use cancel::CancelHandle;
 pub use error::{ConfigError, Error, PythonException};
-pub use factory::{FactoryBuilder, PackageError, PackageLimits, SandboxFactory, Stage};
+pub use factory::{BuildStage, FactoryBuilder, PackageError, PackageLimits, SandboxFactory};
 pub use host_resource::{HostResource, HostResourceError};
 pub use limits::{Limit, ResourceLimits};
 pub use output::{Output, OutputSink};

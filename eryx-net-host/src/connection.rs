@@ -195,7 +195,7 @@ impl Connection {
             sending: Turn::default(),
             receiving: Turn::default(),
             overrun: false,
-            end: CloseReason::LocalClose,
+            close_reason: CloseReason::LocalClose,
             shared,
         }
     }

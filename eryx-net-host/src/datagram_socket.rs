@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use eryx_net_policy::Host;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::UdpSocket;
+use tokio::net::UdpSocket as TokioUdpSocket;
 use tokio::time::Instant;
 
 use crate::connection::withheld;
@@ -58,7 +58,7 @@ pub struct UdpSocket {
     domain: Domain,
     /// Both there from the first use on.
     counted: Option<(Permit, Charge)>,
-    socket: Option<Arc<UdpSocket>>,
+    socket: Option<Arc<TokioUdpSocket>>,
     peers: Peers,
     /// The one peer the program hears, once it has chosen one.
     connected: Option<SocketAddr>,
@@ -149,7 +149,7 @@ impl UdpSocket {
         self.connected.ok_or(NetError::NotConnected)
     }
 
-    fn socket(&self) -> Result<&UdpSocket, NetError> {
+    fn socket(&self) -> Result<&TokioUdpSocket, NetError> {
         self.socket.as_deref().ok_or(NetError::NotConnected)
     }
 
@@ -217,7 +217,7 @@ impl UdpSocket {
             Ipv4Addr::UNSPECIFIED.into()
         };
         socket.bind(&SocketAddr::new(any, 0).into())?;
-        self.socket = Some(Arc::new(UdpSocket::from_std(socket.into())?));
+        self.socket = Some(Arc::new(TokioUdpSocket::from_std(socket.into())?));
         self.counted = Some((permit, memory));
         Ok(())
     }

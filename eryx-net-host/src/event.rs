@@ -231,7 +231,7 @@ impl fmt::Display for Event {
                 sent,
                 received,
                 duration,
-                end,
+                close_reason,
             } => {
                 let reason = escape(&close_reason.to_string());
                 write!(

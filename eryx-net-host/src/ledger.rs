@@ -48,7 +48,7 @@ impl Ledger {
             Arc::clone(&self.totals),
             Arc::downgrade(&self.listing),
             id,
-            what,
+            activity,
             host,
             port,
         ));

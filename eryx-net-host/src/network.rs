@@ -348,7 +348,7 @@ impl Network {
     }
 
     fn open(&self, activity: Activity, host: &str, port: Option<u16>) -> Arc<Entry> {
-        self.ledger.open(what, host, port)
+        self.ledger.open(activity, host, port)
     }
 
     fn on(&self) -> Result<&Arc<Shared>, NetError> {

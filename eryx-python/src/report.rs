@@ -445,7 +445,7 @@ impl ConnectionReport {
             (sent, received, tls, duration, close_reason),
         ) = parts;
         Self {
-            what,
+            activity,
             host,
             port,
             addresses,
@@ -455,7 +455,7 @@ impl ConnectionReport {
             received,
             tls,
             duration: Duration::from_nanos(duration),
-            end,
+            close_reason,
         }
     }
 }

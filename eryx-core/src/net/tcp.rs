@@ -1,4 +1,4 @@
-use eryx_net_host::{Connection, KeepaliveOption};
+use eryx_net_host::{Connection, KeepaliveOption as HostKeepaliveOption};
 use wasmtime::component::Resource;
 
 use super::{Failure, convert};
@@ -94,9 +94,9 @@ impl HostConnection for Host {
         value: u32,
     ) -> Result<(), Failure> {
         let setting = match setting {
-            KeepaliveOption::Idle => KeepaliveOption::Idle(value),
-            KeepaliveOption::Interval => KeepaliveOption::Interval(value),
-            KeepaliveOption::Count => KeepaliveOption::Count(value),
+            KeepaliveOption::Idle => HostKeepaliveOption::Idle(value),
+            KeepaliveOption::Interval => HostKeepaliveOption::Interval(value),
+            KeepaliveOption::Count => HostKeepaliveOption::Count(value),
         };
         Ok(self
             .table

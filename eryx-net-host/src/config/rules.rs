@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use eryx_net_policy::{
-    HintStyle, HostPattern, Network, PatternError, Policy, UdpPattern, loopback_patterns,
+    HintStyle, HostPattern, IpNetwork, PatternError, Policy, UdpPattern, loopback_patterns,
 };
 
 use super::NetConfig;
@@ -17,7 +17,7 @@ pub(super) struct Rules {
     /// Whether a file has an `allowed_hosts` without an entry. It changes nothing but [`NetConfig::warnings`].
     pub(super) open_list: bool,
     pub(super) blocked: Vec<HostPattern>,
-    pub(super) networks: Vec<Network>,
+    pub(super) networks: Vec<IpNetwork>,
     pub(super) internal: Vec<HostPattern>,
     pub(super) udp: Vec<UdpPattern>,
     /// Whether the default entry for all of `::/3` leaves out `::1`.
@@ -120,7 +120,7 @@ impl NetConfig {
 
     /// The networks whose addresses the default blocked hosts do not refuse.
     #[must_use]
-    pub fn allowed_networks(&self) -> &[Network] {
+    pub fn allowed_networks(&self) -> &[IpNetwork] {
         &self.rules.networks
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eryx_net_policy::{
-    HostName, HostPattern, Network, UdpPattern, default_blocked_patterns, loopback_patterns,
+    HostName, HostPattern, IpNetwork, UdpPattern, default_blocked_patterns, loopback_patterns,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
@@ -91,7 +91,7 @@ pub(super) struct Written {
     allow_localhost: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     also_blocked_hosts: Vec<HostPattern>,
-    allowed_networks: Vec<Network>,
+    allowed_networks: Vec<IpNetwork>,
     internal_hosts: Vec<HostPattern>,
     allowed_udp: Vec<UdpPattern>,
     allow_unverified_tls: bool,

@@ -62,7 +62,7 @@ impl Peers {
 
     pub(super) fn close(&mut self, close_reason: CloseReason) {
         for peer in self.0.drain(..) {
-            peer.entry.close(end.clone());
+            peer.entry.close(close_reason.clone());
         }
     }
 }

@@ -58,7 +58,7 @@ impl Serialize for Event {
                 sent,
                 received,
                 duration,
-                end,
+                close_reason,
             } => {
                 map.serialize_entry("sent", sent)?;
                 map.serialize_entry("received", received)?;

@@ -64,7 +64,7 @@ impl Entry {
             totals,
             listing,
             id,
-            what,
+            activity,
             host: host.chars().take(MAX_HOST).collect::<String>().into(),
             port,
             started: Instant::now(),
@@ -247,7 +247,7 @@ impl Entry {
             if facts.close_reason.is_some() {
                 return;
             }
-            facts.close_reason = Some((end.clone(), duration));
+            facts.close_reason = Some((close_reason.clone(), duration));
             (facts.address.is_some(), facts.limit)
         };
         let sent = self.sent.load(Ordering::Relaxed);
@@ -258,7 +258,7 @@ impl Entry {
             }
             self.price()
         } else {
-            let cause = Cause::of_end(&end, limit);
+            let cause = Cause::of_end(&close_reason, limit);
             let price = match &cause {
                 Some(_) => Price::Refused,
                 None => Price::Free,
@@ -275,7 +275,7 @@ impl Entry {
             sent,
             received,
             duration,
-            end,
+            close_reason,
         });
     }
 
