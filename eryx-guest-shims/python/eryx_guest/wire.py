@@ -21,7 +21,7 @@ _ERRORS: tuple[Any, ...] = (
     types.Error_TimedOut,
     types.Error_Denied,
     types.Error_LimitReached,
-    types.Error_QuotaSpent,
+    types.Error_QuotaExceeded,
     types.Error_NameNotFound,
     types.Error_NameTryAgain,
     types.Error_ConnectionRefused,
