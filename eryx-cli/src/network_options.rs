@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use eryx::net::NetConfig;
-use eryx::net::policy::{HintStyle, HostPattern, Network};
+use eryx::net::policy::{HintStyle, HostPattern, IpNetwork};
 
 use crate::quantity;
 use crate::target::{self, Target};
@@ -323,7 +323,7 @@ fn fixed_host(text: &str) -> Result<(String, IpAddr), String> {
 
 /// The same for an address that something wider blocks.
 fn covered(pattern: &HostPattern, config: &NetConfig) -> Result<()> {
-    let Some(network) = pattern.network().filter(Network::is_single) else {
+    let Some(network) = pattern.network().filter(IpNetwork::is_single) else {
         return Ok(());
     };
     let address = network.address();

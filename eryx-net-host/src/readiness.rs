@@ -179,14 +179,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn with_nothing_to_poll_it_sleeps() {
         let before = tokio::time::Instant::now();
-        assert!(!wait(Some(Duration::from_secs(3)), |_| false).await);
+        assert!(!wait_ready(Some(Duration::from_secs(3)), |_| false).await);
         assert!(before.elapsed() >= Duration::from_secs(3));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_wake_up_polls_everything_again() {
         let mut sleep = pin!(tokio::time::sleep(Duration::from_secs(1)));
-        let ready = wait(Some(Duration::from_secs(10)), |look| {
+        let ready = wait_ready(Some(Duration::from_secs(10)), |look| {
             look.is_ready(|cx| sleep.as_mut().poll(cx))
         })
         .await;
@@ -224,7 +224,7 @@ mod tests {
     async fn a_zero_timeout_never_waits() {
         let mut polls = 0;
         assert!(
-            !wait(Some(Duration::ZERO), |_| {
+            !wait_ready(Some(Duration::ZERO), |_| {
                 polls += 1;
                 false
             })

@@ -13,7 +13,7 @@ use eryx_net_host::{
 };
 use eryx_testkit::{LOOPBACK, LOOPBACK_V6, UdpPeer};
 use support::*;
-use tokio::net::UdpSocket;
+use tokio::net::UdpSocket as TokioUdpSocket;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
@@ -205,7 +205,7 @@ async fn what_strangers_send_is_dropped_and_never_ready() {
     let mut socket = socket(&network);
     let own = socket.bind().expect("bound");
     let own = SocketAddr::new(LOOPBACK.ip(), own.port());
-    let stranger = UdpSocket::bind(LOOPBACK).await.expect("bound");
+    let stranger = TokioUdpSocket::bind(LOOPBACK).await.expect("bound");
     for _ in 0..200 {
         stranger.send_to(b"unasked", own).await.expect("sent");
     }
@@ -574,7 +574,7 @@ async fn an_aborted_network_sends_and_receives_nothing_more() {
 #[tokio::test]
 async fn waiting_ends_with_the_timeout_or_with_what_the_host_allows() {
     let near = peer().await;
-    let silent = UdpSocket::bind(LOOPBACK).await.expect("bound");
+    let silent = TokioUdpSocket::bind(LOOPBACK).await.expect("bound");
     let silent = silent.local_addr().expect("address");
     let config = allowing(&[near.address(), silent])
         .with_io_timeout(Duration::from_millis(30))

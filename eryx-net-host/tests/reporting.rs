@@ -330,7 +330,7 @@ async fn a_failure_of_the_resolver_is_an_event_with_a_short_reason() {
     assert!(matches!(
         &events[1].kind,
         EventKind::Closed {
-            end: CloseReason::Error(NetError::NameTryAgain),
+            close_reason: CloseReason::Error(NetError::NameTryAgain),
             ..
         }
     ));

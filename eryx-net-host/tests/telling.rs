@@ -44,7 +44,7 @@ async fn a_connection_tells_its_story_in_order_and_under_one_number() {
         EventKind::Closed {
             sent: 5,
             received: 3,
-            end: CloseReason::LocalClose,
+            close_reason: CloseReason::LocalClose,
             ..
         }
     ));
@@ -99,7 +99,7 @@ async fn failures_and_limits_are_told_too() {
         .events()
         .into_iter()
         .filter_map(|event| match event.kind {
-            EventKind::Closed { end, .. } => Some((event.id, end)),
+            EventKind::Closed { close_reason, .. } => Some((event.id, close_reason)),
             _ => None,
         })
         .collect();
@@ -179,7 +179,7 @@ async fn with_networking_off_attempts_are_still_told() {
     assert!(matches!(
         recorder.events()[0].kind,
         EventKind::Closed {
-            end: CloseReason::Denied,
+            close_reason: CloseReason::Denied,
             ..
         }
     ));

@@ -39,7 +39,7 @@ fn row(entry: &ConnectionReport) -> [String; 6] {
     if let Some(port) = entry.port {
         let _ = write!(host, ":{port}");
     }
-    if entry.what == Activity::Lookup {
+    if entry.activity == Activity::Lookup {
         host.push_str(" (lookup)");
     }
     let (verdict, rule) = match &entry.verdict {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eryx::net::{Activity, End, Event, EventKind, NetConfig, Recorder};
+use eryx::net::{Activity, CloseReason, Event, EventKind, NetConfig, Recorder};
 use eryx_testkit::{LOOPBACK, UdpPeer};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -279,7 +279,7 @@ print(one.recv(10), one.recv(10), outcome(one.sendto, b'x', ('127.0.0.1', PORT))
                     matches!(
                         &event.kind,
                         EventKind::Closed {
-                            end: CloseReason::Error(_),
+                            close_reason: CloseReason::Error(_),
                             ..
                         }
                     )

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use eryx::{Error, FactoryBuilder, PackageError, PackageLimits, SandboxFactory, Stage};
+use eryx::{BuildStage, Error, FactoryBuilder, PackageError, PackageLimits, SandboxFactory};
 use zip::write::SimpleFileOptions;
 
 use crate::namespace;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use eryx::Sandbox;
 use eryx::net::policy::Reason;
-use eryx::net::{Activity, End, Event, EventKind, NetConfig, NetError, Recorder};
+use eryx::net::{Activity, CloseReason, Event, EventKind, NetConfig, NetError, Recorder};
 use eryx_testkit::{Answer, Behaviour, NameServer, Peer, Script, Transport};
 use serde_json::json;
 
@@ -141,9 +141,9 @@ impl Told {
     }
 
     /// How the last connection or lookup ended.
-    fn end(&self) -> End {
+    fn end(&self) -> CloseReason {
         match self.events.last().map(|event| &event.kind) {
-            Some(EventKind::Closed { end, .. }) => end.clone(),
+            Some(EventKind::Closed { close_reason, .. }) => close_reason.clone(),
             other => panic!("{other:?} is no end"),
         }
     }

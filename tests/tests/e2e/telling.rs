@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eryx::net::{Activity, End, Event, EventKind, NetConfig};
+use eryx::net::{Activity, CloseReason, Event, EventKind, NetConfig};
 use eryx::{CancelHandle, Error, Sandbox};
 use eryx_testkit::{Answer, Behaviour, Peer, Script};
 use serde_json::json;
@@ -120,7 +120,7 @@ print(outcome(socket.socket().connect, ('10.0.0.1', 443)))
             EventKind::Closed {
                 sent: 5,
                 received: 5,
-                end: CloseReason::LocalClose,
+                close_reason: CloseReason::LocalClose,
                 ..
             } => "closed by the program",
             _ => "something else",

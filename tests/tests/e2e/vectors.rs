@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eryx::net::{End, NetConfig};
+use eryx::net::{CloseReason, NetConfig};
 use eryx_testkit::dns::notation::Vector;
 use serde_json::json;
 
