@@ -2,16 +2,16 @@
 
 use std::process::exit;
 
-use eryx_guest_shims::{GuestImage, Recipe};
+use eryx_guest_shims::{BuildInputs, GuestImage};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     if std::env::var_os("CARGO_FEATURE_EMBEDDED_IMAGE").is_none() {
         return;
     }
-    let recipe = Recipe::of_workspace();
-    let image = GuestImage::of(&recipe);
-    match recipe.files() {
+    let inputs = BuildInputs::of_workspace();
+    let image = GuestImage::of(&inputs);
+    match inputs.files() {
         Ok(files) => {
             for file in files {
                 println!("cargo::rerun-if-changed={}", file.display());
@@ -27,8 +27,8 @@ fn main() {
         Some(manifest) => manifest,
         None => fail("the guest image is not built yet"),
     };
-    match recipe.fingerprint() {
-        Ok(fingerprint) if fingerprint == manifest.recipe => {}
+    match inputs.fingerprint() {
+        Ok(fingerprint) if fingerprint == manifest.inputs => {}
         Ok(_) => fail("the guest image is older than the sources it is made from"),
         Err(error) => fail(&format!("cannot read the guest's sources: {error}")),
     }

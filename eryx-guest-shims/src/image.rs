@@ -1,21 +1,24 @@
+//! A built guest image on disk, and its manifest.
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::recipe::{Recipe, sha256};
+use crate::inputs::BuildInputs;
+use crate::sha256::hex_digest;
 
-/// A built guest image on disk: the component, its machine code, and a manifest of what they are made from.
+/// A guest image on disk: the component, its machine code, and a manifest with their fingerprints.
 #[derive(Debug, Clone)]
 pub struct GuestImage {
     dir: PathBuf,
 }
 
-/// What an image was made from, as recorded beside it.
+/// The fingerprints of an image: of its inputs, of the engine, and of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
-    /// The [fingerprint](Recipe::fingerprint) of the recipe.
-    pub recipe: String,
-    /// The engine settings the machine code was compiled for.
+    /// The [fingerprint](BuildInputs::fingerprint) of the build inputs.
+    pub inputs: String,
+    /// The fingerprint of the compiler and settings that made the machine code.
     pub engine: String,
     /// The SHA-256 of the component.
     pub wasm: String,
@@ -23,76 +26,77 @@ pub struct Manifest {
     pub cwasm: String,
 }
 
-/// What an image is made up of.
+/// The contents of an image's files.
 #[derive(Debug, Clone, Copy)]
-pub struct Parts<'a> {
+pub struct ImageFiles<'a> {
     /// The component.
     pub wasm: &'a [u8],
     /// Its machine code.
     pub cwasm: &'a [u8],
-    /// The machine code of its single functions.
+    /// The machine code of its functions, one by one.
     pub functions: &'a [u8],
 }
 
 impl GuestImage {
-    /// The image of `recipe`'s workspace, which may not be built yet.
-    pub fn of(recipe: &Recipe) -> Self {
+    /// Returns the image that is built from `inputs`. It may not exist yet.
+    pub fn of(inputs: &BuildInputs) -> Self {
         Self {
-            dir: recipe.image_dir(),
+            dir: inputs.image_dir(),
         }
     }
 
-    /// The folder the image is in.
+    /// Returns the folder of the image.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The component.
+    /// Returns the path of the component.
     pub fn wasm(&self) -> PathBuf {
         self.dir.join("eryx-guest.wasm")
     }
 
-    /// The component's machine code.
+    /// Returns the path of the component's machine code.
     pub fn cwasm(&self) -> PathBuf {
         self.dir.join("eryx-guest.cwasm")
     }
 
-    /// The machine code of its single functions.
+    /// Returns the path of the machine code of its functions, one by one.
     pub fn functions(&self) -> PathBuf {
         self.dir.join("eryx-guest.functions")
     }
 
-    /// The manifest.
+    /// Returns the path of the manifest.
     pub fn manifest_path(&self) -> PathBuf {
         self.dir.join("eryx-guest.manifest")
     }
 
-    /// The manifest; `None` if there is no complete image.
+    /// Returns the manifest, or `None` if there is no complete image.
     pub fn manifest(&self) -> Option<Manifest> {
-        let parts = [self.wasm(), self.cwasm(), self.functions()];
-        if !parts.iter().all(|path| path.is_file()) {
+        let files = [self.wasm(), self.cwasm(), self.functions()];
+        if !files.iter().all(|path| path.is_file()) {
             return None;
         }
         Manifest::parse(&fs::read_to_string(self.manifest_path()).ok()?)
     }
 
-    /// Put an image in place. The manifest goes last: a build that is cut off leaves no image that looks whole.
+    /// Installs an image. The manifest is written last: an interrupted build leaves no image that
+    /// looks complete.
     ///
     /// # Errors
     ///
     /// Fails when the folder cannot be written to.
-    pub fn store(&self, recipe: &str, engine: &str, parts: &Parts<'_>) -> io::Result<()> {
+    pub fn install(&self, inputs: &str, engine: &str, files: &ImageFiles<'_>) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         let manifest = Manifest {
-            recipe: recipe.to_owned(),
+            inputs: inputs.to_owned(),
             engine: engine.to_owned(),
-            wasm: sha256(parts.wasm),
-            cwasm: sha256(parts.cwasm),
+            wasm: hex_digest(files.wasm),
+            cwasm: hex_digest(files.cwasm),
         };
         let _ = fs::remove_file(self.manifest_path());
-        replace(&self.wasm(), parts.wasm)?;
-        replace(&self.cwasm(), parts.cwasm)?;
-        replace(&self.functions(), parts.functions)?;
+        replace(&self.wasm(), files.wasm)?;
+        replace(&self.cwasm(), files.cwasm)?;
+        replace(&self.functions(), files.functions)?;
         replace(&self.manifest_path(), manifest.to_string().as_bytes())
     }
 }
@@ -105,7 +109,7 @@ impl Manifest {
                 .map(str::to_owned)
         };
         Some(Self {
-            recipe: field("recipe")?,
+            inputs: field("inputs")?,
             engine: field("engine")?,
             wasm: field("wasm")?,
             cwasm: field("cwasm")?,
@@ -115,44 +119,48 @@ impl Manifest {
 
 impl std::fmt::Display for Manifest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "recipe = {}", self.recipe)?;
+        writeln!(f, "inputs = {}", self.inputs)?;
         writeln!(f, "engine = {}", self.engine)?;
         writeln!(f, "wasm = {}", self.wasm)?;
         writeln!(f, "cwasm = {}", self.cwasm)
     }
 }
 
-/// Write beside and rename: a reader sees the old file or the new one, and one that has the old one
-/// mapped keeps it.
+/// Replaces a file by renaming a new one onto it: a reader sees the old content or the new one, and
+/// a process that has the old file mapped keeps it.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    fs::write(&beside, content)?;
-    fs::rename(&beside, path)
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    fs::write(&temporary, content)?;
+    fs::rename(&temporary, path)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
+
+    use super::{GuestImage, ImageFiles};
+    use crate::inputs::BuildInputs;
+    use crate::sha256::hex_digest;
 
     #[test]
-    fn an_image_without_its_manifest_is_no_image() {
+    fn image_without_a_manifest_does_not_count() {
         let dir = std::env::temp_dir().join(format!("eryx-image-{}", std::process::id()));
-        let image = GuestImage::of(&Recipe::at(&dir));
+        let image = GuestImage::of(&BuildInputs::at(&dir));
         assert_eq!(image.manifest(), None);
-        let parts = Parts {
+        let files = ImageFiles {
             wasm: b"wasm",
             cwasm: b"cwasm",
             functions: b"functions",
         };
-        image.store("r", "e", &parts).expect("stored");
-        let manifest = image.manifest().expect("whole");
+        image.install("i", "e", &files).expect("installed");
+        let manifest = image.manifest().expect("complete");
         assert_eq!(
-            (manifest.recipe.as_str(), manifest.engine.as_str()),
-            ("r", "e")
+            (manifest.inputs.as_str(), manifest.engine.as_str()),
+            ("i", "e")
         );
-        assert_eq!(manifest.wasm, sha256(b"wasm"));
+        assert_eq!(manifest.wasm, hex_digest(b"wasm"));
         fs::remove_file(image.manifest_path()).expect("removed");
         assert_eq!(image.manifest(), None);
         fs::remove_dir_all(dir).expect("removed");

@@ -1,10 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod extension_modules;
 mod image;
-mod library;
-mod recipe;
+mod inputs;
+mod sha256;
 
-pub use image::{GuestImage, Manifest, Parts};
-pub use library::{LIBRARIES, Library};
-pub use recipe::Recipe;
+pub use extension_modules::{EXTENSION_MODULES, ExtensionModule};
+pub use image::{GuestImage, ImageFiles, Manifest};
+pub use inputs::BuildInputs;

@@ -286,7 +286,7 @@ async def main() -> int:
     if args.write:
         put(args.write, rows)
     if args.check and not args.only and not same(args.check, rows):
-        print(f"{args.check} has another table: `cargo xtask clients --write` renews it")
+        print(f"{args.check} has another table: `cargo xtask client-matrix --write` renews it")
         return 1
     return 1 if matrix.failures else 0
 

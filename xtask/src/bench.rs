@@ -1,81 +1,77 @@
-//! `bench`: what a user waits for, beside the host's own interpreter and beside a peer.
+//! `bench`: measures sandboxes against this machine's own interpreter and against pyeryx.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use eryx_guest_shims::{GuestImage, Recipe};
+use eryx_guest_shims::{BuildInputs, GuestImage};
 
-use crate::cargo::cargo;
-use crate::interpreter::Interpreter;
-use crate::process;
-use crate::python::{self, Venv};
+use crate::command::{self, cargo};
+use crate::find_python::Interpreter;
+use crate::venv::{self, Venv};
 use crate::wheel;
+use crate::workspace;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How often everything is measured
+    /// How often each benchmark runs
     #[arg(long, value_name = "N", default_value_t = 20)]
     rounds: u32,
-    /// Two rounds, to see that everything runs
+    /// Two rounds, to check that everything runs
     #[arg(long, conflicts_with = "write")]
     quick: bool,
     /// Groups of the table, instead of all
     #[arg(long, num_args = 1.., value_name = "GROUP", conflicts_with = "write")]
     groups: Vec<String>,
-    /// Measure a build for development, which is made faster and runs slower
+    /// Measure a development build, which compiles faster and runs slower
     #[arg(long, conflicts_with = "write")]
     dev: bool,
-    /// Put the table into docs/performance.md
+    /// Write the table to docs/performance.md
     #[arg(long)]
     write: bool,
 }
 
-/// Build what is measured and what it is measured against, and measure.
+/// Builds the subjects of the benchmarks and runs them.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let recipe = Recipe::of_workspace();
-    let root = recipe.root();
-    let wheel = wheel::build(!options.dev)?;
-    let servers = servers(root)?;
+    let root = workspace::root();
+    let wheel = wheel::run(!options.dev)?;
+    let servers = build_servers()?;
     let interpreter = Interpreter::newest()?;
-    let place = root.join("target/bench");
-    let libraries = place.join("libraries");
+    let work = root.join("target/bench");
+    let libraries = work.join("libraries");
 
-    let native = Venv::fresh_of(&interpreter.path, &place.join("native"))?;
+    let native = Venv::empty_with(&interpreter.path, &work.join("native"))?;
     native.download(&root.join("eryx-python/tests/libraries.txt"), &libraries)?;
-    native.install_all(&python::wheels(&libraries)?)?;
-    let ours = Venv::fresh_of(&interpreter.path, &place.join("eryx"))?;
-    ours.install(&wheel)?;
+    native.install_all(&venv::wheels(&libraries)?)?;
+    let eryx = Venv::empty_with(&interpreter.path, &work.join("eryx"))?;
+    eryx.install(&wheel)?;
 
     let mut harness = Command::new(native.python());
     harness
         .arg(root.join("benches/run.py"))
         .arg("--servers")
         .arg(servers)
-        .args(["--python", &column("native", &native.python())])
-        .args(["--python", &column("eryx", &ours.python())])
-        .args(["--wheel", &column("eryx", &wheel)])
+        .args(["--python", &subject("native", &native.python())])
+        .args(["--python", &subject("eryx", &eryx.python())])
+        .args(["--wheel", &subject("eryx", &wheel)])
         .arg("--image")
-        .arg(GuestImage::of(&recipe).dir())
+        .arg(GuestImage::of(&BuildInputs::of_workspace()).dir())
         .arg("--libraries")
         .arg(&libraries)
         .arg("--out")
-        .arg(&place)
+        .arg(&work)
         .args(["--rounds", &options.rounds.to_string()])
         .env("PYTHONDONTWRITEBYTECODE", "1");
-    match peer(&interpreter, root, &place) {
-        Ok((peer, wheel)) => {
-            harness.args(["--python", &column("peer", &peer.python())]);
-            harness.args(["--wheel", &column("peer", &wheel)]);
+    match install_pyeryx(&interpreter, &work) {
+        Ok((pyeryx, wheel)) => {
+            harness.args(["--python", &subject("peer", &pyeryx.python())]);
+            harness.args(["--wheel", &subject("peer", &wheel)]);
         }
-        Err(why) => {
-            eprintln!("the peer is not measured: {why:#}");
-            let line = format!("{why:#}")
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned();
+        Err(error) => {
+            let reason = format!("{error:#}");
+            eprintln!("pyeryx is not measured: {reason}");
+            let line = reason.lines().next().unwrap_or_default();
             harness.arg("--missing").arg(format!("peer={line}"));
         }
     }
@@ -91,41 +87,40 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.groups.is_empty() {
         harness.arg("--groups").args(&options.groups);
     }
-    process::run(&mut harness)
+    command::run(&mut harness)
 }
 
-/// The program with the servers.
-fn servers(root: &Path) -> Result<PathBuf> {
-    process::run(&mut cargo(&[
+/// Builds the program with the benchmarks' servers and returns its path.
+fn build_servers() -> Result<PathBuf> {
+    command::run(&mut cargo(&[
         "build",
-        "--quiet",
         "--release",
         "--package",
         "eryx-bench",
     ]))?;
-    Ok(root.join("target/release/eryx-bench"))
+    Ok(workspace::target_dir().join("release/eryx-bench"))
 }
 
-/// An environment with the peer, and the wheel it was installed from.
-fn peer(interpreter: &Interpreter, root: &Path, place: &Path) -> Result<(Venv, PathBuf)> {
+/// Returns an environment with pyeryx, and the wheel it was installed from.
+fn install_pyeryx(interpreter: &Interpreter, work: &Path) -> Result<(Venv, PathBuf)> {
     ensure!(
-        interpreter.minor >= PEER_NEEDS,
-        "it needs CPython 3.{PEER_NEEDS} or newer, and the newest found is 3.{}",
+        interpreter.minor >= PYERYX_MINOR_VERSION,
+        "it needs CPython 3.{PYERYX_MINOR_VERSION} or newer, and the newest found is 3.{}",
         interpreter.minor
     );
-    let peer = Venv::fresh_of(&interpreter.path, &place.join("peer"))?;
-    let wheels = place.join("peer-wheel");
-    peer.download_native(&root.join("benches/peer.txt"), &wheels)?;
-    let wheel = python::wheels(&wheels)?
+    let venv = Venv::empty_with(&interpreter.path, &work.join("peer"))?;
+    let wheels = work.join("peer-wheel");
+    venv.download_native(&workspace::root().join("benches/peer.txt"), &wheels)?;
+    let wheel = venv::wheels(&wheels)?
         .pop()
-        .context("pip left no wheel of the peer")?;
-    peer.install(&wheel)?;
-    Ok((peer, wheel))
+        .context("pip left no wheel of pyeryx")?;
+    venv.install(&wheel)?;
+    Ok((venv, wheel))
 }
 
-fn column(name: &str, path: &Path) -> String {
+fn subject(name: &str, path: &Path) -> String {
     format!("{name}={}", path.display())
 }
 
-/// The minor version of Python 3 the peer's wheels are for.
-const PEER_NEEDS: u32 = 12;
+/// The minor version of Python 3 that pyeryx's wheels need.
+const PYERYX_MINOR_VERSION: u32 = 12;

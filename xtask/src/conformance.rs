@@ -1,26 +1,25 @@
-//! `conformance`: CPython's own tests of what Eryx replaces, in sandboxes.
+//! `conformance`: runs CPython's own tests of the modules that Eryx replaces, in sandboxes.
 
 use std::process::Command;
 
 use anyhow::Result;
-use eryx_guest_shims::Recipe;
 
-use crate::process;
-use crate::python::Venv;
+use crate::command;
+use crate::venv::Venv;
 use crate::wheel;
+use crate::workspace;
 
-/// Build the Python package and run the tests in it, with further arguments for `tests/conformance/run.py`.
+/// Builds the Python package and runs the tests with it. `args` go to `tests/conformance/run.py`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let wheel = wheel::build(false)?;
-    let recipe = Recipe::of_workspace();
-    let root = recipe.root();
+    let wheel = wheel::run(false)?;
+    let root = workspace::root();
     let harness = root.join("tests/conformance");
     let work = root.join("target/conformance");
     let tools = Venv::ensure(&work.join("venv"), &harness.join("libraries.txt"))?;
     tools.install(&wheel)?;
     let libraries = work.join("libraries");
     tools.download(&harness.join("libraries.txt"), &libraries)?;
-    process::run(
+    command::run(
         Command::new(tools.python())
             .arg(harness.join("run.py"))
             .arg("--work")

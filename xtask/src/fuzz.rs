@@ -1,7 +1,7 @@
-//! `fuzz`: hostile input for everything that reads any, for a while.
+//! `fuzz`: runs the fuzz targets, which feed hostile input to parsers and state machines.
 //!
-//! What libFuzzer needs of the compiler is there in the stable one too, under its plain names; nothing has to
-//! be installed.
+//! The stable compiler has the instrumentation that libFuzzer needs, under its LLVM names, so
+//! nothing has to be installed.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -11,22 +11,21 @@ use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use eryx_guest_shims::Recipe;
 
-use crate::cargo::cargo;
-use crate::process;
+use crate::command::{self, cargo};
+use crate::workspace;
 
-/// Build the targets, and run the named ones (or all) for this many seconds each.
+/// Builds the targets, and runs the named one, or all, for `seconds` each.
 ///
-/// With `inputs`, run the one named target on these files alone.
+/// With `inputs`, runs the named target on these files only.
 pub(crate) fn run(seconds: u32, target: Option<&str>, inputs: &[PathBuf]) -> Result<()> {
-    let bench = Bench::new()?;
-    let targets = bench.targets(target)?;
-    bench.build()?;
+    let fuzz = FuzzWorkspace::new()?;
+    let targets = fuzz.targets(target)?;
+    fuzz.build()?;
     if let ([target], false) = (targets.as_slice(), inputs.is_empty()) {
-        return process::run(bench.command(target).args(inputs));
+        return command::run(fuzz.command(target).args(inputs));
     }
-    let failed = bench.run_all(&targets, seconds)?;
+    let failed = fuzz.run_all(&targets, seconds)?;
     let passed = targets.len() - failed;
     println!("fuzz: {passed} passed, {failed} failed");
     if failed > 0 {
@@ -35,33 +34,31 @@ pub(crate) fn run(seconds: u32, target: Option<&str>, inputs: &[PathBuf]) -> Res
     Ok(())
 }
 
-/// Where the sources of the targets are, and what is made of them.
-struct Bench {
+/// The workspace of the fuzz targets, which has build settings of its own.
+struct FuzzWorkspace {
     sources: PathBuf,
+    /// The folder of the build, the corpora and the findings.
     work: PathBuf,
+    /// The target triple of this machine.
     triple: String,
 }
 
-impl Bench {
+impl FuzzWorkspace {
     fn new() -> Result<Self> {
-        let recipe = Recipe::of_workspace();
-        let root = recipe.root();
-        let artifacts = std::env::var_os("CARGO_TARGET_DIR");
-        let artifacts = artifacts.map_or_else(|| root.join("target"), |dir| root.join(dir));
-        let version = process::output(Command::new("rustc").arg("-vV"))?;
+        let version = command::output(Command::new("rustc").arg("-vV"))?;
         let triple = version
             .lines()
             .find_map(|line| line.strip_prefix("host: "))
             .context("rustc -vV names no host")?;
         Ok(Self {
-            sources: root.join("fuzz"),
-            work: artifacts.join("fuzz"),
+            sources: workspace::root().join("fuzz"),
+            work: workspace::target_dir().join("fuzz"),
             triple: triple.to_owned(),
         })
     }
 
-    /// The targets there are, or the one of that name.
-    fn targets(&self, wanted: Option<&str>) -> Result<Vec<String>> {
+    /// Returns the names of all targets, or the one in `name`.
+    fn targets(&self, name: Option<&str>) -> Result<Vec<String>> {
         let dir = self.sources.join("targets");
         let mut names = Vec::new();
         for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
@@ -72,39 +69,39 @@ impl Bench {
             );
         }
         names.sort();
-        let Some(wanted) = wanted else {
+        let Some(name) = name else {
             return Ok(names);
         };
-        if names.iter().any(|name| name == wanted) {
-            return Ok(vec![wanted.to_owned()]);
+        if names.iter().any(|target| target == name) {
+            return Ok(vec![name.to_owned()]);
         }
         bail!(
-            "there is no fuzz target `{wanted}`; there are {}",
+            "there is no fuzz target `{name}`; there are {}",
             names.join(", ")
         )
     }
 
     fn build(&self) -> Result<()> {
-        process::run(
-            cargo(&["build", "--quiet", "--bins", "--manifest-path"])
+        command::run(
+            cargo(&["build", "--bins", "--manifest-path"])
                 .arg(self.sources.join("Cargo.toml"))
                 .arg("--target-dir")
                 .arg(&self.work)
-                // Naming the target keeps the flags away from build scripts and macros.
+                // With an explicit target, the flags do not apply to build scripts and macros.
                 .args(["--target", &self.triple])
-                .env("CARGO_ENCODED_RUSTFLAGS", INSTRUMENTED.join("\x1f")),
+                .env("CARGO_ENCODED_RUSTFLAGS", INSTRUMENTATION.join("\x1f")),
         )
     }
 
-    /// Says how many failed.
+    /// Runs `targets` in parallel and returns how many failed.
     fn run_all(&self, targets: &[String], seconds: u32) -> Result<usize> {
-        let waiting = Mutex::new(targets.iter().collect::<VecDeque<_>>());
+        let queue = Mutex::new(targets.iter().collect::<VecDeque<_>>());
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let work = || -> Result<usize> {
             let mut failed = 0;
-            // The lock is held for the taking alone.
-            while let Some(target) = { waiting.lock().map_or(None, |mut left| left.pop_front()) } {
-                failed += usize::from(!self.try_for(target, seconds)?);
+            // The block releases the lock before the target runs.
+            while let Some(target) = { queue.lock().map_or(None, |mut queue| queue.pop_front()) } {
+                failed += usize::from(!self.run_for(target, seconds)?);
             }
             Ok(failed)
         };
@@ -120,22 +117,22 @@ impl Bench {
         })
     }
 
-    /// Says whether the target found nothing. What it finds is shown, and the input kept.
-    fn try_for(&self, target: &str, seconds: u32) -> Result<bool> {
-        let corpus = self.made("corpus", target)?;
-        let findings = self.made("findings", target)?;
+    /// Runs a target and returns whether it found nothing. Prints a finding and saves its input.
+    fn run_for(&self, target: &str, seconds: u32) -> Result<bool> {
+        let corpus = self.create_dir("corpus", target)?;
+        let findings = self.create_dir("findings", target)?;
         let mut command = self.command(target);
         command
             .arg(corpus)
             .arg(self.sources.join("seeds").join(target))
             .arg(format!("-max_total_time={seconds}"))
-            // Longer than what there is to read or to open; short enough to try very many.
+            // Longer than any grammar or state machine needs; short enough for many runs.
             .arg("-max_len=2048")
             .arg("-timeout=20")
             .arg("-rss_limit_mb=1024")
             .arg(format!("-artifact_prefix={}/", findings.display()))
             .stdin(Stdio::null());
-        // The others read scripts of single bytes.
+        // The TLS targets read scripts of single bytes, which have no words.
         if !target.starts_with("tls_") {
             let words = self.sources.join("text.dict");
             command.arg(format!("-dict={}", words.display()));
@@ -163,9 +160,9 @@ impl Bench {
         Ok(false)
     }
 
-    fn made(&self, kind: &str, target: &str) -> Result<PathBuf> {
+    fn create_dir(&self, kind: &str, target: &str) -> Result<PathBuf> {
         let dir = self.work.join(kind).join(target);
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         Ok(dir)
     }
 
@@ -175,8 +172,8 @@ impl Bench {
     }
 }
 
-/// Coverage of edges and comparisons, in the form that libFuzzer reads.
-const INSTRUMENTED: [&str; 5] = [
+/// The compiler flags for coverage of edges and comparisons, in the form that libFuzzer reads.
+const INSTRUMENTATION: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",

@@ -1,21 +1,21 @@
-//! Builds what Eryx needs beyond cargo, and runs its demo and its tests: `cargo xtask --help`.
+//! The tasks of this workspace that cargo alone cannot run: `cargo xtask --help` lists them.
 #![forbid(unsafe_code)]
 
 mod bench;
-mod cargo;
-mod clients;
+mod build_guest;
+mod client_matrix;
+mod command;
 mod conformance;
 mod demo;
+mod find_python;
 mod fuzz;
-mod guest;
 mod instructions;
-mod interpreter;
-mod library;
-mod process;
-mod python;
-mod rewrite;
+mod progress;
+mod selections;
 mod test;
+mod venv;
 mod wheel;
+mod workspace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Builds, shows and tests Eryx")]
+#[command(name = "cargo xtask", about = "Builds, demonstrates and tests Eryx")]
 struct Args {
     #[command(subcommand)]
     task: Task,
@@ -31,30 +31,30 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the guest image into target/guest, unless nothing it is made from has changed
+    /// Build the guest image into target/guest, unless its sources are unchanged
     BuildGuest {
         /// Build even if nothing has changed
         #[arg(long)]
         force: bool,
     },
-    /// Run the example scripts in sandboxes, against servers of the demo's own
+    /// Run the example scripts in sandboxes, against the demo's own servers
     Demo,
-    /// Measure sandboxes beside the host's own interpreter and beside a peer
+    /// Measure sandboxes against this machine's own interpreter and against pyeryx
     Bench(bench::Options),
-    /// Feed hostile input to everything that reads any
+    /// Run the fuzz targets: hostile input for parsers and state machines
     Fuzz {
         /// How long each target runs
         #[arg(long, value_name = "N", default_value_t = 10)]
         seconds: u32,
         /// One of fuzz/targets, instead of all
         target: Option<String>,
-        /// Files to run it on, instead of searching for new ones
+        /// Inputs to run the target on, instead of searching for new ones
         #[arg(requires = "target")]
         inputs: Vec<PathBuf>,
     },
-    /// Try network libraries from the package index in sandboxes, against real servers
-    Clients {
-        /// Put the table into docs/clients.md, instead of comparing it with what is there
+    /// Run network libraries from the package index in sandboxes, against real servers
+    ClientMatrix {
+        /// Write the table to docs/clients.md, instead of comparing the two
         #[arg(long)]
         write: bool,
         /// Libraries of the table, instead of all
@@ -63,7 +63,7 @@ enum Task {
     },
     /// Count the instructions of hot operations with callgrind, and fail where they have grown by more than 5 %
     Instructions {
-        /// Put the counts into benches/instructions.json, instead of comparing them with what is there
+        /// Write the counts to benches/instructions.json, instead of comparing the two
         #[arg(long)]
         write: bool,
     },
@@ -71,14 +71,14 @@ enum Task {
     Test,
     /// Run CPython's own tests in sandboxes
     Conformance {
-        /// Files of the suite instead of all; `--suite FOLDER` for the tests of another CPython, and what else
-        /// `tests/conformance/run.py --help` lists
+        /// Files of the suite, instead of all; `--suite FOLDER` for the tests of another CPython; other
+        /// options of `tests/conformance/run.py --help`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
     /// Build the Python package into target/wheels
     Wheel {
-        /// Optimise it as for a release
+        /// Build with the release profile
         #[arg(long)]
         release: bool,
     },
@@ -86,9 +86,9 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Args::parse().task {
-        Task::BuildGuest { force } => guest::build(force),
+        Task::BuildGuest { force } => build_guest::run(force),
         Task::Bench(options) => bench::run(&options),
-        Task::Clients { write, names } => clients::run(write, &names),
+        Task::ClientMatrix { write, names } => client_matrix::run(write, &names),
         Task::Conformance { args } => conformance::run(&args),
         Task::Demo => demo::run(),
         Task::Fuzz {
@@ -98,7 +98,7 @@ fn main() -> ExitCode {
         } => fuzz::run(seconds, target.as_deref(), &inputs),
         Task::Instructions { write } => instructions::run(write),
         Task::Test => test::run(),
-        Task::Wheel { release } => wheel::build(release).map(drop),
+        Task::Wheel { release } => wheel::run(release).map(drop),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,73 +1,84 @@
-//! `test`: every check of the Python sources, and every test.
+//! `test`: runs every check of the Python sources, and every test.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
-use eryx_guest_shims::Recipe;
 
-use crate::cargo::cargo;
-use crate::clients;
-use crate::guest;
-use crate::process;
-use crate::python::Venv;
+use crate::build_guest;
+use crate::client_matrix;
+use crate::command::{self, cargo};
+use crate::progress::Progress;
+use crate::selections::WORKSPACE;
+use crate::venv::Venv;
 use crate::wheel;
+use crate::workspace;
 
-/// Build what is missing and run all tests.
+/// Builds everything that is missing and runs all tests.
 pub(crate) fn run() -> Result<()> {
-    guest::build(false)?;
-    python()?;
-    process::run(&mut cargo(&["test", "--workspace", "--all-features"]))?;
-    package()
+    let mut progress = Progress::new(build_guest::STEPS + 6);
+    build_guest::build(&mut progress, false)?;
+    progress.step("checking the guest's Python (ruff, mypy, pytest)");
+    check_guest_python()?;
+    progress.step("compiling the Rust tests");
+    command::run(cargo(&["test", "--no-run"]).args(WORKSPACE))?;
+    progress.step("running the Rust tests and the documentation's programs");
+    command::run(cargo(&["test"]).args(WORKSPACE))?;
+    progress.step("building the wheel");
+    let wheel = wheel::build(false)?;
+    progress.step("checking the Python package as it is installed (ruff, mypy, pytest)");
+    check_package(&wheel)?;
+    progress.step("running network libraries against real servers");
+    client_matrix::run_with_wheel(&wheel, false, &[])?;
+    progress.done();
+    Ok(())
 }
 
-/// Check the Python package as it is installed.
-fn package() -> Result<()> {
-    let recipe = Recipe::of_workspace();
-    let root = recipe.root();
-    let wheel = wheel::build(false)?;
+/// Checks the Python package that `wheel` installs.
+fn check_package(wheel: &Path) -> Result<()> {
+    let root = workspace::root();
     let tools = Venv::ensure(
         &root.join("target/wheel-tests"),
         &root.join("xtask/python-tools.txt"),
     )?;
-    tools.install(&wheel)?;
+    tools.install(wheel)?;
     let libraries = root.join("target/libraries");
-    // The example of scaling out has an environment of its own, as its users do.
-    let cluster = Venv::ensure(
+    // The scale-out example has its own dependencies, so it gets an environment of its own.
+    let scale_out = Venv::ensure(
         &root.join("target/example-tests"),
         &root.join("examples/scale-out/requirements.txt"),
     )?;
-    cluster.install(&wheel)?;
+    scale_out.install(wheel)?;
     tools.download(&root.join("eryx-python/tests/libraries.txt"), &libraries)?;
     let environment = [
-        ("ERYX_WHEEL", wheel.clone()),
+        ("ERYX_WHEEL", wheel.to_path_buf()),
         ("ERYX_TEST_WHEELS", libraries),
-        ("ERYX_EXAMPLE_PYTHON", cluster.python()),
+        ("ERYX_EXAMPLE_PYTHON", scale_out.python()),
         // Built along with the tests of its package.
         (
             "ERYX_TESTKIT_WORLD",
-            root.join("target/debug/eryx-testkit-world"),
+            workspace::target_dir().join("debug/eryx-testkit-world"),
         ),
     ];
-    check(&tools, &root.join("eryx-python"), &["."], &environment)?;
-    clients::with(&wheel, false, &[])
+    check_python(&tools, &root.join("eryx-python"), &["."], &environment)
 }
 
-/// Lint, type-check and test the Python sources with the host's own interpreter.
-fn python() -> Result<()> {
-    let recipe = Recipe::of_workspace();
-    let root = recipe.root();
+/// Checks the guest's Python, the examples, the tests' and the benchmarks' with this machine's
+/// Python.
+fn check_guest_python() -> Result<()> {
+    let root = workspace::root();
     let tools = Venv::ensure(
         &root.join("target/python-tools"),
         &root.join("xtask/python-tools.txt"),
     )?;
     let folders = [".", "../examples", "../tests"];
-    check(&tools, &root.join("eryx-guest-shims"), &folders, &[])?;
-    check(&tools, &root.join("benches"), &["."], &[])
+    check_python(&tools, &root.join("eryx-guest-shims"), &folders, &[])?;
+    check_python(&tools, &root.join("benches"), &["."], &[])
 }
 
-/// Lint and format-check `folders`, type-check and test what the settings in `home` say.
-fn check(
+/// Lints `folders` and checks their format; type-checks and tests the files that the settings in
+/// `home` list.
+fn check_python(
     tools: &Venv,
     home: &Path,
     folders: &[&str],
@@ -80,7 +91,7 @@ fn check(
         ("pytest", &["--quiet"], &[]),
     ] {
         eprintln!("{tool} {}", [args, folders].concat().join(" "));
-        process::run(
+        command::run(
             Command::new(tools.program(tool))
                 .args(args)
                 .args(folders)

@@ -1,17 +1,20 @@
-//! `wheel`: the Python package, as a file that pip installs.
+//! `wheel`: builds the Python package as a wheel.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use eryx_guest_shims::{GuestImage, Recipe};
+use eryx_guest_shims::{BuildInputs, GuestImage};
 
-use crate::guest;
-use crate::process;
-use crate::python::Venv;
+use crate::build_guest;
+use crate::command;
+use crate::progress::Progress;
+use crate::selections::WORKSPACE_FEATURES;
+use crate::venv::{self, Venv};
+use crate::workspace;
 
-/// Imports the package a few times, each in a process of its own, and prints the median of how long it took.
+/// Imports the package several times, each in a new process, and prints the median duration.
 const TIME_IMPORT: &str = "
 import statistics, subprocess, sys
 program = 'import time; t = time.perf_counter(); import eryx; print((time.perf_counter() - t) * 1e3)'
@@ -19,36 +22,54 @@ times = [float(subprocess.check_output([sys.executable, '-c', program])) for _ i
 print('%.1f' % statistics.median(times))
 ";
 
-/// Build the wheel into target/wheels and say how large it is and how long importing it takes. Returns its path.
+/// Builds the guest image if necessary, and the wheel. Returns the wheel's path.
+pub(crate) fn run(release: bool) -> Result<PathBuf> {
+    let mut progress = Progress::new(build_guest::STEPS + 1);
+    build_guest::build(&mut progress, false)?;
+    progress.step("building the wheel");
+    let wheel = build(release)?;
+    progress.done();
+    Ok(wheel)
+}
+
+/// Builds the wheel into target/wheels, and prints its size and how long its import takes. Returns
+/// its path. The guest image must be up to date.
 pub(crate) fn build(release: bool) -> Result<PathBuf> {
-    guest::build(false)?;
-    let recipe = Recipe::of_workspace();
-    let root = recipe.root();
+    let root = workspace::root();
     let tools = Venv::ensure(
         &root.join("target/wheel-tools"),
         &root.join("xtask/wheel-tools.txt"),
     )?;
-    let wheels = root.join("target/wheels");
-    remove_wheels(&wheels)?;
+    let dir = root.join("target/wheels");
+    // An older wheel in the folder could be taken for the new one.
+    for wheel in our_wheels(&dir)? {
+        fs::remove_file(&wheel).with_context(|| format!("cannot remove {}", wheel.display()))?;
+    }
     let code = root.join("eryx-python/python/eryx/eryx-guest.cwasm");
-    fs::copy(GuestImage::of(&recipe).cwasm(), &code)
+    fs::copy(GuestImage::of(&BuildInputs::of_workspace()).cwasm(), &code)
         .with_context(|| format!("cannot write {}", code.display()))?;
-    process::run(
-        Command::new(tools.program("maturin"))
-            .args(["build", "--quiet", "--manifest-path"])
-            .arg(root.join("eryx-python/Cargo.toml"))
-            .args(["--profile", if release { "release" } else { "dev" }])
-            .arg("--interpreter")
-            .arg(tools.python())
-            .arg("--out")
-            .arg(&wheels)
-            .current_dir(root),
-    )?;
-    let wheel = the_wheel(&wheels)?;
+    let mut maturin = Command::new(tools.program("maturin"));
+    maturin
+        .args(["build", "--manifest-path"])
+        .arg(root.join("eryx-python/Cargo.toml"))
+        .arg("--interpreter")
+        .arg(tools.python())
+        .arg("--out")
+        .arg(&dir)
+        .current_dir(root);
+    if release {
+        maturin.args(["--profile", "release"]);
+    } else {
+        maturin.args(["--profile", "dev", "--features", WORKSPACE_FEATURES]);
+    }
+    command::run(&mut maturin)?;
+    let wheel = our_wheels(&dir)?
+        .pop()
+        .with_context(|| format!("maturin left no wheel in {}", dir.display()))?;
     let size = fs::metadata(&wheel)?.len();
-    let trial = Venv::fresh(&root.join("target/wheel-trial"))?;
+    let trial = Venv::empty(&root.join("target/wheel-trial"))?;
     trial.install(&wheel)?;
-    let import = process::output(Command::new(trial.python()).args(["-c", TIME_IMPORT]))?;
+    let import = command::output(Command::new(trial.python()).args(["-c", TIME_IMPORT]))?;
     println!(
         "{}: {:.1} MB, imported in {} ms",
         wheel.display(),
@@ -58,31 +79,15 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
     Ok(wheel)
 }
 
-/// An older wheel left in place could be taken for the new one.
-fn remove_wheels(dir: &Path) -> Result<()> {
-    for path in wheels_in(dir)? {
-        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-    }
-    Ok(())
-}
-
-fn the_wheel(dir: &Path) -> Result<PathBuf> {
-    wheels_in(dir)?
-        .pop()
-        .with_context(|| format!("maturin left no wheel in {}", dir.display()))
-}
-
-fn wheels_in(dir: &Path) -> Result<Vec<PathBuf>> {
+/// Returns the wheels of the package in `dir`, which may not exist.
+fn our_wheels(dir: &Path) -> Result<Vec<PathBuf>> {
     if !dir.exists() {
         return Ok(Vec::new());
     }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("eryx-") && name.ends_with(".whl") {
-            found.push(path);
-        }
-    }
-    Ok(found)
+    let mut wheels = venv::wheels(dir)?;
+    wheels.retain(|path| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("eryx-"))
+    });
+    Ok(wheels)
 }

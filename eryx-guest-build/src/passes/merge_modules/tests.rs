@@ -1,12 +1,13 @@
-//! Components before and after.
+//! Tests of merging: components linked at run time, compared with their merged form.
 
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
 
-use super::*;
+use super::merge_modules;
+use crate::passes::merge_modules::link_graph::LinkGraph;
 
-/// Two modules that share everything they can, linked as wit-component links them: functions of the component that
-/// need memory are called through a table, which a last module fills.
+/// Two modules that share items of every kind, linked as wit-component links them: functions of the
+/// component that need a memory are called through a table, which the last module fills.
 const LINKED: &str = r#"(component
     (import "add" (func $add (param "a" u32) (param "b" u32) (result u32)))
     (import "say" (func $say (param "text" string)))
@@ -60,11 +61,14 @@ const LINKED: &str = r#"(component
     (core instance (instantiate $fixup (with "" (instance $late))))
     (func (export "run") (result u32) (canon lift (core func $library "run"))))"#;
 
-fn modules(component: &[u8]) -> usize {
-    Shape::of(component).expect("a component").modules.len()
+fn module_count(component: &[u8]) -> usize {
+    LinkGraph::parse(component)
+        .expect("a component")
+        .modules
+        .len()
 }
 
-/// What `run` returns, and what was said.
+/// Returns the result of `run` and the text passed to `say`.
 fn run(component: &[u8]) -> (u32, String) {
     let engine = Engine::new(Config::new().concurrency_support(false)).expect("an engine");
     let component = Component::new(&engine, component).expect("valid");
@@ -84,35 +88,35 @@ fn run(component: &[u8]) -> (u32, String) {
     let run = instance
         .get_typed_func::<(), (u32,)>(&mut store, "run")
         .expect("exported");
-    let (answer,) = run.call(&mut store, ()).expect("no trap");
-    (answer, store.into_data())
+    let (result,) = run.call(&mut store, ()).expect("no trap");
+    (result, store.into_data())
 }
 
 #[test]
-fn what_was_linked_at_run_time_does_the_same_as_one_module() {
+fn merged_component_behaves_like_the_linked_one() {
     let linked = wat::parse_str(LINKED).expect("assembles");
-    assert_eq!(modules(&linked), 4);
-    let flat = flatten(&linked, None).expect("flattened");
-    // What hands the component's functions over remains.
-    assert_eq!(modules(&flat), 2);
+    assert_eq!(module_count(&linked), 4);
+    let merged = merge_modules(&linked, None).expect("merged");
+    // The shim that passes `say` on remains.
+    assert_eq!(module_count(&merged), 2);
     assert_eq!(run(&linked), (7 * 3 + 1008, "hello".to_owned()));
-    assert_eq!(run(&flat), run(&linked));
+    assert_eq!(run(&merged), run(&linked));
 }
 
 #[test]
-fn what_nothing_sets_is_a_constant_and_what_nothing_reaches_is_left_out() {
+fn unwritten_globals_become_constants_and_unreachable_functions_are_left_out() {
     let linked = wat::parse_str(LINKED).expect("assembles");
-    let flat = flatten(&linked, None).expect("flattened");
-    let shape = Shape::of(&flat).expect("a component");
-    let merged = shape.merged.values().next().expect("one");
-    // The stack pointer.
-    assert_eq!(merged.globals.len(), 1);
-    // `run`, what it calls through the table, and the way to `say`.
-    assert_eq!(merged.bodies.len(), 4);
+    let merged = merge_modules(&linked, None).expect("merged");
+    let graph = LinkGraph::parse(&merged).expect("a component");
+    let module = graph.merged.values().next().expect("one");
+    // Only the stack pointer is written.
+    assert_eq!(module.globals.len(), 1);
+    // `run`, the two functions it calls through the table, and the trampoline to `say`.
+    assert_eq!(module.bodies.len(), 4);
 }
 
 #[test]
-fn what_cannot_be_merged_is_refused() {
+fn components_that_cannot_be_merged_are_rejected() {
     for (text, reason) in [
         (
             LINKED.replace(
@@ -131,7 +135,10 @@ fn what_cannot_be_merged_is_refused() {
         ("(component)".to_owned(), "there are none"),
     ] {
         let component = wat::parse_str(&text).expect("assembles");
-        let error = format!("{:#}", flatten(&component, None).expect_err("refused"));
+        let error = format!(
+            "{:#}",
+            merge_modules(&component, None).expect_err("rejected")
+        );
         assert!(error.contains(reason), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a core module contains.
+//! The sections of a parsed core module.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,17 @@ use wasmparser::{
     Data, Element, FuncType, FunctionBody, Global, MemoryType, Parser, Payload, Table, TypeRef,
 };
 
-use super::shape::Kind;
+use super::item::Kind;
 
-/// A core module, read.
+/// A parsed core module.
 #[derive(Default)]
 pub(super) struct Module<'a> {
     pub(super) types: Vec<FuncType>,
-    functions_imported: Vec<(&'a str, &'a str)>,
-    tables_imported: Vec<(&'a str, &'a str)>,
-    memories_imported: Vec<(&'a str, &'a str)>,
-    globals_imported: Vec<(&'a str, &'a str)>,
-    /// The type of every function, imported or not.
+    imported_functions: Vec<(&'a str, &'a str)>,
+    imported_tables: Vec<(&'a str, &'a str)>,
+    imported_memories: Vec<(&'a str, &'a str)>,
+    imported_globals: Vec<(&'a str, &'a str)>,
+    /// The type index of every function, imported ones first.
     pub(super) function_types: Vec<u32>,
     pub(super) tables: Vec<Table<'a>>,
     pub(super) memories: Vec<MemoryType>,
@@ -29,15 +29,15 @@ pub(super) struct Module<'a> {
 }
 
 impl<'a> Module<'a> {
-    pub(super) fn of(bytes: &'a [u8]) -> Result<Self> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self> {
         let mut module = Self::default();
         for payload in Parser::new(0).parse_all(bytes) {
-            module.take(payload?)?;
+            module.read(payload?)?;
         }
         Ok(module)
     }
 
-    fn take(&mut self, payload: Payload<'a>) -> Result<()> {
+    fn read(&mut self, payload: Payload<'a>) -> Result<()> {
         match payload {
             Payload::TypeSection(section) => {
                 for ty in section.into_iter_err_on_gc_types() {
@@ -50,11 +50,11 @@ impl<'a> Module<'a> {
                     let imports = match import.ty {
                         TypeRef::Func(ty) => {
                             self.function_types.push(ty);
-                            &mut self.functions_imported
+                            &mut self.imported_functions
                         }
-                        TypeRef::Table(_) => &mut self.tables_imported,
-                        TypeRef::Memory(_) => &mut self.memories_imported,
-                        TypeRef::Global(_) => &mut self.globals_imported,
+                        TypeRef::Table(_) => &mut self.imported_tables,
+                        TypeRef::Memory(_) => &mut self.imported_memories,
+                        TypeRef::Global(_) => &mut self.imported_globals,
                         other => bail!("a module imports {other:?}"),
                     };
                     imports.push((import.module, import.name));
@@ -84,7 +84,7 @@ impl<'a> Module<'a> {
                 for export in section {
                     let export = export?;
                     self.exports
-                        .insert((Kind::of(export.kind)?, export.name), export.index);
+                        .insert((export.kind.try_into()?, export.name), export.index);
                 }
             }
             Payload::StartSection { .. } => bail!("a module has a start function"),
@@ -101,7 +101,7 @@ impl<'a> Module<'a> {
                 }
             }
             Payload::End(_) => {
-                let defined = self.function_types.len() - self.functions_imported.len();
+                let defined = self.function_types.len() - self.imported_functions.len();
                 ensure!(defined == self.bodies.len(), "a function has no body");
             }
             _ => {}
@@ -109,17 +109,17 @@ impl<'a> Module<'a> {
         Ok(())
     }
 
-    /// What is imported of a kind: from where, and under which name.
+    /// Returns the imports of a kind: the module and the name of each.
     pub(super) fn imports(&self, kind: Kind) -> &[(&'a str, &'a str)] {
         match kind {
-            Kind::Function => &self.functions_imported,
-            Kind::Table => &self.tables_imported,
-            Kind::Memory => &self.memories_imported,
-            Kind::Global => &self.globals_imported,
+            Kind::Function => &self.imported_functions,
+            Kind::Table => &self.imported_tables,
+            Kind::Memory => &self.imported_memories,
+            Kind::Global => &self.imported_globals,
         }
     }
 
-    /// The type of the function with this index.
+    /// Returns the type of the function with this index.
     pub(super) fn function_type(&self, function: u32) -> Result<&FuncType> {
         self.function_types
             .get(function as usize)
@@ -127,10 +127,10 @@ impl<'a> Module<'a> {
             .with_context(|| format!("there is no function {function}"))
     }
 
-    /// The body of the function with this index, which is not imported.
+    /// Returns the body of the function with this index, which the module defines.
     pub(super) fn body(&self, function: u32) -> Result<&FunctionBody<'a>> {
         (function as usize)
-            .checked_sub(self.functions_imported.len())
+            .checked_sub(self.imported_functions.len())
             .and_then(|defined| self.bodies.get(defined))
             .with_context(|| format!("function {function} has no body"))
     }

@@ -1,10 +1,11 @@
-//! Makes the interpreter notice how deep it is.
+//! Makes CPython's recursion check effective: pads the linear-memory stack frame of every function
+//! that checks the recursion depth.
 //!
-//! CPython measures its recursion by the stack pointer, and on WebAssembly that is the one in linear memory. A function
-//! whose variables fit into WebAssembly locals takes little there, or nothing: what frees an object, compares two or
-//! reads JSON can call itself until the native stack is full, and that ends the sandbox. So every function that asks how
-//! deep it is gets room on that stack that it does not need. Then the interpreter's own limit comes first, as on any
-//! other machine.
+//! CPython measures its recursion by the stack pointer, which on WebAssembly is the one in linear
+//! memory. A function whose variables fit into WebAssembly locals takes little or nothing of that
+//! stack: deallocating an object, comparing two or reading JSON can recurse until the native stack
+//! overflows, and that ends the sandbox. So every function that checks the depth takes more of the
+//! linear-memory stack than it needs. CPython's own limit then comes first, as on other platforms.
 
 use std::convert::Infallible;
 
@@ -16,57 +17,64 @@ use wasmparser::{
     TypeRef,
 };
 
-/// How much more of the stack in linear memory a call takes that asks how deep it is, in bytes. CPython lets one MiB
-/// of that stack be used, and the engine twelve of the native one: what is between one such call and the next there may
-/// be twelve times as long. More room is safer, and fewer calls of Python functions through C fit.
-const ROOM: i32 = 96;
+/// The padding of a frame, in bytes. CPython allows 1 MiB of the linear-memory stack and the engine
+/// 12 MiB of the native one, so the native frames between two such calls may be twelve times as
+/// large as the padded one. More padding is safer, and allows fewer nested calls of Python
+/// functions through C.
+const FRAME_PADDING: i32 = 96;
 
-/// A function of the interpreter that is there to ask how deep it is, and does so first of all.
-const ASKS: &str = "_Py_ReachedRecursionLimitWithMargin";
+/// The interpreter's exported function that does nothing but check the recursion depth.
+const RECURSION_CHECK: &str = "_Py_ReachedRecursionLimitWithMargin";
 
-/// Give every function of `component` that asks how deep it is more room on the stack.
-pub(crate) fn measurable(component: &[u8]) -> Result<Vec<u8>> {
-    let (rewritten, widened) = rewrite(component).context("the component cannot be rewritten")?;
+/// Pads the stack frame of every function of `component` that checks the recursion depth.
+///
+/// # Errors
+///
+/// Fails when it finds so few of them that CPython must have been compiled in another way.
+pub(crate) fn pad_recursive_frames(component: &[u8]) -> Result<Vec<u8>> {
+    let (rewritten, padded) = rewrite(component).context("the component cannot be rewritten")?;
     ensure!(
-        widened > 20,
-        "only {widened} functions of the interpreter ask how deep they are: is it made in another way now?"
+        padded > 20,
+        "only {padded} functions of the interpreter check the recursion depth: has its compiler \
+         or its check changed?"
     );
     Ok(rewritten)
 }
 
-/// The component, and how many functions got more room.
+/// Returns the new component, and the number of padded functions.
 fn rewrite(component: &[u8]) -> Result<(Vec<u8>, usize), Error<Infallible>> {
     let mut rewriter = Rewriter::default();
     let mut rewritten = Component::new();
     rewriter.parse_component(&mut rewritten, Parser::new(0), component)?;
-    Ok((rewritten.finish(), rewriter.widened))
+    Ok((rewritten.finish(), rewriter.padded))
 }
 
 #[derive(Default)]
 struct Rewriter {
     module: Module,
-    widened: usize,
+    padded: usize,
 }
 
-/// What there is to know about the module whose functions are being read.
+/// The facts about the module whose functions are being rewritten.
 #[derive(Default)]
 struct Module {
-    /// The index of the stack pointer among the globals; none for a module that uses no stack.
+    /// The index of the stack pointer among the globals; `None` if the module uses no stack.
     stack_pointer: Option<u32>,
-    /// Where in its state of a thread the interpreter keeps how far the stack may go; none for any other module.
-    limit: Option<u64>,
-    /// What each function returns; `None` if that is more than one value, as no C function does.
+    /// The offset of the stack limit in CPython's thread state; `None` if the module does not export
+    /// [`RECURSION_CHECK`].
+    limit_offset: Option<u64>,
+    /// The result type of each defined function; `None` if it has several, as no C function does.
     results: Vec<Option<BlockType>>,
-    /// How many function bodies were read.
-    read: usize,
+    /// The number of function bodies read.
+    bodies: usize,
 }
 
 impl Module {
-    fn of(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
+    fn parse(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
         let mut module = Self::default();
         let mut types = Vec::new();
         let (mut globals, mut functions) = (0, 0);
-        let mut asks = None;
+        let mut recursion_check = None;
         for payload in Parser::new(0).parse_all(bytes) {
             match payload? {
                 Payload::TypeSection(section) => {
@@ -92,20 +100,20 @@ impl Module {
                 Payload::FunctionSection(section) => {
                     for index in section {
                         let ty = types.get(index? as usize);
-                        module.results.push(ty.and_then(result));
+                        module.results.push(ty.and_then(block_type));
                     }
                 }
                 Payload::ExportSection(section) => {
                     for export in section {
                         let export = export?;
-                        if export.kind == ExternalKind::Func && export.name == ASKS {
-                            asks = Some(export.index);
+                        if export.kind == ExternalKind::Func && export.name == RECURSION_CHECK {
+                            recursion_check = Some(export.index);
                         }
                     }
                 }
                 Payload::CodeSectionEntry(body) => {
-                    if asks == Some(functions) {
-                        module.limit = fields(&body)?.first().copied();
+                    if recursion_check == Some(functions) {
+                        module.limit_offset = offsets(&body)?.first().copied();
                     }
                     functions += 1;
                 }
@@ -115,26 +123,31 @@ impl Module {
         Ok(module)
     }
 
-    /// Whether `body` compares the stack pointer with how far it may go, and returns in ways that can be rewritten.
-    fn asks(&self, body: &FunctionBody<'_>) -> Result<bool, BinaryReaderError> {
-        let (Some(stack_pointer), Some(limit)) = (self.stack_pointer, self.limit) else {
+    /// Returns whether `body` reads both the stack pointer and its limit, and makes no tail call,
+    /// which `parse_function_body` could not rewrite.
+    fn checks_recursion(&self, body: &FunctionBody<'_>) -> Result<bool, BinaryReaderError> {
+        let (Some(stack_pointer), Some(limit_offset)) = (self.stack_pointer, self.limit_offset)
+        else {
             return Ok(false);
         };
-        let mut looks = false;
+        let mut reads_pointer = false;
         for operator in body.get_operators_reader()? {
             match operator? {
-                Operator::GlobalGet { global_index } => looks |= global_index == stack_pointer,
+                Operator::GlobalGet { global_index } => {
+                    reads_pointer |= global_index == stack_pointer
+                }
                 Operator::ReturnCall { .. }
                 | Operator::ReturnCallIndirect { .. }
                 | Operator::ReturnCallRef { .. } => return Ok(false),
                 _ => {}
             }
         }
-        Ok(looks && fields(body)?.contains(&limit))
+        Ok(reads_pointer && offsets(body)?.contains(&limit_offset))
     }
 }
 
-fn result(ty: &wasmparser::SubType) -> Option<BlockType> {
+/// Returns the result of a function type as the type of a block.
+fn block_type(ty: &wasmparser::SubType) -> Option<BlockType> {
     let CompositeInnerType::Func(function) = &ty.composite_type.inner else {
         return None;
     };
@@ -148,15 +161,15 @@ fn result(ty: &wasmparser::SubType) -> Option<BlockType> {
     }
 }
 
-/// How far behind a pointer the values are that `body` reads or points at.
-fn fields(body: &FunctionBody<'_>) -> Result<Vec<u64>, BinaryReaderError> {
-    let mut found = Vec::new();
+/// Returns the constant offsets from pointers that `body` loads from or computes.
+fn offsets(body: &FunctionBody<'_>) -> Result<Vec<u64>, BinaryReaderError> {
+    let mut offsets = Vec::new();
     let mut constant = None;
     for operator in body.get_operators_reader()? {
         let operator = operator?;
         match operator {
-            Operator::I32Add => found.extend(constant),
-            Operator::I32Load { memarg } if memarg.offset > 0 => found.push(memarg.offset),
+            Operator::I32Add => offsets.extend(constant),
+            Operator::I32Load { memarg } if memarg.offset > 0 => offsets.push(memarg.offset),
             _ => {}
         }
         constant = match operator {
@@ -164,7 +177,7 @@ fn fields(body: &FunctionBody<'_>) -> Result<Vec<u64>, BinaryReaderError> {
             _ => None,
         };
     }
-    Ok(found)
+    Ok(offsets)
 }
 
 impl Reencode for Rewriter {
@@ -175,18 +188,23 @@ impl Reencode for Rewriter {
         code: &mut CodeSection,
         body: FunctionBody<'_>,
     ) -> Result<(), Error<Infallible>> {
-        let result = self.module.results.get(self.module.read).copied().flatten();
-        self.module.read += 1;
+        let result = self
+            .module
+            .results
+            .get(self.module.bodies)
+            .copied()
+            .flatten();
+        self.module.bodies += 1;
         let (Some(stack_pointer), Some(result)) = (self.module.stack_pointer, result) else {
             return utils::parse_function_body(self, code, body);
         };
-        if !self.module.asks(&body)? {
+        if !self.module.checks_recursion(&body)? {
             return utils::parse_function_body(self, code, body);
         }
-        self.widened += 1;
+        self.padded += 1;
         let mut function = self.new_function_with_parsed_locals(&body)?;
-        move_pointer(&mut function, stack_pointer, &Instruction::I32Sub);
-        // The whole body becomes a block, and every way out of it leads to its end.
+        move_stack_pointer(&mut function, stack_pointer, &Instruction::I32Sub);
+        // The body becomes a block, and every return a branch to its end.
         function.instruction(&Instruction::Block(result));
         let mut depth = 0;
         let mut reader = body.get_operators_reader()?;
@@ -207,18 +225,19 @@ impl Reencode for Rewriter {
             }
             function.instruction(&instruction);
         }
-        move_pointer(&mut function, stack_pointer, &Instruction::I32Add);
+        move_stack_pointer(&mut function, stack_pointer, &Instruction::I32Add);
         function.instruction(&Instruction::End);
         code.function(&function);
         Ok(())
     }
 }
 
-fn move_pointer(function: &mut Function, stack_pointer: u32, how: &Instruction<'_>) {
+/// Emits code that adds the padding to the stack pointer, or subtracts it.
+fn move_stack_pointer(function: &mut Function, stack_pointer: u32, operation: &Instruction<'_>) {
     function
         .instruction(&Instruction::GlobalGet(stack_pointer))
-        .instruction(&Instruction::I32Const(ROOM))
-        .instruction(how)
+        .instruction(&Instruction::I32Const(FRAME_PADDING))
+        .instruction(operation)
         .instruction(&Instruction::GlobalSet(stack_pointer));
 }
 
@@ -229,16 +248,19 @@ impl ReencodeComponent for Rewriter {
         parser: Parser,
         module: &[u8],
     ) -> Result<(), Error<Infallible>> {
-        self.module = Module::of(module)?;
+        self.module = Module::parse(module)?;
         component_utils::parse_component_submodule(self, component, parser, module)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use wasmparser::{Operator, Parser, Payload};
 
-    /// Asks by an offset of 712, as does the function that is there to ask. One returns early, one has nested blocks.
+    use super::{pad_recursive_frames, rewrite};
+
+    /// Functions that check the depth at offset 712, as the exported check does. One returns early
+    /// from nested blocks. The last two read only the limit or only the stack pointer.
     const TEXT: &str = r#"(component (core module
         (import "env" "__stack_pointer" (global $sp (mut i32)))
         (import "env" "memory" (memory 1))
@@ -253,14 +275,14 @@ mod tests {
         (func (result i32) (global.get $sp))))"#;
 
     #[test]
-    fn what_asks_gets_room_and_gives_it_back_on_every_way_out() {
+    fn padded_functions_restore_the_stack_pointer_on_every_return() {
         let component = wat::parse_str(TEXT).expect("assembles");
-        let (rewritten, widened) = rewrite(&component).expect("rewritten");
-        assert_eq!(widened, 2);
+        let (rewritten, padded) = rewrite(&component).expect("rewritten");
+        assert_eq!(padded, 2);
         wasmparser::Validator::new()
             .validate_all(&rewritten)
             .expect("valid");
-        let mut ends = Vec::new();
+        let mut counts = Vec::new();
         for payload in Parser::new(0).parse_all(&rewritten) {
             if let Payload::CodeSectionEntry(body) = payload.expect("readable") {
                 let operators: Vec<_> = body
@@ -269,20 +291,20 @@ mod tests {
                     .expect("readable");
                 let returns = operators
                     .iter()
-                    .filter(|one| matches!(one, Operator::Return));
+                    .filter(|operator| matches!(operator, Operator::Return));
                 let moves = operators
                     .iter()
-                    .filter(|one| matches!(one, Operator::GlobalSet { global_index: 0 }));
-                ends.push((moves.count(), returns.count()));
+                    .filter(|operator| matches!(operator, Operator::GlobalSet { global_index: 0 }));
+                counts.push((moves.count(), returns.count()));
             }
         }
-        assert_eq!(ends, [(2, 0), (2, 0), (0, 0), (0, 0)]);
+        assert_eq!(counts, [(2, 0), (2, 0), (0, 0), (0, 0)]);
     }
 
     #[test]
-    fn an_interpreter_that_never_asks_is_refused() {
+    fn interpreter_without_recursion_checks_is_rejected() {
         let component = wat::parse_str("(component (core module))").expect("assembles");
-        let error = measurable(&component).expect_err("refused");
+        let error = pad_recursive_frames(&component).expect_err("rejected");
         assert!(error.to_string().contains("only 0 functions"), "{error}");
     }
 }

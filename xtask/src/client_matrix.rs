@@ -1,26 +1,27 @@
-//! `clients`: network libraries from the package index, in sandboxes, against real servers.
+//! `client-matrix`: runs network libraries from the package index in sandboxes, against real
+//! servers.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
-use eryx_guest_shims::Recipe;
 
-use crate::process;
-use crate::python::Venv;
+use crate::command;
+use crate::venv::Venv;
 use crate::wheel;
+use crate::workspace;
 
-/// Build the Python package and try these clients with it, or all of them. The table is compared with the one in
-/// docs/clients.md, or written there.
-pub(crate) fn run(write: bool, clients: &[String]) -> Result<()> {
-    let wheel = wheel::build(false)?;
-    with(&wheel, write, clients)
+/// Builds the Python package and runs the clients in `names`, or all, with it.
+///
+/// The resulting table is compared with the one in docs/clients.md, or written there.
+pub(crate) fn run(write: bool, names: &[String]) -> Result<()> {
+    let wheel = wheel::run(false)?;
+    run_with_wheel(&wheel, write, names)
 }
 
-/// Try the clients with a package that is built already.
-pub(crate) fn with(wheel: &Path, write: bool, clients: &[String]) -> Result<()> {
-    let recipe = Recipe::of_workspace();
-    let root = recipe.root();
+/// Runs the clients with a wheel that exists.
+pub(crate) fn run_with_wheel(wheel: &Path, write: bool, names: &[String]) -> Result<()> {
+    let root = workspace::root();
     let sources = root.join("tests/clients");
     let servers = Venv::ensure(
         &root.join("target/client-tests"),
@@ -31,11 +32,11 @@ pub(crate) fn with(wheel: &Path, write: bool, clients: &[String]) -> Result<()> 
     let built = libraries.join("built");
     servers.download(&sources.join("libraries.txt"), &libraries)?;
     servers.build_pure(&sources.join("sources.txt"), &built)?;
-    let more = root.join("target/client-servers");
-    for wheel in servers.build_pure(&sources.join("server_sources.txt"), &more)? {
+    let built_servers = root.join("target/client-servers");
+    for wheel in servers.build_pure(&sources.join("server_sources.txt"), &built_servers)? {
         servers.install(&wheel)?;
     }
-    process::run(
+    command::run(
         Command::new(servers.python())
             .arg(sources.join("matrix.py"))
             .arg(if write { "--write" } else { "--check" })
@@ -43,7 +44,7 @@ pub(crate) fn with(wheel: &Path, write: bool, clients: &[String]) -> Result<()> 
             .arg("--wheels")
             .args([&libraries, &built])
             .arg("--")
-            .args(clients)
+            .args(names)
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     )
 }

@@ -1,4 +1,4 @@
-//! Writes the component again, with one module in the place of many.
+//! Writes the component again, with the merged module in place of the modules it replaces.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,50 +10,57 @@ use wasm_encoder::{
 };
 use wasmparser::{ComponentAlias, CustomSectionReader, KnownCustom, Parser, Payload};
 
-use super::merged::{HOST, Merged};
-use super::shape::{Instance, Kind, Place, Shape};
+use super::item::{ItemRef, Kind};
+use super::link_graph::{Instance, LinkGraph};
+use super::merged_module::{HOST, MergedModule};
 
-/// `component` with `merged` in the place of what was merged.
-pub(super) fn rewrite(component: &[u8], shape: &Shape<'_>, merged: Merged) -> Result<Vec<u8>> {
-    let anchor = shape.before_use.context("the component uses no module")?;
-    let mut rewriter = Rewriter {
-        shape,
+/// Returns `component` with `merged` in place of the modules it replaces.
+pub(super) fn write(
+    component: &[u8],
+    graph: &LinkGraph<'_>,
+    merged: MergedModule,
+) -> Result<Vec<u8>> {
+    let anchor = graph
+        .instances_before_use
+        .context("the component uses no module")?;
+    let mut writer = ComponentWriter {
+        graph,
         merged,
-        remaining: shape.remaining(),
+        remaining: graph.remaining_instances(),
         anchor: u32::try_from(anchor)?,
         depth: 0,
-        seen: Counts::default(),
+        read: Counts::default(),
         written: Counts::default(),
         indices: HashMap::new(),
         instances: HashMap::new(),
         modules: HashMap::new(),
     };
-    let mut rewritten = Component::new();
-    rewriter
-        .parse_component(&mut rewritten, Parser::new(0), component)
+    let mut output = Component::new();
+    writer
+        .parse_component(&mut output, Parser::new(0), component)
         .map_err(anyhow::Error::from)?;
     ensure!(
         anchor > 0,
         "the component uses a function before there is any module"
     );
-    Ok(rewritten.finish())
+    Ok(output.finish())
 }
 
-struct Rewriter<'s, 'a> {
-    shape: &'s Shape<'a>,
-    merged: Merged,
+struct ComponentWriter<'g, 'a> {
+    graph: &'g LinkGraph<'a>,
+    merged: MergedModule,
     /// The instances that stay.
     remaining: BTreeSet<u32>,
-    /// After how many instances the merged module is instantiated.
+    /// The number of instances read when the merged module is instantiated.
     anchor: u32,
-    /// How many components are around what is being read.
+    /// The number of components around the section that is being read.
     depth: u32,
-    /// What was read of the outermost component.
-    seen: Counts,
-    /// What was written of it.
+    /// The numbers of entries read from the outermost component.
+    read: Counts,
+    /// The numbers of entries written to it.
     written: Counts,
-    /// Where items are now.
-    indices: HashMap<Place, u32>,
+    /// The new indices of items.
+    indices: HashMap<ItemRef, u32>,
     instances: HashMap<u32, u32>,
     modules: HashMap<u32, u32>,
 }
@@ -66,34 +73,32 @@ struct Counts {
 }
 
 impl Counts {
-    fn next(&mut self, kind: Kind) -> u32 {
-        let count = self.items.entry(kind).or_default();
-        *count += 1;
-        *count - 1
+    fn next_item(&mut self, kind: Kind) -> u32 {
+        next_index(self.items.entry(kind).or_default())
     }
 }
 
-fn next(count: &mut u32) -> u32 {
+fn next_index(count: &mut u32) -> u32 {
     *count += 1;
     *count - 1
 }
 
-/// Something that was merged is used where it is not there yet.
+/// An entry that was merged is used before the merged module is instantiated.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is used before the merged module is there")]
-struct TooEarly(String);
+struct UsedTooEarly(String);
 
-type Error = reencode::Error<TooEarly>;
+type Error = reencode::Error<UsedTooEarly>;
 
-fn too_early(what: impl std::fmt::Debug) -> Error {
-    reencode::Error::UserError(TooEarly(format!("{what:?}")))
+fn used_too_early(entry: impl std::fmt::Debug) -> Error {
+    reencode::Error::UserError(UsedTooEarly(format!("{entry:?}")))
 }
 
-impl Rewriter<'_, '_> {
-    /// Note that the next item of `kind` is written too.
-    fn keep(&mut self, kind: Kind) {
-        let index = self.seen.next(kind);
-        let written = self.written.next(kind);
+impl ComponentWriter<'_, '_> {
+    /// Records that the next item of `kind` was written.
+    fn keep_item(&mut self, kind: Kind) {
+        let index = self.read.next_item(kind);
+        let written = self.written.next_item(kind);
         self.indices.insert((kind, index), written);
     }
 
@@ -101,62 +106,64 @@ impl Rewriter<'_, '_> {
         if self.depth > 0 {
             return Ok(index);
         }
-        let place = self.indices.get(&(kind, index)).copied();
-        place.ok_or_else(|| too_early((kind, index)))
+        let new_index = self.indices.get(&(kind, index)).copied();
+        new_index.ok_or_else(|| used_too_early((kind, index)))
     }
 
-    fn instance(&mut self, component: &mut Component) -> Result<(), Error> {
-        let index = next(&mut self.seen.instances);
+    fn write_instance(&mut self, component: &mut Component) -> Result<(), Error> {
+        let index = next_index(&mut self.read.instances);
         if self.remaining.contains(&index) {
             let mut section = InstanceSection::new();
-            match &self.shape.instances[index as usize] {
-                Instance::Instantiated { module, with } => {
-                    let mut args = Vec::new();
-                    for (name, instance) in with {
+            match &self.graph.instances[index as usize] {
+                Instance::Instantiated { module, args } => {
+                    let mut new_args = Vec::new();
+                    for (name, instance) in args {
                         let instance = self.instances.get(instance);
-                        let instance = instance.ok_or_else(|| too_early(name))?;
-                        args.push((*name, ModuleArg::Instance(*instance)));
+                        let instance = instance.ok_or_else(|| used_too_early(name))?;
+                        new_args.push((*name, ModuleArg::Instance(*instance)));
                     }
-                    let module = self.modules.get(module).ok_or_else(|| too_early(module))?;
-                    section.instantiate(*module, args);
+                    let new_module = self.modules.get(module);
+                    let new_module = new_module.ok_or_else(|| used_too_early(module))?;
+                    section.instantiate(*new_module, new_args);
                 }
-                Instance::Gathered(items) => {
+                Instance::FromExports(items) => {
                     let mut exports = Vec::new();
                     for (name, kind, index) in items {
-                        let of = Kind::of(*kind).map_err(|_| too_early(name))?;
-                        exports.push((*name, ExportKind::from(*kind), self.index(of, *index)?));
+                        let item_kind = Kind::try_from(*kind).map_err(|_| used_too_early(name))?;
+                        let index = self.index(item_kind, *index)?;
+                        exports.push((*name, ExportKind::from(*kind), index));
                     }
                     section.export_items(exports);
                 }
             }
             component.section(&section);
-            let written = next(&mut self.written.instances);
+            let written = next_index(&mut self.written.instances);
             self.instances.insert(index, written);
         }
-        if self.seen.instances == self.anchor {
+        if self.read.instances == self.anchor {
             self.write_merged(component)?;
         }
         Ok(())
     }
 
-    /// The module, its instance, and everything that is used of it.
+    /// Writes the merged module, its instance, and an alias for each of its exports.
     fn write_merged(&mut self, component: &mut Component) -> Result<(), Error> {
         component.section(&RawSection {
             id: ComponentSectionId::CoreModule.into(),
-            data: &self.merged.module,
+            data: &self.merged.bytes,
         });
-        let module = next(&mut self.written.modules);
+        let module = next_index(&mut self.written.modules);
         let mut functions = Vec::new();
-        for (name, host) in self.merged.imports.iter().enumerate() {
-            let index = self.index(Kind::Function, *host)?;
+        for (name, function) in self.merged.imports.iter().enumerate() {
+            let index = self.index(Kind::Function, *function)?;
             functions.push((name.to_string(), ExportKind::Func, index));
         }
         let mut section = InstanceSection::new();
         section.export_items(functions);
-        let host = next(&mut self.written.instances);
+        let host = next_index(&mut self.written.instances);
         section.instantiate(module, [(HOST, ModuleArg::Instance(host))]);
         component.section(&section);
-        let instance = next(&mut self.written.instances);
+        let instance = next_index(&mut self.written.instances);
         let mut aliases = ComponentAliasSection::new();
         for ((kind, index), name) in &self.merged.exports {
             aliases.alias(Alias::CoreInstanceExport {
@@ -164,27 +171,31 @@ impl Rewriter<'_, '_> {
                 kind: (*kind).into(),
                 name,
             });
-            let written = self.written.next(*kind);
+            let written = self.written.next_item(*kind);
             self.indices.insert((*kind, *index), written);
         }
         component.section(&aliases);
         Ok(())
     }
 
-    fn alias(&mut self, component: &mut Component, alias: ComponentAlias<'_>) -> Result<(), Error> {
+    fn write_alias(
+        &mut self,
+        component: &mut Component,
+        alias: ComponentAlias<'_>,
+    ) -> Result<(), Error> {
         if let ComponentAlias::CoreInstanceExport {
             kind,
             instance_index,
             name,
         } = alias
         {
-            let kind = Kind::of(kind).map_err(|_| too_early(name))?;
+            let kind = Kind::try_from(kind).map_err(|_| used_too_early(name))?;
             if !self.instances.contains_key(&instance_index) {
-                // What is used of it has an alias beside the merged module.
-                self.seen.next(kind);
+                // The instance was merged; `write_merged` has written the aliases that are used.
+                self.read.next_item(kind);
                 return Ok(());
             }
-            self.keep(kind);
+            self.keep_item(kind);
         }
         let mut section = ComponentAliasSection::new();
         section.alias(self.component_alias(alias)?);
@@ -193,8 +204,8 @@ impl Rewriter<'_, '_> {
     }
 }
 
-impl Reencode for Rewriter<'_, '_> {
-    type Error = TooEarly;
+impl Reencode for ComponentWriter<'_, '_> {
+    type Error = UsedTooEarly;
 
     fn function_index(&mut self, function: u32) -> Result<u32, Error> {
         self.index(Kind::Function, function)
@@ -213,7 +224,7 @@ impl Reencode for Rewriter<'_, '_> {
     }
 }
 
-impl ReencodeComponent for Rewriter<'_, '_> {
+impl ReencodeComponent for ComponentWriter<'_, '_> {
     fn push_depth(&mut self) {
         self.depth += 1;
     }
@@ -239,13 +250,13 @@ impl ReencodeComponent for Rewriter<'_, '_> {
             Payload::InstanceSection(section) if self.depth == 0 => {
                 for instance in section {
                     instance?;
-                    self.instance(component)?;
+                    self.write_instance(component)?;
                 }
                 Ok(())
             }
             Payload::ComponentAliasSection(section) if self.depth == 0 => {
                 for alias in section {
-                    self.alias(component, alias?)?;
+                    self.write_alias(component, alias?)?;
                 }
                 Ok(())
             }
@@ -258,10 +269,10 @@ impl ReencodeComponent for Rewriter<'_, '_> {
         section: &mut wasm_encoder::CanonicalFunctionSection,
         function: wasmparser::CanonicalFunction,
     ) -> Result<(), Error> {
-        let lifted = matches!(function, wasmparser::CanonicalFunction::Lift { .. });
+        let is_lift = matches!(function, wasmparser::CanonicalFunction::Lift { .. });
         component_utils::parse_component_canonical(self, section, function)?;
-        if self.depth == 0 && !lifted {
-            self.keep(Kind::Function);
+        if self.depth == 0 && !is_lift {
+            self.keep_item(Kind::Function);
         }
         Ok(())
     }
@@ -272,19 +283,19 @@ impl ReencodeComponent for Rewriter<'_, '_> {
         _parser: Parser,
         module: &[u8],
     ) -> Result<(), Error> {
-        let mut wanted = true;
+        let mut keep = true;
         if self.depth == 0 {
-            let index = next(&mut self.seen.modules);
-            wanted = self.remaining.iter().any(|instance| {
-                matches!(&self.shape.instances[*instance as usize],
+            let index = next_index(&mut self.read.modules);
+            keep = self.remaining.iter().any(|instance| {
+                matches!(&self.graph.instances[*instance as usize],
                     Instance::Instantiated { module, .. } if *module == index)
             });
-            if wanted {
-                let written = next(&mut self.written.modules);
+            if keep {
+                let written = next_index(&mut self.written.modules);
                 self.modules.insert(index, written);
             }
         }
-        if wanted {
+        if keep {
             component.section(&RawSection {
                 id: ComponentSectionId::CoreModule.into(),
                 data: module,
@@ -298,7 +309,7 @@ impl ReencodeComponent for Rewriter<'_, '_> {
         component: &mut Component,
         section: CustomSectionReader<'_>,
     ) -> Result<(), Error> {
-        // The names are of what is not there any more.
+        // The name section is left out: it names items by indices that are no longer valid.
         if matches!(section.as_known(), KnownCustom::ComponentName(_)) {
             return Ok(());
         }

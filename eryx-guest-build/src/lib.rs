@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod assemble;
+pub mod build;
+pub mod componentize;
+pub mod passes;

@@ -1,0 +1,66 @@
+//! Merges the core modules that a component links at instantiation into one (static linking).
+//!
+//! The interpreter and its libraries are core modules that share one memory and one table. Linked
+//! at run time, each has an instance of its own, thousands of functions are put into a table that
+//! belongs to another module, and every call between modules is indirect. After merging, the table
+//! is the module's own and is filled on first use, and calls are direct.
+//!
+//! The pass merges every module that can be instantiated before the component's own functions that
+//! need a memory exist. The module that passes those functions on stays. Globals that nothing sets
+//! become constants, and unreachable functions are left out.
+
+mod component_writer;
+mod index_layout;
+mod item;
+mod link_graph;
+mod merged_module;
+mod module;
+mod reachability;
+
+use anyhow::{Context, Result, ensure};
+
+use self::link_graph::LinkGraph;
+use self::merged_module::MergedModule;
+use super::yield_points;
+
+/// Returns `component` with as few core modules as possible.
+///
+/// With `yield_import`, a host function that modules import, the merged module gets yield points
+/// that call it.
+pub(crate) fn merge_modules(
+    component: &[u8],
+    yield_import: Option<(&str, &str)>,
+) -> Result<Vec<u8>> {
+    try_merge(component, yield_import).context("the component's modules cannot be merged")
+}
+
+fn try_merge(component: &[u8], yield_import: Option<(&str, &str)>) -> Result<Vec<u8>> {
+    let graph = LinkGraph::parse(component)?;
+    ensure!(!graph.merged.is_empty(), "there are none");
+    let mut merged = MergedModule::build(&graph)?;
+    if let Some(import) = yield_import {
+        ensure!(
+            !graph.has_code_outside_merged()?,
+            "a module that is not merged has code, which does not yield to the host"
+        );
+        let host_function = graph.host_function(import)?;
+        let import_index = merged
+            .imports
+            .iter()
+            .position(|imported| *imported == host_function)
+            .context("no reachable function calls the function that yields")?;
+        let inputs = yield_points::Inputs {
+            yield_import: u32::try_from(import_index)?,
+            non_yielding: graph
+                .non_yielding
+                .iter()
+                .filter_map(|item| merged.exports.get(item).map(String::as_str))
+                .collect(),
+        };
+        merged.bytes = yield_points::add_yield_points(&merged.bytes, &inputs)?;
+    }
+    component_writer::write(component, &graph, merged)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! Re-encodes a module with yield points.
+
+use wasm_encoder::reencode::{self, Reencode, utils};
+use wasm_encoder::{
+    BranchHints, CodeSection, ConstExpr, ExportSection, Function, FunctionSection, GlobalSection,
+    GlobalType, Instruction, ValType,
+};
+use wasmparser::{ExternalKind, FunctionBody, Operator};
+
+use super::FUEL;
+use super::analysis::Analysis;
+use super::bulk_memory::BulkFunction;
+
+/// The fuel that growing memory costs. The host does the work.
+const GROW_COST: i32 = 2048;
+
+/// As a power of two, the number of bytes that an operation on memory handles for one fuel.
+pub(super) const LOG2_BYTES_PER_FUEL: i32 = 6;
+
+/// The fuel between two yields of all functions together that the host calls while the guest may
+/// not call it: one call of the host. The program ends when they use it up. Such functions allocate
+/// memory for values, and 4 MiB of values in thousands of allocations cost a tenth of this. The
+/// fuel lasts for less than 10 ms.
+pub(super) const NON_YIELDING_FUEL: i32 = 1 << 21;
+
+/// The fuel that an iteration of a loop or a call costs.
+const COST_ONE: [Instruction<'static>; 1] = [Instruction::I32Const(1)];
+
+/// Re-encodes a module with the yield points that its analysis demands.
+pub(super) struct Writer<'a> {
+    pub(super) analysis: Analysis<'a>,
+    /// The number of function bodies written.
+    pub(super) bodies: usize,
+    /// The hints for unlikely branches.
+    pub(super) hints: BranchHints,
+}
+
+type Error = reencode::Error;
+
+impl Writer<'_> {
+    /// Emits the function that yields, the wrappers of functions that must not yield, and the
+    /// functions that fill and copy memory.
+    fn write_own_functions(&mut self, code: &mut CodeSection) {
+        let analysis = &self.analysis;
+        let mut yield_fn = Function::new([]);
+        yield_fn
+            .instruction(&Instruction::Call(analysis.inputs.yield_import))
+            .instruction(&Instruction::I32Const(FUEL))
+            .instruction(&Instruction::GlobalSet(analysis.fuel_global))
+            .instruction(&Instruction::I32Const(NON_YIELDING_FUEL))
+            .instruction(&Instruction::GlobalSet(analysis.non_yielding_fuel_global()))
+            .instruction(&Instruction::End);
+        code.function(&yield_fn);
+        for &callee in &analysis.non_yielding {
+            code.function(&self.wrapper(callee));
+        }
+        if analysis.bulk_type().is_some() {
+            for (index, bulk) in [
+                (analysis.fill_fn(), BulkFunction::fill(analysis)),
+                (analysis.copy_fn(), BulkFunction::copy(analysis)),
+            ] {
+                code.function(&bulk.function);
+                self.hints.function_hints(index, bulk.hints);
+            }
+        }
+    }
+
+    /// Returns a function that runs `callee` on the non-yielding fuel, and then restores the fuel.
+    fn wrapper(&self, callee: u32) -> Function {
+        let analysis = &self.analysis;
+        let parameters = analysis.parameters[analysis.types[callee as usize] as usize];
+        let saved_fuel = parameters;
+        let mut wrapper = Function::new([(1, ValType::I32)]);
+        wrapper
+            .instruction(&Instruction::GlobalGet(analysis.fuel_global))
+            .instruction(&Instruction::LocalSet(saved_fuel))
+            .instruction(&Instruction::GlobalGet(analysis.non_yielding_fuel_global()))
+            .instruction(&Instruction::GlobalSet(analysis.fuel_global));
+        for parameter in 0..parameters {
+            wrapper.instruction(&Instruction::LocalGet(parameter));
+        }
+        wrapper
+            .instruction(&Instruction::Call(callee))
+            .instruction(&Instruction::GlobalGet(analysis.fuel_global))
+            .instruction(&Instruction::GlobalSet(analysis.non_yielding_fuel_global()))
+            .instruction(&Instruction::LocalGet(saved_fuel))
+            .instruction(&Instruction::GlobalSet(analysis.fuel_global))
+            .instruction(&Instruction::End);
+        wrapper
+    }
+}
+
+impl Reencode for Writer<'_> {
+    type Error = std::convert::Infallible;
+
+    fn parse_function_section(
+        &mut self,
+        functions: &mut FunctionSection,
+        section: wasmparser::FunctionSectionReader<'_>,
+    ) -> Result<(), Error> {
+        utils::parse_function_section(self, functions, section)?;
+        let analysis = &self.analysis;
+        functions.function(analysis.types[analysis.inputs.yield_import as usize]);
+        for &callee in &analysis.non_yielding {
+            functions.function(analysis.types[callee as usize]);
+        }
+        if let Some(ty) = analysis.bulk_type() {
+            functions.function(ty).function(ty);
+        }
+        Ok(())
+    }
+
+    fn parse_global_section(
+        &mut self,
+        globals: &mut GlobalSection,
+        section: wasmparser::GlobalSectionReader<'_>,
+    ) -> Result<(), Error> {
+        utils::parse_global_section(self, globals, section)?;
+        for fuel in [FUEL, NON_YIELDING_FUEL] {
+            globals.global(
+                GlobalType {
+                    val_type: ValType::I32,
+                    mutable: true,
+                    shared: false,
+                },
+                &ConstExpr::i32_const(fuel),
+            );
+        }
+        Ok(())
+    }
+
+    fn parse_export(
+        &mut self,
+        exports: &mut ExportSection,
+        export: wasmparser::Export<'_>,
+    ) -> Result<(), Error> {
+        if export.kind == ExternalKind::Func
+            && self.analysis.inputs.non_yielding.contains(export.name)
+            && let Some(wrapper) = self.analysis.wrapper_fn(export.index)
+        {
+            exports.export(export.name, wasm_encoder::ExportKind::Func, wrapper);
+            return Ok(());
+        }
+        utils::parse_export(self, exports, export)
+    }
+
+    fn parse_function_body(
+        &mut self,
+        code: &mut CodeSection,
+        body: FunctionBody<'_>,
+    ) -> Result<(), Error> {
+        let index = self.analysis.imported + u32::try_from(self.bodies).unwrap_or(u32::MAX);
+        let mut locals = self.analysis.parameters[self.analysis.types[index as usize] as usize];
+        let mut declarations = Vec::new();
+        for declaration in body.get_locals_reader()? {
+            let (count, ty) = declaration?;
+            locals += count;
+            declarations.push((count, self.val_type(ty)?));
+        }
+        let mut operators = Vec::new();
+        let mut instructions = Vec::new();
+        for operator in body.get_operators_reader()? {
+            let operator = operator?;
+            instructions.push(self.instruction(operator.clone())?);
+            operators.push(operator);
+        }
+        // One more local for the size of `memory.init`, which is the instruction's and the cost's.
+        let is_init = |operator: &Operator<'_>| matches!(operator, Operator::MemoryInit { .. });
+        let size_local = operators.iter().any(is_init).then_some(locals);
+        declarations.extend(size_local.map(|_| (1, ValType::I32)));
+        let analysis = &self.analysis;
+        let mut function = Function::new(declarations);
+        let mut hints = Vec::new();
+        let mut spend_fuel = |function: &mut Function, amount: &[Instruction<'_>]| {
+            analysis.spend_fuel(function, &mut hints, amount);
+        };
+        if analysis.counted_entries.contains(&index) {
+            spend_fuel(&mut function, &COST_ONE);
+        }
+        for (operator, instruction) in operators.iter().zip(instructions) {
+            match operator {
+                Operator::Loop { .. } => {
+                    function.instruction(&instruction);
+                    spend_fuel(&mut function, &COST_ONE);
+                }
+                Operator::MemoryFill { .. } => {
+                    function.instruction(&Instruction::Call(analysis.fill_fn()));
+                }
+                Operator::MemoryCopy { .. } => {
+                    function.instruction(&Instruction::Call(analysis.copy_fn()));
+                }
+                Operator::MemoryInit { .. } => {
+                    let size_local = size_local.unwrap_or_default();
+                    function
+                        .instruction(&Instruction::LocalTee(size_local))
+                        .instruction(&instruction);
+                    let amount = [
+                        Instruction::LocalGet(size_local),
+                        Instruction::I32Const(LOG2_BYTES_PER_FUEL),
+                        Instruction::I32ShrU,
+                    ];
+                    spend_fuel(&mut function, &amount);
+                }
+                Operator::MemoryGrow { .. } => {
+                    spend_fuel(&mut function, &[Instruction::I32Const(GROW_COST)]);
+                    function.instruction(&instruction);
+                }
+                _ => {
+                    function.instruction(&instruction);
+                    if analysis.calls_host(operator) {
+                        function.instruction(&Instruction::Call(analysis.yield_fn()));
+                    }
+                }
+            }
+        }
+        code.function(&function);
+        if !hints.is_empty() {
+            self.hints.function_hints(index, hints);
+        }
+        self.bodies += 1;
+        Ok(())
+    }
+
+    fn parse_code_section(
+        &mut self,
+        code: &mut CodeSection,
+        section: wasmparser::CodeSectionReader<'_>,
+    ) -> Result<(), Error> {
+        utils::parse_code_section(self, code, section)?;
+        self.write_own_functions(code);
+        Ok(())
+    }
+}
