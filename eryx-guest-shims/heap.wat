@@ -1,12 +1,14 @@
-;; The Python module `_eryx_heap`: readies the heap for a snapshot that many sandboxes start from.
+;; The Python module `_eryx_heap`: prepares the heap for a snapshot that many sandboxes start from.
 ;;
-;; Sandboxes share the pages of the snapshot until they write to them, and every page written costs a copy.
+;; Sandboxes share the pages of the snapshot until they write to them. Every page written is copied.
 ;;
-;;     keep(objects)   lets a list of objects live for ever (PEP 683): nothing counts references to them any more,
-;;                     and so a program that merely uses one does not write to it
-;;     fill()          fills every hole between what is allocated, so that what a program allocates lies together
+;;     immortalize(objects)   makes a list of objects immortal (PEP 683): the interpreter no longer
+;;                            counts references to them, so a program that only uses an object does
+;;                            not write to its page
+;;     fill_free_chunks()     allocates every free chunk between allocated ones, so that the
+;;                            allocations of a program lie together
 ;;
-;; Both return how many there were.
+;; Both return the number of objects or chunks.
 (module
   (@dylink.0 (mem-info (memory 160 3) (table 2 0)))
 
@@ -22,38 +24,38 @@
   (import "env" "PyList_GetItem" (func $PyList_GetItem (param i32 i32) (result i32)))
   (import "env" "PyLong_FromUnsignedLong" (func $PyLong_FromUnsignedLong (param i32) (result i32)))
 
-  ;; From $base: a PyModuleDef (52 bytes) at 0, names from 56, three PyMethodDef (16 bytes each, the last all zero)
-  ;; at 88.
+  ;; From $base: a PyModuleDef (52 bytes) at 0, names from 56, three PyMethodDef (16 bytes each, the
+  ;; last all zero) at 112.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
   (data (offset (i32.add (global.get $base) (i32.const 56))) "_eryx_heap\00")
-  (data (offset (i32.add (global.get $base) (i32.const 72))) "keep\00")
-  (data (offset (i32.add (global.get $base) (i32.const 80))) "fill\00")
+  (data (offset (i32.add (global.get $base) (i32.const 72))) "immortalize\00")
+  (data (offset (i32.add (global.get $base) (i32.const 88))) "fill_free_chunks\00")
 
-  (elem (global.get $table) func $keep $fill)
+  (elem (global.get $table) func $immortalize $fill_free_chunks)
 
-  (func $at (param $offset i32) (result i32)
+  (func $address (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
 
   (func $method (param $at i32) (param $name i32) (param $function i32) (param $flags i32)
-    (i32.store (local.get $at) (call $at (local.get $name)))
+    (i32.store (local.get $at) (call $address (local.get $name)))
     (i32.store offset=4 (local.get $at) (i32.add (global.get $table) (local.get $function)))
     (i32.store offset=8 (local.get $at) (local.get $flags)))
 
   (func (export "PyInit__eryx_heap") (result i32)
     ;; METH_O, METH_NOARGS
-    (call $method (call $at (i32.const 88)) (i32.const 72) (i32.const 0) (i32.const 0x8))
-    (call $method (call $at (i32.const 104)) (i32.const 80) (i32.const 1) (i32.const 0x4))
+    (call $method (call $address (i32.const 112)) (i32.const 72) (i32.const 0) (i32.const 0x8))
+    (call $method (call $address (i32.const 128)) (i32.const 88) (i32.const 1) (i32.const 0x4))
     ;; m_name, m_methods
-    (i32.store offset=20 (global.get $base) (call $at (i32.const 56)))
-    (i32.store offset=32 (global.get $base) (call $at (i32.const 88)))
+    (i32.store offset=20 (global.get $base) (call $address (i32.const 56)))
+    (i32.store offset=32 (global.get $base) (call $address (i32.const 112)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 
-  (func $keep (param $self i32) (param $objects i32) (result i32)
+  (func $immortalize (param $self i32) (param $objects i32) (result i32)
     (local $at i32) (local $size i32) (local $object i32) (local $count i32)
     (local.set $size (call $PyList_Size (local.get $objects)))
-    ;; Not a list: the exception is set.
+    ;; The argument is not a list; the exception is set.
     (if (i32.lt_s (local.get $size) (i32.const 0)) (then (return (i32.const 0))))
     (block $done
       (loop $next
@@ -68,10 +70,10 @@
         (br $next)))
     (call $PyLong_FromUnsignedLong (local.get $count)))
 
-  (func $fill (param $self i32) (param $nothing i32) (result i32)
+  (func $fill_free_chunks (param $self i32) (param $nothing i32) (result i32)
     (local $top i32) (local $size i32) (local $block i32) (local $count i32)
-    ;; No hole is as large as all there is from one to the end: that much is free behind what is allocated alone, and
-    ;; not known to be zero.
+    ;; Zero the free memory behind the last allocation: no other free chunk is as large as the one
+    ;; from the first free MiB to the end of memory.
     (local.set $top (call $malloc (i32.const 0x100000)))
     (call $free (local.get $top))
     (local.set $size
@@ -87,11 +89,11 @@
         (br_if $done (i32.eqz (local.get $block)))
         (if (i32.lt_u (local.get $block) (local.get $top))
           (then
-            ;; What was there is nobody's business.
+            ;; Its former content must not become part of the image.
             (memory.fill (local.get $block) (i32.const 0) (local.get $size))
             (local.set $count (i32.add (local.get $count) (i32.const 1)))
             (br $next)))
-        ;; No hole is left that large.
+        ;; No free chunk of this size is left.
         (call $free (local.get $block))
         (local.set $size
           (i32.sub (local.get $size)

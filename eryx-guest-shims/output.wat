@@ -1,16 +1,17 @@
-;; The Python module `_eryx_output`: what lies between a text stream and standard output or error.
+;; The Python module `_eryx_output`: between text streams and standard output or error.
 ;;
-;; A program that is ended does not come to flush anything, and one that waits is looked at meanwhile: what it has printed
-;; has to be with the host before its next step. But `print` writes its arguments, and what stands between and after them,
-;; one by one, and a call of the host for each would take twice as long. So what is written by itself goes to the host at
-;; once, and what `print` writes when it is done, or has written a line.
+;; A terminated program flushes nothing, and the embedder reads the output of a program that waits.
+;; So the host must have all that a program has printed before its next step. `print` writes its
+;; arguments, separators and end one by one, and a host call for each would double its time. So a
+;; direct write goes to the host at once, and the writes of `print` go when it returns or ends a
+;; line.
 ;;
-;;     write_output(bytes)   returns how many there were: all of them
+;;     write_output(bytes)   returns the number of bytes: all are taken
 ;;     write_error(bytes)
 ;;     flush_output()
 ;;     flush_error()
-;;     on_error(OSError)     what is raised when a descriptor cannot be written to
-;;     gather(print)         has the function hand on what it writes together
+;;     on_error(OSError)     sets the exception that a failed write to a descriptor raises
+;;     gather(print)         makes the builtin function `print` send its writes together
 (module
   (@dylink.0 (mem-info (memory 2352 3) (table 7 0)))
 
@@ -32,10 +33,11 @@
   (import "env" "PyLong_FromUnsignedLong" (func $PyLong_FromUnsignedLong (param i32) (result i32)))
   (import "env" "PyModule_Create2" (func $PyModule_Create2 (param i32 i32) (result i32)))
 
-  ;; From $base: a PyModuleDef (52 bytes) at 0, names from 56, seven PyMethodDef (16 bytes each, the last all zero) at
-  ;; 152, what `on_error` was told at 264, how many calls of `print` are under way at 268, what `print` did before at 272,
-  ;; another name at 276, and two streams of 1,032 bytes at 288 and at 1,320: its descriptor, how many bytes wait, and
-  ;; these, at 12, up to 1,020.
+  ;; From $base: a PyModuleDef (52 bytes) at 0; names from 56; seven PyMethodDef (16 bytes each,
+  ;; the last all zero) at 152; the exception of `on_error` at 264; the number of active calls of
+  ;; `print` at 268; its original function at 272; another name at 276; and two streams of 1,032
+  ;; bytes at 288 and at 1,320: the descriptor, the number of buffered bytes at 4, and the buffer
+  ;; of 1,020 bytes at 12.
   (type $call (func (param i32 i32 i32 i32) (result i32)))
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
@@ -49,27 +51,28 @@
   (data (offset (i32.add (global.get $base) (i32.const 288))) "\01")
   (data (offset (i32.add (global.get $base) (i32.const 1320))) "\02")
 
-  (elem (global.get $table) func $write_output $write_error $flush_output $flush_error $on_error $gather $print)
+  (elem (global.get $table) func
+    $write_output $write_error $flush_output $flush_error $on_error $gather $print)
 
-  (func $at (param $offset i32) (result i32)
+  (func $address (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
 
   (func $method (param $at i32) (param $name i32) (param $function i32) (param $flags i32)
-    (i32.store (local.get $at) (call $at (local.get $name)))
+    (i32.store (local.get $at) (call $address (local.get $name)))
     (i32.store offset=4 (local.get $at) (i32.add (global.get $table) (local.get $function)))
     (i32.store offset=8 (local.get $at) (local.get $flags)))
 
   (func (export "PyInit__eryx_output") (result i32)
     ;; METH_O, METH_NOARGS
-    (call $method (call $at (i32.const 152)) (i32.const 72) (i32.const 0) (i32.const 0x8))
-    (call $method (call $at (i32.const 168)) (i32.const 88) (i32.const 1) (i32.const 0x8))
-    (call $method (call $at (i32.const 184)) (i32.const 104) (i32.const 2) (i32.const 0x4))
-    (call $method (call $at (i32.const 200)) (i32.const 120) (i32.const 3) (i32.const 0x4))
-    (call $method (call $at (i32.const 216)) (i32.const 136) (i32.const 4) (i32.const 0x8))
-    (call $method (call $at (i32.const 232)) (i32.const 276) (i32.const 5) (i32.const 0x8))
+    (call $method (call $address (i32.const 152)) (i32.const 72) (i32.const 0) (i32.const 0x8))
+    (call $method (call $address (i32.const 168)) (i32.const 88) (i32.const 1) (i32.const 0x8))
+    (call $method (call $address (i32.const 184)) (i32.const 104) (i32.const 2) (i32.const 0x4))
+    (call $method (call $address (i32.const 200)) (i32.const 120) (i32.const 3) (i32.const 0x4))
+    (call $method (call $address (i32.const 216)) (i32.const 136) (i32.const 4) (i32.const 0x8))
+    (call $method (call $address (i32.const 232)) (i32.const 276) (i32.const 5) (i32.const 0x8))
     ;; m_name, m_methods
-    (i32.store offset=20 (global.get $base) (call $at (i32.const 56)))
-    (i32.store offset=32 (global.get $base) (call $at (i32.const 152)))
+    (i32.store offset=20 (global.get $base) (call $address (i32.const 56)))
+    (i32.store offset=32 (global.get $base) (call $address (i32.const 152)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 
@@ -79,17 +82,17 @@
     (call $none))
 
   (func $write_output (param $self i32) (param $object i32) (result i32)
-    (call $write (call $at (i32.const 288)) (local.get $object)))
+    (call $write (call $address (i32.const 288)) (local.get $object)))
 
   (func $write_error (param $self i32) (param $object i32) (result i32)
-    (call $write (call $at (i32.const 1320)) (local.get $object)))
+    (call $write (call $address (i32.const 1320)) (local.get $object)))
 
   (func $flush_output (param $self i32) (param $nothing i32) (result i32)
-    (if (call $flush (call $at (i32.const 288))) (then (return (call $raise))))
+    (if (call $flush (call $address (i32.const 288))) (then (return (call $raise))))
     (call $none))
 
   (func $flush_error (param $self i32) (param $nothing i32) (result i32)
-    (if (call $flush (call $at (i32.const 1320))) (then (return (call $raise))))
+    (if (call $flush (call $address (i32.const 1320))) (then (return (call $raise))))
     (call $none))
 
   (func $none (result i32)
@@ -104,7 +107,8 @@
     (local.set $bytes (call $PyBytes_AsString (local.get $object)))
     (if (i32.eqz (local.get $bytes))
       (then
-        ;; No bytes: what else has the buffer protocol is copied, so that none of its code runs in between.
+        ;; Not `bytes`. Other objects with the buffer protocol are copied, so that none of their
+        ;; code runs meanwhile.
         (call $PyErr_Clear)
         (local.set $view (call $PyMemoryView_FromObject (local.get $object)))
         (if (i32.eqz (local.get $view)) (then (return (i32.const 0))))
@@ -114,44 +118,44 @@
         (local.set $object (local.get $copy))
         (local.set $bytes (call $PyBytes_AsString (local.get $object)))))
     (local.set $size (call $PyBytes_Size (local.get $object)))
-    (local.set $failed (call $put (local.get $stream) (local.get $bytes) (local.get $size)))
+    (local.set $failed (call $write_bytes (local.get $stream) (local.get $bytes) (local.get $size)))
     (if (local.get $copy) (then (call $Py_DecRef (local.get $copy))))
     (if (local.get $failed) (then (return (call $raise))))
     (call $PyLong_FromUnsignedLong (local.get $size)))
 
-  ;; Takes bytes. Returns whether that failed.
-  (func $put (param $stream i32) (param $bytes i32) (param $size i32) (result i32)
-    (local $waiting i32) (local $ends i32)
+  ;; Buffers or sends bytes. Returns whether that failed.
+  (func $write_bytes (param $stream i32) (param $bytes i32) (param $size i32) (result i32)
+    (local $buffered i32) (local $at_end i32)
     (if (i32.eqz (local.get $size)) (then (return (i32.const 0))))
-    ;; Not from `print`, or the end of a line.
-    (local.set $ends
+    ;; Outside `print`, or at the end of a line.
+    (local.set $at_end
       (i32.or
         (i32.eqz (i32.load offset=268 (global.get $base)))
         (i32.eq
           (i32.load8_u (i32.sub (i32.add (local.get $bytes) (local.get $size)) (i32.const 1)))
           (i32.const 10))))
-    (local.set $waiting (i32.load offset=4 (local.get $stream)))
-    (if (i32.gt_u (local.get $size) (i32.sub (i32.const 1020) (local.get $waiting)))
+    (local.set $buffered (i32.load offset=4 (local.get $stream)))
+    (if (i32.gt_u (local.get $size) (i32.sub (i32.const 1020) (local.get $buffered)))
       (then
         (if (call $flush (local.get $stream)) (then (return (i32.const 1))))
-        (local.set $waiting (i32.const 0))))
+        (local.set $buffered (i32.const 0))))
     (if (i32.or
           (i32.gt_u (local.get $size) (i32.const 1020))
-          (i32.and (local.get $ends) (i32.eqz (local.get $waiting))))
+          (i32.and (local.get $at_end) (i32.eqz (local.get $buffered))))
       (then (return (call $send (local.get $stream) (local.get $bytes) (local.get $size)))))
     (memory.copy
-      (i32.add (i32.add (local.get $stream) (i32.const 12)) (local.get $waiting))
+      (i32.add (i32.add (local.get $stream) (i32.const 12)) (local.get $buffered))
       (local.get $bytes)
       (local.get $size))
-    (i32.store offset=4 (local.get $stream) (i32.add (local.get $waiting) (local.get $size)))
-    (if (local.get $ends) (then (return (call $flush (local.get $stream)))))
+    (i32.store offset=4 (local.get $stream) (i32.add (local.get $buffered) (local.get $size)))
+    (if (local.get $at_end) (then (return (call $flush (local.get $stream)))))
     (i32.const 0))
 
-  ;; Exchanges the function below a builtin one: its PyMethodDef is the third word of the object, and the function the
-  ;; second of that.
+  ;; Replaces the C function of a builtin: its PyMethodDef is the third word of the object, and the
+  ;; function the second word of that.
   (func $gather (param $self i32) (param $builtin i32) (result i32)
     (local $method i32)
-    ;; Once, while the image is built: a program that calls it changes nothing.
+    ;; Only once, while the image is built: a call by a program changes nothing.
     (if (i32.load offset=272 (global.get $base)) (then (return (call $none))))
     (local.set $method (i32.load offset=8 (local.get $builtin)))
     ;; METH_FASTCALL | METH_KEYWORDS
@@ -161,10 +165,10 @@
     (call $none))
 
   (func $print (param $self i32) (param $args i32) (param $count i32) (param $names i32) (result i32)
-    (local $answer i32) (local $failed i32)
+    (local $result i32) (local $failed i32)
     (i32.store offset=268 (global.get $base)
       (i32.add (i32.load offset=268 (global.get $base)) (i32.const 1)))
-    (local.set $answer
+    (local.set $result
       (call_indirect (type $call)
         (local.get $self) (local.get $args) (local.get $count) (local.get $names)
         (i32.load offset=272 (global.get $base))))
@@ -172,23 +176,23 @@
       (i32.sub (i32.load offset=268 (global.get $base)) (i32.const 1)))
     (local.set $failed
       (i32.or
-        (call $flush (call $at (i32.const 288)))
-        (call $flush (call $at (i32.const 1320)))))
-    ;; Its own exception comes first.
-    (if (i32.and (local.get $failed) (i32.ne (local.get $answer) (i32.const 0)))
+        (call $flush (call $address (i32.const 288)))
+        (call $flush (call $address (i32.const 1320)))))
+    ;; An exception of `print` itself comes first.
+    (if (i32.and (local.get $failed) (i32.ne (local.get $result) (i32.const 0)))
       (then
-        (call $Py_DecRef (local.get $answer))
+        (call $Py_DecRef (local.get $result))
         (return (call $raise))))
-    (local.get $answer))
+    (local.get $result))
 
-  ;; Hands on what waits. Returns whether that failed; nothing waits any more, then.
+  ;; Sends the buffered bytes, and drops them if that fails. Returns whether it failed.
   (func $flush (param $stream i32) (result i32)
-    (local $waiting i32)
-    (local.set $waiting (i32.load offset=4 (local.get $stream)))
+    (local $buffered i32)
+    (local.set $buffered (i32.load offset=4 (local.get $stream)))
     (i32.store offset=4 (local.get $stream) (i32.const 0))
-    (call $send (local.get $stream) (i32.add (local.get $stream) (i32.const 12)) (local.get $waiting)))
+    (call $send (local.get $stream) (i32.add (local.get $stream) (i32.const 12)) (local.get $buffered)))
 
-  ;; Hands on all of it, which a single write need not take. Returns whether that failed.
+  ;; Sends all bytes, with several writes if need be. Returns whether that failed.
   (func $send (param $stream i32) (param $bytes i32) (param $size i32) (result i32)
     (local $taken i32)
     (loop $next

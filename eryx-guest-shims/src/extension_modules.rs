@@ -14,9 +14,9 @@ pub struct ExtensionModule {
 /// The extension modules of an image.
 pub const EXTENSION_MODULES: [ExtensionModule; 4] = [
     ExtensionModule {
-        name: "seal",
-        file: "seal.wat",
-        world: "package eryx:seal; world seal { export seal: func(); }",
+        name: "reset_preopens",
+        file: "reset_preopens.wat",
+        world: "package eryx:reset-preopens; world reset-preopens { export reset-preopens: func(); }",
     },
     ExtensionModule {
         name: "_eryx_heap",
@@ -29,8 +29,8 @@ pub const EXTENSION_MODULES: [ExtensionModule; 4] = [
         world: "package eryx:output; world output {}",
     },
     ExtensionModule {
-        name: "_eryx_wire",
-        file: "wire.wat",
-        world: "package eryx:wire; world wire { import eryx:net/poll@0.1.0; import eryx:net/tcp@0.1.0; import eryx:net/tls@0.1.0; import eryx:net/udp@0.1.0; }",
+        name: "_eryx_bindings",
+        file: "fast_bindings.wat",
+        world: "package eryx:bindings; world bindings { import eryx:net/poll@0.1.0; import eryx:net/tcp@0.1.0; import eryx:net/tls@0.1.0; import eryx:net/udp@0.1.0; }",
     },
 ];

@@ -50,11 +50,11 @@ pub(super) async fn take(preload: &Preload<'_>) -> Result<Vec<u8>, Error> {
         store.set_hostcall_fuel(usize::MAX);
         signals::check()?;
         // libc forgets the directories it has open: their handles mean nothing in another instance.
-        let seal = exports
-            .get_typed_func::<(), ()>(&mut store, "seal")
+        let reset_preopens = exports
+            .get_typed_func::<(), ()>(&mut store, "reset-preopens")
             .map_err(|error| broken(&error))?;
         let turn = store.data().turn.clone();
-        turn.divide(seal.call_async(&mut store, ()))
+        turn.divide(reset_preopens.call_async(&mut store, ()))
             .await
             .map_err(|error| broken(&error))?;
         let (context, _) = image::readable(image::EMBEDDED_COMPONENT)?;

@@ -39,12 +39,12 @@ def settle() -> None:
     # It has names of attributes that are nowhere else.
     sys._clear_type_cache()
     gc.collect()
-    _eryx_heap.keep(_everything())
+    _eryx_heap.immortalize(_everything())
     # Again, for what the interpreter keeps to use again lies all over the heap; and this takes from
     # the collector what lives for ever.
     gc.collect()
     gc.freeze()
-    _eryx_heap.fill()
+    _eryx_heap.fill_free_chunks()
 
 
 def _everything() -> list[object]:

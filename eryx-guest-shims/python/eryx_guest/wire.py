@@ -1,4 +1,4 @@
-"""The functions of the contract that take bytes, as `_eryx_wire` calls them: see `wire.wat`.
+"""Fast replacements of generated bindings, over `_eryx_bindings` (`fast_bindings.wat`).
 
 The generated bindings copy such an argument to memory that is never freed, and lose a little with
 every `poll`. `install` puts ours in their place, with the same arguments in the same order, for any
@@ -11,7 +11,7 @@ from collections.abc import Buffer
 from functools import partial
 from typing import Any
 
-import _eryx_wire
+import _eryx_bindings
 from componentize_py_types import Err
 from wit_world.imports import poll, tcp, tls, types, udp
 
@@ -49,7 +49,7 @@ _TLS_ERRORS: tuple[Any, ...] = (
 
 def install() -> None:
     """Replace the methods of the generated bindings."""
-    _eryx_wire.on_error(_raise, None)
+    _eryx_bindings.on_error(_raise, None)
     tcp.Connection.connect = classmethod(_connection_connect)
     tcp.Connection.finish_connect = _connection_finish
     tcp.Connection.__exit__ = _connection_exit
@@ -70,17 +70,17 @@ def _raise(error: tuple[Any, ...]) -> None:
 
 
 def _connection_connect(cls: Any, host: str, port: int) -> Any:
-    handle = _eryx_wire.tcp_connect(host.encode(), port)
+    handle = _eryx_bindings.tcp_connect(host.encode(), port)
     connection = cls.__new__(cls)
     connection.handle = handle
     # Called more often than all others, and so without a frame of the interpreter.
-    connection.read = partial(_eryx_wire.tcp_read, handle)
-    connection.write = partial(_eryx_wire.tcp_write, handle)
+    connection.read = partial(_eryx_bindings.tcp_read, handle)
+    connection.write = partial(_eryx_bindings.tcp_write, handle)
     return connection
 
 
 def _connection_finish(self: Any, timeout: int | None) -> None:
-    _eryx_wire.tcp_finish(self.handle, timeout)
+    _eryx_bindings.tcp_finish(self.handle, timeout)
 
 
 def _connection_exit(self: Any, *exc_info: Any) -> None:
@@ -89,7 +89,7 @@ def _connection_exit(self: Any, *exc_info: Any) -> None:
     if handle is not None:
         # Nothing else may come to have its number.
         del its["read"], its["write"]
-        _eryx_wire.tcp_drop(handle)
+        _eryx_bindings.tcp_drop(handle)
 
 
 def _connection_reduce(self: Any, protocol: Any) -> Any:
@@ -98,31 +98,31 @@ def _connection_reduce(self: Any, protocol: Any) -> Any:
 
 
 def _connection_read(self: Any, max: int, timeout: int | None) -> Any:
-    return _eryx_wire.tcp_read(self.handle, max, timeout)
+    return _eryx_bindings.tcp_read(self.handle, max, timeout)
 
 
 def _connection_write(self: Any, data: Buffer, timeout: int | None) -> Any:
-    return _eryx_wire.tcp_write(self.handle, data, timeout)
+    return _eryx_bindings.tcp_write(self.handle, data, timeout)
 
 
 def _session_read(self: Any, max: int) -> Any:
-    return _eryx_wire.tls_read(self.handle, max)
+    return _eryx_bindings.tls_read(self.handle, max)
 
 
 def _session_feed(self: Any, ciphertext: Buffer) -> Any:
-    return _eryx_wire.tls_feed(self.handle, ciphertext)
+    return _eryx_bindings.tls_feed(self.handle, ciphertext)
 
 
 def _session_write(self: Any, plaintext: Buffer) -> Any:
-    return _eryx_wire.tls_write(self.handle, plaintext)
+    return _eryx_bindings.tls_write(self.handle, plaintext)
 
 
 def _socket_send(self: Any, data: Buffer, timeout: int | None) -> None:
-    _eryx_wire.udp_send(self.handle, data, timeout)
+    _eryx_bindings.udp_send(self.handle, data, timeout)
 
 
 def _socket_send_to(self: Any, data: Buffer, host: str, port: int, timeout: int | None) -> None:
-    _eryx_wire.udp_send_to(self.handle, data, host.encode(), port, timeout)
+    _eryx_bindings.udp_send_to(self.handle, data, host.encode(), port, timeout)
 
 
 def _poll(
@@ -133,7 +133,7 @@ def _poll(
     lookups: Any,
     timeout: int | None,
 ) -> Any:
-    ready = _eryx_wire.poll(
+    ready = _eryx_bindings.poll(
         _handles(readable),
         _handles(writable),
         _handles(receivable),

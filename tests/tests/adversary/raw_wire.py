@@ -1,6 +1,6 @@
 """The library that passes addresses to the host."""
 
-import _eryx_wire
+import _eryx_bindings
 
 for arguments in (
     (),
@@ -30,7 +30,7 @@ for arguments in (
         "poll",
     ):
         try:
-            getattr(_eryx_wire, name)(*arguments)
+            getattr(_eryx_bindings, name)(*arguments)
         except (TypeError, OverflowError, BufferError):
             continue
         print("TAKEN", name, arguments)

@@ -1,14 +1,14 @@
-;; The Python module `_eryx_wire`: functions of the contract that take or give bytes, called without a copy, and those
-;; that every connection needs.
+;; The Python module `_eryx_bindings`: the functions of the WIT contract that take or return bytes,
+;; called without copies, and those that every connection needs.
 ;;
-;; componentize-py lowers a `list<u8>` argument by copying it to memory it never frees, so that a program
-;; would lose as much memory as it sends. Here the bytes stay where Python has them: a function takes any
-;; object with the buffer protocol and hands the host its address. What the host gives it puts into `bytes` that
-;; are made when it says how many there are.
+;; componentize-py lowers a `list<u8>` argument by copying it to memory that it never frees, so a
+;; program would lose as much memory as it sends. Here the bytes stay in Python's memory: a function
+;; takes any object with the buffer protocol and passes its address to the host. The host returns
+;; bytes in a `bytes` object, which `cabi_realloc` creates when the host announces their number.
 ;;
-;;     on_error(function, None)           what is called with an error, and raises it
-;;     tcp_connect(host, port)            the host in UTF-8
-;;     tcp_finish(handle, timeout)        timeout in nanoseconds, None for none
+;;     on_error(function, None)           sets the function that raises an error
+;;     tcp_connect(host, port)            the host name in UTF-8
+;;     tcp_finish(handle, timeout)        the timeout in nanoseconds, None for none
 ;;     tcp_drop(handle)
 ;;     tcp_read(handle, max, timeout)
 ;;     tcp_write(handle, data, timeout)
@@ -17,12 +17,14 @@
 ;;     tls_write(handle, plaintext)
 ;;     udp_send(handle, data, timeout)
 ;;     udp_send_to(handle, data, host, port, timeout)
-;;     poll(readable, writable, receivable, sendable, lookups, timeout)   each a buffer of 32-bit handles
+;;     poll(readable, writable, receivable, sendable, lookups, timeout)
+;;                                        each list a buffer of 32-bit handles
 ;;
-;; `poll` returns five `bytes` of 32-bit positions, those that read `bytes`, `tcp_connect` a handle. Each of the others
-;; returns the number of bytes taken, or any number where none are. What `on_error` was told gets a tuple that names an
-;; `error` of eryx:net/types: its position in the variant, then its text if it carries one; for `tls` the position in
-;; `tls-error`, the code of a certificate error (else 0) and the text.
+;; `poll` returns five `bytes` of 32-bit positions, the reading functions return `bytes`, and
+;; `tcp_connect` returns a handle. Each of the others returns the number of bytes taken, or any
+;; number if it takes none. The function of `on_error` gets a tuple that names an `error` of
+;; eryx:net/types: its position in the variant, then its text if it has one. For `tls`, the position
+;; in `tls-error`, the code of a certificate error (else 0) and the text follow.
 (module
   (@dylink.0 (mem-info (memory 916 3) (table 12 0)))
 
@@ -77,14 +79,14 @@
   (import "eryx:net/tls@0.1.0" "[method]session.write"
     (func $session.write (param i32 i32 i32 i32)))
 
-  ;; From $base: a PyModuleDef (52 bytes) at 0, a Py_buffer (44 bytes) at 120, a result<u32, error> or a
-  ;; result<_, error> (24 bytes each) at 168, names from 192, five more Py_buffers from 344 at every 48
-  ;; bytes, a `ready` (40 bytes) at 584, at 624 whether the host is going to give bytes, at 628 the object it put them
-  ;; into, at 632 what errors are told and at 636 None, thirteen PyMethodDef (16 bytes each, the last all zero) at 640,
-  ;; more names from 848.
+  ;; From $base: a PyModuleDef (52 bytes) at 0; a Py_buffer (44 bytes) at 120; a result<u32, error>
+  ;; or a result<_, error> (24 bytes each) at 168; names from 192; five more Py_buffers from 344,
+  ;; one each 48 bytes; a `ready` (40 bytes) at 584; at 624 whether the host will return bytes, at
+  ;; 628 the object that holds them; the function of `on_error` at 632 and None at 636; thirteen
+  ;; PyMethodDef (16 bytes each, the last all zero) at 640; more names from 848.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
-  (data (offset (i32.add (global.get $base) (i32.const 192))) "_eryx_wire\00")
+  (data (offset (i32.add (global.get $base) (i32.const 192))) "_eryx_bindings\00")
   (data (offset (i32.add (global.get $base) (i32.const 208))) "tcp_write\00")
   (data (offset (i32.add (global.get $base) (i32.const 224))) "tls_feed\00")
   (data (offset (i32.add (global.get $base) (i32.const 240))) "tls_write\00")
@@ -100,67 +102,67 @@
   (data (offset (i32.add (global.get $base) (i32.const 896))) "on_error\00")
 
   (elem (global.get $table) func
-    $tcp_write $tls_feed $tls_write $wait $udp_send $udp_send_to $tcp_read $tls_read $tcp_connect $tcp_finish $tcp_drop
-    $on_error)
+    $tcp_write $tls_feed $tls_write $poll_lists $udp_send $udp_send_to $tcp_read $tls_read
+    $tcp_connect $tcp_finish $tcp_drop $on_error)
 
-  (func $at (param $offset i32) (result i32)
+  (func $address (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
 
   (func $method (param $at i32) (param $name i32) (param $function i32)
-    (i32.store (local.get $at) (call $at (local.get $name)))
+    (i32.store (local.get $at) (call $address (local.get $name)))
     (i32.store offset=4 (local.get $at) (i32.add (global.get $table) (local.get $function)))
     ;; METH_FASTCALL
     (i32.store offset=8 (local.get $at) (i32.const 0x80)))
 
-  (func (export "PyInit__eryx_wire") (result i32)
-    (call $method (call $at (i32.const 640)) (i32.const 208) (i32.const 0))
-    (call $method (call $at (i32.const 656)) (i32.const 224) (i32.const 1))
-    (call $method (call $at (i32.const 672)) (i32.const 240) (i32.const 2))
-    (call $method (call $at (i32.const 688)) (i32.const 256) (i32.const 3))
-    (call $method (call $at (i32.const 704)) (i32.const 264) (i32.const 4))
-    (call $method (call $at (i32.const 720)) (i32.const 280) (i32.const 5))
-    (call $method (call $at (i32.const 736)) (i32.const 296) (i32.const 6))
-    (call $method (call $at (i32.const 752)) (i32.const 312) (i32.const 7))
-    (call $method (call $at (i32.const 768)) (i32.const 848) (i32.const 8))
-    (call $method (call $at (i32.const 784)) (i32.const 864) (i32.const 9))
-    (call $method (call $at (i32.const 800)) (i32.const 880) (i32.const 10))
-    (call $method (call $at (i32.const 816)) (i32.const 896) (i32.const 11))
+  (func (export "PyInit__eryx_bindings") (result i32)
+    (call $method (call $address (i32.const 640)) (i32.const 208) (i32.const 0))
+    (call $method (call $address (i32.const 656)) (i32.const 224) (i32.const 1))
+    (call $method (call $address (i32.const 672)) (i32.const 240) (i32.const 2))
+    (call $method (call $address (i32.const 688)) (i32.const 256) (i32.const 3))
+    (call $method (call $address (i32.const 704)) (i32.const 264) (i32.const 4))
+    (call $method (call $address (i32.const 720)) (i32.const 280) (i32.const 5))
+    (call $method (call $address (i32.const 736)) (i32.const 296) (i32.const 6))
+    (call $method (call $address (i32.const 752)) (i32.const 312) (i32.const 7))
+    (call $method (call $address (i32.const 768)) (i32.const 848) (i32.const 8))
+    (call $method (call $address (i32.const 784)) (i32.const 864) (i32.const 9))
+    (call $method (call $address (i32.const 800)) (i32.const 880) (i32.const 10))
+    (call $method (call $address (i32.const 816)) (i32.const 896) (i32.const 11))
     ;; m_name, m_methods
-    (i32.store offset=20 (global.get $base) (call $at (i32.const 192)))
-    (i32.store offset=32 (global.get $base) (call $at (i32.const 640)))
+    (i32.store offset=20 (global.get $base) (call $address (i32.const 192)))
+    (i32.store offset=32 (global.get $base) (call $address (i32.const 640)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 
   (func $on_error (param $self i32) (param $args i32) (param $count i32) (result i32)
-    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
     (call $Py_IncRef (i32.load (local.get $args)))
     (i32.store offset=632 (global.get $base) (i32.load (local.get $args)))
     (i32.store offset=636 (global.get $base) (i32.load offset=4 (local.get $args)))
     (call $PyLong_FromUnsignedLong (i32.const 0)))
 
-  ;; A timeout: negative for None.
-  (func $timeout (param $given i32) (result i64)
-    (if (i32.eq (local.get $given) (i32.load offset=636 (global.get $base))) (then (return (i64.const -1))))
-    (call $PyLong_AsLongLong (local.get $given)))
+  ;; Returns a timeout in nanoseconds, negative for None.
+  (func $timeout (param $value i32) (result i64)
+    (if (i32.eq (local.get $value) (i32.load offset=636 (global.get $base))) (then (return (i64.const -1))))
+    (call $PyLong_AsLongLong (local.get $value)))
 
   (func $tcp_connect (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $port i32)
-    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
     (local.set $port (call $PyLong_AsLong (i32.load offset=4 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (i32.gt_u (local.get $port) (i32.const 0xffff)) (then (return (call $wrong))))
-    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+    (if (i32.gt_u (local.get $port) (i32.const 0xffff)) (then (return (call $bad_argument))))
+    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $connection.connect
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
       (local.get $port)
-      (call $at (i32.const 168)))
-    (call $released (call $answer) (call $failed)))
+      (call $address (i32.const 168)))
+    (call $release_and_return (call $result_object) (call $is_error)))
 
   (func $tcp_finish (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $timeout i64)
-    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (local.set $timeout (call $timeout (i32.load offset=4 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
@@ -168,13 +170,13 @@
       (local.get $handle)
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $at (i32.const 168)))
-    (if (call $failed) (then (return (call $raised (call $answer)))))
-    (call $answer))
+      (call $address (i32.const 168)))
+    (if (call $is_error) (then (return (call $raise (call $result_object)))))
+    (call $result_object))
 
   (func $tcp_drop (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32)
-    (if (i32.ne (local.get $count) (i32.const 1)) (then (return (call $wrong))))
+    (if (i32.ne (local.get $count) (i32.const 1)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (call $connection.drop (local.get $handle))
@@ -182,57 +184,57 @@
 
   (func $tcp_read (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $max i32) (local $timeout i64)
-    (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $wrong))))
+    (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (local.set $max (call $PyLong_AsUnsignedLong (i32.load offset=4 (local.get $args))))
     (local.set $timeout (call $timeout (i32.load offset=8 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (call $expect)
+    (call $expect_bytes)
     (call $connection.read
       (local.get $handle)
       (local.get $max)
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $at (i32.const 168)))
-    (call $bytes))
+      (call $address (i32.const 168)))
+    (call $take_bytes))
 
   (func $tls_read (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $max i32)
-    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (local.set $max (call $PyLong_AsUnsignedLong (i32.load offset=4 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (call $expect)
-    (call $session.read (local.get $handle) (local.get $max) (call $at (i32.const 168)))
-    (call $bytes))
+    (call $expect_bytes)
+    (call $session.read (local.get $handle) (local.get $max) (call $address (i32.const 168)))
+    (call $take_bytes))
 
-  ;; What the host puts into memory next becomes a `bytes`.
-  (func $expect
+  ;; Makes the next allocation of the host a `bytes` object.
+  (func $expect_bytes
     (i32.store offset=624 (global.get $base) (i32.const 1))
     (i32.store offset=628 (global.get $base) (i32.const 0)))
 
-  ;; The bytes the host gave, or its error. The text of an error was put into a `bytes` as well.
-  (func $bytes (result i32)
-    (local $given i32) (local $answer i32)
+  ;; Returns the bytes of the host, or raises its error, whose text is in a `bytes` as well.
+  (func $take_bytes (result i32)
+    (local $value i32) (local $result i32)
     (i32.store offset=624 (global.get $base) (i32.const 0))
-    (local.set $given (i32.load offset=628 (global.get $base)))
+    (local.set $value (i32.load offset=628 (global.get $base)))
     (if (i32.eqz (i32.load8_u offset=168 (global.get $base)))
       (then
         (i32.store offset=628 (global.get $base) (i32.const 0))
-        (if (local.get $given) (then (return (local.get $given))))
+        (if (local.get $value) (then (return (local.get $value))))
         (return (call $PyBytes_FromStringAndSize (i32.const 0) (i32.const 0)))))
-    (local.set $answer (call $answer))
+    (local.set $result (call $result_object))
     (i32.store offset=628 (global.get $base) (i32.const 0))
-    (if (local.get $given) (then (call $Py_DecRef (local.get $given))))
-    (call $raised (local.get $answer)))
+    (if (local.get $value) (then (call $Py_DecRef (local.get $value))))
+    (call $raise (local.get $result)))
 
   (func $tcp_write (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $timeout i64) (local $bytes i32) (local $size i32)
-    (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $wrong))))
+    (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (local.set $timeout (call $timeout (i32.load offset=8 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $connection.write
       (local.get $handle)
@@ -240,16 +242,16 @@
       (i32.load offset=128 (global.get $base))
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $at (i32.const 168)))
-    (call $released (call $answer) (call $failed)))
+      (call $address (i32.const 168)))
+    (call $release_and_return (call $result_object) (call $is_error)))
 
   (func $udp_send (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $timeout i64)
-    (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $wrong))))
+    (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (local.set $timeout (call $timeout (i32.load offset=8 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $socket.send
       (local.get $handle)
@@ -257,20 +259,20 @@
       (i32.load offset=128 (global.get $base))
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $at (i32.const 168)))
-    (call $released (call $answer) (call $failed)))
+      (call $address (i32.const 168)))
+    (call $release_and_return (call $result_object) (call $is_error)))
 
   (func $udp_send_to (param $self i32) (param $args i32) (param $count i32) (result i32)
-    (local $handle i32) (local $port i32) (local $timeout i64) (local $answer i32) (local $failed i32)
-    (if (i32.ne (local.get $count) (i32.const 5)) (then (return (call $wrong))))
+    (local $handle i32) (local $port i32) (local $timeout i64) (local $result i32) (local $failed i32)
+    (if (i32.ne (local.get $count) (i32.const 5)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (local.set $port (call $PyLong_AsLong (i32.load offset=12 (local.get $args))))
     (local.set $timeout (call $timeout (i32.load offset=16 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=8 (local.get $args)) (call $at (i32.const 344)) (i32.const 0))
-      (then (return (call $released (i32.const 0) (i32.const 0)))))
+    (if (call $PyObject_GetBuffer (i32.load offset=8 (local.get $args)) (call $address (i32.const 344)) (i32.const 0))
+      (then (return (call $release_and_return (i32.const 0) (i32.const 0)))))
     (call $socket.send-to
       (local.get $handle)
       (i32.load offset=120 (global.get $base))
@@ -280,114 +282,116 @@
       (local.get $port)
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $at (i32.const 168)))
-    (local.set $answer (call $answer))
-    (local.set $failed (call $failed))
-    (call $PyBuffer_Release (call $at (i32.const 344)))
-    (call $released (local.get $answer) (local.get $failed)))
+      (call $address (i32.const 168)))
+    (local.set $result (call $result_object))
+    (local.set $failed (call $is_error))
+    (call $PyBuffer_Release (call $address (i32.const 344)))
+    (call $release_and_return (local.get $result) (local.get $failed)))
 
   (func $tls_feed (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32)
-    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $session.feed
       (local.get $handle)
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
-      (call $at (i32.const 168)))
-    (call $released (call $answer) (call $failed)))
+      (call $address (i32.const 168)))
+    (call $release_and_return (call $result_object) (call $is_error)))
 
   (func $tls_write (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32)
-    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $wrong))))
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $at (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $session.write
       (local.get $handle)
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
-      (call $at (i32.const 168)))
-    (call $released (call $answer) (call $failed)))
+      (call $address (i32.const 168)))
+    (call $release_and_return (call $result_object) (call $is_error)))
 
-  ;; Whether the result at 168 is an error.
-  (func $failed (result i32)
+  ;; Returns whether the result at 168 is an error.
+  (func $is_error (result i32)
     (i32.load8_u offset=168 (global.get $base)))
 
-  ;; Give the buffer back, once its result is read: what that runs may call these functions again. So may what raises.
-  (func $released (param $answer i32) (param $failed i32) (result i32)
-    (call $PyBuffer_Release (call $at (i32.const 120)))
-    (if (local.get $failed) (then (return (call $raised (local.get $answer)))))
-    (local.get $answer))
+  ;; Releases the buffer, and returns the result or raises the error. Both may run code that calls
+  ;; these functions again, so the result is read before.
+  (func $release_and_return (param $result i32) (param $failed i32) (result i32)
+    (call $PyBuffer_Release (call $address (i32.const 120)))
+    (if (local.get $failed) (then (return (call $raise (local.get $result)))))
+    (local.get $result))
 
-  ;; Have the error raised that a tuple names.
-  (func $raised (param $error i32) (result i32)
+  ;; Raises the error that a tuple names.
+  (func $raise (param $error i32) (result i32)
     (if (local.get $error)
       (then
         (drop (call $PyObject_CallOneArg (i32.load offset=632 (global.get $base)) (local.get $error)))
         (call $Py_DecRef (local.get $error))))
     (i32.const 0))
 
-  (func $wait (param $self i32) (param $args i32) (param $count i32) (result i32)
-    (local $timeout i64) (local $held i32) (local $answer i32)
-    (if (i32.ne (local.get $count) (i32.const 6)) (then (return (call $wrong))))
+  (func $poll_lists (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $timeout i64) (local $lists i32) (local $result i32)
+    (if (i32.ne (local.get $count) (i32.const 6)) (then (return (call $bad_argument))))
     (local.set $timeout (call $timeout (i32.load offset=20 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (loop $next
       (if (call $PyObject_GetBuffer
-            (i32.load (i32.add (local.get $args) (i32.shl (local.get $held) (i32.const 2))))
-            (call $handles (local.get $held))
+            (i32.load (i32.add (local.get $args) (i32.shl (local.get $lists) (i32.const 2))))
+            (call $handles_buffer (local.get $lists))
             (i32.const 0))
-        (then (return (call $let_go (local.get $held) (i32.const 0)))))
-      (local.set $held (i32.add (local.get $held) (i32.const 1)))
-      (br_if $next (i32.lt_u (local.get $held) (i32.const 5))))
+        (then (return (call $release_handles (local.get $lists) (i32.const 0)))))
+      (local.set $lists (i32.add (local.get $lists) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $lists) (i32.const 5))))
     (call $poll
-      (call $list (i32.const 0)) (call $length (i32.const 0))
-      (call $list (i32.const 1)) (call $length (i32.const 1))
-      (call $list (i32.const 2)) (call $length (i32.const 2))
-      (call $list (i32.const 3)) (call $length (i32.const 3))
-      (call $list (i32.const 4)) (call $length (i32.const 4))
+      (call $handles_address (i32.const 0)) (call $handles_count (i32.const 0))
+      (call $handles_address (i32.const 1)) (call $handles_count (i32.const 1))
+      (call $handles_address (i32.const 2)) (call $handles_count (i32.const 2))
+      (call $handles_address (i32.const 3)) (call $handles_count (i32.const 3))
+      (call $handles_address (i32.const 4)) (call $handles_count (i32.const 4))
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $at (i32.const 584)))
-    (local.set $answer (call $PyTuple_New (i32.const 5)))
-    (if (i32.eqz (local.get $answer)) (then (return (call $let_go (i32.const 5) (i32.const 0)))))
-    (local.set $held (i32.const 0))
+      (call $address (i32.const 584)))
+    (local.set $result (call $PyTuple_New (i32.const 5)))
+    (if (i32.eqz (local.get $result)) (then (return (call $release_handles (i32.const 5) (i32.const 0)))))
+    (local.set $lists (i32.const 0))
     (loop $next
-      (drop (call $PyTuple_SetItem (local.get $answer) (local.get $held)
-        (call $positions (i32.add (call $at (i32.const 584)) (i32.shl (local.get $held) (i32.const 3))))))
-      (local.set $held (i32.add (local.get $held) (i32.const 1)))
-      (br_if $next (i32.lt_u (local.get $held) (i32.const 5))))
-    (call $let_go (i32.const 5) (local.get $answer)))
+      (drop (call $PyTuple_SetItem (local.get $result) (local.get $lists)
+        (call $take_positions (i32.add (call $address (i32.const 584)) (i32.shl (local.get $lists) (i32.const 3))))))
+      (local.set $lists (i32.add (local.get $lists) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $lists) (i32.const 5))))
+    (call $release_handles (i32.const 5) (local.get $result)))
 
-  ;; The buffer of one of the lists `poll` is given.
-  (func $handles (param $which i32) (result i32)
-    (i32.add (call $at (i32.const 344)) (i32.mul (local.get $which) (i32.const 48))))
+  ;; Returns the address of the Py_buffer of a list of `poll`.
+  (func $handles_buffer (param $list i32) (result i32)
+    (i32.add (call $address (i32.const 344)) (i32.mul (local.get $list) (i32.const 48))))
 
-  ;; Its address. The buffer of an empty array may lie anywhere; the contract wants even that aligned.
-  (func $list (param $which i32) (result i32)
-    (i32.and (i32.load (call $handles (local.get $which))) (i32.const -4)))
+  ;; Returns the address of its handles. The buffer of an empty array may have any address, and the
+  ;; canonical ABI requires alignment even for that.
+  (func $handles_address (param $list i32) (result i32)
+    (i32.and (i32.load (call $handles_buffer (local.get $list))) (i32.const -4)))
 
-  ;; How many handles it holds.
-  (func $length (param $which i32) (result i32)
-    (i32.shr_u (i32.load offset=8 (call $handles (local.get $which))) (i32.const 2)))
+  ;; Returns the number of its handles.
+  (func $handles_count (param $list i32) (result i32)
+    (i32.shr_u (i32.load offset=8 (call $handles_buffer (local.get $list))) (i32.const 2)))
 
-  ;; Give the first $count of them back.
-  (func $let_go (param $count i32) (param $answer i32) (result i32)
+  ;; Releases the first $count of these buffers and returns $result.
+  (func $release_handles (param $count i32) (param $result i32) (result i32)
     (block $done
       (loop $next
         (br_if $done (i32.eqz (local.get $count)))
         (local.set $count (i32.sub (local.get $count) (i32.const 1)))
-        (call $PyBuffer_Release (call $handles (local.get $count)))
+        (call $PyBuffer_Release (call $handles_buffer (local.get $count)))
         (br $next)))
-    (local.get $answer))
+    (local.get $result))
 
-  ;; The list<u32> whose address and length are at $at, as bytes. Its memory is given back.
-  (func $positions (param $at i32) (result i32)
+  ;; Returns the list<u32> whose address and length are at $at as `bytes`, and frees its memory.
+  (func $take_positions (param $at i32) (result i32)
     (local $bytes i32)
     (local.set $bytes
       (call $PyBytes_FromStringAndSize
@@ -396,8 +400,9 @@
     (if (i32.load offset=4 (local.get $at)) (then (call $free (i32.load (local.get $at)))))
     (local.get $bytes))
 
-  ;; Where the canonical ABI puts lists and the texts of errors. libc aligns for every type of the contract. For what
-  ;; is empty an address suffices, which nobody gives back: libc would set memory aside for it.
+  ;; Allocates memory for the lists and error texts of the canonical ABI. libc's alignment suffices
+  ;; for every type of the contract. An empty list gets an address that is never freed: libc would
+  ;; allocate memory for it.
   (func (export "cabi_realloc") (param $old i32) (param $old_size i32) (param $align i32) (param $size i32)
     (result i32)
     (local $new i32)
@@ -413,33 +418,33 @@
     (if (i32.eqz (local.get $new)) (then (unreachable)))
     (local.get $new))
 
-  ;; TypeError.
-  (func $wrong (result i32)
+  ;; Raises TypeError.
+  (func $bad_argument (result i32)
     (drop (call $PyErr_BadArgument))
     (i32.const 0))
 
-  ;; The result at 168 as a Python object: a number, or a tuple for an error.
-  (func $answer (result i32)
-    (local $result i32) (local $case i32)
-    (local.set $result (call $at (i32.const 168)))
-    (if (i32.eqz (i32.load8_u (local.get $result)))
-      (then (return (call $PyLong_FromUnsignedLong (i32.load offset=4 (local.get $result))))))
-    (local.set $case (i32.load8_u offset=4 (local.get $result)))
+  ;; Returns the result at 168 as a Python object: a number, or a tuple for an error.
+  (func $result_object (result i32)
+    (local $source i32) (local $case i32)
+    (local.set $source (call $address (i32.const 168)))
+    (if (i32.eqz (i32.load8_u (local.get $source)))
+      (then (return (call $PyLong_FromUnsignedLong (i32.load offset=4 (local.get $source))))))
+    (local.set $case (i32.load8_u offset=4 (local.get $source)))
     ;; tls
     (if (i32.eq (local.get $case) (i32.const 16))
-      (then (return (call $tls_failure (i32.add (local.get $result) (i32.const 8))))))
+      (then (return (call $tls_error (i32.add (local.get $source) (i32.const 8))))))
     ;; denied, limit-reached, quota-exceeded, invalid-argument, other
     (if (i32.or
           (i32.lt_u (i32.sub (local.get $case) (i32.const 2)) (i32.const 3))
           (i32.or (i32.eq (local.get $case) (i32.const 15)) (i32.eq (local.get $case) (i32.const 17))))
       (then
         (return
-          (call $pair (call $PyLong_FromUnsignedLong (local.get $case))
-            (call $text (i32.add (local.get $result) (i32.const 8)))))))
-    (call $single (call $PyLong_FromUnsignedLong (local.get $case))))
+          (call $tuple2 (call $PyLong_FromUnsignedLong (local.get $case))
+            (call $take_text (i32.add (local.get $source) (i32.const 8)))))))
+    (call $tuple1 (call $PyLong_FromUnsignedLong (local.get $case))))
 
-  ;; A tls-error at $at.
-  (func $tls_failure (param $at i32) (result i32)
+  ;; Returns the tuple of the tls-error at $at.
+  (func $tls_error (param $at i32) (result i32)
     (local $case i32) (local $tuple i32)
     (local.set $case (i32.load8_u (local.get $at)))
     (local.set $tuple (call $PyTuple_New (i32.const 4)))
@@ -452,17 +457,17 @@
     (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 3)
       (if (result i32) (i32.eqz (local.get $case))
         ;; certificate: a code, then the text
-        (then (call $text (i32.add (local.get $at) (i32.const 8))))
+        (then (call $take_text (i32.add (local.get $at) (i32.const 8))))
         (else
           (if (result i32) (i32.eq (local.get $case) (i32.const 3))
-            ;; unexpected-eof carries none
+            ;; unexpected-eof has none
             (then (call $PyUnicode_FromStringAndSize (i32.const 0) (i32.const 0)))
-            (else (call $text (i32.add (local.get $at) (i32.const 4)))))))))
+            (else (call $take_text (i32.add (local.get $at) (i32.const 4)))))))))
     (local.get $tuple))
 
-  ;; The string whose address and size are at $at. Its memory came from the canonical ABI and is given back, unless it
-  ;; is a part of a `bytes`.
-  (func $text (param $at i32) (result i32)
+  ;; Returns the string whose address and size are at $at, and frees its memory, unless that is part
+  ;; of a `bytes` object.
+  (func $take_text (param $at i32) (result i32)
     (local $text i32)
     (local.set $text
       (call $PyUnicode_FromStringAndSize (i32.load (local.get $at)) (i32.load offset=4 (local.get $at))))
@@ -470,14 +475,14 @@
       (then (call $free (i32.load (local.get $at)))))
     (local.get $text))
 
-  (func $single (param $first i32) (result i32)
+  (func $tuple1 (param $first i32) (result i32)
     (local $tuple i32)
     (local.set $tuple (call $PyTuple_New (i32.const 1)))
     (if (i32.eqz (local.get $tuple)) (then (return (i32.const 0))))
     (drop (call $PyTuple_SetItem (local.get $tuple) (i32.const 0) (local.get $first)))
     (local.get $tuple))
 
-  (func $pair (param $first i32) (param $second i32) (result i32)
+  (func $tuple2 (param $first i32) (param $second i32) (result i32)
     (local $tuple i32)
     (local.set $tuple (call $PyTuple_New (i32.const 2)))
     (if (i32.eqz (local.get $tuple)) (then (return (i32.const 0))))
