@@ -28,12 +28,14 @@ pub fn componentize(
     for module in &EXTENSION_MODULES {
         assemble(inputs, module, &modules)?;
     }
+    let sources = staging.path().join("python");
+    copy_sources(inputs, &sources)?;
     let wasm = staging.path().join("guest.wasm");
     let status = Command::new(componentize_py)
         .arg("--wit-path")
         .arg(inputs.wit())
         .args(["--world", "sandbox", "componentize", "app", "--python-path"])
-        .arg(inputs.python())
+        .arg(&sources)
         .arg("--python-path")
         .arg(&modules)
         .arg("--output")
@@ -47,4 +49,45 @@ pub fn componentize(
         .with_context(|| format!("cannot start {}", componentize_py.display()))?;
     ensure!(status.success(), "componentize-py ended with {status}");
     fs::read(&wasm).context("componentize-py left no component")
+}
+
+/// Copies the Python sources to `dir`. Trap: the build compiles them beside the sources, and a second
+/// build that finds that bytecode makes another image of the same inputs.
+fn copy_sources(inputs: &BuildInputs, dir: &Path) -> Result<()> {
+    for path in inputs.files()? {
+        if let Ok(name) = path.strip_prefix(inputs.python()) {
+            let copy = dir.join(name);
+            fs::create_dir_all(copy.parent().unwrap_or(dir))?;
+            fs::copy(&path, &copy).with_context(|| format!("cannot copy {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use eryx_guest_shims::BuildInputs;
+
+    use super::copy_sources;
+
+    #[test]
+    fn sources_are_copied_without_bytecode_beside_them() {
+        let dir = tempfile::tempdir().expect("created");
+        let inputs = BuildInputs::at(&dir.path().join("workspace"));
+        for folder in [inputs.wit(), inputs.builder(), inputs.python()] {
+            fs::create_dir_all(folder).expect("created");
+        }
+        fs::create_dir(inputs.python().join("package")).expect("created");
+        for name in ["app.py", "package/module.py", "package/module.pyc"] {
+            fs::write(inputs.python().join(name), name).expect("written");
+        }
+        let copies = dir.path().join("copies");
+        copy_sources(&inputs, &copies).expect("copied");
+        let copy = fs::read_to_string(copies.join("package/module.py"));
+        assert_eq!(copy.expect("copied"), "package/module.py");
+        assert!(copies.join("app.py").is_file());
+        assert!(!copies.join("package/module.pyc").exists());
+    }
 }
