@@ -14,25 +14,25 @@ clocks.install()
 locks.install()
 eryx_net.install()
 
-from eryx_guest import bundle, preloaded  # noqa: E402
+from eryx_guest import stdlib_importer, stdlib_imports  # noqa: E402
 
-bundle.install()
-preloaded.load()
+stdlib_importer.install()
+stdlib_imports.load()
 
 import wit_world  # noqa: E402
 
 # componentize-py offers an import to Python only if the program names it while the image is built.
 from wit_world.imports import poll, resolver, tcp, tls, types, udp  # noqa: E402, F401
 
-from eryx_guest import heap, shortcuts, training, wire  # noqa: E402
+from eryx_guest import bindings, fastpaths, heap, warmup  # noqa: E402
 
-wire.install()
-shortcuts.install()
-heap.gather(training.run)
+bindings.install()
+fastpaths.install()
+heap.gather(warmup.run)
 
 # Programs write to what runs them: it lies where they do.
 from eryx_guest import runner  # noqa: E402
-from eryx_guest.preload import preload  # noqa: E402
+from eryx_guest.factory_preload import preload  # noqa: E402
 
 
 class WitWorld(wit_world.WitWorld):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certificates import Authority
-from eryx_net import certificate, der, pem, trust
+from eryx_net.tls import ca_certificates, certificate, der, pem
 
 
 def genuine(path: Path) -> object:
@@ -20,7 +20,7 @@ def genuine(path: Path) -> object:
 
 def loaded(path: Path) -> bytes:
     """A certificate in DER."""
-    return trust.from_file(path).certificates[0]
+    return ca_certificates.from_file(path).certificates[0]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_bundle_of_the_machine_reads_as_cpython_reads_it() -> None:
         pytest.skip("this machine has no bundle of authorities")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(bundle)
-    found = trust.from_file(bundle).certificates
+    found = ca_certificates.from_file(bundle).certificates
     ours = {each: certificate.decode(each) for each in found if certificate.is_authority(each)}
     assert set(ours) == set(context.get_ca_certs(True))
     theirs = context.get_ca_certs()
@@ -156,10 +156,10 @@ def test_pem_blocks_are_found_between_other_text() -> None:
 
 def test_a_certificate_of_a_chain_converts_and_compares(authority: Authority) -> None:
     data = loaded(authority.root)
-    made = certificate.Certificate.of(data)
+    made = certificate.Certificate.from_der(data)
     assert made.public_bytes(certificate.ENCODING_DER) == data
     assert ssl.PEM_cert_to_DER_cert(str(made.public_bytes())) == data
-    same = certificate.Certificate.of(bytes(data))
+    same = certificate.Certificate.from_der(bytes(data))
     assert made == same
     assert hash(made) == hash(same)
     assert made.get_info() == certificate.decode(data)

@@ -212,8 +212,9 @@ def test_ports_are_held_and_given_back(guest: Guest) -> None:
         refused(lambda: d.bind(("127.0.0.1", 8080)), errno.EADDRINUSE)
         for s in (b, c, d):
             s.close()
-        from eryx_net import descriptors, ports
-        assert descriptors.count() == 0 and not ports.TCP._bindings
+        from eryx_net import descriptors
+        from eryx_net.loopback import port_table
+        assert descriptors.count() == 0 and not port_table.TCP._bindings
     """)
 
 

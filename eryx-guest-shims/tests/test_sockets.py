@@ -719,7 +719,7 @@ def test_arguments_of_sendmsg_and_recvmsg_are_checked_before_anything_is_sent(gu
 def test_what_the_host_lacks_for_a_socket_has_its_own_error_number(guest: Guest) -> None:
     guest("""
         import errno
-        from eryx_net.host import exception
+        from eryx_net.host import exception_for
         from wit_world.imports import types
         for error, number in (
             (types.Error_LimitReached("no descriptor left"), errno.EMFILE),
@@ -728,5 +728,5 @@ def test_what_the_host_lacks_for_a_socket_has_its_own_error_number(guest: Guest)
             (types.Error_NetworkUnreachable(), errno.ENETUNREACH),
             (types.Error_Other("anything else"), errno.EIO),
         ):
-            assert exception(error).errno == number, error
+            assert exception_for(error).errno == number, error
     """)

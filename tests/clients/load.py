@@ -91,7 +91,7 @@ print(held())
 # host's to close. What the program has closed is.
 HELD = """
 from eryx_net import descriptors
-from eryx_net.connection import Connection
+from eryx_net.sockets.connection import Connection
 
 def held():
     channels = [getattr(one, "channel", None) for one in descriptors._table.values()]

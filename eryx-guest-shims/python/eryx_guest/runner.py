@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import wit_world
 
-from eryx_guest import generators, heap, output, training
+from eryx_guest import heap, output, random_generators, warmup
 
 # The host copies what is reported: a program must not choose how much.
 MAX_MESSAGE = 16 * 1024
@@ -37,7 +37,7 @@ _WARM_UP = 20
 _FIRST = sys.intern("<script>")
 
 # What programs do, as one of them would.
-_TRAINING = f"await __import__('sys').modules[{training.__name__!r}].work()".encode()
+_WARMUP_PROGRAM = f"await __import__('sys').modules[{warmup.__name__!r}].work()".encode()
 
 _INDESCRIBABLE = "the program's exception cannot be described"
 
@@ -84,17 +84,17 @@ def _warm_up(world: wit_world.WitWorld) -> None:
     global _runs
     # The host has no randomness to give while the image is built.
     for _ in range(_WARM_UP):
-        generators.seed_the_same()
+        random_generators.seed_the_same()
         _runs = 1
         # Compiled, then known.
-        for source in (b"pass", b"pass", _TRAINING):
+        for source in (b"pass", b"pass", _WARMUP_PROGRAM):
             outcome = world.execute(source)
             if not isinstance(outcome, wit_world.Outcome_Finished):
                 raise RuntimeError(f"the image cannot run {source!r}: {outcome}")
         _forget(b"pass")
-        _forget(_TRAINING)
+        _forget(_WARMUP_PROGRAM)
         _close_loop()
-    training.forget()
+    warmup.forget()
     _runs = 0
 
 
@@ -117,7 +117,7 @@ def execute(source: bytes) -> wit_world.Outcome:
     _runs += 1
     if _runs == 1:
         # Their state came with the image; it would be the same in every sandbox.
-        generators.seed()
+        random_generators.seed()
     name = _FIRST if _runs == 1 else f"<script {_runs}>"
     try:
         outcome = _run(source, name)

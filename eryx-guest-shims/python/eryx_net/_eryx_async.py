@@ -6,9 +6,10 @@
     data = await await_tls_read(tls, 1024)
     tls_close(tls)
 
-Awaits overlap: while one waits, other tasks run. Handles are never reused; one that is unknown,
-closed or was upgraded raises OSError(EBADF). Errors are those of sockets: PermissionError when the
-policy says no, ConnectionRefusedError, `socket.gaierror`, `ssl.SSLCertVerificationError`, ...
+Other tasks run while a function waits. Handles are never reused; a handle that is unknown, closed
+or upgraded raises OSError(EBADF). The exceptions are those of sockets: PermissionError if the
+policy denies the host, ConnectionRefusedError, `socket.gaierror`, `ssl.SSLCertVerificationError`,
+...
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ import asyncio
 import itertools
 from typing import Any
 
-from . import descriptors, host, names
-from .buffers import octets
-from .connection import Connection
-from .descriptors import Channel
-from .event_loop import readable, writable
-from .failures import failure
-from .host import AT_ONCE, LARGEST_READ, LARGEST_WRITE
+from . import descriptors, host
+from .buffers import to_bytes
+from .destination import parse
+from .dns.hostname import encode
+from .errors import os_error
+from .event_loop import wait_readable, wait_writable
+from .host import LARGEST_READ, LARGEST_WRITE, NON_BLOCKING
 from .socket_constants import AF_INET
-from .stream_socket import StreamSocket
-from .tls_errors import refusal
+from .sockets.connection import Connection
+from .sockets.stream_socket import Channel, StreamSocket
+from .tls.errors import sandbox_error
 
 __all__ = [
     "await_tcp_connect",
@@ -41,101 +43,101 @@ __all__ = [
 
 
 class _Handle:
-    """What a handle stands for: a descriptor, and whose turn it is to read and to write."""
+    """A handle: a descriptor, and the locks of its readers and of its writers."""
 
-    __slots__ = ("encrypted", "fd", "reading", "writing")
+    __slots__ = ("encrypted", "fd", "read_lock", "write_lock")
 
     def __init__(self, fd: int, encrypted: bool) -> None:
         self.fd = fd
         self.encrypted = encrypted
-        self.reading = asyncio.Lock()
-        self.writing = asyncio.Lock()
+        self.read_lock = asyncio.Lock()
+        self.write_lock = asyncio.Lock()
 
     def channel(self) -> Channel:
-        """The connection. Raises OSError(EBADF) once closed."""
-        found = descriptors.find(self.fd)
-        if not isinstance(found, StreamSocket):
-            raise failure("EBADF")
-        return found.connected()
+        """Returns the connection. Raises OSError(EBADF) after it was closed."""
+        description = descriptors.find(self.fd)
+        if not isinstance(description, StreamSocket):
+            raise os_error("EBADF")
+        return description.connected()
 
 
 _handles: dict[int, _Handle] = {}
 _numbers = itertools.count(1)
 
 
-def _opened(fd: int, encrypted: bool) -> int:
+def _allocate(fd: int, encrypted: bool) -> int:
     number = next(_numbers)
     _handles[number] = _Handle(fd, encrypted)
     return number
 
 
 def _find(number: int, encrypted: bool) -> _Handle:
-    found = _handles.get(number)
-    if found is None or found.encrypted is not encrypted:
-        raise failure("EBADF")
-    return found
+    handle = _handles.get(number)
+    if handle is None or handle.encrypted is not encrypted:
+        raise os_error("EBADF")
+    return handle
 
 
 async def await_tcp_connect(host: str, port: int) -> int:
-    """Connect to a name or an address; returns a handle."""
+    """Connects to a name or an address; returns a handle."""
     if not 0 <= port <= 0xFFFF:
         raise OverflowError("connect(): port must be 0-65535.")
-    name = names.encoded(host)
-    opened = StreamSocket(names.literal_family(name) or AF_INET)
-    fd = descriptors.opened(opened)
+    destination = parse(encode(host))
+    socket = StreamSocket(destination.family or AF_INET)
+    fd = descriptors.allocate(socket)
     try:
         try:
-            opened.connect(name, port, AT_ONCE)
+            socket.connect(destination, port, NON_BLOCKING)
         except BlockingIOError:
-            await _established(opened, fd)
+            await _finish_connect(socket, fd)
     except BaseException:
-        # A task that is cancelled gives its connection back at once.
+        # Cancelling the task closes its connection immediately.
         descriptors.close(fd)
         raise
-    return _opened(fd, encrypted=False)
+    return _allocate(fd, encrypted=False)
 
 
-async def _established(opened: StreamSocket, fd: int) -> None:
-    channel = opened.connected()
-    assert isinstance(channel, Connection)  # in-guest ones connect at once
+async def _finish_connect(socket: StreamSocket, fd: int) -> None:
+    channel = socket.connected()
+    assert isinstance(channel, Connection)  # connects inside the sandbox never block
     while True:
-        await writable(asyncio.get_running_loop(), fd)
+        await wait_writable(asyncio.get_running_loop(), fd)
         try:
-            channel.finish(AT_ONCE)
+            channel.finish_connect(NON_BLOCKING)
         except BlockingIOError:
             continue
         return
 
 
 async def await_tcp_read(handle: int, n: int) -> bytes:
-    """Up to `n` bytes as soon as any are there, at most 1 MiB; none at the end of the stream."""
+    """Returns up to `n` bytes once any are available, at most 1 MiB; none at the end."""
     return await _read(_find(handle, encrypted=False), n)
 
 
 async def await_tcp_write(handle: int, data: Any) -> int:
-    """Send all of `data`; returns how many bytes that were."""
+    """Sends all of `data`; returns its length in bytes."""
     return await _write(_find(handle, encrypted=False), data)
 
 
 def tcp_close(handle: int) -> None:
-    """Close a connection."""
+    """Closes a connection."""
     _close(handle, encrypted=False)
 
 
 async def await_tls_upgrade(tcp_handle: int, server_name: str) -> int:
-    """Turn a connection into TLS with the server of this name; returns a new handle for it.
+    """Starts TLS on a connection, with a server of this name; returns a new handle for it.
 
-    The handle given is spent, whether this succeeds or not.
+    The handle passed is invalid afterwards, even if the handshake fails.
     """
-    found = _find(tcp_handle, encrypted=False)
-    channel = found.channel()
+    handle = _find(tcp_handle, encrypted=False)
+    channel = handle.channel()
     if not isinstance(channel, Connection):
-        raise refusal(
+        raise sandbox_error(
             "TLS is the host's to do, and this connection stays inside the sandbox: only a "
             "connection to the outside can be upgraded"
         )
     config = host.interfaces().tls.ClientConfig(
-        server_name=names.encoded(server_name),
+        server_name=encode(server_name),
         alpn=[],
         verify_peer=True,
         check_hostname=True,
@@ -153,60 +155,60 @@ async def await_tls_upgrade(tcp_handle: int, server_name: str) -> int:
     try:
         while True:
             try:
-                channel.start_tls(config, AT_ONCE)
+                channel.start_tls(config, NON_BLOCKING)
                 break
             except BlockingIOError:
-                await readable(asyncio.get_running_loop(), found.fd)
+                await wait_readable(asyncio.get_running_loop(), handle.fd)
     except BaseException:
-        descriptors.close(found.fd)
+        descriptors.close(handle.fd)
         raise
-    return _opened(found.fd, encrypted=True)
+    return _allocate(handle.fd, encrypted=True)
 
 
 async def await_tls_read(handle: int, n: int) -> bytes:
-    """Up to `n` bytes of plaintext, at most 1 MiB; none after the peer's close_notify."""
+    """Returns up to `n` bytes of plaintext, at most 1 MiB; none after the peer's close_notify."""
     return await _read(_find(handle, encrypted=True), n)
 
 
 async def await_tls_write(handle: int, data: Any) -> int:
-    """Encrypt and send all of `data`; returns how many bytes that were."""
+    """Encrypts and sends all of `data`; returns its length in bytes."""
     return await _write(_find(handle, encrypted=True), data)
 
 
 def tls_close(handle: int) -> None:
-    """Close a connection, saying goodbye to the peer."""
+    """Closes a connection, with close_notify to the peer."""
     _close(handle, encrypted=True)
 
 
 async def _read(handle: _Handle, size: int) -> bytes:
     if size < 0:
         raise ValueError("negative size")
-    async with handle.reading:
+    async with handle.read_lock:
         while True:
             channel = handle.channel()
             if size == 0:
                 return b""
             try:
-                return channel.read(min(size, LARGEST_READ), AT_ONCE)
+                return channel.read(min(size, LARGEST_READ), NON_BLOCKING)
             except BlockingIOError:
-                await readable(asyncio.get_running_loop(), handle.fd)
+                await wait_readable(asyncio.get_running_loop(), handle.fd)
 
 
 async def _write(handle: _Handle, data: Any) -> int:
-    left = memoryview(octets(data))
-    total = len(left)
-    async with handle.writing:
-        while left:
+    rest = memoryview(to_bytes(data))
+    total = len(rest)
+    async with handle.write_lock:
+        while rest:
             try:
-                sent = handle.channel().write(bytes(left[:LARGEST_WRITE]), AT_ONCE)
+                sent = handle.channel().write(bytes(rest[:LARGEST_WRITE]), NON_BLOCKING)
             except BlockingIOError:
-                await writable(asyncio.get_running_loop(), handle.fd)
+                await wait_writable(asyncio.get_running_loop(), handle.fd)
             else:
-                left = left[sent:]
+                rest = rest[sent:]
     return total
 
 
 def _close(number: int, encrypted: bool) -> None:
-    found = _find(number, encrypted)
+    handle = _find(number, encrypted)
     del _handles[number]
-    descriptors.close(found.fd)
+    descriptors.close(handle.fd)

@@ -1,8 +1,8 @@
-"""CPython's `_socket` over the host's connections; `socket.py` on top of it stays CPython's own.
+"""CPython's `_socket` over the host's connections; `socket.py` above it is CPython's own.
 
-Blocking, timed and non-blocking modes, in-guest listeners and socket pairs, and the errors Linux
-gives. What is not there (raw and named Unix sockets, listening to the outside, datagrams unless the
-embedder allows them) is refused with the error number a Linux program would see.
+It offers blocking, timed and non-blocking modes, listeners and socket pairs inside the sandbox, and
+Linux's errors. Raw sockets, named Unix sockets, listening to the outside, and UDP unless the
+embedder allows it, raise the error that Linux raises where they are unavailable.
 """
 
 from __future__ import annotations
@@ -18,24 +18,21 @@ from .addresses import (
     ntohl,
     ntohs,
 )
-from .failures import failure, gaierror, herror
-from .names import (
+from .dns.getaddrinfo import (
     getaddrinfo,
     gethostbyaddr,
     gethostbyname,
     gethostbyname_ex,
-    gethostname,
     getnameinfo,
-    if_indextoname,
-    if_nameindex,
-    if_nametoindex,
-    sethostname,
 )
-from .services import getprotobyname, getservbyname, getservbyport
+from .dns.hostname import gethostname, sethostname
+from .dns.services import getprotobyname, getservbyname, getservbyport
+from .errors import gaierror, herror, os_error
+from .loopback.interface import if_indextoname, if_nameindex, if_nametoindex
 from .socket_constants import *  # noqa: F403
 from .socket_constants import AF_INET, AF_INET6, AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM
-from .socket_object import socket
-from .stream_socket import socket_pair
+from .sockets.socket_object import socket
+from .sockets.stream_socket import socket_pair
 from .timeouts import getdefaulttimeout, setdefaulttimeout
 
 __all__ = [
@@ -85,33 +82,33 @@ SocketType = socket
 def socketpair(
     family: int = AF_UNIX, type: int = SOCK_STREAM, proto: int = 0, /
 ) -> tuple[socket, socket]:
-    """Two connected sockets, inside the guest."""
+    """Returns two connected sockets inside the sandbox."""
     if family != AF_UNIX:
-        raise failure("EOPNOTSUPP" if family in (AF_INET, AF_INET6) else "EAFNOSUPPORT")
+        raise os_error("EOPNOTSUPP" if family in (AF_INET, AF_INET6) else "EAFNOSUPPORT")
     if type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC) != SOCK_STREAM or proto:
-        raise failure("EPROTONOSUPPORT")
+        raise os_error("EPROTONOSUPPORT")
     first, second = socket_pair()
-    made = (
-        socket(fileno=descriptors.opened(first)),
-        socket(fileno=descriptors.opened(second)),
+    ends = (
+        socket(fileno=descriptors.allocate(first)),
+        socket(fileno=descriptors.allocate(second)),
     )
     if type & SOCK_NONBLOCK:
-        for end in made:
+        for end in ends:
             end.setblocking(False)
-    return made
+    return ends
 
 
 def dup(fd: int, /) -> int:
-    """Another descriptor for the same connection, which stays open until all are closed."""
-    return descriptors.duplicate(_descriptor(fd))
+    """Returns another descriptor for a connection, which stays open until all are closed."""
+    return descriptors.duplicate(_check_descriptor(fd))
 
 
 def close(fd: int, /) -> None:
-    """Close a socket's descriptor."""
-    descriptors.close(_descriptor(fd))
+    """Closes the descriptor of a socket."""
+    descriptors.close(_check_descriptor(fd))
 
 
-def _descriptor(fd: int) -> int:
+def _check_descriptor(fd: int) -> int:
     if not isinstance(fd, int):
         raise TypeError(f"'{type(fd).__name__}' object cannot be interpreted as an integer")
     return fd

@@ -1,7 +1,8 @@
-"""CPython's `_ssl` over the host's TLS; `ssl.py` on top of it stays CPython's own.
+"""CPython's `_ssl` over the host's TLS; `ssl.py` above it is CPython's own.
 
-The client side of TLS 1.2 and 1.3. Trust is the host's: verification cannot be switched off and no
-authority added unless the embedder permits it, and an attempt fails rather than being ignored.
+It offers the client side of TLS 1.2 and 1.3. The host verifies certificates: a program can neither
+disable verification nor add certificate authorities unless the embedder permits it, and an attempt
+fails instead of being ignored.
 """
 
 from __future__ import annotations
@@ -9,15 +10,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from . import certificate, tls_constants, trust
-from .buffers import octets
-from .certificate import Certificate
-from .ciphers import DEFAULT_STRING
-from .memory_bio import MemoryBIO
-from .object_identifiers import nid2obj, txt2obj
-from .tls_constants import *  # noqa: F403
-from .tls_context import _SSLContext
-from .tls_errors import (
+from .buffers import to_bytes
+from .tls import ca_certificates, certificate, constants
+from .tls.certificate import Certificate
+from .tls.ciphers import DEFAULT_STRING
+from .tls.constants import *  # noqa: F403
+from .tls.context import _SSLContext
+from .tls.errors import (
     SSLCertVerificationError,
     SSLEOFError,
     SSLError,
@@ -26,8 +25,10 @@ from .tls_errors import (
     SSLWantWriteError,
     SSLZeroReturnError,
 )
-from .tls_object import SSLObjectBase as _SSLSocket
-from .tls_object import SSLSession
+from .tls.memory_bio import MemoryBIO
+from .tls.object_identifiers import nid2obj, txt2obj
+from .tls.ssl_object import SSLObjectBase as _SSLSocket
+from .tls.ssl_object import SSLSession
 
 __all__ = [
     "OPENSSL_VERSION",
@@ -54,9 +55,9 @@ __all__ = [
     "nid2obj",
     "txt2obj",
 ]
-__all__ += [name for name in vars(tls_constants) if not name.startswith("_") and name[:2].isupper()]
+__all__ += [name for name in vars(constants) if not name.startswith("_") and name[:2].isupper()]
 
-# Libraries look for the first word and compare the numbers; the rest says what it really is.
+# Libraries parse the first word and compare the numbers; the rest of the text names the backend.
 OPENSSL_VERSION = "OpenSSL 3.0.0 compatible (rustls, on the sandbox's host)"
 OPENSSL_VERSION_NUMBER = 0x30000000
 OPENSSL_VERSION_INFO = _OPENSSL_API_VERSION = (3, 0, 0, 0, 0)
@@ -65,28 +66,28 @@ _DEFAULT_CIPHERS = DEFAULT_STRING
 
 
 def RAND_bytes(n: int, /) -> bytes:  # noqa: N802 - CPython's name
-    """Strong random bytes. Raises ValueError for a negative number."""
+    """Returns `n` strong random bytes. Raises ValueError for a negative number."""
     if n < 0:
         raise ValueError("num must be positive")
     return os.urandom(n)
 
 
 def RAND_status() -> bool:  # noqa: N802
-    """Whether there is enough randomness: always."""
+    """Returns whether the random number generator is seeded, which it always is."""
     return True
 
 
 def RAND_add(string: Any, entropy: float, /) -> None:  # noqa: N802
-    """Mix in randomness of the program's own; the host's generator has no need of it."""
+    """Checks its arguments only: the host's random number generator needs no seed."""
     if not isinstance(string, str):
-        octets(string)
+        to_bytes(string)
     float(entropy)
 
 
 def get_default_verify_paths() -> tuple[str, str, str, str]:
-    """Where OpenSSL would look for trust anchors: variable and path of file and directory."""
+    """Returns OpenSSL's locations of trust anchors: environment variable and path, file first."""
     return "SSL_CERT_FILE", "/usr/lib/ssl/cert.pem", "SSL_CERT_DIR", "/usr/lib/ssl/certs"
 
 
 def _test_decode_cert(path: Any, /) -> dict[str, Any]:
-    return certificate.decode(trust.from_file(path).certificates[0])
+    return certificate.decode(ca_certificates.from_file(path).certificates[0])

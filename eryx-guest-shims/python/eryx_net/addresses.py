@@ -1,8 +1,8 @@
-"""IP addresses between text, bytes and integers, as the C library's functions of these names do it.
+"""IP addresses: conversions between text, bytes and integers, as in the C library.
 
-`parse_ipv4` and `parse_ipv6` are the strict readers the rest of the package uses: they accept
-exactly what `inet_pton` accepts (RFC 4291, section 2.2), so that nothing but a canonical literal is
-ever taken for an address.
+The rest of the package uses the strict parsers `parse_ipv4` and `parse_ipv6`. They accept exactly
+the text that `inet_pton` accepts (RFC 4291, section 2.2), so that only a canonical literal counts
+as an address.
 """
 
 from __future__ import annotations
@@ -10,20 +10,29 @@ from __future__ import annotations
 import sys
 from functools import lru_cache
 
-from .failures import failure
+from .errors import os_error
 from .socket_constants import AF_INET, AF_INET6
 
 LONGEST_LITERAL = 45
-"""The length of the longest literal: IPv6 with an IPv4 address inside."""
+"""The length of the longest literal in characters: IPv6 with an embedded IPv4 address."""
 
-_REMEMBERED = 64
-"""How many texts are not read again: a program connects to few hosts, and often."""
+CACHE_SIZE = 64
+"""The number of parsed texts that are cached: a program connects to few hosts, and often."""
+
+UNSPECIFIED = {AF_INET: "0.0.0.0", AF_INET6: "::"}
+"""The unspecified address of each family: bound to it, a socket uses every address."""
+
+WILDCARDS = tuple(UNSPECIFIED.values())
+"""The unspecified addresses of both families."""
+
+LOOPBACK = {AF_INET: "127.0.0.1", AF_INET6: "::1"}
+"""The loopback address of each family."""
 
 _HEX = frozenset("0123456789abcdefABCDEF")
 
 
 def parse_ipv4(text: str) -> bytes | None:
-    """Four bytes for a dotted quad without leading zeros, else None.
+    """Returns the four bytes of a dotted quad without leading zeros, None for any other text.
 
     >>> parse_ipv4("192.0.2.1")
     b'\\xc0\\x00\\x02\\x01'
@@ -33,12 +42,12 @@ def parse_ipv4(text: str) -> bytes | None:
     return None if len(text) > LONGEST_LITERAL else _ipv4(text)
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=CACHE_SIZE)
 def _ipv4(text: str) -> bytes | None:
     parts = text.split(".")
     if len(parts) != 4:
         return None
-    octets = bytearray()
+    packed = bytearray()
     for part in parts:
         if not (1 <= len(part) <= 3 and part.isascii() and part.isdigit()):
             return None
@@ -47,12 +56,12 @@ def _ipv4(text: str) -> bytes | None:
         value = int(part)
         if value > 255:
             return None
-        octets.append(value)
-    return bytes(octets)
+        packed.append(value)
+    return bytes(packed)
 
 
 def parse_ipv6(text: str) -> bytes | None:
-    """Sixteen bytes for an IPv6 literal without a zone, else None.
+    """Returns the 16 bytes of an IPv6 literal without a zone, None for any other text.
 
     >>> parse_ipv6("::1") == bytes(15) + b"\\x01"
     True
@@ -60,7 +69,7 @@ def parse_ipv6(text: str) -> bytes | None:
     return None if len(text) > LONGEST_LITERAL else _ipv6(text)
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=CACHE_SIZE)
 def _ipv6(text: str) -> bytes | None:
     if text.count("::") > 1 or ":::" in text:
         return None
@@ -94,13 +103,22 @@ def _groups(text: str, *, last: bool) -> bytes | None:
     return bytes(groups) if len(groups) <= 16 else None
 
 
+def literal_family(text: str) -> int | None:
+    """Returns the family of an address literal, None for any other text."""
+    if parse_ipv4(text) is not None:
+        return AF_INET
+    if parse_ipv6(text) is not None:
+        return AF_INET6
+    return None
+
+
 def format_ipv4(packed: bytes) -> str:
-    """A dotted quad."""
+    """Returns the dotted quad of four bytes."""
     return ".".join(map(str, packed))
 
 
 def format_ipv6(packed: bytes) -> str:
-    """The text `inet_ntop` gives: RFC 5952, with an embedded IPv4 address in dotted decimal."""
+    """Returns the text of `inet_ntop`: RFC 5952, with an embedded IPv4 address as a dotted quad."""
     if packed[:12] == bytes(10) + b"\xff\xff":
         return "::ffff:" + format_ipv4(packed[12:])
     if packed[:12] == bytes(12) and packed[12:14] != b"\x00\x00":
@@ -125,7 +143,7 @@ def _longest_zeros(groups: list[int]) -> tuple[int, int]:
 
 
 def is_loopback(text: str) -> bool:
-    """Whether a literal means this machine: 127.0.0.0/8, ::1, or either inside ::ffff:0:0/96."""
+    """Returns whether a literal is a loopback address: 127.0.0.0/8, ::1, or IPv4-mapped."""
     packed = parse_ipv4(text)
     if packed is None:
         packed = parse_ipv6(text)
@@ -137,7 +155,7 @@ def is_loopback(text: str) -> bool:
 
 
 def unmapped(text: str) -> str:
-    """An IPv4 address for one inside ::ffff:0:0/96, anything else as it is."""
+    """Returns the IPv4 address of an IPv4-mapped one (::ffff:0:0/96), any other text unchanged."""
     packed = parse_ipv6(text)
     if packed is not None and packed[:12] == bytes(10) + b"\xff\xff":
         return format_ipv4(packed[12:])
@@ -148,22 +166,23 @@ def unmapped(text: str) -> str:
 
 
 def inet_pton(address_family: int, ip_string: str, /) -> bytes:
-    """Convert an IP address from text to packed form. Raises OSError for anything but a strict
-    literal.
+    """Converts an IP address from text to packed form.
+
+    Raises OSError for a text that is not a strict literal.
     """
     if address_family == AF_INET:
         packed = parse_ipv4(ip_string)
     elif address_family == AF_INET6:
         packed = parse_ipv6(ip_string)
     else:
-        raise failure("EAFNOSUPPORT")
+        raise os_error("EAFNOSUPPORT")
     if packed is None:
         raise OSError("illegal IP address string passed to inet_pton")
     return packed
 
 
 def inet_ntop(address_family: int, packed_ip: bytes, /) -> str:
-    """Convert a packed IP address to text. Raises ValueError for a wrong length or family."""
+    """Converts a packed IP address to text. Raises ValueError for a wrong length or family."""
     packed = bytes(packed_ip)
     if address_family not in (AF_INET, AF_INET6):
         raise ValueError(f"unknown address family {address_family}")
@@ -173,12 +192,14 @@ def inet_ntop(address_family: int, packed_ip: bytes, /) -> str:
 
 
 def inet_aton(ip_addr: str, /) -> bytes:
-    """Convert an IPv4 address in any of the C library's forms to four bytes.
+    """Converts an IPv4 address in any of the C library's forms to four bytes.
 
-    One to four parts, each decimal, octal (`0177`) or hexadecimal (`0x7f`); the last fills the
-    rest. Text after white space is ignored. Raises OSError otherwise.
+    The text has one to four parts, each decimal, octal (`0177`) or hexadecimal (`0x7f`); the last
+    part fills the remaining bytes. Text after white space is ignored.
+
+    Raises OSError for any other text.
     """
-    # Like the C function, cut at the first white space.
+    # The C function stops at the first white space.
     words = ip_addr.split(maxsplit=1)
     parts = words[0].split(".") if words and not ip_addr[:1].isspace() else []
     if not 1 <= len(parts) <= 4:
@@ -211,7 +232,7 @@ def _c_integer(text: str) -> int | None:
 
 
 def inet_ntoa(packed_ip: bytes, /) -> str:
-    """Convert four bytes to a dotted quad. Raises OSError for another length."""
+    """Converts four bytes to a dotted quad. Raises OSError for another length."""
     packed = bytes(packed_ip)
     if len(packed) != 4:
         raise OSError("packed IP wrong length")
@@ -222,26 +243,26 @@ _LITTLE = sys.byteorder == "little"
 
 
 def htons(integer: int, /) -> int:
-    """Convert a 16-bit unsigned integer from host to network byte order."""
-    return _swapped(integer, 2, "htons")
+    """Converts a 16-bit unsigned integer from host to network byte order."""
+    return _swap_bytes(integer, 2, "htons")
 
 
 def ntohs(integer: int, /) -> int:
-    """Convert a 16-bit unsigned integer from network to host byte order."""
-    return _swapped(integer, 2, "ntohs")
+    """Converts a 16-bit unsigned integer from network to host byte order."""
+    return _swap_bytes(integer, 2, "ntohs")
 
 
 def htonl(integer: int, /) -> int:
-    """Convert a 32-bit unsigned integer from host to network byte order."""
-    return _swapped(integer, 4, "htonl")
+    """Converts a 32-bit unsigned integer from host to network byte order."""
+    return _swap_bytes(integer, 4, "htonl")
 
 
 def ntohl(integer: int, /) -> int:
-    """Convert a 32-bit unsigned integer from network to host byte order."""
-    return _swapped(integer, 4, "ntohl")
+    """Converts a 32-bit unsigned integer from network to host byte order."""
+    return _swap_bytes(integer, 4, "ntohl")
 
 
-def _swapped(integer: int, size: int, name: str) -> int:
+def _swap_bytes(integer: int, size: int, name: str) -> int:
     if not isinstance(integer, int):
         raise TypeError(f"'{type(integer).__name__}' object cannot be interpreted as an integer")
     if integer < 0:

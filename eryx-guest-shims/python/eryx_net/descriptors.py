@@ -1,40 +1,23 @@
-"""File descriptors of sockets: numbers in one table, and what they refer to.
+"""The file descriptors of sockets: one table from numbers to open file descriptions.
 
-A number is given out once and never again, so that a stale one can only be an error and never
-somebody else's connection. They start far above the descriptors WASI hands out.
+A number is never reused, so that a stale one is an error and never another connection. The numbers
+start far above WASI's descriptors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
-from .failures import failure
+from .errors import os_error
 
 FIRST = 1000
-"""The first number given to a socket."""
-
-
-class Channel(Protocol):
-    """What carries an open socket's bytes. Timeouts are nanoseconds; None waits without one."""
-
-    def read(self, size: int, timeout: int | None) -> bytes: ...
-    def peek(self, size: int, timeout: int | None) -> bytes: ...
-    def write(self, data: bytes, timeout: int | None) -> int: ...
-    def shutdown(self, how: int) -> None: ...
-    def local(self) -> tuple[str, int] | None: ...
-    def peer(self) -> tuple[str, int] | None: ...
-    def set_option(self, name: str, value: int) -> None: ...
-    def readable_now(self) -> bool | None: ...
-    def writable_now(self) -> bool | None: ...
-    def hung_up(self) -> bool: ...
-    def close(self) -> None: ...
+"""The first descriptor of a socket."""
 
 
 class Description:
-    """What one or more descriptors refer to (POSIX's open file description).
+    """An open file description (POSIX): the object that one or more descriptors refer to.
 
-    Closed, and its resources given back, when the last descriptor goes.
+    It is closed when its last descriptor is.
     """
 
     __slots__ = ("references",)
@@ -43,7 +26,7 @@ class Description:
         self.references = 0
 
     def close(self) -> None:
-        """Give back what is held. Called once."""
+        """Releases all resources. Called once."""
         raise NotImplementedError
 
 
@@ -51,8 +34,8 @@ _table: dict[int, Description] = {}
 _next = FIRST
 
 
-def opened(description: Description) -> int:
-    """A new descriptor for `description`."""
+def allocate(description: Description) -> int:
+    """Returns a new descriptor for `description`."""
     global _next
     fd = _next
     _next += 1
@@ -62,35 +45,37 @@ def opened(description: Description) -> int:
 
 
 find: Callable[[int], Description | None] = _table.get
-"""What a descriptor refers to, or None."""
+"""Returns the description of a descriptor, or None."""
 
 
 def duplicate(fd: int) -> int:
-    """Another descriptor for what `fd` refers to. Raises OSError(EBADF)."""
+    """Returns another descriptor for the description of `fd`. Raises OSError(EBADF)."""
     description = _table.get(fd)
     if description is None:
-        raise failure("EBADF")
-    return opened(description)
+        raise os_error("EBADF")
+    return allocate(description)
 
 
 def close(fd: int) -> None:
-    """Forget `fd`; close what it referred to if it was the last one. Raises OSError(EBADF)."""
+    """Closes `fd`, and its description with the last descriptor. Raises OSError(EBADF)."""
     description = _table.pop(fd, None)
     if description is None:
-        raise failure("EBADF")
+        raise os_error("EBADF")
     description.references -= 1
     if description.references == 0:
         description.close()
 
 
 def count() -> int:
-    """How many descriptors are open."""
+    """Returns the number of open descriptors."""
     return len(_table)
 
 
-def restart() -> None:
-    """Begin with the first number again. Only for an image that is being built, in which there is
-    no descriptor and nothing that knows an old one."""
+def reset_for_build() -> None:
+    """Makes `FIRST` the next descriptor again.
+
+    Only for the build of the image, where no descriptor is open and no program has seen one.
+    """
     global _next
     if _table:
         raise RuntimeError(f"descriptors are open: {sorted(_table)}")

@@ -1,7 +1,7 @@
-"""asyncio's own selector event loop, less the threads a guest does not have.
+"""asyncio's selector event loop, adapted to a guest without threads.
 
-Name lookups run on the host while other tasks go on; `run_in_executor` (and `asyncio.to_thread`)
-runs its function at once, in place. Import this only after `_socket`, `_ssl` and `select` are
+Lookups run on the host while other tasks run; `run_in_executor` (and `asyncio.to_thread`) runs its
+function immediately in the only thread. Import this only after `_socket`, `_ssl` and `select` are
 installed.
 """
 
@@ -13,16 +13,17 @@ from asyncio import unix_events
 from collections.abc import Callable
 from typing import Any
 
-from . import descriptors, names
-from .lookups import Lookup
+from . import descriptors
+from .dns.getaddrinfo import Query
+from .dns.lookup_descriptor import Lookup
 
-_genuine_getaddrinfo = socket.getaddrinfo
+_stock_getaddrinfo = socket.getaddrinfo
 
 
 class EventLoop(asyncio.SelectorEventLoop):
-    """The event loop of a guest: one thread, waiting in the host's `poll`.
+    """The event loop of a guest program: one thread, which waits in the host's `poll`.
 
-    Waiting raises OSError(EDEADLK) when no task could ever go on, instead of hanging.
+    Raises OSError(EDEADLK) instead of waiting for ever where no task could ever continue.
     """
 
     async def getaddrinfo(
@@ -35,32 +36,32 @@ class EventLoop(asyncio.SelectorEventLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> list[Any]:
-        """Resolve a name without holding up other tasks."""
-        if socket.getaddrinfo is not _genuine_getaddrinfo:
-            # A program that put its own resolver there means it.
+        """Resolves a name without blocking other tasks."""
+        if socket.getaddrinfo is not _stock_getaddrinfo:
+            # The program installed its own resolver.
             return socket.getaddrinfo(host, port, family, type, proto, flags)
-        query = names.Query(host, port, family, type, proto, flags)
-        addresses = query.known()
+        query = Query(host, port, family, type, proto, flags)
+        addresses = query.without_lookup()
         if addresses is None:
             addresses = await self._resolve(query)
         return [
             (socket.AddressFamily(family), socket.SocketKind(kind), proto, canonical, address)
-            for family, kind, proto, canonical, address in query.answers(addresses)
+            for family, kind, proto, canonical, address in query.results(addresses)
         ]
 
-    async def _resolve(self, query: names.Query) -> list[str]:
+    async def _resolve(self, query: Query) -> list[str]:
         try:
             lookup = Lookup(query.start())
-            fd = descriptors.opened(lookup)
+            fd = descriptors.allocate(lookup)
             try:
                 while True:
-                    await readable(self, fd)
+                    await wait_readable(self, fd)
                     try:
                         return lookup.take()
                     except BlockingIOError:
                         continue
             finally:
-                # A cancelled task cancels its lookup.
+                # Cancelling the task cancels its lookup.
                 descriptors.close(fd)
         except PermissionError:
             addresses = query.fallback()
@@ -69,15 +70,15 @@ class EventLoop(asyncio.SelectorEventLoop):
             raise
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
-        """Host and service of an address: known at once."""
+        """Returns host and service of an address. Never waits."""
         return socket.getnameinfo(sockaddr, flags)
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
-        """Run a function now, in this thread; the future is done when this returns.
+        """Runs a function in this thread; the future is done when this method returns.
 
-        A function that waits for another task of this loop therefore waits in vain.
+        A function that waits for another task of this loop therefore never returns.
         """
         self._check_closed()  # type: ignore[attr-defined]
         if executor is None:
@@ -88,7 +89,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         except (SystemExit, KeyboardInterrupt):
             raise
         except StopIteration as error:
-            # A future cannot carry one (PEP 479).
+            # A future cannot hold a StopIteration (PEP 479).
             stopped = RuntimeError("function raised StopIteration")
             stopped.__cause__ = error
             future.set_exception(stopped)
@@ -97,23 +98,23 @@ class EventLoop(asyncio.SelectorEventLoop):
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """Let no more functions run by default. None runs now: there is nothing to wait for."""
+        """Disables the default executor. Never waits, as no function is running."""
         self._executor_shutdown_called = True
         if self._default_executor is not None:  # type: ignore[attr-defined]
             self._default_executor.shutdown(wait=False)  # type: ignore[attr-defined]
 
 
-async def readable(loop: asyncio.AbstractEventLoop, fd: int) -> None:
-    """Wait until a descriptor can be read."""
-    await _ready(loop.add_reader, loop.remove_reader, loop, fd)
+async def wait_readable(loop: asyncio.AbstractEventLoop, fd: int) -> None:
+    """Waits until a descriptor is readable."""
+    await _wait_ready(loop.add_reader, loop.remove_reader, loop, fd)
 
 
-async def writable(loop: asyncio.AbstractEventLoop, fd: int) -> None:
-    """Wait until a descriptor can be written, or a connect on it has come to its end."""
-    await _ready(loop.add_writer, loop.remove_writer, loop, fd)
+async def wait_writable(loop: asyncio.AbstractEventLoop, fd: int) -> None:
+    """Waits until a descriptor is writable, or the connect on it has completed or failed."""
+    await _wait_ready(loop.add_writer, loop.remove_writer, loop, fd)
 
 
-async def _ready(
+async def _wait_ready(
     add: Callable[..., Any],
     remove: Callable[[int], Any],
     loop: asyncio.AbstractEventLoop,
@@ -133,7 +134,7 @@ async def _ready(
 
 
 def install() -> None:
-    """Make this the loop that `asyncio.run`, `Runner` and `new_event_loop` create."""
+    """Makes `asyncio.run`, `Runner` and `new_event_loop` create this event loop."""
     for module in (asyncio, unix_events):
         for name in ("SelectorEventLoop", "EventLoop"):
             if hasattr(module, name):

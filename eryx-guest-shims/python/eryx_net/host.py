@@ -1,7 +1,7 @@
-"""The way to the host: the imported interfaces, loaded late, and what their errors mean in Python.
+"""The host's interfaces: the generated bindings, and their errors as Python exceptions.
 
-Nothing here runs at import. Calling an import while the image is being built would abort the build,
-and `wit_world` imports asyncio, which must find our modules already in place.
+The bindings are loaded on first use. A call of the host while the image is built would abort the
+build, and `wit_world` imports asyncio, which needs the modules of this package installed first.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from .failures import failure, lookup_failure
+from .errors import gai_error, os_error
 from .socket_constants import EAI_AGAIN, EAI_NONAME
-from .tls_errors import tls_exception
+from .tls.errors import tls_exception
 
 T = TypeVar("T")
 
 LARGEST_READ = 1 << 20
-"""The most bytes asked of the host at once; it would clamp to the same."""
+"""The largest read in bytes. The host has the same limit."""
 
 LARGEST_WRITE = 256 << 10
-"""The most bytes handed to the host at once."""
+"""The largest write in bytes."""
 
 LARGEST_PEEK = 64 << 10
-"""How far ahead bytes are fetched for MSG_PEEK."""
+"""The number of bytes that MSG_PEEK reads ahead."""
 
-AT_ONCE = 0
-"""A timeout that does not wait at all."""
+NON_BLOCKING = 0
+"""The timeout of an operation that never waits."""
 
 
 class Endpoint(Protocol):
-    """One end of a connection."""
+    """The address of one end of a connection."""
 
     address: str
     port: int
 
 
 class HostConnection(Protocol):
-    """A connection the host holds (`eryx:net/tcp.connection`). Timeouts are nanoseconds."""
+    """A connection of the host (`eryx:net/tcp.connection`). Timeouts are in nanoseconds."""
 
     def finish_connect(self, timeout: int | None) -> None: ...
     def read(self, max: int, timeout: int | None) -> bytes: ...
@@ -58,7 +58,7 @@ class HostConnection(Protocol):
 
 
 class HostDatagram(Protocol):
-    """What was received (`eryx:net/udp.datagram`)."""
+    """A received datagram (`eryx:net/udp.datagram`)."""
 
     data: bytes
     size: int
@@ -66,7 +66,7 @@ class HostDatagram(Protocol):
 
 
 class HostSocket(Protocol):
-    """A UDP socket the host holds (`eryx:net/udp.socket`)."""
+    """A UDP socket of the host (`eryx:net/udp.socket`)."""
 
     def bind(self) -> Endpoint: ...
     def connect(self, host: str, port: int) -> None: ...
@@ -78,7 +78,7 @@ class HostSocket(Protocol):
 
 
 class TlsInfo(Protocol):
-    """What a handshake agreed on (`eryx:net/tls.info`)."""
+    """The negotiated parameters of a TLS session (`eryx:net/tls.info`)."""
 
     version: Any
     cipher: str
@@ -89,7 +89,7 @@ class TlsInfo(Protocol):
 
 
 class HostSession(Protocol):
-    """TLS over a transport of our own (`eryx:net/tls.session`)."""
+    """A TLS session whose ciphertext the guest transports (`eryx:net/tls.session`)."""
 
     def feed(self, ciphertext: bytes) -> int: ...
     def feed_eof(self) -> None: ...
@@ -104,14 +104,14 @@ class HostSession(Protocol):
 
 
 class HostLookup(Protocol):
-    """A name being resolved (`eryx:net/resolver.lookup`)."""
+    """A lookup of a host name (`eryx:net/resolver.lookup`)."""
 
     def finish(self, timeout: int | None) -> list[str]: ...
     def __exit__(self, *exc_info: None) -> bool | None: ...
 
 
 class Ready(Protocol):
-    """What `poll` found, as positions in the lists given."""
+    """The result of `poll`: indexes into the lists passed to it."""
 
     readable: list[int]
     writable: list[int]
@@ -138,117 +138,126 @@ _interfaces: Interfaces | None = None
 
 
 def interfaces() -> Interfaces:
-    """The generated bindings, loaded on first use."""
+    """Returns the generated bindings. Loads them on first use."""
     global _interfaces
     if _interfaces is None:
         _interfaces = Interfaces()
     return _interfaces
 
 
-def exception(error: object) -> OSError:
-    """The exception CPython would raise for what the host reports (a case of `types.error`)."""
+def exception_for(error: object) -> OSError:
+    """Returns CPython's exception for a case of the variant `types.error`."""
     case = type(error).__name__.removeprefix("Error_")
-    simple = _SIMPLE.get(case)
-    if simple is not None:
-        return simple()
+    factory = _WITHOUT_TEXT.get(case)
+    if factory is not None:
+        return factory()
     text = str(getattr(error, "value", "") or case)
     if case == "Denied":
-        return failure("EACCES", text)
+        return os_error("EACCES", text)
     if case == "LimitReached":
-        return failure("EMFILE", text)
+        return os_error("EMFILE", text)
     if case == "QuotaExceeded":
-        return failure("EDQUOT", text)
+        return os_error("EDQUOT", text)
     if case == "InvalidArgument":
-        return failure("EINVAL", text)
+        return os_error("EINVAL", text)
     if case == "Tls":
         return tls_exception(error.value)  # type: ignore[attr-defined]
-    return failure("EIO", text)
+    return os_error("EIO", text)
 
 
 def _timed_out() -> OSError:
-    # CPython's own words, and no errno: its timeouts never reach the kernel.
+    # CPython's text, and no errno: its timeouts are not the kernel's.
     return TimeoutError("timed out")
 
 
-def _named(name: str) -> Callable[[], OSError]:
-    return lambda: failure(name)
+def _os_error(name: str) -> Callable[[], OSError]:
+    return lambda: os_error(name)
 
 
-_SIMPLE: dict[str, Callable[[], OSError]] = {
-    "WouldBlock": _named("EAGAIN"),
+_WITHOUT_TEXT: dict[str, Callable[[], OSError]] = {
+    "WouldBlock": _os_error("EAGAIN"),
     "TimedOut": _timed_out,
-    "NameNotFound": lambda: lookup_failure(EAI_NONAME),
-    "NameTryAgain": lambda: lookup_failure(EAI_AGAIN),
-    "ConnectionRefused": _named("ECONNREFUSED"),
-    "ConnectionReset": _named("ECONNRESET"),
-    "ConnectionAborted": _named("ECONNABORTED"),
-    "BrokenPipe": _named("EPIPE"),
-    "NotConnected": _named("ENOTCONN"),
-    "HostUnreachable": _named("EHOSTUNREACH"),
-    "NetworkUnreachable": _named("ENETUNREACH"),
-    "MessageTooLong": _named("EMSGSIZE"),
-    "AddressNotAvailable": _named("EADDRNOTAVAIL"),
-    "NoBufferSpace": _named("ENOBUFS"),
+    "NameNotFound": lambda: gai_error(EAI_NONAME),
+    "NameTryAgain": lambda: gai_error(EAI_AGAIN),
+    "ConnectionRefused": _os_error("ECONNREFUSED"),
+    "ConnectionReset": _os_error("ECONNRESET"),
+    "ConnectionAborted": _os_error("ECONNABORTED"),
+    "BrokenPipe": _os_error("EPIPE"),
+    "NotConnected": _os_error("ENOTCONN"),
+    "HostUnreachable": _os_error("EHOSTUNREACH"),
+    "NetworkUnreachable": _os_error("ENETUNREACH"),
+    "MessageTooLong": _os_error("EMSGSIZE"),
+    "AddressNotAvailable": _os_error("EADDRNOTAVAIL"),
+    "NoBufferSpace": _os_error("ENOBUFS"),
 }
 
 
 def call(function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function of the host. Raises what CPython raises where the host reports an error."""
+    """Calls a function of the host. Raises CPython's exception for an error of the host."""
     try:
         return function(*arguments)
     except interfaces().Err as error:
-        failed = [told(error)]
-    raise failed.pop()
+        pending = [to_exception(error)]
+    raise pending.pop()
 
 
-def told(error: Any) -> OSError:
-    """What to raise for an exception of the bindings, once it is handled, with nothing left behind.
+def to_exception(error: Any) -> OSError:
+    """Converts an exception of the bindings to the exception to raise.
 
-    Not within the handler: the bindings' exception is frozen, and code that meets it as the context
-    of ours (unittest, contextlib) fails when it adds a traceback to it. And not from a name that
-    goes on holding it: a traceback holds the frames it came through, and what they hold would stay
-    until the collector came by.
+    Raise it outside of the `except` block: the bindings' exception is frozen, and code that finds
+    it as the context of another exception (unittest, contextlib) fails to add a traceback to it.
+    Raise it from an expression that keeps no reference: its traceback refers to the frames it
+    passed, and a local variable there would make a reference cycle, which keeps the locals of all
+    these frames alive until the next garbage collection.
     """
-    failed = exception(error.value)
+    converted = exception_for(error.value)
     error.with_traceback(None)
-    return failed
+    return converted
 
 
 def connect(name: str, port: int) -> HostConnection:
-    """Begin to connect. Raises what the host refuses at once, `PermissionError` above all."""
-    begun: HostConnection = within_limits(interfaces().tcp.Connection.connect, name, port)
-    return begun
+    """Starts to connect. Raises PermissionError if the policy denies the host."""
+    connection: HostConnection = call_with_gc_retry(interfaces().tcp.Connection.connect, name, port)
+    return connection
 
 
-def datagrams(family: str) -> HostSocket:
-    """A UDP socket for `IPV4` or `IPV6`. Raises OSError(EPROTONOSUPPORT), as where there is no such
-    protocol, when the embedder allows datagrams to nobody.
+def udp_socket(family: str) -> HostSocket:
+    """Opens a UDP socket for the family `IPV4` or `IPV6`.
+
+    Raises OSError(EPROTONOSUPPORT), as a system without UDP does, if the embedder allows no UDP.
     """
     udp = interfaces().udp
     try:
-        opened: HostSocket = call(udp.Socket.open, udp.Family[family])
+        socket: HostSocket = call(udp.Socket.open, udp.Family[family])
     except PermissionError as error:
         reason = error.strerror
     else:
-        return opened
-    raise failure("EPROTONOSUPPORT", reason)
+        return socket
+    raise os_error("EPROTONOSUPPORT", reason)
 
 
-def lookup(name: str, port: int | None, family: str) -> HostLookup:
-    """Begin to resolve `name`; `family` is `ANY`, `IPV4` or `IPV6`."""
+def start_lookup(name: str, port: int | None, family: str) -> HostLookup:
+    """Starts to resolve `name`; `family` is `ANY`, `IPV4` or `IPV6`."""
     resolver = interfaces().resolver
-    begun: HostLookup = call(resolver.Lookup.start, name, port, resolver.Family[family])
-    return begun
+    lookup: HostLookup = call(resolver.Lookup.start, name, port, resolver.Family[family])
+    return lookup
 
 
-def session(config: Any) -> HostSession:
-    """Begin a TLS handshake over bytes carried here. Raises what the host refuses at once."""
-    begun: HostSession = within_limits(interfaces().tls.Session.client, config)
-    return begun
+def tls_session(config: Any) -> HostSession:
+    """Starts a TLS session whose ciphertext the guest transports.
+
+    Raises PermissionError for a server name that the policy denies, and SSLError for settings that
+    the embedder does not permit.
+    """
+    session: HostSession = call_with_gc_retry(interfaces().tls.Session.client, config)
+    return session
 
 
-def within_limits(function: Callable[..., T], *arguments: Any) -> T:
-    """As `call`, but where a limit is reached what only a reference cycle keeps is let go first."""
+def call_with_gc_retry(function: Callable[..., T], *arguments: Any) -> T:
+    """Like `call`, but collects garbage and retries once if a limit is reached.
+
+    Connections and sockets that only a reference cycle keeps alive are closed by that.
+    """
     try:
         return call(function, *arguments)
     except OSError as error:
@@ -258,7 +267,7 @@ def within_limits(function: Callable[..., T], *arguments: Any) -> T:
     return call(function, *arguments)
 
 
-def wait_for(
+def poll(
     readable: Sequence[HostConnection],
     writable: Sequence[HostConnection],
     receivable: Sequence[HostSocket],
@@ -266,7 +275,7 @@ def wait_for(
     lookups: Sequence[HostLookup],
     timeout: int | None,
 ) -> Ready:
-    """Wait for any of the given. With nothing given this is a sleep of `timeout` nanoseconds."""
+    """Waits until a resource is ready, up to `timeout` nanoseconds. Sleeps if there is none."""
     ready: Ready = interfaces().poll.poll(
         readable, writable, receivable, sendable, lookups, timeout
     )

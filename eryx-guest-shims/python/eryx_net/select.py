@@ -1,6 +1,6 @@
-"""CPython's `select` module over our descriptors: `select` and `poll`, no more.
+"""CPython's `select` module over the descriptors of sockets: only `select` and `poll`.
 
-`selectors` takes what it finds, so that its `DefaultSelector` becomes the one built on `poll`.
+`selectors` chooses among the functions that exist, so its `DefaultSelector` is `PollSelector`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from . import readiness
-from .failures import failure
-from .readiness import ERROR, HANG_UP, INVALID, READ, WRITE
+from .errors import os_error
+from .sockets import readiness
+from .sockets.readiness import ERROR, HANG_UP, INVALID, READ, WRITE
 from .timeouts import nanoseconds
 
 __all__ = [
@@ -50,7 +50,7 @@ POLLRDHUP = 0x2000
 
 
 class HasFileno(Protocol):
-    """Anything with a descriptor."""
+    """An object with a descriptor."""
 
     def fileno(self) -> int: ...
 
@@ -59,7 +59,7 @@ FileDescriptorLike = int | HasFileno
 
 
 def descriptor(file: FileDescriptorLike) -> int:
-    """The descriptor of a file object, as `PyObject_AsFileDescriptor` finds it."""
+    """Returns the descriptor of a file object, like `PyObject_AsFileDescriptor`."""
     if isinstance(file, int):
         fd = file
     else:
@@ -74,9 +74,9 @@ def descriptor(file: FileDescriptorLike) -> int:
     return int(fd)
 
 
-def _duration(seconds: Any, what: str) -> float:
+def _duration(seconds: Any, argument: str) -> float:
     if not (hasattr(seconds, "__float__") or hasattr(seconds, "__index__")):
-        raise TypeError(f"{what} must be a float or None")
+        raise TypeError(f"{argument} must be a float or None")
     value = float(seconds)
     if value != value:
         raise ValueError("Invalid value NaN (not a number)")
@@ -92,10 +92,10 @@ def _select(
     timeout: float | None = None,
     /,
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """Wait until something in one of the three lists is ready; returns the ready ones of each.
+    """Waits until a file in one of the three lists is ready; returns the ready files of each list.
 
-    Nothing is ever exceptional here. Raises OSError(EBADF) for a closed descriptor, and
-    OSError(EDEADLK) when, without a timeout, nothing could ever become ready.
+    No exceptional condition exists, so the third list is always empty. Raises OSError(EBADF) for a
+    closed descriptor, and OSError(EDEADLK) without a timeout where no file could ever become ready.
     """
     limit = None
     if timeout is not None:
@@ -110,30 +110,30 @@ def _select(
     for files, interest in ((reading, READ), (writing, WRITE), (others, 0)):
         for fd, _ in files:
             interests[fd] = interests.get(fd, 0) | interest
-    found = _selected(interests, limit)
+    ready = _wait_checked(interests, limit)
     return (
-        [file for fd, file in reading if found.get(fd, 0) & (READ | HANG_UP | ERROR)],
-        [file for fd, file in writing if found.get(fd, 0) & (WRITE | ERROR)],
+        [file for fd, file in reading if ready.get(fd, 0) & (READ | HANG_UP | ERROR)],
+        [file for fd, file in writing if ready.get(fd, 0) & (WRITE | ERROR)],
         [],
     )
 
 
 _select.__name__ = _select.__qualname__ = "select"
 
-# `selectors` makes it an attribute of a class. A function would turn into a method there, which
-# CPython's built-in function does not.
+# `selectors` assigns it to a class attribute. A Python function would become a method there, unlike
+# CPython's built-in function.
 select = staticmethod(_select)
 
 
-def _selected(interests: dict[int, int], limit: int | None) -> dict[int, int]:
-    found = readiness.wait(interests.items(), limit)
-    if any(flags & INVALID for flags in found.values()):
-        raise failure("EBADF")
-    return found
+def _wait_checked(interests: dict[int, int], limit: int | None) -> dict[int, int]:
+    ready = readiness.wait(interests.items(), limit)
+    if any(flags & INVALID for flags in ready.values()):
+        raise os_error("EBADF")
+    return ready
 
 
 class _Poll:
-    """A set of descriptors to wait for."""
+    """A polling object: a set of descriptors with the events to wait for."""
 
     __slots__ = ("_files", "_interests")
 
@@ -146,7 +146,7 @@ class _Poll:
     def register(
         self, fd: FileDescriptorLike, eventmask: int = POLLIN | POLLPRI | POLLOUT, /
     ) -> None:
-        """Add a descriptor, or change what is asked of one."""
+        """Adds a descriptor, or changes the events of a registered one."""
         self._put(descriptor(fd), _mask(eventmask))
 
     def _put(self, number: int, mask: int) -> None:
@@ -154,30 +154,31 @@ class _Poll:
         self._interests[number] = _interest(mask)
 
     def modify(self, fd: FileDescriptorLike, eventmask: int, /) -> None:
-        """Change what is asked of a descriptor. Raises FileNotFoundError for an unknown one."""
+        """Changes the events of a descriptor. Raises FileNotFoundError for an unregistered one."""
         number = descriptor(fd)
         if number not in self._files:
-            raise failure("ENOENT", "No such file or directory")
+            raise os_error("ENOENT", "No such file or directory")
         self._put(number, _mask(eventmask))
 
     def unregister(self, fd: FileDescriptorLike, /) -> None:
-        """Remove a descriptor. Raises KeyError when it is not registered."""
+        """Removes a descriptor. Raises KeyError for an unregistered one."""
         number = descriptor(fd)
         del self._files[number]
         del self._interests[number]
 
     def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
-        """Wait up to `timeout` milliseconds; returns (descriptor, events) of each ready one."""
+        """Waits up to `timeout` milliseconds; returns (descriptor, events) of each ready one."""
         limit = None
         if timeout is not None:
             milliseconds = _duration(timeout, "timeout")
             limit = None if milliseconds < 0 else nanoseconds(milliseconds / 1000)
         files = self._files
-        # `selectors` tries an empty poll at import, where the host cannot be called.
+        # `selectors` tests an empty poll when it is imported, while the image is built and the host
+        # cannot be called.
         if not files and limit == 0:
             return []
-        found = readiness.wait(self._interests.items(), limit)
-        return [(fd, _events(flags, files[fd])) for fd, flags in found.items()]
+        ready = readiness.wait(self._interests.items(), limit)
+        return [(fd, _events(flags, files[fd])) for fd, flags in ready.items()]
 
 
 _Poll.__name__ = _Poll.__qualname__ = "poll"
@@ -185,14 +186,14 @@ _Poll.__module__ = "select"
 
 
 def _poll() -> _Poll:
-    """An empty set of descriptors to wait for."""
-    made = object.__new__(_Poll)
-    made._files = {}
-    made._interests = {}
-    return made
+    """Returns an empty polling object."""
+    poll = object.__new__(_Poll)
+    poll._files = {}
+    poll._interests = {}
+    return poll
 
 
-# `selectors` keeps it as a class attribute.
+# `selectors` assigns it to a class attribute, like `select`.
 poll = staticmethod(_poll)
 
 

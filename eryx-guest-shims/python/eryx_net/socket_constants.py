@@ -1,8 +1,7 @@
-"""The numbers of a Linux `_socket`, whatever the platform below uses.
+"""The constants of `_socket` with Linux's numbers, independent of WASI's.
 
-Programs compare these with numbers they learnt on Linux, and pass them back to us alone, so that
-only self-consistency and familiarity matter. Presence of a name promises nothing: what an option
-does is decided in `socket_options`.
+Programs may compare them with numbers of Linux, and pass them only to this package, so WASI's
+numbers do not matter. An option that has a name here need not be supported: see `sockets.options`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Timeouts: what Python calls them, what the host calls them, and one over several host calls."""
+"""Timeouts: Python's seconds, the host's nanoseconds, and a deadline for several host calls."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ _default: float | None = None
 
 
 def nanoseconds(seconds: float | None) -> int | None:
-    """A Python timeout as the host wants it: rounded up, so that a tiny one still waits."""
+    """Returns a timeout in nanoseconds, rounded up so that the shortest timeout still waits."""
     if seconds is None:
         return None
     return min(-int(-seconds * 1_000_000_000 // 1), (1 << 63) - 1)
 
 
 def seconds(value: Any) -> float | None:
-    """A timeout as a program gives it. Raises as `settimeout` does."""
+    """Checks and returns a timeout given by a program. Raises the exceptions of `settimeout`."""
     if value is None:
         return None
     if isinstance(value, str) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
         raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
-    found = float(value)
-    if found != found:
+    timeout = float(value)
+    if timeout != timeout:
         raise ValueError("Invalid value NaN (not a number)")
-    if found < 0:
+    if timeout < 0:
         raise ValueError("Timeout value out of range")
-    if found > 9e9:
+    if timeout > 9e9:
         raise OverflowError("timeout doesn't fit into C timeval")
-    return found
+    return timeout
 
 
 class Deadline:
-    """The end of an operation that takes several host calls."""
+    """The deadline of an operation that takes several host calls."""
 
-    __slots__ = ("_end", "_limit")
+    __slots__ = ("_end", "_timeout")
 
-    def __init__(self, limit: int | None) -> None:
-        self._limit = limit
-        self._end = time.monotonic_ns() + limit if limit else None
+    def __init__(self, timeout: int | None) -> None:
+        self._timeout = timeout
+        self._end = time.monotonic_ns() + timeout if timeout else None
 
-    def left(self) -> int | None:
-        """Nanoseconds to go. Raises TimeoutError when there are none."""
+    def remaining(self) -> int | None:
+        """Returns the remaining nanoseconds. Raises TimeoutError after the deadline."""
         if self._end is None:
-            return self._limit
-        left = self._end - time.monotonic_ns()
-        if left <= 0:
+            return self._timeout
+        remaining = self._end - time.monotonic_ns()
+        if remaining <= 0:
             raise TimeoutError("timed out")
-        return left
+        return remaining
 
 
 def getdefaulttimeout() -> float | None:
-    """The timeout new sockets get, in seconds; None waits without one."""
+    """Returns the timeout of new sockets in seconds, None for no timeout."""
     return _default
 
 
 def setdefaulttimeout(timeout: float | None, /) -> None:
-    """Set the timeout new sockets get, in seconds."""
+    """Sets the timeout of new sockets in seconds."""
     global _default
     _default = seconds(timeout)

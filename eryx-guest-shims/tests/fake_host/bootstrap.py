@@ -9,9 +9,9 @@ import sys
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [here, sys.argv[1]]
 
-import genuine  # noqa: E402
+import real_modules  # noqa: E402
 
-genuine.forget()
+real_modules.forget()
 
 import eryx_net  # noqa: E402
 

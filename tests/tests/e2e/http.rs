@@ -83,7 +83,7 @@ async fn a_thousand_requests_share_one_connection_and_few_host_calls() {
     let plain = HttpServer::http().await.expect("started");
     let text = "
 import http.client, ssl
-from eryx_net.connection import Connection
+from eryx_net.sockets.connection import Connection
 calls = 0
 read = Connection.read
 def counted(*arguments):

@@ -17,15 +17,15 @@ async fn a_socket_with_tls_receives_and_sends_as_the_long_way_does() {
     let (authority, peer) = echo().await;
     let text = r#"
 import inspect, socket, ssl
-from eryx_guest.shortcuts import tls_sockets
+from eryx_guest.fastpaths import ssl_socket
 
 taken = []
 for name in "_recv", "_sendall":
-    stock = getattr(tls_sockets, name)
+    stock = getattr(ssl_socket, name)
     def counted(*arguments, name=name, stock=stock):
         taken.append(name)
         return stock(*arguments)
-    setattr(tls_sockets, name, counted)
+    setattr(ssl_socket, name, counted)
     theirs = getattr(ssl.SSLSocket, name[1:])
     assert [str(inspect.signature(each)).replace(': Any', '').replace(' -> Any', '').replace(' ', '')
             for each in (theirs, stock)] == [str(inspect.signature(stock)).replace(' ', '')] * 2, theirs

@@ -7,10 +7,10 @@ import random
 import unittest.mock
 import urllib.parse
 
-from eryx_guest.shortcuts import header_fields, urls
+from eryx_guest.fastpaths import http_headers, urlsplit
 
 handed_on = 0
-stock = header_fields._parse_header_lines
+stock = http_headers._parse_header_lines
 
 
 def counted(*arguments):
@@ -19,7 +19,7 @@ def counted(*arguments):
     return stock(*arguments)
 
 
-header_fields._parse_header_lines = counted
+http_headers._parse_header_lines = counted
 
 
 def told(message):
@@ -103,7 +103,7 @@ URLS = [
     "", "x", "http://h", "HTTP://u:p@H:80/a;b?c=d#e", "//h/p", "http://[::1]:8/", "mailto:a@b",
     " http://h/\tx\n", "http://h/?a#b?c", "1a://h", "http:///p", "h" * 5_000,
 ]  # fmt: skip
-stock_split = urls._urlsplit
+stock_split = urlsplit._urlsplit
 for url in URLS * 2:
     for scheme in (None, "", "ftp", " FTP\n"):
         for fragments in (True, False, 1, 0, []):
@@ -118,12 +118,12 @@ for bad in ("http://[", "http://h]", "http://[x]/", "http://a\u2100b/"):
         raise AssertionError(bad)
 assert urllib.parse.urlparse(b"http://h/p").path == b"/p"
 assert urllib.parse.urlparse("http://h/p") == urllib.parse.urlparse("http://h/p")
-assert urls._remembered.cache_info().hits > len(URLS)
+assert urlsplit._remembered.cache_info().hits > len(URLS)
 urllib.parse.clear_cache()
-assert not urls._remembered.cache_info().currsize
+assert not urlsplit._remembered.cache_info().currsize
 urllib.parse.urlparse("own_scheme://h/")
 with unittest.mock.patch.object(urllib.parse, "scheme_chars", urllib.parse.scheme_chars + "_"):
     assert urllib.parse.urlparse("own_scheme://h/").scheme == "own_scheme"
 assert not urllib.parse.urlparse("own_scheme://h/").scheme
-assert max(len(url) for url in URLS) > urls._LONGEST_URL
+assert max(len(url) for url in URLS) > urlsplit._LONGEST_URL
 print("the same")

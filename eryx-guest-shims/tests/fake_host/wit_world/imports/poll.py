@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-import genuine
+import real_modules
 
 from .tcp import calls
 
@@ -26,9 +26,9 @@ def poll(readable, writable, receivable, sendable, lookups, timeout):
         ready.lookups = [at for at, lookup in enumerate(lookups) if lookup.ready_at <= now]
         ready.readable = [at for at, each in enumerate(readable) if each.pending() or each.error]
         ready.writable = [at for at, each in enumerate(writable) if each.error]
-        poller = genuine.select.poll()
+        poller = real_modules.select.poll()
         events = {}
-        reading, writing = genuine.select.POLLIN, genuine.select.POLLOUT
+        reading, writing = real_modules.select.POLLIN, real_modules.select.POLLOUT
         for given, event in (
             (readable, reading),
             (writable, writing),
@@ -48,7 +48,7 @@ def poll(readable, writable, receivable, sendable, lookups, timeout):
         for lookup in lookups:
             wait = min(wait, max(0, lookup.ready_at - now))
         found = dict(poller.poll(wait * 1000 + (0.5 if wait else 0)))
-        bad = genuine.select.POLLERR | genuine.select.POLLHUP
+        bad = real_modules.select.POLLERR | real_modules.select.POLLHUP
         for given, event, into in (
             (readable, reading, ready.readable),
             (writable, writing, ready.writable),

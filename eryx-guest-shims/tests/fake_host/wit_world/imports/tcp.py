@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from enum import Enum
 
-import genuine
+import real_modules
 from componentize_py_types import Err
 
 from . import network, tls, types
@@ -33,9 +33,9 @@ class ShutdownType(Enum):
 
 def failed(error):
     """The contract's error for an exception of the real socket."""
-    if isinstance(error, (BlockingIOError, genuine.ssl.SSLWantReadError)):
+    if isinstance(error, (BlockingIOError, real_modules.ssl.SSLWantReadError)):
         return Err(types.Error_WouldBlock())
-    if isinstance(error, genuine.ssl.SSLError):
+    if isinstance(error, real_modules.ssl.SSLError):
         return Err(types.Error_Tls(tls.tls_error(error)))
     cases = {
         errno.ECONNREFUSED: types.Error_ConnectionRefused,
@@ -77,8 +77,8 @@ class Connection:
         if address == "stall":
             self.stalled = True
             return self
-        family = genuine.socket.AF_INET6 if ":" in address else genuine.socket.AF_INET
-        self.sock = genuine.socket.socket(family)
+        family = real_modules.socket.AF_INET6 if ":" in address else real_modules.socket.AF_INET
+        self.sock = real_modules.socket.socket(family)
         self.sock.setblocking(False)
         code = self.sock.connect_ex((address, port))
         if code not in (0, errno.EINPROGRESS):
@@ -93,7 +93,7 @@ class Connection:
         if self.stalled:
             time.sleep(min(left or 60, 60))
             raise Err(types.Error_TimedOut())
-        poller = genuine.select.poll()
+        poller = real_modules.select.poll()
         poller.register(self.sock, event)
         milliseconds = 60_000 if left is None else max(0, left) * 1000 + 1
         if (left is not None and left <= 0) or not poller.poll(milliseconds):
@@ -107,8 +107,8 @@ class Connection:
                 return step()
             except BlockingIOError:
                 pass
-            except genuine.ssl.SSLWantReadError:
-                event = genuine.select.POLLIN
+            except real_modules.ssl.SSLWantReadError:
+                event = real_modules.select.POLLIN
             except Err:
                 raise
             except OSError as error:
@@ -121,15 +121,17 @@ class Connection:
             raise Err(self.error.value)
 
         def step():
-            if self.stalled or not genuine.select.select([], [self.sock], [], 0)[1]:
+            if self.stalled or not real_modules.select.select([], [self.sock], [], 0)[1]:
                 raise BlockingIOError
-            code = self.sock.getsockopt(genuine.socket.SOL_SOCKET, genuine.socket.SO_ERROR)
+            code = self.sock.getsockopt(
+                real_modules.socket.SOL_SOCKET, real_modules.socket.SO_ERROR
+            )
             if code:
                 self.error = failed(OSError(code, ""))
                 raise Err(self.error.value)
             self.connected = True
 
-        self.retry(genuine.select.POLLOUT, timeout, step)
+        self.retry(real_modules.select.POLLOUT, timeout, step)
 
     def read(self, max, timeout):
         calls["read"] += 1
@@ -137,18 +139,22 @@ class Connection:
         size = min(max, LARGEST_READ)
         if self.session is not None:
             return self.retry(
-                genuine.select.POLLIN, timeout, lambda: self.session.carried_read(self.sock, size)
+                real_modules.select.POLLIN,
+                timeout,
+                lambda: self.session.carried_read(self.sock, size),
             )
-        return self.retry(genuine.select.POLLIN, timeout, lambda: self.sock.recv(size))
+        return self.retry(real_modules.select.POLLIN, timeout, lambda: self.sock.recv(size))
 
     def write(self, data, timeout):
         calls["write"] += 1
         assert type(data) is bytes
         if self.session is not None:
             return self.retry(
-                genuine.select.POLLOUT, timeout, lambda: self.session.carried_write(self.sock, data)
+                real_modules.select.POLLOUT,
+                timeout,
+                lambda: self.session.carried_write(self.sock, data),
             )
-        return self.retry(genuine.select.POLLOUT, timeout, lambda: self.sock.send(data))
+        return self.retry(real_modules.select.POLLOUT, timeout, lambda: self.sock.send(data))
 
     def shutdown(self, how):
         calls["shutdown"] += 1
@@ -171,12 +177,16 @@ class Connection:
     def set_no_delay(self, enabled):
         assert self.connected
         self.options["no_delay"] = enabled
-        self.sock.setsockopt(genuine.socket.IPPROTO_TCP, genuine.socket.TCP_NODELAY, enabled)
+        self.sock.setsockopt(
+            real_modules.socket.IPPROTO_TCP, real_modules.socket.TCP_NODELAY, enabled
+        )
 
     def set_keep_alive(self, enabled):
         assert self.connected
         self.options["keep_alive"] = enabled
-        self.sock.setsockopt(genuine.socket.SOL_SOCKET, genuine.socket.SO_KEEPALIVE, enabled)
+        self.sock.setsockopt(
+            real_modules.socket.SOL_SOCKET, real_modules.socket.SO_KEEPALIVE, enabled
+        )
 
     def set_keepalive_option(self, setting, value):
         assert self.connected
@@ -189,12 +199,14 @@ class Connection:
             self.config = config
         assert self.config == config
         self.retry(
-            genuine.select.POLLIN, timeout, lambda: self.session.carried_handshake(self.sock)
+            real_modules.select.POLLIN, timeout, lambda: self.session.carried_handshake(self.sock)
         )
 
     def end_tls(self, timeout):
         calls["end_tls"] += 1
-        self.retry(genuine.select.POLLIN, timeout, lambda: self.session.carried_close(self.sock))
+        self.retry(
+            real_modules.select.POLLIN, timeout, lambda: self.session.carried_close(self.sock)
+        )
         self.session = None
 
     def tls_info(self):

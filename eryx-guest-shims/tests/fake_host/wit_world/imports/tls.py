@@ -6,12 +6,12 @@ import subprocess
 from dataclasses import dataclass
 from enum import Enum
 
-import genuine
+import real_modules
 from componentize_py_types import Err
 
 from . import types
 
-ssl = genuine.ssl
+ssl = real_modules.ssl
 
 configs = []
 """Every configuration a session was begun with."""

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from enum import Enum
 
-import genuine
+import real_modules
 from componentize_py_types import Err
 
 from . import network, types
@@ -37,8 +37,10 @@ class Socket:
         live.add(self)
         self.error = None
         self.peers = set()
-        self.family = genuine.socket.AF_INET if family is Family.IPV4 else genuine.socket.AF_INET6
-        self.sock = genuine.socket.socket(self.family, genuine.socket.SOCK_DGRAM)
+        self.family = (
+            real_modules.socket.AF_INET if family is Family.IPV4 else real_modules.socket.AF_INET6
+        )
+        self.sock = real_modules.socket.socket(self.family, real_modules.socket.SOCK_DGRAM)
         self.sock.setblocking(False)
         return self
 
@@ -48,7 +50,7 @@ class Socket:
     def bind(self):
         calls["udp bind"] += 1
         if self.local_endpoint().port == 0:
-            any_address = "0.0.0.0" if self.family == genuine.socket.AF_INET else "::"
+            any_address = "0.0.0.0" if self.family == real_modules.socket.AF_INET else "::"
             self.sock.bind((any_address, 0))
         return self.local_endpoint()
 
@@ -90,7 +92,7 @@ class Socket:
                 if timeout == 0:
                     raise Err(types.Error_WouldBlock()) from None
                 left = deadline - time.monotonic()
-                if left <= 0 or not genuine.select.select([self.sock], [], [], left)[0]:
+                if left <= 0 or not real_modules.select.select([self.sock], [], [], left)[0]:
                     raise Err(types.Error_TimedOut()) from None
                 continue
             except OSError as error:

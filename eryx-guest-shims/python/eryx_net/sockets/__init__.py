@@ -1,0 +1,1 @@
+"""Sockets: the objects behind descriptors, over the host's connections and in-guest ones."""

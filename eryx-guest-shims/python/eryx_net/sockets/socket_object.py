@@ -1,0 +1,649 @@
+"""CPython's `_socket.socket`, in blocking, timed and non-blocking mode."""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import os
+import warnings
+from typing import Any
+
+from .. import descriptors
+from ..addresses import LOOPBACK, UNSPECIFIED
+from ..buffers import is_plain_bytes, to_bytes, writable_view
+from ..descriptors import find
+from ..destination import Destination, parse
+from ..dns.getaddrinfo import getaddrinfo
+from ..dns.hostname import encode
+from ..errors import gaierror, herror, os_error
+from ..host import LARGEST_READ, LARGEST_WRITE
+from ..loopback.datagram_queue import Datagram
+from ..socket_constants import (
+    AF_INET,
+    AF_INET6,
+    AF_UNIX,
+    AI_NUMERICHOST,
+    IPPROTO_IPV6,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
+    IPV6_V6ONLY,
+    MSG_DONTWAIT,
+    MSG_NOSIGNAL,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_TRUNC,
+    MSG_WAITALL,
+    SO_ACCEPTCONN,
+    SO_DOMAIN,
+    SO_ERROR,
+    SO_PROTOCOL,
+    SO_TYPE,
+    SOCK_CLOEXEC,
+    SOCK_DGRAM,
+    SOCK_NONBLOCK,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    SOMAXCONN,
+)
+from ..timeouts import Deadline, getdefaulttimeout, nanoseconds, seconds
+from . import options
+from .stream_socket import StreamSocket, check_supported
+from .udp_socket import UdpSocket, check_protocol
+
+SockAddr = Any
+
+
+class socket:  # noqa: N801 - CPython's name
+    """A socket: `socket(family=AF_INET, type=SOCK_STREAM, proto=0, fileno=None)`.
+
+    It is a TCP socket, or a UDP socket if the embedder allows UDP (see `socketpair` for Unix socket
+    pairs). With `fileno`, the object owns a descriptor that `detach` or `dup` returned.
+    """
+
+    __slots__ = ("_family", "_fd", "_nanoseconds", "_proto", "_timeout", "_type")
+
+    _fd: int
+    _family: int
+    _type: int
+    _proto: int
+    _timeout: float | None
+    _nanoseconds: int | None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> socket:
+        self = object.__new__(cls)
+        self._fd = -1
+        self._family = self._type = self._proto = 0
+        self._timeout = self._nanoseconds = None
+        return self
+
+    def __init__(
+        self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
+    ) -> None:
+        self._set_timeout(getdefaulttimeout())
+        if fileno is None:
+            self._create(
+                AF_INET if family == -1 else int(family),
+                SOCK_STREAM if type == -1 else int(type),
+                0 if proto == -1 else int(proto),
+            )
+        else:
+            self._adopt(family, type, proto, fileno)
+
+    def _create(self, family: int, kind: int, proto: int) -> None:
+        flags = kind & (SOCK_NONBLOCK | SOCK_CLOEXEC)
+        kind &= ~flags
+        description: StreamSocket | UdpSocket
+        if kind == SOCK_DGRAM and family in (AF_INET, AF_INET6):
+            check_protocol(proto)
+            description = UdpSocket(family, proto)
+        else:
+            check_supported(family, kind, proto)
+            description = StreamSocket(family, proto)
+        self._fd = descriptors.allocate(description)
+        self._family, self._type, self._proto = family, kind, proto
+        if flags & SOCK_NONBLOCK:
+            self._set_timeout(0.0)
+
+    def _adopt(self, family: int, kind: int, proto: int, fileno: Any) -> None:
+        if isinstance(fileno, float):
+            raise TypeError("integer argument expected, got float")
+        if not isinstance(fileno, int):
+            raise TypeError(f"'{type(fileno).__name__}' object cannot be interpreted as an integer")
+        if fileno < 0:
+            raise ValueError("negative file descriptor")
+        description = find(fileno)
+        if not isinstance(description, (StreamSocket, UdpSocket)):
+            try:
+                os.fstat(fileno)
+            except (OSError, OverflowError):
+                raise os_error("EBADF") from None
+            raise os_error("ENOTSOCK")
+        self._fd = fileno
+        self._family = description.family if family == -1 else int(family)
+        self._type = description.kind if kind == -1 else int(kind) & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)
+        self._proto = description.proto if proto == -1 else int(proto)
+
+    def __del__(self) -> None:
+        fd = getattr(self, "_fd", -1)
+        if fd == -1:
+            return
+        try:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        finally:
+            # The program may have closed the descriptor itself.
+            with contextlib.suppress(OSError):
+                socket.close(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<socket object, fd={self._fd}, family={int(self._family)}, type={int(self._type)}, "
+            f"proto={int(self._proto)}>"
+        )
+
+    def _description(self) -> StreamSocket | UdpSocket:
+        description = find(self._fd)
+        if description is None:
+            raise os_error("EBADF")
+        # `_adopt` accepts no other class.
+        assert isinstance(description, (StreamSocket, UdpSocket))
+        return description
+
+    def _stream(self) -> StreamSocket:
+        description = self._description()
+        if isinstance(description, UdpSocket):
+            raise os_error("EOPNOTSUPP")
+        return description
+
+    # Attributes.
+
+    @property
+    def family(self) -> int:
+        """the socket family"""
+        return self._family
+
+    @property
+    def type(self) -> int:
+        """the socket type"""
+        return self._type
+
+    @property
+    def proto(self) -> int:
+        """the socket protocol"""
+        return self._proto
+
+    @property
+    def timeout(self) -> float | None:
+        """the socket timeout"""
+        return self._timeout
+
+    def fileno(self) -> int:
+        """Returns the descriptor, -1 after the socket was closed or detached."""
+        return self._fd
+
+    def detach(self) -> int:
+        """Returns the descriptor and no longer owns it. Does not close it."""
+        fd, self._fd = self._fd, -1
+        return fd
+
+    def close(self) -> None:
+        """Closes the socket. The host's connection stays open as long as a duplicate is open."""
+        fd, self._fd = self._fd, -1
+        if fd != -1:
+            descriptors.close(fd)
+
+    # Timeouts.
+
+    def _set_timeout(self, timeout: float | None) -> None:
+        self._timeout = timeout
+        self._nanoseconds = nanoseconds(timeout)
+
+    def settimeout(self, timeout: float | None, /) -> None:
+        """Sets the timeout of each operation in seconds.
+
+        With 0 no operation blocks, with None operations wait for ever.
+        """
+        checked = seconds(timeout)
+        self._description()
+        self._set_timeout(checked)
+
+    def gettimeout(self) -> float | None:
+        """Returns the timeout of each operation in seconds."""
+        return self._timeout
+
+    def setblocking(self, flag: bool, /) -> None:
+        """Calls `settimeout(None)` if `flag` is true, otherwise `settimeout(0)`."""
+        self._description()
+        self._set_timeout(None if flag else 0.0)
+
+    def getblocking(self) -> bool:
+        """Returns whether operations may block."""
+        return self._timeout != 0.0
+
+    # Addresses.
+
+    def _parse_address(self, address: Any, caller: str) -> tuple[Destination, int]:
+        """Parses the argument of `connect` and `bind`. Raises CPython's exceptions."""
+        version = "AF_INET" if self._family == AF_INET else "AF_INET6"
+        if not isinstance(address, tuple):
+            raise TypeError(
+                f"{caller}(): {version} address must be tuple, not {_type_name(address)}"
+            )
+        longest = 2 if self._family == AF_INET else 4
+        if not 2 <= len(address) <= longest:
+            form = (
+                "a pair (host, port)"
+                if longest == 2
+                else "a tuple (host, port[, flowinfo[, scopeid]])"
+            )
+            raise TypeError(f"{version} address must be {form}")
+        host, port = address[:2]
+        if not isinstance(port, int):
+            raise TypeError(f"'{_type_name(port)}' object cannot be interpreted as an integer")
+        if not 0 <= port <= 0xFFFF:
+            raise OverflowError(f"{caller}(): port must be 0-65535.")
+        if len(address) > 2 and not 0 <= address[2] <= 0xFFFFF:
+            raise OverflowError(f"{caller}(): flowinfo must be 0-1048575.")
+        if len(address) > 3 and address[3]:
+            raise os_error(
+                "ENODEV", "there are no network interfaces, so no scope ids, in a sandbox"
+            )
+        name = encode(host)
+        if not name:
+            name = UNSPECIFIED[AF_INET if self._family == AF_INET else AF_INET6]
+        elif name == "<broadcast>" and self._family == AF_INET:
+            name = "255.255.255.255"
+        return parse(name), int(port)
+
+    def _format_address(self, endpoint: tuple[str, int] | None) -> SockAddr:
+        if self._family == AF_UNIX:
+            return ""
+        if endpoint is None:
+            endpoint = (UNSPECIFIED[AF_INET if self._family == AF_INET else AF_INET6], 0)
+        address, port = endpoint
+        if ":" in address:
+            return address, port, 0, 0
+        if self._family == AF_INET6:
+            return "::ffff:" + address, port, 0, 0
+        return address, port
+
+    def getsockname(self) -> SockAddr:
+        """Returns the local address."""
+        return self._format_address(self._description().local_address())
+
+    def getpeername(self) -> SockAddr:
+        """Returns the peer's address. Raises OSError(ENOTCONN)."""
+        return self._format_address(self._description().peer_address())
+
+    # Connecting and listening.
+
+    def connect(self, address: SockAddr, /) -> None:
+        """Connects to (host, port).
+
+        Raises PermissionError, with the reason, if the policy denies the destination.
+        """
+        description = self._description()
+        if self._family == AF_UNIX:
+            raise os_error("EISCONN")
+        description.connect(*self._parse_address(address, "connect"), self._nanoseconds)
+
+    def connect_ex(self, address: SockAddr, /) -> int:
+        """Like `connect`, but returns the error number, 0 on success."""
+        try:
+            # Not `self.connect`: a method of a subclass, as in `ssl`, would be entered again.
+            socket.connect(self, address)
+        except (gaierror, herror):
+            raise
+        except TimeoutError as error:
+            # CPython reports its own timeout as EAGAIN.
+            return error.errno or os_error("EAGAIN").errno or 0
+        except OSError as error:
+            if error.errno is None:
+                raise
+            return error.errno
+        return 0
+
+    def bind(self, address: SockAddr, /) -> None:
+        """Binds to the address of a listener inside the sandbox, or to port 0 before a connect."""
+        description = self._description()
+        if self._family == AF_UNIX:
+            raise os_error("EINVAL")
+        destination, port = self._parse_address(address, "bind")
+        name = destination.host
+        if destination.family is None:
+            if destination.loopback:
+                name = LOOPBACK.get(self._family, LOOPBACK[AF_INET])
+            else:
+                # No other name resolves to an address of this sandbox: raises gaierror.
+                getaddrinfo(name, port, self._family, description.kind, 0, AI_NUMERICHOST)
+        description.bind(name, port)
+
+    def listen(self, backlog: int = SOMAXCONN, /) -> None:
+        """Listens for connections of this program."""
+        if not isinstance(backlog, int):
+            raise TypeError(f"'{_type_name(backlog)}' object cannot be interpreted as an integer")
+        if not -(1 << 31) <= backlog < 1 << 31:
+            raise OverflowError("Python int too large to convert to C int")
+        self._stream().listen(int(backlog))
+
+    def _accept(self) -> tuple[int, SockAddr]:
+        """Returns the descriptor and the peer of the next connection."""
+        accepted = self._stream().accept(self._nanoseconds)
+        return descriptors.allocate(accepted), self._format_address(accepted.peer_address())
+
+    def shutdown(self, how: int, /) -> None:
+        """Shuts down receiving (SHUT_RD), sending (SHUT_WR) or both (SHUT_RDWR)."""
+        description = self._description()
+        if not -(1 << 31) <= how < 1 << 31:
+            raise OverflowError("Python int too large to convert to C int")
+        if how not in (0, 1, 2):
+            raise os_error("EINVAL")
+        if isinstance(description, UdpSocket):
+            description.shutdown(int(how))
+        elif description.listener is not None:
+            description.listener.close()
+        else:
+            description.connected().shutdown(int(how))
+
+    # Receiving.
+
+    def _receive(self, size: int, flags: int) -> bytes:
+        description = self._description()
+        flags = operator.index(flags)
+        if isinstance(description, UdpSocket):
+            return self._datagram(description, size, flags).data
+        channel = description.connected()
+        if size == 0:
+            return b""
+        # The program does not choose the size of an allocation.
+        size = min(size, LARGEST_READ)
+        if not flags:
+            return channel.read(size, self._nanoseconds)
+        if flags & MSG_OOB:
+            raise os_error("EINVAL")
+        timeout = 0 if flags & MSG_DONTWAIT else self._nanoseconds
+        if flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL):
+            raise os_error("EOPNOTSUPP")
+        if flags & MSG_PEEK:
+            return channel.peek(size, timeout)
+        if not flags & MSG_WAITALL:
+            return channel.read(size, timeout)
+        deadline = Deadline(timeout)
+        received = bytearray()
+        while len(received) < size:
+            try:
+                part = channel.read(size - len(received), deadline.remaining())
+            except OSError:
+                if received:
+                    break
+                raise
+            if not part:
+                break
+            received += part
+        return bytes(received)
+
+    def _datagram(self, udp: UdpSocket, size: int, flags: int) -> Datagram:
+        if flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL):
+            raise os_error("EOPNOTSUPP")
+        timeout = 0 if flags & MSG_DONTWAIT else self._nanoseconds
+        if flags & MSG_PEEK:
+            return udp.peek(size, timeout)
+        return udp.receive(size, timeout)
+
+    def _receive_from(self, size: int, flags: int) -> tuple[bytes, int, SockAddr]:
+        """Returns data, MSG_TRUNC if a datagram was truncated, and the source."""
+        description = self._description()
+        if not isinstance(description, UdpSocket):
+            return self._receive(size, flags), 0, None
+        datagram = self._datagram(description, size, flags)
+        truncated = MSG_TRUNC if datagram.size > len(datagram.data) else 0
+        return datagram.data, truncated, self._format_address(datagram.source)
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receives up to `bufsize` bytes, at most 1 MiB; none at the end of the stream."""
+        description = find(self._fd)
+        if (
+            description.__class__ is StreamSocket
+            and description.channel is not None
+            and bufsize.__class__ is int
+            and 0 < bufsize <= LARGEST_READ
+            and flags == 0
+        ):
+            # The common case, inlined: receiving and sending are the most frequent operations.
+            return description.channel.read(bufsize, self._nanoseconds)
+        bufsize = operator.index(bufsize)
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        return self._receive(bufsize, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receives into a buffer; returns the number of bytes."""
+        nbytes = operator.index(nbytes)
+        if buffer.__class__ is memoryview and not nbytes and is_plain_bytes(buffer):
+            # The common case: `socket.makefile` passes such a view.
+            data = socket.recv(self, buffer.nbytes, flags)
+            size = len(data)
+            buffer[:size] = data
+            return size
+        with writable_view(buffer, "recv_into()") as view:
+            if nbytes < 0:
+                raise ValueError("negative buffersize in recv_into")
+            if nbytes > len(view):
+                raise ValueError("buffer too small for requested bytes")
+            data = self._receive(nbytes or len(view), flags)
+            view[: len(data)] = data
+            return len(data)
+
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, SockAddr]:
+        """Receives; returns the data and the source address, None for a stream."""
+        bufsize = operator.index(bufsize)
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recvfrom")
+        data, _, source = self._receive_from(bufsize, flags)
+        return data, source
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, SockAddr]:
+        """Receives into a buffer; returns the number of bytes and the source address."""
+        nbytes = operator.index(nbytes)
+        with writable_view(buffer, "recvfrom_into()") as view:
+            if nbytes < 0:
+                raise ValueError("negative buffersize in recvfrom_into")
+            if nbytes > len(view):
+                raise ValueError("nbytes is greater than the length of the buffer")
+            data, _, source = self._receive_from(nbytes or len(view), flags)
+            view[: len(data)] = data
+            return len(data), source
+
+    # Sending.
+
+    def _send(self, data: bytes, flags: int, timeout: int | None) -> int:
+        description = find(self._fd)
+        if description.__class__ is StreamSocket and description.channel is not None and flags == 0:
+            return description.channel.write(data, timeout)
+        description = self._description()
+        flags = operator.index(flags)
+        if flags:
+            if flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL):
+                raise os_error("EOPNOTSUPP")
+            if flags & MSG_DONTWAIT:
+                timeout = 0
+        if isinstance(description, UdpSocket):
+            return description.send(data, timeout)
+        if description.channel is None:
+            raise os_error("EPIPE")
+        return description.channel.write(data, timeout)
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        """Sends; returns the number of bytes accepted, at most 256 KiB."""
+        return self._send(to_bytes(data, LARGEST_WRITE), flags, self._nanoseconds)
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """Sends all of `data` within one timeout."""
+        if data.__class__ is not bytes:
+            data = to_bytes(data)
+        sent = 0
+        size = len(data)
+        if size <= LARGEST_WRITE:
+            description = find(self._fd)
+            if (
+                description.__class__ is StreamSocket
+                and description.channel is not None
+                and flags == 0
+            ):
+                sent = description.channel.write(data, self._nanoseconds)
+            else:
+                sent = self._send(data, flags, self._nanoseconds)
+            if sent == size:
+                return
+        deadline = Deadline(self._nanoseconds)
+        with memoryview(data) as view:
+            while sent < size:
+                part = bytes(view[sent : sent + LARGEST_WRITE])
+                sent += self._send(part, flags, deadline.remaining())
+
+    def sendto(self, data: Any, *rest: Any) -> int:
+        """Sends to an address: `sendto(data, address)` or `sendto(data, flags, address)`.
+
+        A stream ignores the address. Raises PermissionError, with the reason, if the policy denies
+        the destination.
+        """
+        if not 1 <= len(rest) <= 2:
+            raise TypeError(f"sendto() takes 2 or 3 arguments ({len(rest) + 1} given)")
+        flags = operator.index(rest[0]) if len(rest) == 2 else 0
+        if not isinstance(self._description(), UdpSocket):
+            return socket.send(self, data, flags)
+        return self._send_to(to_bytes(data, LARGEST_WRITE), flags, rest[-1])
+
+    def _send_to(self, data: bytes, flags: int, address: SockAddr) -> int:
+        description = self._description()
+        assert isinstance(description, UdpSocket)  # checked by the callers
+        if flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL):
+            raise os_error("EOPNOTSUPP")
+        timeout = 0 if flags & MSG_DONTWAIT else self._nanoseconds
+        return description.send_to(data, *self._parse_address(address, "sendto"), timeout)
+
+    # Messages: without ancillary data, and for a stream without addresses.
+
+    def sendmsg(
+        self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /
+    ) -> int:
+        """Sends the contents of several buffers; returns the number of bytes accepted."""
+        gathered = bytearray()
+        for buffer in buffers:
+            gathered += to_bytes(buffer, LARGEST_WRITE - len(gathered))
+        flags = operator.index(flags)
+        if address is not None:
+            self._parse_address(address, "sendmsg")
+        _reject_ancillary_data(ancdata)
+        if address is not None and isinstance(self._description(), UdpSocket):
+            return self._send_to(bytes(gathered), flags, address)
+        return socket.send(self, bytes(gathered), flags)
+
+    def recvmsg(
+        self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[bytes, list[Any], int, SockAddr]:
+        """Receives; returns data, no ancillary data, flags (MSG_TRUNC) and the source address."""
+        bufsize = operator.index(bufsize)
+        if bufsize < 0:
+            raise ValueError("negative buffer size in recvmsg()")
+        _check_ancillary_size(ancbufsize, "recvmsg()")
+        data, truncated, source = self._receive_from(bufsize, operator.index(flags))
+        return data, [], truncated, source
+
+    def recvmsg_into(
+        self, buffers: Any, ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[int, list[Any], int, SockAddr]:
+        """Receives into several buffers; otherwise like `recvmsg`."""
+        views = [writable_view(buffer, "recvmsg_into()") for buffer in buffers]
+        _check_ancillary_size(ancbufsize, "recvmsg_into()")
+        flags = operator.index(flags)
+        data, truncated, source = self._receive_from(sum(map(len, views)), flags)
+        position = 0
+        for view in views:
+            part = data[position : position + len(view)]
+            view[: len(part)] = part
+            position += len(part)
+        return len(data), [], truncated, source
+
+    # Options.
+
+    def setsockopt(self, level: int, option: int, value: Any, optlen: int | None = None, /) -> None:
+        """Sets an option. Raises OSError(ENOPROTOOPT) for an option without effect."""
+        description = self._description()
+        if optlen is not None:
+            if value is not None:
+                raise TypeError(f"setsockopt() argument 3 must be None, not {_type_name(value)}")
+            value = bytes(min(optlen, 64))
+        elif not isinstance(value, int):
+            value = to_bytes(value)
+        elif not -(1 << 31) <= value < 1 << 31:
+            raise OverflowError("signed integer is out of range")
+        if level == IPPROTO_IPV6 and option == IPV6_V6ONLY and description.binding is not None:
+            raise os_error("EINVAL")
+        if level == IPPROTO_TCP and isinstance(description, UdpSocket):
+            raise os_error("ENOPROTOOPT")
+        host_option = description.options.put(level, option, value)
+        if host_option is not None and description.channel is not None:
+            stored = description.options.get(level, option)
+            assert isinstance(stored, int)
+            description.channel.set_option(host_option, stored)
+
+    def getsockopt(self, level: int, option: int, buflen: int = 0, /) -> int | bytes:
+        """Returns an option as an integer, or as up to `buflen` bytes."""
+        description = self._description()
+        if not 0 <= buflen <= 1024:
+            raise OSError("getsockopt buflen out of range")
+        value: int | bytes
+        if level == SOL_SOCKET and option == SO_ERROR:
+            value = description.take_error()
+        elif level == SOL_SOCKET and option in _READ_ONLY:
+            value = {
+                SO_TYPE: description.kind,
+                SO_DOMAIN: description.family,
+                SO_PROTOCOL: _protocol(description),
+                SO_ACCEPTCONN: int(description.listener is not None),
+            }[option]
+        elif level == IPPROTO_TCP and isinstance(description, UdpSocket):
+            raise os_error("ENOPROTOOPT")
+        else:
+            value = description.options.get(level, option)
+        if buflen:
+            return options.pack(value)[:buflen]
+        if isinstance(value, bytes):
+            return int.from_bytes(value[:4], "little")
+        return value
+
+
+socket.__module__ = "_socket"
+
+_READ_ONLY = (SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN)
+
+
+def _protocol(description: StreamSocket | UdpSocket) -> int:
+    if isinstance(description, UdpSocket):
+        return IPPROTO_UDP
+    return 0 if description.family == AF_UNIX else IPPROTO_TCP
+
+
+def _reject_ancillary_data(items: Any) -> None:
+    """Checks the ancillary data of `sendmsg` as CPython does. Raises OSError if there is any."""
+    items = list(items)
+    for item in items:
+        if not isinstance(item, tuple) or len(item) != 3:
+            raise TypeError("sendmsg() ancillary data items must be tuples of three")
+        level, kind, data = item
+        operator.index(level)
+        operator.index(kind)
+        to_bytes(data)
+    if len(items) > 1:
+        raise OSError("sending multiple control messages not supported on this system")
+    if items:
+        raise os_error("EOPNOTSUPP", "ancillary data cannot be sent in a sandbox")
+
+
+def _check_ancillary_size(size: int, name: str) -> None:
+    if operator.index(size) < 0:
+        raise ValueError(f"invalid ancillary data buffer length in {name}")
+
+
+def _type_name(value: object) -> str:
+    return type(value).__name__

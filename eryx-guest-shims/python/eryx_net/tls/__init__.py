@@ -1,0 +1,1 @@
+"""TLS: what CPython's `_ssl` offers, over the host's TLS sessions."""

@@ -1,0 +1,120 @@
+"""The cipher suites of the host's TLS, and OpenSSL's cipher strings that select among them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+DEFAULT_STRING = (
+    "@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
+)
+"""CPython's default cipher string. The host's TLS supports the subset in `SUITES`."""
+
+
+class Suite(NamedTuple):
+    """A cipher suite, with OpenSSL's name and IANA's number (tls-parameters)."""
+
+    name: str
+    number: int
+    bits: int
+    encryption: str
+    symmetric: str
+    digest: str
+    authentication: str
+
+    @property
+    def version(self) -> str:
+        """The protocol version of the suite."""
+        return "TLSv1.3" if self.authentication == "any" else "TLSv1.2"
+
+    def keywords(self) -> set[str]:
+        """Returns the keywords of cipher strings that select the suite, apart from its name."""
+        keywords = {
+            "ALL",
+            "DEFAULT",
+            "HIGH",
+            "AEAD",
+            "TLSv1.2",
+            "ECDHE",
+            "EECDH",
+            "kECDHE",
+            "kEECDH",
+        }
+        keywords |= {"ECDH", self.digest, "PROFILE=SYSTEM", "a" + self.authentication}
+        if self.authentication == "ECDSA":
+            keywords.add("ECDSA")
+        if self.encryption.startswith("AESGCM"):
+            keywords |= {"AES", "AESGCM", f"AES{self.bits}"}
+        else:
+            keywords.add("CHACHA20")
+        return keywords
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the entry of the suite in `SSLContext.get_ciphers`."""
+        is_tls13 = self.version == "TLSv1.3"
+        exchange = "any" if is_tls13 else "ECDH"
+        return {
+            "id": 0x03000000 | self.number,
+            "name": self.name,
+            "protocol": self.version,
+            "description": (
+                f"{self.name:<30} {self.version} Kx={exchange:<8} Au={self.authentication:<5} "
+                f"Enc={self.encryption:<22} Mac=AEAD"
+            ),
+            "strength_bits": self.bits,
+            "alg_bits": self.bits,
+            "aead": True,
+            "symmetric": self.symmetric,
+            "digest": None,
+            "kea": "kx-any" if is_tls13 else "kx-ecdhe",
+            "auth": "auth-" + self.authentication.lower(),
+        }
+
+
+_AES256 = ("AESGCM(256)", "aes-256-gcm", "SHA384")
+_AES128 = ("AESGCM(128)", "aes-128-gcm", "SHA256")
+_CHACHA = ("CHACHA20/POLY1305(256)", "chacha20-poly1305", "SHA256")
+
+SUITES = (
+    Suite("TLS_AES_256_GCM_SHA384", 0x1302, 256, *_AES256, "any"),
+    Suite("TLS_CHACHA20_POLY1305_SHA256", 0x1303, 256, *_CHACHA, "any"),
+    Suite("TLS_AES_128_GCM_SHA256", 0x1301, 128, *_AES128, "any"),
+    Suite("ECDHE-ECDSA-AES256-GCM-SHA384", 0xC02C, 256, *_AES256, "ECDSA"),
+    Suite("ECDHE-RSA-AES256-GCM-SHA384", 0xC030, 256, *_AES256, "RSA"),
+    Suite("ECDHE-ECDSA-AES128-GCM-SHA256", 0xC02B, 128, *_AES128, "ECDSA"),
+    Suite("ECDHE-RSA-AES128-GCM-SHA256", 0xC02F, 128, *_AES128, "RSA"),
+    Suite("ECDHE-ECDSA-CHACHA20-POLY1305", 0xCCA9, 256, *_CHACHA, "ECDSA"),
+    Suite("ECDHE-RSA-CHACHA20-POLY1305", 0xCCA8, 256, *_CHACHA, "RSA"),
+)
+
+
+def select(string: str) -> tuple[Suite, ...]:
+    """Returns the suites that a cipher string selects (openssl-ciphers(1)), and all of TLS 1.3.
+
+    Like OpenSSL, raises ValueError if it selects no suite of TLS 1.2.
+    """
+    candidates = [suite for suite in SUITES if suite.version == "TLSv1.2"]
+    chosen: list[Suite] = []
+    banned: set[Suite] = set()
+    for token in re.split("[:, ;]+", string.strip()):
+        if not token or token.startswith("@"):
+            continue
+        operator = token[0] if token[0] in "!-+" else ""
+        wanted = token[len(operator) :].split("+")
+        found = [
+            suite
+            for suite in candidates
+            if all(word == suite.name or word in suite.keywords() for word in wanted)
+        ]
+        if operator == "!":
+            banned.update(found)
+        if operator in ("!", "-"):
+            chosen = [suite for suite in chosen if suite not in found]
+        elif operator == "+":
+            moved = [suite for suite in chosen if suite in found]
+            chosen = [suite for suite in chosen if suite not in found] + moved
+        else:
+            chosen += [suite for suite in found if suite not in chosen and suite not in banned]
+    if not chosen:
+        raise ValueError("No cipher can be selected.")
+    return tuple(suite for suite in SUITES if suite.version == "TLSv1.3") + tuple(chosen)
