@@ -40,7 +40,7 @@ def test_keys_are_decrypted_with_their_password_alone(folder: Path, guest: Guest
         for password in ("secret", b"secret", bytearray(b"secret"), lambda: "secret"):
             assert client_certificate.load(cert, made, password)[1] == block.data
         context = ssl.create_default_context()
-        for password, words in (("wrong", "PEM lib"), (None, "give its password")):
+        for password, words in (("wrong", "PEM lib"), (None, "pass it as `password`")):
             try:
                 context.load_cert_chain(cert, made, password)
             except ssl.SSLError as error:

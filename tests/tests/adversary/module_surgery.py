@@ -1,7 +1,7 @@
 """Every name the shims rely on, replaced by something that says yes."""
 
-import eryx_net.host
 import eryx_net.dns.hostname
+import eryx_net.host
 import eryx_net.loopback.port_table
 
 eryx_net.host.exception_for = lambda error: None
