@@ -1,13 +1,12 @@
-"""The program componentize-py turns into the guest image.
+"""The program that componentize-py builds the guest image from.
 
-Everything here runs once, while the image is built. Its last state is what every sandbox starts
-from.
+It runs once, while the image is built. Every sandbox starts from its final state.
 """
 
-# The shims have to be in place before anything imports `socket`, and `wit_world` imports asyncio.
+# The shims must be installed before any module imports `socket`, and `wit_world` imports asyncio.
 import eryx_net
 
-# And the locks before anything makes one, the clocks before anything takes one.
+# The locks and clocks must be installed before any module uses them.
 from eryx_guest import clocks, locks
 
 clocks.install()
@@ -21,16 +20,17 @@ stdlib_imports.load()
 
 import wit_world  # noqa: E402
 
-# componentize-py offers an import to Python only if the program names it while the image is built.
+# componentize-py makes an interface available only if the program imports it during the build.
 from wit_world.imports import poll, resolver, tcp, tls, types, udp  # noqa: E402, F401
 
 from eryx_guest import bindings, fastpaths, heap, warmup  # noqa: E402
 
 bindings.install()
 fastpaths.install()
-heap.gather(warmup.run)
+heap.warm_up_and_compact(warmup.run)
 
-# Programs write to what runs them: it lies where they do.
+# Imported last: programs write to the objects of the runner, so these belong next to the programs'
+# own objects in memory.
 from eryx_guest import runner  # noqa: E402
 from eryx_guest.factory_preload import preload  # noqa: E402
 
@@ -47,4 +47,4 @@ class WitWorld(wit_world.WitWorld):
         preload(paths, imports, setup)
 
 
-runner.prepare(WitWorld())
+runner.freeze_start_state(WitWorld())

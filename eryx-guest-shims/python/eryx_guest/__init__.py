@@ -1,1 +1,1 @@
-"""What turns an interpreter into a sandbox: its library, its `__main__`, and how a program ends."""
+"""The runtime of guest programs: the standard library, `__main__`, and the outcome of a program."""

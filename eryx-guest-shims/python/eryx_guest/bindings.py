@@ -1,9 +1,9 @@
-"""Fast replacements of generated bindings, over `_eryx_bindings` (`fast_bindings.wat`).
+"""Fast replacements of generated bindings, over the extension module `_eryx_bindings` (`fast_bindings.wat`).
 
-The generated bindings copy such an argument to memory that is never freed, and lose a little with
-every `poll`. `install` puts ours in their place, with the same arguments in the same order, for any
-object with the buffer protocol. Connections are made and given back here too, which takes a third
-of the time that it takes there.
+The generated bindings copy arguments of bytes to memory that is never freed, and leak memory with
+every `poll`. The replacements take the same arguments in the same order, and accept any object with
+the buffer protocol. They also connect and drop connections, in a third of the time of the generated
+ones.
 """
 
 from array import array
@@ -15,7 +15,7 @@ import _eryx_bindings
 from componentize_py_types import Err
 from wit_world.imports import poll, tcp, tls, types, udp
 
-# In the order of the variants `error` and `tls-error` in the WIT.
+# The cases of the variants `error` and `tls-error` in the order of the WIT.
 _ERRORS: tuple[Any, ...] = (
     types.Error_WouldBlock,
     types.Error_TimedOut,
@@ -48,7 +48,7 @@ _TLS_ERRORS: tuple[Any, ...] = (
 
 
 def install() -> None:
-    """Replace the methods of the generated bindings."""
+    """Replaces the methods of the generated bindings."""
     _eryx_bindings.on_error(_raise, None)
     tcp.Connection.connect = classmethod(_connection_connect)
     tcp.Connection.finish_connect = _connection_finish
@@ -73,7 +73,7 @@ def _connection_connect(cls: Any, host: str, port: int) -> Any:
     handle = _eryx_bindings.tcp_connect(host.encode(), port)
     connection = cls.__new__(cls)
     connection.handle = handle
-    # Called more often than all others, and so without a frame of the interpreter.
+    # The most frequent calls: attributes, so that a call needs no Python frame.
     connection.read = partial(_eryx_bindings.tcp_read, handle)
     connection.write = partial(_eryx_bindings.tcp_write, handle)
     return connection
@@ -84,16 +84,16 @@ def _connection_finish(self: Any, timeout: int | None) -> None:
 
 
 def _connection_exit(self: Any, *exc_info: Any) -> None:
-    its = self.__dict__
-    handle = its.pop("handle", None)
+    attributes = self.__dict__
+    handle = attributes.pop("handle", None)
     if handle is not None:
-        # Nothing else may come to have its number.
-        del its["read"], its["write"]
+        # They hold the handle, whose number the host will use for another resource.
+        del attributes["read"], attributes["write"]
         _eryx_bindings.tcp_drop(handle)
 
 
 def _connection_reduce(self: Any, protocol: Any) -> Any:
-    # A copy would give the same connection back once more.
+    # A copy would drop the same connection twice.
     raise TypeError(f"cannot copy or pickle {type(self).__name__!r} object")
 
 
@@ -141,18 +141,18 @@ def _poll(
         _handles(lookups),
         timeout,
     )
-    return poll.Ready(*map(_positions, ready))
+    return poll.Ready(*map(_indexes, ready))
 
 
-# Most of the lists are empty most of the time.
-_NONE = array("I")
+# Most lists are empty in most calls.
+_NO_HANDLES = array("I")
 
 
 def _handles(resources: Any) -> array[int]:
-    return array("I", [each.handle for each in resources]) if resources else _NONE
+    return array("I", [resource.handle for resource in resources]) if resources else _NO_HANDLES
 
 
-def _positions(packed: bytes) -> list[int]:
+def _indexes(packed: bytes) -> list[int]:
     return memoryview(packed).cast("I").tolist() if packed else []
 
 

@@ -1,14 +1,14 @@
-"""The clocks of the processor's time, which WASI does not have.
+"""CPU time clocks, which WASI lacks: the time since the sandbox started.
 
-Its C library takes them for the time since the interpreter started: while the image was built, on
-another clock. A sandbox's own monotonic clock begins at 0 with it.
+WASI's C library returns the time since the interpreter started, which was during the build of the
+image, on another clock. The monotonic clock of a sandbox starts at 0.
 """
 
 import time
 
 
 def install() -> None:
-    """Have them begin with the sandbox, as the clock they are taken from does."""
+    """Replaces the functions of `time`."""
     time.process_time = process_time
     time.process_time_ns = process_time_ns
 

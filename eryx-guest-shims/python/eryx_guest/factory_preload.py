@@ -1,4 +1,4 @@
-"""What a factory's snapshot begins with."""
+"""The export `preload`: imports packages and runs set-up code before a factory's snapshot."""
 
 import importlib
 import sys
@@ -10,9 +10,9 @@ from eryx_guest import heap, random_generators, runner
 
 
 def preload(paths: list[str], imports: list[str], setup: bytes | None) -> None:
-    """Import and run for a snapshot. Raises `Err(Raised)` with the first exception."""
+    """Prepares a snapshot. Raises `Err(PythonException)` with the first exception."""
     sys.path[:] = paths
-    random_generators.watch()
+    random_generators.track_seeding()
     raised: wit_world.PythonException | None = None
     importing = None
     try:
@@ -21,36 +21,37 @@ def preload(paths: list[str], imports: list[str], setup: bytes | None) -> None:
             importlib.import_module(importing)
         importing = None
         if setup is not None:
-            runner.set_up(setup)
+            runner.run_setup(setup)
     except BaseException as error:
-        raised = runner.describe(error)
+        raised = runner.describe_exception(error)
         if importing is not None:
-            raised.message += f" (while importing {importing}{_advice(error)})"
-    # It belongs to the snapshot's output, not to that of every sandbox.
+            raised.message += f" (while importing {importing}{_hint(error)})"
+    # The output of the set-up code belongs to the factory, not to every sandbox.
     runner.flush()
     if raised is None:
         try:
-            _settle()
+            _prepare_snapshot()
         except BaseException as error:
-            # An audit hook, say: what leaves an export unannounced aborts the interpreter.
-            raised = runner.describe(error)
+            # For example from an audit hook. An undeclared exception of an export would abort the
+            # interpreter.
+            raised = runner.describe_exception(error)
             raised.message += " (while the snapshot is taken)"
     if raised is not None:
         raise Err(raised)
 
 
-def _settle() -> None:
+def _prepare_snapshot() -> None:
     trace, profile = sys.gettrace(), sys.getprofile()
-    # Functions of the set-up code, which are not to see this.
+    # The hooks of the set-up code must not trace this.
     sys.settrace(None)
     sys.setprofile(None)
-    random_generators.settle()
-    heap.settle()
+    random_generators.collect_unseeded()
+    heap.prepare_snapshot()
     sys.setprofile(profile)
     sys.settrace(trace)
 
 
-def _advice(error: BaseException) -> str:
+def _hint(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError):
         return "; give the factory the package that has it"
     return ""

@@ -1,8 +1,9 @@
-"""The heap as a snapshot is taken of it.
+"""Prepares the heap for a snapshot, so that sandboxes write to few of its pages.
 
-Every sandbox starts from the same pages and copies those it writes to: the fewer and the closer
-together, the sooner it runs, and the less do sandboxes disturb each other. So what programs write
-to lies at the end, and everything else is made such that they only read it.
+All sandboxes share the pages of the snapshot and copy those they write to. The fewer these are, and
+the closer together, the faster a sandbox starts and the less sandboxes slow down each other. So the
+objects that programs write to are placed together at the end of the heap, and all other objects are
+made immortal, with lazily computed fields filled in, so that programs only read them.
 """
 
 import gc
@@ -14,76 +15,84 @@ from typing import cast
 import _eryx_heap
 
 
-def gather(train: Callable[[], None]) -> None:
-    """Everything there is belongs to the image. What is made from now on lies behind it, and so
-    does the code that `train` runs: the interpreter notes in it how often it ran and with what."""
-    functions = [one for one in gc.get_objects() if type(one) is FunctionType]
-    before = [one.__code__._co_code_adaptive for one in functions]  # type: ignore[attr-defined]
-    train()
+def warm_up_and_compact(warm_up: Callable[[], None]) -> None:
+    """Runs `warm_up`, prepares a snapshot, and copies the code objects that ran behind it.
+
+    The interpreter writes to code objects that run: it counts executions and specialises the code
+    (PEP 659). The copies are adjacent to each other and to the objects of programs.
+    """
+    functions = [each for each in gc.get_objects() if type(each) is FunctionType]
+    before = [each.__code__._co_code_adaptive for each in functions]  # type: ignore[attr-defined]
+    warm_up()
     ran = [
-        one
-        for one, code in zip(functions, before, strict=True)
-        if one.__code__._co_code_adaptive != code  # type: ignore[attr-defined]
+        function
+        for function, code in zip(functions, before, strict=True)
+        if function.__code__._co_code_adaptive != code  # type: ignore[attr-defined]
     ]
     del functions, before
     for function in ran:
-        _read(function.__code__)
-    settle()
+        _materialize(function.__code__)
+    prepare_snapshot()
     for function in ran:
-        function.__code__ = _moved(function.__code__)
+        function.__code__ = _copied(function.__code__)
 
 
-def settle() -> None:
-    """Ready the heap for a snapshot: what there is belongs to the image, and what comes lies
-    behind it."""
-    # It has names of attributes that are nowhere else.
+def prepare_snapshot() -> None:
+    """Makes all objects immortal, and places later objects behind them.
+
+    Call this before a snapshot.
+    """
+    # The type cache may hold the only reference to the name of an attribute.
     sys._clear_type_cache()
     gc.collect()
     _eryx_heap.immortalize(_everything())
-    # Again, for what the interpreter keeps to use again lies all over the heap; and this takes from
-    # the collector what lives for ever.
+    # Again: this empties the interpreter's free lists, which are scattered over the heap, and takes
+    # immortal objects from the garbage collector.
     gc.collect()
     gc.freeze()
     _eryx_heap.fill_free_chunks()
 
 
 def _everything() -> list[object]:
-    """All objects that can be found. No code of theirs runs: a proxy's `__class__`, which
-    `isinstance` asks for, may raise or import what it stands for."""
+    """Returns all objects that can be found.
+
+    Never runs code of an object: `isinstance` reads `__class__`, which on a proxy may raise, or
+    import the module it stands for.
+    """
     pending = gc.get_objects()
     found: dict[int, object] = {}
     while pending:
-        one = pending.pop()
-        if id(one) in found or one is pending or one is found:
+        current = pending.pop()
+        if id(current) in found or current is pending or current is found:
             continue
-        found[id(one)] = one
-        pending.extend(gc.get_referents(one))
-        kind = type(one)
+        found[id(current)] = current
+        pending.extend(gc.get_referents(current))
+        kind = type(current)
         if issubclass(kind, str):
-            # A string notes its hash when it is first asked for it.
-            str.__hash__(one)
+            # A string stores its hash at the first call.
+            str.__hash__(current)
         elif kind is CodeType:
-            # The collector does not look into these.
-            code = cast(CodeType, one)
+            # The garbage collector does not traverse code objects.
+            code = cast(CodeType, current)
             pending += (code.co_consts, code.co_names, code.co_filename, code.co_name)
             pending += (code.co_qualname, code.co_linetable, code.co_exceptiontable)
     return list(found.values())
 
 
 def _inner(code: CodeType) -> list[CodeType]:
-    return [one for one in code.co_consts if isinstance(one, CodeType)]
+    return [constant for constant in code.co_consts if isinstance(constant, CodeType)]
 
 
-def _read(code: CodeType) -> None:
-    """Have the code made that `_moved` starts from: it stays with the old one."""
+def _materialize(code: CodeType) -> None:
+    """Creates the bytecode object that `_copied` reads, which the code object caches."""
     _ = code.co_code
-    for one in _inner(code):
-        _read(one)
+    for inner in _inner(code):
+        _materialize(inner)
 
 
-def _moved(code: CodeType) -> CodeType:
-    """The same, in another place."""
+def _copied(code: CodeType) -> CodeType:
+    """Returns a copy of a code object and its inner code objects."""
     if not _inner(code):
         return code.replace()
-    constants = (_moved(one) if isinstance(one, CodeType) else one for one in code.co_consts)
+    constants = (_copied(each) if isinstance(each, CodeType) else each for each in code.co_consts)
     return code.replace(co_consts=tuple(constants))

@@ -1,7 +1,7 @@
-"""Locks in an interpreter without threads.
+"""Locks for an interpreter without threads.
 
-Nobody else can release a lock that is held. CPython's own would not wait for its timeout, and
-without one would end the interpreter.
+No other thread can release a held lock. CPython's lock would not wait for its timeout, and without
+a timeout would abort the interpreter.
 """
 
 import _thread
@@ -13,7 +13,7 @@ _allocate = _thread.allocate_lock
 
 
 class Lock:
-    """`_thread.lock`: waiting for one that is held takes its timeout, or is a deadlock."""
+    """`_thread.lock`: acquiring a held lock takes its whole timeout, or is a deadlock."""
 
     __slots__ = ("__weakref__", "_lock")
 
@@ -21,7 +21,7 @@ class Lock:
         self._lock = _allocate()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock. Raises RuntimeError where that would take for ever."""
+        """Acquires the lock. Raises RuntimeError where that would take for ever."""
         if timeout != -1:
             if not blocking:
                 raise ValueError("can't specify a timeout for a non-blocking call")
@@ -35,17 +35,17 @@ class Lock:
             return False
         if timeout == -1:
             raise RuntimeError(
-                "deadlock: a sandbox has no threads, so nobody can release the lock this waits for"
+                "deadlock: a sandbox has no threads, so no other thread can release this lock"
             )
         time.sleep(timeout)
         return False
 
     def release(self) -> None:
-        """Give it back. Raises RuntimeError if nobody has it."""
+        """Releases the lock. Raises RuntimeError for an unlocked lock."""
         self._lock.release()
 
     def locked(self) -> bool:
-        """Whether somebody has it."""
+        """Returns whether the lock is held."""
         return self._lock.locked()
 
     def __enter__(self) -> bool:
@@ -76,7 +76,7 @@ Lock.__module__ = "_thread"
 
 
 def install() -> None:
-    """Put them in the place of CPython's, before any module makes one."""
+    """Replaces CPython's locks. Call this before any module creates a lock."""
     module: Any = _thread
     module.allocate_lock = module.allocate = module.lock = module.LockType = Lock
 
@@ -85,6 +85,6 @@ def install() -> None:
 
     threads: Any = threading
     threads.Lock = threads._allocate_lock = Lock
-    # The one in C waits below Python.
+    # The C implementation waits in C code, without these locks.
     queues: Any = queue
     queues.SimpleQueue = queues._PySimpleQueue

@@ -1,8 +1,8 @@
-"""Generators of random numbers, which a snapshot would make the same in every sandbox.
+"""Seeding of the random number generators that are part of a snapshot.
 
-One that was given a seed or a state is the same on purpose. All others are seeded anew when a
-sandbox runs its first program: the one of the module `random`, and those that a factory's imports
-and set-up code made.
+Without it they would produce the same numbers in every sandbox. That is intended for a generator
+with an explicit seed or state. All others are seeded when a sandbox runs its first program: the
+generator of the module `random`, and those that a factory's imports and set-up code created.
 """
 
 import os
@@ -12,75 +12,74 @@ import uuid
 import weakref
 from typing import Any
 
-# What one of them is seeded with, in bytes.
+# The bytes of entropy for one generator.
 _ENTROPY = 32
 
-# How many are seeded from one call of the host, which gives at most 64 KiB at a time.
-_AT_ONCE = 1024
+# The generators seeded with one call of the host, which returns at most 64 KiB.
+_BATCH = 1024
 
 _inner: random.Random = random._inst
 _reseed: Any = random.Random.__mro__[1].seed  # type: ignore[attr-defined]
 _urandom = os.urandom
 
-# Those to seed in every sandbox.
+# The generators to seed in every sandbox.
 _unseeded: list[random.Random] = [_inner]
 
-# Those that are not seeded with a value, while that is noted; by identity, for a subclass may
-# compare and hash as it likes.
-_noted: dict[int, weakref.ref[random.Random]] | None = None
+# The generators without an explicit seed, while seeding is tracked. Keyed by identity, as a
+# subclass may define its own equality and hash.
+_tracked: dict[int, weakref.ref[random.Random]] | None = None
 
-# The states they have had and may get back, so do copies of them.
+# The states of tracked generators: a generator or copy restored to one still has no explicit seed.
 _states: set[Any] = set()
 
 
-def seed() -> None:
-    """Seed them. No code of a subclass runs."""
-    for start in range(0, len(_unseeded), _AT_ONCE):
-        some = _unseeded[start : start + _AT_ONCE]
-        _seed_from(_urandom(_ENTROPY * len(some)), some)
+def seed_all() -> None:
+    """Seeds the generators without an explicit seed. Runs no code of a subclass."""
+    for start in range(0, len(_unseeded), _BATCH):
+        batch = _unseeded[start : start + _BATCH]
+        _seed_from(_urandom(_ENTROPY * len(batch)), batch)
 
 
-def seed_the_same() -> None:
-    """Seed them where the host has no randomness to give: while the image is built."""
+def seed_all_with_zeros() -> None:
+    """Seeds the generators while the image is built, where the host has no entropy."""
     _seed_from(bytes(_ENTROPY * len(_unseeded)), _unseeded)
 
 
-def _seed_from(entropy: bytes, some: list[random.Random]) -> None:
-    for position, one in enumerate(some):
-        own = entropy[position * _ENTROPY : (position + 1) * _ENTROPY]
-        _reseed(one, int.from_bytes(own))
+def _seed_from(entropy: bytes, generators: list[random.Random]) -> None:
+    for index, generator in enumerate(generators):
+        own = entropy[index * _ENTROPY : (index + 1) * _ENTROPY]
+        _reseed(generator, int.from_bytes(own))
         try:
-            object.__setattr__(one, "gauss_next", None)
+            object.__setattr__(generator, "gauss_next", None)
         except BaseException:
-            # A subclass without such an attribute, or with one of its own.
+            # A subclass without such an attribute, or with a different one.
             continue
 
 
-def watch() -> None:
-    """Note from here on which generators are seeded with a value."""
-    global _noted
-    _noted = {id(one): weakref.ref(one) for one in _unseeded}
-    for name, method in _NOTING.items():
-        _replace(name, _GENUINE[name], method)
+def track_seeding() -> None:
+    """Starts to track which generators get an explicit seed."""
+    global _tracked
+    _tracked = {id(generator): weakref.ref(generator) for generator in _unseeded}
+    for name, method in _TRACKING.items():
+        _replace(name, _STOCK[name], method)
 
 
-def settle() -> None:
-    """Make those that are not part of the snapshot, to be seeded in every sandbox."""
-    global _noted, _unseeded
-    if _noted is not None:
-        alive = (reference() for reference in _noted.values())
-        _unseeded = [one for one in alive if one is not None]
-        _noted = None
+def collect_unseeded() -> None:
+    """Stops tracking. Generators without an explicit seed will be seeded in every sandbox."""
+    global _tracked, _unseeded
+    if _tracked is not None:
+        alive = (reference() for reference in _tracked.values())
+        _unseeded = [generator for generator in alive if generator is not None]
+        _tracked = None
         _states.clear()
-        for name, method in _GENUINE.items():
-            _replace(name, _NOTING[name], method)
-    # A number that was drawn for this process, where there is no network card.
+        for name, method in _STOCK.items():
+            _replace(name, _TRACKING[name], method)
+    # The random node ID of this process, used where there is no network card.
     uuid._node = None  # type: ignore[attr-defined]
 
 
 def _replace(name: str, old: Any, new: Any) -> None:
-    """Exchange a method of the class, and that of the module's generator, unless the set-up code
-    has done so."""
+    """Replaces a method of `Random` and of the module's generator, unless the program did."""
     function = getattr(random, name)
     if type(function) is types.MethodType and function.__func__ is old:
         setattr(random, name, types.MethodType(new, _inner))
@@ -88,35 +87,35 @@ def _replace(name: str, old: Any, new: Any) -> None:
         setattr(random.Random, name, new)
 
 
-def _noting_seed(self: random.Random, a: Any = None, version: int = 2) -> None:
-    _GENUINE["seed"](self, a, version)
-    _note(self, a is None)
+def _tracking_seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+    _STOCK["seed"](self, a, version)
+    _track(self, a is None)
 
 
-def _noting_getstate(self: random.Random) -> Any:
-    state = _GENUINE["getstate"](self)
-    if _noted is not None and id(self) in _noted:
+def _tracking_getstate(self: random.Random) -> Any:
+    state = _STOCK["getstate"](self)
+    if _tracked is not None and id(self) in _tracked:
         _states.add(state)
     return state
 
 
-def _noting_setstate(self: random.Random, state: Any) -> None:
-    _GENUINE["setstate"](self, state)
-    _note(self, state in _states)
+def _tracking_setstate(self: random.Random, state: Any) -> None:
+    _STOCK["setstate"](self, state)
+    _track(self, state in _states)
 
 
-def _note(generator: random.Random, unseeded: bool) -> None:
-    if _noted is None:
+def _track(generator: random.Random, unseeded: bool) -> None:
+    if _tracked is None:
         return
     if unseeded:
-        _noted[id(generator)] = weakref.ref(generator)
+        _tracked[id(generator)] = weakref.ref(generator)
     else:
-        _noted.pop(id(generator), None)
+        _tracked.pop(id(generator), None)
 
 
-_NOTING: dict[str, Any] = {
-    "seed": _noting_seed,
-    "getstate": _noting_getstate,
-    "setstate": _noting_setstate,
+_TRACKING: dict[str, Any] = {
+    "seed": _tracking_seed,
+    "getstate": _tracking_getstate,
+    "setstate": _tracking_setstate,
 }
-_GENUINE: dict[str, Any] = {name: getattr(random.Random, name) for name in _NOTING}
+_STOCK: dict[str, Any] = {name: getattr(random.Random, name) for name in _TRACKING}

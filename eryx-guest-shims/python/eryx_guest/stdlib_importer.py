@@ -1,7 +1,7 @@
-"""The standard library, carried inside the image.
+"""The importer of the standard library from memory.
 
-A running guest has no files. While the image is built the interpreter sees its library on disk;
-`install` compiles all of it, keeps the code in memory and puts one finder in front of the others.
+A sandbox has no files. While the image is built, `install` compiles the library from disk, stores
+the code in memory, and adds a finder before all others.
 """
 
 import importlib.machinery
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from importlib.abc import InspectLoader, MetaPathFinder
 from types import CodeType, ModuleType
 
-# Of no use without a display, a file system or a network of their own, and large.
+# Large modules without use in a sandbox: they need a display or a file system.
 EXCLUDED = frozenset(
     {
         "tkinter",
@@ -29,8 +29,8 @@ EXCLUDED = frozenset(
 )
 
 
-class Entry:
-    """One module: where it came from, its code and its source."""
+class StoredModule:
+    """A module in memory: its path during the build, its code and its source."""
 
     __slots__ = ("code", "is_package", "path", "source")
 
@@ -41,80 +41,80 @@ class Entry:
         self.source = source
 
 
-class BundleLoader(InspectLoader):
-    """Loads modules from the bundle. `linecache` and `inspect` get their sources from it too."""
+class InMemoryLoader(InspectLoader):
+    """Loads modules from memory. Also returns their sources to `linecache` and `inspect`."""
 
-    def __init__(self, entries: dict[str, Entry]) -> None:
-        self._entries = entries
+    def __init__(self, modules: dict[str, StoredModule]) -> None:
+        self._modules = modules
 
-    def _entry(self, fullname: str) -> Entry:
+    def _module(self, fullname: str) -> StoredModule:
         try:
-            return self._entries[fullname]
+            return self._modules[fullname]
         except KeyError:
             raise ImportError(f"{fullname} is not in the image", name=fullname) from None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        """Leave it to the import system."""
+        """Returns None: the import system creates the module."""
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module's code in its namespace."""
+        """Runs the code of a module in its namespace."""
         exec(self.get_code(module.__name__), module.__dict__)
 
     def is_package(self, fullname: str) -> bool:
-        """Whether `fullname` is a package. Raises ImportError if it is not in the bundle."""
-        return self._entry(fullname).is_package
+        """Returns whether a module is a package. Raises ImportError for an unknown module."""
+        return self._module(fullname).is_package
 
     def get_code(self, fullname: str) -> CodeType:
-        """The code of a module. Raises ImportError for a module that is not in the bundle."""
-        code: CodeType = marshal.loads(self._entry(fullname).code)
+        """Returns the code of a module. Raises ImportError for an unknown module."""
+        code: CodeType = marshal.loads(self._module(fullname).code)
         return code
 
     def get_source(self, fullname: str) -> str:
-        """The source of a module. Raises ImportError for a module that is not in the bundle."""
-        return importlib.util.decode_source(zlib.decompress(self._entry(fullname).source))
+        """Returns the source of a module. Raises ImportError for an unknown module."""
+        return importlib.util.decode_source(zlib.decompress(self._module(fullname).source))
 
     def get_filename(self, fullname: str) -> str:
-        """Where the module was when the image was built."""
-        return self._entry(fullname).path
+        """Returns the path of a module during the build of the image."""
+        return self._module(fullname).path
 
 
-class BundleFinder(MetaPathFinder):
-    """Finds the modules of the bundle."""
+class InMemoryFinder(MetaPathFinder):
+    """Finds the modules in memory."""
 
-    def __init__(self, entries: dict[str, Entry]) -> None:
-        self._entries = entries
-        self._loader = BundleLoader(entries)
+    def __init__(self, modules: dict[str, StoredModule]) -> None:
+        self._modules = modules
+        self._loader = InMemoryLoader(modules)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """A spec for a module of the bundle, None for any other."""
-        entry = self._entries.get(fullname)
-        if entry is None:
+        """Returns the spec of a module in memory, None for any other module."""
+        module = self._modules.get(fullname)
+        if module is None:
             return None
         spec = importlib.machinery.ModuleSpec(
-            fullname, self._loader, origin=entry.path, is_package=entry.is_package
+            fullname, self._loader, origin=module.path, is_package=module.is_package
         )
-        if entry.is_package:
-            spec.submodule_search_locations = [os.path.dirname(entry.path)]
+        if module.is_package:
+            spec.submodule_search_locations = [os.path.dirname(module.path)]
         spec.has_location = True
         return spec
 
 
 def install() -> None:
-    """Bundle the library, the bindings and our own modules, and find modules there from now on."""
-    # Not all of `sys.path`: componentize-py adds the builder's own site-packages to it.
+    """Stores the library, the bindings and the image's own modules, and adds the finder."""
+    # Not all of `sys.path`: componentize-py adds the site-packages of the build to it.
     own = os.path.dirname(os.path.dirname(__file__))
-    entries: dict[str, Entry] = {}
+    modules: dict[str, StoredModule] = {}
     for root in ("/python", "/bundled", "/world", own):
         for name, path, is_package in _modules(root, ""):
-            if name not in entries:
-                entry = _compile(path, is_package)
-                if entry is not None:
-                    entries[name] = entry
-    finder = BundleFinder(entries)
-    _adopt(finder)
+            if name not in modules:
+                stored = _compile(path, is_package)
+                if stored is not None:
+                    modules[name] = stored
+    finder = InMemoryFinder(modules)
+    _replace_loaders(finder)
     sys.meta_path.insert(0, finder)
 
 
@@ -136,24 +136,24 @@ def _modules(directory: str, prefix: str) -> Iterator[tuple[str, str, bool]]:
                 yield from _modules(path, f"{prefix}{name}.")
 
 
-def _compile(path: str, is_package: bool) -> Entry | None:
+def _compile(path: str, is_package: bool) -> StoredModule | None:
     with open(path, "rb") as file:
         source = file.read()
     try:
         code = compile(source, path, "exec", dont_inherit=True)
     except SyntaxError:
-        # A sample that must not compile; nothing can import it from disk either.
+        # A file with deliberate errors, which cannot be imported from disk either.
         return None
-    return Entry(path, is_package, marshal.dumps(code), zlib.compress(source, 9))
+    return StoredModule(path, is_package, marshal.dumps(code), zlib.compress(source, 9))
 
 
-def _adopt(finder: BundleFinder) -> None:
-    """Point modules that came from disk at the bundle: their loader is asked for sources later."""
+def _replace_loaders(finder: InMemoryFinder) -> None:
+    """Replaces the loaders of modules imported from disk, which read sources later."""
     for name, module in list(sys.modules.items()):
         spec = getattr(module, "__spec__", None)
         if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
             continue
-        bundled = finder.find_spec(name, None)
-        if bundled is not None:
-            module.__spec__ = bundled
-            module.__loader__ = bundled.loader
+        replacement = finder.find_spec(name, None)
+        if replacement is not None:
+            module.__spec__ = replacement
+            module.__loader__ = replacement.loader

@@ -1,9 +1,8 @@
-"""Modules that are already imported when a sandbox starts."""
+"""The standard-library modules that are imported while the image is built."""
 
 import importlib
 
-# What programs that use the network import. Imported while the image is built they cost nothing
-# later.
+# The modules that network programs import. Importing them in a sandbox takes no time.
 MODULES = (
     "abc",
     "array",
@@ -85,6 +84,6 @@ MODULES = (
 
 
 def load() -> None:
-    """Import `MODULES`."""
+    """Imports `MODULES`."""
     for name in MODULES:
         importlib.import_module(name)

@@ -1,6 +1,7 @@
-"""What programs do, done while the image is built: what runs here is ready and lies together.
+"""A warm-up workload, run while the image is built: typical operations of programs.
 
-It leaves nothing behind that a program could see, and asks nothing of the host.
+The interpreter specialises the code that runs here (PEP 659), and its objects are placed together
+in memory. The workload leaves no state that a program could see, and never calls the host.
 """
 
 import asyncio
@@ -28,37 +29,37 @@ from eryx_net import descriptors
 
 
 def run() -> None:
-    """Do all of it."""
+    """Runs the workload on an event loop of its own, then resets."""
     with asyncio.Runner() as runner:
         runner.get_loop().set_task_factory(_named)
         runner.run(work())
     asyncio.set_event_loop(None)
-    forget()
+    reset()
 
 
-def forget() -> None:
-    """Leave no trace of it."""
+def reset() -> None:
+    """Clears all caches, and resets the numbers of descriptors."""
     re.purge()
     for module in list(sys.modules.values()):
-        for one in list(vars(module).values()):
-            if isinstance(one, functools._lru_cache_wrapper):
-                one.cache_clear()
+        for attribute in list(vars(module).values()):
+            if isinstance(attribute, functools._lru_cache_wrapper):
+                attribute.cache_clear()
     descriptors.reset_for_build()
 
 
 async def work() -> None:
-    """Do all of it on the running loop."""
+    """Runs the workload on the running event loop."""
     asyncio.get_running_loop().set_task_factory(_named)
-    define()
-    fail()
-    convert()
-    search()
-    speak()
-    await wait()
+    use_classes()
+    use_exceptions()
+    use_text()
+    use_regex()
+    use_http()
+    await use_asyncio()
 
 
-def define() -> None:
-    """Classes and functions."""
+def use_classes() -> None:
+    """Defines and uses classes and functions."""
 
     class Base:
         def __init__(self, value: int) -> None:
@@ -111,8 +112,8 @@ def define() -> None:
     print(text, dict(groups), textwrap.dedent("  a\n  b"), sep="\n", file=io.StringIO())
 
 
-def fail() -> None:
-    """Exceptions, told and caught."""
+def use_exceptions() -> None:
+    """Raises, catches and formats exceptions."""
     try:
         try:
             {}["missing"]  # type: ignore[index]
@@ -126,8 +127,8 @@ def fail() -> None:
         object().missing  # type: ignore[attr-defined]  # noqa: B018
 
 
-def convert() -> None:
-    """Texts and what they stand for."""
+def use_text() -> None:
+    """Parses and formats JSON, dates and URLs."""
     document = {"a": [1, 2.5, None, True], "b": {"c": "d\n"}}
     json.loads(json.dumps(document))
     json.loads(json.dumps(document, indent=2, sort_keys=True).encode())
@@ -143,8 +144,8 @@ def convert() -> None:
     random.seed(1)
 
 
-def search() -> None:
-    """Patterns."""
+def use_regex() -> None:
+    """Compiles and matches regular expressions."""
     re.findall(r"(\w+)=(\d+)", "a=1 b=2")
     pattern = re.compile(
         r"^\s*(?P<key>[a-z_]+)\s*[:=]\s*(?P<value>.*?)\s*$", re.MULTILINE | re.IGNORECASE
@@ -153,32 +154,32 @@ def search() -> None:
         found.groupdict()
     re.sub(r"[^a-z]+|(?:x{2,3})", "-", "a1b2xx")
     re.split(r"[,;]\s*", "a, b;c")
-    # The next time is as the first.
+    # So that the next round compiles them again.
     re.purge()
 
 
-def speak() -> None:
-    """HTTP, over a pair of sockets inside."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
+def use_http() -> None:
+    """Makes an HTTP request over a socket pair."""
+    client, server = socket.socketpair()
+    with client, server:
         connection = http.client.HTTPConnection("localhost")
-        connection.sock = ours
-        theirs.sendall(
+        connection.sock = client
+        server.sendall(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
         )
         connection.request("POST", "/", body=b"{}", headers={"Accept": "*/*"})
-        with connection.getresponse() as answer:
-            answer.getheader("Content-Type"), answer.read()
-        theirs.recv(1000)
+        with connection.getresponse() as response:
+            response.getheader("Content-Type"), response.read()
+        server.recv(1000)
 
 
 def _named(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-    # Those without a name are counted, and programs see how many there were.
-    return asyncio.Task(coroutine, loop=loop, **({"name": "training"} | options))
+    # asyncio numbers tasks without a name, and programs would see that count.
+    return asyncio.Task(coroutine, loop=loop, **({"name": "warmup"} | options))
 
 
-async def wait() -> None:
-    """Tasks, and streams inside."""
+async def use_asyncio() -> None:
+    """Runs tasks, and uses events, queues, timeouts and locks."""
     event = asyncio.Event()
     queue: asyncio.Queue[int] = asyncio.Queue()
 

@@ -2,5 +2,5 @@
 
 import eryx_guest.runner as runner
 
-runner.describe = lambda error: object()
+runner.describe_exception = lambda error: object()
 raise ValueError

@@ -74,7 +74,7 @@ held.release()
     assert_eq!(error.exception_type, "RuntimeError");
     assert_eq!(error.message, "release unlocked lock");
     let deadlock =
-        "deadlock: a sandbox has no threads, so nobody can release the lock this waits for\n";
+        "deadlock: a sandbox has no threads, so no other thread can release this lock\n";
     assert_eq!(
         error.output.stdout_text(),
         format!(

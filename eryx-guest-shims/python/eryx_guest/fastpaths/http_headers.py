@@ -1,4 +1,4 @@
-"""Header fields, which CPython reads with its parser of mail."""
+"""A fast path for HTTP header fields, which CPython parses with `email.parser`."""
 
 import email.message
 import email.parser
@@ -6,8 +6,8 @@ import http.client
 import re
 from typing import Any
 
-# A block of header fields as RFC 9112 (5) has them: no line that continues the one before it, and
-# no line that ends otherwise. Whatever else the parser of mail would make something of, it gets.
+# A block of header fields (RFC 9112, 5) without continuation lines, in which every line ends with
+# CRLF. `email.parser` parses all other blocks.
 _FIELDS = re.compile(r"(?:[!-9;-~]++:[^\r\n]*+\r\n)*+\r\n").fullmatch
 _FIELD = re.compile(r"([!-9;-~]++):[ \t]*+([^\r\n]*+)\r\n").findall
 
@@ -19,12 +19,12 @@ _Parser = _parser.Parser
 
 
 def install() -> None:
-    """Put it in its place."""
-    _client._parse_header_lines = header_fields
+    """Replaces `http.client._parse_header_lines`."""
+    _client._parse_header_lines = parse_header_lines
 
 
-def _mail() -> tuple[Any, ...]:
-    """What the parser of mail goes through: a program may have put something else in its place."""
+def _email_functions() -> tuple[Any, ...]:
+    """Returns the functions that `email.parser` uses, which a program may have patched."""
     return (
         _client.email.parser,
         _parser.Parser,
@@ -37,17 +37,17 @@ def _mail() -> tuple[Any, ...]:
     )
 
 
-_MAIL = _mail()
+_STOCK_FUNCTIONS = _email_functions()
 
 
-def header_fields(header_lines: Any, _class: Any = _Message) -> Any:
-    """`http.client._parse_header_lines`: the fields of a message, without the parser of mail."""
+def parse_header_lines(header_lines: Any, _class: Any = _Message) -> Any:
+    """Parses header fields like `http.client._parse_header_lines`, without `email.parser`."""
     joined = b"".join(header_lines)
-    if _class is _Message and _mail() == _MAIL:
+    if _class is _Message and _email_functions() == _STOCK_FUNCTIONS:
         block = joined.decode("iso-8859-1")
         if _FIELDS(block):
             fields = _FIELD(block)
-            if not any(map(_composite, fields)):
+            if not any(map(_is_composite, fields)):
                 message = _Message()
                 message._headers = fields
                 message._payload = ""
@@ -55,7 +55,7 @@ def header_fields(header_lines: Any, _class: Any = _Message) -> Any:
     return _parse_header_lines([joined], _class)
 
 
-def _composite(field: tuple[str, str]) -> bool:
-    """Whether the parser of mail looks for a body of several parts."""
+def _is_composite(field: tuple[str, str]) -> bool:
+    """Returns whether `email.parser` would parse a body of several parts."""
     name, value = field
     return len(name) == 12 and name.lower() == "content-type" and value.strip()[:1] in "mM"

@@ -1,11 +1,11 @@
-"""URLs, which programs take apart again and again."""
+"""A cache for `urllib.parse._urlsplit`, as programs parse the same URLs repeatedly."""
 
 import functools
 import urllib.parse
 from typing import Any
 
-# Longer ones are not remembered.
-_LONGEST_URL = 2048
+# The length of the longest cached URL in characters.
+_MAX_URL = 2048
 
 _parse: Any = urllib.parse
 _urlsplit = _parse._urlsplit
@@ -13,13 +13,13 @@ _clear_cache = _parse.clear_cache
 
 
 def install() -> None:
-    """Put them in their places."""
-    _parse._urlsplit = url_parts
+    """Replaces `_urlsplit` and `clear_cache` of `urllib.parse`."""
+    _parse._urlsplit = urlsplit
     _parse.clear_cache = clear_cache
 
 
-def _rules() -> tuple[Any, ...]:
-    """What a URL is taken apart by: a program may have put something else in its place."""
+def _urlsplit_globals() -> tuple[Any, ...]:
+    """Returns the globals that `_urlsplit` uses, which a program may have patched."""
     return (
         _parse._checknetloc,
         _parse._check_bracketed_netloc,
@@ -28,31 +28,31 @@ def _rules() -> tuple[Any, ...]:
     )
 
 
-_RULES = _rules()
+_STOCK_GLOBALS = _urlsplit_globals()
 
 
-def url_parts(url: Any, scheme: Any = None, allow_fragments: Any = True) -> Any:
-    """`urllib.parse._urlsplit`: what was taken apart just now is remembered.
+def urlsplit(url: Any, scheme: Any = None, allow_fragments: Any = True) -> Any:
+    """Splits a URL like `urllib.parse._urlsplit`, from a cache.
 
-    Before CPython 3.14, `urlparse` went through the memory of `urlsplit`.
+    Before CPython 3.14, `urlparse` used the cache of `urlsplit`.
     """
     if (
         url.__class__ is str
-        and len(url) <= _LONGEST_URL
+        and len(url) <= _MAX_URL
         and (scheme is None or scheme.__class__ is str)
         and allow_fragments is True
-        and _rules() == _RULES
+        and _urlsplit_globals() == _STOCK_GLOBALS
     ):
-        return _remembered(url, scheme)
+        return _cached_urlsplit(url, scheme)
     return _urlsplit(url, scheme, allow_fragments)
 
 
 def clear_cache() -> None:
-    """`urllib.parse.clear_cache`: forget those, too."""
+    """Clears the caches like `urllib.parse.clear_cache`, and this one."""
     _clear_cache()
-    _remembered.cache_clear()
+    _cached_urlsplit.cache_clear()
 
 
 @functools.lru_cache
-def _remembered(url: str, scheme: str | None) -> Any:
+def _cached_urlsplit(url: str, scheme: str | None) -> Any:
     return _urlsplit(url, scheme)

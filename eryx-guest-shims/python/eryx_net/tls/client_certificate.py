@@ -47,8 +47,8 @@ def _decrypt(block: pem.Block, password: Callable[[], bytes] | None) -> pem.Bloc
         return block
     if password is None:
         raise sandbox_error(
-            "the private key is encrypted, and a sandbox has no terminal to prompt for its password: "
-            "pass it as `password`"
+            "the private key is encrypted, and a sandbox has no terminal to prompt for its "
+            "password: pass it as `password`"
         )
     if not legacy:
         return pem.Block(_PKCS8, [], private_key.decrypt(block.data, password()))

@@ -118,12 +118,12 @@ for bad in ("http://[", "http://h]", "http://[x]/", "http://a\u2100b/"):
         raise AssertionError(bad)
 assert urllib.parse.urlparse(b"http://h/p").path == b"/p"
 assert urllib.parse.urlparse("http://h/p") == urllib.parse.urlparse("http://h/p")
-assert urlsplit._remembered.cache_info().hits > len(URLS)
+assert urlsplit._cached_urlsplit.cache_info().hits > len(URLS)
 urllib.parse.clear_cache()
-assert not urlsplit._remembered.cache_info().currsize
+assert not urlsplit._cached_urlsplit.cache_info().currsize
 urllib.parse.urlparse("own_scheme://h/")
 with unittest.mock.patch.object(urllib.parse, "scheme_chars", urllib.parse.scheme_chars + "_"):
     assert urllib.parse.urlparse("own_scheme://h/").scheme == "own_scheme"
 assert not urllib.parse.urlparse("own_scheme://h/").scheme
-assert max(len(url) for url in URLS) > urlsplit._LONGEST_URL
+assert max(len(url) for url in URLS) > urlsplit._MAX_URL
 print("the same")
