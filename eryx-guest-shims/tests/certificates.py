@@ -1,4 +1,4 @@
-"""A throw-away certificate authority, made with the `openssl` command."""
+"""A temporary certificate authority, created with the `openssl` command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ssl
 import subprocess
 from pathlib import Path
 
-EVERYTHING = """
+ALL_EXTENSIONS = """
 [extensions]
 basicConstraints = critical, CA:false
 subjectAltName = @names
@@ -31,14 +31,14 @@ CN = Directory
 
 
 def openssl(*arguments: object, into: Path) -> None:
-    """Run `openssl` in a directory."""
+    """Runs `openssl` in a directory."""
     subprocess.run(
         ["openssl", *map(str, arguments)], cwd=into, check=True, capture_output=True, timeout=60
     )
 
 
-class Authority:
-    """A root, and what it issues, as PEM files in one directory."""
+class CertificateAuthority:
+    """A root certificate and those it issued, as PEM files in one directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -52,25 +52,25 @@ class Authority:
         )
 
     def issue(self, name: str, extensions: str, *, days: int = 20, subject: str = "") -> Path:
-        """A certificate `name.pem` with its key `name.key`."""
-        at = self.directory
-        (at / f"{name}.cnf").write_text(extensions)
+        """Issues the certificate `name.pem` with the key `name.key`."""
+        directory = self.directory
+        (directory / f"{name}.cnf").write_text(extensions)
         openssl(
             *("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -utf8").split(),
             *("-keyout", f"{name}.key", "-out", f"{name}.csr"),
             *("-subj", subject or f"/C=DE/ST=Berlin/O=Test/OU=One/CN={name}"),
-            into=at,
+            into=directory,
         )
         openssl(
             *("x509 -req -CA root.pem -CAkey root.key -CAcreateserial").split(),
             *("-in", f"{name}.csr", "-out", f"{name}.pem", "-days", days),
             *("-extfile", f"{name}.cnf", "-extensions", "extensions"),
-            into=at,
+            into=directory,
         )
-        return at / f"{name}.pem"
+        return directory / f"{name}.pem"
 
     def server(self, name: str, **settings: object) -> ssl.SSLContext:
-        """A server's context with an issued certificate."""
+        """Returns the context of a server with an issued certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.directory / f"{name}.pem", self.directory / f"{name}.key")
         for key, value in settings.items():

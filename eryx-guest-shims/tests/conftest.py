@@ -1,4 +1,4 @@
-"""Runs guest programs natively, in a process of their own, over the fake host."""
+"""Runs guest programs natively over the fake host, each in its own process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from certificates import EVERYTHING, Authority
+from certificates import ALL_EXTENSIONS, CertificateAuthority
 
 TESTS = Path(__file__).parent
 PYTHON = TESTS.parent / "python"
@@ -21,14 +21,14 @@ Guest = Callable[..., str]
 
 @pytest.fixture
 def guest() -> Guest:
-    """`guest(program, **environment)` runs a program and returns what it printed.
+    """`guest(program, **environment)` runs a program and returns its output.
 
-    The program sees the interpreter's own standard library over the shims. A failed assertion
-    in it is a failed test.
+    The program uses the interpreter's own standard library over the shims. The test fails if an
+    assertion of the program does.
     """
 
     def run(program: str, /, **environment: str) -> str:
-        done = subprocess.run(
+        completed = subprocess.run(
             [
                 sys.executable,
                 "-W",
@@ -43,16 +43,17 @@ def guest() -> Guest:
             env={**os.environ, **environment},
             check=False,
         )
-        if done.returncode:
-            pytest.fail(f"the guest program failed\n{done.stdout}\n{done.stderr}", pytrace=False)
-        return done.stdout
+        if completed.returncode:
+            output = f"{completed.stdout}\n{completed.stderr}"
+            pytest.fail(f"the guest program failed\n{output}", pytrace=False)
+        return completed.stdout
 
     return run
 
 
 @pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A certificate authority that issued `server`, with every kind of extension."""
-    made = Authority(tmp_path_factory.mktemp("authority"))
-    made.issue("server", EVERYTHING)
-    return made
+def ca(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    """A certificate authority that issued `server`, a certificate with every kind of extension."""
+    ca = CertificateAuthority(tmp_path_factory.mktemp("ca"))
+    ca.issue("server", ALL_EXTENSIONS)
+    return ca

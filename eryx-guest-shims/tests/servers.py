@@ -1,4 +1,4 @@
-"""Peers on real loopback sockets, each on a thread of its own."""
+"""Servers on real loopback sockets, each in its own thread."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Handler = Callable[[socket.socket], None]
 
 @contextlib.contextmanager
 def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Run `handler` on each connection; yields the port."""
+    """Runs `handler` for each connection; yields the port."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
 
-    def one(peer: socket.socket) -> None:
+    def handle(peer: socket.socket) -> None:
         with contextlib.suppress(OSError), peer:
             peer.settimeout(20)
             if tls is not None:
@@ -30,38 +30,38 @@ def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[int]:
         with contextlib.suppress(OSError):
             while True:
                 peer, _ = listener.accept()
-                threading.Thread(target=one, args=(peer,), daemon=True).start()
+                threading.Thread(target=handle, args=(peer,), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     try:
         yield listener.getsockname()[1]
     finally:
-        # Closing alone does not wake a thread that waits in accept.
+        # Closing does not wake a thread that waits in `accept`.
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
 
 
 def echo(peer: socket.socket) -> None:
-    """Send everything back until the other side ends."""
+    """Sends all data back until the end of the stream."""
     while data := peer.recv(65536):
         peer.sendall(data)
 
 
 def silent(peer: socket.socket) -> None:
-    """Read and say nothing."""
+    """Reads until the end of the stream, and sends nothing."""
     while peer.recv(65536):
         pass
 
 
 def reset(peer: socket.socket) -> None:
-    """Say a little, then reset."""
+    """Reads a byte, then resets the connection."""
     peer.recv(1)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def closed_port() -> int:
-    """A port nobody listens on."""
+    """Returns a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

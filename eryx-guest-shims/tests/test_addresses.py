@@ -1,4 +1,4 @@
-"""Addresses between text and bytes, against the C library's functions and against tables."""
+"""Conversions of addresses against the C library, and the parsing of destinations."""
 
 from __future__ import annotations
 
@@ -10,32 +10,35 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from eryx_net import addresses
+from eryx_net.destination import parse
 
 
 def outcome(function: object, *arguments: object) -> object:
-    """What a call returns, or the type of what it raises."""
+    """Returns the result of a call, or the type of its exception."""
     try:
         return function(*arguments)  # type: ignore[operator]
     except (OSError, ValueError, OverflowError) as error:
         return type(error)
 
 
-LIKELY = st.text("0123456789abcdefxX:. %", max_size=24)
+ADDRESS_LIKE = st.text("0123456789abcdefxX:. %", max_size=24)
 
 
-@given(LIKELY | st.ip_addresses(v=4).map(str))
+@given(ADDRESS_LIKE | st.ip_addresses(v=4).map(str))
 @example("1.2.3.4")
 @example("01.2.3.4")
 @example("1.2.3")
 @example("256.1.1.1")
 @example("1.2.3.4 ")
-def test_dotted_quads_are_read_as_inet_pton_reads_them(text: str) -> None:
+def test_parse_ipv4_accepts_the_same_text_as_inet_pton(text: str) -> None:
     packed = addresses.parse_ipv4(text)
     expected = outcome(socket.inet_pton, socket.AF_INET, text)
     assert packed == (None if expected is OSError else expected)
 
 
-@given(LIKELY | st.ip_addresses(v=6).map(str) | st.ip_addresses(v=6).map(lambda a: a.exploded))
+@given(
+    ADDRESS_LIKE | st.ip_addresses(v=6).map(str) | st.ip_addresses(v=6).map(lambda a: a.exploded)
+)
 @example("::")
 @example("1::")
 @example("::1.2.3.4")
@@ -49,7 +52,7 @@ def test_dotted_quads_are_read_as_inet_pton_reads_them(text: str) -> None:
 @example("1:")
 @example("fe80::1%lo")
 @example("12345::")
-def test_ipv6_literals_are_read_as_inet_pton_reads_them(text: str) -> None:
+def test_parse_ipv6_accepts_the_same_text_as_inet_pton(text: str) -> None:
     packed = addresses.parse_ipv6(text)
     expected = outcome(socket.inet_pton, socket.AF_INET6, text)
     assert packed == (None if expected is OSError else expected)
@@ -59,14 +62,14 @@ def test_ipv6_literals_are_read_as_inet_pton_reads_them(text: str) -> None:
     st.binary(min_size=16, max_size=16)
     | st.lists(st.sampled_from([0, 0, 0, 255, 1]), min_size=16, max_size=16).map(bytes)
 )
-def test_ipv6_addresses_are_written_as_inet_ntop_writes_them(packed: bytes) -> None:
+def test_format_ipv6_returns_the_same_text_as_inet_ntop(packed: bytes) -> None:
     text = addresses.format_ipv6(packed)
     assert text == socket.inet_ntop(socket.AF_INET6, packed)
     assert addresses.parse_ipv6(text) == packed
     assert ipaddress.IPv6Address(text).packed == packed
 
 
-@given(LIKELY)
+@given(ADDRESS_LIKE)
 @example("127.1")
 @example("0x7f.1")
 @example("0177.0.0.1")
@@ -78,12 +81,12 @@ def test_ipv6_addresses_are_written_as_inet_ntop_writes_them(packed: bytes) -> N
 @example(" 1.2.3.4")
 @example("08")
 @example("0x")
-def test_inet_aton_takes_every_form_the_c_library_takes(text: str) -> None:
+def test_inet_aton_accepts_the_same_forms_as_the_c_library(text: str) -> None:
     expected = outcome(socket.inet_aton, text)
-    found = outcome(addresses.inet_aton, text)
-    # musl and older C libraries disagree about trailing text; only the address matters then.
+    actual = outcome(addresses.inet_aton, text)
+    # C libraries differ in whether they accept trailing text.
     if " " not in text:
-        assert found == expected
+        assert actual == expected
 
 
 @pytest.mark.parametrize(
@@ -103,13 +106,39 @@ def test_inet_aton_takes_every_form_the_c_library_takes(text: str) -> None:
         ("127.1", False),
     ],
 )
-def test_loopback_is_what_means_this_machine(literal: str, loopback: bool) -> None:
+def test_is_loopback_recognises_loopback_literals_only(literal: str, loopback: bool) -> None:
     assert addresses.is_loopback(literal) is loopback
+
+
+@pytest.mark.parametrize(
+    ("host", "family", "loopback", "guest_address"),
+    [
+        ("localhost", None, True, "::1"),
+        ("LOCALHOST.", None, True, "::1"),
+        ("eryx", None, True, "::1"),
+        ("example.test", None, False, None),
+        ("127.1", None, False, None),
+        ("::1%lo", None, False, None),
+        ("", None, False, None),
+        ("127.0.0.9", socket.AF_INET, True, "127.0.0.9"),
+        ("::ffff:127.0.0.1", socket.AF_INET6, True, "::ffff:127.0.0.1"),
+        ("192.0.2.1", socket.AF_INET, False, None),
+        # Not a loopback address, but it reaches a listener on one.
+        ("0.0.0.0", socket.AF_INET, False, "127.0.0.1"),
+        ("::", socket.AF_INET6, False, "::1"),
+    ],
+)
+def test_a_destination_is_a_name_of_the_sandbox_a_literal_or_another_name(
+    host: str, family: int | None, loopback: bool, guest_address: str | None
+) -> None:
+    destination = parse(host)
+    assert (destination.host, destination.family, destination.loopback) == (host, family, loopback)
+    assert destination.guest_address(socket.AF_INET6) == guest_address
 
 
 @pytest.mark.parametrize("name", ["htons", "ntohs", "htonl", "ntohl"])
 @pytest.mark.parametrize("value", [0, 1, 0x1234, 0xFFFF, 0x10000, 0xFFFFFFFF, 1 << 32, -1])
-def test_byte_orders_are_swapped_as_cpython_does(name: str, value: int) -> None:
+def test_byte_order_functions_match_cpython(name: str, value: int) -> None:
     assert outcome(getattr(addresses, name), value) == outcome(getattr(socket, name), value)
 
 
@@ -125,6 +154,8 @@ def test_byte_orders_are_swapped_as_cpython_does(name: str, value: int) -> None:
         ("inet_ntop", (socket.AF_INET6, bytearray(16))),
     ],
 )
-def test_bad_arguments_raise_what_cpython_raises(function: str, arguments: tuple[object]) -> None:
-    found = outcome(getattr(addresses, function), *arguments)
-    assert found == outcome(getattr(socket, function), *arguments)
+def test_address_functions_raise_the_same_errors_as_cpython(
+    function: str, arguments: tuple[object]
+) -> None:
+    actual = outcome(getattr(addresses, function), *arguments)
+    assert actual == outcome(getattr(socket, function), *arguments)

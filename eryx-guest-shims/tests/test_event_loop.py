@@ -1,23 +1,23 @@
-"""asyncio and `_eryx_async` over the shims."""
+"""The asyncio event loop and `_eryx_async`, over the shims."""
 
 from __future__ import annotations
 
 import socket
 import time
 
-from certificates import Authority
+from certificates import CertificateAuthority
 from conftest import Guest
 from servers import closed_port, echo, serve, silent
 
 
 def slow_echo(peer: socket.socket) -> None:
-    """Answer each message after 0.3 s."""
+    """Sends each message back after 0.3 s."""
     while data := peer.recv(65536):
         time.sleep(0.3)
         peer.sendall(data)
 
 
-def test_every_way_to_make_a_loop_makes_ours(guest: Guest) -> None:
+def test_every_way_to_create_an_event_loop_creates_a_guest_event_loop(guest: Guest) -> None:
     guest("""
         import asyncio
         from eryx_net.event_loop import EventLoop
@@ -38,11 +38,11 @@ def test_every_way_to_make_a_loop_makes_ours(guest: Guest) -> None:
     """)
 
 
-def test_streams_work_and_overlap(guest: Guest) -> None:
+def test_asyncio_streams_transfer_data_concurrently(guest: Guest) -> None:
     with serve(slow_echo) as port:
         guest(f"""
             import asyncio, time
-            async def one(n):
+            async def exchange(n):
                 r, w = await asyncio.open_connection("server.test", {port})
                 w.write(b"%d\\n" % n)
                 await w.drain()
@@ -52,7 +52,7 @@ def test_streams_work_and_overlap(guest: Guest) -> None:
                 return int(line)
             async def main():
                 started = time.monotonic()
-                assert await asyncio.gather(*map(one, range(20))) == list(range(20))
+                assert await asyncio.gather(*map(exchange, range(20))) == list(range(20))
                 assert time.monotonic() - started < 3
             asyncio.run(main())
             from wit_world.imports import resolver, tcp
@@ -60,7 +60,7 @@ def test_streams_work_and_overlap(guest: Guest) -> None:
         """)
 
 
-def test_a_lookup_does_not_hold_up_other_tasks(guest: Guest) -> None:
+def test_a_lookup_does_not_block_other_tasks(guest: Guest) -> None:
     guest("""
         import asyncio, socket
         async def main():
@@ -72,15 +72,15 @@ def test_a_lookup_does_not_hold_up_other_tasks(guest: Guest) -> None:
                     ticks += 1
                     await asyncio.sleep(0.01)
             ticking = asyncio.create_task(tick())
-            found = await loop.getaddrinfo("slow.test", 80, type=socket.SOCK_STREAM)
+            results = await loop.getaddrinfo("slow.test", 80, type=socket.SOCK_STREAM)
             assert ticks > 3, ticks
-            assert found == [
+            assert results == [
                 (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
-            assert isinstance(found[0][0], socket.AddressFamily)
+            assert isinstance(results[0][0], socket.AddressFamily)
             ticking.cancel()
-            refused = [("missing.test", socket.gaierror), ("denied.test", PermissionError),
+            failing = [("missing.test", socket.gaierror), ("denied.test", PermissionError),
                        ("localhost", PermissionError)]
-            for name, kind in refused:
+            for name, kind in failing:
                 try:
                     await loop.getaddrinfo(name, 80)
                 except kind:
@@ -101,7 +101,7 @@ def test_a_lookup_does_not_hold_up_other_tasks(guest: Guest) -> None:
     """)
 
 
-def test_executors_run_inline(guest: Guest) -> None:
+def test_executors_run_functions_in_the_only_thread(guest: Guest) -> None:
     guest("""
         import asyncio, threading
         async def main():
@@ -121,13 +121,13 @@ def test_executors_run_inline(guest: Guest) -> None:
     """)
 
 
-def test_a_default_executor_is_shut_down_without_a_thread(guest: Guest) -> None:
+def test_the_default_executor_shuts_down_without_a_thread(guest: Guest) -> None:
     guest("""
         import asyncio, threading
         from concurrent.futures import ThreadPoolExecutor
-        def refused(*_):
+        def start_fails(*_):
             raise RuntimeError("can't start new thread")
-        threading.Thread.start = refused
+        threading.Thread.start = start_fails
         async def main():
             loop = asyncio.get_running_loop()
             loop.set_default_executor(ThreadPoolExecutor(4))
@@ -143,7 +143,7 @@ def test_a_default_executor_is_shut_down_without_a_thread(guest: Guest) -> None:
     """)
 
 
-def test_an_in_guest_server_serves_in_guest_clients(guest: Guest) -> None:
+def test_an_asyncio_server_serves_clients_of_the_same_program(guest: Guest) -> None:
     guest("""
         import asyncio
         async def handle(r, w):
@@ -168,12 +168,12 @@ def test_an_in_guest_server_serves_in_guest_clients(guest: Guest) -> None:
     """)
 
 
-def test_asyncio_tls_runs_on_memory_bios(guest: Guest, authority: Authority) -> None:
-    with serve(echo, authority.server("server")) as port:
+def test_asyncio_tls_runs_over_memory_bios(guest: Guest, ca: CertificateAuthority) -> None:
+    with serve(echo, ca.server("server")) as port:
         guest(
             f"""
             import asyncio, ssl
-            async def one(n):
+            async def exchange(n):
                 r, w = await asyncio.open_connection(
                     "server.test", {port}, ssl=ssl.create_default_context())
                 assert w.get_extra_info("peercert")["serialNumber"]
@@ -188,7 +188,7 @@ def test_asyncio_tls_runs_on_memory_bios(guest: Guest, authority: Authority) -> 
                 except (ssl.SSLError, ConnectionError):
                     pass
             async def main():
-                await asyncio.gather(*map(one, range(5)))
+                await asyncio.gather(*map(exchange, range(5)))
                 try:
                     await asyncio.open_connection(
                         "server.test", {port}, ssl=True, server_hostname="other.test")
@@ -203,11 +203,11 @@ def test_asyncio_tls_runs_on_memory_bios(guest: Guest, authority: Authority) -> 
                 w.close()
             asyncio.run(main())
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_a_failed_connect_surfaces_through_asyncio(guest: Guest) -> None:
+def test_asyncio_raises_the_error_of_a_failed_connect(guest: Guest) -> None:
     guest(f"""
         import asyncio, socket
         from wit_world.imports import tcp
@@ -232,7 +232,7 @@ def test_a_failed_connect_surfaces_through_asyncio(guest: Guest) -> None:
     """)
 
 
-def test_waiting_for_what_cannot_happen_is_an_error(guest: Guest) -> None:
+def test_waiting_for_a_future_that_no_task_completes_raises_edeadlk(guest: Guest) -> None:
     guest("""
         import asyncio, errno
         async def main():
@@ -246,8 +246,8 @@ def test_waiting_for_what_cannot_happen_is_an_error(guest: Guest) -> None:
     """)
 
 
-def test_the_low_level_interface_is_the_pages(guest: Guest, authority: Authority) -> None:
-    with serve(echo) as port, serve(echo, authority.server("server")) as secure:
+def test_eryx_async_follows_the_networking_guide(guest: Guest, ca: CertificateAuthority) -> None:
+    with serve(echo) as port, serve(echo, ca.server("server")) as secure:
         guest(
             f"""
             import asyncio, errno, ssl
@@ -309,26 +309,26 @@ def test_the_low_level_interface_is_the_pages(guest: Guest, authority: Authority
                 assert not tcp.live
             asyncio.run(main())
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_low_level_awaits_overlap_and_cancel(guest: Guest) -> None:
-    with serve(slow_echo) as port, serve(silent) as mute:
+def test_eryx_async_functions_run_concurrently_and_can_be_cancelled(guest: Guest) -> None:
+    with serve(slow_echo) as port, serve(silent) as silent_port:
         guest(f"""
             import asyncio, time
             import _eryx_async as net
             from wit_world.imports import tcp
-            async def one():
+            async def exchange():
                 h = await net.await_tcp_connect("server.test", {port})
                 await net.await_tcp_write(h, b"x")
                 assert await net.await_tcp_read(h, 1) == b"x"
                 net.tcp_close(h)
             async def main():
                 started = time.monotonic()
-                await asyncio.gather(*(one() for _ in range(10)))
+                await asyncio.gather(*(exchange() for _ in range(10)))
                 assert time.monotonic() - started < 2
-                h = await net.await_tcp_connect("server.test", {mute})
+                h = await net.await_tcp_connect("server.test", {silent_port})
                 try:
                     await asyncio.wait_for(net.await_tcp_read(h, 1), 0.05)
                 except asyncio.TimeoutError:

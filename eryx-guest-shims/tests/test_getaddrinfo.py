@@ -1,4 +1,4 @@
-"""`getaddrinfo` and its relatives, where no host is needed to know the answer."""
+"""`getaddrinfo` and its relatives: against the C library, and over the fake host."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SAME_AS_THE_C_LIBRARY = [
 
 
 def outcome(function: object, *arguments: object) -> object:
-    """What a call returns in any order, or what it raises."""
+    """Returns the sorted result of a call, or its exception."""
     try:
         return sorted(function(*arguments))  # type: ignore[operator]
     except OSError as error:
@@ -63,7 +63,7 @@ def outcome(function: object, *arguments: object) -> object:
 
 
 @pytest.mark.parametrize("arguments", SAME_AS_THE_C_LIBRARY, ids=repr)
-def test_getaddrinfo_answers_as_the_c_library_does(arguments: tuple[object]) -> None:
+def test_getaddrinfo_returns_the_same_results_as_the_c_library(arguments: tuple[object]) -> None:
     assert outcome(getaddrinfo.getaddrinfo, *arguments) == outcome(socket.getaddrinfo, *arguments)
 
 
@@ -78,14 +78,16 @@ def test_getaddrinfo_answers_as_the_c_library_does(arguments: tuple[object]) -> 
         (("127.0.0.1", 1.5), OSError),
     ],
 )
-def test_getaddrinfo_refuses_what_is_no_name(arguments: tuple[object], kind: type) -> None:
+def test_getaddrinfo_rejects_malformed_names_like_cpython(
+    arguments: tuple[object], kind: type
+) -> None:
     with pytest.raises(kind):
         getaddrinfo.getaddrinfo(*arguments)  # type: ignore[arg-type]
     with pytest.raises(kind):
         socket.getaddrinfo(*arguments)  # type: ignore[call-overload]
 
 
-def test_a_name_is_never_cut_at_a_null_character() -> None:
+def test_a_name_with_a_null_character_is_rejected() -> None:
     with pytest.raises(ValueError, match="null"):
         getaddrinfo.getaddrinfo("127.0.0.1\0.evil.test", 80)
 
@@ -103,28 +105,30 @@ def test_a_name_is_never_cut_at_a_null_character() -> None:
         (("127.0.0.1", 80, 0), 0),
     ],
 )
-def test_getnameinfo_answers_as_the_c_library_does(address: tuple[object], flags: int) -> None:
-    def once(function: object) -> object:
+def test_getnameinfo_returns_the_same_results_as_the_c_library(
+    address: tuple[object], flags: int
+) -> None:
+    def call(function: object) -> object:
         try:
             return function(address, flags)  # type: ignore[operator]
         except OSError as error:
             return type(error).__name__, error.args
 
-    assert once(getaddrinfo.getnameinfo) == once(socket.getnameinfo)
+    assert call(getaddrinfo.getnameinfo) == call(socket.getnameinfo)
 
 
 @pytest.mark.parametrize("name", ["x" * 1_000_000, "a." * 3_000_000, b"x" * 5_000_000, "a." * 200])
-def test_a_name_longer_than_any_is_refused_as_the_c_library_does(name: str | bytes) -> None:
-    def once(function: object) -> object:
+def test_a_name_over_the_length_limit_is_rejected_like_the_c_library(name: str | bytes) -> None:
+    def call(function: object) -> object:
         try:
             return function(name, 80)  # type: ignore[operator]
         except Exception as error:
             return type(error).__name__, str(error)
 
-    assert once(getaddrinfo.getaddrinfo) == once(socket.getaddrinfo)
+    assert call(getaddrinfo.getaddrinfo) == call(socket.getaddrinfo)
 
 
-def test_names_only_the_host_knows_go_to_the_host(guest: Guest) -> None:
+def test_the_host_resolves_all_names_but_the_sandboxs_own(guest: Guest) -> None:
     guest("""
         import socket
         from wit_world.imports import resolver
@@ -147,7 +151,7 @@ def test_names_only_the_host_knows_go_to_the_host(guest: Guest) -> None:
             socket.getaddrinfo("six.test", 80, socket.AF_INET)
         except socket.gaierror as error:
             assert error.errno == socket.EAI_NONAME
-        # Forms that only look like addresses are the host's to judge, as names.
+        # Forms that only resemble addresses are names, which the host resolves.
         for odd in ("127.1", "0x7f000001", "2130706433", "0177.0.0.1"):
             try:
                 socket.getaddrinfo(odd, 80)
@@ -164,7 +168,7 @@ def test_names_only_the_host_knows_go_to_the_host(guest: Guest) -> None:
     """)
 
 
-def test_this_machines_own_names_need_no_host(guest: Guest) -> None:
+def test_the_sandboxs_own_names_resolve_without_the_host(guest: Guest) -> None:
     guest("""
         import socket
         from wit_world.imports import resolver
@@ -175,7 +179,7 @@ def test_this_machines_own_names_need_no_host(guest: Guest) -> None:
         assert socket.gethostbyaddr("127.0.0.1") == ("localhost", [], ["127.0.0.1"])
         assert socket.gethostbyname("") == "0.0.0.0"
         assert not resolver.started
-        # What the host refuses means the guest itself where it listens, or is about to.
+        # If the policy denies `localhost`, it means the program itself where that listens.
         try:
             socket.getaddrinfo("localhost", 80)
         except PermissionError:
@@ -202,7 +206,7 @@ def test_this_machines_own_names_need_no_host(guest: Guest) -> None:
     """)
 
 
-def test_an_address_has_the_name_it_was_looked_up_under_and_nobody_is_asked(guest: Guest) -> None:
+def test_a_reverse_lookup_returns_the_name_an_address_was_resolved_from(guest: Guest) -> None:
     guest("""
         import asyncio, socket
         from wit_world.imports import network, resolver
@@ -217,16 +221,16 @@ def test_an_address_has_the_name_it_was_looked_up_under_and_nobody_is_asked(gues
         assert unknown(socket.gethostbyaddr, "192.0.2.1") == ("herror", 1)
         assert socket.getfqdn("192.0.2.1") == "192.0.2.1"
         assert socket.gethostbyname_ex("web.test") == ("web.test", [], ["192.0.2.1"])
-        asked = len(resolver.started)
+        lookups = len(resolver.started)
         assert socket.gethostbyaddr("192.0.2.1") == ("web.test", [], ["192.0.2.1"])
         assert socket.getfqdn("192.0.2.1") == "web.test"
         assert socket.getnameinfo(("192.0.2.1", 80), 0) == ("web.test", "http")
         assert socket.getnameinfo(("192.0.2.1", 80), socket.NI_NUMERICHOST) == ("192.0.2.1", "http")
-        # The other family was not asked for.
+        # Only the IPv4 addresses were resolved.
         assert unknown(socket.gethostbyaddr, "2001:db8::1") == ("herror", 1)
         assert unknown(socket.getnameinfo, ("192.0.2.9", 80), socket.NI_NAMEREQD) == (
             "gaierror", socket.EAI_NONAME)
-        assert len(resolver.started) == asked
+        assert len(resolver.started) == lookups
 
         async def look_up():
             await asyncio.get_running_loop().getaddrinfo("other.test.", 80)
@@ -234,7 +238,7 @@ def test_an_address_has_the_name_it_was_looked_up_under_and_nobody_is_asked(gues
         assert socket.gethostbyaddr("192.0.2.2")[0] == "other.test"
         assert socket.gethostbyaddr("web.test") == ("web.test", [], ["192.0.2.1"])
         assert socket.getfqdn("web.test") == "web.test"
-        # Names of this machine stay its own.
+        # Loopback addresses keep their own name.
         socket.getaddrinfo("server.test", 80)
         assert socket.gethostbyaddr("127.0.0.1")[0] == "localhost"
         assert unknown(socket.gethostbyaddr, "missing.test") == ("gaierror", socket.EAI_NONAME)
@@ -246,7 +250,7 @@ def test_an_address_has_the_name_it_was_looked_up_under_and_nobody_is_asked(gues
             raise AssertionError
         assert socket.getfqdn("denied.test") == "denied.test"
 
-        # A program that looks up ever more names keeps no more than so many.
+        # The number of cached names is bounded.
         from eryx_net.dns import reverse_lookup
         for n in range(2000):
             reverse_lookup.insert(f"n{n}.test", [f"198.51.{n // 256}.{n % 256}"])
@@ -260,12 +264,14 @@ def test_an_address_has_the_name_it_was_looked_up_under_and_nobody_is_asked(gues
     ("name", "protocol", "port"),
     [("http", "tcp", 80), ("https", None, 443), ("domain", "udp", 53), ("www", "tcp", 80)],
 )
-def test_services_are_known_by_name(name: str, protocol: str | None, port: int) -> None:
+def test_getservbyname_returns_the_port_of_a_service(
+    name: str, protocol: str | None, port: int
+) -> None:
     arguments = (name,) if protocol is None else (name, protocol)
     assert services.getservbyname(*arguments) == port
 
 
-def test_services_and_protocols_that_are_unknown_raise_what_cpython_raises() -> None:
+def test_unknown_services_and_protocols_raise_the_same_errors_as_cpython() -> None:
     assert services.getservbyport(443) == "https"
     assert services.getservbyport(53, "udp") == "domain"
     assert services.getprotobyname("tcp") == 6

@@ -1,11 +1,11 @@
-"""Socket pairs and listeners inside the guest, through CPython's own `socket.py`."""
+"""Socket pairs and listeners inside the sandbox, through CPython's own `socket.py`."""
 
 from __future__ import annotations
 
 from conftest import Guest
 
 
-def test_a_socket_pair_carries_bytes_both_ways(guest: Guest) -> None:
+def test_a_socket_pair_transfers_bytes_in_both_directions(guest: Guest) -> None:
     guest("""
         import socket
         a, b = socket.socketpair()
@@ -36,7 +36,7 @@ def test_a_socket_pair_carries_bytes_both_ways(guest: Guest) -> None:
     """)
 
 
-def test_buffers_are_bounded(guest: Guest) -> None:
+def test_the_buffer_of_a_socket_pair_is_bounded(guest: Guest) -> None:
     guest("""
         import socket
         a, b = socket.socketpair()
@@ -56,7 +56,7 @@ def test_buffers_are_bounded(guest: Guest) -> None:
         except BlockingIOError:
             pass
         assert got == sent
-        a.send(b"room again")
+        a.send(b"space again")
         a.close(); b.close()
     """)
 
@@ -79,7 +79,7 @@ def test_closing_with_unread_bytes_resets_the_other_end_once(guest: Guest) -> No
     """)
 
 
-def test_waiting_in_vain_is_a_deadlock_or_a_timeout(guest: Guest) -> None:
+def test_an_operation_that_can_never_complete_raises_edeadlk_or_times_out(guest: Guest) -> None:
     guest("""
         import errno, socket, time
         a, b = socket.socketpair()
@@ -121,7 +121,7 @@ def test_waiting_in_vain_is_a_deadlock_or_a_timeout(guest: Guest) -> None:
     """)
 
 
-def test_a_listener_accepts_from_inside_and_nobody_asks_the_host(guest: Guest) -> None:
+def test_a_listener_accepts_connections_of_the_program_without_the_host(guest: Guest) -> None:
     guest("""
         import select, socket
         from wit_world.imports import tcp
@@ -148,7 +148,7 @@ def test_a_listener_accepts_from_inside_and_nobody_asks_the_host(guest: Guest) -
     """)
 
 
-def test_ipv6_listeners_take_both_families_unless_told_otherwise(guest: Guest) -> None:
+def test_an_ipv6_listener_accepts_both_families_without_v6only(guest: Guest) -> None:
     guest("""
         import socket
         listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
@@ -175,10 +175,10 @@ def test_ipv6_listeners_take_both_families_unless_told_otherwise(guest: Guest) -
     """)
 
 
-def test_ports_are_held_and_given_back(guest: Guest) -> None:
+def test_a_port_is_bound_until_its_socket_is_closed(guest: Guest) -> None:
     guest("""
         import errno, socket
-        def refused(step, number):
+        def fails(step, number):
             try:
                 step()
             except OSError as error:
@@ -188,9 +188,9 @@ def test_ports_are_held_and_given_back(guest: Guest) -> None:
         a = socket.socket()
         a.bind(("127.0.0.1", 8080))
         b = socket.socket()
-        refused(lambda: b.bind(("127.0.0.1", 8080)), errno.EADDRINUSE)
-        refused(lambda: b.bind(("", 8080)), errno.EADDRINUSE)
-        refused(lambda: b.bind(("192.0.2.1", 0)), errno.EADDRNOTAVAIL)
+        fails(lambda: b.bind(("127.0.0.1", 8080)), errno.EADDRINUSE)
+        fails(lambda: b.bind(("", 8080)), errno.EADDRINUSE)
+        fails(lambda: b.bind(("192.0.2.1", 0)), errno.EADDRNOTAVAIL)
         try:
             b.bind(("example.test", 0))
         except socket.gaierror:
@@ -198,18 +198,18 @@ def test_ports_are_held_and_given_back(guest: Guest) -> None:
         else:
             raise AssertionError
         b.bind(("127.0.0.2", 8080))
-        refused(lambda: b.bind(("127.0.0.1", 8081)), errno.EINVAL)
+        fails(lambda: b.bind(("127.0.0.1", 8081)), errno.EINVAL)
         assert b.getsockname() == ("127.0.0.2", 8080)
         a.close()
         c = socket.socket()
         c.bind(("127.0.0.1", 8080))
         c.listen()
-        refused(lambda: c.connect(("127.0.0.1", 8080)), errno.EISCONN)
-        refused(lambda: c.recv(1), errno.ENOTCONN)
-        refused(lambda: c.send(b"x"), errno.EPIPE)
+        fails(lambda: c.connect(("127.0.0.1", 8080)), errno.EISCONN)
+        fails(lambda: c.recv(1), errno.ENOTCONN)
+        fails(lambda: c.send(b"x"), errno.EPIPE)
         d = socket.socket()
         d.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        refused(lambda: d.bind(("127.0.0.1", 8080)), errno.EADDRINUSE)
+        fails(lambda: d.bind(("127.0.0.1", 8080)), errno.EADDRINUSE)
         for s in (b, c, d):
             s.close()
         from eryx_net import descriptors
@@ -218,7 +218,7 @@ def test_ports_are_held_and_given_back(guest: Guest) -> None:
     """)
 
 
-def test_a_backlog_is_a_bound(guest: Guest) -> None:
+def test_a_listener_refuses_connections_beyond_its_backlog(guest: Guest) -> None:
     guest("""
         import socket
         listener = socket.create_server(("127.0.0.1", 0), backlog=2)
@@ -241,7 +241,7 @@ def test_a_backlog_is_a_bound(guest: Guest) -> None:
     """)
 
 
-def test_a_local_http_server_and_client_share_one_thread(guest: Guest) -> None:
+def test_an_http_server_and_its_client_run_in_one_thread(guest: Guest) -> None:
     guest("""
         import http.server, socket
         class Handler(http.server.BaseHTTPRequestHandler):

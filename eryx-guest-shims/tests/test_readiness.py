@@ -1,4 +1,4 @@
-"""`select` and `poll` over sockets of the host and of the guest."""
+"""`select` and `poll` over host connections and in-guest sockets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from conftest import Guest
 from servers import echo, serve, silent
 
 
-def test_host_and_guest_sockets_are_waited_for_together_in_one_host_call(guest: Guest) -> None:
+def test_host_and_in_guest_sockets_are_polled_in_one_host_call(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""
             import select, socket
@@ -34,7 +34,7 @@ def test_host_and_guest_sockets_are_waited_for_together_in_one_host_call(guest: 
         """)
 
 
-def test_two_hundred_descriptors_cost_one_host_call(guest: Guest) -> None:
+def test_two_hundred_descriptors_are_polled_in_one_host_call(guest: Guest) -> None:
     with serve(silent) as port:
         guest(f"""
             import selectors, socket
@@ -53,7 +53,7 @@ def test_two_hundred_descriptors_cost_one_host_call(guest: Guest) -> None:
         """)
 
 
-def test_every_selector_of_the_library_works(guest: Guest) -> None:
+def test_every_selector_of_the_standard_library_reports_events(guest: Guest) -> None:
     guest("""
         import selectors, socket
         for kind in (selectors.SelectSelector, selectors.PollSelector, selectors.DefaultSelector):
@@ -70,7 +70,7 @@ def test_every_selector_of_the_library_works(guest: Guest) -> None:
     """)
 
 
-def test_closed_and_strange_descriptors_are_reported(guest: Guest) -> None:
+def test_closed_and_invalid_descriptors_raise_the_same_errors_as_cpython(guest: Guest) -> None:
     guest("""
         import errno, select, socket, sys
         s = socket.socket(); fd = s.fileno()
@@ -113,13 +113,15 @@ def test_an_empty_poll_makes_no_host_call(guest: Guest) -> None:
     guest("""
         import select, time
         from eryx_net import host
-        host.wait_for = None
+        host.poll = None
         assert select.poll().poll(0) == []
         assert select.select([], [], [], 0) == ([], [], [])
     """)
 
 
-def test_waiting_without_hope_is_a_deadlock_and_a_timeout_is_a_sleep(guest: Guest) -> None:
+def test_a_select_that_can_never_succeed_raises_edeadlk_or_sleeps_for_its_timeout(
+    guest: Guest,
+) -> None:
     guest("""
         import errno, select, socket, time
         near, far = socket.socketpair()

@@ -1,4 +1,4 @@
-"""Sockets of the host, through CPython's own `socket.py`."""
+"""Sockets over the host's connections, through CPython's own `socket.py`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_blocking_socket_sends_and_receives(guest: Guest) -> None:
         """)
 
 
-def test_sizes_and_flags_are_integers_of_any_kind_and_nothing_else(guest: Guest) -> None:
+def test_sizes_and_flags_that_are_not_integers_raise_type_error(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""
             import socket
@@ -80,7 +80,7 @@ def test_a_makefile_keeps_the_stream_open_after_the_socket_is_closed(guest: Gues
         """)
 
 
-def test_a_large_body_arrives_in_few_host_calls(guest: Guest) -> None:
+def test_a_large_body_is_received_in_few_host_calls(guest: Guest) -> None:
     def body(peer):
         peer.sendall(bytes(range(256)) * 8192)
 
@@ -97,7 +97,7 @@ def test_a_large_body_arrives_in_few_host_calls(guest: Guest) -> None:
         """)
 
 
-def test_sendall_sends_everything_and_counts_bytes_not_items(guest: Guest) -> None:
+def test_sendall_sends_all_bytes_of_a_buffer_with_larger_items(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""
             import array, socket, _thread
@@ -115,7 +115,7 @@ def test_sendall_sends_everything_and_counts_bytes_not_items(guest: Guest) -> No
             except BufferError:
                 pass
             else:
-                raise AssertionError("a view with holes was sent")
+                raise AssertionError("a non-contiguous view was sent")
             try:
                 s.send("text")
             except TypeError as error:
@@ -124,7 +124,7 @@ def test_sendall_sends_everything_and_counts_bytes_not_items(guest: Guest) -> No
         """)
 
 
-def test_a_megabyte_goes_out_in_slices(guest: Guest) -> None:
+def test_sendall_writes_a_large_buffer_in_parts(guest: Guest) -> None:
     total = []
 
     def count(peer):
@@ -149,7 +149,7 @@ def test_a_megabyte_goes_out_in_slices(guest: Guest) -> None:
     assert total == [5 << 20]
 
 
-def test_a_huge_receive_is_clamped(guest: Guest) -> None:
+def test_the_size_of_a_huge_recv_is_clamped(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""
             import socket
@@ -167,16 +167,16 @@ def test_a_huge_receive_is_clamped(guest: Guest) -> None:
         """)
 
 
-def test_messages_are_streams_without_extras(guest: Guest) -> None:
+def test_sendmsg_and_recvmsg_on_a_stream_have_no_ancillary_data(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""
             import socket
             s = socket.create_connection(("server.test", {port}), timeout=10)
             assert s.sendmsg([b"ab", bytearray(b"cd"), memoryview(b"e")]) == 5
             assert s.recvmsg(2) == (b"ab", [], 0, None)
-            one, two = bytearray(1), bytearray(9)
-            assert s.recvmsg_into([one, two]) == (3, [], 0, None)
-            assert one == b"c" and two[:2] == b"de"
+            first, second = bytearray(1), bytearray(9)
+            assert s.recvmsg_into([first, second]) == (3, [], 0, None)
+            assert first == b"c" and second[:2] == b"de"
             try:
                 s.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, b"")])
             except OSError:
@@ -187,7 +187,7 @@ def test_messages_are_streams_without_extras(guest: Guest) -> None:
         """)
 
 
-def test_peeked_bytes_stay(guest: Guest) -> None:
+def test_msg_peek_does_not_consume_bytes(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""
             import select, socket
@@ -200,7 +200,7 @@ def test_peeked_bytes_stay(guest: Guest) -> None:
         """)
 
 
-def test_timeouts_are_cpythons(guest: Guest) -> None:
+def test_timeouts_match_cpython(guest: Guest) -> None:
     with serve(silent) as port:
         guest(f"""
             import errno, socket, time
@@ -238,7 +238,7 @@ def test_timeouts_are_cpythons(guest: Guest) -> None:
         """)
 
 
-def test_sendall_keeps_one_deadline_over_all_its_slices(guest: Guest) -> None:
+def test_sendall_has_one_deadline_for_all_its_writes(guest: Guest) -> None:
     import time
 
     def slow_reader(peer):
@@ -258,7 +258,7 @@ def test_sendall_keeps_one_deadline_over_all_its_slices(guest: Guest) -> None:
             except TimeoutError as error:
                 assert str(error) == "timed out"
             else:
-                raise AssertionError("256 MiB went out")
+                raise AssertionError("256 MiB were sent")
             assert time.monotonic() - started < 5
             s.close()
         """)
@@ -276,7 +276,7 @@ def test_sendall_keeps_one_deadline_over_all_its_slices(guest: Guest) -> None:
         ("127.0.0.1", "ConnectionRefusedError", "error.errno == errno.ECONNREFUSED"),
     ],
 )
-def test_a_failed_connect_raises_what_cpython_raises(
+def test_a_failed_connect_raises_the_same_error_as_cpython(
     guest: Guest, name: str, exception: str, check: str
 ) -> None:
     guest(f"""
@@ -295,7 +295,7 @@ def test_a_failed_connect_raises_what_cpython_raises(
     """)
 
 
-def test_the_bindings_own_exceptions_never_show(guest: Guest) -> None:
+def test_exceptions_of_the_bindings_are_never_visible(guest: Guest) -> None:
     guest(f"""
         import socket, traceback
         for step in (
@@ -316,7 +316,7 @@ def test_the_bindings_own_exceptions_never_show(guest: Guest) -> None:
     """)
 
 
-def test_a_connect_without_blocking_goes_through_the_usual_errors(guest: Guest) -> None:
+def test_a_non_blocking_connect_reports_the_errors_of_posix(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""
             import errno, select, socket
@@ -358,7 +358,7 @@ def test_a_connect_without_blocking_goes_through_the_usual_errors(guest: Guest) 
         """)
 
 
-def test_a_reset_is_reported_as_one(guest: Guest) -> None:
+def test_a_reset_raises_connection_reset_error(guest: Guest) -> None:
     with serve(reset) as port:
         guest(f"""
             import socket
@@ -375,7 +375,7 @@ def test_a_reset_is_reported_as_one(guest: Guest) -> None:
         """)
 
 
-def test_an_unconnected_socket_says_so(guest: Guest) -> None:
+def test_operations_on_an_unconnected_socket_raise_linuxs_errors(guest: Guest) -> None:
     guest("""
         import errno, socket
         s = socket.socket()
@@ -450,7 +450,7 @@ def test_descriptors_are_never_reused_and_share_their_connection(guest: Guest) -
         """)
 
 
-def test_a_subclasss_own_methods_are_not_entered_by_ours(guest: Guest) -> None:
+def test_socket_methods_do_not_call_methods_of_a_subclass(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""
             import socket
@@ -471,7 +471,7 @@ def test_a_subclasss_own_methods_are_not_entered_by_ours(guest: Guest) -> None:
         """)
 
 
-def test_a_closed_socket_takes_no_settings(guest: Guest) -> None:
+def test_operations_on_a_closed_descriptor_raise_ebadf(guest: Guest) -> None:
     guest("""
         import errno, os, socket
         s = socket.socket()
@@ -498,7 +498,7 @@ def test_a_closed_socket_takes_no_settings(guest: Guest) -> None:
     """)
 
 
-def test_kinds_of_socket_that_do_not_exist_are_refused_with_linuxs_errno(guest: Guest) -> None:
+def test_unsupported_kinds_of_socket_raise_linuxs_errors(guest: Guest) -> None:
     guest("""
         import errno, socket
         for family, kind, proto, number in (
@@ -520,7 +520,7 @@ def test_kinds_of_socket_that_do_not_exist_are_refused_with_linuxs_errno(guest: 
     """)
 
 
-def test_options_reach_the_host_or_are_refused(guest: Guest) -> None:
+def test_socket_options_reach_the_host_or_raise_enoprotoopt(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""
             import errno, socket, struct
@@ -534,21 +534,21 @@ def test_options_reach_the_host_or_are_refused(guest: Guest) -> None:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, struct.pack("i", 1))
             assert live.options == {{"no_delay": True, "keep_alive": True}}
             assert s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-            for option, default, most in (
+            for option, default, maximum in (
                 (socket.TCP_KEEPIDLE, 7200, 32767),
                 (socket.TCP_KEEPINTVL, 75, 32767),
                 (socket.TCP_KEEPCNT, 9, 127),
             ):
                 assert s.getsockopt(socket.IPPROTO_TCP, option) == default
-                for wrong in (0, -1, most + 1):
+                for wrong in (0, -1, maximum + 1):
                     try:
                         s.setsockopt(socket.IPPROTO_TCP, option, wrong)
                     except OSError as error:
                         assert error.errno == errno.EINVAL
                     else:
                         raise AssertionError(wrong)
-                s.setsockopt(socket.IPPROTO_TCP, option, most)
-                assert s.getsockopt(socket.IPPROTO_TCP, option) == most
+                s.setsockopt(socket.IPPROTO_TCP, option, maximum)
+                assert s.getsockopt(socket.IPPROTO_TCP, option) == maximum
             assert (live.options["IDLE"], live.options["INTERVAL"]) == (32767, 32767)
             assert live.options["COUNT"] == 127
             assert s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
@@ -573,7 +573,7 @@ def test_options_reach_the_host_or_are_refused(guest: Guest) -> None:
         """)
 
 
-def test_the_connection_limit_is_emfile(guest: Guest) -> None:
+def test_a_connect_beyond_the_connection_limit_raises_emfile(guest: Guest) -> None:
     with serve(silent) as port:
         guest(f"""
             import errno, socket
@@ -583,7 +583,7 @@ def test_the_connection_limit_is_emfile(guest: Guest) -> None:
             except OSError as error:
                 assert error.errno == errno.EMFILE and "max_connections" in str(error)
             else:
-                raise AssertionError("a 65th")
+                raise AssertionError("65 connections")
             held.pop().close()
             socket.create_connection(("127.0.0.1", {port})).close()
             for s in held:
@@ -591,13 +591,13 @@ def test_the_connection_limit_is_emfile(guest: Guest) -> None:
         """)
 
 
-def test_a_source_address_is_accepted_only_if_it_can_be_honoured(guest: Guest) -> None:
+def test_a_source_address_that_the_host_cannot_use_raises_eaddrnotavail(guest: Guest) -> None:
     with serve(echo) as port:
         guest(f"""
             import errno, socket
             s = socket.create_connection(("server.test", {port}), source_address=("", 0))
             s.close()
-            # What the host chooses for an address of this machine.
+            # The address that the host chooses for a loopback destination.
             s = socket.create_connection(("server.test", {port}), source_address=("127.0.0.1", 0))
             assert s.getsockname()[0] == "127.0.0.1"
             s.close()
@@ -618,7 +618,7 @@ def test_a_source_address_is_accepted_only_if_it_can_be_honoured(guest: Guest) -
         """)
 
 
-def test_ipv6_addresses_are_tuples_of_four(guest: Guest) -> None:
+def test_ipv6_socket_addresses_have_four_elements(guest: Guest) -> None:
     guest("""
         import errno, socket
         s = socket.socket(socket.AF_INET6)
@@ -642,7 +642,7 @@ def test_ipv6_addresses_are_tuples_of_four(guest: Guest) -> None:
     """)
 
 
-def test_http_client_keeps_its_connection(guest: Guest) -> None:
+def test_http_client_reuses_its_connection(guest: Guest) -> None:
     def http(peer):
         with peer.makefile("rb") as lines:
             while request := lines.readline():
@@ -670,7 +670,7 @@ def test_http_client_keeps_its_connection(guest: Guest) -> None:
         """)
 
 
-def test_whether_a_descriptor_is_inheritable_is_kept_per_descriptor(guest: Guest) -> None:
+def test_the_inheritable_flag_belongs_to_one_descriptor(guest: Guest) -> None:
     guest("""
         import os, socket
         a, b = socket.socketpair()
@@ -691,7 +691,7 @@ def test_whether_a_descriptor_is_inheritable_is_kept_per_descriptor(guest: Guest
     """)
 
 
-def test_arguments_of_sendmsg_and_recvmsg_are_checked_before_anything_is_sent(guest: Guest) -> None:
+def test_sendmsg_and_recvmsg_check_their_arguments_before_sending(guest: Guest) -> None:
     guest("""
         import socket
         a, b = socket.socketpair()
@@ -716,7 +716,7 @@ def test_arguments_of_sendmsg_and_recvmsg_are_checked_before_anything_is_sent(gu
     """)
 
 
-def test_what_the_host_lacks_for_a_socket_has_its_own_error_number(guest: Guest) -> None:
+def test_resource_errors_of_the_host_have_distinct_error_numbers(guest: Guest) -> None:
     guest("""
         import errno
         from eryx_net.host import exception_for

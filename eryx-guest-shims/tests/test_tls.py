@@ -7,13 +7,15 @@ import ssl
 
 import pytest
 
-from certificates import Authority
+from certificates import CertificateAuthority
 from conftest import Guest
 from servers import echo, serve
 
 
-def test_the_pages_tls_example_works(guest: Guest, authority: Authority) -> None:
-    with serve(echo, authority.server("server")) as port:
+def test_the_tls_example_of_the_networking_guide_works(
+    guest: Guest, ca: CertificateAuthority
+) -> None:
+    with serve(echo, ca.server("server")) as port:
         guest(
             f"""
             import socket, ssl
@@ -47,16 +49,14 @@ def test_the_pages_tls_example_works(guest: Guest, authority: Authority) -> None
             s.close()
             assert not tcp.live
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_the_peers_certificate_is_shown_as_cpython_shows_it(
-    guest: Guest, authority: Authority
-) -> None:
-    server = authority.server("server")
+def test_getpeercert_matches_cpython(guest: Guest, ca: CertificateAuthority) -> None:
+    server = ca.server("server")
     with serve(echo, server) as port:
-        context = ssl.create_default_context(cafile=str(authority.root))
+        context = ssl.create_default_context(cafile=str(ca.root))
         with (
             socket.create_connection(("127.0.0.1", port)) as plain,
             context.wrap_socket(plain, server_hostname="server.test") as native,
@@ -70,15 +70,15 @@ def test_the_peers_certificate_is_shown_as_cpython_shows_it(
                 with ctx.wrap_socket(s, server_hostname="server.test") as t:
                     print(repr(t.getpeercert()))
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
     assert eval(shown) == expected
 
 
-def test_a_certificate_for_another_name_is_refused_with_openssls_words(
-    guest: Guest, authority: Authority
+def test_a_certificate_for_another_name_raises_openssls_error(
+    guest: Guest, ca: CertificateAuthority
 ) -> None:
-    with serve(echo, authority.server("server")) as port:
+    with serve(echo, ca.server("server")) as port:
         guest(
             f"""
             import socket, ssl
@@ -102,19 +102,19 @@ def test_a_certificate_for_another_name_is_refused_with_openssls_words(
                     raise AssertionError(name)
             assert not tcp.live
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_an_unknown_authority_is_refused_and_the_guest_cannot_add_one(
-    guest: Guest, authority: Authority
+def test_an_unknown_ca_is_rejected_even_if_the_program_loads_it(
+    guest: Guest, ca: CertificateAuthority
 ) -> None:
-    with serve(echo, authority.server("server")) as port:
+    with serve(echo, ca.server("server")) as port:
         guest(
             f"""
             import base64, socket, ssl
             from wit_world.imports import tls
-            ctx = ssl.create_default_context(cafile={str(authority.root)!r})
+            ctx = ssl.create_default_context(cafile={str(ca.root)!r})
             assert ctx.cert_store_stats() == {{"x509": 1, "crl": 0, "x509_ca": 1}}
             try:
                 with socket.create_connection(("server.test", {port})) as s:
@@ -123,16 +123,16 @@ def test_an_unknown_authority_is_refused_and_the_guest_cannot_add_one(
                 assert error.verify_code in (18, 19, 20), error.verify_code
             else:
                 raise AssertionError("trusted")
-            told = [base64.b64decode(root) for root in tls.configs[0].roots]
-            assert told == ctx.get_ca_certs(True)
+            passed = [base64.b64decode(root) for root in tls.configs[0].roots]
+            assert passed == ctx.get_ca_certs(True)
             """
         )
 
 
-def test_switching_verification_off_is_refused_by_the_host(
-    guest: Guest, authority: Authority
+def test_the_host_rejects_disabled_verification_unless_permitted(
+    guest: Guest, ca: CertificateAuthority
 ) -> None:
-    with serve(echo, authority.server("server")) as port:
+    with serve(echo, ca.server("server")) as port:
         program = f"""
             import socket, ssl
             ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -153,7 +153,7 @@ def test_switching_verification_off_is_refused_by_the_host(
         assert guest(program, FAKE_HOST_UNVERIFIED="1") == "permitted\n"
 
 
-def test_a_peer_that_does_not_speak_tls_is_a_wrong_version_number(guest: Guest) -> None:
+def test_a_peer_without_tls_raises_wrong_version_number(guest: Guest) -> None:
     def http(peer: socket.socket) -> None:
         peer.recv(10)
         peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -173,8 +173,8 @@ def test_a_peer_that_does_not_speak_tls_is_a_wrong_version_number(guest: Guest) 
         """)
 
 
-def test_an_alert_has_openssls_name(guest: Guest, authority: Authority) -> None:
-    server = authority.server("server", maximum_version=ssl.TLSVersion.TLSv1_2)
+def test_an_alert_of_the_peer_has_openssls_name(guest: Guest, ca: CertificateAuthority) -> None:
+    server = ca.server("server", maximum_version=ssl.TLSVersion.TLSv1_2)
     with serve(echo, server) as port:
         guest(
             f"""
@@ -189,14 +189,14 @@ def test_an_alert_has_openssls_name(guest: Guest, authority: Authority) -> None:
                 else:
                     raise AssertionError
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_a_name_the_policy_forbids_is_a_permission_error(
-    guest: Guest, authority: Authority
+def test_a_server_name_that_the_policy_denies_raises_permission_error(
+    guest: Guest, ca: CertificateAuthority
 ) -> None:
-    with serve(echo, authority.server("server")) as port:
+    with serve(echo, ca.server("server")) as port:
         guest(f"""
             import socket, ssl
             ctx = ssl.create_default_context()
@@ -214,15 +214,15 @@ def test_a_name_the_policy_forbids_is_a_permission_error(
         """)
 
 
-def test_an_end_without_close_notify_is_reported_as_cpython_does(
-    guest: Guest, authority: Authority
+def test_an_end_without_close_notify_matches_cpython(
+    guest: Guest, ca: CertificateAuthority
 ) -> None:
     def ragged(peer: socket.socket) -> None:
         peer.sendall(b"body")
-        # Beneath TLS, so that no close_notify goes out.
+        # Below TLS, so that no close_notify is sent.
         socket.socket.shutdown(peer, socket.SHUT_RDWR)
 
-    with serve(ragged, authority.server("server")) as port:
+    with serve(ragged, ca.server("server")) as port:
         guest(
             f"""
             import socket, ssl
@@ -239,28 +239,28 @@ def test_an_end_without_close_notify_is_reported_as_cpython_does(
                     assert "EOF occurred in violation of protocol" in str(error)
                 t.close()
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_timeouts_and_non_blocking_sockets_follow_cpython(
-    guest: Guest, authority: Authority
+def test_tls_timeouts_and_non_blocking_sockets_match_cpython(
+    guest: Guest, ca: CertificateAuthority
 ) -> None:
     def sleepy(peer: socket.socket) -> None:
         peer.recv(100)
 
-    with serve(lambda peer: peer.recv(100000) and peer.recv(1)) as mute:
+    with serve(lambda peer: peer.recv(100000) and peer.recv(1)) as silent_port:
         guest(f"""
             import socket, ssl
             ctx = ssl.create_default_context()
-            s = socket.create_connection(("server.test", {mute}), timeout=0.1)
+            s = socket.create_connection(("server.test", {silent_port}), timeout=0.1)
             try:
                 ctx.wrap_socket(s, server_hostname="server.test")
             except TimeoutError as error:
                 assert str(error).endswith("The handshake operation timed out"), error
             else:
                 raise AssertionError
-            s = socket.create_connection(("server.test", {mute}))
+            s = socket.create_connection(("server.test", {silent_port}))
             s.setblocking(False)
             t = ctx.wrap_socket(s, server_hostname="server.test", do_handshake_on_connect=False)
             for _ in range(2):
@@ -272,7 +272,7 @@ def test_timeouts_and_non_blocking_sockets_follow_cpython(
                     raise AssertionError
             t.close()
         """)
-    with serve(sleepy, authority.server("server")) as port:
+    with serve(sleepy, ca.server("server")) as port:
         guest(
             f"""
             import select, socket, ssl
@@ -301,14 +301,14 @@ def test_timeouts_and_non_blocking_sockets_follow_cpython(
                 raise AssertionError
             t.close()
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_plaintext_that_waits_inside_tls_makes_the_socket_readable(
-    guest: Guest, authority: Authority
+def test_buffered_plaintext_makes_the_socket_readable(
+    guest: Guest, ca: CertificateAuthority
 ) -> None:
-    with serve(echo, authority.server("server")) as port:
+    with serve(echo, ca.server("server")) as port:
         guest(
             f"""
             import select, socket, ssl
@@ -322,12 +322,14 @@ def test_plaintext_that_waits_inside_tls_makes_the_socket_readable(
             assert s.recv(10) == b"bc" and s.pending() == 0
             s.close()
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_alpn_and_unwrap(guest: Guest, authority: Authority) -> None:
-    server = authority.server("server")
+def test_alpn_is_negotiated_and_unwrap_returns_to_plain_tcp(
+    guest: Guest, ca: CertificateAuthority
+) -> None:
+    server = ca.server("server")
     server.set_alpn_protocols(["h2", "http/1.1"])
 
     def handler(peer: socket.socket) -> None:
@@ -350,11 +352,11 @@ def test_alpn_and_unwrap(guest: Guest, authority: Authority) -> None:
             assert plain.recv(5) == b"plain"
             plain.close()
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_https_through_the_standard_library(guest: Guest, authority: Authority) -> None:
+def test_urllib_and_http_client_request_over_https(guest: Guest, ca: CertificateAuthority) -> None:
     def http(peer: socket.socket) -> None:
         with peer.makefile("rb") as lines:
             while lines.readline():
@@ -363,7 +365,7 @@ def test_https_through_the_standard_library(guest: Guest, authority: Authority) 
                 body = bytes(range(256)) * 2048
                 peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
-    with serve(http, authority.server("server")) as port:
+    with serve(http, ca.server("server")) as port:
         guest(
             f"""
             import http.client, urllib.request
@@ -375,17 +377,17 @@ def test_https_through_the_standard_library(guest: Guest, authority: Authority) 
                 assert len(c.getresponse().read()) == 524288
             c.close()
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_tls_over_buffers(guest: Guest, authority: Authority) -> None:
+def test_tls_runs_over_memory_bios(guest: Guest, ca: CertificateAuthority) -> None:
     def echo_and_say_goodbye(peer: socket.socket) -> None:
         assert isinstance(peer, ssl.SSLSocket)
         echo(peer)
         peer.unwrap()
 
-    with serve(echo_and_say_goodbye, authority.server("server")) as port:
+    with serve(echo_and_say_goodbye, ca.server("server")) as port:
         guest(
             f"""
             import socket, ssl
@@ -417,7 +419,7 @@ def test_tls_over_buffers(guest: Guest, authority: Authority) -> None:
 
             run(o.do_handshake)
             assert o.getpeercert()["serialNumber"]
-            # More than the host takes at once: anyio never looks at what write() returns.
+            # More than the host accepts at once: anyio ignores the result of `write`.
             sent = bytes(range(256)) * 2000
             assert run(lambda: o.write(memoryview(sent))) == len(sent)
             got = bytearray()
@@ -436,22 +438,22 @@ def test_tls_over_buffers(guest: Guest, authority: Authority) -> None:
             run(o.unwrap)
             plain.close()
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_tls_works_over_a_connection_inside_the_guest(guest: Guest, authority: Authority) -> None:
-    with serve(echo, authority.server("server")) as port:
+def test_tls_runs_over_an_in_guest_connection(guest: Guest, ca: CertificateAuthority) -> None:
+    with serve(echo, ca.server("server")) as port:
         guest(
             f"""
             import socket, ssl
-            # A proxy inside the guest, run by hand between the client's steps.
+            # A proxy inside the program, run between the steps of the client.
             near, proxy = socket.socketpair()
             far = socket.create_connection(("server.test", {port}))
             for s in (near, proxy, far):
                 s.setblocking(False)
             import select
-            def carry():
+            def forward():
                 for a, b in ((proxy, far), (far, proxy)):
                     if select.select([a], [], [], 0.05)[0]:
                         b.sendall(a.recv(60000))
@@ -462,7 +464,7 @@ def test_tls_works_over_a_connection_inside_the_guest(guest: Guest, authority: A
                     try:
                         return step()
                     except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                        carry()
+                        forward()
             run(t.do_handshake)
             assert t.version().startswith("TLSv1.") and t.getpeercert()["subject"]
             run(lambda: t.send(b"around"))
@@ -477,11 +479,11 @@ def test_tls_works_over_a_connection_inside_the_guest(guest: Guest, authority: A
             for s in (t, proxy, far):
                 s.close()
             """,
-            FAKE_HOST_ROOTS=str(authority.root),
+            FAKE_HOST_ROOTS=str(ca.root),
         )
 
 
-def test_an_end_of_the_buffer_is_an_eof_error(guest: Guest) -> None:
+def test_write_eof_on_the_incoming_bio_raises_ssl_eof_error(guest: Guest) -> None:
     guest("""
         import ssl
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -501,12 +503,14 @@ def test_an_end_of_the_buffer_is_an_eof_error(guest: Guest) -> None:
     """)
 
 
-@pytest.mark.parametrize("body", ["memory_bio", "context", "refusals", "random", "loading"])
-def test_ssl_objects_follow_cpython_in_detail(
-    guest: Guest, authority: Authority, body: str
+@pytest.mark.parametrize(
+    "body", ["memory_bio", "context", "errors", "host_config", "random", "loading"]
+)
+def test_ssl_objects_match_cpython_in_detail(
+    guest: Guest, ca: CertificateAuthority, body: str
 ) -> None:
-    """The same program passes on the interpreter's own `ssl`, except where it says otherwise."""
-    guest(DETAILS[body].replace("ROOT", repr(str(authority.root))))
+    """The programs pass on the interpreter's own `ssl` too, except for the sandbox's own errors."""
+    guest(DETAILS[body].replace("ROOT", repr(str(ca.root))))
 
 
 DETAILS = {
@@ -588,67 +592,67 @@ DETAILS = {
             ssl.SSLContext(ssl.PROTOCOL_TLS)
         assert caught[0].category is DeprecationWarning
     """,
-    "refusals": """
+    "errors": """
         import socket, ssl
         c = ssl.create_default_context()
-        def refused(step, kind, words):
+        def raises(step, kind, words):
             try:
                 step()
             except kind as error:
                 assert words in str(error), error
             else:
                 raise AssertionError(words)
-        refused(lambda: setattr(c, "keylog_filename", "/tmp/x"), ssl.SSLError, "keylog")
+        raises(lambda: setattr(c, "keylog_filename", "/tmp/x"), ssl.SSLError, "keylog")
         a, b = socket.socketpair()
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        refused(lambda: server.wrap_socket(a, server_side=True), ssl.SSLError, "server-side")
+        raises(lambda: server.wrap_socket(a, server_side=True), ssl.SSLError, "server-side")
         a.close()
         b.close()
         bios = ssl.MemoryBIO(), ssl.MemoryBIO()
-        refused(lambda: server.wrap_bio(*bios, server_hostname="x"), ssl.SSLError, "client socket")
-        refused(lambda: c.wrap_bio(*bios, True), ssl.SSLError, "server socket")
-        refused(lambda: c.wrap_bio(1, 2), TypeError, "MemoryBIO")
+        raises(lambda: server.wrap_bio(*bios, server_hostname="x"), ssl.SSLError, "client socket")
+        raises(lambda: c.wrap_bio(*bios, True), ssl.SSLError, "server socket")
+        raises(lambda: c.wrap_bio(1, 2), TypeError, "MemoryBIO")
         c = ssl.create_default_context()
         c.maximum_version = ssl.TLSVersion.TLSv1_1
-        refused(lambda: c.wrap_bio(*bios, server_hostname="x"), ssl.SSLError, "no protocols available")
+        raises(lambda: c.wrap_bio(*bios, server_hostname="x"), ssl.SSLError, "no protocols available")
         o = ssl.create_default_context().wrap_bio(*bios, server_hostname="x.test")
-        refused(lambda: o.read(-1), ValueError, "negative")
-        refused(lambda: o.get_channel_binding("x"), ValueError, "not implemented")
-        refused(lambda: setattr(o, "session", 5), TypeError, "SSLSession")
-        refused(lambda: setattr(o, "context", 5), TypeError, "SSLContext")
-        refused(lambda: o.unwrap(), ssl.SSLError, "shutdown while in init")
+        raises(lambda: o.read(-1), ValueError, "negative")
+        raises(lambda: o.get_channel_binding("x"), ValueError, "not implemented")
+        raises(lambda: setattr(o, "session", 5), TypeError, "SSLSession")
+        raises(lambda: setattr(o, "context", 5), TypeError, "SSLContext")
+        raises(lambda: o.unwrap(), ssl.SSLError, "shutdown while in init")
         assert o.session is None and o.cipher() is None and o.pending() == 0
     """,
-    "what the host is told": """
+    "host_config": """
         import ssl
         from wit_world.imports import tls
-        def told(**settings):
+        def config_of(**settings):
             c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             c.verify_flags |= settings.pop("flags", 0)
             for name, value in settings.items():
                 getattr(c, name)(value)
             c.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="x.test")
             return tls.configs[-1]
-        plain = told()
+        plain = config_of()
         assert (plain.ciphers, plain.groups, plain.revocation, plain.strict) == ([], [], None, False)
-        chosen = told(set_ciphers="CHACHA20+ECDSA:AES128+ECDSA").ciphers
+        chosen = config_of(set_ciphers="CHACHA20+ECDSA:AES128+ECDSA").ciphers
         assert chosen == [0x1302, 0x1303, 0x1301, 0xCCA9, 0xC02B], chosen
-        assert told(set_ecdh_curve="secp384r1").groups == [24]
-        assert told(set_ecdh_curve=b"X25519").groups == [29]
+        assert config_of(set_ecdh_curve="secp384r1").groups == [24]
+        assert config_of(set_ecdh_curve=b"X25519").groups == [29]
         for name in ("P-256", "x25519", "foo"):
             try:
-                told(set_ecdh_curve=name)
+                config_of(set_ecdh_curve=name)
             except ValueError as error:
                 assert str(error) == f"unknown elliptic curve name {name!r}"
             else:
                 raise AssertionError(name)
-        assert told(flags=ssl.VERIFY_CRL_CHECK_LEAF).revocation is tls.Revocation.LEAF
-        assert told(flags=ssl.VERIFY_CRL_CHECK_CHAIN).revocation is tls.Revocation.CHAIN
-        assert told(flags=8).revocation is None
-        assert told(flags=ssl.VERIFY_X509_STRICT).strict
+        assert config_of(flags=ssl.VERIFY_CRL_CHECK_LEAF).revocation is tls.Revocation.LEAF
+        assert config_of(flags=ssl.VERIFY_CRL_CHECK_CHAIN).revocation is tls.Revocation.CHAIN
+        assert config_of(flags=8).revocation is None
+        assert config_of(flags=ssl.VERIFY_X509_STRICT).strict
         import os, tempfile
         with tempfile.TemporaryDirectory() as folder:
-            block = "-----BEGIN X509 CRL-----\nQUJD\n-----END X509 CRL-----\n"
+            block = "-----BEGIN X509 CRL-----\\nQUJD\\n-----END X509 CRL-----\\n"
             for name in ("list.pem", "0123abcd.r0"):
                 with open(os.path.join(folder, name), "w") as file:
                     file.write(block)

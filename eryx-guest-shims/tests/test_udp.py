@@ -1,4 +1,4 @@
-"""UDP sockets: the host's, and those that speak to each other inside the guest."""
+"""UDP sockets: to peers outside, and between sockets of one program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import errno, socket, time
 from wit_world.imports import network, tcp, udp
 network.UDP = True
 
-# Those that have two names.
+# Error numbers with two names.
 NAMES = {errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK"}
 
 def failure(function, *arguments):
@@ -29,8 +29,8 @@ def failure(function, *arguments):
 
 
 @contextlib.contextmanager
-def echoing() -> Iterator[int]:
-    """A peer that sends every datagram back, and once before that from somewhere else."""
+def udp_echo() -> Iterator[int]:
+    """Runs a peer that sends every datagram back, after one from a different socket."""
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger,
@@ -43,7 +43,7 @@ def echoing() -> Iterator[int]:
                 data, source = peer.recvfrom(65535)
                 if data == b"stop":
                     return
-                stranger.sendto(b"unasked", source)
+                stranger.sendto(b"unsolicited", source)
                 peer.sendto(data, source)
 
         thread = threading.Thread(target=run, daemon=True)
@@ -55,7 +55,7 @@ def echoing() -> Iterator[int]:
             thread.join()
 
 
-def test_unless_they_are_allowed_the_protocol_does_not_exist(guest: Guest) -> None:
+def test_a_udp_socket_raises_eprotonosupport_unless_udp_is_allowed(guest: Guest) -> None:
     guest("""
         import errno, socket
         from wit_world.imports import udp
@@ -72,8 +72,8 @@ def test_unless_they_are_allowed_the_protocol_does_not_exist(guest: Guest) -> No
     """)
 
 
-def test_a_socket_speaks_to_a_peer_and_hears_no_stranger(guest: Guest) -> None:
-    with echoing() as port:
+def test_a_udp_socket_receives_from_its_peers_only(guest: Guest) -> None:
+    with udp_echo() as port:
         guest(f"""{ALLOWED}
 peer = ("127.0.0.1", {port})
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -99,8 +99,8 @@ assert s.recvfrom_into(into, 3) == (3, peer) and into[:3] == b"int"
 s.send(b"lost")
 assert s.recv(0) == b""
 s.send(b"two"); s.send(b"views")
-one, two = bytearray(2), bytearray(2)
-assert s.recvmsg_into([one, two]) == (3, [], 0, peer) and one + two == b"two\\0"
+first, second = bytearray(2), bytearray(2)
+assert s.recvmsg_into([first, second]) == (3, [], 0, peer) and first + second == b"two\\0"
 assert s.recv_into(into) == 5 and into[:5] == b"views"
 assert failure(s.sendto, bytes(65508), peer) == ("OSError", "EMSGSIZE")
 assert failure(s.send, bytes(300000)) == ("OSError", "EMSGSIZE")
@@ -113,7 +113,7 @@ assert not udp.live
 """)
 
 
-def test_refusals_and_failures_are_those_of_linux(guest: Guest) -> None:
+def test_udp_errors_match_linux(guest: Guest) -> None:
     guest(f"""{ALLOWED}
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
@@ -153,7 +153,7 @@ assert not udp.live
 """)
 
 
-def test_nobody_at_the_other_end_is_a_refusal_to_a_connected_socket(guest: Guest) -> None:
+def test_a_closed_port_raises_connection_refused_on_a_connected_udp_socket(guest: Guest) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -168,7 +168,7 @@ s.close()
 
 
 @pytest.mark.parametrize("family", ["AF_INET", "AF_INET6"])
-def test_two_sockets_of_one_program_speak_to_each_other_in_its_memory(
+def test_two_udp_sockets_of_one_program_exchange_datagrams_without_the_host(
     guest: Guest, family: str
 ) -> None:
     guest(f"""{ALLOWED}
@@ -210,8 +210,8 @@ assert not udp.live and not descriptors.count() and not port_table.UDP._bindings
 """)
 
 
-def test_a_fixed_port_is_for_datagrams_inside_the_program_alone(guest: Guest) -> None:
-    with echoing() as port:
+def test_a_udp_socket_with_a_fixed_port_sends_to_the_same_program_only(guest: Guest) -> None:
+    with udp_echo() as port:
         guest(f"""{ALLOWED}
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 server.bind(("127.0.0.1", 5353))
@@ -227,7 +227,7 @@ server.close(); second.close()
 """)
 
 
-def test_what_nobody_reads_is_lost_and_not_kept(guest: Guest) -> None:
+def test_datagrams_beyond_the_queue_capacity_are_dropped(guest: Guest) -> None:
     guest(f"""{ALLOWED}
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 server.bind(("127.0.0.1", 0))
@@ -239,14 +239,14 @@ count = 0
 while failure(server.recv, 2000) is None:
     count += 1
 assert 100 < count < 300, count
-client.sendto(b"room again", server.getsockname())
-assert server.recv(100) == b"room again"
+client.sendto(b"space again", server.getsockname())
+assert server.recv(100) == b"space again"
 server.close(); client.close()
 """)
 
 
-def test_select_poll_and_selectors_know_them(guest: Guest) -> None:
-    with echoing() as port:
+def test_select_poll_and_selectors_report_udp_sockets(guest: Guest) -> None:
+    with udp_echo() as port:
         guest(f"""{ALLOWED}
 import select, selectors
 outside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -274,21 +274,21 @@ outside.close(); inside.close()
 """)
 
 
-def test_asyncio_has_datagrams_to_peers_and_inside(guest: Guest) -> None:
-    with echoing() as port:
+def test_asyncio_datagram_endpoints_reach_peers_and_the_same_program(guest: Guest) -> None:
+    with udp_echo() as port:
         guest(f"""{ALLOWED}
 import asyncio
 
 class Protocol(asyncio.DatagramProtocol):
     def __init__(self):
-        self.heard = asyncio.Queue()
+        self.received = asyncio.Queue()
         self.lost = asyncio.get_running_loop().create_future()
     def connection_made(self, transport):
         self.transport = transport
     def datagram_received(self, data, source):
-        self.heard.put_nowait((data, source))
+        self.received.put_nowait((data, source))
     def error_received(self, error):
-        self.heard.put_nowait((error, None))
+        self.received.put_nowait((error, None))
     def connection_lost(self, error):
         self.lost.set_result(error)
 
@@ -297,33 +297,33 @@ async def main():
     peer = ("127.0.0.1", {port})
     transport, protocol = await loop.create_datagram_endpoint(Protocol, remote_addr=("server.test", peer[1]))
     transport.sendto(b"connected")
-    assert await protocol.heard.get() == (b"connected", peer)
+    assert await protocol.received.get() == (b"connected", peer)
     transport.close()
     assert await protocol.lost is None
 
     transport, protocol = await loop.create_datagram_endpoint(Protocol, family=socket.AF_INET)
     transport.sendto(b"unconnected", peer)
-    assert await protocol.heard.get() == (b"unconnected", peer)
+    assert await protocol.received.get() == (b"unconnected", peer)
     transport.sendto(b"denied", ("10.0.0.1", 53))
-    error, _ = await protocol.heard.get()
+    error, _ = await protocol.received.get()
     assert isinstance(error, PermissionError), error
     transport.close()
     await protocol.lost
 
     server, serving = await loop.create_datagram_endpoint(Protocol, local_addr=("127.0.0.1", 0))
     address = server.get_extra_info("sockname")
-    client, asking = await loop.create_datagram_endpoint(Protocol, remote_addr=address)
+    client, replies = await loop.create_datagram_endpoint(Protocol, remote_addr=address)
     client.sendto(b"inside")
-    data, source = await serving.heard.get()
+    data, source = await serving.received.get()
     server.sendto(data.upper(), source)
-    assert await asking.heard.get() == (b"INSIDE", address)
+    assert await replies.received.get() == (b"INSIDE", address)
     client.close(); server.close()
-    await asyncio.gather(serving.lost, asking.lost)
+    await asyncio.gather(serving.lost, replies.lost)
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
         raw.setblocking(False)
-        assert await loop.sock_sendto(raw, b"by hand", peer) == 7
-        assert await loop.sock_recvfrom(raw, 100) == (b"by hand", peer)
+        assert await loop.sock_sendto(raw, b"raw too", peer) == 7
+        assert await loop.sock_recvfrom(raw, 100) == (b"raw too", peer)
         into = bytearray(10)
         await loop.sock_sendto(raw, b"into", peer)
         assert await loop.sock_recvfrom_into(raw, into) == (4, peer)
@@ -333,8 +333,8 @@ assert not udp.live
 """)
 
 
-def test_duplicates_share_the_socket_and_descriptors_go_around(guest: Guest) -> None:
-    with echoing() as port:
+def test_duplicated_and_detached_descriptors_share_one_udp_socket(guest: Guest) -> None:
+    with udp_echo() as port:
         guest(f"""{ALLOWED}
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.connect(("127.0.0.1", {port}))
@@ -352,7 +352,7 @@ assert not udp.live
 """)
 
 
-def test_tls_is_not_for_datagrams(guest: Guest) -> None:
+def test_wrapping_a_udp_socket_in_tls_raises_not_implemented_error(guest: Guest) -> None:
     guest(f"""{ALLOWED}
 import ssl
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

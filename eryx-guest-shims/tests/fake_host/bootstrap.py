@@ -1,4 +1,4 @@
-"""Runs a guest program natively: the interpreter's own library over shims and fake host.
+"""Runs a guest program natively: the interpreter's standard library, the shims, the fake host.
 
 Usage: python bootstrap.py PYTHON_DIR < program
 """
@@ -16,7 +16,7 @@ real_modules.forget()
 import eryx_net  # noqa: E402
 
 if sys.version_info < (3, 12):
-    # Older interpreters' `ssl` still asks for it.
+    # `ssl` of older interpreters imports it.
     import eryx_net._ssl
 
     eryx_net._ssl.RAND_pseudo_bytes = lambda n: (eryx_net._ssl.RAND_bytes(n), True)

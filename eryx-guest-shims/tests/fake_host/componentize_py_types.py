@@ -1,4 +1,4 @@
-"""The part of componentize-py's runtime the bindings use."""
+"""The part of componentize-py's runtime that the bindings use."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar

@@ -1,4 +1,4 @@
-"""The interpreter's own network modules, kept before the shims take their names.
+"""The interpreter's own network modules, imported before the shims replace them.
 
 Import this before `eryx_net.install()`, then call `forget()`.
 """
@@ -14,6 +14,6 @@ _NAMES = ("_select", "_socket", "_ssl", "select", "selectors", "socket", "ssl")
 
 
 def forget() -> None:
-    """Let the next import of these modules start afresh."""
+    """Removes these modules from `sys.modules`, so that they are imported again."""
     for name in _NAMES:
         sys.modules.pop(name, None)

@@ -1,3 +1,3 @@
-"""The world as the generated bindings present it. They import asyncio here, so this does too."""
+"""The package of the generated bindings. It imports asyncio, like the generated one."""
 
 import asyncio  # noqa: F401

@@ -1,4 +1,4 @@
-"""The fake host's world: names, and what happens to those who use them."""
+"""The network of the fake host: its names and its policy."""
 
 from componentize_py_types import Err
 
@@ -7,7 +7,7 @@ from . import types
 MAX_CONNECTIONS = 64
 
 UDP = False
-"""Whether datagrams are allowed."""
+"""Whether UDP is allowed."""
 
 NAMES = {
     "server.test": ["127.0.0.1"],
@@ -23,7 +23,7 @@ def denied(name):
 
 
 def resolve(name):
-    """The addresses of a name, or the `Err` to raise."""
+    """Returns the addresses of a name, or the `Err` to raise."""
     if name in ("denied.test", "localhost"):
         return denied(name)
     if name == "again.test":
@@ -31,13 +31,16 @@ def resolve(name):
     return NAMES.get(name) or Err(types.Error_NameNotFound())
 
 
-def judge(host, port):
-    """The address to dial, or an `Err` for finish-connect; raises what is refused at once."""
+def check_policy(host, port):
+    """Returns the address to connect to, or the `Err` for `finish-connect`.
+
+    Raises `Err` for a host that the policy denies.
+    """
     if host in ("denied.test", "localhost", "10.0.0.1", "::2"):
         raise denied(host)
     if host in ("stall.test", "192.0.2.1"):
         return "stall"
     if host.replace(".", "").isdigit() or ":" in host:
         return host
-    found = resolve(host)
-    return found if isinstance(found, Err) else found[0]
+    resolved = resolve(host)
+    return resolved if isinstance(resolved, Err) else resolved[0]

@@ -1,4 +1,4 @@
-"""Stands in for `eryx:net/poll`."""
+"""A fake `eryx:net/poll`."""
 
 import time
 from dataclasses import dataclass
@@ -41,8 +41,8 @@ def poll(readable, writable, receivable, sendable, lookups, timeout):
                     events[fd] = events.get(fd, 0) | event
         for fd, event in events.items():
             poller.register(fd, event)
-        found_already = ready.lookups or ready.readable or ready.writable
-        wait = 0.0 if found_already else 60.0
+        already_ready = ready.lookups or ready.readable or ready.writable
+        wait = 0.0 if already_ready else 60.0
         if deadline is not None:
             wait = min(wait, max(0, deadline - now))
         for lookup in lookups:

@@ -1,4 +1,4 @@
-"""Stands in for `eryx:net/resolver`."""
+"""A fake `eryx:net/resolver`."""
 
 import time
 from enum import Enum
@@ -20,16 +20,16 @@ class Family(Enum):
 class Lookup:
     @classmethod
     def start(cls, name, port, family):
-        found = network.resolve(name)
+        resolved = network.resolve(name)
         started.append((name, port, family.name))
-        if isinstance(found, Err) and isinstance(found.value, types.Error_Denied):
-            raise found
+        if isinstance(resolved, Err) and isinstance(resolved.value, types.Error_Denied):
+            raise resolved
         self = cls()
         live.add(self)
-        self.found = found
-        if not isinstance(found, Err) and family is not Family.ANY:
-            kept = [a for a in found if (":" in a) == (family is Family.IPV6)]
-            self.found = kept or Err(types.Error_NameNotFound())
+        self.result = resolved
+        if not isinstance(resolved, Err) and family is not Family.ANY:
+            matching = [a for a in resolved if (":" in a) == (family is Family.IPV6)]
+            self.result = matching or Err(types.Error_NameNotFound())
         self.ready_at = time.monotonic() + (0.3 if name == "slow.test" else 0)
         return self
 
@@ -42,10 +42,10 @@ class Lookup:
                 time.sleep(timeout / 1e9)
                 raise Err(types.Error_TimedOut())
             time.sleep(left)
-        if isinstance(self.found, Err):
-            raise Err(self.found.value)
-        return self.found
+        if isinstance(self.result, Err):
+            raise Err(self.result.value)
+        return self.result
 
     def __exit__(self, *exc_info):
-        assert self in live, "given back twice"
+        assert self in live, "closed twice"
         live.discard(self)

@@ -1,4 +1,4 @@
-"""Stands in for `eryx:net/tcp`: real loopback sockets behind the contract's semantics."""
+"""A fake `eryx:net/tcp` over real loopback sockets."""
 
 import errno
 import time
@@ -11,10 +11,10 @@ from componentize_py_types import Err
 from . import network, tls, types
 
 calls = Counter()
-"""How often each function was called; tests assert on the number of host calls."""
+"""The number of calls of each function, for assertions of tests."""
 
 live = set()
-"""Connections not given back."""
+"""The open connections."""
 
 LARGEST_READ = 1 << 20
 
@@ -31,8 +31,8 @@ class ShutdownType(Enum):
     BOTH = 2
 
 
-def failed(error):
-    """The contract's error for an exception of the real socket."""
+def to_err(error):
+    """Returns the error of the WIT contract for an exception of a real socket."""
     if isinstance(error, (BlockingIOError, real_modules.ssl.SSLWantReadError)):
         return Err(types.Error_WouldBlock())
     if isinstance(error, real_modules.ssl.SSLError):
@@ -66,7 +66,7 @@ class Connection:
     @classmethod
     def connect(cls, host, port):
         calls["connect"] += 1
-        address = network.judge(host, port)
+        address = network.check_policy(host, port)
         if len(live) >= network.MAX_CONNECTIONS:
             raise Err(types.Error_LimitReached("max_connections is 64"))
         self = cls()
@@ -82,11 +82,11 @@ class Connection:
         self.sock.setblocking(False)
         code = self.sock.connect_ex((address, port))
         if code not in (0, errno.EINPROGRESS):
-            self.error = failed(OSError(code, ""))
+            self.error = to_err(OSError(code, ""))
         return self
 
     def wait(self, event, timeout, deadline):
-        """Wait for the real socket within the timeout; raise what the contract says otherwise."""
+        """Waits for the real socket. Raises `Err` after the timeout."""
         if timeout == 0:
             raise Err(types.Error_WouldBlock())
         left = None if deadline is None else deadline - time.monotonic()
@@ -100,7 +100,7 @@ class Connection:
             raise Err(types.Error_TimedOut())
 
     def retry(self, event, timeout, step):
-        """Run `step` until it stops asking to wait."""
+        """Repeats `step` until it no longer has to wait."""
         deadline = None if timeout is None else time.monotonic() + timeout / 1e9
         while True:
             try:
@@ -112,7 +112,7 @@ class Connection:
             except Err:
                 raise
             except OSError as error:
-                raise failed(error) from None
+                raise to_err(error) from None
             self.wait(event, timeout, deadline)
 
     def finish_connect(self, timeout):
@@ -127,7 +127,7 @@ class Connection:
                 real_modules.socket.SOL_SOCKET, real_modules.socket.SO_ERROR
             )
             if code:
-                self.error = failed(OSError(code, ""))
+                self.error = to_err(OSError(code, ""))
                 raise Err(self.error.value)
             self.connected = True
 
@@ -141,7 +141,7 @@ class Connection:
             return self.retry(
                 real_modules.select.POLLIN,
                 timeout,
-                lambda: self.session.carried_read(self.sock, size),
+                lambda: self.session.socket_read(self.sock, size),
             )
         return self.retry(real_modules.select.POLLIN, timeout, lambda: self.sock.recv(size))
 
@@ -152,7 +152,7 @@ class Connection:
             return self.retry(
                 real_modules.select.POLLOUT,
                 timeout,
-                lambda: self.session.carried_write(self.sock, data),
+                lambda: self.session.socket_write(self.sock, data),
             )
         return self.retry(real_modules.select.POLLOUT, timeout, lambda: self.sock.send(data))
 
@@ -161,7 +161,7 @@ class Connection:
         try:
             self.sock.shutdown(how.value)
         except OSError as error:
-            raise failed(error) from None
+            raise to_err(error) from None
 
     def local_endpoint(self):
         if not self.connected:
@@ -172,7 +172,7 @@ class Connection:
         try:
             return types.Endpoint(*self.sock.getpeername()[:2])
         except OSError as error:
-            raise failed(error) from None
+            raise to_err(error) from None
 
     def set_no_delay(self, enabled):
         assert self.connected
@@ -199,13 +199,13 @@ class Connection:
             self.config = config
         assert self.config == config
         self.retry(
-            real_modules.select.POLLIN, timeout, lambda: self.session.carried_handshake(self.sock)
+            real_modules.select.POLLIN, timeout, lambda: self.session.socket_handshake(self.sock)
         )
 
     def end_tls(self, timeout):
         calls["end_tls"] += 1
         self.retry(
-            real_modules.select.POLLIN, timeout, lambda: self.session.carried_close(self.sock)
+            real_modules.select.POLLIN, timeout, lambda: self.session.socket_close(self.sock)
         )
         self.session = None
 
@@ -219,7 +219,7 @@ class Connection:
         return self
 
     def __exit__(self, *exc_info):
-        assert self in live, "given back twice"
+        assert self in live, "closed twice"
         live.discard(self)
         if self.sock is not None:
             self.sock.close()

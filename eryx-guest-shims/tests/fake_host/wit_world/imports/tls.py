@@ -1,4 +1,4 @@
-"""Stands in for `eryx:net/tls`: the interpreter's own OpenSSL behind the contract's semantics."""
+"""A fake `eryx:net/tls` over the interpreter's own OpenSSL."""
 
 import base64
 import os
@@ -14,7 +14,7 @@ from . import types
 ssl = real_modules.ssl
 
 configs = []
-"""Every configuration a session was begun with."""
+"""The configurations of all sessions."""
 
 BUFFER = 64 << 10
 
@@ -63,7 +63,7 @@ class Info:
 
 
 def tls_error(error):
-    """The contract's case for an error of the real `ssl`."""
+    """Returns the case of `tls-error` for an exception of the real `ssl`."""
     if isinstance(error, ssl.SSLCertVerificationError):
         words = "certificate has expired" if error.verify_code == 10 else error.verify_message
         return types.TlsError_Certificate(types.CertificateError(error.verify_code, words))
@@ -75,47 +75,47 @@ def tls_error(error):
     return types.TlsError_Protocol(reason.lower().replace("_", " ") + ".")
 
 
-def context(config):
+def client_context(config):
     permitted = os.environ.get("FAKE_HOST_UNVERIFIED")
     checks_name = config.check_hostname or config.server_name is not None
     if not (config.verify_peer and checks_name) and not permitted:
         raise Err(types.Error_Tls(types.TlsError_Refused("allow_unverified_tls is off")))
     if config.server_name == "denied.test":
         raise Err(types.Error_Denied("denied.test is blocked"))
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.check_hostname = checks_name if not permitted else config.check_hostname
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = checks_name if not permitted else config.check_hostname
     if not config.verify_peer:
-        made.verify_mode = ssl.CERT_NONE
+        context.verify_mode = ssl.CERT_NONE
     roots = os.environ.get("FAKE_HOST_ROOTS")
     if roots:
-        made.load_verify_locations(roots)
+        context.load_verify_locations(roots)
     if config.alpn:
-        made.set_alpn_protocols(list(config.alpn))
+        context.set_alpn_protocols(list(config.alpn))
     names = {
         None: None,
         Version.TLS12: ssl.TLSVersion.TLSv1_2,
         Version.TLS13: ssl.TLSVersion.TLSv1_3,
     }
     if config.min_version:
-        made.minimum_version = names[config.min_version]
+        context.minimum_version = names[config.min_version]
     if config.max_version:
-        made.maximum_version = names[config.max_version]
-    return made
+        context.maximum_version = names[config.max_version]
+    return context
 
 
 def decrypt_key(key, password):
-    """As the host does it, by OpenSSL's program."""
+    """Decrypts a key like the host, with the `openssl` command."""
     encrypted = base64.b64decode(key)
-    described = openssl("asn1parse -inform DER", encrypted)
-    if b"OBJECT" in described and not all(
-        name in described for name in (b"PBKDF2", b"aes-", b"-cbc")
+    structure = openssl("asn1parse -inform DER", encrypted)
+    if b"OBJECT" in structure and not all(
+        name in structure for name in (b"PBKDF2", b"aes-", b"-cbc")
     ):
         raise Err(types.Error_Tls(types.TlsError_Refused("use PBES2 and AES")))
     arguments = "pkcs8 -topk8 -nocrypt -inform DER -outform DER -passin env:PASSWORD"
-    found = openssl(arguments, encrypted, PASSWORD=base64.b64decode(password).decode())
-    if not found:
+    decrypted = openssl(arguments, encrypted, PASSWORD=base64.b64decode(password).decode())
+    if not decrypted:
         raise Err(types.Error_InvalidArgument("the password is wrong"))
-    return found
+    return decrypted
 
 
 def openssl(arguments, data, **environment):
@@ -133,15 +133,15 @@ class Session:
         configs.append(config)
         self = cls()
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.object = context(config).wrap_bio(
+        self.object = client_context(config).wrap_bio(
             self.incoming, self.outgoing, server_hostname=config.server_name
         )
         self.done = False
         self.ahead = b""
-        self.guarded(self.object.do_handshake, quiet=True)
+        self.translate(self.object.do_handshake, quiet=True)
         return self
 
-    def guarded(self, step, quiet=False):
+    def translate(self, step, quiet=False):
         try:
             return step()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -151,8 +151,8 @@ class Session:
             raise Err(types.Error_Tls(tls_error(error))) from None
 
     def feed(self, ciphertext):
-        room = max(0, BUFFER - self.incoming.pending)
-        return self.incoming.write(ciphertext[:room])
+        space = max(0, BUFFER - self.incoming.pending)
+        return self.incoming.write(ciphertext[:space])
 
     def feed_eof(self):
         self.incoming.write_eof()
@@ -161,25 +161,25 @@ class Session:
         return self.outgoing.read(max)
 
     def handshake(self):
-        self.guarded(self.object.do_handshake)
+        self.translate(self.object.do_handshake)
         self.done = True
 
     def read(self, max):
         if self.ahead:
             data, self.ahead = self.ahead[:max], self.ahead[max:]
             return data
-        return self.guarded(lambda: self.object.read(max))
+        return self.translate(lambda: self.object.read(max))
 
     def write(self, plaintext):
         if self.outgoing.pending >= BUFFER:
             raise Err(types.Error_WouldBlock())
-        return self.guarded(lambda: self.object.write(plaintext[:16384]))
+        return self.translate(lambda: self.object.write(plaintext[:16384]))
 
     def pending(self):
         return len(self.ahead) + (self.object.pending() if self.done else 0)
 
     def close(self):
-        self.guarded(self.object.unwrap)
+        self.translate(self.object.unwrap)
 
     def info(self):
         if not self.done:
@@ -199,7 +199,7 @@ class Session:
     def __exit__(self, *exc_info):
         self.object = None
 
-    # What a connection that carries a session does: the same, with a socket below.
+    # The same operations for a connection, over its socket.
 
     def pump_out(self, sock):
         while self.outgoing.pending:
@@ -224,19 +224,19 @@ class Session:
             finally:
                 self.pump_out(sock)
 
-    def carried_handshake(self, sock):
+    def socket_handshake(self, sock):
         self.pump(sock, self.object.do_handshake)
         self.done = True
 
-    def carried_read(self, sock, size):
+    def socket_read(self, sock, size):
         data = self.pump(sock, lambda: self.object.read(size))
-        # A record is decrypted whole: what is asked later has to be announced by `pending`.
+        # A record is decrypted as a whole: `pending` has to report bytes that are not read here.
         while data and len(data) < size and self.object.pending():
             data += self.object.read(size - len(data))
         return data
 
-    def carried_write(self, sock, data):
+    def socket_write(self, sock, data):
         return self.pump(sock, lambda: self.object.write(data))
 
-    def carried_close(self, sock):
+    def socket_close(self, sock):
         return self.pump(sock, self.object.unwrap)

@@ -1,4 +1,4 @@
-"""Stands in for the generated `eryx:net/types` bindings."""
+"""Fake bindings of `eryx:net/types`."""
 
 from dataclasses import dataclass, make_dataclass
 

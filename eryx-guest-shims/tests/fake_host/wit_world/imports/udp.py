@@ -1,4 +1,4 @@
-"""Stands in for `eryx:net/udp`: real loopback sockets behind the contract's semantics."""
+"""A fake `eryx:net/udp` over real loopback sockets."""
 
 import errno
 import time
@@ -9,10 +9,10 @@ import real_modules
 from componentize_py_types import Err
 
 from . import network, types
-from .tcp import calls, failed
+from .tcp import calls, to_err
 
 live = set()
-"""Sockets not given back."""
+"""The open sockets."""
 
 
 class Family(Enum):
@@ -54,15 +54,15 @@ class Socket:
             self.sock.bind((any_address, 0))
         return self.local_endpoint()
 
-    def judge(self, host, port):
-        address = network.judge(host, port)
-        assert address == host, "the guest looks names up"
+    def check_policy(self, host, port):
+        address = network.check_policy(host, port)
+        assert address == host, "the guest resolves names"
         self.peers.add((host, port))
         return host, port
 
     def connect(self, host, port):
         calls["udp connect"] += 1
-        self.sock.connect(self.judge(host, port))
+        self.sock.connect(self.check_policy(host, port))
 
     def send(self, data, timeout):
         calls["udp send"] += 1
@@ -71,7 +71,7 @@ class Socket:
     def send_to(self, data, host, port, timeout):
         calls["udp send_to"] += 1
         assert type(data) is bytes
-        address = self.judge(host, port)
+        address = self.check_policy(host, port)
         self.transmit(lambda: self.sock.sendto(data, address))
 
     def transmit(self, step):
@@ -80,7 +80,7 @@ class Socket:
         except OSError as error:
             if error.errno == errno.EMSGSIZE:
                 raise Err(types.Error_MessageTooLong()) from None
-            raise failed(error) from None
+            raise to_err(error) from None
 
     def receive(self, max, timeout):
         calls["udp receive"] += 1
@@ -96,7 +96,7 @@ class Socket:
                     raise Err(types.Error_TimedOut()) from None
                 continue
             except OSError as error:
-                raise failed(error) from None
+                raise to_err(error) from None
             if source[:2] in self.peers:
                 return Datagram(data[:max], len(data), types.Endpoint(*source[:2]))
 
@@ -107,6 +107,6 @@ class Socket:
         return types.Endpoint(*self.sock.getpeername()[:2])
 
     def __exit__(self, *exc_info):
-        assert self in live, "given back twice"
+        assert self in live, "closed twice"
         live.discard(self)
         self.sock.close()
