@@ -145,51 +145,41 @@ def interfaces() -> Interfaces:
     return _interfaces
 
 
-def exception_for(error: object) -> OSError:
+_ERRNO_NAMES = {
+    "WouldBlock": "EAGAIN",
+    "Denied": "EACCES",
+    "LimitReached": "EMFILE",
+    "QuotaExceeded": "EDQUOT",
+    "ConnectionRefused": "ECONNREFUSED",
+    "ConnectionReset": "ECONNRESET",
+    "ConnectionAborted": "ECONNABORTED",
+    "BrokenPipe": "EPIPE",
+    "NotConnected": "ENOTCONN",
+    "HostUnreachable": "EHOSTUNREACH",
+    "NetworkUnreachable": "ENETUNREACH",
+    "MessageTooLong": "EMSGSIZE",
+    "InvalidArgument": "EINVAL",
+    "AddressNotAvailable": "EADDRNOTAVAIL",
+    "NoBufferSpace": "ENOBUFS",
+}
+_GAI_ERRORS = {"NameNotFound": EAI_NONAME, "NameTryAgain": EAI_AGAIN}
+
+
+def exception_for(error: Any) -> OSError:
     """Returns CPython's exception for a case of the variant `types.error`."""
     case = type(error).__name__.removeprefix("Error_")
-    factory = _WITHOUT_TEXT.get(case)
-    if factory is not None:
-        return factory()
-    text = str(getattr(error, "value", "") or case)
-    if case == "Denied":
-        return os_error("EACCES", text)
-    if case == "LimitReached":
-        return os_error("EMFILE", text)
-    if case == "QuotaExceeded":
-        return os_error("EDQUOT", text)
-    if case == "InvalidArgument":
-        return os_error("EINVAL", text)
+    name = _ERRNO_NAMES.get(case)
+    if name is not None:
+        # Cases without a payload have Linux's text.
+        return os_error(name, str(error.value or case) if hasattr(error, "value") else None)
+    if case == "TimedOut":
+        # CPython's text, and no errno: its timeouts are not the kernel's.
+        return TimeoutError("timed out")
+    if case in _GAI_ERRORS:
+        return gai_error(_GAI_ERRORS[case])
     if case == "Tls":
-        return tls_exception(error.value)  # type: ignore[attr-defined]
-    return os_error("EIO", text)
-
-
-def _timed_out() -> OSError:
-    # CPython's text, and no errno: its timeouts are not the kernel's.
-    return TimeoutError("timed out")
-
-
-def _os_error(name: str) -> Callable[[], OSError]:
-    return lambda: os_error(name)
-
-
-_WITHOUT_TEXT: dict[str, Callable[[], OSError]] = {
-    "WouldBlock": _os_error("EAGAIN"),
-    "TimedOut": _timed_out,
-    "NameNotFound": lambda: gai_error(EAI_NONAME),
-    "NameTryAgain": lambda: gai_error(EAI_AGAIN),
-    "ConnectionRefused": _os_error("ECONNREFUSED"),
-    "ConnectionReset": _os_error("ECONNRESET"),
-    "ConnectionAborted": _os_error("ECONNABORTED"),
-    "BrokenPipe": _os_error("EPIPE"),
-    "NotConnected": _os_error("ENOTCONN"),
-    "HostUnreachable": _os_error("EHOSTUNREACH"),
-    "NetworkUnreachable": _os_error("ENETUNREACH"),
-    "MessageTooLong": _os_error("EMSGSIZE"),
-    "AddressNotAvailable": _os_error("EADDRNOTAVAIL"),
-    "NoBufferSpace": _os_error("ENOBUFS"),
-}
+        return tls_exception(error.value)
+    return os_error("EIO", str(getattr(error, "value", "") or case))
 
 
 def call(function: Callable[..., T], *arguments: Any) -> T:

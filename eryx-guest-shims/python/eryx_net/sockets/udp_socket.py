@@ -32,11 +32,11 @@ class UdpSocket(Description):
     """
 
     __slots__ = (
-        "_host_receives",
         "_refused",
         "_resource",
         "_shut_down",
         "_unread",
+        "_uses_host",
         "binding",
         "family",
         "options",
@@ -56,8 +56,8 @@ class UdpSocket(Description):
         self.binding: Binding | None = None
         self.queue = DatagramQueue()
         self._resource: HostSocket = host.udp_socket("IPV4" if family == AF_INET else "IPV6")
-        # Whether the host may have datagrams for this socket: not before it sent or connected.
-        self._host_receives = False
+        # Whether the host may have datagrams for this socket: never before it sent or connected.
+        self._uses_host = False
         # Whether the peer's socket inside the sandbox is closed: the next operation reports it.
         self._refused = False
         # The directions that were shut down.
@@ -103,7 +103,7 @@ class UdpSocket(Description):
 
     def local_address(self) -> Address | None:
         """Returns the local address, None before there is one."""
-        if self._host_receives and not (self.binding and self.binding.chosen):
+        if self._uses_host and not (self.binding and self.binding.chosen):
             self._ensure_bound()
             endpoint = host.call(self._resource.local_endpoint)
             return endpoint.address, endpoint.port
@@ -156,11 +156,11 @@ class UdpSocket(Description):
         if in_guest is None:
             self._check_source()
             host.call_with_gc_retry(self._resource.connect, address, port)
-            self._host_receives = True
+            self._uses_host = True
             self.queue.peer = (address, port)
         else:
             self._ensure_bound()
-            self._host_receives = False
+            self._uses_host = False
             self.queue.peer = (in_guest[1], port)
         self._refused = False
         self.queue.clear()
@@ -176,7 +176,7 @@ class UdpSocket(Description):
         in_guest = self._find_in_guest(*peer)
         if in_guest is not None:
             return self._deliver(data, *in_guest)
-        if self._host_receives:
+        if self._uses_host:
             host.call(self._resource.send, data, timeout)
         else:
             # The peer's socket inside the sandbox is closed.
@@ -194,7 +194,7 @@ class UdpSocket(Description):
             return self._deliver(data, *in_guest)
         self._check_source()
         host.call_with_gc_retry(self._resource.send_to, data, address, port, timeout)
-        self._host_receives = True
+        self._uses_host = True
         return len(data)
 
     def _check_sending(self, data: bytes) -> None:
@@ -233,7 +233,7 @@ class UdpSocket(Description):
             return self.queue.take()
         if self._shut_down & _RECEIVING:
             return Datagram(b"", 0, self.queue.peer or ("", 0))
-        if not self._host_receives:
+        if not self._uses_host:
             raise would_deadlock(timeout, "receiving")
         received = host.call(self._resource.receive, min(size, LARGEST_V6), timeout)
         source = received.source
@@ -243,11 +243,11 @@ class UdpSocket(Description):
         """Returns whether a receive would not block, None if only the host knows."""
         if self.queue.pending or self._unread or self._refused or self._shut_down & _RECEIVING:
             return True
-        return None if self._host_receives else False
+        return None if self._uses_host else False
 
     def writable_now(self) -> bool | None:
         """Returns True if a send would not block, None if only the host knows."""
-        return None if self._host_receives and not self._refused else True
+        return None if self._uses_host and not self._refused else True
 
     @property
     def resource(self) -> HostSocket:

@@ -30,15 +30,6 @@ def library_error(library: str) -> SSLError:
     return error
 
 
-def _nothing_found_error() -> SSLError:
-    error = SSLError(
-        136, "[X509: NO_CERTIFICATE_OR_CRL_FOUND] no certificate or crl found (_ssl.c:1000)"
-    )
-    error.library = "X509"
-    error.reason = "NO_CERTIFICATE_OR_CRL_FOUND"
-    return error
-
-
 def read_file(path: Any) -> bytes:
     """Returns the contents of a file. Raises OSError."""
     with open(path, "rb") as file:
@@ -54,7 +45,7 @@ def from_file(path: Any) -> Loaded:
         raise library_error("X509") from None
     lists = [block.data for block in blocks if block.label == REVOCATION_LIST]
     if not certificates and not lists:
-        raise _nothing_found_error()
+        raise ssl_error("NO_CERTIFICATE_OR_CRL_FOUND", code=136, library="X509")
     return Loaded(certificates, lists)
 
 

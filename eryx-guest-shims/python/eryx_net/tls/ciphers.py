@@ -29,18 +29,8 @@ class Suite(NamedTuple):
 
     def keywords(self) -> set[str]:
         """Returns the keywords of cipher strings that select the suite, apart from its name."""
-        keywords = {
-            "ALL",
-            "DEFAULT",
-            "HIGH",
-            "AEAD",
-            "TLSv1.2",
-            "ECDHE",
-            "EECDH",
-            "kECDHE",
-            "kEECDH",
-        }
-        keywords |= {"ECDH", self.digest, "PROFILE=SYSTEM", "a" + self.authentication}
+        keywords = {"ALL", "DEFAULT", "HIGH", "AEAD", "TLSv1.2", "ECDH", "ECDHE", "EECDH", "kECDHE"}
+        keywords |= {"kEECDH", self.digest, "PROFILE=SYSTEM", "a" + self.authentication}
         if self.authentication == "ECDSA":
             keywords.add("ECDSA")
         if self.encryption.startswith("AESGCM"):

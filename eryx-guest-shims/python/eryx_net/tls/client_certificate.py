@@ -7,7 +7,7 @@ from typing import Any
 
 from . import ca_certificates, certificate, der, pem, private_key
 from .der import DerError, Reader
-from .errors import SSLError, sandbox_error
+from .errors import sandbox_error, ssl_error
 
 _PKCS8 = "PRIVATE KEY"
 _ENCRYPTED = "ENCRYPTED PRIVATE KEY"
@@ -33,10 +33,7 @@ def load(certfile: Any, keyfile: Any, password: Any) -> tuple[list[bytes], bytes
     except (pem.PemError, DerError):
         raise ca_certificates.library_error("SSL") from None
     if not matches:
-        error = SSLError(116, "[X509: KEY_VALUES_MISMATCH] key values mismatch (_ssl.c:1000)")
-        error.library = "X509"
-        error.reason = "KEY_VALUES_MISMATCH"
-        raise error
+        raise ssl_error("KEY_VALUES_MISMATCH", code=116, library="X509")
     return chain, keys[0].data
 
 

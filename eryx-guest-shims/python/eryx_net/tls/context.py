@@ -382,10 +382,7 @@ class _SSLContext:
         """Checks a file of a server's Diffie-Hellman parameters, which clients do not use."""
         blocks = pem.blocks(ca_certificates.read_file(path))
         if not any(block.label == "DH PARAMETERS" for block in blocks):
-            error = SSLError(108, "[PEM: NO_START_LINE] no start line (_ssl.c:1000)")
-            error.library = "PEM"
-            error.reason = "NO_START_LINE"
-            raise error
+            raise ssl_error("NO_START_LINE", code=108, library="PEM")
 
     def set_psk_client_callback(self, callback: Any) -> None:
         """Use pre-shared keys; not available."""

@@ -87,7 +87,14 @@ _ALERT_PREFIXES = {
 _ALERT_PREFIX = {name: prefix for prefix, names in _ALERT_PREFIXES.items() for name in names}
 
 
-def ssl_error(reason: str, detail: str | None = None, kind: type[SSLError] = SSLError) -> SSLError:
+def ssl_error(
+    reason: str,
+    detail: str | None = None,
+    kind: type[SSLError] = SSLError,
+    *,
+    code: int = SSL_ERROR_SSL,
+    library: str = "SSL",
+) -> SSLError:
     """Returns an error with OpenSSL's mnemonic `reason`, in CPython's form.
 
     >>> str(ssl_error("NO_PROTOCOLS_AVAILABLE"))
@@ -95,8 +102,8 @@ def ssl_error(reason: str, detail: str | None = None, kind: type[SSLError] = SSL
     """
     words = detail if detail is not None else reason.lower().replace("_", " ")
     # Programs search the text for the mnemonic and for CPython's source position at the end.
-    error = kind(SSL_ERROR_SSL, f"[SSL: {reason}] {words} (_ssl.c:1000)")
-    error.library = "SSL"
+    error = kind(code, f"[{library}: {reason}] {words} (_ssl.c:1000)")
+    error.library = library
     error.reason = reason
     return error
 
@@ -120,18 +127,13 @@ def want_write() -> SSLWantWriteError:
     )
 
 
-def unexpected_eof() -> SSLEOFError:
+def unexpected_eof() -> SSLError:
     """Returns the error of a stream that ended without close_notify (RFC 8446, 6.1).
 
     Such a stream may have been truncated.
     """
-    error = SSLEOFError(
-        SSL_ERROR_EOF,
-        "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol (_ssl.c:1000)",
-    )
-    error.library = "SSL"
-    error.reason = "UNEXPECTED_EOF_WHILE_READING"
-    return error
+    detail = "EOF occurred in violation of protocol"
+    return ssl_error("UNEXPECTED_EOF_WHILE_READING", detail, SSLEOFError, code=SSL_ERROR_EOF)
 
 
 def certificate_error(code: int, message: str) -> SSLCertVerificationError:
