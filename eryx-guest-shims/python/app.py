@@ -39,11 +39,11 @@ class WitWorld(wit_world.WitWorld):
     """The exports of the world `eryx:sandbox/sandbox`."""
 
     def execute(self, source: bytes) -> wit_world.Outcome:
-        """See the WIT."""
+        """Runs a program: see the WIT."""
         return runner.execute(source)
 
     def preload(self, paths: list[str], imports: list[str], setup: bytes | None) -> None:
-        """See the WIT."""
+        """Prepares a snapshot: see the WIT."""
         preload(paths, imports, setup)
 
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from importlib.abc import InspectLoader, MetaPathFinder
 from types import CodeType, ModuleType
 
-# Large modules without use in a sandbox: they need a display or a file system.
+# Large modules without use in a sandbox: they need a display, files, or a network of
+# their own.
 EXCLUDED = frozenset(
     {
         "tkinter",

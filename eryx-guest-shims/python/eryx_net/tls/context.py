@@ -385,11 +385,11 @@ class _SSLContext:
             raise ssl_error("NO_START_LINE", code=108, library="PEM")
 
     def set_psk_client_callback(self, callback: Any) -> None:
-        """Use pre-shared keys; not available."""
+        """Raises NotImplementedError: pre-shared keys are not supported."""
         raise NotImplementedError("TLS-PSK is not supported by your OpenSSL version.")
 
     def set_psk_server_callback(self, callback: Any, identity_hint: str | None = None) -> None:
-        """Use pre-shared keys; not available."""
+        """Raises NotImplementedError: pre-shared keys are not supported."""
         raise NotImplementedError("TLS-PSK is not supported by your OpenSSL version.")
 
     # Certificates.
