@@ -10,7 +10,7 @@ use criterion::{Criterion, Throughput};
 use eryx_net_host::readiness::{self, PollSet};
 use eryx_net_host::tls::ClientSettings;
 use eryx_net_host::{Connection, NetConfig, Network};
-use eryx_testkit::{Authority, Leaf, ServerTls};
+use eryx_testkit::{CertificateAuthority, Leaf, ServerTls};
 use tokio::runtime::Runtime;
 
 const CONNECTIONS: usize = 1000;
@@ -61,7 +61,7 @@ fn plain(criterion: &mut Criterion, runtime: &Runtime) {
 
 /// There and back, through a server in a thread of its own.
 fn encrypted(criterion: &mut Criterion, runtime: &Runtime) {
-    let authority = Authority::new().expect("an authority");
+    let authority = CertificateAuthority::new().expect("an authority");
     let identity = authority
         .issue(&Leaf::server(["localhost"]))
         .expect("a certificate");

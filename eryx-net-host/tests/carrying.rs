@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eryx_net_host::readiness::{self, PollSet};
 use eryx_net_host::{CloseReason, MAX_READ, NetConfig, NetError, Network, Phase, Shutdown};
-use eryx_testkit::{Behaviour, Peer, pattern};
+use eryx_testkit::{Behaviour, Peer, payload};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,7 +28,7 @@ async fn bytes_arrive_unchanged_both_ways_and_are_counted() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
-    let data = pattern::bytes(300_000);
+    let data = payload::bytes(300_000);
     let mut echoed = Vec::new();
     for piece in data.chunks(50_000) {
         send(&mut connection, piece).await;
@@ -76,10 +76,10 @@ async fn a_read_returns_what_is_there_and_never_more_than_asked() {
 
 #[tokio::test]
 async fn a_large_read_is_clamped_and_grows_with_what_arrives() {
-    let peer = Peer::plain(Behaviour::Pours).await.expect("peer");
+    let peer = Peer::plain(Behaviour::SendsForever).await.expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
-    let mut check = pattern::Check::new();
+    let mut check = payload::Check::new();
     let mut largest = 0;
     while check.length() < 32 << 20 {
         let bytes = soon(connection.read(u32::MAX as usize, None))
@@ -154,11 +154,11 @@ async fn a_write_that_may_wait_writes_everything() {
     .expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
-    let data = pattern::bytes(8 << 20);
+    let data = payload::bytes(8 << 20);
     assert_eq!(soon(connection.write(&data, None)).await, Ok(data.len()));
     connection.shutdown(Shutdown::Send).expect("open");
     let receipt = String::from_utf8(drain(&mut connection).await.expect("answers")).expect("text");
-    assert!(receipt.contains(&pattern::sha256(8 << 20)), "{receipt}");
+    assert!(receipt.contains(&payload::sha256(8 << 20)), "{receipt}");
 }
 
 #[tokio::test]

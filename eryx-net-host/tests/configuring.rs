@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eryx_net_host::{ConfigError, NetConfig, Resolve};
-use eryx_testkit::{Authority, Leaf};
+use eryx_testkit::{CertificateAuthority, Leaf};
 use support::*;
 
 fn texts(patterns: &[eryx_net_host::policy::HostPattern]) -> Vec<String> {
@@ -47,7 +47,7 @@ fn the_defaults_are_those_of_the_manual() {
 /// Every change there is, and whether its effect shows.
 fn changes() -> Vec<(&'static str, NetConfig, bool)> {
     let old = NetConfig::default();
-    let pem = Authority::new().expect("authority").pem();
+    let pem = CertificateAuthority::new().expect("authority").pem();
     let server = "127.0.0.1:53".parse().expect("address");
     let made = vec![
         ("with_max_connections", Ok(old.with_max_connections(3))),
@@ -298,7 +298,7 @@ fn what_is_malformed_is_an_error_that_names_it() {
 
 #[test]
 fn der_and_pem_are_both_taken() {
-    let authority = Authority::new().expect("authority");
+    let authority = CertificateAuthority::new().expect("authority");
     let config = NetConfig::default();
     let pem = config
         .with_root_cert(authority.pem().as_bytes())

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use eryx_net_host::{CloseReason, Connection, NetError, Network, Phase, Shutdown, TlsFailure};
-use eryx_testkit::{Behaviour, Peer, ServerTls, Transport, pattern};
+use eryx_testkit::{Behaviour, Peer, ServerTls, Transport, payload};
 use support::*;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
@@ -21,13 +21,13 @@ async fn eight_mebibytes_reach_a_slow_reader_complete() {
         .await;
     let network = Network::new(&world.config());
     let mut connection = secured(&network, peer.port()).await;
-    let data = pattern::bytes(8 << 20);
+    let data = payload::bytes(8 << 20);
     for piece in data.chunks(200_000) {
         assert_eq!(soon(connection.write(piece, None)).await, Ok(piece.len()));
     }
     connection.shutdown(Shutdown::Send).expect("open");
     let receipt = String::from_utf8(drain(&mut connection).await.expect("answers")).expect("text");
-    assert!(receipt.contains(&pattern::sha256(8 << 20)), "{receipt}");
+    assert!(receipt.contains(&payload::sha256(8 << 20)), "{receipt}");
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_tail_that_met_a_full_kernel_buffer_is_pushed_by_whatever_is_waited_fo
         .await;
     let network = Network::new(&world.config());
     let mut connection = secured(&network, peer.port()).await;
-    let data = pattern::bytes(8 << 20);
+    let data = payload::bytes(8 << 20);
     let mut sent = 0;
     soon(async {
         while sent < data.len() {
@@ -67,7 +67,7 @@ async fn a_tail_that_met_a_full_kernel_buffer_is_pushed_by_whatever_is_waited_fo
         receipt.extend(bytes);
     }
     let receipt = String::from_utf8(receipt).expect("text");
-    assert!(receipt.contains(&pattern::sha256(8 << 20)), "{receipt}");
+    assert!(receipt.contains(&payload::sha256(8 << 20)), "{receipt}");
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn session_tickets_nobody_read_do_not_cost_the_peer_the_last_bytes() {
         .await;
     let network = Network::new(&world.config());
     let mut connection = secured(&network, peer.port()).await;
-    let data = pattern::bytes(600_000);
+    let data = payload::bytes(600_000);
     assert_eq!(soon(connection.write(&data[..1], None)).await, Ok(1));
     soon(async {
         while peer.received() == 0 {
@@ -182,7 +182,7 @@ async fn the_end_without_close_notify_is_told_after_the_last_byte() {
         }
     };
     assert_eq!(error, NetError::Tls(TlsFailure::UnexpectedEof));
-    assert!(body.ends_with(&pattern::bytes(1000)));
+    assert!(body.ends_with(&payload::bytes(1000)));
     assert_eq!(
         soon(connection.read(300, None)).await,
         Err(NetError::Tls(TlsFailure::UnexpectedEof))
@@ -195,7 +195,7 @@ async fn an_orderly_end_is_an_empty_read() {
     let peer = world.peer(Behaviour::FinishesFirst { bytes: 50_000 }).await;
     let network = Network::new(&world.config());
     let mut connection = secured(&network, peer.port()).await;
-    assert!(drain(&mut connection).await.expect("orderly") == pattern::bytes(50_000));
+    assert!(drain(&mut connection).await.expect("orderly") == payload::bytes(50_000));
     drop(connection);
     let entry = network.report().connections.remove(0);
     assert_eq!(entry.close_reason, Some(CloseReason::PeerClose));
@@ -238,10 +238,10 @@ async fn after_the_peers_close_notify_the_connection_can_go_back_to_plain() {
 #[tokio::test]
 async fn large_reads_come_in_more_than_one_record() {
     let world = World::new();
-    let peer = world.peer(Behaviour::Pours).await;
+    let peer = world.peer(Behaviour::SendsForever).await;
     let network = Network::new(&world.config());
     let mut connection = secured(&network, peer.port()).await;
-    let mut check = pattern::Check::new();
+    let mut check = payload::Check::new();
     let mut largest = 0;
     while check.length() < 16 << 20 {
         let bytes = soon(connection.read(1 << 20, None)).await.expect("pours");

@@ -9,7 +9,7 @@ use eryx_net_host::tls::ClientSettings;
 use eryx_net_host::{
     Connection, Family, KeepaliveOption, NetConfig, NetError, Network, Phase, Shutdown,
 };
-use eryx_testkit::{Authority, Behaviour, Leaf, Peer, ServerTls};
+use eryx_testkit::{CertificateAuthority, Behaviour, Leaf, Peer, ServerTls};
 use support::*;
 
 /// A small generator of numbers, the same on every run.
@@ -95,7 +95,7 @@ async fn anything(dice: &mut Dice, connection: &mut Connection) -> Option<NetErr
 
 #[tokio::test]
 async fn no_order_of_calls_on_any_peer_panics_hangs_or_leaks() {
-    let authority = Authority::new().expect("authority");
+    let authority = CertificateAuthority::new().expect("authority");
     let identity = authority
         .issue(&Leaf::server(["secure.test"]))
         .expect("identity");
@@ -105,7 +105,7 @@ async fn no_order_of_calls_on_any_peer_panics_hangs_or_leaks() {
         Behaviour::Silent,
         Behaviour::NeverReads,
         Behaviour::Receipt,
-        Behaviour::Pours,
+        Behaviour::SendsForever,
         Behaviour::ClosesAtOnce,
         Behaviour::ResetsAtFirstByte,
         Behaviour::FinishesFirst { bytes: 5000 },

@@ -12,7 +12,7 @@ use std::time::Duration;
 use eryx_net_host::tls::ClientSettings;
 use eryx_net_host::{Connection, NetConfig, NetError, Network, TlsFailure};
 use eryx_testkit::sealer::{Sealer, ticket};
-use eryx_testkit::{Authority, Leaf, ServerTls, forged};
+use eryx_testkit::{CertificateAuthority, Leaf, ServerTls, forged};
 use rustls::{ContentType, ServerConnection};
 use support::*;
 
@@ -29,7 +29,7 @@ struct Server {
 impl Server {
     fn flooding(flood: impl FnMut(&mut Sealer) -> Vec<u8> + Send + 'static) -> Self {
         let mut flood: Flood = Box::new(flood);
-        let authority = Authority::new().expect("an authority");
+        let authority = CertificateAuthority::new().expect("an authority");
         let identity = authority
             .issue(&Leaf::server(["localhost"]))
             .expect("a certificate");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use eryx_net_host::{
     CloseReason, Connection, EventKind, Family, NetConfig, NetError, NetLimit, Network, Recorder,
 };
-use eryx_testkit::{Behaviour, ClosedPort, Peer, pattern};
+use eryx_testkit::{Behaviour, ClosedPort, Peer, payload};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -122,7 +122,7 @@ async fn a_stream_as_long_as_the_total_ends_well_and_a_longer_one_never_looks_co
         let config = NetConfig::permissive().with_max_received_bytes(10);
         let (network, recorder, mut connection, mut stream) = pair(&config).await;
         stream
-            .write_all(&pattern::bytes(length))
+            .write_all(&payload::bytes(length))
             .await
             .expect("writes");
         drop(stream);
@@ -135,7 +135,7 @@ async fn a_stream_as_long_as_the_total_ends_well_and_a_longer_one_never_looks_co
                 Err(error) => break Err(error),
             }
         };
-        assert!(all == pattern::bytes(10), "{length}: {all:?}");
+        assert!(all == payload::bytes(10), "{length}: {all:?}");
         if complete {
             assert_eq!(end, Ok(()), "{length}");
             continue;
@@ -181,7 +181,7 @@ async fn a_write_waits_for_its_rate_within_its_timeout() {
         .expect("a rate");
     let (network, recorder, mut connection, mut stream) = pair(&config).await;
     let begun = Instant::now();
-    let all = pattern::bytes(30_000);
+    let all = payload::bytes(30_000);
     let sending = async {
         assert_eq!(soon(connection.write(&all, None)).await, Ok(30_000));
         begun.elapsed()
@@ -226,7 +226,7 @@ async fn a_read_waits_for_its_rate_and_loses_nothing() {
         };
         let begun = Instant::now();
         let all = drain(&mut connection).await.expect("all of it");
-        assert!(all == pattern::bytes(30_000), "tls {tls}");
+        assert!(all == payload::bytes(30_000), "tls {tls}");
         assert!(begun.elapsed() >= Duration::from_millis(490), "tls {tls}");
     }
 }

@@ -230,11 +230,11 @@ async fn an_answer_is_known_to_its_network_for_its_time_to_live() {
     for _ in 0..100 {
         assert!(look_up(&network, "kept.test").await.is_ok());
     }
-    assert_eq!(server.asked("kept.test"), 2, "one question for each family");
+    assert_eq!(server.queries_for("kept.test"), 2, "one question for each family");
     for _ in 0..3 {
         assert!(look_up(&network, "zero.test").await.is_ok());
     }
-    assert_eq!(server.asked("zero.test"), 6);
+    assert_eq!(server.queries_for("zero.test"), 6);
 }
 
 #[tokio::test]
@@ -244,16 +244,16 @@ async fn another_network_knows_an_answer_only_where_caches_are_shared() {
     for config in [config.clone(), config.with_max_connections(3)] {
         assert!(look_up(&Network::new(&config), "own.test").await.is_ok());
     }
-    assert_eq!(server.asked("own.test"), 4);
+    assert_eq!(server.queries_for("own.test"), 4);
 
     let sharing = config.with_shared_caches(true);
     for config in [sharing.clone(), sharing.with_max_connections(3)] {
         assert!(look_up(&Network::new(&config), "shared.test").await.is_ok());
     }
-    assert_eq!(server.asked("shared.test"), 2);
+    assert_eq!(server.queries_for("shared.test"), 2);
     let apart = sharing.with_shared_caches(false);
     assert!(look_up(&Network::new(&apart), "shared.test").await.is_ok());
-    assert_eq!(server.asked("shared.test"), 4);
+    assert_eq!(server.queries_for("shared.test"), 4);
 }
 
 #[tokio::test]
@@ -266,7 +266,7 @@ async fn lookups_of_one_name_at_a_time_are_one() {
     for outcome in soon(all).await {
         assert_eq!(outcome, Ok(vec![ip("1.1.1.1")]));
     }
-    assert_eq!(server.asked("late.test"), 2);
+    assert_eq!(server.queries_for("late.test"), 2);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eryx_net_host::tls::{ClientSettings, Version};
 use eryx_net_host::{EventKind, NetError, Network, Phase, TlsFailure};
-use eryx_testkit::{Authority, Behaviour, Leaf, Peer, ServerTls, Transport};
+use eryx_testkit::{CertificateAuthority, Behaviour, Leaf, Peer, ServerTls, Transport};
 use support::*;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
@@ -190,7 +190,7 @@ async fn where_only_networks_are_allowed_the_server_name_goes_with_the_address()
 #[tokio::test]
 async fn certificates_that_are_not_accepted_carry_openssls_number() {
     let world = World::new();
-    let stranger = Authority::new().expect("authority");
+    let stranger = CertificateAuthority::new().expect("authority");
     let leaf = Leaf::server(["secure.test"]);
     let table = [
         (world.authority.issue(&leaf.clone().expired()), 10),

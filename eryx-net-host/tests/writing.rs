@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eryx_net_host::{ConfigError, NetConfig};
-use eryx_testkit::{Authority, Leaf};
+use eryx_testkit::{CertificateAuthority, Leaf};
 use support::*;
 
 /// Configurations in which every setting is once other than by default.
 fn configurations() -> Vec<NetConfig> {
     let old = NetConfig::default();
-    let authority = Authority::new().expect("authority");
-    let other = Authority::new().expect("authority");
+    let authority = CertificateAuthority::new().expect("authority");
+    let other = CertificateAuthority::new().expect("authority");
     let server = "[::1]:5353".parse().expect("address");
     [
         Ok(old.clone()),
@@ -176,7 +176,7 @@ fn every_setting_of_a_file_is_the_builders() {
 
 #[test]
 fn certificate_files_are_found_from_where_the_policy_file_is() {
-    let authority = Authority::new().expect("authority");
+    let authority = CertificateAuthority::new().expect("authority");
     let folder = tempfile::tempdir().expect("made");
     fs::create_dir(folder.path().join("certs")).expect("made");
     fs::write(folder.path().join("certs/ca.pem"), authority.pem()).expect("written");
@@ -208,7 +208,7 @@ fn the_manual_has_every_setting_and_its_files_can_be_read() {
         assert!(manual.contains(&format!("`{setting}`")), "{setting}");
     }
     let folder = tempfile::tempdir().expect("made");
-    let authority = Authority::new().expect("authority");
+    let authority = CertificateAuthority::new().expect("authority");
     fs::write(folder.path().join("internal-ca.pem"), authority.pem()).expect("written");
     let policy = folder.path().join("policy.toml");
     let mut files = 0;

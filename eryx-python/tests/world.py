@@ -15,9 +15,9 @@ import pytest
 def run(driver: str, given: object, directory: os.PathLike[str], *, timeout: float = 120) -> object:
     """What the program `driver` prints, as JSON. It reads `given` as JSON from standard input, and finds the
     authority of the servers in the file ``ERYX_TESTKIT_CA``. Where there can be no world the test is skipped."""
-    world = os.environ.get("ERYX_TESTKIT_WORLD")
+    world = os.environ.get("ERYX_TESTKIT_NETNS")
     if not world:
-        skip("ERYX_TESTKIT_WORLD does not say where eryx-testkit-world is: `cargo xtask test` does")
+        skip("ERYX_TESTKIT_NETNS does not say where eryx-testkit-netns is: `cargo xtask test` does")
     ended = subprocess.run(
         [world, sys.executable, "-c", driver],
         input=json.dumps(given),

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::task::Poll;
 
 use criterion::{Criterion, Throughput};
-use eryx_testkit::{Authority, Leaf, ServerTls};
+use eryx_testkit::{CertificateAuthority, Leaf, ServerTls};
 use eryx_tls::{ClientSettings, Connector, Session, TrustStore};
 use rustls::ServerConnection;
 
@@ -12,7 +12,7 @@ const PIECES: [usize; 2] = [20, 16 << 10];
 
 fn main() {
     let mut criterion = Criterion::default().sample_size(20).configure_from_args();
-    let authority = Authority::new().expect("an authority");
+    let authority = CertificateAuthority::new().expect("an authority");
     let identity = authority
         .issue(&Leaf::server(["localhost"]))
         .expect("a certificate");

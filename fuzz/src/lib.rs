@@ -13,8 +13,8 @@ pub mod text;
 
 mod peer;
 // The tests' own, without all else that they bring along.
-#[path = "../../tests/src/forged.rs"]
+#[path = "../../testkit/src/forged.rs"]
 mod forged;
 mod script;
-#[path = "../../tests/src/sealer.rs"]
+#[path = "../../testkit/src/sealer.rs"]
 mod sealer;

@@ -49,7 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let mut harness = Command::new(native.python());
     harness
-        .arg(root.join("benches/run.py"))
+        .arg(root.join("benches/harness/run.py"))
         .arg("--servers")
         .arg(servers)
         .args(["--python", &subject("native", &native.python())])
@@ -65,14 +65,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .env("PYTHONDONTWRITEBYTECODE", "1");
     match install_pyeryx(&interpreter, &work) {
         Ok((pyeryx, wheel)) => {
-            harness.args(["--python", &subject("peer", &pyeryx.python())]);
-            harness.args(["--wheel", &subject("peer", &wheel)]);
+            harness.args(["--python", &subject("pyeryx", &pyeryx.python())]);
+            harness.args(["--wheel", &subject("pyeryx", &wheel)]);
         }
         Err(error) => {
             let reason = format!("{error:#}");
             eprintln!("pyeryx is not measured: {reason}");
             let line = reason.lines().next().unwrap_or_default();
-            harness.arg("--missing").arg(format!("peer={line}"));
+            harness.arg("--missing").arg(format!("pyeryx={line}"));
         }
     }
     if options.quick {
@@ -108,9 +108,9 @@ fn install_pyeryx(interpreter: &Interpreter, work: &Path) -> Result<(Venv, PathB
         "it needs CPython 3.{PYERYX_MINOR_VERSION} or newer, and the newest found is 3.{}",
         interpreter.minor
     );
-    let venv = Venv::empty_with(&interpreter.path, &work.join("peer"))?;
-    let wheels = work.join("peer-wheel");
-    venv.download_native(&workspace::root().join("benches/peer.txt"), &wheels)?;
+    let venv = Venv::empty_with(&interpreter.path, &work.join("pyeryx"))?;
+    let wheels = work.join("pyeryx-wheel");
+    venv.download_native(&workspace::root().join("benches/pyeryx-requirements.txt"), &wheels)?;
     let wheel = venv::wheels(&wheels)?
         .pop()
         .context("pip left no wheel of pyeryx")?;

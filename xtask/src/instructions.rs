@@ -95,7 +95,7 @@ fn compare(before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> Vec<S
     regressions
 }
 
-/// The operations of benches/src/bin/eryx-instructions.rs.
+/// The operations of benches/server/src/bin/eryx-instructions.rs.
 const OPERATIONS: [&str; 3] = ["decision", "read", "write"];
 
 const FEW_ITERATIONS: u32 = 1000;

@@ -56,8 +56,8 @@ fn check_package(wheel: &Path) -> Result<()> {
         ("ERYX_EXAMPLE_PYTHON", scale_out.python()),
         // Built along with the tests of its package.
         (
-            "ERYX_TESTKIT_WORLD",
-            workspace::target_dir().join("debug/eryx-testkit-world"),
+            "ERYX_TESTKIT_NETNS",
+            workspace::target_dir().join("debug/eryx-testkit-netns"),
         ),
     ];
     check_python(&tools, &root.join("eryx-python"), &["."], &environment)

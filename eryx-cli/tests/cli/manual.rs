@@ -28,7 +28,7 @@ fn the_manuals_commands_do_what_it_shows() {
     let folder = tempfile::tempdir().expect("made");
     fs::write(folder.path().join("script.py"), "print('hello')").expect("written");
     fs::write(folder.path().join("policy.toml"), "max_connections = 3").expect("written");
-    let authority = eryx_testkit::Authority::new().expect("made");
+    let authority = eryx_testkit::CertificateAuthority::new().expect("made");
     fs::write(folder.path().join("ca.pem"), authority.pem()).expect("written");
     let mut lines = 0;
     for block in manual.split("```sh\n").skip(1) {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use eryx_testkit::{
-    Answer, Authority, Behaviour, HttpServer, LOOPBACK, Leaf, NameServer, Peer, Script, UdpPeer,
+    Answer, CertificateAuthority, Behaviour, HttpServer, LOOPBACK, Leaf, NameServer, Peer, Script, UdpPeer,
 };
 
 use crate::command::{effects, text, visit};
@@ -148,7 +148,7 @@ async fn a_name_server_of_ones_own_is_asked() {
         ],
     )
     .await;
-    assert!(server.asked("site.test") >= 1);
+    assert!(server.queries_for("site.test") >= 1);
     let slow = "
 import socket, time
 begun = time.monotonic()
@@ -390,7 +390,7 @@ async fn a_policy_file_grants_what_it_says_and_options_add_to_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_file_finds_its_certificates_beside_itself() {
-    let authority = Authority::new().expect("made");
+    let authority = CertificateAuthority::new().expect("made");
     let identity = authority
         .issue(&Leaf::server(["localhost"]))
         .expect("issued");

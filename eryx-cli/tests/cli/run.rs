@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use eryx_testkit::{Authority, HttpServer, Leaf};
+use eryx_testkit::{CertificateAuthority, HttpServer, Leaf};
 
 use crate::command::{ERYX, begin, check, run};
 
@@ -193,7 +193,7 @@ for host in ('127.0.0.1', 'localhost'):
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_root_certificate_makes_a_private_server_trusted() {
-    let authority = Authority::new().expect("made");
+    let authority = CertificateAuthority::new().expect("made");
     let identity = authority
         .issue(&Leaf::server(["localhost"]))
         .expect("issued");

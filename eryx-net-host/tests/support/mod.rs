@@ -13,7 +13,7 @@ use eryx_net_host::{
     Answer, Connection, Event, EventKind, NetConfig, NetError, Network, Recorder, Resolve,
     ResolveError, Resolving,
 };
-use eryx_testkit::{Authority, Behaviour, Leaf, Peer};
+use eryx_testkit::{CertificateAuthority, Behaviour, Leaf, Peer};
 
 /// Far beyond what any of these tests takes: a bound that only says "did not hang".
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -201,14 +201,14 @@ pub async fn writable(connection: &mut Connection, timeout: Duration) -> bool {
 
 /// A certificate authority, what it vouches for, and where that is.
 pub struct World {
-    pub authority: Authority,
+    pub authority: CertificateAuthority,
     pub identity: eryx_testkit::Identity,
     pub resolver: Arc<Scripted>,
 }
 
 impl World {
     pub fn new() -> Self {
-        let authority = Authority::new().expect("authority");
+        let authority = CertificateAuthority::new().expect("authority");
         let identity = authority
             .issue(&Leaf::server(["secure.test"]))
             .expect("identity");

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use eryx::Sandbox;
 use eryx::net::{NetConfig, NetworkReport};
-use eryx_testkit::{Answer, Authority, HttpServer, Leaf, NameServer, Script};
+use eryx_testkit::{Answer, CertificateAuthority, HttpServer, Leaf, NameServer, Script};
 
 /// One script and what is expected of it.
 pub(crate) struct Scene {
@@ -95,7 +95,7 @@ pub(crate) fn all() -> Vec<Scene> {
 
 /// The servers the scripts talk to.
 pub(crate) struct Stage {
-    authority: Authority,
+    authority: CertificateAuthority,
     http: HttpServer,
     https: HttpServer,
     names: NameServer,
@@ -111,7 +111,7 @@ pub(crate) struct Played {
 impl Stage {
     /// Start the servers.
     pub(crate) async fn set() -> Result<Self> {
-        let authority = Authority::new()?;
+        let authority = CertificateAuthority::new()?;
         let identity = authority.issue(&Leaf::server(["example.com"]))?;
         let script = Script::new()
             .answer("example.com", Answer::addresses(["127.0.0.1"])?)

@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod accepted_stream;
+pub mod ca;
+pub mod digest;
+pub mod dns;
+mod fake_internet;
+pub mod forged;
+pub mod http;
+mod listener;
+pub mod payload;
+pub mod peer;
+pub mod policy_vectors;
+pub mod sealer;
+pub mod server_transport;
+mod throttled_socket;
+mod udp_peer;
+pub mod unreachable;
+
+pub use ca::{CertificateAuthority, Identity, Leaf};
+pub use dns::{Answer, NameServer, Script};
+pub use fake_internet::FakeInternet;
+pub use http::HttpServer;
+pub use listener::{LOOPBACK, LOOPBACK_V6, ServerHandle};
+pub use peer::{Behaviour, Peer};
+pub use server_transport::{ServerTls, Transport};
+pub use udp_peer::UdpPeer;
+pub use unreachable::{BlackHole, ClosedPort};

@@ -1,0 +1,313 @@
+//! What the embedder is told of a program's network, and what the program is not.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use eryx::net::{Activity, CloseReason, Event, EventKind, NetConfig};
+use eryx::{CancelHandle, Error, Sandbox};
+use eryx_testkit::{Answer, Behaviour, Peer, Script};
+use serde_json::json;
+
+use crate::policy::{addresses, echo, names, run};
+use crate::support::{sandbox_with_limits, loopback, one_second_timeout, program, sandbox};
+
+/// Trap: events were kept without bound.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_stays_small_whatever_a_program_tries() {
+    let text = "
+import socket
+for number in range(5000):
+    try:
+        socket.getaddrinfo('x' * 60 + '.localhost', 80)
+    except PermissionError:
+        pass
+";
+    let report = run(NetConfig::default(), &json!({}), text).await.network;
+    assert!(report.connections.len() <= 2000);
+    assert_eq!(report.connections.len() as u64 + report.dropped, 5000);
+}
+
+/// What a denial says to the program names what the program named, and what would change it; what a name
+/// resolves to is the embedder's to know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_never_tells_the_program_an_internal_address() {
+    let script = Script::new()
+        .answer("intranet.test", addresses(["10.98.76.54"]))
+        .answer("www.test", Answer::alias("secret-name.test"))
+        .answer("secret-name.test", addresses(["fd00::4711"]));
+    let names = names(script).await;
+    let config = NetConfig::default().with_dns_server(names.address());
+    let text = "
+import asyncio, socket, traceback, urllib.request, _eryx_async
+async def told(call):
+    try:
+        found = call()
+        if asyncio.iscoroutine(found):
+            await found
+    except OSError as error:
+        print(''.join(traceback.format_exception(error)), repr(error), error.args, vars(error))
+for host in ('intranet.test', 'www.test'):
+    await told(lambda: socket.getaddrinfo(host, 80))
+    await told(lambda: socket.create_connection((host, 80), 5))
+    await told(lambda: urllib.request.urlopen(f'http://{host}/', timeout=5))
+    await told(lambda: asyncio.open_connection(host, 80))
+    await told(lambda: _eryx_async.await_tcp_connect(host, 80))
+    s = socket.socket()
+    s.setblocking(False)
+    await told(lambda: s.connect((host, 80)))
+    import select
+    select.select([], [s], [], 5)
+    await told(lambda: s.connect((host, 80)))
+    print(outcome(s.getpeername), s.getsockname())
+";
+    let result = run(config, &json!({}), text).await;
+    let printed = &result.stdout;
+    for secret in ["10.98", "fd00", "4711", "secret-name"] {
+        assert!(!printed.contains(secret), "{secret}: {printed}");
+    }
+    assert!(printed.contains("intranet.test") && printed.contains("allow_internal_host"));
+    let addresses: Vec<IpAddr> = result
+        .network
+        .connections
+        .iter()
+        .flat_map(|connection| connection.addresses.iter().copied())
+        .collect();
+    assert!(addresses.contains(&Ipv4Addr::new(10, 98, 76, 54).into()));
+    let verdict = result.network.connections[0]
+        .verdict
+        .as_ref()
+        .expect("judged");
+    assert!(verdict.to_string().contains("10.98.76.54"), "{verdict}");
+}
+
+/// The embedder sees every decision, and the end of everything that began, in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_observer_is_told_of_decisions_and_ends() {
+    let echo = echo().await;
+    let names = names(Script::new().answer("api.test", addresses(["127.0.0.1"]))).await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let sandbox = Sandbox::embedded()
+        .with_network(loopback().with_dns_server(names.address()))
+        .with_network_observer(Arc::new(move |event: &Event| {
+            sink.lock().expect("whole").push(event.clone());
+        }))
+        .build()
+        .expect("the settings are right");
+    let text = "
+import socket
+s = socket.socket()
+s.connect(('api.test', PORT))
+s.sendall(b'hello')
+s.recv(5)
+s.close()
+print(outcome(socket.socket().connect, ('10.0.0.1', 443)))
+";
+    let constants = json!({"PORT": echo.port()});
+    let result = sandbox
+        .execute(program(&constants, text))
+        .await
+        .expect("it ends");
+    assert_eq!(result.stdout, "PermissionError(EACCES)\n");
+    let seen = seen.lock().expect("whole");
+    let kinds: Vec<_> = seen
+        .iter()
+        .map(|event| match &event.kind {
+            EventKind::Resolved { .. } => "resolved",
+            EventKind::Connected { address, .. } if *address == echo.address() => "connected",
+            EventKind::Denied { .. } => "denied",
+            EventKind::Closed {
+                sent: 5,
+                received: 5,
+                close_reason: CloseReason::LocalClose,
+                ..
+            } => "closed by the program",
+            _ => "something else",
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        ["resolved", "connected", "closed by the program", "denied"],
+        "{seen:#?}"
+    );
+    let activities: Vec<_> = result
+        .network
+        .connections
+        .iter()
+        .map(|connection| {
+            (
+                connection.activity,
+                connection.host.as_str(),
+                connection.port,
+            )
+        })
+        .collect();
+    assert_eq!(
+        activities,
+        [
+            (Activity::Connection, "api.test", Some(echo.port())),
+            (Activity::Connection, "10.0.0.1", Some(443))
+        ]
+    );
+}
+
+/// Trap: the program decided whether there was a record of what it did, by the way it ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_comes_with_every_end_of_a_program() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let limits = one_second_timeout()
+        .with_max_memory(64 << 20)
+        .with_max_output(100_000);
+    let ends = [
+        ("the end", "pass"),
+        ("an exception", "1 / 0"),
+        ("an exit status", "raise SystemExit(1)"),
+        ("os._exit", "os._exit(3)"),
+        ("abort", "os.abort()"),
+        ("time", "while True: pass"),
+        ("time in a call", "s.recv(1)"),
+        ("memory", "x = 'x'\nwhile True: x += x"),
+        ("output", "while True: print('x' * 1000)"),
+        (
+            "the stack",
+            "import sys\nsys.setrecursionlimit(10**9)\nf = lambda: f()\nf()",
+        ),
+        ("cancel", "s.recv(1)"),
+    ];
+    for (end, text) in ends {
+        let cancel = CancelHandle::new();
+        let later = {
+            let cancel = cancel.clone();
+            async move {
+                if end == "cancel" {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    cancel.cancel();
+                }
+            }
+        };
+        let text = format!(
+            "import os, socket\ns = socket.create_connection(('127.0.0.1', {}))\ns.send(b'stolen')\n{text}",
+            peer.port()
+        );
+        let sandbox = sandbox_with_limits(Some(loopback()), limits.clone());
+        let (ended, ()) = tokio::join!(sandbox.execute_cancellable(text, &cancel), later);
+        let (network, execution, peak) = match &ended {
+            Ok(result) => (&result.network, result.execution, result.peak_memory),
+            Err(error) => {
+                let usage = error.usage().expect("it had begun");
+                assert_eq!(error.execution(), Some(usage.execution), "{end}");
+                assert_eq!(error.network(), Some(&usage.network), "{end}");
+                (&usage.network, usage.execution, usage.peak_memory)
+            }
+        };
+        assert_eq!(ended.is_ok(), end == "the end", "{end}: {ended:?}");
+        let [connection] = &network.connections[..] else {
+            panic!("{end}: {network:?}");
+        };
+        assert_eq!(connection.port, Some(peer.port()), "{end}");
+        assert_eq!((connection.sent, network.sent), (6, 6), "{end}");
+        assert!(execution > 0 && peak > 1 << 20, "{end}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_of_a_failed_execution_is_not_carried_into_the_next() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let mut session = sandbox(Some(loopback())).session().await.expect("started");
+    let text = format!(
+        "import socket\nsocket.create_connection(('127.0.0.1', {})).send(b'x')\n1 / 0",
+        peer.port()
+    );
+    let error = session.execute(text).await.expect_err("it raises");
+    assert_eq!(error.network().expect("it had begun").sent, 1);
+    let result = session.execute("import gc\ngc.collect()").await;
+    let report = result.expect("it ends").network;
+    assert_eq!((report.sent, report.dropped), (0, 0));
+    let over = session.execute("pass").await.expect("it ends").network;
+    assert_eq!(over.connections, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_reports_what_a_dropped_execution_did() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let mut session = sandbox(Some(loopback())).session().await.expect("started");
+    let text = format!(
+        "import socket\ns = socket.create_connection(('127.0.0.1', {}))\ns.send(b'stolen')\ns.recv(1)",
+        peer.port()
+    );
+    let wait = Duration::from_millis(500);
+    tokio::time::timeout(wait, session.execute(text))
+        .await
+        .expect_err("dropped");
+    let report = session.network_report();
+    assert_eq!((report.connections.len(), report.sent), (1, 6));
+    let over = session.execute("pass").await.expect_err("it is over");
+    assert!(matches!(over, Error::SessionClosed { .. }), "{over}");
+    assert_eq!((over.execution(), over.network()), (None, None));
+}
+
+/// An observer on one sandbox hears of many executions at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_say_which_execution_they_belong_to() {
+    let seen: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let sink = Arc::clone(&seen);
+    let sandbox = Sandbox::embedded()
+        .with_network(NetConfig::default())
+        .with_network_observer(Arc::new(move |event: &Event| {
+            sink.lock().expect("whole").push(event.clone());
+        }))
+        .build()
+        .expect("the settings are right");
+    let connect = |host: &str, end: &str| {
+        format!(
+            "import socket\ntry: socket.create_connection(('{host}', 1))\nexcept OSError: pass\n{end}"
+        )
+    };
+    let (first, second) = tokio::join!(
+        sandbox.execute(connect("10.0.0.1", "pass")),
+        sandbox.execute(connect("10.0.0.2", "1 / 0")),
+    );
+    let mut session = sandbox.session().await.expect("started");
+    let third = session.execute(connect("10.0.0.3", "pass")).await;
+    let fourth = session.execute(connect("10.0.0.4", "pass")).await;
+    let mut executions = vec![
+        ("10.0.0.1", first.expect("it ends").execution),
+        (
+            "10.0.0.2",
+            second.expect_err("it raises").execution().expect("begun"),
+        ),
+        ("10.0.0.3", third.expect("it ends").execution),
+        ("10.0.0.4", fourth.expect("it ends").execution),
+    ];
+    let seen = seen.lock().expect("whole");
+    let mut told: Vec<_> = seen
+        .iter()
+        .map(|event| (&*event.host, event.execution))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, executions);
+    executions.dedup_by_key(|(_, execution)| *execution);
+    assert_eq!(executions.len(), 4, "each has a number of its own");
+}
+
+/// The texts of an exception are the program's; what the host writes of them is one line.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exceptions_text_forges_no_line() {
+    let text = "
+E = type('Er\\nror', (Exception,), {})
+raise E('a\\nINFO admin logged in\\x1b[31m\\u202e' + 'x' * 5000)
+";
+    let error = sandbox(None).execute(text).await.expect_err("it raises");
+    let line = error.to_string();
+    assert!(
+        line.contains("a\\nINFO admin logged in\\u{1b}[31m\\u{202e}xxx"),
+        "{line}"
+    );
+    assert!(line.chars().all(|c| !c.is_control()), "{line:?}");
+    assert!(line.chars().count() < 2200, "{}", line.len());
+    let Error::Exception(exception) = error else {
+        panic!("{error}")
+    };
+    assert!(exception.message.len() > 5000, "the whole is in the field");
+}

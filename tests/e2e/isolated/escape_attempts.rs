@@ -1,0 +1,117 @@
+//! Tricks, one a file under `adversary/`: each is run without a network and with the default one, datagrams included,
+//! and must be refused or harmless. A binary of its own, since it watches what the whole process holds.
+
+use std::fs;
+use std::io::Write;
+use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use eryx::net::NetConfig;
+use eryx::{Error, ResourceLimits, Sandbox};
+use eryx_testkit::{NameServer, Script};
+
+/// How much more memory the host may hold after all tricks, in MiB.
+const GROWTH: u64 = 64;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_trick_is_refused_or_harmless() {
+    let canary = TcpListener::bind("127.0.0.1:0").expect("bound");
+    canary.set_nonblocking(true).expect("set");
+    let address = canary.local_addr().expect("bound");
+    let port = address.port();
+    let datagrams = UdpSocket::bind(address).expect("bound");
+    datagrams.set_nonblocking(true).expect("set");
+    let names = NameServer::start(Script::new()).await.expect("started");
+    let network = NetConfig::default()
+        .with_dns_server(names.address())
+        .with_connect_timeout(Duration::from_secs(1))
+        .and_then(|network| network.allow_udp("*:1-65535"))
+        .expect("a duration and a pattern");
+    let alone = sandbox(None);
+    let connected = sandbox(Some(network));
+    run(&alone, "print('alive')").await.expect("it runs");
+    let before = resident();
+    let tricks = tricks();
+    let mut failures = Vec::new();
+    for trick in &tricks {
+        let name = trick.file_stem().expect("named").to_string_lossy();
+        let source = fs::read_to_string(trick).expect("readable");
+        let program = format!("CANARY = {port}\nCANARY_HOST = '127.0.0.1'\n{source}");
+        for (kind, sandbox) in [
+            ("without a network", &alone),
+            ("with the default network and datagrams", &connected),
+        ] {
+            let printed = match run(sandbox, &program).await {
+                Ok(printed) => printed,
+                Err(Error::Image(reason)) => format!("ESCAPED: the image broke: {reason}"),
+                Err(error) => error
+                    .output()
+                    .map(eryx::Output::stdout_text)
+                    .unwrap_or_default(),
+            };
+            if printed.contains("ESCAPED") || printed.contains("TAKEN") {
+                failures.push(format!(
+                    "{name}, {kind}: {}",
+                    &printed[..printed.len().min(500)]
+                ));
+            }
+            if canary.accept().is_ok() || datagrams.recv(&mut [0]).is_ok() {
+                failures.push(format!("{name}, {kind}: it reached loopback"));
+            }
+            assert_eq!(
+                run(sandbox, "print('alive')").await.expect("others go on"),
+                "alive\n",
+                "after {name}"
+            );
+        }
+    }
+    let grown = resident().saturating_sub(before);
+    let _ = writeln!(
+        std::io::stderr(),
+        "\nadversary: {} of {} tricks refused or harmless; the host holds {grown} MiB more",
+        tricks.len() - failures.len().min(tricks.len()),
+        tricks.len()
+    );
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(
+        tricks.len() >= 20,
+        "only {} tricks were found",
+        tricks.len()
+    );
+    assert!(grown <= GROWTH, "the host holds {grown} MiB more");
+}
+
+fn tricks() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("isolated/escape_attempts");
+    let mut paths: Vec<PathBuf> = fs::read_dir(dir)
+        .expect("readable")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn sandbox(network: Option<NetConfig>) -> Sandbox {
+    let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(20));
+    let mut builder = Sandbox::embedded().with_resource_limits(limits);
+    if let Some(network) = network {
+        builder = builder.with_network(network);
+    }
+    builder.build().expect("built")
+}
+
+async fn run(sandbox: &Sandbox, program: &str) -> Result<String, Error> {
+    sandbox.execute(program).await.map(|result| result.stdout)
+}
+
+/// What the process holds in memory, in MiB.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("readable");
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+        .expect("it is there");
+    kilobytes.trim().parse::<u64>().expect("a number") / 1024
+}

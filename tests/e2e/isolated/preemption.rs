@@ -1,0 +1,160 @@
+//! Programs that would never end, ended in time: a binary of its own, so that nothing else takes the processor
+//! while it measures.
+
+#[path = "../support.rs"]
+#[allow(dead_code, reason = "shared with the other end-to-end tests")]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use eryx::net::NetConfig;
+use eryx::{Error, Limit, ResourceLimits};
+use eryx_testkit::{Answer, Behaviour, BlackHole, NameServer, Peer, Script};
+use tokio::sync::Mutex;
+
+use support::{sandbox_with_limits, loopback, one_second_timeout, expect_stdout, error_details};
+
+/// One at a time: each measures.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// Runs `program` under a limit of one second, beside another sandbox that must not notice. The bound is the
+/// limit and a fifth of it.
+async fn ends_in_time(config: Option<NetConfig>, program: &str) {
+    let _alone = ALONE.lock().await;
+    let beside = tokio::spawn(async {
+        let program = "import time\nfor _ in range(8): time.sleep(0.2)\nprint('undisturbed')";
+        let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(20));
+        expect_stdout(sandbox_with_limits(None, limits).execute(program).await)
+    });
+    let sandbox = sandbox_with_limits(config, one_second_timeout());
+    let begun = Instant::now();
+    let result = sandbox.execute(format!("print('begun')\n{program}")).await;
+    let took = begun.elapsed();
+    match result {
+        Err(Error::Limit {
+            limit: Limit::ExecutionTime(limit),
+            output,
+        }) => {
+            assert_eq!(limit, Duration::from_secs(1));
+            assert_eq!(output.stdout, b"begun\n", "what was printed before is kept");
+        }
+        Err(error) => panic!("{}", error_details(&error)),
+        Ok(result) => panic!("it ended by itself: {result:?}"),
+    }
+    assert!(
+        took >= Duration::from_secs(1),
+        "it was ended after {took:?}"
+    );
+    assert!(
+        took < Duration::from_millis(1200),
+        "it was ended only after {took:?}"
+    );
+    assert_eq!(beside.await.expect("no panic"), "undisturbed\n");
+}
+
+/// Trap: the execution timeout was not enforced while the guest waited in a socket call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_waiting_for_a_silent_peer_ends_with_its_time() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let program = format!(
+        "import socket\nsocket.create_connection(('127.0.0.1', {})).recv(1)",
+        peer.port()
+    );
+    ends_in_time(Some(loopback()), &program).await;
+    assert_eq!(
+        peer.ended(1).await.len(),
+        1,
+        "the connection died with the program"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_waiting_for_a_silent_name_server_ends_with_its_time() {
+    let names = NameServer::start(Script::new().otherwise(Answer::Silence))
+        .await
+        .expect("started");
+    let config = NetConfig::default().with_dns_server(names.address());
+    ends_in_time(
+        Some(config),
+        "import socket\nsocket.getaddrinfo('silent.test', 80)",
+    )
+    .await;
+    assert!(names.queries_for("silent.test") > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_connecting_to_a_black_hole_ends_with_its_time() {
+    let hole = BlackHole::new().await.expect("made");
+    let program = format!(
+        "import socket\nsocket.create_connection(('127.0.0.1', {}))",
+        hole.address().port()
+    );
+    ends_in_time(Some(loopback()), &program).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_loop_ends_with_its_time() {
+    ends_in_time(None, "while True: pass").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sleeping_program_ends_with_its_time() {
+    ends_in_time(None, "import time\ntime.sleep(60)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_select_without_a_timeout_ends_with_its_time() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let program = format!(
+        "import select, socket\ns = socket.create_connection(('127.0.0.1', {}))\nselect.select([s], [], [])",
+        peer.port()
+    );
+    ends_in_time(Some(loopback()), &program).await;
+}
+
+/// A loop inside a C function of the interpreter, where no bytecode is run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runaway_regular_expression_ends_with_its_time() {
+    ends_in_time(None, "import re\nre.match('(a+)+$', 'a' * 64 + 'b')").await;
+}
+
+/// Work that never ends, in all the places where the interpreter loops or goes round in circles by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_never_ends_keeps_the_host_out() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let knocking = format!(
+        "import socket\ns = socket.create_connection(('127.0.0.1', {}))\ns.setblocking(False)\n\
+         while True:\n    try: s.recv(1)\n    except BlockingIOError: pass",
+        peer.port()
+    );
+    let programs = [
+        "sum(iter(int, 1))",
+        "import collections, itertools\ncollections.deque(itertools.repeat(0), maxlen=0)",
+        "any(map(None.__class__.__bool__, iter(type(None), 0)))",
+        "a = b = ()\nfor _ in range(64): a, b = (a, a), (b, b)\na == b",
+        "import functools\nwhile True: functools.reduce(max, range(10 ** 6))",
+        "pow(3, 10 ** 9)",
+        "while True: bytearray(1 << 26)",
+        "x = bytes(1 << 24)\nwhile True: x.find(b'no')",
+        "import hashlib\nx = bytes(1 << 24)\nwhile True: hashlib.sha256(x)",
+        "import time\nwhile True: time.monotonic()",
+        "import os\nwhile True: os.urandom(1 << 16)",
+        // A jump back that looks at nothing, as no compiler writes it.
+        "import dis\ndef f():\n    while True: pass\ncode = bytearray(f.__code__.co_code)\n\
+         back, unseen = dis.opmap['JUMP_BACKWARD'], dis.opmap['JUMP_BACKWARD_NO_INTERRUPT']\n\
+         at = [n for n in range(0, len(code), 2) if code[n] == back][-1]\n\
+         code[at:at + 4] = bytes([unseen, code[at + 1] - 1, dis.opmap['NOP'], 0])\n\
+         f.__code__ = f.__code__.replace(co_code=bytes(code))\nf()",
+        &knocking,
+    ];
+    for program in programs {
+        eprintln!("{program}");
+        ends_in_time(Some(loopback()), program).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_catches_everything_ends_with_its_time() {
+    let program = "while True:\n    try:\n        while True: pass\n    except BaseException: pass";
+    ends_in_time(None, program).await;
+}

@@ -1,0 +1,34 @@
+//! End-to-end tests: guest programs in sandboxes against peers on loopback, through the public API.
+//!
+//! They share one binary, since each binary contains the guest image.
+
+mod asyncio;
+mod connection_limit;
+mod docs_index;
+mod docs_programs;
+mod escape;
+mod events;
+mod factory;
+mod fastpaths;
+mod host_memory;
+mod http;
+mod limits;
+mod locks;
+mod machine;
+mod netns;
+mod networking_guide;
+mod output;
+mod policy;
+mod random_generators;
+mod rebinding;
+mod scheduling;
+mod session;
+mod sockets;
+mod ssl_reference;
+mod support;
+mod threat_model;
+mod timeouts;
+mod tls;
+mod trust;
+mod udp;
+mod vectors;

@@ -1,0 +1,92 @@
+//! Generators of random numbers that a factory's set-up code made.
+
+use eryx::SandboxFactory;
+
+use crate::support::expect_stdout;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generators_made_in_set_up_code_differ_between_sandboxes_unless_they_were_given_a_seed() {
+    let cache = tempfile::tempdir().expect("made");
+    let factory = SandboxFactory::builder()
+        .with_cache_dir(cache.path())
+        .with_setup_code(
+            "
+import copy, random, tempfile, uuid
+class Sampler:
+    def __init__(self): self.rng = random.Random()
+class Odd(random.Random):
+    __slots__ = ()
+    __hash__ = None
+    def __eq__(self, other): raise RuntimeError('asked')
+    def __setattr__(self, name, value):
+        if mine_is_over: raise RuntimeError('asked')
+        super().__setattr__(name, value)
+    def seed(self, *args): return super().seed(*args)
+mine_is_over = False
+plain = random.Random()
+none = random.Random(None)
+inside = Sampler()
+again = random.Random(5); again.seed()
+put_back = random.Random(); put_back.setstate(put_back.getstate())
+copied = copy.deepcopy(plain)
+odd = Odd()
+odd.gauss(0, 1)
+mine_is_over = True
+many = [random.Random() for _ in range(3000)]
+tempfile._get_candidate_names()
+node = uuid.getnode()
+# As those do who want a sequence that is always the same, and leave no trace of it.
+state = random.getstate()
+random.seed(1)
+random.random()
+random.setstate(state)
+
+given = random.Random(42)
+later = random.Random(); later.seed('text')
+taken_over = random.Random(); taken_over.setstate(random.Random(3).getstate())
+",
+        )
+        .build()
+        .await
+        .expect("built");
+    let program = "
+for one in (random, plain, none, inside.rng, again, put_back, copied, odd, many[0], many[-1]):
+    print(one.random())
+print(next(tempfile._get_candidate_names()))
+print(uuid.getnode())
+print(repr([one.random() for one in (given, later, taken_over)]))
+print(random.Random.seed.__module__, random.seed.__module__, random.Random.seed.__qualname__)
+";
+    let sandbox = factory.sandbox().build().expect("built");
+    let first = expect_stdout(sandbox.execute(program).await);
+    let second = expect_stdout(sandbox.execute(program).await);
+    let (first, second): (Vec<_>, Vec<_>) = (first.lines().collect(), second.lines().collect());
+    let differ = first.len() - 2;
+    for (line, (one, other)) in first.iter().zip(&second).enumerate() {
+        assert_eq!(
+            one != other,
+            line < differ,
+            "line {line}: {one} and {other}"
+        );
+    }
+    let distinct: std::collections::HashSet<_> = first[..differ].iter().collect();
+    assert_eq!(distinct.len(), differ);
+    assert_eq!(first[differ + 1], "random random Random.seed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_modules_generator_stays_as_set_up_code_seeded_it() {
+    let cache = tempfile::tempdir().expect("made");
+    let factory = SandboxFactory::builder()
+        .with_cache_dir(cache.path())
+        .with_setup_code("import random\nrandom.seed(42)")
+        .build()
+        .await
+        .expect("built");
+    let sandbox = factory.sandbox().build().expect("built");
+    let program = "print(random.random())";
+    let first = expect_stdout(sandbox.execute(program).await);
+    // As `random.Random(42).random()` everywhere.
+    assert_eq!(first, "0.6394267984578837\n");
+    assert_eq!(expect_stdout(sandbox.execute(program).await), first);
+}

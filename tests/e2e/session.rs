@@ -1,0 +1,413 @@
+//! Programs that build on each other.
+
+use std::time::Duration;
+
+use eryx::{CancelHandle, Error};
+use eryx_testkit::{Behaviour, Peer};
+
+use crate::support::{sandbox_with_limits, loopback, one_second_timeout, expect_exception, sandbox, expect_stdout};
+
+#[tokio::test]
+async fn names_imports_and_functions_stay() {
+    let mut session = sandbox(None).session().await.expect("started");
+    expect_stdout(
+        session
+            .execute("import json\nx = 20\ndef double(n): return 2 * n")
+            .await,
+    );
+    assert_eq!(
+        expect_stdout(session.execute("print(json.dumps([double(x) + 2]))").await),
+        "[42]\n"
+    );
+}
+
+/// Trap: `argparse` takes its program's name from the first argument, and there was none.
+#[tokio::test]
+async fn a_program_has_a_name_among_its_arguments_and_no_more() {
+    let program = "
+import argparse, sys
+parser = argparse.ArgumentParser()
+parser.add_argument('--size', type=int, default=3)
+print(sys.argv, parser.parse_args().size)
+";
+    let sandbox = sandbox(None);
+    assert_eq!(expect_stdout(sandbox.execute(program).await), "[''] 3\n");
+    let mut session = sandbox.session().await.expect("started");
+    for _ in 0..2 {
+        assert_eq!(expect_stdout(session.execute(program).await), "[''] 3\n");
+    }
+}
+
+#[tokio::test]
+async fn executions_of_a_sandbox_see_nothing_of_each_other() {
+    let sandbox = sandbox(None);
+    expect_stdout(
+        sandbox
+            .execute("import builtins, sys\nx = 1\nbuiltins.y = 2\nsys.modules['z'] = 3")
+            .await,
+    );
+    let program =
+        "import builtins, sys\nprint('x' in globals(), hasattr(builtins, 'y'), 'z' in sys.modules)";
+    assert_eq!(
+        expect_stdout(sandbox.execute(program).await),
+        "False False False\n"
+    );
+}
+
+#[tokio::test]
+async fn a_session_goes_on_after_an_exception() {
+    let mut session = sandbox(None).session().await.expect("started");
+    expect_stdout(session.execute("x = 1").await);
+    let error = expect_exception(
+        session
+            .execute("def f():\n    return 1 / 0\nprint('out')\nf()")
+            .await,
+    );
+    assert_eq!(error.exception_type, "ZeroDivisionError");
+    assert!(
+        error.traceback.contains("return 1 / 0"),
+        "{}",
+        error.traceback
+    );
+    assert_eq!(error.output.stdout, b"out\n");
+    assert_eq!(expect_stdout(session.execute("print(x)").await), "1\n");
+    // A function of an earlier execution still shows its own source.
+    let error = expect_exception(session.execute("\n\n\nf()").await);
+    assert!(
+        error.traceback.contains("return 1 / 0"),
+        "{}",
+        error.traceback
+    );
+}
+
+#[tokio::test]
+async fn a_session_is_over_when_an_execution_was_cut_off() {
+    let mut session = sandbox_with_limits(None, one_second_timeout())
+        .session()
+        .await
+        .expect("started");
+    assert!(matches!(
+        session.execute("while True: pass").await,
+        Err(Error::Limit { .. })
+    ));
+    match session.execute("print(1)").await {
+        Err(Error::SessionClosed { reason }) => {
+            assert!(reason.contains("execution_timeout"), "{reason}")
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut session = sandbox(None).session().await.expect("started");
+    expect_stdout(session.execute("import os\nos._exit(0)").await);
+    assert!(matches!(
+        session.execute("print(1)").await,
+        Err(Error::SessionClosed { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_session_is_over_when_an_execution_was_dropped() {
+    let mut session = sandbox(None).session().await.expect("started");
+    let wait = Duration::from_millis(100);
+    tokio::time::timeout(wait, session.execute("while True: pass"))
+        .await
+        .expect_err("dropped");
+    assert!(matches!(
+        session.execute("print(1)").await,
+        Err(Error::SessionClosed { .. })
+    ));
+}
+
+/// Whatever ends an execution half way ends the connections of earlier ones, while the embedder still holds the
+/// session.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_a_session_closes_the_connections_it_held() {
+    let ways = [
+        "timed out",
+        "cancelled",
+        "dropped",
+        "out of memory",
+        "left the process",
+        "aborted",
+    ];
+    for way in ways {
+        let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+        let mut session = sandbox_with_limits(Some(loopback()), one_second_timeout())
+            .session()
+            .await
+            .expect("started");
+        let connect = format!(
+            "import os, socket\ns = socket.create_connection(('127.0.0.1', {}))\nt = s.dup()",
+            peer.port()
+        );
+        expect_stdout(session.execute(connect).await);
+        match way {
+            "timed out" => drop(session.execute("s.recv(1)").await),
+            "cancelled" => {
+                let cancel = CancelHandle::new();
+                let wait = async {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    cancel.cancel();
+                };
+                let waiting = session.execute_cancellable("s.recv(1)", &cancel);
+                let (ended, ()) = tokio::join!(waiting, wait);
+                assert!(matches!(ended, Err(Error::Cancelled { .. })), "{ended:?}");
+            }
+            "dropped" => {
+                let wait = Duration::from_millis(100);
+                let waiting = session.execute("s.recv(1)");
+                tokio::time::timeout(wait, waiting)
+                    .await
+                    .expect_err("dropped");
+            }
+            "out of memory" => drop(session.execute("x = 'x'\nwhile True: x += x").await),
+            "left the process" => drop(session.execute("os._exit(0)").await),
+            _ => drop(session.execute("os.abort()").await),
+        }
+        // A guard against waiting for ever, and no measure.
+        let ended = async {
+            while peer.open() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(5), ended).await;
+        assert!(ended.is_ok(), "{way}: the connection is still open");
+        drop(session);
+    }
+}
+
+/// A program that exits ends no session, and so no connection either.
+#[tokio::test]
+async fn a_program_that_exits_leaves_its_connections_to_the_next() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("started");
+    let mut session = sandbox(Some(loopback())).session().await.expect("started");
+    let exit = format!(
+        "import socket, sys\ns = socket.create_connection(('127.0.0.1', {}))\nsys.exit(3)",
+        peer.port()
+    );
+    assert_eq!(expect_exception(session.execute(exit).await).exit_status, Some(3));
+    let program = "s.sendall(b'hello')\nprint(s.recv(5))";
+    assert_eq!(expect_stdout(session.execute(program).await), "b'hello'\n");
+    drop(session);
+    assert_eq!(peer.ended(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_pending_task_rests_until_a_later_execution_awaits() {
+    let mut session = sandbox(None).session().await.expect("started");
+    let begin = "
+import asyncio, time
+async def count():
+    while True:
+        print('tick')
+        await asyncio.sleep(0.01)
+task = asyncio.create_task(count())
+await asyncio.sleep(0)
+";
+    assert_eq!(expect_stdout(session.execute(begin).await), "tick\n");
+    // Nothing of it runs in a program that awaits nothing, nor in a loop of that program's own.
+    let rest = "
+time.sleep(0.05)
+asyncio.run(asyncio.sleep(0.05))
+print(task.done())
+";
+    assert_eq!(expect_stdout(session.execute(rest).await), "False\n");
+    let go_on = "await asyncio.sleep(0.05)\ntask.cancel()";
+    assert!(expect_stdout(session.execute(go_on).await).starts_with("tick\n"));
+    let end = "
+try:
+    await task
+except asyncio.CancelledError:
+    print('over')
+";
+    assert_eq!(expect_stdout(session.execute(end).await), "over\n");
+}
+
+/// A program whose own task was stopped from within does not go on inside the next.
+#[tokio::test]
+async fn a_program_cut_short_by_its_own_loop_does_not_go_on_in_the_next() {
+    let mut session = sandbox(None).session().await.expect("started");
+    let stopped = "
+import asyncio
+asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
+await asyncio.sleep(0.01)
+print('went on')
+";
+    assert_eq!(
+        expect_exception(session.execute(stopped).await).exception_type,
+        "RuntimeError"
+    );
+    let next = "await asyncio.sleep(0.1)\nprint('next')";
+    assert_eq!(expect_stdout(session.execute(next).await), "next\n");
+}
+
+#[tokio::test]
+async fn a_connection_opened_by_one_execution_serves_the_next() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("started");
+    let mut session = sandbox(Some(loopback())).session().await.expect("started");
+    let connect = format!(
+        "import socket\ns = socket.create_connection(('127.0.0.1', {}), timeout=5)",
+        peer.port()
+    );
+    expect_stdout(session.execute(connect).await);
+    expect_stdout(session.execute("s.sendall(b'hello')").await);
+    let result = session
+        .execute("print(s.recv(5))")
+        .await
+        .expect("it answers");
+    assert_eq!(result.stdout, "b'hello'\n");
+    assert_eq!(
+        result.network.connections.len(),
+        1,
+        "what lasts is told again"
+    );
+    expect_stdout(session.execute("s.close()").await);
+    assert_eq!(peer.ended(1).await[0].received, 5);
+}
+
+#[tokio::test]
+async fn an_asyncio_stream_opened_by_one_execution_serves_the_next() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("started");
+    let mut session = sandbox(Some(loopback())).session().await.expect("started");
+    let connect = format!(
+        "import asyncio\nr, w = await asyncio.open_connection('127.0.0.1', {})",
+        peer.port()
+    );
+    expect_stdout(session.execute(connect).await);
+    expect_stdout(session.execute("w.write(b'hello')\nawait w.drain()").await);
+    assert_eq!(
+        expect_stdout(session.execute("print(await r.readexactly(5))").await),
+        "b'hello'\n"
+    );
+}
+
+#[tokio::test]
+async fn output_and_reports_belong_to_one_execution() {
+    let mut session = sandbox(None).session().await.expect("started");
+    assert_eq!(expect_stdout(session.execute("print(1)").await), "1\n");
+    assert_eq!(expect_stdout(session.execute("print(2)").await), "2\n");
+}
+
+#[tokio::test]
+async fn await_is_allowed_at_the_top_level() {
+    let program = "
+import asyncio
+async def answer():
+    await asyncio.sleep(0.01)
+    return 42
+print(await answer())
+async with asyncio.timeout(5):
+    print([await answer() for _ in range(2)])
+";
+    assert_eq!(
+        expect_stdout(sandbox(None).execute(program).await),
+        "42\n[42, 42]\n"
+    );
+    let program = "import asyncio\nasync def main(): print('run')\nasyncio.run(main())";
+    assert_eq!(expect_stdout(sandbox(None).execute(program).await), "run\n");
+}
+
+#[tokio::test]
+async fn a_session_forgets_the_source_of_programs_long_past() {
+    let mut session = sandbox(None).session().await.expect("started");
+    for number in 0..1500 {
+        expect_stdout(session.execute(format!("x = {number}")).await);
+    }
+    let program =
+        "import linecache\nprint(sum(name.startswith('<script') for name in linecache.cache))";
+    assert_eq!(expect_stdout(session.execute(program).await), "1024\n");
+}
+
+#[tokio::test]
+async fn a_program_that_runs_again_does_the_same_and_keeps_its_name() {
+    let mut session = sandbox(None).session().await.expect("started");
+    expect_stdout(session.execute("n = 0").await);
+    let program = "n += 1\ndef f():\n    assert n < 3, n\nf()\nprint(n)";
+    assert_eq!(expect_stdout(session.execute(program).await), "1\n");
+    assert_eq!(expect_stdout(session.execute(program).await), "2\n");
+    let error = expect_exception(session.execute(program).await);
+    assert_eq!(error.message, "3");
+    assert!(
+        error.traceback.contains("\"<script 2>\", line 3")
+            && error.traceback.contains("assert n < 3, n"),
+        "{}",
+        error.traceback
+    );
+}
+
+/// What a program merely uses is not written to, and what it allocates lies together: either is a page to copy.
+#[tokio::test]
+async fn a_program_starts_from_a_heap_without_holes_whose_objects_are_immortal() {
+    let program = "
+import asyncio, os, sys
+print(all(sys.getrefcount(one) > 1 << 28 for one in (os, os.path.join, os.path.join.__code__, asyncio)))
+places = sorted(id(block) for block in [bytes(100) for _ in range(200)])
+# A few are where something was when the program began.
+print(places[-1] - places[20] < 200 * 256)
+";
+    let printed = expect_stdout(sandbox(None).execute(program).await);
+    assert_eq!(printed, "True\nTrue\n");
+}
+
+/// The image runs programs of its own before its snapshot is taken.
+#[tokio::test]
+async fn a_program_sees_nothing_of_what_ran_before_the_snapshot() {
+    let program = "
+import asyncio, linecache, re, socket, sys
+
+def below(kind):
+    for one in type.__subclasses__(kind):
+        yield one
+        yield from below(one)
+
+print([name for name in globals() if name[:2] != '__'], list(linecache.cache), sys.argv)
+print([one for one in below(object) if '<locals>' in one.__qualname__ and one.__module__.startswith('eryx_guest')])
+caches = [one for module in sys.modules.values() for one in vars(module).values() if type(one).__name__ == '_lru_cache_wrapper']
+print([one.__qualname__ for one in caches if one.cache_info().currsize], len(caches) > 5, len(re._cache), sys.exception())
+with socket.socket() as first:
+    print(first.fileno())
+async def task():
+    return asyncio.current_task()
+made = asyncio.create_task(task())
+print(len(asyncio.all_tasks() - {asyncio.current_task(), made}), (await made).get_name())
+";
+    let printed = expect_stdout(sandbox(None).execute(program).await);
+    assert_eq!(
+        printed,
+        "['asyncio', 'linecache', 're', 'socket', 'sys', 'below'] ['<script>'] ['']\n\
+         []\n\
+         [] True 0 None\n\
+         1002\n\
+         0 Task-1\n"
+    );
+}
+
+/// Each has the place of one that ended, or none of the pool's at all.
+#[tokio::test]
+async fn hundreds_of_sessions_live_side_by_side_and_share_nothing() {
+    const SESSIONS: usize = 300;
+    let sandbox = sandbox(None);
+    // Leave traces in many places, in more memory than a place keeps.
+    let mut ended = Vec::new();
+    for _ in 0..20 {
+        let mut session = sandbox.session().await.expect("started");
+        expect_stdout(
+            session
+                .execute("import builtins\nbuiltins.mine = [bytearray(b'x' * 100_000) for _ in range(80)]")
+                .await,
+        );
+        ended.push(session);
+    }
+    drop(ended);
+    let mut sessions = Vec::new();
+    for number in 0..SESSIONS {
+        let mut session = sandbox.session().await.expect("started");
+        let program =
+            format!("import builtins\nprint(hasattr(builtins, 'mine'))\nbuiltins.mine = {number}");
+        assert_eq!(expect_stdout(session.execute(&program).await), "False\n");
+        sessions.push(session);
+    }
+    for (number, session) in sessions.iter_mut().enumerate() {
+        let printed = expect_stdout(session.execute("print(mine)").await);
+        assert_eq!(printed, format!("{number}\n"));
+    }
+}

@@ -1,0 +1,354 @@
+//! Whose certificate is accepted, who decides that, and what a program sees of it.
+
+use std::time::Duration;
+
+use eryx_testkit::{CertificateAuthority, Behaviour, HttpServer, Leaf, Peer, ServerTls, digest};
+use serde_json::json;
+
+use crate::support::{loopback, program, expect_exception, sandbox, expect_stdout, trusting};
+use crate::tls::{echo, secured, secured_program, serving, site};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peers_certificate_is_shown_as_cpython_shows_it() {
+    let authority = CertificateAuthority::named("The Root").expect("made");
+    let identity = authority
+        .issue(&Leaf::server(["site.test", "*.site.test", "127.0.0.1"]))
+        .expect("issued");
+    let peer = Peer::tls(Behaviour::Echo, &identity)
+        .await
+        .expect("started");
+    let text = "
+with secured(PORT) as connection:
+    shown = connection.getpeercert()
+    print(shown['subject'], shown['issuer'])
+    print(shown['subjectAltName'])
+    print(shown['notBefore'], '|', shown['notAfter'], '|', shown['version'])
+    print(int(shown['serialNumber'], 16) > 0, ssl.cert_time_to_seconds(shown['notAfter']) > 2e9)
+    print(ssl.DER_cert_to_PEM_cert(connection.getpeercert(True)) == PEM)
+";
+    let pem = identity.chain_pem().replace('\r', "");
+    assert_eq!(
+        secured(
+            trusting(&authority),
+            &json!({"PORT": peer.port(), "PEM": pem}),
+            text
+        )
+        .await,
+        "((('commonName', 'site.test'),),) ((('commonName', 'The Root'),),)\n\
+         (('DNS', 'site.test'), ('DNS', '*.site.test'), ('IP Address', '127.0.0.1'))\n\
+         Jan  1 00:00:00 2020 GMT | Jan  1 00:00:00 2048 GMT | 3\nTrue True\nTrue\n"
+    );
+}
+
+/// OpenSSL's codes and words, which programs and people look for; and the peer hears of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_accepted_says_why() {
+    let authority = CertificateAuthority::named("Root A").expect("made");
+    let stranger = CertificateAuthority::named("Root B").expect("made");
+    let leaf = || Leaf::server(["site.test"]);
+    let issued = |leaf: Leaf| authority.issue(&leaf).expect("issued");
+    let cases = [
+        (
+            issued(Leaf::server(["example.com"])),
+            62,
+            "Hostname mismatch, certificate is not valid for 'site.test'.",
+        ),
+        (issued(leaf().expired()), 10, "certificate has expired"),
+        (
+            issued(leaf().not_yet_valid()),
+            9,
+            "certificate is not yet valid",
+        ),
+        (
+            stranger.issue(&leaf()).expect("issued"),
+            20,
+            "unable to get local issuer certificate",
+        ),
+        (
+            leaf().self_signed().expect("made"),
+            18,
+            "self-signed certificate",
+        ),
+    ];
+    for (identity, code, message) in cases {
+        let server = HttpServer::https(&identity).await.expect("started");
+        let text = "
+try:
+    secured(PORT)
+except ssl.SSLCertVerificationError as error:
+    print(error.verify_code, error.verify_message)
+    print(error.reason, error.library, isinstance(error, ValueError), 'certificate verify failed' in str(error))
+";
+        let printed = secured(trusting(&authority), &json!({"PORT": server.port()}), text).await;
+        assert_eq!(
+            printed,
+            format!("{code} {message}\nCERTIFICATE_VERIFY_FAILED SSL True True\n")
+        );
+        let heard = async {
+            while server.handshake_failures().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(
+            tokio::time::timeout(Duration::from_secs(10), heard)
+                .await
+                .is_ok(),
+            "{message}: the peer did not notice"
+        );
+        let failures = server.handshake_failures();
+        assert!(failures[0].contains("alert"), "{message}: {failures:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_a_wildcard_and_an_address_are_accepted() {
+    let authority = CertificateAuthority::new().expect("made");
+    let below = authority.intermediate().expect("made");
+    for (names, name) in [
+        (vec!["site.test"], "site.test"),
+        (vec!["*.site.test"], "www.site.test"),
+        (vec!["127.0.0.1"], "127.0.0.1"),
+    ] {
+        let identity = below.issue(&Leaf::server(names)).expect("issued");
+        let peer = Peer::tls(Behaviour::Echo, &identity)
+            .await
+            .expect("started");
+        let text = "print(exchanged(secured(PORT, name=NAME), b'hello'))";
+        assert_eq!(
+            secured(
+                trusting(&authority),
+                &json!({"PORT": peer.port(), "NAME": name}),
+                text
+            )
+            .await,
+            "b'hello'\n"
+        );
+    }
+}
+
+/// Once its name was looked up, an address may be reached as that name. Its certificate still has to be for
+/// what the program asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_verified_as_an_address_after_its_name_was_looked_up() {
+    let (authority, peer) = echo().await;
+    let text = "
+print(exchanged(secured(PORT), b'hello'))
+try:
+    secured(PORT, name='127.0.0.1')
+except ssl.SSLCertVerificationError as error:
+    print(error.verify_code, '127.0.0.1' in error.verify_message)
+";
+    assert_eq!(
+        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        "b'hello'\n64 True\n"
+    );
+}
+
+/// Trap: `verify_mode` was silently ignored.
+#[tokio::test(flavor = "multi_thread")]
+async fn verification_is_turned_off_only_by_the_embedder() {
+    let identity = Leaf::server(["elsewhere.test"])
+        .self_signed()
+        .expect("made");
+    let peer = Peer::tls(Behaviour::Echo, &identity)
+        .await
+        .expect("started");
+    let off = "context.check_hostname = False\ncontext.verify_mode = ssl.CERT_NONE\n";
+    let text = format!(
+        "context = ssl.create_default_context()\n{off}
+connection = secured(PORT, context)
+print(exchanged(connection, b'hello'), connection.getpeercert(), len(connection.getpeercert(True)) > 100)"
+    );
+    let (authority, _) = site();
+    let ports = json!({"PORT": peer.port()});
+    let denied = expect_exception(
+        sandbox(Some(trusting(&authority)))
+            .execute(program(&ports, &secured_program(&text)))
+            .await,
+    );
+    assert_eq!(denied.exception_type, "ssl.SSLError", "{denied}");
+    assert!(denied.message.contains("allow_unverified_tls"), "{denied}");
+    let config = trusting(&authority).allow_unverified_tls(true);
+    assert_eq!(secured(config, &ports, &text).await, "b'hello' {} True\n");
+    // The switch permits, it does not turn off: a program that verifies still does.
+    let config = trusting(&authority).allow_unverified_tls(true);
+    assert_eq!(
+        secured(config, &ports, "print(outcome(secured, PORT))").await,
+        "SSLCertVerificationError\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ignoring_the_name_alone_also_takes_the_embedder() {
+    let (authority, identity) = site();
+    let peer = Peer::tls(Behaviour::Echo, &identity)
+        .await
+        .expect("started");
+    let text = "
+context = ssl.create_default_context()
+context.check_hostname = False
+try:
+    print(exchanged(secured(PORT, context, name='other.test'), b'hello'))
+except ssl.SSLCertVerificationError as error:
+    print(error.verify_code, error.verify_message)
+";
+    let ports = json!({"PORT": peer.port()});
+    let config = trusting(&authority);
+    assert_eq!(
+        secured(config.clone(), &ports, text).await,
+        "62 Hostname mismatch, certificate is not valid for 'other.test'.\n"
+    );
+    let config = config.allow_unverified_tls(true);
+    assert_eq!(secured(config, &ports, text).await, "b'hello'\n");
+}
+
+/// Trap: `load_verify_locations` was silently ignored. It can narrow trust, and only with the embedder's
+/// switch widen it.
+#[tokio::test(flavor = "multi_thread")]
+async fn authorities_a_program_loads_do_not_widen_trust() {
+    let (authority, peer) = echo().await;
+    let config = loopback()
+        .with_hosts([("site.test", vec![std::net::Ipv4Addr::LOCALHOST.into()])])
+        .expect("a name");
+    let text = "
+context = ssl.create_default_context(cadata=PEM)
+print(outcome(lambda: exchanged(secured(PORT, context), b'hello')))
+";
+    let constants = json!({"PORT": peer.port(), "PEM": authority.pem()});
+    assert_eq!(
+        secured(config.clone(), &constants, text).await,
+        "SSLCertVerificationError\n"
+    );
+    assert_eq!(
+        secured(config.allow_unverified_tls(true), &constants, text).await,
+        "b'hello'\n"
+    );
+    let garbage = "
+context = ssl.create_default_context()
+print(outcome(context.load_verify_locations, cadata='garbage'))
+print(outcome(context.load_verify_locations, cafile='/nowhere'))
+";
+    let printed = secured(loopback(), &json!({}), garbage).await;
+    assert!(printed.starts_with("SSLError"), "{printed}");
+    assert!(
+        printed.ends_with("FileNotFoundError(ENOENT)\n"),
+        "{printed}"
+    );
+}
+
+/// Trap: PEM was given where only DER worked, which then trusted nothing without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_may_be_given_in_pem_alone_in_a_bundle_or_in_der() {
+    let (authority, peer) = echo().await;
+    let (other, _) = site();
+    let bundle = format!("A comment\n{}\n{}", other.pem(), authority.pem());
+    for root in [
+        authority.pem().into_bytes(),
+        bundle.into_bytes(),
+        authority.der().to_vec(),
+    ] {
+        let config = loopback()
+            .with_hosts([("site.test", vec![std::net::Ipv4Addr::LOCALHOST.into()])])
+            .and_then(|config| config.with_root_cert(&root))
+            .expect("a name and certificates");
+        let text = "print(exchanged(secured(PORT), b'hello'))";
+        assert_eq!(
+            secured(config, &json!({"PORT": peer.port()}), text).await,
+            "b'hello'\n"
+        );
+    }
+    assert!(loopback().with_root_cert(b"garbage").is_err());
+    assert!(loopback().with_root_cert(b"").is_err());
+}
+
+/// Trap: `load_cert_chain` was silently ignored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_reaches_the_server() {
+    let (authority, identity) = site();
+    let client = authority.issue(&Leaf::client("client")).expect("issued");
+    let server = serving(ServerTls::new(&identity).require_client(&authority)).await;
+    // There are no files, so that what stands for one is put in `open`'s place.
+    let text = "
+import builtins, io, json, urllib.request
+files = {'client.pem': CHAIN, 'client.key': KEY}
+builtins.open = lambda path, mode='r': io.BytesIO(files[path].encode())
+def fetch(context):
+    return urllib.request.urlopen(f'https://site.test:{PORT}/connection', timeout=10, context=context).read()
+context = ssl.create_default_context()
+context.load_cert_chain('client.pem', 'client.key')
+print(json.loads(fetch(context))['tls']['client'])
+try:
+    fetch(ssl.create_default_context())
+except ssl.SSLError as error:
+    print(error.reason)
+";
+    let constants =
+        json!({"PORT": server.port(), "CHAIN": client.chain_pem(), "KEY": client.key_pem()});
+    assert_eq!(
+        secured(trusting(&authority), &constants, text).await,
+        format!(
+            "{}\nTLSV13_ALERT_CERTIFICATE_REQUIRED\n",
+            digest::sha256(&client.chain()[0])
+        )
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_key_is_read_with_its_password_within_a_bounded_number_of_rounds() {
+    let (_, identity) = site();
+    // The keys are not the certificate's. That this is noticed shows that they were read.
+    let text = "
+import builtins, io
+files = {'cert.pem': CHAIN, 'key.pem': KEY, 'rounds.pem': ROUNDS}
+builtins.open = lambda path, mode='r': io.BytesIO(files[path].encode())
+context = ssl.create_default_context()
+for key, password in (('key.pem', 'secret'), ('key.pem', 'wrong'), ('rounds.pem', 'secret')):
+    try:
+        context.load_cert_chain('cert.pem', key, password)
+    except ssl.SSLError as error:
+        print(error)
+";
+    let constants = json!({
+        "CHAIN": identity.chain_pem(),
+        "KEY": include_str!("../../eryx-tls/tests/keys/aes-256-sha256.pem"),
+        "ROUNDS": include_str!("../../eryx-tls/tests/keys/1000001-rounds.pem"),
+    });
+    let printed = secured(loopback(), &constants, text).await;
+    let said: Vec<&str> = printed.lines().collect();
+    assert_eq!(said.len(), 3, "{printed}");
+    for (line, words) in said
+        .iter()
+        .zip(["KEY_VALUES_MISMATCH", "PEM lib", "1000001 rounds"])
+    {
+        assert!(line.contains(words), "{printed}");
+    }
+}
+
+/// What a program loads goes to the host with every handshake, and leaves nothing in the guest's memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_with_many_authorities_leave_no_memory_behind() {
+    let (authority, peer) = echo().await;
+    let bundle: String = (0..60)
+        .map(|_| CertificateAuthority::new().expect("made").pem())
+        .collect();
+    let mut session = sandbox(Some(trusting(&authority)))
+        .session()
+        .await
+        .expect("started");
+    let begin = "
+import socket, ssl
+context = ssl.create_default_context(cadata=BUNDLE)
+def shake():
+    with socket.create_connection(('site.test', PORT), timeout=20) as raw:
+        context.wrap_socket(raw, server_hostname='site.test').close()
+";
+    let constants = json!({"BUNDLE": bundle, "PORT": peer.port()});
+    expect_stdout(session.execute(program(&constants, begin)).await);
+    let mut peaks = Vec::new();
+    for _ in 0..2 {
+        let result = session.execute("for _ in range(50): shake()").await;
+        peaks.push(result.expect("it ends").peak_memory);
+    }
+    // Kept, the authorities of the second fifty would take more than a megabyte.
+    assert!(peaks[1] < peaks[0] + (1 << 19), "{peaks:?}");
+}

@@ -1,0 +1,124 @@
+//! The default policy's vectors, from inside a guest.
+
+use std::time::Duration;
+
+use eryx::net::{CloseReason, NetConfig};
+use eryx_testkit::policy_vectors::PolicyVector;
+use serde_json::json;
+
+use crate::policy::{names, run};
+
+/// Every row of the default policy's vectors, from inside a guest, through the bindings and through
+/// everything the standard library has for connecting.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_vector_gets_its_verdict_in_a_guest() {
+    let mut wrong = Vec::new();
+    for vector in PolicyVector::parse_file(VECTORS).expect("in the notation") {
+        if let Err(problem) = judge(&vector).await {
+            wrong.push(format!("{} ({}): {problem}", vector.input, vector.reason));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+async fn judge(vector: &PolicyVector) -> Result<(), String> {
+    let names = names(vector.script()).await;
+    let config = NetConfig::default()
+        .with_dns_server(names.address())
+        .with_connect_timeout(Duration::from_secs(2))
+        .expect("in range");
+    let constants = json!({"HOST": vector.host, "LOOKUPS": vector.connect});
+    // A name with several answers is looked up as often as the row says; the verdict is the last one's.
+    let lookups = "
+from componentize_py_types import Err
+from wit_world.imports import resolver, tcp
+def judged(step):
+    try:
+        return 'allowed', step()
+    except Err as error:
+        return type(error.value).__name__.removeprefix('Error_'), str(error.value.value)
+for _ in range(LOOKUPS):
+    verdict, text = judged(lambda: resolver.Lookup.start(HOST, 443, resolver.Family.ANY).finish(None))
+print(verdict)
+";
+    let result = run(config.clone(), &constants, lookups).await;
+    let verdict = result.stdout.trim();
+    let expected = if vector.allow { "allowed" } else { "Denied" };
+    if verdict != expected {
+        return Err(format!("a lookup was {verdict}"));
+    }
+    let reported = result.network.connections.last().expect("a lookup");
+    let agreed = reported
+        .verdict
+        .as_ref()
+        .is_some_and(|verdict| verdict.is_allowed() == vector.allow);
+    if !agreed {
+        return Err(format!("the report says {:?}", reported.verdict));
+    }
+    if vector.allow {
+        return Ok(());
+    }
+    if vector.lookups.is_empty() && names.count() > 0 {
+        return Err(format!("the name server was asked: {:?}", names.queries()));
+    }
+    if vector.connect > 1 {
+        // The first connect would be allowed, and dial.
+        return Ok(());
+    }
+    let connects = "
+import asyncio, socket
+import _eryx_async
+from componentize_py_types import Err
+from wit_world.imports import tcp
+try:
+    tcp.Connection.connect(HOST, 443).finish_connect(None)
+except Err as error:
+    print(type(error.value).__name__)
+def by_family(family):
+    with socket.socket(family) as s:
+        s.settimeout(5)
+        s.connect((HOST, 443))
+print(outcome(by_family, socket.AF_INET))
+print(outcome(by_family, socket.AF_INET6))
+print(outcome(socket.create_connection, (HOST, 443), 5))
+for begin in (asyncio.open_connection, _eryx_async.await_tcp_connect):
+    try:
+        print(await begin(HOST, 443))
+    except Exception as error:
+        print(described(error))
+";
+    let result = run(config, &constants, connects).await;
+    let mut lines = result.stdout.lines();
+    if lines.next() != Some("Error_Denied") {
+        return Err(format!("a connect went on: {}", result.stdout));
+    }
+    // What is no host to CPython does not get as far as the policy.
+    let refusals = [
+        "PermissionError(EACCES)",
+        "gaierror",
+        "UnicodeEncodeError",
+        "UnicodeError",
+        "ValueError",
+    ];
+    for line in lines {
+        if !refusals.contains(&line) {
+            return Err(format!("it got as far as {line}"));
+        }
+    }
+    for connection in &result.network.connections {
+        if connection.address.is_some()
+            || !matches!(
+                connection.close_reason,
+                Some(CloseReason::Denied | CloseReason::Error(_))
+            )
+        {
+            return Err(format!("{connection:?}"));
+        }
+    }
+    if vector.lookups.is_empty() && names.count() > 0 {
+        return Err(format!("the name server was asked: {:?}", names.queries()));
+    }
+    Ok(())
+}
+
+const VECTORS: &str = include_str!("../../eryx-net-policy/tests/vectors/policy-default.tsv");
