@@ -1,4 +1,4 @@
-"""What is measured, in which unit, and what it is to be."""
+"""The benchmark definitions: workload, unit and target of each."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import units
 from targets import AtMost, Linear, Ratio, Target
 from units import Unit
 
-ERYX, NATIVE, PEER = COLUMNS = ("eryx", "native", "peer")
-SANDBOXES = (ERYX, PEER)
+ERYX, NATIVE, PYERYX = SUBJECTS = ("eryx", "native", "pyeryx")
+SANDBOXES = (ERYX, PYERYX)
 
-# Groups in which two sides take turns. Both run on one processor: otherwise the figures are about
-# where the kernel happened to put them, and how long a processor takes to wake up.
-ON_ONE = ("exchange", "connect", "keep-alive")
+# The groups in which client and server alternate. Both are pinned to one CPU: otherwise the results
+# depend on the CPUs that the kernel chooses, and on how long an idle CPU takes to wake up.
+PINNED_GROUPS = ("request-response", "connect", "keep-alive")
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One figure of a scene."""
+    """One measurement of a benchmark."""
 
     name: str
     unit: Unit
@@ -28,49 +28,49 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A file of `programs/`, run as it is in each column; its `main` returns the figure."""
+    """A file of `programs/`, the same for each subject. Its `main` returns the measurement."""
 
     file: str
     secure: bool = False
     asynchronous: bool = False
-    # Whether it needs the libraries.
+    # Whether it imports the libraries.
     libraries: bool = False
     constants: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
-class Deed:
-    """A function of `deeds.py`, run in a column's process; it returns the figures."""
+class SandboxWorkload:
+    """A method of `Workloads`, which runs in the worker process and returns the measurements."""
 
     name: str
-    # Whether each round has a process of its own.
+    # Whether each run has a worker process of its own.
     fresh: bool = False
-    # It is done in one round of so many, and not in the round that warms up: it takes seconds, and
-    # its figures vary little.
+    # Runs in every n-th round only, and not in the warm-up round: it takes seconds, and its
+    # measurements vary little.
     every: int = 1
     arguments: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
-    """A process, from its start until it prints; each column's own program."""
+class ProcessStart:
+    """A process, timed from its start until it prints. Each subject has its own program."""
 
     programs: dict[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
-class Size:
-    """How large a file or a folder is; nothing is run."""
+class ArtifactSizes:
+    """The sizes of files and folders. Nothing is run."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Scene:
-    """What is done in one step of a round."""
+class Benchmark:
+    """A workload, and the rows that it measures."""
 
     group: str
-    does: Program | Deed | Start | Size
+    workload: Program | SandboxWorkload | ProcessStart | ArtifactSizes
     rows: tuple[Row, ...]
-    columns: tuple[str, ...] = COLUMNS
+    subjects: tuple[str, ...] = SUBJECTS
 
 
 def program(
@@ -80,16 +80,16 @@ def program(
     file: str,
     *targets: Target,
     **options: bool | dict[str, object],
-) -> Scene:
-    return Scene(group, Program(file, **options), (Row(name, unit, targets),))  # type: ignore[arg-type]
+) -> Benchmark:
+    return Benchmark(group, Program(file, **options), (Row(name, unit, targets),))  # type: ignore[arg-type]
 
 
-def at_most(column: str, ratio: float, told: str = "") -> Ratio:
-    return Ratio(column, at_most=ratio, told=told)
+def at_most(subject: str, ratio: float, note: str = "") -> Ratio:
+    return Ratio(subject, at_most=ratio, note=note)
 
 
-def at_least(column: str, ratio: float) -> Ratio:
-    return Ratio(column, at_least=ratio)
+def at_least(subject: str, ratio: float) -> Ratio:
+    return Ratio(subject, at_least=ratio)
 
 
 START = "import eryx; print(eryx.Sandbox().execute('print(1)').{}, end='', flush=True)"
@@ -98,43 +98,43 @@ MIB = 2**20
 KIB = 2**10
 
 LIFETIMES = [
-    Scene(
+    Benchmark(
         "start",
-        Start(
+        ProcessStart(
             {
                 ERYX: START.format("stdout"),
-                PEER: START.format("stdout_text"),
+                PYERYX: START.format("stdout_text"),
                 NATIVE: "print(1, flush=True)",
             }
         ),
-        (Row("process start to first result", units.MILLISECONDS, (at_most(PEER, 0.4),)),),
+        (Row("process start to first result", units.MILLISECONDS, (at_most(PYERYX, 0.4),)),),
     ),
-    Scene(
+    Benchmark(
         "sandbox",
-        Deed("new_sandbox"),
+        SandboxWorkload("new_sandbox"),
         (
             Row(
                 "new sandbox and first execute",
                 units.MICROSECONDS,
-                (at_most(PEER, 0.3), at_most(PEER, 0.2, " (0.6 ms where it takes 3 ms)")),
+                (at_most(PYERYX, 0.3), at_most(PYERYX, 0.2, " (0.6 ms where it takes 3 ms)")),
             ),
         ),
         SANDBOXES,
     ),
-    Scene(
+    Benchmark(
         "sandbox",
-        Deed("session"),
-        (Row("execute in a session", units.MICROSECONDS, (at_most(PEER, 0.15),)),),
+        SandboxWorkload("session_execute"),
+        (Row("execute in a session", units.MICROSECONDS, (at_most(PYERYX, 0.15),)),),
         SANDBOXES,
     ),
-    Scene(
+    Benchmark(
         "sandbox",
-        Deed("factory_sandbox"),
+        SandboxWorkload("factory_sandbox"),
         (
             Row(
                 "new sandbox with requests imported, and execute",
                 units.MICROSECONDS,
-                (at_most(PEER, 0.3),),
+                (at_most(PYERYX, 0.3),),
             ),
         ),
         SANDBOXES,
@@ -143,11 +143,13 @@ LIFETIMES = [
 
 NETWORK = [
     program(
-        "exchange", "request and answer of 20 B, plain", units.MICROSECONDS, "exchange",
+        "request-response", "request and response of 20 B, plain", units.MICROSECONDS,
+        "request_response",
         at_most(NATIVE, 1.25), constants={"BATCHES": 10, "COUNT": 50},
     ),
     program(
-        "exchange", "request and answer of 20 B, TLS", units.MICROSECONDS, "exchange",
+        "request-response", "request and response of 20 B, TLS", units.MICROSECONDS,
+        "request_response",
         at_most(NATIVE, 1.1), secure=True, constants={"BATCHES": 10, "COUNT": 50},
     ),
     *(
@@ -163,23 +165,23 @@ NETWORK = [
     ),
     program(
         "upload", "upload, 256 KiB writes, plain", units.MEGABYTES_PER_SECOND, "upload",
-        constants={"PIECE": 256 * KIB, "TOTAL": 64 * MIB},
+        constants={"CHUNK": 256 * KIB, "TOTAL": 64 * MIB},
     ),
     program(
         "upload", "upload, 256 KiB writes, TLS", units.MEGABYTES_PER_SECOND, "upload",
-        at_least(NATIVE, 1.1), secure=True, constants={"PIECE": 256 * KIB, "TOTAL": 64 * MIB},
+        at_least(NATIVE, 1.1), secure=True, constants={"CHUNK": 256 * KIB, "TOTAL": 64 * MIB},
     ),
     program(
         "connect", "connect, plain", units.MICROSECONDS, "connect",
-        at_most(NATIVE, 1.5), at_most(PEER, 0.7), constants={"COUNT": 50},
+        at_most(NATIVE, 1.5), at_most(PYERYX, 0.7), constants={"COUNT": 50},
     ),
     *(
         program(
-            "connect", f"connect and handshake, {told}", units.MICROSECONDS, "handshake",
-            at_most(NATIVE, 1.5), at_most(PEER, 0.7),
-            secure=True, constants={"HOW": how, "COUNT": 10},
+            "connect", f"connect and handshake, {label}", units.MICROSECONDS, "tls_handshake",
+            at_most(NATIVE, 1.5), at_most(PYERYX, 0.7),
+            secure=True, constants={"MODE": mode, "COUNT": 10},
         )
-        for how, told in (
+        for mode, label in (
             ("fresh", "fresh context"), ("full", "context kept"), ("resumed", "resumed"),
         )
     ),
@@ -199,24 +201,24 @@ NETWORK = [
 ]  # fmt: skip
 
 COMPUTING = [
-    program("compute", "loop of pure Python", units.MILLISECONDS, "loop", at_most(PEER, 1.0)),
-    program("compute", "json", units.MICROSECONDS, "json_documents", at_most(PEER, 1.0)),
-    program("compute", "re", units.MICROSECONDS, "re_searches", at_most(PEER, 1.0)),
+    program("compute", "loop of pure Python", units.MILLISECONDS, "loop", at_most(PYERYX, 1.0)),
+    program("compute", "json", units.MICROSECONDS, "json_documents", at_most(PYERYX, 1.0)),
+    program("compute", "re", units.MICROSECONDS, "re_searches", at_most(PYERYX, 1.0)),
 ]
 
 MANY = [
-    Scene(
+    Benchmark(
         "memory",
-        Deed("idle_sessions", fresh=True, arguments=(100,)),
+        SandboxWorkload("idle_sessions", fresh=True, arguments=(100,)),
         (
-            Row("memory per idle session, RSS", units.MEBIBYTES, (at_most(PEER, 0.5),)),
+            Row("memory per idle session, RSS", units.MEBIBYTES, (at_most(PYERYX, 0.5),)),
             Row("memory per idle session, PSS", units.MEBIBYTES, (AtMost(MIB),)),
         ),
         SANDBOXES,
     ),
-    Scene(
-        "crowd",
-        Deed("crowd", fresh=True, every=4, arguments=(1000,)),
+    Benchmark(
+        "many-sessions",
+        SandboxWorkload("many_sessions", fresh=True, every=4, arguments=(1000,)),
         (
             Row("1,000 sessions with a TLS connection each, RSS", units.MEBIBYTES),
             Row("1,000 sessions with a TLS connection each, PSS", units.MEBIBYTES),
@@ -227,9 +229,9 @@ MANY = [
         SANDBOXES,
     ),
     *(
-        Scene(
+        Benchmark(
             "throughput",
-            Deed("throughput", arguments=(workers,)),
+            SandboxWorkload("throughput", arguments=(workers,)),
             (
                 Row(
                     f"short scripts, {workers} worker{'s' * (workers > 1)}",
@@ -248,21 +250,21 @@ MANY = [
 ]
 
 BUILDING = [
-    Scene(
+    Benchmark(
         "build",
-        Deed("build", fresh=True, every=4),
+        SandboxWorkload("build_factory", fresh=True, every=4),
         (Row("factory with requests, cold", units.SECONDS),),
         SANDBOXES,
     ),
-    Scene(
+    Benchmark(
         "build",
-        Deed("build_again", fresh=True),
+        SandboxWorkload("build_cached_factory", fresh=True),
         (Row("factory with requests, cached", units.MILLISECONDS, (AtMost(0.2),)),),
         SANDBOXES,
     ),
-    Scene(
+    Benchmark(
         "size",
-        Size(),
+        ArtifactSizes(),
         (
             Row("wheel", units.MEGABYTES),
             Row("package as installed", units.MEGABYTES),
@@ -273,5 +275,5 @@ BUILDING = [
     ),
 ]
 
-SCENES: list[Scene] = [*LIFETIMES, *NETWORK, *COMPUTING, *MANY, *BUILDING]
-GROUPS = list(dict.fromkeys(scene.group for scene in SCENES))
+BENCHMARKS: list[Benchmark] = [*LIFETIMES, *NETWORK, *COMPUTING, *MANY, *BUILDING]
+GROUPS = list(dict.fromkeys(benchmark.group for benchmark in BENCHMARKS))

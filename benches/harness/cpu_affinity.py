@@ -1,18 +1,18 @@
-"""Which processors run what is measured."""
+"""CPU affinity of the processes under test."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 
-ALL = os.sched_getaffinity(0)
-ONE = {min(ALL)}
+ALL_CPUS = os.sched_getaffinity(0)
+ONE_CPU = {min(ALL_CPUS)}
 
 
-def place(process: int, processors: set[int]) -> None:
-    """Have these run all threads of a process, and those it starts later."""
-    # It may have ended meanwhile, and any of its threads.
+def pin(process: int, cpus: set[int]) -> None:
+    """Pin all threads of a process, and the threads it starts later, to `cpus`."""
+    # The process or any of its threads may have ended already.
     with contextlib.suppress(FileNotFoundError):
         for thread in os.listdir(f"/proc/{process}/task"):
             with contextlib.suppress(ProcessLookupError):
-                os.sched_setaffinity(int(thread), processors)
+                os.sched_setaffinity(int(thread), cpus)

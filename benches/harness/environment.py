@@ -1,4 +1,4 @@
-"""The machine, and the versions of what is measured on it."""
+"""Description of the machine and of the interpreter."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import time
 VERSIONS = "import platform, ssl; print(platform.python_version(), '/', ssl.OPENSSL_VERSION)"
 
 
-def described(python: str) -> dict[str, str]:
-    """One line each."""
+def describe(python: str) -> dict[str, str]:
+    """Return the properties of the machine and of the interpreter `python`, one line each."""
     try:
-        host = subprocess.check_output([python, "-c", VERSIONS], text=True).strip()
+        version = subprocess.check_output([python, "-c", VERSIONS], text=True).strip()
     except subprocess.CalledProcessError as error:
-        host = f"unknown: {error}"
+        version = f"unknown: {error}"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    load = " ".join(f"{figure:.2f}" for figure in os.getloadavg())
+    load = " ".join(f"{average:.2f}" for average in os.getloadavg())
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "processor": processor(),
         "cores": str(os.cpu_count()),
         "memory": f"{memory / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "interpreter": f"CPython {host}",
+        "interpreter": f"CPython {version}",
         "load at the start": load,
     }
 

@@ -1,31 +1,31 @@
-"""The text of programs."""
+"""Assembles the source of benchmark programs: prelude, constants and body."""
 
 from __future__ import annotations
 
 import pathlib
 
-from scenes import Program
-from settings import Settings
+from benchmarks import Program
+from worker_config import WorkerConfig
 
-FOLDER = pathlib.Path(__file__).parent / "programs"
+FOLDER = pathlib.Path(__file__).parent.parent / "programs"
 
 
-def opening(settings: Settings, secure: bool) -> str:
-    """What comes before programs that speak to the server."""
-    port = settings.tls if secure else settings.plain
+def prelude(config: WorkerConfig, secure: bool) -> str:
+    """Return the source that precedes programs that connect to the server."""
+    port = config.tls_port if secure else config.plain_port
     constants = {"HOST": "127.0.0.1", "PORT": port, "SECURE": secure}
-    return assigned(constants) + (FOLDER / "opening.py").read_text()
+    return assignments(constants) + (FOLDER / "prelude.py").read_text()
 
 
-def whole(program: Program, settings: Settings) -> str:
-    """The program and what comes before it; it has a `main`."""
+def full_source(program: Program, config: WorkerConfig) -> str:
+    """Return the prelude and the program, which defines `main`."""
     parts = [
-        opening(settings, program.secure),
-        assigned(program.constants),
+        prelude(config, program.secure),
+        assignments(program.constants),
         (FOLDER / f"{program.file}.py").read_text(),
     ]
     return "\n".join(parts)
 
 
-def assigned(constants: dict[str, object]) -> str:
+def assignments(constants: dict[str, object]) -> str:
     return "".join(f"{name} = {value!r}\n" for name, value in constants.items())

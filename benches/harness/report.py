@@ -1,4 +1,4 @@
-"""What a run has found: as data, as a table and as charts."""
+"""The report of a run: as JSON, as a Markdown table and as charts."""
 
 from __future__ import annotations
 
@@ -8,81 +8,86 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks import GROUPS, SUBJECTS, Benchmark, Row
 from chart import Bars, chart
-from rounds import Rounds
-from scenes import COLUMNS, GROUPS, Row, Scene
+from runner import Runner
 from table import table
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """A run."""
+    """The results of a run."""
 
-    scenes: Sequence[Scene]
-    rounds: Rounds
-    machine: dict[str, str]
-    # Columns that could not be measured, and why.
+    benchmarks: Sequence[Benchmark]
+    runner: Runner
+    environment: dict[str, str]
+    # The subjects that could not be measured, with the reasons.
     missing: dict[str, str]
 
     def data(self) -> dict[str, Any]:
         rows = []
-        for scene in self.scenes:
-            for row in scene.rows:
+        for benchmark in self.benchmarks:
+            for row in benchmark.rows:
                 targets = [
-                    dataclasses.asdict(target.judge(row.name, row.unit, self.rounds.median))
+                    dataclasses.asdict(target.evaluate(row.name, row.unit, self.runner.median))
                     for target in row.targets
                 ]
-                columns = {column: self.cell(row, column) for column in scene.columns}
+                subjects = {subject: self.cell(row, subject) for subject in benchmark.subjects}
                 rows.append(
                     {
-                        "group": scene.group,
+                        "group": benchmark.group,
                         "name": row.name,
                         "unit": row.unit.symbol,
                         "scale": row.unit.scale,
-                        "columns": columns,
+                        "subjects": subjects,
                         "targets": targets,
                     }
                 )
         return {
-            "machine": self.machine,
+            "environment": self.environment,
             "missing": self.missing,
             "rows": rows,
-            "seconds": self.rounds.took,
+            "seconds": self.runner.durations,
         }
 
-    def cell(self, row: Row, column: str) -> dict[str, Any]:
-        cell = self.rounds.cell(row.name, column)
-        spread = cell.spread
+    def cell(self, row: Row, subject: str) -> dict[str, Any]:
+        cell = self.runner.cell(row.name, subject)
+        quartiles = cell.quartiles
         return {
-            "figures": cell.figures,
-            "spread": dataclasses.asdict(spread) if spread else None,
+            "measurements": cell.measurements,
+            "quartiles": dataclasses.asdict(quartiles) if quartiles else None,
             "failures": [dataclasses.asdict(failure) for failure in cell.failures],
         }
 
     def text(self) -> str:
-        """The machine, the table, and what is missing."""
-        lines = [f"- {name}: {value}" for name, value in self.machine.items()]
-        lines += [f"- the column {name} is missing: {why}" for name, why in self.missing.items()]
-        return "\n".join([*lines, "", table(self.scenes, self.rounds, self.missing)])
+        """Return the environment, the missing subjects and the table, as Markdown."""
+        lines = [f"- {name}: {value}" for name, value in self.environment.items()]
+        lines += [f"- {name} is not measured: {why}" for name, why in self.missing.items()]
+        return "\n".join([*lines, "", table(self.benchmarks, self.runner, self.missing)])
 
     def charts(self) -> dict[str, str]:
-        """By group."""
-        found = {}
+        """Return the chart of each group, as SVG."""
+        charts = {}
         for group in GROUPS:
-            rows = [row for scene in self.scenes if scene.group == group for row in scene.rows]
+            rows = [
+                row
+                for benchmark in self.benchmarks
+                if benchmark.group == group
+                for row in benchmark.rows
+            ]
             if bars := [self.bars(row) for row in rows]:
-                found[group] = chart(group, bars)
-        return found
+                charts[group] = chart(group, bars)
+        return charts
 
     def bars(self, row: Row) -> Bars:
-        medians = {column: self.rounds.median(row.name, column) for column in COLUMNS}
-        known = {column: median for column, median in medians.items() if median is not None}
-        most = max(known.values(), default=0)
+        medians = {subject: self.runner.median(row.name, subject) for subject in SUBJECTS}
+        measured = {subject: median for subject, median in medians.items() if median is not None}
+        longest = max(measured.values(), default=0)
         return Bars(
             row.name,
             {
-                column: (median / most if most else 0, row.unit.text(median))
-                for column, median in known.items()
+                subject: (median / longest if longest else 0, row.unit.text(median))
+                for subject, median in measured.items()
             },
         )
 

@@ -1,6 +1,6 @@
-"""Measures sandboxes beside the host's own interpreter and beside a peer.
+"""Measures Eryx beside the native interpreter and beside pyeryx.
 
-`cargo xtask bench` builds what this needs, and runs it."""
+`cargo xtask bench` builds the inputs of this program and runs it."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ import shutil
 import sys
 import zipfile
 
-import document
-import machine
+import artifact_sizes
+import environment
+import markdown_section
 import servers
-import sizes
-from columns import Column
+from benchmarks import BENCHMARKS, GROUPS, NATIVE, SUBJECTS
 from report import Report
-from rounds import Rounds
-from scenes import COLUMNS, GROUPS, NATIVE, SCENES
-from settings import Settings
+from runner import Runner
+from subjects import Subject
+from worker_config import WorkerConfig
 
-# Enough to see whether everything runs.
-QUICK = 2
+# The rounds of a quick run, which only shows that everything works.
+QUICK_ROUNDS = 2
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--servers", required=True, help="the program that serves")
-    parser.add_argument("--python", action="append", default=[], metavar="COLUMN=PATH")
-    parser.add_argument("--missing", action="append", default=[], metavar="COLUMN=WHY")
-    parser.add_argument("--wheel", action="append", default=[], metavar="COLUMN=PATH")
+    parser.add_argument("--servers", required=True, help="the server program")
+    parser.add_argument("--python", action="append", default=[], metavar="SUBJECT=PATH")
+    parser.add_argument("--missing", action="append", default=[], metavar="SUBJECT=REASON")
+    parser.add_argument("--wheel", action="append", default=[], metavar="SUBJECT=PATH")
     parser.add_argument("--image", type=pathlib.Path, required=True, help="the image's folder")
     parser.add_argument("--libraries", required=True, help="a folder of wheels")
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--write", type=pathlib.Path, help="the page to put the table into")
+    parser.add_argument("--write", type=pathlib.Path, help="the page to write the table to")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK} rounds")
-    parser.add_argument("--note", default="", help="something to know of this run")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds")
+    parser.add_argument("--note", default="", help="a note about this run")
     parser.add_argument("--groups", nargs="*", default=GROUPS, choices=GROUPS, metavar="GROUP")
     return parser.parse_args()
 
@@ -48,53 +48,53 @@ def pairs(texts: list[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
-def trusted(authority: str, wheels: list[str], folder: pathlib.Path) -> str:
-    """A file with the roots that a sandbox trusts: Mozilla's, and the servers' own."""
+def write_roots(ca: str, wheels: list[str], folder: pathlib.Path) -> str:
+    """Write a file with the roots that a sandbox trusts: Mozilla's, and the servers' CA."""
     [wheel] = [wheel for wheel in wheels if pathlib.Path(wheel).name.startswith("certifi-")]
     with zipfile.ZipFile(wheel) as archive:
         roots = archive.read("certifi/cacert.pem").decode()
     file = folder / "roots.pem"
-    file.write_text(roots + authority)
+    file.write_text(roots + ca)
     return str(file)
 
 
 def main() -> int:
     args = arguments()
-    # For the servers, too: a thousand connections have two ends.
+    # The servers inherit the limit: a thousand connections need descriptors at both ends.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     pythons, missing, packages = pairs(args.python), pairs(args.missing), pairs(args.wheel)
     wheels = sorted(glob.glob(f"{args.libraries}/*.whl"))
-    scenes = [scene for scene in SCENES if scene.group in args.groups]
-    rounds = Rounds()
+    benchmarks = [benchmark for benchmark in BENCHMARKS if benchmark.group in args.groups]
+    runner = Runner()
     args.out.mkdir(parents=True, exist_ok=True)
-    told = machine.described(pythons[NATIVE])
-    told |= {column: pathlib.Path(wheel).name for column, wheel in packages.items()}
-    count = QUICK if args.quick else args.rounds
-    told["rounds"] = f"{count}{' ' + args.note if args.note else ''}"
+    description = environment.describe(pythons[NATIVE])
+    description |= {subject: pathlib.Path(wheel).name for subject, wheel in packages.items()}
+    count = QUICK_ROUNDS if args.quick else args.rounds
+    description["rounds"] = f"{count}{' ' + args.note if args.note else ''}"
     with servers.running(args.servers) as (process, served), contextlib.ExitStack() as stack:
-        environment = {"SSL_CERT_FILE": trusted(served["authority"], wheels, args.out)}
-        columns = []
-        for name in COLUMNS:
+        variables = {"SSL_CERT_FILE": write_roots(served["ca"], wheels, args.out)}
+        subjects = []
+        for name in SUBJECTS:
             if name in missing:
                 continue
             scratch = args.out / f"scratch-{name}"
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir(mode=0o700)
-            settings = Settings(
-                served["plain"], served["tls"], served["authority"], wheels, str(scratch)
+            config = WorkerConfig(
+                served["plain"], served["tls"], served["ca"], wheels, str(scratch)
             )
-            column = Column(name, pythons[name], settings, environment, process)
-            stack.callback(column.stop)
-            columns.append(column)
-        rounds.run(scenes, columns, count)
-    sizes.add(rounds, scenes, pythons, packages, args.image)
-    report = Report(scenes, rounds, told, missing)
+            subject = Subject(name, pythons[name], config, variables, process)
+            stack.callback(subject.stop)
+            subjects.append(subject)
+        runner.run(benchmarks, subjects, count)
+    artifact_sizes.measure(runner, benchmarks, pythons, packages, args.image)
+    report = Report(benchmarks, runner, description, missing)
     report.save(args.out)
     print(report.text())
-    print(f"{args.out / 'report.json'} has every figure", file=sys.stderr)
+    print(f"all measurements are in {args.out / 'report.json'}", file=sys.stderr)
     if args.write:
-        document.put(args.write, report.text())
+        markdown_section.replace(args.write, report.text())
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Rounds: in each, every scene in every column, one after another."""
+"""Runs benchmarks in rounds: in each round every benchmark runs for every subject."""
 
 from __future__ import annotations
 
@@ -7,78 +7,80 @@ import sys
 import time
 from collections.abc import Sequence
 
-from columns import Column, Failure
-from figures import Spread
-from scenes import Deed, Scene, Size
+from benchmarks import ArtifactSizes, Benchmark, SandboxWorkload
+from stats import Quartiles
+from subjects import Failure, Subject
 
-# A column that fails this often at a scene is not asked again.
-TRIES = 2
+# A subject that fails this often in a benchmark is not measured in it again.
+MAX_FAILURES = 2
 
 
 @dataclasses.dataclass
 class Cell:
-    """All figures of a row in a column, or why there are none."""
+    """The measurements of a row for a subject, and the failures."""
 
-    figures: list[float] = dataclasses.field(default_factory=list)
+    measurements: list[float] = dataclasses.field(default_factory=list)
     failures: list[Failure] = dataclasses.field(default_factory=list)
 
     @property
-    def spread(self) -> Spread | None:
-        return Spread.of(self.figures) if self.figures else None
+    def quartiles(self) -> Quartiles | None:
+        return Quartiles.of(self.measurements) if self.measurements else None
 
 
-class Rounds:
-    """Every figure, by the name of its row and of its column."""
+class Runner:
+    """Runs benchmarks, and holds the results by the names of row and subject."""
 
     def __init__(self) -> None:
         self.cells: dict[tuple[str, str], Cell] = {}
-        # Seconds that scenes took in all, by the name of the first row.
-        self.took: dict[str, float] = {}
+        # The total duration of each benchmark in seconds, by the name of its first row.
+        self.durations: dict[str, float] = {}
 
-    def cell(self, row: str, column: str) -> Cell:
-        return self.cells.setdefault((row, column), Cell())
+    def cell(self, row: str, subject: str) -> Cell:
+        return self.cells.setdefault((row, subject), Cell())
 
-    def median(self, row: str, column: str) -> float | None:
-        cell = self.cells.get((row, column))
-        spread = cell.spread if cell else None
-        return spread.median if spread else None
+    def median(self, row: str, subject: str) -> float | None:
+        cell = self.cells.get((row, subject))
+        quartiles = cell.quartiles if cell else None
+        return quartiles.median if quartiles else None
 
-    def run(self, scenes: Sequence[Scene], columns: Sequence[Column], count: int) -> None:
-        """The first round, which warms up, is not kept."""
+    def run(self, benchmarks: Sequence[Benchmark], subjects: Sequence[Subject], count: int) -> None:
+        """Run a warm-up round, whose results are discarded, and `count` rounds."""
         for number in range(count + 1):
             print(f"round {number} of {count}", file=sys.stderr)
-            for scene in scenes:
-                if not due(scene, number, count):
+            for benchmark in benchmarks:
+                if not is_scheduled(benchmark, number, count):
                     continue
-                # Nobody is always the first after another scene.
-                turn = number % len(columns)
-                for column in (*columns[turn:], *columns[:turn]):
-                    if column.name in scene.columns and not self.given_up(scene, column):
-                        self.step(scene, column, keep=number > 0)
+                # Rotate the order, so that no subject always runs first after another benchmark.
+                first = number % len(subjects)
+                for subject in (*subjects[first:], *subjects[:first]):
+                    if subject.name in benchmark.subjects and not self.gave_up(benchmark, subject):
+                        self.run_one(benchmark, subject, keep=number > 0)
 
-    def given_up(self, scene: Scene, column: Column) -> bool:
-        cell = self.cell(scene.rows[0].name, column.name)
-        return len(cell.failures) >= TRIES and not cell.figures
+    def gave_up(self, benchmark: Benchmark, subject: Subject) -> bool:
+        cell = self.cell(benchmark.rows[0].name, subject.name)
+        return len(cell.failures) >= MAX_FAILURES and not cell.measurements
 
-    def step(self, scene: Scene, column: Column, *, keep: bool) -> None:
-        fresh = isinstance(scene.does, Deed) and scene.does.fresh
-        began = time.monotonic()
-        figures = column.measure(scene, fresh=fresh)
-        name = scene.rows[0].name
-        self.took[name] = self.took.get(name, 0) + time.monotonic() - began
-        for n, row in enumerate(scene.rows):
-            cell = self.cell(row.name, column.name)
-            if isinstance(figures, Failure):
-                cell.failures.append(figures)
+    def run_one(self, benchmark: Benchmark, subject: Subject, *, keep: bool) -> None:
+        workload = benchmark.workload
+        fresh = isinstance(workload, SandboxWorkload) and workload.fresh
+        start = time.monotonic()
+        result = subject.measure(benchmark, fresh=fresh)
+        name = benchmark.rows[0].name
+        self.durations[name] = self.durations.get(name, 0) + time.monotonic() - start
+        for n, row in enumerate(benchmark.rows):
+            cell = self.cell(row.name, subject.name)
+            if isinstance(result, Failure):
+                cell.failures.append(result)
             elif keep:
-                cell.figures.append(figures[n])
+                cell.measurements.append(result[n])
 
 
-def due(scene: Scene, number: int, count: int) -> bool:
-    """Whether the scene is done in this round of so many."""
-    if isinstance(scene.does, Size):
+def is_scheduled(benchmark: Benchmark, number: int, count: int) -> bool:
+    """Return whether the benchmark runs in round `number` of `count`."""
+    workload = benchmark.workload
+    if isinstance(workload, ArtifactSizes):
         return False
-    if not isinstance(scene.does, Deed) or scene.does.every == 1:
+    if not isinstance(workload, SandboxWorkload) or workload.every == 1:
         return True
-    # In the last round, and in some before it.
-    return number > 0 and (count - number) % scene.does.every == 0
+    # In the last round, and in every n-th before it.
+    return number > 0 and (count - number) % workload.every == 0

@@ -1,4 +1,4 @@
-"""The servers everything is measured against, in a process of their own."""
+"""The server process that all subjects are measured against."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def running(program: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Their process; their ports, and the certificate to trust."""
+    """Run the servers. Return the process ID, and the ports and the CA certificate."""
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Figures of many rounds, summed up."""
+"""Summary statistics: median and quartiles."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Sequence
 
 
 @dataclasses.dataclass(frozen=True)
-class Spread:
-    """The median, and the quartiles around it."""
+class Quartiles:
+    """The lower quartile, the median and the upper quartile."""
 
     low: float
     median: float
     high: float
 
     @classmethod
-    def of(cls, figures: Sequence[float]) -> Spread:
-        return cls(*(quantile(figures, share) for share in (0.25, 0.5, 0.75)))
+    def of(cls, values: Sequence[float]) -> Quartiles:
+        return cls(*(quantile(values, fraction) for fraction in (0.25, 0.5, 0.75)))
 
 
-def quantile(figures: Sequence[float], share: float) -> float:
-    """Between two figures where it falls between them. There must be some."""
-    ordered = sorted(figures)
-    at = share * (len(ordered) - 1)
-    below, above = ordered[math.floor(at)], ordered[math.ceil(at)]
-    return below + (above - below) * (at - math.floor(at))
+def quantile(values: Sequence[float], fraction: float) -> float:
+    """Return the quantile of at least one value, interpolated linearly."""
+    ordered = sorted(values)
+    position = fraction * (len(ordered) - 1)
+    below, above = ordered[math.floor(position)], ordered[math.ceil(position)]
+    return below + (above - below) * (position - math.floor(position))

@@ -1,4 +1,4 @@
-"""The columns of the table: interpreters, each with a process that does what it is told."""
+"""The subjects under test, each an interpreter with a worker process."""
 
 from __future__ import annotations
 
@@ -12,60 +12,62 @@ import subprocess
 import time
 from typing import Any
 
-import processors
-from scenes import ON_ONE, SCENES, Scene, Start
-from settings import Settings
+import cpu_affinity
+from benchmarks import BENCHMARKS, PINNED_GROUPS, Benchmark, ProcessStart
+from worker_config import WorkerConfig
 
 WORKER = pathlib.Path(__file__).with_name("worker.py")
-# Nothing takes that long.
-PATIENCE = 300.0
+# The timeout of one measurement, in seconds. None takes that long unless it hangs.
+TIMEOUT = 300.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Why there is no figure: in a line, and all that is known."""
+    """The reason why a measurement failed: one line, and all details."""
 
     line: str
     detail: str = ""
 
 
-class Column:
-    """An interpreter, or why there is none."""
+class Subject:
+    """An interpreter under test, and its worker process while it runs."""
 
     def __init__(
         self,
         name: str,
         python: str,
-        settings: Settings,
+        config: WorkerConfig,
         environment: dict[str, str],
         servers: int,
     ):
         self.name = name
-        # Their process.
+        # The process ID of the servers.
         self.servers = servers
         self.python = python
-        self.settings = settings
+        self.config = config
         self.environment = {**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": "1"}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def measure(self, scene: Scene, *, fresh: bool) -> list[float] | Failure:
-        if isinstance(scene.does, Start):
-            return self.start(scene.does.programs[self.name])
+    def measure(self, benchmark: Benchmark, *, fresh: bool) -> list[float] | Failure:
+        """Run a benchmark once, if `fresh` in a worker process of its own."""
+        if isinstance(benchmark.workload, ProcessStart):
+            return self.time_start(benchmark.workload.programs[self.name])
         if fresh:
             self.stop()
         try:
-            process = self.process = self.process or self.begun()
-            which = processors.ONE if scene.group in ON_ONE else processors.ALL
-            for placed in (process.pid, self.servers):
-                processors.place(placed, which)
-            return self.ask(process, SCENES.index(scene))
+            process = self.process = self.process or self._spawn()
+            pinned = benchmark.group in PINNED_GROUPS
+            cpus = cpu_affinity.ONE_CPU if pinned else cpu_affinity.ALL_CPUS
+            for pid in (process.pid, self.servers):
+                cpu_affinity.pin(pid, cpus)
+            return self._request(process, BENCHMARKS.index(benchmark))
         finally:
             if fresh:
                 self.stop()
 
-    def start(self, program: str) -> list[float] | Failure:
-        """Seconds until the program prints its first line."""
-        began = time.perf_counter()
+    def time_start(self, program: str) -> list[float] | Failure:
+        """Return the seconds until a new process that runs `program` prints its first line."""
+        start = time.perf_counter()
         with subprocess.Popen(
             [self.python, "-c", program],
             stdout=subprocess.PIPE,
@@ -75,19 +77,19 @@ class Column:
         ) as process:
             assert process.stdout is not None
             line = process.stdout.readline()
-            took = time.perf_counter() - began
+            seconds = time.perf_counter() - start
             _, errors = process.communicate()
         if line != b"1\n":
-            return failure(errors.decode(errors="replace"))
-        return [took]
+            return failure_of_output(errors.decode(errors="replace"))
+        return [seconds]
 
-    def ask(self, process: subprocess.Popen[bytes], number: int) -> list[float] | Failure:
+    def _request(self, process: subprocess.Popen[bytes], number: int) -> list[float] | Failure:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             process.stdin.write(f"{number}\n".encode())
             process.stdin.flush()
-            ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
+            ready, _, _ = select.select([process.stdout], [], [], TIMEOUT)
             line = process.stdout.readline() if ready else b""
         except BrokenPipeError:
             ready, line = [process.stdout], b""
@@ -95,17 +97,17 @@ class Column:
             if not ready:
                 process.kill()
                 self.stop()
-                return Failure(f"takes longer than {PATIENCE:.0f} s")
+                return Failure(f"takes longer than {TIMEOUT:.0f} s")
             status = process.wait()
             self.stop()
             return Failure(f"the process ended with status {status}")
-        told: dict[str, Any] = json.loads(line)
-        if "error" in told:
-            return Failure(told["error"], told["detail"])
-        figures: list[float] = told["figures"]
-        return figures
+        response: dict[str, Any] = json.loads(line)
+        if "error" in response:
+            return Failure(response["error"], response["detail"])
+        measurements: list[float] = response["measurements"]
+        return measurements
 
-    def begun(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [self.python, str(WORKER), self.name],
             stdin=subprocess.PIPE,
@@ -113,10 +115,11 @@ class Column:
             env=self.environment,
         )
         assert process.stdin is not None
-        process.stdin.write(json.dumps(dataclasses.asdict(self.settings)).encode() + b"\n")
+        process.stdin.write(json.dumps(dataclasses.asdict(self.config)).encode() + b"\n")
         return process
 
     def stop(self) -> None:
+        """End the worker process, if it runs."""
         process, self.process = self.process, None
         if process is None:
             return
@@ -132,6 +135,7 @@ class Column:
         process.stdout.close()
 
 
-def failure(told: str) -> Failure:
-    lines = [line for line in told.splitlines() if line.strip()]
-    return Failure(lines[-1] if lines else "nothing was printed", told)
+def failure_of_output(text: str) -> Failure:
+    """Return a failure with the last line of `text`."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return Failure(lines[-1] if lines else "nothing was printed", text)

@@ -1,59 +1,61 @@
-"""The figures as a table in Markdown."""
+"""The results as a Markdown table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rounds import Cell, Rounds
-from scenes import COLUMNS, ERYX, NATIVE, PEER, Row, Scene
+from benchmarks import ERYX, NATIVE, PYERYX, SUBJECTS, Benchmark, Row
+from runner import Cell, Runner
 
-NOTHING = "–"
-HEAD = ["what", "eryx", "native", "peer", "÷ native", "÷ peer", "target"]
-# What of an error fits into a cell.
-LONGEST = 100
+EMPTY = "–"
+HEAD = ["benchmark", "eryx", "native", "pyeryx", "÷ native", "÷ pyeryx", "target"]
+# The maximum length of an error in a cell.
+MAX_ERROR = 100
 
 
-def table(scenes: Sequence[Scene], rounds: Rounds, missing: dict[str, str]) -> str:
+def table(benchmarks: Sequence[Benchmark], runner: Runner, missing: dict[str, str]) -> str:
     lines = [line(HEAD), "|" + "---|" * len(HEAD)]
-    for scene in scenes:
-        for row in scene.rows:
-            cells = [shown(row, scene, column, rounds, missing) for column in COLUMNS]
-            ratios = [ratio(rounds, row.name, column) for column in (NATIVE, PEER)]
-            lines.append(line([row.name, *cells, *ratios, judged(row, rounds)]))
+    for benchmark in benchmarks:
+        for row in benchmark.rows:
+            cells = [cell_text(row, benchmark, subject, runner, missing) for subject in SUBJECTS]
+            ratios = [ratio(runner, row.name, subject) for subject in (NATIVE, PYERYX)]
+            lines.append(line([row.name, *cells, *ratios, verdicts(row, runner)]))
     return "\n".join(lines) + "\n"
 
 
-def shown(row: Row, scene: Scene, column: str, rounds: Rounds, missing: dict[str, str]) -> str:
-    if column not in scene.columns:
-        return NOTHING
-    if column in missing:
+def cell_text(
+    row: Row, benchmark: Benchmark, subject: str, runner: Runner, missing: dict[str, str]
+) -> str:
+    if subject not in benchmark.subjects:
+        return EMPTY
+    if subject in missing:
         return "missing"
-    cell = rounds.cells.get((row.name, column), Cell())
-    spread = cell.spread
-    if spread is None:
-        return why(cell)
-    text = row.unit.text(spread.median)
-    if len(cell.figures) > 1:
-        text += f" ({row.unit.number(spread.low)}–{row.unit.number(spread.high)})"
+    cell = runner.cells.get((row.name, subject), Cell())
+    quartiles = cell.quartiles
+    if quartiles is None:
+        return error_text(cell)
+    text = row.unit.text(quartiles.median)
+    if len(cell.measurements) > 1:
+        text += f" ({row.unit.number(quartiles.low)}–{row.unit.number(quartiles.high)})"
     return text
 
 
-def why(cell: Cell) -> str:
-    """The first line of the error."""
+def error_text(cell: Cell) -> str:
+    """Return the first line of the first error."""
     if not cell.failures:
         return "not measured"
-    told = " ".join(cell.failures[0].line.split())
-    return told if len(told) <= LONGEST else f"{told[: LONGEST - 1]}…"
+    text = " ".join(cell.failures[0].line.split())
+    return text if len(text) <= MAX_ERROR else f"{text[: MAX_ERROR - 1]}…"
 
 
-def ratio(rounds: Rounds, row: str, column: str) -> str:
-    ours, theirs = rounds.median(row, ERYX), rounds.median(row, column)
-    return NOTHING if ours is None or not theirs else f"{ours / theirs:.2f}"
+def ratio(runner: Runner, row: str, subject: str) -> str:
+    eryx, other = runner.median(row, ERYX), runner.median(row, subject)
+    return EMPTY if eryx is None or not other else f"{eryx / other:.2f}"
 
 
-def judged(row: Row, rounds: Rounds) -> str:
-    verdicts = [target.judge(row.name, row.unit, rounds.median) for target in row.targets]
-    return "; ".join(map(str, verdicts)) or NOTHING
+def verdicts(row: Row, runner: Runner) -> str:
+    texts = [str(target.evaluate(row.name, row.unit, runner.median)) for target in row.targets]
+    return "; ".join(texts) or EMPTY
 
 
 def line(cells: Sequence[str]) -> str:

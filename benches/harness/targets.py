@@ -1,4 +1,4 @@
-"""What a figure is to be, and whether it is."""
+"""Performance targets and their evaluation."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Protocol
 
 from units import Unit
 
-# The median of a row in a column, if there is one.
+# Returns the median of a row for a subject, if it was measured.
 Medians = Callable[[str, str], float | None]
 
-OURS = "eryx"
+ERYX = "eryx"
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What a target says, what it was compared with, and whether it is met: `None` where nothing
-    could be compared."""
+    """The text of a target, the value compared with it, and whether the target is met. Both are
+    `None` if a measurement is missing."""
 
     target: str
     found: float | None
@@ -25,35 +25,35 @@ class Verdict:
 
     def __str__(self) -> str:
         if self.met is None:
-            return f"{self.target}: not judged"
+            return f"{self.target}: not evaluated"
         return f"{self.target}: {'met' if self.met else '**missed**'}"
 
 
 class Target(Protocol):
-    """A condition on the median of our column."""
+    """A condition on the median of Eryx."""
 
-    def judge(self, row: str, unit: Unit, medians: Medians) -> Verdict: ...
+    def evaluate(self, row: str, unit: Unit, medians: Medians) -> Verdict: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Ratio:
-    """Ours divided by another column's, at most or at least."""
+    """An upper or lower bound of the median of Eryx divided by that of another subject."""
 
-    column: str
+    subject: str
     at_most: float | None = None
     at_least: float | None = None
-    # Where the ratio stands for something else.
-    told: str = ""
+    # Appended to the text, for a ratio that stands for another requirement.
+    note: str = ""
 
-    def judge(self, row: str, unit: Unit, medians: Medians) -> Verdict:
-        ours, theirs = medians(row, OURS), medians(row, self.column)
+    def evaluate(self, row: str, unit: Unit, medians: Medians) -> Verdict:
+        eryx, other = medians(row, ERYX), medians(row, self.subject)
         if self.at_most is not None:
-            text = f"≤ {self.at_most:.2f} × {self.column}{self.told}"
+            text = f"≤ {self.at_most:.2f} × {self.subject}{self.note}"
         else:
-            text = f"≥ {self.at_least:.2f} × {self.column}{self.told}"
-        if ours is None or not theirs:
+            text = f"≥ {self.at_least:.2f} × {self.subject}{self.note}"
+        if eryx is None or not other:
             return Verdict(text, None, None)
-        ratio = ours / theirs
+        ratio = eryx / other
         met = (self.at_most is None or ratio <= self.at_most) and (
             self.at_least is None or ratio >= self.at_least
         )
@@ -62,27 +62,27 @@ class Ratio:
 
 @dataclasses.dataclass(frozen=True)
 class AtMost:
-    """A figure by itself."""
+    """An upper bound of the median of Eryx."""
 
-    figure: float
+    bound: float
 
-    def judge(self, row: str, unit: Unit, medians: Medians) -> Verdict:
-        ours = medians(row, OURS)
-        text = f"≤ {unit.text(self.figure)}"
-        return Verdict(text, ours, None if ours is None else ours <= self.figure)
+    def evaluate(self, row: str, unit: Unit, medians: Medians) -> Verdict:
+        eryx = medians(row, ERYX)
+        text = f"≤ {unit.text(self.bound)}"
+        return Verdict(text, eryx, None if eryx is None else eryx <= self.bound)
 
 
 @dataclasses.dataclass(frozen=True)
 class Linear:
-    """A multiple of what another row has, up to a tenth."""
+    """Linear scaling: at least 90 % of `factor` times the median of the row `base`."""
 
-    of: str
-    times: int
+    base: str
+    factor: int
 
-    def judge(self, row: str, unit: Unit, medians: Medians) -> Verdict:
-        ours, one = medians(row, OURS), medians(self.of, OURS)
-        least = 0.9 * self.times
+    def evaluate(self, row: str, unit: Unit, medians: Medians) -> Verdict:
+        eryx, base = medians(row, ERYX), medians(self.base, ERYX)
+        least = 0.9 * self.factor
         text = f"≥ {least:.1f} × one worker"
-        if ours is None or not one:
+        if eryx is None or not base:
             return Verdict(text, None, None)
-        return Verdict(text, ours / one, ours / one >= least)
+        return Verdict(text, eryx / base, eryx / base >= least)

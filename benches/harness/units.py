@@ -1,4 +1,4 @@
-"""What figures count, and how they are shown."""
+"""The units of measurements, and their formatting."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """Figures are kept in seconds, bytes, and so on. `scale` makes them what `symbol` says."""
+    """A unit for display. Measurements are stored in seconds, bytes, and so on; a measurement times
+    `scale` has the unit `symbol`."""
 
     symbol: str
     scale: float = 1.0
 
-    def number(self, figure: float) -> str:
-        """Three digits at least, and no more decimals than they need."""
-        shown = figure * self.scale
-        size = abs(shown)
-        decimals = 0 if size >= 100 or shown == int(shown) else 1 if size >= 10 else 2
-        return f"{shown:,.{decimals}f}"
+    def number(self, value: float) -> str:
+        """Format `value` with at least three digits and no unnecessary decimals."""
+        scaled = value * self.scale
+        size = abs(scaled)
+        decimals = 0 if size >= 100 or scaled == int(scaled) else 1 if size >= 10 else 2
+        return f"{scaled:,.{decimals}f}"
 
-    def text(self, figure: float) -> str:
-        return f"{self.number(figure)} {self.symbol}".rstrip()
+    def text(self, value: float) -> str:
+        return f"{self.number(value)} {self.symbol}".rstrip()
 
 
 MICROSECONDS = Unit("µs", 1e6)

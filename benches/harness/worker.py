@@ -1,6 +1,6 @@
-"""A column's process: is told its settings, then scenes by number, and answers each with figures.
+"""The worker process of a subject: reads its configuration, then runs benchmarks by number.
 
-One line of JSON each way, over standard input and output."""
+It exchanges one line of JSON each way over standard input and output."""
 
 from __future__ import annotations
 
@@ -12,46 +12,49 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import text
-from deeds import Deeds
-from native import Session as NativeSession
-from sandboxes import Factory, Sandboxes, Session
-from scenes import ERYX, NATIVE, SCENES, Deed, Program
-from settings import Settings
+import program_source
+from adapters.native import Session as NativeSession
+from adapters.protocol import Factory, Sandboxes, Session
+from benchmarks import BENCHMARKS, ERYX, NATIVE, Program, SandboxWorkload
+from worker_config import WorkerConfig
+from workloads import Workloads
 
 LIBRARIES = ["requests", "httpx"]
 
 
 class Worker:
-    """What a column does."""
+    """Runs the workloads of a subject."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, config: WorkerConfig) -> None:
+        self.config = config
+        # By whether they have the libraries.
         self.sessions: dict[bool, Session] = {}
 
-    def run(self, does: object) -> list[float]:
-        if isinstance(does, Program):
-            return [self.program(does)]
-        raise TypeError(f"cannot run {does}")
+    def run(self, workload: object) -> list[float]:
+        if isinstance(workload, Program):
+            return [self.run_program(workload)]
+        raise TypeError(f"cannot run {workload}")
 
-    def program(self, program: Program) -> float:
-        """A session is kept for the next program, unless this one fails."""
+    def run_program(self, program: Program) -> float:
+        """Run a program. Its session is reused for the next program, unless this one fails."""
         session = self.sessions.pop(program.libraries, None) or self.session(program.libraries)
         call = self.call("main()", program.asynchronous)
-        code = f"{text.whole(program, self.settings)}\nprint({call})"
-        figure = float(session.execute(code))
+        code = f"{program_source.full_source(program, self.config)}\nprint({call})"
+        measurement = float(session.execute(code))
         self.sessions[program.libraries] = session
-        return figure
+        return measurement
 
     def session(self, libraries: bool) -> Session:
+        """Start a session."""
         raise NotImplementedError
 
     def call(self, call: str, asynchronous: bool) -> str:
+        """Return the expression that evaluates `call`."""
         raise NotImplementedError
 
 
-class Native(Worker):
-    """Runs programs, and has no sandboxes."""
+class NativeWorker(Worker):
+    """Runs programs without sandboxes."""
 
     def session(self, libraries: bool) -> Session:
         return NativeSession()
@@ -60,80 +63,82 @@ class Native(Worker):
         return f"__import__('asyncio').run({call})" if asynchronous else call
 
 
-class Sandboxed(Worker):
-    """Runs programs in sessions."""
+class SandboxWorker(Worker):
+    """Runs programs in sessions of sandboxes."""
 
-    def __init__(self, settings: Settings, sandboxes: Sandboxes) -> None:
-        super().__init__(settings)
+    def __init__(self, config: WorkerConfig, sandboxes: Sandboxes) -> None:
+        super().__init__(config)
         self.sandboxes = sandboxes
-        self.deeds = Deeds(sandboxes, settings)
+        self.workloads = Workloads(sandboxes, config)
         self.factory: Factory | None = None
 
-    def run(self, does: object) -> list[float]:
-        if isinstance(does, Deed):
-            figures: list[float] = getattr(self.deeds, does.name)(*does.arguments)
-            return figures
-        return super().run(does)
+    def run(self, workload: object) -> list[float]:
+        if isinstance(workload, SandboxWorkload):
+            function = getattr(self.workloads, workload.name)
+            measurements: list[float] = function(*workload.arguments)
+            return measurements
+        return super().run(workload)
 
     def session(self, libraries: bool) -> Session:
         if not libraries:
-            return self.sandboxes.connected()
+            return self.sandboxes.connected_session()
         if self.factory is None:
-            cache = self.deeds.cache.with_name("libraries")
+            cache = self.workloads.cache.with_name("libraries")
             self.factory = self.sandboxes.factory(LIBRARIES, cache)
         return self.factory.session()
 
     def call(self, call: str, asynchronous: bool) -> str:
-        # The loop runs already.
+        # The event loop of the sandbox already runs.
         return f"await {call}" if asynchronous else call
 
 
-class Lazy:
-    """Is made when it is asked first, so that what goes wrong then is an answer too."""
+class LazyWorker:
+    """Creates the worker at the first request, so that an error there becomes a response, too."""
 
-    def __init__(self, column: str, settings: Settings) -> None:
-        self.column = column
-        self.settings = settings
+    def __init__(self, subject: str, config: WorkerConfig) -> None:
+        self.subject = subject
+        self.config = config
         self.worker: Worker | None = None
 
-    def run(self, does: object) -> list[float]:
+    def run(self, workload: object) -> list[float]:
         if self.worker is None:
-            self.worker = made(self.column, self.settings)
-        return self.worker.run(does)
+            self.worker = create_worker(self.subject, self.config)
+        return self.worker.run(workload)
 
 
-def made(column: str, settings: Settings) -> Worker:
-    if column == NATIVE:
-        return Native(settings)
-    if column == ERYX:
-        import eryx_sandboxes
+def create_worker(subject: str, config: WorkerConfig) -> Worker:
+    if subject == NATIVE:
+        return NativeWorker(config)
+    if subject == ERYX:
+        import adapters.eryx
 
-        return Sandboxed(settings, eryx_sandboxes.Sandboxes(settings))
-    import peer_sandboxes
+        return SandboxWorker(config, adapters.eryx.Sandboxes(config))
+    import adapters.pyeryx
 
-    return Sandboxed(settings, peer_sandboxes.Sandboxes(settings))
+    return SandboxWorker(config, adapters.pyeryx.Sandboxes(config))
 
 
-def answer(act: Callable[[], Any]) -> dict[str, Any]:
+def respond(function: Callable[[], Any]) -> dict[str, Any]:
+    """Call `function`, and return the response with its result or its error."""
     try:
-        return {"figures": act()}
+        return {"measurements": function()}
     except Exception as error:
-        told = [line for line in str(error).splitlines() if line.strip()] or [""]
-        # The last line of a traceback says what happened.
-        line = told[-1] if told[0].startswith("Traceback") or len(told) > 1 else told[0]
+        lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+        # The last line of a traceback contains the message.
+        line = lines[-1] if lines[0].startswith("Traceback") or len(lines) > 1 else lines[0]
         return {"error": line or type(error).__name__, "detail": traceback.format_exc()}
 
 
 def main() -> None:
-    _, column = sys.argv
-    # What programs print must not get between the answers.
-    answers = os.fdopen(os.dup(1), "w")
+    _, subject = sys.argv
+    # The output of programs must not mix with the responses.
+    responses = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    settings = Settings(**json.loads(sys.stdin.readline()))
-    worker = Lazy(column, settings)
+    config = WorkerConfig(**json.loads(sys.stdin.readline()))
+    worker = LazyWorker(subject, config)
     for line in sys.stdin:
-        told = answer(partial(worker.run, SCENES[int(line)].does))
-        print(json.dumps(told), file=answers, flush=True)
+        response = respond(partial(worker.run, BENCHMARKS[int(line)].workload))
+        print(json.dumps(response), file=responses, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a column's process is told when it begins."""
+"""The configuration sent to a worker process."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """Where the servers are and what the process may use."""
+class WorkerConfig:
+    """The servers to measure against, and the resources of the worker."""
 
-    plain: int
-    tls: int
-    # PEM.
-    authority: str
-    # Wheels of the libraries.
+    plain_port: int
+    tls_port: int
+    # The certificate of the servers' CA, as PEM.
+    ca: str
+    # The paths of the libraries' wheels.
     wheels: list[str]
-    # A folder for what lasts no longer than the process.
+    # A folder that is deleted before the next run.
     scratch: str

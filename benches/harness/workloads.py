@@ -1,4 +1,4 @@
-"""What sandboxes are made to do."""
+"""Workloads that need the sandbox API: creation, sessions, memory, throughput and builds."""
 
 from __future__ import annotations
 
@@ -10,105 +10,111 @@ import threading
 import time
 from collections.abc import Callable
 
-from figures import quantile
-from sandboxes import Sandboxes, Session
-from settings import Settings
-from text import opening
+from adapters.protocol import Sandboxes, Session
+from program_source import prelude
+from stats import quantile
+from worker_config import WorkerConfig
 
 
-class Deeds:
-    """Each returns its scene's figures, in the order of its rows."""
+class Workloads:
+    """The workloads. Each returns the measurements of its benchmark, in the order of its rows."""
 
-    def __init__(self, sandboxes: Sandboxes, settings: Settings) -> None:
+    def __init__(self, sandboxes: Sandboxes, config: WorkerConfig) -> None:
         self.sandboxes = sandboxes
-        self.settings = settings
-        self.cache = pathlib.Path(settings.scratch) / "factory"
+        self.config = config
+        self.cache = pathlib.Path(config.scratch) / "factory"
 
     def new_sandbox(self) -> list[float]:
-        return [typical(lambda: self.sandboxes.execute("print(1)"), 20)]
+        return [median_seconds(lambda: self.sandboxes.execute("print(1)"), 20)]
 
-    def session(self) -> list[float]:
+    def session_execute(self) -> list[float]:
         session = self.sandboxes.session()
         session.execute("x = 0")
-        return [typical(lambda: session.execute("x += 1"), 200)]
+        return [median_seconds(lambda: session.execute("x += 1"), 200)]
 
     def factory_sandbox(self) -> list[float]:
         factory = self.sandboxes.factory(["requests"], self.cache)
         code = "import requests; print(requests.__version__)"
-        return [typical(lambda: factory.execute(code), 20)]
+        return [median_seconds(lambda: factory.execute(code), 20)]
 
     def idle_sessions(self, count: int) -> list[float]:
-        """What a session adds to a process that has one."""
-        alive = [self.idle()]
+        """Measure the memory that a session adds to a process that has one."""
+        alive = [self.idle_session()]
         before = Memory.now()
-        alive += [self.idle() for _ in range(count)]
+        alive += [self.idle_session() for _ in range(count)]
         after = Memory.now()
         return [(after.rss - before.rss) / count, (after.pss - before.pss) / count]
 
-    def idle(self) -> Session:
+    def idle_session(self) -> Session:
         session = self.sandboxes.session()
         session.execute("x = 0")
         return session
 
-    def crowd(self, count: int) -> list[float]:
-        program = opening(self.settings, secure=True)
-        crowd = []
+    def many_sessions(self, count: int) -> list[float]:
+        program = prelude(self.config, secure=True)
+        sessions = []
         for _ in range(count):
-            session = self.sandboxes.connected()
-            session.execute(f"{program}\nconnection = opened()\nexchange(connection)")
-            crowd.append(session)
+            session = self.sandboxes.connected_session()
+            session.execute(f"{program}\nconnection = connect()\nrequest(connection)")
+            sessions.append(session)
         memory = Memory.now()
         descriptors = len(os.listdir("/proc/self/fd"))
-        took = []
-        for session in crowd:
-            began = time.perf_counter()
-            session.execute("exchange(connection)")
-            took.append(time.perf_counter() - began)
-        return [memory.rss, memory.pss, descriptors, quantile(took, 0.5), quantile(took, 0.99)]
+        durations = []
+        for session in sessions:
+            start = time.perf_counter()
+            session.execute("request(connection)")
+            durations.append(time.perf_counter() - start)
+        return [
+            memory.rss,
+            memory.pss,
+            descriptors,
+            quantile(durations, 0.5),
+            quantile(durations, 0.99),
+        ]
 
     def throughput(self, workers: int) -> list[float]:
         scripts = 400
-        took: list[float] = []
+        durations: list[float] = []
         failures: list[Exception] = []
 
         def work() -> None:
             try:
                 for _ in range(scripts // workers):
-                    began = time.perf_counter()
+                    start = time.perf_counter()
                     self.sandboxes.execute("print(sum(range(1000)))")
-                    took.append(time.perf_counter() - began)
+                    durations.append(time.perf_counter() - start)
             except Exception as error:
                 failures.append(error)
 
         threads = [threading.Thread(target=work) for _ in range(workers)]
-        began = time.perf_counter()
+        start = time.perf_counter()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        elapsed = time.perf_counter() - began
+        elapsed = time.perf_counter() - start
         if failures:
             raise failures[0]
-        return [len(took) / elapsed, quantile(took, 0.99)]
+        return [len(durations) / elapsed, quantile(durations, 0.99)]
 
-    def build(self) -> list[float]:
-        """Into a folder of its own."""
-        with tempfile.TemporaryDirectory(dir=self.settings.scratch) as folder:
-            return [self.built(pathlib.Path(folder))]
+    def build_factory(self) -> list[float]:
+        """Build a factory with an empty cache."""
+        with tempfile.TemporaryDirectory(dir=self.config.scratch) as folder:
+            return [self.build_seconds(pathlib.Path(folder))]
 
-    def build_again(self) -> list[float]:
-        """From where an earlier process has put it."""
-        return [self.built(self.cache)]
+    def build_cached_factory(self) -> list[float]:
+        """Build a factory from the cache that an earlier process has filled."""
+        return [self.build_seconds(self.cache)]
 
-    def built(self, cache: pathlib.Path) -> float:
-        began = time.perf_counter()
+    def build_seconds(self, cache: pathlib.Path) -> float:
+        start = time.perf_counter()
         self.sandboxes.factory(["requests"], cache)
-        return time.perf_counter() - began
+        return time.perf_counter() - start
 
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """Bytes this process has: resident, and its share of those."""
+    """Memory of this process in bytes: resident (RSS), and its share of that (PSS)."""
 
     rss: int
     pss: int
@@ -123,12 +129,12 @@ class Memory:
         return cls(rss, pss)
 
 
-def typical(act: Callable[[], object], count: int) -> float:
-    """Seconds for a call: the median of so many, after one that does not count."""
-    act()
-    took = []
+def median_seconds(function: Callable[[], object], count: int) -> float:
+    """Return the median duration of `count` calls in seconds, after a warm-up call."""
+    function()
+    durations = []
     for _ in range(count):
-        began = time.perf_counter()
-        act()
-        took.append(time.perf_counter() - began)
-    return quantile(took, 0.5)
+        start = time.perf_counter()
+        function()
+        durations.append(time.perf_counter() - start)
+    return quantile(durations, 0.5)

@@ -1,14 +1,14 @@
-"""Seconds for a connection: the median of COUNT."""
+"""Measures the seconds of a connection: the median of COUNT."""
 
 import socket
 import time
 
 
 def main():
-    took = []
+    durations = []
     for _ in range(COUNT + 2):
-        began = time.perf_counter()
+        start = time.perf_counter()
         connection = socket.create_connection((HOST, PORT))
-        took.append(time.perf_counter() - began)
+        durations.append(time.perf_counter() - start)
         connection.close()
-    return sorted(took[2:])[COUNT // 2]
+    return sorted(durations[2:])[COUNT // 2]

@@ -1,4 +1,4 @@
-"""Seconds to write a document as JSON and to read it."""
+"""Measures the seconds to serialize a document as JSON and to parse it."""
 
 import json
 import time
@@ -7,8 +7,8 @@ import time
 def main():
     rows = [{"id": n, "name": f"name {n}", "tags": ["a", "b"], "ratio": n / 7} for n in range(200)]
     document = {"rows": rows}
-    began = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(20):
         if len(json.loads(json.dumps(document))["rows"]) != 200:
             raise ValueError("rows are missing")
-    return (time.perf_counter() - began) / 20
+    return (time.perf_counter() - start) / 20

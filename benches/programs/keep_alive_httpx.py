@@ -1,14 +1,14 @@
-"""Seconds for a GET of 1 KiB with httpx, on one connection."""
+"""Measures the seconds of a GET of 1 KiB with httpx, on one connection."""
 
 import httpx
 
 
 def main():
     with httpx.Client(trust_env=False) as client:
-        address = f"http://{HOST}:{PORT}/bytes/1024"
+        url = f"http://{HOST}:{PORT}/bytes/1024"
 
         def get():
-            if len(client.get(address).content) != 1024:
+            if len(client.get(url).content) != 1024:
                 raise EOFError("the body is short")
 
-        return typical(get)
+        return median_seconds(get)

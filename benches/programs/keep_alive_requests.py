@@ -1,4 +1,4 @@
-"""Seconds for a GET of 1 KiB with requests, on one connection."""
+"""Measures the seconds of a GET of 1 KiB with requests, on one connection."""
 
 import requests
 
@@ -6,10 +6,10 @@ import requests
 def main():
     with requests.Session() as client:
         client.trust_env = False
-        address = f"http://{HOST}:{PORT}/bytes/1024"
+        url = f"http://{HOST}:{PORT}/bytes/1024"
 
         def get():
-            if len(client.get(address).content) != 1024:
+            if len(client.get(url).content) != 1024:
                 raise EOFError("the body is short")
 
-        return typical(get)
+        return median_seconds(get)

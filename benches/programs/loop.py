@@ -1,14 +1,14 @@
-"""Seconds for a loop of pure Python."""
+"""Measures the seconds of a loop of pure Python."""
 
 import time
 
 
 def main():
-    began = time.perf_counter()
+    start = time.perf_counter()
     total = 0
     for n in range(300_000):
         total += n * n % 7
-    took = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     if total != 599_998:
         raise ArithmeticError(total)
-    return took
+    return seconds

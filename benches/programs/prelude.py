@@ -1,12 +1,12 @@
-"""Comes before programs that speak to the server: a connection, a request on it, and the time that
-something takes."""
+"""The prelude of programs that connect to the server: helpers to connect, to send a request, and to
+time a function."""
 
 import socket
 import ssl
 import time
 
 
-def opened():
+def connect():
     connection = socket.create_connection((HOST, PORT))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if SECURE:
@@ -16,25 +16,26 @@ def opened():
 
 
 REQUEST = b"GET /bytes/20 HTTP/1.1\r\nHost: localhost\r\n\r\n"
-ANSWER = len(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n") + 20
+RESPONSE = len(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n") + 20
 
 
-def exchange(connection):
+def request(connection):
     connection.sendall(REQUEST)
     received = 0
-    while received < ANSWER:
+    while received < RESPONSE:
         data = connection.recv(4096)
         if not data:
-            raise EOFError("the server has left")
+            raise EOFError("the server has closed the connection")
         received += len(data)
 
 
-def typical(act):
-    """Seconds for a call: the median of BATCHES of COUNT calls, after one that does not count."""
-    took = []
+def median_seconds(function):
+    """Return the seconds of a call: the median of BATCHES batches of COUNT calls, after a warm-up
+    batch."""
+    durations = []
     for _ in range(BATCHES + 1):
-        began = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(COUNT):
-            act()
-        took.append((time.perf_counter() - began) / COUNT)
-    return sorted(took[1:])[BATCHES // 2]
+            function()
+        durations.append((time.perf_counter() - start) / COUNT)
+    return sorted(durations[1:])[BATCHES // 2]

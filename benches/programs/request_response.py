@@ -1,6 +1,6 @@
-"""Seconds for a request and its answer of 20 bytes."""
+"""Measures the seconds of a request and its response of 20 bytes."""
 
 
 def main():
-    with opened() as connection:
-        return typical(lambda: exchange(connection))
+    with connect() as connection:
+        return median_seconds(lambda: request(connection))

@@ -1,6 +1,6 @@
-"""Seconds for a connection and its handshake: the median of COUNT.
+"""Measures the seconds of a connection and its TLS handshake: the median of COUNT.
 
-HOW tells them: with a fresh context, full, or resumed."""
+MODE is "fresh" (a new context for each), "full" or "resumed" (a shared context)."""
 
 import socket
 import ssl
@@ -8,21 +8,21 @@ import time
 
 
 def main():
-    kept = None if HOW == "fresh" else ssl.create_default_context()
-    took = []
+    shared_context = None if MODE == "fresh" else ssl.create_default_context()
+    durations = []
     session = None
     for n in range(COUNT + 2):
-        began = time.perf_counter()
+        start = time.perf_counter()
         raw = socket.create_connection((HOST, PORT))
-        context = kept or ssl.create_default_context()
-        given = {"session": session} if HOW == "resumed" and session else {}
-        connection = context.wrap_socket(raw, server_hostname="localhost", **given)
-        took.append(time.perf_counter() - began)
-        # The tickets of TLS 1.3 come with the first answer.
-        exchange(connection)
-        if HOW == "resumed":
+        context = shared_context or ssl.create_default_context()
+        options = {"session": session} if MODE == "resumed" and session else {}
+        connection = context.wrap_socket(raw, server_hostname="localhost", **options)
+        durations.append(time.perf_counter() - start)
+        # The session tickets of TLS 1.3 arrive with the first response.
+        request(connection)
+        if MODE == "resumed":
             if n >= 2 and not connection.session_reused:
                 raise RuntimeError("the session was not resumed")
             session = connection.session
         connection.close()
-    return sorted(took[2:])[COUNT // 2]
+    return sorted(durations[2:])[COUNT // 2]

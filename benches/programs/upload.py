@@ -1,21 +1,22 @@
-"""Bytes per second of an upload, PIECE bytes at a time, until the server has them all."""
+"""Measures the bytes per second of an upload of TOTAL bytes, CHUNK bytes per `sendall`, until the
+server has confirmed the last byte."""
 
 import time
 
 
 def main():
-    piece = bytes(PIECE)
+    chunk = bytes(CHUNK)
     head = f"POST /bytes/20 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {TOTAL}\r\n\r\n".encode()
-    with opened() as connection:
-        exchange(connection)
-        began = time.perf_counter()
+    with connect() as connection:
+        request(connection)
+        start = time.perf_counter()
         connection.sendall(head)
-        for _ in range(TOTAL // PIECE):
-            connection.sendall(piece)
+        for _ in range(TOTAL // CHUNK):
+            connection.sendall(chunk)
         received = 0
-        while received < ANSWER:
+        while received < RESPONSE:
             data = connection.recv(4096)
             if not data:
-                raise EOFError("the server has left")
+                raise EOFError("the server has closed the connection")
             received += len(data)
-        return TOTAL / (time.perf_counter() - began)
+        return TOTAL / (time.perf_counter() - start)

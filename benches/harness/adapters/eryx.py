@@ -1,4 +1,4 @@
-"""Sandboxes of the wheel under test."""
+"""The sandboxes of Eryx, from the wheel under test."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pathlib
 
 import eryx
 
-from sandboxes import Factory, Session
-from settings import Settings
+from adapters import protocol
+from worker_config import WorkerConfig
 
 
-class _Session:
+class Session:
     def __init__(self, session: eryx.Session) -> None:
         self.session = session
 
@@ -18,7 +18,7 @@ class _Session:
         return self.session.execute(code).stdout
 
 
-class _Factory:
+class Factory:
     def __init__(self, factory: eryx.SandboxFactory, network: eryx.NetConfig) -> None:
         self.factory = factory
         self.network = network
@@ -26,25 +26,25 @@ class _Factory:
     def execute(self, code: str) -> str:
         return self.factory.create_sandbox().execute(code).stdout
 
-    def session(self) -> Session:
-        return _Session(self.factory.create_session(network=self.network))
+    def session(self) -> protocol.Session:
+        return Session(self.factory.create_session(network=self.network))
 
 
 class Sandboxes:
-    def __init__(self, settings: Settings) -> None:
-        self.wheels = settings.wheels
+    def __init__(self, config: WorkerConfig) -> None:
+        self.wheels = config.wheels
         network = eryx.NetConfig(max_connections=200).allow_localhost()
-        self.network = network.with_root_cert(settings.authority)
+        self.network = network.with_root_cert(config.ca)
 
     def execute(self, code: str) -> str:
         return eryx.Sandbox().execute(code).stdout
 
-    def session(self) -> Session:
-        return _Session(eryx.Sandbox().session())
+    def session(self) -> protocol.Session:
+        return Session(eryx.Sandbox().session())
 
-    def connected(self) -> Session:
-        return _Session(eryx.Sandbox(network=self.network).session())
+    def connected_session(self) -> protocol.Session:
+        return Session(eryx.Sandbox(network=self.network).session())
 
-    def factory(self, imports: list[str], cache: pathlib.Path) -> Factory:
-        made = eryx.SandboxFactory(packages=self.wheels, imports=imports, cache_dir=cache)
-        return _Factory(made, self.network)
+    def factory(self, imports: list[str], cache: pathlib.Path) -> protocol.Factory:
+        factory = eryx.SandboxFactory(packages=self.wheels, imports=imports, cache_dir=cache)
+        return Factory(factory, self.network)

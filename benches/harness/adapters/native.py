@@ -1,4 +1,4 @@
-"""The interpreter of the process itself."""
+"""The interpreter of the worker process itself."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Session:
     """Runs code without a sandbox."""
 
     def __init__(self) -> None:
-        self.names: dict[str, Any] = {"__name__": "program"}
+        self.namespace: dict[str, Any] = {"__name__": "program"}
 
     def execute(self, code: str) -> str:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, "<program>", "exec"), self.names)
-        return printed.getvalue()
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(compile(code, "<program>", "exec"), self.namespace)
+        return output.getvalue()

@@ -1,4 +1,4 @@
-"""What sandboxes have in common, whoever made them."""
+"""The interface of the sandboxes under test."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Protocol
 
 
 class Session(Protocol):
-    """An interpreter that lives on."""
+    """An interpreter that keeps its state between executions."""
 
     def execute(self, code: str) -> str:
-        """What the code printed."""
+        """Return the output of `code`."""
 
 
 class Factory(Protocol):
-    """Sandboxes with packages."""
+    """A factory of sandboxes with packages."""
 
     def execute(self, code: str) -> str:
-        """What the code printed, in a sandbox of its own."""
+        """Return the output of `code`, run in a new sandbox."""
 
     def session(self) -> Session:
-        """With the network."""
+        """Start a session with the network."""
 
 
 class Sandboxes(Protocol):
-    """Each new sandbox is made with the settings its package has by default."""
+    """A sandbox implementation. Each new sandbox has the default settings of its package."""
 
     def execute(self, code: str) -> str:
-        """What the code printed, in a sandbox of its own."""
+        """Return the output of `code`, run in a new sandbox."""
 
     def session(self) -> Session:
-        """Without a network."""
+        """Start a session without a network."""
 
-    def connected(self) -> Session:
-        """With the network."""
+    def connected_session(self) -> Session:
+        """Start a session with the network."""
 
     def factory(self, imports: list[str], cache: pathlib.Path) -> Factory:
-        """With the libraries, these of them imported. Kept below `cache`, or taken from there."""
+        """Build a factory that has imported `imports`, or load it from `cache`."""

@@ -1,4 +1,4 @@
-"""Sandboxes of the peer, which has the same name."""
+"""The sandboxes of pyeryx, the baseline. Its import name is `eryx`, too."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import pathlib
 import ssl
 from typing import Any
 
-from sandboxes import Factory, Session
-from settings import Settings
+from adapters import protocol
+from worker_config import WorkerConfig
 
-peer: Any = importlib.import_module("eryx")
+pyeryx: Any = importlib.import_module("eryx")
 
 
-class _Session:
+class Session:
     def __init__(self, session: Any) -> None:
         self.session = session
 
@@ -22,7 +22,7 @@ class _Session:
         return text
 
 
-class _Factory:
+class Factory:
     def __init__(self, factory: Any, network: Any) -> None:
         self.factory = factory
         self.network = network
@@ -31,33 +31,33 @@ class _Factory:
         text: str = self.factory.create_sandbox().execute(code).stdout_text
         return text
 
-    def session(self) -> Session:
-        return _Session(self.factory.create_session(network=self.network))
+    def session(self) -> protocol.Session:
+        return Session(self.factory.create_session(network=self.network))
 
 
 class Sandboxes:
-    def __init__(self, settings: Settings) -> None:
-        self.wheels = settings.wheels
-        network = peer.NetConfig.permissive()
+    def __init__(self, config: WorkerConfig) -> None:
+        self.wheels = config.wheels
+        network = pyeryx.NetConfig.permissive()
         network.max_connections = 200
-        self.network = network.with_root_cert(ssl.PEM_cert_to_DER_cert(settings.authority))
+        self.network = network.with_root_cert(ssl.PEM_cert_to_DER_cert(config.ca))
 
     def execute(self, code: str) -> str:
-        text: str = peer.Sandbox().execute(code).stdout_text
+        text: str = pyeryx.Sandbox().execute(code).stdout_text
         return text
 
-    def session(self) -> Session:
-        return _Session(peer.Session())
+    def session(self) -> protocol.Session:
+        return Session(pyeryx.Session())
 
-    def connected(self) -> Session:
-        return _Session(peer.Session(network=self.network))
+    def connected_session(self) -> protocol.Session:
+        return Session(pyeryx.Session(network=self.network))
 
-    def factory(self, imports: list[str], cache: pathlib.Path) -> Factory:
-        kept = cache / "factory.bin"
-        if kept.exists():
-            made = peer.SandboxFactory.load(kept)
+    def factory(self, imports: list[str], cache: pathlib.Path) -> protocol.Factory:
+        saved = cache / "factory.bin"
+        if saved.exists():
+            factory = pyeryx.SandboxFactory.load(saved)
         else:
-            made = peer.SandboxFactory(packages=self.wheels, imports=imports)
+            factory = pyeryx.SandboxFactory(packages=self.wheels, imports=imports)
             cache.mkdir(parents=True, exist_ok=True)
-            made.save(kept)
-        return _Factory(made, self.network)
+            factory.save(saved)
+        return Factory(factory, self.network)

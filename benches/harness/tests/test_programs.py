@@ -1,4 +1,4 @@
-"""The programs, run by the interpreter itself against a server of the test's own."""
+"""The benchmark programs, run by the native interpreter against a test server."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import threading
 
 import pytest
 
-import text
-from native import Session
-from scenes import SCENES, Program
-from settings import Settings
+from adapters.native import Session
+from benchmarks import BENCHMARKS, Program
+from program_source import full_source
+from worker_config import WorkerConfig
 
 
-class Site(http.server.BaseHTTPRequestHandler):
-    """Answers as the servers of the harness do."""
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Responds as the servers of the harness do."""
 
     protocol_version = "HTTP/1.1"
 
@@ -34,32 +34,34 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 @pytest.fixture(scope="module")
-def settings():
-    server = Server(("127.0.0.1", 0), Site)
+def config():
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield Settings(server.server_address[1], 0, "", [], "")
+    yield WorkerConfig(server.server_address[1], 0, "", [], "")
     server.shutdown()
     thread.join()
     server.server_close()
 
 
 PROGRAMS = {
-    scene.rows[0].name: scene.does
-    for scene in SCENES
-    if isinstance(scene.does, Program) and not scene.does.secure and not scene.does.libraries
+    benchmark.rows[0].name: benchmark.workload
+    for benchmark in BENCHMARKS
+    if isinstance(benchmark.workload, Program)
+    and not benchmark.workload.secure
+    and not benchmark.workload.libraries
 }
 
 
-# This server is slow.
-SMALLER = {"BATCHES": 2, "COUNT": 3, "CONNECTIONS": 5, "TOTAL": 2**20}
+# Small values, since the test server is slow.
+SMALL_CONSTANTS = {"BATCHES": 2, "COUNT": 3, "CONNECTIONS": 5, "TOTAL": 2**20}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_returns_a_figure(settings, name):
+def test_a_program_returns_a_measurement(config, name):
     program = PROGRAMS[name]
-    constants = {key: SMALLER.get(key, value) for key, value in program.constants.items()}
+    constants = {key: SMALL_CONSTANTS.get(key, value) for key, value in program.constants.items()}
     program = dataclasses.replace(program, constants=constants)
     call = "__import__('asyncio').run(main())" if program.asynchronous else "main()"
-    printed = Session().execute(f"{text.whole(program, settings)}\nprint({call})")
-    assert float(printed) > 0
+    output = Session().execute(f"{full_source(program, config)}\nprint({call})")
+    assert float(output) > 0

@@ -1,10 +1,11 @@
-//! The servers that `cargo xtask bench` measures against: HTTP/1.1 in the clear and over TLS, a thread a connection, so
-//! that what is measured waits for as little of theirs as can be.
+//! The servers of `cargo xtask bench`: HTTP/1.1 in plaintext and over TLS, with a thread for each
+//! connection, so that the servers contribute as little as possible to the measured time.
 //!
-//! The ports and the certificate to trust are printed as one line of JSON. The process ends with its standard input.
+//! The program prints the ports and the CA certificate as one line of JSON, and ends when its standard
+//! input does.
 #![forbid(unsafe_code)]
 
-mod exchange;
+mod http;
 mod server;
 
 use std::io::Read as _;
@@ -15,15 +16,15 @@ use eryx_testkit::{CertificateAuthority, Leaf, ServerTls};
 use rustls::crypto::aws_lc_rs::Ticketer;
 
 fn main() -> Result<()> {
-    let authority = CertificateAuthority::new()?;
-    let identity = authority.issue(&Leaf::server(["localhost"]))?;
+    let ca = CertificateAuthority::new()?;
+    let identity = ca.issue(&Leaf::server(["localhost"]))?;
     let mut tls = Arc::unwrap_or_clone(ServerTls::new(&identity).build()?);
     tls.ticketer = Ticketer::new()?;
-    let plain = server::plain()?;
-    let tls = server::tls(Arc::new(tls))?;
+    let plain = server::start_plain()?;
+    let tls = server::start_tls(Arc::new(tls))?;
     println!(
         "{}",
-        serde_json::json!({"plain": plain, "tls": tls, "authority": authority.pem()})
+        serde_json::json!({"plain": plain, "tls": tls, "ca": ca.pem()})
     );
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())

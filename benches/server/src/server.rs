@@ -1,4 +1,4 @@
-//! Listening, and a thread for each connection.
+//! TCP listeners that serve each connection in a thread of its own.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -8,18 +8,18 @@ use std::thread;
 use anyhow::Result;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::exchange;
+use crate::http;
 
-/// Serve in the clear. Returns the port.
-pub(crate) fn plain() -> Result<u16> {
-    listen(exchange::serve)
+/// Starts the plaintext server, and returns its port.
+pub(crate) fn start_plain() -> Result<u16> {
+    listen(http::serve)
 }
 
-/// Serve over TLS. Returns the port.
-pub(crate) fn tls(config: Arc<ServerConfig>) -> Result<u16> {
+/// Starts the TLS server, and returns its port.
+pub(crate) fn start_tls(config: Arc<ServerConfig>) -> Result<u16> {
     listen(move |socket| {
         let session = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
-        exchange::serve(StreamOwned::new(session, socket))
+        http::serve(StreamOwned::new(session, socket))
     })
 }
 
@@ -30,7 +30,7 @@ fn listen(serve: impl Fn(TcpStream) -> io::Result<()> + Clone + Send + 'static) 
         for socket in listener.incoming() {
             let Ok(socket) = socket else { continue };
             let serve = serve.clone();
-            // A client that leaves in the middle of something, or no thread for it: its own affair.
+            // Errors of a connection are ignored: the client notices that the connection is closed.
             let _ = thread::Builder::new()
                 .stack_size(STACK)
                 .spawn(move || socket.set_nodelay(true).and_then(|()| serve(socket)));
@@ -39,5 +39,5 @@ fn listen(serve: impl Fn(TcpStream) -> io::Result<()> + Clone + Send + 'static) 
     Ok(port)
 }
 
-/// Small, for a thousand connections.
+/// The stack size of a connection's thread in bytes, small enough for a thousand connections.
 const STACK: usize = 256 * 1024;

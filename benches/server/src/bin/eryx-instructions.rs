@@ -1,5 +1,5 @@
-//! Does one thing so often: `eryx-instructions OPERATION COUNT`. `cargo xtask instructions` counts what the processor
-//! does meanwhile, twice, so that what comes before and after is taken out.
+//! Repeats one operation: `eryx-instructions OPERATION COUNT`. `cargo xtask instructions` counts the
+//! instructions of two runs with different counts: their difference excludes start and exit.
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
@@ -13,63 +13,65 @@ use tokio::runtime::Runtime;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let operation = arguments.next().context("which operation?")?;
-    let count = arguments.next().context("how often?")?.parse()?;
+    let operation = arguments.next().context("no operation: pass `decision`, `read` or `write`")?;
+    let count = arguments.next().context("no count: pass the number of repetitions")?.parse()?;
     match operation.as_str() {
-        "decision" => decide(count),
-        "read" => carry(count, Direction::In),
-        "write" => carry(count, Direction::Out),
-        _ => bail!("there is no operation `{operation}`"),
+        "decision" => check_policy(count),
+        "read" => transfer(count, Direction::In),
+        "write" => transfer(count, Direction::Out),
+        _ => bail!("unknown operation `{operation}`"),
     }
 }
 
-/// The default policy about a name and the addresses it has.
-fn decide(count: usize) -> Result<()> {
+/// Checks a name and its addresses against the default policy.
+fn check_policy(count: usize) -> Result<()> {
     let config = NetConfig::default();
     let name: HostName = "www.example.com".parse()?;
     let addresses: [IpAddr; 2] = ["93.184.215.14".parse()?, "2606:2800:21f:cb07::1".parse()?];
     for _ in 0..count {
-        let asked = config.check(black_box("www.example.com"), 443);
-        black_box(&asked);
-        let answered =
+        let name_verdict = config.check(black_box("www.example.com"), 443);
+        black_box(&name_verdict);
+        let verdict =
             config
                 .policy()
                 .check_resolved(black_box(&name), &[], black_box(&addresses), 443);
-        ensure!(answered.is_allowed(), "{answered:?}");
+        ensure!(verdict.is_allowed(), "{verdict:?}");
     }
     Ok(())
 }
 
+/// The direction of a transfer, from Eryx's side.
 enum Direction {
     In,
     Out,
 }
 
-/// Pieces of 4 KiB on a plain connection, whose other end this thread has too.
-fn carry(count: usize, direction: Direction) -> Result<()> {
+/// Transfers chunks of 4 KiB over a plaintext connection, with both ends in this thread.
+fn transfer(count: usize, direction: Direction) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let network = Network::new(&NetConfig::permissive());
-    let (mut connection, mut other) = pair(&network, &runtime)?;
-    let mut piece = vec![b'x'; 4096];
+    let (mut connection, mut peer) = pair(&network, &runtime)?;
+    let mut chunk = vec![b'x'; 4096];
     for _ in 0..count {
         match direction {
             Direction::In => {
-                other.write_all(&piece)?;
-                let read = runtime.block_on(connection.read(piece.len(), None))?;
-                ensure!(read.len() == piece.len(), "{} bytes came", read.len());
+                peer.write_all(&chunk)?;
+                let read = runtime.block_on(connection.read(chunk.len(), None))?;
+                ensure!(read.len() == chunk.len(), "{} bytes received", read.len());
             }
             Direction::Out => {
-                let written = runtime.block_on(connection.write(&piece, None))?;
-                ensure!(written == piece.len(), "{written} bytes went");
-                other.read_exact(&mut piece)?;
+                let written = runtime.block_on(connection.write(&chunk, None))?;
+                ensure!(written == chunk.len(), "{written} bytes written");
+                peer.read_exact(&mut chunk)?;
             }
         }
     }
     Ok(())
 }
 
+/// Returns both ends of a loopback connection.
 fn pair(network: &Network, runtime: &Runtime) -> Result<(Connection, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();

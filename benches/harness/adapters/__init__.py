@@ -1,0 +1,1 @@
+"""The subjects under test, behind one protocol."""
