@@ -9,7 +9,7 @@ use eryx_net_host::tls::ClientSettings;
 use eryx_net_host::{
     Connection, Family, KeepaliveOption, NetConfig, NetError, Network, Phase, Shutdown,
 };
-use eryx_testkit::{CertificateAuthority, Behaviour, Leaf, Peer, ServerTls};
+use eryx_testkit::{Behaviour, CertificateAuthority, Leaf, Peer, ServerTls};
 use support::*;
 
 /// A small generator of numbers, the same on every run.

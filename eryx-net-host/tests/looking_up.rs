@@ -230,7 +230,11 @@ async fn an_answer_is_known_to_its_network_for_its_time_to_live() {
     for _ in 0..100 {
         assert!(look_up(&network, "kept.test").await.is_ok());
     }
-    assert_eq!(server.queries_for("kept.test"), 2, "one question for each family");
+    assert_eq!(
+        server.queries_for("kept.test"),
+        2,
+        "one question for each family"
+    );
     for _ in 0..3 {
         assert!(look_up(&network, "zero.test").await.is_ok());
     }

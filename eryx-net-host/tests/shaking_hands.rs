@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eryx_net_host::tls::{ClientSettings, Version};
 use eryx_net_host::{EventKind, NetError, Network, Phase, TlsFailure};
-use eryx_testkit::{CertificateAuthority, Behaviour, Leaf, Peer, ServerTls, Transport};
+use eryx_testkit::{Behaviour, CertificateAuthority, Leaf, Peer, ServerTls, Transport};
 use support::*;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);

@@ -46,8 +46,8 @@ impl CertificateAuthority {
     ///
     /// If no key can be generated.
     pub fn named(name: &str) -> io::Result<Self> {
-        let issuer = CertifiedIssuer::self_signed(ca_params(name)?, new_key()?)
-            .map_err(io::Error::other)?;
+        let issuer =
+            CertifiedIssuer::self_signed(ca_params(name)?, new_key()?).map_err(io::Error::other)?;
         let root = issuer.der().clone();
         Ok(Self {
             issuer,

@@ -102,9 +102,7 @@ impl FakeInternet {
             shell(&format!("ip address add {address}/32 dev lo"))?;
             let answer = Answer::addresses([address.to_string().as_str()]);
             script = script.answer(name, answer.map_err(io::Error::other)?);
-            let identity = ca
-                .issue(&Leaf::server([name]))
-                .map_err(io::Error::other)?;
+            let identity = ca.issue(&Leaf::server([name])).map_err(io::Error::other)?;
             let tls = ServerTls::new(&identity).alpn(["http/1.1"]).build()?;
             for (transport, port) in [(Transport::plain(), 80), (Transport::tls(tls), 443)] {
                 servers.push(HttpServer::start(transport, SocketAddr::new(address, port)).await?);

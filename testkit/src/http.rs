@@ -33,9 +33,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::accepted_stream::AcceptedStream;
 use crate::ca::Identity;
 use crate::listener::{self, LOOPBACK, ServerHandle};
-use crate::accepted_stream::AcceptedStream;
 use crate::server_transport::{ServerTls, Transport};
 use routes::{Connection, TlsConnection};
 use stats::Stats;

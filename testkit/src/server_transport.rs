@@ -12,8 +12,8 @@ use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::ca::{CertificateAuthority, Identity};
 use crate::accepted_stream::{AcceptedStream, FailedHandshake};
+use crate::ca::{CertificateAuthority, Identity};
 use crate::throttled_socket::{Throttle, ThrottledSocket};
 
 /// The transport of a server: plain TCP or TLS, optionally throttled.

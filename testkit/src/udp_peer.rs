@@ -73,3 +73,11 @@ impl UdpPeer {
             .clone()
     }
 }
+
+impl Deref for UdpPeer {
+    type Target = ServerHandle;
+
+    fn deref(&self) -> &ServerHandle {
+        &self.handle
+    }
+}

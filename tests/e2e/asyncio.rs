@@ -9,12 +9,14 @@ use std::time::Duration;
 use eryx::Sandbox;
 use eryx::net::{Activity, EventKind, Recorder};
 use eryx_testkit::{
-    Answer, CertificateAuthority, Behaviour, BlackHole, ClosedPort, HttpServer, Leaf, NameServer, Peer,
-    Script, payload,
+    Answer, Behaviour, BlackHole, CertificateAuthority, ClosedPort, HttpServer, Leaf, NameServer,
+    Peer, Script, payload,
 };
 use serde_json::json;
 
-use crate::support::{loopback, run_program, program, sandbox, start_peer, expect_stdout, error_details, trusting};
+use crate::support::{
+    error_details, expect_stdout, loopback, program, run_program, sandbox, start_peer, trusting,
+};
 
 async fn http() -> HttpServer {
     HttpServer::http().await.expect("started")

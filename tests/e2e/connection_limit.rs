@@ -4,7 +4,7 @@ use eryx::net::NetConfig;
 use eryx_testkit::{Behaviour, BlackHole, ClosedPort, Peer, payload};
 use serde_json::json;
 
-use crate::support::{loopback, run_program, program, sandbox, start_peer, expect_stdout};
+use crate::support::{expect_stdout, loopback, program, run_program, sandbox, start_peer};
 
 /// Loopback with room for `limit` connections.
 fn room_for(limit: usize) -> NetConfig {

@@ -103,7 +103,12 @@ fn doctested() -> Vec<String> {
             let (path, _) = part.split_once('"').expect("an end");
             let path = folder.join("src").join(path);
             let path = path.canonicalize().expect("exists");
-            found.push(path.strip_prefix(&top).expect("below").display().to_string());
+            found.push(
+                path.strip_prefix(&top)
+                    .expect("below")
+                    .display()
+                    .to_string(),
+            );
         }
     }
     found
@@ -173,10 +178,7 @@ fn every_page_is_in_the_book() {
             && page != "SUMMARY.md"
         {
             assert!(summary.contains(&format!("({page})")), "{page}");
-            assert!(
-                doctested.contains(document),
-                "rustdoc does not test {page}"
-            );
+            assert!(doctested.contains(document), "rustdoc does not test {page}");
         }
     }
 }
@@ -250,5 +252,8 @@ fn slug(heading: &str) -> String {
         .trim()
         .chars()
         .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    characters.collect::<String>().to_lowercase().replace(' ', "-")
+    characters
+        .collect::<String>()
+        .to_lowercase()
+        .replace(' ', "-")
 }

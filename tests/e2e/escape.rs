@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use eryx::net::NetConfig;
 
-use crate::support::{loopback, expect_exception, sandbox, expect_stdout};
+use crate::support::{expect_exception, expect_stdout, loopback, sandbox};
 
 /// Runs `program`, in which `PORT` is the port of a listener on loopback, with the default policy, and makes
 /// sure that nothing came in.
@@ -235,7 +235,10 @@ async fn without_a_network_every_call_says_that_it_is_off() {
         );
     }
     let program = "import errno, socket\ntry: socket.create_connection(('example.com', 80))\nexcept OSError as e: print(e.errno == errno.EACCES)";
-    assert_eq!(expect_stdout(sandbox(None).execute(program).await), "True\n");
+    assert_eq!(
+        expect_stdout(sandbox(None).execute(program).await),
+        "True\n"
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use eryx_testkit::{Answer, Behaviour, Peer, Script};
 use serde_json::json;
 
 use crate::policy::{addresses, echo, names, run};
-use crate::support::{sandbox_with_limits, loopback, one_second_timeout, program, sandbox};
+use crate::support::{loopback, one_second_timeout, program, sandbox, sandbox_with_limits};
 
 /// Trap: events were kept without bound.
 #[tokio::test(flavor = "multi_thread")]

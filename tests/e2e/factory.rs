@@ -104,13 +104,19 @@ print(random.random())
     assert_ne!(first.1, second.1, "the random generator is seeded anew");
     let mut session = sandbox.session().await.expect("started");
     expect_stdout(session.execute("counter += 1").await);
-    assert_eq!(expect_stdout(session.execute("print(counter)").await), "42\n");
+    assert_eq!(
+        expect_stdout(session.execute("print(counter)").await),
+        "42\n"
+    );
     let error = expect_exception(sandbox.execute("import greeting\ngreeting.missing").await);
     assert_eq!(error.exception_type, "AttributeError");
     // What a session has not imported yet stays where it is, whoever made it.
     drop((factory, sandbox, other));
     let late = "import greeting.later\nprint(greeting.later.LATER)";
-    assert_eq!(expect_stdout(session.execute(late).await), "imported later\n");
+    assert_eq!(
+        expect_stdout(session.execute(late).await),
+        "imported later\n"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +190,11 @@ async fn an_import_that_fails_names_what_is_missing() {
     {
         Err(Error::Exception(exception)) => {
             assert_eq!(exception.exception_type, "ZeroDivisionError");
-            assert!(exception.traceback.contains("<setup>"), "{}", exception.traceback);
+            assert!(
+                exception.traceback.contains("<setup>"),
+                "{}",
+                exception.traceback
+            );
         }
         other => panic!("{other:?}"),
     }

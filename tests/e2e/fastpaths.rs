@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{sandbox, expect_stdout, trusting};
+use crate::support::{expect_stdout, sandbox, trusting};
 use crate::tls::{echo, secured};
 
 #[tokio::test]

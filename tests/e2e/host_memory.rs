@@ -3,7 +3,7 @@
 use eryx::net::NetConfig;
 use eryx::{Error, Limit, ResourceLimits};
 
-use crate::support::{sandbox_with_limits, sandbox, expect_stdout, error_details};
+use crate::support::{error_details, expect_stdout, sandbox, sandbox_with_limits};
 
 /// What [`tight`] allows: 4 MiB beside the base.
 const TIGHT: u64 = ResourceLimits::HOST_MEMORY_BASE + (4 << 20);

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use eryx::ResourceLimits;
 use eryx_testkit::{
-    CertificateAuthority, Behaviour, BlackHole, ClosedPort, HttpServer, LOOPBACK_V6, Leaf, Peer, ServerTls,
-    Transport, payload,
+    Behaviour, BlackHole, CertificateAuthority, ClosedPort, HttpServer, LOOPBACK_V6, Leaf, Peer,
+    ServerTls, Transport, payload,
 };
 use serde_json::json;
 
-use crate::support::{sandbox_with_limits, loopback, run_program, program, sandbox, expect_stdout, trusting};
+use crate::support::{
+    expect_stdout, loopback, program, run_program, sandbox, sandbox_with_limits, trusting,
+};
 
 const MIB: u64 = 1 << 20;
 

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use eryx::{CancelHandle, Error, Limit, ResourceLimits};
 use eryx_testkit::{Behaviour, Peer};
 
-use crate::support::{sandbox_with_limits, loopback, one_second_timeout, expect_exception, sandbox, expect_stdout};
+use crate::support::{
+    expect_exception, expect_stdout, loopback, one_second_timeout, sandbox, sandbox_with_limits,
+};
 
 /// Trap: one clock for all executions; parallel timeouts fired early, and each other's.
 #[tokio::test(flavor = "multi_thread")]
@@ -14,7 +16,9 @@ async fn timeouts_side_by_side_neither_fire_early_nor_for_one_another() {
         tokio::spawn(async {
             let begun = Instant::now();
             let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(2));
-            let result = sandbox_with_limits(None, limits).execute("while True: pass").await;
+            let result = sandbox_with_limits(None, limits)
+                .execute("while True: pass")
+                .await;
             (begun.elapsed(), result)
         })
     });
@@ -228,7 +232,10 @@ for make in (Node, Slotted, closure, generator, lambda next: [next], lambda next
     del chain
 print('freed')
 ";
-    assert_eq!(expect_stdout(sandbox(None).execute(program).await), "freed\n");
+    assert_eq!(
+        expect_stdout(sandbox(None).execute(program).await),
+        "freed\n"
+    );
 }
 
 /// The interpreter's limit of a thousand calls comes before the one of its stack, as on other machines.
@@ -326,8 +333,15 @@ async fn source_that_is_no_program_raises_a_syntax_error() {
         (b"if 1:\nx", "IndentationError"),
     ] {
         let exception = expect_exception(sandbox(None).execute(source).await);
-        assert_eq!(exception.exception_type, type_name, "{source:?}: {exception}");
-        assert!(exception.traceback.contains(type_name), "{}", exception.traceback);
+        assert_eq!(
+            exception.exception_type, type_name,
+            "{source:?}: {exception}"
+        );
+        assert!(
+            exception.traceback.contains(type_name),
+            "{}",
+            exception.traceback
+        );
     }
 }
 
@@ -418,7 +432,11 @@ except OSError as error:
         );
     }
     for part in ["eryx_net", "eryx_guest", "wit_world"] {
-        assert!(!exception.traceback.contains(part), "{}", exception.traceback);
+        assert!(
+            !exception.traceback.contains(part),
+            "{}",
+            exception.traceback
+        );
     }
 }
 
@@ -502,7 +520,9 @@ async fn an_image_that_is_none_is_called_broken() {
 /// Trap: a session without the memory limit its sandbox had.
 #[tokio::test]
 async fn a_session_is_under_the_same_limits() {
-    let limits = one_second_timeout().with_max_memory(64 << 20).with_max_output(1000);
+    let limits = one_second_timeout()
+        .with_max_memory(64 << 20)
+        .with_max_output(1000);
     let sandbox = sandbox_with_limits(None, limits);
     for (program, limit) in [
         (

@@ -1,6 +1,6 @@
 //! Locks, where there are no threads: waiting takes its timeout, and waiting for ever is an error.
 
-use crate::support::{exception, sandbox, expect_stdout};
+use crate::support::{exception, expect_stdout, sandbox};
 
 #[tokio::test]
 async fn waiting_for_what_nobody_does_takes_its_timeout() {

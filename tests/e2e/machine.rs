@@ -7,7 +7,7 @@ use eryx::net::NetConfig;
 use eryx::net::policy::Reason;
 
 use crate::netns;
-use crate::support::{sandbox, expect_stdout};
+use crate::support::{expect_stdout, sandbox};
 
 /// A public address that this machine has beside the one it uses.
 const OWN: &str = "142.250.9.9";

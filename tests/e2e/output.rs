@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use eryx::{CancelHandle, Error, OutputSink, ResourceLimits, Sandbox};
 use sha2::{Digest, Sha256};
 
-use crate::support::{sandbox_with_limits, one_second_timeout, sandbox, expect_stdout};
+use crate::support::{expect_stdout, one_second_timeout, sandbox, sandbox_with_limits};
 
 /// The pieces of standard output that a sandbox under `limits` hands over.
 fn pieces(limits: ResourceLimits) -> (Sandbox, Arc<Mutex<Vec<String>>>) {

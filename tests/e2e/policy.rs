@@ -12,7 +12,7 @@ use eryx::net::policy::Reason;
 use eryx_testkit::{Answer, Behaviour, LOOPBACK_V6, NameServer, Peer, Script, Transport};
 use serde_json::json;
 
-use crate::support::{loopback, run_program, program, sandbox, expect_stdout, error_details};
+use crate::support::{error_details, expect_stdout, loopback, program, run_program, sandbox};
 
 pub(crate) async fn run(
     config: NetConfig,
@@ -64,7 +64,10 @@ print('done')
     let script = Script::new().otherwise(Answer::NameError);
     let names = names(script).await;
     let config = NetConfig::default().with_dns_server(names.address());
-    assert_eq!(run_program(config, &json!({"PORT": port}), text).await, "done\n");
+    assert_eq!(
+        run_program(config, &json!({"PORT": port}), text).await,
+        "done\n"
+    );
     for listener in [Some(four), six].into_iter().flatten() {
         listener.set_nonblocking(true).expect("set");
         assert!(listener.accept().is_err(), "a connection came in");

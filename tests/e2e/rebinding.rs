@@ -13,7 +13,7 @@ use eryx::net::{Activity, CloseReason, Event, EventKind, NetConfig, NetError, Re
 use eryx_testkit::{Answer, Behaviour, NameServer, Peer, Script, Transport};
 use serde_json::json;
 
-use crate::support::{program, expect_stdout};
+use crate::support::{expect_stdout, program};
 
 /// Stands for an address anybody may dial.
 const PUBLIC: &str = "127.0.0.2";

@@ -5,7 +5,9 @@ use std::time::Duration;
 use eryx::{CancelHandle, Error};
 use eryx_testkit::{Behaviour, Peer};
 
-use crate::support::{sandbox_with_limits, loopback, one_second_timeout, expect_exception, sandbox, expect_stdout};
+use crate::support::{
+    expect_exception, expect_stdout, loopback, one_second_timeout, sandbox, sandbox_with_limits,
+};
 
 #[tokio::test]
 async fn names_imports_and_functions_stay() {
@@ -184,7 +186,10 @@ async fn a_program_that_exits_leaves_its_connections_to_the_next() {
         "import socket, sys\ns = socket.create_connection(('127.0.0.1', {}))\nsys.exit(3)",
         peer.port()
     );
-    assert_eq!(expect_exception(session.execute(exit).await).exit_status, Some(3));
+    assert_eq!(
+        expect_exception(session.execute(exit).await).exit_status,
+        Some(3)
+    );
     let program = "s.sendall(b'hello')\nprint(s.recv(5))";
     assert_eq!(expect_stdout(session.execute(program).await), "b'hello'\n");
     drop(session);

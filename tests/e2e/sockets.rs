@@ -9,7 +9,7 @@ use eryx_testkit::{
 use serde_json::json;
 
 use crate::netns;
-use crate::support::{loopback, run_program, program, sandbox, start_peer, expect_stdout};
+use crate::support::{expect_stdout, loopback, program, run_program, sandbox, start_peer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_ends_of_a_connection_have_addresses_of_the_right_shape() {

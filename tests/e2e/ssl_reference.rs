@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::support::{loopback, sandbox, expect_stdout};
+use crate::support::{expect_stdout, loopback, sandbox};
 
 const PAGE: &str = include_str!("../../docs/ssl.md");
 

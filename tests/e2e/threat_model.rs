@@ -65,7 +65,10 @@ fn functions() -> BTreeSet<String> {
 #[test]
 fn every_test_that_the_threat_model_names_exists() {
     let named = named_tests();
-    assert!(named.len() >= 30, "the table names too few tests: {named:?}");
+    assert!(
+        named.len() >= 30,
+        "the table names too few tests: {named:?}"
+    );
     let functions = functions();
     for (name, row) in named {
         assert!(functions.contains(&name), "no test is called {name}: {row}");

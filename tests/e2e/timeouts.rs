@@ -5,7 +5,7 @@ use std::time::Duration;
 use eryx_testkit::{Answer, Behaviour, BlackHole, ClosedPort, NameServer, Peer, Script};
 use serde_json::json;
 
-use crate::support::{loopback, run_program, program, sandbox, start_peer};
+use crate::support::{loopback, program, run_program, sandbox, start_peer};
 
 /// Traps: `settimeout` was a no-op, `settimeout(0)` meant "default", `setdefaulttimeout` did nothing.
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +90,10 @@ print(outcome(s.connect, ('slow.test', HOLE)))
 print(1.9 <= time.monotonic() - begun < 2.9)
 ";
     let port = json!({"HOLE": hole.address().port()});
-    assert_eq!(run_program(config, &port, text).await, "TimeoutError\nTrue\n");
+    assert_eq!(
+        run_program(config, &port, text).await,
+        "TimeoutError\nTrue\n"
+    );
     assert!(names.queries_for("slow.test") > 0);
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use eryx::net::NetConfig;
 use eryx_testkit::{
-    CertificateAuthority, Behaviour, HttpServer, Identity, LOOPBACK, Leaf, Peer, ServerTls, Transport, digest,
+    Behaviour, CertificateAuthority, HttpServer, Identity, LOOPBACK, Leaf, Peer, ServerTls,
+    Transport, digest,
 };
 use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
 
-use crate::support::{loopback, run_program, program, sandbox, expect_stdout, trusting};
+use crate::support::{expect_stdout, loopback, program, run_program, sandbox, trusting};
 
 /// An authority, and a certificate of its for `site.test`.
 pub(crate) fn site() -> (CertificateAuthority, Identity) {

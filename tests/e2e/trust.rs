@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use eryx_testkit::{CertificateAuthority, Behaviour, HttpServer, Leaf, Peer, ServerTls, digest};
+use eryx_testkit::{Behaviour, CertificateAuthority, HttpServer, Leaf, Peer, ServerTls, digest};
 use serde_json::json;
 
-use crate::support::{loopback, program, expect_exception, sandbox, expect_stdout, trusting};
+use crate::support::{expect_exception, expect_stdout, loopback, program, sandbox, trusting};
 use crate::tls::{echo, secured, secured_program, serving, site};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use eryx_testkit::{LOOPBACK, UdpPeer};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{sandbox_with_limits, loopback, run_program, program, sandbox, expect_stdout};
+use crate::support::{expect_stdout, loopback, program, run_program, sandbox, sandbox_with_limits};
 
 async fn peer() -> UdpPeer {
     UdpPeer::start(LOOPBACK).await.expect("started")

@@ -3,7 +3,8 @@
 use std::fs;
 
 use eryx_testkit::{
-    Answer, CertificateAuthority, Behaviour, HttpServer, LOOPBACK, Leaf, NameServer, Peer, Script, UdpPeer,
+    Answer, Behaviour, CertificateAuthority, HttpServer, LOOPBACK, Leaf, NameServer, Peer, Script,
+    UdpPeer,
 };
 
 use crate::command::{effects, text, visit};

@@ -13,7 +13,7 @@ use eryx_net_host::{
     Answer, Connection, Event, EventKind, NetConfig, NetError, Network, Recorder, Resolve,
     ResolveError, Resolving,
 };
-use eryx_testkit::{CertificateAuthority, Behaviour, Leaf, Peer};
+use eryx_testkit::{Behaviour, CertificateAuthority, Leaf, Peer};
 
 /// Far beyond what any of these tests takes: a bound that only says "did not hang".
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -82,7 +82,9 @@ fn public() -> Answer {
 
 #[tokio::test]
 async fn a_query_gets_the_addresses_of_its_type_in_order() {
-    let server = NameServer::start(script_of(public().with_ttl(7))).await.unwrap();
+    let server = NameServer::start(script_of(public().with_ttl(7)))
+        .await
+        .unwrap();
     let message = ask(&server, "a.test.", RecordType::A).await;
     assert_eq!(addresses(&message), ["1.1.1.1", "8.8.8.8"]);
     assert_eq!(message.metadata.id, QUERY_ID);
@@ -216,7 +218,9 @@ async fn otherwise_sets_the_answer_of_unscripted_names() {
 
 #[tokio::test]
 async fn a_forged_answer_has_a_wrong_transaction_id() {
-    let server = NameServer::start(script_of(public().forged())).await.unwrap();
+    let server = NameServer::start(script_of(public().forged()))
+        .await
+        .unwrap();
     let message = ask(&server, "a.test.", RecordType::A).await;
     assert_ne!(message.metadata.id, QUERY_ID);
     assert_eq!(addresses(&message), ["1.1.1.1", "8.8.8.8"]);

@@ -296,9 +296,7 @@ async fn a_dropped_http_server_stops_listening_and_ends_its_connections() {
 #[tokio::test]
 async fn an_https_server_is_trusted_through_its_ca_and_verifies_the_client() {
     let ca = CertificateAuthority::new().unwrap();
-    let identity = ca
-        .issue(&Leaf::server(["localhost", "127.0.0.1"]))
-        .unwrap();
+    let identity = ca.issue(&Leaf::server(["localhost", "127.0.0.1"])).unwrap();
     let visitor = ca.issue(&Leaf::client("visitor")).unwrap();
     let tls = ServerTls::new(&identity)
         .alpn(["http/1.1"])
@@ -346,8 +344,7 @@ async fn each_faulty_certificate_is_rejected_for_its_fault() {
     let cases = [
         (ca.issue(&localhost), ""),
         (
-            ca
-                .intermediate()
+            ca.intermediate()
                 .unwrap()
                 .intermediate()
                 .unwrap()

@@ -13,9 +13,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Behaviour;
 use super::log::Log;
+use crate::accepted_stream::AcceptedStream;
 use crate::digest;
 use crate::payload;
-use crate::accepted_stream::AcceptedStream;
 use crate::throttled_socket::ThrottledSocket;
 
 /// Runs `behaviour`, and returns the number of bytes received and the result.

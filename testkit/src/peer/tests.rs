@@ -24,10 +24,7 @@ impl Tls {
     fn new() -> Self {
         let ca = CertificateAuthority::new().unwrap();
         let identity = ca.issue(&Leaf::server(["localhost"])).unwrap();
-        Self {
-            ca,
-            identity,
-        }
+        Self { ca, identity }
     }
 
     async fn over<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<TlsStream<S>> {

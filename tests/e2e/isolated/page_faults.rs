@@ -9,7 +9,7 @@ use std::fs;
 
 use eryx::Sandbox;
 
-use support::{sandbox, expect_stdout};
+use support::{expect_stdout, sandbox};
 
 /// The pages this thread had to ask the kernel for.
 fn faults() -> u64 {

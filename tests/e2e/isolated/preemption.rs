@@ -12,7 +12,7 @@ use eryx::{Error, Limit, ResourceLimits};
 use eryx_testkit::{Answer, Behaviour, BlackHole, NameServer, Peer, Script};
 use tokio::sync::Mutex;
 
-use support::{sandbox_with_limits, loopback, one_second_timeout, expect_stdout, error_details};
+use support::{error_details, expect_stdout, loopback, one_second_timeout, sandbox_with_limits};
 
 /// One at a time: each measures.
 static ALONE: Mutex<()> = Mutex::const_new(());

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use eryx::net::NetConfig;
 use eryx::{ResourceLimits, Sandbox};
 use eryx_testkit::{
-    Answer, CertificateAuthority, Behaviour, LOOPBACK, Leaf, NameServer, Peer, Script, ServerTls, Transport,
-    payload,
+    Answer, Behaviour, CertificateAuthority, LOOPBACK, Leaf, NameServer, Peer, Script, ServerTls,
+    Transport, payload,
 };
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;

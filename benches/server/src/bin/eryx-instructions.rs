@@ -13,8 +13,13 @@ use tokio::runtime::Runtime;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let operation = arguments.next().context("no operation: pass `decision`, `read` or `write`")?;
-    let count = arguments.next().context("no count: pass the number of repetitions")?.parse()?;
+    let operation = arguments
+        .next()
+        .context("no operation: pass `decision`, `read` or `write`")?;
+    let count = arguments
+        .next()
+        .context("no count: pass the number of repetitions")?
+        .parse()?;
     match operation.as_str() {
         "decision" => check_policy(count),
         "read" => transfer(count, Direction::In),
