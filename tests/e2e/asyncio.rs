@@ -1,7 +1,7 @@
-//! Many connections at once: asyncio's streams and `_eryx_async`.
+//! Concurrent connections with asyncio's streams and `_eryx_async`.
 //!
-//! That awaits overlap is shown by the server, which answers none of a group of requests before all of them
-//! are there, and never by a clock.
+//! Concurrency is proved by the server, which answers a group of requests only when all have arrived,
+//! and not by a clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ async fn http() -> HttpServer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_streams_are_under_way_at_once() {
+async fn fifty_streams_run_concurrently() {
     let server = http().await;
     let text = "
 import asyncio
@@ -44,8 +44,8 @@ print(sum(await asyncio.gather(*(fetch() for _ in range(50)))))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_over_tls_are_under_way_at_once() {
-    let authority = CertificateAuthority::new().expect("made");
+async fn streams_over_tls_run_concurrently() {
+    let authority = CertificateAuthority::new().expect("created");
     let identity = authority
         .issue(&Leaf::server(["site.test"]))
         .expect("issued");
@@ -70,10 +70,10 @@ print(sum(task.result() for task in tasks))
     assert_eq!(server.max_concurrent(), 20);
 }
 
-/// A loop that ends with transports not yet closed used to complain about each of them.
+/// Trap: an event loop that ended with unclosed transports printed a warning for each.
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_over_tls_end_without_a_word_on_standard_error() {
-    let authority = CertificateAuthority::new().expect("made");
+async fn closing_tls_streams_prints_nothing_on_stderr() {
+    let authority = CertificateAuthority::new().expect("created");
     let identity = authority
         .issue(&Leaf::server(["site.test"]))
         .expect("issued");
@@ -106,10 +106,10 @@ async def fetch(wait):
     }
 }
 
-/// Trap: awaits that did not overlap; three gathered requests of a second took three.
+/// Trap: awaits did not overlap, and three gathered requests of 1 s took 3 s.
 #[tokio::test(flavor = "multi_thread")]
 async fn gathered_low_level_requests_overlap() {
-    let authority = CertificateAuthority::new().expect("made");
+    let authority = CertificateAuthority::new().expect("created");
     let identity = authority
         .issue(&Leaf::server(["site.test"]))
         .expect("issued");
@@ -147,26 +147,26 @@ print(await asyncio.gather(secure(), secure(), secure()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn low_level_failures_are_those_of_sockets() {
-    let closed = ClosedPort::new().expect("made");
+async fn low_level_calls_raise_the_errors_of_sockets() {
+    let closed = ClosedPort::new().expect("created");
     let echo = start_peer(Behaviour::Echo).await;
     let names = NameServer::start(Script::new()).await.expect("started");
     let text = "
 import asyncio, ssl, _eryx_async as net
-async def told(awaitable):
+async def result_of(awaitable):
     try:
         return await awaitable
     except Exception as error:
         return described(error)
-print(await told(net.await_tcp_connect('127.0.0.1', CLOSED)))
-print(await told(net.await_tcp_connect('169.254.169.254', 80)))
-print(await told(net.await_tcp_connect('missing.test', 80)))
-print(await told(net.await_tcp_read(4711, 1)), outcome(net.tcp_close, 4711))
+print(await result_of(net.await_tcp_connect('127.0.0.1', CLOSED)))
+print(await result_of(net.await_tcp_connect('169.254.169.254', 80)))
+print(await result_of(net.await_tcp_connect('missing.test', 80)))
+print(await result_of(net.await_tcp_read(4711, 1)), outcome(net.tcp_close, 4711))
 tcp = await net.await_tcp_connect('127.0.0.1', ECHO)
-print(await told(net.await_tls_upgrade(tcp, '10.0.0.1')))
-print(await told(net.await_tcp_write(tcp, b'x')))
+print(await result_of(net.await_tls_upgrade(tcp, '10.0.0.1')))
+print(await result_of(net.await_tcp_write(tcp, b'x')))
 tcp = await net.await_tcp_connect('127.0.0.1', ECHO)
-print(await told(net.await_tls_read(tcp, 1)), outcome(net.tls_close, tcp))
+print(await result_of(net.await_tls_read(tcp, 1)), outcome(net.tls_close, tcp))
 print(await net.await_tcp_write(tcp, bytearray(b'hello')), await net.await_tcp_read(tcp, 5))
 ";
     let ports = json!({"CLOSED": closed.address().port(), "ECHO": echo.port()});
@@ -180,7 +180,7 @@ print(await net.await_tcp_write(tcp, bytearray(b'hello')), await net.await_tcp_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lookup_does_not_hold_up_other_tasks() {
+async fn a_lookup_does_not_block_other_tasks() {
     let here = Answer::addresses(["127.0.0.1"]).expect("an address");
     let script = Script::new().otherwise(here.after(Duration::from_millis(500)));
     let names = NameServer::start(script).await.expect("started");
@@ -211,26 +211,26 @@ ticking.cancel()
     assert!(names.queries_for("9.test") > 0);
 }
 
-/// A task that is cancelled gives its connection back: with room for only one, the next one works.
+/// With a limit of one connection, connecting works again after each cancelled task.
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_frees_the_connection() {
+async fn cancelling_an_await_frees_its_connection() {
     let silent = start_peer(Behaviour::Silent).await;
-    let hole = BlackHole::new().await.expect("made");
+    let hole = BlackHole::new().await.expect("created");
     let names = NameServer::start(Script::new().otherwise(Answer::Silence))
         .await
         .expect("started");
     let text = "
 import asyncio, _eryx_async as net
-async def impatiently(awaitable):
+async def cancelled_soon(awaitable):
     try:
         await asyncio.wait_for(awaitable, 0.1)
     except TimeoutError:
         return 'cancelled'
-async def room():
+async def reconnect():
     reader, writer = await asyncio.open_connection('127.0.0.1', SILENT)
     writer.close()
     await writer.wait_closed()
-    return 'room'
+    return 'reconnected'
 async def read():
     reader, writer = await asyncio.open_connection('127.0.0.1', SILENT)
     try:
@@ -249,12 +249,12 @@ for begin in (
     lambda: net.await_tcp_connect('silent.test', 80),
     upgrade,
 ):
-    told = await impatiently(begin())
-    # asyncio closes a transport in the next turn of its loop.
+    status = await cancelled_soon(begin())
+    # asyncio closes a transport in the next iteration of its loop.
     await asyncio.sleep(0)
-    print(told, await room())
+    print(status, await reconnect())
 tcp = await net.await_tcp_connect('127.0.0.1', SILENT)
-print(await impatiently(net.await_tcp_read(tcp, 1)), await net.await_tcp_write(tcp, b'still open'))
+print(await cancelled_soon(net.await_tcp_read(tcp, 1)), await net.await_tcp_write(tcp, b'still open'))
 ";
     let ports = json!({"SILENT": silent.port(), "HOLE": hole.address().port()});
     let config = loopback()
@@ -262,18 +262,18 @@ print(await impatiently(net.await_tcp_read(tcp, 1)), await net.await_tcp_write(t
         .with_dns_server(names.address());
     assert_eq!(
         run_program(config, &ports, text).await,
-        "cancelled room\n".repeat(7) + "cancelled 10\n"
+        "cancelled reconnected\n".repeat(7) + "cancelled 10\n"
     );
     let ended = silent.ended(11).await;
     assert_eq!(silent.connections(), 11);
     assert!(ended.iter().any(|end| end.received == 10));
 }
 
-/// By what happens in which order, and never by a clock: after each socket that the program closes, it looks up a name
-/// that is blocked, which is an event.
+/// Checks the order of events, not times: after each socket that the program closes, it looks up a
+/// blocked name, which is an event.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_hundred_cancelled_awaits_the_host_holds_what_the_program_does_and_nothing_else() {
-    let authority = CertificateAuthority::new().expect("made");
+async fn cancelled_awaits_leave_no_connections_beyond_those_the_program_holds() {
+    let authority = CertificateAuthority::new().expect("created");
     let identity = authority
         .issue(&Leaf::server(["site.test"]))
         .expect("issued");
@@ -281,7 +281,7 @@ async fn of_a_hundred_cancelled_awaits_the_host_holds_what_the_program_does_and_
     let secure = Peer::tls(Behaviour::Silent, &identity)
         .await
         .expect("started");
-    let hole = BlackHole::new().await.expect("made");
+    let hole = BlackHole::new().await.expect("created");
     let text = "
 import asyncio, socket
 
@@ -310,7 +310,7 @@ async def read(host, port, **options):
 begin = (
     lambda: read('127.0.0.1', SILENT),
     lambda: read('site.test', SECURE, ssl=True),
-    # Neither is ever established.
+    # These two are never established.
     lambda: asyncio.open_connection('127.0.0.1', HOLE),
     lambda: asyncio.open_connection('site.test', SILENT, ssl=True),
 )
@@ -320,12 +320,12 @@ while reading < 50:
 for task in tasks:
     task.cancel()
 await asyncio.gather(*tasks, return_exceptions=True)
-# asyncio closes transports in the next turns of its loop.
+# asyncio closes transports in the next iterations of its loop.
 for _ in range(3):
     await asyncio.sleep(0)
 mark('cancelled.test')
 print(sum(task.cancelled() for task in tasks))
-# What goes on is asyncio's: it waits for close_notify from the peer.
+# The remaining connections are asyncio's, which waits for close_notify from the peer.
 from eryx_net import descriptors
 while descriptors.count() > 2:
     await asyncio.sleep(0.001)
@@ -343,38 +343,40 @@ mark('over.test')
         .with_network_observer(Arc::clone(&recorder) as _)
         .build()
         .expect("built");
-    let mut session = sandbox.session().await.expect("begun");
+    let mut session = sandbox.session().await.expect("started");
     let ports = json!({
         "SILENT": silent.port(), "SECURE": secure.port(), "HOLE": hole.address().port()
     });
     let result = session.execute(program(&ports, text)).await;
     assert_eq!(expect_stdout(result), "100\n");
 
-    let (mut gone, mut closed) = (0, 0);
+    let (mut connections, mut sockets) = (0, 0);
     for event in recorder.events() {
         match (&*event.host, &event.kind) {
-            (_, EventKind::Closed { .. }) if event.activity == Activity::Connection => gone += 1,
+            (_, EventKind::Closed { .. }) if event.activity == Activity::Connection => {
+                connections += 1;
+            }
             ("closed.test", EventKind::Denied { .. }) => {
-                closed += 1;
+                sockets += 1;
                 assert!(
-                    gone >= closed,
-                    "{closed} sockets are closed, {gone} connections"
+                    connections >= sockets,
+                    "{sockets} sockets are closed, but only {connections} connections"
                 );
             }
             ("cancelled.test", EventKind::Denied { .. }) => {
-                assert!(gone >= 75, "{gone} were gone at once");
+                assert!(connections >= 75, "{connections} were closed at once");
             }
-            ("over.test", EventKind::Denied { .. }) => assert_eq!((gone, closed), (100, 100)),
+            ("over.test", EventKind::Denied { .. }) => assert_eq!((connections, sockets), (100, 100)),
             _ => {}
         }
     }
-    assert_eq!((gone, closed), (100, 100));
+    assert_eq!((connections, sockets), (100, 100));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_task_group_closes_what_its_tasks_held() {
+async fn a_failing_task_group_closes_the_connections_of_its_tasks() {
     let silent = start_peer(Behaviour::Silent).await;
-    let closed = ClosedPort::new().expect("made");
+    let closed = ClosedPort::new().expect("created");
     let text = "
 import asyncio
 async def hold():
@@ -402,7 +404,7 @@ print(len([socket.create_connection(('127.0.0.1', SILENT), 10) for _ in range(4)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_waits_for_a_slow_reader_and_loses_nothing() {
+async fn a_stream_to_a_slow_reader_delivers_everything() {
     let slow = start_peer(Behaviour::ReadsSlowly {
         piece: 64 * 1024,
         every: Duration::from_millis(1),
@@ -434,10 +436,10 @@ print(len(body), hashlib.sha256(body).hexdigest())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_loops_own_socket_calls_and_happy_eyeballs_work() {
+async fn loop_socket_methods_and_happy_eyeballs_work() {
     let echo = start_peer(Behaviour::Echo).await;
     let script = Script::new().otherwise(
-        // Nobody listens on the version 6 address.
+        // No server listens on the IPv6 address.
         Answer::addresses(["::1", "127.0.0.1"]).expect("addresses"),
     );
     let names = NameServer::start(script).await.expect("started");
@@ -469,7 +471,7 @@ print(await asyncio.to_thread(sum, [1, 2, 3]), type(loop).__mro__[1].__name__)
 
 /// Trap: asyncio was imported before the shims, so that it bound the real socket module.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_library_is_on_our_sockets_throughout() {
+async fn the_standard_library_uses_the_shimmed_modules() {
     let text = "
 import asyncio, http.client, select, selectors, smtplib, socket, ssl, sys, urllib.request
 import asyncio.base_events, asyncio.selector_events, asyncio.sslproto
@@ -485,7 +487,7 @@ print(ssl._ssl is sys.modules['_ssl'], asyncio.sslproto.ssl is ssl, selectors.se
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_for_what_cannot_happen_is_an_error_and_no_hang() {
+async fn waiting_for_an_impossible_event_raises_edeadlk() {
     let text = "
 import asyncio, socket
 async def forever():

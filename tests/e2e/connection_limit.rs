@@ -1,4 +1,4 @@
-//! How many connections a program may hold, and how it lets go of one.
+//! The connection limit, and the ways in which a program frees a connection.
 
 use eryx::net::NetConfig;
 use eryx_testkit::{Behaviour, BlackHole, ClosedPort, Peer, payload};
@@ -6,13 +6,13 @@ use serde_json::json;
 
 use crate::support::{expect_stdout, loopback, program, run_program, sandbox, start_peer};
 
-/// Loopback with room for `limit` connections.
-fn room_for(limit: usize) -> NetConfig {
+/// Returns the loopback network with at most `limit` connections.
+fn connection_limit(limit: usize) -> NetConfig {
     loopback().with_max_connections(limit)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_connection_limit_is_emfile_until_one_is_closed() {
+async fn connecting_beyond_the_limit_raises_emfile_until_a_connection_closes() {
     let echo = start_peer(Behaviour::Echo).await;
     let text = "
 import socket
@@ -29,18 +29,18 @@ print(held[-1].recv(5))
 print(outcome(connect))
 ";
     assert_eq!(
-        run_program(room_for(3), &json!({"PORT": echo.port()}), text).await,
+        run_program(connection_limit(3), &json!({"PORT": echo.port()}), text).await,
         "OSError EMFILE True\nb'works'\nOSError(EMFILE)\n"
     );
     assert_eq!(echo.connections(), 4);
 }
 
-/// Traps: a socket kept by a reference cycle held a slot; `detach` leaked one; so did a failed connect.
+/// Traps: a socket in a reference cycle held its slot; `detach` and a failed connect leaked theirs.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_to_let_go_of_a_socket_gives_its_slot_back() {
+async fn every_way_to_release_a_socket_frees_its_connection_slot() {
     let echo = start_peer(Behaviour::Echo).await;
-    let closed = ClosedPort::new().expect("made");
-    let hole = BlackHole::new().await.expect("made");
+    let closed = ClosedPort::new().expect("created");
+    let hole = BlackHole::new().await.expect("created");
     let text = "
 import socket, warnings
 warnings.simplefilter('ignore')
@@ -50,7 +50,7 @@ class Holder:
     def __init__(self):
         self.itself, self.socket = self, connect()
 
-# Nobody asks for a collection: that the slots are all taken does.
+# The exhausted limit triggers a garbage collection.
 Holder()
 print('cycle', connect().close())
 s = connect()
@@ -84,15 +84,15 @@ print('abandoned', connect().close())
         "PORT": echo.port(), "CLOSED": closed.address().port(), "HOLE": hole.address().port()
     });
     assert_eq!(
-        run_program(room_for(1), &ports, text).await,
+        run_program(connection_limit(1), &ports, text).await,
         "cycle None\ndropped None\ndetached OSError(EMFILE)\nb'hello' True\nclosed None\n\
          b'again' OSError(EMFILE)\nConnectionRefusedError(ECONNREFUSED)\nTimeoutError\nabandoned None\n"
     );
 }
 
-/// Trap: closing the socket while a `makefile` is alive must keep the stream open.
+/// Trap: closing the socket closed a stream of `makefile` that was still open.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_made_from_a_socket_outlives_it_and_then_gives_its_slot_back() {
+async fn a_makefile_stream_outlives_its_socket_and_then_frees_the_slot() {
     let first = start_peer(Behaviour::FinishesFirst { bytes: 70_000 }).await;
     let text = "
 import hashlib, socket
@@ -116,7 +116,7 @@ lines.close()
 s.close()
 ";
     assert_eq!(
-        run_program(room_for(1), &json!({"PORT": first.port()}), text).await,
+        run_program(connection_limit(1), &json!({"PORT": first.port()}), text).await,
         format!("{} OSError(EMFILE)\n10\n", payload::sha256(70_000))
     );
     let received: Vec<_> = first
@@ -131,7 +131,7 @@ s.close()
     );
 }
 
-/// Trap: handles restarted at 1 for every execution of a session, so that an old socket wrote into a new
+/// Trap: handles restarted at 1 in every execution of a session, so an old socket wrote to a new
 /// connection, and then closed it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_handle_never_reaches_a_new_connection() {

@@ -50,7 +50,7 @@ fn rust_programs_of_the_documentation_that_need_a_network_run() {
     netns::with_fake_internet(
         "docs_programs::rust_programs_of_the_documentation_that_need_a_network_run",
         async |certificate| {
-            let folder = tempfile::tempdir().expect("made");
+            let folder = tempfile::tempdir().expect("created");
             fs::write(folder.path().join("internal-ca.pem"), certificate).expect("written");
             let mut printed = Vec::new();
             for path in documents()
@@ -66,7 +66,7 @@ fn rust_programs_of_the_documentation_that_need_a_network_run() {
                     let output = tokio::task::spawn_blocking(run)
                         .await
                         .expect("no panic")
-                        .expect("it starts");
+                        .expect("starts");
                     assert!(output.status.success(), "{}: {output:?}", path.display());
                     printed.push(String::from_utf8_lossy(&output.stdout).into_owned());
                 }

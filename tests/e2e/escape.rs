@@ -1,4 +1,5 @@
-//! Ways out, each of which must lead nowhere.
+//! Attempts to escape through the bindings, the interpreter and the file system. Isolated tests with
+//! one program each are in `isolated/escape_attempts.rs`.
 
 use std::net::TcpListener;
 
@@ -6,9 +7,9 @@ use eryx::net::NetConfig;
 
 use crate::support::{expect_exception, expect_stdout, loopback, sandbox};
 
-/// Runs `program`, in which `PORT` is the port of a listener on loopback, with the default policy, and makes
-/// sure that nothing came in.
-async fn reaches_nothing(program: &str) -> String {
+/// Runs `program` without a network and with the default policy, and checks that it does not connect
+/// to the listener on loopback whose port is `PORT`. Returns the output of the last run.
+async fn run_without_connection(program: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     listener.set_nonblocking(true).expect("set");
     let port = listener.local_addr().expect("bound").port();
@@ -18,23 +19,23 @@ async fn reaches_nothing(program: &str) -> String {
         printed = expect_stdout(sandbox(config).execute(&program).await);
     }
     let accepted = listener.accept();
-    assert!(accepted.is_err(), "a connection came in: {accepted:?}");
+    assert!(accepted.is_err(), "it connected: {accepted:?}");
     printed
 }
 
-/// The listener of [`reaches_nothing`] does hear a program that may reach it.
+/// Proves that the listener of [`run_without_connection`] would notice a connection.
 #[tokio::test]
-async fn a_permitted_connection_is_noticed() {
+async fn the_listener_notices_a_permitted_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let port = listener.local_addr().expect("bound").port();
     let program = format!("import socket\nsocket.create_connection(('127.0.0.1', {port}))");
     expect_stdout(sandbox(Some(loopback())).execute(program).await);
     listener.set_nonblocking(true).expect("set");
-    listener.accept().expect("it was heard");
+    listener.accept().expect("noticed");
 }
 
 #[tokio::test]
-async fn cpythons_own_socket_module_connects_nowhere() {
+async fn the_built_in_socket_module_cannot_connect() {
     let program = "
 import sys
 for name in [name for name in sys.modules if name.startswith('eryx_net') or name in ('_socket', 'socket', 'select', '_ssl')]:
@@ -59,7 +60,7 @@ for call in (lambda: _socket.getaddrinfo('localhost', PORT), lambda: _socket.get
     except OSError:
         print('refused')
 ";
-    let printed = reaches_nothing(program).await;
+    let printed = run_without_connection(program).await;
     assert!(
         !printed.contains("CONNECTED") && !printed.contains("RESOLVED"),
         "{printed}"
@@ -68,7 +69,7 @@ for call in (lambda: _socket.getaddrinfo('localhost', PORT), lambda: _socket.get
 }
 
 #[tokio::test]
-async fn the_bindings_themselves_are_judged_like_everything_else() {
+async fn the_policy_applies_to_direct_calls_of_the_bindings() {
     let program = "
 from wit_world.imports import resolver, tcp
 from componentize_py_types import Err
@@ -80,7 +81,7 @@ for host in ('127.0.0.1', 'localhost', '::1', '0.0.0.0', '2130706433', '127.0.0.
     else:
         print('CONNECTED')
 ";
-    let printed = reaches_nothing(program).await;
+    let printed = run_without_connection(program).await;
     for line in printed.lines() {
         assert_eq!(line, "Error_Denied", "{printed}");
     }
@@ -88,7 +89,7 @@ for host in ('127.0.0.1', 'localhost', '::1', '0.0.0.0', '2130706433', '127.0.0.
 }
 
 #[tokio::test]
-async fn hostile_arguments_to_the_bindings_do_no_harm() {
+async fn hostile_arguments_to_the_bindings_are_harmless() {
     let program = "
 from wit_world.imports import poll, resolver, tcp, tls
 from componentize_py_types import Err
@@ -132,7 +133,7 @@ tcp.Connection.connect('x' * 30_000_000, 80)
 }
 
 #[tokio::test]
-async fn waiting_for_one_connection_a_million_times_ends_the_program() {
+async fn polling_one_connection_in_a_hundred_thousand_items_ends_the_program() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let port = listener.local_addr().expect("bound").port();
     let program = format!(
@@ -150,7 +151,7 @@ poll.poll([c] * 100_000, [], [], [], [], 0)
 }
 
 #[tokio::test]
-async fn a_handle_that_was_given_back_ends_the_program_not_the_host() {
+async fn using_a_dropped_handle_ends_the_program_not_the_host() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let port = listener.local_addr().expect("bound").port();
     let program = format!(
@@ -173,7 +174,7 @@ c.read(1, 0)
 }
 
 #[tokio::test]
-async fn there_are_no_files_processes_or_libraries() {
+async fn files_processes_and_libraries_are_unavailable() {
     let program = "
 import os, subprocess
 for name in ('/etc/passwd', '/proc/self/environ', '/', '.', '..', '/python/os.py', '/dev/null', '//etc/passwd', '../../etc/passwd'):
@@ -215,7 +216,7 @@ print(dict(os.environ))
 }
 
 #[tokio::test]
-async fn without_a_network_every_call_says_that_it_is_off() {
+async fn without_a_network_every_socket_call_raises_that_networking_is_off() {
     for call in [
         "socket.create_connection(('example.com', 80))",
         "socket.create_connection(('127.0.0.1', 80))",
@@ -242,7 +243,7 @@ async fn without_a_network_every_call_says_that_it_is_off() {
 }
 
 #[tokio::test]
-async fn the_whole_standard_library_can_be_imported() {
+async fn every_supported_standard_library_module_can_be_imported() {
     let program = "
 import pkgutil, sys
 left_out = {'antigravity', 'this', 'idlelib', 'tkinter', 'turtle', 'turtledemo', 'ensurepip', 'venv', 'test'}
@@ -264,8 +265,9 @@ for line in missing: print(line)
     let printed = expect_stdout(sandbox(None).execute(program).await);
     let mut lines = printed.lines();
     assert_eq!(lines.next(), Some("True"));
-    // What needs a library or a system this interpreter is not built for; nothing else may join the list.
-    let known = [
+    // Modules that need a library or an operating system this interpreter is not built for. Nothing
+    // may be added to this list.
+    let unsupported = [
         "bz2",
         "compression",
         "ctypes",
@@ -290,6 +292,6 @@ for line in missing: print(line)
     ];
     for line in lines {
         let name = line.split(':').next().unwrap_or_default();
-        assert!(known.contains(&name), "{line}");
+        assert!(unsupported.contains(&name), "{line}");
     }
 }

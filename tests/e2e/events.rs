@@ -1,4 +1,4 @@
-//! What the embedder is told of a program's network, and what the program is not.
+//! Events and reports for the embedder, and data that must not leak to the program.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
@@ -12,9 +12,9 @@ use serde_json::json;
 use crate::policy::{addresses, echo, names, run};
 use crate::support::{loopback, one_second_timeout, program, sandbox, sandbox_with_limits};
 
-/// Trap: events were kept without bound.
+/// Trap: the number of recorded events was unbounded.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_stays_small_whatever_a_program_tries() {
+async fn the_number_of_entries_in_a_report_is_bounded() {
     let text = "
 import socket
 for number in range(5000):
@@ -28,10 +28,10 @@ for number in range(5000):
     assert_eq!(report.connections.len() as u64 + report.dropped, 5000);
 }
 
-/// What a denial says to the program names what the program named, and what would change it; what a name
-/// resolves to is the embedder's to know.
+/// A denial names the host that the program named and the setting that would allow it. Only the
+/// embedder learns the addresses of a name.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_denial_never_tells_the_program_an_internal_address() {
+async fn a_denial_never_reveals_an_internal_address_to_the_program() {
     let script = Script::new()
         .answer("intranet.test", addresses(["10.98.76.54"]))
         .answer("www.test", Answer::alias("secret-name.test"))
@@ -40,7 +40,7 @@ async fn a_denial_never_tells_the_program_an_internal_address() {
     let config = NetConfig::default().with_dns_server(names.address());
     let text = "
 import asyncio, socket, traceback, urllib.request, _eryx_async
-async def told(call):
+async def result_of(call):
     try:
         found = call()
         if asyncio.iscoroutine(found):
@@ -48,17 +48,17 @@ async def told(call):
     except OSError as error:
         print(''.join(traceback.format_exception(error)), repr(error), error.args, vars(error))
 for host in ('intranet.test', 'www.test'):
-    await told(lambda: socket.getaddrinfo(host, 80))
-    await told(lambda: socket.create_connection((host, 80), 5))
-    await told(lambda: urllib.request.urlopen(f'http://{host}/', timeout=5))
-    await told(lambda: asyncio.open_connection(host, 80))
-    await told(lambda: _eryx_async.await_tcp_connect(host, 80))
+    await result_of(lambda: socket.getaddrinfo(host, 80))
+    await result_of(lambda: socket.create_connection((host, 80), 5))
+    await result_of(lambda: urllib.request.urlopen(f'http://{host}/', timeout=5))
+    await result_of(lambda: asyncio.open_connection(host, 80))
+    await result_of(lambda: _eryx_async.await_tcp_connect(host, 80))
     s = socket.socket()
     s.setblocking(False)
-    await told(lambda: s.connect((host, 80)))
+    await result_of(lambda: s.connect((host, 80)))
     import select
     select.select([], [s], [], 5)
-    await told(lambda: s.connect((host, 80)))
+    await result_of(lambda: s.connect((host, 80)))
     print(outcome(s.getpeername), s.getsockname())
 ";
     let result = run(config, &json!({}), text).await;
@@ -77,7 +77,7 @@ for host in ('intranet.test', 'www.test'):
     let verdict = result.network.connections[0]
         .verdict
         .as_ref()
-        .expect("judged");
+        .expect("checked");
     assert!(verdict.to_string().contains("10.98.76.54"), "{verdict}");
 }
 
@@ -91,10 +91,10 @@ async fn an_observer_is_told_of_decisions_and_ends() {
     let sandbox = Sandbox::embedded()
         .with_network(loopback().with_dns_server(names.address()))
         .with_network_observer(Arc::new(move |event: &Event| {
-            sink.lock().expect("whole").push(event.clone());
+            sink.lock().expect("not poisoned").push(event.clone());
         }))
         .build()
-        .expect("the settings are right");
+        .expect("valid settings");
     let text = "
 import socket
 s = socket.socket()
@@ -108,9 +108,9 @@ print(outcome(socket.socket().connect, ('10.0.0.1', 443)))
     let result = sandbox
         .execute(program(&constants, text))
         .await
-        .expect("it ends");
+        .expect("succeeds");
     assert_eq!(result.stdout, "PermissionError(EACCES)\n");
-    let seen = seen.lock().expect("whole");
+    let seen = seen.lock().expect("not poisoned");
     let kinds: Vec<_> = seen
         .iter()
         .map(|event| match &event.kind {
@@ -152,9 +152,9 @@ print(outcome(socket.socket().connect, ('10.0.0.1', 443)))
     );
 }
 
-/// Trap: the program decided whether there was a record of what it did, by the way it ended.
+/// Trap: the way in which a program ended decided whether its report existed.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_report_comes_with_every_end_of_a_program() {
+async fn every_outcome_of_a_program_includes_the_report() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
     let limits = one_second_timeout()
         .with_max_memory(64 << 20)
@@ -195,7 +195,7 @@ async fn the_report_comes_with_every_end_of_a_program() {
         let (network, execution, peak) = match &ended {
             Ok(result) => (&result.network, result.execution, result.peak_memory),
             Err(error) => {
-                let usage = error.usage().expect("it had begun");
+                let usage = error.usage().expect("has started");
                 assert_eq!(error.execution(), Some(usage.execution), "{end}");
                 assert_eq!(error.network(), Some(&usage.network), "{end}");
                 (&usage.network, usage.execution, usage.peak_memory)
@@ -212,24 +212,24 @@ async fn the_report_comes_with_every_end_of_a_program() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_report_of_a_failed_execution_is_not_carried_into_the_next() {
+async fn the_report_of_a_failed_execution_is_not_part_of_the_next() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
     let mut session = sandbox(Some(loopback())).session().await.expect("started");
     let text = format!(
         "import socket\nsocket.create_connection(('127.0.0.1', {})).send(b'x')\n1 / 0",
         peer.port()
     );
-    let error = session.execute(text).await.expect_err("it raises");
-    assert_eq!(error.network().expect("it had begun").sent, 1);
+    let error = session.execute(text).await.expect_err("raises");
+    assert_eq!(error.network().expect("has started").sent, 1);
     let result = session.execute("import gc\ngc.collect()").await;
-    let report = result.expect("it ends").network;
+    let report = result.expect("succeeds").network;
     assert_eq!((report.sent, report.dropped), (0, 0));
-    let over = session.execute("pass").await.expect("it ends").network;
+    let over = session.execute("pass").await.expect("succeeds").network;
     assert_eq!(over.connections, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_reports_what_a_dropped_execution_did() {
+async fn the_report_of_a_session_includes_a_dropped_execution() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
     let mut session = sandbox(Some(loopback())).session().await.expect("started");
     let text = format!(
@@ -242,23 +242,23 @@ async fn a_session_reports_what_a_dropped_execution_did() {
         .expect_err("dropped");
     let report = session.network_report();
     assert_eq!((report.connections.len(), report.sent), (1, 6));
-    let over = session.execute("pass").await.expect_err("it is over");
+    let over = session.execute("pass").await.expect_err("closed");
     assert!(matches!(over, Error::SessionClosed { .. }), "{over}");
     assert_eq!((over.execution(), over.network()), (None, None));
 }
 
-/// An observer on one sandbox hears of many executions at once.
+/// One observer of a sandbox receives the events of concurrent executions.
 #[tokio::test(flavor = "multi_thread")]
-async fn events_say_which_execution_they_belong_to() {
+async fn events_contain_the_number_of_their_execution() {
     let seen: Arc<Mutex<Vec<Event>>> = Arc::default();
     let sink = Arc::clone(&seen);
     let sandbox = Sandbox::embedded()
         .with_network(NetConfig::default())
         .with_network_observer(Arc::new(move |event: &Event| {
-            sink.lock().expect("whole").push(event.clone());
+            sink.lock().expect("not poisoned").push(event.clone());
         }))
         .build()
-        .expect("the settings are right");
+        .expect("valid settings");
     let connect = |host: &str, end: &str| {
         format!(
             "import socket\ntry: socket.create_connection(('{host}', 1))\nexcept OSError: pass\n{end}"
@@ -272,33 +272,33 @@ async fn events_say_which_execution_they_belong_to() {
     let third = session.execute(connect("10.0.0.3", "pass")).await;
     let fourth = session.execute(connect("10.0.0.4", "pass")).await;
     let mut executions = vec![
-        ("10.0.0.1", first.expect("it ends").execution),
+        ("10.0.0.1", first.expect("succeeds").execution),
         (
             "10.0.0.2",
-            second.expect_err("it raises").execution().expect("begun"),
+            second.expect_err("raises").execution().expect("started"),
         ),
-        ("10.0.0.3", third.expect("it ends").execution),
-        ("10.0.0.4", fourth.expect("it ends").execution),
+        ("10.0.0.3", third.expect("succeeds").execution),
+        ("10.0.0.4", fourth.expect("succeeds").execution),
     ];
-    let seen = seen.lock().expect("whole");
-    let mut told: Vec<_> = seen
+    let seen = seen.lock().expect("not poisoned");
+    let mut reported: Vec<_> = seen
         .iter()
         .map(|event| (&*event.host, event.execution))
         .collect();
-    told.sort_unstable();
-    assert_eq!(told, executions);
+    reported.sort_unstable();
+    assert_eq!(reported, executions);
     executions.dedup_by_key(|(_, execution)| *execution);
-    assert_eq!(executions.len(), 4, "each has a number of its own");
+    assert_eq!(executions.len(), 4, "the numbers are distinct");
 }
 
-/// The texts of an exception are the program's; what the host writes of them is one line.
+/// The texts of an exception come from the program; the host formats them as one line.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exceptions_text_forges_no_line() {
+async fn exception_texts_cannot_forge_log_lines() {
     let text = "
 E = type('Er\\nror', (Exception,), {})
 raise E('a\\nINFO admin logged in\\x1b[31m\\u202e' + 'x' * 5000)
 ";
-    let error = sandbox(None).execute(text).await.expect_err("it raises");
+    let error = sandbox(None).execute(text).await.expect_err("raises");
     let line = error.to_string();
     assert!(
         line.contains("a\\nINFO admin logged in\\u{1b}[31m\\u{202e}xxx"),
@@ -309,5 +309,5 @@ raise E('a\\nINFO admin logged in\\x1b[31m\\u202e' + 'x' * 5000)
     let Error::Exception(exception) = error else {
         panic!("{error}")
     };
-    assert!(exception.message.len() > 5000, "the whole is in the field");
+    assert!(exception.message.len() > 5000, "the field is not truncated");
 }

@@ -1,4 +1,4 @@
-//! Sandboxes with packages.
+//! Sandbox factories: sandboxes with packages.
 
 use std::fs;
 use std::io::Write;
@@ -14,7 +14,7 @@ use zip::write::SimpleFileOptions;
 use crate::netns;
 use crate::support::{exception, expect_stdout};
 
-/// A wheel of these files, and the metadata every wheel has.
+/// Creates a wheel with `files` and the required metadata, and returns its path.
 fn wheel(dir: &Path, name: &str, files: &[(&str, &str)]) -> PathBuf {
     let path = dir.join(format!("{name}-1.0-py3-none-any.whl"));
     let mut archive = zip::ZipWriter::new(fs::File::create(&path).expect("created"));
@@ -23,7 +23,7 @@ fn wheel(dir: &Path, name: &str, files: &[(&str, &str)]) -> PathBuf {
     for (file, text) in files.iter().chain([&(metadata.as_str(), text.as_str())]) {
         archive
             .start_file(*file, SimpleFileOptions::default())
-            .expect("begun");
+            .expect("started");
         archive.write_all(text.as_bytes()).expect("written");
     }
     archive.finish().expect("finished");
@@ -31,8 +31,8 @@ fn wheel(dir: &Path, name: &str, files: &[(&str, &str)]) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn packages_are_imported_once_and_there_for_every_sandbox() {
-    let dir = tempfile::tempdir().expect("made");
+async fn packages_are_imported_once_and_available_in_every_sandbox() {
+    let dir = tempfile::tempdir().expect("created");
     let greeting = wheel(
         dir.path(),
         "greeting",
@@ -46,7 +46,7 @@ async fn packages_are_imported_once_and_there_for_every_sandbox() {
         ],
     );
     let helper = dir.path().join("source");
-    fs::create_dir(&helper).expect("made");
+    fs::create_dir(&helper).expect("created");
     fs::write(helper.join("helper.py"), "PREFIX = '> '\n").expect("written");
     let cache = dir.path().join("cache");
     let builder = SandboxFactory::builder()
@@ -59,7 +59,7 @@ async fn packages_are_imported_once_and_there_for_every_sandbox() {
     assert_eq!(kept(), 0);
     let factory = builder.clone().build().await.expect("built");
     assert_eq!(kept(), 1);
-    // The second one is found, and something else is not taken for it.
+    // The second factory comes from the cache; one with other packages does not.
     builder.clone().build().await.expect("found");
     assert_eq!(kept(), 1);
     let other = builder.with_setup_code("counter = 0").build().await;
@@ -85,7 +85,7 @@ print(random.random())
 ";
     let mut printed = Vec::new();
     for _ in 0..2 {
-        let result = sandbox.execute(program).await.expect("it runs");
+        let result = sandbox.execute(program).await.expect("succeeds");
         assert_eq!(
             result.stderr, "",
             "imported when the snapshot was made, not now"
@@ -110,7 +110,7 @@ print(random.random())
     );
     let error = expect_exception(sandbox.execute("import greeting\ngreeting.missing").await);
     assert_eq!(error.exception_type, "AttributeError");
-    // What a session has not imported yet stays where it is, whoever made it.
+    // Packages not imported yet remain importable in a session, even after its factory is dropped.
     drop((factory, sandbox, other));
     let late = "import greeting.later\nprint(greeting.later.LATER)";
     assert_eq!(
@@ -120,8 +120,8 @@ print(random.random())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_used_is_named_before_anything_is_compiled() {
-    let dir = tempfile::tempdir().expect("made");
+async fn unusable_packages_are_rejected_by_name_before_compilation() {
+    let dir = tempfile::tempdir().expect("created");
     let text = dir.path().join("notes.txt");
     fs::write(&text, "not a wheel").expect("written");
     let native = wheel(
@@ -162,8 +162,8 @@ async fn what_cannot_be_used_is_named_before_anything_is_compiled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_import_that_fails_names_what_is_missing() {
-    let dir = tempfile::tempdir().expect("made");
+async fn a_failed_import_names_the_missing_module() {
+    let dir = tempfile::tempdir().expect("created");
     let needy = wheel(dir.path(), "needy", &[("needy.py", "import not_there\n")]);
     for (builder, missing) in [
         (
@@ -201,8 +201,8 @@ async fn an_import_that_fails_names_what_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_of_packages_are_read_as_files_are_and_never_written() {
-    let dir = tempfile::tempdir().expect("made");
+async fn package_files_are_readable_and_read_only() {
+    let dir = tempfile::tempdir().expect("created");
     let files = wheel(
         dir.path(),
         "files",
@@ -291,10 +291,10 @@ b'89' b'' 10
     assert_eq!(printed, expected);
 }
 
-/// Trap: each open file was a descriptor of the host, and one sandbox took all there were.
+/// Trap: each open file was a descriptor of the host process, and one sandbox could exhaust them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_holds_a_bounded_number_of_files_and_can_open_others_when_it_closed_some() {
-    let dir = tempfile::tempdir().expect("made");
+async fn the_number_of_open_package_files_is_bounded_and_closing_frees_them() {
+    let dir = tempfile::tempdir().expect("created");
     let many = wheel(dir.path(), "many", &[("many.py", "x = 1\n")]);
     let factory = SandboxFactory::builder()
         .with_package(many)
@@ -320,7 +320,7 @@ print(many.x)
     let mut session = sandbox.session().await.expect("started");
     let expected = "63 EDQUOT\n63 EDQUOT\n63 EDQUOT\n1\n";
     assert_eq!(expect_stdout(session.execute(program).await), expected);
-    // A sandbox that holds as many as it may takes none of another's.
+    // A sandbox at its limit does not reduce the limit of another.
     expect_stdout(
         session
             .execute(
@@ -332,8 +332,8 @@ print(many.x)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn packages_that_hold_more_than_they_may_are_refused_with_the_bound_that_they_passed() {
-    let dir = tempfile::tempdir().expect("made");
+async fn packages_beyond_a_size_limit_are_rejected_with_the_limit() {
+    let dir = tempfile::tempdir().expect("created");
     let zeros = "0".repeat(1 << 20);
     let large = wheel(
         dir.path(),
@@ -341,7 +341,7 @@ async fn packages_that_hold_more_than_they_may_are_refused_with_the_bound_that_t
         &[("large.txt", &zeros), ("small.txt", "1")],
     );
     let folder = dir.path().join("folder");
-    fs::create_dir(&folder).expect("made");
+    fs::create_dir(&folder).expect("created");
     fs::write(folder.join("other.txt"), &zeros).expect("written");
     let limits = PackageLimits::default();
     for (packages, limits, bound) in [
@@ -392,13 +392,13 @@ async fn packages_that_hold_more_than_they_may_are_refused_with_the_bound_that_t
     }
     for limits in [limits.with_max_files(0), limits.with_max_bytes(0)] {
         let refused = FactoryBuilder::from_bytes_within(&saved, limits);
-        refused.expect_err("no room for any");
+        refused.expect_err("no memory for any");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_factory_that_is_built_twice_at_once_is_compiled_once() {
-    let dir = tempfile::tempdir().expect("made");
+async fn concurrent_builds_of_one_factory_compile_it_once() {
+    let dir = tempfile::tempdir().expect("created");
     let compiled = Arc::new(AtomicUsize::new(0));
     let build = || {
         let compiled = Arc::clone(&compiled);
@@ -422,8 +422,8 @@ async fn a_factory_that_is_built_twice_at_once_is_compiled_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_build_that_is_given_up_leaves_nothing_in_the_cache_and_another_goes_on() {
-    let dir = tempfile::tempdir().expect("made");
+async fn a_dropped_build_leaves_nothing_in_the_cache_and_does_not_affect_another() {
+    let dir = tempfile::tempdir().expect("created");
     let cache = dir.path().join("cache");
     let build = |code: &str| {
         SandboxFactory::builder()
@@ -431,26 +431,26 @@ async fn a_build_that_is_given_up_leaves_nothing_in_the_cache_and_another_goes_o
             .with_cache_dir(&cache)
             .build()
     };
-    raised_by(build("1 / 0").await);
+    build_error(build("1 / 0").await);
     let dropped = tokio::time::timeout(Duration::from_millis(200), build("while True: pass"));
-    dropped.await.expect_err("it does not end");
+    dropped.await.expect_err("does not end");
     assert_eq!(fs::read_dir(&cache).expect("readable").count(), 0);
 }
 
-fn raised_by(built: Result<SandboxFactory, Error>) {
+fn build_error(built: Result<SandboxFactory, Error>) {
     match built {
         Err(Error::Exception(_)) => {}
         other => panic!("{other:?}"),
     }
 }
 
-/// A file system on which nothing may be run, as home directories are on some machines.
+/// Home directories of some machines are mounted with `noexec`.
 #[test]
-fn a_factory_is_kept_in_a_cache_from_which_nothing_may_be_run() {
+fn a_factory_is_cached_on_a_noexec_file_system() {
     netns::without_network(
-        "factory::a_factory_is_kept_in_a_cache_from_which_nothing_may_be_run",
+        "factory::a_factory_is_cached_on_a_noexec_file_system",
         async || {
-            let dir = tempfile::tempdir().expect("made");
+            let dir = tempfile::tempdir().expect("created");
             let mounted = Command::new("mount")
                 .args(["-t", "tmpfs", "-o", "noexec,mode=700", "cache"])
                 .arg(dir.path())

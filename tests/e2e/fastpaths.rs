@@ -1,4 +1,4 @@
-//! Shortcuts through the standard library give what it would have given.
+//! Fast paths of the guest: they return the same results as the standard library.
 
 use serde_json::json;
 
@@ -6,14 +6,14 @@ use crate::support::{expect_stdout, sandbox, trusting};
 use crate::tls::{echo, secured};
 
 #[tokio::test]
-async fn what_takes_a_shortcut_is_what_takes_the_long_way() {
+async fn fast_paths_match_the_standard_library() {
     let program = include_str!("programs/fastpaths.py");
     let printed = expect_stdout(sandbox(None).execute(program).await);
     assert_eq!(printed, "the same\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_with_tls_receives_and_sends_as_the_long_way_does() {
+async fn the_fast_path_of_tls_sockets_matches_the_standard_library() {
     let (authority, peer) = echo().await;
     let text = r#"
 import inspect, socket, ssl
@@ -48,7 +48,7 @@ with opened() as connection:
     exchange(connection, bytes(65_536), 65_536)
     assert connection.sendall(b'y', flags=0) is None and connection.recv(buflen=5, flags=0) == b'y'
     assert taken == [], taken
-    # Everything else goes the long way.
+    # Every other argument takes the path of the standard library.
     for data in b'', bytearray(b'abc'), memoryview(b'abc')[::1], b'z' * 65_537:
         taken.clear()
         connection.sendall(data)
@@ -69,7 +69,7 @@ with opened() as connection:
     except ssl.SSLWantReadError:
         pass
     connection.setblocking(True)
-    # So does what a program has put in place of what is spared.
+    # So do calls when the program has replaced a method that the fast path skips.
     seen = []
     connection.send = lambda data, flags=0: seen.append(bytes(data)) or len(data)
     connection.read = lambda size=1024, buffer=None: b'mine'
@@ -93,7 +93,7 @@ with opened() as connection:
     exchange(connection, b'x', 1)
     assert seen[-1] == 'own'
 
-# Neither with TLS nor without.
+# A closed socket fails in both paths.
 context.sslsocket_class = ssl.SSLSocket
 connection = opened()
 connection.close()

@@ -1,20 +1,20 @@
-//! What the host keeps on behalf of a program is counted, bounded and reported.
+//! Host memory held on behalf of a program is counted, limited and reported.
 
 use eryx::net::NetConfig;
 use eryx::{Error, Limit, ResourceLimits};
 
 use crate::support::{error_details, expect_stdout, sandbox, sandbox_with_limits};
 
-/// What [`tight`] allows: 4 MiB beside the base.
+/// The limit of [`tight_limits`]: 4 MiB above the base.
 const TIGHT: u64 = ResourceLimits::HOST_MEMORY_BASE + (4 << 20);
 
-fn tight() -> ResourceLimits {
+fn tight_limits() -> ResourceLimits {
     ResourceLimits::default()
         .with_max_output(4 << 20)
         .with_max_host_memory(TIGHT)
 }
 
-/// Holds TLS sessions over transports of its own until it may not have another.
+/// Defines `hold`, which creates TLS sessions without a transport until one fails.
 const SESSIONS: &str = "
 import base64
 from wit_world.imports import tls
@@ -29,11 +29,11 @@ def hold(size):
 ";
 
 #[tokio::test]
-async fn tls_settings_of_a_program_are_bounded_by_its_host_memory() {
+async fn the_tls_settings_of_a_program_count_as_host_memory() {
     let program = format!(
         "{SESSIONS}hold(1 << 20)\nprint(len(held))\nheld.clear()\nhold(0)\nprint(len(held))"
     );
-    let result = sandbox_with_limits(Some(NetConfig::default()), tight())
+    let result = sandbox_with_limits(Some(NetConfig::default()), tight_limits())
         .execute(program)
         .await
         .unwrap_or_else(|error| panic!("{}", error_details(&error)));
@@ -44,9 +44,9 @@ async fn tls_settings_of_a_program_are_bounded_by_its_host_memory() {
 }
 
 #[tokio::test]
-async fn printing_more_than_the_host_memory_that_is_left_ends_a_program() {
+async fn output_beyond_the_host_memory_limit_ends_the_program() {
     let program = format!("{SESSIONS}hold(0)\nprint('x' * (3 << 20), flush=True)");
-    match sandbox_with_limits(Some(NetConfig::default()), tight())
+    match sandbox_with_limits(Some(NetConfig::default()), tight_limits())
         .execute(program)
         .await
     {
@@ -61,7 +61,7 @@ async fn output_counts_as_host_memory_until_its_execution_ends() {
     let mut session = sandbox.session().await.expect("started");
     let mut peaks = Vec::new();
     for program in ["pass", "print('x' * (1 << 20))", "pass"] {
-        let result = session.execute(program).await.expect("it ends");
+        let result = session.execute(program).await.expect("succeeds");
         peaks.push(result.peak_host_memory);
     }
     assert_eq!(peaks[0], ResourceLimits::HOST_MEMORY_BASE);

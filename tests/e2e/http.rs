@@ -1,4 +1,4 @@
-//! HTTP as programs write it, with the standard library's clients as they are.
+//! HTTP with the unmodified clients of the standard library.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::support::{
 
 const MIB: u64 = 1 << 20;
 
-/// An HTTPS server called `site.test`, and its authority.
+/// Starts an HTTPS server with the name `site.test`, and returns it with its CA.
 async fn https() -> (CertificateAuthority, HttpServer) {
-    let authority = CertificateAuthority::new().expect("made");
+    let authority = CertificateAuthority::new().expect("created");
     let identity = authority
         .issue(&Leaf::server(["site.test"]))
         .expect("issued");
@@ -25,9 +25,9 @@ async fn https() -> (CertificateAuthority, HttpServer) {
     (authority, server)
 }
 
-/// A peer with TLS called `site.test`, and its authority.
+/// Starts a TLS peer with the name `site.test`, and returns it with its CA.
 async fn tls_peer(behaviour: Behaviour) -> (CertificateAuthority, Peer) {
-    let authority = CertificateAuthority::new().expect("made");
+    let authority = CertificateAuthority::new().expect("created");
     let identity = authority
         .issue(&Leaf::server(["site.test"]))
         .expect("issued");
@@ -36,7 +36,7 @@ async fn tls_peer(behaviour: Behaviour) -> (CertificateAuthority, Peer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_download_over_https_arrives_byte_for_byte() {
+async fn a_large_https_download_arrives_unchanged() {
     let (authority, server) = https().await;
     let length = 64 * MIB;
     let url = server.url("site.test", &format!("/bytes/{length}"));
@@ -55,9 +55,9 @@ print(response.status, length, digest.hexdigest())
     );
 }
 
-/// Trap: `makefile` with short reads made `urllib` raise IncompleteRead on bodies of two megabytes.
+/// Trap: short reads of `makefile` made `urllib` raise IncompleteRead for bodies of 2 MB.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_read_in_one_call_is_whole() {
+async fn a_body_read_in_one_call_is_complete() {
     let (authority, secure) = https().await;
     let plain = HttpServer::http().await.expect("started");
     let length = 5 * MIB + 3;
@@ -78,9 +78,9 @@ for url in (PLAIN, SECURE):
     );
 }
 
-/// Trap: one host call per byte of a header; here it is counted, where others had to measure time.
+/// Trap: each byte of a header took one host call. This test counts the calls instead of timing them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_requests_share_one_connection_and_few_host_calls() {
+async fn a_thousand_requests_need_one_connection_and_few_host_calls() {
     let (authority, secure) = https().await;
     let plain = HttpServer::http().await.expect("started");
     let text = "
@@ -117,7 +117,7 @@ for connection in (
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_upload_arrives_byte_for_byte_with_and_without_tls() {
+async fn a_large_upload_arrives_unchanged_with_and_without_tls() {
     let (authority, secure) = https().await;
     let plain = HttpServer::http().await.expect("started");
     let text = "
@@ -145,10 +145,10 @@ for url in (PLAIN, SECURE):
     assert_eq!(expect_stdout(result), line.repeat(2));
 }
 
-/// Trap: TLS writes never flushed, so that an upload whose tail met a full kernel buffer stalled. Here
-/// nothing is called after the last write that could push it.
+/// Trap: TLS writes were not flushed, so an upload whose last bytes met a full kernel buffer stalled.
+/// This program makes no call after its last write that could flush it.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sent_over_tls_arrives_without_another_call() {
+async fn data_sent_over_tls_arrives_without_a_further_call() {
     let behaviour = Behaviour::ReadsSlowly {
         piece: 64 * 1024,
         every: Duration::from_millis(1),
@@ -181,7 +181,7 @@ secure.sendall(bytes(LENGTH))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_come_chunked_compressed_and_byte_by_byte() {
+async fn chunked_compressed_and_slow_bodies_arrive_complete() {
     let server = HttpServer::http().await.expect("started");
     let text = "
 import gzip, hashlib, http.client
@@ -207,12 +207,12 @@ for path in ('/chunked/3000000', '/gzip/300000', '/drip?n=2000&ms=0'):
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_records_may_arrive_byte_by_byte() {
-    let authority = CertificateAuthority::new().expect("made");
+async fn tls_records_in_single_byte_segments_arrive_complete() {
+    let authority = CertificateAuthority::new().expect("created");
     let identity = authority
         .issue(&Leaf::server(["site.test"]))
         .expect("issued");
-    let tls = ServerTls::new(&identity).build().expect("right");
+    let tls = ServerTls::new(&identity).build().expect("valid");
     let transport = Transport::tls(tls).in_pieces_of(1, Duration::ZERO);
     let server = HttpServer::start(transport, eryx_testkit::LOOPBACK)
         .await
@@ -229,9 +229,9 @@ print(len(body), hashlib.sha256(body).hexdigest())
     );
 }
 
-/// Trap: the end of the stream without close_notify, after a complete body, raised an error.
+/// Trap: a stream that ended without close_notify after a complete body raised an error.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_complete_body_without_close_notify_is_no_error() {
+async fn a_complete_body_without_close_notify_is_accepted() {
     for announced in [true, false] {
         let (authority, peer) = tls_peer(Behaviour::OmitsCloseNotify {
             body: 300_000,
@@ -252,7 +252,7 @@ print(len(body), hashlib.sha256(body).hexdigest())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_ends_early_is_an_incomplete_read_with_what_came() {
+async fn a_truncated_body_raises_incomplete_read_with_the_received_part() {
     let text = "
 import http.client, ssl
 for secure in (False, True):
@@ -282,7 +282,7 @@ for secure in (False, True):
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_inside_a_body_is_a_connection_reset_error() {
+async fn a_reset_in_a_body_raises_connection_reset_error() {
     let behaviour = Behaviour::ResetsMidBody {
         announced: 100_000,
         sent: 1000,
@@ -302,7 +302,7 @@ for url in (f'http://127.0.0.1:{PLAIN}/', f'https://site.test:{SECURE}/'):
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hangs_up_instead_of_answering_is_a_remote_disconnect() {
+async fn a_server_that_closes_without_a_response_raises_remote_disconnected() {
     let peer = Peer::plain(Behaviour::Answers("".into()))
         .await
         .expect("started");
@@ -319,7 +319,7 @@ print(outcome(connection.getresponse))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirects_are_followed_to_an_end_and_errors_carry_their_body() {
+async fn redirects_are_followed_and_http_errors_contain_the_body() {
     let server = HttpServer::http().await.expect("started");
     let text = "
 import urllib.error, urllib.request
@@ -342,7 +342,7 @@ except urllib.error.HTTPError as error:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_and_headers_travel_both_ways() {
+async fn json_and_headers_are_sent_and_received() {
     let server = HttpServer::http().await.expect("started");
     let text = "
 import json, urllib.request
@@ -363,7 +363,7 @@ print(headers['x-token'], headers['host'] == f'localhost:{PORT}')
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_may_hold_an_ipv6_address() {
+async fn a_url_may_contain_an_ipv6_address() {
     let server = HttpServer::start(Transport::plain(), LOOPBACK_V6)
         .await
         .expect("started");
@@ -378,13 +378,13 @@ print(urllib.request.urlopen(URL, timeout=20).read())
     );
 }
 
-/// Trap: `settimeout` was a no-op, and timeouts surfaced as a class of their own.
+/// Trap: `settimeout` had no effect, and timeouts raised an exception class of their own.
 #[tokio::test(flavor = "multi_thread")]
-async fn timeouts_are_timeout_errors_wherever_they_strike() {
+async fn every_timeout_raises_timeout_error() {
     let plain = HttpServer::http().await.expect("started");
     let (authority, secure) = https().await;
-    let hole = BlackHole::new().await.expect("made");
-    let closed = ClosedPort::new().expect("made");
+    let hole = BlackHole::new().await.expect("created");
+    let closed = ClosedPort::new().expect("created");
     let text = "
 import time, urllib.error, urllib.request
 def fetch(url, timeout=0.3):
@@ -412,7 +412,7 @@ print(time.monotonic() - begun < 10)
     );
 }
 
-/// Trap: closing the socket while a `makefile` lives, as `http.client` does, must keep the stream open.
+/// Trap: closing the socket, as `http.client` does, closed a stream of `makefile` that was still open.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_outlives_its_connection_object() {
     let server = HttpServer::http().await.expect("started");
@@ -432,7 +432,7 @@ print(hashlib.sha256(response.read()).hexdigest())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_host_counts_what_a_program_moved() {
+async fn the_report_counts_the_bytes_of_a_program() {
     let server = HttpServer::http().await.expect("started");
     let text = "
 import urllib.request
@@ -442,7 +442,7 @@ print(len(urllib.request.urlopen(URL, timeout=20).read()))
     let result = sandbox(Some(loopback()))
         .execute(program(&constants, text))
         .await
-        .expect("it ends");
+        .expect("succeeds");
     assert_eq!(result.stdout, "1000000\n");
     let report = &result.network;
     assert!(report.received > 1_000_000 && report.received < 1_001_000);
@@ -452,7 +452,7 @@ print(len(urllib.request.urlopen(URL, timeout=20).read()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sent_is_not_kept_in_memory() {
+async fn sent_data_is_not_retained_in_guest_memory() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
     let mut session = sandbox(Some(loopback())).session().await.expect("started");
     let begin = "
@@ -470,7 +470,7 @@ data = bytes(1 << 18)
         let result = session
             .execute("for _ in range(64): connection.sendall(data)")
             .await;
-        peaks.push(result.expect("it ends").peak_memory);
+        peaks.push(result.expect("succeeds").peak_memory);
     }
     assert!(peaks[1] < peaks[0] + MIB, "{peaks:?}");
 }

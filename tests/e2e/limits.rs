@@ -1,4 +1,4 @@
-//! What a program may use, and how it is ended when it wants more.
+//! Resource limits, and the end of programs that exceed them.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,9 @@ use crate::support::{
     expect_exception, expect_stdout, loopback, one_second_timeout, sandbox, sandbox_with_limits,
 };
 
-/// Trap: one clock for all executions; parallel timeouts fired early, and each other's.
+/// Trap: all executions shared one clock, so concurrent timeouts fired early and for one another.
 #[tokio::test(flavor = "multi_thread")]
-async fn timeouts_side_by_side_neither_fire_early_nor_for_one_another() {
+async fn concurrent_execution_timeouts_fire_independently_and_not_early() {
     let runs = (0..8).map(|_| {
         tokio::spawn(async {
             let begun = Instant::now();
@@ -31,13 +31,13 @@ async fn timeouts_side_by_side_neither_fire_early_nor_for_one_another() {
                 ..
             })
         ));
-        assert!(took >= Duration::from_secs(2), "one fired after {took:?}");
+        assert!(took >= Duration::from_secs(2), "fired after {took:?}");
     }
 }
 
 /// Trap: cancelling one execution interrupted all others.
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_one_execution_leaves_the_others_alone() {
+async fn cancelling_one_execution_does_not_affect_others() {
     let sandbox = sandbox(None);
     let cancel = CancelHandle::new();
     let cancelled = {
@@ -79,7 +79,7 @@ async fn a_used_cancel_handle_ends_an_execution_before_it_begins() {
     assert!(matches!(result, Err(Error::Cancelled { .. })));
 }
 
-/// Trap: a dropped future leaked what the execution held.
+/// Trap: dropping the future of an execution leaked its connections.
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_an_execution_closes_its_connections() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
@@ -114,22 +114,22 @@ async fn an_endless_list_hits_the_memory_limit() {
 }
 
 #[tokio::test]
-async fn a_program_may_recover_from_wanting_too_much_memory() {
+async fn a_program_can_recover_from_a_memory_error() {
     let program = "
 try:
     bytearray(1 << 30)
 except MemoryError:
     print('no')
 ";
-    let result = sandbox(None).execute(program).await.expect("it recovered");
+    let result = sandbox(None).execute(program).await.expect("recovers");
     assert_eq!(result.stdout, "no\n");
     assert!(result.peak_memory < 128 << 20);
     assert!(result.peak_memory > 1 << 20);
 }
 
-/// Trap: unbounded buffering of output.
+/// Trap: output was buffered without bound.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_printed_in_one_piece_arrives_whole() {
+async fn large_output_arrives_complete() {
     let program = "
 import os, sys
 print('o' * 3_000_000)
@@ -140,7 +140,7 @@ sys.stdout.flush()
 os.write(1, b'third\\n')
 print('\\ud800', sys.stdout.name, sys.stdout.encoding, sys.stderr.name)
 ";
-    let result = sandbox(None).execute(program).await.expect("it runs");
+    let result = sandbox(None).execute(program).await.expect("succeeds");
     let (long, rest) = result.stdout.split_at(3_000_001);
     assert_eq!(long, format!("{}\n", "o".repeat(3_000_000)));
     assert_eq!(
@@ -151,7 +151,7 @@ print('\\ud800', sys.stdout.name, sys.stdout.encoding, sys.stderr.name)
 }
 
 #[tokio::test]
-async fn a_hundred_megabytes_of_output_stop_at_the_limit_with_what_fits_kept() {
+async fn output_beyond_the_limit_ends_the_program_and_keeps_the_output_before() {
     let limits = ResourceLimits::default().with_max_output(1 << 20);
     let program = "for _ in range(100_000): print('x' * 1000)";
     match sandbox_with_limits(None, limits).execute(program).await {
@@ -163,13 +163,13 @@ async fn a_hundred_megabytes_of_output_stop_at_the_limit_with_what_fits_kept() {
     }
 }
 
-/// Trap: `os.write(1, …)` escaped the captured output, and its limit.
+/// Trap: `os.write(1, …)` bypassed the captured output and its limit.
 #[tokio::test]
-async fn writing_to_the_descriptor_is_captured_and_bounded_too() {
+async fn os_write_to_a_standard_stream_is_captured_and_limited() {
     let result = sandbox(None)
         .execute("import os\nos.write(1, b'out')\nos.write(2, b'err')")
         .await;
-    let result = result.expect("it ran");
+    let result = result.expect("succeeds");
     assert_eq!(
         (result.stdout.as_str(), result.stderr.as_str()),
         ("out", "err")
@@ -187,7 +187,7 @@ async fn writing_to_the_descriptor_is_captured_and_bounded_too() {
 }
 
 #[tokio::test]
-async fn deep_recursion_is_the_programs_own_error() {
+async fn deep_recursion_raises_recursion_error() {
     for program in [
         "def f(): f()\nf()",
         "x = []\nfor _ in range(100_000): x = [x]\nrepr(x)",
@@ -215,7 +215,7 @@ async fn deep_recursion_is_the_programs_own_error() {
 }
 
 #[tokio::test]
-async fn what_is_nested_a_hundred_thousand_deep_is_freed() {
+async fn deeply_nested_objects_are_freed() {
     let program = "
 import functools
 class Node:
@@ -238,9 +238,10 @@ print('freed')
     );
 }
 
-/// The interpreter's limit of a thousand calls comes before the one of its stack, as on other machines.
+/// The interpreter's recursion limit of 1000 calls applies before its stack limit, as in native
+/// CPython.
 #[tokio::test]
-async fn a_thousand_calls_through_c_fit_the_stack() {
+async fn recursion_through_c_code_reaches_the_recursion_limit_before_the_stack_limit() {
     let program = "
 class A:
     def __repr__(self): return repr(self)
@@ -262,7 +263,7 @@ for call in (lambda: repr(A()), lambda: A() == A(), lambda: f'{A()}', lambda: ha
 }
 
 #[tokio::test]
-async fn raised_recursion_limits_do_not_take_the_host_down() {
+async fn unlimited_recursion_does_not_crash_the_host() {
     let program = "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()";
     let result = sandbox(None).execute(program).await;
     assert!(
@@ -307,13 +308,13 @@ async fn an_exit_status_of_zero_is_success_and_any_other_is_reported() {
         (exit.exit_status, exit.output.stderr),
         (Some(1), b"because\n".to_vec())
     );
-    // WASI passes on only whether a process that ends itself succeeded.
+    // WASI only transmits whether the process succeeded.
     let exit = expect_exception(sandbox(None).execute("import os; os._exit(3)").await);
     assert_eq!(exit.exit_status, Some(1));
 }
 
 #[tokio::test]
-async fn an_abort_of_the_interpreter_is_neither_an_exception_nor_a_limit() {
+async fn an_abort_of_the_interpreter_is_reported_as_a_crash() {
     let result = sandbox(None)
         .execute("print('before')\nimport os\nos.abort()")
         .await;
@@ -324,7 +325,7 @@ async fn an_abort_of_the_interpreter_is_neither_an_exception_nor_a_limit() {
 }
 
 #[tokio::test]
-async fn source_that_is_no_program_raises_a_syntax_error() {
+async fn invalid_source_raises_a_syntax_error() {
     for (source, type_name) in [
         (&b"x = ("[..], "SyntaxError"),
         (b"\xff\xfe = 1", "SyntaxError"),
@@ -359,9 +360,9 @@ async fn a_declared_encoding_is_honoured() {
     );
 }
 
-/// Trap: output was lost when the code raised.
+/// Trap: the output of a program was lost when it raised.
 #[tokio::test]
-async fn an_exception_carries_type_message_traceback_and_output() {
+async fn an_exception_has_type_message_traceback_and_output() {
     let program = "
 import json, sys
 def load(text):
@@ -399,9 +400,9 @@ load('{')
     );
 }
 
-/// Where CPython is in C, a traceback ends at the last frame that is Python there.
+/// Where native CPython runs C code, the traceback ends at the last Python frame.
 #[tokio::test]
-async fn a_traceback_shows_no_frame_of_ours() {
+async fn a_traceback_omits_internal_frames() {
     let program = "
 import asyncio, socket
 def connect(): socket.create_connection(('10.0.0.1', 80))
@@ -441,7 +442,7 @@ except OSError as error:
 }
 
 #[tokio::test]
-async fn an_exception_that_fights_back_is_reported_all_the_same() {
+async fn a_hostile_exception_is_reported_with_bounded_size() {
     for program in [
         "class E(Exception):\n    def __str__(self): raise self\nraise E",
         "class E(BaseException):\n    __module__ = None\nraise E",
@@ -461,22 +462,22 @@ async fn an_exception_that_fights_back_is_reported_all_the_same() {
 }
 
 #[tokio::test]
-async fn output_is_handed_over_while_the_program_runs() {
+async fn output_is_delivered_while_the_program_runs() {
     use std::sync::{Arc, Mutex};
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
     let sandbox = eryx::Sandbox::embedded()
-        .on_stdout(move |bytes| sink.lock().expect("whole").extend_from_slice(bytes))
+        .on_stdout(move |bytes| sink.lock().expect("not poisoned").extend_from_slice(bytes))
         .with_resource_limits(one_second_timeout())
         .build()
         .expect("built");
     let result = sandbox.execute("print('early')\nwhile True: pass").await;
     assert!(matches!(result, Err(Error::Limit { .. })));
-    assert_eq!(*seen.lock().expect("whole"), b"early\n");
+    assert_eq!(*seen.lock().expect("not poisoned"), b"early\n");
 }
 
 #[tokio::test]
-async fn settings_nothing_can_run_under_are_refused_when_the_sandbox_is_built() {
+async fn unusable_limits_are_rejected_when_the_sandbox_is_built() {
     let builder = eryx::Sandbox::embedded()
         .with_resource_limits(ResourceLimits::default().with_max_memory(1));
     match builder.build() {
@@ -486,7 +487,7 @@ async fn settings_nothing_can_run_under_are_refused_when_the_sandbox_is_built() 
 }
 
 #[tokio::test]
-async fn a_timeout_beyond_the_end_of_the_clock_is_none() {
+async fn a_timeout_beyond_the_range_of_the_clock_never_fires() {
     let limits = ResourceLimits::default().with_execution_timeout(Duration::MAX);
     assert_eq!(
         expect_stdout(sandbox_with_limits(None, limits).execute("print(1)").await),
@@ -495,17 +496,17 @@ async fn a_timeout_beyond_the_end_of_the_clock_is_none() {
 }
 
 #[test]
-fn sandboxes_and_sessions_may_move_between_threads() {
-    fn shared<T: Send + Sync + 'static>() {}
-    fn moved<T: Send + 'static>() {}
-    shared::<eryx::Sandbox>();
-    shared::<CancelHandle>();
-    moved::<eryx::Session>();
-    moved::<Error>();
+fn sandboxes_and_sessions_can_move_between_threads() {
+    fn assert_send_sync<T: Send + Sync + 'static>() {}
+    fn assert_send<T: Send + 'static>() {}
+    assert_send_sync::<eryx::Sandbox>();
+    assert_send_sync::<CancelHandle>();
+    assert_send::<eryx::Session>();
+    assert_send::<Error>();
 }
 
 #[tokio::test]
-async fn an_image_that_is_none_is_called_broken() {
+async fn an_invalid_image_is_rejected() {
     let result = eryx::Sandbox::from_component(*b"\0asm\x0d\0\x01\0").build();
     match result {
         Err(Error::Image(reason)) => {
@@ -517,9 +518,9 @@ async fn an_image_that_is_none_is_called_broken() {
     assert!(matches!(result, Err(Error::Image(_))), "{result:?}");
 }
 
-/// Trap: a session without the memory limit its sandbox had.
+/// Trap: the memory limit of a sandbox did not apply to its sessions.
 #[tokio::test]
-async fn a_session_is_under_the_same_limits() {
+async fn the_limits_of_a_sandbox_apply_to_its_sessions() {
     let limits = one_second_timeout()
         .with_max_memory(64 << 20)
         .with_max_output(1000);
@@ -536,7 +537,7 @@ async fn a_session_is_under_the_same_limits() {
         ("print('x' * 2000)", Limit::Output(1000)),
     ] {
         let mut session = sandbox.session().await.expect("started");
-        session.execute("pass").await.expect("runs");
+        session.execute("pass").await.expect("succeeds");
         match session.execute(program).await {
             Err(Error::Limit { limit: found, .. }) => assert_eq!(found, limit),
             other => panic!("{program}: {other:?}"),

@@ -1,9 +1,10 @@
-//! Locks, where there are no threads: waiting takes its timeout, and waiting for ever is an error.
+//! Locks in a guest without threads: a wait with a timeout times out, and a wait without one is an
+//! error.
 
-use crate::support::{exception, expect_stdout, sandbox};
+use crate::support::{expect_exception, expect_stdout, sandbox};
 
 #[tokio::test]
-async fn waiting_for_what_nobody_does_takes_its_timeout() {
+async fn waiting_with_a_timeout_times_out() {
     let program = "
 import queue, threading, time
 
@@ -50,7 +51,7 @@ print(waited(lambda: empty(queue.Queue)), waited(lambda: empty(queue.SimpleQueue
 }
 
 #[tokio::test]
-async fn waiting_for_ever_is_an_error_and_not_the_end() {
+async fn waiting_without_a_timeout_raises_a_deadlock_error() {
     let program = "
 import queue, threading
 held = threading.Lock()
@@ -86,7 +87,7 @@ held.release()
 }
 
 #[tokio::test]
-async fn what_has_to_do_with_threads_says_that_there_are_none() {
+async fn starting_a_thread_raises_runtime_error() {
     let program = "
 import asyncio, logging, threading
 for start in (threading.Thread(target=print).start, threading.Timer(0, print).start):

@@ -1,4 +1,4 @@
-//! What programs may know of the machine they run on, and reach of it, beside the testkit's public network.
+//! The machine that runs a program: the program can neither learn nor reach its addresses.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -9,8 +9,8 @@ use eryx::net::policy::Reason;
 use crate::netns;
 use crate::support::{expect_stdout, sandbox};
 
-/// A public address that this machine has beside the one it uses.
-const OWN: &str = "142.250.9.9";
+/// A public address of this machine, in addition to the one that connections use.
+const OWN_ADDRESS: &str = "142.250.9.9";
 
 const PROGRAM: &str = "
 import socket
@@ -30,22 +30,22 @@ for port in 8099, 8098:
 ";
 
 #[test]
-fn a_program_neither_learns_nor_reaches_the_addresses_of_its_machine() {
+fn a_program_can_neither_learn_nor_reach_the_addresses_of_its_machine() {
     netns::with_fake_internet(
-        "this_machine::a_program_neither_learns_nor_reaches_the_addresses_of_its_machine",
+        "machine::a_program_can_neither_learn_nor_reach_the_addresses_of_its_machine",
         async |_certificate| {
             let added = Command::new("ip")
-                .args(["address", "add", &format!("{OWN}/32"), "dev", "lo"])
+                .args(["address", "add", &format!("{OWN_ADDRESS}/32"), "dev", "lo"])
                 .status();
             assert!(added.expect("ip starts").success());
-            let listener = TcpListener::bind((OWN, 8099)).expect("bound");
+            let listener = TcpListener::bind((OWN_ADDRESS, 8099)).expect("bound");
             listener.set_nonblocking(true).expect("set");
 
             let result = sandbox(Some(NetConfig::default())).execute(PROGRAM).await;
-            let result = result.expect("it succeeds");
+            let result = result.expect("succeeds");
             let denied = |port| {
                 format!(
-                    "`{OWN}:{port}` is denied: blocked_hosts covers it; allow_network(\"{OWN}\") lifts that"
+                    "`{OWN_ADDRESS}:{port}` is denied: blocked_hosts covers it; allow_network(\"{OWN_ADDRESS}\") lifts that"
                 )
             };
             let connected = "0.0.0.0 True ('93.184.215.14', 80)".to_owned();
@@ -55,16 +55,16 @@ fn a_program_neither_learns_nor_reaches_the_addresses_of_its_machine() {
             );
             let reasons = |result: &eryx::ExecuteResult| {
                 let verdicts = result.network.connections.iter();
-                let verdicts = verdicts.filter_map(|one| one.verdict.as_ref());
+                let verdicts = verdicts.filter_map(|connection| connection.verdict.as_ref());
                 verdicts
                     .filter(|verdict| verdict.reason() == Reason::OwnAddress)
                     .count()
             };
-            // The lookup, which ends the attempt.
+            // The entries of the lookups, which end the attempts.
             assert_eq!(reasons(&result), 2);
-            assert!(listener.accept().is_err(), "something reached it");
+            assert!(listener.accept().is_err(), "a program connected");
 
-            let config = NetConfig::default().allow_network(OWN).expect("a network");
+            let config = NetConfig::default().allow_network(OWN_ADDRESS).expect("a network");
             let printed = expect_stdout(sandbox(Some(config)).execute(PROGRAM).await);
             assert_eq!(
                 printed.lines().collect::<Vec<_>>(),

@@ -34,12 +34,12 @@ fn the_first_rust_program_of_the_guide_compiles_and_runs_unchanged() {
         // rustdoc hides lines that begin with `# ` from the reader; the compiler needs them.
         let program = rust_blocks(&text)[0].replace("\n# extern", "\nextern");
         let program = program.strip_prefix("# ").unwrap_or(&program);
-        let folder = tempfile::tempdir().expect("made");
+        let folder = tempfile::tempdir().expect("created");
         let built = compile(program, folder.path());
         let output = tokio::task::spawn_blocking(move || Command::new(built).output())
             .await
             .expect("no panic")
-            .expect("it starts");
+            .expect("starts");
         assert!(output.status.success(), "{output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "Connected!\n\n");
     });
@@ -92,7 +92,7 @@ pub(crate) fn compile(program: &str, folder: &Path) -> PathBuf {
 fn newest(deps: &Path, name: &str) -> PathBuf {
     builds(deps, name)
         .max_by_key(|path| fs::metadata(path).and_then(|found| found.modified()).ok())
-        .expect("it was built")
+        .expect("built")
 }
 
 /// Returns the build of `name` that `library` was linked with, found by the hash in its file name. With
@@ -105,7 +105,7 @@ fn used_by(library: &Path, deps: &Path, name: &str) -> PathBuf {
             let hash = &stem.as_bytes()[format!("lib{name}").len()..];
             content.windows(hash.len()).any(|window| window == hash)
         })
-        .expect("it was built with one of them")
+        .expect("linked with one of them")
 }
 
 /// Returns all builds of the library `name`: there may be several, with different features.

@@ -1,4 +1,4 @@
-//! What programs print, on its way to the embedder.
+//! The delivery of a program's output to the embedder.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,23 +9,24 @@ use sha2::{Digest, Sha256};
 
 use crate::support::{expect_stdout, one_second_timeout, sandbox, sandbox_with_limits};
 
-/// The pieces of standard output that a sandbox under `limits` hands over.
+/// Creates a sandbox with `limits`, and returns it with the list of delivered pieces of standard
+/// output.
 fn pieces(limits: ResourceLimits) -> (Sandbox, Arc<Mutex<Vec<String>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
     let sandbox = Sandbox::embedded()
         .on_stdout(move |bytes| {
             let text = String::from_utf8_lossy(bytes).into_owned();
-            sink.lock().expect("whole").push(text);
+            sink.lock().expect("not poisoned").push(text);
         })
         .with_resource_limits(limits)
         .build()
-        .expect("the settings are right");
+        .expect("valid settings");
     (sandbox, seen)
 }
 
 #[tokio::test]
-async fn what_is_printed_is_handed_over_before_the_program_does_anything_else() {
+async fn output_is_delivered_before_the_program_continues() {
     let (sandbox, seen) = pieces(ResourceLimits::default());
     for (program, expected) in [
         (
@@ -33,7 +34,7 @@ async fn what_is_printed_is_handed_over_before_the_program_does_anything_else() 
             &["0 ", "1 ", "2 "][..],
         ),
         ("for n in range(3): print(n)", &["0\n", "1\n", "2\n"]),
-        // One piece, however many `print` makes of it.
+        // One piece, even if `print` writes several times.
         ("print('a', 2, [3], 'd', sep='-')", &["a-2-[3]-d\n"]),
         ("print('a', 2, [3], 'd', end='')", &["a 2 [3] d"]),
         (
@@ -61,14 +62,14 @@ async fn what_is_printed_is_handed_over_before_the_program_does_anything_else() 
             &["a", "b"],
         ),
     ] {
-        seen.lock().expect("whole").clear();
+        seen.lock().expect("not poisoned").clear();
         expect_stdout(sandbox.execute(program).await);
-        assert_eq!(*seen.lock().expect("whole"), expected, "{program}");
+        assert_eq!(*seen.lock().expect("not poisoned"), expected, "{program}");
     }
 }
 
 #[tokio::test]
-async fn long_output_arrives_whole_whatever_it_is_printed_with() {
+async fn long_output_arrives_complete_however_it_is_written() {
     let program = "
 import sys
 lengths = [0, 1, 2, 1018, 1019, 1020, 1021, 1022, 2039, 2040, 2041, 4095, 4096, 4097, 70_000]
@@ -96,7 +97,7 @@ sys.stderr.write(hashlib.sha256(''.join(expected).encode()).hexdigest())
     let result = sandbox_with_limits(None, limits)
         .execute(program)
         .await
-        .expect("it runs");
+        .expect("succeeds");
     let digest: String = Sha256::digest(&result.output.stdout)
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -105,7 +106,7 @@ sys.stderr.write(hashlib.sha256(''.join(expected).encode()).hexdigest())
 }
 
 #[tokio::test]
-async fn what_a_program_printed_is_in_the_error_however_it_was_ended() {
+async fn every_error_of_a_program_contains_its_output() {
     let long = "x".repeat(5000);
     for (print, stdout, stderr) in [
         ("print('a', end='')".to_owned(), "a", ""),
@@ -141,7 +142,7 @@ async fn what_a_program_printed_is_in_the_error_however_it_was_ended() {
                 limit,
                 "{program}: {error}"
             );
-            let output = error.output().expect("it had begun");
+            let output = error.output().expect("has started");
             assert!(
                 output.stdout_text().starts_with(stdout),
                 "{program}: {error}"
@@ -155,7 +156,7 @@ async fn what_a_program_printed_is_in_the_error_however_it_was_ended() {
 }
 
 #[tokio::test]
-async fn what_a_program_printed_is_in_the_error_when_it_is_cancelled() {
+async fn the_error_of_a_cancelled_program_contains_its_output() {
     let (sandbox, seen) = pieces(ResourceLimits::default());
     let cancel = CancelHandle::new();
     let running = {
@@ -166,7 +167,7 @@ async fn what_a_program_printed_is_in_the_error_when_it_is_cancelled() {
                 .await
         })
     };
-    while seen.lock().expect("whole").is_empty() {
+    while seen.lock().expect("not poisoned").is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     cancel.cancel();
@@ -177,7 +178,7 @@ async fn what_a_program_printed_is_in_the_error_when_it_is_cancelled() {
 }
 
 #[tokio::test]
-async fn closed_and_detached_streams_say_so() {
+async fn writing_to_a_closed_or_detached_stream_raises() {
     let program = "
 import io, sys
 out = sys.stdout
@@ -197,7 +198,7 @@ refused(buffer.flush)
 sys.stdout = io.TextIOWrapper(io.FileIO(1, 'w', closefd=False))
 print(' here', end='')
 ";
-    let result = sandbox(None).execute(program).await.expect("it runs");
+    let result = sandbox(None).execute(program).await.expect("succeeds");
     assert_eq!(result.stdout, "still here");
     assert_eq!(
         result.stderr,
@@ -209,7 +210,7 @@ print(' here', end='')
     );
 }
 
-/// Never has room once it has been given something.
+/// An output sink that is full after the first write.
 #[derive(Default)]
 struct Full(AtomicUsize);
 
@@ -228,16 +229,16 @@ impl OutputSink for Full {
 }
 
 #[tokio::test]
-async fn a_program_waits_for_a_sink_that_is_full_and_its_limit_does_not() {
+async fn a_program_waits_for_a_full_output_sink_but_its_timeout_still_fires() {
     let sink = Arc::new(Full::default());
     let sandbox = Sandbox::embedded()
         .with_stdout(Arc::clone(&sink) as _)
         .with_resource_limits(one_second_timeout())
         .build()
-        .expect("the settings are right");
+        .expect("valid settings");
     let result = sandbox.execute("while True: print('x' * 99)").await;
-    let error = result.expect_err("it never ends");
+    let error = result.expect_err("does not end");
     assert!(matches!(error, Error::Limit { .. }), "{error}");
     assert_eq!(sink.0.load(Ordering::SeqCst), 100);
-    assert_eq!(error.output().expect("it began").stdout.len(), 100);
+    assert_eq!(error.output().expect("has started").stdout.len(), 100);
 }

@@ -1,7 +1,6 @@
-//! What a program may reach, judged by what really leaves it.
+//! The network policy, checked by the connections and lookups that really take place.
 //!
-//! No test here dials anything outside loopback: what the policy allows is only looked up, unless it is a
-//! server of the test's own.
+//! No test here connects outside loopback: other allowed hosts are only looked up.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -40,12 +39,12 @@ pub(crate) fn addresses<const N: usize>(list: [&str; N]) -> Answer {
     Answer::addresses(list).expect("addresses")
 }
 
-/// Trap: only the requested text was matched, so that other spellings of loopback got through.
+/// Trap: only the given text was matched, so other spellings of loopback were allowed.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_spelling_of_loopback_reaches_a_listener() {
+async fn every_spelling_of_loopback_is_denied() {
     let four = TcpListener::bind("127.0.0.1:0").expect("bound");
     let port = four.local_addr().expect("bound").port();
-    // The port may be taken on version 6; then that half is not there to be reached.
+    // The port may be taken on IPv6; then there is no listener on that address.
     let six = TcpListener::bind(("::1", port)).ok();
     let text = "
 import socket
@@ -56,9 +55,9 @@ for host in hosts:
     for family in (socket.AF_INET, socket.AF_INET6):
         with socket.socket(family) as s:
             s.settimeout(2)
-            told = outcome(s.connect, (host, PORT))
-        if told not in ('PermissionError(EACCES)', 'gaierror', 'UnicodeError'):
-            print(repr(host), family.name, told)
+            result = outcome(s.connect, (host, PORT))
+        if result not in ('PermissionError(EACCES)', 'gaierror', 'UnicodeError'):
+            print(repr(host), family.name, result)
 print('done')
 ";
     let script = Script::new().otherwise(Answer::NameError);
@@ -74,9 +73,9 @@ print('done')
     }
 }
 
-/// Trap: resolving, checking, then resolving again to dial.
+/// Trap: a name was resolved and checked, and resolved again to connect.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_changes_its_mind_is_judged_by_what_is_dialled() {
+async fn a_rebinding_name_is_checked_by_the_addresses_dialled() {
     let echo = echo().await;
     let script = Script::new()
         .answer("rebind.test", addresses(["127.0.0.1"]))
@@ -88,7 +87,7 @@ async fn a_name_that_changes_its_mind_is_judged_by_what_is_dialled() {
         .expect("in range");
     let text = "
 import socket
-# One lookup of each type; what it found is what is dialled.
+# One lookup of each type: its result is the address dialled.
 s = socket.socket()
 s.connect(('rebind.test', PORT))
 s.sendall(b'hello')
@@ -110,9 +109,9 @@ print(outcome(socket.create_connection, ('rebind.test', PORT), 2))
     assert_eq!(kinds, ["A", "A", "A", "AAAA", "AAAA", "AAAA"]);
 }
 
-/// An address the program was given counts as the name it stands for, without another lookup.
+/// An address that the program got for a name is treated as that name, without another lookup.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_from_getaddrinfo_is_dialled_without_asking_again() {
+async fn an_address_from_getaddrinfo_is_dialled_without_another_lookup() {
     let echo = echo().await;
     let script = Script::new()
         .answer("api.test", addresses(["127.0.0.1"]))
@@ -137,10 +136,10 @@ print(outcome(socket.socket().connect, ('127.0.0.1', PORT)), outcome(socket.sock
     assert_eq!(names.queries_for("api.test"), 2, "A and AAAA, once");
 }
 
-/// Traps: only the first of several addresses was checked; private ones were filtered out of a mixed answer,
-/// and the rest dialled.
+/// Traps: only the first of several addresses was checked; private addresses were filtered out of a
+/// mixed answer, and the others dialled.
 #[tokio::test(flavor = "multi_thread")]
-async fn one_forbidden_answer_refuses_the_name() {
+async fn one_forbidden_address_denies_the_name() {
     let echo = echo().await;
     let script = Script::new()
         .answer("last.test", addresses(["127.0.0.1", "10.0.0.5"]))
@@ -166,9 +165,9 @@ print(outcome(socket.socket().connect, ('fine.test', PORT)))
     assert_eq!(echo.connections(), 1);
 }
 
-/// Traps: an allow flag that restricted nothing; and names that no rule allows leaked to name servers.
+/// Traps: an allow list restricted nothing; names that no rule allows were sent to name servers.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_allow_list_restricts_and_asks_no_name_server_about_others() {
+async fn names_outside_the_allow_list_are_denied_without_a_lookup() {
     let echo = echo().await;
     let names = names(Script::new().otherwise(addresses(["127.0.0.1"]))).await;
     let config = loopback()
@@ -193,7 +192,7 @@ for host in ('other.test', 'c2VjcmV0.other.test', 'xapi.test', 'api.test.other.t
     assert_eq!(names.count(), 0);
     assert_eq!(echo.connections(), 0);
     for connection in &result.network.connections {
-        let verdict = connection.verdict.as_ref().expect("judged");
+        let verdict = connection.verdict.as_ref().expect("checked");
         assert_eq!(verdict.reason(), Reason::HostNotAllowed);
     }
     let text = "
@@ -207,9 +206,9 @@ for host in ('api.test', 'API.Test.', 'a.wild.test', 'a.b.wild.test'):
     );
 }
 
-/// Traps: a trailing dot slipped past a block; a block was undone by an allow.
+/// Traps: a trailing dot bypassed a block; an allow overrode a block.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_beats_an_allow_however_the_name_is_spelled() {
+async fn a_block_overrides_an_allow_in_every_spelling() {
     let echo = echo().await;
     let script = Script::new()
         .answer("alias.test", Answer::alias("c.internal.test"))
@@ -239,7 +238,7 @@ print(outcome(socket.socket().connect, ('alias.test', PORT)), outcome(socket.soc
 
 /// Trap: `10.*` also matched the host name `10.evil.com`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pattern_for_addresses_is_none_for_names_that_begin_like_them() {
+async fn an_address_pattern_does_not_match_names_that_begin_alike() {
     let echo = echo().await;
     let script = Script::new()
         .answer("127.evil.test", addresses(["127.0.0.1"]))
@@ -261,9 +260,9 @@ for host in ('127.evil.test', '10.evil.test', '127.0.0.1'):
     assert_eq!(run_program(not_ten, &port, text).await, "None\n".repeat(3));
 }
 
-/// Trap: `[::1]` as a pattern never matched anything that can be dialled.
+/// Trap: the pattern `[::1]` never matched a host.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_pattern_for_this_machine_blocks_it() {
+async fn every_loopback_pattern_blocks_loopback() {
     let four = echo().await;
     let six = Peer::start(Behaviour::Echo, Transport::plain(), LOOPBACK_V6)
         .await
@@ -298,7 +297,7 @@ for host, port in (('127.0.0.1', FOUR), ('::1', SIX)):
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn exemptions_open_what_they_name_and_nothing_else() {
+async fn exemptions_apply_only_to_the_hosts_they_name() {
     let echo = echo().await;
     let port = echo.port();
     let names = names(Script::new().otherwise(addresses(["127.0.0.1"]))).await;
@@ -340,9 +339,9 @@ print(outcome(socket.socket().connect, ('db.test', PORT + 1)))
     }
 }
 
-/// A server that is allowed does not lead a program to one that is not.
+/// An allowed server cannot redirect a program to a denied one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_to_an_internal_address_is_refused() {
+async fn a_redirect_to_an_internal_address_is_denied() {
     let redirect = "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest/meta-data/\r\n\
                     Content-Length: 0\r\nConnection: close\r\n\r\n";
     let peer = Peer::plain(Behaviour::Answers(redirect.into()))
@@ -363,7 +362,7 @@ except urllib.error.URLError as error:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_network_asynchronous_calls_say_so_too() {
+async fn without_a_network_low_level_calls_raise_that_networking_is_off() {
     let text = "
 import asyncio, socket, _eryx_async
 for begin in (

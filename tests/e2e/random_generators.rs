@@ -1,12 +1,12 @@
-//! Generators of random numbers that a factory's set-up code made.
+//! Random number generators created by the set-up code of a factory.
 
 use eryx::SandboxFactory;
 
 use crate::support::expect_stdout;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn generators_made_in_set_up_code_differ_between_sandboxes_unless_they_were_given_a_seed() {
-    let cache = tempfile::tempdir().expect("made");
+async fn unseeded_generators_of_set_up_code_differ_between_sandboxes() {
+    let cache = tempfile::tempdir().expect("created");
     let factory = SandboxFactory::builder()
         .with_cache_dir(cache.path())
         .with_setup_code(
@@ -35,7 +35,7 @@ mine_is_over = True
 many = [random.Random() for _ in range(3000)]
 tempfile._get_candidate_names()
 node = uuid.getnode()
-# As those do who want a sequence that is always the same, and leave no trace of it.
+# As a program does that needs a reproducible sequence, without setting `seed` itself.
 state = random.getstate()
 random.seed(1)
 random.random()
@@ -75,8 +75,8 @@ print(random.Random.seed.__module__, random.seed.__module__, random.Random.seed.
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_modules_generator_stays_as_set_up_code_seeded_it() {
-    let cache = tempfile::tempdir().expect("made");
+async fn the_module_generator_keeps_the_seed_of_set_up_code() {
+    let cache = tempfile::tempdir().expect("created");
     let factory = SandboxFactory::builder()
         .with_cache_dir(cache.path())
         .with_setup_code("import random\nrandom.seed(42)")
@@ -86,7 +86,7 @@ async fn the_modules_generator_stays_as_set_up_code_seeded_it() {
     let sandbox = factory.sandbox().build().expect("built");
     let program = "print(random.random())";
     let first = expect_stdout(sandbox.execute(program).await);
-    // As `random.Random(42).random()` everywhere.
+    // The value of `random.Random(42).random()` in every CPython.
     assert_eq!(first, "0.6394267984578837\n");
     assert_eq!(expect_stdout(sandbox.execute(program).await), first);
 }

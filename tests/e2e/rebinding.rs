@@ -1,7 +1,9 @@
-//! Name servers that lie: what a program is told of each, what the embedder is, and who is dialled.
+//! DNS rebinding and other hostile name servers: the result for the program, the events for the
+//! embedder, and the addresses dialled.
 //!
-//! Trap: resolving, checking, then resolving again to dial. 127.0.0.2 stands for a public address here, and
-//! what must not be reached is 127.0.0.1, where somebody listens on the same port.
+//! Trap: a name was resolved and checked, and resolved again to connect. In these tests 127.0.0.2
+//! stands for a public address, and 127.0.0.1 for an internal one that must not be connected to; a peer
+//! listens on the same port of both.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -15,28 +17,29 @@ use serde_json::json;
 
 use crate::support::{expect_stdout, program};
 
-/// Stands for an address anybody may dial.
+/// Stands for an allowed address.
 const PUBLIC: &str = "127.0.0.2";
-/// Stands for an address nobody may.
+/// Stands for a denied address.
 const INTERNAL: &str = "127.0.0.1";
 
-/// A name server, a peer at the public address, and one at the internal address that must stay alone.
-struct Scene {
+/// A name server, a peer at the public address, and a peer at the internal address that must not be
+/// connected to.
+struct Rebinding {
     names: NameServer,
     public: Peer,
     internal: Peer,
 }
 
-/// What a program printed, and what its embedder heard.
-struct Told {
+/// The output of a program, and the events of its network.
+struct Outcome {
     printed: String,
     events: Vec<Event>,
 }
 
-impl Scene {
+impl Rebinding {
     async fn new(script: Script) -> Self {
         let names = NameServer::start(script).await.expect("started");
-        // A port that is free on both addresses.
+        // Find a port that is free on both addresses.
         for _ in 0..20 {
             let public = peer(PUBLIC, 0).await.expect("started");
             if let Ok(internal) = peer(INTERNAL, public.port()).await {
@@ -58,13 +61,13 @@ impl Scene {
             .with_dns_server(self.names.address())
     }
 
-    /// Runs `text`, in which `connect` tells what becomes of a connection to `name.test`.
-    async fn run(&self, text: &str) -> Told {
+    /// Runs `text`, in which `connect` connects to `name.test` and prints the result.
+    async fn run(&self, text: &str) -> Outcome {
         let helpers = "
 import socket
 def connect(host='name.test'):
     try:
-        # Not create_connection, which looks the name up first and then connects to an address.
+        # create_connection would look up the name first, and then connect to an address.
         with socket.socket() as sock:
             sock.connect((host, PORT))
             print('connected to', sock.getpeername()[0])
@@ -81,19 +84,19 @@ def lookup():
             .with_network(self.config())
             .with_network_observer(Arc::clone(&recorder) as _)
             .build()
-            .expect("the settings are right");
+            .expect("valid settings");
         let constants = json!({"PORT": self.public.port()});
         let program = program(&constants, &format!("{helpers}{text}"));
         let printed = expect_stdout(sandbox.execute(program).await);
         assert_eq!(self.internal.connections(), 0, "{printed}");
         assert!(!printed.contains(INTERNAL), "{printed}");
-        Told {
+        Outcome {
             printed,
             events: recorder.events(),
         }
     }
 
-    /// How many lookups of `name.test` there were.
+    /// Returns the number of lookups of `name.test`.
     fn lookups(&self) -> usize {
         self.names
             .queries()
@@ -103,7 +106,7 @@ def lookup():
     }
 }
 
-impl Told {
+impl Outcome {
     fn outcomes(&self) -> Vec<&str> {
         self.printed
             .lines()
@@ -118,7 +121,7 @@ impl Told {
         self.events.iter().map(|event| event.kind.name()).collect()
     }
 
-    /// The reasons of denials, with the address each is about.
+    /// Returns the reason of each denial, with the address it is about.
     fn denials(&self) -> Vec<(Reason, Option<IpAddr>)> {
         self.events
             .iter()
@@ -129,7 +132,7 @@ impl Told {
             .collect()
     }
 
-    /// What was dialled.
+    /// Returns the addresses of the established connections.
     fn dialled(&self) -> Vec<IpAddr> {
         self.events
             .iter()
@@ -140,7 +143,7 @@ impl Told {
             .collect()
     }
 
-    /// How the last connection or lookup ended.
+    /// Returns the end of the last connection or lookup.
     fn end(&self) -> CloseReason {
         match self.events.last().map(|event| &event.kind) {
             Some(EventKind::Closed { close_reason, .. }) => close_reason.clone(),
@@ -163,14 +166,14 @@ fn addresses<const N: usize>(list: [&str; N]) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_flips_to_an_internal_address_is_refused_and_what_was_found_before_stays() {
+async fn a_name_rebound_to_an_internal_address_is_denied_and_earlier_results_stay_valid() {
     let script = Script::new()
         .answer("name.test", addresses([PUBLIC]))
         .answer("name.test", addresses([INTERNAL]));
-    let scene = Scene::new(script).await;
-    let told = scene.run("lookup()\nconnect()\nconnect('127.0.0.2')").await;
+    let rebinding = Rebinding::new(script).await;
+    let outcome = rebinding.run("lookup()\nconnect()\nconnect('127.0.0.2')").await;
     assert_eq!(
-        told.outcomes(),
+        outcome.outcomes(),
         [
             "found 127.0.0.2",
             "PermissionError(EACCES)",
@@ -178,28 +181,28 @@ async fn a_name_that_flips_to_an_internal_address_is_refused_and_what_was_found_
         ]
     );
     assert_eq!(
-        told.denials(),
+        outcome.denials(),
         [(Reason::AddressBlocked, Some(ip(INTERNAL)))]
     );
-    assert_eq!(told.dialled(), [ip(PUBLIC)]);
-    assert_eq!(scene.lookups(), 2, "an address needs no lookup");
-    // The peer may hear of the connection only after it was closed.
-    scene.public.ended(1).await;
-    assert_eq!(scene.public.connections(), 1);
+    assert_eq!(outcome.dialled(), [ip(PUBLIC)]);
+    assert_eq!(rebinding.lookups(), 2, "an address needs no lookup");
+    // The peer may accept the connection only after the program has closed it.
+    rebinding.public.ended(1).await;
+    assert_eq!(rebinding.public.connections(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_time_to_live_of_zero_each_connection_asks_once_and_dials_what_was_judged() {
+async fn with_ttl_zero_each_connection_looks_up_once_and_dials_the_checked_address() {
     let mut script = Script::new();
     for address in [PUBLIC, INTERNAL, PUBLIC, INTERNAL] {
         script = script.answer("name.test", addresses([address]));
     }
-    let scene = Scene::new(script).await;
-    let told = scene.run("for _ in range(4):\n    connect()").await;
+    let rebinding = Rebinding::new(script).await;
+    let outcome = rebinding.run("for _ in range(4):\n    connect()").await;
     let (connected, refused) = ("connected to 127.0.0.2", "PermissionError(EACCES)");
-    assert_eq!(told.outcomes(), [connected, refused, connected, refused]);
+    assert_eq!(outcome.outcomes(), [connected, refused, connected, refused]);
     assert_eq!(
-        told.kinds(),
+        outcome.kinds(),
         [
             "resolved",
             "connected",
@@ -211,22 +214,22 @@ async fn with_a_time_to_live_of_zero_each_connection_asks_once_and_dials_what_wa
             "denied",
         ]
     );
-    assert_eq!(told.dialled(), [ip(PUBLIC), ip(PUBLIC)]);
-    assert_eq!(scene.lookups(), 4, "one for each connection");
+    assert_eq!(outcome.dialled(), [ip(PUBLIC), ip(PUBLIC)]);
+    assert_eq!(rebinding.lookups(), 4, "one for each connection");
 
-    // Another sandbox under an answer that may be kept: it is, however often the server changes its mind.
-    scene.names.replace(
+    // In another sandbox, an answer with a TTL is cached, although the server's answer changes.
+    rebinding.names.replace(
         Script::new()
             .answer("name.test", addresses([PUBLIC]).with_ttl(300))
             .answer("name.test", addresses([INTERNAL])),
     );
-    let told = scene.run("for _ in range(3):\n    connect()").await;
-    assert_eq!(told.outcomes(), [connected; 3]);
-    assert_eq!(scene.lookups(), 5);
+    let outcome = rebinding.run("for _ in range(3):\n    connect()").await;
+    assert_eq!(outcome.outcomes(), [connected; 3]);
+    assert_eq!(rebinding.lookups(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_public_address_beside_an_internal_one_of_the_other_family_is_refused() {
+async fn a_public_address_with_an_internal_one_of_the_other_family_is_denied() {
     for list in [
         [PUBLIC, "::1"],
         ["::1", PUBLIC],
@@ -234,49 +237,49 @@ async fn a_public_address_beside_an_internal_one_of_the_other_family_is_refused(
         [PUBLIC, "::ffff:127.0.0.1"],
     ] {
         let script = Script::new().answer("name.test", addresses(list));
-        let scene = Scene::new(script).await;
-        let told = scene.run("connect()\nlookup()").await;
-        assert_eq!(told.outcomes(), ["PermissionError(EACCES)"; 2], "{list:?}");
-        assert_eq!(told.kinds(), ["denied", "denied"], "{list:?}");
+        let rebinding = Rebinding::new(script).await;
+        let outcome = rebinding.run("connect()\nlookup()").await;
+        assert_eq!(outcome.outcomes(), ["PermissionError(EACCES)"; 2], "{list:?}");
+        assert_eq!(outcome.kinds(), ["denied", "denied"], "{list:?}");
         let internal = list
             .iter()
             .map(|text| ip(text).to_canonical())
             .find(|address| *address != ip(PUBLIC));
         assert_eq!(
-            told.denials(),
+            outcome.denials(),
             [(Reason::AddressBlocked, internal); 2],
             "{list:?}"
         );
-        assert!(!told.printed.contains("::1"), "{}", told.printed);
-        assert_eq!(scene.public.connections(), 0, "{list:?}");
+        assert!(!outcome.printed.contains("::1"), "{}", outcome.printed);
+        assert_eq!(rebinding.public.connections(), 0, "{list:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alias_of_a_blocked_name_is_refused_though_its_address_is_public() {
+async fn an_alias_of_a_blocked_name_is_denied_although_its_address_is_public() {
     let script = Script::new()
         .answer("name.test", Answer::alias("middle.test"))
         .answer("middle.test", Answer::alias("blocked.test"))
         .answer("blocked.test", addresses([PUBLIC]));
-    let scene = Scene::new(script).await;
-    let told = scene.run("connect()\nlookup()").await;
-    assert_eq!(told.outcomes(), ["PermissionError(EACCES)"; 2]);
-    assert!(!told.printed.contains("blocked.test"), "{}", told.printed);
-    assert_eq!(told.denials(), [(Reason::AliasBlocked, None); 2]);
-    for event in &told.events {
+    let rebinding = Rebinding::new(script).await;
+    let outcome = rebinding.run("connect()\nlookup()").await;
+    assert_eq!(outcome.outcomes(), ["PermissionError(EACCES)"; 2]);
+    assert!(!outcome.printed.contains("blocked.test"), "{}", outcome.printed);
+    assert_eq!(outcome.denials(), [(Reason::AliasBlocked, None); 2]);
+    for event in &outcome.events {
         let EventKind::Denied { verdict } = &event.kind else {
             panic!("{event}");
         };
         let alias = verdict.denied_alias().expect("an alias").to_string();
         assert_eq!(alias, "blocked.test");
     }
-    assert_eq!(scene.public.connections(), 0);
+    assert_eq!(rebinding.public.connections(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_server_that_never_answers_costs_one_connect_timeout() {
-    let scene = Scene::new(Script::new().otherwise(Answer::Silence)).await;
-    let told = scene
+async fn a_silent_name_server_costs_one_connect_timeout() {
+    let rebinding = Rebinding::new(Script::new().otherwise(Answer::Silence)).await;
+    let outcome = rebinding
         .run(
             "
 import time
@@ -286,97 +289,97 @@ print(1.9 < time.monotonic() - begun < 10)
 ",
         )
         .await;
-    assert_eq!(told.outcomes(), ["TimeoutError timed out", "True"]);
-    assert_eq!(told.kinds(), ["closed"]);
-    assert_eq!(told.end(), CloseReason::Error(NetError::TimedOut));
+    assert_eq!(outcome.outcomes(), ["TimeoutError timed out", "True"]);
+    assert_eq!(outcome.kinds(), ["closed"]);
+    assert_eq!(outcome.end(), CloseReason::Error(NetError::TimedOut));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_makes_no_sense_is_no_answer() {
+async fn a_malformed_or_forged_answer_is_ignored() {
     let garbage = Script::new().otherwise(Answer::Garbage);
-    // Under another transaction's number, an answer may come from anybody.
+    // An answer with a wrong transaction ID may come from an off-path attacker.
     let forged = Script::new().otherwise(addresses([PUBLIC]).forged());
     for script in [garbage, forged] {
-        let scene = Scene::new(script).await;
-        let told = scene.run("connect()").await;
-        let outcome = told.outcomes()[0];
+        let rebinding = Rebinding::new(script).await;
+        let outcome = rebinding.run("connect()").await;
+        let outcome = outcome.outcomes()[0];
         assert!(
             outcome.starts_with("TimeoutError") || outcome.starts_with("gaierror"),
             "{outcome}"
         );
-        assert_eq!(told.kinds(), ["closed"]);
+        assert_eq!(outcome.kinds(), ["closed"]);
         assert!(matches!(
-            told.end(),
+            outcome.end(),
             CloseReason::Error(NetError::TimedOut | NetError::NameTryAgain)
         ));
-        assert_eq!(scene.public.connections(), 0);
+        assert_eq!(rebinding.public.connections(), 0);
     }
-    // Answers that a name server may give for its own failures.
+    // Error responses of a name server.
     for (answer, expected, error) in [
         (Answer::ServerFailure, "gaierror", NetError::NameTryAgain),
         (Answer::Refused, "gaierror", NetError::NameTryAgain),
         (Answer::NameError, "gaierror", NetError::NameNotFound),
         (addresses([]), "gaierror", NetError::NameNotFound),
     ] {
-        let scene = Scene::new(Script::new().otherwise(answer.clone())).await;
-        let told = scene.run("connect()").await;
+        let rebinding = Rebinding::new(Script::new().otherwise(answer.clone())).await;
+        let outcome = rebinding.run("connect()").await;
         assert!(
-            told.printed.starts_with(expected),
+            outcome.printed.starts_with(expected),
             "{answer:?}: {}",
-            told.printed
+            outcome.printed
         );
-        assert_eq!(told.end(), CloseReason::Error(error), "{answer:?}");
+        assert_eq!(outcome.end(), CloseReason::Error(error), "{answer:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_too_long_for_a_datagram_is_fetched_over_tcp_and_judged_whole() {
+async fn a_truncated_answer_is_fetched_over_tcp_and_checked_completely() {
     let many: Vec<IpAddr> = (2..=40)
         .map(|last| Ipv4Addr::new(127, 0, 0, last).into())
         .collect();
     let script = Script::new().answer("name.test", Answer::from_ips(many.clone()).truncated());
-    let scene = Scene::new(script).await;
-    let told = scene.run("connect()").await;
-    assert_eq!(told.outcomes(), ["connected to 127.0.0.2"]);
-    assert_eq!(told.kinds(), ["resolved", "connected", "closed"]);
-    assert!(scene.names.queries().iter().any(|query| query.tcp));
+    let rebinding = Rebinding::new(script).await;
+    let outcome = rebinding.run("connect()").await;
+    assert_eq!(outcome.outcomes(), ["connected to 127.0.0.2"]);
+    assert_eq!(outcome.kinds(), ["resolved", "connected", "closed"]);
+    assert!(rebinding.names.queries().iter().any(|query| query.tcp));
 
-    // The one that is internal may be the last.
+    // The internal address may be the last one.
     let mut mixed = many;
     mixed.push(ip(INTERNAL));
     let script = Script::new().answer("name.test", Answer::from_ips(mixed).truncated());
-    let scene = Scene::new(script).await;
-    let told = scene.run("connect()").await;
-    assert_eq!(told.outcomes(), ["PermissionError(EACCES)"]);
+    let rebinding = Rebinding::new(script).await;
+    let outcome = rebinding.run("connect()").await;
+    assert_eq!(outcome.outcomes(), ["PermissionError(EACCES)"]);
     assert_eq!(
-        told.denials(),
+        outcome.denials(),
         [(Reason::AddressBlocked, Some(ip(INTERNAL)))]
     );
-    assert_eq!(scene.public.connections(), 0);
+    assert_eq!(rebinding.public.connections(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_report_has_what_a_lying_name_server_said() {
+async fn the_report_contains_the_answers_of_a_hostile_name_server() {
     let script = Script::new().answer("name.test", addresses([PUBLIC, INTERNAL]));
-    let scene = Scene::new(script).await;
+    let rebinding = Rebinding::new(script).await;
     let sandbox = Sandbox::embedded()
-        .with_network(scene.config())
+        .with_network(rebinding.config())
         .build()
-        .expect("the settings are right");
+        .expect("valid settings");
     let text = format!(
         "import socket
 try:
     socket.socket().connect(('name.test', {}))
 except PermissionError:
     print('refused')",
-        scene.public.port()
+        rebinding.public.port()
     );
-    let result = sandbox.execute(text).await.expect("runs");
+    let result = sandbox.execute(text).await.expect("succeeds");
     assert_eq!(result.stdout, "refused\n");
     let report = &result.network.connections[0];
     assert_eq!(report.activity, Activity::Connection);
     assert_eq!(report.close_reason, Some(CloseReason::Denied));
     assert_eq!(report.addresses, [ip(PUBLIC), ip(INTERNAL)]);
-    let verdict = report.verdict.as_ref().expect("judged");
+    let verdict = report.verdict.as_ref().expect("checked");
     assert_eq!(verdict.denied_address(), Some(ip(INTERNAL)));
 }

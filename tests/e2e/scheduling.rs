@@ -1,4 +1,4 @@
-//! Who else has the processor while a program runs.
+//! Fairness: other tasks run while a program runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use eryx::Sandbox;
 
-/// More than a slice.
+/// Longer than a time slice.
 const LONG: Duration = Duration::from_millis(6);
 
-/// Trap: calls of the host counted the same, however long they took, and dozens of them passed before another task ran.
+/// Trap: the duration of host calls was not counted, so dozens of long ones ran before another task.
 #[tokio::test(flavor = "current_thread")]
-async fn other_tasks_have_a_turn_after_every_call_of_the_host_that_takes_a_slice() {
+async fn other_tasks_run_after_every_host_call_that_takes_a_time_slice() {
     let calls = 20;
     let turns = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&turns);
@@ -39,7 +39,7 @@ async fn other_tasks_have_a_turn_after_every_call_of_the_host_that_takes_a_slice
         .build()
         .expect("built");
     let program = format!("import os\nfor _ in range({calls}): os.write(1, b'x')");
-    let result = sandbox.execute(program).await.expect("it ends");
+    let result = sandbox.execute(program).await.expect("succeeds");
     beside.abort();
     assert_eq!(result.stdout.len(), calls);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Programs that build on each other.
+//! Sessions: programs that share an interpreter.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn names_imports_and_functions_stay() {
+async fn names_imports_and_functions_persist_in_a_session() {
     let mut session = sandbox(None).session().await.expect("started");
     expect_stdout(
         session
@@ -23,9 +23,9 @@ async fn names_imports_and_functions_stay() {
     );
 }
 
-/// Trap: `argparse` takes its program's name from the first argument, and there was none.
+/// Trap: `argparse` takes the name of its program from `sys.argv[0]`, which did not exist.
 #[tokio::test]
-async fn a_program_has_a_name_among_its_arguments_and_no_more() {
+async fn sys_argv_contains_only_the_name_of_the_program() {
     let program = "
 import argparse, sys
 parser = argparse.ArgumentParser()
@@ -41,7 +41,7 @@ print(sys.argv, parser.parse_args().size)
 }
 
 #[tokio::test]
-async fn executions_of_a_sandbox_see_nothing_of_each_other() {
+async fn executions_of_a_sandbox_are_isolated() {
     let sandbox = sandbox(None);
     expect_stdout(
         sandbox
@@ -57,7 +57,7 @@ async fn executions_of_a_sandbox_see_nothing_of_each_other() {
 }
 
 #[tokio::test]
-async fn a_session_goes_on_after_an_exception() {
+async fn a_session_survives_an_exception() {
     let mut session = sandbox(None).session().await.expect("started");
     expect_stdout(session.execute("x = 1").await);
     let error = expect_exception(
@@ -73,7 +73,7 @@ async fn a_session_goes_on_after_an_exception() {
     );
     assert_eq!(error.output.stdout, b"out\n");
     assert_eq!(expect_stdout(session.execute("print(x)").await), "1\n");
-    // A function of an earlier execution still shows its own source.
+    // Tracebacks of a function from an earlier execution show its own source.
     let error = expect_exception(session.execute("\n\n\nf()").await);
     assert!(
         error.traceback.contains("return 1 / 0"),
@@ -83,7 +83,7 @@ async fn a_session_goes_on_after_an_exception() {
 }
 
 #[tokio::test]
-async fn a_session_is_over_when_an_execution_was_cut_off() {
+async fn a_session_closes_when_an_execution_hits_a_limit() {
     let mut session = sandbox_with_limits(None, one_second_timeout())
         .session()
         .await
@@ -107,7 +107,7 @@ async fn a_session_is_over_when_an_execution_was_cut_off() {
 }
 
 #[tokio::test]
-async fn a_session_is_over_when_an_execution_was_dropped() {
+async fn a_session_closes_when_an_execution_is_dropped() {
     let mut session = sandbox(None).session().await.expect("started");
     let wait = Duration::from_millis(100);
     tokio::time::timeout(wait, session.execute("while True: pass"))
@@ -119,10 +119,10 @@ async fn a_session_is_over_when_an_execution_was_dropped() {
     ));
 }
 
-/// Whatever ends an execution half way ends the connections of earlier ones, while the embedder still holds the
-/// session.
+/// A session that an interrupted execution closes also closes the connections of earlier executions,
+/// while the embedder still holds the session.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ends_a_session_closes_the_connections_it_held() {
+async fn a_closed_session_closes_its_connections() {
     let ways = [
         "timed out",
         "cancelled",
@@ -165,7 +165,7 @@ async fn what_ends_a_session_closes_the_connections_it_held() {
             "left the process" => drop(session.execute("os._exit(0)").await),
             _ => drop(session.execute("os.abort()").await),
         }
-        // A guard against waiting for ever, and no measure.
+        // Only guards against a hang.
         let ended = async {
             while peer.open() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -177,9 +177,9 @@ async fn what_ends_a_session_closes_the_connections_it_held() {
     }
 }
 
-/// A program that exits ends no session, and so no connection either.
+/// A program that exits closes neither its session nor its connections.
 #[tokio::test]
-async fn a_program_that_exits_leaves_its_connections_to_the_next() {
+async fn a_program_that_exits_keeps_its_connections_for_the_next() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("started");
     let mut session = sandbox(Some(loopback())).session().await.expect("started");
     let exit = format!(
@@ -197,7 +197,7 @@ async fn a_program_that_exits_leaves_its_connections_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_pending_task_rests_until_a_later_execution_awaits() {
+async fn a_pending_task_resumes_when_a_later_execution_awaits() {
     let mut session = sandbox(None).session().await.expect("started");
     let begin = "
 import asyncio, time
@@ -209,7 +209,7 @@ task = asyncio.create_task(count())
 await asyncio.sleep(0)
 ";
     assert_eq!(expect_stdout(session.execute(begin).await), "tick\n");
-    // Nothing of it runs in a program that awaits nothing, nor in a loop of that program's own.
+    // It runs neither in a program that awaits nothing nor in an event loop of that program.
     let rest = "
 time.sleep(0.05)
 asyncio.run(asyncio.sleep(0.05))
@@ -227,9 +227,9 @@ except asyncio.CancelledError:
     assert_eq!(expect_stdout(session.execute(end).await), "over\n");
 }
 
-/// A program whose own task was stopped from within does not go on inside the next.
+/// A program whose main task was stopped by the program itself does not resume in the next execution.
 #[tokio::test]
-async fn a_program_cut_short_by_its_own_loop_does_not_go_on_in_the_next() {
+async fn a_program_stopped_by_its_own_loop_does_not_resume_in_the_next() {
     let mut session = sandbox(None).session().await.expect("started");
     let stopped = "
 import asyncio
@@ -246,7 +246,7 @@ print('went on')
 }
 
 #[tokio::test]
-async fn a_connection_opened_by_one_execution_serves_the_next() {
+async fn a_connection_of_one_execution_works_in_the_next() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("started");
     let mut session = sandbox(Some(loopback())).session().await.expect("started");
     let connect = format!(
@@ -263,14 +263,14 @@ async fn a_connection_opened_by_one_execution_serves_the_next() {
     assert_eq!(
         result.network.connections.len(),
         1,
-        "what lasts is told again"
+        "open connections are reported again"
     );
     expect_stdout(session.execute("s.close()").await);
     assert_eq!(peer.ended(1).await[0].received, 5);
 }
 
 #[tokio::test]
-async fn an_asyncio_stream_opened_by_one_execution_serves_the_next() {
+async fn an_asyncio_stream_of_one_execution_works_in_the_next() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("started");
     let mut session = sandbox(Some(loopback())).session().await.expect("started");
     let connect = format!(
@@ -312,7 +312,7 @@ async with asyncio.timeout(5):
 }
 
 #[tokio::test]
-async fn a_session_forgets_the_source_of_programs_long_past() {
+async fn a_session_drops_the_source_of_old_programs() {
     let mut session = sandbox(None).session().await.expect("started");
     for number in 0..1500 {
         expect_stdout(session.execute(format!("x = {number}")).await);
@@ -323,7 +323,7 @@ async fn a_session_forgets_the_source_of_programs_long_past() {
 }
 
 #[tokio::test]
-async fn a_program_that_runs_again_does_the_same_and_keeps_its_name() {
+async fn a_repeated_program_behaves_the_same_and_keeps_its_file_name() {
     let mut session = sandbox(None).session().await.expect("started");
     expect_stdout(session.execute("n = 0").await);
     let program = "n += 1\ndef f():\n    assert n < 3, n\nf()\nprint(n)";
@@ -339,23 +339,24 @@ async fn a_program_that_runs_again_does_the_same_and_keeps_its_name() {
     );
 }
 
-/// What a program merely uses is not written to, and what it allocates lies together: either is a page to copy.
+/// Each page that a program writes to is copied. Objects that it only reads are immortal, so they are
+/// not written to, and its allocations are contiguous.
 #[tokio::test]
-async fn a_program_starts_from_a_heap_without_holes_whose_objects_are_immortal() {
+async fn a_program_starts_with_a_compacted_heap_of_immortal_objects() {
     let program = "
 import asyncio, os, sys
 print(all(sys.getrefcount(one) > 1 << 28 for one in (os, os.path.join, os.path.join.__code__, asyncio)))
 places = sorted(id(block) for block in [bytes(100) for _ in range(200)])
-# A few are where something was when the program began.
+# A few blocks fill holes that exist when the program starts.
 print(places[-1] - places[20] < 200 * 256)
 ";
     let printed = expect_stdout(sandbox(None).execute(program).await);
     assert_eq!(printed, "True\nTrue\n");
 }
 
-/// The image runs programs of its own before its snapshot is taken.
+/// The image runs warm-up programs before its snapshot is taken.
 #[tokio::test]
-async fn a_program_sees_nothing_of_what_ran_before_the_snapshot() {
+async fn a_program_sees_no_trace_of_the_warm_up() {
     let program = "
 import asyncio, linecache, re, socket, sys
 
@@ -386,12 +387,12 @@ print(len(asyncio.all_tasks() - {asyncio.current_task(), made}), (await made).ge
     );
 }
 
-/// Each has the place of one that ended, or none of the pool's at all.
+/// Each session has the slot of an ended one, or none of the pool.
 #[tokio::test]
-async fn hundreds_of_sessions_live_side_by_side_and_share_nothing() {
+async fn hundreds_of_concurrent_sessions_are_isolated() {
     const SESSIONS: usize = 300;
     let sandbox = sandbox(None);
-    // Leave traces in many places, in more memory than a place keeps.
+    // Leave traces in many slots, in more memory than a slot keeps resident.
     let mut ended = Vec::new();
     for _ in 0..20 {
         let mut session = sandbox.session().await.expect("started");

@@ -1,4 +1,4 @@
-//! Sockets by hand: what CPython's documentation promises, on the host's connections.
+//! The module `socket`: the behaviour that CPython documents, on connections of the host.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::netns;
 use crate::support::{expect_stdout, loopback, program, run_program, sandbox, start_peer};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_ends_of_a_connection_have_addresses_of_the_right_shape() {
+async fn socket_addresses_have_the_shape_of_their_family() {
     let four = start_peer(Behaviour::Echo).await;
     let six = Peer::start(Behaviour::Echo, Transport::plain(), LOOPBACK_V6)
         .await
@@ -21,7 +21,7 @@ async fn both_ends_of_a_connection_have_addresses_of_the_right_shape() {
 import socket
 with socket.create_connection(('127.0.0.1', FOUR), 10) as s:
     print(s.getpeername() == ('127.0.0.1', FOUR), s.getsockname()[0], s.getsockname()[1] > 0, s.family.name, s.type.name)
-# Trap: `connect` refused the forms of IPv6 addresses with four members.
+# Trap: `connect` rejected IPv6 addresses with four members.
 for address in (('::1', SIX), ('::1', SIX, 0), ('::1', SIX, 0, 0)):
     with socket.socket(socket.AF_INET6) as s:
         s.settimeout(10)
@@ -44,10 +44,10 @@ print(s.fileno(), outcome(s.recv, 1), outcome(s.getpeername))
     );
 }
 
-/// Trap: one private exception class for everything.
+/// Trap: every failure raised one private exception class.
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_have_the_class_and_number_a_program_looks_for() {
-    let closed = ClosedPort::new().expect("made");
+async fn socket_errors_have_cpythons_class_and_errno() {
+    let closed = ClosedPort::new().expect("created");
     let resetting = start_peer(Behaviour::ResetsAtFirstByte).await;
     let text = "
 import socket
@@ -89,7 +89,7 @@ for error in (socket.timeout, socket.error, socket.gaierror, socket.herror):
 
 /// Trap: datagram sockets silently opened TCP.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_tcp_is_refused_and_never_turned_into_it() {
+async fn unsupported_socket_types_are_rejected() {
     let peer = start_peer(Behaviour::Echo).await;
     let text = "
 import socket
@@ -175,7 +175,7 @@ print(socket.gethostbyname('four.test'), socket.gethostbyname_ex('four.test')[2]
 
 /// Trap: `sendall` copied quadratically, and counted elements instead of bytes for `array`.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_buffer_is_sent_byte_for_byte() {
+async fn every_buffer_type_is_sent_unchanged() {
     let peer = start_peer(Behaviour::Receipt).await;
     let text = "
 import array, hashlib, socket
@@ -208,7 +208,7 @@ with socket.create_connection(('127.0.0.1', PORT), 10) as s:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_gets_everything() {
+async fn a_slow_reader_receives_everything() {
     let peer = start_peer(Behaviour::ReadsSlowly {
         piece: 32 * 1024,
         every: Duration::from_millis(1),
@@ -230,7 +230,7 @@ print(s.makefile().read() == f'{len(data)} {hashlib.sha256(data).hexdigest()}\\n
 
 /// Trap: `shutdown` was silently ignored.
 #[tokio::test(flavor = "multi_thread")]
-async fn either_side_may_finish_first() {
+async fn either_side_may_half_close_first() {
     let receipt = start_peer(Behaviour::Receipt).await;
     let first = start_peer(Behaviour::FinishesFirst { bytes: 100_000 }).await;
     let text = "
@@ -268,12 +268,12 @@ print(outcome(socket.socket().shutdown, socket.SHUT_WR), outcome(s.shutdown, 9))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_and_pairs_inside_the_guest_need_no_network() {
+async fn in_guest_servers_and_socket_pairs_need_no_network() {
     let text = include_str!("programs/inside_the_guest.py");
     let result = sandbox(None)
         .execute(program(&json!({}), text))
         .await
-        .expect("it ends");
+        .expect("succeeds");
     assert_eq!(
         result.stdout,
         "b'pair'\nTrue b'HELLO' b''\nOSError(EADDRINUSE)\nb'ok over http'\nB'ASYNC'\n"
@@ -281,9 +281,9 @@ async fn servers_and_pairs_inside_the_guest_need_no_network() {
     assert!(result.network.connections.is_empty());
 }
 
-/// A listener in a guest is for that guest alone.
+/// A listener in a guest accepts connections of that guest only.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guests_listener_is_seen_by_no_one_else() {
+async fn a_listener_in_a_guest_is_invisible_outside() {
     let mut session = sandbox(None).session().await.expect("started");
     let listen = "
 import socket
@@ -306,9 +306,9 @@ print(outcome(socket.create_connection, ('127.0.0.1', PORT), 5))
     );
 }
 
-/// The host takes no megabytes for a name, so that a program must not send it any.
+/// The host rejects names of megabytes, so the guest must not pass it one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_of_megabytes_is_an_error_as_anywhere_else() {
+async fn an_overlong_host_name_raises_an_error() {
     let text = "
 import asyncio, socket, ssl, _eryx_async
 for name in ('x' * 1_000_000, 'a.' * 3_000_000, b'x' * 5_000_000):
@@ -329,9 +329,9 @@ print(outcome(context.wrap_bio, ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostnam
     );
 }
 
-/// Trap: `recv(2**32-1)` allocated that much on the host.
+/// Trap: `recv(2**32-1)` allocated 4 GiB on the host.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_enormous_receive_gets_what_is_there_and_no_more_than_a_mebibyte() {
+async fn an_enormous_receive_returns_at_most_a_mebibyte() {
     let pours = start_peer(Behaviour::SendsForever).await;
     let text = "
 import socket
@@ -354,7 +354,7 @@ print(all(0 < len(raw.read(2**32 - 1, None)) <= 1 << 20 for _ in range(20)))
 
 /// Trap: `setsockopt` was silently ignored.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_option_is_honoured_or_refused() {
+async fn a_socket_option_is_applied_or_rejected() {
     let echo = start_peer(Behaviour::Echo).await;
     let text = "
 import socket, struct
@@ -373,9 +373,9 @@ print(outcome(s.setsockopt, socket.IPPROTO_TCP, 4711, 1), outcome(s.setsockopt, 
 }
 
 #[test]
-fn a_program_hears_that_the_host_has_no_port_left() {
+fn exhausted_local_ports_raise_eaddrnotavail() {
     netns::without_network(
-        "sockets::a_program_hears_that_the_host_has_no_port_left",
+        "sockets::exhausted_local_ports_raise_eaddrnotavail",
         async || {
             let exception = Command::new("ip")
                 .args(["link", "set", "lo", "up"])

@@ -1,4 +1,4 @@
-//! The tables of `docs/ssl.md` and the module they describe.
+//! The `ssl` reference: the tables of `docs/ssl.md` are compared with the module.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,8 @@ use crate::support::{expect_stdout, loopback, sandbox};
 
 const PAGE: &str = include_str!("../../docs/ssl.md");
 
-/// Prints the public names of the module and its classes, what `HAS_*` say, and what is refused.
+/// Prints the public names of the module and its classes, the values of `HAS_*`, and the unsupported
+/// names.
 const PROGRAM: &str = r#"
 import json, ssl
 
@@ -43,8 +44,8 @@ for name, attempt in {
 print(json.dumps({"names": names, "values": values, "refused": refused}))
 "#;
 
-/// What the page says of each name, by section.
-fn described() -> BTreeMap<String, BTreeMap<String, String>> {
+/// Returns the description of each name on the page, by section.
+fn descriptions() -> BTreeMap<String, BTreeMap<String, String>> {
     let mut sections: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let mut section = "";
     for line in PAGE.lines() {
@@ -59,7 +60,7 @@ fn described() -> BTreeMap<String, BTreeMap<String, String>> {
         else {
             continue;
         };
-        // A row may name the class its names belong to.
+        // A row may name the class of its names.
         let (owner, names) = match names.split_once("`: ") {
             Some((owner, names)) => (owner.trim_start_matches('`'), names),
             None => (section, names),
@@ -76,10 +77,10 @@ fn described() -> BTreeMap<String, BTreeMap<String, String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tables_of_ssl_name_everything_the_module_has_and_nothing_else() {
+async fn the_ssl_reference_lists_exactly_the_names_of_the_module() {
     let printed = expect_stdout(sandbox(Some(loopback())).execute(PROGRAM).await);
     let found: Value = serde_json::from_str(&printed).expect("JSON");
-    let described = described();
+    let described = descriptions();
     let owners = found["names"].as_object().expect("an object");
     assert_eq!(described.len(), owners.len());
     for (owner, names) in owners {

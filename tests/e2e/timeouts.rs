@@ -1,4 +1,4 @@
-//! Timeouts, sockets that do not block, and waiting for several of them.
+//! Timeouts, non-blocking sockets, and `select`.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde_json::json;
 
 use crate::support::{loopback, program, run_program, sandbox, start_peer};
 
-/// Traps: `settimeout` was a no-op, `settimeout(0)` meant "default", `setdefaulttimeout` did nothing.
+/// Traps: `settimeout` and `setdefaulttimeout` had no effect; `settimeout(0)` meant the default.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_programs_timeouts_hold_for_connecting_receiving_and_sending() {
+async fn socket_timeouts_apply_to_connect_receive_and_send() {
     let silent = start_peer(Behaviour::Silent).await;
     let full = start_peer(Behaviour::NeverReads).await;
-    let hole = BlackHole::new().await.expect("made");
+    let hole = BlackHole::new().await.expect("created");
     let text = "
 import socket, time
 begun = time.monotonic()
@@ -25,7 +25,7 @@ t = socket.create_connection(('127.0.0.1', FULL), 10)
 t.settimeout(0.2)
 print(outcome(t.sendall, bytes(64 << 20)))
 t.setblocking(False)
-# What is left of the last page of its buffer, a kernel may yet fill.
+# The kernel may still fill the rest of the last page of its buffer.
 print(outcome(lambda: [t.send(bytes(1 << 20)) for _ in range(64)]))
 print(outcome(socket.create_connection, ('127.0.0.1', HOLE), 0.2))
 socket.setdefaulttimeout(0.2)
@@ -45,9 +45,9 @@ print(0.8 <= time.monotonic() - begun < 10)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_cannot_wait_longer_than_the_embedder_lets_it() {
+async fn timeouts_are_clamped_to_the_embedders_limits() {
     let silent = start_peer(Behaviour::Silent).await;
-    let hole = BlackHole::new().await.expect("made");
+    let hole = BlackHole::new().await.expect("created");
     let limit = Duration::from_millis(300);
     let config = loopback()
         .with_io_timeout(limit)
@@ -70,16 +70,16 @@ print(0.9 <= time.monotonic() - begun < 10)
     );
 }
 
-/// Trap: the connect timeout was spent twice, once on DNS and once on dialling.
+/// Trap: the connect timeout applied twice, once to the lookup and once to connecting.
 #[tokio::test(flavor = "multi_thread")]
-async fn one_timeout_covers_the_lookup_and_the_dialling() {
+async fn one_connect_timeout_covers_lookup_and_connect() {
     let late = Answer::addresses(["127.0.0.1"])
         .expect("an address")
         .after(Duration::from_millis(1200));
     let names = NameServer::start(Script::new().otherwise(late))
         .await
         .expect("started");
-    let hole = BlackHole::new().await.expect("made");
+    let hole = BlackHole::new().await.expect("created");
     let config = loopback().with_dns_server(names.address());
     let text = "
 import socket, time
@@ -98,18 +98,18 @@ print(1.9 <= time.monotonic() - begun < 2.9)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connecting_without_blocking_is_told_by_select() {
+async fn select_reports_the_end_of_a_non_blocking_connect() {
     let echo = start_peer(Behaviour::Echo).await;
-    let closed = ClosedPort::new().expect("made");
-    let hole = BlackHole::new().await.expect("made");
+    let closed = ClosedPort::new().expect("created");
+    let hole = BlackHole::new().await.expect("created");
     let text = "
 import select, socket
 def begin(port, *outcomes):
-    # On loopback a connect may come to its end at once.
+    # On loopback, a connect may finish at once.
     s = socket.socket()
     s.setblocking(False)
-    told = s.connect_ex(('127.0.0.1', port))
-    return s, told == errno.EINPROGRESS or errno.errorcode.get(told, told) in outcomes
+    result = s.connect_ex(('127.0.0.1', port))
+    return s, result == errno.EINPROGRESS or errno.errorcode.get(result, result) in outcomes
 s, fine = begin(ECHO, 0)
 print(fine, select.select([], [s], [], 10)[1] == [s], s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), s.getpeername()[1] == ECHO)
 s.setblocking(True)
@@ -138,7 +138,7 @@ print(fine, poller.poll(10_000) == [(s.fileno(), select.POLLOUT)])
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_select_waits_for_the_host_a_pair_and_a_listener() {
+async fn select_waits_for_host_sockets_pairs_and_listeners_together() {
     let echo = start_peer(Behaviour::Echo).await;
     let text = include_str!("programs/select_three_kinds.py");
     assert_eq!(
@@ -148,7 +148,7 @@ async fn one_select_waits_for_the_host_a_pair_and_a_listener() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_a_hundred_thousand_times_leaves_no_memory_behind() {
+async fn many_selects_do_not_grow_guest_memory() {
     let echo = start_peer(Behaviour::Echo).await;
     let mut session = sandbox(Some(loopback())).session().await.expect("started");
     let begin = "
@@ -167,9 +167,9 @@ wait(5_000)
     let begun = session
         .execute(program(&json!({"PORT": echo.port()}), begin))
         .await
-        .expect("it waits");
-    let waited = session.execute("wait(50_000)").await.expect("it waits");
-    // One leaked byte a call would be more than this.
+        .expect("waits");
+    let waited = session.execute("wait(50_000)").await.expect("waits");
+    // Leaking one byte per call would exceed this.
     assert!(
         waited.peak_memory <= begun.peak_memory + (64 << 10),
         "{} bytes, then {}",

@@ -1,4 +1,4 @@
-//! TLS as a program sees it: what it is told, and how failures look.
+//! TLS from a program's point of view: connection properties and failures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 
 use crate::support::{expect_stdout, loopback, program, run_program, sandbox, trusting};
 
-/// An authority, and a certificate of its for `site.test`.
+/// Creates a CA and a certificate for `site.test`.
 pub(crate) fn site() -> (CertificateAuthority, Identity) {
-    let authority = CertificateAuthority::new().expect("made");
+    let authority = CertificateAuthority::new().expect("created");
     let identity = authority
         .issue(&Leaf::server(["site.test"]))
         .expect("issued");
     (authority, identity)
 }
 
-/// A peer that echoes over TLS as `site.test`.
+/// Starts a TLS echo peer with the name `site.test`, and returns it with its CA.
 pub(crate) async fn echo() -> (CertificateAuthority, Peer) {
     let (authority, identity) = site();
     let peer = Peer::tls(Behaviour::Echo, &identity)
@@ -32,12 +32,12 @@ pub(crate) async fn echo() -> (CertificateAuthority, Peer) {
 }
 
 pub(crate) async fn serving(tls: ServerTls) -> HttpServer {
-    HttpServer::start(Transport::tls(tls.build().expect("right")), LOOPBACK)
+    HttpServer::start(Transport::tls(tls.build().expect("valid")), LOOPBACK)
         .await
         .expect("started")
 }
 
-/// Runs `text` after the helpers for TLS, and returns what it printed.
+/// Runs `text`, preceded by the helpers of `tls_helpers.py`, and returns its output.
 pub(crate) async fn secured(config: NetConfig, constants: &Value, text: &str) -> String {
     run_program(config, constants, &secured_program(text)).await
 }
@@ -46,9 +46,10 @@ pub(crate) fn secured_program(text: &str) -> String {
     format!("{}{text}", include_str!("programs/tls_helpers.py"))
 }
 
-/// Trap: `cipher()`, `version()`, ALPN and `getpeercert()` were faked. The server tells what is true.
+/// Trap: `cipher()`, `version()`, ALPN and `getpeercert()` returned invented values. The server reports
+/// the real ones.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_program_is_told_of_its_connection_is_true() {
+async fn tls_connection_properties_match_the_servers() {
     let (authority, identity) = site();
     for (version, name, theirs) in [
         (&TLS12, "TLSv1.2", "TLSv1_2"),
@@ -71,7 +72,7 @@ with secured(PORT, context) as connection:
     name, generation, bits = connection.cipher()
     print(connection.version(), theirs['version'])
     print(connection.selected_alpn_protocol(), theirs['alpn'], theirs['sni'], generation, bits in (128, 256))
-    # OpenSSL and rustls spell the suites differently.
+    # OpenSSL and rustls spell the cipher suites differently.
     plain = lambda suite: suite.replace('-', '_').replace('TLS13_', 'TLS_').replace('TLS_', '').replace('WITH_', '').replace('_', '').replace('POLY1305SHA256', 'POLY1305')
     print(plain(name) == plain(theirs['cipher']) or (name, theirs['cipher']))
     print(hashlib.sha256(connection.getpeercert(binary_form=True)).hexdigest())
@@ -87,9 +88,9 @@ with secured(PORT, context) as connection:
     }
 }
 
-/// Trap: every handshake failure, even a reset, became a certificate error.
+/// Trap: every handshake failure, even a reset, raised a certificate error.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handshake_that_fails_below_the_certificate_is_what_it_is() {
+async fn a_handshake_that_fails_before_the_certificate_raises_its_own_error() {
     for (behaviour, expected) in [
         (
             Behaviour::http_instead_of_tls(),
@@ -120,11 +121,11 @@ except OSError as error:
     assert!(printed.starts_with("SSLError"), "{printed}");
 }
 
-/// Trap: timeouts inside TLS surfaced as something else.
+/// Trap: timeouts within TLS raised other errors.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_handshake_and_a_silent_peer_time_out() {
     let (authority, identity) = site();
-    let tls = ServerTls::new(&identity).build().expect("right");
+    let tls = ServerTls::new(&identity).build().expect("valid");
     let stalling = Transport::tls(Arc::clone(&tls)).stalling_after(100);
     let silent = Peer::plain(Behaviour::Silent).await.expect("started");
     let stalled = Peer::start(Behaviour::Echo, stalling, LOOPBACK)
@@ -150,9 +151,9 @@ print(0.6 <= time.monotonic() - begun < 10)
     );
 }
 
-/// Trap: what a program sends was buffered without bound.
+/// Trap: sent data was buffered without bound.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_reads_nothing_soon_gets_nothing_more() {
+async fn sending_to_a_peer_that_never_reads_blocks() {
     let (authority, identity) = site();
     let plain = Peer::plain(Behaviour::NeverReads).await.expect("started");
     let secure = Peer::tls(Behaviour::NeverReads, &identity)
@@ -176,9 +177,10 @@ for connection in (socket.create_connection(('site.test', PLAIN), 10), secured(S
     );
 }
 
-/// Trap: `server_hostname` was not checked, so that an allowed address opened any site behind it.
+/// Trap: `server_hostname` was not checked, so an allowed address gave access to every virtual host
+/// behind it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_name_the_policy_denies_is_refused_before_a_byte_leaves() {
+async fn a_denied_server_name_fails_before_the_first_byte_is_sent() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
     let (authority, _) = site();
     let config = trusting(&authority)
@@ -210,9 +212,9 @@ except PermissionError as error:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_works_on_sockets_that_do_not_block() {
+async fn tls_works_on_non_blocking_sockets() {
     let (authority, identity) = site();
-    let tls = ServerTls::new(&identity).build().expect("right");
+    let tls = ServerTls::new(&identity).build().expect("valid");
     let slow = Transport::tls(Arc::clone(&tls)).in_pieces_of(100, Duration::from_millis(1));
     let start = async |transport| Peer::start(Behaviour::Echo, transport, LOOPBACK).await;
     let slow = start(slow).await.expect("started");
@@ -226,7 +228,7 @@ async fn tls_works_on_sockets_that_do_not_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_works_over_memory_bios_that_a_program_carries_itself() {
+async fn tls_works_over_memory_bios() {
     let (authority, peer) = echo().await;
     let text = include_str!("programs/tls_over_memory.py");
     assert_eq!(
@@ -258,9 +260,9 @@ await writer.wait_closed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plain_connection_turns_into_tls_and_back() {
+async fn a_plain_connection_is_upgraded_to_tls_and_unwrapped() {
     let (authority, identity) = site();
-    let tls = ServerTls::new(&identity).build().expect("right");
+    let tls = ServerTls::new(&identity).build().expect("valid");
     let peer = Peer::plain(Behaviour::StartsTls(tls))
         .await
         .expect("started");
@@ -292,7 +294,7 @@ writer.close()
 
 /// Trap: `set_alpn_protocols` was silently ignored.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_two_sides_cannot_agree_on_is_an_ssl_error() {
+async fn a_failed_negotiation_raises_ssl_error() {
     let (authority, identity) = site();
     let old = serving(ServerTls::new(&identity).versions(&[&TLS12])).await;
     let picky = serving(ServerTls::new(&identity).alpn(["h2"])).await;
@@ -346,10 +348,10 @@ for _ in range(2):
     }
 }
 
-/// Trap: the trust store was rebuilt for every execution. What is prepared for a handshake belongs to the
-/// configuration: another execution, and a session, go on where the first left off.
+/// Trap: the trust store was rebuilt for every execution. The TLS state belongs to the configuration,
+/// so other executions and sessions reuse it.
 #[tokio::test(flavor = "multi_thread")]
-async fn executions_of_one_configuration_with_shared_caches_resume_each_others_sessions() {
+async fn executions_with_shared_caches_resume_each_others_sessions() {
     let (authority, identity) = site();
     let server = serving(ServerTls::new(&identity)).await;
     let text = secured_program(
@@ -370,10 +372,10 @@ with secured(PORT) as connection:
     assert_eq!(expect_stdout(session.execute(&text).await), "True\n");
     let other = sandbox(Some(config));
     assert_eq!(expect_stdout(other.execute(&text).await), "True\n");
-    // A configuration of its own has trust of its own.
+    // Another configuration does not share it.
     let apart = sandbox(Some(trusting(&authority)));
     assert_eq!(expect_stdout(apart.execute(&text).await), "False\n");
-    // By default an execution resumes what it began itself, and a session what its executions did.
+    // By default, TLS sessions are shared only within an execution, and within a sandbox session.
     assert_eq!(expect_stdout(apart.execute(&text).await), "False\n");
     let mut session = apart.session().await.expect("started");
     assert_eq!(expect_stdout(session.execute(&text).await), "False\n");
@@ -381,7 +383,7 @@ with secured(PORT) as connection:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_without_close_notify_is_told_apart_by_those_who_ask() {
+async fn an_end_without_close_notify_is_distinguished_on_request() {
     let (authority, identity) = site();
     let peer = Peer::tls(
         Behaviour::OmitsCloseNotify {
@@ -410,9 +412,9 @@ for lenient in (True, False):
     );
 }
 
-/// Trap: names that libraries read at import were missing: urllib3's, httpx's and others'.
+/// Trap: names that urllib3, httpx and other libraries read at import were missing.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_names_that_libraries_read_are_there() {
+async fn the_ssl_names_that_libraries_read_exist() {
     let (authority, peer) = echo().await;
     let text = "
 wanted = '''

@@ -1,4 +1,4 @@
-//! Whose certificate is accepted, who decides that, and what a program sees of it.
+//! Certificate verification: trusted CAs, the embedder's switches, and the program's view.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::support::{expect_exception, expect_stdout, loopback, program, sandbox
 use crate::tls::{echo, secured, secured_program, serving, site};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peers_certificate_is_shown_as_cpython_shows_it() {
-    let authority = CertificateAuthority::named("The Root").expect("made");
+async fn getpeercert_matches_cpython() {
+    let authority = CertificateAuthority::named("The Root").expect("created");
     let identity = authority
         .issue(&Leaf::server(["site.test", "*.site.test", "127.0.0.1"]))
         .expect("issued");
@@ -40,11 +40,12 @@ with secured(PORT) as connection:
     );
 }
 
-/// OpenSSL's codes and words, which programs and people look for; and the peer hears of it.
+/// The error has OpenSSL's code and message, which programs and people search for, and the peer
+/// receives an alert.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_is_not_accepted_says_why() {
-    let authority = CertificateAuthority::named("Root A").expect("made");
-    let stranger = CertificateAuthority::named("Root B").expect("made");
+async fn a_rejected_certificate_raises_the_openssl_error() {
+    let authority = CertificateAuthority::named("Root A").expect("created");
+    let stranger = CertificateAuthority::named("Root B").expect("created");
     let leaf = || Leaf::server(["site.test"]);
     let issued = |leaf: Leaf| authority.issue(&leaf).expect("issued");
     let cases = [
@@ -65,7 +66,7 @@ async fn a_certificate_that_is_not_accepted_says_why() {
             "unable to get local issuer certificate",
         ),
         (
-            leaf().self_signed().expect("made"),
+            leaf().self_signed().expect("created"),
             18,
             "self-signed certificate",
         ),
@@ -84,13 +85,13 @@ except ssl.SSLCertVerificationError as error:
             printed,
             format!("{code} {message}\nCERTIFICATE_VERIFY_FAILED SSL True True\n")
         );
-        let heard = async {
+        let closed = async {
             while server.handshake_failures().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         assert!(
-            tokio::time::timeout(Duration::from_secs(10), heard)
+            tokio::time::timeout(Duration::from_secs(10), closed)
                 .await
                 .is_ok(),
             "{message}: the peer did not notice"
@@ -101,9 +102,9 @@ except ssl.SSLCertVerificationError as error:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chain_a_wildcard_and_an_address_are_accepted() {
-    let authority = CertificateAuthority::new().expect("made");
-    let below = authority.intermediate().expect("made");
+async fn chains_wildcards_and_address_certificates_are_accepted() {
+    let authority = CertificateAuthority::new().expect("created");
+    let below = authority.intermediate().expect("created");
     for (names, name) in [
         (vec!["site.test"], "site.test"),
         (vec!["*.site.test"], "www.site.test"),
@@ -126,10 +127,10 @@ async fn a_chain_a_wildcard_and_an_address_are_accepted() {
     }
 }
 
-/// Once its name was looked up, an address may be reached as that name. Its certificate still has to be for
-/// what the program asked for.
+/// After a lookup of its name, an address may be connected to as that name. The certificate must still
+/// match the name that the program requested.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_is_verified_as_an_address_after_its_name_was_looked_up() {
+async fn an_address_is_verified_as_an_address_even_after_a_lookup_of_its_name() {
     let (authority, peer) = echo().await;
     let text = "
 print(exchanged(secured(PORT), b'hello'))
@@ -146,10 +147,10 @@ except ssl.SSLCertVerificationError as error:
 
 /// Trap: `verify_mode` was silently ignored.
 #[tokio::test(flavor = "multi_thread")]
-async fn verification_is_turned_off_only_by_the_embedder() {
+async fn only_the_embedder_can_allow_turning_off_verification() {
     let identity = Leaf::server(["elsewhere.test"])
         .self_signed()
-        .expect("made");
+        .expect("created");
     let peer = Peer::tls(Behaviour::Echo, &identity)
         .await
         .expect("started");
@@ -170,7 +171,7 @@ print(exchanged(connection, b'hello'), connection.getpeercert(), len(connection.
     assert!(denied.message.contains("allow_unverified_tls"), "{denied}");
     let config = trusting(&authority).allow_unverified_tls(true);
     assert_eq!(secured(config, &ports, &text).await, "b'hello' {} True\n");
-    // The switch permits, it does not turn off: a program that verifies still does.
+    // The switch only permits turning verification off: a program that verifies still does.
     let config = trusting(&authority).allow_unverified_tls(true);
     assert_eq!(
         secured(config, &ports, "print(outcome(secured, PORT))").await,
@@ -179,7 +180,7 @@ print(exchanged(connection, b'hello'), connection.getpeercert(), len(connection.
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ignoring_the_name_alone_also_takes_the_embedder() {
+async fn ignoring_the_host_name_also_needs_the_embedders_permission() {
     let (authority, identity) = site();
     let peer = Peer::tls(Behaviour::Echo, &identity)
         .await
@@ -202,10 +203,10 @@ except ssl.SSLCertVerificationError as error:
     assert_eq!(secured(config, &ports, text).await, "b'hello'\n");
 }
 
-/// Trap: `load_verify_locations` was silently ignored. It can narrow trust, and only with the embedder's
-/// switch widen it.
+/// Trap: `load_verify_locations` was silently ignored. It can narrow trust, and widen it only if the
+/// embedder allows it.
 #[tokio::test(flavor = "multi_thread")]
-async fn authorities_a_program_loads_do_not_widen_trust() {
+async fn cas_loaded_by_a_program_do_not_widen_trust() {
     let (authority, peer) = echo().await;
     let config = loopback()
         .with_hosts([("site.test", vec![std::net::Ipv4Addr::LOCALHOST.into()])])
@@ -236,9 +237,9 @@ print(outcome(context.load_verify_locations, cafile='/nowhere'))
     );
 }
 
-/// Trap: PEM was given where only DER worked, which then trusted nothing without a word.
+/// Trap: only DER was supported, and PEM was silently accepted as no root at all.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_may_be_given_in_pem_alone_in_a_bundle_or_in_der() {
+async fn roots_are_accepted_as_pem_bundle_and_der() {
     let (authority, peer) = echo().await;
     let (other, _) = site();
     let bundle = format!("A comment\n{}\n{}", other.pem(), authority.pem());
@@ -267,7 +268,7 @@ async fn a_client_certificate_reaches_the_server() {
     let (authority, identity) = site();
     let client = authority.issue(&Leaf::client("client")).expect("issued");
     let server = serving(ServerTls::new(&identity).require_client(&authority)).await;
-    // There are no files, so that what stands for one is put in `open`'s place.
+    // The guest has no files, so `open` is replaced.
     let text = "
 import builtins, io, json, urllib.request
 files = {'client.pem': CHAIN, 'client.key': KEY}
@@ -294,9 +295,10 @@ except ssl.SSLError as error:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encrypted_key_is_read_with_its_password_within_a_bounded_number_of_rounds() {
+async fn an_encrypted_key_is_decrypted_within_a_bounded_number_of_rounds() {
     let (_, identity) = site();
-    // The keys are not the certificate's. That this is noticed shows that they were read.
+    // The keys do not belong to the certificate. The error that reports this proves that they were
+    // decrypted.
     let text = "
 import builtins, io
 files = {'cert.pem': CHAIN, 'key.pem': KEY, 'rounds.pem': ROUNDS}
@@ -324,12 +326,13 @@ for key, password in (('key.pem', 'secret'), ('key.pem', 'wrong'), ('rounds.pem'
     }
 }
 
-/// What a program loads goes to the host with every handshake, and leaves nothing in the guest's memory.
+/// The CAs that a program loads are passed to the host in every handshake, and must not accumulate in
+/// guest memory.
 #[tokio::test(flavor = "multi_thread")]
-async fn handshakes_with_many_authorities_leave_no_memory_behind() {
+async fn handshakes_with_many_cas_do_not_grow_guest_memory() {
     let (authority, peer) = echo().await;
     let bundle: String = (0..60)
-        .map(|_| CertificateAuthority::new().expect("made").pem())
+        .map(|_| CertificateAuthority::new().expect("created").pem())
         .collect();
     let mut session = sandbox(Some(trusting(&authority)))
         .session()
@@ -347,8 +350,8 @@ def shake():
     let mut peaks = Vec::new();
     for _ in 0..2 {
         let result = session.execute("for _ in range(50): shake()").await;
-        peaks.push(result.expect("it ends").peak_memory);
+        peaks.push(result.expect("succeeds").peak_memory);
     }
-    // Kept, the authorities of the second fifty would take more than a megabyte.
+    // If they accumulated, those of the second fifty handshakes would take more than 1 MB.
     assert!(peaks[1] < peaks[0] + (1 << 19), "{peaks:?}");
 }

@@ -1,4 +1,4 @@
-//! Datagrams: where they may go, what comes back, and what a program sees of it.
+//! UDP: allowed destinations, replies, and errors.
 
 use std::sync::Arc;
 
@@ -13,19 +13,20 @@ async fn peer() -> UdpPeer {
     UdpPeer::start(LOOPBACK).await.expect("started")
 }
 
-/// Loopback, and datagrams to what `patterns` match.
+/// Returns the loopback network with UDP allowed to `patterns`.
 fn allowing(patterns: &[String]) -> NetConfig {
     patterns.iter().fold(loopback(), |config, pattern| {
         config.allow_udp(pattern).expect("a pattern")
     })
 }
 
-fn to(peer: &UdpPeer) -> NetConfig {
+/// Returns the loopback network with UDP allowed to `peer`.
+fn allowing_peer(peer: &UdpPeer) -> NetConfig {
     allowing(&[peer.address().to_string()])
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_datagram_goes_to_an_allowed_peer_and_its_answer_comes_back() {
+async fn datagrams_are_exchanged_with_an_allowed_peer() {
     let peer = peer().await;
     let text = "
 import socket
@@ -40,7 +41,7 @@ s.send(b'longer than that')
 print(s.recvfrom_into(into) == (10, ('127.0.0.1', PORT)), into)
 ";
     assert_eq!(
-        run_program(to(&peer), &json!({"PORT": peer.port()}), text).await,
+        run_program(allowing_peer(&peer), &json!({"PORT": peer.port()}), text).await,
         "('0.0.0.0', 0) SOCK_DGRAM 5\nTrue True\n0 b'' True\n\
          True bytearray(b'longer tha')\n"
     );
@@ -49,7 +50,7 @@ print(s.recvfrom_into(into) == (10, ('127.0.0.1', PORT)), into)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_word_from_the_embedder_the_protocol_does_not_exist() {
+async fn udp_sockets_are_unsupported_unless_the_embedder_allows_udp() {
     let text = "
 import socket
 for family in (socket.AF_INET, socket.AF_INET6):
@@ -65,7 +66,7 @@ for family in (socket.AF_INET, socket.AF_INET6):
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_allowed_is_refused_with_the_reason_and_never_sent() {
+async fn datagrams_to_other_destinations_are_denied_with_the_reason_and_never_sent() {
     let (allowed, other) = (peer().await, peer().await);
     let text = "
 import socket
@@ -84,7 +85,7 @@ print(outcome(s.sendto, b'x', ('inside.test', PORT)), outcome(s.sendto, b'x', ('
 s.sendto(b'y', ('here.test', PORT))
 print(s.recv(10))
 ";
-    let config = to(&allowed)
+    let config = allowing_peer(&allowed)
         .with_hosts([
             ("here.test", vec![LOOPBACK.ip()]),
             ("inside.test", vec!["10.0.0.1".parse().expect("an address")]),
@@ -100,7 +101,7 @@ print(s.recv(10))
          {denied} gaierror\nb'y'\n",
         format!("{denied} {denied}\n").repeat(7)
     );
-    // Whom to ask about the unknown name depends on the machine.
+    // The result of the unknown name depends on the machine's name servers.
     let printed = printed.replace(
         "PermissionError(EACCES) PermissionError(EACCES)\nb'y'",
         "\nb'y'",
@@ -111,7 +112,7 @@ print(s.recv(10))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_not_asked_is_not_heard() {
+async fn datagrams_from_strangers_are_dropped() {
     let peer = peer().await;
     let stranger = tokio::net::UdpSocket::bind(LOOPBACK).await.expect("bound");
     let text = "
@@ -119,7 +120,7 @@ import select, socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(('', 0))
 s.settimeout(10)
-# The peer passes it on: the stranger learns where to send to.
+# The port is sent over TCP, so that the stranger knows where to send to.
 s.sendto(b'hello', ('127.0.0.1', PORT))
 print(s.recv(10))
 with socket.create_connection(('127.0.0.1', SIGNAL)) as signal:
@@ -142,9 +143,9 @@ print(s.recvfrom(10) == (b'again', ('127.0.0.1', PORT)))
             let address = format!("127.0.0.1:{port}");
             stranger.send_to(b"unasked", address).await.expect("sent");
         }
-        stream.write_all(b"sent").await.expect("told");
+        stream.write_all(b"sent").await.expect("sent");
     };
-    let (printed, ()) = tokio::join!(run_program(to(&peer), &ports, text), sending);
+    let (printed, ()) = tokio::join!(run_program(allowing_peer(&peer), &ports, text), sending);
     assert_eq!(
         printed,
         "b'hello'\nb'sent'\n([], [], []) BlockingIOError(EAGAIN)\nTrue\n"
@@ -152,7 +153,7 @@ print(s.recvfrom(10) == (b'again', ('127.0.0.1', PORT)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_have_the_class_and_number_a_program_looks_for() {
+async fn udp_errors_have_cpythons_class_and_errno() {
     let peer = peer().await;
     let gone = std::net::UdpSocket::bind(LOOPBACK).expect("bound");
     let closed = gone.local_addr().expect("bound");
@@ -184,7 +185,7 @@ print(outcome(s.bind, ('', 0)), outcome(socket.socket(type=socket.SOCK_DGRAM).bi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asyncio_speaks_to_many_peers_at_once() {
+async fn asyncio_endpoints_exchange_datagrams_with_many_peers() {
     let peers = [peer().await, peer().await, peer().await];
     let patterns: Vec<_> = peers
         .iter()
@@ -195,16 +196,16 @@ import asyncio, socket
 
 class Protocol(asyncio.DatagramProtocol):
     def __init__(self):
-        self.heard = asyncio.Queue()
+        self.received = asyncio.Queue()
     def datagram_received(self, data, source):
-        self.heard.put_nowait((data, source))
+        self.received.put_nowait((data, source))
 
 async def ask(port):
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_datagram_endpoint(Protocol, remote_addr=('127.0.0.1', port))
     for n in range(20):
         transport.sendto(str(n).encode())
-        assert await protocol.heard.get() == (str(n).encode(), ('127.0.0.1', port))
+        assert await protocol.received.get() == (str(n).encode(), ('127.0.0.1', port))
     transport.close()
     return n + 1
 
@@ -213,7 +214,7 @@ loop = asyncio.get_running_loop()
 transport, protocol = await loop.create_datagram_endpoint(Protocol, family=socket.AF_INET)
 for port in (ONE, TWO, THREE):
     transport.sendto(b'x', ('127.0.0.1', port))
-print(sorted([(await protocol.heard.get())[1][1] for _ in range(3)]) == sorted([ONE, TWO, THREE]))
+print(sorted([(await protocol.received.get())[1][1] for _ in range(3)]) == sorted([ONE, TWO, THREE]))
 transport.close()
 try:
     async with asyncio.timeout(0.05):
@@ -233,9 +234,9 @@ except TimeoutError:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn datagrams_are_counted_reported_and_closed_with_the_session() {
+async fn udp_sockets_are_counted_reported_and_closed_with_the_session() {
     let peer = peer().await;
-    let config = to(&peer)
+    let config = allowing_peer(&peer)
         .with_max_connections(2)
         .with_max_sent_bytes(12)
         .with_max_received_bytes(100);
@@ -245,21 +246,21 @@ async fn datagrams_are_counted_reported_and_closed_with_the_session() {
         .with_network_observer(Arc::clone(&recorder) as _)
         .build()
         .expect("built");
-    let mut session = sandbox.session().await.expect("begun");
+    let mut session = sandbox.session().await.expect("started");
     let ports = json!({"PORT": peer.port()});
     let text = "
 import socket
-def made():
+def open_socket():
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.settimeout(10)
     s.sendto(b'x', ('127.0.0.1', PORT))
     return s
-held = [made(), made()]
-print(outcome(made), outcome(socket.create_connection, ('127.0.0.1', PORT)))
+held = [open_socket(), open_socket()]
+print(outcome(open_socket), outcome(socket.create_connection, ('127.0.0.1', PORT)))
 held.pop().close()
-one = made()
-one.sendto(b'123456789', ('127.0.0.1', PORT))
-print(one.recv(10), one.recv(10), outcome(one.sendto, b'x', ('127.0.0.1', PORT)))
+s = open_socket()
+s.sendto(b'123456789', ('127.0.0.1', PORT))
+print(s.recv(10), s.recv(10), outcome(s.sendto, b'x', ('127.0.0.1', PORT)))
 ";
     let result = session.execute(program(&ports, text)).await;
     assert_eq!(
@@ -294,7 +295,7 @@ print(one.recv(10), one.recv(10), outcome(one.sendto, b'x', ('127.0.0.1', PORT))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_are_looked_up_and_judged_as_such() {
+async fn udp_destinations_by_name_are_checked_by_name() {
     let peer = peer().await;
     let config = loopback()
         .with_hosts([("ns.test", vec![LOOPBACK.ip()])])
@@ -319,7 +320,7 @@ print(s.recv(100))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_thousand_datagrams_leave_no_memory_behind() {
+async fn exchanging_many_datagrams_does_not_grow_guest_memory() {
     let peer = peer().await;
     let text = "
 import gc, socket
@@ -333,12 +334,12 @@ def exchange(count):
 exchange(1000)
 ";
     let limits = eryx::ResourceLimits::default().with_max_memory(64 << 20);
-    let sandbox = sandbox_with_limits(Some(to(&peer)), limits);
-    let mut session = sandbox.session().await.expect("begun");
+    let sandbox = sandbox_with_limits(Some(allowing_peer(&peer)), limits);
+    let mut session = sandbox.session().await.expect("started");
     let begun = session
         .execute(program(&json!({"PORT": peer.port()}), text))
         .await
-        .expect("it runs");
-    let after = session.execute("exchange(50_000)").await.expect("it runs");
+        .expect("succeeds");
+    let after = session.execute("exchange(50_000)").await.expect("succeeds");
     assert_eq!(after.peak_memory, begun.peak_memory);
 }

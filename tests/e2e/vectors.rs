@@ -1,4 +1,4 @@
-//! The default policy's vectors, from inside a guest.
+//! The policy vectors of the default policy, checked from inside a guest.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use serde_json::json;
 
 use crate::policy::{names, run};
 
-/// Every row of the default policy's vectors, from inside a guest, through the bindings and through
-/// everything the standard library has for connecting.
+/// Checks every vector through the bindings and through every function of the standard library that
+/// connects.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_vector_gets_its_verdict_in_a_guest() {
+async fn every_policy_vector_has_its_verdict_in_the_guest() {
     let mut wrong = Vec::new();
     for vector in PolicyVector::parse_file(VECTORS).expect("in the notation") {
-        if let Err(problem) = judge(&vector).await {
+        if let Err(problem) = check(&vector).await {
             wrong.push(format!("{} ({}): {problem}", vector.input, vector.reason));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-async fn judge(vector: &PolicyVector) -> Result<(), String> {
+async fn check(vector: &PolicyVector) -> Result<(), String> {
     let names = names(vector.script()).await;
     let config = NetConfig::default()
         .with_dns_server(names.address())
         .with_connect_timeout(Duration::from_secs(2))
         .expect("in range");
     let constants = json!({"HOST": vector.host, "LOOKUPS": vector.connect});
-    // A name with several answers is looked up as often as the row says; the verdict is the last one's.
+    // A name is connected to as often as the vector says; the verdict is that of the last connect.
     let lookups = "
 from componentize_py_types import Err
 from wit_world.imports import resolver, tcp
@@ -62,7 +62,7 @@ print(verdict)
         return Err(format!("the name server was asked: {:?}", names.queries()));
     }
     if vector.connect > 1 {
-        // The first connect would be allowed, and dial.
+        // The first connect would be allowed and leave loopback.
         return Ok(());
     }
     let connects = "
@@ -92,7 +92,7 @@ for begin in (asyncio.open_connection, _eryx_async.await_tcp_connect):
     if lines.next() != Some("Error_Denied") {
         return Err(format!("a connect went on: {}", result.stdout));
     }
-    // What is no host to CPython does not get as far as the policy.
+    // CPython itself rejects some hosts before the policy is consulted.
     let refusals = [
         "PermissionError(EACCES)",
         "gaierror",

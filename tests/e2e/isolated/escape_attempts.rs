@@ -15,7 +15,7 @@ use eryx_testkit::{NameServer, Script};
 const GROWTH: u64 = 64;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_trick_is_refused_or_harmless() {
+async fn every_escape_attempt_is_denied_or_harmless() {
     let canary = TcpListener::bind("127.0.0.1:0").expect("bound");
     canary.set_nonblocking(true).expect("set");
     let address = canary.local_addr().expect("bound");
@@ -30,7 +30,7 @@ async fn every_trick_is_refused_or_harmless() {
         .expect("a duration and a pattern");
     let alone = sandbox(None);
     let connected = sandbox(Some(network));
-    run(&alone, "print('alive')").await.expect("it runs");
+    run(&alone, "print('alive')").await.expect("succeeds");
     let before = resident();
     let tricks = tricks();
     let mut failures = Vec::new();
@@ -60,7 +60,7 @@ async fn every_trick_is_refused_or_harmless() {
                 failures.push(format!("{name}, {kind}: it reached loopback"));
             }
             assert_eq!(
-                run(sandbox, "print('alive')").await.expect("others go on"),
+                run(sandbox, "print('alive')").await.expect("not affected"),
                 "alive\n",
                 "after {name}"
             );
@@ -112,6 +112,6 @@ fn resident() -> u64 {
     let kilobytes = status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
-        .expect("it is there");
+        .expect("exists");
     kilobytes.trim().parse::<u64>().expect("a number") / 1024
 }

@@ -40,7 +40,7 @@ async fn faults_of_each(sandbox: &Sandbox, program: &str) -> u64 {
 /// Trap: what a program writes to lay all over the heap, and each page was copied anew for each sandbox: 392 faults. The
 /// slot's pages go back to the kernel when a sandbox ends, so that the next one pays for what it touches, and no more.
 #[tokio::test]
-async fn a_sandbox_after_another_asks_the_kernel_for_few_pages() {
+async fn a_sandbox_in_a_reused_slot_causes_few_page_faults() {
     let sandbox = sandbox(None);
     for program in [
         "print(sum(range(1000)))",

@@ -54,7 +54,7 @@ async fn ends_in_time(config: Option<NetConfig>, program: &str) {
 
 /// Trap: the execution timeout was not enforced while the guest waited in a socket call.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_waiting_for_a_silent_peer_ends_with_its_time() {
+async fn a_program_waiting_for_a_silent_peer_times_out() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
     let program = format!(
         "import socket\nsocket.create_connection(('127.0.0.1', {})).recv(1)",
@@ -69,7 +69,7 @@ async fn a_program_waiting_for_a_silent_peer_ends_with_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_waiting_for_a_silent_name_server_ends_with_its_time() {
+async fn a_program_waiting_for_a_silent_name_server_times_out() {
     let names = NameServer::start(Script::new().otherwise(Answer::Silence))
         .await
         .expect("started");
@@ -83,8 +83,8 @@ async fn a_program_waiting_for_a_silent_name_server_ends_with_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_connecting_to_a_black_hole_ends_with_its_time() {
-    let hole = BlackHole::new().await.expect("made");
+async fn a_program_connecting_to_a_black_hole_times_out() {
+    let hole = BlackHole::new().await.expect("created");
     let program = format!(
         "import socket\nsocket.create_connection(('127.0.0.1', {}))",
         hole.address().port()
@@ -93,17 +93,17 @@ async fn a_program_connecting_to_a_black_hole_ends_with_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_loop_ends_with_its_time() {
+async fn a_busy_loop_times_out() {
     ends_in_time(None, "while True: pass").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sleeping_program_ends_with_its_time() {
+async fn a_sleeping_program_times_out() {
     ends_in_time(None, "import time\ntime.sleep(60)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_select_without_a_timeout_ends_with_its_time() {
+async fn a_select_without_a_timeout_times_out() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
     let program = format!(
         "import select, socket\ns = socket.create_connection(('127.0.0.1', {}))\nselect.select([s], [], [])",
@@ -114,13 +114,13 @@ async fn a_select_without_a_timeout_ends_with_its_time() {
 
 /// A loop inside a C function of the interpreter, where no bytecode is run.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runaway_regular_expression_ends_with_its_time() {
+async fn a_runaway_regular_expression_times_out() {
     ends_in_time(None, "import re\nre.match('(a+)+$', 'a' * 64 + 'b')").await;
 }
 
 /// Work that never ends, in all the places where the interpreter loops or goes round in circles by itself.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_never_ends_keeps_the_host_out() {
+async fn every_kind_of_endless_work_is_preempted() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
     let knocking = format!(
         "import socket\ns = socket.create_connection(('127.0.0.1', {}))\ns.setblocking(False)\n\
@@ -154,7 +154,7 @@ async fn nothing_that_never_ends_keeps_the_host_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_catches_everything_ends_with_its_time() {
+async fn a_program_that_catches_every_exception_times_out() {
     let program = "while True:\n    try:\n        while True: pass\n    except BaseException: pass";
     ends_in_time(None, program).await;
 }

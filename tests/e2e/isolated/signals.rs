@@ -343,8 +343,8 @@ const CASES: &[Case] = &[
         name: "a handler is set between two executions of a session",
         run: || {
             block_on(async {
-                let mut session = sandbox().session().await.expect("begun");
-                session.execute("x = 1").await.expect("run");
+                let mut session = sandbox().session().await.expect("started");
+                session.execute("x = 1").await.expect("succeeds");
                 set(report, 0);
                 let ended = session.execute("import os; os.abort()").await;
                 assert!(
@@ -386,7 +386,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn the_process_outlives_every_program_whatever_handlers_are_set_and_its_own_crashes_reach_them() {
+fn the_process_survives_every_trap_and_its_own_crashes_reach_the_embedders_handlers() {
     if let Ok(name) = env::var(CASE) {
         let case = CASES.iter().find(|case| case.name == name);
         (case.expect("one of the cases").run)();
@@ -396,10 +396,10 @@ fn the_process_outlives_every_program_whatever_handlers_are_set_and_its_own_cras
     for case in CASES {
         let ended = Command::new(env::current_exe().expect("this program"))
             .args(["--exact", "--nocapture", "--test-threads=1"])
-            .arg("the_process_outlives_every_program_whatever_handlers_are_set_and_its_own_crashes_reach_them")
+            .arg("the_process_survives_every_trap_and_its_own_crashes_reach_the_embedders_handlers")
             .env(CASE, case.name)
             .output()
-            .expect("run");
+            .expect("succeeds");
         let said = String::from_utf8_lossy(&ended.stderr);
         let status = match (ended.status.code(), ended.status.signal()) {
             (Some(status), _) => Ok(status),

@@ -125,7 +125,7 @@ impl Held {
         let resident = status
             .lines()
             .find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"))
-            .expect("it is there");
+            .expect("exists");
         Self {
             descriptors: fs::read_dir("/proc/self/fd").expect("readable").count(),
             tasks: tokio::runtime::Handle::current()
@@ -137,9 +137,9 @@ impl Held {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thousands_of_sandboxes_leave_nothing_behind() {
+async fn thousands_of_sandboxes_leave_no_resources_behind() {
     let _alone = ALONE.lock().await;
-    let authority = CertificateAuthority::new().expect("made");
+    let authority = CertificateAuthority::new().expect("created");
     let network = NetConfig::default()
         .allow_localhost()
         .with_root_cert(authority.pem().as_bytes())
@@ -241,9 +241,9 @@ print('done')
 ";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sandboxes_that_take_all_the_host_gives_leave_nothing_behind() {
+async fn sandboxes_that_exhaust_host_resources_leave_no_memory_behind() {
     let _alone = ALONE.lock().await;
-    let authority = CertificateAuthority::new().expect("made");
+    let authority = CertificateAuthority::new().expect("created");
     let identity = authority
         .issue(&Leaf::server(["localhost"]))
         .expect("issued");
