@@ -45,10 +45,8 @@ print(sum(await asyncio.gather(*(fetch() for _ in range(50)))))
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_over_tls_run_concurrently() {
-    let authority = CertificateAuthority::new().expect("created");
-    let identity = authority
-        .issue(&Leaf::server(["site.test"]))
-        .expect("issued");
+    let ca = CertificateAuthority::new().expect("created");
+    let identity = ca.issue(&Leaf::server(["site.test"])).expect("issued");
     let server = HttpServer::https(&identity).await.expect("started");
     let text = "
 import asyncio
@@ -62,7 +60,7 @@ async with asyncio.TaskGroup() as group:
     tasks = [group.create_task(fetch()) for _ in range(20)]
 print(sum(task.result() for task in tasks))
 ";
-    let config = trusting(&authority).with_max_connections(20);
+    let config = trusting(&ca).with_max_connections(20);
     assert_eq!(
         run_program(config, &json!({"PORT": server.port()}), text).await,
         "20\n"
@@ -73,10 +71,8 @@ print(sum(task.result() for task in tasks))
 /// Trap: an event loop that ended with unclosed transports printed a warning for each.
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_tls_streams_prints_nothing_on_stderr() {
-    let authority = CertificateAuthority::new().expect("created");
-    let identity = authority
-        .issue(&Leaf::server(["site.test"]))
-        .expect("issued");
+    let ca = CertificateAuthority::new().expect("created");
+    let identity = ca.issue(&Leaf::server(["site.test"])).expect("issued");
     let server = HttpServer::https(&identity).await.expect("started");
     let begin = "
 import asyncio, gc
@@ -99,7 +95,7 @@ async def fetch(wait):
     ];
     for end in ends {
         let text = program(&json!({"PORT": server.port()}), &format!("{begin}{end}\n"));
-        match sandbox(Some(trusting(&authority))).execute(text).await {
+        match sandbox(Some(trusting(&ca))).execute(text).await {
             Ok(result) => assert_eq!(result.stderr, "", "{end}"),
             Err(error) => panic!("{end}: {}", error_details(&error)),
         }
@@ -109,10 +105,8 @@ async def fetch(wait):
 /// Trap: awaits did not overlap, and three gathered requests of 1 s took 3 s.
 #[tokio::test(flavor = "multi_thread")]
 async fn gathered_low_level_requests_overlap() {
-    let authority = CertificateAuthority::new().expect("created");
-    let identity = authority
-        .issue(&Leaf::server(["site.test"]))
-        .expect("issued");
+    let ca = CertificateAuthority::new().expect("created");
+    let identity = ca.issue(&Leaf::server(["site.test"])).expect("issued");
     let plain = http().await;
     let secure = HttpServer::https(&identity).await.expect("started");
     let text = "
@@ -140,7 +134,7 @@ print(await asyncio.gather(secure(), secure(), secure()))
 ";
     let ports = json!({"PLAIN": plain.port(), "SECURE": secure.port()});
     assert_eq!(
-        run_program(trusting(&authority), &ports, text).await,
+        run_program(trusting(&ca), &ports, text).await,
         "[b'ok', b'ok', b'ok']\n[b'ok', b'ok', b'ok']\n"
     );
     assert_eq!((plain.max_concurrent(), secure.max_concurrent()), (3, 3));
@@ -273,10 +267,8 @@ print(await cancelled_soon(net.await_tcp_read(tcp, 1)), await net.await_tcp_writ
 /// blocked name, which is an event.
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_awaits_leave_no_connections_beyond_those_the_program_holds() {
-    let authority = CertificateAuthority::new().expect("created");
-    let identity = authority
-        .issue(&Leaf::server(["site.test"]))
-        .expect("issued");
+    let ca = CertificateAuthority::new().expect("created");
+    let identity = ca.issue(&Leaf::server(["site.test"])).expect("issued");
     let silent = start_peer(Behaviour::Silent).await;
     let secure = Peer::tls(Behaviour::Silent, &identity)
         .await
@@ -331,7 +323,7 @@ while descriptors.count() > 2:
     await asyncio.sleep(0.001)
 mark('over.test')
 ";
-    let config = trusting(&authority)
+    let config = trusting(&ca)
         .with_max_connections(100)
         .block_host("closed.test")
         .and_then(|config| config.block_host("cancelled.test"))
@@ -366,7 +358,9 @@ mark('over.test')
             ("cancelled.test", EventKind::Denied { .. }) => {
                 assert!(connections >= 75, "{connections} were closed at once");
             }
-            ("over.test", EventKind::Denied { .. }) => assert_eq!((connections, sockets), (100, 100)),
+            ("over.test", EventKind::Denied { .. }) => {
+                assert_eq!((connections, sockets), (100, 100))
+            }
             _ => {}
         }
     }

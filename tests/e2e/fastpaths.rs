@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::{expect_stdout, sandbox, trusting};
-use crate::tls::{echo, secured};
+use crate::tls::{echo, run_tls_program};
 
 #[tokio::test]
 async fn fast_paths_match_the_standard_library() {
@@ -14,7 +14,7 @@ async fn fast_paths_match_the_standard_library() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fast_path_of_tls_sockets_matches_the_standard_library() {
-    let (authority, peer) = echo().await;
+    let (ca, peer) = echo().await;
     let text = r#"
 import inspect, socket, ssl
 from eryx_guest.fastpaths import ssl_socket
@@ -104,7 +104,7 @@ for call in lambda: connection.recv(1), lambda: connection.sendall(b'x'):
         print(error.strerror)
 "#;
     assert_eq!(
-        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        run_tls_program(trusting(&ca), &json!({"PORT": peer.port()}), text).await,
         "Bad file descriptor\nBad file descriptor\n"
     );
 }

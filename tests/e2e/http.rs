@@ -17,27 +17,23 @@ const MIB: u64 = 1 << 20;
 
 /// Starts an HTTPS server with the name `site.test`, and returns it with its CA.
 async fn https() -> (CertificateAuthority, HttpServer) {
-    let authority = CertificateAuthority::new().expect("created");
-    let identity = authority
-        .issue(&Leaf::server(["site.test"]))
-        .expect("issued");
+    let ca = CertificateAuthority::new().expect("created");
+    let identity = ca.issue(&Leaf::server(["site.test"])).expect("issued");
     let server = HttpServer::https(&identity).await.expect("started");
-    (authority, server)
+    (ca, server)
 }
 
 /// Starts a TLS peer with the name `site.test`, and returns it with its CA.
 async fn tls_peer(behaviour: Behaviour) -> (CertificateAuthority, Peer) {
-    let authority = CertificateAuthority::new().expect("created");
-    let identity = authority
-        .issue(&Leaf::server(["site.test"]))
-        .expect("issued");
+    let ca = CertificateAuthority::new().expect("created");
+    let identity = ca.issue(&Leaf::server(["site.test"])).expect("issued");
     let peer = Peer::tls(behaviour, &identity).await.expect("started");
-    (authority, peer)
+    (ca, peer)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_https_download_arrives_unchanged() {
-    let (authority, server) = https().await;
+    let (ca, server) = https().await;
     let length = 64 * MIB;
     let url = server.url("site.test", &format!("/bytes/{length}"));
     let text = "
@@ -50,7 +46,7 @@ with urllib.request.urlopen(URL, timeout=30) as response:
 print(response.status, length, digest.hexdigest())
 ";
     assert_eq!(
-        run_program(trusting(&authority), &json!({"URL": url}), text).await,
+        run_program(trusting(&ca), &json!({"URL": url}), text).await,
         format!("200 {length} {}\n", payload::sha256(length))
     );
 }
@@ -58,7 +54,7 @@ print(response.status, length, digest.hexdigest())
 /// Trap: short reads of `makefile` made `urllib` raise IncompleteRead for bodies of 2 MB.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_read_in_one_call_is_complete() {
-    let (authority, secure) = https().await;
+    let (ca, secure) = https().await;
     let plain = HttpServer::http().await.expect("started");
     let length = 5 * MIB + 3;
     let text = "
@@ -73,7 +69,7 @@ for url in (PLAIN, SECURE):
         json!({"PLAIN": plain.url("127.0.0.1", &path), "SECURE": secure.url("site.test", &path)});
     let line = format!("{length} {}\n", payload::sha256(length));
     assert_eq!(
-        run_program(trusting(&authority), &urls, text).await,
+        run_program(trusting(&ca), &urls, text).await,
         line.repeat(2)
     );
 }
@@ -81,7 +77,7 @@ for url in (PLAIN, SECURE):
 /// Trap: each byte of a header took one host call. This test counts the calls instead of timing them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_requests_need_one_connection_and_few_host_calls() {
-    let (authority, secure) = https().await;
+    let (ca, secure) = https().await;
     let plain = HttpServer::http().await.expect("started");
     let text = "
 import http.client, ssl
@@ -106,7 +102,7 @@ for connection in (
     print(calls <= 3000, calls)
 ";
     let ports = json!({"PLAIN": plain.port(), "SECURE": secure.port()});
-    let printed = run_program(trusting(&authority), &ports, text).await;
+    let printed = run_program(trusting(&ca), &ports, text).await;
     assert!(
         printed.lines().all(|line| line.starts_with("True")) && printed.lines().count() == 2,
         "{printed}"
@@ -118,7 +114,7 @@ for connection in (
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_upload_arrives_unchanged_with_and_without_tls() {
-    let (authority, secure) = https().await;
+    let (ca, secure) = https().await;
     let plain = HttpServer::http().await.expect("started");
     let text = "
 import hashlib, json, random, urllib.request
@@ -139,7 +135,7 @@ for url in (PLAIN, SECURE):
     let urls = json!({"PLAIN": plain.url("localhost", "/upload"), "SECURE": secure.url("site.test", "/upload")});
     let line = format!("{} True\n", 64 * (MIB + 1));
     let limits = ResourceLimits::default().with_max_memory(1 << 30);
-    let result = sandbox_with_limits(Some(trusting(&authority)), limits)
+    let result = sandbox_with_limits(Some(trusting(&ca)), limits)
         .execute(program(&urls, text))
         .await;
     assert_eq!(expect_stdout(result), line.repeat(2));
@@ -153,7 +149,7 @@ async fn data_sent_over_tls_arrives_without_a_further_call() {
         piece: 64 * 1024,
         every: Duration::from_millis(1),
     };
-    let (authority, peer) = tls_peer(behaviour).await;
+    let (ca, peer) = tls_peer(behaviour).await;
     let length = 3 * MIB + 1;
     let text = "
 import socket, ssl
@@ -161,7 +157,7 @@ raw = socket.create_connection(('site.test', PORT), timeout=20)
 secure = ssl.create_default_context().wrap_socket(raw, server_hostname='site.test')
 secure.sendall(bytes(LENGTH))
 ";
-    let mut session = sandbox(Some(trusting(&authority)))
+    let mut session = sandbox(Some(trusting(&ca)))
         .session()
         .await
         .expect("started");
@@ -208,10 +204,8 @@ for path in ('/chunked/3000000', '/gzip/300000', '/drip?n=2000&ms=0'):
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_records_in_single_byte_segments_arrive_complete() {
-    let authority = CertificateAuthority::new().expect("created");
-    let identity = authority
-        .issue(&Leaf::server(["site.test"]))
-        .expect("issued");
+    let ca = CertificateAuthority::new().expect("created");
+    let identity = ca.issue(&Leaf::server(["site.test"])).expect("issued");
     let tls = ServerTls::new(&identity).build().expect("valid");
     let transport = Transport::tls(tls).in_pieces_of(1, Duration::ZERO);
     let server = HttpServer::start(transport, eryx_testkit::LOOPBACK)
@@ -224,7 +218,7 @@ print(len(body), hashlib.sha256(body).hexdigest())
 ";
     let url = server.url("site.test", "/bytes/20000");
     assert_eq!(
-        run_program(trusting(&authority), &json!({"URL": url}), text).await,
+        run_program(trusting(&ca), &json!({"URL": url}), text).await,
         format!("20000 {}\n", payload::sha256(20000))
     );
 }
@@ -233,7 +227,7 @@ print(len(body), hashlib.sha256(body).hexdigest())
 #[tokio::test(flavor = "multi_thread")]
 async fn a_complete_body_without_close_notify_is_accepted() {
     for announced in [true, false] {
-        let (authority, peer) = tls_peer(Behaviour::OmitsCloseNotify {
+        let (ca, peer) = tls_peer(Behaviour::OmitsCloseNotify {
             body: 300_000,
             announced,
         })
@@ -244,7 +238,7 @@ body = urllib.request.urlopen(f'https://site.test:{PORT}/', timeout=20).read()
 print(len(body), hashlib.sha256(body).hexdigest())
 ";
         assert_eq!(
-            run_program(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+            run_program(trusting(&ca), &json!({"PORT": peer.port()}), text).await,
             format!("300000 {}\n", payload::sha256(300_000)),
             "announced: {announced}"
         );
@@ -271,10 +265,10 @@ for secure in (False, True):
     let breaks_off = Behaviour::BreaksOff { announced, sent };
     let plain = Peer::plain(ends.clone()).await.expect("started");
     for behaviour in [ends, breaks_off] {
-        let (authority, secure) = tls_peer(behaviour.clone()).await;
+        let (ca, secure) = tls_peer(behaviour.clone()).await;
         let ports = json!({"PLAIN": plain.port(), "SECURE": secure.port()});
         assert_eq!(
-            run_program(trusting(&authority), &ports, text).await,
+            run_program(trusting(&ca), &ports, text).await,
             "30000 70000\n".repeat(2),
             "{behaviour:?}"
         );
@@ -288,7 +282,7 @@ async fn a_reset_in_a_body_raises_connection_reset_error() {
         sent: 1000,
     };
     let plain = Peer::plain(behaviour.clone()).await.expect("started");
-    let (authority, secure) = tls_peer(behaviour).await;
+    let (ca, secure) = tls_peer(behaviour).await;
     let text = "
 import urllib.request
 for url in (f'http://127.0.0.1:{PLAIN}/', f'https://site.test:{SECURE}/'):
@@ -296,7 +290,7 @@ for url in (f'http://127.0.0.1:{PLAIN}/', f'https://site.test:{SECURE}/'):
 ";
     let ports = json!({"PLAIN": plain.port(), "SECURE": secure.port()});
     assert_eq!(
-        run_program(trusting(&authority), &ports, text).await,
+        run_program(trusting(&ca), &ports, text).await,
         "ConnectionResetError(ECONNRESET)\n".repeat(2)
     );
 }
@@ -382,7 +376,7 @@ print(urllib.request.urlopen(URL, timeout=20).read())
 #[tokio::test(flavor = "multi_thread")]
 async fn every_timeout_raises_timeout_error() {
     let plain = HttpServer::http().await.expect("started");
-    let (authority, secure) = https().await;
+    let (ca, secure) = https().await;
     let hole = BlackHole::new().await.expect("created");
     let closed = ClosedPort::new().expect("created");
     let text = "
@@ -406,7 +400,7 @@ print(time.monotonic() - begun < 10)
         "HOLE": hole.address().port(), "CLOSED": closed.address().port(),
     });
     assert_eq!(
-        run_program(trusting(&authority), &ports, text).await,
+        run_program(trusting(&ca), &ports, text).await,
         "TimeoutError TimeoutError\nTimeoutError TimeoutError\nTimeoutError TimeoutError\n\
          ConnectionRefusedError(ECONNREFUSED)\nTrue\n"
     );

@@ -64,7 +64,9 @@ fn a_program_can_neither_learn_nor_reach_the_addresses_of_its_machine() {
             assert_eq!(reasons(&result), 2);
             assert!(listener.accept().is_err(), "a program connected");
 
-            let config = NetConfig::default().allow_network(OWN_ADDRESS).expect("a network");
+            let config = NetConfig::default()
+                .allow_network(OWN_ADDRESS)
+                .expect("a network");
             let printed = expect_stdout(sandbox(Some(config)).execute(PROGRAM).await);
             assert_eq!(
                 printed.lines().collect::<Vec<_>>(),

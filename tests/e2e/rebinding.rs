@@ -171,7 +171,9 @@ async fn a_name_rebound_to_an_internal_address_is_denied_and_earlier_results_sta
         .answer("name.test", addresses([PUBLIC]))
         .answer("name.test", addresses([INTERNAL]));
     let rebinding = Rebinding::new(script).await;
-    let outcome = rebinding.run("lookup()\nconnect()\nconnect('127.0.0.2')").await;
+    let outcome = rebinding
+        .run("lookup()\nconnect()\nconnect('127.0.0.2')")
+        .await;
     assert_eq!(
         outcome.outcomes(),
         [
@@ -239,7 +241,11 @@ async fn a_public_address_with_an_internal_one_of_the_other_family_is_denied() {
         let script = Script::new().answer("name.test", addresses(list));
         let rebinding = Rebinding::new(script).await;
         let outcome = rebinding.run("connect()\nlookup()").await;
-        assert_eq!(outcome.outcomes(), ["PermissionError(EACCES)"; 2], "{list:?}");
+        assert_eq!(
+            outcome.outcomes(),
+            ["PermissionError(EACCES)"; 2],
+            "{list:?}"
+        );
         assert_eq!(outcome.kinds(), ["denied", "denied"], "{list:?}");
         let internal = list
             .iter()
@@ -264,7 +270,11 @@ async fn an_alias_of_a_blocked_name_is_denied_although_its_address_is_public() {
     let rebinding = Rebinding::new(script).await;
     let outcome = rebinding.run("connect()\nlookup()").await;
     assert_eq!(outcome.outcomes(), ["PermissionError(EACCES)"; 2]);
-    assert!(!outcome.printed.contains("blocked.test"), "{}", outcome.printed);
+    assert!(
+        !outcome.printed.contains("blocked.test"),
+        "{}",
+        outcome.printed
+    );
     assert_eq!(outcome.denials(), [(Reason::AliasBlocked, None); 2]);
     for event in &outcome.events {
         let EventKind::Denied { verdict } = &event.kind else {

@@ -15,34 +15,32 @@ use crate::support::{expect_stdout, loopback, program, run_program, sandbox, tru
 
 /// Creates a CA and a certificate for `site.test`.
 pub(crate) fn site() -> (CertificateAuthority, Identity) {
-    let authority = CertificateAuthority::new().expect("created");
-    let identity = authority
-        .issue(&Leaf::server(["site.test"]))
-        .expect("issued");
-    (authority, identity)
+    let ca = CertificateAuthority::new().expect("created");
+    let identity = ca.issue(&Leaf::server(["site.test"])).expect("issued");
+    (ca, identity)
 }
 
 /// Starts a TLS echo peer with the name `site.test`, and returns it with its CA.
 pub(crate) async fn echo() -> (CertificateAuthority, Peer) {
-    let (authority, identity) = site();
+    let (ca, identity) = site();
     let peer = Peer::tls(Behaviour::Echo, &identity)
         .await
         .expect("started");
-    (authority, peer)
+    (ca, peer)
 }
 
-pub(crate) async fn serving(tls: ServerTls) -> HttpServer {
+pub(crate) async fn start_https(tls: ServerTls) -> HttpServer {
     HttpServer::start(Transport::tls(tls.build().expect("valid")), LOOPBACK)
         .await
         .expect("started")
 }
 
 /// Runs `text`, preceded by the helpers of `tls_helpers.py`, and returns its output.
-pub(crate) async fn secured(config: NetConfig, constants: &Value, text: &str) -> String {
-    run_program(config, constants, &secured_program(text)).await
+pub(crate) async fn run_tls_program(config: NetConfig, constants: &Value, text: &str) -> String {
+    run_program(config, constants, &tls_program(text)).await
 }
 
-pub(crate) fn secured_program(text: &str) -> String {
+pub(crate) fn tls_program(text: &str) -> String {
     format!("{}{text}", include_str!("programs/tls_helpers.py"))
 }
 
@@ -50,7 +48,7 @@ pub(crate) fn secured_program(text: &str) -> String {
 /// the real ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_connection_properties_match_the_servers() {
-    let (authority, identity) = site();
+    let (ca, identity) = site();
     for (version, name, theirs) in [
         (&TLS12, "TLSv1.2", "TLSv1_2"),
         (&TLS13, "TLSv1.3", "TLSv1_3"),
@@ -58,12 +56,12 @@ async fn tls_connection_properties_match_the_servers() {
         let tls = ServerTls::new(&identity)
             .versions(&[version])
             .alpn(["http/1.1"]);
-        let server = serving(tls).await;
+        let server = start_https(tls).await;
         let text = "
 import hashlib, json
 context = ssl.create_default_context()
 context.set_alpn_protocols(['spdy/9', 'http/1.1'])
-with secured(PORT, context) as connection:
+with tls_connect(PORT, context) as connection:
     connection.sendall(b'GET /connection HTTP/1.0\\r\\n\\r\\n')
     answer = b''
     while part := connection.recv(4096):
@@ -79,7 +77,7 @@ with secured(PORT, context) as connection:
     print(connection.server_hostname, connection.server_side, connection.compression())
 ";
         assert_eq!(
-            secured(trusting(&authority), &json!({"PORT": server.port()}), text).await,
+            run_tls_program(trusting(&ca), &json!({"PORT": server.port()}), text).await,
             format!(
                 "{name} {theirs}\nhttp/1.1 http/1.1 site.test {name} True\nTrue\n{}\nsite.test False None\n",
                 digest::sha256(&identity.chain()[0])
@@ -105,26 +103,26 @@ async fn a_handshake_that_fails_before_the_certificate_raises_its_own_error() {
         let peer = Peer::plain(behaviour.clone()).await.expect("started");
         let text = "
 try:
-    secured(PORT, name='localhost')
+    tls_connect(PORT, name='localhost')
 except OSError as error:
     print(type(error).__name__, getattr(error, 'reason', None))
 ";
         assert_eq!(
-            secured(loopback(), &json!({"PORT": peer.port()}), text).await,
+            run_tls_program(loopback(), &json!({"PORT": peer.port()}), text).await,
             format!("{expected}\n"),
             "{behaviour:?}"
         );
     }
     let peer = Peer::plain(Behaviour::noise()).await.expect("started");
-    let text = "print(outcome(secured, PORT, name='localhost'))";
-    let printed = secured(loopback(), &json!({"PORT": peer.port()}), text).await;
+    let text = "print(outcome(tls_connect, PORT, name='localhost'))";
+    let printed = run_tls_program(loopback(), &json!({"PORT": peer.port()}), text).await;
     assert!(printed.starts_with("SSLError"), "{printed}");
 }
 
 /// Trap: timeouts within TLS raised other errors.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_handshake_and_a_silent_peer_time_out() {
-    let (authority, identity) = site();
+    let (ca, identity) = site();
     let tls = ServerTls::new(&identity).build().expect("valid");
     let stalling = Transport::tls(Arc::clone(&tls)).stalling_after(100);
     let silent = Peer::plain(Behaviour::Silent).await.expect("started");
@@ -138,15 +136,15 @@ async fn a_stalled_handshake_and_a_silent_peer_time_out() {
 import time
 begun = time.monotonic()
 for port in (SILENT, STALLED):
-    print(outcome(secured, port, timeout=0.2))
-connection = secured(MUTE, timeout=10)
+    print(outcome(tls_connect, port, timeout=0.2))
+connection = tls_connect(MUTE, timeout=10)
 connection.settimeout(0.2)
 print(outcome(connection.recv, 1))
 print(0.6 <= time.monotonic() - begun < 10)
 ";
     let ports = json!({"SILENT": silent.port(), "STALLED": stalled.port(), "MUTE": mute.port()});
     assert_eq!(
-        secured(trusting(&authority), &ports, text).await,
+        run_tls_program(trusting(&ca), &ports, text).await,
         "TimeoutError\nTimeoutError\nTimeoutError\nTrue\n"
     );
 }
@@ -154,14 +152,14 @@ print(0.6 <= time.monotonic() - begun < 10)
 /// Trap: sent data was buffered without bound.
 #[tokio::test(flavor = "multi_thread")]
 async fn sending_to_a_peer_that_never_reads_blocks() {
-    let (authority, identity) = site();
+    let (ca, identity) = site();
     let plain = Peer::plain(Behaviour::NeverReads).await.expect("started");
     let secure = Peer::tls(Behaviour::NeverReads, &identity)
         .await
         .expect("started");
     let text = "
 data = bytes(1 << 18)
-for connection in (socket.create_connection(('site.test', PLAIN), 10), secured(SECURE)):
+for connection in (socket.create_connection(('site.test', PLAIN), 10), tls_connect(SECURE)):
     connection.settimeout(0.3)
     sent = 0
     try:
@@ -172,7 +170,7 @@ for connection in (socket.create_connection(('site.test', PLAIN), 10), secured(S
 ";
     let ports = json!({"PLAIN": plain.port(), "SECURE": secure.port()});
     assert_eq!(
-        secured(trusting(&authority), &ports, text).await,
+        run_tls_program(trusting(&ca), &ports, text).await,
         "True\nTrue\n"
     );
 }
@@ -182,10 +180,8 @@ for connection in (socket.create_connection(('site.test', PLAIN), 10), secured(S
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_server_name_fails_before_the_first_byte_is_sent() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
-    let (authority, _) = site();
-    let config = trusting(&authority)
-        .allow_host("site.test")
-        .expect("a pattern");
+    let (ca, _) = site();
+    let config = trusting(&ca).allow_host("site.test").expect("a pattern");
     let text = "
 import asyncio
 context = ssl.create_default_context()
@@ -203,7 +199,7 @@ except PermissionError as error:
     print('other.test' in str(error))
 ";
     assert_eq!(
-        secured(config, &json!({"PORT": peer.port()}), text).await,
+        run_tls_program(config, &json!({"PORT": peer.port()}), text).await,
         "EACCES True\n".repeat(4) + "PermissionError(EACCES) 0\nTrue\n"
     );
     for ended in peer.ended(2).await {
@@ -213,7 +209,7 @@ except PermissionError as error:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_works_on_non_blocking_sockets() {
-    let (authority, identity) = site();
+    let (ca, identity) = site();
     let tls = ServerTls::new(&identity).build().expect("valid");
     let slow = Transport::tls(Arc::clone(&tls)).in_pieces_of(100, Duration::from_millis(1));
     let start = async |transport| Peer::start(Behaviour::Echo, transport, LOOPBACK).await;
@@ -222,24 +218,24 @@ async fn tls_works_on_non_blocking_sockets() {
     let text = include_str!("programs/tls_without_blocking.py");
     let ports = json!({"PORT": peer.port(), "SLOW": slow.port()});
     assert_eq!(
-        secured(trusting(&authority), &ports, text).await,
+        run_tls_program(trusting(&ca), &ports, text).await,
         "TLSv1.3 waited\n1000000 True\nTrue\n"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_works_over_memory_bios() {
-    let (authority, peer) = echo().await;
+    let (ca, peer) = echo().await;
     let text = include_str!("programs/tls_over_memory.py");
     assert_eq!(
-        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        run_tls_program(trusting(&ca), &json!({"PORT": peer.port()}), text).await,
         "TLSv1.3\n200000 True\nclosed\n"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn asyncio_streams_speak_tls() {
-    let (authority, peer) = echo().await;
+    let (ca, peer) = echo().await;
     let text = "
 import asyncio
 reader, writer = await asyncio.open_connection('site.test', PORT, ssl=True)
@@ -253,7 +249,7 @@ writer.close()
 await writer.wait_closed()
 ";
     assert_eq!(
-        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        run_tls_program(trusting(&ca), &json!({"PORT": peer.port()}), text).await,
         "True\nTLSv1.3 ((('commonName', 'site.test'),),)\n"
     );
     assert_eq!(peer.ended(1).await[0].kind(), None, "close_notify came");
@@ -261,7 +257,7 @@ await writer.wait_closed()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_connection_is_upgraded_to_tls_and_unwrapped() {
-    let (authority, identity) = site();
+    let (ca, identity) = site();
     let tls = ServerTls::new(&identity).build().expect("valid");
     let peer = Peer::plain(Behaviour::StartsTls(tls))
         .await
@@ -269,13 +265,13 @@ async fn a_plain_connection_is_upgraded_to_tls_and_unwrapped() {
     let text = "
 import asyncio
 raw = socket.create_connection(('site.test', PORT), 10)
-print(exchanged(raw, b'clear\\n'))
+print(exchange(raw, b'clear\\n'))
 raw.sendall(b'STARTTLS\\n')
 print(raw.recv(100))
 connection = ssl.create_default_context().wrap_socket(raw, server_hostname='site.test')
-print(exchanged(connection, b'secret'), raw.fileno())
+print(exchange(connection, b'secret'), raw.fileno())
 raw = connection.unwrap()
-print(exchanged(raw, b'clear again\\n'))
+print(exchange(raw, b'clear again\\n'))
 raw.close()
 
 reader, writer = await asyncio.open_connection('site.test', PORT)
@@ -287,7 +283,7 @@ print(await reader.readexactly(6), writer.get_extra_info('ssl_object').version()
 writer.close()
 ";
     assert_eq!(
-        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        run_tls_program(trusting(&ca), &json!({"PORT": peer.port()}), text).await,
         "b'clear\\n'\nb'go ahead\\n'\nb'secret' -1\nb'clear again\\n'\nb'go ahead\\n'\nb'secret' TLSv1.3\n"
     );
 }
@@ -295,13 +291,13 @@ writer.close()
 /// Trap: `set_alpn_protocols` was silently ignored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_negotiation_raises_ssl_error() {
-    let (authority, identity) = site();
-    let old = serving(ServerTls::new(&identity).versions(&[&TLS12])).await;
-    let picky = serving(ServerTls::new(&identity).alpn(["h2"])).await;
+    let (ca, identity) = site();
+    let old = start_https(ServerTls::new(&identity).versions(&[&TLS12])).await;
+    let picky = start_https(ServerTls::new(&identity).alpn(["h2"])).await;
     let text = "
 def reason(port, context):
     try:
-        return secured(port, context).version()
+        return tls_connect(port, context).version()
     except ssl.SSLError as error:
         return error.reason
 modern = ssl.create_default_context()
@@ -316,32 +312,32 @@ print(reason(PICKY, older))
 chosen = ssl.create_default_context()
 chosen.set_ciphers('CHACHA20')
 chosen.set_ecdh_curve('secp384r1')
-print(secured(OLD, chosen).cipher()[0].partition('-')[2].partition('-')[2])
-chosen.set_ciphers('AES128' if 'CHACHA' in secured(OLD).cipher()[0] else 'CHACHA20')
-print(secured(OLD, chosen).cipher() == secured(OLD).cipher())
+print(tls_connect(OLD, chosen).cipher()[0].partition('-')[2].partition('-')[2])
+chosen.set_ciphers('AES128' if 'CHACHA' in tls_connect(OLD).cipher()[0] else 'CHACHA20')
+print(tls_connect(OLD, chosen).cipher() == tls_connect(OLD).cipher())
 ";
     let ports = json!({"OLD": old.port(), "PICKY": picky.port()});
     assert_eq!(
-        secured(trusting(&authority), &ports, text).await,
+        run_tls_program(trusting(&ca), &ports, text).await,
         "TLSV1_ALERT_PROTOCOL_VERSION\nTLSV1_ALERT_NO_APPLICATION_PROTOCOL\nTLSv1.2\nCHACHA20-POLY1305\nFalse\n"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_connection_resumes_the_session_of_the_first() {
-    let (authority, identity) = site();
+    let (ca, identity) = site();
     for version in [&TLS12, &TLS13] {
-        let server = serving(ServerTls::new(&identity).versions(&[version])).await;
+        let server = start_https(ServerTls::new(&identity).versions(&[version])).await;
         let text = "
 for _ in range(2):
-    with secured(PORT) as connection:
+    with tls_connect(PORT) as connection:
         connection.sendall(b'GET /close HTTP/1.0\\r\\n\\r\\n')
         while connection.recv(4096):
             pass
         print(connection.session_reused)
 ";
         assert_eq!(
-            secured(trusting(&authority), &json!({"PORT": server.port()}), text).await,
+            run_tls_program(trusting(&ca), &json!({"PORT": server.port()}), text).await,
             "False\nTrue\n"
         );
         assert_eq!(server.resumed(), 1);
@@ -352,11 +348,11 @@ for _ in range(2):
 /// so other executions and sessions reuse it.
 #[tokio::test(flavor = "multi_thread")]
 async fn executions_with_shared_caches_resume_each_others_sessions() {
-    let (authority, identity) = site();
-    let server = serving(ServerTls::new(&identity)).await;
-    let text = secured_program(
+    let (ca, identity) = site();
+    let server = start_https(ServerTls::new(&identity)).await;
+    let text = tls_program(
         "
-with secured(PORT) as connection:
+with tls_connect(PORT) as connection:
     connection.sendall(b'GET /close HTTP/1.0\\r\\n\\r\\n')
     while connection.recv(4096):
         pass
@@ -364,7 +360,7 @@ with secured(PORT) as connection:
 ",
     );
     let text = program(&json!({"PORT": server.port()}), &text);
-    let config = trusting(&authority).with_shared_caches(true);
+    let config = trusting(&ca).with_shared_caches(true);
     let one = sandbox(Some(config.clone()));
     assert_eq!(expect_stdout(one.execute(&text).await), "False\n");
     assert_eq!(expect_stdout(one.execute(&text).await), "True\n");
@@ -373,7 +369,7 @@ with secured(PORT) as connection:
     let other = sandbox(Some(config));
     assert_eq!(expect_stdout(other.execute(&text).await), "True\n");
     // Another configuration does not share it.
-    let apart = sandbox(Some(trusting(&authority)));
+    let apart = sandbox(Some(trusting(&ca)));
     assert_eq!(expect_stdout(apart.execute(&text).await), "False\n");
     // By default, TLS sessions are shared only within an execution, and within a sandbox session.
     assert_eq!(expect_stdout(apart.execute(&text).await), "False\n");
@@ -384,7 +380,7 @@ with secured(PORT) as connection:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_without_close_notify_is_distinguished_on_request() {
-    let (authority, identity) = site();
+    let (ca, identity) = site();
     let peer = Peer::tls(
         Behaviour::OmitsCloseNotify {
             body: 10,
@@ -407,7 +403,7 @@ for lenient in (True, False):
     print(outcome(drain))
 ";
     assert_eq!(
-        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        run_tls_program(trusting(&ca), &json!({"PORT": peer.port()}), text).await,
         "ended\nSSLEOFError\n"
     );
 }
@@ -415,7 +411,7 @@ for lenient in (True, False):
 /// Trap: names that urllib3, httpx and other libraries read at import were missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ssl_names_that_libraries_read_exist() {
-    let (authority, peer) = echo().await;
+    let (ca, peer) = echo().await;
     let text = "
 wanted = '''
 ALERT_DESCRIPTION_HANDSHAKE_FAILURE CERT_NONE CERT_OPTIONAL CERT_REQUIRED DER_cert_to_PEM_cert HAS_ALPN
@@ -429,7 +425,7 @@ VERIFY_DEFAULT VERIFY_X509_PARTIAL_CHAIN VERIFY_X509_STRICT VERIFY_X509_TRUSTED_
 CertificateError create_default_context get_default_verify_paths match_hostname RAND_bytes
 '''.split()
 print([name for name in wanted if not hasattr(ssl, name) and name != 'match_hostname'])
-connection = secured(PORT)
+connection = tls_connect(PORT)
 print(connection._sslobj is not None, connection.context.check_hostname, ssl.create_default_context().get_ciphers()[0]['name'] != '')
 context = ssl.create_default_context()
 context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
@@ -437,10 +433,10 @@ context.options |= ssl.OP_NO_COMPRESSION
 context.set_ciphers('ECDHE+AESGCM')
 context.post_handshake_auth = True
 context.keylog_filename = None
-print(exchanged(secured(PORT, context), b'hello'))
+print(exchange(tls_connect(PORT, context), b'hello'))
 ";
     assert_eq!(
-        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        run_tls_program(trusting(&ca), &json!({"PORT": peer.port()}), text).await,
         "[]\nTrue True True\nb'hello'\n"
     );
 }

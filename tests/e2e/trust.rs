@@ -6,19 +6,19 @@ use eryx_testkit::{Behaviour, CertificateAuthority, HttpServer, Leaf, Peer, Serv
 use serde_json::json;
 
 use crate::support::{expect_exception, expect_stdout, loopback, program, sandbox, trusting};
-use crate::tls::{echo, secured, secured_program, serving, site};
+use crate::tls::{echo, run_tls_program, site, start_https, tls_program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn getpeercert_matches_cpython() {
-    let authority = CertificateAuthority::named("The Root").expect("created");
-    let identity = authority
+    let ca = CertificateAuthority::named("The Root").expect("created");
+    let identity = ca
         .issue(&Leaf::server(["site.test", "*.site.test", "127.0.0.1"]))
         .expect("issued");
     let peer = Peer::tls(Behaviour::Echo, &identity)
         .await
         .expect("started");
     let text = "
-with secured(PORT) as connection:
+with tls_connect(PORT) as connection:
     shown = connection.getpeercert()
     print(shown['subject'], shown['issuer'])
     print(shown['subjectAltName'])
@@ -28,8 +28,8 @@ with secured(PORT) as connection:
 ";
     let pem = identity.chain_pem().replace('\r', "");
     assert_eq!(
-        secured(
-            trusting(&authority),
+        run_tls_program(
+            trusting(&ca),
             &json!({"PORT": peer.port(), "PEM": pem}),
             text
         )
@@ -44,10 +44,10 @@ with secured(PORT) as connection:
 /// receives an alert.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_certificate_raises_the_openssl_error() {
-    let authority = CertificateAuthority::named("Root A").expect("created");
+    let ca = CertificateAuthority::named("Root A").expect("created");
     let stranger = CertificateAuthority::named("Root B").expect("created");
     let leaf = || Leaf::server(["site.test"]);
-    let issued = |leaf: Leaf| authority.issue(&leaf).expect("issued");
+    let issued = |leaf: Leaf| ca.issue(&leaf).expect("issued");
     let cases = [
         (
             issued(Leaf::server(["example.com"])),
@@ -75,12 +75,12 @@ async fn a_rejected_certificate_raises_the_openssl_error() {
         let server = HttpServer::https(&identity).await.expect("started");
         let text = "
 try:
-    secured(PORT)
+    tls_connect(PORT)
 except ssl.SSLCertVerificationError as error:
     print(error.verify_code, error.verify_message)
     print(error.reason, error.library, isinstance(error, ValueError), 'certificate verify failed' in str(error))
 ";
-        let printed = secured(trusting(&authority), &json!({"PORT": server.port()}), text).await;
+        let printed = run_tls_program(trusting(&ca), &json!({"PORT": server.port()}), text).await;
         assert_eq!(
             printed,
             format!("{code} {message}\nCERTIFICATE_VERIFY_FAILED SSL True True\n")
@@ -103,8 +103,8 @@ except ssl.SSLCertVerificationError as error:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chains_wildcards_and_address_certificates_are_accepted() {
-    let authority = CertificateAuthority::new().expect("created");
-    let below = authority.intermediate().expect("created");
+    let ca = CertificateAuthority::new().expect("created");
+    let below = ca.intermediate().expect("created");
     for (names, name) in [
         (vec!["site.test"], "site.test"),
         (vec!["*.site.test"], "www.site.test"),
@@ -114,10 +114,10 @@ async fn chains_wildcards_and_address_certificates_are_accepted() {
         let peer = Peer::tls(Behaviour::Echo, &identity)
             .await
             .expect("started");
-        let text = "print(exchanged(secured(PORT, name=NAME), b'hello'))";
+        let text = "print(exchange(tls_connect(PORT, name=NAME), b'hello'))";
         assert_eq!(
-            secured(
-                trusting(&authority),
+            run_tls_program(
+                trusting(&ca),
                 &json!({"PORT": peer.port(), "NAME": name}),
                 text
             )
@@ -131,16 +131,16 @@ async fn chains_wildcards_and_address_certificates_are_accepted() {
 /// match the name that the program requested.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_is_verified_as_an_address_even_after_a_lookup_of_its_name() {
-    let (authority, peer) = echo().await;
+    let (ca, peer) = echo().await;
     let text = "
-print(exchanged(secured(PORT), b'hello'))
+print(exchange(tls_connect(PORT), b'hello'))
 try:
-    secured(PORT, name='127.0.0.1')
+    tls_connect(PORT, name='127.0.0.1')
 except ssl.SSLCertVerificationError as error:
     print(error.verify_code, '127.0.0.1' in error.verify_message)
 ";
     assert_eq!(
-        secured(trusting(&authority), &json!({"PORT": peer.port()}), text).await,
+        run_tls_program(trusting(&ca), &json!({"PORT": peer.port()}), text).await,
         "b'hello'\n64 True\n"
     );
 }
@@ -157,31 +157,34 @@ async fn only_the_embedder_can_allow_turning_off_verification() {
     let off = "context.check_hostname = False\ncontext.verify_mode = ssl.CERT_NONE\n";
     let text = format!(
         "context = ssl.create_default_context()\n{off}
-connection = secured(PORT, context)
-print(exchanged(connection, b'hello'), connection.getpeercert(), len(connection.getpeercert(True)) > 100)"
+connection = tls_connect(PORT, context)
+print(exchange(connection, b'hello'), connection.getpeercert(), len(connection.getpeercert(True)) > 100)"
     );
-    let (authority, _) = site();
+    let (ca, _) = site();
     let ports = json!({"PORT": peer.port()});
     let denied = expect_exception(
-        sandbox(Some(trusting(&authority)))
-            .execute(program(&ports, &secured_program(&text)))
+        sandbox(Some(trusting(&ca)))
+            .execute(program(&ports, &tls_program(&text)))
             .await,
     );
     assert_eq!(denied.exception_type, "ssl.SSLError", "{denied}");
     assert!(denied.message.contains("allow_unverified_tls"), "{denied}");
-    let config = trusting(&authority).allow_unverified_tls(true);
-    assert_eq!(secured(config, &ports, &text).await, "b'hello' {} True\n");
-    // The switch only permits turning verification off: a program that verifies still does.
-    let config = trusting(&authority).allow_unverified_tls(true);
+    let config = trusting(&ca).allow_unverified_tls(true);
     assert_eq!(
-        secured(config, &ports, "print(outcome(secured, PORT))").await,
+        run_tls_program(config, &ports, &text).await,
+        "b'hello' {} True\n"
+    );
+    // The switch only permits turning verification off: a program that verifies still does.
+    let config = trusting(&ca).allow_unverified_tls(true);
+    assert_eq!(
+        run_tls_program(config, &ports, "print(outcome(tls_connect, PORT))").await,
         "SSLCertVerificationError\n"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ignoring_the_host_name_also_needs_the_embedders_permission() {
-    let (authority, identity) = site();
+    let (ca, identity) = site();
     let peer = Peer::tls(Behaviour::Echo, &identity)
         .await
         .expect("started");
@@ -189,39 +192,39 @@ async fn ignoring_the_host_name_also_needs_the_embedders_permission() {
 context = ssl.create_default_context()
 context.check_hostname = False
 try:
-    print(exchanged(secured(PORT, context, name='other.test'), b'hello'))
+    print(exchange(tls_connect(PORT, context, name='other.test'), b'hello'))
 except ssl.SSLCertVerificationError as error:
     print(error.verify_code, error.verify_message)
 ";
     let ports = json!({"PORT": peer.port()});
-    let config = trusting(&authority);
+    let config = trusting(&ca);
     assert_eq!(
-        secured(config.clone(), &ports, text).await,
+        run_tls_program(config.clone(), &ports, text).await,
         "62 Hostname mismatch, certificate is not valid for 'other.test'.\n"
     );
     let config = config.allow_unverified_tls(true);
-    assert_eq!(secured(config, &ports, text).await, "b'hello'\n");
+    assert_eq!(run_tls_program(config, &ports, text).await, "b'hello'\n");
 }
 
 /// Trap: `load_verify_locations` was silently ignored. It can narrow trust, and widen it only if the
 /// embedder allows it.
 #[tokio::test(flavor = "multi_thread")]
 async fn cas_loaded_by_a_program_do_not_widen_trust() {
-    let (authority, peer) = echo().await;
+    let (ca, peer) = echo().await;
     let config = loopback()
         .with_hosts([("site.test", vec![std::net::Ipv4Addr::LOCALHOST.into()])])
         .expect("a name");
     let text = "
 context = ssl.create_default_context(cadata=PEM)
-print(outcome(lambda: exchanged(secured(PORT, context), b'hello')))
+print(outcome(lambda: exchange(tls_connect(PORT, context), b'hello')))
 ";
-    let constants = json!({"PORT": peer.port(), "PEM": authority.pem()});
+    let constants = json!({"PORT": peer.port(), "PEM": ca.pem()});
     assert_eq!(
-        secured(config.clone(), &constants, text).await,
+        run_tls_program(config.clone(), &constants, text).await,
         "SSLCertVerificationError\n"
     );
     assert_eq!(
-        secured(config.allow_unverified_tls(true), &constants, text).await,
+        run_tls_program(config.allow_unverified_tls(true), &constants, text).await,
         "b'hello'\n"
     );
     let garbage = "
@@ -229,7 +232,7 @@ context = ssl.create_default_context()
 print(outcome(context.load_verify_locations, cadata='garbage'))
 print(outcome(context.load_verify_locations, cafile='/nowhere'))
 ";
-    let printed = secured(loopback(), &json!({}), garbage).await;
+    let printed = run_tls_program(loopback(), &json!({}), garbage).await;
     assert!(printed.starts_with("SSLError"), "{printed}");
     assert!(
         printed.ends_with("FileNotFoundError(ENOENT)\n"),
@@ -240,21 +243,21 @@ print(outcome(context.load_verify_locations, cafile='/nowhere'))
 /// Trap: only DER was supported, and PEM was silently accepted as no root at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn roots_are_accepted_as_pem_bundle_and_der() {
-    let (authority, peer) = echo().await;
+    let (ca, peer) = echo().await;
     let (other, _) = site();
-    let bundle = format!("A comment\n{}\n{}", other.pem(), authority.pem());
+    let bundle = format!("A comment\n{}\n{}", other.pem(), ca.pem());
     for root in [
-        authority.pem().into_bytes(),
+        ca.pem().into_bytes(),
         bundle.into_bytes(),
-        authority.der().to_vec(),
+        ca.der().to_vec(),
     ] {
         let config = loopback()
             .with_hosts([("site.test", vec![std::net::Ipv4Addr::LOCALHOST.into()])])
             .and_then(|config| config.with_root_cert(&root))
             .expect("a name and certificates");
-        let text = "print(exchanged(secured(PORT), b'hello'))";
+        let text = "print(exchange(tls_connect(PORT), b'hello'))";
         assert_eq!(
-            secured(config, &json!({"PORT": peer.port()}), text).await,
+            run_tls_program(config, &json!({"PORT": peer.port()}), text).await,
             "b'hello'\n"
         );
     }
@@ -265,9 +268,9 @@ async fn roots_are_accepted_as_pem_bundle_and_der() {
 /// Trap: `load_cert_chain` was silently ignored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_certificate_reaches_the_server() {
-    let (authority, identity) = site();
-    let client = authority.issue(&Leaf::client("client")).expect("issued");
-    let server = serving(ServerTls::new(&identity).require_client(&authority)).await;
+    let (ca, identity) = site();
+    let client = ca.issue(&Leaf::client("client")).expect("issued");
+    let server = start_https(ServerTls::new(&identity).require_client(&ca)).await;
     // The guest has no files, so `open` is replaced.
     let text = "
 import builtins, io, json, urllib.request
@@ -286,7 +289,7 @@ except ssl.SSLError as error:
     let constants =
         json!({"PORT": server.port(), "CHAIN": client.chain_pem(), "KEY": client.key_pem()});
     assert_eq!(
-        secured(trusting(&authority), &constants, text).await,
+        run_tls_program(trusting(&ca), &constants, text).await,
         format!(
             "{}\nTLSV13_ALERT_CERTIFICATE_REQUIRED\n",
             digest::sha256(&client.chain()[0])
@@ -315,7 +318,7 @@ for key, password in (('key.pem', 'secret'), ('key.pem', 'wrong'), ('rounds.pem'
         "KEY": include_str!("../../eryx-tls/tests/keys/aes-256-sha256.pem"),
         "ROUNDS": include_str!("../../eryx-tls/tests/keys/1000001-rounds.pem"),
     });
-    let printed = secured(loopback(), &constants, text).await;
+    let printed = run_tls_program(loopback(), &constants, text).await;
     let said: Vec<&str> = printed.lines().collect();
     assert_eq!(said.len(), 3, "{printed}");
     for (line, words) in said
@@ -330,11 +333,11 @@ for key, password in (('key.pem', 'secret'), ('key.pem', 'wrong'), ('rounds.pem'
 /// guest memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn handshakes_with_many_cas_do_not_grow_guest_memory() {
-    let (authority, peer) = echo().await;
+    let (ca, peer) = echo().await;
     let bundle: String = (0..60)
         .map(|_| CertificateAuthority::new().expect("created").pem())
         .collect();
-    let mut session = sandbox(Some(trusting(&authority)))
+    let mut session = sandbox(Some(trusting(&ca)))
         .session()
         .await
         .expect("started");

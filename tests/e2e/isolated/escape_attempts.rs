@@ -1,5 +1,6 @@
-//! Tricks, one a file under `adversary/`: each is run without a network and with the default one, datagrams included,
-//! and must be refused or harmless. A binary of its own, since it watches what the whole process holds.
+//! Escape attempts, one program each under `escape_attempts/`: each runs without a network, and with the
+//! default network and UDP, and must be denied or harmless. A binary of its own, since it checks the
+//! memory of the whole process.
 
 use std::fs;
 use std::io::Write;
@@ -11,8 +12,8 @@ use eryx::net::NetConfig;
 use eryx::{Error, ResourceLimits, Sandbox};
 use eryx_testkit::{NameServer, Script};
 
-/// How much more memory the host may hold after all tricks, in MiB.
-const GROWTH: u64 = 64;
+/// The allowed growth of the process's memory in MiB.
+const MAX_GROWTH: u64 = 64;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_escape_attempt_is_denied_or_harmless() {
@@ -20,27 +21,27 @@ async fn every_escape_attempt_is_denied_or_harmless() {
     canary.set_nonblocking(true).expect("set");
     let address = canary.local_addr().expect("bound");
     let port = address.port();
-    let datagrams = UdpSocket::bind(address).expect("bound");
-    datagrams.set_nonblocking(true).expect("set");
+    let udp_canary = UdpSocket::bind(address).expect("bound");
+    udp_canary.set_nonblocking(true).expect("set");
     let names = NameServer::start(Script::new()).await.expect("started");
     let network = NetConfig::default()
         .with_dns_server(names.address())
         .with_connect_timeout(Duration::from_secs(1))
         .and_then(|network| network.allow_udp("*:1-65535"))
         .expect("a duration and a pattern");
-    let alone = sandbox(None);
+    let unconnected = sandbox(None);
     let connected = sandbox(Some(network));
-    run(&alone, "print('alive')").await.expect("succeeds");
-    let before = resident();
-    let tricks = tricks();
+    run(&unconnected, "print('alive')").await.expect("succeeds");
+    let before = resident_mib();
+    let attempts = attempts();
     let mut failures = Vec::new();
-    for trick in &tricks {
-        let name = trick.file_stem().expect("named").to_string_lossy();
-        let source = fs::read_to_string(trick).expect("readable");
+    for attempt in &attempts {
+        let name = attempt.file_stem().expect("named").to_string_lossy();
+        let source = fs::read_to_string(attempt).expect("readable");
         let program = format!("CANARY = {port}\nCANARY_HOST = '127.0.0.1'\n{source}");
         for (kind, sandbox) in [
-            ("without a network", &alone),
-            ("with the default network and datagrams", &connected),
+            ("without a network", &unconnected),
+            ("with the default network and UDP", &connected),
         ] {
             let printed = match run(sandbox, &program).await {
                 Ok(printed) => printed,
@@ -50,13 +51,13 @@ async fn every_escape_attempt_is_denied_or_harmless() {
                     .map(eryx::Output::stdout_text)
                     .unwrap_or_default(),
             };
-            if printed.contains("ESCAPED") || printed.contains("TAKEN") {
+            if printed.contains("ESCAPED") || printed.contains("ACCEPTED") {
                 failures.push(format!(
                     "{name}, {kind}: {}",
                     &printed[..printed.len().min(500)]
                 ));
             }
-            if canary.accept().is_ok() || datagrams.recv(&mut [0]).is_ok() {
+            if canary.accept().is_ok() || udp_canary.recv(&mut [0]).is_ok() {
                 failures.push(format!("{name}, {kind}: it reached loopback"));
             }
             assert_eq!(
@@ -66,23 +67,27 @@ async fn every_escape_attempt_is_denied_or_harmless() {
             );
         }
     }
-    let grown = resident().saturating_sub(before);
+    let growth = resident_mib().saturating_sub(before);
     let _ = writeln!(
         std::io::stderr(),
-        "\nadversary: {} of {} tricks refused or harmless; the host holds {grown} MiB more",
-        tricks.len() - failures.len().min(tricks.len()),
-        tricks.len()
+        "\nescape attempts: {} of {} denied or harmless; the process has grown by {growth} MiB",
+        attempts.len() - failures.len().min(attempts.len()),
+        attempts.len()
     );
     assert!(failures.is_empty(), "{failures:#?}");
     assert!(
-        tricks.len() >= 20,
-        "only {} tricks were found",
-        tricks.len()
+        attempts.len() >= 20,
+        "only {} attempts were found",
+        attempts.len()
     );
-    assert!(grown <= GROWTH, "the host holds {grown} MiB more");
+    assert!(
+        growth <= MAX_GROWTH,
+        "the process has grown by {growth} MiB"
+    );
 }
 
-fn tricks() -> Vec<PathBuf> {
+/// Returns the paths of all attempts.
+fn attempts() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("isolated/escape_attempts");
     let mut paths: Vec<PathBuf> = fs::read_dir(dir)
         .expect("readable")
@@ -106,8 +111,8 @@ async fn run(sandbox: &Sandbox, program: &str) -> Result<String, Error> {
     sandbox.execute(program).await.map(|result| result.stdout)
 }
 
-/// What the process holds in memory, in MiB.
-fn resident() -> u64 {
+/// Returns the resident memory of the process, in MiB.
+fn resident_mib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("readable");
     let kilobytes = status
         .lines()

@@ -1,4 +1,5 @@
-//! What a sandbox costs the kernel after others: a binary of its own, whose pool has no other sandboxes.
+//! Page faults of a sandbox in a reused pool slot. A binary of its own, so that no other sandbox uses the
+//! pool.
 #![cfg(target_os = "linux")]
 
 #[path = "../support.rs"]
@@ -11,10 +12,10 @@ use eryx::Sandbox;
 
 use support::{expect_stdout, sandbox};
 
-/// The pages this thread had to ask the kernel for.
-fn faults() -> u64 {
+/// Returns the number of minor page faults of this thread.
+fn page_faults() -> u64 {
     let stat = fs::read_to_string("/proc/thread-self/stat").expect("readable");
-    // The second field is a name in brackets, and the tenth the one that is asked for.
+    // The second field is a name in parentheses, and the tenth is `minflt` (proc(5)).
     let (_, fields) = stat.rsplit_once(") ").expect("a name");
     fields
         .split(' ')
@@ -24,21 +25,23 @@ fn faults() -> u64 {
         .expect("a number")
 }
 
-async fn faults_of_each(sandbox: &Sandbox, program: &str) -> u64 {
-    const TIMES: u64 = 50;
+/// Returns the number of page faults per execution.
+async fn faults_per_execution(sandbox: &Sandbox, program: &str) -> u64 {
+    const COUNT: u64 = 50;
     let mut before = 0;
-    for time in 0..2 * TIMES {
-        // The first ones find places that nobody had.
-        if time == TIMES {
-            before = faults();
+    for number in 0..2 * COUNT {
+        // The first executions use slots for the first time.
+        if number == COUNT {
+            before = page_faults();
         }
         expect_stdout(sandbox.execute(program).await);
     }
-    (faults() - before) / TIMES
+    (page_faults() - before) / COUNT
 }
 
-/// Trap: what a program writes to lay all over the heap, and each page was copied anew for each sandbox: 392 faults. The
-/// slot's pages go back to the kernel when a sandbox ends, so that the next one pays for what it touches, and no more.
+/// Trap: the objects that a program writes to were scattered over the heap, and each of their pages was
+/// copied for each sandbox: 392 faults. The pages of a slot are returned to the kernel when a sandbox
+/// ends, so the next one pays only for the pages that it touches.
 #[tokio::test]
 async fn a_sandbox_in_a_reused_slot_causes_few_page_faults() {
     let sandbox = sandbox(None);
@@ -46,7 +49,7 @@ async fn a_sandbox_in_a_reused_slot_causes_few_page_faults() {
         "print(sum(range(1000)))",
         "import json; print(json.dumps({'a': [1, 2.5, None]}))",
     ] {
-        let faults = faults_of_each(&sandbox, program).await;
-        assert!(faults < 200, "{faults} for each of {program:?}");
+        let faults = faults_per_execution(&sandbox, program).await;
+        assert!(faults < 200, "{faults} per execution of {program:?}");
     }
 }

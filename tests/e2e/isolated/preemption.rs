@@ -1,5 +1,5 @@
-//! Programs that would never end, ended in time: a binary of its own, so that nothing else takes the processor
-//! while it measures.
+//! Timeouts of programs that never end. A binary of its own, so that nothing competes for the CPU while
+//! it measures.
 
 #[path = "../support.rs"]
 #[allow(dead_code, reason = "shared with the other end-to-end tests")]
@@ -14,42 +14,41 @@ use tokio::sync::Mutex;
 
 use support::{error_details, expect_stdout, loopback, one_second_timeout, sandbox_with_limits};
 
-/// One at a time: each measures.
+/// Held by the running test: each measures times.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// Runs `program` under a limit of one second, beside another sandbox that must not notice. The bound is the
-/// limit and a fifth of it.
-async fn ends_in_time(config: Option<NetConfig>, program: &str) {
+/// Runs `program` with an execution timeout of 1 s, beside another sandbox that must not be disturbed.
+/// The program has to end after 1 s to 1.2 s.
+async fn expect_timeout(config: Option<NetConfig>, program: &str) {
     let _alone = ALONE.lock().await;
-    let beside = tokio::spawn(async {
+    let other = tokio::spawn(async {
         let program = "import time\nfor _ in range(8): time.sleep(0.2)\nprint('undisturbed')";
         let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(20));
         expect_stdout(sandbox_with_limits(None, limits).execute(program).await)
     });
     let sandbox = sandbox_with_limits(config, one_second_timeout());
-    let begun = Instant::now();
-    let result = sandbox.execute(format!("print('begun')\n{program}")).await;
-    let took = begun.elapsed();
+    let start = Instant::now();
+    let result = sandbox
+        .execute(format!("print('started')\n{program}"))
+        .await;
+    let took = start.elapsed();
     match result {
         Err(Error::Limit {
             limit: Limit::ExecutionTime(limit),
             output,
         }) => {
             assert_eq!(limit, Duration::from_secs(1));
-            assert_eq!(output.stdout, b"begun\n", "what was printed before is kept");
+            assert_eq!(output.stdout, b"started\n", "the output is kept");
         }
         Err(error) => panic!("{}", error_details(&error)),
-        Ok(result) => panic!("it ended by itself: {result:?}"),
+        Ok(result) => panic!("the program ended by itself: {result:?}"),
     }
-    assert!(
-        took >= Duration::from_secs(1),
-        "it was ended after {took:?}"
-    );
+    assert!(took >= Duration::from_secs(1), "ended after {took:?}");
     assert!(
         took < Duration::from_millis(1200),
-        "it was ended only after {took:?}"
+        "ended only after {took:?}"
     );
-    assert_eq!(beside.await.expect("no panic"), "undisturbed\n");
+    assert_eq!(other.await.expect("no panic"), "undisturbed\n");
 }
 
 /// Trap: the execution timeout was not enforced while the guest waited in a socket call.
@@ -60,11 +59,11 @@ async fn a_program_waiting_for_a_silent_peer_times_out() {
         "import socket\nsocket.create_connection(('127.0.0.1', {})).recv(1)",
         peer.port()
     );
-    ends_in_time(Some(loopback()), &program).await;
+    expect_timeout(Some(loopback()), &program).await;
     assert_eq!(
         peer.ended(1).await.len(),
         1,
-        "the connection died with the program"
+        "the connection ended with the program"
     );
 }
 
@@ -74,7 +73,7 @@ async fn a_program_waiting_for_a_silent_name_server_times_out() {
         .await
         .expect("started");
     let config = NetConfig::default().with_dns_server(names.address());
-    ends_in_time(
+    expect_timeout(
         Some(config),
         "import socket\nsocket.getaddrinfo('silent.test', 80)",
     )
@@ -89,17 +88,17 @@ async fn a_program_connecting_to_a_black_hole_times_out() {
         "import socket\nsocket.create_connection(('127.0.0.1', {}))",
         hole.address().port()
     );
-    ends_in_time(Some(loopback()), &program).await;
+    expect_timeout(Some(loopback()), &program).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_loop_times_out() {
-    ends_in_time(None, "while True: pass").await;
+    expect_timeout(None, "while True: pass").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sleeping_program_times_out() {
-    ends_in_time(None, "import time\ntime.sleep(60)").await;
+    expect_timeout(None, "import time\ntime.sleep(60)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,16 +108,16 @@ async fn a_select_without_a_timeout_times_out() {
         "import select, socket\ns = socket.create_connection(('127.0.0.1', {}))\nselect.select([s], [], [])",
         peer.port()
     );
-    ends_in_time(Some(loopback()), &program).await;
+    expect_timeout(Some(loopback()), &program).await;
 }
 
-/// A loop inside a C function of the interpreter, where no bytecode is run.
+/// The loop is in a C function of the interpreter, which runs no bytecode.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runaway_regular_expression_times_out() {
-    ends_in_time(None, "import re\nre.match('(a+)+$', 'a' * 64 + 'b')").await;
+    expect_timeout(None, "import re\nre.match('(a+)+$', 'a' * 64 + 'b')").await;
 }
 
-/// Work that never ends, in all the places where the interpreter loops or goes round in circles by itself.
+/// Endless work in every place where the interpreter's C code loops or recurses.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_endless_work_is_preempted() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
@@ -139,7 +138,7 @@ async fn every_kind_of_endless_work_is_preempted() {
         "import hashlib\nx = bytes(1 << 24)\nwhile True: hashlib.sha256(x)",
         "import time\nwhile True: time.monotonic()",
         "import os\nwhile True: os.urandom(1 << 16)",
-        // A jump back that looks at nothing, as no compiler writes it.
+        // A backward jump without an eval-breaker check, which no compiler emits.
         "import dis\ndef f():\n    while True: pass\ncode = bytearray(f.__code__.co_code)\n\
          back, unseen = dis.opmap['JUMP_BACKWARD'], dis.opmap['JUMP_BACKWARD_NO_INTERRUPT']\n\
          at = [n for n in range(0, len(code), 2) if code[n] == back][-1]\n\
@@ -149,12 +148,12 @@ async fn every_kind_of_endless_work_is_preempted() {
     ];
     for program in programs {
         eprintln!("{program}");
-        ends_in_time(Some(loopback()), program).await;
+        expect_timeout(Some(loopback()), program).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_catches_every_exception_times_out() {
     let program = "while True:\n    try:\n        while True: pass\n    except BaseException: pass";
-    ends_in_time(None, program).await;
+    expect_timeout(None, program).await;
 }

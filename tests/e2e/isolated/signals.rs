@@ -1,5 +1,5 @@
-//! Handlers of signals that the embedder sets, and guests that trap. Each case is a process of its own, this program run
-//! again: what one sets stays for good, and some have to end by a signal.
+//! Signal handlers of the embedder, and guests that trap. Each case runs in a process of its own, this
+//! program started again: a handler stays set, and some cases have to end by a signal.
 #![cfg(target_os = "linux")]
 
 use std::env;
@@ -11,17 +11,17 @@ use std::time::Duration;
 use eryx::{Error, Sandbox};
 use libc::{SIGFPE, SIGILL, SIGSEGV, c_int, c_void, siginfo_t};
 
-/// Names the case in the process that runs it.
+/// Set to the name of the case in the process that runs it.
 const CASE: &str = "ERYX_SIGNALS_CASE";
 
-/// The status of a process whose crash reporter was called.
+/// The exit status of a process whose crash reporter was called.
 const REPORTED: c_int = 42;
 
-/// Each traps, with another signal or by another way.
+/// Programs that trap with different signals.
 const TRAPS: [&str; 2] = [
     // SIGILL.
     "import os; os.abort()",
-    // SIGSEGV: a constant far beyond the end of the memory is loaded.
+    // SIGSEGV: loads a constant far beyond the end of the memory.
     "import opcode\no = opcode.opmap\nfar = bytes([o['RESUME'], 0, o['EXTENDED_ARG'], 15, o['EXTENDED_ARG'], 255, \
      o['EXTENDED_ARG'], 255, o['LOAD_CONST'], 255, o['RETURN_VALUE'], 0])\n\
      def f(): pass\nexec(f.__code__.replace(co_code=far))",
@@ -29,22 +29,22 @@ const TRAPS: [&str; 2] = [
 
 type Handler = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
-/// Sets `handler` for the three signals, and returns what was set.
+/// Sets `handler` for the three signals, and returns the previous actions.
 fn set(handler: Handler, flags: c_int) -> [libc::sigaction; 3] {
     [SIGSEGV, SIGILL, SIGFPE].map(|signal| {
-        // SAFETY: zeros are a value of the structure.
+        // SAFETY: all zeros are a valid value of the structure.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         // SAFETY: as above.
         let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
         action.sa_sigaction = handler as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | flags;
-        // SAFETY: the handlers of this file only call what may be called there.
+        // SAFETY: the handlers of this file only call async-signal-safe functions.
         assert_eq!(unsafe { libc::sigaction(signal, &action, &mut old) }, 0);
         old
     })
 }
 
-/// Sets again what was set.
+/// Restores previous actions.
 fn restore(old: [libc::sigaction; 3]) {
     for (signal, action) in [SIGSEGV, SIGILL, SIGFPE].into_iter().zip(old) {
         // SAFETY: the action was in force before.
@@ -53,65 +53,67 @@ fn restore(old: [libc::sigaction; 3]) {
     }
 }
 
-fn say(text: &str) {
-    // SAFETY: the bytes are there.
+/// Writes to standard error with an async-signal-safe function.
+fn print(text: &str) {
+    // SAFETY: the pointer and the length are those of `text`.
     unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
 }
 
 /// A crash reporter that ends the process.
 unsafe extern "C" fn report(_: c_int, _: *mut siginfo_t, _: *mut c_void) {
-    say("reported\n");
-    // SAFETY: it ends the process.
+    print("reported\n");
+    // SAFETY: `_exit` is async-signal-safe.
     unsafe { libc::_exit(REPORTED) };
 }
 
-/// One that sets what was set before it, and has the signal come again.
+/// A crash reporter that restores the previous actions, and raises the signal again.
 unsafe extern "C" fn report_and_raise(signal: c_int, _: *mut siginfo_t, _: *mut c_void) {
-    say("reported\n");
-    // SAFETY: it was written before this handler was set.
+    print("reported\n");
+    // SAFETY: `PREVIOUS` is written before this handler can be called.
     if let Some(old) = unsafe { PREVIOUS } {
         restore(old);
     }
-    // SAFETY: it may be called in a handler.
+    // SAFETY: `raise` is async-signal-safe.
     unsafe { libc::raise(signal) };
 }
 
-/// One that calls what was set before it, as an engine does with faults that are not its own.
-unsafe extern "C" fn hand_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    say("handed on\n");
-    // SAFETY: it was written before this handler was set.
+/// A handler that calls the previous one, as an engine does for faults that are not its own.
+unsafe extern "C" fn forward(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    print("forwarded\n");
+    // SAFETY: `PREVIOUS` is written before this handler can be called.
     let Some(old) = (unsafe { PREVIOUS }) else {
         return;
     };
     let action = old[[SIGSEGV, SIGILL, SIGFPE]
         .iter()
-        .position(|one| *one == signal)
+        .position(|handled| *handled == signal)
         .unwrap_or(0)];
     if action.sa_flags & libc::SA_SIGINFO != 0 {
-        // SAFETY: an action with the flag has a handler of this type.
+        // SAFETY: an action with `SA_SIGINFO` has a handler of this type.
         let handler: Handler = unsafe { std::mem::transmute(action.sa_sigaction) };
         // SAFETY: the arguments are the kernel's.
         unsafe { handler(signal, info, context) };
     }
 }
 
-/// One that is to be called once, and returns.
+/// A handler for one signal, which returns.
 unsafe extern "C" fn report_once(_: c_int, _: *mut siginfo_t, _: *mut c_void) {
-    say("reported\n");
+    print("reported\n");
 }
 
+/// The actions before [`set_chained`].
 static mut PREVIOUS: Option<[libc::sigaction; 3]> = None;
 
-/// Sets a handler that goes back to what was set before.
-fn set_over(handler: Handler) {
+/// Sets a handler that uses the previous actions.
+fn set_chained(handler: Handler) {
     let old = set(handler, libc::SA_NODEFER);
-    // SAFETY: handlers read it when a signal comes, which is later.
+    // SAFETY: handlers only read it when a signal arrives, which is later.
     unsafe { PREVIOUS = Some(old) };
 }
 
-/// Crashes the way a bug of the host does.
+/// Crashes as a bug of the host does.
 fn crash() {
-    // SAFETY: there is none. The process is to end here.
+    // SAFETY: none; the process is meant to end here.
     unsafe { std::ptr::null_mut::<u8>().wrapping_add(8).write_volatile(1) };
 }
 
@@ -136,12 +138,14 @@ fn trap() {
     }
 }
 
-/// What is done in a process of its own, and how that ends: with the status or by the signal, having said this.
+/// A case, which runs in a process of its own.
 struct Case {
     name: &'static str,
     run: fn(),
+    /// The exit status, or the signal that ends the process.
     status: Result<c_int, c_int>,
-    said: &'static str,
+    /// The text on standard error.
+    stderr: &'static str,
 }
 
 const CASES: &[Case] = &[
@@ -149,7 +153,7 @@ const CASES: &[Case] = &[
         name: "no handler is set",
         run: trap,
         status: Ok(0),
-        said: "",
+        stderr: "",
     },
     Case {
         name: "a handler is set before the first sandbox",
@@ -158,7 +162,7 @@ const CASES: &[Case] = &[
             trap();
         },
         status: Ok(0),
-        said: "",
+        stderr: "",
     },
     Case {
         name: "a handler is set after the first sandbox",
@@ -168,7 +172,7 @@ const CASES: &[Case] = &[
             trap();
         },
         status: Ok(0),
-        said: "",
+        stderr: "",
     },
     Case {
         name: "a handler is set again and again",
@@ -176,12 +180,12 @@ const CASES: &[Case] = &[
             for _ in 0..40 {
                 set(report, 0);
                 trap();
-                set_over(report_and_raise);
+                set_chained(report_and_raise);
                 trap();
             }
         },
         status: Ok(0),
-        said: "",
+        stderr: "",
     },
     Case {
         name: "the host crashes, with a handler set before the first sandbox",
@@ -191,7 +195,7 @@ const CASES: &[Case] = &[
             crash();
         },
         status: Ok(REPORTED),
-        said: "reported\n",
+        stderr: "reported\n",
     },
     Case {
         name: "the host crashes, with a handler set after the first sandbox",
@@ -202,45 +206,45 @@ const CASES: &[Case] = &[
             crash();
         },
         status: Ok(REPORTED),
-        said: "reported\n",
+        stderr: "reported\n",
     },
     Case {
         name: "the host crashes, with handlers set before and after",
         run: || {
             set(report, 0);
             trap();
-            set_over(report_and_raise);
+            set_chained(report_and_raise);
             trap();
             crash();
         },
         status: Ok(REPORTED),
-        said: "reported\nreported\n",
+        stderr: "reported\nreported\n",
     },
     Case {
-        name: "the host crashes, with a handler that goes back to the default",
+        name: "the host crashes, with a handler that restores the default",
         run: || {
             trap();
-            set_over(report_and_raise);
+            set_chained(report_and_raise);
             trap();
             crash();
         },
         status: Err(SIGSEGV),
-        said: "reported\n",
+        stderr: "reported\n",
     },
     Case {
-        name: "the host crashes, with another engine's handler over a handler over another",
+        name: "the host crashes, with another engine's handler that forwards to a crash reporter",
         run: || {
             set(report, 0);
             trap();
-            set_over(hand_on);
+            set_chained(forward);
             trap();
             crash();
         },
         status: Ok(REPORTED),
-        said: "handed on\nreported\n",
+        stderr: "forwarded\nreported\n",
     },
     Case {
-        name: "the host crashes, after a handler was taken away again",
+        name: "the host crashes, after a handler was removed",
         run: || {
             trap();
             let old = set(report, 0);
@@ -250,7 +254,7 @@ const CASES: &[Case] = &[
             crash();
         },
         status: Err(SIGSEGV),
-        said: "",
+        stderr: "",
     },
     Case {
         name: "the host crashes, with a handler that is set for one signal",
@@ -261,30 +265,30 @@ const CASES: &[Case] = &[
             crash();
         },
         status: Err(SIGSEGV),
-        said: "reported\n",
+        stderr: "reported\n",
     },
     Case {
-        name: "a handler that was set over itself calls itself",
+        name: "a forwarding handler that is set twice forwards to itself",
         run: || {
             trap();
-            set_over(hand_on);
+            set_chained(forward);
             trap();
-            set_over(hand_on);
+            set_chained(forward);
             trap();
             crash();
         },
         status: Err(SIGSEGV),
-        said: "handed on\n",
+        stderr: "forwarded\n",
     },
     Case {
         name: "a signal is sent to the process",
         run: || {
             trap();
-            // SAFETY: the process is to end here.
+            // SAFETY: the process is meant to end here.
             unsafe { libc::raise(SIGILL) };
         },
         status: Err(SIGILL),
-        said: "",
+        stderr: "",
     },
     Case {
         name: "a handler is set while a program waits",
@@ -302,7 +306,7 @@ const CASES: &[Case] = &[
             other.join().expect("set");
         },
         status: Ok(0),
-        said: "",
+        stderr: "",
     },
     Case {
         name: "a handler is set while a program computes",
@@ -321,10 +325,10 @@ const CASES: &[Case] = &[
             other.join().expect("set");
         },
         status: Ok(0),
-        said: "",
+        stderr: "",
     },
     Case {
-        name: "a handler is set by the function that takes output",
+        name: "a handler is set by the output callback",
         run: || {
             let builder = Sandbox::embedded().on_stdout(|_| {
                 set(report, 0);
@@ -337,7 +341,7 @@ const CASES: &[Case] = &[
             );
         },
         status: Ok(0),
-        said: "",
+        stderr: "",
     },
     Case {
         name: "a handler is set between two executions of a session",
@@ -354,19 +358,19 @@ const CASES: &[Case] = &[
             });
         },
         status: Ok(0),
-        said: "",
+        stderr: "",
     },
     Case {
-        name: "more handlers are set than can be followed",
+        name: "more handlers are set than Eryx can chain",
         run: || {
             trap();
             for nth in 0..20 {
-                // Each is another, by the signals it keeps away.
-                // SAFETY: zeros are a value of the structure.
+                // Each action differs by its mask of blocked signals.
+                // SAFETY: all zeros are a valid value of the structure.
                 let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
                 action.sa_sigaction = report as *const () as usize;
                 action.sa_flags = libc::SA_SIGINFO;
-                // SAFETY: the mask is one.
+                // SAFETY: the mask is initialized.
                 unsafe { libc::sigaddset(&mut action.sa_mask, nth + 1) };
                 // SAFETY: as in `set`.
                 unsafe { libc::sigaction(SIGILL, &action, std::ptr::null_mut()) };
@@ -381,7 +385,7 @@ const CASES: &[Case] = &[
             }
         },
         status: Ok(0),
-        said: "",
+        stderr: "",
     },
 ];
 
@@ -400,13 +404,13 @@ fn the_process_survives_every_trap_and_its_own_crashes_reach_the_embedders_handl
             .env(CASE, case.name)
             .output()
             .expect("succeeds");
-        let said = String::from_utf8_lossy(&ended.stderr);
+        let stderr = String::from_utf8_lossy(&ended.stderr);
         let status = match (ended.status.code(), ended.status.signal()) {
             (Some(status), _) => Ok(status),
             (None, signal) => Err(signal.unwrap_or(0)),
         };
-        if status != case.status || said != case.said {
-            wrong.push(format!("{}: {status:?}, {said}", case.name));
+        if status != case.status || stderr != case.stderr {
+            wrong.push(format!("{}: {status:?}, {stderr}", case.name));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

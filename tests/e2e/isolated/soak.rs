@@ -1,6 +1,6 @@
-//! Thousands of sandboxes against peers that stall, reset, lie and break off. Afterwards nothing is left of them:
-//! no descriptor, no task, no memory. The same for programs that make the host keep as much for them as it will. A binary
-//! of its own, since it counts what the whole process holds.
+//! Soak tests: thousands of sandboxes against faulty peers, and sandboxes that exhaust host resources,
+//! leave no descriptors, tasks or memory behind. A binary of its own, since it counts the resources of
+//! the whole process.
 
 use std::fs;
 use std::io::Write;
@@ -12,29 +12,30 @@ use eryx::net::NetConfig;
 use eryx::{ResourceLimits, Sandbox};
 use eryx_testkit::{
     Answer, Behaviour, CertificateAuthority, LOOPBACK, Leaf, NameServer, Peer, Script, ServerTls,
-    Transport, payload,
+    Transport, digest::hex, payload,
 };
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-/// One test at a time: each counts what the process holds.
+/// Held by the running test: each counts the resources of the process.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// Sandboxes one after another, and at once.
-const IN_TURN: usize = 2000;
-const AT_ONCE: usize = 200;
+/// The number of sandboxes that run one after another.
+const SEQUENTIAL: usize = 2000;
+/// The number of sandboxes that run concurrently.
+const CONCURRENT: usize = 200;
 
-/// What one sandbox does: a round trip with the honest peer, which has to succeed to the last byte, and one with
-/// another, which may fail in any way a socket can, but never with a wrong byte.
+/// The program of a sandbox: a round trip with the honest peer, which has to succeed, and one with a
+/// faulty peer, which may fail with any socket error but must not return a wrong byte.
 const PROGRAM: &str = "
 import socket, ssl
 
 context = ssl.create_default_context()
 data = bytes(range(256)) * 40
 
-def talk(port, limit):
+def exchange(port, timeout):
     got = bytearray()
-    with socket.create_connection(('localhost', port), timeout=limit) as raw:
+    with socket.create_connection(('localhost', port), timeout=timeout) as raw:
         with context.wrap_socket(raw, server_hostname='localhost') as sock:
             sock.sendall(data)
             while len(got) < len(data):
@@ -44,10 +45,10 @@ def talk(port, limit):
                 got += chunk
     return bytes(got[:len(data)])
 
-assert talk(@honest, 20) == data
+assert exchange(@honest, 20) == data
 expected = @expected
 try:
-    got = talk(@other, 0.02)
+    got = exchange(@faulty, 0.02)
 except OSError:
     pass
 else:
@@ -55,24 +56,18 @@ else:
 print('done')
 ";
 
-/// The peers; of the others, what they say at most, as a Python expression.
+/// The peers. Each faulty one has a Python expression of the bytes that it sends at most.
 struct Peers {
     honest: Peer,
-    others: Vec<(Peer, String)>,
+    faulty: Vec<(Peer, String)>,
 }
 
 impl Peers {
-    async fn start(authority: &CertificateAuthority) -> Self {
-        let identity = authority
-            .issue(&Leaf::server(["localhost"]))
-            .expect("issued");
+    async fn start(ca: &CertificateAuthority) -> Self {
+        let identity = ca.issue(&Leaf::server(["localhost"])).expect("issued");
         let tls = || Transport::tls(ServerTls::new(&identity).build().expect("built"));
         let plain = Transport::plain;
-        let pattern: String = payload::bytes(10_240)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let pattern = format!("bytes.fromhex('{pattern}')");
+        let payload = format!("bytes.fromhex('{}')", hex(&payload::bytes(10_240)));
         let behaviours = [
             (Behaviour::Silent, tls(), "b''"),
             (Behaviour::Silent, plain(), "b''"),
@@ -82,45 +77,45 @@ impl Peers {
             (Behaviour::ResetsAtFirstByte, plain(), "b''"),
             (Behaviour::noise(), plain(), "b''"),
             (Behaviour::http_instead_of_tls(), plain(), "b''"),
-            (Behaviour::FinishesFirst { bytes: 5000 }, tls(), &pattern),
-            (Behaviour::SendsForever, tls(), &pattern),
+            (Behaviour::FinishesFirst { bytes: 5000 }, tls(), &payload),
+            (Behaviour::SendsForever, tls(), &payload),
             (Behaviour::NeverReads, tls(), "b''"),
             (Behaviour::Echo, tls().stalling_after(700), "data"),
             (Behaviour::Echo, tls().stalling_after(6000), "data"),
         ];
-        let mut others = Vec::new();
+        let mut faulty = Vec::new();
         for (behaviour, transport, expected) in behaviours {
             let peer = Peer::start(behaviour, transport, LOOPBACK).await;
-            others.push((peer.expect("started"), expected.to_owned()));
+            faulty.push((peer.expect("started"), expected.to_owned()));
         }
         let honest = Peer::start(Behaviour::Echo, tls(), LOOPBACK).await;
         Self {
             honest: honest.expect("started"),
-            others,
+            faulty,
         }
     }
 
-    /// The program of the `number`th sandbox.
+    /// Returns the program of the sandbox `number`.
     fn program(&self, number: usize) -> String {
-        let (other, expected) = &self.others[number % self.others.len()];
+        let (faulty, expected) = &self.faulty[number % self.faulty.len()];
         PROGRAM
             .replace("@honest", &self.honest.port().to_string())
-            .replace("@other", &other.port().to_string())
+            .replace("@faulty", &faulty.port().to_string())
             .replace("@expected", expected)
     }
 }
 
-/// What a process holds.
+/// The resources of this process.
 #[derive(Debug)]
-struct Held {
+struct Usage {
     descriptors: usize,
     tasks: usize,
     megabytes: u64,
 }
 
-impl Held {
+impl Usage {
     fn now() -> Self {
-        // A page of the image counts once, however many places of the pool have it mapped.
+        // In the PSS, a page of the image counts once, even if several slots of the pool map it.
         let status = fs::read_to_string("/proc/self/smaps_rollup").expect("readable");
         let resident = status
             .lines()
@@ -139,10 +134,10 @@ impl Held {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_sandboxes_leave_no_resources_behind() {
     let _alone = ALONE.lock().await;
-    let authority = CertificateAuthority::new().expect("created");
+    let ca = CertificateAuthority::new().expect("created");
     let network = NetConfig::default()
         .allow_localhost()
-        .with_root_cert(authority.pem().as_bytes())
+        .with_root_cert(ca.pem().as_bytes())
         .expect("a certificate");
     let sandbox = Sandbox::embedded()
         .with_network(network)
@@ -152,17 +147,17 @@ async fn thousands_of_sandboxes_leave_no_resources_behind() {
         .build()
         .expect("built");
 
-    // What is made once and kept: the image, the resolver, thread stacks, the allocator's arenas.
-    play(&sandbox, &authority, 26, AT_ONCE).await;
-    let before = Held::now();
-    let begun = Instant::now();
-    play(&sandbox, &authority, IN_TURN, AT_ONCE).await;
-    let took = begun.elapsed();
-    let after = Held::now();
-    // Past the harness, which shows nothing of a test that passes.
+    // Create all that is retained: the image, the resolver, thread stacks, the allocator's arenas.
+    run_sandboxes(&sandbox, &ca, 26, CONCURRENT).await;
+    let before = Usage::now();
+    let start = Instant::now();
+    run_sandboxes(&sandbox, &ca, SEQUENTIAL, CONCURRENT).await;
+    let took = start.elapsed();
+    let after = Usage::now();
+    // Written directly: the test harness captures the output of a passing test.
     let _ = writeln!(
         std::io::stderr(),
-        "\nsoak: {IN_TURN} in turn and {AT_ONCE} at once in {took:.1?}; before {before:?}, after {after:?}"
+        "\nsoak: {SEQUENTIAL} sequential and {CONCURRENT} concurrent sandboxes in {took:.1?}; before {before:?}, after {after:?}"
     );
     assert_eq!(after.descriptors, before.descriptors);
     assert_eq!(after.tasks, before.tasks);
@@ -172,14 +167,19 @@ async fn thousands_of_sandboxes_leave_no_resources_behind() {
     );
 }
 
-/// Run so many sandboxes in turn, then so many at once, with peers that are gone afterwards.
-async fn play(sandbox: &Sandbox, authority: &CertificateAuthority, in_turn: usize, at_once: usize) {
-    let peers = Arc::new(Peers::start(authority).await);
-    for number in 0..in_turn {
+/// Runs `sequential` sandboxes one after another, then `concurrent` ones at once, with new peers.
+async fn run_sandboxes(
+    sandbox: &Sandbox,
+    ca: &CertificateAuthority,
+    sequential: usize,
+    concurrent: usize,
+) {
+    let peers = Arc::new(Peers::start(ca).await);
+    for number in 0..sequential {
         run(sandbox, peers.program(number)).await;
     }
     let mut running = JoinSet::new();
-    for number in 0..at_once {
+    for number in 0..concurrent {
         let (sandbox, peers) = (sandbox.clone(), Arc::clone(&peers));
         running.spawn(async move { run(&sandbox, peers.program(number)).await });
     }
@@ -187,7 +187,7 @@ async fn play(sandbox: &Sandbox, authority: &CertificateAuthority, in_turn: usiz
         ended.expect("no panic");
     }
     drop(peers);
-    // The peers' own tasks, and connections that linger for their last bytes, take a moment to end.
+    // The tasks of the peers and lingering connections take a moment to end.
     tokio::time::sleep(Duration::from_secs(3)).await;
 }
 
@@ -198,16 +198,17 @@ async fn run(sandbox: &Sandbox, program: String) {
     }
 }
 
-/// Sandboxes with the worst settings, and how many of them run at once.
+/// The number of sandboxes that exhaust host resources.
 const GREEDY: usize = 150;
-const GREEDY_AT_ONCE: usize = 8;
+/// The number of them that run concurrently.
+const GREEDY_CONCURRENT: usize = 8;
 
-/// What the host may hold more after them, in MiB: the noise of its allocator.
+/// The allowed growth of host memory in MiB, for the noise of the allocator.
 const GREEDY_GROWTH: u64 = 32;
 
-/// Takes what the host gives: TLS sessions of its own with revocation lists that no other has, until there is no more;
-/// names whose answers are as large as DNS has them; connections to a server that sends as many tickets as it can.
-const GREED: &str = "
+/// Exhausts host resources: TLS sessions with unique revocation lists up to the limit, lookups with the
+/// largest answers that DNS permits, and connections to a server that sends many session tickets.
+const GREEDY_PROGRAM: &str = "
 import base64, socket, ssl
 from wit_world.imports import tls
 
@@ -243,10 +244,8 @@ print('done')
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sandboxes_that_exhaust_host_resources_leave_no_memory_behind() {
     let _alone = ALONE.lock().await;
-    let authority = CertificateAuthority::new().expect("created");
-    let identity = authority
-        .issue(&Leaf::server(["localhost"]))
-        .expect("issued");
+    let ca = CertificateAuthority::new().expect("created");
+    let identity = ca.issue(&Leaf::server(["localhost"])).expect("issued");
     let mut tls = (*ServerTls::new(&identity).build().expect("built")).clone();
     tls.send_tls13_tickets = 60;
     let peer = Peer::start(Behaviour::Echo, Transport::tls(Arc::new(tls)), LOOPBACK)
@@ -262,7 +261,7 @@ async fn sandboxes_that_exhaust_host_resources_leave_no_memory_behind() {
         .allow_localhost()
         .with_dns_server(names.address())
         .with_max_connections(100)
-        .with_root_cert(authority.pem().as_bytes())
+        .with_root_cert(ca.pem().as_bytes())
         .expect("a certificate");
     let sandbox = Sandbox::embedded()
         .with_network(network)
@@ -272,22 +271,22 @@ async fn sandboxes_that_exhaust_host_resources_leave_no_memory_behind() {
         .build()
         .expect("built");
     let program = |number: usize| {
-        GREED
+        GREEDY_PROGRAM
             .replace("@number", &number.to_string())
             .replace("@port", &peer.port().to_string())
     };
     let mut before = None;
     let mut running = JoinSet::new();
-    let begun = Instant::now();
-    // The first tenth fills what is made once and kept, and what a network configuration shares.
+    let start = Instant::now();
+    // The first tenth fills retained memory and the caches of the network configuration.
     for number in 0..GREEDY + GREEDY / 10 {
         if number == GREEDY / 10 {
             while let Some(ended) = running.join_next().await {
                 ended.expect("no panic");
             }
-            before = Some(Held::now());
+            before = Some(Usage::now());
         }
-        if running.len() == GREEDY_AT_ONCE {
+        if running.len() == GREEDY_CONCURRENT {
             running.join_next().await.expect("one").expect("no panic");
         }
         let (sandbox, program) = (sandbox.clone(), program(number));
@@ -297,11 +296,11 @@ async fn sandboxes_that_exhaust_host_resources_leave_no_memory_behind() {
         ended.expect("no panic");
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let (before, after) = (before.expect("counted"), Held::now());
+    let (before, after) = (before.expect("counted"), Usage::now());
     let _ = writeln!(
         std::io::stderr(),
         "\nsoak: {GREEDY} greedy in {:.1?}; before {before:?}, after {after:?}",
-        begun.elapsed()
+        start.elapsed()
     );
     assert!(
         after.descriptors <= before.descriptors + 8,

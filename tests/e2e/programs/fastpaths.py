@@ -1,4 +1,4 @@
-"""Compares the shortcuts through the standard library with what they stand before."""
+"""Compares the fast paths with the functions of the standard library that they replace."""
 
 import email.message
 import email.parser
@@ -9,41 +9,41 @@ import urllib.parse
 
 from eryx_guest.fastpaths import http_headers, urlsplit
 
-handed_on = 0
+fallbacks = 0
 stock = http_headers._parse_header_lines
 
 
 def counted(*arguments):
-    global handed_on
-    handed_on += 1
+    global fallbacks
+    fallbacks += 1
     return stock(*arguments)
 
 
 http_headers._parse_header_lines = counted
 
 
-def told(message):
-    """All that a message knows; its defects by what they say."""
-    known = dict(vars(message))
+def state_of(message):
+    """Return the whole state of a message, with its defects as text."""
+    state = dict(vars(message))
     if message.is_multipart():
-        known["_payload"] = list(map(told, message.get_payload()))
-    known["defects"] = [(type(each).__name__, str(each)) for each in message.defects]
-    return type(message).__name__, known
+        state["_payload"] = list(map(state_of, message.get_payload()))
+    state["defects"] = [(type(defect).__name__, str(defect)) for defect in message.defects]
+    return type(message).__name__, state
 
 
-def same_fields(block):
+def compare_headers(block):
     lines = block.splitlines(keepends=True)
-    assert told(http.client._parse_header_lines(lines)) == told(stock(lines)), block
+    assert state_of(http.client._parse_header_lines(lines)) == state_of(stock(lines)), block
 
 
 BLOCKS = {
-    # Taken by the shortcut.
+    # Parsed by the fast path.
     b"\r\n": 0,
     b"A: b\r\n\r\n": 0,
     b"A:b\r\nA:\r\nA: \r\nA: \t c d \t\r\n\r\n": 0,
     b"!#$%&'*+-.^_`|~09Az: \xff\x00:\x0b\r\n\r\n": 0,
     b"content-type: text/html; charset=utf-8\r\nContent-Length: 3\r\n\r\n": 0,
-    # Not.
+    # Parsed by the standard library.
     b"": 1,
     b"A: b\r\n": 1,
     b"A: b\n\n": 1,
@@ -63,40 +63,40 @@ BLOCKS = {
     b"Content-Type: message/rfc822\r\n\r\n": 1,
 }
 for block, expected in BLOCKS.items():
-    handed_on = 0
-    same_fields(block)
-    assert handed_on == expected, (block, handed_on)
+    fallbacks = 0
+    compare_headers(block)
+    assert fallbacks == expected, (block, fallbacks)
 
 PIECES = [
     b"A", b"content-type", b"Content-Type", b":", b": ", b" ", b"\t", b"\r\n", b"\r\n", b"\r\n",
     b"\n", b"\r", b"\x0b", b"\x1c", b"\x85", b"\xa0", b"\x00", b"multipart/mixed",
     b"message/rfc822", b"; boundary=x", b"--x", b"text/plain", b"From ", b"value", b"/",
 ]  # fmt: skip
-chance = random.Random(7)
+rng = random.Random(7)
 for _ in range(5_000):
-    same_fields(b"".join(chance.choices(PIECES, k=chance.randrange(12))) + b"\r\n\r\n")
+    compare_headers(b"".join(rng.choices(PIECES, k=rng.randrange(12))) + b"\r\n\r\n")
 
 
-class Own(http.client.HTTPMessage):
-    """Somebody's own kind of message."""
+class CustomMessage(http.client.HTTPMessage):
+    """A message class of the program."""
 
 
-handed_on = 0
-for kind in (Own, email.message.Message):
+fallbacks = 0
+for kind in (CustomMessage, email.message.Message):
     assert type(http.client._parse_header_lines([b"A: b\r\n", b"\r\n"], kind)) is kind
-assert handed_on == 2
+assert fallbacks == 2
 
-# What a program patches below it is heard.
-for place, name in (
+# The fast path is not used while the program has patched a function below it.
+for target, name in (
     (email.parser.Parser, "parsestr"),
     (email.parser, "FeedParser"),
     (http.client.HTTPMessage, "set_raw"),
     (http.client, "email"),
 ):
-    handed_on = 0
-    with unittest.mock.patch.object(place, name):
+    fallbacks = 0
+    with unittest.mock.patch.object(target, name):
         http.client._parse_header_lines(iter([b"A: b\r\n", b"\r\n"]))
-    assert handed_on == 1, name
+    assert fallbacks == 1, name
 assert http.client._parse_header_lines(iter([b"A: b\n", b"\n"])).items() == [("A", "b")]
 
 URLS = [

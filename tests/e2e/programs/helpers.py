@@ -1,10 +1,10 @@
-"""What a program under test may call without importing it."""
+"""Helpers that precede every program under test."""
 
 import errno
 
 
 def outcome(call, *arguments, **keywords):
-    """What a call returned or, in one line, what it raised: class and name of the error number."""
+    """Return the result of a call, or the description of its exception."""
     try:
         return call(*arguments, **keywords)
     except Exception as error:
@@ -12,11 +12,11 @@ def outcome(call, *arguments, **keywords):
 
 
 def described(error):
-    """An exception in one line: its class, and the name of its error number if it has one."""
+    """Return the class of an exception, and the name of its error number if it has one."""
     name = type(error).__name__
     number = getattr(error, "errno", None)
-    # Those of `ssl` have numbers of their own.
+    # The errors of `ssl` have other numbers.
     if name.startswith("SSL") or number not in errno.errorcode:
         return name
-    # WASI has one number for both names.
+    # WASI has the same number for both names.
     return f"{name}({errno.errorcode[number].replace('ESHUTDOWN', 'EPIPE')})"

@@ -9,7 +9,7 @@ names = {host: "host", pair: "pair", listener: "listener"}
 
 
 def ready(timeout=10):
-    return sorted(names[each] for each in select.select(list(names), [], [], timeout)[0])
+    return sorted(names[sock] for sock in select.select(list(names), [], [], timeout)[0])
 
 
 print(ready(0))
@@ -27,15 +27,15 @@ print(ready())
 
 other.send(b"x")
 host.sendall(b"x")
-# The peer's answer takes a moment; the others are ready at once.
+# The reply of the peer takes a moment; the other sockets are ready at once.
 select.select([host], [], [], 10)
 print(ready())
 listener.accept()
 pair.recv(1)
 
 with selectors.DefaultSelector() as selector:
-    for each, name in names.items():
-        selector.register(each, selectors.EVENT_READ, name)
+    for sock, name in names.items():
+        selector.register(sock, selectors.EVENT_READ, name)
     print([key.data for key, _ in selector.select(10)])
     host.recv(1)
     print(selector.select(0.05) == [])

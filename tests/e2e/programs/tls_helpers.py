@@ -1,17 +1,17 @@
-"""TLS connections for programs under test."""
+"""TLS helpers that precede programs under test."""
 
 import socket
 import ssl
 
 
-def secured(port, context=None, name="site.test", timeout=10):
-    """A connection to `port` of `name`, after its handshake."""
+def tls_connect(port, context=None, name="site.test", timeout=10):
+    """Connect to `port` of `name`, and return the connection after its handshake."""
     raw = socket.create_connection((name, port), timeout)
     return (context or ssl.create_default_context()).wrap_socket(raw, server_hostname=name)
 
 
-def exchanged(connection, data):
-    """What an echoing peer answers to `data`."""
+def exchange(connection, data):
+    """Send `data` to an echo peer, and return the data received."""
     connection.sendall(data)
     received = b""
     while len(received) < len(data):

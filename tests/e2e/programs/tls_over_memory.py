@@ -3,7 +3,7 @@ session = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostn
 raw = socket.create_connection(("site.test", PORT), 10)
 
 
-def carried(step, *arguments):
+def run_with_transport(step, *arguments):
     while True:
         try:
             value = step(*arguments)
@@ -19,17 +19,17 @@ def carried(step, *arguments):
             return value
 
 
-carried(session.do_handshake)
+run_with_transport(session.do_handshake)
 print(session.version())
 data = bytes(range(250)) * 800
 sent, received = 0, b""
 while sent < len(data):
-    sent += carried(session.write, data[sent : sent + 10_000])
+    sent += run_with_transport(session.write, data[sent : sent + 10_000])
 while len(received) < len(data):
-    received += carried(session.read, 65536)
+    received += run_with_transport(session.read, 65536)
 print(len(received), received == data)
 try:
-    carried(session.unwrap)
+    run_with_transport(session.unwrap)
 except ssl.SSLError as error:
     print(error)
 else:

@@ -1,7 +1,7 @@
 import select
 
 
-def patiently(step, *arguments):
+def wait_for(step, *arguments):
     waits = 0
     while True:
         try:
@@ -13,7 +13,7 @@ def patiently(step, *arguments):
         waits += 1
 
 
-def connected(port):
+def connect(port):
     raw = socket.create_connection(("site.test", port), 10)
     raw.setblocking(False)
     return ssl.create_default_context().wrap_socket(
@@ -21,19 +21,19 @@ def connected(port):
     )
 
 
-# A server whose certificate comes in pieces has to be waited for.
-connection = connected(SLOW)
-waits = patiently(connection.do_handshake)[1]
+# The certificate of this server arrives in pieces, so the handshake has to wait.
+connection = connect(SLOW)
+waits = wait_for(connection.do_handshake)[1]
 print(connection.version(), "waited" if waits else "did not wait")
 connection.close()
 
-connection = connected(PORT)
-patiently(connection.do_handshake)
+connection = connect(PORT)
+wait_for(connection.do_handshake)
 data = bytes(range(250)) * 4000
 sent, received, blocked = 0, bytearray(), 0
 while len(received) < len(data):
     writing = [connection] if sent < len(data) else []
-    # What TLS has decrypted already makes no socket readable.
+    # Data that TLS has already decrypted does not make the socket readable.
     pending = connection.pending()
     readable, writable, _ = select.select([connection], writing, [], 0 if pending else 10)
     if writable:

@@ -1,4 +1,4 @@
-"""Ways CPython offers to crash itself."""
+"""Crashes the interpreter with CPython's own functions for that."""
 
 import faulthandler
 

@@ -1,4 +1,4 @@
-"""More of everything than there may be."""
+"""Creates more connections, lookups and TLS sessions than allowed."""
 
 from componentize_py_types import Err
 from wit_world.imports import resolver, tcp, tls

@@ -1,4 +1,4 @@
-"""All memory there is, in every form, caught and tried again."""
+"""Allocates all memory in blocks of several sizes, and catches the errors."""
 
 hoard = []
 for size in (1 << 27, 1 << 24, 1 << 20, 1 << 12, 1 << 6):

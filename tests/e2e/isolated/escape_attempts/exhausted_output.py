@@ -1,4 +1,4 @@
-"""Output without end, with every error caught."""
+"""Writes endless output, and catches every error."""
 
 import os
 

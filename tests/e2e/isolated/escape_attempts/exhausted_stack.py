@@ -1,4 +1,4 @@
-"""Recursion in Python and in C, with the limit lifted."""
+"""Recurses in Python and in C without a recursion limit."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Bytecode no compiler makes."""
+"""Runs random bytecode."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""A handle that was never given out."""
+"""Uses handles that were never allocated."""
 
 import copy
 
@@ -11,7 +11,7 @@ other.handle = 2**31 - 1
 datagrams = udp.Socket.__new__(udp.Socket)
 datagrams.handle = 7
 for attempt in (
-    # Given back by each of two, a handle would end the sandbox or be somebody else's.
+    # If both copies dropped the handle, the second drop would end the sandbox or hit another object.
     lambda: copy.copy(forged),
     lambda: forged.write(b"x", 0),
     lambda: other.feed(b"x"),

@@ -1,4 +1,4 @@
-"""The runner itself, made to report what it should not."""
+"""Makes the guest's runner report an oversized exception."""
 
 import wit_world
 

@@ -1,4 +1,4 @@
-"""Every function of the contract, called thousands of times with arguments of the right type and no sense."""
+"""Calls every function of the bindings with random arguments of the right types."""
 
 import random
 
@@ -58,72 +58,72 @@ def some(kind):
 def call():
     kind = rng.choice(["new", "new", "connection", "lookup", "session", "socket", "poll", "drop"])
     if kind == "new":
-        what = rng.choice(list(held))
-        if what == "connection":
-            held[what].append(tcp.Connection.connect(text(), number(16)))
-        elif what == "lookup":
+        new = rng.choice(list(held))
+        if new == "connection":
+            held[new].append(tcp.Connection.connect(text(), number(16)))
+        elif new == "lookup":
             family = rng.choice(list(resolver.Family))
-            held[what].append(resolver.Lookup.start(text(), rng.choice([None, number(16)]), family))
-        elif what == "socket":
-            held[what].append(udp.Socket.open(rng.choice(list(udp.Family))))
+            held[new].append(resolver.Lookup.start(text(), rng.choice([None, number(16)]), family))
+        elif new == "socket":
+            held[new].append(udp.Socket.open(rng.choice(list(udp.Family))))
         else:
-            held[what].append(tls.Session.client(config()))
+            held[new].append(tls.Session.client(config()))
     elif kind == "poll":
         connections, sockets = some("connection"), some("socket")
         poll.poll(
             connections, some("connection"), sockets, some("socket"), some("lookup"), timeout()
         )
     elif kind == "drop":
-        what = rng.choice(list(held))
-        if held[what]:
-            held[what].pop(rng.randrange(len(held[what]))).__exit__(None, None, None)
+        dropped = held[rng.choice(list(held))]
+        if dropped:
+            dropped.pop(rng.randrange(len(dropped))).__exit__(None, None, None)
     elif held[kind]:
-        it = rng.choice(held[kind])
+        target = rng.choice(held[kind])
         if kind == "lookup":
-            it.finish(timeout())
+            target.finish(timeout())
         elif kind == "socket":
             rng.choice(
                 [
-                    it.bind,
-                    lambda: it.connect(text(), number(16)),
-                    lambda: it.send(rng.randbytes(rng.randrange(70000)), timeout()),
-                    lambda: it.send_to(
+                    target.bind,
+                    lambda: target.connect(text(), number(16)),
+                    lambda: target.send(rng.randbytes(rng.randrange(70000)), timeout()),
+                    lambda: target.send_to(
                         rng.randbytes(rng.randrange(70000)), text(), number(16), timeout()
                     ),
-                    lambda: it.receive(number(32), timeout()),
-                    it.local_endpoint,
-                    it.peer_endpoint,
+                    lambda: target.receive(number(32), timeout()),
+                    target.local_endpoint,
+                    target.peer_endpoint,
                 ]
             )()
         elif kind == "session":
             rng.choice(
                 [
-                    lambda: it.feed(rng.randbytes(rng.randrange(40000))),
-                    it.feed_eof,
-                    lambda: it.take(number(32)),
-                    it.handshake,
-                    lambda: it.read(number(32)),
-                    lambda: it.write(rng.randbytes(rng.randrange(40000))),
-                    it.pending,
-                    it.close,
-                    it.info,
+                    lambda: target.feed(rng.randbytes(rng.randrange(40000))),
+                    target.feed_eof,
+                    lambda: target.take(number(32)),
+                    target.handshake,
+                    lambda: target.read(number(32)),
+                    lambda: target.write(rng.randbytes(rng.randrange(40000))),
+                    target.pending,
+                    target.close,
+                    target.info,
                 ]
             )()
         else:
             rng.choice(
                 [
-                    lambda: it.finish_connect(timeout()),
-                    lambda: it.read(number(32), timeout()),
-                    lambda: it.write(rng.randbytes(rng.randrange(40000)), timeout()),
-                    lambda: it.shutdown(rng.choice(list(tcp.ShutdownType))),
-                    it.local_endpoint,
-                    it.peer_endpoint,
-                    lambda: it.set_no_delay(True),
-                    lambda: it.set_keep_alive(False),
-                    lambda: it.start_tls(config(), timeout()),
-                    lambda: it.end_tls(timeout()),
-                    it.tls_info,
-                    it.pending,
+                    lambda: target.finish_connect(timeout()),
+                    lambda: target.read(number(32), timeout()),
+                    lambda: target.write(rng.randbytes(rng.randrange(40000)), timeout()),
+                    lambda: target.shutdown(rng.choice(list(tcp.ShutdownType))),
+                    target.local_endpoint,
+                    target.peer_endpoint,
+                    lambda: target.set_no_delay(True),
+                    lambda: target.set_keep_alive(False),
+                    lambda: target.start_tls(config(), timeout()),
+                    lambda: target.end_tls(timeout()),
+                    target.tls_info,
+                    target.pending,
                 ]
             )()
 

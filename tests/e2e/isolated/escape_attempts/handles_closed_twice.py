@@ -1,4 +1,4 @@
-"""One handle given back twice, and used afterwards."""
+"""Drops one handle twice, and uses it afterwards."""
 
 from wit_world.imports import tls
 

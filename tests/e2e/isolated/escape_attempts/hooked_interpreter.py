@@ -1,4 +1,4 @@
-"""Hooks that fire in everything that runs after the program."""
+"""Installs hooks and builtins that raise in all code that runs after the program."""
 
 import builtins
 import sys

@@ -1,4 +1,4 @@
-"""Processes, threads, signals, foreign code."""
+"""Starts processes and threads, sends signals, and loads native code."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The runtime below the bindings, with indices and addresses of its own choosing."""
+"""Calls the runtime below the bindings with arbitrary indices and addresses."""
 
 import componentize_py_runtime as runtime
 

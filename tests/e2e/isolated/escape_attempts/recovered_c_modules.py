@@ -1,4 +1,4 @@
-"""CPython's own `_socket` and `select`, made anew past every shim."""
+"""Creates the built-in modules `_socket` and `select` again, without the shims."""
 
 import _imp
 import importlib.machinery

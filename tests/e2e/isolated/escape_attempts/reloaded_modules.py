@@ -1,4 +1,4 @@
-"""`importlib.reload` of everything that stands between a program and the network."""
+"""Reloads all modules between a program and the network."""
 
 import importlib
 import sys

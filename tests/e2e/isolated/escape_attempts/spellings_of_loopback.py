@@ -1,4 +1,4 @@
-"""Every spelling of this machine, straight at the bindings."""
+"""Connects to loopback in every spelling, through the bindings."""
 
 from componentize_py_types import Err
 from wit_world.imports import tcp

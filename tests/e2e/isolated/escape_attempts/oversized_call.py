@@ -1,4 +1,4 @@
-"""One call with more bytes than the host would hold for it."""
+"""Passes more bytes in one call than the host accepts."""
 
 from wit_world.imports import tls
 

@@ -1,4 +1,4 @@
-"""Every spelling of this machine, of its neighbours and of everybody, as where a datagram goes to."""
+"""Sends datagrams to loopback, private, multicast and broadcast addresses in every spelling."""
 
 from componentize_py_types import Err
 from wit_world.imports import udp
@@ -37,7 +37,7 @@ for family in udp.Family:
         except Err:
             continue
         print("ESCAPED")
-    # More of them than there may be.
+    # More sockets than allowed.
     held = []
     for _ in range(20_000):
         try:

@@ -1,4 +1,4 @@
-"""Files, by every function that opens or names one."""
+"""Accesses files with every function that takes a path or a descriptor."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""The library that passes addresses to the host."""
+"""Calls the extension module that passes buffer addresses to the host, with invalid arguments."""
 
 import _eryx_bindings
 
@@ -33,4 +33,4 @@ for arguments in (
             getattr(_eryx_bindings, name)(*arguments)
         except (TypeError, OverflowError, BufferError):
             continue
-        print("TAKEN", name, arguments)
+        print("ACCEPTED", name, arguments)

@@ -1,4 +1,4 @@
-"""The runner itself, made to report what is no outcome at all."""
+"""Makes the guest's runner report an object of a wrong type."""
 
 import eryx_guest.runner as runner
 

@@ -1,4 +1,4 @@
-"""The bindings, dug out of frames, closures and the garbage collector."""
+"""Connects through bindings found in frames, modules and the garbage collector."""
 
 import gc
 import sys
