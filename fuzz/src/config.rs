@@ -1,17 +1,20 @@
-//! Whole configurations.
+//! Network configurations in TOML and JSON.
 
 use eryx_net_host::NetConfig;
 
-/// A configuration that can be read can be written, and is the same again: in TOML and in JSON. A text
-/// that is none is refused with a message that a terminal can show.
+/// A configuration round-trips through TOML and JSON. An invalid text is rejected with a message without
+/// control characters.
 pub fn run(text: &str) {
     if let Ok(config) = serde_json::from_str(text) {
-        survives_writing(&config);
+        check_round_trip(&config);
     }
     match NetConfig::from_toml_str(text) {
         Ok(config) => {
-            assert!(config.to_toml().is_ok(), "what TOML can hold it can");
-            survives_writing(&config);
+            assert!(
+                config.to_toml().is_ok(),
+                "a configuration from TOML can be written as TOML"
+            );
+            check_round_trip(&config);
         }
         Err(error) => {
             let message = error.to_string();
@@ -20,27 +23,27 @@ pub fn run(text: &str) {
     }
 }
 
-fn survives_writing(config: &NetConfig) {
-    let json = serde_json::to_string(config).expect("what was read can be written");
-    let again = serde_json::from_str(&json).expect("what was written can be read");
-    is_same(config, &again);
+fn check_round_trip(config: &NetConfig) {
+    let json = serde_json::to_string(config).expect("it can be written");
+    let again = serde_json::from_str(&json).expect("it can be read again");
+    check_same(config, &again);
     assert_eq!(serde_json::to_string(&again).ok(), Some(json));
 
-    // JSON has larger numbers than TOML.
+    // JSON permits larger numbers than TOML.
     if let Ok(toml) = config.to_toml() {
-        let again = NetConfig::from_toml_str(&toml).expect("what was written can be read");
-        is_same(config, &again);
+        let again = NetConfig::from_toml_str(&toml).expect("it can be read again");
+        check_same(config, &again);
         assert_eq!(again.to_toml().ok(), Some(toml));
     }
 }
 
-fn is_same(one: &NetConfig, other: &NetConfig) {
+fn check_same(left: &NetConfig, right: &NetConfig) {
     for host in HOSTS {
-        assert_eq!(one.check(host, 443), other.check(host, 443));
+        assert_eq!(left.check(host, 443), right.check(host, 443));
     }
 }
 
-/// Of every kind that the lists tell apart.
+/// Hosts of every kind that the lists distinguish.
 const HOSTS: [&str; 8] = [
     "example.com",
     "www.example.com",

@@ -1,20 +1,21 @@
-//! What has to hold for every input, whoever made it: one function for each fuzz target.
+//! Properties that hold for every input, with one function for each fuzz target.
 //!
-//! A function that returns has found nothing; a finding is a panic.
+//! A function panics if a property is violated.
 #![forbid(unsafe_code)]
 
-pub mod chain;
 pub mod config;
-pub mod connection;
+pub mod parsers;
 pub mod policy;
-pub mod session;
-pub mod stream;
-pub mod text;
+pub mod tls_chain;
+pub mod tls_connection;
+pub mod tls_session;
+pub mod tls_stream;
 
-mod peer;
-// The tests' own, without all else that they bring along.
+// Files of the testkit, without its dependencies.
 #[path = "../../testkit/src/forged.rs"]
 mod forged;
-mod script;
+mod operations;
 #[path = "../../testkit/src/sealer.rs"]
 mod sealer;
+mod tls_pair;
+mod tls_peer;

@@ -1,10 +1,10 @@
-//! Whole decisions.
+//! Policy decisions.
 
 use std::net::IpAddr;
 
 use eryx_net_policy::{Decision, Host, HostName, HostPattern, IpNetwork, Policy, Port, Verdict};
 
-/// Judges the question in `text` under the lists in it. A line is a word and a value; what is none is
+/// Evaluates the request in `text` with the lists in it. A line is a keyword and a value; other lines are
 /// skipped:
 ///
 /// ```text
@@ -20,17 +20,18 @@ use eryx_net_policy::{Decision, Host, HostName, HostPattern, IpNetwork, Policy, 
 /// port 443
 /// ```
 pub fn run(text: &str) {
-    let case = Case::read(text);
+    let case = Case::parse(text);
     let policy = case.policy(&case.entries);
-    let verdict = case.judge(&policy);
+    let verdict = case.verdict(&policy);
 
-    stays_within_its_claims(&case, &policy, &verdict);
-    answers_have_no_order(&case, &policy, &verdict);
-    entries_pull_one_way(&case, &verdict);
-    the_index_finds_what_a_scan_finds(&case);
+    check_invariants(&case, &policy, &verdict);
+    check_order_of_addresses(&case, &policy, &verdict);
+    check_monotonicity(&case, &verdict);
+    check_index(&case);
 }
 
 #[derive(Default)]
+/// Lists, a request and the answer of a name server.
 struct Case {
     entries: Vec<Entry>,
     host: Option<Host>,
@@ -50,11 +51,11 @@ enum Entry {
 }
 
 impl Case {
-    fn read(text: &str) -> Self {
+    fn parse(text: &str) -> Self {
         let mut case = Self::default();
-        for line in text.lines().take(LINES) {
-            let (word, value) = line.split_once(' ').unwrap_or((line, ""));
-            let entry = match word {
+        for line in text.lines().take(MAX_LINES) {
+            let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
+            let entry = match keyword {
                 "defaults" => Some(Entry::Defaults),
                 "localhost" => Some(Entry::Localhost),
                 "allow" => value.parse().ok().map(Entry::Allow),
@@ -64,7 +65,7 @@ impl Case {
                 _ => None,
             };
             case.entries.extend(entry);
-            match word {
+            match keyword {
                 "host" => case.host = value.parse().ok().or(case.host),
                 "alias" => case.aliases.extend(value.parse::<HostName>()),
                 "address" => case.addresses.extend(value.parse::<IpAddr>()),
@@ -90,11 +91,11 @@ impl Case {
             .build()
     }
 
-    fn judge(&self, policy: &Policy) -> Verdict {
-        self.judge_with(policy, &self.addresses)
+    fn verdict(&self, policy: &Policy) -> Verdict {
+        self.verdict_with(policy, &self.addresses)
     }
 
-    fn judge_with(&self, policy: &Policy, addresses: &[IpAddr]) -> Verdict {
+    fn verdict_with(&self, policy: &Policy, addresses: &[IpAddr]) -> Verdict {
         match &self.host {
             None => policy.check("", self.port),
             Some(Host::Name(name)) => {
@@ -105,7 +106,7 @@ impl Case {
     }
 }
 
-fn stays_within_its_claims(case: &Case, policy: &Policy, verdict: &Verdict) {
+fn check_invariants(case: &Case, policy: &Policy, verdict: &Verdict) {
     assert_ne!(verdict.decision(), Decision::NeedsAddresses, "{verdict}");
     assert_eq!(verdict.port(), Port::from(case.port));
     assert!(serde_json::to_string(verdict).is_ok(), "{verdict}");
@@ -119,7 +120,7 @@ fn stays_within_its_claims(case: &Case, policy: &Policy, verdict: &Verdict) {
         let before = policy.check_host(host, case.port);
         assert!(
             !(before.is_denied() && verdict.is_allowed()),
-            "{before}, yet {verdict}"
+            "{before}, but {verdict}"
         );
         let again = policy.check(&host.to_string(), case.port);
         assert_eq!(before, again);
@@ -130,51 +131,51 @@ fn stays_within_its_claims(case: &Case, policy: &Policy, verdict: &Verdict) {
     let message = verdict.guest_message();
     for address in verdict.addresses() {
         let address = address.to_string();
-        // A short one can be part of a sentence by accident.
+        // A short address can be part of a message by accident.
         if verdict.is_denied() && address.len() > 6 && !name.as_str().contains(&address) {
             assert!(!message.contains(&address), "{message}");
         }
     }
 }
 
-fn answers_have_no_order(case: &Case, policy: &Policy, verdict: &Verdict) {
-    let mut turned = case.addresses.clone();
-    turned.reverse();
-    let one = case.judge_with(policy, &turned);
-    let third = turned.len() / 3;
-    turned.rotate_left(third);
-    let other = case.judge_with(policy, &turned);
-    for answer in [one, other] {
-        assert_eq!(answer.to_string(), verdict.to_string());
-        assert_eq!(answer.rule(), verdict.rule());
+fn check_order_of_addresses(case: &Case, policy: &Policy, verdict: &Verdict) {
+    let mut reordered = case.addresses.clone();
+    reordered.reverse();
+    let reversed = case.verdict_with(policy, &reordered);
+    let third = reordered.len() / 3;
+    reordered.rotate_left(third);
+    let rotated = case.verdict_with(policy, &reordered);
+    for other in [reversed, rotated] {
+        assert_eq!(other.to_string(), verdict.to_string());
+        assert_eq!(other.rule(), verdict.rule());
     }
     if !case.addresses.is_empty() {
         let twice = [case.addresses.clone(), case.addresses.clone()].concat();
-        assert_eq!(case.judge_with(policy, &twice), *verdict);
+        assert_eq!(case.verdict_with(policy, &twice), *verdict);
     }
 }
 
-/// Without one of its blocks a policy denies no more, without one of its exemptions no less.
-fn entries_pull_one_way(case: &Case, verdict: &Verdict) {
+/// Removing a block never denies more, and removing an exemption never allows more.
+fn check_monotonicity(case: &Case, verdict: &Verdict) {
     for at in 0..case.entries.len() {
         let mut others = case.entries.clone();
         let entry = others.remove(at);
-        let without = case.judge(&case.policy(&others));
+        let without = case.verdict(&case.policy(&others));
         match entry {
             Entry::Block(_) => assert!(
                 without.is_allowed() || verdict.is_denied(),
-                "{verdict}, yet with a block less {without}"
+                "{verdict}, but without one block {without}"
             ),
             Entry::Network(_) | Entry::Internal(_) | Entry::Localhost => assert!(
                 without.is_denied() || verdict.is_allowed(),
-                "{verdict}, yet with an exemption less {without}"
+                "{verdict}, but without one exemption {without}"
             ),
             Entry::Allow(_) | Entry::Defaults => {}
         }
     }
 }
 
-fn the_index_finds_what_a_scan_finds(case: &Case) {
+fn check_index(case: &Case) {
     let (Some(host), Some(port)) = (&case.host, case.port) else {
         return;
     };
@@ -195,7 +196,8 @@ fn the_index_finds_what_a_scan_finds(case: &Case) {
         .check_host(host, port);
     match host {
         Host::Name(_) => assert_eq!(found.is_denied(), scanned, "{found}"),
-        // It can be denied for the IPv4 address it carries as well, or for the loopback address that is dialled for it.
+        // It can also be denied because of its embedded IPv4 address, or because of the loopback address
+        // that is dialled for it.
         Host::Address(address) if address.is_ipv6() || address.is_unspecified() => {
             assert!(found.is_denied() || !scanned, "{found}");
         }
@@ -203,5 +205,5 @@ fn the_index_finds_what_a_scan_finds(case: &Case) {
     }
 }
 
-/// Lines that are looked at: taking away each entry in turn costs their square.
-const LINES: usize = 40;
+/// The maximum number of lines: removing each entry in turn has quadratic cost.
+const MAX_LINES: usize = 40;

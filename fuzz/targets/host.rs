@@ -1,4 +1,4 @@
-//! A host, as somebody asks for it.
+//! A host requested by a program.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| eryx_fuzz::text::host(text));
+libfuzzer_sys::fuzz_target!(|text: &str| eryx_fuzz::parsers::host(text));

@@ -1,4 +1,4 @@
-//! A network, as somebody writes it into a list.
+//! A network in a list of the embedder.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| eryx_fuzz::text::network(text));
+libfuzzer_sys::fuzz_target!(|text: &str| eryx_fuzz::parsers::network(text));

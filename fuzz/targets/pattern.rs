@@ -1,4 +1,4 @@
-//! A host pattern, as somebody writes it into a list.
+//! A host pattern in a list of the embedder.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| eryx_fuzz::text::pattern(text));
+libfuzzer_sys::fuzz_target!(|text: &str| eryx_fuzz::parsers::pattern(text));

@@ -1,4 +1,4 @@
-//! A peer's certificate chain, of which nothing has been verified.
+//! An unverified certificate chain of a peer.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|script: &[u8]| eryx_fuzz::chain::run(script));
+libfuzzer_sys::fuzz_target!(|script: &[u8]| eryx_fuzz::tls_chain::run(script));

@@ -1,4 +1,4 @@
-//! A connection to a TLS server that says what no library would.
+//! A connection to a hostile TLS server.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|script: &[u8]| eryx_fuzz::connection::run(script));
+libfuzzer_sys::fuzz_target!(|script: &[u8]| eryx_fuzz::tls_connection::run(script));

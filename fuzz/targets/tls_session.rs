@@ -1,4 +1,4 @@
-//! A TLS session whose transport the caller carries, and a peer that lies.
+//! A TLS session without a transport, and a hostile network.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|script: &[u8]| eryx_fuzz::session::run(script));
+libfuzzer_sys::fuzz_target!(|script: &[u8]| eryx_fuzz::tls_session::run(script));

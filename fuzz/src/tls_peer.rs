@@ -1,4 +1,4 @@
-//! The other side: a TLS server that means well, and a way to the client that need not.
+//! An honest TLS server, and a hostile network between it and the client.
 
 use std::{
     io::{Read, Write},
@@ -12,24 +12,26 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-use crate::script::{Script, Step};
+use crate::operations::{Operation, Script};
 
+/// A TLS server, and the network from it to the client.
 pub(crate) struct Peer {
     server: ServerConnection,
     /// Ciphertext on its way to the client.
-    pub(crate) under_way: Vec<u8>,
-    /// Plaintext that the server was given to say.
-    pub(crate) said: usize,
-    /// Plaintext that has reached the server.
-    pub(crate) heard: usize,
-    /// Whether all that was under way is what the server said.
+    pub(crate) in_flight: Vec<u8>,
+    /// Bytes of plaintext that the server has sent.
+    pub(crate) sent: usize,
+    /// Bytes of plaintext that the server has received.
+    pub(crate) received: usize,
+    /// Whether the network has delivered only what the server sent.
     pub(crate) honest: bool,
+    /// The server has closed TLS.
     pub(crate) closed: bool,
-    rekeyed: usize,
+    rekeys: usize,
 }
 
-/// A peer and a connector that trusts it, in one of the ways the first byte of a script can say.
-pub(crate) fn meet(kind: u8) -> (Peer, Connector, ClientSettings) {
+/// Creates a peer, a connector that trusts it, and settings, according to the first byte of a script.
+pub(crate) fn peer_and_connector(kind: u8) -> (Peer, Connector, ClientSettings) {
     let version = (kind & 1 != 0).then_some(Version::Tls12);
     let settings = ClientSettings {
         max_version: version,
@@ -38,143 +40,144 @@ pub(crate) fn meet(kind: u8) -> (Peer, Connector, ClientSettings) {
         } else {
             Vec::new()
         },
-        // With this the chain is not looked at, and what the peer does counts earlier.
+        // Without verification, the client processes the peer's records earlier.
         verify_peer: kind & 4 == 0,
         check_hostname: kind & 4 == 0,
         ..ClientSettings::for_name(HOST)
     };
     let identity = &*IDENTITY;
     let server = if kind & 8 != 0 {
-        &identity.asking
+        &identity.client_auth
     } else {
         &identity.plain
     };
     let connector = Connector::new(identity.trust.clone(), true);
-    let server = ServerConnection::new(Arc::clone(server)).expect("a server of good settings");
+    let server = ServerConnection::new(Arc::clone(server)).expect("valid settings");
     let peer = Peer {
         server,
-        under_way: Vec::new(),
-        said: 0,
-        heard: 0,
+        in_flight: Vec::new(),
+        sent: 0,
+        received: 0,
         honest: true,
         closed: false,
-        rekeyed: 0,
+        rekeys: 0,
     };
     (peer, connector, settings)
 }
 
 impl Peer {
-    /// Does what a step says about the peer or the way from it. Says whether it did.
-    pub(crate) fn take_part(&mut self, step: Step, script: &mut Script<'_>) -> bool {
-        match step {
-            Step::PeerWrite(count) => self.say(count),
-            // Before, it would have to say so in plain text.
-            Step::PeerClose if self.server.is_handshaking() => {}
-            Step::PeerClose => {
+    /// Runs an operation of the peer or the network, and returns whether it is one.
+    pub(crate) fn step(&mut self, operation: Operation, script: &mut Script<'_>) -> bool {
+        match operation {
+            Operation::PeerWrite(count) => self.write(count),
+            // Before the handshake is complete, the alert would be in plaintext.
+            Operation::PeerClose if self.server.is_handshaking() => {}
+            Operation::PeerClose => {
                 self.server.send_close_notify();
                 self.closed = true;
             }
-            // A client may take very many for an attack.
-            Step::PeerRekey if self.rekeyed >= REKEYS => {}
-            Step::PeerRekey => {
-                // An error means that this version, or this moment, has no such thing.
+            // The client treats too many key updates as an attack.
+            Operation::PeerRekey if self.rekeys >= MAX_REKEYS => {}
+            Operation::PeerRekey => {
+                // Fails if the version or the state does not permit a key update.
                 let _ = self.server.refresh_traffic_keys();
-                self.rekeyed += 1;
+                self.rekeys += 1;
             }
-            Step::Damage(at, bits) => {
-                let near = self.under_way.len().checked_sub(1).map(|last| at.min(last));
-                if let Some(at) = near {
-                    self.under_way[at] ^= bits;
+            Operation::Damage(at, bits) => {
+                let offset = self.in_flight.len().checked_sub(1).map(|last| at.min(last));
+                if let Some(at) = offset {
+                    self.in_flight[at] ^= bits;
                     self.honest = false;
                 }
             }
-            Step::Inject(count) => self.inject(&script.bytes(count)),
-            Step::InjectRecord(kind, count) => {
-                let body = script.bytes(count.min(RECORD));
+            Operation::Inject(count) => self.inject(&script.bytes(count)),
+            Operation::InjectRecord(kind, count) => {
+                let body = script.bytes(count.min(MAX_RECORD));
                 let [high, low] = (body.len() as u16).to_be_bytes();
-                // Record types are 20 to 24 (RFC 8446, B.1); others are as wrong as any byte.
+                // The valid record types are 20 to 24 (RFC 8446, B.1).
                 self.inject(&[20 + kind % 6, 3, 3, high, low]);
                 self.inject(&body);
             }
-            Step::Lose(count) => {
-                let count = count.min(self.under_way.len());
-                self.under_way.drain(..count);
+            Operation::Lose(count) => {
+                let count = count.min(self.in_flight.len());
+                self.in_flight.drain(..count);
                 self.honest &= count == 0;
             }
             _ => return false,
         }
-        self.speak();
+        self.send();
         true
     }
 
-    /// Takes ciphertext from the client, which has to be right.
-    pub(crate) fn hear(&mut self, mut ciphertext: &[u8]) {
+    /// Processes ciphertext from the client, which must be valid while the network is honest.
+    pub(crate) fn receive(&mut self, mut ciphertext: &[u8]) {
         while !ciphertext.is_empty() {
             match self.server.read_tls(&mut ciphertext) {
-                // After the client's close_notify nothing is read any more.
+                // The server reads nothing after the client's close_notify.
                 Ok(0) | Err(_) => break,
                 Ok(_) => {}
             }
             if let Err(error) = self.server.process_new_packets() {
-                assert!(!self.honest, "the server does not understand: {error}");
+                assert!(!self.honest, "the server rejects it: {error}");
             }
             let mut plaintext = Vec::new();
-            // Ends in `WouldBlock`, or the client's end; what came before it is what counts.
+            // Ends with `WouldBlock` or the end of the stream; the data before it are checked.
             let _ = self.server.reader().read_to_end(&mut plaintext);
             for byte in plaintext {
                 assert_eq!(
                     byte,
-                    content(self.heard),
+                    content(self.received),
                     "byte {} for the server",
-                    self.heard
+                    self.received
                 );
-                self.heard += 1;
+                self.received += 1;
             }
         }
-        self.speak();
+        self.send();
     }
 
-    fn say(&mut self, count: usize) {
+    fn write(&mut self, count: usize) {
         if self.closed || self.server.is_handshaking() {
             return;
         }
-        let plaintext: Vec<u8> = (self.said..self.said + count).map(content).collect();
-        // Takes as much as it has room for.
-        self.said += self.server.writer().write(&plaintext).unwrap_or(0);
+        let plaintext: Vec<u8> = (self.sent..self.sent + count).map(content).collect();
+        // The writer accepts as much as it can buffer.
+        self.sent += self.server.writer().write(&plaintext).unwrap_or(0);
     }
 
     fn inject(&mut self, bytes: &[u8]) {
-        self.under_way.extend_from_slice(bytes);
+        self.in_flight.extend_from_slice(bytes);
         self.honest &= bytes.is_empty();
     }
 
-    fn speak(&mut self) {
+    fn send(&mut self) {
         while self.server.wants_write() {
             self.server
-                .write_tls(&mut self.under_way)
-                .expect("memory takes all");
+                .write_tls(&mut self.in_flight)
+                .expect("writes to memory succeed");
         }
     }
 }
 
-/// The byte at one place of what either side says.
-pub(crate) fn content(at: usize) -> u8 {
-    (at % 251) as u8
+/// Returns the byte at `offset` of the plaintext of either side.
+pub(crate) fn content(offset: usize) -> u8 {
+    (offset % 251) as u8
 }
 
-/// More than a record may hold in any version (RFC 5246, 6.2.3), to see that it is refused.
-const RECORD: usize = (1 << 14) + 2048 + 100;
+/// More than the maximum length of a record in any version (RFC 5246, 6.2.3), which must be rejected.
+const MAX_RECORD: usize = (1 << 14) + 2048 + 100;
 
-/// How often an honest peer changes its keys.
-const REKEYS: usize = 16;
+/// The maximum number of key updates of an honest peer.
+const MAX_REKEYS: usize = 16;
 
 const HOST: &str = "server.example";
 
+/// The configurations of the server, and the trust store of the client.
 struct Identity {
     trust: TrustStore,
     plain: Arc<ServerConfig>,
-    /// Asks the client for a certificate, which it need not have.
-    asking: Arc<ServerConfig>,
+    /// Requests a client certificate, which is optional.
+    client_auth: Arc<ServerConfig>,
 }
 
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
@@ -208,6 +211,6 @@ static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
     Identity {
         trust,
         plain: finish(server().with_no_client_auth()),
-        asking: finish(server().with_client_cert_verifier(verifier)),
+        client_auth: finish(server().with_client_cert_verifier(verifier)),
     }
 });

@@ -1,4 +1,4 @@
-//! A connection of a sandbox to a TLS server that says what no library would.
+//! A connection of a sandbox to a hostile TLS server.
 
 use std::{
     io::{Read, Write},
@@ -17,84 +17,86 @@ use tokio::runtime::Runtime;
 
 use crate::{
     forged,
-    peer::content,
-    script::Script,
+    operations::Script,
     sealer::{Sealer, ticket},
+    tls_peer::content,
 };
 
-/// Lets a script happen to a connection and its peer.
+/// Runs a script on a connection and its peer.
 pub fn run(script: &[u8]) {
-    let world = &*WORLD;
-    world.runtime.block_on(async {
+    let setup = &*SETUP;
+    setup.runtime.block_on(async {
         let mut script = Script::new(script);
         let Some(kind) = script.byte() else {
             return;
         };
-        let network = Network::new(&world.config);
-        let mut client = network.connect(HOST, world.port).expect("allowed");
+        let network = Network::new(&setup.config);
+        let mut client = network.connect(HOST, setup.port).expect("allowed");
         client.finish_connect(None).await.expect("a listener");
-        let (socket, _) = world.listener.accept().expect("a client");
+        let (socket, _) = setup.listener.accept().expect("a client");
         socket.set_nonblocking(true).expect("a socket");
         let mut pair = Pair {
             client,
             socket,
             sealer: None,
-            said: 0,
+            sent: 0,
             read: 0,
-            failure: None,
+            read_error: None,
         };
-        // Some scripts begin before the handshake, and most of those end there.
+        // Some scripts begin before the handshake; most of them fail it.
         if kind & 3 != 0 {
-            pair.shake_hands().await;
+            pair.handshake().await;
         } else {
             let _ = pair.client.start_tls(&settings(), NOW).await;
         }
-        for _ in 0..STEPS {
-            let Some(what) = script.byte() else {
+        for _ in 0..MAX_OPERATIONS {
+            let Some(operation) = script.byte() else {
                 break;
             };
-            pair.step(what, &mut script).await;
+            pair.step(operation, &mut script).await;
         }
         pair.read(1 << 16).await;
     });
 }
 
+/// A connection and its hostile peer.
 struct Pair {
     client: Connection,
     socket: TcpStream,
-    /// Speaks for the server once the handshake is complete.
+    /// Encrypts the server's records once the handshake is complete.
     sealer: Option<Sealer>,
-    /// Plaintext that was sealed.
-    said: usize,
+    /// Bytes of plaintext sent.
+    sent: usize,
+    /// Bytes of plaintext read.
     read: usize,
-    /// What reading failed with: it has to stay so.
-    failure: Option<String>,
+    /// The error of reading, which has to stay the same.
+    read_error: Option<String>,
 }
 
 impl Pair {
-    async fn shake_hands(&mut self) {
-        let server = Arc::clone(&WORLD.server);
-        let mut server = ServerConnection::new(server).expect("a server of good settings");
+    async fn handshake(&mut self) {
+        let server = Arc::clone(&SETUP.server);
+        let mut server = ServerConnection::new(server).expect("valid settings");
         loop {
             let outcome = self.client.start_tls(&settings(), NOW).await;
-            // Whatever is there to be read or written.
+            // Reads and writes what is possible now.
             let _ = server.complete_io(&mut self.socket);
             match outcome {
                 Ok(()) if !server.is_handshaking() => break,
                 Ok(()) | Err(NetError::WouldBlock) => {}
-                Err(error) => panic!("between honest peers: {error}"),
+                Err(error) => panic!("with an honest peer: {error}"),
             }
             tokio::task::yield_now().await;
         }
         self.sealer = Some(Sealer::new(server).expect("TLS 1.3"));
     }
 
-    async fn step(&mut self, what: u8, script: &mut Script<'_>) {
+    async fn step(&mut self, operation: u8, script: &mut Script<'_>) {
         let detail = usize::from(script.byte().unwrap_or(0));
-        match what % 12 {
-            0 => self.say(detail * 16, 0),
-            // Little, behind much padding.
-            1 => self.say(1, detail * 64),
+        match operation % 12 {
+            0 => self.write(detail * 16, 0),
+            // One byte with much padding.
+            1 => self.write(1, detail * 64),
             2 => self.seal(|sealer| sealer.handshake(&ticket((detail * 256) as u16), 16 * 1024)),
             3 => self.seal(|sealer| sealer.handshake(&ticket(detail as u16), 1 + detail / 16)),
             4 => {
@@ -103,14 +105,14 @@ impl Pair {
             }
             5 => {
                 let bytes = script.bytes(detail);
-                // Any but application data, which `say` counts.
+                // Any type except application data, which `write` counts.
                 let kinds = [20, 21, 22, 24, 25];
                 let kind = kinds[usize::from(script.byte().unwrap_or(0)) % kinds.len()];
                 let kind = ContentType::from(kind);
                 self.seal(|sealer| sealer.record(kind, &bytes));
             }
             6 => {
-                // A message of any type, be it complete or not.
+                // A message of any type, possibly incomplete.
                 let body = script.bytes(detail * 8);
                 let mut message = forged::message(script.byte().unwrap_or(4), &body);
                 message.truncate(4 + detail * 4);
@@ -127,32 +129,34 @@ impl Pair {
             9 => self.read(1 + detail * 64).await,
             10 => {
                 let client = &mut self.client;
-                readiness::wait_ready(NOW, |look| look.is_ready(|cx| client.poll_readable(cx))).await;
+                readiness::wait_ready(NOW, |sweep| sweep.is_ready(|cx| client.poll_readable(cx)))
+                    .await;
             }
             _ => {
                 let _ = self.client.write(&[7; 300][..detail], NOW).await;
-                // Makes room, and is none of this target's business.
+                // Drains the socket; the data are not checked here.
                 let _ = self.socket.read(&mut [0; 4096]);
             }
         }
     }
 
-    fn say(&mut self, count: usize, padding: usize) {
-        let data: Vec<u8> = (self.said..self.said + count).map(content).collect();
+    fn write(&mut self, count: usize, padding: usize) {
+        let data: Vec<u8> = (self.sent..self.sent + count).map(content).collect();
         if self.sealer.is_some() {
-            self.said += count;
+            self.sent += count;
             self.seal(|sealer| sealer.padded(&data, padding));
         }
     }
 
-    fn seal(&mut self, say: impl FnOnce(&mut Sealer) -> Vec<u8>) {
+    /// Sends records that the sealer encrypts.
+    fn seal(&mut self, encrypt: impl FnOnce(&mut Sealer) -> Vec<u8>) {
         if let Some(sealer) = &mut self.sealer {
-            let records = say(sealer);
+            let records = encrypt(sealer);
             self.send(&records);
         }
     }
 
-    /// What the kernel has no room for is lost, and the rest of the script with it.
+    /// Sends bytes. Those that do not fit the socket's buffer are lost, and the rest of the script fails.
     fn send(&mut self, bytes: &[u8]) {
         let _ = self.socket.write(bytes);
     }
@@ -160,23 +164,27 @@ impl Pair {
     async fn read(&mut self, max: usize) {
         match self.client.read(max, NOW).await {
             Ok(bytes) => {
-                assert!(self.failure.is_none(), "data after {:?}", self.failure);
+                assert!(
+                    self.read_error.is_none(),
+                    "data after {:?}",
+                    self.read_error
+                );
                 assert!(bytes.len() <= max);
                 for byte in bytes {
                     assert_eq!(byte, content(self.read), "byte {}", self.read);
                     self.read += 1;
                 }
-                assert!(self.read <= self.said);
+                assert!(self.read <= self.sent);
             }
-            Err(NetError::WouldBlock) => assert!(self.failure.is_none()),
+            Err(NetError::WouldBlock) => assert!(self.read_error.is_none()),
             // Before the handshake is complete.
             Err(NetError::InvalidArgument(_)) => assert!(self.sealer.is_none()),
             Err(error) => {
                 let message = error.to_string();
-                if let Some(failure) = &self.failure {
-                    assert_eq!(failure, &message);
+                if let Some(earlier) = &self.read_error {
+                    assert_eq!(earlier, &message);
                 }
-                self.failure = Some(message);
+                self.read_error = Some(message);
             }
         }
     }
@@ -186,14 +194,16 @@ fn settings() -> ClientSettings {
     ClientSettings::for_name(HOST)
 }
 
+/// The timeout of all operations.
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
-/// Steps that are taken of a script.
-const STEPS: usize = 200;
+/// The maximum number of operations of a script.
+const MAX_OPERATIONS: usize = 200;
 
 const HOST: &str = "localhost";
 
-struct World {
+/// The parts that all runs share.
+struct Setup {
     runtime: Runtime,
     listener: TcpListener,
     port: u16,
@@ -201,7 +211,7 @@ struct World {
     server: Arc<ServerConfig>,
 }
 
-static WORLD: LazyLock<World> = LazyLock::new(|| {
+static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     let key = KeyPair::generate().expect("a key");
     let params = CertificateParams::new(vec![HOST.to_owned()]).expect("a name");
     let cert = params.self_signed(&key).expect("a certificate");
@@ -216,7 +226,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     server.enable_secret_extraction = true;
     server.send_tls13_tickets = 0;
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    World {
+    Setup {
         runtime: tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

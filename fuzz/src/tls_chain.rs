@@ -1,23 +1,23 @@
-//! Certificate chains, as a peer sends them before it has proved anything.
+//! Certificate chains of a peer that has not proved anything yet.
 
 use std::{sync::LazyLock, time::SystemTime};
 
 use eryx_tls::{ClientSettings, Connector, Effort, Revocation, TlsError, TrustStore, limits};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use crate::{forged, script::Script};
+use crate::{forged, operations::Script};
 
-/// Judges the chain that a script makes, and holds the search for a path to its bounds.
+/// Verifies the chain that a script builds, and checks the bounds of the path search.
 pub fn run(script: &[u8]) {
     let mut script = Script::new(script);
     let Some(kind) = script.byte() else {
         return;
     };
     let mut chain = Vec::new();
-    while let Some(what) = script.byte()
-        && chain.len() < CERTIFICATES
+    while let Some(operation) = script.byte()
+        && chain.len() < MAX_CERTIFICATES
     {
-        add(&mut chain, what, &mut script);
+        add(&mut chain, operation, &mut script);
     }
     let settings = ClientSettings {
         strict: kind & 1 != 0,
@@ -26,9 +26,9 @@ pub fn run(script: &[u8]) {
         verify_peer: kind & 12 != 12,
         ..ClientSettings::for_name(HOST)
     };
-    let known = &*KNOWN;
+    let setup = &*SETUP;
     let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
-    let (effort, outcome) = known
+    let (effort, outcome) = setup
         .connector
         .judge_chain(&settings, &chain, SystemTime::now());
     let most = Effort::MOST;
@@ -38,10 +38,13 @@ pub fn run(script: &[u8]) {
     assert!(effort.signatures <= most.signatures, "{effort:?}");
     match outcome {
         Ok(()) if settings.verify_peer => {
-            assert!(settings.revocation.is_none(), "nothing is in no list");
+            assert!(
+                settings.revocation.is_none(),
+                "no revocation list covers it"
+            );
             assert!(chain.len() <= limits::PEER_CHAIN);
-            // The root may present itself.
-            assert!(chain[0] == known.chain[0] || chain[0] == known.chain[3]);
+            // The root may be presented as the end entity, too.
+            assert!(chain[0] == setup.chain[0] || chain[0] == setup.chain[3]);
         }
         Ok(()) => {}
         Err(TlsError::Certificate { code, .. }) => assert_ne!(code, 0),
@@ -49,12 +52,13 @@ pub fn run(script: &[u8]) {
     }
 }
 
-fn add(chain: &mut Vec<Vec<u8>>, what: u8, script: &mut Script<'_>) {
+/// Changes the chain as the next operation of the script says.
+fn add(chain: &mut Vec<Vec<u8>>, operation: u8, script: &mut Script<'_>) {
     let detail = script.byte().unwrap_or(0);
-    match what % 8 {
-        // One of a chain that is good.
-        0 | 1 => chain.push(KNOWN.chain[usize::from(detail) % KNOWN.chain.len()].clone()),
-        // One that fits others, by its names.
+    match operation % 8 {
+        // A certificate of a valid chain.
+        0 | 1 => chain.push(SETUP.chain[usize::from(detail) % SETUP.chain.len()].clone()),
+        // A forged certificate whose names match others.
         2 | 3 => {
             let names = ["x", "y", "z", ROOT];
             let name = |bits: u8| names[usize::from(bits & 3)];
@@ -68,16 +72,16 @@ fn add(chain: &mut Vec<Vec<u8>>, what: u8, script: &mut Script<'_>) {
             ));
         }
         4 => chain.push(script.bytes(usize::from(detail))),
-        // The last one again, many times over.
+        // Many copies of the last one.
         5 => {
             let last = chain.last().cloned().unwrap_or_default();
-            let room = CERTIFICATES - chain.len();
-            chain.extend(std::iter::repeat_n(last, usize::from(detail).min(room)));
+            let free = MAX_CERTIFICATES - chain.len();
+            chain.extend(std::iter::repeat_n(last, usize::from(detail).min(free)));
         }
         6 => {
             if let Some(last) = chain.last_mut().filter(|last| !last.is_empty()) {
-                let at = usize::from(detail) * last.len() / 256;
-                last[at] ^= script.byte().unwrap_or(0) | 1;
+                let offset = usize::from(detail) * last.len() / 256;
+                last[offset] ^= script.byte().unwrap_or(0) | 1;
             }
         }
         _ => {
@@ -88,20 +92,21 @@ fn add(chain: &mut Vec<Vec<u8>>, what: u8, script: &mut Script<'_>) {
     }
 }
 
-/// More than a script needs to exceed every bound.
-const CERTIFICATES: usize = 2000;
+/// The maximum number of certificates, enough to exceed every bound.
+const MAX_CERTIFICATES: usize = 2000;
 
 const HOST: &str = "server.example";
 const ROOT: &str = "root";
 
-struct Known {
+/// A connector, and a valid chain.
+struct Setup {
     connector: Connector,
-    /// The server's own certificate, two authorities, and the root, which is trusted.
+    /// The server's certificate, two intermediate CAs, and the trusted root.
     chain: Vec<Vec<u8>>,
 }
 
-static KNOWN: LazyLock<Known> = LazyLock::new(|| {
-    let authority = |name: &str, above: Option<&Issuer<'static, KeyPair>>| {
+static SETUP: LazyLock<Setup> = LazyLock::new(|| {
+    let issue_ca = |name: &str, above: Option<&Issuer<'static, KeyPair>>| {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
@@ -114,16 +119,16 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         let der = cert.expect("a certificate").der().to_vec();
         (Issuer::new(params, key), der)
     };
-    let (root, root_der) = authority(ROOT, None);
-    let (upper, upper_der) = authority("x", Some(&root));
-    let (lower, lower_der) = authority("y", Some(&upper));
+    let (root, root_der) = issue_ca(ROOT, None);
+    let (upper, upper_der) = issue_ca("x", Some(&root));
+    let (lower, lower_der) = issue_ca("y", Some(&upper));
     let key = KeyPair::generate().expect("a key");
     let params = CertificateParams::new(vec![HOST.to_owned()]).expect("a name");
     let leaf = params.signed_by(&key, &lower).expect("a certificate");
     let trust = TrustStore::empty()
         .with_root_cert(&root_der)
         .expect("a root");
-    Known {
+    Setup {
         connector: Connector::new(trust, true),
         chain: vec![leaf.der().to_vec(), lower_der, upper_der, root_der],
     }

@@ -1,4 +1,4 @@
-//! Parsers of one piece of text.
+//! Parsers of hosts, host patterns and networks.
 
 use std::{
     fmt::{Debug, Display},
@@ -7,45 +7,45 @@ use std::{
 
 use eryx_net_policy::{Host, HostName, HostPattern, IpNetwork};
 
-/// Hosts are canonical, and no number is a name.
+/// A host is canonical, and a number is not a name.
 pub fn host(text: &str) {
-    if let Some(host) = parsed::<Host>(text) {
+    if let Some(host) = parse::<Host>(text) {
         match &host {
-            Host::Name(name) => is_canonical(name),
+            Host::Name(name) => check_canonical(name),
             Host::Address(address) => assert_eq!(*address, address.to_canonical()),
         }
         let pattern = HostPattern::from(host.clone());
         assert!(pattern.matches(&host), "{pattern:?} matches {host}");
     }
-    // A name is what a host that is no address is, and nothing else.
-    let name = parsed::<HostName>(text);
+    // A text is a name exactly if it is a host and not an address.
+    let name = parse::<HostName>(text);
     let host = text.parse::<Host>().ok();
     assert_eq!(name, host.and_then(|h| h.name().cloned()), "{text:?}");
 }
 
-/// Patterns mean what they show.
+/// A pattern matches the network that it shows.
 pub fn pattern(text: &str) {
-    let Some(pattern) = parsed::<HostPattern>(text) else {
+    let Some(pattern) = parse::<HostPattern>(text) else {
         return;
     };
     let json = serde_json::to_string(&pattern).expect("a pattern is a string");
-    let read: HostPattern = serde_json::from_str(&json).expect("what was written can be read");
+    let read: HostPattern = serde_json::from_str(&json).expect("it can be read again");
     assert_eq!(read, pattern);
     if let Some(network) = pattern.network() {
         let inside = Host::from(network.address());
         assert!(pattern.matches(&inside), "{pattern:?} matches {inside}");
-        // An IPv4-mapped network would have to be judged as the IPv4 network in it.
+        // IPv4-mapped networks are represented as IPv4 networks.
         assert_eq!(network.address(), network.address().to_canonical());
     }
 }
 
-/// Networks hold their own addresses and no others.
+/// A network contains its own address, and is a valid pattern.
 pub fn network(text: &str) {
-    let Some(network) = parsed::<IpNetwork>(text) else {
+    let Some(network) = parse::<IpNetwork>(text) else {
         return;
     };
     let address = network.address();
-    assert!(network.contains(address), "{network} holds {address}");
+    assert!(network.contains(address), "{network} contains {address}");
     let max = if address.is_ipv4() { 32 } else { 128 };
     assert!(network.prefix_len() <= max);
     assert_eq!(network.is_single(), network.prefix_len() == max);
@@ -53,18 +53,18 @@ pub fn network(text: &str) {
     assert_eq!(pattern.map(|p| p.network()), Ok(Some(network)), "{text:?}");
 }
 
-/// The value, if the text is one: shown, it is the same value again. A message about a text that is not
-/// one fits on a line and holds nothing that a terminal would act on.
-fn parsed<T>(text: &str) -> Option<T>
+/// Parses a text, and checks that the value round-trips through its display form, or that the error
+/// message is short and has no control characters.
+fn parse<T>(text: &str) -> Option<T>
 where
     T: FromStr<Err: Display> + Display + Debug + PartialEq,
 {
     match text.parse::<T>() {
         Ok(value) => {
-            let shown = value.to_string();
-            match shown.parse::<T>() {
+            let displayed = value.to_string();
+            match displayed.parse::<T>() {
                 Ok(again) => assert_eq!(again, value, "{text:?}"),
-                Err(error) => panic!("{text:?} shows as {shown:?}: {error}"),
+                Err(error) => panic!("{text:?} is displayed as {displayed:?}: {error}"),
             }
             Some(value)
         }
@@ -77,7 +77,7 @@ where
     }
 }
 
-fn is_canonical(name: &HostName) {
+fn check_canonical(name: &HostName) {
     let name = name.as_str();
     assert!((1..=253).contains(&name.len()), "{name}");
     assert!(
