@@ -1,7 +1,7 @@
 //! The connection limit, and the ways in which a program frees a connection.
 
 use eryx::net::NetConfig;
-use eryx_testkit::{Behaviour, BlackHole, ClosedPort, Peer, payload};
+use eryx_testkit::{Behaviour, BlackHole, ClosedPort, payload};
 use serde_json::json;
 
 use crate::support::{expect_stdout, loopback, program, run_program, sandbox, start_peer};

@@ -12,7 +12,7 @@ use eryx::{BuildStage, Error, FactoryBuilder, PackageError, PackageLimits, Sandb
 use zip::write::SimpleFileOptions;
 
 use crate::netns;
-use crate::support::{exception, expect_stdout};
+use crate::support::{expect_exception, expect_stdout};
 
 /// Creates a wheel with `files` and the required metadata, and returns its path.
 fn wheel(dir: &Path, name: &str, files: &[(&str, &str)]) -> PathBuf {

@@ -312,10 +312,10 @@ async fn a_malformed_or_forged_answer_is_ignored() {
     for script in [garbage, forged] {
         let rebinding = Rebinding::new(script).await;
         let outcome = rebinding.run("connect()").await;
-        let outcome = outcome.outcomes()[0];
+        let printed = outcome.outcomes()[0];
         assert!(
-            outcome.starts_with("TimeoutError") || outcome.starts_with("gaierror"),
-            "{outcome}"
+            printed.starts_with("TimeoutError") || printed.starts_with("gaierror"),
+            "{printed}"
         );
         assert_eq!(outcome.kinds(), ["closed"]);
         assert!(matches!(

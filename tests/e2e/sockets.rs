@@ -377,10 +377,10 @@ fn exhausted_local_ports_raise_eaddrnotavail() {
     netns::without_network(
         "sockets::exhausted_local_ports_raise_eaddrnotavail",
         async || {
-            let exception = Command::new("ip")
+            let status = Command::new("ip")
                 .args(["link", "set", "lo", "up"])
                 .status();
-            assert!(raised.expect("ip starts").success());
+            assert!(status.expect("ip starts").success());
             let peer = start_peer(Behaviour::Echo).await;
             std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "50000 50001")
                 .expect("may be set in a namespace");

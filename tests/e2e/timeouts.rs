@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eryx_testkit::{Answer, Behaviour, BlackHole, ClosedPort, NameServer, Peer, Script};
+use eryx_testkit::{Answer, Behaviour, BlackHole, ClosedPort, NameServer, Script};
 use serde_json::json;
 
 use crate::support::{loopback, program, run_program, sandbox, start_peer};
