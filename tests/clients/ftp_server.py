@@ -12,12 +12,12 @@ authorizer = pyftpdlib.authorizers.DummyAuthorizer()
 authorizer.add_user("eryx", "secret", home, perm="elradfmw")
 
 
-class Plain(pyftpdlib.handlers.FTPHandler):
-    """Without TLS."""
+class PlainHandler(pyftpdlib.handlers.FTPHandler):
+    """Speaks no TLS."""
 
 
-class Encrypted(pyftpdlib.handlers.TLS_FTPHandler):
-    """With TLS, which the client has to ask for."""
+class TlsHandler(pyftpdlib.handlers.TLS_FTPHandler):
+    """Requires explicit TLS."""
 
     certfile = chain
     keyfile = key
@@ -25,10 +25,10 @@ class Encrypted(pyftpdlib.handlers.TLS_FTPHandler):
     tls_data_required = True
 
 
-Plain.authorizer = Encrypted.authorizer = authorizer
+PlainHandler.authorizer = TlsHandler.authorizer = authorizer
 loop = pyftpdlib.ioloop.IOLoop()
 servers = [
     pyftpdlib.servers.FTPServer(("127.0.0.1", int(port)), handler, ioloop=loop)
-    for port, handler in ((plain, Plain), (tls, Encrypted))
+    for port, handler in ((plain, PlainHandler), (tls, TlsHandler))
 ]
 loop.loop()

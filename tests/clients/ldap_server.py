@@ -1,4 +1,4 @@
-"""A directory in memory: `ldap_server.py PORT`."""
+"""An LDAP server with a directory in memory: `ldap_server.py PORT`."""
 
 import io
 import sys
@@ -23,15 +23,15 @@ userPassword: secret
 
 
 class Directory(protocol.ServerFactory):
-    """Gives every connection the same tree."""
+    """Serves the same tree to every connection."""
 
     def __init__(self, root):
         self.root = root
 
     def buildProtocol(self, address):
-        made = LDAPServer()
-        made.factory = self
-        return made
+        server = LDAPServer()
+        server.factory = self
+        return server
 
 
 def listen(root):
@@ -39,5 +39,5 @@ def listen(root):
     reactor.listenTCP(int(sys.argv[1]), Directory(root), interface="127.0.0.1")
 
 
-fromLDIFFile(io.BytesIO(TREE)).addCallbacks(listen, lambda why: sys.exit(str(why)))
+fromLDIFFile(io.BytesIO(TREE)).addCallbacks(listen, lambda failure: sys.exit(str(failure)))
 reactor.run()

@@ -1,7 +1,7 @@
-"""Network libraries as they come from the package index, in sandboxes, against real servers.
+"""The client matrix: unmodified network libraries in sandboxes, against real servers.
 
 `matrix.py --wheels FOLDER` runs every program of `programs/` and prints a table of what works. It
-ends with status 1 where a program failed, or where the table is not the one in the file given with
+exits with status 1 if a program fails, or if the table differs from the one in the file of
 `--check`."""
 
 from __future__ import annotations
@@ -20,33 +20,34 @@ import zipfile
 import eryx
 import load
 import mysql_server
-from place import HOST, MissingError, Place, Service
+from server_dir import HOST, MissingError, ServerDir, Service
 
 import servers
 
 HERE = pathlib.Path(__file__).parent
 NO_ASYNC = "no asyncio interface"
 NO_SYNC = "asyncio only"
-# What CPython says where there are no threads.
+# CPython's error when no thread can be started.
 NO_THREADS = "can't start new thread"
 
 
 @dataclasses.dataclass(frozen=True)
 class Client:
-    """A library, the server it is tried against, and the programs that do."""
+    """A library, its server, and its programs."""
 
     name: str
     service: Service
     module: str
-    # Names of programs, or why there is none.
+    # Names of programs, or the reasons why there are none.
     sync: str
     asynchronous: str
-    before: str = ""
-    # Whether its program has to reach the server.
-    reaches: bool = True
+    # The program that precedes them.
+    prelude: str = ""
+    # Whether the programs connect to the server.
+    connects: bool = True
     note: str = ""
-    # Programs that cannot work, each with the error it ends with and what the library would need.
-    lacks: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    # Programs that cannot work, each with its error and with the missing feature.
+    unsupported: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
 
 
 CLIENTS = [
@@ -62,7 +63,7 @@ CLIENTS = [
     Client(
         "websockets", servers.websocket, "websockets.asyncio.client", "websockets",
         "websockets_async",
-        lacks={"websockets": (NO_THREADS, "its synchronous client needs threads")},
+        unsupported={"websockets": (NO_THREADS, "its synchronous client needs threads")},
     ),
     Client("websocket-client", servers.websocket, "websocket", "websocket_client", NO_ASYNC),
     Client("botocore", servers.s3, "botocore.session", "botocore", NO_ASYNC, note="S3"),
@@ -70,13 +71,15 @@ CLIENTS = [
     Client("pg8000", servers.postgresql, "pg8000", "pg8000", NO_ASYNC),
     Client("PyMySQL", mysql_server.mysql, "pymysql", "pymysql", NO_ASYNC),
     Client(
-        "pymongo", servers.nobody, "pymongo", "pymongo", "pymongo_async", reaches=False,
-        lacks={"pymongo": (NO_THREADS, "its synchronous client needs threads")},
+        "pymongo", servers.closed_port, "pymongo", "pymongo", "pymongo_async", connects=False,
+        unsupported={"pymongo": (NO_THREADS, "its synchronous client needs threads")},
         note="BSON, and the error where no server answers",
     ),
     Client(
         "ldap3", servers.ldap, "", "ldap3", NO_ASYNC,
-        lacks={"ldap3": ("No module named '_ctypes'", "imports ctypes, which is native code")},
+        unsupported={
+            "ldap3": ("No module named '_ctypes'", "imports ctypes, which is native code"),
+        },
     ),
     Client(
         "paho-mqtt", servers.mqtt, "paho.mqtt.client", "paho_mqtt", NO_ASYNC,
@@ -84,7 +87,7 @@ CLIENTS = [
     ),
     Client(
         "pika", servers.amqp, "pika", "pika", "pika_async",
-        lacks={"pika": (NO_THREADS, "its blocking connection looks names up in threads")},
+        unsupported={"pika": (NO_THREADS, "its blocking connection looks names up in threads")},
         note="AMQP 0-9-1",
     ),
     Client("nats-py", servers.nats, "nats", NO_SYNC, "nats_async"),
@@ -102,7 +105,7 @@ CLIENTS = [
 
 YES = "yes"
 NONE = "-"
-# How each column's program is run: over TLS, and with asyncio.
+# The columns: whether a program runs over TLS, and with asyncio.
 COLUMNS = {
     "sync": (False, False),
     "sync, TLS": (True, False),
@@ -113,7 +116,7 @@ COLUMNS = {
 
 @dataclasses.dataclass
 class Row:
-    """What became of a client's programs."""
+    """The results of a client's programs."""
 
     client: Client
     version: str
@@ -128,21 +131,21 @@ class Row:
 
 
 class Matrix:
-    """The clients' programs and the place they run in."""
+    """The clients' programs and the server_dir they run in."""
 
-    def __init__(self, factory: eryx.SandboxFactory, place: Place, wheels: list[str]):
+    def __init__(self, factory: eryx.SandboxFactory, server_dir: ServerDir, wheels: list[str]):
         self.factory = factory
-        self.place = place
+        self.server_dir = server_dir
         self.versions = versions(wheels)
         self.network = (
             eryx.NetConfig(max_connections=20, hosts={HOST: ["127.0.0.1"]})
             .allow_internal_host(HOST)
-            .with_root_cert(self.place.authority)
-            # FTP and DNS go where an address says, not a name.
+            .with_root_cert(self.server_dir.ca)
+            # FTP and DNS clients connect to an address, not to a name.
             .allow_localhost()
             .allow_udp("127.0.0.1:1-65535")
         )
-        # 200 connections with TLS take more host memory than the default.
+        # 200 TLS connections need more host memory than the default limit.
         self.limits = eryx.ResourceLimits(
             execution_timeout_ms=60_000, max_memory_bytes=2**28, max_host_memory_bytes=2**27
         )
@@ -153,7 +156,7 @@ class Matrix:
         row = Row(client, version, {}, [client.note] if client.note else [])
         async with contextlib.AsyncExitStack() as stack:
             try:
-                ports = await stack.enter_async_context(client.service(self.place))
+                ports = await stack.enter_async_context(client.service(self.server_dir))
             except MissingError as missing:
                 row.missing = True
                 row.cells = dict.fromkeys(COLUMNS, "skipped")
@@ -165,45 +168,47 @@ class Matrix:
                     row.cells[column] = NONE
                     row.reasons.append(name)
                     continue
-                began = time.monotonic()
-                why = await self.run(client, name, ports[tls], tls)
-                if name in client.lacks:
-                    error, reason = client.lacks[name]
-                    if why and error in why:
+                start = time.monotonic()
+                failure = await self.run(client, name, ports[tls], tls)
+                if name in client.unsupported:
+                    error, reason = client.unsupported[name]
+                    if failure and error in failure:
                         row.cells[column] = NONE
                         row.reasons.append(reason)
                         continue
-                    why = why or f"it works, though it {reason}"
+                    failure = failure or f"it works, although it {reason}"
                 print(
                     f"{client.name}: {name}, {'TLS' if tls else 'plaintext'}:",
-                    why or f"{time.monotonic() - began:.1f} s",
+                    failure or f"{time.monotonic() - start:.1f} s",
                     file=sys.stderr,
                 )
-                row.cells[column] = "FAILED" if why else YES
-                if why:
-                    self.failures.append(f"{name} ({column}): {why}")
+                row.cells[column] = "FAILED" if failure else YES
+                if failure:
+                    self.failures.append(f"{name} ({column}): {failure}")
         return row
 
     async def run(self, client: Client, name: str, port: int, tls: bool) -> str | None:
-        """Why the program failed, if it did."""
+        """Run a program, and return the reason if it failed."""
         parts = [f"HOST, PORT, TLS = {HOST!r}, {port}, {tls}"]
-        for part in filter(None, (client.before, name)):
+        for part in filter(None, (client.prelude, name)):
             parts.append((HERE / "programs" / f"{part}.py").read_text())
         program = "\n".join([*parts, "print('done')"])
         sandbox = self.factory.create_sandbox(network=self.network, resource_limits=self.limits)
         try:
             result = await sandbox.aexecute(program)
         except eryx.EryxError as error:
-            told = getattr(error, "traceback", None) or repr(error)
-            return f"{error.stdout}{error.stderr}{told}"
-        # Standard error takes the libraries' warnings.
+            details = getattr(error, "traceback", None) or repr(error)
+            return f"{error.stdout}{error.stderr}{details}"
+        # Standard error is ignored: libraries print warnings to it.
         if result.stdout != "done\n":
             return f"printed {result.stdout!r} and {result.stderr!r}"
         reached = [
-            one for one in result.network.connections if one.port == port and one.received_bytes
+            entry
+            for entry in result.network.connections
+            if entry.port == port and entry.received_bytes
         ]
-        if client.reaches and not reached:
-            return "it has not reached the server"
+        if client.connects and not reached:
+            return "it has received nothing from the server"
         return None
 
 
@@ -227,8 +232,8 @@ def table(rows: list[Row]) -> str:
     )
 
 
-def same(file: pathlib.Path, rows: list[Row]) -> bool:
-    """Whether the table in `file` is that of these rows, where they could be run here."""
+def is_same_table(file: pathlib.Path, rows: list[Row]) -> bool:
+    """Return whether the table in `file` equals `rows`, without the rows that were skipped here."""
     _, _, *lines = (line for line in file.read_text().splitlines() if line.startswith("|"))
     return len(lines) == len(rows) and all(
         line == row.line() or (row.missing and line.startswith(f"| {row.client.name} |"))
@@ -236,22 +241,22 @@ def same(file: pathlib.Path, rows: list[Row]) -> bool:
     )
 
 
-def put(file: pathlib.Path, rows: list[Row]) -> None:
-    """Write the table where `file` has one."""
+def write_table(file: pathlib.Path, rows: list[Row]) -> None:
+    """Replace the table in `file`."""
     lines = file.read_text().splitlines(keepends=True)
-    places = [n for n, line in enumerate(lines) if line.startswith("|")]
-    lines[places[0] : places[-1] + 1] = [table(rows)]
+    table_lines = [n for n, line in enumerate(lines) if line.startswith("|")]
+    lines[table_lines[0] : table_lines[-1] + 1] = [table(rows)]
     file.write_text("".join(lines))
 
 
-def quiet(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """Connections that a server gives up when it ends are nothing to tell of."""
+def ignore_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Ignore connections that a server cancels when it stops."""
     if not isinstance(context.get("exception"), asyncio.CancelledError):
         loop.default_exception_handler(context)
 
 
 async def main() -> int:
-    asyncio.get_running_loop().set_exception_handler(quiet)
+    asyncio.get_running_loop().set_exception_handler(ignore_cancelled)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wheels", nargs="+", required=True, help="folders with the libraries")
     parser.add_argument("only", nargs="*", help="names of clients, instead of all")
@@ -259,21 +264,21 @@ async def main() -> int:
     parser.add_argument("--write", type=pathlib.Path, help="put the table into this file")
     args = parser.parse_args()
     wheels = sorted(wheel for folder in args.wheels for wheel in glob.glob(f"{folder}/*.whl"))
-    chosen = [one for one in CLIENTS if not args.only or one.name in args.only]
-    if unknown := set(args.only) - {one.name for one in CLIENTS}:
+    chosen = [client for client in CLIENTS if not args.only or client.name in args.only]
+    if unknown := set(args.only) - {client.name for client in CLIENTS}:
         parser.error(f"there are no clients called {', '.join(sorted(unknown))}")
     modules = sorted({client.module for client in CLIENTS} - {""})
     factory = await asyncio.to_thread(eryx.SandboxFactory, packages=wheels, imports=modules)
     rows = []
     with tempfile.TemporaryDirectory(prefix="eryx-clients-") as directory:
-        place = Place(pathlib.Path(directory))
-        place.directory.chmod(0o755)
-        matrix = Matrix(factory, place, wheels)
+        server_dir = ServerDir(pathlib.Path(directory))
+        server_dir.path.chmod(0o755)
+        matrix = Matrix(factory, server_dir, wheels)
         for client in chosen:
             rows.append(await matrix.row(client))
         if not args.only:
-            found = load.failures(factory, matrix.network, matrix.limits, place)
-            matrix.failures += [failure async for failure in found]
+            failures = load.failures(factory, matrix.network, matrix.limits, server_dir)
+            matrix.failures += [failure async for failure in failures]
     print(table(rows))
     for failure in matrix.failures:
         print(failure, file=sys.stderr)
@@ -284,9 +289,9 @@ async def main() -> int:
     for row in skipped:
         print(f"SKIPPED: {row.client.name}: {row.reasons[0]}")
     if args.write:
-        put(args.write, rows)
-    if args.check and not args.only and not same(args.check, rows):
-        print(f"{args.check} has another table: `cargo xtask client-matrix --write` renews it")
+        write_table(args.write, rows)
+    if args.check and not args.only and not is_same_table(args.check, rows):
+        print(f"{args.check} has another table: `cargo xtask client-matrix --write` updates it")
         return 1
     return 1 if matrix.failures else 0
 

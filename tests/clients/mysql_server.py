@@ -1,4 +1,4 @@
-"""A server that speaks MySQL, over SQLite."""
+"""A MySQL server on top of SQLite."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import mysql_mimic
-from place import Place, Ports, free_port
+from server_dir import Ports, ServerDir, free_port
 
 
-class Sql(mysql_mimic.Session):
-    """A session whose statements are carried out by SQLite."""
+class SqliteSession(mysql_mimic.Session):
+    """A session that executes its statements with SQLite."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.database_of_session = sqlite3.connect(":memory:")
+        self.sqlite = sqlite3.connect(":memory:")
 
     async def query(self, expression: Any, sql: str, attrs: dict[str, str]) -> Any:
-        cursor = self.database_of_session.execute(expression.sql(dialect="sqlite"))
+        cursor = self.sqlite.execute(expression.sql(dialect="sqlite"))
         return cursor.fetchall(), [column[0] for column in cursor.description or ()]
 
 
-class Login(mysql_mimic.IdentityProvider):
-    """One user, who has a password."""
+class PasswordLogin(mysql_mimic.IdentityProvider):
+    """A login with a password."""
 
     def get_plugins(self) -> list[mysql_mimic.AuthPlugin]:
         return [mysql_mimic.NativePasswordAuthPlugin()]
@@ -37,38 +37,42 @@ class Login(mysql_mimic.IdentityProvider):
 
 
 @contextlib.asynccontextmanager
-async def mysql(place: Place) -> AsyncIterator[Ports]:
-    server = mysql_mimic.MysqlServer(Sql, identity_provider=Login(), ssl=place.context())
+async def mysql(server_dir: ServerDir) -> AsyncIterator[Ports]:
+    server = mysql_mimic.MysqlServer(
+        SqliteSession, identity_provider=PasswordLogin(), ssl=server_dir.tls_context()
+    )
     port = free_port()
-    with handing_over():
+    with early_data_passed_to_tls():
         await server.start_server(host="127.0.0.1", port=port)
-        # TLS is asked for within the protocol.
+        # The client requests TLS within the protocol.
         yield port, port
         server.close()
 
 
 @contextlib.contextmanager
-def handing_over() -> Iterator[None]:
-    """Have `start_tls` hand over what was read already. A client of MySQL does not wait for an
-    answer before it begins the handshake, and asyncio's streams read ahead: the handshake would
-    wait for bytes that are there.
+def early_data_passed_to_tls() -> Iterator[None]:
+    """Make `start_tls` pass data that were read ahead to TLS. A MySQL client starts the handshake
+    without waiting for a reply, and asyncio's streams read ahead: without this, the handshake would
+    wait for bytes that have already been read.
     """
     loop = asyncio.get_running_loop()
     start_tls = loop.start_tls
 
-    async def started(transport: Any, protocol: Any, *arguments: Any, **options: Any) -> Any:
-        ahead = protocol._stream_reader._buffer
+    async def start_tls_with_early_data(
+        transport: Any, protocol: Any, *arguments: Any, **options: Any
+    ) -> Any:
+        read_ahead = protocol._stream_reader._buffer
         handshake = asyncio.ensure_future(start_tls(transport, protocol, *arguments, **options))
         await asyncio.sleep(0)
-        if ahead:
-            # Behind the call that tells TLS of its transport.
-            early = bytes(ahead)
-            ahead.clear()
+        if read_ahead:
+            # Scheduled after the call that connects TLS with its transport.
+            data = bytes(read_ahead)
+            read_ahead.clear()
             feed = asyncio.protocols._feed_data_to_buffered_proto
-            loop.call_soon(feed, transport.get_protocol(), early)
+            loop.call_soon(feed, transport.get_protocol(), data)
         return await handshake
 
-    loop.start_tls = started  # type: ignore[method-assign]
+    loop.start_tls = start_tls_with_early_data  # type: ignore[method-assign]
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The servers that clients are tried against: on loopback, for as long as a context lasts."""
+"""The servers of the client matrix: each runs on loopback while its context is open."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ import grpclib.server
 import hypercorn.asyncio
 import hypercorn.config
 import websockets.asyncio.server
-from place import (
+from server_dir import (
     MissingError,
-    Place,
     Ports,
-    answers,
-    encrypted,
+    ServerDir,
+    find_program,
     free_port,
-    installed,
-    program,
-    served,
+    listen,
+    run_server,
+    tls_proxy,
+    wait_until_listening,
 )
 
 
 @contextlib.asynccontextmanager
-async def echo(place: Place) -> AsyncIterator[Ports]:
+async def echo(server_dir: ServerDir) -> AsyncIterator[Ports]:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
@@ -48,11 +48,11 @@ async def echo(place: Place) -> AsyncIterator[Ports]:
                 await writer.drain()
         writer.close()
 
-    async with served(handler) as plain, served(handler, place.context()) as tls:
+    async with listen(handler) as plain, listen(handler, server_dir.tls_context()) as tls:
         yield plain, tls
 
 
-class Site:
+class HttpApp:
     """An ASGI application for HTTP clients."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Site:
         self.gatherings: dict[int, tuple[list[None], asyncio.Event]] = {}
 
     async def together(self, number: int) -> None:
-        """Return when as many requests as `number` are here."""
+        """Wait until `number` such requests wait at the same time."""
         waiting, all_here = self.gatherings.setdefault(number, ([], asyncio.Event()))
         waiting.append(None)
         if len(waiting) == number:
@@ -130,20 +130,20 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def http(place: Place) -> AsyncIterator[Ports]:
+async def http(server_dir: ServerDir) -> AsyncIterator[Ports]:
     ports = free_port(), free_port()
     config = hypercorn.config.Config()
     config.insecure_bind = [f"127.0.0.1:{ports[0]}"]
     config.bind = [f"127.0.0.1:{ports[1]}"]
-    config.certfile, config.keyfile = str(place.chain), str(place.key)
+    config.certfile, config.keyfile = str(server_dir.chain), str(server_dir.key)
     config.errorlog = None
     config.backlog = 1024
     over = asyncio.Event()
     serving = asyncio.create_task(
-        hypercorn.asyncio.serve(Site(), config, shutdown_trigger=over.wait)
+        hypercorn.asyncio.serve(HttpApp(), config, shutdown_trigger=over.wait)
     )
     for port in ports:
-        await answers(port, lambda: not serving.done())
+        await wait_until_listening(port, lambda: not serving.done())
     yield ports
     over.set()
     with contextlib.suppress(TimeoutError, asyncio.CancelledError):
@@ -151,7 +151,7 @@ async def http(place: Place) -> AsyncIterator[Ports]:
 
 
 @contextlib.asynccontextmanager
-async def websocket(place: Place) -> AsyncIterator[Ports]:
+async def websocket(server_dir: ServerDir) -> AsyncIterator[Ports]:
     async def handler(connection: websockets.asyncio.server.ServerConnection) -> None:
         async for message in connection:
             await connection.send(message)
@@ -160,64 +160,66 @@ async def websocket(place: Place) -> AsyncIterator[Ports]:
     size = 2**22
     async with (
         serve(handler, "127.0.0.1", 0, max_size=size) as plain,
-        serve(handler, "127.0.0.1", 0, max_size=size, ssl=place.context()) as tls,
+        serve(handler, "127.0.0.1", 0, max_size=size, ssl=server_dir.tls_context()) as tls,
     ):
-        yield tuple(next(iter(one.sockets)).getsockname()[1] for one in (plain, tls))
+        yield tuple(next(iter(server.sockets)).getsockname()[1] for server in (plain, tls))
 
 
 @contextlib.asynccontextmanager
-async def s3(place: Place) -> AsyncIterator[Ports]:
+async def s3(server_dir: ServerDir) -> AsyncIterator[Ports]:
     port = free_port()
     server = pathlib.Path(sys.executable).parent / "moto_server"
-    # The server's own name is not that of a bucket.
+    # The server's host name is not a bucket name.
     options = {"env": {**os.environ, "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true"}}
     async with (
-        program(place, (port,), server, "-H", "127.0.0.1", "-p", str(port), **options),
-        encrypted(place, port) as tls,
+        run_server(server_dir, (port,), server, "-H", "127.0.0.1", "-p", str(port), **options),
+        tls_proxy(server_dir, port) as tls,
     ):
         yield port, tls
 
 
 @contextlib.asynccontextmanager
-async def redis(place: Place) -> AsyncIterator[Ports]:
-    server = installed("redis-server", "redis-server")
+async def redis(server_dir: ServerDir) -> AsyncIterator[Ports]:
+    server = find_program("redis-server", "redis-server")
     plain, tls = free_port(), free_port()
-    command = [server, "--save", "", "--dir", str(place.directory), "--bind", "127.0.0.1"]
+    command = [server, "--save", "", "--dir", str(server_dir.path), "--bind", "127.0.0.1"]
     command += ["--port", str(plain), "--tls-port", str(tls), "--tls-auth-clients", "no"]
-    command += ["--tls-cert-file", str(place.chain), "--tls-key-file", str(place.key)]
-    command += ["--tls-ca-cert-file", str(place.root)]
-    async with program(place, (plain, tls), *command):
+    command += ["--tls-cert-file", str(server_dir.chain), "--tls-key-file", str(server_dir.key)]
+    command += ["--tls-ca-cert-file", str(server_dir.root)]
+    async with run_server(server_dir, (plain, tls), *command):
         yield plain, tls
 
 
 @contextlib.asynccontextmanager
-async def postgresql(place: Place) -> AsyncIterator[Ports]:
+async def postgresql(server_dir: ServerDir) -> AsyncIterator[Ports]:
     folders = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
-    found = [installed(name, "postgresql", *map(str, folders)) for name in ("initdb", "postgres")]
+    found = [
+        find_program(name, "postgresql", *map(str, folders)) for name in ("initdb", "postgres")
+    ]
     initdb, postgres = (str(pathlib.Path(name).resolve()) for name in found)
-    # It refuses to run as root.
+    # PostgreSQL refuses to run as root.
     user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     owner = pwd.getpwnam(user)
     options: dict[str, Any] = {}
     if os.geteuid() == 0:
         options = {"user": user, "group": owner.pw_gid, "extra_groups": []}
-    home = place.directory / "postgresql"
+    home = server_dir.path / "postgresql"
     home.mkdir(mode=0o700)
     password = home / "password"
     password.write_text("secret")
-    shutil.copy(place.chain, home / "chain.pem")
-    shutil.copy(place.key, home / "key.pem")
+    shutil.copy(server_dir.chain, home / "chain.pem")
+    shutil.copy(server_dir.key, home / "key.pem")
     (home / "key.pem").chmod(0o600)
     for path in (home, *home.iterdir()):
         os.chown(path, owner.pw_uid, owner.pw_gid)
     data = home / "data"
     command = [initdb, "-D", data, "-U", "eryx", "--pwfile", password, "-A", "scram-sha-256"]
-    made = await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *command, "--no-sync", "-E", "UTF8", cwd=home, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT, **options
     )  # fmt: skip
-    output, _ = await made.communicate()
-    if made.returncode:
+    output, _ = await process.communicate()
+    if process.returncode:
         raise RuntimeError(output.decode())
     port = free_port()
     settings = {
@@ -230,19 +232,19 @@ async def postgresql(place: Place) -> AsyncIterator[Ports]:
         "ssl_key_file": home / "key.pem",
     }
     command = [postgres, "-D", data, *(f"--{name}={value}" for name, value in settings.items())]
-    async with program(place, (port,), *command, cwd=home, **options):
-        # It listens before it is ready.
-        log = place.directory / "postgres.log"
+    async with run_server(server_dir, (port,), *command, cwd=home, **options):
+        # PostgreSQL listens before it is ready.
+        log = server_dir.path / "postgres.log"
         for _ in range(600):
             if "ready to accept connections" in log.read_text():
                 break
             await asyncio.sleep(0.05)
-        # TLS is asked for within the protocol.
+        # The client requests TLS within the protocol.
         yield port, port
 
 
 @contextlib.asynccontextmanager
-async def mqtt(place: Place) -> AsyncIterator[Ports]:
+async def mqtt(server_dir: ServerDir) -> AsyncIterator[Ports]:
     plain, tls = free_port(), free_port()
     settings = {
         "listeners": {
@@ -250,36 +252,36 @@ async def mqtt(place: Place) -> AsyncIterator[Ports]:
             "tls": {
                 "bind": f"127.0.0.1:{tls}",
                 "ssl": True,
-                "certfile": str(place.chain),
-                "keyfile": str(place.key),
+                "certfile": str(server_dir.chain),
+                "keyfile": str(server_dir.key),
             },
         },
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
     }
-    file = place.directory / "amqtt.json"
+    file = server_dir.path / "amqtt.json"
     file.write_text(json.dumps(settings))
     amqtt = pathlib.Path(sys.executable).parent / "amqtt"
-    # JSON is YAML, which the program reads.
-    async with program(place, (plain, tls), amqtt, "-c", file):
+    # The program reads YAML, of which JSON is a subset.
+    async with run_server(server_dir, (plain, tls), amqtt, "-c", file):
         yield plain, tls
 
 
 @contextlib.asynccontextmanager
-async def amqp(place: Place) -> AsyncIterator[Ports]:
-    # The one on the path refuses to be run by anybody but its own user and root.
+async def amqp(server_dir: ServerDir) -> AsyncIterator[Ports]:
+    # The script on the PATH only runs as its own user or as root.
     folder = "/usr/lib/rabbitmq/bin"
-    installed("rabbitmq-server", "rabbitmq-server", folder)
-    epmd = installed("epmd", "erlang-base")
-    home = place.directory / "rabbitmq"
+    find_program("rabbitmq-server", "rabbitmq-server", folder)
+    epmd = find_program("epmd", "erlang-base")
+    home = server_dir.path / "rabbitmq"
     home.mkdir()
     plain, tls, names, nodes = (free_port() for _ in range(4))
     file = home / "rabbitmq.conf"
     file.write_text(f"""
 listeners.tcp.1 = 127.0.0.1:{plain}
 listeners.ssl.1 = 127.0.0.1:{tls}
-ssl_options.cacertfile = {place.root}
-ssl_options.certfile = {place.chain}
-ssl_options.keyfile = {place.key}
+ssl_options.cacertfile = {server_dir.root}
+ssl_options.certfile = {server_dir.chain}
+ssl_options.keyfile = {server_dir.key}
 ssl_options.verify = verify_none
 """)
     (home / "enabled_plugins").write_text("[].")
@@ -295,32 +297,32 @@ ssl_options.verify = verify_none
         "RABBITMQ_DIST_PORT": str(nodes),
         "ERL_EPMD_PORT": str(names),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
-        # It then stays the process that was started.
+        # Keeps the server in the process that was started.
         "RUNNING_UNDER_SYSTEMD": "true",
     }
     server = f"{folder}/rabbitmq-server"
     async with (
-        program(place, (names,), epmd, env=environment),
-        program(place, (plain, tls), server, env=environment, cwd=home),
+        run_server(server_dir, (names,), epmd, env=environment),
+        run_server(server_dir, (plain, tls), server, env=environment, cwd=home),
     ):
         yield plain, tls
 
 
 @contextlib.asynccontextmanager
-async def nats(place: Place) -> AsyncIterator[Ports]:
+async def nats(server_dir: ServerDir) -> AsyncIterator[Ports]:
     plain, tls = free_port(), free_port()
     server = pathlib.Path(sys.executable).parent / "nats-server"
     command = [server, "-a", "127.0.0.1"]
-    encryption = ["--tls", "--tlscert", place.chain, "--tlskey", place.key]
+    encryption = ["--tls", "--tlscert", server_dir.chain, "--tlskey", server_dir.key]
     async with (
-        program(place, (plain,), *command, "-p", str(plain)),
-        program(place, (tls,), *command, "-p", str(tls), *encryption),
+        run_server(server_dir, (plain,), *command, "-p", str(plain)),
+        run_server(server_dir, (tls,), *command, "-p", str(tls), *encryption),
     ):
         yield plain, tls
 
 
-class Letters:
-    """Takes letters for example.com, and no others."""
+class MailHandler:
+    """Accepts mail for example.com only."""
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, to: str, _: Any) -> str:
         if not to.endswith("@example.com"):
@@ -335,13 +337,13 @@ class Letters:
 
 
 @contextlib.asynccontextmanager
-async def smtp(place: Place) -> AsyncIterator[Ports]:
+async def smtp(server_dir: ServerDir) -> AsyncIterator[Ports]:
     loop = asyncio.get_running_loop()
-    context = place.context()
+    context = server_dir.tls_context()
     servers = [
         await loop.create_server(
             lambda tls=tls: aiosmtpd.smtp.SMTP(
-                Letters(), tls_context=context if tls else None, require_starttls=tls, loop=loop
+                MailHandler(), tls_context=context if tls else None, require_starttls=tls, loop=loop
             ),
             "127.0.0.1",
             0,
@@ -354,19 +356,19 @@ async def smtp(place: Place) -> AsyncIterator[Ports]:
 
 
 @contextlib.asynccontextmanager
-async def dovecot(place: Place, protocol: str) -> AsyncIterator[Ports]:
-    server = installed("dovecot", f"dovecot-{protocol}d")
+async def dovecot(server_dir: ServerDir, protocol: str) -> AsyncIterator[Ports]:
+    server = find_program("dovecot", f"dovecot-{protocol}d")
     if not pathlib.Path(f"/usr/lib/dovecot/{protocol}").exists():
         raise MissingError(
             f"dovecot has no {protocol} (Debian: `apt-get install dovecot-{protocol}d`)"
         )
     user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     owner = pwd.getpwnam(user)
-    home = place.directory / protocol
+    home = server_dir.path / protocol
     for part in ("cur", "new", "tmp"):
         (home / "mail" / part).mkdir(parents=True)
-    letter = "Subject: in the box\n\n" + "line\n" * 1000 + "..dot\n"
-    (home / "mail/new/1.eryx").write_text(letter)
+    message = "Subject: in the box\n\n" + "line\n" * 1000 + "..dot\n"
+    (home / "mail/new/1.eryx").write_text(message)
     for path in (home / "mail", *(home / "mail").rglob("*")):
         os.chown(path, owner.pw_uid, owner.pw_gid)
     ports = free_port(), free_port()
@@ -378,8 +380,8 @@ listen = 127.0.0.1
 protocols = {protocol}
 disable_plaintext_auth = no
 ssl = yes
-ssl_cert = <{place.chain}
-ssl_key = <{place.key}
+ssl_cert = <{server_dir.chain}
+ssl_key = <{server_dir.key}
 first_valid_uid = 1
 first_valid_gid = 1
 mail_location = maildir:{home}/mail
@@ -408,26 +410,26 @@ service anvil {{
         settings += f"default_internal_user = {user}\ndefault_login_user = {user}\n"
     file = home / "dovecot.conf"
     file.write_text(settings)
-    async with program(place, ports, server, "-F", "-c", file):
+    async with run_server(server_dir, ports, server, "-F", "-c", file):
         yield ports
 
 
-def imap(place: Place) -> contextlib.AbstractAsyncContextManager[Ports]:
-    return dovecot(place, "imap")
+def imap(server_dir: ServerDir) -> contextlib.AbstractAsyncContextManager[Ports]:
+    return dovecot(server_dir, "imap")
 
 
-def pop3(place: Place) -> contextlib.AbstractAsyncContextManager[Ports]:
-    return dovecot(place, "pop3")
+def pop3(server_dir: ServerDir) -> contextlib.AbstractAsyncContextManager[Ports]:
+    return dovecot(server_dir, "pop3")
 
 
 @contextlib.asynccontextmanager
-async def ftp(place: Place) -> AsyncIterator[Ports]:
-    home = place.directory / "ftp"
+async def ftp(server_dir: ServerDir) -> AsyncIterator[Ports]:
+    home = server_dir.path / "ftp"
     home.mkdir()
     plain, tls = free_port(), free_port()
     script = pathlib.Path(__file__).parent / "ftp_server.py"
-    command = [sys.executable, script, str(home), str(plain), str(tls), str(place.chain)]
-    async with program(place, (plain, tls), *command, str(place.key)):
+    command = [sys.executable, script, str(home), str(plain), str(tls), str(server_dir.chain)]
+    async with run_server(server_dir, (plain, tls), *command, str(server_dir.key)):
         yield plain, tls
 
 
@@ -448,7 +450,7 @@ class Zone(dnslib.server.BaseResolver):
 
 
 @contextlib.asynccontextmanager
-async def dns(place: Place) -> AsyncIterator[Ports]:
+async def dns(server_dir: ServerDir) -> AsyncIterator[Ports]:
     port = free_port()
     quiet = dnslib.server.DNSLogger("-request,-reply,-truncated")
     running = [
@@ -459,20 +461,20 @@ async def dns(place: Place) -> AsyncIterator[Ports]:
     ]
     for server in running:
         server.start_thread()
-    async with encrypted(place, port) as tls:
+    async with tls_proxy(server_dir, port) as tls:
         yield port, tls
     for server in running:
         server.stop()
 
 
 class ShortOverUdp(dnslib.server.DNSHandler):
-    """Cuts what is longer than a datagram without EDNS may be (RFC 1035, 4.2.1)."""
+    """Truncates UDP replies to the maximum length without EDNS (RFC 1035, 4.2.1)."""
 
     udplen = 512
 
 
 class Json(grpclib.encoding.base.CodecBase):
-    """Messages that need no generated code."""
+    """A JSON codec, which needs no generated code."""
 
     __content_subtype__ = "json"
 
@@ -507,9 +509,9 @@ class Echo:
 
 
 @contextlib.asynccontextmanager
-async def grpc(place: Place) -> AsyncIterator[Ports]:
+async def grpc(server_dir: ServerDir) -> AsyncIterator[Ports]:
     ports = free_port(), free_port()
-    context = place.context()
+    context = server_dir.tls_context()
     context.set_alpn_protocols(["h2"])
     servers = [grpclib.server.Server([Echo()], codec=Json()) for _ in ports]
     await servers[0].start("127.0.0.1", ports[0])
@@ -521,21 +523,21 @@ async def grpc(place: Place) -> AsyncIterator[Ports]:
 
 
 @contextlib.asynccontextmanager
-async def ldap(place: Place) -> AsyncIterator[Ports]:
+async def ldap(server_dir: ServerDir) -> AsyncIterator[Ports]:
     port = free_port()
     script = pathlib.Path(__file__).parent / "ldap_server.py"
     async with (
-        program(place, (port,), sys.executable, script, str(port)),
-        encrypted(place, port) as tls,
+        run_server(server_dir, (port,), sys.executable, script, str(port)),
+        tls_proxy(server_dir, port) as tls,
     ):
         yield port, tls
 
 
 @contextlib.asynccontextmanager
-async def nobody(place: Place) -> AsyncIterator[Ports]:
-    """Ports on which nothing listens."""
+async def closed_port(server_dir: ServerDir) -> AsyncIterator[Ports]:
+    """A port on which no server listens."""
     with socket.socket() as taken:
-        # Bound, so that nobody else gets it, and not listening.
+        # Bound, so that no other process gets it, but not listening.
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         yield port, port

@@ -1,4 +1,4 @@
-"""CPython's tests: those of Debian's packages, or another CPython's."""
+"""Fetches CPython's tests from Debian's packages, or copies those of another CPython."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 PINS = Path(__file__).with_name("debian.txt")
 
-# What a run needs of `test/`: the rest would only make the factory larger.
-WANTED = (
+# The files of `test/` that a run needs. More would only make the factory larger.
+REQUIRED = (
     "__init__.py",
     "support",
     "test_asyncio",
@@ -32,54 +32,54 @@ WANTED = (
     "test_poplib.py",
     "test_imaplib.py",
     "test_xmlrpc.py",
-    # Of which test_urllib2 uses a class.
+    # test_urllib2 uses a class of it.
     "test_http_cookiejar.py",
     "capath",
     "*.pem",
     "*.crl",
 )
 
-# And of a newer CPython's, where some of the above has moved to.
-WANTED_NEWER = (*WANTED, "certdata")
+# The files of a newer CPython, where some have moved.
+REQUIRED_NEWER = (*REQUIRED, "certdata")
 
 
 def fetch(folder: Path) -> None:
-    """Make `folder` hold the package `test`. Raises SystemExit with what to do if it cannot."""
-    pins = PINS.read_text() + repr(WANTED)
+    """Put the package `test` into `folder`. Raises SystemExit with instructions if that fails."""
+    pins = PINS.read_text() + repr(REQUIRED)
     stamp = folder / "pins"
     if stamp.is_file() and stamp.read_text() == pins:
         return
     shutil.rmtree(folder, ignore_errors=True)
     with tempfile.TemporaryDirectory() as name:
         staging = Path(name)
-        # apt's own user downloads, when there is one.
+        # apt downloads as a user of its own, if that user exists.
         os.chmod(staging, 0o777)
         for line in PINS.read_text().splitlines():
             if not line.startswith("#"):
                 unpack(*line.split(), staging)
-        missing = copy(next(staging.glob("tree/usr/lib/python3.*/test")), folder, WANTED)
+        missing = copy(next(staging.glob("tree/usr/lib/python3.*/test")), folder, REQUIRED)
         if missing:
             raise SystemExit(f"error: the packages of {PINS} have no test/{missing[0]}")
     stamp.write_text(pins)
 
 
 def adopt(suite: Path, folder: Path, modules: list[str]) -> None:
-    """Make `folder` hold what a run of these modules needs of another CPython's tests.
+    """Put the files that a run of `modules` needs from another CPython into `folder`.
 
-    Raises SystemExit if there are none in `suite`.
+    Raises SystemExit if `suite` has no tests.
     """
     if not (suite / "support").is_dir():
         suite = suite / "test"
     if not (suite / "support").is_dir():
-        raise SystemExit(f"error: {suite} is no folder `test` of CPython's library")
+        raise SystemExit(f"error: {suite} is not the folder `test` of CPython's library")
     shutil.rmtree(folder, ignore_errors=True)
-    copy(suite, folder, (*WANTED_NEWER, *(module + ".py" for module in modules)))
+    copy(suite, folder, (*REQUIRED_NEWER, *(module + ".py" for module in modules)))
 
 
-def copy(suite: Path, folder: Path, wanted: tuple[str, ...]) -> list[str]:
-    """Copy parts of a folder `test` to `folder`. Returns the patterns that nothing matched."""
+def copy(suite: Path, folder: Path, patterns: tuple[str, ...]) -> list[str]:
+    """Copy parts of a folder `test` to `folder`. Returns the patterns without a match."""
     missing = []
-    for pattern in wanted:
+    for pattern in patterns:
         found = list(suite.glob(pattern))
         if not found:
             missing.append(pattern)
@@ -95,11 +95,11 @@ def copy(suite: Path, folder: Path, wanted: tuple[str, ...]) -> list[str]:
 
 
 def unpack(package: str, version: str, digest: str, staging: Path) -> None:
-    """Download a package, check that it is the one meant, and unpack it to `staging`/tree."""
-    wanted = f"{package}={version}"
-    if not downloaded(wanted, staging) and not (refreshed() and downloaded(wanted, staging)):
+    """Download a package, check its digest, and unpack it to `staging`/tree."""
+    pinned = f"{package}={version}"
+    if not download(pinned, staging) and not (refresh_index() and download(pinned, staging)):
         raise SystemExit(
-            f"error: `apt-get download {wanted}` failed: CPython's tests come from a package of "
+            f"error: `apt-get download {pinned}` failed: CPython's tests come from a package of "
             "Debian 12. apt needs its index (`apt-get update`); if that has another version, "
             f"change {PINS}"
         )
@@ -109,12 +109,12 @@ def unpack(package: str, version: str, digest: str, staging: Path) -> None:
     subprocess.run(["dpkg-deb", "-x", archive, staging / "tree"], check=True)
 
 
-def downloaded(wanted: str, staging: Path) -> bool:
-    """Whether apt could download the package."""
-    command = ["apt-get", "download", "--quiet", wanted]
+def download(pinned: str, staging: Path) -> bool:
+    """Download a package with apt. Returns whether that succeeded."""
+    command = ["apt-get", "download", "--quiet", pinned]
     return subprocess.run(command, cwd=staging, capture_output=True).returncode == 0
 
 
-def refreshed() -> bool:
-    """Whether apt could renew its index. It takes root to do that."""
+def refresh_index() -> bool:
+    """Update the index of apt, which needs root. Returns whether that succeeded."""
     return subprocess.run(["apt-get", "update", "--quiet"], capture_output=True).returncode == 0

@@ -1,8 +1,8 @@
 """Runs CPython's own tests in sandboxes: `run.py --work FOLDER`.
 
-Prints what passed, failed and was skipped in each file. Exits with 1 if a test that `skipped.txt`
-does not list fails or skips itself, and if it lists one that does not exist. Of another CPython's
-tests (`--suite FOLDER`), skips are only reported.
+Prints the numbers of passed, failed and skipped tests of each file. Exits with 1 if a test that
+`skipped.txt` does not list fails or skips itself, or if it lists a test that does not exist. Skips
+of another CPython's tests (`--suite FOLDER`) are only reported.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from skipped import Skipped
 HERE = Path(__file__).parent
 FILES = [line for line in (HERE / "files.txt").read_text().splitlines() if line]
 
-# What the guest's half writes before what is meant for us, between fields, and for a line feed.
+# The guest side writes these before its messages, between fields, and instead of a line feed.
 MARK, BETWEEN, LINE_FEED = "\x1e", "\x1f", "\x1d"
 
-# For a file's tests together. After that the rest is run without the one that hangs.
-LIMIT_MS = 40_000
+# The timeout of a file's tests together. Then the rest runs without the test that hangs.
+TIMEOUT_MS = 40_000
 
-# As many as that, and a file is given up.
-HUNG = 5
+# After this number of hanging tests, the rest of a file is not run.
+MAX_HUNG = 5
 
 LIMITS = eryx.ResourceLimits(
-    execution_timeout_ms=LIMIT_MS,
+    execution_timeout_ms=TIMEOUT_MS,
     max_memory_bytes=1 << 29,
     max_output_bytes=1 << 26,
     max_host_memory_bytes=1 << 28,
@@ -45,18 +45,18 @@ LIMITS = eryx.ResourceLimits(
 
 @dataclass
 class Report:
-    """What became of the tests of one file."""
+    """The results of the tests of one file."""
 
     module: str
     found: set[str] = field(default_factory=set)
     passed: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
-    # What is wrong apart from single tests.
+    # Problems that do not belong to a single test.
     faults: list[str] = field(default_factory=list)
 
-    def take(self, output: str) -> str | None:
-        """Note what a sandbox said. Returns the test that was running when it fell silent."""
+    def parse(self, output: str) -> str | None:
+        """Record the output of a sandbox. Returns the test that was running at its end, if any."""
         running: str | None = None
         done = False
         for line in output.split("\n"):
@@ -69,16 +69,16 @@ class Report:
                 running = fields[0]
             elif kind == "end":
                 running = None
-                self._note(*fields)
+                self._record(*fields)
             elif kind == "fixture" and fields[1] == "failed":
                 self.faults.append(f"{fields[0]}\n{fields[2]}")
             elif kind == "done":
                 done = True
         if running is None and not done:
-            self.faults.append("the run broke off outside any test")
+            self.faults.append("the run ended outside of any test")
         return running
 
-    def _note(self, test: str, outcome: str, detail: str) -> None:
+    def _record(self, test: str, outcome: str, detail: str) -> None:
         if outcome == "passed":
             self.passed.add(test)
         else:
@@ -94,16 +94,16 @@ def run(
     only: str | None = None,
     strict: bool = True,
 ) -> Report:
-    """Run a file's tests, in as many sandboxes as it takes.
+    """Run the tests of a file, in as many sandboxes as necessary.
 
-    `strict` makes a fault of each skip that is not listed and of each entry without a test.
+    With `strict`, unlisted skips and entries without a test are faults.
     """
     report = Report(module)
     hung = 0
     while True:
-        settled = {*report.passed, *report.failed, *report.skipped}
-        output, error = execute(factory, module, listed, settled, only, port)
-        running = report.take(output)
+        finished = {*report.passed, *report.failed, *report.skipped}
+        output, error = execute(factory, module, listed, finished, only, port)
+        running = report.parse(output)
         if running is None:
             if report.faults:
                 report.faults.append(error)
@@ -111,8 +111,8 @@ def run(
         report.failed[running] = f"it did not end\n{error}"
         print(f"{running} did not end", file=sys.stderr, flush=True)
         hung += 1
-        if hung == HUNG:
-            report.faults.append(f"{hung} tests did not end: the rest is not run")
+        if hung == MAX_HUNG:
+            report.faults.append(f"{hung} tests did not end, so the rest is not run")
             break
     for test in list(report.found):
         if only is None and (reason := listed.reason(test)):
@@ -120,9 +120,9 @@ def run(
     if only is None and strict:
         for test, reason in report.skipped.items():
             if not listed.reason(test):
-                report.faults.append(f"{test} skips itself, which is not listed: {reason}")
+                report.faults.append(f"{test} skips itself and is not listed: {reason}")
         stale = listed.stale(module, report.found)
-        report.faults += [f"skipped.txt lists {name}, and there is no such test" for name in stale]
+        report.faults += [f"skipped.txt lists {name}, which does not exist" for name in stale]
     if only is None:
         for test in sorted(report.found - {*report.passed, *report.failed, *report.skipped}):
             report.faults.append(f"{test} did not run")
@@ -133,16 +133,16 @@ def execute(
     factory: eryx.SandboxFactory,
     module: str,
     listed: Skipped,
-    settled: set[str],
+    finished: set[str],
     only: str | None,
     port: int,
 ) -> tuple[str, str]:
-    """Run what is left of a file in a sandbox. Returns what it printed, and its errors."""
-    left_out = sorted(settled)
+    """Run the remaining tests of a file in a sandbox. Returns its output and its errors."""
+    excluded = sorted(finished)
     patterns = sorted(listed.reasons) if only is None else []
     program = (
         "import conformance_run\n"
-        f"conformance_run.run({module!r}, {left_out!r}, {patterns!r}, {only!r}, {port})\n"
+        f"conformance_run.run({module!r}, {excluded!r}, {patterns!r}, {only!r}, {port})\n"
     )
     sandbox = factory.create_sandbox(network=network(), resource_limits=LIMITS)
     try:
@@ -155,9 +155,9 @@ def execute(
 
 
 @contextlib.contextmanager
-def host_half(python: str, suite: Path, wheels: list[Path]) -> Iterator[int]:
-    """Start what makes the suite's servers. Gives the port it listens on."""
-    command = [python, HERE / "host" / "half.py", suite]
+def host_side(python: str, suite: Path, wheels: list[Path]) -> Iterator[int]:
+    """Run the process that starts the suite's servers. Returns the port it listens on."""
+    command = [python, HERE / "host" / "host_side.py", suite]
     path = os.pathsep.join(map(str, wheels))
     with subprocess.Popen(
         command,
@@ -174,7 +174,7 @@ def host_half(python: str, suite: Path, wheels: list[Path]) -> Iterator[int]:
 
 
 def interpreter_of(suite: Path) -> str:
-    """The interpreter that another CPython's tests are for, or else the one that runs this."""
+    """Return the interpreter that a suite belongs to, or else the one that runs this program."""
     path = suite.resolve()
     if version := re.search(r"/lib/(python3\.\d+)/", f"{path}/"):
         beside = Path(str(path)[: version.start()], "bin", version[1])
@@ -184,7 +184,8 @@ def interpreter_of(suite: Path) -> str:
 
 
 def network() -> eryx.NetConfig:
-    """Loopback, where the host's halves of the tests are; the suite has certificates of its own."""
+    """Return a network with loopback, where the host side listens, and with unverified TLS, since
+    the suite has its own certificates."""
     return eryx.NetConfig(
         allowed_hosts=["localhost", "127.0.0.1", "::1"],
         allow_localhost=True,
@@ -195,8 +196,8 @@ def network() -> eryx.NetConfig:
     )
 
 
-def shown(report: Report) -> Iterator[str]:
-    """The failures of a file, for a person to read."""
+def failure_texts(report: Report) -> Iterator[str]:
+    """Yield the failures of a file as text."""
     for test, detail in sorted(report.failed.items()):
         yield f"FAILED {test}\n{detail}"
     for fault in report.faults:
@@ -204,21 +205,23 @@ def shown(report: Report) -> Iterator[str]:
 
 
 def main() -> int:
-    """Run what the command line says."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="a folder to work in")
     parser.add_argument("--suite", type=Path, help="another CPython's tests: its folder `test`")
-    parser.add_argument("--python", help="the interpreter for the host's half of such tests")
+    parser.add_argument("--python", help="the interpreter of their host side")
     parser.add_argument("--only", help="run the tests with this in their names, listed or not")
-    parser.add_argument("--all", action="store_true", help="run what is listed, too")
-    parser.add_argument("--verbose", action="store_true", help="show what the host's half says")
-    parser.add_argument("--reasons", action="store_true", help="say how many each reason skips")
+    parser.add_argument("--all", action="store_true", help="run listed tests, too")
+    parser.add_argument("--verbose", action="store_true", help="show the errors of the host side")
+    parser.add_argument(
+        "--reasons", action="store_true", help="print the number of tests that each reason skips"
+    )
     parser.add_argument("files", nargs="*", default=FILES)
     args = parser.parse_args()
 
     listed = Skipped.read()
     faults = [
-        f"skipped.txt lists {entry}, of a file that is not run"
+        f"skipped.txt lists {entry}, but its file is not run"
         for entry in sorted(listed.reasons)
         if not entry.startswith(tuple(f + "." for f in FILES))
     ]
@@ -229,7 +232,7 @@ def main() -> int:
     else:
         suite = args.work / "other-suite"
         fetch.adopt(args.suite, suite, args.files)
-        listed = listed.of_another_suite()
+        listed = listed.for_another_suite()
         python = args.python or interpreter_of(args.suite)
     if args.all:
         listed = Skipped({})
@@ -240,8 +243,8 @@ def main() -> int:
     strict = args.suite is None and not args.all
 
     def run_file(module: str) -> Report:
-        # One for each: servers of several files would share what belongs to a process.
-        with host_half(python, suite, wheels) as port:
+        # A process for each file: servers of several files would share global state.
+        with host_side(python, suite, wheels) as port:
             return run(factory, module, listed, port, only=args.only, strict=strict)
 
     with ThreadPoolExecutor(2) as pool:
@@ -256,7 +259,7 @@ def main() -> int:
     if args.reasons:
         print_reasons(reports)
     for report in reports:
-        for text in (*shown(report),):
+        for text in (*failure_texts(report),):
             faults.append(text)
     for text in faults:
         print("\n" + text, file=sys.stderr)
@@ -264,7 +267,7 @@ def main() -> int:
 
 
 def print_reasons(reports: list[Report]) -> None:
-    """Say why how many tests are skipped, the most frequent reason first."""
+    """Print the number of skipped tests of each reason, the most frequent first."""
     counts: dict[str, int] = {}
     for report in reports:
         for reason in report.skipped.values():

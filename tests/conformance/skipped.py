@@ -1,4 +1,4 @@
-"""The list of tests that are left out, each under its reason: `skipped.txt`."""
+"""The list of skipped tests with their reasons: `skipped.txt`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import re
 from pathlib import Path
 
 PATH = Path(__file__).with_name("skipped.txt")
-# How a reason begins that is about the suite: another CPython's tests are as they should be.
-_OF_THE_SUITE = "CPython "
+# Reasons with this prefix apply only to the default suite, not to that of another CPython.
+_SUITE_PREFIX = "CPython "
 
 _HEADING = re.compile(r"\[(.+)\]")
 _TEST = re.compile(r"[\w.]+(\.\*)?")
 
 
 class Skipped:
-    """Which tests are left out and why. An entry that ends in `.*` stands for all of a class."""
+    """The skipped tests and their reasons. An entry that ends in `.*` stands for a whole class."""
 
     def __init__(self, reasons: dict[str, str]) -> None:
         self.reasons = reasons
 
     @classmethod
     def read(cls, path: Path = PATH) -> Skipped:
-        """Read the list. Raises ValueError for a line that is no reason and no test's name."""
+        """Parse the list. Raises ValueError for a line that is neither a reason nor a test."""
         reasons: dict[str, str] = {}
         reason = ""
         for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -33,25 +33,25 @@ class Skipped:
             elif reason and _TEST.fullmatch(line) and line not in reasons:
                 reasons[line] = reason
             else:
-                raise ValueError(f"{path}:{number}: no reason, no name, or twice: {line}")
+                raise ValueError(f"{path}:{number}: not a reason or a test, or a duplicate: {line}")
         return cls(reasons)
 
-    def of_another_suite(self) -> Skipped:
-        """What is left out of tests that are not those the list was made for."""
+    def for_another_suite(self) -> Skipped:
+        """Return the entries that also apply to another CPython's tests."""
         return Skipped(
             {
                 test: reason
                 for test, reason in self.reasons.items()
-                if not reason.startswith(_OF_THE_SUITE)
+                if not reason.startswith(_SUITE_PREFIX)
             }
         )
 
     def reason(self, test: str) -> str | None:
-        """Why a test is left out; None if it is not."""
+        """Return the reason why a test is skipped, or None."""
         return self.reasons.get(test) or self.reasons.get(test.rpartition(".")[0] + ".*")
 
     def stale(self, module: str, tests: set[str]) -> list[str]:
-        """The entries for a file that no test of it bears out."""
+        """Return the entries for a file that match none of its tests."""
         classes = {test.rpartition(".")[0] + ".*" for test in tests}
         return [
             entry

@@ -6,7 +6,7 @@ async def main():
     payload = bytes(range(256)) * 4096
     received = b""
     async with stream, anyio.create_task_group() as tasks:
-        # Sent and received side by side: more than the buffers on the way can hold.
+        # Sends and receives concurrently, more than all buffers can hold.
         tasks.start_soon(stream.send, payload)
         with anyio.fail_after(20):
             while len(received) < len(payload):

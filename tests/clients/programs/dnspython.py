@@ -11,7 +11,7 @@ def ask(name, kind):
     query = dns.message.make_query(name, kind)
     if TLS:
         return dns.query.tls(query, where, 20, PORT, server_hostname=HOST)
-    # What comes cut is asked for again over TCP.
+    # A truncated reply is requested again over TCP.
     response, cut = dns.query.udp_with_fallback(query, where, 20, PORT)
     ways.append("TCP" if cut else "UDP")
     return response
@@ -21,7 +21,7 @@ ways = []
 
 answer = ask("www.zone.example", "A")
 assert [str(one) for one in answer.answer[0]] == ["192.0.2.7"]
-# More than a datagram holds.
+# More than fits into a datagram.
 texts = ask("long.zone.example", "TXT").answer[0]
 assert len(texts) == 50
 assert ask("nothing.zone.example", "A").rcode() == dns.rcode.NXDOMAIN

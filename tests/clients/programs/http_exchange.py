@@ -1,4 +1,4 @@
-# What every HTTP client does here: `fetch(method, path, body)` returns the status and the body.
+# The prelude of HTTP clients, which define `fetch(method, path, body)`: it returns status and body.
 import asyncio
 import hashlib
 import json
@@ -40,6 +40,6 @@ async def run_async(fetch):
             step = steps.send(await fetch(*step))
         except StopIteration:
             break
-    # Requests wait side by side: the server answers none before all have come.
+    # Concurrent requests: the server responds when all have arrived.
     answers = await asyncio.gather(*(fetch("GET", "/together/5") for _ in range(5)))
     assert answers == [(200, b"together")] * 5

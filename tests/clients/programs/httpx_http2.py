@@ -1,4 +1,4 @@
-# HTTP/2 is agreed on in the TLS handshake; without TLS the client has to know.
+# HTTP/2 is negotiated in the TLS handshake; without TLS the client must be configured for it.
 import httpx
 
 with httpx.Client(http1=TLS, http2=True, follow_redirects=True, timeout=20) as client:

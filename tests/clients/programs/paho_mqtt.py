@@ -1,4 +1,4 @@
-# Threads being absent, the network loop is run by hand, as the library's documentation describes.
+# Without threads, the program runs the network loop itself, as the documentation describes.
 import time
 
 import paho.mqtt.client as mqtt

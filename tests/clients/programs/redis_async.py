@@ -13,7 +13,7 @@ async def main():
     assert await client.lrange("async:list", 0, -1) == ["a", "é", "c"]
     await client.set("async:big", "x" * 2**20)
     assert len(await client.get("async:big")) == 2**20
-    # One task waits for what another sends.
+    # One task waits for a message that another sends.
     waiting = asyncio.create_task(client.blpop("async:queue", timeout=20))
     await client.rpush("async:queue", "job")
     assert list(await waiting) == ["async:queue", "job"]

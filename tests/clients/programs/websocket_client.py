@@ -7,7 +7,7 @@ connection.send_binary(bytes(2**20))
 assert connection.recv() == bytes(2**20)
 connection.close()
 
-# The callback interface, run in the calling thread as its documentation has it.
+# The callback interface, run in the calling thread, as its documentation describes.
 heard = []
 application = websocket.WebSocketApp(
     f"{'wss' if TLS else 'ws'}://{HOST}:{PORT}/",

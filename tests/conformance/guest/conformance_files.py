@@ -1,4 +1,4 @@
-"""Files in memory, for tests that write some: a sandbox has no disk to put them on."""
+"""Files in memory, for tests that write files: a sandbox has no writable file system."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import tempfile
 import time
 from typing import Any
 
-# By path. What is not here is looked for in the sandbox's packages.
+# By path. Other files are looked up in the sandbox's packages.
 _files: dict[str, bytearray] = {}
 _opened: dict[int, _Raw] = {}
 
-# Above what the sandbox gives to sockets and to real files.
+# Above the descriptors of sockets and of real files.
 _FIRST = 1 << 20
 
 
 class _Raw(io.RawIOBase):
-    """One of the files, opened."""
+    """An open file."""
 
     def __init__(self, path: str, mode: str) -> None:
         super().__init__()
@@ -83,14 +83,14 @@ def _status(data: bytearray) -> os.stat_result:
 
 
 def _path(file: Any) -> str | None:
-    """The path of what could be one of the files."""
+    """Return the path of a file that may be in memory."""
     if isinstance(file, (str, bytes, os.PathLike)):
         path = os.path.abspath(os.fsdecode(file))
         return None if path.startswith(("/packages/", "/python/")) else path
     return None
 
 
-def _opener(genuine: Any) -> Any:
+def _opener(original: Any) -> Any:
     def open(
         file: Any,
         mode: str = "r",
@@ -107,7 +107,7 @@ def _opener(genuine: Any) -> Any:
         if raw is None:
             path = _path(file)
             if path is None or ("r" in mode and path not in _files):
-                return genuine(file, mode, buffering, encoding, errors, newline, closefd)
+                return original(file, mode, buffering, encoding, errors, newline, closefd)
             raw = _Raw(path, mode)
         else:
             raw.mode = mode.replace("t", "").replace("b", "") + "b"
@@ -124,29 +124,29 @@ def _opener(genuine: Any) -> Any:
     return open
 
 
-def _removal(genuine: Any) -> Any:
+def _removal(original: Any) -> Any:
     def remove(path: Any, **named: Any) -> None:
         if _files.pop(_path(path) or "", None) is None:
-            genuine(path, **named)
+            original(path, **named)
 
     return remove
 
 
-def _description(genuine: Any) -> Any:
+def _description(original: Any) -> Any:
     def stat(path: Any, *further: Any, **named: Any) -> Any:
         if isinstance(path, int):
             raw = _opened.get(path)
-            return genuine(path, *further, **named) if raw is None else raw.status()
+            return original(path, *further, **named) if raw is None else raw.status()
         data = _files.get(_path(path) or "")
-        return genuine(path, *further, **named) if data is None else _status(data)
+        return original(path, *further, **named) if data is None else _status(data)
 
     return stat
 
 
-def _closing(genuine: Any) -> Any:
+def _closing(original: Any) -> Any:
     def close(number: int) -> None:
         raw = _opened.get(number)
-        genuine(number) if raw is None else raw.close()
+        original(number) if raw is None else raw.close()
 
     return close
 
@@ -154,13 +154,13 @@ def _closing(genuine: Any) -> Any:
 def _mkstemp_inner(
     folder: str, prefix: str, suffix: str, flags: int, output_type: type
 ) -> tuple[int, str]:
-    number = next(number for number in range(1 << 20) if f"/tmp/made{number}" not in _files)
-    path = f"/tmp/made{number}"
+    number = next(number for number in range(1 << 20) if f"/tmp/file{number}" not in _files)
+    path = f"/tmp/file{number}"
     return _Raw(path, "w+").fileno(), path
 
 
 def install() -> None:
-    """Have the library's functions know the files."""
+    """Patch the library's functions to use the files."""
     builtins.open = io.open = _opener(builtins.open)
     os.remove = os.unlink = _removal(os.remove)
     os.stat, os.fstat = _description(os.stat), _description(os.fstat)

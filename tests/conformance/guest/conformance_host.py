@@ -1,7 +1,7 @@
-"""The half of a test that runs on the host: objects there, used from here.
+"""Proxies of objects on the host side of a test.
 
-A sandbox has no threads, and CPython's suite starts its servers in some. The host's CPython makes
-them, from the same file of the suite, and they stand here as `Remote`.
+A sandbox has no threads, but CPython's suite starts its servers in threads. The host side creates
+them from the same file of the suite, and here they are objects of `Remote`.
 """
 
 # ruff: noqa: N802 - names that the suite and unittest ask for
@@ -28,10 +28,10 @@ _LENGTH = struct.Struct("!I")
 _connection: socket.socket | None = None
 _address = ("127.0.0.1", 0)
 
-# What was done to each context, for the host to do the same.
-_journals: weakref.WeakKeyDictionary[ssl.SSLContext, list[tuple[str, Any]]]
-_journals = weakref.WeakKeyDictionary()
-_JOURNALED = (
+# The calls of each context, for the host side to repeat.
+_calls: weakref.WeakKeyDictionary[ssl.SSLContext, list[tuple[str, Any]]]
+_calls = weakref.WeakKeyDictionary()
+_RECORDED = (
     "load_cert_chain",
     "load_verify_locations",
     "set_ciphers",
@@ -49,47 +49,47 @@ _SETTINGS = (
 )
 
 
-# The test that is running, whose name classes within it may say.
+# The running test, which classes in it may refer to.
 running: unittest.TestCase | None = None
 
-# Where listeners went that the host has now, by the port they had here.
+# The ports of listeners on the host side, by their former ports here.
 _moved: dict[int, int] = {}
-_made: dict[int, Remote] = {}
+_listeners: dict[int, Remote] = {}
 
 
-def use(port: int) -> None:
-    """Say where the host's half listens."""
+def connect_to(port: int) -> None:
+    """Set the port of the host side."""
     global _address
     _address = ("127.0.0.1", port)
-    for name in _JOURNALED:
-        _keep(name)
+    for name in _RECORDED:
+        _record(name)
     for name in ("connect", "connect_ex"):
-        _follow(name)
+        _redirect(name)
 
 
-def begin(test: unittest.TestCase) -> None:
-    """Take note of the test that runs from now on."""
+def start_test(test: unittest.TestCase) -> None:
+    """Set the running test."""
     global running
     running = test
-    # Ports are used again.
+    # Ports are reused.
     _moved.clear()
-    _made.clear()
+    _listeners.clear()
 
 
-def _follow(name: str) -> None:
-    """Have a method of sockets connect to where a listener went."""
-    genuine = getattr(socket.socket, name)
+def _redirect(name: str) -> None:
+    """Make a method of sockets connect to the host side's listener."""
+    original = getattr(socket.socket, name)
 
     def method(self: socket.socket, address: Any) -> Any:
         if isinstance(address, tuple) and address[1] in _moved:
             address = (address[0], _moved[address[1]], *address[2:])
-        return genuine(self, address)
+        return original(self, address)
 
     setattr(socket.socket, name, method)
 
 
 def _move(listener: socket.socket) -> Any:
-    """Make a listener on the host in place of this one. Raises TypeError if it is none."""
+    """Create a listener on the host side for this one. Raises TypeError for other sockets."""
     try:
         address = listener.getsockname()
     except OSError:
@@ -97,26 +97,28 @@ def _move(listener: socket.socket) -> Any:
     listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     if listener.family not in (socket.AF_INET, socket.AF_INET6) or not address[1]:
         raise TypeError("only listeners are sent to the host")
-    if address[1] not in _made:
-        made = ask("listener", int(listener.family), bool(listening), listener.gettimeout())
-        _made[address[1]] = made
-        _moved[address[1]] = made.getsockname()[1]
-    return ("remote", _made[address[1]]._remote)
+    if address[1] not in _listeners:
+        listener_on_host = request(
+            "listener", int(listener.family), bool(listening), listener.gettimeout()
+        )
+        _listeners[address[1]] = listener_on_host
+        _moved[address[1]] = listener_on_host.getsockname()[1]
+    return ("remote", _listeners[address[1]]._remote)
 
 
-def _keep(name: str) -> None:
-    genuine = getattr(ssl.SSLContext, name)
+def _record(name: str) -> None:
+    original = getattr(ssl.SSLContext, name)
 
     def method(self: ssl.SSLContext, *args: Any, **kwargs: Any) -> Any:
-        result = genuine(self, *args, **kwargs)
-        _journals.setdefault(self, []).append((name, (args, kwargs)))
+        result = original(self, *args, **kwargs)
+        _calls.setdefault(self, []).append((name, (args, kwargs)))
         return result
 
     setattr(ssl.SSLContext, name, method)
 
 
 class Remote:
-    """An object of the host's."""
+    """An object of the host side."""
 
     __slots__ = ("_remote",)
 
@@ -126,13 +128,13 @@ class Remote:
         object.__setattr__(self, "_remote", reference)
 
     def __getattr__(self, name: str) -> Any:
-        return ask("get", self, name)
+        return request("get", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        ask("set", self, name, value)
+        request("set", self, name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return ask("call", self, args, kwargs)
+        return request("call", self, args, kwargs)
 
     def __getitem__(self, key: Any) -> Any:
         return self.__getattr__("__getitem__")(key)
@@ -144,10 +146,10 @@ class Remote:
         return bool(self.__getattr__("__contains__")(item))
 
     def __enter__(self) -> Any:
-        return ask("call", ask("get", self, "__enter__"), (), {})
+        return request("call", request("get", self, "__enter__"), (), {})
 
     def __exit__(self, *exception: object) -> None:
-        ask("call", ask("get", self, "__exit__"), (None, None, None), {})
+        request("call", request("get", self, "__exit__"), (None, None, None), {})
 
     def __eq__(self, other: object) -> bool:
         return self._remote == other._remote if isinstance(other, Remote) else NotImplemented
@@ -157,7 +159,7 @@ class Remote:
 
 
 class Named:
-    """A name of a module of the host's."""
+    """A name in a module of the host side."""
 
     __slots__ = ("path",)
 
@@ -169,23 +171,23 @@ class Named:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return ask("get", self, name)
+        return request("get", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        ask("set", self, name, value)
+        request("set", self, name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return ask("call", self, args, kwargs)
+        return request("call", self, args, kwargs)
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
-        # A class within a test that only says what to do when its server fails.
+        # A class in a test, which only handles failures of its server.
         return (type("Base", (), {"__new__": lambda cls, *args: self(*args)}),)
 
 
 class Threads:
-    """The module `threading`, but for what runs on the host.
+    """The module `threading`, with threads and events of the host side.
 
-    `shared` are variables of a module that the host's threads set before they set an event.
+    `shared` are variables of a module that threads of the host side set before they set an event.
     """
 
     def __init__(self, module: str = "", shared: tuple[str, ...] = ()) -> None:
@@ -193,7 +195,7 @@ class Threads:
         self._shared = shared
 
     def Event(self) -> Any:
-        """An event of the host's."""
+        """Return an event of the host side."""
         event = Named("threading", "Event")()
         return _Event(event, self._module, self._shared) if self._shared else event
 
@@ -201,13 +203,13 @@ class Threads:
         return getattr(threading, name)
 
     def Thread(self, *args: Any, **kwargs: Any) -> Any:
-        """A thread of the host's, for what the host has too."""
+        """Return a thread of the host side if it has the function, too."""
         if can_send((args, kwargs)):
             if isinstance(sys.stdout, Remote):
-                # Of test_smtplib, which reads what its server writes.
+                # test_smtplib reads the output of its server.
                 log = sys.modules[self._module].smtpd.DEBUGSTREAM
                 if isinstance(log, Remote):
-                    Named("captured", "capture")(sys.stdout, self._module, log)
+                    Named("captured_output", "capture")(sys.stdout, self._module, log)
             return Named("threading", "Thread")(*args, **kwargs)
         return threading.Thread(*args, **kwargs)
 
@@ -221,44 +223,44 @@ class _Event(Remote):
         object.__setattr__(self, "_shared", shared)
 
     def wait(self, timeout: float | None = None) -> Any:
-        result = ask("get", self, "wait")(timeout)
+        result = request("get", self, "wait")(timeout)
         for name in self._shared:
-            value = ask("get", Named(*self._module.rsplit(".", 1)), name)
+            value = request("get", Named(*self._module.rsplit(".", 1)), name)
             setattr(importlib.import_module(self._module), name, value)
         return result
 
 
 def can_send(value: Any) -> bool:
-    """Whether the host could have this value, or one like it."""
+    """Return whether a value can be sent to the host side."""
     try:
-        _packed(value)
+        _encode(value)
     except (TypeError, RecursionError):
         return False
     return True
 
 
-def ask(operation: str, *operands: Any) -> Any:
-    """Have the host do something. Raises what it raised."""
+def request(operation: str, *operands: Any) -> Any:
+    """Run an operation on the host side. Raises its exception."""
     global _connection
     if _connection is None:
         _connection = socket.socket()
         _connection.settimeout(None)
         _connection.connect(_address)
-    message = marshal.dumps((operation, *map(_packed, operands)), 2)
+    message = marshal.dumps((operation, *map(_encode, operands)), 2)
     _connection.sendall(_LENGTH.pack(len(message)) + message)
-    kind, value = marshal.loads(_received(_LENGTH.unpack(_received(4))[0]))
+    kind, value = marshal.loads(_receive(_LENGTH.unpack(_receive(4))[0]))
     if kind == "raised":
         raise _exception(*value)
-    return _unpacked(value)
+    return _decode(value)
 
 
-def _received(count: int) -> bytes:
+def _receive(count: int) -> bytes:
     assert _connection is not None
     data = b""
     while len(data) < count:
         more = _connection.recv(count - len(data))
         if not more:
-            raise EOFError("the host's half is gone")
+            raise EOFError("the host side has closed the connection")
         data += more
     return data
 
@@ -266,13 +268,13 @@ def _received(count: int) -> bytes:
 def _exception(module: str, name: str, args: Any, text: str) -> BaseException:
     try:
         kind = getattr(importlib.import_module(module), name)
-        error = kind(*_unpacked(args))
+        error = kind(*_decode(args))
     except Exception:
         return RuntimeError(f"on the host: {module}.{name}: {text}")
     return error if isinstance(error, BaseException) else RuntimeError(text)
 
 
-def _packed(value: Any) -> Any:
+def _encode(value: Any) -> Any:
     if isinstance(value, Remote):
         return ("remote", value._remote)
     if isinstance(value, Named):
@@ -284,13 +286,13 @@ def _packed(value: Any) -> Any:
     if isinstance(value, (bytearray, memoryview)):
         return ("value", bytes(value))
     if isinstance(value, (tuple, list, set)):
-        return (type(value).__name__, [_packed(each) for each in value])
+        return (type(value).__name__, [_encode(item) for item in value])
     if isinstance(value, dict):
-        return ("dict", [(_packed(k), _packed(v)) for k, v in value.items()])
+        return ("dict", [(_encode(k), _encode(v)) for k, v in value.items()])
     if isinstance(value, ssl.SSLContext):
         settings = [(name, int(getattr(value, name))) for name in _SETTINGS]
-        journal = [(name, _packed(how)) for name, how in _journals.get(value, [])]
-        return ("context", (int(value.protocol), settings, journal, _packed(_named(value))))
+        calls = [(name, _encode(arguments)) for name, arguments in _calls.get(value, [])]
+        return ("context", (int(value.protocol), settings, calls, _encode(_sni_callback(value))))
     if isinstance(value, BaseException):
         return ("exception", (type(value).__module__, type(value).__name__, str(value)))
     if isinstance(value, (type, types.FunctionType)):
@@ -299,20 +301,20 @@ def _packed(value: Any) -> Any:
             return ("named", path)
         return _source(value)
     if isinstance(value, unittest.TestCase):
-        # What is the host's is there.
+        # Objects of the host side exist there.
         remote = {k: v for k, v in vars(value).items() if isinstance(v, Remote)}
-        return _case(value, [(name, _packed(each)) for name, each in remote.items()])
+        return _case(value, [(name, _encode(item)) for name, item in remote.items()])
     if isinstance(value, types.MethodType) and isinstance(value.__self__, unittest.TestCase):
         public = {k: v for k, v in vars(value.__self__).items() if not k.startswith("_")}
-        given = [(name, _packed(each)) for name, each in public.items() if can_send(each)]
-        return ("attribute", (_case(value.__self__, given), value.__name__))
+        sent = [(name, _encode(item)) for name, item in public.items() if can_send(item)]
+        return ("attribute", (_case(value.__self__, sent), value.__name__))
     if isinstance(value, socket.socket) and not isinstance(value, ssl.SSLSocket):
         return _move(value)
     raise TypeError(f"{value!r} cannot be sent to the host")
 
 
-def _named(context: ssl.SSLContext) -> Any:
-    """What `set_servername_callback` was given."""
+def _sni_callback(context: ssl.SSLContext) -> Any:
+    """Return the function passed to `set_servername_callback`."""
     callback = context.sni_callback
     if isinstance(callback, types.FunctionType) and callback.__module__ == "ssl":
         callback = inspect.getclosurevars(callback).nonlocals["server_name_callback"]
@@ -333,35 +335,36 @@ def _contents(cell: types.CellType) -> list[Any]:
 
 
 def _source(value: Any) -> Any:
-    """A function or a class that is defined within a test, with the variables around it."""
+    """Return the source of a function or class defined in a test, with its closure."""
     functions = [value] if isinstance(value, types.FunctionType) else list(vars(value).values())
-    around: dict[str, Any] = {}
-    for each in functions:
-        if isinstance(each, types.FunctionType) and each.__closure__:
-            for name, cell in zip(each.__code__.co_freevars, each.__closure__, strict=True):
-                if name == "__class__" or not (held := _contents(cell)) or held[0] is value:
+    closure: dict[str, Any] = {}
+    for function in functions:
+        if isinstance(function, types.FunctionType) and function.__closure__:
+            cells = zip(function.__code__.co_freevars, function.__closure__, strict=True)
+            for name, cell in cells:
+                if name == "__class__" or not (content := _contents(cell)) or content[0] is value:
                     continue
-                around[name] = _packed(held[0])
+                closure[name] = _encode(content[0])
     if running is not None:
-        around.setdefault("self", _packed(running))
+        closure.setdefault("self", _encode(running))
     try:
         text = textwrap.dedent(inspect.getsource(value))
     except (OSError, TypeError):
         raise TypeError(f"{value!r} has no source to send to the host") from None
     if value.__name__ == "<lambda>":
         raise TypeError("a lambda is not sent to the host")
-    return ("source", (value.__module__, value.__name__, text, list(around.items())))
+    return ("source", (value.__module__, value.__name__, text, list(closure.items())))
 
 
-def _unpacked(value: Any) -> Any:
-    kind, what = value
+def _decode(value: Any) -> Any:
+    kind, content = value
     if kind == "remote":
-        return Remote(what)
+        return Remote(content)
     if kind == "value":
-        return what
+        return content
     if kind == "dict":
-        return {_unpacked(k): _unpacked(v) for k, v in what}
+        return {_decode(k): _decode(v) for k, v in content}
     if kind == "exception":
-        return _exception(*what)
+        return _exception(*content)
     container: Callable[[Any], Any] = getattr(builtins, kind)
-    return container(_unpacked(each) for each in what)
+    return container(_decode(item) for item in content)

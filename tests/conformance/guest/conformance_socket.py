@@ -1,4 +1,4 @@
-"""The sandbox's halves of `test_socket`: see the host's `socket_halves`."""
+"""The sandbox side of `test_socket`: see `socket_host_side` of the host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _client: Remote | None = None
 
 
 def prepare() -> None:
-    """Have the suite's `ThreadableTest` use the host where it would use threads."""
+    """Make the suite's `ThreadableTest` use the host side instead of threads."""
     test_socket.threading = conformance_host.Threads()
     test_socket.queue = types.SimpleNamespace(Queue=Named("queue", "Queue"))
     test_socket.thread = types.SimpleNamespace(start_new_thread=_start_client, exit=lambda: None)
@@ -26,14 +26,14 @@ def prepare() -> None:
     socket.socket.accept = _accept_or_connect  # type: ignore[method-assign]
 
 
-def halves(test: unittest.TestCase) -> list[Any]:
-    """The ways to run a test with one half of it on the host; none if it has no halves."""
+def ways_to_run(test: unittest.TestCase) -> list[Any]:
+    """Return the ways to run a test with one side on the host, or none if it has only one side."""
     if not isinstance(test, test_socket.ThreadableTest):
         return []
     if isinstance(test, test_socket.SocketPairTest):
         return [_run_both]
     if hasattr(test, "FILEDATA"):
-        # The file is here.
+        # The file exists only here.
         return [_run_client]
     connected = (test_socket.SocketConnectedTest, test_socket.ConnectedStreamTestMixin)
     if isinstance(test, connected):
@@ -42,12 +42,12 @@ def halves(test: unittest.TestCase) -> list[Any]:
 
 
 def _run_server(test: unittest.TestCase, result: unittest.TestResult) -> None:
-    """Run all of a test but its client."""
+    """Run a test without its client."""
     global _client
-    half = Named("socket_halves", "ClientHalf")(type(test).__name__, test._testMethodName)
-    _client = half
+    host = Named("socket_host_side", "ClientSide")(type(test).__name__, test._testMethodName)
+    _client = host
     events = [name for name, value in vars(test).items() if _is_event(value)]
-    test.__dict__["_other_half"] = half.case
+    test.__dict__["_other_side"] = host.case
     for name in events:
         setattr(test, name, Named("threading", "Event")())
     try:
@@ -57,27 +57,27 @@ def _run_server(test: unittest.TestCase, result: unittest.TestResult) -> None:
 
 
 def _run_client(test: unittest.TestCase, result: unittest.TestResult) -> None:
-    """Run a test's client here and the rest on the host."""
+    """Run the client of a test here, and the rest on the host."""
     method = test._testMethodName
     if hasattr(test, "FILEDATA"):
         Named("test.test_socket", type(test).__name__).FILEDATA = test.FILEDATA
-    half = Named("socket_halves", "ServerHalf")(type(test).__name__, method)
+    host = Named("socket_host_side", "ServerSide")(type(test).__name__, method)
     for name in [name for name, value in vars(test).items() if _is_event(value)]:
         delattr(test, name)
     result.startTest(test)
     crash = None
-    if half.wait():
-        test.__dict__["_other_half"] = half.case
+    if host.wait():
+        test.__dict__["_other_side"] = host.case
         try:
             test.clientRun(getattr(test, "_" + method))  # type: ignore[attr-defined]
         except Exception as error:
-            # Of a `clientTearDown` after a `clientSetUp` that failed; its own error is on the way.
+            # From `clientTearDown` after a failed `clientSetUp`, whose error is reported as well.
             crash = error
-            half.case.done.set()
-    outcome, detail = half.outcome()
+            host.case.done.set()
+    outcome, detail = host.outcome()
     if crash is not None and outcome == "passed":
         outcome, detail = "failed", repr(crash)
-    test.__dict__.pop("_other_half", None)
+    test.__dict__.pop("_other_side", None)
     if outcome == "skipped":
         result.addSkip(test, detail)
     elif outcome == "failed":
@@ -87,19 +87,19 @@ def _run_client(test: unittest.TestCase, result: unittest.TestResult) -> None:
 
 
 def _run_both(test: unittest.TestCase, result: unittest.TestResult) -> None:
-    """Run both ends of a pair here, one after the other, in the order that ends."""
+    """Run both ends of a pair here, one after the other, in an order that terminates."""
     method = test._testMethodName
     failures = []
     for names in ((method, "_" + method), ("_" + method, method)):
-        again: Any = type(test)(method)
+        copy: Any = type(test)(method)
         try:
-            again._ThreadableTest__setUp()
+            copy._ThreadableTest__setUp()
             try:
                 for name in names:
-                    getattr(again, name)()
+                    getattr(copy, name)()
             finally:
-                again.cli.close()
-                again.tearDown()
+                copy.cli.close()
+                copy.tearDown()
         except unittest.SkipTest as skip:
             result.addSkip(test, str(skip))
             return
@@ -128,7 +128,7 @@ def _accept_or_connect(self: socket.socket) -> Any:
 
 
 def _get(self: Any, name: str) -> Any:
-    other = self.__dict__.get("_other_half")
+    other = self.__dict__.get("_other_side")
     if other is None or name.startswith("__"):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
     return getattr(other, name)
@@ -136,6 +136,6 @@ def _get(self: Any, name: str) -> Any:
 
 def _set(self: Any, name: str, value: Any) -> None:
     object.__setattr__(self, name, value)
-    other = self.__dict__.get("_other_half")
+    other = self.__dict__.get("_other_side")
     if other is not None and not name.startswith("_") and conformance_host.can_send(value):
         setattr(other, name, value)

@@ -1,4 +1,4 @@
-"""Where servers are started: a directory with an authority, and ports of their own."""
+"""The working directory of the servers, with a CA, and helpers to start servers."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ HOST = "services.example.com"
 
 
 class MissingError(Exception):
-    """This machine lacks a server; the text says what brings it."""
+    """A server is not installed. The message says how to install it."""
 
 
-class Place:
-    """A temporary directory with an authority and the certificate it gave the servers."""
+class ServerDir:
+    """A temporary directory with a CA and a certificate for the servers."""
 
-    def __init__(self, directory: pathlib.Path) -> None:
-        self.directory = directory
-        authority = trustme.CA()
-        given = authority.issue_cert(HOST)
-        self.authority = authority.cert_pem.bytes()
-        self.chain = directory / "chain.pem"
-        self.key = directory / "key.pem"
-        self.root = directory / "root.pem"
-        given.private_key_pem.write_to_path(str(self.key))
-        for certificate in given.cert_chain_pems:
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        ca = trustme.CA()
+        identity = ca.issue_cert(HOST)
+        self.ca = ca.cert_pem.bytes()
+        self.chain = path / "chain.pem"
+        self.key = path / "key.pem"
+        self.root = path / "root.pem"
+        identity.private_key_pem.write_to_path(str(self.key))
+        for certificate in identity.cert_chain_pems:
             certificate.write_to_path(str(self.chain), append=True)
-        authority.cert_pem.write_to_path(str(self.root))
+        ca.cert_pem.write_to_path(str(self.root))
 
-    def context(self) -> ssl.SSLContext:
+    def tls_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.chain, self.key)
         return context
 
 
-# Where a service answers: without TLS, and with.
+# The ports of a service: without TLS, and with TLS.
 Ports = tuple[int, int]
-Service = Callable[[Place], contextlib.AbstractAsyncContextManager[Ports]]
+Service = Callable[[ServerDir], contextlib.AbstractAsyncContextManager[Ports]]
 
 
 def free_port() -> int:
@@ -54,8 +54,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-async def answers(port: int, alive: Callable[[], bool] = lambda: True) -> None:
-    """Return when something listens on `port`."""
+async def wait_until_listening(port: int, alive: Callable[[], bool] = lambda: True) -> None:
+    """Wait until a server listens on `port`. `alive` returns whether it still runs."""
     for _ in range(600):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -66,15 +66,15 @@ async def answers(port: int, alive: Callable[[], bool] = lambda: True) -> None:
         else:
             writer.close()
             return
-    raise RuntimeError(f"nothing answers on port {port}")
+    raise RuntimeError(f"no server listens on port {port}")
 
 
 @contextlib.asynccontextmanager
-async def program(
-    place: Place, ports: tuple[int, ...], *command: str | os.PathLike[str], **options: Any
+async def run_server(
+    server_dir: ServerDir, ports: tuple[int, ...], *command: str | os.PathLike[str], **options: Any
 ) -> AsyncIterator[None]:
-    """A server that is a program of its own. Its log is shown where it does not come up."""
-    log = place.directory / f"{pathlib.Path(command[0]).name}.log"
+    """Run a server program. If it does not start, the error contains its log."""
+    log = server_dir.path / f"{pathlib.Path(command[0]).name}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, **options
@@ -82,7 +82,7 @@ async def program(
     try:
         for port in ports:
             try:
-                await answers(port, lambda: process.returncode is None)
+                await wait_until_listening(port, lambda: process.returncode is None)
             except RuntimeError as error:
                 raise RuntimeError(f"{error}: {log.read_text(errors='replace')}") from None
         yield
@@ -96,16 +96,17 @@ async def program(
             await process.wait()
 
 
-def installed(name: str, package: str, *folders: str) -> str:
+def find_program(name: str, package: str, *folders: str) -> str:
+    """Return the path of a program of the Debian package `package`."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", *folders])
     found = shutil.which(name, path=path)
     if not found:
-        raise MissingError(f"{name} is not installed (Debian: `apt-get install {package}`)")
+        raise MissingError(f"{name} is not find_program (Debian: `apt-get install {package}`)")
     return found
 
 
 @contextlib.asynccontextmanager
-async def served(
+async def listen(
     handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
     context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
@@ -117,19 +118,19 @@ async def served(
 
 
 @contextlib.asynccontextmanager
-async def encrypted(place: Place, port: int) -> AsyncIterator[int]:
-    """A port that speaks TLS for a server that does not."""
+async def tls_proxy(server_dir: ServerDir, port: int) -> AsyncIterator[int]:
+    """Run a TLS proxy in front of a server without TLS. Return its port."""
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 writer.write(data)
                 await writer.drain()
         writer.close()
 
-    async def pair(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(carry(reader, inner_writer), carry(inner_reader, writer))
+        await asyncio.gather(forward(reader, inner_writer), forward(inner_reader, writer))
 
-    async with served(pair, place.context()) as outer:
+    async with listen(handle, server_dir.tls_context()) as outer:
         yield outer

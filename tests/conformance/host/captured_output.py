@@ -1,4 +1,4 @@
-"""What servers write that were made for a sandbox."""
+"""The output of servers that run for a sandbox."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 
 
 class Stream(io.StringIO):
-    """A stream that stays: servers made after the test that closes it would write to it."""
+    """A stream that stays open: servers of later tests write to it after a test has closed it."""
 
     def close(self) -> None:
         """Do nothing."""
 
 
 def capture(output: Stream, module: str, log: Stream) -> None:
-    """Have `output` be standard output, and `log` that of the `smtpd` which `module` imports."""
+    """Redirect standard output to `output`, and the log of `module`'s `smtpd` to `log`."""
     sys.stdout = output
     importlib.import_module(module).smtpd.DEBUGSTREAM = log
