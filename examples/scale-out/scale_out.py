@@ -1,10 +1,10 @@
-"""Two hundred untrusted scripts on a Dask cluster, each in a sandbox of its own.
+"""Runs two hundred untrusted scripts on a Dask cluster, each in a sandbox of its own.
 
     pip install eryx --requirement requirements.txt
     python scale_out.py
 
-The factory is pickled once for each worker; what it compiles to comes out of the cache of the
-user. On a cluster of several machines each machine compiles once.
+The factory is pickled once for each worker. Its machine code comes from the cache of the user; on a
+cluster of several machines, each machine compiles it once.
 """
 
 import collections
@@ -12,7 +12,7 @@ import collections
 import eryx
 from distributed import Client, LocalCluster
 
-# What the scripts may count on, imported before they begin.
+# Imported and defined before the scripts start.
 SETUP = """
 import hashlib, json
 
@@ -24,16 +24,16 @@ LIMITS = eryx.ResourceLimits(execution_timeout_ms=2000, max_memory_bytes=64 * 2*
 
 
 def script(number: int) -> str:
-    """What some user sent in: sums, but one in fifty does not end, and one in fifty is greedy."""
+    """Return the script of a user: one in fifty never ends, and one in fifty allocates too much."""
     if number % 50 == 7:
         return "while True: pass"
     if number % 50 == 31:
-        return "hoard = [bytes(2**20) for _ in range(1000)]"
+        return "data = [bytes(2**20) for _ in range(1000)]"
     return f"print(digest([n * n for n in range({number})])[:8])"
 
 
 def run(factory: eryx.SandboxFactory, source: str) -> str:
-    """What became of one script. Runs on a worker."""
+    """Run a script on a worker, and return its output or its error."""
     try:
         return factory.create_sandbox(resource_limits=LIMITS).execute(source).stdout.strip()
     except eryx.EryxError as error:
@@ -49,8 +49,8 @@ def main() -> None:
         shared = client.scatter(factory, broadcast=True)
         scripts = [script(number) for number in range(200)]
         results = client.gather(client.map(run, [shared] * len(scripts), scripts))
-    ended = collections.Counter(text if text.startswith("(") else "done" for text in results)
-    print(f"{len(results)} scripts: {dict(sorted(ended.items()))}")
+    outcomes = collections.Counter(text if text.startswith("(") else "done" for text in results)
+    print(f"{len(results)} scripts: {dict(sorted(outcomes.items()))}")
     print(f"number 0 printed {results[0]}, number 199 {results[199]}")
 
 

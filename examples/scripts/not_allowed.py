@@ -1,4 +1,4 @@
-"""A host that is not on the allow list."""
+"""Connects to a host that is not on the allow list."""
 
 import socket
 

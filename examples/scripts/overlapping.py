@@ -1,4 +1,4 @@
-"""The low-level API: two connections that wait at the same time, one of them over TLS."""
+"""Waits for two connections concurrently with the low-level API, one of them over TLS."""
 
 import asyncio
 
@@ -14,9 +14,9 @@ events = []
 async def plain():
     tcp = await _eryx_async.await_tcp_connect("example.com", PORT)
     await _eryx_async.await_tcp_write(tcp, REQUEST)
-    events.append("asked")
+    events.append("requested")
     response = await _eryx_async.await_tcp_read(tcp, 1024)
-    events.append("answered")
+    events.append("received")
     _eryx_async.tcp_close(tcp)
     return response
 
@@ -25,9 +25,9 @@ async def encrypted():
     tcp = await _eryx_async.await_tcp_connect("example.com", TLS_PORT)
     tls = await _eryx_async.await_tls_upgrade(tcp, "example.com")
     await _eryx_async.await_tls_write(tls, REQUEST)
-    events.append("asked")
+    events.append("requested")
     response = await _eryx_async.await_tls_read(tls, 1024)
-    events.append("answered")
+    events.append("received")
     _eryx_async.tls_close(tls)
     return response
 

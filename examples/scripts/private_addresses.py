@@ -1,4 +1,4 @@
-"""Addresses the default policy keeps to itself, and names that lead to them."""
+"""Addresses that the default policy denies, and names that resolve to them."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""HTTP by hand over a TCP socket."""
+"""Sends an HTTP request over a TCP socket."""
 
 import socket
 

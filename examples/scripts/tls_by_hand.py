@@ -1,4 +1,4 @@
-"""A TCP connection, turned into TLS."""
+"""Upgrades a TCP connection to TLS."""
 
 import socket
 import ssl

@@ -1,4 +1,4 @@
-"""The standard library's HTTP client, unchanged."""
+"""Uses the unmodified HTTP client of the standard library."""
 
 import urllib.request
 

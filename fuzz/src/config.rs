@@ -2,8 +2,8 @@
 
 use eryx_net_host::NetConfig;
 
-/// A configuration round-trips through TOML and JSON. An invalid text is rejected with a message without
-/// control characters.
+/// A configuration round-trips through TOML and JSON. An invalid text is rejected with a message
+/// without control characters.
 pub fn run(text: &str) {
     if let Ok(config) = serde_json::from_str(text) {
         check_round_trip(&config);

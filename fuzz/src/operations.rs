@@ -3,8 +3,8 @@
 /// The remaining bytes of a script.
 pub(crate) struct Script<'a>(&'a [u8]);
 
-/// An operation on a client, its peer or the network between them. One byte selects it, and the next
-/// bytes are its arguments.
+/// An operation on a client, its peer or the network between them. One byte selects it, and the
+/// next bytes are its arguments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Operation {
     /// Delivers that many bytes from the peer to the client.
@@ -81,7 +81,8 @@ impl<'a> Script<'a> {
         bytes.iter().copied().cycle().take(count).collect()
     }
 
-    /// Returns the next amount: bytes below 128 stand for themselves, larger ones grow quadratically.
+    /// Returns the next amount: bytes below 128 stand for themselves, larger ones grow
+    /// quadratically.
     fn amount(&mut self) -> usize {
         match usize::from(self.byte().unwrap_or(0)) {
             small @ ..128 => small,

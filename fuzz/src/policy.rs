@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use eryx_net_policy::{Decision, Host, HostName, HostPattern, IpNetwork, Policy, Port, Verdict};
 
-/// Evaluates the request in `text` with the lists in it. A line is a keyword and a value; other lines are
-/// skipped:
+/// Evaluates the request in `text` with the lists in it. A line is a keyword and a value; other
+/// lines are skipped:
 ///
 /// ```text
 /// defaults
@@ -196,8 +196,8 @@ fn check_index(case: &Case) {
         .check_host(host, port);
     match host {
         Host::Name(_) => assert_eq!(found.is_denied(), scanned, "{found}"),
-        // It can also be denied because of its embedded IPv4 address, or because of the loopback address
-        // that is dialled for it.
+        // It can also be denied because of its embedded IPv4 address, or because of the loopback
+        // address that is dialled for it.
         Host::Address(address) if address.is_ipv6() || address.is_unspecified() => {
             assert!(found.is_denied() || !scanned, "{found}");
         }

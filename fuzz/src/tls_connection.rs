@@ -156,7 +156,8 @@ impl Pair {
         }
     }
 
-    /// Sends bytes. Those that do not fit the socket's buffer are lost, and the rest of the script fails.
+    /// Sends bytes. Those that do not fit the socket's buffer are lost, and the rest of the script
+    /// fails.
     fn send(&mut self, bytes: &[u8]) {
         let _ = self.socket.write(bytes);
     }

@@ -242,8 +242,8 @@ impl<T: Transport> TlsPair<T> {
         assert!(!self.peer.honest || self.client.is_interrupted(), "{error}");
     }
 
-    /// Checks that an honest network delivers everything. Whatever else happened, the client must not
-    /// wait for data that have arrived.
+    /// Checks that an honest network delivers everything. Whatever else happened, the client must
+    /// not wait for data that have arrived.
     fn finish(mut self) {
         loop {
             self.deliver_all();

@@ -30,7 +30,8 @@ pub(crate) struct Peer {
     rekeys: usize,
 }
 
-/// Creates a peer, a connector that trusts it, and settings, according to the first byte of a script.
+/// Creates a peer, a connector that trusts it, and settings, according to the first byte of a
+/// script.
 pub(crate) fn peer_and_connector(kind: u8) -> (Peer, Connector, ClientSettings) {
     let version = (kind & 1 != 0).then_some(Version::Tls12);
     let settings = ClientSettings {
@@ -164,7 +165,8 @@ pub(crate) fn content(offset: usize) -> u8 {
     (offset % 251) as u8
 }
 
-/// More than the maximum length of a record in any version (RFC 5246, 6.2.3), which must be rejected.
+/// More than the maximum length of a record in any version (RFC 5246, 6.2.3), which must be
+/// rejected.
 const MAX_RECORD: usize = (1 << 14) + 2048 + 100;
 
 /// The maximum number of key updates of an honest peer.

@@ -39,8 +39,8 @@ impl CertificateAuthority {
         Self::named(&unique_name("Eryx Test Root"))
     }
 
-    /// Creates a root CA with the common name `name`. If two roots have the same name, a client that
-    /// trusts one of them reports a bad signature for the other, instead of an unknown issuer.
+    /// Creates a root CA with the common name `name`. If two roots have the same name, a client
+    /// that trusts one of them reports a bad signature for the other, instead of an unknown issuer.
     ///
     /// # Errors
     ///
@@ -143,8 +143,8 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// Requests a server certificate for `names`: host names, `*.` wildcards or IP addresses. All are
-    /// subject alternative names, and the first is the common name as well.
+    /// Requests a server certificate for `names`: host names, `*.` wildcards or IP addresses. All
+    /// are subject alternative names, and the first is the common name as well.
     #[must_use]
     pub fn server<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         Self {
@@ -199,7 +199,8 @@ impl Leaf {
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![self.usage.clone()];
-        // Before 2050, so that both dates are UTCTime, which every parser supports (RFC 5280, 4.1.2.5).
+        // Before 2050, so that both dates are UTCTime, which every parser supports (RFC 5280,
+        // 4.1.2.5).
         let (from, until) = match self.validity {
             Validity::Past => (2001, 2002),
             Validity::Now => (2020, 2048),

@@ -1,5 +1,5 @@
-//! A scripted DNS server: it answers each lookup of a name with the next answer of the script, which
-//! may be an error, malformed, forged, delayed or missing.
+//! A scripted DNS server: it answers each lookup of a name with the next answer of the script,
+//! which may be an error, malformed, forged, delayed or missing.
 
 mod reply;
 mod script;

@@ -2,9 +2,9 @@
 //!
 //! It lets programs run exactly as they are documented, with the default policy and the default
 //! ports. The servers run in network and mount namespaces of their own (`unshare -Urnm`), where
-//! loopback can have public addresses and `/etc/resolv.conf` can name the testkit's name server. The
-//! programs run in another network namespace: the default policy lets them connect to other machines
-//! but not to addresses of their own.
+//! loopback can have public addresses and `/etc/resolv.conf` can name the testkit's name server.
+//! The programs run in another network namespace: the default policy lets them connect to other
+//! machines but not to addresses of their own.
 
 use std::ffi::OsStr;
 use std::io;

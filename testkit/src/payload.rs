@@ -1,5 +1,5 @@
-//! A verifiable test payload: a pseudo-random stream whose byte at any offset can be computed alone,
-//! so that a transfer of any size is verified without storing it.
+//! A verifiable test payload: a pseudo-random stream whose byte at any offset can be computed
+//! alone, so that a transfer of any size is verified without storing it.
 //!
 //! A lost, repeated or moved block is detected, which a stream of zeros or of a repeated alphabet
 //! would hide.
@@ -40,8 +40,8 @@ pub fn bytes(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Returns the SHA-256 of the first `length` bytes in lower-case hexadecimal, for a client in another
-/// language to compare with.
+/// Returns the SHA-256 of the first `length` bytes in lower-case hexadecimal, for a client in
+/// another language to compare with.
 #[must_use]
 pub fn sha256(length: u64) -> String {
     let mut hash = Sha256::new();

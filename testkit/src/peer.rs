@@ -87,8 +87,8 @@ pub enum Behaviour {
     },
     /// Sends these bytes at the first byte it receives, and closes.
     Answers(Bytes),
-    /// Echoes lines until one of them is `STARTTLS`, sends `go ahead`, and echoes over TLS until the
-    /// client's close_notify. Answers it with its own, and echoes plaintext lines again.
+    /// Echoes lines until one of them is `STARTTLS`, sends `go ahead`, and echoes over TLS until
+    /// the client's close_notify. Answers it with its own, and echoes plaintext lines again.
     StartsTls(Arc<ServerConfig>),
 }
 

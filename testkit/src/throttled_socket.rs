@@ -93,8 +93,8 @@ impl AsyncWrite for ThrottledSocket {
         Poll::Ready(Ok(sent))
     }
 
-    /// Trap: in a failing handshake rustls makes one write of all that is queued. The alert comes last, so it
-    /// is only sent by a write that takes several buffers.
+    /// Trap: in a failing handshake rustls makes one write of all that is queued. The alert comes
+    /// last, so it is only sent by a write that takes several buffers.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -126,7 +126,8 @@ impl ThrottledSocket {
         let mut byte = [0];
         match ready!(self.socket.poll_peek(cx, &mut ReadBuf::new(&mut byte))) {
             Ok(0) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            // Unread data hides the end of the stream behind it: such a connection lasts until the server is dropped.
+            // Unread data hides the end of the stream behind it: such a connection lasts until the
+            // server is dropped.
             Ok(_) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
         }

@@ -149,7 +149,8 @@ mod tests {
     async fn repeated_connects_to_a_black_hole_hang() {
         for address in [LOOPBACK, LOOPBACK_V6] {
             let hole = BlackHole::at(address).await.unwrap();
-            // Longer than 1 s, so that it covers the first retransmission, which is dropped as well.
+            // Longer than 1 s, so that it covers the first retransmission, which is dropped as
+            // well.
             let attempt = || {
                 tokio::time::timeout(
                     Duration::from_millis(1300),

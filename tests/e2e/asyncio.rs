@@ -1,7 +1,7 @@
 //! Concurrent connections with asyncio's streams and `_eryx_async`.
 //!
-//! Concurrency is proved by the server, which answers a group of requests only when all have arrived,
-//! and not by a clock.
+//! Concurrency is proved by the server, which answers a group of requests only when all have
+//! arrived, and not by a clock.
 
 use std::sync::Arc;
 use std::time::Duration;

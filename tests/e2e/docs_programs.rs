@@ -1,5 +1,5 @@
-//! The programs of the documentation: every `python` block of the README and of `docs/` runs unchanged
-//! with the default network, and prints the output that its comments announce.
+//! The programs of the documentation: every `python` block of the README and of `docs/` runs
+//! unchanged with the default network, and prints the output that its comments announce.
 
 use std::fs;
 use std::path::PathBuf;

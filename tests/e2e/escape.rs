@@ -1,5 +1,5 @@
-//! Attempts to escape through the bindings, the interpreter and the file system. Isolated tests with
-//! one program each are in `isolated/escape_attempts.rs`.
+//! Attempts to escape through the bindings, the interpreter and the file system. Isolated tests
+//! with one program each are in `isolated/escape_attempts.rs`.
 
 use std::net::TcpListener;
 
@@ -7,8 +7,8 @@ use eryx::net::NetConfig;
 
 use crate::support::{expect_exception, expect_stdout, loopback, sandbox};
 
-/// Runs `program` without a network and with the default policy, and checks that it does not connect
-/// to the listener on loopback whose port is `PORT`. Returns the output of the last run.
+/// Runs `program` without a network and with the default policy, and checks that it does not
+/// connect to the listener on loopback whose port is `PORT`. Returns the output of the last run.
 async fn run_without_connection(program: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     listener.set_nonblocking(true).expect("set");

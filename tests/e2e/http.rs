@@ -74,7 +74,8 @@ for url in (PLAIN, SECURE):
     );
 }
 
-/// Trap: each byte of a header took one host call. This test counts the calls instead of timing them.
+/// Trap: each byte of a header took one host call. This test counts the calls instead of timing
+/// them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_requests_need_one_connection_and_few_host_calls() {
     let (ca, secure) = https().await;
@@ -141,8 +142,8 @@ for url in (PLAIN, SECURE):
     assert_eq!(expect_stdout(result), line.repeat(2));
 }
 
-/// Trap: TLS writes were not flushed, so an upload whose last bytes met a full kernel buffer stalled.
-/// This program makes no call after its last write that could flush it.
+/// Trap: TLS writes were not flushed, so an upload whose last bytes met a full kernel buffer
+/// stalled. This program makes no call after its last write that could flush it.
 #[tokio::test(flavor = "multi_thread")]
 async fn data_sent_over_tls_arrives_without_a_further_call() {
     let behaviour = Behaviour::ReadsSlowly {
@@ -406,7 +407,8 @@ print(time.monotonic() - begun < 10)
     );
 }
 
-/// Trap: closing the socket, as `http.client` does, closed a stream of `makefile` that was still open.
+/// Trap: closing the socket, as `http.client` does, closed a stream of `makefile` that was still
+/// open.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_outlives_its_connection_object() {
     let server = HttpServer::http().await.expect("started");

@@ -1,12 +1,13 @@
-//! Runs a test again in network namespaces of its own, with a [`FakeInternet`] or without a network.
-//! Where namespaces are not permitted, the test prints that it is skipped, and why.
+//! Runs a test again in network namespaces of its own, with a [`FakeInternet`] or without a
+//! network. Where namespaces are not permitted, the test prints that it is skipped, and why.
 
 use std::io::Write;
 use std::process::{Command, Output};
 
 use eryx_testkit::FakeInternet;
 
-/// The role of this process: [`SERVERS`], [`CLIENT`] or [`ISOLATED`]. Not set outside the namespaces.
+/// The role of this process: [`SERVERS`], [`CLIENT`] or [`ISOLATED`]. Not set outside the
+/// namespaces.
 const ROLE: &str = "ERYX_TEST_NAMESPACE";
 
 /// The process that runs the servers.

@@ -1,7 +1,7 @@
 //! The networking guide that Eryx was specified with: its first Rust program is compiled and run.
 //!
-//! The guide lies beside the repository, at `../shared/spec/networking.md`. Without it, the test prints
-//! that it is skipped.
+//! The guide lies beside the repository, at `../shared/spec/networking.md`. Without it, the test
+//! prints that it is skipped.
 
 use std::fs;
 use std::io::Write;
@@ -95,8 +95,8 @@ fn newest(deps: &Path, name: &str) -> PathBuf {
         .expect("built")
 }
 
-/// Returns the build of `name` that `library` was linked with, found by the hash in its file name. With
-/// another build the program would contain two unrelated tokio runtimes.
+/// Returns the build of `name` that `library` was linked with, found by the hash in its file name.
+/// With another build the program would contain two unrelated tokio runtimes.
 fn used_by(library: &Path, deps: &Path, name: &str) -> PathBuf {
     let content = fs::read(library).expect("readable");
     builds(deps, name)

@@ -119,8 +119,8 @@ async fn a_session_closes_when_an_execution_is_dropped() {
     ));
 }
 
-/// A session that an interrupted execution closes also closes the connections of earlier executions,
-/// while the embedder still holds the session.
+/// A session that an interrupted execution closes also closes the connections of earlier
+/// executions, while the embedder still holds the session.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_session_closes_its_connections() {
     let ways = [
@@ -227,7 +227,8 @@ except asyncio.CancelledError:
     assert_eq!(expect_stdout(session.execute(end).await), "over\n");
 }
 
-/// A program whose main task was stopped by the program itself does not resume in the next execution.
+/// A program whose main task was stopped by the program itself does not resume in the next
+/// execution.
 #[tokio::test]
 async fn a_program_stopped_by_its_own_loop_does_not_resume_in_the_next() {
     let mut session = sandbox(None).session().await.expect("started");
@@ -339,8 +340,8 @@ async fn a_repeated_program_behaves_the_same_and_keeps_its_file_name() {
     );
 }
 
-/// Each page that a program writes to is copied. Objects that it only reads are immortal, so they are
-/// not written to, and its allocations are contiguous.
+/// Each page that a program writes to is copied. Objects that it only reads are immortal, so they
+/// are not written to, and its allocations are contiguous.
 #[tokio::test]
 async fn a_program_starts_with_a_compacted_heap_of_immortal_objects() {
     let program = "

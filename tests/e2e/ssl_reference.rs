@@ -8,8 +8,8 @@ use crate::support::{expect_stdout, loopback, sandbox};
 
 const PAGE: &str = include_str!("../../docs/ssl.md");
 
-/// Prints the public names of the module and its classes, the values of `HAS_*`, and the unsupported
-/// names.
+/// Prints the public names of the module and its classes, the values of `HAS_*`, and the
+/// unsupported names.
 const PROGRAM: &str = r#"
 import json, ssl
 

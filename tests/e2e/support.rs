@@ -43,8 +43,8 @@ pub(crate) fn loopback() -> NetConfig {
     NetConfig::default().allow_localhost()
 }
 
-/// Returns the network [`loopback`], which trusts `ca` and resolves `site.test`, `www.site.test` and
-/// `other.test` to 127.0.0.1.
+/// Returns the network [`loopback`], which trusts `ca` and resolves `site.test`, `www.site.test`
+/// and `other.test` to 127.0.0.1.
 pub(crate) fn trusting(ca: &CertificateAuthority) -> NetConfig {
     let addresses = || vec![Ipv4Addr::LOCALHOST.into()];
     loopback()
@@ -56,8 +56,8 @@ pub(crate) fn trusting(ca: &CertificateAuthority) -> NetConfig {
         .expect("a certificate and names")
 }
 
-/// Returns the program `text`, preceded by the helpers of `helpers.py` and by `constants` (strings and
-/// numbers by name).
+/// Returns the program `text`, preceded by the helpers of `helpers.py` and by `constants` (strings
+/// and numbers by name).
 pub(crate) fn program(constants: &Value, text: &str) -> String {
     let mut program = include_str!("programs/helpers.py").to_owned();
     for (name, value) in constants.as_object().expect("an object") {

@@ -44,8 +44,8 @@ pub(crate) fn tls_program(text: &str) -> String {
     format!("{}{text}", include_str!("programs/tls_helpers.py"))
 }
 
-/// Trap: `cipher()`, `version()`, ALPN and `getpeercert()` returned invented values. The server reports
-/// the real ones.
+/// Trap: `cipher()`, `version()`, ALPN and `getpeercert()` returned invented values. The server
+/// reports the real ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_connection_properties_match_the_servers() {
     let (ca, identity) = site();
@@ -344,8 +344,8 @@ for _ in range(2):
     }
 }
 
-/// Trap: the trust store was rebuilt for every execution. The TLS state belongs to the configuration,
-/// so other executions and sessions reuse it.
+/// Trap: the trust store was rebuilt for every execution. The TLS state belongs to the
+/// configuration, so other executions and sessions reuse it.
 #[tokio::test(flavor = "multi_thread")]
 async fn executions_with_shared_caches_resume_each_others_sessions() {
     let (ca, identity) = site();

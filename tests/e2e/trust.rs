@@ -127,8 +127,8 @@ async fn chains_wildcards_and_address_certificates_are_accepted() {
     }
 }
 
-/// After a lookup of its name, an address may be connected to as that name. The certificate must still
-/// match the name that the program requested.
+/// After a lookup of its name, an address may be connected to as that name. The certificate must
+/// still match the name that the program requested.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_is_verified_as_an_address_even_after_a_lookup_of_its_name() {
     let (ca, peer) = echo().await;
@@ -206,8 +206,8 @@ except ssl.SSLCertVerificationError as error:
     assert_eq!(run_tls_program(config, &ports, text).await, "b'hello'\n");
 }
 
-/// Trap: `load_verify_locations` was silently ignored. It can narrow trust, and widen it only if the
-/// embedder allows it.
+/// Trap: `load_verify_locations` was silently ignored. It can narrow trust, and widen it only if
+/// the embedder allows it.
 #[tokio::test(flavor = "multi_thread")]
 async fn cas_loaded_by_a_program_do_not_widen_trust() {
     let (ca, peer) = echo().await;
@@ -329,8 +329,8 @@ for key, password in (('key.pem', 'secret'), ('key.pem', 'wrong'), ('rounds.pem'
     }
 }
 
-/// The CAs that a program loads are passed to the host in every handshake, and must not accumulate in
-/// guest memory.
+/// The CAs that a program loads are passed to the host in every handshake, and must not accumulate
+/// in guest memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn handshakes_with_many_cas_do_not_grow_guest_memory() {
     let (ca, peer) = echo().await;

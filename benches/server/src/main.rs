@@ -1,8 +1,8 @@
 //! The servers of `cargo xtask bench`: HTTP/1.1 in plaintext and over TLS, with a thread for each
 //! connection, so that the servers contribute as little as possible to the measured time.
 //!
-//! The program prints the ports and the CA certificate as one line of JSON, and ends when its standard
-//! input does.
+//! The program prints the ports and the CA certificate as one line of JSON, and ends when its
+//! standard input does.
 #![forbid(unsafe_code)]
 
 mod http;

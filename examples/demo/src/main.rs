@@ -1,26 +1,26 @@
-//! Runs the scripts of `examples/scripts` in sandboxes, against a web server with its own certificate
-//! authority and a name server, all on loopback. Shows what each printed and what the host decided, and
-//! fails if anything differs from what it should be. Run it with `cargo xtask demo`.
+//! Runs the scripts of `examples/scripts` in sandboxes, against a web server with its own CA and a
+//! name server, all on loopback. Prints the output of each and the verdicts of the policy, and
+//! fails if any differ from the expected ones. Run it with `cargo xtask demo`.
 #![forbid(unsafe_code)]
 
-mod scene;
+mod scripts;
 mod table;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use scene::Stage;
+use scripts::DemoServers;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match show().await {
+    match run_all().await {
         Ok(0) => {
-            println!("Everything is as it should be.");
+            println!("All scripts gave the expected results.");
             ExitCode::SUCCESS
         }
         Ok(failures) => {
-            eprintln!("{failures} of the scripts did not do what they should.");
+            eprintln!("{failures} scripts did not give the expected results.");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -30,23 +30,23 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Play every scene. Returns how many went wrong.
-async fn show() -> Result<usize> {
-    let stage = Stage::set().await?;
+/// Runs all scripts, and returns the number of failures.
+async fn run_all() -> Result<usize> {
+    let servers = DemoServers::start().await?;
     let mut failures = 0;
-    for scene in scene::all() {
-        println!("== {} ({})", scene.title, scene.script);
-        let played = stage.play(&scene).await?;
-        for line in played.output.lines() {
+    for script in scripts::all() {
+        println!("== {} ({})", script.title, script.file);
+        let outcome = servers.run(&script).await?;
+        for line in outcome.output.lines() {
             println!("   {line}");
         }
         println!();
-        print!("{}", table::render(&played.report));
+        print!("{}", table::render(&outcome.report));
         println!();
-        for difference in &played.differences {
+        for difference in &outcome.differences {
             eprintln!("   WRONG: {difference}");
         }
-        failures += usize::from(!played.differences.is_empty());
+        failures += usize::from(!outcome.differences.is_empty());
     }
     Ok(failures)
 }

@@ -1,4 +1,4 @@
-//! The host's decisions as a table.
+//! The network report as a table.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ const HEADINGS: [&str; 6] = [
     "end",
 ];
 
-/// A table with one line for each connection and lookup.
+/// Formats a report as a table with one line for each connection and lookup.
 pub(crate) fn render(report: &NetworkReport) -> String {
     let rows: Vec<[String; 6]> = report.connections.iter().map(row).collect();
     let mut widths = HEADINGS.map(str::len);

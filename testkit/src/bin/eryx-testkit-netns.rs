@@ -1,7 +1,8 @@
 //! Runs a command beside a [`FakeInternet`]: `eryx-testkit-netns COMMAND [ARGUMENT]…`.
 //!
-//! The environment variable `ERYX_TESTKIT_CA` of the command names a file with the certificate of the
-//! CA. The exit status is the command's, or 77 if this machine does not permit network namespaces.
+//! The environment variable `ERYX_TESTKIT_CA` of the command names a file with the certificate of
+//! the CA. The exit status is the command's, or 77 if this machine does not permit network
+//! namespaces.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

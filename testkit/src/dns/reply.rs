@@ -9,7 +9,8 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::Answer;
 
-/// Returns the delay and the reply to `question`. `next` returns the script's next answer for a name.
+/// Returns the delay and the reply to `question`. `next` returns the script's next answer for a
+/// name.
 pub(super) fn to(
     request: &Message,
     question: &Query,

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// The answers to each name, in order. The last answer of a name is repeated. A name that is not in
 /// the script does not exist.
 ///
-/// Names are compared without regard to case and the root dot. International names may be written in
-/// Unicode.
+/// Names are compared without regard to case and the root dot. International names may be written
+/// in Unicode.
 #[derive(Clone, Debug)]
 pub struct Script {
     names: HashMap<String, Vec<Answer>>,
@@ -27,7 +27,8 @@ impl Script {
 
     /// Appends an answer for `name`: the first lookup gets the first one, the next lookup the next.
     ///
-    /// A lookup is a query for one type: a query for A and one for AAAA are the first lookup of each.
+    /// A lookup is a query for one type: a query for A and one for AAAA are the first lookup of
+    /// each.
     #[must_use]
     pub fn answer(mut self, name: &str, answer: Answer) -> Self {
         self.names.entry(canonical(name)).or_default().push(answer);
@@ -118,8 +119,8 @@ impl Answer {
         Self::Addresses { addresses, ttl: 0 }
     }
 
-    /// Creates a CNAME with TTL 0. The target is sent in lower case and ASCII. One that is not valid
-    /// in DNS is answered as [`ServerFailure`](Self::ServerFailure).
+    /// Creates a CNAME with TTL 0. The target is sent in lower case and ASCII. One that is not
+    /// valid in DNS is answered as [`ServerFailure`](Self::ServerFailure).
     #[must_use]
     pub fn alias(to: &str) -> Self {
         Self::Alias {

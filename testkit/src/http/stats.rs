@@ -119,8 +119,8 @@ impl Drop for Gauge {
     }
 }
 
-/// Locks `mutex`, poisoned or not: every critical section is a single step, so a panic in one leaves
-/// the data consistent.
+/// Locks `mutex`, poisoned or not: every critical section is a single step, so a panic in one
+/// leaves the data consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

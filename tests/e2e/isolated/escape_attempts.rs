@@ -1,6 +1,6 @@
-//! Escape attempts, one program each under `escape_attempts/`: each runs without a network, and with the
-//! default network and UDP, and must be denied or harmless. A binary of its own, since it checks the
-//! memory of the whole process.
+//! Escape attempts, one program each under `escape_attempts/`: each runs without a network, and
+//! with the default network and UDP, and must be denied or harmless. A binary of its own, since it
+//! checks the memory of the whole process.
 
 use std::fs;
 use std::io::Write;

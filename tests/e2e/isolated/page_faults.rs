@@ -1,5 +1,5 @@
-//! Page faults of a sandbox in a reused pool slot. A binary of its own, so that no other sandbox uses the
-//! pool.
+//! Page faults of a sandbox in a reused pool slot. A binary of its own, so that no other sandbox
+//! uses the pool.
 #![cfg(target_os = "linux")]
 
 #[path = "../support.rs"]
@@ -39,9 +39,9 @@ async fn faults_per_execution(sandbox: &Sandbox, program: &str) -> u64 {
     (page_faults() - before) / COUNT
 }
 
-/// Trap: the objects that a program writes to were scattered over the heap, and each of their pages was
-/// copied for each sandbox: 392 faults. The pages of a slot are returned to the kernel when a sandbox
-/// ends, so the next one pays only for the pages that it touches.
+/// Trap: the objects that a program writes to were scattered over the heap, and each of their pages
+/// was copied for each sandbox: 392 faults. The pages of a slot are returned to the kernel when a
+/// sandbox ends, so the next one pays only for the pages that it touches.
 #[tokio::test]
 async fn a_sandbox_in_a_reused_slot_causes_few_page_faults() {
     let sandbox = sandbox(None);

@@ -1,5 +1,5 @@
-//! Timeouts of programs that never end. A binary of its own, so that nothing competes for the CPU while
-//! it measures.
+//! Timeouts of programs that never end. A binary of its own, so that nothing competes for the CPU
+//! while it measures.
 
 #[path = "../support.rs"]
 #[allow(dead_code, reason = "shared with the other end-to-end tests")]
@@ -17,8 +17,8 @@ use support::{error_details, expect_stdout, loopback, one_second_timeout, sandbo
 /// Held by the running test: each measures times.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// Runs `program` with an execution timeout of 1 s, beside another sandbox that must not be disturbed.
-/// The program has to end after 1 s to 1.2 s.
+/// Runs `program` with an execution timeout of 1 s, beside another sandbox that must not be
+/// disturbed. The program has to end after 1 s to 1.2 s.
 async fn expect_timeout(config: Option<NetConfig>, program: &str) {
     let _alone = ALONE.lock().await;
     let other = tokio::spawn(async {

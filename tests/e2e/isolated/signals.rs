@@ -1,5 +1,5 @@
-//! Signal handlers of the embedder, and guests that trap. Each case runs in a process of its own, this
-//! program started again: a handler stays set, and some cases have to end by a signal.
+//! Signal handlers of the embedder, and guests that trap. Each case runs in a process of its own,
+//! this program started again: a handler stays set, and some cases have to end by a signal.
 #![cfg(target_os = "linux")]
 
 use std::env;

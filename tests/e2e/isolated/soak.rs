@@ -1,6 +1,6 @@
-//! Soak tests: thousands of sandboxes against faulty peers, and sandboxes that exhaust host resources,
-//! leave no descriptors, tasks or memory behind. A binary of its own, since it counts the resources of
-//! the whole process.
+//! Soak tests: thousands of sandboxes against faulty peers, and sandboxes that exhaust host
+//! resources, leave no descriptors, tasks or memory behind. A binary of its own, since it counts
+//! the resources of the whole process.
 
 use std::fs;
 use std::io::Write;
@@ -25,8 +25,8 @@ const SEQUENTIAL: usize = 2000;
 /// The number of sandboxes that run concurrently.
 const CONCURRENT: usize = 200;
 
-/// The program of a sandbox: a round trip with the honest peer, which has to succeed, and one with a
-/// faulty peer, which may fail with any socket error but must not return a wrong byte.
+/// The program of a sandbox: a round trip with the honest peer, which has to succeed, and one with
+/// a faulty peer, which may fail with any socket error but must not return a wrong byte.
 const PROGRAM: &str = "
 import socket, ssl
 
@@ -206,8 +206,9 @@ const GREEDY_CONCURRENT: usize = 8;
 /// The allowed growth of host memory in MiB, for the noise of the allocator.
 const GREEDY_GROWTH: u64 = 32;
 
-/// Exhausts host resources: TLS sessions with unique revocation lists up to the limit, lookups with the
-/// largest answers that DNS permits, and connections to a server that sends many session tickets.
+/// Exhausts host resources: TLS sessions with unique revocation lists up to the limit, lookups with
+/// the largest answers that DNS permits, and connections to a server that sends many session
+/// tickets.
 const GREEDY_PROGRAM: &str = "
 import base64, socket, ssl
 from wit_world.imports import tls

@@ -1,5 +1,5 @@
-//! Repeats one operation: `eryx-instructions OPERATION COUNT`. `cargo xtask instructions` counts the
-//! instructions of two runs with different counts: their difference excludes start and exit.
+//! Repeats one operation: `eryx-instructions OPERATION COUNT`. `cargo xtask instructions` counts
+//! the instructions of two runs with different counts: their difference excludes start and exit.
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;

@@ -1,4 +1,4 @@
-//! The scripts, what they are granted, and what should come of it.
+//! The demo scripts with their grants and expected results, and the servers they connect to.
 
 use std::path::Path;
 
@@ -7,73 +7,73 @@ use eryx::Sandbox;
 use eryx::net::{NetConfig, NetworkReport};
 use eryx_testkit::{Answer, CertificateAuthority, HttpServer, Leaf, NameServer, Script};
 
-/// One script and what is expected of it.
-pub(crate) struct Scene {
+/// A script and its expected results.
+pub(crate) struct DemoScript {
     pub(crate) title: &'static str,
-    /// Its file under `examples/scripts`.
-    pub(crate) script: &'static str,
+    /// The file under `examples/scripts`.
+    pub(crate) file: &'static str,
     grant: Grant,
-    /// What it should print: a line each, by what it starts with.
+    /// The start of each line of the expected output.
     prints: &'static [&'static str],
-    /// The verdicts it should get, in order: the host, and whether it was allowed.
+    /// The expected verdicts in order: the host, and whether it is allowed.
     verdicts: &'static [(&'static str, bool)],
 }
 
-/// What a script may reach.
+/// The network access of a script.
 enum Grant {
-    /// The servers of the stage. They are on loopback, which the default does not permit.
-    Stage,
-    /// As `Stage`, and nothing but `example.com`.
+    /// The demo servers. They listen on loopback, which the default policy denies.
+    Servers,
+    /// As `Servers`, but only `example.com`.
     OnlyExample,
     /// The default policy.
     Default,
 }
 
-/// The scenes in the order they are shown.
-pub(crate) fn all() -> Vec<Scene> {
+/// Returns the scripts in the order of the demo.
+pub(crate) fn all() -> Vec<DemoScript> {
     vec![
-        Scene {
+        DemoScript {
             title: "HTTP over a raw socket",
-            script: "raw_socket.py",
-            grant: Grant::Stage,
+            file: "raw_socket.py",
+            grant: Grant::Servers,
             prints: &["HTTP/1.1 200 OK", "True"],
             verdicts: &[("example.com", true)],
         },
-        Scene {
+        DemoScript {
             title: "TLS by hand",
-            script: "tls_by_hand.py",
-            grant: Grant::Stage,
+            file: "tls_by_hand.py",
+            grant: Grant::Servers,
             prints: &["TLSv1.3 TLS_", "['example.com']", "HTTP/1.1 200 OK"],
             verdicts: &[("example.com", true), ("127.0.0.1", true)],
         },
-        Scene {
+        DemoScript {
             title: "urllib over https",
-            script: "urllib_https.py",
-            grant: Grant::Stage,
+            file: "urllib_https.py",
+            grant: Grant::Servers,
             prints: &["200 text/html", "True"],
             verdicts: &[("example.com", true), ("127.0.0.1", true)],
         },
-        Scene {
+        DemoScript {
             title: "Two overlapping connections",
-            script: "overlapping.py",
-            grant: Grant::Stage,
+            file: "overlapping.py",
+            grant: Grant::Servers,
             prints: &[
                 "HTTP/1.1 200 OK",
                 "HTTP/1.1 200 OK",
-                "['asked', 'asked', 'answered', 'answered']",
+                "['requested', 'requested', 'received', 'received']",
             ],
             verdicts: &[("example.com", true), ("example.com", true)],
         },
-        Scene {
+        DemoScript {
             title: "A host that is not on the allow list",
-            script: "not_allowed.py",
+            file: "not_allowed.py",
             grant: Grant::OnlyExample,
             prints: &["Blocked: [Errno 2] "],
             verdicts: &[("google.com", false)],
         },
-        Scene {
+        DemoScript {
             title: "Private addresses under the default policy",
-            script: "private_addresses.py",
+            file: "private_addresses.py",
             grant: Grant::Default,
             prints: &[
                 "127.0.0.1: [Errno 2] ",
@@ -93,26 +93,26 @@ pub(crate) fn all() -> Vec<Scene> {
     ]
 }
 
-/// The servers the scripts talk to.
-pub(crate) struct Stage {
-    authority: CertificateAuthority,
+/// The servers that the scripts connect to.
+pub(crate) struct DemoServers {
+    ca: CertificateAuthority,
     http: HttpServer,
     https: HttpServer,
     names: NameServer,
 }
 
-/// What came of a scene.
-pub(crate) struct Played {
+/// The result of a script.
+pub(crate) struct Outcome {
     pub(crate) output: String,
     pub(crate) report: NetworkReport,
     pub(crate) differences: Vec<String>,
 }
 
-impl Stage {
-    /// Start the servers.
-    pub(crate) async fn set() -> Result<Self> {
-        let authority = CertificateAuthority::new()?;
-        let identity = authority.issue(&Leaf::server(["example.com"]))?;
+impl DemoServers {
+    /// Starts the servers.
+    pub(crate) async fn start() -> Result<Self> {
+        let ca = CertificateAuthority::new()?;
+        let identity = ca.issue(&Leaf::server(["example.com"]))?;
         let script = Script::new()
             .answer("example.com", Answer::addresses(["127.0.0.1"])?)
             .answer("intranet.example.com", Answer::addresses(["10.1.2.3"])?);
@@ -120,16 +120,16 @@ impl Stage {
             http: HttpServer::http().await?,
             https: HttpServer::https(&identity).await?,
             names: NameServer::start(script).await?,
-            authority,
+            ca,
         })
     }
 
-    /// Run a scene's script in a sandbox of its own.
-    pub(crate) async fn play(&self, scene: &Scene) -> Result<Played> {
+    /// Runs a script in a sandbox of its own.
+    pub(crate) async fn run(&self, script: &DemoScript) -> Result<Outcome> {
         let sandbox = Sandbox::embedded()
-            .with_network(self.network(&scene.grant)?)
+            .with_network(self.network(&script.grant)?)
             .build()?;
-        let result = sandbox.execute(self.script(scene.script)?).await;
+        let result = sandbox.execute(self.source(script.file)?).await;
         let mut differences = Vec::new();
         let (output, report) = match result {
             Ok(result) => (result.stdout, result.network),
@@ -141,14 +141,14 @@ impl Stage {
             }
         };
         let lines: Vec<&str> = output.lines().collect();
-        if lines.len() != scene.prints.len() {
+        if lines.len() != script.prints.len() {
             differences.push(format!(
                 "it printed {} lines, not {}",
                 lines.len(),
-                scene.prints.len()
+                script.prints.len()
             ));
         }
-        for (line, expected) in lines.iter().zip(scene.prints) {
+        for (line, expected) in lines.iter().zip(script.prints) {
             if !line.starts_with(expected) {
                 differences.push(format!("it printed {line:?}, not {expected:?}"));
             }
@@ -156,10 +156,10 @@ impl Stage {
         let verdicts: Vec<(&str, bool)> = report
             .connections
             .iter()
-            .filter_map(|line| Some((line.host.as_str(), line.verdict.as_ref()?.is_allowed())))
+            .filter_map(|entry| Some((entry.host.as_str(), entry.verdict.as_ref()?.is_allowed())))
             .collect();
-        differences.extend(compare(&verdicts, scene));
-        Ok(Played {
+        differences.extend(compare(&verdicts, script));
+        Ok(Outcome {
             output,
             report,
             differences,
@@ -169,16 +169,16 @@ impl Stage {
     fn network(&self, grant: &Grant) -> Result<NetConfig> {
         let base = NetConfig::default()
             .with_dns_server(self.names.address())
-            .with_root_cert(self.authority.pem().as_bytes())?;
+            .with_root_cert(self.ca.pem().as_bytes())?;
         Ok(match grant {
-            Grant::Stage => base.allow_localhost(),
+            Grant::Servers => base.allow_localhost(),
             Grant::OnlyExample => base.allow_localhost().allow_host("example.com")?,
             Grant::Default => base,
         })
     }
 
-    /// A script as it stands, but for the ports: these servers may not take 80 and 443.
-    fn script(&self, name: &str) -> Result<String> {
+    /// Returns the source of a script with the ports of the servers, which cannot bind 80 and 443.
+    fn source(&self, name: &str) -> Result<String> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../scripts")
             .join(name);
@@ -192,17 +192,18 @@ impl Stage {
     }
 }
 
-fn compare(verdicts: &[(&str, bool)], scene: &Scene) -> Option<String> {
-    if let Grant::Default = scene.grant {
+/// Returns how the verdicts differ from the expected ones.
+fn compare(verdicts: &[(&str, bool)], script: &DemoScript) -> Option<String> {
+    if let Grant::Default = script.grant {
         let reached: Vec<_> = verdicts.iter().filter(|(_, allowed)| *allowed).collect();
-        let expected = scene.prints.len();
+        let expected = script.prints.len();
         return (verdicts.len() < expected || !reached.is_empty()).then(|| {
             format!(
-                "of {expected} hosts {} were judged and {reached:?} allowed",
+                "of {expected} hosts {} were checked and {reached:?} allowed",
                 verdicts.len()
             )
         });
     }
-    (verdicts != scene.verdicts)
-        .then(|| format!("the verdicts are {verdicts:?}, not {:?}", scene.verdicts))
+    (verdicts != script.verdicts)
+        .then(|| format!("the verdicts are {verdicts:?}, not {:?}", script.verdicts))
 }
