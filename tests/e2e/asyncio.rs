@@ -306,7 +306,7 @@ begin = (
     lambda: asyncio.open_connection('127.0.0.1', HOLE),
     lambda: asyncio.open_connection('site.test', SILENT, ssl=True),
 )
-tasks = [asyncio.create_task(one()) for one in begin for _ in range(25)]
+tasks = [asyncio.create_task(start()) for start in begin for _ in range(25)]
 while reading < 50:
     await asyncio.sleep(0.001)
 for task in tasks:

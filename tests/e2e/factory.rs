@@ -55,15 +55,15 @@ async fn packages_are_imported_once_and_available_in_every_sandbox() {
         .with_import("greeting")
         .with_setup_code("import random\ncounter = 41\nprint('set up')")
         .with_cache_dir(&cache);
-    let kept = || fs::read_dir(&cache).map_or(0, Iterator::count);
-    assert_eq!(kept(), 0);
+    let cached = || fs::read_dir(&cache).map_or(0, Iterator::count);
+    assert_eq!(cached(), 0);
     let factory = builder.clone().build().await.expect("built");
-    assert_eq!(kept(), 1);
+    assert_eq!(cached(), 1);
     // The second factory comes from the cache; one with other packages does not.
     builder.clone().build().await.expect("found");
-    assert_eq!(kept(), 1);
+    assert_eq!(cached(), 1);
     let other = builder.with_setup_code("counter = 0").build().await;
-    assert_eq!(kept(), 2);
+    assert_eq!(cached(), 2);
     let other = other.expect("built").sandbox().build().expect("built");
     assert_eq!(expect_stdout(other.execute("print(counter)").await), "0\n");
     let sandbox = factory.sandbox().build().expect("built");
@@ -86,10 +86,7 @@ print(random.random())
     let mut printed = Vec::new();
     for _ in 0..2 {
         let result = sandbox.execute(program).await.expect("succeeds");
-        assert_eq!(
-            result.stderr, "",
-            "imported when the snapshot was made, not now"
-        );
+        assert_eq!(result.stderr, "", "imported before the snapshot, not now");
         printed.push(result.stdout);
     }
     let (first, second) = (
@@ -311,8 +308,8 @@ for attempt in range(3):
             held.append(os.open("/packages/many.py", os.O_RDONLY))
     except OSError as error:
         print(len(held), errno.errorcode[error.errno])
-    for one in held:
-        os.close(one)
+    for file in held:
+        os.close(file)
 import many
 print(many.x)
 "#;
@@ -402,7 +399,7 @@ async fn concurrent_builds_of_one_factory_compile_it_once() {
     let compiled = Arc::new(AtomicUsize::new(0));
     let build = || {
         let compiled = Arc::clone(&compiled);
-        let tell = move |stage| {
+        let count = move |stage| {
             if stage == BuildStage::Compiling {
                 compiled.fetch_add(1, Ordering::Relaxed);
             }
@@ -410,13 +407,13 @@ async fn concurrent_builds_of_one_factory_compile_it_once() {
         SandboxFactory::builder()
             .with_setup_code("twice = 'once'")
             .with_cache_dir(dir.path().join("cache"))
-            .with_progress(tell)
+            .with_progress(count)
             .build()
     };
-    let (one, other) = tokio::join!(build(), build());
-    let (one, other) = (one.expect("built"), other.expect("built"));
+    let (first, second) = tokio::join!(build(), build());
+    let (first, second) = (first.expect("built"), second.expect("built"));
     assert_eq!(compiled.load(Ordering::Relaxed), 1);
-    assert_eq!(one, other);
+    assert_eq!(first, second);
     let entries = fs::read_dir(dir.path().join("cache")).expect("readable");
     assert_eq!(entries.count(), 1);
 }

@@ -389,12 +389,12 @@ def reason(url):
         fetch(url)
     except urllib.error.URLError as error:
         return described(error.reason)
-begun = time.monotonic()
+start = time.monotonic()
 for base in (f'http://127.0.0.1:{PLAIN}', f'https://site.test:{SECURE}'):
     print(outcome(fetch, base + '/wait/60000'), outcome(fetch, base + '/drip?n=100000&ms=10000'))
 print(reason(f'http://127.0.0.1:{HOLE}'), reason(f'https://site.test:{HOLE}'))
 print(reason(f'http://127.0.0.1:{CLOSED}'))
-print(time.monotonic() - begun < 10)
+print(time.monotonic() - start < 10)
 ";
     let ports = json!({
         "PLAIN": plain.port(), "SECURE": secure.port(),

@@ -14,12 +14,12 @@ use crate::support::{
 async fn concurrent_execution_timeouts_fire_independently_and_not_early() {
     let runs = (0..8).map(|_| {
         tokio::spawn(async {
-            let begun = Instant::now();
+            let start = Instant::now();
             let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(2));
             let result = sandbox_with_limits(None, limits)
                 .execute("while True: pass")
                 .await;
-            (begun.elapsed(), result)
+            (start.elapsed(), result)
         })
     });
     for run in runs.collect::<Vec<_>>() {
@@ -57,16 +57,16 @@ async fn cancelling_one_execution_does_not_affect_others() {
         })
     };
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let begun = Instant::now();
+    let start = Instant::now();
     cancel.cancel();
     match cancelled.await.expect("no panic") {
         Err(Error::Cancelled { output }) => assert_eq!(output.stdout, b"1\n"),
         other => panic!("{other:?}"),
     }
     assert!(
-        begun.elapsed() < Duration::from_millis(500),
+        start.elapsed() < Duration::from_millis(500),
         "took {:?}",
-        begun.elapsed()
+        start.elapsed()
     );
     assert_eq!(expect_stdout(other.await.expect("no panic")), "done\n");
 }

@@ -50,11 +50,11 @@ taken_over = random.Random(); taken_over.setstate(random.Random(3).getstate())
         .await
         .expect("built");
     let program = "
-for one in (random, plain, none, inside.rng, again, put_back, copied, odd, many[0], many[-1]):
-    print(one.random())
+for generator in (random, plain, none, inside.rng, again, put_back, copied, odd, many[0], many[-1]):
+    print(generator.random())
 print(next(tempfile._get_candidate_names()))
 print(uuid.getnode())
-print(repr([one.random() for one in (given, later, taken_over)]))
+print(repr([generator.random() for generator in (given, later, taken_over)]))
 print(random.Random.seed.__module__, random.seed.__module__, random.Random.seed.__qualname__)
 ";
     let sandbox = factory.sandbox().build().expect("built");

@@ -14,26 +14,26 @@ const LONG: Duration = Duration::from_millis(6);
 #[tokio::test(flavor = "current_thread")]
 async fn other_tasks_run_after_every_host_call_that_takes_a_time_slice() {
     let calls = 20;
-    let turns = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&turns);
-    let beside = tokio::spawn(async move {
+    let other_runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&other_runs);
+    let other_task = tokio::spawn(async move {
         loop {
             counted.fetch_add(1, Ordering::Relaxed);
             tokio::task::yield_now().await;
         }
     });
     let last = AtomicUsize::new(usize::MAX);
-    let seen = Arc::clone(&turns);
+    let seen = Arc::clone(&other_runs);
     let missed = Arc::new(AtomicUsize::new(0));
-    let noted = Arc::clone(&missed);
+    let missed_count = Arc::clone(&missed);
     let sandbox = Sandbox::embedded()
         .on_stdout(move |_| {
             let now = seen.load(Ordering::Relaxed);
             if last.swap(now, Ordering::Relaxed) == now {
-                noted.fetch_add(1, Ordering::Relaxed);
+                missed_count.fetch_add(1, Ordering::Relaxed);
             }
-            let begun = Instant::now();
-            while begun.elapsed() < LONG {
+            let start = Instant::now();
+            while start.elapsed() < LONG {
                 std::hint::spin_loop();
             }
         })
@@ -41,12 +41,12 @@ async fn other_tasks_run_after_every_host_call_that_takes_a_time_slice() {
         .expect("built");
     let program = format!("import os\nfor _ in range({calls}): os.write(1, b'x')");
     let result = sandbox.execute(program).await.expect("succeeds");
-    beside.abort();
+    other_task.abort();
     assert_eq!(result.stdout.len(), calls);
     assert_eq!(
         missed.load(Ordering::Relaxed),
         0,
-        "calls without a turn before them"
+        "no other task ran before some host calls"
     );
-    assert!(turns.load(Ordering::Relaxed) >= calls);
+    assert!(other_runs.load(Ordering::Relaxed) >= calls);
 }

@@ -346,7 +346,7 @@ async fn a_repeated_program_behaves_the_same_and_keeps_its_file_name() {
 async fn a_program_starts_with_a_compacted_heap_of_immortal_objects() {
     let program = "
 import asyncio, os, sys
-print(all(sys.getrefcount(one) > 1 << 28 for one in (os, os.path.join, os.path.join.__code__, asyncio)))
+print(all(sys.getrefcount(item) > 1 << 28 for item in (os, os.path.join, os.path.join.__code__, asyncio)))
 places = sorted(id(block) for block in [bytes(100) for _ in range(200)])
 # A few blocks fill holes that exist when the program starts.
 print(places[-1] - places[20] < 200 * 256)
@@ -362,20 +362,20 @@ async fn a_program_sees_no_trace_of_the_warm_up() {
 import asyncio, linecache, re, socket, sys
 
 def below(kind):
-    for one in type.__subclasses__(kind):
-        yield one
-        yield from below(one)
+    for subclass in type.__subclasses__(kind):
+        yield subclass
+        yield from below(subclass)
 
 print([name for name in globals() if name[:2] != '__'], list(linecache.cache), sys.argv)
-print([one for one in below(object) if '<locals>' in one.__qualname__ and one.__module__.startswith('eryx_guest')])
-caches = [one for module in sys.modules.values() for one in vars(module).values() if type(one).__name__ == '_lru_cache_wrapper']
-print([one.__qualname__ for one in caches if one.cache_info().currsize], len(caches) > 5, len(re._cache), sys.exception())
+print([subclass for subclass in below(object) if '<locals>' in subclass.__qualname__ and subclass.__module__.startswith('eryx_guest')])
+caches = [cache for module in sys.modules.values() for cache in vars(module).values() if type(cache).__name__ == '_lru_cache_wrapper']
+print([cache.__qualname__ for cache in caches if cache.cache_info().currsize], len(caches) > 5, len(re._cache), sys.exception())
 with socket.socket() as first:
     print(first.fileno())
 async def task():
     return asyncio.current_task()
-made = asyncio.create_task(task())
-print(len(asyncio.all_tasks() - {asyncio.current_task(), made}), (await made).get_name())
+task_in_loop = asyncio.create_task(task())
+print(len(asyncio.all_tasks() - {asyncio.current_task(), task_in_loop}), (await task_in_loop).get_name())
 ";
     let printed = expect_stdout(sandbox(None).execute(program).await);
     assert_eq!(

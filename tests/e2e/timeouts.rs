@@ -15,7 +15,7 @@ async fn socket_timeouts_apply_to_connect_receive_and_send() {
     let hole = BlackHole::new().await.expect("created");
     let text = "
 import socket, time
-begun = time.monotonic()
+start = time.monotonic()
 s = socket.create_connection(('127.0.0.1', SILENT), 10)
 s.settimeout(0.2)
 print(outcome(s.recv, 1), s.gettimeout(), s.getblocking())
@@ -33,7 +33,7 @@ u = socket.socket()
 print(u.gettimeout(), outcome(u.connect, ('127.0.0.1', HOLE)))
 socket.setdefaulttimeout(None)
 print(socket.socket().gettimeout(), outcome(s.settimeout, -1), outcome(s.settimeout, 'x'))
-print(0.8 <= time.monotonic() - begun < 10)
+print(0.8 <= time.monotonic() - start < 10)
 ";
     let ports =
         json!({"SILENT": silent.port(), "FULL": full.port(), "HOLE": hole.address().port()});
@@ -55,13 +55,13 @@ async fn timeouts_are_clamped_to_the_embedders_limits() {
         .expect("in range");
     let text = "
 import socket, time
-begun = time.monotonic()
+start = time.monotonic()
 s = socket.create_connection(('127.0.0.1', SILENT))
 for timeout in (None, 3600):
     s.settimeout(timeout)
     print(outcome(s.recv, 1))
 print(outcome(socket.create_connection, ('127.0.0.1', HOLE), 3600))
-print(0.9 <= time.monotonic() - begun < 10)
+print(0.9 <= time.monotonic() - start < 10)
 ";
     let ports = json!({"SILENT": silent.port(), "HOLE": hole.address().port()});
     assert_eq!(
@@ -85,9 +85,9 @@ async fn one_connect_timeout_covers_lookup_and_connect() {
 import socket, time
 s = socket.socket()
 s.settimeout(2)
-begun = time.monotonic()
+start = time.monotonic()
 print(outcome(s.connect, ('slow.test', HOLE)))
-print(1.9 <= time.monotonic() - begun < 2.9)
+print(1.9 <= time.monotonic() - start < 2.9)
 ";
     let port = json!({"HOLE": hole.address().port()});
     assert_eq!(
@@ -156,24 +156,24 @@ import select, socket
 s = socket.create_connection(('127.0.0.1', PORT))
 a, b = socket.socketpair()
 poller = select.poll()
-for one in (s, a, b):
-    poller.register(one, select.POLLIN | select.POLLOUT)
+for sock in (s, a, b):
+    poller.register(sock, select.POLLIN | select.POLLOUT)
 def wait(times):
     for _ in range(times):
         assert select.select([s, a], [s, a], [], 0)[1] == [s, a]
         assert len(poller.poll(0)) == 3
 wait(5_000)
 ";
-    let begun = session
+    let start = session
         .execute(program(&json!({"PORT": echo.port()}), begin))
         .await
         .expect("waits");
     let waited = session.execute("wait(50_000)").await.expect("waits");
     // Leaking one byte per call would exceed this.
     assert!(
-        waited.peak_memory <= begun.peak_memory + (64 << 10),
+        waited.peak_memory <= start.peak_memory + (64 << 10),
         "{} bytes, then {}",
-        begun.peak_memory,
+        start.peak_memory,
         waited.peak_memory
     );
 }

@@ -134,13 +134,13 @@ async fn a_stalled_handshake_and_a_silent_peer_time_out() {
         .expect("started");
     let text = "
 import time
-begun = time.monotonic()
+start = time.monotonic()
 for port in (SILENT, STALLED):
     print(outcome(tls_connect, port, timeout=0.2))
 connection = tls_connect(MUTE, timeout=10)
 connection.settimeout(0.2)
 print(outcome(connection.recv, 1))
-print(0.6 <= time.monotonic() - begun < 10)
+print(0.6 <= time.monotonic() - start < 10)
 ";
     let ports = json!({"SILENT": silent.port(), "STALLED": stalled.port(), "MUTE": mute.port()});
     assert_eq!(
@@ -361,19 +361,19 @@ with tls_connect(PORT) as connection:
     );
     let text = program(&json!({"PORT": server.port()}), &text);
     let config = trusting(&ca).with_shared_caches(true);
-    let one = sandbox(Some(config.clone()));
-    assert_eq!(expect_stdout(one.execute(&text).await), "False\n");
-    assert_eq!(expect_stdout(one.execute(&text).await), "True\n");
-    let mut session = one.session().await.expect("started");
+    let first = sandbox(Some(config.clone()));
+    assert_eq!(expect_stdout(first.execute(&text).await), "False\n");
+    assert_eq!(expect_stdout(first.execute(&text).await), "True\n");
+    let mut session = first.session().await.expect("started");
     assert_eq!(expect_stdout(session.execute(&text).await), "True\n");
     let other = sandbox(Some(config));
     assert_eq!(expect_stdout(other.execute(&text).await), "True\n");
     // Another configuration does not share it.
-    let apart = sandbox(Some(trusting(&ca)));
-    assert_eq!(expect_stdout(apart.execute(&text).await), "False\n");
+    let unshared = sandbox(Some(trusting(&ca)));
+    assert_eq!(expect_stdout(unshared.execute(&text).await), "False\n");
     // By default, TLS sessions are shared only within an execution, and within a sandbox session.
-    assert_eq!(expect_stdout(apart.execute(&text).await), "False\n");
-    let mut session = apart.session().await.expect("started");
+    assert_eq!(expect_stdout(unshared.execute(&text).await), "False\n");
+    let mut session = unshared.session().await.expect("started");
     assert_eq!(expect_stdout(session.execute(&text).await), "False\n");
     assert_eq!(expect_stdout(session.execute(&text).await), "True\n");
 }

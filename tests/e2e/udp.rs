@@ -336,10 +336,10 @@ exchange(1000)
     let limits = eryx::ResourceLimits::default().with_max_memory(64 << 20);
     let sandbox = sandbox_with_limits(Some(allowing_peer(&peer)), limits);
     let mut session = sandbox.session().await.expect("started");
-    let begun = session
+    let start = session
         .execute(program(&json!({"PORT": peer.port()}), text))
         .await
         .expect("succeeds");
     let after = session.execute("exchange(50_000)").await.expect("succeeds");
-    assert_eq!(after.peak_memory, begun.peak_memory);
+    assert_eq!(after.peak_memory, start.peak_memory);
 }

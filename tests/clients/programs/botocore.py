@@ -13,7 +13,7 @@ body = bytes(range(256)) * 4096
 client.put_object(Bucket=bucket, Key="folder/é", Body=body)
 assert client.get_object(Bucket=bucket, Key="folder/é")["Body"].read() == body
 listed = client.list_objects_v2(Bucket=bucket)["Contents"]
-assert [(one["Key"], one["Size"]) for one in listed] == [("folder/é", len(body))]
+assert [(item["Key"], item["Size"]) for item in listed] == [("folder/é", len(body))]
 try:
     client.get_object(Bucket=bucket, Key="nothing")
 except client.exceptions.NoSuchKey:

@@ -20,7 +20,7 @@ def ask(name, kind):
 ways = []
 
 answer = ask("www.zone.example", "A")
-assert [str(one) for one in answer.answer[0]] == ["192.0.2.7"]
+assert [str(record) for record in answer.answer[0]] == ["192.0.2.7"]
 # More than fits into a datagram.
 texts = ask("long.zone.example", "TXT").answer[0]
 assert len(texts) == 50

@@ -22,7 +22,7 @@ async def main():
         ask("long.zone.example", "TXT"),
         ask("nothing.zone.example", "A"),
     )
-    assert [str(one) for one in address.answer[0]] == ["192.0.2.7"]
+    assert [str(record) for record in address.answer[0]] == ["192.0.2.7"]
     assert len(texts.answer[0]) == 50
     assert nothing.rcode() == dns.rcode.NXDOMAIN
 
