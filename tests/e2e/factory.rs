@@ -80,7 +80,7 @@ for attempt in (lambda: open('/packages/new', 'w'), lambda: open('/packages/../e
     try:
         attempt()
     except OSError:
-        print('refused')
+        print('denied')
 print(random.random())
 ";
     let mut printed = Vec::new();
@@ -90,12 +90,12 @@ print(random.random())
         printed.push(result.stdout);
     }
     let (first, second) = (
-        printed[0].rsplit_once("refused\n").expect("three refusals"),
-        printed[1].rsplit_once("refused\n").expect("three refusals"),
+        printed[0].rsplit_once("denied\n").expect("three denials"),
+        printed[1].rsplit_once("denied\n").expect("three denials"),
     );
     assert_eq!(
         first.0,
-        "True 41\n> hello imported later\ndata\n1.0\ndata\nrefused\nrefused\n"
+        "True 41\n> hello imported later\ndata\n1.0\ndata\ndenied\ndenied\n"
     );
     assert_eq!(first.0, second.0);
     assert_ne!(first.1, second.1, "the random generator is seeded anew");
@@ -232,16 +232,16 @@ with data.open("rb", buffering=0) as file:
     print(os.pread(file.fileno(), 4, 8), os.pread(file.fileno(), 4, 2**62), os.fstat(file.fileno()).st_size)
 zipfile.ZipFile(io.BytesIO(), "w").write(data)
 
-def refused(act):
+def errno_of(function):
     try:
-        act()
+        function()
     except OSError as error:
         return errno.errorcode[error.errno]
     return "allowed"
 
 os.chdir("/packages/files")
 print(open("deep/er/data.txt").read())
-print([refused(act) for act in (
+print([errno_of(function) for function in (
     lambda: open("/packages/new", "w"),
     lambda: open(data, "r+"),
     lambda: open(data, "a"),
@@ -255,7 +255,7 @@ print([refused(act) for act in (
     lambda: os.symlink(data, "/packages/new"),
     lambda: os.link(data, "/packages/new"),
 )])
-print([refused(act) for act in (
+print([errno_of(function) for function in (
     lambda: open("/packages/absent"),
     lambda: open("/packages/files/deep/absent/x"),
     lambda: open(str(data) + "/x"),
@@ -388,8 +388,8 @@ async fn packages_beyond_a_size_limit_are_rejected_with_the_limit() {
         }
     }
     for limits in [limits.with_max_files(0), limits.with_max_bytes(0)] {
-        let refused = FactoryBuilder::from_bytes_within(&saved, limits);
-        refused.expect_err("no memory for any");
+        let result = FactoryBuilder::from_bytes_within(&saved, limits);
+        result.expect_err("no memory for any");
     }
 }
 

@@ -182,19 +182,19 @@ async fn writing_to_a_closed_or_detached_stream_raises() {
     let program = "
 import io, sys
 out = sys.stdout
-def refused(call, *arguments):
+def print_error(call, *arguments):
     try:
         call(*arguments)
     except (ValueError, OSError, TypeError) as error:
         print(type(error).__name__, error, file=sys.stderr)
-refused(sys.stdout.buffer.write, 'text')
-refused(sys.stdout.buffer.write, [65])
+print_error(sys.stdout.buffer.write, 'text')
+print_error(sys.stdout.buffer.write, [65])
 buffer = sys.stdout.detach()
 print(isinstance(buffer, io.BufferedWriter), buffer.fileno(), buffer.isatty(), file=sys.stderr)
 buffer.write(b'still')
 buffer.close()
-refused(buffer.write, b'x')
-refused(buffer.flush)
+print_error(buffer.write, b'x')
+print_error(buffer.flush)
 sys.stdout = io.TextIOWrapper(io.FileIO(1, 'w', closefd=False))
 print(' here', end='')
 ";

@@ -30,7 +30,7 @@ curved = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 curved.set_ecdh_curve("secp521r1")
 server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 bios = lambda: (ssl.MemoryBIO(), ssl.MemoryBIO())
-refused = {}
+unsupported = {}
 for name, attempt in {
     "keylog_filename": lambda: setattr(context, "keylog_filename", "keys.txt"),
     "set_ecdh_curve": lambda: curved.wrap_bio(*bios(), server_hostname="localhost"),
@@ -40,8 +40,8 @@ for name, attempt in {
     try:
         attempt()
     except (ssl.SSLError, NotImplementedError):
-        refused[name] = True
-print(json.dumps({"names": names, "values": values, "refused": refused}))
+        unsupported[name] = True
+print(json.dumps({"names": names, "values": values, "unsupported": unsupported}))
 "#;
 
 /// Returns the description of each name on the page, by section.
@@ -94,9 +94,9 @@ async fn the_ssl_reference_lists_exactly_the_names_of_the_module() {
         assert_eq!(listed, names, "{owner}");
     }
     for (name, value) in found["values"].as_object().expect("an object") {
-        let said = if value == true { "`True`" } else { "`False`" };
-        assert_eq!(described["Module"][name], said, "{name}");
+        let expected = if value == true { "`True`" } else { "`False`" };
+        assert_eq!(described["Module"][name], expected, "{name}");
     }
-    let refused = found["refused"].as_object().expect("an object");
-    assert_eq!(refused.len(), 4, "{refused:?}");
+    let unsupported = found["unsupported"].as_object().expect("an object");
+    assert_eq!(unsupported.len(), 4, "{unsupported:?}");
 }

@@ -13,7 +13,7 @@ use crate::policy::{names, run};
 #[tokio::test(flavor = "multi_thread")]
 async fn every_policy_vector_has_its_verdict_in_the_guest() {
     let mut wrong = Vec::new();
-    for vector in PolicyVector::parse_file(VECTORS).expect("in the notation") {
+    for vector in PolicyVector::parse_file(VECTORS).expect("valid vectors") {
         if let Err(problem) = check(&vector).await {
             wrong.push(format!("{} ({}): {problem}", vector.input, vector.reason));
         }
@@ -32,13 +32,13 @@ async fn check(vector: &PolicyVector) -> Result<(), String> {
     let lookups = "
 from componentize_py_types import Err
 from wit_world.imports import resolver, tcp
-def judged(step):
+def verdict_of(step):
     try:
         return 'allowed', step()
     except Err as error:
         return type(error.value).__name__.removeprefix('Error_'), str(error.value.value)
 for _ in range(LOOKUPS):
-    verdict, text = judged(lambda: resolver.Lookup.start(HOST, 443, resolver.Family.ANY).finish(None))
+    verdict, text = verdict_of(lambda: resolver.Lookup.start(HOST, 443, resolver.Family.ANY).finish(None))
 print(verdict)
 ";
     let result = run(config.clone(), &constants, lookups).await;
@@ -48,18 +48,21 @@ print(verdict)
         return Err(format!("a lookup was {verdict}"));
     }
     let reported = result.network.connections.last().expect("a lookup");
-    let agreed = reported
+    let agrees = reported
         .verdict
         .as_ref()
         .is_some_and(|verdict| verdict.is_allowed() == vector.allow);
-    if !agreed {
+    if !agrees {
         return Err(format!("the report says {:?}", reported.verdict));
     }
     if vector.allow {
         return Ok(());
     }
     if vector.lookups.is_empty() && names.count() > 0 {
-        return Err(format!("the name server was asked: {:?}", names.queries()));
+        return Err(format!(
+            "the name server was queried: {:?}",
+            names.queries()
+        ));
     }
     if vector.connect > 1 {
         // The first connect would be allowed and leave loopback.
@@ -90,10 +93,10 @@ for begin in (asyncio.open_connection, _eryx_async.await_tcp_connect):
     let result = run(config, &constants, connects).await;
     let mut lines = result.stdout.lines();
     if lines.next() != Some("Error_Denied") {
-        return Err(format!("a connect went on: {}", result.stdout));
+        return Err(format!("a connect was not denied: {}", result.stdout));
     }
     // CPython itself rejects some hosts before the policy is consulted.
-    let refusals = [
+    let denials = [
         "PermissionError(EACCES)",
         "gaierror",
         "UnicodeEncodeError",
@@ -101,8 +104,8 @@ for begin in (asyncio.open_connection, _eryx_async.await_tcp_connect):
         "ValueError",
     ];
     for line in lines {
-        if !refusals.contains(&line) {
-            return Err(format!("it got as far as {line}"));
+        if !denials.contains(&line) {
+            return Err(format!("unexpected result: {line}"));
         }
     }
     for connection in &result.network.connections {
@@ -116,7 +119,10 @@ for begin in (asyncio.open_connection, _eryx_async.await_tcp_connect):
         }
     }
     if vector.lookups.is_empty() && names.count() > 0 {
-        return Err(format!("the name server was asked: {:?}", names.queries()));
+        return Err(format!(
+            "the name server was queried: {:?}",
+            names.queries()
+        ));
     }
     Ok(())
 }
