@@ -1,6 +1,11 @@
-//! What a decision costs with no list, the default list, and very long lists; and what loading those costs.
+//! Measures a policy check with no list, the default list and long lists, and the loading of long
+//! lists.
 
-use std::{fs, hint::black_box, iter, net::IpAddr, time::Instant};
+use std::fs;
+use std::hint::black_box;
+use std::iter;
+use std::net::IpAddr;
+use std::time::Instant;
 
 use criterion::{BatchSize, Criterion};
 use eryx_net_policy::{HostName, HostPattern, Policy};
@@ -13,13 +18,13 @@ fn main() {
     report_load(&texts);
 
     let mut criterion = Criterion::default().configure_from_args();
-    decisions(
+    checks(
         &mut criterion,
         "empty",
         &Policy::permissive_builder().build(),
     );
-    decisions(&mut criterion, "default", &Policy::default());
-    decisions(&mut criterion, "long", &load(&texts));
+    checks(&mut criterion, "default", &Policy::default());
+    checks(&mut criterion, "long", &load(&texts));
     criterion
         .benchmark_group("load")
         .sample_size(10)
@@ -29,8 +34,8 @@ fn main() {
     criterion.final_summary();
 }
 
-/// One decision of each kind, from the text on where there is a text.
-fn decisions(criterion: &mut Criterion, lists: &str, policy: &Policy) {
+/// Measures one check of each kind, with the parsing of the host where it is a text.
+fn checks(criterion: &mut Criterion, lists: &str, policy: &Policy) {
     let name: HostName = "www.example.com".parse().expect("a name");
     let addresses: [IpAddr; 3] = [
         "93.184.215.14".parse().expect("an address"),
@@ -42,7 +47,7 @@ fn decisions(criterion: &mut Criterion, lists: &str, policy: &Policy) {
     let deepest = deepest_name();
     let deepest_parsed: HostName = deepest.parse().expect("a name");
 
-    let mut group = criterion.benchmark_group(format!("decide/{lists}"));
+    let mut group = criterion.benchmark_group(format!("policy_check/{lists}"));
     group.bench_function("literal", |b| {
         b.iter(|| policy.check(black_box("93.184.215.14"), 443));
     });
@@ -63,12 +68,13 @@ fn decisions(criterion: &mut Criterion, lists: &str, policy: &Policy) {
     group.finish();
 }
 
-/// Loads once in a fresh heap, and says what that took and what it left in memory.
+/// Loads the lists once in a fresh heap, and prints the time and the resident memory that this
+/// took.
 fn report_load(texts: &[String]) {
     let before = resident();
     let start = Instant::now();
     let policy = load(texts);
-    let took = start.elapsed();
+    let elapsed = start.elapsed();
     let after = resident();
     let memory = match (before, after) {
         (Some(before), Some(after)) => format!("{} MiB resident", (after - before) >> 20),
@@ -77,7 +83,7 @@ fn report_load(texts: &[String]) {
     println!(
         "{} entries, parsed and built: {} ms, {memory}",
         policy.rules().count(),
-        took.as_millis()
+        elapsed.as_millis()
     );
 }
 
@@ -88,10 +94,10 @@ fn load(texts: &[String]) -> Policy {
     Policy::builder().block_hosts(patterns).build()
 }
 
-/// Networks of both families, names, and names with all below them, in the order of nothing. None of them
-/// matches what is asked for, so that nothing ends a search early.
+/// Returns networks of both families, names, and wildcards, in scattered order. No entry matches a
+/// host of the checks, so that no search ends early.
 fn long_list() -> Vec<String> {
-    // Multiplying by an odd number visits every residue of 2^17 once.
+    // A multiplication by an odd number visits every residue of 2^17 once.
     let scattered = |n: u32| n.wrapping_mul(40_503) % (1 << 17);
     let networks = (0..NETWORKS).map(|n| match (scattered(n), n % 4) {
         (at, 0) => format!("2a00:{:x}:{:x}::/48", at >> 8, at & 0xff),
@@ -106,18 +112,18 @@ fn long_list() -> Vec<String> {
         (at, 0) => format!("host{at}.example{}.com", at % 1000),
         (at, _) => format!("*.host{at}.example{}.net", at % 1000),
     });
-    // A name that shares all labels but the first two with the one asked about, so that the search goes as deep
-    // as it can.
+    // A name that shares all labels but the first with the checked name, so that the search is as
+    // deep as possible.
     let deepest = iter::once(deepest_name()[2..].to_owned());
     networks.chain(names).chain(deepest).collect()
 }
 
-/// As many labels as fit into the octets of a name.
+/// Returns a name with as many labels as a name can have.
 fn deepest_name() -> String {
     vec!["a"; 126].join(".")
 }
 
-/// Resident memory of this process, in bytes.
+/// Returns the resident memory of this process, in bytes.
 fn resident() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;

@@ -1,17 +1,15 @@
-//! A check in front of an HTTP client: the standard library connects, and only to where the policy allows.
+//! Checks a policy before the standard library connects an HTTP client.
 //!
 //! ```text
 //! cargo run -p eryx-net-policy --example guarded_connect -- example.com
 //! cargo run -p eryx-net-policy --example guarded_connect -- 169.254.169.254
 //! ```
 
-use std::{
-    env,
-    error::Error,
-    io::{self, Read, Write},
-    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
-    time::Duration,
-};
+use std::env;
+use std::error::Error;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 use eryx_net_policy::{Host, Policy, Verdict};
 
@@ -38,12 +36,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Like `TcpStream::connect`, under a policy.
+/// Connects as `TcpStream::connect` does, if the policy allows it.
 fn connect(policy: &Policy, host: &str, port: u16) -> io::Result<TcpStream> {
     let mut verdict = policy.check(host, port);
     if let (false, Some(Host::Name(name))) = (verdict.is_denied(), verdict.host()) {
-        // Looked up once: what is judged below is what is dialled. The standard library does not tell the
-        // aliases of a name; a resolver that does should pass them on.
+        // One lookup: the addresses that are checked below are the ones that are dialled. The
+        // standard library does not return the aliases of a name; pass them on if your resolver
+        // does.
         let addresses: Vec<IpAddr> = (name.as_str(), port)
             .to_socket_addrs()?
             .map(|a| a.ip())
@@ -54,13 +53,13 @@ fn connect(policy: &Policy, host: &str, port: u16) -> io::Result<TcpStream> {
 }
 
 fn dial(verdict: &Verdict, port: u16) -> io::Result<TcpStream> {
-    let mut failure = io::Error::new(io::ErrorKind::PermissionDenied, verdict.to_string());
+    let mut last_error = io::Error::new(io::ErrorKind::PermissionDenied, verdict.to_string());
     for address in verdict.dialable_addresses() {
         match TcpStream::connect_timeout(&SocketAddr::new(*address, port), Duration::from_secs(10))
         {
             Ok(stream) => return Ok(stream),
-            Err(error) => failure = error,
+            Err(error) => last_error = error,
         }
     }
-    Err(failure)
+    Err(last_error)
 }

@@ -1,19 +1,17 @@
-//! Putting a policy together.
+//! The builder of a policy.
 
-use crate::{
-    defaults::{default_blocked_patterns, loopback_patterns},
-    network::IpNetwork,
-    pattern::HostPattern,
-    policy::Policy,
-    rule_set::RuleSet,
-    udp_pattern::UdpPattern,
-    wording::HintStyle,
-};
+use crate::cidr::IpNetwork;
+use crate::defaults::{default_blocked_patterns, loopback_patterns};
+use crate::hint_style::HintStyle;
+use crate::pattern::HostPattern;
+use crate::policy::Policy;
+use crate::rule_set::{Lists, RuleSet};
+use crate::udp_pattern::UdpPattern;
 
 /// Collects the entries of a [`Policy`].
 ///
-/// It starts with what [`Policy::default`] blocks, from [`Policy::builder`], or with nothing blocked, from
-/// [`Policy::permissive_builder`]. Everything else is allowed.
+/// [`Policy::builder`] starts with the entries that [`Policy::default`] blocks,
+/// [`Policy::permissive_builder`] with nothing blocked. Everything else is allowed.
 ///
 /// ```
 /// use eryx_net_policy::Policy;
@@ -29,110 +27,108 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct PolicyBuilder {
-    allowed: Vec<HostPattern>,
-    blocked: Vec<HostPattern>,
-    exempt: Vec<HostPattern>,
-    udp: Vec<HostPattern>,
-    loopback: bool,
-    wording: HintStyle,
+    lists: Lists<Vec<HostPattern>>,
+    allow_localhost: bool,
+    hint_style: HintStyle,
 }
 
 impl PolicyBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            allowed: Vec::new(),
-            blocked: Vec::new(),
-            exempt: Vec::new(),
-            udp: Vec::new(),
-            loopback: false,
-            wording: HintStyle::default(),
+            lists: Lists::default(),
+            allow_localhost: false,
+            hint_style: HintStyle::default(),
         }
     }
 
-    /// Allows what matches, and from the first call on nothing that matches no such entry.
+    /// Allows the hosts that match. After the first call, a host that matches no such entry is
+    /// denied.
     ///
-    /// A name is allowed when an entry matches it, or when every one of its addresses matches an entry.
-    /// What is blocked stays blocked.
+    /// A name is allowed when an entry matches it, or when every one of its addresses matches an
+    /// entry. A blocked host stays blocked.
     pub fn allow_host(mut self, pattern: HostPattern) -> Self {
-        self.allowed.push(pattern);
+        self.lists.allowed.push(pattern);
         self
     }
 
-    /// [`allow_host`](Self::allow_host) for each.
+    /// Calls [`allow_host`](Self::allow_host) for each pattern.
     pub fn allow_hosts(mut self, patterns: impl IntoIterator<Item = HostPattern>) -> Self {
-        self.allowed.extend(patterns);
+        self.lists.allowed.extend(patterns);
         self
     }
 
-    /// Blocks what matches: names asked for, names they are aliases of (CNAME), and addresses, asked for
-    /// or resolved.
+    /// Blocks the hosts that match: requested names, names that these are aliases of (CNAME), and
+    /// addresses, requested or resolved.
     pub fn block_host(mut self, pattern: HostPattern) -> Self {
-        self.blocked.push(pattern);
+        self.lists.blocked.push(pattern);
         self
     }
 
-    /// [`block_host`](Self::block_host) for each.
+    /// Calls [`block_host`](Self::block_host) for each pattern.
     pub fn block_hosts(mut self, patterns: impl IntoIterator<Item = HostPattern>) -> Self {
-        self.blocked.extend(patterns);
+        self.lists.blocked.extend(patterns);
         self
     }
 
-    /// Blocks [`default_blocked_hosts`](crate::default_blocked_hosts), as [`Policy::builder`] does to begin with.
+    /// Blocks [`default_blocked_hosts`](crate::default_blocked_hosts), as [`Policy::builder`] does.
     pub fn block_defaults(self) -> Self {
         self.block_hosts(default_blocked_patterns().iter().cloned())
     }
 
-    /// Takes the [loopback entries](loopback_patterns) out of what is blocked so far, and `::1` out of the
-    /// default entry `::/3`. What is blocked later counts.
+    /// Removes the [loopback entries](loopback_patterns) from the entries blocked so far, and
+    /// excludes `::1` from the default entry `::/3`. Entries that later calls block are not
+    /// affected.
     pub fn allow_localhost(mut self) -> Self {
-        self.blocked.retain(|p| !loopback_patterns().contains(p));
-        self.loopback = true;
+        self.lists
+            .blocked
+            .retain(|p| !loopback_patterns().contains(p));
+        self.allow_localhost = true;
         self
     }
 
     /// Exempts the addresses of a network from being blocked.
     ///
-    /// That lifts every entry of the default list, and every other entry that covers all of the network.
-    /// An entry of your own for a part of it, or for some ports, still blocks that part. An exemption
-    /// allows nothing by itself when there are allow entries.
+    /// An exemption overrides every entry of the default list, and every other entry that covers
+    /// all of the network. Another entry for a part of the network, or for some ports, still blocks
+    /// that part. An exemption allows nothing by itself when there are allow entries.
     pub fn allow_network(mut self, network: IpNetwork) -> Self {
-        self.exempt.push(network.into());
+        self.lists.exempt.push(network.into());
         self
     }
 
-    /// Lets names that match resolve to blocked addresses. The names themselves, and names they are
-    /// aliases of, can still be blocked. It is the name asked for that counts, not what it is an alias of.
+    /// Lets the names that match resolve to blocked addresses.
+    ///
+    /// The names themselves, and names that they are aliases of, can still be blocked. The pattern
+    /// is compared with the requested name, not with the names that it is an alias of.
     ///
     /// A pattern for addresses acts like [`allow_network`](Self::allow_network), on its ports.
     pub fn allow_internal_host(mut self, pattern: HostPattern) -> Self {
-        self.exempt.push(pattern);
+        self.lists.exempt.push(pattern);
         self
     }
 
-    /// Allows datagrams (UDP) to what matches, as far as a connection to it is allowed. Without such an entry
-    /// there are none.
+    /// Allows UDP to the hosts that match, where a TCP connection is allowed. Without such an entry
+    /// UDP is denied.
     ///
-    /// A name is matched by an entry for it, or by entries for every one of its addresses.
+    /// A name is allowed when an entry matches it, or when entries match every one of its
+    /// addresses.
     pub fn allow_udp(mut self, pattern: UdpPattern) -> Self {
-        self.udp.push(pattern.into());
+        self.lists.udp.push(pattern.into());
         self
     }
 
-    /// Lets verdicts call settings as whoever wrote the policy does.
-    pub fn wording(mut self, wording: HintStyle) -> Self {
-        self.wording = wording;
+    /// Sets how the messages of verdicts suggest settings.
+    pub fn hint_style(mut self, hint_style: HintStyle) -> Self {
+        self.hint_style = hint_style;
         self
     }
 
-    /// The finished policy.
+    /// Builds the policy.
     pub fn build(self) -> Policy {
         Policy::new(
-            RuleSet::new(self.allowed),
-            RuleSet::new(self.blocked),
-            RuleSet::new(self.exempt),
-            RuleSet::new(self.udp),
-            self.loopback,
-            self.wording,
+            self.lists.map(RuleSet::new),
+            self.allow_localhost,
+            self.hint_style,
         )
     }
 }

@@ -1,21 +1,19 @@
-//! Networks: a prefix of addresses.
+//! IP networks in CIDR notation.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    str::FromStr,
-};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use thiserror::Error;
 
-use crate::quote::quote;
+use crate::escape::quote;
 
-/// A network in CIDR notation (RFC 4632): every address that shares a prefix. A single address is the
-/// network of itself.
+/// An IP network in CIDR notation (RFC 4632): all addresses that share a prefix.
 ///
-/// Parses `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`, `::1` and the wildcards `10.*`, `10.1.*`, `10.1.2.*`.
-/// Addresses are IPv4 or IPv6, never IPv4 in IPv6: `::ffff:10.0.0.1` is `10.0.0.1`.
+/// A single address is the network that contains only itself. Parses `10.0.0.0/8`, `2001:db8::/32`,
+/// `192.0.2.7`, `::1` and the wildcards `10.*`, `10.1.*`, `10.1.2.*`. The IPv4-mapped
+/// `::ffff:10.0.0.1` is `10.0.0.1`.
 ///
 /// ```
 /// use eryx_net_policy::IpNetwork;
@@ -32,23 +30,23 @@ use crate::quote::quote;
 pub struct IpNetwork(IpNet);
 
 impl IpNetwork {
-    /// Whether the address, as it is dialled, is in the network. An IPv4-mapped IPv6 address is the IPv4
-    /// address in it.
+    /// Returns whether the address is in the network. An IPv4-mapped IPv6 address counts as the
+    /// IPv4 address in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
 
-    /// The address all of the network's addresses start with.
+    /// Returns the first address of the network.
     pub fn address(&self) -> IpAddr {
         self.0.addr()
     }
 
-    /// How many bits of [`IpNetwork::address`] are the prefix.
+    /// Returns the length of the prefix, in bits.
     pub fn prefix_len(&self) -> u8 {
         self.0.prefix_len()
     }
 
-    /// Whether it is a single address.
+    /// Returns whether the network is a single address.
     pub fn is_single(&self) -> bool {
         self.0.prefix_len() == self.0.max_prefix_len()
     }
@@ -57,7 +55,7 @@ impl IpNetwork {
         matches!(self.0, IpNet::V4(_))
     }
 
-    /// `None` when there are bits outside the prefix.
+    /// Returns the network; `None` when the address has bits outside the prefix.
     fn exact(address: IpAddr, prefix_len: u8) -> Option<Self> {
         let network = Self(IpNet::new(address, prefix_len).ok()?.trunc());
         (network.address() == address).then_some(network)
@@ -77,9 +75,9 @@ impl FromStr for IpNetwork {
     type Err = IpNetworkError;
 
     fn from_str(text: &str) -> Result<Self, IpNetworkError> {
-        parse(text).map_err(|problem| IpNetworkError {
+        parse(text).map_err(|kind| IpNetworkError {
             text: quote(text),
-            problem,
+            kind,
         })
     }
 }
@@ -94,44 +92,45 @@ impl fmt::Display for IpNetwork {
     }
 }
 
-/// A text that is not a network, and what is wrong with it.
+/// The error of a text that is not a network. The message names the text, the rule it breaks and
+/// the correction.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is not a network: {problem}")]
+#[error("`{text}` is not a network: {kind}")]
 pub struct IpNetworkError {
     text: String,
-    problem: IpNetworkErrorKind,
+    kind: IpNetworkErrorKind,
 }
 
 impl IpNetworkError {
-    /// The rejected text, shortened and with invisible characters escaped.
+    /// Returns the rejected text, shortened and with invisible characters escaped.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The rule it breaks.
+    /// Returns the rule that the text breaks.
     pub fn kind(&self) -> &IpNetworkErrorKind {
-        &self.problem
+        &self.kind
     }
 }
 
-/// The rules a network has to keep.
+/// A rule that the text of a network can break.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum IpNetworkErrorKind {
-    /// What stands before the `/` is not an address.
+    /// The part before the `/` is not an address.
     #[error("`{address}` is not an address; write one in full, as in `10.0.0.0/8` or `fc00::/7`")]
     Address {
-        /// That part, shortened for display.
+        /// The part, shortened for display.
         address: String,
     },
-    /// What follows the `/` is not a prefix length.
+    /// The part after the `/` is not a prefix length.
     #[error(
         "`{length}` is not a prefix length; write the number of its bits, 0 to {max}, as in `/24`"
     )]
     PrefixLength {
-        /// That part, shortened for display.
+        /// The part, shortened for display.
         length: String,
-        /// The number of bits an address of that family has.
+        /// The number of bits in an address of that family.
         max: u8,
     },
     /// The address has bits outside the prefix.
@@ -139,14 +138,14 @@ pub enum IpNetworkErrorKind {
         "its address has bits outside the prefix; write `{network}` for the network or `{address}` for the one address"
     )]
     HostBits {
-        /// The network those bits are in.
+        /// The network with these bits cleared.
         network: IpNetwork,
         /// The address as written.
         address: IpAddr,
     },
-    /// A network of IPv4-mapped IPv6 addresses, which are judged as IPv4.
+    /// A network of IPv4-mapped IPv6 addresses, which are evaluated as IPv4.
     #[error(
-        "IPv4-mapped addresses are judged as the IPv4 address in them; write that network, `{network}`"
+        "IPv4-mapped addresses are checked as the IPv4 address in them; write that network, `{network}`"
     )]
     Mapped {
         /// The IPv4 network.
@@ -169,7 +168,7 @@ fn parse(text: &str) -> Result<IpNetwork, IpNetworkErrorKind> {
     prefix(parse_address(address)?, length)
 }
 
-/// The network of `address` and a prefix length in decimal.
+/// Parses the decimal prefix length of a network that starts at `address`.
 pub(crate) fn prefix(address: IpAddr, length: &str) -> Result<IpNetwork, IpNetworkErrorKind> {
     let max = if address.is_ipv4() { 32 } else { 128 };
     let bits = decimal(length)
@@ -188,12 +187,12 @@ pub(crate) fn prefix(address: IpAddr, length: &str) -> Result<IpNetwork, IpNetwo
     })
 }
 
-/// The network that `10.*`, `10.1.*` or `10.1.2.*` stands for.
+/// Parses `10.*`, `10.1.*` or `10.1.2.*`.
 pub(crate) fn wildcard(text: &str) -> Option<IpNetwork> {
-    let fixed = text.strip_suffix(".*")?;
+    let prefix = text.strip_suffix(".*")?;
     let mut octets = [0; 4];
     let mut count = 0;
-    for part in fixed.split('.') {
+    for part in prefix.split('.') {
         let octet = octets[..3].get_mut(count)?;
         *octet = decimal(part).and_then(|n| u8::try_from(n).ok())?;
         count += 1;
@@ -213,7 +212,7 @@ fn parse_address(text: &str) -> Result<IpAddr, IpNetworkErrorKind> {
         })
 }
 
-/// The IPv4 network that a network inside `::ffff:0:0/96` holds.
+/// Returns the IPv4 network that a network inside `::ffff:0:0/96` stands for.
 fn mapped(address: IpAddr, bits: u8) -> Option<IpNetwork> {
     match (address, address.to_canonical()) {
         (IpAddr::V6(_), v4 @ IpAddr::V4(_)) if bits >= 96 => Some(truncated(v4, bits - 96)),
@@ -225,10 +224,11 @@ fn truncated(address: IpAddr, bits: u8) -> IpNetwork {
     IpNetwork(IpNet::new_assert(address, bits).trunc())
 }
 
-/// A number without sign, blanks, or leading zeros, all of which `str::parse` or a reader may take otherwise.
+/// Parses a number without sign, blanks or leading zeros: other parsers accept these, some with
+/// another value.
 pub(crate) fn decimal(text: &str) -> Option<u32> {
-    let plain = text.len() <= 5
+    let is_decimal = text.len() <= 5
         && text.bytes().all(|b| b.is_ascii_digit())
         && (text == "0" || !text.starts_with('0'));
-    plain.then(|| text.parse().ok()).flatten()
+    is_decimal.then(|| text.parse().ok()).flatten()
 }

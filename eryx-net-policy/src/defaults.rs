@@ -1,15 +1,16 @@
-//! What is blocked unless somebody says otherwise.
+//! The default block list.
 
 use std::sync::LazyLock;
 
 use crate::pattern::HostPattern;
 
-/// The default block list, as patterns: loopback, the instance metadata of clouds, and every address that
-/// is not publicly routed.
+/// Returns the default block list, as texts of patterns: loopback, the instance metadata services
+/// of clouds, and every address that is not publicly routed.
 ///
-/// Sources: the IANA special-purpose address registries for [IPv4] and [IPv6] (RFC 6890), IPv4 multicast
-/// (RFC 5771), and the [IPv6 unicast assignments], which are all in `2000::/3`. An entry blocks the whole
-/// of a registered block, also where the registry has a globally reachable exception inside it.
+/// Sources: the IANA special-purpose address registries for [IPv4] and [IPv6] (RFC 6890), IPv4
+/// multicast (RFC 5771), and the [IPv6 unicast assignments], which are all in `2000::/3`. An entry
+/// blocks the whole of a registered block, even where the registry lists a globally reachable
+/// exception inside it.
 ///
 /// [IPv4]: https://www.iana.org/assignments/iana-ipv4-special-registry
 /// [IPv6]: https://www.iana.org/assignments/iana-ipv6-special-registry
@@ -18,31 +19,31 @@ pub fn default_blocked_hosts() -> &'static [&'static str] {
     DEFAULT_BLOCKED_HOSTS
 }
 
-/// [`default_blocked_hosts`], parsed.
+/// Returns [`default_blocked_hosts`], parsed.
 pub fn default_blocked_patterns() -> &'static [HostPattern] {
     static PATTERNS: LazyLock<Vec<HostPattern>> = LazyLock::new(|| {
         DEFAULT_BLOCKED_HOSTS
             .iter()
             .map(|text| {
                 text.parse()
-                    .expect("every default entry parses: a test says so")
+                    .expect("a test checks that every default entry parses")
             })
             .collect()
     });
     &PATTERNS
 }
 
-/// Those of [`default_blocked_patterns`] that stand for loopback: what to take out of the list to reach
-/// services on this machine. See [`PolicyBuilder::allow_localhost`](crate::PolicyBuilder::allow_localhost).
+/// Returns the entries of [`default_blocked_patterns`] for loopback, which
+/// [`PolicyBuilder::allow_localhost`](crate::PolicyBuilder::allow_localhost) removes.
 pub fn loopback_patterns() -> &'static [HostPattern] {
     &default_blocked_patterns()[..LOOPBACK_ENTRIES]
 }
 
-/// How many entries, from the first, are loopback.
+/// The number of loopback entries, which come first.
 const LOOPBACK_ENTRIES: usize = 14;
 
 const DEFAULT_BLOCKED_HOSTS: &[&str] = &[
-    // Loopback (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3), and the names that systems give it (RFC 6761, 6.3).
+    // Loopback (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3), and its usual names (RFC 6761, 6.3).
     "localhost",
     "127.*",
     "::1",
@@ -57,7 +58,7 @@ const DEFAULT_BLOCKED_HOSTS: &[&str] = &[
     "ipv6-localhost",
     "ipv6-loopback",
     "loopback",
-    // Instance metadata by name. The addresses are below; a name is refused before it is resolved.
+    // Instance metadata by name. The addresses are below; a name is denied before it is resolved.
     "metadata",
     "metadata.google.internal",
     "metadata.goog",
@@ -85,7 +86,8 @@ const DEFAULT_BLOCKED_HOSTS: &[&str] = &[
     "203.0.113.0/24",
     "224.0.0.0/4",
     "240.0.0.0/4",
-    // IPv6: everything outside 2000::/3. The first entry leaves out 64:ff9b::/96, which is judged as IPv4.
+    // IPv6: everything outside 2000::/3. The first entry excludes 64:ff9b::/96, which is evaluated
+    // as IPv4.
     OUTSIDE_GLOBAL_UNICAST,
     "4000::/2",
     "8000::/1",
@@ -96,5 +98,5 @@ const DEFAULT_BLOCKED_HOSTS: &[&str] = &[
     "3fff::/20",
 ];
 
-/// The entry that holds, among much else, `::1` and `64:ff9b::/96`.
+/// The entry that covers, among others, `::1` and `64:ff9b::/96`.
 pub(crate) const OUTSIDE_GLOBAL_UNICAST: &str = "::/3";

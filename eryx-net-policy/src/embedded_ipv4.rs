@@ -1,30 +1,28 @@
-//! Addresses that lead to another address: IPv4 inside IPv6, and the unspecified addresses.
+//! Addresses that reach another address: IPv4 embedded in IPv6, and the unspecified addresses.
 
-use std::{
-    iter,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::iter;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Returns the address itself and every address that it may lead to, at most four.
+/// Returns the address itself and every address that a connection to it may reach, at most four.
 ///
-/// IPv4-mapped addresses are not taken apart: they are IPv4 before anything is judged.
-pub(crate) fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+/// IPv4-mapped addresses are not handled here: they are converted to IPv4 before the evaluation.
+pub(crate) fn with_embedded(address: IpAddr) -> impl Iterator<Item = IpAddr> {
     let [first, second] = match address {
-        IpAddr::V6(v6) => carried(v6),
+        IpAddr::V6(v6) => embedded_ipv4(v6),
         IpAddr::V4(_) => [None; 2],
     };
-    let carried = [first, second].into_iter().flatten().map(IpAddr::V4);
+    let embedded = [first, second].into_iter().flatten().map(IpAddr::V4);
     iter::once(address)
-        .chain(carried)
-        .flat_map(|form| iter::once(form).chain(dialled(form)))
+        .chain(embedded)
+        .flat_map(|effective| iter::once(effective).chain(loopback_for_unspecified(effective)))
 }
 
-/// Returns the loopback address that the kernel connects to in place of an unspecified one: 127.0.0.1 for
-/// `0.0.0.0`, `::1` for `::`.
+/// Returns the loopback address that the kernel connects to in place of an unspecified address:
+/// 127.0.0.1 for `0.0.0.0`, `::1` for `::`.
 ///
-/// The rest of `0.0.0.0/8` and the IPv4-compatible `::127.0.0.1` are addresses like any other to Linux: it routes
-/// them, and not to itself.
-pub(crate) fn dialled(address: IpAddr) -> Option<IpAddr> {
+/// Linux treats the rest of `0.0.0.0/8` and the IPv4-compatible `::127.0.0.1` as ordinary
+/// addresses: it routes them to other machines.
+pub(crate) fn loopback_for_unspecified(address: IpAddr) -> Option<IpAddr> {
     address.is_unspecified().then(|| loopback(address))
 }
 
@@ -36,23 +34,24 @@ pub(crate) fn loopback(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The IPv4 address that a NAT64 translator connects to for an address in its well-known prefix
-/// (`64:ff9b::/96`, RFC 6052, 2.1).
+/// Returns the IPv4 address that a NAT64 translator connects to for an address in its well-known
+/// prefix (`64:ff9b::/96`, RFC 6052, 2.1).
 ///
-/// It is another way to write the IPv4 address: what is allowed for the one is allowed for the other. All
-/// other forms of embedding only count against an address.
+/// Such an address is another spelling of the IPv4 address, and is allowed where the IPv4 address
+/// is allowed. All other embedded IPv4 addresses can only make a denial.
 pub(crate) fn nat64(address: IpAddr) -> Option<Ipv4Addr> {
     match address {
-        IpAddr::V6(v6) if v6.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => Some(low32(v6)),
+        IpAddr::V6(v6) if v6.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => Some(low_32(v6)),
         _ => None,
     }
 }
 
-fn carried(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
-    let low = low32(address);
+/// Returns the IPv4 addresses embedded in an IPv6 address.
+fn embedded_ipv4(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
+    let low = low_32(address);
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => [None, None],
-        // IPv4-compatible (RFC 4291, 2.5.5.1). `::` falls under it as 0.0.0.0.
+        // IPv4-compatible (RFC 4291, 2.5.5.1). It includes `::`, as 0.0.0.0.
         [0, 0, 0, 0, 0, 0, ..] => [Some(low), None],
         // NAT64 with the well-known prefix (RFC 6052, 2.1).
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => [Some(low), None],
@@ -61,10 +60,10 @@ fn carried(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         // NAT64 with the local-use prefix (RFC 8215), in the form of a /96 (RFC 6052, 2.2).
         [0x64, 0xff9b, 1, _, _, _, ..] => [Some(low), None],
         // 6to4 (RFC 3056, 2).
-        [0x2002, high, low, ..] => [Some(joined(high, low)), None],
+        [0x2002, high, low, ..] => [Some(from_halves(high, low)), None],
         // Teredo: the server, and the client with its bits inverted (RFC 4380, 4).
-        [0x2001, 0, high, server_low, ..] => [
-            Some(joined(high, server_low)),
+        [0x2001, 0, server_high, server_low, ..] => [
+            Some(from_halves(server_high, server_low)),
             Some(Ipv4Addr::from(!u32::from(low))),
         ],
         // ISATAP, with either value of the universal bit (RFC 5214, 6.1).
@@ -73,11 +72,11 @@ fn carried(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     }
 }
 
-fn low32(address: Ipv6Addr) -> Ipv4Addr {
+fn low_32(address: Ipv6Addr) -> Ipv4Addr {
     let [.., high, low] = address.segments();
-    joined(high, low)
+    from_halves(high, low)
 }
 
-fn joined(high: u16, low: u16) -> Ipv4Addr {
+fn from_halves(high: u16, low: u16) -> Ipv4Addr {
     Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
 }

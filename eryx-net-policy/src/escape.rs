@@ -1,69 +1,71 @@
-//! Showing hostile text to a person.
+//! Escaping of untrusted text for messages and logs.
 
 use std::fmt::Write as _;
 
-/// How much of a text a message repeats, in characters.
-const SHOWN_CHARS: usize = 64;
+/// The length to which [`quote`] cuts a text, in characters.
+const MAX_QUOTED_CHARS: usize = 64;
 
-/// Returns `text` made safe to print: cut to 64 characters, with everything invisible written as an escape, so
-/// that neither a log line nor a terminal can be forged from it.
+/// Returns `text` in a form that is safe to print: cut to 64 characters, and with every invisible
+/// character escaped, so that it can forge no log line and send no terminal sequence.
 #[must_use]
 pub fn quote(text: &str) -> String {
-    let mut shown = String::new();
+    let mut escaped = String::new();
     for (at, c) in text.chars().enumerate() {
-        if at == SHOWN_CHARS {
-            shown.push('…');
+        if at == MAX_QUOTED_CHARS {
+            escaped.push('…');
             break;
         }
-        push(&mut shown, c);
+        push(&mut escaped, c);
     }
-    shown
+    escaped
 }
 
-/// Returns `text` with everything invisible but the plain space written as an escape, as [`quote`] does, and
-/// whole.
+/// Returns the whole `text`, with every invisible character except the plain space escaped as by
+/// [`quote`].
 #[must_use]
 pub fn escape(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+    let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
-        push(&mut shown, c);
+        push(&mut escaped, c);
     }
-    shown
+    escaped
 }
 
-/// Returns `text` as one word of a log line: as it is if only letters, digits and the signs of host names, addresses and
-/// patterns are in it, and otherwise between double quotes with everything invisible, `"` and `\` escaped. What
-/// follows it in the line can then not be part of it.
+/// Returns `text` as one word of a log line.
+///
+/// A text of letters, digits and the punctuation of host names, addresses and patterns is returned
+/// unchanged. Any other text is put between double quotes, with every invisible character, `"` and
+/// `\` escaped, so that it cannot be confused with the rest of the line.
 #[must_use]
 pub fn quote_word(text: &str) -> String {
-    let plain = |c: char| {
+    let is_word = |c: char| {
         c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']' | '%' | '/' | '*')
     };
-    if !text.is_empty() && text.chars().all(plain) {
+    if !text.is_empty() && text.chars().all(is_word) {
         return text.to_owned();
     }
-    let mut shown = String::with_capacity(text.len() + 2);
-    shown.push('"');
+    let mut escaped = String::with_capacity(text.len() + 2);
+    escaped.push('"');
     for c in text.chars() {
         if matches!(c, '"' | '\\') {
-            shown.push('\\');
+            escaped.push('\\');
         }
-        push(&mut shown, c);
+        push(&mut escaped, c);
     }
-    shown.push('"');
-    shown
+    escaped.push('"');
+    escaped
 }
 
-fn push(shown: &mut String, c: char) {
+fn push(escaped: &mut String, c: char) {
     match c {
-        '\\' | '"' | '\'' => shown.push(c),
-        ' '..='~' => shown.push(c),
-        // White space other than the plain one looks like it: only an escape tells them apart.
+        '\\' | '"' | '\'' => escaped.push(c),
+        ' '..='~' => escaped.push(c),
+        // Other white space looks like the plain space; only an escape shows the difference.
         c if c.is_whitespace() && !c.is_control() => {
-            let _ = write!(shown, "{}", c.escape_unicode());
+            let _ = write!(escaped, "{}", c.escape_unicode());
         }
         c => {
-            let _ = write!(shown, "{}", c.escape_debug());
+            let _ = write!(escaped, "{}", c.escape_debug());
         }
     }
 }
@@ -73,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_that_is_no_host_is_between_quotes_and_cannot_end_them() {
+    fn quote_word_quotes_and_escapes_a_text_that_is_not_a_host() {
         for (text, word) in [
             ("api.example.com", "api.example.com"),
             ("[2001:db8::1%eth0]", "[2001:db8::1%eth0]"),
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_escaped_is_whole_and_on_one_line() {
+    fn escape_keeps_the_whole_text_on_one_line() {
         let text = "x\r\n\t\u{7f}".repeat(100);
         assert_eq!(escape(&text), "x\\r\\n\\t\\u{7f}".repeat(100));
     }

@@ -1,27 +1,28 @@
-//! What verdicts call the settings that would change them.
+//! How the message of a verdict suggests a setting.
 
 use std::fmt;
 
-/// How whoever wrote the policy spells its settings.
+/// How a message suggests a setting: as a method call or as a command-line option.
 ///
 /// ```
-/// use eryx_net_policy::{Policy, HintStyle};
+/// use eryx_net_policy::{HintStyle, Policy};
 ///
-/// let policy = Policy::builder().wording(HintStyle::Options).build();
-/// assert!(policy.check("10.0.0.5", 80).to_string().contains("--allow-network 10.0.0.5 lifts that"));
+/// let policy = Policy::builder().hint_style(HintStyle::Options).build();
+/// let verdict = policy.check("10.0.0.5", 80);
+/// assert!(verdict.to_string().contains("--allow-network 10.0.0.5 lifts that"));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HintStyle {
-    /// As methods: `allow_network("10.0.0.5")`.
+    /// Method calls: `allow_network("10.0.0.5")`.
     #[default]
     Methods,
-    /// As options of a command: `--allow-network 10.0.0.5`.
+    /// Command-line options: `--allow-network 10.0.0.5`.
     Options,
 }
 
 impl HintStyle {
-    /// The setting `name`, such as `allow_network`, without a value.
+    /// Returns the hint for the setting `name`, such as `allow_localhost`, which takes no value.
     pub(crate) fn flag(self, name: &str) -> String {
         match self {
             Self::Methods => format!("{name}()"),
@@ -29,7 +30,7 @@ impl HintStyle {
         }
     }
 
-    /// The setting `name` with a value.
+    /// Returns the hint for the setting `name` with a value.
     pub(crate) fn setting(self, name: &str, value: impl fmt::Display) -> String {
         match self {
             Self::Methods => format!("{name}(\"{value}\")"),

@@ -1,21 +1,18 @@
-//! What a connection is asked for: a name or an address.
+//! Hosts: a name or an address.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    str::FromStr,
-};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
-use crate::{
-    host_error::{HostError, HostErrorKind},
-    name::HostName,
-    quote::quote,
-};
+use crate::escape::quote;
+use crate::host_error::{HostError, HostErrorKind};
+use crate::name::HostName;
 
-/// A host: a name, or an address.
+/// The host of a connection: a name or an address.
 ///
-/// A value of this type is canonical. Names are as [`HostName`] says; an IPv4-mapped IPv6 address
-/// (`::ffff:0:0/96`, RFC 4291, 2.5.5.2) is the IPv4 address in it, because that is what the kernel dials.
+/// A parsed value is canonical. For names see [`HostName`]. An IPv4-mapped IPv6 address
+/// (`::ffff:0:0/96`, RFC 4291, 2.5.5.2) is the IPv4 address in it, because that is what the kernel
+/// dials.
 ///
 /// ```
 /// use eryx_net_policy::Host;
@@ -29,22 +26,22 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host {
-    /// A name, to be resolved.
+    /// A name, which must be resolved.
     Name(HostName),
-    /// An address, to be dialled.
+    /// An address, which can be dialled.
     Address(IpAddr),
 }
 
 impl Host {
-    /// Parses a name, an IPv4 address in four decimal numbers, or an IPv6 address (RFC 4291) with or without
-    /// brackets.
+    /// Parses a name, an IPv4 address in four decimal numbers, or an IPv6 address (RFC 4291) with
+    /// or without brackets.
     ///
-    /// Nothing is decoded, trimmed or guessed: ports, zone ids, percent escapes, white space and every
+    /// The text is not decoded or trimmed: ports, zone ids, percent escapes, white space and every
     /// other spelling of an address are errors.
     ///
     /// # Errors
     ///
-    /// [`HostError`], which names the rule and what to write instead.
+    /// [`HostError`], which names the broken rule and the correction.
     pub fn parse(text: &str) -> Result<Self, HostError> {
         let address = if text.starts_with('[') {
             bracketed(text).map(Some)
@@ -56,11 +53,11 @@ impl Host {
         match address {
             Ok(Some(address)) => Ok(Self::from(address)),
             Ok(None) => HostName::parse(text).map(Self::Name),
-            Err(problem) => Err(HostError::new(text, problem)),
+            Err(kind) => Err(HostError::new(text, kind)),
         }
     }
 
-    /// The name, if it is one.
+    /// Returns the name; `None` for an address.
     pub fn name(&self) -> Option<&HostName> {
         match self {
             Self::Name(name) => Some(name),
@@ -68,7 +65,7 @@ impl Host {
         }
     }
 
-    /// The address, if it is one.
+    /// Returns the address; `None` for a name.
     pub fn address(&self) -> Option<IpAddr> {
         match self {
             Self::Name(_) => None,

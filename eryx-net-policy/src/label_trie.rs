@@ -1,20 +1,20 @@
-//! Finding the patterns that match a name among very many.
+//! A trie of reversed labels: finds the patterns that match a name.
 
-use std::{collections::HashMap, iter};
+use std::collections::HashMap;
+use std::iter;
 
-use crate::{
-    name::HostName,
-    pattern::{HostPattern, Target},
-    port::PortRange,
-};
+use crate::name::HostName;
+use crate::pattern::{HostPattern, Target};
+use crate::port::PortRange;
 
-/// A tree of labels with the top-level domains at its root.
+/// A trie of labels, with the top-level domains below its root.
 ///
-/// A name is followed from its last label on, and no further than some pattern goes: the cost depends
-/// neither on the number of patterns nor on how many labels somebody puts in front.
+/// A lookup follows the name from its last label, and only as deep as some pattern goes: its cost
+/// depends neither on the number of patterns nor on the number of labels in front.
 #[derive(Clone, Debug)]
-pub(crate) struct NameTree {
-    /// The root first. There can be no more than `u32::MAX`; those beyond would have to fill 200 GB first.
+pub(crate) struct LabelTrie {
+    /// The root is the first. An index fits into `u32`: that many nodes would take 200 GB of
+    /// memory.
     nodes: Vec<Node>,
 }
 
@@ -22,12 +22,13 @@ pub(crate) struct NameTree {
 struct Node {
     parent: Option<u32>,
     children: Children,
-    /// There if some pattern ends here.
+    /// `Some` if a pattern ends at this node.
     name: Option<HostName>,
     entries: Vec<Entry>,
 }
 
-/// Most nodes have no child or one: that saves the memory of a map, and along a chain the hashing.
+/// The children of a node. Most nodes have at most one child: the variants for these save the
+/// memory of a map, and the hashing along a chain.
 #[derive(Clone, Debug, Default)]
 enum Children {
     #[default]
@@ -43,11 +44,11 @@ enum Children {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     ports: PortRange,
-    /// For the names below, and not for the name itself.
+    /// Whether the pattern matches the names below, and not the name itself.
     below: bool,
 }
 
-impl Default for NameTree {
+impl Default for LabelTrie {
     fn default() -> Self {
         Self {
             nodes: vec![Node::default()],
@@ -55,7 +56,7 @@ impl Default for NameTree {
     }
 }
 
-impl NameTree {
+impl LabelTrie {
     pub(crate) fn insert_exact(&mut self, name: HostName, ports: PortRange) {
         let below = false;
         self.insert(name, Entry { ports, below });
@@ -66,24 +67,24 @@ impl NameTree {
         self.insert(parent, Entry { ports, below });
     }
 
-    /// The patterns that match `name`, the most specific first.
+    /// Returns the patterns that match `name`, the most specific first.
     pub(crate) fn matching(&self, name: &HostName) -> impl Iterator<Item = HostPattern> + '_ {
         let mut labels = name.labels_from_last();
-        let mut reached = &self.nodes[ROOT as usize];
+        let mut deepest = &self.nodes[ROOT as usize];
         let complete = loop {
             let Some(label) = labels.next() else {
                 break true;
             };
-            match reached.children.get(label) {
-                Some(child) => reached = &self.nodes[child as usize],
+            match deepest.children.get(label) {
+                Some(child) => deepest = &self.nodes[child as usize],
                 None => break false,
             }
         };
-        let own = complete.then_some(reached);
-        let above = iter::successors(Some(reached), |node| {
+        let exact_node = complete.then_some(deepest);
+        let above = iter::successors(Some(deepest), |node| {
             node.parent.map(|at| &self.nodes[at as usize])
         });
-        let exact = own.into_iter().flat_map(|node| node.patterns(false));
+        let exact = exact_node.into_iter().flat_map(|node| node.patterns(false));
         let below = above
             .skip(usize::from(complete))
             .flat_map(|node| node.patterns(true));
@@ -126,17 +127,17 @@ impl Children {
     fn get(&self, label: &[u8]) -> Option<u32> {
         match self {
             Self::None => None,
-            Self::One(own, child) => (**own == *label).then_some(*child),
+            Self::One(only, child) => (**only == *label).then_some(*child),
             Self::Many(children) => children.get(label).copied(),
         }
     }
 
-    /// Adds a child that is not there yet.
+    /// Adds a child; `label` must be new.
     fn insert(&mut self, label: &[u8], child: u32) {
         match self {
             Self::None => *self = Self::One(label.into(), child),
-            Self::One(first, of_first) => {
-                let both = [(std::mem::take(first), *of_first), (label.into(), child)];
+            Self::One(only, only_child) => {
+                let both = [(std::mem::take(only), *only_child), (label.into(), child)];
                 *self = Self::Many(Box::new(HashMap::from(both)));
             }
             Self::Many(children) => {

@@ -1,25 +1,26 @@
-//! Verdicts in words.
+//! The messages of a verdict, for the embedder and for the guest program.
 
 use std::net::IpAddr;
 
-use crate::{
-    defaults::loopback_patterns,
-    host::Host,
-    pattern::HostPattern,
-    port::{Port, PortRange},
-    rule::List,
-    verdict::{Culprit, Decision, Reason, Subject, Verdict},
-    wording::HintStyle,
-};
+use crate::decision::{Decision, Reason, Transport};
+use crate::defaults::loopback_patterns;
+use crate::hint_style::HintStyle;
+use crate::host::Host;
+use crate::outcome::DeniedElement;
+use crate::pattern::HostPattern;
+use crate::port::{Port, PortRange};
+use crate::rule::List;
+use crate::verdict::{Subject, Verdict};
 
-/// With everything that is known.
+/// Returns the embedder's message, with every detail.
 pub(crate) fn for_embedder(verdict: &Verdict) -> String {
-    sentence(verdict, Audience::Embedder)
+    message(verdict, Audience::Embedder)
 }
 
-/// Without what the guest did not say itself.
+/// Returns the guest program's message: no address or alias that the guest program did not name
+/// itself.
 pub(crate) fn for_guest(verdict: &Verdict) -> String {
-    sentence(verdict, Audience::Guest)
+    message(verdict, Audience::Guest)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ enum Audience {
     Guest,
 }
 
-fn sentence(verdict: &Verdict, audience: Audience) -> String {
+fn message(verdict: &Verdict, audience: Audience) -> String {
     let host = match verdict.subject() {
         Subject::Malformed(error) => return error.to_string(),
         Subject::Host(host) => host,
@@ -40,21 +41,20 @@ fn sentence(verdict: &Verdict, audience: Audience) -> String {
         (Decision::Deny, _) => "is denied",
     };
     let subject = with_port(host, verdict.port());
-    let why = why(verdict, host, audience);
-    let way = if verdict.is_about_udp() {
-        "UDP to "
-    } else {
-        ""
+    let reason = reason(verdict, host, audience);
+    let prefix = match verdict.transport() {
+        Transport::Tcp => "",
+        Transport::Udp => "UDP to ",
     };
     match remedy(verdict, host, audience) {
-        Some(remedy) => format!("{way}`{subject}` {outcome}: {why}; {remedy}"),
-        None => format!("{way}`{subject}` {outcome}: {why}"),
+        Some(remedy) => format!("{prefix}`{subject}` {outcome}: {reason}; {remedy}"),
+        None => format!("{prefix}`{subject}` {outcome}: {reason}"),
     }
 }
 
-fn why(verdict: &Verdict, host: &Host, audience: Audience) -> String {
+fn reason(verdict: &Verdict, host: &Host, audience: Audience) -> String {
     let rule = verdict.rule().map(ToString::to_string).unwrap_or_default();
-    match (verdict.reason(), verdict.culprit()) {
+    match (verdict.reason(), verdict.denied_element()) {
         (Reason::NotBlocked, _) => {
             "nothing in blocked_hosts matches it, and allowed_hosts is empty".to_owned()
         }
@@ -62,34 +62,39 @@ fn why(verdict: &Verdict, host: &Host, audience: Audience) -> String {
         (Reason::DependsOnAddresses, _) => {
             "allowed_hosts has networks, and not the name".to_owned()
         }
-        (Reason::AliasBlocked, Some(Culprit::Alias(alias))) if audience == Audience::Embedder => {
+        (Reason::AliasBlocked, Some(DeniedElement::Alias(alias)))
+            if audience == Audience::Embedder =>
+        {
             format!("it is an alias of `{alias}`, which {rule} matches")
         }
         (Reason::AliasBlocked, _) => {
             "it is an alias of a name that blocked_hosts matches".to_owned()
         }
-        (Reason::AddressBlocked, Some(Culprit::Address { address, form })) => match host {
+        (Reason::AddressBlocked, Some(DeniedElement::Address { address, effective })) => match host
+        {
             Host::Name(_) if audience == Audience::Guest => {
                 "it resolves to an address that blocked_hosts covers".to_owned()
             }
-            Host::Name(_) if form != address => {
-                format!("it resolves to {address}, which leads to {form}, which {rule} covers")
+            Host::Name(_) if effective != address => {
+                format!("it resolves to {address}, which leads to {effective}, which {rule} covers")
             }
             Host::Name(_) => format!("it resolves to {address}, which {rule} covers"),
-            Host::Address(_) if form != address => {
-                format!("it leads to {form}, which {rule} covers")
+            Host::Address(_) if effective != address => {
+                format!("it leads to {effective}, which {rule} covers")
             }
             Host::Address(_) => format!("{rule} covers it"),
         },
-        (Reason::OwnAddress, Some(Culprit::Address { address, .. })) => {
+        (Reason::OwnAddress, Some(DeniedElement::Address { address, .. })) => {
             own_address(&rule, host, *address, audience)
         }
-        (Reason::HostNotAllowed, Some(Culprit::Address { address, form })) if form != address => {
-            format!("it leads to {form}, which nothing in allowed_hosts matches")
+        (Reason::HostNotAllowed, Some(DeniedElement::Address { address, effective }))
+            if effective != address =>
+        {
+            format!("it leads to {effective}, which nothing in allowed_hosts matches")
         }
         (Reason::HostNotAllowed, _) => "nothing in allowed_hosts matches it".to_owned(),
         (Reason::PortNotAllowed, _) => format!("{rule} is for other ports"),
-        (Reason::AddressNotAllowed, Some(Culprit::Address { address, .. }))
+        (Reason::AddressNotAllowed, Some(DeniedElement::Address { address, .. }))
             if audience == Audience::Embedder =>
         {
             format!("allowed_hosts has neither the name nor {address}, which it resolves to")
@@ -98,8 +103,10 @@ fn why(verdict: &Verdict, host: &Host, audience: Audience) -> String {
             "allowed_hosts has neither the name nor all of its addresses".to_owned()
         }
         (Reason::NoAddresses, _) => "it has no addresses".to_owned(),
-        (Reason::UdpNotAllowed, Some(Culprit::Address { address, form })) if form != address => {
-            format!("it leads to {form}, which nothing in allowed_udp matches")
+        (Reason::UdpNotAllowed, Some(DeniedElement::Address { address, effective }))
+            if effective != address =>
+        {
+            format!("it leads to {effective}, which nothing in allowed_udp matches")
         }
         (Reason::UdpNotAllowed, _) => "nothing in allowed_udp matches it".to_owned(),
         (Reason::NotUnicast, _) => match host {
@@ -119,8 +126,10 @@ fn why(verdict: &Verdict, host: &Host, audience: Audience) -> String {
     }
 }
 
-/// The guest reads what it would of any other address that is blocked: which addresses are the machine's own is for the
-/// embedder.
+/// Returns the reason for the denial of an address of the dialling machine.
+///
+/// The guest program gets the message of any other blocked address: it must not learn which
+/// addresses belong to the machine.
 fn own_address(rule: &str, host: &Host, address: IpAddr, audience: Audience) -> String {
     match (host, audience) {
         (Host::Name(_), Audience::Guest) => {
@@ -136,13 +145,13 @@ fn own_address(rule: &str, host: &Host, address: IpAddr, audience: Audience) -> 
     }
 }
 
-/// What would change a denial.
+/// Returns the setting that would change a denial.
 fn remedy(verdict: &Verdict, host: &Host, audience: Audience) -> Option<String> {
     let rule = verdict.rule().map(|r| r.pattern());
-    let wording = verdict.wording();
-    match (verdict.reason(), verdict.culprit()) {
+    let hint_style = verdict.hint_style();
+    match (verdict.reason(), verdict.denied_element()) {
         (Reason::HostBlocked, _) if rule.is_some_and(is_loopback) => {
-            Some(format!("{} lifts that", wording.flag("allow_localhost")))
+            Some(format!("{} lifts that", hint_style.flag("allow_localhost")))
         }
         (Reason::HostBlocked, _) => {
             Some("take that entry out of blocked_hosts to change it".to_owned())
@@ -151,41 +160,43 @@ fn remedy(verdict: &Verdict, host: &Host, audience: Audience) -> Option<String> 
         (Reason::AliasBlocked, _) => {
             Some("take that entry out of blocked_hosts to change it".to_owned())
         }
-        (Reason::AddressBlocked, Some(Culprit::Address { form, .. })) => match host {
+        (Reason::AddressBlocked, Some(DeniedElement::Address { effective, .. })) => match host {
             Host::Name(name) => {
-                let setting = wording.setting("allow_internal_host", name);
+                let setting = hint_style.setting("allow_internal_host", name);
                 Some(format!("{setting} lifts that"))
             }
-            Host::Address(_) => rule.map(|rule| lift_address(rule, *form, wording)),
+            Host::Address(_) => rule.map(|rule| address_setting(rule, *effective, hint_style)),
         },
-        (Reason::OwnAddress, Some(Culprit::Address { address, .. })) => {
+        (Reason::OwnAddress, Some(DeniedElement::Address { address, .. })) => {
             let setting = match host {
-                Host::Name(name) => wording.setting("allow_internal_host", name),
-                Host::Address(_) => wording.setting("allow_network", address),
+                Host::Name(name) => hint_style.setting("allow_internal_host", name),
+                Host::Address(_) => hint_style.setting("allow_network", address),
             };
             Some(format!("{setting} lifts that"))
         }
-        (Reason::HostNotAllowed, Some(Culprit::Address { form, .. })) => {
-            Some(format!("{} adds that", wording.setting("allow_host", form)))
-        }
-        (Reason::HostNotAllowed | Reason::AddressNotAllowed, _) => {
-            Some(format!("{} adds it", wording.setting("allow_host", host)))
-        }
-        (Reason::UdpNotAllowed, Some(Culprit::Address { form, .. })) => {
-            udp_setting(verdict, &Host::Address(*form))
+        (Reason::HostNotAllowed, Some(DeniedElement::Address { effective, .. })) => Some(format!(
+            "{} adds that",
+            hint_style.setting("allow_host", effective)
+        )),
+        (Reason::HostNotAllowed | Reason::AddressNotAllowed, _) => Some(format!(
+            "{} adds it",
+            hint_style.setting("allow_host", host)
+        )),
+        (Reason::UdpNotAllowed, Some(DeniedElement::Address { effective, .. })) => {
+            udp_setting(verdict, &Host::Address(*effective))
         }
         (Reason::UdpNotAllowed, _) => udp_setting(verdict, host),
-        (Reason::PortNotAllowed, _) if of_udp(verdict) => udp_setting(verdict, host),
+        (Reason::PortNotAllowed, _) if is_udp_rule(verdict) => udp_setting(verdict, host),
         (Reason::PortNotAllowed, _) => Some(format!(
             "{} adds it",
-            wording.setting("allow_host", with_port(host, verdict.port()))
+            hint_style.setting("allow_host", with_port(host, verdict.port()))
         )),
         _ => None,
     }
 }
 
-/// Whether what allows UDP decided.
-fn of_udp(verdict: &Verdict) -> bool {
+/// Returns whether an entry of the list that allows UDP decided.
+fn is_udp_rule(verdict: &Verdict) -> bool {
     verdict
         .rule()
         .is_some_and(|rule| rule.list() == List::AllowedUdp)
@@ -196,15 +207,18 @@ fn udp_setting(verdict: &Verdict, host: &Host) -> Option<String> {
         Port::Any => return None,
         port => with_port(host, port),
     };
-    let setting = verdict.wording().setting("allow_udp", setting);
+    let setting = verdict.hint_style().setting("allow_udp", setting);
     Some(format!("{setting} adds it"))
 }
 
-fn lift_address(rule: &HostPattern, address: IpAddr, wording: HintStyle) -> String {
+fn address_setting(rule: &HostPattern, address: IpAddr, hint_style: HintStyle) -> String {
     if is_loopback(rule) {
-        format!("{} lifts that", wording.flag("allow_localhost"))
+        format!("{} lifts that", hint_style.flag("allow_localhost"))
     } else if rule.network().is_some() && rule.ports() == PortRange::ALL {
-        format!("{} lifts that", wording.setting("allow_network", address))
+        format!(
+            "{} lifts that",
+            hint_style.setting("allow_network", address)
+        )
     } else {
         "take that entry out of blocked_hosts to change it".to_owned()
     }

@@ -1,18 +1,21 @@
-//! Host names in the one form they are compared and resolved in.
+//! Host names in canonical form, the form in which they are compared and resolved.
 
-use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 use crate::host_error::{HostError, HostErrorKind};
 
-/// A host name in canonical form: ASCII (UTS 46), lower case, no root dot, at most 253 octets in labels of
-/// 1 to 63.
+/// A host name in canonical form: ASCII (UTS 46), lower case, no root dot, at most 253 octets in
+/// labels of 1 to 63.
 ///
-/// It is never an address and never looks like one: its last label is not a number. Underscores are
-/// accepted, as every resolver does.
+/// A host name is never an address and cannot be mistaken for one: its last label is not a number.
+/// Underscores are accepted, as every resolver does.
 ///
-/// Cloning is cheap.
+/// Cloning is cheap: clones share the text.
 ///
 /// ```
 /// use eryx_net_policy::HostName;
@@ -30,26 +33,26 @@ impl HostName {
     ///
     /// # Errors
     ///
-    /// [`HostError`] when `text` is not a name, addresses included: [`Host::parse`](crate::Host::parse)
-    /// takes both.
+    /// [`HostError`] when `text` is not a name. An address is not a name;
+    /// [`Host::parse`](crate::Host::parse) accepts both.
     pub fn parse(text: &str) -> Result<Self, HostError> {
         canonical(text)
             .map(|name| Self(name.into()))
-            .map_err(|problem| HostError::new(text, problem))
+            .map_err(|kind| HostError::new(text, kind))
     }
 
-    /// The name in canonical form.
+    /// Returns the name in canonical form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The names above this one, the nearest first: `b.c` and `c` for `a.b.c`.
+    /// Returns the names above this one, the nearest first: `b.c` and `c` for `a.b.c`.
     pub(crate) fn ancestors(&self) -> impl Iterator<Item = &str> {
         let name = self.as_str();
         name.match_indices('.').map(|(dot, _)| &name[dot + 1..])
     }
 
-    /// Its labels, the top-level domain first.
+    /// Returns the labels, the top-level domain first.
     pub(crate) fn labels_from_last(&self) -> impl Iterator<Item = &[u8]> {
         self.as_str().as_bytes().rsplit(|b| *b == b'.')
     }
@@ -88,12 +91,14 @@ impl fmt::Debug for HostName {
 }
 
 fn canonical(text: &str) -> Result<String, HostErrorKind> {
-    plain(text).map_or_else(|| mapped(text), Ok)
+    ascii_fast_path(text).map_or_else(|| uts46(text), Ok)
 }
 
-/// The name, if it is one that UTS 46 does nothing to but write it in lower case: all of it is ASCII, and no
-/// label is an `xn--` one. Most names are, and the mapping takes longer than the rest of a decision.
-fn plain(text: &str) -> Option<String> {
+/// Returns the name in lower case if UTS 46 would change nothing else: the text is ASCII and no
+/// label starts with `xn--`.
+///
+/// Most names take this path. The mapping takes longer than the rest of a policy check.
+fn ascii_fast_path(text: &str) -> Option<String> {
     let name = text.strip_suffix('.').unwrap_or(text);
     if name.len() > MAX_NAME {
         return None;
@@ -121,8 +126,8 @@ fn plain(text: &str) -> Option<String> {
     (!is_number).then_some(name)
 }
 
-/// The name as UTS 46 maps it, or what is wrong with it.
-fn mapped(text: &str) -> Result<String, HostErrorKind> {
+/// Maps a name to ASCII (UTS 46).
+fn uts46(text: &str) -> Result<String, HostErrorKind> {
     if text.is_empty() {
         return Err(HostErrorKind::Empty);
     }
@@ -153,7 +158,7 @@ fn mapped(text: &str) -> Result<String, HostErrorKind> {
             DnsLength::Ignore,
         )
         .map_err(|_| HostErrorKind::Internationalised)?;
-    // Whatever the mapping made of the text is judged anew: `１２７。１` has become `127.1` only here.
+    // The mapped text is checked again: `１２７。１` has become `127.1` only here.
     let name = ascii.strip_suffix('.').unwrap_or(&ascii);
     if name.is_empty() {
         return Err(HostErrorKind::EmptyLabel);
@@ -182,7 +187,8 @@ fn is_name_ascii(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
 }
 
-/// Whether a C library would read the label as a number: decimal, octal, or hexadecimal after `0x`.
+/// Returns whether a C library would read the label as a number: decimal, octal, or hexadecimal
+/// after `0x`.
 fn is_number(label: &str) -> bool {
     let hexadecimal = label
         .strip_prefix("0x")
@@ -190,51 +196,53 @@ fn is_number(label: &str) -> bool {
     hexadecimal || label.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Octets of a name, without the root dot (RFC 1035, 2.3.4).
+/// The most octets in a name, without the root dot (RFC 1035, 2.3.4).
 const MAX_NAME: usize = 253;
 
-/// Octets of a text that are looked at. Four octets in UTF-8 become at least one in a name; a longer text
-/// consists of characters that UTS 46 drops, or is no name.
+/// The most octets in a text that is mapped. Four octets of UTF-8 become at least one octet of a
+/// name, so a longer text consists of characters that UTS 46 removes, or is not a name.
 const MAX_TEXT: usize = 4 * (MAX_NAME + 1);
 
-/// Octets of a label's text that are looked at, by the same reckoning: a label has 63 octets at most (RFC 1035, 2.3.4).
+/// The most octets in a label that is mapped, calculated in the same way: a label has at most 63
+/// octets (RFC 1035, 2.3.4).
 const MAX_LABEL_TEXT: usize = 4 * 63;
 
-/// The characters that UTS 46 takes for dots between labels.
+/// The characters that UTS 46 treats as dots between labels.
 const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
 
-/// ASCII that no name has once UTS 46 has mapped it: everything but letters, digits, `-`, `.` and `_`.
+/// The ASCII characters that a mapped name cannot have: all except letters, digits, `-`, `.` and
+/// `_`.
 const NOT_IN_NAMES: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{mapped, plain};
+    use super::{ascii_fast_path, uts46};
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
         #[test]
-        fn a_plain_name_is_what_the_mapping_would_make_of_it(
+        fn the_ascii_fast_path_and_uts46_return_the_same_name(
             text in "(-?([a-cA-C0-9x_]|[xX][nN]--|0[xX]){0,5}[-ü]?\\.){0,3}[a-zA-Z0-9_.-]{0,4}"
         ) {
-            if let Some(name) = plain(&text) {
-                prop_assert_eq!(mapped(&text), Ok(name));
-            } else if let Ok(name) = mapped(&text) {
-                prop_assert!(!text.is_ascii() || name.contains("xn--"), "{} takes the long way", text);
+            if let Some(name) = ascii_fast_path(&text) {
+                prop_assert_eq!(uts46(&text), Ok(name));
+            } else if let Ok(name) = uts46(&text) {
+                prop_assert!(!text.is_ascii() || name.contains("xn--"), "{} misses the fast path", text);
             }
         }
     }
 
     #[test]
-    fn names_of_every_length_are_plain_up_to_the_limits() {
+    fn the_ascii_fast_path_accepts_names_of_every_length_up_to_the_limits() {
         for length in 1..300 {
             let label = "a".repeat(length);
-            assert_eq!(plain(&label), mapped(&label).ok());
+            assert_eq!(ascii_fast_path(&label), uts46(&label).ok());
             let labels = vec!["a"; length].join(".");
-            assert_eq!(plain(&labels), mapped(&labels).ok());
-            assert_eq!(plain(&format!("{labels}.")), mapped(&labels).ok());
+            assert_eq!(ascii_fast_path(&labels), uts46(&labels).ok());
+            assert_eq!(ascii_fast_path(&format!("{labels}.")), uts46(&labels).ok());
         }
     }
 }

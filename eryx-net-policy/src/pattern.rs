@@ -1,29 +1,25 @@
-//! Patterns: what a rule is written as.
+//! Host patterns: the entries of the lists.
 
-use std::{
-    cmp::Ordering,
-    fmt,
-    hash::{Hash, Hasher},
-    net::IpAddr,
-    str::FromStr,
-};
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::str::FromStr;
 
-use crate::{
-    host::Host,
-    host_error::HostErrorKind,
-    name::HostName,
-    network::{self, IpNetwork},
-    pattern_error::{PatternError, PatternErrorKind},
-    port::PortRange,
-    quote::quote,
-};
+use crate::cidr::{self, IpNetwork};
+use crate::escape::quote;
+use crate::host::Host;
+use crate::host_error::HostErrorKind;
+use crate::name::HostName;
+use crate::pattern_error::{PatternError, PatternErrorKind};
+use crate::port::PortRange;
 
 /// A pattern for hosts, with or without ports.
 ///
-/// | Written | Matches |
+/// | Pattern | Matches |
 /// |---|---|
 /// | `example.com` | that name |
-/// | `*.example.com` | every name below it, however deep; not `example.com` itself |
+/// | `*.example.com` | every name below it at any depth, but not `example.com` itself |
 /// | `192.0.2.7`, `2001:db8::7` | that address |
 /// | `10.0.0.0/8`, `fc00::/7` | every address in the network |
 /// | `127.*`, `192.168.*`, `10.1.2.*` | the IPv4 networks `127.0.0.0/8`, `192.168.0.0/16`, `10.1.2.0/24` |
@@ -32,11 +28,12 @@ use crate::{
 /// Each may be followed by a port, `db.corp:5432`, or a range of ports, `*.corp:8000-8100`. An IPv6
 /// address then needs brackets: `[2001:db8::7]:443`, `[fc00::]/7:443`.
 ///
-/// Names are compared in canonical form (see [`HostName`]), so a pattern may be written in any case, with
-/// a root dot, or in Unicode. Anything else is an error at once, never a pattern that matches nothing.
+/// Names are compared in canonical form (see [`HostName`]), so a pattern may be written in any
+/// case, with a root dot, or in Unicode. Any other text is a parse error, never a pattern that
+/// matches nothing.
 ///
-/// [`Display`](fmt::Display) gives the canonical spelling, which parses to an equal pattern. Patterns that
-/// mean the same are equal: `127.*` and `127.0.0.0/8`.
+/// [`Display`](fmt::Display) is the canonical spelling, which parses to an equal pattern. Patterns
+/// with the same meaning are equal: `127.*` and `127.0.0.0/8`.
 ///
 /// ```
 /// use eryx_net_policy::HostPattern;
@@ -52,10 +49,12 @@ use crate::{
 pub struct HostPattern {
     target: Target,
     ports: PortRange,
+    /// Whether a network was written as a wildcard, such as `127.*`. Only [`Display`](fmt::Display)
+    /// uses it.
     wildcard: bool,
 }
 
-/// What a pattern matches, ports aside.
+/// The hosts that a pattern matches, on any port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Target {
     Everything,
@@ -73,12 +72,13 @@ impl HostPattern {
         }
     }
 
-    /// The ports it is about.
+    /// Returns the ports that the pattern matches.
     pub fn ports(&self) -> PortRange {
         self.ports
     }
 
-    /// The network it matches, if it is a pattern for addresses.
+    /// Returns the network that the pattern matches; `None` for a pattern that is not for
+    /// addresses.
     pub fn network(&self) -> Option<IpNetwork> {
         match &self.target {
             Target::Network(network) => Some(*network),
@@ -86,13 +86,15 @@ impl HostPattern {
         }
     }
 
-    /// Whether it is `*`, with or without ports.
+    /// Returns whether the pattern is `*`, with or without ports.
     pub fn is_everything(&self) -> bool {
         self.target == Target::Everything
     }
 
-    /// Whether it matches the host, ports aside. An address is compared as it is dialled: addresses that
-    /// carry an IPv4 address inside are the business of [`Policy`](crate::Policy).
+    /// Returns whether the pattern matches the host, on any port.
+    ///
+    /// Only the address itself is compared. [`Policy`](crate::Policy) also compares the IPv4
+    /// address that is embedded in an IPv6 address.
     ///
     /// ```
     /// use eryx_net_policy::{Host, HostPattern};
@@ -105,9 +107,11 @@ impl HostPattern {
     pub fn matches(&self, host: &Host) -> bool {
         match (&self.target, host) {
             (Target::Everything, _) => true,
-            (Target::Name(own), Host::Name(name)) => own == name,
-            (Target::Below(own), Host::Name(name)) => name.ancestors().any(|a| a == own.as_str()),
-            (Target::Network(own), Host::Address(address)) => own.contains(*address),
+            (Target::Name(target), Host::Name(name)) => target == name,
+            (Target::Below(parent), Host::Name(name)) => {
+                name.ancestors().any(|ancestor| ancestor == parent.as_str())
+            }
+            (Target::Network(network), Host::Address(address)) => network.contains(*address),
             (Target::Name(_) | Target::Below(_), Host::Address(_))
             | (Target::Network(_), Host::Name(_)) => false,
         }
@@ -135,7 +139,7 @@ impl FromStr for HostPattern {
     type Err = PatternError;
 
     fn from_str(text: &str) -> Result<Self, PatternError> {
-        parse(text).map_err(|problem| PatternError::new(text, problem))
+        parse(text).map_err(|kind| PatternError::new(text, kind))
     }
 }
 
@@ -188,7 +192,7 @@ impl Hash for HostPattern {
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ported = self.ports != PortRange::ALL;
+        let has_ports = self.ports != PortRange::ALL;
         match &self.target {
             Target::Everything => f.write_str("*")?,
             Target::Name(name) => name.fmt(f)?,
@@ -200,7 +204,7 @@ impl fmt::Display for HostPattern {
                     }
                     f.write_str("*")?;
                 }
-                IpAddr::V6(v6) if ported => {
+                IpAddr::V6(v6) if has_ports => {
                     write!(f, "[{v6}]")?;
                     if !network.is_single() {
                         write!(f, "/{}", network.prefix_len())?;
@@ -209,7 +213,7 @@ impl fmt::Display for HostPattern {
                 _ => network.fmt(f)?,
             },
         }
-        if ported {
+        if has_ports {
             write!(f, ":{}", self.ports)?;
         }
         Ok(())
@@ -254,7 +258,8 @@ fn parse_target(host: &str) -> Result<Target, PatternErrorKind> {
                 Err(PatternErrorKind::PrefixOfName { name })
             }
             Ok(Host::Name(name)) => Err(PatternErrorKind::Path { name }),
-            // `Host` would turn a mapped address into IPv4, and its prefix length into another one.
+            // `Host` would convert a mapped address into IPv4, for which the prefix length is
+            // wrong.
             Ok(Host::Address(_)) | Err(_) => Ok(Target::Network(
                 host.parse::<IpNetwork>().map_err(|e| e.kind().clone())?,
             )),
@@ -269,7 +274,7 @@ fn parse_target(host: &str) -> Result<Target, PatternErrorKind> {
         };
     }
     if host.contains('*') {
-        return network::wildcard(host)
+        return cidr::wildcard(host)
             .map(Target::Network)
             .ok_or(PatternErrorKind::Wildcard);
     }
@@ -280,14 +285,14 @@ fn parse_target(host: &str) -> Result<Target, PatternErrorKind> {
     }
 }
 
-/// Cuts the ports off. A colon belongs to an IPv6 address when there are several of them and no bracket or
-/// prefix length before the last.
+/// Splits the ports off. The last colon belongs to an IPv6 address, and not to a port, when the
+/// text has several colons and no bracket or prefix length before the last.
 fn split_ports(text: &str) -> (&str, Option<&str>) {
     let Some((host, ports)) = text.rsplit_once(':') else {
         return (text, None);
     };
-    let complete = !host.contains(':') || host.ends_with(']') || host.contains('/');
-    if complete {
+    let host_ends_before_colon = !host.contains(':') || host.ends_with(']') || host.contains('/');
+    if host_ends_before_colon {
         (host, Some(ports))
     } else {
         (text, None)
@@ -295,22 +300,22 @@ fn split_ports(text: &str) -> (&str, Option<&str>) {
 }
 
 fn parse_ports(text: &str) -> Result<PortRange, PatternErrorKind> {
-    let number = |digits| network::decimal(digits).and_then(|n| u16::try_from(n).ok());
+    let number = |digits| cidr::decimal(digits).and_then(|n| u16::try_from(n).ok());
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let problem = || PatternErrorKind::Ports { ports: quote(text) };
+    let error = || PatternErrorKind::Ports { ports: quote(text) };
     let (first, last) = (
-        number(first).ok_or_else(problem)?,
-        number(last).ok_or_else(problem)?,
+        number(first).ok_or_else(error)?,
+        number(last).ok_or_else(error)?,
     );
     if first > last {
         return Err(PatternErrorKind::PortsReversed { first, last });
     }
-    PortRange::new(first, last).ok_or_else(problem)
+    PortRange::new(first, last).ok_or_else(error)
 }
 
 impl From<HostErrorKind> for PatternErrorKind {
-    fn from(problem: HostErrorKind) -> Self {
-        match problem {
+    fn from(kind: HostErrorKind) -> Self {
+        match kind {
             HostErrorKind::Character { character: '*' } => Self::Wildcard,
             other => Self::Host(other),
         }

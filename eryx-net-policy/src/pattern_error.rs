@@ -1,49 +1,50 @@
-//! Why a text is not a pattern.
+//! The error of a text that is not a pattern.
 
 use thiserror::Error;
 
-use crate::{
-    host_error::HostErrorKind, name::HostName, network::IpNetworkErrorKind, pattern::HostPattern,
-    quote::quote,
-};
+use crate::cidr::IpNetworkErrorKind;
+use crate::escape::quote;
+use crate::host_error::HostErrorKind;
+use crate::name::HostName;
+use crate::pattern::HostPattern;
 
-/// A text that is not a [`HostPattern`](crate::HostPattern), and what is wrong with it.
+/// The error of a text that is not a [`HostPattern`](crate::HostPattern).
 ///
-/// The message names the text, the rule it breaks and what to write instead.
+/// The message names the text, the rule it breaks and the correction.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is not a host pattern: {problem}")]
+#[error("`{text}` is not a host pattern: {kind}")]
 pub struct PatternError {
     text: String,
-    problem: PatternErrorKind,
+    kind: PatternErrorKind,
 }
 
 impl PatternError {
-    pub(crate) fn new(text: &str, problem: PatternErrorKind) -> Self {
+    pub(crate) fn new(text: &str, kind: PatternErrorKind) -> Self {
         Self {
             text: quote(text),
-            problem,
+            kind,
         }
     }
 
-    /// The rejected text, shortened and with invisible characters escaped.
+    /// Returns the rejected text, shortened and with invisible characters escaped.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The rule it breaks.
+    /// Returns the rule that the text breaks.
     pub fn kind(&self) -> &PatternErrorKind {
-        &self.problem
+        &self.kind
     }
 }
 
-/// The rules a pattern has to keep.
+/// A rule that the text of a pattern can break.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PatternErrorKind {
-    /// There is no text.
+    /// The text is empty.
     #[error("it is empty; write a name such as `example.com`, or `*` for everything")]
     Empty,
-    /// White space before or after it.
+    /// White space before or after the pattern.
     #[error("it starts or ends with white space; remove it")]
     Blank,
     /// More than one pattern.
@@ -54,16 +55,16 @@ pub enum PatternErrorKind {
         "it is a URL; write the host alone, as in `example.com`, or with its port, as in `example.com:443`"
     )]
     Url {
-        /// What follows the scheme, shortened for display.
+        /// The text after the scheme, shortened for display.
         rest: String,
     },
     /// A port without a host.
     #[error("it has no host before the port; write `*` and the port for every host")]
     OnlyPort,
-    /// No port, where datagrams are to be allowed.
+    /// A pattern without a port, where UDP is to be allowed.
     #[error("UDP is allowed port by port; write the port behind it, as in `{example}`")]
     NoPort {
-        /// The same with a port.
+        /// The same pattern with a port.
         example: Box<HostPattern>,
     },
     /// A path after a name.
@@ -78,32 +79,32 @@ pub enum PatternErrorKind {
         /// The name.
         name: HostName,
     },
-    /// A `*` anywhere but where one may stand.
+    /// A `*` in a place where none is permitted.
     #[error(
         "a `*` can stand for all labels in front of a name (`*.example.com`), for the end of an IPv4 \
          address (`10.*`, `10.1.*`, `10.1.2.*`), or alone for everything (`*`); write it in one of these places"
     )]
     Wildcard,
-    /// What follows the `:` is not a port or a range of ports.
+    /// The part after the `:` is not a port or a range of ports.
     #[error(
         "`{ports}` is not a port; write a number from 1 to 65535, a range such as `8000-8100`, or leave it out for every port"
     )]
     Ports {
-        /// What follows the `:`, shortened for display.
+        /// The part after the `:`, shortened for display.
         ports: String,
     },
     /// A range of ports that ends before it starts.
     #[error("its range of ports ends before it starts; write `{last}-{first}`")]
     PortsReversed {
-        /// The port written first.
+        /// The first port, as written.
         first: u16,
-        /// The port written last.
+        /// The last port, as written.
         last: u16,
     },
-    /// The part that should be a host is not one.
+    /// The host part is not a host.
     #[error(transparent)]
     Host(HostErrorKind),
-    /// The part that should be a network is not one.
+    /// The network part is not a network.
     #[error(transparent)]
     Network(#[from] IpNetworkErrorKind),
 }

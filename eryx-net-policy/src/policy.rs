@@ -1,50 +1,55 @@
-//! The decision.
+//! The policy: the lists, and the checks for every port and transport.
 
-mod datagrams;
-mod judge;
+mod evaluate;
+mod evaluate_udp;
 
-use std::{collections::BTreeSet, iter, net::IpAddr};
+use std::collections::BTreeSet;
+use std::iter;
+use std::net::IpAddr;
 
-use self::judge::Standing;
-use crate::{
-    address,
-    builder::PolicyBuilder,
-    host::Host,
-    name::HostName,
-    port::{Port, PortRange},
-    rule::{List, Rule},
-    rule_set::RuleSet,
-    transport::Transport,
-    verdict::{Finding, Verdict},
-    wording::HintStyle,
-};
+use self::evaluate::NameStatus;
+use crate::builder::PolicyBuilder;
+use crate::decision::Transport;
+use crate::embedded_ipv4;
+use crate::hint_style::HintStyle;
+use crate::host::Host;
+use crate::name::HostName;
+use crate::outcome::Outcome;
+use crate::port::{Port, PortRange};
+use crate::rule::{List, Rule};
+use crate::rule_set::{Lists, RuleSet};
+use crate::verdict::Verdict;
 
-/// Which hosts, addresses and ports may be reached.
+/// A policy: the hosts, addresses and ports that may be reached.
 ///
-/// A connection to a name is asked about twice: [`check`](Self::check) before the name is resolved, and
-/// [`check_resolved`](Self::check_resolved) with what it resolved to. Dial only
-/// [the addresses of that verdict](Verdict::dialable_addresses).
+/// A connection to a name takes two checks: [`check`](Self::check) before the name is resolved, and
+/// [`check_resolved`](Self::check_resolved) with the aliases and addresses that it resolved to.
+/// Dial only [the addresses of that verdict](Verdict::dialable_addresses).
 ///
 /// The rules:
 ///
-/// 1. What the block list matches is denied: the host asked for, every alias (CNAME) on the way, every
-///    address. One blocked address denies the name.
-/// 2. With an empty allow list everything else is allowed. Otherwise the name asked for must match an
-///    entry; where the list holds networks and no names, each of the name's addresses must match one.
-/// 3. Exemptions let blocked addresses through: those of [a network](PolicyBuilder::allow_network), or any
-///    that [a trusted name](PolicyBuilder::allow_internal_host) resolves to.
-/// 4. An IPv4-mapped address is the IPv4 address in it. An address in `64:ff9b::/96` (NAT64, RFC 6052) is
-///    dialled as it is and judged as the IPv4 address in it; entries for IPv6 networks can still block it,
-///    save the default `::/3`. Other addresses that carry an IPv4 address (6to4, Teredo, ISATAP,
-///    IPv4-compatible, IPv4-translated, local NAT64) are denied as well when that one is. So are `0.0.0.0` and
-///    `::` when `127.0.0.1` and `::1` are, which the kernel connects to in their place.
-/// 5. Datagrams (UDP) go only where [an entry](PolicyBuilder::allow_udp) lets them, and a connection would
-///    be allowed: [`check_udp`](Self::check_udp). They never go to multicast and broadcast addresses.
-/// 6. Addresses of the machine that dials, public ones included, lead to what loopback leads to. Only that machine knows
-///    them: [`check_own`](Self::check_own) judges them.
+/// 1. A match of the block list is denied: the requested host, every alias (CNAME) on the way,
+///    every address. One blocked address denies the name.
+/// 2. With an empty allow list everything else is allowed. Otherwise the requested name must match
+///    an entry. Where the list holds networks and no names, each of the name's addresses must match
+///    one.
+/// 3. Exemptions override the block list for addresses: those of
+///    [a network](PolicyBuilder::allow_network), or all addresses that
+///    [a trusted name](PolicyBuilder::allow_internal_host) resolves to.
+/// 4. An IPv4-mapped address is the IPv4 address in it. An address in `64:ff9b::/96` (NAT64, RFC
+///    6052) is evaluated as the IPv4 address in it, and dialled unchanged; entries for IPv6
+///    networks, except the default `::/3`, can still block it. Other addresses with an embedded
+///    IPv4 address (6to4, Teredo, ISATAP, IPv4-compatible, IPv4-translated, local NAT64) are also
+///    denied when the embedded address is. `0.0.0.0` and `::` are also denied when `127.0.0.1` and
+///    `::1` are: the kernel connects to these in their place.
+/// 5. UDP is allowed only where [an entry](PolicyBuilder::allow_udp) allows it and a TCP connection
+///    would be allowed: [`check_udp`](Self::check_udp). Multicast and broadcast addresses are
+///    always denied.
+/// 6. The dialling machine's own addresses, public ones included, reach its loopback services. Only
+///    that machine knows its addresses: [`check_own`](Self::check_own) checks them.
 ///
-/// [`Policy::default`] allows all that [`default_blocked_hosts`](crate::default_blocked_hosts) does not
-/// block.
+/// [`Policy::default`] allows everything that
+/// [`default_blocked_hosts`](crate::default_blocked_hosts) does not block.
 ///
 /// ```
 /// use eryx_net_policy::{HostName, Policy};
@@ -62,50 +67,41 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Policy {
-    allowed: RuleSet,
-    blocked: RuleSet,
-    exempt: RuleSet,
-    udp: RuleSet,
-    /// Whether the default entry for everything outside 2000::/3 leaves out `::1`.
-    loopback: bool,
-    wording: HintStyle,
+    lists: Lists<RuleSet>,
+    /// Whether the default entry for everything outside 2000::/3 excludes `::1`.
+    allow_localhost: bool,
+    hint_style: HintStyle,
 }
 
 impl Policy {
-    /// Begins with what [`Policy::default`] is: [`default_blocked_hosts`](crate::default_blocked_hosts) are blocked, and
-    /// everything else is allowed.
+    /// Returns a builder that starts as [`Policy::default`]:
+    /// [`default_blocked_hosts`](crate::default_blocked_hosts) are blocked, everything else is
+    /// allowed.
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::new().block_defaults()
     }
 
-    /// Begins with nothing blocked and everything allowed, loopback, private networks and the metadata services of
-    /// clouds included: for programs that are trusted, and for block lists that are complete in themselves.
+    /// Returns a builder that starts with nothing blocked and everything allowed, including
+    /// loopback, private networks and the metadata services of clouds.
+    ///
+    /// Meant for trusted programs, and for block lists that are complete in themselves.
     pub fn permissive_builder() -> PolicyBuilder {
         PolicyBuilder::new()
     }
 
-    pub(crate) fn new(
-        allowed: RuleSet,
-        blocked: RuleSet,
-        exempt: RuleSet,
-        udp: RuleSet,
-        loopback: bool,
-        wording: HintStyle,
-    ) -> Self {
+    pub(crate) fn new(lists: Lists<RuleSet>, allow_localhost: bool, hint_style: HintStyle) -> Self {
         Self {
-            allowed,
-            blocked,
-            exempt,
-            udp,
-            loopback,
-            wording,
+            lists,
+            allow_localhost,
+            hint_style,
         }
     }
 
-    /// Judges a host as somebody wrote it. A malformed one is denied.
+    /// Checks a host given as text. A malformed host is denied.
     ///
-    /// An address gets its final verdict. A name that nothing could allow is denied, and need not be
-    /// resolved; any other [needs its addresses](crate::Decision::NeedsAddresses).
+    /// The verdict about an address is final. A name that no address could make allowed is denied,
+    /// and need not be resolved. Any other name [needs its
+    /// addresses](crate::Decision::NeedsAddresses).
     pub fn check(&self, host: &str, port: impl Into<Port>) -> Verdict {
         match Host::parse(host) {
             Ok(host) => self.check_host(&host, port),
@@ -113,16 +109,16 @@ impl Policy {
         }
     }
 
-    /// [`check`](Self::check) for a host that is parsed already.
+    /// Checks a parsed host, as [`check`](Self::check) does.
     pub fn check_host(&self, host: &Host, port: impl Into<Port>) -> Verdict {
-        self.judge_host(host, port.into(), Transport::Tcp)
+        self.evaluate_host(host, port.into(), Transport::Tcp)
     }
 
-    /// Judges a name together with what it resolved to: the aliases passed on the way (CNAME targets), and
-    /// every address of the answer.
+    /// Checks a name together with the answer of the resolver: the aliases passed on the way (CNAME
+    /// targets), and every address.
     ///
-    /// The verdict does not depend on the order of the addresses. No addresses are a denial of their own
-    /// ([`NoAddresses`](crate::Reason::NoAddresses)).
+    /// The verdict does not depend on the order of the addresses. A name without addresses is
+    /// denied ([`NoAddresses`](crate::Reason::NoAddresses)).
     pub fn check_resolved(
         &self,
         name: &HostName,
@@ -130,10 +126,10 @@ impl Policy {
         addresses: &[IpAddr],
         port: impl Into<Port>,
     ) -> Verdict {
-        self.judge_answer(name, aliases, addresses, port.into(), Transport::Tcp)
+        self.evaluate_answer(name, aliases, addresses, port.into(), Transport::Tcp)
     }
 
-    /// [`check`](Self::check) for datagrams (UDP).
+    /// Checks UDP to a host given as text, as [`check`](Self::check) does for TCP.
     ///
     /// ```
     /// use eryx_net_policy::Policy;
@@ -147,16 +143,16 @@ impl Policy {
     pub fn check_udp(&self, host: &str, port: impl Into<Port>) -> Verdict {
         match Host::parse(host) {
             Ok(host) => self.check_udp_host(&host, port),
-            Err(error) => Verdict::malformed(error, port.into()).over(Transport::Udp),
+            Err(error) => Verdict::malformed(error, port.into()).with_transport(Transport::Udp),
         }
     }
 
-    /// [`check_host`](Self::check_host) for datagrams (UDP).
+    /// Checks UDP to a parsed host, as [`check_host`](Self::check_host) does for TCP.
     pub fn check_udp_host(&self, host: &Host, port: impl Into<Port>) -> Verdict {
-        self.judge_host(host, port.into(), Transport::Udp)
+        self.evaluate_host(host, port.into(), Transport::Udp)
     }
 
-    /// [`check_resolved`](Self::check_resolved) for datagrams (UDP).
+    /// Checks UDP to a resolved name, as [`check_resolved`](Self::check_resolved) does for TCP.
     pub fn check_udp_resolved(
         &self,
         name: &HostName,
@@ -164,14 +160,16 @@ impl Policy {
         addresses: &[IpAddr],
         port: impl Into<Port>,
     ) -> Verdict {
-        self.judge_answer(name, aliases, addresses, port.into(), Transport::Udp)
+        self.evaluate_answer(name, aliases, addresses, port.into(), Transport::Udp)
     }
 
-    /// Returns the denial of an address that `verdict` allows, for a machine whose own address that is.
+    /// Returns the denial of an address that `verdict` allows, for the case that the address
+    /// belongs to the dialling machine itself; `None` when the machine may still dial it.
     ///
-    /// Such an address counts as loopback of its family: what blocks `127.0.0.1` or `::1` on the port blocks it, unless
-    /// an exemption holds the address or the name asked for. `None` when it may be reached all the same. Whoever dials
-    /// asks this first, which is the cheaper question, and then the system whether the address is its own.
+    /// Such an address counts as loopback of its family: an entry that blocks `127.0.0.1` or `::1`
+    /// on the port blocks it, unless an exemption matches the address or the requested name. Call
+    /// this before dialling, and look up whether the address is the machine's own only when it
+    /// returns a denial: the policy is the cheaper check.
     ///
     /// ```
     /// use eryx_net_policy::{Policy, Reason};
@@ -185,46 +183,46 @@ impl Policy {
     /// ```
     pub fn check_own(&self, verdict: &Verdict, address: IpAddr) -> Option<Verdict> {
         let address = address.to_canonical();
-        // Loopback itself has been judged as what it is.
+        // The verdict has covered loopback itself.
         if !verdict.is_allowed() || address.is_loopback() {
             return None;
         }
         let name = verdict.host().and_then(Host::name);
         let mut denial = None;
-        let mut judge = |port| match self.judge_own(name, address, port) {
-            Some(finding) => {
-                denial.get_or_insert(finding);
+        let mut is_reachable = |port| match self.evaluate_own(name, address, port) {
+            Some(outcome) => {
+                denial.get_or_insert(outcome);
                 false
             }
             None => true,
         };
         let reachable = match verdict.port() {
-            Port::Number(port) => judge(port),
+            Port::Number(port) => is_reachable(port),
             Port::Any => {
                 let names: Vec<&HostName> = name.into_iter().collect();
-                let addresses = [address, address::loopback(address)];
-                let borders = self.borders(Transport::Tcp, &names, &addresses);
-                judge(1) || borders.into_iter().any(&mut judge)
+                let addresses = [address, embedded_ipv4::loopback(address)];
+                let boundaries = self.range_boundaries(Transport::Tcp, &names, &addresses);
+                is_reachable(1) || boundaries.into_iter().any(&mut is_reachable)
             }
         };
         match denial {
-            Some(finding) if !reachable => Some(verdict.with_finding(finding)),
+            Some(outcome) if !reachable => Some(verdict.with_outcome(outcome)),
             _ => None,
         }
     }
 
-    /// Whether datagrams may go anywhere at all.
+    /// Returns whether UDP is allowed to any host at all.
     pub fn allows_udp(&self) -> bool {
-        !self.udp.is_empty()
+        !self.lists.udp.is_empty()
     }
 
-    /// Every entry of every list.
+    /// Returns every entry of every list.
     pub fn rules(&self) -> impl Iterator<Item = Rule> + '_ {
         [
-            (List::Allowed, &self.allowed),
-            (List::Blocked, &self.blocked),
-            (List::Exempt, &self.exempt),
-            (List::AllowedUdp, &self.udp),
+            (List::Allowed, &self.lists.allowed),
+            (List::Blocked, &self.lists.blocked),
+            (List::Exempt, &self.lists.exempt),
+            (List::AllowedUdp, &self.lists.udp),
         ]
         .into_iter()
         .flat_map(|(list, set)| {
@@ -235,35 +233,37 @@ impl Policy {
     }
 }
 
-/// From one port to any, and from one transport to the other.
+/// The checks of any port and either transport, made of evaluations for one port.
 impl Policy {
-    fn judge_host(&self, host: &Host, port: Port, transport: Transport) -> Verdict {
+    fn evaluate_host(&self, host: &Host, port: Port, transport: Transport) -> Verdict {
         let verdict = match host {
             Host::Name(name) => {
-                let finding =
-                    self.at_some_port(port, transport, &[name], &[], |port| match transport {
+                let outcome =
+                    self.any_port(port, transport, &[name], &[], |port| match transport {
                         Transport::Tcp => self
-                            .judge_name(name, port)
-                            .map_or_else(|denial| denial, Standing::provisional),
-                        Transport::Udp => self.judge_udp_name(name, port),
+                            .evaluate_name(name, port)
+                            .map_or_else(|denial| denial, NameStatus::before_resolution),
+                        Transport::Udp => self.evaluate_udp_name(name, port),
                     });
-                Verdict::new(host.clone(), port, finding, Vec::new())
+                Verdict::new(host.clone(), port, outcome, Vec::new())
             }
             Host::Address(address) => {
-                // Anybody can make this variant, so the address may not have come through the parser.
+                // The variant is public, so the address may not have come through the parser.
                 let address = address.to_canonical();
-                let finding =
-                    self.at_some_port(port, transport, &[], &[address], |port| match transport {
-                        Transport::Tcp => self.judge_literal(address, port),
-                        Transport::Udp => self.judge_udp_literal(address, port),
+                let outcome =
+                    self.any_port(port, transport, &[], &[address], |port| match transport {
+                        Transport::Tcp => self.evaluate_literal(address, port),
+                        Transport::Udp => self.evaluate_udp_literal(address, port),
                     });
-                Verdict::new(address.into(), port, finding, vec![address])
+                Verdict::new(address.into(), port, outcome, vec![address])
             }
         };
-        verdict.worded(self.wording).over(transport)
+        verdict
+            .with_hint_style(self.hint_style)
+            .with_transport(transport)
     }
 
-    fn judge_answer(
+    fn evaluate_answer(
         &self,
         name: &HostName,
         aliases: &[HostName],
@@ -279,66 +279,70 @@ impl Policy {
             .collect();
         let sorted: Vec<IpAddr> = sorted.into_iter().collect();
         let names: Vec<&HostName> = iter::once(name).chain(aliases).collect();
-        let finding = self.at_some_port(port, transport, &names, &sorted, |port| match transport {
-            Transport::Tcp => self.judge_resolved(name, aliases, &sorted, port),
-            Transport::Udp => self.judge_udp_resolved(name, aliases, &sorted, port),
+        let outcome = self.any_port(port, transport, &names, &sorted, |port| match transport {
+            Transport::Tcp => self.evaluate_resolved(name, aliases, &sorted, port),
+            Transport::Udp => self.evaluate_udp_resolved(name, aliases, &sorted, port),
         });
-        Verdict::new(name.clone().into(), port, finding, to_dial)
-            .worded(self.wording)
-            .over(transport)
+        Verdict::new(name.clone().into(), port, outcome, to_dial)
+            .with_hint_style(self.hint_style)
+            .with_transport(transport)
     }
 
-    /// The finding for `port`; for any port, the one for the first port that is not denied.
+    /// Returns the outcome for `port`; for [`Port::Any`], that of the first port that is not
+    /// denied.
     ///
-    /// Verdicts change only where a range of some matching entry begins or ends, so those ports stand for
-    /// all.
-    fn at_some_port(
+    /// The outcome changes only where the port range of a matching entry begins or ends, so these
+    /// ports represent all ports.
+    fn any_port(
         &self,
         port: Port,
         transport: Transport,
         names: &[&HostName],
         addresses: &[IpAddr],
-        judge: impl Fn(u16) -> Finding,
-    ) -> Finding {
+        evaluate: impl Fn(u16) -> Outcome,
+    ) -> Outcome {
         let first = match port {
-            Port::Number(number) => return judge(number),
-            Port::Any => judge(1),
+            Port::Number(number) => return evaluate(number),
+            Port::Any => evaluate(1),
         };
         if !first.is_denied() {
             return first;
         }
         let mut denial = first;
-        for port in self.borders(transport, names, addresses) {
-            let finding = judge(port);
-            if !finding.is_denied() {
-                return finding;
+        for port in self.range_boundaries(transport, names, addresses) {
+            let outcome = evaluate(port);
+            if !outcome.is_denied() {
+                return outcome;
             }
             if denial.is_about_port() {
-                denial = finding;
+                denial = outcome;
             }
         }
         denial
     }
 
-    /// The ports where a range of an entry begins that matches one of the hosts, and those after its end.
-    fn borders(
+    /// Returns the first port, and the port after the last, of every range in an entry that matches
+    /// one of the hosts.
+    fn range_boundaries(
         &self,
         transport: Transport,
         names: &[&HostName],
         addresses: &[IpAddr],
     ) -> BTreeSet<u16> {
-        let mut borders = BTreeSet::new();
+        let mut boundaries = BTreeSet::new();
         let mut add = |range: PortRange| {
-            borders.extend((range != PortRange::ALL).then_some(range.first()));
-            borders.extend(range.last().checked_add(1));
+            boundaries.extend((range != PortRange::ALL).then_some(range.first()));
+            boundaries.extend(range.last().checked_add(1));
         };
-        let udp = (transport == Transport::Udp).then_some(&self.udp);
-        for set in [&self.allowed, &self.blocked, &self.exempt]
+        let lists = &self.lists;
+        let udp = (transport == Transport::Udp).then_some(&lists.udp);
+        for set in [&lists.allowed, &lists.blocked, &lists.exempt]
             .into_iter()
             .chain(udp)
         {
-            // Without addresses any network may decide; with them, only those that hold one. What a name server answers
-            // must not be judged again for every port of a long list.
+            // Without addresses any network may decide; with addresses, only the networks that
+            // contain one. A resolver's answer must not cost one evaluation for every port of a
+            // long list.
             if addresses.is_empty() {
                 set.network_ports().iter().copied().for_each(&mut add);
             }
@@ -347,17 +351,17 @@ impl Policy {
                 set.for_name(name).for_each(|p| add(p.ports()));
             }
             for address in addresses {
-                for form in address::forms(*address) {
-                    set.for_network(form).for_each(|p| add(p.ports()));
+                for effective in embedded_ipv4::with_embedded(*address) {
+                    set.for_network(effective).for_each(|p| add(p.ports()));
                 }
             }
         }
-        borders
+        boundaries
     }
 }
 
 impl Default for Policy {
-    /// Blocks the defaults, allows everything else.
+    /// Blocks [`default_blocked_hosts`](crate::default_blocked_hosts), and allows everything else.
     fn default() -> Self {
         Self::builder().build()
     }
@@ -368,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_judged_once_for_each_border_of_an_entry_that_matches_it() {
+    fn an_answer_is_evaluated_once_for_each_range_boundary_of_a_matching_entry() {
         let entries = (1..2000u16).map(|port| {
             let [high, low] = port.to_be_bytes();
             format!("20.0.{high}.{low}:{port}")
@@ -376,12 +380,13 @@ mod tests {
         let entries = entries.map(|text| text.parse().expect("a pattern"));
         let policy = Policy::builder().allow_hosts(entries).build();
         let name: HostName = "example.com".parse().expect("a name");
-        let borders = |addresses: &[IpAddr]| policy.borders(Transport::Tcp, &[&name], addresses);
+        let boundaries =
+            |addresses: &[IpAddr]| policy.range_boundaries(Transport::Tcp, &[&name], addresses);
         let answer: Vec<IpAddr> = (0..=255u8).map(|last| [20, 0, 0, last].into()).collect();
-        assert_eq!(borders(&answer[..1]).len(), 0);
-        assert_eq!(borders(&answer[..2]).len(), 2);
-        assert!(borders(&answer).len() <= 2 * answer.len());
-        // A name without its addresses is judged in constant time for each.
-        assert!(borders(&[]).len() <= 2 * 2000);
+        assert_eq!(boundaries(&answer[..1]).len(), 0);
+        assert_eq!(boundaries(&answer[..2]).len(), 2);
+        assert!(boundaries(&answer).len() <= 2 * answer.len());
+        // Without addresses, each of the boundaries takes constant time.
+        assert!(boundaries(&[]).len() <= 2 * 2000);
     }
 }

@@ -1,11 +1,11 @@
-//! Ports, and the ranges patterns name.
+//! Ports, and the port ranges of patterns.
 
 use std::fmt;
 
-/// The port a question is about.
+/// The port that a policy is checked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Port {
-    /// Not known yet, as in `getaddrinfo(host, None)`: the answer is yes if it is yes for some port.
+    /// Any port, as in `getaddrinfo(host, None)`: allowed if at least one port is allowed.
     Any,
     /// This port.
     Number(u16),
@@ -23,7 +23,7 @@ impl From<Option<u16>> for Port {
     }
 }
 
-/// The ports a pattern is about: all of them, or `first` to `last`, both included.
+/// The ports that a pattern matches: all, or `first` to `last`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortRange {
     first: u16,
@@ -31,34 +31,34 @@ pub struct PortRange {
 }
 
 impl PortRange {
-    /// Every port: what a pattern without one means.
+    /// Every port: the range of a pattern without ports.
     pub const ALL: Self = Self {
         first: 0,
         last: u16::MAX,
     };
 
-    /// The port of name servers (IANA, service `domain`), for examples.
+    /// The port of name servers (IANA service `domain`), for examples in messages.
     pub(crate) const DOMAIN: Self = Self {
         first: 53,
         last: 53,
     };
 
-    /// The ports from `first` to `last`, unless that is none or begins with 0.
+    /// Returns the ports from `first` to `last`; `None` if the range is empty or starts with 0.
     pub fn new(first: u16, last: u16) -> Option<Self> {
         (1..=last).contains(&first).then_some(Self { first, last })
     }
 
-    /// The lowest port.
+    /// Returns the lowest port.
     pub fn first(self) -> u16 {
         self.first
     }
 
-    /// The highest port.
+    /// Returns the highest port.
     pub fn last(self) -> u16 {
         self.last
     }
 
-    /// Whether `port` is one of them.
+    /// Returns whether `port` is in the range.
     pub fn contains(self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
     }

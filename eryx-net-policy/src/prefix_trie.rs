@@ -1,20 +1,19 @@
-//! Finding the networks that hold an address among very many.
+//! A prefix trie: finds the networks that contain an address.
 
 use std::net::IpAddr;
 
-use crate::{
-    network::IpNetwork,
-    pattern::{HostPattern, Target},
-    port::PortRange,
-};
+use crate::cidr::IpNetwork;
+use crate::pattern::{HostPattern, Target};
+use crate::port::PortRange;
 
-/// A prefix trie of networks, laid out flat: sorted by address, every network knows the next wider one
-/// around it.
+/// A prefix trie of networks in a sorted array, in which every network links to the next wider
+/// network around it.
 ///
-/// Two networks are nested or disjoint. So all networks that hold an address lie on the way from the last
-/// one that starts at or before it to its root: a binary search and at most one step a prefix length.
+/// Two networks are either nested or disjoint. All networks that contain an address are therefore
+/// on the path from the last network that starts at or before it up to the root. A lookup is a
+/// binary search and at most one step for each prefix length.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PrefixTree {
+pub(crate) struct PrefixTrie {
     nodes: Vec<Node>,
 }
 
@@ -27,10 +26,10 @@ struct Node {
     parent: Option<u32>,
 }
 
-impl PrefixTree {
-    /// Builds the tree from patterns for networks of one family.
+impl PrefixTrie {
+    /// Builds the trie from patterns for networks of one family.
     ///
-    /// There can be no more than `u32::MAX` of them; those beyond would have to fill 200 GB first.
+    /// An index fits into `u32`: that many nodes would take 200 GB of memory.
     pub(crate) fn new(patterns: impl IntoIterator<Item = (IpNetwork, HostPattern)>) -> Self {
         let mut nodes: Vec<Node> = patterns
             .into_iter()
@@ -43,21 +42,22 @@ impl PrefixTree {
             })
             .collect();
         nodes.sort_by_key(|n| (n.start, n.network.prefix_len(), n.ports));
-        let mut around: Vec<u32> = Vec::new();
+        let mut enclosing: Vec<u32> = Vec::new();
         for at in 0..nodes.len() {
-            while let Some(&candidate) = around.last() {
-                if nodes[candidate as usize].holds(nodes[at].start) {
+            while let Some(&candidate) = enclosing.last() {
+                if nodes[candidate as usize].contains(nodes[at].start) {
                     nodes[at].parent = Some(candidate);
                     break;
                 }
-                around.pop();
+                enclosing.pop();
             }
-            around.push(at as u32);
+            enclosing.push(at as u32);
         }
         Self { nodes }
     }
 
-    /// The patterns that hold `address`, the narrowest network first. The address is of the tree's family.
+    /// Returns the patterns that match `address`, the narrowest network first. The address must be
+    /// of the trie's family.
     pub(crate) fn matching(&self, address: IpAddr) -> impl Iterator<Item = HostPattern> + '_ {
         let address = bits(address);
         let last = self
@@ -70,13 +70,13 @@ impl PrefixTree {
             next = node.parent.map(|at| &self.nodes[at as usize]);
             Some(node)
         })
-        .filter(move |n| n.holds(address))
+        .filter(move |n| n.contains(address))
         .map(Node::pattern)
     }
 }
 
 impl Node {
-    fn holds(&self, address: u128) -> bool {
+    fn contains(&self, address: u128) -> bool {
         let differing = address ^ self.start;
         differing.leading_zeros() >= u32::from(self.network.prefix_len())
     }
@@ -87,7 +87,8 @@ impl Node {
     }
 }
 
-/// An address with its first bit as the highest, so that prefixes of both families are compared alike.
+/// Returns the address with its first bit as the highest, so that prefixes of both families compare
+/// alike.
 fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,

@@ -1,4 +1,4 @@
-//! The entry of a list that decided.
+//! Rules: the entries of a policy's lists.
 
 use std::fmt;
 
@@ -21,12 +21,12 @@ impl Rule {
         Self { list, pattern }
     }
 
-    /// The list it stands in.
+    /// Returns the list that the entry is in.
     pub fn list(&self) -> List {
         self.list
     }
 
-    /// What it matches.
+    /// Returns the pattern of the entry.
     pub fn pattern(&self) -> &HostPattern {
         &self.pattern
     }
@@ -47,18 +47,19 @@ impl fmt::Display for Rule {
 )]
 #[non_exhaustive]
 pub enum List {
-    /// What may be reached; when it is empty, everything.
+    /// The hosts that are allowed; if it is empty, all hosts.
     Allowed,
-    /// What may not be reached, whatever [`List::Allowed`] says.
+    /// The hosts that are denied, even if [`List::Allowed`] matches them.
     Blocked,
-    /// What addresses in [`List::Blocked`] may be reached nevertheless.
+    /// The exemptions from [`List::Blocked`].
     Exempt,
-    /// What of all that may be reached by UDP as well.
+    /// The allowed hosts to which UDP is allowed as well.
     AllowedUdp,
 }
 
 impl List {
-    /// The list's name in configuration files and messages.
+    /// Returns the list's name in messages, which is the name of its setting where it has one. In
+    /// serde the lists are `allowed`, `blocked`, `exempt` and `allowed-udp`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Allowed => "allowed_hosts",

@@ -1,25 +1,44 @@
-//! The patterns of one list, ready to be asked.
+//! The patterns of one list, indexed for lookups.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
 
-use crate::{
-    address,
-    name::HostName,
-    name_tree::NameTree,
-    network::IpNetwork,
-    pattern::{HostPattern, Target},
-    port::PortRange,
-    prefix_tree::PrefixTree,
-};
+use crate::cidr::IpNetwork;
+use crate::embedded_ipv4;
+use crate::label_trie::LabelTrie;
+use crate::name::HostName;
+use crate::pattern::{HostPattern, Target};
+use crate::port::PortRange;
+use crate::prefix_trie::PrefixTrie;
+
+/// The four lists of a policy.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lists<T> {
+    pub(crate) allowed: T,
+    pub(crate) blocked: T,
+    pub(crate) exempt: T,
+    pub(crate) udp: T,
+}
+
+impl<T> Lists<T> {
+    pub(crate) fn map<U>(self, convert: impl Fn(T) -> U) -> Lists<U> {
+        Lists {
+            allowed: convert(self.allowed),
+            blocked: convert(self.blocked),
+            exempt: convert(self.exempt),
+            udp: convert(self.udp),
+        }
+    }
+}
 
 /// The patterns of one list, indexed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RuleSet {
     everything: Vec<PortRange>,
-    names: NameTree,
-    ipv4: PrefixTree,
-    ipv6: PrefixTree,
-    /// The ports of all patterns for networks, each once.
+    names: LabelTrie,
+    ipv4: PrefixTrie,
+    ipv6: PrefixTrie,
+    /// The ports of all patterns for networks, without duplicates.
     network_ports: Vec<PortRange>,
     has_names: bool,
     patterns: Vec<HostPattern>,
@@ -27,12 +46,12 @@ pub(crate) struct RuleSet {
 
 impl RuleSet {
     pub(crate) fn new(mut patterns: Vec<HostPattern>) -> Self {
-        let mut seen = std::collections::HashSet::with_capacity(patterns.len());
+        let mut seen = HashSet::with_capacity(patterns.len());
         patterns.retain(|p| seen.insert(p.clone()));
         drop(seen);
 
         let mut everything = Vec::new();
-        let mut names = NameTree::default();
+        let mut names = LabelTrie::default();
         let mut networks: Vec<(IpNetwork, HostPattern)> = Vec::new();
         for pattern in &patterns {
             match pattern.target() {
@@ -50,8 +69,8 @@ impl RuleSet {
         Self {
             everything,
             names,
-            ipv4: PrefixTree::new(ipv4),
-            ipv6: PrefixTree::new(ipv6),
+            ipv4: PrefixTrie::new(ipv4),
+            ipv6: PrefixTrie::new(ipv6),
             network_ports: network_ports.into_iter().collect(),
             has_names,
             patterns,
@@ -62,12 +81,12 @@ impl RuleSet {
         self.patterns.is_empty()
     }
 
-    /// Every pattern, in the order given.
+    /// Returns every pattern, in the order given.
     pub(crate) fn patterns(&self) -> &[HostPattern] {
         &self.patterns
     }
 
-    /// The patterns that match a name, `*` last.
+    /// Returns the patterns that match a name, `*` last.
     pub(crate) fn for_name<'a>(
         &'a self,
         name: &'a HostName,
@@ -75,37 +94,38 @@ impl RuleSet {
         self.names.matching(name).chain(self.for_everything())
     }
 
-    /// The patterns for networks that hold this very address.
+    /// Returns the patterns for networks that contain exactly this address.
     pub(crate) fn for_network(&self, address: IpAddr) -> impl Iterator<Item = HostPattern> + '_ {
-        let tree = if address.is_ipv4() {
+        let trie = if address.is_ipv4() {
             &self.ipv4
         } else {
             &self.ipv6
         };
-        tree.matching(address)
+        trie.matching(address)
     }
 
-    /// The patterns that match an address in any of its equivalent forms, `*` last.
+    /// Returns the patterns that match an address, or the IPv4 address that NAT64 translates it to,
+    /// `*` last.
     pub(crate) fn for_address(&self, address: IpAddr) -> impl Iterator<Item = HostPattern> + '_ {
-        let translated = address::nat64(address).map(IpAddr::V4);
+        let translated = embedded_ipv4::nat64(address).map(IpAddr::V4);
         self.for_network(address)
             .chain(translated.into_iter().flat_map(|v4| self.for_network(v4)))
             .chain(self.for_everything())
     }
 
-    /// The patterns that match everything.
+    /// Returns the patterns that match everything.
     pub(crate) fn for_everything(&self) -> impl Iterator<Item = HostPattern> + '_ {
         self.everything
             .iter()
             .map(|ports| HostPattern::new(Target::Everything, *ports))
     }
 
-    /// Whether any pattern is a name, or the names below one. `*` is neither.
+    /// Returns whether any pattern is for a name or for the names below one; `*` does not count.
     pub(crate) fn has_names(&self) -> bool {
         self.has_names
     }
 
-    /// The ports of all patterns for networks.
+    /// Returns the ports of all patterns for networks, without duplicates.
     pub(crate) fn network_ports(&self) -> &[PortRange] {
         &self.network_ports
     }

@@ -1,18 +1,23 @@
-//! What values look like in files and logs.
+//! Serialization of hosts, patterns, ports and verdicts.
 //!
-//! What is parsed from text is that text, held to the same rules: a file cannot hold what `FromStr`
-//! refuses, and the reader's error is the parser's.
+//! A type with `FromStr` is a string in files, with the same rules and the same error messages.
 
-use std::{fmt, fmt::Display, marker::PhantomData, str::FromStr};
+use std::fmt;
+use std::fmt::Display;
+use std::marker::PhantomData;
+use std::str::FromStr;
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer, de, de::Visitor, ser::SerializeStruct,
 };
 
-use crate::{
-    host::Host, name::HostName, network::IpNetwork, pattern::HostPattern, port::Port,
-    udp_pattern::UdpPattern, verdict::Verdict,
-};
+use crate::cidr::IpNetwork;
+use crate::host::Host;
+use crate::name::HostName;
+use crate::pattern::HostPattern;
+use crate::port::Port;
+use crate::udp_pattern::UdpPattern;
+use crate::verdict::Verdict;
 
 macro_rules! as_text {
     ($($kind:ty: $expected:literal,)*) => {$(
@@ -38,6 +43,7 @@ as_text! {
     IpNetwork: "a network such as \"10.0.0.0/8\", as a string",
 }
 
+/// Parses a string with `FromStr`.
 struct Text<T> {
     expected: &'static str,
     kind: PhantomData<T>,
@@ -55,7 +61,7 @@ impl<T: FromStr<Err: Display>> Visitor<'_> for Text<T> {
     }
 }
 
-/// A number, or nothing for any.
+/// A port is a number, and [`Port::Any`] is `None`.
 impl Serialize for Port {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let number = match self {
@@ -72,7 +78,8 @@ impl<'de> Deserialize<'de> for Port {
     }
 }
 
-/// For whoever wrote the policy: it holds what [`Verdict::guest_message`] leaves out.
+/// The serialized verdict is for the embedder: it contains the details that
+/// [`Verdict::guest_message`] leaves out.
 impl Serialize for Verdict {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Verdict", 9)?;

@@ -1,12 +1,11 @@
-//! What datagrams are allowed by: a pattern that says which ports.
+//! Patterns that allow UDP: host patterns with ports.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
-use crate::{
-    pattern::HostPattern,
-    pattern_error::{PatternError, PatternErrorKind},
-    port::PortRange,
-};
+use crate::pattern::HostPattern;
+use crate::pattern_error::{PatternError, PatternErrorKind};
+use crate::port::PortRange;
 
 /// A [`HostPattern`] with a port or a range of ports, such as `ns.example.com:53`.
 ///
@@ -24,7 +23,7 @@ use crate::{
 pub struct UdpPattern(HostPattern);
 
 impl UdpPattern {
-    /// The hosts and ports.
+    /// Returns the hosts and ports as a pattern.
     pub fn pattern(&self) -> &HostPattern {
         &self.0
     }

@@ -1,35 +1,35 @@
-//! The answer, and the reason for it.
+//! The verdict of a policy about one host and port, and a denial as an error.
 
-use std::{fmt, net::IpAddr};
+use std::error::Error;
+use std::fmt;
+use std::net::IpAddr;
 
-use crate::{
-    denied::Denied,
-    host::Host,
-    host_error::HostError,
-    name::HostName,
-    pattern::HostPattern,
-    port::Port,
-    rule::{List, Rule},
-    sentence,
-    transport::Transport,
-    wording::HintStyle,
-};
+use crate::decision::{Decision, Reason, Transport};
+use crate::hint_style::HintStyle;
+use crate::host::Host;
+use crate::host_error::HostError;
+use crate::message;
+use crate::name::HostName;
+use crate::outcome::{DeniedElement, Outcome};
+use crate::port::Port;
+use crate::rule::Rule;
 
-/// What a [`Policy`](crate::Policy) says about a host and a port.
+/// The decision of a [`Policy`](crate::Policy) about a host and a port, with its explanation.
 ///
-/// [`Display`](fmt::Display) is a sentence for whoever wrote the policy: it names the host, the entry that
-/// decided, any address that counted, and what would change the verdict.
-/// [`guest_message`](Self::guest_message) is the same for whoever is subject to it.
+/// [`Display`](fmt::Display) is the message for the embedder, who wrote the policy: it names the
+/// host, the entry that decided, any address that counted, and the setting that would change the
+/// verdict. [`guest_message`](Self::guest_message) is the message for the guest program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     subject: Subject,
     port: Port,
-    finding: Finding,
+    outcome: Outcome,
     addresses: Vec<IpAddr>,
-    wording: HintStyle,
+    hint_style: HintStyle,
     transport: Transport,
 }
 
+/// The host that was evaluated, or the error of a text that is not a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Host(Host),
@@ -37,74 +37,74 @@ pub(crate) enum Subject {
 }
 
 impl Verdict {
-    pub(crate) fn new(host: Host, port: Port, finding: Finding, addresses: Vec<IpAddr>) -> Self {
+    pub(crate) fn new(host: Host, port: Port, outcome: Outcome, addresses: Vec<IpAddr>) -> Self {
         Self {
             subject: Subject::Host(host),
             port,
-            finding,
+            outcome,
             addresses,
-            wording: HintStyle::default(),
+            hint_style: HintStyle::default(),
             transport: Transport::default(),
         }
-    }
-
-    /// The same, with settings called so.
-    pub(crate) fn worded(self, wording: HintStyle) -> Self {
-        Self { wording, ..self }
-    }
-
-    /// The same, about bytes carried so.
-    pub(crate) fn over(self, transport: Transport) -> Self {
-        Self { transport, ..self }
-    }
-
-    /// The same host and addresses, with another finding.
-    pub(crate) fn with_finding(&self, finding: Finding) -> Self {
-        Self {
-            finding,
-            ..self.clone()
-        }
-    }
-
-    /// Whether it is about datagrams (UDP). All others are about connections.
-    pub fn is_about_udp(&self) -> bool {
-        self.transport == Transport::Udp
-    }
-
-    pub(crate) fn wording(&self) -> HintStyle {
-        self.wording
     }
 
     pub(crate) fn malformed(error: HostError, port: Port) -> Self {
         Self {
             subject: Subject::Malformed(error),
             port,
-            finding: Finding::deny(Reason::MalformedHost),
+            outcome: Outcome::deny(Reason::MalformedHost),
             addresses: Vec::new(),
-            wording: HintStyle::default(),
+            hint_style: HintStyle::default(),
             transport: Transport::default(),
         }
     }
 
-    /// The decision.
-    pub fn decision(&self) -> Decision {
-        self.finding.decision
+    pub(crate) fn with_hint_style(self, hint_style: HintStyle) -> Self {
+        Self { hint_style, ..self }
     }
 
-    /// Whether [the addresses](Self::dialable_addresses) may be dialled. Not so for a name without its addresses.
+    pub(crate) fn with_transport(self, transport: Transport) -> Self {
+        Self { transport, ..self }
+    }
+
+    /// Copies the verdict, with another outcome for the same host and addresses.
+    pub(crate) fn with_outcome(&self, outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the transport protocol that the policy was checked for.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// Returns the decision.
+    pub fn decision(&self) -> Decision {
+        self.outcome.decision
+    }
+
+    /// Returns whether [the addresses](Self::dialable_addresses) may be dialled.
+    ///
+    /// `false` for a name that still [needs its addresses](Decision::NeedsAddresses).
     pub fn is_allowed(&self) -> bool {
         self.decision() == Decision::Allow
     }
 
-    /// Whether it is denied for good. Not so for a name that [needs its addresses](Decision::NeedsAddresses).
+    /// Returns whether the denial is final.
+    ///
+    /// `false` for a name that still [needs its addresses](Decision::NeedsAddresses).
     pub fn is_denied(&self) -> bool {
         self.decision() == Decision::Deny
     }
 
-    /// Returns the verdict, or [`Denied`] when it [is denied](Self::is_denied), so that `?` ends what must not go on.
+    /// Returns the verdict, or [`Denied`] when it [is denied](Self::is_denied), so that `?` returns
+    /// from the caller on a denial.
     ///
-    /// `Ok` is no leave to dial: a name still [needs its addresses](Decision::NeedsAddresses), and
-    /// [`dialable`](Self::dialable_addresses) is empty until they are judged.
+    /// `Ok` does not mean that dialling is allowed: a name still
+    /// [needs its addresses](Decision::NeedsAddresses), and
+    /// [`dialable_addresses`](Self::dialable_addresses) is empty until they are checked.
     ///
     /// ```
     /// use eryx_net_policy::{Denied, Policy};
@@ -122,23 +122,23 @@ impl Verdict {
     /// [`Denied`] with this verdict.
     pub fn into_result(self) -> Result<Self, Denied> {
         if self.is_denied() {
-            Err(Denied::new(self))
+            Err(Denied(Box::new(self)))
         } else {
             Ok(self)
         }
     }
 
-    /// Why.
+    /// Returns the reason for the decision.
     pub fn reason(&self) -> Reason {
-        self.finding.reason
+        self.outcome.reason
     }
 
-    /// The entry that decided. `None` when it was the lack of one, or no question of entries.
+    /// Returns the entry that decided; `None` when a missing entry, or no entry at all, decided.
     pub fn rule(&self) -> Option<&Rule> {
-        self.finding.rule.as_ref()
+        self.outcome.rule.as_ref()
     }
 
-    /// The host in canonical form; `None` when it is malformed.
+    /// Returns the host in canonical form; `None` when it is malformed.
     pub fn host(&self) -> Option<&Host> {
         match &self.subject {
             Subject::Host(host) => Some(host),
@@ -146,7 +146,7 @@ impl Verdict {
         }
     }
 
-    /// What is wrong with the host, when it is malformed.
+    /// Returns the parse error of a malformed host.
     pub fn host_error(&self) -> Option<&HostError> {
         match &self.subject {
             Subject::Host(_) => None,
@@ -154,18 +154,20 @@ impl Verdict {
         }
     }
 
-    /// The port that was asked about.
+    /// Returns the port that the policy was checked for.
     pub fn port(&self) -> Port {
         self.port
     }
 
-    /// The addresses that were judged, in the order given, each once, as they would be dialled.
+    /// Returns the addresses that were checked, in the order given, without duplicates and in the
+    /// form in which they would be dialled.
     pub fn addresses(&self) -> &[IpAddr] {
         &self.addresses
     }
 
-    /// The addresses that may be dialled, in the order given: all of [`addresses`](Self::addresses) or, unless
-    /// the verdict [is allowed](Self::is_allowed), none.
+    /// Returns the addresses that may be dialled, in the order given: all of
+    /// [`addresses`](Self::addresses) if the verdict [is allowed](Self::is_allowed), otherwise
+    /// none.
     pub fn dialable_addresses(&self) -> &[IpAddr] {
         if self.is_allowed() {
             &self.addresses
@@ -174,26 +176,26 @@ impl Verdict {
         }
     }
 
-    /// The address that caused the denial, when one did.
+    /// Returns the address that caused the denial, if an address did.
     pub fn denied_address(&self) -> Option<IpAddr> {
-        match &self.finding.culprit {
-            Some(Culprit::Address { address, .. }) => Some(*address),
+        match &self.outcome.denied {
+            Some(DeniedElement::Address { address, .. }) => Some(*address),
             _ => None,
         }
     }
 
-    /// The alias (CNAME target) that caused the denial, when one did.
+    /// Returns the alias (CNAME target) that caused the denial, if an alias did.
     pub fn denied_alias(&self) -> Option<&HostName> {
-        match &self.finding.culprit {
-            Some(Culprit::Alias(alias)) => Some(alias),
+        match &self.outcome.denied {
+            Some(DeniedElement::Alias(alias)) => Some(alias),
             _ => None,
         }
     }
 
-    /// A sentence for the code that is denied.
+    /// Returns the message for the guest program.
     ///
-    /// It tells nothing that code did not say itself: neither what a name resolves to, nor its aliases, nor
-    /// the entries that match those.
+    /// It reveals only what the guest program knows already: no address that a name resolves to, no
+    /// alias, and no entry that matches one of these.
     ///
     /// ```
     /// use eryx_net_policy::{HostName, Policy};
@@ -205,207 +207,46 @@ impl Verdict {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn guest_message(&self) -> String {
-        sentence::for_guest(self)
+        message::for_guest(self)
     }
 
     pub(crate) fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    pub(crate) fn culprit(&self) -> Option<&Culprit> {
-        self.finding.culprit.as_ref()
+    pub(crate) fn denied_element(&self) -> Option<&DeniedElement> {
+        self.outcome.denied.as_ref()
+    }
+
+    pub(crate) fn hint_style(&self) -> HintStyle {
+        self.hint_style
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&sentence::for_embedder(self))
+        f.write_str(&message::for_embedder(self))
     }
 }
 
-/// Yes, no, or not yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(rename_all = "kebab-case")
-)]
-pub enum Decision {
-    /// The addresses may be dialled.
-    Allow,
-    /// The name may be resolved; [`Policy::check_resolved`](crate::Policy::check_resolved) then decides.
-    NeedsAddresses,
-    /// Nothing may be dialled, or asked of a name server.
-    Deny,
-}
-
-impl Decision {
-    /// The decision as a word for logs and other programs. It stays what it is.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::NeedsAddresses => "needs-addresses",
-            Self::Deny => "deny",
-        }
-    }
-}
-
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Why a verdict is what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(rename_all = "kebab-case")
-)]
-#[non_exhaustive]
-pub enum Reason {
-    /// Allowed: the allow list has the host, or all of its addresses.
-    Listed,
-    /// Allowed: nothing blocks it, and the allow list is empty.
-    NotBlocked,
-    /// Allowed: an exemption lifts what would block it, and the allow list is empty.
-    Exempt,
-    /// Undecided: the allow list does not have the name, but has networks its addresses may be in.
-    DependsOnAddresses,
-    /// Denied: the text is not a host.
-    MalformedHost,
-    /// Denied: the block list matches the name asked for.
-    HostBlocked,
-    /// Denied: the block list matches a name it is an alias of.
-    AliasBlocked,
-    /// Denied: the block list holds the address asked for, or one that the name resolves to.
-    AddressBlocked,
-    /// Denied: nothing on the allow list matches the host.
-    HostNotAllowed,
-    /// Denied: the allow list has the host, but not on this port.
-    PortNotAllowed,
-    /// Denied: the allow list has neither the name nor this address of it.
-    AddressNotAllowed,
-    /// Denied: the name has no addresses.
-    NoAddresses,
-    /// Denied: nothing allows datagrams to the host.
-    UdpNotAllowed,
-    /// Denied: datagrams to an address of more than one machine.
-    NotUnicast,
-    /// Denied: the address, or one that the name resolves to, is one of this machine's own, and the block list holds
-    /// loopback.
-    OwnAddress,
-}
-
-impl Reason {
-    /// The reason as a word for logs and other programs. It stays what it is.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Listed => "listed",
-            Self::NotBlocked => "not-blocked",
-            Self::Exempt => "exempt",
-            Self::DependsOnAddresses => "depends-on-addresses",
-            Self::MalformedHost => "malformed-host",
-            Self::HostBlocked => "host-blocked",
-            Self::AliasBlocked => "alias-blocked",
-            Self::AddressBlocked => "address-blocked",
-            Self::HostNotAllowed => "host-not-allowed",
-            Self::PortNotAllowed => "port-not-allowed",
-            Self::AddressNotAllowed => "address-not-allowed",
-            Self::NoAddresses => "no-addresses",
-            Self::UdpNotAllowed => "udp-not-allowed",
-            Self::NotUnicast => "not-unicast",
-            Self::OwnAddress => "own-address",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A decision and what led to it, whoever it is about.
+/// The error of [`Verdict::into_result`]: a verdict that denies.
+///
+/// [`Display`](fmt::Display) is the verdict's message for the embedder. The message for the guest
+/// program is [`Verdict::guest_message`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
-    decision: Decision,
-    reason: Reason,
-    rule: Option<Rule>,
-    culprit: Option<Culprit>,
-}
+pub struct Denied(Box<Verdict>);
 
-impl Finding {
-    pub(crate) fn new(decision: Decision, reason: Reason) -> Self {
-        Self {
-            decision,
-            reason,
-            rule: None,
-            culprit: None,
-        }
-    }
-
-    pub(crate) fn allow(reason: Reason) -> Self {
-        Self::new(Decision::Allow, reason)
-    }
-
-    pub(crate) fn deny(reason: Reason) -> Self {
-        Self::new(Decision::Deny, reason)
-    }
-
-    pub(crate) fn by(mut self, list: List, pattern: HostPattern) -> Self {
-        self.rule = Some(Rule::new(list, pattern));
-        self
-    }
-
-    pub(crate) fn over(mut self, culprit: Culprit) -> Self {
-        self.culprit = Some(culprit);
-        self
-    }
-
-    /// The same, over the address that `address` leads to, if that is another one.
-    pub(crate) fn leading_to(self, address: IpAddr, form: IpAddr) -> Self {
-        if form == address {
-            return self;
-        }
-        self.over(Culprit::Address { address, form })
-    }
-
-    /// The same entry, as what denies an address of this machine's own.
-    pub(crate) fn into_own(self, address: IpAddr) -> Self {
-        Self {
-            reason: Reason::OwnAddress,
-            culprit: Some(Culprit::address(address)),
-            ..self
-        }
-    }
-
-    pub(crate) fn is_denied(&self) -> bool {
-        self.decision == Decision::Deny
-    }
-
-    pub(crate) fn is_about_port(&self) -> bool {
-        self.reason == Reason::PortNotAllowed
+impl Denied {
+    /// Returns the verdict.
+    pub fn verdict(&self) -> &Verdict {
+        &self.0
     }
 }
 
-/// What of a host was denied, when it was not the host as asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Culprit {
-    Alias(HostName),
-    Address {
-        address: IpAddr,
-        /// The same address, or the one it leads to when that is what is denied.
-        form: IpAddr,
-    },
-}
-
-impl Culprit {
-    pub(crate) fn address(address: IpAddr) -> Self {
-        Self::Address {
-            address,
-            form: address,
-        }
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
+
+impl Error for Denied {}

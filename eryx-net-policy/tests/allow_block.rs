@@ -1,4 +1,4 @@
-//! How the allow list, the block list, exemptions and ports work together.
+//! Tests of the allow list, the block list, exemptions and ports, and of their combinations.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use eryx_net_policy::{
 };
 
 #[test]
-fn an_empty_allow_list_allows_everything_and_one_entry_restricts_it() {
+fn an_allow_list_restricts_hosts_from_its_first_entry_on() {
     let open = Policy::permissive_builder().build();
     assert_eq!(
         answer(&open.check("example.org", 443)),
@@ -38,7 +38,7 @@ fn an_empty_allow_list_allows_everything_and_one_entry_restricts_it() {
 }
 
 #[test]
-fn a_lone_star_on_the_allow_list_allows_everything_that_is_not_blocked() {
+fn a_star_on_the_allow_list_allows_all_hosts_that_are_not_blocked() {
     let policy = policy("default, allow *");
     assert_eq!(answer(&policy.check("8.8.8.8", 443)), (Allow, Listed));
     assert_eq!(
@@ -53,7 +53,7 @@ fn a_lone_star_on_the_allow_list_allows_everything_that_is_not_blocked() {
 }
 
 #[test]
-fn a_lone_star_on_the_block_list_denies_everything() {
+fn a_star_on_the_block_list_denies_all_hosts() {
     let policy = policy("block *, allow example.com, network 10.0.0.0/8, internal *");
     assert_eq!(
         answer(&policy.check("example.com", 443)),
@@ -71,7 +71,7 @@ fn a_lone_star_on_the_block_list_denies_everything() {
 }
 
 #[test]
-fn a_block_beats_an_allow_however_specific() {
+fn a_block_entry_overrides_a_more_specific_allow_entry() {
     let policy = policy("block *.example.com, allow www.example.com, block 10.*, allow 10.1.2.3");
     assert_eq!(
         answer(&policy.check("www.example.com", 443)),
@@ -84,7 +84,7 @@ fn a_block_beats_an_allow_however_specific() {
 }
 
 #[test]
-fn an_allowed_name_is_denied_for_one_blocked_address_wherever_it_stands() {
+fn one_blocked_address_denies_an_allowed_name_at_any_position() {
     let policy = policy("default, allow example.com");
     for answers in [
         "10.0.0.5",
@@ -104,7 +104,7 @@ fn an_allowed_name_is_denied_for_one_blocked_address_wherever_it_stands() {
 }
 
 #[test]
-fn every_alias_is_held_against_the_block_list_and_none_against_the_allow_list() {
+fn aliases_are_checked_against_the_block_list_but_not_the_allow_list() {
     let policy = policy("default, allow shop.example, block *.ads.example");
     let through = |aliases| resolved(&policy, "shop.example", aliases, "1.1.1.1", 443);
     assert_eq!(answer(&through("edge.cdn.example")), (Allow, Listed));
@@ -124,13 +124,13 @@ fn every_alias_is_held_against_the_block_list_and_none_against_the_allow_list() 
             .as_str(),
         "x.ads.example"
     );
-    // The alias is listed, the name asked for is not.
+    // The alias is listed, the requested name is not.
     let verdict = resolved(&policy, "other.example", "shop.example", "1.1.1.1", 443);
     assert_eq!(answer(&verdict), (Deny, HostNotAllowed));
 }
 
 #[test]
-fn a_name_off_the_list_is_allowed_when_all_its_addresses_are_on_it() {
+fn a_name_is_allowed_when_all_its_addresses_are_on_the_allow_list() {
     let policy = policy("default, allow 93.184.215.0/24, allow 2606:4700::/32");
     assert_eq!(
         answer(&policy.check("example.com", 443)),
@@ -152,7 +152,7 @@ fn a_name_off_the_list_is_allowed_when_all_its_addresses_are_on_it() {
 }
 
 #[test]
-fn a_name_is_only_worth_resolving_when_listed_networks_take_the_port() {
+fn a_name_needs_its_addresses_only_where_a_listed_network_allows_the_port() {
     let policy = policy("allow 93.184.215.0/24:443");
     assert_eq!(
         answer(&policy.check("example.com", 443)),
@@ -169,7 +169,7 @@ fn a_name_is_only_worth_resolving_when_listed_networks_take_the_port() {
 }
 
 #[test]
-fn a_name_off_a_list_that_has_names_is_denied_before_it_is_resolved() {
+fn a_name_missing_from_an_allow_list_with_names_is_denied_before_it_is_resolved() {
     let table = [
         "allow api.example.com, allow 93.184.215.0/24",
         "allow 93.184.215.0/24, allow *.example.com:443",
@@ -181,7 +181,7 @@ fn a_name_off_a_list_that_has_names_is_denied_before_it_is_resolved() {
             let verdict = policy.check("secret.attacker.example", port);
             assert_eq!(answer(&verdict), (Deny, HostNotAllowed), "{text}");
         }
-        // It makes no difference where the name leads, and addresses are allowed as addresses.
+        // The addresses of the name do not matter, and a literal address may still be allowed.
         let verdict = resolved(&policy, "other.example", "", "93.184.215.14", 443);
         assert_eq!(answer(&verdict), (Deny, HostNotAllowed), "{text}");
         assert_eq!(
@@ -192,7 +192,8 @@ fn a_name_off_a_list_that_has_names_is_denied_before_it_is_resolved() {
         let verdict = policy.check("api.example.com", 443);
         assert_eq!(answer(&verdict), (NeedsAddresses, Listed), "{text}");
     }
-    // `*` is no name: who may ask for every name on one port may as well on another.
+    // `*` does not count as a name: an allow list that allows every name on one port reveals
+    // nothing when a name is resolved for another port.
     let policy = policy("allow *:443, allow 93.184.215.0/24:80");
     assert_eq!(
         answer(&policy.check("example.com", 80)),
@@ -201,7 +202,7 @@ fn a_name_off_a_list_that_has_names_is_denied_before_it_is_resolved() {
 }
 
 #[test]
-fn no_addresses_are_a_denial_of_their_own() {
+fn a_name_without_addresses_is_denied() {
     let policy = policy("default, allow example.com, internal example.com");
     let verdict = resolved(&policy, "example.com", "", "", 443);
     assert_eq!(answer(&verdict), (Deny, NoAddresses));
@@ -212,7 +213,7 @@ fn no_addresses_are_a_denial_of_their_own() {
 }
 
 #[test]
-fn an_entry_with_ports_is_about_those_ports_alone() {
+fn an_entry_with_ports_applies_only_to_these_ports() {
     let policy = policy(
         "allow db.corp:5432, allow *.corp:8000-8100, block admin.corp:8001, allow 8.8.8.8:53",
     );
@@ -235,7 +236,7 @@ fn an_entry_with_ports_is_about_those_ports_alone() {
 }
 
 #[test]
-fn without_a_port_the_answer_is_yes_if_it_is_yes_for_some_port() {
+fn a_check_without_a_port_allows_if_any_port_is_allowed() {
     for (rules, host, expected) in [
         ("allow db.corp:5432", "db.corp", (NeedsAddresses, Listed)),
         ("allow db.corp:5432", "web.corp", (Deny, HostNotAllowed)),
@@ -295,7 +296,7 @@ fn without_a_port_the_answer_is_yes_if_it_is_yes_for_some_port() {
 }
 
 #[test]
-fn an_exempt_network_lets_its_addresses_through_and_no_others() {
+fn an_exemption_allows_only_the_addresses_of_its_network() {
     let policy = policy("default, network 10.20.0.0/16");
     assert_eq!(answer(&policy.check("10.20.1.1", 80)), (Allow, Exempt));
     assert_eq!(
@@ -322,7 +323,7 @@ fn an_exempt_network_lets_its_addresses_through_and_no_others() {
 }
 
 #[test]
-fn an_exemption_allows_nothing_that_the_allow_list_lacks() {
+fn an_exemption_does_not_extend_the_allow_list() {
     let policy = policy("default, allow db.corp, network 10.0.0.0/8");
     assert_eq!(
         answer(&policy.check("10.0.0.1", 80)),
@@ -335,7 +336,7 @@ fn an_exemption_allows_nothing_that_the_allow_list_lacks() {
 }
 
 #[test]
-fn an_exemption_lifts_the_defaults_inside_it_but_not_an_entry_of_ones_own() {
+fn an_exemption_overrides_default_entries_but_no_narrower_custom_entry() {
     let wide = policy("default, network 0.0.0.0/0");
     for host in [
         "10.0.0.1",
@@ -364,7 +365,7 @@ fn an_exemption_lifts_the_defaults_inside_it_but_not_an_entry_of_ones_own() {
 }
 
 #[test]
-fn an_internal_host_may_resolve_to_blocked_addresses_but_not_through_a_blocked_name() {
+fn an_internal_host_may_resolve_to_blocked_addresses_but_not_by_a_blocked_alias() {
     let policy = policy("default, internal *.corp, block evil.corp, block 10.66.0.0/16");
     let with = |name, aliases, answers| answer(&resolved(&policy, name, aliases, answers, 80));
     assert_eq!(with("db.corp", "", "10.0.0.5"), (Allow, Exempt));
@@ -379,7 +380,7 @@ fn an_internal_host_may_resolve_to_blocked_addresses_but_not_through_a_blocked_n
         with("db.corp", "evil.corp", "10.0.0.5"),
         (Deny, AliasBlocked)
     );
-    // Only the name asked for is trusted: anybody can make an alias of an internal name.
+    // Only the requested name is trusted: anyone can define an alias of an internal name.
     assert_eq!(
         with("attacker.example", "db.corp", "10.0.0.5"),
         (Deny, AddressBlocked)
@@ -405,7 +406,7 @@ fn an_internal_pattern_for_an_address_exempts_it_on_its_ports() {
 }
 
 #[test]
-fn a_blocked_ipv4_address_is_blocked_in_every_form_that_carries_it() {
+fn a_blocked_ipv4_address_is_blocked_when_embedded_in_ipv6() {
     let policy = policy("block 8.8.8.8");
     for host in [
         "8.8.8.8",
@@ -463,7 +464,7 @@ fn a_nat64_address_can_be_blocked_as_ipv6_too() {
 }
 
 #[test]
-fn a_mapped_address_is_dialled_as_ipv4_and_a_nat64_address_as_it_is() {
+fn a_mapped_address_is_dialled_as_ipv4_and_a_nat64_address_unchanged() {
     let policy = Policy::default();
     let dial = |verdict: Verdict| {
         verdict
@@ -555,7 +556,8 @@ fn resolved(
     policy.check_resolved(&name.parse().unwrap(), &aliases, &addresses, port)
 }
 
-/// `default`, or `allow`, `block`, `network` or `internal` and what it is about; separated by commas.
+/// Builds a policy from comma-separated rules: `default`, or `allow`, `block`, `network` or
+/// `internal` with a pattern.
 fn policy(rules: &str) -> Policy {
     let build =
         |builder: PolicyBuilder, rule: &str| match rule.split_once(' ').unwrap_or((rule, "")) {

@@ -1,11 +1,11 @@
-//! The default block list: where each of its ranges starts and ends, and what taking entries out does.
+//! Tests of the default block list: the bounds of each range, and the removal of entries.
 
 use eryx_net_policy::{
     Decision, HostPattern, Policy, Reason, default_blocked_hosts, default_blocked_patterns,
     loopback_patterns,
 };
 
-/// First and last address, and whether the one below and the one above are public.
+/// First and last address of each range, and whether the addresses before and after it are public.
 const RANGES: &[(&str, &str, Option<&str>, Option<&str>)] = &[
     ("0.0.0.0", "0.255.255.255", None, Some("1.0.0.0")),
     (
@@ -150,7 +150,7 @@ const RANGES: &[(&str, &str, Option<&str>, Option<&str>)] = &[
 ];
 
 #[test]
-fn each_range_is_blocked_from_its_first_to_its_last_address_and_not_beyond() {
+fn each_range_is_blocked_from_its_first_to_its_last_address() {
     let policy = Policy::default();
     for (first, last, below, above) in RANGES {
         for inside in [first, last] {
@@ -165,7 +165,7 @@ fn each_range_is_blocked_from_its_first_to_its_last_address_and_not_beyond() {
 }
 
 #[test]
-fn each_ipv4_range_is_blocked_in_its_mapped_and_nat64_forms_and_its_neighbours_are_not() {
+fn each_ipv4_range_is_blocked_in_its_mapped_and_nat64_forms() {
     let policy = Policy::default();
     let ipv4 = RANGES.iter().filter(|(first, ..)| first.contains('.'));
     for (first, last, below, above) in ipv4 {
@@ -189,7 +189,7 @@ fn each_ipv4_range_is_blocked_in_its_mapped_and_nat64_forms_and_its_neighbours_a
 }
 
 #[test]
-fn the_list_is_printable_and_starts_with_loopback() {
+fn the_default_list_is_printable_and_starts_with_loopback() {
     let list = default_blocked_hosts();
     assert_eq!(list[..2], ["localhost", "127.*"]);
     for (text, pattern) in list.iter().zip(default_blocked_patterns()) {
@@ -199,12 +199,12 @@ fn the_list_is_printable_and_starts_with_loopback() {
 }
 
 #[test]
-fn every_entry_of_the_list_blocks_something_no_other_entry_does() {
+fn every_default_entry_blocks_a_host_that_no_other_entry_blocks() {
     let samples = |pattern: &HostPattern| match pattern.network() {
         Some(network) => network.address().to_string(),
         None => pattern.to_string().replace("*.", "x."),
     };
-    // `::1` is in `::/3` as well: it has an entry so that it can be taken out.
+    // `::1` is in `::/3` as well: its own entry can be removed.
     let entries = default_blocked_patterns();
     for (at, left_out) in entries
         .iter()
@@ -218,10 +218,10 @@ fn every_entry_of_the_list_blocks_something_no_other_entry_does() {
             .map(|(_, p)| p.clone());
         let policy = Policy::permissive_builder().block_hosts(rest).build();
         let sample = match left_out.to_string().as_str() {
-            // Its first address is loopback as well.
+            // The first address of the range counts as loopback as well.
             "0.0.0.0/8" => "0.0.0.1".to_owned(),
             "::/3" => "100::1".to_owned(),
-            // Their first addresses carry 0.0.0.0.
+            // The first addresses of these ranges embed 0.0.0.0.
             "2001::/23" => "2001:100::".to_owned(),
             "2002::/16" => "2002:808:808::".to_owned(),
             _ => samples(left_out),
@@ -238,7 +238,7 @@ fn every_entry_of_the_list_blocks_something_no_other_entry_does() {
 }
 
 #[test]
-fn the_localhost_family_and_metadata_names_are_refused_before_dns() {
+fn localhost_and_metadata_names_are_denied_before_resolution() {
     let policy = Policy::default();
     for name in [
         "localhost",
@@ -279,7 +279,7 @@ fn the_localhost_family_and_metadata_names_are_refused_before_dns() {
 }
 
 #[test]
-fn allowing_localhost_opens_loopback_and_nothing_else() {
+fn allow_localhost_allows_only_loopback() {
     let policy = Policy::builder().allow_localhost().build();
     for host in ["127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1"] {
         assert!(policy.check(host, 80).is_allowed(), "{host}");
@@ -311,7 +311,7 @@ fn allowing_localhost_opens_loopback_and_nothing_else() {
 }
 
 #[test]
-fn what_is_blocked_after_allowing_localhost_is_blocked() {
+fn entries_blocked_after_allow_localhost_stay_blocked() {
     for (entry, host) in [
         ("127.*", "127.0.0.1"),
         ("localhost", "localhost"),
@@ -329,7 +329,7 @@ fn what_is_blocked_after_allowing_localhost_is_blocked() {
 }
 
 #[test]
-fn taking_the_loopback_entries_out_by_hand_leaves_every_other() {
+fn removing_the_loopback_entries_keeps_all_other_entries() {
     assert!(loopback_patterns().contains(&"localhost".parse().unwrap()));
     assert!(loopback_patterns().contains(&"::1".parse().unwrap()));
     for pattern in loopback_patterns() {
@@ -350,7 +350,7 @@ fn taking_the_loopback_entries_out_by_hand_leaves_every_other() {
 }
 
 #[test]
-fn a_policy_without_the_list_blocks_nothing() {
+fn a_policy_without_the_default_list_blocks_nothing() {
     let policy = Policy::permissive_builder().build();
     for host in [
         "127.0.0.1",

@@ -1,4 +1,4 @@
-//! What is a host, what it is called, and what is not one.
+//! Tests of parsing hosts: canonical forms and errors.
 
 use eryx_net_policy::{Host, HostError, HostErrorKind, HostName};
 
@@ -54,7 +54,7 @@ fn a_host_has_one_canonical_form() {
 }
 
 #[test]
-fn a_malformed_host_is_an_error_that_says_what_to_write() {
+fn a_malformed_host_is_an_error_with_its_correction() {
     let cases = [
         ("", "empty"),
         (" ", "a space"),
@@ -172,16 +172,16 @@ fn an_address_is_not_a_name() {
 }
 
 #[test]
-fn a_label_has_63_octets_and_a_name_253_and_not_one_more() {
+fn labels_over_63_octets_and_names_over_253_are_rejected() {
     let label = "a".repeat(63);
     assert!(Host::parse(&format!("{label}.com")).is_ok());
     assert_eq!(
-        problem(&format!("{label}a.com")),
+        error_kind(&format!("{label}a.com")),
         HostErrorKind::LabelTooLong { octets: 64 }
     );
-    // 62 characters that take more than 63 octets in the `xn--` form.
+    // 62 characters, but more than 63 octets in the `xn--` form.
     assert!(matches!(
-        problem(&format!("{}.com", "ü".repeat(62))),
+        error_kind(&format!("{}.com", "ü".repeat(62))),
         HostErrorKind::LabelTooLong { .. }
     ));
 
@@ -189,11 +189,11 @@ fn a_label_has_63_octets_and_a_name_253_and_not_one_more() {
     assert_eq!(name.len(), 253);
     assert!(Host::parse(&name).is_ok());
     assert!(Host::parse(&format!("{name}.")).is_ok());
-    assert_eq!(problem(&format!("{name}b")), HostErrorKind::TooLong);
+    assert_eq!(error_kind(&format!("{name}b")), HostErrorKind::TooLong);
 }
 
 #[test]
-fn a_text_of_any_length_is_refused_with_a_short_message() {
+fn a_malformed_host_of_any_length_has_a_short_message() {
     for text in [
         "a".repeat(1 << 20),
         "a.".repeat(1 << 20),
@@ -211,8 +211,9 @@ fn a_text_of_any_length_is_refused_with_a_short_message() {
 }
 
 #[test]
-fn a_label_that_cannot_be_one_is_refused_before_it_is_mapped() {
-    // Mapped, each of these is an error of another kind, or a name, after work that grows with the square of its length.
+fn an_overlong_label_is_rejected_before_it_is_mapped() {
+    // If it were mapped, each of these would be another error, or a name, after work that grows
+    // with the square of its length.
     for (text, label) in [
         ("\u{ad}".repeat(127) + "a.example", 255),
         (format!("xn--{}", "a".repeat(300)), 304),
@@ -221,16 +222,16 @@ fn a_label_that_cannot_be_one_is_refused_before_it_is_mapped() {
         (format!("a\u{ff61}{}", "字".repeat(300)), 900),
     ] {
         assert_eq!(
-            problem(&text),
+            error_kind(&text),
             HostErrorKind::LabelTooLong { octets: label }
         );
     }
-    // As many octets as a label of 63 characters can take.
+    // The most octets that a label of 63 characters can have.
     assert!(Host::parse(&format!("{}a.example", "\u{ad}".repeat(125))).is_ok());
 }
 
 #[test]
-fn a_message_cannot_forge_a_line_or_hide_its_text() {
+fn error_messages_escape_line_breaks_and_invisible_characters() {
     let message = Host::parse("a\r\nallowed: b\u{202e}\u{1b}[2K\u{3000}")
         .expect_err("control characters")
         .to_string();
@@ -241,7 +242,7 @@ fn a_message_cannot_forge_a_line_or_hide_its_text() {
     assert!(message.chars().all(|c| !c.is_control()), "{message:?}");
 }
 
-fn problem(text: &str) -> HostErrorKind {
+fn error_kind(text: &str) -> HostErrorKind {
     Host::parse(text)
         .map_err(|e: HostError| e.kind().clone())
         .expect_err(text)

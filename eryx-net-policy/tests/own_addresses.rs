@@ -1,4 +1,4 @@
-//! Addresses that lead to the machine that dials: the unspecified ones, and its own.
+//! Tests of addresses that reach the dialling machine: the unspecified addresses, and its own.
 
 use std::net::IpAddr;
 
@@ -23,7 +23,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn an_unspecified_address_is_never_allowed_where_loopback_is_not(
+    fn an_unspecified_address_is_allowed_only_where_loopback_is(
         rules in rules(), udp in vec(udp_pattern(), 0..3), port in port(), others in vec(address(), 0..3)
     ) {
         let policy = with_udp(&rules, udp);
@@ -50,7 +50,7 @@ proptest! {
     }
 
     #[test]
-    fn an_own_address_is_never_allowed_where_loopback_is_not_unless_an_exemption_holds_it(
+    fn an_own_address_is_allowed_only_where_loopback_or_an_exemption_allows_it(
         rules in rules(), host in host(), answers in vec(address(), 1..3), port in port()
     ) {
         let policy = build(&rules);
@@ -129,7 +129,7 @@ fn unspecified_addresses_count_as_loopback_in_every_list() {
 }
 
 #[test]
-fn a_denial_of_an_unspecified_address_names_the_address_it_leads_to() {
+fn the_denial_of_an_unspecified_address_names_its_loopback_address() {
     let open = Policy::permissive_builder;
     let blocking = with(open(), |b| b.block_host(pattern("127.*")));
     assert_eq!(
@@ -202,7 +202,7 @@ fn an_own_address_is_denied_unless_loopback_or_the_address_is_allowed() {
                 );
                 let any = policy.check(own, Port::Any);
                 let denial = policy.check_own(&any, own.parse().unwrap());
-                // A lookup without a port is answered if any port may be reached.
+                // A lookup without a port is allowed if at least one port is.
                 if reachable {
                     assert_eq!(denial, None);
                 }
@@ -212,7 +212,7 @@ fn an_own_address_is_denied_unless_loopback_or_the_address_is_allowed() {
 }
 
 #[test]
-fn a_name_that_may_be_internal_may_resolve_to_an_own_address() {
+fn an_internal_host_may_resolve_to_an_own_address() {
     let name: HostName = "host.corp".parse().unwrap();
     let own: IpAddr = "93.184.215.14".parse().unwrap();
     for (policy, reachable) in [
@@ -230,7 +230,7 @@ fn a_name_that_may_be_internal_may_resolve_to_an_own_address() {
 }
 
 #[test]
-fn the_embedder_reads_that_an_address_is_its_own_and_the_guest_does_not() {
+fn only_the_embedder_message_names_an_own_address() {
     let policy = Policy::default();
     let own: IpAddr = "93.184.215.14".parse().unwrap();
     let literal = policy.check("93.184.215.14", 22);
@@ -256,14 +256,14 @@ fn the_embedder_reads_that_an_address_is_its_own_and_the_guest_does_not() {
 }
 
 #[test]
-fn a_builder_starts_with_the_default_list_unless_it_is_called_permissive() {
+fn builder_starts_with_the_default_list_and_permissive_builder_with_none() {
     let rules = |policy: Policy| policy.rules().collect::<Vec<_>>();
     assert_eq!(rules(Policy::builder().build()), rules(Policy::default()));
     assert_eq!(rules(Policy::permissive_builder().build()), []);
 }
 
 #[test]
-fn a_denied_verdict_is_an_error_with_the_same_words() {
+fn a_denied_verdict_becomes_an_error_with_the_same_message() {
     let denied = Policy::default().check("10.0.0.5", 80);
     let error: Denied = denied.clone().into_result().unwrap_err();
     assert_eq!(error.verdict(), &denied);

@@ -1,4 +1,4 @@
-//! What a rule can be written as, what it matches, and what is refused.
+//! Tests of parsing and matching patterns.
 
 use eryx_net_policy::{Host, HostPattern, IpNetwork, PortRange};
 
@@ -47,7 +47,7 @@ fn a_pattern_has_one_canonical_form() {
 }
 
 #[test]
-fn patterns_that_mean_the_same_are_equal_however_they_are_spelled() {
+fn patterns_with_the_same_meaning_are_equal() {
     assert_eq!(parse("127.*"), parse("127.0.0.0/8"));
     assert_eq!(parse("Example.COM."), parse("example.com"));
     assert_ne!(parse("127.*:80"), parse("127.*"));
@@ -55,7 +55,7 @@ fn patterns_that_mean_the_same_are_equal_however_they_are_spelled() {
 }
 
 #[test]
-fn a_pattern_matches_what_it_says_and_nothing_beside_it() {
+fn a_pattern_matches_only_the_hosts_it_stands_for() {
     let cases: [(&str, &[&str], &[&str]); 9] = [
         (
             "example.com",
@@ -118,7 +118,7 @@ fn a_pattern_matches_what_it_says_and_nothing_beside_it() {
 }
 
 #[test]
-fn a_malformed_pattern_is_an_error_that_names_the_text_and_the_fix() {
+fn a_malformed_pattern_is_an_error_with_the_text_and_its_correction() {
     let cases = [
         ("", "`*` for everything"),
         (" ", "white space"),
@@ -205,7 +205,7 @@ fn a_malformed_pattern_is_an_error_that_names_the_text_and_the_fix() {
 }
 
 #[test]
-fn a_malformed_network_is_an_error_that_names_the_text_and_the_fix() {
+fn a_malformed_network_is_an_error_with_the_text_and_its_correction() {
     let cases = [
         ("", "as in `10.0.0.0/8`"),
         ("corp", "as in `10.0.0.0/8`"),
@@ -230,7 +230,7 @@ fn a_malformed_network_is_an_error_that_names_the_text_and_the_fix() {
 }
 
 #[test]
-fn a_pattern_of_any_length_is_refused_with_a_short_message() {
+fn a_malformed_pattern_of_any_length_has_a_short_message() {
     for text in [
         "a".repeat(1 << 20),
         "*.".repeat(1 << 20),
@@ -249,7 +249,7 @@ fn a_pattern_of_any_length_is_refused_with_a_short_message() {
 }
 
 #[test]
-fn a_range_of_ports_holds_its_ends_and_nothing_beyond() {
+fn a_port_range_includes_both_ends() {
     let ports = parse("db.corp:5432-5440").ports();
     assert_eq!((ports.first(), ports.last()), (5432, 5440));
     assert!(ports.contains(5432) && ports.contains(5440));

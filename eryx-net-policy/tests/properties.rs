@@ -1,4 +1,4 @@
-//! What holds for every input.
+//! Property tests of parsers and checks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,7 +15,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn no_text_makes_a_parser_panic_or_parses_to_something_that_parses_otherwise(text in hostile_text()) {
+    fn parsing_never_panics_and_round_trips(text in hostile_text()) {
         if let Ok(host) = Host::parse(&text) {
             prop_assert_eq!(Host::parse(&host.to_string()), Ok(host));
         }
@@ -31,7 +31,7 @@ proptest! {
     }
 
     #[test]
-    fn a_name_that_parses_is_canonical(text in hostile_text()) {
+    fn every_parsed_name_is_canonical(text in hostile_text()) {
         if let Ok(name) = HostName::parse(&text) {
             let name = name.as_str();
             prop_assert!((1..=253).contains(&name.len()));
@@ -43,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn any_spelling_of_a_name_in_ascii_is_judged_alike(name in ascii_name(), upper in vec(any::<bool>(), 64), dot: bool) {
+    fn all_ascii_spellings_of_a_name_parse_alike(name in ascii_name(), upper in vec(any::<bool>(), 64), dot: bool) {
         let spelled: String = name
             .chars()
             .zip(upper.into_iter().cycle())
@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn no_number_but_a_full_dotted_quad_is_a_host(octets: [u8; 4], how in 0..7) {
+    fn only_a_full_dotted_quad_parses_as_an_ipv4_address(octets: [u8; 4], how in 0..7) {
         let [a, b, c, d] = octets;
         let number = u32::from(Ipv4Addr::from(octets));
         let text = match how {
@@ -72,30 +72,30 @@ proptest! {
     }
 
     #[test]
-    fn an_ipv4_address_in_ipv6_gets_the_verdict_of_the_ipv4_address(
+    fn a_mapped_or_nat64_address_gets_the_verdict_of_its_ipv4_address(
         rules in rules(), v4 in ipv4(), port in 1..=PORTS + 1, in_answer: bool
     ) {
         let policy = build(&rules);
-        let judge = |address: IpAddr| if in_answer {
+        let check = |address: IpAddr| if in_answer {
             policy.check_resolved(&some_name(), &[], &[address], port)
         } else {
             policy.check_host(&Host::Address(address), port)
         };
-        let own = judge(v4.into());
+        let expected = check(v4.into());
         let bits = u128::from(u32::from(v4));
         let mapped = Ipv6Addr::from(0xffff << 32 | bits);
-        prop_assert_eq!(judge(mapped.into()), own.clone());
+        prop_assert_eq!(check(mapped.into()), expected.clone());
 
-        let nat64 = judge(Ipv6Addr::from(0x64_ff9b << 96 | bits).into());
-        // What is written for IPv6 can add to what is written for IPv4.
+        let nat64 = check(Ipv6Addr::from(0x64_ff9b << 96 | bits).into());
+        // An entry for IPv6 can block the NAT64 address in addition.
         let by_ipv6 = nat64.rule().and_then(|r| r.pattern().network()).is_some_and(|n| n.address().is_ipv6());
         if !by_ipv6 {
-            prop_assert_eq!(nat64.decision(), own.decision(), "{}; {}", nat64, own);
+            prop_assert_eq!(nat64.decision(), expected.decision(), "{}; {}", nat64, expected);
         }
     }
 
     #[test]
-    fn an_ipv6_address_that_carries_a_blocked_ipv4_address_is_denied(
+    fn an_ipv6_address_with_an_embedded_blocked_ipv4_address_is_denied(
         v4 in ipv4(), bits in 0u32..=32, port in 1u16.., low in any::<u32>()
     ) {
         let network = network_of(v4, bits).parse().unwrap();
@@ -103,7 +103,7 @@ proptest! {
         prop_assert!(policy.check_host(&Host::Address(v4.into()), port).is_denied());
         let bits = u128::from(u32::from(v4));
         let low = u128::from(low);
-        for carrier in [
+        for bits in [
             bits | 0xffff << 32,
             bits | 0x64_ff9b << 96,
             bits | 0x64_ff9b_0001 << 80,
@@ -115,38 +115,38 @@ proptest! {
             0x2606_4700 << 96 | low << 64 | 0x5efe << 32 | bits,
             0x2606_4700 << 96 | low << 64 | 0x0200_5efe << 32 | bits,
         ] {
-            // `::1` is loopback, and no way to 0.0.0.1.
-            if carrier == 1 {
+            // `::1` is loopback, and does not embed 0.0.0.1.
+            if bits == 1 {
                 continue;
             }
-            let address = IpAddr::from(Ipv6Addr::from(carrier));
+            let address = IpAddr::from(Ipv6Addr::from(bits));
             let verdict = policy.check_host(&Host::Address(address), port);
             prop_assert!(verdict.is_denied(), "{}", verdict);
         }
     }
 
     #[test]
-    fn the_order_of_the_answers_changes_nothing(
+    fn a_verdict_does_not_depend_on_the_order_of_the_answers(
         rules in rules(), answers in vec(address(), 0..6).prop_shuffle(), port in port(), seed: u64
     ) {
         let policy = build(&rules);
         let mut permuted = answers.clone();
         if !permuted.is_empty() {
-            let turn = seed as usize % permuted.len();
-            permuted.rotate_left(turn);
+            let offset = seed as usize % permuted.len();
+            permuted.rotate_left(offset);
             if seed % 2 == 0 {
                 permuted.reverse();
             }
         }
-        let one = policy.check_resolved(&some_name(), &[], &answers, port);
-        let other = policy.check_resolved(&some_name(), &[], &permuted, port);
-        prop_assert_eq!(one.to_string(), other.to_string());
-        prop_assert_eq!(one.decision(), other.decision());
-        prop_assert_eq!(one.rule(), other.rule());
+        let in_order = policy.check_resolved(&some_name(), &[], &answers, port);
+        let reordered = policy.check_resolved(&some_name(), &[], &permuted, port);
+        prop_assert_eq!(in_order.to_string(), reordered.to_string());
+        prop_assert_eq!(in_order.decision(), reordered.decision());
+        prop_assert_eq!(in_order.rule(), reordered.rule());
     }
 
     #[test]
-    fn another_block_never_turns_a_denial_into_anything_else(
+    fn another_block_entry_never_loosens_a_decision(
         rules in rules(), block in pattern(), host in host(), answers in vec(address(), 0..4), port in port()
     ) {
         let before = build(&rules);
@@ -165,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn a_name_denied_before_its_lookup_is_denied_whatever_it_resolves_to(
+    fn a_name_denied_before_its_lookup_is_denied_with_every_answer(
         rules in rules(), host in host(), answers in vec(address(), 0..4), port in port()
     ) {
         let policy = build(&rules);
@@ -178,9 +178,9 @@ proptest! {
     }
 
     #[test]
-    fn no_port_means_some_port(rules in rules(), host in host(), answers in vec(address(), 1..3)) {
+    fn any_port_is_denied_only_if_every_port_is(rules in rules(), host in host(), answers in vec(address(), 1..3)) {
         let policy = build(&rules);
-        // Every range in the rules begins and ends within these.
+        // Every port range in the rules is within these.
         let ports = 1..=PORTS + 1;
         let any = policy.check_host(&host, Port::Any).is_denied();
         let each = ports.clone().all(|p| policy.check_host(&host, p).is_denied());
@@ -193,13 +193,13 @@ proptest! {
     }
 
     #[test]
-    fn the_indexes_find_what_a_scan_would(patterns in vec(pattern(), 0..40), host in host(), port in 1u16..) {
-        // Judged as loopback, too.
+    fn the_indexes_match_the_same_patterns_as_a_scan(patterns in vec(pattern(), 0..40), host in host(), port in 1u16..) {
+        // An unspecified address is evaluated as loopback, too.
         prop_assume!(!host.address().is_some_and(|address| address.is_unspecified()));
         let matching = |p: &HostPattern| p.matches(&host) && p.ports().contains(port);
         let scanned = patterns.iter().any(matching);
         let blocking = Policy::permissive_builder().block_hosts(patterns.clone()).build();
-        // An address that carries another is blocked for that as well; these do not.
+        // `host` generates no address with an embedded IPv4 address, which could block it as well.
         prop_assert_eq!(blocking.check_host(&host, port).is_denied(), scanned);
         if let Some(rule) = blocking.check_host(&host, port).rule() {
             prop_assert!(matching(rule.pattern()));
@@ -212,7 +212,7 @@ proptest! {
     }
 
     #[test]
-    fn a_guest_is_never_told_an_address_it_did_not_name(
+    fn guest_messages_never_contain_an_address_the_guest_did_not_name(
         rules in rules(), answers in vec(address(), 1..4), port in port()
     ) {
         let verdict = build(&rules).check_resolved(&some_name(), &[], &answers, port);
@@ -230,7 +230,7 @@ fn ascii_name() -> impl Strategy<Value = String> {
     "[a-z]([a-z0-9_]{0,8})(\\.[a-z]{1,8}){0,3}"
 }
 
-/// Texts that look like hosts and patterns, with pieces that parsers disagree on.
+/// Generates texts similar to hosts and patterns, with parts that parsers disagree on.
 fn hostile_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => select(vec![

@@ -1,4 +1,4 @@
-//! Values in files and logs.
+//! Tests of serialized hosts, patterns, rules and verdicts.
 #![cfg(feature = "serde")]
 
 use std::fmt::Debug;
@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, from_value, json, to_value};
 
 #[test]
-fn what_is_parsed_from_text_is_that_text_in_its_canonical_spelling() {
+fn parsed_values_serialize_as_their_canonical_text() {
     holds::<HostPattern>("*.Example.COM:443", "*.example.com:443");
     holds::<HostPattern>("127.*", "127.*");
     holds::<HostPattern>("[fc00::]/7:80-90", "[fc00::]/7:80-90");
@@ -27,7 +27,7 @@ fn holds<T: Serialize + DeserializeOwned + PartialEq + Debug>(written: &str, can
 }
 
 #[test]
-fn a_file_cannot_hold_what_the_parser_refuses_and_says_why_in_its_words() {
+fn deserializing_rejects_the_same_texts_as_parsing_with_the_same_message() {
     refuses::<HostPattern>("api.*.com");
     refuses::<HostPattern>("https://example.com");
     refuses::<IpNetwork>("10.0.0.1/8");
@@ -51,7 +51,7 @@ where
 }
 
 #[test]
-fn a_reader_that_owns_its_text_or_spells_it_with_escapes_is_served_alike() {
+fn strings_deserialize_alike_whether_owned_or_escaped() {
     let pattern: HostPattern = serde_json::from_str(r#""\u0065xample.com""#).unwrap();
     assert_eq!(pattern.to_string(), "example.com");
     let pattern: HostPattern = serde_json::from_reader(&br#""example.com""#[..]).unwrap();
@@ -59,7 +59,7 @@ fn a_reader_that_owns_its_text_or_spells_it_with_escapes_is_served_alike() {
 }
 
 #[test]
-fn decisions_reasons_and_lists_are_their_words() {
+fn decisions_reasons_and_lists_serialize_as_their_words() {
     for (decision, word) in [
         (Decision::Allow, "allow"),
         (Decision::NeedsAddresses, "needs-addresses"),
@@ -97,7 +97,7 @@ fn decisions_reasons_and_lists_are_their_words() {
 }
 
 #[test]
-fn any_port_is_null() {
+fn any_port_serializes_as_null() {
     assert_eq!(
         to_value([Port::Any, Port::Number(443)]).unwrap(),
         json!([null, 443])
@@ -108,7 +108,7 @@ fn any_port_is_null() {
 }
 
 #[test]
-fn a_verdict_shows_everything_that_led_to_it() {
+fn a_verdict_serializes_with_all_its_fields() {
     let name: HostName = "intranet.example.com".parse().unwrap();
     let addresses = [
         "93.184.215.14".parse().unwrap(),

@@ -1,4 +1,4 @@
-//! Datagrams: where they may go, of all that may be reached.
+//! Tests of the checks for UDP.
 
 use std::net::IpAddr;
 
@@ -6,12 +6,12 @@ use eryx_net_policy::{
     Decision::{self, Allow, Deny, NeedsAddresses},
     List, Policy, PolicyBuilder,
     Reason::{self, *},
-    UdpPattern, Verdict,
+    Transport, UdpPattern, Verdict,
 };
 use proptest::prelude::*;
 
 #[test]
-fn nothing_is_allowed_unless_an_entry_says_so() {
+fn udp_is_denied_without_an_entry() {
     for policy in [
         Policy::default(),
         Policy::permissive_builder().build(),
@@ -29,7 +29,7 @@ fn nothing_is_allowed_unless_an_entry_says_so() {
 }
 
 #[test]
-fn an_entry_allows_its_host_on_its_ports_and_nothing_else() {
+fn a_udp_entry_allows_only_its_host_on_its_ports() {
     let policy =
         policy("default, udp ns.example.com:53, udp 9.9.9.0/24:53, udp *.media.example:4000-4010");
     assert!(policy.allows_udp());
@@ -37,7 +37,7 @@ fn an_entry_allows_its_host_on_its_ports_and_nothing_else() {
         ("ns.example.com", 53, (NeedsAddresses, Listed)),
         ("NS.Example.com.", 53, (NeedsAddresses, Listed)),
         ("ns.example.com", 54, (Deny, PortNotAllowed)),
-        // Another name may lead into the network.
+        // Another name may resolve to an address in the network.
         (
             "other.example.com",
             53,
@@ -55,15 +55,15 @@ fn an_entry_allows_its_host_on_its_ports_and_nothing_else() {
     for (host, port, expected) in table {
         let verdict = policy.check_udp(host, port);
         assert_eq!(answer(&verdict), expected, "{verdict}");
-        assert!(verdict.is_about_udp());
+        assert_eq!(verdict.transport(), Transport::Udp);
     }
-    // Connections are judged as before.
+    // TCP is checked as before.
     assert!(!policy.check("example.org", 443).is_denied());
-    assert!(!policy.check("example.org", 443).is_about_udp());
+    assert_eq!(policy.check("example.org", 443).transport(), Transport::Tcp);
 }
 
 #[test]
-fn what_a_connection_may_not_reach_no_entry_makes_reachable() {
+fn a_udp_entry_allows_no_host_that_tcp_may_not_reach() {
     let blocked = policy("default, udp *:53");
     for host in [
         "10.0.0.53",
@@ -110,7 +110,7 @@ fn what_a_connection_may_not_reach_no_entry_makes_reachable() {
 }
 
 #[test]
-fn a_name_that_is_not_listed_needs_every_address_to_be() {
+fn udp_to_an_unlisted_name_needs_every_address_to_be_listed() {
     let policy = policy("default, udp 9.9.9.0/24:53");
     assert_eq!(
         answer(&resolved(&policy, "dns.example", "9.9.9.9 9.9.9.10", 53)),
@@ -127,7 +127,7 @@ fn a_name_that_is_not_listed_needs_every_address_to_be() {
 }
 
 #[test]
-fn multicast_and_broadcast_are_nobodys_even_where_nothing_is_blocked() {
+fn udp_to_multicast_and_broadcast_is_denied_even_with_an_empty_block_list() {
     let policy = policy("udp *:5353");
     for host in [
         "224.0.0.251",
@@ -147,7 +147,7 @@ fn multicast_and_broadcast_are_nobodys_even_where_nothing_is_blocked() {
 }
 
 #[test]
-fn a_pattern_without_a_port_is_an_error_that_shows_one() {
+fn a_udp_pattern_without_a_port_is_an_error_with_an_example() {
     let table = [
         ("ns.example.com", "`ns.example.com:53`"),
         ("*", "`*:53`"),
@@ -174,7 +174,7 @@ fn a_pattern_without_a_port_is_an_error_that_shows_one() {
 }
 
 #[test]
-fn a_verdict_says_that_it_is_about_udp_and_what_would_change_it() {
+fn a_udp_verdict_message_names_udp_and_the_setting_that_would_change_it() {
     let policy = policy("default, udp ns.example.com:53, udp 9.9.9.9:53");
     let table = [
         (
@@ -208,7 +208,7 @@ fn a_verdict_says_that_it_is_about_udp_and_what_would_change_it() {
 }
 
 #[test]
-fn any_port_is_some_port_that_is_allowed() {
+fn udp_to_any_port_is_allowed_if_one_port_is() {
     let policy = policy("default, block ns.example.com:1-99, udp ns.example.com:50-100");
     assert!(!policy.check_udp("ns.example.com", None).is_denied());
     assert!(policy.check_udp("ns.example.com", 99).is_denied());
@@ -217,7 +217,7 @@ fn any_port_is_some_port_that_is_allowed() {
 }
 
 #[test]
-fn the_entries_are_among_the_rules() {
+fn udp_entries_are_among_the_rules() {
     let policy = policy("udp ns.example.com:53, udp ns.example.com:53");
     let rules: Vec<_> = policy.rules().map(|rule| rule.to_string()).collect();
     assert_eq!(rules, ["`ns.example.com:53` in allowed_udp"]);
@@ -226,7 +226,7 @@ fn the_entries_are_among_the_rules() {
 
 proptest! {
     #[test]
-    fn datagrams_reach_nothing_that_connections_do_not(
+    fn udp_is_denied_where_tcp_is_denied(
         rules in proptest::collection::vec(rule(), 0..6),
         address: u32,
         high in proptest::sample::select(&[0_u32, 0x0a00_0000, 0x0909_0900, 0x7f00_0000, 0xe000_0000][..]),
@@ -280,7 +280,8 @@ fn resolved(policy: &Policy, name: &str, addresses: &str, port: u16) -> Verdict 
     policy.check_udp_resolved(&name.parse().unwrap(), &[], &addresses, port)
 }
 
-/// `default`, or `allow`, `block`, `network`, `internal` or `udp` and what it is about; separated by commas.
+/// Builds a policy from comma-separated rules: `default`, or `allow`, `block`, `network`,
+/// `internal` or `udp` with a pattern.
 fn policy(rules: &str) -> Policy {
     let build =
         |builder: PolicyBuilder, rule: &str| match rule.split_once(' ').unwrap_or((rule, "")) {

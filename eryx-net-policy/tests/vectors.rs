@@ -1,8 +1,8 @@
-//! The default policy, row by row of `vectors/policy-default.tsv`.
+//! Tests of the default policy with the vectors in `vectors/policy-default.tsv`.
 //!
-//! `input<TAB>expected<TAB>why`, the input as the inside of a JSON string: a host as it is passed to connect,
-//! or `name~>alias=>address,address|address` with the aliases and the answers of successive lookups. `2:`
-//! in front asks about the second.
+//! A row is `input<TAB>expected<TAB>why`. The input is the content of a JSON string: a host as
+//! passed to connect, or `name~>alias=>address,address|address` with the aliases and the answers of
+//! successive lookups. The prefix `2:` selects the second answer.
 
 use std::net::IpAddr;
 
@@ -17,20 +17,20 @@ struct Row {
 }
 
 #[test]
-fn every_row_gets_its_verdict() {
+fn every_policy_vector_gets_its_verdict() {
     let policy = Policy::default();
-    let wrong: Vec<String> = rows()
+    let failures: Vec<String> = rows()
         .into_iter()
         .filter_map(|row| {
-            let verdict = judge(&policy, &row);
+            let verdict = check(&policy, &row);
             (verdict.is_allowed() != row.allowed).then(|| format!("{}\n  -> {verdict}", row.line))
         })
         .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
-fn a_row_without_answers_is_decided_without_asking_for_them() {
+fn a_row_without_answers_is_decided_before_resolution() {
     let policy = Policy::default();
     for row in rows().iter().filter(|r| r.addresses.is_empty()) {
         let verdict = policy.check(&row.name, 443);
@@ -39,24 +39,24 @@ fn a_row_without_answers_is_decided_without_asking_for_them() {
 }
 
 #[test]
-fn a_denial_of_a_name_tells_the_guest_nothing_of_its_answers() {
+fn the_guest_message_of_a_denied_name_contains_no_address_or_alias() {
     let policy = Policy::default();
     for row in rows()
         .iter()
         .filter(|r| !r.addresses.is_empty() && !r.allowed)
     {
-        let message = judge(&policy, row).guest_message();
-        let told = message.replace(&row.name, "");
+        let message = check(&policy, row).guest_message();
+        let rest = message.replace(&row.name, "");
         for address in &row.addresses {
-            assert!(!told.contains(&address.to_string()), "{message}");
+            assert!(!rest.contains(&address.to_string()), "{message}");
         }
         for alias in &row.aliases {
-            assert!(!told.contains(alias.as_str()), "{message}");
+            assert!(!rest.contains(alias.as_str()), "{message}");
         }
     }
 }
 
-fn judge(policy: &Policy, row: &Row) -> Verdict {
+fn check(policy: &Policy, row: &Row) -> Verdict {
     match Host::parse(&row.name) {
         Ok(Host::Name(name)) => policy.check_resolved(&name, &row.aliases, &row.addresses, 443),
         _ => policy.check(&row.name, 443),

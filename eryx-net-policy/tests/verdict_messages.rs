@@ -1,9 +1,9 @@
-//! What a verdict says, to the person who wrote the policy and to the code it is about.
+//! Tests of the messages of verdicts, for the embedder and for the guest program.
 
 use eryx_net_policy::{HostName, Policy, Port, Reason, Verdict};
 
 #[test]
-fn a_verdict_is_a_sentence_that_says_what_would_change_it() {
+fn a_verdict_message_names_the_setting_that_would_change_it() {
     let policy = policy();
     let cases: Vec<(Verdict, &str, &str)> = vec![
         (
@@ -88,7 +88,7 @@ fn a_verdict_is_a_sentence_that_says_what_would_change_it() {
 }
 
 #[test]
-fn a_name_denied_for_an_address_off_the_list_tells_the_guest_no_address() {
+fn the_guest_message_contains_no_address_when_an_address_is_not_on_the_allow_list() {
     let policy = Policy::permissive_builder()
         .allow_host("93.184.215.0/24".parse().unwrap())
         .build();
@@ -147,7 +147,7 @@ fn following_the_advice_of_a_denial_changes_the_verdict() {
 }
 
 #[test]
-fn a_verdict_carries_what_a_program_needs() {
+fn a_verdict_exposes_reason_host_port_rule_and_addresses() {
     let verdict = resolved(&policy(), &[], "10.0.0.5");
     assert_eq!(verdict.reason().as_str(), "address-blocked");
     assert_eq!(verdict.host().unwrap().to_string(), "www.example.com");

@@ -249,7 +249,7 @@ impl Rules {
         for pattern in &self.udp {
             builder = builder.allow_udp(pattern.clone());
         }
-        builder.wording(self.wording).build()
+        builder.hint_style(self.wording).build()
     }
 }
 

@@ -1,223 +1,238 @@
-//! Judging for one port.
+//! The evaluation of TCP connections for one port.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    sync::LazyLock,
-};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::LazyLock;
 
 use super::Policy;
-use crate::{
-    address,
-    defaults::{OUTSIDE_GLOBAL_UNICAST, default_blocked_patterns},
-    name::HostName,
-    pattern::HostPattern,
-    rule::List,
-    rule_set::RuleSet,
-    verdict::{Culprit, Decision, Finding, Reason},
-};
+use crate::decision::{Decision, Reason};
+use crate::defaults::{OUTSIDE_GLOBAL_UNICAST, default_blocked_patterns};
+use crate::embedded_ipv4;
+use crate::name::HostName;
+use crate::outcome::{DeniedElement, Outcome};
+use crate::pattern::HostPattern;
+use crate::rule::List;
+use crate::rule_set::RuleSet;
 
 impl Policy {
-    /// What can be said of a name without its addresses.
-    pub(super) fn judge_name(&self, name: &HostName, port: u16) -> Result<Standing, Finding> {
-        if let Some(pattern) = on_port(self.blocked.for_name(name), port) {
-            return Err(Finding::deny(Reason::HostBlocked).by(List::Blocked, pattern));
+    /// Evaluates a name without its addresses. `Err` is the denial.
+    pub(super) fn evaluate_name(&self, name: &HostName, port: u16) -> Result<NameStatus, Outcome> {
+        let allowed = &self.lists.allowed;
+        if let Some(pattern) = on_port(self.lists.blocked.for_name(name), port) {
+            return Err(Outcome::deny(Reason::HostBlocked).with_rule(List::Blocked, pattern));
         }
-        if self.allowed.is_empty() {
-            return Ok(Standing::Open);
+        if allowed.is_empty() {
+            return Ok(NameStatus::NoAllowList);
         }
-        if let Some(pattern) = on_port(self.allowed.for_name(name), port) {
-            return Ok(Standing::Listed(pattern));
+        if let Some(pattern) = on_port(allowed.for_name(name), port) {
+            return Ok(NameStatus::Listed(pattern));
         }
-        // A query carries the name to a name server, so a list that says which names are allowed decides
+        // A DNS query sends the name to a name server. An allow list with names therefore decides
         // on names alone.
-        let networks_decide = !self.allowed.has_names()
-            && self
-                .allowed
-                .network_ports()
-                .iter()
-                .any(|p| p.contains(port));
+        let networks_decide =
+            !allowed.has_names() && allowed.network_ports().iter().any(|p| p.contains(port));
         if networks_decide {
-            return Ok(Standing::ByAddress);
+            return Ok(NameStatus::DependsOnAddresses);
         }
-        Err(not_listed(self.allowed.for_name(name).next()))
+        Err(not_listed(
+            List::Allowed,
+            Reason::HostNotAllowed,
+            allowed.for_name(name).next(),
+        ))
     }
 
-    pub(super) fn judge_literal(&self, address: IpAddr, port: u16) -> Finding {
-        let exemption = match self.screen(address, port, None) {
-            Screening::Blocked(finding) => return finding,
-            Screening::Exempt(pattern) => Some(pattern),
-            Screening::Clear => None,
+    pub(super) fn evaluate_literal(&self, address: IpAddr, port: u16) -> Outcome {
+        let allowed = &self.lists.allowed;
+        let exemption = match self.check_blocked(address, port, None) {
+            AddressStatus::Blocked(outcome) => return outcome,
+            AddressStatus::Exempt(pattern) => Some(pattern),
+            AddressStatus::NotBlocked => None,
         };
-        match (listed(&self.allowed, address, port), exemption) {
-            (Ok(pattern), _) => Finding::allow(Reason::Listed).by(List::Allowed, pattern),
-            (Err(form), _) if !self.allowed.is_empty() => {
-                not_listed(self.allowed.for_address(form).next()).leading_to(address, form)
+        match (listed(allowed, address, port), exemption) {
+            (Ok(pattern), _) => Outcome::allow(Reason::Listed).with_rule(List::Allowed, pattern),
+            (Err(effective), _) if !allowed.is_empty() => {
+                let other_port = allowed.for_address(effective).next();
+                not_listed(List::Allowed, Reason::HostNotAllowed, other_port)
+                    .with_effective(address, effective)
             }
-            (Err(_), Some(pattern)) => Finding::allow(Reason::Exempt).by(List::Exempt, pattern),
-            (Err(_), None) => Finding::allow(Reason::NotBlocked),
+            (Err(_), Some(pattern)) => {
+                Outcome::allow(Reason::Exempt).with_rule(List::Exempt, pattern)
+            }
+            (Err(_), None) => Outcome::allow(Reason::NotBlocked),
         }
     }
 
-    pub(super) fn judge_resolved(
+    pub(super) fn evaluate_resolved(
         &self,
         name: &HostName,
         aliases: &[HostName],
         addresses: &[IpAddr],
         port: u16,
-    ) -> Finding {
-        let standing = match self.judge_name(name, port) {
-            Ok(standing) => standing,
+    ) -> Outcome {
+        let name_status = match self.evaluate_name(name, port) {
+            Ok(status) => status,
             Err(denial) => return denial,
         };
         for alias in aliases {
-            if let Some(pattern) = on_port(self.blocked.for_name(alias), port) {
-                return Finding::deny(Reason::AliasBlocked)
-                    .by(List::Blocked, pattern)
-                    .over(Culprit::Alias(alias.clone()));
+            if let Some(pattern) = on_port(self.lists.blocked.for_name(alias), port) {
+                return Outcome::deny(Reason::AliasBlocked)
+                    .with_rule(List::Blocked, pattern)
+                    .with_denied(DeniedElement::Alias(alias.clone()));
             }
         }
         if addresses.is_empty() {
-            return Finding::deny(Reason::NoAddresses);
+            return Outcome::deny(Reason::NoAddresses);
         }
-        let internal = on_port(self.exempt.for_name(name), port);
+        let internal = on_port(self.lists.exempt.for_name(name), port);
         let mut exemption = None;
         for address in addresses {
-            match self.screen(*address, port, internal.as_ref()) {
-                Screening::Blocked(finding) => return finding,
-                Screening::Exempt(pattern) => exemption = exemption.or(Some(pattern)),
-                Screening::Clear => {}
+            match self.check_blocked(*address, port, internal.as_ref()) {
+                AddressStatus::Blocked(outcome) => return outcome,
+                AddressStatus::Exempt(pattern) => exemption = exemption.or(Some(pattern)),
+                AddressStatus::NotBlocked => {}
             }
         }
-        match (standing, exemption) {
-            (Standing::Listed(pattern), _) => {
-                Finding::allow(Reason::Listed).by(List::Allowed, pattern)
+        match (name_status, exemption) {
+            (NameStatus::Listed(pattern), _) => {
+                Outcome::allow(Reason::Listed).with_rule(List::Allowed, pattern)
             }
-            (Standing::ByAddress, _) => self.judge_by_address(addresses, port),
-            (Standing::Open, Some(pattern)) => {
-                Finding::allow(Reason::Exempt).by(List::Exempt, pattern)
+            (NameStatus::DependsOnAddresses, _) => self.evaluate_addresses(addresses, port),
+            (NameStatus::NoAllowList, Some(pattern)) => {
+                Outcome::allow(Reason::Exempt).with_rule(List::Exempt, pattern)
             }
-            (Standing::Open, None) => Finding::allow(Reason::NotBlocked),
+            (NameStatus::NoAllowList, None) => Outcome::allow(Reason::NotBlocked),
         }
     }
 
-    /// Whether every address is on the allow list.
-    fn judge_by_address(&self, addresses: &[IpAddr], port: u16) -> Finding {
-        let mut finding = Finding::deny(Reason::NoAddresses);
-        for address in addresses {
-            match listed(&self.allowed, *address, port) {
-                Ok(pattern) => finding = Finding::allow(Reason::Listed).by(List::Allowed, pattern),
-                Err(form) => {
-                    let culprit = Culprit::Address {
-                        address: *address,
-                        form,
-                    };
-                    return Finding::deny(Reason::AddressNotAllowed).over(culprit);
+    /// Checks that every address is on the allow list.
+    fn evaluate_addresses(&self, addresses: &[IpAddr], port: u16) -> Outcome {
+        let mut outcome = Outcome::deny(Reason::NoAddresses);
+        for &address in addresses {
+            match listed(&self.lists.allowed, address, port) {
+                Ok(pattern) => {
+                    outcome = Outcome::allow(Reason::Listed).with_rule(List::Allowed, pattern);
+                }
+                Err(effective) => {
+                    return Outcome::deny(Reason::AddressNotAllowed)
+                        .with_denied(DeniedElement::Address { address, effective });
                 }
             }
         }
-        finding
+        outcome
     }
 
-    /// Holds an address against the block list, in every form it stands for.
-    fn screen(&self, address: IpAddr, port: u16, internal: Option<&HostPattern>) -> Screening {
+    /// Checks an address, and every address that a connection to it may reach, against the block
+    /// list.
+    ///
+    /// `internal` is the exemption of the name that resolves to the address.
+    fn check_blocked(
+        &self,
+        address: IpAddr,
+        port: u16,
+        internal: Option<&HostPattern>,
+    ) -> AddressStatus {
         let mut exemption = None;
-        for form in address::forms(address) {
-            let exempt = on_port(self.exempt.for_network(form), port);
-            for rule in self.blocked.for_network(form) {
-                if !rule.ports().contains(port) || self.leaves_out(&rule, form) {
+        for effective in embedded_ipv4::with_embedded(address) {
+            let exempt = on_port(self.lists.exempt.for_network(effective), port);
+            for rule in self.lists.blocked.for_network(effective) {
+                if !rule.ports().contains(port) || self.excludes(&rule, effective) {
                     continue;
                 }
-                let lifting = internal.or(exempt.as_ref().filter(|e| lifts(e, &rule)));
-                match lifting {
-                    Some(lifting) => exemption = exemption.or_else(|| Some(lifting.clone())),
-                    None => return Screening::blocked(address, form, rule),
+                let overriding = internal.or(exempt.as_ref().filter(|e| overrides(e, &rule)));
+                match overriding {
+                    Some(overriding) => exemption = exemption.or_else(|| Some(overriding.clone())),
+                    None => return AddressStatus::blocked(address, effective, rule),
                 }
             }
         }
-        if let Some(rule) = on_port(self.blocked.for_everything(), port) {
-            return Screening::blocked(address, address, rule);
+        if let Some(rule) = on_port(self.lists.blocked.for_everything(), port) {
+            return AddressStatus::blocked(address, address, rule);
         }
-        exemption.map_or(Screening::Clear, Screening::Exempt)
+        exemption.map_or(AddressStatus::NotBlocked, AddressStatus::Exempt)
     }
 
-    /// Returns the denial of an address of this machine's own: what the block list says of loopback, unless an
-    /// exemption holds the address or the name.
-    pub(super) fn judge_own(
+    /// Returns the denial of an address of the dialling machine: the block list's decision about
+    /// loopback, unless an exemption matches the address or the name.
+    pub(super) fn evaluate_own(
         &self,
         name: Option<&HostName>,
         address: IpAddr,
         port: u16,
-    ) -> Option<Finding> {
-        let exempt = address::forms(address)
-            .find_map(|form| on_port(self.exempt.for_network(form), port))
-            .or_else(|| name.and_then(|name| on_port(self.exempt.for_name(name), port)));
-        if exempt.is_some() {
+    ) -> Option<Outcome> {
+        let exempt = &self.lists.exempt;
+        let exemption = embedded_ipv4::with_embedded(address)
+            .find_map(|effective| on_port(exempt.for_network(effective), port))
+            .or_else(|| name.and_then(|name| on_port(exempt.for_name(name), port)));
+        if exemption.is_some() {
             return None;
         }
-        match self.screen(address::loopback(address), port, None) {
-            Screening::Blocked(finding) => Some(finding.into_own(address)),
-            Screening::Clear | Screening::Exempt(_) => None,
+        match self.check_blocked(embedded_ipv4::loopback(address), port, None) {
+            AddressStatus::Blocked(outcome) => Some(outcome.into_own_address(address)),
+            AddressStatus::NotBlocked | AddressStatus::Exempt(_) => None,
         }
     }
 
-    /// Whether `rule` is the default entry for everything outside 2000::/3 and `address` one of those that
-    /// have entries of their own: `64:ff9b::/96` is judged as IPv4, loopback can be allowed.
-    fn leaves_out(&self, rule: &HostPattern, address: IpAddr) -> bool {
-        let special =
-            address::nat64(address).is_some() || (self.loopback && address == Ipv6Addr::LOCALHOST);
-        special && rule == outside_global_unicast()
+    /// Returns whether `rule` is the default entry for everything outside 2000::/3, and `address`
+    /// is excluded from it: `64:ff9b::/96`, which is evaluated as IPv4, and loopback where it is
+    /// allowed.
+    fn excludes(&self, rule: &HostPattern, address: IpAddr) -> bool {
+        let excluded = embedded_ipv4::nat64(address).is_some()
+            || (self.allow_localhost && address == Ipv6Addr::LOCALHOST);
+        excluded && rule == outside_global_unicast()
     }
 }
 
-/// What is known of a name that is not denied.
-pub(super) enum Standing {
-    /// There is no allow list.
-    Open,
-    /// The allow list has the name.
+/// The status of a name that is not denied.
+pub(super) enum NameStatus {
+    /// The allow list is empty.
+    NoAllowList,
+    /// The allow list matches the name.
     Listed(HostPattern),
-    /// The allow list has no names at all, but networks that the name's addresses may all be in.
-    ByAddress,
+    /// The allow list has no names, but networks that all of the name's addresses may be in.
+    DependsOnAddresses,
 }
 
-impl Standing {
-    pub(super) fn provisional(self) -> Finding {
-        let finding = |reason| Finding::new(Decision::NeedsAddresses, reason);
+impl NameStatus {
+    /// Returns the outcome for a name whose addresses are not known yet.
+    pub(super) fn before_resolution(self) -> Outcome {
+        let undecided = |reason| Outcome::new(Decision::NeedsAddresses, reason);
         match self {
-            Self::Open => finding(Reason::NotBlocked),
-            Self::Listed(pattern) => finding(Reason::Listed).by(List::Allowed, pattern),
-            Self::ByAddress => finding(Reason::DependsOnAddresses),
+            Self::NoAllowList => undecided(Reason::NotBlocked),
+            Self::Listed(pattern) => undecided(Reason::Listed).with_rule(List::Allowed, pattern),
+            Self::DependsOnAddresses => undecided(Reason::DependsOnAddresses),
         }
     }
 }
 
-/// What the block list says of an address.
-enum Screening {
-    Clear,
+/// The status of an address on the block list.
+enum AddressStatus {
+    NotBlocked,
     Exempt(HostPattern),
-    Blocked(Finding),
+    Blocked(Outcome),
 }
 
-impl Screening {
-    fn blocked(address: IpAddr, form: IpAddr, rule: HostPattern) -> Self {
-        let culprit = Culprit::Address { address, form };
+impl AddressStatus {
+    fn blocked(address: IpAddr, effective: IpAddr, rule: HostPattern) -> Self {
         Self::Blocked(
-            Finding::deny(Reason::AddressBlocked)
-                .by(List::Blocked, rule)
-                .over(culprit),
+            Outcome::deny(Reason::AddressBlocked)
+                .with_rule(List::Blocked, rule)
+                .with_denied(DeniedElement::Address { address, effective }),
         )
     }
 }
 
-/// Returns the entry that lists an address on this port, or the address that no entry lists: of an unspecified address
-/// and the loopback address that the kernel connects to for it, both have to be listed.
+/// Returns the entry that lists an address on this port, or the address that no entry lists.
+///
+/// For an unspecified address, both the address and the loopback address that the kernel connects
+/// to in its place must be listed.
 pub(super) fn listed(set: &RuleSet, address: IpAddr, port: u16) -> Result<HostPattern, IpAddr> {
     let entry = on_port(set.for_address(address), port).ok_or(address)?;
-    match address::dialled(address) {
+    match embedded_ipv4::loopback_for_unspecified(address) {
         Some(loopback) => on_port(set.for_address(loopback), port).ok_or(loopback),
         None => Ok(entry),
     }
 }
 
+/// Returns the first pattern that matches the port.
 pub(super) fn on_port(
     mut patterns: impl Iterator<Item = HostPattern>,
     port: u16,
@@ -225,18 +240,20 @@ pub(super) fn on_port(
     patterns.find(|p| p.ports().contains(port))
 }
 
-/// The denial of a host that no entry allows on this port; `other_port` allows it on another.
-fn not_listed(other_port: Option<HostPattern>) -> Finding {
+/// Returns the denial of a host that no entry of `list` allows on this port. `other_port` is an
+/// entry that allows it on another port; without one the reason is `reason`.
+pub(super) fn not_listed(list: List, reason: Reason, other_port: Option<HostPattern>) -> Outcome {
     match other_port {
-        Some(pattern) => Finding::deny(Reason::PortNotAllowed).by(List::Allowed, pattern),
-        None => Finding::deny(Reason::HostNotAllowed),
+        Some(pattern) => Outcome::deny(Reason::PortNotAllowed).with_rule(list, pattern),
+        None => Outcome::deny(reason),
     }
 }
 
-/// Whether an exemption takes back an entry of the block list, given that both hold the address.
-fn lifts(exemption: &HostPattern, blocking: &HostPattern) -> bool {
-    let width = |p: &HostPattern| p.network().map(|n| n.prefix_len());
-    let covered = width(blocking) <= width(exemption) && blocking.ports().covers(exemption.ports());
+/// Returns whether `exemption` overrides `blocking`; both match the address.
+fn overrides(exemption: &HostPattern, blocking: &HostPattern) -> bool {
+    let prefix_len = |p: &HostPattern| p.network().map(|n| n.prefix_len());
+    let covered =
+        prefix_len(blocking) <= prefix_len(exemption) && blocking.ports().covers(exemption.ports());
     covered || default_blocked_patterns().contains(blocking)
 }
 
@@ -244,7 +261,7 @@ fn outside_global_unicast() -> &'static HostPattern {
     static PATTERN: LazyLock<HostPattern> = LazyLock::new(|| {
         OUTSIDE_GLOBAL_UNICAST
             .parse()
-            .expect("every default entry parses: a test says so")
+            .expect("a test checks that every default entry parses")
     });
     &PATTERN
 }

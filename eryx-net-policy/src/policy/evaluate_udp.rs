@@ -1,96 +1,93 @@
-//! Judging datagrams for one port: as a connection is judged, and then by what allows UDP.
+//! The evaluation of UDP for one port: first as a TCP connection, then by the list that allows UDP.
 
 use std::net::IpAddr;
 
-use super::{
-    Policy,
-    judge::{Standing, listed, on_port},
-};
-use crate::{
-    address,
-    name::HostName,
-    pattern::HostPattern,
-    rule::List,
-    verdict::{Culprit, Decision, Finding, Reason},
-};
+use super::Policy;
+use super::evaluate::{NameStatus, listed, not_listed, on_port};
+use crate::decision::{Decision, Reason};
+use crate::embedded_ipv4;
+use crate::name::HostName;
+use crate::outcome::{DeniedElement, Outcome};
+use crate::pattern::HostPattern;
+use crate::rule::List;
 
 impl Policy {
-    /// What can be said of datagrams to a name without its addresses.
-    pub(super) fn judge_udp_name(&self, name: &HostName, port: u16) -> Finding {
-        let standing = match self.judge_name(name, port) {
-            Ok(standing) => standing,
+    /// Evaluates UDP to a name without its addresses.
+    pub(super) fn evaluate_udp_name(&self, name: &HostName, port: u16) -> Outcome {
+        let udp = &self.lists.udp;
+        let name_status = match self.evaluate_name(name, port) {
+            Ok(status) => status,
             Err(denial) => return denial,
         };
-        let by_address = Finding::new(Decision::NeedsAddresses, Reason::DependsOnAddresses);
-        match (standing, on_port(self.udp.for_name(name), port)) {
-            (Standing::ByAddress, Some(_)) => by_address,
-            (_, Some(pattern)) => {
-                Finding::new(Decision::NeedsAddresses, Reason::Listed).by(List::AllowedUdp, pattern)
-            }
-            (_, None) if self.udp.network_ports().iter().any(|p| p.contains(port)) => by_address,
-            (_, None) => not_allowed(self.udp.for_name(name).next()),
+        let by_address = Outcome::new(Decision::NeedsAddresses, Reason::DependsOnAddresses);
+        match (name_status, on_port(udp.for_name(name), port)) {
+            (NameStatus::DependsOnAddresses, Some(_)) => by_address,
+            (_, Some(pattern)) => Outcome::new(Decision::NeedsAddresses, Reason::Listed)
+                .with_rule(List::AllowedUdp, pattern),
+            (_, None) if udp.network_ports().iter().any(|p| p.contains(port)) => by_address,
+            (_, None) => not_allowed(udp.for_name(name).next()),
         }
     }
 
-    pub(super) fn judge_udp_literal(&self, address: IpAddr, port: u16) -> Finding {
+    pub(super) fn evaluate_udp_literal(&self, address: IpAddr, port: u16) -> Outcome {
+        let udp = &self.lists.udp;
         if let Some(denial) = not_unicast(address) {
             return denial;
         }
-        let finding = self.judge_literal(address, port);
-        if finding.is_denied() {
-            return finding;
+        let outcome = self.evaluate_literal(address, port);
+        if outcome.is_denied() {
+            return outcome;
         }
-        match listed(&self.udp, address, port) {
-            Ok(pattern) => Finding::allow(Reason::Listed).by(List::AllowedUdp, pattern),
-            Err(form) => not_allowed(self.udp.for_address(form).next()).leading_to(address, form),
+        match listed(udp, address, port) {
+            Ok(pattern) => Outcome::allow(Reason::Listed).with_rule(List::AllowedUdp, pattern),
+            Err(effective) => {
+                not_allowed(udp.for_address(effective).next()).with_effective(address, effective)
+            }
         }
     }
 
-    pub(super) fn judge_udp_resolved(
+    pub(super) fn evaluate_udp_resolved(
         &self,
         name: &HostName,
         aliases: &[HostName],
         addresses: &[IpAddr],
         port: u16,
-    ) -> Finding {
+    ) -> Outcome {
+        let udp = &self.lists.udp;
         if let Some(denial) = addresses.iter().copied().find_map(not_unicast) {
             return denial;
         }
-        let finding = self.judge_resolved(name, aliases, addresses, port);
-        if finding.is_denied() {
-            return finding;
+        let outcome = self.evaluate_resolved(name, aliases, addresses, port);
+        if outcome.is_denied() {
+            return outcome;
         }
-        if let Some(pattern) = on_port(self.udp.for_name(name), port) {
-            return Finding::allow(Reason::Listed).by(List::AllowedUdp, pattern);
+        if let Some(pattern) = on_port(udp.for_name(name), port) {
+            return Outcome::allow(Reason::Listed).with_rule(List::AllowedUdp, pattern);
         }
         let mut entry = None;
         for address in addresses {
-            match listed(&self.udp, *address, port) {
+            match listed(udp, *address, port) {
                 Ok(pattern) => entry = Some(pattern),
-                Err(_) => return not_allowed(self.udp.for_name(name).next()),
+                Err(_) => return not_allowed(udp.for_name(name).next()),
             }
         }
         match entry {
-            Some(pattern) => Finding::allow(Reason::Listed).by(List::AllowedUdp, pattern),
+            Some(pattern) => Outcome::allow(Reason::Listed).with_rule(List::AllowedUdp, pattern),
             None => not_allowed(None),
         }
     }
 }
 
-/// The denial of what nothing allows UDP to on this port; `other_port` allows it on another.
-fn not_allowed(other_port: Option<HostPattern>) -> Finding {
-    match other_port {
-        Some(pattern) => Finding::deny(Reason::PortNotAllowed).by(List::AllowedUdp, pattern),
-        None => Finding::deny(Reason::UdpNotAllowed),
-    }
+fn not_allowed(other_port: Option<HostPattern>) -> Outcome {
+    not_listed(List::AllowedUdp, Reason::UdpNotAllowed, other_port)
 }
 
-/// The denial of an address that stands for more than one machine, in whatever form.
-fn not_unicast(address: IpAddr) -> Option<Finding> {
-    let form = address::forms(address).find(|form| match form {
+/// Returns the denial of a multicast or broadcast address, or of one that reaches such an address.
+fn not_unicast(address: IpAddr) -> Option<Outcome> {
+    let effective = embedded_ipv4::with_embedded(address).find(|effective| match effective {
         IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
         IpAddr::V6(v6) => v6.is_multicast(),
     })?;
-    let culprit = Culprit::Address { address, form };
-    Some(Finding::deny(Reason::NotUnicast).over(culprit))
+    let denied = DeniedElement::Address { address, effective };
+    Some(Outcome::deny(Reason::NotUnicast).with_denied(denied))
 }

@@ -1,5 +1,5 @@
-//! Policies, hosts, addresses and ports for property tests.
-#![allow(dead_code)] // Each test file uses some of it.
+//! Strategies for property tests: policies, hosts, addresses and ports.
+#![allow(dead_code, reason = "each test file uses only a part")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -51,13 +51,13 @@ pub(crate) fn port() -> impl Strategy<Value = Port> {
     ]
 }
 
-/// The highest port that a range in the rules begins or ends with.
+/// The highest port at which a port range in the rules starts or ends.
 pub(crate) const PORTS: u16 = 12;
 
 pub(crate) fn pattern() -> impl Strategy<Value = HostPattern> {
     let target = prop_oneof![
-        name_of_few().prop_map(|n| n.to_string()),
-        name_of_few().prop_map(|n| format!("*.{n}")),
+        name_of_few_labels().prop_map(|n| n.to_string()),
+        name_of_few_labels().prop_map(|n| format!("*.{n}")),
         network().prop_map(|n| match n.address() {
             IpAddr::V6(v6) => format!("[{v6}]/{}", n.prefix_len()),
             IpAddr::V4(_) => n.to_string(),
@@ -88,9 +88,9 @@ pub(crate) fn network_of(address: Ipv4Addr, bits: u32) -> String {
 
 pub(crate) fn host() -> impl Strategy<Value = Host> {
     prop_oneof![
-        name_of_few().prop_map(Host::from),
+        name_of_few_labels().prop_map(Host::from),
         ipv4().prop_map(|a| Host::from(IpAddr::from(a))),
-        // In 2400::/12, which carries nothing.
+        // In 2400::/12, where no address embeds an IPv4 address.
         (any::<u128>(), select(vec![0u32, 1, 100])).prop_map(|(a, shift)| {
             Host::from(IpAddr::from(Ipv6Addr::from(
                 0x240 << 116 | (a >> 12 >> shift),
@@ -99,8 +99,8 @@ pub(crate) fn host() -> impl Strategy<Value = Host> {
     ]
 }
 
-/// Few labels, so that names and patterns meet.
-pub(crate) fn name_of_few() -> impl Strategy<Value = HostName> {
+/// Generates names of few different labels, so that names and patterns often match.
+pub(crate) fn name_of_few_labels() -> impl Strategy<Value = HostName> {
     vec(select(vec!["a", "b", "corp", "localhost"]), 1..4)
         .prop_map(|labels| labels.join(".").parse().unwrap())
 }
@@ -113,7 +113,7 @@ pub(crate) fn address() -> impl Strategy<Value = IpAddr> {
     prop_oneof![ipv4().prop_map(IpAddr::from), ipv6().prop_map(IpAddr::from)]
 }
 
-/// Anything, but often near the borders of what is special.
+/// Generates any address, but often one near the bounds of a special range.
 pub(crate) fn ipv4() -> impl Strategy<Value = Ipv4Addr> {
     let special = select(vec![
         "0.0.0.0",
