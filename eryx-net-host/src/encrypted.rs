@@ -65,7 +65,7 @@ impl Upgrade {
     }
 
     pub(crate) fn gave_way(&self) -> bool {
-        self.handshake.gave_way()
+        self.handshake.yielded()
     }
 
     /// What is left of the budget.
@@ -121,7 +121,7 @@ impl Encrypted {
     }
 
     pub(crate) fn gave_way(&self) -> bool {
-        self.stream.gave_way()
+        self.stream.yielded()
     }
 
     pub(crate) fn is_readable(&self) -> bool {
@@ -183,7 +183,7 @@ impl Encrypted {
 
     /// Sends close_notify and waits for the peer's.
     pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
-        self.stream.poll_end(cx).map_err(NetError::from)
+        self.stream.poll_close(cx).map_err(NetError::from)
     }
 
     /// The connection in the clear again, once [`poll_end`](Self::poll_end) has succeeded.

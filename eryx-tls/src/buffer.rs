@@ -1,6 +1,9 @@
+//! A bounded byte queue.
+
 use std::fmt;
 
-/// A byte queue of bounded size: filled at the back, consumed at the front, one allocation reused.
+/// A byte queue of bounded size in one reused allocation: filled at the back, consumed at the
+/// front.
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
     start: usize,
@@ -9,7 +12,7 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// An empty queue that never holds more than `limit` bytes. Allocates nothing yet.
+    /// Returns an empty queue for at most `limit` bytes. Does not allocate.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             bytes: Vec::new(),
@@ -35,7 +38,7 @@ impl Buffer {
         &mut self.bytes[self.start..self.end]
     }
 
-    /// Drops `count` bytes at the front.
+    /// Removes `count` bytes at the front.
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = self.end.min(self.start + count);
         if self.start == self.end {
@@ -44,20 +47,21 @@ impl Buffer {
         }
     }
 
-    /// Writable space behind the filled part: at least `want` bytes of it, or all there is below the limit.
-    pub(crate) fn space(&mut self, want: usize) -> &mut [u8] {
-        let want = want.min(self.limit - self.len());
-        if self.bytes.len() - self.end < want {
+    /// Returns the writable space after the filled part: at least `len` bytes, or all that remain
+    /// below the limit.
+    pub(crate) fn space(&mut self, len: usize) -> &mut [u8] {
+        let len = len.min(self.limit - self.len());
+        if self.bytes.len() - self.end < len {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
-            if self.bytes.len() - self.end < want {
-                self.bytes.resize(self.end + want, 0);
+            if self.bytes.len() - self.end < len {
+                self.bytes.resize(self.end + len, 0);
             }
         }
-        let room = self.limit - self.len();
-        let until = self.bytes.len().min(self.end + room);
-        &mut self.bytes[self.end..until]
+        let remaining = self.limit - self.len();
+        let space_end = self.bytes.len().min(self.end + remaining);
+        &mut self.bytes[self.end..space_end]
     }
 
     /// Marks the first `count` bytes of the space as filled.
@@ -65,7 +69,7 @@ impl Buffer {
         self.end = self.bytes.len().min(self.end + count);
     }
 
-    /// Appends as much of `data` as fits below the limit and says how much that was.
+    /// Appends as much of `data` as fits below the limit. Returns the number of bytes appended.
     pub(crate) fn append(&mut self, data: &[u8]) -> usize {
         let space = self.space(data.len());
         let count = data.len().min(space.len());
@@ -89,7 +93,7 @@ mod tests {
     use super::Buffer;
 
     #[test]
-    fn bytes_leave_in_the_order_they_came_across_compaction_and_growth() {
+    fn bytes_keep_their_order_across_compaction_and_growth() {
         let mut buffer = Buffer::new(100);
         let mut next_in = 0u8;
         let mut next_out = 0u8;
@@ -97,18 +101,18 @@ mod tests {
             let data: Vec<u8> = (0..round).map(|i| next_in.wrapping_add(i as u8)).collect();
             let taken = buffer.append(&data);
             next_in = next_in.wrapping_add(taken as u8);
-            let leaving = buffer.len() / 2;
-            for byte in &buffer.filled()[..leaving] {
+            let consumed = buffer.len() / 2;
+            for byte in &buffer.filled()[..consumed] {
                 assert_eq!(*byte, next_out);
                 next_out = next_out.wrapping_add(1);
             }
-            buffer.consume(leaving);
+            buffer.consume(consumed);
             assert!(buffer.len() <= 100);
         }
     }
 
     #[test]
-    fn the_limit_holds_whatever_is_asked() {
+    fn the_buffer_never_exceeds_its_limit() {
         let mut buffer = Buffer::new(10);
         assert_eq!(buffer.space(usize::MAX).len(), 10);
         assert_eq!(buffer.append(&[1; 7]), 7);

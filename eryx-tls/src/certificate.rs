@@ -1,5 +1,5 @@
-//! OpenSSL's numbers and words for why a certificate was not accepted, which is what Python programs compare
-//! with and print. The list is `X509_V_ERR_*` of OpenSSL 3.0.
+//! OpenSSL's numbers and messages of certificate errors (`X509_V_ERR_*` of OpenSSL 3.0), which
+//! Python programs compare with and print.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use rustls::{CertificateError, OtherError};
 use rustls_pki_types::{CertificateDer, ServerName};
 use webpki::EndEntityCert;
 
-/// One of OpenSSL's numbers, and its words.
-pub(crate) type Objection = (u32, &'static str);
+/// OpenSSL's number and message of a certificate error.
+pub(crate) type VerifyError = (u32, &'static str);
 
 const UNSPECIFIED: u32 = 1;
-const SELF_SIGNED_LEAF: Objection = (18, "self-signed certificate");
-const SELF_SIGNED_IN_CHAIN: Objection = (19, "self-signed certificate in certificate chain");
+const SELF_SIGNED_LEAF: VerifyError = (18, "self-signed certificate");
+const SELF_SIGNED_IN_CHAIN: VerifyError = (19, "self-signed certificate in certificate chain");
 
-/// The number and the words for `error`.
-pub(crate) fn verdict(error: &CertificateError) -> (u32, String) {
+/// Returns OpenSSL's number and message for `error`.
+pub(crate) fn openssl_error(error: &CertificateError) -> (u32, String) {
     use CertificateError as E;
     #[allow(
         deprecated,
@@ -35,7 +35,7 @@ pub(crate) fn verdict(error: &CertificateError) -> (u32, String) {
             (12, "CRL has expired")
         }
         E::BadSignature => (7, "certificate signature failure"),
-        // In practice SHA-1 and MD5.
+        // Signatures with SHA-1 or MD5.
         E::UnsupportedSignatureAlgorithm
         | E::UnsupportedSignatureAlgorithmContext { .. }
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
@@ -46,17 +46,18 @@ pub(crate) fn verdict(error: &CertificateError) -> (u32, String) {
         }
         E::InvalidOcspResponse => (74, "OCSP verification failed"),
         E::ApplicationVerificationFailure => (50, "application verification failure"),
-        E::Other(other) => return other_verdict(other),
+        E::Other(other) => return other_error(other),
         _ => (UNSPECIFIED, "unspecified certificate verification error"),
     };
     (code, message.to_owned())
 }
 
-/// Says more precisely than "unknown issuer" what a chain that leads to no anchor looks like.
+/// Replaces "unknown issuer" by a more precise error where a certificate of the chain is
+/// self-signed.
 ///
-/// OpenSSL tells a certificate that vouches for itself from one whose issuer is missing; path building alone
-/// does not.
-pub(crate) fn explain(
+/// OpenSSL distinguishes a self-signed certificate from one whose issuer is missing; webpki does
+/// not.
+pub(crate) fn refine_unknown_issuer(
     error: rustls::Error,
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
@@ -64,25 +65,26 @@ pub(crate) fn explain(
     if !is_unknown_issuer(&error) && !is_ca_as_leaf(&error) {
         return error;
     }
-    let objection = if is_self_issued(leaf) {
+    let verify_error = if is_self_issued(leaf) {
         SELF_SIGNED_LEAF
     } else if is_unknown_issuer(&error) && intermediates.iter().any(is_self_issued) {
         SELF_SIGNED_IN_CHAIN
     } else {
         return error;
     };
-    refused(objection)
+    to_rustls_error(verify_error)
 }
 
-/// The error that `objection` becomes.
-pub(crate) fn refused((code, message): Objection) -> rustls::Error {
+/// Converts an OpenSSL error into a rustls error, from which [`openssl_error`] returns it.
+pub(crate) fn to_rustls_error((code, message): VerifyError) -> rustls::Error {
     let precise = PreciseError { code, message };
     CertificateError::Other(OtherError(Arc::new(precise))).into()
 }
 
-/// Whether the only objection is that the server's own certificate is marked as a CA.
+/// Returns whether the only error is that the server's own certificate is marked as a CA.
 ///
-/// The marking is looked at after the validity dates and before the issuer, so the dates are known to be good.
+/// webpki checks the marking after the validity dates and before the issuer, so the dates are
+/// valid.
 pub(crate) fn is_ca_as_leaf(error: &rustls::Error) -> bool {
     let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else {
         return false;
@@ -101,20 +103,20 @@ fn is_self_issued(cert: &CertificateDer<'_>) -> bool {
     EndEntityCert::try_from(cert).is_ok_and(|cert| cert.issuer() == cert.subject())
 }
 
-/// CPython words these two itself, with the name in them.
+/// Returns CPython's own messages for these two errors, which contain the name.
 fn name_mismatch(expected: &ServerName<'_>) -> (u32, String) {
-    let (code, what) = match expected {
+    let (code, kind) = match expected {
         ServerName::IpAddress(_) => (64, "IP address"),
         _ => (62, "Hostname"),
     };
     let name = expected.to_str();
     (
         code,
-        format!("{what} mismatch, certificate is not valid for '{name}'."),
+        format!("{kind} mismatch, certificate is not valid for '{name}'."),
     )
 }
 
-fn other_verdict(other: &OtherError) -> (u32, String) {
+fn other_error(other: &OtherError) -> (u32, String) {
     use webpki::Error as W;
     if let Some(precise) = other.0.downcast_ref::<PreciseError>() {
         return (precise.code, precise.message.to_owned());
@@ -138,6 +140,7 @@ fn other_verdict(other: &OtherError) -> (u32, String) {
     (code, message.to_owned())
 }
 
+/// An OpenSSL error inside a rustls error.
 #[derive(Debug)]
 struct PreciseError {
     code: u32,

@@ -1,4 +1,4 @@
-//! Configurations of rustls: those kept ready for all, and those that one sandbox uses.
+//! Caches of rustls client configurations: one shared by all scopes, and one in each scope.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,54 +8,57 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 
-use crate::TlsError;
 use crate::digest::SettingsDigest;
-use crate::resumption::ConnectionSessions;
+use crate::error::TlsError;
+use crate::session_cache::ConnectionSessions;
 
-/// Distinct settings whose configuration is kept ready.
-pub(crate) const CONFIGS: usize = 32;
-/// Bytes of all configurations that are kept ready. One with the usual public roots, given by the program, has 400 KiB.
-const CONFIGS_SIZE: usize = 1024 * 1024;
+/// The most configurations in the shared cache.
+pub(crate) const SHARED_CONFIGS: usize = 32;
+/// The most bytes of configurations in the shared cache. A configuration with the usual public
+/// roots, given by the guest program, has 400 KiB.
+const SHARED_SIZE: usize = 1024 * 1024;
 
-/// Configurations that one scope has used last and keeps.
-const KEPT: usize = 8;
-/// Bytes of all configurations that one scope keeps or uses: the largest there can be, and two with the usual public
-/// roots.
-const HELD_SIZE: usize = 6 * 1024 * 1024;
+/// The most configurations that a scope keeps without using them.
+const SCOPE_CONFIGS: usize = 8;
+/// The most bytes of configurations that a scope keeps or uses: the largest possible configuration,
+/// and two with the usual public roots.
+const SCOPE_SIZE: usize = 6 * 1024 * 1024;
 
-/// A configuration without sessions to resume, and about how many bytes it takes.
+/// A configuration without session resumption.
 pub(crate) struct Config {
     pub(crate) client: ClientConfig,
+    /// The approximate size, in bytes.
     pub(crate) size: usize,
-    /// Whether it holds a client's private key.
+    /// Whether the configuration has a client's private key.
     pub(crate) has_key: bool,
 }
 
-/// Configurations kept ready, whoever uses them: [`CONFIGS`] of them, of [`CONFIGS_SIZE`] bytes. A private key that a
-/// program brought is never among them.
+/// The configurations that all scopes share: at most [`SHARED_CONFIGS`], of at most [`SHARED_SIZE`]
+/// bytes together. A configuration with a guest program's private key is never stored.
 #[derive(Default)]
 pub(crate) struct ConfigCache {
-    /// The most recently used last.
-    ready: Mutex<Vec<(SettingsDigest, Arc<Config>)>>,
+    /// Ordered by use, the most recent last.
+    entries: Mutex<Vec<(SettingsDigest, Arc<Config>)>>,
 }
 
 impl ConfigCache {
-    pub(crate) fn get(&self, wanted: SettingsDigest) -> Option<Arc<Config>> {
-        find(&mut self.lock(), wanted)
+    pub(crate) fn get(&self, digest: SettingsDigest) -> Option<Arc<Config>> {
+        find(&mut self.lock(), digest)
     }
 
-    /// Files `config`, unless another thread was faster: then theirs is the one to share.
+    /// Stores `config`, and returns it. If another thread has stored a configuration with this
+    /// digest meanwhile, returns that one instead.
     pub(crate) fn insert(&self, digest: SettingsDigest, config: Arc<Config>) -> Arc<Config> {
-        if config.has_key || config.size > CONFIGS_SIZE {
+        if config.has_key || config.size > SHARED_SIZE {
             return config;
         }
-        let mut ready = self.lock();
-        if let Some(theirs) = find(&mut ready, digest) {
-            return theirs;
+        let mut entries = self.lock();
+        if let Some(existing) = find(&mut entries, digest) {
+            return existing;
         }
-        ready.push((digest, Arc::clone(&config)));
-        while ready.len() > CONFIGS || size(&ready) > CONFIGS_SIZE {
-            ready.remove(0);
+        entries.push((digest, Arc::clone(&config)));
+        while entries.len() > SHARED_CONFIGS || total_size(&entries) > SHARED_SIZE {
+            entries.remove(0);
         }
         config
     }
@@ -67,48 +70,50 @@ impl ConfigCache {
 
     #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
-        size(&self.lock())
+        total_size(&self.lock())
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(SettingsDigest, Arc<Config>)>> {
-        // Each operation leaves the list whole, so a panic elsewhere does not spoil it.
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+        // Every operation leaves the list consistent, so a poisoned lock is safe to use.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn find<T>(ready: &mut [(SettingsDigest, Arc<T>)], wanted: SettingsDigest) -> Option<Arc<T>> {
-    let position = ready.iter().position(|(digest, _)| *digest == wanted)?;
-    ready[position..].rotate_left(1);
-    ready.last().map(|(_, config)| Arc::clone(config))
+/// Returns the entry with this digest, and makes it the most recently used.
+fn find<T>(entries: &mut [(SettingsDigest, Arc<T>)], digest: SettingsDigest) -> Option<Arc<T>> {
+    let position = entries.iter().position(|(other, _)| *other == digest)?;
+    entries[position..].rotate_left(1);
+    entries.last().map(|(_, config)| Arc::clone(config))
 }
 
-fn size(ready: &[(SettingsDigest, Arc<Config>)]) -> usize {
-    ready.iter().map(|(_, config)| config.size).sum()
+fn total_size(entries: &[(SettingsDigest, Arc<Config>)]) -> usize {
+    entries.iter().map(|(_, config)| config.size).sum()
 }
 
-/// The configurations of one scope, a sandbox for one: of [`HELD_SIZE`] bytes together, those in use included.
+/// The configurations of one scope, such as a sandbox: at most [`SCOPE_SIZE`] bytes together,
+/// including those of open connections.
 #[derive(Default)]
-pub(crate) struct HeldConfigs {
-    held: Mutex<Held>,
+pub(crate) struct ScopeConfigs {
+    entries: Mutex<ScopeEntries>,
     size: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
-struct Held {
-    /// The most recently used last.
-    kept: Vec<(SettingsDigest, Arc<HeldConfig>)>,
-    /// Those in use, and perhaps some that were.
-    used: HashMap<SettingsDigest, Weak<HeldConfig>>,
+struct ScopeEntries {
+    /// Configurations that the scope keeps, ordered by use, the most recent last.
+    recent: Vec<(SettingsDigest, Arc<ScopeConfig>)>,
+    /// Configurations of open connections, and some that have been dropped.
+    in_use: HashMap<SettingsDigest, Weak<ScopeConfig>>,
 }
 
-/// A configuration that counts against its scope for as long as anything uses it.
-pub(crate) struct HeldConfig {
+/// A configuration of a scope. It counts against the scope's limit until it is dropped.
+pub(crate) struct ScopeConfig {
     config: Arc<Config>,
-    charged: Arc<AtomicUsize>,
+    scope_size: Arc<AtomicUsize>,
 }
 
-impl HeldConfig {
-    /// The configuration for one connection, which is cheap to make.
+impl ScopeConfig {
+    /// Returns the configuration for one connection, which is a cheap copy.
     pub(crate) fn client_config(&self, sessions: Option<Arc<ConnectionSessions>>) -> ClientConfig {
         let mut config = self.config.client.clone();
         if let Some(sessions) = sessions {
@@ -123,99 +128,103 @@ impl HeldConfig {
     }
 }
 
-impl Drop for HeldConfig {
+impl Drop for ScopeConfig {
     fn drop(&mut self) {
-        self.charged.fetch_sub(self.config.size, Ordering::AcqRel);
+        self.scope_size
+            .fetch_sub(self.config.size, Ordering::AcqRel);
     }
 }
 
-impl HeldConfigs {
-    /// Returns the configuration for `digest`, made with `make` unless there is one.
+impl ScopeConfigs {
+    /// Returns the configuration for `digest`, and builds it with `build` if there is none.
     ///
     /// # Errors
     ///
-    /// Those of `make`; [`TlsError::Refused`] where one of `size` bytes is more than the scope may hold.
-    pub(crate) fn get_or_make(
+    /// Those of `build`; [`TlsError::Refused`] when a configuration of `size` bytes would exceed
+    /// the scope's limit.
+    pub(crate) fn get_or_build(
         &self,
         digest: SettingsDigest,
         size: usize,
-        make: impl FnOnce() -> Result<Arc<Config>, TlsError>,
-    ) -> Result<Arc<HeldConfig>, TlsError> {
-        if let Some(held) = self.lock().get(digest) {
-            return Ok(held);
+        build: impl FnOnce() -> Result<Arc<Config>, TlsError>,
+    ) -> Result<Arc<ScopeConfig>, TlsError> {
+        if let Some(existing) = self.lock().get(digest) {
+            return Ok(existing);
         }
-        // Before the work, and again after it: others may have been there meanwhile.
-        drop(self.make_room(size)?);
-        // Made outside the lock: parsing a bundle of roots must not hold up other connections.
-        let config = make()?;
-        let mut held = self.make_room(config.size)?;
-        if let Some(theirs) = held.get(digest) {
-            return Ok(theirs);
+        // Checks the limit before the work, and again after it: other threads may have added
+        // configurations meanwhile.
+        drop(self.evict_for(size)?);
+        // Builds without the lock: parsing a bundle of roots must not block other connections.
+        let config = build()?;
+        let mut entries = self.evict_for(config.size)?;
+        if let Some(existing) = entries.get(digest) {
+            return Ok(existing);
         }
         self.size.fetch_add(config.size, Ordering::AcqRel);
-        let made = Arc::new(HeldConfig {
+        let config = Arc::new(ScopeConfig {
             config,
-            charged: Arc::clone(&self.size),
+            scope_size: Arc::clone(&self.size),
         });
-        held.insert(digest, &made);
-        Ok(made)
+        entries.insert(digest, &config);
+        Ok(config)
     }
 
-    /// Returns about how many bytes are held.
+    /// Returns the approximate size of the scope's configurations, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.size.load(Ordering::Acquire)
     }
 
-    fn make_room(&self, size: usize) -> Result<MutexGuard<'_, Held>, TlsError> {
-        let mut held = self.lock();
-        while self.size() + size > HELD_SIZE {
-            if held.kept.is_empty() {
+    /// Evicts configurations that are not in use until `size` more bytes fit.
+    fn evict_for(&self, size: usize) -> Result<MutexGuard<'_, ScopeEntries>, TlsError> {
+        let mut entries = self.lock();
+        while self.size() + size > SCOPE_SIZE {
+            if entries.recent.is_empty() {
                 return Err(TlsError::Refused(format!(
                     "the TLS settings in use here (roots, revocation lists and client certificates) would be {} \
-                     bytes, and {HELD_SIZE} is the most: use one SSLContext for several connections, or close some \
+                     bytes, and {SCOPE_SIZE} is the most: use one SSLContext for several connections, or close some \
                      first",
                     self.size() + size
                 )));
             }
-            held.kept.remove(0);
+            entries.recent.remove(0);
         }
-        Ok(held)
+        Ok(entries)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        // Each operation leaves the lists whole, so a panic elsewhere does not spoil them.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ScopeEntries> {
+        // Every operation leaves the lists consistent, so a poisoned lock is safe to use.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Held {
-    fn get(&mut self, wanted: SettingsDigest) -> Option<Arc<HeldConfig>> {
-        if let Some(kept) = find(&mut self.kept, wanted) {
-            return Some(kept);
+impl ScopeEntries {
+    fn get(&mut self, digest: SettingsDigest) -> Option<Arc<ScopeConfig>> {
+        if let Some(config) = find(&mut self.recent, digest) {
+            return Some(config);
         }
-        let used = self.used.get(&wanted)?.upgrade()?;
-        self.keep(wanted, &used);
-        Some(used)
+        let config = self.in_use.get(&digest)?.upgrade()?;
+        self.push_recent(digest, &config);
+        Some(config)
     }
 
-    fn insert(&mut self, digest: SettingsDigest, config: &Arc<HeldConfig>) {
-        self.used.retain(|_, config| config.strong_count() > 0);
-        self.used.insert(digest, Arc::downgrade(config));
-        self.keep(digest, config);
+    fn insert(&mut self, digest: SettingsDigest, config: &Arc<ScopeConfig>) {
+        self.in_use.retain(|_, config| config.strong_count() > 0);
+        self.in_use.insert(digest, Arc::downgrade(config));
+        self.push_recent(digest, config);
     }
 
-    fn keep(&mut self, digest: SettingsDigest, config: &Arc<HeldConfig>) {
-        if self.kept.len() >= KEPT {
-            self.kept.remove(0);
+    fn push_recent(&mut self, digest: SettingsDigest, config: &Arc<ScopeConfig>) {
+        if self.recent.len() >= SCOPE_CONFIGS {
+            self.recent.remove(0);
         }
-        self.kept.push((digest, Arc::clone(config)));
+        self.recent.push((digest, Arc::clone(config)));
     }
 }
 
-impl fmt::Debug for HeldConfig {
-    /// Leaves the configuration out: it may hold a key.
+impl fmt::Debug for ScopeConfig {
+    /// Omits the configuration, which may have a private key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeldConfig")
+        f.debug_struct("ScopeConfig")
             .field("size", &self.config.size)
             .finish_non_exhaustive()
     }

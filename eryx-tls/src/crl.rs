@@ -1,3 +1,5 @@
+//! Revocation checking against certificate revocation lists (CRLs).
+
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::{CertificateError, Error};
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -6,29 +8,29 @@ use webpki::{
     RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, UnknownStatusPolicy,
 };
 
-use crate::certificate::refused;
+use crate::certificate::to_rustls_error;
 
-/// Whose revocation is looked up in the lists that the settings carry
+/// The certificates whose revocation is checked against the lists in the settings
 /// ([RFC 5280, 6.3](https://www.rfc-editor.org/rfc/rfc5280#section-6.3)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// That of the peer's own certificate.
+    /// Only the peer's own certificate.
     Leaf,
-    /// That of every certificate up to the root.
+    /// Every certificate of the path up to the root.
     Chain,
 }
 
-/// Looks a path, already found good, up in revocation lists.
+/// Checks the certificates of a verified path against revocation lists.
 ///
-/// Lists are read anew each time: what is kept between handshakes is no larger than what was given. There is one path,
-/// so each of its certificates is looked up once, in lists of at most
+/// The lists are parsed for each handshake, so that no parsed form takes memory between handshakes.
+/// There is one path, so each of its certificates is looked up once, in lists of at most
 /// [`REVOCATION_LISTS_SIZE`](crate::limits::REVOCATION_LISTS_SIZE) bytes together.
 pub(crate) fn check(
     depth: Revocation,
     lists: &[Vec<u8>],
     anchor: &TrustAnchor<'_>,
     leaf: &CertificateDer<'_>,
-    between: &[CertificateDer<'_>],
+    intermediates: &[CertificateDer<'_>],
     now: UnixTime,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<(), Error> {
@@ -36,15 +38,15 @@ pub(crate) fn check(
         .iter()
         .map(|der| BorrowedCertRevocationList::from_der(der).map(Into::into))
         .collect::<Result<_, _>>()
-        .map_err(|_| unknown())?;
-    let known: Vec<&CertRevocationList<'_>> = parsed.iter().collect();
-    let options = options(depth, &known)?;
+        .map_err(|_| unusable_crl())?;
+    let list_refs: Vec<&CertRevocationList<'_>> = parsed.iter().collect();
+    let options = options(depth, &list_refs)?;
     EndEntityCert::try_from(leaf)
         .and_then(|cert| {
             cert.verify_for_usage(
                 algorithms.all,
                 std::slice::from_ref(anchor),
-                between,
+                intermediates,
                 now,
                 KeyUsage::server_auth(),
                 Some(options),
@@ -52,7 +54,7 @@ pub(crate) fn check(
             )
             .map(drop)
         })
-        .map_err(verdict)
+        .map_err(to_rustls)
 }
 
 fn options<'a>(
@@ -71,24 +73,25 @@ fn options<'a>(
                 .with_expiration_policy(ExpirationPolicy::Enforce)
                 .build()
         })
-        .map_err(|_| unknown())
+        .map_err(|_| unusable_crl())
 }
 
-fn verdict(error: webpki::Error) -> Error {
+fn to_rustls(error: webpki::Error) -> Error {
     use webpki::Error as W;
     match error {
         W::CertRevoked => CertificateError::Revoked.into(),
         W::CrlExpired { time, next_update } => {
             CertificateError::ExpiredRevocationListContext { time, next_update }.into()
         }
-        W::InvalidCrlSignatureForPublicKey => refused((8, "CRL signature failure")),
-        W::IssuerNotCrlSigner => refused((35, "key usage does not include CRL signing")),
-        // The chain itself is good, so that what is left concerns its revocation.
-        _ => unknown(),
+        W::InvalidCrlSignatureForPublicKey => to_rustls_error((8, "CRL signature failure")),
+        W::IssuerNotCrlSigner => to_rustls_error((35, "key usage does not include CRL signing")),
+        // The path itself is valid, so every other error concerns its revocation.
+        _ => unusable_crl(),
     }
 }
 
-/// OpenSSL's answer when there is no list, or none that can be read, for a certificate.
-pub(crate) fn unknown() -> Error {
+/// Returns the error for a certificate without a list, or without one that can be parsed (as in
+/// OpenSSL).
+pub(crate) fn unusable_crl() -> Error {
     CertificateError::UnknownRevocationStatus.into()
 }

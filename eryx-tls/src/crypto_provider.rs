@@ -1,16 +1,15 @@
-//! Which cipher suites and groups are offered.
+//! The cryptography provider, restricted to the cipher suites and groups of the settings.
 
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::ALL_KX_GROUPS;
 
-use crate::TlsError;
+use crate::error::TlsError;
 
-/// A provider that offers only these, in this order; of what is empty, all that `provider` does.
-///
-/// Numbers that are not known are passed over.
-pub(crate) fn restricted(
+/// Returns a provider that offers only these cipher suites and groups, in this order. An empty list
+/// means all that `provider` offers. Unknown numbers are ignored.
+pub(crate) fn restrict(
     provider: &Arc<CryptoProvider>,
     ciphers: &[u16],
     groups: &[u16],
@@ -18,40 +17,40 @@ pub(crate) fn restricted(
     if ciphers.is_empty() && groups.is_empty() {
         return Ok(Arc::clone(provider));
     }
-    let mut fewer = CryptoProvider::clone(provider);
+    let mut restricted = CryptoProvider::clone(provider);
     if !ciphers.is_empty() {
-        fewer.cipher_suites = chosen(ciphers, &provider.cipher_suites, |suite| {
+        restricted.cipher_suites = select(ciphers, &provider.cipher_suites, |suite| {
             u16::from(suite.suite())
         });
-        if fewer.cipher_suites.is_empty() {
-            return Err(none_left("cipher suite", "the choice of ciphers"));
+        if restricted.cipher_suites.is_empty() {
+            return Err(nothing_left("cipher suite", "the choice of ciphers"));
         }
     }
     if !groups.is_empty() {
-        fewer.kx_groups = chosen(groups, ALL_KX_GROUPS, |group| u16::from(group.name()));
-        if fewer.kx_groups.is_empty() {
-            return Err(none_left("key exchange", "the choice of curves"));
+        restricted.kx_groups = select(groups, ALL_KX_GROUPS, |group| u16::from(group.name()));
+        if restricted.kx_groups.is_empty() {
+            return Err(nothing_left("key exchange", "the choice of curves"));
         }
     }
-    Ok(Arc::new(fewer))
+    Ok(Arc::new(restricted))
 }
 
-/// That nothing of a kind is left to offer.
-pub(crate) fn none_left(what: &str, because: &str) -> TlsError {
+/// Returns the error for settings that leave nothing of a kind to offer.
+pub(crate) fn nothing_left(kind: &str, cause: &str) -> TlsError {
     TlsError::Refused(format!(
-        "{because} leaves no {what} that is available here: permit more"
+        "{cause} leaves no {kind} that is available here: permit more"
     ))
 }
 
-fn chosen<T: Copy>(numbers: &[u16], available: &[T], number: impl Fn(&T) -> u16) -> Vec<T> {
-    let mut found: Vec<T> = Vec::new();
+fn select<T: Copy>(numbers: &[u16], available: &[T], number: impl Fn(&T) -> u16) -> Vec<T> {
+    let mut selected: Vec<T> = Vec::new();
     let mut seen: Vec<u16> = Vec::new();
     for wanted in numbers {
-        let each = available.iter().find(|each| number(each) == *wanted);
-        if let Some(each) = each.filter(|_| !seen.contains(wanted)) {
+        let item = available.iter().find(|item| number(item) == *wanted);
+        if let Some(item) = item.filter(|_| !seen.contains(wanted)) {
             seen.push(*wanted);
-            found.push(*each);
+            selected.push(*item);
         }
     }
-    found
+    selected
 }

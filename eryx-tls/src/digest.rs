@@ -1,20 +1,23 @@
+//! The digest of settings, which identifies configurations and sessions.
+
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::wanted::Wanted;
+use crate::effective_settings::EffectiveSettings;
 
-/// A digest (SHA-256) of everything in settings that decides what a handshake is, except the server's name. Settings with
-/// equal digests can share a configuration, and resume each other's sessions.
+/// A digest (SHA-256) of all settings that affect a handshake, except the server's name.
+///
+/// Settings with equal digests can share a configuration, and resume each other's sessions.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SettingsDigest([u8; 32]);
 
 impl SettingsDigest {
-    pub(crate) fn of(wanted: &Wanted<'_>) -> Self {
-        let settings = wanted.settings;
-        let demands = wanted.demands();
+    pub(crate) fn of(effective: &EffectiveSettings<'_>) -> Self {
+        let settings = effective.settings;
+        let requirements = effective.chain_requirements();
         let mut encoder = Encoder(Sha256::new());
-        encoder.number(wanted.check as usize);
+        encoder.number(effective.verify_mode as usize);
         encoder.number(usize::from(settings.server_name.is_some()));
         encoder.number(
             settings
@@ -33,10 +36,14 @@ impl SettingsDigest {
                 encoder.number(usize::from(*number));
             }
         }
-        encoder.list(wanted.roots().iter().map(Vec::as_slice));
-        encoder.number(usize::from(demands.strict));
-        encoder.number(demands.revocation.map_or(0, |depth| depth as usize + 1));
-        encoder.list(demands.lists.iter().map(Vec::as_slice));
+        encoder.list(effective.roots().iter().map(Vec::as_slice));
+        encoder.number(usize::from(requirements.strict));
+        encoder.number(
+            requirements
+                .revocation
+                .map_or(0, |depth| depth as usize + 1),
+        );
+        encoder.list(requirements.lists.iter().map(Vec::as_slice));
         match settings.identity.as_deref() {
             None => encoder.number(0),
             Some(identity) => {
@@ -55,14 +62,15 @@ impl SettingsDigest {
 }
 
 impl fmt::Debug for SettingsDigest {
-    /// Leaves most of it out: a private key is among what it is of.
+    /// Omits most of the digest, because its input includes a private key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [first, second, ..] = self.0;
         write!(f, "SettingsDigest({first:02x}{second:02x}..)")
     }
 }
 
-/// Writes every value with its length before it, so that no two sets of values have the same encoding.
+/// Encodes every value with its length first, so that different values never have the same
+/// encoding.
 struct Encoder(Sha256);
 
 impl Encoder {

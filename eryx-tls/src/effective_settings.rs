@@ -1,40 +1,49 @@
+//! The settings of a handshake without the parts that have no effect.
+
 use std::sync::Arc;
 
 use rustls::{SupportedProtocolVersion, version};
 
-use crate::verifier::{Check, Demands};
-use crate::{ClientSettings, Version};
+use crate::info::Version;
+use crate::settings::ClientSettings;
+use crate::verifier::{ChainRequirements, VerifyMode};
 
-/// What settings come to where they are used: what decides nothing there is left out.
+/// Settings as they take effect: parts that cannot decide anything are left out.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct EffectiveSettings<'a> {
     pub(crate) settings: &'a ClientSettings,
-    pub(crate) check: Check,
-    roots_count: bool,
+    pub(crate) verify_mode: VerifyMode,
+    roots_effective: bool,
 }
 
-impl<'a> Wanted<'a> {
-    pub(crate) fn new(settings: &'a ClientSettings, check: Check, roots_count: bool) -> Self {
+impl<'a> EffectiveSettings<'a> {
+    pub(crate) fn new(
+        settings: &'a ClientSettings,
+        verify_mode: VerifyMode,
+        roots_effective: bool,
+    ) -> Self {
         Self {
             settings,
-            check,
-            // Roots that decide nothing must not make settings distinct.
-            roots_count: roots_count && check != Check::Nothing,
+            verify_mode,
+            // Roots without effect must not make settings distinct.
+            roots_effective: roots_effective && verify_mode != VerifyMode::None,
         }
     }
 
-    /// The roots to trust instead of the host's; none where the host's count.
+    /// Returns the roots to trust instead of the embedder's; empty where the embedder's roots
+    /// decide.
     pub(crate) fn roots(&self) -> &'a [Vec<u8>] {
-        if self.roots_count {
+        if self.roots_effective {
             &self.settings.roots
         } else {
             &[]
         }
     }
 
-    pub(crate) fn demands(&self) -> Demands {
+    /// Returns the requirements on a chain besides a trust anchor.
+    pub(crate) fn chain_requirements(&self) -> ChainRequirements {
         let settings = self.settings;
-        Demands {
+        ChainRequirements {
             strict: settings.strict && !self.roots().is_empty(),
             revocation: settings.revocation,
             lists: if settings.revocation.is_some() {
@@ -45,6 +54,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Returns the protocol versions, the highest first.
     pub(crate) fn versions(&self) -> Vec<&'static SupportedProtocolVersion> {
         let min = self.settings.min_version.unwrap_or(Version::Tls12);
         let max = self.settings.max_version.unwrap_or(Version::Tls13);
@@ -58,21 +68,27 @@ impl<'a> Wanted<'a> {
         .collect()
     }
 
-    /// About how many bytes a configuration of these settings takes, the host's own roots left out.
+    /// Returns the approximate size of a configuration with these settings, in bytes, without the
+    /// embedder's roots.
     pub(crate) fn size(&self) -> usize {
-        let sum = |items: &[Vec<u8>]| items.iter().map(|item| item.len() + ITEM).sum::<usize>();
+        let sum = |items: &[Vec<u8>]| {
+            items
+                .iter()
+                .map(|item| item.len() + ITEM_OVERHEAD)
+                .sum::<usize>()
+        };
         let identity = self.settings.identity.as_deref();
         let identity = identity.map_or(0, |identity| sum(&identity.chain) + identity.key.len());
-        // A root is kept as it is, and its name and its key once more.
-        CONFIGURATION
+        // A root is stored in full, and its name and its key a second time.
+        CONFIG_OVERHEAD
             + 2 * sum(self.roots())
-            + sum(&self.demands().lists)
+            + sum(&self.chain_requirements().lists)
             + sum(&self.settings.alpn)
             + identity
     }
 }
 
-/// What a configuration takes in any case, about.
-const CONFIGURATION: usize = 2 * 1024;
-/// What keeping an item takes besides its bytes, about.
-const ITEM: usize = 64;
+/// The approximate size of a configuration without items, in bytes.
+const CONFIG_OVERHEAD: usize = 2 * 1024;
+/// The approximate memory of an item besides its bytes.
+const ITEM_OVERHEAD: usize = 64;

@@ -1,50 +1,70 @@
-use rustls::unbuffered::{EncryptError, InsufficientSizeError};
+//! The encoding of messages into a buffer that grows to the size they need.
 
-use crate::TlsError;
+use rustls::unbuffered::{self, EncryptError, InsufficientSizeError};
+
 use crate::buffer::Buffer;
+use crate::error::TlsError;
 
-/// Why a message was not put into the space it was given.
-pub(crate) enum Refusal {
-    TooSmall(InsufficientSizeError),
-    Exhausted,
+/// The error of an encoder.
+pub(crate) enum EncodeError {
+    /// The space is too small.
+    InsufficientSize(InsufficientSizeError),
+    /// The usage limit of the connection's keys is reached.
+    KeyLimit,
 }
 
-impl From<EncryptError> for Refusal {
-    fn from(error: EncryptError) -> Self {
-        match error {
-            EncryptError::InsufficientSize(size) => Self::TooSmall(size),
-            EncryptError::EncryptExhausted => Self::Exhausted,
+impl EncodeError {
+    /// Converts the result of encoding a handshake message: one that is encoded already has length 0.
+    pub(crate) fn unless_encoded(
+        result: Result<usize, unbuffered::EncodeError>,
+    ) -> Result<usize, Self> {
+        match result {
+            Ok(len) => Ok(len),
+            Err(unbuffered::EncodeError::InsufficientSize(size)) => {
+                Err(Self::InsufficientSize(size))
+            }
+            Err(unbuffered::EncodeError::AlreadyEncoded) => Ok(0),
         }
     }
 }
 
-/// Lets `message` write itself behind what is in `outgoing`, with as much room as it turns out to need.
-pub(crate) fn put(
+impl From<EncryptError> for EncodeError {
+    fn from(error: EncryptError) -> Self {
+        match error {
+            EncryptError::InsufficientSize(size) => Self::InsufficientSize(size),
+            EncryptError::EncryptExhausted => Self::KeyLimit,
+        }
+    }
+}
+
+/// Encodes a message at the end of `outgoing`, with `size` bytes of space at first, and with the
+/// space that the encoder asks for after that.
+pub(crate) fn encode_into(
     outgoing: &mut Buffer,
-    mut want: usize,
-    mut message: impl FnMut(&mut [u8]) -> Result<usize, Refusal>,
+    mut size: usize,
+    mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>,
 ) -> Result<(), TlsError> {
     loop {
-        let space = outgoing.space(want);
-        let room = space.len();
-        match message(space) {
+        let space = outgoing.space(size);
+        let available = space.len();
+        match encode(space) {
             Ok(len) => {
                 outgoing.fill(len);
                 return Ok(());
             }
-            Err(Refusal::TooSmall(size)) if room < size.required_size => {
-                if want >= size.required_size {
+            Err(EncodeError::InsufficientSize(error)) if available < error.required_size => {
+                if size >= error.required_size {
                     return Err(TlsError::protocol(
                         "internal error",
-                        "what the protocol has to send does not fit the outgoing buffer",
+                        "the message does not fit into the outgoing buffer",
                     ));
                 }
-                want = size.required_size;
+                size = error.required_size;
             }
             Err(_) => {
                 return Err(TlsError::protocol(
                     "internal error",
-                    "this connection has encrypted as much as its keys are good for",
+                    "the connection's keys have reached their usage limit",
                 ));
             }
         }

@@ -1,3 +1,5 @@
+//! Decryption of private keys that are encrypted with a password.
+
 use pkcs8::der::asn1::OctetStringRef;
 use pkcs8::der::{Decode, Reader, SliceReader};
 use pkcs8::pkcs5::EncryptionScheme;
@@ -6,19 +8,22 @@ use pkcs8::spki::AlgorithmIdentifierRef;
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use thiserror::Error;
 
-use crate::limits;
+use crate::settings::limits;
 
-/// The private key in DER (PKCS#8) inside an `EncryptedPrivateKeyInfo`
-/// ([RFC 5958, 3](https://www.rfc-editor.org/rfc/rfc5958#section-3)), encrypted with a password as
-/// [RFC 8018](https://www.rfc-editor.org/rfc/rfc8018)'s PBES2 has it: PBKDF2, and AES in CBC mode.
+/// Decrypts an `EncryptedPrivateKeyInfo` ([RFC 5958,
+/// 3](https://www.rfc-editor.org/rfc/rfc5958#section-3)), and returns the private key in DER
+/// (PKCS#8).
 ///
-/// All of it may come from untrusted code. Sizes and the number of rounds are held to [`limits`] before any work is
-/// done, so that a call takes about a second at most. That is long for a thread that has others to serve: call it from
-/// one that may block.
+/// The key must be encrypted with a password by PBES2
+/// ([RFC 8018](https://www.rfc-editor.org/rfc/rfc8018)): PBKDF2, and AES in CBC mode.
+///
+/// Both arguments may come from untrusted code. Sizes and the number of rounds are checked against
+/// [`limits`] first, so that a call takes at most about a second. Call it from a thread that may
+/// block.
 ///
 /// # Errors
 ///
-/// [`KeyError`]. A wrong password cannot be told from damaged contents.
+/// [`KeyError`]. A wrong password and damaged contents are the same error.
 pub fn decrypt_key(encrypted: &[u8], password: &[u8]) -> Result<Vec<u8>, KeyError> {
     if encrypted.len() > limits::KEY_SIZE || password.len() > limits::PASSWORD {
         return Err(KeyError::Unreadable);
@@ -32,25 +37,25 @@ pub fn decrypt_key(encrypted: &[u8], password: &[u8]) -> Result<Vec<u8>, KeyErro
     };
     check_cost(&info.encryption_algorithm)?;
     let key = info.decrypt(password).map_err(|_| KeyError::Unreadable)?;
-    // Padding alone looks right for one wrong password in 256.
+    // The padding alone is valid for one wrong password in 256.
     PrivateKeyInfoRef::from_der(key.as_bytes()).map_err(|_| KeyError::Unreadable)?;
     Ok(key.as_bytes().to_vec())
 }
 
-/// Why a private key could not be decrypted.
+/// The error of a private key that could not be decrypted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The password is wrong, or these are not the bytes of an encrypted key.
+    /// The password is wrong, or the bytes are not an encrypted key.
     #[error("the password is wrong, or this is no encrypted private key in DER")]
     Unreadable,
-    /// Encrypted in another way.
+    /// The key is encrypted with another scheme.
     #[error(
         "this kind of encrypted private key cannot be read in a sandbox: use PBES2 and AES, as \
          `openssl pkcs8 -topk8` does"
     )]
     UnknownScheme,
-    /// More rounds than [`ROUNDS`](limits::ROUNDS).
+    /// The key has more rounds of PBKDF2 than [`ROUNDS`](limits::ROUNDS).
     #[error(
         "the private key is encrypted with {0} rounds of PBKDF2, and {max} is the most: encrypt it anew, as \
          `openssl pkcs8 -topk8` does",
@@ -59,7 +64,7 @@ pub enum KeyError {
     TooManyRounds(u32),
 }
 
-/// Refuses what would take long, or memory, to try.
+/// Rejects schemes that are not supported, and those that would take much time or memory.
 fn check_cost(scheme: &EncryptionScheme) -> Result<(), KeyError> {
     let EncryptionScheme::Pbes2(pbes2::Parameters {
         kdf: Kdf::Pbkdf2(derivation),
@@ -77,7 +82,7 @@ fn check_cost(scheme: &EncryptionScheme) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Whether this has the outline of an encrypted key, whatever the scheme.
+/// Returns whether the bytes have the structure of an encrypted key, with any scheme.
 fn is_well_formed(encrypted: &[u8]) -> bool {
     let outline = SliceReader::new(encrypted).and_then(|mut reader| {
         reader.sequence(|inner| {

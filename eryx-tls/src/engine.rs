@@ -1,70 +1,73 @@
+//! The TLS client without a transport: rustls's unbuffered connection with bounded buffers.
+
+mod state_machine;
+
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::BufMut;
 use rustls::client::UnbufferedClientConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use rustls_pki_types::ServerName;
 
+use self::state_machine::{SendRequest, Step, VISIBLE_STEP};
 use crate::buffer::Buffer;
-use crate::configs::HeldConfig;
-use crate::error::too_large;
-use crate::outbox::{Refusal, put};
-use crate::resumption::ConnectionSessions;
-use crate::{Info, TlsError};
+use crate::config_cache::ScopeConfig;
+use crate::error::{TlsError, too_large};
+use crate::info::Info;
+use crate::session_cache::ConnectionSessions;
 
-/// Bytes held that have come from a peer and have not been read: ciphertext and the plaintext made of it
-/// together. The longest handshake message (64 KiB) and the records it comes in fit.
+/// The most bytes from a peer that are buffered unread: ciphertext and plaintext together.
+///
+/// The longest handshake message (64 KiB) fits, with the records that contain it.
 pub const INCOMING_LIMIT: usize = 96 * 1024;
 
-/// Bytes of ciphertext held for a peer beyond which no more plaintext is taken.
+/// The most bytes of ciphertext that are buffered for a peer before writes are refused.
 ///
-/// What is held exceeds this by the framing of the last write and by what the protocol itself has to say
-/// (alerts, a client's certificate chain of at most [`CHAIN_SIZE`](crate::limits::CHAIN_SIZE)).
+/// The last write and the protocol's own messages can exceed the limit: the framing of the write,
+/// alerts, and a client's certificate chain of at most [`CHAIN_SIZE`](crate::limits::CHAIN_SIZE).
 pub const OUTGOING_LIMIT: usize = 64 * 1024;
 
-/// Where the sum of the above ends. Reaching it is an error of the protocol, never an allocation.
+/// The hard limit of the outgoing buffer, with the excess described above. A message beyond it is a
+/// protocol error, never an allocation.
 const OUTGOING_CEILING: usize = OUTGOING_LIMIT + 64 * 1024;
 
-/// TLS 1.3 session tickets that a peer may send on one connection. Servers send one or two after the handshake, some a
-/// few more when keys change; each costs a key derivation and a copy of the peer's chain.
+/// The most TLS 1.3 session tickets that a peer may send on one connection.
+///
+/// Servers send one or two after the handshake, and some a few more when keys change. Each costs a
+/// key derivation and a copy of the peer's chain.
 pub const TICKET_LIMIT: u32 = 64;
 
-/// How much ciphertext rustls is shown at a time, beyond an unfinished message: the longest record (RFC 8446, 5.2). It
-/// handles all the tickets it sees in one go, so this bounds how far they exceed [`TICKET_LIMIT`].
-const SHOWN: usize = RECORD + 256 + 5;
+/// The first and the largest read size. Idle connections stay small.
+const MIN_READ_SIZE: usize = 4 * 1024;
+const MAX_READ_SIZE: usize = 64 * 1024;
 
-/// Plaintext in one record (RFC 8446, 5.1).
-const RECORD: usize = 16 * 1024;
-/// Header, explicit nonce, content type and tag of any cipher in use, rounded up.
-const FRAMING: usize = 64;
-
-/// The TLS client itself, without a transport: ciphertext in, ciphertext out, all of it in bounded buffers.
+/// The TLS client without a transport: ciphertext in, ciphertext out, in bounded buffers.
 ///
-/// Records are decrypted one at a time and only when they are wanted. That keeps whatever follows the
-/// peer's close_notify untouched, and backpressure where it belongs: in the transport.
+/// Records are decrypted one at a time, and only when plaintext is wanted. The bytes after the
+/// peer's close_notify therefore stay unchanged, and backpressure reaches the transport.
 pub(crate) struct Engine {
     conn: UnbufferedClientConnection,
     incoming: Buffer,
     outgoing: Buffer,
-    /// Plaintext for which the reader had no room, or that had to make way for a write.
-    plain: Buffer,
-    /// Length of the decrypted record that waits inside rustls.
-    waiting: usize,
-    /// How much to ask the transport for at once. Grows with a transport that fills it with plaintext, so that idle
-    /// connections stay small.
+    /// Plaintext that the reader had no space for, or that was moved out of rustls for a write.
+    plaintext: Buffer,
+    /// The length of the decrypted record that is pending inside rustls; 0 without one.
+    pending_record: usize,
+    /// The size of the next read from the transport. It grows while reads are full of plaintext.
     read_size: usize,
-    /// How much of `incoming` rustls is shown. It may not be shown less than before of what it has not consumed.
-    shown: usize,
-    /// The TLS 1.3 tickets that were counted.
+    /// How much of `incoming` rustls may see. It must see unconsumed bytes again in each step.
+    visible: usize,
+    /// The number of TLS 1.3 tickets that were received.
     tickets: u32,
-    /// Bytes consumed since plaintext, or a session to resume, was last among them: a session that comes is no larger.
-    unfiled: usize,
-    /// Where sessions to resume wait to be filed under their size.
+    /// An upper bound for the size of the next session: the bytes consumed since the last plaintext
+    /// or session.
+    session_size_bound: usize,
+    /// The sessions of this connection, which wait to be stored with their size.
     sessions: Option<Arc<ConnectionSessions>>,
-    /// What the configuration counts against, for as long as it is in use.
-    _settings: Arc<HeldConfig>,
+    /// Counts against its scope while the connection lives.
+    _config: Arc<ScopeConfig>,
     established: bool,
     sent_close: bool,
     peer_closed: bool,
@@ -72,46 +75,28 @@ pub(crate) struct Engine {
     failure: Option<TlsError>,
 }
 
-/// What to do when the connection can send.
-enum Wish<'a> {
-    Nothing,
-    Encrypt(&'a [u8]),
-    CloseNotify,
-}
-
-/// How one turn of the state machine ended.
-enum Turn {
-    /// Go on: there may be more to do.
-    Again,
-    /// A decrypted record of this length waits.
-    Plaintext(usize),
-    /// Nothing more without ciphertext from the peer.
-    Starved,
-    /// The wish was granted.
-    Done,
-}
-
 impl Engine {
-    /// Starts a handshake: the first flight is in the outgoing buffer at once.
+    /// Starts a handshake, and puts its first flight into the outgoing buffer.
     pub(crate) fn new(
-        settings: Arc<HeldConfig>,
+        config: Arc<ScopeConfig>,
         sessions: Option<Arc<ConnectionSessions>>,
         name: ServerName<'static>,
     ) -> Result<Self, TlsError> {
-        let config = Arc::new(settings.client_config(sessions.clone()));
-        let conn = UnbufferedClientConnection::new(config, name).map_err(TlsError::from_rustls)?;
+        let client_config = Arc::new(config.client_config(sessions.clone()));
+        let conn =
+            UnbufferedClientConnection::new(client_config, name).map_err(TlsError::from_rustls)?;
         let mut engine = Self {
             conn,
             incoming: Buffer::new(INCOMING_LIMIT),
             outgoing: Buffer::new(OUTGOING_CEILING),
-            plain: Buffer::new(INCOMING_LIMIT),
-            waiting: 0,
-            read_size: 4 * 1024,
-            shown: SHOWN,
+            plaintext: Buffer::new(INCOMING_LIMIT),
+            pending_record: 0,
+            read_size: MIN_READ_SIZE,
+            visible: VISIBLE_STEP,
             tickets: 0,
-            unfiled: 0,
+            session_size_bound: 0,
             sessions,
-            _settings: settings,
+            _config: config,
             established: false,
             sent_close: false,
             peer_closed: false,
@@ -125,70 +110,73 @@ impl Engine {
         }
     }
 
-    /// Works through buffered ciphertext until plaintext waits or more is needed.
+    /// Processes buffered ciphertext until plaintext is pending or more ciphertext is needed.
     pub(crate) fn advance(&mut self) {
-        while self.failure.is_none() && self.waiting == 0 {
-            match self.turn(&Wish::Nothing) {
-                Ok(Turn::Again) => {}
-                Ok(Turn::Plaintext(len)) => self.waiting = len,
-                Ok(Turn::Starved | Turn::Done) => return,
+        while self.failure.is_none() && self.pending_record == 0 {
+            match self.step(&SendRequest::Nothing) {
+                Ok(Step::Continue) => {}
+                Ok(Step::Plaintext(len)) => self.pending_record = len,
+                Ok(Step::NeedsInput | Step::Sent) => return,
                 Err(error) => self.fail(error),
             }
         }
     }
 
-    /// Whether the handshake is complete.
+    /// Returns whether the handshake is complete.
     pub(crate) fn is_established(&self) -> bool {
         self.established
     }
 
-    /// What the connection failed with for good.
+    /// Returns the error that ended the connection.
     pub(crate) fn failure(&self) -> Option<&TlsError> {
         self.failure.as_ref()
     }
 
-    /// Gives the connection up. The first reason stays.
+    /// Ends the connection with an error. The first error stays.
     pub(crate) fn fail(&mut self, error: TlsError) {
         if self.failure.is_some() {
             return;
         }
         self.failure = Some(error);
-        // The alert that tells the peer why. Each turn takes one queued chunk before it looks at anything else.
+        // Encodes the alert for the peer. Each step encodes one queued chunk before anything else.
         while self.conn.wants_write() {
-            if !matches!(self.turn(&Wish::Nothing), Ok(Turn::Again)) {
+            if !matches!(self.step(&SendRequest::Nothing), Ok(Step::Continue)) {
                 break;
             }
         }
     }
 
+    /// Returns whether the peer's close_notify was processed.
     pub(crate) fn peer_closed(&self) -> bool {
         self.peer_closed
     }
 
-    /// Whether the transport has ended.
+    /// Returns whether the transport has ended.
     pub(crate) fn is_eof(&self) -> bool {
         self.eof
     }
 
-    /// Notes that the transport has ended.
+    /// Records that the transport has ended.
     pub(crate) fn set_eof(&mut self) {
         self.eof = true;
     }
 
-    /// Whether a read would return something, be it the end or an error.
+    /// Returns whether a read would return plaintext, the end or an error.
     pub(crate) fn is_readable(&self) -> bool {
         self.pending() > 0 || self.peer_closed || self.eof || self.failure.is_some()
     }
 
-    /// Plaintext that can be read without more ciphertext. Zero means there is none, after
-    /// [`advance`](Self::advance), which every operation here ends with.
+    /// Returns the number of plaintext bytes that can be read without more ciphertext.
+    ///
+    /// The result is exact about zero because every operation ends with [`advance`](Self::advance).
     pub(crate) fn pending(&self) -> usize {
-        self.plain.len() + self.waiting
+        self.plaintext.len() + self.pending_record
     }
 
-    /// Room for at least one byte of ciphertext, to be followed by [`fill`](Self::fill).
+    /// Returns space for at least one byte of ciphertext, to be followed by [`fill`](Self::fill).
     ///
-    /// Only for when no plaintext is pending; then no room means that a handshake message does not fit.
+    /// Only for use while no plaintext is pending. Then a full buffer means that a handshake
+    /// message is too large.
     pub(crate) fn space(&mut self) -> Result<&mut [u8], TlsError> {
         if self.incoming.len() >= INCOMING_LIMIT {
             self.fail(too_large());
@@ -201,17 +189,17 @@ impl Engine {
     pub(crate) fn fill(&mut self, count: usize) {
         self.incoming.fill(count);
         self.advance();
-        if count >= self.read_size && self.waiting > 0 {
-            self.read_size = (self.read_size * 2).min(64 * 1024);
+        if count >= self.read_size && self.pending_record > 0 {
+            self.read_size = (self.read_size * 2).min(MAX_READ_SIZE);
         }
     }
 
-    /// Copies ciphertext in; says how much of it there was room for.
+    /// Copies ciphertext in. Returns the number of bytes that fitted.
     pub(crate) fn feed(&mut self, ciphertext: &[u8]) -> usize {
-        let room = INCOMING_LIMIT.saturating_sub(self.incoming.len() + self.pending());
+        let space = INCOMING_LIMIT.saturating_sub(self.incoming.len() + self.pending());
         let taken = self
             .incoming
-            .append(&ciphertext[..ciphertext.len().min(room)]);
+            .append(&ciphertext[..ciphertext.len().min(space)]);
         self.advance();
         if taken == 0 && !ciphertext.is_empty() && self.pending() == 0 && !self.peer_closed {
             self.fail(too_large());
@@ -219,34 +207,35 @@ impl Engine {
         taken
     }
 
-    /// Ciphertext for the peer, to be followed by [`sent`](Self::sent).
+    /// Returns the ciphertext for the peer, to be followed by [`sent`](Self::sent).
     pub(crate) fn outgoing(&self) -> &[u8] {
         self.outgoing.filled()
     }
 
+    /// Removes `count` bytes of sent ciphertext.
     pub(crate) fn sent(&mut self, count: usize) {
         self.outgoing.consume(count);
     }
 
-    /// Reads into `dst` what there is. `Pending` asks for more ciphertext; `Ok(0)` is the peer's
-    /// close_notify, provided that `dst` has room.
+    /// Reads plaintext into `dst`. `Pending` means that more ciphertext is needed; `Ok(0)` is the
+    /// peer's close_notify, unless `dst` is full.
     pub(crate) fn read(&mut self, dst: &mut impl BufMut) -> Poll<Result<usize, TlsError>> {
         let before = dst.remaining_mut();
         if before == 0 {
             return Poll::Ready(Ok(0));
         }
         while dst.has_remaining_mut() {
-            if !self.plain.is_empty() {
-                let held = self.plain.filled();
-                let count = held.len().min(dst.remaining_mut());
-                dst.put_slice(&held[..count]);
-                self.plain.consume(count);
-            } else if self.waiting > 0 {
+            if !self.plaintext.is_empty() {
+                let buffered = self.plaintext.filled();
+                let count = buffered.len().min(dst.remaining_mut());
+                dst.put_slice(&buffered[..count]);
+                self.plaintext.consume(count);
+            } else if self.pending_record > 0 {
                 self.take_record(dst);
             } else {
                 break;
             }
-            if self.plain.is_empty() {
+            if self.plaintext.is_empty() {
                 self.advance();
             }
         }
@@ -266,24 +255,28 @@ impl Engine {
         Poll::Pending
     }
 
-    /// Encrypts as much of `data` as the outgoing buffer has room for. `Pending`: it has none.
+    /// Encrypts as much of `data` as the outgoing buffer has space for. `Pending` means that it is
+    /// full.
     pub(crate) fn write(&mut self, data: &[u8]) -> Poll<Result<usize, TlsError>> {
         if self.sent_close && self.failure.is_none() {
-            let error = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+            let error = io::Error::from(io::ErrorKind::BrokenPipe);
             return Poll::Ready(Err(error.into()));
         }
-        let room = OUTGOING_LIMIT.saturating_sub(self.outgoing.len());
-        let data = &data[..data.len().min(room)];
-        if data.is_empty() && room == 0 {
+        let space = OUTGOING_LIMIT.saturating_sub(self.outgoing.len());
+        let data = &data[..data.len().min(space)];
+        if data.is_empty() && space == 0 {
             return Poll::Pending;
         }
         if data.is_empty() {
             return Poll::Ready(self.failure.clone().map_or(Ok(0), Err));
         }
-        Poll::Ready(self.grant(&Wish::Encrypt(data)).map(|()| data.len()))
+        Poll::Ready(
+            self.send(&SendRequest::Plaintext(data))
+                .map(|()| data.len()),
+        )
     }
 
-    /// Puts close_notify behind what was written. Doing so again changes nothing.
+    /// Puts close_notify after the written data. A second call changes nothing.
     pub(crate) fn close_notify(&mut self) -> Result<(), TlsError> {
         if let Some(error) = &self.failure {
             return Err(error.clone());
@@ -297,13 +290,13 @@ impl Engine {
                 "the handshake is not complete, there is nothing to close yet",
             ));
         }
-        self.grant(&Wish::CloseNotify)?;
+        self.send(&SendRequest::CloseNotify)?;
         self.sent_close = true;
         Ok(())
     }
 
-    /// Whether the peer has closed as well, once this side has.
-    pub(crate) fn ended(&self) -> Poll<Result<(), TlsError>> {
+    /// Waits for the peer's close_notify, after this side has sent its own.
+    pub(crate) fn poll_peer_closed(&self) -> Poll<Result<(), TlsError>> {
         if self.pending() > 0 {
             return Poll::Ready(Err(TlsError::protocol(
                 "application data after close notify",
@@ -318,7 +311,7 @@ impl Engine {
         }
     }
 
-    /// What the handshake agreed on; `None` before it is complete.
+    /// Returns the result of the handshake; `None` before it is complete.
     pub(crate) fn info(&self) -> Option<Info> {
         if !self.established {
             return None;
@@ -326,172 +319,13 @@ impl Engine {
         Info::of(&self.conn)
     }
 
-    /// Ciphertext, or whatever it is, behind the peer's close_notify.
+    /// Returns the bytes received after the peer's close_notify, which may be plain text.
     pub(crate) fn remainder(&self) -> &[u8] {
         if self.peer_closed {
             self.incoming.filled()
         } else {
             &[]
         }
-    }
-
-    /// Brings the connection to where it can send, and sends.
-    fn grant(&mut self, wish: &Wish<'_>) -> Result<(), TlsError> {
-        loop {
-            if let Some(error) = &self.failure {
-                return Err(error.clone());
-            }
-            if self.waiting > 0 {
-                self.set_aside();
-            }
-            match self.turn(wish) {
-                Ok(Turn::Again) => {}
-                // The connection sends nothing while a record waits to be read.
-                Ok(Turn::Plaintext(len)) => self.waiting = len,
-                Ok(Turn::Done) => {
-                    return Ok(());
-                }
-                Ok(Turn::Starved) => {
-                    return Err(TlsError::protocol(
-                        "uninitialized",
-                        "the handshake is not complete, nothing can be sent yet",
-                    ));
-                }
-                Err(error) => self.fail(error),
-            }
-        }
-    }
-
-    /// Moves the waiting record out of rustls. There is room: the record is smaller than the ciphertext it
-    /// was in, and ciphertext and plaintext are held to the limit together.
-    fn set_aside(&mut self) {
-        let mut plain = std::mem::replace(&mut self.plain, Buffer::new(0));
-        let len = self.waiting;
-        let mut space = plain.space(len);
-        let room = space.len();
-        self.take_record(&mut space);
-        // `take_record` puts what did not fit into the (empty) stand-in, whose limit is zero.
-        plain.fill(len.min(room));
-        self.plain = plain;
-    }
-
-    /// Hands the waiting record to `dst`, and keeps what does not fit.
-    fn take_record(&mut self, dst: &mut impl BufMut) {
-        let shown = self.incoming.len().min(self.shown);
-        let UnbufferedStatus { discard, state, .. } = self
-            .conn
-            .process_tls_records(&mut self.incoming.filled_mut()[..shown]);
-        if let Ok(ConnectionState::ReadTraffic(mut traffic)) = state
-            && let Some(Ok(record)) = traffic.next_record()
-        {
-            let now = record.payload.len().min(dst.remaining_mut());
-            let (now, later) = record.payload.split_at(now);
-            dst.put_slice(now);
-            self.plain.append(later);
-        }
-        self.waiting = 0;
-        self.consume(discard);
-        self.unfiled = 0;
-    }
-
-    /// One step of the connection's state machine.
-    fn turn(&mut self, wish: &Wish<'_>) -> Result<Turn, TlsError> {
-        let shaking_hands = !self.established;
-        let shown = self.incoming.len().min(self.shown);
-        let hidden = self.incoming.len() - shown;
-        let UnbufferedStatus { discard, state, .. } = self
-            .conn
-            .process_tls_records(&mut self.incoming.filled_mut()[..shown]);
-        let outcome = match state {
-            Ok(ConnectionState::EncodeTlsData(mut chunk)) => {
-                put(&mut self.outgoing, FRAMING, |space| {
-                    match chunk.encode(space) {
-                        Ok(len) => Ok(len),
-                        Err(EncodeError::InsufficientSize(size)) => Err(Refusal::TooSmall(size)),
-                        Err(EncodeError::AlreadyEncoded) => Ok(0),
-                    }
-                })
-                .map(|()| Turn::Again)
-            }
-            Ok(ConnectionState::TransmitTlsData(transmit)) => {
-                // What was encoded is in the outgoing buffer, whose owner sends it.
-                transmit.done();
-                Ok(Turn::Again)
-            }
-            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                self.established = true;
-                match traffic.peek_len() {
-                    Some(len) => Ok(Turn::Plaintext(len.get())),
-                    None => {
-                        // An empty record says nothing; take it, or it blocks the way.
-                        let _ = traffic.next_record();
-                        Ok(Turn::Again)
-                    }
-                }
-            }
-            Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                self.established = true;
-                match wish {
-                    Wish::Nothing => Ok(Turn::Starved),
-                    Wish::Encrypt(data) => {
-                        let want = data.len() + (data.len() / RECORD + 2) * FRAMING;
-                        put(&mut self.outgoing, want, |space| {
-                            traffic.encrypt(data, space).map_err(Refusal::from)
-                        })
-                        .map(|()| Turn::Done)
-                    }
-                    Wish::CloseNotify => put(&mut self.outgoing, 2 * FRAMING, |space| {
-                        traffic.queue_close_notify(space).map_err(Refusal::from)
-                    })
-                    .map(|()| Turn::Done),
-                }
-            }
-            Ok(ConnectionState::PeerClosed) => {
-                self.peer_closed = true;
-                Ok(Turn::Again)
-            }
-            Ok(ConnectionState::Closed) => Ok(Turn::Starved),
-            Ok(_) => Ok(Turn::Starved),
-            Err(error) => Err(TlsError::from_rustls(error)),
-        };
-        self.consume(discard);
-        self.count_tickets(shaking_hands)?;
-        match outcome {
-            // There is more to be seen.
-            Ok(Turn::Starved) if hidden > 0 => {
-                self.shown += SHOWN;
-                Ok(Turn::Again)
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// Drops what rustls is done with. What it keeps of what it was shown, it expects to see again.
-    fn consume(&mut self, count: usize) {
-        self.incoming.consume(count);
-        self.shown = self.shown.saturating_sub(count).max(SHOWN);
-        self.unfiled += count;
-    }
-
-    /// Files the sessions that have come, and fails for a peer that sends very many.
-    fn count_tickets(&mut self, shaking_hands: bool) -> Result<(), TlsError> {
-        let tickets = self.conn.tls13_tickets_received();
-        // In TLS 1.2 there is one, which comes with the handshake.
-        let has_come = tickets > self.tickets || shaking_hands;
-        if let Some(sessions) = self.sessions.as_ref().filter(|_| has_come) {
-            let chain = self.conn.peer_certificates().unwrap_or_default();
-            if sessions.file(self.unfiled, chain) {
-                self.unfiled = 0;
-            }
-        }
-        self.tickets = tickets;
-        if tickets > TICKET_LIMIT {
-            return Err(TlsError::protocol(
-                "unexpected message",
-                &format!("the peer sent more than {TICKET_LIMIT} session tickets"),
-            ));
-        }
-        Ok(())
     }
 }
 

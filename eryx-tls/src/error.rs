@@ -1,3 +1,5 @@
+//! The error of TLS operations, and its conversion from rustls's error.
+
 use std::io;
 
 use rustls::{AlertDescription, InvalidMessage, PeerIncompatible, PeerMisbehaved};
@@ -5,56 +7,58 @@ use thiserror::Error;
 
 use crate::certificate;
 
-/// What went wrong in TLS or in the transport below it.
+/// The error of TLS or of the transport below it.
 ///
-/// [`Clone`] exists because a connection that failed repeats its error: the copy of [`Io`](Self::Io) keeps the
-/// kind, the operating system's code and the text.
+/// [`Clone`] exists because a failed connection returns its error again: the copy of
+/// [`Io`](Self::Io) keeps the kind, the operating system's code and the message.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The peer's certificate chain or name was not accepted. Nothing else is ever reported as this.
+    /// The peer's certificate chain or name was not accepted. No other error uses this variant.
     #[error("certificate verify failed: {message}")]
     Certificate {
         /// OpenSSL's `X509_V_ERR_*` number, as
-        /// [`X509_STORE_CTX_get_error`](https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/) lists them.
+        /// [`X509_STORE_CTX_get_error`](https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/)
+        /// lists them.
         code: u32,
-        /// OpenSSL's words for `code`; for a name that does not match, CPython's, which include the name.
+        /// OpenSSL's message for `code`. For a name that does not match, CPython's message, which
+        /// contains the name.
         message: String,
     },
-    /// The peer ended the handshake or the session with this fatal alert, in snake case as
-    /// [RFC 8446, 6.2](https://www.rfc-editor.org/rfc/rfc8446#section-6.2) spells it.
+    /// The peer ended the handshake or the session with this fatal alert, named in snake case as in
+    /// [RFC 8446, 6.2](https://www.rfc-editor.org/rfc/rfc8446#section-6.2).
     #[error("the peer sent the alert {0}")]
     Alert(String),
-    /// The peer does not speak TLS, speaks it wrongly, or shares no parameters with this side.
+    /// The peer does not speak TLS, violates the protocol, or shares no parameters with this side.
     ///
-    /// The text is OpenSSL's reason in lower case, a colon, and a sentence. Upper-cased and with underscores
-    /// for spaces, the part before the colon is what Python calls `SSLError.reason`: `wrong version number`,
-    /// `unsupported protocol`, `unexpected message`, …
+    /// The text is OpenSSL's reason in lower case, a colon, and an explanation. Upper-cased and
+    /// with underscores for spaces, the part before the colon is what Python calls
+    /// `SSLError.reason`: `wrong version number`, `unsupported protocol`, `unexpected message`, …
     #[error("{0}")]
     Protocol(String),
-    /// The transport ended without close_notify ([RFC 8446, 6.1](https://www.rfc-editor.org/rfc/rfc8446#section-6.1)):
-    /// the stream may be truncated.
+    /// The transport ended without close_notify ([RFC 8446,
+    /// 6.1](https://www.rfc-editor.org/rfc/rfc8446#section-6.1)): the stream may be truncated.
     #[error("the transport ended without close_notify: the stream may be truncated")]
     UnexpectedEof,
-    /// The settings cannot be honoured, or the embedder does not permit them. A sentence; nothing was sent.
+    /// The settings cannot be used, or the embedder does not permit them. Nothing was sent.
     #[error("{0}")]
     Refused(String),
-    /// The transport failed. Resets and timeouts stay what they are.
+    /// The transport failed. The error is that of the transport, such as a reset or a timeout.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
 impl TlsError {
-    pub(crate) fn protocol(reason: &str, sentence: &str) -> Self {
-        Self::Protocol(format!("{reason}: {sentence}"))
+    pub(crate) fn protocol(reason: &str, explanation: &str) -> Self {
+        Self::Protocol(format!("{reason}: {explanation}"))
     }
 
-    /// The error of a connection that rustls has given up.
+    /// Converts an error of rustls.
     pub(crate) fn from_rustls(error: rustls::Error) -> Self {
         use rustls::Error;
         match error {
             Error::InvalidCertificate(error) => {
-                let (code, message) = certificate::verdict(&error);
+                let (code, message) = certificate::openssl_error(&error);
                 Self::Certificate { code, message }
             }
             Error::AlertReceived(alert) => Self::Alert(alert_name(alert)),
@@ -67,9 +71,9 @@ impl TlsError {
                 "the peer's bytes are not TLS; it may expect plain text on this port",
             ),
             Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => too_large(),
-            Error::InvalidMessage(what) => Self::protocol(
+            Error::InvalidMessage(kind) => Self::protocol(
                 "bad extension",
-                &format!("the peer sent a malformed message ({what:?})"),
+                &format!("the peer sent a malformed message ({kind:?})"),
             ),
             Error::PeerSentOversizedRecord => Self::protocol(
                 "data length too long",
@@ -87,8 +91,8 @@ impl TlsError {
                 "unexpected message",
                 &format!("the peer sent {got_type:?} when it must not"),
             ),
-            Error::PeerIncompatible(what) => incompatible(&what),
-            Error::PeerMisbehaved(what) => misbehaved(&what),
+            Error::PeerIncompatible(kind) => incompatible(&kind),
+            Error::PeerMisbehaved(kind) => misbehaved(&kind),
             Error::NoCertificatesPresented => Self::protocol(
                 "peer did not return a certificate",
                 "the peer presented no certificate",
@@ -126,7 +130,8 @@ impl Clone for TlsError {
 }
 
 impl From<TlsError> for io::Error {
-    /// For code that knows only `std::io`: the kind is the nearest there is, the source the error itself.
+    /// Converts the error for code that only uses `std::io`: the kind is the closest one, and the
+    /// source is the error itself.
     fn from(error: TlsError) -> Self {
         let kind = match error {
             TlsError::Io(error) => return error,
@@ -138,7 +143,8 @@ impl From<TlsError> for io::Error {
     }
 }
 
-/// A handshake message of more than [`INCOMING_LIMIT`](crate::INCOMING_LIMIT) or of more than 64 KiB.
+/// Returns the error of a handshake message of more than [`INCOMING_LIMIT`](crate::INCOMING_LIMIT)
+/// or of more than 64 KiB.
 pub(crate) fn too_large() -> TlsError {
     TlsError::protocol(
         "excessive message size",
@@ -146,9 +152,9 @@ pub(crate) fn too_large() -> TlsError {
     )
 }
 
-fn incompatible(what: &PeerIncompatible) -> TlsError {
+fn incompatible(kind: &PeerIncompatible) -> TlsError {
     use PeerIncompatible as P;
-    match what {
+    match kind {
         P::ServerDoesNotSupportTls12Or13
         | P::ServerTlsVersionIsDisabledByOurConfig
         | P::SupportedVersionsExtensionRequired
@@ -165,9 +171,9 @@ fn incompatible(what: &PeerIncompatible) -> TlsError {
     }
 }
 
-fn misbehaved(what: &PeerMisbehaved) -> TlsError {
+fn misbehaved(kind: &PeerMisbehaved) -> TlsError {
     use PeerMisbehaved as P;
-    match what {
+    match kind {
         P::SelectedUnofferedCipherSuite | P::SelectedUnusableCipherSuiteForVersion => {
             TlsError::protocol("wrong cipher returned", "the peer chose one not offered")
         }
@@ -182,8 +188,9 @@ fn misbehaved(what: &PeerMisbehaved) -> TlsError {
     }
 }
 
-/// The name RFC 8446 (or the RFC that defines it) gives an alert of the
-/// [IANA registry](https://www.iana.org/assignments/tls-parameters/tls-parameters.xhtml#tls-parameters-6).
+/// Returns the name of an alert, from RFC 8446 or the RFC that defines it. The alerts are those of
+/// the [IANA
+/// registry](https://www.iana.org/assignments/tls-parameters/tls-parameters.xhtml#tls-parameters-6).
 fn alert_name(alert: AlertDescription) -> String {
     use AlertDescription as A;
     let name = match alert {
@@ -236,7 +243,7 @@ mod tests {
     use super::{TlsError, alert_name};
 
     #[test]
-    fn an_alert_without_a_name_keeps_its_number() {
+    fn an_unregistered_alert_is_named_by_its_number() {
         assert_eq!(
             alert_name(AlertDescription::from(0x28)),
             "handshake_failure"
@@ -259,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_transport_error_keeps_kind_code_and_text() {
+    fn a_cloned_transport_error_keeps_kind_code_and_message() {
         let reset = TlsError::Io(io::Error::from_raw_os_error(104));
         let TlsError::Io(copy) = reset.clone() else {
             panic!("{reset:?}")

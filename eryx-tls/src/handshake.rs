@@ -1,70 +1,75 @@
+//! A handshake over a transport, as a future.
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::channel::Channel;
 use crate::engine::Engine;
-use crate::{TlsError, TlsStream};
+use crate::error::TlsError;
+use crate::stream::TlsStream;
+use crate::transport_io::TlsIo;
 
-/// A handshake under way: a future that can be kept, and polled again when its transport has news.
+/// A handshake in progress: a future that can be stored, and polled again when its transport is
+/// ready.
 ///
 /// Dropping it drops the transport. Nothing is sent before the first poll.
 #[derive(Debug)]
 #[must_use = "a handshake does nothing unless it is polled"]
 pub struct Handshake<S> {
-    channel: Option<Channel<S>>,
+    io: Option<TlsIo<S>>,
 }
 
 impl<S> Handshake<S> {
-    pub(crate) fn new(engine: Engine, io: S) -> Self {
+    pub(crate) fn new(engine: Engine, transport: S) -> Self {
         Self {
-            channel: Some(Channel::new(engine, io)),
+            io: Some(TlsIo::new(engine, transport)),
         }
     }
 
-    /// The transport; `None` once the handshake has ended.
+    /// Returns the transport; `None` once the handshake has ended.
     pub fn get_ref(&self) -> Option<&S> {
-        self.channel.as_ref().map(Channel::io)
+        self.io.as_ref().map(TlsIo::transport)
     }
 
-    /// The transport; `None` once the handshake has ended. What is read or written here is missed by the handshake.
+    /// Returns the transport; `None` once the handshake has ended.
+    ///
+    /// Reading from it or writing to it breaks the handshake.
     pub fn get_mut(&mut self) -> Option<&mut S> {
-        self.channel.as_mut().map(Channel::io_mut)
+        self.io.as_mut().map(TlsIo::transport_mut)
     }
-}
 
-impl<S> Handshake<S> {
-    /// As [`TlsStream::gave_way`].
+    /// Returns whether the last poll yielded, as [`TlsStream::yielded`] does.
     #[must_use]
-    pub fn gave_way(&self) -> bool {
-        self.channel.as_ref().is_some_and(Channel::gave_way)
+    pub fn yielded(&self) -> bool {
+        self.io.as_ref().is_some_and(TlsIo::yielded)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Handshake<S> {
-    /// Goes on with the handshake as far as the transport lets it.
+    /// Continues the handshake as far as the transport allows.
     ///
     /// # Errors
     ///
-    /// As the future's output: [`TlsError::Certificate`] only ever for a certificate that was not accepted,
-    /// [`TlsError::Alert`] when the peer said no, [`TlsError::Protocol`] when it does not speak TLS,
-    /// [`TlsError::UnexpectedEof`] when it hung up, [`TlsError::Io`] when the transport failed.
+    /// The errors of the future: [`TlsError::Certificate`] only for a certificate that was not
+    /// accepted, [`TlsError::Alert`] when the peer sent a fatal alert, [`TlsError::Protocol`] when
+    /// the peer does not speak TLS, [`TlsError::UnexpectedEof`] when it closed the connection,
+    /// [`TlsError::Io`] when the transport failed.
     ///
     /// # Panics
     ///
-    /// When polled after it was ready.
+    /// Panics when polled after completion.
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<TlsStream<S>, TlsError>> {
-        let channel = self
-            .channel
+        let io = self
+            .io
             .as_mut()
-            .expect("a handshake is not polled after it was ready");
-        let outcome = ready!(channel.poll_establish(cx));
-        let channel = self.channel.take();
-        Poll::Ready(match (outcome, channel) {
-            (Ok(info), Some(channel)) => Ok(TlsStream::new(channel, info)),
-            (Ok(_), None) => unreachable!("the channel was there a moment ago"),
+            .expect("a handshake is not polled after completion");
+        let outcome = ready!(io.poll_handshake(cx));
+        let io = self.io.take();
+        Poll::Ready(match (outcome, io) {
+            (Ok(info), Some(io)) => Ok(TlsStream::new(io, info)),
+            (Ok(_), None) => unreachable!("the handshake was polled above"),
             (Err(error), _) => Err(error),
         })
     }

@@ -1,7 +1,9 @@
+//! The result of a handshake: version, cipher, ALPN protocol and the peer's chain.
+
 use rustls::client::UnbufferedClientConnection;
 use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
 
-/// A protocol version. Older ones do not exist here.
+/// A protocol version. Older versions are not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// TLS 1.2 ([RFC 5246](https://www.rfc-editor.org/rfc/rfc5246)).
@@ -11,12 +13,12 @@ pub enum Version {
 }
 
 impl Version {
-    /// OpenSSL's name for the version, as Python's `SSLSocket.version()` reports it.
+    /// Returns OpenSSL's name for the version, as Python's `SSLSocket.version()` does.
     ///
     /// ```
-    /// assert_eq!(eryx_tls::Version::Tls13.name(), "TLSv1.3");
+    /// assert_eq!(eryx_tls::Version::Tls13.as_str(), "TLSv1.3");
     /// ```
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Tls12 => "TLSv1.2",
             Self::Tls13 => "TLSv1.3",
@@ -24,27 +26,28 @@ impl Version {
     }
 }
 
-/// What a finished handshake agreed on.
+/// The result of a complete handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
     /// The protocol version.
     pub version: Version,
-    /// The cipher suite by OpenSSL's name for it, such as `TLS_AES_256_GCM_SHA384` or
+    /// OpenSSL's name of the cipher suite, such as `TLS_AES_256_GCM_SHA384` or
     /// `ECDHE-RSA-AES128-GCM-SHA256`.
     pub cipher: &'static str,
     /// The strength of the cipher in bits.
     pub cipher_bits: u16,
-    /// The application protocol agreed on, if any ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)).
+    /// The negotiated application protocol, if any ([RFC
+    /// 7301](https://www.rfc-editor.org/rfc/rfc7301)).
     pub alpn: Option<Vec<u8>>,
-    /// The peer's certificates in DER as sent, its own first. A resumed session carries those of the session
-    /// it resumes.
+    /// The peer's certificates in DER as sent, its own first. A resumed session has the
+    /// certificates of the session that it resumes.
     pub peer_chain: Vec<Vec<u8>>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
 }
 
 impl Info {
-    /// Reads off a connection whose handshake is complete; `None` if it is not.
+    /// Returns the result of a connection's handshake; `None` if the handshake is not complete.
     pub(crate) fn of(conn: &UnbufferedClientConnection) -> Option<Self> {
         let version = match conn.protocol_version()? {
             ProtocolVersion::TLSv1_2 => Version::Tls12,
@@ -68,8 +71,8 @@ impl Info {
     }
 }
 
-/// OpenSSL's name and the key length for a suite of the
-/// [IANA registry](https://www.iana.org/assignments/tls-parameters/tls-parameters.xhtml#tls-parameters-4).
+/// Returns OpenSSL's name and the key length in bits of a suite in the [IANA
+/// registry](https://www.iana.org/assignments/tls-parameters/tls-parameters.xhtml#tls-parameters-4).
 fn openssl_cipher(suite: CipherSuite) -> (&'static str, u16) {
     match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => ("TLS_AES_128_GCM_SHA256", 128),
@@ -98,7 +101,7 @@ mod tests {
     use super::openssl_cipher;
 
     #[test]
-    fn every_suite_on_offer_has_a_name_and_a_strength() {
+    fn every_offered_cipher_suite_has_a_name_and_a_strength() {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         assert!(!provider.cipher_suites.is_empty());
         for suite in provider.cipher_suites {

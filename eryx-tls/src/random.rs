@@ -1,15 +1,17 @@
-//! The random numbers of this process.
+//! Seeding of the random number generator.
 
 use rustls::crypto::aws_lc_rs;
 
-/// Draws the first random number of this process, which takes some 50 ms of processor time: AWS-LC gathers entropy from the
-/// processor's jitter once. The first TLS handshake does it otherwise; an embedder for whom that is too long at that moment
-/// calls this when it starts.
+/// Seeds the random number generator of this process, which takes about 50 ms of processor time.
+///
+/// AWS-LC gathers entropy from the processor's jitter once per process. Without this call, the
+/// first TLS handshake does it. An embedder that cannot accept the delay there calls this function
+/// at its start.
 ///
 /// ```
 /// eryx_tls::seed_random();
 /// ```
 pub fn seed_random() {
-    // Where there is no entropy, every handshake fails and says so.
+    // Without entropy every handshake fails with an error, so the result can be ignored here.
     let _ = aws_lc_rs::default_provider().secure_random.fill(&mut [0]);
 }

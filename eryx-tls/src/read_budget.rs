@@ -1,41 +1,43 @@
-//! How much one poll takes in.
+//! The budget of ciphertext that one poll may read.
 
-/// The most bytes of ciphertext that one poll takes in while it leads to no plaintext.
+/// The most bytes of ciphertext that one poll reads while they lead to no plaintext.
 ///
-/// A peer can send much that no reader ever sees: session tickets, padding, key updates. A poll that goes on for as long
-/// as the kernel has such bytes ends with the peer's patience, not with the caller's deadline. Half of 256 KiB, the most
-/// that anything takes in before others get their turn, since an operation polls at most twice in one: once to see
-/// whether it has to wait, and once to wait. At 40 bytes a ticket, 3,200 of them, it takes some 10 ms.
+/// A peer can send many bytes that are never delivered to a reader: session tickets, padding, key
+/// updates. Without the limit, a poll would go on for as long as the peer sends them, beyond the
+/// caller's deadline. The limit is half of 256 KiB, the most that any operation reads before it
+/// yields to other tasks, since an operation polls at most twice without yielding: once to see
+/// whether it must wait, and once to wait. With tickets of 40 bytes, 3,200 of them, such a poll
+/// takes about 10 ms.
 pub const POLL_LIMIT: usize = 128 * 1024;
 
-/// The most times that one poll asks the transport: twice as often as [`POLL_LIMIT`] takes in reads of 4 KiB, so that
-/// bytes that come one at a time do not make it long either.
-const FILLS: usize = 64;
+/// The most reads from the transport in one poll: twice as many as [`POLL_LIMIT`] takes with reads
+/// of 4 KiB, so that bytes that arrive one at a time do not make a poll long either.
+const MAX_READS: usize = 64;
 
-/// What one poll may still take in.
+/// The ciphertext that one poll may still read.
 #[derive(Debug)]
-pub(crate) struct Intake {
+pub(crate) struct ReadBudget {
     bytes: usize,
-    fills: usize,
+    reads: usize,
 }
 
-impl Intake {
-    /// All that a poll may take in.
+impl ReadBudget {
+    /// Returns the budget of a whole poll.
     pub(crate) fn new() -> Self {
         Self {
             bytes: POLL_LIMIT,
-            fills: FILLS,
+            reads: MAX_READS,
         }
     }
 
-    /// Returns how many bytes the next read may bring at most; `None` when it is the turn of others.
-    pub(crate) fn room(&self) -> Option<usize> {
-        (self.fills > 0 && self.bytes > 0).then_some(self.bytes)
+    /// Returns the most bytes that the next read may return; `None` when the poll must yield.
+    pub(crate) fn remaining(&self) -> Option<usize> {
+        (self.reads > 0 && self.bytes > 0).then_some(self.bytes)
     }
 
-    /// Counts a read that brought `bytes`.
-    pub(crate) fn count(&mut self, bytes: usize) {
-        self.fills = self.fills.saturating_sub(1);
+    /// Deducts one read of `bytes`.
+    pub(crate) fn deduct(&mut self, bytes: usize) {
+        self.reads = self.reads.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 }

@@ -1,5 +1,8 @@
+//! The TLS session cache.
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::NamedGroup;
@@ -8,69 +11,75 @@ use rustls_pki_types::{CertificateDer, ServerName};
 
 use crate::digest::SettingsDigest;
 
-/// Servers whose sessions are remembered, over all settings.
-const SERVERS: usize = 64;
-/// TLS 1.3 tickets kept for each. A ticket is used once (RFC 8446, C.4), and a server sends two as a rule.
-pub(crate) const TICKETS: usize = 4;
-/// Bytes of all sessions together, chains of certificates included: those of some fifty usual servers.
+/// The most servers in a cache. A server counts once for each of the settings it is used with.
+const MAX_SERVERS: usize = 64;
+/// The most TLS 1.3 tickets of one server. A ticket is used once (RFC 8446, C.4), and servers
+/// usually send two.
+pub(crate) const MAX_TICKETS: usize = 4;
+/// The most bytes of all sessions of a cache, with their certificate chains: the sessions of about
+/// fifty usual servers.
 const CACHE_SIZE: usize = 512 * 1024;
-/// Bytes of one session. The usual one has 6 KiB; both its ticket and its chain may have 64 KiB each.
+/// The most bytes of one session. A usual session has 6 KiB; its ticket and its chain may have 64
+/// KiB each.
 const SESSION_SIZE: usize = 64 * 1024;
-/// What a session takes besides its ticket and its chain, and a certificate besides its bytes.
+/// The memory of a session besides its ticket and its chain, in bytes.
 const OVERHEAD: usize = 512;
+/// The memory of a certificate besides its DER, in bytes.
 const CERTIFICATE_OVERHEAD: usize = 64;
 
-/// TLS sessions that can be resumed ([RFC 8446, 2.2](https://www.rfc-editor.org/rfc/rfc8446#section-2.2)): of 64 servers
-/// and of 512 KiB at most, whatever servers send. Cheap to clone; clones share the sessions.
+/// A cache of TLS sessions to resume
+/// ([RFC 8446, 2.2](https://www.rfc-editor.org/rfc/rfc8446#section-2.2)): of at most 64 servers and
+/// 512 KiB. Cheap to clone; clones share the sessions.
 ///
-/// A server can tell that two connections resume the same session. So who shares a cache can be linked by servers, and
-/// can see from a handshake whether another has been at a server lately.
+/// A server can recognise that two connections resume the same session. Programs that share a cache
+/// can therefore be linked by servers, and can see from a handshake whether another program has
+/// connected to a server recently.
 #[derive(Clone, Default)]
 pub struct SessionCache {
     servers: Arc<Mutex<Servers>>,
 }
 
 impl SessionCache {
-    /// A cache that holds nothing yet.
+    /// Returns an empty cache.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns about how many bytes the sessions take.
+    /// Returns the approximate size of the sessions, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.lock().size
     }
 
-    /// Returns the store of one connection. Sessions never pass from one set of settings to another.
+    /// Returns the session store of one connection. It only uses sessions with equal settings.
     pub(crate) fn for_connection(&self, settings: SettingsDigest) -> Arc<ConnectionSessions> {
         Arc::new(ConnectionSessions {
             settings,
             cache: self.clone(),
-            fresh: Mutex::default(),
+            received: Mutex::default(),
         })
     }
 
-    /// How many TLS 1.3 tickets are held, for all servers together.
+    /// Returns the number of TLS 1.3 tickets of all servers.
     #[cfg(test)]
     pub(crate) fn tickets(&self) -> usize {
         let servers = self.lock();
         servers
-            .known
+            .entries
             .values()
             .map(|server| server.tls13.len())
             .sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, Servers> {
-        // Each operation leaves the map whole, so a panic elsewhere does not spoil it.
+        // Every operation leaves the map consistent, so a poisoned lock is safe to use.
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for SessionCache {
-    /// Leaves the sessions out: they are secrets.
+    /// Omits the sessions, which are secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionCache")
             .field("size", &self.size())
@@ -82,22 +91,23 @@ type Key = (SettingsDigest, ServerName<'static>);
 
 #[derive(Default)]
 struct Servers {
-    known: HashMap<Key, Server>,
+    entries: HashMap<Key, Server>,
     clock: u64,
-    /// Bytes of all sessions.
+    /// The size of all sessions, in bytes.
     size: usize,
 }
 
 #[derive(Default)]
 struct Server {
     group: Option<NamedGroup>,
-    tls12: Option<Sized<Tls12ClientSessionValue>>,
-    tls13: VecDeque<Sized<Tls13ClientSessionValue>>,
-    used: u64,
+    tls12: Option<SizedSession<Tls12ClientSessionValue>>,
+    tls13: VecDeque<SizedSession<Tls13ClientSessionValue>>,
+    /// The value of `Servers::clock` at the last use.
+    last_used: u64,
 }
 
-/// A session and its bytes.
-struct Sized<T> {
+/// A session and its size in bytes.
+struct SizedSession<T> {
     session: T,
     size: usize,
 }
@@ -112,46 +122,49 @@ impl Server {
 impl Servers {
     fn get(&mut self, key: &Key) -> Option<&mut Server> {
         self.clock += 1;
-        let server = self.known.get_mut(key)?;
-        server.used = self.clock;
+        let server = self.entries.get_mut(key)?;
+        server.last_used = self.clock;
         Some(server)
     }
 
     fn get_or_insert(&mut self, key: Key) -> &mut Server {
         self.clock += 1;
-        if self.known.len() >= SERVERS && !self.known.contains_key(&key) {
-            self.forget_oldest();
+        if self.entries.len() >= MAX_SERVERS && !self.entries.contains_key(&key) {
+            self.evict_oldest();
         }
-        let server = self.known.entry(key).or_default();
-        server.used = self.clock;
+        let server = self.entries.entry(key).or_default();
+        server.last_used = self.clock;
         server
     }
 
-    fn forget_oldest(&mut self) {
-        let oldest = self.known.iter().min_by_key(|(_, server)| server.used);
+    fn evict_oldest(&mut self) {
+        let oldest = self
+            .entries
+            .iter()
+            .min_by_key(|(_, server)| server.last_used);
         if let Some(oldest) = oldest.map(|(key, _)| key.clone())
-            && let Some(server) = self.known.remove(&oldest)
+            && let Some(server) = self.entries.remove(&oldest)
         {
             self.size -= server.size();
         }
     }
 
-    fn file(&mut self, key: Key, session: Session, size: usize) {
+    fn insert(&mut self, key: Key, session: Session, size: usize) {
         let server = self.get_or_insert(key);
         let before = server.size();
         match session {
-            Session::Tls12(session) => server.tls12 = Some(Sized { session, size }),
+            Session::Tls12(session) => server.tls12 = Some(SizedSession { session, size }),
             Session::Tls13(session) => {
-                while server.tls13.len() >= TICKETS {
+                while server.tls13.len() >= MAX_TICKETS {
                     server.tls13.pop_front();
                 }
-                server.tls13.push_back(Sized { session, size });
+                server.tls13.push_back(SizedSession { session, size });
             }
         }
         let after = server.size();
         self.size = self.size + after - before;
         while self.size > CACHE_SIZE {
-            self.forget_oldest();
+            self.evict_oldest();
         }
     }
 }
@@ -161,44 +174,46 @@ enum Session {
     Tls13(Tls13ClientSessionValue),
 }
 
-/// The store of one connection: sessions that come wait in it until they are [filed](Self::file) under their size, which
-/// rustls does not tell.
+/// The session store of one connection.
+///
+/// rustls does not report the size of a session. A received session therefore waits here until
+/// [`store_received`](Self::store_received) moves it into the cache with its size.
 pub(crate) struct ConnectionSessions {
     settings: SettingsDigest,
     cache: SessionCache,
-    /// The newest, [`TICKETS`] of them at most.
-    fresh: Mutex<VecDeque<(ServerName<'static>, Session)>>,
+    /// The newest received sessions, at most [`MAX_TICKETS`].
+    received: Mutex<VecDeque<(ServerName<'static>, Session)>>,
 }
 
 impl ConnectionSessions {
-    /// Files the sessions that have come, of `received` bytes together at most, from a peer with this chain. Returns
-    /// whether there were any.
-    pub(crate) fn file(&self, received: usize, chain: &[CertificateDer<'_>]) -> bool {
-        let fresh = std::mem::take(&mut *self.fresh());
-        if fresh.is_empty() {
+    /// Moves the received sessions, of at most `bytes` bytes together, from a peer with this chain
+    /// into the cache. Returns whether there were any.
+    pub(crate) fn store_received(&self, bytes: usize, chain: &[CertificateDer<'_>]) -> bool {
+        let received = mem::take(&mut *self.received());
+        if received.is_empty() {
             return false;
         }
         let chain = chain.iter().map(|cert| cert.len() + CERTIFICATE_OVERHEAD);
-        let size = received + chain.sum::<usize>() + OVERHEAD;
+        let size = bytes + chain.sum::<usize>() + OVERHEAD;
         if size <= SESSION_SIZE {
             let mut servers = self.cache.lock();
-            for (name, session) in fresh {
-                servers.file((self.settings, name), session, size);
+            for (name, session) in received {
+                servers.insert((self.settings, name), session, size);
             }
         }
         true
     }
 
-    fn fresh(&self) -> MutexGuard<'_, VecDeque<(ServerName<'static>, Session)>> {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    fn received(&self) -> MutexGuard<'_, VecDeque<(ServerName<'static>, Session)>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn receive(&self, name: ServerName<'static>, session: Session) {
-        let mut fresh = self.fresh();
-        while fresh.len() >= TICKETS {
-            fresh.pop_front();
+        let mut received = self.received();
+        while received.len() >= MAX_TICKETS {
+            received.pop_front();
         }
-        fresh.push_back((name, session));
+        received.push_back((name, session));
     }
 
     fn key(&self, name: &ServerName<'_>) -> Key {
@@ -247,7 +262,7 @@ impl ClientSessionStore for ConnectionSessions {
 }
 
 impl fmt::Debug for ConnectionSessions {
-    /// Leaves the sessions out: they are secrets.
+    /// Omits the sessions, which are secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionSessions")
             .field("settings", &self.settings)
@@ -261,7 +276,7 @@ mod tests {
     use rustls::client::ClientSessionStore;
     use rustls_pki_types::ServerName;
 
-    use super::{SERVERS, SessionCache};
+    use super::{MAX_SERVERS, SessionCache};
     use crate::digest::SettingsDigest;
 
     fn name(index: usize) -> ServerName<'static> {
@@ -269,25 +284,25 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_server_is_forgotten_first() {
+    fn the_least_recently_used_server_is_evicted_first() {
         let cache = SessionCache::default();
         let store = cache.for_connection(SettingsDigest::numbered(1));
-        for index in 0..SERVERS {
+        for index in 0..MAX_SERVERS {
             store.set_kx_hint(name(index), NamedGroup::X25519);
         }
         assert_eq!(store.kx_hint(&name(0)), Some(NamedGroup::X25519));
-        store.set_kx_hint(name(SERVERS), NamedGroup::X25519);
-        assert_eq!(cache.lock().known.len(), SERVERS);
+        store.set_kx_hint(name(MAX_SERVERS), NamedGroup::X25519);
+        assert_eq!(cache.lock().entries.len(), MAX_SERVERS);
         assert_eq!(store.kx_hint(&name(0)), Some(NamedGroup::X25519));
         assert_eq!(store.kx_hint(&name(1)), None);
     }
 
     #[test]
-    fn what_was_learned_under_some_settings_is_not_seen_under_others() {
+    fn sessions_of_some_settings_are_not_used_with_others() {
         let cache = SessionCache::default();
-        let [one, other] =
+        let [first, second] =
             [1, 2].map(|number| cache.for_connection(SettingsDigest::numbered(number)));
-        one.set_kx_hint(name(0), NamedGroup::X25519);
-        assert_eq!(other.kx_hint(&name(0)), None);
+        first.set_kx_hint(name(0), NamedGroup::X25519);
+        assert_eq!(second.kx_hint(&name(0)), None);
     }
 }

@@ -1,15 +1,19 @@
+//! The settings of a handshake, and their limits.
+
 use std::fmt;
 use std::sync::Arc;
 
 use rustls_pki_types::{IpAddr, Ipv4Addr, ServerName};
 use zeroize::Zeroize;
 
-use crate::{Revocation, TlsError, Version};
+use crate::crl::Revocation;
+use crate::error::TlsError;
+use crate::info::Version;
 
-/// What a client wants of a handshake.
+/// The client's settings of a handshake.
 ///
-/// Every field may come from untrusted code: counts and sizes are held to [`limits`] before anything else
-/// looks at them.
+/// Every field may come from untrusted code: counts and sizes are checked against [`limits`] before
+/// any other use.
 ///
 /// ```
 /// use eryx_tls::ClientSettings;
@@ -22,25 +26,30 @@ use crate::{Revocation, TlsError, Version};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientSettings {
-    /// The name to send as SNI ([RFC 6066](https://www.rfc-editor.org/rfc/rfc6066#section-3)) and to verify: a
-    /// host name in ASCII, or an address literal, which is verified but not sent.
+    /// The server name to send as SNI ([RFC
+    /// 6066](https://www.rfc-editor.org/rfc/rfc6066#section-3)) and to verify: a host name in
+    /// ASCII, or an address literal, which is verified but not sent.
     pub server_name: Option<String>,
-    /// Application protocols to offer, the preferred first ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)).
+    /// Application protocols to offer, the preferred first ([RFC
+    /// 7301](https://www.rfc-editor.org/rfc/rfc7301)).
     pub alpn: Vec<Vec<u8>>,
     /// Whether the peer's chain must lead to a trusted root.
     pub verify_peer: bool,
-    /// Whether the peer's certificate must be for `server_name`. Where the host does not permit unverified TLS it must be
-    /// all the same.
+    /// Whether the peer's certificate must be for `server_name`. Always required where the embedder
+    /// does not permit unverified TLS.
     pub check_hostname: bool,
-    /// DER certificates to trust instead of the host's. They count only where the host permits unverified TLS.
+    /// DER certificates to trust instead of the embedder's roots. They only have an effect where
+    /// the embedder permits unverified TLS.
     pub roots: Arc<[Vec<u8>]>,
-    /// Whether the chain must also meet what OpenSSL's `X509_V_FLAG_X509_STRICT` asks. It counts where `roots` do: the
-    /// host's own roots need not be so strict.
+    /// Whether the chain must also pass the checks of OpenSSL's `X509_V_FLAG_X509_STRICT`. It has
+    /// an effect where `roots` do: the embedder's own roots need not be so strict.
     pub strict: bool,
-    /// Whose revocation is looked up in `revocation_lists`. Whoever is in none of them is refused.
+    /// The certificates whose revocation is checked against `revocation_lists`. A certificate
+    /// without a list of its issuer is rejected.
     pub revocation: Option<Revocation>,
-    /// Certificate revocation lists in DER ([RFC 5280, 5](https://www.rfc-editor.org/rfc/rfc5280#section-5)). They can
-    /// only make fewer peers acceptable, so they count whoever decides on trust.
+    /// Certificate revocation lists in DER ([RFC 5280,
+    /// 5](https://www.rfc-editor.org/rfc/rfc5280#section-5)). They can only reject more peers, so
+    /// they have an effect wherever the roots come from.
     pub revocation_lists: Arc<[Vec<u8>]>,
     /// The client's own certificate, if it has one.
     pub identity: Option<Arc<Identity>>,
@@ -48,18 +57,18 @@ pub struct ClientSettings {
     pub min_version: Option<Version>,
     /// The highest version to offer; `None` is TLS 1.3.
     pub max_version: Option<Version>,
-    /// The cipher suites to offer, the preferred first, by their numbers in the
-    /// [IANA registry](https://www.iana.org/assignments/tls-parameters/tls-parameters.xhtml#tls-parameters-4). Empty for
-    /// all there are.
+    /// The cipher suites to offer, the preferred first, by their numbers in the [IANA
+    /// registry](https://www.iana.org/assignments/tls-parameters/tls-parameters.xhtml#tls-parameters-4).
+    /// Empty for all supported suites.
     pub ciphers: Vec<u16>,
-    /// The groups to offer for the key exchange, the preferred first, by their numbers in the
-    /// [IANA registry](https://www.iana.org/assignments/tls-parameters/tls-parameters.xhtml#tls-parameters-8). Empty for
-    /// the usual ones.
+    /// The groups to offer for the key exchange, the preferred first, by their numbers in the [IANA
+    /// registry](https://www.iana.org/assignments/tls-parameters/tls-parameters.xhtml#tls-parameters-8).
+    /// Empty for the default groups.
     pub groups: Vec<u16>,
 }
 
 impl ClientSettings {
-    /// Fully verified settings for `server_name`, everything else left to the host.
+    /// Returns settings with full verification of `server_name`, and defaults for everything else.
     pub fn for_name(server_name: impl Into<String>) -> Self {
         Self {
             server_name: Some(server_name.into()),
@@ -67,7 +76,7 @@ impl ClientSettings {
         }
     }
 
-    /// Holds counts and sizes to [`limits`] and the versions to a range that is not empty.
+    /// Checks counts and sizes against [`limits`], and that the range of versions is not empty.
     pub(crate) fn check_bounds(&self) -> Result<(), TlsError> {
         let name = self.server_name.as_deref().unwrap_or_default();
         at_most("the server name's length", name.len(), limits::SERVER_NAME)?;
@@ -132,30 +141,31 @@ impl ClientSettings {
         {
             return Err(TlsError::Refused(format!(
                 "no protocol version is left: the minimum is {}, the maximum {}",
-                min.name(),
-                max.name()
+                min.as_str(),
+                max.as_str()
             )));
         }
         Ok(())
     }
 
-    /// The name in the form rustls verifies and sends.
+    /// Returns the server name in the form that rustls verifies and sends.
     pub(crate) fn parsed_name(&self) -> Result<ServerName<'static>, TlsError> {
         let Some(name) = &self.server_name else {
-            // An address is never sent as SNI, and without a name nothing is compared with it.
+            // A placeholder: an address is never sent as SNI, and without a name nothing is
+            // compared with it.
             return Ok(ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0; 4]))));
         };
-        // The root's dot is not part of SNI (RFC 6066, 3) nor of a certificate's names.
-        let bare = name.strip_suffix('.').unwrap_or(name);
-        let parsed = ServerName::try_from(bare.to_owned()).ok();
+        // The root dot is not part of SNI (RFC 6066, 3), nor of the names in a certificate.
+        let without_dot = name.strip_suffix('.').unwrap_or(name);
+        let parsed = ServerName::try_from(without_dot.to_owned()).ok();
         parsed
-            .filter(|_| !bare.ends_with('.'))
+            .filter(|_| !without_dot.ends_with('.'))
             .ok_or_else(|| not_a_name(name))
     }
 }
 
 impl Default for ClientSettings {
-    /// No name, no protocols, everything verified, any version.
+    /// Returns settings without a name or protocols, with full verification and all versions.
     fn default() -> Self {
         Self {
             server_name: None,
@@ -175,11 +185,10 @@ impl Default for ClientSettings {
     }
 }
 
-/// A certificate chain and its private key, for servers that ask the client for one. The key is overwritten when this is
-/// dropped.
+/// A client certificate: its chain and its private key, which is overwritten on drop.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// DER certificates, the end entity's first.
+    /// DER certificates, the client's own first.
     pub chain: Vec<Vec<u8>>,
     /// The private key in DER: PKCS#8 ([RFC 5208](https://www.rfc-editor.org/rfc/rfc5208)), PKCS#1
     /// ([RFC 8017](https://www.rfc-editor.org/rfc/rfc8017)) or SEC1
@@ -195,7 +204,7 @@ impl Drop for Identity {
 }
 
 impl fmt::Debug for Identity {
-    /// Leaves the key out.
+    /// Omits the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("certificates", &self.chain.len())
@@ -203,37 +212,37 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Upper bounds on what [`ClientSettings`] may hold. Beyond one, a handshake is
-/// [`Refused`](TlsError::Refused) with a sentence that names it.
+/// The limits of [`ClientSettings`]. Beyond one, the handshake fails with
+/// [`Refused`](TlsError::Refused), which names the limit.
 pub mod limits {
-    /// Bytes in a server name: what DNS permits (RFC 1035, 2.3.4), and the root's dot.
+    /// The most bytes in a server name: the limit of DNS (RFC 1035, 2.3.4), and the root dot.
     pub const SERVER_NAME: usize = 254;
-    /// Protocols offered by ALPN.
+    /// The most protocols offered by ALPN.
     pub const ALPN_PROTOCOLS: usize = 32;
-    /// Certificates loaded as roots. The usual public bundles hold about 150.
+    /// The most root certificates. The usual public bundles have about 150.
     pub const ROOTS: usize = 1024;
-    /// Bytes of all roots together.
+    /// The most bytes of all roots together.
     pub const ROOTS_SIZE: usize = 2 * 1024 * 1024;
-    /// Certificate revocation lists.
+    /// The most certificate revocation lists.
     pub const REVOCATION_LISTS: usize = 64;
-    /// Bytes of all revocation lists together.
+    /// The most bytes of all revocation lists together.
     pub const REVOCATION_LISTS_SIZE: usize = 1024 * 1024;
-    /// Cipher suites offered.
+    /// The most cipher suites offered.
     pub const CIPHERS: usize = 64;
-    /// Groups offered for the key exchange.
+    /// The most groups offered for the key exchange.
     pub const GROUPS: usize = 32;
-    /// Certificates in a client's chain.
+    /// The most certificates in a client's chain.
     pub const CHAIN: usize = 16;
-    /// Bytes of a client's chain: TLS messages are held to 64 KiB.
+    /// The most bytes of a client's chain. A TLS message has at most 64 KiB.
     pub const CHAIN_SIZE: usize = 48 * 1024;
-    /// Certificates that a peer may send, its own included. Servers send two to five; what they send is kept with the
-    /// connection and with each session to resume.
+    /// The most certificates that a peer may send, including its own. Servers send two to five.
+    /// They are stored with the connection and with each session.
     pub const PEER_CHAIN: usize = 16;
-    /// Bytes of a client's private key, encrypted or not.
+    /// The most bytes of a client's private key, encrypted or not.
     pub const KEY_SIZE: usize = 16 * 1024;
-    /// Bytes of the password of an encrypted key: what OpenSSL has room for.
+    /// The most bytes of the password of an encrypted key: OpenSSL's limit.
     pub const PASSWORD: usize = 1024;
-    /// Rounds of PBKDF2 that an encrypted key may ask for. OpenSSL writes 2,048.
+    /// The most rounds of PBKDF2 of an encrypted key. OpenSSL writes 2,048.
     pub const ROUNDS: u32 = 1_000_000;
 }
 
@@ -244,10 +253,10 @@ fn not_a_name(name: &str) -> TlsError {
     ))
 }
 
-fn at_most(what: &str, found: usize, limit: usize) -> Result<(), TlsError> {
-    if found > limit {
+fn at_most(quantity: &str, value: usize, limit: usize) -> Result<(), TlsError> {
+    if value > limit {
         return Err(TlsError::Refused(format!(
-            "{what} is {found}; the limit is {limit}"
+            "{quantity} is {value}; the limit is {limit}"
         )));
     }
     Ok(())

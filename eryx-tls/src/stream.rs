@@ -1,3 +1,5 @@
+//! A TLS stream over a transport, after its handshake.
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -5,88 +7,91 @@ use std::task::{Context, Poll, ready};
 use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::channel::Channel;
-use crate::intake::Intake;
-use crate::{Info, TlsError};
+use crate::error::TlsError;
+use crate::info::Info;
+use crate::read_budget::ReadBudget;
+use crate::transport_io::TlsIo;
 
-/// A transport that carries TLS, its handshake complete.
+/// TLS over a transport, after the handshake.
 ///
-/// Every operation is a plain `poll_` method, for callers that poll once and come back; the `tokio` traits are
-/// there too, with errors turned into [`io::Error`].
+/// Every operation is a plain `poll_` method, for callers that poll once and return later. The
+/// `tokio` traits are implemented too; they convert errors into [`io::Error`].
 ///
-/// None takes in more than [`POLL_LIMIT`](crate::POLL_LIMIT) bytes of ciphertext that lead to no plaintext: it is pending
-/// then, and has woken its task.
+/// No operation reads more than [`POLL_LIMIT`](crate::POLL_LIMIT) bytes of ciphertext that lead to
+/// no plaintext. At the limit it wakes its task and returns `Pending`.
 ///
-/// Any of them also pushes ciphertext that is still waiting to be sent. A write returns once its bytes are
-/// encrypted, which is not when they are sent: [`wants_flush`](Self::wants_flush) tells, and
-/// [`poll_flush`](Self::poll_flush) waits.
+/// Every operation also sends ciphertext that is still waiting. A write returns once its bytes are
+/// encrypted, which may be before they are sent: [`wants_flush`](Self::wants_flush) returns whether
+/// bytes are waiting, and [`poll_flush`](Self::poll_flush) sends them.
 #[derive(Debug)]
 pub struct TlsStream<S> {
-    channel: Channel<S>,
+    io: TlsIo<S>,
     info: Info,
 }
 
 impl<S> TlsStream<S> {
-    pub(crate) fn new(channel: Channel<S>, info: Info) -> Self {
-        Self { channel, info }
+    pub(crate) fn new(io: TlsIo<S>, info: Info) -> Self {
+        Self { io, info }
     }
 
-    /// What the handshake agreed on.
+    /// Returns the result of the handshake.
     pub fn info(&self) -> &Info {
         &self.info
     }
 
-    /// How many bytes of plaintext can be read without any input or output, at least: zero only if there are
-    /// none. At most [`INCOMING_LIMIT`](crate::INCOMING_LIMIT).
+    /// Returns the number of plaintext bytes that can be read without any I/O. It is a lower bound,
+    /// 0 only if there are none, and at most [`INCOMING_LIMIT`](crate::INCOMING_LIMIT).
     pub fn pending(&self) -> usize {
-        self.channel.engine.pending()
+        self.io.engine.pending()
     }
 
-    /// Whether the last poll was pending because it had taken in [`POLL_LIMIT`](crate::POLL_LIMIT) bytes that led to no
-    /// plaintext, or as many small reads: the task was woken, and there may be more to take in at once.
+    /// Returns whether the last poll yielded to other tasks: it had read
+    /// [`POLL_LIMIT`](crate::POLL_LIMIT) bytes that led to no plaintext, or made too many small
+    /// reads. Its task was woken, and the transport may have more bytes.
     #[must_use]
-    pub fn gave_way(&self) -> bool {
-        self.channel.gave_way()
+    pub fn yielded(&self) -> bool {
+        self.io.yielded()
     }
 
-    /// Whether ciphertext waits to be sent.
+    /// Returns whether ciphertext is waiting to be sent.
     pub fn wants_flush(&self) -> bool {
-        self.channel.wants_flush()
+        self.io.wants_flush()
     }
 
-    /// Whether the peer's close_notify has arrived and everything before it was read.
+    /// Returns whether the peer's close_notify has arrived and all plaintext before it was read.
     pub fn is_peer_closed(&self) -> bool {
-        self.channel.engine.peer_closed() && self.pending() == 0
+        self.io.engine.peer_closed() && self.pending() == 0
     }
 
-    /// The transport.
+    /// Returns the transport.
     pub fn get_ref(&self) -> &S {
-        self.channel.io()
+        self.io.transport()
     }
 
-    /// The transport. Reading from it or writing to it breaks the TLS session.
+    /// Returns the transport. Reading from it or writing to it breaks the TLS session.
     pub fn get_mut(&mut self) -> &mut S {
-        self.channel.io_mut()
+        self.io.transport_mut()
     }
 
-    /// The transport, and the bytes already read from it that come after the peer's close_notify: what a peer
-    /// that goes back to plain text has to say first.
+    /// Returns the transport, and the bytes already read from it after the peer's close_notify: the
+    /// start of the plain text of a peer that ends TLS but not the connection.
     ///
-    /// Meant for after [`poll_end`](Self::poll_end); before it, whatever is buffered is lost.
+    /// Call it after [`poll_close`](Self::poll_close); otherwise buffered data is lost.
     pub fn into_inner(self) -> (S, Bytes) {
-        let rest = Bytes::copy_from_slice(self.channel.engine.remainder());
-        (self.channel.into_io(), rest)
+        let rest = Bytes::copy_from_slice(self.io.engine.remainder());
+        (self.io.into_transport(), rest)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
-    /// Reads plaintext into `buf`. Zero is the peer's close_notify (or an empty `buf`).
+    /// Reads plaintext into `buf`. A result of 0 is the peer's close_notify, unless `buf` is empty.
     ///
     /// # Errors
     ///
-    /// [`TlsError::UnexpectedEof`] when the transport ended without close_notify; [`TlsError::Io`] when it
-    /// failed; [`TlsError::Alert`] and [`TlsError::Protocol`] for what the peer did. Plaintext received before
-    /// is returned first, and an error repeats.
+    /// [`TlsError::UnexpectedEof`] when the transport ended without close_notify; [`TlsError::Io`]
+    /// when it failed; [`TlsError::Alert`] and [`TlsError::Protocol`] for errors of the peer.
+    /// Plaintext that was received earlier is returned first, and later calls return the error
+    /// again.
     pub fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -95,8 +100,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         self.poll_read_buf(cx, &mut buf)
     }
 
-    /// [`poll_read`](Self::poll_read) into any buffer, as much as it has room for. Use
-    /// [`BufMut::limit`] for one that grows: then nothing is zeroed or reserved beyond what arrived.
+    /// Reads plaintext into any buffer, as much as fits. Use [`BufMut::limit`] for a buffer that
+    /// grows: no memory is zeroed or reserved beyond the bytes that arrived.
     ///
     /// # Errors
     ///
@@ -106,95 +111,96 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         cx: &mut Context<'_>,
         buf: &mut impl BufMut,
     ) -> Poll<Result<usize, TlsError>> {
-        self.channel.push(cx);
-        let mut intake = Intake::new();
+        self.io.try_flush(cx);
+        let mut budget = ReadBudget::new();
         loop {
-            if let Poll::Ready(outcome) = self.channel.engine.read(buf) {
+            if let Poll::Ready(outcome) = self.io.engine.read(buf) {
                 return Poll::Ready(outcome);
             }
-            ready!(self.channel.poll_fill(cx, &mut intake));
+            ready!(self.io.poll_fill(cx, &mut budget));
         }
     }
 
-    /// Waits until a read would not wait: plaintext, the end, or an error is there. Holds at most
-    /// [`INCOMING_LIMIT`](crate::INCOMING_LIMIT) bytes for it.
+    /// Waits until a read can return plaintext, the end or an error. Buffers at most
+    /// [`INCOMING_LIMIT`](crate::INCOMING_LIMIT) bytes for that.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.channel.push(cx);
-        let mut intake = Intake::new();
-        while !self.channel.engine.is_readable() {
-            ready!(self.channel.poll_fill(cx, &mut intake));
+        self.io.try_flush(cx);
+        let mut budget = ReadBudget::new();
+        while !self.io.engine.is_readable() {
+            ready!(self.io.poll_fill(cx, &mut budget));
         }
         Poll::Ready(())
     }
 
-    /// Whether a read would not wait, from what was received so far.
+    /// Returns whether a read can return without any I/O.
     #[must_use]
     pub fn is_readable(&self) -> bool {
-        self.channel.engine.is_readable()
+        self.io.engine.is_readable()
     }
 
-    /// Encrypts up to [`OUTGOING_LIMIT`](crate::OUTGOING_LIMIT) bytes of `data` and begins to send them.
-    /// Returns how many were taken; pending while ciphertext of an earlier write waits.
+    /// Encrypts up to [`OUTGOING_LIMIT`](crate::OUTGOING_LIMIT) bytes of `data` and starts to send
+    /// them. Returns the number of bytes taken; pending while ciphertext of an earlier write is
+    /// waiting.
     ///
     /// # Errors
     ///
     /// [`TlsError::Io`] when the transport failed, `BrokenPipe` after
-    /// [`poll_close_notify`](Self::poll_close_notify); whatever else ended the connection before.
+    /// [`poll_close_notify`](Self::poll_close_notify); any earlier error that ended the connection.
     pub fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<Result<usize, TlsError>> {
-        ready!(self.channel.poll_flush(cx))?;
-        let taken = ready!(self.channel.engine.write(data))?;
-        if let Poll::Ready(Err(error)) = self.channel.poll_flush(cx) {
+        ready!(self.io.poll_flush(cx))?;
+        let taken = ready!(self.io.engine.write(data))?;
+        if let Poll::Ready(Err(error)) = self.io.poll_flush(cx) {
             return Poll::Ready(Err(error));
         }
         Poll::Ready(Ok(taken))
     }
 
-    /// Waits until a write would not wait: nothing is left to be sent, or sending failed.
+    /// Waits until a write can return: no ciphertext is waiting, or sending failed.
     pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.channel.poll_flush(cx).map(drop)
+        self.io.poll_flush(cx).map(drop)
     }
 
-    /// Sends everything that was written.
+    /// Sends all written data.
     ///
     /// # Errors
     ///
     /// [`TlsError::Io`] when the transport failed.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
-        self.channel.poll_flush(cx)
+        self.io.poll_flush(cx)
     }
 
-    /// Sends close_notify behind everything that was written. Nothing can be written afterwards; reading goes
-    /// on until the peer closes as well.
+    /// Sends close_notify after all written data. Writing is over then; reading continues until the
+    /// peer's close_notify.
     ///
     /// # Errors
     ///
-    /// [`TlsError::Io`] when the transport failed; whatever else ended the connection before.
+    /// [`TlsError::Io`] when the transport failed; any earlier error that ended the connection.
     pub fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
-        if let Err(error) = self.channel.engine.close_notify() {
+        if let Err(error) = self.io.engine.close_notify() {
             return Poll::Ready(Err(error));
         }
-        self.channel.poll_flush(cx)
+        self.io.poll_flush(cx)
     }
 
-    /// Ends TLS on both sides: sends close_notify and waits for the peer's. Then
-    /// [`into_inner`](Self::into_inner) gives the plain transport back.
+    /// Ends TLS in both directions: sends close_notify and waits for the peer's. After that,
+    /// [`into_inner`](Self::into_inner) returns the plain transport.
     ///
     /// # Errors
     ///
-    /// Those of [`poll_close_notify`](Self::poll_close_notify) and [`poll_read`](Self::poll_read); and
-    /// [`TlsError::Protocol`] when the peer sends data instead, which can still be read.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
+    /// Those of [`poll_close_notify`](Self::poll_close_notify) and [`poll_read`](Self::poll_read);
+    /// and [`TlsError::Protocol`] when the peer sends data instead, which can still be read.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
         ready!(self.poll_close_notify(cx))?;
-        let mut intake = Intake::new();
+        let mut budget = ReadBudget::new();
         loop {
-            if let Poll::Ready(outcome) = self.channel.engine.ended() {
+            if let Poll::Ready(outcome) = self.io.engine.poll_peer_closed() {
                 return Poll::Ready(outcome);
             }
-            ready!(self.channel.poll_fill(cx, &mut intake));
+            ready!(self.io.poll_fill(cx, &mut budget));
         }
     }
 }
@@ -228,6 +234,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_close_notify(cx))?;
-        Pin::new(this.channel.io_mut()).poll_shutdown(cx)
+        Pin::new(this.io.transport_mut()).poll_shutdown(cx)
     }
 }

@@ -1,3 +1,5 @@
+//! The engine together with the transport below it.
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -5,60 +7,63 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::engine::Engine;
-use crate::intake::Intake;
-use crate::{Info, TlsError};
+use crate::error::TlsError;
+use crate::info::Info;
+use crate::read_budget::ReadBudget;
 
-/// An [`Engine`] and the transport it speaks over.
+/// An [`Engine`] and its transport.
 #[derive(Debug)]
-pub(crate) struct Channel<S> {
+pub(crate) struct TlsIo<S> {
     pub(crate) engine: Engine,
-    io: S,
-    /// Bytes were handed to the transport that it may itself be holding back.
+    transport: S,
+    /// Whether the transport may hold written bytes that it has not flushed.
     unflushed: bool,
-    /// Sending failed. Reading may still succeed: a server that refuses an upload answers, then closes.
-    broken: Option<TlsError>,
-    /// The last read was put off, since the poll had taken in what one may.
-    gave_way: bool,
+    /// The error of sending. Reading may still succeed: a server that rejects an upload responds,
+    /// and then closes.
+    send_error: Option<TlsError>,
+    /// Whether the last read was postponed because the budget of the poll was used up.
+    yielded: bool,
 }
 
-impl<S> Channel<S> {
-    pub(crate) fn new(engine: Engine, io: S) -> Self {
+impl<S> TlsIo<S> {
+    pub(crate) fn new(engine: Engine, transport: S) -> Self {
         Self {
             engine,
-            io,
+            transport,
             unflushed: false,
-            broken: None,
-            gave_way: false,
+            send_error: None,
+            yielded: false,
         }
     }
 
-    pub(crate) fn io(&self) -> &S {
-        &self.io
+    pub(crate) fn transport(&self) -> &S {
+        &self.transport
     }
 
-    pub(crate) fn io_mut(&mut self) -> &mut S {
-        &mut self.io
+    pub(crate) fn transport_mut(&mut self) -> &mut S {
+        &mut self.transport
     }
 
-    pub(crate) fn into_io(self) -> S {
-        self.io
+    pub(crate) fn into_transport(self) -> S {
+        self.transport
     }
 
-    /// Whether the last read was put off to give others a turn, and may find something at once.
-    pub(crate) fn gave_way(&self) -> bool {
-        self.gave_way
+    /// Returns whether the last read was postponed so that other tasks run. The transport may have
+    /// more bytes.
+    pub(crate) fn yielded(&self) -> bool {
+        self.yielded
     }
 
-    /// Whether ciphertext waits to be sent.
+    /// Returns whether ciphertext is waiting to be sent.
     pub(crate) fn wants_flush(&self) -> bool {
-        self.broken.is_none() && (self.unflushed || !self.engine.outgoing().is_empty())
+        self.send_error.is_none() && (self.unflushed || !self.engine.outgoing().is_empty())
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
-    /// Drives the handshake to its end, all of it sent.
-    pub(crate) fn poll_establish(&mut self, cx: &mut Context<'_>) -> Poll<Result<Info, TlsError>> {
-        let mut intake = Intake::new();
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsIo<S> {
+    /// Completes the handshake, and sends all of it.
+    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<Info, TlsError>> {
+        let mut budget = ReadBudget::new();
         loop {
             let flushed = self.poll_flush(cx);
             if let Some(error) = self.engine.failure() {
@@ -71,11 +76,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
                 }));
             }
             if self.engine.peer_closed() || self.engine.is_eof() {
-                // When sending failed too, that came first.
-                return Poll::Ready(Err(self.broken.clone().unwrap_or(TlsError::UnexpectedEof)));
+                // An error of sending came before the end.
+                let error = self.send_error.clone();
+                return Poll::Ready(Err(error.unwrap_or(TlsError::UnexpectedEof)));
             }
-            // Even when sending failed: the alert that says why may be there to be read.
-            match (self.poll_fill(cx, &mut intake), flushed) {
+            // Reads even when sending failed: the peer's alert may explain the failure.
+            match (self.poll_fill(cx, &mut budget), flushed) {
                 (Poll::Ready(()), _) => {}
                 (Poll::Pending, Poll::Ready(Err(error))) => return Poll::Ready(Err(error)),
                 (Poll::Pending, _) => return Poll::Pending,
@@ -83,65 +89,66 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         }
     }
 
-    /// Reads ciphertext once. What became of it (an end or an error included) is the engine's to tell.
+    /// Reads ciphertext once. EOF and errors are recorded in the engine.
     ///
-    /// Pending, and woken at once, when this poll has taken in what one may: then others get their turn first.
-    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, intake: &mut Intake) -> Poll<()> {
-        let Some(room) = intake.room() else {
-            self.gave_way = true;
+    /// When the budget of the poll is used up, returns `Pending` and wakes the task at once, so
+    /// that other tasks run first.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, budget: &mut ReadBudget) -> Poll<()> {
+        let Some(remaining) = budget.remaining() else {
+            self.yielded = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         };
-        self.gave_way = false;
+        self.yielded = false;
         let Ok(space) = self.engine.space() else {
             return Poll::Ready(());
         };
-        let room = room.min(space.len());
-        let mut buf = ReadBuf::new(&mut space[..room]);
-        let outcome = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf));
+        let len = remaining.min(space.len());
+        let mut buf = ReadBuf::new(&mut space[..len]);
+        let outcome = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf));
         let count = buf.filled().len();
-        intake.count(count);
+        budget.deduct(count);
         match outcome {
             Ok(()) if count == 0 => self.engine.set_eof(),
             Ok(()) => self.engine.fill(count),
             Err(error) => self.engine.fail(error.into()),
         }
-        // What came in may have to be answered, with an alert for one.
-        self.push(cx);
+        // The received bytes may need a response, such as an alert.
+        self.try_flush(cx);
         Poll::Ready(())
     }
 
-    /// Sends as much waiting ciphertext as the transport takes now.
-    pub(crate) fn push(&mut self, cx: &mut Context<'_>) {
+    /// Sends as much of the waiting ciphertext as the transport accepts now.
+    pub(crate) fn try_flush(&mut self, cx: &mut Context<'_>) {
         if self.wants_flush() {
-            // Pending is fine, and an error is kept for the next write.
+            // `poll_flush` keeps an error for the next write.
             let _ = self.poll_flush(cx);
         }
     }
 
-    /// Sends everything there is to send. An error stays.
+    /// Sends all of the waiting ciphertext. An error is returned again by later calls.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
-        if let Some(error) = &self.broken {
+        if let Some(error) = &self.send_error {
             return Poll::Ready(Err(error.clone()));
         }
         let outcome = ready!(self.poll_send(cx));
         if let Err(error) = &outcome {
-            self.broken = Some(error.clone());
+            self.send_error = Some(error.clone());
         }
         Poll::Ready(outcome)
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
         while !self.engine.outgoing().is_empty() {
-            let io = Pin::new(&mut self.io);
-            match ready!(io.poll_write(cx, self.engine.outgoing()))? {
+            let transport = Pin::new(&mut self.transport);
+            match ready!(transport.poll_write(cx, self.engine.outgoing()))? {
                 0 => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
                 sent => self.engine.sent(sent),
             }
             self.unflushed = true;
         }
         if self.unflushed {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            ready!(Pin::new(&mut self.transport).poll_flush(cx))?;
             self.unflushed = false;
         }
         Poll::Ready(Ok(()))

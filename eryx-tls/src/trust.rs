@@ -1,3 +1,5 @@
+//! Trust stores: the root certificates that a peer's chain may lead to.
+
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -6,9 +8,9 @@ use rustls_pki_types::pem::{self, PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 use thiserror::Error;
 
-/// The certificates a peer's chain may lead to. Immutable, and cheap to clone.
+/// The root certificates that a peer's chain may lead to. Immutable, and cheap to clone.
 ///
-/// Two stores are equal when they trust the same certificates, whatever the order they were added in.
+/// Two stores are equal when they trust the same certificates, in any order of addition.
 ///
 /// ```
 /// use eryx_tls::{TrustError, TrustStore};
@@ -24,18 +26,18 @@ pub struct TrustStore {
 
 struct Inner {
     public: bool,
-    /// Sorted and without duplicates, so that equality is equality.
-    added: Vec<CertificateDer<'static>>,
+    /// Sorted and without duplicates, so that equal stores compare as equal.
+    extra_roots: Vec<CertificateDer<'static>>,
     anchors: RootCertStore,
 }
 
 impl TrustStore {
-    /// The public web's roots, as Mozilla keeps them (the crate `webpki-roots`).
+    /// Returns a store with the public roots of Mozilla's list (the crate `webpki-roots`).
     pub fn webpki() -> Self {
         static PUBLIC: LazyLock<TrustStore> = LazyLock::new(|| TrustStore {
             inner: Arc::new(Inner {
                 public: true,
-                added: Vec::new(),
+                extra_roots: Vec::new(),
                 anchors: RootCertStore {
                     roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
                 },
@@ -44,54 +46,54 @@ impl TrustStore {
         PUBLIC.clone()
     }
 
-    /// A store that trusts nobody.
+    /// Returns a store that trusts no certificate.
     pub fn empty() -> Self {
         Self {
             inner: Arc::new(Inner {
                 public: false,
-                added: Vec::new(),
+                extra_roots: Vec::new(),
                 anchors: RootCertStore::empty(),
             }),
         }
     }
 
-    /// A store that also trusts the certificates in `bytes`: PEM
-    /// ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468), one or many, text around them is ignored), or the
-    /// DER of a single one. Certificates that are already trusted change nothing.
+    /// Returns a store that also trusts the certificates in `bytes`: PEM ([RFC
+    /// 7468](https://www.rfc-editor.org/rfc/rfc7468)) with one or many certificates, in which other
+    /// text is ignored, or the DER of a single certificate. Certificates that are already trusted
+    /// change nothing.
     ///
     /// # Errors
     ///
-    /// A [`TrustError`] that says what was found instead of certificates. Nothing is skipped: one bad
-    /// certificate in a bundle refuses the bundle.
+    /// A [`TrustError`] that describes the bytes. No certificate is skipped: one malformed
+    /// certificate makes the whole bundle an error.
     pub fn with_root_cert(&self, bytes: &[u8]) -> Result<Self, TrustError> {
         self.with_certificates(certificates(bytes)?)
     }
 
-    /// How many certificates are trusted.
+    /// Returns the number of trusted certificates.
     pub fn len(&self) -> usize {
         self.inner.anchors.len()
     }
 
-    /// Whether nobody is trusted.
+    /// Returns whether the store trusts no certificate.
     pub fn is_empty(&self) -> bool {
         self.inner.anchors.is_empty()
     }
 
-    /// The certificates that were added, in DER and in no particular order. The public ones are not among
-    /// them.
-    pub fn added(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.inner.added.iter().map(AsRef::as_ref)
+    /// Returns the added certificates in DER, in no particular order and without the public roots.
+    pub fn extra_roots(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.inner.extra_roots.iter().map(AsRef::as_ref)
     }
 
-    /// A store that also trusts these certificates in DER.
+    /// Returns a store that also trusts these certificates.
     pub(crate) fn with_certificates(
         &self,
         certificates: Vec<CertificateDer<'static>>,
     ) -> Result<Self, TrustError> {
-        let mut added = self.inner.added.clone();
+        let mut extra_roots = self.inner.extra_roots.clone();
         let mut anchors = self.inner.anchors.clone();
         for (index, cert) in certificates.into_iter().enumerate() {
-            let Err(position) = find(&added, &cert) else {
+            let Err(position) = find(&extra_roots, &cert) else {
                 continue;
             };
             anchors
@@ -99,12 +101,12 @@ impl TrustStore {
                 .map_err(|_| TrustError::NotACertificate {
                     position: index + 1,
                 })?;
-            added.insert(position, cert);
+            extra_roots.insert(position, cert);
         }
         Ok(Self {
             inner: Arc::new(Inner {
                 public: self.inner.public,
-                added,
+                extra_roots,
                 anchors,
             }),
         })
@@ -114,22 +116,22 @@ impl TrustStore {
         &self.inner.anchors
     }
 
-    /// The certificate that was added as this anchor.
+    /// Returns the added certificate of an anchor.
     pub(crate) fn certificate_of(&self, anchor: &TrustAnchor<'_>) -> Option<&[u8]> {
-        self.added().find(|der| {
+        self.extra_roots().find(|der| {
             let cert = CertificateDer::from(*der);
             webpki::anchor_from_trusted_cert(&cert).is_ok_and(|found| found == *anchor)
         })
     }
 
-    /// Whether exactly this certificate was added.
-    pub(crate) fn holds(&self, cert: &CertificateDer<'_>) -> bool {
-        find(&self.inner.added, cert).is_ok()
+    /// Returns whether exactly this certificate was added.
+    pub(crate) fn contains(&self, cert: &CertificateDer<'_>) -> bool {
+        find(&self.inner.extra_roots, cert).is_ok()
     }
 }
 
 impl Default for TrustStore {
-    /// [`TrustStore::webpki`].
+    /// Returns [`TrustStore::webpki`].
     fn default() -> Self {
         Self::webpki()
     }
@@ -138,7 +140,8 @@ impl Default for TrustStore {
 impl PartialEq for TrustStore {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
-            || (self.inner.public == other.inner.public && self.inner.added == other.inner.added)
+            || (self.inner.public == other.inner.public
+                && self.inner.extra_roots == other.inner.extra_roots)
     }
 }
 
@@ -148,43 +151,43 @@ impl fmt::Debug for TrustStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TrustStore")
             .field("public_roots", &self.inner.public)
-            .field("added", &self.inner.added.len())
+            .field("extra_roots", &self.inner.extra_roots.len())
             .finish()
     }
 }
 
-/// Why bytes given as root certificates were not taken.
+/// The error of bytes that were given as root certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TrustError {
-    /// No bytes at all.
+    /// There are no bytes.
     #[error("the root certificate is empty: wanted a PEM bundle or a DER certificate")]
     Empty,
-    /// PEM in which there is no `CERTIFICATE` section.
+    /// The PEM has no `CERTIFICATE` section.
     #[error(
         "no certificate in this PEM, only {found}: wanted at least one section that begins with \
          -----BEGIN CERTIFICATE-----"
     )]
     NoCertificate {
-        /// The labels found, separated by commas.
+        /// The labels of the sections, separated by commas.
         found: String,
     },
-    /// A private key, alone or inside a bundle.
+    /// The bytes contain a private key.
     #[error(
-        "this holds a private key, which nobody who is to be trusted hands out: give the CA's certificate \
+        "this holds a private key, which a trusted CA never hands out: give the CA's certificate \
          alone (-----BEGIN CERTIFICATE-----), without the key"
     )]
     PrivateKey,
-    /// PEM that cannot be decoded.
+    /// The PEM cannot be decoded.
     #[error("malformed PEM: {0}")]
     MalformedPem(String),
-    /// Something that is not an X.509 certificate.
+    /// The bytes are not an X.509 certificate.
     #[error(
         "certificate {position} is not an X.509 certificate: wanted a PEM bundle (-----BEGIN \
          CERTIFICATE-----) or the DER of one certificate"
     )]
     NotACertificate {
-        /// Which one, counted from 1.
+        /// The position of the certificate, counted from 1.
         position: usize,
     },
 }
@@ -194,7 +197,7 @@ fn find(sorted: &[CertificateDer<'_>], cert: &CertificateDer<'_>) -> Result<usiz
 }
 
 fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    // Windows editors put a byte order mark in front.
+    // Windows editors write a byte order mark first.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err(TrustError::Empty);
@@ -210,22 +213,22 @@ fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TrustError
         return Err(TrustError::PrivateKey);
     }
 
-    let mut found = Vec::new();
+    let mut certificates = Vec::new();
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(bytes) {
         let (kind, der) = section.map_err(malformed)?;
         if kind == SectionKind::Certificate {
-            found.push(CertificateDer::from(der));
+            certificates.push(CertificateDer::from(der));
         }
     }
-    if found.is_empty() {
+    if certificates.is_empty() {
         return Err(TrustError::NoCertificate {
             found: labels.join(", "),
         });
     }
-    Ok(found)
+    Ok(certificates)
 }
 
-/// The labels of the sections that begin in `bytes`; empty for what is not PEM.
+/// Returns the labels of the PEM sections in `bytes`; empty if there is none.
 fn pem_labels(bytes: &[u8]) -> Vec<String> {
     bytes
         .split(|byte| matches!(byte, b'\n' | b'\r'))
@@ -243,7 +246,7 @@ fn malformed(error: pem::Error) -> TrustError {
             "a section has no -----END line; the file may be cut off".into()
         }
         pem::Error::IllegalSectionStart { .. } => "a -----BEGIN line is not well formed".into(),
-        pem::Error::Base64Decode(what) => format!("not base64 between the lines ({what})"),
+        pem::Error::Base64Decode(error) => format!("not base64 between the lines ({error})"),
         other => other.to_string(),
     })
 }

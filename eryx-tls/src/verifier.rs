@@ -1,3 +1,5 @@
+//! The verifier of server certificates.
+
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -8,73 +10,73 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
-use crate::certificate::{explain, is_ca_as_leaf, refused};
-use crate::chain::{self, Effort};
-use crate::revocation::{self, Revocation};
-use crate::strictness;
+use crate::certificate::{is_ca_as_leaf, refine_unknown_issuer, to_rustls_error};
+use crate::crl::{self, Revocation};
+use crate::path_search::{self, PathSearchCost};
 use crate::trust::TrustStore;
+use crate::x509_strict;
 
-/// How much of a peer's certificate is looked at.
+/// Which parts of the peer's certificate are verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Check {
+pub(crate) enum VerifyMode {
     /// The chain and the name.
     ChainAndName,
-    /// The chain alone.
+    /// The chain only.
     Chain,
-    /// Nothing: any peer is accepted.
-    Nothing,
+    /// Nothing: every peer is accepted.
+    None,
 }
 
-/// What is asked of a chain beyond leading to an anchor.
+/// Requirements on a chain besides a trust anchor: X509_STRICT and CRLs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Demands {
+pub(crate) struct ChainRequirements {
     pub(crate) strict: bool,
     pub(crate) revocation: Option<Revocation>,
     pub(crate) lists: Arc<[Vec<u8>]>,
 }
 
-/// Judges a peer's certificate by a [`TrustStore`].
+/// Verifies a peer's certificate with a [`TrustStore`].
 ///
-/// That the peer holds the certificate's key is verified whatever the check.
+/// In every mode it also verifies that the peer has the certificate's key.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    check: Check,
+    verify_mode: VerifyMode,
     trust: TrustStore,
-    demands: Demands,
+    requirements: ChainRequirements,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Verifier {
     pub(crate) fn new(
-        check: Check,
+        verify_mode: VerifyMode,
         trust: TrustStore,
-        demands: Demands,
+        requirements: ChainRequirements,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Arc<Self> {
         Arc::new(Self {
-            check,
+            verify_mode,
             trust,
-            demands,
+            requirements,
             algorithms,
         })
     }
 
-    /// Judges a chain, and counts in `effort` how much work the search for a path takes at most.
+    /// Verifies a chain, and sets `cost` to an upper bound for the search for a path.
     pub(crate) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
         now: UnixTime,
-        effort: &mut Effort,
+        cost: &mut PathSearchCost,
     ) -> Result<(), Error> {
-        chain::check_message(leaf, intermediates)?;
-        if self.check == Check::Nothing {
+        path_search::check_message(leaf, intermediates)?;
+        if self.verify_mode == VerifyMode::None {
             return Ok(());
         }
         let parsed = ParsedCertificate::try_from(leaf)?;
         let anchors = self.trust.anchors();
-        let candidates = chain::candidates(leaf, intermediates, anchors, effort)?;
+        let candidates = path_search::candidates(leaf, intermediates, anchors, cost)?;
         let path = verify_server_cert_signed_by_trust_anchor(
             &parsed,
             anchors,
@@ -84,30 +86,30 @@ impl Verifier {
         );
         match path {
             Ok(()) => {}
-            // `openssl req -x509` marks what it makes as a CA. Given as a root, such a certificate is meant
-            // to vouch for the server that presents it.
-            Err(error) if is_ca_as_leaf(&error) && self.trust.holds(leaf) => {}
-            Err(error) => return Err(explain(error, leaf, intermediates)),
+            // `openssl req -x509` marks its certificates as CAs. Added as a root, such a
+            // certificate is meant for the server that presents it.
+            Err(error) if is_ca_as_leaf(&error) && self.trust.contains(leaf) => {}
+            Err(error) => return Err(refine_unknown_issuer(error, leaf, intermediates)),
         }
-        self.check_demands(leaf, &candidates, now)?;
-        if self.check == Check::ChainAndName {
+        self.check_requirements(leaf, &candidates, now)?;
+        if self.verify_mode == VerifyMode::ChainAndName {
             verify_server_name(&parsed, server_name)?;
         }
         Ok(())
     }
 
-    /// Checks that a chain that leads to an anchor meets the other demands.
+    /// Checks the other requirements on a chain that leads to an anchor.
     ///
-    /// They concern the path that was found, as OpenSSL has it, and not every other there may be.
-    fn check_demands(
+    /// As in OpenSSL, they apply to the path that was found, and not to other possible paths.
+    fn check_requirements(
         &self,
         leaf: &CertificateDer<'_>,
         candidates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
-        // A chain of one, the trusted certificate itself, need not be strict.
-        let strict = self.demands.strict && !self.trust.holds(leaf);
-        if self.demands.revocation.is_none() && !strict {
+        // A chain that is only the trusted certificate itself need not be strict.
+        let strict = self.requirements.strict && !self.trust.contains(leaf);
+        if self.requirements.revocation.is_none() && !strict {
             return Ok(());
         }
         let parsed = EndEntityCert::try_from(leaf).map_err(|_| CertificateError::BadEncoding)?;
@@ -120,21 +122,22 @@ impl Verifier {
             None,
             None,
         );
-        // Missing for a trusted certificate alone: it was found a moment ago for any other.
+        // Only a trusted certificate that is marked as a CA has no path: for any other chain, the
+        // caller has found one.
         let path = path.ok();
-        let between: Vec<_> = path
+        let intermediates: Vec<_> = path
             .iter()
             .flat_map(|path| path.intermediate_certificates())
             .map(|cert| cert.der())
             .collect();
-        if let Some(depth) = self.demands.revocation {
-            let path = path.as_ref().ok_or_else(revocation::unknown)?;
-            revocation::check(
+        if let Some(depth) = self.requirements.revocation {
+            let path = path.as_ref().ok_or_else(crl::unusable_crl)?;
+            crl::check(
                 depth,
-                &self.demands.lists,
+                &self.requirements.lists,
                 path.anchor(),
                 leaf,
-                &between,
+                &intermediates,
                 now,
                 &self.algorithms,
             )?;
@@ -145,9 +148,9 @@ impl Verifier {
         let path = path
             .as_ref()
             .ok_or(CertificateError::ApplicationVerificationFailure)?;
-        let chain = std::iter::once(leaf.as_ref()).chain(between.iter().map(AsRef::as_ref));
-        match strictness::objection(chain, self.trust.certificate_of(path.anchor())) {
-            Some(objection) => Err(refused(objection)),
+        let chain = std::iter::once(leaf.as_ref()).chain(intermediates.iter().map(AsRef::as_ref));
+        match x509_strict::first_violation(chain, self.trust.certificate_of(path.anchor())) {
+            Some(violation) => Err(to_rustls_error(violation)),
             None => Ok(()),
         }
     }
@@ -162,8 +165,8 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let mut effort = Effort::default();
-        self.verify(leaf, intermediates, server_name, now, &mut effort)?;
+        let mut cost = PathSearchCost::default();
+        self.verify(leaf, intermediates, server_name, now, &mut cost)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -201,18 +204,19 @@ mod tests {
         SignatureVerificationAlgorithm, UnixTime,
     };
 
-    use super::{Check, Demands, Verifier};
-    use crate::{Effort, TrustStore};
+    use super::{ChainRequirements, Verifier, VerifyMode};
+    use crate::path_search::PathSearchCost;
+    use crate::trust::TrustStore;
 
     thread_local! {
         static VERIFIED: Cell<usize> = const { Cell::new(0) };
     }
 
-    /// ECDSA over P-256 that counts and accepts every signature.
+    /// ECDSA over P-256 that counts signatures and accepts every one.
     #[derive(Debug)]
-    struct Credulous;
+    struct AcceptsAll;
 
-    impl SignatureVerificationAlgorithm for Credulous {
+    impl SignatureVerificationAlgorithm for AcceptsAll {
         fn verify_signature(&self, _: &[u8], _: &[u8], _: &[u8]) -> Result<(), InvalidSignature> {
             VERIFIED.set(VERIFIED.get() + 1);
             Ok(())
@@ -227,15 +231,16 @@ mod tests {
         }
     }
 
-    const CREDULOUS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
-        all: &[&Credulous],
+    const ACCEPTS_ALL: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+        all: &[&AcceptsAll],
         mapping: &[],
     };
 
     type Issuer = rcgen::Issuer<'static, rcgen::KeyPair>;
 
-    /// An authority that is called as all others here, and may vouch for nobody but `other.example`.
-    fn authority(below: Option<&Issuer>) -> (Issuer, CertificateDer<'static>) {
+    /// Creates a CA with the same name as all others, which may issue certificates only for
+    /// `other.example`.
+    fn certificate_authority(issuer: Option<&Issuer>) -> (Issuer, CertificateDer<'static>) {
         let key = rcgen::KeyPair::generate().expect("a key");
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -243,7 +248,7 @@ mod tests {
             permitted_subtrees: vec![rcgen::GeneralSubtree::DnsName("other.example".into())],
             excluded_subtrees: Vec::new(),
         });
-        let cert = match below {
+        let cert = match issuer {
             None => params.self_signed(&key),
             Some(issuer) => params.signed_by(&key, issuer),
         };
@@ -251,35 +256,35 @@ mod tests {
         (rcgen::Issuer::new(params, key), der)
     }
 
-    /// Every order of the authorities is a path to either anchor, which fails after all of its signatures.
+    /// Every order of the CAs is a path to either anchor, and fails after all of its signatures.
     #[test]
-    fn as_many_signatures_are_verified_as_were_counted_before_and_none_when_those_are_too_many() {
-        let (first, anchor) = authority(None);
-        let (_, other) = authority(None);
+    fn the_search_verifies_exactly_the_signatures_counted_before_and_none_above_the_limit() {
+        let (first, anchor) = certificate_authority(None);
+        let (_, other) = certificate_authority(None);
         let trust = TrustStore::empty().with_certificates(vec![anchor, other]);
         let trust = trust.expect("two roots");
         let key = rcgen::KeyPair::generate().expect("a key");
         let params = rcgen::CertificateParams::new(vec!["a.example".into()]).expect("a name");
         let leaf = params.signed_by(&key, &first).expect("a certificate");
-        let demands = Demands {
+        let requirements = ChainRequirements {
             strict: false,
             revocation: None,
             lists: Arc::default(),
         };
-        let verifier = Verifier::new(Check::Chain, trust.clone(), demands, CREDULOUS);
+        let verifier = Verifier::new(VerifyMode::Chain, trust.clone(), requirements, ACCEPTS_ALL);
         let name = ServerName::try_from("a.example").expect("a name");
-        for (authorities, signatures) in [(0, Some(2)), (1, Some(6)), (2, Some(22)), (3, None)] {
-            let intermediates: Vec<_> = (0..authorities)
-                .map(|_| authority(Some(&first)).1)
+        for (count, signatures) in [(0, Some(2)), (1, Some(6)), (2, Some(22)), (3, None)] {
+            let intermediates: Vec<_> = (0..count)
+                .map(|_| certificate_authority(Some(&first)).1)
                 .collect();
             VERIFIED.set(0);
-            let mut effort = Effort::default();
+            let mut cost = PathSearchCost::default();
             let now = UnixTime::now();
-            let outcome = verifier.verify(leaf.der(), &intermediates, &name, now, &mut effort);
+            let outcome = verifier.verify(leaf.der(), &intermediates, &name, now, &mut cost);
             assert!(outcome.is_err());
             assert_eq!(VERIFIED.get(), signatures.unwrap_or(0), "{outcome:?}");
             if let Some(signatures) = signatures {
-                assert_eq!(effort.signatures, signatures);
+                assert_eq!(cost.signatures, signatures);
             }
         }
     }

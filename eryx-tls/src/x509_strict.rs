@@ -1,4 +1,4 @@
-//! What OpenSSL's `X509_V_FLAG_X509_STRICT` asks of the certificates of a chain beyond what makes it valid
+//! The checks of OpenSSL's `X509_V_FLAG_X509_STRICT`, in addition to those of a valid chain
 //! ([RFC 5280](https://www.rfc-editor.org/rfc/rfc5280#section-4.2)).
 
 use x509_parser::certificate::X509Certificate;
@@ -10,26 +10,27 @@ use x509_parser::oid_registry::{
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
 
-use crate::certificate::Objection;
+use crate::certificate::VerifyError;
 
-/// The first objection to a chain: the peer's certificate first, the root, if it is at hand, last.
-pub(crate) fn objection<'a>(
+/// Returns the first violation in a chain. The peer's certificate is checked first, and the root,
+/// if available, last.
+pub(crate) fn first_violation<'a>(
     chain: impl IntoIterator<Item = &'a [u8]>,
     root: Option<&[u8]>,
-) -> Option<Objection> {
+) -> Option<VerifyError> {
     chain
         .into_iter()
-        .find_map(|der| about(der, false))
-        .or_else(|| root.and_then(|der| about(der, true)))
+        .find_map(|der| check_certificate(der, false))
+        .or_else(|| root.and_then(|der| check_certificate(der, true)))
 }
 
-/// What is wrong with one certificate, in OpenSSL's order, numbers and words.
-fn about(der: &[u8], is_root: bool) -> Option<Objection> {
+/// Returns the first violation of one certificate, in OpenSSL's order and with OpenSSL's error.
+fn check_certificate(der: &[u8], is_root: bool) -> Option<VerifyError> {
     let Ok((_, cert)) = X509Certificate::from_der(der) else {
         return Some((1, "unspecified certificate verification error"));
     };
     let basic = extension(&cert, &OID_X509_EXT_BASIC_CONSTRAINTS);
-    let (is_authority, path_length) = match basic.map(X509Extension::parsed_extension) {
+    let (is_ca, path_length) = match basic.map(X509Extension::parsed_extension) {
         Some(ParsedExtension::BasicConstraints(basic)) => (basic.ca, basic.path_len_constraint),
         _ => (false, None),
     };
@@ -38,7 +39,7 @@ fn about(der: &[u8], is_root: bool) -> Option<Objection> {
         Some(ParsedExtension::KeyUsage(usage)) => Some(usage),
         _ => None,
     };
-    // A certificate that does not say may be used for everything.
+    // A certificate without key usage may be used for everything.
     let may_sign = usage.is_none_or(KeyUsage::key_cert_sign);
     let names = extension(&cert, &OID_X509_EXT_SUBJECT_ALT_NAME);
     let nameless = cert.subject().iter_rdn().next().is_none();
@@ -47,9 +48,9 @@ fn about(der: &[u8], is_root: bool) -> Option<Objection> {
 
     let is_v3 = cert.version().0 >= X509Version::V3.0;
 
-    let objections: [(bool, Objection); 14] = [
+    let violations: [(bool, VerifyError); 14] = [
         (
-            path_length.is_some() && !is_authority,
+            path_length.is_some() && !is_ca,
             (80, "Path length invalid for non-CA cert"),
         ),
         (
@@ -57,15 +58,15 @@ fn about(der: &[u8], is_root: bool) -> Option<Objection> {
             (81, "Path length given without key usage keyCertSign"),
         ),
         (
-            is_authority && basic.is_some_and(|basic| !basic.critical),
+            is_ca && basic.is_some_and(|basic| !basic.critical),
             (89, "Basic Constraints of CA cert not marked critical"),
         ),
         (
-            is_authority && usage.is_none(),
+            is_ca && usage.is_none(),
             (92, "CA cert does not include key usage extension"),
         ),
         (
-            !is_authority && usage.is_some_and(KeyUsage::key_cert_sign),
+            !is_ca && usage.is_some_and(KeyUsage::key_cert_sign),
             (82, "Key usage keyCertSign invalid for non-CA cert"),
         ),
         (
@@ -73,7 +74,7 @@ fn about(der: &[u8], is_root: bool) -> Option<Objection> {
             (83, "Issuer name empty"),
         ),
         (
-            nameless && (is_authority || names.is_none()),
+            nameless && (is_ca || names.is_none()),
             (84, "Subject name empty"),
         ),
         (
@@ -99,11 +100,11 @@ fn about(der: &[u8], is_root: bool) -> Option<Objection> {
             (91, "Subject Key Identifier marked critical"),
         ),
         (
-            is_v3 && !is_root && !names_a_key(authority_key),
+            is_v3 && !is_root && !has_key_identifier(authority_key),
             (85, "Missing Authority Key Identifier"),
         ),
         (
-            is_v3 && is_authority && subject_key.is_none(),
+            is_v3 && is_ca && subject_key.is_none(),
             (86, "Missing Subject Key Identifier"),
         ),
         (
@@ -111,17 +112,19 @@ fn about(der: &[u8], is_root: bool) -> Option<Objection> {
             (93, "Using cert extension requires at least X509v3"),
         ),
     ];
-    objections
+    violations
         .into_iter()
-        .find(|(holds, _)| *holds)
-        .map(|(_, objection)| objection)
+        .find(|(violated, _)| *violated)
+        .map(|(_, error)| error)
 }
 
 fn extension<'a>(cert: &'a X509Certificate<'a>, kind: &Oid<'_>) -> Option<&'a X509Extension<'a>> {
-    cert.extensions().iter().find(|each| each.oid == *kind)
+    cert.extensions()
+        .iter()
+        .find(|extension| extension.oid == *kind)
 }
 
-fn names_a_key(authority_key: Option<&X509Extension<'_>>) -> bool {
+fn has_key_identifier(authority_key: Option<&X509Extension<'_>>) -> bool {
     matches!(authority_key.map(X509Extension::parsed_extension),
-        Some(ParsedExtension::AuthorityKeyIdentifier(found)) if found.key_identifier.is_some())
+        Some(ParsedExtension::AuthorityKeyIdentifier(extension)) if extension.key_identifier.is_some())
 }

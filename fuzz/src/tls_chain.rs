@@ -2,7 +2,7 @@
 
 use std::{sync::LazyLock, time::SystemTime};
 
-use eryx_tls::{ClientSettings, Connector, Effort, Revocation, TlsError, TrustStore, limits};
+use eryx_tls::{ClientSettings, Connector, PathSearchCost, Revocation, TlsError, TrustStore, limits};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::{forged, operations::Script};
@@ -28,14 +28,14 @@ pub fn run(script: &[u8]) {
     };
     let setup = &*SETUP;
     let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
-    let (effort, outcome) = setup
+    let (cost, outcome) = setup
         .connector
-        .judge_chain(&settings, &chain, SystemTime::now());
-    let most = Effort::MOST;
-    assert!(effort.certificates <= most.certificates, "{effort:?}");
-    assert!(effort.steps <= most.steps, "{effort:?}");
-    assert!(effort.parsed <= most.parsed, "{effort:?}");
-    assert!(effort.signatures <= most.signatures, "{effort:?}");
+        .verify_chain(&settings, &chain, SystemTime::now());
+    let max = PathSearchCost::MAX;
+    assert!(cost.certificates <= max.certificates, "{cost:?}");
+    assert!(cost.steps <= max.steps, "{cost:?}");
+    assert!(cost.parsed_bytes <= max.parsed_bytes, "{cost:?}");
+    assert!(cost.signatures <= max.signatures, "{cost:?}");
     match outcome {
         Ok(()) if settings.verify_peer => {
             assert!(

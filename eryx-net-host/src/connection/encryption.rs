@@ -129,7 +129,7 @@ impl Connection {
                 self.budget = upgrade.remaining();
                 let info = encrypted.info();
                 self.entry.secured(
-                    info.version.name(),
+                    info.version.as_str(),
                     info.cipher.to_owned(),
                     encrypted.begun().server_name.clone(),
                 );

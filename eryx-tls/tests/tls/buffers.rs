@@ -1,13 +1,15 @@
+//! Tests of the bounds of buffers.
+
 use std::io::Write;
 use std::task::Poll;
 
 use eryx_tls::{ClientSettings, INCOMING_LIMIT, OUTGOING_LIMIT, TlsError};
 
-use crate::peer::{Authority, HOST};
+use crate::peer::{CertificateAuthority, HOST};
 use crate::session::Pair;
 
 #[test]
-fn a_session_takes_no_more_ciphertext_than_its_limit_until_plaintext_is_read() {
+fn a_session_takes_ciphertext_only_up_to_its_limit_until_plaintext_is_read() {
     let mut pair = Pair::established(usize::MAX);
     pair.server.set_buffer_limit(None);
     pair.server.writer().write_all(&[9; 1 << 20]).unwrap();
@@ -25,7 +27,7 @@ fn a_session_takes_no_more_ciphertext_than_its_limit_until_plaintext_is_read() {
             if taken == 0 {
                 break;
             }
-            // Writing makes the session set plaintext aside; that must not open a way to grow.
+            // A write moves pending plaintext into the buffer, which must stay within its limit.
             assert!(pair.session.write(b"x").is_ready());
         }
         assert!(
@@ -42,7 +44,7 @@ fn a_session_takes_no_more_ciphertext_than_its_limit_until_plaintext_is_read() {
 }
 
 #[test]
-fn a_session_that_nobody_takes_from_stops_taking_plaintext() {
+fn a_session_whose_ciphertext_is_not_taken_stops_taking_plaintext() {
     let mut pair = Pair::established(usize::MAX);
     let mut taken = 0;
     for _ in 0..100 {
@@ -62,7 +64,7 @@ fn a_session_that_nobody_takes_from_stops_taking_plaintext() {
 }
 
 #[test]
-fn many_tiny_writes_hold_the_bound_too() {
+fn many_tiny_writes_stay_within_the_outgoing_limit() {
     let mut pair = Pair::established(usize::MAX);
     let until_full = (0..10_000).find(|_| pair.session.write(b"1").is_pending());
     assert!(until_full.is_some());
@@ -71,7 +73,7 @@ fn many_tiny_writes_hold_the_bound_too() {
 }
 
 #[test]
-fn a_huge_maximum_reserves_nothing() {
+fn a_read_with_a_huge_maximum_reserves_no_memory() {
     let mut pair = Pair::established(usize::MAX);
     pair.server.writer().write_all(b"few").unwrap();
     pair.shuttle();
@@ -82,9 +84,12 @@ fn a_huge_maximum_reserves_nothing() {
 }
 
 #[test]
-fn a_handshake_message_that_never_ends_is_refused_at_the_limit() {
+fn a_session_rejects_an_endless_handshake_message_at_the_limit() {
     let settings = ClientSettings::for_name(HOST);
-    let mut session = Authority::new().connector().session(&settings).unwrap();
+    let mut session = CertificateAuthority::new()
+        .connector()
+        .session(&settings)
+        .unwrap();
     // A ServerHello that claims 16 MiB, in records of 16 KiB.
     let mut first = vec![0x16, 3, 3, 0x40, 0, 2, 0xff, 0xff, 0xff];
     first.resize(5 + 0x4000, 0);
@@ -104,9 +109,12 @@ fn a_handshake_message_that_never_ends_is_refused_at_the_limit() {
 }
 
 #[test]
-fn a_message_dribbled_in_tiny_fragments_is_refused_at_the_limit() {
+fn a_session_rejects_a_message_of_many_tiny_fragments_at_the_limit() {
     let settings = ClientSettings::for_name(HOST);
-    let mut session = Authority::new().connector().session(&settings).unwrap();
+    let mut session = CertificateAuthority::new()
+        .connector()
+        .session(&settings)
+        .unwrap();
     session.feed(&[0x16, 3, 3, 0, 4, 2, 0, 0xf0, 0]).unwrap();
     let mut fed = 9;
     while let Ok(count) = session.feed(&[0x16, 3, 3, 0, 1, 0]) {
@@ -123,10 +131,10 @@ fn a_message_dribbled_in_tiny_fragments_is_refused_at_the_limit() {
 }
 
 #[test]
-fn ciphertext_of_noise_never_panics_and_never_grows() {
-    // A linear congruential generator: the same noise in every run.
+fn random_ciphertext_never_panics_and_buffers_stay_bounded() {
+    // A linear congruential generator: the same bytes in every run.
     let mut state = 1u64;
-    let mut noise = || {
+    let mut random_byte = || {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
@@ -139,8 +147,14 @@ fn ciphertext_of_noise_never_panics_and_never_grows() {
             Pair::established(1000)
         };
         for _ in 0..20 {
-            let mut record = vec![20 + noise() % 4, 3, 3, noise() % 2, noise()];
-            record.resize_with(5 + (noise() as usize) * 2, &mut noise);
+            let mut record = vec![
+                20 + random_byte() % 4,
+                3,
+                3,
+                random_byte() % 2,
+                random_byte(),
+            ];
+            record.resize_with(5 + (random_byte() as usize) * 2, &mut random_byte);
             if pair.session.feed(&record).is_err() {
                 break;
             }

@@ -1,19 +1,21 @@
+//! Tests of close_notify and of the end of the transport.
+
 use std::future::poll_fn;
 
 use eryx_tls::TlsError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::peer::{Client, friends, soon};
+use crate::peer::{Client, established_pair, within_timeout};
 
 async fn read(client: &mut Client) -> Result<Vec<u8>, TlsError> {
     let mut buf = [0; 64];
-    let count = soon(poll_fn(|cx| client.poll_read(cx, &mut buf))).await?;
+    let count = within_timeout(poll_fn(|cx| client.poll_read(cx, &mut buf))).await?;
     Ok(buf[..count].to_vec())
 }
 
 #[tokio::test]
-async fn close_notify_is_the_end_and_stays_it() {
-    let (mut client, mut server) = friends(1 << 16).await;
+async fn reads_after_the_peers_close_notify_return_the_end() {
+    let (mut client, mut server) = established_pair(1 << 16).await;
     server.write_all(b"last words").await.unwrap();
     server.shutdown().await.unwrap();
     assert_eq!(read(&mut client).await.unwrap(), b"last words");
@@ -23,8 +25,8 @@ async fn close_notify_is_the_end_and_stays_it() {
 }
 
 #[tokio::test]
-async fn an_end_without_close_notify_is_reported_after_what_came_before_it() {
-    let (mut client, mut server) = friends(1 << 16).await;
+async fn an_end_without_close_notify_is_an_error_after_the_plaintext_before_it() {
+    let (mut client, mut server) = established_pair(1 << 16).await;
     server.write_all(b"cut o").await.unwrap();
     server.flush().await.unwrap();
     drop(server);
@@ -39,8 +41,8 @@ async fn an_end_without_close_notify_is_reported_after_what_came_before_it() {
 }
 
 #[tokio::test]
-async fn an_end_inside_a_record_is_unexpected_too() {
-    let (mut client, mut server) = friends(1 << 16).await;
+async fn an_end_inside_a_record_is_an_unexpected_eof() {
+    let (mut client, mut server) = established_pair(1 << 16).await;
     let (tcp, _) = server.get_mut();
     tcp.write_all(b"\x17\x03\x03\x01\x00half a record")
         .await
@@ -53,8 +55,8 @@ async fn an_end_inside_a_record_is_unexpected_too() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_is_a_protocol_error_that_the_peer_hears_of() {
-    let (mut client, mut server) = friends(1 << 16).await;
+async fn a_damaged_record_is_a_protocol_error_and_sends_an_alert() {
+    let (mut client, mut server) = established_pair(1 << 16).await;
     server.write_all(b"whole").await.unwrap();
     server.flush().await.unwrap();
     assert_eq!(read(&mut client).await.unwrap(), b"whole");
@@ -66,22 +68,25 @@ async fn a_damaged_record_is_a_protocol_error_that_the_peer_hears_of() {
         _ => false,
     };
     assert!(read(&mut client).await.is_err_and(is_damage));
-    let error = soon(server.read(&mut [0; 8]))
+    let error = within_timeout(server.read(&mut [0; 8]))
         .await
         .unwrap_err()
         .to_string();
     assert!(error.contains("BadRecordMac"), "{error}");
-    assert!(read(&mut client).await.is_err_and(is_damage), "it stays so");
+    assert!(
+        read(&mut client).await.is_err_and(is_damage),
+        "the error is returned again"
+    );
 }
 
 #[tokio::test]
-async fn after_close_notify_writing_ends_and_reading_goes_on() {
-    let (mut client, mut server) = friends(1 << 16).await;
+async fn after_close_notify_writes_fail_and_reads_continue() {
+    let (mut client, mut server) = established_pair(1 << 16).await;
     client.write_all(b"question").await.unwrap();
-    soon(poll_fn(|cx| client.poll_close_notify(cx)))
+    within_timeout(poll_fn(|cx| client.poll_close_notify(cx)))
         .await
         .unwrap();
-    soon(poll_fn(|cx| client.poll_close_notify(cx)))
+    within_timeout(poll_fn(|cx| client.poll_close_notify(cx)))
         .await
         .unwrap();
     match poll_fn(|cx| client.poll_write(cx, b"more")).await {
@@ -89,7 +94,9 @@ async fn after_close_notify_writing_ends_and_reading_goes_on() {
         other => panic!("{other:?}"),
     }
     let mut question = Vec::new();
-    soon(server.read_to_end(&mut question)).await.unwrap();
+    within_timeout(server.read_to_end(&mut question))
+        .await
+        .unwrap();
     assert_eq!(question, b"question");
     server.write_all(b"answer").await.unwrap();
     server.shutdown().await.unwrap();
@@ -98,8 +105,8 @@ async fn after_close_notify_writing_ends_and_reading_goes_on() {
 }
 
 #[tokio::test]
-async fn after_the_peers_close_notify_writing_goes_on() {
-    let (mut client, mut server) = friends(1 << 16).await;
+async fn after_the_peers_close_notify_writes_continue() {
+    let (mut client, mut server) = established_pair(1 << 16).await;
     let (tcp, conn) = server.get_mut();
     conn.send_close_notify();
     let mut alert = Vec::new();
@@ -109,13 +116,13 @@ async fn after_the_peers_close_notify_writing_goes_on() {
     client.write_all(b"still here").await.unwrap();
     client.flush().await.unwrap();
     let mut seen = [0; 10];
-    soon(server.read_exact(&mut seen)).await.unwrap();
+    within_timeout(server.read_exact(&mut seen)).await.unwrap();
     assert_eq!(&seen, b"still here");
 }
 
 #[tokio::test]
-async fn ending_tls_gives_the_plain_transport_back_with_what_was_read_beyond() {
-    let (mut client, mut server) = friends(1 << 16).await;
+async fn closing_tls_returns_the_transport_and_the_bytes_after_close_notify() {
+    let (mut client, mut server) = established_pair(1 << 16).await;
     client.write_all(b"bye").await.unwrap();
     client.flush().await.unwrap();
     let far = async {
@@ -138,7 +145,7 @@ async fn ending_tls_gives_the_plain_transport_back_with_what_was_read_beyond() {
         line
     };
     let near = async {
-        poll_fn(|cx| client.poll_end(cx)).await.unwrap();
+        poll_fn(|cx| client.poll_close(cx)).await.unwrap();
         let (mut tcp, beyond) = client.into_inner();
         tcp.write_all(b"EHLO").await.unwrap();
         let mut seen = beyond.to_vec();
@@ -149,18 +156,18 @@ async fn ending_tls_gives_the_plain_transport_back_with_what_was_read_beyond() {
         }
         (seen, beyond)
     };
-    let (line, (seen, beyond)) = soon(async { tokio::join!(far, near) }).await;
+    let (line, (seen, beyond)) = within_timeout(async { tokio::join!(far, near) }).await;
     assert_eq!(&line, b"EHLO");
     assert_eq!(seen, b"220 plain again");
     assert!(beyond.starts_with(b"220 plain "), "{beyond:?}");
 }
 
 #[tokio::test]
-async fn data_that_comes_instead_of_the_peers_close_notify_can_still_be_read() {
-    let (mut client, mut server) = friends(1 << 16).await;
+async fn data_instead_of_the_peers_close_notify_can_still_be_read() {
+    let (mut client, mut server) = established_pair(1 << 16).await;
     server.write_all(b"not yet").await.unwrap();
     server.flush().await.unwrap();
-    match soon(poll_fn(|cx| client.poll_end(cx))).await {
+    match within_timeout(poll_fn(|cx| client.poll_close(cx))).await {
         Err(TlsError::Protocol(text)) => {
             assert!(
                 text.starts_with("application data after close notify: "),
@@ -171,17 +178,19 @@ async fn data_that_comes_instead_of_the_peers_close_notify_can_still_be_read() {
     }
     assert_eq!(read(&mut client).await.unwrap(), b"not yet");
     server.shutdown().await.unwrap();
-    soon(poll_fn(|cx| client.poll_end(cx))).await.unwrap();
+    within_timeout(poll_fn(|cx| client.poll_close(cx)))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
-async fn a_peer_that_hangs_up_instead_of_ending_tls_is_an_unexpected_end() {
-    let (mut client, server) = friends(1 << 16).await;
-    soon(poll_fn(|cx| client.poll_close_notify(cx)))
+async fn a_peer_that_disconnects_without_close_notify_is_an_unexpected_eof() {
+    let (mut client, server) = established_pair(1 << 16).await;
+    within_timeout(poll_fn(|cx| client.poll_close_notify(cx)))
         .await
         .unwrap();
     drop(server);
-    let outcome = soon(poll_fn(|cx| client.poll_end(cx))).await;
+    let outcome = within_timeout(poll_fn(|cx| client.poll_close(cx))).await;
     assert!(
         matches!(outcome, Err(TlsError::UnexpectedEof)),
         "{outcome:?}"

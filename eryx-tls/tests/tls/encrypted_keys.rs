@@ -1,9 +1,10 @@
-//! `tests/keys` holds one key for these tests alone, as `openssl pkcs8 -topk8 -passout pass:secret` encrypts it.
+//! Tests of encrypted keys. `tests/keys` has one key, encrypted by
+//! `openssl pkcs8 -topk8 -passout pass:secret` with several schemes.
 
 use eryx_tls::{KeyError, decrypt_key, limits};
 use rustls::pki_types::pem::{PemObject, SectionKind};
 
-/// The one section of a PEM file.
+/// Returns the DER of the only section in a PEM file.
 fn der(pem: &str) -> Vec<u8> {
     let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes());
     sections.next().unwrap().unwrap().1
@@ -13,13 +14,13 @@ fn plain() -> Vec<u8> {
     der(include_str!("../keys/plain.pem"))
 }
 
-/// A file of `openssl`'s whose label is not one that rustls knows.
+/// Returns the DER of a file whose label rustls does not recognise.
 fn encrypted(pem: &str) -> Vec<u8> {
     der(&pem.replace("ENCRYPTED PRIVATE KEY", "PRIVATE KEY"))
 }
 
 #[test]
-fn what_openssl_encrypted_is_read_with_the_password_alone() {
+fn keys_encrypted_by_openssl_are_decrypted_only_with_the_password() {
     for pem in [
         include_str!("../keys/aes-128-sha1.pem"),
         include_str!("../keys/aes-192-sha512.pem"),
@@ -34,27 +35,27 @@ fn what_openssl_encrypted_is_read_with_the_password_alone() {
 }
 
 #[test]
-fn other_schemes_are_refused_with_what_to_use() {
+fn unsupported_schemes_are_rejected_with_the_supported_one() {
     for pem in [
         include_str!("../keys/des3.pem"),
         include_str!("../keys/scrypt.pem"),
     ] {
-        let refused = decrypt_key(&encrypted(pem), b"secret").unwrap_err();
-        assert_eq!(refused, KeyError::UnknownScheme);
-        assert!(refused.to_string().contains("use PBES2 and AES"));
+        let error = decrypt_key(&encrypted(pem), b"secret").unwrap_err();
+        assert_eq!(error, KeyError::UnknownScheme);
+        assert!(error.to_string().contains("use PBES2 and AES"));
     }
 }
 
 #[test]
-fn more_rounds_than_the_limit_are_refused_before_one_is_done() {
+fn keys_over_the_limit_of_rounds_are_rejected_before_any_round() {
     let mut many = encrypted(include_str!("../keys/1000001-rounds.pem"));
     assert_eq!(
         decrypt_key(&many, b"secret"),
         Err(KeyError::TooManyRounds(1_000_001))
     );
-    // As many as there is room for: doing them would take hours.
+    // The highest number that fits: so many rounds would take hours.
     let rounds = [0x02, 0x03, 0x0f, 0x42, 0x41];
-    let at = many.windows(5).position(|found| found == rounds).unwrap();
+    let at = many.windows(5).position(|bytes| bytes == rounds).unwrap();
     many[at + 2..at + 5].copy_from_slice(&[0x7f, 0xff, 0xff]);
     assert_eq!(
         decrypt_key(&many, b"secret"),
@@ -63,7 +64,7 @@ fn more_rounds_than_the_limit_are_refused_before_one_is_done() {
 }
 
 #[test]
-fn what_is_no_encrypted_key_is_unreadable() {
+fn bytes_that_are_not_an_encrypted_key_are_unreadable() {
     let whole = encrypted(include_str!("../keys/aes-256-sha256.pem"));
     for len in 0..whole.len() {
         assert_eq!(

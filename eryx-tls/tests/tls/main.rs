@@ -1,4 +1,4 @@
-//! The TLS client against real rustls servers, in memory or on loopback.
+//! Tests of the TLS client with rustls servers, in memory or on loopback.
 
 mod peer;
 

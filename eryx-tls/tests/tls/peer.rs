@@ -1,4 +1,4 @@
-//! The other side: an authority that issues certificates, and servers that use them.
+//! The peers of the tests: a certificate authority, and rustls servers with its certificates.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,24 +21,24 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) const HOST: &str = "server.example";
 
 /// A certificate authority.
-pub(crate) struct Authority {
+pub(crate) struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
     pub(crate) cert: CertificateDer<'static>,
     pub(crate) pem: String,
 }
 
-impl Authority {
+impl CertificateAuthority {
     pub(crate) fn new() -> Self {
         Self::with(vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign])
     }
 
-    /// One whose certificate does not say what its key is for.
+    /// Creates a CA whose certificate has no key usage.
     pub(crate) fn without_key_usage() -> Self {
         Self::with(Vec::new())
     }
 
-    /// One below this, whose certificate this one signs.
-    pub(crate) fn authority(&self) -> Self {
+    /// Creates an intermediate CA with a certificate of this one.
+    pub(crate) fn intermediate(&self) -> Self {
         let key = KeyPair::generate().unwrap();
         let params = authority_params(vec![KeyUsagePurpose::KeyCertSign]);
         let cert = params.signed_by(&key, &self.issuer).unwrap();
@@ -72,7 +72,7 @@ impl Authority {
         self.issue_with(names, |_| {})
     }
 
-    /// A list, in DER, that revokes the certificates with these serial numbers.
+    /// Returns a revocation list in DER with these serial numbers.
     pub(crate) fn revocation_list(&self, revoked: &[u64], valid_until: i32) -> Vec<u8> {
         let long_ago = date_time_ymd(2000, 1, 1);
         let revoked = revoked.iter().map(|serial| RevokedCertParams {
@@ -159,10 +159,10 @@ impl Leaf {
             .unwrap()
     }
 
-    /// A server that wants a certificate from `authority` of its clients.
-    pub(crate) fn server_wanting_clients_of(
+    /// Returns a server that requests client certificates of `authority`.
+    pub(crate) fn server_with_client_auth(
         &self,
-        authority: &Authority,
+        authority: &CertificateAuthority,
         versions: &[&'static SupportedProtocolVersion],
     ) -> ServerConfig {
         let mut roots = RootCertStore::empty();
@@ -183,7 +183,7 @@ impl Leaf {
 
 fn authority_params(key_usages: Vec<KeyUsagePurpose>) -> CertificateParams {
     let mut params = params(&[]);
-    // Authorities of one name and different keys would be a case of its own.
+    // CAs with the same name and different keys are tested separately.
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
     params.distinguished_name.push(DnType::CommonName, name);
@@ -209,8 +209,8 @@ fn params(names: &[&str]) -> CertificateParams {
 pub(crate) type Client = TlsStream<DuplexStream>;
 pub(crate) type Server = tokio_rustls::server::TlsStream<DuplexStream>;
 
-/// Both sides of a handshake through a pipe of `size` bytes each way.
-pub(crate) async fn meet(
+/// Runs both sides of a handshake through a pipe of `size` bytes in each direction.
+pub(crate) async fn run_handshake(
     connector: &Connector,
     settings: &ClientSettings,
     server: impl Into<Arc<ServerConfig>>,
@@ -219,34 +219,34 @@ pub(crate) async fn meet(
     let (near, far) = tokio::io::duplex(size);
     let handshake = connector.upgrade(settings, near).unwrap();
     let acceptor = TlsAcceptor::from(server.into());
-    soon(async { tokio::join!(handshake, acceptor.accept(far)) }).await
+    within_timeout(async { tokio::join!(handshake, acceptor.accept(far)) }).await
 }
 
-/// A client and a server that trust each other, after the handshake.
-pub(crate) async fn friends(size: usize) -> (Client, Server) {
-    let authority = Authority::new();
+/// Returns a client and a server after their handshake.
+pub(crate) async fn established_pair(size: usize) -> (Client, Server) {
+    let authority = CertificateAuthority::new();
     let server = authority.issue(&[HOST]).server();
     let settings = ClientSettings::for_name(HOST);
-    let (client, server) = meet(&authority.connector(), &settings, server, size).await;
+    let (client, server) = run_handshake(&authority.connector(), &settings, server, size).await;
     (client.unwrap(), server.unwrap())
 }
 
-/// The error of a handshake with `server` under `settings`.
-pub(crate) async fn failure(
+/// Returns the error of a handshake with `server` and `settings`.
+pub(crate) async fn handshake_error(
     connector: &Connector,
     settings: &ClientSettings,
     server: ServerConfig,
 ) -> TlsError {
-    meet(connector, settings, server, 64 * 1024)
+    run_handshake(connector, settings, server, 64 * 1024)
         .await
         .0
         .map(|stream| stream.info().clone())
         .expect_err("the handshake must fail")
 }
 
-/// Proves that `future` does not hang.
-pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
+/// Panics if `future` takes more than 60 s.
+pub(crate) async fn within_timeout<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(60), future)
         .await
-        .expect("this must not hang")
+        .expect("the operation must not hang")
 }

@@ -1,3 +1,5 @@
+//! Tests of session resumption.
+
 use std::future::poll_fn;
 use std::sync::Arc;
 
@@ -6,26 +8,27 @@ use rustls::ServerConfig;
 use rustls::version::{TLS12, TLS13};
 use tokio::io::AsyncWriteExt;
 
-use crate::peer::{Authority, HOST, meet, soon};
+use crate::peer::{CertificateAuthority, HOST, run_handshake, within_timeout};
 
-/// One connection; its tickets arrive before it ends. Says whether it resumed an earlier one, and whom it met.
+/// Connects once, and receives the tickets. Returns whether the connection resumed a session, and
+/// the peer's chain.
 async fn connect(
     connector: &Connector,
     settings: &ClientSettings,
     server: &Arc<ServerConfig>,
 ) -> (bool, Vec<Vec<u8>>) {
-    let (client, server) = meet(connector, settings, Arc::clone(server), 1 << 16).await;
+    let (client, server) = run_handshake(connector, settings, Arc::clone(server), 1 << 16).await;
     let (mut client, mut server) = (client.unwrap(), server.unwrap());
     server.write_all(b"x").await.unwrap();
     server.flush().await.unwrap();
-    let read = soon(poll_fn(|cx| client.poll_read(cx, &mut [0; 8]))).await;
+    let read = within_timeout(poll_fn(|cx| client.poll_read(cx, &mut [0; 8]))).await;
     assert_eq!(read.unwrap(), 1);
     (client.info().resumed, client.info().peer_chain.clone())
 }
 
 #[tokio::test]
-async fn equal_settings_resume_each_others_sessions_and_still_know_the_peer() {
-    let authority = Authority::new();
+async fn equal_settings_resume_each_others_sessions_with_the_peer_chain() {
+    let authority = CertificateAuthority::new();
     for version in [&TLS12, &TLS13] {
         let server = Arc::new(authority.issue(&[HOST]).server_with(&[version]));
         let connector = authority.connector();
@@ -39,8 +42,8 @@ async fn equal_settings_resume_each_others_sessions_and_still_know_the_peer() {
 }
 
 #[tokio::test]
-async fn roots_that_decide_nothing_do_not_keep_sessions_apart() {
-    let authority = Authority::new();
+async fn roots_without_effect_do_not_prevent_resumption() {
+    let authority = CertificateAuthority::new();
     let server = Arc::new(authority.issue(&[HOST]).server());
     let connector = authority.connector();
     let settings = ClientSettings::for_name(HOST);
@@ -53,8 +56,8 @@ async fn roots_that_decide_nothing_do_not_keep_sessions_apart() {
 }
 
 #[tokio::test]
-async fn a_session_never_passes_to_other_settings() {
-    let authority = Authority::new();
+async fn a_session_is_never_resumed_with_other_settings() {
+    let authority = CertificateAuthority::new();
     let server = Arc::new(authority.issue(&[HOST, "second.example"]).server());
     let connector = Connector::new(authority.trust(), true);
     let plain = ClientSettings::for_name(HOST);
@@ -90,8 +93,8 @@ async fn a_session_never_passes_to_other_settings() {
 }
 
 #[tokio::test]
-async fn unnamed_peers_never_share_a_session() {
-    let authority = Authority::new();
+async fn handshakes_without_a_server_name_never_resume() {
+    let authority = CertificateAuthority::new();
     let server = Arc::new(authority.issue(&[HOST]).server());
     let connector = Connector::new(authority.trust(), true);
     let settings = ClientSettings {

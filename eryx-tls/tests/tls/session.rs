@@ -1,3 +1,5 @@
+//! Tests of sessions without a transport.
+
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::task::Poll;
@@ -5,13 +7,13 @@ use std::task::Poll;
 use eryx_tls::{ClientSettings, Session, TlsError, Version};
 use rustls::{ServerConfig, ServerConnection};
 
-use crate::peer::{Authority, HOST, friends, soon};
+use crate::peer::{CertificateAuthority, HOST, established_pair, within_timeout};
 
-/// A session and a server, and the bytes between them.
+/// A session and a server, with the ciphertext between them.
 pub(crate) struct Pair {
     pub(crate) session: Session,
     pub(crate) server: ServerConnection,
-    /// Plaintext that reached the server.
+    /// Plaintext that the server received.
     received: Vec<u8>,
     to_session: Vec<u8>,
     to_server: Vec<u8>,
@@ -20,7 +22,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(chunk: usize) -> Self {
-        let authority = Authority::new();
+        let authority = CertificateAuthority::new();
         let server = authority.issue(&[HOST]).server();
         let settings = ClientSettings::for_name(HOST);
         Self::with(
@@ -48,7 +50,7 @@ impl Pair {
         pair
     }
 
-    /// Carries bytes both ways until none move.
+    /// Transfers ciphertext both ways until there is none.
     pub(crate) fn shuttle(&mut self) {
         loop {
             let mut moved = self.to_server.len();
@@ -60,7 +62,7 @@ impl Pair {
             while !slice.is_empty() {
                 self.server.read_tls(&mut slice).unwrap();
                 let _ = self.server.process_new_packets();
-                // Ends in `WouldBlock`, or the peer's end; what came before it is what counts.
+                // The read always ends with `WouldBlock` or the peer's end, after the plaintext.
                 let _ = self.server.reader().read_to_end(&mut self.received);
             }
             self.to_server.drain(..count);
@@ -82,7 +84,7 @@ impl Pair {
 }
 
 #[test]
-fn a_session_carries_bytes_both_ways_in_chunks_of_any_size() {
+fn a_session_transfers_data_both_ways_in_chunks_of_any_size() {
     for chunk in [1, 2, 7, 1000, usize::MAX] {
         let mut pair = Pair::new(chunk);
         assert!(pair.session.handshake().is_pending());
@@ -113,7 +115,7 @@ fn a_session_carries_bytes_both_ways_in_chunks_of_any_size() {
 }
 
 #[test]
-fn a_long_body_crosses_a_session_byte_exact_both_ways() {
+fn a_session_transfers_a_long_body_unchanged_both_ways() {
     let mut pair = Pair::established(3000);
     let sent: Vec<u8> = (0..1_000_000u32).map(|index| (index % 251) as u8).collect();
     let mut down = Vec::new();
@@ -133,7 +135,7 @@ fn a_long_body_crosses_a_session_byte_exact_both_ways() {
 }
 
 #[test]
-fn closing_waits_for_the_peers_close_notify() {
+fn close_waits_for_the_peers_close_notify() {
     let mut pair = Pair::established(1000);
     assert!(pair.session.close().is_pending());
     pair.shuttle();
@@ -149,7 +151,7 @@ fn closing_waits_for_the_peers_close_notify() {
 }
 
 #[test]
-fn closing_before_the_handshake_is_complete_is_an_error_of_its_own() {
+fn close_before_the_handshake_is_complete_is_a_protocol_error() {
     let mut pair = Pair::new(1000);
     match pair.session.close() {
         Poll::Ready(Err(TlsError::Protocol(text))) => {
@@ -162,7 +164,7 @@ fn closing_before_the_handshake_is_complete_is_an_error_of_its_own() {
 }
 
 #[test]
-fn an_end_of_the_transport_is_unexpected_wherever_it_comes() {
+fn the_end_of_the_transport_is_an_unexpected_eof_at_any_time() {
     let mut early = Pair::new(1000);
     early.session.feed_eof();
     assert!(matches!(
@@ -193,10 +195,17 @@ fn an_end_of_the_transport_is_unexpected_wherever_it_comes() {
 }
 
 #[test]
-fn a_certificate_that_is_not_accepted_fails_the_session_and_leaves_an_alert_to_take() {
+fn a_rejected_certificate_fails_the_session_and_queues_an_alert() {
     let settings = ClientSettings::for_name(HOST);
-    let session = Authority::new().connector().session(&settings).unwrap();
-    let mut pair = Pair::with(session, Authority::new().issue(&[HOST]).server(), 1 << 16);
+    let session = CertificateAuthority::new()
+        .connector()
+        .session(&settings)
+        .unwrap();
+    let mut pair = Pair::with(
+        session,
+        CertificateAuthority::new().issue(&[HOST]).server(),
+        1 << 16,
+    );
     let hello = pair.session.take(usize::MAX);
     pair.to_server.extend(hello);
     while pair.session.handshake().is_pending() {
@@ -212,12 +221,12 @@ fn a_certificate_that_is_not_accepted_fails_the_session_and_leaves_an_alert_to_t
         pair.session.feed(b"x"),
         Err(TlsError::Certificate { .. })
     ));
-    let told = pair.server.process_new_packets().unwrap_err().to_string();
-    assert!(told.contains("UnknownCA"), "{told}");
+    let error = pair.server.process_new_packets().unwrap_err().to_string();
+    assert!(error.contains("UnknownCA"), "{error}");
 }
 
 #[test]
-fn a_peer_that_speaks_plain_text_fails_the_session() {
+fn a_plain_text_peer_fails_the_session() {
     let mut pair = Pair::new(1000);
     pair.session.feed(b"HTTP/1.1 400 Bad Request\r\n").unwrap();
     match pair.session.handshake() {
@@ -229,11 +238,11 @@ fn a_peer_that_speaks_plain_text_fails_the_session() {
 }
 
 #[tokio::test]
-async fn a_session_works_inside_tls() {
+async fn a_session_works_inside_a_tls_stream() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    let (mut outer, far) = friends(1 << 12).await;
-    let authority = Authority::new();
+    let (mut outer, far) = established_pair(1 << 12).await;
+    let authority = CertificateAuthority::new();
     let acceptor =
         tokio_rustls::TlsAcceptor::from(Arc::new(authority.issue(&["inner.example"]).server()));
     let settings = ClientSettings::for_name("inner.example");
@@ -268,6 +277,6 @@ async fn a_session_works_inside_tls() {
             }
         }
     };
-    let (answer, _inner) = soon(async { tokio::join!(client, server) }).await;
+    let (answer, _inner) = within_timeout(async { tokio::join!(client, server) }).await;
     assert_eq!(answer, b"question");
 }

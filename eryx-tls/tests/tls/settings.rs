@@ -1,13 +1,15 @@
+//! Tests of the validation of settings.
+
 use std::sync::Arc;
 
 use eryx_tls::{ClientSettings, Connector, Identity, TlsError, TrustStore, Version, limits};
 
-use crate::peer::{Authority, HOST};
+use crate::peer::{CertificateAuthority, HOST};
 
-fn refusal(settings: &ClientSettings) -> String {
+fn rejection(settings: &ClientSettings) -> String {
     let connector = Connector::new(TrustStore::empty(), true);
     match connector.prepare(settings) {
-        Err(TlsError::Refused(sentence)) => sentence,
+        Err(TlsError::Refused(message)) => message,
         other => panic!("{settings:?}: {other:?}"),
     }
 }
@@ -18,7 +20,7 @@ fn named() -> ClientSettings {
 
 #[test]
 fn settings_at_their_limits_are_accepted() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let settings = ClientSettings {
         alpn: vec![vec![b'a'; 255]; limits::ALPN_PROTOCOLS],
         roots: vec![authority.cert.to_vec(); limits::ROOTS].into(),
@@ -32,7 +34,7 @@ fn settings_at_their_limits_are_accepted() {
 }
 
 #[test]
-fn settings_beyond_a_limit_are_refused_with_its_name() {
+fn settings_over_a_limit_are_rejected_with_its_name() {
     let identity = |count: usize, size: usize, key: usize| {
         Some(Arc::new(Identity {
             chain: vec![vec![0; size]; count],
@@ -130,15 +132,15 @@ fn settings_beyond_a_limit_are_refused_with_its_name() {
         ),
     ];
     for (settings, words) in cases {
-        let sentence = refusal(&settings);
-        assert!(sentence.contains(words), "{sentence}");
+        let message = rejection(&settings);
+        assert!(message.contains(words), "{message}");
     }
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused_with_what_is_wrong() {
-    let authority = Authority::new();
-    let (one, two) = (
+fn contradictory_settings_are_rejected_with_the_reason() {
+    let authority = CertificateAuthority::new();
+    let (first, second) = (
         authority.issue(&["a.example"]),
         authority.issue(&["b.example"]),
     );
@@ -164,22 +166,22 @@ fn settings_that_make_no_sense_are_refused_with_what_is_wrong() {
         ),
         (
             with_identity(Identity {
-                chain: one.identity().chain.clone(),
+                chain: first.identity().chain.clone(),
                 key: b"garbage".to_vec(),
             }),
             "not a key in DER",
         ),
         (
             with_identity(Identity {
-                chain: one.identity().chain.clone(),
-                key: two.identity().key.clone(),
+                chain: first.identity().chain.clone(),
+                key: second.identity().key.clone(),
             }),
             "does not belong to the client certificate",
         ),
         (
             with_identity(Identity {
                 chain: vec![b"garbage".to_vec()],
-                key: one.identity().key.clone(),
+                key: first.identity().key.clone(),
             }),
             "the client's certificate and key cannot be used",
         ),
@@ -192,13 +194,13 @@ fn settings_that_make_no_sense_are_refused_with_what_is_wrong() {
         ),
     ];
     for (settings, words) in cases {
-        let sentence = refusal(&settings);
-        assert!(sentence.contains(words), "{sentence}");
+        let message = rejection(&settings);
+        assert!(message.contains(words), "{message}");
     }
 }
 
 #[test]
-fn a_name_that_cannot_be_verified_is_refused() {
+fn a_server_name_that_cannot_be_verified_is_rejected() {
     for name in [
         "",
         ".",
@@ -214,17 +216,19 @@ fn a_name_that_cannot_be_verified_is_refused() {
         "1.2.3",
         "a..",
     ] {
-        let sentence = refusal(&ClientSettings::for_name(name));
+        let message = rejection(&ClientSettings::for_name(name));
         assert!(
-            sentence.contains("is not a server name"),
-            "{name:?}: {sentence}"
+            message.contains("is not a server name"),
+            "{name:?}: {message}"
         );
     }
 }
 
 #[test]
-fn a_key_is_never_shown() {
-    let identity = Authority::new().issue(&["client.example"]).identity();
+fn debug_output_of_settings_contains_no_key() {
+    let identity = CertificateAuthority::new()
+        .issue(&["client.example"])
+        .identity();
     let settings = ClientSettings {
         identity: Some(identity.clone().into()),
         ..named()
@@ -238,21 +242,21 @@ fn a_key_is_never_shown() {
 }
 
 #[test]
-fn a_choice_that_leaves_nothing_is_refused() {
+fn a_selection_that_leaves_no_suite_or_group_is_rejected() {
     let no_cipher = ClientSettings {
         ciphers: vec![0x0005],
         ..named()
     };
-    assert!(refusal(&no_cipher).contains("no cipher suite"));
+    assert!(rejection(&no_cipher).contains("no cipher suite"));
     let none_of_the_version = ClientSettings {
         ciphers: vec![0x1301],
         max_version: Some(Version::Tls12),
         ..named()
     };
-    assert!(refusal(&none_of_the_version).contains("no cipher suite"));
+    assert!(rejection(&none_of_the_version).contains("no cipher suite"));
     let no_group = ClientSettings {
         groups: vec![25],
         ..named()
     };
-    assert!(refusal(&no_group).contains("no key exchange"));
+    assert!(rejection(&no_group).contains("no key exchange"));
 }

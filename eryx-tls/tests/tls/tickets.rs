@@ -1,4 +1,4 @@
-//! Session tickets, which no reader ever sees, and other bytes that lead to no plaintext.
+//! Tests of session tickets and other messages that lead to no plaintext.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,40 +15,40 @@ use rustls::version::TLS13;
 use rustls::{ContentType, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::peer::{Authority, HOST};
+use crate::peer::{CertificateAuthority, HOST};
 use crate::session::Pair;
 
-/// What a peer sends when it is asked for more, for as long as it is.
+/// Returns the next bytes of an endless sender.
 type Source = Box<dyn FnMut() -> Vec<u8> + Send>;
 
-/// A transport in memory. With a source there is always more to read.
+/// A transport in memory. With a source it always has more bytes to read.
 #[derive(Clone, Default)]
-struct Wire(Arc<Mutex<Ends>>);
+struct MemoryTransport(Arc<Mutex<Ends>>);
 
 #[derive(Default)]
 struct Ends {
     to_client: Vec<u8>,
     to_server: Vec<u8>,
     source: Option<Source>,
-    /// The most bytes that one read finds.
-    piece: Option<usize>,
+    /// The most bytes that one read returns.
+    max_read: Option<usize>,
     reads: usize,
     bytes: usize,
 }
 
-impl Wire {
+impl MemoryTransport {
     fn ends(&self) -> MutexGuard<'_, Ends> {
         self.0.lock().unwrap()
     }
 
-    fn begin_to_send(&self, source: Source, piece: Option<usize>) {
+    fn set_source(&self, source: Source, max_read: Option<usize>) {
         let mut ends = self.ends();
         ends.source = Some(source);
-        ends.piece = piece;
+        ends.max_read = max_read;
     }
 
-    /// How many reads there were since the last call, and of how many bytes.
-    fn taken(&self) -> (usize, usize) {
+    /// Returns the number of reads since the last call, and of the bytes read.
+    fn take_counts(&self) -> (usize, usize) {
         let mut ends = self.ends();
         (
             std::mem::take(&mut ends.reads),
@@ -57,7 +57,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for MemoryTransport {
     fn poll_read(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -73,8 +73,8 @@ impl AsyncRead for Wire {
         if ends.to_client.is_empty() {
             return Poll::Pending;
         }
-        let piece = ends.piece.unwrap_or(usize::MAX);
-        let count = ends.to_client.len().min(buf.remaining()).min(piece);
+        let max_read = ends.max_read.unwrap_or(usize::MAX);
+        let count = ends.to_client.len().min(buf.remaining()).min(max_read);
         buf.put_slice(&ends.to_client[..count]);
         ends.to_client.drain(..count);
         ends.reads += 1;
@@ -83,7 +83,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for MemoryTransport {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -111,18 +111,22 @@ impl Wake for Wakes {
     }
 }
 
-fn server_config(authority: &Authority) -> ServerConfig {
+fn server_config(authority: &CertificateAuthority) -> ServerConfig {
     let mut config = authority.issue(&[HOST]).server_with(&[&TLS13]);
     config.enable_secret_extraction = true;
     config.send_tls13_tickets = 0;
     config
 }
 
-/// A client on a wire, after the handshake, and what speaks for its server.
-fn secured(connector: &Connector, config: ServerConfig) -> (TlsStream<Wire>, Wire, Sealer) {
-    let wire = Wire::default();
+/// Returns a client after its handshake, its transport, and an encoder of the server's records.
+fn established(
+    connector: &Connector,
+    config: ServerConfig,
+) -> (TlsStream<MemoryTransport>, MemoryTransport, Sealer) {
+    let transport = MemoryTransport::default();
     let settings = ClientSettings::for_name(HOST);
-    let mut handshake: Handshake<Wire> = connector.upgrade(&settings, wire.clone()).unwrap();
+    let mut handshake: Handshake<MemoryTransport> =
+        connector.upgrade(&settings, transport.clone()).unwrap();
     let mut server = ServerConnection::new(Arc::new(config)).unwrap();
     let mut client = None;
     while client.is_none() || server.is_handshaking() {
@@ -132,19 +136,19 @@ fn secured(connector: &Connector, config: ServerConfig) -> (TlsStream<Wire>, Wir
         {
             client = Some(outcome.unwrap());
         }
-        let mut ends = wire.ends();
-        let said = std::mem::take(&mut ends.to_server);
-        server.read_tls(&mut said.as_slice()).unwrap();
+        let mut ends = transport.ends();
+        let received = std::mem::take(&mut ends.to_server);
+        server.read_tls(&mut received.as_slice()).unwrap();
         server.process_new_packets().unwrap();
         while server.wants_write() {
             server.write_tls(&mut ends.to_client).unwrap();
         }
     }
-    wire.taken();
-    (client.unwrap(), wire, Sealer::new(server).unwrap())
+    transport.take_counts();
+    (client.unwrap(), transport, Sealer::new(server).unwrap())
 }
 
-fn session(authority: &Authority) -> (Session, Sealer) {
+fn session(authority: &CertificateAuthority) -> (Session, Sealer) {
     let settings = ClientSettings::for_name(HOST);
     let session = authority.connector().session(&settings).unwrap();
     let mut pair = Pair::with(session, server_config(authority), usize::MAX);
@@ -152,13 +156,13 @@ fn session(authority: &Authority) -> (Session, Sealer) {
     (pair.session, Sealer::new(pair.server).unwrap())
 }
 
-fn is_too_many(error: &TlsError) -> bool {
+fn is_ticket_limit(error: &TlsError) -> bool {
     matches!(error, TlsError::Protocol(text) if text.contains("session tickets"))
 }
 
 #[test]
-fn a_peer_may_send_as_many_tickets_as_the_limit_and_one_more_fails_the_connection() {
-    let authority = Authority::new();
+fn one_ticket_over_the_limit_fails_the_connection() {
+    let authority = CertificateAuthority::new();
     let (mut session, mut sealer) = session(&authority);
     for _ in 0..TICKET_LIMIT {
         let record = sealer.record(ContentType::Handshake, &ticket(3));
@@ -168,16 +172,19 @@ fn a_peer_may_send_as_many_tickets_as_the_limit_and_one_more_fails_the_connectio
     let record = sealer.record(ContentType::Handshake, &ticket(3));
     session.feed(&record).unwrap();
     match session.read(1) {
-        Poll::Ready(Err(error)) => assert!(is_too_many(&error), "{error}"),
+        Poll::Ready(Err(error)) => assert!(is_ticket_limit(&error), "{error}"),
         other => panic!("{other:?}"),
     }
-    assert!(session.feed(&record).is_err(), "it stays so");
+    assert!(
+        session.feed(&record).is_err(),
+        "the error is returned again"
+    );
 }
 
 #[test]
-fn tickets_are_counted_whatever_records_they_come_in() {
-    let authority = Authority::new();
-    // Many in one record, one in many, and both at once.
+fn tickets_are_counted_however_they_are_split_into_records() {
+    let authority = CertificateAuthority::new();
+    // Many tickets in one record, one ticket in many records, and both.
     for (tickets, size, piece) in [(500, 1, 16 * 1024), (100, 60, 1), (70, 40, 10)] {
         let (mut session, mut sealer) = session(&authority);
         let message: Vec<u8> = std::iter::repeat_n(ticket(size), tickets)
@@ -198,9 +205,9 @@ fn tickets_are_counted_whatever_records_they_come_in() {
 }
 
 #[test]
-fn a_poll_takes_in_no_more_than_its_limit_and_wakes_its_task_when_there_is_more() {
-    let authority = Authority::new();
-    // What the peer sends, and the most that one read finds of it.
+fn a_poll_reads_at_most_its_limit_and_then_wakes_its_task() {
+    let authority = CertificateAuthority::new();
+    // The source of the peer's bytes, and the most bytes that one read returns.
     type Case = (fn(&mut Sealer) -> Vec<u8>, Option<usize>);
     let cases: [Case; 5] = [
         (|sealer| sealer.handshake(&ticket(60_000), 16 * 1024), None),
@@ -210,17 +217,18 @@ fn a_poll_takes_in_no_more_than_its_limit_and_wakes_its_task_when_there_is_more(
         ),
         (|sealer| sealer.handshake(&ticket(60_000), 100), Some(700)),
         (|sealer| sealer.handshake(&ticket(5_000), 1), None),
-        // A message that never ends.
+        // An endless message.
         (
             |sealer| sealer.record(ContentType::Handshake, &[4, 0, 250, 0]),
             Some(1),
         ),
     ];
-    for (number, (say, piece)) in cases.into_iter().enumerate() {
+    for (number, (source, max_read)) in cases.into_iter().enumerate() {
         for operation in 0..3 {
             let connector = authority.connector();
-            let (mut client, wire, mut sealer) = secured(&connector, server_config(&authority));
-            wire.begin_to_send(Box::new(move || say(&mut sealer)), piece);
+            let (mut client, transport, mut sealer) =
+                established(&connector, server_config(&authority));
+            transport.set_source(Box::new(move || source(&mut sealer)), max_read);
             let wakes = Arc::new(Wakes::default());
             let waker = Waker::from(Arc::clone(&wakes));
             for poll in 1..=3 {
@@ -228,18 +236,18 @@ fn a_poll_takes_in_no_more_than_its_limit_and_wakes_its_task_when_there_is_more(
                 let is_ready = match operation {
                     0 => client.poll_readable(&mut cx).is_ready(),
                     1 => client.poll_read(&mut cx, &mut [0; 8]).is_ready(),
-                    _ => client.poll_end(&mut cx).is_ready(),
+                    _ => client.poll_close(&mut cx).is_ready(),
                 };
-                let (reads, bytes) = wire.taken();
+                let (reads, bytes) = transport.take_counts();
                 assert!(bytes <= POLL_LIMIT, "case {number}: {bytes} bytes");
                 assert!(reads <= 64, "case {number}: {reads} reads");
                 if is_ready {
-                    // It may only have failed: there was no plaintext.
+                    // Ready without plaintext can only be an error.
                     let outcome = client.poll_read(&mut cx, &mut [0; 8]);
                     assert!(matches!(outcome, Poll::Ready(Err(_))), "{outcome:?}");
                     break;
                 }
-                assert!(client.gave_way());
+                assert!(client.yielded());
                 assert_eq!(wakes.0.load(Ordering::Relaxed), poll, "case {number}");
             }
         }
@@ -247,46 +255,47 @@ fn a_poll_takes_in_no_more_than_its_limit_and_wakes_its_task_when_there_is_more(
 }
 
 #[test]
-fn a_handshake_whose_peer_sends_byte_after_byte_gives_way_too() {
-    let connector = Authority::new().connector();
-    let wire = Wire::default();
-    // A ServerHello that takes its time, and is 60 KiB long.
+fn a_handshake_that_receives_single_bytes_yields() {
+    let connector = CertificateAuthority::new().connector();
+    let transport = MemoryTransport::default();
+    // A ServerHello of 60 KiB that arrives in single bytes.
     let hello = forged::records(22, &forged::message(2, &[0; 60 * 1024]));
-    wire.begin_to_send(Box::new(move || hello.clone()), Some(1));
+    transport.set_source(Box::new(move || hello.clone()), Some(1));
     let settings = ClientSettings::for_name(HOST);
-    let mut handshake = connector.upgrade(&settings, wire.clone()).unwrap();
+    let mut handshake = connector.upgrade(&settings, transport.clone()).unwrap();
     let wakes = Arc::new(Wakes::default());
     let waker = Waker::from(Arc::clone(&wakes));
     for poll in 1..=3 {
         let outcome = handshake.poll_handshake(&mut Context::from_waker(&waker));
         assert!(outcome.is_pending());
-        assert!(handshake.gave_way());
-        assert!(wire.taken().0 <= 64);
+        assert!(handshake.yielded());
+        assert!(transport.take_counts().0 <= 64);
         assert_eq!(wakes.0.load(Ordering::Relaxed), poll);
     }
 }
 
 #[test]
-fn bytes_behind_much_padding_are_read_one_record_at_a_time() {
-    let authority = Authority::new();
-    let (mut client, wire, mut sealer) = secured(&authority.connector(), server_config(&authority));
-    wire.begin_to_send(Box::new(move || sealer.padded(b"x", 16_000)), None);
+fn padded_records_are_read_one_at_a_time() {
+    let authority = CertificateAuthority::new();
+    let (mut client, transport, mut sealer) =
+        established(&authority.connector(), server_config(&authority));
+    transport.set_source(Box::new(move || sealer.padded(b"x", 16_000)), None);
     for _ in 0..100 {
         let mut buffer = [0; 1];
         let read = client.poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer);
         assert!(matches!(read, Poll::Ready(Ok(1))), "{read:?}");
         assert_eq!(&buffer, b"x");
-        assert!(wire.taken().1 <= POLL_LIMIT);
+        assert!(transport.take_counts().1 <= POLL_LIMIT);
     }
 }
 
 #[test]
-fn sessions_of_any_size_take_a_bounded_number_of_bytes() {
-    let authority = Authority::new();
+fn the_session_cache_stays_within_its_size_for_sessions_of_any_size() {
+    let authority = CertificateAuthority::new();
     let cache = SessionCache::new();
     let connector = authority.connector().scoped(cache.clone());
     for size in [100, 20_000, 40_000, 65_000] {
-        // More servers than the cache has room for, each with as many tickets as it keeps.
+        // More servers than the cache can hold, each with as many tickets as it stores.
         for number in 0..40 {
             let name = format!("{size}x{number}.example");
             let mut config = authority.issue(&[&name]).server_with(&[&TLS13]);
@@ -304,7 +313,7 @@ fn sessions_of_any_size_take_a_bounded_number_of_bytes() {
             assert!(cache.size() <= 512 * 1024, "{}", cache.size());
             match size {
                 100 if number == 0 => assert!(cache.size() > before),
-                // Too large to be kept; others may have had to go for the server.
+                // Too large to store. The server itself may have evicted another one.
                 65_000 => assert!(cache.size() <= before),
                 _ => {}
             }

@@ -1,38 +1,40 @@
+//! Tests of trust stores.
+
 use eryx_tls::{TrustError, TrustStore};
 
-use crate::peer::{Authority, HOST};
+use crate::peer::{CertificateAuthority, HOST};
 
 #[test]
-fn a_certificate_is_taken_as_pem_as_der_and_in_a_bundle() {
-    let one = Authority::new();
-    let two = Authority::new();
+fn root_certificates_are_accepted_as_pem_der_and_bundle() {
+    let first = CertificateAuthority::new();
+    let second = CertificateAuthority::new();
     let bundle = format!(
         "# internal\n{}\r\n# other\n{}trailing words\n",
-        one.pem, two.pem
+        first.pem, second.pem
     );
-    let crlf = one.pem.replace('\n', "\r\n");
-    let marked = format!("\u{feff}{}", one.pem);
+    let crlf = first.pem.replace('\n', "\r\n");
+    let marked = format!("\u{feff}{}", first.pem);
     let cases: [(&str, &[u8], usize); 6] = [
-        ("PEM", one.pem.as_bytes(), 1),
-        ("DER", &one.cert, 1),
+        ("PEM", first.pem.as_bytes(), 1),
+        ("DER", &first.cert, 1),
         ("PEM with CRLF", crlf.as_bytes(), 1),
         ("PEM with a byte order mark", marked.as_bytes(), 1),
         ("a bundle with text around", bundle.as_bytes(), 2),
         (
             "PEM without a final newline",
-            one.pem.trim_end().as_bytes(),
+            first.pem.trim_end().as_bytes(),
             1,
         ),
     ];
-    for (what, bytes, count) in cases {
+    for (case, bytes, count) in cases {
         let store = TrustStore::empty().with_root_cert(bytes);
-        assert_eq!(store.map(|store| store.len()), Ok(count), "{what}");
+        assert_eq!(store.map(|store| store.len()), Ok(count), "{case}");
     }
 }
 
 #[test]
-fn what_is_not_a_certificate_is_refused_with_what_was_seen() {
-    let authority = Authority::new();
+fn bytes_without_a_certificate_are_rejected_with_their_description() {
+    let authority = CertificateAuthority::new();
     let leaf = authority.issue(&[HOST]);
     let key_pem = leaf.key_pem();
     let key_der = leaf.key_der();
@@ -75,36 +77,38 @@ fn what_is_not_a_certificate_is_refused_with_what_was_seen() {
             "certificate 1 is not",
         ),
     ];
-    for (what, bytes, seen) in cases {
+    for (case, bytes, description) in cases {
         let error = TrustStore::empty()
             .with_root_cert(bytes)
-            .expect_err(what)
+            .expect_err(case)
             .to_string();
-        assert!(error.contains(seen), "{what}: {error}");
+        assert!(error.contains(description), "{case}: {error}");
     }
 }
 
 #[test]
-fn a_refused_bundle_leaves_nothing_behind() {
+fn a_rejected_bundle_adds_no_root() {
     let store = TrustStore::empty();
     assert_eq!(store.with_root_cert(b""), Err(TrustError::Empty));
     assert!(store.is_empty());
 }
 
 #[test]
-fn adding_a_root_leaves_the_original_alone() {
+fn adding_a_root_does_not_change_the_original_store() {
     let before = TrustStore::webpki();
     let count = before.len();
-    let after = before.with_root_cert(&Authority::new().cert).unwrap();
+    let after = before
+        .with_root_cert(&CertificateAuthority::new().cert)
+        .unwrap();
     assert_eq!(before.len(), count);
     assert_eq!(after.len(), count + 1);
     assert_ne!(before, after);
 }
 
 #[test]
-fn stores_are_equal_when_they_trust_the_same_whatever_the_order() {
-    let (a, b) = (Authority::new(), Authority::new());
-    let store = |first: &Authority, second: &Authority| {
+fn stores_with_the_same_roots_are_equal_in_any_order() {
+    let (a, b) = (CertificateAuthority::new(), CertificateAuthority::new());
+    let store = |first: &CertificateAuthority, second: &CertificateAuthority| {
         let store = TrustStore::empty().with_root_cert(&first.cert).unwrap();
         store.with_root_cert(second.pem.as_bytes()).unwrap()
     };
@@ -116,10 +120,10 @@ fn stores_are_equal_when_they_trust_the_same_whatever_the_order() {
 }
 
 #[test]
-fn debug_output_tells_stores_apart() {
-    let text = format!("{:?}", Authority::new().trust());
+fn debug_output_of_a_store_shows_the_number_of_extra_roots() {
+    let text = format!("{:?}", CertificateAuthority::new().trust());
     assert!(
-        text.contains("added: 1") && text.contains("public_roots: false"),
+        text.contains("extra_roots: 1") && text.contains("public_roots: false"),
         "{text}"
     );
 }
