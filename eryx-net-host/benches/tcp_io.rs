@@ -1,5 +1,5 @@
-//! What it costs to carry bytes, in the clear and over TLS, and to wait for one of a thousand connections. The other
-//! ends are sockets on loopback, so that the kernel's part is in the figures.
+//! Measures the transfer of data in plain text and over TLS, and waiting for one of 1,000
+//! connections. The peers are sockets on loopback, so the results include the kernel's work.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -14,10 +14,10 @@ use eryx_testkit::{CertificateAuthority, Leaf, ServerTls};
 use tokio::runtime::Runtime;
 
 const CONNECTIONS: usize = 1000;
-const PIECES: [usize; 3] = [20, 4 << 10, 64 << 10];
+const SIZES: [usize; 3] = [20, 4 << 10, 64 << 10];
 
 fn main() {
-    // Few samples, so that all of it takes seconds.
+    // Few samples, so that the benchmark takes seconds.
     let mut criterion = Criterion::default().sample_size(20).configure_from_args();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -29,21 +29,21 @@ fn main() {
     criterion.final_summary();
 }
 
-/// One piece at a time, with the other end in this thread: nobody is waited for.
+/// Transfers one piece at a time, with the peer in this thread, so that no operation waits.
 fn plain(criterion: &mut Criterion, runtime: &Runtime) {
     let network = Network::new(&NetConfig::permissive());
-    let (mut connection, mut other) = pair(&network, runtime);
+    let (mut connection, mut peer) = pair(&network, runtime);
     let mut group = criterion.benchmark_group("plain");
-    for size in PIECES {
+    for size in SIZES {
         let data = vec![b'x'; size];
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(format!("read {size} B"), |b| {
             b.iter(|| {
-                other.write_all(&data).expect("the socket takes it");
+                peer.write_all(&data).expect("buffer space");
                 let mut left = size;
                 while left > 0 {
                     let read = connection.read(left, None);
-                    left -= runtime.block_on(read).expect("there is some").len();
+                    left -= runtime.block_on(read).expect("data").len();
                 }
             });
         });
@@ -51,15 +51,15 @@ fn plain(criterion: &mut Criterion, runtime: &Runtime) {
         group.bench_function(format!("write {size} B"), |b| {
             b.iter(|| {
                 let written = runtime.block_on(connection.write(&data, None));
-                assert_eq!(written.expect("the socket takes it"), size);
-                other.read_exact(&mut buffer).expect("it comes");
+                assert_eq!(written.expect("buffer space"), size);
+                peer.read_exact(&mut buffer).expect("data");
             });
         });
     }
     group.finish();
 }
 
-/// There and back, through a server in a thread of its own.
+/// Sends data through an echo server in another thread.
 fn encrypted(criterion: &mut Criterion, runtime: &Runtime) {
     let authority = CertificateAuthority::new().expect("an authority");
     let identity = authority
@@ -85,18 +85,18 @@ fn encrypted(criterion: &mut Criterion, runtime: &Runtime) {
         .expect("a certificate");
     let network = Network::new(&config);
     let mut connection = runtime.block_on(async {
-        let mut connection = network.connect("127.0.0.1", port).expect("may connect");
+        let mut connection = network.connect("127.0.0.1", port).expect("allowed");
         connection.finish_connect(None).await.expect("connects");
         let settings = ClientSettings::for_name("localhost");
-        let secured = connection.start_tls(&settings, None).await;
-        secured.expect("shakes hands");
+        let handshake = connection.start_tls(&settings, None).await;
+        handshake.expect("a handshake");
         connection
     });
     let mut group = criterion.benchmark_group("tls");
-    for size in PIECES {
+    for size in SIZES {
         let data = vec![b'x'; size];
         group.throughput(Throughput::Bytes(size as u64));
-        group.bench_function(format!("{size} B there and back"), |b| {
+        group.bench_function(format!("{size} B round trip"), |b| {
             b.iter(|| {
                 runtime.block_on(async {
                     let written = connection.write(&data, None).await.expect("open");
@@ -117,44 +117,44 @@ fn poll(criterion: &mut Criterion, runtime: &Runtime) {
     let network = Network::new(&config);
     let mut pairs: Vec<(Connection, TcpStream)> =
         (0..CONNECTIONS).map(|_| pair(&network, runtime)).collect();
-    let mut turn = 0;
+    let mut index = 0;
     criterion.bench_function("poll/one of 1,000 connections is readable", |b| {
         b.iter(|| {
-            turn = (turn + 1) % CONNECTIONS;
-            pairs[turn].1.write_all(b"x").expect("the socket takes it");
+            index = (index + 1) % CONNECTIONS;
+            pairs[index].1.write_all(b"x").expect("buffer space");
             let mut ready = None;
-            let mut inquiry = PollSet::default();
+            let mut poll_set = PollSet::default();
             for (connection, _) in &pairs {
-                inquiry.add(connection.poll_item_readable());
+                poll_set.add(connection.poll_item_readable());
             }
-            let told = inquiry.ask(None);
-            let waited = readiness::wait_ready_after(&told, None, |look| {
+            let result = poll_set.ask(None);
+            let wait = readiness::wait_ready_after(&result, None, |sweep| {
                 for (n, (connection, _)) in pairs.iter_mut().enumerate() {
-                    if look.is_ready(|cx| connection.poll_readable(cx)) {
+                    if sweep.is_ready(|cx| connection.poll_readable(cx)) {
                         ready = Some(n);
                     }
                 }
                 ready.is_some()
             });
-            assert!(runtime.block_on(waited));
-            assert_eq!(ready, Some(turn));
-            let read = pairs[turn].0.read(1, None);
+            assert!(runtime.block_on(wait));
+            assert_eq!(ready, Some(index));
+            let read = pairs[index].0.read(1, None);
             runtime.block_on(read).expect("there is one byte");
         });
     });
 }
 
-/// A connection, and the other end of it.
+/// Returns a connection, and the peer's socket.
 fn pair(network: &Network, runtime: &Runtime) -> (Connection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0")
-        .expect("a port: `ulimit -n` has to allow more than 2,000 descriptors");
+        .expect("a port: `ulimit -n` must allow more than 2,000 descriptors");
     let port = listener.local_addr().expect("bound").port();
     let connection = runtime.block_on(async {
-        let mut connection = network.connect("127.0.0.1", port).expect("may connect");
+        let mut connection = network.connect("127.0.0.1", port).expect("allowed");
         connection.finish_connect(None).await.expect("connects");
         connection
     });
-    let (other, _) = listener.accept().expect("it has connected");
-    other.set_nodelay(true).expect("open");
-    (connection, other)
+    let (peer, _) = listener.accept().expect("a connection");
+    peer.set_nodelay(true).expect("an open socket");
+    (connection, peer)
 }

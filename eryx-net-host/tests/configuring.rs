@@ -95,7 +95,10 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
             old.with_hosts([("a.example", vec![ip("192.0.2.1")])]),
         ),
         ("with_dns_server", Ok(old.with_dns_server(server))),
-        ("with_resolver", Ok(old.with_resolver(Arc::new(Mute)))),
+        (
+            "with_resolver",
+            Ok(old.with_resolver(Arc::new(NeverResolves))),
+        ),
     ];
     made.into_iter()
         .map(|(name, new)| {
@@ -149,7 +152,7 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
                 "allow_unverified_tls" => new.connector().allows_unverified(),
                 "with_hosts" => new.hosts().iter().count() == 1,
                 "with_dns_server" => new.dns_server() == Some(server),
-                "with_resolver" => format!("{new:?}").contains("Mute"),
+                "with_resolver" => format!("{new:?}").contains("NeverResolves"),
                 other => panic!("{other} has no effect to look at"),
             };
             (name, new, shows)
@@ -309,7 +312,7 @@ fn der_and_pem_are_both_taken() {
 
 #[tokio::test]
 async fn fixed_hosts_come_before_the_resolver() {
-    let resolver = Arc::new(Scripted::new().answer("b.example", &["192.0.2.2"]));
+    let resolver = Arc::new(ScriptedResolver::new().answer("b.example", &["192.0.2.2"]));
     let config = NetConfig::default()
         .with_resolver(Arc::clone(&resolver) as Arc<dyn Resolve>)
         .with_hosts([("A.example.", vec![ip("192.0.2.1")])])
@@ -323,7 +326,7 @@ async fn fixed_hosts_come_before_the_resolver() {
             .map(|answer| answer.addresses)
     };
     assert_eq!(ask("a.example").await, Ok(vec![ip("192.0.2.1")]));
-    assert!(resolver.asked().is_empty());
+    assert!(resolver.queries().is_empty());
     assert_eq!(ask("b.example").await, Ok(vec![ip("192.0.2.2")]));
 
     let changed = config

@@ -1,4 +1,4 @@
-//! From `connect` to an open connection: states, deadlines, limits.
+//! Tests of connecting: phases, deadlines and limits.
 
 mod support;
 
@@ -14,26 +14,26 @@ fn permissive() -> Network {
 }
 
 #[tokio::test]
-async fn a_connection_goes_through_its_states() {
+async fn a_connection_passes_through_its_phases() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
-    let resolver = Arc::new(Scripted::new().answer("peer.test", &["127.0.0.1"]));
-    let network = Network::new(&local(&resolver));
+    let resolver = Arc::new(ScriptedResolver::new().answer("peer.test", &["127.0.0.1"]));
+    let network = Network::new(&loopback_config(&resolver));
     let mut connection = network.connect("peer.test", peer.port()).expect("allowed");
     assert_eq!(connection.phase(), Phase::Resolving);
     assert!(connection.peer_endpoint().is_err());
     assert!(connection.set_no_delay(true).is_err());
     assert_eq!(
-        soon(connection.read(1, Some(Duration::ZERO))).await,
+        within_timeout(connection.read(1, Some(Duration::ZERO))).await,
         Err(NetError::NotConnected)
     );
     assert_eq!(
-        soon(connection.write(b"x", Some(Duration::ZERO))).await,
+        within_timeout(connection.write(b"x", Some(Duration::ZERO))).await,
         Err(NetError::NotConnected)
     );
-    soon(connection.finish_connect(None))
+    within_timeout(connection.finish_connect(None))
         .await
         .expect("connects");
-    soon(connection.finish_connect(Some(Duration::ZERO)))
+    within_timeout(connection.finish_connect(Some(Duration::ZERO)))
         .await
         .expect("and says so again");
     assert_eq!(connection.phase(), Phase::Open);
@@ -64,13 +64,13 @@ async fn a_connection_goes_through_its_states() {
 }
 
 #[tokio::test]
-async fn without_waiting_a_connect_is_in_progress_until_it_is_writable() {
+async fn a_nonblocking_connect_is_in_progress_until_writable() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
-    let resolver = Arc::new(Scripted::new().answer("peer.test", &["127.0.0.1"]));
-    let network = Network::new(&local(&resolver));
+    let resolver = Arc::new(ScriptedResolver::new().answer("peer.test", &["127.0.0.1"]));
+    let network = Network::new(&loopback_config(&resolver));
     let mut connection = network.connect("peer.test", peer.port()).expect("allowed");
-    assert!(soon(writable(&mut connection, PATIENCE)).await);
-    soon(connection.finish_connect(Some(Duration::ZERO)))
+    assert!(within_timeout(writable(&mut connection, TIMEOUT)).await);
+    within_timeout(connection.finish_connect(Some(Duration::ZERO)))
         .await
         .expect("connected by now");
     assert!(
@@ -80,11 +80,11 @@ async fn without_waiting_a_connect_is_in_progress_until_it_is_writable() {
 }
 
 #[tokio::test]
-async fn a_connect_that_only_polls_gets_there() {
+async fn nonblocking_calls_complete_a_connect() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let network = permissive();
     let mut connection = network.connect("127.0.0.1", peer.port()).expect("allowed");
-    soon(async {
+    within_timeout(async {
         while connection.finish_connect(Some(Duration::ZERO)).await == Err(NetError::WouldBlock) {}
     })
     .await;
@@ -92,23 +92,23 @@ async fn a_connect_that_only_polls_gets_there() {
 }
 
 #[tokio::test]
-async fn a_refused_connect_is_writable_and_repeats_its_error() {
+async fn a_refused_connect_is_writable_and_returns_its_error_again() {
     let closed = ClosedPort::new().expect("port");
     let network = permissive();
     let mut connection = network
         .connect("127.0.0.1", closed.address().port())
         .expect("allowed");
-    assert!(soon(writable(&mut connection, PATIENCE)).await);
+    assert!(within_timeout(writable(&mut connection, TIMEOUT)).await);
     assert!(readable(&mut connection, Duration::ZERO).await);
     for _ in 0..2 {
         assert_eq!(
-            soon(connection.finish_connect(None)).await,
+            within_timeout(connection.finish_connect(None)).await,
             Err(NetError::ConnectionRefused)
         );
     }
     assert_eq!(connection.phase(), Phase::Failed);
     assert_eq!(
-        soon(connection.read(1, None)).await,
+        within_timeout(connection.read(1, None)).await,
         Err(NetError::ConnectionRefused)
     );
     drop(connection);
@@ -119,16 +119,17 @@ async fn a_refused_connect_is_writable_and_repeats_its_error() {
 }
 
 #[tokio::test]
-async fn the_next_address_is_tried_when_the_first_is_dead() {
+async fn the_next_address_is_tried_when_the_first_fails() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
-    let resolver = Arc::new(Scripted::new().answer("dual.test", &["127.0.0.9", "127.0.0.1"]));
-    let network = Network::new(&local(&resolver));
+    let resolver =
+        Arc::new(ScriptedResolver::new().answer("dual.test", &["127.0.0.9", "127.0.0.1"]));
+    let network = Network::new(&loopback_config(&resolver));
     let connection = connected(&network, "dual.test", peer.port()).await;
     assert_eq!(connection.peer_endpoint().expect("open"), peer.address());
 }
 
 #[tokio::test]
-async fn a_silent_address_does_not_hold_up_the_others() {
+async fn a_silent_address_does_not_delay_the_others() {
     let hole = BlackHole::new().await.expect("hole");
     let live = format!("127.0.0.2:{}", hole.address().port());
     let peer = Peer::start(
@@ -138,30 +139,31 @@ async fn a_silent_address_does_not_hold_up_the_others() {
     )
     .await
     .expect("peer");
-    let resolver = Arc::new(Scripted::new().answer("eyes.test", &["127.0.0.1", "127.0.0.2"]));
-    let network = Network::new(&local(&resolver));
+    let resolver =
+        Arc::new(ScriptedResolver::new().answer("eyes.test", &["127.0.0.1", "127.0.0.2"]));
+    let network = Network::new(&loopback_config(&resolver));
     let connection = connected(&network, "eyes.test", peer.port()).await;
     assert_eq!(connection.peer_endpoint().expect("open"), peer.address());
 }
 
 #[tokio::test]
-async fn the_callers_timeout_ends_a_connect_for_good() {
+async fn the_callers_timeout_ends_a_connect_permanently() {
     let hole = BlackHole::new().await.expect("hole");
     let network = permissive();
     let mut connection = network
         .connect("127.0.0.1", hole.address().port())
         .expect("allowed");
     assert_eq!(
-        soon(connection.finish_connect(Some(Duration::ZERO))).await,
+        within_timeout(connection.finish_connect(Some(Duration::ZERO))).await,
         Err(NetError::WouldBlock),
         "which is not the end"
     );
     assert_eq!(
-        soon(connection.finish_connect(Some(Duration::from_millis(50)))).await,
+        within_timeout(connection.finish_connect(Some(Duration::from_millis(50)))).await,
         Err(NetError::TimedOut)
     );
     assert_eq!(
-        soon(connection.finish_connect(None)).await,
+        within_timeout(connection.finish_connect(None)).await,
         Err(NetError::TimedOut)
     );
 }
@@ -170,20 +172,20 @@ async fn the_callers_timeout_ends_a_connect_for_good() {
 async fn one_deadline_covers_the_lookup_and_every_attempt() {
     let limit = Duration::from_millis(400);
     let hole = BlackHole::new().await.expect("hole");
-    let slow = Arc::new(Slow(Duration::from_millis(300)));
+    let slow = Arc::new(SlowResolver(Duration::from_millis(300)));
     let config = NetConfig::default()
         .allow_localhost()
         .with_resolver(slow)
         .with_connect_timeout(limit)
         .expect("valid");
     let network = Network::new(&config);
-    // With the clock under control, waiting costs nothing and is exact.
+    // With a paused clock, waiting takes no time and is exact.
     tokio::time::pause();
     let started = tokio::time::Instant::now();
     let mut connection = network
         .connect("slow.test", hole.address().port())
         .expect("allowed");
-    // The guest may ask for more than the host gives.
+    // The guest program may request more time than the configuration permits.
     let error = connection
         .finish_connect(Some(Duration::from_secs(3600)))
         .await;
@@ -201,17 +203,17 @@ async fn one_deadline_covers_a_lookup_and_the_connections_to_its_addresses() {
     let hole = BlackHole::new().await.expect("hole");
     let config = NetConfig::default()
         .allow_localhost()
-        .with_resolver(Arc::new(Slow(Duration::from_millis(300))))
+        .with_resolver(Arc::new(SlowResolver(Duration::from_millis(300))))
         .with_connect_timeout(limit)
         .expect("valid");
     let network = Network::new(&config);
     tokio::time::pause();
     let started = tokio::time::Instant::now();
-    // As getaddrinfo and then connect do, to one address after the other.
+    // The calls of getaddrinfo, followed by a connect to one address after the other.
     let mut lookup = network
         .lookup("slow.test", None, Family::Any)
         .expect("allowed");
-    let addresses = lookup.finish(None).await.expect("found");
+    let addresses = lookup.finish(None).await.expect("resolved");
     let port = hole.address().port();
     for _ in 0..3 {
         let mut connection = network
@@ -225,7 +227,7 @@ async fn one_deadline_covers_a_lookup_and_the_connections_to_its_addresses() {
         spent >= limit && spent < limit + Duration::from_millis(50),
         "neither the lookup nor the second attempt has a timeout of its own: {spent:?}"
     );
-    // Later, it is another matter.
+    // A later connect has a new deadline.
     tokio::time::advance(Duration::from_secs(1)).await;
     let later = tokio::time::Instant::now();
     let mut connection = network
@@ -237,9 +239,9 @@ async fn one_deadline_covers_a_lookup_and_the_connections_to_its_addresses() {
 }
 
 #[tokio::test]
-async fn a_resolver_that_never_answers_runs_into_the_connect_timeout() {
+async fn a_resolver_that_never_answers_ends_with_the_connect_timeout() {
     let config = NetConfig::default()
-        .with_resolver(Arc::new(Mute))
+        .with_resolver(Arc::new(NeverResolves))
         .with_connect_timeout(Duration::from_millis(100))
         .expect("valid");
     let network = Network::new(&config);
@@ -251,21 +253,24 @@ async fn a_resolver_that_never_answers_runs_into_the_connect_timeout() {
         .lookup("mute.test", None, Family::Any)
         .expect("allowed");
     assert_eq!(
-        soon(lookup.finish(Some(Duration::ZERO))).await,
+        within_timeout(lookup.finish(Some(Duration::ZERO))).await,
         Err(NetError::WouldBlock)
     );
-    assert_eq!(soon(lookup.finish(None)).await, Err(NetError::TimedOut));
+    assert_eq!(
+        within_timeout(lookup.finish(None)).await,
+        Err(NetError::TimedOut)
+    );
 }
 
 #[tokio::test]
-async fn the_connection_limit_counts_opening_ones_and_is_given_back_on_drop() {
+async fn the_connection_limit_counts_connecting_handles_until_they_are_dropped() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let config = NetConfig::permissive().with_max_connections(2);
     let network = Network::new(&config);
-    let opening = network.connect("127.0.0.1", peer.port()).expect("one");
+    let opening = network.connect("127.0.0.1", peer.port()).expect("allowed");
     let open = connected(&network, "127.0.0.1", peer.port()).await;
     let Err(NetError::LimitReached(message)) = network.connect("127.0.0.1", peer.port()) else {
-        panic!("a third one")
+        panic!("a third connection")
     };
     assert!(
         message.contains("max_connections") && message.contains('2'),
@@ -276,20 +281,20 @@ async fn the_connection_limit_counts_opening_ones_and_is_given_back_on_drop() {
     let again = connected(&network, "127.0.0.1", peer.port()).await;
     drop((open, again));
     assert_eq!(network.connections(), 0);
-    // A failed connection still counts: it is the handle that is limited.
+    // A failed connection still counts: the limit is on handles.
     let closed = ClosedPort::new().expect("port");
     let mut failed = network
         .connect("127.0.0.1", closed.address().port())
         .expect("allowed");
-    soon(failed.finish_connect(None))
+    within_timeout(failed.finish_connect(None))
         .await
         .expect_err("refused");
     assert_eq!(network.connections(), 1);
 }
 
 #[tokio::test]
-async fn lookups_in_flight_are_bounded() {
-    let network = Network::new(&NetConfig::default().with_resolver(Arc::new(Mute)));
+async fn concurrent_lookups_are_bounded() {
+    let network = Network::new(&NetConfig::default().with_resolver(Arc::new(NeverResolves)));
     let mut lookups = Vec::new();
     let error = loop {
         match network.lookup("mute.test", None, Family::Any) {
@@ -323,7 +328,7 @@ async fn tls_sessions_are_bounded() {
 }
 
 #[tokio::test]
-async fn after_an_abort_nothing_works_any_more() {
+async fn after_an_abort_every_operation_fails() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let network = permissive();
     let mut open = connected(&network, "127.0.0.1", peer.port()).await;
@@ -334,10 +339,16 @@ async fn after_an_abort_nothing_works_any_more() {
         network.connect("127.0.0.1", 1).map(drop),
         Err(aborted.clone())
     );
-    assert_eq!(soon(open.read(1, None)).await, Err(aborted.clone()));
-    assert_eq!(soon(open.write(b"x", None)).await, Err(aborted.clone()));
     assert_eq!(
-        soon(opening.finish_connect(None)).await,
+        within_timeout(open.read(1, None)).await,
+        Err(aborted.clone())
+    );
+    assert_eq!(
+        within_timeout(open.write(b"x", None)).await,
+        Err(aborted.clone())
+    );
+    assert_eq!(
+        within_timeout(opening.finish_connect(None)).await,
         Err(aborted.clone())
     );
     drop(open);
@@ -348,7 +359,7 @@ async fn after_an_abort_nothing_works_any_more() {
 }
 
 #[tokio::test]
-async fn dropping_a_connection_in_any_state_leaves_nothing_behind() {
+async fn a_connection_dropped_in_any_state_releases_its_slot() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let network = permissive();
     for polls in 0..3 {

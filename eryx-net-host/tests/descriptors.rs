@@ -1,4 +1,5 @@
-//! How many file descriptors sandboxes hold. One test: others in the same process would count too.
+//! A test of the number of file descriptors of sandboxes. It is the only test here, because another
+//! test in the same process would hold descriptors too.
 
 mod support;
 
@@ -14,11 +15,12 @@ use tokio::time::{Instant, sleep};
 
 const SANDBOXES: usize = 10;
 
-/// What a sandbox holds at most by default: ten connections, two more attempts, six questions.
-const EACH: usize = 18;
+/// The most descriptors of a sandbox by default: ten connections, two more attempts, six DNS
+/// queries.
+const PER_SANDBOX: usize = 18;
 
-fn open_now() -> usize {
-    // One is the folder's own.
+fn open_descriptors() -> usize {
+    // One of them is the directory itself.
     std::fs::read_dir("/proc/self/fd")
         .expect("readable")
         .count()
@@ -31,7 +33,8 @@ fn limit_to(descriptors: u64) {
     setrlimit(Resource::Nofile, limit).expect("may be lowered");
 }
 
-/// Ten connections, to hosts with 64 addresses where nothing answers, and 60 lookups of names that nobody answers for.
+/// A sandbox with ten connections to hosts with 64 silent addresses, and 60 lookups without an
+/// answer.
 struct Sandbox {
     network: Network,
     connections: Vec<Connection>,
@@ -44,13 +47,13 @@ impl Sandbox {
         let connect = |n| network.connect(&format!("x{n}.test"), port);
         let look_up = |n| network.lookup(&format!("silent{n}.test"), Some(80), Family::Any);
         Self {
-            connections: (0..10).map(|n| connect(n).expect("may connect")).collect(),
-            lookups: (0..60).map(|n| look_up(n).expect("may ask")).collect(),
+            connections: (0..10).map(|n| connect(n).expect("allowed")).collect(),
+            lookups: (0..60).map(|n| look_up(n).expect("allowed")).collect(),
             network,
         }
     }
 
-    async fn go_on(&mut self) {
+    async fn poll(&mut self) {
         for connection in &mut self.connections {
             let outcome = connection.finish_connect(Some(Duration::ZERO)).await;
             assert_eq!(outcome, Err(NetError::WouldBlock));
@@ -63,7 +66,7 @@ impl Sandbox {
 }
 
 #[tokio::test]
-async fn sandboxes_at_their_limits_leave_descriptors_to_their_embedder() {
+async fn sandboxes_at_their_limits_hold_a_bounded_number_of_descriptors() {
     let hole = BlackHole::at("0.0.0.0:0".parse().expect("address"))
         .await
         .expect("a black hole");
@@ -83,19 +86,23 @@ async fn sandboxes_at_their_limits_leave_descriptors_to_their_embedder() {
         .with_hosts((0..10).map(|n| (format!("x{n}.test"), addresses(n))))
         .expect("valid");
 
-    // Lookups that are dropped half way leave nothing behind.
-    let before = open_now();
+    // Dropped lookups release their descriptors.
+    let before = open_descriptors();
     let network = Network::new(&config);
     for n in 0..3000 {
         let mut lookup = network
             .lookup(&format!("d{n}.test"), None, Family::Any)
-            .expect("may ask");
+            .expect("allowed");
         let outcome = lookup.finish(Some(Duration::ZERO)).await;
         assert_eq!(outcome, Err(NetError::WouldBlock));
     }
-    let begun = Instant::now();
-    while open_now() > before {
-        assert!(begun.elapsed() < PATIENCE, "{} are open", open_now());
+    let started = Instant::now();
+    while open_descriptors() > before {
+        assert!(
+            started.elapsed() < TIMEOUT,
+            "{} are open",
+            open_descriptors()
+        );
         sleep(Duration::from_millis(10)).await;
     }
 
@@ -103,18 +110,21 @@ async fn sandboxes_at_their_limits_leave_descriptors_to_their_embedder() {
     let mut sandboxes: Vec<_> = (0..SANDBOXES)
         .map(|_| Sandbox::busy(&config, hole.address().port()))
         .collect();
-    let mut most = 0;
-    let begun = Instant::now();
-    // Longer than an attempt needs to be ended for another.
-    while begun.elapsed() < Duration::from_secs(3) {
+    let mut max_open = 0;
+    let started = Instant::now();
+    // Longer than the time after which an attempt is replaced by another.
+    while started.elapsed() < Duration::from_secs(3) {
         for sandbox in &mut sandboxes {
-            sandbox.go_on().await;
+            sandbox.poll().await;
         }
-        most = most.max(open_now() - before);
+        max_open = max_open.max(open_descriptors() - before);
         sleep(Duration::from_millis(20)).await;
     }
-    assert!(most <= SANDBOXES * EACH, "{most}");
-    assert!(most >= SANDBOXES * (EACH - 1), "they are busy: {most}");
+    assert!(max_open <= SANDBOXES * PER_SANDBOX, "{max_open}");
+    assert!(
+        max_open >= SANDBOXES * (PER_SANDBOX - 1),
+        "they are busy: {max_open}"
+    );
     let files: Vec<_> = (0..16).map(|_| File::open("/proc/self/stat")).collect();
     assert!(files.iter().all(Result::is_ok), "the embedder opens files");
     drop(files);
@@ -122,7 +132,7 @@ async fn sandboxes_at_their_limits_leave_descriptors_to_their_embedder() {
         assert_eq!(sandbox.network.connections(), 10);
     }
 
-    // Without any, the program is told what is missing.
+    // Without descriptors, the program gets an error that names them.
     let network = Network::new(&config);
     limit_to(3);
     assert_eq!(
@@ -131,14 +141,21 @@ async fn sandboxes_at_their_limits_leave_descriptors_to_their_embedder() {
     );
     let mut lookup = network
         .lookup("late.test", None, Family::Any)
-        .expect("may ask");
-    assert_eq!(soon(lookup.finish(None)).await, Err(NetError::NameTryAgain));
+        .expect("allowed");
+    assert_eq!(
+        within_timeout(lookup.finish(None)).await,
+        Err(NetError::NameTryAgain)
+    );
     limit_to(256);
 
     drop(sandboxes);
-    let begun = Instant::now();
-    while open_now() > before {
-        assert!(begun.elapsed() < PATIENCE, "{} are open", open_now());
+    let started = Instant::now();
+    while open_descriptors() > before {
+        assert!(
+            started.elapsed() < TIMEOUT,
+            "{} are open",
+            open_descriptors()
+        );
         sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Name servers, as they are and as they should not be.
+//! Tests of the DNS client with correct and faulty name servers.
 
 mod support;
 
@@ -12,7 +12,7 @@ fn addresses(list: &[&str]) -> Answer {
     Answer::addresses(list.iter().copied()).expect("addresses")
 }
 
-async fn world(script: Script) -> (NameServer, NetConfig) {
+async fn name_server(script: Script) -> (NameServer, NetConfig) {
     let server = NameServer::start(script).await.expect("name server");
     let config = NetConfig::default()
         .allow_localhost()
@@ -23,13 +23,14 @@ async fn world(script: Script) -> (NameServer, NetConfig) {
 
 async fn look_up(network: &Network, name: &str) -> Result<Vec<std::net::IpAddr>, NetError> {
     let mut lookup = network.lookup(name, Some(80), Family::Any)?;
-    soon(lookup.finish(None)).await
+    within_timeout(lookup.finish(None)).await
 }
 
 #[tokio::test]
-async fn both_families_are_asked_once_for_the_absolute_name() {
+async fn a_lookup_queries_both_families_once_for_the_absolute_name() {
     let (server, config) =
-        world(Script::new().answer("dual.test", addresses(&["1.1.1.1", "2606:4700::1111"]))).await;
+        name_server(Script::new().answer("dual.test", addresses(&["1.1.1.1", "2606:4700::1111"])))
+            .await;
     let network = Network::new(&config);
     assert_eq!(
         look_up(&network, "Dual.TEST.").await,
@@ -51,24 +52,24 @@ async fn both_families_are_asked_once_for_the_absolute_name() {
 }
 
 #[tokio::test]
-async fn a_connection_is_made_to_a_name() {
+async fn connect_resolves_a_name() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let (_server, config) =
-        world(Script::new().answer("peer.test", addresses(&["127.0.0.1"]))).await;
+        name_server(Script::new().answer("peer.test", addresses(&["127.0.0.1"]))).await;
     outcome(&Network::new(&config), "peer.test", peer.port())
         .await
         .expect("connects");
 }
 
 #[tokio::test]
-async fn an_alias_is_followed_judged_and_told() {
+async fn aliases_are_followed_checked_and_reported() {
     let script = Script::new()
         .answer("www.test", Answer::alias("edge.test"))
         .answer("edge.test", Answer::alias("far.test"))
         .answer("far.test", addresses(&["1.1.1.1"]))
         .answer("bad.test", Answer::alias("metadata.google.internal"))
         .answer("metadata.google.internal", addresses(&["1.1.1.1"]));
-    let (_server, config) = world(script).await;
+    let (_server, config) = name_server(script).await;
     let (network, recorder) = recorded(&config);
     assert_eq!(look_up(&network, "www.test").await, Ok(vec![ip("1.1.1.1")]));
     let aliases = recorder
@@ -91,12 +92,12 @@ async fn an_alias_is_followed_judged_and_told() {
 }
 
 #[tokio::test]
-async fn answers_that_turn_hostile_are_judged_each_time() {
+async fn every_answer_is_checked_when_answers_change() {
     let script = Script::new()
         .answer("flip.test", addresses(&["1.1.1.1"]))
         .answer("flip.test", addresses(&["127.0.0.1"]))
         .answer("mixed.test", addresses(&["1.1.1.1", "::1"]));
-    let (_server, config) = world(script).await;
+    let (_server, config) = name_server(script).await;
     let strict = NetConfig::default().with_dns_server(config.dns_server().expect("set"));
     let network = Network::new(&strict);
     assert!(look_up(&network, "flip.test").await.is_ok());
@@ -111,13 +112,13 @@ async fn answers_that_turn_hostile_are_judged_each_time() {
 }
 
 #[tokio::test]
-async fn failures_are_told_apart() {
+async fn dns_failures_have_distinct_errors() {
     let script = Script::new()
         .answer("empty.test", addresses(&[]))
         .answer("failing.test", Answer::ServerFailure)
         .answer("refused.test", Answer::Refused)
         .answer("loop.test", Answer::alias("loop.test"));
-    let (_server, config) = world(script).await;
+    let (_server, config) = name_server(script).await;
     let network = Network::new(&config);
     let table = [
         ("missing.test", NetError::NameNotFound),
@@ -132,23 +133,23 @@ async fn failures_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_asked_for_again_over_tcp() {
+async fn a_truncated_answer_is_queried_again_over_tcp() {
     let many: Vec<String> = (1..=40).map(|n| format!("1.1.1.{n}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let (server, config) =
-        world(Script::new().answer("long.test", addresses(&many).truncated())).await;
+        name_server(Script::new().answer("long.test", addresses(&many).truncated())).await;
     let found = look_up(&Network::new(&config), "long.test").await;
     assert_eq!(found.expect("complete").len(), 40);
     assert!(server.queries().iter().any(|query| query.tcp));
 }
 
 #[tokio::test]
-async fn silence_and_garbage_end_with_the_connect_timeout_at_the_latest() {
+async fn silent_and_malformed_name_servers_end_with_the_connect_timeout() {
     let script = Script::new()
         .answer("silent.test", Answer::Silence)
         .answer("garbage.test", Answer::Garbage)
         .answer("forged.test", addresses(&["1.1.1.1"]).forged());
-    let (_server, config) = world(script).await;
+    let (_server, config) = name_server(script).await;
     let config = config
         .with_connect_timeout(Duration::from_millis(300))
         .expect("valid");
@@ -164,7 +165,7 @@ async fn silence_and_garbage_end_with_the_connect_timeout_at_the_latest() {
 }
 
 #[tokio::test]
-async fn a_name_server_that_is_not_there_is_no_reason_to_hang() {
+async fn an_unreachable_name_server_is_an_error_before_the_timeout() {
     let closed = eryx_testkit::ClosedPort::new().expect("port");
     let config = NetConfig::default()
         .with_dns_server(closed.address())
@@ -172,7 +173,7 @@ async fn a_name_server_that_is_not_there_is_no_reason_to_hang() {
         .expect("valid");
     let error = look_up(&Network::new(&config), "a.test")
         .await
-        .expect_err("nobody");
+        .expect_err("no server");
     assert!(
         matches!(error, NetError::NameTryAgain | NetError::TimedOut),
         "{error:?}"
@@ -180,8 +181,8 @@ async fn a_name_server_that_is_not_there_is_no_reason_to_hang() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_allowed_never_reaches_the_name_server() {
-    let (server, config) = world(Script::new().otherwise(addresses(&["127.0.0.1"]))).await;
+async fn a_denied_name_is_never_sent_to_a_name_server() {
+    let (server, config) = name_server(Script::new().otherwise(addresses(&["127.0.0.1"]))).await;
     let config = config.allow_host("api.test").expect("valid");
     let network = Network::new(&config);
     assert!(network.connect("secret-payload.evil.test", 80).is_err());
@@ -196,7 +197,7 @@ async fn a_name_that_is_not_allowed_never_reaches_the_name_server() {
 }
 
 #[tokio::test]
-async fn a_family_that_gets_no_answer_does_not_hold_up_the_other_for_long() {
+async fn an_unanswered_family_delays_the_other_by_a_bounded_time() {
     use hickory_proto::op::Message;
     use hickory_proto::rr::{RData, Record, RecordType};
 
@@ -225,14 +226,14 @@ async fn a_family_that_gets_no_answer_does_not_hold_up_the_other_for_long() {
     let started = std::time::Instant::now();
     let found = look_up(&Network::new(&config), "four.test").await;
     assert_eq!(found, Ok(vec![ip("1.1.1.1")]));
-    // One second is meant; waiting for the silent query to give up takes more than five.
+    // The delay is one second. The timeout of the silent query would take more than five.
     assert!(started.elapsed() < Duration::from_secs(4));
     server.abort();
 }
 
 #[tokio::test]
-async fn many_lookups_at_once_all_get_their_answers() {
-    let (_server, config) = world(Script::new().otherwise(addresses(&["1.1.1.1"]))).await;
+async fn many_concurrent_lookups_all_succeed() {
+    let (_server, config) = name_server(Script::new().otherwise(addresses(&["1.1.1.1"]))).await;
     let network = Network::new(&config.with_max_connections(200));
     let mut lookups: Vec<_> = (0..200)
         .map(|n| {
@@ -242,30 +243,33 @@ async fn many_lookups_at_once_all_get_their_answers() {
         })
         .collect();
     for lookup in &mut lookups {
-        assert_eq!(soon(lookup.finish(None)).await, Ok(vec![ip("1.1.1.1")]));
+        assert_eq!(
+            within_timeout(lookup.finish(None)).await,
+            Ok(vec![ip("1.1.1.1")])
+        );
     }
 }
 
 #[test]
-fn one_configuration_serves_several_runtimes() {
+fn one_configuration_works_in_several_runtimes() {
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("runtime")
     };
-    // The name server lives in a runtime of its own, on a thread of its own.
-    let (tell, told) = std::sync::mpsc::channel();
+    // The name server has its own runtime, on its own thread.
+    let (sender, receiver) = std::sync::mpsc::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = std::thread::spawn(move || {
         runtime().block_on(async {
             let script = Script::new().otherwise(addresses(&["1.1.1.1"]));
             let server = NameServer::start(script).await.expect("name server");
-            tell.send(server.address()).expect("the test waits");
+            sender.send(server.address()).expect("the test waits");
             let _ = stopped.await;
         });
     });
-    let config = NetConfig::default().with_dns_server(told.recv().expect("started"));
+    let config = NetConfig::default().with_dns_server(receiver.recv().expect("started"));
     for round in 0..6 {
         let found = runtime().block_on(look_up(&Network::new(&config), &format!("r{round}.test")));
         assert_eq!(found, Ok(vec![ip("1.1.1.1")]), "round {round}");

@@ -1,4 +1,4 @@
-//! What the embedder is told: events, reports, and how much of them is kept.
+//! Tests of events and reports, and of their bounds.
 
 mod support;
 
@@ -12,13 +12,16 @@ use eryx_testkit::{Behaviour, ClosedPort, Peer};
 use support::*;
 
 #[tokio::test]
-async fn a_connection_tells_its_story_in_order_and_under_one_number() {
+async fn a_connection_emits_its_events_in_order_with_one_id() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
-    let resolver = Arc::new(Scripted::new().alias("peer.test", &["real.test"], &["127.0.0.1"]));
-    let (network, recorder) = recorded(&local(&resolver));
+    let resolver =
+        Arc::new(ScriptedResolver::new().alias("peer.test", &["real.test"], &["127.0.0.1"]));
+    let (network, recorder) = recorded(&loopback_config(&resolver));
     let mut connection = connected(&network, "Peer.Test", peer.port()).await;
     send(&mut connection, b"hello").await;
-    soon(connection.read(3, None)).await.expect("echo");
+    within_timeout(connection.read(3, None))
+        .await
+        .expect("echo");
     drop(connection);
 
     let events = recorder.events();
@@ -56,12 +59,12 @@ async fn a_connection_tells_its_story_in_order_and_under_one_number() {
     assert_eq!(entry.activity, Activity::Connection);
     assert_eq!(entry.address, Some(peer.address()));
     assert_eq!(entry.addresses, [ip("127.0.0.1")]);
-    let verdict = entry.verdict.as_ref().expect("judged");
+    let verdict = entry.verdict.as_ref().expect("checked");
     assert_eq!(verdict.host().expect("a host").to_string(), "peer.test");
 }
 
 #[tokio::test]
-async fn a_denial_is_told_with_its_verdict_and_nothing_follows() {
+async fn a_denial_emits_one_event_with_its_verdict() {
     let (network, recorder) = recorded(&NetConfig::default());
     network.connect("10.1.2.3", 80).expect_err("private");
     network.connect("127.1", 80).expect_err("malformed");
@@ -83,7 +86,7 @@ async fn a_denial_is_told_with_its_verdict_and_nothing_follows() {
 }
 
 #[tokio::test]
-async fn failures_and_limits_are_told_too() {
+async fn failures_and_limits_emit_events() {
     let closed = ClosedPort::new().expect("port");
     let config = NetConfig::permissive().with_max_connections(1);
     let (network, recorder) = recorded(&config);
@@ -91,7 +94,7 @@ async fn failures_and_limits_are_told_too() {
         .connect("127.0.0.1", closed.address().port())
         .expect("allowed");
     network.connect("127.0.0.1", 1).expect_err("the limit");
-    soon(connection.finish_connect(None))
+    within_timeout(connection.finish_connect(None))
         .await
         .expect_err("refused");
     drop(connection);
@@ -114,13 +117,13 @@ async fn failures_and_limits_are_told_too() {
 }
 
 #[tokio::test]
-async fn lookups_are_in_the_report_as_what_they_are() {
-    let resolver = Arc::new(Scripted::new().answer("a.test", &["127.0.0.1"]));
-    let network = Network::new(&local(&resolver));
+async fn the_report_lists_lookups_as_lookups() {
+    let resolver = Arc::new(ScriptedResolver::new().answer("a.test", &["127.0.0.1"]));
+    let network = Network::new(&loopback_config(&resolver));
     let mut lookup = network
         .lookup("a.test", None, Family::Any)
         .expect("allowed");
-    soon(lookup.finish(None)).await.expect("known");
+    within_timeout(lookup.finish(None)).await.expect("resolved");
     drop(lookup);
     let entry = network.report().connections.remove(0);
     assert_eq!(entry.activity, Activity::Lookup);
@@ -131,7 +134,7 @@ async fn lookups_are_in_the_report_as_what_they_are() {
 }
 
 #[tokio::test]
-async fn a_report_is_bounded_and_counts_what_it_leaves_out() {
+async fn a_report_is_bounded_and_counts_dropped_entries() {
     let network = Network::new(&NetConfig::default());
     for _ in 0..3000 {
         network.connect("10.0.0.1", 80).expect_err("denied");
@@ -142,7 +145,7 @@ async fn a_report_is_bounded_and_counts_what_it_leaves_out() {
 }
 
 #[tokio::test]
-async fn a_report_that_is_taken_starts_over_but_keeps_what_lasts() {
+async fn take_report_starts_a_new_report_and_keeps_open_connections() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut lasting = connected(&network, "127.0.0.1", peer.port()).await;
@@ -161,7 +164,7 @@ async fn a_report_that_is_taken_starts_over_but_keeps_what_lasts() {
 }
 
 #[tokio::test]
-async fn a_recorder_keeps_the_first_events_and_counts_the_rest() {
+async fn a_recorder_stores_the_first_events_and_counts_the_rest() {
     let recorder = Arc::new(Recorder::new(2));
     let network = Network::new(&NetConfig::default()).with_observer(Arc::clone(&recorder) as _);
     for _ in 0..5 {
@@ -172,7 +175,7 @@ async fn a_recorder_keeps_the_first_events_and_counts_the_rest() {
 }
 
 #[tokio::test]
-async fn with_networking_off_attempts_are_still_told() {
+async fn with_networking_off_attempts_emit_events() {
     let recorder = Arc::new(Recorder::new(10));
     let network = Network::off().with_observer(Arc::clone(&recorder) as _);
     network.connect("example.com", 80).expect_err("off");

@@ -1,4 +1,4 @@
-//! TLS servers that send what no reader ever sees, for as long as the client takes it in.
+//! Tests of TLS servers that send messages without plaintext for as long as the client reads.
 
 mod support;
 
@@ -16,10 +16,11 @@ use eryx_testkit::{CertificateAuthority, Leaf, ServerTls, forged};
 use rustls::{ContentType, ServerConnection};
 use support::*;
 
-/// What the server sends when the handshake is complete, over and over.
+/// Returns the next bytes that the server sends after the handshake.
 type Flood = Box<dyn FnMut(&mut Sealer) -> Vec<u8> + Send>;
 
-/// A server for one connection at a time, on a thread of its own, so that the client's runtime has one to itself.
+/// A server for one connection at a time. It has its own thread, so that the client's runtime has a
+/// thread for itself.
 struct Server {
     port: u16,
     config: NetConfig,
@@ -56,7 +57,7 @@ impl Server {
                 loop {
                     let records = flood(&mut sealer);
                     if records.is_empty() {
-                        // The client's end, or its reset.
+                        // Reads until the client closes or resets the connection.
                         let _ = std::io::copy(&mut socket, &mut std::io::sink());
                         break;
                     }
@@ -73,10 +74,12 @@ impl Server {
         Self { port, config, sent }
     }
 
-    async fn secured(&self, network: &Network) -> Connection {
+    async fn tls_connected(&self, network: &Network) -> Connection {
         let mut connection = network.connect("localhost", self.port).expect("allowed");
-        soon(connection.finish_connect(None)).await.expect("a peer");
-        soon(connection.start_tls(&ClientSettings::for_name("localhost"), None))
+        within_timeout(connection.finish_connect(None))
+            .await
+            .expect("a peer");
+        within_timeout(connection.start_tls(&ClientSettings::for_name("localhost"), None))
             .await
             .expect("trusted");
         connection
@@ -84,14 +87,14 @@ impl Server {
 }
 
 #[tokio::test]
-async fn a_read_of_a_connection_flooded_with_tickets_ends_with_an_error() {
+async fn a_flood_of_tickets_fails_a_read() {
     let server = Server::flooding(|sealer| {
         let tickets = std::iter::repeat_n(ticket(1), 800).flatten();
         sealer.record(ContentType::Handshake, &tickets.collect::<Vec<_>>())
     });
     let network = Network::new(&server.config);
-    let mut connection = server.secured(&network).await;
-    match soon(connection.read(1, None)).await {
+    let mut connection = server.tls_connected(&network).await;
+    match within_timeout(connection.read(1, None)).await {
         Err(NetError::Tls(TlsFailure::Protocol(text))) => {
             assert!(text.contains("session tickets"), "{text}");
         }
@@ -100,57 +103,60 @@ async fn a_read_of_a_connection_flooded_with_tickets_ends_with_an_error() {
 }
 
 #[tokio::test]
-async fn a_read_without_patience_would_block_while_the_peer_sends_what_is_not_for_the_reader() {
-    // Tickets of 60 KB in pieces: there are megabytes before they are too many.
+async fn a_nonblocking_read_would_block_during_a_flood_without_plaintext() {
+    // Tickets of 60 KB in fragments: their limit is reached after several megabytes.
     let server = Server::flooding(|sealer| sealer.handshake(&ticket(60_000), 1000));
     let network = Network::new(&server.config);
-    let mut connection = server.secured(&network).await;
-    soon(async {
+    let mut connection = server.tls_connected(&network).await;
+    within_timeout(async {
         while server.sent.load(Ordering::Relaxed) < 1 << 20 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
     .await;
-    let outcome = soon(connection.read(1, Some(Duration::ZERO))).await;
+    let outcome = within_timeout(connection.read(1, Some(Duration::ZERO))).await;
     assert_eq!(outcome, Err(NetError::WouldBlock));
 }
 
-/// On one thread, where nothing else happens unless an operation gives way.
+/// The runtime has one thread, so other tasks run only when an operation yields.
 #[tokio::test]
-async fn other_tasks_get_their_turns_while_a_read_takes_in_a_flood() {
+async fn other_tasks_run_while_a_read_processes_a_flood() {
     let server = Server::flooding(|sealer| sealer.handshake(&ticket(60_000), 1000));
     let network = Network::new(&server.config);
-    let mut connection = server.secured(&network).await;
-    let turns = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&turns);
+    let mut connection = server.tls_connected(&network).await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
     let other = tokio::spawn(async move {
         loop {
             counted.fetch_add(1, Ordering::Relaxed);
             tokio::task::yield_now().await;
         }
     });
-    let outcome = soon(connection.read(1, None)).await;
+    let outcome = within_timeout(connection.read(1, None)).await;
     other.abort();
     assert!(matches!(outcome, Err(NetError::Tls(_))), "{outcome:?}");
-    // 64 tickets of 60 KB are 3.8 MB, which are 15 turns of 256 KiB.
-    let turns = turns.load(Ordering::Relaxed);
-    assert!(turns >= 15, "{turns}");
+    // 64 tickets of 60 KB are 3.8 MB, which take 15 polls of 256 KiB.
+    let runs = runs.load(Ordering::Relaxed);
+    assert!(runs >= 15, "{runs}");
 }
 
 #[tokio::test]
-async fn a_dropped_connection_takes_in_a_bounded_part_of_a_flood() {
-    // One byte of plaintext in each record of 16 KiB: there is no end to what may be read.
+async fn a_dropped_connection_reads_a_bounded_part_of_a_flood() {
+    // One byte of plaintext in each record of 16 KiB, so that the stream never ends.
     let server = Server::flooding(|sealer| sealer.padded(b"x", 16_000));
     let network = Network::new(&server.config);
-    let mut connection = server.secured(&network).await;
-    assert_eq!(soon(connection.read(1, None)).await, Ok(b"x".to_vec()));
-    // The drop is synchronous; that it returns is what is seen here.
+    let mut connection = server.tls_connected(&network).await;
+    assert_eq!(
+        within_timeout(connection.read(1, None)).await,
+        Ok(b"x".to_vec())
+    );
+    // The drop is synchronous: the test passes if it returns.
     drop(connection);
     assert_eq!(network.connections(), 0);
 }
 
 #[tokio::test]
-async fn a_handshake_with_a_peer_whose_certificates_fit_each_other_fails_with_chain_too_long() {
+async fn mutually_issuing_certificates_fail_a_handshake_with_chain_too_long() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let port = listener.local_addr().expect("bound").port();
     thread::spawn(move || {
@@ -165,9 +171,11 @@ async fn a_handshake_with_a_peer_whose_certificates_fit_each_other_fails_with_ch
     });
     let network = Network::new(&NetConfig::permissive());
     let mut connection = network.connect("localhost", port).expect("allowed");
-    soon(connection.finish_connect(None)).await.expect("a peer");
+    within_timeout(connection.finish_connect(None))
+        .await
+        .expect("a peer");
     let settings = ClientSettings::for_name("localhost");
-    match soon(connection.start_tls(&settings, None)).await {
+    match within_timeout(connection.start_tls(&settings, None)).await {
         Err(NetError::Tls(TlsFailure::Certificate { code, message })) => {
             assert_eq!((code, message.as_str()), (22, "certificate chain too long"));
         }
@@ -175,18 +183,20 @@ async fn a_handshake_with_a_peer_whose_certificates_fit_each_other_fails_with_ch
     }
 }
 
-/// Whether a second connection resumed the session of a first one, by whether their networks share caches.
 #[tokio::test]
-async fn sessions_are_resumed_within_a_network_and_beyond_it_only_where_caches_are_shared() {
-    let world = World::new();
+async fn sessions_are_resumed_across_networks_only_with_shared_caches() {
+    let world = TlsFixture::new();
     let peer = world.peer(eryx_testkit::Behaviour::Echo).await;
     for shared in [false, true] {
         let config = world.config().with_shared_caches(shared);
         let first = Network::new(&config);
         let resumed = async |network: &Network| {
-            let mut connection = secured(network, peer.port()).await;
+            let mut connection = tls_connected(network, peer.port()).await;
             send(&mut connection, b"x").await;
-            assert_eq!(soon(connection.read(1, None)).await, Ok(b"x".to_vec()));
+            assert_eq!(
+                within_timeout(connection.read(1, None)).await,
+                Ok(b"x".to_vec())
+            );
             connection.tls_info().expect("encrypted").resumed
         };
         assert!(!resumed(&first).await);

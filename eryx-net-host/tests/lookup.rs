@@ -1,4 +1,4 @@
-//! What lookups cost the host, whatever programs ask and name servers answer.
+//! Tests of the bounds on lookups: memory, caching, sockets and rates.
 
 mod support;
 
@@ -18,18 +18,18 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-fn begin(network: &Network, name: &str) -> Lookup {
+fn start_lookup(network: &Network, name: &str) -> Lookup {
     network
         .lookup(name, Some(80), Family::Any)
-        .expect("may be looked up")
+        .expect("allowed")
 }
 
 async fn look_up(network: &Network, name: &str) -> Result<Vec<std::net::IpAddr>, NetError> {
-    soon(begin(network, name).finish(None)).await
+    within_timeout(start_lookup(network, name).finish(None)).await
 }
 
-/// A name server that answers with `reply`, over UDP with its beginning and a note that it is truncated.
-struct Raw {
+/// A name server that answers with `reply`. An answer that is too long for UDP is sent truncated.
+struct RawNameServer {
     address: SocketAddr,
     clients: Arc<Mutex<HashSet<SocketAddr>>>,
     _tasks: JoinSet<()>,
@@ -37,7 +37,7 @@ struct Raw {
 
 type Reply = fn(&Message) -> Option<Vec<u8>>;
 
-impl Raw {
+impl RawNameServer {
     async fn start(reply: Reply) -> Self {
         let (udp, tcp) = loop {
             let udp = UdpSocket::bind("127.0.0.1:0").await.expect("bind");
@@ -67,7 +67,7 @@ impl Raw {
         NetConfig::default().with_dns_server(self.address)
     }
 
-    /// From how many sockets it was asked over UDP.
+    /// Returns the number of sockets that sent queries over UDP.
     fn clients(&self) -> usize {
         self.clients.lock().expect("not poisoned").len()
     }
@@ -119,11 +119,11 @@ fn record(owner: &Name, data: RData) -> Record {
     Record::from_rdata(owner.clone(), DAY, data)
 }
 
-/// As many records as `fill` makes, up to the size of a message.
+/// Encodes a message with as many records from `fill` as fit.
 fn filled(query: &Message, mut fill: impl FnMut(&mut Message, u32)) -> Option<Vec<u8>> {
     let mut whole = answer_to(query);
     let mut bytes = Vec::new();
-    // Encoding takes long in a debug build: in steps.
+    // Adds records in steps, because encoding is slow in a debug build.
     for step in 0..200 {
         for n in 0..250 {
             fill(&mut whole, step * 250 + n);
@@ -139,14 +139,14 @@ fn filled(query: &Message, mut fill: impl FnMut(&mut Message, u32)) -> Option<Ve
     Some(bytes)
 }
 
-fn addresses_without_end(query: &Message) -> Option<Vec<u8>> {
+fn endless_addresses(query: &Message) -> Option<Vec<u8>> {
     let name = query.queries[0].name().clone();
     filled(query, |answer, n| {
         answer.add_answer(record(&name, RData::A(A(Ipv4Addr::from(0x0101_0000 + n)))));
     })
 }
 
-fn aliases_without_end(query: &Message) -> Option<Vec<u8>> {
+fn endless_aliases(query: &Message) -> Option<Vec<u8>> {
     let mut owner = query.queries[0].name().clone();
     filled(query, |answer, n| {
         let text = format!("a{n}.{}.example.", "b".repeat(60));
@@ -167,7 +167,7 @@ fn junk_beside_an_address(query: &Message) -> Option<Vec<u8>> {
     })
 }
 
-fn absence_with_a_long_explanation(query: &Message) -> Option<Vec<u8>> {
+fn not_found_with_many_authorities(query: &Message) -> Option<Vec<u8>> {
     let name = query.queries[0].name().clone();
     filled(query, |answer, n| {
         answer.metadata.response_code = ResponseCode::NXDomain;
@@ -177,7 +177,7 @@ fn absence_with_a_long_explanation(query: &Message) -> Option<Vec<u8>> {
     })
 }
 
-/// The memory of this process that is resident, in bytes.
+/// Returns the resident memory of this process, in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("readable");
     let pages = statm.split_whitespace().nth(1).expect("the second number");
@@ -185,17 +185,17 @@ fn resident() -> usize {
 }
 
 #[tokio::test]
-async fn large_answers_of_every_kind_are_refused_and_leave_no_memory() {
+async fn large_answers_of_every_kind_are_rejected_without_a_memory_leak() {
     let kinds: [(&str, Reply); 4] = [
-        ("addresses", addresses_without_end),
-        ("aliases", aliases_without_end),
+        ("addresses", endless_addresses),
+        ("aliases", endless_aliases),
         ("junk", junk_beside_an_address),
-        ("absence", absence_with_a_long_explanation),
+        ("not-found", not_found_with_many_authorities),
     ];
     for (kind, reply) in kinds {
-        let server = Raw::start(reply).await;
+        let server = RawNameServer::start(reply).await;
         let network = Network::new(&server.config());
-        // What the server keeps, and what the allocator does, is there after a few.
+        // The first lookups let the server and the allocator reach their final size.
         for n in 0..10 {
             let outcome = look_up(&network, &format!("w{n}.{kind}.example")).await;
             assert_eq!(outcome, Err(NetError::NameTryAgain), "{kind}");
@@ -214,24 +214,24 @@ fn addresses(list: &[&str]) -> Answer {
     Answer::addresses(list.iter().copied()).expect("addresses")
 }
 
-async fn world(script: Script) -> (NameServer, NetConfig) {
+async fn name_server(script: Script) -> (NameServer, NetConfig) {
     let server = NameServer::start(script).await.expect("name server");
     let config = NetConfig::default().with_dns_server(server.address());
     (server, config)
 }
 
 #[tokio::test]
-async fn an_answer_is_known_to_its_network_for_its_time_to_live() {
+async fn an_answer_is_cached_in_its_network_for_its_ttl() {
     let script = Script::new()
-        .answer("kept.test", addresses(&["1.1.1.1"]).with_ttl(60))
+        .answer("cached.test", addresses(&["1.1.1.1"]).with_ttl(60))
         .answer("zero.test", addresses(&["1.1.1.1"]));
-    let (server, config) = world(script).await;
+    let (server, config) = name_server(script).await;
     let network = Network::new(&config);
     for _ in 0..100 {
-        assert!(look_up(&network, "kept.test").await.is_ok());
+        assert!(look_up(&network, "cached.test").await.is_ok());
     }
     assert_eq!(
-        server.queries_for("kept.test"),
+        server.asked("cached.test"),
         2,
         "one question for each family"
     );
@@ -242,9 +242,9 @@ async fn an_answer_is_known_to_its_network_for_its_time_to_live() {
 }
 
 #[tokio::test]
-async fn another_network_knows_an_answer_only_where_caches_are_shared() {
+async fn another_network_uses_a_cached_answer_only_with_shared_caches() {
     let script = Script::new().otherwise(addresses(&["1.1.1.1"]).with_ttl(60));
-    let (server, config) = world(script).await;
+    let (server, config) = name_server(script).await;
     for config in [config.clone(), config.with_max_connections(3)] {
         assert!(look_up(&Network::new(&config), "own.test").await.is_ok());
     }
@@ -261,38 +261,40 @@ async fn another_network_knows_an_answer_only_where_caches_are_shared() {
 }
 
 #[tokio::test]
-async fn lookups_of_one_name_at_a_time_are_one() {
+async fn concurrent_lookups_of_one_name_share_one_query() {
     let late = addresses(&["1.1.1.1"]).after(Duration::from_millis(200));
-    let (server, config) = world(Script::new().answer("late.test", late)).await;
+    let (server, config) = name_server(Script::new().answer("late.test", late)).await;
     let network = Network::new(&config);
-    let mut lookups: Vec<_> = (0..50).map(|_| begin(&network, "late.test")).collect();
+    let mut lookups: Vec<_> = (0..50)
+        .map(|_| start_lookup(&network, "late.test"))
+        .collect();
     let all = join_all(lookups.iter_mut().map(|lookup| lookup.finish(None)));
-    for outcome in soon(all).await {
+    for outcome in within_timeout(all).await {
         assert_eq!(outcome, Ok(vec![ip("1.1.1.1")]));
     }
     assert_eq!(server.queries_for("late.test"), 2);
 }
 
 #[tokio::test]
-async fn names_without_end_are_sent_to_name_servers_at_a_bounded_rate() {
-    let (server, config) = world(Script::new().otherwise(addresses(&["1.1.1.1"]))).await;
+async fn queries_for_many_names_are_rate_limited() {
+    let (server, config) = name_server(Script::new().otherwise(addresses(&["1.1.1.1"]))).await;
     let network = Network::new(&config.with_max_connections(200));
-    let begun = Instant::now();
+    let started = Instant::now();
     for n in 0..300 {
         assert!(look_up(&network, &format!("n{n}.test")).await.is_ok());
     }
-    // 256 at once, and 100 a second from then on.
-    assert!(begun.elapsed() >= Duration::from_millis(430));
+    // 256 queries at once, and then 100 per second.
+    assert!(started.elapsed() >= Duration::from_millis(430));
     assert_eq!(server.count(), 600);
-    // What is known takes no part in it.
+    // Cached names are not rate limited.
     server.replace(Script::new().otherwise(addresses(&["1.1.1.1"]).with_ttl(60)));
     for _ in 0..1000 {
-        assert!(look_up(&network, "kept.test").await.is_ok());
+        assert!(look_up(&network, "cached.test").await.is_ok());
     }
     assert_eq!(server.count(), 602);
 }
 
-fn silence(query: &Message) -> Option<Vec<u8>> {
+fn answers_only_ok(query: &Message) -> Option<Vec<u8>> {
     let name = query.queries[0].name().to_ascii();
     name.starts_with("ok").then(|| {
         let mut answer = answer_to(query);
@@ -303,40 +305,40 @@ fn silence(query: &Message) -> Option<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn lookups_that_are_dropped_give_back_their_sockets_at_once() {
-    let server = Raw::start(silence).await;
+async fn dropped_lookups_release_their_sockets_at_once() {
+    let server = RawNameServer::start(answers_only_ok).await;
     let network = Network::new(&server.config());
     let mut lookups: Vec<_> = (0..40)
-        .map(|n| begin(&network, &format!("n{n}.test")))
+        .map(|n| start_lookup(&network, &format!("n{n}.test")))
         .collect();
     let all = join_all(lookups.iter_mut().map(|lookup| lookup.finish(None)));
     let waited = tokio::time::timeout(Duration::from_millis(500), all).await;
-    assert!(waited.is_err(), "there is no answer");
+    assert!(waited.is_err(), "the server does not answer");
     assert_eq!(server.clients(), 6, "three names, two families");
     drop(lookups);
     assert_eq!(look_up(&network, "ok.test").await, Ok(vec![ip("1.1.1.1")]));
 }
 
 #[tokio::test]
-async fn a_lookup_that_is_begun_and_left_does_not_hold_up_another() {
-    let server = Raw::start(silence).await;
+async fn an_abandoned_lookup_does_not_block_another() {
+    let server = RawNameServer::start(answers_only_ok).await;
     let network = Network::new(&server.config());
-    let mut left: Vec<_> = (0..6)
-        .map(|n| begin(&network, &format!("n{n}.test")))
+    let mut abandoned: Vec<_> = (0..6)
+        .map(|n| start_lookup(&network, &format!("n{n}.test")))
         .collect();
-    for lookup in &mut left {
+    for lookup in &mut abandoned {
         let outcome = lookup.finish(Some(Duration::ZERO)).await;
         assert_eq!(outcome, Err(NetError::WouldBlock));
     }
-    // The program waits for this one alone, and for no longer than the others have the sockets.
+    // The program waits only for this lookup, and at most as long as the others hold the sockets.
     assert_eq!(look_up(&network, "ok.test").await, Ok(vec![ip("1.1.1.1")]));
 }
 
 #[tokio::test]
-async fn a_server_that_loses_the_first_packets_is_asked_again() {
+async fn lost_queries_are_sent_again() {
     fn every_third(query: &Message) -> Option<Vec<u8>> {
         static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        // Two are lost, of one family or of both.
+        // Two queries are lost, of one family or of both.
         if COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 {
             return None;
         }
@@ -345,7 +347,7 @@ async fn a_server_that_loses_the_first_packets_is_asked_again() {
         answer.add_answer(record(&owner, RData::A(A(Ipv4Addr::new(1, 1, 1, 1)))));
         answer.to_vec().ok()
     }
-    let server = Raw::start(every_third).await;
+    let server = RawNameServer::start(every_third).await;
     let network = Network::new(&server.config());
     assert_eq!(look_up(&network, "a.test").await, Ok(vec![ip("1.1.1.1")]));
 }

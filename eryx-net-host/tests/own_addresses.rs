@@ -1,5 +1,6 @@
-//! Addresses of this machine's own count as loopback, whatever they are. Runs again in a network namespace that has all
-//! kinds of them; where namespaces are not permitted it says that it is skipped.
+//! Tests that the machine's own addresses count as loopback. The test runs itself in a network
+//! namespace with all kinds of own addresses, and prints that it is skipped where namespaces are
+//! not permitted.
 
 mod support;
 
@@ -12,13 +13,13 @@ use eryx_net_host::policy::Reason;
 use eryx_net_host::{EventKind, Family, NetConfig, NetError, Network, Recorder};
 use support::*;
 
-/// Marks the run inside.
+/// The variable that marks the run inside the namespace.
 const INSIDE: &str = "ERYX_TEST_OWN_ADDRESSES";
 
-const TEST: &str = "addresses_of_this_machine_are_reached_only_where_loopback_or_they_are_allowed";
+const TEST: &str = "own_addresses_are_reachable_only_where_they_or_loopback_are_allowed";
 
-/// The machine: two addresses in one network, one on another interface, one on loopback, global IPv6, prefixes that are
-/// routed to loopback, and a way to everywhere else.
+/// Sets up the namespace: two addresses in one network, one on another interface, one on loopback,
+/// global IPv6, prefixes that are routed to loopback, and a default route.
 const MACHINE: &str = "set -e
 ip link set lo up
 ip link add veth0 type veth peer name veth1
@@ -46,11 +47,11 @@ const OWN: [&str; 8] = [
     "2606:4701::1",
 ];
 
-/// Another machine's, as far as this one knows. Nobody answers.
+/// An address of another machine, which does not answer.
 const FOREIGN: &str = "93.184.215.99";
 
 #[test]
-fn addresses_of_this_machine_are_reached_only_where_loopback_or_they_are_allowed() {
+fn own_addresses_are_reachable_only_where_they_or_loopback_are_allowed() {
     if std::env::var_os(INSIDE).is_some() {
         let runtime = tokio::runtime::Runtime::new().expect("started");
         runtime.block_on(inside());
@@ -65,26 +66,26 @@ fn addresses_of_this_machine_are_reached_only_where_loopback_or_they_are_allowed
     };
     match machine(&["true"]) {
         Ok(output) if output.status.success() => {}
-        refused => {
-            // Past the harness, which shows nothing of a test that passes.
-            let _ = writeln!(std::io::stderr(), "\nSKIPPED {TEST}: {refused:?}");
+        outcome => {
+            // Written directly, because the test harness hides the output of a test that passes.
+            let _ = writeln!(std::io::stderr(), "\nSKIPPED {TEST}: {outcome:?}");
             return;
         }
     }
     let program = std::env::current_exe().expect("known");
     let program = program.to_str().expect("text");
     let output = machine(&[program, "--exact", TEST, "--nocapture"]).expect("starts");
-    let told = String::from_utf8_lossy(&output.stdout).into_owned()
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    assert!(told.contains("1 passed"), "{told}");
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("1 passed"), "{printed}");
 }
 
-/// Where services listen, and where none does.
+/// A port with services, and one without.
 const OPEN: u16 = 8099;
 const CLOSED: u16 = 8098;
 
-/// A service on every address of the machine, both families.
+/// Services on every address of the machine, in both families.
 struct Services {
     tcp: [TcpListener; 2],
     udp: [UdpSocket; 2],
@@ -102,7 +103,7 @@ impl Services {
         Self { tcp, udp }
     }
 
-    /// Whether nothing has come in.
+    /// Returns whether no connection or datagram has arrived.
     fn untouched(&self) -> bool {
         let idle = |kind: Option<ErrorKind>| kind == Some(ErrorKind::WouldBlock);
         self.tcp
@@ -131,14 +132,14 @@ async fn inside() {
     let services = Services::start();
     denied_by_default().await;
     denied_behind_a_name().await;
-    denied_for_datagrams().await;
+    denied_for_udp().await;
     assert!(
         services.untouched(),
         "something was sent before it was denied"
     );
     reached_where_allowed().await;
     only_reported().await;
-    other_machines_are_no_own_address().await;
+    addresses_of_other_machines_are_not_own().await;
 }
 
 fn reasons(recorder: &Recorder) -> Vec<Reason> {
@@ -164,7 +165,7 @@ async fn denied_by_default() {
     for config in [NetConfig::default(), listed] {
         let (network, recorder) = recorded(&config);
         for own in OWN {
-            // Open ports and closed ones alike: what answers is not told.
+            // Open and closed ports have the same result.
             for port in [OPEN, CLOSED] {
                 assert!(is_denied(&network.connect(own, port)), "{own}");
             }
@@ -172,7 +173,7 @@ async fn denied_by_default() {
         }
         assert_eq!(reasons(&recorder), [Reason::OwnAddress; 3 * OWN.len()]);
         let entry = network.report().connections.remove(0);
-        let verdict = entry.verdict.expect("judged").to_string();
+        let verdict = entry.verdict.expect("checked").to_string();
         assert!(verdict.contains("an address of this machine"), "{verdict}");
     }
 }
@@ -182,23 +183,28 @@ async fn denied_behind_a_name() {
     let resolver = OWN
         .iter()
         .enumerate()
-        .fold(Scripted::new(), |resolver, (at, own)| {
+        .fold(ScriptedResolver::new(), |resolver, (at, own)| {
             resolver.answer(&name(at), &["1.1.1.1", own])
         });
     let config = NetConfig::default().with_resolver(Arc::new(resolver));
     let (network, recorder) = recorded(&config);
     for (at, own) in OWN.iter().enumerate() {
-        let refused = outcome(&network, &name(at), OPEN).await;
-        assert!(is_denied(&refused), "{refused:?}");
-        let message = refused.expect_err("denied").to_string();
+        let denied = outcome(&network, &name(at), OPEN).await;
+        assert!(is_denied(&denied), "{denied:?}");
+        let message = denied.expect_err("denied").to_string();
         assert!(!message.contains(own), "{message}");
-        let mut lookup = network.lookup(&name(at), None, Family::Any).expect("may");
-        assert!(is_denied(&soon(lookup.finish(None)).await), "{own}");
+        let mut lookup = network
+            .lookup(&name(at), None, Family::Any)
+            .expect("allowed");
+        assert!(
+            is_denied(&within_timeout(lookup.finish(None)).await),
+            "{own}"
+        );
     }
     assert_eq!(reasons(&recorder), [Reason::OwnAddress; 2 * OWN.len()]);
 }
 
-async fn denied_for_datagrams() {
+async fn denied_for_udp() {
     let config = NetConfig::default().allow_udp("*:8000-9000");
     let (network, recorder) = recorded(&config.expect("a pattern"));
     for own in OWN {
@@ -208,7 +214,7 @@ async fn denied_for_datagrams() {
             Family::Ipv4
         };
         let mut socket = network.datagrams(family).expect("allowed");
-        let sent = soon(socket.send_to(b"x", own, OPEN, None)).await;
+        let sent = within_timeout(socket.send_to(b"x", own, OPEN, None)).await;
         assert!(is_denied(&sent), "{own}: {sent:?}");
         assert!(is_denied(&socket.connect(own, OPEN)), "{own}");
     }
@@ -227,7 +233,7 @@ async fn reached_where_allowed() {
         let network = Network::new(&config);
         for own in OWN {
             let connection = connected(&network, own, OPEN).await;
-            // Nor does the program learn which of its addresses the machine uses.
+            // The program does not learn which of its addresses the machine uses.
             let local = connection.local_endpoint().expect("open");
             assert!(local.ip().is_unspecified() && local.port() > 0, "{local}");
             assert_eq!(local.is_ipv6(), own.contains(':'));
@@ -251,7 +257,7 @@ async fn only_reported() {
     );
 }
 
-async fn other_machines_are_no_own_address() {
+async fn addresses_of_other_machines_are_not_own() {
     let (network, recorder) = recorded(&NetConfig::default());
     let dialled = network.connect(FOREIGN, 80);
     assert!(dialled.is_ok(), "{dialled:?}");

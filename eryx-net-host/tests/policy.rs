@@ -1,4 +1,4 @@
-//! Nothing is dialled, and nothing asked of a name server, that the policy does not allow.
+//! Tests that denied hosts are never dialled, and denied names never resolved.
 
 mod support;
 
@@ -13,7 +13,7 @@ fn is_denied<T>(result: &Result<T, NetError>) -> bool {
 }
 
 #[tokio::test]
-async fn a_literal_the_default_policy_blocks_is_refused_before_anything_is_dialled() {
+async fn a_literal_blocked_by_default_is_denied_before_dialling() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let network = Network::new(&NetConfig::default());
     for host in [
@@ -46,9 +46,9 @@ async fn a_literal_the_default_policy_blocks_is_refused_before_anything_is_diall
 }
 
 #[tokio::test]
-async fn one_forbidden_address_among_public_ones_refuses_the_name() {
+async fn one_blocked_address_in_an_answer_denies_the_name() {
     let resolver = Arc::new(
-        Scripted::new()
+        ScriptedResolver::new()
             .answer("mixed.test", &["1.1.1.1", "10.0.0.5"])
             .answer("mixed2.test", &["10.0.0.5", "1.1.1.1"])
             .answer("mixed6.test", &["1.1.1.1", "::1"])
@@ -81,14 +81,14 @@ async fn one_forbidden_address_among_public_ones_refuses_the_name() {
 }
 
 #[tokio::test]
-async fn each_connect_is_judged_by_its_own_answer() {
+async fn each_connect_is_checked_with_its_own_answer() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let resolver = Arc::new(
-        Scripted::new()
+        ScriptedResolver::new()
             .answer("rebind.test", &["127.0.0.1"])
             .answer("rebind.test", &["10.0.0.5"]),
     );
-    let network = Network::new(&local(&resolver));
+    let network = Network::new(&loopback_config(&resolver));
     outcome(&network, "rebind.test", peer.port())
         .await
         .expect("the first answer is allowed");
@@ -96,16 +96,16 @@ async fn each_connect_is_judged_by_its_own_answer() {
         &outcome(&network, "rebind.test", peer.port()).await
     ));
     assert_eq!(
-        resolver.asked(),
+        resolver.queries(),
         ["rebind.test", "rebind.test"],
-        "once for each connect, and never between check and dial"
+        "one query for each connect, and none between check and dial"
     );
 }
 
 #[tokio::test]
-async fn a_name_no_rule_could_allow_is_never_asked_about() {
-    let resolver = Arc::new(Scripted::new().answer("api.example", &["127.0.0.1"]));
-    let config = local(&resolver)
+async fn a_name_that_cannot_be_allowed_is_never_resolved() {
+    let resolver = Arc::new(ScriptedResolver::new().answer("api.example", &["127.0.0.1"]));
+    let config = loopback_config(&resolver)
         .allow_host("api.example:443")
         .and_then(|config| config.block_host("*.blocked.example"))
         .expect("valid");
@@ -121,27 +121,27 @@ async fn a_name_no_rule_could_allow_is_never_asked_about() {
     for host in ["secret.evil.example", "a.blocked.example"] {
         assert!(is_denied(&network.lookup(host, None, Family::Any)));
     }
-    assert!(resolver.asked().is_empty());
+    assert!(resolver.queries().is_empty());
     assert!(network.lookup("api.example", None, Family::Any).is_ok());
 }
 
 #[tokio::test]
-async fn localhost_is_loopback_without_asking_anyone() {
+async fn localhost_is_loopback_without_a_query() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
-    let resolver = Arc::new(Scripted::new().answer("localhost", &["1.1.1.1"]));
-    let network = Network::new(&local(&resolver));
+    let resolver = Arc::new(ScriptedResolver::new().answer("localhost", &["1.1.1.1"]));
+    let network = Network::new(&loopback_config(&resolver));
     for host in ["localhost", "LocalHost.", "deep.below.localhost"] {
         let connection = connected(&network, host, peer.port()).await;
         assert!(connection.peer_endpoint().expect("open").ip().is_loopback());
     }
-    assert!(resolver.asked().is_empty());
+    assert!(resolver.queries().is_empty());
 }
 
 #[tokio::test]
-async fn an_address_from_a_lookup_counts_as_the_name_it_came_from() {
+async fn an_address_from_a_lookup_is_checked_as_its_name() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
-    let resolver = Arc::new(Scripted::new().answer("api.example", &["127.0.0.1"]));
-    let config = local(&resolver)
+    let resolver = Arc::new(ScriptedResolver::new().answer("api.example", &["127.0.0.1"]));
+    let config = loopback_config(&resolver)
         .allow_host(&format!("api.example:{}", peer.port()))
         .expect("valid");
     let network = Network::new(&config);
@@ -152,7 +152,7 @@ async fn an_address_from_a_lookup_counts_as_the_name_it_came_from() {
     let mut lookup = network
         .lookup("api.example", None, Family::Any)
         .expect("allowed on some port");
-    let addresses = soon(lookup.finish(None)).await.expect("known");
+    let addresses = within_timeout(lookup.finish(None)).await.expect("resolved");
     assert_eq!(addresses, [ip("127.0.0.1")]);
     outcome(&network, "127.0.0.1", peer.port())
         .await
@@ -169,14 +169,14 @@ async fn an_address_from_a_lookup_counts_as_the_name_it_came_from() {
 }
 
 #[tokio::test]
-async fn an_address_shared_by_names_counts_as_any_of_them() {
+async fn an_address_of_several_names_is_allowed_if_one_name_is() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let resolver = Arc::new(
-        Scripted::new()
+        ScriptedResolver::new()
             .answer("good.example", &["127.0.0.1"])
             .answer("later.example", &["127.0.0.1"]),
     );
-    let config = local(&resolver)
+    let config = loopback_config(&resolver)
         .with_allowed_hosts([
             format!("good.example:{}", peer.port()),
             "later.example:1".to_owned(),
@@ -185,7 +185,7 @@ async fn an_address_shared_by_names_counts_as_any_of_them() {
     let network = Network::new(&config);
     for name in ["good.example", "later.example"] {
         let mut lookup = network.lookup(name, None, Family::Any).expect("allowed");
-        soon(lookup.finish(None)).await.expect("known");
+        within_timeout(lookup.finish(None)).await.expect("resolved");
     }
     outcome(&network, "127.0.0.1", peer.port())
         .await
@@ -193,9 +193,9 @@ async fn an_address_shared_by_names_counts_as_any_of_them() {
 }
 
 #[tokio::test]
-async fn an_internal_host_is_reached_by_the_address_its_lookup_gave() {
+async fn an_internal_host_can_be_reached_by_its_looked_up_address() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
-    let resolver = Arc::new(Scripted::new().answer("db.corp", &["127.0.0.1"]));
+    let resolver = Arc::new(ScriptedResolver::new().answer("db.corp", &["127.0.0.1"]));
     let config = NetConfig::default()
         .with_resolver(resolver)
         .allow_internal_host("db.corp")
@@ -204,7 +204,7 @@ async fn an_internal_host_is_reached_by_the_address_its_lookup_gave() {
     let mut lookup = network
         .lookup("db.corp", Some(peer.port()), Family::Any)
         .expect("allowed");
-    soon(lookup.finish(None)).await.expect("known");
+    within_timeout(lookup.finish(None)).await.expect("resolved");
     outcome(&network, "127.0.0.1", peer.port())
         .await
         .expect("as db.corp");
@@ -212,8 +212,8 @@ async fn an_internal_host_is_reached_by_the_address_its_lookup_gave() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_blocked_for_a_name_is_not_opened_by_its_address() {
-    let resolver = Arc::new(Scripted::new().answer("shop.example", &["1.1.1.1"]));
+async fn a_port_blocked_for_a_name_is_blocked_for_its_address() {
+    let resolver = Arc::new(ScriptedResolver::new().answer("shop.example", &["1.1.1.1"]));
     let config = NetConfig::default()
         .with_resolver(resolver)
         .block_host("shop.example:25")
@@ -222,14 +222,14 @@ async fn a_port_that_is_blocked_for_a_name_is_not_opened_by_its_address() {
     let mut lookup = network
         .lookup("shop.example", None, Family::Any)
         .expect("allowed");
-    soon(lookup.finish(None)).await.expect("known");
+    within_timeout(lookup.finish(None)).await.expect("resolved");
     assert!(is_denied(&network.connect("1.1.1.1", 25)));
 }
 
 #[tokio::test]
-async fn a_family_is_filtered_after_all_addresses_were_judged() {
+async fn a_family_is_selected_after_all_addresses_are_checked() {
     let resolver = Arc::new(
-        Scripted::new()
+        ScriptedResolver::new()
             .answer("dual.test", &["1.1.1.1", "2606:4700::1111"])
             .answer("four.test", &["1.1.1.1"])
             .answer("trap.test", &["1.1.1.1", "::1"]),
@@ -253,21 +253,25 @@ async fn a_family_is_filtered_after_all_addresses_were_judged() {
     ];
     for (name, family, expected) in table {
         let mut lookup = network.lookup(name, Some(80), family).expect("allowed");
-        let found = soon(lookup.finish(None)).await;
+        let found = within_timeout(lookup.finish(None)).await;
         let expected = expected.map(|list| list.iter().map(|a| ip(a)).collect::<Vec<_>>());
         assert_eq!(found, expected, "{name} {family:?}");
-        assert_eq!(soon(lookup.finish(None)).await, found, "told again");
+        assert_eq!(
+            within_timeout(lookup.finish(None)).await,
+            found,
+            "returned again"
+        );
     }
     let mut lookup = network
         .lookup("trap.test", Some(80), Family::Ipv4)
-        .expect("may be asked");
-    assert!(is_denied(&soon(lookup.finish(None)).await));
+        .expect("allowed");
+    assert!(is_denied(&within_timeout(lookup.finish(None)).await));
 }
 
 #[tokio::test]
-async fn failures_of_the_resolver_keep_their_kind() {
+async fn resolver_errors_keep_their_kind() {
     let resolver = Arc::new(
-        Scripted::new()
+        ScriptedResolver::new()
             .failure(
                 "again.test",
                 ResolveError::TryAgain("10.9.8.7 is down".into()),
@@ -288,7 +292,7 @@ async fn failures_of_the_resolver_keep_their_kind() {
 }
 
 #[tokio::test]
-async fn a_host_longer_than_any_name_is_not_even_parsed() {
+async fn an_overlong_host_is_rejected_before_parsing() {
     let network = Network::new(&NetConfig::default());
     let long = "a".repeat(1 << 20);
     let error = network.connect(&long, 80).expect_err("too long");
@@ -297,7 +301,7 @@ async fn a_host_longer_than_any_name_is_not_even_parsed() {
 }
 
 #[tokio::test]
-async fn with_networking_off_everything_is_denied_and_the_sentence_says_how_to_turn_it_on() {
+async fn with_networking_off_everything_is_denied_with_the_setting_that_enables_it() {
     let network = Network::off();
     assert!(!network.is_on());
     let errors = [

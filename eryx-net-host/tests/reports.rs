@@ -1,5 +1,5 @@
-//! What a hostile program does to the report and to the log: neither can it hide what it did, nor fill them, nor forge
-//! a line.
+//! Tests that a hostile program cannot hide its actions in the report or the log, fill them, or
+//! forge a line.
 
 mod support;
 
@@ -13,7 +13,7 @@ use eryx_net_host::{
 use eryx_testkit::{Behaviour, ClosedPort, Peer, UdpPeer};
 use support::*;
 
-/// Most entries of each kind that a report lists.
+/// The most entries of each kind in a report.
 const ESTABLISHED: usize = 1024;
 const LOOKUPS: usize = 512;
 const REFUSED: usize = 256;
@@ -29,7 +29,7 @@ async fn leak(network: &Network, port: u16) {
 }
 
 #[tokio::test]
-async fn what_is_refused_never_takes_the_place_of_a_connection() {
+async fn denied_attempts_never_evict_a_connection_from_the_report() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
     let network = Network::new(&NetConfig::default().allow_localhost());
     for port in 0..5000 {
@@ -71,7 +71,7 @@ async fn what_is_refused_never_takes_the_place_of_a_connection() {
 }
 
 #[tokio::test]
-async fn what_costs_only_a_call_never_takes_the_place_of_a_connection() {
+async fn lookups_and_failed_connects_never_evict_a_connection_from_the_report() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
     let closed = ClosedPort::new().expect("port");
     let config = NetConfig::permissive()
@@ -79,8 +79,12 @@ async fn what_costs_only_a_call_never_takes_the_place_of_a_connection() {
         .expect("a pattern");
     let network = Network::new(&config);
     for _ in 0..1500 {
-        drop(network.lookup("127.0.0.1", None, Family::Any).expect("may"));
-        let mut socket = network.datagrams(Family::Ipv4).expect("may");
+        drop(
+            network
+                .lookup("127.0.0.1", None, Family::Any)
+                .expect("allowed"),
+        );
+        let mut socket = network.datagrams(Family::Ipv4).expect("allowed");
         socket.bind().expect("bound");
         let port = closed.address().port();
         let error = outcome(&network, "127.0.0.1", port).await;
@@ -91,17 +95,17 @@ async fn what_costs_only_a_call_never_takes_the_place_of_a_connection() {
     assert!(is_listed(&report, peer.port()));
     assert_eq!(report.connections.len(), LOOKUPS + REFUSED + 1);
     assert_eq!(report.connections.len() as u64 + report.dropped, 4501);
-    let [refused] = &report.refusals[..] else {
+    let [refusals] = &report.refusals[..] else {
         panic!("{:?}", report.refusals)
     };
     assert_eq!(
-        (refused.reason, refused.count),
+        (refusals.reason, refusals.count),
         ("connection-refused", 1500)
     );
 }
 
 #[tokio::test]
-async fn connections_without_a_byte_make_room_for_those_with_some() {
+async fn connections_without_data_are_evicted_before_those_with_data() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
     let udp = UdpPeer::start(([127, 0, 0, 1], 0).into())
         .await
@@ -111,7 +115,7 @@ async fn connections_without_a_byte_make_room_for_those_with_some() {
         .expect("a pattern");
     let network = Network::new(&config);
     leak(&network, peer.port()).await;
-    let mut socket = network.datagrams(Family::Ipv4).expect("may");
+    let mut socket = network.datagrams(Family::Ipv4).expect("allowed");
     for number in 0..2 * ESTABLISHED as u16 {
         socket
             .connect("127.0.0.1", 2 + number)
@@ -120,7 +124,7 @@ async fn connections_without_a_byte_make_room_for_those_with_some() {
     drop(socket);
     let later = Peer::plain(Behaviour::Silent).await.expect("peer");
     leak(&network, later.port()).await;
-    let mut socket = network.datagrams(Family::Ipv4).expect("may");
+    let mut socket = network.datagrams(Family::Ipv4).expect("allowed");
     socket
         .send_to(b"stolen", "127.0.0.1", udp.port(), None)
         .await
@@ -139,7 +143,7 @@ async fn connections_without_a_byte_make_room_for_those_with_some() {
 }
 
 #[tokio::test]
-async fn refusals_are_counted_by_rule_and_beyond_64_rules_together() {
+async fn refusals_are_counted_by_rule_for_up_to_64_rules() {
     let mut config = NetConfig::permissive();
     for number in 0..200 {
         config = config
@@ -156,18 +160,18 @@ async fn refusals_are_counted_by_rule_and_beyond_64_rules_together() {
     }
     let refusals = network.take_report().refusals;
     assert_eq!(refusals.len(), 65);
-    assert!(refusals.iter().all(|one| one.reason == "host-blocked"));
+    assert!(refusals.iter().all(|entry| entry.reason == "host-blocked"));
     let (with_rule, without): (Vec<_>, Vec<_>) =
-        refusals.iter().partition(|one| one.rule.is_some());
-    assert!(with_rule.iter().all(|one| one.count == 3));
+        refusals.iter().partition(|entry| entry.rule.is_some());
+    assert!(with_rule.iter().all(|entry| entry.count == 3));
     assert_eq!(without[0].count, 136 * 3);
-    assert!(network.take_report().refusals.is_empty(), "it starts over");
+    assert!(network.take_report().refusals.is_empty(), "a new report");
 }
 
-/// What a program does over and over, and how many events there may be of it: 256 of each kind about what was refused,
-/// 512 about what was not, and one for each doubling.
+/// The events of repeated calls: 256 of each kind for denied or failed calls, 512 for others, and
+/// after that one for each doubling of the count.
 #[tokio::test]
-async fn a_program_that_repeats_what_costs_nothing_fills_no_log() {
+async fn repeated_cheap_calls_emit_a_bounded_number_of_events() {
     const TIMES: usize = 38_500;
     let denied = |network: &Network| drop(network.connect("10.0.0.1", 1));
     let looked_up = |network: &Network| drop(network.lookup("127.0.0.1", None, Family::Any));
@@ -177,8 +181,8 @@ async fn a_program_that_repeats_what_costs_nothing_fills_no_log() {
     let local = NetConfig::default().allow_localhost();
     let reported = NetConfig::default().with_report_only(true);
     let none = NetConfig::permissive().with_max_connections(1);
-    type Deed<'a> = &'a dyn Fn(&Network);
-    let cases: [(&str, NetConfig, Deed<'_>, &[&str], usize); 5] = [
+    type Operation<'a> = &'a dyn Fn(&Network);
+    let cases: [(&str, NetConfig, Operation<'_>, &[&str], usize); 5] = [
         (
             "connects",
             NetConfig::default(),
@@ -203,12 +207,13 @@ async fn a_program_that_repeats_what_costs_nothing_fills_no_log() {
             REFUSED,
         ),
     ];
-    for (name, config, deed, kinds, most) in cases {
+    for (name, config, operation, kinds, max_events) in cases {
         let recorder = Arc::new(Recorder::new(usize::MAX));
         let network = Network::new(&config).with_observer(Arc::clone(&recorder) as _);
-        let held = (name == "limits").then(|| network.connect("127.0.0.1", 9).expect("one"));
+        let connection =
+            (name == "limits").then(|| network.connect("127.0.0.1", 9).expect("an event"));
         for _ in 0..TIMES {
-            deed(&network);
+            operation(&network);
         }
         let mut counts: HashMap<&str, Vec<Option<u64>>> = HashMap::new();
         for event in recorder.events() {
@@ -218,30 +223,30 @@ async fn a_program_that_repeats_what_costs_nothing_fills_no_log() {
                 .push(event.count);
         }
         for kind in kinds {
-            let found = &counts[kind];
-            let first = found.iter().take_while(|count| count.is_none()).count();
-            assert_eq!(first, most, "{name}: {kind}");
-            let rest: Vec<u64> = found[first..].iter().flatten().copied().collect();
+            let counts = &counts[kind];
+            let first = counts.iter().take_while(|count| count.is_none()).count();
+            assert_eq!(first, max_events, "{name}: {kind}");
+            let rest: Vec<u64> = counts[first..].iter().flatten().copied().collect();
             let doubled: Vec<u64> = (0..)
                 .map(|power| 1 << power)
-                .skip_while(|count| *count <= most as u64)
+                .skip_while(|count| *count <= max_events as u64)
                 .take_while(|count| *count <= TIMES as u64)
                 .collect();
             assert_eq!(rest, doubled, "{name}: {kind}");
         }
-        drop(held);
+        drop(connection);
         let report = network.report();
-        let refused: u64 = report.refusals.iter().map(|one| one.count).sum();
+        let refusals: u64 = report.refusals.iter().map(|entry| entry.count).sum();
         let expected = match name {
             "lookups" | "would-deny" => 0,
             _ => TIMES as u64,
         };
-        assert_eq!(refused, expected, "{name}");
+        assert_eq!(refusals, expected, "{name}");
     }
 }
 
 #[tokio::test]
-async fn an_event_for_each_connection_comes_however_many_were_refused() {
+async fn every_connection_emits_its_events_after_many_denials() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
     let recorder = Arc::new(Recorder::new(usize::MAX));
     let network = Network::new(&NetConfig::default().allow_localhost())
@@ -253,12 +258,17 @@ async fn an_event_for_each_connection_comes_however_many_were_refused() {
         drop(connected(&network, "127.0.0.1", peer.port()).await);
     }
     let events = recorder.events();
-    let count = |name| events.iter().filter(|one| one.kind.name() == name).count();
+    let count = |name| {
+        events
+            .iter()
+            .filter(|entry| entry.kind.name() == name)
+            .count()
+    };
     assert_eq!((count("connected"), count("closed")), (600, 600));
 }
 
 #[tokio::test]
-async fn events_carry_the_execution_that_was_begun_and_count_anew_in_each() {
+async fn events_have_the_execution_id_and_counts_restart_with_each_execution() {
     let (network, recorder) = recorded(&NetConfig::default());
     for execution in [7, 8] {
         network.begin_execution(execution);
@@ -267,23 +277,36 @@ async fn events_carry_the_execution_that_was_begun_and_count_anew_in_each() {
         }
     }
     let events = recorder.events();
-    let of = |execution| events.iter().filter(move |one| one.execution == execution);
-    assert_eq!((of(7).count(), of(8).count()), (REFUSED, REFUSED));
-    assert!(of(8).next().expect("one").to_string().starts_with("8#301 "));
+    let of_execution = |execution| {
+        events
+            .iter()
+            .filter(move |entry| entry.execution == execution)
+    };
+    assert_eq!(
+        (of_execution(7).count(), of_execution(8).count()),
+        (REFUSED, REFUSED)
+    );
+    assert!(
+        of_execution(8)
+            .next()
+            .expect("an event")
+            .to_string()
+            .starts_with("8#301 ")
+    );
 }
 
 #[tokio::test]
-async fn no_line_of_the_log_holds_what_a_program_made_up() {
+async fn guest_text_cannot_forge_a_log_line() {
     let forged =
         "x\n#2 admin.example:443 connected to 93.184.215.14:443 in 1ms\u{1b}[31m\u{9b}\u{202e}";
-    let resolver = Arc::new(Scripted::new().failure(
+    let resolver = Arc::new(ScriptedResolver::new().failure(
         "evil.test",
         ResolveError::TryAgain("no\n#3 admin.example:443 connected\u{1b}[31m".into()),
     ));
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&lines);
     let observer = move |event: &Event| sink.lock().expect("whole").push(event.to_string());
-    let network = Network::new(&local(&resolver)).with_observer(Arc::new(observer));
+    let network = Network::new(&loopback_config(&resolver)).with_observer(Arc::new(observer));
     network.connect(forged, 443).expect_err("no host");
     network
         .lookup(forged, None, Family::Any)
@@ -315,17 +338,17 @@ async fn no_line_of_the_log_holds_what_a_program_made_up() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_resolver_is_an_event_with_a_short_reason() {
+async fn a_resolver_error_emits_an_event_with_a_truncated_reason() {
     let reason = "x".repeat(10_000);
     let resolver =
-        Arc::new(Scripted::new().failure("a.test", ResolveError::TryAgain(reason.clone())));
-    let (network, recorder) = recorded(&local(&resolver));
+        Arc::new(ScriptedResolver::new().failure("a.test", ResolveError::TryAgain(reason.clone())));
+    let (network, recorder) = recorded(&loopback_config(&resolver));
     outcome(&network, "a.test", 80).await.expect_err("fails");
     let events = recorder.events();
     let names: Vec<_> = events.iter().map(|event| event.kind.name()).collect();
     assert_eq!(names, ["unresolved", "closed"]);
     assert!(
-        matches!(&events[0].kind, EventKind::Unresolved { reason: told } if *told == reason[..255])
+        matches!(&events[0].kind, EventKind::Unresolved { reason: text } if *text == reason[..255])
     );
     assert!(matches!(
         &events[1].kind,

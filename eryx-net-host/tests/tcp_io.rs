@@ -1,4 +1,4 @@
-//! Bytes in the clear: reading, writing, half-closing, and readiness that keeps its word.
+//! Tests of plain-text connections: reads, writes, half-close and readiness.
 
 mod support;
 
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
-/// A connection, and the other end of it in the test's own hands.
+/// Returns a connection, and the peer's socket.
 async fn pair(config: &NetConfig) -> (Network, eryx_net_host::Connection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let port = listener.local_addr().expect("address").port();
@@ -24,7 +24,7 @@ async fn pair(config: &NetConfig) -> (Network, eryx_net_host::Connection, TcpStr
 }
 
 #[tokio::test]
-async fn bytes_arrive_unchanged_both_ways_and_are_counted() {
+async fn data_is_transferred_unchanged_both_ways_and_counted() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
@@ -33,7 +33,11 @@ async fn bytes_arrive_unchanged_both_ways_and_are_counted() {
     for piece in data.chunks(50_000) {
         send(&mut connection, piece).await;
         while echoed.len() < piece.len() {
-            echoed.extend(soon(connection.read(1 << 16, None)).await.expect("reads"));
+            echoed.extend(
+                within_timeout(connection.read(1 << 16, None))
+                    .await
+                    .expect("reads"),
+            );
         }
         assert!(echoed == piece);
         echoed.clear();
@@ -51,38 +55,45 @@ async fn bytes_arrive_unchanged_both_ways_and_are_counted() {
 }
 
 #[tokio::test]
-async fn a_read_returns_what_is_there_and_never_more_than_asked() {
+async fn a_read_returns_the_available_bytes_up_to_its_maximum() {
     let (_network, mut connection, mut stream) = pair(&NetConfig::permissive()).await;
     stream.write_all(b"hello").await.expect("writes");
-    assert!(soon(readable(&mut connection, PATIENCE)).await);
-    assert_eq!(soon(connection.read(2, None)).await.expect("there"), b"he");
-    let rest = soon(connection.read(usize::MAX, None))
+    assert!(within_timeout(readable(&mut connection, TIMEOUT)).await);
+    assert_eq!(
+        within_timeout(connection.read(2, None))
+            .await
+            .expect("there"),
+        b"he"
+    );
+    let rest = within_timeout(connection.read(usize::MAX, None))
         .await
         .expect("there");
     assert_eq!(rest, b"llo");
     assert!(
         rest.capacity() < MAX_READ,
-        "what is asked for does not size the buffer"
+        "the maximum does not determine the size of the buffer"
     );
     assert_eq!(
-        soon(connection.read(0, None)).await.expect("nothing asked"),
+        within_timeout(connection.read(0, None))
+            .await
+            .expect("a read of 0 bytes"),
         b""
     );
     assert_eq!(
-        soon(connection.read(10, NOW)).await,
+        within_timeout(connection.read(10, NOW)).await,
         Err(NetError::WouldBlock)
     );
 }
 
 #[tokio::test]
-async fn a_large_read_is_clamped_and_grows_with_what_arrives() {
-    let peer = Peer::plain(Behaviour::SendsForever).await.expect("peer");
+async fn a_large_read_is_clamped_and_its_buffer_grows_with_the_data() {
+    let peer = Peer::plain(Behaviour::Pours).await.expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
     let mut check = payload::Check::new();
     let mut largest = 0;
     while check.length() < 32 << 20 {
-        let bytes = soon(connection.read(u32::MAX as usize, None))
+        let bytes = within_timeout(connection.read(u32::MAX as usize, None))
             .await
             .expect("pours");
         assert!(bytes.len() <= MAX_READ);
@@ -93,7 +104,7 @@ async fn a_large_read_is_clamped_and_grows_with_what_arrives() {
 }
 
 #[tokio::test]
-async fn a_silent_peer_lets_a_read_time_out_and_later_bytes_are_not_lost() {
+async fn a_read_times_out_and_later_bytes_are_not_lost() {
     let config = NetConfig::permissive()
         .with_io_timeout(Duration::from_millis(50))
         .expect("valid");
@@ -104,32 +115,37 @@ async fn a_silent_peer_lets_a_read_time_out_and_later_bytes_are_not_lost() {
         Some(Duration::from_millis(5)),
     ] {
         assert_eq!(
-            soon(connection.read(10, timeout)).await,
+            within_timeout(connection.read(10, timeout)).await,
             Err(NetError::TimedOut)
         );
     }
     stream.write_all(b"late").await.expect("writes");
-    assert!(soon(readable(&mut connection, PATIENCE)).await);
+    assert!(within_timeout(readable(&mut connection, TIMEOUT)).await);
     assert_eq!(
-        soon(connection.read(10, None)).await.expect("there"),
+        within_timeout(connection.read(10, None))
+            .await
+            .expect("there"),
         b"late"
     );
 }
 
 #[tokio::test]
-async fn a_write_to_a_peer_that_does_not_read_takes_what_fits_and_then_blocks() {
+async fn a_write_to_a_peer_that_does_not_read_blocks_when_the_buffers_are_full() {
     let peer = Peer::plain(Behaviour::NeverReads).await.expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
     let data = vec![7; 64 << 20];
-    let taken = soon(connection.write(&data, NOW))
+    let taken = within_timeout(connection.write(&data, NOW))
         .await
         .expect("some of it");
     assert!(taken > 0 && taken < data.len(), "{taken}");
-    // What the kernel moves on to the peer's buffer in the meantime makes a little more room.
-    soon(async { while connection.write(&data, NOW).await != Err(NetError::WouldBlock) {} }).await;
+    // The kernel moves bytes into the peer's buffer meanwhile, which frees a little space.
+    within_timeout(async {
+        while connection.write(&data, NOW).await != Err(NetError::WouldBlock) {}
+    })
+    .await;
     assert!(!writable(&mut connection, Duration::from_millis(20)).await);
-    // There may still be room for less than the kernel calls writable.
+    // There may still be space, but less than the kernel reports as writable.
     let last = async {
         loop {
             match connection
@@ -141,11 +157,11 @@ async fn a_write_to_a_peer_that_does_not_read_takes_what_fits_and_then_blocks() 
             }
         }
     };
-    assert_eq!(soon(last).await, NetError::TimedOut);
+    assert_eq!(within_timeout(last).await, NetError::TimedOut);
 }
 
 #[tokio::test]
-async fn a_write_that_may_wait_writes_everything() {
+async fn a_blocking_write_writes_all_bytes() {
     let peer = Peer::plain(Behaviour::ReadsSlowly {
         piece: 256 * 1024,
         every: Duration::from_millis(1),
@@ -154,15 +170,18 @@ async fn a_write_that_may_wait_writes_everything() {
     .expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
-    let data = payload::bytes(8 << 20);
-    assert_eq!(soon(connection.write(&data, None)).await, Ok(data.len()));
+    let data = pattern::bytes(8 << 20);
+    assert_eq!(
+        within_timeout(connection.write(&data, None)).await,
+        Ok(data.len())
+    );
     connection.shutdown(Shutdown::Send).expect("open");
     let receipt = String::from_utf8(drain(&mut connection).await.expect("answers")).expect("text");
     assert!(receipt.contains(&payload::sha256(8 << 20)), "{receipt}");
 }
 
 #[tokio::test]
-async fn after_the_sending_half_is_shut_reading_goes_on_and_writing_does_not() {
+async fn after_shutdown_of_the_send_side_reads_continue_and_writes_fail() {
     let peer = Peer::plain(Behaviour::Receipt).await.expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
@@ -171,7 +190,7 @@ async fn after_the_sending_half_is_shut_reading_goes_on_and_writing_does_not() {
     connection.shutdown(Shutdown::Send).expect("again is fine");
     assert_eq!(connection.phase(), Phase::HalfClosed);
     assert_eq!(
-        soon(connection.write(b"more", None)).await,
+        within_timeout(connection.write(b"more", None)).await,
         Err(NetError::BrokenPipe)
     );
     assert!(
@@ -184,32 +203,49 @@ async fn after_the_sending_half_is_shut_reading_goes_on_and_writing_does_not() {
 }
 
 #[tokio::test]
-async fn after_the_receiving_half_is_shut_reads_return_the_end_and_writing_goes_on() {
+async fn after_shutdown_of_the_receive_side_reads_return_the_end_and_writes_continue() {
     let (_network, mut connection, mut stream) = pair(&NetConfig::permissive()).await;
     stream.write_all(b"unwanted").await.expect("writes");
     connection.shutdown(Shutdown::Receive).expect("open");
     assert!(readable(&mut connection, Duration::ZERO).await);
-    assert_eq!(soon(connection.read(10, NOW)).await.expect("the end"), b"");
+    assert_eq!(
+        within_timeout(connection.read(10, NOW))
+            .await
+            .expect("the end"),
+        b""
+    );
     assert_eq!(connection.phase(), Phase::HalfClosed);
     send(&mut connection, b"hello").await;
     let mut got = [0; 5];
-    soon(stream.read_exact(&mut got)).await.expect("reads");
+    within_timeout(stream.read_exact(&mut got))
+        .await
+        .expect("reads");
     assert_eq!(&got, b"hello");
     connection.shutdown(Shutdown::Both).expect("open");
     assert_eq!(connection.phase(), Phase::Closed);
-    assert_eq!(soon(stream.read(&mut got)).await.expect("the end"), 0);
+    assert_eq!(
+        within_timeout(stream.read(&mut got))
+            .await
+            .expect("the end"),
+        0
+    );
 }
 
 #[tokio::test]
-async fn the_peers_end_is_an_empty_read_however_often() {
+async fn every_read_after_the_peers_end_is_empty() {
     let (network, mut connection, mut stream) = pair(&NetConfig::permissive()).await;
     stream.write_all(b"bye").await.expect("writes");
     stream.shutdown().await.expect("shuts");
-    assert!(soon(readable(&mut connection, PATIENCE)).await);
+    assert!(within_timeout(readable(&mut connection, TIMEOUT)).await);
     assert_eq!(drain(&mut connection).await.expect("ends"), b"bye");
     for _ in 0..2 {
         assert!(readable(&mut connection, Duration::ZERO).await);
-        assert_eq!(soon(connection.read(10, NOW)).await.expect("ended"), b"");
+        assert_eq!(
+            within_timeout(connection.read(10, NOW))
+                .await
+                .expect("ended"),
+            b""
+        );
     }
     send(&mut connection, b"still open this way").await;
     drop(connection);
@@ -220,25 +256,25 @@ async fn the_peers_end_is_an_empty_read_however_often() {
 }
 
 #[tokio::test]
-async fn a_reset_is_a_reset_even_when_readiness_saw_it_first() {
-    for look_first in [false, true] {
+async fn a_reset_is_reported_to_the_read_after_readiness_saw_it() {
+    for poll_first in [false, true] {
         let peer = Peer::plain(Behaviour::ResetsAtFirstByte)
             .await
             .expect("peer");
         let network = Network::new(&NetConfig::permissive());
         let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
         send(&mut connection, b"x").await;
-        if look_first {
-            assert!(soon(readable(&mut connection, PATIENCE)).await);
-            assert!(soon(readable(&mut connection, PATIENCE)).await);
+        if poll_first {
+            assert!(within_timeout(readable(&mut connection, TIMEOUT)).await);
+            assert!(within_timeout(readable(&mut connection, TIMEOUT)).await);
         }
         assert_eq!(
-            soon(connection.read(10, None)).await,
+            within_timeout(connection.read(10, None)).await,
             Err(NetError::ConnectionReset),
-            "look first: {look_first}"
+            "poll first: {poll_first}"
         );
         assert_eq!(
-            soon(connection.write(b"y", None)).await,
+            within_timeout(connection.write(b"y", None)).await,
             Err(NetError::BrokenPipe)
         );
         drop(connection);
@@ -250,21 +286,21 @@ async fn a_reset_is_a_reset_even_when_readiness_saw_it_first() {
 }
 
 #[tokio::test]
-async fn bytes_that_came_before_a_failed_write_can_still_be_read() {
+async fn bytes_received_before_a_failed_write_can_still_be_read() {
     let (_network, mut connection, mut stream) = pair(&NetConfig::permissive()).await;
     stream.write_all(b"413 too large").await.expect("writes");
     stream.shutdown().await.expect("shuts");
-    assert!(soon(readable(&mut connection, PATIENCE)).await);
-    // Closing with bytes unread makes the kernel answer the next ones with a reset.
+    assert!(within_timeout(readable(&mut connection, TIMEOUT)).await);
+    // A socket that is closed with unread bytes answers the next bytes with a reset.
     send(&mut connection, b"x").await;
     drop(stream);
-    soon(async { while connection.write(b"x", None).await.is_ok() {} }).await;
-    let bytes = soon(connection.read(100, None)).await;
+    within_timeout(async { while connection.write(b"x", None).await.is_ok() {} }).await;
+    let bytes = within_timeout(connection.read(100, None)).await;
     assert_eq!(bytes.expect("was there before"), b"413 too large");
 }
 
 #[tokio::test]
-async fn what_is_reported_readable_does_not_block() {
+async fn a_read_of_a_readable_connection_does_not_block() {
     let (_network, mut connection, mut stream) = pair(&NetConfig::permissive()).await;
     for round in 0..50u8 {
         assert!(
@@ -272,40 +308,43 @@ async fn what_is_reported_readable_does_not_block() {
             "round {round}"
         );
         stream.write_all(&[round]).await.expect("writes");
-        assert!(soon(readable(&mut connection, PATIENCE)).await);
-        assert_eq!(soon(connection.read(10, NOW)).await, Ok(vec![round]));
+        assert!(within_timeout(readable(&mut connection, TIMEOUT)).await);
+        assert_eq!(
+            within_timeout(connection.read(10, NOW)).await,
+            Ok(vec![round])
+        );
     }
 }
 
 #[tokio::test]
-async fn many_connections_are_waited_for_at_once() {
+async fn wait_ready_waits_for_many_connections() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connections = Vec::new();
     for _ in 0..20 {
         connections.push(connected(&network, "127.0.0.1", peer.port()).await);
     }
-    for wanted in [3, 17, 0] {
-        send(&mut connections[wanted], b"ping").await;
+    for expected in [3, 17, 0] {
+        send(&mut connections[expected], b"ping").await;
         let mut ready = Vec::new();
-        soon(eryx_net_host::readiness::wait_ready(None, |look| {
+        within_timeout(eryx_net_host::readiness::wait_ready(None, |sweep| {
             ready.clear();
             for (index, connection) in connections.iter_mut().enumerate() {
-                if look.is_ready(|cx| connection.poll_readable(cx)) {
+                if sweep.is_ready(|cx| connection.poll_readable(cx)) {
                     ready.push(index);
                 }
             }
             !ready.is_empty()
         }))
         .await;
-        assert_eq!(ready, [wanted]);
-        assert_eq!(drain_now(&mut connections[wanted]).await, b"ping");
+        assert_eq!(ready, [expected]);
+        assert_eq!(read_four(&mut connections[expected]).await, b"ping");
     }
 }
 
-/// What the kernel says of all at once decides which are looked at.
+/// One poll(2) of all connections decides which of them are polled.
 #[tokio::test]
-async fn of_many_connections_only_those_with_news_are_looked_at() {
+async fn only_connections_with_events_are_polled() {
     let network = Network::new(&NetConfig::permissive());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let port = listener.local_addr().expect("address").port();
@@ -314,42 +353,46 @@ async fn of_many_connections_only_those_with_news_are_looked_at() {
         let connection = connected(&network, "127.0.0.1", port).await;
         pairs.push((connection, listener.accept().await.expect("accepts").0));
     }
-    pairs[7].1.write_all(b"news").await.expect("writes");
-    let mut inquiry = PollSet::default();
+    pairs[7].1.write_all(b"data").await.expect("writes");
+    let mut poll_set = PollSet::default();
     for (connection, _) in &pairs {
-        inquiry.add(connection.poll_item_readable());
+        poll_set.add(connection.poll_item_readable());
     }
-    let told = inquiry.ask(Some(PATIENCE));
-    let mut looked_at = Vec::new();
-    let ready = readiness::wait_ready_after(&told, NOW, |look| {
+    let result = poll_set.ask(Some(TIMEOUT));
+    let mut polled = Vec::new();
+    let ready = readiness::wait_ready_after(&result, NOW, |sweep| {
         let mut any = false;
         for (index, (connection, _)) in pairs.iter_mut().enumerate() {
-            any |= look.is_ready(|cx| {
-                looked_at.push(index);
+            any |= sweep.is_ready(|cx| {
+                polled.push(index);
                 connection.poll_readable(cx)
             });
         }
         any
     });
-    assert!(soon(ready).await);
-    assert_eq!(looked_at, [7]);
+    assert!(within_timeout(ready).await);
+    assert_eq!(polled, [7]);
 }
 
-async fn drain_now(connection: &mut eryx_net_host::Connection) -> Vec<u8> {
+async fn read_four(connection: &mut eryx_net_host::Connection) -> Vec<u8> {
     let mut all = Vec::new();
     while all.len() < 4 {
-        all.extend(soon(connection.read(10, None)).await.expect("reads"));
+        all.extend(
+            within_timeout(connection.read(10, None))
+                .await
+                .expect("reads"),
+        );
     }
     all
 }
 
 #[tokio::test]
-async fn a_guest_that_never_waits_still_sees_its_bytes() {
+async fn nonblocking_reads_receive_their_bytes_without_a_wait() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
     send(&mut connection, b"ping").await;
-    let bytes = soon(async {
+    let bytes = within_timeout(async {
         loop {
             match connection.read(10, NOW).await {
                 Err(NetError::WouldBlock) => {}

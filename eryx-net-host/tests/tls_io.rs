@@ -1,4 +1,4 @@
-//! Bytes inside TLS, the last ones included, and the way back to plain ones.
+//! Tests of TLS connections: reads, writes, close, and the return to plain text.
 
 mod support;
 
@@ -11,8 +11,8 @@ use support::*;
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
 #[tokio::test]
-async fn eight_mebibytes_reach_a_slow_reader_complete() {
-    let world = World::new();
+async fn eight_mebibytes_reach_a_slow_reader_unchanged() {
+    let world = TlsFixture::new();
     let peer = world
         .peer(Behaviour::ReadsSlowly {
             piece: 256 * 1024,
@@ -20,10 +20,13 @@ async fn eight_mebibytes_reach_a_slow_reader_complete() {
         })
         .await;
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
-    let data = payload::bytes(8 << 20);
+    let mut connection = tls_connected(&network, peer.port()).await;
+    let data = pattern::bytes(8 << 20);
     for piece in data.chunks(200_000) {
-        assert_eq!(soon(connection.write(piece, None)).await, Ok(piece.len()));
+        assert_eq!(
+            within_timeout(connection.write(piece, None)).await,
+            Ok(piece.len())
+        );
     }
     connection.shutdown(Shutdown::Send).expect("open");
     let receipt = String::from_utf8(drain(&mut connection).await.expect("answers")).expect("text");
@@ -31,8 +34,8 @@ async fn eight_mebibytes_reach_a_slow_reader_complete() {
 }
 
 #[tokio::test]
-async fn a_tail_that_met_a_full_kernel_buffer_is_pushed_by_whatever_is_waited_for() {
-    let world = World::new();
+async fn waiting_ciphertext_is_sent_by_every_kind_of_wait() {
+    let world = TlsFixture::new();
     let peer = world
         .peer(Behaviour::ReadsSlowly {
             piece: 256 * 1024,
@@ -40,15 +43,15 @@ async fn a_tail_that_met_a_full_kernel_buffer_is_pushed_by_whatever_is_waited_fo
         })
         .await;
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
-    let data = payload::bytes(8 << 20);
+    let mut connection = tls_connected(&network, peer.port()).await;
+    let data = pattern::bytes(8 << 20);
     let mut sent = 0;
-    soon(async {
+    within_timeout(async {
         while sent < data.len() {
             match connection.write(&data[sent..], NOW).await {
                 Ok(taken) => sent += taken,
                 Err(NetError::WouldBlock) => {
-                    assert!(soon(writable(&mut connection, PATIENCE)).await);
+                    assert!(within_timeout(writable(&mut connection, TIMEOUT)).await);
                 }
                 Err(error) => panic!("{error:?}"),
             }
@@ -56,11 +59,13 @@ async fn a_tail_that_met_a_full_kernel_buffer_is_pushed_by_whatever_is_waited_fo
     })
     .await;
     connection.shutdown(Shutdown::Send).expect("open");
-    // From here on the program only waits to read; nothing but that pushes the tail.
+    // From here on the program only waits for readability, which must send the rest.
     let mut receipt = Vec::new();
     loop {
-        assert!(soon(readable(&mut connection, PATIENCE)).await);
-        let bytes = soon(connection.read(100, NOW)).await.expect("readable");
+        assert!(within_timeout(readable(&mut connection, TIMEOUT)).await);
+        let bytes = within_timeout(connection.read(100, NOW))
+            .await
+            .expect("readable");
         if bytes.is_empty() {
             break;
         }
@@ -71,8 +76,8 @@ async fn a_tail_that_met_a_full_kernel_buffer_is_pushed_by_whatever_is_waited_fo
 }
 
 #[tokio::test]
-async fn a_tail_outlives_its_connection_for_a_while_and_holds_its_place() {
-    let world = World::new();
+async fn a_lingering_close_sends_the_rest_and_holds_its_slot() {
+    let world = TlsFixture::new();
     let peer = world
         .peer(Behaviour::ReadsSlowly {
             piece: 1 << 20,
@@ -80,12 +85,12 @@ async fn a_tail_outlives_its_connection_for_a_while_and_holds_its_place() {
         })
         .await;
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
+    let mut connection = tls_connected(&network, peer.port()).await;
     let sent = fill(&mut connection).await;
     drop(connection);
-    assert_eq!(network.connections(), 1, "until the tail is sent");
-    assert_eq!(soon(peer.ended(1)).await[0].received, sent);
-    soon(async {
+    assert_eq!(network.connections(), 1, "until the rest is sent");
+    assert_eq!(within_timeout(peer.ended(1)).await[0].received, sent);
+    within_timeout(async {
         while network.connections() > 0 {
             tokio::task::yield_now().await;
         }
@@ -94,8 +99,8 @@ async fn a_tail_outlives_its_connection_for_a_while_and_holds_its_place() {
 }
 
 #[tokio::test]
-async fn session_tickets_nobody_read_do_not_cost_the_peer_the_last_bytes() {
-    let world = World::new();
+async fn unread_session_tickets_do_not_lose_the_last_bytes_to_the_peer() {
+    let world = TlsFixture::new();
     let peer = world
         .peer(Behaviour::ReadsSlowly {
             piece: 4096,
@@ -103,35 +108,38 @@ async fn session_tickets_nobody_read_do_not_cost_the_peer_the_last_bytes() {
         })
         .await;
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
-    let data = payload::bytes(600_000);
-    assert_eq!(soon(connection.write(&data[..1], None)).await, Ok(1));
-    soon(async {
+    let mut connection = tls_connected(&network, peer.port()).await;
+    let data = pattern::bytes(600_000);
+    assert_eq!(
+        within_timeout(connection.write(&data[..1], None)).await,
+        Ok(1)
+    );
+    within_timeout(async {
         while peer.received() == 0 {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    // The server has sent its tickets by now, and this side has only written since the handshake.
+    // The server has sent its tickets, and the client has only written since the handshake.
     assert_eq!(
-        soon(connection.write(&data[1..], None)).await,
+        within_timeout(connection.write(&data[1..], None)).await,
         Ok(data.len() - 1)
     );
     drop(connection);
-    let ended = soon(peer.ended(1)).await;
+    let ended = within_timeout(peer.ended(1)).await;
     assert_eq!(ended[0].received, 600_000, "{ended:?}");
 }
 
 #[tokio::test]
-async fn an_abort_stops_a_lingering_tail() {
-    let world = World::new();
+async fn an_abort_ends_a_lingering_close() {
+    let world = TlsFixture::new();
     let peer = world.peer(Behaviour::NeverReads).await;
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
+    let mut connection = tls_connected(&network, peer.port()).await;
     fill(&mut connection).await;
     drop(connection);
     assert_eq!(network.connections(), 1);
-    // With the clock stopped, the two seconds of a tail cannot be what ends it.
+    // With a paused clock, the timeout of two seconds cannot end the lingering close.
     tokio::time::pause();
     network.abort();
     for _ in 0..100 {
@@ -140,28 +148,29 @@ async fn an_abort_stops_a_lingering_tail() {
     assert_eq!(network.connections(), 0);
     tokio::time::resume();
 
-    // And a connection dropped after the abort leaves no tail at all.
+    // A connection that is dropped after the abort does not linger.
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
+    let mut connection = tls_connected(&network, peer.port()).await;
     fill(&mut connection).await;
     network.abort();
     drop(connection);
     assert_eq!(network.connections(), 0);
 }
 
-/// Writes without waiting until nothing more is taken; some of it is then still on this side.
+/// Writes without waiting until no more bytes are taken. Some are then still waiting in this
+/// process.
 async fn fill(connection: &mut Connection) -> u64 {
     let data = vec![7; 1 << 20];
     let mut sent = 0;
-    while let Ok(taken) = soon(connection.write(&data, NOW)).await {
+    while let Ok(taken) = within_timeout(connection.write(&data, NOW)).await {
         sent += taken as u64;
     }
     sent
 }
 
 #[tokio::test]
-async fn the_end_without_close_notify_is_told_after_the_last_byte() {
-    let world = World::new();
+async fn an_end_without_close_notify_is_an_error_after_the_last_byte() {
+    let world = TlsFixture::new();
     let peer = world
         .peer(Behaviour::OmitsCloseNotify {
             body: 1000,
@@ -169,13 +178,13 @@ async fn the_end_without_close_notify_is_told_after_the_last_byte() {
         })
         .await;
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
+    let mut connection = tls_connected(&network, peer.port()).await;
     send(&mut connection, b"GET / HTTP/1.1\r\n\r\n").await;
     let mut body = Vec::new();
     let error = loop {
-        match soon(connection.read(300, None)).await {
+        match within_timeout(connection.read(300, None)).await {
             Ok(bytes) => {
-                assert!(!bytes.is_empty(), "that would be an orderly end");
+                assert!(!bytes.is_empty(), "an empty read would be a close_notify");
                 body.extend(bytes);
             }
             Err(error) => break error,
@@ -184,18 +193,18 @@ async fn the_end_without_close_notify_is_told_after_the_last_byte() {
     assert_eq!(error, NetError::Tls(TlsFailure::UnexpectedEof));
     assert!(body.ends_with(&payload::bytes(1000)));
     assert_eq!(
-        soon(connection.read(300, None)).await,
+        within_timeout(connection.read(300, None)).await,
         Err(NetError::Tls(TlsFailure::UnexpectedEof))
     );
 }
 
 #[tokio::test]
-async fn an_orderly_end_is_an_empty_read() {
-    let world = World::new();
+async fn the_peers_close_notify_is_an_empty_read() {
+    let world = TlsFixture::new();
     let peer = world.peer(Behaviour::FinishesFirst { bytes: 50_000 }).await;
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
-    assert!(drain(&mut connection).await.expect("orderly") == payload::bytes(50_000));
+    let mut connection = tls_connected(&network, peer.port()).await;
+    assert!(drain(&mut connection).await.expect("orderly") == pattern::bytes(50_000));
     drop(connection);
     let entry = network.report().connections.remove(0);
     assert_eq!(entry.close_reason, Some(CloseReason::PeerClose));
@@ -203,30 +212,32 @@ async fn an_orderly_end_is_an_empty_read() {
 }
 
 #[tokio::test]
-async fn a_waiting_write_returns_only_when_everything_is_with_the_kernel() {
-    let world = World::new();
+async fn a_blocking_write_returns_when_the_kernel_has_all_bytes() {
+    let world = TlsFixture::new();
     let peer = world.peer(Behaviour::NeverReads).await;
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
-    soon(connection.write(b"", None))
+    let mut connection = tls_connected(&network, peer.port()).await;
+    within_timeout(connection.write(b"", None))
         .await
-        .expect("nothing waits");
+        .expect("no ciphertext is waiting");
     fill(&mut connection).await;
     assert_eq!(
-        soon(connection.write(b"", Some(Duration::from_millis(20)))).await,
+        within_timeout(connection.write(b"", Some(Duration::from_millis(20)))).await,
         Err(NetError::TimedOut)
     );
 }
 
 #[tokio::test]
-async fn after_the_peers_close_notify_the_connection_can_go_back_to_plain() {
-    let world = World::new();
+async fn end_tls_after_the_peers_close_notify_returns_to_plain_text() {
+    let world = TlsFixture::new();
     let peer = world.peer(Behaviour::FinishesFirst { bytes: 100 }).await;
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
+    let mut connection = tls_connected(&network, peer.port()).await;
     drain(&mut connection).await.expect("orderly");
     assert_eq!(connection.phase(), Phase::HalfClosed);
-    soon(connection.end_tls(None)).await.expect("both agree");
+    within_timeout(connection.end_tls(None))
+        .await
+        .expect("both agree");
     assert_eq!(connection.phase(), Phase::Open);
     assert_eq!(
         drain(&mut connection).await,
@@ -236,15 +247,17 @@ async fn after_the_peers_close_notify_the_connection_can_go_back_to_plain() {
 }
 
 #[tokio::test]
-async fn large_reads_come_in_more_than_one_record() {
-    let world = World::new();
-    let peer = world.peer(Behaviour::SendsForever).await;
+async fn a_large_read_returns_several_records() {
+    let world = TlsFixture::new();
+    let peer = world.peer(Behaviour::Pours).await;
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
-    let mut check = payload::Check::new();
+    let mut connection = tls_connected(&network, peer.port()).await;
+    let mut check = pattern::Check::new();
     let mut largest = 0;
     while check.length() < 16 << 20 {
-        let bytes = soon(connection.read(1 << 20, None)).await.expect("pours");
+        let bytes = within_timeout(connection.read(1 << 20, None))
+            .await
+            .expect("pours");
         largest = largest.max(bytes.len());
         check.push(&bytes).expect("unchanged");
     }
@@ -252,28 +265,30 @@ async fn large_reads_come_in_more_than_one_record() {
 }
 
 #[tokio::test]
-async fn a_peer_that_dribbles_its_records_is_readable_only_when_one_is_whole() {
-    let world = World::new();
+async fn a_connection_is_readable_only_when_a_record_is_complete() {
+    let world = TlsFixture::new();
     let config = ServerTls::new(&world.identity).build().expect("config");
     let transport = Transport::tls(config).in_pieces_of(1, Duration::ZERO);
     let peer = Peer::start(Behaviour::Echo, transport, eryx_testkit::LOOPBACK)
         .await
         .expect("peer");
     let network = Network::new(&world.config());
-    let mut connection = secured(&network, peer.port()).await;
+    let mut connection = tls_connected(&network, peer.port()).await;
     for _ in 0..20 {
         send(&mut connection, b"ping").await;
-        assert!(soon(readable(&mut connection, PATIENCE)).await);
+        assert!(within_timeout(readable(&mut connection, TIMEOUT)).await);
         assert_eq!(
-            soon(connection.read(10, NOW)).await.expect("whole"),
+            within_timeout(connection.read(10, NOW))
+                .await
+                .expect("whole"),
             b"ping"
         );
     }
 }
 
 #[tokio::test]
-async fn tls_begins_after_plain_bytes_and_ends_into_plain_bytes() {
-    let world = World::new();
+async fn tls_can_start_after_plain_text_and_return_to_it() {
+    let world = TlsFixture::new();
     let config = ServerTls::new(&world.identity).build().expect("config");
     let peer = Peer::plain(Behaviour::StartsTls(config))
         .await
@@ -285,12 +300,14 @@ async fn tls_begins_after_plain_bytes_and_ends_into_plain_bytes() {
         assert_eq!(line(&mut connection).await, b"plain\n", "round {round}");
         send(&mut connection, b"STARTTLS\n").await;
         assert_eq!(line(&mut connection).await, b"go ahead\n");
-        soon(connection.start_tls(&settings(), None))
+        within_timeout(connection.start_tls(&settings(), None))
             .await
-            .expect("shakes hands");
+            .expect("the handshake succeeds");
         send(&mut connection, b"secret\n").await;
         assert_eq!(line(&mut connection).await, b"secret\n");
-        soon(connection.end_tls(None)).await.expect("both agree");
+        within_timeout(connection.end_tls(None))
+            .await
+            .expect("both agree");
         assert_eq!(connection.phase(), Phase::Open);
         assert!(connection.tls_info().is_none());
     }
@@ -301,7 +318,11 @@ async fn tls_begins_after_plain_bytes_and_ends_into_plain_bytes() {
 async fn line(connection: &mut Connection) -> Vec<u8> {
     let mut line = Vec::new();
     while !line.ends_with(b"\n") {
-        line.extend(soon(connection.read(1, None)).await.expect("a line"));
+        line.extend(
+            within_timeout(connection.read(1, None))
+                .await
+                .expect("a line"),
+        );
     }
     line
 }

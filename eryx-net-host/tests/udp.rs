@@ -1,4 +1,4 @@
-//! UDP sockets: whom they speak to, whom they hear, and what they cost.
+//! Tests of UDP sockets: destinations, sources and limits.
 
 mod support;
 
@@ -21,7 +21,7 @@ async fn peer() -> UdpPeer {
     UdpPeer::start(LOOPBACK).await.expect("peer")
 }
 
-/// Loopback, and datagrams to each of `peers`.
+/// Returns a configuration that allows loopback, and UDP to each of `peers`.
 fn allowing(peers: &[SocketAddr]) -> NetConfig {
     peers
         .iter()
@@ -35,23 +35,23 @@ fn socket(network: &Network) -> UdpSocket {
 }
 
 async fn send(socket: &mut UdpSocket, data: &[u8], peer: SocketAddr) -> Result<(), NetError> {
-    soon(socket.send_to(data, &peer.ip().to_string(), peer.port(), None)).await
+    within_timeout(socket.send_to(data, &peer.ip().to_string(), peer.port(), None)).await
 }
 
 async fn received(socket: &mut UdpSocket) -> Result<Vec<u8>, NetError> {
-    Ok(soon(socket.receive(usize::MAX, None)).await?.data)
+    Ok(within_timeout(socket.receive(usize::MAX, None)).await?.data)
 }
 
-async fn hears(socket: &mut UdpSocket, timeout: Duration) -> bool {
-    readiness::wait_ready(Some(timeout), |look| {
-        look.is_ready(|cx| socket.poll_readable(cx))
+async fn is_readable(socket: &mut UdpSocket, timeout: Duration) -> bool {
+    readiness::wait_ready(Some(timeout), |sweep| {
+        sweep.is_ready(|cx| socket.poll_readable(cx))
     })
     .await
 }
 
-async fn may_send(socket: &mut UdpSocket, timeout: Duration) -> bool {
-    readiness::wait_ready(Some(timeout), |look| {
-        look.is_ready(|cx| socket.poll_writable(cx))
+async fn is_writable(socket: &mut UdpSocket, timeout: Duration) -> bool {
+    readiness::wait_ready(Some(timeout), |sweep| {
+        sweep.is_ready(|cx| socket.poll_writable(cx))
     })
     .await
 }
@@ -68,7 +68,7 @@ fn denied_for(recorder: &Recorder) -> Vec<Reason> {
 }
 
 #[tokio::test]
-async fn there_are_none_unless_the_configuration_allows_them_somewhere() {
+async fn udp_sockets_are_denied_by_default() {
     for network in [
         Network::off(),
         Network::new(&NetConfig::default()),
@@ -96,11 +96,11 @@ async fn there_are_none_unless_the_configuration_allows_them_somewhere() {
 }
 
 #[tokio::test]
-async fn a_destination_is_judged_and_told_of_once_and_counted_until_the_socket_ends() {
+async fn a_destination_is_checked_and_reported_once_and_counted_until_the_socket_is_dropped() {
     let (near, other) = (peer().await, peer().await);
     let (network, recorder) = recorded(&allowing(&[near.address(), other.address()]));
     let mut socket = socket(&network);
-    assert_eq!(network.connections(), 0, "nothing is held yet");
+    assert_eq!(network.connections(), 0, "no slot is held yet");
     for data in [&b"one"[..], b"", b"three"] {
         send(&mut socket, data, near.address()).await.expect("sent");
         assert_eq!(received(&mut socket).await.expect("echo"), data);
@@ -108,7 +108,7 @@ async fn a_destination_is_judged_and_told_of_once_and_counted_until_the_socket_e
     send(&mut socket, b"four", other.address())
         .await
         .expect("sent");
-    let answer = soon(socket.receive(2, None)).await.expect("echo");
+    let answer = within_timeout(socket.receive(2, None)).await.expect("echo");
     assert_eq!(
         (answer.data, answer.size, answer.source),
         (b"fo".to_vec(), 4, other.address())
@@ -117,13 +117,13 @@ async fn a_destination_is_judged_and_told_of_once_and_counted_until_the_socket_e
     drop(socket);
     assert_eq!(network.connections(), 0);
 
-    let told: Vec<_> = recorder
+    let events: Vec<_> = recorder
         .events()
         .iter()
         .map(|event| (event.id, event.port, event.kind.name()))
         .collect();
     assert_eq!(
-        told,
+        events,
         [
             (1, Some(near.port()), "connected"),
             (2, Some(other.port()), "connected"),
@@ -162,7 +162,7 @@ async fn a_destination_is_judged_and_told_of_once_and_counted_until_the_socket_e
 }
 
 #[tokio::test]
-async fn what_is_not_allowed_is_never_sent() {
+async fn datagrams_to_denied_destinations_are_never_sent() {
     let (near, far) = (peer().await, peer().await);
     let (network, recorder) = recorded(&allowing(&[near.address()]));
     let mut socket = socket(&network);
@@ -176,7 +176,7 @@ async fn what_is_not_allowed_is_never_sent() {
     ];
     for (host, port, _) in table {
         for outcome in [
-            soon(socket.send_to(b"x", host, port, None)).await,
+            within_timeout(socket.send_to(b"x", host, port, None)).await,
             socket.connect(host, port),
         ] {
             assert!(matches!(outcome, Err(NetError::Denied(_))), "{host}:{port}");
@@ -185,7 +185,7 @@ async fn what_is_not_allowed_is_never_sent() {
     let reasons: Vec<_> = denied_for(&recorder).into_iter().step_by(2).collect();
     assert_eq!(reasons, table.map(|(_, _, reason)| reason));
     for name in ["localhost", "", "127.1", "ns.example.com", "[::1]"] {
-        let outcome = soon(socket.send_to(b"x", name, near.port(), None)).await;
+        let outcome = within_timeout(socket.send_to(b"x", name, near.port(), None)).await;
         assert!(
             matches!(outcome, Err(NetError::InvalidArgument(_))),
             "{name}"
@@ -199,47 +199,45 @@ async fn what_is_not_allowed_is_never_sent() {
 }
 
 #[tokio::test]
-async fn what_strangers_send_is_dropped_and_never_ready() {
+async fn datagrams_from_unknown_sources_are_dropped_and_never_ready() {
     let near = peer().await;
     let network = Network::new(&allowing(&[near.address()]));
     let mut socket = socket(&network);
     let own = socket.bind().expect("bound");
     let own = SocketAddr::new(LOOPBACK.ip(), own.port());
-    let stranger = TokioUdpSocket::bind(LOOPBACK).await.expect("bound");
+    let unknown = UdpSocket::bind(LOOPBACK).await.expect("bound");
     for _ in 0..200 {
-        stranger.send_to(b"unasked", own).await.expect("sent");
+        unknown.send_to(b"unsolicited", own).await.expect("sent");
     }
-    assert!(!hears(&mut socket, Duration::from_millis(50)).await);
+    assert!(!is_readable(&mut socket, Duration::from_millis(50)).await);
     assert_eq!(
-        soon(socket.receive(100, NOW)).await,
+        within_timeout(socket.receive(100, NOW)).await,
         Err(NetError::WouldBlock)
     );
     for _ in 0..200 {
-        stranger.send_to(b"unasked", own).await.expect("sent");
+        unknown.send_to(b"unsolicited", own).await.expect("sent");
     }
-    send(&mut socket, b"asked", near.address())
+    send(&mut socket, b"solicited", near.address())
         .await
         .expect("sent");
-    assert!(hears(&mut socket, PATIENCE).await);
-    let answer = soon(socket.receive(100, NOW)).await.expect("it was ready");
+    assert!(is_readable(&mut socket, TIMEOUT).await);
+    let answer = within_timeout(socket.receive(100, NOW))
+        .await
+        .expect("it was ready");
     assert_eq!(
         (answer.data, answer.source),
-        (b"asked".to_vec(), near.address())
+        (b"solicited".to_vec(), near.address())
     );
-    assert_eq!(
-        network.report().received,
-        5,
-        "strangers' bytes do not count"
-    );
+    assert_eq!(network.report().received, 9, "dropped bytes do not count");
 }
 
 #[tokio::test]
-async fn a_connected_socket_hears_its_peer_alone_and_can_choose_another() {
+async fn a_connected_socket_receives_only_from_its_peer_and_can_be_reconnected() {
     let (first, second) = (peer().await, peer().await);
     let network = Network::new(&allowing(&[first.address(), second.address()]));
     let mut socket = socket(&network);
     assert_eq!(
-        soon(socket.send(b"x", None)).await,
+        within_timeout(socket.send(b"x", None)).await,
         Err(NetError::NotConnected)
     );
     assert_eq!(socket.local_endpoint(), Err(NetError::NotConnected));
@@ -251,43 +249,47 @@ async fn a_connected_socket_hears_its_peer_alone_and_can_choose_another() {
         socket.local_endpoint().expect("bound").ip(),
         first.address().ip()
     );
-    // The kernel keeps what the second one answers away from a socket that is connected to the first.
+    // The kernel drops the answer of the second peer on a socket that is connected to the first.
     send(&mut socket, b"to second", second.address())
         .await
         .expect("sent");
-    soon(socket.send(b"to first", None)).await.expect("sent");
+    within_timeout(socket.send(b"to first", None))
+        .await
+        .expect("sent");
     assert_eq!(received(&mut socket).await.expect("echo"), b"to first");
     socket
         .connect("127.0.0.1", second.port())
         .expect("connected again");
-    soon(socket.send(b"again", None)).await.expect("sent");
+    within_timeout(socket.send(b"again", None))
+        .await
+        .expect("sent");
     assert_eq!(received(&mut socket).await.expect("echo"), b"again");
 }
 
 #[tokio::test]
-async fn nobody_at_the_other_end_is_a_refusal_to_a_connected_socket() {
-    let gone = std::net::UdpSocket::bind(LOOPBACK).expect("bound");
-    let address = gone.local_addr().expect("address");
-    drop(gone);
+async fn a_closed_port_is_connection_refused_on_a_connected_socket() {
+    let closed = std::net::UdpSocket::bind(LOOPBACK).expect("bound");
+    let address = closed.local_addr().expect("address");
+    drop(closed);
     let network = Network::new(&allowing(&[address]));
     let mut socket = socket(&network);
     socket
         .connect("127.0.0.1", address.port())
         .expect("nothing is sent");
-    soon(socket.send(b"x", None)).await.expect("sent");
-    assert!(hears(&mut socket, PATIENCE).await);
+    within_timeout(socket.send(b"x", None)).await.expect("sent");
+    assert!(is_readable(&mut socket, TIMEOUT).await);
     assert_eq!(
-        soon(socket.receive(1, None)).await,
+        within_timeout(socket.receive(1, None)).await,
         Err(NetError::ConnectionRefused)
     );
     assert_eq!(
-        soon(socket.receive(1, NOW)).await,
+        within_timeout(socket.receive(1, NOW)).await,
         Err(NetError::WouldBlock)
     );
 }
 
 #[tokio::test]
-async fn a_datagram_is_at_most_as_long_as_any_can_be() {
+async fn a_datagram_over_the_maximum_length_is_rejected() {
     let near = peer().await;
     let network = Network::new(&allowing(&[near.address()]));
     let mut socket = socket(&network);
@@ -299,7 +301,9 @@ async fn a_datagram_is_at_most_as_long_as_any_can_be() {
     send(&mut socket, &vec![7; MAX_DATAGRAM], near.address())
         .await
         .expect("sent");
-    let answer = soon(socket.receive(usize::MAX, None)).await.expect("echo");
+    let answer = within_timeout(socket.receive(usize::MAX, None))
+        .await
+        .expect("echo");
     assert_eq!(
         (answer.data.len(), answer.size),
         (MAX_DATAGRAM, MAX_DATAGRAM)
@@ -307,7 +311,7 @@ async fn a_datagram_is_at_most_as_long_as_any_can_be() {
 }
 
 #[tokio::test]
-async fn a_socket_for_ipv6_speaks_to_both_kinds_of_addresses() {
+async fn an_ipv6_socket_reaches_ipv6_and_ipv4_addresses() {
     let six = UdpPeer::start(LOOPBACK_V6).await.expect("peer");
     let four = peer().await;
     let network = Network::new(&allowing(&[six.address(), four.address()]));
@@ -317,29 +321,31 @@ async fn a_socket_for_ipv6_speaks_to_both_kinds_of_addresses() {
         ("127.0.0.1", &four),
         ("::ffff:127.0.0.1", &four),
     ] {
-        soon(socket.send_to(host.as_bytes(), host, peer.port(), None))
+        within_timeout(socket.send_to(host.as_bytes(), host, peer.port(), None))
             .await
             .expect("sent");
-        let answer = soon(socket.receive(100, None)).await.expect("echo");
+        let answer = within_timeout(socket.receive(100, None))
+            .await
+            .expect("echo");
         assert_eq!(
             (answer.data.as_slice(), answer.source),
             (host.as_bytes(), peer.address())
         );
     }
     let mut only_four = network.datagrams(Family::Ipv4).expect("allowed");
-    let outcome = soon(only_four.send_to(b"x", "::1", six.port(), None)).await;
+    let outcome = within_timeout(only_four.send_to(b"x", "::1", six.port(), None)).await;
     assert!(matches!(outcome, Err(NetError::InvalidArgument(_))));
 }
 
 #[tokio::test]
-async fn an_address_from_a_lookup_counts_as_its_name() {
+async fn udp_to_an_address_from_a_lookup_is_checked_as_its_name() {
     let near = peer().await;
     let resolver = Arc::new(
-        Scripted::new()
+        ScriptedResolver::new()
             .answer("ns.test", &["127.0.0.1"])
             .answer("other.test", &["127.0.0.2"]),
     );
-    let config = local(&resolver)
+    let config = loopback_config(&resolver)
         .allow_udp(&format!("ns.test:{}", near.port()))
         .expect("a pattern");
     let network = Network::new(&config);
@@ -349,20 +355,20 @@ async fn an_address_from_a_lookup_counts_as_its_name() {
     let mut lookup = network
         .lookup("ns.test", Some(near.port()), Family::Ipv4)
         .expect("allowed");
-    soon(lookup.finish(None)).await.expect("found");
+    within_timeout(lookup.finish(None)).await.expect("resolved");
     send(&mut socket, b"x", near.address()).await.expect("sent");
     assert_eq!(received(&mut socket).await.expect("echo"), b"x");
     let report = network.report();
     let entry = report.connections.last().expect("an entry");
-    let verdict = entry.verdict.as_ref().expect("judged");
+    let verdict = entry.verdict.as_ref().expect("checked");
     assert_eq!(verdict.host().expect("a host").to_string(), "ns.test");
 }
 
 #[tokio::test]
-async fn a_name_that_is_blocked_on_a_port_is_not_reached_by_its_address_in_any_form() {
+async fn a_name_blocked_on_a_port_is_blocked_by_every_spelling_of_its_address() {
     let near = peer().await;
-    let resolver = Arc::new(Scripted::new().answer("ns.test", &["127.0.0.1"]));
-    let config = local(&resolver)
+    let resolver = Arc::new(ScriptedResolver::new().answer("ns.test", &["127.0.0.1"]));
+    let config = loopback_config(&resolver)
         .block_host(&format!("ns.test:{}", near.port()))
         .and_then(|config| config.allow_udp("*:1-65535"))
         .expect("patterns");
@@ -370,17 +376,17 @@ async fn a_name_that_is_blocked_on_a_port_is_not_reached_by_its_address_in_any_f
     let mut lookup = network
         .lookup("ns.test", None, Family::Any)
         .expect("allowed on other ports");
-    soon(lookup.finish(None)).await.expect("found");
+    within_timeout(lookup.finish(None)).await.expect("resolved");
     let mut socket = network.datagrams(Family::Ipv6).expect("allowed");
     for host in ["127.0.0.1", "::ffff:127.0.0.1", "::ffff:7f00:1"] {
-        let outcome = soon(socket.send_to(b"x", host, near.port(), None)).await;
+        let outcome = within_timeout(socket.send_to(b"x", host, near.port(), None)).await;
         assert!(matches!(outcome, Err(NetError::Denied(_))), "{host}");
     }
     assert!(near.received().is_empty());
 }
 
 #[tokio::test]
-async fn sockets_count_against_the_limits_on_connections() {
+async fn udp_sockets_count_against_the_connection_limits() {
     let (near, other) = (peer().await, peer().await);
     let config = allowing(&[near.address(), other.address()])
         .with_max_connections(1)
@@ -418,7 +424,7 @@ async fn sockets_count_against_the_limits_on_connections() {
 }
 
 #[tokio::test]
-async fn totals_end_sending_and_receiving_whole_datagrams_at_a_time() {
+async fn quotas_count_whole_datagrams_in_both_directions() {
     let near = peer().await;
     let config = allowing(&[near.address()])
         .with_max_sent_bytes(10)
@@ -433,7 +439,7 @@ async fn totals_end_sending_and_receiving_whole_datagrams_at_a_time() {
         matches!(&outcome, Err(NetError::QuotaExceeded(text)) if text.contains("max_sent_bytes"))
     );
     for _ in 0..3 {
-        // An empty one is not free.
+        // An empty datagram counts, too.
         send(&mut socket, b"", near.address()).await.expect("sent");
     }
     let outcome = send(&mut socket, b"", near.address()).await;
@@ -449,24 +455,24 @@ async fn totals_end_sending_and_receiving_whole_datagrams_at_a_time() {
 }
 
 #[tokio::test]
-async fn rates_make_datagrams_wait_and_say_so() {
+async fn rate_limits_delay_datagrams_and_emit_an_event() {
     let near = peer().await;
     let config = allowing(&[near.address()])
         .with_sent_bytes_per_second(1000)
         .expect("a rate");
     let (network, recorder) = recorded(&config);
     let mut socket = socket(&network);
-    // More than a second's worth goes whole, and is made up for.
+    // A datagram larger than one second's quota is sent whole, and delays the next.
     send(&mut socket, &[0; 1400], near.address())
         .await
         .expect("sent");
     assert_eq!(
-        soon(socket.send_to(b"x", "127.0.0.1", near.port(), NOW)).await,
+        within_timeout(socket.send_to(b"x", "127.0.0.1", near.port(), NOW)).await,
         Err(NetError::WouldBlock)
     );
-    assert!(!may_send(&mut socket, Duration::ZERO).await);
-    assert!(may_send(&mut socket, PATIENCE).await);
-    soon(socket.send_to(b"x", "127.0.0.1", near.port(), NOW))
+    assert!(!is_writable(&mut socket, Duration::ZERO).await);
+    assert!(is_writable(&mut socket, TIMEOUT).await);
+    within_timeout(socket.send_to(b"x", "127.0.0.1", near.port(), NOW))
         .await
         .expect("it was ready");
     assert!(recorder.events().iter().any(|event| matches!(
@@ -478,7 +484,7 @@ async fn rates_make_datagrams_wait_and_say_so() {
 }
 
 #[tokio::test]
-async fn new_destinations_wait_for_their_turn() {
+async fn new_destinations_wait_for_the_connect_rate() {
     let peers = [peer().await, peer().await, peer().await];
     let addresses: Vec<_> = peers.iter().map(UdpPeer::address).collect();
     let config = allowing(&addresses)
@@ -487,23 +493,23 @@ async fn new_destinations_wait_for_their_turn() {
     let network = Network::new(&config);
     let mut socket = socket(&network);
     for peer in &addresses[..2] {
-        soon(socket.send_to(b"x", "127.0.0.1", peer.port(), NOW))
+        within_timeout(socket.send_to(b"x", "127.0.0.1", peer.port(), NOW))
             .await
             .expect("sent");
     }
     let port = addresses[2].port();
     assert_eq!(
-        soon(socket.send_to(b"x", "127.0.0.1", port, NOW)).await,
+        within_timeout(socket.send_to(b"x", "127.0.0.1", port, NOW)).await,
         Err(NetError::WouldBlock)
     );
-    assert!(may_send(&mut socket, PATIENCE).await);
-    soon(socket.send_to(b"x", "127.0.0.1", port, NOW))
+    assert!(is_writable(&mut socket, TIMEOUT).await);
+    within_timeout(socket.send_to(b"x", "127.0.0.1", port, NOW))
         .await
         .expect("it was ready");
 }
 
 #[tokio::test]
-async fn a_socket_keeps_so_many_destinations_and_no_more() {
+async fn a_socket_stores_a_bounded_number_of_destinations() {
     let near = peer().await;
     let config = NetConfig::default()
         .allow_localhost()
@@ -514,7 +520,7 @@ async fn a_socket_keeps_so_many_destinations_and_no_more() {
     socket.connect("127.0.0.1", near.port()).expect("connected");
     for last in 0..100 {
         let host = format!("127.0.1.{last}");
-        soon(socket.send_to(b"x", &host, 9, None))
+        within_timeout(socket.send_to(b"x", &host, 9, None))
             .await
             .expect("sent");
     }
@@ -523,12 +529,14 @@ async fn a_socket_keeps_so_many_destinations_and_no_more() {
         .filter(|kind| **kind == "closed")
         .count();
     assert_eq!(closed, 101 - 64);
-    soon(socket.send(b"y", None)).await.expect("still the peer");
+    within_timeout(socket.send(b"y", None))
+        .await
+        .expect("still the peer");
     assert_eq!(received(&mut socket).await.expect("echo"), b"y");
 }
 
 #[tokio::test]
-async fn what_is_only_reported_goes_on_except_to_everybody() {
+async fn report_only_sends_datagrams_except_to_multicast() {
     let near = peer().await;
     let config = NetConfig::default()
         .allow_udp("9.9.9.9:53")
@@ -542,12 +550,12 @@ async fn what_is_only_reported_goes_on_except_to_everybody() {
         recorder.events()[0].kind,
         EventKind::WouldDeny { .. }
     ));
-    let outcome = soon(socket.send_to(b"x", "224.0.0.251", 5353, None)).await;
+    let outcome = within_timeout(socket.send_to(b"x", "224.0.0.251", 5353, None)).await;
     assert!(matches!(outcome, Err(NetError::Denied(_))), "{outcome:?}");
 }
 
 #[tokio::test]
-async fn an_aborted_network_sends_and_receives_nothing_more() {
+async fn an_aborted_network_sends_and_receives_no_datagrams() {
     let near = peer().await;
     let network = Network::new(&allowing(&[near.address()]));
     let mut socket = socket(&network);
@@ -562,7 +570,7 @@ async fn an_aborted_network_sends_and_receives_nothing_more() {
         Err(NetError::ConnectionAborted)
     );
     assert_eq!(socket.bind(), Err(NetError::ConnectionAborted));
-    assert!(hears(&mut socket, Duration::ZERO).await);
+    assert!(is_readable(&mut socket, Duration::ZERO).await);
     drop(socket);
     assert_eq!(
         network.report().connections[0].close_reason,
@@ -572,7 +580,7 @@ async fn an_aborted_network_sends_and_receives_nothing_more() {
 }
 
 #[tokio::test]
-async fn waiting_ends_with_the_timeout_or_with_what_the_host_allows() {
+async fn a_receive_ends_with_its_timeout_or_the_io_timeout() {
     let near = peer().await;
     let silent = TokioUdpSocket::bind(LOOPBACK).await.expect("bound");
     let silent = silent.local_addr().expect("address");
@@ -583,7 +591,7 @@ async fn waiting_ends_with_the_timeout_or_with_what_the_host_allows() {
     let mut socket = socket(&network);
     for timeout in [Some(Duration::from_millis(1)), None] {
         assert_eq!(
-            soon(socket.receive(1, timeout)).await,
+            within_timeout(socket.receive(1, timeout)).await,
             Err(NetError::TimedOut),
             "unbound"
         );
@@ -591,7 +599,7 @@ async fn waiting_ends_with_the_timeout_or_with_what_the_host_allows() {
     send(&mut socket, b"x", silent).await.expect("sent");
     for timeout in [Some(Duration::from_millis(1)), None] {
         assert_eq!(
-            soon(socket.receive(1, timeout)).await,
+            within_timeout(socket.receive(1, timeout)).await,
             Err(NetError::TimedOut)
         );
     }

@@ -239,7 +239,7 @@ fn settings_from_elsewhere_make_nobody_read_files() {
 
 #[test]
 fn a_resolver_is_no_data() {
-    let config = NetConfig::default().with_resolver(Arc::new(Mute));
+    let config = NetConfig::default().with_resolver(Arc::new(NeverResolves));
     let error = config.to_toml().expect_err("an object").to_string();
     assert!(error.contains("with_resolver"), "{error}");
     let error = serde_json::to_string(&config)
@@ -533,14 +533,14 @@ fn a_file_that_cannot_be_used_is_named_in_the_error() {
 
 #[tokio::test]
 async fn an_event_is_one_line_for_a_log() {
-    let world = World::new();
+    let world = TlsFixture::new();
     let peer = world.peer(eryx_testkit::Behaviour::Echo).await;
     let config = world.config().with_max_sent_bytes(2);
     let (network, recorder) = recorded(&config);
     let _ = network.connect("10.0.0.5", 80);
-    let mut connection = secured(&network, peer.port()).await;
+    let mut connection = tls_connected(&network, peer.port()).await;
     send(&mut connection, b"hi").await;
-    assert!(soon(connection.write(b"!", None)).await.is_err());
+    assert!(within_timeout(connection.write(b"!", None)).await.is_err());
     drop(connection);
     let lines: Vec<serde_json::Value> = recorder
         .events()

@@ -1,4 +1,4 @@
-//! What TLS records cost, in memory: a client of this crate and a server of rustls.
+//! Measures handshakes and records in memory, between a client of this crate and a rustls server.
 
 use std::io::{Read as _, Write as _};
 use std::task::Poll;
@@ -8,7 +8,7 @@ use eryx_testkit::{CertificateAuthority, Leaf, ServerTls};
 use eryx_tls::{ClientSettings, Connector, Session, TrustStore};
 use rustls::ServerConnection;
 
-const PIECES: [usize; 2] = [20, 16 << 10];
+const SIZES: [usize; 2] = [20, 16 << 10];
 
 fn main() {
     let mut criterion = Criterion::default().sample_size(20).configure_from_args();
@@ -31,7 +31,7 @@ fn main() {
     criterion.bench_function("handshake, both ends", |b| b.iter(&established));
     let (mut client, mut server) = established();
     let mut group = criterion.benchmark_group("record");
-    for size in PIECES {
+    for size in SIZES {
         let data = vec![b'x'; size];
         let mut buffer = vec![0; size];
         group.throughput(Throughput::Bytes(size as u64));
@@ -39,12 +39,12 @@ fn main() {
             b.iter(|| {
                 assert!(matches!(client.write(&data), Poll::Ready(Ok(n)) if n == size));
                 deliver(&client.take(usize::MAX), &mut server);
-                server.reader().read_exact(&mut buffer).expect("whole");
+                server.reader().read_exact(&mut buffer).expect("the whole record");
             });
         });
         group.bench_function(format!("read {size} B"), |b| {
             b.iter(|| {
-                server.writer().write_all(&data).expect("room for it");
+                server.writer().write_all(&data).expect("buffer space");
                 collect(&mut server, &mut client);
                 assert!(matches!(client.read(size), Poll::Ready(Ok(read)) if read.len() == size));
             });
@@ -62,20 +62,20 @@ fn established(mut client: Session, mut server: ServerConnection) -> (Session, S
     (client, server)
 }
 
-/// From the client to the server.
+/// Transfers ciphertext from the client to the server.
 fn deliver(mut ciphertext: &[u8], server: &mut ServerConnection) {
     while !ciphertext.is_empty() {
         server.read_tls(&mut ciphertext).expect("in memory");
-        server.process_new_packets().expect("an honest client");
+        server.process_new_packets().expect("valid TLS");
     }
 }
 
-/// From the server to the client.
+/// Transfers ciphertext from the server to the client.
 fn collect(server: &mut ServerConnection, client: &mut Session) {
     let mut ciphertext = Vec::new();
     while server.wants_write() {
         server.write_tls(&mut ciphertext).expect("in memory");
     }
-    let taken = client.feed(&ciphertext).expect("an honest server");
+    let taken = client.feed(&ciphertext).expect("valid TLS");
     assert_eq!(taken, ciphertext.len());
 }

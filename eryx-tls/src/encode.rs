@@ -14,7 +14,8 @@ pub(crate) enum EncodeError {
 }
 
 impl EncodeError {
-    /// Converts the result of encoding a handshake message: one that is encoded already has length 0.
+    /// Converts the result of encoding a handshake message. A message that is encoded already adds
+    /// 0 bytes.
     pub(crate) fn unless_encoded(
         result: Result<usize, unbuffered::EncodeError>,
     ) -> Result<usize, Self> {

@@ -158,7 +158,11 @@ impl Written {
             internal_hosts: rules.internal.clone(),
             allowed_udp: rules.udp.clone(),
             allow_unverified_tls: config.allow_unverified_tls,
-            root_certs: config.trust.extra_roots().map(Certificates::from_der).collect(),
+            root_certs: config
+                .trust
+                .extra_roots()
+                .map(Certificates::from_der)
+                .collect(),
             root_cert_files: Vec::new(),
             dns_server: config.dns_server(),
             hosts: config

@@ -1,5 +1,9 @@
-//! What several of the test programs need.
-#![allow(dead_code, unreachable_pub)]
+//! Helpers that several test programs share.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test program uses only a part"
+)]
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -15,33 +19,33 @@ use eryx_net_host::{
 };
 use eryx_testkit::{Behaviour, CertificateAuthority, Leaf, Peer};
 
-/// Far beyond what any of these tests takes: a bound that only says "did not hang".
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// A timeout far above the duration of every test: exceeding it means a hang.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Fails the test instead of hanging.
-pub async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work)
+/// Panics if `work` takes longer than [`TIMEOUT`].
+pub async fn within_timeout<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TIMEOUT, work)
         .await
-        .expect("it does not hang")
+        .expect("the operation must not hang")
 }
 
 pub fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address literal")
 }
 
-/// A resolver that follows a script and keeps a list of what it was asked.
+/// A resolver with scripted answers, which records its queries.
 #[derive(Debug, Default)]
-pub struct Scripted {
+pub struct ScriptedResolver {
     answers: Mutex<HashMap<String, Vec<Result<Answer, ResolveError>>>>,
-    asked: Mutex<Vec<String>>,
+    queries: Mutex<Vec<String>>,
 }
 
-impl Scripted {
+impl ScriptedResolver {
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The next answer for `name`; the last one is repeated.
+    /// Adds the next answer for `name`. The last answer is repeated.
     pub fn answer(self, name: &str, addresses: &[&str]) -> Self {
         self.push(
             name,
@@ -77,13 +81,13 @@ impl Scripted {
     }
 
     pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().expect("not poisoned").clone()
+        self.queries.lock().expect("not poisoned").clone()
     }
 }
 
-impl Resolve for Scripted {
+impl Resolve for ScriptedResolver {
     fn resolve(&self, name: &HostName) -> Resolving {
-        self.asked
+        self.queries
             .lock()
             .expect("not poisoned")
             .push(name.to_string());
@@ -102,19 +106,19 @@ impl Resolve for Scripted {
 
 /// A resolver that never answers.
 #[derive(Debug)]
-pub struct Mute;
+pub struct NeverResolves;
 
-impl Resolve for Mute {
+impl Resolve for NeverResolves {
     fn resolve(&self, _: &HostName) -> Resolving {
         Box::pin(std::future::pending())
     }
 }
 
-/// A resolver that takes its time to answer 127.0.0.1.
+/// A resolver that answers 127.0.0.1 after a delay.
 #[derive(Debug)]
-pub struct Slow(pub Duration);
+pub struct SlowResolver(pub Duration);
 
-impl Resolve for Slow {
+impl Resolve for SlowResolver {
     fn resolve(&self, _: &HostName) -> Resolving {
         let delay = self.0;
         Box::pin(async move {
@@ -124,38 +128,39 @@ impl Resolve for Slow {
     }
 }
 
-/// The default policy, with loopback allowed and `resolver` in charge of names.
-pub fn local(resolver: &Arc<Scripted>) -> NetConfig {
+/// Returns the default configuration with loopback allowed and with `resolver`.
+pub fn loopback_config(resolver: &Arc<ScriptedResolver>) -> NetConfig {
     NetConfig::default()
         .allow_localhost()
         .with_resolver(Arc::clone(resolver) as Arc<dyn Resolve>)
 }
 
+/// Creates a network with a recorder of its events.
 pub fn recorded(config: &NetConfig) -> (Network, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::new(1000));
     let network = Network::new(config).with_observer(Arc::clone(&recorder) as _);
     (network, recorder)
 }
 
-/// Connects for good.
+/// Connects, and waits until the connection is open.
 pub async fn connected(network: &Network, host: &str, port: u16) -> Connection {
-    let mut connection = network.connect(host, port).expect("may connect");
-    soon(connection.finish_connect(None))
+    let mut connection = network.connect(host, port).expect("allowed");
+    within_timeout(connection.finish_connect(None))
         .await
         .expect("connects");
     connection
 }
 
-/// What connecting comes to.
+/// Connects, and returns the result.
 pub async fn outcome(network: &Network, host: &str, port: u16) -> Result<(), NetError> {
-    soon(network.connect(host, port)?.finish_connect(None)).await
+    within_timeout(network.connect(host, port)?.finish_connect(None)).await
 }
 
-/// Everything up to the end of the stream.
+/// Reads up to the end of the stream.
 pub async fn drain(connection: &mut Connection) -> Result<Vec<u8>, NetError> {
     let mut all = Vec::new();
     loop {
-        let bytes = soon(connection.read(1 << 20, None)).await?;
+        let bytes = within_timeout(connection.read(1 << 20, None)).await?;
         if bytes.is_empty() {
             return Ok(all);
         }
@@ -163,14 +168,17 @@ pub async fn drain(connection: &mut Connection) -> Result<Vec<u8>, NetError> {
     }
 }
 
+/// Writes all of `data`.
 pub async fn send(connection: &mut Connection, mut data: &[u8]) {
     while !data.is_empty() {
-        let taken = soon(connection.write(data, None)).await.expect("writes");
+        let taken = within_timeout(connection.write(data, None))
+            .await
+            .expect("writes");
         data = &data[taken..];
     }
 }
 
-/// The names of the events in order.
+/// Returns the kinds of the events, in order.
 pub fn kinds(events: &[Event]) -> Vec<&'static str> {
     events
         .iter()
@@ -186,33 +194,33 @@ pub fn kinds(events: &[Event]) -> Vec<&'static str> {
 }
 
 pub async fn readable(connection: &mut Connection, timeout: Duration) -> bool {
-    eryx_net_host::readiness::wait_ready(Some(timeout), |look| {
-        look.is_ready(|cx| connection.poll_readable(cx))
+    eryx_net_host::readiness::wait_ready(Some(timeout), |sweep| {
+        sweep.is_ready(|cx| connection.poll_readable(cx))
     })
     .await
 }
 
 pub async fn writable(connection: &mut Connection, timeout: Duration) -> bool {
-    eryx_net_host::readiness::wait_ready(Some(timeout), |look| {
-        look.is_ready(|cx| connection.poll_writable(cx))
+    eryx_net_host::readiness::wait_ready(Some(timeout), |sweep| {
+        sweep.is_ready(|cx| connection.poll_writable(cx))
     })
     .await
 }
 
-/// A certificate authority, what it vouches for, and where that is.
-pub struct World {
-    pub authority: CertificateAuthority,
+/// A certificate authority, a server certificate for `secure.test`, and a resolver for that name.
+pub struct TlsFixture {
+    pub authority: Authority,
     pub identity: eryx_testkit::Identity,
-    pub resolver: Arc<Scripted>,
+    pub resolver: Arc<ScriptedResolver>,
 }
 
-impl World {
+impl TlsFixture {
     pub fn new() -> Self {
         let authority = CertificateAuthority::new().expect("authority");
         let identity = authority
             .issue(&Leaf::server(["secure.test"]))
             .expect("identity");
-        let resolver = Scripted::new()
+        let resolver = ScriptedResolver::new()
             .answer("secure.test", &["127.0.0.1"])
             .answer("other.test", &["127.0.0.1"]);
         Self {
@@ -223,7 +231,7 @@ impl World {
     }
 
     pub fn config(&self) -> NetConfig {
-        local(&self.resolver)
+        loopback_config(&self.resolver)
             .with_root_cert(self.authority.pem().as_bytes())
             .expect("a certificate")
     }
@@ -237,10 +245,10 @@ pub fn settings() -> ClientSettings {
     ClientSettings::for_name("secure.test")
 }
 
-pub async fn secured(network: &Network, port: u16) -> Connection {
+pub async fn tls_connected(network: &Network, port: u16) -> Connection {
     let mut connection = connected(network, "secure.test", port).await;
-    soon(connection.start_tls(&settings(), None))
+    within_timeout(connection.start_tls(&settings(), None))
         .await
-        .expect("shakes hands");
+        .expect("the handshake succeeds");
     connection
 }
