@@ -185,10 +185,10 @@ async fn mutually_issuing_certificates_fail_a_handshake_with_chain_too_long() {
 
 #[tokio::test]
 async fn sessions_are_resumed_across_networks_only_with_shared_caches() {
-    let world = TlsFixture::new();
-    let peer = world.peer(eryx_testkit::Behaviour::Echo).await;
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(eryx_testkit::Behaviour::Echo).await;
     for shared in [false, true] {
-        let config = world.config().with_shared_caches(shared);
+        let config = fixture.config().with_shared_caches(shared);
         let first = Network::new(&config);
         let resumed = async |network: &Network| {
             let mut connection = tls_connected(network, peer.port()).await;

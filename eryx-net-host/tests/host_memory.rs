@@ -88,9 +88,9 @@ async fn tls_settings_count_against_the_host_memory_by_size() {
 
 #[tokio::test]
 async fn a_handshake_over_the_host_memory_fails_and_leaves_the_connection_unchanged() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::Echo).await;
-    let (network, memory, _recorder) = with_host_memory(&world.config(), 600 * KIB);
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::Echo).await;
+    let (network, memory, _recorder) = with_host_memory(&fixture.config(), 600 * KIB);
     let mut connection = connected(&network, "secure.test", peer.port()).await;
     let before = memory.used();
     let large = ClientSettings {
@@ -118,11 +118,11 @@ async fn a_handshake_over_the_host_memory_fails_and_leaves_the_connection_unchan
 
 #[tokio::test]
 async fn cached_answers_count_against_the_host_memory_until_the_network_is_dropped() {
-    let world = TlsFixture::new();
-    let (network, memory, _recorder) = with_host_memory(&world.config(), 600 * KIB);
+    let fixture = TlsFixture::new();
+    let (network, memory, _recorder) = with_host_memory(&fixture.config(), 600 * KIB);
     let mut lookup = network
         .lookup("secure.test", None, Family::Any)
-        .expect("may");
+        .expect("allowed");
     within_timeout(lookup.finish(None)).await.expect("answered");
     drop(lookup);
     let cached = memory.used();

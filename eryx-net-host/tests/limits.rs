@@ -1,4 +1,4 @@
-//! Tests of quotas, rate limits, connection limits, and the report-only mode.
+//! Tests of quotas, rate limits and connection limits.
 
 mod support;
 
@@ -51,18 +51,6 @@ fn throttled(recorder: &Recorder, limit: NetLimit) -> usize {
         .iter()
         .filter(|event| matches!(event.kind, EventKind::Throttled { limit: reached } if reached == limit))
         .count()
-}
-
-/// Returns the reasons of the denials that were only reported.
-fn would_deny(recorder: &Recorder) -> Vec<&'static str> {
-    recorder
-        .events()
-        .iter()
-        .filter_map(|event| match &event.kind {
-            EventKind::WouldDeny { verdict } => Some(verdict.reason().as_str()),
-            _ => None,
-        })
-        .collect()
 }
 
 #[tokio::test]
@@ -160,9 +148,9 @@ async fn a_stream_within_the_receive_quota_ends_and_a_longer_one_fails() {
 
 #[tokio::test]
 async fn quotas_count_plaintext_bytes_inside_tls() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::Echo).await;
-    let config = world
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::Echo).await;
+    let config = fixture
         .config()
         .with_max_sent_bytes(5)
         .with_max_received_bytes(3);
@@ -224,14 +212,14 @@ async fn a_write_waits_for_the_rate_limit_within_its_timeout() {
 #[tokio::test]
 async fn a_read_waits_for_the_rate_limit_and_loses_no_bytes() {
     for tls in [false, true] {
-        let world = TlsFixture::new();
+        let fixture = TlsFixture::new();
         let behaviour = Behaviour::FinishesFirst { bytes: 30_000 };
         let peer = if tls {
-            world.peer(behaviour).await
+            fixture.peer(behaviour).await
         } else {
             Peer::plain(behaviour).await.expect("peer")
         };
-        let config = world
+        let config = fixture
             .config()
             .with_received_bytes_per_second(20_000)
             .expect("a rate");
@@ -387,13 +375,13 @@ async fn connections_to_one_host_are_limited() {
     // An address from a lookup counts as the name of the lookup.
     let mut lookup = network
         .lookup("looked-up.test", None, Family::Any)
-        .expect("may");
+        .expect("allowed");
     assert_eq!(
         within_timeout(lookup.finish(None)).await,
         Ok(vec![ip("127.0.0.2")])
     );
-    let _first = network.connect("looked-up.test", 1).expect("may");
-    let _second = network.connect("127.0.0.2", 2).expect("may");
+    let _first = network.connect("looked-up.test", 1).expect("allowed");
+    let _second = network.connect("127.0.0.2", 2).expect("allowed");
     names_limit(network.connect("127.0.0.2", 3), limit);
 }
 
@@ -411,104 +399,4 @@ async fn fixed_limits_emit_events() {
         assert!(lookups.len() < 1000);
     }
     assert_eq!(reached(&recorder, NetLimit::LookupsInProgress), 1);
-}
-
-#[tokio::test]
-async fn report_only_denies_nothing_and_emits_every_verdict() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::Echo).await;
-    let (allowed, hidden) = ("secure.test", "other.test");
-    let config = NetConfig::default()
-        .with_allowed_hosts([hidden])
-        .and_then(|config| config.with_root_cert(world.authority.pem().as_bytes()))
-        .expect("valid")
-        .with_resolver(world.resolver.clone())
-        .with_report_only(true);
-    let (network, recorder) = recorded(&config);
-    assert!(
-        config.check("127.0.0.1", 80).is_denied(),
-        "the policy's own word"
-    );
-
-    // The name is not on the allow list, its address is blocked, and the server name is not allowed
-    // either.
-    let mut connection = connected(&network, allowed, peer.port()).await;
-    within_timeout(connection.start_tls(&settings(), None))
-        .await
-        .expect("shakes hands");
-    send(&mut connection, b"hi").await;
-    assert_eq!(
-        within_timeout(connection.read(9, None)).await,
-        Ok(b"hi".to_vec())
-    );
-    drop(connection);
-    assert_eq!(would_deny(&recorder), ["host-not-allowed"; 3]);
-    assert!(!kinds(&recorder.events()).contains(&"denied"));
-    let report = network.report().connections.remove(0);
-    assert_eq!(report.addresses, [ip("127.0.0.1")]);
-    assert!(report.verdict.expect("checked").is_denied());
-    assert_eq!(report.close_reason, Some(CloseReason::LocalClose));
-
-    // A lookup, and a connection to its address.
-    let mut lookup = network.lookup(allowed, None, Family::Any).expect("may");
-    assert_eq!(
-        within_timeout(lookup.finish(None)).await,
-        Ok(vec![ip("127.0.0.1")])
-    );
-    connected(&network, "127.0.0.1", peer.port()).await;
-
-    // Blocked addresses of a name that may be resolved.
-    let config = NetConfig::default()
-        .with_resolver(world.resolver.clone())
-        .with_report_only(true);
-    let (network, recorder) = recorded(&config);
-    connected(&network, allowed, peer.port()).await;
-    assert_eq!(would_deny(&recorder), ["address-blocked"]);
-}
-
-#[tokio::test]
-async fn malformed_hosts_fail_even_in_report_only_mode() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::Echo).await;
-    let config = world.config().with_report_only(true);
-    let (network, recorder) = recorded(&config);
-    for host in ["127.1", "0x7f000001", "a b", "", "[::1"] {
-        let denied = network.connect(host, peer.port());
-        assert!(matches!(denied, Err(NetError::Denied(_))), "{host}");
-    }
-    assert!(
-        kinds(&recorder.events())
-            .iter()
-            .all(|kind| *kind == "denied" || *kind == "closed")
-    );
-    let mut connection = connected(&network, "secure.test", peer.port()).await;
-    let odd = eryx_net_host::tls::ClientSettings::for_name("127.1");
-    let outcome = within_timeout(connection.start_tls(&odd, None)).await;
-    assert!(matches!(outcome, Err(NetError::Denied(_))), "{outcome:?}");
-}
-
-#[tokio::test]
-async fn a_tls_session_with_a_denied_server_name_emits_an_event() {
-    let world = TlsFixture::new();
-    let config = world
-        .config()
-        .with_allowed_hosts(["other.test"])
-        .expect("valid");
-    let (network, recorder) = recorded(&config);
-    let denied = network.tls_session(&settings());
-    assert!(matches!(denied, Err(NetError::Denied(_))));
-    assert_eq!(kinds(&recorder.events()), ["denied"]);
-    let report = network.take_report().connections.remove(0);
-    assert_eq!(report.activity.name(), "tls-session");
-    assert_eq!(report.host, "secure.test");
-    assert_eq!(report.close_reason, Some(CloseReason::Denied));
-
-    let (network, recorder) = recorded(&config.with_report_only(true));
-    assert!(network.tls_session(&settings()).is_ok());
-    assert_eq!(would_deny(&recorder), ["host-not-allowed"]);
-    assert_eq!(network.take_report().connections.len(), 1);
-    assert!(
-        network.take_report().connections.is_empty(),
-        "it is finished"
-    );
 }

@@ -14,9 +14,9 @@ const NOW: Option<Duration> = Some(Duration::ZERO);
 
 #[tokio::test]
 async fn start_tls_upgrades_an_open_connection() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::Echo).await;
-    let (network, recorder) = recorded(&world.config());
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::Echo).await;
+    let (network, recorder) = recorded(&fixture.config());
     let mut connection = connected(&network, "secure.test", peer.port()).await;
     assert_eq!(
         within_timeout(connection.end_tls(None))
@@ -30,7 +30,7 @@ async fn start_tls_upgrades_an_open_connection() {
     assert_eq!(connection.phase(), Phase::Tls);
     let info = connection.tls_info().expect("encrypted");
     assert_eq!(info.version, Version::Tls13);
-    assert_eq!(info.peer_chain[0], world.identity.chain()[0].as_ref());
+    assert_eq!(info.peer_chain[0], fixture.identity.chain()[0].as_ref());
     assert!(matches!(
         within_timeout(connection.start_tls(&settings(), None)).await,
         Err(NetError::InvalidArgument(_))
@@ -67,14 +67,14 @@ async fn start_tls_upgrades_an_open_connection() {
 
 #[tokio::test]
 async fn waiting_for_readiness_completes_a_handshake() {
-    let world = TlsFixture::new();
+    let fixture = TlsFixture::new();
     // Byte by byte, so that the handshake cannot be complete before the first wait.
-    let config = ServerTls::new(&world.identity).build().expect("config");
+    let config = ServerTls::new(&fixture.identity).build().expect("config");
     let transport = Transport::tls(config).in_pieces_of(1, Duration::ZERO);
     let peer = Peer::start(Behaviour::Echo, transport, eryx_testkit::LOOPBACK)
         .await
         .expect("peer");
-    let network = Network::new(&world.config());
+    let network = Network::new(&fixture.config());
     let mut connection = connected(&network, "secure.test", peer.port()).await;
     assert_eq!(
         within_timeout(connection.start_tls(&settings(), NOW)).await,
@@ -112,9 +112,9 @@ async fn waiting_for_readiness_completes_a_handshake() {
 
 #[tokio::test]
 async fn nonblocking_calls_complete_a_handshake() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::Echo).await;
-    let network = Network::new(&world.config());
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::Echo).await;
+    let network = Network::new(&fixture.config());
     let mut connection = connected(&network, "secure.test", peer.port()).await;
     within_timeout(async {
         while connection.start_tls(&settings(), NOW).await == Err(NetError::WouldBlock) {}
@@ -125,10 +125,10 @@ async fn nonblocking_calls_complete_a_handshake() {
 
 #[tokio::test]
 async fn a_denied_server_name_sends_no_byte_of_a_handshake() {
-    let world = TlsFixture::new();
+    let fixture = TlsFixture::new();
     // The peer does not speak TLS, and so counts every byte of a handshake.
     let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
-    let config = world
+    let config = fixture
         .config()
         .allow_host("secure.test")
         .and_then(|config| config.allow_host("third.test:1"))
@@ -172,9 +172,9 @@ async fn a_denied_server_name_sends_no_byte_of_a_handshake() {
 
 #[tokio::test]
 async fn a_server_name_is_sent_and_verified_in_canonical_form() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::Echo).await;
-    let config = world.config().allow_host("secure.test").expect("valid");
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::Echo).await;
+    let config = fixture.config().allow_host("secure.test").expect("valid");
     let network = Network::new(&config);
     for name in ["SECURE.Test", "secure.test.", "\u{ff33}ecure\u{3002}test"] {
         let mut connection = connected(&network, "secure.test", peer.port()).await;
@@ -186,9 +186,9 @@ async fn a_server_name_is_sent_and_verified_in_canonical_form() {
 
 #[tokio::test]
 async fn with_only_networks_allowed_the_server_name_is_allowed_by_the_address() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::Echo).await;
-    let config = world.config().allow_host("127.0.0.0/8").expect("valid");
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::Echo).await;
+    let config = fixture.config().allow_host("127.0.0.0/8").expect("valid");
     let network = Network::new(&config);
     tls_connected(&network, peer.port()).await;
     let blocked = config.block_host("secure.test").expect("valid");
@@ -202,13 +202,13 @@ async fn with_only_networks_allowed_the_server_name_is_allowed_by_the_address() 
 
 #[tokio::test]
 async fn rejected_certificates_have_openssls_error_number() {
-    let world = TlsFixture::new();
+    let fixture = TlsFixture::new();
     let stranger = Authority::new().expect("authority");
     let leaf = Leaf::server(["secure.test"]);
     let table = [
-        (world.authority.issue(&leaf.clone().expired()), 10),
-        (world.authority.issue(&leaf.clone().not_yet_valid()), 9),
-        (world.authority.issue(&Leaf::server(["wrong.test"])), 62),
+        (fixture.authority.issue(&leaf.clone().expired()), 10),
+        (fixture.authority.issue(&leaf.clone().not_yet_valid()), 9),
+        (fixture.authority.issue(&Leaf::server(["wrong.test"])), 62),
         (stranger.issue(&leaf), 20),
         (leaf.self_signed(), 18),
     ];
@@ -216,7 +216,7 @@ async fn rejected_certificates_have_openssls_error_number() {
         let peer = Peer::tls(Behaviour::Echo, &identity.expect("identity"))
             .await
             .expect("peer");
-        let network = Network::new(&world.config());
+        let network = Network::new(&fixture.config());
         let mut connection = connected(&network, "secure.test", peer.port()).await;
         let error = within_timeout(connection.start_tls(&settings(), None))
             .await
@@ -232,14 +232,14 @@ async fn rejected_certificates_have_openssls_error_number() {
 
 #[tokio::test]
 async fn settings_that_are_not_permitted_fail_and_leave_the_connection_open() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::Echo).await;
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::Echo).await;
     let unverified = ClientSettings {
         verify_peer: false,
         check_hostname: false,
         ..settings()
     };
-    let network = Network::new(&loopback_config(&world.resolver));
+    let network = Network::new(&loopback_config(&fixture.resolver));
     let mut connection = connected(&network, "secure.test", peer.port()).await;
     let outcome = within_timeout(connection.start_tls(&unverified, None)).await;
     let Err(NetError::Tls(TlsFailure::Refused(message))) = outcome else {
@@ -248,7 +248,7 @@ async fn settings_that_are_not_permitted_fail_and_leave_the_connection_open() {
     assert!(message.contains("allow_unverified_tls"), "{message}");
     assert_eq!(connection.phase(), Phase::Open);
 
-    let network = Network::new(&loopback_config(&world.resolver).allow_unverified_tls(true));
+    let network = Network::new(&loopback_config(&fixture.resolver).allow_unverified_tls(true));
     let mut connection = connected(&network, "secure.test", peer.port()).await;
     within_timeout(connection.start_tls(&unverified, None))
         .await
@@ -257,9 +257,9 @@ async fn settings_that_are_not_permitted_fail_and_leave_the_connection_open() {
 
 #[tokio::test]
 async fn transport_failures_in_a_handshake_are_reported_as_such() {
-    let world = TlsFixture::new();
+    let fixture = TlsFixture::new();
     let limit = Duration::from_millis(300);
-    let config = world.config().with_connect_timeout(limit).expect("valid");
+    let config = fixture.config().with_connect_timeout(limit).expect("valid");
     let silent = Peer::plain(Behaviour::Silent).await.expect("peer");
     let resets = Peer::plain(Behaviour::ResetsAtFirstByte)
         .await
@@ -289,10 +289,10 @@ async fn transport_failures_in_a_handshake_are_reported_as_such() {
 
 #[tokio::test]
 async fn a_handshake_has_the_rest_of_the_connect_timeout() {
-    let world = TlsFixture::new();
+    let fixture = TlsFixture::new();
     let silent = Peer::plain(Behaviour::Silent).await.expect("peer");
     let limit = Duration::from_secs(10);
-    let config = world.config().with_connect_timeout(limit).expect("valid");
+    let config = fixture.config().with_connect_timeout(limit).expect("valid");
     let network = Network::new(&config);
     let mut connection = connected(&network, "secure.test", silent.port()).await;
     // The clock is paused and only advances while waiting, so ten seconds take no time.
@@ -324,10 +324,10 @@ async fn a_handshake_has_the_rest_of_the_connect_timeout() {
 
 #[tokio::test]
 async fn the_time_of_the_lookup_counts_against_the_handshake() {
-    let world = TlsFixture::new();
+    let fixture = TlsFixture::new();
     let silent = Peer::plain(Behaviour::Silent).await.expect("peer");
     let (lookup, limit) = (Duration::from_millis(2500), Duration::from_secs(3));
-    let config = world
+    let config = fixture
         .config()
         .with_resolver(Arc::new(SlowResolver(lookup)))
         .with_connect_timeout(limit)
@@ -354,9 +354,9 @@ async fn within_paused_timeout<T>(work: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn networks_with_shared_caches_resume_each_others_sessions() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::Echo).await;
-    let config = world.config().with_shared_caches(true);
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::Echo).await;
+    let config = fixture.config().with_shared_caches(true);
     let mut resumed = Vec::new();
     for _ in 0..2 {
         let network = Network::new(&config.clone().with_max_connections(3));

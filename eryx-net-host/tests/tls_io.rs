@@ -12,14 +12,14 @@ const NOW: Option<Duration> = Some(Duration::ZERO);
 
 #[tokio::test]
 async fn eight_mebibytes_reach_a_slow_reader_unchanged() {
-    let world = TlsFixture::new();
-    let peer = world
+    let fixture = TlsFixture::new();
+    let peer = fixture
         .peer(Behaviour::ReadsSlowly {
             piece: 256 * 1024,
             every: Duration::from_millis(1),
         })
         .await;
-    let network = Network::new(&world.config());
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     let data = pattern::bytes(8 << 20);
     for piece in data.chunks(200_000) {
@@ -35,14 +35,14 @@ async fn eight_mebibytes_reach_a_slow_reader_unchanged() {
 
 #[tokio::test]
 async fn waiting_ciphertext_is_sent_by_every_kind_of_wait() {
-    let world = TlsFixture::new();
-    let peer = world
+    let fixture = TlsFixture::new();
+    let peer = fixture
         .peer(Behaviour::ReadsSlowly {
             piece: 256 * 1024,
             every: Duration::from_millis(1),
         })
         .await;
-    let network = Network::new(&world.config());
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     let data = pattern::bytes(8 << 20);
     let mut sent = 0;
@@ -77,14 +77,14 @@ async fn waiting_ciphertext_is_sent_by_every_kind_of_wait() {
 
 #[tokio::test]
 async fn a_lingering_close_sends_the_rest_and_holds_its_slot() {
-    let world = TlsFixture::new();
-    let peer = world
+    let fixture = TlsFixture::new();
+    let peer = fixture
         .peer(Behaviour::ReadsSlowly {
             piece: 1 << 20,
             every: Duration::from_millis(1),
         })
         .await;
-    let network = Network::new(&world.config());
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     let sent = fill(&mut connection).await;
     drop(connection);
@@ -100,14 +100,14 @@ async fn a_lingering_close_sends_the_rest_and_holds_its_slot() {
 
 #[tokio::test]
 async fn unread_session_tickets_do_not_lose_the_last_bytes_to_the_peer() {
-    let world = TlsFixture::new();
-    let peer = world
+    let fixture = TlsFixture::new();
+    let peer = fixture
         .peer(Behaviour::ReadsSlowly {
             piece: 4096,
             every: Duration::from_millis(1),
         })
         .await;
-    let network = Network::new(&world.config());
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     let data = pattern::bytes(600_000);
     assert_eq!(
@@ -132,9 +132,9 @@ async fn unread_session_tickets_do_not_lose_the_last_bytes_to_the_peer() {
 
 #[tokio::test]
 async fn an_abort_ends_a_lingering_close() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::NeverReads).await;
-    let network = Network::new(&world.config());
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::NeverReads).await;
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     fill(&mut connection).await;
     drop(connection);
@@ -149,7 +149,7 @@ async fn an_abort_ends_a_lingering_close() {
     tokio::time::resume();
 
     // A connection that is dropped after the abort does not linger.
-    let network = Network::new(&world.config());
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     fill(&mut connection).await;
     network.abort();
@@ -170,14 +170,14 @@ async fn fill(connection: &mut Connection) -> u64 {
 
 #[tokio::test]
 async fn an_end_without_close_notify_is_an_error_after_the_last_byte() {
-    let world = TlsFixture::new();
-    let peer = world
+    let fixture = TlsFixture::new();
+    let peer = fixture
         .peer(Behaviour::OmitsCloseNotify {
             body: 1000,
             announced: true,
         })
         .await;
-    let network = Network::new(&world.config());
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     send(&mut connection, b"GET / HTTP/1.1\r\n\r\n").await;
     let mut body = Vec::new();
@@ -200,9 +200,11 @@ async fn an_end_without_close_notify_is_an_error_after_the_last_byte() {
 
 #[tokio::test]
 async fn the_peers_close_notify_is_an_empty_read() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::FinishesFirst { bytes: 50_000 }).await;
-    let network = Network::new(&world.config());
+    let fixture = TlsFixture::new();
+    let peer = fixture
+        .peer(Behaviour::FinishesFirst { bytes: 50_000 })
+        .await;
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     assert!(drain(&mut connection).await.expect("orderly") == pattern::bytes(50_000));
     drop(connection);
@@ -213,9 +215,9 @@ async fn the_peers_close_notify_is_an_empty_read() {
 
 #[tokio::test]
 async fn a_blocking_write_returns_when_the_kernel_has_all_bytes() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::NeverReads).await;
-    let network = Network::new(&world.config());
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::NeverReads).await;
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     within_timeout(connection.write(b"", None))
         .await
@@ -229,9 +231,9 @@ async fn a_blocking_write_returns_when_the_kernel_has_all_bytes() {
 
 #[tokio::test]
 async fn end_tls_after_the_peers_close_notify_returns_to_plain_text() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::FinishesFirst { bytes: 100 }).await;
-    let network = Network::new(&world.config());
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::FinishesFirst { bytes: 100 }).await;
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     drain(&mut connection).await.expect("orderly");
     assert_eq!(connection.phase(), Phase::HalfClosed);
@@ -248,9 +250,9 @@ async fn end_tls_after_the_peers_close_notify_returns_to_plain_text() {
 
 #[tokio::test]
 async fn a_large_read_returns_several_records() {
-    let world = TlsFixture::new();
-    let peer = world.peer(Behaviour::Pours).await;
-    let network = Network::new(&world.config());
+    let fixture = TlsFixture::new();
+    let peer = fixture.peer(Behaviour::Pours).await;
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     let mut check = pattern::Check::new();
     let mut largest = 0;
@@ -266,13 +268,13 @@ async fn a_large_read_returns_several_records() {
 
 #[tokio::test]
 async fn a_connection_is_readable_only_when_a_record_is_complete() {
-    let world = TlsFixture::new();
-    let config = ServerTls::new(&world.identity).build().expect("config");
+    let fixture = TlsFixture::new();
+    let config = ServerTls::new(&fixture.identity).build().expect("config");
     let transport = Transport::tls(config).in_pieces_of(1, Duration::ZERO);
     let peer = Peer::start(Behaviour::Echo, transport, eryx_testkit::LOOPBACK)
         .await
         .expect("peer");
-    let network = Network::new(&world.config());
+    let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
     for _ in 0..20 {
         send(&mut connection, b"ping").await;
@@ -288,12 +290,12 @@ async fn a_connection_is_readable_only_when_a_record_is_complete() {
 
 #[tokio::test]
 async fn tls_can_start_after_plain_text_and_return_to_it() {
-    let world = TlsFixture::new();
-    let config = ServerTls::new(&world.identity).build().expect("config");
+    let fixture = TlsFixture::new();
+    let config = ServerTls::new(&fixture.identity).build().expect("config");
     let peer = Peer::plain(Behaviour::StartsTls(config))
         .await
         .expect("peer");
-    let network = Network::new(&world.config());
+    let network = Network::new(&fixture.config());
     let mut connection = connected(&network, "secure.test", peer.port()).await;
     for round in 0..2 {
         send(&mut connection, b"plain\n").await;
