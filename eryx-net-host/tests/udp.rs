@@ -13,7 +13,6 @@ use eryx_net_host::{
 };
 use eryx_testkit::{LOOPBACK, LOOPBACK_V6, UdpPeer};
 use support::*;
-use tokio::net::UdpSocket as TokioUdpSocket;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
@@ -205,7 +204,7 @@ async fn datagrams_from_unknown_sources_are_dropped_and_never_ready() {
     let mut socket = socket(&network);
     let own = socket.bind().expect("bound");
     let own = SocketAddr::new(LOOPBACK.ip(), own.port());
-    let unknown = UdpSocket::bind(LOOPBACK).await.expect("bound");
+    let unknown = tokio::net::UdpSocket::bind(LOOPBACK).await.expect("bound");
     for _ in 0..200 {
         unknown.send_to(b"unsolicited", own).await.expect("sent");
     }
@@ -582,7 +581,7 @@ async fn an_aborted_network_sends_and_receives_no_datagrams() {
 #[tokio::test]
 async fn a_receive_ends_with_its_timeout_or_the_io_timeout() {
     let near = peer().await;
-    let silent = TokioUdpSocket::bind(LOOPBACK).await.expect("bound");
+    let silent = tokio::net::UdpSocket::bind(LOOPBACK).await.expect("bound");
     let silent = silent.local_addr().expect("address");
     let config = allowing(&[near.address(), silent])
         .with_io_timeout(Duration::from_millis(30))

@@ -39,7 +39,10 @@ fn main() {
             b.iter(|| {
                 assert!(matches!(client.write(&data), Poll::Ready(Ok(n)) if n == size));
                 deliver(&client.take(usize::MAX), &mut server);
-                server.reader().read_exact(&mut buffer).expect("the whole record");
+                server
+                    .reader()
+                    .read_exact(&mut buffer)
+                    .expect("the whole record");
             });
         });
         group.bench_function(format!("read {size} B"), |b| {

@@ -367,7 +367,7 @@ async fn strict_checks_apply_only_to_roots_of_the_settings() {
     let error = handshake_error(&connector, &strict, unidentified.server()).await;
     assert_eq!(
         certificate(error),
-        (85, "Missing CertificateAuthority Key Identifier".to_owned())
+        (85, "Missing Authority Key Identifier".to_owned())
     );
     // The embedder's roots need not be as strict.
     let (client, _) = run_handshake(
