@@ -181,7 +181,7 @@ async fn a_write_waits_for_the_rate_limit_within_its_timeout() {
         .expect("a rate");
     let (network, recorder, mut connection, mut stream) = pair(&config).await;
     let started = Instant::now();
-    let all = pattern::bytes(30_000);
+    let all = payload::bytes(30_000);
     let sending = async {
         assert_eq!(
             within_timeout(connection.write(&all, None)).await,
@@ -231,7 +231,7 @@ async fn a_read_waits_for_the_rate_limit_and_loses_no_bytes() {
         };
         let started = Instant::now();
         let all = drain(&mut connection).await.expect("all of it");
-        assert!(all == pattern::bytes(30_000), "tls {tls}");
+        assert!(all == payload::bytes(30_000), "tls {tls}");
         assert!(started.elapsed() >= Duration::from_millis(490), "tls {tls}");
     }
 }

@@ -231,7 +231,7 @@ async fn an_answer_is_cached_in_its_network_for_its_ttl() {
         assert!(look_up(&network, "cached.test").await.is_ok());
     }
     assert_eq!(
-        server.asked("cached.test"),
+        server.queries_for("cached.test"),
         2,
         "one question for each family"
     );

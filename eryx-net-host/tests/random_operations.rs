@@ -96,7 +96,7 @@ async fn random_operation(rng: &mut Rng, connection: &mut Connection) -> Option<
 
 #[tokio::test]
 async fn random_operations_on_faulty_peers_never_panic_hang_or_leak() {
-    let authority = Authority::new().expect("authority");
+    let authority = CertificateAuthority::new().expect("authority");
     let identity = authority
         .issue(&Leaf::server(["secure.test"]))
         .expect("identity");

@@ -87,7 +87,7 @@ async fn a_read_returns_the_available_bytes_up_to_its_maximum() {
 
 #[tokio::test]
 async fn a_large_read_is_clamped_and_its_buffer_grows_with_the_data() {
-    let peer = Peer::plain(Behaviour::Pours).await.expect("peer");
+    let peer = Peer::plain(Behaviour::SendsForever).await.expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
     let mut check = payload::Check::new();
@@ -170,7 +170,7 @@ async fn a_blocking_write_writes_all_bytes() {
     .expect("peer");
     let network = Network::new(&NetConfig::permissive());
     let mut connection = connected(&network, "127.0.0.1", peer.port()).await;
-    let data = pattern::bytes(8 << 20);
+    let data = payload::bytes(8 << 20);
     assert_eq!(
         within_timeout(connection.write(&data, None)).await,
         Ok(data.len())

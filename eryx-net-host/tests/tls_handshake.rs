@@ -203,7 +203,7 @@ async fn with_only_networks_allowed_the_server_name_is_allowed_by_the_address() 
 #[tokio::test]
 async fn rejected_certificates_have_openssls_error_number() {
     let fixture = TlsFixture::new();
-    let stranger = Authority::new().expect("authority");
+    let stranger = CertificateAuthority::new().expect("authority");
     let leaf = Leaf::server(["secure.test"]);
     let table = [
         (fixture.authority.issue(&leaf.clone().expired()), 10),

@@ -21,7 +21,7 @@ async fn eight_mebibytes_reach_a_slow_reader_unchanged() {
         .await;
     let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
-    let data = pattern::bytes(8 << 20);
+    let data = payload::bytes(8 << 20);
     for piece in data.chunks(200_000) {
         assert_eq!(
             within_timeout(connection.write(piece, None)).await,
@@ -44,7 +44,7 @@ async fn waiting_ciphertext_is_sent_by_every_kind_of_wait() {
         .await;
     let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
-    let data = pattern::bytes(8 << 20);
+    let data = payload::bytes(8 << 20);
     let mut sent = 0;
     within_timeout(async {
         while sent < data.len() {
@@ -109,7 +109,7 @@ async fn unread_session_tickets_do_not_lose_the_last_bytes_to_the_peer() {
         .await;
     let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
-    let data = pattern::bytes(600_000);
+    let data = payload::bytes(600_000);
     assert_eq!(
         within_timeout(connection.write(&data[..1], None)).await,
         Ok(1)
@@ -206,7 +206,7 @@ async fn the_peers_close_notify_is_an_empty_read() {
         .await;
     let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
-    assert!(drain(&mut connection).await.expect("orderly") == pattern::bytes(50_000));
+    assert!(drain(&mut connection).await.expect("orderly") == payload::bytes(50_000));
     drop(connection);
     let entry = network.report().connections.remove(0);
     assert_eq!(entry.close_reason, Some(CloseReason::PeerClose));
@@ -251,10 +251,10 @@ async fn end_tls_after_the_peers_close_notify_returns_to_plain_text() {
 #[tokio::test]
 async fn a_large_read_returns_several_records() {
     let fixture = TlsFixture::new();
-    let peer = fixture.peer(Behaviour::Pours).await;
+    let peer = fixture.peer(Behaviour::SendsForever).await;
     let network = Network::new(&fixture.config());
     let mut connection = tls_connected(&network, peer.port()).await;
-    let mut check = pattern::Check::new();
+    let mut check = payload::Check::new();
     let mut largest = 0;
     while check.length() < 16 << 20 {
         let bytes = within_timeout(connection.read(1 << 20, None))

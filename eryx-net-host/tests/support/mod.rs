@@ -209,7 +209,7 @@ pub async fn writable(connection: &mut Connection, timeout: Duration) -> bool {
 
 /// A certificate authority, a server certificate for `secure.test`, and a resolver for that name.
 pub struct TlsFixture {
-    pub authority: Authority,
+    pub authority: CertificateAuthority,
     pub identity: eryx_testkit::Identity,
     pub resolver: Arc<ScriptedResolver>,
 }
