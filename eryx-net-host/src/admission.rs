@@ -1,22 +1,44 @@
-//! What a connection or a lookup has to pass before it begins.
+//! Admission control: parsing, policy, connection limits and the connect rate, before anything is
+//! dialled or looked up.
 
 use eryx_net_policy::{Host, Reason, Verdict};
 use tokio::time::Instant;
 
-use crate::ledger::Entry;
-use crate::network::Shared;
+use crate::audit::entry::AuditEntry;
+use crate::context::NetworkContext;
+use crate::error::NetError;
+use crate::host_memory::Charge;
+use crate::host_memory::estimate;
+use crate::limits::kind::NetLimit;
+use crate::limits::per_host::HostPermit;
+use crate::limits::semaphore::Permit;
 use crate::own_addresses::OwnAddresses;
-use crate::per_host::HostPermit;
-use crate::permit::{Permit, Place};
-use crate::{Charge, NetError, NetLimit, footprint};
 
-/// The longest host name that is looked at, in bytes: four for each octet a DNS name can have.
+/// The longest host that is parsed, in bytes: four for each octet of the longest DNS name.
 const MAX_HOST: usize = 1024;
 
-impl Shared {
-    pub(crate) fn parse(
+/// A connection's slot: one permit of the sandbox's limit, one of its host's, and its host memory.
+/// Released on drop.
+#[derive(Debug)]
+pub(crate) struct ConnectionSlot {
+    _connection: Permit,
+    _host: HostPermit,
+    _memory: Charge,
+    tls: Option<Charge>,
+}
+
+impl ConnectionSlot {
+    /// Holds `charge` for the connection's TLS until it is closed, or begins another handshake.
+    pub(crate) fn set_tls(&mut self, charge: Charge) {
+        self.tls = Some(charge);
+    }
+}
+
+impl NetworkContext {
+    /// Parses a host that the guest program wrote. Records a denial if it is malformed.
+    pub(crate) fn parse_host(
         &self,
-        entry: &Entry,
+        entry: &AuditEntry,
         host: &str,
         port: Option<u16>,
     ) -> Result<Host, NetError> {
@@ -34,10 +56,12 @@ impl Shared {
         })
     }
 
-    /// Returns the verdict, or the denial of the first address that it allows and that is this machine's own.
+    /// Returns `verdict`, or the denial of the first address that it allows and that belongs to
+    /// this machine.
     ///
-    /// The system is asked only about addresses that loopback's entries would deny: not where loopback is allowed.
-    pub(crate) fn refuse_own(&self, verdict: Verdict) -> Result<Verdict, NetError> {
+    /// Asks the kernel only about addresses that the entries for loopback would deny, and so about
+    /// none where loopback is allowed.
+    pub(crate) fn deny_own_addresses(&self, verdict: Verdict) -> Result<Verdict, NetError> {
         let mut own = OwnAddresses::default();
         for address in verdict.dialable_addresses() {
             if let Some(denial) = self.config.policy().check_own(&verdict, *address)
@@ -49,86 +73,100 @@ impl Shared {
         Ok(verdict)
     }
 
-    /// Goes on if the verdict allows it, or is only to be reported, and writes down what it was.
-    pub(crate) fn admit(&self, entry: &Entry, verdict: Verdict) -> Result<(), NetError> {
-        let verdict = self.refuse_own(verdict)?;
-        // What goes to everybody is no host, either.
-        let a_host = verdict.reason() != Reason::NotUnicast;
-        if verdict.is_denied() && self.config.report_only() && a_host {
+    /// Enforces the verdict: records it, and fails unless it allows the host or report-only mode is
+    /// on.
+    pub(crate) fn admit(&self, entry: &AuditEntry, verdict: Verdict) -> Result<(), NetError> {
+        let verdict = self.deny_own_addresses(verdict)?;
+        if !verdict.is_denied() {
+            entry.record_verdict(verdict);
+            return Ok(());
+        }
+        // Multicast and broadcast are denied even in report-only mode.
+        if self.config.report_only() && verdict.reason() != Reason::NotUnicast {
             entry.would_deny(verdict);
             return Ok(());
         }
-        if verdict.is_denied() {
-            let error = NetError::Denied(verdict.guest_message());
-            entry.denied(verdict);
-            return Err(error);
-        }
-        entry.allowed(verdict);
-        Ok(())
+        let error = NetError::Denied(verdict.guest_message());
+        entry.denied(verdict);
+        Err(error)
     }
 
-    /// A place for one more connection to `host`.
-    pub(crate) fn place(&self, entry: &Entry, host: &Host) -> Result<Place, NetError> {
-        let connection = self.connection_permit(entry)?;
-        let to_host = self.place_at(entry, host)?;
-        let memory = self.charge(entry, footprint::CONNECTION)?;
-        Ok(Place::new(connection, to_host, memory))
+    /// Returns the slot of one more connection to `host`.
+    pub(crate) fn acquire_slot(
+        &self,
+        entry: &AuditEntry,
+        host: &Host,
+    ) -> Result<ConnectionSlot, NetError> {
+        Ok(ConnectionSlot {
+            _connection: self.acquire_connection(entry)?,
+            _host: self.acquire_host_slot(entry, host)?,
+            _memory: self.charge(entry, estimate::CONNECTION)?,
+            tls: None,
+        })
     }
 
-    /// Host memory for something that is kept.
-    pub(crate) fn charge(&self, entry: &Entry, bytes: u64) -> Result<Charge, NetError> {
+    /// Charges `bytes` to the sandbox's host memory.
+    pub(crate) fn charge(&self, entry: &AuditEntry, bytes: u64) -> Result<Charge, NetError> {
         Ok(self
             .memory
             .charge(bytes)
             .inspect_err(|_| entry.limit_reached(NetLimit::MaxHostMemory))?)
     }
 
-    /// One more of the connections there may be.
-    pub(crate) fn connection_permit(&self, entry: &Entry) -> Result<Permit, NetError> {
-        self.connections.take().ok_or_else(|| {
+    /// Returns a permit for one more connection of the sandbox.
+    pub(crate) fn acquire_connection(&self, entry: &AuditEntry) -> Result<Permit, NetError> {
+        self.connections.try_acquire().ok_or_else(|| {
             entry.limit_reached(NetLimit::MaxConnections);
             NetError::LimitReached(format!(
-                "this sandbox already holds {} connections, the most it may (max_connections): close one \
-                 first, or have the embedder raise max_connections",
+                "this sandbox already holds {} connections, the most it may (max_connections): \
+                 close one first, or have the embedder raise max_connections",
                 self.connections.limit()
             ))
         })
     }
 
-    /// One more of the connections there may be to `host`.
-    pub(crate) fn place_at(&self, entry: &Entry, host: &Host) -> Result<HostPermit, NetError> {
-        self.per_host.take(host).map_err(|limit| {
+    /// Returns a permit for one more connection to `host`.
+    pub(crate) fn acquire_host_slot(
+        &self,
+        entry: &AuditEntry,
+        host: &Host,
+    ) -> Result<HostPermit, NetError> {
+        self.per_host.try_acquire(host).map_err(|limit| {
             entry.limit_reached(NetLimit::MaxConnectionsPerHost);
             NetError::LimitReached(format!(
-                "this sandbox already holds {limit} connections to `{host}`, the most it may hold to one \
-                 host (max_connections_per_host): close one first, or have the embedder raise \
+                "this sandbox already holds {limit} connections to `{host}`, the most it may hold to \
+                 one host (max_connections_per_host): close one first, or have the embedder raise \
                  max_connections_per_host"
             ))
         })
     }
 
-    /// When a connection may begin; `None` is now.
-    pub(crate) fn turn(
+    /// Returns when a connection may be dialled under the connect rate; `None` is now.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::LimitReached`] when that is after `deadline`.
+    pub(crate) fn reserve_connect_time(
         &self,
-        entry: &Entry,
+        entry: &AuditEntry,
         deadline: Instant,
     ) -> Result<Option<Instant>, NetError> {
-        let Some(pace) = &self.connects else {
+        let Some(limiter) = &self.connect_rate else {
             return Ok(None);
         };
-        let Some(turn) = pace.book(deadline) else {
+        let Some(connect_at) = limiter.reserve_slot(deadline) else {
             entry.limit_reached(NetLimit::ConnectsPerSecond);
             return Err(NetError::LimitReached(
-                "this sandbox has begun so many connections that the turn of another would come after the \
-                 connect timeout (connects_per_second): begin fewer, or have the embedder raise \
+                "this sandbox has begun so many connections that the turn of another would come after \
+                 the connect timeout (connects_per_second): begin fewer, or have the embedder raise \
                  connects_per_second"
                     .into(),
             ));
         };
-        if turn <= Instant::now() {
+        if connect_at <= Instant::now() {
             return Ok(None);
         }
         entry.throttled(NetLimit::ConnectsPerSecond);
-        Ok(Some(turn))
+        Ok(Some(connect_at))
     }
 }

@@ -17,7 +17,7 @@ use eryx_net_policy::{
 };
 use eryx_tls::{Connector, TrustStore};
 
-use crate::fixed_hosts::Layered;
+use crate::dns::chain::ResolverChain;
 use crate::{ConfigError, HostMemory, Resolve};
 use limits::Limits;
 use names::Names;
@@ -67,7 +67,7 @@ pub struct NetConfig {
     names: Names,
     policy: Arc<OnceLock<Policy>>,
     connector: Arc<OnceLock<Connector>>,
-    resolver: Arc<OnceLock<Layered>>,
+    resolver: Arc<OnceLock<ResolverChain>>,
 }
 
 impl NetConfig {
@@ -260,12 +260,12 @@ impl NetConfig {
     }
 
     /// What resolves names for one network.
-    pub(crate) fn network_resolver(&self, memory: &HostMemory) -> Layered {
+    pub(crate) fn network_resolver(&self, memory: &HostMemory) -> ResolverChain {
         let memory = (!self.shared_caches).then(|| memory.clone());
         self.layered().for_network(memory)
     }
 
-    fn layered(&self) -> &Layered {
+    fn layered(&self) -> &ResolverChain {
         self.resolver.get_or_init(|| self.names.resolver())
     }
 }

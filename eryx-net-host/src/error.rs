@@ -1,14 +1,14 @@
-//! Every way a network operation can fail, and the one table from the system's errors to them.
+//! The errors of network operations, and the one table from the system's errors to them.
 
 use std::io;
 
 use eryx_tls::TlsError;
 use rustix::io::Errno;
 
-/// Why an operation on the network did not succeed.
+/// The error of a network operation.
 ///
-/// Texts are sentences for the person who wrote the untrusted program. They never carry an address
-/// that program did not name itself; what was really resolved and dialled is in the
+/// Messages are for the author of the guest program. They never contain an address that the program
+/// did not name itself; the addresses that were resolved and dialled are in the
 /// [events](crate::Event) and the [report](crate::NetworkReport).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -16,22 +16,23 @@ pub enum NetError {
     /// The operation would have to wait, and the timeout was zero.
     #[error("the operation would block")]
     WouldBlock,
-    /// The caller's timeout or the host's ceiling passed.
+    /// The caller's timeout or the configured ceiling passed.
     #[error("the operation timed out")]
     TimedOut,
-    /// The policy does not allow it. Names the host, the rule and what would change the verdict.
+    /// The policy denies it. Names the host, the rule, and the setting that would change the
+    /// verdict.
     #[error("{0}")]
     Denied(String),
-    /// As many of something are there as may be at once. Names the limit.
+    /// A limit on concurrent objects or on a rate was reached. Names the limit.
     #[error("{0}")]
     LimitReached(String),
-    /// As much was sent or received as may be in all. Names the limit.
+    /// The quota of sent or received bytes is exhausted. Names the limit.
     #[error("{0}")]
     QuotaExceeded(String),
-    /// The name does not exist, or has no address of the family asked for.
+    /// The name does not exist, or has no address of the requested family.
     #[error("the name does not exist or has no address")]
     NameNotFound,
-    /// The name could not be resolved now; another try may succeed.
+    /// The name could not be resolved now; a later attempt may succeed.
     #[error("the name could not be resolved for the moment")]
     NameTryAgain,
     /// The peer, or all peers, refused the connection.
@@ -46,7 +47,7 @@ pub enum NetError {
     /// Bytes were written after the sending side was shut down, on either end.
     #[error("the sending side of the connection is shut down")]
     BrokenPipe,
-    /// The connection is not established (yet, or any more).
+    /// The connection is not established yet, or no longer.
     #[error("the connection is not established")]
     NotConnected,
     /// No route to the host.
@@ -58,30 +59,30 @@ pub enum NetError {
     /// No local port is left to connect from.
     #[error("the host has no local port left for another connection to this address")]
     AddressNotAvailable,
-    /// The host's process, or its machine, has as many files and sockets open as it may.
+    /// This process, or the machine, has reached its limit on open files.
     #[error(
-        "the host has no file descriptor left for another socket: close some, or have the embedder raise \
-         its limit on open files"
+        "the host has no file descriptor left for another socket: close some, or have the embedder \
+         raise its limit on open files"
     )]
     TooManyFiles,
-    /// The host has no memory left for a socket or what it is to send.
+    /// The machine has no memory left for a socket or its send buffer.
     #[error("the host has no memory left for the socket")]
     NoBufferSpace,
-    /// A datagram is longer than any can be, or than the way to its destination allows.
+    /// A datagram is longer than UDP, or the path to its destination, allows.
     #[error("the message is too long")]
     MessageTooLong,
-    /// An argument is malformed. A sentence that names it.
+    /// An argument is malformed. Names it.
     #[error("{0}")]
     InvalidArgument(String),
     /// TLS failed.
     #[error(transparent)]
     Tls(#[from] TlsFailure),
-    /// Anything else. A sentence.
+    /// Any other error.
     #[error("{0}")]
     Other(String),
 }
 
-/// What went wrong inside TLS, as opposed to the transport below it.
+/// The error of a TLS operation, as opposed to one of the transport below it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsFailure {
@@ -90,27 +91,27 @@ pub enum TlsFailure {
     Certificate {
         /// OpenSSL's `X509_V_ERR_*` number.
         code: u32,
-        /// OpenSSL's words for `code`.
+        /// OpenSSL's message for `code`.
         message: String,
     },
     /// The peer ended the handshake or the session with this alert (RFC 8446, 6.2), in snake case.
     #[error("the peer sent the TLS alert {0}")]
     Alert(String),
-    /// The peer does not speak TLS, or speaks it wrongly. A sentence.
+    /// The peer does not speak TLS, or violates the protocol.
     #[error("{0}")]
     Protocol(String),
     /// The transport ended without close_notify (RFC 8446, 6.1): the stream may be truncated.
     #[error("the TLS stream ended without close_notify")]
     UnexpectedEof,
-    /// The requested settings cannot be honoured, or the embedder does not permit them. A sentence.
+    /// The requested settings cannot be honoured, or the embedder does not permit them.
     #[error("{0}")]
     Refused(String),
 }
 
 impl NetError {
-    /// The kind of error as a word for logs. It stays what it is.
+    /// Returns the stable name of the error, for logs.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::WouldBlock => "would-block",
             Self::TimedOut => "timed-out",
@@ -138,10 +139,10 @@ impl NetError {
 }
 
 impl From<io::Error> for NetError {
-    /// The one place where the system's errors become ours.
+    /// Converts a system error. This is the only such conversion.
     fn from(error: io::Error) -> Self {
         use io::ErrorKind as Kind;
-        // Those that have no kind of their own.
+        // Errors without an `ErrorKind`.
         match Errno::from_io_error(&error) {
             Some(Errno::MSGSIZE) => return Self::MessageTooLong,
             Some(Errno::MFILE | Errno::NFILE) => return Self::TooManyFiles,
@@ -164,14 +165,15 @@ impl From<io::Error> for NetError {
                 "the host's own firewall or system policy forbids the connection".into(),
             ),
             Kind::InvalidInput => Self::InvalidArgument("the system rejects this argument".into()),
-            // The text of an operating system error never holds an address, but a wrapped one may.
+            // The message of a system error never contains an address, but that of a wrapped one
+            // may.
             kind => Self::Other(format!("the host's network reports: {kind}")),
         }
     }
 }
 
 impl From<TlsError> for NetError {
-    /// Transport errors stay what they are, so that a reset never looks like a bad certificate.
+    /// Keeps transport errors as they are, so that a reset is never mistaken for a bad certificate.
     fn from(error: TlsError) -> Self {
         Self::Tls(match error {
             TlsError::Io(error) => return error.into(),
@@ -190,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_of_a_socket_has_its_name() {
+    fn every_socket_error_has_its_variant() {
         use NetError as E;
         // Linux numbers, as a socket returns them.
         let table = [
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_an_unknown_error_does_not_reach_the_program() {
+    fn the_message_of_an_unknown_error_does_not_reach_the_guest_program() {
         let secret = io::Error::other("10.1.2.3 said no");
         assert!(!NetError::from(secret).to_string().contains("10.1.2.3"));
     }

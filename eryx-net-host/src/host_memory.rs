@@ -1,14 +1,17 @@
-//! The memory the host keeps on behalf of one sandbox.
+//! The host-memory budget of one sandbox.
+
+pub(crate) mod estimate;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::NetError;
+use crate::error::NetError;
 
-/// A budget for what the host keeps on behalf of one sandbox: buffers, TLS settings, lookups, captured output.
+/// A budget for the host memory of one sandbox: buffers, TLS settings, lookups, captured output.
 ///
-/// Clones share one budget. What is kept holds a [`Charge`], which gives its bytes back when it is dropped.
+/// Clones share one budget. The owner of the memory holds a [`Charge`], which releases its bytes on
+/// drop.
 ///
 /// ```
 /// use eryx_net_host::HostMemory;
@@ -33,10 +36,10 @@ struct Budget {
 }
 
 impl HostMemory {
-    /// The budget of a sandbox whose embedder chose none, in bytes: that of about a hundred connections with TLS.
+    /// The default budget of a sandbox, in bytes: enough for about a hundred connections with TLS.
     pub const DEFAULT: u64 = 64 << 20;
 
-    /// A budget of `max` bytes, none of it used.
+    /// Returns a budget of `max` bytes, none of them used.
     #[must_use]
     pub fn new(max: u64) -> Self {
         Self {
@@ -49,57 +52,58 @@ impl HostMemory {
         }
     }
 
-    /// Takes `bytes` of the budget until the charge is dropped.
+    /// Reserves `bytes` of the budget until the charge is dropped.
     ///
     /// # Errors
     ///
-    /// [`HostMemoryFull`] when less than that is left; nothing is taken then.
+    /// [`HostMemoryFull`] when less than that is left; no byte is reserved then.
     pub fn charge(&self, bytes: u64) -> Result<Charge, HostMemoryFull> {
-        self.take(bytes)?;
+        self.reserve(bytes)?;
         Ok(Charge {
             memory: self.clone(),
             bytes,
         })
     }
 
-    /// The most bytes it can hold.
+    /// Returns the size of the budget in bytes.
     #[must_use]
     pub fn max(&self) -> u64 {
         self.budget.max
     }
 
-    /// How many bytes are taken.
+    /// Returns the bytes in use.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.budget.used.load(Ordering::Relaxed)
     }
 
-    /// The most bytes that were taken at once since the last [`begin`](Self::begin).
+    /// Returns the most bytes in use at once since the last [`begin`](Self::begin).
     #[must_use]
     pub fn peak(&self) -> u64 {
         self.budget.peak.load(Ordering::Relaxed)
     }
 
-    /// Whether a charge was refused since the last [`begin`](Self::begin).
+    /// Returns whether a charge has failed since the last [`begin`](Self::begin).
     #[must_use]
     pub fn refused(&self) -> bool {
         self.budget.refused.load(Ordering::Relaxed)
     }
 
-    /// Begins an execution: the peak is what is taken now.
+    /// Begins an execution: resets the peak to the bytes in use now, and
+    /// [`refused`](Self::refused).
     pub fn begin(&self) {
         self.budget.peak.store(self.used(), Ordering::Relaxed);
         self.budget.refused.store(false, Ordering::Relaxed);
     }
 
-    fn take(&self, bytes: u64) -> Result<(), HostMemoryFull> {
+    fn reserve(&self, bytes: u64) -> Result<(), HostMemoryFull> {
         let budget = &*self.budget;
-        let taken = budget
+        let reserved = budget
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
                 used.checked_add(bytes).filter(|used| *used <= budget.max)
             });
-        let Ok(before) = taken else {
+        let Ok(before) = reserved else {
             budget.refused.store(true, Ordering::Relaxed);
             return Err(HostMemoryFull { max: budget.max });
         };
@@ -107,7 +111,7 @@ impl HostMemory {
         Ok(())
     }
 
-    fn give_back(&self, bytes: u64) {
+    fn release(&self, bytes: u64) {
         self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
@@ -129,7 +133,7 @@ impl fmt::Debug for HostMemory {
     }
 }
 
-/// A part of a [`HostMemory`] that is in use. Dropping it gives the bytes back.
+/// A part of a [`HostMemory`] that is in use. Released on drop.
 #[derive(Debug)]
 pub struct Charge {
     memory: HostMemory,
@@ -137,42 +141,42 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// How many bytes it holds.
+    /// Returns the bytes it holds.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Takes `bytes` more.
+    /// Reserves `bytes` more.
     ///
     /// # Errors
     ///
-    /// [`HostMemoryFull`] when less than that is left; the charge is then as before.
+    /// [`HostMemoryFull`] when less than that is left; the charge is then unchanged.
     pub fn grow(&mut self, bytes: u64) -> Result<(), HostMemoryFull> {
-        self.memory.take(bytes)?;
+        self.memory.reserve(bytes)?;
         self.bytes += bytes;
         Ok(())
     }
 
-    /// Gives `bytes` back, at most all it holds.
+    /// Releases `bytes`, at most all that it holds.
     pub fn shrink(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        self.memory.give_back(bytes);
+        self.memory.release(bytes);
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.memory.give_back(self.bytes);
+        self.memory.release(self.bytes);
     }
 }
 
-/// The host would have to keep more for a sandbox than its embedder lets it.
+/// The host-memory budget of a sandbox is exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the host already keeps as much for this sandbox as it may, {max} bytes (max_host_memory): close connections, \
-     sessions or sockets first, or have the embedder raise max_host_memory"
+    "the host already keeps as much for this sandbox as it may, {max} bytes (max_host_memory): \
+     close connections, sessions or sockets first, or have the embedder raise max_host_memory"
 )]
 pub struct HostMemoryFull {
     max: u64,
@@ -205,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn a_charge_that_cannot_grow_stays_as_it_was() {
+    fn a_charge_that_cannot_grow_is_unchanged() {
         let memory = HostMemory::new(100);
         let mut charge = memory.charge(10).expect("fits");
         charge.grow(90).expect("fits");
         charge.grow(1).expect_err("full");
         charge
             .grow(u64::MAX)
-            .expect_err("full, and no number wraps");
+            .expect_err("full, without an integer overflow");
         assert_eq!((charge.bytes(), memory.used()), (100, 100));
         charge.shrink(30);
         assert_eq!((charge.bytes(), memory.used()), (70, 70));
@@ -222,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_limit_and_its_setting() {
+    fn the_error_names_the_limit_and_its_setting() {
         let memory = HostMemory::new(12_345);
         let error = NetError::from(memory.charge(20_000).expect_err("full"));
         let NetError::LimitReached(text) = error else {

@@ -1,4 +1,4 @@
-//! Which addresses are this machine's own.
+//! The machine's own addresses, which are denied like loopback and hidden from the guest program.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -6,30 +6,30 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-/// Asks the kernel, by its routing table, which addresses lead to this machine itself.
+/// A query of the kernel's routing table for the addresses that lead to this machine.
 ///
-/// That covers whatever the kernel accepts for itself: every address of every interface, several in one network
-/// included, and prefixes that are routed to loopback (`ip route add local`). It costs two system calls an address, and
-/// two more for all that one value is asked for.
+/// It covers every address that the kernel accepts: those of all interfaces, several in one network
+/// included, and prefixes that are routed to loopback (`ip route add local`). It costs two system
+/// calls per address, and two more per value of this type.
 ///
-/// Where netlink is not to be had (a seccomp filter, `RestrictAddressFamilies`), a connected UDP socket, which sends
-/// nothing, tells by its own address. That misses further addresses in the network of another one, and prefixes of IPv6
-/// that are routed to loopback.
+/// Where netlink is not available (a seccomp filter, `RestrictAddressFamilies`), the local address
+/// of a connected UDP socket, which sends nothing, decides instead. That misses an interface's
+/// further addresses in the same network, and IPv6 prefixes that are routed to loopback.
 #[derive(Debug, Default)]
 pub(crate) struct OwnAddresses {
     routes: Option<Routes>,
 }
 
 impl OwnAddresses {
-    /// Returns whether `address` is this machine's own.
+    /// Returns whether `address` belongs to this machine.
     ///
     /// # Errors
     ///
-    /// What the system says when a socket cannot be had.
+    /// The system's error when no socket can be created.
     pub(crate) fn contains(&mut self, address: IpAddr) -> io::Result<bool> {
         match self.route(address) {
             Ok(own) => Ok(own),
-            Err(_) => answers_itself(address),
+            Err(_) => is_own_by_socket(address),
         }
     }
 
@@ -42,25 +42,24 @@ impl OwnAddresses {
     }
 }
 
-/// A netlink socket for questions about routes (rtnetlink(7)).
+/// A netlink socket for route queries (rtnetlink(7)).
 #[derive(Debug)]
 struct Routes(OwnedFd);
 
 impl Routes {
     fn open() -> io::Result<Self> {
-        // `None` is NETLINK_ROUTE. A socket without an address of its own is bound by the first send, which goes to the
-        // kernel.
+        // `None` is NETLINK_ROUTE. The first send, which goes to the kernel, binds the socket.
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket =
             rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
         Ok(Self(socket))
     }
 
-    /// Returns whether the kernel would deliver to itself what is sent to `address`.
+    /// Returns whether the kernel would deliver packets for `address` to this machine.
     fn is_local(&self, address: IpAddr) -> io::Result<bool> {
         let (request, length) = request(address);
         rustix::net::send(&self.0, &request[..length], SendFlags::empty())?;
-        // The kernel has answered by the time the request is sent.
+        // The kernel has sent its response by the time `send` returns.
         let mut response = [0; RESPONSE];
         let received = rustix::net::recv(&self.0, &mut response, RecvFlags::empty())?.0;
         local_route(&response[..received])
@@ -72,19 +71,20 @@ const NEW_ROUTE: u16 = 24;
 const GET_ROUTE: u16 = 26;
 /// NLM_F_REQUEST of `linux/netlink.h`.
 const REQUEST: u16 = 1;
-/// RTA_DST: the destination asked about.
+/// RTA_DST: the destination of the query.
 const DESTINATION: u16 = 1;
-/// RTN_LOCAL, and RTN_ANYCAST: addresses that a router of IPv6 has as well (RFC 4291, 2.6.1).
+/// RTN_LOCAL, and RTN_ANYCAST: the subnet-router anycast addresses, which an IPv6 router accepts
+/// too (RFC 4291, 2.6.1).
 const DELIVERED_HERE: [u8; 2] = [2, 4];
 /// Bytes of `struct nlmsghdr`, `struct rtmsg`, and `struct rtattr`.
 const HEADER: usize = 16;
 const ROUTE: usize = 12;
 const ATTRIBUTE: usize = 4;
 const REQUEST_SIZE: usize = HEADER + ROUTE + ATTRIBUTE + 16;
-/// Bytes of the answer that are looked at; the rest of it is cut off.
+/// Bytes of the response that are read; the kernel truncates the rest.
 const RESPONSE: usize = HEADER + ROUTE;
 
-/// Returns a message that asks for the route to `address`, and its length.
+/// Returns a message that requests the route to `address`, and its length.
 fn request(address: IpAddr) -> ([u8; REQUEST_SIZE], usize) {
     let (family, octets): (AddressFamily, &[u8]) = match &address {
         IpAddr::V4(v4) => (AddressFamily::INET, &v4.octets()),
@@ -107,34 +107,35 @@ fn request(address: IpAddr) -> ([u8; REQUEST_SIZE], usize) {
     (message, length)
 }
 
-/// Reads the answer: a route, or an error such as that there is none.
+/// Parses the response: a route, or an error such as "no route".
 fn local_route(response: &[u8]) -> io::Result<bool> {
     let kind = response
         .get(4..6)
         .map(|kind| u16::from_ne_bytes([kind[0], kind[1]]));
     match (kind, response.get(HEADER + 7)) {
         (Some(NEW_ROUTE), Some(kind)) => Ok(DELIVERED_HERE.contains(kind)),
-        // Whether there is no route, or the kernel does not understand the question, a socket tells.
+        // The caller falls back to a socket, whether there is no route or the kernel rejects the
+        // query.
         _ => Err(ErrorKind::Unsupported.into()),
     }
 }
 
-/// Returns whether a socket that speaks to `address` has that very address itself.
-fn answers_itself(address: IpAddr) -> io::Result<bool> {
+/// Returns whether a socket connected to `address` has that same local address.
+fn is_own_by_socket(address: IpAddr) -> io::Result<bool> {
     let any: IpAddr = match address {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = match UdpSocket::bind((any, 0)) {
         Ok(socket) => socket,
-        // Without the family of the address there is no way to it.
+        // Without its address family the address is unreachable.
         Err(error) if is_unreachable(&error) => return Ok(false),
         Err(error) => return Err(error),
     };
     // The port does not matter: nothing is sent to it.
     match socket.connect(SocketAddr::new(address, 9)) {
         Ok(()) => Ok(socket.local_addr()?.ip() == address),
-        // What cannot be reached cannot be dialled, either.
+        // An address that is unreachable cannot be dialled either.
         Err(_) => Ok(false),
     }
 }
@@ -142,6 +143,17 @@ fn answers_itself(address: IpAddr) -> io::Result<bool> {
 fn is_unreachable(error: &io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable
         || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+/// Returns the local endpoint of a socket with its address hidden unless it is loopback: any other
+/// would tell the guest program the machine's address on its networks.
+pub(crate) fn masked_local_endpoint(local: SocketAddr) -> SocketAddr {
+    let address = match local.ip().to_canonical() {
+        loopback if loopback.is_loopback() => loopback,
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(address, local.port())
 }
 
 #[cfg(test)]
@@ -156,28 +168,31 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_says_which_addresses_are_its_own() {
+    fn the_routing_table_knows_the_machines_own_addresses() {
         let mut own = OwnAddresses::default();
         for text in OWN {
-            assert!(own.contains(address(text)).expect("told"), "{text}");
+            assert!(own.contains(address(text)).expect("a result"), "{text}");
         }
         for text in FOREIGN {
-            assert!(!own.contains(address(text)).expect("told"), "{text}");
+            assert!(!own.contains(address(text)).expect("a result"), "{text}");
         }
     }
 
     #[test]
-    fn without_netlink_a_socket_says_so_of_addresses_that_it_takes_itself() {
+    fn without_netlink_a_connected_socket_finds_own_addresses() {
         for text in ["127.0.0.1", "::1"] {
-            assert!(answers_itself(address(text)).expect("told"), "{text}");
+            assert!(is_own_by_socket(address(text)).expect("a result"), "{text}");
         }
         for text in FOREIGN {
-            assert!(!answers_itself(address(text)).expect("told"), "{text}");
+            assert!(
+                !is_own_by_socket(address(text)).expect("a result"),
+                "{text}"
+            );
         }
     }
 
     #[test]
-    fn an_answer_that_is_no_route_is_not_taken_for_one() {
+    fn a_response_without_a_complete_route_is_an_error() {
         let mut route = [0; RESPONSE];
         route[4..6].copy_from_slice(&NEW_ROUTE.to_ne_bytes());
         for (kind, own) in [(1, false), (2, true), (3, false), (4, true), (5, false)] {

@@ -1,13 +1,14 @@
-//! TLS over a transport the program carries itself, counted.
+//! A TLS session over a transport of the guest program, which counts against the sandbox's limits.
 
 use std::ops::{Deref, DerefMut};
 
 use eryx_tls::Session;
 
-use crate::Charge;
-use crate::permit::Permit;
+use crate::host_memory::Charge;
+use crate::limits::semaphore::Permit;
 
-/// A [`Session`] that counts against what a sandbox may hold until it is dropped.
+/// A [`Session`] that counts against the sandbox's limit on sessions and its host memory until it
+/// is dropped.
 #[derive(Debug)]
 pub struct TlsSession {
     session: Session,

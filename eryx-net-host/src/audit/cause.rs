@@ -1,63 +1,62 @@
-//! Why something was refused, failed or happened: what refusals and events are counted by.
+//! The cause of a denial, a failure or an event, by which they are counted.
 
 use eryx_net_policy::{Rule, Verdict};
 
-use crate::{CloseReason, EventKind, NetError, NetLimit};
+use crate::audit::activity::CloseReason;
+use crate::audit::event::EventKind;
+use crate::error::NetError;
+use crate::limits::kind::NetLimit;
 
 /// A reason, and the rule of the policy that decided, if one did.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Cause {
-    pub(crate) reason: &'static str,
-    pub(crate) rule: Option<Rule>,
+pub(super) struct Cause {
+    pub(super) reason: &'static str,
+    pub(super) rule: Option<Rule>,
 }
 
 impl Cause {
-    pub(crate) fn word(reason: &'static str) -> Self {
+    pub(super) fn without_rule(reason: &'static str) -> Self {
         Self { reason, rule: None }
     }
 
-    pub(crate) fn verdict(verdict: &Verdict) -> Self {
+    pub(super) fn of_verdict(verdict: &Verdict) -> Self {
         Self {
             reason: verdict.reason().as_str(),
             rule: verdict.rule().cloned(),
         }
     }
 
-    /// Why something that was never established ended. `None` when the program or the embedder ended it.
-    pub(super) fn of_end(end: &CloseReason, limit: Option<NetLimit>) -> Option<Self> {
-        match (end, limit) {
+    /// Returns why an activity ended before it was established. `None` if the guest program or the
+    /// embedder ended it.
+    pub(super) fn of_close(close_reason: &CloseReason, limit: Option<NetLimit>) -> Option<Self> {
+        match (close_reason, limit) {
             (CloseReason::LocalClose | CloseReason::PeerClose | CloseReason::Aborted, _) => None,
-            (CloseReason::Denied, _) => Some(Self::word("denied")),
+            (CloseReason::Denied, _) => Some(Self::without_rule("denied")),
             (
                 CloseReason::Error(NetError::LimitReached(_) | NetError::QuotaExceeded(_)),
                 Some(limit),
-            ) => Some(Self::word(limit.setting())),
-            (CloseReason::Error(error), _) => Some(Self::word(error.name())),
+            ) => Some(Self::without_rule(limit.setting())),
+            (CloseReason::Error(error), _) => Some(Self::without_rule(error.as_str())),
         }
     }
 
-    /// What events of one kind are told apart by.
+    /// Returns the cause of an event, by which events of one kind are counted.
     pub(super) fn of_event(kind: &EventKind) -> Self {
         match kind {
             EventKind::Denied { verdict }
             | EventKind::WouldDeny { verdict }
-            | EventKind::Connected { verdict, .. } => Self::verdict(verdict),
+            | EventKind::Connected { verdict, .. } => Self::of_verdict(verdict),
             EventKind::LimitReached { limit } | EventKind::Throttled { limit } => {
-                Self::word(limit.setting())
+                Self::without_rule(limit.setting())
             }
             EventKind::Closed {
                 close_reason: CloseReason::Error(error),
                 ..
-            } => Self::word(error.name()),
-            EventKind::Closed { close_reason, .. } => Self::word(close_reason.name()),
+            } => Self::without_rule(error.as_str()),
+            EventKind::Closed { close_reason, .. } => Self::without_rule(close_reason.as_str()),
             EventKind::Resolved { .. } | EventKind::Unresolved { .. } | EventKind::Tls { .. } => {
-                Self::word(kind.name())
+                Self::without_rule(kind.as_str())
             }
         }
-    }
-
-    /// The same without the rule.
-    pub(crate) fn without_rule(&self) -> Self {
-        Self::word(self.reason)
     }
 }

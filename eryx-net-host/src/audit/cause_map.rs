@@ -1,22 +1,22 @@
-//! A map whose size a program does not decide.
+//! A map by cause whose size a guest program cannot choose.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::cause::Cause;
+use crate::audit::cause::Cause;
 
-/// Most causes with a rule that are told apart; a policy may have thousands of rules. Those that come later are counted
-/// together with all others of the same reason, and reasons are a few dozen words.
-pub(super) const MAX_RULES: usize = 64;
+/// The most causes with a rule; a policy may have thousands of rules. Later rules share one entry
+/// per reason, and reasons are a few dozen words.
+const MAX_RULES: usize = 64;
 
-/// Something for each kind and cause.
+/// A map from a key and a cause.
 #[derive(Debug)]
-pub(super) struct Counts<K, V> {
+pub(super) struct CauseMap<K, V> {
     map: HashMap<(K, Cause), V>,
     with_rule: usize,
 }
 
-impl<K, V> Default for Counts<K, V> {
+impl<K, V> Default for CauseMap<K, V> {
     fn default() -> Self {
         Self {
             map: HashMap::new(),
@@ -25,14 +25,14 @@ impl<K, V> Default for Counts<K, V> {
     }
 }
 
-impl<K: Eq + Hash + Copy, V> Counts<K, V> {
-    /// Returns what is there for `kind` and `cause`, or for `kind` and its reason when there are [`MAX_RULES`] rules
-    /// already; `new` makes it.
-    pub(super) fn entry(&mut self, kind: K, cause: Cause, new: impl FnOnce() -> V) -> &mut V {
-        let mut key = (kind, cause);
+impl<K: Eq + Hash + Copy, V> CauseMap<K, V> {
+    /// Returns the value of `key` and `cause`, or of `key` and the reason alone once there are 64
+    /// causes with rules. `new` creates a missing value.
+    pub(super) fn entry(&mut self, key: K, cause: Cause, new: impl FnOnce() -> V) -> &mut V {
+        let mut key = (key, cause);
         if key.1.rule.is_some() && !self.map.contains_key(&key) {
             if self.with_rule == MAX_RULES {
-                key.1 = key.1.without_rule();
+                key.1 = Cause::without_rule(key.1.reason);
             } else {
                 self.with_rule += 1;
             }

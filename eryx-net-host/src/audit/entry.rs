@@ -1,33 +1,38 @@
-//! One connection, one lookup, one destination of datagrams, or one TLS session.
+//! The audit entry of one connection, one lookup, one UDP destination or one TLS session.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
 
 use eryx_net_policy::{HostName, Verdict};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::announcer::{Price, Totals};
-use super::cause::Cause;
-use super::listing::Listing;
-use crate::{Activity, CloseReason, ConnectionReport, Event, EventKind, NetError, NetLimit};
+use crate::audit::activity::{Activity, CloseReason};
+use crate::audit::cause::Cause;
+use crate::audit::event::{Event, EventKind};
+use crate::audit::event_sink::{EventClass, EventSink};
+use crate::audit::report::{Attempt, ConnectionReport};
+use crate::audit::report_builder::{ReportBuilder, ReportEntry};
+use crate::error::NetError;
+use crate::limits::kind::NetLimit;
 
-/// Most addresses an entry keeps.
+/// Addresses that an entry stores.
 const MAX_ADDRESSES: usize = 16;
 
-/// Most characters of a host an entry keeps; a DNS name has no more (RFC 1035, 2.3.4).
+/// Characters of a host that an entry stores; a DNS name has no more (RFC 1035, 2.3.4).
 const MAX_HOST: usize = 255;
 
-/// Most characters of a resolver's reason that an event repeats: a name server may have chosen them.
+/// Characters of a resolver's message that an event repeats: a name server may have chosen them.
 const MAX_REASON: usize = 255;
 
-/// What is known of one activity.
-pub(crate) struct Entry {
-    totals: Arc<Totals>,
-    /// What lists it, which is gone when the network is.
-    listing: Weak<Mutex<Listing>>,
+/// The record of one activity, which emits its events.
+pub(crate) struct AuditEntry {
+    sink: Arc<EventSink>,
+    /// The report that lists the entry; dropped with the network.
+    report: Weak<Mutex<ReportBuilder>>,
     id: u64,
     activity: Activity,
     host: Arc<str>,
@@ -35,34 +40,34 @@ pub(crate) struct Entry {
     started: Instant,
     sent: AtomicU64,
     received: AtomicU64,
-    /// The limits that an event was made of.
-    limits: AtomicU16,
-    facts: Mutex<Facts>,
+    /// The limits for which an event was emitted.
+    reported_limits: AtomicU16,
+    details: Mutex<Details>,
 }
 
 #[derive(Default)]
-struct Facts {
+struct Details {
     addresses: Vec<IpAddr>,
     address: Option<SocketAddr>,
     verdict: Option<Verdict>,
     tls: Option<&'static str>,
-    /// The latest limit it failed for.
+    /// The last limit that made an operation fail.
     limit: Option<NetLimit>,
-    close_reason: Option<(CloseReason, Duration)>,
+    closed: Option<(CloseReason, Duration)>,
 }
 
-impl Entry {
+impl AuditEntry {
     pub(super) fn new(
-        totals: Arc<Totals>,
-        listing: Weak<Mutex<Listing>>,
+        sink: Arc<EventSink>,
+        report: Weak<Mutex<ReportBuilder>>,
         id: u64,
         activity: Activity,
         host: &str,
         port: Option<u16>,
     ) -> Self {
         Self {
-            totals,
-            listing,
+            sink,
+            report,
             id,
             activity,
             host: host.chars().take(MAX_HOST).collect::<String>().into(),
@@ -70,168 +75,151 @@ impl Entry {
             started: Instant::now(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
-            limits: AtomicU16::new(0),
-            facts: Mutex::default(),
+            reported_limits: AtomicU16::new(0),
+            details: Mutex::default(),
         }
     }
 
-    pub(super) fn id(&self) -> u64 {
-        self.id
-    }
-
-    pub(super) fn activity(&self) -> Activity {
-        self.activity
-    }
-
-    pub(super) fn host(&self) -> &str {
-        &self.host
-    }
-
-    pub(super) fn port(&self) -> Option<u16> {
-        self.port
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.lock().close_reason.is_some()
-    }
-
-    /// How long ago the program asked.
-    pub(crate) fn elapsed(&self) -> Duration {
+    fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
     pub(crate) fn add_sent(&self, bytes: usize) {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.totals.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.sink.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn add_received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.totals
+        self.sink
             .received
             .fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Notes that a name was resolved, and that the verdict allows all of its addresses or is only reported.
+    /// Records that a name was resolved. The verdict allows all addresses, or report-only mode is
+    /// on.
     pub(crate) fn resolved(&self, aliases: &[HostName], verdict: Verdict) {
         let event = self
-            .totals
-            .is_heard(Level::DEBUG)
+            .sink
+            .is_enabled(Level::DEBUG)
             .then(|| EventKind::Resolved {
                 aliases: aliases.iter().map(HostName::to_string).collect(),
                 addresses: verdict.addresses().to_vec(),
                 elapsed: self.elapsed(),
             });
-        self.allowed(verdict);
+        self.record_verdict(verdict);
         if let Some(event) = event {
-            self.announce(Price::Free, Level::DEBUG, event);
+            self.emit(EventClass::Cheap, Level::DEBUG, event);
         }
     }
 
-    /// Notes that a name could not be resolved for a reason that the program does not hear.
+    /// Records that a name could not be resolved, for a reason that the guest program does not see.
     pub(crate) fn unresolved(&self, reason: &str) {
-        self.tell(Price::Refused, Level::INFO, || EventKind::Unresolved {
-            reason: reason.chars().take(MAX_REASON).collect(),
+        self.emit_with(EventClass::Rejected, Level::INFO, || {
+            EventKind::Unresolved {
+                reason: reason.chars().take(MAX_REASON).collect(),
+            }
         });
     }
 
-    /// Notes that the policy refused it, and that this is the end of it.
+    /// Records a denial that ends the activity.
     pub(crate) fn denied(&self, verdict: Verdict) {
-        let cause = Cause::verdict(&verdict);
         {
-            let mut facts = self.lock();
-            facts.note_addresses(&verdict);
-            facts.close_reason = Some((CloseReason::Denied, self.elapsed()));
+            let mut details = self.details.lock();
+            details.set_addresses(&verdict);
+            details.closed = Some((CloseReason::Denied, self.elapsed()));
         }
-        self.list(|listing| listing.end(self.id, Some(&cause)));
-        self.objected(verdict);
+        self.with_report(|report| report.end(self.id, true));
+        self.denied_operation(verdict);
     }
 
-    /// Notes that the policy refused something the program wanted to do with it.
-    pub(crate) fn objected(&self, verdict: Verdict) {
-        let cause = Cause::verdict(&verdict);
-        self.list(|listing| listing.refuse(self, cause));
-        self.tell(Price::Refused, Level::INFO, || EventKind::Denied {
+    /// Records the denial of one operation. The activity goes on.
+    pub(crate) fn denied_operation(&self, verdict: Verdict) {
+        let cause = Cause::of_verdict(&verdict);
+        self.with_report(|report| report.count_refusal(self.attempt(), cause));
+        self.emit_with(EventClass::Rejected, Level::INFO, || EventKind::Denied {
             verdict: Box::new(verdict.clone()),
         });
-        self.lock().verdict = Some(verdict);
+        self.details.lock().verdict = Some(verdict);
     }
 
-    /// Notes that the policy would refuse it, which is only reported.
+    /// Records that the policy would deny the activity, which goes on because of report-only mode.
     pub(crate) fn would_deny(&self, verdict: Verdict) {
-        self.tell(Price::Refused, Level::INFO, || EventKind::WouldDeny {
+        self.emit_with(EventClass::Rejected, Level::INFO, || EventKind::WouldDeny {
             verdict: Box::new(verdict.clone()),
         });
-        self.allowed(verdict);
+        self.record_verdict(verdict);
     }
 
-    /// Notes that something fails because of a limit.
+    /// Records that an operation failed because of a limit.
     pub(crate) fn limit_reached(&self, limit: NetLimit) {
-        self.lock().limit = Some(limit);
-        if self.first_time(limit) {
-            self.tell(Price::Refused, Level::INFO, || EventKind::LimitReached {
-                limit,
+        self.details.lock().limit = Some(limit);
+        if self.is_first(limit) {
+            self.emit_with(EventClass::Rejected, Level::INFO, || {
+                EventKind::LimitReached { limit }
             });
         }
     }
 
-    /// Notes that something waits because of a limit.
+    /// Records that an operation waits because of a limit.
     pub(crate) fn throttled(&self, limit: NetLimit) {
-        if self.first_time(limit) {
-            self.tell(Price::Refused, Level::DEBUG, || EventKind::Throttled {
-                limit,
+        if self.is_first(limit) {
+            self.emit_with(EventClass::Rejected, Level::DEBUG, || {
+                EventKind::Throttled { limit }
             });
         }
     }
 
-    /// Whether there was no event about this limit yet: a program that goes on trying must not fill the log.
-    fn first_time(&self, limit: NetLimit) -> bool {
-        self.limits.fetch_or(limit.bit(), Ordering::Relaxed) & limit.bit() == 0
+    /// Returns whether this is the first event for `limit`: a guest program that retries in a loop
+    /// must not flood the log.
+    fn is_first(&self, limit: NetLimit) -> bool {
+        let bit = limit.bit();
+        self.reported_limits.fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 
-    /// Notes a verdict that lets it go on.
-    pub(crate) fn allowed(&self, verdict: Verdict) {
-        let mut facts = self.lock();
-        facts.note_addresses(&verdict);
-        facts.verdict = Some(verdict);
+    /// Records a verdict with which the activity goes on.
+    pub(crate) fn record_verdict(&self, verdict: Verdict) {
+        let mut details = self.details.lock();
+        details.set_addresses(&verdict);
+        details.verdict = Some(verdict);
     }
 
-    /// Notes that the connection is established, or that datagrams to a destination begin.
+    /// Records that the connection, or the UDP destination, is established.
     pub(crate) fn connected(&self, address: SocketAddr) {
-        self.lock().address = Some(address);
-        self.list(|listing| listing.establish(self.id));
-        if !self.totals.is_heard(Level::DEBUG) {
+        self.details.lock().address = Some(address);
+        self.with_report(|report| report.establish(self.id));
+        if !self.sink.is_enabled(Level::DEBUG) {
             return;
         }
-        // A connection is dialled only after a verdict allowed it.
-        let verdict = self.lock().verdict.clone();
+        // There always is one: an address is dialled only after a verdict about it.
+        let verdict = self.details.lock().verdict.clone();
         if let Some(verdict) = verdict {
             let event = EventKind::Connected {
                 address,
                 verdict: Box::new(verdict),
                 elapsed: self.elapsed(),
             };
-            self.announce(self.price(), Level::DEBUG, event);
+            self.emit(self.established_class(), Level::DEBUG, event);
         }
     }
 
-    /// Notes that the connection is encrypted from here on.
-    pub(crate) fn secured(
+    /// Records that the TLS handshake is complete.
+    pub(crate) fn tls_established(
         &self,
         version: &'static str,
         cipher: String,
         server_name: Option<String>,
     ) {
-        self.lock().tls = Some(version);
-        self.tell(self.price(), Level::DEBUG, || EventKind::Tls {
+        self.details.lock().tls = Some(version);
+        self.emit_with(self.established_class(), Level::DEBUG, || EventKind::Tls {
             version,
             cipher,
             server_name,
         });
     }
 
-    /// Notes that it could not even begin.
-    pub(crate) fn refused(&self, error: &NetError) {
+    /// Records that the activity failed before it could begin.
+    pub(crate) fn failed(&self, error: &NetError) {
         self.close(match error {
             NetError::Denied(_) => CloseReason::Denied,
             NetError::ConnectionAborted => CloseReason::Aborted,
@@ -239,39 +227,39 @@ impl Entry {
         });
     }
 
-    /// Notes how it ended. Only the first call counts.
+    /// Records the end of the activity. Only the first call has an effect.
     pub(crate) fn close(&self, close_reason: CloseReason) {
         let duration = self.elapsed();
         let (established, limit) = {
-            let mut facts = self.lock();
-            if facts.close_reason.is_some() {
+            let mut details = self.details.lock();
+            if details.closed.is_some() {
                 return;
             }
-            facts.close_reason = Some((close_reason.clone(), duration));
-            (facts.address.is_some(), facts.limit)
+            details.closed = Some((close_reason.clone(), duration));
+            (details.address.is_some(), details.limit)
         };
         let sent = self.sent.load(Ordering::Relaxed);
         let received = self.received.load(Ordering::Relaxed);
-        let price = if established {
+        let class = if established {
             if sent == 0 && received == 0 {
-                self.list(|listing| listing.end_empty(self.id));
+                self.with_report(|report| report.end_empty(self.id));
             }
-            self.price()
+            self.established_class()
         } else {
-            let cause = Cause::of_end(&close_reason, limit);
-            let price = match &cause {
-                Some(_) => Price::Refused,
-                None => Price::Free,
+            let cause = Cause::of_close(&close_reason, limit);
+            let class = match &cause {
+                Some(_) => EventClass::Rejected,
+                None => EventClass::Cheap,
             };
-            self.list(|listing| {
-                listing.end(self.id, cause.as_ref());
+            self.with_report(|report| {
+                report.end(self.id, cause.is_some());
                 if let Some(cause) = cause {
-                    listing.refuse(self, cause);
+                    report.count_refusal(self.attempt(), cause);
                 }
             });
-            price
+            class
         };
-        self.tell(price, Level::DEBUG, || EventKind::Closed {
+        self.emit_with(class, Level::DEBUG, || EventKind::Closed {
             sent,
             received,
             duration,
@@ -279,43 +267,31 @@ impl Entry {
         });
     }
 
-    /// What the program pays for an event of something that is established.
-    fn price(&self) -> Price {
+    /// Returns the class of events of the activity once it is established.
+    fn established_class(&self) -> EventClass {
         match self.activity {
-            Activity::Connection => Price::Connection,
-            Activity::Datagrams | Activity::Lookup | Activity::TlsSession => Price::Free,
+            Activity::Connection => EventClass::Connection,
+            Activity::Datagrams | Activity::Lookup | Activity::TlsSession => EventClass::Cheap,
         }
     }
 
-    pub(super) fn report(&self) -> ConnectionReport {
-        let facts = self.lock();
-        ConnectionReport {
-            id: self.id,
+    fn attempt(&self) -> Attempt {
+        Attempt {
             activity: self.activity,
             host: self.host.to_string(),
             port: self.port,
-            addresses: facts.addresses.clone(),
-            address: facts.address,
-            verdict: facts.verdict.clone(),
-            sent: self.sent.load(Ordering::Relaxed),
-            received: self.received.load(Ordering::Relaxed),
-            tls: facts.tls,
-            duration: match &facts.close_reason {
-                Some((_, duration)) => *duration,
-                None => self.elapsed(),
-            },
-            close_reason: facts.close_reason.as_ref().map(|(end, _)| end.clone()),
+            time: SystemTime::now(),
         }
     }
 
-    /// Makes an event, if anything hears of it.
-    fn tell(&self, price: Price, level: Level, kind: impl FnOnce() -> EventKind) {
-        if self.totals.is_heard(level) {
-            self.announce(price, level, kind());
+    /// Emits the event that `kind` returns, if anything receives it.
+    fn emit_with(&self, class: EventClass, level: Level, kind: impl FnOnce() -> EventKind) {
+        if self.sink.is_enabled(level) {
+            self.emit(class, level, kind());
         }
     }
 
-    fn announce(&self, price: Price, level: Level, kind: EventKind) {
+    fn emit(&self, class: EventClass, level: Level, kind: EventKind) {
         let event = Event {
             execution: 0,
             id: self.id,
@@ -325,23 +301,46 @@ impl Entry {
             count: None,
             kind,
         };
-        self.totals.announce(price, level, event);
+        self.sink.emit(class, level, event);
     }
 
-    fn list(&self, act: impl FnOnce(&mut Listing)) {
-        if let Some(listing) = self.listing.upgrade() {
-            act(&mut listing.lock().unwrap_or_else(PoisonError::into_inner));
+    fn with_report(&self, update: impl FnOnce(&mut ReportBuilder)) {
+        if let Some(report) = self.report.upgrade() {
+            update(&mut report.lock());
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Facts {
-    fn note_addresses(&mut self, verdict: &Verdict) {
-        // A verdict about a name alone says nothing about the addresses found before.
+impl ReportEntry for AuditEntry {
+    fn has_ended(&self) -> bool {
+        self.details.lock().closed.is_some()
+    }
+
+    fn report(&self) -> ConnectionReport {
+        let details = self.details.lock();
+        ConnectionReport {
+            id: self.id,
+            activity: self.activity,
+            host: self.host.to_string(),
+            port: self.port,
+            addresses: details.addresses.clone(),
+            address: details.address,
+            verdict: details.verdict.clone(),
+            sent: self.sent.load(Ordering::Relaxed),
+            received: self.received.load(Ordering::Relaxed),
+            tls: details.tls,
+            duration: match &details.closed {
+                Some((_, duration)) => *duration,
+                None => self.elapsed(),
+            },
+            close_reason: details.closed.as_ref().map(|(reason, _)| reason.clone()),
+        }
+    }
+}
+
+impl Details {
+    fn set_addresses(&mut self, verdict: &Verdict) {
+        // A verdict about a name alone does not change the addresses of an earlier one.
         if verdict.addresses().is_empty() {
             return;
         }
@@ -354,9 +353,9 @@ impl Facts {
     }
 }
 
-impl std::fmt::Debug for Entry {
+impl std::fmt::Debug for AuditEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry")
+        f.debug_struct("AuditEntry")
             .field("id", &self.id)
             .field("host", &self.host)
             .field("port", &self.port)

@@ -1,7 +1,4 @@
-//! What happens on a sandbox's network, told while it happens.
-
-#[cfg(feature = "serde")]
-mod written;
+//! Network events, delivered as they happen.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -11,28 +8,29 @@ use std::time::Duration;
 
 use eryx_net_policy::{Verdict, escape, quote_word};
 
-use crate::{Activity, NetError, NetLimit};
+use crate::audit::activity::{Activity, CloseReason};
+use crate::limits::kind::NetLimit;
 
 /// Receives every event of a sandbox's network.
 ///
-/// It is called in the middle of the operation, on whatever thread runs it, so it must neither block nor
-/// panic. Events hold internal addresses; they are for the embedder.
+/// It is called in the middle of the operation, on the thread that runs it, so it must neither
+/// block nor panic. Events contain internal addresses; they are for the embedder.
 ///
 /// ```
 /// use eryx_net_host::{Event, NetConfig, Network};
 ///
-/// let network = Network::new(&NetConfig::default()).with_observer(std::sync::Arc::new(|event: &Event| {
-///     eprintln!("{event}");
-/// }));
+/// let observer = std::sync::Arc::new(|event: &Event| eprintln!("{event}"));
+/// let network = Network::new(&NetConfig::default()).with_observer(observer);
 /// # let _ = network;
 /// ```
 pub trait Observer: Send + Sync {
-    /// Something happened.
+    /// Receives one event.
     fn event(&self, event: &Event);
 
-    /// Returns `Pending` while no more events can be taken, and has `cx` woken when they can. A sandbox's program waits
-    /// meanwhile; its timeout and its cancellation do not. A few events may come nevertheless: those of calls that are
-    /// under way, and of connections that are closed.
+    /// Returns `Pending` while the observer cannot take more events, and wakes `cx` when it can.
+    ///
+    /// The guest program waits meanwhile; its timeout and its cancellation do not. A few events may
+    /// still arrive: those of calls in progress, and of connections that are closed.
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let _ = cx;
         Poll::Ready(())
@@ -45,26 +43,30 @@ impl<F: Fn(&Event) + Send + Sync> Observer for F {
     }
 }
 
-/// Something that happened to a connection or a lookup.
+/// An event of a connection, a lookup or another [`Activity`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
-    /// The execution it belongs to, as in its [`ExecuteResult`](https://docs.rs/eryx) or error; 0 for a network that
-    /// is used without a sandbox. What happens in a session between two executions belongs to the one before.
+    /// The execution that the event belongs to, as in its [`ExecuteResult`](https://docs.rs/eryx)
+    /// or error; 0 for a network that is used without a sandbox. An event of a session between two
+    /// executions belongs to the earlier one.
     pub execution: u64,
-    /// Which connection or lookup of this [`Network`](crate::Network), counted from 1 and never reused.
+    /// The number of the activity in this [`Network`](crate::Network), counted from 1 and never
+    /// reused.
     pub id: u64,
-    /// What it is.
+    /// The activity that the event is about.
     pub activity: Activity,
-    /// The host as the untrusted program wrote it, cut to 255 characters.
+    /// The host as the guest program wrote it, cut to 255 characters.
     pub host: Arc<str>,
-    /// The port, or `None` for a lookup that names none.
+    /// The port, or `None` for a lookup without one.
     pub port: Option<u16>,
-    /// `None` while each event is handed on. After the first 256 events of a kind about what was refused or failed, and
-    /// the first 512 about what costs a program no more than a call, only each 2^k-th of one cause is (the 256th,
-    /// the 512th, the 1,024th ...), and this is which one it is. Connections that were established are never left out.
+    /// The number of this event among those of its cause, or `None` while every event is emitted.
+    ///
+    /// All events of established connections are emitted. Of one kind, the first 256 denials and
+    /// failures are, and the first 512 events that cost a guest program no more than a call. After
+    /// that, only the 2^k-th events of a cause are emitted (the 256th, the 512th, the 1,024th ...).
     pub count: Option<u64>,
-    /// What happened.
+    /// The kind of event, with its data.
     pub kind: EventKind,
 }
 
@@ -72,50 +74,51 @@ pub struct Event {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A name was resolved and every answer was allowed, or denials are only reported.
+    /// A name was resolved, and the policy allows every answer or report-only mode is on.
     Resolved {
-        /// The aliases on the way, in order.
+        /// The aliases that lead to the addresses, in order.
         aliases: Vec<String>,
         /// All addresses.
         addresses: Vec<IpAddr>,
-        /// How long it took.
+        /// How long the lookup took.
         elapsed: Duration,
     },
-    /// A name was not resolved for a reason that the program does not hear.
+    /// A name was not resolved, for a reason that the guest program does not see.
     Unresolved {
-        /// The resolver's words, cut to 255 characters. A name server may have chosen them.
+        /// The resolver's message, cut to 255 characters. A name server may have chosen it.
         reason: String,
     },
-    /// The policy said no.
+    /// The policy denied the activity, or an operation of it.
     Denied {
-        /// Why, and by which rule.
+        /// The verdict, with the reason and the rule.
         verdict: Box<Verdict>,
     },
-    /// The policy said no, and is only [reported](crate::NetConfig::with_report_only): it went on.
+    /// The policy would deny the activity, which goes on in
+    /// [report-only mode](crate::NetConfig::with_report_only).
     WouldDeny {
-        /// Why, and by which rule.
+        /// The verdict, with the reason and the rule.
         verdict: Box<Verdict>,
     },
-    /// A limit was reached, and something failed for it. Told once for each limit of a connection or lookup.
+    /// An operation failed because of a limit. Emitted once for each limit of an activity.
     LimitReached {
-        /// Which.
+        /// The limit.
         limit: NetLimit,
     },
-    /// A limit on how much may happen a second made it wait. Told once for each limit of a connection.
+    /// An operation waits because of a rate limit. Emitted once for each limit of an activity.
     Throttled {
-        /// Which.
+        /// The limit.
         limit: NetLimit,
     },
-    /// A connection was established, or datagrams to a destination begin.
+    /// A connection was established, or a UDP destination was added.
     Connected {
         /// The address that was dialled.
         address: SocketAddr,
-        /// The verdict that let it pass, or that was only reported.
+        /// The verdict that allowed it, or that was only reported.
         verdict: Box<Verdict>,
-        /// How long it took since the program asked, the lookup included.
+        /// The time since the guest program began to connect, including the lookup.
         elapsed: Duration,
     },
-    /// A connection was turned into TLS.
+    /// The TLS handshake of a connection is complete.
     Tls {
         /// The protocol version, such as `TLSv1.3`.
         version: &'static str,
@@ -124,39 +127,23 @@ pub enum EventKind {
         /// The name that was sent and verified, if any.
         server_name: Option<String>,
     },
-    /// A connection or lookup is over.
+    /// The activity has ended.
     Closed {
-        /// Bytes the program sent, before encryption.
+        /// Bytes that the guest program sent, before encryption.
         sent: u64,
-        /// Bytes the program received, after decryption.
+        /// Bytes that the guest program received, after decryption.
         received: u64,
-        /// How long it lived.
+        /// The time from its beginning to its end.
         duration: Duration,
-        /// How it ended.
+        /// Why it ended.
         close_reason: CloseReason,
     },
 }
 
-/// How a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// The program closed it.
-    LocalClose,
-    /// The peer had ended the stream before the program closed.
-    PeerClose,
-    /// The policy refused it.
-    Denied,
-    /// It failed with this error.
-    Error(NetError),
-    /// The embedder tore the network down.
-    Aborted,
-}
-
 impl EventKind {
-    /// The kind as a word for logs. It stays what it is.
+    /// Returns the stable name of the kind, for logs.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Resolved { .. } => "resolved",
             Self::Unresolved { .. } => "unresolved",
@@ -171,23 +158,9 @@ impl EventKind {
     }
 }
 
-impl CloseReason {
-    /// How it ended as a word for logs. It stays what it is.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::LocalClose => "local-close",
-            Self::PeerClose => "peer-close",
-            Self::Denied => "denied",
-            Self::Error(_) => "error",
-            Self::Aborted => "aborted",
-        }
-    }
-}
-
 impl fmt::Display for Event {
-    /// One line, whatever the program and its peers chose: host names that are none are quoted, and what is invisible
-    /// is escaped.
+    /// Writes one line, whatever text the guest program and its peers chose: invalid host names are
+    /// quoted, and invisible characters are escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.execution != 0 {
             write!(f, "{}", self.execution)?;
@@ -243,21 +216,9 @@ impl fmt::Display for Event {
         match self.count {
             Some(count) => write!(
                 f,
-                " (number {count} of its cause, not all of which are handed on)"
+                " (number {count} of its cause; not all of them are reported)"
             ),
             None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LocalClose => f.write_str("ended by the program"),
-            Self::PeerClose => f.write_str("ended by the peer"),
-            Self::Denied => f.write_str("denied"),
-            Self::Error(error) => write!(f, "failed: {error}"),
-            Self::Aborted => f.write_str("torn down"),
         }
     }
 }

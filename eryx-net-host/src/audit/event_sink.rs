@@ -1,46 +1,59 @@
-//! Which events are handed on, so that a program cannot fill a log with what costs it nothing.
+//! The sink of a network's events, which samples repeated events so that a guest program cannot
+//! flood the log with operations that cost it nothing.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use parking_lot::Mutex;
 use tracing::Level;
 
-use super::cause::Cause;
-use super::counts::Counts;
-use super::listing::{MAX_REFUSED, MAX_UNREFUSED};
-use crate::{Event, EventKind, Observer};
+use crate::audit::cause::Cause;
+use crate::audit::cause_map::CauseMap;
+use crate::audit::event::{Event, EventKind, Observer};
+use crate::audit::report_builder::{MAX_FINISHED, MAX_REJECTED};
 
-/// What every entry of a network adds to, and who hears of its events.
+/// The observer and the byte counters that all entries of a network share.
 #[derive(Default)]
-pub(crate) struct Totals {
+pub(crate) struct EventSink {
     observer: Option<Arc<dyn Observer>>,
     /// The execution that events belong to.
     execution: AtomicU64,
     pub(super) sent: AtomicU64,
     pub(super) received: AtomicU64,
-    repeated: Mutex<Repeated>,
+    counts: Mutex<EventCounts>,
 }
 
-/// How many events a program can cause with what it asks for.
+/// A class of events, by how many of them a guest program can cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Price {
-    /// A connection of its own: each is handed on. `connects_per_second` bounds them.
+pub(super) enum EventClass {
+    /// Events of an established connection. All are emitted; `connects_per_second` bounds them.
     Connection,
-    /// Nothing but a call: lookups that need no name server, and destinations of datagrams.
-    Free,
-    /// Nothing, and nothing came of it: what is refused, or fails.
-    Refused,
+    /// Events that cost the guest program no more than a call: lookups that need no name server,
+    /// and UDP destinations.
+    Cheap,
+    /// Denials and failures, which cost no more than a call and have no effect.
+    Rejected,
 }
 
-/// How many events of each kind there have been, and of each kind and cause.
+/// The number of events of each kind, and of each kind and cause.
 #[derive(Default)]
-struct Repeated {
-    kinds: Counts<(Price, &'static str), u64>,
-    causes: Counts<(Price, &'static str), u64>,
+struct EventCounts {
+    kinds: CauseMap<(EventClass, &'static str), u64>,
+    causes: CauseMap<(EventClass, &'static str), u64>,
 }
 
-impl Totals {
+/// The decision about one event.
+enum Sampling {
+    /// Emit it: it is one of the first.
+    Emit,
+    /// Emit it with this count: it is the 2^k-th event of its cause.
+    EmitSample(u64),
+    /// Drop it.
+    Drop,
+}
+
+impl EventSink {
     pub(super) fn new(observer: Option<Arc<dyn Observer>>) -> Self {
         Self {
             observer,
@@ -48,13 +61,13 @@ impl Totals {
         }
     }
 
-    pub(super) fn begin(&self, execution: u64) {
+    pub(super) fn begin_execution(&self, execution: u64) {
         self.execution.store(execution, Ordering::Relaxed);
-        *self.repeated.lock().unwrap_or_else(PoisonError::into_inner) = Repeated::default();
+        *self.counts.lock() = EventCounts::default();
     }
 
-    /// Whether anything hears of events of this level.
-    pub(super) fn is_heard(&self, level: Level) -> bool {
+    /// Returns whether the observer or the logger receives events of this level.
+    pub(super) fn is_enabled(&self, level: Level) -> bool {
         self.observer.is_some()
             || match level {
                 Level::INFO => tracing::enabled!(target: "eryx::net", Level::INFO),
@@ -70,13 +83,13 @@ impl Totals {
         }
     }
 
-    /// Hands an event on, unless there are too many like it.
-    pub(super) fn announce(&self, price: Price, level: Level, mut event: Event) {
+    /// Emits an event, unless there were too many like it.
+    pub(super) fn emit(&self, class: EventClass, level: Level, mut event: Event) {
         event.execution = self.execution.load(Ordering::Relaxed);
-        match self.place(price, &event.kind) {
-            Place::Each => {}
-            Place::Sample(count) => event.count = Some(count),
-            Place::Withheld => return,
+        match self.sample(class, &event.kind) {
+            Sampling::Emit => {}
+            Sampling::EmitSample(count) => event.count = Some(count),
+            Sampling::Drop => return,
         }
         match level {
             Level::INFO => tracing::info!(target: "eryx::net", "{event}"),
@@ -87,36 +100,25 @@ impl Totals {
         }
     }
 
-    fn place(&self, price: Price, kind: &EventKind) -> Place {
-        let most = match price {
-            Price::Connection => return Place::Each,
-            Price::Free => MAX_UNREFUSED,
-            Price::Refused => MAX_REFUSED,
+    fn sample(&self, class: EventClass, kind: &EventKind) -> Sampling {
+        let all_up_to = match class {
+            EventClass::Connection => return Sampling::Emit,
+            EventClass::Cheap => MAX_FINISHED,
+            EventClass::Rejected => MAX_REJECTED,
         };
-        let name = (price, kind.name());
-        let cause = Cause::of_event(kind);
-        let mut repeated = self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_cause = repeated.causes.entry(name, cause, || 0);
+        let key = (class, kind.as_str());
+        let mut counts = self.counts.lock();
+        let of_cause = counts.causes.entry(key, Cause::of_event(kind), || 0);
         *of_cause += 1;
         let of_cause = *of_cause;
-        let of_kind = repeated.kinds.entry(name, Cause::word(""), || 0);
+        let of_kind = counts.kinds.entry(key, Cause::without_rule(""), || 0);
         *of_kind += 1;
-        if *of_kind <= most as u64 {
-            Place::Each
+        if *of_kind <= all_up_to as u64 {
+            Sampling::Emit
         } else if of_cause.is_power_of_two() {
-            Place::Sample(of_cause)
+            Sampling::EmitSample(of_cause)
         } else {
-            Place::Withheld
+            Sampling::Drop
         }
     }
-}
-
-/// An event's place among those like it.
-enum Place {
-    /// One of the first.
-    Each,
-    /// One of many: the 2^k-th of its cause.
-    Sample(u64),
-    /// One of many, and not the 2^k-th.
-    Withheld,
 }

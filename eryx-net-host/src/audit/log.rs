@@ -1,80 +1,77 @@
-//! The books: what every connection and lookup did, for events and for the report.
+//! The audit log: records every connection, lookup and UDP destination, for events and for the
+//! report.
 
-mod announcer;
-mod cause;
-mod counts;
-mod entry;
-mod listing;
-
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use crate::{Activity, NetworkReport, Observer};
-use announcer::Totals;
-use listing::Listing;
+use parking_lot::Mutex;
 
-pub(crate) use entry::Entry;
+use crate::audit::activity::Activity;
+use crate::audit::entry::AuditEntry;
+use crate::audit::event::Observer;
+use crate::audit::event_sink::EventSink;
+use crate::audit::report::NetworkReport;
+use crate::audit::report_builder::ReportBuilder;
 
-/// All entries of one network.
+/// The entries of one network.
 #[derive(Default)]
-pub(crate) struct Ledger {
-    totals: Arc<Totals>,
+pub(crate) struct AuditLog {
+    sink: Arc<EventSink>,
     last_id: AtomicU64,
-    listing: Arc<Mutex<Listing>>,
+    report: Arc<Mutex<ReportBuilder>>,
 }
 
-impl Ledger {
+impl AuditLog {
     pub(crate) fn new(observer: Option<Arc<dyn Observer>>) -> Self {
         Self {
-            totals: Arc::new(Totals::new(observer)),
+            sink: Arc::new(EventSink::new(observer)),
             ..Self::default()
         }
     }
 
-    /// Counts what follows as part of `execution`.
-    pub(crate) fn begin(&self, execution: u64) {
-        self.totals.begin(execution);
+    /// Begins `execution`: later events belong to it.
+    pub(crate) fn begin_execution(&self, execution: u64) {
+        self.sink.begin_execution(execution);
     }
 
     pub(crate) fn poll_observer(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.totals.poll_observer(cx)
+        self.sink.poll_observer(cx)
     }
 
-    /// Opens an entry for something the program asks for.
-    pub(crate) fn open(&self, activity: Activity, host: &str, port: Option<u16>) -> Arc<Entry> {
+    /// Begins the entry of an activity that the guest program starts.
+    pub(crate) fn begin(
+        &self,
+        activity: Activity,
+        host: &str,
+        port: Option<u16>,
+    ) -> Arc<AuditEntry> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let entry = Arc::new(Entry::new(
-            Arc::clone(&self.totals),
-            Arc::downgrade(&self.listing),
+        let entry = Arc::new(AuditEntry::new(
+            Arc::clone(&self.sink),
+            Arc::downgrade(&self.report),
             id,
             activity,
             host,
             port,
         ));
-        self.listing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .open(id, &entry);
+        self.report.lock().begin(id, Arc::clone(&entry) as _);
         entry
     }
 
-    /// Returns the report so far. With `forget`, what has ended is left out of the next one.
-    pub(crate) fn report(&self, forget: bool) -> NetworkReport {
-        let mut report = self
-            .listing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .report(forget);
-        let take = |total: &AtomicU64| {
+    /// Returns the report so far. With `reset`, the next report has only what follows, and the
+    /// activities that have not ended.
+    pub(crate) fn report(&self, reset: bool) -> NetworkReport {
+        let mut report = self.report.lock().build(reset);
+        let read = |total: &AtomicU64| {
             let bytes = total.load(Ordering::Relaxed);
-            if forget {
+            if reset {
                 total.fetch_sub(bytes, Ordering::Relaxed);
             }
             bytes
         };
-        report.sent = take(&self.totals.sent);
-        report.received = take(&self.totals.received);
+        report.sent = read(&self.sink.sent);
+        report.received = read(&self.sink.received);
         report
     }
 }

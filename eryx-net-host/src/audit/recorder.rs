@@ -1,10 +1,11 @@
-//! A ready-made observer that keeps events.
+//! An observer that stores events.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
-use crate::{Event, Observer};
+use crate::audit::event::Event;
+use crate::audit::event::Observer;
 
-/// Keeps the first events it is told, up to a bound, and counts the rest.
+/// An observer that stores the first events, up to a bound, and counts the rest.
 ///
 /// ```
 /// use eryx_net_host::{NetConfig, Network, Recorder};
@@ -18,49 +19,45 @@ use crate::{Event, Observer};
 #[derive(Debug)]
 pub struct Recorder {
     limit: usize,
-    kept: Mutex<Kept>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Entries {
     events: Vec<Event>,
     dropped: u64,
 }
 
 impl Recorder {
-    /// A recorder for at most `limit` events.
+    /// Returns a recorder for at most `limit` events.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
-            kept: Mutex::default(),
+            entries: Mutex::default(),
         }
     }
 
-    /// The events so far, in order.
+    /// Returns the events so far, in order.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
-        self.lock().events.clone()
+        self.entries.lock().events.clone()
     }
 
-    /// How many events came after the limit was reached.
+    /// Returns the number of events after the limit was reached.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.lock().dropped
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().dropped
     }
 }
 
 impl Observer for Recorder {
     fn event(&self, event: &Event) {
-        let mut kept = self.lock();
-        if kept.events.len() < self.limit {
-            kept.events.push(event.clone());
+        let mut entries = self.entries.lock();
+        if entries.events.len() < self.limit {
+            entries.events.push(event.clone());
         } else {
-            kept.dropped += 1;
+            entries.dropped += 1;
         }
     }
 }

@@ -1,54 +1,63 @@
-//! Which entries a report lists, so that what a program does for nothing never hides what it did.
+//! The report under construction: the entries that it lists, so that operations that cost a guest
+//! program nothing never displace those that had an effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use super::cause::Cause;
-use super::counts::Counts;
-use super::entry::Entry;
-use crate::{Attempt, NetworkReport, Refusals};
+use crate::audit::cause::Cause;
+use crate::audit::cause_map::CauseMap;
+use crate::audit::report::{Attempt, ConnectionReport, NetworkReport, Refusals};
 
-/// Most established connections, and destinations of datagrams, that a report lists. An entry is half a kilobyte, or
-/// 4 KiB where a name has 256 addresses: the three bounds together are 7 MiB at most.
-pub(super) const MAX_ESTABLISHED: usize = 1024;
+/// Established connections and UDP destinations that a report lists. An entry takes half a
+/// kilobyte, or 4 KiB if a name has 256 addresses: the three bounds together come to at most 7 MiB.
+const MAX_ESTABLISHED: usize = 1024;
 
-/// Most lookups, and attempts the program gave up, that a report lists besides.
-pub(super) const MAX_UNREFUSED: usize = 512;
+/// Lookups, and attempts that the guest program abandoned, that a report lists in addition.
+pub(super) const MAX_FINISHED: usize = 512;
 
-/// Most refusals and failures that a report lists besides; all of them are counted. A program makes tens of thousands
-/// a second, and the first few hundred say what it is after.
-pub(super) const MAX_REFUSED: usize = 256;
+/// Denials and failures that a report lists in addition; it counts all of them. A guest program can
+/// cause tens of thousands per second, and the first few hundred show what it tries.
+pub(super) const MAX_REJECTED: usize = 256;
 
-/// The entries of one network, by their numbers.
+/// An entry that a report can list.
+pub(super) trait ReportEntry: Send + Sync {
+    fn has_ended(&self) -> bool;
+
+    fn report(&self) -> ConnectionReport;
+}
+
+/// Entries by ID.
+type Entries = BTreeMap<u64, Arc<dyn ReportEntry>>;
+
+/// The entries of one network, bounded, and the counts of its denials and failures.
 #[derive(Default)]
-pub(super) struct Listing {
-    /// What has neither been established nor ended. Each belongs to a connection, a lookup or a socket that the
-    /// program holds, and those are limited.
-    opening: BTreeMap<u64, Arc<Entry>>,
-    established: BTreeMap<u64, Arc<Entry>>,
-    /// Those of the established ones that ended without a byte: they make room first.
+pub(super) struct ReportBuilder {
+    /// Entries that are neither established nor ended. Each belongs to a connection, a lookup or a
+    /// socket of the guest program, and those are limited.
+    opening: Entries,
+    established: Entries,
+    /// The established entries that ended without a byte: they are evicted first.
     empty: BTreeSet<u64>,
-    unrefused: BTreeMap<u64, Arc<Entry>>,
-    refused: BTreeMap<u64, Arc<Entry>>,
-    refusals: Counts<(), Counted>,
+    finished: Entries,
+    rejected: Entries,
+    refusals: CauseMap<(), Count>,
     dropped: u64,
 }
 
-/// How often something was refused for one cause.
+/// The denials and failures of one cause.
 #[derive(Debug)]
-struct Counted {
+struct Count {
     count: u64,
     first: Attempt,
     last: Attempt,
 }
 
-impl Listing {
-    pub(super) fn open(&mut self, id: u64, entry: &Arc<Entry>) {
-        self.opening.insert(id, Arc::clone(entry));
+impl ReportBuilder {
+    pub(super) fn begin(&mut self, id: u64, entry: Arc<dyn ReportEntry>) {
+        self.opening.insert(id, entry);
     }
 
-    /// Notes that an entry is established.
+    /// Records that an entry is established.
     pub(super) fn establish(&mut self, id: u64) {
         let Some(entry) = self.opening.remove(&id) else {
             return;
@@ -63,22 +72,24 @@ impl Listing {
         self.established.insert(id, entry);
     }
 
-    /// Notes that an established entry ended without a byte.
+    /// Records that an established entry ended without a byte.
     pub(super) fn end_empty(&mut self, id: u64) {
         if self.established.contains_key(&id) {
             self.empty.insert(id);
         }
     }
 
-    /// Notes that an entry ended without being established, because of `cause` if it was refused or failed.
-    pub(super) fn end(&mut self, id: u64, cause: Option<&Cause>) {
+    /// Records that an entry ended before it was established; `rejected` if it was denied or
+    /// failed.
+    pub(super) fn end(&mut self, id: u64, rejected: bool) {
         let entry = self.opening.remove(&id);
-        let (list, most) = match cause {
-            Some(_) => (&mut self.refused, MAX_REFUSED),
-            None => (&mut self.unrefused, MAX_UNREFUSED),
+        let (list, max) = if rejected {
+            (&mut self.rejected, MAX_REJECTED)
+        } else {
+            (&mut self.finished, MAX_FINISHED)
         };
         if let Some(entry) = entry {
-            if list.len() < most {
+            if list.len() < max {
                 list.insert(id, entry);
             } else {
                 self.dropped += 1;
@@ -86,36 +97,26 @@ impl Listing {
         }
     }
 
-    /// Counts a refusal or a failure.
-    pub(super) fn refuse(&mut self, entry: &Entry, cause: Cause) {
-        let now = SystemTime::now();
-        let attempt = || Attempt {
-            activity: entry.activity(),
-            host: entry.host().to_owned(),
-            port: entry.port(),
-            time: now,
-        };
-        let counted = self.refusals.entry((), cause, || Counted {
+    /// Counts a denial or a failure.
+    pub(super) fn count_refusal(&mut self, attempt: Attempt, cause: Cause) {
+        let counted = self.refusals.entry((), cause, || Count {
             count: 0,
-            first: attempt(),
-            last: attempt(),
+            first: attempt.clone(),
+            last: attempt.clone(),
         });
         counted.count += 1;
-        if counted.count > 1 {
-            counted.last = attempt();
-        }
+        counted.last = attempt;
     }
 
-    /// Returns what happened, with the entries in the order they began. With `forget`, what has ended is left out of
-    /// the next one.
-    pub(super) fn report(&mut self, forget: bool) -> NetworkReport {
-        let mut entries: Vec<&Arc<Entry>> = self
-            .lists()
+    /// Returns the report, with the entries in the order in which they began. With `reset`, the
+    /// next report omits those that have ended.
+    pub(super) fn build(&mut self, reset: bool) -> NetworkReport {
+        let mut entries: Vec<_> = self.lists().into_iter().flatten().collect();
+        entries.sort_unstable_by_key(|(id, _)| **id);
+        let connections = entries
             .into_iter()
-            .flat_map(BTreeMap::values)
+            .map(|(_, entry)| entry.report())
             .collect();
-        entries.sort_unstable_by_key(|entry| entry.id());
-        let connections = entries.into_iter().map(|entry| entry.report()).collect();
         let mut refusals: Vec<Refusals> = self
             .refusals
             .iter()
@@ -134,27 +135,27 @@ impl Listing {
             dropped: self.dropped,
             ..NetworkReport::default()
         };
-        if forget {
-            self.forget();
+        if reset {
+            self.reset();
         }
         report
     }
 
-    fn lists(&self) -> [&BTreeMap<u64, Arc<Entry>>; 4] {
+    fn lists(&self) -> [&Entries; 4] {
         [
             &self.opening,
             &self.established,
-            &self.unrefused,
-            &self.refused,
+            &self.finished,
+            &self.rejected,
         ]
     }
 
-    fn forget(&mut self) {
+    fn reset(&mut self) {
         for list in [
             &mut self.opening,
             &mut self.established,
-            &mut self.unrefused,
-            &mut self.refused,
+            &mut self.finished,
+            &mut self.rejected,
         ] {
             list.retain(|_, entry| !entry.has_ended());
         }

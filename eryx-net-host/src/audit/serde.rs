@@ -1,23 +1,26 @@
-//! Events for logs.
+//! Serialization of events, for logs.
 
 use std::time::Duration;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::{CloseReason, Event, EventKind};
-use crate::NetLimit;
+use crate::audit::activity::CloseReason;
+use crate::audit::event::Event;
+use crate::audit::event::EventKind;
+use crate::limits::kind::NetLimit;
 
 impl Serialize for Event {
-    /// One flat object: `event` says what happened, the rest depends on it. Times are milliseconds.
+    /// Writes one flat object. `event` is the kind, which decides the other fields. Times are in
+    /// milliseconds.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("execution", &self.execution)?;
         map.serialize_entry("id", &self.id)?;
-        map.serialize_entry("event", self.kind.name())?;
+        map.serialize_entry("event", self.kind.as_str())?;
         map.serialize_entry("host", &*self.host)?;
         map.serialize_entry("port", &self.port)?;
-        map.serialize_entry("activity", self.activity.name())?;
+        map.serialize_entry("activity", self.activity.as_str())?;
         map.serialize_entry("count", &self.count)?;
         match &self.kind {
             EventKind::Resolved {
@@ -63,7 +66,7 @@ impl Serialize for Event {
                 map.serialize_entry("sent", sent)?;
                 map.serialize_entry("received", received)?;
                 map.serialize_entry("duration_ms", &milliseconds(*duration))?;
-                map.serialize_entry("close_reason", close_reason.name())?;
+                map.serialize_entry("close_reason", close_reason.as_str())?;
                 let error = match close_reason {
                     CloseReason::Error(error) => Some(error.to_string()),
                     _ => None,
@@ -76,13 +79,13 @@ impl Serialize for Event {
 }
 
 impl Serialize for NetLimit {
-    /// The name of the setting.
+    /// Writes the name of the setting.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.setting())
     }
 }
 
-/// To the microsecond.
+/// Returns milliseconds, rounded to microseconds.
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::NetConfig;
-use crate::fixed_hosts::{Layered, Next};
+use crate::dns::chain::{ResolverChain, Upstream};
 use crate::{ConfigError, DnsResolver, Resolve, StaticHosts};
 
 /// Fixed names, and whom to ask about the others.
@@ -106,13 +106,13 @@ impl Names {
         matches!(self.source, Source::Custom(_))
     }
 
-    pub(super) fn resolver(&self) -> Layered {
-        Layered {
-            fixed: self.fixed.clone(),
-            next: match &self.source {
-                Source::System => Next::Servers(DnsResolver::system()),
-                Source::Server(address) => Next::Servers(DnsResolver::server(*address)),
-                Source::Custom(resolver) => Next::Custom(Arc::clone(resolver)),
+    pub(super) fn resolver(&self) -> ResolverChain {
+        ResolverChain {
+            static_hosts: self.fixed.clone(),
+            upstream: match &self.source {
+                Source::System => Upstream::Dns(DnsResolver::system()),
+                Source::Server(address) => Upstream::Dns(DnsResolver::server(*address)),
+                Source::Custom(resolver) => Upstream::Custom(Arc::clone(resolver)),
             },
         }
     }

@@ -1,33 +1,27 @@
-//! From a name to the addresses that may be dialled: resolve once, judge everything, dial exactly that.
+//! A lookup whose answer is checked against the policy: every alias and address, before any is
+//! dialled.
 
 use std::sync::Arc;
 
 use eryx_net_policy::HostName;
 
-use crate::dial::interleave;
-use crate::ledger::Entry;
-use crate::network::Shared;
-use crate::{Answer, NetError, Resolve as _, ResolveError};
+use crate::audit::entry::AuditEntry;
+use crate::context::NetworkContext;
+use crate::dns::resolver::{Answer, MAX_ADDRESSES, MAX_ALIASES, Resolve as _, ResolveError};
+use crate::error::NetError;
 
-/// Most addresses of one name that are used. All of them are judged.
+/// Addresses of one name that are used. All of them are checked.
 const MAX_USED: usize = 64;
 
-/// Most addresses an answer may hold. Verdicts keep them, and whoever runs a name server for a hostile
-/// program must not decide how much the host keeps.
-pub(crate) const MAX_ADDRESSES: usize = 256;
-
-/// Most aliases an answer may hold. Resolvers follow fewer.
-pub(crate) const MAX_ALIASES: usize = 16;
-
-/// The addresses of `name` that the policy allows for `port`, in the order to try them, together with the
-/// aliases on the way. One forbidden alias or address refuses the name.
+/// Resolves `name` and returns the addresses that the policy allows for `port`, in the order to try
+/// them, and the aliases that lead to them. One denied alias or address denies the name.
 pub(crate) async fn resolve(
-    shared: Arc<Shared>,
-    entry: Arc<Entry>,
+    context: Arc<NetworkContext>,
+    entry: Arc<AuditEntry>,
     name: HostName,
     port: Option<u16>,
 ) -> Result<Answer, NetError> {
-    let answer = match shared.resolver().resolve(&name).await {
+    let answer = match context.resolver().resolve(&name).await {
         Ok(answer) if answer.addresses.is_empty() => return Err(NetError::NameNotFound),
         Ok(answer)
             if answer.addresses.len() > MAX_ADDRESSES || answer.aliases.len() > MAX_ALIASES =>
@@ -46,11 +40,11 @@ pub(crate) async fn resolve(
             return Err(NetError::NameTryAgain);
         }
     };
-    let policy = shared.config.policy();
+    let policy = context.config.policy();
     let verdict = policy.check_resolved(&name, &answer.aliases, &answer.addresses, port);
-    let verdict = shared.refuse_own(verdict)?;
+    let verdict = context.deny_own_addresses(verdict)?;
     let would_deny = !verdict.is_allowed();
-    if would_deny && !shared.config.report_only() {
+    if would_deny && !context.config.report_only() {
         let error = NetError::Denied(verdict.guest_message());
         entry.denied(verdict);
         return Err(error);
@@ -65,4 +59,46 @@ pub(crate) async fn resolve(
         aliases: answer.aliases,
         addresses,
     })
+}
+
+/// Returns the addresses in the order to try them: families interleaved, IPv6 first (RFC 8305, 4),
+/// each family in the resolver's order.
+fn interleave<T: Copy>(addresses: &[T], is_ipv6: impl Fn(T) -> bool) -> Vec<T> {
+    let mut six = addresses.iter().copied().filter(|a| is_ipv6(*a));
+    let mut four = addresses.iter().copied().filter(|a| !is_ipv6(*a));
+    let mut order = Vec::with_capacity(addresses.len());
+    loop {
+        let pair = (six.next(), four.next());
+        order.extend(pair.0);
+        order.extend(pair.1);
+        if pair.0.is_none() && pair.1.is_none() {
+            return order;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn families_are_interleaved_with_ipv6_first() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("a literal");
+        let table: [(&[&str], &[&str]); 4] = [
+            (&["1.1.1.1", "2.2.2.2"], &["1.1.1.1", "2.2.2.2"]),
+            (
+                &["1.1.1.1", "2.2.2.2", "::1", "::2", "::3"],
+                &["::1", "1.1.1.1", "::2", "2.2.2.2", "::3"],
+            ),
+            (&["1.1.1.1", "::1"], &["::1", "1.1.1.1"]),
+            (&[], &[]),
+        ];
+        for (given, expected) in table {
+            let given: Vec<_> = given.iter().map(|a| ip(a)).collect();
+            let expected: Vec<_> = expected.iter().map(|a| ip(a)).collect();
+            assert_eq!(interleave(&given, |a| a.is_ipv6()), expected);
+        }
+    }
 }

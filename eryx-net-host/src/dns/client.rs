@@ -1,14 +1,14 @@
-//! Resolving through name servers.
+//! The DNS client: the system's name servers and hosts file, or one given name server.
 
+mod address_families;
 mod cache;
 mod exchange;
-mod families;
-mod lookups;
-mod question;
-mod servers;
+mod message;
+mod name_servers;
+mod scheduler;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use eryx_net_policy::HostName;
@@ -16,74 +16,83 @@ use hickory_proto::op::Query;
 use hickory_proto::rr::{Name, RecordType};
 use hickory_resolver::Hosts;
 use hickory_resolver::system_conf::read_system_conf;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use crate::{Answer, HostMemory, Resolve, ResolveError, Resolving};
-use lookups::Lookups;
-use servers::Servers;
+use crate::dns::resolver::{Answer, Resolve, ResolveError, Resolving};
+use crate::host_memory::HostMemory;
+use name_servers::NameServers;
+use scheduler::LookupScheduler;
 
-/// How long a name server that was set has for a reply, and how often it is asked again: what
-/// resolv.conf(5) has without options.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-const ATTEMPTS: usize = 2;
+/// The longest timeout of a query to a given name server, and how many retries follow: the defaults
+/// of resolv.conf(5).
+const MAX_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRIES: usize = 2;
 
-/// Names that are known not to exist, with everything below them (RFC 6761, 6.4; RFC 7686, 2).
+/// Top-level domains that do not exist in the DNS (RFC 6761, 6.4; RFC 7686, 2).
 const NOT_IN_DNS: [&str; 2] = ["invalid", "onion"];
 
-/// Asks name servers: those the system is configured for, or one in particular.
+/// A resolver that sends queries to name servers: those of the system's configuration, or a given
+/// one.
 ///
-/// The system's hosts file comes first. Names are absolute, so no search list applies.
+/// The system's hosts file takes precedence. Names are absolute, so no search list applies.
 ///
-/// What it holds is bounded. Answers are kept for their time to live, an hour at most, and that a name does
-/// not exist for 10 seconds at most: 256 names and 256 KiB. Six questions are under way at once, each on a
-/// socket of its own, and others wait. 256 names may be sent to name servers at once, and then 100 a second.
-/// A message of more than 8 KiB is no answer. Under a [`NetConfig`](crate::NetConfig) that has no resolver of
-/// its own, all of this holds for each [`Network`](crate::Network).
+/// Its resources are bounded. Answers are cached for their time to live, at most one hour, and the
+/// absence of a name at most 10 seconds: 256 names and 256 KiB. At most six queries run at once,
+/// each on a socket of its own; others wait. 256 names may be sent to name servers at once, and
+/// then 100 per second. A message of more than 8 KiB is rejected. Under a
+/// [`NetConfig`](crate::NetConfig) without a custom resolver, these bounds apply to each
+/// [`Network`](crate::Network).
 #[derive(Clone, Debug)]
 pub struct DnsResolver {
-    inner: Arc<Inner>,
-    lookups: Arc<Lookups>,
+    config: Arc<Config>,
+    scheduler: Arc<LookupScheduler>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct Config {
     source: Source,
-    ready: Mutex<Option<Ready>>,
+    /// `None` until the first name is resolved.
+    loaded: Mutex<Option<Loaded>>,
 }
 
+/// Where the name servers come from.
 #[derive(Clone, Copy, Debug)]
 enum Source {
     System,
     Server(SocketAddr),
 }
 
+/// The name servers and the hosts file.
 #[derive(Clone, Debug)]
-struct Ready {
-    servers: Arc<Servers>,
+struct Loaded {
+    name_servers: Arc<NameServers>,
     hosts: Arc<Hosts>,
 }
 
 impl DnsResolver {
-    /// The system's name servers and hosts file. They are read when the first name is resolved.
+    /// Returns a resolver for the system's name servers and hosts file, which are read when the
+    /// first name is resolved.
     #[must_use]
     pub fn system() -> Self {
         Self::from(Source::System)
     }
 
-    /// One name server, over UDP and TCP. The system's hosts file is not read.
+    /// Returns a resolver for one name server, over UDP and TCP. It does not read the system's
+    /// hosts file.
     #[must_use]
     pub fn server(address: SocketAddr) -> Self {
         Self::from(Source::Server(address))
     }
 
-    /// The same name servers, with bounds of their own, and a cache that counts against `memory`. Without one
-    /// they know what these know, and these what they learn.
+    /// Returns a resolver for the same name servers with bounds of its own, and a cache that counts
+    /// against `memory`. With `None` it shares the cache of this one.
     pub(crate) fn for_network(&self, memory: Option<HostMemory>) -> Self {
         Self {
-            inner: Arc::clone(&self.inner),
-            lookups: Arc::new(match memory {
-                Some(memory) => Lookups::counted(memory),
-                None => self.lookups.with_same_cache(),
+            config: Arc::clone(&self.config),
+            scheduler: Arc::new(match memory {
+                Some(memory) => LookupScheduler::counted(memory),
+                None => self.scheduler.with_same_cache(),
             }),
         }
     }
@@ -92,19 +101,19 @@ impl DnsResolver {
 impl From<Source> for DnsResolver {
     fn from(source: Source) -> Self {
         Self {
-            inner: Arc::new(Inner {
+            config: Arc::new(Config {
                 source,
-                ready: Mutex::default(),
+                loaded: Mutex::default(),
             }),
-            lookups: Arc::default(),
+            scheduler: Arc::default(),
         }
     }
 }
 
 impl Resolve for DnsResolver {
     fn resolve(&self, name: &HostName) -> Resolving {
-        let inner = Arc::clone(&self.inner);
-        let lookups = Arc::clone(&self.lookups);
+        let config = Arc::clone(&self.config);
+        let scheduler = Arc::clone(&self.scheduler);
         let name = name.clone();
         Box::pin(async move {
             if Handle::try_current().is_err() {
@@ -113,40 +122,39 @@ impl Resolve for DnsResolver {
                 ));
             }
             let absolute = absolute(&name)?;
-            let ready = inner.ready()?;
-            if let Some(answer) = ready.look_in_hosts_file(&absolute) {
+            let loaded = config.load()?;
+            if let Some(answer) = loaded.lookup_hosts_file(&absolute) {
                 return Ok(answer);
             }
             if is_not_in_dns(&name) {
                 return Err(ResolveError::NotFound);
             }
-            let ask = move |lookups: Arc<Lookups>| async move {
-                families::ask(&ready.servers, &lookups.sockets, absolute).await
+            let query = move |scheduler: Arc<LookupScheduler>| async move {
+                address_families::query(&loaded.name_servers, &scheduler.sockets, absolute).await
             };
-            lookups.answer(name, ask).await
+            scheduler.resolve(name, query).await
         })
     }
 }
 
-impl Inner {
-    fn ready(&self) -> Result<Ready, ResolveError> {
-        // Set as a whole, so a panic elsewhere spoils nothing.
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ready) = &*ready {
-            return Ok(ready.clone());
+impl Config {
+    fn load(&self) -> Result<Loaded, ResolveError> {
+        let mut loaded = self.loaded.lock();
+        if let Some(loaded) = &*loaded {
+            return Ok(loaded.clone());
         }
-        Ok(ready.insert(self.source.read()?).clone())
+        Ok(loaded.insert(self.source.load()?).clone())
     }
 }
 
 impl Source {
-    fn read(self) -> Result<Ready, ResolveError> {
-        let (servers, hosts) = match self {
+    fn load(self) -> Result<Loaded, ResolveError> {
+        let (name_servers, hosts) = match self {
             Self::System => {
                 let (config, options) = read_system_conf().map_err(|error| {
                     ResolveError::TryAgain(format!(
-                        "no name server can be used ({error}); see the system's resolver configuration, or \
-                         set with_dns_server or with_hosts"
+                        "no name server can be used ({error}); see the system's resolver \
+                         configuration, or set with_dns_server or with_hosts"
                     ))
                 })?;
                 let addresses = config
@@ -158,26 +166,27 @@ impl Source {
                     })
                     .collect();
                 (
-                    Servers::new(addresses, options.timeout, options.attempts, options.edns0),
-                    // A missing hosts file is a file without entries.
+                    NameServers::new(addresses, options.timeout, options.attempts, options.edns0),
+                    // A missing hosts file counts as an empty one.
                     Hosts::from_system().unwrap_or_default(),
                 )
             }
             Self::Server(address) => (
-                Servers::new(vec![address], LONGEST_WAIT, ATTEMPTS, true),
+                NameServers::new(vec![address], MAX_TIMEOUT, RETRIES, true),
                 Hosts::default(),
             ),
         };
-        Ok(Ready {
-            servers: Arc::new(servers),
+        Ok(Loaded {
+            name_servers: Arc::new(name_servers),
             hosts: Arc::new(hosts),
         })
     }
 }
 
-impl Ready {
-    /// For both families at once: a name the file holds goes to no server.
-    fn look_in_hosts_file(&self, name: &Name) -> Option<Answer> {
+impl Loaded {
+    /// Returns the addresses of both families: a name in the hosts file is never sent to a name
+    /// server.
+    fn lookup_hosts_file(&self, name: &Name) -> Option<Answer> {
         let mut addresses = Vec::new();
         for family in [RecordType::AAAA, RecordType::A] {
             let query = Query::query(name.clone(), family);
@@ -191,7 +200,7 @@ impl Ready {
 
 fn absolute(name: &HostName) -> Result<Name, ResolveError> {
     let mut absolute = Name::from_ascii(name.as_ref())
-        .map_err(|error| ResolveError::TryAgain(format!("{name} is no DNS name: {error}")))?;
+        .map_err(|error| ResolveError::TryAgain(format!("{name} is not a DNS name: {error}")))?;
     absolute.set_fqdn(true);
     Ok(absolute)
 }

@@ -1,24 +1,28 @@
-//! A name lookup of the guest.
+//! A name lookup of the guest program.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use eryx_net_policy::Host;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::attempts::Attempts;
-use crate::ledger::Entry;
-use crate::network::Shared;
-use crate::patience::{Deadline, Patience};
-use crate::permit::Permit;
-use crate::remembered::Origin;
-use crate::{Charge, CloseReason, NetError, establish, footprint};
+use crate::audit::activity::CloseReason;
+use crate::audit::entry::AuditEntry;
+use crate::context::NetworkContext;
+use crate::dns::checked_lookup;
+use crate::dns::fqdn_cache::ResolvedName;
+use crate::error::NetError;
+use crate::host_memory::{Charge, estimate};
+use crate::limits::semaphore::Permit;
+use crate::poll::deadline::Deadline;
+use crate::poll::timeout::Timeout;
+use crate::tcp::connect_budget::ConnectBudget;
 
-/// Which addresses to look for.
+/// The address family of a lookup or a UDP socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
     /// IPv6 and IPv4.
@@ -32,11 +36,11 @@ pub enum Family {
 
 /// A lookup in progress. Dropping it cancels it.
 ///
-/// It makes progress while somebody waits for it, through [`finish`](Self::finish) or
-/// [`poll_ready`](Self::poll_ready).
+/// There is no background task: the lookup makes progress only while [`finish`](Self::finish) or
+/// [`poll_ready`](Self::poll_ready) is polled.
 pub struct Lookup {
-    shared: Arc<Shared>,
-    entry: Arc<Entry>,
+    context: Arc<NetworkContext>,
+    entry: Arc<AuditEntry>,
     state: State,
     deadline: Deadline,
     _counted: (Permit, Charge),
@@ -49,72 +53,73 @@ enum State {
 
 impl Lookup {
     pub(crate) fn new(
-        shared: Arc<Shared>,
-        entry: Arc<Entry>,
+        context: Arc<NetworkContext>,
+        entry: Arc<AuditEntry>,
         counted: (Permit, Charge),
         host: Host,
         port: Option<u16>,
         family: Family,
     ) -> Self {
-        let deadline = Instant::now() + shared.config.connect_timeout();
+        let deadline = Instant::now() + context.config.connect_timeout();
         let state = match host {
-            Host::Address(address) => State::Done(family.of(vec![address])),
+            Host::Address(address) => State::Done(family.filter(vec![address])),
             Host::Name(name) => {
-                let (shared, entry) = (Arc::clone(&shared), Arc::clone(&entry));
+                let (context, entry) = (Arc::clone(&context), Arc::clone(&entry));
                 State::Running(Box::pin(async move {
-                    let answer = establish::resolve(
-                        Arc::clone(&shared),
+                    let answer = checked_lookup::resolve(
+                        Arc::clone(&context),
                         Arc::clone(&entry),
                         name.clone(),
                         port,
                     )
                     .await?;
-                    let bytes = footprint::answer(&name, &answer);
-                    let origin = Origin {
-                        _memory: shared.charge(&entry, bytes)?,
+                    let bytes = estimate::answer(&name, &answer);
+                    let resolved = ResolvedName {
+                        _memory: context.charge(&entry, bytes)?,
                         name,
                         aliases: answer.aliases,
-                        attempts: Arc::new(Attempts::after_lookup(deadline)),
+                        connect_budget: Arc::new(ConnectBudget::after_lookup(deadline)),
                     };
-                    shared
-                        .remembered
-                        .note(origin, answer.addresses.iter().copied());
-                    family.of(answer.addresses)
+                    context
+                        .resolved_names
+                        .insert(resolved, answer.addresses.iter().copied());
+                    family.filter(answer.addresses)
                 }))
             }
         };
         Self {
             deadline: Deadline::at(deadline),
-            shared,
+            context,
             entry,
             state,
             _counted: counted,
         }
     }
 
-    /// Waits for the answer: addresses the policy allows for this name, in the order to try them. Calling
-    /// it again tells the same. Connecting to one of them counts as connecting to the name.
+    /// Waits for the answer: the addresses of this name that the policy allows, in the order to try
+    /// them. Every later call returns the same. Connecting to one of them counts as connecting to
+    /// the name.
     ///
-    /// Both families are resolved and judged whatever was asked for, so that a name gets the same verdict
-    /// on every way. `None` waits for what is left of the connect timeout.
+    /// Resolves and checks both families, whichever the caller wants, so that a name has the same
+    /// verdict on every path. `None` waits for the rest of the connect timeout.
     ///
     /// # Errors
     ///
     /// [`NetError::WouldBlock`] with a zero timeout, [`NetError::TimedOut`], [`NetError::Denied`],
     /// [`NetError::NameNotFound`] or [`NetError::NameTryAgain`].
     pub async fn finish(&mut self, timeout: Option<Duration>) -> Result<Vec<IpAddr>, NetError> {
-        Patience::new(timeout, self.shared.config.connect_timeout())
-            .wait(|cx| self.poll_answer(cx))
+        Timeout::new(timeout, self.context.config.connect_timeout())
+            .run(|cx| self.poll_answer(cx))
             .await
     }
 
-    /// Ready when the answer is there, good or bad.
+    /// Ready when the lookup has succeeded or failed.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_answer(cx).map(drop)
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<IpAddr>, NetError>> {
-        if self.shared.is_aborted() {
+        if self.context.is_aborted() {
             return Poll::Ready(Err(NetError::ConnectionAborted));
         }
         let outcome = match &mut self.state {
@@ -122,7 +127,7 @@ impl Lookup {
             State::Running(running) => match running.as_mut().poll(cx) {
                 Poll::Ready(outcome) => outcome,
                 Poll::Pending => {
-                    std::task::ready!(self.deadline.poll(cx));
+                    ready!(self.deadline.poll(cx));
                     Err(NetError::TimedOut)
                 }
             },
@@ -133,7 +138,8 @@ impl Lookup {
 }
 
 impl Family {
-    fn of(self, mut addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, NetError> {
+    /// Returns the addresses of this family.
+    fn filter(self, mut addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, NetError> {
         addresses.retain(|address| match self {
             Self::Any => true,
             Self::Ipv4 => address.is_ipv4(),
@@ -149,7 +155,7 @@ impl Family {
 impl Drop for Lookup {
     fn drop(&mut self) {
         self.entry.close(match &self.state {
-            _ if self.shared.is_aborted() => CloseReason::Aborted,
+            _ if self.context.is_aborted() => CloseReason::Aborted,
             State::Done(Err(NetError::Denied(_))) => CloseReason::Denied,
             State::Done(Err(error)) => CloseReason::Error(error.clone()),
             State::Done(Ok(_)) | State::Running(_) => CloseReason::LocalClose,

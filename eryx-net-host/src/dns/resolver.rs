@@ -1,4 +1,4 @@
-//! From a name to addresses: what the socket table asks of a resolver.
+//! The interface of a resolver.
 
 use std::fmt;
 use std::future::Future;
@@ -7,13 +7,14 @@ use std::pin::Pin;
 
 use eryx_net_policy::HostName;
 
-/// The future of [`Resolve::resolve`]. It owns what it needs; dropping it cancels the lookup.
+/// The future of [`Resolve::resolve`]. It owns its data; dropping it cancels the lookup.
 pub type Resolving = Pin<Box<dyn Future<Output = Result<Answer, ResolveError>> + Send>>;
 
-/// Turns names into addresses. It decides nothing: whatever it answers is judged before it is dialled.
+/// Resolves names to addresses. It makes no policy decision: every address that it returns is
+/// checked before it is dialled.
 ///
-/// It is asked only for names the policy could allow, once for each connection or lookup, and never for
-/// `localhost` or names below it (RFC 6761, 6.3: those are loopback without asking anyone).
+/// It is called only for names that the policy could allow, once for each connection or lookup, and
+/// never for `localhost` or names below it, which are always loopback (RFC 6761, 6.3).
 ///
 /// ```
 /// use eryx_net_host::{Answer, NetConfig, Resolve, ResolveError, Resolving, policy::HostName};
@@ -28,20 +29,29 @@ pub type Resolving = Pin<Box<dyn Future<Output = Result<Answer, ResolveError>> +
 ///     }
 /// }
 ///
-/// let config = NetConfig::default().with_resolver(std::sync::Arc::new(Always([93, 184, 215, 14].into())));
+/// let resolver = std::sync::Arc::new(Always([93, 184, 215, 14].into()));
+/// let config = NetConfig::default().with_resolver(resolver);
 /// # let _ = config;
 /// ```
 pub trait Resolve: fmt::Debug + Send + Sync {
-    /// All IPv6 and IPv4 addresses of `name`, which is absolute: no search list applies.
+    /// Returns all IPv6 and IPv4 addresses of `name`, which is absolute: no search list applies.
     fn resolve(&self, name: &HostName) -> Resolving;
 }
 
-/// What a name stands for.
+/// Addresses accepted per answer. Verdicts store them, and the author of a hostile guest program
+/// may control the name server, so this bounds host memory.
+pub(crate) const MAX_ADDRESSES: usize = 256;
+
+/// Aliases accepted per answer. Resolvers follow fewer.
+pub(crate) const MAX_ALIASES: usize = 16;
+
+/// The aliases and addresses of a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// The aliases on the way, in order, without the name that was asked for (CNAME, RFC 1034, 3.6.2).
+    /// The aliases that lead to the addresses, in order, without the name that was resolved (CNAME,
+    /// RFC 1034, 3.6.2).
     pub aliases: Vec<HostName>,
-    /// Every address the name leads to, in the order the name server gave.
+    /// Every address of the name, in the order of the name server's answer.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -54,15 +64,15 @@ impl From<Vec<IpAddr>> for Answer {
     }
 }
 
-/// Why a name has no answer.
+/// Why a name could not be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
     /// The name does not exist, or has no address.
     #[error("the name does not exist or has no address")]
     NotFound,
-    /// No usable answer: no name server, a failure on its side, or an answer that makes no sense. The
-    /// text is for the embedder's log; the untrusted program does not see it.
+    /// No usable answer: no name server, a failure of the server, or an answer that makes no sense.
+    /// The message is for the embedder's log; the guest program does not see it.
     #[error("{0}")]
     TryAgain(String),
 }

@@ -1,15 +1,16 @@
-//! Names that are known without asking anyone.
+//! Static hosts: names resolved without DNS.
 
 use std::collections::BTreeMap;
 use std::future::ready;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use eryx_net_policy::HostName;
 
-use crate::{Answer, DnsResolver, HostMemory, Resolve, ResolveError, Resolving};
+use crate::config_error::ConfigError;
+use crate::dns::resolver::{Answer, Resolve, ResolveError, Resolving};
 
-/// A resolver that knows the names it was given and no others.
+/// A resolver for a fixed set of names.
 ///
 /// ```
 /// use eryx_net_host::{StaticHosts, NetConfig};
@@ -26,14 +27,14 @@ pub struct StaticHosts {
 }
 
 impl StaticHosts {
-    /// A map from names to their addresses.
+    /// Returns a map from names to their addresses.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Host`](crate::ConfigError::Host) for a name that is none; an address is no name.
+    /// [`ConfigError::Host`] for an invalid name; an address is not a name.
     pub fn new<N: AsRef<str>>(
         hosts: impl IntoIterator<Item = (N, Vec<IpAddr>)>,
-    ) -> Result<Self, crate::ConfigError> {
+    ) -> Result<Self, ConfigError> {
         let mut addresses = BTreeMap::new();
         for (name, list) in hosts {
             addresses.insert(HostName::parse(name.as_ref())?, list);
@@ -43,20 +44,20 @@ impl StaticHosts {
         })
     }
 
-    /// Whether it knows no name at all.
+    /// Returns whether there is no name in the map.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.addresses.is_empty()
     }
 
-    /// The names and their addresses, ordered by name.
+    /// Returns the names and their addresses, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&HostName, &[IpAddr])> {
         self.addresses
             .iter()
             .map(|(name, list)| (name, list.as_slice()))
     }
 
-    fn find(&self, name: &HostName) -> Option<Answer> {
+    pub(crate) fn find(&self, name: &HostName) -> Option<Answer> {
         self.addresses
             .get(name)
             .map(|list| Answer::from(list.clone()))
@@ -69,75 +70,16 @@ impl Resolve for StaticHosts {
     }
 }
 
-/// What every sandbox asks: `localhost` is loopback (RFC 6761, 6.3), fixed names are what the embedder
-/// says, and all others go to the next resolver.
-#[derive(Clone, Debug)]
-pub(crate) struct Layered {
-    pub(crate) fixed: StaticHosts,
-    pub(crate) next: Next,
-}
-
-/// Who resolves what is not known.
-#[derive(Clone, Debug)]
-pub(crate) enum Next {
-    Servers(DnsResolver),
-    Custom(Arc<dyn Resolve>),
-}
-
-impl Layered {
-    /// The same for one network: name servers have bounds for each, and a cache that counts against `memory`;
-    /// without one, the cache is shared. What a resolver of the embedder's own holds is the embedder's business.
-    pub(crate) fn for_network(&self, memory: Option<HostMemory>) -> Self {
-        Self {
-            fixed: self.fixed.clone(),
-            next: match &self.next {
-                Next::Servers(servers) => Next::Servers(servers.for_network(memory)),
-                Next::Custom(resolver) => Next::Custom(Arc::clone(resolver)),
-            },
-        }
-    }
-}
-
-impl Resolve for Layered {
-    fn resolve(&self, name: &HostName) -> Resolving {
-        if is_localhost(name) {
-            let loopback = vec![
-                IpAddr::from(Ipv6Addr::LOCALHOST),
-                IpAddr::from(Ipv4Addr::LOCALHOST),
-            ];
-            return Box::pin(ready(Ok(Answer::from(loopback))));
-        }
-        match self.fixed.find(name) {
-            Some(answer) => Box::pin(ready(Ok(answer))),
-            None => match &self.next {
-                Next::Servers(servers) => servers.resolve(name),
-                Next::Custom(resolver) => resolver.resolve(name),
-            },
-        }
-    }
-}
-
-fn is_localhost(name: &HostName) -> bool {
-    let name: &str = name.as_ref();
-    name == "localhost" || name.ends_with(".localhost")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn name(text: &str) -> HostName {
-        HostName::parse(text).expect("a host name")
-    }
-
-    fn fixed() -> StaticHosts {
-        StaticHosts::new([("a.example", vec![IpAddr::from([192, 0, 2, 1])])]).expect("valid")
-    }
-
     #[tokio::test]
-    async fn a_fixed_name_answers_and_any_other_does_not_exist() {
-        let hosts = fixed();
-        let answer = hosts.resolve(&name("A.Example.")).await.expect("known");
+    async fn a_static_name_resolves_and_any_other_is_not_found() {
+        let hosts =
+            StaticHosts::new([("a.example", vec![IpAddr::from([192, 0, 2, 1])])]).expect("valid");
+        let name = |text: &str| HostName::parse(text).expect("a host name");
+        let answer = hosts.resolve(&name("A.Example.")).await.expect("found");
         assert_eq!(answer.addresses, [IpAddr::from([192, 0, 2, 1])]);
         assert_eq!(
             hosts.resolve(&name("b.example")).await,
@@ -145,27 +87,8 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn localhost_is_loopback_whatever_a_resolver_says() {
-        let lying = StaticHosts::new([
-            ("localhost", vec![IpAddr::from([192, 0, 2, 1])]),
-            ("x.localhost", vec![IpAddr::from([192, 0, 2, 1])]),
-        ])
-        .expect("valid");
-        let layered = Layered {
-            fixed: lying,
-            next: Next::Custom(Arc::new(fixed())),
-        };
-        for text in ["localhost", "x.localhost", "LOCALHOST."] {
-            let answer = layered.resolve(&name(text)).await.expect("loopback");
-            assert!(answer.addresses.iter().all(IpAddr::is_loopback), "{text}");
-        }
-        assert!(layered.resolve(&name("notlocalhost")).await.is_err());
-        assert!(layered.resolve(&name("a.example")).await.is_ok());
-    }
-
     #[test]
-    fn a_name_that_is_none_is_an_error() {
+    fn an_invalid_name_is_an_error() {
         for text in ["", "a b", "192.0.2.1", "127.1", ".."] {
             assert!(StaticHosts::new([(text, vec![])]).is_err(), "{text}");
         }

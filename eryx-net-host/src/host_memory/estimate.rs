@@ -1,41 +1,45 @@
-//! What the host keeps for things of a sandbox, in bytes: what each counts against [`HostMemory`](crate::HostMemory).
+//! Estimates of the host memory that connections, lookups and sockets take, in bytes: the amounts
+//! they charge to a [`HostMemory`](crate::HostMemory).
 //!
-//! Buffers count with the most they can hold, so that what a peer or a program does cannot exceed a budget later.
+//! A buffer is charged at its largest size, so that neither a peer nor a guest program can exceed
+//! the budget later.
 
 use eryx_net_policy::HostName;
 use eryx_tls::ClientSettings;
 
-use crate::Answer;
+use crate::dns::resolver::Answer;
 
-/// What every network takes: 7 MiB for its report (1,792 entries of 4 KiB at most), 512 KiB for the TLS sessions it may
-/// resume, and the rest for what was refused, counted by 64 rules and a few dozen reasons.
+/// Every network: 7 MiB for its report (at most 1,792 entries of 4 KiB), 512 KiB for its TLS
+/// session cache, and the rest for the counts of refusals, by 64 rules and a few dozen reasons.
 pub(crate) const REPORT: u64 = 8 << 20;
 
-/// A connection: its state, the addresses it tries, and the answers of the name servers until then.
+/// A connection: its state, the addresses it dials, and the answers of name servers until then.
 pub(crate) const CONNECTION: u64 = 64 << 10;
 
-/// TLS over a connection or over a transport of the program's own: 96 KiB of plaintext, 128 KiB of ciphertext to be read and
-/// 96 KiB to be sent, and the peer's certificates, which are 64 KiB at most.
-pub(crate) const TLS: u64 = 384 << 10;
+/// TLS over a connection or a transport of the guest program: 96 KiB of plaintext, 128 KiB of
+/// received ciphertext, 96 KiB of ciphertext to send, and the peer's certificates of at most 64
+/// KiB.
+const TLS: u64 = 384 << 10;
 
-/// A name lookup: two answers, which are 64 KiB at most.
+/// A name lookup: two answers of at most 64 KiB.
 pub(crate) const LOOKUP: u64 = 128 << 10;
 
-/// A UDP socket: the datagram that is looked at, and 64 peers.
-pub(crate) const DATAGRAMS: u64 = 128 << 10;
+/// A UDP socket: the datagram being received, and 64 destinations.
+pub(crate) const UDP_SOCKET: u64 = 128 << 10;
 
-/// What one element of a list takes besides its bytes.
+/// What one element of a list takes in addition to its bytes.
 const ELEMENT: usize = 32;
 
-/// What is kept of what a program wants of a handshake, while the handshake and the connection last: its roots only where
-/// they count. Connections with equal settings share them, and each counts all the same.
-pub(crate) fn settings(settings: &ClientSettings, roots_count: bool) -> u64 {
-    let roots = if roots_count {
-        &settings.roots[..]
-    } else {
-        &[]
-    };
-    // A root is kept as it is, and its name and its key once more.
+/// Returns the memory of TLS with `settings`, whose roots are used only where `uses_roots`.
+///
+/// Connections with equal settings share them, but each is charged for all of them.
+pub(crate) fn tls(settings: &ClientSettings, uses_roots: bool) -> u64 {
+    TLS + tls_settings(settings, uses_roots)
+}
+
+fn tls_settings(settings: &ClientSettings, uses_roots: bool) -> u64 {
+    let roots = if uses_roots { &settings.roots[..] } else { &[] };
+    // A root is stored unchanged, and its name and key a second time.
     let lists = [&settings.alpn[..], roots, roots, &settings.revocation_lists];
     let identity = settings.identity.as_ref();
     let chain = identity.map(|identity| &identity.chain[..]);
@@ -47,11 +51,11 @@ pub(crate) fn settings(settings: &ClientSettings, roots_count: bool) -> u64 {
     (bytes + name + key + numbers) as u64
 }
 
-/// What a lookup of `name` leaves, so that its addresses count as that name.
+/// Returns the memory of a resolved name in the FQDN cache.
 pub(crate) fn answer(name: &HostName, answer: &Answer) -> u64 {
     let names = answer.aliases.iter().chain([name]);
     let names: usize = names.map(|name| name.as_str().len() + ELEMENT).sum();
-    // In a table with room to grow, and in the order of use.
+    // An address is in a hash table with spare capacity, and in the order of use.
     (names + answer.addresses.len() * 8 * ELEMENT) as u64
 }
 
@@ -62,9 +66,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_count_every_byte_a_program_chose() {
+    fn tls_settings_are_charged_for_every_byte_the_guest_program_chose() {
         let plain = ClientSettings::default();
-        assert_eq!(settings(&plain, true), 0);
+        assert_eq!(tls(&plain, true), TLS);
         let full = ClientSettings {
             server_name: Some("x".repeat(10)),
             alpn: vec![vec![0; 100]],
@@ -81,7 +85,7 @@ mod tests {
             groups: vec![0; 5],
             ..plain
         };
-        assert_eq!(settings(&full, false), 1_110_130 + 3 * ELEMENT as u64);
-        assert_eq!(settings(&full, true), 1_114_130 + 7 * ELEMENT as u64);
+        assert_eq!(tls_settings(&full, false), 1_110_130 + 3 * ELEMENT as u64);
+        assert_eq!(tls_settings(&full, true), 1_114_130 + 7 * ELEMENT as u64);
     }
 }

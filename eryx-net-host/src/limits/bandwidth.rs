@@ -1,156 +1,163 @@
-//! What all connections of a sandbox together may carry in one direction.
+//! The bandwidth limits of a sandbox: a byte quota and a rate limit for each direction.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use crate::pace::{Pace, Turn};
-use crate::{NetConfig, NetError, NetLimit};
+use crate::config::NetConfig;
+use crate::error::NetError;
+use crate::limits::kind::NetLimit;
+use crate::limits::rate_limiter::{RateLimitWait, RateLimiter};
 
-/// A total, a rate, both or neither.
+/// The limits of all sockets together in one direction: an optional byte quota and an optional rate
+/// limit.
 #[derive(Debug)]
-pub(crate) struct Meter {
-    total: Option<Total>,
-    pace: Option<(Pace, NetLimit)>,
+pub(crate) struct BandwidthLimiter {
+    quota: Option<ByteQuota>,
+    rate: Option<(RateLimiter, NetLimit)>,
 }
 
-/// So many bytes, and then no more.
+/// A byte quota: once it is used up, every reservation fails.
 #[derive(Debug)]
-struct Total {
+struct ByteQuota {
     limit: u64,
     left: AtomicU64,
-    name: NetLimit,
+    kind: NetLimit,
 }
 
-/// What a [`Meter`] lets through.
+/// A reservation of a [`BandwidthLimiter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Room {
-    /// This many bytes, at least one unless none were wanted. Those not used have to be
-    /// [given back](Meter::give_back).
+pub(crate) enum Grant {
+    /// This many bytes, at least one unless none were wanted. The caller has to
+    /// [refund](BandwidthLimiter::refund) those it does not use.
     Bytes(usize),
-    /// Nothing any more.
-    Spent,
+    /// The quota is exhausted.
+    Exhausted,
 }
 
-impl Meter {
-    /// For what is sent under `config`.
+impl BandwidthLimiter {
+    /// Returns the limits that `config` sets on sent bytes.
     pub(crate) fn sending(config: &NetConfig) -> Self {
         Self {
-            total: total(config.max_sent_bytes(), NetLimit::MaxSentBytes),
-            pace: pace(config.sent_bytes_per_second(), NetLimit::SentBytesPerSecond),
+            quota: quota(config.max_sent_bytes(), NetLimit::MaxSentBytes),
+            rate: rate(config.sent_bytes_per_second(), NetLimit::SentBytesPerSecond),
         }
     }
 
-    /// For what is received under `config`.
+    /// Returns the limits that `config` sets on received bytes.
     pub(crate) fn receiving(config: &NetConfig) -> Self {
         Self {
-            total: total(config.max_received_bytes(), NetLimit::MaxReceivedBytes),
-            pace: pace(
+            quota: quota(config.max_received_bytes(), NetLimit::MaxReceivedBytes),
+            rate: rate(
                 config.received_bytes_per_second(),
                 NetLimit::ReceivedBytesPerSecond,
             ),
         }
     }
 
-    /// Reserves up to `wanted` bytes. Waits only for the rate.
+    /// Reserves up to `wanted` bytes. Waits only for the rate limit.
     pub(crate) fn poll_reserve(
         &self,
         cx: &mut Context<'_>,
-        turn: &mut Turn,
+        wait: &mut RateLimitWait,
         wanted: usize,
-    ) -> Poll<Room> {
-        let reserved = match &self.total {
-            Some(total) => total.reserve(wanted),
+    ) -> Poll<Grant> {
+        let reserved = match &self.quota {
+            Some(quota) => quota.reserve(wanted),
             None => wanted,
         };
         if reserved == 0 {
             return Poll::Ready(match wanted {
-                0 => Room::Bytes(0),
-                _ => Room::Spent,
+                0 => Grant::Bytes(0),
+                _ => Grant::Exhausted,
             });
         }
-        let Some((pace, _)) = &self.pace else {
-            return Poll::Ready(Room::Bytes(reserved));
+        let Some((limiter, _)) = &self.rate else {
+            return Poll::Ready(Grant::Bytes(reserved));
         };
-        let granted = match turn.poll_take(cx, pace, reserved as u64) {
-            // No more than was asked for, so it fits.
+        let granted = match wait.poll_acquire(cx, limiter, reserved as u64) {
+            // At most `reserved`, so it fits.
             Poll::Ready(granted) => granted as usize,
             Poll::Pending => 0,
         };
-        if let Some(total) = &self.total {
-            total.give_back(reserved - granted);
+        if let Some(quota) = &self.quota {
+            quota.refund(reserved - granted);
         }
         if granted == 0 {
             return Poll::Pending;
         }
-        Poll::Ready(Room::Bytes(granted))
+        Poll::Ready(Grant::Bytes(granted))
     }
 
     /// Ready when [`poll_reserve`](Self::poll_reserve) would be.
-    pub(crate) fn poll_room(&self, cx: &mut Context<'_>, turn: &mut Turn) -> Poll<Room> {
-        if self.is_spent() {
-            return Poll::Ready(Room::Spent);
+    pub(crate) fn poll_available(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut RateLimitWait,
+    ) -> Poll<()> {
+        match &self.rate {
+            Some((limiter, _)) if !self.is_exhausted() => {
+                wait.poll_available(cx, limiter, u64::MAX)
+            }
+            _ => Poll::Ready(()),
         }
-        match &self.pace {
-            Some((pace, _)) => turn.poll_look(cx, pace, u64::MAX),
-            None => Poll::Ready(()),
-        }
-        .map(|()| Room::Bytes(1))
     }
 
-    /// Takes all of `amount`, though it may be more than a second's worth: others wait for it then. Whether
-    /// the total had that much; if not, nothing is taken.
-    pub(crate) fn charge(&self, amount: usize) -> bool {
-        if let Some(total) = &self.total
-            && !total.take(amount)
+    /// Debits all of `amount`, even if it exceeds what the rate limit allows now: later
+    /// reservations wait for the debt. Returns `false`, and debits nothing, if the quota does not
+    /// cover it.
+    pub(crate) fn debit(&self, amount: usize) -> bool {
+        if let Some(quota) = &self.quota
+            && !quota.debit(amount)
         {
             return false;
         }
-        if let Some((pace, _)) = &self.pace {
-            pace.charge(amount as u64);
+        if let Some((limiter, _)) = &self.rate {
+            limiter.debit(amount as u64);
         }
         true
     }
 
-    /// Takes back what was reserved and not used.
-    pub(crate) fn give_back(&self, unused: usize) {
+    /// Returns bytes that were reserved or debited and not used.
+    pub(crate) fn refund(&self, unused: usize) {
         if unused == 0 {
             return;
         }
-        if let Some(total) = &self.total {
-            total.give_back(unused);
+        if let Some(quota) = &self.quota {
+            quota.refund(unused);
         }
-        if let Some((pace, _)) = &self.pace {
-            pace.give_back(unused as u64);
+        if let Some((limiter, _)) = &self.rate {
+            limiter.refund(unused as u64);
         }
     }
 
-    /// The limit that makes somebody wait.
-    pub(crate) fn rate(&self) -> Option<NetLimit> {
-        self.pace.as_ref().map(|(_, name)| *name)
+    /// Returns the kind of the rate limit, if there is one.
+    pub(crate) fn rate_limit(&self) -> Option<NetLimit> {
+        self.rate.as_ref().map(|(_, kind)| *kind)
     }
 
-    /// What to say when there is no room any more.
-    pub(crate) fn spent(&self) -> Option<(NetLimit, NetError)> {
-        let total = self.total.as_ref()?;
-        let (done, name) = match total.name {
-            NetLimit::MaxSentBytes => ("sent", total.name),
-            name => ("received", name),
+    /// Returns the kind of the byte quota, if there is one, and the error for exceeding it.
+    pub(crate) fn quota_error(&self) -> Option<(NetLimit, NetError)> {
+        let quota = self.quota.as_ref()?;
+        let kind = quota.kind;
+        let done = match kind {
+            NetLimit::MaxSentBytes => "sent",
+            _ => "received",
         };
         let error = NetError::QuotaExceeded(format!(
-            "this sandbox has {done} {} bytes, all it may ({name}): have the embedder raise {name}",
-            total.limit
+            "this sandbox has {done} {} bytes, all it may ({kind}): have the embedder raise {kind}",
+            quota.limit
         ));
-        Some((name, error))
+        Some((kind, error))
     }
 
-    fn is_spent(&self) -> bool {
-        self.total
+    fn is_exhausted(&self) -> bool {
+        self.quota
             .as_ref()
-            .is_some_and(|total| total.left.load(Ordering::Acquire) == 0)
+            .is_some_and(|quota| quota.left.load(Ordering::Acquire) == 0)
     }
 }
 
-impl Total {
+impl ByteQuota {
     fn reserve(&self, wanted: usize) -> usize {
         let wanted = wanted as u64;
         let left = self
@@ -159,11 +166,11 @@ impl Total {
                 Some(left - left.min(wanted))
             })
             .unwrap_or(0);
-        // No more than was asked for, so it fits.
+        // At most `wanted`, so it fits.
         left.min(wanted) as usize
     }
 
-    fn take(&self, amount: usize) -> bool {
+    fn debit(&self, amount: usize) -> bool {
         self.left
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
                 left.checked_sub(amount as u64)
@@ -171,87 +178,91 @@ impl Total {
             .is_ok()
     }
 
-    fn give_back(&self, unused: usize) {
+    fn refund(&self, unused: usize) {
         self.left.fetch_add(unused as u64, Ordering::AcqRel);
     }
 }
 
-fn total(limit: Option<u64>, name: NetLimit) -> Option<Total> {
-    limit.map(|limit| Total {
+fn quota(limit: Option<u64>, kind: NetLimit) -> Option<ByteQuota> {
+    limit.map(|limit| ByteQuota {
         limit,
         left: AtomicU64::new(limit),
-        name,
+        kind,
     })
 }
 
-fn pace(per_second: Option<u64>, name: NetLimit) -> Option<(Pace, NetLimit)> {
-    per_second.map(|per_second| (Pace::new(per_second), name))
+fn rate(per_second: Option<u64>, kind: NetLimit) -> Option<(RateLimiter, NetLimit)> {
+    per_second.map(|per_second| (RateLimiter::new(per_second), kind))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::task::Waker;
+    use std::time::Duration;
 
-    fn reserve(meter: &Meter, wanted: usize) -> Poll<Room> {
+    use super::*;
+
+    fn reserve(limiter: &BandwidthLimiter, wanted: usize) -> Poll<Grant> {
         let mut cx = Context::from_waker(Waker::noop());
-        meter.poll_reserve(&mut cx, &mut Turn::default(), wanted)
+        limiter.poll_reserve(&mut cx, &mut RateLimitWait::default(), wanted)
     }
 
     #[tokio::test]
-    async fn a_total_is_handed_out_once() {
+    async fn the_bytes_of_a_quota_are_granted_once() {
         let config = NetConfig::default().with_max_sent_bytes(10);
-        let meter = Meter::sending(&config);
-        assert_eq!(reserve(&meter, 4), Poll::Ready(Room::Bytes(4)));
-        assert_eq!(reserve(&meter, 100), Poll::Ready(Room::Bytes(6)));
-        assert_eq!(reserve(&meter, 1), Poll::Ready(Room::Spent));
-        assert_eq!(reserve(&meter, 0), Poll::Ready(Room::Bytes(0)));
-        meter.give_back(2);
-        assert_eq!(reserve(&meter, 5), Poll::Ready(Room::Bytes(2)));
+        let limiter = BandwidthLimiter::sending(&config);
+        assert_eq!(reserve(&limiter, 4), Poll::Ready(Grant::Bytes(4)));
+        assert_eq!(reserve(&limiter, 100), Poll::Ready(Grant::Bytes(6)));
+        assert_eq!(reserve(&limiter, 1), Poll::Ready(Grant::Exhausted));
+        assert_eq!(reserve(&limiter, 0), Poll::Ready(Grant::Bytes(0)));
+        limiter.refund(2);
+        assert_eq!(reserve(&limiter, 5), Poll::Ready(Grant::Bytes(2)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_for_the_rate_holds_nothing_of_the_total() {
+    async fn a_caller_that_waits_for_the_rate_holds_no_part_of_the_quota() {
         let config = NetConfig::default()
             .with_max_received_bytes(150)
             .with_received_bytes_per_second(100)
             .expect("a rate");
-        let meter = Meter::receiving(&config);
-        assert_eq!(reserve(&meter, 1000), Poll::Ready(Room::Bytes(100)));
-        assert_eq!(reserve(&meter, 1000), Poll::Pending);
-        tokio::time::advance(std::time::Duration::from_secs(5)).await;
-        assert_eq!(reserve(&meter, 1000), Poll::Ready(Room::Bytes(50)));
-        assert_eq!(reserve(&meter, 1000), Poll::Ready(Room::Spent));
+        let limiter = BandwidthLimiter::receiving(&config);
+        assert_eq!(reserve(&limiter, 1000), Poll::Ready(Grant::Bytes(100)));
+        assert_eq!(reserve(&limiter, 1000), Poll::Pending);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(reserve(&limiter, 1000), Poll::Ready(Grant::Bytes(50)));
+        assert_eq!(reserve(&limiter, 1000), Poll::Ready(Grant::Exhausted));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_charge_is_taken_whole_or_not_at_all_and_waited_for_afterwards() {
+    async fn a_debit_is_all_or_nothing_and_delays_later_reservations() {
         let config = NetConfig::default()
             .with_max_sent_bytes(400)
             .with_sent_bytes_per_second(100)
             .expect("a rate");
-        let meter = Meter::sending(&config);
-        assert!(meter.charge(300));
-        assert!(!meter.charge(101));
+        let limiter = BandwidthLimiter::sending(&config);
+        assert!(limiter.debit(300));
+        assert!(!limiter.debit(101));
         let mut cx = Context::from_waker(Waker::noop());
-        assert_eq!(
-            meter.poll_room(&mut cx, &mut Turn::default()),
-            Poll::Pending
-        );
-        tokio::time::advance(std::time::Duration::from_secs(3)).await;
-        assert!(meter.poll_room(&mut cx, &mut Turn::default()).is_ready());
-        assert!(meter.charge(100));
-        assert_eq!(reserve(&meter, 1), Poll::Ready(Room::Spent));
+        let mut is_available = || {
+            limiter
+                .poll_available(&mut cx, &mut RateLimitWait::default())
+                .is_ready()
+        };
+        assert!(!is_available());
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!(is_available());
+        assert!(limiter.debit(100));
+        assert_eq!(reserve(&limiter, 1), Poll::Ready(Grant::Exhausted));
     }
 
     #[tokio::test]
-    async fn without_limits_everything_goes() {
-        let meter = Meter::sending(&NetConfig::default());
+    async fn without_limits_every_reservation_is_granted() {
+        let limiter = BandwidthLimiter::sending(&NetConfig::default());
         assert_eq!(
-            reserve(&meter, usize::MAX),
-            Poll::Ready(Room::Bytes(usize::MAX))
+            reserve(&limiter, usize::MAX),
+            Poll::Ready(Grant::Bytes(usize::MAX))
         );
-        assert_eq!(meter.rate(), None);
-        assert!(meter.spent().is_none());
+        assert_eq!(limiter.rate_limit(), None);
+        assert!(limiter.quota_error().is_none());
     }
 }

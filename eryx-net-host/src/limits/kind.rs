@@ -1,8 +1,8 @@
-//! The limits a program can run into.
+//! The kinds of network limits.
 
 use std::fmt;
 
-/// A limit that stopped a program, or made it wait.
+/// A limit that stopped a guest program, or made it wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NetLimit {
@@ -10,24 +10,24 @@ pub enum NetLimit {
     MaxConnections,
     /// Connections open or opening at once to one host.
     MaxConnectionsPerHost,
-    /// Connections begun a second.
+    /// Connections begun per second.
     ConnectsPerSecond,
     /// Bytes sent by all connections together.
     MaxSentBytes,
     /// Bytes received by all connections together.
     MaxReceivedBytes,
-    /// Bytes sent a second.
+    /// Bytes sent per second.
     SentBytesPerSecond,
-    /// Bytes received a second.
+    /// Bytes received per second.
     ReceivedBytesPerSecond,
-    /// Name lookups in progress at once: twice as many as connections, and 64 at least.
+    /// Name lookups in progress at once: twice as many as connections, but at least 64.
     LookupsInProgress,
-    /// Bytes the host keeps on behalf of the sandbox: a [`HostMemory`](crate::HostMemory).
+    /// Bytes of host memory that the sandbox may use: a [`HostMemory`](crate::HostMemory).
     MaxHostMemory,
 }
 
 impl NetLimit {
-    /// The setting that would change it, by its name in configuration files.
+    /// Returns the name of the setting that changes the limit, as in configuration files.
     #[must_use]
     pub fn setting(self) -> &'static str {
         match self {
@@ -42,14 +42,14 @@ impl NetLimit {
         }
     }
 
-    /// A place for it in a set of limits.
+    /// Returns its bit in a set of limits.
     pub(crate) fn bit(self) -> u16 {
         1 << self as u16
     }
 }
 
 impl fmt::Display for NetLimit {
-    /// The name of the [`setting`](Self::setting).
+    /// Writes the name of the [`setting`](Self::setting).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.setting())
     }

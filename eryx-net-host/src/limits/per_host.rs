@@ -1,24 +1,26 @@
-//! Counting connections by the host they are to.
+//! The limit on connections to one host.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use eryx_net_policy::Host;
+use parking_lot::Mutex;
 
-/// How many connections each host has, and may have.
+/// A counting semaphore for each host.
 #[derive(Debug)]
 pub(crate) struct PerHost {
     limit: Option<usize>,
-    /// Hosts without a connection are not in it, so it holds no more of them than there are connections.
-    taken: Arc<Counts>,
+    /// Connections by host. A host is removed with its last connection, so that the map has no more
+    /// entries than there are connections.
+    in_use: Arc<Counts>,
 }
 
 type Counts = Mutex<HashMap<Host, usize>>;
 
-/// A connection to one host, given back when dropped.
+/// A permit for one connection to a host. Released on drop.
 #[derive(Debug)]
 pub(crate) struct HostPermit {
-    /// `None`: nobody counts.
+    /// `None` when there is no per-host limit.
     counted: Option<(Host, Arc<Counts>)>,
 }
 
@@ -26,45 +28,44 @@ impl PerHost {
     pub(crate) fn new(limit: Option<usize>) -> Self {
         Self {
             limit,
-            taken: Arc::default(),
+            in_use: Arc::default(),
         }
     }
 
-    /// One more connection to `host`, or else the limit that is reached.
-    pub(crate) fn take(&self, host: &Host) -> Result<HostPermit, usize> {
+    /// Returns a permit for one more connection to `host`.
+    ///
+    /// # Errors
+    ///
+    /// The limit, when it is reached.
+    pub(crate) fn try_acquire(&self, host: &Host) -> Result<HostPermit, usize> {
         let Some(limit) = self.limit else {
             return Ok(HostPermit { counted: None });
         };
-        let mut taken = lock(&self.taken);
-        let count = taken.get(host).copied().unwrap_or(0);
+        let mut in_use = self.in_use.lock();
+        let count = in_use.get(host).copied().unwrap_or(0);
         if count >= limit {
             return Err(limit);
         }
-        taken.insert(host.clone(), count + 1);
+        in_use.insert(host.clone(), count + 1);
         Ok(HostPermit {
-            counted: Some((host.clone(), Arc::clone(&self.taken))),
+            counted: Some((host.clone(), Arc::clone(&self.in_use))),
         })
     }
 }
 
 impl Drop for HostPermit {
     fn drop(&mut self) {
-        let Some((host, taken)) = self.counted.take() else {
+        let Some((host, in_use)) = self.counted.take() else {
             return;
         };
-        let mut taken = lock(&taken);
-        match taken.get_mut(&host) {
+        let mut in_use = in_use.lock();
+        match in_use.get_mut(&host) {
             Some(count) if *count > 1 => *count -= 1,
             _ => {
-                taken.remove(&host);
+                in_use.remove(&host);
             }
         }
     }
-}
-
-fn lock(taken: &Counts) -> MutexGuard<'_, HashMap<Host, usize>> {
-    // Every change is one step, so a panic elsewhere spoils nothing.
-    taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -76,32 +77,32 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_counted_apart_and_forgotten_with_their_last_connection() {
+    fn hosts_are_counted_separately_and_removed_with_their_last_connection() {
         let hosts = PerHost::new(Some(2));
-        let first = hosts.take(&host("a.example"));
-        let second = hosts.take(&host("A.Example."));
-        assert_eq!(hosts.take(&host("a.example")).err(), Some(2));
-        let other = hosts.take(&host("192.0.2.1"));
+        let first = hosts.try_acquire(&host("a.example"));
+        let second = hosts.try_acquire(&host("A.Example."));
+        assert_eq!(hosts.try_acquire(&host("a.example")).err(), Some(2));
+        let other = hosts.try_acquire(&host("192.0.2.1"));
         assert!(first.is_ok() && second.is_ok() && other.is_ok());
         drop(first);
-        assert!(hosts.take(&host("a.example")).is_ok());
+        assert!(hosts.try_acquire(&host("a.example")).is_ok());
         drop((second, other));
-        assert!(lock(&hosts.taken).is_empty());
+        assert!(hosts.in_use.lock().is_empty());
     }
 
     #[test]
     fn without_a_limit_nothing_is_counted() {
         let hosts = PerHost::new(None);
-        let permits: Vec<_> = (0..1000).map(|_| hosts.take(&host("a.example"))).collect();
+        let permits: Vec<_> = (0..1000)
+            .map(|_| hosts.try_acquire(&host("a.example")))
+            .collect();
         assert!(permits.iter().all(Result::is_ok));
-        assert!(lock(&hosts.taken).is_empty());
+        assert!(hosts.in_use.lock().is_empty());
     }
 
     #[test]
-    fn a_limit_of_zero_permits_none() {
-        assert_eq!(
-            PerHost::new(Some(0)).take(&host("a.example")).err(),
-            Some(0)
-        );
+    fn a_limit_of_zero_permits_no_connection() {
+        let hosts = PerHost::new(Some(0));
+        assert_eq!(hosts.try_acquire(&host("a.example")).err(), Some(0));
     }
 }

@@ -1,132 +1,138 @@
-//! So much a second.
+//! A rate limiter: a token bucket kept as a GCRA timestamp.
 
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep};
 
-/// What rates are given for, and how much time's worth may go at once after a pause unless said otherwise.
+/// The unit of rates, and the default size of the bucket: up to one second's worth of tokens may be
+/// taken at once after an idle period.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// For how much time's worth somebody who wants more waits, lest every byte be handed out by itself.
-const PORTION: u64 = 50;
+/// The smallest grant is 1/50 of a second's tokens (or all that the caller wants, if that is less),
+/// so that a waiting caller is not woken for single bytes.
+const MIN_GRANT_DIVISOR: u64 = 50;
 
-/// A rate that many share: a bucket that holds a second's worth, or as much as is said, and fills steadily.
+/// A rate limiter that many callers share.
 ///
-/// It is kept as one point in time, up to which everything is spent (the "generic cell rate algorithm"):
-/// nothing has to run for it to fill.
+/// The bucket is stored as one point in time, up to which all tokens are used (GCRA, the "generic
+/// cell rate algorithm"): no task is needed to refill it.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     per_second: u64,
     burst: Duration,
-    spent_until: Mutex<Instant>,
+    theoretical_arrival: Mutex<Instant>,
 }
 
-impl Pace {
-    /// A rate of at least 1.
+impl RateLimiter {
+    /// Returns a limiter for `per_second` tokens, at least 1, whose bucket holds one second's
+    /// worth.
     pub(crate) fn new(per_second: u64) -> Self {
         Self {
             per_second: per_second.max(1),
             burst: SECOND,
-            spent_until: Mutex::new(Instant::now()),
+            theoretical_arrival: Mutex::new(Instant::now()),
         }
     }
 
-    /// A rate of at least 1, with as many as `burst` at once after a pause.
+    /// Returns a limiter for `per_second` tokens, at least 1, whose bucket holds `burst` tokens.
     pub(crate) fn with_burst(per_second: u64, burst: u64) -> Self {
-        let mut pace = Self::new(per_second);
-        pace.burst = pace.cost(burst.max(1));
-        pace
+        let mut limiter = Self::new(per_second);
+        limiter.burst = limiter.duration_of(burst.max(1));
+        limiter
     }
 
-    /// As many of `wanted` as there are, or else when to ask again.
-    fn take(&self, wanted: u64) -> Result<u64, Instant> {
+    /// Grants up to `wanted` tokens, or returns the instant at which some will be available.
+    fn try_acquire(&self, wanted: u64) -> Result<u64, Instant> {
         let now = Instant::now();
-        let mut spent_until = self.lock();
-        let granted = self.there(*spent_until, now, wanted)?.min(wanted);
-        *spent_until = (*spent_until).max(now) + self.cost(granted);
+        let mut arrival = self.theoretical_arrival.lock();
+        let granted = self.available(*arrival, now, wanted)?.min(wanted);
+        *arrival = (*arrival).max(now) + self.duration_of(granted);
         Ok(granted)
     }
 
-    /// Whether [`take`](Self::take) would grant something, or else when.
-    fn look(&self, wanted: u64) -> Result<(), Instant> {
-        self.there(*self.lock(), Instant::now(), wanted).map(drop)
+    /// Returns whether [`try_acquire`](Self::try_acquire) would grant tokens, or when it will.
+    fn check_available(&self, wanted: u64) -> Result<(), Instant> {
+        self.available(*self.theoretical_arrival.lock(), Instant::now(), wanted)
+            .map(drop)
     }
 
-    /// Takes `amount` at once, be it more than there is: nobody gets any before that is made up for.
-    pub(crate) fn charge(&self, amount: u64) {
-        let mut spent_until = self.lock();
-        *spent_until = (*spent_until).max(Instant::now()) + self.cost(amount);
+    /// Debits `amount` even if it exceeds the balance; no caller is granted tokens until the debt
+    /// is refilled.
+    pub(crate) fn debit(&self, amount: u64) {
+        let mut arrival = self.theoretical_arrival.lock();
+        *arrival = (*arrival).max(Instant::now()) + self.duration_of(amount);
     }
 
-    /// Takes back what was granted and not used.
-    pub(crate) fn give_back(&self, unused: u64) {
-        let mut spent_until = self.lock();
-        if let Some(earlier) = spent_until.checked_sub(self.cost(unused)) {
-            *spent_until = earlier;
+    /// Returns tokens that were granted and not used.
+    pub(crate) fn refund(&self, unused: u64) {
+        let mut arrival = self.theoretical_arrival.lock();
+        if let Some(earlier) = arrival.checked_sub(self.duration_of(unused)) {
+            *arrival = earlier;
         }
     }
 
-    /// The next turn, taken one at a time; `None`, and nothing is taken, when it comes after `latest`.
-    pub(crate) fn book(&self, latest: Instant) -> Option<Instant> {
+    /// Reserves one token and returns the instant from which it may be used. `None`, and no token
+    /// is taken, if that is after `latest`.
+    pub(crate) fn reserve_slot(&self, latest: Instant) -> Option<Instant> {
         let now = Instant::now();
-        let mut spent_until = self.lock();
-        let then = spent_until.saturating_duration_since(now) + self.cost(1);
-        let turn = now + then.saturating_sub(self.burst);
-        if turn > latest {
+        let mut arrival = self.theoretical_arrival.lock();
+        let ahead = arrival.saturating_duration_since(now) + self.duration_of(1);
+        let slot = now + ahead.saturating_sub(self.burst);
+        if slot > latest {
             return None;
         }
-        *spent_until = now + then;
-        Some(turn)
+        *arrival = now + ahead;
+        Some(slot)
     }
 
-    fn there(&self, spent_until: Instant, now: Instant, wanted: u64) -> Result<u64, Instant> {
-        let ahead = spent_until.saturating_duration_since(now);
-        let room = self.burst.saturating_sub(ahead).as_nanos() * u128::from(self.per_second);
-        let there = u64::try_from(room / SECOND.as_nanos()).unwrap_or(u64::MAX);
-        let portion = (self.per_second / PORTION).clamp(1, wanted.max(1));
-        if there >= portion {
-            return Ok(there);
+    /// Returns the tokens in the bucket, or when it will hold the smallest grant.
+    fn available(&self, arrival: Instant, now: Instant, wanted: u64) -> Result<u64, Instant> {
+        let ahead = arrival.saturating_duration_since(now);
+        let left = self.burst.saturating_sub(ahead).as_nanos() * u128::from(self.per_second);
+        let available = u64::try_from(left / SECOND.as_nanos()).unwrap_or(u64::MAX);
+        let min_grant = (self.per_second / MIN_GRANT_DIVISOR).clamp(1, wanted.max(1));
+        if available >= min_grant {
+            return Ok(available);
         }
-        // The portion takes longer than what is left of the burst, so this lies in the future.
-        Err(now + (ahead + self.cost(portion)).saturating_sub(self.burst))
+        // The smallest grant takes longer than what is left of the burst, so this is in the future.
+        Err(now + (ahead + self.duration_of(min_grant)).saturating_sub(self.burst))
     }
 
-    /// How long `amount` takes, rounded up.
-    fn cost(&self, amount: u64) -> Duration {
+    /// Returns how long the bucket takes to refill by `amount`, rounded up.
+    fn duration_of(&self, amount: u64) -> Duration {
         let nanos = (u128::from(amount) * SECOND.as_nanos()).div_ceil(u128::from(self.per_second));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Instant> {
-        self.spent_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// One who waits for a [`Pace`]. It arms a timer only when there is nothing to be had.
+/// A caller's wait for a [`RateLimiter`]. Arms a timer only while no tokens are available.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct RateLimitWait {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Turn {
-    /// As many of `wanted` as there are, at least one.
-    pub(crate) fn poll_take(
+impl RateLimitWait {
+    /// Ready with up to `wanted` tokens, at least one.
+    pub(crate) fn poll_acquire(
         &mut self,
         cx: &mut Context<'_>,
-        pace: &Pace,
+        limiter: &RateLimiter,
         wanted: u64,
     ) -> Poll<u64> {
-        self.poll_until(cx, || pace.take(wanted))
+        self.poll_until(cx, || limiter.try_acquire(wanted))
     }
 
-    /// Ready when [`poll_take`](Self::poll_take) would be.
-    pub(crate) fn poll_look(&mut self, cx: &mut Context<'_>, pace: &Pace, wanted: u64) -> Poll<()> {
-        self.poll_until(cx, || pace.look(wanted))
+    /// Ready when [`poll_acquire`](Self::poll_acquire) would be.
+    pub(crate) fn poll_available(
+        &mut self,
+        cx: &mut Context<'_>,
+        limiter: &RateLimiter,
+        wanted: u64,
+    ) -> Poll<()> {
+        self.poll_until(cx, || limiter.check_available(wanted))
     }
 
     fn poll_until<T>(
@@ -156,22 +162,23 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::future::poll_fn;
 
-    async fn take(pace: &Pace, wanted: u64) -> u64 {
-        let mut turn = Turn::default();
-        poll_fn(|cx| turn.poll_take(cx, pace, wanted)).await
+    use super::*;
+
+    async fn acquire(limiter: &RateLimiter, wanted: u64) -> u64 {
+        let mut wait = RateLimitWait::default();
+        poll_fn(|cx| wait.poll_acquire(cx, limiter, wanted)).await
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_seconds_worth_goes_at_once_and_the_rest_at_the_rate() {
+    async fn one_seconds_tokens_are_granted_at_once_and_the_rest_at_the_rate() {
         for rate in [1, 10, 1000, 1 << 20, 1 << 40] {
-            let pace = Pace::new(rate);
+            let limiter = RateLimiter::new(rate);
             let begun = Instant::now();
             let mut left = rate * 4;
             while left > 0 {
-                let granted = take(&pace, left).await;
+                let granted = acquire(&limiter, left).await;
                 assert!(granted > 0);
                 left -= granted;
             }
@@ -182,11 +189,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
-        let pace = Pace::with_burst(100, 256);
+    async fn a_burst_is_granted_at_once_and_the_rest_at_the_rate() {
+        let limiter = RateLimiter::with_burst(100, 256);
         let begun = Instant::now();
         for n in 0..456 {
-            assert_eq!(take(&pace, 1).await, 1);
+            assert_eq!(acquire(&limiter, 1).await, 1);
             if n == 255 {
                 assert_eq!(begun.elapsed(), Duration::ZERO);
             }
@@ -197,38 +204,38 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_given_back_can_be_had_again_and_no_more() {
-        let pace = Pace::new(100);
+    async fn refunded_tokens_are_granted_again_and_no_more_than_those() {
+        let limiter = RateLimiter::new(100);
         let begun = Instant::now();
         for _ in 0..50 {
-            let granted = take(&pace, 100).await;
-            pace.give_back(granted);
+            let granted = acquire(&limiter, 100).await;
+            limiter.refund(granted);
         }
         assert_eq!(begun.elapsed(), Duration::ZERO);
-        assert_eq!(take(&pace, 1000).await, 100);
-        assert!(pace.look(1).is_err());
+        assert_eq!(acquire(&limiter, 1000).await, 100);
+        assert!(limiter.check_available(1).is_err());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_saves_up_a_second_and_no_more() {
-        let pace = Pace::new(100);
+    async fn an_idle_period_fills_the_bucket_with_one_seconds_tokens_and_no_more() {
+        let limiter = RateLimiter::new(100);
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(take(&pace, 1000).await, 100);
+        assert_eq!(acquire(&limiter, 1000).await, 100);
         tokio::time::advance(Duration::from_millis(500)).await;
-        assert_eq!(take(&pace, 1000).await, 50);
+        assert_eq!(acquire(&limiter, 1000).await, 50);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_is_not_woken_for_every_byte() {
-        let pace = Pace::new(10_000);
-        take(&pace, 10_000).await;
-        let mut turn = Turn::default();
+    async fn a_waiting_caller_is_not_woken_for_single_tokens() {
+        let limiter = RateLimiter::new(10_000);
+        acquire(&limiter, 10_000).await;
+        let mut wait = RateLimitWait::default();
         let mut polls = 0;
         let mut left: u64 = 10_000;
         poll_fn(|cx| {
             polls += 1;
             while left > 0 {
-                left -= ready!(turn.poll_take(cx, &pace, left));
+                left -= ready!(wait.poll_acquire(cx, &limiter, left));
             }
             Poll::Ready(())
         })
@@ -237,21 +244,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn turns_are_handed_out_one_after_another_until_it_is_too_late() {
-        let pace = Pace::new(2);
+    async fn slots_are_reserved_in_order_until_the_latest_instant() {
+        let limiter = RateLimiter::new(2);
         let now = Instant::now();
         let latest = now + Duration::from_secs(1);
-        let turns: Vec<_> = (0..6)
-            .map(|_| pace.book(latest).map(|turn| turn - now))
+        let slots: Vec<_> = (0..6)
+            .map(|_| limiter.reserve_slot(latest).map(|slot| slot - now))
             .collect();
         let ms = |n| Some(Duration::from_millis(n));
-        assert_eq!(turns, [ms(0), ms(0), ms(500), ms(1000), None, None]);
+        assert_eq!(slots, [ms(0), ms(0), ms(500), ms(1000), None, None]);
         tokio::time::advance(Duration::from_millis(600)).await;
-        let later = pace.book(Instant::now() + Duration::from_secs(1));
+        let later = limiter.reserve_slot(Instant::now() + Duration::from_secs(1));
         assert_eq!(
-            later.map(|turn| turn - now),
+            later.map(|slot| slot - now),
             ms(1500),
-            "a refusal takes no turn"
+            "a failed reservation takes no token"
         );
     }
 }

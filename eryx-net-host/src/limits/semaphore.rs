@@ -1,66 +1,38 @@
-//! Counting what a sandbox may hold at once.
+//! A counting semaphore.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::Charge;
-use crate::per_host::HostPermit;
-
-/// A number of things that may exist at the same time.
+/// A counting semaphore that never waits. Unlike tokio's it takes any limit.
 #[derive(Clone, Debug)]
-pub(crate) struct Allowance {
-    taken: Arc<AtomicUsize>,
+pub(crate) struct Semaphore {
+    in_use: Arc<AtomicUsize>,
     limit: usize,
 }
 
-/// One of an [`Allowance`], given back when dropped.
+/// One permit of a [`Semaphore`]. Released on drop.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    taken: Arc<AtomicUsize>,
+    in_use: Arc<AtomicUsize>,
 }
 
-/// What a connection counts against, given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Place {
-    _connection: Permit,
-    _to_host: HostPermit,
-    _memory: Charge,
-    tls: Option<Charge>,
-}
-
-impl Place {
-    pub(crate) fn new(connection: Permit, to_host: HostPermit, memory: Charge) -> Self {
-        Self {
-            _connection: connection,
-            _to_host: to_host,
-            _memory: memory,
-            tls: None,
-        }
-    }
-
-    /// Counts `charge` for the connection's TLS until it is closed, or begins TLS anew.
-    pub(crate) fn set_tls(&mut self, charge: Charge) {
-        self.tls = Some(charge);
-    }
-}
-
-impl Allowance {
+impl Semaphore {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            taken: Arc::default(),
+            in_use: Arc::default(),
             limit,
         }
     }
 
-    /// One more, unless the limit is reached.
-    pub(crate) fn take(&self) -> Option<Permit> {
-        self.taken
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
-                (taken < self.limit).then_some(taken + 1)
+    /// Returns a permit, or `None` when the limit is reached.
+    pub(crate) fn try_acquire(&self) -> Option<Permit> {
+        self.in_use
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |in_use| {
+                (in_use < self.limit).then_some(in_use + 1)
             })
             .ok()?;
         Some(Permit {
-            taken: Arc::clone(&self.taken),
+            in_use: Arc::clone(&self.in_use),
         })
     }
 
@@ -68,15 +40,15 @@ impl Allowance {
         self.limit
     }
 
-    /// How many are out.
-    pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::Acquire)
+    /// Returns the number of permits in use.
+    pub(crate) fn in_use(&self) -> usize {
+        self.in_use.load(Ordering::Acquire)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.taken.fetch_sub(1, Ordering::AcqRel);
+        self.in_use.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -86,13 +58,13 @@ mod tests {
 
     #[test]
     fn a_permit_counts_until_it_is_dropped() {
-        let allowance = Allowance::new(2);
-        let first = allowance.take();
-        let second = allowance.take();
+        let semaphore = Semaphore::new(2);
+        let first = semaphore.try_acquire();
+        let second = semaphore.try_acquire();
         assert!(first.is_some() && second.is_some());
-        assert!(allowance.take().is_none());
+        assert!(semaphore.try_acquire().is_none());
         drop(first);
-        assert_eq!(allowance.taken(), 1);
-        assert!(allowance.take().is_some());
+        assert_eq!(semaphore.in_use(), 1);
+        assert!(semaphore.try_acquire().is_some());
     }
 }

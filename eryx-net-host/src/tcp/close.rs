@@ -1,37 +1,42 @@
-//! The end of a connection.
+//! Closing: close_notify, and the lingering close of a TLS connection.
 
 use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use eryx_tls::POLL_LIMIT;
 
-use super::*;
-use crate::prompt;
-use crate::stream::DISCARD;
+use crate::audit::activity::CloseReason;
+use crate::poll::noop_waker::noop_waker;
+use crate::tcp::connection::Connection;
+use crate::tcp::state::State;
+use crate::tcp::stream::{DRAIN_SIZE, Stream};
+use crate::tcp::tls_stream::TlsConnection;
 
-/// How long the last bytes of a dropped connection may take to be sent.
+/// The timeout of a lingering close.
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Drop for Connection {
-    /// Says goodbye as far as that needs no waiting.
+    /// Sends close_notify if that does not block.
     ///
-    /// Only when ciphertext of an earlier write still waits for the kernel does something outlive the
-    /// connection: a task that owns the socket and the place in the connection limit, for two seconds at
-    /// most, and not past [`Network::abort`](crate::Network::abort).
+    /// If ciphertext of an earlier write is still buffered, a task outlives the connection. It owns
+    /// the socket and the connection slot, for at most two seconds and not past
+    /// [`Network::abort`](crate::Network::abort).
     fn drop(&mut self) {
-        let aborted = self.shared.is_aborted();
-        let state = std::mem::replace(&mut self.state, State::Gone);
-        if let State::Tls(mut encrypted) = state
+        let aborted = self.limits.context.is_aborted();
+        let state = std::mem::replace(&mut self.state, State::Taken);
+        if let State::Tls(mut tls) = state
             && !aborted
         {
-            let tail = encrypted.wants_flush();
-            let mut cx = Context::from_waker(prompt::nobody());
-            let unsent = encrypted.poll_close_notify(&mut cx).is_pending();
-            // A socket that closes with bytes unread resets the connection, and what the peer has not
-            // received by then is lost. Session tickets (RFC 8446, 4.6.1) nearly always lie there unread. A peer that
-            // sends more than that must not keep whoever drops the connection.
-            let _ = encrypted.stream_mut().poll_discard(&mut cx);
-            if tail && unsent {
-                self.linger(encrypted);
+            let has_tail = tls.wants_flush();
+            let mut cx = Context::from_waker(noop_waker());
+            let unsent = tls.poll_close_notify(&mut cx).is_pending();
+            // Closing a socket with unread bytes resets the connection, and the peer loses the
+            // bytes that it has not received. Session tickets (RFC 8446, 4.6.1) are nearly always
+            // left unread. One read is enough: a peer that sends more must not delay the caller.
+            let _ = tls.stream_mut().poll_drain(&mut cx);
+            if has_tail && unsent {
+                self.linger(tls);
             }
         }
         self.entry.close(if aborted {
@@ -43,46 +48,48 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    fn linger(&mut self, encrypted: Box<Encrypted>) {
-        // Outside of a runtime nobody could wait: the socket closes, and the peer sees a truncated stream.
+    fn linger(&mut self, tls: Box<TlsConnection>) {
+        // Outside a runtime no task can wait: the socket closes, and the peer sees a truncated
+        // stream.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let place = self.place.take();
+        let slot = self.slot.take();
         let task = runtime.spawn(async move {
             // A peer that does not read in time loses the tail, as it would with a closed socket.
-            let _ = tokio::time::timeout(LINGER, part(encrypted)).await;
-            drop(place);
+            let _ = tokio::time::timeout(LINGER, linger_close(tls)).await;
+            drop(slot);
         });
-        self.shared.linger(task.abort_handle());
+        self.limits.context.track_lingering(task.abort_handle());
     }
 }
 
-/// Sends what is left, close_notify and the end of the stream, and waits for the peer's end. What the peer sends
-/// meanwhile is discarded: a peer that is not read from may stop reading itself.
-async fn part(mut encrypted: Box<Encrypted>) {
+/// Sends the buffered ciphertext, close_notify and the end of the stream, and waits for the end of
+/// the peer's stream. Drains its input meanwhile: a peer whose own writes block may not read ours.
+async fn linger_close(mut tls: Box<TlsConnection>) {
     let sent = poll_fn(|cx| {
-        let outcome = encrypted.poll_close_notify(cx);
+        let outcome = tls.poll_close_notify(cx);
         if outcome.is_pending() {
-            let _ = poll_discard(encrypted.stream_mut(), cx);
+            let _ = poll_drain(tls.stream_mut(), cx);
         }
         outcome
     });
     if sent.await.is_err() {
         return;
     }
-    let (mut stream, _) = encrypted.into_plain().into_parts();
+    let (mut stream, _) = tls.into_plaintext().into_parts();
     if stream.shutdown().is_ok() {
-        poll_fn(|cx| poll_discard(&mut stream, cx)).await;
+        poll_fn(|cx| poll_drain(&mut stream, cx)).await;
     }
 }
 
-/// Discards what the peer sends, as it comes. Ready at the end of the stream, or when it fails.
+/// Discards the peer's bytes as they arrive, without decrypting them. Ready at the end of the
+/// stream, or when it fails.
 ///
-/// Nothing is decrypted, and no more is taken in than one poll may; then the task is woken at once.
-fn poll_discard(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<()> {
-    for _ in 0..POLL_LIMIT / DISCARD {
-        match std::task::ready!(stream.poll_discard(cx)) {
+/// Stops at the work limit of one poll, and then wakes the task at once.
+fn poll_drain(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<()> {
+    for _ in 0..POLL_LIMIT / DRAIN_SIZE {
+        match ready!(stream.poll_drain(cx)) {
             Ok(0) | Err(_) => return Poll::Ready(()),
             Ok(_) => {}
         }

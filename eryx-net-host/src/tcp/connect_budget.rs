@@ -1,98 +1,106 @@
-//! One connect timeout for a lookup and the attempts that follow it directly: `getaddrinfo`, and then `connect` to one
-//! address after the other, is a program's way to connect to a name.
+//! A shared connect budget: a lookup followed directly by connects to its results (`getaddrinfo`,
+//! then `connect` to one address after the other) spends one connect timeout in all.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How soon an attempt has to follow to be one of those. After a pause it has the whole timeout again.
-const PAUSE: Duration = Duration::from_millis(250);
+/// An attempt that begins within this time after the previous one ended shares its budget; after a
+/// longer gap it gets a full timeout.
+const MAX_GAP: Duration = Duration::from_millis(250);
 
-/// How long establishing a connection may take.
+/// The deadline of a connection attempt.
 #[derive(Debug)]
-pub(crate) struct Time {
-    pub(crate) until: Instant,
-    /// What shares it with others, if anything does.
-    pub(crate) attempt: Option<Attempt>,
+pub(crate) struct AttemptDeadline {
+    pub(crate) deadline: Instant,
+    /// The attempt, if its deadline comes from a budget that still has time left.
+    pub(crate) attempt: Option<ConnectAttempt>,
 }
 
-/// The attempts to connect to what a lookup returned.
+impl AttemptDeadline {
+    /// Returns the deadline of an attempt without a shared budget.
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Self {
+            deadline: Instant::now() + timeout,
+            attempt: None,
+        }
+    }
+}
+
+/// The connect timeout that a lookup and the attempts to connect to its results share.
 #[derive(Debug)]
-pub(crate) struct Attempts {
+pub(crate) struct ConnectBudget {
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
     deadline: Instant,
-    under_way: usize,
-    /// When the lookup or the last attempt ended, unless that succeeded: then nothing follows it.
+    in_progress: usize,
+    /// When the lookup or the last attempt ended. `None` after a success, because no attempt
+    /// follows it.
     ended: Option<Instant>,
 }
 
-impl Attempts {
-    /// None yet; the lookup that has just ended had until `deadline`.
+impl ConnectBudget {
+    /// Returns the budget of a lookup that has just ended and whose deadline was `deadline`.
     pub(crate) fn after_lookup(deadline: Instant) -> Self {
         Self {
             state: Mutex::new(State {
                 deadline,
-                under_way: 0,
+                in_progress: 0,
                 ended: Some(Instant::now()),
             }),
         }
     }
 
-    /// Begins one, that may go on as long as those before it, or for `timeout` if it follows none of them. One that
-    /// would have no time left does not count.
-    pub(crate) fn begin(self: &Arc<Self>, timeout: Duration) -> Time {
+    /// Begins an attempt: with the deadline of the lookup and attempts that it follows directly, or
+    /// `timeout` from now. An attempt that has no time left does not count as one.
+    pub(crate) fn begin(self: &Arc<Self>, timeout: Duration) -> AttemptDeadline {
         let now = Instant::now();
-        let mut state = self.lock();
-        let directly = |ended| now.duration_since(ended) < PAUSE;
-        let follows = state.under_way > 0 || state.ended.is_some_and(directly);
+        let mut state = self.state.lock();
+        let directly = |ended| now.duration_since(ended) < MAX_GAP;
+        let follows = state.in_progress > 0 || state.ended.is_some_and(directly);
         if !follows {
             state.deadline = now + timeout;
         } else if state.deadline <= now {
-            return Time {
-                until: state.deadline,
+            return AttemptDeadline {
+                deadline: state.deadline,
                 attempt: None,
             };
         }
-        state.under_way += 1;
-        let attempt = Attempt {
-            attempts: Arc::clone(self),
-            succeeded: false,
-        };
-        Time {
-            until: state.deadline,
-            attempt: Some(attempt),
+        state.in_progress += 1;
+        AttemptDeadline {
+            deadline: state.deadline,
+            attempt: Some(ConnectAttempt {
+                budget: Arc::clone(self),
+                succeeded: false,
+            }),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change leaves the state whole, so a panic elsewhere spoils nothing.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One that is under way. Dropped, it has failed, or succeeded.
+/// A connection attempt in progress. Dropping it records a failure, unless
+/// [`succeeded`](Self::succeeded) was called.
 #[derive(Debug)]
-pub(crate) struct Attempt {
-    attempts: Arc<Attempts>,
+pub(crate) struct ConnectAttempt {
+    budget: Arc<ConnectBudget>,
     succeeded: bool,
 }
 
-impl Attempt {
-    /// It has succeeded: what comes next is another connection.
+impl ConnectAttempt {
+    /// Records a success: the next attempt is a new connection with a full timeout.
     pub(crate) fn succeeded(mut self) {
         self.succeeded = true;
     }
 }
 
-impl Drop for Attempt {
+impl Drop for ConnectAttempt {
     fn drop(&mut self) {
-        let mut state = self.attempts.lock();
-        state.under_way -= 1;
+        let mut state = self.budget.state.lock();
+        state.in_progress -= 1;
         state.ended = (!self.succeeded).then(Instant::now);
     }
 }
@@ -105,65 +113,56 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(10);
 
-    fn after_lookup_of(took: Duration) -> Arc<Attempts> {
-        Arc::new(Attempts::after_lookup(Instant::now() + TIMEOUT - took))
+    fn after_lookup_of(took: Duration) -> Arc<ConnectBudget> {
+        Arc::new(ConnectBudget::after_lookup(Instant::now() + TIMEOUT - took))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn attempts_that_follow_a_lookup_share_what_it_left_of_the_timeout() {
-        let attempts = after_lookup_of(Duration::from_secs(4));
+    async fn attempts_that_follow_a_lookup_share_the_rest_of_its_timeout() {
+        let budget = after_lookup_of(Duration::from_secs(4));
         let end = Instant::now() + Duration::from_secs(6);
-        let Time {
-            until,
-            attempt: first,
-        } = attempts.begin(TIMEOUT);
-        assert_eq!(until, end);
+        let first = budget.begin(TIMEOUT);
+        assert_eq!(first.deadline, end);
         sleep(Duration::from_secs(2)).await;
         drop(first);
-        let Time {
-            until,
-            attempt: second,
-        } = attempts.begin(TIMEOUT);
-        assert_eq!(until, end);
+        let second = budget.begin(TIMEOUT);
+        assert_eq!(second.deadline, end);
         advance(Duration::from_secs(4)).await;
         drop(second);
-        let Time {
-            until,
-            attempt: third,
-        } = attempts.begin(TIMEOUT);
-        assert!(until <= Instant::now());
-        assert!(third.is_none());
+        let third = budget.begin(TIMEOUT);
+        assert!(third.deadline <= Instant::now());
+        assert!(third.attempt.is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_pause_or_a_success_an_attempt_has_the_whole_timeout() {
-        let attempts = after_lookup_of(TIMEOUT);
-        advance(PAUSE).await;
-        let Time { until, attempt } = attempts.begin(TIMEOUT);
-        assert_eq!(until, Instant::now() + TIMEOUT);
+    async fn after_a_gap_or_a_success_an_attempt_has_the_full_timeout() {
+        let budget = after_lookup_of(TIMEOUT);
+        advance(MAX_GAP).await;
+        let AttemptDeadline { deadline, attempt } = budget.begin(TIMEOUT);
+        assert_eq!(deadline, Instant::now() + TIMEOUT);
         advance(Duration::from_secs(1)).await;
         attempt.expect("begun").succeeded();
-        let Time { until, .. } = attempts.begin(TIMEOUT);
-        assert_eq!(until, Instant::now() + TIMEOUT);
+        let next = budget.begin(TIMEOUT);
+        assert_eq!(next.deadline, Instant::now() + TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_without_time_does_not_keep_a_later_one_from_its_own() {
-        let attempts = after_lookup_of(TIMEOUT);
+    async fn an_attempt_without_time_left_does_not_extend_the_gap() {
+        let budget = after_lookup_of(TIMEOUT);
         for _ in 0..3 {
-            let Time { until, attempt } = attempts.begin(TIMEOUT);
-            assert!(until <= Instant::now() && attempt.is_none());
-            advance(PAUSE / 4).await;
+            let AttemptDeadline { deadline, attempt } = budget.begin(TIMEOUT);
+            assert!(deadline <= Instant::now() && attempt.is_none());
+            advance(MAX_GAP / 4).await;
         }
-        advance(PAUSE / 4).await;
-        assert!(attempts.begin(TIMEOUT).attempt.is_some());
+        advance(MAX_GAP / 4).await;
+        assert!(budget.begin(TIMEOUT).attempt.is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn attempts_side_by_side_have_one_deadline() {
-        let attempts = after_lookup_of(Duration::ZERO);
-        let first = attempts.begin(TIMEOUT);
+    async fn parallel_attempts_have_one_deadline() {
+        let budget = after_lookup_of(Duration::ZERO);
+        let first = budget.begin(TIMEOUT);
         advance(Duration::from_secs(3)).await;
-        assert_eq!(attempts.begin(TIMEOUT).until, first.until);
+        assert_eq!(budget.begin(TIMEOUT).deadline, first.deadline);
     }
 }

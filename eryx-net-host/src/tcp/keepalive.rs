@@ -1,33 +1,33 @@
-//! How an idle peer is probed.
+//! TCP keepalive options.
 
 use std::time::Duration;
 
 use socket2::TcpKeepalive;
 
-use crate::NetError;
+use crate::error::NetError;
 
-/// What of the probing of an idle peer to set.
+/// An option of the probes of an idle peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepaliveOption {
-    /// The seconds of idleness before the first probe (TCP_KEEPIDLE), 1 to 32767.
+    /// Idle seconds before the first probe (TCP_KEEPIDLE), 1 to 32767.
     Idle(u32),
-    /// The seconds between probes (TCP_KEEPINTVL), 1 to 32767.
+    /// Seconds between probes (TCP_KEEPINTVL), 1 to 32767.
     Interval(u32),
-    /// How many unanswered probes end the connection (TCP_KEEPCNT), 1 to 127.
+    /// Unanswered probes that end the connection (TCP_KEEPCNT), 1 to 127.
     Count(u32),
 }
 
 impl KeepaliveOption {
-    pub(crate) fn settings(self) -> Result<TcpKeepalive, NetError> {
+    pub(super) fn to_socket_option(self) -> Result<TcpKeepalive, NetError> {
         let (Self::Idle(value) | Self::Interval(value) | Self::Count(value)) = self;
-        let most = if matches!(self, Self::Count(_)) {
+        let max = if matches!(self, Self::Count(_)) {
             127
         } else {
             32767
         };
-        if !(1..=most).contains(&value) {
+        if !(1..=max).contains(&value) {
             return Err(NetError::InvalidArgument(format!(
-                "this keep-alive setting is a number from 1 to {most}"
+                "this keep-alive setting is a number from 1 to {max}"
             )));
         }
         let seconds = Duration::from_secs(value.into());

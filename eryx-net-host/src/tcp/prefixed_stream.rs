@@ -1,93 +1,110 @@
-//! A connection in the clear.
+//! A stream with a prefix: bytes that were already read are served before the socket's own.
 
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::MAX_READ;
-use crate::stream::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The buffer a connection's first read gets. It grows with what arrives, not with what is asked for.
-const FIRST_READ: usize = 16 * 1024;
+use crate::tcp::read_size::ReadSize;
+use crate::tcp::stream::Stream;
 
-/// A TCP stream, behind bytes that were read from it too early.
-pub(crate) struct Plain {
+/// A TCP stream, preceded by bytes that were read from it before TLS began or ended. It is the
+/// stream of a plaintext connection and the transport of a TLS connection.
+pub(super) struct PrefixedStream {
     stream: Stream,
-    early: Vec<u8>,
-    /// How large a buffer the next read gets.
-    expected: usize,
+    prefix: Vec<u8>,
+    read_size: ReadSize,
 }
 
-impl Plain {
-    pub(crate) fn new(stream: Stream, early: Vec<u8>) -> Self {
+impl PrefixedStream {
+    pub(super) fn new(stream: Stream, prefix: Vec<u8>) -> Self {
         Self {
             stream,
-            early,
-            expected: FIRST_READ,
+            prefix,
+            read_size: ReadSize::default(),
         }
     }
 
-    pub(crate) fn stream(&self) -> &Stream {
+    pub(super) fn stream(&self) -> &Stream {
         &self.stream
     }
 
-    pub(crate) fn stream_mut(&mut self) -> &mut Stream {
+    pub(super) fn stream_mut(&mut self) -> &mut Stream {
         &mut self.stream
     }
 
-    pub(crate) fn into_parts(self) -> (Stream, Vec<u8>) {
-        (self.stream, self.early)
+    pub(super) fn into_parts(self) -> (Stream, Vec<u8>) {
+        (self.stream, self.prefix)
     }
 
-    pub(crate) fn has_early(&self) -> bool {
-        !self.early.is_empty()
+    pub(super) fn has_prefix(&self) -> bool {
+        !self.prefix.is_empty()
     }
 
-    /// Up to `max` bytes; none at the end of the stream.
-    pub(crate) fn poll_read(
+    /// Reads up to `max` bytes; an empty vector is the end of the stream.
+    pub(super) fn poll_read_vec(
         &mut self,
         cx: &mut Context<'_>,
         max: usize,
     ) -> Poll<io::Result<Vec<u8>>> {
-        if !self.early.is_empty() {
-            let rest = self.early.split_off(max.min(self.early.len()));
-            return Poll::Ready(Ok(std::mem::replace(&mut self.early, rest)));
+        if self.has_prefix() {
+            return Poll::Ready(Ok(self.take_prefix(max)));
         }
-        let room = max.min(self.expected);
-        // As much as was asked for, and nothing more.
-        let mut buffer = Vec::with_capacity(room);
+        let capacity = max.min(self.read_size.get());
+        // Never larger than `max`: the stream fills the whole buffer.
+        let mut buffer = Vec::with_capacity(capacity);
         let count = ready!(self.stream.poll_receive(cx, &mut buffer))?;
-        self.learn(count, room);
+        self.read_size.adapt(count, capacity);
         Poll::Ready(Ok(buffer))
     }
 
-    /// Ready when a read would find bytes, the end of the stream or an error. An error the kernel tells
-    /// only once is returned here.
-    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.early.is_empty() {
+    /// Ready when a read would return bytes, the end of the stream or an error. Returns an error
+    /// that the kernel reports only once.
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.has_prefix() {
             return Poll::Ready(Ok(()));
         }
         self.stream.poll_readable(cx)
     }
 
-    /// Writes some of `data`.
-    pub(crate) fn poll_write(
-        &mut self,
+    fn take_prefix(&mut self, max: usize) -> Vec<u8> {
+        let rest = self.prefix.split_off(max.min(self.prefix.len()));
+        std::mem::replace(&mut self.prefix, rest)
+    }
+}
+
+impl AsyncRead for PrefixedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.has_prefix() {
+            let prefix = self.take_prefix(buf.remaining());
+            buf.put_slice(&prefix);
+            return Poll::Ready(Ok(()));
+        }
+        let count = ready!(self.stream.poll_receive_into(cx, buf.initialize_unfilled()))?;
+        buf.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for PrefixedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.stream.poll_send(cx, data)
     }
 
-    /// Ready when a write would take bytes or fail.
-    pub(crate) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_writable(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn learn(&mut self, count: usize, room: usize) {
-        if count == self.expected {
-            self.expected = (self.expected * 2).min(MAX_READ);
-        } else if count < self.expected / 4 && room == self.expected {
-            self.expected = (self.expected / 2).max(FIRST_READ);
-        }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.stream.shutdown())
     }
 }

@@ -1,98 +1,115 @@
-//! Reading, writing, and ending either direction.
+//! Reading, writing, and shutting down either direction.
 
-use std::task::ready;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use super::*;
-use crate::meter::Room;
-use crate::prompt;
+use crate::audit::activity::CloseReason;
+use crate::error::NetError;
+use crate::limits::bandwidth::Grant;
+use crate::poll::noop_waker::noop_waker;
+use crate::socket_limits::Direction;
+use crate::tcp::connection::Connection;
+use crate::tcp::read_size::MAX_READ;
+use crate::tcp::state::{Shutdown, State};
 
 impl Connection {
-    /// Reads up to `max` bytes as soon as any are there. Nothing is the end of the stream.
+    /// Reads up to `max` bytes as soon as some are available. An empty vector is the end of the
+    /// stream.
     ///
-    /// At most [`MAX_READ`] bytes are returned. What is allocated follows what arrives, whatever `max` says.
+    /// Returns at most [`MAX_READ`] bytes. The buffer grows with the bytes that arrive, not with
+    /// `max`.
     ///
     /// # Errors
     ///
-    /// [`NetError::WouldBlock`], [`NetError::TimedOut`], [`NetError::NotConnected`] before the connection
-    /// is established, [`NetError::ConnectionReset`], [`NetError::Tls`] with
-    /// [`UnexpectedEof`](crate::TlsFailure::UnexpectedEof) when an encrypted stream ends without
-    /// close_notify, [`NetError::QuotaExceeded`] when there is more than the sandbox may receive.
+    /// [`NetError::WouldBlock`], [`NetError::TimedOut`], [`NetError::NotConnected`] before the
+    /// connection is established, [`NetError::ConnectionReset`], [`NetError::Tls`] with
+    /// [`UnexpectedEof`](crate::TlsFailure::UnexpectedEof) when a TLS stream ends without
+    /// close_notify, [`NetError::QuotaExceeded`] when the peer has sent more than the sandbox may
+    /// receive.
     pub async fn read(
         &mut self,
         max: usize,
         timeout: Option<Duration>,
     ) -> Result<Vec<u8>, NetError> {
         let max = max.min(MAX_READ);
-        let soon = self.soon(timeout, |connection, cx| connection.poll_read(cx, max));
-        if let Some(outcome) = soon {
+        if let Some(outcome) =
+            self.poll_inline(timeout, |connection, cx| connection.poll_read(cx, max))
+        {
             return outcome;
         }
-        self.patience(timeout)
-            .wait(|cx| self.poll_read(cx, max))
+        self.limits
+            .io_timeout(timeout)
+            .run(|cx| self.poll_read(cx, max))
             .await
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Vec<u8>, NetError>> {
-        self.check_usable()?;
-        self.poll_push(cx);
-        if self.halves.receive_shut || max == 0 {
+        self.check_io_ready()?;
+        self.poll_flush_pending(cx);
+        if self.half_close.read_shutdown || max == 0 {
             return Poll::Ready(Ok(Vec::new()));
         }
-        if let Some(error) = self.owed.take() {
+        if let Some(error) = self.deferred_error.take() {
             return Poll::Ready(Err(error));
         }
-        if self.overrun {
-            return Poll::Ready(Err(self.spent(&self.shared.received)));
+        if self.quota_exceeded {
+            return Poll::Ready(Err(self.quota_error(Direction::Receive)));
         }
-        let (room, spent) = match ready!(self.poll_receive_room(cx, max)) {
-            Room::Bytes(room) => (room, false),
-            // The end of the stream is no byte: only a look tells whether this is it.
-            Room::Spent => (1, true),
+        let grant = self
+            .limits
+            .poll_reserve(cx, Direction::Receive, &self.entry, max);
+        let (granted, exhausted) = match ready!(grant) {
+            Grant::Bytes(granted) => (granted, false),
+            // The quota is exhausted, but EOF costs nothing: read one byte to tell the two apart.
+            Grant::Exhausted => (1, true),
         };
         let outcome = match &mut self.state {
-            State::Open(plain) => plain.poll_read(cx, room).map_err(NetError::from),
-            State::Tls(encrypted) => encrypted.poll_read(cx, room),
+            State::Open(plain) => plain.poll_read_vec(cx, granted).map_err(NetError::from),
+            State::Tls(tls) => tls.poll_read_vec(cx, granted),
             _ => Poll::Ready(Err(NetError::NotConnected)),
         };
         let received = match &outcome {
             Poll::Ready(Ok(bytes)) => bytes.len(),
             _ => 0,
         };
-        let outcome = if spent && received > 0 {
-            self.overrun = true;
-            Err(self.spent(&self.shared.received))
+        let outcome = if exhausted && received > 0 {
+            self.quota_exceeded = true;
+            Err(self.quota_error(Direction::Receive))
         } else {
-            if !spent {
-                self.shared.received.give_back(room - received);
+            if !exhausted {
+                self.limits
+                    .limiter(Direction::Receive)
+                    .refund(granted - received);
             }
             ready!(outcome)
         };
         match &outcome {
             Ok(bytes) if bytes.is_empty() => {
-                self.halves.peer_ended = true;
+                self.half_close.peer_eof = true;
                 if self.close_reason == CloseReason::LocalClose {
                     self.close_reason = CloseReason::PeerClose;
                 }
             }
             Ok(bytes) => self.entry.add_received(bytes.len()),
-            Err(error) => self.note(error),
+            Err(error) => self.record_error(error),
         }
         Poll::Ready(outcome)
     }
 
     /// Writes `data` and returns how many bytes of it were taken.
     ///
-    /// With a zero timeout: what can be taken now. Otherwise all of it, sent and not merely kept, or as
-    /// much as could be written before time ran out, if that is more than nothing. Writing nothing waits
-    /// until everything written before is sent.
+    /// With a zero timeout, takes the bytes that can be taken now. Otherwise takes all of them and
+    /// returns once the kernel has them, or returns how many were taken when the timeout passed,
+    /// unless that is none. Writing an empty slice waits until all earlier writes are with the
+    /// kernel.
     ///
     /// # Errors
     ///
-    /// [`NetError::WouldBlock`] or [`NetError::TimedOut`] when nothing was taken,
-    /// [`NetError::QuotaExceeded`] when the sandbox has sent all it may, [`NetError::BrokenPipe`]
-    /// after the sending side was shut down on either end, [`NetError::ConnectionReset`],
-    /// [`NetError::NotConnected`] before the connection is established. An error that comes up after some
-    /// bytes were taken is told by the next operation.
+    /// [`NetError::WouldBlock`] or [`NetError::TimedOut`] when no byte was taken,
+    /// [`NetError::QuotaExceeded`] when the sandbox has sent all that it may,
+    /// [`NetError::BrokenPipe`] after writing was shut down on either end,
+    /// [`NetError::ConnectionReset`], [`NetError::NotConnected`] before the connection is
+    /// established. The next operation returns an error that occurs after some bytes were taken.
     pub async fn write(
         &mut self,
         data: &[u8],
@@ -100,24 +117,25 @@ impl Connection {
     ) -> Result<usize, NetError> {
         let mut taken = 0;
         let outcome = self
-            .patience(timeout)
-            .wait(|cx| self.poll_write_all(cx, data, &mut taken))
+            .limits
+            .io_timeout(timeout)
+            .run(|cx| self.poll_write_all(cx, data, &mut taken))
             .await;
         self.entry.add_sent(taken);
         match outcome {
             Ok(()) => Ok(taken),
-            // The next write meets a limit again, and reads have nothing to do with it.
+            // The next write reaches a limit again, and these errors do not concern reads.
             Err(NetError::WouldBlock | NetError::TimedOut | NetError::QuotaExceeded(_))
                 if taken > 0 =>
             {
                 Ok(taken)
             }
             Err(error) => {
-                self.note(&error);
+                self.record_error(&error);
                 if taken == 0 {
                     return Err(error);
                 }
-                self.owed = Some(error);
+                self.deferred_error = Some(error);
                 Ok(taken)
             }
         }
@@ -129,104 +147,120 @@ impl Connection {
         data: &[u8],
         taken: &mut usize,
     ) -> Poll<Result<(), NetError>> {
-        self.check_usable()?;
-        if self.halves.send_shut {
+        self.check_io_ready()?;
+        if self.half_close.write_shutdown {
             return Poll::Ready(Err(NetError::BrokenPipe));
         }
-        if let Some(error) = self.owed.take() {
+        if let Some(error) = self.deferred_error.take() {
             return Poll::Ready(Err(error));
         }
         loop {
             let rest = &data[*taken..];
-            if let State::Tls(encrypted) = &mut self.state {
-                // Bytes are taken only when nothing waits to be sent, so that what the kernel does
-                // not take is bounded and every write pushes what the one before it left.
-                ready!(encrypted.poll_flush(cx))?;
+            if let State::Tls(tls) = &mut self.state {
+                // Take bytes only when no ciphertext is buffered, so that the buffer is bounded and
+                // every write flushes what the one before it left.
+                ready!(tls.poll_flush(cx))?;
             }
             if rest.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let room = ready!(self.poll_send_room(cx, rest.len()))?;
-            let rest = &rest[..room];
+            let grant = self
+                .limits
+                .poll_reserve(cx, Direction::Send, &self.entry, rest.len());
+            let granted = match ready!(grant) {
+                Grant::Bytes(granted) => granted,
+                Grant::Exhausted => return Poll::Ready(Err(self.quota_error(Direction::Send))),
+            };
+            let rest = &rest[..granted];
             let outcome = match &mut self.state {
-                State::Open(plain) => plain.poll_write(cx, rest).map_err(NetError::from),
-                State::Tls(encrypted) => encrypted.poll_write(cx, rest),
+                State::Open(plain) => plain
+                    .stream_mut()
+                    .poll_send(cx, rest)
+                    .map_err(NetError::from),
+                State::Tls(tls) => tls.poll_write(cx, rest),
                 _ => Poll::Ready(Err(NetError::NotConnected)),
             };
             let sent = match &outcome {
                 Poll::Ready(Ok(sent)) => *sent,
                 _ => 0,
             };
-            self.shared.sent.give_back(room - sent);
+            self.limits.limiter(Direction::Send).refund(granted - sent);
             *taken += ready!(outcome)?;
         }
     }
 
-    /// Ends one half or both.
+    /// Shuts down one direction or both.
     ///
-    /// Ending the receiving half makes later reads return the end of the stream. Ending the sending half
-    /// of an encrypted connection sends close_notify first. Never waits: what the kernel does not take at
-    /// once is sent when anything is waited for on this connection, or when it is dropped.
+    /// After reading is shut down, reads return the end of the stream. Shutting down writing over
+    /// TLS sends close_notify first. Never waits: bytes that the kernel does not take at once are
+    /// sent when a later operation waits on this connection, or when it is dropped.
     ///
     /// # Errors
     ///
     /// [`NetError::NotConnected`] unless the connection is established.
     pub fn shutdown(&mut self, how: Shutdown) -> Result<(), NetError> {
-        match self.check_usable() {
+        match self.check_io_ready() {
             Err(NetError::ConnectionAborted) => return Err(NetError::ConnectionAborted),
             Err(_) => return Err(NetError::NotConnected),
             Ok(()) => {}
         }
         if how != Shutdown::Send {
-            self.halves.receive_shut = true;
+            self.half_close.read_shutdown = true;
         }
-        if how != Shutdown::Receive && !self.halves.send_shut {
-            self.halves.send_shut = true;
-            self.halves.end_owed = true;
-            self.poll_push(&mut Context::from_waker(prompt::nobody()));
-            if let Some(error @ NetError::NotConnected) = self.owed.clone() {
-                self.owed = None;
+        if how != Shutdown::Receive && !self.half_close.write_shutdown {
+            self.half_close.write_shutdown = true;
+            self.half_close.fin_pending = true;
+            self.poll_flush_pending(&mut Context::from_waker(noop_waker()));
+            if let Some(error @ NetError::NotConnected) = self.deferred_error.clone() {
+                self.deferred_error = None;
                 return Err(error);
             }
         }
         Ok(())
     }
 
-    /// Sends what waits: ciphertext, and the end of the stream behind it. An error is owed to the next
-    /// operation.
-    pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) {
+    /// Sends what is pending: buffered ciphertext, and the end of the stream after it. Defers an
+    /// error to the next operation.
+    pub(super) fn poll_flush_pending(&mut self, cx: &mut Context<'_>) {
         let outcome = match &mut self.state {
-            State::Tls(encrypted) if self.halves.end_owed => encrypted.poll_close_notify(cx),
-            State::Tls(encrypted) if encrypted.wants_flush() => encrypted.poll_flush(cx),
-            State::Open(_) if self.halves.end_owed => Poll::Ready(Ok(())),
+            State::Tls(tls) if self.half_close.fin_pending => tls.poll_close_notify(cx),
+            State::Tls(tls) if tls.wants_flush() => tls.poll_flush(cx),
+            State::Open(_) if self.half_close.fin_pending => Poll::Ready(Ok(())),
             _ => return,
         };
         let Poll::Ready(outcome) = outcome else {
             return;
         };
         let outcome = outcome.and_then(|()| {
-            if std::mem::take(&mut self.halves.end_owed) {
+            if std::mem::take(&mut self.half_close.fin_pending) {
                 self.stream()?.shutdown()?;
             }
             Ok(())
         });
         if let Err(error) = outcome {
-            self.halves.end_owed = false;
-            self.note(&error);
-            self.owed.get_or_insert(error);
+            self.half_close.fin_pending = false;
+            self.record_error(&error);
+            self.deferred_error.get_or_insert(error);
         }
     }
 
-    /// Whether bytes can go either way: established, and not in the middle of a handshake.
-    pub(super) fn check_usable(&self) -> Result<(), NetError> {
-        self.check_not_aborted()?;
+    /// Checks that bytes can be transferred: the connection is established, and no handshake is in
+    /// progress.
+    pub(super) fn check_io_ready(&self) -> Result<(), NetError> {
+        self.limits.check_not_aborted()?;
         match &self.state {
             State::Open(_) | State::Tls(_) => Ok(()),
             State::Failed(error) => Err(error.clone()),
             State::Handshaking(_) => Err(NetError::InvalidArgument(
                 "the TLS handshake has begun and has to be finished first".into(),
             )),
-            State::Resolving(_) | State::Connecting(_) | State::Gone => Err(NetError::NotConnected),
+            State::Resolving(_) | State::Connecting(_) | State::Taken => {
+                Err(NetError::NotConnected)
+            }
         }
+    }
+
+    fn quota_error(&self, direction: Direction) -> NetError {
+        self.limits.quota_error(direction, Some(&self.entry))
     }
 }

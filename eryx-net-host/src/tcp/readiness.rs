@@ -1,123 +1,139 @@
-//! Precise readiness: what is reported ready does not then block.
+//! Precise readiness of a connection: an operation that is reported ready does not block.
 
-use std::task::ready;
+use std::task::{Context, Poll, ready};
 
-use super::*;
-use crate::readiness::PollItem;
+use crate::error::NetError;
+use crate::poll::poll_set::PollItem;
+use crate::socket_limits::Direction;
+use crate::tcp::connection::Connection;
+use crate::tcp::state::State;
+use crate::tcp::stream::{Interest, Stream};
 
 impl Connection {
-    /// Ready when a read would return bytes, the end of the stream or an error, or when a handshake under
-    /// way has come to its end.
+    /// Ready when a read would return bytes, the end of the stream or an error, or when a handshake
+    /// in progress has completed or failed.
     ///
-    /// A connection that is still establishing makes progress here, and so does ciphertext that waits to
-    /// be sent. Where bytes per second are limited, it is not ready before some may come.
+    /// Also drives connecting and the handshake, and sends buffered ciphertext. Under a rate limit
+    /// it is ready only once bytes may be received.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !ready!(self.poll_settled(cx)) {
+        if !ready!(self.poll_io_ready(cx)) {
             return Poll::Ready(());
         }
-        if self.halves.receive_shut || self.owed.is_some() || self.overrun {
+        if self.half_close.read_shutdown || self.deferred_error.is_some() || self.quota_exceeded {
             return Poll::Ready(());
         }
-        ready!(self.poll_may_receive(cx));
-        let outcome = match &mut self.state {
-            State::Open(plain) => ready!(plain.poll_readable(cx)).map_err(NetError::from),
-            State::Tls(encrypted) => ready!(encrypted.poll_readable(cx)),
-            _ => Ok(()),
-        };
-        self.owe(outcome);
+        ready!(
+            self.limits
+                .poll_available(cx, Direction::Receive, Some(&self.entry))
+        );
+        match &mut self.state {
+            State::Open(plain) => {
+                let outcome = ready!(plain.poll_readable(cx)).map_err(NetError::from);
+                self.defer_error(outcome);
+            }
+            State::Tls(tls) => ready!(tls.poll_readable(cx)),
+            _ => {}
+        }
         Poll::Ready(())
     }
 
-    /// Ready when a write would take bytes or fail, when a connect has come to its end, well or badly, or
-    /// when a handshake under way has.
+    /// Ready when a write would take bytes or fail, or when connecting or a handshake in progress
+    /// has completed or failed.
     ///
-    /// A connection that is still establishing makes progress here, and so does ciphertext that waits to
-    /// be sent.
+    /// Also drives connecting and the handshake, and sends buffered ciphertext.
     pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !ready!(self.poll_settled(cx)) {
+        if !ready!(self.poll_io_ready(cx)) {
             return Poll::Ready(());
         }
-        if self.halves.send_shut || self.owed.is_some() {
+        if self.half_close.write_shutdown || self.deferred_error.is_some() {
             return Poll::Ready(());
         }
-        ready!(self.poll_may_send(cx));
-        let outcome = match &mut self.state {
-            State::Open(plain) => ready!(plain.poll_writable(cx)).map_err(NetError::from),
-            State::Tls(encrypted) => ready!(encrypted.poll_writable(cx)),
-            _ => Ok(()),
-        };
-        self.owe(outcome);
+        ready!(
+            self.limits
+                .poll_available(cx, Direction::Send, Some(&self.entry))
+        );
+        match &mut self.state {
+            State::Open(plain) => {
+                let outcome = ready!(plain.stream_mut().poll_writable(cx)).map_err(NetError::from);
+                self.defer_error(outcome);
+            }
+            State::Tls(tls) => ready!(tls.poll_writable(cx)),
+            _ => {}
+        }
         Poll::Ready(())
     }
 
-    /// What to ask the kernel to know whether a read would wait. `None` when that is for
-    /// [`poll_readable`](Self::poll_readable) to tell.
+    /// Returns the socket and event by which poll(2) decides whether a read would block. `None`
+    /// when only [`poll_readable`](Self::poll_readable) can decide.
     #[must_use]
     pub fn poll_item_readable(&self) -> Option<PollItem<'_>> {
-        if self.halves.receive_shut || self.overrun || self.shared.received.rate().is_some() {
+        let limiter = self.limits.limiter(Direction::Receive);
+        if self.half_close.read_shutdown || self.quota_exceeded || limiter.rate_limit().is_some() {
             return None;
         }
         match &self.state {
-            State::Open(plain) if !plain.has_early() => {
-                self.question(plain.stream(), Event::Readable)
+            State::Open(plain) if !plain.has_prefix() => {
+                self.poll_item(plain.stream(), Interest::Readable)
             }
-            State::Tls(encrypted) if !encrypted.is_readable() => {
-                self.question(encrypted.stream(), Event::Readable)
+            State::Tls(tls) if !tls.is_readable() => {
+                self.poll_item(tls.stream(), Interest::Readable)
             }
             _ => None,
         }
     }
 
-    /// What to ask the kernel to know whether a write would wait. `None` when that is for
-    /// [`poll_writable`](Self::poll_writable) to tell.
+    /// Returns the socket and event by which poll(2) decides whether a write would block. `None`
+    /// when only [`poll_writable`](Self::poll_writable) can decide.
     #[must_use]
     pub fn poll_item_writable(&self) -> Option<PollItem<'_>> {
-        if self.halves.send_shut || self.shared.sent.rate().is_some() {
+        let limiter = self.limits.limiter(Direction::Send);
+        if self.half_close.write_shutdown || limiter.rate_limit().is_some() {
             return None;
         }
         match &self.state {
-            State::Open(plain) => self.question(plain.stream(), Event::Writable),
+            State::Open(plain) => self.poll_item(plain.stream(), Interest::Writable),
             _ => None,
         }
     }
 
-    /// Nothing but the kernel has a say, and there is nothing to do for the connection before.
-    fn question<'a>(&self, stream: &'a Stream, event: Event) -> Option<PollItem<'a>> {
-        let settled = match &self.state {
-            State::Tls(encrypted) => !encrypted.handshake_untold() && !encrypted.wants_flush(),
-            _ => true,
+    /// Returns `None` if the connection has work that does not depend on the socket's readiness.
+    fn poll_item<'a>(&self, stream: &'a Stream, interest: Interest) -> Option<PollItem<'a>> {
+        let has_work = match &self.state {
+            State::Tls(tls) => tls.handshake_unreported() || tls.wants_flush(),
+            _ => false,
         };
-        let idle = settled && !self.halves.end_owed && self.owed.is_none();
-        (idle && !self.shared.is_aborted())
-            .then(|| stream.question(event))
+        let idle = !has_work && !self.half_close.fin_pending && self.deferred_error.is_none();
+        (idle && !self.limits.context.is_aborted())
+            .then(|| stream.poll_item(interest))
             .flatten()
     }
 
-    /// Goes on with what comes before bytes can move. Ready with whether they can: `false` when there is
-    /// something to hear about first.
-    fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.shared.is_aborted() {
+    /// Drives connecting and the handshake. Ready with whether bytes can be transferred: `false` if
+    /// an operation has a result to return first.
+    fn poll_io_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.limits.context.is_aborted() {
             return Poll::Ready(false);
         }
         if matches!(self.state, State::Resolving(_) | State::Connecting(_)) {
-            let _ = ready!(self.poll_connected(cx));
+            let _ = ready!(self.poll_connect(cx));
         }
         if matches!(self.state, State::Handshaking(_)) {
-            let _ = ready!(self.poll_secured(cx));
+            let _ = ready!(self.poll_handshake(cx));
         }
         match &self.state {
-            State::Failed(_) | State::Gone => return Poll::Ready(false),
-            State::Tls(encrypted) if encrypted.handshake_untold() => return Poll::Ready(false),
+            State::Failed(_) | State::Taken => return Poll::Ready(false),
+            State::Tls(tls) if tls.handshake_unreported() => return Poll::Ready(false),
             _ => {}
         }
-        self.poll_push(cx);
+        self.poll_flush_pending(cx);
         Poll::Ready(true)
     }
 
-    fn owe(&mut self, outcome: Result<(), NetError>) {
+    /// Defers an error to the next operation.
+    fn defer_error(&mut self, outcome: Result<(), NetError>) {
         if let Err(error) = outcome {
-            self.note(&error);
-            self.owed = Some(error);
+            self.record_error(&error);
+            self.deferred_error = Some(error);
         }
     }
 }

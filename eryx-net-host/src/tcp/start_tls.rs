@@ -1,52 +1,60 @@
-//! `Open -> Handshaking -> Tls`, and back.
+//! Starting and ending TLS: `Open -> Handshaking -> Tls`, and back to `Open`.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use eryx_tls::{ClientSettings, Info};
 
-use super::*;
-use crate::encrypted::Begun;
-use crate::footprint;
-use crate::judge::Carrier;
+use crate::audit::activity::CloseReason;
+use crate::error::NetError;
+use crate::host_memory::estimate;
+use crate::policy_check::HandshakeTransport;
+use crate::poll::timeout::Timeout;
+use crate::tcp::connection::Connection;
+use crate::tcp::state::State;
+use crate::tcp::tls_stream::{HandshakeSettings, TlsHandshake};
 
 impl Connection {
-    /// Turns the connection into TLS. From then on reads and writes carry plaintext.
+    /// Starts TLS on the connection. Reads and writes then transfer plaintext over TLS.
     ///
-    /// After [`NetError::WouldBlock`] or a timeout of the caller's own, call it again with the same
-    /// settings to go on with the same handshake. `None` waits for what establishing the connection has
-    /// left of the connect timeout: name lookup, dialling and handshake share it, however much time
-    /// passes between them.
+    /// After [`NetError::WouldBlock`] or a timeout of the caller's own, another call with the same
+    /// settings continues the handshake. `None` waits for the rest of the connect timeout: name
+    /// lookup, dialling and the handshake share it, however much time passes between them.
     ///
     /// # Errors
     ///
-    /// [`NetError::Denied`] when the policy does not allow the server name on this connection's port, and
-    /// [`NetError::Tls`] with [`Refused`](crate::TlsFailure::Refused) for settings that cannot be honoured:
-    /// both before anything is sent, and the connection stays as it was. Any other failure of the
-    /// handshake is final. [`NetError::InvalidArgument`] when the connection is encrypted already or
-    /// another handshake is under way.
+    /// [`NetError::Denied`] when the policy denies the server name on this connection's port, and
+    /// [`NetError::Tls`] with [`Refused`](crate::TlsFailure::Refused) for settings that cannot be
+    /// honoured: both before any byte is sent, and the connection is unchanged. Any other failure
+    /// of the handshake is final. [`NetError::InvalidArgument`] when TLS has already started, or a
+    /// handshake with other settings is in progress.
     pub async fn start_tls(
         &mut self,
         settings: &ClientSettings,
         timeout: Option<Duration>,
     ) -> Result<(), NetError> {
         self.begin_handshake(settings)?;
-        match self.soon(timeout, Self::poll_secured) {
+        match self.poll_inline(timeout, Self::poll_handshake) {
             Some(outcome) => outcome?,
             None => {
-                Patience::new(timeout, self.shared.config.connect_timeout())
-                    .wait(|cx| self.poll_secured(cx))
+                Timeout::new(timeout, self.limits.context.config.connect_timeout())
+                    .run(|cx| self.poll_handshake(cx))
                     .await?;
             }
         }
-        if let State::Tls(encrypted) = &mut self.state {
-            encrypted.tell_handshake();
+        if let State::Tls(tls) = &mut self.state {
+            tls.mark_reported();
         }
         Ok(())
     }
 
     fn begin_handshake(&mut self, settings: &ClientSettings) -> Result<(), NetError> {
-        self.check_not_aborted()?;
+        self.limits.check_not_aborted()?;
         match &self.state {
             State::Open(_) => {}
-            State::Handshaking(upgrade) if self.begun_with(upgrade.begun(), settings) => {
+            State::Handshaking(handshake)
+                if self.settings_match(handshake.settings(), settings) =>
+            {
                 return Ok(());
             }
             State::Handshaking(_) => {
@@ -54,8 +62,8 @@ impl Connection {
                     "a TLS handshake with other settings is under way on this connection".into(),
                 ));
             }
-            State::Tls(encrypted)
-                if encrypted.handshake_untold() && self.begun_with(encrypted.begun(), settings) =>
+            State::Tls(tls)
+                if tls.handshake_unreported() && self.settings_match(tls.settings(), settings) =>
             {
                 return Ok(());
             }
@@ -65,131 +73,133 @@ impl Connection {
                 ));
             }
             State::Failed(error) => return Err(error.clone()),
-            State::Resolving(_) | State::Connecting(_) | State::Gone => {
+            State::Resolving(_) | State::Connecting(_) | State::Taken => {
                 return Err(NetError::NotConnected);
             }
         }
-        if self.halves.send_shut {
+        if self.half_close.write_shutdown {
             return Err(NetError::BrokenPipe);
         }
-        let peer = self.peer_endpoint()?.ip();
-        let judged = self.shared.judge_server_name(
+        let context = &self.limits.context;
+        let checked = context.check_server_name(
             settings,
-            Carrier::Connection {
+            HandshakeTransport::Connection {
                 port: self.port,
                 entry: &self.entry,
-                peer,
+                peer: self.peer_endpoint()?.ip(),
             },
         )?;
-        let roots_count = self.shared.config.allows_unverified_tls();
-        let bytes = footprint::TLS + footprint::settings(settings, roots_count);
-        let memory = self.shared.charge(&self.entry, bytes)?;
-        let prepared = self.shared.connector().prepare(&judged)?;
-        if let Some(place) = &mut self.place {
-            place.set_tls(memory);
+        let bytes = estimate::tls(settings, context.config.allows_unverified_tls());
+        let memory = context.charge(&self.entry, bytes)?;
+        let prepared = context.connector().prepare(&checked)?;
+        if let Some(slot) = &mut self.slot {
+            slot.set_tls(memory);
         }
         // Open -> Handshaking
-        match std::mem::replace(&mut self.state, State::Gone) {
+        match std::mem::replace(&mut self.state, State::Taken) {
             State::Open(plain) => {
-                let begun = Begun {
-                    settings: prepared.digest(),
+                let settings = HandshakeSettings {
+                    digest: prepared.digest(),
                     server_name: settings.server_name.clone(),
                 };
-                let upgrade = Upgrade::new(prepared, begun, plain, self.budget);
-                self.state = State::Handshaking(Box::new(upgrade));
+                let handshake = TlsHandshake::new(prepared, settings, plain, self.handshake_budget);
+                self.state = State::Handshaking(Box::new(handshake));
             }
             other => self.state = other,
         }
         Ok(())
     }
 
-    /// Whether a handshake that was begun is the one that is asked for.
-    fn begun_with(&self, begun: &Begun, settings: &ClientSettings) -> bool {
+    /// Returns whether a handshake that began with `begun` is the one that `settings` request.
+    fn settings_match(&self, begun: &HandshakeSettings, settings: &ClientSettings) -> bool {
         begun.server_name == settings.server_name
             && self
-                .shared
+                .limits
+                .context
                 .connector()
                 .digest(settings)
-                .is_ok_and(|digest| digest == begun.settings)
+                .is_ok_and(|digest| digest == begun.digest)
     }
 
-    /// Goes on with a handshake. Ready when it is complete, or has failed.
-    pub(super) fn poll_secured(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
-        if let Err(error) = self.check_not_aborted() {
+    /// Drives a handshake. Ready when it is complete or has failed.
+    pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        if let Err(error) = self.limits.check_not_aborted() {
             return Poll::Ready(Err(error));
         }
-        let upgrade = match &mut self.state {
-            State::Handshaking(upgrade) => upgrade,
+        let handshake = match &mut self.state {
+            State::Handshaking(handshake) => handshake,
             State::Tls(_) => return Poll::Ready(Ok(())),
             State::Failed(error) => return Poll::Ready(Err(error.clone())),
             _ => return Poll::Ready(Err(NetError::NotConnected)),
         };
-        match std::task::ready!(upgrade.poll(cx)) {
-            Ok(encrypted) => {
-                self.budget = upgrade.remaining();
-                let info = encrypted.info();
-                self.entry.secured(
+        match ready!(handshake.poll(cx)) {
+            Ok(tls) => {
+                self.handshake_budget = handshake.remaining();
+                let info = tls.info();
+                self.entry.tls_established(
                     info.version.as_str(),
                     info.cipher.to_owned(),
-                    encrypted.begun().server_name.clone(),
+                    tls.settings().server_name.clone(),
                 );
                 // Handshaking -> Tls
-                self.state = State::Tls(Box::new(encrypted));
+                self.state = State::Tls(Box::new(tls));
                 Poll::Ready(Ok(()))
             }
             Err(error) => Poll::Ready(Err(self.fail(error))),
         }
     }
 
-    /// Sends close_notify, waits for the peer's, and goes back to a plain connection.
+    /// Ends TLS: sends close_notify, waits for the peer's, and returns to a plaintext connection.
     ///
     /// # Errors
     ///
-    /// [`NetError::InvalidArgument`] unless the connection is encrypted, [`NetError::WouldBlock`] and
-    /// [`NetError::TimedOut`], after which it can be called again, and [`NetError::Tls`] when the peer goes
-    /// on sending or ends without close_notify.
+    /// [`NetError::InvalidArgument`] unless the connection uses TLS, [`NetError::WouldBlock`] and
+    /// [`NetError::TimedOut`], after which the method can be called again, and [`NetError::Tls`]
+    /// when the peer continues to send or ends the stream without close_notify.
     pub async fn end_tls(&mut self, timeout: Option<Duration>) -> Result<(), NetError> {
-        self.check_usable()?;
+        self.check_io_ready()?;
         let outcome = self
-            .patience(timeout)
-            .wait(|cx| match &mut self.state {
-                State::Tls(encrypted) => encrypted.poll_end(cx),
+            .limits
+            .io_timeout(timeout)
+            .run(|cx| match &mut self.state {
+                State::Tls(tls) => tls.poll_close(cx),
                 _ => Poll::Ready(Err(NetError::InvalidArgument(
                     "the connection is not encrypted".into(),
                 ))),
             })
             .await;
         if let Err(error) = outcome {
-            self.note(&error);
+            self.record_error(&error);
             return Err(error);
         }
         // Tls -> Open
-        match std::mem::replace(&mut self.state, State::Gone) {
-            State::Tls(encrypted) => self.state = State::Open(encrypted.into_plain()),
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Tls(tls) => self.state = State::Open(tls.into_plaintext()),
             other => self.state = other,
         }
-        // The peer has ended TLS and nothing else.
-        self.halves.peer_ended = false;
+        // The peer has ended TLS, but not its stream.
+        self.half_close.peer_eof = false;
         if self.close_reason == CloseReason::PeerClose {
             self.close_reason = CloseReason::LocalClose;
         }
         Ok(())
     }
 
-    /// What the handshake agreed on; `None` unless the connection is encrypted.
+    /// Returns the parameters that the handshake negotiated; `None` unless the connection uses TLS.
     #[must_use]
     pub fn tls_info(&self) -> Option<&Info> {
         match &self.state {
-            State::Tls(encrypted) => Some(encrypted.info()),
+            State::Tls(tls) => Some(tls.info()),
             _ => None,
         }
     }
 
-    /// How many bytes of plaintext can be read without waiting for the peer. Always 0 on a plain connection.
+    /// Returns how many bytes of decrypted plaintext are buffered. Always 0 on a plaintext
+    /// connection.
     #[must_use]
     pub fn pending(&self) -> usize {
         match &self.state {
-            State::Tls(encrypted) => encrypted.pending(),
+            State::Tls(tls) => tls.pending(),
             _ => 0,
         }
     }

@@ -1,6 +1,8 @@
-//! A TCP stream: the kernel is asked first, and the runtime watches only what somebody waits for.
+//! A TCP stream that tries the system call first and registers with tokio's reactor only while a
+//! task waits.
 //!
-//! What the runtime watches costs a wake-up of its own thread for every packet, beside that of whoever waits.
+//! A registered socket costs a wake-up of the reactor thread for every packet, in addition to the
+//! waiting task's.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -10,265 +12,274 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
-use tokio::io::Interest;
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use tokio::net::TcpStream;
 
-use crate::prompt;
-use crate::readiness::PollItem;
+use crate::poll::inline_wait::inline_wait_limit;
+use crate::poll::noop_waker::is_noop;
+use crate::poll::poll_set::PollItem;
 
-/// The most bytes that are discarded with one request to the kernel.
-pub(crate) const DISCARD: usize = 32 * 1024;
+/// The most bytes that one call of [`Stream::poll_drain`] discards.
+pub(super) const DRAIN_SIZE: usize = 32 * 1024;
 
 /// A TCP stream that never blocks.
 ///
-/// Every `poll` function asks the kernel at once. Where the answer is to wait, [`prompt::nobody`] leaves it at that; any
-/// other waker has the runtime watch the stream.
+/// Every `poll` function makes the system call at once. If that would block, the function registers
+/// the socket with the reactor, unless the waker is the [no-op
+/// waker](crate::poll::noop_waker::noop_waker).
 #[derive(Debug)]
 pub(crate) struct Stream {
-    held: Held,
+    socket: Socket,
 }
 
 #[derive(Debug)]
-enum Held {
-    /// By nobody else.
-    Alone(std::net::TcpStream),
-    /// By the runtime, which wakes whoever waits.
-    Watched(TcpStream),
-    /// The runtime could not watch it.
-    Lost,
+enum Socket {
+    /// Not registered with the reactor.
+    Unregistered(std::net::TcpStream),
+    /// Registered with the reactor, which wakes the waiting task.
+    Registered(TcpStream),
+    /// Moved out of: only while it changes, and after that failed.
+    Taken,
 }
 
-/// What a stream is waited for.
+/// The readiness that an operation waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// Something to read, or the end.
+pub(super) enum Interest {
+    /// Bytes to receive, or the end of the stream.
     Readable,
-    /// Room to write, or a connection that is established, or failed.
+    /// Space to send, or the end of connecting, successful or not.
     Writable,
 }
 
-impl Event {
-    fn flags(self) -> PollFlags {
+impl Interest {
+    fn poll_flags(self) -> PollFlags {
         match self {
             Self::Readable => PollFlags::IN,
             Self::Writable => PollFlags::OUT,
         }
     }
 
-    fn interest(self) -> Interest {
+    fn to_tokio(self) -> tokio::io::Interest {
         match self {
-            Self::Readable => Interest::READABLE,
-            Self::Writable => Interest::WRITABLE,
+            Self::Readable => tokio::io::Interest::READABLE,
+            Self::Writable => tokio::io::Interest::WRITABLE,
         }
     }
 }
 
 impl Stream {
-    /// Begins to connect; [`connected`](Self::connected) tells how it went.
-    pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
+    /// Begins to connect. The stream is [writable](Self::poll_writable) when that has ended, and
+    /// [`take_connect_error`](Self::take_connect_error) returns the result.
+    pub(super) fn connect(address: SocketAddr) -> io::Result<Self> {
         let domain = Domain::for_address(address);
-        let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         match socket.connect(&address.into()) {
             Ok(()) => {}
-            Err(error)
-                if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => {}
             Err(error) => return Err(error),
         }
         Ok(Self {
-            held: Held::Alone(socket.into()),
+            socket: Socket::Unregistered(socket.into()),
         })
     }
 
-    /// What to ask the kernel to know whether the event is there.
-    pub(crate) fn question(&self, event: Event) -> Option<PollItem<'_>> {
-        let socket = self.descriptor().ok()?;
-        Some(PollItem(PollFd::from_borrowed_fd(socket, event.flags())))
+    /// Returns the socket and `interest` as an item for poll(2).
+    pub(super) fn poll_item(&self, interest: Interest) -> Option<PollItem<'_>> {
+        let socket = self.fd().ok()?;
+        Some(PollItem(PollFd::from_borrowed_fd(
+            socket,
+            interest.poll_flags(),
+        )))
     }
 
-    /// Its addresses and options.
-    pub(crate) fn socket(&self) -> io::Result<SockRef<'_>> {
-        Ok(match &self.held {
-            Held::Alone(socket) => SockRef::from(socket),
-            Held::Watched(socket) => SockRef::from(socket),
-            Held::Lost => return Err(io::ErrorKind::NotConnected.into()),
+    /// Returns the socket, for its addresses and options.
+    pub(super) fn socket(&self) -> io::Result<SockRef<'_>> {
+        Ok(match &self.socket {
+            Socket::Unregistered(socket) => SockRef::from(socket),
+            Socket::Registered(socket) => SockRef::from(socket),
+            Socket::Taken => return Err(io::ErrorKind::NotConnected.into()),
         })
     }
 
-    pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
-        internet(&self.socket()?.local_addr()?)
+    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+        as_ip_address(&self.socket()?.local_addr()?)
     }
 
-    pub(crate) fn peer_address(&self) -> io::Result<SocketAddr> {
-        internet(&self.socket()?.peer_addr()?)
+    pub(super) fn peer_address(&self) -> io::Result<SocketAddr> {
+        as_ip_address(&self.socket()?.peer_addr()?)
     }
 
-    fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
-        match &self.held {
-            Held::Alone(socket) => Ok(socket.as_fd()),
-            Held::Watched(socket) => Ok(socket.as_fd()),
-            Held::Lost => Err(io::ErrorKind::NotConnected.into()),
+    fn fd(&self) -> io::Result<BorrowedFd<'_>> {
+        match &self.socket {
+            Socket::Unregistered(socket) => Ok(socket.as_fd()),
+            Socket::Registered(socket) => Ok(socket.as_fd()),
+            Socket::Taken => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
-    /// How connecting went, once it is [writable](Self::poll_writable).
-    pub(crate) fn connected(&self) -> io::Result<()> {
+    /// Returns the result of connecting, once the stream is [writable](Self::poll_writable).
+    pub(super) fn take_connect_error(&self) -> io::Result<()> {
         match self.socket()?.take_error()? {
             Some(error) => Err(error),
             None => Ok(()),
         }
     }
 
-    /// Receives into what `buffer` has room for, and tells how much came.
+    /// Receives into the spare capacity of `buffer` and returns the number of bytes.
     ///
-    /// A buffer without room receives nothing, which looks like the end of the stream.
-    pub(crate) fn poll_receive(
+    /// Zero is the end of the stream, or a buffer without spare capacity.
+    pub(super) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut Vec<u8>,
     ) -> Poll<io::Result<usize>> {
-        self.poll_with(cx, Event::Readable, |socket| {
-            let room = rustix::buffer::spare_capacity(buffer);
-            Ok(rustix::net::recv(socket, room, RecvFlags::DONTWAIT)?.0)
+        self.poll_syscall(cx, Interest::Readable, |socket| {
+            let spare = rustix::buffer::spare_capacity(buffer);
+            Ok(rustix::net::recv(socket, spare, RecvFlags::DONTWAIT)?.0)
         })
     }
 
-    /// As [`poll_receive`](Self::poll_receive), into bytes that are there.
-    pub(crate) fn poll_receive_into(
+    /// Receives into `buffer` and returns the number of bytes. Zero is the end of the stream.
+    pub(super) fn poll_receive_into(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_with(cx, Event::Readable, |socket| {
+        self.poll_syscall(cx, Interest::Readable, |socket| {
             Ok(rustix::net::recv(socket, &mut *buffer, RecvFlags::DONTWAIT)?.0)
         })
     }
 
-    /// Receives up to [`DISCARD`] bytes and throws them away. Zero is the end of the stream.
-    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.poll_with(cx, Event::Readable, |socket| {
-            let mut unread = [MaybeUninit::<u8>::uninit(); DISCARD];
-            Ok(rustix::net::recv(socket, &mut unread[..], RecvFlags::DONTWAIT)?.1)
+    /// Receives and discards up to [`DRAIN_SIZE`] bytes and returns their number. Zero is the end
+    /// of the stream.
+    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.poll_syscall(cx, Interest::Readable, |socket| {
+            let mut discarded = [MaybeUninit::<u8>::uninit(); DRAIN_SIZE];
+            Ok(rustix::net::recv(socket, &mut discarded[..], RecvFlags::DONTWAIT)?.1)
         })
     }
 
-    /// Sends some of `data`, and tells how much.
-    pub(crate) fn poll_send(
+    /// Sends some of `data` and returns the number of bytes.
+    pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        self.poll_with(cx, Event::Writable, |socket| {
+        self.poll_syscall(cx, Interest::Writable, |socket| {
             Ok(rustix::net::send(socket, data, flags)?)
         })
     }
 
-    /// Ready when there is something to receive, or the end, or an error, which is returned where the kernel tells it
-    /// only once.
-    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_ready(cx, Event::Readable, |socket| {
+    /// Ready when there are bytes to receive, the end of the stream, or an error. Returns an error
+    /// that the kernel reports only once.
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_ready(cx, Interest::Readable, |socket| {
             let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
             rustix::net::recv(socket, &mut [0; 1], flags)?;
             Ok(())
         })
     }
 
-    /// Ready when there is room to send, or an error.
-    pub(crate) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_ready(cx, Event::Writable, |socket| {
-            match wait(socket, Event::Writable, Duration::ZERO)? {
+    /// Ready when there is space to send, or an error.
+    pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_ready(cx, Interest::Writable, |socket| {
+            match poll_fd(socket, Interest::Writable, Duration::ZERO)? {
                 true => Ok(()),
                 false => Err(io::ErrorKind::WouldBlock.into()),
             }
         })
     }
 
-    /// Waits on this thread: see [`prompt::linger`]. Returns whether the event came.
-    pub(crate) fn linger(&mut self, event: Event) -> bool {
-        let Some(limit) = prompt::linger() else {
+    /// Blocks this thread in poll(2) for up to [`inline_wait_limit`]. Returns whether the stream is
+    /// ready.
+    pub(super) fn wait_inline(&mut self, interest: Interest) -> bool {
+        let Some(limit) = inline_wait_limit() else {
             return false;
         };
-        let came = self
-            .descriptor()
-            .and_then(|socket| wait(socket, event, limit));
-        let came = came.unwrap_or(false);
-        if came {
-            self.neglect();
+        let ready = self
+            .fd()
+            .and_then(|socket| poll_fd(socket, interest, limit))
+            .unwrap_or(false);
+        if ready {
+            self.deregister();
         }
-        came
+        ready
     }
 
-    /// Has the runtime watch it no longer, until somebody waits again.
-    fn neglect(&mut self) {
-        self.held = match std::mem::replace(&mut self.held, Held::Lost) {
-            Held::Watched(socket) => match socket.into_std() {
-                Ok(socket) => Held::Alone(socket),
-                Err(_) => Held::Lost,
+    /// Deregisters from the reactor until a task waits again.
+    fn deregister(&mut self) {
+        self.socket = match std::mem::replace(&mut self.socket, Socket::Taken) {
+            Socket::Registered(socket) => match socket.into_std() {
+                Ok(socket) => Socket::Unregistered(socket),
+                Err(_) => Socket::Taken,
             },
-            held => held,
+            socket => socket,
         };
     }
 
-    /// Ends what is sent.
-    pub(crate) fn shutdown(&self) -> io::Result<()> {
+    /// Sends the end of the stream.
+    pub(super) fn shutdown(&self) -> io::Result<()> {
         self.socket()?.shutdown(std::net::Shutdown::Write)
     }
 
-    /// As [`poll_with`](Self::poll_with), but a stream that is watched is not asked before the runtime thinks that
-    /// there is an event: of the many that are waited for at once, few have one.
+    /// Does the same as [`poll_syscall`](Self::poll_syscall), but makes no system call on a
+    /// registered socket before the reactor reports it ready: of many connections that a task waits
+    /// for, few are ready.
     fn poll_ready<T>(
         &mut self,
         cx: &mut Context<'_>,
-        event: Event,
+        interest: Interest,
         operation: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        if matches!(self.held, Held::Watched(_)) && !prompt::is_nobody(cx.waker()) {
-            return self.poll_watched(cx, event, operation);
+        if matches!(self.socket, Socket::Registered(_)) && !is_noop(cx.waker()) {
+            return self.poll_registered(cx, interest, operation);
         }
-        let outcome = self.poll_with(cx, event, operation);
+        let outcome = self.poll_syscall(cx, interest, operation);
         if outcome.is_ready() {
-            // The kernel told first; it may do so next time.
-            self.neglect();
+            // The system call succeeded without the reactor; try it first next time, too.
+            self.deregister();
         }
         outcome
     }
 
-    fn poll_with<T>(
+    /// Calls `operation`, and waits for the reactor to report the socket ready if it would block.
+    fn poll_syscall<T>(
         &mut self,
         cx: &mut Context<'_>,
-        event: Event,
+        interest: Interest,
         mut operation: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         match self
-            .descriptor()
-            .and_then(|socket| uninterrupted(|| operation(socket)))
+            .fd()
+            .and_then(|socket| retry_on_eintr(|| operation(socket)))
         {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             outcome => return Poll::Ready(outcome),
         }
-        if prompt::is_nobody(cx.waker()) {
+        if is_noop(cx.waker()) {
             return Poll::Pending;
         }
-        self.poll_watched(cx, event, operation)
+        self.poll_registered(cx, interest, operation)
     }
 
-    fn poll_watched<T>(
+    fn poll_registered<T>(
         &mut self,
         cx: &mut Context<'_>,
-        event: Event,
+        interest: Interest,
         mut operation: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        let socket = self.watched()?;
+        let socket = self.register()?;
         loop {
-            match event {
-                Event::Readable => ready!(socket.poll_read_ready(cx)),
-                Event::Writable => ready!(socket.poll_write_ready(cx)),
+            match interest {
+                Interest::Readable => ready!(socket.poll_read_ready(cx)),
+                Interest::Writable => ready!(socket.poll_write_ready(cx)),
             }?;
-            // Through the runtime, so that it takes note when there is nothing.
-            let outcome = socket.try_io(event.interest(), || {
-                uninterrupted(|| operation(socket.as_fd()))
+            // Through tokio, so that it clears its readiness if the operation would block.
+            let outcome = socket.try_io(interest.to_tokio(), || {
+                retry_on_eintr(|| operation(socket.as_fd()))
             });
             match outcome {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -277,25 +288,25 @@ impl Stream {
         }
     }
 
-    /// Has the runtime watch it.
-    fn watched(&mut self) -> io::Result<&TcpStream> {
-        self.held = match std::mem::replace(&mut self.held, Held::Lost) {
-            Held::Alone(socket) => Held::Watched(TcpStream::from_std(socket)?),
-            held => held,
+    /// Registers the socket with the reactor.
+    fn register(&mut self) -> io::Result<&TcpStream> {
+        self.socket = match std::mem::replace(&mut self.socket, Socket::Taken) {
+            Socket::Unregistered(socket) => Socket::Registered(TcpStream::from_std(socket)?),
+            socket => socket,
         };
-        match &self.held {
-            Held::Watched(socket) => Ok(socket),
+        match &self.socket {
+            Socket::Registered(socket) => Ok(socket),
             _ => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
 
-fn internet(address: &SockAddr) -> io::Result<SocketAddr> {
-    let internet = address.as_socket();
-    internet.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+fn as_ip_address(address: &SockAddr) -> io::Result<SocketAddr> {
+    let address = address.as_socket();
+    address.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
-fn uninterrupted<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match operation() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -304,9 +315,10 @@ fn uninterrupted<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<
     }
 }
 
-/// Whether the event is there, or comes within `limit`.
-fn wait(socket: BorrowedFd<'_>, event: Event, limit: Duration) -> io::Result<bool> {
-    let mut sockets = [PollFd::from_borrowed_fd(socket, event.flags())];
+/// Returns whether the socket is ready, or becomes ready within `limit`, which is less than a
+/// second.
+fn poll_fd(socket: BorrowedFd<'_>, interest: Interest, limit: Duration) -> io::Result<bool> {
+    let mut sockets = [PollFd::from_borrowed_fd(socket, interest.poll_flags())];
     let limit = Timespec {
         tv_sec: 0,
         tv_nsec: i64::from(limit.subsec_nanos()),
@@ -316,87 +328,90 @@ fn wait(socket: BorrowedFd<'_>, event: Event, limit: Duration) -> io::Result<boo
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::io::Write;
     use std::net::TcpListener;
+
+    use crate::poll::noop_waker::noop_waker;
 
     use super::*;
 
     impl Stream {
-        fn is_watched(&self) -> bool {
-            matches!(self.held, Held::Watched(_))
+        fn is_registered(&self) -> bool {
+            matches!(self.socket, Socket::Registered(_))
         }
     }
 
     fn pair() -> (Stream, std::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
-        let here = Stream::connect(listener.local_addr().expect("bound")).expect("begun");
-        let (there, _) = listener.accept().expect("accepted");
-        (here, there)
+        let local = Stream::connect(listener.local_addr().expect("bound")).expect("begun");
+        let (peer, _) = listener.accept().expect("accepted");
+        (local, peer)
     }
 
-    /// One thread, so that the runtime looks at nothing while the test runs.
+    /// Uses one thread, so that the reactor does not run during the test.
     #[tokio::test]
-    async fn what_is_there_is_received_before_the_runtime_knows_of_it() {
-        let (mut here, mut there) = pair();
-        let mut cx = Context::from_waker(prompt::nobody());
-        assert!(here.linger(Event::Writable));
-        here.connected().expect("connected");
+    async fn bytes_are_received_before_the_reactor_runs() {
+        let (mut local, mut peer) = pair();
+        let mut cx = Context::from_waker(noop_waker());
+        assert!(local.wait_inline(Interest::Writable));
+        local.take_connect_error().expect("connected");
         let mut buffer = Vec::with_capacity(8);
-        assert!(here.poll_receive(&mut cx, &mut buffer).is_pending());
-        there.write_all(b"hello").expect("written");
-        assert!(here.linger(Event::Readable));
-        assert!(matches!(here.poll_readable(&mut cx), Poll::Ready(Ok(()))));
-        let received = here.poll_receive(&mut cx, &mut buffer);
+        assert!(local.poll_receive(&mut cx, &mut buffer).is_pending());
+        peer.write_all(b"hello").expect("written");
+        assert!(local.wait_inline(Interest::Readable));
+        assert!(matches!(local.poll_readable(&mut cx), Poll::Ready(Ok(()))));
+        let received = local.poll_receive(&mut cx, &mut buffer);
         assert!(matches!(received, Poll::Ready(Ok(5))));
         assert_eq!(buffer, b"hello");
-        let sent = here.poll_send(&mut cx, b"there");
+        let sent = local.poll_send(&mut cx, b"there");
         assert!(matches!(sent, Poll::Ready(Ok(5))));
-        drop(there);
-        assert!(here.linger(Event::Readable));
+        drop(peer);
+        assert!(local.wait_inline(Interest::Readable));
     }
 
     #[tokio::test]
-    async fn the_runtime_watches_what_is_waited_for_until_the_kernel_tells_first() {
-        let (mut here, mut there) = pair();
+    async fn a_socket_is_registered_while_a_task_waits_until_a_system_call_succeeds_first() {
+        let (mut local, mut peer) = pair();
         let mut buffer = Vec::with_capacity(8);
-        let mut nobody = Context::from_waker(prompt::nobody());
-        assert!(here.poll_receive(&mut nobody, &mut buffer).is_pending());
-        assert!(!here.is_watched(), "nobody waits");
+        let mut noop = Context::from_waker(noop_waker());
+        assert!(local.poll_receive(&mut noop, &mut buffer).is_pending());
+        assert!(!local.is_registered(), "no task waits");
 
-        let waiting = std::future::poll_fn(|cx| here.poll_receive(cx, &mut buffer));
+        let waiting = poll_fn(|cx| local.poll_receive(cx, &mut buffer));
         let (received, ()) = tokio::join!(waiting, async {
-            there.write_all(b"first").expect("written");
+            peer.write_all(b"first").expect("written");
         });
         assert_eq!(received.expect("received"), 5);
-        assert!(here.is_watched());
+        assert!(local.is_registered());
 
-        there.write_all(b"later").expect("written");
-        assert!(here.linger(Event::Readable));
-        assert!(!here.is_watched(), "the kernel told");
-        let waiting = std::future::poll_fn(|cx| here.poll_readable(cx));
-        waiting.await.expect("there is something");
-        assert!(!here.is_watched(), "nobody had to wait");
+        peer.write_all(b"later").expect("written");
+        assert!(local.wait_inline(Interest::Readable));
+        assert!(!local.is_registered(), "the inline wait succeeded");
+        let waiting = poll_fn(|cx| local.poll_readable(cx));
+        waiting.await.expect("readable");
+        assert!(!local.is_registered(), "no task had to wait");
     }
 
     #[tokio::test]
-    async fn both_directions_are_waited_for_at_once() {
-        let (mut here, there) = pair();
-        let mut nobody = Context::from_waker(prompt::nobody());
+    async fn one_task_can_wait_for_both_directions() {
+        let (mut local, peer) = pair();
+        let mut noop = Context::from_waker(noop_waker());
         let full = vec![0; 1 << 16];
-        while here.poll_send(&mut nobody, &full).is_ready() {}
-        std::future::poll_fn(|cx| {
-            assert!(here.poll_readable(cx).is_pending());
-            assert!(here.poll_send(cx, &full).is_pending());
+        while local.poll_send(&mut noop, &full).is_ready() {}
+        poll_fn(|cx| {
+            assert!(local.poll_readable(cx).is_pending());
+            assert!(local.poll_send(cx, &full).is_pending());
             Poll::Ready(())
         })
         .await;
-        let reader = std::thread::spawn(move || io::copy(&mut &there, &mut io::sink()));
-        let writable = std::future::poll_fn(|cx| here.poll_writable(cx)).await;
-        writable.expect("room");
-        here.shutdown().expect("ended");
+        let reader = std::thread::spawn(move || io::copy(&mut &peer, &mut io::sink()));
+        let writable = poll_fn(|cx| local.poll_writable(cx)).await;
+        writable.expect("writable");
+        local.shutdown().expect("shut down");
         let mut buffer = Vec::with_capacity(8);
-        let end = std::future::poll_fn(|cx| here.poll_receive(cx, &mut buffer)).await;
-        assert_eq!(end.expect("the end"), 0);
+        let end = poll_fn(|cx| local.poll_receive(cx, &mut buffer)).await;
+        assert_eq!(end.expect("the end of the stream"), 0);
         reader.join().expect("no panic").expect("read");
     }
 }

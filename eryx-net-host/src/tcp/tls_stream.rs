@@ -1,4 +1,4 @@
-//! A connection that speaks TLS, and the handshake on the way there.
+//! A TLS connection, and the handshake that leads to it.
 
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -6,81 +6,83 @@ use std::time::Duration;
 use bytes::BufMut;
 use eryx_tls::{Handshake, Info, Prepared, SettingsDigest, TlsStream};
 
-use crate::MAX_READ;
-use crate::NetError;
-use crate::patience::Deadline;
-use crate::plain::Plain;
-use crate::rewound::Rewound;
-use crate::stream::Stream;
+use crate::error::NetError;
+use crate::poll::deadline::Deadline;
+use crate::tcp::prefixed_stream::PrefixedStream;
+use crate::tcp::read_size::ReadSize;
+use crate::tcp::stream::Stream;
 
-/// The most plaintext one TLS record carries (RFC 8446, 5.1).
-const RECORD: usize = 16 * 1024;
-
-/// What a handshake was begun with. The settings themselves can be large, and many connections have the same.
+/// The identity of the settings of a handshake. The settings themselves can be large, and many
+/// connections use the same.
 #[derive(Clone)]
-pub(crate) struct Begun {
-    pub(crate) settings: SettingsDigest,
-    /// As the program wrote it.
-    pub(crate) server_name: Option<String>,
+pub(super) struct HandshakeSettings {
+    pub(super) digest: SettingsDigest,
+    /// As the guest program wrote it.
+    pub(super) server_name: Option<String>,
 }
 
-/// A handshake under way.
-pub(crate) struct Upgrade {
-    handshake: Handshake<Rewound>,
-    begun: Begun,
+/// A handshake in progress.
+pub(super) struct TlsHandshake {
+    handshake: Handshake<PrefixedStream>,
+    settings: HandshakeSettings,
     deadline: Deadline,
 }
 
 /// A stream whose handshake is complete.
-pub(crate) struct Encrypted {
-    stream: TlsStream<Rewound>,
-    begun: Begun,
-    /// The handshake ended well while the program waited for something else, and it was not told yet.
-    untold: bool,
-    /// How large a buffer the next read gets.
-    expected: usize,
+pub(super) struct TlsConnection {
+    stream: TlsStream<PrefixedStream>,
+    settings: HandshakeSettings,
+    /// The handshake completed inside `poll`; `start_tls` has not returned `Ok` for it yet.
+    unreported: bool,
+    read_size: ReadSize,
 }
 
-impl Upgrade {
-    /// Begins, with `budget` for the whole handshake. Sends nothing before it is polled.
-    pub(crate) fn new(prepared: Prepared, begun: Begun, plain: Plain, budget: Duration) -> Self {
-        let (stream, early) = plain.into_parts();
+impl TlsHandshake {
+    /// Returns a handshake that may take `budget`. Sends nothing before it is polled.
+    pub(super) fn new(
+        prepared: Prepared,
+        settings: HandshakeSettings,
+        stream: PrefixedStream,
+        budget: Duration,
+    ) -> Self {
         Self {
-            handshake: prepared.upgrade(Rewound::new(stream, early)),
-            begun,
+            handshake: prepared.upgrade(stream),
+            settings,
             deadline: Deadline::after(budget),
         }
     }
 
-    pub(crate) fn begun(&self) -> &Begun {
-        &self.begun
+    pub(super) fn settings(&self) -> &HandshakeSettings {
+        &self.settings
     }
 
-    pub(crate) fn stream(&self) -> Option<&Stream> {
-        self.handshake.get_ref().map(Rewound::stream)
+    pub(super) fn stream(&self) -> Option<&Stream> {
+        self.handshake.get_ref().map(PrefixedStream::stream)
     }
 
-    pub(crate) fn stream_mut(&mut self) -> Option<&mut Stream> {
-        self.handshake.get_mut().map(Rewound::stream_mut)
+    pub(super) fn stream_mut(&mut self) -> Option<&mut Stream> {
+        self.handshake.get_mut().map(PrefixedStream::stream_mut)
     }
 
-    pub(crate) fn gave_way(&self) -> bool {
+    /// Returns whether the last poll stopped at its work limit, so that more may be available at
+    /// once.
+    pub(super) fn yielded(&self) -> bool {
         self.handshake.yielded()
     }
 
-    /// What is left of the budget.
-    pub(crate) fn remaining(&self) -> Duration {
+    /// Returns what is left of the budget.
+    pub(super) fn remaining(&self) -> Duration {
         self.deadline.remaining()
     }
 
-    /// Goes on with the handshake.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Encrypted, NetError>> {
+    /// Drives the handshake. Ready when it is complete or has failed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<TlsConnection, NetError>> {
         match self.handshake.poll_handshake(cx) {
-            Poll::Ready(Ok(stream)) => Poll::Ready(Ok(Encrypted {
+            Poll::Ready(Ok(stream)) => Poll::Ready(Ok(TlsConnection {
                 stream,
-                begun: self.begun.clone(),
-                untold: true,
-                expected: RECORD,
+                settings: self.settings.clone(),
+                unreported: true,
+                read_size: ReadSize::default(),
             })),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             Poll::Pending => {
@@ -91,75 +93,74 @@ impl Upgrade {
     }
 }
 
-impl Encrypted {
-    pub(crate) fn begun(&self) -> &Begun {
-        &self.begun
+impl TlsConnection {
+    pub(super) fn settings(&self) -> &HandshakeSettings {
+        &self.settings
     }
 
-    pub(crate) fn handshake_untold(&self) -> bool {
-        self.untold
+    /// Returns whether `start_tls` has yet to return `Ok` for the handshake.
+    pub(super) fn handshake_unreported(&self) -> bool {
+        self.unreported
     }
 
-    pub(crate) fn tell_handshake(&mut self) {
-        self.untold = false;
+    pub(super) fn mark_reported(&mut self) {
+        self.unreported = false;
     }
 
-    pub(crate) fn stream(&self) -> &Stream {
+    pub(super) fn stream(&self) -> &Stream {
         self.stream.get_ref().stream()
     }
 
-    pub(crate) fn stream_mut(&mut self) -> &mut Stream {
+    pub(super) fn stream_mut(&mut self) -> &mut Stream {
         self.stream.get_mut().stream_mut()
     }
 
-    pub(crate) fn info(&self) -> &Info {
+    pub(super) fn info(&self) -> &Info {
         self.stream.info()
     }
 
-    pub(crate) fn pending(&self) -> usize {
+    pub(super) fn pending(&self) -> usize {
         self.stream.pending()
     }
 
-    pub(crate) fn gave_way(&self) -> bool {
+    /// Returns whether the last poll stopped at its work limit, so that more may be available at
+    /// once.
+    pub(super) fn yielded(&self) -> bool {
         self.stream.yielded()
     }
 
-    pub(crate) fn is_readable(&self) -> bool {
+    pub(super) fn is_readable(&self) -> bool {
         self.stream.is_readable()
     }
 
-    pub(crate) fn wants_flush(&self) -> bool {
+    pub(super) fn wants_flush(&self) -> bool {
         self.stream.wants_flush()
     }
 
-    /// Up to `max` bytes; none after the peer's close_notify.
-    pub(crate) fn poll_read(
+    /// Reads up to `max` bytes; an empty vector follows the peer's close_notify.
+    pub(super) fn poll_read_vec(
         &mut self,
         cx: &mut Context<'_>,
         max: usize,
     ) -> Poll<Result<Vec<u8>, NetError>> {
         ready!(self.stream.poll_readable(cx));
-        let room = max.min(self.expected.max(self.stream.pending()));
-        let mut buffer = Vec::with_capacity(room);
+        let capacity = max.min(self.read_size.get().max(self.stream.pending()));
+        let mut buffer = Vec::with_capacity(capacity);
         ready!(
             self.stream
-                .poll_read_buf(cx, &mut (&mut buffer).limit(room))
+                .poll_read_buf(cx, &mut (&mut buffer).limit(capacity))
         )?;
-        if buffer.len() == self.expected {
-            self.expected = (self.expected * 2).min(MAX_READ);
-        } else if room == self.expected && buffer.len() < room / 4 {
-            self.expected = (self.expected / 2).max(RECORD);
-        }
+        self.read_size.adapt(buffer.len(), capacity);
         Poll::Ready(Ok(buffer))
     }
 
-    /// Ready when a read would find bytes, the end of the stream or an error.
-    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
-        self.stream.poll_readable(cx).map(Ok)
+    /// Ready when a read would return bytes, the end of the stream or an error.
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_readable(cx)
     }
 
     /// Encrypts some of `data` and begins to send it.
-    pub(crate) fn poll_write(
+    pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         data: &[u8],
@@ -167,30 +168,30 @@ impl Encrypted {
         self.stream.poll_write(cx, data).map_err(NetError::from)
     }
 
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+    /// Sends the buffered ciphertext.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         self.stream.poll_flush(cx).map_err(NetError::from)
     }
 
     /// Ready when a write would take bytes or fail.
-    pub(crate) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
-        self.stream.poll_writable(cx).map(Ok)
+    pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_writable(cx)
     }
 
-    /// Sends close_notify behind everything that was written.
-    pub(crate) fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+    /// Sends close_notify after all bytes that were written.
+    pub(super) fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         self.stream.poll_close_notify(cx).map_err(NetError::from)
     }
 
     /// Sends close_notify and waits for the peer's.
-    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         self.stream.poll_close(cx).map_err(NetError::from)
     }
 
-    /// The connection in the clear again, once [`poll_end`](Self::poll_end) has succeeded.
-    pub(crate) fn into_plain(self) -> Plain {
-        let (rewound, after) = self.stream.into_inner();
-        let (stream, mut early) = rewound.into_parts();
-        early.splice(..0, after);
-        Plain::new(stream, early)
+    /// Returns the plaintext stream, once [`poll_close`](Self::poll_close) has succeeded.
+    pub(super) fn into_plaintext(self) -> PrefixedStream {
+        let (transport, after) = self.stream.into_inner();
+        let (stream, prefix) = transport.into_parts();
+        PrefixedStream::new(stream, [&after[..], &prefix].concat())
     }
 }

@@ -1,68 +1,63 @@
-//! Whom a socket has sent to, and hears.
+//! A UDP socket's destinations: the addresses it has sent to, and the only ones it receives from.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::CloseReason;
-use crate::ledger::Entry;
-use crate::per_host::HostPermit;
+use crate::audit::activity::CloseReason;
+use crate::audit::entry::AuditEntry;
+use crate::limits::per_host::HostPermit;
 
-/// Most destinations one socket has at a time. The one not sent to for longest makes room.
-const MAX_PEERS: usize = 64;
+/// The most destinations of one socket. The least recently used one is evicted first.
+const MAX_DESTINATIONS: usize = 64;
 
 /// A destination that the policy allows.
-pub(super) struct Peer {
-    address: SocketAddr,
-    pub(super) entry: Arc<Entry>,
-    _to_host: HostPermit,
+pub(super) struct Destination {
+    pub(super) address: SocketAddr,
+    pub(super) entry: Arc<AuditEntry>,
+    pub(super) _permit: HostPermit,
 }
 
-impl Peer {
-    pub(super) fn new(address: SocketAddr, entry: Arc<Entry>, to_host: HostPermit) -> Self {
-        Self {
-            address,
-            entry,
-            _to_host: to_host,
-        }
-    }
-}
-
-/// The destinations of one socket, the latest last.
+/// The destinations of one socket, the most recently used last.
 #[derive(Default)]
-pub(super) struct Peers(Vec<Peer>);
+pub(super) struct Destinations(Vec<Destination>);
 
-impl Peers {
-    /// Notes that `address` is sent to. Whether it is a peer.
-    pub(super) fn renew(&mut self, address: SocketAddr) -> bool {
-        let Some(at) = self.0.iter().position(|peer| peer.address == address) else {
+impl Destinations {
+    /// Makes `address` the most recently used destination. Returns whether it is one.
+    pub(super) fn touch(&mut self, address: SocketAddr) -> bool {
+        let Some(at) = self.0.iter().position(|other| other.address == address) else {
             return false;
         };
         self.0[at..].rotate_left(1);
         true
     }
 
-    /// Adds one, in place of the oldest if there are too many; `kept` stays.
-    pub(super) fn add(&mut self, peer: Peer, kept: Option<SocketAddr>) {
-        if self.0.len() >= MAX_PEERS
-            && let Some(oldest) = self.0.iter().position(|peer| Some(peer.address) != kept)
+    /// Adds a destination, and evicts the least recently used one if there are too many, but never
+    /// the `connected` one.
+    pub(super) fn add(&mut self, destination: Destination, connected: Option<SocketAddr>) {
+        if self.0.len() >= MAX_DESTINATIONS
+            && let Some(oldest) = self
+                .0
+                .iter()
+                .position(|other| Some(other.address) != connected)
         {
             self.0.remove(oldest).entry.close(CloseReason::LocalClose);
         }
-        self.0.push(peer);
+        self.0.push(destination);
     }
 
-    pub(super) fn find(&self, address: SocketAddr) -> Option<&Peer> {
-        self.0.iter().rev().find(|peer| peer.address == address)
+    pub(super) fn find(&self, address: SocketAddr) -> Option<&Destination> {
+        self.0.iter().rev().find(|other| other.address == address)
     }
 
-    /// The one that was sent to last.
-    pub(super) fn latest(&self) -> Option<&Peer> {
+    /// Returns the most recently used destination.
+    pub(super) fn latest(&self) -> Option<&Destination> {
         self.0.last()
     }
 
-    pub(super) fn close(&mut self, close_reason: CloseReason) {
-        for peer in self.0.drain(..) {
-            peer.entry.close(close_reason.clone());
+    /// Records the end of all destinations.
+    pub(super) fn close(&mut self, close_reason: &CloseReason) {
+        for destination in self.0.drain(..) {
+            destination.entry.close(close_reason.clone());
         }
     }
 }

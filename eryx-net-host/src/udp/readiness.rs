@@ -1,64 +1,59 @@
-//! Precise readiness: what is reported ready does not then block.
+//! Precise readiness of a UDP socket: an operation that is reported ready does not block.
 
-use std::task::ready;
+use std::task::{Context, Poll, ready};
 
-use super::*;
+use crate::socket_limits::Direction;
+use crate::udp::socket::UdpSocket;
 
 impl UdpSocket {
     /// Ready when [`receive`](Self::receive) would return a datagram or an error.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.shared.is_aborted() || self.owed.is_some() {
+        if self.limits.context.is_aborted() || self.deferred_error.is_some() {
             return Poll::Ready(());
         }
-        ready!(self.poll_may_receive(cx));
-        if let Poll::Ready(error) = self.poll_refused(cx) {
-            self.owed = Some(error.into());
+        ready!(self.poll_receive_allowed(cx));
+        if let Poll::Ready(error) = self.poll_icmp_error(cx) {
+            self.deferred_error = Some(error.into());
             return Poll::Ready(());
         }
-        if let Err(error) = ready!(self.poll_heard(cx)) {
-            self.owed = Some(error.into());
+        if let Err(error) = ready!(self.poll_accepted(cx)) {
+            self.deferred_error = Some(error.into());
         }
         Poll::Ready(())
     }
 
-    /// Ready when [`send`](Self::send) and [`send_to`](Self::send_to) would not wait.
+    /// Ready when [`send`](Self::send) and [`send_to`](Self::send_to) would not block.
     pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.shared.is_aborted() || self.owed.is_some() {
+        if self.limits.context.is_aborted() || self.deferred_error.is_some() {
             return Poll::Ready(());
         }
-        ready!(self.poll_may_send(cx));
+        ready!(self.poll_send_allowed(cx));
         if let Some(socket) = &self.socket
             && let Err(error) = ready!(socket.poll_send_ready(cx))
         {
-            self.owed = Some(error.into());
+            self.deferred_error = Some(error.into());
         }
         Poll::Ready(())
     }
 
-    /// Ready when it is this socket's turn to send, or when there is nothing left to send with.
-    pub(super) fn poll_may_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(turn) = &mut self.turn {
-            ready!(turn.poll(cx));
-            self.turn = None;
+    /// Ready when the connect rate and the limits on sent bytes allow sending, or when the quota is
+    /// exhausted.
+    pub(super) fn poll_send_allowed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(send_at) = &mut self.send_at {
+            ready!(send_at.poll(cx));
+            self.send_at = None;
         }
-        let room = self.shared.sent.poll_room(cx, &mut self.sending);
-        self.noticed(room.map(drop), self.shared.sent.rate())
+        self.poll_available(cx, Direction::Send)
     }
 
-    /// Ready when something may be received, or nothing any more.
-    pub(super) fn poll_may_receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let room = self.shared.received.poll_room(cx, &mut self.receiving);
-        self.noticed(room.map(drop), self.shared.received.rate())
+    /// Ready when the limits on received bytes allow receiving, or when the quota is exhausted.
+    pub(super) fn poll_receive_allowed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_available(cx, Direction::Receive)
     }
 
-    /// Writes down that it has to wait.
-    fn noticed(&self, room: Poll<()>, limit: Option<NetLimit>) -> Poll<()> {
-        if room.is_pending()
-            && let Some(limit) = limit
-            && let Some(peer) = self.peers.latest()
-        {
-            peer.entry.throttled(limit);
-        }
-        room
+    fn poll_available(&mut self, cx: &mut Context<'_>, direction: Direction) -> Poll<()> {
+        let latest = self.destinations.latest();
+        let entry = latest.map(|destination| &*destination.entry);
+        self.limits.poll_available(cx, direction, entry)
     }
 }

@@ -1,39 +1,46 @@
-//! Sending and receiving.
+//! Sending and receiving datagrams.
 
-use std::task::ready;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use super::*;
-use crate::meter::Meter;
+use crate::error::NetError;
+use crate::socket_limits::Direction;
+use crate::udp::destinations::Destination;
+use crate::udp::socket::{Datagram, MAX_DATAGRAM, UdpSocket};
 
-/// The most bytes a datagram carries over IPv6, without jumbograms: 65,535, less the header of UDP.
+/// The most bytes of a datagram over IPv6, without jumbograms: 65,535, less the header of UDP.
 const MAX_DATAGRAM_V6: usize = 65_527;
 
-/// What receiving makes room for: more than any datagram carries, whatever the program asks for.
+/// The receive buffer: larger than any datagram, whatever size the guest program requests.
 const BUFFER: usize = 1 << 16;
 
-/// How many datagrams of strangers one look drops before others have their turn.
+/// How many datagrams from unknown sources one poll drops before it yields.
 const MAX_DROPPED: usize = 64;
 
 impl UdpSocket {
-    /// Sends `data` to the peer chosen with [`connect`](Self::connect), whole or not at all.
+    /// Sends `data` as one datagram to the [connected](Self::connect) peer.
     ///
     /// # Errors
     ///
-    /// [`NetError::NotConnected`] when there is none, and otherwise as [`send_to`](Self::send_to).
+    /// [`NetError::NotConnected`] when there is no peer, and otherwise the errors of
+    /// [`send_to`](Self::send_to).
     pub async fn send(&mut self, data: &[u8], timeout: Option<Duration>) -> Result<(), NetError> {
-        self.check_not_aborted()?;
+        self.limits.check_not_aborted()?;
         let peer = self.peer_endpoint()?;
-        self.transmit(data, peer, timeout).await
+        self.send_datagram(data, peer, timeout).await
     }
 
-    /// Sends `data` to an address, whole or not at all. `host` is as for [`connect`](Self::connect).
+    /// Sends `data` as one datagram to an address. `host` is the same as for
+    /// [`connect`](Self::connect).
     ///
     /// # Errors
     ///
     /// [`NetError::Denied`], [`NetError::MessageTooLong`] for more than [`MAX_DATAGRAM`] bytes,
-    /// [`NetError::LimitReached`], [`NetError::QuotaExceeded`], [`NetError::WouldBlock`], [`NetError::TimedOut`],
-    /// [`NetError::ConnectionRefused`] when the peer chosen with [`connect`](Self::connect) has said that
-    /// nobody is there, or what else the system says.
+    /// [`NetError::LimitReached`], [`NetError::QuotaExceeded`], [`NetError::WouldBlock`],
+    /// [`NetError::TimedOut`], [`NetError::ConnectionRefused`] when the connected peer has no
+    /// socket on the port, or another error of the system.
     pub async fn send_to(
         &mut self,
         data: &[u8],
@@ -41,54 +48,55 @@ impl UdpSocket {
         port: u16,
         timeout: Option<Duration>,
     ) -> Result<(), NetError> {
-        self.check_not_aborted()?;
-        let peer = self.peer(host, port)?;
-        self.transmit(data, peer, timeout).await
+        self.limits.check_not_aborted()?;
+        let peer = self.destination(host, port)?;
+        self.send_datagram(data, peer, timeout).await
     }
 
-    async fn transmit(
+    async fn send_datagram(
         &mut self,
         data: &[u8],
         peer: SocketAddr,
         timeout: Option<Duration>,
     ) -> Result<(), NetError> {
-        let most = match peer {
+        let max = match peer {
             SocketAddr::V4(_) => MAX_DATAGRAM,
             SocketAddr::V6(_) => MAX_DATAGRAM_V6,
         };
-        if data.len() > most {
+        if data.len() > max {
             return Err(NetError::MessageTooLong);
         }
-        self.patience(timeout)
-            .wait(|cx| self.poll_transmit(cx, data, peer))
+        self.limits
+            .io_timeout(timeout)
+            .run(|cx| self.poll_send(cx, data, peer))
             .await
     }
 
-    fn poll_transmit(
+    fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         data: &[u8],
         peer: SocketAddr,
     ) -> Poll<Result<(), NetError>> {
-        self.check_not_aborted()?;
-        if let Some(error) = self.owed.take() {
+        self.limits.check_not_aborted()?;
+        if let Some(error) = self.deferred_error.take() {
             return Poll::Ready(Err(error));
         }
-        ready!(self.poll_may_send(cx));
-        let meter = &self.shared.sent;
-        if !meter.charge(charged(data.len())) {
-            return Poll::Ready(Err(self.spent(meter, peer)));
+        ready!(self.poll_send_allowed(cx));
+        let limiter = self.limits.limiter(Direction::Send);
+        if !limiter.debit(billed(data.len())) {
+            return Poll::Ready(Err(self.quota_error(Direction::Send, peer)));
         }
         let socket = self.socket()?;
-        let address = self.dialled(peer);
-        let whole = self.connected == Some(peer);
+        let address = self.socket_address(peer);
+        let is_connected = self.connected == Some(peer);
         let outcome = loop {
             match socket.poll_send_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Pending => break Poll::Pending,
             }
-            let sent = if whole {
+            let sent = if is_connected {
                 socket.try_send(data)
             } else {
                 socket.try_send_to(data, address)
@@ -99,31 +107,32 @@ impl UdpSocket {
             }
         };
         if !matches!(outcome, Poll::Ready(Ok(_))) {
-            meter.give_back(charged(data.len()));
+            limiter.refund(billed(data.len()));
         }
         ready!(outcome)?;
-        if let Some(peer) = self.peers.find(peer) {
-            peer.entry.add_sent(data.len());
+        if let Some(destination) = self.destinations.find(peer) {
+            destination.entry.add_sent(data.len());
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Receives one datagram from a peer, cut to `max` bytes.
+    /// Receives one datagram from a destination of the socket, cut to `max` bytes.
     ///
-    /// What is allocated does not depend on `max`. What comes from anybody else is dropped.
+    /// The buffer does not depend on `max`. Datagrams from any other address are dropped.
     ///
     /// # Errors
     ///
-    /// [`NetError::WouldBlock`], [`NetError::TimedOut`], [`NetError::ConnectionRefused`] when the peer chosen
-    /// with [`connect`](Self::connect) has said that nobody is there, [`NetError::QuotaExceeded`] when a
-    /// datagram is more than the sandbox may receive, which is then dropped.
+    /// [`NetError::WouldBlock`], [`NetError::TimedOut`], [`NetError::ConnectionRefused`] when the
+    /// [connected](Self::connect) peer has no socket on the port, [`NetError::QuotaExceeded`] when
+    /// a datagram exceeds what the sandbox may receive; that datagram is dropped.
     pub async fn receive(
         &mut self,
         max: usize,
         timeout: Option<Duration>,
     ) -> Result<Datagram, NetError> {
-        self.patience(timeout)
-            .wait(|cx| self.poll_receive(cx, max))
+        self.limits
+            .io_timeout(timeout)
+            .run(|cx| self.poll_receive(cx, max))
             .await
     }
 
@@ -132,67 +141,68 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         max: usize,
     ) -> Poll<Result<Datagram, NetError>> {
-        self.check_not_aborted()?;
-        if let Some(error) = self.owed.take() {
+        self.limits.check_not_aborted()?;
+        if let Some(error) = self.deferred_error.take() {
             return Poll::Ready(Err(error));
         }
-        // Nothing can arrive before there is a socket.
+        // No datagram can arrive before the socket exists.
         if self.socket.is_none() {
             return Poll::Pending;
         }
-        ready!(self.poll_may_receive(cx));
-        if let Poll::Ready(error) = self.poll_refused(cx) {
+        ready!(self.poll_receive_allowed(cx));
+        if let Poll::Ready(error) = self.poll_icmp_error(cx) {
             return Poll::Ready(Err(error.into()));
         }
         let socket = self.socket()?;
         for _ in 0..MAX_DROPPED {
-            let mut buffer = Vec::with_capacity(BUFFER);
+            let mut data = Vec::with_capacity(BUFFER);
             let source = loop {
                 ready!(socket.poll_recv_ready(cx))?;
-                match socket.try_recv_buf_from(&mut buffer) {
+                match socket.try_recv_buf_from(&mut data) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     received => break canonical(received?.1),
                 }
             };
-            let Some(peer) = self.heard(source) else {
+            let Some(destination) = self.accepted_source(source) else {
                 continue;
             };
-            let datagram = Datagram::cut(buffer, max, source);
-            let meter = &self.shared.received;
-            if !meter.charge(charged(datagram.data.len())) {
-                return Poll::Ready(Err(self.spent(meter, source)));
+            let size = data.len();
+            data.truncate(max);
+            let limiter = self.limits.limiter(Direction::Receive);
+            if !limiter.debit(billed(data.len())) {
+                return Poll::Ready(Err(self.quota_error(Direction::Receive, source)));
             }
-            peer.entry.add_received(datagram.data.len());
-            return Poll::Ready(Ok(datagram));
+            destination.entry.add_received(data.len());
+            return Poll::Ready(Ok(Datagram { data, size, source }));
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Ready with the error that the peer's system has answered with.
-    pub(super) fn poll_refused(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    /// Ready with an ICMP error of the connected peer.
+    pub(super) fn poll_icmp_error(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         match &self.socket {
-            Some(socket) if self.connected.is_some() => self.refusal.poll(socket, cx),
+            Some(socket) if self.connected.is_some() => self.icmp_error.poll(socket, cx),
             _ => Poll::Pending,
         }
     }
 
-    /// The peer whose address this is, if it is to be heard.
-    fn heard(&self, source: SocketAddr) -> Option<&Peer> {
+    /// Returns the destination with this address, if the socket receives from it.
+    fn accepted_source(&self, source: SocketAddr) -> Option<&Destination> {
         if self.connected.is_some_and(|peer| peer != source) {
             return None;
         }
-        self.peers.find(source)
+        self.destinations.find(source)
     }
 
-    /// Drops what is there from others than peers. Ready when a peer's datagram is there, or an error.
-    pub(super) fn poll_heard(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Drops datagrams from unknown sources. Ready when another one, or an error, is next.
+    pub(super) fn poll_accepted(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(socket) = &self.socket else {
             return Poll::Pending;
         };
         for _ in 0..MAX_DROPPED {
             let source = ready!(socket.poll_peek_sender(cx))?;
-            if self.heard(canonical(source)).is_some() {
+            if self.accepted_source(canonical(source)).is_some() {
                 return Poll::Ready(Ok(()));
             }
             match socket.try_recv_from(&mut []) {
@@ -206,20 +216,19 @@ impl UdpSocket {
         Poll::Pending
     }
 
-    /// The error for bytes that are more than the total.
-    fn spent(&self, meter: &Meter, peer: SocketAddr) -> NetError {
-        // A meter without a total takes every charge.
-        let Some((limit, error)) = meter.spent() else {
-            return NetError::Other("a limit was reached that is not set".into());
-        };
-        if let Some(peer) = self.peers.find(peer) {
-            peer.entry.limit_reached(limit);
-        }
-        error
+    fn quota_error(&self, direction: Direction, peer: SocketAddr) -> NetError {
+        let destination = self.destinations.find(peer);
+        let entry = destination.map(|destination| &*destination.entry);
+        self.limits.quota_error(direction, entry)
     }
 }
 
-/// What a datagram counts as. An empty one is not free: it is sent all the same.
-fn charged(size: usize) -> usize {
+/// Returns the bytes that a datagram of `size` counts as. An empty one is still sent, so it counts
+/// as one.
+fn billed(size: usize) -> usize {
     size.max(1)
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

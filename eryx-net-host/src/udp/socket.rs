@@ -1,41 +1,49 @@
-//! A UDP socket of the guest.
-
-mod peers;
-mod ready;
-mod refusal;
-mod transfer;
+//! A UDP socket of the guest program.
 
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 use eryx_net_policy::Host;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::UdpSocket as TokioUdpSocket;
+use socket2::{Domain, Protocol, SockRef, Type};
 use tokio::time::Instant;
 
-use crate::connection::withheld;
-use crate::ledger::{Entry, Ledger};
-use crate::network::Shared;
-use crate::pace::Turn;
-use crate::patience::{Deadline, Patience};
-use crate::permit::Permit;
-use crate::{
-    Activity, Charge, CloseReason, Datagram, Family, MAX_DATAGRAM, NetError, NetLimit, footprint,
-};
-use peers::{Peer, Peers};
-use refusal::Refusal;
+use crate::audit::activity::{Activity, CloseReason};
+use crate::audit::entry::AuditEntry;
+use crate::audit::log::AuditLog;
+use crate::context::NetworkContext;
+use crate::dns::lookup::Family;
+use crate::error::NetError;
+use crate::host_memory::{Charge, estimate};
+use crate::limits::semaphore::Permit;
+use crate::own_addresses::masked_local_endpoint;
+use crate::poll::deadline::Deadline;
+use crate::socket_limits::SocketLimits;
+use crate::udp::destinations::{Destination, Destinations};
+use crate::udp::icmp_error::IcmpError;
 
-/// A UDP socket, from [`Network::datagrams`](crate::Network::datagrams).
+/// The most bytes of a datagram over IPv4: 65,535, less the headers of IPv4 and UDP (RFC 768).
+pub const MAX_DATAGRAM: usize = 65_507;
+
+/// A received datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Datagram {
+    /// Its payload, cut to the size that the caller requested.
+    pub data: Vec<u8>,
+    /// The size of its whole payload.
+    pub size: usize,
+    /// The address of its sender.
+    pub source: SocketAddr,
+}
+
+/// A UDP socket, from [`Network::udp_socket`](crate::Network::udp_socket).
 ///
-/// Every destination is judged when something is first sent to it, and is an entry of the report and of the
-/// events from then on. What comes from anybody else is dropped unseen. The socket counts against the
-/// sandbox's connection limit from the first time it is bound, connected or sent with.
+/// A destination is checked against the policy when the socket first sends to it, and has an audit
+/// entry from then on. Datagrams from any other address are dropped. The socket counts against the
+/// sandbox's connection limit once it is bound, connected or used to send.
 ///
-/// Timeouts are as those of a [`Connection`](crate::Connection).
+/// Timeouts work as those of a [`Connection`](crate::Connection) do.
 ///
 /// ```
 /// use eryx_net_host::{Family, NetConfig, Network};
@@ -46,101 +54,98 @@ use refusal::Refusal;
 /// let port = server.local_addr()?.port();
 ///
 /// let config = NetConfig::default().allow_localhost().allow_udp(&format!("127.0.0.1:{port}"))?;
-/// let mut socket = Network::new(&config).datagrams(Family::Ipv4)?;
+/// let mut socket = Network::new(&config).udp_socket(Family::Ipv4)?;
 /// socket.send_to(b"hello", "127.0.0.1", port, None).await?;
 /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
 /// # Ok(())
 /// # }
 /// ```
 pub struct UdpSocket {
-    shared: Arc<Shared>,
-    ledger: Arc<Ledger>,
+    pub(super) limits: SocketLimits,
+    log: Arc<AuditLog>,
     domain: Domain,
-    /// Both there from the first use on.
+    /// The socket's permit and memory; `None` before its first use, as is `socket`.
     counted: Option<(Permit, Charge)>,
-    socket: Option<Arc<TokioUdpSocket>>,
-    peers: Peers,
-    /// The one peer the program hears, once it has chosen one.
-    connected: Option<SocketAddr>,
-    refusal: Refusal,
-    /// Until when it has to wait before it sends to a new destination.
-    turn: Option<Deadline>,
-    sending: Turn,
-    receiving: Turn,
-    /// An error that was met while looking whether there is anything to receive.
-    owed: Option<NetError>,
+    pub(super) socket: Option<Arc<tokio::net::UdpSocket>>,
+    pub(super) destinations: Destinations,
+    /// The peer of a connected socket, which receives from no other address.
+    pub(super) connected: Option<SocketAddr>,
+    pub(super) icmp_error: IcmpError,
+    /// When the connect rate allows sending to a new destination.
+    pub(super) send_at: Option<Deadline>,
+    /// A deferred error: the next operation returns it.
+    pub(super) deferred_error: Option<NetError>,
 }
 
 impl UdpSocket {
-    pub(crate) fn new(shared: Arc<Shared>, ledger: Arc<Ledger>, family: Family) -> Self {
+    pub(crate) fn new(context: Arc<NetworkContext>, log: Arc<AuditLog>, family: Family) -> Self {
         Self {
-            shared,
-            ledger,
+            limits: SocketLimits::new(context),
+            log,
             domain: match family {
                 Family::Ipv4 => Domain::IPV4,
                 Family::Any | Family::Ipv6 => Domain::IPV6,
             },
             counted: None,
             socket: None,
-            peers: Peers::default(),
+            destinations: Destinations::default(),
             connected: None,
-            refusal: Refusal::default(),
-            turn: None,
-            sending: Turn::default(),
-            receiving: Turn::default(),
-            owed: None,
+            icmp_error: IcmpError::default(),
+            send_at: None,
+            deferred_error: None,
         }
     }
 
-    /// Takes a port, which the system chooses, and returns this side's address. What is bound already stays.
+    /// Binds the socket to a port that the system chooses, unless it is bound, and returns its
+    /// local endpoint.
     ///
     /// # Errors
     ///
-    /// [`NetError::LimitReached`], or what the system says.
+    /// [`NetError::LimitReached`], or the system's error.
     pub fn bind(&mut self) -> Result<SocketAddr, NetError> {
-        self.check_not_aborted()?;
+        self.limits.check_not_aborted()?;
         if self.socket.is_none() {
-            let entry = self.ledger.open(Activity::Datagrams, "", None);
+            let entry = self.log.begin(Activity::Datagrams, "", None);
             let opened = self.open(&entry);
             match &opened {
                 Ok(()) => entry.close(CloseReason::LocalClose),
-                Err(error) => entry.refused(error),
+                Err(error) => entry.failed(error),
             }
             opened?;
         }
         self.local_endpoint()
     }
 
-    /// Chooses the one peer to send to and to hear: judges it, and sends nothing. Another call chooses
-    /// another one.
+    /// Connects the socket to a peer, the only one that it then receives from: checks the peer
+    /// against the policy, and sends nothing. Another call replaces the peer.
     ///
-    /// `host` is an address literal. One that a lookup of this network returned counts as the name it was
-    /// looked up under.
+    /// `host` is an address literal. An address that a lookup of this network returned counts as
+    /// the name of that lookup.
     ///
     /// # Errors
     ///
-    /// [`NetError::Denied`], [`NetError::LimitReached`], [`NetError::InvalidArgument`] for what is no
-    /// address, [`NetError::NetworkUnreachable`], or what else the system says.
+    /// [`NetError::Denied`], [`NetError::LimitReached`], [`NetError::InvalidArgument`] unless
+    /// `host` is an address, [`NetError::NetworkUnreachable`], or another error of the system.
     pub fn connect(&mut self, host: &str, port: u16) -> Result<(), NetError> {
-        self.check_not_aborted()?;
-        let peer = self.peer(host, port)?;
-        let address = self.dialled(peer);
+        self.limits.check_not_aborted()?;
+        let peer = self.destination(host, port)?;
+        let address = self.socket_address(peer);
         SockRef::from(self.socket()?).connect(&address.into())?;
         self.connected = Some(peer);
         Ok(())
     }
 
-    /// Returns this side's port, and its address where that is a loopback address. Any other is `0.0.0.0` or `::`, as for
-    /// a [`Connection`](crate::Connection::local_endpoint).
+    /// Returns the local port, and the local address if it is loopback. Any other address is
+    /// replaced by `0.0.0.0` or `::`, as for a [`Connection`](crate::Connection::local_endpoint).
     ///
     /// # Errors
     ///
-    /// [`NetError::NotConnected`] before it is bound, or what the system says.
+    /// [`NetError::NotConnected`] before the socket is bound, or the system's error.
     pub fn local_endpoint(&self) -> Result<SocketAddr, NetError> {
-        Ok(withheld(self.socket()?.local_addr()?))
+        Ok(masked_local_endpoint(self.socket()?.local_addr()?))
     }
 
-    /// The peer chosen with [`connect`](Self::connect).
+    /// Returns the peer that the socket is [connected](Self::connect) to.
     ///
     /// # Errors
     ///
@@ -149,66 +154,67 @@ impl UdpSocket {
         self.connected.ok_or(NetError::NotConnected)
     }
 
-    fn socket(&self) -> Result<&TokioUdpSocket, NetError> {
+    pub(super) fn socket(&self) -> Result<&tokio::net::UdpSocket, NetError> {
         self.socket.as_deref().ok_or(NetError::NotConnected)
     }
 
-    /// The address of a destination the policy allows, which is a peer from then on.
-    fn peer(&mut self, host: &str, port: u16) -> Result<SocketAddr, NetError> {
+    /// Returns the address of a destination that the policy allows, and makes it the most recently
+    /// used.
+    pub(super) fn destination(&mut self, host: &str, port: u16) -> Result<SocketAddr, NetError> {
         let address: IpAddr = host.parse().map_err(|_| {
             NetError::InvalidArgument("datagrams are sent to addresses: look the name up".into())
         })?;
-        // Whatever form it is written in, it is one address: the one it was looked up as.
+        // An IPv4-mapped address counts as its IPv4 address, which a lookup has returned.
         let address = address.to_canonical();
-        let target = SocketAddr::new(reached(address), port);
-        if self.peers.renew(target) {
+        let target = SocketAddr::new(route_of(address), port);
+        if self.destinations.touch(target) {
             return Ok(target);
         }
-        let entry = self.ledger.open(Activity::Datagrams, host, Some(port));
-        match self.admit(&entry, address, target) {
-            Ok(()) => Ok(target),
-            Err(error) => {
-                entry.refused(&error);
-                Err(error)
-            }
-        }
+        let entry = self.log.begin(Activity::Datagrams, host, Some(port));
+        self.add_destination(&entry, address, target)
+            .inspect_err(|error| entry.failed(error))?;
+        Ok(target)
     }
 
-    fn admit(
+    fn add_destination(
         &mut self,
-        entry: &Arc<Entry>,
+        entry: &Arc<AuditEntry>,
         address: IpAddr,
         target: SocketAddr,
     ) -> Result<(), NetError> {
-        let shared = Arc::clone(&self.shared);
-        let verdict = shared.judge_datagrams(address, target.port());
-        let counted = verdict.host().cloned().unwrap_or(Host::Address(address));
-        shared.admit(entry, verdict)?;
+        let context = Arc::clone(&self.limits.context);
+        let verdict = context.check_udp_literal(address, target.port());
+        let policy_host = verdict.host().cloned().unwrap_or(Host::Address(address));
+        context.admit(entry, verdict)?;
         if target.is_ipv6() && self.domain == Domain::IPV4 {
             return Err(NetError::InvalidArgument(
                 "an IPv6 address on an IPv4 socket".into(),
             ));
         }
-        let to_host = shared.place_at(entry, &counted)?;
-        let deadline = Instant::now() + shared.config.connect_timeout();
-        if let Some(turn) = shared.turn(entry, deadline)? {
-            self.turn = Some(Deadline::at(turn));
+        let permit = context.acquire_host_slot(entry, &policy_host)?;
+        let deadline = Instant::now() + context.config.connect_timeout();
+        if let Some(send_at) = context.reserve_connect_time(entry, deadline)? {
+            self.send_at = Some(Deadline::at(send_at));
         }
         self.open(entry)?;
         entry.connected(target);
-        let peer = Peer::new(target, Arc::clone(entry), to_host);
-        self.peers.add(peer, self.connected);
+        let destination = Destination {
+            address: target,
+            entry: Arc::clone(entry),
+            _permit: permit,
+        };
+        self.destinations.add(destination, self.connected);
         Ok(())
     }
 
-    /// Makes the system's socket, unless it is there.
-    fn open(&mut self, entry: &Entry) -> Result<(), NetError> {
+    /// Creates and binds the system's socket, unless it exists.
+    fn open(&mut self, entry: &AuditEntry) -> Result<(), NetError> {
         if self.socket.is_some() {
             return Ok(());
         }
-        let permit = self.shared.connection_permit(entry)?;
-        let memory = self.shared.charge(entry, footprint::DATAGRAMS)?;
-        let socket = Socket::new(self.domain, Type::DGRAM, Some(Protocol::UDP))?;
+        let permit = self.limits.context.acquire_connection(entry)?;
+        let memory = self.limits.context.charge(entry, estimate::UDP_SOCKET)?;
+        let socket = socket2::Socket::new(self.domain, Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         let any: IpAddr = if self.domain == Domain::IPV6 {
             socket.set_only_v6(false)?;
@@ -217,13 +223,14 @@ impl UdpSocket {
             Ipv4Addr::UNSPECIFIED.into()
         };
         socket.bind(&SocketAddr::new(any, 0).into())?;
-        self.socket = Some(Arc::new(TokioUdpSocket::from_std(socket.into())?));
+        let socket = tokio::net::UdpSocket::from_std(socket.into())?;
+        self.socket = Some(Arc::new(socket));
         self.counted = Some((permit, memory));
         Ok(())
     }
 
-    /// The address as the socket's family has it.
-    fn dialled(&self, peer: SocketAddr) -> SocketAddr {
+    /// Returns the address in the socket's family.
+    pub(super) fn socket_address(&self, peer: SocketAddr) -> SocketAddr {
         match peer.ip() {
             IpAddr::V4(v4) if self.domain == Domain::IPV6 => {
                 SocketAddr::new(v4.to_ipv6_mapped().into(), peer.port())
@@ -231,21 +238,11 @@ impl UdpSocket {
             _ => peer,
         }
     }
-
-    fn patience(&self, timeout: Option<Duration>) -> Patience {
-        Patience::new(timeout, self.shared.config.io_timeout())
-    }
-
-    fn check_not_aborted(&self) -> Result<(), NetError> {
-        if self.shared.is_aborted() {
-            return Err(NetError::ConnectionAborted);
-        }
-        Ok(())
-    }
 }
 
-/// Where the system sends what is for `address`: the unspecified one is this machine's.
-fn reached(address: IpAddr) -> IpAddr {
+/// Returns the address that the system sends to for `address`: loopback for the unspecified
+/// address.
+fn route_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -253,17 +250,14 @@ fn reached(address: IpAddr) -> IpAddr {
     }
 }
 
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
 impl Drop for UdpSocket {
     fn drop(&mut self) {
-        self.peers.close(if self.shared.is_aborted() {
+        let close_reason = if self.limits.context.is_aborted() {
             CloseReason::Aborted
         } else {
             CloseReason::LocalClose
-        });
+        };
+        self.destinations.close(&close_reason);
     }
 }
 

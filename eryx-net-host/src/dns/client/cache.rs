@@ -1,82 +1,76 @@
-//! What name servers answered, for as long as it holds.
+//! The cache of DNS answers.
 
-use std::collections::{HashMap, VecDeque};
 use std::mem::size_of;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use eryx_net_policy::HostName;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{Answer, Charge, HostMemory, ResolveError};
+use crate::bounded_cache::BoundedCache;
+use crate::dns::resolver::{Answer, ResolveError};
+use crate::host_memory::{Charge, HostMemory};
 
-/// Most names that are kept. A program speaks to few hosts at a time, and one that asks for ever more names
-/// gains nothing by a cache.
+/// Names in the cache. A guest program connects to few hosts at a time, and one that looks up ever
+/// more names gains nothing from a cache.
 const MAX_NAMES: usize = 256;
 
-/// Most bytes that are kept. The largest answer there may be takes about 9 KiB, a usual one 300 bytes.
+/// Bytes in the cache. The largest possible answer takes about 9 KiB, a usual one 300 bytes.
 const MAX_BYTES: usize = 256 << 10;
 
-/// How long an answer is kept at most, whatever its time to live.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// The longest time that an answer stays in the cache, whatever its time to live.
+const MAX_TTL: Duration = Duration::from_secs(60 * 60);
 
-/// How long it is remembered at most that a name is absent: it may be about to be made.
-const LONGEST_ABSENT: Duration = Duration::from_secs(10);
+/// The longest time that the absence of a name stays in the cache: the name may be about to be
+/// created.
+const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(10);
 
-/// Answers by name, bounded in number and in bytes. The oldest gives way.
-#[derive(Debug, Default)]
+/// Answers by name, bounded in number and in bytes. The oldest is evicted first.
+#[derive(Debug)]
 pub(super) struct Cache {
-    entries: Mutex<Entries>,
-    /// What the answers count against; `None` where they are no single sandbox's.
+    entries: Mutex<BoundedCache<HostName, Entry>>,
+    /// The memory that the answers count against; `None` if several sandboxes share the cache.
     memory: Option<HostMemory>,
-}
-
-#[derive(Debug, Default)]
-struct Entries {
-    known: HashMap<HostName, Entry>,
-    /// The names, the oldest first.
-    order: VecDeque<HostName>,
-    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     /// `None`: the name does not exist, or has no address.
     answer: Option<Answer>,
-    until: Instant,
-    bytes: usize,
+    expires: Instant,
     _memory: Option<Charge>,
 }
 
 impl Cache {
-    /// A cache whose answers count against `memory`. There is none where that is full.
+    /// Returns a cache whose answers count against `memory`. An answer that does not fit is not
+    /// cached.
     pub(super) fn counted(memory: HostMemory) -> Self {
         Self {
-            entries: Mutex::default(),
             memory: Some(memory),
+            ..Self::default()
         }
     }
 
-    /// What is known of `name`.
+    /// Returns the cached answer for `name`.
     pub(super) fn get(&self, name: &HostName) -> Option<Result<Answer, ResolveError>> {
-        let mut entries = self.lock();
-        let entry = entries.known.get(name)?;
-        if entry.until <= Instant::now() {
+        let mut entries = self.entries.lock();
+        let entry = entries.get(name)?;
+        if entry.expires <= Instant::now() {
             entries.remove(name);
             return None;
         }
         Some(entry.answer.clone().ok_or(ResolveError::NotFound))
     }
 
-    /// Keeps `answer`, or that there is none, for `ttl`. Zero keeps nothing.
-    pub(super) fn keep(&self, name: &HostName, answer: Option<&Answer>, ttl: Duration) {
-        let longest = match answer {
-            Some(_) => LONGEST,
-            None => LONGEST_ABSENT,
+    /// Caches `answer`, or the absence of one, for `ttl`. A `ttl` of zero only removes the entry.
+    pub(super) fn insert(&self, name: &HostName, answer: Option<&Answer>, ttl: Duration) {
+        let max_ttl = match answer {
+            Some(_) => MAX_TTL,
+            None => MAX_NEGATIVE_TTL,
         };
-        let until = Instant::now() + ttl.min(longest);
-        let mut entries = self.lock();
+        let expires = Instant::now() + ttl.min(max_ttl);
+        let mut entries = self.entries.lock();
         entries.remove(name);
         if ttl.is_zero() {
             return;
@@ -91,45 +85,31 @@ impl Cache {
         };
         let entry = Entry {
             answer: answer.cloned(),
-            until,
-            bytes,
+            expires,
             _memory: charge,
         };
-        entries.bytes += entry.bytes;
-        entries.known.insert(name.clone(), entry);
-        entries.order.push_back(name.clone());
-        while entries.known.len() > MAX_NAMES || entries.bytes > MAX_BYTES {
-            let Some(oldest) = entries.order.front().cloned() else {
-                break;
-            };
-            entries.remove(&oldest);
-        }
+        entries.insert(name.clone(), entry, bytes);
     }
 
-    /// Does without where little is left, so that a program that is about to have what it asked for is not said
-    /// to have reached a limit.
+    /// Returns `None` when little memory is left, without recording a failed charge: the guest
+    /// program gets its answer, so no limit stopped it.
     fn charge(memory: &HostMemory, bytes: usize) -> Option<Charge> {
         let bytes = bytes as u64;
         let left = memory.max().saturating_sub(memory.used());
         (left >= bytes).then(|| memory.charge(bytes).ok()).flatten()
     }
-
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        // Every change leaves the entries whole, so a panic elsewhere spoils nothing.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Entries {
-    fn remove(&mut self, name: &HostName) {
-        if let Some(entry) = self.known.remove(name) {
-            self.bytes -= entry.bytes;
-            self.order.retain(|known| known != name);
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            entries: Mutex::new(BoundedCache::new(MAX_NAMES, MAX_BYTES)),
+            memory: None,
         }
     }
 }
 
-/// How many bytes an entry takes, about. Its name is there twice.
+/// Returns about how many bytes an entry takes. It holds its name twice.
 fn size(name: &HostName, answer: Option<&Answer>) -> usize {
     let name_size = |name: &HostName| size_of::<HostName>() + name.as_str().len();
     let answer_size = answer.map_or(0, |answer| {
@@ -158,52 +138,50 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_is_known_for_its_time_to_live_and_not_longer() {
+    async fn an_answer_is_cached_for_its_time_to_live_and_no_longer() {
         let cache = Cache::default();
-        cache.keep(&name("a.example"), Some(&answer(2, 1)), TTL);
-        cache.keep(&name("none.example"), None, TTL);
-        cache.keep(&name("zero.example"), Some(&answer(1, 0)), Duration::ZERO);
+        cache.insert(&name("a.example"), Some(&answer(2, 1)), TTL);
+        cache.insert(&name("none.example"), None, TTL);
+        cache.insert(&name("zero.example"), Some(&answer(1, 0)), Duration::ZERO);
         assert_eq!(cache.get(&name("A.example.")), Some(Ok(answer(2, 1))));
         assert_eq!(
             cache.get(&name("none.example")),
             Some(Err(ResolveError::NotFound))
         );
         assert_eq!(cache.get(&name("zero.example")), None);
-        tokio::time::advance(LONGEST_ABSENT).await;
+        tokio::time::advance(MAX_NEGATIVE_TTL).await;
         assert_eq!(cache.get(&name("none.example")), None);
         assert!(cache.get(&name("a.example")).is_some());
         tokio::time::advance(TTL).await;
         assert_eq!(cache.get(&name("a.example")), None);
-        assert_eq!(cache.lock().bytes, 0, "what has expired is not kept");
-        cache.keep(&name("b.example"), Some(&answer(1, 0)), TTL * 10_000);
-        tokio::time::advance(LONGEST).await;
+        assert_eq!(cache.entries.lock().bytes(), 0, "no expired entry is left");
+        cache.insert(&name("b.example"), Some(&answer(1, 0)), TTL * 10_000);
+        tokio::time::advance(MAX_TTL).await;
         assert_eq!(cache.get(&name("b.example")), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn names_without_end_are_forgotten_the_oldest_first() {
+    async fn beyond_the_bound_on_names_the_oldest_are_evicted() {
         let cache = Cache::default();
         for n in 0..10_000 {
-            cache.keep(&name(&format!("n{n}.example")), Some(&answer(1, 0)), TTL);
+            cache.insert(&name(&format!("n{n}.example")), Some(&answer(1, 0)), TTL);
         }
-        let entries = cache.lock();
-        assert_eq!(entries.known.len(), MAX_NAMES);
-        assert_eq!(entries.order.len(), MAX_NAMES);
-        assert_eq!(entries.order[0], name("n9744.example"));
+        let entries = cache.entries.lock();
+        assert_eq!(entries.iter().len(), MAX_NAMES);
+        let oldest = entries.iter().next().map(|(name, _)| name.clone());
+        assert_eq!(oldest, Some(name("n9744.example")));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_largest_answers_are_kept_up_to_a_number_of_bytes() {
+    async fn the_largest_answers_are_cached_up_to_a_number_of_bytes() {
         let cache = Cache::default();
         for n in 0..500 {
             let name = name(&format!("n{n}.example"));
-            cache.keep(&name, Some(&answer(256, 16)), TTL);
-            assert!(cache.get(&name).is_some(), "the latest is always kept");
-            let entries = cache.lock();
-            assert!(entries.bytes <= MAX_BYTES);
-            assert_eq!(entries.known.len(), entries.order.len());
+            cache.insert(&name, Some(&answer(256, 16)), TTL);
+            assert!(cache.get(&name).is_some(), "the latest is always cached");
+            assert!(cache.entries.lock().bytes() <= MAX_BYTES);
         }
-        assert!(cache.lock().known.len() > 20);
+        assert!(cache.entries.lock().iter().len() > 20);
     }
 
     #[tokio::test(start_paused = true)]
@@ -211,9 +189,9 @@ mod tests {
         let memory = HostMemory::new(30_000);
         let cache = Cache::counted(memory.clone());
         for n in 0..10 {
-            cache.keep(&name(&format!("n{n}.example")), Some(&answer(256, 16)), TTL);
+            cache.insert(&name(&format!("n{n}.example")), Some(&answer(256, 16)), TTL);
         }
-        assert_eq!(memory.used(), cache.lock().bytes as u64);
+        assert_eq!(memory.used(), cache.entries.lock().bytes() as u64);
         assert!((20_000..=30_000).contains(&memory.used()));
         assert!(!memory.refused());
         tokio::time::advance(TTL).await;
@@ -224,15 +202,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_name_that_is_kept_again_is_counted_once() {
+    async fn a_name_that_is_cached_again_counts_once() {
         let cache = Cache::default();
         for _ in 0..10_000 {
-            cache.keep(&name("a.example"), Some(&answer(256, 16)), TTL);
+            cache.insert(&name("a.example"), Some(&answer(256, 16)), TTL);
         }
-        let entries = cache.lock();
-        assert_eq!((entries.known.len(), entries.order.len()), (1, 1));
+        let entries = cache.entries.lock();
+        assert_eq!(entries.iter().len(), 1);
         assert_eq!(
-            entries.bytes,
+            entries.bytes(),
             size(&name("a.example"), Some(&answer(256, 16)))
         );
     }

@@ -1,4 +1,4 @@
-//! A question to a name server, and what a message says in reply.
+//! DNS messages: the question that is sent, and the response that is parsed.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,97 +7,98 @@ use eryx_net_policy::HostName;
 use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use crate::establish::{MAX_ADDRESSES, MAX_ALIASES};
+use crate::dns::resolver::{MAX_ADDRESSES, MAX_ALIASES};
 
-/// The size of a reply over UDP that is asked for, where the server knows EDNS (RFC 6891): what fits into
-/// one packet on any path (DNS Flag Day 2020).
+/// The largest UDP response to request through EDNS (RFC 6891): it fits into one packet on any path
+/// (DNS Flag Day 2020).
 const UDP_PAYLOAD: u16 = 1232;
 
-/// A question for the addresses of one name and one family.
+/// A question about the addresses of one name in one family.
 #[derive(Debug)]
 pub(super) struct Question {
     name: Name,
-    kind: RecordType,
+    record_type: RecordType,
 }
 
-/// A question as it is sent, with the number that its reply has to carry.
+/// A query as it is sent, with the ID that its response has to carry.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct QueryMessage {
     id: u16,
     pub(super) bytes: Vec<u8>,
 }
 
-/// What a message says.
+/// A parsed response.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reply {
-    /// The aliases from the name asked for to `end`, and the addresses of `end`. Without addresses, `end` is
-    /// to be asked for.
+pub(super) enum Response {
+    /// The aliases from the name in the question to `end`, and the addresses of `end`. Without
+    /// addresses, the caller has to query `end`.
     Found {
         aliases: Vec<HostName>,
         end: Name,
         addresses: Vec<IpAddr>,
         ttl: Duration,
     },
-    /// There is no such name, or it has no address of this family; `ttl` says for how long that holds.
+    /// The name does not exist, or has no address of this family. May be cached for `ttl`.
     Absent { ttl: Duration },
-    /// The whole reply has to be asked for over TCP.
+    /// The response is truncated; the caller has to query over TCP.
     Truncated,
-    /// The server could not or would not answer, or its answer cannot be used. A sentence for the log.
+    /// The server could not or would not answer, or its answer is unusable. A message for the log.
     Failed(String),
 }
 
 impl Question {
-    pub(super) fn new(name: Name, kind: RecordType) -> Self {
-        Self { name, kind }
+    pub(super) fn new(name: Name, record_type: RecordType) -> Self {
+        Self { name, record_type }
     }
 
-    /// The question as a message with a random number of its own.
+    /// Returns the question as a message with a random ID.
     ///
     /// # Errors
     ///
-    /// When the name does not fit into a message; no [`HostName`] is that long.
-    pub(super) fn request(&self, edns: bool) -> Result<Request, String> {
+    /// A message when the name does not fit into a query; no [`HostName`] is that long.
+    pub(super) fn query_message(&self, edns: bool) -> Result<QueryMessage, String> {
         let mut message = Message::query();
         message.metadata.recursion_desired = true;
-        message.add_query(Query::query(self.name.clone(), self.kind));
+        message.add_query(Query::query(self.name.clone(), self.record_type));
         if edns {
             let mut options = Edns::new();
             options.set_max_payload(UDP_PAYLOAD);
             message.set_edns(options);
         }
-        Ok(Request {
+        Ok(QueryMessage {
             id: message.metadata.id,
             bytes: message.to_vec().map_err(|error| error.to_string())?,
         })
     }
 
-    /// What `bytes` say in reply to `request`. `None` for anything else, which may be forged.
-    pub(super) fn read(&self, request: &Request, bytes: &[u8]) -> Option<Reply> {
-        if bytes.get(..2)? != request.id.to_be_bytes() {
+    /// Parses `bytes` as the response to `query`. Returns `None` for any other message, which may
+    /// be forged.
+    pub(super) fn parse_response(&self, query: &QueryMessage, bytes: &[u8]) -> Option<Response> {
+        if bytes.get(..2)? != query.id.to_be_bytes() {
             return None;
         }
         let message = Message::from_vec(bytes).ok()?;
-        let replies = message.metadata.message_type == MessageType::Response
-            && matches!(message.queries.as_slice(), [query] if self.is(query));
-        replies.then(|| self.reply(&message))
+        let is_response = message.metadata.message_type == MessageType::Response
+            && matches!(message.queries.as_slice(), [query] if self.matches(query));
+        is_response.then(|| self.response(&message))
     }
 
-    fn is(&self, query: &Query) -> bool {
+    fn matches(&self, query: &Query) -> bool {
         *query.name() == self.name
-            && query.query_type() == self.kind
+            && query.query_type() == self.record_type
             && query.query_class() == DNSClass::IN
     }
 
-    fn reply(&self, message: &Message) -> Reply {
+    fn response(&self, message: &Message) -> Response {
         if message.metadata.truncation {
-            return Reply::Truncated;
+            return Response::Truncated;
         }
         let code = message.metadata.response_code;
         if !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
-            return Reply::Failed(format!("the name server answers {code}"));
+            return Response::Failed(format!("the name server answers {code}"));
         }
         if message.answers.len() > MAX_ADDRESSES + MAX_ALIASES {
-            return Reply::Failed(format!(
+            return Response::Failed(format!(
                 "the answer has {} records, more than any host needs",
                 message.answers.len()
             ));
@@ -105,16 +106,16 @@ impl Question {
         let negative = message.authorities.iter().find_map(negative_ttl);
         let chain = match self.chain(&message.answers) {
             Ok(chain) => chain,
-            Err(reason) => return Reply::Failed(reason),
+            Err(reason) => return Response::Failed(reason),
         };
-        let nothing_there = chain.addresses.is_empty()
+        let absent = chain.addresses.is_empty()
             && (code == ResponseCode::NXDomain || chain.aliases.is_empty() || negative.is_some());
-        if nothing_there {
-            return Reply::Absent {
+        if absent {
+            return Response::Absent {
                 ttl: seconds(negative.unwrap_or(0)),
             };
         }
-        Reply::Found {
+        Response::Found {
             aliases: chain.aliases,
             end: chain.end,
             addresses: chain.addresses,
@@ -122,8 +123,8 @@ impl Question {
         }
     }
 
-    /// Follows the aliases from the name asked for, and takes the addresses at their end. Other records are
-    /// none of the answer's.
+    /// Follows the aliases from the name in the question and collects the addresses at their end.
+    /// Ignores all other records.
     fn chain(&self, answers: &[Record]) -> Result<Chain, String> {
         let mut chain = Chain {
             aliases: Vec::new(),
@@ -135,17 +136,17 @@ impl Question {
         {
             if chain.aliases.len() == MAX_ALIASES {
                 return Err(format!(
-                    "the name has more than {MAX_ALIASES} aliases, or they lead in a circle"
+                    "the name has more than {MAX_ALIASES} aliases, or they form a loop"
                 ));
             }
             let alias = HostName::parse(&target.to_ascii())
-                .map_err(|error| format!("the answer holds an impossible alias: {error}"))?;
+                .map_err(|error| format!("the answer contains an invalid alias: {error}"))?;
             chain.aliases.push(alias);
             chain.end = target.clone();
             chain.ttl = chain.ttl.min(ttl);
         }
         for record in answers.iter().filter(|record| record.name == chain.end) {
-            let address = match (&record.data, self.kind) {
+            let address = match (&record.data, self.record_type) {
                 (RData::A(address), RecordType::A) => IpAddr::V4(address.0),
                 (RData::AAAA(address), RecordType::AAAA) => IpAddr::V6(address.0),
                 _ => continue,
@@ -157,6 +158,7 @@ impl Question {
     }
 }
 
+/// A chain of aliases and the addresses at its end.
 struct Chain {
     aliases: Vec<HostName>,
     end: Name,
@@ -164,7 +166,7 @@ struct Chain {
     ttl: u32,
 }
 
-/// The target of the record and its time to live, if it is an alias of `owner`.
+/// Returns the target of the record and its time to live, if it is an alias of `owner`.
 fn alias<'a>(record: &'a Record, owner: &Name) -> Option<(&'a Name, u32)> {
     match &record.data {
         RData::CNAME(target) if record.name == *owner => Some((&target.0, record.ttl)),
@@ -172,7 +174,7 @@ fn alias<'a>(record: &'a Record, owner: &Name) -> Option<(&'a Name, u32)> {
     }
 }
 
-/// How long an absence may be remembered (RFC 2308, 5), in seconds.
+/// Returns how long the absence of a name may be cached (RFC 2308, 5), in seconds.
 fn negative_ttl(record: &Record) -> Option<u32> {
     match &record.data {
         RData::SOA(start) => Some(record.ttl.min(start.minimum)),

@@ -1,0 +1,132 @@
+//! The state that all connections, lookups and sockets of one network share.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use eryx_net_policy::Host;
+use eryx_tls::{Connector, SessionCache};
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+use crate::config::NetConfig;
+use crate::dns::chain::ResolverChain;
+use crate::dns::fqdn_cache::FqdnCache;
+use crate::host_memory::HostMemory;
+use crate::limits::bandwidth::BandwidthLimiter;
+use crate::limits::per_host::PerHost;
+use crate::limits::rate_limiter::RateLimiter;
+use crate::limits::semaphore::Semaphore;
+use crate::tcp::connect_budget::AttemptDeadline;
+
+/// Connection attempts that may run in parallel in addition to one per connection, all connections
+/// together.
+///
+/// Each holds a file descriptor, as do the six queries to name servers: by default a sandbox has at
+/// most 18 of them, so that ten sandboxes and their embedder need no more than 256.
+const MAX_SPARE_ATTEMPTS: usize = 2;
+
+/// The configuration, the limits and the caches of one network.
+pub(crate) struct NetworkContext {
+    pub(crate) config: NetConfig,
+    resolver: OnceLock<ResolverChain>,
+    pub(crate) resolved_names: FqdnCache,
+    pub(crate) memory: HostMemory,
+    pub(crate) sent: BandwidthLimiter,
+    pub(crate) received: BandwidthLimiter,
+    pub(crate) connections: Semaphore,
+    /// Connection attempts in addition to one per connection.
+    pub(crate) spare_attempts: Semaphore,
+    pub(crate) per_host: PerHost,
+    pub(crate) connect_rate: Option<RateLimiter>,
+    pub(crate) lookups: Semaphore,
+    pub(crate) tls_sessions: Semaphore,
+    connector: OnceLock<Connector>,
+    aborted: AtomicBool,
+    lingering: Mutex<Vec<AbortHandle>>,
+}
+
+impl NetworkContext {
+    pub(crate) fn new(config: NetConfig, memory: HostMemory) -> Self {
+        let connections = config.max_connections();
+        Self {
+            resolved_names: FqdnCache::default(),
+            memory,
+            sent: BandwidthLimiter::sending(&config),
+            received: BandwidthLimiter::receiving(&config),
+            connections: Semaphore::new(connections),
+            spare_attempts: Semaphore::new(MAX_SPARE_ATTEMPTS),
+            per_host: PerHost::new(config.max_connections_per_host()),
+            connect_rate: config
+                .connects_per_second()
+                .map(|rate| RateLimiter::new(rate.into())),
+            // A guest program looks up more names at a time than it connects to, and runs TLS over
+            // transports of its own; both use host memory.
+            lookups: Semaphore::new(connections.saturating_mul(2).max(64)),
+            tls_sessions: Semaphore::new(connections.saturating_mul(2).max(32)),
+            connector: OnceLock::new(),
+            aborted: AtomicBool::new(false),
+            lingering: Mutex::default(),
+            resolver: OnceLock::new(),
+            config,
+        }
+    }
+
+    /// Returns the connector for TLS handshakes of this network.
+    ///
+    /// Its session cache belongs to this network, unless the embedder shares caches: a resumed
+    /// session tells a server, or another sandbox, that the network was there before.
+    pub(crate) fn connector(&self) -> &Connector {
+        self.connector.get_or_init(|| {
+            let connector = self.config.connector();
+            let sessions = if self.config.shared_caches() {
+                connector.sessions().clone()
+            } else {
+                SessionCache::new()
+            };
+            connector.scoped(sessions)
+        })
+    }
+
+    /// Returns the resolver of this network, which is built on first use.
+    pub(crate) fn resolver(&self) -> &ResolverChain {
+        self.resolver
+            .get_or_init(|| self.config.network_resolver(&self.memory))
+    }
+
+    /// Returns the deadline of a connection to `host`, whose verdict is about `policy_host`: one
+    /// connect timeout covers the lookup that returned an address and the attempts that directly
+    /// follow it.
+    pub(crate) fn connect_deadline(&self, host: &Host, policy_host: &Host) -> AttemptDeadline {
+        let timeout = self.config.connect_timeout();
+        let budget = match (host, policy_host) {
+            (Host::Address(address), Host::Name(name)) => {
+                self.resolved_names.connect_budget(*address, name)
+            }
+            _ => None,
+        };
+        match budget {
+            Some(budget) => budget.begin(timeout),
+            None => AttemptDeadline::after(timeout),
+        }
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Acquire)
+    }
+
+    /// Makes every operation fail from now on, and stops the lingering closes.
+    pub(crate) fn abort(&self) {
+        self.aborted.store(true, Ordering::Release);
+        for task in self.lingering.lock().drain(..) {
+            task.abort();
+        }
+    }
+
+    /// Records a task that sends a connection's last bytes, so that [`abort`](Self::abort) stops
+    /// it.
+    pub(crate) fn track_lingering(&self, task: AbortHandle) {
+        let mut lingering = self.lingering.lock();
+        lingering.retain(|task| !task.is_finished());
+        lingering.push(task);
+    }
+}

@@ -1,0 +1,10 @@
+//! Name resolution: the resolver chain, the DNS client, the policy check of answers and the cache
+//! of resolved names.
+
+pub(crate) mod chain;
+pub(crate) mod checked_lookup;
+pub(crate) mod client;
+pub(crate) mod fqdn_cache;
+pub(crate) mod lookup;
+pub(crate) mod resolver;
+pub(crate) mod static_hosts;

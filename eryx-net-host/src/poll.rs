@@ -1,0 +1,12 @@
+//! Waiting: timeouts, deadlines, and readiness of many sockets at once without a task or an
+//! allocation for each.
+
+pub(crate) mod deadline;
+pub(crate) mod inline_wait;
+pub(crate) mod noop_waker;
+pub(crate) mod poll_set;
+pub(crate) mod timeout;
+mod wait_ready;
+
+pub use poll_set::{PollItem, PollSet, Readiness};
+pub use wait_ready::{Sweep, wait_ready, wait_ready_after};

@@ -1,0 +1,16 @@
+//! TCP connections of the guest: connecting, reading and writing, TLS, readiness and closing.
+
+mod close;
+pub(crate) mod connect;
+pub(crate) mod connect_budget;
+pub(crate) mod connection;
+pub(crate) mod happy_eyeballs;
+pub(crate) mod keepalive;
+mod prefixed_stream;
+pub(crate) mod read_size;
+mod read_write;
+mod readiness;
+mod start_tls;
+pub(crate) mod state;
+mod stream;
+mod tls_stream;
