@@ -67,7 +67,7 @@ async fn handles_beyond_the_host_memory_are_rejected_and_count_until_dropped() {
     });
     assert_eq!(lookups, 8);
     let sockets = max_handles(&config, |network| {
-        let mut socket = network.datagrams(Family::Ipv4)?;
+        let mut socket = network.udp_socket(Family::Ipv4)?;
         socket.bind().map(|_| socket)
     });
     assert_eq!(sockets, 8);

@@ -261,10 +261,10 @@ async fn readiness_waits_for_the_rate_limit_without_busy_polling() {
     let mut rounds = 0;
     while rounds < 10 {
         let mut ready = (false, false);
-        eryx_net_host::readiness::wait_ready(Some(TIMEOUT), |sweep| {
+        eryx_net_host::poll::wait_ready(Some(TIMEOUT), |sweep| {
             polls += 1;
-            ready.0 = sweep.is_ready(|cx| connection.poll_readable(cx));
-            ready.1 = sweep.is_ready(|cx| connection.poll_writable(cx));
+            ready.0 = sweep.poll(|cx| connection.poll_readable(cx));
+            ready.1 = sweep.poll(|cx| connection.poll_writable(cx));
             ready.0 || ready.1
         })
         .await;

@@ -213,7 +213,7 @@ async fn denied_for_udp() {
         } else {
             Family::Ipv4
         };
-        let mut socket = network.datagrams(family).expect("allowed");
+        let mut socket = network.udp_socket(family).expect("allowed");
         let sent = within_timeout(socket.send_to(b"x", own, OPEN, None)).await;
         assert!(is_denied(&sent), "{own}: {sent:?}");
         assert!(is_denied(&socket.connect(own, OPEN)), "{own}");
@@ -243,7 +243,7 @@ async fn reached_where_allowed() {
         .allow_localhost()
         .allow_udp("*:8000-9000");
     let network = Network::new(&config.expect("a pattern"));
-    let mut socket = network.datagrams(Family::Ipv4).expect("allowed");
+    let mut socket = network.udp_socket(Family::Ipv4).expect("allowed");
     socket.connect(OWN[0], OPEN).expect("allowed");
     let local = socket.local_endpoint().expect("bound");
     assert!(local.ip().is_unspecified() && local.port() > 0, "{local}");

@@ -104,7 +104,7 @@ async fn a_tls_session_with_a_denied_server_name_emits_an_event() {
     assert!(matches!(denied, Err(NetError::Denied(_))));
     assert_eq!(kinds(&recorder.events()), ["denied"]);
     let report = network.take_report().connections.remove(0);
-    assert_eq!(report.activity.name(), "tls-session");
+    assert_eq!(report.activity.as_str(), "tls-session");
     assert_eq!(report.host, "secure.test");
     assert_eq!(report.close_reason, Some(CloseReason::Denied));
 

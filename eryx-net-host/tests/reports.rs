@@ -39,7 +39,7 @@ async fn denied_attempts_never_evict_a_connection_from_the_report() {
             .lookup("10.0.0.1", None, Family::Any)
             .expect_err("denied");
         network
-            .datagrams(Family::Any)
+            .udp_socket(Family::Any)
             .expect_err("datagrams are off");
     }
     leak(&network, peer.port()).await;
@@ -84,7 +84,7 @@ async fn lookups_and_failed_connects_never_evict_a_connection_from_the_report() 
                 .lookup("127.0.0.1", None, Family::Any)
                 .expect("allowed"),
         );
-        let mut socket = network.datagrams(Family::Ipv4).expect("allowed");
+        let mut socket = network.udp_socket(Family::Ipv4).expect("allowed");
         socket.bind().expect("bound");
         let port = closed.address().port();
         let error = outcome(&network, "127.0.0.1", port).await;
@@ -115,7 +115,7 @@ async fn connections_without_data_are_evicted_before_those_with_data() {
         .expect("a pattern");
     let network = Network::new(&config);
     leak(&network, peer.port()).await;
-    let mut socket = network.datagrams(Family::Ipv4).expect("allowed");
+    let mut socket = network.udp_socket(Family::Ipv4).expect("allowed");
     for number in 0..2 * ESTABLISHED as u16 {
         socket
             .connect("127.0.0.1", 2 + number)
@@ -124,7 +124,7 @@ async fn connections_without_data_are_evicted_before_those_with_data() {
     drop(socket);
     let later = Peer::plain(Behaviour::Silent).await.expect("peer");
     leak(&network, later.port()).await;
-    let mut socket = network.datagrams(Family::Ipv4).expect("allowed");
+    let mut socket = network.udp_socket(Family::Ipv4).expect("allowed");
     socket
         .send_to(b"stolen", "127.0.0.1", udp.port(), None)
         .await
@@ -218,7 +218,7 @@ async fn repeated_cheap_calls_emit_a_bounded_number_of_events() {
         let mut counts: HashMap<&str, Vec<Option<u64>>> = HashMap::new();
         for event in recorder.events() {
             counts
-                .entry(event.kind.name())
+                .entry(event.kind.as_str())
                 .or_default()
                 .push(event.count);
         }
@@ -261,7 +261,7 @@ async fn every_connection_emits_its_events_after_many_denials() {
     let count = |name| {
         events
             .iter()
-            .filter(|entry| entry.kind.name() == name)
+            .filter(|entry| entry.kind.as_str() == name)
             .count()
     };
     assert_eq!((count("connected"), count("closed")), (600, 600));
@@ -345,7 +345,7 @@ async fn a_resolver_error_emits_an_event_with_a_truncated_reason() {
     let (network, recorder) = recorded(&loopback_config(&resolver));
     outcome(&network, "a.test", 80).await.expect_err("fails");
     let events = recorder.events();
-    let names: Vec<_> = events.iter().map(|event| event.kind.name()).collect();
+    let names: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(names, ["unresolved", "closed"]);
     assert!(
         matches!(&events[0].kind, EventKind::Unresolved { reason: text } if *text == reason[..255])

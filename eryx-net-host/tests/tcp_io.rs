@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use eryx_net_host::readiness::{self, PollSet};
+use eryx_net_host::poll::{self, PollSet};
 use eryx_net_host::{CloseReason, MAX_READ, NetConfig, NetError, Network, Phase, Shutdown};
 use eryx_testkit::{Behaviour, Peer, payload};
 use support::*;
@@ -327,10 +327,10 @@ async fn wait_ready_waits_for_many_connections() {
     for expected in [3, 17, 0] {
         send(&mut connections[expected], b"ping").await;
         let mut ready = Vec::new();
-        within_timeout(eryx_net_host::readiness::wait_ready(None, |sweep| {
+        within_timeout(eryx_net_host::poll::wait_ready(None, |sweep| {
             ready.clear();
             for (index, connection) in connections.iter_mut().enumerate() {
-                if sweep.is_ready(|cx| connection.poll_readable(cx)) {
+                if sweep.poll(|cx| connection.poll_readable(cx)) {
                     ready.push(index);
                 }
             }
@@ -358,12 +358,12 @@ async fn only_connections_with_events_are_polled() {
     for (connection, _) in &pairs {
         poll_set.add(connection.poll_item_readable());
     }
-    let result = poll_set.ask(Some(TIMEOUT));
+    let result = poll_set.poll(Some(TIMEOUT));
     let mut polled = Vec::new();
-    let ready = readiness::wait_ready_after(&result, NOW, |sweep| {
+    let ready = poll::wait_ready_after(&result, NOW, |sweep| {
         let mut any = false;
         for (index, (connection, _)) in pairs.iter_mut().enumerate() {
-            any |= sweep.is_ready(|cx| {
+            any |= sweep.poll(|cx| {
                 polled.push(index);
                 connection.poll_readable(cx)
             });

@@ -9,7 +9,7 @@ use std::time::Duration;
 use eryx_net_host::policy::Reason;
 use eryx_net_host::{
     Activity, CloseReason, ConfigError, EventKind, Family, MAX_DATAGRAM, NetConfig, NetError,
-    NetLimit, Network, Recorder, UdpSocket, readiness,
+    NetLimit, Network, Recorder, UdpSocket, poll,
 };
 use eryx_testkit::{LOOPBACK, LOOPBACK_V6, UdpPeer};
 use support::*;
@@ -30,7 +30,7 @@ fn allowing(peers: &[SocketAddr]) -> NetConfig {
 }
 
 fn socket(network: &Network) -> UdpSocket {
-    network.datagrams(Family::Ipv4).expect("allowed")
+    network.udp_socket(Family::Ipv4).expect("allowed")
 }
 
 async fn send(socket: &mut UdpSocket, data: &[u8], peer: SocketAddr) -> Result<(), NetError> {
@@ -42,15 +42,15 @@ async fn received(socket: &mut UdpSocket) -> Result<Vec<u8>, NetError> {
 }
 
 async fn is_readable(socket: &mut UdpSocket, timeout: Duration) -> bool {
-    readiness::wait_ready(Some(timeout), |sweep| {
-        sweep.is_ready(|cx| socket.poll_readable(cx))
+    poll::wait_ready(Some(timeout), |sweep| {
+        sweep.poll(|cx| socket.poll_readable(cx))
     })
     .await
 }
 
 async fn is_writable(socket: &mut UdpSocket, timeout: Duration) -> bool {
-    readiness::wait_ready(Some(timeout), |sweep| {
-        sweep.is_ready(|cx| socket.poll_writable(cx))
+    poll::wait_ready(Some(timeout), |sweep| {
+        sweep.poll(|cx| socket.poll_writable(cx))
     })
     .await
 }
@@ -74,7 +74,7 @@ async fn udp_sockets_are_denied_by_default() {
         Network::new(&NetConfig::permissive().with_report_only(true)),
     ] {
         assert!(matches!(
-            network.datagrams(Family::Ipv4),
+            network.udp_socket(Family::Ipv4),
             Err(NetError::Denied(_))
         ));
     }
@@ -119,7 +119,7 @@ async fn a_destination_is_checked_and_reported_once_and_counted_until_the_socket
     let events: Vec<_> = recorder
         .events()
         .iter()
-        .map(|event| (event.id, event.port, event.kind.name()))
+        .map(|event| (event.id, event.port, event.kind.as_str()))
         .collect();
     assert_eq!(
         events,
@@ -314,7 +314,7 @@ async fn an_ipv6_socket_reaches_ipv6_and_ipv4_addresses() {
     let six = UdpPeer::start(LOOPBACK_V6).await.expect("peer");
     let four = peer().await;
     let network = Network::new(&allowing(&[six.address(), four.address()]));
-    let mut socket = network.datagrams(Family::Ipv6).expect("allowed");
+    let mut socket = network.udp_socket(Family::Ipv6).expect("allowed");
     for (host, peer) in [
         ("::1", &six),
         ("127.0.0.1", &four),
@@ -331,7 +331,7 @@ async fn an_ipv6_socket_reaches_ipv6_and_ipv4_addresses() {
             (host.as_bytes(), peer.address())
         );
     }
-    let mut only_four = network.datagrams(Family::Ipv4).expect("allowed");
+    let mut only_four = network.udp_socket(Family::Ipv4).expect("allowed");
     let outcome = within_timeout(only_four.send_to(b"x", "::1", six.port(), None)).await;
     assert!(matches!(outcome, Err(NetError::InvalidArgument(_))));
 }
@@ -376,7 +376,7 @@ async fn a_name_blocked_on_a_port_is_blocked_by_every_spelling_of_its_address() 
         .lookup("ns.test", None, Family::Any)
         .expect("allowed on other ports");
     within_timeout(lookup.finish(None)).await.expect("resolved");
-    let mut socket = network.datagrams(Family::Ipv6).expect("allowed");
+    let mut socket = network.udp_socket(Family::Ipv6).expect("allowed");
     for host in ["127.0.0.1", "::ffff:127.0.0.1", "::ffff:7f00:1"] {
         let outcome = within_timeout(socket.send_to(b"x", host, near.port(), None)).await;
         assert!(matches!(outcome, Err(NetError::Denied(_))), "{host}");
@@ -575,7 +575,7 @@ async fn an_aborted_network_sends_and_receives_no_datagrams() {
         network.report().connections[0].close_reason,
         Some(CloseReason::Aborted)
     );
-    assert!(network.datagrams(Family::Ipv4).is_err());
+    assert!(network.udp_socket(Family::Ipv4).is_err());
 }
 
 #[tokio::test]

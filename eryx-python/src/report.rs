@@ -153,7 +153,7 @@ impl From<eryx::net::Refusals> for Refusals {
             let time = attempt.time.duration_since(UNIX_EPOCH);
             let time = time.map_or(0.0, |since| since.as_secs_f64());
             (
-                attempt.activity.name().to_owned(),
+                attempt.activity.as_str().to_owned(),
                 attempt.host,
                 attempt.port,
                 time,
@@ -307,7 +307,7 @@ pub(crate) struct ConnectionReport {
 impl From<eryx::net::ConnectionReport> for ConnectionReport {
     fn from(report: eryx::net::ConnectionReport) -> Self {
         Self {
-            activity: report.activity.name().to_owned(),
+            activity: report.activity.as_str().to_owned(),
             host: report.host,
             port: report.port,
             addresses: report.addresses.iter().map(ToString::to_string).collect(),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use eryx_net_host::{Connection, NetConfig, NetError, Network, readiness};
+use eryx_net_host::{Connection, NetConfig, NetError, Network, poll};
 use eryx_tls::ClientSettings;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
@@ -129,7 +129,7 @@ impl Pair {
             9 => self.read(1 + detail * 64).await,
             10 => {
                 let client = &mut self.client;
-                readiness::wait_ready(NOW, |sweep| sweep.is_ready(|cx| client.poll_readable(cx)))
+                poll::wait_ready(NOW, |sweep| sweep.poll(|cx| client.poll_readable(cx)))
                     .await;
             }
             _ => {

@@ -118,7 +118,10 @@ impl Outcome {
     }
 
     fn kinds(&self) -> Vec<&'static str> {
-        self.events.iter().map(|event| event.kind.name()).collect()
+        self.events
+            .iter()
+            .map(|event| event.kind.as_str())
+            .collect()
     }
 
     /// Returns the reason of each denial, with the address it is about.

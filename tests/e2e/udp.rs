@@ -269,7 +269,7 @@ print(s.recv(10), s.recv(10), outcome(s.sendto, b'x', ('127.0.0.1', PORT)))
     );
     let open = |recorder: &Recorder| {
         let count = |name| {
-            let named = |event: &&Event| event.kind.name() == name;
+            let named = |event: &&Event| event.kind.as_str() == name;
             recorder.events().iter().filter(named).count()
         };
         count("connected") as i64 - count("closed") as i64

@@ -1,4 +1,4 @@
-use eryx_net_host::readiness::{self, PollSet, Sweep};
+use eryx_net_host::poll::{self, PollSet, Sweep};
 use eryx_net_host::{Connection, Lookup, UdpSocket};
 use wasmtime::bail;
 use wasmtime::component::Resource;
@@ -46,37 +46,37 @@ impl PollHost for Host {
             for _ in 0..receivable.len() + sendable.len() + lookups.len() {
                 inquiry.add(None);
             }
-            inquiry.ask(timeout)
+            inquiry.poll(timeout)
         };
-        readiness::wait_ready_after(&told, timeout, |look: &mut Sweep<'_, '_>| {
+        poll::wait_ready_after(&told, timeout, |look: &mut Sweep<'_, '_>| {
             let mut look_at_all = || -> Result<(), wasmtime::Error> {
                 for (at, connection) in positions(&readable) {
                     let connection = table.get_mut(connection)?;
-                    if look.is_ready(|cx| connection.poll_readable(cx)) {
+                    if look.poll(|cx| connection.poll_readable(cx)) {
                         ready.readable.push(at);
                     }
                 }
                 for (at, connection) in positions(&writable) {
                     let connection = table.get_mut(connection)?;
-                    if look.is_ready(|cx| connection.poll_writable(cx)) {
+                    if look.poll(|cx| connection.poll_writable(cx)) {
                         ready.writable.push(at);
                     }
                 }
                 for (at, socket) in positions(&receivable) {
                     let socket = table.get_mut(socket)?;
-                    if look.is_ready(|cx| socket.poll_readable(cx)) {
+                    if look.poll(|cx| socket.poll_readable(cx)) {
                         ready.receivable.push(at);
                     }
                 }
                 for (at, socket) in positions(&sendable) {
                     let socket = table.get_mut(socket)?;
-                    if look.is_ready(|cx| socket.poll_writable(cx)) {
+                    if look.poll(|cx| socket.poll_writable(cx)) {
                         ready.sendable.push(at);
                     }
                 }
                 for (at, lookup) in positions(&lookups) {
                     let lookup = table.get_mut(lookup)?;
-                    if look.is_ready(|cx| lookup.poll_ready(cx)) {
+                    if look.poll(|cx| lookup.poll_ready(cx)) {
                         ready.lookups.push(at);
                     }
                 }

@@ -11,7 +11,7 @@ impl UdpHost for Host {}
 
 impl HostSocket for Host {
     fn open(&mut self, family: Family) -> Result<Resource<UdpSocket>, Failure> {
-        let socket = self.network.datagrams(match family {
+        let socket = self.network.udp_socket(match family {
             Family::Ipv4 => HostFamily::Ipv4,
             Family::Ipv6 => HostFamily::Ipv6,
         })?;

@@ -194,15 +194,15 @@ pub fn kinds(events: &[Event]) -> Vec<&'static str> {
 }
 
 pub async fn readable(connection: &mut Connection, timeout: Duration) -> bool {
-    eryx_net_host::readiness::wait_ready(Some(timeout), |sweep| {
-        sweep.is_ready(|cx| connection.poll_readable(cx))
+    eryx_net_host::poll::wait_ready(Some(timeout), |sweep| {
+        sweep.poll(|cx| connection.poll_readable(cx))
     })
     .await
 }
 
 pub async fn writable(connection: &mut Connection, timeout: Duration) -> bool {
-    eryx_net_host::readiness::wait_ready(Some(timeout), |sweep| {
-        sweep.is_ready(|cx| connection.poll_writable(cx))
+    eryx_net_host::poll::wait_ready(Some(timeout), |sweep| {
+        sweep.poll(|cx| connection.poll_writable(cx))
     })
     .await
 }
