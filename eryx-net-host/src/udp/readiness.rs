@@ -11,7 +11,7 @@ impl UdpSocket {
         if self.limits.context.is_aborted() || self.deferred_error.is_some() {
             return Poll::Ready(());
         }
-        ready!(self.poll_receive_allowed(cx));
+        ready!(self.poll_available(cx, Direction::Receive));
         if let Poll::Ready(error) = self.poll_icmp_error(cx) {
             self.deferred_error = Some(error.into());
             return Poll::Ready(());
@@ -46,12 +46,12 @@ impl UdpSocket {
         self.poll_available(cx, Direction::Send)
     }
 
-    /// Ready when the limits on received bytes allow receiving, or when the quota is exhausted.
-    pub(super) fn poll_receive_allowed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_available(cx, Direction::Receive)
-    }
-
-    fn poll_available(&mut self, cx: &mut Context<'_>, direction: Direction) -> Poll<()> {
+    /// Ready when the limits in `direction` allow a transfer, or when the quota is exhausted.
+    pub(super) fn poll_available(
+        &mut self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<()> {
         let latest = self.destinations.latest();
         let entry = latest.map(|destination| &*destination.entry);
         self.limits.poll_available(cx, direction, entry)

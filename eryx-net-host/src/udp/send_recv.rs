@@ -149,7 +149,7 @@ impl UdpSocket {
         if self.socket.is_none() {
             return Poll::Pending;
         }
-        ready!(self.poll_receive_allowed(cx));
+        ready!(self.poll_available(cx, Direction::Receive));
         if let Poll::Ready(error) = self.poll_icmp_error(cx) {
             return Poll::Ready(Err(error.into()));
         }
