@@ -1,12 +1,12 @@
 //! Sandboxes with packages: a second snapshot, in which their imports are done.
 
-mod alive;
-mod archive;
+mod registry;
+mod zip;
 mod dependencies;
-mod packages;
-mod plan;
-mod room;
-mod saved;
+mod package_files;
+mod spec;
+mod package_limits;
+mod bundle;
 mod snapshot;
 mod stage;
 
@@ -24,11 +24,11 @@ use crate::limits::ResourceLimits;
 use crate::sandbox::{SandboxBuilder, Source};
 use crate::thread;
 
-pub use packages::PackageError;
-pub use room::PackageLimits;
+pub use package_files::PackageError;
+pub use package_limits::PackageLimits;
 pub use stage::BuildStage;
 
-use plan::Plan;
+use spec::Plan;
 
 /// Makes sandboxes that have packages, with their imports already done.
 ///
@@ -109,7 +109,7 @@ impl SandboxFactory {
     ///
     /// [`Error::Package`] when a package is too large for one.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        saved::write(&self.built.plan)
+        bundle::write(&self.built.plan)
             .map_err(|error| Error::Package(PackageError::Pack(error.into())))
     }
 
@@ -205,7 +205,7 @@ impl FactoryBuilder {
             path: path.to_path_buf(),
             source,
         })?;
-        Ok(Self::begin(saved::read(file, path, limits)?))
+        Ok(Self::begin(bundle::read(file, path, limits)?))
     }
 
     /// Begin with what [`SandboxFactory::to_bytes`] returned, within the default [`PackageLimits`].
@@ -224,7 +224,7 @@ impl FactoryBuilder {
     /// Those of [`from_bytes`](Self::from_bytes), and [`Error::Config`] when a limit is 0.
     pub fn from_bytes_within(bytes: &[u8], limits: PackageLimits) -> Result<Self, Error> {
         limits.validate()?;
-        let plan = saved::read(io::Cursor::new(bytes), Path::new("what was given"), limits)?;
+        let plan = bundle::read(io::Cursor::new(bytes), Path::new("what was given"), limits)?;
         Ok(Self::begin(plan))
     }
 
@@ -329,7 +329,7 @@ impl FactoryBuilder {
             check_name(module)?;
         }
         let key = plan.key();
-        if let Some(built) = alive::find(&key) {
+        if let Some(built) = registry::find(&key) {
             return Ok(SandboxFactory { built });
         }
         let packages = plan.sources.tree()?;
@@ -343,7 +343,7 @@ impl FactoryBuilder {
         if found.is_none() {
             building = cache.begin(&key).await?;
             // Another one may have built it meanwhile: in this process, or in one that keeps it there, too.
-            if let Some(built) = alive::find(&key) {
+            if let Some(built) = registry::find(&key) {
                 return Ok(SandboxFactory { built });
             }
             found = Image::cached_snapshot(&cache, &key)?;
@@ -372,7 +372,7 @@ impl FactoryBuilder {
             packages,
             plan,
         });
-        alive::keep(&built);
+        registry::keep(&built);
         Ok(SandboxFactory { built })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTableError};
 
-use crate::host::Host;
+use crate::store_state::Host;
 
 #[allow(unreachable_pub, reason = "what `bindgen!` makes names them in public")]
 pub use descriptor::{Descriptor, DirectoryEntries};

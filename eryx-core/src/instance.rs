@@ -13,7 +13,7 @@ use crate::bindings::{Outcome, Sandbox as Guest};
 use crate::cancel::CancelHandle;
 use crate::error::{Error, PythonException};
 use crate::files::Tree;
-use crate::host::Host;
+use crate::store_state::Host;
 use crate::host_resource::HostResourceError;
 use crate::image::{Image, Linked};
 use crate::limits::{Limit, MemoryLimiter, ResourceLimits};

@@ -6,15 +6,16 @@ mod cancel;
 mod engine;
 mod error;
 mod factory;
+mod file_tree;
 mod files;
-mod host;
+mod store_state;
 mod host_resource;
 pub mod image;
 mod instance;
 mod limits;
 mod net;
 mod output;
-mod pause;
+mod time_slice;
 mod process_lock;
 mod result;
 mod sandbox;
@@ -22,7 +23,7 @@ mod session;
 #[cfg(target_os = "linux")]
 mod signals;
 #[cfg(not(target_os = "linux"))]
-#[path = "signals/elsewhere.rs"]
+#[path = "signals/unsupported.rs"]
 mod signals;
 mod thread;
 mod watchdog;

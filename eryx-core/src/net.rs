@@ -13,7 +13,7 @@ use eryx_net_host::NetError;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::eryx::net;
-use crate::host::Host;
+use crate::store_state::Host;
 
 /// How a host function fails: in a way the guest is told of, or in a way that ends the guest.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::archive;
-use super::packages::{PackageError, Sources};
-use super::room::Room;
+use super::zip as archive;
+use super::package_files::{PackageError, Sources};
+use super::package_limits::Room;
 
 /// Add what the packages in `sources` require, and what that requires, from wheels in the folders of `listed`.
 ///

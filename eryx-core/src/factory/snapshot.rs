@@ -10,7 +10,7 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use crate::error::{ConfigError, Error};
 use crate::files::{PACKAGES, Tree};
-use crate::host::Host;
+use crate::store_state::Host;
 use crate::image::{self, Image};
 use crate::instance::{Instance, Job};
 use crate::limits::{Limit, ResourceLimits};

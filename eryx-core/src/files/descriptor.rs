@@ -15,7 +15,7 @@ use super::bindings::wasi::filesystem::types::{
 };
 use super::stream::FileStream;
 use super::tree::{Folder, Missing, Node, Number, Tree};
-use crate::host::Host;
+use crate::store_state::Host;
 
 /// The most bytes that one read returns: what a program cannot have in one go it asks for again.
 pub(super) const MAX_READ: usize = 256 << 10;

@@ -5,7 +5,7 @@ use wasmtime::component::Resource;
 
 use super::convert;
 use crate::bindings::eryx::net::poll::{Duration, Host as PollHost, Ready};
-use crate::host::Host;
+use crate::store_state::Host;
 
 /// How many connections or sockets to read from, to write to, or lookups one call may wait for.
 const MAX_POLLED: usize = 4096;

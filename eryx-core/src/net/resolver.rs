@@ -3,7 +3,7 @@ use wasmtime::component::Resource;
 
 use super::{Failure, convert};
 use crate::bindings::eryx::net::resolver::{Duration, Family, Host as ResolverHost, HostLookup};
-use crate::host::Host;
+use crate::store_state::Host;
 
 impl ResolverHost for Host {}
 

@@ -6,7 +6,7 @@ use crate::bindings::eryx::net::tcp::{
     ClientConfig, Duration, Endpoint, Host as TcpHost, HostConnection, Info, KeepaliveOption,
     ShutdownType,
 };
-use crate::host::Host;
+use crate::store_state::Host;
 
 impl TcpHost for Host {}
 

@@ -3,7 +3,7 @@ use wasmtime::component::Resource;
 
 use super::{Failure, convert, ready};
 use crate::bindings::eryx::net::tls::{ClientConfig, Host as TlsHost, HostSession, Info};
-use crate::host::Host;
+use crate::store_state::Host;
 use crate::thread;
 
 impl TlsHost for Host {

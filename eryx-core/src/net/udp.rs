@@ -5,7 +5,7 @@ use super::{Failure, convert};
 use crate::bindings::eryx::net::udp::{
     Datagram, Duration, Endpoint, Family, Host as UdpHost, HostSocket,
 };
-use crate::host::Host;
+use crate::store_state::Host;
 
 impl UdpHost for Host {}
 

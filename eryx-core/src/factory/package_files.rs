@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::archive::{self, ArchiveError};
+use super::zip::{self, ArchiveError};
 use super::dependencies::is_metadata;
-use super::room::{Full, PackageLimits, Room};
+use super::package_limits::{Full, PackageLimits, Room};
 use crate::files::{Tree, TreeError};
 
 /// Why packages cannot be used.

@@ -6,7 +6,7 @@ use wasmtime::{Engine, Store};
 use crate::Error;
 use crate::bindings::{Sandbox as Guest, SandboxIndices};
 use crate::files;
-use crate::host::Host;
+use crate::store_state::Host;
 use crate::net;
 
 /// An image ready to be instantiated, with the host's side linked.

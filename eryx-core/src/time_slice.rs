@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::bindings::SandboxImports;
-use crate::host::Host;
+use crate::store_state::Host;
 use crate::watchdog::Watchdog;
 
 /// The slice: the grain of timeouts and cancellation.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use zip::ZipArchive;
 
-use super::room::{Full, Room};
+use super::package_limits::{Full, Room};
 
 /// The most bytes of metadata that are read of a project: a long description, and ten times that.
 const MAX_METADATA: u64 = 1 << 20;

@@ -11,10 +11,10 @@ use zip::ZipWriter;
 use zip::result::ZipResult;
 use zip::write::SimpleFileOptions;
 
-use super::archive::{self, ArchiveError};
-use super::packages::{PackageError, Sources};
-use super::plan::Plan;
-use super::room::{PackageLimits, Room};
+use super::zip::{self, ArchiveError};
+use super::package_files::{PackageError, Sources};
+use super::spec::Plan;
+use super::package_limits::{PackageLimits, Room};
 
 const MARK: &str = "eryx-factory";
 const FORMAT: &[u8] = b"1\n";

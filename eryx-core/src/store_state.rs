@@ -10,7 +10,7 @@ use crate::error::{ConfigError, Error};
 use crate::files::{Files, Tree};
 use crate::limits::{MemoryLimiter, ResourceLimits};
 use crate::output::{Capture, Handlers, StreamKind};
-use crate::pause::Turn;
+use crate::time_slice::Turn;
 
 /// The most one call of random numbers may ask for, in bytes.
 const MAX_RANDOM: u64 = 64 * 1024;

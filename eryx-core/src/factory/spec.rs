@@ -1,6 +1,6 @@
 use sha2::{Digest, Sha256};
 
-use super::packages::Sources;
+use super::package_files::Sources;
 use crate::image::EMBEDDED_DIGEST;
 
 /// What a factory is made from.
