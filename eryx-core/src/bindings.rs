@@ -1,4 +1,4 @@
-//! The host's side of `wit/`, generated.
+//! The host side of `wit/`, generated.
 #![allow(missing_docs, reason = "the WIT documents these")]
 
 wasmtime::component::bindgen!({
@@ -27,6 +27,6 @@ wasmtime::component::bindgen!({
         "eryx:net/tls.session": eryx_net_host::TlsSession,
     },
     trappable_error_type: {
-        "eryx:net/types.error" => crate::net::Failure,
+        "eryx:net/types.error" => crate::failure::Failure<eryx_net_host::NetError>,
     },
 });

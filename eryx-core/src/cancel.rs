@@ -1,6 +1,8 @@
+//! Cancellation of executions by the embedder.
+
 use tokio_util::sync::CancellationToken;
 
-/// Ends executions from outside. Clones share one state; once cancelled, a handle stays cancelled.
+/// Cancels executions. Clones share one state; once cancelled, a handle stays cancelled.
 ///
 /// ```no_run
 /// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), eryx_core::Error> {
@@ -21,22 +23,22 @@ pub struct CancelHandle {
 }
 
 impl CancelHandle {
-    /// A handle that has not been used.
+    /// Returns a handle that is not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// End every execution this handle was given to, those still to come included.
+    /// Ends every execution that has this handle, and every later one at its start.
     pub fn cancel(&self) {
         self.token.cancel();
     }
 
-    /// Whether [`cancel`](Self::cancel) was called.
+    /// Returns whether [`cancel`](Self::cancel) was called.
     pub fn is_cancelled(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// Wait until [`cancel`](Self::cancel) is called.
+    /// Waits until [`cancel`](Self::cancel) is called.
     pub async fn cancelled(&self) {
         self.token.cancelled().await;
     }

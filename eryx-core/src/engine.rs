@@ -1,62 +1,63 @@
-//! The engines of the process.
+//! The wasmtime engines of the process.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, OnceLock};
-
-use wasmtime::{CacheStore, Config, Engine, OptLevel, WasmBacktraceDetails, WasmFeatures};
-
-use crate::Error;
-use crate::signals;
-
-use compiling::Threads;
-
+mod compile_threads;
 #[cfg_attr(
     not(feature = "embedded-image"),
     allow(dead_code, reason = "only the embedded image is pooled")
 )]
 mod pool;
 
-pub(crate) mod compiling;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 
-/// The native stack a guest may use. CPython's own recursion limits trip at about half of it: it measures the stack in
-/// linear memory, and the image is made so that no recursion it checks takes much more here than there.
+use wasmtime::{CacheStore, Config, Engine, OptLevel, WasmBacktraceDetails, WasmFeatures};
+
+pub(crate) use compile_threads::{Threads, with_threads};
+
+use crate::error::{Error, ImageError};
+use crate::signals;
+
+/// The native stack that a guest may use, in bytes. CPython's own recursion limits apply at about
+/// half of it: CPython measures the stack in linear memory, and the image is built such that no
+/// recursion that CPython checks uses much more of the native stack than of that one.
 const WASM_STACK: usize = 12 << 20;
 
-/// The stack of a fiber: the guest's share and what host functions need on top of it.
+/// The stack of a fiber, in bytes: the guest's share, and 1 MiB for host functions on top of it.
 const FIBER_STACK: usize = WASM_STACK + (1 << 20);
 
-/// The settings that decide what machine code looks like. The build and the run time share them, or a
-/// precompiled image is refused at load.
+/// Returns the settings that decide what machine code looks like. The build and the run time share
+/// them: an image precompiled with others does not load.
 pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config
         .concurrency_support(false)
         .cranelift_opt_level(OptLevel::Speed)
-        // Proposals that the image does not need: what no component can use cannot be attacked.
+        // Proposals that the image does not need are off, which keeps the attack surface small.
         .wasm_features(WasmFeatures::GC | WasmFeatures::FUNCTION_REFERENCES, false)
         .wasm_memory64(false)
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBER_STACK)
-        // A trap is reported by what it was; host frames are nobody's business.
+        // Traps are reported by kind, and frames of the host must not leak.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_backtrace_max_frames(None)
         .generate_address_map(false);
     config
 }
 
-/// The engine of sandboxes whose memory is mapped for each alone.
-pub(crate) fn plain() -> Result<&'static Engine, Error> {
-    if let Some(engine) = PLAIN.get() {
+/// Returns the engine with the on-demand allocator: each instance's memory is mapped for it alone.
+pub(crate) fn on_demand() -> Result<&'static Engine, Error> {
+    if let Some(engine) = ON_DEMAND.get() {
         return Ok(engine);
     }
     let engine =
-        new(&config()).map_err(|error| Error::image("this machine cannot run guests", &error))?;
-    Ok(PLAIN.get_or_init(|| engine))
+        new(&config()).map_err(|error| Error::image("this machine cannot run guests", error))?;
+    Ok(ON_DEMAND.get_or_init(|| engine))
 }
 
-/// The engine of sandboxes that take turns in a pool of places; none where this machine has no room for that.
+/// Returns the engine with the pooling allocator, or `None` where this machine cannot reserve the
+/// pool.
 #[cfg_attr(
     not(feature = "embedded-image"),
     allow(dead_code, reason = "only the embedded image is pooled")
@@ -66,7 +67,7 @@ pub(crate) fn pooled() -> Option<&'static Engine> {
         return engine.as_ref();
     }
     let mut config = config();
-    pool::add_to(&mut config);
+    pool::configure(&mut config);
     let engine = new(&config)
         .inspect_err(|error| {
             let reason = format!("{error:#}");
@@ -76,18 +77,19 @@ pub(crate) fn pooled() -> Option<&'static Engine> {
     POOLED.get_or_init(|| engine).as_ref()
 }
 
-/// Makes an engine, once the signal handlers are such that its guests can trap.
+/// Makes an engine, after the signal handlers are set up for the traps of its guests.
 fn new(config: &Config) -> wasmtime::Result<Engine> {
     signals::set_up()?;
     Engine::new(config)
 }
 
-// Set in a moment, never while an engine is made: a fork in between would leave the child waiting for ever.
-static PLAIN: OnceLock<Engine> = OnceLock::new();
+// Initialised with a finished engine, never by a closure that makes one: a fork during such a closure
+// would leave the child waiting for ever.
+static ON_DEMAND: OnceLock<Engine> = OnceLock::new();
 static POOLED: OnceLock<Option<Engine>> = OnceLock::new();
 
-/// An engine that compiles for every processor of this architecture, not for the one it runs on. What it compiles it
-/// puts into `functions`, and what is there already it does not compile.
+/// Makes an engine that compiles for the baseline processor of this architecture, not for the
+/// processor it runs on. It stores compiled functions in `functions`, and takes those that are there.
 pub(crate) fn baseline(
     functions: Option<Arc<dyn CacheStore>>,
     threads: Threads,
@@ -97,28 +99,29 @@ pub(crate) fn baseline(
     if let Some(functions) = functions {
         config
             .enable_incremental_compilation(functions)
-            .map_err(|error| Error::Image(format!("functions cannot be kept: {error:#}")))?;
+            .map_err(|error| ImageError::caused_by("functions cannot be cached", error))?;
     }
-    new(&config).map_err(|error| Error::image("the compiler cannot be set up", &error))
+    new(&config).map_err(|error| Error::image("the compiler cannot be set up", error))
 }
 
-/// An engine that compiles for the processor at hand.
+/// Makes an engine that compiles for the processor it runs on.
 pub(crate) fn native(threads: Threads) -> Result<Engine, Error> {
     let mut config = config();
     config.parallel_compilation(threads == Threads::Pool);
-    new(&config).map_err(|error| Error::image("the compiler cannot be set up", &error))
+    new(&config).map_err(|error| Error::image("the compiler cannot be set up", error))
 }
 
-/// The settings of such an engine.
+/// Returns the settings of an engine that compiles for the baseline processor.
 pub(crate) fn baseline_config() -> Result<Config, Error> {
     let mut config = config();
     config
         .target(&target())
-        .map_err(|error| Error::Image(format!("no compiler for this machine: {error:#}")))?;
+        .map_err(|error| ImageError::caused_by("no compiler for this machine", error))?;
     Ok(config)
 }
 
-/// Names the compiler and its settings: machine code made under another name has to be made again.
+/// Returns a name for the compiler and its settings: machine code made under another name has to be
+/// compiled again.
 pub(crate) fn fingerprint() -> Result<String, Error> {
     let mut hasher = DefaultHasher::new();
     baseline(None, Threads::One)?
@@ -142,10 +145,11 @@ fn target() -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    /// Features outside tier 1 are outside wasmtime's security policy. Its `Debug` lists every feature there is, so that
-    /// a later version that turns one more on by default is noticed here. `docs/security.md` has the same list.
+    /// Features outside tier 1 are outside wasmtime's security policy. The `Debug` of `Config` lists
+    /// every feature, so this notices when a later version turns one more on by default.
+    /// `docs/security.md` has the same list.
     #[test]
-    fn an_engine_has_tier_1_features_of_wasmtime_and_no_others() {
+    fn an_engine_has_only_tier_1_features_of_wasmtime() {
         let config = format!("{:#?}", super::config());
         let on: BTreeSet<&str> = config
             .lines()

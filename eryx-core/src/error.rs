@@ -1,10 +1,15 @@
+//! The errors of an execution, and the Python exception that a guest program did not catch.
+
+use std::fmt;
+
 use eryx_net_host::NetworkReport;
 use eryx_net_host::policy::escape;
 
-use crate::factory::PackageError;
+use crate::config_error::ConfigError;
 use crate::host_resource::HostResourceError;
-use crate::limits::Limit;
-use crate::output::{LastWords, Output};
+use crate::limit::Limit;
+use crate::output::Output;
+use crate::package_error::PackageError;
 use crate::result::{PartialResult, Usage};
 
 /// Why an execution did not run to its end, or could not begin.
@@ -13,9 +18,9 @@ use crate::result::{PartialResult, Usage};
 /// # async fn example(sandbox: eryx_core::Sandbox) {
 /// match sandbox.execute("1 / 0").await {
 ///     Ok(result) => println!("{}", result.stdout),
-///     Err(eryx_core::Error::Exception(raised)) => {
-///         assert_eq!(raised.exception_type, "ZeroDivisionError");
-///         eprintln!("{}", raised.traceback);
+///     Err(eryx_core::Error::Exception(exception)) => {
+///         assert_eq!(exception.exception_type, "ZeroDivisionError");
+///         eprintln!("{}", exception.traceback);
 ///     }
 ///     Err(error) => eprintln!("{error}"),
 /// }
@@ -29,40 +34,46 @@ pub enum Error {
     Exception(Box<PythonException>),
     /// A limit ended the program.
     #[error("{limit}")]
+    #[non_exhaustive]
     Limit {
-        /// Which one.
+        /// The limit.
         limit: Limit,
-        /// What the program had printed, and what it had done.
+        /// The program's output and usage until then.
         output: Box<PartialResult>,
     },
     /// The embedder cancelled the execution.
     #[error("the execution was cancelled")]
+    #[non_exhaustive]
     Cancelled {
-        /// What the program had printed, and what it had done.
+        /// The program's output and usage until then.
         output: Box<PartialResult>,
     },
-    /// The interpreter gave up: a fatal error of its own, such as `abort()`.
-    #[error("the interpreter ended abnormally: {reason}{}", LastWords(output))]
+    /// The interpreter crashed: a fatal error of its own, such as `abort()`.
+    #[error("the interpreter ended abnormally: {reason}{}", LastStderrLine(output))]
+    #[non_exhaustive]
     InterpreterCrashed {
-        /// What the engine saw.
+        /// The trap that the engine reported.
         reason: String,
-        /// What the program had printed, and what it had done; the interpreter's last words are on standard error.
+        /// The program's output and usage until then. The interpreter reports a fatal error on
+        /// standard error.
         output: Box<PartialResult>,
     },
-    /// The session's interpreter is gone: an earlier execution hit a limit, was cancelled or ended the process.
+    /// The session's interpreter is gone: an earlier execution hit a limit, was cancelled or ended
+    /// the process.
     #[error("the session is over: {reason}; start a new one")]
+    #[non_exhaustive]
     SessionClosed {
-        /// How it ended.
+        /// How the earlier execution ended.
         reason: String,
     },
-    /// The guest image cannot be loaded. Rebuilding or reinstalling Eryx is the way out.
-    #[error("the guest image is broken: {0}")]
-    Image(String),
-    /// The machine or this process lacks what a sandbox needs: memory, descriptors, threads. The same call succeeds once
-    /// it is to be had.
+    /// The guest image cannot be loaded. Rebuilding or reinstalling Eryx repairs it.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The machine or this process lacks a resource that a sandbox needs: memory, descriptors,
+    /// threads. The same call succeeds once the resource is available.
     #[error(transparent)]
     HostResource(#[from] HostResourceError),
-    /// A setting is wrong.
+    /// A setting cannot be honoured.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A package cannot be used.
@@ -71,17 +82,17 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns what the program had printed before it ended, if it had begun.
+    /// Returns the program's output until it ended, if it had begun.
     pub fn output(&self) -> Option<&Output> {
-        self.left().map(|(output, _)| output)
+        self.partial_result().map(|(output, _)| output)
     }
 
-    /// Returns what the execution used and did until it ended, if it had begun.
+    /// Returns the resources that the execution used until it ended, if it had begun.
     pub fn usage(&self) -> Option<&Usage> {
-        self.left().map(|(_, usage)| usage)
+        self.partial_result().map(|(_, usage)| usage)
     }
 
-    /// Returns what the program had done with the network before it ended, if it had begun.
+    /// Returns the report of the program's network activity until it ended, if it had begun.
     pub fn network(&self) -> Option<&NetworkReport> {
         self.usage().map(|usage| &usage.network)
     }
@@ -92,9 +103,9 @@ impl Error {
         self.usage().map(|usage| usage.execution)
     }
 
-    fn left(&self) -> Option<(&Output, &Usage)> {
+    fn partial_result(&self) -> Option<(&Output, &Usage)> {
         match self {
-            Self::Exception(raised) => Some((&raised.output, &raised.usage)),
+            Self::Exception(exception) => Some((&exception.output, &exception.usage)),
             Self::Limit { output, .. }
             | Self::Cancelled { output }
             | Self::InterpreterCrashed { output, .. } => Some((&output.output, &output.usage)),
@@ -106,24 +117,61 @@ impl Error {
         }
     }
 
-    /// Returns the error for an image that failed with `error`: what the machine lacks, if that is why.
-    pub(crate) fn image(what: impl std::fmt::Display, error: &wasmtime::Error) -> Self {
-        match HostResourceError::of_wasmtime(error) {
+    /// Returns the error for a failure of an image: the resource that the machine lacks, if that is
+    /// the cause of `error`, or else an [`ImageError`].
+    pub(crate) fn image(what: impl fmt::Display, error: wasmtime::Error) -> Self {
+        match HostResourceError::from_wasmtime(&error) {
             Some(missing) => Self::HostResource(missing),
-            None => Self::Image(format!("{what}: {error:#}")),
+            None => ImageError::caused_by(what, error).into(),
         }
     }
 }
 
-/// An exception that reached the top of the program.
+impl From<eryx_net_host::ConfigError> for Error {
+    fn from(error: eryx_net_host::ConfigError) -> Self {
+        Self::Config(error.into())
+    }
+}
+
+/// The guest image cannot be loaded.
 ///
-/// The untrusted program chose every text in it: the type's name, the message and the traceback may be anything, line
-/// feeds and the escape sequences of terminals included. `Display` is one line in which those are escaped; escape the
-/// fields ([`escape`]) before you print them, and do not decide by them whom to trust.
+/// The message includes that of the [source](std::error::Error::source), if there is one.
+#[derive(Debug, thiserror::Error)]
+#[error("the guest image is broken: {reason}")]
+pub struct ImageError {
+    reason: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl ImageError {
+    /// Returns an error that has no other as its cause.
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            source: None,
+        }
+    }
+
+    /// Returns the error for `what`, which the engine reported as `error`.
+    pub(crate) fn caused_by(what: impl fmt::Display, error: wasmtime::Error) -> Self {
+        Self {
+            reason: format!("{what}: {error:#}"),
+            source: Some(error.into()),
+        }
+    }
+}
+
+/// An exception that the guest program did not catch.
+///
+/// The untrusted program chose every text in it: the type's name, the message and the traceback may
+/// be anything, line feeds and the escape sequences of terminals included. `Display` is one line in
+/// which those are escaped; escape the fields ([`escape`]) before you print them, and base no
+/// decision about trust on them.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PythonException {
-    /// The exception's type: `ValueError`, or with its module (`json.decoder.JSONDecodeError`). A program can name
-    /// a type of its own like any other.
+    /// The exception's type: `ValueError`, or with its module (`json.decoder.JSONDecodeError`). A
+    /// program can give a type of its own any of these names.
     pub exception_type: String,
     /// `str()` of the exception.
     pub message: String,
@@ -131,52 +179,96 @@ pub struct PythonException {
     pub traceback: String,
     /// The status for `SystemExit`.
     pub exit_status: Option<i32>,
-    /// What the program had printed.
+    /// The program's output until then.
     pub output: Output,
-    /// What it had used and done.
+    /// The resources that the program used until then.
     pub usage: Usage,
 }
 
-/// Most characters of a type's name and of a message that `Display` shows.
-const SHOWN_CHARS: usize = 1024;
+/// The most characters that `Display` shows of a type's name, and of a message.
+const MAX_DISPLAYED_CHARS: usize = 1024;
 
-impl std::fmt::Display for PythonException {
-    /// One line: what is invisible is escaped, and what is longer than 1,024 characters is cut.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&shown(&self.exception_type))?;
+impl fmt::Display for PythonException {
+    /// Writes one line: invisible characters are escaped, and each part is cut after 1,024
+    /// characters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&displayed(&self.exception_type))?;
         if self.message.is_empty() {
             return Ok(());
         }
-        write!(f, ": {}", shown(&self.message))
+        write!(f, ": {}", displayed(&self.message))
     }
 }
 
-fn shown(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS) {
+fn displayed(text: &str) -> String {
+    match text.char_indices().nth(MAX_DISPLAYED_CHARS) {
         Some((end, _)) => escape(&text[..end]) + "…",
         None => escape(text),
     }
 }
 
-/// A setting that cannot be honoured, in a sentence that names it and says what would be right.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(String);
+/// The last line on standard error of an interpreter that crashed, as the end of a message: quoted,
+/// with control characters escaped, since the program may have chosen it.
+struct LastStderrLine<'a>(&'a Output);
 
-impl ConfigError {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+impl LastStderrLine<'_> {
+    /// The most characters that are quoted.
+    const MAX_CHARS: usize = 200;
+}
+
+impl fmt::Display for LastStderrLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = self.0.stderr.len().saturating_sub(4 * Self::MAX_CHARS);
+        let text = String::from_utf8_lossy(&self.0.stderr[end..]);
+        let Some(line) = text.lines().rev().find(|line| !line.trim().is_empty()) else {
+            return Ok(());
+        };
+        let line: String = line.trim().chars().take(Self::MAX_CHARS).collect();
+        write!(f, "; the last line on standard error: {line:?}")
     }
 }
 
-impl From<eryx_net_host::ConfigError> for ConfigError {
-    fn from(error: eryx_net_host::ConfigError) -> Self {
-        Self(error.to_string())
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
 
-impl From<eryx_net_host::ConfigError> for Error {
-    fn from(error: eryx_net_host::ConfigError) -> Self {
-        Self::Config(error.into())
+    use super::*;
+
+    #[test]
+    fn a_crash_message_ends_with_the_last_line_on_standard_error_quoted_and_cut() {
+        let message = |stderr: &str| {
+            let output = Output {
+                stderr: stderr.into(),
+                ..Output::default()
+            };
+            LastStderrLine(&output).to_string()
+        };
+        assert_eq!(message(""), "");
+        assert_eq!(message("\n \n"), "");
+        assert_eq!(
+            message("Traceback\n  boom: \x1b[31m\n\n"),
+            "; the last line on standard error: \"boom: \\u{1b}[31m\""
+        );
+        assert_eq!(message(&"é".repeat(10_000)).matches('é').count(), 200);
+    }
+
+    #[test]
+    fn an_image_error_has_the_error_of_the_engine_as_its_source_and_in_its_message() {
+        let error = Error::image("it does not start", wasmtime::Error::msg("the reason"));
+        assert_eq!(
+            error.to_string(),
+            "the guest image is broken: it does not start: the reason"
+        );
+        let source = error.source().expect("the engine's error");
+        assert_eq!(source.to_string(), "the reason");
+    }
+
+    #[test]
+    fn a_network_setting_keeps_its_own_error_type() {
+        let malformed = eryx_net_host::NetConfig::default().allow_host("a b");
+        let source = malformed.map(|_| ()).expect_err("not a pattern");
+        let error = Error::from(source.clone());
+        assert_eq!(error.to_string(), source.to_string());
+        assert!(matches!(error, Error::Config(ConfigError::Network(found)) if found == source));
     }
 }

@@ -1,161 +1,169 @@
-//! A tree of files in memory that never changes.
+//! An immutable tree of files in memory.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-/// Folders and files. Sandboxes share one; a node is named by its number, and the root's is 0.
+/// Folders and files, which the sandboxes of a factory share.
 #[derive(Debug)]
-pub(crate) struct Tree {
+pub(crate) struct FileTree {
     nodes: Vec<Node>,
 }
 
-/// The number of a node in its tree.
-pub(crate) type Number = usize;
+/// The index of a node in its tree.
+pub(crate) type NodeId = usize;
 
+/// A file or a folder.
 #[derive(Debug)]
 pub(crate) enum Node {
-    /// A file and its content.
+    /// The content of a file.
     File(Bytes),
     /// A folder.
     Folder(Folder),
 }
 
+/// The entries of a folder.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    /// The folder around it; the root's is the root.
-    parent: Number,
-    /// What is in it, ordered by name.
-    entries: Vec<(Box<str>, Number)>,
+    /// The folder that contains this one; the root contains itself.
+    parent: NodeId,
+    /// The entries, sorted by name.
+    entries: Vec<(Box<str>, NodeId)>,
 }
 
 /// Why a path leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// There is nothing of that name.
+pub(crate) enum PathError {
+    /// There is no entry with that name.
     NoEntry,
-    /// A file stands where the path needs a folder.
+    /// The path goes through a file.
     NotAFolder,
-    /// The path is absolute, or leads out of the tree.
+    /// The path is absolute, or leaves the tree.
     Outside,
     /// The path is longer than [`MAX_PATH`].
     TooLong,
 }
 
-/// Why no tree can be made of a list of files.
+/// Why a list of files does not form a tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TreeError {
-    /// Two files have this name, or a file and a folder.
+    /// Two files have this path, or a file and a folder.
     #[error("two files, or a file and a folder, are named {0:?}")]
     Taken(String),
-    /// A path with `..` in it, or an empty one.
-    #[error("{0:?} is no path of a file")]
+    /// The path is empty, or contains `..`.
+    #[error("{0:?} is not the path of a file")]
     Path(String),
-    /// There are more files and folders than this.
+    /// The tree would have more files and folders than this.
     #[error("there are more than {0} files and folders")]
     Nodes(usize),
 }
 
-const ROOT: Number = 0;
-
-/// The longest path that is followed, in bytes: PATH_MAX of Linux and of the image's library.
+/// The longest path, in bytes: PATH_MAX of Linux and of the image's libc.
 const MAX_PATH: usize = 4096;
 
-impl Tree {
-    /// Returns the tree of these files, by their paths from the root, with the folders that the paths need. It has at most
-    /// `most` files and folders.
-    pub(crate) fn of<'a>(
+impl FileTree {
+    /// The root folder.
+    pub(crate) const ROOT: NodeId = 0;
+
+    /// Returns the tree of these files, given with their paths from the root, and of the folders on
+    /// those paths. It has at most `max_nodes` files and folders.
+    pub(crate) fn new<'a>(
         files: impl Iterator<Item = (&'a str, Bytes)>,
-        most: usize,
+        max_nodes: usize,
     ) -> Result<Self, TreeError> {
-        let mut growing = vec![Growing::Folder(ROOT, BTreeMap::new())];
+        let mut nodes = vec![NodeBuilder::Folder(Self::ROOT, BTreeMap::new())];
         for (path, content) in files {
             let mut parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
             let Some(name) = parts.next_back().filter(|name| *name != "..") else {
                 return Err(TreeError::Path(path.to_owned()));
             };
-            let mut folder = ROOT;
+            let mut folder = Self::ROOT;
             for part in parts {
                 if part == ".." {
                     return Err(TreeError::Path(path.to_owned()));
                 }
-                folder = match growing[folder].find(part) {
+                folder = match nodes[folder].find(part) {
                     Some(found) => found,
-                    None => add(&mut growing, folder, part, None, most)?,
+                    None => add(&mut nodes, folder, part, None, max_nodes)?,
                 };
             }
-            // A file has nothing in it, so what is there already shows when something is added below it.
-            if matches!(growing[folder], Growing::File(_)) || growing[folder].find(name).is_some() {
+            // A file has no entries, so `find` alone would miss a file that the path goes through.
+            if matches!(nodes[folder], NodeBuilder::File(_)) || nodes[folder].find(name).is_some() {
                 return Err(TreeError::Taken(path.to_owned()));
             }
-            add(&mut growing, folder, name, Some(content), most)?;
+            add(&mut nodes, folder, name, Some(content), max_nodes)?;
         }
-        let nodes = growing.into_iter().map(Growing::grown).collect();
+        let nodes = nodes.into_iter().map(NodeBuilder::finish).collect();
         Ok(Self { nodes })
     }
 
-    /// Returns the node of this number, which has to be one of this tree's.
-    pub(crate) fn node(&self, number: Number) -> &Node {
-        &self.nodes[number]
+    /// Returns a node of this tree.
+    ///
+    /// # Panics
+    ///
+    /// If the tree has no such node.
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id]
     }
 
-    /// Returns the node that `path` leads to from the folder `start`. The work is linear in the length of the path.
-    pub(crate) fn find(&self, start: Number, path: &str) -> Result<Number, Missing> {
+    /// Returns the node at `path`, relative to the folder `start`. The time is linear in the length of
+    /// the path.
+    pub(crate) fn find(&self, start: NodeId, path: &str) -> Result<NodeId, PathError> {
         if path.is_empty() {
-            return Err(Missing::NoEntry);
+            return Err(PathError::NoEntry);
         }
         if path.len() > MAX_PATH {
-            return Err(Missing::TooLong);
+            return Err(PathError::TooLong);
         }
         if path.starts_with('/') {
-            return Err(Missing::Outside);
+            return Err(PathError::Outside);
         }
-        let mut number = start;
+        let mut id = start;
         for part in path.split('/') {
-            let Node::Folder(folder) = self.node(number) else {
-                return Err(Missing::NotAFolder);
+            let Node::Folder(folder) = self.node(id) else {
+                return Err(PathError::NotAFolder);
             };
             match part {
                 "" | "." => {}
-                ".." if number == ROOT => return Err(Missing::Outside),
-                ".." => number = folder.parent,
-                name => number = folder.find(name).ok_or(Missing::NoEntry)?,
+                ".." if id == Self::ROOT => return Err(PathError::Outside),
+                ".." => id = folder.parent,
+                name => id = folder.find(name).ok_or(PathError::NoEntry)?,
             }
         }
-        Ok(number)
+        Ok(id)
     }
 }
 
 impl Folder {
-    fn find(&self, name: &str) -> Option<Number> {
+    fn find(&self, name: &str) -> Option<NodeId> {
         let found = self
             .entries
             .binary_search_by(|(entry, _)| (**entry).cmp(name));
         found.ok().map(|at| self.entries[at].1)
     }
 
-    /// Returns the entry at this position, in the order of names.
-    pub(crate) fn entry(&self, position: usize) -> Option<(&str, Number)> {
-        let (name, number) = self.entries.get(position)?;
-        Some((name, *number))
+    /// Returns the entry at this position in the order of names.
+    pub(crate) fn entry(&self, position: usize) -> Option<(&str, NodeId)> {
+        let (name, id) = self.entries.get(position)?;
+        Some((name, *id))
     }
 }
 
-/// A node of a tree that is being made.
-enum Growing {
+/// A node of a tree that is being built.
+enum NodeBuilder {
     File(Bytes),
-    Folder(Number, BTreeMap<Box<str>, Number>),
+    Folder(NodeId, BTreeMap<Box<str>, NodeId>),
 }
 
-impl Growing {
-    fn find(&self, name: &str) -> Option<Number> {
+impl NodeBuilder {
+    fn find(&self, name: &str) -> Option<NodeId> {
         match self {
             Self::File(_) => None,
             Self::Folder(_, entries) => entries.get(name).copied(),
         }
     }
 
-    fn grown(self) -> Node {
+    fn finish(self) -> Node {
         match self {
             Self::File(content) => Node::File(content),
             Self::Folder(parent, entries) => Node::Folder(Folder {
@@ -166,51 +174,51 @@ impl Growing {
     }
 }
 
-/// Adds a file, or a folder where there is no content, and returns its number.
+/// Adds a file, or a folder if `content` is `None`, and returns its id.
 fn add(
-    nodes: &mut Vec<Growing>,
-    parent: Number,
+    nodes: &mut Vec<NodeBuilder>,
+    parent: NodeId,
     name: &str,
     content: Option<Bytes>,
-    most: usize,
-) -> Result<Number, TreeError> {
-    let number = nodes.len();
-    // The root is not counted.
-    if number > most {
-        return Err(TreeError::Nodes(most));
+    max_nodes: usize,
+) -> Result<NodeId, TreeError> {
+    let id = nodes.len();
+    // The root does not count.
+    if id > max_nodes {
+        return Err(TreeError::Nodes(max_nodes));
     }
     match &mut nodes[parent] {
-        Growing::Folder(_, entries) => entries.insert(name.into(), number),
-        Growing::File(_) => return Err(TreeError::Taken(name.to_owned())),
+        NodeBuilder::Folder(_, entries) => entries.insert(name.into(), id),
+        NodeBuilder::File(_) => return Err(TreeError::Taken(name.to_owned())),
     };
     nodes.push(match content {
-        Some(content) => Growing::File(content),
-        None => Growing::Folder(parent, BTreeMap::new()),
+        Some(content) => NodeBuilder::File(content),
+        None => NodeBuilder::Folder(parent, BTreeMap::new()),
     });
-    Ok(number)
+    Ok(id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn tree(paths: &[&str]) -> Result<Tree, TreeError> {
+    fn tree(paths: &[&str]) -> Result<FileTree, TreeError> {
         let files = paths
             .iter()
             .map(|path| (*path, Bytes::from(path.to_string())));
-        Tree::of(files, 8)
+        FileTree::new(files, 8)
     }
 
     #[test]
-    fn a_path_is_followed_from_a_folder_and_never_out_of_the_tree() {
+    fn a_path_is_resolved_from_a_folder_and_never_leaves_the_tree() {
         let tree = tree(&["a/b/c.py", "a/d.py", "e.py", "./f//g.py"]).expect("a tree");
         let content = |path| {
-            tree.find(ROOT, path).map(|number| match tree.node(number) {
+            tree.find(FileTree::ROOT, path).map(|id| match tree.node(id) {
                 Node::File(content) => String::from_utf8_lossy(content).into_owned(),
                 Node::Folder(_) => "folder".to_owned(),
             })
         };
-        let folder = |path| tree.find(ROOT, path).expect("a folder");
+        let folder = |path| tree.find(FileTree::ROOT, path).expect("a folder");
         for (path, found) in [
             ("e.py", Ok("e.py")),
             ("a/b/c.py", Ok("a/b/c.py")),
@@ -219,32 +227,32 @@ mod tests {
             (".", Ok("folder")),
             ("a/b/", Ok("folder")),
             ("a/b/../..", Ok("folder")),
-            ("", Err(Missing::NoEntry)),
-            ("g.py", Err(Missing::NoEntry)),
-            ("a/b/c", Err(Missing::NoEntry)),
-            ("e.py/", Err(Missing::NotAFolder)),
-            ("e.py/..", Err(Missing::NotAFolder)),
-            ("a/d.py/x", Err(Missing::NotAFolder)),
-            ("/e.py", Err(Missing::Outside)),
-            ("..", Err(Missing::Outside)),
-            ("a/../../e.py", Err(Missing::Outside)),
+            ("", Err(PathError::NoEntry)),
+            ("g.py", Err(PathError::NoEntry)),
+            ("a/b/c", Err(PathError::NoEntry)),
+            ("e.py/", Err(PathError::NotAFolder)),
+            ("e.py/..", Err(PathError::NotAFolder)),
+            ("a/d.py/x", Err(PathError::NotAFolder)),
+            ("/e.py", Err(PathError::Outside)),
+            ("..", Err(PathError::Outside)),
+            ("a/../../e.py", Err(PathError::Outside)),
         ] {
             assert_eq!(content(path), found.map(str::to_owned), "{path}");
         }
         assert_eq!(
             tree.find(folder("a/b"), "../d.py"),
-            tree.find(ROOT, "a/d.py")
+            tree.find(FileTree::ROOT, "a/d.py")
         );
-        assert_eq!(tree.find(folder("a"), "../.."), Err(Missing::Outside));
+        assert_eq!(tree.find(folder("a"), "../.."), Err(PathError::Outside));
         let long = format!("{}e.py", "./".repeat(MAX_PATH / 2 - 2));
-        assert!(tree.find(ROOT, &long).is_ok());
-        assert_eq!(tree.find(ROOT, &format!("./{long}")), Err(Missing::TooLong));
+        assert!(tree.find(FileTree::ROOT, &long).is_ok());
+        assert_eq!(tree.find(FileTree::ROOT, &format!("./{long}")), Err(PathError::TooLong));
     }
 
     #[test]
-    fn the_entries_of_a_folder_are_ordered_by_name() {
+    fn the_entries_of_a_folder_are_sorted_by_name() {
         let tree = tree(&["b", "a/x", "c"]).expect("a tree");
-        let Node::Folder(root) = tree.node(ROOT) else {
+        let Node::Folder(root) = tree.node(FileTree::ROOT) else {
             panic!("the root is a folder");
         };
         let names: Vec<_> = (0..)
@@ -254,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_in_each_others_way_and_paths_that_lead_out_are_refused() {
+    fn conflicting_files_and_paths_that_leave_the_tree_are_rejected() {
         for paths in [
             ["a", "a/b"],
             ["a/b", "a"],
@@ -269,9 +277,9 @@ mod tests {
         for path in ["", "/", ".", "..", "../a", "a/../b", "a/.."] {
             assert!(matches!(tree(&[path]), Err(TreeError::Path(_))), "{path}");
         }
-        // Seven folders and a file are as many as there may be.
+        // Seven folders and a file are exactly the most.
         tree(&["1/2/3/4/5/6/7/8"]).expect("a tree");
-        let refused = tree(&["1/2/3/4/5/6/7/8/9"]).expect_err("refused");
-        assert_eq!(refused, TreeError::Nodes(8));
+        let rejected = tree(&["1/2/3/4/5/6/7/8/9"]).expect_err("rejected");
+        assert_eq!(rejected, TreeError::Nodes(8));
     }
 }

@@ -1,4 +1,4 @@
-//! What a sandbox needs of the machine, and errors that say what is missing.
+//! The resources that a sandbox needs of the machine, and the error when one is missing.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::io;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HostResource {
-    /// Open files: `ulimit -n`, or the number the machine allows in all.
+    /// Open files: `ulimit -n`, or the number the machine allows in total.
     FileDescriptors,
     /// Address space or memory: `ulimit -v`, `ulimit -d`, `vm.max_map_count`, or memory itself.
     Memory,
@@ -15,15 +15,15 @@ pub enum HostResource {
     Threads,
     /// The size of a file: `ulimit -f`.
     FileSize,
-    /// Room on a disk.
+    /// Space on a disk.
     DiskSpace,
-    /// Handlers of signals, which another part of this process has changed.
+    /// Signal handlers, which another part of this process has changed.
     SignalHandlers,
 }
 
 impl HostResource {
-    /// Returns the name of the resource: `file descriptors`, `memory`, `threads`, `file size`, `disk space` or
-    /// `signal handlers`.
+    /// Returns the name of the resource: `file descriptors`, `memory`, `threads`, `file size`,
+    /// `disk space` or `signal handlers`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::FileDescriptors => "file descriptors",
@@ -42,11 +42,12 @@ impl fmt::Display for HostResource {
     }
 }
 
-/// The machine or this process lacks what a sandbox needs. The text names the resource and the limits in force.
+/// The machine or this process lacks a resource that a sandbox needs. The message names the resource
+/// and the limits in force.
 ///
-/// What was possible before still is: once the resource is to be had again, the same call succeeds.
+/// The failure changes nothing: once the resource is available, the same call succeeds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this machine lacks {resource} for what was asked: {reason}")]
+#[error("this machine lacks {resource} for a sandbox: {reason}")]
 pub struct HostResourceError {
     resource: HostResource,
     reason: String,
@@ -60,23 +61,23 @@ impl HostResourceError {
         }
     }
 
-    /// Returns what is missing.
+    /// Returns the resource that is missing.
     pub fn resource(&self) -> HostResource {
         self.resource
     }
 
-    /// Returns the error for what failed with `error`, if a resource is why.
-    pub(crate) fn of_wasmtime(error: &wasmtime::Error) -> Option<Self> {
+    /// Returns the error for a failure of the engine, if a missing resource is among its causes.
+    pub(crate) fn from_wasmtime(error: &wasmtime::Error) -> Option<Self> {
         error.chain().find_map(|cause| {
             if let Some(found) = cause.downcast_ref::<Self>() {
                 return Some(found.clone());
             }
-            Self::of_code(code(cause)?, &format_args!("{error:#}"))
+            Self::from_errno(code(cause)?, &format_args!("{error:#}"))
         })
     }
 
     /// Returns the error for a thread that could not be started.
-    pub(crate) fn of_thread(error: &io::Error) -> Self {
+    pub(crate) fn from_spawn_error(error: &io::Error) -> Self {
         Self::new(
             HostResource::Threads,
             format!("{error}{}", limits(HostResource::Threads)),
@@ -84,7 +85,7 @@ impl HostResourceError {
     }
 
     #[cfg(target_os = "linux")]
-    fn of_code(code: i32, reason: &dyn fmt::Display) -> Option<Self> {
+    fn from_errno(code: i32, reason: &dyn fmt::Display) -> Option<Self> {
         let resource = match code {
             libc::EMFILE | libc::ENFILE => HostResource::FileDescriptors,
             libc::ENOMEM => HostResource::Memory,
@@ -96,12 +97,12 @@ impl HostResourceError {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn of_code(_code: i32, _reason: &dyn fmt::Display) -> Option<Self> {
+    fn from_errno(_code: i32, _reason: &dyn fmt::Display) -> Option<Self> {
         None
     }
 }
 
-/// Returns the number of the system's error.
+/// Returns the error number of the operating system.
 fn code(cause: &(dyn std::error::Error + 'static)) -> Option<i32> {
     if let Some(error) = cause.downcast_ref::<io::Error>() {
         return error.raw_os_error();
@@ -113,7 +114,7 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<i32> {
     None
 }
 
-/// Returns the limits of this process that concern `resource`, as the end of a sentence.
+/// Returns the limits of this process for `resource`, as the end of a message.
 #[cfg(target_os = "linux")]
 fn limits(resource: HostResource) -> String {
     use rustix::process::{Resource, getrlimit};
@@ -126,7 +127,7 @@ fn limits(resource: HostResource) -> String {
     match resource {
         HostResource::FileDescriptors => found.extend(limit("ulimit -n", Resource::Nofile)),
         HostResource::Memory => {
-            // The shell counts these in KiB.
+            // The shell counts these limits in KiB.
             let kib = |name: &str, resource| {
                 let current = getrlimit(resource).current?;
                 Some(format!("`{name}` is {}", current / 1024))
@@ -159,20 +160,24 @@ fn limits(_resource: HostResource) -> String {
     String::new()
 }
 
-/// Returns how many mappings this process has and may have, if the one is near the other.
+/// Returns how many memory mappings this process has and may have, if it is near the limit.
 #[cfg(target_os = "linux")]
 fn mappings() -> Option<String> {
-    let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?;
-    let most: usize = most.trim().parse().ok()?;
+    let max = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?;
+    let max: usize = max.trim().parse().ok()?;
     let used = std::fs::read_to_string("/proc/self/maps")
         .ok()?
         .lines()
         .count();
-    (used + used / 8 >= most).then(|| format!("vm.max_map_count is {most}, and {used} are in use"))
+    (used + used / 8 >= max).then(|| format!("vm.max_map_count is {max}, and {used} are in use"))
 }
 
-/// Fails where a file of `size` bytes would be larger than this process may write. The kernel would not only refuse it,
-/// but send a signal that ends the process.
+/// Checks that this process may write a file of `size` bytes. Past the limit, the kernel would not
+/// only refuse the write, but send SIGXFSZ, which ends the process.
+///
+/// # Errors
+///
+/// When the file would be too large.
 #[cfg(target_os = "linux")]
 pub(crate) fn check_file_size(size: usize) -> Result<(), HostResourceError> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;

@@ -1,6 +1,6 @@
-//! One interpreter: made from the image, run under limits, and ended.
+//! One interpreter: instantiated from the image, run under limits, and ended.
 
-use std::sync::Arc;
+use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use eryx_net_host::{HostMemory, HostMemoryFull, Network, NetworkReport};
@@ -12,140 +12,146 @@ use wasmtime_wasi::I32Exit;
 use crate::bindings::{Outcome, Sandbox as Guest};
 use crate::cancel::CancelHandle;
 use crate::error::{Error, PythonException};
-use crate::files::Tree;
-use crate::store_state::Host;
 use crate::host_resource::HostResourceError;
-use crate::image::{Image, Linked};
-use crate::limits::{Limit, MemoryLimiter, ResourceLimits};
-use crate::output::{Capture, Handlers};
+use crate::image::Image;
+use crate::image::prelinked::PrelinkedImage;
+use crate::limit::Limit;
+use crate::limits::ResourceLimits;
+use crate::memory_limiter::MemoryLimiter;
 use crate::result::{ExecuteResult, PartialResult, Usage};
 use crate::signals;
+use crate::stdio::{Capture, Sinks};
+use crate::store_state::StoreState;
+use crate::template::Template;
 
-/// The most a guest may hand to the host in one call, in bytes.
+/// The most bytes that a guest may pass to the host in one call.
 const MAX_CALL: usize = 4 << 20;
 
-/// How many component handles a guest may hold at once.
+/// The most component handles that a guest may hold at once.
 const MAX_HANDLES: usize = 8192;
 
 /// How many executions this process has begun.
 static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
 
-/// An interpreter and everything it holds.
+/// An interpreter and its state.
 pub(crate) struct Instance {
-    /// Gone once no further program can run, and its connections with it.
-    store: Option<Store<Host>>,
-    /// Outlives the store: what an execution did is reported even when the execution was dropped.
+    /// `None` once no further program can run; the connections are closed with the store.
+    store: Option<Store<StoreState>>,
+    /// Outlives the store: the activity of an execution is reported even when its future was dropped.
     network: Network,
     guest: Guest,
     capture: Capture,
     limits: ResourceLimits,
-    /// Why no further program can run; an execution that is dropped half way leaves its reason behind.
-    over: String,
+    /// Why no further program can run. Set when an execution begins, for one whose future is dropped.
+    close_reason: String,
 }
 
 impl Instance {
-    /// Make an interpreter from the image's snapshot.
+    /// Makes an interpreter from the snapshot of the template's image.
     pub(crate) async fn start(
-        image: &Image,
+        template: &Template,
         limits: &ResourceLimits,
         network: Network,
-        handlers: &Handlers,
-        packages: Option<&Arc<Tree>>,
+        sinks: &Sinks,
     ) -> Result<Self, Error> {
-        let capture = Capture::new(HostMemory::new(limits.max_host_memory()));
-        let host = host(limits, network, &capture, handlers, packages)?;
-        let (store, guest, _) = instantiate(image, host, limits).await?;
-        Ok(Self::with(store, guest, capture, limits))
+        let (instance, _) = Self::start_with_exports(template, limits, network, sinks).await?;
+        Ok(instance)
     }
 
-    /// Make an interpreter without a network, whose state is going to be read: together with its exports.
-    pub(crate) async fn start_readable(
-        image: &Image,
+    /// Makes an interpreter without a network for a snapshot, which needs its exports.
+    pub(crate) async fn start_for_snapshot(
+        template: &Template,
         limits: &ResourceLimits,
-        packages: &Arc<Tree>,
+    ) -> Result<(Self, Exports), Error> {
+        Self::start_with_exports(template, limits, Network::off(), &Sinks::default()).await
+    }
+
+    async fn start_with_exports(
+        template: &Template,
+        limits: &ResourceLimits,
+        network: Network,
+        sinks: &Sinks,
     ) -> Result<(Self, Exports), Error> {
         let capture = Capture::new(HostMemory::new(limits.max_host_memory()));
-        let handlers = Handlers::default();
-        let host = host(limits, Network::off(), &capture, &handlers, Some(packages))?;
-        let (store, guest, exports) = instantiate(image, host, limits).await?;
-        Ok((Self::with(store, guest, capture, limits), exports))
-    }
-
-    fn with(store: Store<Host>, guest: Guest, capture: Capture, limits: &ResourceLimits) -> Self {
-        Self {
+        let packages = template.packages.as_ref();
+        let state = StoreState::new(network, limits, &capture, sinks, packages)?;
+        let (store, guest, exports) = instantiate(&template.image, state, limits).await?;
+        let instance = Self {
             network: store.data().network.clone(),
             store: Some(store),
             guest,
             capture,
             limits: limits.clone(),
-            over: String::new(),
-        }
+            close_reason: String::new(),
+        };
+        Ok((instance, exports))
     }
 
-    /// What the interpreter lives in, unless nothing more can run in it.
-    pub(crate) fn into_store(self) -> Option<Store<Host>> {
+    /// Returns the interpreter's store, unless nothing more can run in it.
+    pub(crate) fn into_store(self) -> Option<Store<StoreState>> {
         self.store
     }
 
-    /// Returns what the network did since the last report.
+    /// Returns the network's activity since the last report.
     pub(crate) fn network_report(&self) -> NetworkReport {
         self.network.report()
     }
 
-    /// Run one program.
+    /// Runs one program.
     pub(crate) async fn execute(
         &mut self,
         source: &[u8],
         started: Instant,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
-        self.run(Job::Execute(source), started, cancel).await
+        self.run(GuestCall::Execute(source), started, cancel).await
     }
 
-    /// Run one program, or what a snapshot is to be taken after.
+    /// Calls an export of the guest, with the limits counted from `started`.
     pub(crate) async fn run(
         &mut self,
-        job: Job<'_>,
+        guest_call: GuestCall<'_>,
         started: Instant,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
-        // The store travels with this future: whoever drops it half way ends the interpreter and its connections.
+        // This future owns the store meanwhile, so dropping the future ends the interpreter and its
+        // connections.
         let Some(mut store) = self.store.take() else {
             return Err(Error::SessionClosed {
-                reason: self.over.clone(),
+                reason: self.close_reason.clone(),
             });
         };
-        "an execution was dropped before it ended".clone_into(&mut self.over);
+        "an execution was dropped before it ended".clone_into(&mut self.close_reason);
         self.capture.begin(self.limits.max_output());
         store.data_mut().memory.begin();
         store.data().host_memory.begin();
         let execution = EXECUTIONS.fetch_add(1, Ordering::Relaxed) + 1;
         self.network.begin_execution(execution);
         let end = {
-            let turn = store.data().turn.clone();
-            let call = signals::watch(turn.divide(job.call(&self.guest, &mut store)));
+            let time_slice = store.data().time_slice.clone();
+            let call = signals::watch(time_slice.run(guest_call.call(&self.guest, &mut store)));
             let cancelled = async {
                 match cancel {
                     Some(cancel) => cancel.cancelled().await,
-                    None => std::future::pending().await,
+                    None => pending().await,
                 }
             };
-            let out_of_time = async {
-                // A limit beyond the end of the clock is none.
+            let timed_out = async {
+                // A deadline that `Instant` cannot represent never comes.
                 match started.checked_add(self.limits.execution_timeout()) {
-                    Some(end) => tokio::time::sleep_until(end).await,
-                    None => std::future::pending().await,
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => pending().await,
                 }
             };
             tokio::select! {
                 biased;
-                () = cancelled => End::Cancelled,
-                ended = call => End::Returned(ended),
-                () = out_of_time => End::TimedOut,
+                () = cancelled => CallEnd::Cancelled,
+                returned = call => CallEnd::Returned(returned),
+                () = timed_out => CallEnd::TimedOut,
             }
         };
         let peak_host_memory = store.data().host_memory.peak();
-        let left = PartialResult {
+        let output = PartialResult {
             output: self.capture.take(),
             usage: Usage {
                 execution,
@@ -155,51 +161,53 @@ impl Instance {
                 network: self.network.take_report(),
             },
         };
-        let refused = store.data().memory.refused();
-        let (over, result) = self.judge(end, refused, left);
-        match over {
-            // Nothing of this instance runs again: no lingering connection either.
+        let denied_growth = store.data().memory.denied_growth();
+        let (close_reason, result) = self.classify(end, denied_growth, output);
+        match close_reason {
+            // Nothing of this instance runs again, so no connection lingers either.
             Some(reason) => {
                 self.network.abort();
-                self.over = reason;
+                self.close_reason = reason;
             }
             None => self.store = Some(store),
         }
         result.map(ExecuteResult::from)
     }
 
-    /// What an end means to the embedder, and to programs that would follow.
-    fn judge(
+    /// Maps the end of a call to a result, and to the reason why no further program can run, if none
+    /// can.
+    fn classify(
         &self,
-        end: End,
-        refused: bool,
+        end: CallEnd,
+        denied_growth: bool,
         output: PartialResult,
     ) -> (Option<String>, Result<PartialResult, Error>) {
         match end {
-            End::Returned(Ok(outcome)) => {
-                let result = self.finished(outcome, refused, output);
-                // What gave up for want of memory is as half done as what was cut off.
+            CallEnd::Returned(Ok(outcome)) => {
+                let result = self.outcome_result(outcome, denied_growth, output);
+                // After out-of-memory the interpreter's state cannot be trusted, just as after a
+                // timeout.
                 let reason = match &result {
                     Err(Error::Limit { limit, .. }) => Some(limit.to_string()),
                     _ => None,
                 };
                 (reason, result)
             }
-            End::Returned(Err(error)) => {
-                let result = self.trapped(&error, refused, output);
+            CallEnd::Returned(Err(error)) => {
+                let result = self.trap_result(&error, denied_growth, output);
                 let reason = match &result {
                     Ok(_) => "the program ended the process".to_owned(),
                     Err(error) => error.to_string(),
                 };
                 (Some(reason), result)
             }
-            End::Cancelled => (
+            CallEnd::Cancelled => (
                 Some("an execution was cancelled".to_owned()),
                 Err(Error::Cancelled {
                     output: Box::new(output),
                 }),
             ),
-            End::TimedOut => {
+            CallEnd::TimedOut => {
                 let limit = Limit::ExecutionTime(self.limits.execution_timeout());
                 (
                     Some(limit.to_string()),
@@ -212,26 +220,29 @@ impl Instance {
         }
     }
 
-    fn finished(
+        fn outcome_result(
         &self,
         outcome: Outcome,
-        refused: bool,
+        denied_growth: bool,
         output: PartialResult,
     ) -> Result<PartialResult, Error> {
         match outcome {
             Outcome::Finished => Ok(output),
-            Outcome::Exited(status) => exited(status, output),
-            // A MemoryError of the interpreter's own making, such as a list too long to exist, is the program's.
-            Outcome::Exception(raised) if refused && raised.exception_type == "MemoryError" => {
+            Outcome::Exited(status) => exit_result(status, output),
+            // A MemoryError without denied growth, such as for a list too long to exist, is the
+            // program's own exception.
+            Outcome::Exception(exception)
+                if denied_growth && exception.exception_type == "MemoryError" =>
+            {
                 Err(Error::Limit {
                     limit: Limit::Memory(self.limits.max_memory()),
                     output: Box::new(output),
                 })
             }
-            Outcome::Exception(raised) => Err(Error::Exception(Box::new(PythonException {
-                exception_type: raised.exception_type,
-                message: raised.message,
-                traceback: raised.traceback,
+            Outcome::Exception(exception) => Err(Error::Exception(Box::new(PythonException {
+                exception_type: exception.exception_type,
+                message: exception.message,
+                traceback: exception.traceback,
                 exit_status: None,
                 output: output.output,
                 usage: output.usage,
@@ -239,14 +250,14 @@ impl Instance {
         }
     }
 
-    fn trapped(
+        fn trap_result(
         &self,
         error: &wasmtime::Error,
-        refused: bool,
+        denied_growth: bool,
         output: PartialResult,
     ) -> Result<PartialResult, Error> {
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
-            return exited(exit.0, output);
+            return exit_result(exit.0, output);
         }
         if let Some(missing) = error.downcast_ref::<HostResourceError>() {
             return Err(missing.clone().into());
@@ -257,7 +268,7 @@ impl Instance {
             Limit::HostMemory(self.limits.max_host_memory())
         } else if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
             Limit::Stack
-        } else if refused {
+        } else if denied_growth {
             Limit::Memory(self.limits.max_memory())
         } else {
             let reason = match error.downcast_ref::<Trap>() {
@@ -276,24 +287,28 @@ impl Instance {
     }
 }
 
-/// What an interpreter is to do.
+/// A call of an export of the guest.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Job<'a> {
+pub(crate) enum GuestCall<'a> {
     /// Run a program.
     Execute(&'a [u8]),
-    /// Import and run for a snapshot.
+    /// Import modules and run the setup code, before a snapshot.
     Preload {
-        /// Where packages are.
+        /// The folders that packages are imported from.
         paths: &'a [String],
         /// The modules.
         imports: &'a [String],
-        /// The program.
+        /// The setup code.
         setup: Option<&'a [u8]>,
     },
 }
 
-impl Job<'_> {
-    async fn call(self, guest: &Guest, store: &mut Store<Host>) -> wasmtime::Result<Outcome> {
+impl GuestCall<'_> {
+    async fn call(
+        self,
+        guest: &Guest,
+        store: &mut Store<StoreState>,
+    ) -> wasmtime::Result<Outcome> {
         match self {
             Self::Execute(source) => guest.call_execute(store, source).await,
             Self::Preload {
@@ -308,55 +323,55 @@ impl Job<'_> {
     }
 }
 
-/// Make an instance in the pool, or with memory of its own where the pool is full.
+/// How a call of the guest ended.
+enum CallEnd {
+    Returned(wasmtime::Result<Outcome>),
+    Cancelled,
+    TimedOut,
+}
+
+/// Makes an instance in the pool, or with memory of its own when the pool is full.
 async fn instantiate(
     image: &Image,
-    mut host: Host,
+    mut state: StoreState,
     limits: &ResourceLimits,
-) -> Result<(Store<Host>, Guest, Exports), Error> {
+) -> Result<(Store<StoreState>, Guest, Exports), Error> {
     signals::check()?;
     image.check()?;
-    if let Some(linked) = image.pooled() {
-        let mut store = store(linked, host);
-        match linked.instantiate(&mut store).await {
+    if let Some(prelinked) = image.pooled() {
+        let mut store = new_store(prelinked, state);
+        match prelinked.instantiate(&mut store).await {
             Ok((guest, exports)) => return Ok((store, guest, exports)),
             Err(error) if error.is::<PoolConcurrencyLimitError>() => {
-                host = store.into_data();
-                host.memory = MemoryLimiter::new(limits.max_memory());
+                state = store.into_data();
+                state.memory = MemoryLimiter::new(limits.max_memory());
             }
-            Err(error) => return Err(not_started(&store, limits, &error)),
+            Err(error) => return Err(start_error(&store, limits, error)),
         }
     }
-    let linked = image.plain()?;
-    let mut store = store(linked, host);
-    match linked.instantiate(&mut store).await {
+    let prelinked = image.on_demand()?;
+    let mut store = new_store(prelinked, state);
+    match prelinked.instantiate(&mut store).await {
         Ok((guest, exports)) => Ok((store, guest, exports)),
-        Err(error) => Err(not_started(&store, limits, &error)),
+        Err(error) => Err(start_error(&store, limits, error)),
     }
 }
 
-/// What the host keeps for an interpreter under these limits.
-fn host(
-    limits: &ResourceLimits,
-    network: Network,
-    capture: &Capture,
-    handlers: &Handlers,
-    packages: Option<&Arc<Tree>>,
-) -> Result<Host, Error> {
-    Host::new(network, limits, capture, handlers, packages)
-}
-
-/// What an interpreter lives in.
-fn store(linked: &Linked, host: Host) -> Store<Host> {
-    let mut store = Store::new(linked.engine(), host);
-    store.limiter(|host| &mut host.memory);
+fn new_store(prelinked: &PrelinkedImage, state: StoreState) -> Store<StoreState> {
+    let mut store = Store::new(prelinked.engine(), state);
+    store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(MAX_CALL);
     store.set_max_component_handles(MAX_HANDLES);
     store
 }
 
-fn not_started(store: &Store<Host>, limits: &ResourceLimits, error: &wasmtime::Error) -> Error {
-    if store.data().memory.refused() {
+/// Returns the error for an interpreter that did not start.
+fn start_error(
+    store: &Store<StoreState>,
+    limits: &ResourceLimits,
+    error: wasmtime::Error,
+) -> Error {
+    if store.data().memory.denied_growth() {
         Error::Limit {
             limit: Limit::Memory(limits.max_memory()),
             output: Box::default(),
@@ -366,14 +381,7 @@ fn not_started(store: &Store<Host>, limits: &ResourceLimits, error: &wasmtime::E
     }
 }
 
-/// How a call of the guest came to its end.
-enum End {
-    Returned(wasmtime::Result<Outcome>),
-    Cancelled,
-    TimedOut,
-}
-
-fn exited(status: i32, output: PartialResult) -> Result<PartialResult, Error> {
+fn exit_result(status: i32, output: PartialResult) -> Result<PartialResult, Error> {
     if status == 0 {
         return Ok(output);
     }

@@ -3,19 +3,23 @@
 
 mod bindings;
 mod cancel;
+mod config_error;
 mod engine;
 mod error;
 mod factory;
+mod failure;
 mod file_tree;
 mod files;
-mod store_state;
 mod host_resource;
 pub mod image;
+mod imports;
 mod instance;
+mod limit;
 mod limits;
+mod memory_limiter;
 mod net;
 mod output;
-mod time_slice;
+mod package_error;
 mod process_lock;
 mod result;
 mod sandbox;
@@ -25,15 +29,22 @@ mod signals;
 #[cfg(not(target_os = "linux"))]
 #[path = "signals/unsupported.rs"]
 mod signals;
+mod stdio;
+mod store_state;
+mod template;
 mod thread;
+mod time_slice;
 mod watchdog;
 
 pub use cancel::CancelHandle;
-pub use error::{ConfigError, Error, PythonException};
-pub use factory::{BuildStage, FactoryBuilder, PackageError, PackageLimits, SandboxFactory};
+pub use config_error::ConfigError;
+pub use error::{Error, ImageError, PythonException};
+pub use factory::{BuildStage, FactoryBuilder, PackageLimits, SandboxFactory};
 pub use host_resource::{HostResource, HostResourceError};
-pub use limits::{Limit, ResourceLimits};
+pub use limit::Limit;
+pub use limits::ResourceLimits;
 pub use output::{Output, OutputSink};
+pub use package_error::PackageError;
 pub use result::{ExecuteResult, PartialResult, Usage};
 pub use sandbox::{Sandbox, SandboxBuilder};
 pub use session::Session;

@@ -1,16 +1,17 @@
-//! A lock that a fork does not leave taken for ever.
+//! A lock that a fork of the process does not leave locked for ever.
 
+use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// How long a thread that waits for a lock sleeps before it tries again.
-const WAIT: Duration = Duration::from_micros(100);
+/// How long a waiting thread sleeps between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_micros(100);
 
-/// A lock that belongs to a process. If another thread holds it while the process forks, that thread does not exist in
-/// the child, and the child takes the lock as if it were free.
+/// A lock owned by a process. If another thread holds it while the process forks, that thread does
+/// not exist in the child, and the child acquires the lock as if it were free.
 pub(crate) struct ProcessLock {
-    /// The process whose thread holds it, or 0.
+    /// The id of the process whose thread holds the lock, or 0.
     owner: AtomicU32,
 }
 
@@ -21,29 +22,29 @@ impl ProcessLock {
         }
     }
 
-    /// Waits until the lock is free in this process, and takes it.
-    pub(crate) fn take(&self) -> Locked<'_> {
-        let process = std::process::id();
+    /// Waits until the lock is free in this process, and acquires it.
+    pub(crate) fn lock(&self) -> ProcessLockGuard<'_> {
+        let id = process::id();
         loop {
             let owner = self.owner.load(Ordering::Relaxed);
-            if owner != process
+            if owner != id
                 && self
                     .owner
-                    .compare_exchange(owner, process, Ordering::Acquire, Ordering::Relaxed)
+                    .compare_exchange(owner, id, Ordering::Acquire, Ordering::Relaxed)
                     .is_ok()
             {
-                return Locked(self);
+                return ProcessLockGuard(self);
             }
-            sleep(WAIT);
+            sleep(RETRY_INTERVAL);
         }
     }
 }
 
-/// A lock that is taken, until it is dropped.
-#[must_use = "it is free again when this is dropped"]
-pub(crate) struct Locked<'a>(&'a ProcessLock);
+/// Releases the lock when it is dropped.
+#[must_use = "the lock is released when this is dropped"]
+pub(crate) struct ProcessLockGuard<'a>(&'a ProcessLock);
 
-impl Drop for Locked<'_> {
+impl Drop for ProcessLockGuard<'_> {
     fn drop(&mut self) {
         self.0.owner.store(0, Ordering::Release);
     }
@@ -57,14 +58,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_thread_at_a_time_holds_a_lock() {
+    fn only_one_thread_at_a_time_holds_a_lock() {
         let lock = ProcessLock::new();
         let holders = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..100 {
-                        let _locked = lock.take();
+                        let _guard = lock.lock();
                         assert_eq!(holders.fetch_add(1, Ordering::Relaxed), 0);
                         holders.fetch_sub(1, Ordering::Relaxed);
                     }
@@ -74,10 +75,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_another_process_held_at_a_fork_can_be_taken() {
+    fn a_lock_that_another_process_held_at_a_fork_can_be_acquired() {
         let lock = ProcessLock::new();
-        lock.owner.store(std::process::id() + 1, Ordering::Relaxed);
-        drop(lock.take());
+        lock.owner.store(process::id() + 1, Ordering::Relaxed);
+        drop(lock.lock());
         assert_eq!(lock.owner.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,60 +1,65 @@
+//! The result of an execution, and the partial result of one that did not run to its end.
+
+use std::ops::Deref;
 use std::time::Duration;
 
 use eryx_net_host::NetworkReport;
 
 use crate::output::Output;
 
-/// What an execution that ran to its end left.
+/// The result of an execution that ran to its end.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ExecuteResult {
-    /// The number of this execution, which no other one of this process has. The
-    /// [events](eryx_net_host::Event) of its network carry it.
+    /// The number of this execution, unique in this process. The [events](eryx_net_host::Event) of
+    /// its network have it too.
     pub execution: u64,
-    /// What the program printed on standard output, as text; what is not UTF-8 became U+FFFD.
+    /// Standard output as text; bytes that are not UTF-8 became U+FFFD.
     pub stdout: String,
-    /// What it printed on standard error.
+    /// Standard error as text; bytes that are not UTF-8 became U+FFFD.
     pub stderr: String,
     /// Standard output and standard error, byte for byte.
     pub output: Output,
-    /// How long it took by the wall clock, from before the instance was made.
+    /// How long the execution took by the wall clock, from before its instance was made.
     pub duration: Duration,
     /// The most memory the interpreter used at once, in bytes, its own share included.
     pub peak_memory: u64,
-    /// The most the host kept on behalf of the program at once, in bytes, outside of the interpreter's memory;
-    /// [`HOST_MEMORY_BASE`](crate::ResourceLimits::HOST_MEMORY_BASE) included.
+    /// The most memory the host held on behalf of the program at once, in bytes, outside of the
+    /// interpreter's memory; [`HOST_MEMORY_BASE`](crate::ResourceLimits::HOST_MEMORY_BASE) included.
     pub peak_host_memory: u64,
-    /// What the program did with the network.
+    /// The program's network activity.
     pub network: NetworkReport,
 }
 
-/// What an execution used and did until it ended without a result.
+/// The resources that an execution used until it ended without a result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
     /// The number of the execution, as in [`ExecuteResult::execution`]; 0 when it did not begin.
     pub execution: u64,
-    /// How long it took by the wall clock, from before the instance was made.
+    /// How long the execution took by the wall clock, from before its instance was made.
     pub duration: Duration,
     /// The most memory the interpreter used at once, in bytes, its own share included.
     pub peak_memory: u64,
-    /// The most the host kept on behalf of the program at once, in bytes, as in [`ExecuteResult::peak_host_memory`].
+    /// The most memory the host held on behalf of the program at once, in bytes, as in
+    /// [`ExecuteResult::peak_host_memory`].
     pub peak_host_memory: u64,
-    /// What the program did with the network.
+    /// The program's network activity.
     pub network: NetworkReport,
 }
 
-/// What an execution left that did not run to its end. It stands for the [`Output`] as well, whose fields it has.
+/// The output and the usage of an execution that did not run to its end. It dereferences to its
+/// [`Output`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PartialResult {
-    /// What the program had printed, byte for byte.
+    /// The program's output until it ended.
     pub output: Output,
-    /// What it had used and done.
+    /// The resources it used until it ended.
     pub usage: Usage,
 }
 
-impl std::ops::Deref for PartialResult {
+impl Deref for PartialResult {
     type Target = Output;
 
     fn deref(&self) -> &Output {
@@ -63,8 +68,7 @@ impl std::ops::Deref for PartialResult {
 }
 
 impl From<PartialResult> for ExecuteResult {
-    fn from(left: PartialResult) -> Self {
-        let PartialResult { output, usage } = left;
+    fn from(PartialResult { output, usage }: PartialResult) -> Self {
         Self {
             execution: usage.execution,
             stdout: output.stdout_text(),

@@ -1,3 +1,6 @@
+//! A sandbox: runs each guest program in a fresh interpreter, with the network the embedder grants.
+
+use std::fmt;
 use std::sync::Arc;
 
 use eryx_net_host::{NetConfig, Network, Observer};
@@ -5,18 +8,20 @@ use tokio::time::Instant;
 
 use crate::cancel::CancelHandle;
 use crate::error::Error;
-use crate::factory::SandboxFactory;
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::limits::ResourceLimits;
-use crate::output::{Handlers, OutputSink};
+use crate::output::OutputSink;
 use crate::result::ExecuteResult;
 use crate::session::Session;
+use crate::stdio::Sinks;
+use crate::template::Template;
 
 /// Runs untrusted Python. Every execution starts from the same fresh interpreter, and no state of one
-/// reaches another. What a `NetConfig` with `shared_caches` keeps is shared by all of its sandboxes.
+/// reaches another. The caches of a `NetConfig` with `shared_caches` are shared by all of its
+/// sandboxes.
 ///
-/// Cheap to clone, and to share between threads and tasks; executions run side by side.
+/// A sandbox is cheap to clone, and to share between threads and tasks; executions run concurrently.
 ///
 /// ```no_run
 /// # #[tokio::main]
@@ -29,8 +34,7 @@ use crate::session::Session;
 /// ```
 #[derive(Clone)]
 pub struct Sandbox {
-    image: Image,
-    factory: Option<SandboxFactory>,
+    template: Template,
     settings: Arc<Settings>,
 }
 
@@ -39,24 +43,25 @@ struct Settings {
     limits: ResourceLimits,
     network: Option<NetConfig>,
     observer: Option<Arc<dyn Observer>>,
-    handlers: Handlers,
+    sinks: Sinks,
 }
 
 impl Sandbox {
-    /// Begin a sandbox on the guest image inside this program.
+    /// Returns a builder of sandboxes that run the guest image embedded in this program.
     pub fn embedded() -> SandboxBuilder {
         SandboxBuilder::new(Source::Embedded)
     }
 
-    /// Begin a sandbox on a guest image given as a component. It is compiled anew, which takes seconds.
+    /// Returns a builder of sandboxes that run the guest image `wasm`, a component. Each build
+    /// compiles it anew, which takes seconds.
     pub fn from_component(wasm: impl Into<Vec<u8>>) -> SandboxBuilder {
         SandboxBuilder::new(Source::Component(wasm.into()))
     }
 
-    /// Run a program: Python source in UTF-8, or in the encoding its first lines declare (PEP 263).
+    /// Runs a program: Python source in UTF-8, or in the encoding its first lines declare (PEP 263).
     /// `await` is allowed at its top level.
     ///
-    /// Dropping the future ends the program at its next step, and its connections at once.
+    /// Dropping the future ends the program at its next yield point, and its connections at once.
     ///
     /// # Panics
     ///
@@ -64,14 +69,14 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// [`Error::Exception`] when it raises, exits with a status other than 0, or does not compile;
-    /// [`Error::Limit`] when it exceeds one of its [`ResourceLimits`]; [`Error::Aborted`] when the
-    /// interpreter gives up.
+    /// [`Error::Exception`] when the program raises, exits with a status other than 0, or does not
+    /// compile; [`Error::Limit`] when it exceeds one of its [`ResourceLimits`];
+    /// [`Error::InterpreterCrashed`] when the interpreter crashes.
     pub async fn execute(&self, source: impl AsRef<[u8]>) -> Result<ExecuteResult, Error> {
         self.run(source.as_ref(), None).await
     }
 
-    /// As [`execute`](Self::execute), and `cancel` can end it.
+    /// Runs a program as [`execute`](Self::execute) does, until `cancel` ends it.
     ///
     /// # Errors
     ///
@@ -84,14 +89,15 @@ impl Sandbox {
         self.run(source.as_ref(), Some(cancel)).await
     }
 
-    /// An interpreter that keeps what one execution defines for the next, open connections included.
+    /// Returns an interpreter that keeps the definitions of one execution for the next, open
+    /// connections included.
     ///
     /// # Errors
     ///
-    /// [`Error::Image`] when the interpreter does not start, [`Error::Limit`] when its memory limit is
-    /// too low for it to.
+    /// [`Error::Image`] when the interpreter does not start, [`Error::Limit`] when its memory limit
+    /// is too low to start it.
     pub async fn session(&self) -> Result<Session, Error> {
-        Ok(Session::new(self.instance().await?, self.factory.clone()))
+        Ok(Session::new(self.start().await?, self.template.clone()))
     }
 
     async fn run(
@@ -100,11 +106,11 @@ impl Sandbox {
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
         let started = Instant::now();
-        let mut instance = self.instance().await?;
+        let mut instance = self.start().await?;
         instance.execute(source, started, cancel).await
     }
 
-    async fn instance(&self) -> Result<Instance, Error> {
+    async fn start(&self) -> Result<Instance, Error> {
         let network = match &self.settings.network {
             Some(config) => Network::new(config),
             None => Network::off(),
@@ -114,18 +120,17 @@ impl Sandbox {
             None => network,
         };
         Instance::start(
-            &self.image,
+            &self.template,
             &self.settings.limits,
             network,
-            &self.settings.handlers,
-            self.factory.as_ref().map(SandboxFactory::packages),
+            &self.settings.sinks,
         )
         .await
     }
 }
 
-impl std::fmt::Debug for Sandbox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox")
             .field("limits", &self.settings.limits)
             .field("network", &self.settings.network)
@@ -133,7 +138,7 @@ impl std::fmt::Debug for Sandbox {
     }
 }
 
-/// Settings of a [`Sandbox`] to be.
+/// Builds a [`Sandbox`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct SandboxBuilder {
@@ -143,78 +148,86 @@ pub struct SandboxBuilder {
 
 /// Where the image comes from.
 #[derive(Clone)]
-pub(crate) enum Source {
+enum Source {
     Embedded,
     Component(Vec<u8>),
-    Factory(SandboxFactory),
+    Template(Template),
 }
 
 impl SandboxBuilder {
-    pub(crate) fn new(source: Source) -> Self {
+    /// Returns a builder of sandboxes that start from `template`.
+    pub(crate) fn from_template(template: Template) -> Self {
+        Self::new(Source::Template(template))
+    }
+
+    fn new(source: Source) -> Self {
         Self {
             source,
             settings: Settings::default(),
         }
     }
 
-    /// Grant the network `config` describes. Without it there is none.
+    /// Grants the network that `config` describes. Without this, a sandbox has no network.
     pub fn with_network(mut self, config: NetConfig) -> Self {
         self.settings.network = Some(config);
         self
     }
 
-    /// Let executions use at most this much.
+    /// Sets the limits of each execution.
     pub fn with_resource_limits(mut self, limits: ResourceLimits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// Be told of every decision about the network and of how every connection ended.
+    /// Sends every decision about the network, and how every connection ended, to `observer`.
     pub fn with_network_observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.settings.observer = Some(observer);
         self
     }
 
-    /// Receive standard output as it is printed. The program waits for the handler, and so do its timeout and
-    /// cancellation: it should hand the bytes on, not wait for anything itself. What may have to wait is a sink of
-    /// [`with_stdout`](Self::with_stdout).
+    /// Calls `handler` with standard output while it is printed.
+    ///
+    /// The program waits for the handler, and so do its timeout and its cancellation: the handler
+    /// should pass the bytes on, and not wait for anything itself. Output that may have to wait
+    /// belongs in a sink of [`with_stdout`](Self::with_stdout).
     pub fn on_stdout(self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         self.with_stdout(Arc::new(handler))
     }
 
-    /// Receive standard error as it is printed; see [`on_stdout`](Self::on_stdout).
+    /// Calls `handler` with standard error while it is printed; see [`on_stdout`](Self::on_stdout).
     pub fn on_stderr(self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         self.with_stderr(Arc::new(handler))
     }
 
-    /// Sends standard output to `sink` as it is printed, in place of the handler of [`on_stdout`](Self::on_stdout).
-    /// The program waits while the sink has no room; its timeout and its cancellation do not.
+    /// Sends standard output to `sink` while it is printed, in place of the handler of
+    /// [`on_stdout`](Self::on_stdout). The program waits while the sink is full; its timeout and its
+    /// cancellation do not.
     pub fn with_stdout(mut self, sink: Arc<dyn OutputSink>) -> Self {
-        self.settings.handlers.stdout = Some(sink);
+        self.settings.sinks.stdout = Some(sink);
         self
     }
 
-    /// Sends standard error to `sink` as it is printed; see [`with_stdout`](Self::with_stdout).
+    /// Sends standard error to `sink` while it is printed; see [`with_stdout`](Self::with_stdout).
     pub fn with_stderr(mut self, sink: Arc<dyn OutputSink>) -> Self {
-        self.settings.handlers.stderr = Some(sink);
+        self.settings.sinks.stderr = Some(sink);
         self
     }
 
-    /// Check the settings and load the image.
+    /// Checks the settings and loads the image.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] when a setting cannot be honoured, [`Error::Image`] when the image does not load.
+    /// [`Error::Config`] when a setting cannot be honoured, [`Error::Image`] when the image does not
+    /// load.
     pub fn build(self) -> Result<Sandbox, Error> {
         self.settings.limits.validate()?;
-        let (image, factory) = match self.source {
-            Source::Embedded => (Image::embedded()?, None),
-            Source::Component(wasm) => (Image::compile(&wasm)?, None),
-            Source::Factory(factory) => (factory.image().clone(), Some(factory)),
+        let template = match self.source {
+            Source::Embedded => Template::new(Image::embedded()?, None),
+            Source::Component(wasm) => Template::new(Image::compile(&wasm)?, None),
+            Source::Template(template) => template,
         };
         Ok(Sandbox {
-            image,
-            factory,
+            template,
             settings: Arc::new(self.settings),
         })
     }

@@ -1,16 +1,20 @@
+//! A session: one interpreter that runs several programs.
+
+use std::fmt;
+
 use eryx_net_host::NetworkReport;
 use tokio::time::Instant;
 
 use crate::cancel::CancelHandle;
 use crate::error::Error;
-use crate::factory::SandboxFactory;
 use crate::instance::Instance;
 use crate::result::ExecuteResult;
+use crate::template::Template;
 
 /// One interpreter that runs program after program. Names, imports and open connections stay.
 ///
-/// An execution that hits a limit, is cancelled or dropped, or ends the process, ends the session: what it
-/// left half done cannot be trusted. One that raises does not.
+/// An execution that hits a limit, is cancelled or dropped, or ends the process, ends the session:
+/// the state it leaves behind cannot be trusted. One that raises an exception does not.
 ///
 /// ```no_run
 /// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), eryx_core::Error> {
@@ -22,31 +26,31 @@ use crate::result::ExecuteResult;
 /// ```
 pub struct Session {
     instance: Instance,
-    /// Has the packages the interpreter imports from.
-    _factory: Option<SandboxFactory>,
+    /// Keeps the factory of the session registered.
+    _template: Template,
 }
 
 impl Session {
-    pub(crate) fn new(instance: Instance, factory: Option<SandboxFactory>) -> Self {
+    pub(crate) fn new(instance: Instance, template: Template) -> Self {
         Self {
             instance,
-            _factory: factory,
+            _template: template,
         }
     }
 
-    /// Run a program; see [`Sandbox::execute`](crate::Sandbox::execute).
+    /// Runs a program; see [`Sandbox::execute`](crate::Sandbox::execute).
     ///
     /// # Errors
     ///
-    /// Those of [`Sandbox::execute`](crate::Sandbox::execute), and [`Error::SessionClosed`] when an earlier
-    /// execution ended the session.
+    /// Those of [`Sandbox::execute`](crate::Sandbox::execute), and [`Error::SessionClosed`] when an
+    /// earlier execution ended the session.
     pub async fn execute(&mut self, source: impl AsRef<[u8]>) -> Result<ExecuteResult, Error> {
         self.instance
             .execute(source.as_ref(), Instant::now(), None)
             .await
     }
 
-    /// As [`execute`](Self::execute), and `cancel` can end it.
+    /// Runs a program as [`execute`](Self::execute) does, until `cancel` ends it.
     ///
     /// # Errors
     ///
@@ -60,18 +64,16 @@ impl Session {
             .execute(source.as_ref(), Instant::now(), Some(cancel))
             .await
     }
-}
 
-impl Session {
-    /// Returns what happened on the session's network since the last execution that ended with a result or an error:
-    /// what an execution did whose future was dropped, and what still lasts.
+    /// Returns the report of the network since the last execution that ended with a result or an
+    /// error: the activity of an execution whose future was dropped, and of connections still open.
     pub fn network_report(&self) -> NetworkReport {
         self.instance.network_report()
     }
 }
 
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What the host keeps for one instance.
+//! The store data of one instance: the state behind its imports.
 
 use std::sync::Arc;
 
@@ -6,51 +6,60 @@ use eryx_net_host::{Charge, HostMemory, Network};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::error::{ConfigError, Error};
-use crate::files::{Files, Tree};
-use crate::limits::{MemoryLimiter, ResourceLimits};
-use crate::output::{Capture, Handlers, StreamKind};
-use crate::time_slice::Turn;
+use crate::config_error::ConfigError;
+use crate::file_tree::FileTree;
+use crate::limits::ResourceLimits;
+use crate::memory_limiter::MemoryLimiter;
+use crate::stdio::{Capture, Sinks, StreamKind};
+use crate::time_slice::TimeSlice;
 
-/// The most one call of random numbers may ask for, in bytes.
+/// The most bytes that one call for random numbers may ask for.
 const MAX_RANDOM: u64 = 64 * 1024;
 
-/// How many streams, connections, lookups and the like a guest may hold at once.
+/// The most resources (streams, connections, lookups and so on) that a guest may hold at once.
 const MAX_RESOURCES: usize = 8192;
 
 /// The state behind one instance's imports.
-pub(crate) struct Host {
+pub(crate) struct StoreState {
     pub(crate) network: Network,
     pub(crate) memory: MemoryLimiter,
     pub(crate) host_memory: HostMemory,
-    /// What it takes whatever the guest does.
+    /// The host memory that every execution uses.
     _base: Charge,
     pub(crate) table: ResourceTable,
-    pub(crate) turn: Turn,
-    pub(crate) files: Files,
+    pub(crate) time_slice: TimeSlice,
+    /// The files that the guest can read.
+    pub(crate) packages: Option<Arc<FileTree>>,
+    /// How many files and folders the guest holds open.
+    pub(crate) open_files: usize,
     wasi: WasiCtx,
 }
 
-impl Host {
-    /// Returns what is kept for a guest that can read `packages`, if any, and no other files.
+impl StoreState {
+    /// Returns the state for a guest that can read `packages`, if any, and no other files.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Limit`] when the host memory is less than every execution uses.
     pub(crate) fn new(
         network: Network,
         limits: &ResourceLimits,
         capture: &Capture,
-        handlers: &Handlers,
-        packages: Option<&Arc<Tree>>,
-    ) -> Result<Self, Error> {
+        sinks: &Sinks,
+        packages: Option<&Arc<FileTree>>,
+    ) -> Result<Self, ConfigError> {
         let host_memory = capture.host_memory().clone();
         let base = host_memory
             .charge(ResourceLimits::HOST_MEMORY_BASE)
-            .map_err(|full| ConfigError::new(full.to_string()))?;
+            .map_err(|full| ConfigError::limit("max_host_memory", format!("is too low: {full}")))?;
         let network = network.with_host_memory(host_memory.clone());
-        // Everything not named here is denied: files, environment, arguments, standard input.
+        // WASI denies what is not set here: files, environment, arguments, standard input.
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(capture.stream(StreamKind::Stdout, handlers.stdout.clone()))
-            .stderr(capture.stream(StreamKind::Stderr, handlers.stderr.clone()))
+        wasi.stdout(capture.stream(StreamKind::Stdout, sinks.stdout.clone()))
+            .stderr(capture.stream(StreamKind::Stderr, sinks.stderr.clone()))
             .max_random_size(MAX_RANDOM)
-            // The second wall: no socket of WASI's own, should a program get hold of CPython's `_socket`.
+            // Defence in depth: WASI sockets are disabled too, in case a guest reaches CPython's
+            // original `_socket`.
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false);
@@ -63,33 +72,33 @@ impl Host {
             host_memory,
             _base: base,
             table,
-            turn: Turn::new(),
-            files: Files::new(packages),
+            time_slice: TimeSlice::new(),
+            packages: packages.cloned(),
+            open_files: 0,
             wasi,
         })
     }
-}
 
-impl Host {
-    /// The host, for a call of a function of `interface`.
-    pub(crate) fn called(&mut self, interface: &'static str) -> &mut Self {
-        self.turn.calls(interface);
+    /// Notes for the watchdog that the guest calls a function of `interface`, and returns the state.
+    pub(crate) fn on_call(&mut self, interface: &'static str) -> &mut Self {
+        self.time_slice.watchdog().on_call(interface);
         self
     }
 }
 
 #[cfg(feature = "watchdog")]
-impl Drop for Host {
-    /// Closes what the guest left open, and watches that: a peer may have left a lot to read.
+impl Drop for StoreState {
+    /// Closes what the guest left open under the eye of the watchdog: a peer may have sent much that
+    /// is left to read.
     fn drop(&mut self) {
         let table = std::mem::replace(&mut self.table, ResourceTable::new());
-        self.turn.watch(|| drop(table));
+        self.time_slice.watchdog().watch(|| drop(table));
     }
 }
 
-impl WasiView for Host {
+impl WasiView for StoreState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.turn.calls("wasi");
+        self.time_slice.watchdog().on_call("wasi");
         WasiCtxView {
             ctx: &mut self.wasi,
             table: &mut self.table,

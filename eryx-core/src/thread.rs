@@ -1,4 +1,4 @@
-//! Work that takes too long for a thread that serves other sandboxes, too.
+//! Long computations on a thread of their own, away from the threads that serve other sandboxes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread::Builder;
@@ -7,9 +7,10 @@ use tokio::sync::oneshot;
 
 use crate::host_resource::HostResourceError;
 
-/// Does `work` on a thread of its own, and waits for it. If the caller stops waiting, the work goes on to its end.
+/// Runs `work` on a thread of its own, and waits for its result. If the caller stops waiting, the
+/// work goes on to its end.
 ///
-/// A runtime's own threads for such work would end this one by a panic where the machine has no further thread.
+/// `tokio::task::spawn_blocking` would panic where the machine has no further thread.
 ///
 /// # Errors
 ///
@@ -21,12 +22,12 @@ pub(crate) async fn run<T: Send + 'static>(
     Builder::new()
         .name("eryx-work".to_owned())
         .spawn(move || {
-            // It matters to no one if the caller stopped waiting.
+            // Sending fails when the caller stopped waiting, which makes no difference here.
             let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
         })
-        .map_err(|error| HostResourceError::of_thread(&error))?;
-    match receiver.await.expect("the thread sends what it did") {
-        Ok(done) => Ok(done),
+        .map_err(|error| HostResourceError::from_spawn_error(&error))?;
+    match receiver.await.expect("the thread sends its result") {
+        Ok(result) => Ok(result),
         Err(panic) => resume_unwind(panic),
     }
 }

@@ -1,36 +1,39 @@
-//! Fails tests in which an execution keeps a thread for long.
+//! A watchdog for tests: fails those in which an execution keeps a thread for long.
 //!
-//! With the feature `watchdog`, which only tests turn on, an execution panics when one poll of it, or one call of a host
-//! function, takes more than [`LIMIT`] of the thread's processor time: time during which the thread did not run does not
-//! count, so that a busy machine makes no difference. What is not watched is what an embedder does before and after: to
-//! compile an image, which it can do in advance, and to map it for an instance, whose cost the image decides.
+//! With the feature `watchdog`, which only tests turn on, an execution panics when one poll of it, or
+//! one call of a host function, takes more than 50 ms of the thread's processor time. Time during
+//! which the thread did not run does not count, so that a busy machine makes no difference. The work
+//! of the embedder before and after the execution is not watched: compiling an image, which the
+//! embedder can do in advance, and mapping it for an instance, whose cost the image decides.
 
 #[cfg(all(feature = "watchdog", target_os = "linux"))]
-pub(crate) use on::Watchdog;
+pub(crate) use enabled::Watchdog;
 
 #[cfg(not(all(feature = "watchdog", target_os = "linux")))]
-pub(crate) use off::Watchdog;
+pub(crate) use disabled::Watchdog;
 
 #[cfg(all(feature = "watchdog", target_os = "linux"))]
-mod on {
+mod enabled {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::{Mutex, Once, PoisonError};
     use std::time::Duration;
 
     use rustix::time::{ClockId, clock_gettime};
 
-    /// Ten times a slice: what may go wrong in one is seen, and what a test build is slower by is not.
+    /// Ten time slices: short enough to notice work that a slice does not divide, long enough for the
+    /// slower code of a test build.
     const LIMIT: Duration = Duration::from_millis(50);
 
-    /// Whether random numbers were seeded, which takes as long once in a process, whatever an execution does.
+    /// Seeds random numbers before the first execution: that takes long, once in a process, whatever
+    /// an execution does.
     static SEEDED: Once = Once::new();
 
-    /// What an execution does between two looks.
+    /// The watchdog of one execution.
     #[derive(Debug)]
     pub(crate) struct Watchdog {
-        /// The processor time at the last look, in nanoseconds.
-        looked: AtomicU64,
-        /// The interface whose function was called since.
+        /// The thread's processor time at the last check, in nanoseconds.
+        checked_at: AtomicU64,
+        /// The interface of the host function that was called since.
         called: Mutex<Option<&'static str>>,
     }
 
@@ -38,7 +41,7 @@ mod on {
         fn default() -> Self {
             SEEDED.call_once(eryx_net_host::tls::seed_random);
             Self {
-                looked: AtomicU64::new(0),
+                checked_at: AtomicU64::new(0),
                 called: Mutex::new(None),
             }
         }
@@ -46,37 +49,38 @@ mod on {
 
     impl Watchdog {
         /// Notes a call of a host function.
-        pub(crate) fn calls(&self, interface: &'static str) {
+        pub(crate) fn on_call(&self, interface: &'static str) {
             *self.called.lock().unwrap_or_else(PoisonError::into_inner) = Some(interface);
         }
 
-        /// Watches one poll.
+        /// Runs `poll`, and panics if it takes too long.
         pub(crate) fn watch<T>(&self, poll: impl FnOnce() -> T) -> T {
-            let begun = processor_time();
-            self.looked.store(nanoseconds(begun), Ordering::Relaxed);
+            let began = processor_time();
+            self.checked_at.store(nanoseconds(began), Ordering::Relaxed);
             let polled = poll();
-            let took = processor_time().saturating_sub(begun);
+            let took = processor_time().saturating_sub(began);
             self.check("one poll of an execution", took);
             polled
         }
 
-        /// Watches what was done since the last look: at most one call of a host function.
-        pub(crate) fn look(&self) {
+        /// Panics if the work since the last check, which has at most one call of a host function,
+        /// took too long.
+        pub(crate) fn check_call(&self) {
             let now = nanoseconds(processor_time());
-            let before = self.looked.swap(now, Ordering::Relaxed);
+            let before = self.checked_at.swap(now, Ordering::Relaxed);
             let took = Duration::from_nanos(now.saturating_sub(before));
-            self.check("what was done between two looks at the clock", took);
+            self.check("the work between two yield points", took);
             *self.called.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
 
-        fn check(&self, what: &str, took: Duration) {
+        fn check(&self, work: &str, took: Duration) {
             if took <= LIMIT || std::thread::panicking() {
                 return;
             }
             let called = *self.called.lock().unwrap_or_else(PoisonError::into_inner);
             panic!(
-                "{what} took {took:.1?} of processor time, more than {LIMIT:?}; the host function called since the last \
-                 look: {}",
+                "{work} took {took:.1?} of processor time, more than {LIMIT:?}; the host function \
+                 called since the last yield point: {}",
                 called.unwrap_or("none")
             );
         }
@@ -98,55 +102,55 @@ mod on {
 
         use super::*;
 
-        /// Keeps the processor busy until the thread has had `time` of it.
-        fn work(time: Duration) {
-            let begun = processor_time();
-            while processor_time() < begun + time {
+        /// Computes until the thread has used `time` of processor time.
+        fn compute(time: Duration) {
+            let began = processor_time();
+            while processor_time() < began + time {
                 std::hint::spin_loop();
             }
         }
 
         #[test]
-        fn a_poll_that_waits_without_working_is_let_through() {
-            let begun = Instant::now();
+        fn a_poll_that_sleeps_does_not_panic() {
+            let began = Instant::now();
             Watchdog::default().watch(|| std::thread::sleep(2 * LIMIT));
-            assert!(begun.elapsed() >= 2 * LIMIT);
+            assert!(began.elapsed() >= 2 * LIMIT);
         }
 
         #[test]
         #[should_panic(expected = "one poll of an execution took")]
-        fn a_poll_that_works_for_long_panics() {
-            Watchdog::default().watch(|| work(LIMIT + Duration::from_millis(5)));
+        fn a_poll_that_computes_for_long_panics() {
+            Watchdog::default().watch(|| compute(LIMIT + Duration::from_millis(5)));
         }
 
         #[test]
-        #[should_panic(expected = "the last look: eryx:net/tls")]
-        fn a_call_that_works_for_long_panics_with_the_name_of_its_interface() {
+        #[should_panic(expected = "the last yield point: eryx:net/tls")]
+        fn a_call_that_computes_for_long_panics_with_the_name_of_its_interface() {
             let watchdog = Watchdog::default();
             watchdog.watch(|| {
-                watchdog.calls("eryx:net/tcp");
-                watchdog.look();
-                watchdog.calls("eryx:net/tls");
-                work(LIMIT + Duration::from_millis(5));
-                watchdog.look();
+                watchdog.on_call("eryx:net/tcp");
+                watchdog.check_call();
+                watchdog.on_call("eryx:net/tls");
+                compute(LIMIT + Duration::from_millis(5));
+                watchdog.check_call();
             });
         }
     }
 }
 
 #[cfg(not(all(feature = "watchdog", target_os = "linux")))]
-mod off {
-    /// Watches nothing.
+mod disabled {
+    /// A watchdog that checks nothing.
     #[derive(Debug, Default)]
     pub(crate) struct Watchdog;
 
     impl Watchdog {
-        pub(crate) fn calls(&self, _interface: &'static str) {}
+        pub(crate) fn on_call(&self, _interface: &'static str) {}
 
         pub(crate) fn watch<T>(&self, poll: impl FnOnce() -> T) -> T {
             poll()
         }
 
-        pub(crate) fn look(&self) {}
+        pub(crate) fn check_call(&self) {}
     }
 }

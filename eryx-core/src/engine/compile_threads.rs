@@ -1,20 +1,21 @@
-//! The threads that compile.
+//! The threads that compile machine code.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Where functions are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Threads {
-    /// On those of the pool that calls the compiler.
+    /// On the threads of the rayon pool that calls the compiler.
     Pool,
-    /// On the one that calls the compiler.
+    /// On the one thread that calls the compiler.
     One,
 }
 
-/// Calls `compile`, which may use as many threads as there are processors, or only its own where no more can be started.
+/// Calls `compile`, which may use as many threads as there are processors, or only its own where no
+/// more can be started.
 ///
-/// The threads last as long as the call. Those of rayon's own pool last for ever, but not in the child of a fork: it would
-/// wait for them without an end.
+/// The threads last as long as the call. Those of rayon's global pool would last for ever, but not in
+/// the child of a fork, which would wait for them without end.
 pub(crate) fn with_threads<T: Send>(compile: impl FnOnce(Threads) -> T + Send) -> T {
     match pool() {
         Some(pool) => pool.install(|| compile(Threads::Pool)),

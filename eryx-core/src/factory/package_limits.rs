@@ -1,9 +1,9 @@
-//! How much the packages of a factory may hold.
+//! The limits of a factory's packages, and the quota that is left of them.
 
-use crate::error::{ConfigError, Error};
+use crate::config_error::ConfigError;
 
-/// Bounds on the packages of a [`SandboxFactory`](crate::SandboxFactory), all of them together. They are in memory as long as
-/// the factory is.
+/// Limits of the packages of a [`SandboxFactory`](crate::SandboxFactory), for all of them together. The
+/// packages are in memory as long as the factory is.
 ///
 /// ```
 /// let limits = eryx_core::PackageLimits::default().with_max_bytes(1 << 30);
@@ -15,83 +15,82 @@ pub struct PackageLimits {
     max_files: usize,
 }
 
-/// Several times what the largest collections of pure Python packages take.
-const MAX_BYTES: u64 = 256 << 20;
-const MAX_FILES: usize = 20_000;
-
 impl Default for PackageLimits {
+    /// 256 MiB and 20,000 files: several times the largest collections of pure Python packages.
     fn default() -> Self {
         Self {
-            max_bytes: MAX_BYTES,
-            max_files: MAX_FILES,
+            max_bytes: 256 << 20,
+            max_files: 20_000,
         }
     }
 }
 
 impl PackageLimits {
-    /// Lets packages hold at most this many bytes, unpacked. The default is 256 MiB.
+    /// Sets the most bytes of the packages, unpacked. The default is 256 MiB.
     #[must_use = "it returns the limits it changes"]
     pub fn with_max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Lets packages have at most this many files. The default is 20,000.
+    /// Sets the most files of the packages. The default is 20,000.
     #[must_use = "it returns the limits it changes"]
     pub fn with_max_files(mut self, files: usize) -> Self {
         self.max_files = files;
         self
     }
 
-    /// Returns the most bytes that packages may hold, unpacked.
+    /// Returns the most bytes of the packages, unpacked.
     pub fn max_bytes(&self) -> u64 {
         self.max_bytes
     }
 
-    /// Returns the most files that packages may have.
+    /// Returns the most files of the packages.
     pub fn max_files(&self) -> usize {
         self.max_files
     }
 
-    /// Refuses limits that nothing keeps.
-    pub(super) fn validate(&self) -> Result<(), Error> {
-        if self.max_bytes == 0 || self.max_files == 0 {
-            return Err(ConfigError::new(
-                "the limits of packages: 0 leaves no room for any; give the most bytes and the most files they may have",
-            )
-            .into());
-        }
-        Ok(())
+    /// Rejects limits that no package meets.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let limit = match (self.max_bytes, self.max_files) {
+            (0, _) => "the most bytes of packages (max_bytes)",
+            (_, 0) => "the most files of packages (max_files)",
+            _ => return Ok(()),
+        };
+        Err(ConfigError::limit(
+            limit,
+            "is 0, and 0 leaves no room for any package; give the most they may have",
+        ))
     }
 
-    /// Returns how much there is room for while there are no packages.
-    pub(super) fn room(&self) -> Room {
-        Room {
+    /// Returns the quota of packages of which nothing is used.
+    pub(super) fn quota(&self) -> Quota {
+        Quota {
             bytes: self.max_bytes,
             files: self.max_files,
         }
     }
 }
 
-/// How much more packages may hold.
+/// The bytes and files that packages may still add.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
+pub(super) struct Quota {
     pub(super) bytes: u64,
     pub(super) files: usize,
 }
 
-/// What there is not enough of.
+/// The quota that is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Full {
+pub(super) enum QuotaExceeded {
     Bytes,
     Files,
 }
 
-impl Room {
-    /// Takes the room of a file of this size.
-    pub(super) fn take(&mut self, size: u64) -> Result<(), Full> {
-        self.bytes = self.bytes.checked_sub(size).ok_or(Full::Bytes)?;
-        self.files = self.files.checked_sub(1).ok_or(Full::Files)?;
+impl Quota {
+    /// Takes a file of `size` bytes from the quota.
+    pub(super) fn take_file(&mut self, size: u64) -> Result<(), QuotaExceeded> {
+        self.bytes = self.bytes.checked_sub(size).ok_or(QuotaExceeded::Bytes)?;
+        self.files = self.files.checked_sub(1).ok_or(QuotaExceeded::Files)?;
         Ok(())
     }
 }

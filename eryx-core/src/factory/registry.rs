@@ -1,32 +1,43 @@
-//! The factories of this process that somebody holds: a second one like it shares what the first one loaded.
+//! A process-wide registry of loaded factories, by weak references: building a factory equal to a
+//! loaded one returns the loaded one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
-use super::Built;
+use crate::factory::spec::FactorySpec;
+use crate::file_tree::FileTree;
+use crate::image::Image;
 
-type Alive = BTreeMap<String, Weak<Built>>;
+/// A loaded factory. Equal factories, and the sandboxes and sessions of them, share it.
+pub(super) struct LoadedFactory {
+    pub(super) digest: String,
+    pub(super) image: Image,
+    pub(super) packages: Arc<FileTree>,
+    pub(super) spec: FactorySpec,
+}
 
-/// The table, unless somebody has it right now. Nobody waits for it: in the child of a fork, one who had it in the parent
-/// never gives it back, and without it a factory is only loaded once more.
-fn alive() -> Option<MutexGuard<'static, Alive>> {
-    static ALIVE: Mutex<Alive> = Mutex::new(BTreeMap::new());
-    match ALIVE.try_lock() {
-        Ok(alive) => Some(alive),
+type Registry = BTreeMap<String, Weak<LoadedFactory>>;
+
+/// Returns the registry, or `None` if it is locked. It never blocks: in a forked child the lock's owner
+/// may not exist, and missing the registry costs only loading the factory again.
+fn registry() -> Option<MutexGuard<'static, Registry>> {
+    static REGISTRY: Mutex<Registry> = Mutex::new(BTreeMap::new());
+    match REGISTRY.try_lock() {
+        Ok(registry) => Some(registry),
         Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
         Err(TryLockError::WouldBlock) => None,
     }
 }
 
-/// The one that was built under `key`.
-pub(super) fn find(key: &str) -> Option<Arc<Built>> {
-    alive()?.get(key)?.upgrade()
+/// Returns the loaded factory with this digest.
+pub(super) fn find(digest: &str) -> Option<Arc<LoadedFactory>> {
+    registry()?.get(digest)?.upgrade()
 }
 
-/// Remember `built` as long as somebody holds it.
-pub(super) fn keep(built: &Arc<Built>) {
-    if let Some(mut alive) = alive() {
-        alive.retain(|_, built| built.strong_count() > 0);
-        alive.insert(built.key.clone(), Arc::downgrade(built));
+/// Registers `loaded` until its last reference is dropped.
+pub(super) fn insert(loaded: &Arc<LoadedFactory>) {
+    if let Some(mut registry) = registry() {
+        registry.retain(|_, loaded| loaded.strong_count() > 0);
+        registry.insert(loaded.digest.clone(), Arc::downgrade(loaded));
     }
 }

@@ -1,4 +1,4 @@
-//! The second snapshot: an interpreter that has imported, saved as a component.
+//! The second snapshot: an interpreter that has done its imports, saved as a component.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,79 +8,85 @@ use wasmtime::Store;
 use wasmtime::component::{Instance as Exports, Lift, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
-use crate::error::{ConfigError, Error};
-use crate::files::{PACKAGES, Tree};
-use crate::store_state::Host;
-use crate::image::{self, Image};
-use crate::instance::{Instance, Job};
-use crate::limits::{Limit, ResourceLimits};
+use crate::config_error::ConfigError;
+use crate::error::Error;
+use crate::file_tree::FileTree;
+use crate::files::PACKAGES;
+use crate::image::{Image, compile, embedded};
+use crate::instance::{GuestCall, Instance};
+use crate::limit::Limit;
+use crate::limits::ResourceLimits;
 use crate::signals;
+use crate::store_state::StoreState;
+use crate::template::Template;
 
-/// What happens before the snapshot.
-pub(super) struct Preload<'a> {
-    pub(super) packages: &'a Arc<Tree>,
+/// The inputs of a snapshot.
+pub(super) struct SnapshotInputs<'a> {
+    pub(super) packages: &'a Arc<FileTree>,
     pub(super) imports: &'a [String],
     pub(super) setup: Option<&'a [u8]>,
     pub(super) limits: &'a ResourceLimits,
 }
 
-/// Do it in an instance of the embedded image, and save that as a component.
-pub(super) async fn take(preload: &Preload<'_>) -> Result<Vec<u8>, Error> {
-    let image = Image::embedded()?;
-    let (mut instance, exports) =
-        Instance::start_readable(&image, preload.limits, preload.packages).await?;
-    let job = Job::Preload {
+/// Runs the imports and the setup code in an instance of the embedded image, and returns the instance
+/// as a component.
+pub(super) async fn snapshot(inputs: &SnapshotInputs<'_>) -> Result<Vec<u8>, Error> {
+    let template = Template::new(Image::embedded()?, Some(Arc::clone(inputs.packages)));
+    let (mut instance, exports) = Instance::start_for_snapshot(&template, inputs.limits).await?;
+    let preload = GuestCall::Preload {
         paths: &[PACKAGES.to_owned()],
-        imports: preload.imports,
-        setup: preload.setup,
+        imports: inputs.imports,
+        setup: inputs.setup,
     };
     let started = Instant::now();
-    instance.run(job, started, None).await?;
+    instance.run(preload, started, None).await?;
     let Some(mut store) = instance.into_store() else {
-        // By `os._exit`, which is no failure of a program.
-        return Err(ConfigError::new(
-            "setup_code: it ended the interpreter, so that there is nothing to save",
-        )
-        .into());
+        // `os._exit(0)` is not an error of a program, but leaves no interpreter.
+        return Err(ConfigError::SetupCodeExited.into());
     };
-    let limit = preload.limits.execution_timeout();
-    // Code of the guest, over memory that the setup code has left as it liked.
-    within(limit, started, async move {
-        // From here on only the host calls. The whole memory of the guest comes out in one call.
+    let limit = inputs.limits.execution_timeout();
+    // This runs code of the guest, in memory that untrusted setup code wrote, so the limit applies.
+    with_time_limit(limit, started, async move {
+        // From here on only the host calls the guest, and one call returns its whole memory.
         store.set_hostcall_fuel(usize::MAX);
         signals::check()?;
-        // libc forgets the directories it has open: their handles mean nothing in another instance.
+        // libc forgets its open directories: their handles are not valid in another instance.
         let reset_preopens = exports
             .get_typed_func::<(), ()>(&mut store, "reset-preopens")
-            .map_err(|error| broken(&error))?;
-        let turn = store.data().turn.clone();
-        turn.divide(reset_preopens.call_async(&mut store, ()))
+            .map_err(snapshot_error)?;
+        let time_slice = store.data().time_slice.clone();
+        time_slice
+            .run(reset_preopens.call_async(&mut store, ()))
             .await
-            .map_err(|error| broken(&error))?;
-        let (context, _) = image::readable(image::EMBEDDED_COMPONENT)?;
-        let mut running = Running {
+            .map_err(snapshot_error)?;
+        let (context, _) = compile::instrument(embedded::WASM)?;
+        let mut source = SnapshotSource {
             store,
             instance: exports,
         };
         Wizer::new()
-            .snapshot_component(&context, &mut running)
+            .snapshot_component(&context, &mut source)
             .await
-            .map_err(|error| broken(&error))
+            .map_err(snapshot_error)
     })
     .await
 }
 
-/// What `work` comes to, if it does before `limit` has passed since `started`.
-async fn within<T>(
+/// Runs `work` until `limit` has passed since `started`.
+///
+/// # Errors
+///
+/// [`Error::Limit`] when the time is up, and those of `work`.
+async fn with_time_limit<T>(
     limit: Duration,
     started: Instant,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    // A limit beyond the end of the clock is none.
-    let Some(end) = started.checked_add(limit) else {
+    // A deadline that `Instant` cannot represent never comes.
+    let Some(deadline) = started.checked_add(limit) else {
         return work.await;
     };
-    tokio::time::timeout_at(end, work)
+    tokio::time::timeout_at(deadline, work)
         .await
         .unwrap_or_else(|_| {
             Err(Error::Limit {
@@ -90,40 +96,40 @@ async fn within<T>(
         })
 }
 
-fn broken(error: &wasmtime::Error) -> Error {
+fn snapshot_error(error: wasmtime::Error) -> Error {
     Error::image("no snapshot can be made of it", error)
 }
 
-/// The instance whose memory is read out.
-struct Running {
-    store: Store<Host>,
+/// The instance whose memory wizer reads.
+struct SnapshotSource {
+    store: Store<StoreState>,
     instance: Exports,
 }
 
-impl Running {
-    /// The result of one of the functions the instrumentation added, which cannot fail.
+impl SnapshotSource {
+    /// Calls an export that the instrumentation added, which cannot fail.
     async fn call<R: Lift + Send + Sync + 'static>(&mut self, instance: &str, function: &str) -> R {
-        let found = self
+        let export = self
             .instance
             .get_export(&mut self.store, None, instance)
             .and_then(|(_, instance)| {
                 self.instance
                     .get_export(&mut self.store, Some(&instance), function)
             });
-        let (_, index) = found.expect("the instrumentation exports what it asks for");
+        let (_, index) = export.expect("the instrumentation added the export");
         let function = self
             .instance
             .get_typed_func::<(), (R,)>(&mut self.store, index)
-            .expect("with the type it asks for");
+            .expect("the export has this type");
         let (result,) = function
             .call_async(&mut self.store, ())
             .await
-            .expect("it only reads");
+            .expect("the export only reads");
         result
     }
 }
 
-impl ComponentInstanceState for Running {
+impl ComponentInstanceState for SnapshotSource {
     async fn call_func_ret_list_u8(
         &mut self,
         instance: &str,
@@ -156,7 +162,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_snapshot_that_yields_for_ever_ends_when_the_time_of_its_setup_is_up() {
+    async fn a_snapshot_that_yields_for_ever_ends_at_the_time_limit_of_its_setup() {
         let started = Instant::now();
         let limit = Duration::from_millis(20);
         let work = async {
@@ -164,22 +170,22 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        let ended = within::<()>(limit, started, work).await;
+        let ended = with_time_limit::<()>(limit, started, work).await;
         assert!(matches!(
             ended,
-            Err(Error::Limit { limit: Limit::ExecutionTime(of), .. }) if of == limit
+            Err(Error::Limit { limit: Limit::ExecutionTime(found), .. }) if found == limit
         ));
         assert!(started.elapsed() >= limit);
-        // What the setup has used up is gone.
-        let ended = within::<()>(limit, started, std::future::pending()).await;
+        // The time counts from the start of the setup.
+        let ended = with_time_limit::<()>(limit, started, std::future::pending()).await;
         assert!(matches!(ended, Err(Error::Limit { .. })));
     }
 
     #[tokio::test]
-    async fn a_snapshot_in_time_is_returned() {
+    async fn a_snapshot_within_the_time_limit_is_returned() {
         for limit in [Duration::from_secs(60), Duration::MAX] {
-            let made = within(limit, Instant::now(), async { Ok(7) }).await;
-            assert_eq!(made.expect("in time"), 7);
+            let snapshot = with_time_limit(limit, Instant::now(), async { Ok(7) }).await;
+            assert_eq!(snapshot.expect("in time"), 7);
         }
     }
 }

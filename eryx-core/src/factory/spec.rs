@@ -1,26 +1,28 @@
+//! The inputs of a factory, and their digest.
+
 use sha2::{Digest, Sha256};
 
-use super::package_files::Sources;
-use crate::image::EMBEDDED_DIGEST;
+use crate::factory::package_files::PackageFiles;
+use crate::image::embedded;
 
-/// What a factory is made from.
+/// The inputs of a factory.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Plan {
-    pub(super) sources: Sources,
+pub(super) struct FactorySpec {
+    pub(super) files: PackageFiles,
     pub(super) imports: Vec<String>,
     pub(super) setup: Option<Vec<u8>>,
 }
 
-impl Plan {
-    /// Names the snapshot that is made from it.
-    pub(super) fn key(&self) -> String {
+impl FactorySpec {
+    /// Returns a name for the snapshot made from these inputs and the embedded image.
+    pub(super) fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
-            // Lengths keep one part's end from passing for the next one's beginning.
+            // The length separates a part from the next one.
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         };
-        add(EMBEDDED_DIGEST.as_bytes());
+        add(embedded::WASM_DIGEST.as_bytes());
         add(&(self.imports.len() as u64).to_le_bytes());
         for module in &self.imports {
             add(module.as_bytes());
@@ -29,7 +31,7 @@ impl Plan {
             Some(source) => add(&[&[1], &source[..]].concat()),
             None => add(&[0]),
         }
-        for (name, content) in self.sources.files() {
+        for (name, content) in self.files.iter() {
             add(name.as_bytes());
             add(content);
         }

@@ -1,17 +1,18 @@
-//! Reading a file from a place on.
+//! The stream of a file's content from an offset on.
 
 use bytes::Bytes;
 use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 
-use super::descriptor::MAX_READ;
+/// The most bytes that one read returns. A program that wants more reads again.
+pub(super) const MAX_READ: usize = 256 << 10;
 
-/// What is left of a file's content to be read.
+/// The rest of a file's content.
 pub(super) struct FileStream {
     rest: Bytes,
 }
 
 impl FileStream {
-    /// Returns the stream that begins at `offset`, which may lie behind the end.
+    /// Returns the stream that begins at `offset`, which may be past the end.
     pub(super) fn new(content: &Bytes, offset: u64) -> Self {
         let start = usize::try_from(offset).map_or(content.len(), |at| at.min(content.len()));
         Self {
@@ -44,21 +45,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_gives_the_rest_of_the_file_and_then_ends() {
+    fn a_stream_returns_the_rest_of_the_file_and_then_ends() {
         let content = Bytes::from_static(b"content");
         let mut stream = FileStream::new(&content, 3);
         assert_eq!(stream.read(0).expect("nothing"), "");
         assert_eq!(stream.read(2).expect("read"), "te");
         assert_eq!(stream.read(usize::MAX).expect("read"), "nt");
         assert!(matches!(stream.read(1), Err(StreamError::Closed)));
-        for behind in [7, 8, u64::MAX] {
-            let read = FileStream::new(&content, behind).read(1);
-            assert!(matches!(read, Err(StreamError::Closed)), "{behind}");
+        for past_end in [7, 8, u64::MAX] {
+            let read = FileStream::new(&content, past_end).read(1);
+            assert!(matches!(read, Err(StreamError::Closed)), "{past_end}");
         }
     }
 
     #[test]
-    fn one_read_takes_no_more_than_its_bound_of_a_large_file() {
+    fn one_read_returns_at_most_max_read_bytes_of_a_large_file() {
         let mut stream = FileStream::new(&Bytes::from(vec![0; MAX_READ + 1]), 0);
         assert_eq!(stream.read(usize::MAX).expect("read").len(), MAX_READ);
         assert_eq!(stream.read(usize::MAX).expect("read").len(), 1);

@@ -1,130 +1,139 @@
-//! Machine code kept in the user's cache directory, by what it was made from.
+//! A cache of machine code in a directory of the user, keyed by what it was compiled from.
 
-mod building;
 mod directory;
-mod kept;
-mod prune;
 #[cfg(test)]
-mod race;
+mod directory_swap_tests;
+pub(in crate::image) mod entry;
+pub(crate) mod pending_entry;
+mod prune;
 
-use std::ffi::OsString;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wasmtime::CacheStore;
 
-use super::code::Code;
-use super::{compiled, engine_fingerprint, refused};
-use crate::Error;
+use crate::error::Error;
 use crate::host_resource::check_file_size;
-
-pub(crate) use building::Building;
-use building::PATIENCE;
+use crate::image::compile::{self, engine_fingerprint};
+use crate::image::machine_code::MachineCode;
 use directory::Directory;
-pub(super) use kept::Use;
+use entry::ReadMode;
+use pending_entry::PendingEntry;
 
 /// A cache directory of this user's own, if there is one that can be trusted.
 #[derive(Clone)]
 pub(crate) struct Cache {
     dir: Option<Arc<Directory>>,
-    /// The most bytes that what is kept takes together.
+    /// The most bytes of all entries together.
     max_bytes: u64,
 }
 
 impl Cache {
-    /// Opens the directory `dir`, or that of the user: `$ERYX_CACHE_DIR`, else `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`.
-    /// It is made with mode 0700; one that others could change or exchange is not used.
+    /// Opens the directory `dir`, or else the user's: `$ERYX_CACHE_DIR`, else
+    /// `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`. It is created with mode 0700; a directory that
+    /// other users could write to or replace is not used.
     pub(crate) fn open(dir: Option<&Path>) -> Self {
-        let path = dir.map_or_else(path, |dir| Ok(dir.to_path_buf()));
+        let path = dir.map_or_else(default_path, |dir| Ok(dir.to_path_buf()));
         match path.and_then(|path| Directory::open(&path)) {
             Ok(dir) => Self {
                 dir: Some(Arc::new(dir)),
-                max_bytes: prune::max_bytes(std::env::var_os("ERYX_CACHE_MAX_BYTES")),
+                max_bytes: prune::max_bytes(env::var_os("ERYX_CACHE_MAX_BYTES")),
             },
             Err(reason) => {
-                tracing::warn!(target: "eryx::image", %reason, "compiled images are not kept");
-                Self::none()
+                tracing::warn!(target: "eryx::image", %reason, "compiled images are not cached");
+                Self::disabled()
             }
         }
     }
 
-    /// Returns a cache that keeps nothing.
-    pub(crate) fn none() -> Self {
+    /// Returns a cache that stores nothing.
+    pub(crate) fn disabled() -> Self {
         Self {
             dir: None,
             max_bytes: 0,
         }
     }
 
-    /// Returns what was kept under `key` for this engine.
-    pub(super) fn find(&self, key: &str, how: Use) -> Result<Option<Code>, Error> {
+    /// Returns the machine code that was stored under `key` for this engine.
+    pub(super) fn find(&self, key: &str, mode: ReadMode) -> Result<Option<MachineCode>, Error> {
         let name = file_name(key)?;
         let dir = self.dir.as_ref();
-        Ok(dir.and_then(|dir| kept::find(dir, &name, how)))
+        Ok(dir.and_then(|dir| entry::find(dir, &name, mode)))
     }
 
-    /// Begins what is going to be kept under `key`, once no other process is at it: it may have been kept then.
-    pub(crate) async fn begin(&self, key: &str) -> Result<Option<Building>, Error> {
+    /// Begins the entry for `key` once no other process is compiling it. That process may have stored
+    /// the entry, so the caller should look for it again.
+    pub(crate) async fn begin(&self, key: &str) -> Result<Option<PendingEntry>, Error> {
         let name = file_name(key)?;
         match &self.dir {
-            Some(dir) => Ok(Building::begin(dir, &name, PATIENCE).await),
+            Some(dir) => Ok(PendingEntry::begin(dir, &name, pending_entry::TIMEOUT).await),
             None => Ok(None),
         }
     }
 
-    /// Compiles `wasm`, all but what is in `functions`, and keeps the machine code under `key`, in the file that was begun for it.
+    /// Compiles `wasm`, except for what is in `functions`, and stores the machine code under `key`, in
+    /// the entry that was begun for it, if one was.
     pub(super) fn compile(
         &self,
         key: &str,
         wasm: &[u8],
         functions: Option<Arc<dyn CacheStore>>,
-        building: Option<Building>,
-    ) -> Result<Code, Error> {
-        // Its machine code is larger than it. Compiling takes a while, and is not begun for nothing.
+        pending: Option<PendingEntry>,
+    ) -> Result<MachineCode, Error> {
+        // Machine code is larger than the wasm. This check spares a compilation that could not be
+        // stored.
         check_file_size(wasm.len())?;
-        let code = compiled(wasm, functions)?;
+        let code = compile::baseline(wasm, functions)?;
         check_file_size(code.len())?;
         if let Some(dir) = &self.dir {
             let name = file_name(key)?;
-            match keep(dir, &name, &code, building) {
+            match store(dir, &name, &code, pending) {
                 Ok(()) => {
                     prune::prune(dir, &name, self.max_bytes);
-                    // Other processes have it from there, too, and then it is in memory once.
-                    if let Some(kept) = kept::find(dir, &name, Use::InPlace) {
-                        return Ok(kept);
+                    // Processes that map the entry share its pages with this one.
+                    if let Some(entry) = entry::find(dir, &name, ReadMode::InPlace) {
+                        return Ok(entry);
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(target: "eryx::image", dir = %dir.path().display(), name = %name.to_string_lossy(), %error, "a compiled image is not kept");
+                    tracing::warn!(
+                        target: "eryx::image",
+                        dir = %dir.path().display(),
+                        name = %name.to_string_lossy(),
+                        %error,
+                        "a compiled image is not cached"
+                    );
                 }
             }
         }
-        Code::seal(&code).map_err(|error| refused(&error))
+        MachineCode::from_bytes(&code)
     }
 }
 
-fn keep(
+fn store(
     dir: &Arc<Directory>,
-    name: &OsString,
+    name: &OsStr,
     code: &[u8],
-    building: Option<Building>,
+    pending: Option<PendingEntry>,
 ) -> io::Result<()> {
-    let building = match building {
-        Some(building) => building,
-        None => Building::alone(dir, name)?,
+    let pending = match pending {
+        Some(pending) => pending,
+        None => PendingEntry::begin_unlocked(dir, name)?,
     };
-    building.finish(name, code)
+    pending.commit(name, code)
 }
 
 fn file_name(key: &str) -> Result<OsString, Error> {
-    Ok(format!("{key}-{}{}", engine_fingerprint()?, prune::ENTRY).into())
+    Ok(format!("{key}-{}{}", engine_fingerprint()?, prune::ENTRY_SUFFIX).into())
 }
 
-/// The directory that is used where none is named.
-fn path() -> io::Result<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|dir| !dir.is_empty());
-    if let Some(dir) = std::env::var_os("ERYX_CACHE_DIR") {
+/// Returns the directory that is used when the embedder names none.
+fn default_path() -> io::Result<PathBuf> {
+    let set = |name| env::var_os(name).filter(|dir| !dir.is_empty());
+    if let Some(dir) = env::var_os("ERYX_CACHE_DIR") {
         Ok(PathBuf::from(dir))
     } else if let Some(dir) = set("XDG_CACHE_HOME") {
         Ok(Path::new(&dir).join("eryx"))
@@ -143,11 +152,11 @@ mod tests {
 
     use super::*;
 
-    /// The smallest component there is.
+    /// The smallest component.
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
-    fn machine_code(cache: &Cache, wasm: &[u8]) -> Result<Code, Error> {
-        match cache.find("key", Use::InPlace)? {
+    fn find_or_compile(cache: &Cache, wasm: &[u8]) -> Result<MachineCode, Error> {
+        match cache.find("key", ReadMode::InPlace)? {
             Some(code) => Ok(code),
             None => cache.compile("key", wasm, None, None),
         }
@@ -158,20 +167,20 @@ mod tests {
         let dir = tempfile::tempdir().expect("made");
         let cache = Cache::open(Some(dir.path()));
         let files = || fs::read_dir(dir.path()).expect("readable").count();
-        let first = machine_code(&cache, EMPTY).expect("compiled");
+        let first = find_or_compile(&cache, EMPTY).expect("compiled");
         assert!(first.bytes().starts_with(b"\x7fELF"));
         assert_eq!(files(), 1);
-        // Only a file that is read can change what is returned.
+        // The result changes with the file, so it was read from there.
         let name = file_name("key").expect("named");
         let opened = cache.dir.as_ref().expect("opened");
-        keep(opened, &name, b"from the cache", None).expect("written");
-        let found = machine_code(&cache, EMPTY).expect("found");
+        store(opened, &name, b"from the cache", None).expect("written");
+        let found = find_or_compile(&cache, EMPTY).expect("found");
         assert!(found.bytes().starts_with(b"from the cache"));
         assert_eq!(files(), 1);
     }
 
     #[test]
-    fn a_cache_that_is_full_keeps_the_newest() {
+    fn a_full_cache_keeps_the_newest_entry() {
         let dir = tempfile::tempdir().expect("made");
         let mut cache = Cache::open(Some(dir.path()));
         cache.max_bytes = 1;
@@ -186,10 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_directory_machine_code_is_compiled_and_not_kept() {
-        let cache = Cache::none();
-        let code = machine_code(&cache, EMPTY).expect("compiled");
+    fn a_cache_without_a_directory_compiles_and_stores_nothing() {
+        let cache = Cache::disabled();
+        let code = find_or_compile(&cache, EMPTY).expect("compiled");
         assert!(!code.bytes().is_empty());
-        machine_code(&cache, b"garbage").expect_err("not a component");
+        find_or_compile(&cache, b"garbage").expect_err("not a component");
     }
 }

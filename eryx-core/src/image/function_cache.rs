@@ -1,7 +1,8 @@
-//! The machine code of single functions, by what they were compiled from. A snapshot of the image has other data and
-//! the same functions, which then need not be compiled again.
+//! Caches of the machine code of single functions, keyed by what they were compiled from. A snapshot
+//! of the image has other data and the same functions, which then need not be compiled again.
 //!
-//! Kept as one deflated stream of pairs, each part after its length in four bytes, little-endian.
+//! The serialized form is one deflate stream of pairs of key and value, each part after its length in
+//! four bytes, little-endian.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,13 +14,13 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use wasmtime::CacheStore;
 
-/// What is compiled, collected.
+/// A store that records every compiled function, and returns none.
 #[derive(Debug, Default)]
-pub(super) struct Collected {
+pub(super) struct RecordingStore {
     functions: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
 }
 
-impl Collected {
+impl RecordingStore {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let functions = self
             .functions
@@ -31,13 +32,13 @@ impl Collected {
             stream
                 .write_all(&length.to_le_bytes())
                 .and_then(|()| stream.write_all(part))
-                .expect("memory takes all that is written");
+                .expect("writing to memory does not fail");
         }
-        stream.finish().expect("memory takes all that is written")
+        stream.finish().expect("writing to memory does not fail")
     }
 }
 
-impl CacheStore for Collected {
+impl CacheStore for RecordingStore {
     fn get(&self, _: &[u8]) -> Option<Cow<'_, [u8]>> {
         None
     }
@@ -51,36 +52,37 @@ impl CacheStore for Collected {
     }
 }
 
-/// What was collected before. What is compiled besides is not kept.
+/// A store of recorded functions. It is read-only: further functions are not stored.
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "embedded-image"),
-    allow(dead_code, reason = "nothing is known")
+    allow(dead_code, reason = "there are no precompiled functions")
 )]
-pub(super) struct Known {
+pub(super) struct PrecompiledStore {
     functions: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 #[cfg_attr(
     not(feature = "embedded-image"),
-    allow(dead_code, reason = "nothing is known")
+    allow(dead_code, reason = "there are no precompiled functions")
 )]
-impl Known {
+impl PrecompiledStore {
     pub(super) fn from_bytes(bytes: &[u8]) -> io::Result<Self> {
         let mut stream = Vec::new();
         DeflateDecoder::new(bytes).read_to_end(&mut stream)?;
         let mut rest = stream.as_slice();
         let mut functions = BTreeMap::new();
         while !rest.is_empty() {
-            let key = part(&mut rest)?;
-            let value = part(&mut rest)?;
+            let key = split_part(&mut rest)?;
+            let value = split_part(&mut rest)?;
             functions.insert(key, value);
         }
         Ok(Self { functions })
     }
 }
 
-fn part(rest: &mut &[u8]) -> io::Result<Vec<u8>> {
+/// Splits the first part off `rest`.
+fn split_part(rest: &mut &[u8]) -> io::Result<Vec<u8>> {
     let (length, after) = rest
         .split_first_chunk::<4>()
         .ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -91,7 +93,7 @@ fn part(rest: &mut &[u8]) -> io::Result<Vec<u8>> {
     Ok(part.to_vec())
 }
 
-impl CacheStore for Known {
+impl CacheStore for PrecompiledStore {
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
         self.functions.get(key).map(|value| value.as_slice().into())
     }
@@ -106,9 +108,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::image::compiled;
+    use crate::image::compile;
 
-    /// A component with a function and data.
+    /// Returns a component with one function and one data segment.
     fn component(data: u8, function: u8) -> Vec<u8> {
         wat::parse_str(format!(
             "(component (core module
@@ -120,16 +122,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_collected_is_not_compiled_again() {
-        let collected = Arc::new(Collected::default());
-        compiled(&component(b'a', 3), Some(Arc::clone(&collected) as _)).expect("compiled");
-        let known = Known::from_bytes(&collected.to_bytes()).expect("read");
-        assert!(!known.functions.is_empty());
+    fn a_recorded_function_is_not_compiled_again() {
+        let recording = Arc::new(RecordingStore::default());
+        compile::baseline(&component(b'a', 3), Some(Arc::clone(&recording) as _))
+            .expect("compiled");
+        let precompiled = PrecompiledStore::from_bytes(&recording.to_bytes()).expect("read");
+        assert!(!precompiled.functions.is_empty());
 
-        /// Counts what is asked for and not there.
+        /// Counts the functions that are compiled because they are not in the store.
         #[derive(Debug)]
-        struct Counting(Known, Mutex<usize>);
-        impl CacheStore for Counting {
+        struct CountingStore(PrecompiledStore, Mutex<usize>);
+        impl CacheStore for CountingStore {
             fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
                 self.0.get(key)
             }
@@ -138,29 +141,29 @@ mod tests {
                 true
             }
         }
-        let counting = Arc::new(Counting(known, Mutex::new(0)));
-        let missed = || *counting.1.lock().expect("not poisoned");
-        let again = |data, function| {
-            compiled(&component(data, function), Some(Arc::clone(&counting) as _))
+        let counting = Arc::new(CountingStore(precompiled, Mutex::new(0)));
+        let misses = || *counting.1.lock().expect("not poisoned");
+        let compile_again = |data, function| {
+            compile::baseline(&component(data, function), Some(Arc::clone(&counting) as _))
                 .expect("compiled")
         };
-        let with_other_data = again(b'b', 3);
-        assert_eq!(missed(), 0);
+        let with_other_data = compile_again(b'b', 3);
+        assert_eq!(misses(), 0);
         assert_eq!(
             with_other_data,
-            compiled(&component(b'b', 3), None).expect("compiled"),
-            "the same machine code as without"
+            compile::baseline(&component(b'b', 3), None).expect("compiled"),
+            "the same machine code as without a store"
         );
-        again(b'a', 4);
-        assert_eq!(missed(), 1);
+        compile_again(b'a', 4);
+        assert_eq!(misses(), 1);
     }
 
     #[test]
-    fn a_stream_that_was_cut_is_an_error() {
-        let collected = Collected::default();
-        collected.insert(b"key", b"value".to_vec());
-        let whole = collected.to_bytes();
-        assert!(Known::from_bytes(&whole).is_ok());
-        assert!(Known::from_bytes(&whole[..whole.len() - 1]).is_err());
+    fn a_truncated_stream_is_an_error() {
+        let recording = RecordingStore::default();
+        recording.insert(b"key", b"value".to_vec());
+        let bytes = recording.to_bytes();
+        assert!(PrecompiledStore::from_bytes(&bytes).is_ok());
+        assert!(PrecompiledStore::from_bytes(&bytes[..bytes.len() - 1]).is_err());
     }
 }

@@ -1,34 +1,43 @@
 #![allow(unsafe_code, reason = "loading machine code; see each block")]
-//! Machine code that engines can load. The one place with `unsafe`.
+//! Machine code of a component, kept where it cannot change, for engines to load.
+
+use std::fs::File;
+use std::path::Path;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::error::Error;
 use crate::host_resource::HostResourceError;
 #[cfg(target_os = "linux")]
 use crate::host_resource::{HostResource, check_file_size};
 
-/// Machine code this host made, where nobody can change it.
+/// Machine code that this host compiled, where no other user can change it.
 ///
-/// On Linux it is a file: instances share the image's pages and copy only those they write to. One that is in memory has
-/// no name another process could open, and is sealed against changes; one on a disk is such that only this user could
-/// change it.
+/// On Linux it is an open file: instances share the image's pages and copy only those they write to. A
+/// file in memory has no name that another process could open, and is sealed against changes; a file
+/// on a disk is one that only this user could change.
 #[derive(Debug)]
-pub(super) struct Code {
+pub(super) struct MachineCode {
     #[cfg(target_os = "linux")]
-    file: std::fs::File,
-    /// The file's device and number there.
+    file: File,
+    /// The device and inode of the file.
     #[cfg(target_os = "linux")]
     identity: (u64, u64),
     #[cfg(not(target_os = "linux"))]
     bytes: Vec<u8>,
 }
 
-impl Code {
-    /// Keep `code`, which has to be what `Engine::precompile_component` returned: when this program was built, whose
-    /// part it is, or for this user, in a cache only this user can write to and whose digest is checked when it is read.
+impl MachineCode {
+    /// Copies `code`, which must be the result of `Engine::precompile_component`: embedded in this
+    /// program when it was built, or compiled for this user and read from a cache that only this user
+    /// can write to, with its digest verified.
+    pub(super) fn from_bytes(code: &[u8]) -> Result<Self, Error> {
+        Self::copy(code).map_err(load_error)
+    }
+
     #[cfg(target_os = "linux")]
-    pub(super) fn seal(code: &[u8]) -> wasmtime::Result<Self> {
+    fn copy(code: &[u8]) -> wasmtime::Result<Self> {
         use std::io::Write;
 
         check_file_size(code.len())?;
@@ -42,18 +51,50 @@ impl Code {
             memfd::FileSeal::SealWrite,
             memfd::FileSeal::SealSeal,
         ])?;
-        Self::of(file.into_file())
+        Self::from_file(file.into_file())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn copy(code: &[u8]) -> wasmtime::Result<Self> {
+        Ok(Self {
+            bytes: code.to_vec(),
+        })
+    }
+
+    /// Maps `file`. All processes that map it share its pages.
+    ///
+    /// # Safety
+    ///
+    /// The file must begin with the result of `Engine::precompile_component` for this user, and no
+    /// other user may be able to write to it, now or later.
+    #[cfg(target_os = "linux")]
+    pub(super) unsafe fn from_cache_file(file: File) -> wasmtime::Result<Self> {
+        Self::from_file(file)
+    }
+
+    /// Maps the file at `path`, whose pages all processes that use it share. Systems other than Linux
+    /// read it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`set_precompiled_path`](super::set_precompiled_path).
+    #[cfg(feature = "embedded-image")]
+    pub(super) unsafe fn from_path(path: &Path) -> wasmtime::Result<Self> {
+        #[cfg(target_os = "linux")]
+        return Self::from_file(File::open(path)?);
+        #[cfg(not(target_os = "linux"))]
+        Self::copy(&std::fs::read(path)?)
     }
 
     #[cfg(target_os = "linux")]
-    fn of(file: std::fs::File) -> wasmtime::Result<Self> {
+    fn from_file(file: File) -> wasmtime::Result<Self> {
         let identity = identity(&file)?;
         Ok(Self { file, identity })
     }
 
-    /// Checks that the descriptor is still that of the file. A process that becomes a daemon closes every descriptor
-    /// there is, those of the engine as well; a file that is opened later may have their numbers, and its content would be
-    /// taken for the memory of a guest.
+    /// Checks that the descriptor still refers to the file. A process that becomes a daemon closes
+    /// every descriptor, those of the engine as well; a file opened later may get their numbers, and
+    /// its content would become the memory of a guest.
     ///
     /// # Errors
     ///
@@ -70,107 +111,73 @@ impl Code {
         ))
     }
 
-    /// There is no descriptor.
+    /// Does nothing: there is no descriptor.
     #[cfg(not(target_os = "linux"))]
     pub(super) fn check(&self) -> Result<(), HostResourceError> {
         Ok(())
     }
 
-    /// Have it mapped from `file`, whose pages all processes that do so share.
-    ///
-    /// # Safety
-    ///
-    /// The file has to begin with what `Engine::precompile_component` returned for this user, and nobody else may be able
-    /// to write to it, now or later.
+    /// Loads the code into `engine`.
+    pub(super) fn load(&self, engine: &Engine) -> Result<Component, Error> {
+        self.deserialize(engine).map_err(load_error)
+    }
+
     #[cfg(target_os = "linux")]
-    pub(super) unsafe fn map(file: std::fs::File) -> wasmtime::Result<Self> {
-        Self::of(file)
-    }
-
-    /// As on Linux.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn seal(code: &[u8]) -> wasmtime::Result<Self> {
-        Ok(Self {
-            bytes: code.to_vec(),
-        })
-    }
-
-    /// What is in the file at `path`, whose pages all processes that use it share.
-    ///
-    /// # Safety
-    ///
-    /// As for [`set_precompiled_path`](super::set_precompiled_path).
-    #[cfg(all(target_os = "linux", feature = "embedded-image"))]
-    pub(super) unsafe fn open(path: &std::path::Path) -> wasmtime::Result<Self> {
-        Self::of(std::fs::File::open(path)?)
-    }
-
-    /// As on Linux.
-    ///
-    /// # Safety
-    ///
-    /// As for [`set_precompiled_path`](super::set_precompiled_path).
-    #[cfg(all(not(target_os = "linux"), feature = "embedded-image"))]
-    pub(super) unsafe fn open(path: &std::path::Path) -> wasmtime::Result<Self> {
-        Ok(Self {
-            bytes: std::fs::read(path)?,
-        })
-    }
-
-    /// Load it into `engine`.
-    #[cfg(target_os = "linux")]
-    pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+    fn deserialize(&self, engine: &Engine) -> wasmtime::Result<Component> {
         use std::os::fd::AsRawFd;
-        use std::os::unix::fs::FileExt;
-        use std::path::PathBuf;
 
-        let path = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let path = Path::new(&path);
         if path.exists() {
-            // SAFETY: the file holds what a compiler of this engine's kind made, as `seal`, `map` and `open` demand, and
-            // its seals, its mode or whoever named it keep it as it is.
-            return unsafe { Component::deserialize_file(engine, &path) };
+            // SAFETY: the file has the result of a compiler of this engine's kind, as `from_bytes`,
+            // `from_cache_file` and `from_path` require, and its seals, its mode or the user who
+            // named it keep it unchanged.
+            return unsafe { Component::deserialize_file(engine, path) };
         }
-        // Without /proc there is no such name. A copy is the same, but that processes do not share it.
-        let size = self.file.metadata()?.len();
-        let mut code = vec![0; usize::try_from(size)?];
-        self.file.read_exact_at(&mut code, 0)?;
+        // Without /proc the file has no path. A copy works too, but processes do not share it.
         // SAFETY: as above.
-        unsafe { Component::deserialize(engine, code) }
+        unsafe { Component::deserialize(engine, read_all(&self.file)?) }
     }
 
-    /// Load it into `engine`.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        // SAFETY: as on Linux, but that nothing else has the bytes.
+    fn deserialize(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        // SAFETY: as on Linux, except that nothing else has the bytes.
         unsafe { Component::deserialize(engine, &self.bytes) }
     }
 }
 
-/// Returns the device of a file and its number there.
+fn load_error(error: wasmtime::Error) -> Error {
+    Error::image("it cannot be loaded", error)
+}
+
+/// Returns the device and inode of a file.
 #[cfg(target_os = "linux")]
-fn identity(file: &std::fs::File) -> wasmtime::Result<(u64, u64)> {
-    let found = rustix::fs::fstat(file)?;
-    Ok((found.st_dev, found.st_ino))
+fn identity(file: &File) -> wasmtime::Result<(u64, u64)> {
+    let stat = rustix::fs::fstat(file)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+#[cfg(target_os = "linux")]
+fn read_all(file: &File) -> wasmtime::Result<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+
+    let size = file.metadata()?.len();
+    let mut bytes = vec![0; usize::try_from(size)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
-impl Code {
-    /// What was kept, and what lies behind it in the file.
+impl MachineCode {
+    /// Returns the code, and the bytes after it in the file.
     pub(super) fn bytes(&self) -> Vec<u8> {
         #[cfg(target_os = "linux")]
-        {
-            use std::os::unix::fs::FileExt;
-
-            let size = self.file.metadata().expect("readable").len();
-            let mut bytes = vec![0; usize::try_from(size).expect("it fits")];
-            self.file.read_exact_at(&mut bytes, 0).expect("readable");
-            bytes
-        }
+        return read_all(&self.file).expect("readable");
         #[cfg(not(target_os = "linux"))]
         self.bytes.clone()
     }
 
-    /// Whether it is in memory, where nobody can change it.
+    /// Returns whether the code is in memory and sealed.
     #[cfg(target_os = "linux")]
     pub(super) fn is_sealed(&self) -> bool {
         let file = self.file.try_clone().expect("cloned");
@@ -178,35 +185,5 @@ impl Code {
             let seals = file.seals().expect("readable");
             seals.contains(&memfd::FileSeal::SealWrite)
         })
-    }
-}
-
-#[cfg(all(test, feature = "embedded-machine-code"))]
-mod tests {
-    use super::super::embedded::CWASM;
-    use super::*;
-    use crate::engine;
-
-    /// Trap: features of the build machine's processor baked into the machine code.
-    #[test]
-    fn the_machine_code_loads_on_the_plainest_processor_of_its_architecture() {
-        let mut config = engine::baseline_config().expect("a compiler");
-        // SAFETY: what is loaded is never run.
-        unsafe { config.detect_host_feature(|_| Some(false)) };
-        let plain = Engine::new(&config).expect("an engine");
-        // SAFETY: as in `Code::load`.
-        unsafe { Component::deserialize(&plain, CWASM) }.expect("it asks for nothing special");
-        // What is compiled for the processor at hand is refused there, wherever that one has more to offer.
-        #[cfg(target_arch = "x86_64")]
-        if std::is_x86_feature_detected!("avx") {
-            let native = engine::plain()
-                .expect("an engine")
-                .precompile_component(b"\0asm\x0d\0\x01\0")
-                .expect("compiled");
-            // SAFETY: as above.
-            let refused = unsafe { Component::deserialize(&plain, native) };
-            let reason = format!("{:#}", refused.expect_err("refused"));
-            assert!(reason.contains("not available on the host"), "{reason}");
-        }
     }
 }

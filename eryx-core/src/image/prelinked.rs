@@ -1,32 +1,33 @@
-//! An image in an engine.
+//! An image in one engine, linked with the host functions and ready to be instantiated.
 
 use wasmtime::component::{Component, HasSelf, Instance as Exports, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
-use crate::Error;
 use crate::bindings::{Sandbox as Guest, SandboxIndices};
+use crate::error::{Error, ImageError};
 use crate::files;
-use crate::store_state::Host;
 use crate::net;
+use crate::store_state::StoreState;
 
-/// An image ready to be instantiated, with the host's side linked.
-pub(crate) struct Linked {
-    pre: InstancePre<Host>,
-    exports: SandboxIndices,
+/// The import that the yield points of an image call.
+const YIELD_IMPORT: &str = "yield-now";
+
+/// An image linked with the host functions.
+pub(crate) struct PrelinkedImage {
+    pre: InstancePre<StoreState>,
+    indices: SandboxIndices,
 }
 
-impl Linked {
-    pub(super) fn of(component: &Component) -> Result<Self, Error> {
-        gives_way(component)?;
-        let linked = linker(component.engine()).and_then(|linker| {
+impl PrelinkedImage {
+    pub(super) fn new(component: &Component) -> Result<Self, Error> {
+        check_yields(component)?;
+        let prelinked = linker(component.engine()).and_then(|linker| {
             let pre = linker.instantiate_pre(component)?;
-            let exports = SandboxIndices::new(&pre)?;
-            Ok(Self { pre, exports })
+            let indices = SandboxIndices::new(&pre)?;
+            Ok(Self { pre, indices })
         });
-        linked.map_err(|error| {
-            Error::Image(format!(
-                "it was made for another version of this host: {error:#}"
-            ))
+        prelinked.map_err(|error| {
+            ImageError::caused_by("it was made for another version of this host", error).into()
         })
     }
 
@@ -34,18 +35,18 @@ impl Linked {
         self.pre.engine()
     }
 
-    /// Make an instance: what the host calls of it, and all it exports.
+    /// Makes an instance. Returns the exports that the host calls, and all exports.
     pub(crate) async fn instantiate(
         &self,
-        store: &mut Store<Host>,
+        store: &mut Store<StoreState>,
     ) -> wasmtime::Result<(Guest, Exports)> {
         let exports = self.pre.instantiate_async(&mut *store).await?;
-        Ok((self.exports.load(&mut *store, &exports)?, exports))
+        Ok((self.indices.load(&mut *store, &exports)?, exports))
     }
 }
 
-/// Refuse an image whose code would never let go of the processor.
-fn gives_way(component: &Component) -> Result<(), Error> {
+/// Rejects an image without yield points: it could run for ever without yielding.
+fn check_yields(component: &Component) -> Result<(), ImageError> {
     let ty = component.component_type();
     if ty
         .imports(component.engine())
@@ -53,21 +54,18 @@ fn gives_way(component: &Component) -> Result<(), Error> {
     {
         return Ok(());
     }
-    Err(Error::Image(format!(
-        "its code does not give way to the host: it imports no function `{YIELD_IMPORT}`. Images are made by `cargo xtask \
-         build-guest`"
+    Err(ImageError::new(format!(
+        "its code does not yield to the host: it imports no function `{YIELD_IMPORT}`. Images are \
+         made by `cargo xtask build-guest`"
     )))
 }
 
-/// What the code of an image calls when it has run for a while.
-const YIELD_IMPORT: &str = "yield-now";
-
-/// Everything an image may import.
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
+/// Returns a linker with every import that an image may have.
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<StoreState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     files::add_to_linker(&mut linker)?;
-    Guest::add_to_linker_imports::<_, HasSelf<Host>>(&mut linker, |host| host)?;
+    Guest::add_to_linker_imports::<_, HasSelf<StoreState>>(&mut linker, |state| state)?;
     net::add_to_linker(&mut linker)?;
     Ok(linker)
 }

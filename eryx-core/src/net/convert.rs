@@ -1,4 +1,4 @@
-//! Between the types of `wit/` and those of the socket table, one to one.
+//! Conversions between the types of `wit/` and those of `eryx-net-host`, one to one.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use eryx_net_host::tls;
-use eryx_net_host::{Datagram, Family, NetError, Shutdown, TlsFailure};
+use eryx_net_host::{Datagram, Family, KeepaliveOption, NetError, Shutdown, TlsFailure};
 use zeroize::Zeroize;
 
 use crate::bindings::eryx::net::{resolver, tcp, tls as wit_tls, types, udp};
 
-/// A WIT timeout in nanoseconds.
+/// Converts a timeout in nanoseconds.
 pub(super) fn timeout(nanoseconds: Option<u64>) -> Option<Duration> {
     nanoseconds.map(Duration::from_nanos)
 }
 
-/// A size that began as a `u32`, or as the length of a list, which is one.
+/// Converts a size that fits: it came from a `u32`, or is the length of a WIT list.
 pub(super) fn size(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// A size the guest asks for; the socket table clamps it.
+/// Converts a size that the guest asks for; `eryx-net-host` clamps it.
 pub(super) fn length(bytes: u32) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
@@ -41,6 +41,14 @@ pub(super) fn shutdown(how: tcp::ShutdownType) -> Shutdown {
     }
 }
 
+pub(super) fn keepalive_option(option: tcp::KeepaliveOption, value: u32) -> KeepaliveOption {
+    match option {
+        tcp::KeepaliveOption::Idle => KeepaliveOption::Idle(value),
+        tcp::KeepaliveOption::Interval => KeepaliveOption::Interval(value),
+        tcp::KeepaliveOption::Count => KeepaliveOption::Count(value),
+    }
+}
+
 pub(super) fn datagram(datagram: Datagram) -> udp::Datagram {
     udp::Datagram {
         size: size(datagram.size),
@@ -57,7 +65,18 @@ pub(super) fn family(family: resolver::Family) -> Family {
     }
 }
 
-/// Settings for a handshake; what is called base64 and is not is refused.
+pub(super) fn udp_family(family: udp::Family) -> Family {
+    match family {
+        udp::Family::Ipv4 => Family::Ipv4,
+        udp::Family::Ipv6 => Family::Ipv6,
+    }
+}
+
+/// Converts the settings of a handshake.
+///
+/// # Errors
+///
+/// [`NetError::InvalidArgument`] when a field that has to be base64 is not.
 pub(super) fn client_settings(
     config: wit_tls::ClientConfig,
 ) -> Result<tls::ClientSettings, NetError> {
@@ -66,16 +85,16 @@ pub(super) fn client_settings(
         alpn: config.alpn.into_iter().map(String::into_bytes).collect(),
         verify_peer: config.verify_peer,
         check_hostname: config.check_hostname,
-        roots: decoded("roots", &config.roots)?.into(),
+        roots: from_base64_list("roots", &config.roots)?.into(),
         strict: config.strict,
         revocation: config.revocation.map(|depth| match depth {
             wit_tls::Revocation::Leaf => tls::Revocation::Leaf,
             wit_tls::Revocation::Chain => tls::Revocation::Chain,
         }),
-        revocation_lists: decoded("revocation-lists", &config.revocation_lists)?.into(),
+        revocation_lists: from_base64_list("revocation-lists", &config.revocation_lists)?.into(),
         identity: match config.identity {
             Some(mut identity) => {
-                let chain = decoded("identity.chain", &identity.chain)?;
+                let chain = from_base64_list("identity.chain", &identity.chain)?;
                 let key = from_base64("identity.key", &identity.key);
                 identity.key.zeroize();
                 Some(Arc::new(tls::Identity { chain, key: key? }))
@@ -89,10 +108,14 @@ pub(super) fn client_settings(
     })
 }
 
-/// An encrypted key and its password, no longer than can be of use.
+/// Decodes an encrypted key and its password.
+///
+/// # Errors
+///
+/// When one of them is longer than the bounds of `eryx-tls`, or not base64.
 pub(super) fn encrypted_key(key: &str, password: &str) -> Result<(Vec<u8>, Vec<u8>), NetError> {
-    let longest = |bytes: usize| bytes.div_ceil(3) * 4;
-    if key.len() > longest(tls::limits::KEY_SIZE) || password.len() > longest(tls::limits::PASSWORD)
+    let base64_len = |bytes: usize| bytes.div_ceil(3) * 4;
+    if key.len() > base64_len(tls::limits::KEY_SIZE) || password.len() > base64_len(tls::limits::PASSWORD)
     {
         return Err(key_error(tls::KeyError::Unreadable));
     }
@@ -106,7 +129,7 @@ pub(super) fn key_error(error: tls::KeyError) -> NetError {
     }
 }
 
-fn decoded(field: &str, texts: &[String]) -> Result<Vec<Vec<u8>>, NetError> {
+fn from_base64_list(field: &str, texts: &[String]) -> Result<Vec<Vec<u8>>, NetError> {
     texts.iter().map(|text| from_base64(field, text)).collect()
 }
 
@@ -144,7 +167,7 @@ pub(super) fn error(error: NetError) -> types::Error {
         NetError::TimedOut => Error::TimedOut,
         NetError::Denied(reason) => Error::Denied(reason),
         NetError::LimitReached(reason) => Error::LimitReached(reason),
-        // Its number is EMFILE too, and the guest makes room by collecting what only circles keep.
+        // The guest raises EMFILE for both, after it collected garbage to close unreachable sockets.
         NetError::TooManyFiles => Error::LimitReached(error.to_string()),
         NetError::QuotaExceeded(reason) => Error::QuotaExceeded(reason),
         NetError::NameNotFound => Error::NameNotFound,
@@ -162,7 +185,7 @@ pub(super) fn error(error: NetError) -> types::Error {
         NetError::InvalidArgument(reason) => Error::InvalidArgument(reason),
         NetError::Tls(failure) => Error::Tls(tls_error(failure)),
         NetError::Other(reason) => Error::Other(reason),
-        // The socket table may learn to fail in new ways before the contract does.
+        // `NetError` is non-exhaustive: a new case has no WIT counterpart yet.
         other => Error::Other(other.to_string()),
     }
 }

@@ -1,16 +1,20 @@
+//! `eryx:net/poll`: waits for several connections, sockets and lookups at once.
+
+use std::task::{Context, Poll};
+
 use eryx_net_host::poll::{self, PollSet, Sweep};
 use eryx_net_host::{Connection, Lookup, UdpSocket};
 use wasmtime::bail;
-use wasmtime::component::Resource;
+use wasmtime::component::{Resource, ResourceTable};
 
-use super::convert;
-use crate::bindings::eryx::net::poll::{Duration, Host as PollHost, Ready};
-use crate::store_state::Host;
+use crate::bindings::eryx::net::poll::{Duration, Host, Ready};
+use crate::net::convert;
+use crate::store_state::StoreState;
 
-/// How many connections or sockets to read from, to write to, or lookups one call may wait for.
+/// The most handles in each of the lists of one call.
 const MAX_POLLED: usize = 4096;
 
-impl PollHost for Host {
+impl Host for StoreState {
     async fn poll(
         &mut self,
         readable: Vec<Resource<Connection>>,
@@ -20,11 +24,26 @@ impl PollHost for Host {
         lookups: Vec<Resource<Lookup>>,
         timeout: Option<Duration>,
     ) -> wasmtime::Result<Ready> {
-        // A look at each takes the host's time, and a guest may name one a million times.
-        let most = readable.len().max(writable.len()).max(lookups.len());
-        if most.max(receivable.len()).max(sendable.len()) > MAX_POLLED {
+        // Polling each handle takes the host's time, and a guest may name one a million times.
+        let longest = readable.len().max(writable.len()).max(lookups.len());
+        if longest.max(receivable.len()).max(sendable.len()) > MAX_POLLED {
             bail!("poll was given more than {MAX_POLLED} of a kind to wait for");
         }
+        let table = &mut self.table;
+        let timeout = convert::timeout(timeout);
+        let readiness = {
+            let mut poll_set = PollSet::default();
+            for connection in &readable {
+                poll_set.add(table.get(connection)?.poll_item_readable());
+            }
+            for connection in &writable {
+                poll_set.add(table.get(connection)?.poll_item_writable());
+            }
+            for _ in 0..receivable.len() + sendable.len() + lookups.len() {
+                poll_set.add(None);
+            }
+            poll_set.poll(timeout)
+        };
         let mut ready = Ready {
             readable: Vec::new(),
             writable: Vec::new(),
@@ -33,68 +52,23 @@ impl PollHost for Host {
             lookups: Vec::new(),
         };
         let mut failure = None;
-        let table = &mut self.table;
-        let timeout = convert::timeout(timeout);
-        let told = {
-            let mut inquiry = PollSet::default();
-            for connection in &readable {
-                inquiry.add(table.get(connection)?.poll_item_readable());
-            }
-            for connection in &writable {
-                inquiry.add(table.get(connection)?.poll_item_writable());
-            }
-            for _ in 0..receivable.len() + sendable.len() + lookups.len() {
-                inquiry.add(None);
-            }
-            inquiry.poll(timeout)
-        };
-        poll::wait_ready_after(&told, timeout, |look: &mut Sweep<'_, '_>| {
-            let mut look_at_all = || -> Result<(), wasmtime::Error> {
-                for (at, connection) in positions(&readable) {
-                    let connection = table.get_mut(connection)?;
-                    if look.poll(|cx| connection.poll_readable(cx)) {
-                        ready.readable.push(at);
-                    }
-                }
-                for (at, connection) in positions(&writable) {
-                    let connection = table.get_mut(connection)?;
-                    if look.poll(|cx| connection.poll_writable(cx)) {
-                        ready.writable.push(at);
-                    }
-                }
-                for (at, socket) in positions(&receivable) {
-                    let socket = table.get_mut(socket)?;
-                    if look.poll(|cx| socket.poll_readable(cx)) {
-                        ready.receivable.push(at);
-                    }
-                }
-                for (at, socket) in positions(&sendable) {
-                    let socket = table.get_mut(socket)?;
-                    if look.poll(|cx| socket.poll_writable(cx)) {
-                        ready.sendable.push(at);
-                    }
-                }
-                for (at, lookup) in positions(&lookups) {
-                    let lookup = table.get_mut(lookup)?;
-                    if look.poll(|cx| lookup.poll_ready(cx)) {
-                        ready.lookups.push(at);
-                    }
-                }
-                Ok(())
+        poll::wait_ready_after(&readiness, timeout, |sweep: &mut Sweep<'_, '_>| {
+            let mut poll_all = || -> wasmtime::Result<bool> {
+                ready.readable = poll_each(table, &readable, sweep, Connection::poll_readable)?;
+                ready.writable = poll_each(table, &writable, sweep, Connection::poll_writable)?;
+                ready.receivable = poll_each(table, &receivable, sweep, UdpSocket::poll_readable)?;
+                ready.sendable = poll_each(table, &sendable, sweep, UdpSocket::poll_writable)?;
+                ready.lookups = poll_each(table, &lookups, sweep, Lookup::poll_ready)?;
+                Ok(!(ready.readable.is_empty()
+                    && ready.writable.is_empty()
+                    && ready.receivable.is_empty()
+                    && ready.sendable.is_empty()
+                    && ready.lookups.is_empty()))
             };
-            match look_at_all() {
-                Ok(()) => {
-                    !(ready.readable.is_empty()
-                        && ready.writable.is_empty()
-                        && ready.receivable.is_empty()
-                        && ready.sendable.is_empty()
-                        && ready.lookups.is_empty())
-                }
-                Err(error) => {
-                    failure = Some(error);
-                    true
-                }
-            }
+            poll_all().unwrap_or_else(|error| {
+                failure = Some(error);
+                true
+            })
         })
         .await;
         match failure {
@@ -104,7 +78,20 @@ impl PollHost for Host {
     }
 }
 
-fn positions<T>(items: &[T]) -> impl Iterator<Item = (u32, &T)> {
+/// Polls each of `handles`, and returns the positions of those that are ready.
+fn poll_each<T: Send + 'static>(
+    table: &mut ResourceTable,
+    handles: &[Resource<T>],
+    sweep: &mut Sweep<'_, '_>,
+    poll: impl Fn(&mut T, &mut Context<'_>) -> Poll<()>,
+) -> wasmtime::Result<Vec<u32>> {
+    let mut ready = Vec::new();
     // A guest's memory holds fewer handles than a u32 counts.
-    (0..).zip(items)
+    for (position, handle) in (0..).zip(handles) {
+        let resource = table.get_mut(handle)?;
+        if sweep.poll(|cx| poll(resource, cx)) {
+            ready.push(position);
+        }
+    }
+    Ok(ready)
 }

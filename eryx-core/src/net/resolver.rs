@@ -1,19 +1,22 @@
-use eryx_net_host::Lookup;
+//! `eryx:net/resolver`: name lookups.
+
+use eryx_net_host::{Lookup, NetError};
 use wasmtime::component::Resource;
 
-use super::{Failure, convert};
-use crate::bindings::eryx::net::resolver::{Duration, Family, Host as ResolverHost, HostLookup};
-use crate::store_state::Host;
+use crate::bindings::eryx::net::resolver::{Duration, Family, Host, HostLookup};
+use crate::failure::Failure;
+use crate::net::convert;
+use crate::store_state::StoreState;
 
-impl ResolverHost for Host {}
+impl Host for StoreState {}
 
-impl HostLookup for Host {
+impl HostLookup for StoreState {
     fn start(
         &mut self,
         name: String,
         port: Option<u16>,
         family: Family,
-    ) -> Result<Resource<Lookup>, Failure> {
+    ) -> Result<Resource<Lookup>, Failure<NetError>> {
         let lookup = self.network.lookup(&name, port, convert::family(family))?;
         Ok(self.table.push(lookup)?)
     }
@@ -22,7 +25,7 @@ impl HostLookup for Host {
         &mut self,
         lookup: Resource<Lookup>,
         timeout: Option<Duration>,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<String>, Failure<NetError>> {
         let lookup = self.table.get_mut(&lookup)?;
         let addresses = lookup.finish(convert::timeout(timeout)).await?;
         Ok(addresses.iter().map(ToString::to_string).collect())

@@ -1,17 +1,20 @@
-use eryx_net_host::{Connection, KeepaliveOption as HostKeepaliveOption};
+//! `eryx:net/tcp`: TCP connections.
+
+use eryx_net_host::{Connection, NetError};
 use wasmtime::component::Resource;
 
-use super::{Failure, convert};
 use crate::bindings::eryx::net::tcp::{
-    ClientConfig, Duration, Endpoint, Host as TcpHost, HostConnection, Info, KeepaliveOption,
+    ClientConfig, Duration, Endpoint, Host, HostConnection, Info, KeepaliveOption,
     ShutdownType,
 };
-use crate::store_state::Host;
+use crate::failure::Failure;
+use crate::net::convert;
+use crate::store_state::StoreState;
 
-impl TcpHost for Host {}
+impl Host for StoreState {}
 
-impl HostConnection for Host {
-    fn connect(&mut self, host: String, port: u16) -> Result<Resource<Connection>, Failure> {
+impl HostConnection for StoreState {
+    fn connect(&mut self, host: String, port: u16) -> Result<Resource<Connection>, Failure<NetError>> {
         let connection = self.network.connect(&host, port)?;
         Ok(self.table.push(connection)?)
     }
@@ -20,7 +23,7 @@ impl HostConnection for Host {
         &mut self,
         connection: Resource<Connection>,
         timeout: Option<Duration>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Failure<NetError>> {
         let connection = self.table.get_mut(&connection)?;
         Ok(connection.finish_connect(convert::timeout(timeout)).await?)
     }
@@ -30,7 +33,7 @@ impl HostConnection for Host {
         connection: Resource<Connection>,
         max: u32,
         timeout: Option<Duration>,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Vec<u8>, Failure<NetError>> {
         let connection = self.table.get_mut(&connection)?;
         Ok(connection
             .read(convert::length(max), convert::timeout(timeout))
@@ -42,7 +45,7 @@ impl HostConnection for Host {
         connection: Resource<Connection>,
         data: Vec<u8>,
         timeout: Option<Duration>,
-    ) -> Result<u32, Failure> {
+    ) -> Result<u32, Failure<NetError>> {
         let connection = self.table.get_mut(&connection)?;
         let written = connection.write(&data, convert::timeout(timeout)).await?;
         Ok(convert::size(written))
@@ -52,20 +55,20 @@ impl HostConnection for Host {
         &mut self,
         connection: Resource<Connection>,
         how: ShutdownType,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Failure<NetError>> {
         Ok(self
             .table
             .get_mut(&connection)?
             .shutdown(convert::shutdown(how))?)
     }
 
-    fn local_endpoint(&mut self, connection: Resource<Connection>) -> Result<Endpoint, Failure> {
+    fn local_endpoint(&mut self, connection: Resource<Connection>) -> Result<Endpoint, Failure<NetError>> {
         Ok(convert::endpoint(
             self.table.get(&connection)?.local_endpoint()?,
         ))
     }
 
-    fn peer_endpoint(&mut self, connection: Resource<Connection>) -> Result<Endpoint, Failure> {
+    fn peer_endpoint(&mut self, connection: Resource<Connection>) -> Result<Endpoint, Failure<NetError>> {
         Ok(convert::endpoint(
             self.table.get(&connection)?.peer_endpoint()?,
         ))
@@ -75,7 +78,7 @@ impl HostConnection for Host {
         &mut self,
         connection: Resource<Connection>,
         enabled: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Failure<NetError>> {
         Ok(self.table.get_mut(&connection)?.set_no_delay(enabled)?)
     }
 
@@ -83,25 +86,21 @@ impl HostConnection for Host {
         &mut self,
         connection: Resource<Connection>,
         enabled: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Failure<NetError>> {
         Ok(self.table.get_mut(&connection)?.set_keep_alive(enabled)?)
     }
 
     fn set_keepalive_option(
         &mut self,
         connection: Resource<Connection>,
-        setting: KeepaliveOption,
+        option: KeepaliveOption,
         value: u32,
-    ) -> Result<(), Failure> {
-        let setting = match setting {
-            KeepaliveOption::Idle => HostKeepaliveOption::Idle(value),
-            KeepaliveOption::Interval => HostKeepaliveOption::Interval(value),
-            KeepaliveOption::Count => HostKeepaliveOption::Count(value),
-        };
+    ) -> Result<(), Failure<NetError>> {
+        let option = convert::keepalive_option(option, value);
         Ok(self
             .table
             .get_mut(&connection)?
-            .set_keepalive_option(setting)?)
+            .set_keepalive_option(option)?)
     }
 
     async fn start_tls(
@@ -109,7 +108,7 @@ impl HostConnection for Host {
         connection: Resource<Connection>,
         config: ClientConfig,
         timeout: Option<Duration>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Failure<NetError>> {
         let settings = convert::client_settings(config)?;
         let connection = self.table.get_mut(&connection)?;
         Ok(connection
@@ -121,7 +120,7 @@ impl HostConnection for Host {
         &mut self,
         connection: Resource<Connection>,
         timeout: Option<Duration>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Failure<NetError>> {
         let connection = self.table.get_mut(&connection)?;
         Ok(connection.end_tls(convert::timeout(timeout)).await?)
     }

@@ -1,16 +1,21 @@
+//! `eryx:net/tls`: TLS sessions whose bytes the guest transports, and decryption of keys.
+
+use std::task::Poll;
+
 use eryx_net_host::{NetError, TlsSession, tls};
 use wasmtime::component::Resource;
 
-use super::{Failure, convert, ready};
-use crate::bindings::eryx::net::tls::{ClientConfig, Host as TlsHost, HostSession, Info};
-use crate::store_state::Host;
+use crate::bindings::eryx::net::tls::{ClientConfig, Host, HostSession, Info};
+use crate::failure::Failure;
+use crate::net::convert;
+use crate::store_state::StoreState;
 use crate::thread;
 
-impl TlsHost for Host {
-    async fn decrypt_key(&mut self, key: String, password: String) -> Result<Vec<u8>, Failure> {
+impl Host for StoreState {
+    async fn decrypt_key(&mut self, key: String, password: String) -> Result<Vec<u8>, Failure<NetError>> {
         let (key, password) = convert::encrypted_key(&key, &password)?;
-        // It may take a while, which is not for a thread that serves other sandboxes, too. Whoever stops waiting leaves
-        // behind no more than one such while.
+        // Decryption is CPU-bound, so it runs on a thread of its own. A cancelled caller leaves at
+        // most one such thread behind.
         let decrypted = thread::run(move || tls::decrypt_key(&key, &password))
             .await
             .map_err(|_| NetError::Other("the host has no thread to decrypt the key".into()))?;
@@ -18,15 +23,26 @@ impl TlsHost for Host {
     }
 }
 
-impl HostSession for Host {
-    fn client(&mut self, config: ClientConfig) -> Result<Resource<TlsSession>, Failure> {
+/// Maps `Pending` to `WouldBlock`: the guest polls.
+fn ready<T, E>(poll: Poll<Result<T, E>>) -> Result<T, Failure<NetError>>
+where
+    NetError: From<E>,
+{
+    match poll {
+        Poll::Ready(result) => Ok(result.map_err(NetError::from)?),
+        Poll::Pending => Err(NetError::WouldBlock.into()),
+    }
+}
+
+impl HostSession for StoreState {
+    fn client(&mut self, config: ClientConfig) -> Result<Resource<TlsSession>, Failure<NetError>> {
         let session = self
             .network
             .tls_session(&convert::client_settings(config)?)?;
         Ok(self.table.push(session)?)
     }
 
-    fn feed(&mut self, session: Resource<TlsSession>, ciphertext: Vec<u8>) -> Result<u32, Failure> {
+    fn feed(&mut self, session: Resource<TlsSession>, ciphertext: Vec<u8>) -> Result<u32, Failure<NetError>> {
         let taken = self.table.get_mut(&session)?.feed(&ciphertext);
         Ok(convert::size(taken.map_err(NetError::from)?))
     }
@@ -40,15 +56,15 @@ impl HostSession for Host {
         Ok(self.table.get_mut(&session)?.take(convert::length(max)))
     }
 
-    fn handshake(&mut self, session: Resource<TlsSession>) -> Result<(), Failure> {
+    fn handshake(&mut self, session: Resource<TlsSession>) -> Result<(), Failure<NetError>> {
         ready(self.table.get_mut(&session)?.handshake())
     }
 
-    fn read(&mut self, session: Resource<TlsSession>, max: u32) -> Result<Vec<u8>, Failure> {
+    fn read(&mut self, session: Resource<TlsSession>, max: u32) -> Result<Vec<u8>, Failure<NetError>> {
         ready(self.table.get_mut(&session)?.read(convert::length(max)))
     }
 
-    fn write(&mut self, session: Resource<TlsSession>, plaintext: Vec<u8>) -> Result<u32, Failure> {
+    fn write(&mut self, session: Resource<TlsSession>, plaintext: Vec<u8>) -> Result<u32, Failure<NetError>> {
         ready(self.table.get_mut(&session)?.write(&plaintext)).map(convert::size)
     }
 
@@ -56,7 +72,7 @@ impl HostSession for Host {
         Ok(convert::size(self.table.get(&session)?.pending()))
     }
 
-    fn close(&mut self, session: Resource<TlsSession>) -> Result<(), Failure> {
+    fn close(&mut self, session: Resource<TlsSession>) -> Result<(), Failure<NetError>> {
         ready(self.table.get_mut(&session)?.close())
     }
 

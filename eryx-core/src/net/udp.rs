@@ -1,24 +1,22 @@
-use eryx_net_host::{Family as HostFamily, UdpSocket};
+//! `eryx:net/udp`: UDP sockets.
+
+use eryx_net_host::{NetError, UdpSocket};
 use wasmtime::component::Resource;
 
-use super::{Failure, convert};
-use crate::bindings::eryx::net::udp::{
-    Datagram, Duration, Endpoint, Family, Host as UdpHost, HostSocket,
-};
-use crate::store_state::Host;
+use crate::bindings::eryx::net::udp::{Datagram, Duration, Endpoint, Family, Host, HostSocket};
+use crate::failure::Failure;
+use crate::net::convert;
+use crate::store_state::StoreState;
 
-impl UdpHost for Host {}
+impl Host for StoreState {}
 
-impl HostSocket for Host {
-    fn open(&mut self, family: Family) -> Result<Resource<UdpSocket>, Failure> {
-        let socket = self.network.udp_socket(match family {
-            Family::Ipv4 => HostFamily::Ipv4,
-            Family::Ipv6 => HostFamily::Ipv6,
-        })?;
+impl HostSocket for StoreState {
+    fn open(&mut self, family: Family) -> Result<Resource<UdpSocket>, Failure<NetError>> {
+        let socket = self.network.udp_socket(convert::udp_family(family))?;
         Ok(self.table.push(socket)?)
     }
 
-    fn bind(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure> {
+    fn bind(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure<NetError>> {
         Ok(convert::endpoint(self.table.get_mut(&socket)?.bind()?))
     }
 
@@ -27,7 +25,7 @@ impl HostSocket for Host {
         socket: Resource<UdpSocket>,
         host: String,
         port: u16,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Failure<NetError>> {
         Ok(self.table.get_mut(&socket)?.connect(&host, port)?)
     }
 
@@ -36,7 +34,7 @@ impl HostSocket for Host {
         socket: Resource<UdpSocket>,
         data: Vec<u8>,
         timeout: Option<Duration>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Failure<NetError>> {
         let socket = self.table.get_mut(&socket)?;
         Ok(socket.send(&data, convert::timeout(timeout)).await?)
     }
@@ -48,7 +46,7 @@ impl HostSocket for Host {
         host: String,
         port: u16,
         timeout: Option<Duration>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Failure<NetError>> {
         let socket = self.table.get_mut(&socket)?;
         let timeout = convert::timeout(timeout);
         Ok(socket.send_to(&data, &host, port, timeout).await?)
@@ -59,7 +57,7 @@ impl HostSocket for Host {
         socket: Resource<UdpSocket>,
         max: u32,
         timeout: Option<Duration>,
-    ) -> Result<Datagram, Failure> {
+    ) -> Result<Datagram, Failure<NetError>> {
         let socket = self.table.get_mut(&socket)?;
         let datagram = socket
             .receive(convert::length(max), convert::timeout(timeout))
@@ -67,13 +65,13 @@ impl HostSocket for Host {
         Ok(convert::datagram(datagram))
     }
 
-    fn local_endpoint(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure> {
+    fn local_endpoint(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure<NetError>> {
         Ok(convert::endpoint(
             self.table.get(&socket)?.local_endpoint()?,
         ))
     }
 
-    fn peer_endpoint(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure> {
+    fn peer_endpoint(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure<NetError>> {
         Ok(convert::endpoint(self.table.get(&socket)?.peer_endpoint()?))
     }
 

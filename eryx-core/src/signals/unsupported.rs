@@ -1,4 +1,4 @@
-//! Systems other than Linux: wasmtime has traps arrive by other ways, or its handlers stay as they are.
+//! Systems other than Linux: the handlers of wasmtime are not repaired.
 
 use std::future::Future;
 

@@ -1,4 +1,5 @@
-//! A directory that is this user's own: found without following what others could put in the way, and held open.
+//! A directory that only this user can change: its path is resolved without links or directories of
+//! other users, and it is held open.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -13,22 +14,23 @@ use rustix::fs::{fstat, mkdirat, openat, readlinkat, renameat, statat, unlinkat}
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-/// How many links a path may lead through, as Linux has it.
+/// The most symbolic links in one path: the limit of Linux.
 const MAX_LINKS: usize = 40;
 
-/// The bits of a mode that let others write.
-const OTHERS_WRITE: u32 = 0o022;
+/// The mode bits that let the group and other users write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// In such a directory only the owner of an entry, or of the directory, can rename it.
+/// The sticky bit: only the owner of an entry, or of the directory, can rename the entry.
 const STICKY: u32 = 0o1000;
 
-/// Directories on the way need not be readable.
+/// The flags to open a directory that is only passed through: it need not be readable.
 #[cfg(target_os = "linux")]
-const ON_THE_WAY: OFlags = OFlags::PATH;
+const TRAVERSE: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
-const ON_THE_WAY: OFlags = OFlags::RDONLY;
+const TRAVERSE: OFlags = OFlags::RDONLY;
 
-/// A directory that only this user can change, and that keeps being the one it was when it was opened.
+/// An open directory that only this user can change. It stays the same directory when its path is given
+/// to another.
 #[derive(Debug)]
 pub(super) struct Directory {
     fd: OwnedFd,
@@ -36,16 +38,18 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Opens the directory at `path`; what is missing of it is made with mode 0700.
+    /// Opens the directory at `path`, and creates missing directories with mode 0700.
     ///
-    /// It has to be this user's, and no one else's to write to. The same holds for every directory and link on the way, but that
-    /// they may be root's, and that others may write to a directory in which they cannot rename what is not theirs.
+    /// # Errors
+    ///
+    /// When another user owns it or may write to it. The same holds for every directory and link of the
+    /// path, except that root may own them, and that a directory with the sticky bit may be writable.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let absolute = std::path::absolute(path)?;
         let fd = descend(&absolute)?;
-        let found = fstat(&fd)?;
-        if found.st_uid != geteuid().as_raw() || mode(&found) & OTHERS_WRITE != 0 {
-            return Err(writable(&absolute));
+        let stat = fstat(&fd)?;
+        if stat.st_uid != geteuid().as_raw() || mode(&stat) & WRITABLE_BY_OTHERS != 0 {
+            return Err(untrusted(&absolute));
         }
         let fd = openat(
             &fd,
@@ -56,18 +60,18 @@ impl Directory {
         Ok(Self { fd, path: absolute })
     }
 
-    /// Returns where the directory was found.
+    /// Returns the absolute path by which the directory was opened.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens a file to read. Nothing is waited for, and no link is followed.
+    /// Opens a file for reading, without blocking on a FIFO or following a link.
     pub(super) fn read(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(File::from(openat(&self.fd, name, flags, Mode::empty())?))
     }
 
-    /// Makes a file of mode 0600 that was not there.
+    /// Creates a file with mode 0600. Fails if the name is taken.
     pub(super) fn create(&self, name: &OsStr) -> io::Result<File> {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -79,7 +83,7 @@ impl Directory {
         )?))
     }
 
-    /// Gives a file the name `to`, in place of what has it.
+    /// Renames a file, and replaces the file `to`.
     pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         Ok(renameat(&self.fd, from, &self.fd, to)?)
     }
@@ -89,127 +93,127 @@ impl Directory {
         Ok(unlinkat(&self.fd, name, AtFlags::empty())?)
     }
 
-    /// Returns what the system knows of an entry; of a link, not of what it leads to.
+    /// Returns the status of an entry. A link is not followed.
     pub(super) fn stat(&self, name: &OsStr) -> io::Result<Stat> {
         Ok(statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
-    /// Returns this user's regular files, by name.
+    /// Returns the names and the status of this user's regular files.
     pub(super) fn files(&self) -> io::Result<Vec<(OsString, Stat)>> {
         let mut files = Vec::new();
         for entry in Dir::read_from(&self.fd)? {
             let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
-            // What is gone by now is no file.
-            if let Ok(found) = self.stat(&name)
-                && is_own_file(&found)
+            // An entry that was removed meanwhile is skipped.
+            if let Ok(stat) = self.stat(&name)
+                && is_own_file(&stat)
             {
-                files.push((name, found));
+                files.push((name, stat));
             }
         }
         Ok(files)
     }
 }
 
-/// Whether this is a regular file of this user's.
-pub(super) fn is_own_file(found: &Stat) -> bool {
-    FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
-        && found.st_uid == geteuid().as_raw()
+/// Returns whether this is a regular file of this user.
+pub(super) fn is_own_file(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+        && stat.st_uid == geteuid().as_raw()
 }
 
-fn mode(found: &Stat) -> u32 {
-    // Some systems have 16 bits of it.
+fn mode(stat: &Stat) -> u32 {
+    // Some systems have 16 bits.
     #[allow(clippy::useless_conversion, reason = "not on every system")]
-    u32::from(found.st_mode)
+    u32::from(stat.st_mode)
 }
 
-/// Opens a directory by an absolute path, one part after the other, each checked before it is gone through.
+/// Opens a directory by an absolute path, component by component. Each is checked before it is entered.
 fn descend(path: &Path) -> io::Result<OwnedFd> {
-    let mut rest: VecDeque<OsString> = parts(path);
-    let mut way = vec![enter(None, OsStr::new("/"), Path::new("/"))?];
-    let mut at = PathBuf::from("/");
+    let mut rest: VecDeque<OsString> = components(path);
+    let mut ancestors = vec![enter(None, OsStr::new("/"), Path::new("/"))?];
+    let mut current = PathBuf::from("/");
     let mut links = 0;
     while let Some(name) = rest.pop_front() {
         if name == "/" {
-            way.truncate(1);
-            at = PathBuf::from("/");
+            ancestors.truncate(1);
+            current = PathBuf::from("/");
             continue;
         }
         if name == ".." {
-            // The root is above itself.
-            if way.len() > 1 {
-                way.pop();
-                at.pop();
+            // The parent of the root is the root.
+            if ancestors.len() > 1 {
+                ancestors.pop();
+                current.pop();
             }
             continue;
         }
-        let parent = way.last().expect("the root stays");
+        let parent = ancestors.last().expect("the root is never removed");
         match statat(parent, &name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Symlink => {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
                 links += 1;
                 if links > MAX_LINKS {
                     return Err(Errno::LOOP.into());
                 }
-                if !is_trusted(found.st_uid) {
-                    return Err(writable(&at.join(&name)));
+                if !is_trusted(stat.st_uid) {
+                    return Err(untrusted(&current.join(&name)));
                 }
                 let target = readlinkat(parent, &name, Vec::new())?;
                 let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
-                for part in parts(&target).into_iter().rev() {
-                    rest.push_front(part);
+                for component in components(&target).into_iter().rev() {
+                    rest.push_front(component);
                 }
                 continue;
             }
             Ok(_) => {}
             Err(Errno::NOENT) => match mkdirat(parent, &name, Mode::RWXU) {
-                // Another process makes it, too.
+                // Another process may create it at the same time.
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             },
             Err(error) => return Err(error.into()),
         }
-        at.push(&name);
-        let entered = enter(Some(parent), &name, &at)?;
-        way.push(entered);
+        current.push(&name);
+        let entered = enter(Some(parent), &name, &current)?;
+        ancestors.push(entered);
     }
-    Ok(way.pop().expect("the root stays"))
+    Ok(ancestors.pop().expect("the root is never removed"))
 }
 
-/// The parts of a path that lead somewhere; "/" is the root.
-fn parts(path: &Path) -> VecDeque<OsString> {
+/// Returns the components of a path, without `.`; `/` is the root.
+fn components(path: &Path) -> VecDeque<OsString> {
     path.components()
-        .filter(|part| !matches!(part, Component::CurDir))
-        .map(|part| part.as_os_str().to_owned())
+        .filter(|component| !matches!(component, Component::CurDir))
+        .map(|component| component.as_os_str().to_owned())
         .collect()
 }
 
-/// Opens a directory on the way, in which no one else may exchange what comes next.
+/// Opens a directory of the path, and checks that no other user can replace the entry that comes next.
 fn enter(parent: Option<&OwnedFd>, name: &OsStr, path: &Path) -> io::Result<OwnedFd> {
-    let flags = ON_THE_WAY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = TRAVERSE | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = match parent {
         Some(parent) => openat(parent, name, flags, Mode::empty()),
         None => openat(rustix::fs::CWD, name, flags, Mode::empty()),
     };
     let opened = opened.map_err(|error| match error {
-        Errno::NOTDIR => io::Error::other(format!("{} is no directory", path.display())),
+        Errno::NOTDIR => io::Error::other(format!("{} is not a directory", path.display())),
         error => error.into(),
     })?;
-    let found = fstat(&opened)?;
-    let sticks = mode(&found) & STICKY != 0;
-    if !is_trusted(found.st_uid) || (mode(&found) & OTHERS_WRITE != 0 && !sticks) {
-        return Err(writable(path));
+    let stat = fstat(&opened)?;
+    let is_sticky = mode(&stat) & STICKY != 0;
+    if !is_trusted(stat.st_uid) || (mode(&stat) & WRITABLE_BY_OTHERS != 0 && !is_sticky) {
+        return Err(untrusted(path));
     }
     Ok(opened)
 }
 
-/// Whether this user's files are in the hands of `uid` anyway.
+/// Returns whether the user `uid` can change this user's files in any case.
 fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == geteuid().as_raw()
 }
 
-fn writable(path: &Path) -> io::Error {
+fn untrusted(path: &Path) -> io::Error {
     io::Error::other(format!(
-        "{} can be changed by others; make it yours alone (chmod go-w), or set ERYX_CACHE_DIR to a directory that is, below \
-         directories that are",
+        "{} can be changed by others; make it yours alone (chmod go-w), or set ERYX_CACHE_DIR to a \
+         directory that is, below directories that are",
         path.display()
     ))
 }
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_missing_is_made_for_this_user_alone() {
+    fn a_missing_directory_is_created_for_this_user_alone() {
         let dir = tempfile::tempdir().expect("made");
         let path = dir.path().join("new/../new/./eryx");
         Directory::open(&path).expect("made");
@@ -237,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_can_write_to_or_that_lies_in_one_is_refused() {
+    fn a_directory_is_rejected_when_others_can_write_to_it_or_to_a_parent() {
         let dir = tempfile::tempdir().expect("made");
         let outer = dir.path().join("outer");
         let inner = outer.join("inner");
@@ -262,14 +266,14 @@ mod tests {
             }
             set_mode(path, 0o700);
         }
-        // Only root may give things away.
+        // Only root may change the owner of a file.
         if std::os::unix::fs::chown(&outer, Some(65534), None).is_ok() {
-            Directory::open(&inner).expect_err("its owner may rename what is in it");
+            Directory::open(&inner).expect_err("its owner may rename its entries");
         }
     }
 
     #[test]
-    fn links_of_this_user_are_followed_and_those_of_others_and_circles_are_not() {
+    fn links_of_this_user_are_followed_and_links_of_others_and_loops_are_not() {
         let dir = tempfile::tempdir().expect("made");
         let target = dir.path().join("there");
         Directory::open(&target).expect("made");
@@ -292,9 +296,9 @@ mod tests {
             let found = fs::metadata(target.join("below")).expect("made there");
             assert_eq!(fstat(&opened.fd).expect("there").st_ino, found.ino());
         }
-        let circle = dir.path().join("circle");
-        symlink("circle", &circle).expect("linked");
-        Directory::open(&circle).expect_err("a circle");
+        let looping = dir.path().join("loop");
+        symlink("loop", &looping).expect("linked");
+        Directory::open(&looping).expect_err("a loop");
         let theirs = dir.path().join("absolute");
         if lchown(&theirs, Some(65534), None).is_ok() {
             Directory::open(&theirs).expect_err("another user's link");
@@ -302,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_directory_stays_the_one_it_was_when_its_name_is_given_to_another() {
+    fn an_open_directory_stays_the_same_when_its_name_is_given_to_another() {
         let dir = tempfile::tempdir().expect("made");
         let path = dir.path().join("cache");
         let opened = Directory::open(&path).expect("made");
@@ -315,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_links_nor_what_is_no_file_is_among_the_files() {
+    fn links_and_folders_are_not_among_the_files() {
         let dir = tempfile::tempdir().expect("made");
         let opened = Directory::open(dir.path()).expect("opened");
         fs::write(dir.path().join("file"), "").expect("written");

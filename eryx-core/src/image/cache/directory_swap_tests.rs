@@ -1,4 +1,4 @@
-//! Another user exchanges the cache directory for one of theirs, over and over.
+//! Tests in which another user swaps the cache directory for one of theirs, over and over.
 #![cfg(target_os = "linux")]
 
 use std::ffi::OsStr;
@@ -12,36 +12,36 @@ use std::thread;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::building::Building;
-use super::directory::Directory;
-use super::kept::{self, Use};
+use crate::image::cache::directory::Directory;
+use crate::image::cache::entry::{self, ReadMode};
+use crate::image::cache::pending_entry::PendingEntry;
 
-/// How often the entry is looked for while the directory is being exchanged.
-const LOOKS: usize = 5_000;
+/// How often the entry is read while the directory is swapped.
+const READS: usize = 5_000;
 
 /// A user who is not root.
-const THEM: u32 = 65534;
+const OTHER_USER: u32 = 65534;
 
-fn cache(path: &Path, content: &[u8]) {
+fn store(path: &Path, content: &[u8]) {
     let dir = Arc::new(Directory::open(path).expect("made"));
     let name = OsStr::new("entry");
-    let building = Building::alone(&dir, name).expect("begun");
-    building.finish(name, content).expect("written");
+    let pending = PendingEntry::begin_unlocked(&dir, name).expect("begun");
+    pending.commit(name, content).expect("written");
 }
 
-/// Looks for the entry, and returns how often there was one. It has to be ours each time.
-fn look(path: &Path) -> usize {
+/// Reads the entry, and returns how often it was used. It has to be ours each time.
+fn read_repeatedly(path: &Path) -> usize {
     let mut found = 0;
-    for look in 0..LOOKS {
-        let how = if look % 2 == 0 {
-            Use::InPlace
+    for read in 0..READS {
+        let mode = if read % 2 == 0 {
+            ReadMode::InPlace
         } else {
-            Use::Copied
+            ReadMode::Copy
         };
         if let Ok(dir) = Directory::open(path)
-            && let Some(code) = kept::find(&dir, OsStr::new("entry"), how)
+            && let Some(code) = entry::find(&dir, OsStr::new("entry"), mode)
         {
-            assert!(code.bytes().starts_with(b"ours"), "look {look}, {how:?}");
+            assert!(code.bytes().starts_with(b"ours"), "read {read}, {mode:?}");
             found += 1;
         }
     }
@@ -49,14 +49,14 @@ fn look(path: &Path) -> usize {
 }
 
 #[test]
-fn no_file_of_another_user_is_used_while_that_user_exchanges_the_directory() {
+fn no_file_of_another_user_is_used_while_that_user_swaps_the_directory() {
     let folder = tempfile::tempdir().expect("made");
     let (ours, theirs) = (folder.path().join("cache"), folder.path().join("theirs"));
-    cache(&ours, b"ours");
-    cache(&theirs, b"theirs");
+    store(&ours, b"ours");
+    store(&theirs, b"theirs");
     for path in [theirs.join("entry"), theirs.clone()] {
-        if chown(&path, Some(THEM), None).is_err() {
-            // Past the harness, which shows nothing of a test that passes.
+        if chown(&path, Some(OTHER_USER), None).is_err() {
+            // Written to the descriptor: the harness captures what a passing test prints.
             let _ = writeln!(
                 std::io::stderr(),
                 "\nSKIPPED: only root can make files of another user"
@@ -64,32 +64,37 @@ fn no_file_of_another_user_is_used_while_that_user_exchanges_the_directory() {
             return;
         }
     }
-    // Whoever owns the folder may rename what is in it, and so may all if it is open to them. What they exchange it for when
-    // the folder is closed (0o700) shows that the directory is judged by what was opened.
+    // The owner of the folder may rename its entries, and so may every user if the folder's mode
+    // allows. With mode 0700 the swap is made by root, which shows that the checks apply to the opened
+    // directory.
     for mode in [0o700, 0o777] {
         fs::set_permissions(folder.path(), Permissions::from_mode(mode)).expect("set");
         let over = Arc::new(AtomicBool::new(false));
-        let exchanging = thread::spawn({
+        let swapping = thread::spawn({
             let (ours, theirs, over) = (ours.clone(), theirs.clone(), Arc::clone(&over));
             move || {
-                let mut exchanges = 0;
-                while !over.load(Ordering::Relaxed) || exchanges % 2 == 1 {
+                let mut swaps = 0;
+                while !over.load(Ordering::Relaxed) || swaps % 2 == 1 {
                     renameat_with(CWD, &ours, CWD, &theirs, RenameFlags::EXCHANGE)
-                        .expect("exchanged");
-                    exchanges += 1;
+                        .expect("swapped");
+                    swaps += 1;
                 }
-                exchanges
+                swaps
             }
         });
-        let found = look(&ours);
+        let found = read_repeatedly(&ours);
         over.store(true, Ordering::Relaxed);
-        let exchanges = exchanging.join().expect("it ends");
-        assert!(exchanges > 0);
+        let swaps = swapping.join().expect("it ends");
+        assert!(swaps > 0);
         if mode == 0o777 {
-            assert_eq!(found, 0, "a directory in a folder that all may write to");
+            assert_eq!(found, 0, "a directory in a folder that every user may write to");
         }
     }
-    assert_eq!(look(&ours), 0, "the folder is still open to all");
+    assert_eq!(
+        read_repeatedly(&ours),
+        0,
+        "every user may still write to the folder"
+    );
     fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).expect("set");
-    assert_eq!(look(&ours), LOOKS);
+    assert_eq!(read_repeatedly(&ours), READS);
 }

@@ -1,4 +1,4 @@
-//! A file of machine code in the cache: written at once, and checked before it is used.
+//! An entry of the cache: a file of machine code whose digest is verified before it is used.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -9,72 +9,74 @@ use rustix::fs::{
 };
 use sha2::{Digest, Sha256};
 
-use super::directory::{Directory, is_own_file};
-use crate::image::code::Code;
+use crate::image::cache::directory::{Directory, is_own_file};
+use crate::image::machine_code::MachineCode;
 
-/// How much of a file is in memory while its digest is made.
+/// The bytes of a file that are in memory at once while its digest is computed.
 #[cfg(target_os = "linux")]
 const CHUNK: usize = 128 << 10;
 
-/// The length of the digest that ends a file.
-const DIGEST: usize = 32;
+/// The length of the SHA-256 digest at the end of a file, in bytes.
+const DIGEST_LEN: usize = 32;
 
-/// The largest file that is read, in bytes: machine code of the image takes 70 MB, and what a factory can add is a fraction.
+/// The largest file that is read, in bytes. The machine code of the image has 70 MB, and a factory adds
+/// a fraction of that.
 const MAX_SIZE: u64 = 1 << 30;
 
-/// How old the time of a file's last use may be before it is set anew, in seconds.
-const HOUR: i64 = 3600;
+/// The age from which a file's time of last use is updated, in seconds.
+const LAST_USE_PRECISION: i64 = 3600;
 
-/// How the content of a file is used.
+/// How an entry is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::image) enum Use {
-    /// Where it is, if it cannot change there and may be run from there, and as a copy else.
+pub(in crate::image) enum ReadMode {
+    /// Map the file if it cannot change and may be executed, and copy it otherwise.
     InPlace,
-    /// As a copy in memory.
-    Copied,
+    /// Copy the file into memory.
+    Copy,
 }
 
-/// Returns what is in the file `name`, if there is one of this user's that no one else may write to, and the digest at its end
-/// says that it is whole.
-pub(super) fn find(dir: &Directory, name: &OsStr, how: Use) -> Option<Code> {
+/// Returns the machine code in the file `name`, if the file is this user's, no other user may write to
+/// it, and its digest matches.
+pub(super) fn find(dir: &Directory, name: &OsStr, mode: ReadMode) -> Option<MachineCode> {
     let mut file = dir.read(name).ok()?;
-    let found = fstat(&file).ok()?;
-    if !is_own_file(&found) || found.st_mode & 0o022 != 0 {
+    let stat = fstat(&file).ok()?;
+    if !is_own_file(&stat) || stat.st_mode & 0o022 != 0 {
         return None;
     }
-    let size = u64::try_from(found.st_size).ok()?;
+    let size = u64::try_from(stat.st_size).ok()?;
     if size > MAX_SIZE {
         return None;
     }
-    let code = used(&mut file, &found, size, how)?;
-    note_use(&file, &found);
+    let code = read(&mut file, &stat, size, mode)?;
+    update_last_use(&file, &stat);
     Some(code)
 }
 
-fn used(file: &mut File, found: &Stat, size: u64, how: Use) -> Option<Code> {
+fn read(file: &mut File, stat: &Stat, size: u64, mode: ReadMode) -> Option<MachineCode> {
     #[cfg(target_os = "linux")]
-    if how == Use::InPlace && unchanging::is(file, found).unwrap_or(false) {
-        if !is_whole(file, size).unwrap_or(false) {
+    if mode == ReadMode::InPlace && immutable::is_immutable(file, stat).unwrap_or(false) {
+        if !digest_matches(file, size).unwrap_or(false) {
             return None;
         }
         let file = file.try_clone().ok()?;
-        #[allow(unsafe_code, reason = "it is going to be run")]
-        // SAFETY: the file is this user's, and lies in a directory that only this user could change when it was opened, so it is
-        // this user who wrote what was compiled, as `write` does. Nobody else could ever open it for writing, and nobody can now.
-        return unsafe { Code::map(file) }.ok();
+        #[allow(unsafe_code, reason = "the code is going to be executed")]
+        // SAFETY: the file is this user's, and lies in a directory that only this user could change
+        // when it was opened, so this user wrote it with the result of a compilation, as `write`
+        // does. No other user could ever open it for writing, and no process can now.
+        return unsafe { MachineCode::from_cache_file(file) }.ok();
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = (how, found);
+    let _ = (mode, stat);
     let mut content = Vec::with_capacity(usize::try_from(size).ok()?);
     file.take(size).read_to_end(&mut content).ok()?;
-    let (code, digest) = content.split_at_checked(content.len().checked_sub(DIGEST)?)?;
+    let (code, digest) = content.split_at_checked(content.len().checked_sub(DIGEST_LEN)?)?;
     if Sha256::digest(code).as_slice() != digest {
         return None;
     }
-    Code::seal(code).ok()
+    MachineCode::from_bytes(code).ok()
 }
 
-/// Writes `code` to a new file, which is read-only then.
+/// Writes `code` and its digest to a new file, and makes the file read-only.
 pub(super) fn write(file: &mut File, code: &[u8]) -> io::Result<()> {
     file.write_all(code)?;
     file.write_all(&Sha256::digest(code))?;
@@ -82,11 +84,11 @@ pub(super) fn write(file: &mut File, code: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets the time of a file's last change to now, which is how the cache knows what was not used for long.
-fn note_use(file: &File, found: &Stat) {
+/// Sets a file's modification time to now: the cache evicts by it.
+fn update_last_use(file: &File, stat: &Stat) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_secs().cast_signed());
-    if now.saturating_sub(found.st_mtime) < HOUR {
+    if now.saturating_sub(stat.st_mtime) < LAST_USE_PRECISION {
         return;
     }
     let times = Timestamps {
@@ -99,16 +101,16 @@ fn note_use(file: &File, found: &Stat) {
             tv_nsec: UTIME_NOW,
         },
     };
-    // On a file system that is read-only nothing is removed either.
+    // This fails on a read-only file system, where nothing is evicted either.
     if let Err(error) = futimens(file, &times) {
-        tracing::debug!(target: "eryx::image", %error, "the use of a compiled image is not noted");
+        tracing::debug!(target: "eryx::image", %error, "the last use of a cache entry is not recorded");
     }
 }
 
-/// Whether what the file begins with is what its digest was made of.
+/// Returns whether the digest at the end of the file is that of the bytes before it.
 #[cfg(target_os = "linux")]
-fn is_whole(file: &mut File, size: u64) -> io::Result<bool> {
-    let Some(size) = size.checked_sub(DIGEST as u64) else {
+fn digest_matches(file: &mut File, size: u64) -> io::Result<bool> {
+    let Some(size) = size.checked_sub(DIGEST_LEN as u64) else {
         return Ok(false);
     };
     let mut hash = Sha256::new();
@@ -122,21 +124,21 @@ fn is_whole(file: &mut File, size: u64) -> io::Result<bool> {
             Err(error) => return Err(error),
         }
     }
-    let mut digest = [0; DIGEST];
+    let mut digest = [0; DIGEST_LEN];
     rest.into_inner().read_exact(&mut digest)?;
     Ok(hash.finalize().as_slice() == digest)
 }
 
-/// Files that keep their content, and may be run.
+/// The check for files whose content cannot change, and may be executed.
 #[cfg(target_os = "linux")]
-mod unchanging {
+mod immutable {
     use std::fs::File;
     use std::io;
 
     use rustix::fs::{Stat, StatVfsMountFlags, fstatfs, fstatvfs};
 
-    /// The kinds of file systems that are this machine's alone, as statfs(2) numbers them. Others may have content that
-    /// changes elsewhere, whatever a file's mode says here.
+    /// The types of local file systems, as statfs(2) numbers them. A file on another type may be changed
+    /// by another machine, whatever its mode is here.
     const LOCAL: [u64; 8] = [
         0xef53,      // ext4
         0x5846_5342, // xfs
@@ -148,14 +150,15 @@ mod unchanging {
         0x794c_7630, // overlayfs
     ];
 
-    /// Whether no one may write to `file`, it has no name elsewhere, and the file system is local and lets its files be run.
-    pub(super) fn is(file: &File, found: &Stat) -> io::Result<bool> {
-        // Numbers of 32 bits, which some machines give a sign.
-        let kind = u64::from(fstatfs(file)?.f_type as u32);
+    /// Returns whether `file` is read-only, has a single link, and lies on a local file system that is
+    /// not mounted with `noexec`.
+    pub(super) fn is_immutable(file: &File, stat: &Stat) -> io::Result<bool> {
+        // A number of 32 bits, which is signed on some machines.
+        let fs_type = u64::from(fstatfs(file)?.f_type as u32);
         let flags = fstatvfs(file)?.f_flag;
-        Ok(found.st_mode & 0o222 == 0
-            && found.st_nlink == 1
-            && LOCAL.contains(&kind)
+        Ok(stat.st_mode & 0o222 == 0
+            && stat.st_nlink == 1
+            && LOCAL.contains(&fs_type)
             && !flags.contains(StatVfsMountFlags::NOEXEC))
     }
 }
@@ -168,13 +171,13 @@ mod tests {
 
     use super::*;
 
-    fn put(dir: &Directory, content: &[u8]) {
+    fn store(dir: &Directory, content: &[u8]) {
         let mut file = dir.create(OsStr::new("x")).expect("made");
         write(&mut file, content).expect("written");
     }
 
-    fn found(dir: &Directory) -> Option<Code> {
-        find(dir, OsStr::new("x"), Use::InPlace)
+    fn found(dir: &Directory) -> Option<MachineCode> {
+        find(dir, OsStr::new("x"), ReadMode::InPlace)
     }
 
     fn set_mode(path: &Path, mode: u32) {
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_or_changed_is_not_used() {
+    fn a_truncated_or_changed_file_is_not_used() {
         let dir = tempfile::tempdir().expect("made");
         let path = dir.path().join("x");
         let opened = Directory::open(dir.path()).expect("opened");
@@ -191,16 +194,16 @@ mod tests {
             fs::write(&path, content).expect("written");
             set_mode(&path, mode);
         };
-        put(&opened, b"machine code");
-        let whole = fs::read(&path).expect("readable");
-        let mut changed = whole.clone();
+        store(&opened, b"machine code");
+        let intact = fs::read(&path).expect("readable");
+        let mut changed = intact.clone();
         changed[0] ^= 1;
-        // Read-only files are used where they are, and others are copied.
+        // Read-only files are mapped, and others are copied.
         for mode in [0o400, 0o600] {
-            replace(&whole, mode);
+            replace(&intact, mode);
             let code = found(&opened).expect("used");
             assert!(code.bytes().starts_with(b"machine code"));
-            for content in [&whole[..whole.len() - 1], &changed, b"short", b""] {
+            for content in [&intact[..intact.len() - 1], &changed, b"short", b""] {
                 replace(content, mode);
                 assert!(found(&opened).is_none(), "{content:?}");
             }
@@ -209,18 +212,18 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_file_that_could_be_changed_is_copied_and_one_that_could_not_is_mapped() {
+    fn an_immutable_file_is_mapped_and_any_other_is_copied() {
         let dir = tempfile::tempdir().expect("made");
         let path = dir.path().join("x");
         let opened = Directory::open(dir.path()).expect("opened");
         let is_copied = || found(&opened).expect("used").is_sealed();
-        put(&opened, b"machine code");
+        store(&opened, b"machine code");
         assert!(!is_copied());
         set_mode(&path, 0o600);
         assert!(is_copied());
         set_mode(&path, 0o400);
         assert!(!is_copied());
-        let copy = find(&opened, OsStr::new("x"), Use::Copied).expect("used");
+        let copy = find(&opened, OsStr::new("x"), ReadMode::Copy).expect("used");
         assert!(copy.is_sealed());
         fs::hard_link(&path, dir.path().join("y")).expect("linked");
         assert!(is_copied());
@@ -229,11 +232,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_may_write_to_or_that_is_theirs_is_not_used() {
+    fn a_file_that_other_users_own_or_may_write_to_is_not_used() {
         let dir = tempfile::tempdir().expect("made");
         let path = dir.path().join("x");
         let opened = Directory::open(dir.path()).expect("opened");
-        put(&opened, b"machine code");
+        store(&opened, b"machine code");
         for mode in [0o420, 0o402, 0o622] {
             set_mode(&path, mode);
             assert!(found(&opened).is_none(), "{mode:o}");
@@ -241,7 +244,7 @@ mod tests {
         for mode in [0o400, 0o600] {
             set_mode(&path, mode);
             assert!(found(&opened).is_some(), "{mode:o}");
-            // Only root may give files away.
+            // Only root may change the owner of a file.
             if chown(&path, Some(65534), None).is_ok() {
                 assert!(found(&opened).is_none(), "{mode:o}");
                 chown(&path, Some(0), None).expect("given back");
@@ -250,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_passed_over_and_not_waited_for() {
+    fn a_fifo_a_link_a_folder_and_a_file_too_large_are_not_used() {
         let dir = tempfile::tempdir().expect("made");
         let path = dir.path().join("x");
         let opened = Directory::open(dir.path()).expect("opened");
@@ -264,18 +267,18 @@ mod tests {
         fs::create_dir(&path).expect("made");
         assert!(found(&opened).is_none(), "a folder");
         fs::remove_dir(&path).expect("removed");
-        // A file of holes takes no room.
+        // A sparse file takes no space.
         let file = fs::File::create(&path).expect("made");
         file.set_len(MAX_SIZE + 1).expect("set");
         assert!(found(&opened).is_none(), "too large a file");
     }
 
     #[test]
-    fn the_time_of_a_files_last_use_is_noted() {
+    fn finding_an_entry_updates_its_time_of_last_use() {
         let dir = tempfile::tempdir().expect("made");
         let path = dir.path().join("x");
         let opened = Directory::open(dir.path()).expect("opened");
-        put(&opened, b"machine code");
+        store(&opened, b"machine code");
         let long_ago = std::time::SystemTime::UNIX_EPOCH;
         let file = fs::File::open(&path).expect("opened");
         file.set_modified(long_ago).expect("set");

@@ -1,9 +1,11 @@
-//! One process compiles an image, and others that want the same wait for it.
+//! A cache entry that is being compiled: one process compiles it, and others that need the same entry
+//! wait.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,109 +14,114 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use tokio::time::{Instant, sleep};
 
-use super::directory::Directory;
-use super::kept;
+use crate::image::cache::directory::Directory;
+use crate::image::cache::entry;
 
-/// What the name of a file ends with while it is written.
-pub(super) const UNFINISHED: &str = ".building";
+/// The suffix of a file's name while the file is written.
+pub(super) const PENDING_SUFFIX: &str = ".building";
 
-/// The longest a process waits for another one's image. Compiling takes ten seconds, and more when processors are busy.
-pub(super) const PATIENCE: Duration = Duration::from_secs(300);
+/// The longest a process waits for the entry of another process. Compiling takes ten seconds, and more
+/// when processors are busy.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How often it looks.
-const LOOK: Duration = Duration::from_millis(50);
+/// The interval between two attempts of a waiting process.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The file that is going to be an entry of the cache, locked as long as this process is at it. It is removed if it does not
-/// become one; the lock of a process that is killed is gone with it.
+/// A file that is going to be an entry of the cache, locked while this process compiles. Dropping it
+/// without [`commit`](Self::commit) removes the file. The lock of a process that is killed is released
+/// with it.
 #[derive(Debug)]
-pub(crate) struct Building {
+pub(crate) struct PendingEntry {
     dir: Arc<Directory>,
     name: OsString,
     file: File,
 }
 
-/// What came of a look at an entry.
-enum Looked {
-    Begun(Building),
-    OthersAreAtIt,
-    Again,
+/// The result of one attempt to begin an entry.
+enum Attempt {
+    Begun(PendingEntry),
+    LockedByOther,
+    Retry,
 }
 
-impl Building {
-    /// Begins the entry `name`, once no other process is at it: what it wanted may be there then. Returns none when the file cannot
-    /// be made or locked, or others take longer than `patience`.
+impl PendingEntry {
+    /// Begins the entry `name`, once no other process is compiling it. Returns `None` when the file
+    /// cannot be created or locked, or the other process takes longer than `timeout`.
     pub(super) async fn begin(
         dir: &Arc<Directory>,
         name: &OsStr,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<Self> {
-        let mut unfinished = name.to_owned();
-        unfinished.push(UNFINISHED);
+        let mut pending_name = name.to_owned();
+        pending_name.push(PENDING_SUFFIX);
         let began = Instant::now();
         loop {
-            match look(dir, &unfinished) {
-                Ok(Looked::Begun(building)) => return Some(building),
-                Ok(Looked::OthersAreAtIt) if began.elapsed() >= patience => return None,
-                Ok(Looked::OthersAreAtIt) => sleep(LOOK).await,
-                Ok(Looked::Again) => {}
+            match try_begin(dir, &pending_name) {
+                Ok(Attempt::Begun(pending)) => return Some(pending),
+                Ok(Attempt::LockedByOther) if began.elapsed() >= timeout => return None,
+                Ok(Attempt::LockedByOther) => sleep(RETRY_INTERVAL).await,
+                Ok(Attempt::Retry) => {}
                 Err(error) => {
-                    tracing::debug!(target: "eryx::image", %error, "what others compile is not waited for");
+                    tracing::debug!(
+                        target: "eryx::image",
+                        %error,
+                        "compiling without a look at other processes"
+                    );
                     return None;
                 }
             }
         }
     }
 
-    /// Begins an entry without a look at what others do.
-    pub(super) fn alone(dir: &Arc<Directory>, name: &OsStr) -> io::Result<Self> {
+    /// Begins an entry under a unique name, whatever other processes compile.
+    pub(super) fn begin_unlocked(dir: &Arc<Directory>, name: &OsStr) -> io::Result<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let mut unfinished = name.to_owned();
-        unfinished.push(format!(".{}-{number}{UNFINISHED}", std::process::id()));
-        let file = dir.create(&unfinished)?;
+        let mut pending_name = name.to_owned();
+        pending_name.push(format!(".{}-{number}{PENDING_SUFFIX}", process::id()));
+        let file = dir.create(&pending_name)?;
         Ok(Self {
             dir: Arc::clone(dir),
-            name: unfinished,
+            name: pending_name,
             file,
         })
     }
 
-    /// Writes the entry, and gives it its name.
-    pub(super) fn finish(mut self, name: &OsStr, code: &[u8]) -> io::Result<()> {
-        kept::write(&mut self.file, code)?;
+    /// Writes `code` to the file, and renames it to `name`.
+    pub(super) fn commit(mut self, name: &OsStr, code: &[u8]) -> io::Result<()> {
+        entry::write(&mut self.file, code)?;
         self.dir.rename(&self.name, name)
-    }
-
-    /// Whether the file still has the name it was made under.
-    fn has_its_name(&self) -> bool {
-        is_same(&self.file, &self.dir, &self.name)
     }
 }
 
-impl Drop for Building {
+impl Drop for PendingEntry {
     fn drop(&mut self) {
-        if self.has_its_name()
+        if is_same_file(&self.file, &self.dir, &self.name)
             && let Err(error) = self.dir.remove(&self.name)
         {
-            tracing::debug!(target: "eryx::image", %error, "an unfinished file is left in the cache");
+            tracing::debug!(
+                target: "eryx::image",
+                %error,
+                "an unfinished file is left in the cache"
+            );
         }
-        // A process that was forked meanwhile has the lock, too, unless it is given back.
+        // A process forked meanwhile shares the lock, which would outlive this descriptor.
         let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
-/// Tries to make and lock the file, or to remove what a process left that is gone.
-fn look(dir: &Arc<Directory>, name: &OsStr) -> io::Result<Looked> {
+/// Tries to create and lock the file, or to remove the file of a process that no longer exists.
+fn try_begin(dir: &Arc<Directory>, name: &OsStr) -> io::Result<Attempt> {
     match dir.create(name) {
         Ok(file) => {
-            if !lock(&file)? {
-                return Ok(Looked::OthersAreAtIt);
+            if !try_lock(&file)? {
+                return Ok(Attempt::LockedByOther);
             }
-            // Before it was locked, another process may have taken it for one that was left.
-            if !is_same(&file, dir, name) {
-                return Ok(Looked::Again);
+            // Before it was locked, another process may have removed it as an abandoned file.
+            if !is_same_file(&file, dir, name) {
+                return Ok(Attempt::Retry);
             }
-            Ok(Looked::Begun(Building {
+            Ok(Attempt::Begun(PendingEntry {
                 dir: Arc::clone(dir),
                 name: name.to_owned(),
                 file,
@@ -123,23 +130,25 @@ fn look(dir: &Arc<Directory>, name: &OsStr) -> io::Result<Looked> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let file = match dir.read(name) {
                 Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Looked::Again),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Attempt::Retry);
+                }
                 Err(error) => return Err(error),
             };
-            if !lock(&file)? {
-                return Ok(Looked::OthersAreAtIt);
+            if !try_lock(&file)? {
+                return Ok(Attempt::LockedByOther);
             }
-            if is_same(&file, dir, name) {
+            if is_same_file(&file, dir, name) {
                 dir.remove(name)?;
             }
-            Ok(Looked::Again)
+            Ok(Attempt::Retry)
         }
         Err(error) => Err(error),
     }
 }
 
-/// Locks a file, unless another process has it.
-fn lock(file: &File) -> io::Result<bool> {
+/// Locks a file. Returns `false` if another process holds the lock.
+fn try_lock(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
@@ -147,9 +156,10 @@ fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
-fn is_same(file: &File, dir: &Directory, name: &OsStr) -> bool {
+/// Returns whether `name` in `dir` is still the open file `file`.
+fn is_same_file(file: &File, dir: &Directory, name: &OsStr) -> bool {
     match (file.metadata(), dir.stat(name)) {
-        (Ok(file), Ok(found)) => file.ino() == found.st_ino,
+        (Ok(file), Ok(stat)) => file.ino() == stat.st_ino,
         _ => false,
     }
 }
@@ -159,6 +169,8 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    const NAME: &str = "x.cwasm";
 
     fn directory() -> (tempfile::TempDir, Arc<Directory>) {
         let dir = tempfile::tempdir().expect("made");
@@ -173,47 +185,49 @@ mod tests {
             .collect()
     }
 
-    const NAME: &str = "x.cwasm";
-
     #[tokio::test]
-    async fn one_builds_and_the_others_wait_until_it_is_done_or_gives_up() {
+    async fn a_second_process_waits_until_the_first_commits_or_drops_the_entry() {
         let (folder, dir) = directory();
         let name = OsStr::new(NAME);
-        let first = Building::begin(&dir, name, PATIENCE).await.expect("begun");
+        let first = PendingEntry::begin(&dir, name, TIMEOUT)
+            .await
+            .expect("begun");
         let second = tokio::spawn({
             let dir = Arc::clone(&dir);
-            async move { Building::begin(&dir, OsStr::new(NAME), PATIENCE).await }
+            async move { PendingEntry::begin(&dir, OsStr::new(NAME), TIMEOUT).await }
         });
-        sleep(2 * LOOK).await;
+        sleep(2 * RETRY_INTERVAL).await;
         assert!(!second.is_finished());
-        first.finish(name, b"code").expect("written");
+        first.commit(name, b"code").expect("written");
         let second = second.await.expect("ended").expect("begun");
         assert!(folder.path().join(NAME).exists());
-        // It found what it wanted, and gives up.
+        // The second process finds the committed entry, and drops its own.
         drop(second);
         assert_eq!(names(&folder), [NAME]);
     }
 
     #[tokio::test]
-    async fn who_waited_for_too_long_goes_on_alone() {
+    async fn a_process_whose_wait_times_out_compiles_without_the_lock() {
         let (folder, dir) = directory();
         let name = OsStr::new(NAME);
-        let _first = Building::begin(&dir, name, PATIENCE).await.expect("begun");
-        let waited = Building::begin(&dir, name, Duration::ZERO).await;
-        assert!(waited.is_none());
-        let alone = Building::alone(&dir, name).expect("begun");
-        alone.finish(name, b"code").expect("written");
+        let _first = PendingEntry::begin(&dir, name, TIMEOUT)
+            .await
+            .expect("begun");
+        let timed_out = PendingEntry::begin(&dir, name, Duration::ZERO).await;
+        assert!(timed_out.is_none());
+        let unlocked = PendingEntry::begin_unlocked(&dir, name).expect("begun");
+        unlocked.commit(name, b"code").expect("written");
         assert_eq!(names(&folder).len(), 2);
     }
 
     #[tokio::test]
-    async fn a_file_that_a_killed_process_left_is_in_no_ones_way() {
+    async fn the_file_of_a_killed_process_is_removed() {
         let (folder, dir) = directory();
         fs::write(folder.path().join("x.cwasm.building"), "half").expect("written");
-        let building = Building::begin(&dir, OsStr::new(NAME), PATIENCE)
+        let pending = PendingEntry::begin(&dir, OsStr::new(NAME), TIMEOUT)
             .await
             .expect("begun");
-        building.finish(OsStr::new(NAME), b"code").expect("written");
+        pending.commit(OsStr::new(NAME), b"code").expect("written");
         assert_eq!(names(&folder), [NAME]);
     }
 }

@@ -1,93 +1,102 @@
-//! Keeping the cache small.
+//! Eviction of old entries from the cache.
 
 use std::ffi::{OsStr, OsString};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::Stat;
 
-use super::building::UNFINISHED;
-use super::directory::Directory;
+use crate::image::cache::directory::Directory;
+use crate::image::cache::pending_entry::PENDING_SUFFIX;
 
-/// What the names of entries end with.
-pub(super) const ENTRY: &str = ".cwasm";
+/// The suffix of an entry's name.
+pub(super) const ENTRY_SUFFIX: &str = ".cwasm";
 
-/// The most bytes that the entries of a cache take together, unless `ERYX_CACHE_MAX_BYTES` says otherwise: some thirty factories.
-const MAX_BYTES: u64 = 2 << 30;
+/// The default for the most bytes of all entries together: about thirty factories.
+const DEFAULT_MAX_BYTES: u64 = 2 << 30;
 
-/// How old a file is that no process is writing any more.
-const STALE: Duration = Duration::from_secs(3600);
+/// The age from which a pending file counts as abandoned.
+const MAX_PENDING_AGE: Duration = Duration::from_secs(3600);
 
-/// Returns how many bytes entries may take, by what the environment says.
-pub(super) fn max_bytes(set: Option<OsString>) -> u64 {
-    let Some(set) = set else { return MAX_BYTES };
-    match set.to_str().and_then(|text| text.trim().parse().ok()) {
+/// Returns the most bytes of all entries together: the value of `ERYX_CACHE_MAX_BYTES`, or the default
+/// if the variable is not set or not a number.
+pub(super) fn max_bytes(variable: Option<OsString>) -> u64 {
+    let Some(text) = variable else {
+        return DEFAULT_MAX_BYTES;
+    };
+    match text.to_str().and_then(|text| text.trim().parse().ok()) {
         Some(bytes) => bytes,
         None => {
             tracing::warn!(
                 target: "eryx::image",
-                given = %set.to_string_lossy(),
-                "ERYX_CACHE_MAX_BYTES is no number of bytes; the cache keeps to {MAX_BYTES}"
+                given = %text.to_string_lossy(),
+                "ERYX_CACHE_MAX_BYTES is not a number of bytes; the limit is {DEFAULT_MAX_BYTES}"
             );
-            MAX_BYTES
+            DEFAULT_MAX_BYTES
         }
     }
 }
 
-/// Removes the entries that were not used for longest, until the rest takes at most `most` bytes, and what processes left half
-/// written. The entry `kept` stays.
-pub(super) fn prune(dir: &Directory, kept: &OsStr, most: u64) {
+/// Removes the least recently used entries, until the rest has at most `max_bytes`, and abandoned
+/// pending files. The entry `newest` stays.
+pub(super) fn prune(dir: &Directory, newest: &OsStr, max_bytes: u64) {
     let files = match dir.files() {
         Ok(files) => files,
         Err(error) => {
-            tracing::debug!(target: "eryx::image", %error, "the cache is not tidied up");
+            tracing::debug!(target: "eryx::image", %error, "the cache is not pruned");
             return;
         }
     };
     let now = SystemTime::now();
     let (entries, others): (Vec<_>, Vec<_>) = files
         .into_iter()
-        .partition(|(name, _)| name.to_string_lossy().ends_with(ENTRY));
-    for (name, found) in others {
-        if is_unfinished(&name)
+        .partition(|(name, _)| name.to_string_lossy().ends_with(ENTRY_SUFFIX));
+    for (name, stat) in others {
+        if is_pending(&name)
             && now
-                .duration_since(changed(&found))
-                .is_ok_and(|age| age > STALE)
+                .duration_since(modified(&stat))
+                .is_ok_and(|age| age > MAX_PENDING_AGE)
         {
             remove(dir, &name);
         }
     }
     let mut entries: Vec<_> = entries
         .into_iter()
-        .map(|(name, found)| (changed(&found), found.st_size.unsigned_abs(), name))
+        .map(|(name, stat)| (modified(&stat), stat.st_size.unsigned_abs(), name))
         .collect();
     entries.sort();
-    let mut all: u64 = entries.iter().map(|(_, size, _)| size).sum();
+    let mut total: u64 = entries.iter().map(|(_, size, _)| size).sum();
     for (_, size, name) in entries {
-        if all <= most {
+        if total <= max_bytes {
             break;
         }
-        if name != kept {
+        if name != newest {
             remove(dir, &name);
-            all -= size;
+            total -= size;
         }
     }
 }
 
-/// Whether a file of this name was being written: by this version, or by one that made files with random names for that.
-fn is_unfinished(name: &OsStr) -> bool {
+/// Returns whether `name` is that of a pending file of this version, or of an earlier version, which
+/// gave pending files random names.
+fn is_pending(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let is_random = |rest: &str| rest.len() == 6 && rest.chars().all(|c| c.is_ascii_alphanumeric());
-    name.ends_with(UNFINISHED) || name.strip_prefix(".tmp").is_some_and(is_random)
+    name.ends_with(PENDING_SUFFIX) || name.strip_prefix(".tmp").is_some_and(is_random)
 }
 
-fn changed(found: &Stat) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(u64::try_from(found.st_mtime).unwrap_or(0))
+fn modified(stat: &Stat) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0))
 }
 
 fn remove(dir: &Directory, name: &OsStr) {
-    // Processes that have it mapped keep it.
+    // Processes that mapped the file keep its content.
     if let Err(error) = dir.remove(name) {
-        tracing::debug!(target: "eryx::image", name = %name.to_string_lossy(), %error, "a file is left in the cache");
+        tracing::debug!(
+            target: "eryx::image",
+            name = %name.to_string_lossy(),
+            %error,
+            "a file is left in the cache"
+        );
     }
 }
 
@@ -98,11 +107,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_used_for_longest_goes_first_and_what_is_not_the_caches_stays() {
+    fn the_least_recently_used_entries_are_removed_and_files_of_others_stay() {
         let folder = tempfile::tempdir().expect("made");
         let dir = Directory::open(folder.path()).expect("opened");
         let hour = Duration::from_secs(3600);
-        // Names, sizes, and how many hours ago they were used.
+        // Name, size, and hours since the last use.
         for (name, size, hours) in [
             ("a.cwasm", 100, 3),
             ("b.cwasm", 100, 1),
@@ -121,7 +130,7 @@ mod tests {
             file.set_modified(SystemTime::now() - hour * hours)
                 .expect("set");
         }
-        let left = || {
+        let remaining = || {
             let entries = fs::read_dir(folder.path()).expect("readable");
             let mut names: Vec<_> = entries
                 .map(|entry| {
@@ -139,22 +148,22 @@ mod tests {
         let rest = ["e.cwasm.building", "new.cwasm", "notes.txt"];
         prune(&dir, OsStr::new("new.cwasm"), 300);
         assert_eq!(
-            left(),
+            remaining(),
             [&others[..], &["b.cwasm", "c.cwasm"], &rest].concat()
         );
         prune(&dir, OsStr::new("new.cwasm"), 299);
-        assert_eq!(left(), [&others[..], &["b.cwasm"], &rest].concat());
+        assert_eq!(remaining(), [&others[..], &["b.cwasm"], &rest].concat());
         prune(&dir, OsStr::new("new.cwasm"), 0);
-        assert_eq!(left(), [&others[..], &rest].concat());
+        assert_eq!(remaining(), [&others[..], &rest].concat());
     }
 
     #[test]
-    fn the_bound_is_a_number_of_bytes_or_the_default() {
+    fn the_size_limit_is_the_number_in_the_variable_or_the_default() {
         let max = |text: &str| max_bytes(Some(text.into()));
         assert_eq!(max("1000"), 1000);
         assert_eq!(max(" 0 "), 0);
-        assert_eq!(max("2 GiB"), MAX_BYTES);
-        assert_eq!(max(""), MAX_BYTES);
-        assert_eq!(max_bytes(None), MAX_BYTES);
+        assert_eq!(max("2 GiB"), DEFAULT_MAX_BYTES);
+        assert_eq!(max(""), DEFAULT_MAX_BYTES);
+        assert_eq!(max_bytes(None), DEFAULT_MAX_BYTES);
     }
 }

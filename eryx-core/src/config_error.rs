@@ -1,0 +1,44 @@
+//! The error for a setting that cannot be honoured.
+
+/// A setting that cannot be honoured. The message names the setting and says which value would be
+/// accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A setting of the network.
+    #[error(transparent)]
+    Network(#[from] eryx_net_host::ConfigError),
+    /// A limit of [`ResourceLimits`](crate::ResourceLimits) or
+    /// [`PackageLimits`](crate::PackageLimits).
+    #[error("{limit} {reason}")]
+    #[non_exhaustive]
+    Limit {
+        /// The limit, such as `max_memory`.
+        limit: &'static str,
+        /// The rest of the message: why the value is rejected, and which one would be accepted.
+        reason: String,
+    },
+    /// An import of a [`FactoryBuilder`](crate::FactoryBuilder) is not a module name.
+    #[error(
+        "imports: {module:?} is not a module name; write it as in an import statement, as \
+         \"requests.adapters\""
+    )]
+    #[non_exhaustive]
+    Import {
+        /// The text given as the name.
+        module: String,
+    },
+    /// The setup code of a [`FactoryBuilder`](crate::FactoryBuilder) ended the interpreter's process
+    /// (`os._exit`).
+    #[error("setup_code: it ended the interpreter, so that there is nothing to save")]
+    SetupCodeExited,
+}
+
+impl ConfigError {
+    pub(crate) fn limit(limit: &'static str, reason: impl Into<String>) -> Self {
+        Self::Limit {
+            limit,
+            reason: reason.into(),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The host side of `wasi:filesystem`, generated.
+#![allow(missing_docs, reason = "WASI documents these")]
+
+wasmtime::component::bindgen!({
+    path: "src/files/wasi.wit",
+    world: "eryx:files/imports",
+    imports: { default: trappable },
+    // The streams of `wasi:io` require this.
+    require_store_data_send: true,
+    with: {
+        "wasi:io/error": wasmtime_wasi::p2::bindings::io::error,
+        "wasi:io/streams": wasmtime_wasi::p2::bindings::io::streams,
+        "wasi:clocks/wall-clock": wasmtime_wasi::p2::bindings::clocks::wall_clock,
+        "wasi:filesystem/types.descriptor": crate::files::descriptor::Descriptor,
+        "wasi:filesystem/types.directory-entry-stream": crate::files::descriptor::DirectoryEntries,
+    },
+    trappable_error_type: {
+        "wasi:filesystem/types.error-code" => crate::failure::Failure<crate::files::error::FileError>,
+    },
+});

@@ -1,0 +1,90 @@
+//! Enforcement of the memory limit of one instance.
+
+use wasmtime::ResourceLimiter;
+
+/// Counts the linear memory of one instance, and denies growth past the limit.
+#[derive(Debug)]
+pub(crate) struct MemoryLimiter {
+    max: u64,
+    used: u64,
+    peak: u64,
+    denied_growth: bool,
+}
+
+impl MemoryLimiter {
+    /// The most entries of a table: an instance's tables hold its functions, which are fewer.
+    const MAX_TABLE_ELEMENTS: usize = 1 << 17;
+
+    pub(crate) fn new(max: u64) -> Self {
+        Self {
+            max,
+            used: 0,
+            peak: 0,
+            denied_growth: false,
+        }
+    }
+
+    /// Returns the most bytes in use at once since the last [`begin`](Self::begin).
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak
+    }
+
+    /// Returns whether growth was denied since the last [`begin`](Self::begin).
+    pub(crate) fn denied_growth(&self) -> bool {
+        self.denied_growth
+    }
+
+    /// Starts counting for an execution.
+    pub(crate) fn begin(&mut self) {
+        self.peak = self.used;
+        self.denied_growth = false;
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let wanted = self
+            .used
+            .saturating_add(desired.saturating_sub(current) as u64);
+        if wanted > self.max {
+            self.denied_growth = true;
+            return Ok(false);
+        }
+        self.used = wanted;
+        self.peak = self.peak.max(wanted);
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= Self::MAX_TABLE_ELEMENTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_counts_over_all_memories_and_is_denied_past_the_limit() {
+        let mut limiter = MemoryLimiter::new(100);
+        assert!(limiter.memory_growing(0, 40, None).expect("answers"));
+        assert!(limiter.memory_growing(0, 60, None).expect("answers"));
+        assert!(!limiter.denied_growth());
+        assert!(!limiter.memory_growing(60, 61, None).expect("answers"));
+        assert!(limiter.denied_growth());
+        assert_eq!(limiter.peak(), 100);
+        limiter.begin();
+        assert!(!limiter.denied_growth());
+        assert_eq!(limiter.peak(), 100);
+    }
+}
