@@ -213,10 +213,11 @@ mod tests {
     fn a_path_is_resolved_from_a_folder_and_never_leaves_the_tree() {
         let tree = tree(&["a/b/c.py", "a/d.py", "e.py", "./f//g.py"]).expect("a tree");
         let content = |path| {
-            tree.find(FileTree::ROOT, path).map(|id| match tree.node(id) {
-                Node::File(content) => String::from_utf8_lossy(content).into_owned(),
-                Node::Folder(_) => "folder".to_owned(),
-            })
+            tree.find(FileTree::ROOT, path)
+                .map(|id| match tree.node(id) {
+                    Node::File(content) => String::from_utf8_lossy(content).into_owned(),
+                    Node::Folder(_) => "folder".to_owned(),
+                })
         };
         let folder = |path| tree.find(FileTree::ROOT, path).expect("a folder");
         for (path, found) in [
@@ -246,7 +247,10 @@ mod tests {
         assert_eq!(tree.find(folder("a"), "../.."), Err(PathError::Outside));
         let long = format!("{}e.py", "./".repeat(MAX_PATH / 2 - 2));
         assert!(tree.find(FileTree::ROOT, &long).is_ok());
-        assert_eq!(tree.find(FileTree::ROOT, &format!("./{long}")), Err(PathError::TooLong));
+        assert_eq!(
+            tree.find(FileTree::ROOT, &format!("./{long}")),
+            Err(PathError::TooLong)
+        );
     }
 
     #[test]

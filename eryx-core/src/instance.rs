@@ -220,7 +220,7 @@ impl Instance {
         }
     }
 
-        fn outcome_result(
+    fn outcome_result(
         &self,
         outcome: Outcome,
         denied_growth: bool,
@@ -250,7 +250,7 @@ impl Instance {
         }
     }
 
-        fn trap_result(
+    fn trap_result(
         &self,
         error: &wasmtime::Error,
         denied_growth: bool,
@@ -304,11 +304,7 @@ pub(crate) enum GuestCall<'a> {
 }
 
 impl GuestCall<'_> {
-    async fn call(
-        self,
-        guest: &Guest,
-        store: &mut Store<StoreState>,
-    ) -> wasmtime::Result<Outcome> {
+    async fn call(self, guest: &Guest, store: &mut Store<StoreState>) -> wasmtime::Result<Outcome> {
         match self {
             Self::Execute(source) => guest.call_execute(store, source).await,
             Self::Preload {

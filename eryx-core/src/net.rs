@@ -23,10 +23,7 @@ impl TableFull for NetError {
 }
 
 impl net::types::Host for StoreState {
-    fn convert_error(
-        &mut self,
-        failure: Failure<NetError>,
-    ) -> wasmtime::Result<net::types::Error> {
+    fn convert_error(&mut self, failure: Failure<NetError>) -> wasmtime::Result<net::types::Error> {
         failure.into_guest_error().map(convert::error)
     }
 }

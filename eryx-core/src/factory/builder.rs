@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use crate::config_error::ConfigError;
 use crate::error::Error;
+use crate::factory::SandboxFactory;
 use crate::factory::bundle;
 use crate::factory::dependencies;
 use crate::factory::package_limits::PackageLimits;
 use crate::factory::registry::{self, LoadedFactory};
 use crate::factory::snapshot::{self, SnapshotInputs};
 use crate::factory::spec::FactorySpec;
-use crate::factory::SandboxFactory;
 use crate::image::cache::Cache;
 use crate::image::embedded;
 use crate::limits::ResourceLimits;

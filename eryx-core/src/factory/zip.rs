@@ -73,9 +73,7 @@ pub(super) fn files(
         let name = entry.enclosed_name();
         let Some(name) = name.filter(|name| name.as_os_str().len() <= MAX_NAME) else {
             let start: String = entry.name()?.chars().take(256).collect();
-            return Err(ZipError::Invalid(format!(
-                "it has a file named {start:?}"
-            )));
+            return Err(ZipError::Invalid(format!("it has a file named {start:?}")));
         };
         let name = name.to_string_lossy().replace('\\', "/");
         let content = read(entry, left.bytes)?.ok_or(QuotaExceeded::Bytes)?;
@@ -123,7 +121,9 @@ fn read(entry: impl Read, max_bytes: u64) -> Result<Option<Vec<u8>>, ZipError> {
 /// Opens an archive, and reads its central directory unless that is larger than the quota of files
 /// allows.
 fn open<R: Read + Seek>(file: R, quota: Quota) -> Result<ZipArchive<LimitedReader<R>>, ZipError> {
-    let max_bytes = DIRECTORY_ENTRY_SIZE.saturating_mul(quota.files as u64).max(64 << 10);
+    let max_bytes = DIRECTORY_ENTRY_SIZE
+        .saturating_mul(quota.files as u64)
+        .max(64 << 10);
     let left = Rc::new(Cell::new(Some(max_bytes)));
     let limited = LimitedReader {
         file,

@@ -9,7 +9,10 @@ use crate::files::error::FileError;
 
 /// An open file or folder.
 #[derive(Debug)]
-#[allow(unreachable_pub, reason = "the code that `bindgen!` generates names it in public")]
+#[allow(
+    unreachable_pub,
+    reason = "the code that `bindgen!` generates names it in public"
+)]
 pub struct Descriptor {
     tree: Arc<FileTree>,
     id: NodeId,
@@ -71,7 +74,10 @@ impl Descriptor {
 
 /// An iteration over the entries of a folder.
 #[derive(Debug)]
-#[allow(unreachable_pub, reason = "the code that `bindgen!` generates names it in public")]
+#[allow(
+    unreachable_pub,
+    reason = "the code that `bindgen!` generates names it in public"
+)]
 pub struct DirectoryEntries {
     folder: Descriptor,
     next: usize,

@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
+use crate::error::Error;
 #[cfg(not(feature = "embedded-machine-code"))]
 use crate::error::ImageError;
-use crate::error::Error;
 use crate::image::Image;
+use crate::image::cache::Cache;
 use crate::image::cache::entry::ReadMode;
 use crate::image::cache::pending_entry::PendingEntry;
-use crate::image::cache::Cache;
 use crate::image::compile;
 use crate::image::function_cache::PrecompiledStore;
 use crate::image::machine_code::MachineCode;

@@ -115,7 +115,8 @@ pub(super) fn client_settings(
 /// When one of them is longer than the bounds of `eryx-tls`, or not base64.
 pub(super) fn encrypted_key(key: &str, password: &str) -> Result<(Vec<u8>, Vec<u8>), NetError> {
     let base64_len = |bytes: usize| bytes.div_ceil(3) * 4;
-    if key.len() > base64_len(tls::limits::KEY_SIZE) || password.len() > base64_len(tls::limits::PASSWORD)
+    if key.len() > base64_len(tls::limits::KEY_SIZE)
+        || password.len() > base64_len(tls::limits::PASSWORD)
     {
         return Err(key_error(tls::KeyError::Unreadable));
     }

@@ -4,8 +4,7 @@ use eryx_net_host::{Connection, NetError};
 use wasmtime::component::Resource;
 
 use crate::bindings::eryx::net::tcp::{
-    ClientConfig, Duration, Endpoint, Host, HostConnection, Info, KeepaliveOption,
-    ShutdownType,
+    ClientConfig, Duration, Endpoint, Host, HostConnection, Info, KeepaliveOption, ShutdownType,
 };
 use crate::failure::Failure;
 use crate::net::convert;
@@ -14,7 +13,11 @@ use crate::store_state::StoreState;
 impl Host for StoreState {}
 
 impl HostConnection for StoreState {
-    fn connect(&mut self, host: String, port: u16) -> Result<Resource<Connection>, Failure<NetError>> {
+    fn connect(
+        &mut self,
+        host: String,
+        port: u16,
+    ) -> Result<Resource<Connection>, Failure<NetError>> {
         let connection = self.network.connect(&host, port)?;
         Ok(self.table.push(connection)?)
     }
@@ -62,13 +65,19 @@ impl HostConnection for StoreState {
             .shutdown(convert::shutdown(how))?)
     }
 
-    fn local_endpoint(&mut self, connection: Resource<Connection>) -> Result<Endpoint, Failure<NetError>> {
+    fn local_endpoint(
+        &mut self,
+        connection: Resource<Connection>,
+    ) -> Result<Endpoint, Failure<NetError>> {
         Ok(convert::endpoint(
             self.table.get(&connection)?.local_endpoint()?,
         ))
     }
 
-    fn peer_endpoint(&mut self, connection: Resource<Connection>) -> Result<Endpoint, Failure<NetError>> {
+    fn peer_endpoint(
+        &mut self,
+        connection: Resource<Connection>,
+    ) -> Result<Endpoint, Failure<NetError>> {
         Ok(convert::endpoint(
             self.table.get(&connection)?.peer_endpoint()?,
         ))

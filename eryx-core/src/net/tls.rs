@@ -12,7 +12,11 @@ use crate::store_state::StoreState;
 use crate::thread;
 
 impl Host for StoreState {
-    async fn decrypt_key(&mut self, key: String, password: String) -> Result<Vec<u8>, Failure<NetError>> {
+    async fn decrypt_key(
+        &mut self,
+        key: String,
+        password: String,
+    ) -> Result<Vec<u8>, Failure<NetError>> {
         let (key, password) = convert::encrypted_key(&key, &password)?;
         // Decryption is CPU-bound, so it runs on a thread of its own. A cancelled caller leaves at
         // most one such thread behind.
@@ -42,7 +46,11 @@ impl HostSession for StoreState {
         Ok(self.table.push(session)?)
     }
 
-    fn feed(&mut self, session: Resource<TlsSession>, ciphertext: Vec<u8>) -> Result<u32, Failure<NetError>> {
+    fn feed(
+        &mut self,
+        session: Resource<TlsSession>,
+        ciphertext: Vec<u8>,
+    ) -> Result<u32, Failure<NetError>> {
         let taken = self.table.get_mut(&session)?.feed(&ciphertext);
         Ok(convert::size(taken.map_err(NetError::from)?))
     }
@@ -60,11 +68,19 @@ impl HostSession for StoreState {
         ready(self.table.get_mut(&session)?.handshake())
     }
 
-    fn read(&mut self, session: Resource<TlsSession>, max: u32) -> Result<Vec<u8>, Failure<NetError>> {
+    fn read(
+        &mut self,
+        session: Resource<TlsSession>,
+        max: u32,
+    ) -> Result<Vec<u8>, Failure<NetError>> {
         ready(self.table.get_mut(&session)?.read(convert::length(max)))
     }
 
-    fn write(&mut self, session: Resource<TlsSession>, plaintext: Vec<u8>) -> Result<u32, Failure<NetError>> {
+    fn write(
+        &mut self,
+        session: Resource<TlsSession>,
+        plaintext: Vec<u8>,
+    ) -> Result<u32, Failure<NetError>> {
         ready(self.table.get_mut(&session)?.write(&plaintext)).map(convert::size)
     }
 

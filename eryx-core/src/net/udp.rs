@@ -65,13 +65,19 @@ impl HostSocket for StoreState {
         Ok(convert::datagram(datagram))
     }
 
-    fn local_endpoint(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure<NetError>> {
+    fn local_endpoint(
+        &mut self,
+        socket: Resource<UdpSocket>,
+    ) -> Result<Endpoint, Failure<NetError>> {
         Ok(convert::endpoint(
             self.table.get(&socket)?.local_endpoint()?,
         ))
     }
 
-    fn peer_endpoint(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure<NetError>> {
+    fn peer_endpoint(
+        &mut self,
+        socket: Resource<UdpSocket>,
+    ) -> Result<Endpoint, Failure<NetError>> {
         Ok(convert::endpoint(self.table.get(&socket)?.peer_endpoint()?))
     }
 

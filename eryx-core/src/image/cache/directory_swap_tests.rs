@@ -87,7 +87,10 @@ fn no_file_of_another_user_is_used_while_that_user_swaps_the_directory() {
         let swaps = swapping.join().expect("it ends");
         assert!(swaps > 0);
         if mode == 0o777 {
-            assert_eq!(found, 0, "a directory in a folder that every user may write to");
+            assert_eq!(
+                found, 0,
+                "a directory in a folder that every user may write to"
+            );
         }
     }
     assert_eq!(
