@@ -28,8 +28,8 @@ pub enum ConfigError {
         /// The text given as the name.
         module: String,
     },
-    /// The setup code of a [`FactoryBuilder`](crate::FactoryBuilder) ended the interpreter's process
-    /// (`os._exit`).
+    /// The setup code of a [`FactoryBuilder`](crate::FactoryBuilder) ended the interpreter's
+    /// process (`os._exit`).
     #[error("setup_code: it ended the interpreter, so that there is nothing to save")]
     SetupCodeExited,
 }

@@ -83,13 +83,14 @@ fn new(config: &Config) -> wasmtime::Result<Engine> {
     Engine::new(config)
 }
 
-// Initialised with a finished engine, never by a closure that makes one: a fork during such a closure
-// would leave the child waiting for ever.
+// Initialised with a finished engine, never by a closure that makes one: a fork during such a
+// closure would leave the child waiting for ever.
 static ON_DEMAND: OnceLock<Engine> = OnceLock::new();
 static POOLED: OnceLock<Option<Engine>> = OnceLock::new();
 
 /// Makes an engine that compiles for the baseline processor of this architecture, not for the
-/// processor it runs on. It stores compiled functions in `functions`, and takes those that are there.
+/// processor it runs on. It stores compiled functions in `functions`, and takes those that are
+/// there.
 pub(crate) fn baseline(
     functions: Option<Arc<dyn CacheStore>>,
     threads: Threads,
@@ -145,8 +146,8 @@ fn target() -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    /// Features outside tier 1 are outside wasmtime's security policy. The `Debug` of `Config` lists
-    /// every feature, so this notices when a later version turns one more on by default.
+    /// Features outside tier 1 are outside wasmtime's security policy. The `Debug` of `Config`
+    /// lists every feature, so this notices when a later version turns one more on by default.
     /// `docs/security.md` has the same list.
     #[test]
     fn an_engine_has_only_tier_1_features_of_wasmtime() {

@@ -1,5 +1,5 @@
-//! Sandbox factories: sandboxes with packages, started from a second snapshot in which the imports are
-//! done.
+//! Sandbox factories: sandboxes with packages, started from a second snapshot in which the imports
+//! are done.
 
 mod builder;
 mod bundle;
@@ -29,9 +29,9 @@ use registry::LoadedFactory;
 
 /// Makes sandboxes that have packages, with their imports already done.
 ///
-/// Building one takes seconds: the packages are imported in an interpreter, its memory is saved, and
-/// the result is compiled and stored in the user's cache. A sandbox of the factory starts as fast as
-/// any other.
+/// Building one takes seconds: the packages are imported in an interpreter, its memory is saved,
+/// and the result is compiled and stored in the user's cache. A sandbox of the factory starts as
+/// fast as any other.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), eryx_core::Error> {
@@ -65,9 +65,9 @@ impl SandboxFactory {
         ))
     }
 
-    /// Writes the factory to a file, for [`load`](Self::load). The file has the packages, the names of
-    /// the imports and the setup code, and no machine code: a file from an untrusted source is safe to
-    /// load, and its code runs only in sandboxes.
+    /// Writes the factory to a file, for [`load`](Self::load). The file has the packages, the names
+    /// of the imports and the setup code, and no machine code: a file from an untrusted source is
+    /// safe to load, and its code runs only in sandboxes.
     ///
     /// # Errors
     ///

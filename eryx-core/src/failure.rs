@@ -2,7 +2,8 @@
 
 use wasmtime::component::ResourceTableError;
 
-/// How a host function fails. Two types keep the cases apart, so that `?` always takes the right one.
+/// How a host function fails. Two types keep the cases apart, so that `?` always takes the right
+/// one.
 #[derive(Debug)]
 pub(crate) enum Failure<E> {
     /// The guest program gets this error and can handle it.

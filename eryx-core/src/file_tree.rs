@@ -106,8 +106,8 @@ impl FileTree {
         &self.nodes[id]
     }
 
-    /// Returns the node at `path`, relative to the folder `start`. The time is linear in the length of
-    /// the path.
+    /// Returns the node at `path`, relative to the folder `start`. The time is linear in the length
+    /// of the path.
     pub(crate) fn find(&self, start: NodeId, path: &str) -> Result<NodeId, PathError> {
         if path.is_empty() {
             return Err(PathError::NoEntry);

@@ -42,8 +42,8 @@ impl fmt::Display for HostResource {
     }
 }
 
-/// The machine or this process lacks a resource that a sandbox needs. The message names the resource
-/// and the limits in force.
+/// The machine or this process lacks a resource that a sandbox needs. The message names the
+/// resource and the limits in force.
 ///
 /// The failure changes nothing: once the resource is available, the same call succeeds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -37,7 +37,8 @@ pub(crate) struct Image {
 
 struct Inner {
     code: MachineCode,
-    /// For the pooling allocator; `None` where there is no pool or the image does not fit its slots.
+    /// For the pooling allocator; `None` where there is no pool or the image does not fit its
+    /// slots.
     pooled: Option<PrelinkedImage>,
     on_demand: OnceLock<PrelinkedImage>,
 }
@@ -59,8 +60,8 @@ impl Image {
         Ok(IMAGE.get_or_init(|| image).clone())
     }
 
-    /// Compiles the component `wasm` for this machine and links it. Its instances are not pooled: it
-    /// may be larger than the slots of the pool.
+    /// Compiles the component `wasm` for this machine and links it. Its instances are not pooled:
+    /// it may be larger than the slots of the pool.
     pub(crate) fn compile(wasm: &[u8]) -> Result<Self, Error> {
         yield_check::check(wasm).map_err(|error| ImageError::new(error.to_string()))?;
         let code = MachineCode::from_bytes(&compile::native(wasm)?)?;

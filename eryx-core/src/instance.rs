@@ -37,12 +37,14 @@ static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Instance {
     /// `None` once no further program can run; the connections are closed with the store.
     store: Option<Store<StoreState>>,
-    /// Outlives the store: the activity of an execution is reported even when its future was dropped.
+    /// Outlives the store: the activity of an execution is reported even when its future was
+    /// dropped.
     network: Network,
     guest: Guest,
     capture: Capture,
     limits: ResourceLimits,
-    /// Why no further program can run. Set when an execution begins, for one whose future is dropped.
+    /// Why no further program can run. Set when an execution begins, for one whose future is
+    /// dropped.
     close_reason: String,
 }
 
@@ -174,8 +176,8 @@ impl Instance {
         result.map(ExecuteResult::from)
     }
 
-    /// Maps the end of a call to a result, and to the reason why no further program can run, if none
-    /// can.
+    /// Maps the end of a call to a result, and to the reason why no further program can run, if
+    /// none can.
     fn classify(
         &self,
         end: CallEnd,

@@ -28,19 +28,23 @@ impl fmt::Display for Limit {
         match self {
             Self::ExecutionTime(limit) => write!(
                 f,
-                "the execution took longer than its limit of {limit:?} (ResourceLimits: execution_timeout)"
+                "the execution took longer than its limit of {limit:?} \
+                 (ResourceLimits: execution_timeout)"
             ),
             Self::Memory(limit) => write!(
                 f,
-                "the program needed more memory than its limit of {limit} bytes (ResourceLimits: max_memory)"
+                "the program needed more memory than its limit of {limit} bytes \
+                 (ResourceLimits: max_memory)"
             ),
             Self::Output(limit) => write!(
                 f,
-                "the program printed more than its limit of {limit} bytes (ResourceLimits: max_output)"
+                "the program printed more than its limit of {limit} bytes \
+                 (ResourceLimits: max_output)"
             ),
             Self::HostMemory(limit) => write!(
                 f,
-                "the host would have to keep more for the program than its limit of {limit} bytes (ResourceLimits: max_host_memory)"
+                "the host would have to keep more for the program than its limit of {limit} bytes \
+                 (ResourceLimits: max_host_memory)"
             ),
             Self::Stack => f.write_str("the program recursed deeper than the stack allows"),
         }

@@ -42,8 +42,8 @@ impl ResourceLimits {
     pub const MIN_MEMORY: u64 = 48 << 20;
 
     /// The part of its [host memory](Self::with_max_host_memory) that every execution uses, in
-    /// bytes: the data of one host call, the state of the handles a program holds, and the network's
-    /// report.
+    /// bytes: the data of one host call, the state of the handles a program holds, and the
+    /// network's report.
     pub const HOST_MEMORY_BASE: u64 = (8 << 20) + Network::REPORT_MEMORY;
 
     /// The most memory a guest can address, in bytes.
@@ -56,7 +56,8 @@ impl ResourceLimits {
         self
     }
 
-    /// Sets how many bytes of memory the interpreter may use, its own share (about 40 MiB) included.
+    /// Sets how many bytes of memory the interpreter may use, its own share (about 40 MiB)
+    /// included.
     #[must_use]
     pub fn with_max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = bytes;
@@ -74,8 +75,8 @@ impl ResourceLimits {
     /// interpreter's memory: captured output, buffers of connections, TLS settings, name lookups in
     /// progress.
     ///
-    /// A network call that would need more fails, and the program can go on with less; printing more
-    /// ends the program. The least is [`HOST_MEMORY_BASE`](Self::HOST_MEMORY_BASE) and
+    /// A network call that would need more fails, and the program can go on with less; printing
+    /// more ends the program. The least is [`HOST_MEMORY_BASE`](Self::HOST_MEMORY_BASE) and
     /// [`max_output`](Self::with_max_output) together.
     #[must_use]
     pub fn with_max_host_memory(mut self, bytes: u64) -> Self {
@@ -135,7 +136,7 @@ impl ResourceLimits {
             return Err(ConfigError::limit(
                 "max_host_memory",
                 format!(
-                    "is {} bytes, but every execution takes {} of it, and what a program prints up to {} \
+                    "is {} bytes, but every execution takes {} of it, and its output up to {} \
                      (max_output); give it at least {least}, or lower max_output",
                     self.max_host_memory,
                     Self::HOST_MEMORY_BASE,

@@ -2,8 +2,8 @@
 
 use std::task::{Context, Poll};
 
-/// Receives output while it is printed. A sink can make the program wait. A function of `&[u8]` is a
-/// sink that never does.
+/// Receives output while it is printed. A sink can make the program wait. A function of `&[u8]` is
+/// a sink that never does.
 pub trait OutputSink: Send + Sync {
     /// Takes a piece of output, which need not end at the end of a line or a character.
     ///

@@ -25,7 +25,8 @@ pub struct ExecuteResult {
     /// The most memory the interpreter used at once, in bytes, its own share included.
     pub peak_memory: u64,
     /// The most memory the host held on behalf of the program at once, in bytes, outside of the
-    /// interpreter's memory; [`HOST_MEMORY_BASE`](crate::ResourceLimits::HOST_MEMORY_BASE) included.
+    /// interpreter's memory; [`HOST_MEMORY_BASE`](crate::ResourceLimits::HOST_MEMORY_BASE)
+    /// included.
     pub peak_host_memory: u64,
     /// The program's network activity.
     pub network: NetworkReport,

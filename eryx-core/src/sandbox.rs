@@ -17,11 +17,12 @@ use crate::session::Session;
 use crate::stdio::Sinks;
 use crate::template::Template;
 
-/// Runs untrusted Python. Every execution starts from the same fresh interpreter, and no state of one
-/// reaches another. The caches of a `NetConfig` with `shared_caches` are shared by all of its
+/// Runs untrusted Python. Every execution starts from the same fresh interpreter, and no state of
+/// one reaches another. The caches of a `NetConfig` with `shared_caches` are shared by all of its
 /// sandboxes.
 ///
-/// A sandbox is cheap to clone, and to share between threads and tasks; executions run concurrently.
+/// A sandbox is cheap to clone, and to share between threads and tasks; executions run
+/// concurrently.
 ///
 /// ```no_run
 /// # #[tokio::main]
@@ -58,8 +59,8 @@ impl Sandbox {
         SandboxBuilder::new(Source::Component(wasm.into()))
     }
 
-    /// Runs a program: Python source in UTF-8, or in the encoding its first lines declare (PEP 263).
-    /// `await` is allowed at its top level.
+    /// Runs a program: Python source in UTF-8, or in the encoding its first lines declare (PEP
+    /// 263). `await` is allowed at its top level.
     ///
     /// Dropping the future ends the program at its next yield point, and its connections at once.
     ///
@@ -200,8 +201,8 @@ impl SandboxBuilder {
     }
 
     /// Sends standard output to `sink` while it is printed, in place of the handler of
-    /// [`on_stdout`](Self::on_stdout). The program waits while the sink is full; its timeout and its
-    /// cancellation do not.
+    /// [`on_stdout`](Self::on_stdout). The program waits while the sink is full; its timeout and
+    /// its cancellation do not.
     pub fn with_stdout(mut self, sink: Arc<dyn OutputSink>) -> Self {
         self.settings.sinks.stdout = Some(sink);
         self
@@ -217,8 +218,8 @@ impl SandboxBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] when a setting cannot be honoured, [`Error::Image`] when the image does not
-    /// load.
+    /// [`Error::Config`] when a setting cannot be honoured, [`Error::Image`] when the image does
+    /// not load.
     pub fn build(self) -> Result<Sandbox, Error> {
         self.settings.limits.validate()?;
         let template = match self.source {

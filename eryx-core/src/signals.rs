@@ -1,19 +1,19 @@
 //! The process's signal handlers, through which the traps of guests arrive.
 //!
-//! wasmtime sets handlers of SIGSEGV, SIGILL and SIGFPE when the first engine is made. A handler that
-//! the embedder, a crash reporter or another engine sets afterwards replaces them, and a guest's next
-//! trap would end the process. So [`check`] compares the handlers before a guest runs, and puts
-//! wasmtime's in front again. A signal then goes
+//! wasmtime sets handlers of SIGSEGV, SIGILL and SIGFPE when the first engine is made. A handler
+//! that the embedder, a crash reporter or another engine sets afterwards replaces them, and a
+//! guest's next trap would end the process. So [`check`] compares the handlers before a guest runs,
+//! and puts wasmtime's in front again. A signal then goes
 //!
 //! 1. to `front::<LEVEL>`, which records its level and calls wasmtime's handler;
-//! 2. from wasmtime's handler, if no guest caused it, to `last`, which was installed before the first
-//!    engine was made;
+//! 2. from wasmtime's handler, if no guest caused it, to `last`, which was installed before the
+//!    first engine was made;
 //! 3. from `last` to the handler that the front of this level precedes.
 //!
-//! Each handler found in front gets a level of its own, because it may go back to the one it replaced:
-//! `faulthandler` sets the previous handler again and raises the signal a second time. Going back
-//! leads to a lower level, as it would have led to the previous handler. Level 0 is the handler that
-//! was set before the first engine was made.
+//! Each handler found in front gets a level of its own, because it may go back to the one it
+//! replaced: `faulthandler` sets the previous handler again and raises the signal a second time.
+//! Going back leads to a lower level, as it would have led to the previous handler. Level 0 is the
+//! handler that was set before the first engine was made.
 
 mod handlers;
 mod table;
@@ -37,8 +37,8 @@ static READY: AtomicBool = AtomicBool::new(false);
 /// Held while levels are added.
 static LOCK: ProcessLock = ProcessLock::new();
 
-/// Whether wasmtime's handlers were installed before ours, because the embedder made an engine of its
-/// own. They do not pass signals on to `last` then.
+/// Whether wasmtime's handlers were installed before ours, because the embedder made an engine of
+/// its own. They do not pass signals on to `last` then.
 static INSTALLED_EARLIER: AtomicBool = AtomicBool::new(false);
 
 /// The age from which the handlers are checked again when a guest goes on after it waited.
@@ -102,8 +102,8 @@ fn adopt_earlier() -> Result<(), HostResourceError> {
         let found = signal.beneath[0].read();
         if found.sa_sigaction != handler || found.sa_flags & flags != flags {
             return Err(signal.error(
-                &"another part of this program made a wasmtime engine before the first sandbox, and a handler was set \
-                  since. Make a sandbox first",
+                &"another part of this program made a wasmtime engine before the first sandbox, and \
+                  a handler was set since. Make a sandbox first",
             ));
         }
         signal.wasmtime.write(found);
@@ -113,11 +113,11 @@ fn adopt_earlier() -> Result<(), HostResourceError> {
     Ok(())
 }
 
-/// Ensures that the trap of a guest reaches wasmtime: reads the handlers, and repairs those that were
-/// replaced.
+/// Ensures that the trap of a guest reaches wasmtime: reads the handlers, and repairs those that
+/// were replaced.
 ///
-/// Guests may then run on any thread, until code of the embedder runs again. It takes one system call
-/// for each signal.
+/// Guests may then run on any thread, until code of the embedder runs again. It takes one system
+/// call for each signal.
 ///
 /// # Errors
 ///
@@ -131,8 +131,8 @@ pub(crate) fn check() -> Result<(), HostResourceError> {
     Ok(())
 }
 
-/// Runs `call`, which runs a guest, and checks the handlers before: other code may have run whenever
-/// `call` is polled.
+/// Runs `call`, which runs a guest, and checks the handlers before: other code may have run
+/// whenever `call` is polled.
 ///
 /// # Errors
 ///
@@ -170,8 +170,8 @@ fn repair(signal: &Signal) -> Result<(), HostResourceError> {
     while !reaches_wasmtime(signal, &found) {
         if INSTALLED_EARLIER.load(Ordering::Relaxed) {
             return Err(signal.error(
-                &"another part of this program made a wasmtime engine before the first sandbox, and a handler was \
-                  set later. Make a sandbox first, or set that handler before",
+                &"another part of this program made a wasmtime engine before the first sandbox, and \
+                  a handler was set later. Make a sandbox first, or set that handler before",
             ));
         }
         let level = level_before(signal, &found)?;

@@ -102,7 +102,8 @@ impl Capture {
     }
 
     fn lock(&self) -> MutexGuard<'_, Captured> {
-        // The state is consistent between any two statements, so a panic elsewhere does not harm it.
+        // The state is consistent between any two statements, so a panic elsewhere does not harm
+        // it.
         self.captured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -207,7 +208,8 @@ impl OutputStream for GuestStream {
         Ok(if ready.is_ready() { Self::MAX_WRITE } else { 0 })
     }
 
-    // Every write of a program arrives here. This is one future, where the provided method has five.
+    // Every write of a program arrives here. This is one future, where the provided method has
+    // five.
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
         poll_fn(|cx| self.poll_ready(cx)).await;
         self.write(bytes)

@@ -79,7 +79,8 @@ impl StoreState {
         })
     }
 
-    /// Notes for the watchdog that the guest calls a function of `interface`, and returns the state.
+    /// Notes for the watchdog that the guest calls a function of `interface`, and returns the
+    /// state.
     pub(crate) fn on_call(&mut self, interface: &'static str) -> &mut Self {
         self.time_slice.watchdog().on_call(interface);
         self
@@ -88,8 +89,8 @@ impl StoreState {
 
 #[cfg(feature = "watchdog")]
 impl Drop for StoreState {
-    /// Closes what the guest left open under the eye of the watchdog: a peer may have sent much that
-    /// is left to read.
+    /// Closes what the guest left open under the eye of the watchdog: a peer may have sent much
+    /// that is left to read.
     fn drop(&mut self) {
         let table = std::mem::replace(&mut self.table, ResourceTable::new());
         self.time_slice.watchdog().watch(|| drop(table));

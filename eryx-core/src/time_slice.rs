@@ -1,10 +1,10 @@
 //! The time slice: how long an execution may run before it yields to the async runtime.
 //!
 //! A slice begins when the runtime polls the execution. The image calls `yield-now` a few thousand
-//! times a second while it computes, and after every call of a host function; once the slice is used
-//! up, that call yields to the runtime, which serves deadlines, cancellation and other tasks. The
-//! guest's computation, the host's work for it and the number of its calls count alike. Only one call
-//! of a host function is not divided: each bounds its own work, to a few milliseconds.
+//! times a second while it computes, and after every call of a host function; once the slice is
+//! used up, that call yields to the runtime, which serves deadlines, cancellation and other tasks.
+//! The guest's computation, the host's work for it and the number of its calls count alike. Only
+//! one call of a host function is not divided: each bounds its own work, to a few milliseconds.
 
 use std::future::poll_fn;
 use std::pin::pin;

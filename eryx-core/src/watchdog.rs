@@ -1,10 +1,11 @@
 //! A watchdog for tests: fails those in which an execution keeps a thread for long.
 //!
-//! With the feature `watchdog`, which only tests turn on, an execution panics when one poll of it, or
-//! one call of a host function, takes more than 50 ms of the thread's processor time. Time during
-//! which the thread did not run does not count, so that a busy machine makes no difference. The work
-//! of the embedder before and after the execution is not watched: compiling an image, which the
-//! embedder can do in advance, and mapping it for an instance, whose cost the image decides.
+//! With the feature `watchdog`, which only tests turn on, an execution panics when one poll of it,
+//! or one call of a host function, takes more than 50 ms of the thread's processor time. Time
+//! during which the thread did not run does not count, so that a busy machine makes no difference.
+//! The work of the embedder before and after the execution is not watched: compiling an image,
+//! which the embedder can do in advance, and mapping it for an instance, whose cost the image
+//! decides.
 
 #[cfg(all(feature = "watchdog", target_os = "linux"))]
 pub(crate) use enabled::Watchdog;
@@ -20,12 +21,12 @@ mod enabled {
 
     use rustix::time::{ClockId, clock_gettime};
 
-    /// Ten time slices: short enough to notice work that a slice does not divide, long enough for the
-    /// slower code of a test build.
+    /// Ten time slices: short enough to notice work that a slice does not divide, long enough for
+    /// the slower code of a test build.
     const LIMIT: Duration = Duration::from_millis(50);
 
-    /// Seeds random numbers before the first execution: that takes long, once in a process, whatever
-    /// an execution does.
+    /// Seeds random numbers before the first execution: that takes long, once in a process,
+    /// whatever an execution does.
     static SEEDED: Once = Once::new();
 
     /// The watchdog of one execution.

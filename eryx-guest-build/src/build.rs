@@ -49,7 +49,7 @@ pub fn build_image(componentize_py: &Path, force: bool) -> Result<()> {
     eprintln!("compiled it in {:.1} s", start.elapsed().as_secs_f64());
     let files = ImageFiles {
         wasm: &wasm,
-        cwasm: &code.whole,
+        cwasm: &code.component,
         functions: &code.functions,
     };
     image
@@ -60,7 +60,7 @@ pub fn build_image(componentize_py: &Path, force: bool) -> Result<()> {
         image.wasm().display(),
         wasm.len() as f64 / 1e6,
         image.cwasm().display(),
-        code.whole.len() as f64 / 1e6,
+        code.component.len() as f64 / 1e6,
         image.functions().display(),
         code.functions.len() as f64 / 1e6
     );

@@ -3,22 +3,33 @@
 
 pub use eryx_core::{
     BuildStage, CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, HostResource,
-    HostResourceError, Limit, Output, OutputSink, PackageError, PackageLimits, PartialResult,
-    PythonException, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session, Usage,
+    HostResourceError, ImageError, Limit, Output, OutputSink, PackageError, PackageLimits,
+    PartialResult, PythonException, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory,
+    Session, Usage,
 };
 
-/// The guest image inside the program.
+/// The guest image embedded in the program.
 #[cfg(feature = "embedded-image")]
 pub mod image {
     pub use eryx_core::image::set_precompiled_path;
 }
 
-/// The network of a sandbox: what an embedder grants, and what it is told of its use.
+/// The network of a sandbox: what the embedder grants, and the events and reports it gets.
 pub mod net {
-    pub use eryx_net_host::*;
+    pub use eryx_net_host::policy;
+    pub use eryx_net_host::{
+        Activity, Answer, Attempt, CloseReason, ConfigError, ConnectionReport, DnsResolver, Event,
+        EventKind, NetConfig, NetError, NetLimit, NetworkReport, Observer, Recorder, Refusals,
+        Resolve, ResolveError, Resolving, StaticHosts, TlsFailure,
+    };
+
+    /// The TLS engine.
+    pub mod tls {
+        pub use eryx_net_host::tls::seed_random;
+    }
 }
 
-/// The Rust code of the documentation, compiled and run.
+/// The Rust code in the documentation, compiled and run as doctests.
 #[cfg(doctest)]
 mod documentation {
     #[doc = include_str!("../../README.md")]

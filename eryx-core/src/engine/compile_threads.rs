@@ -14,8 +14,8 @@ pub(crate) enum Threads {
 /// Calls `compile`, which may use as many threads as there are processors, or only its own where no
 /// more can be started.
 ///
-/// The threads last as long as the call. Those of rayon's global pool would last for ever, but not in
-/// the child of a fork, which would wait for them without end.
+/// The threads last as long as the call. Those of rayon's global pool would last for ever, but not
+/// in the child of a fork, which would wait for them without end.
 pub(crate) fn with_threads<T: Send>(compile: impl FnOnce(Threads) -> T + Send) -> T {
     match pool() {
         Some(pool) => pool.install(|| compile(Threads::Pool)),

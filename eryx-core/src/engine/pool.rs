@@ -4,8 +4,8 @@
 //! When a sandbox ends, the pages it wrote to go back to the kernel (`MADV_DONTNEED`), whatever the
 //! kernel has done with them meanwhile: swapped them out, moved them or merged them. Asking the
 //! kernel which pages were written to and restoring those (`PAGEMAP_SCAN`) would save the next
-//! sandbox page faults, but wasmtime 48 asks only for present pages, and so leaves pages that are in
-//! the swap, or on their way from one frame to another, to the next sandbox of the slot.
+//! sandbox page faults, but wasmtime 48 asks only for present pages, and so leaves pages that are
+//! in the swap, or on their way from one frame to another, to the next sandbox of the slot.
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -15,8 +15,8 @@ const SLOTS: u32 = 256;
 /// How many unused slots keep their image mapped.
 const WARM_SLOTS: u32 = 16;
 
-/// The entries of a function table: an image has one table, which does not grow, and a small one for
-/// its imports.
+/// The entries of a function table: an image has one table, which does not grow, and a small one
+/// for its imports.
 const TABLE_ELEMENTS: usize = 1 << 14;
 
 /// Sets the pooling allocator in `config`.

@@ -54,12 +54,13 @@ pub struct FactoryBuilder {
 }
 
 impl FactoryBuilder {
-    /// Returns a builder with the inputs of the factory that [`SandboxFactory::save`] wrote to a file,
-    /// within the default [`PackageLimits`].
+    /// Returns a builder with the inputs of the factory that [`SandboxFactory::save`] wrote to a
+    /// file, within the default [`PackageLimits`].
     ///
     /// # Errors
     ///
-    /// [`Error::Package`] when the file cannot be read, is not a saved factory, or exceeds the limits.
+    /// [`Error::Package`] when the file cannot be read, is not a saved factory, or exceeds the
+    /// limits.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::from_file_within(path, PackageLimits::default())
     }
@@ -133,23 +134,24 @@ impl FactoryBuilder {
         self
     }
 
-    /// Stores the compiled snapshot in `dir` instead of the user's cache, which is `$ERYX_CACHE_DIR`,
-    /// else `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`. The directory is created with mode 0700; one
-    /// that other users could write to or replace is not used.
+    /// Stores the compiled snapshot in `dir` instead of the user's cache, which is
+    /// `$ERYX_CACHE_DIR`, else `$XDG_CACHE_HOME/eryx`, else `~/.cache/eryx`. The directory is
+    /// created with mode 0700; one that other users could write to or replace is not used.
     pub fn with_cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.cache = CacheLocation::Dir(dir.into());
         self
     }
 
-    /// Stores the compiled snapshot nowhere: each build compiles it again. The snapshot contains the
-    /// memory that the imports and the setup code left, secrets included.
+    /// Stores the compiled snapshot nowhere: each build compiles it again. The snapshot contains
+    /// the memory that the imports and the setup code left, secrets included.
     pub fn without_cache(mut self) -> Self {
         self.cache = CacheLocation::Disabled;
         self
     }
 
     /// Sets the limits of all packages together: their bytes and the number of their files. The
-    /// packages of a saved factory ([`from_file`](Self::from_file)) are already accepted, and count.
+    /// packages of a saved factory ([`from_file`](Self::from_file)) are already accepted, and
+    /// count.
     pub fn with_package_limits(mut self, limits: PackageLimits) -> Self {
         self.spec.files.set_limits(limits);
         self
@@ -162,8 +164,8 @@ impl FactoryBuilder {
         self
     }
 
-    /// Calls `progress` at the start of each stage that may take long. A factory that is found in the
-    /// cache has none.
+    /// Calls `progress` at the start of each stage that may take long. A factory that is found in
+    /// the cache has none.
     pub fn with_progress(mut self, progress: impl Fn(BuildStage) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));
         self
@@ -173,9 +175,10 @@ impl FactoryBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Package`] when a package cannot be used: it is neither a wheel nor a directory, or has
-    /// native code. [`Error::Exception`] when an import or the setup code raises, [`Error::Limit`] when
-    /// they exceed a limit. All of these are returned before anything is compiled.
+    /// [`Error::Package`] when a package cannot be used: it is neither a wheel nor a directory, or
+    /// has native code. [`Error::Exception`] when an import or the setup code raises,
+    /// [`Error::Limit`] when they exceed a limit. All of these are returned before anything is
+    /// compiled.
     pub async fn build(self) -> Result<SandboxFactory, Error> {
         let Self {
             mut spec,

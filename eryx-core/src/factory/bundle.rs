@@ -1,8 +1,9 @@
 //! The file format of a saved factory: its inputs, and no machine code. A factory file from an
 //! untrusted source is safe to load: its code runs only inside sandboxes.
 //!
-//! The file is a zip archive: `eryx-factory` has the version of the format, `imports` names a module a
-//! line, `setup` is the setup code if there is any, and the packages lie below `packages/`.
+//! The file is a zip archive: `eryx-factory` has the version of the format, `imports` names a
+//! module a line, `setup` is the setup code if there is any, and the packages lie below
+//! `packages/`.
 
 use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;

@@ -10,11 +10,11 @@ use crate::factory::wheel::{Project, is_metadata};
 use crate::factory::zip;
 use crate::package_error::PackageError;
 
-/// Adds the requirements of the packages in `files`, and their requirements, from wheels in the folders
-/// of `listed`.
+/// Adds the requirements of the packages in `files`, and their requirements, from wheels in the
+/// folders of `listed`.
 ///
-/// The requirements of extras are left out. A requirement with a condition on the environment is added
-/// if there is a wheel of it.
+/// The requirements of extras are left out. A requirement with a condition on the environment is
+/// added if there is a wheel of it.
 pub(super) fn resolve(files: &mut PackageFiles, listed: &[PathBuf]) -> Result<(), PackageError> {
     let wheels = wheels_beside(listed, files.limits().quota())?;
     loop {

@@ -2,8 +2,8 @@
 
 use crate::config_error::ConfigError;
 
-/// Limits of the packages of a [`SandboxFactory`](crate::SandboxFactory), for all of them together. The
-/// packages are in memory as long as the factory is.
+/// Limits of the packages of a [`SandboxFactory`](crate::SandboxFactory), for all of them together.
+/// The packages are in memory as long as the factory is.
 ///
 /// ```
 /// let limits = eryx_core::PackageLimits::default().with_max_bytes(1 << 30);

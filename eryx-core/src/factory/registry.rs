@@ -18,8 +18,8 @@ pub(super) struct LoadedFactory {
 
 type Registry = BTreeMap<String, Weak<LoadedFactory>>;
 
-/// Returns the registry, or `None` if it is locked. It never blocks: in a forked child the lock's owner
-/// may not exist, and missing the registry costs only loading the factory again.
+/// Returns the registry, or `None` if it is locked. It never blocks: in a forked child the lock's
+/// owner may not exist, and missing the registry costs only loading the factory again.
 fn registry() -> Option<MutexGuard<'static, Registry>> {
     static REGISTRY: Mutex<Registry> = Mutex::new(BTreeMap::new());
     match REGISTRY.try_lock() {

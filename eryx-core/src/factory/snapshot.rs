@@ -28,8 +28,8 @@ pub(super) struct SnapshotInputs<'a> {
     pub(super) limits: &'a ResourceLimits,
 }
 
-/// Runs the imports and the setup code in an instance of the embedded image, and returns the instance
-/// as a component.
+/// Runs the imports and the setup code in an instance of the embedded image, and returns the
+/// instance as a component.
 pub(super) async fn snapshot(inputs: &SnapshotInputs<'_>) -> Result<Vec<u8>, Error> {
     let template = Template::new(Image::embedded()?, Some(Arc::clone(inputs.packages)));
     let (mut instance, exports) = Instance::start_for_snapshot(&template, inputs.limits).await?;

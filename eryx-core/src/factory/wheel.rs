@@ -62,7 +62,8 @@ impl Project {
 }
 
 impl Requirement {
-    /// Parses a requirement ("Dependency specifiers"). Returns `None` for the requirement of an extra.
+    /// Parses a requirement ("Dependency specifiers"). Returns `None` for the requirement of an
+    /// extra.
     fn parse(text: &str) -> Option<Self> {
         let (requirement, condition) = text.split_once(';').unwrap_or((text, ""));
         let condition = condition.trim();

@@ -47,8 +47,8 @@ impl From<QuotaExceeded> for ZipError {
 }
 
 /// Returns the files of a zip archive within `quota`. Names that would leave the folder they are
-/// unpacked to are rejected. The sizes that the archive declares are checked before it is unpacked, and
-/// the unpacked sizes again.
+/// unpacked to are rejected. The sizes that the archive declares are checked before it is unpacked,
+/// and the unpacked sizes again.
 pub(super) fn files(
     file: impl Read + Seek,
     quota: Quota,
@@ -220,7 +220,8 @@ mod tests {
     #[test]
     fn an_archive_that_unpacks_to_more_than_it_declares_is_rejected() {
         let honest = archive(1, 1 << 20);
-        // The unpacked size is in the header of the file and in the central directory, four bytes each.
+        // The unpacked size is in the header of the file and in the central directory, four bytes
+        // each.
         let size = (1u32 << 20).to_le_bytes();
         let mut lying = honest.clone();
         for at in 0..lying.len() - 4 {

@@ -22,9 +22,9 @@ type Failure = HostFailure<FileError>;
 /// The most files and folders that a program may hold open at once.
 const MAX_OPEN: usize = 64;
 
-/// The modification time of every file, in seconds since 1970: the first day of 1980, the earliest time
-/// that a zip archive can have. It is the same for all files, so that the directory caches of an
-/// interpreter (`importlib`) are valid in every sandbox.
+/// The modification time of every file, in seconds since 1970: the first day of 1980, the earliest
+/// time that a zip archive can have. It is the same for all files, so that the directory caches of
+/// an interpreter (`importlib`) are valid in every sandbox.
 const MODIFIED: u64 = 315_532_800;
 
 impl From<FileError> for ErrorCode {

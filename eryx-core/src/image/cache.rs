@@ -64,8 +64,8 @@ impl Cache {
         Ok(dir.and_then(|dir| entry::find(dir, &name, mode)))
     }
 
-    /// Begins the entry for `key` once no other process is compiling it. That process may have stored
-    /// the entry, so the caller should look for it again.
+    /// Begins the entry for `key` once no other process is compiling it. That process may have
+    /// stored the entry, so the caller should look for it again.
     pub(crate) async fn begin(&self, key: &str) -> Result<Option<PendingEntry>, Error> {
         let name = file_name(key)?;
         match &self.dir {
@@ -74,8 +74,8 @@ impl Cache {
         }
     }
 
-    /// Compiles `wasm`, except for what is in `functions`, and stores the machine code under `key`, in
-    /// the entry that was begun for it, if one was.
+    /// Compiles `wasm`, except for what is in `functions`, and stores the machine code under `key`,
+    /// in the entry that was begun for it, if one was.
     pub(super) fn compile(
         &self,
         key: &str,

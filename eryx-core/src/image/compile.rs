@@ -16,8 +16,8 @@ pub struct PrecompiledImage {
     /// The machine code of the whole component.
     pub component: Vec<u8>,
     /// The machine code of each function by itself, compressed. A snapshot that a
-    /// [`SandboxFactory`](crate::SandboxFactory) takes of the image has nearly all of them unchanged,
-    /// and does not compile those again.
+    /// [`SandboxFactory`](crate::SandboxFactory) takes of the image has nearly all of them
+    /// unchanged, and does not compile those again.
     pub functions: Vec<u8>,
 }
 
@@ -37,8 +37,8 @@ pub fn precompile(wasm: &[u8]) -> Result<PrecompiledImage, Error> {
     })
 }
 
-/// Returns a name for the compiler and the settings of [`precompile`]. Machine code made under another
-/// name has to be compiled again.
+/// Returns a name for the compiler and the settings of [`precompile`]. Machine code made under
+/// another name has to be compiled again.
 ///
 /// # Errors
 ///
@@ -47,8 +47,9 @@ pub fn engine_fingerprint() -> Result<String, Error> {
     Ok(format!("{}-instrumented", engine::fingerprint()?))
 }
 
-/// Adds exports to the component `wasm` that return the contents of its memories, globals and tables.
-/// Returns the instrumented component, and the context from which wizer makes a snapshot of it.
+/// Adds exports to the component `wasm` that return the contents of its memories, globals and
+/// tables. Returns the instrumented component, and the context from which wizer makes a snapshot of
+/// it.
 pub(crate) fn instrument(wasm: &[u8]) -> Result<(ComponentContext<'_>, Vec<u8>), Error> {
     Wizer::new().instrument_component(wasm).map_err(|error| {
         ImageError::caused_by("it cannot be instrumented for snapshots", error).into()

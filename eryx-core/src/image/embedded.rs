@@ -29,23 +29,24 @@ static FUNCTIONS: &[u8] = include_bytes!(env!("ERYX_GUEST_FUNCTIONS"));
 /// The path of the machine code, if it is not embedded in this program.
 static PRECOMPILED_PATH: OnceLock<PathBuf> = OnceLock::new();
 
-/// Sets the path of the machine code of the embedded image. The file is mapped, so processes that use
-/// the same file share its pages. The call has no effect once the image is loaded or a path was set.
+/// Sets the path of the machine code of the embedded image. The file is mapped, so processes that
+/// use the same file share its pages. The call has no effect once the image is loaded or a path was
+/// set.
 ///
 /// If the file cannot be read, or was made for another compiler, the image is compiled and cached.
 ///
 /// # Safety
 ///
-/// The file must be the `target/guest/eryx-guest.cwasm` that `cargo xtask build-guest` wrote when this
-/// program was built, and must not change while the program runs: it contains code that is executed
-/// unchecked. Keep it where only users can write who may replace the program itself.
+/// The file must be the `target/guest/eryx-guest.cwasm` that `cargo xtask build-guest` wrote when
+/// this program was built, and must not change while the program runs: it contains code that is
+/// executed unchecked. Keep it where only users can write who may replace the program itself.
 #[allow(unsafe_code, reason = "the file's content is executed")]
 pub unsafe fn set_precompiled_path(path: PathBuf) {
     let _ = PRECOMPILED_PATH.set(path);
 }
 
-/// Loads the machine code from the path that was set, or the embedded one. If there is none, or this
-/// machine or engine does not accept it, compiles the component and caches the result.
+/// Loads the machine code from the path that was set, or the embedded one. If there is none, or
+/// this machine or engine does not accept it, compiles the component and caches the result.
 pub(super) fn load() -> Result<Image, Error> {
     match load_precompiled() {
         Ok(image) => Ok(image),
@@ -108,8 +109,8 @@ pub(crate) fn compile_snapshot(
     load_or_copy(cache, key, cache.compile(key, wasm, functions, pending)?)
 }
 
-/// Loads `code`. If that fails, loads a copy in memory of the entry that `cache` has under `key`: not
-/// every reason for which a system refuses to run code from a file can be checked in advance.
+/// Loads `code`. If that fails, loads a copy in memory of the entry that `cache` has under `key`:
+/// not every reason for which a system refuses to run code from a file can be checked in advance.
 fn load_or_copy(cache: &Cache, key: &str, code: MachineCode) -> Result<Image, Error> {
     Image::load(code).or_else(|reason| match cache.find(key, ReadMode::Copy)? {
         Some(copy) => {

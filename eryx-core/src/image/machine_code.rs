@@ -14,9 +14,9 @@ use crate::host_resource::{HostResource, check_file_size};
 
 /// Machine code that this host compiled, where no other user can change it.
 ///
-/// On Linux it is an open file: instances share the image's pages and copy only those they write to. A
-/// file in memory has no name that another process could open, and is sealed against changes; a file
-/// on a disk is one that only this user could change.
+/// On Linux it is an open file: instances share the image's pages and copy only those they write
+/// to. A file in memory has no name that another process could open, and is sealed against changes;
+/// a file on a disk is one that only this user could change.
 #[derive(Debug)]
 pub(super) struct MachineCode {
     #[cfg(target_os = "linux")]
@@ -30,8 +30,8 @@ pub(super) struct MachineCode {
 
 impl MachineCode {
     /// Copies `code`, which must be the result of `Engine::precompile_component`: embedded in this
-    /// program when it was built, or compiled for this user and read from a cache that only this user
-    /// can write to, with its digest verified.
+    /// program when it was built, or compiled for this user and read from a cache that only this
+    /// user can write to, with its digest verified.
     pub(super) fn from_bytes(code: &[u8]) -> Result<Self, Error> {
         Self::copy(code).map_err(load_error)
     }
@@ -72,8 +72,8 @@ impl MachineCode {
         Self::from_file(file)
     }
 
-    /// Maps the file at `path`, whose pages all processes that use it share. Systems other than Linux
-    /// read it.
+    /// Maps the file at `path`, whose pages all processes that use it share. Systems other than
+    /// Linux read it.
     ///
     /// # Safety
     ///
@@ -93,8 +93,8 @@ impl MachineCode {
     }
 
     /// Checks that the descriptor still refers to the file. A process that becomes a daemon closes
-    /// every descriptor, those of the engine as well; a file opened later may get their numbers, and
-    /// its content would become the memory of a guest.
+    /// every descriptor, those of the engine as well; a file opened later may get their numbers,
+    /// and its content would become the memory of a guest.
     ///
     /// # Errors
     ///
@@ -106,8 +106,8 @@ impl MachineCode {
         }
         Err(HostResourceError::new(
             HostResource::FileDescriptors,
-            "another part of this process closed those that sandboxes use, as one does that becomes a daemon; let it \
-             become one before the first sandbox is made",
+            "another part of this process closed those that sandboxes use, as one does that becomes \
+             a daemon; let it become one before the first sandbox is made",
         ))
     }
 

@@ -1,11 +1,11 @@
 //! The check that all code of an image yields: that it has the yield points which `cargo xtask
 //! build-guest` adds.
 //!
-//! In each core module, one function, the *yield function*, calls the import `yield-now` and resets a
-//! *counter*. Iterations of loops, calls that may recurse, and operations on memory decrement the
-//! counter, and call the yield function once it is negative. Every call of an import, and of a table
-//! that other modules fill, is followed by a call of the yield function. No other code changes the
-//! counter.
+//! In each core module, one function, the *yield function*, calls the import `yield-now` and resets
+//! a *counter*. Iterations of loops, calls that may recurse, and operations on memory decrement the
+//! counter, and call the yield function once it is negative. Every call of an import, and of a
+//! table that other modules fill, is followed by a call of the yield function. No other code
+//! changes the counter.
 
 mod bulk_memory;
 mod counter;
@@ -19,8 +19,8 @@ use wasmparser::{Encoding, Parser, Payload};
 use error::YieldCheckError;
 use module::Module;
 
-/// Checks every core module of a component, those of nested components included. The time is linear in
-/// the size of the component.
+/// Checks every core module of a component, those of nested components included. The time is linear
+/// in the size of the component.
 pub(super) fn check(component: &[u8]) -> Result<(), YieldCheckError> {
     let mut module: Option<Module<'_>> = None;
     for payload in Parser::new(0).parse_all(component) {
@@ -69,7 +69,9 @@ mod tests {
                 (elem (table 0) (i32.const 0) func $through)
                 (global $c (mut i32) (i32.const 65536))
                 (global $g (mut i32) (i32.const 2097152))
-                (func $yield (call $yield_now) (global.set $c (i32.const 65536)) (global.set $g (i32.const 2097152)))
+                (func $yield
+                    (call $yield_now) (global.set $c (i32.const 65536))
+                    (global.set $g (i32.const 2097152)))
                 (func $cycle {one} (call $back))
                 (func $back (call $cycle))
                 (func $through {one} (call $back))

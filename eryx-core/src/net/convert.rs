@@ -168,7 +168,8 @@ pub(super) fn error(error: NetError) -> types::Error {
         NetError::TimedOut => Error::TimedOut,
         NetError::Denied(reason) => Error::Denied(reason),
         NetError::LimitReached(reason) => Error::LimitReached(reason),
-        // The guest raises EMFILE for both, after it collected garbage to close unreachable sockets.
+        // The guest raises EMFILE for both, after it collected garbage to close unreachable
+        // sockets.
         NetError::TooManyFiles => Error::LimitReached(error.to_string()),
         NetError::QuotaExceeded(reason) => Error::QuotaExceeded(reason),
         NetError::NameNotFound => Error::NameNotFound,

@@ -100,8 +100,8 @@ unsafe fn call(action: &Action, number: c_int, info: *mut siginfo_t, context: *m
                 reset(number);
             }
             if action.sa_flags & libc::SA_SIGINFO == 0 {
-                // SAFETY: an action without SA_SIGINFO has a handler of this type, or one of the values
-                // above.
+                // SAFETY: an action without SA_SIGINFO has a handler of this type, or one of the
+                // values above.
                 let handler: extern "C" fn(c_int) = unsafe { mem::transmute(handler) };
                 handler(number);
             } else {
@@ -114,8 +114,8 @@ unsafe fn call(action: &Action, number: c_int, info: *mut siginfo_t, context: *m
     }
 }
 
-/// Ends the process as the kernel would: at once if the signal was sent, or else when the instruction
-/// that caused it runs again.
+/// Ends the process as the kernel would: at once if the signal was sent, or else when the
+/// instruction that caused it runs again.
 ///
 /// # Safety
 ///

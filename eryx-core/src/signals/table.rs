@@ -45,7 +45,8 @@ pub(super) struct Signal {
 /// An action that is written once, under the lock, before a handler that reads it is set.
 pub(super) struct Slot(UnsafeCell<Action>);
 
-// SAFETY: see `Slot`; the system call that sets the handler comes between the one write and every read.
+// SAFETY: see `Slot`; the system call that sets the handler comes between the one write and every
+// read.
 unsafe impl Sync for Slot {}
 
 impl Slot {

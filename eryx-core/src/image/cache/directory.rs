@@ -29,8 +29,8 @@ const TRAVERSE: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 const TRAVERSE: OFlags = OFlags::RDONLY;
 
-/// An open directory that only this user can change. It stays the same directory when its path is given
-/// to another.
+/// An open directory that only this user can change. It stays the same directory when its path is
+/// given to another.
 #[derive(Debug)]
 pub(super) struct Directory {
     fd: OwnedFd,
@@ -42,8 +42,9 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// When another user owns it or may write to it. The same holds for every directory and link of the
-    /// path, except that root may own them, and that a directory with the sticky bit may be writable.
+    /// When another user owns it or may write to it. The same holds for every directory and link of
+    /// the path, except that root may own them, and that a directory with the sticky bit may be
+    /// writable.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let absolute = std::path::absolute(path)?;
         let fd = descend(&absolute)?;
@@ -126,7 +127,8 @@ fn mode(stat: &Stat) -> u32 {
     u32::from(stat.st_mode)
 }
 
-/// Opens a directory by an absolute path, component by component. Each is checked before it is entered.
+/// Opens a directory by an absolute path, component by component. Each is checked before it is
+/// entered.
 fn descend(path: &Path) -> io::Result<OwnedFd> {
     let mut rest: VecDeque<OsString> = components(path);
     let mut ancestors = vec![enter(None, OsStr::new("/"), Path::new("/"))?];
@@ -186,7 +188,8 @@ fn components(path: &Path) -> VecDeque<OsString> {
         .collect()
 }
 
-/// Opens a directory of the path, and checks that no other user can replace the entry that comes next.
+/// Opens a directory of the path, and checks that no other user can replace the entry that comes
+/// next.
 fn enter(parent: Option<&OwnedFd>, name: &OsStr, path: &Path) -> io::Result<OwnedFd> {
     let flags = TRAVERSE | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = match parent {

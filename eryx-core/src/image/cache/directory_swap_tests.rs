@@ -65,8 +65,8 @@ fn no_file_of_another_user_is_used_while_that_user_swaps_the_directory() {
         }
     }
     // The owner of the folder may rename its entries, and so may every user if the folder's mode
-    // allows. With mode 0700 the swap is made by root, which shows that the checks apply to the opened
-    // directory.
+    // allows. With mode 0700 the swap is made by root, which shows that the checks apply to the
+    // opened directory.
     for mode in [0o700, 0o777] {
         fs::set_permissions(folder.path(), Permissions::from_mode(mode)).expect("set");
         let over = Arc::new(AtomicBool::new(false));

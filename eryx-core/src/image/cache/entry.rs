@@ -19,8 +19,8 @@ const CHUNK: usize = 128 << 10;
 /// The length of the SHA-256 digest at the end of a file, in bytes.
 const DIGEST_LEN: usize = 32;
 
-/// The largest file that is read, in bytes. The machine code of the image has 70 MB, and a factory adds
-/// a fraction of that.
+/// The largest file that is read, in bytes. The machine code of the image has 70 MB, and a factory
+/// adds a fraction of that.
 const MAX_SIZE: u64 = 1 << 30;
 
 /// The age from which a file's time of last use is updated, in seconds.
@@ -35,8 +35,8 @@ pub(in crate::image) enum ReadMode {
     Copy,
 }
 
-/// Returns the machine code in the file `name`, if the file is this user's, no other user may write to
-/// it, and its digest matches.
+/// Returns the machine code in the file `name`, if the file is this user's, no other user may write
+/// to it, and its digest matches.
 pub(super) fn find(dir: &Directory, name: &OsStr, mode: ReadMode) -> Option<MachineCode> {
     let mut file = dir.read(name).ok()?;
     let stat = fstat(&file).ok()?;
@@ -103,7 +103,11 @@ fn update_last_use(file: &File, stat: &Stat) {
     };
     // This fails on a read-only file system, where nothing is evicted either.
     if let Err(error) = futimens(file, &times) {
-        tracing::debug!(target: "eryx::image", %error, "the last use of a cache entry is not recorded");
+        tracing::debug!(
+            target: "eryx::image",
+            %error,
+            "the last use of a cache entry is not recorded"
+        );
     }
 }
 
@@ -137,8 +141,8 @@ mod immutable {
 
     use rustix::fs::{Stat, StatVfsMountFlags, fstatfs, fstatvfs};
 
-    /// The types of local file systems, as statfs(2) numbers them. A file on another type may be changed
-    /// by another machine, whatever its mode is here.
+    /// The types of local file systems, as statfs(2) numbers them. A file on another type may be
+    /// changed by another machine, whatever its mode is here.
     const LOCAL: [u64; 8] = [
         0xef53,      // ext4
         0x5846_5342, // xfs
@@ -150,8 +154,8 @@ mod immutable {
         0x794c_7630, // overlayfs
     ];
 
-    /// Returns whether `file` is read-only, has a single link, and lies on a local file system that is
-    /// not mounted with `noexec`.
+    /// Returns whether `file` is read-only, has a single link, and lies on a local file system that
+    /// is not mounted with `noexec`.
     pub(super) fn is_immutable(file: &File, stat: &Stat) -> io::Result<bool> {
         // A number of 32 bits, which is signed on some machines.
         let fs_type = u64::from(fstatfs(file)?.f_type as u32);

@@ -1,5 +1,5 @@
-//! A cache entry that is being compiled: one process compiles it, and others that need the same entry
-//! wait.
+//! A cache entry that is being compiled: one process compiles it, and others that need the same
+//! entry wait.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -20,16 +20,16 @@ use crate::image::cache::entry;
 /// The suffix of a file's name while the file is written.
 pub(super) const PENDING_SUFFIX: &str = ".building";
 
-/// The longest a process waits for the entry of another process. Compiling takes ten seconds, and more
-/// when processors are busy.
+/// The longest a process waits for the entry of another process. Compiling takes ten seconds, and
+/// more when processors are busy.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The interval between two attempts of a waiting process.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A file that is going to be an entry of the cache, locked while this process compiles. Dropping it
-/// without [`commit`](Self::commit) removes the file. The lock of a process that is killed is released
-/// with it.
+/// A file that is going to be an entry of the cache, locked while this process compiles. Dropping
+/// it without [`commit`](Self::commit) removes the file. The lock of a process that is killed is
+/// released with it.
 #[derive(Debug)]
 pub(crate) struct PendingEntry {
     dir: Arc<Directory>,

@@ -17,8 +17,8 @@ const DEFAULT_MAX_BYTES: u64 = 2 << 30;
 /// The age from which a pending file counts as abandoned.
 const MAX_PENDING_AGE: Duration = Duration::from_secs(3600);
 
-/// Returns the most bytes of all entries together: the value of `ERYX_CACHE_MAX_BYTES`, or the default
-/// if the variable is not set or not a number.
+/// Returns the most bytes of all entries together: the value of `ERYX_CACHE_MAX_BYTES`, or the
+/// default if the variable is not set or not a number.
 pub(super) fn max_bytes(variable: Option<OsString>) -> u64 {
     let Some(text) = variable else {
         return DEFAULT_MAX_BYTES;
@@ -76,8 +76,8 @@ pub(super) fn prune(dir: &Directory, newest: &OsStr, max_bytes: u64) {
     }
 }
 
-/// Returns whether `name` is that of a pending file of this version, or of an earlier version, which
-/// gave pending files random names.
+/// Returns whether `name` is that of a pending file of this version, or of an earlier version,
+/// which gave pending files random names.
 fn is_pending(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let is_random = |rest: &str| rest.len() == 6 && rest.chars().all(|c| c.is_ascii_alphanumeric());

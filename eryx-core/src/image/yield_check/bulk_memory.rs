@@ -1,5 +1,5 @@
-//! The expected bodies of the functions that fill and copy memory in chunks, with yield points between
-//! the chunks.
+//! The expected bodies of the functions that fill and copy memory in chunks, with yield points
+//! between the chunks.
 
 use wasmparser::{BlockType, Operator};
 

@@ -21,8 +21,8 @@ pub(super) struct Counter {
     pub(super) yield_import: u32,
     /// The global that is the counter.
     pub(super) counter: u32,
-    /// The global that is the counter of functions which the host calls while the guest may not call
-    /// the host. They share one allowance in each call of the host.
+    /// The global that is the counter of functions which the host calls while the guest may not
+    /// call the host. They share one allowance in each call of the host.
     allowance: u32,
 }
 
@@ -129,11 +129,15 @@ impl Counter {
         })
     }
 
-    /// Returns whether a function is a shield: it only calls a function that the host calls while the
-    /// guest may not call the host, with the allowance in place of the counter.
+    /// Returns whether a function is a shield: it only calls a function that the host calls while
+    /// the guest may not call the host, with the allowance in place of the counter.
     pub(super) fn is_shield(&self, operators: &[Operator<'_>]) -> bool {
-        let is_get = |operator: &Operator<'_>, global| matches!(operator, Operator::GlobalGet { global_index } if *global_index == global);
-        let is_set = |operator: &Operator<'_>, global| matches!(operator, Operator::GlobalSet { global_index } if *global_index == global);
+        let is_get = |operator: &Operator<'_>, global_index| {
+            *operator == Operator::GlobalGet { global_index }
+        };
+        let is_set = |operator: &Operator<'_>, global_index| {
+            *operator == Operator::GlobalSet { global_index }
+        };
         let [
             get_counter,
             Operator::LocalSet { local_index: saved },

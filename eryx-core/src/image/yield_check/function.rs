@@ -45,8 +45,10 @@ impl FunctionCheck<'_> {
                 yielded_at = at;
                 continue;
             }
-            let yields_after = matches!(operators.get(at + 1),
-                Some(Operator::Call { function_index }) if *function_index == counter.yield_function);
+            let yields_after = operators.get(at + 1)
+                == Some(&Operator::Call {
+                    function_index: counter.yield_function,
+                });
             match &operators[at] {
                 Operator::GlobalSet { global_index }
                     if counter.globals().contains(global_index) =>

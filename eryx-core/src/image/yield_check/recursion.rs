@@ -13,8 +13,8 @@ enum State {
     Done,
 }
 
-/// Checks that a function yields on entry if a table may contain it and it calls a function, and that
-/// one function of each cycle of direct calls does.
+/// Checks that a function yields on entry if a table may contain it and it calls a function, and
+/// that one function of each cycle of direct calls does.
 pub(super) fn check(
     imported: u32,
     in_tables: &HashSet<u32>,
@@ -32,7 +32,8 @@ pub(super) fn check(
             });
         }
     }
-    // A depth-first search without recursion: a function that is met while it is open closes a cycle.
+    // A depth-first search without recursion: a function that is met while it is open closes a
+    // cycle.
     let mut states = vec![State::New; calls.len()];
     for start in 0..calls.len() {
         let mut stack = vec![(start, 0)];
