@@ -74,14 +74,17 @@ pub(crate) fn exception(error: Error) -> PyErr {
         Error::InterpreterCrashed {
             ref output,
             ref reason,
+            ..
         } => ExecutionError::with(error.to_string(), |attributes| {
             attributes.set_item("message", reason)?;
             set_left(attributes, output, &output.usage)
         }),
-        Error::Limit { limit, output } => limit_exception(&limit, &output),
-        Error::Cancelled { ref output } => CancelledError::with(error.to_string(), |attributes| {
-            set_left(attributes, output, &output.usage)
-        }),
+        Error::Limit { limit, output, .. } => limit_exception(&limit, &output),
+        Error::Cancelled { ref output, .. } => {
+            CancelledError::with(error.to_string(), |attributes| {
+                set_left(attributes, output, &output.usage)
+            })
+        }
         Error::SessionClosed { .. } => SessionClosedError::new_err(error.to_string()),
         Error::Image(_) => ImageError::new_err(error.to_string()),
         Error::HostResource(missing) => {

@@ -60,7 +60,7 @@ async fn cancelling_one_execution_does_not_affect_others() {
     let start = Instant::now();
     cancel.cancel();
     match cancelled.await.expect("no panic") {
-        Err(Error::Cancelled { output }) => assert_eq!(output.stdout, b"1\n"),
+        Err(Error::Cancelled { output, .. }) => assert_eq!(output.stdout, b"1\n"),
         other => panic!("{other:?}"),
     }
     assert!(
@@ -155,7 +155,7 @@ async fn output_beyond_the_limit_ends_the_program_and_keeps_the_output_before() 
     let limits = ResourceLimits::default().with_max_output(1 << 20);
     let program = "for _ in range(100_000): print('x' * 1000)";
     match sandbox_with_limits(None, limits).execute(program).await {
-        Err(Error::Limit { limit, output }) => {
+        Err(Error::Limit { limit, output, .. }) => {
             assert_eq!(limit, Limit::Output(1 << 20));
             assert_eq!(output.stdout.len(), 1 << 20);
         }
@@ -178,7 +178,7 @@ async fn os_write_to_a_standard_stream_is_captured_and_limited() {
     let program =
         "import os\nwhile True:\n    try: os.write(2, b'x' * 4096)\n    except OSError: pass";
     match sandbox_with_limits(None, limits).execute(program).await {
-        Err(Error::Limit { limit, output }) => {
+        Err(Error::Limit { limit, output, .. }) => {
             assert_eq!(limit, Limit::Output(100_000));
             assert_eq!(output.stderr.len(), 100_000);
         }

@@ -172,7 +172,7 @@ async fn the_error_of_a_cancelled_program_contains_its_output() {
     }
     cancel.cancel();
     match running.await.expect("no panic") {
-        Err(Error::Cancelled { output }) => assert_eq!(output.stdout, b"a"),
+        Err(Error::Cancelled { output, .. }) => assert_eq!(output.stdout, b"a"),
         other => panic!("{other:?}"),
     }
 }

@@ -93,7 +93,7 @@ async fn a_session_closes_when_an_execution_hits_a_limit() {
         Err(Error::Limit { .. })
     ));
     match session.execute("print(1)").await {
-        Err(Error::SessionClosed { reason }) => {
+        Err(Error::SessionClosed { reason, .. }) => {
             assert!(reason.contains("execution_timeout"), "{reason}")
         }
         other => panic!("{other:?}"),

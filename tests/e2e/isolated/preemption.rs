@@ -36,6 +36,7 @@ async fn expect_timeout(config: Option<NetConfig>, program: &str) {
         Err(Error::Limit {
             limit: Limit::ExecutionTime(limit),
             output,
+            ..
         }) => {
             assert_eq!(limit, Duration::from_secs(1));
             assert_eq!(output.stdout, b"started\n", "the output is kept");
