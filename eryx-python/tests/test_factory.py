@@ -217,13 +217,13 @@ def test_what_cannot_be_used_is_named_with_the_way_out(cache, tmp_path):
     text.write_text("not a wheel")
     wrong: list[tuple[dict[str, object], type[Exception], str]] = [
         ({"packages": [native]}, eryx.ConfigError, r"_fast.*pure Python release"),
-        ({"packages": [text]}, eryx.ConfigError, r"notes\.txt is no wheel .*give a \.whl file"),
+        ({"packages": [text]}, eryx.ConfigError, r"notes\.txt is not a wheel .*give a \.whl file"),
         ({"packages": ["absent.whl"]}, eryx.ConfigError, r"absent\.whl cannot be read"),
         ({"packages": "a.whl"}, TypeError, r"write packages=\['a\.whl'\]"),
         ({"packages": [1]}, TypeError, "each entry a str or a path, not of type int"),
         ({"packages": 1}, TypeError, "a list of paths, not of type int"),
         ({"imports": "json"}, TypeError, r"write imports=\['json'\]"),
-        ({"imports": ["no-name"]}, eryx.ConfigError, r'"no-name" is no name of a module'),
+        ({"imports": ["no-name"]}, eryx.ConfigError, r'"no-name" is not a module name'),
         ({"imports": ["nowhere"]}, eryx.ExecutionError, r"nowhere.*while importing nowhere"),
         (
             {"packages": [needy], "imports": ["needy"]},
