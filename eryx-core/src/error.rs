@@ -119,10 +119,10 @@ impl Error {
 
     /// Returns the error for a failure of an image: the resource that the machine lacks, if that is
     /// the cause of `error`, or else an [`ImageError`].
-    pub(crate) fn image(what: impl fmt::Display, error: wasmtime::Error) -> Self {
+    pub(crate) fn image(context: impl fmt::Display, error: wasmtime::Error) -> Self {
         match HostResourceError::from_wasmtime(&error) {
             Some(missing) => Self::HostResource(missing),
-            None => ImageError::caused_by(what, error).into(),
+            None => ImageError::caused_by(context, error).into(),
         }
     }
 }
@@ -152,10 +152,10 @@ impl ImageError {
         }
     }
 
-    /// Returns the error for `what`, which the engine reported as `error`.
-    pub(crate) fn caused_by(what: impl fmt::Display, error: wasmtime::Error) -> Self {
+    /// Returns the error for a failure of the engine, with `context` in front of its message.
+    pub(crate) fn caused_by(context: impl fmt::Display, error: wasmtime::Error) -> Self {
         Self {
-            reason: format!("{what}: {error:#}"),
+            reason: format!("{context}: {error:#}"),
             source: Some(error.into()),
         }
     }

@@ -89,8 +89,8 @@ impl StoreState {
 
 #[cfg(feature = "watchdog")]
 impl Drop for StoreState {
-    /// Closes what the guest left open under the eye of the watchdog: a peer may have sent much
-    /// that is left to read.
+    /// Closes the handles of the guest under the watchdog: a peer may have sent much data that is
+    /// left to read.
     fn drop(&mut self) {
         let table = std::mem::replace(&mut self.table, ResourceTable::new());
         self.time_slice.watchdog().watch(|| drop(table));

@@ -1,4 +1,4 @@
-//! A watchdog for tests: fails those in which an execution keeps a thread for long.
+//! A watchdog for tests: panics when an execution occupies a thread for long.
 //!
 //! With the feature `watchdog`, which only tests turn on, an execution panics when one poll of it,
 //! or one call of a host function, takes more than 50 ms of the thread's processor time. Time

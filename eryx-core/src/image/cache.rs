@@ -1,4 +1,4 @@
-//! A cache of machine code in a directory of the user, keyed by what it was compiled from.
+//! A cache of machine code in a directory of the user, keyed by its source.
 
 mod directory;
 #[cfg(test)]

@@ -77,3 +77,63 @@ pub(super) fn native(wasm: &[u8]) -> Result<Vec<u8>, Error> {
             .map_err(|error| Error::image("it does not compile", error))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::image::function_cache::PrecompiledStore;
+
+    /// Returns a component with one function and one data segment.
+    fn component(data: u8, function: u8) -> Vec<u8> {
+        wat::parse_str(format!(
+            "(component (core module
+                (memory 1) (data (i32.const 0) \"{}\")
+                (func (param i32) (result i32) (i32.mul (local.get 0) (i32.const {function})))))",
+            char::from(data)
+        ))
+        .expect("a component")
+    }
+
+    #[test]
+    fn a_recorded_function_is_not_compiled_again() {
+        let recording = Arc::new(RecordingStore::default());
+        baseline(&component(b'a', 3), Some(Arc::clone(&recording) as _)).expect("compiled");
+        let empty = RecordingStore::default().to_bytes();
+        let precompiled = PrecompiledStore::from_bytes(&recording.to_bytes()).expect("read");
+        assert_ne!(
+            precompiled,
+            PrecompiledStore::from_bytes(&empty).expect("read")
+        );
+
+        /// Counts the functions that are compiled because they are not in the store.
+        #[derive(Debug)]
+        struct CountingStore(PrecompiledStore, Mutex<usize>);
+        impl CacheStore for CountingStore {
+            fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+                self.0.get(key)
+            }
+            fn insert(&self, _: &[u8], _: Vec<u8>) -> bool {
+                *self.1.lock().expect("not poisoned") += 1;
+                true
+            }
+        }
+        let counting = Arc::new(CountingStore(precompiled, Mutex::new(0)));
+        let misses = || *counting.1.lock().expect("not poisoned");
+        let compile_again = |data, function| {
+            baseline(&component(data, function), Some(Arc::clone(&counting) as _))
+                .expect("compiled")
+        };
+        let with_other_data = compile_again(b'b', 3);
+        assert_eq!(misses(), 0);
+        assert_eq!(
+            with_other_data,
+            baseline(&component(b'b', 3), None).expect("compiled"),
+            "the same machine code as without a store"
+        );
+        compile_again(b'a', 4);
+        assert_eq!(misses(), 1);
+    }
+}

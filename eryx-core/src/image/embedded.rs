@@ -39,7 +39,7 @@ static PRECOMPILED_PATH: OnceLock<PathBuf> = OnceLock::new();
 ///
 /// The file must be the `target/guest/eryx-guest.cwasm` that `cargo xtask build-guest` wrote when
 /// this program was built, and must not change while the program runs: it contains code that is
-/// executed unchecked. Keep it where only users can write who may replace the program itself.
+/// executed unchecked. Store it where only users who may replace the program can write.
 #[allow(unsafe_code, reason = "the file's content is executed")]
 pub unsafe fn set_precompiled_path(path: PathBuf) {
     let _ = PRECOMPILED_PATH.set(path);

@@ -1,5 +1,5 @@
+//! Machine code of a component, stored where it cannot change, for engines to load.
 #![allow(unsafe_code, reason = "loading machine code; see each block")]
-//! Machine code of a component, kept where it cannot change, for engines to load.
 
 use std::fs::File;
 use std::path::Path;

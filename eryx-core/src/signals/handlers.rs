@@ -1,6 +1,6 @@
-#![allow(unsafe_code, reason = "signal handlers; see each block")]
 //! The signal handlers: `front`, which calls wasmtime's handler, and `last`, which passes on the
 //! signals that no guest caused.
+#![allow(unsafe_code, reason = "signal handlers; see each block")]
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};

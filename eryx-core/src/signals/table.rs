@@ -1,5 +1,5 @@
-#![allow(unsafe_code, reason = "signal handlers; see each block")]
 //! The signals that wasmtime may handle, with the actions that handlers read.
+#![allow(unsafe_code, reason = "signal handlers; see each block")]
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};

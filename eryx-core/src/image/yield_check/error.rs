@@ -3,7 +3,7 @@
 use wasmparser::BinaryReaderError;
 
 /// How to get an image that is accepted.
-const MADE_BY: &str = "Images are made by `cargo xtask build-guest`";
+const HOW_TO_BUILD: &str = "Images are made by `cargo xtask build-guest`";
 
 /// Why an image is rejected.
 #[derive(Debug, thiserror::Error)]
@@ -11,9 +11,9 @@ pub(in crate::image) enum YieldCheckError {
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] BinaryReaderError),
     #[error(
-        "its code does not yield to the host: function {function} of a module {reason}. {MADE_BY}"
+        "its code does not yield to the host: function {function} of a module {reason}. {HOW_TO_BUILD}"
     )]
     Function { function: u32, reason: &'static str },
-    #[error("its code does not yield to the host: a module {0}. {MADE_BY}")]
+    #[error("its code does not yield to the host: a module {0}. {HOW_TO_BUILD}")]
     Module(&'static str),
 }
