@@ -78,12 +78,12 @@ impl SandboxFactory {
             path: path.to_path_buf(),
             source,
         };
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
+        let directory = match path.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => directory,
             _ => Path::new("."),
         };
         let bytes = self.to_bytes()?;
-        let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        let file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
         fs::write(file.path(), bytes).map_err(failed)?;
         file.persist(path).map_err(|error| failed(error.error))?;
         Ok(())

@@ -13,19 +13,19 @@ pub(crate) struct FileTree {
 /// The index of a node in its tree.
 pub(crate) type NodeId = usize;
 
-/// A file or a folder.
+/// A file or a directory.
 #[derive(Debug)]
 pub(crate) enum Node {
     /// The content of a file.
     File(Bytes),
-    /// A folder.
-    Folder(Folder),
+    /// A directory.
+    Directory(Directory),
 }
 
-/// The entries of a folder.
+/// The entries of a directory.
 #[derive(Debug)]
-pub(crate) struct Folder {
-    /// The folder that contains this one; the root contains itself.
+pub(crate) struct Directory {
+    /// The directory that contains this one; the root contains itself.
     parent: NodeId,
     /// The entries, sorted by name.
     entries: Vec<(Box<str>, NodeId)>,
@@ -37,7 +37,7 @@ pub(crate) enum PathError {
     /// There is no entry with that name.
     NoEntry,
     /// The path goes through a file.
-    NotAFolder,
+    NotADirectory,
     /// The path is absolute, or leaves the tree.
     Outside,
     /// The path is longer than [`MAX_PATH`].
@@ -47,14 +47,14 @@ pub(crate) enum PathError {
 /// Why a list of files does not form a tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TreeError {
-    /// Two files have this path, or a file and a folder.
-    #[error("two files, or a file and a folder, are named {0:?}")]
+    /// Two files have this path, or a file and a directory.
+    #[error("two files, or a file and a directory, are named {0:?}")]
     Taken(String),
     /// The path is empty, or contains `..`.
     #[error("{0:?} is not the path of a file")]
     Path(String),
-    /// The tree would have more files and folders than this.
-    #[error("there are more than {0} files and folders")]
+    /// The tree would have more files and directories than this.
+    #[error("there are more than {0} files and directories")]
     Nodes(usize),
 }
 
@@ -62,36 +62,38 @@ pub(crate) enum TreeError {
 const MAX_PATH: usize = 4096;
 
 impl FileTree {
-    /// The root folder.
+    /// The root directory.
     pub(crate) const ROOT: NodeId = 0;
 
-    /// Returns the tree of these files, given with their paths from the root, and of the folders on
-    /// those paths. It has at most `max_nodes` files and folders.
+    /// Returns the tree of these files, given with their paths from the root, and of the
+    /// directories on those paths. It has at most `max_nodes` files and directories.
     pub(crate) fn new<'a>(
         files: impl Iterator<Item = (&'a str, Bytes)>,
         max_nodes: usize,
     ) -> Result<Self, TreeError> {
-        let mut nodes = vec![NodeBuilder::Folder(Self::ROOT, BTreeMap::new())];
+        let mut nodes = vec![NodeBuilder::Directory(Self::ROOT, BTreeMap::new())];
         for (path, content) in files {
             let mut parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
             let Some(name) = parts.next_back().filter(|name| *name != "..") else {
                 return Err(TreeError::Path(path.to_owned()));
             };
-            let mut folder = Self::ROOT;
+            let mut directory = Self::ROOT;
             for part in parts {
                 if part == ".." {
                     return Err(TreeError::Path(path.to_owned()));
                 }
-                folder = match nodes[folder].find(part) {
+                directory = match nodes[directory].find(part) {
                     Some(found) => found,
-                    None => add(&mut nodes, folder, part, None, max_nodes)?,
+                    None => add(&mut nodes, directory, part, None, max_nodes)?,
                 };
             }
             // A file has no entries, so `find` alone would miss a file that the path goes through.
-            if matches!(nodes[folder], NodeBuilder::File(_)) || nodes[folder].find(name).is_some() {
+            if matches!(nodes[directory], NodeBuilder::File(_))
+                || nodes[directory].find(name).is_some()
+            {
                 return Err(TreeError::Taken(path.to_owned()));
             }
-            add(&mut nodes, folder, name, Some(content), max_nodes)?;
+            add(&mut nodes, directory, name, Some(content), max_nodes)?;
         }
         let nodes = nodes.into_iter().map(NodeBuilder::finish).collect();
         Ok(Self { nodes })
@@ -106,8 +108,8 @@ impl FileTree {
         &self.nodes[id]
     }
 
-    /// Returns the node at `path`, relative to the folder `start`. The time is linear in the length
-    /// of the path.
+    /// Returns the node at `path`, relative to the directory `start`. The time is linear in the
+    /// length of the path.
     pub(crate) fn find(&self, start: NodeId, path: &str) -> Result<NodeId, PathError> {
         if path.is_empty() {
             return Err(PathError::NoEntry);
@@ -120,21 +122,21 @@ impl FileTree {
         }
         let mut id = start;
         for part in path.split('/') {
-            let Node::Folder(folder) = self.node(id) else {
-                return Err(PathError::NotAFolder);
+            let Node::Directory(directory) = self.node(id) else {
+                return Err(PathError::NotADirectory);
             };
             match part {
                 "" | "." => {}
                 ".." if id == Self::ROOT => return Err(PathError::Outside),
-                ".." => id = folder.parent,
-                name => id = folder.find(name).ok_or(PathError::NoEntry)?,
+                ".." => id = directory.parent,
+                name => id = directory.find(name).ok_or(PathError::NoEntry)?,
             }
         }
         Ok(id)
     }
 }
 
-impl Folder {
+impl Directory {
     fn find(&self, name: &str) -> Option<NodeId> {
         let found = self
             .entries
@@ -152,21 +154,21 @@ impl Folder {
 /// A node of a tree that is being built.
 enum NodeBuilder {
     File(Bytes),
-    Folder(NodeId, BTreeMap<Box<str>, NodeId>),
+    Directory(NodeId, BTreeMap<Box<str>, NodeId>),
 }
 
 impl NodeBuilder {
     fn find(&self, name: &str) -> Option<NodeId> {
         match self {
             Self::File(_) => None,
-            Self::Folder(_, entries) => entries.get(name).copied(),
+            Self::Directory(_, entries) => entries.get(name).copied(),
         }
     }
 
     fn finish(self) -> Node {
         match self {
             Self::File(content) => Node::File(content),
-            Self::Folder(parent, entries) => Node::Folder(Folder {
+            Self::Directory(parent, entries) => Node::Directory(Directory {
                 parent,
                 entries: entries.into_iter().collect(),
             }),
@@ -174,7 +176,7 @@ impl NodeBuilder {
     }
 }
 
-/// Adds a file, or a folder if `content` is `None`, and returns its id.
+/// Adds a file, or a directory if `content` is `None`, and returns its id.
 fn add(
     nodes: &mut Vec<NodeBuilder>,
     parent: NodeId,
@@ -188,12 +190,12 @@ fn add(
         return Err(TreeError::Nodes(max_nodes));
     }
     match &mut nodes[parent] {
-        NodeBuilder::Folder(_, entries) => entries.insert(name.into(), id),
+        NodeBuilder::Directory(_, entries) => entries.insert(name.into(), id),
         NodeBuilder::File(_) => return Err(TreeError::Taken(name.to_owned())),
     };
     nodes.push(match content {
         Some(content) => NodeBuilder::File(content),
-        None => NodeBuilder::Folder(parent, BTreeMap::new()),
+        None => NodeBuilder::Directory(parent, BTreeMap::new()),
     });
     Ok(id)
 }
@@ -216,24 +218,24 @@ mod tests {
             tree.find(FileTree::ROOT, path)
                 .map(|id| match tree.node(id) {
                     Node::File(content) => String::from_utf8_lossy(content).into_owned(),
-                    Node::Folder(_) => "folder".to_owned(),
+                    Node::Directory(_) => "directory".to_owned(),
                 })
         };
-        let folder = |path| tree.find(FileTree::ROOT, path).expect("a folder");
+        let directory = |path| tree.find(FileTree::ROOT, path).expect("a directory");
         for (path, found) in [
             ("e.py", Ok("e.py")),
             ("a/b/c.py", Ok("a/b/c.py")),
             ("./a//b/../d.py", Ok("a/d.py")),
             ("f/g.py", Ok("./f//g.py")),
-            (".", Ok("folder")),
-            ("a/b/", Ok("folder")),
-            ("a/b/../..", Ok("folder")),
+            (".", Ok("directory")),
+            ("a/b/", Ok("directory")),
+            ("a/b/../..", Ok("directory")),
             ("", Err(PathError::NoEntry)),
             ("g.py", Err(PathError::NoEntry)),
             ("a/b/c", Err(PathError::NoEntry)),
-            ("e.py/", Err(PathError::NotAFolder)),
-            ("e.py/..", Err(PathError::NotAFolder)),
-            ("a/d.py/x", Err(PathError::NotAFolder)),
+            ("e.py/", Err(PathError::NotADirectory)),
+            ("e.py/..", Err(PathError::NotADirectory)),
+            ("a/d.py/x", Err(PathError::NotADirectory)),
             ("/e.py", Err(PathError::Outside)),
             ("..", Err(PathError::Outside)),
             ("a/../../e.py", Err(PathError::Outside)),
@@ -241,10 +243,10 @@ mod tests {
             assert_eq!(content(path), found.map(str::to_owned), "{path}");
         }
         assert_eq!(
-            tree.find(folder("a/b"), "../d.py"),
+            tree.find(directory("a/b"), "../d.py"),
             tree.find(FileTree::ROOT, "a/d.py")
         );
-        assert_eq!(tree.find(folder("a"), "../.."), Err(PathError::Outside));
+        assert_eq!(tree.find(directory("a"), "../.."), Err(PathError::Outside));
         let long = format!("{}e.py", "./".repeat(MAX_PATH / 2 - 2));
         assert!(tree.find(FileTree::ROOT, &long).is_ok());
         assert_eq!(
@@ -256,8 +258,8 @@ mod tests {
     #[test]
     fn the_entries_of_a_folder_are_sorted_by_name() {
         let tree = tree(&["b", "a/x", "c"]).expect("a tree");
-        let Node::Folder(root) = tree.node(FileTree::ROOT) else {
-            panic!("the root is a folder");
+        let Node::Directory(root) = tree.node(FileTree::ROOT) else {
+            panic!("the root is a directory");
         };
         let names: Vec<_> = (0..)
             .map_while(|position| Some(root.entry(position)?.0))
@@ -281,7 +283,7 @@ mod tests {
         for path in ["", "/", ".", "..", "../a", "a/../b", "a/.."] {
             assert!(matches!(tree(&[path]), Err(TreeError::Path(_))), "{path}");
         }
-        // Seven folders and a file are exactly the most.
+        // Seven directories and a file are exactly the most.
         tree(&["1/2/3/4/5/6/7/8"]).expect("a tree");
         let rejected = tree(&["1/2/3/4/5/6/7/8/9"]).expect_err("rejected");
         assert_eq!(rejected, TreeError::Nodes(8));

@@ -14,7 +14,7 @@ use crate::store_state::StoreState;
 use bindings::wasi::filesystem::{preopens, types};
 use descriptor::Descriptor;
 
-/// The folder where a guest finds its packages.
+/// The directory where a guest finds its packages.
 pub(crate) const PACKAGES: &str = "/packages";
 
 impl preopens::Host for StoreState {

@@ -296,7 +296,7 @@ pub(crate) enum GuestCall<'a> {
     Execute(&'a [u8]),
     /// Import modules and run the setup code, before a snapshot.
     Preload {
-        /// The folders that packages are imported from.
+        /// The directories that packages are imported from.
         paths: &'a [String],
         /// The modules.
         imports: &'a [String],

@@ -54,7 +54,8 @@ pub enum PackageError {
         /// The name of the file.
         file: String,
     },
-    /// A package requires a project of which there is no wheel in the folders of the listed wheels.
+    /// A package requires a project of which there is no wheel in the directories of the listed
+    /// wheels.
     #[error(
         "{project} needs {dependency}, and no wheel beside those listed provides it; download it \
          too, or list it"
@@ -101,8 +102,8 @@ pub enum PackageError {
         /// The limit, in words: `1000 bytes` or `20 files`.
         allowed: String,
     },
-    /// The files of the packages cannot lie in one folder.
-    #[error("the packages cannot be unpacked into one folder: {0}")]
+    /// The files of the packages cannot lie in one directory.
+    #[error("the packages cannot be unpacked into one directory: {0}")]
     Unpack(String),
     /// The packages cannot be written into one file.
     #[error("the packages cannot be put into one file: {0}")]

@@ -30,7 +30,7 @@ pub(crate) struct StoreState {
     pub(crate) time_slice: TimeSlice,
     /// The files that the guest can read.
     pub(crate) packages: Option<Arc<FileTree>>,
-    /// How many files and folders the guest holds open.
+    /// How many files and directories the guest holds open.
     pub(crate) open_files: usize,
     wasi: WasiCtx,
 }

@@ -25,7 +25,7 @@ use crate::session::Session;
 /// Args:
 ///     packages: paths of wheels, of source directories of packages, or of directories of several such as an installed
 ///         ``site-packages``: str or :class:`os.PathLike`. They have to be pure Python. An ``...`` in the list
-///         stands for what the wheels depend on, from wheels in the same folders.
+///         stands for what the wheels depend on, from wheels in the same directories.
 ///     imports: the modules to import once and for all, by name.
 ///     setup_code: a program to run after the imports, a str or bytes. What it defines, every program sees.
 ///     resource_limits: what the imports and the setup code may use, a :class:`ResourceLimits`. The limits are on by

@@ -115,8 +115,8 @@ impl FactoryBuilder {
         self
     }
 
-    /// Adds the dependencies of the packages, and theirs, from the wheels in the same folders. The
-    /// dependencies of extras are left out.
+    /// Adds the dependencies of the packages, and theirs, from the wheels in the same directories.
+    /// The dependencies of extras are left out.
     pub fn with_dependencies(mut self) -> Self {
         self.dependencies = true;
         self

@@ -1,4 +1,4 @@
-//! Resolution of the packages' dependencies, from wheels in the same folders.
+//! Resolution of the packages' dependencies, from wheels in the same directories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use crate::factory::zip;
 use crate::package_error::PackageError;
 
 /// Adds the requirements of the packages in `files`, and their requirements, from wheels in the
-/// folders of `listed`.
+/// directories of `listed`.
 ///
 /// The requirements of extras are left out. A requirement with a condition on the environment is
 /// added if there is a wheel of it.
@@ -63,27 +63,27 @@ pub(super) fn resolve(files: &mut PackageFiles, listed: &[PathBuf]) -> Result<()
     }
 }
 
-/// Returns the wheels in the folders of the listed wheels, by project.
+/// Returns the wheels in the directories of the listed wheels, by project.
 fn wheels_beside(
     listed: &[PathBuf],
     quota: Quota,
 ) -> Result<BTreeMap<String, Vec<PathBuf>>, PackageError> {
-    let folders: BTreeSet<&Path> = listed
+    let directories: BTreeSet<&Path> = listed
         .iter()
         .filter(|path| is_wheel(path))
         .filter_map(|path| path.parent())
-        .map(|folder| match folder.as_os_str().is_empty() {
+        .map(|directory| match directory.as_os_str().is_empty() {
             true => Path::new("."),
-            false => folder,
+            false => directory,
         })
         .collect();
     let mut wheels: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    for folder in folders {
+    for directory in directories {
         let unreadable = |source| PackageError::Unreadable {
-            path: folder.to_path_buf(),
+            path: directory.to_path_buf(),
             source,
         };
-        for entry in fs::read_dir(folder).map_err(unreadable)? {
+        for entry in fs::read_dir(directory).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
             // A file that is not a valid wheel is ignored unless it was listed.
             if is_wheel(&path)

@@ -90,7 +90,7 @@ impl PackageFiles {
         let files = self.files.iter();
         let files = files.map(|(name, (_, content))| (name.as_str(), content.clone()));
         // Folders count too, and files of ordinary packages share most of them. This bounds the
-        // folders of names that were crafted to have one each.
+        // directories of names that were crafted to have one each.
         let max_nodes = self.limits.max_files().saturating_mul(2);
         match FileTree::new(files, max_nodes) {
             Ok(tree) => Ok(Arc::new(tree)),

@@ -12,11 +12,11 @@ pub(super) fn is_native(name: &str) -> bool {
 /// Returns whether a file of this name has the metadata of a project.
 pub(super) fn is_metadata(name: &str) -> bool {
     name.split_once('/')
-        .is_some_and(|(folder, file)| folder.ends_with(".dist-info") && file == "METADATA")
+        .is_some_and(|(directory, file)| directory.ends_with(".dist-info") && file == "METADATA")
 }
 
-/// Returns the name under which a file of a wheel is installed: the folders `*.data/purelib` and
-/// `*.data/platlib` lie at the top (Binary distribution format, "The .data directory").
+/// Returns the name under which a file of a wheel is installed: the directories `*.data/purelib`
+/// and `*.data/platlib` lie at the top (Binary distribution format, "The .data directory").
 pub(super) fn installed_name(name: &str) -> String {
     let mut parts = name.splitn(3, '/');
     match (parts.next(), parts.next(), parts.next()) {

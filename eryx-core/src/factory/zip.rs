@@ -46,7 +46,7 @@ impl From<QuotaExceeded> for ZipError {
     }
 }
 
-/// Returns the files of a zip archive within `quota`. Names that would leave the folder they are
+/// Returns the files of a zip archive within `quota`. Names that would leave the directory they are
 /// unpacked to are rejected. The sizes that the archive declares are checked before it is unpacked,
 /// and the unpacked sizes again.
 pub(super) fn files(

@@ -1,13 +1,13 @@
-//! The open files and folders of a guest.
+//! The open files and directories of a guest.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::file_tree::{FileTree, Folder, Node, NodeId};
+use crate::file_tree::{Directory, FileTree, Node, NodeId};
 use crate::files::error::FileError;
 
-/// An open file or folder.
+/// An open file or directory.
 #[derive(Debug)]
 #[allow(
     unreachable_pub,
@@ -48,21 +48,21 @@ impl Descriptor {
     pub(super) fn file(&self) -> Result<&Bytes, FileError> {
         match self.tree.node(self.id) {
             Node::File(content) => Ok(content),
-            Node::Folder(_) => Err(FileError::IsFolder),
+            Node::Directory(_) => Err(FileError::IsADirectory),
         }
     }
 
-    /// Returns the open folder.
-    pub(super) fn folder(&self) -> Result<&Folder, FileError> {
+    /// Returns the open directory.
+    pub(super) fn directory(&self) -> Result<&Directory, FileError> {
         match self.tree.node(self.id) {
-            Node::Folder(folder) => Ok(folder),
-            Node::File(_) => Err(FileError::IsNotFolder),
+            Node::Directory(directory) => Ok(directory),
+            Node::File(_) => Err(FileError::NotADirectory),
         }
     }
 
-    /// Returns the node at `path`, relative to the open folder.
+    /// Returns the node at `path`, relative to the open directory.
     pub(super) fn find(&self, path: &str) -> Result<NodeId, FileError> {
-        self.folder()?;
+        self.directory()?;
         Ok(self.tree.find(self.id, path)?)
     }
 
@@ -72,33 +72,33 @@ impl Descriptor {
     }
 }
 
-/// An iteration over the entries of a folder.
+/// An iteration over the entries of a directory.
 #[derive(Debug)]
 #[allow(
     unreachable_pub,
     reason = "the code that `bindgen!` generates names it in public"
 )]
 pub struct DirectoryEntries {
-    folder: Descriptor,
+    directory: Descriptor,
     next: usize,
 }
 
 impl DirectoryEntries {
-    /// Begins with the first entry of the open folder.
+    /// Begins with the first entry of the open directory.
     pub(super) fn new(descriptor: &Descriptor) -> Result<Self, FileError> {
-        descriptor.folder()?;
+        descriptor.directory()?;
         Ok(Self {
-            folder: descriptor.reopen(descriptor.id),
+            directory: descriptor.reopen(descriptor.id),
             next: 0,
         })
     }
 
     /// Returns the name and the node of the next entry.
     pub(super) fn next(&mut self) -> Result<Option<(&str, &Node)>, FileError> {
-        let Some((name, id)) = self.folder.folder()?.entry(self.next) else {
+        let Some((name, id)) = self.directory.directory()?.entry(self.next) else {
             return Ok(None);
         };
         self.next += 1;
-        Ok(Some((name, self.folder.node(id))))
+        Ok(Some((name, self.directory.node(id))))
     }
 }

@@ -8,10 +8,10 @@ use crate::file_tree::PathError;
 pub(crate) enum FileError {
     /// A path that leads nowhere.
     Path(PathError),
-    /// A folder where a file is required.
-    IsFolder,
-    /// A file where a folder is required.
-    IsNotFolder,
+    /// A directory where a file is required.
+    IsADirectory,
+    /// A file where a directory is required.
+    NotADirectory,
     /// A file that already exists.
     Exists,
     /// An entry that is not a link.

@@ -19,7 +19,7 @@ use crate::store_state::StoreState;
 
 type Failure = HostFailure<FileError>;
 
-/// The most files and folders that a program may hold open at once.
+/// The most files and directories that a program may hold open at once.
 const MAX_OPEN: usize = 64;
 
 /// The modification time of every file, in seconds since 1970: the first day of 1980, the earliest
@@ -31,10 +31,12 @@ impl From<FileError> for ErrorCode {
     fn from(error: FileError) -> Self {
         match error {
             FileError::Path(PathError::NoEntry) => Self::NoEntry,
-            FileError::Path(PathError::NotAFolder) | FileError::IsNotFolder => Self::NotDirectory,
+            FileError::Path(PathError::NotADirectory) | FileError::NotADirectory => {
+                Self::NotDirectory
+            }
             FileError::Path(PathError::Outside) => Self::NotPermitted,
             FileError::Path(PathError::TooLong) => Self::NameTooLong,
-            FileError::IsFolder => Self::IsDirectory,
+            FileError::IsADirectory => Self::IsDirectory,
             FileError::Exists => Self::Exist,
             FileError::NotALink => Self::Invalid,
             FileError::ReadOnly => Self::ReadOnly,
@@ -59,7 +61,7 @@ impl StoreState {
 fn node_type(node: &Node) -> DescriptorType {
     match node {
         Node::File(_) => DescriptorType::RegularFile,
-        Node::Folder(_) => DescriptorType::Directory,
+        Node::Directory(_) => DescriptorType::Directory,
     }
 }
 
@@ -73,7 +75,7 @@ fn stat(node: &Node) -> DescriptorStat {
         link_count: 1,
         size: match node {
             Node::File(content) => content.len() as u64,
-            Node::Folder(_) => 0,
+            Node::Directory(_) => 0,
         },
         data_access_timestamp: modified,
         data_modification_timestamp: modified,
@@ -261,7 +263,7 @@ impl HostDescriptor for StoreState {
             return Err(FileError::Exists.into());
         }
         if flags.contains(OpenFlags::DIRECTORY) {
-            opened.folder()?;
+            opened.directory()?;
         }
         if flags.contains(OpenFlags::TRUNCATE) || access.contains(DescriptorFlags::WRITE) {
             opened.file()?;

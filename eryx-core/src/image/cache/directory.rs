@@ -327,7 +327,7 @@ mod tests {
         let opened = Directory::open(dir.path()).expect("opened");
         fs::write(dir.path().join("file"), "").expect("written");
         symlink("/dev/zero", dir.path().join("link")).expect("linked");
-        fs::create_dir(dir.path().join("folder")).expect("made");
+        fs::create_dir(dir.path().join("directory")).expect("made");
         let names: Vec<_> = opened
             .files()
             .expect("listed")

@@ -50,8 +50,8 @@ fn read_repeatedly(path: &Path) -> usize {
 
 #[test]
 fn no_file_of_another_user_is_used_while_that_user_swaps_the_directory() {
-    let folder = tempfile::tempdir().expect("made");
-    let (ours, theirs) = (folder.path().join("cache"), folder.path().join("theirs"));
+    let parent = tempfile::tempdir().expect("made");
+    let (ours, theirs) = (parent.path().join("cache"), parent.path().join("theirs"));
     store(&ours, b"ours");
     store(&theirs, b"theirs");
     for path in [theirs.join("entry"), theirs.clone()] {
@@ -64,11 +64,11 @@ fn no_file_of_another_user_is_used_while_that_user_swaps_the_directory() {
             return;
         }
     }
-    // The owner of the folder may rename its entries, and so may every user if the folder's mode
-    // allows. With mode 0700 the swap is made by root, which shows that the checks apply to the
-    // opened directory.
+    // The owner of the parent directory may rename its entries, and so may every user if the
+    // parent's mode allows. With mode 0700 the swap is made by root, which shows that the checks
+    // apply to the opened directory.
     for mode in [0o700, 0o777] {
-        fs::set_permissions(folder.path(), Permissions::from_mode(mode)).expect("set");
+        fs::set_permissions(parent.path(), Permissions::from_mode(mode)).expect("set");
         let over = Arc::new(AtomicBool::new(false));
         let swapping = thread::spawn({
             let (ours, theirs, over) = (ours.clone(), theirs.clone(), Arc::clone(&over));
@@ -87,17 +87,14 @@ fn no_file_of_another_user_is_used_while_that_user_swaps_the_directory() {
         let swaps = swapping.join().expect("it ends");
         assert!(swaps > 0);
         if mode == 0o777 {
-            assert_eq!(
-                found, 0,
-                "a directory in a folder that every user may write to"
-            );
+            assert_eq!(found, 0, "every user may write to the parent directory");
         }
     }
     assert_eq!(
         read_repeatedly(&ours),
         0,
-        "every user may still write to the folder"
+        "every user may still write to the parent"
     );
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).expect("set");
+    fs::set_permissions(parent.path(), Permissions::from_mode(0o700)).expect("set");
     assert_eq!(read_repeatedly(&ours), READS);
 }

@@ -269,7 +269,7 @@ mod tests {
         assert!(found(&opened).is_none(), "a link");
         fs::remove_file(&path).expect("removed");
         fs::create_dir(&path).expect("made");
-        assert!(found(&opened).is_none(), "a folder");
+        assert!(found(&opened).is_none(), "a directory");
         fs::remove_dir(&path).expect("removed");
         // A sparse file takes no space.
         let file = fs::File::create(&path).expect("made");

@@ -187,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_process_waits_until_the_first_commits_or_drops_the_entry() {
-        let (folder, dir) = directory();
+        let (temp_dir, dir) = directory();
         let name = OsStr::new(NAME);
         let first = PendingEntry::begin(&dir, name, TIMEOUT)
             .await
@@ -200,15 +200,15 @@ mod tests {
         assert!(!second.is_finished());
         first.commit(name, b"code").expect("written");
         let second = second.await.expect("ended").expect("begun");
-        assert!(folder.path().join(NAME).exists());
+        assert!(temp_dir.path().join(NAME).exists());
         // The second process finds the committed entry, and drops its own.
         drop(second);
-        assert_eq!(names(&folder), [NAME]);
+        assert_eq!(names(&temp_dir), [NAME]);
     }
 
     #[tokio::test]
     async fn a_process_whose_wait_times_out_compiles_without_the_lock() {
-        let (folder, dir) = directory();
+        let (temp_dir, dir) = directory();
         let name = OsStr::new(NAME);
         let _first = PendingEntry::begin(&dir, name, TIMEOUT)
             .await
@@ -217,17 +217,17 @@ mod tests {
         assert!(timed_out.is_none());
         let unlocked = PendingEntry::begin_unlocked(&dir, name).expect("begun");
         unlocked.commit(name, b"code").expect("written");
-        assert_eq!(names(&folder).len(), 2);
+        assert_eq!(names(&temp_dir).len(), 2);
     }
 
     #[tokio::test]
     async fn the_file_of_a_killed_process_is_removed() {
-        let (folder, dir) = directory();
-        fs::write(folder.path().join("x.cwasm.building"), "half").expect("written");
+        let (temp_dir, dir) = directory();
+        fs::write(temp_dir.path().join("x.cwasm.building"), "half").expect("written");
         let pending = PendingEntry::begin(&dir, OsStr::new(NAME), TIMEOUT)
             .await
             .expect("begun");
         pending.commit(OsStr::new(NAME), b"code").expect("written");
-        assert_eq!(names(&folder), [NAME]);
+        assert_eq!(names(&temp_dir), [NAME]);
     }
 }

@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_entries_are_removed_and_files_of_others_stay() {
-        let folder = tempfile::tempdir().expect("made");
-        let dir = Directory::open(folder.path()).expect("opened");
+        let temp_dir = tempfile::tempdir().expect("made");
+        let dir = Directory::open(temp_dir.path()).expect("opened");
         let hour = Duration::from_secs(3600);
         // Name, size, and hours since the last use.
         for (name, size, hours) in [
@@ -124,14 +124,14 @@ mod tests {
             (".tmporary", 1, 2),
             ("notes.txt", 1000, 20),
         ] {
-            let path = folder.path().join(name);
+            let path = temp_dir.path().join(name);
             fs::write(&path, vec![0; size]).expect("written");
             let file = fs::File::open(&path).expect("opened");
             file.set_modified(SystemTime::now() - hour * hours)
                 .expect("set");
         }
         let remaining = || {
-            let entries = fs::read_dir(folder.path()).expect("readable");
+            let entries = fs::read_dir(temp_dir.path()).expect("readable");
             let mut names: Vec<_> = entries
                 .map(|entry| {
                     entry
