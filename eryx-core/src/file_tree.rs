@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-/// Folders and files, which the sandboxes of a factory share.
+/// Directories and files, which the sandboxes of a factory share.
 #[derive(Debug)]
 pub(crate) struct FileTree {
     nodes: Vec<Node>,

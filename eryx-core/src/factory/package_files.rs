@@ -89,7 +89,7 @@ impl PackageFiles {
     pub(super) fn tree(&self) -> Result<Arc<FileTree>, PackageError> {
         let files = self.files.iter();
         let files = files.map(|(name, (_, content))| (name.as_str(), content.clone()));
-        // Folders count too, and files of ordinary packages share most of them. This bounds the
+        // Directories count too, and files of ordinary packages share most of them. This bounds the
         // directories of names that were crafted to have one each.
         let max_nodes = self.limits.max_files().saturating_mul(2);
         match FileTree::new(files, max_nodes) {
