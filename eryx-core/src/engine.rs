@@ -1,6 +1,6 @@
 //! The wasmtime engines of the process.
 
-mod compile_threads;
+pub(crate) mod compile_threads;
 #[cfg_attr(
     not(feature = "embedded-image"),
     allow(dead_code, reason = "only the embedded image is pooled")
@@ -12,8 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::{CacheStore, Config, Engine, OptLevel, WasmBacktraceDetails, WasmFeatures};
 
-pub(crate) use compile_threads::{Threads, with_threads};
-
+use crate::engine::compile_threads::Threads;
 use crate::error::{Error, ImageError};
 use crate::signals;
 

@@ -22,10 +22,10 @@ pub use builder::{BuildStage, FactoryBuilder};
 pub use package_limits::PackageLimits;
 
 use crate::error::Error;
+use crate::factory::registry::LoadedFactory;
 use crate::package_error::PackageError;
 use crate::sandbox::SandboxBuilder;
 use crate::template::Template;
-use registry::LoadedFactory;
 
 /// Makes sandboxes that have packages, with their imports already done.
 ///

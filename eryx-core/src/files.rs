@@ -10,9 +10,9 @@ mod stream;
 use wasmtime::component::{HasSelf, Linker, Resource};
 
 use crate::failure::Failure;
+use crate::files::bindings::wasi::filesystem::{preopens, types};
+use crate::files::descriptor::Descriptor;
 use crate::store_state::StoreState;
-use bindings::wasi::filesystem::{preopens, types};
-use descriptor::Descriptor;
 
 /// The directory where a guest finds its packages.
 pub(crate) const PACKAGES: &str = "/packages";

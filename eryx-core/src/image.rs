@@ -25,9 +25,9 @@ pub use embedded::set_precompiled_path;
 use crate::engine;
 use crate::error::{Error, ImageError};
 use crate::host_resource::HostResourceError;
+use crate::image::machine_code::MachineCode;
+use crate::image::prelinked::PrelinkedImage;
 use crate::process_lock::ProcessLock;
-use machine_code::MachineCode;
-use prelinked::PrelinkedImage;
 
 /// An image, loaded and linked for each engine that uses it.
 #[derive(Clone)]

@@ -28,8 +28,8 @@ use wasmtime::{Config, Engine};
 
 use crate::host_resource::{HostResource, HostResourceError};
 use crate::process_lock::ProcessLock;
-use handlers::FRONTS;
-use table::{Action, LEVELS, SIGNALS, Signal, address, is_same_action};
+use crate::signals::handlers::{FRONTS, last};
+use crate::signals::table::{Action, LEVELS, SIGNALS, Signal, address, is_same_action};
 
 /// Whether [`set_up`] has been called.
 static READY: AtomicBool = AtomicBool::new(false);
@@ -58,14 +58,14 @@ pub(crate) fn set_up() -> Result<(), HostResourceError> {
         signal.beneath[0].write(before);
         signal.used.store(1, Ordering::Relaxed);
         let mut action = before;
-        action.sa_sigaction = address(handlers::last);
+        action.sa_sigaction = address(last);
         action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_ONSTACK;
         signal.replace(&action)?;
     }
     let engine = Engine::new(Config::new().enable_compiler(false));
     for signal in &SIGNALS {
         let after = signal.current()?;
-        if after.sa_sigaction == address(handlers::last) {
+        if after.sa_sigaction == address(last) {
             signal.replace(&signal.beneath[0].read())?;
         } else {
             signal.wasmtime.write(after);

@@ -17,11 +17,11 @@ use wasmtime::CacheStore;
 
 use crate::error::Error;
 use crate::host_resource::check_file_size;
+use crate::image::cache::directory::Directory;
+use crate::image::cache::entry::ReadMode;
+use crate::image::cache::pending_entry::PendingEntry;
 use crate::image::compile::{self, engine_fingerprint};
 use crate::image::machine_code::MachineCode;
-use directory::Directory;
-use entry::ReadMode;
-use pending_entry::PendingEntry;
 
 /// A cache directory of this user's own, if there is one that can be trusted.
 #[derive(Clone)]

@@ -6,6 +6,7 @@ use wasmtime::CacheStore;
 use wasmtime_wizer::{ComponentContext, Wizer};
 
 use crate::engine;
+use crate::engine::compile_threads::with_threads;
 use crate::error::{Error, ImageError};
 use crate::image::function_cache::RecordingStore;
 
@@ -62,7 +63,7 @@ pub(super) fn baseline(
     wasm: &[u8],
     functions: Option<Arc<dyn CacheStore>>,
 ) -> Result<Vec<u8>, Error> {
-    engine::with_threads(|threads| {
+    with_threads(|threads| {
         engine::baseline(functions, threads)?
             .precompile_component(wasm)
             .map_err(|error| Error::image("it does not compile", error))
@@ -71,7 +72,7 @@ pub(super) fn baseline(
 
 /// Compiles exactly this component for the processor of this machine.
 pub(super) fn native(wasm: &[u8]) -> Result<Vec<u8>, Error> {
-    engine::with_threads(|threads| {
+    with_threads(|threads| {
         engine::native(threads)?
             .precompile_component(wasm)
             .map_err(|error| Error::image("it does not compile", error))

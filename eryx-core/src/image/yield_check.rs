@@ -16,8 +16,8 @@ mod recursion;
 
 use wasmparser::{Encoding, Parser, Payload};
 
-use error::YieldCheckError;
-use module::Module;
+use crate::image::yield_check::error::YieldCheckError;
+use crate::image::yield_check::module::Module;
 
 /// Checks every core module of a component, those of nested components included. The time is linear
 /// in the size of the component.
