@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_resolved_from_a_folder_and_never_leaves_the_tree() {
+    fn a_path_is_resolved_from_a_directory_and_never_leaves_the_tree() {
         let tree = tree(&["a/b/c.py", "a/d.py", "e.py", "./f//g.py"]).expect("a tree");
         let content = |path| {
             tree.find(FileTree::ROOT, path)
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_entries_of_a_folder_are_sorted_by_name() {
+    fn the_entries_of_a_directory_are_sorted_by_name() {
         let tree = tree(&["b", "a/x", "c"]).expect("a tree");
         let Node::Directory(root) = tree.node(FileTree::ROOT) else {
             panic!("the root is a directory");

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_folders_are_not_among_the_files() {
+    fn links_and_directories_are_not_among_the_files() {
         let dir = tempfile::tempdir().expect("made");
         let opened = Directory::open(dir.path()).expect("opened");
         fs::write(dir.path().join("file"), "").expect("written");

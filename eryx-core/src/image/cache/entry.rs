@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fifo_a_link_a_folder_and_a_file_too_large_are_not_used() {
+    fn a_fifo_a_link_a_directory_and_a_file_too_large_are_not_used() {
         let dir = tempfile::tempdir().expect("made");
         let path = dir.path().join("x");
         let opened = Directory::open(dir.path()).expect("opened");
