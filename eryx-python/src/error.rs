@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
-use crate::report::NetworkReport;
+use crate::network_report::NetworkReport;
 
 macro_rules! exceptions {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(

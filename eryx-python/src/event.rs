@@ -1,7 +1,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::pickle::{Reduced, reduced};
+use crate::pickle::{Reduced, reduce};
 use crate::verdict::Verdict;
 
 /// Something that happened on a program's network: what ``on_network_event`` is called with.
@@ -113,7 +113,7 @@ macro_rules! fields {
 
             fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
                 let this = slf.get().clone();
-                reduced(slf, (this.line, this.json, this.verdict))
+                reduce(slf, (this.line, this.json, this.verdict))
             }
 
             #[staticmethod]

@@ -1,4 +1,4 @@
-//! One run of a program, for those who wait for it and for those who are told.
+//! One execution of a program, blocking or as a coroutine.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,100 +8,100 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::deliveries::{Call, Deliveries};
+use crate::call_queue::{Call, CallQueue};
+use crate::callbacks::{CallbackDispatcher, Callbacks, ExecutionCallbacks};
 use crate::error::{SessionClosedError, exception};
-use crate::printer::{Callbacks, Printer, Turn};
+use crate::execution_registry::{ActiveExecution, OwnerId};
 use crate::result::ExecuteResult;
-use crate::running::{Owner, Running};
 use crate::runtime::{runtime, wait};
 
-/// An interpreter that lives on; none once it is closed.
+/// The interpreter of a session; `None` once it is closed.
 pub(crate) type SharedSession = Arc<AsyncMutex<Option<eryx::Session>>>;
 
 /// Where a program runs.
-pub(crate) enum Place {
-    /// In an interpreter of its own.
+pub(crate) enum Target {
+    /// In a fresh interpreter.
     Sandbox(eryx::Sandbox),
-    /// In a session, when its turn comes.
+    /// In a session, after the executions that wait for it already.
     Session(SharedSession),
 }
 
-/// A program that is to be run.
-pub(crate) struct Job {
-    pub(crate) owner: Owner,
-    pub(crate) place: Place,
+/// A program to run, and where.
+pub(crate) struct ExecutionRequest {
+    pub(crate) owner: OwnerId,
+    pub(crate) target: Target,
     pub(crate) source: Vec<u8>,
-    pub(crate) printer: Option<Arc<Printer>>,
+    pub(crate) dispatcher: Option<Arc<CallbackDispatcher>>,
 }
 
-impl Job {
-    /// Runs it and waits.
+impl ExecutionRequest {
+    /// Runs the program on this thread and waits for its end.
     pub(crate) fn run(self, py: Python<'_>) -> PyResult<ExecuteResult> {
-        let running = Running::begin(py, self.owner)?;
-        let cancel = running.cancel_handle().clone();
-        let ended = wait(py, &cancel, self.play(cancel.clone(), None));
-        let concluded = ended.and_then(Ended::conclude);
-        running.end(py);
-        concluded
+        let active = ActiveExecution::begin(py, self.owner)?;
+        let cancel = active.cancel_handle().clone();
+        let outcome = wait(py, &cancel, self.execute(cancel.clone(), None));
+        let result = outcome.and_then(Outcome::into_result);
+        active.end(py);
+        result
     }
 
-    async fn play(self, cancel: CancelHandle, deliveries: Option<Arc<Deliveries>>) -> Ended {
-        let begin = |printer: Option<Arc<Printer>>| {
-            printer.map(|printer| (printer.begin(cancel.clone(), deliveries), printer))
+    async fn execute(self, cancel: CancelHandle, queue: Option<Arc<CallQueue>>) -> Outcome {
+        let start = |dispatcher: Option<Arc<CallbackDispatcher>>| {
+            dispatcher.map(|dispatcher| (dispatcher.start(cancel.clone(), queue), dispatcher))
         };
-        match self.place {
-            Place::Sandbox(sandbox) => {
-                let turn = begin(self.printer);
-                let played = sandbox.execute_cancellable(self.source, &cancel).await;
-                Ended::new(turn, played)
+        match self.target {
+            Target::Sandbox(sandbox) => {
+                let callbacks = start(self.dispatcher);
+                let result = sandbox.execute_cancellable(self.source, &cancel).await;
+                Outcome::new(callbacks, result)
             }
-            Place::Session(session) => {
+            Target::Session(session) => {
                 let mut session = session.lock().await;
                 let Some(session) = session.as_mut() else {
-                    return Ended {
-                        turn: None,
-                        result: Err(Failure::Closed),
+                    return Outcome {
+                        callbacks: None,
+                        result: Err(Failure::SessionClosed),
                     };
                 };
-                let turn = begin(self.printer);
-                let played = session.execute_cancellable(self.source, &cancel).await;
-                Ended::new(turn, played)
+                let callbacks = start(self.dispatcher);
+                let result = session.execute_cancellable(self.source, &cancel).await;
+                Outcome::new(callbacks, result)
             }
         }
     }
 }
 
-/// A program that ended.
-struct Ended {
-    turn: Option<(Arc<Turn>, Arc<Printer>)>,
+/// The outcome of an execution, before the exceptions of callbacks are considered.
+struct Outcome {
+    callbacks: Option<(Arc<ExecutionCallbacks>, Arc<CallbackDispatcher>)>,
     result: Result<eryx::ExecuteResult, Failure>,
 }
 
-impl Ended {
+impl Outcome {
     fn new(
-        turn: Option<(Arc<Turn>, Arc<Printer>)>,
+        callbacks: Option<(Arc<ExecutionCallbacks>, Arc<CallbackDispatcher>)>,
         result: Result<eryx::ExecuteResult, eryx::Error>,
     ) -> Self {
         Self {
-            turn,
-            result: result.map_err(Failure::Ended),
+            callbacks,
+            result: result.map_err(Failure::Execution),
         }
     }
 
-    /// Whether it was ended, and did not end.
+    /// Whether a limit or a cancellation ended the program.
     fn is_cut_off(&self) -> bool {
         matches!(
             self.result,
-            Err(Failure::Ended(
+            Err(Failure::Execution(
                 eryx::Error::Limit { .. } | eryx::Error::Cancelled { .. }
             ))
         )
     }
 
-    fn conclude(self) -> PyResult<ExecuteResult> {
-        // What a callback raised is why the program was cancelled.
-        if let Some((turn, printer)) = &self.turn {
-            printer.end(turn)?;
+    fn into_result(self) -> PyResult<ExecuteResult> {
+        // The exception of a callback comes first: it is the reason of the cancellation.
+        if let Some((callbacks, dispatcher)) = &self.callbacks {
+            dispatcher.finish(callbacks)?;
         }
         Ok(ExecuteResult::from(self.result?))
     }
@@ -109,49 +109,62 @@ impl Ended {
 
 /// Why there is no result.
 enum Failure {
-    Ended(eryx::Error),
-    Closed,
+    Execution(eryx::Error),
+    SessionClosed,
 }
 
 impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Ended(error) => exception(error),
-            Failure::Closed => closed(),
+            Failure::Execution(error) => exception(error),
+            Failure::SessionClosed => session_closed(),
         }
     }
 }
 
-/// The exception for a session that was closed.
-pub(crate) fn closed() -> PyErr {
+/// Returns the exception for a session that was closed.
+pub(crate) fn session_closed() -> PyErr {
     SessionClosedError::new_err("the session is closed: open a new one with Sandbox.session()")
 }
 
-/// A program that an event loop is to be told of; `eryx._asyncio` makes a coroutine of it.
+/// Returns an awaitable whose result is `value`.
+pub(crate) fn completed<'py>(
+    py: Python<'py>,
+    value: impl IntoPyObject<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    py.import("eryx._asyncio")?
+        .call_method1("completed", (value,))
+}
+
+/// An execution for an event loop. `eryx._asyncio` makes a coroutine of it.
 #[pyclass(module = "eryx._eryx", frozen)]
 pub(crate) struct Execution {
     state: Mutex<State>,
-    printer: Option<Arc<Printer>>,
-    /// The printer's, once more: the collector of cycles finds them in use until this is gone.
+    dispatcher: Option<Arc<CallbackDispatcher>>,
+    /// References to the functions of `dispatcher`: the garbage collector finds them in use until
+    /// this object is dropped.
     _callbacks: Option<Callbacks>,
 }
 
 enum State {
-    Waiting(Box<Job>),
-    Started(CancelHandle, Arc<Deliveries>),
-    Over,
+    Waiting(Box<ExecutionRequest>),
+    Started(CancelHandle, Arc<CallQueue>),
+    Finished,
 }
 
 impl Execution {
-    /// The coroutine that runs `job`.
-    pub(crate) fn coroutine(py: Python<'_>, job: Job) -> PyResult<Bound<'_, PyAny>> {
+    /// Returns the coroutine that runs `request`.
+    pub(crate) fn coroutine(
+        py: Python<'_>,
+        request: ExecutionRequest,
+    ) -> PyResult<Bound<'_, PyAny>> {
         let execution = Self {
-            _callbacks: job
-                .printer
+            _callbacks: request
+                .dispatcher
                 .as_ref()
-                .map(|printer| printer.callbacks().clone_ref(py)),
-            printer: job.printer.clone(),
-            state: Mutex::new(State::Waiting(Box::new(job))),
+                .map(|dispatcher| dispatcher.callbacks().clone_ref(py)),
+            dispatcher: request.dispatcher.clone(),
+            state: Mutex::new(State::Waiting(Box::new(request))),
         };
         py.import("eryx._asyncio")?
             .call_method1("run", (Bound::new(py, execution)?,))
@@ -164,109 +177,109 @@ impl Execution {
 
 #[pymethods]
 impl Execution {
-    /// Begin. From another thread, `wake()` is called when there is something to `take` and the last `take` found
-    /// nothing, and `settle(result, error)` once, at the end.
-    fn start(&self, py: Python<'_>, wake: Py<PyAny>, settle: Py<PyAny>) -> PyResult<()> {
+    /// Start the program. Another thread calls `wake()` when there is a call to `take` and the last
+    /// `take` returned `None`, and once, at the end, `set_result(result, error)`.
+    fn start(&self, py: Python<'_>, wake: Py<PyAny>, set_result: Py<PyAny>) -> PyResult<()> {
         let mut state = self.state();
-        let State::Waiting(job) = std::mem::replace(&mut *state, State::Over) else {
+        let State::Waiting(request) = std::mem::replace(&mut *state, State::Finished) else {
             return Err(PyRuntimeError::new_err("an execution starts once"));
         };
         let runtime = runtime(py)?;
-        let running = Running::begin(py, job.owner)?;
-        let cancel = running.cancel_handle().clone();
-        let deliveries = Arc::new(Deliveries::new(wake, cancel.clone()));
-        *state = State::Started(cancel.clone(), Arc::clone(&deliveries));
-        let settlement = Settlement {
-            settle: Some((settle, running)),
-            deliveries,
+        let active = ActiveExecution::begin(py, request.owner)?;
+        let cancel = active.cancel_handle().clone();
+        let queue = Arc::new(CallQueue::new(wake, cancel.clone()));
+        *state = State::Started(cancel.clone(), Arc::clone(&queue));
+        let completion = Completion {
+            pending: Some((set_result, active)),
+            queue,
         };
         runtime.spawn(async move {
-            let deliveries = Arc::clone(&settlement.deliveries);
-            let ended = job.play(cancel, Some(deliveries)).await;
-            settlement.settle(ended);
+            let queue = Arc::clone(&completion.queue);
+            let outcome = request.execute(cancel, Some(queue)).await;
+            completion.complete(outcome);
         });
         Ok(())
     }
 
-    /// The first call that the loop has to make, as a function and its argument.
+    /// Return the next call for the loop to make, as a function and its argument.
     fn take(&self, py: Python<'_>) -> PyResult<Option<(Py<PyAny>, Py<PyAny>)>> {
-        let deliveries = match &*self.state() {
-            State::Started(_, deliveries) => Arc::clone(deliveries),
-            State::Waiting(_) | State::Over => return Ok(None),
+        let queue = match &*self.state() {
+            State::Started(_, queue) => Arc::clone(queue),
+            State::Waiting(_) | State::Finished => return Ok(None),
         };
-        let (Some(call), Some(printer)) = (deliveries.take(), &self.printer) else {
+        let (Some(call), Some(dispatcher)) = (queue.pop(), &self.dispatcher) else {
             return Ok(None);
         };
         let (callback, argument) = match call {
             Call::Text(stream, text) => (
-                printer.callback(stream),
+                dispatcher.callback(stream),
                 PyString::new(py, &text).into_any().unbind(),
             ),
             Call::Event(event) => (
-                printer.event_callback(),
+                dispatcher.event_callback(),
                 Bound::new(py, *event)?.into_any().unbind(),
             ),
         };
         Ok(callback.map(|callback| (callback.clone_ref(py), argument)))
     }
 
-    /// End it, if it has not ended. Nothing is there to `take` any more.
+    /// End the program, unless it has ended. From then on `take` returns `None`.
     fn cancel(&self) {
-        let state = std::mem::replace(&mut *self.state(), State::Over);
-        if let State::Started(cancel, deliveries) = state {
+        let state = std::mem::replace(&mut *self.state(), State::Finished);
+        if let State::Started(cancel, queue) = state {
             cancel.cancel();
-            deliveries.close();
+            queue.close();
         }
     }
 }
 
-/// Has the end of a program told to the loop that awaits it, whatever the end is.
-struct Settlement {
-    /// The function to tell it with; none once that is done.
-    settle: Option<(Py<PyAny>, Running)>,
-    deliveries: Arc<Deliveries>,
+/// Passes the outcome of an execution to the loop that awaits it. When dropped before that, it
+/// passes an error: then the task has panicked.
+struct Completion {
+    /// The function that sets the result; `None` once it was called.
+    pending: Option<(Py<PyAny>, ActiveExecution)>,
+    queue: Arc<CallQueue>,
 }
 
-impl Settlement {
-    fn settle(mut self, ended: Ended) {
-        // Once the interpreter is gone there is nobody to tell.
+impl Completion {
+    fn complete(mut self, outcome: Outcome) {
+        // After finalization of the interpreter no loop awaits the result.
         Python::try_attach(|py| {
-            if ended.is_cut_off() {
-                self.deliveries.join();
+            if outcome.is_cut_off() {
+                self.queue.merge_text();
             }
-            let concluded = ended.conclude();
-            self.tell(py, concluded);
+            let result = outcome.into_result();
+            self.set_result(py, result);
         });
     }
 
-    fn tell(&mut self, py: Python<'_>, ended: PyResult<ExecuteResult>) {
-        let Some((settle, running)) = self.settle.take() else {
+    fn set_result(&mut self, py: Python<'_>, result: PyResult<ExecuteResult>) {
+        let Some((set_result, active)) = self.pending.take() else {
             return;
         };
-        self.deliveries.finish();
-        let told = match ended {
-            Ok(result) => settle.call1(py, (result, py.None())),
-            Err(error) => settle.call1(py, (py.None(), error)),
+        self.queue.finish();
+        let returned = match result {
+            Ok(result) => set_result.call1(py, (result, py.None())),
+            Err(error) => set_result.call1(py, (py.None(), error)),
         };
-        if told.is_err() {
-            // The loop is closed; whoever closed it does not wait.
-            self.deliveries.close();
+        if returned.is_err() {
+            // The loop is closed, and with it every task that waited for the result.
+            self.queue.close();
         }
-        drop(told);
-        drop(settle);
-        running.end(py);
+        drop(returned);
+        drop(set_result);
+        active.end(py);
     }
 }
 
-/// What is dropped before it has told has panicked.
-impl Drop for Settlement {
+impl Drop for Completion {
     fn drop(&mut self) {
-        if self.settle.is_some() {
+        if self.pending.is_some() {
             Python::try_attach(|py| {
                 let error = PyRuntimeError::new_err(
-                    "the execution ended by a fault of eryx's own: what it says about it is on standard error",
+                    "the execution ended by a bug in eryx; the panic message is on standard error",
                 );
-                self.tell(py, Err(error));
+                self.set_result(py, Err(error));
             });
         }
     }

@@ -1,3 +1,5 @@
+//! The Python class `SandboxFactory`.
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
@@ -7,40 +9,47 @@ use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
 use crate::arguments::{each, flag, keywords_only, limit, path, paths, source, texts, wrong_type};
 use crate::error::{ConfigError, EryxError, exception};
+use crate::execution_registry::{ActiveExecution, OwnerId};
 use crate::limits::ResourceLimits;
 use crate::progress::Progress;
-use crate::running::{Owner, Running};
 use crate::runtime::wait;
 use crate::sandbox::Sandbox;
 use crate::session::Session;
 
-/// Makes sandboxes that have packages, with their imports already done.
+/// Makes sandboxes with packages that are imported already.
 ///
-/// The first time, building one takes seconds: the packages are imported in an interpreter, its memory is saved,
-/// and what that compiles to is kept in the user's cache, by what it was made from. After that building or loading the
-/// same factory takes a moment, in other processes too. A sandbox made from it starts as fast as any other.
+/// The first build takes seconds: the factory imports the packages in an interpreter, takes a snapshot
+/// of its memory, compiles it, and stores the result in the user's cache, keyed by a digest of its
+/// inputs. After that, building or loading the same factory takes a fraction of a second, in other
+/// processes too. Its sandboxes start as fast as others.
 ///
-/// A factory can be pickled, and sent to the workers of a pool.
+/// A factory can be pickled and sent to the workers of a pool.
 ///
 /// Args:
-///     packages: paths of wheels, of source directories of packages, or of directories of several such as an installed
-///         ``site-packages``: str or :class:`os.PathLike`. They have to be pure Python. An ``...`` in the list
-///         stands for what the wheels depend on, from wheels in the same directories.
-///     imports: the modules to import once and for all, by name.
-///     setup_code: a program to run after the imports, a str or bytes. What it defines, every program sees.
-///     resource_limits: what the imports and the setup code may use, a :class:`ResourceLimits`. The limits are on by
-///         default.
-///     cache_dir: where to keep what is compiled, instead of ``$ERYX_CACHE_DIR``, else ``$XDG_CACHE_HOME/eryx``, else
-///         ``~/.cache/eryx``. It is made with mode 0700; one that others could write to or exchange is not used. What is kept
-///         holds all that the imports and the setup code left in memory, secrets included.
-///     cache: False keeps nothing, and compiles each time.
-///     max_package_bytes: how many bytes the packages may hold together, unpacked: 256 MiB by default.
-///     max_package_files: how many files they may have together: 20,000 by default.
+///     packages: paths of wheels, of source directories of packages, or of directories that contain
+///         several packages, such as an installed ``site-packages``: str or :class:`os.PathLike`. Only
+///         pure Python packages can be used. An ``...`` in the list means the same as
+///         ``dependencies=True``.
+///     dependencies: True adds the dependencies of the wheels, from wheels in the same directories.
+///     imports: names of modules to import in the snapshot.
+///     setup_code: a program to run after the imports, a str or bytes. Every program sees the names
+///         that it defines.
+///     resource_limits: the limits of the imports and the setup code, a :class:`ResourceLimits`.
+///         Default: the default limits.
+///     cache_dir: the directory for compiled code. Default: ``$ERYX_CACHE_DIR``, else
+///         ``$XDG_CACHE_HOME/eryx``, else ``~/.cache/eryx``. It is created with mode 0700; a directory
+///         that other users could write to or replace is not used. The files contain all memory of the
+///         interpreter after the imports and the setup code, secrets included.
+///     cache: False stores nothing and compiles on each build.
+///     max_package_bytes: the maximum size of all packages together, unpacked. Default: 256 MiB.
+///     max_package_files: the maximum number of files of all packages together. Default: 20,000.
 ///
 /// Raises:
-///     ConfigError: for a package that cannot be used: it has native code, is no wheel, is not there, or is too large.
-///     ExecutionError: an import or the setup code raised; ``traceback`` shows where.
-///     TimeoutError, ResourceLimitError: they wanted too much. All of it is told before anything is compiled.
+///     ConfigError: a package cannot be used: it has native code, is not a wheel, does not exist, or is
+///         too large.
+///     ExecutionError: an import or the setup code raised an exception; ``traceback`` shows where.
+///     TimeoutError, ResourceLimitError: the imports or the setup code exceeded a limit. All of these
+///         are raised before anything is compiled.
 ///
 /// >>> import eryx
 /// >>> factory = eryx.SandboxFactory(imports=["json"], setup_code="greeting = 'hello'")
@@ -53,11 +62,12 @@ use crate::session::Session;
 #[pyclass(module = "eryx", frozen, weakref)]
 pub(crate) struct SandboxFactory(eryx::SandboxFactory);
 
-/// What [`SandboxFactory::from_bytes`] takes: the bytes, and the bounds on bytes and files.
-type Saved<'py> = (Bound<'py, PyBytes>, u64, usize);
+/// The arguments of [`SandboxFactory::from_bytes`]: the bytes, and the limits on bytes and files.
+type FromBytesArgs<'py> = (Bound<'py, PyBytes>, u64, usize);
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "packages",
+    "dependencies",
     "imports",
     "setup_code",
     "resource_limits",
@@ -72,7 +82,7 @@ impl SandboxFactory {
     #[new]
     #[pyo3(
         signature = (*positional, **settings),
-        text_signature = "(*, packages=(), imports=(), setup_code=None, resource_limits=None, cache_dir=None, \
+        text_signature = "(*, packages=(), dependencies=False, imports=(), setup_code=None, resource_limits=None, cache_dir=None, \
                           cache=True, max_package_bytes=None, max_package_files=None)"
     )]
     fn new(
@@ -82,36 +92,43 @@ impl SandboxFactory {
     ) -> PyResult<Self> {
         keywords_only("SandboxFactory", &NAMES, positional)?;
         let mut builder = eryx::SandboxFactory::builder();
-        let mut place = Place::default();
-        let mut room = PackageLimits::default();
+        let mut cache = CacheOptions::default();
+        let mut package_limits = PackageLimits::default();
         each("SandboxFactory", &NAMES, settings, |name, value| {
             builder = match name {
-                "packages" => packages(builder.clone(), name, value)?,
+                "packages" => with_packages(builder.clone(), name, value)?,
+                "dependencies" if flag(name, value)? => builder.clone().with_dependencies(),
+                "dependencies" => return Ok(()),
                 "imports" => texts(name, value)?
                     .into_iter()
                     .fold(builder.clone(), FactoryBuilder::with_import),
                 "cache" => {
-                    place.cache = flag(name, value)?;
+                    cache.enabled = flag(name, value)?;
                     return Ok(());
                 }
                 "max_package_bytes" | "max_package_files" => {
-                    room = widened(room, name, Some(value))?;
+                    package_limits = with_package_limit(package_limits, name, Some(value))?;
                     return Ok(());
                 }
                 _ if value.is_none() => return Ok(()),
                 "setup_code" => builder.clone().with_setup_code(source(name, value)?),
-                "resource_limits" => builder.clone().with_resource_limits(limits(name, value)?),
+                "resource_limits" => builder
+                    .clone()
+                    .with_resource_limits(execution_limits(name, value)?),
                 _ => {
-                    place.dir = Some(path(name, value)?);
+                    cache.dir = Some(path(name, value)?);
                     return Ok(());
                 }
             };
             Ok(())
         })?;
-        build(py, place.of(builder.with_package_limits(room))?)
+        build(
+            py,
+            cache.apply(builder.with_package_limits(package_limits))?,
+        )
     }
 
-    /// Make a sandbox that has the packages. Takes the settings of :class:`Sandbox`.
+    /// Make a sandbox with the packages. Takes the arguments of :class:`Sandbox`.
     ///
     /// >>> import eryx
     /// >>> factory = eryx.SandboxFactory(setup_code="x = 41")
@@ -126,11 +143,11 @@ impl SandboxFactory {
         py: Python<'_>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Sandbox> {
-        Sandbox::make(py, "create_sandbox", self.0.sandbox(), settings)
+        Sandbox::build(py, "create_sandbox", self.0.sandbox(), settings)
     }
 
-    /// Open an interpreter that has the packages and keeps what one execution defines for the next. Takes the settings
-    /// of :class:`Sandbox`.
+    /// Open a session with the packages: an interpreter that keeps its state from one execution to the
+    /// next. Takes the arguments of :class:`Sandbox`.
     ///
     /// >>> import eryx
     /// >>> with eryx.SandboxFactory(setup_code="x = 41").create_session() as session:
@@ -147,18 +164,19 @@ impl SandboxFactory {
         py: Python<'_>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Session> {
-        Sandbox::make(py, "create_session", self.0.sandbox(), settings)?.session(py)
+        Sandbox::build(py, "create_session", self.0.sandbox(), settings)?.session(py)
     }
 
     /// Write the factory to a file, for :meth:`load`: the packages, the imports and the setup code.
     ///
-    /// The file holds no machine code and runs nothing outside a sandbox, so one from elsewhere can be loaded.
+    /// The file contains no machine code, and its content runs only in sandboxes. It is therefore safe
+    /// to load a file of unknown origin.
     ///
     /// Args:
-    ///     path: a str or a path. A file that is there is replaced.
+    ///     path: a str or a path. An existing file is replaced.
     ///
     /// Raises:
-    ///     ConfigError: it cannot be written.
+    ///     ConfigError: the file cannot be written.
     ///
     /// >>> import eryx, pathlib, tempfile
     /// >>> path = pathlib.Path(tempfile.mkdtemp()) / "greeting.eryx"
@@ -170,14 +188,14 @@ impl SandboxFactory {
         py.detach(|| self.0.save(path)).map_err(exception)
     }
 
-    /// Build the factory that :meth:`save` wrote to a file.
+    /// Build a factory from a file that :meth:`save` wrote.
     ///
     /// Args:
     ///     path: a str or a path.
     ///     resource_limits, cache_dir, cache, max_package_bytes, max_package_files: as for :class:`SandboxFactory`.
     ///
     /// Raises:
-    ///     ConfigError: it is no such file, or unpacks to more than it may.
+    ///     ConfigError: the file is not a saved factory, or unpacks to more than the limits allow.
     ///
     /// >>> import eryx
     /// >>> eryx.SandboxFactory.load("/etc/passwd")
@@ -199,19 +217,26 @@ impl SandboxFactory {
         max_package_files: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let path = crate::arguments::path("path", path)?;
-        let room = room(max_package_bytes, max_package_files)?;
-        let mut builder = FactoryBuilder::from_file_within(path, room).map_err(exception)?;
-        if let Some(given) = resource_limits {
-            builder = builder.with_resource_limits(limits("resource_limits", given)?);
+        let limits = package_limits(max_package_bytes, max_package_files)?;
+        let mut builder = FactoryBuilder::from_file_within(path, limits).map_err(exception)?;
+        if let Some(value) = resource_limits {
+            builder = builder.with_resource_limits(execution_limits("resource_limits", value)?);
         }
         let dir = match cache_dir {
             Some(dir) => Some(crate::arguments::path("cache_dir", dir)?),
             None => None,
         };
-        build(class.py(), Place { dir, cache }.of(builder)?)
+        build(
+            class.py(),
+            CacheOptions {
+                dir,
+                enabled: cache,
+            }
+            .apply(builder)?,
+        )
     }
 
-    /// What :meth:`save` writes, as bytes.
+    /// Return the content of the file that :meth:`save` writes.
     ///
     /// >>> import eryx
     /// >>> factory = eryx.SandboxFactory(setup_code="x = 1")
@@ -222,14 +247,14 @@ impl SandboxFactory {
         Ok(PyBytes::new(py, &bytes))
     }
 
-    /// Build the factory that :meth:`to_bytes` returned.
+    /// Build a factory from the bytes that :meth:`to_bytes` returned.
     ///
     /// Args:
     ///     data: the bytes.
     ///     max_package_bytes, max_package_files: as for :class:`SandboxFactory`.
     ///
     /// Raises:
-    ///     ConfigError: these are no such bytes, or they unpack to more than they may.
+    ///     ConfigError: the bytes are not a saved factory, or unpack to more than the limits allow.
     ///
     /// >>> import eryx
     /// >>> eryx.SandboxFactory.from_bytes(b"")
@@ -243,18 +268,18 @@ impl SandboxFactory {
         max_package_bytes: Option<&Bound<'_, PyAny>>,
         max_package_files: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let room = room(max_package_bytes, max_package_files)?;
+        let limits = package_limits(max_package_bytes, max_package_files)?;
         match data.cast::<PyBytes>() {
             Ok(bytes) => {
-                let builder =
-                    FactoryBuilder::from_bytes_within(bytes.as_bytes(), room).map_err(exception)?;
+                let builder = FactoryBuilder::from_bytes_within(bytes.as_bytes(), limits)
+                    .map_err(exception)?;
                 build(data.py(), builder)
             }
             Err(_) => Err(wrong_type("data", "bytes", data)),
         }
     }
 
-    /// The modules that are imported, a list of str.
+    /// The names of the imported modules, a list of str.
     #[getter]
     fn imports(&self) -> Vec<String> {
         self.0.imports().to_vec()
@@ -278,76 +303,79 @@ impl SandboxFactory {
         ))
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Saved<'py>)> {
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, FromBytesArgs<'py>)> {
         let bytes = slf.get().to_bytes(slf.py())?;
-        // What was let in here is let in there.
-        let room = slf.get().0.package_limits();
-        let arguments = (bytes, room.max_bytes(), room.max_files());
+        // The same limits apply where it is unpickled.
+        let limits = slf.get().0.package_limits();
+        let arguments = (bytes, limits.max_bytes(), limits.max_files());
         Ok((slf.getattr("from_bytes")?, arguments))
     }
 }
 
-/// Where to keep what is compiled.
-struct Place {
+/// Where compiled code is stored, if at all.
+struct CacheOptions {
     dir: Option<PathBuf>,
-    cache: bool,
+    enabled: bool,
 }
 
-impl Default for Place {
+impl Default for CacheOptions {
     fn default() -> Self {
         Self {
             dir: None,
-            cache: true,
+            enabled: true,
         }
     }
 }
 
-impl Place {
-    fn of(self, builder: FactoryBuilder) -> PyResult<FactoryBuilder> {
-        match (self.dir, self.cache) {
+impl CacheOptions {
+    fn apply(self, builder: FactoryBuilder) -> PyResult<FactoryBuilder> {
+        match (self.dir, self.enabled) {
             (None, true) => Ok(builder),
             (Some(dir), true) => Ok(builder.with_cache_dir(dir)),
             (None, false) => Ok(builder.without_cache()),
             (Some(_), false) => Err(ConfigError::new_err(
-                "cache_dir: nothing is kept there with cache=False; leave out one of the two",
+                "cache_dir: nothing is stored there with cache=False; leave out one of the two",
             )),
         }
     }
 }
 
-/// How much packages may hold.
-fn room(
+fn package_limits(
     max_bytes: Option<&Bound<'_, PyAny>>,
     max_files: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PackageLimits> {
-    let room = widened(PackageLimits::default(), "max_package_bytes", max_bytes)?;
-    widened(room, "max_package_files", max_files)
+    let limits = with_package_limit(PackageLimits::default(), "max_package_bytes", max_bytes)?;
+    with_package_limit(limits, "max_package_files", max_files)
 }
 
-fn widened(
-    room: PackageLimits,
+fn with_package_limit(
+    limits: PackageLimits,
     name: &str,
     value: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PackageLimits> {
-    let Some(value) = value else { return Ok(room) };
-    let files = name == "max_package_files";
-    let unit = if files { "files" } else { "bytes" };
+    let Some(value) = value else {
+        return Ok(limits);
+    };
+    let is_files = name == "max_package_files";
+    let unit = if is_files { "files" } else { "bytes" };
     Ok(match limit(name, value, unit)? {
-        None => room,
-        Some(most) if files => room.with_max_files(usize::try_from(most).unwrap_or(usize::MAX)),
-        Some(most) => room.with_max_bytes(most),
+        None => limits,
+        Some(max) if is_files => limits.with_max_files(usize::try_from(max).unwrap_or(usize::MAX)),
+        Some(max) => limits.with_max_bytes(max),
     })
 }
 
-fn limits(name: &str, value: &Bound<'_, PyAny>) -> PyResult<eryx::ResourceLimits> {
+fn execution_limits(name: &str, value: &Bound<'_, PyAny>) -> PyResult<eryx::ResourceLimits> {
     match value.cast::<ResourceLimits>() {
         Ok(limits) => Ok(limits.get().0.clone()),
         Err(_) => Err(wrong_type(name, "an eryx.ResourceLimits", value)),
     }
 }
 
-/// With each package of the list. `...` is what they depend on.
-fn packages(
+/// Adds each package of the list `value`; `...` adds their dependencies.
+fn with_packages(
     mut builder: FactoryBuilder,
     name: &str,
     value: &Bound<'_, PyAny>,
@@ -361,19 +389,19 @@ fn packages(
     Ok(builder)
 }
 
-/// Builds it and waits. Ctrl-C leaves at once.
+/// Builds the factory and waits until it is built. Ctrl-C ends the wait at once.
 fn build(py: Python<'_>, builder: FactoryBuilder) -> PyResult<SandboxFactory> {
-    let progress = Progress::begin();
-    let builder = builder.with_progress(progress.teller());
-    let running = Running::begin(py, Owner::new(py))?;
-    let cancel: CancelHandle = running.cancel_handle().clone();
+    let progress = Progress::start();
+    let builder = builder.with_progress(progress.callback());
+    let active = ActiveExecution::begin(py, OwnerId::new(py))?;
+    let cancel: CancelHandle = active.cancel_handle().clone();
     let built = wait(py, &cancel, async {
         tokio::select! {
             built = builder.build() => Some(built),
             () = cancel.cancelled() => None,
         }
     });
-    running.end(py);
+    active.end(py);
     drop(progress);
     match built? {
         Some(built) => built.map(SandboxFactory).map_err(exception),

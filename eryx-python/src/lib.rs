@@ -2,46 +2,50 @@
 #![deny(unsafe_code)]
 
 mod arguments;
-mod deliveries;
+mod call_queue;
+mod callbacks;
 mod error;
 mod event;
 mod execution;
+mod execution_registry;
 mod factory;
 mod limits;
-mod machine_code;
 mod net_config;
+mod network_report;
 mod pickle;
-mod printer;
 mod progress;
-mod report;
+mod refusals;
 mod result;
-mod running;
 mod runtime;
 mod sandbox;
 mod session;
 mod verdict;
 
-/// The compiled half of the package `eryx`, which re-exports what is public of it.
+/// The compiled half of the package `eryx`. The package re-exports its public names.
 #[pyo3::pymodule]
 mod _eryx {
+    use std::path::PathBuf;
+
+    use pyo3::pyfunction;
+
     #[pymodule_export]
     use crate::event::NetworkEvent;
     #[pymodule_export]
     use crate::execution::Execution;
     #[pymodule_export]
+    use crate::execution_registry::shutdown;
+    #[pymodule_export]
     use crate::factory::SandboxFactory;
     #[pymodule_export]
     use crate::limits::ResourceLimits;
     #[pymodule_export]
-    use crate::machine_code::set_precompiled_path;
-    #[pymodule_export]
     use crate::net_config::NetConfig;
     #[pymodule_export]
-    use crate::report::{ConnectionReport, NetworkReport, Refusals};
+    use crate::network_report::{ConnectionReport, NetworkReport};
+    #[pymodule_export]
+    use crate::refusals::Refusals;
     #[pymodule_export]
     use crate::result::ExecuteResult;
-    #[pymodule_export]
-    use crate::running::end_all;
     #[pymodule_export]
     use crate::sandbox::Sandbox;
     #[pymodule_export]
@@ -52,4 +56,17 @@ mod _eryx {
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "Python's name for it")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    /// Sets where the machine code of the guest image is. The package calls it once, on import.
+    #[allow(
+        unsafe_code,
+        reason = "names a file of machine code; see the comment at the block"
+    )]
+    #[pyfunction]
+    #[pyo3(name = "_set_precompiled_path")]
+    fn set_precompiled_path(path: PathBuf) {
+        // SAFETY: the file was put beside this library when both were built, and is installed
+        // with it. Who can write to the file can write to this library.
+        unsafe { eryx::image::set_precompiled_path(path) }
+    }
 }

@@ -1,4 +1,4 @@
-//! What takes long is told on the terminal.
+//! A progress line on the terminal for factory builds that take more than a second.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -7,31 +7,30 @@ use std::time::Duration;
 
 use eryx::BuildStage;
 
-/// What is done sooner is not worth a word.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a build takes before the line appears.
+const SHOW_AFTER: Duration = Duration::from_secs(1);
 
-/// Says on standard error what is being done, when that takes more than a second and somebody may be looking: a
-/// terminal. The line is gone when the work is.
+/// Shows the stage of a build on standard error, if that is a terminal and the build takes more
+/// than a second. Dropping it removes the line.
 pub(crate) struct Progress {
     stages: Option<Sender<BuildStage>>,
     printer: Option<thread::JoinHandle<()>>,
 }
 
 impl Progress {
-    /// Work begins.
-    pub(crate) fn begin() -> Self {
+    pub(crate) fn start() -> Self {
         if !stderr().is_terminal() {
             return Self {
                 stages: None,
                 printer: None,
             };
         }
-        let (stages, next) = channel();
+        let (stages, received) = channel();
         let printer = thread::Builder::new().spawn(move || {
             let mut stage = None;
             let mut shown = false;
             loop {
-                match next.recv_timeout(PATIENCE) {
+                match received.recv_timeout(SHOW_AFTER) {
                     Ok(new) => {
                         stage = Some(new);
                         if shown {
@@ -48,10 +47,10 @@ impl Progress {
                 }
             }
             if shown {
-                say("");
+                print_line("");
             }
         });
-        // Where no thread can be started, nothing is said.
+        // Without a thread there is no progress line.
         let printer = printer.ok();
         Self {
             stages: printer.as_ref().map(|_| stages),
@@ -59,12 +58,12 @@ impl Progress {
         }
     }
 
-    /// What to call when a part of the work begins.
-    pub(crate) fn teller(&self) -> impl Fn(BuildStage) + Send + Sync + 'static {
+    /// Returns the function to call when a stage begins.
+    pub(crate) fn callback(&self) -> impl Fn(BuildStage) + Send + Sync + 'static {
         let stages = self.stages.clone();
         move |stage| {
-            // Nobody listens once the work is over.
             if let Some(stages) = &stages {
+                // Fails once the build is over and the printer has ended.
                 let _ = stages.send(stage);
             }
         }
@@ -81,14 +80,14 @@ impl Drop for Progress {
 }
 
 fn show(stage: BuildStage) {
-    say(match stage {
+    print_line(match stage {
         BuildStage::Importing => "eryx: importing the packages",
         BuildStage::Compiling => "eryx: compiling the packages, once for this user",
         _ => "eryx: preparing the packages",
     });
 }
 
-/// Replaces the line. A terminal that cannot be written to cannot be told, either.
-fn say(text: &str) {
+/// Replaces the line on standard error. Errors are ignored: they could only be printed there.
+fn print_line(text: &str) {
     let _ = write!(stderr(), "\r\x1b[K{text}").and_then(|()| stderr().flush());
 }

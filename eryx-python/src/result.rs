@@ -3,8 +3,8 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::pickle::{Reduced, reduced};
-use crate::report::{NetworkReport, nanoseconds};
+use crate::network_report::NetworkReport;
+use crate::pickle::{Reduced, nanoseconds, reduce};
 
 /// What an execution that ran to its end left.
 ///
@@ -120,7 +120,7 @@ impl ExecuteResult {
             this.peak_host_memory,
             this.network,
         );
-        reduced(slf, parts)
+        reduce(slf, parts)
     }
 
     #[staticmethod]

@@ -1,4 +1,4 @@
-//! The one asynchronous runtime of the process, and waiting for it from Python.
+//! The process's tokio runtime, and blocking on it from Python.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,17 +14,17 @@ use crate::error::EryxError;
 
 mod start;
 
-/// How long Ctrl-C may go unnoticed.
-const ATTENTION: Duration = Duration::from_millis(20);
+/// How often signals are checked while a call blocks.
+const SIGNAL_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long an execution that was cancelled may take to end before it is dropped.
-const FAREWELL: Duration = Duration::from_millis(200);
+/// How long a cancelled execution may take to end before it is dropped.
+const CANCEL_GRACE: Duration = Duration::from_millis(200);
 
-/// The runtime of this process, made when it is first asked for. A fork leaves a runtime's threads behind,
-/// so the child makes one of its own.
+/// Returns the runtime of this process, and starts it on the first call. The threads of a runtime do
+/// not survive a fork, so that the child starts a runtime of its own.
 ///
-/// The lock is only taken by threads attached to the interpreter, and never while one lets go of it. So no
-/// fork that Python makes finds it taken.
+/// Only threads attached to the interpreter lock the mutex, and they stay attached while they hold
+/// it, so that a fork made by Python code never copies a locked mutex.
 pub(crate) fn runtime(_py: Python<'_>) -> PyResult<&'static Runtime> {
     static CURRENT: Mutex<Option<(u32, &'static Runtime)>> = Mutex::new(None);
     let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,7 +33,8 @@ pub(crate) fn runtime(_py: Python<'_>) -> PyResult<&'static Runtime> {
         Some((owner, runtime)) if owner == process => Ok(runtime),
         _ => {
             let runtime = start::runtime()?;
-            // Never dropped: after a fork there would be no threads to wait for, and at exit nothing to wait for.
+            // Never dropped: after a fork the threads to join do not exist, and at exit there is
+            // nothing to wait for.
             let runtime: &'static Runtime = Box::leak(Box::new(runtime));
             *current = Some((process, runtime));
             Ok(runtime)
@@ -41,8 +42,8 @@ pub(crate) fn runtime(_py: Python<'_>) -> PyResult<&'static Runtime> {
     }
 }
 
-/// Runs `future` on this thread, detached from the interpreter, and looks after signals meanwhile. An
-/// exception from a signal's handler, such as KeyboardInterrupt, cancels what `cancel` stands for.
+/// Runs `future` on this thread, detached from the interpreter, and checks for signals meanwhile. An
+/// exception of a signal handler, such as KeyboardInterrupt, cancels the execution of `cancel`.
 pub(crate) fn wait<T: Send>(
     py: Python<'_>,
     cancel: &CancelHandle,
@@ -50,8 +51,8 @@ pub(crate) fn wait<T: Send>(
 ) -> PyResult<T> {
     if Handle::try_current().is_ok() {
         return Err(EryxError::new_err(
-            "on_stdout and on_stderr, like on_network_event, are called while a program runs, and cannot run another one: use a \
-             thread of its own for it, or do it afterwards",
+            "on_stdout, on_stderr and on_network_event are called while a program runs, and cannot run another \
+             program: use another thread, or run it afterwards",
         ));
     }
     let runtime = runtime(py)?;
@@ -59,12 +60,12 @@ pub(crate) fn wait<T: Send>(
         runtime.block_on(async {
             let mut future = pin!(future);
             loop {
-                if let Ok(value) = timeout(ATTENTION, &mut future).await {
+                if let Ok(value) = timeout(SIGNAL_CHECK_INTERVAL, &mut future).await {
                     return Ok(value);
                 }
                 if let Some(Err(error)) = Python::try_attach(|py| py.check_signals()) {
                     cancel.cancel();
-                    let _ = timeout(FAREWELL, &mut future).await;
+                    let _ = timeout(CANCEL_GRACE, &mut future).await;
                     return Err(error);
                 }
             }

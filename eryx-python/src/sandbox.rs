@@ -1,3 +1,5 @@
+//! The Python class `Sandbox`.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
@@ -5,32 +7,38 @@ use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments::{each, keywords_only, source, wrong_type};
+use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{EryxError, exception};
-use crate::execution::{Execution, Job, Place};
+use crate::execution::{Execution, ExecutionRequest, Target, completed};
+use crate::execution_registry::OwnerId;
 use crate::limits::ResourceLimits;
 use crate::net_config::NetConfig;
-use crate::printer::{Callbacks, Printer};
 use crate::result::ExecuteResult;
-use crate::running::Owner;
 use crate::session::Session;
 
-/// Runs untrusted Python. Every execution starts from the same fresh interpreter, and no state of one
-/// reaches another. What a ``NetConfig`` with ``shared_caches`` keeps is shared by all of its sandboxes.
+/// Runs untrusted Python programs.
 ///
-/// A sandbox may be used by many threads and tasks at once; each ``execute`` lets others run meanwhile.
+/// Every execution starts from the same snapshot of an interpreter, and no state passes from one
+/// execution to another. Exception: sandboxes with the same ``NetConfig`` share DNS answers and TLS
+/// sessions if it sets ``shared_caches``.
+///
+/// Any number of threads and tasks may use a sandbox at the same time; ``execute`` releases the GIL.
 ///
 /// Args:
-///     network: the network programs are granted, a :class:`NetConfig`. Without one there is none.
-///     resource_limits: what one execution may use, a :class:`ResourceLimits`. The limits are on by default.
-///     on_stdout: called with each piece of standard output, a str, as it is printed; a piece need not end
-///         where a line does. ``execute`` calls it on its own thread, ``aexecute`` on the event loop's. An
-///         exception it raises ends the program and comes out of ``execute``.
+///     network: the network of the programs, a :class:`NetConfig`. Without one they have none.
+///     resource_limits: the limits of one execution, a :class:`ResourceLimits`. Default: the default
+///         limits.
+///     on_stdout: a function that is called with each piece of standard output, a str, as the program
+///         prints it; a piece need not end at the end of a line. ``execute`` calls it on the calling
+///         thread, ``aexecute`` on the thread of the event loop. An exception that it raises ends the
+///         program and is raised by ``execute``.
 ///     on_stderr: the same for standard error.
-///     on_network_event: called with each :class:`NetworkEvent`, as it happens: on the same threads, and with the same
-///         end if it raises. A program that is ahead of an event loop waits for it.
+///     on_network_event: a function that is called with each :class:`NetworkEvent` as it happens, on
+///         the same threads and with the same effect of an exception. A program that is ahead of the
+///         event loop waits for it.
 ///
 /// Raises:
-///     ConfigError: for settings that cannot be honoured.
+///     ConfigError: a setting is invalid.
 ///     ImageError: when the guest image cannot be loaded.
 ///
 /// >>> import eryx
@@ -39,10 +47,10 @@ use crate::session::Session;
 /// '42\n'
 #[pyclass(module = "eryx", frozen, weakref)]
 pub(crate) struct Sandbox {
-    owner: Owner,
+    owner: OwnerId,
     builder: eryx::SandboxBuilder,
-    /// What `builder` makes when nobody listens.
-    quiet: eryx::Sandbox,
+    /// The sandbox without callbacks, built once and reused.
+    without_callbacks: eryx::Sandbox,
     callbacks: Callbacks,
     network: Option<Py<NetConfig>>,
     limits: Py<ResourceLimits>,
@@ -70,24 +78,25 @@ impl Sandbox {
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         keywords_only("Sandbox", &NAMES, positional)?;
-        Self::make(py, "Sandbox", eryx::Sandbox::embedded(), settings)
+        Self::build(py, "Sandbox", eryx::Sandbox::embedded(), settings)
     }
 
-    /// Run a program and wait for it to end.
+    /// Run a program and wait until it ends.
     ///
     /// Other threads run meanwhile. Ctrl-C ends the program and raises ``KeyboardInterrupt``.
     ///
     /// Args:
-    ///     code: the program, a str, or bytes in UTF-8 or in the encoding its first lines declare (PEP 263).
-    ///         ``await`` is allowed at its top level.
+    ///     code: the source, a str, or bytes in UTF-8 or in the encoding that its first lines declare
+    ///         (PEP 263). ``await`` is allowed at its top level.
     ///
     /// Returns:
-    ///     What it left, an :class:`ExecuteResult`.
+    ///     The output, the network report and the usage of the execution, an :class:`ExecuteResult`.
     ///
     /// Raises:
-    ///     ExecutionError: it raised, exited with a status other than 0, or does not compile.
-    ///     TimeoutError: it took longer than its limit.
-    ///     ResourceLimitError: it exceeded another limit.
+    ///     ExecutionError: the program raised an exception, exited with a status other than 0, or does
+    ///         not compile.
+    ///     TimeoutError: the execution exceeded its time limit.
+    ///     ResourceLimitError: the execution exceeded another limit.
     ///     CancelledError: :meth:`cancel` was called.
     ///
     /// >>> import eryx
@@ -98,10 +107,10 @@ impl Sandbox {
     ///     ...
     /// eryx.ExecutionError: ZeroDivisionError: division by zero
     fn execute(&self, py: Python<'_>, code: &Bound<'_, PyAny>) -> PyResult<ExecuteResult> {
-        self.job(py, code)?.run(py)
+        self.request(py, code)?.run(py)
     }
 
-    /// As :meth:`execute`, without keeping an asyncio event loop from its other work.
+    /// Like :meth:`execute`, as a coroutine that does not block the asyncio event loop.
     ///
     /// Cancelling the task that awaits it ends the program.
     ///
@@ -116,11 +125,11 @@ impl Sandbox {
         py: Python<'py>,
         code: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Execution::coroutine(py, self.job(py, code)?)
+        Execution::coroutine(py, self.request(py, code)?)
     }
 
-    /// End every execution of this sandbox that is under way, from any thread. Each raises
-    /// :class:`CancelledError`. Executions begun later are not affected, and sessions neither.
+    /// Cancel the running executions of this sandbox; any thread may call it. Each of them raises
+    /// :class:`CancelledError`. Later executions and sessions are not affected.
     ///
     /// >>> import eryx, threading
     /// >>> sandbox = eryx.Sandbox()
@@ -133,10 +142,11 @@ impl Sandbox {
         self.owner.cancel(py);
     }
 
-    /// Open an interpreter that keeps what one execution defines for the next, open connections included.
+    /// Open a session: an interpreter that keeps its state, open connections included, from one
+    /// execution to the next.
     ///
     /// Raises:
-    ///     ResourceLimitError: when its memory limit is too low for the interpreter to start.
+    ///     ResourceLimitError: the memory limit is too low for the interpreter to start.
     ///
     /// >>> import eryx
     /// >>> with eryx.Sandbox().session() as session:
@@ -145,16 +155,16 @@ impl Sandbox {
     /// 42
     /// <BLANKLINE>
     pub(crate) fn session(&self, py: Python<'_>) -> PyResult<Session> {
-        self.open()?;
+        self.ensure_open()?;
         Session::open(
             py,
             self.builder.clone(),
-            &self.quiet,
+            &self.without_callbacks,
             self.callbacks.clone_ref(py),
         )
     }
 
-    /// End what is under way, and refuse what comes later. Leaving a ``with`` block does it.
+    /// Cancel the running executions and reject later ones. The end of a ``with`` block calls it.
     ///
     /// >>> import eryx
     /// >>> with eryx.Sandbox() as sandbox:
@@ -168,20 +178,20 @@ impl Sandbox {
         self.owner.cancel(py);
     }
 
-    /// The network programs are granted, or ``None``.
+    /// The network of the programs, a :class:`NetConfig`, or ``None``.
     #[getter]
     fn network(&self, py: Python<'_>) -> Option<Py<NetConfig>> {
         self.network.as_ref().map(|config| config.clone_ref(py))
     }
 
-    /// What one execution may use.
+    /// The limits of one execution, a :class:`ResourceLimits`.
     #[getter]
     fn resource_limits(&self, py: Python<'_>) -> Py<ResourceLimits> {
         self.limits.clone_ref(py)
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        slf.get().open()?;
+        slf.get().ensure_open()?;
         Ok(slf)
     }
 
@@ -192,8 +202,7 @@ impl Sandbox {
     }
 
     fn __aenter__<'py>(slf: Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().open()?;
-        py.import("eryx._asyncio")?.call_method1("done", (slf,))
+        completed(py, Self::__enter__(slf)?)
     }
 
     #[pyo3(signature = (*exception))]
@@ -202,14 +211,12 @@ impl Sandbox {
         py: Python<'py>,
         exception: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let _ = exception;
-        self.close(py);
-        py.import("eryx._asyncio")?
-            .call_method1("done", (py.None(),))
+        self.__exit__(py, exception);
+        completed(py, py.None())
     }
 
-    /// What the collector of cycles follows. It need not be able to break one here: a sandbox never changes, so that
-    /// every cycle has another object in it that does.
+    /// Visits the references for the garbage collector. There is no `__clear__`: a sandbox is
+    /// immutable, so that every reference cycle contains another, mutable object.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.callbacks.visit(&visit)
     }
@@ -227,8 +234,8 @@ impl Sandbox {
 }
 
 impl Sandbox {
-    /// The sandbox that `builder` makes with the keyword arguments `settings` of `function`.
-    pub(crate) fn make(
+    /// Builds the sandbox of `builder` with the keyword arguments `settings` of `function`.
+    pub(crate) fn build(
         py: Python<'_>,
         function: &str,
         builder: eryx::SandboxBuilder,
@@ -246,7 +253,7 @@ impl Sandbox {
                 },
                 "resource_limits" if value.is_none() => {}
                 "resource_limits" => match value.cast::<ResourceLimits>() {
-                    Ok(given) => limits = Some(given.clone().unbind()),
+                    Ok(value) => limits = Some(value.clone().unbind()),
                     Err(_) => return Err(wrong_type(name, "an eryx.ResourceLimits", value)),
                 },
                 _ => callbacks.set(name, value)?,
@@ -261,13 +268,13 @@ impl Sandbox {
         if let Some(config) = &network {
             builder = builder.with_network(config.get().0.clone());
         }
-        // Attached to the interpreter: a fork must not happen while the image is being loaded, or the child
-        // would wait for it for ever.
-        let quiet = builder.clone().build().map_err(exception)?;
+        // Stay attached to the interpreter, so that no fork happens while the image is loaded: the
+        // child would wait forever for the loading thread, which it does not have.
+        let without_callbacks = builder.clone().build().map_err(exception)?;
         Ok(Self {
-            owner: Owner::new(py),
+            owner: OwnerId::new(py),
             builder,
-            quiet,
+            without_callbacks,
             callbacks,
             network,
             limits,
@@ -275,28 +282,28 @@ impl Sandbox {
         })
     }
 
-    fn open(&self) -> PyResult<()> {
+    fn ensure_open(&self) -> PyResult<()> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(EryxError::new_err("the sandbox is closed: make a new one"));
         }
         Ok(())
     }
 
-    fn job(&self, py: Python<'_>, code: &Bound<'_, PyAny>) -> PyResult<Job> {
-        self.open()?;
+    fn request(&self, py: Python<'_>, code: &Bound<'_, PyAny>) -> PyResult<ExecutionRequest> {
+        self.ensure_open()?;
         let source = source("code", code)?;
-        let (sandbox, printer) = if self.callbacks.is_empty() {
-            (self.quiet.clone(), None)
+        let (sandbox, dispatcher) = if self.callbacks.is_empty() {
+            (self.without_callbacks.clone(), None)
         } else {
-            let printer = Printer::new(self.callbacks.clone_ref(py));
-            let sandbox = printer.attach(self.builder.clone()).build();
-            (sandbox.map_err(exception)?, Some(printer))
+            let dispatcher = CallbackDispatcher::new(self.callbacks.clone_ref(py));
+            let sandbox = dispatcher.attach(self.builder.clone()).build();
+            (sandbox.map_err(exception)?, Some(dispatcher))
         };
-        Ok(Job {
+        Ok(ExecutionRequest {
             owner: self.owner,
-            place: Place::Sandbox(sandbox),
+            target: Target::Sandbox(sandbox),
             source,
-            printer,
+            dispatcher,
         })
     }
 }

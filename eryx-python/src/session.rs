@@ -1,3 +1,5 @@
+//! The Python class `Session`.
+
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,17 +9,20 @@ use pyo3::{PyTraverseError, PyVisit};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::arguments::source;
+use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{SessionClosedError, exception};
-use crate::execution::{Execution, Job, Place, SharedSession, closed};
-use crate::printer::{Callbacks, Printer};
+use crate::execution::{
+    Execution, ExecutionRequest, SharedSession, Target, completed, session_closed,
+};
+use crate::execution_registry::{ActiveExecution, OwnerId};
 use crate::result::ExecuteResult;
-use crate::running::{Owner, Running};
 use crate::runtime::{runtime, wait};
 
-/// One interpreter that runs program after program. Names, imports and open connections stay.
+/// An interpreter that keeps its names, imports and open connections from one program to the next.
 ///
-/// :meth:`Sandbox.session` opens one. It runs one program at a time; a second one waits for its turn. An
-/// execution that hits a limit, is cancelled or ends the process ends the session; one that raises does not.
+/// :meth:`Sandbox.session` opens a session. It runs one program at a time; further calls wait. An
+/// execution that exceeds a limit, is cancelled or exits the interpreter ends the session; an
+/// exception does not.
 ///
 /// >>> import eryx
 /// >>> with eryx.Sandbox().session() as session:
@@ -27,20 +32,20 @@ use crate::runtime::{runtime, wait};
 /// <BLANKLINE>
 #[pyclass(module = "eryx", frozen, weakref)]
 pub(crate) struct Session {
-    owner: Owner,
+    owner: OwnerId,
     process: u32,
-    /// `None` only while it is dropped.
+    /// `None` only during `drop`.
     inner: Option<SharedSession>,
-    printer: Option<Arc<Printer>>,
+    dispatcher: Option<Arc<CallbackDispatcher>>,
     closed: AtomicBool,
 }
 
 #[pymethods]
 impl Session {
-    /// Run a program and wait for it to end; see :meth:`Sandbox.execute`.
+    /// Run a program and wait until it ends; see :meth:`Sandbox.execute`.
     ///
     /// Raises:
-    ///     SessionClosedError: an earlier execution ended the session, or it is closed.
+    ///     SessionClosedError: an earlier execution ended the session, or :meth:`close` was called.
     ///
     /// >>> import eryx
     /// >>> session = eryx.Sandbox().session()
@@ -48,10 +53,10 @@ impl Session {
     /// >>> session.execute("print(x)").stdout
     /// '1\n'
     fn execute(&self, py: Python<'_>, code: &Bound<'_, PyAny>) -> PyResult<ExecuteResult> {
-        self.job(code)?.run(py)
+        self.request(code)?.run(py)
     }
 
-    /// As :meth:`execute`, without keeping an asyncio event loop from its other work.
+    /// Like :meth:`execute`, as a coroutine that does not block the asyncio event loop.
     ///
     /// Cancelling the task that awaits it ends the program, and with it the session.
     ///
@@ -67,11 +72,11 @@ impl Session {
         py: Python<'py>,
         code: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Execution::coroutine(py, self.job(code)?)
+        Execution::coroutine(py, self.request(code)?)
     }
 
-    /// End the execution that is under way, and those that wait for their turn, from any thread. That ends the
-    /// session. When nothing is under way nothing happens.
+    /// Cancel the running execution and those that wait for it; any thread may call it. That ends the
+    /// session. Without a running execution it has no effect.
     ///
     /// >>> import eryx
     /// >>> session = eryx.Sandbox().session()
@@ -82,7 +87,8 @@ impl Session {
         self.owner.cancel(py);
     }
 
-    /// End what is under way and close the interpreter and its connections. Leaving a ``with`` block does it.
+    /// Cancel the running execution, and close the interpreter and its connections. The end of a
+    /// ``with`` block calls it.
     ///
     /// >>> import eryx
     /// >>> session = eryx.Sandbox().session()
@@ -93,31 +99,33 @@ impl Session {
     /// eryx.SessionClosedError: the session is closed: open a new one with Sandbox.session()
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.closed.store(true, Ordering::Relaxed);
-        if !self.is_at_home() {
+        if !self.is_owner_process() {
             return Ok(());
         }
         self.owner.cancel(py);
-        let running = Running::begin(py, self.owner)?;
+        let active = ActiveExecution::begin(py, self.owner)?;
         let inner = self.inner.clone();
-        let printer = self.printer.clone();
-        let cancel = running.cancel_handle().clone();
-        let waited = wait(py, running.cancel_handle(), async move {
+        let dispatcher = self.dispatcher.clone();
+        let cancel = active.cancel_handle().clone();
+        let waited = wait(py, active.cancel_handle(), async move {
             let inner = inner?;
             let mut session = inner.lock().await;
-            // The connections that are closed now are told of here, also after an execution on an event loop.
-            let turn = printer.map(|printer| (printer.begin(cancel, None), printer));
+            // The events of the connections that this closes are delivered on this thread, also
+            // after an execution on an event loop.
+            let callbacks =
+                dispatcher.map(|dispatcher| (dispatcher.start(cancel, None), dispatcher));
             drop(session.take());
-            turn
+            callbacks
         });
-        running.end(py);
+        active.end(py);
         match waited? {
-            Some((turn, printer)) => printer.end(&turn),
+            Some((callbacks, dispatcher)) => dispatcher.finish(&callbacks),
             None => Ok(()),
         }
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        slf.get().usable()?;
+        slf.get().ensure_usable()?;
         Ok(slf)
     }
 
@@ -128,8 +136,7 @@ impl Session {
     }
 
     fn __aenter__<'py>(slf: Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().usable()?;
-        py.import("eryx._asyncio")?.call_method1("done", (slf,))
+        completed(py, Self::__enter__(slf)?)
     }
 
     #[pyo3(signature = (*exception))]
@@ -138,18 +145,16 @@ impl Session {
         py: Python<'py>,
         exception: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let _ = exception;
-        // An execution that is cancelled ends within milliseconds.
-        self.close(py)?;
-        py.import("eryx._asyncio")?
-            .call_method1("done", (py.None(),))
+        // Blocks the loop for milliseconds at most: a cancelled execution ends at once.
+        self.__exit__(py, exception)?;
+        completed(py, py.None())
     }
 
-    /// What the collector of cycles follows; see the sandbox's.
+    /// Visits the references for the garbage collector, as `Sandbox::__traverse__` does.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.printer
+        self.dispatcher
             .as_ref()
-            .map_or(Ok(()), |printer| printer.callbacks().visit(&visit))
+            .map_or(Ok(()), |dispatcher| dispatcher.callbacks().visit(&visit))
     }
 
     fn __repr__(&self) -> &'static str {
@@ -162,67 +167,68 @@ impl Session {
 }
 
 impl Session {
-    /// Opens one on what `builder` makes; `quiet` is that without callbacks.
+    /// Opens a session of the sandbox of `builder`; `without_callbacks` is that sandbox without
+    /// callbacks.
     pub(crate) fn open(
         py: Python<'_>,
         builder: eryx::SandboxBuilder,
-        quiet: &eryx::Sandbox,
+        without_callbacks: &eryx::Sandbox,
         callbacks: Callbacks,
     ) -> PyResult<Self> {
-        let (sandbox, printer) = if callbacks.is_empty() {
-            (quiet.clone(), None)
+        let (sandbox, dispatcher) = if callbacks.is_empty() {
+            (without_callbacks.clone(), None)
         } else {
-            let printer = Printer::new(callbacks);
-            let sandbox = printer.attach(builder).build().map_err(exception)?;
-            (sandbox, Some(printer))
+            let dispatcher = CallbackDispatcher::new(callbacks);
+            let sandbox = dispatcher.attach(builder).build().map_err(exception)?;
+            (sandbox, Some(dispatcher))
         };
-        let owner = Owner::new(py);
-        let running = Running::begin(py, owner)?;
-        let opened = wait(py, running.cancel_handle(), sandbox.session());
-        running.end(py);
+        let owner = OwnerId::new(py);
+        let active = ActiveExecution::begin(py, owner)?;
+        let opened = wait(py, active.cancel_handle(), sandbox.session());
+        active.end(py);
         Ok(Self {
             owner,
             process: std::process::id(),
             inner: Some(Arc::new(AsyncMutex::new(Some(opened?.map_err(exception)?)))),
-            printer,
+            dispatcher,
             closed: AtomicBool::new(false),
         })
     }
 
-    fn is_at_home(&self) -> bool {
+    fn is_owner_process(&self) -> bool {
         self.process == std::process::id()
     }
 
-    fn usable(&self) -> PyResult<()> {
-        if !self.is_at_home() {
+    fn ensure_usable(&self) -> PyResult<()> {
+        if !self.is_owner_process() {
             return Err(SessionClosedError::new_err(format!(
                 "the session belongs to process {}, and a fork does not take it along: open one in this process",
                 self.process
             )));
         }
         if self.closed.load(Ordering::Relaxed) {
-            return Err(closed());
+            return Err(session_closed());
         }
         Ok(())
     }
 
-    fn job(&self, code: &Bound<'_, PyAny>) -> PyResult<Job> {
-        self.usable()?;
-        Ok(Job {
+    fn request(&self, code: &Bound<'_, PyAny>) -> PyResult<ExecutionRequest> {
+        self.ensure_usable()?;
+        Ok(ExecutionRequest {
             owner: self.owner,
-            place: Place::Session(self.inner.clone().ok_or_else(closed)?),
+            target: Target::Session(self.inner.clone().ok_or_else(session_closed)?),
             source: source("code", code)?,
-            printer: self.printer.clone(),
+            dispatcher: self.dispatcher.clone(),
         })
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // In the child of a fork its connections are the parent's: closing them here would end them there, and
-        // take them out of what the parent's runtime watches.
+        // In the child of a fork the connections belong to the parent: closing them here would shut
+        // them down for the parent, and deregister them from its runtime's epoll instance.
         let inner = self.inner.take();
-        if !self.is_at_home() {
+        if !self.is_owner_process() {
             mem::forget(inner);
             return;
         }

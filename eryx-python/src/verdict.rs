@@ -2,7 +2,7 @@ use eryx::net::policy::{self, Decision, Port};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::pickle::{Reduced, reduced};
+use crate::pickle::{Reduced, reduce};
 
 /// What a policy says about a host and a port.
 ///
@@ -152,7 +152,7 @@ impl Verdict {
             (this.host, this.port, this.addresses),
             (this.message, this.guest_message),
         );
-        reduced(slf, parts)
+        reduce(slf, parts)
     }
 
     #[staticmethod]

@@ -8,7 +8,7 @@ import os
 import pathlib
 import subprocess
 
-import world
+import fake_internet
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
@@ -21,7 +21,7 @@ def digest(count: int) -> str:
 def test_two_hundred_scripts_are_run_on_a_cluster():
     python = os.environ.get("ERYX_EXAMPLE_PYTHON")
     if not python:
-        world.skip(
+        fake_internet.skip(
             "ERYX_EXAMPLE_PYTHON does not say which Python has Dask: `cargo xtask test` does"
         )
     ended = subprocess.run(

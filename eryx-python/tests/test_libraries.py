@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-import world
+import fake_internet
 
 PROGRAMS = pathlib.Path(__file__).parent / "libraries"
 
@@ -46,7 +46,7 @@ print(json.dumps(told))
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> dict[str, str]:
     """What every client printed, by its name and the scheme."""
-    wheels = glob.glob(f"{world.libraries()}/*.whl")
+    wheels = glob.glob(f"{fake_internet.libraries()}/*.whl")
     assert len(wheels) >= 10
     programs = {}
     scenario = (PROGRAMS / "scenario.py").read_text()
@@ -58,7 +58,7 @@ def told(tmp_path_factory) -> dict[str, str]:
             programs[key] = (f"{constants}{adapter}\n{scenario}", trusted)
     imports = sorted({module for module, *_ in CLIENTS.values() if module})
     given = {"wheels": wheels, "imports": imports, "programs": programs}
-    return world.run(DRIVER, given, tmp_path_factory.mktemp("libraries"))
+    return fake_internet.run(DRIVER, given, tmp_path_factory.mktemp("libraries"))
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -489,12 +489,12 @@ socket.create_connection(("127.0.0.1", {port})).send(b"stolen")
         "blocked_hosts",
         1100,
     )
-    assert (refusals.first_what, refusals.first_host, refusals.first_port) == (
+    assert (refusals.first_activity, refusals.first_host, refusals.first_port) == (
         "connection",
         "10.0.0.1",
         0,
     )
-    assert (refusals.last_what, refusals.last_host, refusals.last_port) == (
+    assert (refusals.last_activity, refusals.last_host, refusals.last_port) == (
         "connection",
         "10.0.0.1",
         1099,

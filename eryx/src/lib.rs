@@ -50,8 +50,8 @@ mod documentation {
     struct Python;
     #[doc = include_str!("../../docs/rust.md")]
     struct Rust;
-    #[doc = include_str!("../../docs/clients.md")]
-    struct Clients;
+    #[doc = include_str!("../../docs/library-compatibility.md")]
+    struct LibraryCompatibility;
     #[doc = include_str!("../../docs/ssl.md")]
     struct Ssl;
     #[doc = include_str!("../../docs/security.md")]

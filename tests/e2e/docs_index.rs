@@ -75,7 +75,7 @@ fn treatment(document: &str, info: &str, doctested: &[String]) -> Result<Treatme
         }
         // docs_programs.rs
         "python" => page || document == "README.md",
-        // eryx-python/tests/test_documents.py
+        // eryx-python/tests/test_docs.py
         "pycon" => true,
         // eryx-net-host/tests/writing.rs
         "toml" => document == "docs/networking.md",

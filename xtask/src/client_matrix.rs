@@ -13,7 +13,7 @@ use crate::workspace;
 
 /// Builds the Python package and runs the clients in `names`, or all, with it.
 ///
-/// The resulting table is compared with the one in docs/clients.md, or written there.
+/// The resulting table is compared with the one in docs/library-compatibility.md, or written there.
 pub(crate) fn run(write: bool, names: &[String]) -> Result<()> {
     let wheel = wheel::run(false)?;
     run_with_wheel(&wheel, write, names)
@@ -40,7 +40,7 @@ pub(crate) fn run_with_wheel(wheel: &Path, write: bool, names: &[String]) -> Res
         Command::new(servers.python())
             .arg(sources.join("matrix.py"))
             .arg(if write { "--write" } else { "--check" })
-            .arg(root.join("docs/clients.md"))
+            .arg(root.join("docs/library-compatibility.md"))
             .arg("--wheels")
             .args([&libraries, &built])
             .arg("--")

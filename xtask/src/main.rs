@@ -54,7 +54,7 @@ enum Task {
     },
     /// Run network libraries from the package index in sandboxes, against real servers
     ClientMatrix {
-        /// Write the table to docs/clients.md, instead of comparing the two
+        /// Write the table to docs/library-compatibility.md, instead of comparing the two
         #[arg(long)]
         write: bool,
         /// Libraries of the table, instead of all

@@ -62,5 +62,5 @@ __all__ = [
 ]
 
 # A file of its own, so that processes share its pages.
-_eryx._use_machine_code(_os.path.join(_os.path.dirname(__file__), "eryx-guest.cwasm"))
-_atexit.register(_eryx._end_all)
+_eryx._set_precompiled_path(_os.path.join(_os.path.dirname(__file__), "eryx-guest.cwasm"))
+_atexit.register(_eryx._shutdown)

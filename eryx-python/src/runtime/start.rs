@@ -1,4 +1,4 @@
-//! Starting a runtime where descriptors or threads may be missing. tokio panics then, so that first it is tried whether
+//! Starting the runtime where file descriptors or threads may be exhausted: tokio panics then, so this checks first that
 //! there are enough.
 
 use std::io;
@@ -11,19 +11,19 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::host_resource;
 
-/// How many pairs of descriptors have to be left: a runtime opens one for what it waits on, one for waking it, and three
-/// for signals. The rest is for other threads.
+/// How many pairs of file descriptors must be available. A runtime opens one descriptor for epoll, one for its waker and
+/// three for signals; the rest is a margin for other threads.
 #[cfg(unix)]
-const PAIRS: usize = 6;
+const DESCRIPTOR_PAIRS: usize = 6;
 
-/// Starts a runtime with a thread for each processor, or as many as can be started.
+/// Starts a runtime with one thread per processor, or with as many threads as can be started.
 ///
 /// # Errors
 ///
-/// `HostResourceError` when the descriptors or the threads cannot be had.
+/// `HostResourceError` when descriptors or threads are exhausted.
 pub(super) fn runtime() -> PyResult<Runtime> {
-    descriptors().map_err(|error| missing("file descriptors", &error))?;
-    let threads = threads().map_err(|error| missing("threads", &error))?;
+    check_descriptors().map_err(|error| missing("file descriptors", &error))?;
+    let threads = startable_threads().map_err(|error| missing("threads", &error))?;
     let built = catch_unwind(|| {
         Builder::new_multi_thread()
             .worker_threads(threads)
@@ -33,20 +33,20 @@ pub(super) fn runtime() -> PyResult<Runtime> {
     });
     match built {
         Ok(built) => built.map_err(|error| match error.raw_os_error() {
-            // Bad file descriptor: the process has one runtime's part for all, and opens it once.
-            Some(9) => missing("file descriptors", &CLOSED),
+            // EBADF: tokio opens its signal pipe once per process, and that descriptor was closed.
+            Some(9) => missing("file descriptors", &DESCRIPTOR_CLOSED),
             _ => missing("file descriptors", &error),
         }),
         Err(_) => Err(missing(
             "threads",
-            &"others took the last of them, or of the descriptors, at that moment",
+            &"other threads took the last of them, or of the descriptors, at that moment",
         )),
     }
 }
 
-/// Why a runtime that was there does not start again.
-const CLOSED: &str = "a descriptor that sandboxes use was closed by another part of this process, as one does that \
-                      becomes a daemon; let it become one before the first program is run";
+/// The reason when a runtime does not start again in a process that had one.
+const DESCRIPTOR_CLOSED: &str = "a descriptor that sandboxes use was closed by another part of this process, as \
+                                 happens when a process becomes a daemon; do that before the first program is run";
 
 fn missing(resource: &str, reason: &dyn std::fmt::Display) -> PyErr {
     host_resource(
@@ -55,26 +55,26 @@ fn missing(resource: &str, reason: &dyn std::fmt::Display) -> PyErr {
     )
 }
 
-/// Opens and closes as many as a runtime needs.
+/// Opens and closes as many descriptors as a runtime needs.
 #[cfg(unix)]
-fn descriptors() -> io::Result<()> {
-    (0..PAIRS)
+fn check_descriptors() -> io::Result<()> {
+    (0..DESCRIPTOR_PAIRS)
         .map(|_| std::os::unix::net::UnixStream::pair())
         .collect::<io::Result<Vec<_>>>()
         .map(drop)
 }
 
 #[cfg(not(unix))]
-fn descriptors() -> io::Result<()> {
+fn check_descriptors() -> io::Result<()> {
     Ok(())
 }
 
-/// Returns how many threads can be started, and no more than there are processors.
-fn threads() -> io::Result<usize> {
+/// Returns how many threads can be started, up to the number of processors.
+fn startable_threads() -> io::Result<usize> {
     let wanted = thread::available_parallelism().map_or(1, usize::from);
     let gate = Mutex::new(());
     thread::scope(|scope| {
-        // Each waits until all are started.
+        // Each thread waits for this lock, so that all exist at the same time.
         let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
         let mut failure = None;
         let mut started = 0;

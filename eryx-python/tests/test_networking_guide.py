@@ -12,7 +12,7 @@ import shutil
 
 import pytest
 
-import world
+import fake_internet
 
 PAGE = pathlib.Path(__file__).parents[2].parent / "shared/spec/networking.md"
 
@@ -123,17 +123,17 @@ def told(tmp_path_factory) -> dict[str, dict[str, object]]:
     # The wheels the page names, and those it means by its dots.
     wheels = directory / "path/to"
     wheels.mkdir(parents=True)
-    for wheel in pathlib.Path(world.libraries()).glob("*.whl"):
+    for wheel in pathlib.Path(fake_internet.libraries()).glob("*.whl"):
         project = wheel.name.split("-")[0]
         named = project in ("requests", "urllib3", "httpx")
         shutil.copy(wheel, wheels / (f"{project}.whl" if named else wheel.name))
     run = {name: code for name, code in blocks().items() if name in EXPECTED}
-    return dict(zip(run, world.run(DRIVER, list(run.values()), directory)))
+    return dict(zip(run, fake_internet.run(DRIVER, list(run.values()), directory)))
 
 
 def require_page() -> None:
     if not PAGE.exists():
-        world.skip(f"{PAGE} is not there")
+        fake_internet.skip(f"{PAGE} is not there")
 
 
 @pytest.mark.parametrize("heading", EXPECTED)

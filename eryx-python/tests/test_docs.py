@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-import world
+import fake_internet
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -44,9 +44,9 @@ def told(tmp_path_factory) -> dict[str, tuple[int, str]]:
     directory = tmp_path_factory.mktemp("documents")
     wheels = directory / "wheels"
     wheels.mkdir()
-    for wheel in pathlib.Path(world.libraries()).glob("*.whl"):
+    for wheel in pathlib.Path(fake_internet.libraries()).glob("*.whl"):
         shutil.copy(wheel, wheels)
-    return world.run(DRIVER, pages(), directory)
+    return fake_internet.run(DRIVER, pages(), directory)
 
 
 @pytest.mark.parametrize("page", pages())
