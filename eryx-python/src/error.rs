@@ -1,4 +1,5 @@
-//! Errors of the host as exceptions. The classes are written in Python, where they can have two bases.
+//! Conversion of `eryx::Error` to the exceptions of the package. Their classes are defined in
+//! `eryx/_errors.py`: only a Python class can have two built-in bases.
 
 use eryx::{Error, Limit, Output, PartialResult, Usage};
 use pyo3::prelude::*;
@@ -13,27 +14,27 @@ macro_rules! exceptions {
         pub(crate) struct $name;
 
         impl $name {
-            /// The exception with this text.
-            #[allow(dead_code, reason = "some always carry more")]
+            /// Returns the exception with this message.
+            #[allow(dead_code, reason = "some classes always have attributes")]
             pub(crate) fn new_err(message: impl Into<String>) -> PyErr {
                 Self::with(message, |_| Ok(()))
             }
 
-            /// The exception with this text, and with the attributes that `fill` sets.
+            /// Returns the exception with this message and the attributes that `fill` sets.
             fn with(
                 message: impl Into<String>,
                 fill: impl FnOnce(&Bound<'_, PyDict>) -> PyResult<()>,
             ) -> PyErr {
                 static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
                 Python::attach(|py| {
-                    let made = CLASS
+                    let exception = CLASS
                         .import(py, "eryx._errors", stringify!($name))
                         .and_then(|class| {
                             let attributes = PyDict::new(py);
                             fill(&attributes)?;
                             class.call((message.into(),), Some(&attributes))
                         });
-                    made.map_or_else(|error| error, PyErr::from_value)
+                    exception.map_or_else(|error| error, PyErr::from_value)
                 })
             }
         }
@@ -41,27 +42,27 @@ macro_rules! exceptions {
 }
 
 exceptions! {
-    /// The program raised.
+    /// The program raised an exception.
     ExecutionError;
-    /// It took too long.
+    /// The execution exceeded its time limit.
     TimeoutError;
-    /// It wanted too much.
+    /// The execution exceeded another limit.
     ResourceLimitError;
-    /// It was cancelled.
+    /// The execution was cancelled.
     CancelledError;
-    /// Its session is over.
+    /// The session is closed.
     SessionClosedError;
-    /// A setting is wrong.
+    /// A setting is invalid.
     ConfigError;
-    /// The guest image does not load.
+    /// The guest image cannot be loaded.
     ImageError;
-    /// The machine or this process lacks something.
+    /// The machine or the process lacks a resource.
     HostResourceError;
-    /// Anything else.
+    /// Any other error.
     EryxError;
 }
 
-/// The exception for what ended an execution, or kept it from beginning.
+/// Returns the exception for an error that ended an execution or prevented its start.
 pub(crate) fn exception(error: Error) -> PyErr {
     match error {
         Error::Exception(raised) => ExecutionError::with(raised.to_string(), |attributes| {
@@ -69,7 +70,7 @@ pub(crate) fn exception(error: Error) -> PyErr {
             attributes.set_item("message", &raised.message)?;
             attributes.set_item("traceback", &raised.traceback)?;
             attributes.set_item("exit_status", raised.exit_status)?;
-            set_left(attributes, &raised.output, &raised.usage)
+            set_ended_attributes(attributes, &raised.output, &raised.usage)
         }),
         Error::InterpreterCrashed {
             ref output,
@@ -77,12 +78,12 @@ pub(crate) fn exception(error: Error) -> PyErr {
             ..
         } => ExecutionError::with(error.to_string(), |attributes| {
             attributes.set_item("message", reason)?;
-            set_left(attributes, output, &output.usage)
+            set_ended_attributes(attributes, output, &output.usage)
         }),
         Error::Limit { limit, output, .. } => limit_exception(&limit, &output),
         Error::Cancelled { ref output, .. } => {
             CancelledError::with(error.to_string(), |attributes| {
-                set_left(attributes, output, &output.usage)
+                set_ended_attributes(attributes, output, &output.usage)
             })
         }
         Error::SessionClosed { .. } => SessionClosedError::new_err(error.to_string()),
@@ -95,12 +96,12 @@ pub(crate) fn exception(error: Error) -> PyErr {
     }
 }
 
-/// The exception for a resource of the machine that is missing.
+/// Returns the exception for a resource that the machine or the process lacks.
 pub(crate) fn host_resource(name: &str, text: impl Into<String>) -> PyErr {
     HostResourceError::with(text, |attributes| attributes.set_item("resource", name))
 }
 
-/// The sentences name settings as Python has them.
+/// Returns the exception for a limit. Its message names the setting as in Python.
 fn limit_exception(limit: &Limit, output: &PartialResult) -> PyErr {
     let (setting, text) = match limit {
         Limit::ExecutionTime(limit) => {
@@ -109,7 +110,7 @@ fn limit_exception(limit: &Limit, output: &PartialResult) -> PyErr {
                 limit.as_millis()
             );
             return TimeoutError::with(text, |attributes| {
-                set_left(attributes, output, &output.usage)
+                set_ended_attributes(attributes, output, &output.usage)
             });
         }
         Limit::Memory(limit) => (
@@ -135,12 +136,16 @@ fn limit_exception(limit: &Limit, output: &PartialResult) -> PyErr {
     };
     ResourceLimitError::with(text, |attributes| {
         attributes.set_item("limit", setting)?;
-        set_left(attributes, output, &output.usage)
+        set_ended_attributes(attributes, output, &output.usage)
     })
 }
 
-/// What an execution left that did not run to its end.
-fn set_left(attributes: &Bound<'_, PyDict>, output: &Output, usage: &Usage) -> PyResult<()> {
+/// Sets the attributes of an execution that did not run to its end.
+fn set_ended_attributes(
+    attributes: &Bound<'_, PyDict>,
+    output: &Output,
+    usage: &Usage,
+) -> PyResult<()> {
     attributes.set_item("stdout", output.stdout_text())?;
     attributes.set_item("stderr", output.stderr_text())?;
     attributes.set_item("execution", usage.execution)?;

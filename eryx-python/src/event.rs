@@ -1,13 +1,16 @@
+//! The Python class `NetworkEvent`.
+
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::pickle::{Reduced, reduce};
 use crate::verdict::Verdict;
 
-/// Something that happened on a program's network: what ``on_network_event`` is called with.
+/// An event on a program's network, the argument of ``on_network_event``.
 ///
-/// Its attributes have the names they have in the log of ``eryx run --net-log``, and those that do not belong to this kind
-/// of event are ``None``. ``str()`` of it is one line for a log, in which what the program or its peers chose is quoted.
+/// The attributes have the names of the fields in the log of ``eryx run --net-log``. Attributes
+/// that do not apply to this kind of event are ``None``. ``str()`` returns one line for a log, in
+/// which text chosen by the program or its peers is quoted.
 ///
 /// >>> import eryx
 /// >>> def observe(event):
@@ -27,7 +30,7 @@ pub(crate) struct NetworkEvent {
     line: String,
     fields: Fields,
     verdict: Option<Verdict>,
-    /// All that belongs to it, as JSON.
+    /// The fields of this kind of event, as JSON.
     json: String,
 }
 
@@ -68,13 +71,13 @@ impl NetworkEvent {
             | EventKind::Connected { verdict, .. } => Some(Verdict::from(&**verdict)),
             _ => None,
         };
-        let json = serde_json::to_string(event).map_err(broken)?;
+        let json = serde_json::to_string(event).map_err(invalid_json)?;
         Self::restore((event.to_string(), json, verdict))
     }
 }
 
-/// An event is always JSON, and that JSON its fields.
-fn broken(error: serde_json::Error) -> PyErr {
+/// Returns the exception for JSON that is not an event. An `Event` never causes it, a pickle may.
+fn invalid_json(error: serde_json::Error) -> PyErr {
     pyo3::exceptions::PyValueError::new_err(error.to_string())
 }
 
@@ -90,14 +93,15 @@ macro_rules! fields {
                 }
             )*
 
-            /// What the policy said, a :class:`Verdict`: with ``"denied"``, ``"would-deny"`` and ``"connected"``.
+            /// The verdict of the policy, a :class:`Verdict`, for ``"denied"``, ``"would-deny"``
+            /// and ``"connected"``.
             #[getter]
             fn verdict(&self) -> Option<Verdict> {
                 self.verdict.clone()
             }
 
-            /// Returns all that belongs to this kind of event as a dict that JSON can hold: the object that ``eryx run
-            /// --net-log`` writes, without its ``time``.
+            /// Return the fields of this kind of event as a dict that can be written as JSON: the
+            /// object that ``eryx run --net-log`` writes, without its ``time``.
             fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
                 let dict = py.import("json")?.call_method1("loads", (&self.json,))?;
                 Ok(dict.cast_into::<PyDict>()?)
@@ -122,7 +126,7 @@ macro_rules! fields {
                 let (line, json, verdict) = parts;
                 Ok(Self {
                     line,
-                    fields: serde_json::from_str(&json).map_err(broken)?,
+                    fields: serde_json::from_str(&json).map_err(invalid_json)?,
                     verdict,
                     json,
                 })
@@ -132,49 +136,55 @@ macro_rules! fields {
 }
 
 fields! {
-    /// The number of the execution it belongs to, an int, as in ``ExecuteResult.execution`` and in the exceptions. What
-    /// happens in a session between two executions belongs to the one before.
+    /// The number of the execution, an int, as in ``ExecuteResult.execution`` and in the
+    /// exceptions. An event of a session between two executions belongs to the earlier one.
     execution: u64;
-    /// What happened: ``"resolved"``, ``"unresolved"``, ``"denied"``, ``"would-deny"``, ``"limit-reached"``,
-    /// ``"throttled"``, ``"connected"``, ``"tls"`` or ``"closed"``.
+    /// The kind of event: ``"resolved"``, ``"unresolved"``, ``"denied"``, ``"would-deny"``,
+    /// ``"limit-reached"``, ``"throttled"``, ``"connected"``, ``"tls"`` or ``"closed"``.
     event: String;
-    /// Which connection or lookup of the sandbox or session it is about: an int, counted from 1.
+    /// The number of the connection or lookup within the execution or session, an int, counted from
+    /// 1.
     id: u64;
-    /// The host as the untrusted program wrote it, a str of 255 characters at most. It may hold anything.
+    /// The host as the untrusted program wrote it, a str of at most 255 characters. It may contain
+    /// any characters.
     host: String;
-    /// The port, an int, or ``None`` for a lookup that names none.
+    /// The port, an int, or ``None`` for a lookup without a port.
     port: Option<u16>;
-    /// ``"connection"``, ``"lookup"``, ``"datagrams"`` or ``"tls-session"``.
+    /// The activity that the event belongs to: ``"connection"``, ``"lookup"``, ``"datagrams"`` or
+    /// ``"tls-session"``.
     activity: String;
-    /// ``None`` while each event is handed on. After 256 events of a kind about what was refused or failed, and 512 about
-    /// what costs a program only a call, only the 2^k-th of each cause is, and this is which one it is: an int.
+    /// ``None`` while every event is emitted. After 256 events of one kind about denials and
+    /// failures, and after 512 of one kind about calls that cost the program nothing, only the
+    /// 2^k-th event with the same cause is emitted; then this is its ordinal number, an int.
     count: Option<u64>;
     /// The aliases of a name that was resolved, a list of str.
     aliases: Option<Vec<String>>;
-    /// The addresses of a name that was resolved, a list of str. Internal ones included.
+    /// The addresses of a name that was resolved, a list of str, internal addresses included.
     addresses: Option<Vec<String>>;
-    /// How long resolving or connecting took, in milliseconds: a float.
+    /// The duration of the lookup or of the connect, in milliseconds, a float.
     elapsed_ms: Option<f64>;
-    /// Why a name was not resolved, a str that a name server may have chosen.
+    /// Why a name was not resolved, a str; a name server may have chosen its text.
     reason: Option<String>;
-    /// The setting whose limit was reached or makes the program wait, a str such as ``"max_connections"``.
+    /// The setting whose limit was reached, or makes the program wait, a str such as
+    /// ``"max_connections"``.
     limit: Option<String>;
-    /// The address and port that were dialled, a str such as ``"192.0.2.7:443"``.
+    /// The address and port of the peer, a str such as ``"192.0.2.7:443"``.
     address: Option<String>;
     /// The TLS version, a str such as ``"TLSv1.3"``.
     version: Option<String>;
-    /// The cipher suite by OpenSSL's name, a str.
+    /// OpenSSL's name of the cipher suite, a str.
     cipher: Option<String>;
-    /// The name that was sent to the TLS server and verified, a str.
+    /// The server name (SNI) that was sent and verified, a str.
     server_name: Option<String>;
-    /// Bytes the program had sent when it was over, before encryption: an int.
+    /// Bytes that the program sent until the close, before encryption, an int.
     sent: Option<u64>;
-    /// Bytes the program had received when it was over, after decryption: an int.
+    /// Bytes that the program received until the close, after decryption, an int.
     received: Option<u64>;
-    /// How long it lived, in milliseconds: a float.
+    /// The lifetime of the connection, in milliseconds, a float.
     duration_ms: Option<f64>;
-    /// How it ended: ``"local-close"``, ``"peer-close"``, ``"denied"``, ``"error"`` or ``"aborted"``.
+    /// Why it was closed: ``"local-close"``, ``"peer-close"``, ``"denied"``, ``"error"`` or
+    /// ``"aborted"``.
     close_reason: Option<String>;
-    /// What it failed with, a sentence.
+    /// The error message, a str, for ``close_reason`` ``"error"``.
     error: Option<String>;
 }

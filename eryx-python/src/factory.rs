@@ -18,16 +18,17 @@ use crate::session::Session;
 
 /// Makes sandboxes with packages that are imported already.
 ///
-/// The first build takes seconds: the factory imports the packages in an interpreter, takes a snapshot
-/// of its memory, compiles it, and stores the result in the user's cache, keyed by a digest of its
-/// inputs. After that, building or loading the same factory takes a fraction of a second, in other
-/// processes too. Its sandboxes start as fast as others.
+/// The first build takes seconds: the factory imports the packages in an interpreter, takes a
+/// snapshot of its memory, compiles it, and stores the result in the user's cache, keyed by a
+/// digest of its inputs. After that, building or loading the same factory takes a fraction of a
+/// second, in other processes too. Its sandboxes start as fast as others.
 ///
 /// A factory can be pickled and sent to the workers of a pool.
 ///
 /// Args:
 ///     packages: paths of wheels, of source directories of packages, or of directories that contain
-///         several packages, such as an installed ``site-packages``: str or :class:`os.PathLike`. Only
+///         several packages, such as an installed ``site-packages``: str or :class:`os.PathLike`.
+///             Only
 ///         pure Python packages can be used. An ``...`` in the list means the same as
 ///         ``dependencies=True``.
 ///     dependencies: True adds the dependencies of the wheels, from wheels in the same directories.
@@ -37,19 +38,19 @@ use crate::session::Session;
 ///     resource_limits: the limits of the imports and the setup code, a :class:`ResourceLimits`.
 ///         Default: the default limits.
 ///     cache_dir: the directory for compiled code. Default: ``$ERYX_CACHE_DIR``, else
-///         ``$XDG_CACHE_HOME/eryx``, else ``~/.cache/eryx``. It is created with mode 0700; a directory
-///         that other users could write to or replace is not used. The files contain all memory of the
-///         interpreter after the imports and the setup code, secrets included.
+///         ``$XDG_CACHE_HOME/eryx``, else ``~/.cache/eryx``. It is created with mode 0700; a
+///         directory that other users could write to or replace is not used. The files contain all
+///         memory of the interpreter after the imports and the setup code, secrets included.
 ///     cache: False stores nothing and compiles on each build.
 ///     max_package_bytes: the maximum size of all packages together, unpacked. Default: 256 MiB.
 ///     max_package_files: the maximum number of files of all packages together. Default: 20,000.
 ///
-/// Raises:
-///     ConfigError: a package cannot be used: it has native code, is not a wheel, does not exist, or is
+/// Raises: ConfigError: a package cannot be used: it has native code, is not a wheel, does not
+///     exist, or is
 ///         too large.
 ///     ExecutionError: an import or the setup code raised an exception; ``traceback`` shows where.
-///     TimeoutError, ResourceLimitError: the imports or the setup code exceeded a limit. All of these
-///         are raised before anything is compiled.
+///     TimeoutError, ResourceLimitError: the imports or the setup code exceeded a limit. All of
+///         these are raised before anything is compiled.
 ///
 /// >>> import eryx
 /// >>> factory = eryx.SandboxFactory(imports=["json"], setup_code="greeting = 'hello'")
@@ -146,8 +147,8 @@ impl SandboxFactory {
         Sandbox::build(py, "create_sandbox", self.0.sandbox(), settings)
     }
 
-    /// Open a session with the packages: an interpreter that keeps its state from one execution to the
-    /// next. Takes the arguments of :class:`Sandbox`.
+    /// Open a session with the packages: an interpreter that keeps its state from one execution to
+    /// the next. Takes the arguments of :class:`Sandbox`.
     ///
     /// >>> import eryx
     /// >>> with eryx.SandboxFactory(setup_code="x = 41").create_session() as session:
@@ -169,8 +170,8 @@ impl SandboxFactory {
 
     /// Write the factory to a file, for :meth:`load`: the packages, the imports and the setup code.
     ///
-    /// The file contains no machine code, and its content runs only in sandboxes. It is therefore safe
-    /// to load a file of unknown origin.
+    /// The file contains no machine code, and its content runs only in sandboxes. It is therefore
+    /// safe to load a file of unknown origin.
     ///
     /// Args:
     ///     path: a str or a path. An existing file is replaced.
@@ -190,9 +191,8 @@ impl SandboxFactory {
 
     /// Build a factory from a file that :meth:`save` wrote.
     ///
-    /// Args:
-    ///     path: a str or a path.
-    ///     resource_limits, cache_dir, cache, max_package_bytes, max_package_files: as for :class:`SandboxFactory`.
+    /// Args: path: a str or a path. resource_limits, cache_dir, cache, max_package_bytes,
+    ///     max_package_files: as for :class:`SandboxFactory`.
     ///
     /// Raises:
     ///     ConfigError: the file is not a saved factory, or unpacks to more than the limits allow.

@@ -1,3 +1,5 @@
+//! The Python class `ResourceLimits`.
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -8,23 +10,25 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::arguments::{each, keywords_only, whole};
 use crate::error::ConfigError;
 
-/// What one execution may use at most. Every limit is on by default.
+/// The limits of one execution. Every limit is on by default.
 ///
-/// Args:
-///     execution_timeout_ms: how long one execution may take, in milliseconds by the wall clock, waiting
-///         included. What exceeds it raises :class:`TimeoutError`.
-///     max_memory_bytes: how much memory the interpreter may use, in bytes, its own share (about 30 MiB)
-///         included. The program sees a ``MemoryError``; one that does not catch it raises
+/// Args: execution_timeout_ms: the time limit of one execution, in milliseconds by the wall clock,
+///     waiting
+///         included. An execution that exceeds it raises :class:`TimeoutError`.
+///     max_memory_bytes: the memory limit of the interpreter, in bytes, its own share (about 40
+///         MiB) included. At the limit the program gets ``MemoryError``; if it does not catch it,
+///         the execution raises :class:`ResourceLimitError`. At least 48 MiB.
+///     max_output_bytes: the maximum number of bytes that one execution may print to standard
+///         output and standard error together. An execution that prints more raises
 ///         :class:`ResourceLimitError`.
-///     max_output_bytes: how many bytes one execution may print, standard output and standard error
-///         together. What exceeds it raises :class:`ResourceLimitError`.
-///     max_host_memory_bytes: how many bytes this process may keep on behalf of one execution or session,
-///         outside of the interpreter's memory: what was printed, buffers of connections, TLS settings,
-///         name lookups. A network call that would need more fails with an ``OSError`` in the program;
-///         printing more raises :class:`ResourceLimitError`. At least 16 MiB and ``max_output_bytes``.
+///     max_host_memory_bytes: the maximum number of bytes that this process may use on behalf of
+///         one execution or session, outside the memory of the interpreter: captured output,
+///         buffers of connections, TLS settings, name lookups. A network call that would exceed it
+///         fails with ``OSError`` in the program; output that would exceed it raises
+///         :class:`ResourceLimitError`. At least ``max_output_bytes`` + 16 MiB.
 ///
 /// Raises:
-///     ConfigError: for a limit that nothing could run under.
+///     ConfigError: no program could run under a limit.
 ///
 /// >>> import eryx
 /// >>> limits = eryx.ResourceLimits(execution_timeout_ms=100)
@@ -77,25 +81,26 @@ impl ResourceLimits {
         Ok(Self(limits))
     }
 
-    /// How long one execution may take, in milliseconds.
+    /// The time limit of one execution, in milliseconds.
     #[getter]
     fn execution_timeout_ms(&self) -> u128 {
         self.0.execution_timeout().as_millis()
     }
 
-    /// How much memory the interpreter may use, in bytes.
+    /// The memory limit of the interpreter, in bytes.
     #[getter]
     fn max_memory_bytes(&self) -> u64 {
         self.0.max_memory()
     }
 
-    /// How much one execution may print, in bytes.
+    /// The limit on the output of one execution, in bytes.
     #[getter]
     fn max_output_bytes(&self) -> u64 {
         self.0.max_output()
     }
 
-    /// How much this process may keep on behalf of one execution or session, in bytes.
+    /// The limit on the memory that this process uses on behalf of one execution or session, in
+    /// bytes.
     #[getter]
     fn max_host_memory_bytes(&self) -> u64 {
         self.0.max_host_memory()

@@ -9,7 +9,7 @@ use crate::pickle::{Reduced, nanoseconds, reduce};
 use crate::refusals::Refusals;
 use crate::verdict::Verdict;
 
-/// What a program did on the network.
+/// The network activity of a program.
 ///
 /// >>> import eryx
 /// >>> sandbox = eryx.Sandbox(network=eryx.NetConfig())
@@ -20,7 +20,7 @@ use crate::verdict::Verdict;
 /// ... except PermissionError:
 /// ...     pass
 /// ... ''')
-/// >>> [(one.host, one.port, one.close_reason) for one in result.network.connections]
+/// >>> [(report.host, report.port, report.close_reason) for report in result.network.connections]
 /// [('10.0.0.1', 80, 'denied')]
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
 #[derive(Clone, Default, PartialEq)]
@@ -33,7 +33,7 @@ pub(crate) struct NetworkReport {
 }
 
 impl NetworkReport {
-    /// How many connections it lists.
+    /// Returns the number of listed connections.
     pub(crate) fn len(&self) -> usize {
         self.connections.len()
     }
@@ -51,37 +51,38 @@ impl From<eryx::net::NetworkReport> for NetworkReport {
     }
 }
 
-type Totals = (Vec<ConnectionReport>, Vec<Refusals>, u64, u64, u64);
+type ReportParts = (Vec<ConnectionReport>, Vec<Refusals>, u64, u64, u64);
 
 #[pymethods]
 impl NetworkReport {
-    /// Connections and lookups in the order they began, a list of :class:`ConnectionReport`: 1,024 that were
-    /// established at most, 512 lookups and attempts that were given up, and 256 that were refused or failed.
+    /// Connections and lookups in the order of their start, a list of :class:`ConnectionReport`: at
+    /// most 1,024 established ones, 512 lookups and abandoned attempts, and 256 denied or failed
+    /// ones.
     #[getter]
     fn connections(&self) -> Vec<ConnectionReport> {
         self.connections.clone()
     }
 
-    /// Everything that was refused or failed, counted by reason and rule whether it is listed or not: a list of
-    /// :class:`Refusals`.
+    /// The number of denied and failed activities for each reason and rule, listed or not: a list
+    /// of :class:`Refusals`.
     #[getter]
     fn refusals(&self) -> Vec<Refusals> {
         self.refusals.clone()
     }
 
-    /// How many more connections and lookups there were than are listed.
+    /// The number of connections and lookups that are not listed.
     #[getter]
     fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Bytes sent by all connections together, before encryption.
+    /// Bytes sent on all connections together, before encryption.
     #[getter]
     fn sent_bytes(&self) -> u64 {
         self.sent
     }
 
-    /// Bytes received by all connections together, after decryption.
+    /// Bytes received on all connections together, after decryption.
     #[getter]
     fn received_bytes(&self) -> u64 {
         self.received
@@ -96,7 +97,7 @@ impl NetworkReport {
         )
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Totals>> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, ReportParts>> {
         let this = slf.get().clone();
         let parts = (
             this.connections,
@@ -110,7 +111,7 @@ impl NetworkReport {
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
-    fn restore(parts: Totals) -> Self {
+    fn restore(parts: ReportParts) -> Self {
         let (connections, refusals, dropped, sent, received) = parts;
         Self {
             connections,
@@ -122,7 +123,8 @@ impl NetworkReport {
     }
 }
 
-/// One connection of a program, one lookup of a name, or one TLS session that was denied.
+/// One connection of a program, one name lookup, the datagrams to one destination, or one denied
+/// TLS session.
 ///
 /// See :class:`NetworkReport` for an example.
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
@@ -173,40 +175,41 @@ type Parts = (
 
 #[pymethods]
 impl ConnectionReport {
-    /// ``"connection"``, ``"lookup"``, ``"datagrams"`` for those of one socket to one destination, or
-    /// ``"tls-session"`` for TLS over a transport of the program's own, which is listed only when its server name is
-    /// denied: a str.
+    /// ``"connection"``, ``"lookup"``, ``"datagrams"`` (of one socket to one destination) or
+    /// ``"tls-session"`` (TLS over the program's own transport, listed only if its server name is
+    /// denied), a str.
     #[getter]
     fn activity(&self) -> &str {
         &self.activity
     }
 
-    /// The host as the untrusted program wrote it, a str of 255 characters at most. It may hold anything, line feeds
-    /// included; ``repr()`` of this object quotes it.
+    /// The host as the untrusted program wrote it, a str of at most 255 characters. It may contain
+    /// any characters, line feeds included; ``repr()`` of this object escapes them.
     #[getter]
     fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, an int, or ``None`` for a lookup that names none.
+    /// The port, an int, or ``None`` for a lookup without a port.
     #[getter]
     fn port(&self) -> Option<u16> {
         self.port
     }
 
-    /// The addresses the host stood for, a list of str. Internal ones included.
+    /// The addresses of the host, a list of str, internal addresses included.
     #[getter]
     fn addresses(&self) -> Vec<String> {
         self.addresses.clone()
     }
 
-    /// The address and port that were dialled with success, a str such as ``"192.0.2.7:443"``, or ``None``.
+    /// The address and port of the peer after a successful connect, a str such as
+    /// ``"192.0.2.7:443"``, or ``None``.
     #[getter]
     fn address(&self) -> Option<&str> {
         self.address.as_deref()
     }
 
-    /// What the policy said last, a :class:`Verdict`, or ``None`` if it was not asked.
+    /// The last verdict of the policy, a :class:`Verdict`, or ``None`` if there was none.
     #[getter]
     fn verdict(&self) -> Option<Verdict> {
         self.verdict.clone()
@@ -230,13 +233,13 @@ impl ConnectionReport {
         self.tls.as_deref()
     }
 
-    /// How long it lived, or has lived so far, in milliseconds: a float.
+    /// The lifetime in milliseconds, until now if it is open, a float.
     #[getter]
     fn duration_ms(&self) -> f64 {
         self.duration.as_secs_f64() * 1e3
     }
 
-    /// How it ended, in words, or ``None`` while it lasts, as in a session.
+    /// Why it was closed, a str, or ``None`` while it is open, as in a session.
     #[getter]
     fn close_reason(&self) -> Option<&str> {
         self.close_reason.as_deref()

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use crate::pickle::{Reduced, reduce};
 
-/// How often something a program wanted was refused, or failed, for one reason.
+/// The number of activities of a program that were denied or failed for one reason.
 ///
 /// >>> import eryx
 /// >>> result = eryx.Sandbox(network=eryx.NetConfig()).execute('''
@@ -32,7 +32,7 @@ pub(crate) struct Refusals {
     last: Attempt,
 }
 
-/// What was wanted, the host, the port, and when: seconds since 1970.
+/// The activity, the host, the port, and the time in seconds since 1970.
 type Attempt = (String, String, Option<u16>, f64);
 
 impl From<eryx::net::Refusals> for Refusals {
@@ -61,81 +61,84 @@ impl From<eryx::net::Refusals> for Refusals {
     }
 }
 
-type Counted = (
+type Parts = (
     (String, Option<String>, Option<String>),
     (u64, Attempt, Attempt),
 );
 
 #[pymethods]
 impl Refusals {
-    /// Why, a str: the ``reason`` of a :class:`Verdict`, the name of a limit such as ``"max_connections"``, or an
-    /// error such as ``"connection-refused"``.
+    /// The reason, a str: the ``reason`` of a :class:`Verdict`, the name of a limit such as
+    /// ``"max_connections"``, or an error such as ``"connection-refused"``.
     #[getter]
     fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// The pattern that decided, a str, or ``None``. Beyond 64 patterns they are counted together, without one.
+    /// The pattern that decided, a str, or ``None``. Beyond 64 patterns, the others are counted
+    /// together with ``None``.
     #[getter]
     fn rule(&self) -> Option<&str> {
         self.rule.as_deref()
     }
 
-    /// The list that pattern stands in, a str such as ``"blocked_hosts"``, or ``None``.
+    /// The setting that contains the pattern, a str such as ``"blocked_hosts"``, or ``None``.
     #[getter]
     fn rule_list(&self) -> Option<&str> {
         self.rule_list.as_deref()
     }
 
-    /// How often, an int.
+    /// The number of activities, an int.
     #[getter]
     fn count(&self) -> u64 {
         self.count
     }
 
-    /// What was wanted the first time, as ``ConnectionReport.activity`` has it: a str.
+    /// The first activity, a str with the values of ``ConnectionReport.activity``.
     #[getter]
     fn first_activity(&self) -> &str {
         &self.first.0
     }
 
-    /// The host the first time, as the untrusted program wrote it: a str of 255 characters at most.
+    /// The host of the first activity as the untrusted program wrote it, a str of at most 255
+    /// characters.
     #[getter]
     fn first_host(&self) -> &str {
         &self.first.1
     }
 
-    /// The port the first time, an int, or ``None``.
+    /// The port of the first activity, an int, or ``None``.
     #[getter]
     fn first_port(&self) -> Option<u16> {
         self.first.2
     }
 
-    /// When it was the first time, in seconds since 1970: a float.
+    /// The time of the first activity in seconds since 1970, a float.
     #[getter]
     fn first_time(&self) -> f64 {
         self.first.3
     }
 
-    /// What was wanted the latest time: a str.
+    /// The last activity, a str with the values of ``ConnectionReport.activity``.
     #[getter]
     fn last_activity(&self) -> &str {
         &self.last.0
     }
 
-    /// The host the latest time, as the untrusted program wrote it: a str of 255 characters at most.
+    /// The host of the last activity as the untrusted program wrote it, a str of at most 255
+    /// characters.
     #[getter]
     fn last_host(&self) -> &str {
         &self.last.1
     }
 
-    /// The port the latest time, an int, or ``None``.
+    /// The port of the last activity, an int, or ``None``.
     #[getter]
     fn last_port(&self) -> Option<u16> {
         self.last.2
     }
 
-    /// When it was the latest time, in seconds since 1970: a float.
+    /// The time of the last activity in seconds since 1970, a float.
     #[getter]
     fn last_time(&self) -> f64 {
         self.last.3
@@ -149,9 +152,9 @@ impl Refusals {
         format!("<eryx.Refusals: {} {}{rule}>", self.count, self.reason)
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Counted>> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
         let this = slf.get().clone();
-        let parts: Counted = (
+        let parts: Parts = (
             (this.reason, this.rule, this.rule_list),
             (this.count, this.first, this.last),
         );
@@ -160,7 +163,7 @@ impl Refusals {
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
-    fn restore(parts: Counted) -> Self {
+    fn restore(parts: Parts) -> Self {
         let ((reason, rule, rule_list), (count, first, last)) = parts;
         Self {
             reason,

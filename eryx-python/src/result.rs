@@ -1,3 +1,5 @@
+//! The Python class `ExecuteResult`.
+
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -6,7 +8,7 @@ use pyo3::types::PyBytes;
 use crate::network_report::NetworkReport;
 use crate::pickle::{Reduced, nanoseconds, reduce};
 
-/// What an execution that ran to its end left.
+/// The result of an execution that ran to its end: output, network report and usage.
 ///
 /// >>> import eryx
 /// >>> result = eryx.Sandbox().execute("print('hello')")
@@ -44,55 +46,58 @@ type Parts = (u64, Vec<u8>, Vec<u8>, u64, u64, u64, NetworkReport);
 
 #[pymethods]
 impl ExecuteResult {
-    /// What the program printed on standard output, as a str; what is not UTF-8 became U+FFFD.
+    /// Standard output, a str. Bytes that are not UTF-8 are replaced by U+FFFD.
     #[getter]
     fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// What the program printed on standard error, as a str; what is not UTF-8 became U+FFFD.
+    /// Standard error, a str. Bytes that are not UTF-8 are replaced by U+FFFD.
     #[getter]
     fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
-    /// Standard output, byte for byte.
+    /// Standard output, unchanged, as bytes.
     #[getter]
     fn stdout_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.stdout)
     }
 
-    /// Standard error, byte for byte.
+    /// Standard error, unchanged, as bytes.
     #[getter]
     fn stderr_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.stderr)
     }
 
-    /// How long it took, in milliseconds by the wall clock, the making of the interpreter included: a float.
+    /// The duration in milliseconds by the wall clock, the start of the interpreter included, a
+    /// float.
     #[getter]
     fn duration_ms(&self) -> f64 {
         self.duration.as_secs_f64() * 1e3
     }
 
-    /// The most memory the interpreter used at once, in bytes, its own share included.
+    /// The peak memory of the interpreter, in bytes, its own share included.
     #[getter]
     fn peak_memory_bytes(&self) -> u64 {
         self.peak_memory
     }
 
-    /// The most this process kept on behalf of the program at once, in bytes, outside of the interpreter's memory.
+    /// The peak of the memory that this process used on behalf of the program, in bytes, outside
+    /// the memory of the interpreter.
     #[getter]
     fn peak_host_memory_bytes(&self) -> u64 {
         self.peak_host_memory
     }
 
-    /// The number of this execution, an int that no other one of this process has. Its network's events carry it.
+    /// The number of this execution, an int that is unique in this process. Its network events have
+    /// the same number.
     #[getter]
     fn execution(&self) -> u64 {
         self.execution
     }
 
-    /// What the program did on the network, a :class:`NetworkReport`.
+    /// The network activity of the program, a :class:`NetworkReport`.
     #[getter]
     fn network(&self) -> NetworkReport {
         self.network.clone()

@@ -20,8 +20,8 @@ const SIGNAL_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a cancelled execution may take to end before it is dropped.
 const CANCEL_GRACE: Duration = Duration::from_millis(200);
 
-/// Returns the runtime of this process, and starts it on the first call. The threads of a runtime do
-/// not survive a fork, so that the child starts a runtime of its own.
+/// Returns the runtime of this process, and starts it on the first call. The threads of a runtime
+/// do not survive a fork, so that the child starts a runtime of its own.
 ///
 /// Only threads attached to the interpreter lock the mutex, and they stay attached while they hold
 /// it, so that a fork made by Python code never copies a locked mutex.
@@ -42,8 +42,8 @@ pub(crate) fn runtime(_py: Python<'_>) -> PyResult<&'static Runtime> {
     }
 }
 
-/// Runs `future` on this thread, detached from the interpreter, and checks for signals meanwhile. An
-/// exception of a signal handler, such as KeyboardInterrupt, cancels the execution of `cancel`.
+/// Runs `future` on this thread, detached from the interpreter, and checks for signals meanwhile.
+/// An exception of a signal handler, such as KeyboardInterrupt, cancels the execution of `cancel`.
 pub(crate) fn wait<T: Send>(
     py: Python<'_>,
     cancel: &CancelHandle,

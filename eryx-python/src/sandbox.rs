@@ -22,20 +22,21 @@ use crate::session::Session;
 /// execution to another. Exception: sandboxes with the same ``NetConfig`` share DNS answers and TLS
 /// sessions if it sets ``shared_caches``.
 ///
-/// Any number of threads and tasks may use a sandbox at the same time; ``execute`` releases the GIL.
+/// Any number of threads and tasks may use a sandbox at the same time; ``execute`` releases the
+/// GIL.
 ///
-/// Args:
-///     network: the network of the programs, a :class:`NetConfig`. Without one they have none.
-///     resource_limits: the limits of one execution, a :class:`ResourceLimits`. Default: the default
+/// Args: network: the network of the programs, a :class:`NetConfig`. Without one they have none.
+///     resource_limits: the limits of one execution, a :class:`ResourceLimits`. Default: the
+///     default
 ///         limits.
-///     on_stdout: a function that is called with each piece of standard output, a str, as the program
-///         prints it; a piece need not end at the end of a line. ``execute`` calls it on the calling
-///         thread, ``aexecute`` on the thread of the event loop. An exception that it raises ends the
-///         program and is raised by ``execute``.
+///     on_stdout: a function that is called with each piece of standard output, a str, as the
+///         program prints it; a piece need not end at the end of a line. ``execute`` calls it on
+///         the calling thread, ``aexecute`` on the thread of the event loop. An exception that it
+///         raises ends the program and is raised by ``execute``.
 ///     on_stderr: the same for standard error.
-///     on_network_event: a function that is called with each :class:`NetworkEvent` as it happens, on
-///         the same threads and with the same effect of an exception. A program that is ahead of the
-///         event loop waits for it.
+///     on_network_event: a function that is called with each :class:`NetworkEvent` as it happens,
+///         on the same threads and with the same effect of an exception. A program that is ahead of
+///         the event loop waits for it.
 ///
 /// Raises:
 ///     ConfigError: a setting is invalid.
@@ -85,15 +86,15 @@ impl Sandbox {
     ///
     /// Other threads run meanwhile. Ctrl-C ends the program and raises ``KeyboardInterrupt``.
     ///
-    /// Args:
-    ///     code: the source, a str, or bytes in UTF-8 or in the encoding that its first lines declare
+    /// Args: code: the source, a str, or bytes in UTF-8 or in the encoding that its first lines
+    ///     declare
     ///         (PEP 263). ``await`` is allowed at its top level.
     ///
-    /// Returns:
-    ///     The output, the network report and the usage of the execution, an :class:`ExecuteResult`.
+    /// Returns: The output, the network report and the usage of the execution, an
+    ///     :class:`ExecuteResult`.
     ///
-    /// Raises:
-    ///     ExecutionError: the program raised an exception, exited with a status other than 0, or does
+    /// Raises: ExecutionError: the program raised an exception, exited with a status other than 0,
+    ///     or does
     ///         not compile.
     ///     TimeoutError: the execution exceeded its time limit.
     ///     ResourceLimitError: the execution exceeded another limit.

@@ -75,8 +75,8 @@ impl Session {
         Execution::coroutine(py, self.request(code)?)
     }
 
-    /// Cancel the running execution and those that wait for it; any thread may call it. That ends the
-    /// session. Without a running execution it has no effect.
+    /// Cancel the running execution and those that wait for it; any thread may call it. That ends
+    /// the session. Without a running execution it has no effect.
     ///
     /// >>> import eryx
     /// >>> session = eryx.Sandbox().session()

@@ -1,13 +1,16 @@
+//! The Python class `Verdict`.
+
 use eryx::net::policy::{self, Decision, Port};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::pickle::{Reduced, reduce};
 
-/// What a policy says about a host and a port.
+/// The verdict of a policy on a host and a port.
 ///
-/// ``str()`` of it is a sentence that names the host, the entry that decided, and what would change the
-/// verdict. It is neither true nor false: a name may still depend on its addresses.
+/// ``str()`` returns a message that names the host, the rule that decided, and the setting that
+/// would change the verdict. A verdict has no truth value: that of a name may still depend on its
+/// addresses.
 ///
 /// >>> import eryx
 /// >>> verdict = eryx.NetConfig().check("127.0.0.1", 80)
@@ -69,62 +72,62 @@ type Parts = (
 
 #[pymethods]
 impl Verdict {
-    /// ``"allow"``, ``"deny"``, or ``"needs-addresses"`` for a name that may be resolved and is judged again
-    /// with what it resolves to.
+    /// ``"allow"``, ``"deny"``, or ``"needs-addresses"`` for a name that may be resolved and is
+    /// then checked again with its addresses.
     #[getter]
     fn decision(&self) -> &str {
         &self.decision
     }
 
-    /// Whether it may be dialled. Not so for a name without its addresses.
+    /// Whether a connection is allowed. False for a name that depends on its addresses.
     #[getter]
     fn is_allowed(&self) -> bool {
         self.decision == ALLOW
     }
 
-    /// Whether it is denied for good. Not so for a name that needs its addresses.
+    /// Whether a connection is denied. False for a name that depends on its addresses.
     #[getter]
     fn is_denied(&self) -> bool {
         self.decision == DENY
     }
 
-    /// Why, a word for programs such as ``"host-blocked"``.
+    /// The reason, a word for programs such as ``"host-blocked"``.
     #[getter]
     fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// The pattern that decided, a str, or ``None`` when it was the lack of one.
+    /// The pattern that decided, a str, or ``None`` if no pattern matched.
     #[getter]
     fn rule(&self) -> Option<&str> {
         self.rule.as_deref()
     }
 
-    /// The list that pattern stands in, a str such as ``"blocked_hosts"``, or ``None``.
+    /// The setting that contains the pattern, a str such as ``"blocked_hosts"``, or ``None``.
     #[getter]
     fn rule_list(&self) -> Option<&str> {
         self.rule_list.as_deref()
     }
 
-    /// The host in canonical form, a str, or ``None`` when it is malformed.
+    /// The host in canonical form, a str, or ``None`` if it is malformed.
     #[getter]
     fn host(&self) -> Option<&str> {
         self.host.as_deref()
     }
 
-    /// The port that was asked about, an int, or ``None`` for any.
+    /// The port that was checked, an int, or ``None`` for any port.
     #[getter]
     fn port(&self) -> Option<u16> {
         self.port
     }
 
-    /// The addresses that were judged, a list of str.
+    /// The addresses that were checked, a list of str.
     #[getter]
     fn addresses(&self) -> Vec<String> {
         self.addresses.clone()
     }
 
-    /// The sentence the program gets to see. It tells nothing the program did not say itself.
+    /// The message that the program sees. It contains nothing that the program did not name itself.
     #[getter]
     fn guest_message(&self) -> &str {
         &self.guest_message
@@ -140,7 +143,7 @@ impl Verdict {
 
     fn __bool__(&self) -> PyResult<bool> {
         Err(PyTypeError::new_err(
-            "a verdict is neither true nor false, since a name may depend on its addresses: ask for .is_denied or \
+            "a verdict is neither true nor false, since a name may depend on its addresses: use .is_denied or \
              .is_allowed",
         ))
     }

@@ -61,6 +61,6 @@ __all__ = [
     "__version__",
 ]
 
-# A file of its own, so that processes share its pages.
+# The machine code is a separate file, so that processes share its pages.
 _eryx._set_precompiled_path(_os.path.join(_os.path.dirname(__file__), "eryx-guest.cwasm"))
 _atexit.register(_eryx._shutdown)

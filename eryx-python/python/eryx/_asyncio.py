@@ -1,4 +1,4 @@
-"""Executions as coroutines. Imported when the first one is made, since asyncio takes its time."""
+"""Executions as coroutines. Imported on the first use, since importing asyncio takes long."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 async def run(execution: Execution) -> ExecuteResult:
-    """Run `execution` and return its result. Cancelled, it ends the program."""
+    """Run `execution` and return its result. Cancelling the task ends the program."""
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[ExecuteResult] = loop.create_future()
+    future: asyncio.Future[ExecuteResult] = loop.create_future()
 
-    def hand_on() -> bool:
-        """Make the first call that waits. Returns whether there was one."""
-        call = None if ended.done() else execution.take()
+    def call_next() -> bool:
+        """Make the next queued call. Returns whether there was one."""
+        call = None if future.done() else execution.take()
         if call is None:
             return False
         callback, argument = call
@@ -26,46 +26,46 @@ async def run(execution: Execution) -> ExecuteResult:
             callback(argument)
         except BaseException as error:
             execution.cancel()
-            if not ended.done():
-                ended.set_exception(_outcome(error))
+            if not future.done():
+                future.set_exception(_awaitable_exception(error))
         return True
 
-    def deliver() -> None:
-        if hand_on():
-            # The loop's other work has its turn in between.
-            loop.call_soon(deliver)
+    def make_calls() -> None:
+        if call_next():
+            # One call per iteration, so that the loop's other work goes on.
+            loop.call_soon(make_calls)
 
-    def settle(result: ExecuteResult | None, error: BaseException | None) -> None:
-        if hand_on():
-            # What was printed comes before the end.
-            loop.call_soon(settle, result, error)
-        elif ended.done():
+    def set_result(result: ExecuteResult | None, error: BaseException | None) -> None:
+        if call_next():
+            # Queued calls come before the end.
+            loop.call_soon(set_result, result, error)
+        elif future.done():
             return
         elif result is None:
-            ended.set_exception(error or RuntimeError("an execution ended without a result"))
+            future.set_exception(error or RuntimeError("an execution ended without a result"))
         else:
-            ended.set_result(result)
+            future.set_result(result)
 
-    def later(function: Callable[..., None]) -> Callable[..., Any]:
+    def threadsafe(function: Callable[..., None]) -> Callable[..., Any]:
         return functools.partial(loop.call_soon_threadsafe, function)
 
-    execution.start(later(deliver), later(settle))
+    execution.start(threadsafe(make_calls), threadsafe(set_result))
     try:
-        return await ended
+        return await future
     finally:
         execution.cancel()
 
 
-def _outcome(error: BaseException) -> BaseException:
-    """What comes out of a future and a coroutine when a callback has raised `error`."""
+def _awaitable_exception(error: BaseException) -> BaseException:
+    """Return the exception that a future can raise for the exception of a callback."""
     if isinstance(error, StopIteration):
-        # Neither lets one through (PEP 479).
+        # Futures and coroutines cannot raise StopIteration (PEP 479).
         raised = RuntimeError(f"a callback of the sandbox raised {error!r}")
         raised.__cause__ = error
         return raised
     return error
 
 
-async def done(value: T) -> T:
-    """`value`, for what awaits something that has happened."""
+async def completed(value: T) -> T:
+    """Return `value`, for an ``await`` of an operation that is complete already."""
     return value

@@ -1,4 +1,4 @@
-"""What can go wrong."""
+"""The exceptions of the package."""
 
 from __future__ import annotations
 
@@ -9,26 +9,38 @@ from ._eryx import NetworkReport as _NetworkReport
 
 
 class EryxError(Exception):
-    """What every exception of this package is."""
+    """The base class of all exceptions of this package."""
 
     __module__ = "eryx"
+
+
+# Each class of an execution that did not run to its end has this at the end of its docstring.
+_ENDED_ATTRIBUTES = """
+Attributes of each execution that did not run to its end:
+    stdout: the standard output of the program until then, a str.
+    stderr: its standard error until then, a str.
+    network: its network activity until then, a :class:`NetworkReport`.
+    execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did
+        not start.
+    duration_ms: its duration in milliseconds, a float.
+    peak_memory_bytes: the peak memory of the interpreter, an int.
+    peak_host_memory_bytes: the peak of the memory that this process used on behalf of the program,
+        an int.
+"""
 
 
 class _EndedError(EryxError):
-    """An execution that did not run to its end.
-
-    Attributes:
-        stdout: what the program had printed on standard output, a str.
-        stderr: what it had printed on standard error, a str.
-        network: what it had done on the network, a :class:`NetworkReport`.
-        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it
-            did not begin.
-        duration_ms: how long it took, in milliseconds: a float.
-        peak_memory_bytes: the most memory the interpreter used at once, an int.
-        peak_host_memory_bytes: the most this process kept for the program at once, an int.
-    """
+    """An execution that did not run to its end."""
 
     __module__ = "eryx"
+
+    def __init_subclass__(cls, **arguments: _Any) -> None:
+        super().__init_subclass__(**arguments)
+        doc = cls.__doc__
+        if cls.__module__ == "eryx" and doc:
+            # From CPython 3.13 on, the compiler removes the indentation of docstrings.
+            indent = doc[doc.rindex("\n") + 1 :]
+            cls.__doc__ = doc + _ENDED_ATTRIBUTES.replace("\n", "\n" + indent)
 
     def __init__(
         self,
@@ -57,26 +69,17 @@ class _EndedError(EryxError):
 class ExecutionError(_EndedError):
     """The program raised an exception, exited with a status other than 0, or does not compile.
 
-    The untrusted program chose ``exception_type``, ``message`` and ``traceback``: each may be
-    anything, line feeds and the escape sequences of terminals included. ``str()`` of this
-    exception, and what an uncaught one prints, have those escaped.
+    The untrusted program chose ``exception_type``, ``message`` and ``traceback``: they may contain
+    any characters, line feeds and terminal escape sequences included. ``str()`` of this exception
+    and the traceback of an uncaught one escape them.
 
     Attributes:
-        exception_type: the exception's type: ``ValueError``, or with its module
-            (``json.decoder.JSONDecodeError``). A program can name a type of its own like any other.
-            ``None`` when the interpreter itself gave up, as
-            after ``os.abort()``.
+        exception_type: the type of the exception: ``ValueError``, or with its module
+            (``json.decoder.JSONDecodeError``). A program can give its own type any name. ``None``
+            if the interpreter itself crashed, as after ``os.abort()``.
         message: ``str()`` of the exception.
         traceback: the traceback as the interpreter prints it; empty for ``SystemExit``.
         exit_status: the status of ``SystemExit``, an int; ``None`` for any other exception.
-        stdout: what the program had printed on standard output, a str.
-        stderr: what it had printed on standard error, a str.
-        network: what it had done on the network, a :class:`NetworkReport`.
-        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it
-            did not begin.
-        duration_ms: how long it took, in milliseconds: a float.
-        peak_memory_bytes: the most memory the interpreter used at once, an int.
-        peak_host_memory_bytes: the most this process kept for the program at once, an int.
 
     >>> import eryx
     >>> try:
@@ -97,40 +100,30 @@ class ExecutionError(_EndedError):
         message: str = "",
         traceback: str = "",
         exit_status: int | None = None,
-        **left: _Any,
+        **ended: _Any,
     ) -> None:
-        super().__init__(text, **left)
+        super().__init__(text, **ended)
         self.exception_type = exception_type
         self.message = message
         self.traceback = traceback
         self.exit_status = exit_status
         if traceback and hasattr(self, "add_note"):
-            # Left uncaught, it shows where in the program it happened.
+            # The traceback of an uncaught exception then shows the line of the program.
             self.add_note(_printable(traceback.rstrip("\n")))
 
 
 def _printable(text: str) -> str:
-    """``text`` in its lines, with what a terminal would act on escaped."""
+    """Return `text` with control characters escaped, except line feeds and tabs."""
     return "".join(
-        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode()
-        for one in text
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
+        for char in text
     )
 
 
 class TimeoutError(_EndedError, builtins.TimeoutError):  # noqa: A001, RUF100
     """The execution took longer than ``ResourceLimits.execution_timeout_ms``.
 
-    The built-in ``TimeoutError`` is one of its bases.
-
-    Attributes:
-        stdout: what the program had printed on standard output, a str.
-        stderr: what it had printed on standard error, a str.
-        network: what it had done on the network, a :class:`NetworkReport`.
-        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it
-            did not begin.
-        duration_ms: how long it took, in milliseconds: a float.
-        peak_memory_bytes: the most memory the interpreter used at once, an int.
-        peak_host_memory_bytes: the most this process kept for the program at once, an int.
+    It is also a built-in ``TimeoutError``.
 
     >>> import eryx
     >>> sandbox = eryx.Sandbox(resource_limits=eryx.ResourceLimits(execution_timeout_ms=100))
@@ -146,19 +139,11 @@ class TimeoutError(_EndedError, builtins.TimeoutError):  # noqa: A001, RUF100
 
 
 class ResourceLimitError(_EndedError):
-    """The program wanted more memory, output, stack or memory of this process than it may have.
+    """The execution exceeded a limit: memory, output, host memory or stack.
 
     Attributes:
-        limit: which limit, ``"max_memory_bytes"``, ``"max_output_bytes"``,
+        limit: the limit, ``"max_memory_bytes"``, ``"max_output_bytes"``,
             ``"max_host_memory_bytes"`` or ``"stack"``.
-        stdout: what the program had printed on standard output, a str.
-        stderr: what it had printed on standard error, a str.
-        network: what it had done on the network, a :class:`NetworkReport`.
-        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it
-            did not begin.
-        duration_ms: how long it took, in milliseconds: a float.
-        peak_memory_bytes: the most memory the interpreter used at once, an int.
-        peak_host_memory_bytes: the most this process kept for the program at once, an int.
 
     >>> import eryx
     >>> try:
@@ -170,23 +155,13 @@ class ResourceLimitError(_EndedError):
 
     __module__ = "eryx"
 
-    def __init__(self, text: str, *, limit: str = "", **left: _Any) -> None:
-        super().__init__(text, **left)
+    def __init__(self, text: str, *, limit: str = "", **ended: _Any) -> None:
+        super().__init__(text, **ended)
         self.limit = limit
 
 
 class CancelledError(_EndedError):
-    """``cancel`` was called while the program ran.
-
-    Attributes:
-        stdout: what the program had printed on standard output, a str.
-        stderr: what it had printed on standard error, a str.
-        network: what it had done on the network, a :class:`NetworkReport`.
-        execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it
-            did not begin.
-        duration_ms: how long it took, in milliseconds: a float.
-        peak_memory_bytes: the most memory the interpreter used at once, an int.
-        peak_host_memory_bytes: the most this process kept for the program at once, an int.
+    """The execution was cancelled with ``cancel``.
 
     See :meth:`Sandbox.cancel` for an example.
     """
@@ -214,7 +189,7 @@ class SessionClosedError(EryxError):
 
 
 class ConfigError(EryxError, ValueError):
-    """A setting cannot be honoured. The text names it and says what would be right.
+    """A setting is invalid. The message names it and says what to write instead.
 
     >>> import eryx
     >>> try:
@@ -241,12 +216,13 @@ class ImageError(EryxError):
 
 
 class HostResourceError(EryxError):
-    """This machine or process lacks what a sandbox needs. The text says which limit was met.
+    """The machine or the process lacks a resource that a sandbox needs. The message names it, and
+    the limits in force.
 
-    The same call succeeds once the resource is to be had.
+    The same call succeeds once the resource is available.
 
     Attributes:
-        resource: what is missing: ``"file descriptors"``, ``"memory"`` (address space included),
+        resource: the missing resource: ``"file descriptors"``, ``"memory"`` (address space included),
             ``"threads"``, ``"file size"``, ``"disk space"`` or ``"signal handlers"``.
 
     >>> import eryx

@@ -1,4 +1,4 @@
-"""The compiled half of the package, for type checkers. The classes carry their documentation."""
+"""Types of the compiled half of the package. The documentation is in the classes: ``help()``."""
 
 from collections.abc import Callable, Coroutine, Iterable
 from os import PathLike
@@ -208,6 +208,7 @@ class SandboxFactory:
         cls,
         *,
         packages: Iterable[str | PathLike[str] | EllipsisType] = (),
+        dependencies: bool = False,
         imports: Iterable[str] = (),
         setup_code: str | bytes | None = None,
         resource_limits: ResourceLimits | None = None,
@@ -459,7 +460,7 @@ class Execution:
     def start(
         self,
         wake: Callable[[], object],
-        settle: Callable[[ExecuteResult | None, BaseException | None], object],
+        set_result: Callable[[ExecuteResult | None, BaseException | None], object],
     ) -> None: ...
     def take(self) -> tuple[Callable[[Any], object], Any] | None: ...
     def cancel(self) -> None: ...

@@ -1,5 +1,5 @@
-//! Starting the runtime where file descriptors or threads may be exhausted: tokio panics then, so this checks first that
-//! there are enough.
+//! Starting the runtime where file descriptors or threads may be exhausted: tokio panics then, so
+//! this checks first that there are enough.
 
 use std::io;
 use std::panic::catch_unwind;
@@ -11,8 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::host_resource;
 
-/// How many pairs of file descriptors must be available. A runtime opens one descriptor for epoll, one for its waker and
-/// three for signals; the rest is a margin for other threads.
+/// How many pairs of file descriptors must be available. A runtime opens one descriptor for epoll,
+/// one for its waker and three for signals; the rest is a margin for other threads.
 #[cfg(unix)]
 const DESCRIPTOR_PAIRS: usize = 6;
 
