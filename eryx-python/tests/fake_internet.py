@@ -1,4 +1,4 @@
-"""Programs in the testkit's world: a network on which the hosts of the documentation exist."""
+"""Runs programs in a network namespace with the hosts that the documentation names."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from typing import NoReturn
 import pytest
 
 
-def run(driver: str, given: object, directory: os.PathLike[str], *, timeout: float = 120) -> object:
-    """What the program `driver` prints, as JSON. It reads `given` as JSON from standard input, and finds the
-    authority of the servers in the file ``ERYX_TESTKIT_CA``. Where there can be no world the test is skipped."""
-    world = os.environ.get("ERYX_TESTKIT_NETNS")
-    if not world:
+def run(driver: str, value: object, directory: os.PathLike[str], *, timeout: float = 120) -> object:
+    """Run the program `driver` with `value` as JSON on standard input, and return its output, parsed
+    as JSON. ``ERYX_TESTKIT_CA`` names the file with the CA certificate of the servers. Skips the test
+    where network namespaces are not available."""
+    testkit = os.environ.get("ERYX_TESTKIT_NETNS")
+    if not testkit:
         skip("ERYX_TESTKIT_NETNS does not say where eryx-testkit-netns is: `cargo xtask test` does")
-    ended = subprocess.run(
-        [world, sys.executable, "-c", driver],
-        input=json.dumps(given),
+    completed = subprocess.run(
+        [testkit, sys.executable, "-c", driver],
+        input=json.dumps(value),
         capture_output=True,
         text=True,
         timeout=timeout,
         cwd=directory,
     )
-    if ended.returncode == 77:
-        skip(ended.stderr.strip())
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
+    if completed.returncode == 77:
+        skip(completed.stderr.strip())
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout)
 
 
 def libraries() -> str:
-    """The folder with the wheels of libraries.txt."""
+    """Return the folder with the wheels of libraries.txt."""
     folder = os.environ.get("ERYX_TEST_WHEELS")
     if not folder:
         skip("ERYX_TEST_WHEELS does not say where the libraries are: `cargo xtask test` does")

@@ -1,4 +1,4 @@
-"""What the kernel does with the pages of this process, for programs of ``test_slots``: page them out, look into them."""
+"""The pages of this process: paging them out and searching them, for the programs of ``test_slots``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def mappings() -> Iterator[tuple[int, int]]:
-    """First and last address of each private mapping that can be written to, but for the interpreter's own heap."""
+    """Yield the first and last address of each private writable mapping, except the heap and stack of
+    the host interpreter."""
     with open("/proc/self/maps") as maps:
         for line in maps:
-            found = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)", line)
-            assert found
-            first, last, flags, name = found.groups()
+            match = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)", line)
+            assert match
+            first, last, flags, name = match.groups()
             if flags.startswith("rw") and name not in ("[heap]", "[stack]"):
                 yield int(first, 16), int(last, 16)
 
 
 def advise(advice: int) -> int:
-    """Gives ``advice`` for the slots' memories and tables. Returns how many mappings took it."""
+    """Call madvise(2) with `advice` on the memories and tables of the slots. Returns for how many
+    mappings it succeeded."""
     return sum(
         libc.madvise(first, last - first, advice) == 0
         for first, last in list(mappings())
@@ -34,14 +36,17 @@ def advise(advice: int) -> int:
 
 
 def runs_with(mark: bytes) -> int:
-    """How many runs of existing pages, present or in the swap, hold ``mark``; this process may have one of its own."""
+    """Return how many runs of existing pages, present or swapped out, contain `mark`. This process may
+    have one of its own."""
     found = 0
     with open("/proc/self/mem", "rb", 0) as memory, open("/proc/self/pagemap", "rb", 0) as pagemap:
         for first, last in mappings():
             pagemap.seek(first // PAGE * 8)
-            at = first
-            while at < last:
-                entries = memoryview(pagemap.read(min((last - at) // PAGE, 1 << 16) * 8)).cast("Q")
+            address = first
+            while address < last:
+                entries = memoryview(pagemap.read(min((last - address) // PAGE, 1 << 16) * 8)).cast(
+                    "Q"
+                )
                 if not entries:
                     break
                 page = 0
@@ -50,8 +55,8 @@ def runs_with(mark: bytes) -> int:
                     while run < len(entries) and entries[run] >> 62:
                         run += 1
                     if run > page:
-                        memory.seek(at + page * PAGE)
+                        memory.seek(address + page * PAGE)
                         found += mark in memory.read((run - page) * PAGE)
                     page = max(run, page + 1)
-                at += len(entries) * PAGE
+                address += len(entries) * PAGE
     return found

@@ -13,7 +13,7 @@ import pytest
 import eryx
 
 
-def test_programs_of_many_tasks_overlap(port):
+def test_executions_of_many_tasks_overlap(port):
     sandbox = eryx.Sandbox(network=eryx.NetConfig().allow_localhost())
 
     async def main() -> list[str]:
@@ -23,29 +23,29 @@ def test_programs_of_many_tasks_overlap(port):
         ]
         return [result.stdout for result in await asyncio.gather(*tasks)]
 
-    begun = time.monotonic()
+    start = time.monotonic()
     assert asyncio.run(main()) == [f"{n}\n" for n in range(10)]
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - start < 4
 
 
-def test_the_loop_goes_on_while_a_program_computes():
+def test_the_event_loop_keeps_running_while_a_program_computes():
     async def main() -> int:
         task = asyncio.create_task(
             eryx.Sandbox().aexecute(
                 "import time\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass"
             )
         )
-        turns = 0
+        iterations = 0
         while not task.done():
-            turns += 1
+            iterations += 1
             await asyncio.sleep(0.005)
         await task
-        return turns
+        return iterations
 
     assert asyncio.run(main()) > 10
 
 
-def test_errors_come_out_of_the_await():
+def test_awaiting_raises_the_error_of_the_program():
     async def main() -> None:
         await eryx.Sandbox().aexecute("1/0")
 
@@ -69,13 +69,13 @@ def test_cancelling_the_task_ends_the_program():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        # The peer sees the connection closed: the program is gone, not only forgotten.
+        # The peer sees the connection closed: the program has ended, not only its task.
         assert await asyncio.to_thread(peer.recv, 1) == b""
 
     asyncio.run(main())
 
 
-def test_a_timeout_of_asyncio_ends_the_program():
+def test_wait_for_timeout_ends_the_program():
     async def main() -> None:
         await asyncio.wait_for(eryx.Sandbox().aexecute("while True: pass"), 0.2)
 
@@ -83,7 +83,7 @@ def test_a_timeout_of_asyncio_ends_the_program():
         asyncio.run(main())
 
 
-def test_cancel_of_the_sandbox_ends_what_a_task_awaits():
+def test_sandbox_cancel_ends_an_awaited_execution():
     sandbox = eryx.Sandbox()
 
     async def main() -> None:
@@ -95,7 +95,7 @@ def test_cancel_of_the_sandbox_ends_what_a_task_awaits():
     assert caught.value.stdout == "begun\n"
 
 
-def test_output_is_handed_on_by_the_loops_own_thread_before_the_result():
+def test_callbacks_run_on_the_loop_thread_before_the_result_is_set():
     seen: list[tuple[str, int]] = []
     sandbox = eryx.Sandbox(on_stdout=lambda text: seen.append((text, threading.get_ident())))
 
@@ -107,7 +107,7 @@ def test_output_is_handed_on_by_the_loops_own_thread_before_the_result():
     assert {thread for _, thread in seen} == {threading.get_ident()}
 
 
-def test_a_callback_that_raises_ends_the_awaited_program():
+def test_callback_exception_ends_the_awaited_program():
     def refuse(text: str) -> None:
         raise LookupError(text)
 
@@ -118,18 +118,18 @@ def test_a_callback_that_raises_ends_the_awaited_program():
         asyncio.run(main())
 
 
-# What may wait for the loop, and what may come after it is full; see `deliveries.rs`.
-MOST_TEXT = (64 << 10) + (4 << 10)
+# The limit on queued text, and what one write may add to a full queue; see `call_queue.rs`.
+MAX_TEXT = (64 << 10) + (4 << 10)
 
 
 def interpreters(**settings: Any) -> Iterator[Any]:
-    """Whatever has an `aexecute`."""
+    """Yield an object of each kind that has `aexecute`."""
     yield eryx.Sandbox(**settings)
     yield eryx.Sandbox(**settings).session()
     yield eryx.SandboxFactory().create_sandbox(**settings)
 
 
-def test_a_program_that_prints_a_byte_at_a_time_is_handed_on_in_few_pieces():
+def test_single_byte_writes_are_delivered_in_few_calls():
     pieces: list[str] = []
 
     def slow(text: str) -> None:
@@ -145,10 +145,10 @@ def test_a_program_that_prints_a_byte_at_a_time_is_handed_on_in_few_pieces():
         )
         assert "".join(pieces) == result.stdout == "0123456789" * 10_000
         assert len(pieces) < 10_000
-        assert max(map(len, pieces)) <= MOST_TEXT
+        assert max(map(len, pieces)) <= MAX_TEXT
 
 
-def test_a_program_waits_for_a_loop_that_is_behind_and_its_limit_does_not():
+def test_program_waits_for_a_slow_loop_but_its_time_limit_does_not():
     limits = eryx.ResourceLimits(execution_timeout_ms=1000)
     seen: list[str] = []
 
@@ -162,13 +162,13 @@ def test_a_program_waits_for_a_loop_that_is_behind_and_its_limit_does_not():
         with pytest.raises(eryx.TimeoutError) as caught:
             asyncio.run(interpreter.aexecute("import os\nwhile True: os.write(1, b'x' * 100)"))
         printed = caught.value.stdout
-        assert 64 << 10 <= len(printed) <= len(seen[0]) + MOST_TEXT
-        # The rest comes in one piece before the error does.
+        assert 64 << 10 <= len(printed) <= len(seen[0]) + MAX_TEXT
+        # The rest arrives in one call before the error.
         assert len(seen) == 2
         assert "".join(seen) == printed
 
 
-def test_output_to_both_streams_comes_in_the_order_it_was_printed_in():
+def test_output_of_both_streams_keeps_its_order():
     seen: list[str] = []
     sandbox = eryx.Sandbox(
         on_stdout=lambda text: seen.append("o" * len(text)),
@@ -183,7 +183,7 @@ def test_output_to_both_streams_comes_in_the_order_it_was_printed_in():
     assert "".join(seen) == expected
 
 
-def test_what_is_left_of_a_program_that_was_ended_is_one_call_for_each_stream():
+def test_remaining_output_of_an_ended_program_is_one_call_per_stream():
     seen: list[tuple[str, str]] = []
 
     def stuck(text: str) -> None:
@@ -214,7 +214,7 @@ def test_what_is_left_of_a_program_that_was_ended_is_one_call_for_each_stream():
         (ValueError("enough"), ValueError),
     ],
 )
-def test_whatever_a_callback_raises_ends_the_awaited_program_and_comes_out(raised, expected):
+def test_any_callback_exception_ends_the_awaited_program_and_is_raised(raised, expected):
     printed: list[str] = []
 
     def refuse(text: str) -> None:
@@ -231,7 +231,7 @@ def test_whatever_a_callback_raises_ends_the_awaited_program_and_comes_out(raise
     assert printed == ["0\n"]
 
 
-def test_a_loop_that_is_closed_in_mid_execution_ends_the_program():
+def test_closing_the_loop_during_an_execution_ends_the_program():
     listening = __import__("socket").create_server(("127.0.0.1", 0))
     listening.settimeout(10)
     host, port = listening.getsockname()
@@ -245,11 +245,11 @@ def test_a_loop_that_is_closed_in_mid_execution_ends_the_program():
     peer.settimeout(10)
     # The connection is closed: the program has ended.
     assert peer.recv(1) == b""
-    # Nothing is awaited any more; the loop would say so when the task is deleted.
+    # Suppresses asyncio's warning about a pending task that is deleted.
     task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
-def test_programs_of_one_session_that_are_handed_on_late_keep_their_output_apart():
+def test_queued_programs_of_a_session_keep_their_output_separate():
     seen: list[str] = []
     session = eryx.Sandbox(on_stdout=seen.append).session()
 
@@ -258,11 +258,11 @@ def test_programs_of_one_session_that_are_handed_on_late_keep_their_output_apart
         return [result.stdout for result in await asyncio.gather(*programs)]
 
     assert asyncio.run(main()) == ["x" * n for n in range(1, 30)]
-    # In whatever order their turns came.
+    # The order is not defined.
     assert sorted(seen) == ["x" * n for n in range(1, 30)]
 
 
-def test_sessions_and_sandboxes_are_asynchronous_contexts_too():
+def test_sandboxes_and_sessions_are_async_context_managers():
     async def main() -> str:
         async with eryx.Sandbox() as sandbox:
             async with sandbox.session() as session:
@@ -277,7 +277,7 @@ def test_sessions_and_sandboxes_are_asynchronous_contexts_too():
     assert asyncio.run(main()) == "1\n"
 
 
-def test_programs_of_one_session_take_turns():
+def test_awaited_programs_of_a_session_run_one_at_a_time():
     async def main() -> str:
         async with eryx.Sandbox().session() as session:
             await session.aexecute("seen = []")

@@ -1,5 +1,5 @@
-"""The `pycon` blocks of the documentation: each page is one session, typed from the first line to the last, on a network
-on which the hosts it names exist, in a folder with the files it names."""
+"""Runs the `pycon` blocks of the documentation. The blocks of a page are one interactive session, on a
+network with the hosts that the documentation names, in a folder with the files that it names."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ import fake_internet
 
 ROOT = pathlib.Path(__file__).parents[2]
 
-# Types the blocks of every page, and tells for each page how many examples there were and what went wrong.
+# Runs the blocks of every page. Returns for each page the number of examples and the failures.
 DRIVER = """
 import doctest, json, os, shutil, sys
 
 shutil.copy(os.environ["ERYX_TESTKIT_CA"], "internal-ca.pem")
-told = {}
+results = {}
 for page, text in json.load(sys.stdin).items():
     test = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)
-    wrong = []
+    failures = []
     flags = doctest.ELLIPSIS
-    doctest.DocTestRunner(optionflags=flags, verbose=False).run(test, out=wrong.append)
-    told[page] = [len(test.examples), "".join(wrong)]
-print(json.dumps(told))
+    doctest.DocTestRunner(optionflags=flags, verbose=False).run(test, out=failures.append)
+    results[page] = [len(test.examples), "".join(failures)]
+print(json.dumps(results))
 """
 
 
 def pages() -> dict[str, str]:
-    """The blocks of every page that has some, one after the other."""
-    found = {}
+    """Return the joined blocks of every page that has some."""
+    by_page = {}
     for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]):
         blocks = re.findall(r"^```pycon\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
         if blocks:
-            found[path.relative_to(ROOT).as_posix()] = "\n".join(blocks)
-    return found
+            by_page[path.relative_to(ROOT).as_posix()] = "\n".join(blocks)
+    return by_page
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory) -> dict[str, tuple[int, str]]:
+def results(tmp_path_factory) -> dict[str, tuple[int, str]]:
     directory = tmp_path_factory.mktemp("documents")
     wheels = directory / "wheels"
     wheels.mkdir()
@@ -50,13 +50,13 @@ def told(tmp_path_factory) -> dict[str, tuple[int, str]]:
 
 
 @pytest.mark.parametrize("page", pages())
-def test_a_page_shows_what_happens(told, page):
-    examples, wrong = told[page]
-    assert wrong == ""
+def test_examples_of_a_page_run_and_match(results, page):
+    examples, failures = results[page]
+    assert failures == ""
     assert examples > 0
 
 
-def test_the_pages_are_found():
+def test_all_pages_are_found():
     assert {"README.md", "docs/python.md", "docs/networking.md", "eryx-python/README.md"} <= set(
         pages()
     )

@@ -1,4 +1,4 @@
-"""The examples, as their users run them."""
+"""Runs the programs of ``examples/``."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def digest(count: int) -> str:
     return hashlib.sha256(json.dumps(squares).encode()).hexdigest()[:8]
 
 
-def test_two_hundred_scripts_are_run_on_a_cluster():
+def test_scale_out_example_runs_two_hundred_scripts_on_a_cluster():
     python = os.environ.get("ERYX_EXAMPLE_PYTHON")
     if not python:
         fake_internet.skip(
             "ERYX_EXAMPLE_PYTHON does not say which Python has Dask: `cargo xtask test` does"
         )
-    ended = subprocess.run(
+    completed = subprocess.run(
         [python, EXAMPLES / "scale-out/scale_out.py"], capture_output=True, text=True, timeout=120
     )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == (
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout == (
         "200 scripts: {'(ResourceLimitError)': 4, '(TimeoutError)': 4, 'done': 192}\n"
         f"number 0 printed {digest(0)}, number 199 {digest(199)}\n"
     )

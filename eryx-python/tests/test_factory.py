@@ -1,4 +1,4 @@
-"""Sandboxes with packages."""
+"""Factories: packages, the cache, saving and loading."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import eryx
 def wheel(
     folder: pathlib.Path, name: str, files: dict[str, str], requires: tuple[str, ...] = ()
 ) -> pathlib.Path:
-    """A wheel of these files, and of the metadata every wheel has."""
+    """Write a wheel with `files` and the metadata that every wheel has."""
     path = folder / f"{name}-1.0-py3-none-any.whl"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
     metadata += "".join(f"Requires-Dist: {other}\n" for other in requires)
@@ -33,7 +33,7 @@ def wheel(
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Iterator[pathlib.Path]:
-    """The cache of every factory made here, and of the processes begun here."""
+    """The cache directory of the factories of this module and of its child processes."""
     folder = tmp_path_factory.mktemp("cache")
     folder.chmod(0o700)
     before = os.environ.get("ERYX_CACHE_DIR")
@@ -47,7 +47,7 @@ def cache(tmp_path_factory) -> Iterator[pathlib.Path]:
 
 @pytest.fixture(scope="module")
 def factory(cache, tmp_path_factory) -> eryx.SandboxFactory:
-    """One with a wheel, a source directory, and a folder of packages."""
+    """A factory with a wheel, a source directory and a directory of packages."""
     folder = tmp_path_factory.mktemp("packages")
     greeting = wheel(
         folder,
@@ -79,34 +79,34 @@ print(greeting.hello(), polite.PLEASE)
 SHOWN = "['greeting', 'helper', 'number', 'polite'] 41\n> hello please\n"
 
 
-def test_wheels_sources_and_folders_are_imported_and_set_up(factory):
+def test_wheels_source_directories_and_package_directories_can_be_imported(factory):
     assert factory.create_sandbox().execute(SHOW).stdout == SHOWN
 
 
-def test_each_program_begins_with_the_same(factory):
+def test_every_program_starts_from_the_same_snapshot(factory):
     sandbox = factory.create_sandbox()
     for _ in range(2):
         assert sandbox.execute("counter += 1\nprint(counter)").stdout == "42\n"
 
 
-def test_a_session_keeps_what_programs_define(factory):
+def test_factory_session_keeps_its_state(factory):
     with factory.create_session() as session:
         session.execute("counter += 1")
         assert session.execute("print(counter)").stdout == "42\n"
 
 
-def test_its_sandboxes_take_the_settings_of_a_sandbox(factory, port):
-    heard: list[str] = []
+def test_create_sandbox_takes_the_arguments_of_sandbox(factory, port):
+    pieces: list[str] = []
     sandbox = factory.create_sandbox(
         network=eryx.NetConfig().allow_localhost(),
         resource_limits=eryx.ResourceLimits(execution_timeout_ms=5000),
-        on_stdout=heard.append,
+        on_stdout=pieces.append,
     )
     assert sandbox.resource_limits.execution_timeout_ms == 5000
     sandbox.execute(
         f"import urllib.request\nprint(urllib.request.urlopen('http://127.0.0.1:{port}/x').read())"
     )
-    assert "".join(heard) == "b'you asked for /x'\n"
+    assert "".join(pieces) == "b'you asked for /x'\n"
     with pytest.raises(TypeError, match="did you mean network"):
         factory.create_sandbox(netwrok=None)
     with pytest.raises(eryx.ExecutionError, match="networking is off"):
@@ -115,33 +115,33 @@ def test_its_sandboxes_take_the_settings_of_a_sandbox(factory, port):
         )
 
 
-def test_what_was_compiled_is_found_again_in_a_private_cache(factory, cache, tmp_path, python):
+def test_compiled_code_is_reused_from_a_private_cache(factory, cache, tmp_path, python):
     files = sorted(cache.iterdir())
     assert files
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
     path = tmp_path / "saved.eryx"
     factory.save(path)
-    told = python(
+    loaded = python(
         f"import eryx\n"
         f"factory = eryx.SandboxFactory.load({str(path)!r})\n"
         f"print(factory.create_sandbox().execute({SHOW!r}).stdout, end='')\n"
     )
-    assert told.stdout == SHOWN
-    assert sorted(cache.iterdir()) == files, "nothing was compiled a second time"
-    # Somebody else's bytes in place of the machine code are not run.
+    assert loaded.stdout == SHOWN
+    assert sorted(cache.iterdir()) == files, "the factory must not be compiled again"
+    # Files with changed bytes are not run.
     for file in files:
         changed = bytearray(file.read_bytes())
         changed[len(changed) // 2] ^= 1
         file.write_bytes(changed)
-    told = python(
+    loaded = python(
         f"import eryx\n"
         f"factory = eryx.SandboxFactory.load({str(path)!r})\n"
         f"print(factory.create_sandbox().execute({SHOW!r}).stdout, end='')\n"
     )
-    assert told.stdout == SHOWN
+    assert loaded.stdout == SHOWN
 
 
-def test_a_factory_is_equal_to_its_copies_and_to_nothing_else(factory):
+def test_factory_equals_its_copies_and_no_other_factory(factory):
     copy = pickle.loads(pickle.dumps(factory))
     assert copy == factory
     assert hash(copy) == hash(factory)
@@ -170,21 +170,21 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_a_factory_is_sent_to_the_workers_of_a_pool(factory, method, tmp_path):
+def test_factory_can_be_sent_to_pool_workers(factory, method, tmp_path):
     program = tmp_path / "pool.py"
     program.write_text(POOL)
     factory.save(tmp_path / "saved.eryx")
-    ended = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, program, tmp_path / "saved.eryx", method],
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert ended.stderr == ""
-    assert ended.stdout == "".join(f"{number + 41}\n" for number in range(20))
+    assert completed.stderr == ""
+    assert completed.stdout == "".join(f"{number + 41}\n" for number in range(20))
 
 
-def test_dots_stand_for_what_the_packages_depend_on(cache, tmp_path):
+def test_ellipsis_and_dependencies_true_add_the_dependencies_of_the_wheels(cache, tmp_path):
     top = wheel(
         tmp_path,
         "top",
@@ -194,11 +194,16 @@ def test_dots_stand_for_what_the_packages_depend_on(cache, tmp_path):
     wheel(tmp_path, "middle", {"middle.py": "import Bot_tom as b\nNAME = b.NAME"}, ("Bot.Tom",))
     wheel(tmp_path, "bot_tom", {"Bot_tom.py": "NAME = 'found'"})
     wheel(tmp_path, "unrelated", {"unrelated.py": ""})
-    factory = eryx.SandboxFactory(packages=[top, ...], imports=["top"])
     program = "import middle\nprint(middle.NAME)\nimport unrelated"
-    with pytest.raises(eryx.ExecutionError, match="unrelated") as caught:
-        factory.create_sandbox().execute(program)
-    assert caught.value.stdout == "found\n"
+    for settings in ({"packages": [top, ...]}, {"packages": [top], "dependencies": True}):
+        factory = eryx.SandboxFactory(imports=["top"], **settings)
+        with pytest.raises(eryx.ExecutionError, match="unrelated") as caught:
+            factory.create_sandbox().execute(program)
+        assert caught.value.stdout == "found\n"
+    with pytest.raises(eryx.ExecutionError, match="middle"):
+        eryx.SandboxFactory(packages=[top], dependencies=False, imports=["top"])
+    with pytest.raises(TypeError, match="dependencies has to be True or False"):
+        eryx.SandboxFactory(packages=[top], dependencies=1)
 
     lonely = wheel(tmp_path, "lonely", {"lonely.py": ""}, ("absent-project",))
     with pytest.raises(eryx.ConfigError, match="lonely needs absent-project, and no wheel"):
@@ -209,13 +214,13 @@ def test_dots_stand_for_what_the_packages_depend_on(cache, tmp_path):
         eryx.SandboxFactory(packages=[twice, ...])
 
 
-def test_what_cannot_be_used_is_named_with_the_way_out(cache, tmp_path):
+def test_unusable_inputs_are_rejected_with_a_remedy(cache, tmp_path):
     before = sorted(cache.iterdir())
     native = wheel(tmp_path, "native", {"native/_fast.cpython-314-x86_64-linux-gnu.so": ""})
     needy = wheel(tmp_path, "needy", {"needy.py": "import not_there"})
     text = tmp_path / "notes.txt"
     text.write_text("not a wheel")
-    wrong: list[tuple[dict[str, object], type[Exception], str]] = [
+    cases: list[tuple[dict[str, object], type[Exception], str]] = [
         ({"packages": [native]}, eryx.ConfigError, r"_fast.*pure Python release"),
         ({"packages": [text]}, eryx.ConfigError, r"notes\.txt is not a wheel .*give a \.whl file"),
         ({"packages": ["absent.whl"]}, eryx.ConfigError, r"absent\.whl cannot be read"),
@@ -245,16 +250,16 @@ def test_what_cannot_be_used_is_named_with_the_way_out(cache, tmp_path):
         ),
         ({"packages": [needy], "max_package_files": 1}, eryx.ConfigError, "may hold 1 files"),
     ]
-    for settings, kind, message in wrong:
+    for settings, kind, message in cases:
         with pytest.raises(kind, match=message):
             eryx.SandboxFactory(**settings)
     for kind in (eryx.SandboxFactory, eryx.Sandbox, eryx.NetConfig, eryx.ResourceLimits):
         with pytest.raises(TypeError, match=r"by its keyword, as in \w+\(\w+=\.\.\.\)"):
             kind(1)
-    assert sorted(cache.iterdir()) == before, "told before anything is compiled"
+    assert sorted(cache.iterdir()) == before, "inputs must be checked before anything is compiled"
 
 
-def test_a_file_that_is_no_factory_is_refused(cache, tmp_path):
+def test_loading_a_file_that_is_not_a_factory_fails(cache, tmp_path):
     path = tmp_path / "x.eryx"
     with pytest.raises(eryx.ConfigError, match=r"x\.eryx cannot be read"):
         eryx.SandboxFactory.load(path)
@@ -271,7 +276,7 @@ def test_a_file_that_is_no_factory_is_refused(cache, tmp_path):
         eryx.SandboxFactory(setup_code="x = 1").save(tmp_path / "absent/x.eryx")
 
 
-def test_a_factory_is_loaded_within_the_bounds_on_its_packages(tmp_path):
+def test_loading_a_factory_enforces_the_package_limits(tmp_path):
     (tmp_path / "zeros.txt").write_bytes(bytes(2**20))
     factory = eryx.SandboxFactory(packages=[tmp_path], max_package_bytes=2**20)
     path = tmp_path / "zeros.eryx"
@@ -287,7 +292,7 @@ def test_a_factory_is_loaded_within_the_bounds_on_its_packages(tmp_path):
     assert pickle.loads(pickle.dumps(factory)) == factory
 
 
-def test_a_factory_without_a_cache_leaves_nothing_on_the_disk(tmp_path, python):
+def test_factory_without_a_cache_writes_nothing_to_disk(tmp_path, python):
     program = f"""
 import os
 folder = {str(tmp_path)!r}
@@ -300,7 +305,7 @@ print(factory.create_sandbox().execute("print(secret)").stdout, end="")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_factory_does_while_it_is_built_is_bounded(tmp_path):
+def test_setup_code_is_bounded_by_resource_limits(tmp_path):
     brief = eryx.ResourceLimits(execution_timeout_ms=500, max_memory_bytes=64 * 2**20)
     for code, kind in (
         ("while True: pass", eryx.TimeoutError),
@@ -314,7 +319,7 @@ def test_what_a_factory_does_while_it_is_built_is_bounded(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cache_others_could_write_to_is_not_used(tmp_path):
+def test_cache_directory_writable_by_others_is_not_used(tmp_path):
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o777)
@@ -326,29 +331,29 @@ def test_a_cache_others_could_write_to_is_not_used(tmp_path):
 BUILD = "import eryx, sys; eryx.SandboxFactory(setup_code='x = 2', cache_dir=sys.argv[1])"
 
 
-def test_progress_is_told_on_a_terminal_alone(tmp_path):
+def test_progress_is_shown_only_on_a_terminal(tmp_path):
     quiet = subprocess.run(
         [sys.executable, "-c", BUILD, str(tmp_path / "one")], capture_output=True, timeout=60
     )
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, b"", b"")
-    ours, theirs = pty.openpty()
+    terminal, child_end = pty.openpty()
     building = subprocess.Popen(
-        [sys.executable, "-c", BUILD, str(tmp_path / "two")], stderr=theirs, stdout=theirs
+        [sys.executable, "-c", BUILD, str(tmp_path / "two")], stderr=child_end, stdout=child_end
     )
-    os.close(theirs)
-    told = b""
+    os.close(child_end)
+    output = b""
     try:
-        while piece := os.read(ours, 1000):
-            told += piece
+        while piece := os.read(terminal, 1000):
+            output += piece
     except OSError:
-        pass  # How a terminal says that nobody is left at the other end.
-    os.close(ours)
+        pass  # Reading from a terminal whose other end is closed fails with EIO.
+    os.close(terminal)
     assert building.wait(60) == 0
-    assert b"eryx: compiling the packages" in told
-    assert told.endswith(b"\r\x1b[K"), "the line is gone when the work is"
+    assert b"eryx: compiling the packages" in output
+    assert output.endswith(b"\r\x1b[K"), "the line must be removed at the end"
 
 
-def test_control_c_ends_a_build(tmp_path, python):
+def test_ctrl_c_ends_a_factory_build(tmp_path, python):
     program = f"""
 import eryx, signal, threading, os
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()

@@ -1,4 +1,4 @@
-"""HTTP clients as they come from the package index, in sandboxes, against a real server."""
+"""Unmodified HTTP clients in sandboxes, against a real server."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import fake_internet
 
 PROGRAMS = pathlib.Path(__file__).parent / "libraries"
 
-# Each client, the module to import for it, and what its exceptions are called: for a timeout, for a host that is
-# refused, for a certificate that is not trusted.
+# Each client with its module, and its exceptions for a timeout, a denied host and an untrusted
+# certificate.
 CLIENTS = {
     "requests": ("requests", "ReadTimeout", "ConnectionError", "SSLError"),
     "httpx": ("httpx", "ReadTimeout", "ConnectError", "ConnectError"),
@@ -22,30 +22,30 @@ CLIENTS = {
     "http_client": (None, "TimeoutError", "PermissionError", "SSLCertVerificationError"),
 }
 
-# Runs every program with the public names of the world allowed, and tells what each printed.
+# Runs every program, with the names below example.com allowed, and returns the output of each.
 DRIVER = """
 import json, os, sys
 import eryx
 
-given = json.load(sys.stdin)
-authority = open(os.environ["ERYX_TESTKIT_CA"], "rb").read()
+request = json.load(sys.stdin)
+ca = open(os.environ["ERYX_TESTKIT_CA"], "rb").read()
 config = eryx.NetConfig(allowed_hosts=["*.example.com"])
-factory = eryx.SandboxFactory(packages=given["wheels"], imports=given["imports"])
-told = {}
-for name, (program, trusted) in given["programs"].items():
-    network = config.with_root_cert(authority) if trusted else config
+factory = eryx.SandboxFactory(packages=request["wheels"], imports=request["imports"])
+outputs = {}
+for name, (program, trusted) in request["programs"].items():
+    network = config.with_root_cert(ca) if trusted else config
     try:
         result = factory.create_sandbox(network=network).execute(program)
-        told[name] = result.stdout + result.stderr
+        outputs[name] = result.stdout + result.stderr
     except eryx.ExecutionError as error:
-        told[name] = error.stdout + error.stderr + error.traceback
-print(json.dumps(told))
+        outputs[name] = error.stdout + error.stderr + error.traceback
+print(json.dumps(outputs))
 """
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory) -> dict[str, str]:
-    """What every client printed, by its name and the scheme."""
+def outputs(tmp_path_factory) -> dict[str, str]:
+    """The output of every client, by its name and the scheme."""
     wheels = glob.glob(f"{fake_internet.libraries()}/*.whl")
     assert len(wheels) >= 10
     programs = {}
@@ -57,18 +57,18 @@ def told(tmp_path_factory) -> dict[str, str]:
             key = f"{name} {scheme}" if trusted else f"{name} untrusted"
             programs[key] = (f"{constants}{adapter}\n{scenario}", trusted)
     imports = sorted({module for module, *_ in CLIENTS.values() if module})
-    given = {"wheels": wheels, "imports": imports, "programs": programs}
-    return fake_internet.run(DRIVER, given, tmp_path_factory.mktemp("libraries"))
+    request = {"wheels": wheels, "imports": imports, "programs": programs}
+    return fake_internet.run(DRIVER, request, tmp_path_factory.mktemp("libraries"))
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_client_does_all_it_does_elsewhere(told, client, scheme):
+def test_http_client_behaves_as_outside_a_sandbox(outputs, client, scheme):
     _, timeout, refused, _ = CLIENTS[client]
-    assert told[f"{client} {scheme}"] == f"timeout {timeout}\nrefused {refused}\ndone\n"
+    assert outputs[f"{client} {scheme}"] == f"timeout {timeout}\nrefused {refused}\ndone\n"
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_certificate_nobody_vouches_for_is_the_clients_own_exception(told, client):
+def test_untrusted_certificate_raises_the_clients_own_exception(outputs, client):
     *_, untrusted = CLIENTS[client]
-    assert told[f"{client} untrusted"] == f"untrusted {untrusted}\ndone\n"
+    assert outputs[f"{client} untrusted"] == f"untrusted {untrusted}\ndone\n"

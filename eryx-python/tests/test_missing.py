@@ -1,4 +1,4 @@
-"""Whatever the machine lacks: sandboxes work with less, or an error names what is missing."""
+"""Missing resources of the machine: sandboxes work without them, or an error names the resource."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 if not sys.platform.startswith("linux"):
     pytest.skip("limits and namespaces of Linux", allow_module_level=True)
 
-#: Says of everything that is tried how it ends.
+#: Prints the outcome of every attempt.
 PREAMBLE = """
 import os, resource, sys, time
 import eryx
@@ -56,7 +56,7 @@ def descriptors_left(number):
     return held
 
 def refuse(call):
-    # A filter (seccomp(2)) by which the kernel refuses a system call, by its number on x86-64.
+    # Installs a seccomp(2) filter that makes a system call, given by its x86-64 number, fail.
     import ctypes, struct
     libc = ctypes.CDLL(None, use_errno=True)
     steps = [(0x20, 0, 0, 0), (0x15, 0, 1, call), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)]
@@ -80,21 +80,21 @@ def may_mount() -> bool:
 
 @dataclass
 class Row:
-    """A resource that is missing, and what comes of it."""
+    """A missing resource, and the expected outcome."""
 
     missing: str
-    #: What is run, after the preamble.
+    #: The program to run after the preamble.
     program: str
-    #: A pattern for each line it prints.
-    ends: list[str]
-    #: What it is run through.
-    through: list[str] = field(default_factory=list)
+    #: A pattern for each line of its output.
+    outcomes: list[str]
+    #: The command that runs the interpreter, if any.
+    wrapper: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     needs: tuple[Callable[[], bool], str] | None = None
 
 
-ROOT = (is_root, "only root may become another user, whose threads can be limited")
-X86_64 = (lambda: platform.machine() == "x86_64", "knows the system calls of x86-64")
+ROOT = (is_root, "only root can switch to another user, whose threads can be limited")
+X86_64 = (lambda: platform.machine() == "x86_64", "needs the system call numbers of x86-64")
 MOUNTS = (may_mount, "needs a mount namespace")
 
 WORKS = r"works"
@@ -117,7 +117,7 @@ TABLE = [
             f"descriptors: {number} left while sandboxes are in use",
             f"run(); limit(resource.RLIMIT_NOFILE, 64); held = descriptors_left({number})\n"
             "attempt('run', run); attempt('session', session)\n"
-            "for one in held: os.close(one)\n"
+            "for descriptor in held: os.close(descriptor)\n"
             "attempt('run', run)",
             [f"({WORKS}|{DESCRIPTORS})", f"({WORKS}|{DESCRIPTORS})", WORKS],
         )
@@ -129,7 +129,7 @@ TABLE = [
         [r"lacks file descriptors -- .*`ulimit -n` is 64.*"],
     ),
     Row(
-        "descriptors, before they are to be had again",
+        "descriptors, until the limit is raised",
         "limit(resource.RLIMIT_NOFILE, 5); attempt('run', run)\n"
         "limit(resource.RLIMIT_NOFILE, 256); attempt('run', run)",
         [DESCRIPTORS, WORKS],
@@ -186,7 +186,7 @@ TABLE = [
         "/proc",
         "attempt('run', run); attempt('session', session); attempt('build', build)",
         [WORKS, WORKS, WORKS],
-        through=[
+        wrapper=[
             "unshare",
             "--mount",
             "sh",
@@ -215,7 +215,7 @@ TABLE = [
         needs=X86_64,
     ),
     Row(
-        "descriptors that others closed, and files that have their numbers",
+        "descriptors that other code closed, whose numbers were reused",
         "sandbox = eryx.Sandbox()\n"
         "os.closerange(3, 256)\n"
         "held = [os.open(sys.executable, os.O_RDONLY) for _ in range(64)]\n"
@@ -249,20 +249,20 @@ TABLE = [
 
 
 @pytest.mark.parametrize("row", TABLE, ids=[row.missing for row in TABLE])
-def test_what_is_missing_is_done_without_or_named(row, tmp_path):
+def test_missing_resource_is_tolerated_or_named_in_the_error(row, tmp_path):
     if row.needs is not None and not row.needs[0]():
         pytest.skip(row.needs[1])
-    ended = subprocess.run(
-        [*row.through, sys.executable, "-c", PREAMBLE + row.program],
+    completed = subprocess.run(
+        [*row.wrapper, sys.executable, "-c", PREAMBLE + row.program],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
         env={**os.environ, "CACHE": str(tmp_path / "cache"), **row.environment},
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stderr == ""
-    lines = ended.stdout.splitlines()
-    assert len(lines) == len(row.ends), ended.stdout
-    for line, end in zip(lines, row.ends):
-        assert re.fullmatch(r"\w+ " + end, line), line
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert completed.stderr == ""
+    lines = completed.stdout.splitlines()
+    assert len(lines) == len(row.outcomes), completed.stdout
+    for line, outcome in zip(lines, row.outcomes):
+        assert re.fullmatch(r"\w+ " + outcome, line), line

@@ -1,4 +1,4 @@
-"""The network a sandbox is granted: every setting by its effect."""
+"""`NetConfig`: the effect of every setting, serialisation, and error messages."""
 
 from __future__ import annotations
 
@@ -28,22 +28,23 @@ except OSError as error:
 LOOPBACK = eryx.NetConfig().allow_localhost()
 
 
-def tried(config: eryx.NetConfig | None, host: str, port: int) -> str:
+def connect(config: eryx.NetConfig | None, host: str, port: int) -> str:
+    """Return the output of a program that requests a page from `host`."""
     sandbox = eryx.Sandbox(network=config)
     return sandbox.execute(CONNECT.format(host=host, port=port)).stdout.rstrip("\n")
 
 
-def test_without_a_configuration_there_is_no_network(port):
-    assert tried(None, "127.0.0.1", port).startswith("PermissionError")
+def test_sandbox_without_a_netconfig_has_no_network(port):
+    assert connect(None, "127.0.0.1", port).startswith("PermissionError")
 
 
-def test_the_defaults_refuse_this_machine_and_say_what_lifts_it(port):
-    told = tried(eryx.NetConfig(), "127.0.0.1", port)
-    assert told.startswith("PermissionError")
-    assert "allow_localhost() lifts that" in told
+def test_default_config_denies_loopback_and_names_the_remedy(port):
+    output = connect(eryx.NetConfig(), "127.0.0.1", port)
+    assert output.startswith("PermissionError")
+    assert "allow_localhost() lifts that" in output
 
 
-def test_the_defaults_are_those_of_the_documentation():
+def test_defaults_match_the_documentation():
     config = eryx.NetConfig()
     assert config.max_connections == 10
     assert config.connect_timeout_ms == 30_000
@@ -69,8 +70,8 @@ def test_the_defaults_are_those_of_the_documentation():
     ],
     ids=repr,
 )
-def test_every_way_to_allow_this_machine_does(config, port):
-    assert tried(config, "127.0.0.1", port) == "you asked for /page"
+def test_each_config_that_allows_loopback_connects(config, port):
+    assert connect(config, "127.0.0.1", port) == "you asked for /page"
 
 
 @pytest.mark.parametrize(
@@ -86,21 +87,23 @@ def test_every_way_to_allow_this_machine_does(config, port):
     ],
     ids=repr,
 )
-def test_every_way_to_refuse_this_machine_does(config, port):
-    assert tried(config, "127.0.0.1", port).startswith("PermissionError")
+def test_each_config_that_blocks_loopback_denies(config, port):
+    assert connect(config, "127.0.0.1", port).startswith("PermissionError")
 
 
-def test_a_name_with_fixed_addresses_is_dialled_if_it_may_be(port):
+def test_static_host_is_connected_only_if_its_address_is_allowed(port):
     named = eryx.NetConfig(hosts={"db.corp": ["127.0.0.1"]})
-    assert tried(named, "db.corp", port).startswith("PermissionError")
-    assert tried(named.allow_internal_host("db.corp"), "db.corp", port) == "you asked for /page"
-    assert tried(named.replace(internal_hosts=["*.corp"]), "db.corp", port) == "you asked for /page"
-    assert tried(LOOPBACK.with_hosts({"db.corp": ["127.0.0.1"]}), "db.corp", port) == (
+    assert connect(named, "db.corp", port).startswith("PermissionError")
+    assert connect(named.allow_internal_host("db.corp"), "db.corp", port) == "you asked for /page"
+    assert (
+        connect(named.replace(internal_hosts=["*.corp"]), "db.corp", port) == "you asked for /page"
+    )
+    assert connect(LOOPBACK.with_hosts({"db.corp": ["127.0.0.1"]}), "db.corp", port) == (
         "you asked for /page"
     )
 
 
-def test_datagrams_go_where_they_may_and_nowhere_else():
+def test_datagrams_reach_only_allowed_destinations():
     peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     peer.bind(("127.0.0.1", 0))
     peer.settimeout(20)
@@ -122,8 +125,13 @@ except OSError as error:
         result = eryx.Sandbox(network=config).execute(program)
         assert result.stdout == "sent\n"
         assert peer.recv(100) == b"hello"
-        (one,) = result.network.connections
-        assert (one.activity, one.host, one.port, one.sent_bytes) == ("datagrams", "127.0.0.1", port, 5)
+        (report,) = result.network.connections
+        assert (report.activity, report.host, report.port, report.sent_bytes) == (
+            "datagrams",
+            "127.0.0.1",
+            port,
+            5,
+        )
     for config, expected in (
         (LOOPBACK, "OSError datagram sockets are not available"),
         (None, "OSError networking is off"),
@@ -138,30 +146,30 @@ except OSError as error:
     peer.close()
 
 
-def test_a_name_server_of_ones_own_is_asked():
-    asked = threading.Event()
+def test_configured_name_server_is_queried():
+    queried = threading.Event()
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 0))
     server.settimeout(20)
 
     def answer() -> None:
-        # Every question is answered with NXDOMAIN (RFC 1035, section 4.1.1).
+        # Answers every query with NXDOMAIN (RFC 1035, section 4.1.1).
         while True:
             try:
-                question, peer = server.recvfrom(512)
+                query, peer = server.recvfrom(512)
             except OSError:
                 return
-            asked.set()
-            server.sendto(question[:2] + b"\x81\x83" + question[4:], peer)
+            queried.set()
+            server.sendto(query[:2] + b"\x81\x83" + query[4:], peer)
 
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
-    at = f"127.0.0.1:{server.getsockname()[1]}"
-    for config in (eryx.NetConfig(dns_server=at), eryx.NetConfig().with_dns_server(at)):
-        asked.clear()
-        assert config.dns_server == at
-        assert tried(config, "nowhere.example", 80).startswith("gaierror")
-        assert asked.is_set()
+    address = f"127.0.0.1:{server.getsockname()[1]}"
+    for config in (eryx.NetConfig(dns_server=address), eryx.NetConfig().with_dns_server(address)):
+        queried.clear()
+        assert config.dns_server == address
+        assert connect(config, "nowhere.example", 80).startswith("gaierror")
+        assert queried.is_set()
     server.close()
 
 
@@ -171,15 +179,15 @@ def silent():
         yield listener.getsockname()[1]
 
 
-def test_the_io_timeout_ends_a_read_from_a_silent_peer(silent):
-    begun = time.monotonic()
-    told = tried(LOOPBACK.replace(io_timeout_ms=200), "127.0.0.1", silent)
-    assert told.startswith("TimeoutError")
-    assert time.monotonic() - begun < 5
+def test_io_timeout_ends_a_read_from_a_silent_peer(silent):
+    start = time.monotonic()
+    output = connect(LOOPBACK.replace(io_timeout_ms=200), "127.0.0.1", silent)
+    assert output.startswith("TimeoutError")
+    assert time.monotonic() - start < 5
 
 
-def test_the_connect_timeout_ends_a_handshake_with_a_silent_peer(silent):
-    begun = time.monotonic()
+def test_connect_timeout_ends_a_handshake_with_a_silent_peer(silent):
+    start = time.monotonic()
     program = f"""
 import socket, ssl
 context = ssl.create_default_context()
@@ -190,7 +198,7 @@ except OSError as error:
 """
     config = LOOPBACK.replace(connect_timeout_ms=200)
     assert eryx.Sandbox(network=config).execute(program).stdout == "TimeoutError\n"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -202,7 +210,7 @@ except OSError as error:
         ({"max_connections": 5}, 5),
     ],
 )
-def test_no_more_connections_are_opened_than_permitted(limit, opened, silent):
+def test_connections_beyond_a_limit_fail_and_name_it(limit, opened, silent):
     program = f"""
 import socket
 held = []
@@ -212,19 +220,19 @@ try:
 except OSError as error:
     print(len(held), error)
 """
-    told = eryx.Sandbox(network=LOOPBACK.replace(**limit)).execute(program).stdout
-    assert told.startswith(f"{opened} ")
-    assert next(iter(limit)) in told
+    output = eryx.Sandbox(network=LOOPBACK.replace(**limit)).execute(program).stdout
+    assert output.startswith(f"{opened} ")
+    assert next(iter(limit)) in output
 
 
 @pytest.mark.parametrize(
     "limit",
     [{"max_sent_bytes": 5}, {"max_received_bytes": 5}],
 )
-def test_a_budget_of_bytes_ends_the_transfer_and_is_named(limit, port):
-    told = tried(LOOPBACK.replace(**limit), "127.0.0.1", port)
-    assert "Error" in told
-    assert next(iter(limit)) in told
+def test_byte_quota_ends_the_transfer_and_is_named(limit, port):
+    output = connect(LOOPBACK.replace(**limit), "127.0.0.1", port)
+    assert "Error" in output
+    assert next(iter(limit)) in output
 
 
 @pytest.mark.parametrize(
@@ -235,7 +243,7 @@ def test_a_budget_of_bytes_ends_the_transfer_and_is_named(limit, port):
         ({"connects_per_second": 1}, 0.5),
     ],
 )
-def test_a_rate_makes_the_program_wait(rate, least, port):
+def test_rate_limit_makes_the_program_wait(rate, least, port):
     sandbox = eryx.Sandbox(network=LOOPBACK.replace(**rate))
     program = CONNECT.format(host="127.0.0.1", port=port)
     result = sandbox.execute(program * 2 if "connects_per_second" in rate else program)
@@ -245,9 +253,9 @@ def test_a_rate_makes_the_program_wait(rate, least, port):
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    """A certificate for localhost that vouches for itself, and a server that shows it."""
+    """A self-signed certificate for localhost, and a server that presents it."""
     folder = tmp_path_factory.mktemp("authority")
-    made = subprocess.run(
+    openssl = subprocess.run(
         (
             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem "
             "-out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost "
@@ -257,7 +265,7 @@ def authority(tmp_path_factory):
         capture_output=True,
         text=True,
     )
-    assert made.returncode == 0, made.stderr
+    assert openssl.returncode == 0, openssl.stderr
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     listener = socket.create_server(("127.0.0.1", 0))
@@ -280,7 +288,7 @@ def authority(tmp_path_factory):
     listener.close()
 
 
-def test_a_file_with_an_empty_allowed_hosts_is_warned_about(tmp_path):
+def test_policy_file_with_empty_allowed_hosts_warns(tmp_path):
     path = tmp_path / "policy.toml"
     path.write_text("allowed_hosts = []")
     with pytest.warns(UserWarning, match="every host that is not blocked may be reached"):
@@ -292,7 +300,7 @@ def test_a_file_with_an_empty_allowed_hosts_is_warned_about(tmp_path):
             eryx.NetConfig.from_file(path)
 
 
-def greeted(
+def greeting(
     config: eryx.NetConfig, port: int, context: str = "ssl.create_default_context()"
 ) -> str:
     program = f"""
@@ -307,14 +315,14 @@ except OSError as error:
     return eryx.Sandbox(network=config).execute(program).stdout.rstrip("\n")
 
 
-def test_a_certificate_is_trusted_once_it_is_given_in_whatever_form(authority):
+def test_root_certificate_is_trusted_in_every_accepted_form(authority):
     folder, port = authority
     pem = (folder / "cert.pem").read_bytes()
     der = ssl.PEM_cert_to_DER_cert(pem.decode())
     config = eryx.NetConfig(allow_localhost=True, hosts={"localhost": ["127.0.0.1"]})
-    assert greeted(config, port).startswith("SSLCertVerificationError")
+    assert greeting(config, port).startswith("SSLCertVerificationError")
     trusting = config.with_root_cert(pem)
-    assert greeted(trusting, port) == "hello"
+    assert greeting(trusting, port) == "hello"
     for same in (
         config.with_root_cert(pem.decode()),
         config.with_root_cert(der),
@@ -327,15 +335,15 @@ def test_a_certificate_is_trusted_once_it_is_given_in_whatever_form(authority):
     assert config.root_certs == []
 
 
-def test_verification_may_be_turned_off_only_where_the_embedder_lets_it(authority):
+def test_verification_can_be_disabled_only_with_allow_unverified_tls(authority):
     _, port = authority
     config = eryx.NetConfig(allow_localhost=True, hosts={"localhost": ["127.0.0.1"]})
     unverified = "ssl._create_unverified_context()"
-    assert "allow_unverified_tls" in greeted(config, port, unverified)
+    assert "allow_unverified_tls" in greeting(config, port, unverified)
     for lenient in (config.allow_unverified_tls(), config.replace(allow_unverified_tls=True)):
         assert lenient.allows_unverified_tls
-        assert greeted(lenient, port, unverified) == "hello"
-        assert greeted(lenient.allow_unverified_tls(False), port, unverified) != "hello"
+        assert greeting(lenient, port, unverified) == "hello"
+        assert greeting(lenient.allow_unverified_tls(False), port, unverified) != "hello"
 
 
 EVERY = {
@@ -374,7 +382,7 @@ EVERY = {
     ],
     ids=repr,
 )
-def test_a_configuration_survives_everything_that_writes_it_down(config):
+def test_config_survives_every_serialisation(config):
     for again in (
         eval(repr(config)),
         pickle.loads(pickle.dumps(config)),
@@ -388,7 +396,7 @@ def test_a_configuration_survives_everything_that_writes_it_down(config):
         assert again.to_dict() == config.to_dict()
 
 
-def test_every_setting_makes_a_difference():
+def test_every_setting_changes_equality():
     for name, value in EVERY.items():
         config = eryx.NetConfig(**{name: value})
         if name != "also_blocked_hosts":
@@ -398,7 +406,7 @@ def test_every_setting_makes_a_difference():
         assert name in repr(config) or name == "also_blocked_hosts"
 
 
-def test_properties_tell_the_settings():
+def test_properties_return_the_settings():
     config = eryx.NetConfig(**{**EVERY, "allow_localhost": False})
     for name in EVERY:
         if name in ("allow_localhost", "also_blocked_hosts", "blocked_hosts"):
@@ -408,7 +416,7 @@ def test_properties_tell_the_settings():
     assert config.blocked_hosts == [*EVERY["blocked_hosts"], "127.0.0.9"]
 
 
-def test_a_configuration_never_changes():
+def test_config_is_immutable():
     config = eryx.NetConfig()
     before = config.to_dict()
     config.allow_host("x.example")
@@ -423,7 +431,7 @@ def test_a_configuration_never_changes():
     assert config != 3
 
 
-def test_a_file_is_read_with_its_certificates_beside_it(tmp_path, authority):
+def test_policy_file_reads_certificates_relative_to_itself(tmp_path, authority):
     folder, _ = authority
     (tmp_path / "ca.pem").write_bytes((folder / "cert.pem").read_bytes())
     path = tmp_path / "policy.toml"
@@ -435,7 +443,7 @@ def test_a_file_is_read_with_its_certificates_beside_it(tmp_path, authority):
     )
 
 
-def test_a_verdict_tells_everything_and_is_no_truth_value():
+def test_verdict_has_all_fields_and_no_truth_value():
     verdict = eryx.NetConfig().check("10.1.2.3", 80)
     assert (verdict.decision, verdict.is_denied, verdict.is_allowed) == ("deny", True, False)
     assert (verdict.reason, verdict.rule, verdict.rule_list) == (
@@ -454,7 +462,7 @@ def test_a_verdict_tells_everything_and_is_no_truth_value():
         bool(verdict)
 
 
-def test_the_report_tells_what_was_reached_and_what_was_refused(port):
+def test_report_lists_connected_and_denied_hosts(port):
     config = LOOPBACK
     program = CONNECT.format(host="127.0.0.1", port=port) + CONNECT.format(host="10.0.0.1", port=1)
     report = eryx.Sandbox(network=config).execute(program).network
@@ -472,7 +480,7 @@ def test_the_report_tells_what_was_reached_and_what_was_refused(port):
     assert repr(refused) == "<eryx.ConnectionReport: connection 10.0.0.1:1, denied>"
 
 
-def test_what_is_refused_over_and_over_is_counted_and_hides_nothing(port):
+def test_repeated_denials_are_counted_and_hide_nothing(port):
     program = f"""
 import socket
 for number in range(1100):
@@ -481,7 +489,11 @@ for number in range(1100):
 socket.create_connection(("127.0.0.1", {port})).send(b"stolen")
 """
     report = eryx.Sandbox(network=LOOPBACK).execute(program).network
-    assert [one.sent_bytes for one in report.connections if one.port == port and one.address] == [6]
+    assert [
+        connection.sent_bytes
+        for connection in report.connections
+        if connection.port == port and connection.address
+    ] == [6]
     [refusals] = report.refusals
     assert (refusals.reason, refusals.rule, refusals.rule_list, refusals.count) == (
         "address-blocked",
@@ -504,7 +516,7 @@ socket.create_connection(("127.0.0.1", {port})).send(b"stolen")
     assert pickle.loads(pickle.dumps(report)) == report
 
 
-def test_what_a_report_shows_of_a_host_is_on_one_line():
+def test_report_repr_shows_a_host_on_one_line():
     program = """
 from wit_world.imports import tcp
 try: tcp.Connection.connect("x\\n\\x1b[31m", 1)
@@ -516,7 +528,7 @@ except Exception: pass
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "told"),
+    ("make", "error", "message"),
     [
         (lambda: eryx.NetConfig(allow_hosts=[]), TypeError, "did you mean allowed_hosts"),
         (lambda: eryx.NetConfig(timeout=1), TypeError, "NetConfig.. has no argument timeout"),
@@ -553,6 +565,6 @@ except Exception: pass
         (lambda: eryx.NetConfig().replace(max_conections=1), TypeError, "did you mean max_connections"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_what_to_write(make, error, told):
-    with pytest.raises(error, match=told):
+def test_invalid_setting_is_rejected_with_what_to_write(make, error, message):
+    with pytest.raises(error, match=message):
         make()

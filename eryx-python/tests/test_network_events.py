@@ -1,4 +1,4 @@
-"""Network events as they happen: what they hold, which thread hears of them, and what a function that raises does."""
+"""Network events: their fields, the thread of the callback, and exceptions of the callback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def connecting(*targets: tuple[str, int]) -> str:
     return CONNECT.format(targets=targets)
 
 
-def test_events_hold_what_happened_under_the_number_of_the_execution(port):
+def test_events_carry_their_fields_and_execution_number(port):
     seen: list[eryx.NetworkEvent] = []
     sandbox = eryx.Sandbox(network=LOOPBACK, on_network_event=seen.append)
     program = connecting(("127.0.0.1", port), ("10.0.0.1", 1))
@@ -38,10 +38,10 @@ def test_events_hold_what_happened_under_the_number_of_the_execution(port):
     with pytest.raises(eryx.ExecutionError) as caught:
         sandbox.execute(program + "1 / 0")
     executions = [result.execution, caught.value.execution]
-    assert [(one.execution, one.event, one.id) for one in seen] == [
-        (execution, *event)
+    assert [(event.execution, event.event, event.id) for event in seen] == [
+        (execution, *kind_and_id)
         for execution in executions
-        for event in [("connected", 1), ("closed", 1), ("denied", 2)]
+        for kind_and_id in [("connected", 1), ("closed", 1), ("denied", 2)]
     ]
     connected, closed, denied = seen[:3]
     assert (connected.activity, connected.host, connected.port) == ("connection", "127.0.0.1", port)
@@ -50,24 +50,29 @@ def test_events_hold_what_happened_under_the_number_of_the_execution(port):
     assert connected.elapsed_ms > 0
     assert connected.verdict is not None
     assert connected.verdict.is_allowed
-    assert (closed.sent, closed.received, closed.close_reason, closed.error) == (1, 0, "local-close", None)
+    assert (closed.sent, closed.received, closed.close_reason, closed.error) == (
+        1,
+        0,
+        "local-close",
+        None,
+    )
     assert denied.verdict is not None
     assert (denied.verdict.rule, denied.count) == ("10.0.0.0/8", None)
     assert denied.addresses is None
-    for one in seen:
-        fields = one.to_dict()
+    for event in seen:
+        fields = event.to_dict()
         assert json.loads(json.dumps(fields)) == fields
         for name, value in fields.items():
             if name != "verdict":
-                assert getattr(one, name) == value
-        assert pickle.loads(pickle.dumps(one)) == one
+                assert getattr(event, name) == value
+        assert pickle.loads(pickle.dumps(event)) == event
     assert "time" not in denied.to_dict()
     assert denied.to_dict()["verdict"]["rule"]["pattern"] == "10.0.0.0/8"
     assert str(denied).startswith(f"{result.execution}#2 10.0.0.1:1 denied: ")
     assert repr(denied) == f"<eryx.NetworkEvent: {denied}>"
 
 
-def test_what_an_event_shows_of_a_host_is_on_one_line():
+def test_event_text_shows_a_host_on_one_line():
     seen: list[eryx.NetworkEvent] = []
     eryx.Sandbox(network=LOOPBACK, on_network_event=seen.append).execute("""
 from wit_world.imports import tcp
@@ -81,7 +86,7 @@ except Exception: pass
         assert r'"x\n#2 admin.example:443 connected\u{1b}[31m":1' in shown
 
 
-def test_execute_tells_on_its_own_thread_and_aexecute_on_the_loops(port):
+def test_events_arrive_on_the_calling_thread_or_the_loop_thread(port):
     threads: list[int] = []
     sandbox = eryx.Sandbox(
         network=LOOPBACK, on_network_event=lambda _: threads.append(threading.get_ident())
@@ -94,7 +99,7 @@ def test_execute_tells_on_its_own_thread_and_aexecute_on_the_loops(port):
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(3)])
 @pytest.mark.parametrize("run", ["execute", "aexecute"])
-def test_a_function_that_raises_ends_the_program_and_its_exception_comes_out(run, error, port):
+def test_event_callback_exception_ends_the_program_and_is_raised(run, error, port):
     def refuse(event: eryx.NetworkEvent) -> None:
         raise error
 
@@ -117,7 +122,7 @@ def test_a_function_that_raises_ends_the_program_and_its_exception_comes_out(run
     assert raised is error
 
 
-def test_a_program_waits_for_a_loop_that_is_slower_than_its_connections(port):
+def test_program_waits_for_a_loop_that_handles_events_slowly(port):
     seen: list[eryx.NetworkEvent] = []
 
     def slow(event: eryx.NetworkEvent) -> None:
@@ -134,14 +139,14 @@ while True:
     with pytest.raises(eryx.TimeoutError) as caught:
         asyncio.run(sandbox.aexecute(program))
     report = caught.value.network
-    begun = len(report.connections) + report.dropped
-    told = len({event.id for event in seen})
-    # 16 calls may wait, and a few more between two looks at them.
-    assert told <= begun <= told + 64
+    started = len(report.connections) + report.dropped
+    delivered = len({event.id for event in seen})
+    # 16 calls may be queued, and a few more between two checks of the queue.
+    assert delivered <= started <= delivered + 64
 
 
 @pytest.mark.parametrize("run", ["execute", "aexecute"])
-def test_a_session_that_is_closed_tells_of_the_connections_it_held(run, port):
+def test_closing_a_session_emits_the_close_events_of_its_connections(run, port):
     seen: list[eryx.NetworkEvent] = []
     factory = eryx.SandboxFactory(setup_code="import socket")
     session = factory.create_session(network=LOOPBACK, on_network_event=seen.append)
@@ -155,7 +160,7 @@ def test_a_session_that_is_closed_tells_of_the_connections_it_held(run, port):
     assert [(event.event, event.execution) for event in seen[1:]] == [("closed", execution)]
 
 
-def test_a_factory_makes_sandboxes_that_tell():
+def test_factory_sandboxes_emit_events():
     seen: list[Any] = []
     factory = eryx.SandboxFactory(setup_code="import socket")
     sandbox = factory.create_sandbox(network=LOOPBACK, on_network_event=seen.append)
@@ -163,7 +168,7 @@ def test_a_factory_makes_sandboxes_that_tell():
     assert [event.event for event in seen] == ["denied"]
 
 
-def test_what_is_no_function_is_refused():
+def test_event_callback_must_be_callable():
     make: Callable[..., Any] = eryx.Sandbox
     with pytest.raises(TypeError, match="on_network_event has to be a function that takes an eryx"):
         make(on_network_event="print")

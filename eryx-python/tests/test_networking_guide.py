@@ -1,7 +1,6 @@
-"""The user's page, as it is written: every Python block is cut out of it and run on a network on which the hosts it
-names exist.
+"""Runs every Python block of the networking guide, on a network with the hosts that the guide names.
 
-The page is kept beside the repository, at ``../shared/spec/networking.md``.
+The guide lies beside the repository, at ``../shared/spec/networking.md``.
 """
 
 from __future__ import annotations
@@ -14,26 +13,26 @@ import pytest
 
 import fake_internet
 
-PAGE = pathlib.Path(__file__).parents[2].parent / "shared/spec/networking.md"
+GUIDE = pathlib.Path(__file__).parents[2].parent / "shared/spec/networking.md"
 
-# Runs the blocks and tells, for each, what it printed, what its programs printed, and its last configuration. Where a
-# block is about TLS, the authority of the servers is one of the roots; nothing else is added.
+# Runs the blocks. Returns for each its output, the output of its programs, and its last
+# configuration. For blocks about TLS, the CA of the servers is one of the roots; nothing else is added.
 DRIVER = """
 import contextlib, io, json, os, sys
 import eryx
 
-authority = open(os.environ["ERYX_TESTKIT_CA"], "rb").read()
+ca = open(os.environ["ERYX_TESTKIT_CA"], "rb").read()
 with open("internal-ca.pem", "wb") as file:
-    file.write(authority)
+    file.write(ca)
 NetConfig, Sandbox, SandboxFactory = eryx.NetConfig, eryx.Sandbox, eryx.SandboxFactory
 
 
 class Trusting:
     def __call__(self, **settings):
-        return NetConfig(**settings).with_root_cert(authority)
+        return NetConfig(**settings).with_root_cert(ca)
 
     def permissive(self):
-        return NetConfig.permissive().with_root_cert(authority)
+        return NetConfig.permissive().with_root_cert(ca)
 
 
 class Factory:
@@ -45,22 +44,22 @@ class Factory:
 
 
 eryx.SandboxFactory = Factory
-told = []
+results = []
 for block in json.load(sys.stdin):
     printed, seen = io.StringIO(), []
     eryx.Sandbox = lambda **settings: Sandbox(on_stdout=seen.append, **settings)
     eryx.NetConfig = Trusting() if "https" in block or "443" in block else NetConfig
     names = {"__name__": "__main__"}
     with contextlib.redirect_stdout(printed):
-        exec(compile(block, "<page>", "exec"), names)
+        exec(compile(block, "<guide>", "exec"), names)
     config = names["config"].to_dict()
-    told.append({"printed": printed.getvalue(), "programs": "".join(seen), "config": config})
-print(json.dumps(told))
+    results.append({"printed": printed.getvalue(), "programs": "".join(seen), "config": config})
+print(json.dumps(results))
 """
 
 GET = "GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"
 
-# What each block prints, and its programs: regular expressions, by the heading above the block.
+# The output of each block and of its programs: regular expressions, by the heading above the block.
 EXPECTED = {
     "Enabling Network Access": ("Connected!\n\n", "Connected!\n"),
     "Default Network Configuration": (
@@ -93,7 +92,7 @@ EXPECTED = {
     "Connection Limits": ("", ""),
 }
 
-# What the configurations of blocks that only configure something say.
+# The settings of blocks that only make a configuration.
 CONFIGURED = {
     "Blocking Specific Hosts": {"blocked_hosts": ["*.internal.corp", "*.local"]},
     "Timeout Configuration": {"connect_timeout_ms": 5000, "io_timeout_ms": 10000},
@@ -102,25 +101,25 @@ CONFIGURED = {
 
 
 def blocks() -> dict[str, str]:
-    """The Python blocks by the heading above them."""
-    found: dict[str, str] = {}
+    """Return the Python blocks by the heading above them."""
+    by_heading: dict[str, str] = {}
     heading = ""
     pattern = r"^#+ (?P<heading>[^\n]*)$|^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$"
-    for match in re.finditer(pattern, PAGE.read_text(), re.MULTILINE | re.DOTALL):
+    for match in re.finditer(pattern, GUIDE.read_text(), re.MULTILINE | re.DOTALL):
         if match["heading"] is not None:
             heading = match["heading"]
         elif match["language"] == "python":
-            assert heading not in found, f"two blocks under {heading}"
-            found[heading] = match["code"]
-    return found
+            assert heading not in by_heading, f"two blocks under {heading}"
+            by_heading[heading] = match["code"]
+    return by_heading
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory) -> dict[str, dict[str, object]]:
-    """What every block did."""
-    require_page()
-    directory = tmp_path_factory.mktemp("page")
-    # The wheels the page names, and those it means by its dots.
+def results(tmp_path_factory) -> dict[str, dict[str, object]]:
+    """The result of every block, by its heading."""
+    require_guide()
+    directory = tmp_path_factory.mktemp("guide")
+    # The wheels that the guide names, and their dependencies.
     wheels = directory / "path/to"
     wheels.mkdir(parents=True)
     for wheel in pathlib.Path(fake_internet.libraries()).glob("*.whl"):
@@ -131,26 +130,26 @@ def told(tmp_path_factory) -> dict[str, dict[str, object]]:
     return dict(zip(run, fake_internet.run(DRIVER, list(run.values()), directory)))
 
 
-def require_page() -> None:
-    if not PAGE.exists():
-        fake_internet.skip(f"{PAGE} is not there")
+def require_guide() -> None:
+    if not GUIDE.exists():
+        fake_internet.skip(f"{GUIDE} is not there")
 
 
 @pytest.mark.parametrize("heading", EXPECTED)
-def test_a_block_of_the_page_prints_what_it_should(told, heading):
+def test_guide_block_prints_the_expected_output(results, heading):
     printed, programs = EXPECTED[heading]
-    assert re.fullmatch(printed, told[heading]["printed"]), told[heading]
-    assert re.fullmatch(programs, told[heading]["programs"]), told[heading]
-    config = told[heading]["config"]
+    assert re.fullmatch(printed, results[heading]["printed"]), results[heading]
+    assert re.fullmatch(programs, results[heading]["programs"]), results[heading]
+    config = results[heading]["config"]
     assert {name: config[name] for name in CONFIGURED.get(heading, {})} == CONFIGURED.get(
         heading, {}
     )
 
 
-def test_the_certificate_of_the_page_is_trusted(told):
-    assert len(told["Custom Root Certificates"]["config"]["root_certs"]) == 1
+def test_guide_root_certificate_is_trusted(results):
+    assert len(results["Custom Root Certificates"]["config"]["root_certs"]) == 1
 
 
-def test_no_block_of_the_page_is_left_out():
-    require_page()
+def test_every_block_of_the_guide_is_run():
+    require_guide()
     assert set(blocks()) == set(EXPECTED)

@@ -1,4 +1,4 @@
-"""The package as it is installed."""
+"""The installed package: docstrings, stubs, metadata, and supported interpreters."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from eryx import _errors
 DOCUMENTED = [eryx, *(getattr(eryx, name) for name in eryx.__all__ if name != "__version__")]
 
 
-def test_the_examples_of_every_docstring_run():
+def test_docstring_examples_run():
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL)
-    told: list[str] = []
+    failures: list[str] = []
     for thing in DOCUMENTED:
         for name, text in docstrings(thing):
             test = doctest.DocTestParser().get_doctest(text, {}, name, None, 0)
-            runner.run(test, out=told.append)
-    assert runner.summarize(verbose=False).failed == 0, "".join(told)
+            runner.run(test, out=failures.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(failures)
     assert runner.tries > 60
 
 
 def docstrings(thing: object):
-    """The docstrings of a class or module, and of what it defines itself."""
+    """Yield the docstrings of a class or module and of the attributes that it defines."""
     name = getattr(thing, "__name__", "?")
     if isinstance(thing, types.ModuleType):
         yield name, thing.__doc__ or ""
@@ -45,7 +45,7 @@ def docstrings(thing: object):
             yield f"{name}.{key}", value.__doc__
 
 
-def test_everything_public_says_what_it_is():
+def test_every_public_name_is_documented():
     for thing in DOCUMENTED:
         for name, text in docstrings(thing):
             assert text.strip(), name
@@ -58,14 +58,14 @@ def test_everything_public_says_what_it_is():
                     assert ">>>" in value.__doc__, f"{cls.__name__}.{key} has no example"
 
 
-def test_the_stubs_say_what_the_package_does():
+def test_stubs_match_the_package():
     checked = subprocess.run(
         [sys.executable, "-m", "mypy.stubtest", "eryx"], capture_output=True, text=True, timeout=100
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_a_type_checker_finds_mistakes_in_programs_that_use_it(tmp_path):
+def test_type_checker_finds_mistakes_in_user_code(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
         "import eryx\n"
@@ -86,7 +86,7 @@ def test_a_type_checker_finds_mistakes_in_programs_that_use_it(tmp_path):
     assert lines == [3, 4, 6], checked.stdout
 
 
-def test_exceptions_are_what_their_names_promise():
+def test_exceptions_have_the_documented_base_classes():
     assert issubclass(eryx.TimeoutError, TimeoutError)
     assert issubclass(eryx.ConfigError, ValueError)
     for name in _errors.__dict__:
@@ -105,7 +105,7 @@ def wheel() -> pathlib.Path:
     return pathlib.Path(path)
 
 
-def test_the_wheels_name_and_its_metadata_agree(wheel):
+def test_wheel_name_matches_its_metadata(wheel):
     name, version, python, abi, platform = wheel.stem.split("-")
     assert (name, version) == ("eryx", eryx.__version__)
     assert (python, abi) == ("cp39", "abi3")
@@ -140,7 +140,7 @@ print("ok", "%d.%d" % sys.version_info[:2])
 """
 
 
-def test_every_interpreter_of_this_machine_from_3_9_on_can_use_the_wheel(wheel, tmp_path):
+def test_wheel_works_on_every_installed_interpreter_from_3_9(wheel, tmp_path):
     used = []
     for minor in range(9, 16):
         python = interpreter(f"python3.{minor}")
@@ -149,14 +149,14 @@ def test_every_interpreter_of_this_machine_from_3_9_on_can_use_the_wheel(wheel, 
         site = tmp_path / str(minor)
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(site)
-        ended = subprocess.run(
+        completed = subprocess.run(
             [python, "-c", FIRST_USE],
             capture_output=True,
             text=True,
             timeout=60,
             env={**os.environ, "PYTHONPATH": str(site)},
         )
-        assert (ended.returncode, ended.stdout) == (0, f"ok 3.{minor}\n"), ended.stderr
+        assert (completed.returncode, completed.stdout) == (0, f"ok 3.{minor}\n"), completed.stderr
         used.append(f"3.{minor}")
         shutil.rmtree(site)
     print("used by CPython " + ", ".join(used))
@@ -164,8 +164,8 @@ def test_every_interpreter_of_this_machine_from_3_9_on_can_use_the_wheel(wheel, 
 
 
 def interpreter(name: str) -> str | None:
-    """The path of an interpreter that starts, and is CPython with a GIL."""
-    # pyenv keeps versions that its shims do not start.
+    """Return the path of a working CPython with the GIL, or ``None``."""
+    # pyenv has versions for which its shims do not work.
     version = name[len("python") :]
     candidates = [shutil.which(name)]
     candidates += map(str, pathlib.Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
@@ -173,7 +173,7 @@ def interpreter(name: str) -> str | None:
         if candidate is None:
             continue
         probe = "import sys, sysconfig; print(sys.implementation.name, sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
-        told = subprocess.run([candidate, "-c", probe], capture_output=True, text=True)
-        if told.stdout == "cpython 0\n":
+        probed = subprocess.run([candidate, "-c", probe], capture_output=True, text=True)
+        if probed.stdout == "cpython 0\n":
             return candidate
     return None

@@ -1,4 +1,4 @@
-"""The package in its process: threads, signals, forks, the end."""
+"""The package and its process: threads, signals, forks, exit."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def test_sixteen_threads_run_fifty_programs_each():
             assert printed == [f"{thread * 1000 + turn}\n" for turn in range(50)]
 
 
-def test_other_threads_run_while_a_program_does():
+def test_execute_lets_other_threads_run():
     counted = 0
-    over = threading.Event()
+    stopped = threading.Event()
 
     def count() -> None:
         nonlocal counted
-        while not over.is_set():
+        while not stopped.is_set():
             counted += 1
             time.sleep(0.001)
 
@@ -43,13 +43,13 @@ def test_other_threads_run_while_a_program_does():
     eryx.Sandbox().execute(
         "import time\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass"
     )
-    over.set()
+    stopped.set()
     thread.join()
     assert counted > 50
 
 
-def test_one_runtime_serves_all_sandboxes(python):
-    # Threads of one runtime, however many sandboxes there are.
+def test_all_sandboxes_share_one_runtime(python):
+    # The number of threads does not depend on the number of sandboxes.
     program = """
 import eryx, os
 boxes = [eryx.Sandbox() for _ in range(20)]
@@ -66,7 +66,7 @@ print(len(os.listdir("/proc/self/task")) <= 3 + os.cpu_count())
     ids=["computing", "sleeping"],
 )
 @pytest.mark.parametrize("use", ["sandbox", "session", "asyncio"])
-def test_control_c_ends_a_program_at_once(waiting, use):
+def test_ctrl_c_ends_a_program_at_once(waiting, use):
     call = {
         "sandbox": "sandbox.execute(code)",
         "session": "sandbox.session().execute(code)",
@@ -86,22 +86,22 @@ except KeyboardInterrupt:
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    begun = time.monotonic()
+    start = time.monotonic()
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=20)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - start < 5
     assert rest == "interrupted \n"
     assert process.returncode == 0
 
 
-def test_a_signal_handler_runs_while_a_program_does(python):
+def test_signal_handlers_run_during_an_execution(python):
     program = """
 import eryx, signal
-told = []
-signal.signal(signal.SIGALRM, lambda *_: told.append(1))
+calls = []
+signal.signal(signal.SIGALRM, lambda *_: calls.append(1))
 signal.setitimer(signal.ITIMER_REAL, 0.2)
 result = eryx.Sandbox().execute("import time; time.sleep(1); print('whole')")
-print(result.stdout, told)
+print(result.stdout, calls)
 """
     assert python(program).stdout == "whole\n [1]\n"
 
@@ -124,17 +124,17 @@ print(sandbox.execute("print('parent', {{}})".format(status)).stdout, end="")
 """
 
 
-def test_a_fork_before_first_use_leaves_both_processes_whole(python):
+def test_sandboxes_work_in_both_processes_after_a_fork_before_first_use(python):
     program = FORK.format(before="", child="")
     assert python(program).stdout == "limits hold\nchild\nparent 0\n"
 
 
-def test_a_fork_after_use_leaves_both_processes_whole(python):
+def test_sandboxes_work_in_both_processes_after_a_fork_after_use(python):
     program = FORK.format(before="\nsandbox.execute('pass')", child="")
     assert python(program).stdout == "limits hold\nchild\nparent 0\n"
 
 
-def test_a_session_stays_with_the_process_that_opened_it(python, port):
+def test_session_stays_with_the_process_that_opened_it(python, port):
     program = FORK.format(
         before=f"""
 session = sandbox.session()
@@ -153,7 +153,7 @@ session.execute("import http.client; site = http.client.HTTPConnection('127.0.0.
     assert python(program).stdout == "limits hold\nchild\nTrue\nparent 0\nyou asked for /x\n"
 
 
-def test_worker_processes_run_programs_and_hand_back_their_results(python):
+def test_worker_processes_return_results(python):
     program = """
 import multiprocessing, eryx
 def work(number):
@@ -161,7 +161,7 @@ def work(number):
 if __name__ == "__main__":
     eryx.Sandbox().execute("pass")
     with multiprocessing.get_context("fork").Pool(3) as pool:
-        print([int(one.stdout) for one in pool.map(work, range(6))])
+        print([int(result.stdout) for result in pool.map(work, range(6))])
 """
     assert python(program).stdout == "[0, 1, 4, 9, 16, 25]\n"
 
@@ -178,19 +178,19 @@ if __name__ == "__main__":
     ],
     ids=["session", "daemon", "daemon-session", "task", "loop", "unawaited"],
 )
-def test_the_interpreter_ends_whatever_is_open(python, end):
-    begun = time.monotonic()
-    ended = python(
+def test_interpreter_exits_with_open_sandboxes_and_executions(python, end):
+    start = time.monotonic()
+    completed = python(
         f"import asyncio, eryx, sys, time\nsandbox = eryx.Sandbox(on_stdout=lambda text: None)\n{end}\nprint('end')",
         status=None,
     )
-    assert time.monotonic() - begun < 15
-    assert ended.returncode == 0, ended.stderr
-    assert "panic" not in ended.stderr
-    assert "Fatal" not in ended.stderr
+    assert time.monotonic() - start < 15
+    assert completed.returncode == 0, completed.stderr
+    assert "panic" not in completed.stderr
+    assert "Fatal" not in completed.stderr
 
 
-def test_the_process_survives_being_killed_in_the_middle():
+def test_sigterm_ends_the_process_during_an_execution():
     process = subprocess.Popen(
         [
             sys.executable,
@@ -208,8 +208,8 @@ def test_the_process_survives_being_killed_in_the_middle():
     process.stdout.close()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux what is mapped")
-def test_the_machine_code_is_mapped_from_the_file_the_wheel_brought():
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/maps")
+def test_machine_code_is_mapped_from_the_file_of_the_wheel():
     assert eryx.Sandbox().execute("print(1)").stdout == "1\n"
     with open("/proc/self/maps") as maps:
         mapped = {line.split(maxsplit=5)[5].strip() for line in maps if "eryx-guest" in line}
@@ -239,16 +239,16 @@ def child(number):
     ],
     ids=["built", "building"],
 )
-def test_a_child_builds_a_factory_although_its_parent_has_compiled_one(program):
-    ended = subprocess.run(
+def test_child_builds_a_factory_after_its_parent_compiled_one(program):
+    completed = subprocess.run(
         [sys.executable, "-c", BUILD + program], capture_output=True, text=True, timeout=200
     )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.split() == ["1", "2"]
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.split() == ["1", "2"]
 
 
 @pytest.mark.parametrize("use", ["Sandbox", "session", "used"])
-def test_an_object_that_is_called_by_its_own_sandbox_is_collected(use):
+def test_object_with_a_callback_in_its_own_sandbox_is_collected(use):
     class Tool:
         def __init__(self) -> None:
             self.sandbox = eryx.Sandbox(on_stdout=self.write, on_stderr=self.write)
@@ -266,7 +266,7 @@ def test_an_object_that_is_called_by_its_own_sandbox_is_collected(use):
     assert [tool() for tool in tools] == [None] * 20
 
 
-def test_functions_of_a_running_program_are_not_collected():
+def test_callbacks_of_a_running_program_are_not_collected():
     program = """
 import asyncio, eryx, gc
 class Tool:
@@ -285,5 +285,5 @@ async def main():
 asyncio.run(main())
 assert "".join(texts) == "whole\\n", texts
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr

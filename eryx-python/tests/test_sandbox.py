@@ -1,4 +1,4 @@
-"""Programs, what they leave, and how they end."""
+"""Sandboxes: results, errors, limits, callbacks and cancellation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 import eryx
 
 
-def test_a_program_prints_and_its_result_tells_what_it_used():
+def test_result_has_output_and_usage():
     result = eryx.Sandbox().execute(
         "import sys\nprint('größe')\nprint('oh', file=sys.stderr)\nsys.stdout.buffer.write(b'\\xff')"
     )
@@ -30,38 +30,38 @@ def test_a_program_prints_and_its_result_tells_what_it_used():
     assert repr(result).startswith("<eryx.ExecuteResult: 9 bytes on stdout, 3 on stderr, ")
 
 
-def test_a_program_may_be_bytes_in_an_encoding_of_its_own():
+def test_source_may_be_bytes_with_a_declared_encoding():
     sandbox = eryx.Sandbox()
     assert sandbox.execute("# coding: latin-1\nprint('é')".encode("latin-1")).stdout == "é\n"
     assert sandbox.execute("print('é')".encode()).stdout == "é\n"
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "expected"),
     [
         (None, "not None"),
         (3, "not of type int"),
         (pathlib.Path("x.py"), "give path.read_bytes()"),
     ],
 )
-def test_what_is_no_program_is_refused_with_what_to_give(code, told):
+def test_source_of_the_wrong_type_is_rejected_with_what_to_give(code, expected):
     with pytest.raises(TypeError, match="a str or bytes") as caught:
         eryx.Sandbox().execute(code)
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
-def test_a_text_that_is_no_unicode_is_refused():
+def test_source_with_surrogates_is_rejected():
     with pytest.raises(UnicodeEncodeError):
         eryx.Sandbox().execute("print('\ud800')")
 
 
-def test_nothing_of_one_execution_reaches_the_next():
+def test_executions_do_not_share_state():
     sandbox = eryx.Sandbox()
     sandbox.execute("import builtins\nbuiltins.mark = 1")
     assert sandbox.execute("import builtins\nprint(hasattr(builtins, 'mark'))").stdout == "False\n"
 
 
-def test_an_exception_tells_its_type_message_traceback_and_output():
+def test_execution_error_has_type_message_traceback_and_output():
     with pytest.raises(eryx.ExecutionError) as caught:
         eryx.Sandbox().execute(
             "import sys\nprint('begun')\nprint('x', file=sys.stderr)\nimport json\njson.loads('{')"
@@ -77,26 +77,26 @@ def test_an_exception_tells_its_type_message_traceback_and_output():
         assert error.__notes__ == [error.traceback.rstrip("\n")]
 
 
-def test_an_exit_status_is_told_and_zero_is_success():
+def test_execution_error_has_the_exit_status_and_zero_is_success():
     assert eryx.Sandbox().execute("print(1)\nraise SystemExit").stdout == "1\n"
     with pytest.raises(eryx.ExecutionError) as caught:
         eryx.Sandbox().execute("raise SystemExit(3)")
     assert (caught.value.exception_type, caught.value.exit_status) == ("SystemExit", 3)
 
 
-def test_an_interpreter_that_gives_up_is_an_execution_error_without_a_type():
+def test_interpreter_crash_is_an_execution_error_without_a_type():
     with pytest.raises(eryx.ExecutionError, match="ended abnormally") as caught:
         eryx.Sandbox().execute("import os\nprint('begun', flush=True)\nos.abort()")
     assert caught.value.exception_type is None
     assert caught.value.stdout == "begun\n"
 
 
-def test_the_time_limit_ends_a_program_with_both_timeout_errors():
+def test_time_limit_raises_an_error_that_is_both_timeout_errors():
     limits = eryx.ResourceLimits(execution_timeout_ms=200)
-    begun = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(eryx.TimeoutError, match=r"200 ms.*execution_timeout_ms") as caught:
         eryx.Sandbox(resource_limits=limits).execute("print('begun', flush=True)\nwhile True: pass")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - start < 5
     assert isinstance(caught.value, builtins.TimeoutError)
     assert caught.value.stdout == "begun\n"
 
@@ -108,7 +108,7 @@ def test_the_time_limit_ends_a_program_with_both_timeout_errors():
         ({"max_output_bytes": 1000}, "print('x' * 2000)", "max_output_bytes"),
     ],
 )
-def test_every_other_limit_ends_a_program_and_is_named(limits, program, limit):
+def test_exceeded_limit_ends_the_program_and_is_named(limits, program, limit):
     with pytest.raises(eryx.ResourceLimitError, match=f"ResourceLimits: {limit}") as caught:
         eryx.Sandbox(resource_limits=eryx.ResourceLimits(**limits)).execute(program)
     assert caught.value.limit == limit
@@ -116,7 +116,7 @@ def test_every_other_limit_ends_a_program_and_is_named(limits, program, limit):
     assert eryx.Sandbox().execute(program).stderr == ""
 
 
-def test_limits_are_values():
+def test_resource_limits_are_immutable_values():
     limits = eryx.ResourceLimits(
         execution_timeout_ms=1,
         max_memory_bytes=64 << 20,
@@ -134,7 +134,7 @@ def test_limits_are_values():
 
 
 @pytest.mark.parametrize(
-    ("settings", "error", "told"),
+    ("settings", "error", "message"),
     [
         ({"execution_timeout_ms": 0}, eryx.ConfigError, "execution_timeout_ms=0.*at least 1"),
         ({"max_host_memory_bytes": 17 << 20}, eryx.ConfigError, "lower max_output_bytes"),
@@ -154,13 +154,13 @@ def test_limits_are_values():
         ({"colour": 1}, TypeError, "it takes execution_timeout_ms, max_memory_bytes"),
     ],
 )
-def test_a_limit_that_is_none_is_refused_with_what_to_write(settings, error, told):
-    with pytest.raises(error, match=told):
+def test_invalid_limit_is_rejected_with_what_to_write(settings, error, message):
+    with pytest.raises(error, match=message):
         eryx.ResourceLimits(**settings)
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"network": True}, "network has to be an eryx.NetConfig, not of type bool"),
         (
@@ -173,29 +173,31 @@ def test_a_limit_that_is_none_is_refused_with_what_to_write(settings, error, tol
         ({"net_work": None}, "did you mean network?"),
     ],
 )
-def test_a_wrong_argument_of_a_sandbox_is_named(settings, told):
-    with pytest.raises(TypeError, match=told):
+def test_wrong_sandbox_argument_is_named_in_the_error(settings, message):
+    with pytest.raises(TypeError, match=message):
         eryx.Sandbox(**settings)
 
 
-def test_a_sandbox_takes_no_positional_arguments():
+def test_sandbox_takes_no_positional_arguments():
     with pytest.raises(TypeError, match="positional"):
         eryx.Sandbox(eryx.NetConfig())
 
 
-def test_what_a_signature_says_is_the_default():
+def test_signature_defaults_match_the_real_defaults():
     defaults = eryx.NetConfig().to_dict()
     limits = eryx.ResourceLimits()
     defaults.update({name: getattr(limits, name) for name in dir(limits) if name[0] != "_"})
     for cls in (eryx.ResourceLimits, eryx.NetConfig):
         for name, parameter in inspect.signature(cls).parameters.items():
-            said = parameter.default
-            if said is not ...:
-                default = defaults.get(name, said)
-                assert (list(said) if said == () else said) == default or said == default, name
+            stated = parameter.default
+            if stated is not ...:
+                default = defaults.get(name, stated)
+                assert (list(stated) if stated == () else stated) == default or stated == default, (
+                    name
+                )
 
 
-def test_output_is_handed_on_as_text_while_the_program_runs():
+def test_callbacks_get_output_as_text_while_the_program_runs():
     pieces: list[tuple[str, str]] = []
     seen_early = threading.Event()
 
@@ -221,7 +223,7 @@ def test_output_is_handed_on_as_text_while_the_program_runs():
     )
 
 
-def test_a_character_in_two_pieces_is_handed_on_whole_and_half_a_one_at_the_end():
+def test_split_character_is_delivered_whole_and_a_truncated_one_at_the_end():
     pieces: list[str] = []
     eryx.Sandbox(on_stdout=pieces.append).execute(
         "import sys\nout = sys.stdout.buffer\n"
@@ -230,26 +232,26 @@ def test_a_character_in_two_pieces_is_handed_on_whole_and_half_a_one_at_the_end(
     assert pieces == ["a", "€", "b\ufffd", "c", "\ufffd"]
 
 
-def test_a_callback_that_raises_ends_the_program_and_comes_out():
+def test_callback_exception_ends_the_program_and_is_raised():
     def refuse(text: str) -> None:
         raise LookupError(text)
 
     sandbox = eryx.Sandbox(on_stdout=refuse)
-    begun = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(LookupError, match="now"):
         sandbox.execute("print('now', flush=True)\nwhile True: pass")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - start < 5
     with pytest.raises(LookupError):
         sandbox.session().execute("print('now')")
 
 
-def test_a_callback_cannot_run_another_program_and_is_told_so():
+def test_callback_that_runs_another_program_gets_an_error():
     sandbox = eryx.Sandbox(on_stdout=lambda _: eryx.Sandbox().execute("pass"))
-    with pytest.raises(eryx.EryxError, match="on_stdout and on_stderr"):
+    with pytest.raises(eryx.EryxError, match="on_stdout, on_stderr and on_network_event"):
         sandbox.execute("print(1)")
 
 
-def test_cancel_ends_what_is_running_and_nothing_that_comes_later():
+def test_cancel_ends_running_executions_and_no_later_ones():
     sandbox, other = eryx.Sandbox(), eryx.Sandbox()
     with ThreadPoolExecutor() as pool:
         running = [
@@ -259,15 +261,15 @@ def test_cancel_ends_what_is_running_and_nothing_that_comes_later():
         unharmed = pool.submit(other.execute, "import time\ntime.sleep(1)\nprint('done')")
         time.sleep(0.3)
         sandbox.cancel()
-        for one in running:
+        for execution in running:
             with pytest.raises(eryx.CancelledError) as caught:
-                one.result(10)
+                execution.result(10)
             assert caught.value.stdout == "x\n"
         assert unharmed.result(10).stdout == "done\n"
     assert sandbox.execute("print(1)").stdout == "1\n"
 
 
-def test_leaving_a_with_block_closes_the_sandbox():
+def test_end_of_a_with_block_closes_the_sandbox():
     with eryx.Sandbox() as sandbox:
         assert sandbox.execute("print(1)").stdout == "1\n"
     for use in (lambda: sandbox.execute("pass"), sandbox.session, sandbox.__enter__):
@@ -297,7 +299,7 @@ def test_errors_and_results_survive_pickling():
             assert getattr(again, name) == getattr(caught.value, name)
 
 
-def test_every_end_of_a_program_comes_with_what_it_did(port):
+def test_every_error_carries_report_and_usage(port):
     limits = eryx.ResourceLimits(
         execution_timeout_ms=1000, max_memory_bytes=64 << 20, max_output_bytes=100_000
     )
@@ -333,12 +335,12 @@ def test_every_end_of_a_program_comes_with_what_it_did(port):
     assert len(executions) == 8
 
 
-def test_an_error_that_is_made_by_hand_has_an_empty_report():
+def test_error_constructed_by_hand_has_an_empty_report():
     error = eryx.ExecutionError("text", stdout="x")
     assert (error.network.connections, error.execution, error.stdout) == ([], 0, "x")
 
 
-def test_the_text_of_an_exception_forges_no_line():
+def test_exception_text_cannot_forge_log_lines():
     with pytest.raises(eryx.ExecutionError) as caught:
         eryx.Sandbox().execute("raise ValueError('a\\nINFO admin\\x1b[31m\\u202e')")
     error = caught.value
@@ -346,11 +348,11 @@ def test_the_text_of_an_exception_forges_no_line():
     assert error.message == "a\nINFO admin\x1b[31m\u202e"
     if hasattr(error, "add_note"):
         [note] = error.__notes__
-        assert all(one.isprintable() or one == "\n" for one in note)
+        assert all(char.isprintable() or char == "\n" for char in note)
         assert "INFO admin\\x1b[31m\\u202e" in note
 
 
-def test_a_sandbox_shows_what_it_was_made_with():
+def test_sandbox_exposes_its_settings():
     limits = eryx.ResourceLimits(execution_timeout_ms=5)
     config = eryx.NetConfig(max_connections=3)
     sandbox = eryx.Sandbox(network=config, resource_limits=limits)
@@ -358,5 +360,5 @@ def test_a_sandbox_shows_what_it_was_made_with():
     assert sandbox.resource_limits is limits
     assert eryx.Sandbox().network is None
     assert eryx.Sandbox().resource_limits == eryx.ResourceLimits()
-    made = eval(repr(sandbox))
-    assert (made.network, made.resource_limits) == (config, limits)
+    copied = eval(repr(sandbox))
+    assert (copied.network, copied.resource_limits) == (config, limits)

@@ -1,4 +1,4 @@
-"""Sessions: what stays, what ends them."""
+"""Sessions: the state they keep, and how they end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import eryx
 
 
-def test_names_stay_and_an_exception_leaves_them():
+def test_session_keeps_names_and_survives_an_exception():
     with eryx.Sandbox().session() as session:
         session.execute("x = 20")
         with pytest.raises(eryx.ExecutionError):
@@ -20,19 +20,19 @@ def test_names_stay_and_an_exception_leaves_them():
         assert session.execute("print(x * 2)").stdout == "42\n"
 
 
-def test_a_connection_stays_open_between_executions(port):
+def test_connection_stays_open_between_executions(port):
     with eryx.Sandbox(network=eryx.NetConfig().allow_localhost()).session() as session:
         opened = session.execute(
             f"import http.client\nsite = http.client.HTTPConnection('127.0.0.1', {port})\nsite.connect()"
         )
-        assert opened.network.connections[0].end is None
+        assert opened.network.connections[0].close_reason is None
         asked = session.execute(
             "site.request('GET', '/again')\nprint(site.getresponse().read().decode())"
         )
         assert asked.stdout == "you asked for /again\n"
 
 
-def test_a_limit_ends_the_session_and_it_says_so():
+def test_exceeded_limit_ends_the_session():
     limits = eryx.ResourceLimits(execution_timeout_ms=100)
     session = eryx.Sandbox(resource_limits=limits).session()
     with pytest.raises(eryx.TimeoutError):
@@ -41,7 +41,7 @@ def test_a_limit_ends_the_session_and_it_says_so():
         session.execute("pass")
 
 
-def test_cancel_ends_the_running_program_and_those_in_line():
+def test_cancel_ends_the_running_program_and_waiting_ones():
     session = eryx.Sandbox().session()
     with ThreadPoolExecutor() as pool:
         first = pool.submit(session.execute, "while True: pass")
@@ -55,17 +55,17 @@ def test_cancel_ends_the_running_program_and_those_in_line():
             second.result(10)
 
 
-def test_programs_of_two_threads_take_turns():
+def test_programs_of_several_threads_run_one_at_a_time():
     session = eryx.Sandbox().session()
     session.execute("seen = []")
     program = "import time\nseen.append('in')\ntime.sleep(0.05)\nseen.append('out')"
     with ThreadPoolExecutor(4) as pool:
-        for one in [pool.submit(session.execute, program) for _ in range(4)]:
-            one.result(30)
+        for execution in [pool.submit(session.execute, program) for _ in range(4)]:
+            execution.result(30)
     assert session.execute("print(seen == ['in', 'out'] * 4)").stdout == "True\n"
 
 
-def test_closing_ends_what_runs_and_refuses_what_follows():
+def test_close_ends_the_running_program_and_rejects_later_ones():
     session = eryx.Sandbox().session()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(session.execute, "while True: pass")
@@ -80,7 +80,7 @@ def test_closing_ends_what_runs_and_refuses_what_follows():
             use()
 
 
-def test_a_session_prints_to_the_callbacks_of_its_sandbox():
+def test_session_output_goes_to_the_callbacks_of_its_sandbox():
     pieces: list[str] = []
     with eryx.Sandbox(on_stdout=pieces.append).session() as session:
         session.execute("print(1)")
@@ -89,7 +89,7 @@ def test_a_session_prints_to_the_callbacks_of_its_sandbox():
     assert "".join(pieces) == "1\n2\n"
 
 
-def test_a_session_nobody_holds_closes_its_connections(port):
+def test_unreferenced_session_closes_its_connections(port):
     import socket
 
     listener = socket.create_server(("127.0.0.1", 0))
@@ -102,7 +102,7 @@ def test_a_session_nobody_holds_closes_its_connections(port):
     assert peer.recv(1) == b""
 
 
-def test_no_session_is_made_by_hand():
+def test_session_cannot_be_constructed():
     with pytest.raises(TypeError):
         eryx.Session()
 

@@ -1,4 +1,4 @@
-"""Handlers of SIGSEGV and its like that others set, programs that trap, and crashes of the host itself."""
+"""Signal handlers of other libraries, programs that trap, and crashes of the process itself."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
     ],
     ids=["before", "after", "twice", "and-disabled", "python", "default"],
 )
-def test_the_process_outlives_a_program_that_traps_whatever_handler_is_set(program):
-    ended = run(program)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stderr == ""
-    assert ended.stdout == TRAPPED * program.count("trap()\n") + (
+def test_process_survives_a_trap_with_any_signal_handler_set(program):
+    completed = run(program)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stderr == ""
+    assert completed.stdout == TRAPPED * program.count("trap()\n") + (
         TRAPPED if program.endswith("trap()") else ""
     )
 
@@ -71,49 +71,49 @@ def test_the_process_outlives_a_program_that_traps_whatever_handler_is_set(progr
     ],
     ids=["before", "after", "after-and-used", "again"],
 )
-def test_a_crash_of_the_host_itself_reaches_the_fault_handler_once(program):
-    ended = run(program)
-    assert ended.returncode == -signal.SIGSEGV, ended.stderr
-    assert ended.stderr.count("Fatal Python error: Segmentation fault") == 1, ended.stderr
-    assert "string_at" in ended.stderr
+def test_crash_of_the_process_reaches_faulthandler_once(program):
+    completed = run(program)
+    assert completed.returncode == -signal.SIGSEGV, completed.stderr
+    assert completed.stderr.count("Fatal Python error: Segmentation fault") == 1, completed.stderr
+    assert "string_at" in completed.stderr
 
 
-def test_a_crash_of_the_host_after_the_fault_handler_was_disabled_says_nothing():
-    ended = run(TRAP + "trap()\n" + ENABLE + "trap()\nfaulthandler.disable()\n" + CRASH)
-    assert ended.returncode == -signal.SIGSEGV
-    assert ended.stderr == ""
+def test_crash_of_the_process_prints_nothing_after_faulthandler_disable():
+    completed = run(TRAP + "trap()\n" + ENABLE + "trap()\nfaulthandler.disable()\n" + CRASH)
+    assert completed.returncode == -signal.SIGSEGV
+    assert completed.stderr == ""
 
 
-def test_a_recursion_without_an_end_is_no_crash_with_a_fault_handler_set_later():
-    ended = run(
+def test_endless_recursion_is_no_crash_when_faulthandler_is_enabled_later():
+    completed = run(
         TRAP
         + ENABLE
         + "limits = eryx.ResourceLimits(max_memory_bytes=48 * 2**20)\n"
         + "try:\n    eryx.Sandbox(resource_limits=limits).execute('import sys; sys.setrecursionlimit(10**9)\\ndef f(n): return f(n + 1)\\nf(0)')\n"
         + "except eryx.EryxError as error: print(type(error).__name__)"
     )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stderr == ""
-    assert ended.stdout == "ResourceLimitError\n"
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stderr == ""
+    assert completed.stdout == "ResourceLimitError\n"
 
 
-def test_a_second_engine_and_the_sandboxes_trap_in_turn():
+def test_traps_of_a_second_engine_and_of_sandboxes_do_not_interfere():
     pytest.importorskip("wasmtime", reason="the engine from the package index is not installed")
     engine = """
 import wasmtime
-def other():
+def second_engine():
     store = wasmtime.Store()
     module = wasmtime.Module(store.engine, '(module (func (export "f") unreachable))')
     try:
         wasmtime.Instance(store, module, []).exports(store)["f"](store)
     except wasmtime.Trap:
-        print("trap of the other", flush=True)
+        print("trap of the second engine", flush=True)
 """
     for program in (
-        engine + TRAP + "other()\ntrap()\nother()\ntrap()",
-        engine + TRAP + "trap()\nother()\ntrap()\nother()",
+        engine + TRAP + "second_engine()\ntrap()\nsecond_engine()\ntrap()",
+        engine + TRAP + "trap()\nsecond_engine()\ntrap()\nsecond_engine()",
     ):
-        ended = run(program)
-        assert ended.returncode == 0, ended.stderr
-        assert ended.stdout.count("trap of the other\n") == 2
-        assert ended.stdout.count(TRAPPED) == 2
+        completed = run(program)
+        assert completed.returncode == 0, completed.stderr
+        assert completed.stdout.count("trap of the second engine\n") == 2
+        assert completed.stdout.count(TRAPPED) == 2

@@ -1,4 +1,5 @@
-"""Slots are clean for their next sandbox, whatever the kernel did with their pages meanwhile."""
+"""Slots of the instance pool contain nothing of their previous sandbox, whatever the kernel did with
+their pages."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ HERE = pathlib.Path(__file__).parent
 SWAP = 256 << 20
 KSM = pathlib.Path("/sys/kernel/mm/ksm")
 
-# What each program begins with. The mark is put together, so that no source holds it whole.
+# The beginning of each program. The mark is assembled at run time, so that no source contains it.
 PRELUDE = """
 import eryx
 from kernel_pages import *
@@ -27,7 +28,7 @@ CALLED = "{'a': [1, 2]} cbt 0.125\\n"
 own = runs_with(MARK)
 
 def check():
-    # The next tenants run over what the last one left of memory and tables.
+    # The next programs run in the same memories and function tables.
     assert runs_with(MARK) == own, "a closed sandbox left its memory behind"
     for _ in range(20):
         assert eryx.Sandbox().execute(MANY_CALLS).stdout == CALLED
@@ -37,7 +38,7 @@ def check():
 
 @pytest.fixture(scope="module")
 def swap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Has the kernel swap to a file."""
+    """Enables swap to a file."""
     if os.geteuid() != 0:
         pytest.skip("only root can turn swap on")
     file = tmp_path_factory.mktemp("swap") / "swap"
@@ -55,10 +56,10 @@ def swap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def run() -> Callable[..., str]:
-    """Runs a program behind `PRELUDE` in a process of its own, which has to end well."""
+    """Run `PRELUDE` and a program in a separate process, which must exit with status 0."""
 
     def run(program: str, *, first: Callable[[], None] | None = None) -> str:
-        ended = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-c", PRELUDE + program],
             capture_output=True,
             text=True,
@@ -66,14 +67,14 @@ def run() -> Callable[..., str]:
             env={**os.environ, "PYTHONPATH": str(HERE)},
             preexec_fn=first,
         )
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        return ended.stdout
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+        return completed.stdout
 
     return run
 
 
 @pytest.mark.usefixtures("swap")
-def test_what_was_swapped_out_is_gone_with_its_sandbox(run):
+def test_swapped_out_memory_is_gone_after_its_sandbox(run):
     program = """
 session = eryx.Sandbox().session()
 assert session.execute(FILL + "\\n" + MANY_CALLS).stdout == CALLED
@@ -86,7 +87,7 @@ check()
 
 
 @pytest.mark.usefixtures("swap")
-def test_what_was_swapped_out_comes_back_to_the_sandbox_it_belongs_to(run):
+def test_swapped_out_memory_returns_to_its_own_sandbox(run):
     program = """
 sessions = [eryx.Sandbox().session() for _ in range(8)]
 for n, session in enumerate(sessions):
@@ -106,7 +107,7 @@ check()
 
 @pytest.fixture
 def cgroup(swap: None) -> Iterator[Callable[[], None]]:
-    """Puts the process that calls it into a group that may use less memory than its sandboxes need."""
+    """A function that moves the calling process into a cgroup with less memory than its sandboxes need."""
     name = f"eryx-test-{os.getpid()}"
     unified = pathlib.Path("/sys/fs/cgroup")
     legacy = unified / "memory"
@@ -127,8 +128,9 @@ def cgroup(swap: None) -> Iterator[Callable[[], None]]:
     group.rmdir()
 
 
-def test_slots_are_clean_under_memory_pressure_with_sandboxes_running(run, cgroup):
-    # Eight threads whose sandboxes need twice what their group may use; each program has data of its own.
+def test_slots_are_clean_under_memory_pressure(run, cgroup):
+    # Eight threads whose sandboxes need twice the memory of their cgroup; each program has its own
+    # data.
     program = """
 from concurrent.futures import ThreadPoolExecutor
 sandbox = eryx.Sandbox()
@@ -163,7 +165,7 @@ check()
     assert run(program) == "clean\n"
 
 
-def test_slots_are_clean_where_pages_became_huge(run):
+def test_slots_are_clean_after_pages_became_huge(run):
     program = """
 session = eryx.Sandbox().session()
 session.execute(FILL)
@@ -176,7 +178,7 @@ check()
 
 @pytest.fixture
 def merging() -> Iterator[None]:
-    """Has the kernel merge equal pages at once, those of zeros with the one it has for them."""
+    """Makes the kernel merge equal pages (KSM) at once, and zero pages with its own zero page."""
     if not os.access(KSM / "run", os.W_OK):
         pytest.skip("this process cannot have pages merged (KSM)")
     wanted = {"pages_to_scan": "20000", "sleep_millisecs": "1", "use_zero_pages": "1", "run": "1"}
@@ -184,14 +186,14 @@ def merging() -> Iterator[None]:
     for name, value in wanted.items():
         (KSM / name).write_text(value)
     yield
-    # 2: what was merged is separate again.
+    # 2 unmerges all pages.
     (KSM / "run").write_text("2")
     for name, value in before.items():
         (KSM / name).write_text(value)
 
 
 @pytest.mark.usefixtures("merging")
-def test_slots_are_clean_where_pages_were_merged(run):
+def test_slots_are_clean_after_pages_were_merged(run):
     program = """
 import time
 PR_SET_MEMORY_MERGE = 67
@@ -203,8 +205,8 @@ for session in sessions:
     session.execute(FILL + "; zeros = [bytes(4096) for _ in range(2000)]")
 def full_scans():
     return int(open("/sys/kernel/mm/ksm/full_scans").read())
-begun = full_scans()
-while full_scans() < begun + 3:
+start = full_scans()
+while full_scans() < start + 3:
     time.sleep(0.01)
 assert int(open("/sys/kernel/mm/ksm/pages_sharing").read()) > 0, "nothing was merged"
 for session in sessions:

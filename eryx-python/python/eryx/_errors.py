@@ -222,8 +222,8 @@ class HostResourceError(EryxError):
     The same call succeeds once the resource is available.
 
     Attributes:
-        resource: the missing resource: ``"file descriptors"``, ``"memory"`` (address space included),
-            ``"threads"``, ``"file size"``, ``"disk space"`` or ``"signal handlers"``.
+        resource: the missing resource: ``"file descriptors"``, ``"memory"`` (also address
+            space), ``"threads"``, ``"file size"``, ``"disk space"`` or ``"signal handlers"``.
 
     >>> import eryx
     >>> try:

@@ -21,8 +21,8 @@ __all__ = [
     "Session",
     "Verdict",
     "__version__",
-    "_shutdown",
     "_set_precompiled_path",
+    "_shutdown",
 ]
 
 __version__: Final[str]

@@ -1,8 +1,8 @@
-# What every client does, in the terms of the adapter that comes before it:
-#   get(path, timeout=5) and post(path, json=None, content=None) return (status, body);
-#   TIMEOUT, TLS_FAILURE and REFUSED are the library's own exceptions.
-#   KEEPS_CONNECTIONS says whether it uses a connection again.
-# ROOT is where the server is; TRUSTED says whether its certificate is.
+# The scenario that every client runs. The adapter in front of it defines:
+#   get(path, timeout=5) and post(path, json=None, content=None), which return (status, body);
+#   TIMEOUT, TLS_FAILURE and REFUSED, the library's own exceptions;
+#   KEEPS_CONNECTIONS, whether the library reuses connections.
+# ROOT is the URL of the server, TRUSTED whether its certificate is trusted.
 import hashlib
 import json
 
@@ -29,7 +29,7 @@ if TRUSTED:
         assert body.startswith(plain)
     uploaded = json.loads(post("/upload", content=body)[1])
     assert uploaded == {"length": SIZE, "sha256": hashlib.sha256(body).hexdigest()}
-    # One connection serves one request after another, where the library says so.
+    # Consecutive requests share a connection if the library reuses connections.
     assert (connection() == connection()) is KEEPS_CONNECTIONS
     try:
         get("/wait/3000", timeout=0.2)
