@@ -36,6 +36,8 @@ mod documentation {
     struct Readme;
     #[doc = include_str!("../../docs/introduction.md")]
     struct Introduction;
+    #[doc = include_str!("../../docs/getting-started.md")]
+    struct GettingStarted;
     #[doc = include_str!("../../docs/sandboxes.md")]
     struct Sandboxes;
     #[doc = include_str!("../../docs/resource-limits.md")]
@@ -46,6 +48,8 @@ mod documentation {
     struct Packages;
     #[doc = include_str!("../../docs/command-line.md")]
     struct CommandLine;
+    #[doc = include_str!("../../docs/troubleshooting.md")]
+    struct Troubleshooting;
     #[doc = include_str!("../../docs/python.md")]
     struct Python;
     #[doc = include_str!("../../docs/rust.md")]
@@ -58,6 +62,8 @@ mod documentation {
     struct Security;
     #[doc = include_str!("../../docs/architecture.md")]
     struct Architecture;
+    #[doc = include_str!("../../docs/guest-image.md")]
+    struct GuestImage;
     #[doc = include_str!("../../docs/performance.md")]
     struct Performance;
 }
