@@ -28,15 +28,14 @@ use crate::session::Session;
 /// Args:
 ///     packages: paths of wheels, of source directories of packages, or of directories that contain
 ///         several packages, such as an installed ``site-packages``: str or :class:`os.PathLike`.
-///             Only
-///         pure Python packages can be used. An ``...`` in the list means the same as
+///         Only pure Python packages can be used. An ``...`` in the list means the same as
 ///         ``dependencies=True``.
 ///     dependencies: True adds the dependencies of the wheels, from wheels in the same directories.
 ///     imports: names of modules to import in the snapshot.
 ///     setup_code: a program to run after the imports, a str or bytes. Every program sees the names
 ///         that it defines.
 ///     resource_limits: the limits of the imports and the setup code, a :class:`ResourceLimits`.
-///         Default: the default limits.
+///         Without one the default limits apply.
 ///     cache_dir: the directory for compiled code. Default: ``$ERYX_CACHE_DIR``, else
 ///         ``$XDG_CACHE_HOME/eryx``, else ``~/.cache/eryx``. It is created with mode 0700; a
 ///         directory that other users could write to or replace is not used. The files contain all
@@ -45,9 +44,9 @@ use crate::session::Session;
 ///     max_package_bytes: the maximum size of all packages together, unpacked. Default: 256 MiB.
 ///     max_package_files: the maximum number of files of all packages together. Default: 20,000.
 ///
-/// Raises: ConfigError: a package cannot be used: it has native code, is not a wheel, does not
-///     exist, or is
-///         too large.
+/// Raises:
+///     ConfigError: a package cannot be used: it has native code, is not a wheel, does not exist,
+///         or is too large.
 ///     ExecutionError: an import or the setup code raised an exception; ``traceback`` shows where.
 ///     TimeoutError, ResourceLimitError: the imports or the setup code exceeded a limit. All of
 ///         these are raised before anything is compiled.
@@ -191,8 +190,10 @@ impl SandboxFactory {
 
     /// Build a factory from a file that :meth:`save` wrote.
     ///
-    /// Args: path: a str or a path. resource_limits, cache_dir, cache, max_package_bytes,
-    ///     max_package_files: as for :class:`SandboxFactory`.
+    /// Args:
+    ///     path: a str or a path.
+    ///     resource_limits, cache_dir, cache, max_package_bytes, max_package_files: as for
+    ///         :class:`SandboxFactory`.
     ///
     /// Raises:
     ///     ConfigError: the file is not a saved factory, or unpacks to more than the limits allow.

@@ -12,9 +12,9 @@ use crate::error::ConfigError;
 
 /// The limits of one execution. Every limit is on by default.
 ///
-/// Args: execution_timeout_ms: the time limit of one execution, in milliseconds by the wall clock,
-///     waiting
-///         included. An execution that exceeds it raises :class:`TimeoutError`.
+/// Args:
+///     execution_timeout_ms: the time limit of one execution, in milliseconds by the wall clock,
+///         waiting included. An execution that exceeds it raises :class:`TimeoutError`.
 ///     max_memory_bytes: the memory limit of the interpreter, in bytes, its own share (about 40
 ///         MiB) included. At the limit the program gets ``MemoryError``; if it does not catch it,
 ///         the execution raises :class:`ResourceLimitError`. At least 48 MiB.

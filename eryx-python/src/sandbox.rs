@@ -25,10 +25,10 @@ use crate::session::Session;
 /// Any number of threads and tasks may use a sandbox at the same time; ``execute`` releases the
 /// GIL.
 ///
-/// Args: network: the network of the programs, a :class:`NetConfig`. Without one they have none.
-///     resource_limits: the limits of one execution, a :class:`ResourceLimits`. Default: the
-///     default
-///         limits.
+/// Args:
+///     network: the network of the programs, a :class:`NetConfig`. Without one they have none.
+///     resource_limits: the limits of one execution, a :class:`ResourceLimits`. Without one the
+///         default limits apply.
 ///     on_stdout: a function that is called with each piece of standard output, a str, as the
 ///         program prints it; a piece need not end at the end of a line. ``execute`` calls it on
 ///         the calling thread, ``aexecute`` on the thread of the event loop. An exception that it
@@ -40,7 +40,7 @@ use crate::session::Session;
 ///
 /// Raises:
 ///     ConfigError: a setting is invalid.
-///     ImageError: when the guest image cannot be loaded.
+///     ImageError: the guest image cannot be loaded.
 ///
 /// >>> import eryx
 /// >>> sandbox = eryx.Sandbox()
@@ -86,16 +86,17 @@ impl Sandbox {
     ///
     /// Other threads run meanwhile. Ctrl-C ends the program and raises ``KeyboardInterrupt``.
     ///
-    /// Args: code: the source, a str, or bytes in UTF-8 or in the encoding that its first lines
-    ///     declare
-    ///         (PEP 263). ``await`` is allowed at its top level.
+    /// Args:
+    ///     code: the source, a str, or bytes in UTF-8 or in the encoding that its first lines
+    ///         declare (PEP 263). ``await`` is allowed at its top level.
     ///
-    /// Returns: The output, the network report and the usage of the execution, an
+    /// Returns:
+    ///     The output, the network report and the usage of the execution, an
     ///     :class:`ExecuteResult`.
     ///
-    /// Raises: ExecutionError: the program raised an exception, exited with a status other than 0,
-    ///     or does
-    ///         not compile.
+    /// Raises:
+    ///     ExecutionError: the program raised an exception, exited with a status other than 0, or
+    ///         does not compile.
     ///     TimeoutError: the execution exceeded its time limit.
     ///     ResourceLimitError: the execution exceeded another limit.
     ///     CancelledError: :meth:`cancel` was called.
