@@ -74,8 +74,7 @@ held.release()
     let error = expect_exception(sandbox(None).execute(program).await);
     assert_eq!(error.exception_type, "RuntimeError");
     assert_eq!(error.message, "release unlocked lock");
-    let deadlock =
-        "deadlock: a sandbox has no threads, so no other thread can release this lock\n";
+    let deadlock = "deadlock: a sandbox has no threads, so no other thread can release this lock\n";
     assert_eq!(
         error.output.stdout_text(),
         format!(

@@ -110,7 +110,10 @@ fn install_pyeryx(interpreter: &Interpreter, work: &Path) -> Result<(Venv, PathB
     );
     let venv = Venv::empty_with(&interpreter.path, &work.join("pyeryx"))?;
     let wheels = work.join("pyeryx-wheel");
-    venv.download_native(&workspace::root().join("benches/pyeryx-requirements.txt"), &wheels)?;
+    venv.download_native(
+        &workspace::root().join("benches/pyeryx-requirements.txt"),
+        &wheels,
+    )?;
     let wheel = venv::wheels(&wheels)?
         .pop()
         .context("pip left no wheel of pyeryx")?;
