@@ -485,7 +485,7 @@ async fn rate_limits_delay_datagrams_and_emit_an_event() {
 #[tokio::test]
 async fn new_destinations_wait_for_the_connect_rate() {
     let peers = [peer().await, peer().await, peer().await];
-    let addresses: Vec<_> = peers.iter().map(UdpPeer::address).collect();
+    let addresses: Vec<_> = peers.iter().map(|peer| peer.address()).collect();
     let config = allowing(&addresses)
         .with_connects_per_second(2)
         .expect("a rate");

@@ -80,7 +80,7 @@ impl ScriptedResolver {
         self
     }
 
-    pub fn asked(&self) -> Vec<String> {
+    pub fn queries(&self) -> Vec<String> {
         self.queries.lock().expect("not poisoned").clone()
     }
 }
