@@ -1,4 +1,4 @@
-"""Fast replacements of generated bindings, over the extension module `_eryx_bindings` (`fast_bindings.wat`).
+"""Fast replacements of generated bindings, over `_eryx_bindings` (`fast_bindings.wat`).
 
 The generated bindings copy arguments of bytes to memory that is never freed, and leak memory with
 every `poll`. The replacements take the same arguments in the same order, and accept any object with

@@ -45,7 +45,7 @@ def prepare_snapshot() -> None:
     # The type cache may hold the only reference to the name of an attribute.
     sys._clear_type_cache()
     gc.collect()
-    _eryx_heap.immortalize(_everything())
+    _eryx_heap.immortalize(_all_objects())
     # Again: this empties the interpreter's free lists, which are scattered over the heap, and takes
     # immortal objects from the garbage collector.
     gc.collect()
@@ -53,7 +53,7 @@ def prepare_snapshot() -> None:
     _eryx_heap.fill_free_chunks()
 
 
-def _everything() -> list[object]:
+def _all_objects() -> list[object]:
     """Returns all objects that can be found.
 
     Never runs code of an object: `isinstance` reads `__class__`, which on a proxy may raise, or

@@ -91,20 +91,20 @@ def select(string: str) -> tuple[Suite, ...]:
             continue
         operator = token[0] if token[0] in "!-+" else ""
         wanted = token[len(operator) :].split("+")
-        found = [
+        matching = [
             suite
             for suite in candidates
             if all(word == suite.name or word in suite.keywords() for word in wanted)
         ]
         if operator == "!":
-            banned.update(found)
+            banned.update(matching)
         if operator in ("!", "-"):
-            chosen = [suite for suite in chosen if suite not in found]
+            chosen = [suite for suite in chosen if suite not in matching]
         elif operator == "+":
-            moved = [suite for suite in chosen if suite in found]
-            chosen = [suite for suite in chosen if suite not in found] + moved
+            moved = [suite for suite in chosen if suite in matching]
+            chosen = [suite for suite in chosen if suite not in matching] + moved
         else:
-            chosen += [suite for suite in found if suite not in chosen and suite not in banned]
+            chosen += [suite for suite in matching if suite not in chosen and suite not in banned]
     if not chosen:
         raise ValueError("No cipher can be selected.")
     return tuple(suite for suite in SUITES if suite.version == "TLSv1.3") + tuple(chosen)
