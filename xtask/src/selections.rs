@@ -26,7 +26,7 @@ mod tests {
 
     /// Returns the features of every crate from the registry that a build uses.
     fn features(selection: &[&str], edges: &str) -> BTreeMap<String, BTreeSet<String>> {
-        let format = ["--prefix", "none", "--no-dedupe", "--format", "{p}|{f}"];
+        let format = ["--prefix", "none", "--format", "{p}|{f}|"];
         let tree = command::output(
             cargo(&["tree", "--locked", "--edges", edges])
                 .args(format)
@@ -34,7 +34,8 @@ mod tests {
         );
         let mut crates = BTreeMap::<_, BTreeSet<_>>::new();
         for line in tree.expect("cargo lists the dependencies").lines() {
-            if let Some((package, features)) = line.split_once('|')
+            // A third field marks packages that are listed above.
+            if let [package, features, ..] = line.split('|').collect::<Vec<_>>()[..]
                 && !package.contains("(/")
             {
                 let features = features.split(',').map(str::to_owned);
