@@ -210,7 +210,7 @@ impl Transport for StreamClient {
     }
 
     fn close(&mut self) -> Option<Poll<Result<(), TlsError>>> {
-        let outcome = self.stream()?.poll_end(&mut context());
+        let outcome = self.stream()?.poll_close(&mut context());
         self.closed = true;
         Some(outcome)
     }
