@@ -1,13 +1,14 @@
-//! The `eryx` command: runs untrusted Python scripts with the network and the limits its options grant.
+//! The command `eryx`: runs untrusted Python scripts with the network and the limits that its options
+//! grant.
 #![forbid(unsafe_code)]
 
+mod host_port;
 mod net_log;
-mod network_options;
+mod network_args;
+mod output_writer;
 mod policy;
-mod printer;
-mod quantity;
 mod run;
-mod target;
+mod value_parsers;
 
 use std::process::ExitCode;
 

@@ -12,7 +12,8 @@ use eryx::CancelHandle;
 use eryx::net::{Event, Observer};
 use serde::Serialize;
 
-/// Writes events as they come. A script that nobody watches any more is ended: that is `cancel`'s part.
+/// Writes events as they happen. When writing fails, it cancels the script: a script must not go on
+/// unrecorded.
 pub(crate) struct NetLog {
     path: PathBuf,
     cancel: CancelHandle,
@@ -33,7 +34,7 @@ struct Line<'a> {
 }
 
 impl NetLog {
-    /// Opens `path` to append to it; `-` is standard error.
+    /// Opens the file to append to it; `-` is standard error.
     pub(crate) fn open(path: &Path, cancel: &CancelHandle) -> Result<Self> {
         let sink: Box<dyn Write + Send> = if path.as_os_str() == "-" {
             Box::new(io::stderr())
@@ -52,7 +53,7 @@ impl NetLog {
         })
     }
 
-    /// Why the log is not complete, if it is not.
+    /// Returns why the log is incomplete; `None` when it is complete.
     pub(crate) fn failure(&self) -> Option<String> {
         match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Writing(_) => None,
@@ -76,8 +77,8 @@ impl Observer for NetLog {
         let written = serde_json::to_string(&Line { time, event })
             .map_err(io::Error::from)
             .and_then(|line| {
-                let line = visible(&line) + "\n";
-                // In one piece, so that lines of several writers do not mix.
+                let line = escape_invisible(&line) + "\n";
+                // In one write, so that lines of several writers do not mix.
                 sink.write_all(line.as_bytes())?;
                 sink.flush()
             });
@@ -88,9 +89,9 @@ impl Observer for NetLog {
     }
 }
 
-/// The same JSON with everything invisible escaped, which is in strings only: a terminal acts on some of it, and JSON
-/// asks for no escape beyond U+001F.
-fn visible(json: &str) -> String {
+/// Escapes every invisible character of the JSON, which occur in strings only. A terminal acts on some
+/// of them, and JSON requires no escape above U+001F.
+fn escape_invisible(json: &str) -> String {
     let mut line = String::with_capacity(json.len() + 1);
     for c in json.chars() {
         if c.is_ascii() && !c.is_control() || c.escape_debug().len() == 1 && !c.is_whitespace() {
@@ -106,13 +107,13 @@ fn visible(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::visible;
+    use super::escape_invisible;
 
     #[test]
-    fn what_a_terminal_acts_on_is_escaped_and_the_json_says_the_same() {
+    fn escaping_removes_terminal_controls_and_keeps_the_json_value() {
         let host = "a\u{7f}\u{9b}31m\u{202e}\u{2028}\u{a0}\u{e0001}b \"münchen\" \n";
         let json = serde_json::to_string(host).expect("a string is JSON");
-        let line = visible(&json);
+        let line = escape_invisible(&json);
         assert!(
             line.chars()
                 .all(|c| !c.is_control() && (c.is_ascii() || c == 'ü')),

@@ -1,4 +1,4 @@
-//! `eryx policy`: what the options of a network mean, without touching one.
+//! `eryx policy`: what network options mean, without using the network.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use eryx::net::NetConfig;
 use eryx::net::policy::{Decision, Reason, Verdict};
+use eryx::net::{NetConfig, SETTINGS, SettingKind};
 
-use crate::network_options::NetworkOptions;
-use crate::target::{self, Target};
+use crate::host_port::{self, HostPort};
+use crate::network_args::NetworkArgs;
 
-/// At least one host is denied.
-const DENIED: u8 = 1;
-/// Bad usage, as clap reports it.
-const USAGE: u8 = 2;
+/// Exit status when at least one host is denied.
+const EXIT_DENIED: u8 = 1;
+/// Exit status for bad usage, the same as clap's.
+const EXIT_USAGE: u8 = 2;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -25,19 +25,19 @@ pub(crate) enum Command {
     Show(Show),
 }
 
-/// Without --net, --allow-host or --policy the network is that of --net. Nothing is resolved: a name that
-/// may pass is allowed unless one of its addresses is blocked.
+/// Without --net, --allow-host or --policy the network is that of --net. Nothing is resolved: a name
+/// that may pass is allowed unless one of its addresses is blocked.
 #[derive(Args)]
 #[command(after_help = Check::STATUS)]
 pub(crate) struct Check {
     /// A host and a port: `example.com:443`, `192.0.2.7:53`, `[2001:db8::7]:443`
-    #[arg(required = true, value_name = "HOST:PORT", value_parser = target::target)]
-    targets: Vec<Target>,
-    /// Ask about datagrams (UDP) instead of connections
+    #[arg(required = true, value_name = "HOST:PORT", value_parser = host_port::parse)]
+    hosts: Vec<HostPort>,
+    /// Check UDP instead of connections
     #[arg(long)]
     udp: bool,
     #[command(flatten)]
-    network: NetworkOptions,
+    network: NetworkArgs,
 }
 
 impl Check {
@@ -49,21 +49,21 @@ impl Check {
 #[derive(Args)]
 pub(crate) struct Show {
     #[command(flatten)]
-    network: NetworkOptions,
+    network: NetworkArgs,
 }
 
-/// Answer `command`.
+/// Runs `command`, and returns the exit status.
 pub(crate) fn run(command: &Command) -> ExitCode {
-    let answer = match command {
+    let output = match command {
         Command::Check(options) => check(options),
         Command::Show(options) => show(options),
     };
-    match answer {
+    match output {
         Ok((text, status)) => match io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::from(status),
-            Err(error) => complain(&format!("cannot print the answer: {error}")),
+            Err(error) => usage_error(&format!("cannot print the output: {error}")),
         },
-        Err(error) => complain(&format!("{error:#}")),
+        Err(error) => usage_error(&format!("{error:#}")),
     }
 }
 
@@ -71,36 +71,36 @@ fn check(options: &Check) -> Result<(String, u8)> {
     let config = options.network.config()?;
     let mut text = String::new();
     let mut status = 0;
-    for Target { host, port } in &options.targets {
+    for HostPort { host, port } in &options.hosts {
         let verdict = if options.udp {
             config.check_udp(host, *port)
         } else {
             config.check(host, *port)
         };
         if verdict.is_denied() {
-            status = DENIED;
+            status = EXIT_DENIED;
         }
         describe(&mut text, &format!("{host}:{port}"), &verdict);
     }
     if config.report_only() {
-        text.push_str("report_only is set: what is denied goes on, and is only told.\n");
+        text.push_str("report_only is set: what is denied goes on, and is only reported.\n");
     }
     Ok((text, status))
 }
 
-fn describe(text: &mut String, target: &str, verdict: &Verdict) {
+fn describe(text: &mut String, host_port: &str, verdict: &Verdict) {
     let canonical = match verdict.host() {
         Some(host) => host.to_string(),
-        None => "none, it is no host".to_owned(),
+        None => "none, it is not a host".to_owned(),
     };
     let rule = match verdict.rule() {
         Some(rule) => rule.to_string(),
         None => "none".to_owned(),
     };
-    // A String takes whatever is written to it.
+    // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "{target}: {}\n  host:   {canonical}\n  reason: {}\n  rule:   {rule}\n  {verdict}\n",
+        "{host_port}: {}\n  host:   {canonical}\n  reason: {}\n  rule:   {rule}\n  {verdict}\n",
         outcome(verdict),
         verdict.reason(),
     );
@@ -120,9 +120,9 @@ fn outcome(verdict: &Verdict) -> &'static str {
 fn show(options: &Show) -> Result<(String, u8)> {
     let config = options.network.config()?;
     let mut text = String::from(
-        "# What a script may do on the network. Save it and edit it: --policy FILE reads it.\n",
+        "# The network of a script. Save this to a file and edit it: --policy FILE reads it.\n",
     );
-    for line in remarks(&config) {
+    for line in header_comments(&config)? {
         text.push_str("# ");
         text.push_str(&line);
         text.push('\n');
@@ -132,51 +132,35 @@ fn show(options: &Show) -> Result<(String, u8)> {
     Ok((text, 0))
 }
 
-/// What the settings below leave unsaid.
-fn remarks(config: &NetConfig) -> Vec<String> {
-    let mut remarks = vec![match config.allowed_hosts() {
+/// Returns comments on what the settings below them do not say.
+fn header_comments(config: &NetConfig) -> Result<Vec<String>> {
+    let mut comments = vec![match config.allowed_hosts() {
         [] => "allowed_hosts is empty: every host that is not blocked may be reached.".to_owned(),
         _ => "Only what allowed_hosts matches, and blocked_hosts does not.".to_owned(),
     }];
-    let unlimited: Vec<&str> = [
-        (
-            "max_connections_per_host",
-            config.max_connections_per_host().is_none(),
-        ),
-        (
-            "connects_per_second",
-            config.connects_per_second().is_none(),
-        ),
-        ("max_sent_bytes", config.max_sent_bytes().is_none()),
-        ("max_received_bytes", config.max_received_bytes().is_none()),
-        (
-            "sent_bytes_per_second",
-            config.sent_bytes_per_second().is_none(),
-        ),
-        (
-            "received_bytes_per_second",
-            config.received_bytes_per_second().is_none(),
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(setting, unlimited)| unlimited.then_some(setting))
-    .collect();
+    let settings = serde_json::to_value(config)?;
+    let unlimited: Vec<&str> = SETTINGS
+        .iter()
+        .filter(|setting| matches!(setting.kind, SettingKind::Limit | SettingKind::Rate))
+        .map(|setting| setting.name)
+        .filter(|name| settings.get(name).is_none())
+        .collect();
     if !unlimited.is_empty() {
-        remarks.push(format!("Not limited: {}.", unlimited.join(", ")));
+        comments.push(format!("Not limited: {}.", unlimited.join(", ")));
     }
     if config.dns_server().is_none() {
-        remarks.push("Names are asked of the system's name servers (no dns_server).".to_owned());
+        comments.push("The system's name servers resolve names (no dns_server).".to_owned());
     }
     if config.allowed_udp().is_empty() {
-        remarks.push("allowed_udp is empty: no datagrams.".to_owned());
+        comments.push("allowed_udp is empty: no UDP.".to_owned());
     }
     if config.report_only() {
-        remarks.push("report_only: what is denied goes on, and is only reported.".to_owned());
+        comments.push("report_only: what is denied goes on, and is only reported.".to_owned());
     }
-    remarks
+    Ok(comments)
 }
 
-fn complain(text: &str) -> ExitCode {
+fn usage_error(text: &str) -> ExitCode {
     eprintln!("eryx: {text}");
-    ExitCode::from(USAGE)
+    ExitCode::from(EXIT_USAGE)
 }

@@ -1,4 +1,4 @@
-//! `eryx run`.
+//! `eryx run`: runs a script in a sandbox.
 
 use std::fs;
 use std::io::{self, Read};
@@ -14,21 +14,21 @@ use eryx::{CancelHandle, Error, ExecuteResult, Limit, ResourceLimits, Sandbox};
 use tokio::sync::oneshot;
 
 use crate::net_log::NetLog;
-use crate::network_options::NetworkOptions;
-use crate::printer::{Printer, Stream};
-use crate::quantity;
+use crate::network_args::NetworkArgs;
+use crate::output_writer::{OutputWriter, Stream};
+use crate::value_parsers;
 
-/// Bad usage, as clap reports it.
-const USAGE: u8 = 2;
-/// The script ran out of time, as `timeout(1)` reports it.
-const TIMED_OUT: u8 = 124;
-/// Another limit ended the script, or it could not be run at all.
-const ENDED: u8 = 125;
-/// Ctrl-C, as a shell reports it.
-const INTERRUPTED: u8 = 130;
+/// Exit status for bad usage, the same as clap's.
+const EXIT_USAGE: u8 = 2;
+/// Exit status when the script ran out of time, the same as that of `timeout(1)`.
+const EXIT_TIMED_OUT: u8 = 124;
+/// Exit status when another limit ended the script, or it could not be run.
+const EXIT_FAILED: u8 = 125;
+/// Exit status after Ctrl-C, the same as a shell's.
+const EXIT_INTERRUPTED: u8 = 130;
 
-/// How long the output of a script that was ended may find no reader.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the output of a script that was stopped may make no progress before it is discarded.
+const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Exit status: 0 when the script succeeds, 1 when it raises, its own status when it calls sys.exit,
 /// 2 for bad usage, 124 when it runs out of time, 125 when another limit ends it.
@@ -38,19 +38,19 @@ pub(crate) struct Options {
     /// The script; `-` reads it from standard input
     script: PathBuf,
     /// How long the script may run [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     timeout: Option<Duration>,
     /// How much memory the script may use, the interpreter included [default: 128M]
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
     max_memory: Option<u64>,
     /// How much the script may print [default: 8M]
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
     max_output: Option<u64>,
-    /// How much the host may keep for the script: output, buffers of connections [default: 64M]
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    /// How much memory Eryx may use for the script besides: output, buffers of connections [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
     max_host_memory: Option<u64>,
     #[command(flatten)]
-    network: NetworkOptions,
+    network: NetworkArgs,
     /// Append every network event to this file as a line of JSON; `-` is standard error
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     net_log: Option<PathBuf>,
@@ -77,8 +77,8 @@ impl Options {
         limits
     }
 
-    /// Where the network's events go.
-    fn log(&self, network: bool, cancel: &CancelHandle) -> Result<Option<Arc<NetLog>>> {
+    /// Opens the network log, if there is one.
+    fn net_log(&self, network: bool, cancel: &CancelHandle) -> Result<Option<Arc<NetLog>>> {
         match &self.net_log {
             Some(_) if !network => anyhow::bail!(
                 "--net-log has no effect without a network: add --net, --allow-host PATTERN or --policy FILE"
@@ -101,13 +101,13 @@ impl Options {
     }
 }
 
-/// Run the script the options name.
+/// Runs the script that the options name, and returns the exit status.
 pub(crate) fn run(options: Options) -> ExitCode {
     let cancel = CancelHandle::new();
     let prepared = options.source().and_then(|source| {
         let mut builder = Sandbox::embedded().with_resource_limits(options.limits());
-        let network = options.network.granted()?;
-        let log = options.log(network.is_some(), &cancel)?;
+        let network = options.network.network()?;
+        let log = options.net_log(network.is_some(), &cancel)?;
         if let Some(network) = network {
             builder = builder.with_network(network);
         }
@@ -118,125 +118,126 @@ pub(crate) fn run(options: Options) -> ExitCode {
     });
     let (source, builder, log) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return complain(USAGE, &format!("{error:#}")),
+        Err(error) => return exit_with(EXIT_USAGE, &format!("{error:#}")),
     };
-    let printer = match Printer::begin(&cancel) {
-        Ok(printer) => printer,
-        Err(error) => return complain(ENDED, &format!("cannot start: {error}")),
+    let writer = match OutputWriter::start(&cancel) {
+        Ok(writer) => writer,
+        Err(error) => return exit_with(EXIT_FAILED, &format!("cannot start: {error}")),
     };
     let builder = builder
-        .on_stdout(printer.handler(Stream::Out))
-        .on_stderr(printer.handler(Stream::Err));
+        .on_stdout(writer.handler(Stream::Out))
+        .on_stderr(writer.handler(Stream::Err));
     let sandbox = match builder.build() {
         Ok(sandbox) => sandbox,
-        Err(error @ Error::Config(_)) => return complain(USAGE, &error.to_string()),
-        Err(error) => return complain(ENDED, &error.to_string()),
+        Err(error @ Error::Config(_)) => return exit_with(EXIT_USAGE, &error.to_string()),
+        Err(error) => return exit_with(EXIT_FAILED, &error.to_string()),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return complain(ENDED, &format!("cannot start: {error}")),
+        Err(error) => return exit_with(EXIT_FAILED, &format!("cannot start: {error}")),
     };
     let status = runtime.block_on(async {
         let result = tokio::select! {
             result = sandbox.execute_cancellable(&source, &cancel) => result,
             () = interrupted(|| cancel.cancel()) => unreachable!("it never ends"),
         };
-        let ended = match log.and_then(|log| log.failure()) {
-            Some(failure) => Ended::because(ENDED, &failure),
-            None => Ended::of(result),
+        let exit = match log.and_then(|log| log.failure()) {
+            Some(failure) => Exit::with_reason(EXIT_FAILED, &failure),
+            None => Exit::new(result),
         };
         let (interrupt, interruption) = oneshot::channel::<()>();
         let mut interrupt = Some(interrupt);
         tokio::select! {
-            () = ended.tell(printer) => ended.status,
-            _ = interruption => INTERRUPTED,
+            () = exit.report(writer) => exit.status,
+            _ = interruption => EXIT_INTERRUPTED,
             () = interrupted(|| drop(interrupt.take())) => unreachable!("it never ends"),
         }
     });
-    // Not waiting for what may never end: the printer's thread.
+    // Does not wait for the output thread, which may never end.
     runtime.shutdown_background();
     ExitCode::from(status)
 }
 
-/// Calls `act` at Ctrl-C; never ends. Without a handler Ctrl-C ends the process, as it does by default.
-async fn interrupted(mut act: impl FnMut()) {
+/// Calls `on_interrupt` at every Ctrl-C; never returns. If no handler can be installed, Ctrl-C ends the
+/// process, as it does by default.
+async fn interrupted(mut on_interrupt: impl FnMut()) {
     while tokio::signal::ctrl_c().await.is_ok() {
-        act();
+        on_interrupt();
     }
     std::future::pending().await
 }
 
-/// What to tell of how a script ended.
-struct Ended {
+/// How a script ended.
+struct Exit {
     status: u8,
-    /// For standard error.
-    text: String,
-    /// Whether the script came to its own end.
+    /// The message for standard error.
+    message: String,
+    /// Whether the script ended by itself, rather than being stopped.
     by_itself: bool,
 }
 
-impl Ended {
-    fn of(result: Result<ExecuteResult, Error>) -> Self {
-        let by_itself = |status, text| Self {
+impl Exit {
+    fn new(result: Result<ExecuteResult, Error>) -> Self {
+        let by_itself = |status, message| Self {
             status,
-            text,
+            message,
             by_itself: true,
         };
         match result {
             Ok(_) => by_itself(0, String::new()),
             Err(Error::Exception(raised)) => match raised.exit_status {
-                // A status is a byte; whatever else was asked for is not success.
+                // An exit status is a byte; any other number is a failure.
                 Some(status) => by_itself(u8::try_from(status).unwrap_or(1), String::new()),
-                // As the interpreter would: the traceback, and nothing of ours.
+                // The traceback alone, as the interpreter prints it.
                 None if raised.traceback.is_empty() => by_itself(1, format!("{raised}\n")),
-                None => by_itself(1, printable(&raised.traceback)),
+                None => by_itself(1, escape_lines(&raised.traceback)),
             },
             Err(
                 error @ Error::Limit {
                     limit: Limit::ExecutionTime(_),
                     ..
                 },
-            ) => Self::because(TIMED_OUT, &error.to_string()),
+            ) => Self::with_reason(EXIT_TIMED_OUT, &error.to_string()),
             Err(Error::Cancelled { .. }) => Self {
-                text: String::new(),
-                ..Self::because(INTERRUPTED, "")
+                message: String::new(),
+                ..Self::with_reason(EXIT_INTERRUPTED, "")
             },
-            Err(error) => Self::because(ENDED, &error.to_string()),
+            Err(error) => Self::with_reason(EXIT_FAILED, &error.to_string()),
         }
     }
 
-    /// Somebody else ended it.
-    fn because(status: u8, reason: &str) -> Self {
+    /// A script that was stopped.
+    fn with_reason(status: u8, reason: &str) -> Self {
         Self {
             status,
-            text: format!("eryx: {reason}\n"),
+            message: format!("eryx: {reason}\n"),
             by_itself: false,
         }
     }
 
-    /// Says how it ended, after all it printed. What is not read keeps only a script that ended by itself from being
-    /// over.
-    async fn tell(&self, printer: Printer) {
-        let text = self.text.clone();
+    /// Writes the message after all of the script's output. Waits without limit for a reader only if
+    /// the script ended by itself.
+    async fn report(&self, writer: OutputWriter) {
+        let message = self.message.clone();
         if self.by_itself {
-            printer.finish(text).await;
+            writer.finish(message).await;
         } else {
-            printer.leave(PATIENCE, text).await;
+            writer.finish_within(STALL_TIMEOUT, message).await;
         }
     }
 }
 
-/// A traceback without what a terminal would act on: its lines stay, and what is invisible in them is escaped. What the
-/// script prints itself is passed on as it is.
-fn printable(traceback: &str) -> String {
+/// Escapes the invisible characters in each line of a traceback, so that a terminal does not act on
+/// them. The script's own output is passed on unchanged.
+fn escape_lines(traceback: &str) -> String {
     let lines: Vec<String> = traceback.split('\n').map(escape).collect();
     lines.join("\n")
 }
 
-fn complain(status: u8, text: &str) -> ExitCode {
+fn exit_with(status: u8, text: &str) -> ExitCode {
     eprintln!("eryx: {text}");
     ExitCode::from(status)
 }

@@ -1,4 +1,4 @@
-//! What callers pass, taken apart with errors that say what to write instead.
+//! Checks the arguments that Python code passes, with errors that say what to write instead.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyEllipsis, PyInt, PyString, PyTuple}
 
 use crate::error::ConfigError;
 
-/// A whole number of `unit`, 0 or more.
-pub(crate) fn whole(name: &str, value: &Bound<'_, PyAny>, unit: &str) -> PyResult<u64> {
+/// Returns a whole number of `unit`, 0 or more.
+pub(crate) fn non_negative_int(name: &str, value: &Bound<'_, PyAny>, unit: &str) -> PyResult<u64> {
     if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
         return Err(wrong_type(
             name,
@@ -24,18 +24,22 @@ pub(crate) fn whole(name: &str, value: &Bound<'_, PyAny>, unit: &str) -> PyResul
     }
     value
         .extract()
-        .map_err(|_| ConfigError::new_err(format!("{name}={value}: give {} at most", u64::MAX)))
+        .map_err(|_| ConfigError::new_err(format!("{name}={value}: pass {} at most", u64::MAX)))
 }
 
-/// A whole number of `unit`, or `None`.
-pub(crate) fn limit(name: &str, value: &Bound<'_, PyAny>, unit: &str) -> PyResult<Option<u64>> {
+/// Returns a whole number of `unit`, or `None`.
+pub(crate) fn optional_int(
+    name: &str,
+    value: &Bound<'_, PyAny>,
+    unit: &str,
+) -> PyResult<Option<u64>> {
     if value.is_none() {
         return Ok(None);
     }
-    whole(name, value, unit).map(Some)
+    non_negative_int(name, value, unit).map(Some)
 }
 
-/// True or false.
+/// Returns a bool.
 pub(crate) fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     match value.cast::<PyBool>() {
         Ok(flag) => Ok(flag.is_true()),
@@ -43,7 +47,7 @@ pub(crate) fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     }
 }
 
-/// Text.
+/// Returns a str.
 pub(crate) fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     match value.cast::<PyString>() {
         Ok(text) => text.extract(),
@@ -51,12 +55,12 @@ pub(crate) fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     }
 }
 
-/// A number of texts. One text alone is not taken for a list of its characters.
-pub(crate) fn texts(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
-    if let Ok(one) = value.cast::<PyString>() {
+/// Returns the items of an iterable of str. A single str is an error, not a list of its characters.
+pub(crate) fn str_list(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    if let Ok(text) = value.cast::<PyString>() {
         return Err(PyTypeError::new_err(format!(
-            "{name} wants a list of str, not one str: write {name}=[{}]",
-            one.repr()?
+            "{name} has to be a list of str, not one str: write {name}=[{}]",
+            text.repr()?
         )));
     }
     let Ok(items) = value.try_iter() else {
@@ -73,18 +77,19 @@ pub(crate) fn texts(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<String
         .collect()
 }
 
-/// A path.
+/// Returns a path.
 pub(crate) fn path(name: &str, value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
     value
         .extract()
         .map_err(|_| wrong_type(name, "a str or a path", value))
 }
 
-/// A number of paths, and `None` for each `...`. One path alone is not taken for a list of its characters.
+/// Returns the items of an iterable of paths, with `None` for each `...`. A single path is an error, not
+/// a list of its characters.
 pub(crate) fn paths(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Option<PathBuf>>> {
     if value.extract::<PathBuf>().is_ok() {
         return Err(PyTypeError::new_err(format!(
-            "{name} wants a list of paths, not one: write {name}=[{}]",
+            "{name} has to be a list of paths, not one: write {name}=[{}]",
             value.repr()?
         )));
     }
@@ -108,8 +113,8 @@ pub(crate) fn paths(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Option
         .collect()
 }
 
-/// The source of a program.
-pub(crate) fn source(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+/// Returns the source of a program.
+pub(crate) fn program_source(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if let Ok(text) = value.cast::<PyString>() {
         return Ok(text.to_cow()?.into_owned().into_bytes());
     }
@@ -123,11 +128,11 @@ pub(crate) fn source(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> 
     };
     Err(PyTypeError::new_err(format!(
         "{name} has to be the program's text, a str or bytes, not {}{hint}",
-        kind(value)
+        type_name(value)
     )))
 }
 
-/// `callback`, which takes `argument`, if it can be called and is not `None`.
+/// Returns a callable that takes `argument`, or `None`.
 pub(crate) fn callback(
     name: &str,
     argument: &str,
@@ -144,8 +149,9 @@ pub(crate) fn callback(
     }
 }
 
-/// Calls `apply` with those of the `known` keyword arguments that are given, in the order they are known in.
-pub(crate) fn each(
+/// Calls `apply` with every keyword argument, in the order of `known`. A keyword that is not in `known` is
+/// an error.
+pub(crate) fn for_each_keyword(
     function: &str,
     known: &[&str],
     arguments: Option<&Bound<'_, PyDict>>,
@@ -157,7 +163,7 @@ pub(crate) fn each(
     for key in arguments.keys() {
         let key = text("a keyword", &key)?;
         if !known.contains(&key.as_str()) {
-            return Err(unknown(function, known, &key, arguments.py()));
+            return Err(unknown_keyword(function, known, &key, arguments.py()));
         }
     }
     for name in known {
@@ -168,7 +174,7 @@ pub(crate) fn each(
     Ok(())
 }
 
-/// Refuses arguments without a keyword.
+/// Raises an error for positional arguments.
 pub(crate) fn keywords_only(
     function: &str,
     known: &[&str],
@@ -178,27 +184,30 @@ pub(crate) fn keywords_only(
         return Ok(());
     }
     Err(PyTypeError::new_err(format!(
-        "{function}() takes no positional arguments; give each by its keyword, as in {function}({}=...)",
+        "{function}() takes no positional arguments; pass each by its keyword, as in {function}({}=...)",
         known.first().copied().unwrap_or_default()
     )))
 }
 
-/// The error for a value of the wrong type.
+/// Returns the error for a value of the wrong type.
 pub(crate) fn wrong_type(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
-    PyTypeError::new_err(format!("{name} has to be {wanted}, not {}", kind(value)))
+    PyTypeError::new_err(format!(
+        "{name} has to be {wanted}, not {}",
+        type_name(value)
+    ))
 }
 
-fn kind(value: &Bound<'_, PyAny>) -> String {
+fn type_name(value: &Bound<'_, PyAny>) -> String {
     if value.is_none() {
         return "None".to_owned();
     }
     match value.get_type().name() {
         Ok(name) => format!("of type {name}"),
-        Err(_) => "that".to_owned(),
+        Err(_) => "of another type".to_owned(),
     }
 }
 
-fn unknown(function: &str, known: &[&str], key: &str, py: Python<'_>) -> PyErr {
+fn unknown_keyword(function: &str, known: &[&str], key: &str, py: Python<'_>) -> PyErr {
     let near = py
         .import("difflib")
         .and_then(|difflib| {

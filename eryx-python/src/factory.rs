@@ -7,7 +7,10 @@ use eryx::{CancelHandle, FactoryBuilder, PackageLimits};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
-use crate::arguments::{each, flag, keywords_only, limit, path, paths, source, texts, wrong_type};
+use crate::arguments::{
+    flag, for_each_keyword, keywords_only, optional_int, path, paths, program_source, str_list,
+    wrong_type,
+};
 use crate::error::{ConfigError, EryxError, exception};
 use crate::execution_registry::{ActiveExecution, OwnerId};
 use crate::limits::ResourceLimits;
@@ -94,12 +97,12 @@ impl SandboxFactory {
         let mut builder = eryx::SandboxFactory::builder();
         let mut cache = CacheOptions::default();
         let mut package_limits = PackageLimits::default();
-        each("SandboxFactory", &NAMES, settings, |name, value| {
+        for_each_keyword("SandboxFactory", &NAMES, settings, |name, value| {
             builder = match name {
                 "packages" => with_packages(builder.clone(), name, value)?,
                 "dependencies" if flag(name, value)? => builder.clone().with_dependencies(),
                 "dependencies" => return Ok(()),
-                "imports" => texts(name, value)?
+                "imports" => str_list(name, value)?
                     .into_iter()
                     .fold(builder.clone(), FactoryBuilder::with_import),
                 "cache" => {
@@ -111,7 +114,7 @@ impl SandboxFactory {
                     return Ok(());
                 }
                 _ if value.is_none() => return Ok(()),
-                "setup_code" => builder.clone().with_setup_code(source(name, value)?),
+                "setup_code" => builder.clone().with_setup_code(program_source(name, value)?),
                 "resource_limits" => builder
                     .clone()
                     .with_resource_limits(execution_limits(name, value)?),
@@ -361,7 +364,7 @@ fn with_package_limit(
     };
     let is_files = name == "max_package_files";
     let unit = if is_files { "files" } else { "bytes" };
-    Ok(match limit(name, value, unit)? {
+    Ok(match optional_int(name, value, unit)? {
         None => limits,
         Some(max) if is_files => limits.with_max_files(usize::try_from(max).unwrap_or(usize::MAX)),
         Some(max) => limits.with_max_bytes(max),

@@ -26,7 +26,7 @@ mod verdict;
 mod _eryx {
     use std::path::PathBuf;
 
-    use pyo3::pyfunction;
+    use pyo3::prelude::*;
 
     #[pymodule_export]
     use crate::event::NetworkEvent;
@@ -52,6 +52,11 @@ mod _eryx {
     use crate::session::Session;
     #[pymodule_export]
     use crate::verdict::Verdict;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::net_config::add_properties(module.py())
+    }
 
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "Python's name for it")]

@@ -7,7 +7,7 @@ use eryx::ResourceLimits as Limits;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::arguments::{each, keywords_only, whole};
+use crate::arguments::{for_each_keyword, keywords_only, non_negative_int};
 use crate::error::ConfigError;
 
 /// The limits of one execution. Every limit is on by default.
@@ -61,19 +61,19 @@ impl ResourceLimits {
     ) -> PyResult<Self> {
         keywords_only("ResourceLimits", &NAMES, positional)?;
         let mut limits = Limits::default();
-        each("ResourceLimits", &NAMES, settings, |name, value| {
+        for_each_keyword("ResourceLimits", &NAMES, settings, |name, value| {
             let changed = limits.clone();
             limits = match name {
-                "execution_timeout_ms" => changed.with_execution_timeout(positive_ms(whole(
-                    name,
-                    value,
-                    "milliseconds",
-                )?)?),
+                "execution_timeout_ms" => changed.with_execution_timeout(positive_ms(
+                    non_negative_int(name, value, "milliseconds")?,
+                )?),
                 "max_memory_bytes" => {
-                    changed.with_max_memory(memory(whole(name, value, "bytes")?)?)
+                    changed.with_max_memory(memory(non_negative_int(name, value, "bytes")?)?)
                 }
-                "max_output_bytes" => changed.with_max_output(whole(name, value, "bytes")?),
-                _ => changed.with_max_host_memory(whole(name, value, "bytes")?),
+                "max_output_bytes" => {
+                    changed.with_max_output(non_negative_int(name, value, "bytes")?)
+                }
+                _ => changed.with_max_host_memory(non_negative_int(name, value, "bytes")?),
             };
             Ok(())
         })?;

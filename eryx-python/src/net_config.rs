@@ -1,62 +1,39 @@
-//! The class `NetConfig`.
+//! The Python class `NetConfig`.
 
-mod setting;
+#[macro_use]
+mod docstring;
+mod keywords;
 
-use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use eryx::net::NetConfig as Config;
+use eryx::net::net_settings;
 use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use serde_json::json;
 
-use crate::arguments::{each, keywords_only, text, texts, whole, wrong_type};
+use crate::arguments::{keywords_only, non_negative_int, str_list, text, wrong_type};
 use crate::error::ConfigError;
 use crate::verdict::Verdict;
-use setting::{NAMES, addresses_of, applied, certificate_bytes};
+pub(crate) use keywords::add_properties;
+use keywords::{certificate_bytes, from_keywords, names};
 
-/// What a sandbox may reach, and how much of it: an immutable value.
+#[doc = net_settings!(signature)]
+/// What a sandbox may reach on the network, and its limits: an immutable value.
 ///
-/// The default reaches every public host and nothing internal. Methods that change something return a new
-/// configuration and leave the old one alone.
+/// The default reaches every public host and nothing internal. Methods that change a setting return a
+/// copy. A limit of ``None`` means no limit.
 ///
-/// Args:
-///     max_connections: how many connections may be open or opening at once.
-///     connect_timeout_ms: how long establishing a connection may take, in milliseconds: name lookup, every
-///         address tried and the TLS handshake together.
-///     io_timeout_ms: how long one read or write may take, in milliseconds.
-///     allowed_hosts: the patterns of which a host must match one; an empty list allows every host. A pattern
-///         is a name, ``*.`` and a name, an address, a network such as ``10.0.0.0/8``, or ``*``, each with a
-///         port or a range of ports if wanted: ``db.corp:5432``.
-///     blocked_hosts: the patterns that are refused whatever allows them. The default list is everything that
-///         is not public; an empty list blocks nothing.
-///     allow_localhost: whether the loopback entries are taken out of ``blocked_hosts``.
-///     also_blocked_hosts: more patterns to refuse, loopback entries included.
-///     allowed_networks: networks whose addresses ``blocked_hosts`` does not refuse.
-///     internal_hosts: patterns of names that may resolve to blocked addresses.
-///     allowed_udp: patterns with ports, such as ``ns.example.com:53``, of which a host must match one for datagrams
-///         (UDP) to reach it, besides all that a connection takes; an empty list allows no datagrams.
-///     root_certs: certificates to trust besides the public web's, each a PEM bundle (str or bytes) or one
-///         certificate in DER (bytes).
-///     allow_unverified_tls: whether the untrusted program may turn certificate verification off.
-///     hosts: fixed addresses for some names, a dict from names to lists of addresses.
-///     dns_server: the one name server to ask, as ``"192.0.2.53"`` or with a port; ``None`` asks the system's.
-///     max_connections_per_host: how many connections may be open or opening at once to one host.
-///     connects_per_second: how many connections may be begun a second; others wait for their turn.
-///     max_sent_bytes, max_received_bytes: how much all connections of one execution or session may carry.
-///     sent_bytes_per_second, received_bytes_per_second: how fast.
-///     report_only: whether what the policy denies is only reported, and goes on. For trying out a policy with
-///         code that is trusted.
-///     shared_caches: whether DNS answers and TLS sessions are shared by all sandboxes made from this
-///         configuration. Otherwise each execution or session has its own.
-///
-/// Limits that are ``None`` are none.
+#[doc = net_settings!(keyword_docs)]
 ///
 /// Raises:
-///     ConfigError: for a pattern or a number that cannot be honoured, saying what would be right.
-///     TypeError: for an argument of the wrong type, or that there is not.
+///     ConfigError: for a malformed pattern or a number out of its range; the message says what would
+///         be valid.
+///     TypeError: for an unknown keyword and for an argument of the wrong type.
 ///
 /// >>> import eryx
 /// >>> config = eryx.NetConfig(allowed_hosts=["api.example.com", "*.example.org:443"])
@@ -70,25 +47,17 @@ pub(crate) struct NetConfig(pub(crate) Config);
 #[pymethods]
 impl NetConfig {
     #[new]
-    #[pyo3(
-        signature = (*positional, **settings),
-        text_signature = "(*, max_connections=10, connect_timeout_ms=30000, io_timeout_ms=60000, allowed_hosts=(), \
-                          blocked_hosts=..., allow_localhost=False, also_blocked_hosts=(), allowed_networks=(), \
-                          internal_hosts=(), allowed_udp=(), root_certs=(), allow_unverified_tls=False, hosts=..., dns_server=None, \
-                          max_connections_per_host=None, connects_per_second=None, max_sent_bytes=None, \
-                          max_received_bytes=None, sent_bytes_per_second=None, received_bytes_per_second=None, \
-                          report_only=False, shared_caches=False)"
-    )]
+    #[pyo3(signature = (*positional, **settings), text_signature = None)]
     fn new(
         positional: &Bound<'_, PyTuple>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        keywords_only("NetConfig", &NAMES, positional)?;
-        of(settings)
+        keywords_only("NetConfig", &names(), positional)?;
+        from_keywords(settings)
     }
 
-    /// No restrictions but 100 connections: for tests, and for code that is trusted. Nothing is blocked, this
-    /// machine and its neighbours included.
+    /// Return a configuration for tests and trusted code, without restrictions but a limit of 100
+    /// connections. Nothing is blocked: this machine and internal networks can be reached.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig.permissive().blocked_hosts
@@ -98,157 +67,8 @@ impl NetConfig {
         Self(Config::permissive())
     }
 
-    /// How many connections may be open or opening at once.
-    #[getter]
-    fn max_connections(&self) -> usize {
-        self.0.max_connections()
-    }
-
-    /// How long establishing a connection may take, in milliseconds.
-    #[getter]
-    fn connect_timeout_ms(&self) -> u128 {
-        self.0.connect_timeout().as_millis()
-    }
-
-    /// How long one read or write may take, in milliseconds.
-    #[getter]
-    fn io_timeout_ms(&self) -> u128 {
-        self.0.io_timeout().as_millis()
-    }
-
-    /// The patterns of which a host must match one, unless there are none: a list of str.
-    #[getter]
-    fn allowed_hosts(&self) -> Vec<String> {
-        self.0
-            .allowed_hosts()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-
-    /// The patterns that are refused whatever allows them: a list of str.
-    #[getter]
-    fn blocked_hosts(&self) -> Vec<String> {
-        self.0
-            .blocked_hosts()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-
-    /// Networks whose addresses the blocked hosts do not refuse: a list of str.
-    #[getter]
-    fn allowed_networks(&self) -> Vec<String> {
-        self.0
-            .allowed_networks()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-
-    /// Patterns of names that may resolve to blocked addresses: a list of str.
-    #[getter]
-    fn internal_hosts(&self) -> Vec<String> {
-        self.0
-            .internal_hosts()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-
-    /// Where datagrams (UDP) may go, of all that may be reached: a list of str.
-    #[getter]
-    fn allowed_udp(&self) -> Vec<String> {
-        self.0
-            .allowed_udp()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-
-    /// Certificates that are trusted besides the public web's: a list of PEM texts.
-    #[getter]
-    fn root_certs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.to_dict(py)?.as_any().get_item("root_certs")
-    }
-
-    /// Whether the untrusted program may turn certificate verification off.
-    #[getter]
-    fn allows_unverified_tls(&self) -> bool {
-        self.0.allows_unverified_tls()
-    }
-
-    /// Names with fixed addresses: a dict from str to lists of str.
-    #[getter]
-    fn hosts(&self) -> BTreeMap<String, Vec<String>> {
-        self.0
-            .hosts()
-            .iter()
-            .map(|(name, addresses)| {
-                (
-                    name.to_string(),
-                    addresses.iter().map(ToString::to_string).collect(),
-                )
-            })
-            .collect()
-    }
-
-    /// The one name server to ask, a str with a port, or ``None`` for those of the system.
-    #[getter]
-    fn dns_server(&self) -> Option<String> {
-        self.0.dns_server().map(|address| address.to_string())
-    }
-
-    /// How many connections may be open or opening at once to one host, or ``None`` for no limit.
-    #[getter]
-    fn max_connections_per_host(&self) -> Option<usize> {
-        self.0.max_connections_per_host()
-    }
-
-    /// How many connections may be begun a second, or ``None`` for no limit.
-    #[getter]
-    fn connects_per_second(&self) -> Option<u32> {
-        self.0.connects_per_second()
-    }
-
-    /// How many bytes all connections together may send, or ``None`` for no limit.
-    #[getter]
-    fn max_sent_bytes(&self) -> Option<u64> {
-        self.0.max_sent_bytes()
-    }
-
-    /// How many bytes all connections together may receive, or ``None`` for no limit.
-    #[getter]
-    fn max_received_bytes(&self) -> Option<u64> {
-        self.0.max_received_bytes()
-    }
-
-    /// How many bytes a second all connections together may send, or ``None`` for no limit.
-    #[getter]
-    fn sent_bytes_per_second(&self) -> Option<u64> {
-        self.0.sent_bytes_per_second()
-    }
-
-    /// How many bytes a second all connections together may receive, or ``None`` for no limit.
-    #[getter]
-    fn received_bytes_per_second(&self) -> Option<u64> {
-        self.0.received_bytes_per_second()
-    }
-
-    /// Whether what the policy denies is only reported, and goes on.
-    #[getter]
-    fn report_only(&self) -> bool {
-        self.0.report_only()
-    }
-
-    /// Whether DNS answers and TLS sessions are shared by all sandboxes made from this configuration. A program
-    /// may then tell which hosts other sandboxes reached.
-    #[getter]
-    fn shared_caches(&self) -> bool {
-        self.0.shared_caches()
-    }
-
-    /// With one more allowed host. The first one restricts the sandbox to it. What is blocked stays blocked.
+    /// Return a copy with one more allowed host. The first one restricts the sandbox to it. What is
+    /// blocked stays blocked.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().allow_host("api.example.com").allowed_hosts
@@ -257,7 +77,7 @@ impl NetConfig {
         wrap(self.0.allow_host(&text("pattern", pattern)?))
     }
 
-    /// With one more blocked host.
+    /// Return a copy with one more blocked host.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig(blocked_hosts=[]).block_host("*.local").blocked_hosts
@@ -266,7 +86,7 @@ impl NetConfig {
         wrap(self.0.block_host(&text("pattern", pattern)?))
     }
 
-    /// With the loopback entries taken out of the blocked hosts, and nothing else.
+    /// Return a copy with the loopback entries taken out of the blocked hosts, and nothing else.
     ///
     /// >>> import eryx
     /// >>> "localhost" in eryx.NetConfig().allow_localhost().blocked_hosts
@@ -275,7 +95,7 @@ impl NetConfig {
         Self(self.0.allow_localhost())
     }
 
-    /// With the addresses of one more network exempt from the blocked hosts.
+    /// Return a copy with the addresses of one more network exempt from the blocked hosts.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().allow_network("10.20.0.0/16").check("10.20.3.4", 80).is_allowed
@@ -284,7 +104,7 @@ impl NetConfig {
         wrap(self.0.allow_network(&text("network", network)?))
     }
 
-    /// With one more pattern of names that may resolve to blocked addresses.
+    /// Return a copy with one more pattern of names that may resolve to blocked addresses.
     ///
     /// >>> import eryx
     /// >>> config = eryx.NetConfig().allow_internal_host("db.corp:5432")
@@ -294,8 +114,8 @@ impl NetConfig {
         wrap(self.0.allow_internal_host(&text("pattern", pattern)?))
     }
 
-    /// With datagrams (UDP) allowed to what matches one more pattern, which has a port, as far as a connection may
-    /// reach it.
+    /// Return a copy that allows UDP to hosts that match one more pattern with a port, as far as a
+    /// connection may reach them.
     ///
     /// >>> import eryx
     /// >>> config = eryx.NetConfig().allow_udp("9.9.9.9:53")
@@ -309,13 +129,13 @@ impl NetConfig {
         wrap(self.0.allow_udp(&text("pattern", pattern)?))
     }
 
-    /// With more certificates to trust besides the public web's.
+    /// Return a copy that trusts further certificates besides those of the public web.
     ///
     /// Args:
     ///     certificate: a PEM bundle, bytes or str, or one certificate in DER, bytes.
     ///
     /// Raises:
-    ///     ConfigError: for what is no certificate.
+    ///     ConfigError: for anything else.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().with_root_cert(b"")
@@ -329,8 +149,8 @@ impl NetConfig {
         )
     }
 
-    /// With TLS verification left to the untrusted program, or not: whether ``verify_mode = CERT_NONE`` and its
-    /// own authorities count.
+    /// Return a copy that lets the guest program decide on certificate verification, or does not: whether
+    /// ``verify_mode = CERT_NONE`` and certificate authorities of its own take effect.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().allow_unverified_tls() == eryx.NetConfig()
@@ -340,26 +160,30 @@ impl NetConfig {
         Self(self.0.allow_unverified_tls(allow))
     }
 
-    /// With fixed addresses for some names, in place of those so far. They are judged like any others.
+    /// Return a copy with fixed addresses for these names alone, in place of those before. The policy
+    /// applies to them as to any others.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().with_hosts({"db.example": ["192.0.2.7"]}).hosts
     /// {'db.example': ['192.0.2.7']}
     fn with_hosts(&self, hosts: &Bound<'_, PyAny>) -> PyResult<Self> {
-        applied(&self.0, "hosts", hosts).map(Self)
+        keywords::with_setting(&self.0, "hosts", &keywords::hosts(hosts)?).map(Self)
     }
 
-    /// With one name server, as ``"192.0.2.53"`` or ``"192.0.2.53:5353"``, in place of the system's.
+    /// Return a copy with one name server in place of the system's: ``"192.0.2.53"`` or
+    /// ``"192.0.2.53:5353"``.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().with_dns_server("192.0.2.53").dns_server
     /// '192.0.2.53:53'
     fn with_dns_server(&self, address: &Bound<'_, PyAny>) -> PyResult<Self> {
-        wrap(self.0.with_dns_server_at(&text("address", address)?))
+        let address = json!(text("address", address)?);
+        keywords::with_setting(&self.0, "dns_server", &address).map(Self)
     }
 
-    /// With other values for some settings, by the keywords of the constructor. ``blocked_hosts`` replaces what
-    /// ``allow_localhost`` and ``block_host`` have made of the list.
+    /// Return a copy with other values for some settings, by the keywords of the constructor.
+    /// ``blocked_hosts`` replaces the whole list, changes by ``allow_localhost`` and ``block_host``
+    /// included.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig.permissive().replace(max_connections=5)
@@ -376,11 +200,11 @@ impl NetConfig {
             }
             all.update(settings.as_mapping())?;
         }
-        of(Some(&all))
+        from_keywords(Some(&all))
     }
 
-    /// Every setting, as a dict of plain values. :meth:`from_dict` makes an equal configuration of it, and a JSON
-    /// or TOML file can hold it. Limits that are not set are left out.
+    /// Return every setting, as a dict of plain values. :meth:`from_dict` turns it into an equal
+    /// configuration, and a JSON or TOML file can hold it. Limits that are not set are left out.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig(max_connections=3).to_dict()["max_connections"]
@@ -394,11 +218,11 @@ impl NetConfig {
             .cast_into::<PyDict>()?)
     }
 
-    /// The configuration with these settings, by the keywords of the constructor. What is absent takes its
-    /// default.
+    /// Return the configuration with these settings, by the keywords of the constructor. An absent
+    /// setting takes its default.
     ///
     /// Raises:
-    ///     ConfigError, TypeError: as the constructor.
+    ///     ConfigError, TypeError: as the constructor does.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig.from_dict({"max_connections": 3})
@@ -406,22 +230,22 @@ impl NetConfig {
     #[staticmethod]
     fn from_dict(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
         match settings.cast::<PyDict>() {
-            Ok(settings) => of(Some(settings)),
+            Ok(settings) => from_keywords(Some(settings)),
             Err(_) => Err(wrong_type("settings", "a dict", settings)),
         }
     }
 
-    /// The configuration in a TOML file, by the same names. It may also have ``root_cert_files``: paths of
-    /// certificates that begin where the file is.
+    /// Return the configuration in a TOML file, by the same names. It may also have
+    /// ``root_cert_files``: files with certificates, by paths relative to the file.
     ///
     /// Args:
     ///     path: a str or a path.
     ///
     /// Raises:
-    ///     ConfigError: naming the file, the line, and what would be right.
+    ///     ConfigError: naming the file, the line, and what would be valid.
     ///
     /// Warns:
-    ///     UserWarning: where ``allowed_hosts`` is there and empty, which allows every host that is not blocked.
+    ///     UserWarning: for an empty ``allowed_hosts``, which allows every host that is not blocked.
     ///
     /// >>> import eryx, pathlib, tempfile
     /// >>> path = pathlib.Path(tempfile.mkdtemp()) / "policy.toml"
@@ -438,9 +262,9 @@ impl NetConfig {
         Ok(config)
     }
 
-    /// Judge a host without touching the network.
+    /// Return the policy's verdict on a host, without using the network.
     ///
-    /// An address gets its final verdict. For a name that may pass, the verdict says that it depends on the
+    /// The verdict on an address is final. That on a name that may pass says that it depends on the
     /// addresses.
     ///
     /// Args:
@@ -456,7 +280,7 @@ impl NetConfig {
         Ok(Verdict::from(&verdict))
     }
 
-    /// Judge a name together with the addresses it is said to resolve to.
+    /// Return the policy's verdict on a name that resolves to these addresses.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().check_resolved("intranet.example.com", ["10.1.2.3"], 80).reason
@@ -468,14 +292,14 @@ impl NetConfig {
         addresses: &Bound<'_, PyAny>,
         port: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Verdict> {
-        let addresses = addresses_of(&texts("addresses", addresses)?)?;
+        let addresses = ip_addresses(addresses)?;
         self.0
             .check_resolved(&text("name", name)?, &addresses, port_number(port)?)
             .map(|verdict| Verdict::from(&verdict))
             .map_err(|error| ConfigError::new_err(error.to_string()))
     }
 
-    /// :meth:`check` for datagrams (UDP).
+    /// Return the policy's verdict on UDP to a host, as :meth:`check` does for TCP.
     ///
     /// >>> import eryx
     /// >>> print(eryx.NetConfig().check_udp("9.9.9.9", 53))
@@ -490,7 +314,7 @@ impl NetConfig {
         Ok(Verdict::from(&verdict))
     }
 
-    /// :meth:`check_resolved` for datagrams (UDP).
+    /// Return the policy's verdict on UDP to a name that resolves to these addresses.
     ///
     /// >>> import eryx
     /// >>> config = eryx.NetConfig().allow_udp("ns.example.com:53")
@@ -503,7 +327,7 @@ impl NetConfig {
         addresses: &Bound<'_, PyAny>,
         port: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Verdict> {
-        let addresses = addresses_of(&texts("addresses", addresses)?)?;
+        let addresses = ip_addresses(addresses)?;
         self.0
             .check_udp_resolved(&text("name", name)?, &addresses, port_number(port)?)
             .map(|verdict| Verdict::from(&verdict))
@@ -514,7 +338,7 @@ impl NetConfig {
         let default = Self(Config::default()).to_dict(py)?;
         let own = self.to_dict(py)?;
         let mut settings = Vec::new();
-        for name in NAMES {
+        for name in names() {
             let Some(value) = own.get_item(name)? else {
                 continue;
             };
@@ -555,16 +379,6 @@ impl NetConfig {
     }
 }
 
-/// The configuration with these settings.
-fn of(settings: Option<&Bound<'_, PyDict>>) -> PyResult<NetConfig> {
-    let mut config = Config::default();
-    each("NetConfig", &NAMES, settings, |name, value| {
-        config = applied(&config, name, value)?;
-        Ok(())
-    })?;
-    Ok(NetConfig(config))
-}
-
 fn wrap(config: Result<Config, eryx::net::ConfigError>) -> PyResult<NetConfig> {
     config
         .map(NetConfig)
@@ -573,8 +387,20 @@ fn wrap(config: Result<Config, eryx::net::ConfigError>) -> PyResult<NetConfig> {
 
 fn port_number(port: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u16>> {
     let Some(port) = port else { return Ok(None) };
-    let number = whole("port", port, "a port")?;
+    let number = non_negative_int("port", port, "a port")?;
     u16::try_from(number)
         .map(Some)
         .map_err(|_| ConfigError::new_err(format!("port={number}: ports are 0 to 65535")))
+}
+
+fn ip_addresses(addresses: &Bound<'_, PyAny>) -> PyResult<Vec<IpAddr>> {
+    let addresses = str_list("addresses", addresses)?;
+    let addresses = addresses.iter().map(|text| {
+        text.parse().map_err(|_| {
+            ConfigError::new_err(format!(
+                "`{text}` is not an IP address; write one in full, such as `192.0.2.7` or `2001:db8::7`"
+            ))
+        })
+    });
+    addresses.collect()
 }

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::arguments::{each, keywords_only, source, wrong_type};
+use crate::arguments::{for_each_keyword, keywords_only, program_source, wrong_type};
 use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{EryxError, exception};
 use crate::execution::{Execution, ExecutionRequest, Target, completed};
@@ -246,7 +246,7 @@ impl Sandbox {
         let mut network = None;
         let mut limits = None;
         let mut callbacks = Callbacks::default();
-        each(function, &NAMES, settings, |name, value| {
+        for_each_keyword(function, &NAMES, settings, |name, value| {
             match name {
                 "network" if value.is_none() => {}
                 "network" => match value.cast::<NetConfig>() {
@@ -293,7 +293,7 @@ impl Sandbox {
 
     fn request(&self, py: Python<'_>, code: &Bound<'_, PyAny>) -> PyResult<ExecutionRequest> {
         self.ensure_open()?;
-        let source = source("code", code)?;
+        let source = program_source("code", code)?;
         let (sandbox, dispatcher) = if self.callbacks.is_empty() {
             (self.without_callbacks.clone(), None)
         } else {

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::arguments::source;
+use crate::arguments::program_source;
 use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{SessionClosedError, exception};
 use crate::execution::{
@@ -217,7 +217,7 @@ impl Session {
         Ok(ExecutionRequest {
             owner: self.owner,
             target: Target::Session(self.inner.clone().ok_or_else(session_closed)?),
-            source: source("code", code)?,
+            source: program_source("code", code)?,
             dispatcher: self.dispatcher.clone(),
         })
     }

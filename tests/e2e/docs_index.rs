@@ -77,7 +77,7 @@ fn treatment(document: &str, info: &str, doctested: &[String]) -> Result<Treatme
         "python" => page || document == "README.md",
         // eryx-python/tests/test_docs.py
         "pycon" => true,
-        // eryx-net-host/tests/writing.rs
+        // eryx-net-host/tests/config_files.rs
         "toml" => document == "docs/networking.md",
         // eryx-cli/tests/cli/manual.rs
         "sh" => ["docs/command-line.md", "eryx-cli/README.md"].contains(&document),

@@ -1,4 +1,4 @@
-//! Running the command, and what it should come to.
+//! Runs the command and checks its output.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 /// The command under test.
 pub(crate) const ERYX: &str = env!("CARGO_BIN_EXE_eryx");
 
-/// `eryx` with `args`.
+/// Runs `eryx` with `args`.
 pub(crate) fn eryx(args: &[&str]) -> Output {
     Command::new(ERYX)
         .args(args)
@@ -16,13 +16,13 @@ pub(crate) fn eryx(args: &[&str]) -> Output {
         .expect("starts")
 }
 
-/// `eryx run` with `args` and a script on standard input.
+/// Runs `eryx run` with `args` and a script on standard input.
 pub(crate) fn run(args: &[&str], script: &str) -> Output {
-    begin(args, script).wait_with_output().expect("ends")
+    start(args, script).wait_with_output().expect("ends")
 }
 
-/// The same, while it runs.
-pub(crate) fn begin(args: &[&str], script: &str) -> Child {
+/// Starts the same without waiting for its end.
+pub(crate) fn start(args: &[&str], script: &str) -> Child {
     let mut child = Command::new(ERYX)
         .arg("run")
         .args(args)
@@ -33,12 +33,13 @@ pub(crate) fn begin(args: &[&str], script: &str) -> Child {
         .spawn()
         .expect("starts");
     let mut stdin = child.stdin.take().expect("piped");
-    // A command that is used wrongly ends without reading its script.
+    // Fails for a command with wrong arguments, which ends without reading its script.
     let _ = stdin.write_all(script.as_bytes());
     drop(stdin);
     child
 }
 
+/// Asserts the exit status, standard output, and a part of standard error.
 #[track_caller]
 pub(crate) fn check(output: &Output, status: i32, stdout: &str, in_stderr: &str) {
     let (out, err) = (
@@ -54,7 +55,7 @@ pub(crate) fn check(output: &Output, status: i32, stdout: &str, in_stderr: &str)
     assert!(err.contains(in_stderr), "no {in_stderr:?} in {err:?}");
 }
 
-/// A script that prints what becomes of a connection to each of `hosts`, and what comes back.
+/// Returns a script that connects to each of `hosts`, and prints the result.
 pub(crate) fn visit(hosts: &[&str], port: u16) -> String {
     format!(
         "
@@ -71,7 +72,7 @@ for host in {hosts:?}:
     )
 }
 
-/// Runs `script` with each list of options and compares what it prints.
+/// Runs `script` with each list of options, and compares its output.
 pub(crate) async fn effects(script: &str, table: &[(&[&str], &str)]) {
     for (args, printed) in table {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();

@@ -1,4 +1,4 @@
-//! The command, as a shell sees it.
+//! Tests of the command `eryx` as a process.
 
 mod command;
 mod manual;

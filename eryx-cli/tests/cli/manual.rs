@@ -1,4 +1,4 @@
-//! The manual's commands, run as they stand.
+//! Runs the commands of the manual as they are written.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::command::ERYX;
 
-/// Runs `line` in `folder`, in a shell that finds the command under test.
+/// Runs `line` in `folder`, in a shell whose PATH has the command under test.
 fn shell(line: &str, folder: &Path) -> Output {
     let bin = Path::new(ERYX).parent().expect("a folder");
     let path = format!("{}:/usr/bin:/bin", bin.display());
@@ -20,21 +20,21 @@ fn shell(line: &str, folder: &Path) -> Output {
 }
 
 #[test]
-fn the_manuals_commands_do_what_it_shows() {
+fn the_commands_of_the_manual_print_what_it_shows() {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manual = ["README.md", "../docs/command-line.md"]
         .map(|path| fs::read_to_string(crate_folder.join(path)).expect("readable"))
         .concat();
-    let folder = tempfile::tempdir().expect("made");
+    let folder = tempfile::tempdir().expect("created");
     fs::write(folder.path().join("script.py"), "print('hello')").expect("written");
     fs::write(folder.path().join("policy.toml"), "max_connections = 3").expect("written");
-    let authority = eryx_testkit::CertificateAuthority::new().expect("made");
+    let authority = eryx_testkit::CertificateAuthority::new().expect("created");
     fs::write(folder.path().join("ca.pem"), authority.pem()).expect("written");
     let mut lines = 0;
     for block in manual.split("```sh\n").skip(1) {
         let (block, _) = block.split_once("```").expect("an end");
         if let Some(shown) = block.strip_prefix("$ ") {
-            let (line, printed) = shown.split_once('\n').expect("what it prints");
+            let (line, printed) = shown.split_once('\n').expect("its output");
             let output = shell(line, folder.path());
             assert_eq!(String::from_utf8_lossy(&output.stdout), printed, "{line}");
             lines += 1;

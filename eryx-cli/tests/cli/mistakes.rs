@@ -1,12 +1,12 @@
-//! What is wrong with the options or a policy file is said with the fix, by every command that takes them.
+//! Every command reports wrong options and malformed policy files with the fix.
 
 use std::fs;
 
 use crate::command::{check, eryx, run, text};
 
 #[test]
-fn mistakes_are_status_2_and_say_what_to_write() {
-    let folder = tempfile::tempdir().expect("made");
+fn a_mistake_is_exit_status_2_and_says_what_to_write() {
+    let folder = tempfile::tempdir().expect("created");
     let file = |name: &str, lines: &str| {
         let path = folder.path().join(name);
         fs::write(&path, lines).expect("written");
@@ -99,7 +99,7 @@ fn mistakes_are_status_2_and_say_what_to_write() {
         (&["--net", "--max-connections=many"], &["many"]),
         (
             &["--net", "--connects-per-second", "0"],
-            &["connects_per_second is 0", "at least 1"],
+            &["--connects-per-second: 0 a second", "at least 1"],
         ),
         (
             &["--net", "--send-rate", "0"],
@@ -123,7 +123,7 @@ fn mistakes_are_status_2_and_say_what_to_write() {
         ),
         (
             &["--net", "--io-timeout", "25h"],
-            &["io_timeout", "24 hours"],
+            &["--io-timeout", "24 hours"],
         ),
         // Files.
         (
@@ -189,28 +189,28 @@ fn mistakes_are_status_2_and_say_what_to_write() {
         ),
     ];
     assert!(table.len() >= 30);
-    for (args, named) in table {
+    for (args, parts) in table {
         for output in [
             run(args, "print(1)"),
             eryx(&[&["policy", "show"], *args].concat()),
             eryx(&[&["policy", "check", "a.example:443"], *args].concat()),
         ] {
             eprintln!("{args:?}");
-            for part in *named {
+            for part in *parts {
                 check(&output, 2, "", part);
             }
         }
     }
-    for (args, named) in [
+    for (args, part) in [
         (&["--net-log", "net.jsonl"][..], "--net"),
         (
             &["--net", "--net-log", "/no/such/folder/x"],
             "/no/such/folder/x",
         ),
     ] {
-        check(&run(args, "print(1)"), 2, "", named);
+        check(&run(args, "print(1)"), 2, "", part);
     }
-    for (args, named) in [
+    for (args, part) in [
         (&["policy", "check"][..], "<HOST:PORT>"),
         (&["policy", "check", "a.example"], "write `a.example:443`"),
         (
@@ -228,13 +228,13 @@ fn mistakes_are_status_2_and_say_what_to_write() {
         (&["policy"], "check"),
         (&["policy", "frobnicate"], "frobnicate"),
     ] {
-        check(&eryx(args), 2, "", named);
+        check(&eryx(args), 2, "", part);
     }
 }
 
-/// Trap: an option that is taken, and changes nothing.
+/// Trap: an option that is accepted and has no effect.
 #[test]
-fn an_option_without_a_network_is_refused_whichever_it_is() {
+fn every_option_is_rejected_without_a_network() {
     for option in [
         &["--block-host", "a.example"][..],
         &["--allow-localhost"],
@@ -257,7 +257,7 @@ fn an_option_without_a_network_is_refused_whichever_it_is() {
         &["--receive-rate", "1"],
         &["--net-log", "net.jsonl"],
     ] {
-        let told = format!("{} has no effect without a network", option[0]);
-        check(&run(option, "print(1)"), 2, "", &told);
+        let message = format!("{} has no effect without a network", option[0]);
+        check(&run(option, "print(1)"), 2, "", &message);
     }
 }

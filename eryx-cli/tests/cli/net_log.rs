@@ -1,4 +1,4 @@
-//! `eryx run --net-log`.
+//! Tests of `eryx run --net-log`.
 
 use std::fs;
 
@@ -7,9 +7,9 @@ use eryx_testkit::{Behaviour, Peer};
 use crate::command::{effects, run, text, visit};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_network_log_has_a_line_for_every_event() {
+async fn the_network_log_has_one_line_per_event() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
-    let folder = tempfile::tempdir().expect("made");
+    let folder = tempfile::tempdir().expect("created");
     let log = folder.path().join("net.jsonl");
     let script = visit(&["127.0.0.1", "10.0.0.5"], peer.port());
     let printed = "127.0.0.1 connected\n10.0.0.5 EACCES\n";
@@ -21,7 +21,7 @@ async fn the_network_log_has_a_line_for_every_event() {
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
-    let told: Vec<_> = lines
+    let events: Vec<_> = lines
         .iter()
         .map(|line| {
             assert!(
@@ -39,7 +39,7 @@ async fn the_network_log_has_a_line_for_every_event() {
         ("denied", "10.0.0.5"),
         ("closed", "127.0.0.1"),
     ];
-    assert_eq!(told, [once, once].concat());
+    assert_eq!(events, [once, once].concat());
     assert_eq!(lines[1]["verdict"]["rule"]["pattern"], "10.0.0.0/8");
 
     let output = tokio::task::spawn_blocking(move || {
@@ -55,7 +55,7 @@ async fn the_network_log_has_a_line_for_every_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_ends_when_its_network_log_cannot_be_written() {
+async fn a_script_is_stopped_when_its_network_log_cannot_be_written() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
     let script = visit(&["127.0.0.1"], peer.port()) + "time.sleep(30)";
     let output = tokio::task::spawn_blocking(move || {
@@ -71,10 +71,10 @@ async fn a_script_ends_when_its_network_log_cannot_be_written() {
     assert!(err.contains("/dev/full"), "{err}");
 }
 
-/// A script whose denials fill the log would fill the disk with them.
+/// Trap: a script that fills the disk with log lines of its denied connections.
 #[test]
-fn a_script_that_is_denied_over_and_over_fills_no_network_log() {
-    let folder = tempfile::tempdir().expect("made");
+fn repeated_denials_are_logged_at_a_falling_rate() {
+    let folder = tempfile::tempdir().expect("created");
     let log = folder.path().join("net.jsonl");
     let script = "
 import socket
@@ -97,7 +97,7 @@ raise SystemExit(1)
 }
 
 #[test]
-fn the_network_log_on_a_terminal_holds_nothing_a_terminal_acts_on() {
+fn the_network_log_has_no_terminal_control_characters() {
     let script = "
 from wit_world.imports import tcp
 try:

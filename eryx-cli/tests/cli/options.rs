@@ -1,4 +1,4 @@
-//! Every option that says what the network is, by its effect on a script.
+//! Every network option, by its effect on a script.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use eryx_testkit::{
 use crate::command::{effects, text, visit};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn options_about_hosts_have_their_effect() {
+async fn options_about_hosts_take_effect() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
     let here = format!("127.0.0.1:{}", peer.port());
     let resolve = [
@@ -62,7 +62,7 @@ async fn options_about_hosts_have_their_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn datagrams_go_where_they_may_and_are_in_the_network_log() {
+async fn allowed_udp_reaches_its_peer_and_is_in_the_network_log() {
     let peer = UdpPeer::start(LOOPBACK).await.expect("peer");
     let here = peer.address().to_string();
     let script = format!(
@@ -78,7 +78,7 @@ except OSError as error:
 ",
         peer.port()
     );
-    let folder = tempfile::tempdir().expect("made");
+    let folder = tempfile::tempdir().expect("created");
     let log = folder.path().join("net.jsonl");
     let policy = folder.path().join("policy.toml");
     fs::write(
@@ -109,24 +109,24 @@ except OSError as error:
     .await;
     assert_eq!(peer.received().len(), 2);
     let log = fs::read_to_string(&log).expect("written");
-    let told: Vec<serde_json::Value> = log
+    let events: Vec<serde_json::Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
-    for (line, event) in told.iter().zip(["connected", "closed"]) {
+    for (line, event) in events.iter().zip(["connected", "closed"]) {
         assert_eq!(
             (&line["event"], &line["activity"], &line["port"]),
             (&event.into(), &"datagrams".into(), &peer.port().into())
         );
     }
     assert_eq!(
-        (&told[1]["sent"], &told[1]["received"]),
+        (&events[1]["sent"], &events[1]["received"]),
         (&5.into(), &5.into())
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_server_of_ones_own_is_asked() {
+async fn the_given_name_server_is_queried() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
     let script = Script::new()
         .answer(
@@ -141,7 +141,7 @@ async fn a_name_server_of_ones_own_is_asked() {
         &visit(&["site.test"], peer.port()),
         &[
             (&base, "site.test connected\n"),
-            // What is fixed is asked of nobody.
+            // A name with a fixed address is not looked up.
             (
                 &[&base[..], &["--resolve", "site.test=127.0.0.2"]].concat(),
                 "site.test ECONNREFUSED\n",
@@ -163,7 +163,7 @@ except TimeoutError:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_on_connections_have_their_effect() {
+async fn limits_on_connections_take_effect() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
     let base = [
         "--net",
@@ -227,7 +227,7 @@ except TimeoutError:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_on_bytes_have_their_effect_and_name_their_setting() {
+async fn limits_on_bytes_take_effect_and_name_their_setting() {
     let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
     let script = format!(
         "
@@ -289,7 +289,7 @@ print(sent - begun >= 0.45, time.monotonic() - begun >= 0.45)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verification_is_the_scripts_business_only_when_that_is_granted() {
+async fn a_script_may_turn_verification_off_only_with_the_option() {
     let identity = Leaf::server(["localhost"]).self_signed().expect("identity");
     let server = HttpServer::https(&identity).await.expect("started");
     let script = format!(
@@ -315,9 +315,9 @@ except OSError as error:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_file_grants_what_it_says_and_options_add_to_it() {
+async fn options_add_to_a_policy_file() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
-    let folder = tempfile::tempdir().expect("made");
+    let folder = tempfile::tempdir().expect("created");
     let file = |name: &str, lines: &str| {
         let path = folder.path().join(name);
         fs::write(&path, lines).expect("written");
@@ -390,13 +390,13 @@ async fn a_policy_file_grants_what_it_says_and_options_add_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_file_finds_its_certificates_beside_itself() {
-    let authority = CertificateAuthority::new().expect("made");
+async fn a_certificate_file_is_found_beside_its_policy_file() {
+    let authority = CertificateAuthority::new().expect("created");
     let identity = authority
         .issue(&Leaf::server(["localhost"]))
         .expect("issued");
     let server = HttpServer::https(&identity).await.expect("started");
-    let folder = tempfile::tempdir().expect("made");
+    let folder = tempfile::tempdir().expect("created");
     fs::write(folder.path().join("ca.pem"), authority.pem()).expect("written");
     let policy = folder.path().join("policy.toml");
     fs::write(

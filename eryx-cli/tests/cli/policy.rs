@@ -1,11 +1,11 @@
-//! `eryx policy check` and `eryx policy show`.
+//! Tests of `eryx policy check` and `eryx policy show`.
 
 use std::fs;
 
 use crate::command::{check, eryx, text};
 
 #[test]
-fn check_prints_the_verdict_and_its_exit_status_sums_up() {
+fn check_prints_each_verdict_and_exits_with_1_if_one_is_a_denial() {
     let output = eryx(&["policy", "check", "8.8.8.8:53", "Example.COM.:443"]);
     check(
         &output,
@@ -47,13 +47,13 @@ allowed_hosts is empty
     assert_eq!(output.status.code(), Some(1));
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
-        out.contains("none, it is no host") && out.contains("malformed-host"),
+        out.contains("none, it is not a host") && out.contains("malformed-host"),
         "{out}"
     );
 }
 
 #[test]
-fn check_answers_about_datagrams_when_asked() {
+fn check_with_udp_prints_verdicts_on_udp() {
     let output = eryx(&[
         "policy",
         "check",
@@ -82,12 +82,12 @@ fn check_answers_about_datagrams_when_asked() {
     );
 }
 
-/// Options, and hosts with the first line `check` prints for them.
+/// Options, and hosts with the first line that `check` prints for each.
 type Rows<'a> = &'a [(&'a [&'a str], &'a [(&'a str, &'a str)])];
 
 #[test]
-fn options_change_what_check_says() {
-    let folder = tempfile::tempdir().expect("made");
+fn check_applies_the_network_options() {
+    let folder = tempfile::tempdir().expect("created");
     let policy = folder.path().join("policy.toml");
     fs::write(&policy, "allowed_hosts = ['a.example:443']\n").expect("written");
     let policy = text(&policy);
@@ -162,8 +162,8 @@ fn options_change_what_check_says() {
 }
 
 #[test]
-fn what_show_prints_is_the_policy_it_shows() {
-    let folder = tempfile::tempdir().expect("made");
+fn the_output_of_show_is_a_policy_file_of_the_same_policy() {
+    let folder = tempfile::tempdir().expect("created");
     let path = folder.path().join("policy.toml");
     let options = [
         &[
@@ -256,7 +256,7 @@ fn what_show_prints_is_the_policy_it_shows() {
 
 #[test]
 fn a_policy_file_with_an_empty_allowed_hosts_is_warned_about() {
-    let folder = tempfile::tempdir().expect("made");
+    let folder = tempfile::tempdir().expect("created");
     let path = folder.path().join("policy.toml");
     let file = text(&path);
     for (written, options, warned) in [

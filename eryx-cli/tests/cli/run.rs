@@ -1,13 +1,13 @@
-//! `eryx run`: exit status, options and output, as a shell sees them.
+//! Tests of `eryx run`: exit status, options and output.
 
 use std::process::Command;
 
 use eryx_testkit::{CertificateAuthority, HttpServer, Leaf};
 
-use crate::command::{ERYX, begin, check, run};
+use crate::command::{ERYX, check, run, start};
 
 #[test]
-fn the_exit_status_is_the_scripts() {
+fn the_exit_status_is_that_of_the_script() {
     check(&run(&[], "print('ok')"), 0, "ok\n", "");
     check(
         &run(&[], "print('ok')\n1 / 0"),
@@ -36,9 +36,9 @@ fn the_exit_status_is_the_scripts() {
     );
 }
 
-/// What the script prints is its own; what the host writes of its exception is not to colour the terminal.
+/// The script may colour its own output; the traceback that Eryx prints must not.
 #[test]
-fn a_traceback_holds_nothing_a_terminal_acts_on_and_output_is_passed_on_as_it_is() {
+fn a_traceback_has_no_terminal_control_characters_and_output_is_unchanged() {
     let script = "print('\\x1b[32mgreen')\nraise ValueError('two\\nlines \\x1b[31m\\u202e')";
     let output = run(&[], script);
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -52,8 +52,8 @@ fn a_traceback_holds_nothing_a_terminal_acts_on_and_output_is_passed_on_as_it_is
 }
 
 #[test]
-fn a_refused_script_is_told_of_the_option_that_would_change_it() {
-    for (args, host, told) in [
+fn a_denial_names_the_option_that_would_allow_it() {
+    for (args, host, hint) in [
         (&["--net"][..], "127.0.0.1", "--allow-localhost lifts that"),
         (
             &["--net"],
@@ -77,13 +77,13 @@ fn a_refused_script_is_told_of_the_option_that_would_change_it() {
         ),
     ] {
         let script = format!("import socket\nsocket.socket().connect(('{host}', 80))");
-        check(&run(args, &script), 1, "", told);
+        check(&run(args, &script), 1, "", hint);
     }
 }
 
-/// Trap: a guest out of memory showed a backtrace of the host.
+/// Trap: a guest out of memory showed a backtrace of the host process.
 #[test]
-fn a_script_that_is_ended_shows_nothing_of_the_host() {
+fn a_stopped_script_shows_no_backtrace_of_the_host_process() {
     for (script, status) in [
         ("x = []\nwhile True: x.append(bytearray(1 << 20))", 125),
         ("x = 'ab'\nwhile True: x += x", 125),
@@ -94,7 +94,7 @@ fn a_script_that_is_ended_shows_nothing_of_the_host() {
             .args(["run", "--max-memory", "128M", "-"])
             .env("RUST_BACKTRACE", "full")
             .env("WASMTIME_BACKTRACE_DETAILS", "1")
-            .stdin(given(script))
+            .stdin(file_with(script))
             .output()
             .expect("starts");
         let shown = String::from_utf8_lossy(&output.stderr);
@@ -107,17 +107,17 @@ fn a_script_that_is_ended_shows_nothing_of_the_host() {
     }
 }
 
-/// What a script read from standard input comes from.
-fn given(script: &str) -> std::fs::File {
+/// Returns an open file with this content, for standard input.
+fn file_with(script: &str) -> std::fs::File {
     use std::io::{Seek, Write};
-    let mut file = tempfile::tempfile().expect("made");
+    let mut file = tempfile::tempfile().expect("created");
     file.write_all(script.as_bytes()).expect("written");
     file.rewind().expect("rewound");
     file
 }
 
 #[test]
-fn bad_usage_is_status_2_and_names_what_is_wrong() {
+fn bad_usage_is_exit_status_2_and_names_the_mistake() {
     for (args, text) in [
         (&["--timeout", "soon"][..], "`soon`"),
         (&["--max-memory", "1"], "max_memory"),
@@ -142,7 +142,7 @@ fn bad_usage_is_status_2_and_names_what_is_wrong() {
 
 /// Trap: an allow flag that restricted nothing because "allow all" stayed on underneath.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_network_option_has_its_effect() {
+async fn every_network_option_takes_effect() {
     let server = HttpServer::http().await.expect("started");
     let script = format!(
         "
@@ -192,13 +192,13 @@ for host in ('127.0.0.1', 'localhost'):
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_certificate_makes_a_private_server_trusted() {
-    let authority = CertificateAuthority::new().expect("made");
+async fn a_server_of_a_private_authority_is_trusted_with_its_root_certificate() {
+    let authority = CertificateAuthority::new().expect("created");
     let identity = authority
         .issue(&Leaf::server(["localhost"]))
         .expect("issued");
     let server = HttpServer::https(&identity).await.expect("started");
-    let file = tempfile::NamedTempFile::new().expect("made");
+    let file = tempfile::NamedTempFile::new().expect("created");
     std::fs::write(file.path(), authority.pem()).expect("written");
     let script = format!(
         "
@@ -233,9 +233,9 @@ except OSError as error:
 }
 
 #[test]
-fn output_appears_while_the_script_runs() {
+fn output_is_written_while_the_script_runs() {
     use std::io::{BufRead, BufReader};
-    let mut child = begin(&[], "print('first')\nimport time\ntime.sleep(20)");
+    let mut child = start(&[], "print('first')\nimport time\ntime.sleep(20)");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped"))
         .read_line(&mut line)
@@ -249,30 +249,30 @@ fn output_appears_while_the_script_runs() {
     child.wait().expect("ended");
 }
 
-/// A script that prints more than a pipe holds, and what it is ended by.
+/// The scripts print more than a pipe holds.
 #[cfg(unix)]
 #[test]
-fn a_reader_who_does_not_read_keeps_no_limit_from_ending_the_script() {
+fn a_stalled_reader_does_not_delay_the_limits_of_the_script() {
     let endless = "while True: print('x' * 1000)";
     let long = "print('x' * 2**20, flush=True)\nwhile True: pass";
     for (script, args, status) in [
         (long, ["--timeout", "1s"], 124),
         (endless, ["--max-output", "1M"], 125),
     ] {
-        let mut child = begin(&args, script);
-        // Held, and not read.
+        let mut child = start(&args, script);
+        // Kept open and not read.
         let _stdout = child.stdout.take();
         let ended = child.wait_with_output().expect("ends");
-        let told = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(status), "{told}");
-        assert!(told.contains("limit"), "{told}");
-        assert!(told.contains("bytes of it are lost"), "{told}");
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(status), "{stderr}");
+        assert!(stderr.contains("limit"), "{stderr}");
+        assert!(stderr.contains("bytes were discarded"), "{stderr}");
     }
 }
 
 #[test]
-fn a_slow_reader_gets_everything() {
-    let child = begin(&[], "print('x' * 2**20)\nraise SystemExit(3)");
+fn a_slow_reader_receives_all_output() {
+    let child = start(&[], "print('x' * 2**20)\nraise SystemExit(3)");
     std::thread::sleep(std::time::Duration::from_secs(2));
     let ended = child.wait_with_output().expect("ends");
     assert_eq!(ended.stdout.len(), 2usize.pow(20) + 1);

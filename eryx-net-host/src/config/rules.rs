@@ -1,39 +1,29 @@
-//! Which hosts a configuration allows.
+//! The host lists of a configuration, and the policy compiled from them.
 
 use std::str::FromStr;
 use std::sync::Arc;
 
-use eryx_net_policy::{
-    HintStyle, HostPattern, IpNetwork, PatternError, Policy, UdpPattern, loopback_patterns,
-};
+use eryx_net_policy::{HintStyle, HostPattern, PatternError, Policy, loopback_patterns};
 
 use super::NetConfig;
-use crate::ConfigError;
+use super::error::ConfigError;
+use super::generated::ListSettings;
 
-/// What the policy is compiled from.
+/// The source of a policy.
 #[derive(Clone)]
 pub(super) struct Rules {
-    pub(super) allowed: Vec<HostPattern>,
-    /// Whether a file has an `allowed_hosts` without an entry. It changes nothing but [`NetConfig::warnings`].
+    pub(super) lists: ListSettings,
+    /// Whether `allowed_hosts` was given as an empty list. Changes nothing but
+    /// [`NetConfig::warnings`].
     pub(super) open_list: bool,
-    pub(super) blocked: Vec<HostPattern>,
-    pub(super) networks: Vec<IpNetwork>,
-    pub(super) internal: Vec<HostPattern>,
-    pub(super) udp: Vec<UdpPattern>,
     /// Whether the default entry for all of `::/3` leaves out `::1`.
     pub(super) loopback: bool,
-    pub(super) wording: HintStyle,
+    pub(super) hint_style: HintStyle,
 }
 
 impl NetConfig {
-    /// The patterns of which a host must match one, unless there are none.
-    #[must_use]
-    pub fn allowed_hosts(&self) -> &[HostPattern] {
-        &self.rules.allowed
-    }
-
-    /// Returns what in a file that this was read from may not mean what it looks like: a sentence each, for the person
-    /// who wrote it.
+    /// Returns warnings about settings of the policy file that may have an unexpected effect: one
+    /// sentence each, for the author of the file.
     ///
     /// ```
     /// # #[cfg(feature = "toml")] {
@@ -50,11 +40,12 @@ impl NetConfig {
     /// ```
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let open = self.rules.open_list && self.rules.allowed.is_empty();
+        let open = self.rules.open_list && self.rules.lists.allowed_hosts.is_empty();
         open.then(|| EVERY_HOST.to_owned()).into_iter().collect()
     }
 
-    /// With these allowed hosts in place of those so far. None means every host.
+    /// Returns a copy with these [`allowed_hosts`](Self::allowed_hosts) in place of those before. No
+    /// patterns means every host.
     ///
     /// # Errors
     ///
@@ -64,28 +55,11 @@ impl NetConfig {
         patterns: impl IntoIterator<Item = P>,
     ) -> Result<Self, ConfigError> {
         let allowed = parse_all(patterns)?;
-        Ok(self.with_rules(|rules| rules.allowed = allowed))
+        Ok(self.with_rules(|rules| rules.lists.allowed_hosts = allowed))
     }
 
-    /// With one more allowed host: a name, `*.` and a name, an address, a network, or `*` for everything,
-    /// each with a port or a range of ports if wanted. The first one restricts the sandbox to it. What is
-    /// blocked stays blocked.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Pattern`] when the pattern is malformed.
-    pub fn allow_host(&self, pattern: &str) -> Result<Self, ConfigError> {
-        let pattern = pattern.parse()?;
-        Ok(self.with_rules(|rules| rules.allowed.push(pattern)))
-    }
-
-    /// The patterns that are refused whatever allows them.
-    #[must_use]
-    pub fn blocked_hosts(&self) -> &[HostPattern] {
-        &self.rules.blocked
-    }
-
-    /// With these blocked hosts in place of those so far, the default ones included.
+    /// Returns a copy with these [`blocked_hosts`](Self::blocked_hosts) in place of those before, the
+    /// default ones included.
     ///
     /// # Errors
     ///
@@ -96,67 +70,20 @@ impl NetConfig {
     ) -> Result<Self, ConfigError> {
         let blocked = parse_all(patterns)?;
         Ok(self.with_rules(|rules| {
-            rules.blocked = blocked;
+            rules.lists.blocked_hosts = blocked;
             rules.loopback = false;
         }))
     }
 
-    /// With one more blocked host.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Pattern`] when the pattern is malformed.
-    pub fn block_host(&self, pattern: &str) -> Result<Self, ConfigError> {
-        let pattern = pattern.parse()?;
-        Ok(self.with_rules(|rules| rules.blocked.push(pattern)))
-    }
-
-    /// With the loopback entries taken out of the blocked hosts, and nothing else: `localhost`, `127.*`,
-    /// `::1` and the other names of this machine.
+    /// Returns a copy with the loopback entries taken out of [`blocked_hosts`](Self::blocked_hosts),
+    /// and nothing else: `localhost`, `127.*`, `::1` and the other names of this machine.
     #[must_use]
     pub fn allow_localhost(&self) -> Self {
         self.with_rules(Rules::allow_localhost)
     }
 
-    /// The networks whose addresses the default blocked hosts do not refuse.
-    #[must_use]
-    pub fn allowed_networks(&self) -> &[IpNetwork] {
-        &self.rules.networks
-    }
-
-    /// With the addresses of one more network, such as `10.20.0.0/16`, exempt from the blocked hosts.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Network`] when it is no network.
-    pub fn allow_network(&self, network: &str) -> Result<Self, ConfigError> {
-        let network = network.parse()?;
-        Ok(self.with_rules(|rules| rules.networks.push(network)))
-    }
-
-    /// The names that may resolve to blocked addresses.
-    #[must_use]
-    pub fn internal_hosts(&self) -> &[HostPattern] {
-        &self.rules.internal
-    }
-
-    /// With one more pattern of names that may resolve to blocked addresses, such as `db.corp:5432`.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Pattern`] when the pattern is malformed.
-    pub fn allow_internal_host(&self, pattern: &str) -> Result<Self, ConfigError> {
-        let pattern = pattern.parse()?;
-        Ok(self.with_rules(|rules| rules.internal.push(pattern)))
-    }
-
-    /// Where datagrams (UDP) may go, of all that may be reached: nowhere unless it says so.
-    #[must_use]
-    pub fn allowed_udp(&self) -> &[UdpPattern] {
-        &self.rules.udp
-    }
-
-    /// With these patterns for datagrams in place of those so far. None means no datagrams.
+    /// Returns a copy with these [`allowed_udp`](Self::allowed_udp) patterns in place of those
+    /// before. No patterns means no UDP.
     ///
     /// # Errors
     ///
@@ -166,28 +93,17 @@ impl NetConfig {
         patterns: impl IntoIterator<Item = P>,
     ) -> Result<Self, ConfigError> {
         let udp = parse_all(patterns)?;
-        Ok(self.with_rules(|rules| rules.udp = udp))
+        Ok(self.with_rules(|rules| rules.lists.allowed_udp = udp))
     }
 
-    /// With datagrams (UDP) allowed to what matches one more pattern, such as `ns.example.com:53`, as far as a
-    /// connection to it would be allowed: [`allowed_hosts`](Self::allowed_hosts) and
-    /// [`blocked_hosts`](Self::blocked_hosts) are asked as well.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Pattern`] when the pattern is malformed or has no port.
-    pub fn allow_udp(&self, pattern: &str) -> Result<Self, ConfigError> {
-        let pattern = pattern.parse()?;
-        Ok(self.with_rules(|rules| rules.udp.push(pattern)))
-    }
-
-    /// With verdicts that call settings so, in events and in what the program is told.
+    /// Returns a copy whose verdicts name settings in this style, in events and in the errors that
+    /// the guest program sees.
     #[must_use]
-    pub fn with_hint_style(&self, wording: HintStyle) -> Self {
-        self.with_rules(|rules| rules.wording = wording)
+    pub fn with_hint_style(&self, style: HintStyle) -> Self {
+        self.with_rules(|rules| rules.hint_style = style)
     }
 
-    fn with_rules(&self, change: impl FnOnce(&mut Rules)) -> Self {
+    pub(super) fn with_rules(&self, change: impl FnOnce(&mut Rules)) -> Self {
         let mut config = self.clone();
         change(Arc::make_mut(&mut config.rules));
         config.policy = Arc::default();
@@ -195,37 +111,33 @@ impl NetConfig {
     }
 }
 
-/// What an `allowed_hosts` without an entry means.
+/// The warning about an empty `allowed_hosts`.
 const EVERY_HOST: &str = "allowed_hosts is empty: every host that is not blocked may be reached";
 
 impl PartialEq for Rules {
     fn eq(&self, other: &Self) -> bool {
-        self.allowed == other.allowed
-            && self.blocked == other.blocked
-            && self.networks == other.networks
-            && self.internal == other.internal
-            && self.udp == other.udp
+        self.lists == other.lists
             && self.loopback == other.loopback
-            && self.wording == other.wording
+            && self.hint_style == other.hint_style
     }
 }
 
 impl Rules {
-    pub(super) fn blocking(blocked: Vec<HostPattern>) -> Self {
+    pub(super) fn blocking(blocked_hosts: Vec<HostPattern>) -> Self {
         Self {
-            allowed: Vec::new(),
+            lists: ListSettings {
+                blocked_hosts,
+                ..ListSettings::default()
+            },
             open_list: false,
-            blocked,
-            networks: Vec::new(),
-            internal: Vec::new(),
-            udp: Vec::new(),
             loopback: false,
-            wording: HintStyle::default(),
+            hint_style: HintStyle::default(),
         }
     }
 
     pub(super) fn allow_localhost(&mut self) {
-        self.blocked
+        self.lists
+            .blocked_hosts
             .retain(|pattern| !loopback_patterns().contains(pattern));
         self.loopback = true;
     }
@@ -233,23 +145,24 @@ impl Rules {
     pub(super) fn compile(&self) -> Policy {
         let mut builder = Policy::permissive_builder();
         if self.loopback {
-            // Before anything is blocked, so that only the part of `::/3` is lifted: the list is what it
-            // is, and a loopback entry added since counts.
+            // Before anything is blocked, so that only the part of `::/3` is lifted: a loopback entry
+            // that was added to the list afterwards still blocks.
             builder = builder.allow_localhost();
         }
+        let lists = &self.lists;
         builder = builder
-            .allow_hosts(self.allowed.iter().cloned())
-            .block_hosts(self.blocked.iter().cloned());
-        for network in &self.networks {
+            .allow_hosts(lists.allowed_hosts.iter().cloned())
+            .block_hosts(lists.blocked_hosts.iter().cloned());
+        for network in &lists.allowed_networks {
             builder = builder.allow_network(*network);
         }
-        for pattern in &self.internal {
+        for pattern in &lists.internal_hosts {
             builder = builder.allow_internal_host(pattern.clone());
         }
-        for pattern in &self.udp {
+        for pattern in &lists.allowed_udp {
             builder = builder.allow_udp(pattern.clone());
         }
-        builder.hint_style(self.wording).build()
+        builder.hint_style(self.hint_style).build()
     }
 }
 

@@ -32,28 +32,30 @@ class NetConfig:
     def __new__(
         cls,
         *,
+        # generated: keywords (from the table in eryx-net-host/src/config/settings.rs)
         max_connections: int = 10,
-        connect_timeout_ms: int = 30000,
-        io_timeout_ms: int = 60000,
-        allowed_hosts: Iterable[str] = (),
-        blocked_hosts: Iterable[str] = ...,
-        allow_localhost: bool = False,
-        also_blocked_hosts: Iterable[str] = (),
-        allowed_networks: Iterable[str] = (),
-        internal_hosts: Iterable[str] = (),
-        allowed_udp: Iterable[str] = (),
-        root_certs: Iterable[bytes | bytearray | str] = (),
-        allow_unverified_tls: bool = False,
-        hosts: dict[str, list[str]] = ...,
-        dns_server: str | None = None,
         max_connections_per_host: int | None = None,
         connects_per_second: int | None = None,
+        connect_timeout_ms: int = 30000,
+        io_timeout_ms: int = 60000,
         max_sent_bytes: int | None = None,
         max_received_bytes: int | None = None,
         sent_bytes_per_second: int | None = None,
         received_bytes_per_second: int | None = None,
         report_only: bool = False,
         shared_caches: bool = False,
+        allow_unverified_tls: bool = False,
+        allowed_hosts: Iterable[str] = (),
+        blocked_hosts: Iterable[str] = ...,
+        allowed_networks: Iterable[str] = (),
+        internal_hosts: Iterable[str] = (),
+        allowed_udp: Iterable[str] = (),
+        allow_localhost: bool = False,
+        also_blocked_hosts: Iterable[str] = (),
+        root_certs: Iterable[bytes | bytearray | str] = (),
+        dns_server: str | None = None,
+        hosts: dict[str, list[str]] = ...,
+        # end of keywords
     ) -> Self: ...
     @staticmethod
     def from_dict(settings: dict[str, Any]) -> NetConfig: ...
@@ -61,12 +63,31 @@ class NetConfig:
     def from_file(path: str | PathLike[str]) -> NetConfig: ...
     @staticmethod
     def permissive() -> NetConfig: ...
+    # generated: properties (from the table in eryx-net-host/src/config/settings.rs)
     @property
     def max_connections(self) -> int: ...
+    @property
+    def max_connections_per_host(self) -> int | None: ...
+    @property
+    def connects_per_second(self) -> int | None: ...
     @property
     def connect_timeout_ms(self) -> int: ...
     @property
     def io_timeout_ms(self) -> int: ...
+    @property
+    def max_sent_bytes(self) -> int | None: ...
+    @property
+    def max_received_bytes(self) -> int | None: ...
+    @property
+    def sent_bytes_per_second(self) -> int | None: ...
+    @property
+    def received_bytes_per_second(self) -> int | None: ...
+    @property
+    def report_only(self) -> bool: ...
+    @property
+    def shared_caches(self) -> bool: ...
+    @property
+    def allows_unverified_tls(self) -> bool: ...
     @property
     def allowed_hosts(self) -> list[str]: ...
     @property
@@ -80,27 +101,10 @@ class NetConfig:
     @property
     def root_certs(self) -> list[str]: ...
     @property
-    def allows_unverified_tls(self) -> bool: ...
-    @property
-    def hosts(self) -> dict[str, list[str]]: ...
-    @property
     def dns_server(self) -> str | None: ...
     @property
-    def max_connections_per_host(self) -> int | None: ...
-    @property
-    def connects_per_second(self) -> int | None: ...
-    @property
-    def max_sent_bytes(self) -> int | None: ...
-    @property
-    def max_received_bytes(self) -> int | None: ...
-    @property
-    def sent_bytes_per_second(self) -> int | None: ...
-    @property
-    def received_bytes_per_second(self) -> int | None: ...
-    @property
-    def report_only(self) -> bool: ...
-    @property
-    def shared_caches(self) -> bool: ...
+    def hosts(self) -> dict[str, list[str]]: ...
+    # end of properties
     def allow_host(self, pattern: str) -> NetConfig: ...
     def block_host(self, pattern: str) -> NetConfig: ...
     def allow_localhost(self) -> NetConfig: ...
@@ -114,28 +118,30 @@ class NetConfig:
     def replace(
         self,
         *,
+        # generated: replacements (from the table in eryx-net-host/src/config/settings.rs)
         max_connections: int = ...,
-        connect_timeout_ms: int = ...,
-        io_timeout_ms: int = ...,
-        allowed_hosts: Iterable[str] = ...,
-        blocked_hosts: Iterable[str] = ...,
-        allow_localhost: bool = ...,
-        also_blocked_hosts: Iterable[str] = ...,
-        allowed_networks: Iterable[str] = ...,
-        internal_hosts: Iterable[str] = ...,
-        allowed_udp: Iterable[str] = ...,
-        root_certs: Iterable[bytes | bytearray | str] = ...,
-        allow_unverified_tls: bool = ...,
-        hosts: dict[str, list[str]] = ...,
-        dns_server: str | None = ...,
         max_connections_per_host: int | None = ...,
         connects_per_second: int | None = ...,
+        connect_timeout_ms: int = ...,
+        io_timeout_ms: int = ...,
         max_sent_bytes: int | None = ...,
         max_received_bytes: int | None = ...,
         sent_bytes_per_second: int | None = ...,
         received_bytes_per_second: int | None = ...,
         report_only: bool = ...,
         shared_caches: bool = ...,
+        allow_unverified_tls: bool = ...,
+        allowed_hosts: Iterable[str] = ...,
+        blocked_hosts: Iterable[str] = ...,
+        allowed_networks: Iterable[str] = ...,
+        internal_hosts: Iterable[str] = ...,
+        allowed_udp: Iterable[str] = ...,
+        allow_localhost: bool = ...,
+        also_blocked_hosts: Iterable[str] = ...,
+        root_certs: Iterable[bytes | bytearray | str] = ...,
+        dns_server: str | None = ...,
+        hosts: dict[str, list[str]] = ...,
+        # end of replacements
     ) -> NetConfig: ...
     def to_dict(self) -> dict[str, Any]: ...
     def check(self, host: str, port: int | None = None) -> Verdict: ...

@@ -1,30 +1,30 @@
-//! A host and a port as people write them.
+//! A host and a port as a person writes them.
 
-/// What `eryx policy check` is asked about.
+/// An argument of `eryx policy check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
-    /// The host, unparsed: what is wrong with it is the policy's to say.
+pub(crate) struct HostPort {
+    /// The host, unparsed: the policy's verdict says what is wrong with it.
     pub(crate) host: String,
     pub(crate) port: u16,
 }
 
-/// `example.com:443`, `192.0.2.7:53` or `[2001:db8::7]:443`.
-pub(crate) fn target(text: &str) -> Result<Target, String> {
+/// Parses `example.com:443`, `192.0.2.7:53` or `[2001:db8::7]:443`.
+pub(crate) fn parse(text: &str) -> Result<HostPort, String> {
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
         let host = host.rsplit('@').next().unwrap_or(host);
         return Err(format!(
             "`{text}` is a URL; write the host and its port alone, such as `{}`",
-            complete(host)
+            with_port(host)
         ));
     }
     let (host, port) = match text.rsplit_once(':') {
-        // The colons of an IPv6 address without brackets.
+        // An IPv6 address without brackets.
         Some((host, _)) if host.contains(':') && !host.ends_with(']') => {
-            return Err(without_port(text));
+            return Err(missing_port(text));
         }
         Some((host, port)) if !text.ends_with(']') => (host, port),
-        _ => return Err(without_port(text)),
+        _ => return Err(missing_port(text)),
     };
     if host.is_empty() {
         return Err(format!(
@@ -33,7 +33,7 @@ pub(crate) fn target(text: &str) -> Result<Target, String> {
     }
     let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse() {
-        Ok(port) if digits && port != 0 => Ok(Target {
+        Ok(port) if digits && port != 0 => Ok(HostPort {
             host: host.to_owned(),
             port,
         }),
@@ -43,15 +43,16 @@ pub(crate) fn target(text: &str) -> Result<Target, String> {
     }
 }
 
-fn without_port(text: &str) -> String {
+/// Returns the message for a host without a port.
+fn missing_port(text: &str) -> String {
     format!(
         "`{text}` has no port, and a policy may depend on it; write `{}`, or another port",
-        complete(text)
+        with_port(text)
     )
 }
 
-/// With a port, and with the brackets an IPv6 address then needs.
-fn complete(host: &str) -> String {
+/// Returns the host with a port, and with the brackets that an IPv6 address then needs.
+fn with_port(host: &str) -> String {
     match host.rsplit_once(':') {
         Some((before, _)) if before.contains(':') && !host.starts_with('[') => {
             format!("[{host}]:443")
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_and_a_port_are_taken_apart() {
+    fn a_host_and_a_port_are_split() {
         for (text, host, port) in [
             ("example.com:443", "example.com", 443),
             ("192.0.2.7:53", "192.0.2.7", 53),
@@ -74,16 +75,16 @@ mod tests {
             ("127.1:80", "127.1", 80),
             ("a b:65535", "a b", 65535),
         ] {
-            let expected = Target {
+            let expected = HostPort {
                 host: host.to_owned(),
                 port,
             };
-            assert_eq!(target(text), Ok(expected), "{text}");
+            assert_eq!(parse(text), Ok(expected), "{text}");
         }
     }
 
     #[test]
-    fn what_is_missing_is_told_with_what_to_write() {
+    fn a_malformed_argument_is_an_error_that_says_what_to_write() {
         for (text, wanted) in [
             ("example.com", "write `example.com:443`"),
             ("192.0.2.7", "write `192.0.2.7:443`"),
@@ -105,7 +106,7 @@ mod tests {
             ("http://u@example.com:8080/", "such as `example.com:8080`"),
             ("https://[::1]/", "such as `[::1]:443`"),
         ] {
-            let error = target(text).expect_err(text);
+            let error = parse(text).expect_err(text);
             assert!(error.contains(wanted), "{text}: no {wanted} in {error}");
         }
     }

@@ -1,10 +1,11 @@
-//! Durations and sizes as people write them on a command line.
+//! Parsers of option values: durations, sizes, and names with addresses.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-/// `500ms`, `30s`, `2m`, `1h`, or a plain number of seconds such as `1.5`.
+/// Parses `500ms`, `30s`, `2m`, `1h`, or a plain number of seconds such as `1.5`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wanted = || {
+    let malformed = || {
         format!(
             "`{text}` is not a duration; write a positive number of seconds (1.5) or 500ms, 30s, 2m, 1h"
         )
@@ -15,19 +16,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
-        _ => return Err(wanted()),
+        _ => return Err(malformed()),
     };
-    let value: f64 = number.parse().map_err(|_| wanted())?;
-    let duration = Duration::try_from_secs_f64(value * seconds).map_err(|_| wanted())?;
+    let value: f64 = number.parse().map_err(|_| malformed())?;
+    let duration = Duration::try_from_secs_f64(value * seconds).map_err(|_| malformed())?;
     if duration.is_zero() {
-        return Err(wanted());
+        return Err(malformed());
     }
     Ok(duration)
 }
 
-/// `128M`, `1G`, `64MiB`, or a plain number of bytes. The units are powers of 1024.
+/// Parses `128M`, `1G`, `64MiB`, or a plain number of bytes. The units are powers of 1024.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let wanted = || {
+    let malformed = || {
         format!(
             "`{text}` is not a size; write a number of bytes or 512K, 128M, 1G (powers of 1024)"
         )
@@ -38,12 +39,24 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         "K" | "KiB" => 10,
         "M" | "MiB" => 20,
         "G" | "GiB" => 30,
-        _ => return Err(wanted()),
+        _ => return Err(malformed()),
     };
-    let value: u64 = number.parse().map_err(|_| wanted())?;
-    value.checked_mul(1 << shift).ok_or_else(wanted)
+    let value: u64 = number.parse().map_err(|_| malformed())?;
+    value.checked_mul(1 << shift).ok_or_else(malformed)
 }
 
+/// Parses `name=address`.
+pub(crate) fn name_and_address(text: &str) -> Result<(String, IpAddr), String> {
+    text.split_once('=')
+        .and_then(|(name, address)| Some((name.to_owned(), address.parse().ok()?)))
+        .ok_or_else(|| {
+            format!(
+                "`{text}` is not a name and its address; write `name=address`, such as `db.corp=10.0.0.5`"
+            )
+        })
+}
+
+/// Splits a number from its unit.
 fn split(text: &str) -> (&str, &str) {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -56,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_with_and_without_units() {
+    fn a_duration_is_parsed_with_and_without_a_unit() {
         for (text, millis) in [
             ("1", 1000),
             ("1.5", 1500),
@@ -70,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_powers_of_1024() {
+    fn a_unit_of_size_is_a_power_of_1024() {
         for (text, size) in [
             ("10", 10),
             ("10B", 10),
@@ -83,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_refused_with_its_text() {
+    fn a_malformed_duration_or_size_is_an_error_that_quotes_it() {
         for text in [
             "",
             "0",

@@ -1,4 +1,4 @@
-//! Configurations as files: what is written is what is read, and what is wrong is told with its place.
+//! Policy files and serde: round trips, defaults, and errors with their position.
 #![cfg(feature = "toml")]
 
 mod support;
@@ -11,7 +11,7 @@ use eryx_net_host::{ConfigError, NetConfig};
 use eryx_testkit::{CertificateAuthority, Leaf};
 use support::*;
 
-/// Configurations in which every setting is once other than by default.
+/// Returns configurations in which every setting differs from its default once.
 fn configurations() -> Vec<NetConfig> {
     let old = NetConfig::default();
     let authority = CertificateAuthority::new().expect("authority");
@@ -64,7 +64,7 @@ fn configurations() -> Vec<NetConfig> {
 }
 
 #[test]
-fn what_is_written_reads_as_the_same_configuration() {
+fn a_configuration_survives_serialisation() {
     for config in configurations() {
         let toml = config.to_toml().expect("written");
         let read =
@@ -77,7 +77,7 @@ fn what_is_written_reads_as_the_same_configuration() {
 }
 
 #[test]
-fn what_is_absent_takes_the_default() {
+fn an_absent_setting_takes_its_default() {
     assert_eq!(NetConfig::from_toml_str(""), Ok(NetConfig::default()));
     let read: NetConfig = serde_json::from_str("{}").expect("read");
     assert_eq!(read, NetConfig::default());
@@ -86,7 +86,7 @@ fn what_is_absent_takes_the_default() {
 }
 
 #[test]
-fn every_setting_of_a_file_is_the_builders() {
+fn every_setting_of_a_file_equals_the_method_of_the_same_name() {
     let default = NetConfig::default();
     let table = [
         ("max_connections = 3", Ok(default.with_max_connections(3))),
@@ -175,10 +175,10 @@ fn every_setting_of_a_file_is_the_builders() {
 }
 
 #[test]
-fn certificate_files_are_found_from_where_the_policy_file_is() {
+fn paths_of_certificate_files_are_relative_to_the_policy_file() {
     let authority = CertificateAuthority::new().expect("authority");
-    let folder = tempfile::tempdir().expect("made");
-    fs::create_dir(folder.path().join("certs")).expect("made");
+    let folder = tempfile::tempdir().expect("created");
+    fs::create_dir(folder.path().join("certs")).expect("created");
     fs::write(folder.path().join("certs/ca.pem"), authority.pem()).expect("written");
     fs::write(folder.path().join("ca.der"), authority.der()).expect("written");
     let expected = NetConfig::default()
@@ -195,10 +195,10 @@ fn certificate_files_are_found_from_where_the_policy_file_is() {
 }
 
 #[test]
-fn the_manual_has_every_setting_and_its_files_can_be_read() {
+fn the_manual_documents_every_setting_and_its_files_are_valid() {
     let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/networking.md");
     let manual = fs::read_to_string(manual).expect("read");
-    let error = NetConfig::from_toml_str("unheard_of = 1")
+    let error = NetConfig::from_toml_str("unknown = 1")
         .expect_err("unknown")
         .to_string();
     let (_, settings) = error.split_once("expected one of ").expect("a list");
@@ -207,7 +207,7 @@ fn the_manual_has_every_setting_and_its_files_can_be_read() {
     for setting in settings {
         assert!(manual.contains(&format!("`{setting}`")), "{setting}");
     }
-    let folder = tempfile::tempdir().expect("made");
+    let folder = tempfile::tempdir().expect("created");
     let authority = CertificateAuthority::new().expect("authority");
     fs::write(folder.path().join("internal-ca.pem"), authority.pem()).expect("written");
     let policy = folder.path().join("policy.toml");
@@ -223,7 +223,7 @@ fn the_manual_has_every_setting_and_its_files_can_be_read() {
 }
 
 #[test]
-fn settings_from_elsewhere_make_nobody_read_files() {
+fn settings_that_are_not_from_a_file_cannot_name_certificate_files() {
     let text = "root_cert_files = ['/etc/hostname']";
     let error = NetConfig::from_toml_str(text)
         .expect_err("no file")
@@ -238,7 +238,7 @@ fn settings_from_elsewhere_make_nobody_read_files() {
 }
 
 #[test]
-fn a_resolver_is_no_data() {
+fn a_configuration_with_a_custom_resolver_cannot_be_serialised() {
     let config = NetConfig::default().with_resolver(Arc::new(NeverResolves));
     let error = config.to_toml().expect_err("an object").to_string();
     assert!(error.contains("with_resolver"), "{error}");
@@ -249,7 +249,7 @@ fn a_resolver_is_no_data() {
 }
 
 #[test]
-fn a_malformed_file_is_an_error_with_the_place_the_text_and_the_fix() {
+fn a_malformed_file_is_an_error_with_the_position_the_text_and_the_fix() {
     let server = Leaf::server(["a.example"]).self_signed().expect("identity");
     let key = format!("root_certs = ['''{}''']", server.key_pem());
     let table: &[(&str, &str, &[&str])] = &[
@@ -280,7 +280,7 @@ fn a_malformed_file_is_an_error_with_the_place_the_text_and_the_fix() {
             "line 1",
             &["`network`", "expected one of"],
         ),
-        // Not of its kind.
+        // A value of the wrong type.
         (
             "max_connections = \"ten\"",
             "line 1, column 19",
@@ -309,7 +309,7 @@ fn a_malformed_file_is_an_error_with_the_place_the_text_and_the_fix() {
         (
             "connects_per_second = 0",
             "line 1",
-            &["0 a second", "from 1"],
+            &["0 a second", "give at least 1"],
         ),
         (
             "connects_per_second = 5_000_000_000",
@@ -319,7 +319,7 @@ fn a_malformed_file_is_an_error_with_the_place_the_text_and_the_fix() {
         (
             "sent_bytes_per_second = 0",
             "line 1",
-            &["0 a second", "from 1"],
+            &["0 a second", "give at least 1"],
         ),
         (
             "received_bytes_per_second = \"1M\"",
@@ -329,12 +329,12 @@ fn a_malformed_file_is_an_error_with_the_place_the_text_and_the_fix() {
         (
             "connect_timeout_ms = 0",
             "line 1",
-            &["0 is no timeout", "from 1 to 86400000"],
+            &["0 ms is not a timeout", "at most 24 hours (86400000 ms)"],
         ),
         (
             "io_timeout_ms = 86_400_001",
             "line 1",
-            &["86400001", "from 1 to 86400000"],
+            &["86400001", "at most 24 hours (86400000 ms)"],
         ),
         (
             "io_timeout_ms = \"30s\"",
@@ -349,7 +349,7 @@ fn a_malformed_file_is_an_error_with_the_place_the_text_and_the_fix() {
             &["\"a.example\"", "a sequence"],
         ),
         ("allowed_hosts = [80]", "line 1", &["80", "as a string"]),
-        // Patterns, each at its place in the list.
+        // Patterns, each with its position in the list.
         (
             "allowed_hosts = [\n  'a.example',\n  'api.*.com',\n]",
             "line 3, column 3",
@@ -464,7 +464,7 @@ fn a_malformed_file_is_an_error_with_the_place_the_text_and_the_fix() {
         (
             "[hosts]\n'a.example' = ['b.example']",
             "line 2, column 16",
-            &["`b.example` is not an address", "192.0.2.7"],
+            &["`b.example` is not an IP address", "192.0.2.7"],
         ),
         (
             "[hosts]\n'a.example' = []\n'A.example' = []",
@@ -473,20 +473,20 @@ fn a_malformed_file_is_an_error_with_the_place_the_text_and_the_fix() {
         ),
     ];
     assert!(table.len() >= 30);
-    for (text, place, named) in table {
+    for (text, position, parts) in table {
         let error = match NetConfig::from_toml_str(text) {
             Err(ConfigError::File(error)) => error,
             other => panic!("{text}: {other:?}"),
         };
-        assert!(error.starts_with(place), "{text}: {error}");
-        for part in *named {
+        assert!(error.starts_with(position), "{text}: {error}");
+        for part in *parts {
             assert!(error.contains(part), "{text}: no {part} in {error}");
         }
     }
 }
 
 #[test]
-fn a_message_about_a_file_holds_nothing_that_a_terminal_acts_on() {
+fn an_error_about_a_file_has_no_terminal_control_characters() {
     for text in [
         "max_\u{1b}[2Jconnections = 3",
         "\"max_\\u001b[2Jconnections\" = 3",
@@ -494,45 +494,41 @@ fn a_message_about_a_file_holds_nothing_that_a_terminal_acts_on() {
         "report_only = '\u{202e}'",
     ] {
         let error = NetConfig::from_toml_str(text).expect_err(text).to_string();
-        let acted_on = |c: char| c.is_control() || c == '\u{202e}';
-        assert!(!error.contains(acted_on), "{error:?}");
+        let is_control = |c: char| c.is_control() || c == '\u{202e}';
+        assert!(!error.contains(is_control), "{error:?}");
         assert!(error.contains("line 1"), "{error}");
     }
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named_in_the_error() {
-    let folder = tempfile::tempdir().expect("made");
+fn an_error_about_a_policy_file_names_the_file() {
+    let folder = tempfile::tempdir().expect("created");
     let policy = folder.path().join("policy.toml");
-    let told = |named: &[&str]| {
+    let assert_error = |parts: &[&str]| {
         let error = NetConfig::from_toml_file(&policy)
             .expect_err("malformed")
             .to_string();
-        for part in named.iter().chain(&["policy.toml"]) {
+        for part in parts.iter().chain(&["policy.toml"]) {
             assert!(error.contains(part), "no {part} in {error}");
         }
     };
-    told(&["cannot be read"]);
+    assert_error(&["cannot be read"]);
     fs::write(&policy, b"\xff\xfe").expect("written");
-    told(&["UTF-8"]);
+    assert_error(&["UTF-8"]);
     fs::write(&policy, "\nmax_connections = 'x'").expect("written");
-    told(&[
+    assert_error(&[
         "line 2",
         "whole number",
-        "there it says max_connections = 'x'",
+        "the line is max_connections = 'x'",
     ]);
     fs::write(&policy, "root_cert_files = ['gone.pem']").expect("written");
-    told(&[
-        "gone.pem",
-        "cannot be read",
-        "begins where the policy file is",
-    ]);
+    assert_error(&["gone.pem", "cannot be read", "relative to the policy file"]);
     fs::write(&policy, "root_cert_files = ['policy.toml']").expect("written");
-    told(&["root_cert_files", "not an X.509 certificate"]);
+    assert_error(&["root_cert_files", "not an X.509 certificate"]);
 }
 
 #[tokio::test]
-async fn an_event_is_one_line_for_a_log() {
+async fn an_event_is_one_line_of_json() {
     let world = TlsFixture::new();
     let peer = world.peer(eryx_testkit::Behaviour::Echo).await;
     let config = world.config().with_max_sent_bytes(2);
@@ -551,12 +547,12 @@ async fn an_event_is_one_line_for_a_log() {
             serde_json::from_str(&line).expect("read")
         })
         .collect();
-    let named: Vec<_> = lines
+    let kinds: Vec<_> = lines
         .iter()
         .map(|line| line["event"].as_str().expect("a word"))
         .collect();
     assert_eq!(
-        named,
+        kinds,
         [
             "denied",
             "resolved",

@@ -1,4 +1,4 @@
-//! A configuration is a value: nothing changes it, nothing malformed becomes one.
+//! `NetConfig` is an immutable value, and rejects malformed settings.
 
 mod support;
 
@@ -9,18 +9,21 @@ use eryx_net_host::{ConfigError, NetConfig, Resolve};
 use eryx_testkit::{CertificateAuthority, Leaf};
 use support::*;
 
-fn texts(patterns: &[eryx_net_host::policy::HostPattern]) -> Vec<String> {
+fn to_strings(patterns: &[eryx_net_host::policy::HostPattern]) -> Vec<String> {
     patterns.iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn the_defaults_are_those_of_the_manual() {
+fn the_default_configuration_has_the_documented_defaults() {
     let config = NetConfig::default();
     assert_eq!(config.max_connections(), 10);
     assert_eq!(config.connect_timeout(), Duration::from_secs(30));
     assert_eq!(config.io_timeout(), Duration::from_secs(60));
     assert!(config.allowed_hosts().is_empty());
-    assert_eq!(texts(config.blocked_hosts())[..2], ["localhost", "127.*"]);
+    assert_eq!(
+        to_strings(config.blocked_hosts())[..2],
+        ["localhost", "127.*"]
+    );
     assert!(!config.allows_unverified_tls());
     assert!(!config.report_only());
     assert!(!config.shared_caches());
@@ -44,12 +47,12 @@ fn the_defaults_are_those_of_the_manual() {
     assert_eq!(permissive.io_timeout(), config.io_timeout());
 }
 
-/// Every change there is, and whether its effect shows.
+/// Returns every method that changes a configuration, its result, and whether that shows the effect.
 fn changes() -> Vec<(&'static str, NetConfig, bool)> {
     let old = NetConfig::default();
     let pem = CertificateAuthority::new().expect("authority").pem();
     let server = "127.0.0.1:53".parse().expect("address");
-    let made = vec![
+    let changed = vec![
         ("with_max_connections", Ok(old.with_max_connections(3))),
         (
             "with_max_connections_per_host",
@@ -100,7 +103,8 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
             Ok(old.with_resolver(Arc::new(NeverResolves))),
         ),
     ];
-    made.into_iter()
+    changed
+        .into_iter()
         .map(|(name, new)| {
             let new = new.expect(name);
             let shows = match name {
@@ -116,13 +120,13 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
                 "with_connect_timeout" => new.connect_timeout() == Duration::from_secs(1),
                 "with_io_timeout" => new.io_timeout() == Duration::from_secs(1),
                 "allow_host" | "with_allowed_hosts" => {
-                    texts(new.allowed_hosts()) == ["a.example"]
+                    to_strings(new.allowed_hosts()) == ["a.example"]
                         && new.check("c.example", 1).is_denied()
                         && !new.check("a.example", 1).is_denied()
                 }
                 "block_host" => new.check("b.example", 1).is_denied(),
                 "with_blocked_hosts" => {
-                    texts(new.blocked_hosts()) == ["b.example"]
+                    to_strings(new.blocked_hosts()) == ["b.example"]
                         && new.check("127.0.0.1", 1).is_allowed()
                 }
                 "allow_localhost" => {
@@ -153,7 +157,7 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
                 "with_hosts" => new.hosts().iter().count() == 1,
                 "with_dns_server" => new.dns_server() == Some(server),
                 "with_resolver" => format!("{new:?}").contains("NeverResolves"),
-                other => panic!("{other} has no effect to look at"),
+                other => panic!("the effect of {other} is not checked"),
             };
             (name, new, shows)
         })
@@ -161,10 +165,10 @@ fn changes() -> Vec<(&'static str, NetConfig, bool)> {
 }
 
 #[test]
-fn every_change_takes_effect_in_a_new_value_and_leaves_the_old_one_alone() {
+fn a_method_that_changes_a_setting_returns_a_changed_copy() {
     let untouched = NetConfig::default();
     for (name, new, shows) in changes() {
-        assert!(shows, "{name} shows no effect");
+        assert!(shows, "{name} has no effect");
         assert_ne!(new, untouched, "{name}");
         assert_eq!(new, new.clone(), "{name}");
     }
@@ -174,14 +178,14 @@ fn every_change_takes_effect_in_a_new_value_and_leaves_the_old_one_alone() {
 }
 
 #[test]
-fn a_loopback_entry_that_is_blocked_after_localhost_was_allowed_counts() {
+fn a_loopback_entry_that_is_blocked_after_allow_localhost_still_blocks() {
     let config = NetConfig::default()
         .allow_localhost()
         .block_host("127.0.0.53")
         .expect("valid");
     assert!(config.check("127.0.0.53", 53).is_denied());
     assert!(config.check("127.0.0.1", 53).is_allowed());
-    let defaults: Vec<String> = texts(NetConfig::default().blocked_hosts());
+    let defaults: Vec<String> = to_strings(NetConfig::default().blocked_hosts());
     let again = config.with_blocked_hosts(&defaults).expect("valid");
     for host in ["127.0.0.1", "::1", "localhost"] {
         assert!(again.check(host, 80).is_denied(), "{host}");
@@ -189,13 +193,13 @@ fn a_loopback_entry_that_is_blocked_after_localhost_was_allowed_counts() {
 }
 
 #[test]
-fn the_printed_block_list_is_the_one_that_counts() {
+fn a_block_list_rebuilt_from_its_text_gives_the_same_verdicts() {
     let defaults = NetConfig::default();
-    let printed = texts(defaults.blocked_hosts());
+    let printed = to_strings(defaults.blocked_hosts());
     let rebuilt = NetConfig::permissive()
         .with_max_connections(10)
         .with_blocked_hosts(&printed)
-        .expect("what is printed parses");
+        .expect("the printed patterns are valid");
     assert_eq!(rebuilt, defaults);
     for host in [
         "127.0.0.1",
@@ -209,7 +213,7 @@ fn the_printed_block_list_is_the_one_that_counts() {
 }
 
 #[test]
-fn what_is_malformed_is_an_error_that_names_it() {
+fn a_malformed_setting_is_an_error_that_names_it_and_the_fix() {
     let config = NetConfig::default();
     let server = Leaf::server(["a.example"]).self_signed().expect("identity");
     let table: Vec<(&str, Result<NetConfig, ConfigError>, &str)> = vec![
@@ -264,43 +268,43 @@ fn what_is_malformed_is_an_error_that_names_it() {
         (
             "timeout",
             config.with_connect_timeout(Duration::ZERO),
-            "connect_timeout",
+            "connect_timeout: 0 ms",
         ),
         (
             "timeout",
             config.with_io_timeout(Duration::ZERO),
-            "io_timeout",
+            "io_timeout: 0 ms",
         ),
         ("timeout", config.with_io_timeout(Duration::MAX), "24 hours"),
         (
             "rate",
             config.with_connects_per_second(0),
-            "connects_per_second is 0",
+            "connects_per_second: 0 a second",
         ),
         (
             "rate",
             config.with_sent_bytes_per_second(0),
-            "set max_sent_bytes to 0",
+            "max_sent_bytes or max_received_bytes to 0",
         ),
         (
             "rate",
             config.with_received_bytes_per_second(0),
-            "set max_received_bytes to 0",
+            "max_sent_bytes or max_received_bytes to 0",
         ),
     ];
-    for (index, (what, result, named)) in table.into_iter().enumerate() {
-        let error = result.expect_err(&format!("row {index}, {what}"));
+    for (index, (kind, result, part)) in table.into_iter().enumerate() {
+        let error = result.expect_err(&format!("row {index}, {kind}"));
         let text = error.to_string();
-        assert!(text.contains(named), "row {index}, {what}: {text}");
+        assert!(text.contains(part), "row {index}, {kind}: {text}");
         assert!(
-            text.len() > named.len() + 10,
-            "row {index} tells no fix: {text}"
+            text.len() > part.len() + 10,
+            "row {index} does not say the fix: {text}"
         );
     }
 }
 
 #[test]
-fn der_and_pem_are_both_taken() {
+fn a_root_certificate_may_be_pem_or_der() {
     let authority = CertificateAuthority::new().expect("authority");
     let config = NetConfig::default();
     let pem = config
@@ -311,7 +315,7 @@ fn der_and_pem_are_both_taken() {
 }
 
 #[tokio::test]
-async fn fixed_hosts_come_before_the_resolver() {
+async fn a_name_with_fixed_addresses_is_not_looked_up() {
     let resolver = Arc::new(ScriptedResolver::new().answer("b.example", &["192.0.2.2"]));
     let config = NetConfig::default()
         .with_resolver(Arc::clone(&resolver) as Arc<dyn Resolve>)
@@ -337,12 +341,12 @@ async fn fixed_hosts_come_before_the_resolver() {
     assert_eq!(
         answer.addresses,
         [ip("192.0.2.3")],
-        "not what was compiled before"
+        "the resolver of the changed configuration is a new one"
     );
 }
 
 #[test]
-fn clones_share_what_is_compiled_and_changes_elsewhere_keep_it() {
+fn a_clone_shares_the_compiled_policy_until_a_rule_changes() {
     let config = NetConfig::default();
     let policy: *const _ = config.policy();
     let connector: *const _ = config.connector();

@@ -1,21 +1,22 @@
-//! A configuration in a TOML file.
+//! Policy files: a configuration in TOML.
 
 use std::fs;
 use std::path::Path;
 
 use super::NetConfig;
-use super::written::Written;
-use crate::ConfigError;
+use super::error::ConfigError;
+use super::serde::NetConfigDef;
 
 impl NetConfig {
-    /// Reads a configuration written in [TOML](https://toml.io/en/v1.0.0), by the names of the manual.
+    /// Reads a configuration in [TOML](https://toml.io/en/v1.0.0), by the names of
+    /// [`SETTINGS`](crate::SETTINGS).
     ///
-    /// What is absent takes its default, so an empty text is [`NetConfig::default`]. What is unknown is an
-    /// error.
+    /// An absent setting takes its default, so an empty text is [`NetConfig::default`]. An unknown
+    /// setting is an error.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::File`], which names the line, the text and what would be right.
+    /// [`ConfigError::File`], which names the line, the text and the fix.
     ///
     /// ```
     /// use eryx_net_host::NetConfig;
@@ -35,17 +36,17 @@ impl NetConfig {
     /// # Ok::<(), eryx_net_host::ConfigError>(())
     /// ```
     pub fn from_toml_str(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| told(text, &error))
+        toml::from_str(text).map_err(|error| with_location(text, &error))
     }
 
-    /// Reads a configuration from a TOML file.
+    /// Reads a configuration from a TOML file, as [`from_toml_str`](Self::from_toml_str) does.
     ///
-    /// As [`from_toml_str`](Self::from_toml_str), and `root_cert_files` may name files with certificates,
-    /// in PEM or DER, by paths that begin where the file is. [Warnings](Self::warnings) are logged.
+    /// The setting `root_cert_files` may name files with certificates, in PEM or DER, by paths
+    /// relative to the policy file. Logs the [warnings](Self::warnings).
     ///
     /// # Errors
     ///
-    /// [`ConfigError::File`], which names the file, the line, the text and what would be right.
+    /// [`ConfigError::File`], which names the file, the line, the text and the fix.
     pub fn from_toml_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let unreadable = |error| {
@@ -54,54 +55,58 @@ impl NetConfig {
                 path.display()
             ))
         };
-        let named = |error: ConfigError| ConfigError::File(format!("{}, {error}", path.display()));
+        let with_path =
+            |error: ConfigError| ConfigError::File(format!("{}, {error}", path.display()));
         let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
         let text = String::from_utf8(bytes)
             .map_err(|_| unreadable("it is not text in UTF-8, as TOML has to be".into()))?;
-        let written: Written = toml::from_str(&text).map_err(|error| named(told(&text, &error)))?;
+        let settings: NetConfigDef =
+            toml::from_str(&text).map_err(|error| with_path(with_location(&text, &error)))?;
         let start = path.parent().unwrap_or(Path::new(""));
         let read = |certificate: &Path| {
             let certificate = start.join(certificate);
             fs::read(&certificate).map_err(|error| {
                 ConfigError::Refused(format!(
-                    "root_cert_files: {} cannot be read: {error}; write a path that begins where the \
-                     policy file is",
+                    "root_cert_files: {} cannot be read: {error}; write a path relative to the \
+                     policy file",
                     certificate.display()
                 ))
             })
         };
-        let config = written.configure(&read).map_err(named)?;
+        let config = settings
+            .apply_to(NetConfig::default(), &read)
+            .map_err(with_path)?;
         for warning in config.warnings() {
             tracing::warn!(target: "eryx::net", "{}: {warning}", path.display());
         }
         Ok(config)
     }
 
-    /// The configuration as [`from_toml_str`](Self::from_toml_str) reads it, with every default written out.
+    /// Returns the configuration as TOML that [`from_toml_str`](Self::from_toml_str) reads, defaults
+    /// included.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Refused`] when it has a resolver of the embedder's own, and [`ConfigError::File`] when
-    /// it holds a number larger than TOML has (2<sup>63</sup> - 1).
+    /// [`ConfigError::Refused`] for a configuration with a resolver of the embedder's own, and
+    /// [`ConfigError::File`] for a number larger than TOML has (2<sup>63</sup> - 1).
     pub fn to_toml(&self) -> Result<String, ConfigError> {
-        let written = Written::of(self)?;
-        toml::to_string_pretty(&written)
+        toml::to_string_pretty(&NetConfigDef::new(self)?)
             .map_err(|error| ConfigError::File(format!("cannot be written as TOML: {error}")))
     }
 }
 
-/// The error with its place in the text.
-fn told(text: &str, error: &toml::de::Error) -> ConfigError {
+/// Returns the error with its line and column, and the text of the line.
+fn with_location(text: &str, error: &toml::de::Error) -> ConfigError {
     let message: Vec<&str> = error.message().lines().collect();
     let message = message.join("; ");
     let Some(span) = error.span() else {
-        return ConfigError::File(printable(&message));
+        return ConfigError::File(escape_control(&message));
     };
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count();
     let column = before.rsplit('\n').next().unwrap_or("").chars().count();
     let mut shown = format!("line {}, column {}: {message}", line + 1, column + 1);
-    let there: String = text
+    let line_text: String = text
         .lines()
         .nth(line)
         .unwrap_or("")
@@ -109,23 +114,24 @@ fn told(text: &str, error: &toml::de::Error) -> ConfigError {
         .chars()
         .take(MAX_SHOWN)
         .collect();
-    if !there.is_empty() {
-        shown.push_str(&format!("; there it says {there}"));
+    if !line_text.is_empty() {
+        shown.push_str(&format!("; the line is {line_text}"));
     }
-    ConfigError::File(printable(&shown))
+    ConfigError::File(escape_control(&shown))
 }
 
-/// `text` without what a terminal acts on or does not show: a key may be written with escapes.
-fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
+/// Escapes characters that a terminal acts on or does not show: TOML can spell them in a key with
+/// escapes.
+fn escape_control(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '"' | '\'' | '\\' => printable.push(c),
-            c => printable.extend(c.escape_debug()),
+            '"' | '\'' | '\\' => escaped.push(c),
+            c => escaped.extend(c.escape_debug()),
         }
     }
-    printable
+    escaped
 }
 
-/// How much of a line an error shows, in characters.
+/// The part of a line that an error shows, in characters.
 const MAX_SHOWN: usize = 120;

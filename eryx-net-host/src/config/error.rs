@@ -1,9 +1,10 @@
-//! What can be wrong with a configuration.
+//! The error of a configuration.
 
 use eryx_net_policy::{HostError, IpNetworkError, PatternError};
 use eryx_tls::TrustError;
 
-/// A setting that cannot be honoured. Its text names what was given and what would be right.
+/// A setting that cannot be honoured. Its message names the value, the rule and a value that would be
+/// valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -19,25 +20,25 @@ pub enum ConfigError {
     /// A root certificate cannot be used.
     #[error("the root certificate cannot be used: {0}")]
     Trust(TrustError),
-    /// A number or a duration is out of its range. A sentence that names the setting.
+    /// A number or a duration is out of its range. The message names the setting.
     #[error("{0}")]
     OutOfRange(String),
     /// A name server is not given by its address.
     #[error(
-        "`{0}` is not a name server: write its address, such as `192.0.2.53`, and another port than 53 \
+        "`{0}` is not a name server: write its address, such as `192.0.2.53`, and a port other than 53 \
          behind it, as in `192.0.2.53:5353` or `[2001:db8::53]:5353`"
     )]
     NameServer(String),
-    /// A setting cannot be honoured where it stands. A sentence that names it.
+    /// A setting cannot be used in this place. The message names it.
     #[error("{0}")]
     Refused(String),
-    /// A configuration file is malformed, or cannot be read. A sentence that names the line, the text and
-    /// what would be right.
+    /// A policy file is malformed, or cannot be read. The message names the line, the text and the
+    /// fix.
     #[error("{0}")]
     File(String),
 }
 
-// Not its source: the sentence has all of it, and whoever prints a chain of causes would say it twice.
+// Not a `#[source]`: Display already includes it, and error-chain printers would repeat it.
 impl From<TrustError> for ConfigError {
     fn from(error: TrustError) -> Self {
         Self::Trust(error)

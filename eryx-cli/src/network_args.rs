@@ -1,0 +1,318 @@
+//! The options that grant a network, for every command that has one.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use eryx::net::policy::{HintStyle, HostPattern, IpNetwork};
+use eryx::net::{NetConfig, SETTINGS, Setting, SettingKind};
+use serde_json::{Value, json};
+
+use crate::host_port::{self, HostPort};
+use crate::value_parsers;
+
+/// The options that grant a network and set it up.
+#[derive(Args)]
+#[command(next_help_heading = "Network")]
+pub(crate) struct NetworkArgs {
+    /// Grant the network, except private, loopback and other special addresses
+    #[arg(long)]
+    net: bool,
+    /// Grant the network this TOML file describes; the other options add to it
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingArgs,
+}
+
+/// The options of single settings, made from [`SETTINGS`].
+struct SettingArgs(Vec<SettingArg>);
+
+/// An option on the command line.
+struct SettingArg {
+    setting: &'static Setting,
+    option: &'static str,
+    value: ArgValue,
+}
+
+enum ArgValue {
+    /// A value in place of the one before.
+    Value(Value),
+    /// Entries to add to a list.
+    Entries(Vec<String>),
+    Files(Vec<PathBuf>),
+    Hosts(Vec<(String, IpAddr)>),
+}
+
+/// Returns the settings that have an option, in the order of `--help`: hosts before limits and flags.
+fn options() -> impl Iterator<Item = (&'static Setting, &'static str)> {
+    let is_scalar = |setting: &&Setting| setting.setter.is_some();
+    let (scalars, others): (Vec<&Setting>, Vec<_>) = SETTINGS.iter().partition(is_scalar);
+    others
+        .into_iter()
+        .chain(scalars)
+        .filter_map(|setting| Some((setting, setting.option?)))
+}
+
+/// Defines the option of a setting.
+fn argument(setting: &Setting, option: &'static str) -> Arg {
+    let arg = Arg::new(setting.name).long(option);
+    let bytes = setting.unit.is_some_and(|unit| unit.starts_with("bytes"));
+    let arg = match setting.kind {
+        SettingKind::Flag => arg.action(ArgAction::SetTrue),
+        SettingKind::Timeout => arg
+            .value_name("DURATION")
+            .value_parser(value_parsers::duration),
+        SettingKind::Patterns => arg.value_name("PATTERN").action(ArgAction::Append),
+        SettingKind::Networks => arg.value_name("NETWORK").action(ArgAction::Append),
+        SettingKind::CertificateFiles => arg
+            .value_name("FILE")
+            .action(ArgAction::Append)
+            .value_parser(value_parser!(PathBuf)),
+        SettingKind::Hosts => arg
+            .value_name("NAME=ADDRESS")
+            .action(ArgAction::Append)
+            .value_parser(value_parsers::name_and_address),
+        SettingKind::NameServer => arg.value_name("ADDRESS"),
+        _ if bytes => arg.value_name("SIZE").value_parser(value_parsers::bytes),
+        _ => arg.value_name("N").value_parser(value_parser!(u64)),
+    };
+    let mut help = setting.help.unwrap_or(setting.doc).to_owned();
+    if help.ends_with('.') {
+        help.pop();
+    }
+    if matches!(arg.get_action(), ArgAction::Append) {
+        help.push_str(" (repeatable)");
+    }
+    arg.help(help)
+}
+
+/// Returns the value of an option that was given.
+fn value_of(setting: &Setting, matches: &ArgMatches) -> ArgValue {
+    let name = setting.name;
+    match setting.kind {
+        SettingKind::Flag => ArgValue::Value(json!(true)),
+        SettingKind::Timeout => {
+            let timeout = one::<Duration>(matches, name);
+            ArgValue::Value(json!(timeout.map(|timeout| {
+                u64::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+            })))
+        }
+        SettingKind::Patterns | SettingKind::Networks => ArgValue::Entries(all(matches, name)),
+        SettingKind::CertificateFiles => ArgValue::Files(all(matches, name)),
+        SettingKind::Hosts => ArgValue::Hosts(all(matches, name)),
+        SettingKind::NameServer => ArgValue::Value(json!(one::<String>(matches, name))),
+        _ => ArgValue::Value(json!(one::<u64>(matches, name))),
+    }
+}
+
+fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Option<T> {
+    matches.get_one(name).cloned()
+}
+
+fn all<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Vec<T> {
+    matches
+        .get_many(name)
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect()
+}
+
+impl Args for SettingArgs {
+    fn augment_args(command: Command) -> Command {
+        command.args(options().map(|(setting, option)| argument(setting, option)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SettingArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = options().filter(|(setting, _)| {
+            matches.value_source(setting.name) == Some(ValueSource::CommandLine)
+        });
+        let given = given.map(|(setting, option)| SettingArg {
+            setting,
+            option,
+            value: value_of(setting, matches),
+        });
+        Ok(Self(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl SettingArg {
+    /// Returns a copy of `config` with this option.
+    fn apply_to(&self, config: &NetConfig) -> Result<NetConfig> {
+        match &self.value {
+            ArgValue::Value(value) => Ok(config.with_settings(json!({self.setting.name: value}))?),
+            ArgValue::Entries(entries) => {
+                let add = self.setting.add.context("a list that takes no entries")?;
+                let mut config = config.clone();
+                for entry in entries {
+                    config = add(&config, entry)?;
+                }
+                Ok(config)
+            }
+            ArgValue::Files(paths) => {
+                let mut config = config.clone();
+                for path in paths {
+                    let certificate = fs::read(path)
+                        .with_context(|| format!("cannot read {}", path.display()))?;
+                    config = config
+                        .with_root_cert(&certificate)
+                        .with_context(|| path.display().to_string())?;
+                }
+                Ok(config)
+            }
+            ArgValue::Hosts(hosts) => with_hosts(config, hosts),
+        }
+    }
+}
+
+/// Returns a copy of `config` with these names in place of the same names of a file.
+fn with_hosts(config: &NetConfig, given: &[(String, IpAddr)]) -> Result<NetConfig> {
+    let names =
+        NetConfig::default().with_hosts(given.iter().map(|(name, _)| (name, Vec::new())))?;
+    let names: Vec<_> = names.hosts().iter().map(|(name, _)| name.clone()).collect();
+    let mut hosts: Vec<(String, Vec<IpAddr>)> = config
+        .hosts()
+        .iter()
+        .filter(|(name, _)| !names.contains(name))
+        .map(|(name, addresses)| (name.to_string(), addresses.to_vec()))
+        .collect();
+    for name in &names {
+        let addresses = given.iter().filter_map(|(text, address)| {
+            let same = text.parse().is_ok_and(|other| *name == other);
+            same.then_some(*address)
+        });
+        hosts.push((name.to_string(), addresses.collect()));
+    }
+    Ok(config.with_hosts(hosts)?)
+}
+
+impl NetworkArgs {
+    /// Returns the network that the options grant; `None` when they grant none.
+    pub(crate) fn network(&self) -> Result<Option<NetConfig>> {
+        let mut settings = self.settings.0.iter();
+        if self.net || self.policy.is_some() || !self.entries("allowed_hosts").is_empty() {
+            return self.config().map(Some);
+        }
+        if let Some(SettingArg { option, .. }) = settings.next() {
+            bail!(
+                "--{option} has no effect without a network: add --net, --allow-host PATTERN or \
+                 --policy FILE"
+            );
+        }
+        Ok(None)
+    }
+
+    /// Returns the network under these options: that of --net when they grant none.
+    pub(crate) fn config(&self) -> Result<NetConfig> {
+        let config = match &self.policy {
+            Some(_) if self.net => bail!(
+                "--net has no effect beside --policy, whose file grants the network: leave one of them out"
+            ),
+            Some(path) => NetConfig::from_toml_file(path).context("--policy")?,
+            None => NetConfig::default(),
+        };
+        let mut config = config.with_hint_style(HintStyle::Options);
+        for argument in &self.settings.0 {
+            config = argument
+                .apply_to(&config)
+                .with_context(|| format!("--{}", argument.option))?;
+        }
+        self.reject_shadowed_allow(&config)?;
+        self.reject_unreachable_udp(&config)?;
+        if let Some(path) = &self.policy {
+            for warning in config.warnings() {
+                eprintln!("eryx: warning: --policy {}: {warning}", path.display());
+            }
+        }
+        Ok(config)
+    }
+
+    /// Rejects an `--allow-host` that a block makes void: its author expects to reach that host.
+    fn reject_shadowed_allow(&self, config: &NetConfig) -> Result<()> {
+        for text in self.entries("allowed_hosts") {
+            let pattern: HostPattern = text.parse().context("--allow-host")?;
+            if !config.blocked_hosts().contains(&pattern) {
+                reject_blocked_address(&pattern, config)?;
+                continue;
+            }
+            let localhost = NetConfig::default().allow_localhost();
+            let is_loopback = NetConfig::default().blocked_hosts().contains(&pattern)
+                && !localhost.blocked_hosts().contains(&pattern);
+            let allows_localhost = self
+                .settings
+                .0
+                .iter()
+                .any(|a| a.setting.name == "allow_localhost");
+            let remedy = if is_loopback && !allows_localhost {
+                "add --allow-localhost"
+            } else {
+                "take it out of what is blocked (--block-host, or blocked_hosts in the policy file)"
+            };
+            bail!(
+                "--allow-host {text} has no effect: blocked_hosts has `{pattern}` too, and a block beats an \
+                 allow; {remedy}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Rejects an `--allow-udp` of a host that no connection may reach.
+    fn reject_unreachable_udp(&self, config: &NetConfig) -> Result<()> {
+        for text in self.entries("allowed_udp") {
+            // Patterns for many hosts, or for many ports, may have an effect on some.
+            let Ok(HostPort { host, port }) = host_port::parse(text) else {
+                continue;
+            };
+            let verdict = config.check(&host, port);
+            if verdict.is_denied() && verdict.host().is_some() && !config.report_only() {
+                bail!("--allow-udp {text} has no effect where no connection may go: {verdict}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the entries that the options add to a list.
+    fn entries(&self, name: &str) -> &[String] {
+        let argument = self.settings.0.iter().find(|a| a.setting.name == name);
+        match argument.map(|argument| &argument.value) {
+            Some(ArgValue::Entries(entries)) => entries,
+            _ => &[],
+        }
+    }
+}
+
+/// Rejects an `--allow-host` of one address that a wider block covers.
+fn reject_blocked_address(pattern: &HostPattern, config: &NetConfig) -> Result<()> {
+    let Some(network) = pattern.network().filter(IpNetwork::is_single) else {
+        return Ok(());
+    };
+    let address = network.address();
+    let verdict = config.check(&address.to_string(), pattern.ports().first());
+    if !verdict.is_denied() {
+        return Ok(());
+    }
+    let remedy = if address.is_loopback() {
+        "add --allow-localhost".to_owned()
+    } else {
+        format!("add --allow-network {address}")
+    };
+    bail!(
+        "--allow-host {pattern} has no effect: what is blocked covers it, and a block beats an allow; {remedy}"
+    )
+}
