@@ -4,10 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eryx_net_policy::{HostPattern, IpNetwork, UdpPattern};
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Serialize};
 
 use super::NetConfig;
 use super::error::ConfigError;
 use super::scalar::{Count, Flag, Limit, Rate, Timeout};
+#[cfg(feature = "serde")]
+use super::serde::fields::{
+    CertificateFiles, Certificates, Hosts, NameServer, Networks, Patterns, present,
+};
 use super::settings::{Setting, SettingKind};
 
 macro_rules! default_value {
@@ -43,31 +49,76 @@ macro_rules! optional {
     };
 }
 
+/// `None` for a limit that is not set, which a policy file leaves out.
+#[cfg(feature = "serde")]
+macro_rules! value_if_set {
+    (Limit $value:expr) => {
+        $value.0.is_some().then_some($value)
+    };
+    (Rate $value:expr) => {
+        $value.0.is_some().then_some($value)
+    };
+    ($kind:ident $value:expr) => {
+        Some($value)
+    };
+}
+
+macro_rules! scalar_value {
+    (infallible $getter:ident, $value:expr) => {
+        $value
+    };
+    (fallible $getter:ident, $value:expr) => {
+        $value
+            .map_err(|error| ConfigError::OutOfRange(format!("{}: {error}", stringify!($getter))))?
+    };
+}
+
+macro_rules! scalar_result {
+    (infallible $config:ident) => {
+        $config
+    };
+    (fallible $config:ident) => {
+        Ok($config)
+    };
+}
+
 /// The getter and the setter of a scalar setting.
 macro_rules! scalar_methods {
     (Count, $($row:tt)*) => {
-        scalar_methods! { @infallible usize, usize, Count, $($row)* }
+        scalar_methods! { @usize, infallible Count, usize, Self, [#[must_use]], $($row)* }
     };
     (Flag, $($row:tt)*) => {
-        scalar_methods! { @infallible bool, bool, Flag, $($row)* }
+        scalar_methods! { @bool, infallible Flag, bool, Self, [#[must_use]], $($row)* }
     };
     (Limit<$number:ident>, $($row:tt)*) => {
         scalar_methods! {
-            @infallible Option<$number>, impl Into<Option<$number>>, Limit::new, $($row)*
+            @Option<$number>, infallible Limit::new, impl Into<Option<$number>>, Self,
+            [#[must_use]], $($row)*
         }
     };
     (Rate<$number:ident>, $($row:tt)*) => {
         scalar_methods! {
-            @fallible Option<$number>, impl Into<Option<$number>>, Rate::new, "zero", $($row)*
+            @Option<$number>, fallible Rate::new, impl Into<Option<$number>>,
+            Result<Self, ConfigError>, [
+                ///
+                /// # Errors
+                ///
+                /// [`ConfigError::OutOfRange`] for zero.
+            ], $($row)*
         }
     };
     (Timeout, $($row:tt)*) => {
         scalar_methods! {
-            @fallible Duration, Duration, Timeout::new, "zero and for more than 24 hours", $($row)*
+            @Duration, fallible Timeout::new, Duration, Result<Self, ConfigError>, [
+                ///
+                /// # Errors
+                ///
+                /// [`ConfigError::OutOfRange`] for zero and for more than 24 hours.
+            ], $($row)*
         }
     };
     (
-        @infallible $value:ty, $argument:ty, $new:expr,
+        @$value:ty, $fallible:ident $new:expr, $argument:ty, $return:ty, [$(#[$attribute:meta])*],
         $(#[$doc:meta])+ $key:ident $getter:ident $(#[$detail:meta])* $setter:ident
         $($cache:ident)*
     ) => {
@@ -80,40 +131,12 @@ macro_rules! scalar_methods {
         #[doc = concat!("Returns a copy with another [`", stringify!($getter), "`](Self::", stringify!($getter), ").")]
         #[doc = ""]
         $(#[$detail])*
-        #[must_use]
-        pub fn $setter(&self, value: $argument) -> Self {
+        $(#[$attribute])*
+        pub fn $setter(&self, value: $argument) -> $return {
             let mut config = self.clone();
-            config.scalars.$key = $new(value);
+            config.scalars.$key = scalar_value!($fallible $getter, $new(value));
             $(config.$cache = Arc::default();)*
-            config
-        }
-    };
-    (
-        @fallible $value:ty, $argument:ty, $new:expr, $out_of_range:literal,
-        $(#[$doc:meta])+ $key:ident $getter:ident $(#[$detail:meta])* $setter:ident
-        $($cache:ident)*
-    ) => {
-        $(#[$doc])+
-        #[must_use]
-        pub fn $getter(&self) -> $value {
-            self.scalars.$key.0
-        }
-
-        #[doc = concat!("Returns a copy with another [`", stringify!($getter), "`](Self::", stringify!($getter), ").")]
-        #[doc = ""]
-        $(#[$detail])*
-        ///
-        /// # Errors
-        ///
-        #[doc = concat!("[`ConfigError::OutOfRange`] for ", $out_of_range, ".")]
-        pub fn $setter(&self, value: $argument) -> Result<Self, ConfigError> {
-            let value = $new(value).map_err(|error| {
-                ConfigError::OutOfRange(format!("{}: {error}", stringify!($getter)))
-            })?;
-            let mut config = self.clone();
-            config.scalars.$key = value;
-            $(config.$cache = Arc::default();)*
-            Ok(config)
+            scalar_result!($fallible config)
         }
     };
 }
@@ -185,6 +208,48 @@ macro_rules! define_settings {
                     Ok(self.with_rules(|rules| rules.lists.$list.push(entry)))
                 }
             )+
+        }
+
+        /// The settings of a policy file; `None` is an absent one.
+        #[cfg(feature = "serde")]
+        #[derive(Default, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub(super) struct NetConfigDef {
+            $(
+                #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+                pub(super) $key: Option<$kind$(<$number>)?>,
+            )+
+            $(
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub(super) $list: Option<$list_kind<$entry>>,
+            )+
+            // A table ends the settings above it in TOML: the last row of the table is one.
+            $(
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub(super) $other: Option<$other_kind$(<$item>)?>,
+            )+
+        }
+
+        #[cfg(feature = "serde")]
+        impl NetConfigDef {
+            pub(super) fn of_scalars_and_lists(config: &NetConfig) -> Self {
+                Self {
+                    $($key: value_if_set!($kind config.scalars.$key),)+
+                    $($list: Some(config.rules.lists.$list.clone()),)+
+                    ..Self::default()
+                }
+            }
+
+            pub(super) fn apply_scalars_and_lists(&mut self, config: &mut NetConfig) {
+                $(if let Some(value) = self.$key {
+                    config.scalars.$key = value;
+                    $($(config.$cache = Arc::default();)+)?
+                })+
+                let rules = Arc::make_mut(&mut config.rules);
+                $(if let Some(list) = self.$list.take() {
+                    rules.lists.$list = list;
+                })+
+            }
         }
 
         /// Every network setting, in the order of a policy file.

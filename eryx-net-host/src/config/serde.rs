@@ -1,22 +1,18 @@
 //! Serde support for `NetConfig`: the model of a policy file.
 
-mod fields;
+pub(super) mod fields;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use eryx_net_policy::{HostPattern, IpNetwork, UdpPattern, loopback_patterns};
+use eryx_net_policy::{HostPattern, loopback_patterns};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::NetConfig;
 use super::error::ConfigError;
-use super::scalar::{Count, Flag, Limit, Rate, Timeout};
+use super::generated::NetConfigDef;
+use super::scalar::Flag;
 use fields::{Certificate, Hosts, NameServer};
-
-type Patterns<P> = Vec<P>;
-type Networks<N> = Vec<N>;
-type Certificates = Vec<Certificate>;
-type CertificateFiles = Vec<PathBuf>;
 
 impl Serialize for NetConfig {
     /// Writes every setting, the defaults included; limits that are not set are left out.
@@ -68,69 +64,6 @@ impl NetConfig {
 const NO_FILES: &str = "root_cert_files is read only from a policy file (NetConfig::from_toml_file), \
                         whose place its paths are relative to: give the certificates themselves, in \
                         root_certs";
-
-macro_rules! define_model {
-    (
-        scalars {$(
-            $(#[$doc:meta])+
-            $key:ident($getter:ident): $kind:ident$(<$number:ident>)? = $default:tt
-            $(, unit $unit:literal)? $(, option $option:literal)?
-            { $(#[$detail:meta])* $setter:ident $(resets $($cache:ident)+)? };
-        )+}
-        lists {$(
-            $(#[$list_doc:meta])+
-            $list:ident($list_getter:ident): $list_kind:ident<$entry:ident> = $list_default:tt
-            $(, option $list_option:literal: $list_help:literal)? { $($list_body:tt)* };
-        )+}
-        others {$(
-            $(#[$other_doc:meta])+
-            $other:ident($($other_getter:ident)?): $other_kind:ident$(<$item:ident>)?
-            = $other_default:tt $(, option $other_option:literal: $other_help:literal)?
-            $(, add $other_add:ident)?;
-        )+}
-    ) => {
-        /// The settings of a policy file; `None` is an absent one.
-        #[derive(Default, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub(super) struct NetConfigDef {
-            $(
-                #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-                $key: Option<$kind$(<$number>)?>,
-            )+
-            $(
-                #[serde(skip_serializing_if = "Option::is_none")]
-                $list: Option<$list_kind<$entry>>,
-            )+
-            // A table ends the settings above it in TOML: the last row of the table is one.
-            $(
-                #[serde(skip_serializing_if = "Option::is_none")]
-                $other: Option<$other_kind$(<$item>)?>,
-            )+
-        }
-
-        impl NetConfigDef {
-            fn of_scalars_and_lists(config: &NetConfig) -> Self {
-                Self {
-                    $($key: Some(config.scalars.$key).filter(|value| value.is_set()),)+
-                    $($list: Some(config.rules.lists.$list.clone()),)+
-                    ..Self::default()
-                }
-            }
-
-            fn apply_scalars_and_lists(&mut self, config: &mut NetConfig) {
-                $(if let Some(value) = self.$key {
-                    config.scalars.$key = value;
-                    $($(config.$cache = Arc::default();)+)?
-                })+
-                let rules = Arc::make_mut(&mut config.rules);
-                $(if let Some(list) = self.$list.take() {
-                    rules.lists.$list = list;
-                })+
-            }
-        }
-    };
-}
-crate::net_settings!(define_model);
 
 impl NetConfigDef {
     pub(super) fn new(config: &NetConfig) -> Result<Self, ConfigError> {
@@ -200,36 +133,6 @@ impl NetConfigDef {
             None => config,
         })
     }
-}
-
-/// Whether a policy file has to name a scalar setting.
-trait IsSet {
-    fn is_set(&self) -> bool {
-        true
-    }
-}
-
-impl IsSet for Count {}
-impl IsSet for Timeout {}
-impl IsSet for Flag {}
-
-impl<T> IsSet for Limit<T> {
-    fn is_set(&self) -> bool {
-        self.0.is_some()
-    }
-}
-
-impl<T> IsSet for Rate<T> {
-    fn is_set(&self) -> bool {
-        self.0.is_some()
-    }
-}
-
-/// Reads a value that is present: one that means "no limit" is not an absent setting.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 fn is_loopback(pattern: &HostPattern) -> bool {

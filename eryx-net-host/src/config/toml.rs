@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::NetConfig;
 use super::error::ConfigError;
-use super::serde::NetConfigDef;
+use super::generated::NetConfigDef;
 
 impl NetConfig {
     /// Reads a configuration in [TOML](https://toml.io/en/v1.0.0), by the names of

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use data_encoding::BASE64;
 use eryx_net_policy::HostName;
@@ -14,13 +15,25 @@ use crate::config::dns::parse_name_server;
 use crate::config::error::ConfigError;
 use crate::dns::static_hosts::StaticHosts;
 
+pub(in crate::config) type Patterns<P> = Vec<P>;
+pub(in crate::config) type Networks<N> = Vec<N>;
+pub(in crate::config) type Certificates = Vec<Certificate>;
+pub(in crate::config) type CertificateFiles = Vec<PathBuf>;
+
+/// Reads a value that is present: one that means "no limit" is not an absent setting.
+pub(in crate::config) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 /// One certificate or more, in PEM.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(super) struct Certificate(String);
+pub(in crate::config) struct Certificate(String);
 
 impl Certificate {
-    pub(super) fn from_der(der: &[u8]) -> Self {
+    pub(in crate::config) fn from_der(der: &[u8]) -> Self {
         // RFC 7468, 2: lines of 64 characters.
         let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
         let mut rest = BASE64.encode(der);
@@ -34,7 +47,7 @@ impl Certificate {
         Self(pem)
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(in crate::config) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
@@ -53,7 +66,7 @@ impl<'de> Deserialize<'de> for Certificate {
 /// The address of a name server, with a port if it is not 53.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(super) struct NameServer(pub(super) SocketAddr);
+pub(in crate::config) struct NameServer(pub(in crate::config) SocketAddr);
 
 impl<'de> Deserialize<'de> for NameServer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -64,10 +77,10 @@ impl<'de> Deserialize<'de> for NameServer {
 /// Names and their addresses, each name once.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(super) struct Hosts(pub(super) BTreeMap<HostName, Vec<IpAddr>>);
+pub(in crate::config) struct Hosts(pub(in crate::config) BTreeMap<HostName, Vec<IpAddr>>);
 
 impl Hosts {
-    pub(super) fn new(hosts: &StaticHosts) -> Self {
+    pub(in crate::config) fn new(hosts: &StaticHosts) -> Self {
         let hosts = hosts.iter();
         Self(
             hosts
