@@ -60,7 +60,7 @@ fn options() -> impl Iterator<Item = (&'static Setting, &'static str)> {
 
 /// Defines the option of a setting.
 fn argument(setting: &Setting, option: &'static str) -> Arg {
-    let arg = Arg::new(setting.name).long(option);
+    let arg = Arg::new(option).long(option);
     let bytes = setting.unit.is_some_and(|unit| unit.starts_with("bytes"));
     let arg = match setting.kind {
         SettingKind::Flag => arg.action(ArgAction::SetTrue),
@@ -92,31 +92,30 @@ fn argument(setting: &Setting, option: &'static str) -> Arg {
 }
 
 /// Returns the value of an option that was given.
-fn value_of(setting: &Setting, matches: &ArgMatches) -> ArgValue {
-    let name = setting.name;
+fn value_of(setting: &Setting, option: &str, matches: &ArgMatches) -> ArgValue {
     match setting.kind {
         SettingKind::Flag => ArgValue::Value(json!(true)),
         SettingKind::Timeout => {
-            let timeout = one::<Duration>(matches, name);
+            let timeout = one::<Duration>(matches, option);
             ArgValue::Value(json!(timeout.map(|timeout| {
                 u64::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
             })))
         }
-        SettingKind::Patterns | SettingKind::Networks => ArgValue::Entries(all(matches, name)),
-        SettingKind::CertificateFiles => ArgValue::Files(all(matches, name)),
-        SettingKind::Hosts => ArgValue::Hosts(all(matches, name)),
-        SettingKind::NameServer => ArgValue::Value(json!(one::<String>(matches, name))),
-        _ => ArgValue::Value(json!(one::<u64>(matches, name))),
+        SettingKind::Patterns | SettingKind::Networks => ArgValue::Entries(all(matches, option)),
+        SettingKind::CertificateFiles => ArgValue::Files(all(matches, option)),
+        SettingKind::Hosts => ArgValue::Hosts(all(matches, option)),
+        SettingKind::NameServer => ArgValue::Value(json!(one::<String>(matches, option))),
+        _ => ArgValue::Value(json!(one::<u64>(matches, option))),
     }
 }
 
-fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Option<T> {
-    matches.get_one(name).cloned()
+fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, option: &str) -> Option<T> {
+    matches.get_one(option).cloned()
 }
 
-fn all<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Vec<T> {
+fn all<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, option: &str) -> Vec<T> {
     matches
-        .get_many(name)
+        .get_many(option)
         .into_iter()
         .flatten()
         .cloned()
@@ -135,13 +134,12 @@ impl Args for SettingArgs {
 
 impl FromArgMatches for SettingArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = options().filter(|(setting, _)| {
-            matches.value_source(setting.name) == Some(ValueSource::CommandLine)
-        });
+        let given = options()
+            .filter(|(_, option)| matches.value_source(option) == Some(ValueSource::CommandLine));
         let given = given.map(|(setting, option)| SettingArg {
             setting,
             option,
-            value: value_of(setting, matches),
+            value: value_of(setting, option, matches),
         });
         Ok(Self(given.collect()))
     }
