@@ -114,7 +114,9 @@ impl SandboxFactory {
                     return Ok(());
                 }
                 _ if value.is_none() => return Ok(()),
-                "setup_code" => builder.clone().with_setup_code(program_source(name, value)?),
+                "setup_code" => builder
+                    .clone()
+                    .with_setup_code(program_source(name, value)?),
                 "resource_limits" => builder
                     .clone()
                     .with_resource_limits(execution_limits(name, value)?),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::NetConfig;
 use super::error::ConfigError;
 use crate::dns::chain::{self, ResolverChain};
-use crate::dns::static_hosts::StaticHosts;
 use crate::dns::client::DnsResolver;
 use crate::dns::resolver::Resolve;
+use crate::dns::static_hosts::StaticHosts;
 
 /// Fixed addresses of names, and the resolver for the others.
 #[derive(Clone, Default, PartialEq)]

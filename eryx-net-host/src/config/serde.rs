@@ -88,7 +88,13 @@ impl NetConfigDef {
             blocked_hosts: Some(blocked.to_vec()),
             allow_localhost: Some(Flag(rules.loopback)),
             also_blocked_hosts: Some(also_blocked.to_vec()).filter(|list| !list.is_empty()),
-            root_certs: Some(config.trust.extra_roots().map(Certificate::from_der).collect()),
+            root_certs: Some(
+                config
+                    .trust
+                    .extra_roots()
+                    .map(Certificate::from_der)
+                    .collect(),
+            ),
             dns_server: config.dns_server().map(NameServer),
             hosts: Some(hosts).filter(|hosts| !hosts.0.is_empty()),
             ..Self::of_scalars_and_lists(config)
