@@ -51,8 +51,8 @@ pub fn componentize(
     fs::read(&wasm).context("componentize-py left no component")
 }
 
-/// Copies the Python sources to `dir`. Trap: the build compiles them beside the sources, and a second
-/// build that finds that bytecode makes another image of the same inputs.
+/// Copies the Python sources to `dir`. Trap: the build compiles them beside the sources, and a
+/// second build that finds that bytecode makes another image of the same inputs.
 fn copy_sources(inputs: &BuildInputs, dir: &Path) -> Result<()> {
     for path in inputs.files()? {
         if let Ok(name) = path.strip_prefix(inputs.python()) {

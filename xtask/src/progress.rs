@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-/// The steps of a task. A new step prints its number, the elapsed minutes and seconds, and its name.
+/// The steps of a task. A new step prints its number, the elapsed minutes and seconds, and its
+/// name.
 pub(crate) struct Progress {
     begin: Instant,
     step: usize,

@@ -60,8 +60,8 @@ struct Rewriter {
 struct Module {
     /// The index of the stack pointer among the globals; `None` if the module uses no stack.
     stack_pointer: Option<u32>,
-    /// The offset of the stack limit in CPython's thread state; `None` if the module does not export
-    /// [`RECURSION_CHECK`].
+    /// The offset of the stack limit in CPython's thread state; `None` if the module does not
+    /// export [`RECURSION_CHECK`].
     limit_offset: Option<u64>,
     /// The result type of each defined function; `None` if it has several, as no C function does.
     results: Vec<Option<BlockType>>,

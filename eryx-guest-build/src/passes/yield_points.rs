@@ -1,10 +1,10 @@
-//! Inserts yield points: the code counts down a fuel counter, and yields to the host when the fuel
-//! is used up.
+//! Inserts yield points: the code decrements a counter, and yields to the host when the counter is
+//! negative. `eryx-core` checks images for them (`image/yield_check.rs`), in the same terms.
 //!
 //! A guest program can only be preempted where it yields. An engine can check a clock in all code,
 //! at every function and every iteration of a loop, which costs an interpreter a fifth of its time.
-//! This pass spends fuel instead, in places chosen so that the code cannot run for long without
-//! passing one:
+//! This pass has it decrement the counter instead, in places chosen so that the code cannot run for
+//! long without passing one:
 //!
 //! - every iteration of a loop,
 //! - functions on a cycle of the call graph: at least one of each cycle of direct calls, and every
@@ -12,9 +12,9 @@
 //! - operations that fill, copy or grow memory, by their size. Those that fill or copy do so chunk
 //!   by chunk.
 //!
-//! When the fuel is used up, the code calls the host, which checks the clock and runs other tasks
-//! if the time slice is over. It makes that call after every call of a host function, too, so that
-//! the time those take counts like the program's own.
+//! When the counter is negative, the code calls the host, which checks the clock and runs other
+//! tasks if the time slice is over. It makes that call after every call of a host function, too, so
+//! that the time those take counts like the program's own.
 
 mod analysis;
 mod bulk_memory;
@@ -30,9 +30,9 @@ use wasmparser::Parser;
 use self::analysis::Analysis;
 use self::writer::Writer;
 
-/// The fuel between two yields. An iteration of a loop costs one and takes a few nanoseconds at
-/// least. Operations that take much longer cost more.
-const FUEL: i32 = 1 << 16;
+/// The value that the counter is reset to. An iteration of a loop decrements it by one and takes a
+/// few nanoseconds at least. Operations that take much longer decrement it by more.
+const BUDGET: i32 = 1 << 16;
 
 /// The facts about a module that this pass cannot find in it.
 pub(crate) struct Inputs<'a> {

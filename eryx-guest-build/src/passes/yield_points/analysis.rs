@@ -22,14 +22,14 @@ pub(super) struct Analysis<'a> {
     pub(super) parameters: Vec<u32>,
     /// The type of the functions that fill and copy memory chunk by chunk.
     bulk_type: Option<u32>,
-    /// The functions that spend fuel when they are called.
+    /// The functions that decrement the counter when they are called.
     pub(super) counted_entries: HashSet<u32>,
     /// The exported functions that must not yield, in the order of their wrappers.
     pub(super) non_yielding: Vec<u32>,
     /// Tables that the host can put functions into.
     exported_tables: HashSet<u32>,
-    /// The global that holds the fuel: the first behind the module's own.
-    pub(super) fuel_global: u32,
+    /// The global that is the counter: the first behind the module's own.
+    pub(super) counter_global: u32,
 }
 
 /// The calls of a function.
@@ -55,7 +55,7 @@ impl<'a> Analysis<'a> {
             counted_entries: HashSet::new(),
             non_yielding: Vec::new(),
             exported_tables: HashSet::new(),
-            fuel_global: 0,
+            counter_global: 0,
         };
         let mut referenced = HashSet::new();
         let mut calls = Vec::new();
@@ -67,7 +67,7 @@ impl<'a> Analysis<'a> {
             inputs.yield_import < analysis.imported && yield_type.is_some(),
             "it does not import the function that yields"
         );
-        ensure!(analysis.fuel_global > 0, "it has no globals");
+        ensure!(analysis.counter_global > 0, "it has no globals");
         ensure!(
             analysis.bulk_type.is_some() || !calls.iter().any(|calls| calls.bulk_memory),
             "it fills or copies memory, and has no type for a function that does"
@@ -108,7 +108,7 @@ impl<'a> Analysis<'a> {
                             self.types.push(ty);
                             self.imported += 1;
                         }
-                        TypeRef::Global(_) => self.fuel_global += 1,
+                        TypeRef::Global(_) => self.counter_global += 1,
                         TypeRef::Table(_) => {
                             bail!("it imports a table, whose functions are unknown");
                         }
@@ -121,7 +121,7 @@ impl<'a> Analysis<'a> {
                     self.types.push(ty?);
                 }
             }
-            Payload::GlobalSection(section) => self.fuel_global += section.count(),
+            Payload::GlobalSection(section) => self.counter_global += section.count(),
             Payload::ExportSection(section) => {
                 for export in section {
                     let export = export?;
@@ -212,21 +212,21 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    /// Returns the global that holds the fuel of functions that must not yield.
-    pub(super) fn non_yielding_fuel_global(&self) -> u32 {
-        self.fuel_global + 1
+    /// Returns the global that is the counter while functions run that must not yield.
+    pub(super) fn allowance_global(&self) -> u32 {
+        self.counter_global + 1
     }
 
-    /// Returns the index of the function that yields and refuels: the first behind the module's
-    /// own.
-    pub(super) fn yield_fn(&self) -> u32 {
+    /// Returns the index of the yield function, which yields and resets the counter: the first
+    /// behind the module's own.
+    pub(super) fn yield_function(&self) -> u32 {
         u32::try_from(self.types.len()).unwrap_or(u32::MAX)
     }
 
     /// Returns the index of the wrapper of a function that must not yield.
-    pub(super) fn wrapper_fn(&self, function: u32) -> Option<u32> {
+    pub(super) fn wrapper_function(&self, function: u32) -> Option<u32> {
         let position = self.non_yielding.binary_search(&function).ok()?;
-        Some(self.yield_fn() + 1 + u32::try_from(position).ok()?)
+        Some(self.yield_function() + 1 + u32::try_from(position).ok()?)
     }
 
     /// Returns the type of the functions that fill and copy memory; `None` if the module does
@@ -236,30 +236,30 @@ impl<'a> Analysis<'a> {
     }
 
     /// Returns the index of the function that fills memory: the first behind the wrappers.
-    pub(super) fn fill_fn(&self) -> u32 {
-        self.yield_fn() + 1 + u32::try_from(self.non_yielding.len()).unwrap_or(u32::MAX)
+    pub(super) fn fill_function(&self) -> u32 {
+        self.yield_function() + 1 + u32::try_from(self.non_yielding.len()).unwrap_or(u32::MAX)
     }
 
     /// Returns the index of the function that copies memory.
-    pub(super) fn copy_fn(&self) -> u32 {
-        self.fill_fn() + 1
+    pub(super) fn copy_function(&self) -> u32 {
+        self.fill_function() + 1
     }
 
-    /// Emits code that spends `amount` fuel, and yields if none is left.
-    pub(super) fn spend_fuel(
+    /// Emits code that decrements the counter by `amount`, and yields if it is negative then.
+    pub(super) fn decrement_counter(
         &self,
         function: &mut Function,
         hints: &mut Vec<BranchHint>,
         amount: &[Instruction<'_>],
     ) {
-        function.instruction(&Instruction::GlobalGet(self.fuel_global));
+        function.instruction(&Instruction::GlobalGet(self.counter_global));
         for instruction in amount {
             function.instruction(instruction);
         }
         function
             .instruction(&Instruction::I32Sub)
-            .instruction(&Instruction::GlobalSet(self.fuel_global))
-            .instruction(&Instruction::GlobalGet(self.fuel_global))
+            .instruction(&Instruction::GlobalSet(self.counter_global))
+            .instruction(&Instruction::GlobalGet(self.counter_global))
             .instruction(&Instruction::I32Const(0))
             .instruction(&Instruction::I32LtS);
         hints.push(BranchHint {
@@ -268,7 +268,7 @@ impl<'a> Analysis<'a> {
         });
         function
             .instruction(&Instruction::If(BlockType::Empty))
-            .instruction(&Instruction::Call(self.yield_fn()))
+            .instruction(&Instruction::Call(self.yield_function()))
             .instruction(&Instruction::End);
     }
 }

@@ -6,7 +6,7 @@
 use wasm_encoder::{BlockType, BranchHint, Function, Instruction};
 
 use super::analysis::Analysis;
-use super::writer::LOG2_BYTES_PER_FUEL;
+use super::writer::BYTES_SHIFT;
 
 /// The bytes of a chunk: 256 pages, which take about a millisecond if all are new.
 pub(super) const CHUNK: i32 = 1 << 20;
@@ -69,9 +69,9 @@ impl<'p, 'a> BulkFunction<'p, 'a> {
         }
     }
 
-    fn spend_fuel(&mut self, amount: &[Instruction<'_>]) {
+    fn decrement_counter(&mut self, amount: &[Instruction<'_>]) {
         self.analysis
-            .spend_fuel(&mut self.function, &mut self.hints, amount);
+            .decrement_counter(&mut self.function, &mut self.hints, amount);
     }
 
     /// Emits a loop over all chunks but the last, which advances the parameters `pointers`.
@@ -112,7 +112,7 @@ impl<'p, 'a> BulkFunction<'p, 'a> {
 
     fn begin_chunk(&mut self) {
         self.emit(&[Instruction::Loop(BlockType::Empty)]);
-        self.spend_fuel(&[Instruction::I32Const(1)]);
+        self.decrement_counter(&[Instruction::I32Const(1)]);
         self.emit(&[
             Instruction::LocalGet(SIZE),
             Instruction::I32Const(CHUNK),
@@ -131,7 +131,7 @@ impl<'p, 'a> BulkFunction<'p, 'a> {
     }
 
     fn end_chunk(&mut self) {
-        self.spend_fuel(&[Instruction::I32Const(CHUNK >> LOG2_BYTES_PER_FUEL)]);
+        self.decrement_counter(&[Instruction::I32Const(CHUNK >> BYTES_SHIFT)]);
         self.emit(&[Instruction::Br(1), Instruction::End, Instruction::End]);
     }
 
@@ -143,9 +143,9 @@ impl<'p, 'a> BulkFunction<'p, 'a> {
             Instruction::LocalGet(SIZE),
         ]);
         self.emit(std::slice::from_ref(operation));
-        self.spend_fuel(&[
+        self.decrement_counter(&[
             Instruction::LocalGet(SIZE),
-            Instruction::I32Const(LOG2_BYTES_PER_FUEL),
+            Instruction::I32Const(BYTES_SHIFT),
             Instruction::I32ShrU,
         ]);
         self.emit(&[Instruction::End]);

@@ -6,8 +6,8 @@ use wasmparser::{Operator, Parser, Payload};
 use wasmtime::{Engine, Linker, Store, bail};
 
 use super::bulk_memory::CHUNK;
-use super::writer::NON_YIELDING_FUEL;
-use super::{FUEL, Inputs, add_yield_points};
+use super::writer::ALLOWANCE;
+use super::{BUDGET, Inputs, add_yield_points};
 
 /// Returns an instance of the module in `text`, which traps when it yields more than `max_yields`
 /// times.
@@ -104,9 +104,9 @@ fn endless_loop_yields_repeatedly() {
 }
 
 #[test]
-fn loop_yields_once_per_fuel_in_iterations() {
-    let fuel = u32::try_from(FUEL).expect("positive");
-    let body = repeat(10 * fuel, "");
+fn loop_yields_once_per_budget_of_iterations() {
+    let budget = u32::try_from(BUDGET).expect("positive");
+    let body = repeat(10 * budget, "");
     assert_eq!(count_yields(&module(&body), 10).expect("returned"), 9);
 }
 
@@ -123,12 +123,12 @@ fn recursive_calls_yield_without_a_loop() {
 }
 
 #[test]
-fn filling_and_copying_memory_costs_fuel_by_size() {
+fn filling_and_copying_memory_decrement_the_counter_by_size() {
     for operation in [
         "(memory.fill (i32.const 0) (i32.const 1) (i32.const 0x4000000))",
         "(memory.copy (i32.const 0) (i32.const 0) (i32.const 0x4000000))",
     ] {
-        // One operation costs 1 Mi fuel (64 bytes each), which is enough for 16 yields.
+        // Each decrements the counter by 1 Mi (64 bytes each), which makes 16 yields.
         let count = count_yields(&module(&repeat(4, operation)), 100).expect("returned");
         assert!((60..=65).contains(&count), "{operation}: {count}");
     }
@@ -194,15 +194,15 @@ fn growing_memory_costs_more_than_an_iteration() {
 
 /// A call of the host would end the program there, by the canonical ABI.
 #[test]
-fn non_yielding_function_yields_only_when_its_fuel_is_used_up() {
-    let fuel = u32::try_from(FUEL).expect("positive");
+fn non_yielding_function_yields_only_when_its_allowance_is_used_up() {
+    let budget = u32::try_from(BUDGET).expect("positive");
     let non_yielding = |body: &str| {
-        let text = module(&repeat(fuel / 2 + 1, ""));
+        let text = module(&repeat(budget / 2 + 1, ""));
         let text = text.strip_suffix(')').expect("its end");
         format!(r#"{text} (func (export "non-yielding") (local $n i32) {body}))"#)
     };
-    // It does not spend the fuel of other functions.
-    let within = count_yields(&non_yielding(&repeat(3 * fuel, "")), 0);
+    // It does not decrement the counter of other functions.
+    let within = count_yields(&non_yielding(&repeat(3 * budget, "")), 0);
     assert_eq!(within.expect("returned"), 0);
     let error = count_yields(&non_yielding("(loop (br 0))"), 0).expect_err("ended");
     assert_eq!(error.root_cause().to_string(), "too many yields");
@@ -210,9 +210,9 @@ fn non_yielding_function_yields_only_when_its_fuel_is_used_up() {
 
 /// A call of the host may allocate thousands of values one by one.
 #[test]
-fn non_yielding_calls_between_two_yields_share_their_fuel() {
-    let fuel = u32::try_from(NON_YIELDING_FUEL).expect("positive");
-    let one_tenth = repeat(fuel / 10, "");
+fn non_yielding_calls_between_two_yields_share_the_allowance() {
+    let allowance = u32::try_from(ALLOWANCE).expect("positive");
+    let one_tenth = repeat(allowance / 10, "");
     let text = module("(call $other)");
     let text = text.strip_suffix(')').expect("its end");
     let text = format!(r#"{text} (func (export "non-yielding") (local $n i32) {one_tenth}))"#);
@@ -244,7 +244,7 @@ fn non_yielding_calls_between_two_yields_share_their_fuel() {
 }
 
 #[test]
-fn every_fuel_check_has_a_branch_hint() {
+fn every_check_of_the_counter_has_a_branch_hint() {
     let text = module(
         "(loop (br_if 0 (i32.const 0))) (memory.fill (i32.const 0) (i32.const 0) (i32.const 9))",
     );

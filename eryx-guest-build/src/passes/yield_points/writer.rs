@@ -7,24 +7,24 @@ use wasm_encoder::{
 };
 use wasmparser::{ExternalKind, FunctionBody, Operator};
 
-use super::FUEL;
+use super::BUDGET;
 use super::analysis::Analysis;
 use super::bulk_memory::BulkFunction;
 
-/// The fuel that growing memory costs. The host does the work.
-const GROW_COST: i32 = 2048;
+/// The decrement for growing memory, which the host does.
+const GROW_DECREMENT: i32 = 2048;
 
-/// As a power of two, the number of bytes that an operation on memory handles for one fuel.
-pub(super) const LOG2_BYTES_PER_FUEL: i32 = 6;
+/// The binary logarithm of the bytes of memory that decrement the counter by one.
+pub(super) const BYTES_SHIFT: i32 = 6;
 
-/// The fuel between two yields of all functions together that the host calls while the guest may
-/// not call it: one call of the host. The program ends when they use it up. Such functions allocate
-/// memory for values, and 4 MiB of values in thousands of allocations cost a tenth of this. The
-/// fuel lasts for less than 10 ms.
-pub(super) const NON_YIELDING_FUEL: i32 = 1 << 21;
+/// The counter's value for functions that the host calls while the guest may not call it. They
+/// share it between two yields, which means in one call of the host. The program ends when they use
+/// it up. Such functions allocate memory for values, and 4 MiB of values in thousands of
+/// allocations take a tenth of it. It lasts for less than 10 ms.
+pub(super) const ALLOWANCE: i32 = 1 << 21;
 
-/// The fuel that an iteration of a loop or a call costs.
-const COST_ONE: [Instruction<'static>; 1] = [Instruction::I32Const(1)];
+/// The decrement for an iteration of a loop or a call.
+const ONE: [Instruction<'static>; 1] = [Instruction::I32Const(1)];
 
 /// Re-encodes a module with the yield points that its analysis demands.
 pub(super) struct Writer<'a> {
@@ -42,22 +42,22 @@ impl Writer<'_> {
     /// functions that fill and copy memory.
     fn write_own_functions(&mut self, code: &mut CodeSection) {
         let analysis = &self.analysis;
-        let mut yield_fn = Function::new([]);
-        yield_fn
+        let mut yield_function = Function::new([]);
+        yield_function
             .instruction(&Instruction::Call(analysis.inputs.yield_import))
-            .instruction(&Instruction::I32Const(FUEL))
-            .instruction(&Instruction::GlobalSet(analysis.fuel_global))
-            .instruction(&Instruction::I32Const(NON_YIELDING_FUEL))
-            .instruction(&Instruction::GlobalSet(analysis.non_yielding_fuel_global()))
+            .instruction(&Instruction::I32Const(BUDGET))
+            .instruction(&Instruction::GlobalSet(analysis.counter_global))
+            .instruction(&Instruction::I32Const(ALLOWANCE))
+            .instruction(&Instruction::GlobalSet(analysis.allowance_global()))
             .instruction(&Instruction::End);
-        code.function(&yield_fn);
+        code.function(&yield_function);
         for &callee in &analysis.non_yielding {
             code.function(&self.wrapper(callee));
         }
         if analysis.bulk_type().is_some() {
             for (index, bulk) in [
-                (analysis.fill_fn(), BulkFunction::fill(analysis)),
-                (analysis.copy_fn(), BulkFunction::copy(analysis)),
+                (analysis.fill_function(), BulkFunction::fill(analysis)),
+                (analysis.copy_function(), BulkFunction::copy(analysis)),
             ] {
                 code.function(&bulk.function);
                 self.hints.function_hints(index, bulk.hints);
@@ -65,26 +65,26 @@ impl Writer<'_> {
         }
     }
 
-    /// Returns a function that runs `callee` on the non-yielding fuel, and then restores the fuel.
+    /// Returns a function that runs `callee` on the allowance, and then restores the counter.
     fn wrapper(&self, callee: u32) -> Function {
         let analysis = &self.analysis;
         let parameters = analysis.parameters[analysis.types[callee as usize] as usize];
-        let saved_fuel = parameters;
+        let saved_counter = parameters;
         let mut wrapper = Function::new([(1, ValType::I32)]);
         wrapper
-            .instruction(&Instruction::GlobalGet(analysis.fuel_global))
-            .instruction(&Instruction::LocalSet(saved_fuel))
-            .instruction(&Instruction::GlobalGet(analysis.non_yielding_fuel_global()))
-            .instruction(&Instruction::GlobalSet(analysis.fuel_global));
+            .instruction(&Instruction::GlobalGet(analysis.counter_global))
+            .instruction(&Instruction::LocalSet(saved_counter))
+            .instruction(&Instruction::GlobalGet(analysis.allowance_global()))
+            .instruction(&Instruction::GlobalSet(analysis.counter_global));
         for parameter in 0..parameters {
             wrapper.instruction(&Instruction::LocalGet(parameter));
         }
         wrapper
             .instruction(&Instruction::Call(callee))
-            .instruction(&Instruction::GlobalGet(analysis.fuel_global))
-            .instruction(&Instruction::GlobalSet(analysis.non_yielding_fuel_global()))
-            .instruction(&Instruction::LocalGet(saved_fuel))
-            .instruction(&Instruction::GlobalSet(analysis.fuel_global))
+            .instruction(&Instruction::GlobalGet(analysis.counter_global))
+            .instruction(&Instruction::GlobalSet(analysis.allowance_global()))
+            .instruction(&Instruction::LocalGet(saved_counter))
+            .instruction(&Instruction::GlobalSet(analysis.counter_global))
             .instruction(&Instruction::End);
         wrapper
     }
@@ -116,14 +116,14 @@ impl Reencode for Writer<'_> {
         section: wasmparser::GlobalSectionReader<'_>,
     ) -> Result<(), Error> {
         utils::parse_global_section(self, globals, section)?;
-        for fuel in [FUEL, NON_YIELDING_FUEL] {
+        for value in [BUDGET, ALLOWANCE] {
             globals.global(
                 GlobalType {
                     val_type: ValType::I32,
                     mutable: true,
                     shared: false,
                 },
-                &ConstExpr::i32_const(fuel),
+                &ConstExpr::i32_const(value),
             );
         }
         Ok(())
@@ -136,7 +136,7 @@ impl Reencode for Writer<'_> {
     ) -> Result<(), Error> {
         if export.kind == ExternalKind::Func
             && self.analysis.inputs.non_yielding.contains(export.name)
-            && let Some(wrapper) = self.analysis.wrapper_fn(export.index)
+            && let Some(wrapper) = self.analysis.wrapper_function(export.index)
         {
             exports.export(export.name, wasm_encoder::ExportKind::Func, wrapper);
             return Ok(());
@@ -164,30 +164,30 @@ impl Reencode for Writer<'_> {
             instructions.push(self.instruction(operator.clone())?);
             operators.push(operator);
         }
-        // One more local for the size of `memory.init`, which is the instruction's and the cost's.
+        // One more local for the size of `memory.init`: the instruction and the decrement use it.
         let is_init = |operator: &Operator<'_>| matches!(operator, Operator::MemoryInit { .. });
         let size_local = operators.iter().any(is_init).then_some(locals);
         declarations.extend(size_local.map(|_| (1, ValType::I32)));
         let analysis = &self.analysis;
         let mut function = Function::new(declarations);
         let mut hints = Vec::new();
-        let mut spend_fuel = |function: &mut Function, amount: &[Instruction<'_>]| {
-            analysis.spend_fuel(function, &mut hints, amount);
+        let mut decrement_counter = |function: &mut Function, amount: &[Instruction<'_>]| {
+            analysis.decrement_counter(function, &mut hints, amount);
         };
         if analysis.counted_entries.contains(&index) {
-            spend_fuel(&mut function, &COST_ONE);
+            decrement_counter(&mut function, &ONE);
         }
         for (operator, instruction) in operators.iter().zip(instructions) {
             match operator {
                 Operator::Loop { .. } => {
                     function.instruction(&instruction);
-                    spend_fuel(&mut function, &COST_ONE);
+                    decrement_counter(&mut function, &ONE);
                 }
                 Operator::MemoryFill { .. } => {
-                    function.instruction(&Instruction::Call(analysis.fill_fn()));
+                    function.instruction(&Instruction::Call(analysis.fill_function()));
                 }
                 Operator::MemoryCopy { .. } => {
-                    function.instruction(&Instruction::Call(analysis.copy_fn()));
+                    function.instruction(&Instruction::Call(analysis.copy_function()));
                 }
                 Operator::MemoryInit { .. } => {
                     let size_local = size_local.unwrap_or_default();
@@ -196,19 +196,19 @@ impl Reencode for Writer<'_> {
                         .instruction(&instruction);
                     let amount = [
                         Instruction::LocalGet(size_local),
-                        Instruction::I32Const(LOG2_BYTES_PER_FUEL),
+                        Instruction::I32Const(BYTES_SHIFT),
                         Instruction::I32ShrU,
                     ];
-                    spend_fuel(&mut function, &amount);
+                    decrement_counter(&mut function, &amount);
                 }
                 Operator::MemoryGrow { .. } => {
-                    spend_fuel(&mut function, &[Instruction::I32Const(GROW_COST)]);
+                    decrement_counter(&mut function, &[Instruction::I32Const(GROW_DECREMENT)]);
                     function.instruction(&instruction);
                 }
                 _ => {
                     function.instruction(&instruction);
                     if analysis.calls_host(operator) {
-                        function.instruction(&Instruction::Call(analysis.yield_fn()));
+                        function.instruction(&Instruction::Call(analysis.yield_function()));
                     }
                 }
             }
