@@ -16,11 +16,14 @@ pub mod image {
 
 /// The network of a sandbox: what the embedder grants, and the events and reports it gets.
 pub mod net {
+    #[doc(hidden)]
+    pub use eryx_net_host::net_settings;
     pub use eryx_net_host::policy;
     pub use eryx_net_host::{
-        Activity, Answer, Attempt, CloseReason, ConfigError, ConnectionReport, DnsResolver, Event,
-        EventKind, NetConfig, NetError, NetLimit, NetworkReport, Observer, Recorder, Refusals,
-        Resolve, ResolveError, Resolving, StaticHosts, TlsFailure,
+        Activity, AddEntry, Answer, Attempt, CloseReason, ConfigError, ConnectionReport,
+        DnsResolver, Event, EventKind, NetConfig, NetError, NetLimit, NetworkReport, Observer,
+        Recorder, Refusals, Resolve, ResolveError, Resolving, SETTINGS, Setting, SettingKind,
+        StaticHosts, TlsFailure,
     };
 
     /// The TLS engine.
