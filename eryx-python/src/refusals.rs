@@ -41,7 +41,7 @@ impl From<eryx::net::Refusals> for Refusals {
             let time = attempt.time.duration_since(UNIX_EPOCH);
             let time = time.map_or(0.0, |since| since.as_secs_f64());
             (
-                attempt.activity.name().to_owned(),
+                attempt.activity.as_str().to_owned(),
                 attempt.host,
                 attempt.port,
                 time,
