@@ -2,7 +2,9 @@
 
 use std::{sync::LazyLock, time::SystemTime};
 
-use eryx_tls::{ClientSettings, Connector, PathSearchCost, Revocation, TlsError, TrustStore, limits};
+use eryx_tls::{
+    ClientSettings, Connector, PathSearchCost, Revocation, TlsError, TrustStore, limits,
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::{forged, operations::Script};

@@ -129,8 +129,7 @@ impl Pair {
             9 => self.read(1 + detail * 64).await,
             10 => {
                 let client = &mut self.client;
-                poll::wait_ready(NOW, |sweep| sweep.poll(|cx| client.poll_readable(cx)))
-                    .await;
+                poll::wait_ready(NOW, |sweep| sweep.poll(|cx| client.poll_readable(cx))).await;
             }
             _ => {
                 let _ = self.client.write(&[7; 300][..detail], NOW).await;

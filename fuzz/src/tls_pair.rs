@@ -30,8 +30,8 @@ pub(crate) trait Transport: Sized {
     /// Returns whether the transport has ended or failed.
     fn is_interrupted(&self) -> bool;
 
-    /// Returns whether the handshake is complete.
-    fn is_established(&self) -> bool;
+    /// Returns whether the handshake is complete. A stream first drives it.
+    fn is_established(&mut self) -> bool;
 
     /// Returns the number of bytes of buffered plaintext.
     fn pending(&self) -> usize;

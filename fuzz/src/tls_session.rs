@@ -62,7 +62,7 @@ impl Transport for SessionClient {
         self.ended
     }
 
-    fn is_established(&self) -> bool {
+    fn is_established(&mut self) -> bool {
         self.session.info().is_some()
     }
 

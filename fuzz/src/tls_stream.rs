@@ -177,8 +177,8 @@ impl Transport for StreamClient {
         pipe.ended || pipe.failed
     }
 
-    fn is_established(&self) -> bool {
-        matches!(self.state, State::Established(_))
+    fn is_established(&mut self) -> bool {
+        self.stream().is_some()
     }
 
     fn pending(&self) -> usize {
