@@ -10,7 +10,9 @@ mod demo;
 mod find_python;
 mod fuzz;
 mod instructions;
+mod licences;
 mod progress;
+mod public_api;
 mod selections;
 mod test;
 mod venv;
@@ -67,6 +69,14 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
+    /// Check the licences and sources of all dependencies against deny.toml
+    Licences,
+    /// Compare the public items of the libraries with the lists in docs/api
+    PublicApi {
+        /// Write the lists, instead of comparing them with the code
+        #[arg(long)]
+        write: bool,
+    },
     /// Run every test
     Test,
     /// Run CPython's own tests in sandboxes
@@ -97,6 +107,8 @@ fn main() -> ExitCode {
             inputs,
         } => fuzz::run(seconds, target.as_deref(), &inputs),
         Task::Instructions { write } => instructions::run(write),
+        Task::Licences => licences::run(),
+        Task::PublicApi { write } => public_api::run(write),
         Task::Test => test::run(),
         Task::Wheel { release } => wheel::run(release).map(drop),
     };
