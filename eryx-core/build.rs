@@ -1,4 +1,5 @@
-//! With the feature `embedded-image`: finds the guest image and refuses one that is missing or stale.
+//! With the feature `embedded-image`: finds the guest image and refuses one that is missing or
+//! stale.
 
 use std::process::exit;
 

@@ -1,5 +1,5 @@
-//! The command `eryx`: runs untrusted Python scripts with the network and the limits that its options
-//! grant.
+//! The command `eryx`: runs untrusted Python scripts with the network and the limits that its
+//! options grant.
 #![forbid(unsafe_code)]
 
 mod host_port;

@@ -89,8 +89,8 @@ impl Observer for NetLog {
     }
 }
 
-/// Escapes every invisible character of the JSON, which occur in strings only. A terminal acts on some
-/// of them, and JSON requires no escape above U+001F.
+/// Escapes every invisible character of the JSON, which occur in strings only. A terminal acts on
+/// some of them, and JSON requires no escape above U+001F.
 fn escape_invisible(json: &str) -> String {
     let mut line = String::with_capacity(json.len() + 1);
     for c in json.chars() {

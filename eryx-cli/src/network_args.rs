@@ -48,7 +48,8 @@ enum ArgValue {
     Hosts(Vec<(String, IpAddr)>),
 }
 
-/// Returns the settings that have an option, in the order of `--help`: hosts before limits and flags.
+/// Returns the settings that have an option, in the order of `--help`: hosts before limits and
+/// flags.
 fn options() -> impl Iterator<Item = (&'static Setting, &'static str)> {
     let is_scalar = |setting: &&Setting| setting.setter.is_some();
     let (scalars, others): (Vec<&Setting>, Vec<_>) = SETTINGS.iter().partition(is_scalar);

@@ -25,8 +25,8 @@ pub(crate) enum Command {
     Show(Show),
 }
 
-/// Without --net, --allow-host or --policy the network is that of --net. Nothing is resolved: a name
-/// that may pass is allowed unless one of its addresses is blocked.
+/// Without --net, --allow-host or --policy the network is that of --net. Nothing is resolved: a
+/// name that may pass is allowed unless one of its addresses is blocked.
 #[derive(Args)]
 #[command(after_help = Check::STATUS)]
 pub(crate) struct Check {

@@ -30,8 +30,8 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// How long the output of a script that was stopped may make no progress before it is discarded.
 const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Exit status: 0 when the script succeeds, 1 when it raises, its own status when it calls sys.exit,
-/// 2 for bad usage, 124 when it runs out of time, 125 when another limit ends it.
+/// Exit status: 0 when the script succeeds, 1 when it raises, its own status when it calls
+/// sys.exit, 2 for bad usage, 124 when it runs out of time, 125 when another limit ends it.
 #[derive(Args)]
 #[command(after_help = Options::STATUS)]
 pub(crate) struct Options {
@@ -46,7 +46,8 @@ pub(crate) struct Options {
     /// How much the script may print [default: 8M]
     #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
     max_output: Option<u64>,
-    /// How much memory Eryx may use for the script besides: output, buffers of connections [default: 64M]
+    /// How much memory Eryx may use for the script besides: output, buffers of connections
+    /// [default: 64M]
     #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
     max_host_memory: Option<u64>,
     #[command(flatten)]
@@ -161,8 +162,8 @@ pub(crate) fn run(options: Options) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Calls `on_interrupt` at every Ctrl-C; never returns. If no handler can be installed, Ctrl-C ends the
-/// process, as it does by default.
+/// Calls `on_interrupt` at every Ctrl-C; never returns. If no handler can be installed, Ctrl-C ends
+/// the process, as it does by default.
 async fn interrupted(mut on_interrupt: impl FnMut()) {
     while tokio::signal::ctrl_c().await.is_ok() {
         on_interrupt();
@@ -218,8 +219,8 @@ impl Exit {
         }
     }
 
-    /// Writes the message after all of the script's output. Waits without limit for a reader only if
-    /// the script ended by itself.
+    /// Writes the message after all of the script's output. Waits without limit for a reader only
+    /// if the script ended by itself.
     async fn report(&self, writer: OutputWriter) {
         let message = self.message.clone();
         if self.by_itself {

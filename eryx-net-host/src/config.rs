@@ -28,14 +28,14 @@ use error::ConfigError;
 use generated::ScalarSettings;
 use rules::Rules;
 
-/// What a sandbox may reach on the network, and its limits: an immutable value. Methods that change a
-/// setting return a copy.
+/// What a sandbox may reach on the network, and its limits: an immutable value. Methods that change
+/// a setting return a copy.
 ///
 /// The default reaches every public host and nothing internal. [`SETTINGS`](crate::SETTINGS) lists
 /// all settings with their defaults.
 ///
-/// Clones share the compiled policy, the TLS configuration and the resolver, which are built at first
-/// use. Use one configuration for many sandboxes.
+/// Clones share the compiled policy, the TLS configuration and the resolver, which are built at
+/// first use. Use one configuration for many sandboxes.
 ///
 /// ```
 /// use eryx_net_host::NetConfig;
@@ -85,8 +85,8 @@ impl NetConfig {
         &self.trust
     }
 
-    /// Returns a copy that trusts further certificates besides those of the public web: a PEM bundle,
-    /// or one certificate in DER.
+    /// Returns a copy that trusts further certificates besides those of the public web: a PEM
+    /// bundle, or one certificate in DER.
     ///
     /// # Errors
     ///
@@ -99,8 +99,8 @@ impl NetConfig {
         })
     }
 
-    /// Returns the policy's verdict on a host, without using the network. The verdict on an address is
-    /// final; that on a name that may pass says that it depends on the addresses.
+    /// Returns the policy's verdict on a host, without using the network. The verdict on an address
+    /// is final; that on a name that may pass says that it depends on the addresses.
     ///
     /// ```
     /// use eryx_net_host::NetConfig;

@@ -47,7 +47,8 @@ fn the_default_configuration_has_the_documented_defaults() {
     assert_eq!(permissive.io_timeout(), config.io_timeout());
 }
 
-/// Returns every method that changes a configuration, its result, and whether that shows the effect.
+/// Returns every method that changes a configuration, its result, and whether that shows the
+/// effect.
 fn changes() -> Vec<(&'static str, NetConfig, bool)> {
     let old = NetConfig::default();
     let pem = CertificateAuthority::new().expect("authority").pem();

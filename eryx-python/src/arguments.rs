@@ -84,8 +84,8 @@ pub(crate) fn path(name: &str, value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
         .map_err(|_| wrong_type(name, "a str or a path", value))
 }
 
-/// Returns the items of an iterable of paths, with `None` for each `...`. A single path is an error, not
-/// a list of its characters.
+/// Returns the items of an iterable of paths, with `None` for each `...`. A single path is an
+/// error, not a list of its characters.
 pub(crate) fn paths(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Option<PathBuf>>> {
     if value.extract::<PathBuf>().is_ok() {
         return Err(PyTypeError::new_err(format!(
@@ -149,8 +149,8 @@ pub(crate) fn callback(
     }
 }
 
-/// Calls `apply` with every keyword argument, in the order of `known`. A keyword that is not in `known` is
-/// an error.
+/// Calls `apply` with every keyword argument, in the order of `known`. A keyword that is not in
+/// `known` is an error.
 pub(crate) fn for_each_keyword(
     function: &str,
     known: &[&str],

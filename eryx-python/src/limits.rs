@@ -35,7 +35,8 @@ use crate::error::ConfigError;
 /// >>> eryx.Sandbox(resource_limits=limits).execute("while True: pass")
 /// Traceback (most recent call last):
 ///     ...
-/// eryx.TimeoutError: the execution took longer than its limit of 100 ms (ResourceLimits: execution_timeout_ms)
+/// eryx.TimeoutError: the execution took longer than its limit of 100 ms (ResourceLimits:
+/// execution_timeout_ms)
 #[pyclass(module = "eryx", frozen, eq)]
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct ResourceLimits(pub(crate) Limits);

@@ -25,8 +25,8 @@ use keywords::{certificate_bytes, from_keywords, names};
 #[doc = net_settings!(signature)]
 /// What a sandbox may reach on the network, and its limits: an immutable value.
 ///
-/// The default reaches every public host and nothing internal. Methods that change a setting return a
-/// copy. A limit of ``None`` means no limit.
+/// The default reaches every public host and nothing internal. Methods that change a setting return
+/// a copy. A limit of ``None`` means no limit.
 ///
 #[doc = net_settings!(keyword_docs)]
 ///
@@ -124,7 +124,8 @@ impl NetConfig {
     /// >>> eryx.NetConfig().allow_udp("9.9.9.9")
     /// Traceback (most recent call last):
     ///     ...
-    /// eryx.ConfigError: `9.9.9.9` is not a host pattern: UDP is allowed port by port; write the port behind it, as in `9.9.9.9:53`
+    /// eryx.ConfigError: `9.9.9.9` is not a host pattern: UDP is allowed port by port; write the
+    /// port behind it, as in `9.9.9.9:53`
     fn allow_udp(&self, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
         wrap(self.0.allow_udp(&text("pattern", pattern)?))
     }
@@ -141,7 +142,8 @@ impl NetConfig {
     /// >>> eryx.NetConfig().with_root_cert(b"")
     /// Traceback (most recent call last):
     ///     ...
-    /// eryx.ConfigError: the root certificate cannot be used: the root certificate is empty: wanted a PEM bundle or a DER certificate
+    /// eryx.ConfigError: the root certificate cannot be used: the root certificate is empty: wanted
+    /// a PEM bundle or a DER certificate
     fn with_root_cert(&self, certificate: &Bound<'_, PyAny>) -> PyResult<Self> {
         wrap(
             self.0
@@ -149,8 +151,8 @@ impl NetConfig {
         )
     }
 
-    /// Return a copy that lets the guest program decide on certificate verification, or does not: whether
-    /// ``verify_mode = CERT_NONE`` and certificate authorities of its own take effect.
+    /// Return a copy that lets the guest program decide on certificate verification, or does not:
+    /// whether ``verify_mode = CERT_NONE`` and certificate authorities of its own take effect.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().allow_unverified_tls() == eryx.NetConfig()
@@ -160,8 +162,8 @@ impl NetConfig {
         Self(self.0.allow_unverified_tls(allow))
     }
 
-    /// Return a copy with fixed addresses for these names alone, in place of those before. The policy
-    /// applies to them as to any others.
+    /// Return a copy with fixed addresses for these names alone, in place of those before. The
+    /// policy applies to them as to any others.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().with_hosts({"db.example": ["192.0.2.7"]}).hosts
@@ -303,7 +305,8 @@ impl NetConfig {
     ///
     /// >>> import eryx
     /// >>> print(eryx.NetConfig().check_udp("9.9.9.9", 53))
-    /// UDP to `9.9.9.9:53` is denied: nothing in allowed_udp matches it; allow_udp("9.9.9.9:53") adds it
+    /// UDP to `9.9.9.9:53` is denied: nothing in allowed_udp matches it; allow_udp("9.9.9.9:53")
+    /// adds it
     #[pyo3(signature = (host, port=None))]
     fn check_udp(
         &self,

@@ -1,6 +1,7 @@
 //! `licences`: checks every dependency against `deny.toml`, without a network.
 //!
-//! `deny.toml` is cargo-deny's; this task reads the part of it that needs no database of advisories.
+//! `deny.toml` is cargo-deny's; this task reads the part of it that needs no database of
+//! advisories.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +62,13 @@ pub(crate) fn run() -> Result<()> {
     let deny = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
     let deny: Deny = toml::from_str(&deny).context("deny.toml")?;
-    let arguments = ["metadata", "--format-version", "1", "--all-features", "--locked"];
+    let arguments = [
+        "metadata",
+        "--format-version",
+        "1",
+        "--all-features",
+        "--locked",
+    ];
     let metadata = command::output(&mut command::cargo(&arguments))?;
     let metadata: Metadata = serde_json::from_str(&metadata).context("cargo metadata")?;
     let violations: Vec<String> = metadata
@@ -86,9 +93,14 @@ impl Deny {
             return Some(format!("the package is banned: {}", ban.reason));
         }
         if let Some(source) = &package.source
-            && !self.sources.allow_registry.contains(source.trim_start_matches("registry+"))
+            && !self
+                .sources
+                .allow_registry
+                .contains(source.trim_start_matches("registry+"))
         {
-            return Some(format!("the source `{source}` is not in `sources.allow-registry`"));
+            return Some(format!(
+                "the source `{source}` is not in `sources.allow-registry`"
+            ));
         }
         let Some(license) = &package.license else {
             return Some("the package declares no licence".to_owned());
@@ -97,9 +109,8 @@ impl Deny {
             Ok(expression) => expression,
             Err(error) => return Some(format!("`{license}` is no SPDX expression: {error}")),
         };
-        let allowed = expression.evaluate(|requirement| {
-            self.licenses.allow.contains(&requirement.to_string())
-        });
+        let allowed = expression
+            .evaluate(|requirement| self.licenses.allow.contains(&requirement.to_string()));
         (!allowed).then(|| format!("`licenses.allow` does not satisfy `{license}`"))
     }
 }
@@ -137,7 +148,10 @@ mod tests {
             "MIT/Apache-2.0",
             "MIT AND Apache-2.0 WITH LLVM-exception",
         ] {
-            assert_eq!(deny().violation(&package("serde", Some(license), registry)), None);
+            assert_eq!(
+                deny().violation(&package("serde", Some(license), registry)),
+                None
+            );
         }
         assert_eq!(deny().violation(&package("eryx", Some("MIT"), None)), None);
     }
@@ -148,10 +162,22 @@ mod tests {
             (package("left-pad", Some("MIT"), None), "write the loop"),
             (package("a", None, None), "no licence"),
             (package("a", Some("GPL-3.0-only"), None), "licenses.allow"),
-            (package("a", Some("MIT AND GPL-3.0-only"), None), "licenses.allow"),
-            (package("a", Some("not a licence"), None), "no SPDX expression"),
-            (package("a", Some("MIT"), Some("git+https://git.test/a")), "sources.allow-registry"),
-            (package("a", Some("MIT"), Some("registry+https://other.test")), "sources.allow-registry"),
+            (
+                package("a", Some("MIT AND GPL-3.0-only"), None),
+                "licenses.allow",
+            ),
+            (
+                package("a", Some("not a licence"), None),
+                "no SPDX expression",
+            ),
+            (
+                package("a", Some("MIT"), Some("git+https://git.test/a")),
+                "sources.allow-registry",
+            ),
+            (
+                package("a", Some("MIT"), Some("registry+https://other.test")),
+                "sources.allow-registry",
+            ),
         ];
         for (package, rule) in table {
             let violation = deny().violation(&package).expect(rule);

@@ -63,7 +63,8 @@ enum Task {
         #[arg(conflicts_with = "write")]
         names: Vec<String>,
     },
-    /// Count the instructions of hot operations with callgrind, and fail where they have grown by more than 5 %
+    /// Count the instructions of hot operations with callgrind, and fail where they have grown by
+    /// more than 5 %
     Instructions {
         /// Write the counts to benches/instructions.json, instead of comparing the two
         #[arg(long)]
@@ -81,8 +82,8 @@ enum Task {
     Test,
     /// Run CPython's own tests in sandboxes
     Conformance {
-        /// Files of the suite, instead of all; `--suite FOLDER` for the tests of another CPython; other
-        /// options of `tests/conformance/run.py --help`
+        /// Files of the suite, instead of all; `--suite FOLDER` for the tests of another CPython;
+        /// other options of `tests/conformance/run.py --help`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

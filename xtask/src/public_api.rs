@@ -1,7 +1,8 @@
 //! `public-api`: compares the public items of the libraries with the lists in `docs/api/`.
 //!
-//! A change of the API shows in the diff of a commit. rustdoc's JSON output is unstable, so the lists are compared
-//! only by the compiler they were made with (`rust-version` in `Cargo.toml`); others skip the comparison.
+//! A change of the API shows in the diff of a commit. rustdoc's JSON output is unstable, so the
+//! lists are compared only by the compiler they were made with (`rust-version` in `Cargo.toml`);
+//! others skip the comparison.
 
 use std::process::Command;
 
@@ -11,14 +12,23 @@ use crate::command;
 use crate::workspace;
 
 /// The libraries whose public items are listed.
-const CRATES: [&str; 5] = ["eryx", "eryx-core", "eryx-net-host", "eryx-net-policy", "eryx-tls"];
+const CRATES: [&str; 5] = [
+    "eryx",
+    "eryx-core",
+    "eryx-net-host",
+    "eryx-net-policy",
+    "eryx-tls",
+];
 
 /// Compares the lists with the code, or writes them.
 pub(crate) fn run(write: bool) -> Result<()> {
     let rustc = command::output(Command::new("rustc").arg("--version"))?;
     let listed = env!("CARGO_PKG_RUST_VERSION");
     if !rustc.starts_with(&format!("rustc {listed}.")) {
-        println!("skipped: the lists are compared by rustc {listed}, and this is {}", rustc.trim());
+        println!(
+            "skipped: the lists are compared by rustc {listed}, and this is {}",
+            rustc.trim()
+        );
         return Ok(());
     }
     let mut changed = Vec::new();
@@ -26,13 +36,16 @@ pub(crate) fn run(write: bool) -> Result<()> {
         let items = items(name)?;
         let path = workspace::root().join(format!("docs/api/{name}.txt"));
         if write {
-            std::fs::write(&path, items).with_context(|| format!("cannot write {}", path.display()))?;
+            std::fs::write(&path, items)
+                .with_context(|| format!("cannot write {}", path.display()))?;
             continue;
         }
         let listed = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         for (sign, of, other) in [('-', &listed, &items), ('+', &items, &listed)] {
-            let missing = of.lines().filter(|line| !other.lines().any(|item| item == *line));
+            let missing = of
+                .lines()
+                .filter(|line| !other.lines().any(|item| item == *line));
             changed.extend(missing.map(|line| format!("{sign} {line}")));
         }
     }
@@ -49,12 +62,22 @@ pub(crate) fn run(write: bool) -> Result<()> {
 /// Returns the public items of the crate `name`, one a line.
 fn items(name: &str) -> Result<String> {
     let root = workspace::root();
-    let mut rustdoc = command::cargo(&["rustdoc", "--quiet", "--all-features", "--lib", "--package", name]);
-    // Only rustdoc sees unstable features: set for cargo, the variable would have every dependency rebuilt.
+    let mut rustdoc = command::cargo(&[
+        "rustdoc",
+        "--quiet",
+        "--all-features",
+        "--lib",
+        "--package",
+        name,
+    ]);
+    // Only rustdoc sees unstable features: set for cargo, the variable would have every dependency
+    // rebuilt.
     rustdoc.env("RUSTDOC", root.join("xtask/rustdoc-json.sh"));
     rustdoc.env_remove("RUSTDOCFLAGS");
     command::run(&mut rustdoc)?;
-    let json = root.join("target/doc").join(format!("{}.json", name.replace('-', "_")));
+    let json = root
+        .join("target/doc")
+        .join(format!("{}.json", name.replace('-', "_")));
     let api = public_api::Builder::from_rustdoc_json(&json)
         .omit_blanket_impls(true)
         .omit_auto_trait_impls(true)

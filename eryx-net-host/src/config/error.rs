@@ -3,8 +3,8 @@
 use eryx_net_policy::{HostError, IpNetworkError, PatternError};
 use eryx_tls::TrustError;
 
-/// A setting that cannot be honoured. Its message names the value, the rule and a value that would be
-/// valid.
+/// A setting that cannot be honoured. Its message names the value, the rule and a value that would
+/// be valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {

@@ -1,4 +1,5 @@
-//! Fields and methods of `NetConfig`, and the array `SETTINGS`, generated from the table of settings.
+//! Fields and methods of `NetConfig`, and the array `SETTINGS`, generated from the table of
+//! settings.
 
 use std::sync::Arc;
 use std::time::Duration;

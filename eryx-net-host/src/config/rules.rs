@@ -44,8 +44,8 @@ impl NetConfig {
         open.then(|| EVERY_HOST.to_owned()).into_iter().collect()
     }
 
-    /// Returns a copy with these [`allowed_hosts`](Self::allowed_hosts) in place of those before. No
-    /// patterns means every host.
+    /// Returns a copy with these [`allowed_hosts`](Self::allowed_hosts) in place of those before.
+    /// No patterns means every host.
     ///
     /// # Errors
     ///
@@ -58,8 +58,8 @@ impl NetConfig {
         Ok(self.with_rules(|rules| rules.lists.allowed_hosts = allowed))
     }
 
-    /// Returns a copy with these [`blocked_hosts`](Self::blocked_hosts) in place of those before, the
-    /// default ones included.
+    /// Returns a copy with these [`blocked_hosts`](Self::blocked_hosts) in place of those before,
+    /// the default ones included.
     ///
     /// # Errors
     ///
@@ -75,8 +75,9 @@ impl NetConfig {
         }))
     }
 
-    /// Returns a copy with the loopback entries taken out of [`blocked_hosts`](Self::blocked_hosts),
-    /// and nothing else: `localhost`, `127.*`, `::1` and the other names of this machine.
+    /// Returns a copy with the loopback entries taken out of
+    /// [`blocked_hosts`](Self::blocked_hosts), and nothing else: `localhost`, `127.*`, `::1` and
+    /// the other names of this machine.
     #[must_use]
     pub fn allow_localhost(&self) -> Self {
         self.with_rules(Rules::allow_localhost)
@@ -145,8 +146,8 @@ impl Rules {
     pub(super) fn compile(&self) -> Policy {
         let mut builder = Policy::permissive_builder();
         if self.loopback {
-            // Before anything is blocked, so that only the part of `::/3` is lifted: a loopback entry
-            // that was added to the list afterwards still blocks.
+            // Before anything is blocked, so that only the part of `::/3` is lifted: a loopback
+            // entry that was added to the list afterwards still blocks.
             builder = builder.allow_localhost();
         }
         let lists = &self.lists;

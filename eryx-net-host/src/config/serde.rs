@@ -26,8 +26,8 @@ impl Serialize for NetConfig {
 }
 
 impl<'de> Deserialize<'de> for NetConfig {
-    /// Reads settings by the names of a policy file. An absent setting takes its default; an unknown
-    /// one is an error.
+    /// Reads settings by the names of a policy file. An absent setting takes its default; an
+    /// unknown one is an error.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         NetConfig::default().with_settings(deserializer)
     }
@@ -60,7 +60,8 @@ impl NetConfig {
     }
 }
 
-/// Deserialised settings may come from an untrusted place and must not make this process read files.
+/// Deserialised settings may come from an untrusted place and must not make this process read
+/// files.
 const NO_FILES: &str = "root_cert_files is read only from a policy file (NetConfig::from_toml_file), \
                         whose place its paths are relative to: give the certificates themselves, in \
                         root_certs";

@@ -28,7 +28,8 @@ macro_rules! net_settings {
     ($callback:ident) => {
         $callback! {
             scalars {
-                /// Maximum number of connections that are open or being opened at once. 0 allows none.
+                /// Maximum number of connections that are open or being opened at once. 0 allows
+                /// none.
                 max_connections(max_connections): Count = 10,
                     unit "connections", option "max-connections"
                     { with_max_connections };
@@ -56,8 +57,8 @@ macro_rules! net_settings {
                     { with_connects_per_second };
                 /// Maximum time to establish a connection: name lookup, every address tried and the
                 /// TLS handshake together. A program that looks a name up first (`getaddrinfo`,
-                /// `create_connection`) and connects to its addresses right away has it once for all
-                /// of that.
+                /// `create_connection`) and connects to its addresses right away has it once for
+                /// all of that.
                 connect_timeout_ms(connect_timeout): Timeout = 30000,
                     unit "milliseconds", option "connect-timeout"
                     { with_connect_timeout };
@@ -153,8 +154,8 @@ macro_rules! net_settings {
                         that match this, such as `db.corp:5432`"
                     { allow_internal_host };
                 /// Patterns with ports, such as `ns.example.com:53`, of which a host must match one
-                /// for UDP to reach it, besides all that a connection takes. An empty list allows no
-                /// UDP.
+                /// for UDP to reach it, besides all that a connection takes. An empty list allows
+                /// no UDP.
                 allowed_udp(allowed_udp): Patterns<UdpPattern> = [],
                     option "allow-udp": "Allow UDP to hosts that match this, as far as a connection \
                         may reach them: a pattern with a port, such as `ns.example.com:53`"
@@ -182,8 +183,8 @@ macro_rules! net_settings {
                 /// file. Only a policy file can have this setting.
                 root_cert_files(): CertificateFiles = [],
                     option "root-cert": "Trust the certificates in this file too, PEM or DER";
-                /// Address of the one name server to ask in place of the system's, with a port if it
-                /// is not 53: `192.0.2.53`, `[2001:db8::53]:5353`.
+                /// Address of the one name server to ask in place of the system's, with a port if
+                /// it is not 53: `192.0.2.53`, `[2001:db8::53]:5353`.
                 dns_server(dns_server): NameServer = none,
                     option "dns-server": "Ask this name server instead of the system's";
                 /// Fixed addresses of names, for which no name server is asked: names with lists of
@@ -204,7 +205,8 @@ pub struct Setting {
     pub name: &'static str,
     /// The type and range of its values.
     pub kind: SettingKind,
-    /// The default, as a policy file has it; `none` for no value; for `blocked_hosts` a description.
+    /// The default, as a policy file has it; `none` for no value; for `blocked_hosts` a
+    /// description.
     pub default: &'static str,
     /// The unit of a number.
     pub unit: Option<&'static str>,
@@ -223,8 +225,8 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Returns the name of the property of the Python class: that of the setting, unless a method has
-    /// it.
+    /// Returns the name of the property of the Python class: that of the setting, unless a method
+    /// has it.
     #[must_use]
     pub fn property(&self) -> Option<&'static str> {
         match self.setter {

@@ -82,8 +82,8 @@ impl NetConfig {
         Ok(config)
     }
 
-    /// Returns the configuration as TOML that [`from_toml_str`](Self::from_toml_str) reads, defaults
-    /// included.
+    /// Returns the configuration as TOML that [`from_toml_str`](Self::from_toml_str) reads,
+    /// defaults included.
     ///
     /// # Errors
     ///
