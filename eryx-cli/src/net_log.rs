@@ -1,10 +1,10 @@
 //! The network log: one line of JSON for every event.
 
+use parking_lot::Mutex;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -55,7 +55,7 @@ impl NetLog {
 
     /// Returns why the log is incomplete; `None` when it is complete.
     pub(crate) fn failure(&self) -> Option<String> {
-        match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.state.lock() {
             State::Writing(_) => None,
             State::Failed(error) => Some(format!(
                 "the script was ended because the network log {} cannot be written: {error}",
@@ -70,7 +70,7 @@ impl Observer for NetLog {
         let time = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0.0, |since| since.as_micros() as f64 / 1e6);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let State::Writing(sink) = &mut *state else {
             return;
         };

@@ -1,10 +1,11 @@
 //! A guest's standard output and standard error: captured, bounded, and written to the embedder's
 //! sinks.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -104,7 +105,7 @@ impl Capture {
     fn lock(&self) -> MutexGuard<'_, Captured> {
         // The state is consistent between any two statements, so a panic elsewhere does not harm
         // it.
-        self.captured.lock().unwrap_or_else(PoisonError::into_inner)
+        self.captured.lock()
     }
 
     /// Appends as many of `bytes` as the limit allows, and returns how many.
@@ -255,7 +256,7 @@ mod tests {
     impl OnePiece {
         fn empty(&self) {
             self.full.store(false, Ordering::SeqCst);
-            if let Some(waker) = self.waker.lock().expect("not poisoned").take() {
+            if let Some(waker) = self.waker.lock().take() {
                 waker.wake();
             }
         }
@@ -270,7 +271,7 @@ mod tests {
             if !self.full.load(Ordering::SeqCst) {
                 return Poll::Ready(());
             }
-            *self.waker.lock().expect("not poisoned") = Some(cx.waker().clone());
+            *self.waker.lock() = Some(cx.waker().clone());
             Poll::Pending
         }
     }
@@ -317,7 +318,7 @@ mod tests {
         let stdout = capture.stream(
             StreamKind::Stdout,
             Some(Arc::new(move |bytes: &[u8]| {
-                sink.lock().expect("not poisoned").extend_from_slice(bytes)
+                sink.lock().extend_from_slice(bytes)
             })),
         );
         let stderr = capture.stream(StreamKind::Stderr, None);
@@ -326,7 +327,7 @@ mod tests {
         assert!(!capture.exceeded());
         stdout.print(b"ef").expect_err("one byte too many");
         assert!(capture.exceeded());
-        assert_eq!(*seen.lock().expect("not poisoned"), b"abce");
+        assert_eq!(*seen.lock(), b"abce");
         assert_eq!(
             capture.take(),
             Output {

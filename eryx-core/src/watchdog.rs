@@ -15,8 +15,9 @@ pub(crate) use disabled::Watchdog;
 
 #[cfg(all(feature = "watchdog", target_os = "linux"))]
 mod enabled {
+    use parking_lot::Mutex;
+    use std::sync::Once;
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::sync::{Mutex, Once, PoisonError};
     use std::time::Duration;
 
     use rustix::time::{ClockId, clock_gettime};
@@ -51,7 +52,7 @@ mod enabled {
     impl Watchdog {
         /// Notes a call of a host function.
         pub(crate) fn on_call(&self, interface: &'static str) {
-            *self.called.lock().unwrap_or_else(PoisonError::into_inner) = Some(interface);
+            *self.called.lock() = Some(interface);
         }
 
         /// Runs `poll`, and panics if it takes too long.
@@ -71,14 +72,14 @@ mod enabled {
             let before = self.checked_at.swap(now, Ordering::Relaxed);
             let took = Duration::from_nanos(now.saturating_sub(before));
             self.check("the work between two yield points", took);
-            *self.called.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *self.called.lock() = None;
         }
 
         fn check(&self, work: &str, took: Duration) {
             if took <= LIMIT || std::thread::panicking() {
                 return;
             }
-            let called = *self.called.lock().unwrap_or_else(PoisonError::into_inner);
+            let called = *self.called.lock();
             panic!(
                 "{work} took {took:.1?} of processor time, more than {LIMIT:?}; the host function \
                  called since the last yield point: {}",

@@ -2,9 +2,10 @@
 
 mod support;
 
+use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eryx_net_host::{Family, Lookup, NetConfig, NetError, Network};
@@ -69,14 +70,14 @@ impl RawNameServer {
 
     /// Returns the number of sockets that sent queries over UDP.
     fn clients(&self) -> usize {
-        self.clients.lock().expect("not poisoned").len()
+        self.clients.lock().len()
     }
 }
 
 async fn over_udp(socket: UdpSocket, reply: Reply, clients: Arc<Mutex<HashSet<SocketAddr>>>) {
     let mut buffer = [0; 2048];
     while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
-        clients.lock().expect("not poisoned").insert(client);
+        clients.lock().insert(client);
         let Ok(query) = Message::from_vec(&buffer[..length]) else {
             continue;
         };

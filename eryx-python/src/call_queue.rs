@@ -1,8 +1,8 @@
 //! The queue of callback calls that an event loop has to make for one execution.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use eryx::CancelHandle;
@@ -188,6 +188,6 @@ impl CallQueue {
     /// Locks the state. A thread that holds this lock neither waits for the interpreter nor runs
     /// Python code.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

@@ -1,7 +1,8 @@
 //! The embedder's callbacks: passing on output and network events to them.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use eryx::net::{Event, Observer};
@@ -134,13 +135,13 @@ impl CallbackDispatcher {
             queue,
             state: Mutex::default(),
         });
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         *current = Arc::clone(&execution);
         execution
     }
 
     fn current(&self) -> Arc<ExecutionCallbacks> {
-        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.lock())
     }
 
     /// Passes on incomplete characters and ends `execution`.
@@ -276,7 +277,7 @@ impl ExecutionCallbacks {
 
     /// Locks the state. A thread that holds this lock does not wait for the interpreter.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

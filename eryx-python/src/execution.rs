@@ -1,6 +1,7 @@
 //! One execution of a program, blocking or as a coroutine.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 
 use eryx::CancelHandle;
 use pyo3::exceptions::PyRuntimeError;
@@ -171,7 +172,7 @@ impl Execution {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The process-wide registry of executions, for cancellation and for interpreter shutdown.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -124,7 +124,7 @@ fn registry(_py: Python<'_>) -> MutexGuard<'static, Registry> {
         shutting_down: false,
         active: BTreeMap::new(),
     });
-    let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut registry = REGISTRY.lock();
     let process = std::process::id();
     if registry.process != process {
         // This is the child of a fork: the parent's executions do not run here, and their locks

@@ -1,8 +1,8 @@
 //! The process's tokio runtime, and blocking on it from Python.
 
+use parking_lot::Mutex;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use eryx::CancelHandle;
@@ -27,7 +27,7 @@ const CANCEL_GRACE: Duration = Duration::from_millis(200);
 /// it, so that a fork made by Python code never copies a locked mutex.
 pub(crate) fn runtime(_py: Python<'_>) -> PyResult<&'static Runtime> {
     static CURRENT: Mutex<Option<(u32, &'static Runtime)>> = Mutex::new(None);
-    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut current = CURRENT.lock();
     let process = std::process::id();
     match *current {
         Some((owner, runtime)) if owner == process => Ok(runtime),

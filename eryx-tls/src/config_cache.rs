@@ -1,9 +1,10 @@
 //! Caches of rustls client configurations: one shared by all scopes, and one in each scope.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use rustls::ClientConfig;
 use rustls::client::Resumption;
@@ -74,8 +75,7 @@ impl ConfigCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(SettingsDigest, Arc<Config>)>> {
-        // Every operation leaves the list consistent, so a poisoned lock is safe to use.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock()
     }
 }
 
@@ -192,8 +192,7 @@ impl ScopeConfigs {
     }
 
     fn lock(&self) -> MutexGuard<'_, ScopeEntries> {
-        // Every operation leaves the lists consistent, so a poisoned lock is safe to use.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock()
     }
 }
 

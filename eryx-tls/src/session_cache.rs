@@ -1,9 +1,10 @@
 //! The TLS session cache.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
@@ -73,8 +74,7 @@ impl SessionCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, Servers> {
-        // Every operation leaves the map consistent, so a poisoned lock is safe to use.
-        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.servers.lock()
     }
 }
 
@@ -205,7 +205,7 @@ impl ConnectionSessions {
     }
 
     fn received(&self) -> MutexGuard<'_, VecDeque<(ServerName<'static>, Session)>> {
-        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+        self.received.lock()
     }
 
     fn receive(&self, name: ServerName<'static>, session: Session) {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "the testkit has no policy")]
 
 mod accepted_stream;
 pub mod ca;

@@ -1,9 +1,10 @@
 //! A UDP echo server.
 
+use parking_lot::Mutex;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::net::UdpSocket;
 
@@ -52,9 +53,7 @@ impl UdpPeer {
                     continue;
                 };
                 let data = &buffer[..size];
-                list.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push((source, data.to_vec()));
+                list.lock().push((source, data.to_vec()));
                 let _ = socket.send_to(data, source).await;
             }
         };
@@ -67,10 +66,7 @@ impl UdpPeer {
     /// Returns the datagrams received so far, each with its source.
     #[must_use]
     pub fn received(&self) -> Vec<(SocketAddr, Vec<u8>)> {
-        self.received
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.received.lock().clone()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Events and reports for the embedder, and data that must not leak to the program.
 
+use parking_lot::Mutex;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use eryx::net::{Activity, CloseReason, Event, EventKind, NetConfig};
@@ -91,7 +92,7 @@ async fn an_observer_is_told_of_decisions_and_ends() {
     let sandbox = Sandbox::embedded()
         .with_network(loopback().with_dns_server(names.address()))
         .with_network_observer(Arc::new(move |event: &Event| {
-            sink.lock().expect("not poisoned").push(event.clone());
+            sink.lock().push(event.clone());
         }))
         .build()
         .expect("valid settings");
@@ -110,7 +111,7 @@ print(outcome(socket.socket().connect, ('10.0.0.1', 443)))
         .await
         .expect("succeeds");
     assert_eq!(result.stdout, "PermissionError(EACCES)\n");
-    let seen = seen.lock().expect("not poisoned");
+    let seen = seen.lock();
     let kinds: Vec<_> = seen
         .iter()
         .map(|event| match &event.kind {
@@ -255,7 +256,7 @@ async fn events_contain_the_number_of_their_execution() {
     let sandbox = Sandbox::embedded()
         .with_network(NetConfig::default())
         .with_network_observer(Arc::new(move |event: &Event| {
-            sink.lock().expect("not poisoned").push(event.clone());
+            sink.lock().push(event.clone());
         }))
         .build()
         .expect("valid settings");
@@ -280,7 +281,7 @@ async fn events_contain_the_number_of_their_execution() {
         ("10.0.0.3", third.expect("succeeds").execution),
         ("10.0.0.4", fourth.expect("succeeds").execution),
     ];
-    let seen = seen.lock().expect("not poisoned");
+    let seen = seen.lock();
     let mut reported: Vec<_> = seen
         .iter()
         .map(|event| (&*event.host, event.execution))

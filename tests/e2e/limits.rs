@@ -463,17 +463,18 @@ async fn a_hostile_exception_is_reported_with_bounded_size() {
 
 #[tokio::test]
 async fn output_is_delivered_while_the_program_runs() {
-    use std::sync::{Arc, Mutex};
+    use parking_lot::Mutex;
+    use std::sync::Arc;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
     let sandbox = eryx::Sandbox::embedded()
-        .on_stdout(move |bytes| sink.lock().expect("not poisoned").extend_from_slice(bytes))
+        .on_stdout(move |bytes| sink.lock().extend_from_slice(bytes))
         .with_resource_limits(one_second_timeout())
         .build()
         .expect("built");
     let result = sandbox.execute("print('early')\nwhile True: pass").await;
     assert!(matches!(result, Err(Error::Limit { .. })));
-    assert_eq!(*seen.lock().expect("not poisoned"), b"early\n");
+    assert_eq!(*seen.lock(), b"early\n");
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 //!
 //! They share one binary, since each binary contains the guest image.
 
+#![allow(clippy::disallowed_methods, reason = "connects to servers of the test")]
+
 mod asyncio;
 mod connection_limit;
 mod docs_index;

@@ -1,7 +1,8 @@
 //! The delivery of a program's output to the embedder.
 
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use eryx::{CancelHandle, Error, OutputSink, ResourceLimits, Sandbox};
@@ -17,7 +18,7 @@ fn pieces(limits: ResourceLimits) -> (Sandbox, Arc<Mutex<Vec<String>>>) {
     let sandbox = Sandbox::embedded()
         .on_stdout(move |bytes| {
             let text = String::from_utf8_lossy(bytes).into_owned();
-            sink.lock().expect("not poisoned").push(text);
+            sink.lock().push(text);
         })
         .with_resource_limits(limits)
         .build()
@@ -62,9 +63,9 @@ async fn output_is_delivered_before_the_program_continues() {
             &["a", "b"],
         ),
     ] {
-        seen.lock().expect("not poisoned").clear();
+        seen.lock().clear();
         expect_stdout(sandbox.execute(program).await);
-        assert_eq!(*seen.lock().expect("not poisoned"), expected, "{program}");
+        assert_eq!(*seen.lock(), expected, "{program}");
     }
 }
 
@@ -167,7 +168,7 @@ async fn the_error_of_a_cancelled_program_contains_its_output() {
                 .await
         })
     };
-    while seen.lock().expect("not poisoned").is_empty() {
+    while seen.lock().is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     cancel.cancel();

@@ -3,11 +3,11 @@
 //! The stable compiler has the instrumentation that libFuzzer needs, under its LLVM names, so
 //! nothing has to be installed.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
@@ -100,7 +100,7 @@ impl FuzzWorkspace {
         let work = || -> Result<usize> {
             let mut failed = 0;
             // The block releases the lock before the target runs.
-            while let Some(target) = { queue.lock().map_or(None, |mut queue| queue.pop_front()) } {
+            while let Some(target) = { queue.lock().pop_front() } {
                 failed += usize::from(!self.run_for(target, seconds)?);
             }
             Ok(failed)

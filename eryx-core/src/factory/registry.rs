@@ -2,7 +2,9 @@
 //! loaded one returns the loaded one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::factory::spec::FactorySpec;
 use crate::file_tree::FileTree;
@@ -22,11 +24,7 @@ type Registry = BTreeMap<String, Weak<LoadedFactory>>;
 /// owner may not exist, and missing the registry costs only loading the factory again.
 fn registry() -> Option<MutexGuard<'static, Registry>> {
     static REGISTRY: Mutex<Registry> = Mutex::new(BTreeMap::new());
-    match REGISTRY.try_lock() {
-        Ok(registry) => Some(registry),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    }
+    REGISTRY.try_lock()
 }
 
 /// Returns the loaded factory with this digest.

@@ -81,8 +81,8 @@ pub(super) fn native(wasm: &[u8]) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
     use std::borrow::Cow;
-    use std::sync::Mutex;
 
     use super::*;
     use crate::image::function_cache::PrecompiledStore;
@@ -117,12 +117,12 @@ mod tests {
                 self.0.get(key)
             }
             fn insert(&self, _: &[u8], _: Vec<u8>) -> bool {
-                *self.1.lock().expect("not poisoned") += 1;
+                *self.1.lock() += 1;
                 true
             }
         }
         let counting = Arc::new(CountingStore(precompiled, Mutex::new(0)));
-        let misses = || *counting.1.lock().expect("not poisoned");
+        let misses = || *counting.1.lock();
         let compile_again = |data, function| {
             baseline(&component(data, function), Some(Arc::clone(&counting) as _))
                 .expect("compiled")

@@ -5,10 +5,10 @@
 //! The serialized form is one deflate stream of pairs of key and value, each part after its length
 //! in four bytes, little-endian.
 
+use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::sync::{Mutex, PoisonError};
 
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
@@ -23,10 +23,7 @@ pub(super) struct RecordingStore {
 
 impl RecordingStore {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let functions = self
-            .functions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.functions.lock();
         let mut stream = DeflateEncoder::new(Vec::new(), Compression::default());
         for part in functions.iter().flat_map(<[_; 2]>::from) {
             let length = u32::try_from(part.len()).expect("a function is not that large");
@@ -45,10 +42,7 @@ impl CacheStore for RecordingStore {
     }
 
     fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        self.functions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.to_vec(), value);
+        self.functions.lock().insert(key.to_vec(), value);
         true
     }
 }

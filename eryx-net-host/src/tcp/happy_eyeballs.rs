@@ -206,6 +206,10 @@ mod tests {
     }
 
     #[tokio::test]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "connects to a listener of the test"
+    )]
     async fn an_address_that_answers_overtakes_a_silent_one() {
         // A listener whose backlog is full drops further SYNs, as a black hole would.
         let hole = TcpSocket::new_v4().expect("socket");

@@ -5,10 +5,11 @@
     reason = "each test program uses only a part"
 )]
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use eryx_net_host::policy::HostName;
@@ -73,7 +74,6 @@ impl ScriptedResolver {
     fn push(self, name: &str, outcome: Result<Answer, ResolveError>) -> Self {
         self.answers
             .lock()
-            .expect("not poisoned")
             .entry(name.to_owned())
             .or_default()
             .push(outcome);
@@ -81,17 +81,14 @@ impl ScriptedResolver {
     }
 
     pub fn queries(&self) -> Vec<String> {
-        self.queries.lock().expect("not poisoned").clone()
+        self.queries.lock().clone()
     }
 }
 
 impl Resolve for ScriptedResolver {
     fn resolve(&self, name: &HostName) -> Resolving {
-        self.queries
-            .lock()
-            .expect("not poisoned")
-            .push(name.to_string());
-        let mut answers = self.answers.lock().expect("not poisoned");
+        self.queries.lock().push(name.to_string());
+        let mut answers = self.answers.lock();
         let outcome = match answers.get_mut(name.as_str()) {
             Some(script) if script.len() > 1 => script.remove(0),
             Some(script) => script

@@ -1,9 +1,9 @@
 //! Starting the runtime where file descriptors or threads may be exhausted: tokio panics then, so
 //! this checks first that there are enough.
 
+use parking_lot::Mutex;
 use std::io;
 use std::panic::catch_unwind;
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use pyo3::prelude::*;
@@ -75,12 +75,12 @@ fn startable_threads() -> io::Result<usize> {
     let gate = Mutex::new(());
     thread::scope(|scope| {
         // Each thread waits for this lock, so that all exist at the same time.
-        let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = gate.lock();
         let mut failure = None;
         let mut started = 0;
         for _ in 0..wanted {
             let spawned = thread::Builder::new().spawn_scoped(scope, || {
-                drop(gate.lock().unwrap_or_else(PoisonError::into_inner));
+                drop(gate.lock());
             });
             match spawned {
                 Ok(_) => started += 1,

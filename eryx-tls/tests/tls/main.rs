@@ -1,5 +1,7 @@
 //! Tests of the TLS client with rustls servers, in memory or on loopback.
 
+#![allow(clippy::disallowed_methods, reason = "connects to servers of the test")]
+
 mod peer;
 
 mod buffers;

@@ -1,8 +1,9 @@
 //! Tests of session tickets and other messages that lead to no plaintext.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use eryx_testkit::forged;
@@ -38,7 +39,7 @@ struct Ends {
 
 impl MemoryTransport {
     fn ends(&self) -> MutexGuard<'_, Ends> {
-        self.0.lock().unwrap()
+        self.0.lock()
     }
 
     fn set_source(&self, source: Source, max_read: Option<usize>) {

@@ -1,8 +1,9 @@
 //! The statistics of an HTTP server.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -47,7 +48,7 @@ impl Stats {
     }
 
     pub(super) fn handshake_failures(&self) -> Vec<String> {
-        lock(&self.handshake_failures).clone()
+        self.handshake_failures.lock().clone()
     }
 
     /// Counts a connection as open until the gauge is dropped. Returns its number, from 1.
@@ -70,7 +71,7 @@ impl Stats {
     }
 
     pub(super) fn handshake_failed(&self, reason: String) {
-        let mut failures = lock(&self.handshake_failures);
+        let mut failures = self.handshake_failures.lock();
         if failures.len() < MAX_FAILURES {
             failures.push(reason);
         }
@@ -80,7 +81,7 @@ impl Stats {
     /// [`TOGETHER_TIMEOUT`].
     pub(super) async fn gather(&self, size: usize) -> bool {
         let (goal, mut arrivals) = {
-            let mut gatherings = lock(&self.gatherings);
+            let mut gatherings = self.gatherings.lock();
             let arrivals = gatherings
                 .entry(size)
                 .or_insert_with(|| watch::Sender::new(0));
@@ -117,10 +118,4 @@ impl Drop for Gauge {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
-}
-
-/// Locks `mutex`, poisoned or not: every critical section is a single step, so a panic in one
-/// leaves the data consistent.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -69,6 +69,10 @@ async fn query_udp(
 }
 
 /// RFC 7766: the length of a message precedes it.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "connects to a name server, which the embedder chooses"
+)]
 async fn query_tcp(
     server: SocketAddr,
     question: &Question,
