@@ -90,11 +90,11 @@ static POOLED: OnceLock<Option<Engine>> = OnceLock::new();
 /// Makes an engine that compiles for the baseline processor of this architecture, not for the
 /// processor it runs on. It stores compiled functions in `functions`, and takes those that are
 /// there.
-pub(crate) fn baseline(
+pub(crate) fn portable_compiler(
     functions: Option<Arc<dyn CacheStore>>,
     threads: Threads,
 ) -> Result<Engine, Error> {
-    let mut config = baseline_config()?;
+    let mut config = portable_config()?;
     config.parallel_compilation(threads == Threads::Pool);
     if let Some(functions) = functions {
         config
@@ -112,7 +112,7 @@ pub(crate) fn native(threads: Threads) -> Result<Engine, Error> {
 }
 
 /// Returns the settings of an engine that compiles for the baseline processor.
-pub(crate) fn baseline_config() -> Result<Config, Error> {
+pub(crate) fn portable_config() -> Result<Config, Error> {
     let mut config = config();
     config
         .target(&target())
@@ -124,7 +124,7 @@ pub(crate) fn baseline_config() -> Result<Config, Error> {
 /// compiled again.
 pub(crate) fn fingerprint() -> Result<String, Error> {
     let mut hasher = DefaultHasher::new();
-    baseline(None, Threads::One)?
+    portable_compiler(None, Threads::One)?
         .precompile_compatibility_hash()
         .hash(&mut hasher);
     Ok(format!("{}-{:016x}", target(), hasher.finish()))

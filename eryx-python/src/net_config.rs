@@ -31,8 +31,8 @@ use keywords::{certificate_bytes, from_keywords, names};
 #[doc = net_settings!(keyword_docs)]
 ///
 /// Raises:
-///     ConfigError: for a malformed pattern or a number out of its range; the message says what would
-///         be valid.
+///     ConfigError: for a malformed pattern or a number out of its range; the message says which
+///         values are valid.
 ///     TypeError: for an unknown keyword and for an argument of the wrong type.
 ///
 /// >>> import eryx
@@ -247,7 +247,7 @@ impl NetConfig {
     ///     ConfigError: naming the file, the line, and what would be valid.
     ///
     /// Warns:
-    ///     UserWarning: for an empty ``allowed_hosts``, which allows every host that is not blocked.
+    ///     UserWarning: for an empty ``allowed_hosts``: every host that is not blocked is allowed.
     ///
     /// >>> import eryx, pathlib, tempfile
     /// >>> path = pathlib.Path(tempfile.mkdtemp()) / "policy.toml"

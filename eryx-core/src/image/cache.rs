@@ -86,7 +86,7 @@ impl Cache {
         // Machine code is larger than the wasm. This check spares a compilation that could not be
         // stored.
         check_file_size(wasm.len())?;
-        let code = compile::baseline(wasm, functions)?;
+        let code = compile::compile_portable(wasm, functions)?;
         check_file_size(code.len())?;
         if let Some(dir) = &self.dir {
             let name = file_name(key)?;

@@ -31,7 +31,7 @@ pub struct PrecompiledImage {
 pub fn precompile(wasm: &[u8]) -> Result<PrecompiledImage, Error> {
     let (_, instrumented) = instrument(wasm)?;
     let functions = Arc::new(RecordingStore::default());
-    let component = baseline(&instrumented, Some(Arc::clone(&functions) as _))?;
+    let component = compile_portable(&instrumented, Some(Arc::clone(&functions) as _))?;
     Ok(PrecompiledImage {
         component,
         functions: functions.to_bytes(),
@@ -59,12 +59,12 @@ pub(crate) fn instrument(wasm: &[u8]) -> Result<(ComponentContext<'_>, Vec<u8>),
 
 /// Compiles exactly this component for the baseline processor, and takes the functions that are in
 /// `functions` from there.
-pub(super) fn baseline(
+pub(super) fn compile_portable(
     wasm: &[u8],
     functions: Option<Arc<dyn CacheStore>>,
 ) -> Result<Vec<u8>, Error> {
     with_threads(|threads| {
-        engine::baseline(functions, threads)?
+        engine::portable_compiler(functions, threads)?
             .precompile_component(wasm)
             .map_err(|error| Error::image("it does not compile", error))
     })
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_recorded_function_is_not_compiled_again() {
         let recording = Arc::new(RecordingStore::default());
-        baseline(&component(b'a', 3), Some(Arc::clone(&recording) as _)).expect("compiled");
+        compile_portable(&component(b'a', 3), Some(Arc::clone(&recording) as _)).expect("compiled");
         let empty = RecordingStore::default().to_bytes();
         let precompiled = PrecompiledStore::from_bytes(&recording.to_bytes()).expect("read");
         assert_ne!(
@@ -124,14 +124,14 @@ mod tests {
         let counting = Arc::new(CountingStore(precompiled, Mutex::new(0)));
         let misses = || *counting.1.lock();
         let compile_again = |data, function| {
-            baseline(&component(data, function), Some(Arc::clone(&counting) as _))
+            compile_portable(&component(data, function), Some(Arc::clone(&counting) as _))
                 .expect("compiled")
         };
         let with_other_data = compile_again(b'b', 3);
         assert_eq!(misses(), 0);
         assert_eq!(
             with_other_data,
-            baseline(&component(b'b', 3), None).expect("compiled"),
+            compile_portable(&component(b'b', 3), None).expect("compiled"),
             "the same machine code as without a store"
         );
         compile_again(b'a', 4);

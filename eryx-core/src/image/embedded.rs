@@ -144,7 +144,7 @@ mod tests {
 
         use crate::engine;
 
-        let mut config = engine::baseline_config().expect("a compiler");
+        let mut config = engine::portable_config().expect("a compiler");
         // SAFETY: the loaded code is never run.
         unsafe { config.detect_host_feature(|_| Some(false)) };
         let baseline = Engine::new(&config).expect("an engine");
