@@ -14,7 +14,8 @@ use crate::limits::per_host::HostPermit;
 use crate::limits::semaphore::Permit;
 use crate::own_addresses::OwnAddresses;
 
-/// The longest host that is parsed, in bytes: four for each octet of the longest DNS name.
+/// The longest host that is parsed, in bytes. Each octet of the longest DNS name takes at most four
+/// bytes of UTF-8.
 const MAX_HOST: usize = 1024;
 
 /// A connection's slot: one permit of the sandbox's limit, one of its host's, and its host memory.

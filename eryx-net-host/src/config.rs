@@ -1,4 +1,4 @@
-//! `NetConfig`: what a sandbox may reach on the network, and its limits.
+//! `NetConfig`: the network configuration of a sandbox, with its policy, trust, DNS and limits.
 
 mod dns;
 pub(crate) mod error;
@@ -28,8 +28,8 @@ use error::ConfigError;
 use generated::ScalarSettings;
 use rules::Rules;
 
-/// What a sandbox may reach on the network, and its limits: an immutable value. Methods that change
-/// a setting return a copy.
+/// The network configuration of a sandbox: the hosts that it may reach, and its limits. The value
+/// is immutable; methods that change a setting return a copy.
 ///
 /// The default reaches every public host and nothing internal. [`SETTINGS`](crate::SETTINGS) lists
 /// all settings with their defaults.
@@ -79,7 +79,7 @@ impl NetConfig {
         }
     }
 
-    /// The trust anchors that server certificates are verified against.
+    /// Returns the trust anchors that server certificates are verified against.
     #[must_use]
     pub fn trust(&self) -> &TrustStore {
         &self.trust
@@ -161,20 +161,20 @@ impl NetConfig {
             .check_udp_resolved(&name, &[], addresses, port))
     }
 
-    /// The compiled policy.
+    /// Returns the policy, which is compiled on first use.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         self.policy.get_or_init(|| self.rules.compile())
     }
 
-    /// The TLS connector of this configuration.
+    /// Returns the TLS connector of this configuration.
     #[must_use]
     pub fn connector(&self) -> &Connector {
         self.connector
             .get_or_init(|| Connector::new(self.trust.clone(), self.allows_unverified_tls()))
     }
 
-    /// The resolver of this configuration.
+    /// Returns the resolver of this configuration.
     #[must_use]
     pub fn resolver(&self) -> &dyn Resolve {
         self.layered()
@@ -199,7 +199,7 @@ impl Default for NetConfig {
 }
 
 impl PartialEq for NetConfig {
-    /// Whether all settings are equal. Resolvers of the embedder's own are equal if they are one
+    /// Returns whether all settings are equal. Two custom resolvers are equal if they are one
     /// object.
     fn eq(&self, other: &Self) -> bool {
         self.scalars == other.scalars

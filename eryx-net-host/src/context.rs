@@ -18,11 +18,12 @@ use crate::limits::rate_limiter::RateLimiter;
 use crate::limits::semaphore::Semaphore;
 use crate::tcp::connect_budget::AttemptDeadline;
 
-/// Connection attempts that may run in parallel in addition to one per connection, all connections
-/// together.
+/// The most connection attempts that may run in parallel in addition to one per connection, for all
+/// connections together.
 ///
-/// Each holds a file descriptor, as do the six queries to name servers: by default a sandbox has at
-/// most 18 of them, so that ten sandboxes and their embedder need no more than 256.
+/// Each attempt holds a file descriptor, and so does each of the six queries to name servers. By
+/// default a sandbox therefore has at most 18 descriptors, and ten sandboxes and their embedder
+/// need no more than 256.
 const MAX_SPARE_ATTEMPTS: usize = 2;
 
 /// The configuration, the limits and the caches of one network.

@@ -19,13 +19,14 @@ use crate::audit::report_builder::{ReportBuilder, ReportEntry};
 use crate::error::NetError;
 use crate::limits::kind::NetLimit;
 
-/// Addresses that an entry stores.
+/// The most addresses that an entry stores.
 const MAX_ADDRESSES: usize = 16;
 
-/// Characters of a host that an entry stores; a DNS name has no more (RFC 1035, 2.3.4).
+/// The most characters of a host that an entry stores. A DNS name has no more (RFC 1035, 2.3.4).
 const MAX_HOST: usize = 255;
 
-/// Characters of a resolver's message that an event repeats: a name server may have chosen them.
+/// The most characters of a resolver's message that an event repeats. A name server may have chosen
+/// them.
 const MAX_REASON: usize = 255;
 
 /// The record of one activity, which emits its events.

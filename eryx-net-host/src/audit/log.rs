@@ -59,8 +59,8 @@ impl AuditLog {
         entry
     }
 
-    /// Returns the report so far. With `reset`, the next report has only what follows, and the
-    /// activities that have not ended.
+    /// Returns the report so far. With `reset`, the next report omits the activities that have
+    /// ended by now.
     pub(crate) fn report(&self, reset: bool) -> NetworkReport {
         let mut report = self.report.lock().build(reset);
         let read = |total: &AtomicU64| {

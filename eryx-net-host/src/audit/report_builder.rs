@@ -8,15 +8,16 @@ use crate::audit::cause::Cause;
 use crate::audit::cause_map::CauseMap;
 use crate::audit::report::{Attempt, ConnectionReport, NetworkReport, Refusals};
 
-/// Established connections and UDP destinations that a report lists. An entry takes half a
+/// The most established connections and UDP destinations that a report lists. An entry takes half a
 /// kilobyte, or 4 KiB if a name has 256 addresses: the three bounds together come to at most 7 MiB.
 const MAX_ESTABLISHED: usize = 1024;
 
-/// Lookups, and attempts that the guest program abandoned, that a report lists in addition.
+/// The most lookups and abandoned attempts that a report lists in addition.
 pub(super) const MAX_FINISHED: usize = 512;
 
-/// Denials and failures that a report lists in addition; it counts all of them. A guest program can
-/// cause tens of thousands per second, and the first few hundred show what it tries.
+/// The most denials and failures that a report lists in addition. The report counts all of them. A
+/// guest program can cause tens of thousands per second, and the first few hundred are enough to
+/// recognise its purpose.
 pub(super) const MAX_REJECTED: usize = 256;
 
 /// An entry that a report can list.

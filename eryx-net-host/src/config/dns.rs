@@ -27,7 +27,7 @@ enum Upstream {
 }
 
 impl NetConfig {
-    /// The names with fixed addresses, for which no name server is asked.
+    /// Returns the names with fixed addresses, which are never sent to a name server.
     #[must_use]
     pub fn hosts(&self) -> &StaticHosts {
         &self.dns.fixed
@@ -47,7 +47,8 @@ impl NetConfig {
         Ok(self.with_dns(|dns| dns.fixed = fixed))
     }
 
-    /// Address of the one name server to ask in place of the system's, if there is one.
+    /// Returns the address of the name server that is used in place of the system's, if there is
+    /// one.
     #[must_use]
     pub fn dns_server(&self) -> Option<SocketAddr> {
         match &self.dns.upstream {
@@ -96,7 +97,7 @@ pub(super) fn parse_name_server(text: &str) -> Result<SocketAddr, ConfigError> {
 const DNS_PORT: u16 = 53;
 
 impl DnsSettings {
-    /// Whether the resolver is one of the embedder's own.
+    /// Returns whether the resolver is the embedder's own.
     #[cfg(feature = "serde")]
     pub(super) fn is_custom(&self) -> bool {
         matches!(self.upstream, Upstream::Custom(_))

@@ -5,8 +5,8 @@ use std::time::Duration;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
-/// The longest timeout. Nothing on a network is worth more than a day's wait, and the clock's
-/// arithmetic stays far from its ends.
+/// The longest timeout. No program needs to wait longer, and a deadline of `now` plus the timeout
+/// cannot overflow.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A number.
@@ -41,7 +41,7 @@ pub(super) struct Rate<T>(
     #[cfg_attr(feature = "serde", serde(deserialize_with = "de::rate"))] pub(super) Option<T>,
 );
 
-/// A time from above zero to [`MAX_TIMEOUT`].
+/// A time of more than zero and at most [`MAX_TIMEOUT`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(transparent))]
 pub(super) struct Timeout(

@@ -36,7 +36,7 @@ impl<'de> Deserialize<'de> for NetConfig {
 impl NetConfig {
     /// Returns a copy with the settings that a map holds, by the names of a policy file; the others
     /// stay. A list replaces the one before it, except `also_blocked_hosts` and `root_certs`, which
-    /// add to what is blocked and trusted.
+    /// add to the blocked hosts and the trusted certificates.
     ///
     /// # Errors
     ///
@@ -76,8 +76,8 @@ impl NetConfigDef {
             ));
         }
         let rules = &config.rules;
-        // `allow_localhost` takes loopback entries out of what is blocked at that point: an entry
-        // that is in the list again was added later.
+        // `allow_localhost` removes the loopback entries from the list. A loopback entry in the
+        // list was therefore added later.
         let later = match rules.loopback {
             true => rules.lists.blocked_hosts.iter().position(is_loopback),
             false => None,
@@ -102,7 +102,7 @@ impl NetConfigDef {
         })
     }
 
-    /// Returns `config` with these settings, with `read` to get the bytes of certificate files.
+    /// Returns `config` with these settings. `read` returns the bytes of a certificate file.
     pub(super) fn apply_to(
         mut self,
         mut config: NetConfig,

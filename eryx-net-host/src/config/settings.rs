@@ -6,8 +6,8 @@ use super::error::ConfigError;
 /// Passes the table of settings to `callback!`: the one place that names, types, defaults and
 /// documents them.
 ///
-/// From it come the methods of [`NetConfig`], the keys of a policy file, `SETTINGS`, the keywords
-/// and properties of the Python class, the options of the command `eryx`, and the table in
+/// The table generates the methods of [`NetConfig`], the keys of a policy file, `SETTINGS`, the
+/// keywords and properties of the Python class, the options of the command `eryx`, and the table in
 /// `docs/networking.md` (which `tests/settings.rs` writes).
 ///
 /// A row is
@@ -20,8 +20,8 @@ use super::error::ConfigError;
 /// where `KEY` is the name in a policy file and in Python, `GETTER` the Rust method that returns
 /// the setting (none if the setting only changes another one), and `KIND` a variant of
 /// [`SettingKind`]. `HELP` replaces the documentation in `--help` where an option adds to a list.
-/// The body names the Rust method that changes the setting, with documentation for it alone; after
-/// `resets` stand the lazily built fields of `NetConfig` that depend on the setting.
+/// The body names the Rust method that changes the setting, with further documentation for this
+/// method. `resets` lists the lazily built fields of `NetConfig` that depend on the setting.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! net_settings {
@@ -89,13 +89,15 @@ macro_rules! net_settings {
                 received_bytes_per_second(received_bytes_per_second): Rate<u64> = none,
                     unit "bytes a second", option "receive-rate"
                     { with_received_bytes_per_second };
-                /// Whether what the policy denies is only reported, and goes on, whatever it
-                /// reaches. For trying out a policy with code that is trusted. Text that is not a
-                /// host still fails, and UDP still needs an entry in `allowed_udp`.
+                /// Whether an activity that the policy denies is only reported and goes on,
+                /// whatever host it reaches. For trying out a policy with code that is trusted.
+                /// Text that is not a host still fails, and UDP still needs an entry in
+                /// `allowed_udp`.
                 report_only(report_only): Flag = false, option "report-only"
                     {
-                        /// What the policy would deny is an [event](crate::EventKind::WouldDeny);
-                        /// [`check`](Self::check) returns the policy's own verdict.
+                        /// An activity that the policy would deny is an
+                        /// [event](crate::EventKind::WouldDeny); [`check`](Self::check) returns the
+                        /// policy's own verdict.
                         with_report_only
                     };
                 /// Whether all sandboxes made from this configuration share DNS answers and TLS
@@ -154,8 +156,8 @@ macro_rules! net_settings {
                         that match this, such as `db.corp:5432`"
                     { allow_internal_host };
                 /// Patterns with ports, such as `ns.example.com:53`, of which a host must match one
-                /// for UDP to reach it, besides all that a connection takes. An empty list allows
-                /// no UDP.
+                /// for UDP to reach it, in addition to all checks of a connection. An empty list
+                /// allows no UDP.
                 allowed_udp(allowed_udp): Patterns<UdpPattern> = [],
                     option "allow-udp": "Allow UDP to hosts that match this, as far as a connection \
                         may reach them: a pattern with a port, such as `ns.example.com:53`"

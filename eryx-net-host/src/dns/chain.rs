@@ -27,9 +27,9 @@ pub(crate) enum Upstream {
 }
 
 impl ResolverChain {
-    /// Returns the same chain for one network, whose DNS client has limits of its own and a cache
-    /// that counts against `memory`; with `None` it shares its cache. The embedder is responsible
-    /// for the memory of a custom resolver.
+    /// Returns the same chain for one network. Its DNS client has limits of its own, and a cache
+    /// that counts against `memory`; with `None` both chains share one cache. The embedder is
+    /// responsible for the memory of a custom resolver.
     pub(crate) fn for_network(&self, memory: Option<HostMemory>) -> Self {
         Self {
             static_hosts: self.static_hosts.clone(),

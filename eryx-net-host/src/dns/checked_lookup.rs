@@ -10,7 +10,7 @@ use crate::context::NetworkContext;
 use crate::dns::resolver::{Answer, MAX_ADDRESSES, MAX_ALIASES, Resolve as _, ResolveError};
 use crate::error::NetError;
 
-/// Addresses of one name that are used. All of them are checked.
+/// The most addresses of one name that are returned. All addresses of the name are checked.
 const MAX_USED: usize = 64;
 
 /// Resolves `name` and returns the addresses that the policy allows for `port`, in the order to try

@@ -86,7 +86,7 @@ impl DnsResolver {
     }
 
     /// Returns a resolver for the same name servers with bounds of its own, and a cache that counts
-    /// against `memory`. With `None` it shares the cache of this one.
+    /// against `memory`. With `None`, both resolvers share one cache.
     pub(crate) fn for_network(&self, memory: Option<HostMemory>) -> Self {
         Self {
             config: Arc::clone(&self.config),

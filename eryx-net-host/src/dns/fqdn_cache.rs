@@ -1,5 +1,5 @@
-//! A reverse cache from addresses to the names they were resolved from, so that a connection to a
-//! literal is checked as one to that name.
+//! A reverse cache from addresses to the names they were resolved from, so that a connection to an
+//! address literal is checked as a connection to the name.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -12,14 +12,14 @@ use crate::bounded_cache::BoundedCache;
 use crate::host_memory::Charge;
 use crate::tcp::connect_budget::ConnectBudget;
 
-/// Addresses in the cache. The least recently used one is evicted first.
+/// The most addresses in the cache. The least recently used one is evicted first.
 const MAX_ADDRESSES: usize = 512;
 
-/// Names kept per address. Many names share the addresses of a CDN.
+/// The most names that are stored per address. Many names share the addresses of a CDN.
 const MAX_NAMES: usize = 4;
 
-/// Bytes in the cache; a name counts once for each of its addresses. Usual names and aliases reach
-/// the other two bounds first; a hostile name server chooses long ones.
+/// The most bytes in the cache. A name counts once for each of its addresses. Usual names and
+/// aliases reach the other two bounds first; a hostile name server chooses long ones.
 const MAX_BYTES: usize = 1 << 20;
 
 /// A name that was resolved, its aliases, and the connect budget of the attempts that follow.

@@ -36,8 +36,9 @@ pub enum Family {
 
 /// A lookup in progress. Dropping it cancels it.
 ///
-/// There is no background task: the lookup makes progress only while [`finish`](Self::finish) or
-/// [`poll_ready`](Self::poll_ready) is polled.
+/// The lookup makes progress only while [`finish`](Self::finish) or
+/// [`poll_ready`](Self::poll_ready) is polled, except for the queries to name servers: they run in
+/// a task, which ends with the last lookup that waits for them.
 pub struct Lookup {
     context: Arc<NetworkContext>,
     entry: Arc<AuditEntry>,

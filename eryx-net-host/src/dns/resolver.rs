@@ -38,11 +38,11 @@ pub trait Resolve: fmt::Debug + Send + Sync {
     fn resolve(&self, name: &HostName) -> Resolving;
 }
 
-/// Addresses accepted per answer. Verdicts store them, and the author of a hostile guest program
-/// may control the name server, so this bounds host memory.
+/// The most addresses that are accepted per answer. Verdicts store them, and the author of a
+/// hostile guest program may control the name server, so this bounds host memory.
 pub(crate) const MAX_ADDRESSES: usize = 256;
 
-/// Aliases accepted per answer. Resolvers follow fewer.
+/// The most aliases that are accepted per answer. Resolvers follow fewer.
 pub(crate) const MAX_ALIASES: usize = 16;
 
 /// The aliases and addresses of a name.

@@ -27,7 +27,7 @@ pub(crate) const LOOKUP: u64 = 128 << 10;
 /// A UDP socket: the datagram being received, and 64 destinations.
 pub(crate) const UDP_SOCKET: u64 = 128 << 10;
 
-/// What one element of a list takes in addition to its bytes.
+/// The memory of one element of a list in addition to its own bytes.
 const ELEMENT: usize = 32;
 
 /// Returns the memory of TLS with `settings`, whose roots are used only where `uses_roots`.

@@ -102,7 +102,7 @@ impl BandwidthLimiter {
         }
     }
 
-    /// Debits all of `amount`, even if it exceeds what the rate limit allows now: later
+    /// Debits all of `amount`, even if the rate limit does not allow as many now: later
     /// reservations wait for the debt. Returns `false`, and debits nothing, if the quota does not
     /// cover it.
     pub(crate) fn debit(&self, amount: usize) -> bool {

@@ -6,15 +6,15 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NetLimit {
-    /// Connections open or opening at once.
+    /// TCP connections that are open or opening at once, and UDP sockets in use.
     MaxConnections,
-    /// Connections open or opening at once to one host.
+    /// TCP connections and UDP destinations of one host at once.
     MaxConnectionsPerHost,
-    /// Connections begun per second.
+    /// Connections and UDP destinations begun per second.
     ConnectsPerSecond,
-    /// Bytes sent by all connections together.
+    /// Bytes that all connections and UDP sockets send together.
     MaxSentBytes,
-    /// Bytes received by all connections together.
+    /// Bytes that all connections and UDP sockets receive together.
     MaxReceivedBytes,
     /// Bytes sent per second.
     SentBytesPerSecond,

@@ -97,7 +97,7 @@ impl RateLimiter {
         if available >= min_grant {
             return Ok(available);
         }
-        // The smallest grant takes longer than what is left of the burst, so this is in the future.
+        // The smallest grant takes longer than the rest of the burst, so this is in the future.
         Err(now + (ahead + self.duration_of(min_grant)).saturating_sub(self.burst))
     }
 

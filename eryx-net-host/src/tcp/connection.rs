@@ -26,9 +26,10 @@ const MAX_INLINE_WAITS: u32 = 4;
 /// A TCP connection, with TLS once [`start_tls`](Self::start_tls) has succeeded.
 ///
 /// It begins in [`Network::connect`](crate::Network::connect) and counts against the sandbox's
-/// connection limit until it is dropped. There is no background task: a connection makes progress
-/// only while one of its methods is polled, [`poll_readable`](Self::poll_readable) and
-/// [`poll_writable`](Self::poll_writable) included.
+/// connection limit until it is dropped. A connection makes progress only while one of its methods
+/// is polled, [`poll_readable`](Self::poll_readable) and [`poll_writable`](Self::poll_writable)
+/// included. Only two things run in a task: the queries of a name lookup, and sending the last
+/// ciphertext of a connection that was dropped.
 ///
 /// A timeout of `None` is the configured ceiling. A timeout of zero does not wait: the operation
 /// returns [`NetError::WouldBlock`] if it cannot finish at once. Any other timeout is clamped to
@@ -61,7 +62,7 @@ pub struct Connection {
     pub(super) deadline: Deadline,
     /// For an address that a lookup returned, until the connection is established.
     pub(super) attempt: Option<ConnectAttempt>,
-    /// What is left of the connect timeout for a handshake.
+    /// The rest of the connect timeout, for a handshake.
     pub(super) handshake_budget: Duration,
     pub(super) endpoints: Option<Endpoints>,
     pub(super) half_close: HalfClose,

@@ -16,10 +16,10 @@ use crate::tcp::stream::{Interest, Stream};
 /// Delay", recommended value).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Addresses dialled for one connection. The policy has checked the others as well.
+/// The most addresses that are dialled for one connection. The policy has checked all addresses.
 const MAX_ATTEMPTS: usize = 32;
 
-/// Parallel attempts of one connection: each holds a file descriptor.
+/// The most parallel attempts of one connection. Each holds a file descriptor.
 const MAX_PARALLEL: usize = 4;
 
 /// How long an attempt lasts at least before another may replace it. TCP retransmits a lost first

@@ -157,8 +157,8 @@ impl Connection {
         loop {
             let rest = &data[*taken..];
             if let State::Tls(tls) = &mut self.state {
-                // Take bytes only when no ciphertext is buffered, so that the buffer is bounded and
-                // every write flushes what the one before it left.
+                // Take bytes only when no ciphertext is buffered, so that the buffer is bounded,
+                // and every write first sends the rest of the one before it.
                 ready!(tls.poll_flush(cx))?;
             }
             if rest.is_empty() {
@@ -219,8 +219,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends what is pending: buffered ciphertext, and the end of the stream after it. Defers an
-    /// error to the next operation.
+    /// Sends the pending bytes: buffered ciphertext, then the end of the stream. Defers an error to
+    /// the next operation.
     pub(super) fn poll_flush_pending(&mut self, cx: &mut Context<'_>) {
         let outcome = match &mut self.state {
             State::Tls(tls) if self.half_close.fin_pending => tls.poll_close_notify(cx),

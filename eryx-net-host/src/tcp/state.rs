@@ -61,7 +61,7 @@ pub(super) enum State {
     Handshaking(Box<TlsHandshake>),
     Tls(Box<TlsConnection>),
     Failed(NetError),
-    /// Moved out of: only inside a transition, and after `drop`.
+    /// No state: only during a transition, and while the connection is dropped.
     Taken,
 }
 

@@ -40,7 +40,7 @@ enum Socket {
     Unregistered(std::net::TcpStream),
     /// Registered with the reactor, which wakes the waiting task.
     Registered(TcpStream),
-    /// Moved out of: only while it changes, and after that failed.
+    /// No socket: only while it is registered or deregistered, and after that has failed.
     Taken,
 }
 

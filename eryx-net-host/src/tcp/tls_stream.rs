@@ -70,7 +70,7 @@ impl TlsHandshake {
         self.handshake.yielded()
     }
 
-    /// Returns what is left of the budget.
+    /// Returns the rest of the budget.
     pub(super) fn remaining(&self) -> Duration {
         self.deadline.remaining()
     }

@@ -124,7 +124,7 @@ impl UdpSocket {
     ///
     /// [`NetError::WouldBlock`], [`NetError::TimedOut`], [`NetError::ConnectionRefused`] when the
     /// [connected](Self::connect) peer has no socket on the port, [`NetError::QuotaExceeded`] when
-    /// a datagram exceeds what the sandbox may receive; that datagram is dropped.
+    /// a datagram has more bytes than the sandbox may still receive; that datagram is dropped.
     pub async fn receive(
         &mut self,
         max: usize,

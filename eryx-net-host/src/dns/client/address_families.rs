@@ -18,7 +18,8 @@ use crate::dns::resolver::{Answer, MAX_ALIASES, ResolveError};
 /// was faster.
 const SECOND_FAMILY_WAIT: Duration = Duration::from_secs(1);
 
-/// Queries for one family. A recursive server follows aliases itself, so that one query is enough.
+/// The most queries for one family. A recursive server follows aliases itself, so that one query is
+/// enough.
 const MAX_QUERIES: usize = 8;
 
 /// The result of the queries for a name.

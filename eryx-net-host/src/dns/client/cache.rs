@@ -12,11 +12,12 @@ use crate::bounded_cache::BoundedCache;
 use crate::dns::resolver::{Answer, ResolveError};
 use crate::host_memory::{Charge, HostMemory};
 
-/// Names in the cache. A guest program connects to few hosts at a time, and one that looks up ever
-/// more names gains nothing from a cache.
+/// The most names in the cache. A guest program connects to few hosts at a time, and one that looks
+/// up ever more names gains nothing from a cache.
 const MAX_NAMES: usize = 256;
 
-/// Bytes in the cache. The largest possible answer takes about 9 KiB, a usual one 300 bytes.
+/// The most bytes in the cache. The largest possible answer takes about 9 KiB, a usual one 300
+/// bytes.
 const MAX_BYTES: usize = 256 << 10;
 
 /// The longest time that an answer stays in the cache, whatever its time to live.

@@ -14,8 +14,8 @@ use super::message::{QueryMessage, Question, Response};
 /// rejected before any of it is read.
 const MAX_MESSAGE: usize = 8 << 10;
 
-/// Messages that are read before one query gives up because none is its response: each is a
-/// forger's guess, or garbage.
+/// The most messages that one query reads before it gives up because none is its response. Such a
+/// message is a forger's guess, or garbage.
 const MAX_STRAYS: usize = 64;
 
 /// The timeout of one exchange over TCP.

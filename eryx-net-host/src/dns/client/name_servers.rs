@@ -11,7 +11,8 @@ use super::exchange;
 use super::message::{Question, Response};
 use crate::dns::resolver::ResolveError;
 
-/// Servers that are queried, as many as the system's own resolver uses (`MAXNS` in resolv.conf(5)).
+/// The most servers that are queried: as many as the system's own resolver uses (`MAXNS` in
+/// resolv.conf(5)).
 const MAX_SERVERS: usize = 3;
 
 /// The timeout of the first query to a server. Each further round doubles it: packets get lost, and

@@ -18,19 +18,19 @@ use crate::dns::resolver::{Answer, MAX_ADDRESSES, MAX_ALIASES, ResolveError};
 use crate::host_memory::HostMemory;
 use crate::limits::rate_limiter::{RateLimitWait, RateLimiter};
 
-/// Sockets to name servers at once, one for each query: both families of three names. With
-/// `max_connections` and the spare connection attempts, these are the file descriptors of a
-/// sandbox.
+/// The most sockets to name servers at once, one for each query: both families of three names. A
+/// sandbox has these file descriptors, those of `max_connections`, and those of the spare
+/// connection attempts.
 const MAX_SOCKETS: usize = 6;
 
-/// Names that may be sent to name servers at once after an idle period. Far more than a guest
-/// program connects to, and too few for a name server to take them for an attack.
+/// The most names that may be sent to name servers at once after an idle period. Far more than a
+/// guest program connects to, and too few for a name server to take them for an attack.
 const BURST: u64 = 256;
 
-/// Names that may be sent to name servers per second after that.
+/// The most names that may be sent to name servers per second after that.
 const PER_SECOND: u64 = 100;
 
-/// Entries of the in-flight map before those of finished lookups are removed.
+/// The number of entries of the in-flight map at which those of finished lookups are removed.
 const MAX_TRACKED: usize = 128;
 
 type InFlight = BoxFuture<'static, Result<Answer, ResolveError>>;
