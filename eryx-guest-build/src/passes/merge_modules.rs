@@ -5,9 +5,10 @@
 //! belongs to another module, and every call between modules is indirect. After merging, the table
 //! is the module's own and is filled on first use, and calls are direct.
 //!
-//! The pass merges every module that can be instantiated before the component's own functions that
-//! need a memory exist. The module that passes those functions on stays. Globals that nothing sets
-//! become constants, and unreachable functions are left out.
+//! Some functions of the component need a memory of one of the modules, so the component defines
+//! them after that module is instantiated. The pass merges every module that needs none of them.
+//! The module that passes them on to the others stays. Globals that no function sets become
+//! constants, and unreachable functions are left out.
 
 mod component_writer;
 mod index_layout;

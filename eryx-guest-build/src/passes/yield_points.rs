@@ -3,8 +3,8 @@
 //!
 //! A guest program can only be preempted where it yields. An engine can check a clock in all code,
 //! at every function and every iteration of a loop, which costs an interpreter a fifth of its time.
-//! This pass has it decrement the counter instead, in places chosen so that the code cannot run for
-//! long without passing one:
+//! This pass makes the code decrement a counter instead, in places chosen so that the code cannot
+//! run for long without passing one:
 //!
 //! - every iteration of a loop,
 //! - functions on a cycle of the call graph: at least one of each cycle of direct calls, and every
@@ -13,8 +13,8 @@
 //!   by chunk.
 //!
 //! When the counter is negative, the code calls the host, which checks the clock and runs other
-//! tasks if the time slice is over. It makes that call after every call of a host function, too, so
-//! that the time those take counts like the program's own.
+//! tasks if the time slice is over. The code also makes that call after every call of a host
+//! function, so that the time of host functions counts like the program's own.
 
 mod analysis;
 mod bulk_memory;

@@ -21,8 +21,9 @@ pub(super) struct Counter {
     pub(super) yield_import: u32,
     /// The global that is the counter.
     pub(super) counter: u32,
-    /// The global that is the counter of functions which the host calls while the guest may not
-    /// call the host. They share one allowance in each call of the host.
+    /// The global that takes the place of the counter for functions that must not yield: the host
+    /// calls them while the guest may not call the host. They share one allowance in each call of
+    /// the host.
     allowance: u32,
 }
 
@@ -129,9 +130,9 @@ impl Counter {
         })
     }
 
-    /// Returns whether a function is a shield: it only calls a function that the host calls while
-    /// the guest may not call the host, with the allowance in place of the counter.
-    pub(super) fn is_shield(&self, operators: &[Operator<'_>]) -> bool {
+    /// Returns whether a function is a wrapper: it only calls a function that must not yield, with
+    /// the allowance in place of the counter.
+    pub(super) fn is_wrapper(&self, operators: &[Operator<'_>]) -> bool {
         let is_get = |operator: &Operator<'_>, global_index| {
             *operator == Operator::GlobalGet { global_index }
         };

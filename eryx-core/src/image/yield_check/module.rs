@@ -117,7 +117,7 @@ impl<'a> Module<'a> {
                 continue;
             }
             let operators = operators(&body)?;
-            let found = if counter.is_shield(&operators) {
+            let found = if counter.is_wrapper(&operators) {
                 Ok(Calls::default())
             } else {
                 check.calls(&operators)

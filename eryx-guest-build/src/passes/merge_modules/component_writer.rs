@@ -83,7 +83,8 @@ fn next_index(count: &mut u32) -> u32 {
     *count - 1
 }
 
-/// An entry that was merged is used before the merged module is instantiated.
+/// The error of a component that uses an entry of a merged module before the merged module is
+/// instantiated.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is used before the merged module is there")]
 struct UsedTooEarly(String);

@@ -17,10 +17,10 @@ const GROW_DECREMENT: i32 = 2048;
 /// The binary logarithm of the bytes of memory that decrement the counter by one.
 pub(super) const BYTES_SHIFT: i32 = 6;
 
-/// The counter's value for functions that the host calls while the guest may not call it. They
-/// share it between two yields, which means in one call of the host. The program ends when they use
-/// it up. Such functions allocate memory for values, and 4 MiB of values in thousands of
-/// allocations take a tenth of it. It lasts for less than 10 ms.
+/// The value of the counter for functions that must not yield: the host calls them while the guest
+/// may not call the host. All of them share it until the next yield, so during one call of the
+/// host. The program ends when they use it up. Such functions allocate memory for values, and 4 MiB
+/// of values in thousands of allocations take a tenth of it. It lasts for less than 10 ms.
 pub(super) const ALLOWANCE: i32 = 1 << 21;
 
 /// The decrement for an iteration of a loop or a call.
