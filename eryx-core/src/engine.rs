@@ -17,15 +17,15 @@ use crate::error::{Error, ImageError};
 use crate::signals;
 
 /// The native stack that a guest may use, in bytes. CPython's own recursion limits apply at about
-/// half of it: CPython measures the stack in linear memory, and the image is built such that no
-/// recursion that CPython checks uses much more of the native stack than of that one.
+/// half of it: CPython measures the stack in linear memory, and the image pads the frames there so
+/// that this limit comes first (`eryx-guest-build`, pass `stack_depth`).
 const WASM_STACK: usize = 12 << 20;
 
 /// The stack of a fiber, in bytes: the guest's share, and 1 MiB for host functions on top of it.
 const FIBER_STACK: usize = WASM_STACK + (1 << 20);
 
-/// Returns the settings that decide what machine code looks like. The build and the run time share
-/// them: an image precompiled with others does not load.
+/// Returns the settings that determine the machine code. The build and the run time share them: an
+/// image that was precompiled with other settings does not load.
 pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config

@@ -3,14 +3,14 @@
 use std::task::{Context, Poll};
 
 /// Receives output while it is printed. A sink can make the program wait. A function of `&[u8]` is
-/// a sink that never does.
+/// a sink that never makes it wait.
 pub trait OutputSink: Send + Sync {
     /// Takes a piece of output, which need not end at the end of a line or a character.
     ///
     /// It must not block: the program, its timeout and its cancellation wait for it.
     fn write(&self, bytes: &[u8]);
 
-    /// Returns `Pending` while the sink can take no more output, and has `cx` woken when it can.
+    /// Returns `Pending` while the sink can take no more output, and wakes `cx` when it can.
     ///
     /// The program waits meanwhile; its timeout and its cancellation do not. At most 4 KiB are
     /// written after a `Pending`, so a sink that bounds its memory needs that much more.

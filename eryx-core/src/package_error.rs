@@ -26,7 +26,7 @@ pub enum PackageError {
     NotAWheel {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it is not a wheel.
         reason: String,
     },
     /// The package contains machine code for a processor, which cannot run in a sandbox.
@@ -85,7 +85,7 @@ pub enum PackageError {
     NotAFactory {
         /// The path of the file, or `the given data`.
         origin: String,
-        /// What is wrong with it.
+        /// Why it is not a saved factory.
         reason: String,
     },
     /// The packages exceed their [`PackageLimits`](crate::PackageLimits).

@@ -41,7 +41,7 @@ static LOCK: ProcessLock = ProcessLock::new();
 /// its own. They do not pass signals on to `last` then.
 static INSTALLED_EARLIER: AtomicBool = AtomicBool::new(false);
 
-/// The age from which the handlers are checked again when a guest goes on after it waited.
+/// How long a check of the handlers stays valid: a later poll of the guest repeats it.
 const CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Makes wasmtime set its handlers, on top of `last`. Must be called before any engine is made.

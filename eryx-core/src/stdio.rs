@@ -103,8 +103,6 @@ impl Capture {
     }
 
     fn lock(&self) -> MutexGuard<'_, Captured> {
-        // The state is consistent between any two statements, so a panic elsewhere does not harm
-        // it.
         self.captured.lock()
     }
 

@@ -53,7 +53,8 @@ impl StoreState {
             .charge(ResourceLimits::HOST_MEMORY_BASE)
             .map_err(|full| ConfigError::limit("max_host_memory", format!("is too low: {full}")))?;
         let network = network.with_host_memory(host_memory.clone());
-        // WASI denies what is not set here: files, environment, arguments, standard input.
+        // WASI denies everything that is not set here: files, environment, arguments, standard
+        // input.
         let mut wasi = WasiCtx::builder();
         wasi.stdout(capture.stream(StreamKind::Stdout, sinks.stdout.clone()))
             .stderr(capture.stream(StreamKind::Stderr, sinks.stderr.clone()))
@@ -79,7 +80,7 @@ impl StoreState {
         })
     }
 
-    /// Notes for the watchdog that the guest calls a function of `interface`, and returns the
+    /// Records for the watchdog that the guest calls a function of `interface`, and returns the
     /// state.
     pub(crate) fn on_call(&mut self, interface: &'static str) -> &mut Self {
         self.time_slice.watchdog().on_call(interface);

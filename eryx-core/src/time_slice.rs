@@ -3,8 +3,8 @@
 //! A slice begins when the runtime polls the execution. The image calls `yield-now` a few thousand
 //! times a second while it computes, and after every call of a host function; once the slice is
 //! used up, that call yields to the runtime, which serves deadlines, cancellation and other tasks.
-//! The guest's computation, the host's work for it and the number of its calls count alike. Only
-//! one call of a host function is not divided: each bounds its own work, to a few milliseconds.
+//! The guest's computation and the host's work for it count alike. A call of a host function cannot
+//! be divided, so each bounds its own work to a few milliseconds.
 
 use std::future::poll_fn;
 use std::pin::pin;

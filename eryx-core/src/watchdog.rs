@@ -26,8 +26,8 @@ mod enabled {
     /// the slower code of a test build.
     const LIMIT: Duration = Duration::from_millis(50);
 
-    /// Seeds random numbers before the first execution: that takes long, once in a process,
-    /// whatever an execution does.
+    /// Seeds the random number generator before the first execution: seeding takes about 50 ms,
+    /// once in a process.
     static SEEDED: Once = Once::new();
 
     /// The watchdog of one execution.
@@ -50,7 +50,7 @@ mod enabled {
     }
 
     impl Watchdog {
-        /// Notes a call of a host function.
+        /// Records a call of a host function.
         pub(crate) fn on_call(&self, interface: &'static str) {
             *self.called.lock() = Some(interface);
         }

@@ -74,8 +74,8 @@ impl Cache {
         }
     }
 
-    /// Compiles `wasm`, except for what is in `functions`, and stores the machine code under `key`,
-    /// in the entry that was begun for it, if one was.
+    /// Compiles `wasm`, except the functions that `functions` has, and stores the machine code
+    /// under `key`, in the entry that was begun for it, if one was.
     pub(super) fn compile(
         &self,
         key: &str,

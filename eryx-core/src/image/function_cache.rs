@@ -1,6 +1,5 @@
-//! Caches of the machine code of single functions, keyed by their source. A
-//! snapshot of the image has other data and the same functions, which then need not be compiled
-//! again.
+//! Caches of the machine code of single functions, keyed by their source. A snapshot of the image
+//! has other data and the same functions, which then need not be compiled again.
 //!
 //! The serialized form is one deflate stream of pairs of key and value, each part after its length
 //! in four bytes, little-endian.
