@@ -11,8 +11,8 @@ use crate::name::HostName;
 /// The host of a connection: a name or an address.
 ///
 /// A parsed value is canonical. For names see [`HostName`]. An IPv4-mapped IPv6 address
-/// (`::ffff:0:0/96`, RFC 4291, 2.5.5.2) is the IPv4 address in it, because that is what the kernel
-/// dials.
+/// (`::ffff:0:0/96`, RFC 4291, 2.5.5.2) is the IPv4 address in it, because the kernel dials that
+/// address.
 ///
 /// ```
 /// use eryx_net_policy::Host;

@@ -94,7 +94,8 @@ impl RuleSet {
         self.names.matching(name).chain(self.for_everything())
     }
 
-    /// Returns the patterns for networks that contain exactly this address.
+    /// Returns the patterns for networks that contain this address itself, as opposed to one that
+    /// is embedded in it.
     pub(crate) fn for_network(&self, address: IpAddr) -> impl Iterator<Item = HostPattern> + '_ {
         let trie = if address.is_ipv4() {
             &self.ipv4

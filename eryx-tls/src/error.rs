@@ -32,8 +32,8 @@ pub enum TlsError {
     /// The peer does not speak TLS, violates the protocol, or shares no parameters with this side.
     ///
     /// The text is OpenSSL's reason in lower case, a colon, and an explanation. Upper-cased and
-    /// with underscores for spaces, the part before the colon is what Python calls
-    /// `SSLError.reason`: `wrong version number`, `unsupported protocol`, `unexpected message`, …
+    /// with underscores for spaces, the part before the colon is Python's `SSLError.reason`:
+    /// `wrong version number`, `unsupported protocol`, `unexpected message`, …
     #[error("{0}")]
     Protocol(String),
     /// The transport ended without close_notify ([RFC 8446,

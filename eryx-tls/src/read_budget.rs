@@ -4,10 +4,8 @@
 ///
 /// A peer can send many bytes that are never delivered to a reader: session tickets, padding, key
 /// updates. Without the limit, a poll would go on for as long as the peer sends them, beyond the
-/// caller's deadline. The limit is half of 256 KiB, the most that any operation reads before it
-/// yields to other tasks, since an operation polls at most twice without yielding: once to see
-/// whether it must wait, and once to wait. With tickets of 40 bytes, 3,200 of them, such a poll
-/// takes about 10 ms.
+/// caller's deadline. The limit is low, since a caller may poll several times before it yields to
+/// other tasks.
 pub const POLL_LIMIT: usize = 128 * 1024;
 
 /// The most reads from the transport in one poll: twice as many as [`POLL_LIMIT`] takes with reads
