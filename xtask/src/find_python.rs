@@ -16,7 +16,7 @@ pub(crate) struct Interpreter {
 }
 
 impl Interpreter {
-    /// Returns the newest one: among the names on the path, and among the versions of pyenv, whose
+    /// Returns the newest interpreter among the names on the path and the versions of pyenv, whose
     /// names on the path run only with `PYENV_VERSION` set.
     ///
     /// # Errors

@@ -14,7 +14,8 @@ use anyhow::{Context, Result, bail};
 use crate::command::{self, cargo};
 use crate::workspace;
 
-/// Counts, and compares with `benches/instructions.json`, or writes that file.
+/// Counts the instructions, and compares the counts with `benches/instructions.json` or writes them
+/// there.
 pub(crate) fn run(write: bool) -> Result<()> {
     let root = workspace::root();
     let file = root.join("benches/instructions.json");

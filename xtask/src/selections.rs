@@ -3,9 +3,10 @@
 //! Cargo unifies the features of a dependency over the packages of one build only. Where two builds
 //! end up with different features of one small crate, cargo compiles that crate and everything
 //! above it twice: wasmtime and Cranelift, for minutes. The feature `workspace-features` selects
-//! what the whole workspace selects, so that every build of a task shares those crates.
+//! the same features as a build of the whole workspace, so that every build of a task shares those
+//! crates.
 
-/// The tests, lints and documentation: all there is.
+/// The selection of the tests, lints and documentation: all packages with all features.
 pub(crate) const WORKSPACE: [&str; 2] = ["--workspace", "--all-features"];
 
 /// The program that builds the guest image. It selects the feature in its manifest.

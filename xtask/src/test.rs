@@ -63,8 +63,8 @@ fn check_package(wheel: &Path) -> Result<()> {
     check_python(&tools, &root.join("eryx-python"), &["."], &environment)
 }
 
-/// Checks the guest's Python, the examples, the tests' and the benchmarks' with this machine's
-/// Python.
+/// Checks the Python code of the guest, the examples, the tests and the benchmarks with this
+/// machine's Python.
 fn check_guest_python() -> Result<()> {
     let root = workspace::root();
     let tools = Venv::ensure(

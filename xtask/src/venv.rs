@@ -139,7 +139,8 @@ impl Venv {
                 .arg(folder)
                 .env("NO_EXT", "1"),
         )?;
-        // Their tags name the interpreter that built them, which they do not need.
+        // The tags of the wheels name the interpreter that built them, which the wheels do not
+        // need.
         for wheel in wheels(folder)? {
             command::output(
                 Command::new(self.python())
@@ -198,7 +199,7 @@ impl Venv {
     }
 }
 
-/// A copy of the requirements file in a folder that was filled from it, written last.
+/// A copy of a requirements file, written to a folder after the folder was filled from it.
 struct Stamp {
     path: PathBuf,
     requirements: String,
