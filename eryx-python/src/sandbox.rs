@@ -119,8 +119,9 @@ impl Sandbox {
     /// >>> import asyncio, eryx
     /// >>> sandbox = eryx.Sandbox()
     /// >>> async def main():
-    /// ...     return await asyncio.gather(sandbox.aexecute("print(1)"),
-    /// sandbox.aexecute("print(2)"))
+    /// ...     return await asyncio.gather(
+    /// ...         sandbox.aexecute("print(1)"), sandbox.aexecute("print(2)")
+    /// ...     )
     /// >>> [result.stdout for result in asyncio.run(main())]
     /// ['1\n', '2\n']
     fn aexecute<'py>(
