@@ -1,9 +1,9 @@
-//! A host and a port as a person writes them.
+//! Parses a host and a port on the command line.
 
 /// An argument of `eryx policy check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HostPort {
-    /// The host, unparsed: the policy's verdict says what is wrong with it.
+    /// The host, unparsed: for a malformed host the policy's verdict explains the problem.
     pub(crate) host: String,
     pub(crate) port: u16,
 }

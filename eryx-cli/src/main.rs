@@ -29,7 +29,7 @@ struct Args {
 enum Command {
     /// Run a script in a sandbox
     Run(Box<run::Options>),
-    /// Say what a network policy means, without touching the network
+    /// Show what a network policy allows, without using the network
     #[command(subcommand)]
     Policy(Box<policy::Command>),
 }

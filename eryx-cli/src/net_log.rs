@@ -12,8 +12,8 @@ use eryx::CancelHandle;
 use eryx::net::{Event, Observer};
 use serde::Serialize;
 
-/// Writes events as they happen. When writing fails, it cancels the script: a script must not go on
-/// unrecorded.
+/// Writes events as they happen. When writing fails, it cancels the script: a script must not
+/// continue without a log.
 pub(crate) struct NetLog {
     path: PathBuf,
     cancel: CancelHandle,

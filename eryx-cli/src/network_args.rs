@@ -40,7 +40,7 @@ struct SettingArg {
 }
 
 enum ArgValue {
-    /// A value in place of the one before.
+    /// A value that replaces the earlier one.
     Value(Value),
     /// Entries to add to a list.
     Entries(Vec<String>),
@@ -180,7 +180,8 @@ impl SettingArg {
     }
 }
 
-/// Returns a copy of `config` with these names in place of the same names of a file.
+/// Returns a copy of `config` with fixed addresses for these names, which replace those of the
+/// same names in a policy file.
 fn with_hosts(config: &NetConfig, given: &[(String, IpAddr)]) -> Result<NetConfig> {
     let names =
         NetConfig::default().with_hosts(given.iter().map(|(name, _)| (name, Vec::new())))?;
@@ -242,7 +243,7 @@ impl NetworkArgs {
         Ok(config)
     }
 
-    /// Rejects an `--allow-host` that a block makes void: its author expects to reach that host.
+    /// Rejects an `--allow-host` that a block overrides: the user expects to reach that host.
     fn reject_shadowed_allow(&self, config: &NetConfig) -> Result<()> {
         for text in self.entries("allowed_hosts") {
             let pattern: HostPattern = text.parse().context("--allow-host")?;

@@ -1,4 +1,4 @@
-//! `eryx policy`: what network options mean, without using the network.
+//! `eryx policy`: shows what network options allow, without using the network.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -19,14 +19,14 @@ const EXIT_USAGE: u8 = 2;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Say whether a script may connect to hosts, why, and by which rule
+    /// Print whether a script may connect to hosts, why, and by which rule
     Check(Check),
     /// Print every setting, the defaults included, as a file for --policy
     Show(Show),
 }
 
 /// Without --net, --allow-host or --policy the network is that of --net. Nothing is resolved: a
-/// name that may pass is allowed unless one of its addresses is blocked.
+/// name that is not denied is allowed unless one of its addresses is blocked.
 #[derive(Args)]
 #[command(after_help = Check::STATUS)]
 pub(crate) struct Check {
@@ -42,7 +42,7 @@ pub(crate) struct Check {
 
 impl Check {
     const STATUS: &str =
-        "Exit status: 0 when all hosts may pass, 1 when some are denied, 2 for bad usage.";
+        "Exit status: 0 when no host is denied, 1 when one is denied, 2 for bad usage.";
 }
 
 /// Without --net, --allow-host or --policy the network is that of --net.
@@ -132,11 +132,11 @@ fn show(options: &Show) -> Result<(String, u8)> {
     Ok((text, 0))
 }
 
-/// Returns comments on what the settings below them do not say.
+/// Returns comments for the file about effects of settings that are empty or absent in it.
 fn header_comments(config: &NetConfig) -> Result<Vec<String>> {
     let mut comments = vec![match config.allowed_hosts() {
         [] => "allowed_hosts is empty: every host that is not blocked may be reached.".to_owned(),
-        _ => "Only what allowed_hosts matches, and blocked_hosts does not.".to_owned(),
+        _ => "Only hosts that match allowed_hosts and do not match blocked_hosts may be reached.".to_owned(),
     }];
     let settings = serde_json::to_value(config)?;
     let unlimited: Vec<&str> = SETTINGS
@@ -155,7 +155,7 @@ fn header_comments(config: &NetConfig) -> Result<Vec<String>> {
         comments.push("allowed_udp is empty: no UDP.".to_owned());
     }
     if config.report_only() {
-        comments.push("report_only: what is denied goes on, and is only reported.".to_owned());
+        comments.push("report_only: denied connections are made nevertheless, and only reported.".to_owned());
     }
     Ok(comments)
 }

@@ -20,7 +20,7 @@ use crate::value_parsers;
 
 /// Exit status for bad usage, the same as clap's.
 const EXIT_USAGE: u8 = 2;
-/// Exit status when the script ran out of time, the same as that of `timeout(1)`.
+/// Exit status when the script exceeded its time limit, the same as that of `timeout(1)`.
 const EXIT_TIMED_OUT: u8 = 124;
 /// Exit status when another limit ended the script, or it could not be run.
 const EXIT_FAILED: u8 = 125;
@@ -30,8 +30,9 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// How long the output of a script that was stopped may make no progress before it is discarded.
 const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Exit status: 0 when the script succeeds, 1 when it raises, its own status when it calls
-/// sys.exit, 2 for bad usage, 124 when it runs out of time, 125 when another limit ends it.
+/// Exit status: 0 when the script succeeds, 1 when it raises an exception, its own status when it
+/// calls sys.exit, 2 for bad usage, 124 when it exceeds its time limit, 125 when another limit ends
+/// it.
 #[derive(Args)]
 #[command(after_help = Options::STATUS)]
 pub(crate) struct Options {
@@ -46,7 +47,7 @@ pub(crate) struct Options {
     /// How much the script may print [default: 8M]
     #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
     max_output: Option<u64>,
-    /// How much memory Eryx may use for the script besides: output, buffers of connections
+    /// How much memory Eryx itself may use for the script: output, buffers of connections
     /// [default: 64M]
     #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
     max_host_memory: Option<u64>,
@@ -58,8 +59,8 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    const STATUS: &str = "Exit status: 0 when the script succeeds, 1 when it raises, its own when it calls \
-                          sys.exit; 2 for bad usage, 124 when time runs out, 125 when another limit ends it.";
+    const STATUS: &str = "Exit status: 0 when the script succeeds, 1 when it raises an exception, its own when it calls \
+                          sys.exit; 2 for bad usage, 124 when it exceeds its time limit, 125 when another limit ends it.";
 
     fn limits(&self) -> ResourceLimits {
         let mut limits = ResourceLimits::default();

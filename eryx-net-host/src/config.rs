@@ -85,8 +85,8 @@ impl NetConfig {
         &self.trust
     }
 
-    /// Returns a copy that trusts further certificates besides those of the public web: a PEM
-    /// bundle, or one certificate in DER.
+    /// Returns a copy that trusts further certificates in addition to the public root
+    /// certificates: a PEM bundle, or one certificate in DER.
     ///
     /// # Errors
     ///

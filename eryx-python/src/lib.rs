@@ -71,7 +71,7 @@ mod _eryx {
     #[pyo3(name = "_set_precompiled_path")]
     fn set_precompiled_path(path: PathBuf) {
         // SAFETY: the file was put beside this library when both were built, and is installed
-        // with it. Who can write to the file can write to this library.
+        // with it. A user who can write to the file can write to this library.
         unsafe { eryx::image::set_precompiled_path(path) }
     }
 }

@@ -15,9 +15,10 @@ use crate::error::ConfigError;
 /// Args:
 ///     execution_timeout_ms: the time limit of one execution, in milliseconds by the wall clock,
 ///         waiting included. An execution that exceeds it raises :class:`TimeoutError`.
-///     max_memory_bytes: the memory limit of the interpreter, in bytes, its own share (about 40
-///         MiB) included. At the limit the program gets ``MemoryError``; if it does not catch it,
-///         the execution raises :class:`ResourceLimitError`. At least 48 MiB.
+///     max_memory_bytes: the memory limit of the interpreter and the program together, in bytes.
+///         The interpreter alone needs about 40 MiB. At the limit the program gets
+///         ``MemoryError``; if it does not catch it, the execution raises
+///         :class:`ResourceLimitError`. At least 48 MiB.
 ///     max_output_bytes: the maximum number of bytes that one execution may print to standard
 ///         output and standard error together. An execution that prints more raises
 ///         :class:`ResourceLimitError`.
@@ -35,8 +36,7 @@ use crate::error::ConfigError;
 /// >>> eryx.Sandbox(resource_limits=limits).execute("while True: pass")
 /// Traceback (most recent call last):
 ///     ...
-/// eryx.TimeoutError: the execution took longer than its limit of 100 ms (ResourceLimits:
-/// execution_timeout_ms)
+/// eryx.TimeoutError: the execution took longer than its limit of 100 ms ...
 #[pyclass(module = "eryx", frozen, eq)]
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct ResourceLimits(pub(crate) Limits);

@@ -56,8 +56,8 @@ impl NetConfig {
         from_keywords(settings)
     }
 
-    /// Return a configuration for tests and trusted code, without restrictions but a limit of 100
-    /// connections. Nothing is blocked: this machine and internal networks can be reached.
+    /// Return a configuration for tests and trusted code. Its only restriction is a limit of 100
+    /// connections: programs can reach this machine and internal networks.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig.permissive().blocked_hosts
@@ -67,8 +67,8 @@ impl NetConfig {
         Self(Config::permissive())
     }
 
-    /// Return a copy with one more allowed host. The first one restricts the sandbox to it. What is
-    /// blocked stays blocked.
+    /// Return a copy with one more allowed host. The first one restricts the sandbox to it. A
+    /// blocked host stays blocked.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().allow_host("api.example.com").allowed_hosts
@@ -124,13 +124,12 @@ impl NetConfig {
     /// >>> eryx.NetConfig().allow_udp("9.9.9.9")
     /// Traceback (most recent call last):
     ///     ...
-    /// eryx.ConfigError: `9.9.9.9` is not a host pattern: UDP is allowed port by port; write the
-    /// port behind it, as in `9.9.9.9:53`
+    /// eryx.ConfigError: `9.9.9.9` is not a host pattern: UDP is allowed port by port; ...
     fn allow_udp(&self, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
         wrap(self.0.allow_udp(&text("pattern", pattern)?))
     }
 
-    /// Return a copy that trusts further certificates besides those of the public web.
+    /// Return a copy that trusts further certificates, in addition to the public root certificates.
     ///
     /// Args:
     ///     certificate: a PEM bundle, bytes or str, or one certificate in DER, bytes.
@@ -142,8 +141,7 @@ impl NetConfig {
     /// >>> eryx.NetConfig().with_root_cert(b"")
     /// Traceback (most recent call last):
     ///     ...
-    /// eryx.ConfigError: the root certificate cannot be used: the root certificate is empty: wanted
-    /// a PEM bundle or a DER certificate
+    /// eryx.ConfigError: the root certificate cannot be used: the root certificate is empty: ...
     fn with_root_cert(&self, certificate: &Bound<'_, PyAny>) -> PyResult<Self> {
         wrap(
             self.0
@@ -151,8 +149,8 @@ impl NetConfig {
         )
     }
 
-    /// Return a copy that lets the guest program decide on certificate verification, or does not:
-    /// whether ``verify_mode = CERT_NONE`` and certificate authorities of its own take effect.
+    /// Return a copy that sets whether a program may turn off certificate verification (with
+    /// ``verify_mode = CERT_NONE``) and trust certificate authorities of its own.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().allow_unverified_tls() == eryx.NetConfig()
@@ -162,8 +160,8 @@ impl NetConfig {
         Self(self.0.allow_unverified_tls(allow))
     }
 
-    /// Return a copy with fixed addresses for these names alone, in place of those before. The
-    /// policy applies to them as to any others.
+    /// Return a copy with fixed addresses for these names, which replace all earlier ones. The
+    /// policy applies to these addresses as to any others.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig().with_hosts({"db.example": ["192.0.2.7"]}).hosts
@@ -244,7 +242,8 @@ impl NetConfig {
     ///     path: a str or a path.
     ///
     /// Raises:
-    ///     ConfigError: naming the file, the line, and what would be valid.
+    ///     ConfigError: the file is not a valid configuration. The message names the file and
+    ///         the line, and shows a valid value.
     ///
     /// Warns:
     ///     UserWarning: for an empty ``allowed_hosts``: every host that is not blocked is allowed.
@@ -266,8 +265,8 @@ impl NetConfig {
 
     /// Return the policy's verdict on a host, without using the network.
     ///
-    /// The verdict on an address is final. That on a name that may pass says that it depends on the
-    /// addresses.
+    /// The verdict on an address is final. The verdict on a name that is not denied may depend on
+    /// its addresses.
     ///
     /// Args:
     ///     host: a name or an address, a str.
@@ -305,8 +304,7 @@ impl NetConfig {
     ///
     /// >>> import eryx
     /// >>> print(eryx.NetConfig().check_udp("9.9.9.9", 53))
-    /// UDP to `9.9.9.9:53` is denied: nothing in allowed_udp matches it; allow_udp("9.9.9.9:53")
-    /// adds it
+    /// UDP to `9.9.9.9:53` is denied: nothing in allowed_udp matches it; ...
     #[pyo3(signature = (host, port=None))]
     fn check_udp(
         &self,

@@ -77,7 +77,7 @@ impl ExecuteResult {
         self.duration.as_secs_f64() * 1e3
     }
 
-    /// The peak memory of the interpreter, in bytes, its own share included.
+    /// The peak memory of the interpreter and the program together, in bytes.
     #[getter]
     fn peak_memory_bytes(&self) -> u64 {
         self.peak_memory

@@ -232,7 +232,7 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
     }
 }
 
-/// Trap: an option that is accepted and has no effect.
+/// Trap: an option was accepted and had no effect.
 #[test]
 fn every_option_is_rejected_without_a_network() {
     for option in [

@@ -140,7 +140,7 @@ fn bad_usage_is_exit_status_2_and_names_the_mistake() {
     check(&output, 2, "", "/no/such/script.py");
 }
 
-/// Trap: an allow flag that restricted nothing because "allow all" stayed on underneath.
+/// Trap: an allow option restricted nothing, because "allow all" stayed in effect.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_network_option_takes_effect() {
     let server = HttpServer::http().await.expect("started");

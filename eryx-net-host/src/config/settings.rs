@@ -56,9 +56,9 @@ macro_rules! net_settings {
                     unit "connections a second", option "connects-per-second"
                     { with_connects_per_second };
                 /// Maximum time to establish a connection: name lookup, every address tried and the
-                /// TLS handshake together. A program that looks a name up first (`getaddrinfo`,
-                /// `create_connection`) and connects to its addresses right away has it once for
-                /// all of that.
+                /// TLS handshake together. If a program first looks up a name (`getaddrinfo`,
+                /// `create_connection`) and then directly connects to its addresses, all of that
+                /// shares one timeout.
                 connect_timeout_ms(connect_timeout): Timeout = 30000,
                     unit "milliseconds", option "connect-timeout"
                     { with_connect_timeout };
@@ -89,10 +89,9 @@ macro_rules! net_settings {
                 received_bytes_per_second(received_bytes_per_second): Rate<u64> = none,
                     unit "bytes a second", option "receive-rate"
                     { with_received_bytes_per_second };
-                /// Whether an activity that the policy denies is only reported and goes on,
-                /// whatever host it reaches. For trying out a policy with code that is trusted.
-                /// Text that is not a host still fails, and UDP still needs an entry in
-                /// `allowed_udp`.
+                /// Whether connections that the policy denies are made nevertheless, and only
+                /// reported. Use it to try out a policy with trusted code. Text that is not a host
+                /// still fails, and UDP still needs an entry in `allowed_udp`.
                 report_only(report_only): Flag = false, option "report-only"
                     {
                         /// An activity that the policy would deny is an
@@ -125,10 +124,10 @@ macro_rules! net_settings {
                     { allow_unverified_tls resets connector };
             }
             lists {
-                /// Patterns of which a host must match one. An empty list allows every host that is
-                /// not blocked. A pattern is a name, `*.` and a name, an address, a network such as
-                /// `10.0.0.0/8`, or `*`, each with an optional port or range of ports, as in
-                /// `db.corp:5432`.
+                /// Patterns of allowed hosts: a host must match one of them. An empty list allows
+                /// every host that is not blocked. A pattern is a name, `*.` and a name, an
+                /// address, a network such as `10.0.0.0/8`, or `*`, each with an optional port or
+                /// range of ports, as in `db.corp:5432`.
                 allowed_hosts(allowed_hosts): Patterns<HostPattern> = [],
                     option "allow-host": "Grant the network, but only to hosts that match this: a \
                         name, `*.name`, an address or a network, each with an optional `:port` or \
@@ -140,9 +139,9 @@ macro_rules! net_settings {
                         /// [`with_allowed_hosts`](Self::with_allowed_hosts).
                         allow_host
                     };
-                /// Patterns of hosts that are denied, whatever allows them. A list replaces the
-                /// default one; an empty list blocks nothing. An entry for loopback also denies the
-                /// addresses of the machine itself.
+                /// Patterns of hosts that are denied, even if they match `allowed_hosts`. A list
+                /// replaces the default one; an empty list blocks nothing. An entry for loopback
+                /// also denies the addresses of the machine itself.
                 blocked_hosts(blocked_hosts): Patterns<HostPattern> = {"every network that is not public: loopback, private, link-local, reserved, …"}
                     { block_host };
                 /// Networks whose addresses `blocked_hosts` does not deny, such as `10.20.0.0/16`.
@@ -155,12 +154,12 @@ macro_rules! net_settings {
                     option "allow-internal-host": "Lift the block of internal addresses for names \
                         that match this, such as `db.corp:5432`"
                     { allow_internal_host };
-                /// Patterns with ports, such as `ns.example.com:53`, of which a host must match one
-                /// for UDP to reach it, in addition to all checks of a connection. An empty list
-                /// allows no UDP.
+                /// Patterns with ports, such as `ns.example.com:53`. UDP to a host is allowed if
+                /// the host matches one of them and a connection to it is allowed, too. An empty
+                /// list allows no UDP.
                 allowed_udp(allowed_udp): Patterns<UdpPattern> = [],
-                    option "allow-udp": "Allow UDP to hosts that match this, as far as a connection \
-                        may reach them: a pattern with a port, such as `ns.example.com:53`"
+                    option "allow-udp": "Allow UDP to hosts that match this and that a connection \
+                        may reach: a pattern with a port, such as `ns.example.com:53`"
                     {
                         /// [`allowed_hosts`](Self::allowed_hosts) and
                         /// [`blocked_hosts`](Self::blocked_hosts) apply to UDP as well.
@@ -176,10 +175,10 @@ macro_rules! net_settings {
                 /// Further patterns to deny, besides those in `blocked_hosts`; loopback entries
                 /// count even with `allow_localhost`.
                 also_blocked_hosts(): Patterns<HostPattern> = [],
-                    option "block-host": "Deny hosts that match this, whatever else allows them",
+                    option "block-host": "Deny hosts that match this, even if `--allow-host` allows them",
                     add block_host;
-                /// Certificates to trust besides those of the public web: each a PEM bundle, or, in
-                /// Python, one certificate in DER as bytes.
+                /// Certificates to trust in addition to the public root certificates: each a PEM
+                /// bundle, or, in Python, one certificate in DER as bytes.
                 root_certs(trust): Certificates = [];
                 /// Files with certificates to trust, in PEM or DER, by paths relative to the policy
                 /// file. Only a policy file can have this setting.
@@ -190,7 +189,7 @@ macro_rules! net_settings {
                 dns_server(dns_server): NameServer = none,
                     option "dns-server": "Ask this name server instead of the system's";
                 /// Fixed addresses of names, for which no name server is asked: names with lists of
-                /// addresses. The policy applies to them as to any others.
+                /// addresses. The policy applies to these addresses as to any others.
                 hosts(hosts): Hosts = {},
                     option "resolve": "Give this name this address without asking a name server; \
                         several times for several addresses";
