@@ -1,4 +1,4 @@
-//! What a program was refused, by reason and rule: the class `Refusals`.
+//! The Python class `Refusals`: denied and failed activities, by reason and rule.
 
 use std::time::UNIX_EPOCH;
 
