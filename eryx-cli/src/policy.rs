@@ -136,7 +136,8 @@ fn show(options: &Show) -> Result<(String, u8)> {
 fn header_comments(config: &NetConfig) -> Result<Vec<String>> {
     let mut comments = vec![match config.allowed_hosts() {
         [] => "allowed_hosts is empty: every host that is not blocked may be reached.".to_owned(),
-        _ => "Only hosts that match allowed_hosts and do not match blocked_hosts may be reached.".to_owned(),
+        _ => "Only hosts that match allowed_hosts and do not match blocked_hosts may be reached."
+            .to_owned(),
     }];
     let settings = serde_json::to_value(config)?;
     let unlimited: Vec<&str> = SETTINGS
@@ -155,7 +156,9 @@ fn header_comments(config: &NetConfig) -> Result<Vec<String>> {
         comments.push("allowed_udp is empty: no UDP.".to_owned());
     }
     if config.report_only() {
-        comments.push("report_only: denied connections are made nevertheless, and only reported.".to_owned());
+        comments.push(
+            "report_only: denied connections are made nevertheless, and only reported.".to_owned(),
+        );
     }
     Ok(comments)
 }
