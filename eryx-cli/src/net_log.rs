@@ -1,6 +1,6 @@
 //! The network log: one line of JSON for every event.
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write};

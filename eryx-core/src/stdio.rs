@@ -1,7 +1,7 @@
 //! A guest's standard output and standard error: captured, bounded, and written to the embedder's
 //! sinks.
 
-use parking_lot::{Mutex, MutexGuard};
+use eryx_sync::{Mutex, MutexGuard};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;

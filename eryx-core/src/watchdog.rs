@@ -15,7 +15,7 @@ pub(crate) use disabled::Watchdog;
 
 #[cfg(all(feature = "watchdog", target_os = "linux"))]
 mod enabled {
-    use parking_lot::Mutex;
+    use eryx_sync::Mutex;
     use std::sync::Once;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use eryx_net_policy::Host;
+use eryx_sync::Mutex;
 use eryx_tls::{Connector, SessionCache};
-use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use crate::config::NetConfig;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

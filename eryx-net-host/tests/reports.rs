@@ -3,7 +3,7 @@
 
 mod support;
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! The queue of callback calls that an event loop has to make for one execution.
 
-use parking_lot::{Mutex, MutexGuard};
+use eryx_sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::mem;
 use std::task::{Context, Poll, Waker};

@@ -1,6 +1,6 @@
 //! The embedder's callbacks: passing on output and network events to them.
 
-use parking_lot::{Mutex, MutexGuard};
+use eryx_sync::{Mutex, MutexGuard};
 use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -1,6 +1,6 @@
 //! One execution of a program, blocking or as a coroutine.
 
-use parking_lot::{Mutex, MutexGuard};
+use eryx_sync::{Mutex, MutexGuard};
 use std::sync::Arc;
 
 use eryx::CancelHandle;

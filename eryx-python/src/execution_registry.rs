@@ -1,6 +1,6 @@
 //! The process-wide registry of executions, for cancellation and for interpreter shutdown.
 
-use parking_lot::{Mutex, MutexGuard};
+use eryx_sync::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::mem;
 use std::thread::sleep;

@@ -1,6 +1,6 @@
 //! The process's tokio runtime, and blocking on it from Python.
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Caches of rustls client configurations: one shared by all scopes, and one in each scope.
 
-use parking_lot::{Mutex, MutexGuard};
+use eryx_sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,6 +1,6 @@
 //! The TLS session cache.
 
-use parking_lot::{Mutex, MutexGuard};
+use eryx_sync::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::mem;

@@ -4,7 +4,7 @@
 mod reply;
 mod script;
 
-use parking_lot::{Mutex, MutexGuard};
+use eryx_sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! A UDP echo server.
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;

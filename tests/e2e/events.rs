@@ -1,6 +1,6 @@
 //! Events and reports for the embedder, and data that must not leak to the program.
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The delivery of a program's output to the embedder.
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};

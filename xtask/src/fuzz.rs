@@ -3,7 +3,7 @@
 //! The stable compiler has the instrumentation that libFuzzer needs, under its LLVM names, so
 //! nothing has to be installed.
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -14,6 +14,9 @@ use crate::venv::Venv;
 use crate::wheel;
 use crate::workspace;
 
+/// The program that gives the tests of the Python package a fake internet.
+const NETNS_PROGRAM: &str = "eryx-testkit-netns";
+
 /// Builds everything that is missing and runs all tests.
 pub(crate) fn run() -> Result<()> {
     let mut progress = Progress::new(build_guest::STEPS + 6);
@@ -22,6 +25,7 @@ pub(crate) fn run() -> Result<()> {
     check_guest_python()?;
     progress.step("compiling the Rust tests");
     command::run(cargo(&["test", "--no-run"]).args(WORKSPACE))?;
+    command::run(cargo(&["build", "--bin", NETNS_PROGRAM]).args(WORKSPACE))?;
     progress.step("running the Rust tests and the documentation's programs");
     command::run(cargo(&["test"]).args(WORKSPACE))?;
     progress.step("building the wheel");
@@ -54,10 +58,9 @@ fn check_package(wheel: &Path) -> Result<()> {
         ("ERYX_WHEEL", wheel.to_path_buf()),
         ("ERYX_TEST_WHEELS", libraries),
         ("ERYX_EXAMPLE_PYTHON", scale_out.python()),
-        // Built along with the tests of its package.
         (
             "ERYX_TESTKIT_NETNS",
-            workspace::target_dir().join("debug/eryx-testkit-netns"),
+            workspace::target_dir().join("debug").join(NETNS_PROGRAM),
         ),
     ];
     check_python(&tools, &root.join("eryx-python"), &["."], &environment)

@@ -81,7 +81,7 @@ pub(super) fn native(wasm: &[u8]) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use parking_lot::Mutex;
+    use eryx_sync::Mutex;
     use std::borrow::Cow;
 
     use super::*;

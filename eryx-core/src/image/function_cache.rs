@@ -4,7 +4,7 @@
 //! The serialized form is one deflate stream of pairs of key and value, each part after its length
 //! in four bytes, little-endian.
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};

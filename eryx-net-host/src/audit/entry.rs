@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use eryx_net_policy::{HostName, Verdict};
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use tokio::time::Instant;
 use tracing::Level;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 
 use crate::audit::activity::Activity;
 use crate::audit::entry::AuditEntry;

@@ -1,6 +1,6 @@
 //! An observer that stores events.
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 
 use crate::audit::event::Event;
 use crate::audit::event::Observer;

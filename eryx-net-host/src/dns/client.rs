@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eryx_net_policy::HostName;
+use eryx_sync::Mutex;
 use hickory_proto::op::Query;
 use hickory_proto::rr::{Name, RecordType};
 use hickory_resolver::Hosts;
 use hickory_resolver::system_conf::read_system_conf;
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::dns::resolver::{Answer, Resolve, ResolveError, Resolving};

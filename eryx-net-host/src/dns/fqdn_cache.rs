@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use eryx_net_policy::HostName;
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 
 use crate::bounded_cache::BoundedCache;
 use crate::host_memory::Charge;

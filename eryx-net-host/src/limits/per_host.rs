@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use eryx_net_policy::Host;
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 
 /// A counting semaphore for each host.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use tokio::time::{Instant, Sleep};
 
 /// The unit of rates, and the default size of the bucket: up to one second's worth of tokens may be

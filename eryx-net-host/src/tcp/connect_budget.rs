@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use tokio::time::Instant;
 
 /// An attempt that begins within this time after the previous one ended shares its budget; after a

@@ -5,7 +5,7 @@
     reason = "each test program uses only a part"
 )]
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! Starting the runtime where file descriptors or threads may be exhausted: tokio panics then, so
 //! this checks first that there are enough.
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::io;
 use std::panic::catch_unwind;
 use std::thread;

@@ -1,6 +1,6 @@
 //! The statistics of an HTTP server.
 
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use eryx_net_policy::HostName;
-use parking_lot::Mutex;
+use eryx_sync::Mutex;
 use tokio::time::Instant;
 
 use crate::bounded_cache::BoundedCache;

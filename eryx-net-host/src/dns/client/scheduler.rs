@@ -6,9 +6,9 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
 use eryx_net_policy::HostName;
+use eryx_sync::Mutex;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
