@@ -6,10 +6,10 @@
 /// updates. Without the limit, a poll would go on for as long as the peer sends them, beyond the
 /// caller's deadline. The limit is low, since a caller may poll several times before it yields to
 /// other tasks.
-pub const POLL_LIMIT: usize = 128 * 1024;
+pub const POLL_LIMIT: usize = 48 * 1024;
 
-/// The most reads from the transport in one poll: twice as many as [`POLL_LIMIT`] takes with reads
-/// of 4 KiB, so that bytes that arrive one at a time do not make a poll long either.
+/// The most reads from the transport in one poll, so that bytes that arrive one at a time do not
+/// make a poll long either.
 const MAX_READS: usize = 64;
 
 /// The ciphertext that one poll may still read.

@@ -23,6 +23,10 @@ use crate::tcp::stream::{Interest, Stream};
 /// The most inline waits of one operation: a TLS record or a handshake flight may arrive in parts.
 const MAX_INLINE_WAITS: u32 = 4;
 
+// An operation polls before each inline wait and once more before it yields to the runtime. Bytes
+// that lead to no plaintext must not keep it from yielding for longer than 256 KiB take.
+const _: () = assert!((MAX_INLINE_WAITS as usize + 1) * eryx_tls::POLL_LIMIT <= 256 * 1024);
+
 /// A TCP connection, with TLS once [`start_tls`](Self::start_tls) has succeeded.
 ///
 /// It begins in [`Network::connect`](crate::Network::connect) and counts against the sandbox's
