@@ -1,6 +1,5 @@
 //! The network log: one line of JSON for every event.
 
-use eryx_sync::Mutex;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -10,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use eryx::CancelHandle;
 use eryx::net::{Event, Observer};
+use eryx_sync::Mutex;
 use serde::Serialize;
 
 /// Writes events as they happen. When writing fails, it cancels the script: a script must not

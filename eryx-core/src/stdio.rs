@@ -1,7 +1,6 @@
 //! A guest's standard output and standard error: captured, bounded, and written to the embedder's
 //! sinks.
 
-use eryx_sync::{Mutex, MutexGuard};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,6 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use eryx_net_host::{Charge, HostMemory, HostMemoryFull};
+use eryx_sync::{Mutex, MutexGuard};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};

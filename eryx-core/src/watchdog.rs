@@ -15,11 +15,11 @@ pub(crate) use disabled::Watchdog;
 
 #[cfg(all(feature = "watchdog", target_os = "linux"))]
 mod enabled {
-    use eryx_sync::Mutex;
     use std::sync::Once;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
+    use eryx_sync::Mutex;
     use rustix::time::{ClockId, clock_gettime};
 
     /// Ten time slices: short enough to notice work that a slice does not divide, long enough for

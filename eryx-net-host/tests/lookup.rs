@@ -2,13 +2,13 @@
 
 mod support;
 
-use eryx_sync::Mutex;
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eryx_net_host::{Family, Lookup, NetConfig, NetError, Network};
+use eryx_sync::Mutex;
 use eryx_testkit::{Answer, NameServer, Script};
 use futures_util::future::join_all;
 use hickory_proto::op::{Message, MessageType, ResponseCode};

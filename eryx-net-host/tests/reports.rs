@@ -3,7 +3,6 @@
 
 mod support;
 
-use eryx_sync::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use eryx_net_host::{
     Activity, CloseReason, Event, EventKind, Family, NetConfig, NetError, Network, NetworkReport,
     Recorder, ResolveError,
 };
+use eryx_sync::Mutex;
 use eryx_testkit::{Behaviour, ClosedPort, Peer, UdpPeer};
 use support::*;
 

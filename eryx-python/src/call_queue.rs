@@ -1,11 +1,11 @@
 //! The queue of callback calls that an event loop has to make for one execution.
 
-use eryx_sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::mem;
 use std::task::{Context, Poll, Waker};
 
 use eryx::CancelHandle;
+use eryx_sync::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 
 use crate::callbacks::Stream;

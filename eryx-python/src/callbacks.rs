@@ -1,12 +1,12 @@
 //! The embedder's callbacks: passing on output and network events to them.
 
-use eryx_sync::{Mutex, MutexGuard};
 use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use eryx::net::{Event, Observer};
 use eryx::{CancelHandle, OutputSink, SandboxBuilder};
+use eryx_sync::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 

@@ -1,9 +1,11 @@
 //! One execution of a program, blocking or as a coroutine.
 
-use eryx_sync::{Mutex, MutexGuard};
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use eryx::CancelHandle;
+use eryx_sync::{Mutex, MutexGuard};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -179,8 +181,15 @@ impl Execution {
 #[pymethods]
 impl Execution {
     /// Start the program. Another thread calls `wake()` when there is a call to `take` and the last
-    /// `take` returned `None`, and once, at the end, `set_result(result, error)`.
-    fn start(&self, py: Python<'_>, wake: Py<PyAny>, set_result: Py<PyAny>) -> PyResult<()> {
+    /// `take` returned `None`, and once, at the end, `set_result(result, error)`. When
+    /// `is_closed()` returns true, which is checked every two seconds, the program is ended.
+    fn start(
+        &self,
+        py: Python<'_>,
+        wake: Py<PyAny>,
+        set_result: Py<PyAny>,
+        is_closed: Py<PyAny>,
+    ) -> PyResult<()> {
         let mut state = self.state();
         let State::Waiting(request) = std::mem::replace(&mut *state, State::Finished) else {
             return Err(PyRuntimeError::new_err("an execution starts once"));
@@ -196,7 +205,10 @@ impl Execution {
         };
         runtime.spawn(async move {
             let queue = Arc::clone(&completion.queue);
-            let outcome = request.execute(cancel, Some(queue)).await;
+            let outcome = tokio::select! {
+                outcome = request.execute(cancel.clone(), Some(Arc::clone(&queue))) => outcome,
+                never = cancel_when_closed(is_closed, cancel, queue) => match never {},
+            };
             completion.complete(outcome);
         });
         Ok(())
@@ -230,6 +242,28 @@ impl Execution {
         if let State::Started(cancel, queue) = state {
             cancel.cancel();
             queue.close();
+        }
+    }
+}
+
+/// How often an execution checks whether the loop that awaits it is closed.
+const CLOSED_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Cancels the execution once its loop is closed. A closed loop makes no calls and awaits no
+/// result, and none of its tasks gets to know: without this, a program would run until its time
+/// limit.
+async fn cancel_when_closed(
+    is_closed: Py<PyAny>,
+    cancel: CancelHandle,
+    queue: Arc<CallQueue>,
+) -> Infallible {
+    loop {
+        tokio::time::sleep(CLOSED_CHECK_INTERVAL).await;
+        let closed = Python::try_attach(|py| is_closed.call0(py)?.is_truthy(py));
+        if !matches!(closed, Some(Ok(false))) {
+            queue.close();
+            cancel.cancel();
+            return std::future::pending().await;
         }
     }
 }

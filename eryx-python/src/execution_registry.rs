@@ -1,12 +1,12 @@
 //! The process-wide registry of executions, for cancellation and for interpreter shutdown.
 
-use eryx_sync::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::mem;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use eryx::CancelHandle;
+use eryx_sync::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 
 use crate::error::EryxError;

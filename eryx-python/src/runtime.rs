@@ -1,11 +1,11 @@
 //! The process's tokio runtime, and blocking on it from Python.
 
-use eryx_sync::Mutex;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
 use eryx::CancelHandle;
+use eryx_sync::Mutex;
 use pyo3::prelude::*;
 use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;

@@ -231,12 +231,13 @@ def test_any_callback_exception_ends_the_awaited_program_and_is_raised(raised, e
     assert printed == ["0\n"]
 
 
-def test_closing_the_loop_during_an_execution_ends_the_program():
+@pytest.mark.parametrize("code", ["while True: print(1), time.sleep(0.01)", "time.sleep(30)"])
+def test_closing_the_loop_during_an_execution_ends_the_program(code: str):
     listening = __import__("socket").create_server(("127.0.0.1", 0))
     listening.settimeout(10)
     host, port = listening.getsockname()
     sandbox = eryx.Sandbox(network=eryx.NetConfig().allow_localhost(), on_stdout=lambda text: None)
-    code = f"import socket, time\ns = socket.create_connection(({host!r}, {port}))\nwhile True: print(1), time.sleep(0.01)"
+    code = f"import socket, time\ns = socket.create_connection(({host!r}, {port}))\n{code}"
     loop = asyncio.new_event_loop()
     task = loop.create_task(sandbox.aexecute(code))
     accepted = loop.create_task(asyncio.to_thread(listening.accept))

@@ -1,11 +1,11 @@
 //! Caches of rustls client configurations: one shared by all scopes, and one in each scope.
 
-use eryx_sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
+use eryx_sync::{Mutex, MutexGuard};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 

@@ -1,11 +1,11 @@
 //! The TLS session cache.
 
-use eryx_sync::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
+use eryx_sync::{Mutex, MutexGuard};
 use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls_pki_types::{CertificateDer, ServerName};

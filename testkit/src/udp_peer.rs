@@ -1,11 +1,11 @@
 //! A UDP echo server.
 
-use eryx_sync::Mutex;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use eryx_sync::Mutex;
 use tokio::net::UdpSocket;
 
 use crate::listener::ServerHandle;

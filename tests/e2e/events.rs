@@ -1,12 +1,12 @@
 //! Events and reports for the embedder, and data that must not leak to the program.
 
-use eryx_sync::Mutex;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use eryx::net::{Activity, CloseReason, Event, EventKind, NetConfig};
 use eryx::{CancelHandle, Error, Sandbox};
+use eryx_sync::Mutex;
 use eryx_testkit::{Answer, Behaviour, Peer, Script};
 use serde_json::json;
 

@@ -463,8 +463,9 @@ async fn a_hostile_exception_is_reported_with_bounded_size() {
 
 #[tokio::test]
 async fn output_is_delivered_while_the_program_runs() {
-    use eryx_sync::Mutex;
     use std::sync::Arc;
+
+    use eryx_sync::Mutex;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
     let sandbox = eryx::Sandbox::embedded()

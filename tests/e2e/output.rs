@@ -1,11 +1,11 @@
 //! The delivery of a program's output to the embedder.
 
-use eryx_sync::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use eryx::{CancelHandle, Error, OutputSink, ResourceLimits, Sandbox};
+use eryx_sync::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::support::{expect_stdout, one_second_timeout, sandbox, sandbox_with_limits};

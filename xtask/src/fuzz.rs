@@ -3,7 +3,6 @@
 //! The stable compiler has the instrumentation that libFuzzer needs, under its LLVM names, so
 //! nothing has to be installed.
 
-use eryx_sync::Mutex;
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use eryx_sync::Mutex;
 
 use crate::command::{self, cargo};
 use crate::workspace;

@@ -81,8 +81,9 @@ pub(super) fn native(wasm: &[u8]) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use eryx_sync::Mutex;
     use std::borrow::Cow;
+
+    use eryx_sync::Mutex;
 
     use super::*;
     use crate::image::function_cache::PrecompiledStore;

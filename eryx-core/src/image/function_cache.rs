@@ -4,11 +4,11 @@
 //! The serialized form is one deflate stream of pairs of key and value, each part after its length
 //! in four bytes, little-endian.
 
-use eryx_sync::Mutex;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
+use eryx_sync::Mutex;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;

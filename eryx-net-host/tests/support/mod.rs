@@ -5,7 +5,6 @@
     reason = "each test program uses only a part"
 )]
 
-use eryx_sync::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
@@ -18,6 +17,7 @@ use eryx_net_host::{
     Answer, Connection, Event, EventKind, NetConfig, NetError, Network, Recorder, Resolve,
     ResolveError, Resolving,
 };
+use eryx_sync::Mutex;
 use eryx_testkit::{Behaviour, CertificateAuthority, Leaf, Peer};
 
 /// A timeout far above the duration of every test: exceeding it means a hang.

@@ -49,7 +49,7 @@ async def run(execution: Execution) -> ExecuteResult:
     def threadsafe(function: Callable[..., None]) -> Callable[..., Any]:
         return functools.partial(loop.call_soon_threadsafe, function)
 
-    execution.start(threadsafe(make_calls), threadsafe(set_result))
+    execution.start(threadsafe(make_calls), threadsafe(set_result), loop.is_closed)
     try:
         return await future
     finally:

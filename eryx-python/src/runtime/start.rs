@@ -1,11 +1,11 @@
 //! Starting the runtime where file descriptors or threads may be exhausted: tokio panics then, so
 //! this checks first that there are enough.
 
-use eryx_sync::Mutex;
 use std::io;
 use std::panic::catch_unwind;
 use std::thread;
 
+use eryx_sync::Mutex;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 

@@ -1,11 +1,11 @@
 //! Tests of session tickets and other messages that lead to no plaintext.
 
-use eryx_sync::{Mutex, MutexGuard};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use eryx_sync::{Mutex, MutexGuard};
 use eryx_testkit::forged;
 use eryx_testkit::sealer::{Sealer, ticket};
 use eryx_tls::{

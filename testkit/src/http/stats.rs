@@ -1,11 +1,11 @@
 //! The statistics of an HTTP server.
 
-use eryx_sync::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use eryx_sync::Mutex;
 use tokio::sync::watch;
 
 /// The timeout of a request to `/together`.
