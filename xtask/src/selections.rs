@@ -61,4 +61,14 @@ mod tests {
             }
         }
     }
+
+    /// Trap: mutexes of parking_lot lose wake-ups in forked processes (see eryx-sync).
+    #[test]
+    fn tokio_is_built_without_parking_lot() {
+        let mut features = features(&WORKSPACE, "normal,build,dev").into_iter();
+        let (_, tokio) = features
+            .find(|(package, _)| package.starts_with("tokio v"))
+            .expect("the workspace uses tokio");
+        assert!(!tokio.contains("parking_lot"), "{tokio:?}");
+    }
 }
