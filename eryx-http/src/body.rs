@@ -40,7 +40,9 @@ impl BodyDecoder {
         match self {
             Self::Length(0) => Ok(Step::event(Event::End)),
             Self::Length(rest) => {
-                let length = input.len().min(usize::try_from(*rest).unwrap_or(usize::MAX));
+                let length = input
+                    .len()
+                    .min(usize::try_from(*rest).unwrap_or(usize::MAX));
                 *rest -= length as u64;
                 Ok(Self::data(length))
             }

@@ -186,7 +186,10 @@ impl ChunkedDecoder {
         };
         let fields = Fields::parse(buffer.into_bytes(), 0)?;
         for (name, _) in fields.iter() {
-            if NO_TRAILERS.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            if NO_TRAILERS
+                .iter()
+                .any(|other| other.eq_ignore_ascii_case(name))
+            {
                 return Err(HttpError::new(name.as_bytes(), HttpErrorKind::TrailerField));
             }
         }

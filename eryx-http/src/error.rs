@@ -90,7 +90,9 @@ pub enum HttpErrorKind {
     )]
     RequestLine,
     /// A status line that is not a version, a status and a reason.
-    #[error("the status line is not `HTTP/1.1`, a status of three digits and a reason (RFC 9112, 4)")]
+    #[error(
+        "the status line is not `HTTP/1.1`, a status of three digits and a reason (RFC 9112, 4)"
+    )]
     StatusLine,
     /// A request line without a version.
     #[error("the request is HTTP/0.9, which has no version; use HTTP/1.1 (RFC 9112, 2.3)")]
@@ -104,11 +106,13 @@ pub enum HttpErrorKind {
     /// A method that is not a token.
     #[error("the method is not a token (RFC 9110, 9.1); use a registered one such as `GET`")]
     Method,
-    /// `CONNECT`, or a target in authority-form.
+    /// `CONNECT`, whose target is in authority-form.
     #[error("CONNECT is not permitted (RFC 9110, 9.3.6); connect to the server directly")]
     Connect,
     /// `TRACE` or `TRACK`.
-    #[error("the method is not permitted, since its answer repeats the request (RFC 9110, 9.3.8); use another")]
+    #[error(
+        "the method is not permitted, since its answer repeats the request (RFC 9110, 9.3.8); use another"
+    )]
     Trace,
     /// A target with a byte that is not permitted in a URI.
     #[error("the target has a byte that URIs may not contain (RFC 3986, 2); percent-encode it")]
@@ -159,14 +163,10 @@ pub enum HttpErrorKind {
     #[error("the value of the field has a control character (RFC 9110, 5.5); remove it")]
     FieldValue,
     /// A field name that differs from one that frames messages in `_` and `-` only.
-    #[error(
-        "some servers treat the field as one that frames messages; write `-` instead of `_`"
-    )]
+    #[error("some servers treat the field as one that frames messages; write `-` instead of `_`")]
     LookalikeField,
     /// A `Content-Length` that is not a decimal number below 2^63.
-    #[error(
-        "`Content-Length` is not one decimal number below 2^63 (RFC 9110, 8.6); correct it"
-    )]
+    #[error("`Content-Length` is not one decimal number below 2^63 (RFC 9110, 8.6); correct it")]
     ContentLength,
     /// Several fields `Content-Length` with different values.
     #[error("there are two different values of `Content-Length` (RFC 9110, 8.6); send one")]
@@ -214,7 +214,9 @@ pub enum HttpErrorKind {
     #[error("a chunk does not end in CR LF (RFC 9112, 7.1); correct its size")]
     ChunkEnd,
     /// A chunk extension in a request.
-    #[error("a chunk has an extension, which servers parse differently (RFC 9112, 7.1.1); remove it")]
+    #[error(
+        "a chunk has an extension, which servers parse differently (RFC 9112, 7.1.1); remove it"
+    )]
     ChunkExtension,
     /// Chunk extensions of a response that are longer than the limit.
     #[error("the chunk extensions of a response have more than {limit} bytes (RFC 9112, 7.1.1)")]
@@ -241,7 +243,9 @@ pub enum HttpErrorKind {
     #[error("bytes follow a request with `Upgrade` (RFC 9110, 7.8); wait for its answer")]
     BytesAfterUpgrade,
     /// Content of a request with `Expect: 100-continue` after its final answer.
-    #[error("content follows the final answer to `Expect: 100-continue` (RFC 9110, 10.1.1); close the connection")]
+    #[error(
+        "content follows the final answer to `Expect: 100-continue` (RFC 9110, 10.1.1); close the connection"
+    )]
     ContentAfterAnswer,
     /// A response without a request.
     #[error("the server sent bytes that answer no request (RFC 9112, 9.2)")]

@@ -213,7 +213,9 @@ impl PartialEq for Fields {
     fn eq(&self, other: &Self) -> bool {
         let lines = |fields: &'_ Self| -> Vec<Vec<u8>> {
             let entries = fields.entries.iter();
-            entries.map(|e| fields.bytes[e.line.clone()].to_vec()).collect()
+            entries
+                .map(|e| fields.bytes[e.line.clone()].to_vec())
+                .collect()
         };
         lines(self) == lines(other)
     }
@@ -223,7 +225,9 @@ impl Eq for Fields {}
 
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
+        f.debug_list()
+            .entries(self.iter().map(|(name, _)| name))
+            .finish()
     }
 }
 
@@ -276,7 +280,10 @@ fn check_lookalike(name: &str) -> Result<(), HttpError> {
             .iter()
             .any(|other| name.replace('-', "_").eq_ignore_ascii_case(other));
     if is_lookalike {
-        return Err(HttpError::new(name.as_bytes(), HttpErrorKind::LookalikeField));
+        return Err(HttpError::new(
+            name.as_bytes(),
+            HttpErrorKind::LookalikeField,
+        ));
     }
     Ok(())
 }
@@ -292,7 +299,10 @@ fn check_protected(name: &str) -> Result<(), HttpError> {
         "upgrade",
     ];
     if PROTECTED.iter().any(|p| p.eq_ignore_ascii_case(name)) {
-        return Err(HttpError::new(name.as_bytes(), HttpErrorKind::ProtectedField));
+        return Err(HttpError::new(
+            name.as_bytes(),
+            HttpErrorKind::ProtectedField,
+        ));
     }
     Ok(())
 }

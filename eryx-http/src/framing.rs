@@ -64,15 +64,17 @@ pub(crate) fn has_option(fields: &Fields, option: &str) -> bool {
 
 /// Returns whether the connection persists after the message (RFC 9112, 9.3).
 pub(crate) fn is_persistent(fields: &Fields, version: Version) -> bool {
-    !has_option(fields, "close")
-        && (version == Version::Http11 || has_option(fields, "keep-alive"))
+    !has_option(fields, "close") && (version == Version::Http11 || has_option(fields, "keep-alive"))
 }
 
 /// Refuses connection options that tell a proxy to remove a field which all recipients need.
 pub(crate) fn check_options(fields: &Fields) -> Result<(), HttpError> {
     for name in ["content-length", "host", "transfer-encoding"] {
         if has_option(fields, name) {
-            return Err(HttpError::new(name.as_bytes(), HttpErrorKind::ConnectionOption));
+            return Err(HttpError::new(
+                name.as_bytes(),
+                HttpErrorKind::ConnectionOption,
+            ));
         }
     }
     Ok(())

@@ -67,7 +67,7 @@ impl HeadBuffer {
                 if input[at] != b'\n' {
                     return Err(self.error(HttpErrorKind::BareCr));
                 }
-                self.append(&[b'\n'], limits)?;
+                self.append(b"\n", limits)?;
                 return Ok((at + 1, self.end_line(limits)?));
             }
             // One byte more than fits, so that a head that is too long is noticed.
@@ -163,7 +163,9 @@ mod tests {
     fn a_head_beyond_the_limit_is_refused_after_limit_bytes() {
         let limits = Limits::default().head_bytes(100).expect("in range");
         let mut buffer = HeadBuffer::default();
-        let error = buffer.push(&[b'a'; 1 << 20], &limits).expect_err("too long");
+        let error = buffer
+            .push(&[b'a'; 1 << 20], &limits)
+            .expect_err("too long");
         assert_eq!(*error.kind(), HttpErrorKind::HeadTooLarge { limit: 100 });
         assert_eq!(buffer.scanned, 101);
     }

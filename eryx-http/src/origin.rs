@@ -147,7 +147,11 @@ mod tests {
             (&ipv6, "2001:db8::1:8080", false),
             (&ipv6, "[2001:db8::2]:8080", false),
         ] {
-            assert_eq!(origin.matches(authority.as_bytes()), expected, "{authority}");
+            assert_eq!(
+                origin.matches(authority.as_bytes()),
+                expected,
+                "{authority}"
+            );
         }
         assert_eq!(ipv6.to_string(), "http://[2001:db8::1]:8080");
         assert_eq!(https.to_string(), "https://api.example.com");

@@ -73,7 +73,10 @@ impl RequestHead {
     /// has the path `/` (RFC 9110, 4.2.3).
     pub fn path_and_query(&self) -> std::borrow::Cow<'_, str> {
         let target = self.target();
-        let Some((_, rest)) = target.split_once("://").filter(|_| !target.starts_with('/')) else {
+        let Some((_, rest)) = target
+            .split_once("://")
+            .filter(|_| !target.starts_with('/'))
+        else {
             return target.into();
         };
         match rest.find(['/', '?']) {
@@ -163,7 +166,10 @@ impl RequestLine {
         }
         check_method(method)?;
         // `#` starts a fragment, which is not part of a target (RFC 9112, 3.2).
-        if !target.iter().all(|b| matches!(b, b'!'..=b'~') && *b != b'#') {
+        if !target
+            .iter()
+            .all(|b| matches!(b, b'!'..=b'~') && *b != b'#')
+        {
             return Err(HttpError::new(target, HttpErrorKind::TargetByte));
         }
         let version = Version::parse(version)?;
@@ -212,7 +218,10 @@ fn check_target(method: &[u8], target: &[u8], origin: &Origin) -> Result<(), Htt
     let scheme = origin.scheme().as_str().as_bytes();
     if !target[..at].eq_ignore_ascii_case(scheme) || !origin.matches(authority) {
         let expected = origin.to_string().into();
-        return Err(HttpError::new(target, HttpErrorKind::TargetAuthority { expected }));
+        return Err(HttpError::new(
+            target,
+            HttpErrorKind::TargetAuthority { expected },
+        ));
     }
     Ok(())
 }
@@ -225,7 +234,10 @@ fn check_host(fields: &Fields, origin: &Origin) -> Result<(), HttpError> {
     }
     if !origin.matches(host) {
         let expected = origin.authority();
-        return Err(HttpError::new(host, HttpErrorKind::HostMismatch { expected }));
+        return Err(HttpError::new(
+            host,
+            HttpErrorKind::HostMismatch { expected },
+        ));
     }
     Ok(())
 }
@@ -253,7 +265,10 @@ fn upgrade(fields: &Fields, version: Version) -> Result<Option<Box<str>>, HttpEr
             return Err(HttpError::new(b"Upgrade", HttpErrorKind::FieldInHttp10));
         }
         let name = protocol.split(|&b| b == b'/').next().unwrap_or_default();
-        if [&b"h2c"[..], b"h2", b"HTTP"].iter().any(|h2| h2.eq_ignore_ascii_case(name)) {
+        if [&b"h2c"[..], b"h2", b"HTTP"]
+            .iter()
+            .any(|h2| h2.eq_ignore_ascii_case(name))
+        {
             return Err(HttpError::new(protocol, HttpErrorKind::Http2Upgrade));
         }
         if !protocol.iter().all(|&b| is_token(b) || b == b'/') {

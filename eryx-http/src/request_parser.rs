@@ -76,6 +76,11 @@ impl RequestParser {
         matches!(&self.state, State::Head { buffer, .. } if buffer.is_empty())
     }
 
+    /// Returns whether the parser is in a head or between two requests.
+    pub(crate) fn is_between_bodies(&self) -> bool {
+        matches!(self.state, State::Head { .. })
+    }
+
     fn try_advance(&mut self, input: &[u8]) -> Result<Step<RequestHead>, HttpError> {
         match &mut self.state {
             State::Head { buffer, line } => {

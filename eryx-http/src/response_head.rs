@@ -34,8 +34,8 @@ impl ResponseHead {
         let fields = Fields::parse(bytes, line.reason.end + 2)?;
         let announced = framing::announced(&fields, line.version)?;
         let framing = body_framing(line.status, announced, request)?;
-        let is_persistent = framing != Framing::UntilClose
-            && framing::is_persistent(&fields, line.version);
+        let is_persistent =
+            framing != Framing::UntilClose && framing::is_persistent(&fields, line.version);
         Ok(Self {
             line,
             fields,
@@ -113,10 +113,18 @@ impl StatusLine {
         let status_start = version.len() + 1;
         let version = Version::parse(version)?;
         let rest = line.get(status_start..).ok_or_else(error)?;
-        let [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', reason @ ..] = rest else {
+        let [
+            a @ b'1'..=b'9',
+            b @ b'0'..=b'9',
+            c @ b'0'..=b'9',
+            reason @ ..,
+        ] = rest
+        else {
             return Err(error());
         };
-        let status = [a, b, c].iter().fold(0, |n, &&d| n * 10 + u16::from(d - b'0'));
+        let status = [a, b, c]
+            .iter()
+            .fold(0, |n, &&d| n * 10 + u16::from(d - b'0'));
         let is_reason = match reason {
             [] => true,
             [b' ', text @ ..] => text.iter().copied().all(is_value),

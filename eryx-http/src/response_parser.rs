@@ -169,8 +169,7 @@ impl ResponseParser {
 
     /// Sets the state after a head.
     fn begin(&mut self, head: &ResponseHead, request: AnsweredRequest) -> Result<(), HttpError> {
-        let is_tunnel =
-            request == AnsweredRequest::Connect && (200..300).contains(&head.status());
+        let is_tunnel = request == AnsweredRequest::Connect && (200..300).contains(&head.status());
         self.state = if head.is_interim() {
             self.interim += 1;
             if self.interim > Limits::MAX_INTERIM {
