@@ -1,0 +1,310 @@
+//! Tests of the rules that depend on both directions of a connection.
+
+use eryx_http::{
+    Connection, Event, HttpError, HttpErrorKind, Limits, Origin, RequestHead, ResponseHead, Scheme,
+};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+const POST: &str = "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\n";
+const EXPECT: &str =
+    "PUT / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\n\
+                       Upgrade: websocket\r\n\r\n";
+const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+                         Upgrade: WebSocket\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// A connection, and the events of both directions in one line.
+struct Script {
+    connection: Connection,
+    log: Vec<String>,
+}
+
+impl Script {
+    fn new() -> Self {
+        let origin = Origin::new(Scheme::Https, "a.example", 443);
+        Self {
+            connection: Connection::new(origin, Limits::default()),
+            log: Vec::new(),
+        }
+    }
+
+    fn request(&mut self, input: &str) -> Result<(), HttpError> {
+        let mut rest = input.as_bytes();
+        loop {
+            let step = self.connection.request(rest)?;
+            rest = &rest[step.consumed..];
+            let Some(event) = step.event else {
+                return Ok(());
+            };
+            self.log.push(match event {
+                Event::Head(head) => RequestHead::method(&head).to_owned(),
+                event => name("request", event),
+            });
+        }
+    }
+
+    fn response(&mut self, input: &str) -> Result<(), HttpError> {
+        let mut rest = input.as_bytes();
+        loop {
+            let step = self.connection.response(rest)?;
+            rest = &rest[step.consumed..];
+            let Some(event) = step.event else {
+                return Ok(());
+            };
+            self.log.push(match event {
+                Event::Head(head) => ResponseHead::status(&head).to_string(),
+                event => name("response", event),
+            });
+        }
+    }
+
+    fn log(&self) -> String {
+        self.log.join(", ")
+    }
+}
+
+fn name<H>(direction: &str, event: Event<H>) -> String {
+    let event = match event {
+        Event::Upgrade(protocols) => format!("upgrade {protocols}"),
+        Event::Body(range) => format!("body {}", range.len()),
+        Event::Trailers(fields) => format!("trailers {}", fields.len()),
+        Event::End => "end".to_owned(),
+        Event::Switched => "switched".to_owned(),
+        Event::Raw(range) => format!("raw {}", range.len()),
+        _ => "other".to_owned(),
+    };
+    format!("{direction} {event}")
+}
+
+fn kind(result: Result<(), HttpError>) -> HttpErrorKind {
+    result.expect_err("it is refused").kind().clone()
+}
+
+#[test]
+fn pipelined_requests_get_their_responses_in_order() {
+    let mut script = Script::new();
+    let head = GET.replace("GET", "HEAD");
+    script.request(&format!("{GET}{head}{GET}")).expect("valid");
+    assert_eq!(script.connection.pending(), 3);
+    // The second response has no body, because its request is HEAD.
+    let no_body = OK.strip_suffix("ok").expect("a body");
+    script
+        .response(&format!("{OK}{no_body}{OK}"))
+        .expect("valid");
+    assert_eq!(
+        script.log(),
+        "GET, request end, HEAD, request end, GET, request end, 200, response body 2, \
+         response end, 200, response end, 200, response body 2, response end"
+    );
+    assert_eq!(script.connection.pending(), 0);
+    assert_eq!(script.connection.finish_requests(), Ok(()));
+    assert_eq!(script.connection.finish_responses(), Ok(None));
+}
+
+#[test]
+fn the_seventeenth_request_without_an_answer_is_refused() {
+    let mut script = Script::new();
+    script.request(&GET.repeat(16)).expect("sixteen requests");
+    script.response(OK).expect("valid");
+    script.request(GET).expect("one was answered");
+    let limit = Limits::MAX_PIPELINED;
+    assert_eq!(
+        kind(script.request("G")),
+        HttpErrorKind::TooManyPipelined { limit }
+    );
+}
+
+#[test]
+fn interim_responses_precede_the_final_one() {
+    let mut script = Script::new();
+    script.request(EXPECT).expect("valid");
+    script
+        .response("HTTP/1.1 100 Continue\r\n\r\n")
+        .expect("valid");
+    script.request("abc").expect("the body may be sent");
+    script.response(OK).expect("valid");
+    assert_eq!(
+        script.log(),
+        "PUT, 100, request body 3, request end, 200, response body 2, response end"
+    );
+}
+
+#[test]
+fn endless_interim_responses_are_refused() {
+    let mut script = Script::new();
+    script.request(GET).expect("valid");
+    let limit = Limits::MAX_INTERIM;
+    let interim = "HTTP/1.1 102 Processing\r\n\r\n";
+    script
+        .response(&interim.repeat(limit))
+        .expect("as many as permitted");
+    assert_eq!(
+        kind(script.response(interim)),
+        HttpErrorKind::TooManyInterim { limit }
+    );
+}
+
+#[test]
+fn an_answer_before_the_end_of_the_request_is_permitted() {
+    let mut script = Script::new();
+    script.request(POST).expect("valid");
+    script.request("a").expect("valid");
+    script.response(OK).expect("valid");
+    script.request("bc").expect("the rest of the body");
+    script.request(GET).expect("valid");
+    script.response(OK).expect("valid");
+    assert_eq!(script.connection.finish_requests(), Ok(()));
+}
+
+#[test]
+fn content_after_a_final_answer_instead_of_100_is_refused() {
+    let mut script = Script::new();
+    script.request(EXPECT).expect("valid");
+    script
+        .response("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
+        .expect("valid");
+    assert_eq!(script.connection.finish_requests(), Ok(()));
+    assert_eq!(
+        kind(script.request("abc")),
+        HttpErrorKind::ContentAfterAnswer
+    );
+}
+
+#[test]
+fn a_request_after_expect_without_content_is_permitted() {
+    let mut script = Script::new();
+    let request = EXPECT.replace("Content-Length: 3\r\n", "");
+    script.request(&request).expect("valid");
+    script.response(OK).expect("valid");
+    script.request(&format!("{POST}abc")).expect("valid");
+}
+
+#[test]
+fn bytes_after_a_response_that_no_request_asked_for_are_refused() {
+    let mut script = Script::new();
+    assert_eq!(
+        kind(script.response("H")),
+        HttpErrorKind::UnsolicitedResponse
+    );
+    let mut script = Script::new();
+    script.request(GET).expect("valid");
+    assert_eq!(
+        kind(script.response(&OK.repeat(2))),
+        HttpErrorKind::UnsolicitedResponse
+    );
+    // An error is final, in both directions.
+    assert_eq!(
+        kind(script.response("")),
+        HttpErrorKind::UnsolicitedResponse
+    );
+    assert_eq!(
+        kind(script.request(GET)),
+        HttpErrorKind::UnsolicitedResponse
+    );
+}
+
+#[test]
+fn a_request_after_the_last_one_is_refused() {
+    let close = GET.replace("\r\n\r\n", "\r\nConnection: x, Close\r\n\r\n");
+    let http10 = GET.replace("HTTP/1.1", "HTTP/1.0");
+    for request in [close, http10.clone()] {
+        let mut script = Script::new();
+        script.request(&request).expect("valid");
+        assert_eq!(kind(script.request("G")), HttpErrorKind::RequestAfterClose);
+    }
+    let keep_alive = http10.replace("\r\n\r\n", "\r\nConnection: keep-alive\r\n\r\n");
+    Script::new()
+        .request(&keep_alive.repeat(2))
+        .expect("the connection persists");
+}
+
+#[test]
+fn a_request_after_the_last_response_is_refused() {
+    let mut script = Script::new();
+    script.request(GET).expect("valid");
+    let close = OK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    script.response(&close).expect("valid");
+    assert_eq!(kind(script.request(GET)), HttpErrorKind::RequestAfterClose);
+    let mut script = Script::new();
+    script.request(&GET.repeat(2)).expect("valid");
+    assert_eq!(
+        kind(script.response(&close.repeat(2))),
+        HttpErrorKind::BytesAfterClose
+    );
+}
+
+#[test]
+fn a_body_without_a_length_ends_with_the_connection() {
+    let mut script = Script::new();
+    script.request(GET).expect("valid");
+    script
+        .response("HTTP/1.1 200 OK\r\n\r\nabc")
+        .expect("valid");
+    assert_eq!(script.connection.finish_responses(), Ok(Some(Event::End)));
+    assert_eq!(script.log(), "GET, request end, 200, response body 3");
+    assert_eq!(kind(script.request(GET)), HttpErrorKind::RequestAfterClose);
+}
+
+#[test]
+fn a_connection_that_ends_without_an_answer_is_incomplete() {
+    let mut script = Script::new();
+    script.request(GET).expect("valid");
+    let error = script.connection.finish_responses().expect_err("no answer");
+    assert_eq!(*error.kind(), HttpErrorKind::Incomplete);
+}
+
+#[test]
+fn an_accepted_upgrade_ends_http_in_both_directions() {
+    let mut script = Script::new();
+    script.request(UPGRADE).expect("valid");
+    script.response(&format!("{SWITCHING}\0\n")).expect("valid");
+    assert!(script.connection.is_switched());
+    script.request("\0\0\0").expect("not HTTP");
+    assert_eq!(
+        script.log(),
+        "GET, request upgrade websocket, request end, 101, response switched, response raw 2, \
+         request raw 3"
+    );
+}
+
+#[test]
+fn a_declined_upgrade_leaves_the_connection_http() {
+    let mut script = Script::new();
+    script.request(UPGRADE).expect("valid");
+    script.response(OK).expect("valid");
+    script.request(GET).expect("valid");
+    script.response(OK).expect("valid");
+    assert!(!script.connection.is_switched());
+}
+
+#[test]
+fn bytes_behind_an_upgrade_wait_for_its_answer() {
+    let mut script = Script::new();
+    let error = script.request(&format!("{UPGRADE}{GET}"));
+    assert_eq!(kind(error), HttpErrorKind::BytesAfterUpgrade);
+}
+
+#[test]
+fn a_switch_that_the_request_did_not_offer_is_refused() {
+    let other = SWITCHING.replace("WebSocket", "websocket, tls/1.0");
+    let none = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    for (request, response) in [(GET, SWITCHING), (UPGRADE, &*other), (UPGRADE, none)] {
+        let mut script = Script::new();
+        script.request(request).expect("valid");
+        assert_eq!(
+            kind(script.response(response)),
+            HttpErrorKind::UnexpectedUpgrade
+        );
+    }
+    // The request is not complete.
+    let mut script = Script::new();
+    let request = UPGRADE
+        .replace("GET", "POST")
+        .replace("\r\n\r\n", "\r\nContent-Length: 3\r\n\r\n");
+    script.request(&request).expect("valid");
+    assert_eq!(
+        kind(script.response(SWITCHING)),
+        HttpErrorKind::UnexpectedUpgrade
+    );
+}
