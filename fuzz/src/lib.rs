@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod http;
 pub mod parsers;
 pub mod policy;
 pub mod tls_chain;
