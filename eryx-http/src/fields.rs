@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::error::{HttpError, HttpErrorKind};
+use crate::field_line::{check_field, check_lookalike, check_protected, find_error, lines};
 use crate::limits::Limits;
 
 /// The fields of a head or trailer section, in their order.
@@ -12,7 +13,10 @@ use crate::limits::Limits;
 /// byte-identical. `Debug` shows names only, because values can be secrets.
 #[derive(Clone)]
 pub struct Fields {
+    /// The head up to its last byte, and behind it the lines that were changed or added.
     bytes: Vec<u8>,
+    /// The length of the start line, with its line end.
+    start: usize,
     entries: Vec<Entry>,
 }
 
@@ -51,7 +55,11 @@ impl Fields {
             });
             at += line.len() + 2;
         }
-        Ok(Self { bytes, entries })
+        Ok(Self {
+            bytes,
+            start,
+            entries,
+        })
     }
 
     /// Returns the number of fields.
@@ -67,24 +75,27 @@ impl Fields {
     /// Returns the names and values in their order, values without white space around them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.entries.iter().map(|entry| {
-            let name = &self.bytes[entry.line.start..entry.line.start + entry.name_len];
-            let name = str::from_utf8(name).expect("a name is a token, which is ASCII");
-            (name, &self.bytes[entry.value.clone()])
+            let name = str::from_utf8(self.name(entry)).expect("a name is a token, which is ASCII");
+            (name, self.value(entry))
         })
     }
 
     /// Returns the values of the fields `name`, which is compared without regard to case.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let named = self
+            .entries
+            .iter()
+            .filter(|entry| self.is_named(entry, name));
+        named.map(|entry| self.value(entry))
     }
 
     /// Returns the value of the first field `name`.
     pub fn first(&self, name: &str) -> Option<&[u8]> {
-        self.iter()
-            .find(|(other, _)| other.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let entry = self
+            .entries
+            .iter()
+            .find(|entry| self.is_named(entry, name))?;
+        Some(self.value(entry))
     }
 
     /// Returns the elements of the comma-separated lists in the fields `name` (RFC 9110, 5.6.1),
@@ -102,23 +113,20 @@ impl Fields {
     /// # Errors
     ///
     /// Fails if the name is not a token, if the value has a control character, if the field frames
-    /// or routes the message, or if the fields exceed the maximum values of [`Limits`].
+    /// or routes the message, or if the head would exceed the maximum values of [`Limits`]. The
+    /// fields are then unchanged.
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
-        let entry = self.line(name, value)?;
-        let is_named = |fields: &Self, at: usize| {
-            let (other, _) = fields.iter().nth(at).expect("the index is in range");
-            other.eq_ignore_ascii_case(name)
-        };
-        let Some(first) = (0..self.len()).find(|&at| is_named(self, at)) else {
-            return self.push(entry);
-        };
-        for at in (first + 1..self.len()).rev() {
-            if is_named(self, at) {
-                self.entries.remove(at);
-            }
-        }
-        self.entries[first] = entry;
-        self.check_size()
+        check_field(name, value)?;
+        let is_other = |entry: &&Entry| !self.is_named(entry, name);
+        let others: Vec<Entry> = self.entries.iter().filter(is_other).cloned().collect();
+        self.check_size(&others, name, value)?;
+        let first = self
+            .entries
+            .iter()
+            .position(|entry| self.is_named(entry, name));
+        self.entries = others;
+        self.insert(first.unwrap_or(self.len()), name, value);
+        Ok(())
     }
 
     /// Appends the field `name` with `value`.
@@ -127,8 +135,10 @@ impl Fields {
     ///
     /// As [`Fields::set`].
     pub fn append(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
-        let entry = self.line(name, value)?;
-        self.push(entry)
+        check_field(name, value)?;
+        self.check_size(&self.entries, name, value)?;
+        self.insert(self.len(), name, value);
+        Ok(())
     }
 
     /// Removes all fields `name`, and returns their number.
@@ -139,11 +149,8 @@ impl Fields {
     pub fn remove(&mut self, name: &str) -> Result<usize, HttpError> {
         check_protected(name)?;
         let before = self.len();
-        let bytes = &self.bytes;
-        self.entries.retain(|entry| {
-            !bytes[entry.line.start..entry.line.start + entry.name_len]
-                .eq_ignore_ascii_case(name.as_bytes())
-        });
+        let is_other = |entry: &&Entry| !self.is_named(entry, name);
+        self.entries = self.entries.iter().filter(is_other).cloned().collect();
         Ok(before - self.len())
     }
 
@@ -156,65 +163,80 @@ impl Fields {
         output.extend_from_slice(b"\r\n");
     }
 
-    /// Returns the bytes before the field lines, which are the start line of a head.
+    /// Returns the bytes from the start of the head.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    fn push(&mut self, entry: Entry) -> Result<(), HttpError> {
-        if self.len() == Limits::MAX_FIELDS {
+    fn name(&self, entry: &Entry) -> &[u8] {
+        &self.bytes[entry.line.start..entry.line.start + entry.name_len]
+    }
+
+    fn value(&self, entry: &Entry) -> &[u8] {
+        &self.bytes[entry.value.clone()]
+    }
+
+    fn is_named(&self, entry: &Entry, name: &str) -> bool {
+        self.name(entry).eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// Checks that the head does not exceed the maximum values with a new field.
+    fn check_size(&self, others: &[Entry], name: &str, value: &[u8]) -> Result<(), HttpError> {
+        if others.len() == Limits::MAX_FIELDS {
             let limit = Limits::MAX_FIELDS;
             return Err(HttpErrorKind::TooManyFields { limit }.into());
         }
-        self.entries.push(entry);
-        self.check_size()
-    }
-
-    fn check_size(&mut self) -> Result<(), HttpError> {
-        let size: usize = self.entries.iter().map(|e| e.line.len() + 2).sum();
-        if size + 2 > Limits::MAX_HEAD_BYTES {
+        let lines: usize = others.iter().map(|entry| entry.line.len() + 2).sum();
+        let line = name.len() + ": ".len() + value.len() + 2;
+        if self.start + lines + line + 2 > Limits::MAX_HEAD_BYTES {
             let limit = Limits::MAX_HEAD_BYTES;
             return Err(HttpErrorKind::HeadTooLarge { limit }.into());
         }
         Ok(())
     }
 
-    /// Stores a new field line.
-    fn line(&mut self, name: &str, value: &[u8]) -> Result<Entry, HttpError> {
-        if name.is_empty() || !name.bytes().all(is_token) {
-            return Err(HttpError::new(name.as_bytes(), HttpErrorKind::FieldName));
+    /// Inserts a field that was checked.
+    fn insert(&mut self, index: usize, name: &str, value: &[u8]) {
+        // Lines that were replaced remain in `bytes` until there are too many of them.
+        if self.bytes.len() > 2 * Limits::MAX_HEAD_BYTES {
+            self.compact();
         }
-        check_protected(name)?;
-        check_lookalike(name)?;
         let value = value.trim_ascii();
-        if !value.iter().copied().all(is_value) {
-            return Err(HttpError::new(name.as_bytes(), HttpErrorKind::FieldValue));
-        }
-        if name.len() + value.len() > Limits::MAX_HEAD_BYTES {
-            let limit = Limits::MAX_HEAD_BYTES;
-            return Err(HttpErrorKind::HeadTooLarge { limit }.into());
-        }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(b": ");
         let value_start = self.bytes.len();
         self.bytes.extend_from_slice(value);
         let end = self.bytes.len();
-        Ok(Entry {
+        let entry = Entry {
             line: start..end,
             name_len: name.len(),
             value: value_start..end,
-        })
+        };
+        self.entries.insert(index, entry);
+    }
+
+    /// Removes lines from `bytes` that are no longer used.
+    fn compact(&mut self) {
+        let mut bytes = self.bytes[..self.start].to_vec();
+        for entry in &mut self.entries {
+            let start = bytes.len();
+            bytes.extend_from_slice(&self.bytes[entry.line.clone()]);
+            let value = start + (entry.value.start - entry.line.start);
+            entry.value = value..value + entry.value.len();
+            entry.line = start..bytes.len();
+        }
+        self.bytes = bytes;
     }
 }
 
 impl PartialEq for Fields {
     /// Compares the field lines, with white space in them.
     fn eq(&self, other: &Self) -> bool {
-        let lines = |fields: &'_ Self| -> Vec<Vec<u8>> {
+        let lines = |fields: &Self| -> Vec<Vec<u8>> {
             let entries = fields.entries.iter();
             entries
-                .map(|e| fields.bytes[e.line.clone()].to_vec())
+                .map(|entry| fields.bytes[entry.line.clone()].to_vec())
                 .collect()
         };
         lines(self) == lines(other)
@@ -231,104 +253,12 @@ impl fmt::Debug for Fields {
     }
 }
 
-/// Returns whether a byte can be in a token (RFC 9110, 5.6.2).
-pub(crate) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Returns whether a byte can be in a field value (RFC 9110, 5.5).
-pub(crate) fn is_value(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
-}
-
-/// Returns the lines of a section up to the empty line, without their line ends.
-fn lines(section: &[u8]) -> impl Iterator<Item = &[u8]> {
-    section
-        .split(|&b| b == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .take_while(|line| !line.is_empty())
-}
-
-/// Returns the rule that a section breaks which httparse refused.
-fn find_error(section: &[u8]) -> HttpError {
-    for line in lines(section) {
-        if matches!(line[0], b' ' | b'\t') {
-            return HttpError::new(line, HttpErrorKind::ObsFold);
-        }
-        let Some(colon) = line.iter().position(|&b| b == b':') else {
-            return HttpError::new(line, HttpErrorKind::MissingColon);
-        };
-        let name = &line[..colon];
-        if let [.., b' ' | b'\t'] = name {
-            return HttpError::new(name, HttpErrorKind::SpaceBeforeColon);
-        }
-        if name.is_empty() || !name.iter().copied().all(is_token) {
-            return HttpError::new(name, HttpErrorKind::FieldName);
-        }
-        if !line[colon + 1..].iter().copied().all(is_value) {
-            return HttpError::new(name, HttpErrorKind::FieldValue);
-        }
-    }
-    HttpErrorKind::FieldName.into()
-}
-
-/// Refuses names that CGI and its successors do not distinguish from a field that frames or routes
-/// the message, because they replace `-` by `_`.
-fn check_lookalike(name: &str) -> Result<(), HttpError> {
-    let is_lookalike = name.contains('_')
-        && ["content_length", "transfer_encoding"]
-            .iter()
-            .any(|other| name.replace('-', "_").eq_ignore_ascii_case(other));
-    if is_lookalike {
-        return Err(HttpError::new(
-            name.as_bytes(),
-            HttpErrorKind::LookalikeField,
-        ));
-    }
-    Ok(())
-}
-
-fn check_protected(name: &str) -> Result<(), HttpError> {
-    const PROTECTED: [&str; 7] = [
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    if PROTECTED.iter().any(|p| p.eq_ignore_ascii_case(name)) {
-        return Err(HttpError::new(
-            name.as_bytes(),
-            HttpErrorKind::ProtectedField,
-        ));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(section: &[u8]) -> Result<Fields, HttpError> {
         Fields::parse(section.to_vec(), 0)
-    }
-
-    #[test]
-    fn every_byte_of_a_name_is_accepted_exactly_if_it_is_a_token() {
-        for byte in (0..=255).filter(|b| !b":\r\n\0".contains(b)) {
-            let section = [b"a", &[byte][..], b"b: c\r\n\r\n"].concat();
-            assert_eq!(parse(&section).is_ok(), is_token(byte), "{byte:#x}");
-        }
-    }
-
-    #[test]
-    fn every_byte_of_a_value_is_accepted_exactly_if_it_is_no_control_character() {
-        for byte in (0..=255).filter(|b| !b"\r\n\0".contains(b)) {
-            let section = [b"a: b", &[byte][..], b"c\r\n\r\n"].concat();
-            assert_eq!(parse(&section).is_ok(), is_value(byte), "{byte:#x}");
-        }
     }
 
     #[test]
@@ -363,6 +293,30 @@ mod tests {
         }
         assert!(fields.remove("Transfer-Encoding").is_err());
         assert_eq!(fields, parse(b"a: b\r\n\r\n").expect("valid"));
+    }
+
+    #[test]
+    fn a_change_that_exceeds_a_limit_leaves_the_fields_unchanged() {
+        let before = parse(&[&b"a: b\r\n".repeat(100)[..], b"\r\n"].concat()).expect("valid");
+        let mut fields = before.clone();
+        let limit = Limits::MAX_FIELDS;
+        let error = fields.append("c", b"d").expect_err("too many");
+        assert_eq!(*error.kind(), HttpErrorKind::TooManyFields { limit });
+        let limit = Limits::MAX_HEAD_BYTES;
+        let error = fields.set("a", &vec![b'x'; limit]).expect_err("too long");
+        assert_eq!(*error.kind(), HttpErrorKind::HeadTooLarge { limit });
+        assert_eq!(fields, before);
+    }
+
+    #[test]
+    fn fields_that_are_changed_again_and_again_use_bounded_memory() {
+        let mut fields = parse(b"a: b\r\nc:d\r\n\r\n").expect("valid");
+        for length in 0..1000 {
+            fields.set("a", &vec![b'x'; 1000 + length]).expect("valid");
+            assert_eq!(fields.first("a").map(<[u8]>::len), Some(1000 + length));
+        }
+        assert!(fields.bytes.len() < 3 * Limits::MAX_HEAD_BYTES);
+        assert_eq!(fields.first("c"), Some(&b"d"[..]));
     }
 
     #[test]

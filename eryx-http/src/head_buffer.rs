@@ -127,6 +127,12 @@ impl HeadBuffer {
         if self.bytes.len() + bytes.len() > limit {
             return Err(HttpErrorKind::HeadTooLarge { limit }.into());
         }
+        // At most `limit` bytes are allocated: `Vec` alone would round up.
+        let needed = self.bytes.len() + bytes.len();
+        if needed > self.bytes.capacity() {
+            let capacity = (2 * needed).clamp(MIN_CAPACITY, MIN_CAPACITY.max(limit));
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
         self.bytes.extend_from_slice(bytes);
         Ok(())
     }
@@ -135,6 +141,9 @@ impl HeadBuffer {
         HttpError::new(&self.bytes[self.line_start..], kind)
     }
 }
+
+/// The initial capacity of a buffer, in bytes, which holds most heads.
+const MIN_CAPACITY: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -157,6 +166,7 @@ mod tests {
         }
         assert_eq!(end, Progress::End);
         assert_eq!(buffer.scanned, head.len());
+        assert!(buffer.bytes.capacity() <= Limits::MAX_HEAD_BYTES);
     }
 
     #[test]

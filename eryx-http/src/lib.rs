@@ -6,6 +6,7 @@ mod chunked;
 mod connection;
 mod error;
 mod escape;
+mod field_line;
 mod fields;
 mod framing;
 mod head_buffer;

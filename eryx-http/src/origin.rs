@@ -1,7 +1,7 @@
 //! The origin that a connection is for.
 
+use core::net::Ipv6Addr;
 use std::fmt;
-use std::net::Ipv6Addr;
 
 /// The scheme of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

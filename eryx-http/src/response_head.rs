@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::error::{HttpError, HttpErrorKind};
-use crate::fields::{Fields, is_value};
+use crate::field_line::is_value;
+use crate::fields::Fields;
 use crate::framing::{self, Framing, Version};
 use crate::response_parser::AnsweredRequest;
 
