@@ -123,6 +123,7 @@ mod tests {
         let other = Origin::new(Scheme::Https, "api.example.com", 8443);
         let http = Origin::new(Scheme::Http, "api.example.com", 80);
         let ipv6 = Origin::new(Scheme::Http, "2001:db8::1", 8080);
+        let ipv6_default = Origin::new(Scheme::Http, "2001:db8::1", 80);
         for (origin, authority, expected) in [
             (&https, "api.example.com", true),
             (&https, "Api.Example.Com:443", true),
@@ -144,6 +145,10 @@ mod tests {
             (&ipv6, "[2001:db8::1]:8080", true),
             (&ipv6, "[2001:DB8:0::1]:8080", true),
             (&ipv6, "[2001:db8::1]", false),
+            (&ipv6_default, "[2001:db8::1]", true),
+            (&ipv6_default, "[2001:db8::1]:80", true),
+            (&ipv6_default, "[2001:db8::1", false),
+            (&ipv6_default, "2001:db8::1", false),
             (&ipv6, "2001:db8::1:8080", false),
             (&ipv6, "[2001:db8::2]:8080", false),
         ] {

@@ -172,6 +172,42 @@ fn content_after_a_final_answer_instead_of_100_is_refused() {
 }
 
 #[test]
+fn content_after_100_continue_is_permitted_even_after_the_final_answer() {
+    let mut script = Script::new();
+    script.request(EXPECT).expect("valid");
+    script
+        .response("HTTP/1.1 100 Continue\r\n\r\n")
+        .expect("valid");
+    script.response(OK).expect("valid");
+    script.request("abc").expect("the server asked for it");
+}
+
+#[test]
+fn content_that_started_before_the_final_answer_may_continue() {
+    let mut script = Script::new();
+    script.request(EXPECT).expect("valid");
+    script.request("a").expect("a client need not wait");
+    script.response(OK).expect("valid");
+    script.request("bc").expect("the rest of the body");
+    script.request(GET).expect("valid");
+}
+
+#[test]
+fn an_answer_between_two_events_of_a_request_does_not_affect_the_next_request() {
+    let mut script = Script::new();
+    let request = EXPECT.replace("Content-Length: 3\r\n", "");
+    let step = script
+        .connection
+        .request(request.as_bytes())
+        .expect("valid");
+    assert!(matches!(step.event, Some(Event::Head(_))));
+    script.response(OK).expect("valid");
+    script.request("").expect("the end of the request");
+    script.request(POST).expect("valid");
+    script.request("abc").expect("its content");
+}
+
+#[test]
 fn a_request_after_expect_without_content_is_permitted() {
     let mut script = Script::new();
     let request = EXPECT.replace("Content-Length: 3\r\n", "");

@@ -160,3 +160,13 @@ fn an_error_names_the_text_and_the_correction() {
         assert_eq!(parser.advance(b""), Err(error), "an error is final");
     }
 }
+
+#[test]
+fn an_error_of_a_response_is_final() {
+    let mut parser = ResponseParser::new(Limits::default());
+    parser.expect(AnsweredRequest::Other);
+    let error = parser.advance(b"HTTP/1.1 200 OK\n").expect_err("a bare LF");
+    let valid = b"HTTP/1.1 204 No Content\r\n\r\n";
+    assert_eq!(parser.advance(valid), Err(error.clone()));
+    assert_eq!(parser.finish(), Err(error));
+}

@@ -61,6 +61,12 @@ fn secrets_are_replaced_across_every_split() {
         (&[("abab", "XXXX")], "abababab ababa", "XXXXXXXX XXXXa"),
         (&[("aab", "XXX"), ("ba", "YY")], "aaaba baab", "aXXXa YYab"),
         (&[("a", "b"), ("b", "a")], "abab", "baba"),
+        // `aba` is found where `xab` is replaced, and overlaps the one that is replaced after it.
+        (
+            &[("aba", "111"), ("xab", "222"), ("xabab!", "333333")],
+            "xababay",
+            "222111y",
+        ),
         (&[], "nothing", "nothing"),
     ] {
         let pairs = pairs(list);
