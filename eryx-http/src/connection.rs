@@ -14,8 +14,8 @@ use crate::step::{Event, Step};
 /// Parses both directions of a connection, and pairs responses with requests.
 ///
 /// It adds the rules that depend on both: the framing of a response depends on its request, a
-/// connection leaves HTTP only if the request offered that, and no request follows the last one.
-/// It stores at most one head of each direction and the kinds of [`Limits::MAX_PIPELINED`] requests.
+/// connection leaves HTTP only if the request offered that, and no request follows the last one. It
+/// stores at most one head of each direction and the kinds of [`Limits::MAX_PIPELINED`] requests.
 #[derive(Debug)]
 pub struct Connection {
     requests: RequestParser,
@@ -27,8 +27,8 @@ pub struct Connection {
     started: u64,
     /// Whether the body of the newest request has started.
     has_body_started: bool,
-    /// Whether the head of the final response to the newest request came before that request's body,
-    /// for which the client was to wait.
+    /// Whether the head of the final response to the newest request came before that request's
+    /// body, for which the client was to wait.
     is_body_refused: bool,
     is_last_request: bool,
     is_last_response: bool,
@@ -89,8 +89,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Fails if the response is refused, or if it answers no request. An error of either direction is
-    /// final.
+    /// Fails if the response is refused, or if it answers no request. An error of either direction
+    /// is final.
     pub fn response(&mut self, input: &[u8]) -> Result<Step<ResponseHead>, HttpError> {
         if let Some(error) = &self.error {
             return Err(error.clone());
@@ -117,8 +117,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Fails if a response is incomplete, or if no response has started and a request waits for one.
-    /// Requests behind one whose response ends with the connection stay in [`Connection::pending`].
+    /// Fails if a response is incomplete, or if no response has started and a request waits for
+    /// one. Requests behind one whose response ends with the connection stay in
+    /// [`Connection::pending`].
     pub fn finish_responses(&mut self) -> Result<Option<Event<ResponseHead>>, HttpError> {
         let event = self.responses.finish()?;
         self.is_last_response = true;

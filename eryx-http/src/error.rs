@@ -111,7 +111,8 @@ pub enum HttpErrorKind {
     Connect,
     /// `TRACE` or `TRACK`.
     #[error(
-        "the method is not permitted, since its answer repeats the request (RFC 9110, 9.3.8); use another"
+        "the method is not permitted, since its answer repeats the request \
+         (RFC 9110, 9.3.8); use another"
     )]
     Trace,
     /// A target with a byte that is not permitted in a URI.
@@ -244,7 +245,8 @@ pub enum HttpErrorKind {
     BytesAfterUpgrade,
     /// Content of a request with `Expect: 100-continue` after its final answer.
     #[error(
-        "content follows the final answer to `Expect: 100-continue` (RFC 9110, 10.1.1); close the connection"
+        "content follows the final answer to `Expect: 100-continue` (RFC 9110, 10.1.1); \
+         close the connection"
     )]
     ContentAfterAnswer,
     /// A response without a request.

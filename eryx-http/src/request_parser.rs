@@ -47,8 +47,8 @@ impl RequestParser {
     ///
     /// # Errors
     ///
-    /// Fails if the request is refused. Bytes that earlier steps reported as `forward` may have been
-    /// sent, so the caller then ends the connection.
+    /// Fails if the request is refused. Bytes that earlier steps reported as `forward` may have
+    /// been sent, so the caller then ends the connection.
     pub fn advance(&mut self, input: &[u8]) -> Result<Step<RequestHead>, HttpError> {
         if let Some(error) = &self.error {
             return Err(error.clone());

@@ -8,9 +8,9 @@ use thiserror::Error;
 /// Replaces secrets by placeholders of the same length in a stream, no matter how it is split.
 ///
 /// Where secrets overlap, the one that starts first is replaced, and of those the longest. The
-/// scrubber holds back the bytes that can be the start of a secret, which are fewer than the longest
-/// secret has. Its work is linear in the length of the stream times the number of secrets, whatever
-/// the stream contains: each secret has an automaton of Knuth, Morris and Pratt.
+/// scrubber holds back the bytes that can be the start of a secret, which are fewer than the
+/// longest secret has. Its work is linear in the length of the stream times the number of secrets,
+/// whatever the stream contains: each secret has an automaton of Knuth, Morris and Pratt.
 ///
 /// `Debug` does not show the secrets.
 pub struct Scrubber {
@@ -272,7 +272,8 @@ mod tests {
             scrubber.finish(&mut output);
             assert_eq!(output.len(), length);
             assert!(!output.contains(&b'a'));
-            // Each byte extends each match once, and shortens it at most as often as it was extended.
+            // Each byte extends each match once, and shortens it at most as often as it was
+            // extended.
             assert!(scrubber.steps <= 2 * 2 * length, "{}", scrubber.steps);
         }
     }

@@ -32,7 +32,8 @@ pub enum Event<H> {
     Trailers(Fields),
     /// The message has ended.
     End,
-    /// The connection has left HTTP: a 101 response, or a 2xx response to CONNECT. Follows the head.
+    /// The connection has left HTTP: a 101 response, or a 2xx response to CONNECT. Follows the
+    /// head.
     Switched,
     /// These bytes of the input are not HTTP, after [`Event::Switched`].
     Raw(Range<usize>),

@@ -1,8 +1,8 @@
 //! Tests with the vectors in `vectors/`.
 //!
-//! A row of `requests.tsv` and `responses.tsv` has a name, what is expected, for responses the method
-//! of the request, and the input with `\r`, `\n`, `\t` and `\x00`. Expected is the variant of
-//! `HttpErrorKind`, or `ok`, the number of messages, and for responses the length of all bodies.
+//! A row of `requests.tsv` and `responses.tsv` has a name, what is expected, for responses the
+//! method of the request, and the input with `\r`, `\n`, `\t` and `\x00`. Expected is the variant
+//! of `HttpErrorKind`, or `ok`, the number of messages, and for responses the length of all bodies.
 
 use eryx_http::{
     AnsweredRequest, CanonicalPath, Event, HttpError, Limits, Origin, RequestParser,
