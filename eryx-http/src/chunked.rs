@@ -94,14 +94,11 @@ impl ChunkedDecoder {
                 State::End => return Ok(forwarded(at, Some(Event::End))),
                 State::Trailers(buffer) => {
                     let forward = at;
-                    let event = loop {
-                        let (taken, progress) = buffer.push(&input[at..], limits)?;
-                        at += taken;
-                        match progress {
-                            Progress::Partial => break None,
-                            Progress::Line => {}
-                            Progress::End => break Some(Event::Trailers(self.end_trailers()?)),
-                        }
+                    let (taken, progress) = buffer.push(&input[at..], limits)?;
+                    at += taken;
+                    let event = match progress {
+                        Progress::End => Some(Event::Trailers(self.end_trailers()?)),
+                        Progress::FirstLine | Progress::Partial => None,
                     };
                     return Ok(Step {
                         consumed: at,

@@ -32,7 +32,10 @@ pub struct Connection {
     is_body_refused: bool,
     is_last_request: bool,
     is_last_response: bool,
-    error: Option<HttpError>,
+    /// The error of the client's direction.
+    request_error: Option<HttpError>,
+    /// The error of the server's direction.
+    response_error: Option<HttpError>,
 }
 
 /// A request that waits for its response.
@@ -58,7 +61,8 @@ impl Connection {
             is_body_refused: false,
             is_last_request: false,
             is_last_response: false,
-            error: None,
+            request_error: None,
+            response_error: None,
         }
     }
 
@@ -76,27 +80,30 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Fails if the request is refused. An error of either direction is final for requests.
+    /// Fails if the request is refused. An error of either direction is final for requests: a
+    /// response can no longer be matched with its request.
     pub fn request(&mut self, input: &[u8]) -> Result<Step<RequestHead>, HttpError> {
-        if let Some(error) = &self.error {
+        if let Some(error) = self.response_error.as_ref().or(self.request_error.as_ref()) {
             return Err(error.clone());
         }
         let step = self.try_request(input);
-        self.fail(step)
+        self.request_error = step.as_ref().err().cloned();
+        step
     }
 
     /// Parses bytes of the server, as [`ResponseParser::advance`].
     ///
     /// # Errors
     ///
-    /// Fails if the response is refused, or if it answers no request. An error of either direction
-    /// is final.
+    /// Fails if the response is refused, or if it answers no request. The error is final. After an
+    /// error of a request, the responses to those before it are still parsed.
     pub fn response(&mut self, input: &[u8]) -> Result<Step<ResponseHead>, HttpError> {
-        if let Some(error) = &self.error {
+        if let Some(error) = &self.response_error {
             return Err(error.clone());
         }
         let step = self.try_response(input);
-        self.fail(step)
+        self.response_error = step.as_ref().err().cloned();
+        step
     }
 
     /// Checks that the client may end its direction here.
@@ -186,8 +193,12 @@ impl Connection {
 
     fn try_response(&mut self, input: &[u8]) -> Result<Step<ResponseHead>, HttpError> {
         if !self.responses.is_expecting() && !self.is_switched() {
-            if self.is_last_response && !input.is_empty() {
-                return Err(HttpErrorKind::BytesAfterClose.into());
+            if self.is_last_response {
+                // No response follows, so the parser gets none to expect, even without input.
+                return match input {
+                    [] => Ok(Step::kept(0, None)),
+                    _ => Err(HttpErrorKind::BytesAfterClose.into()),
+                };
             }
             if let Some(exchange) = self.pending.front() {
                 self.responses.expect(exchange.kind);
@@ -231,11 +242,6 @@ impl Connection {
             exchange.expects_continue = false;
         }
         Ok(())
-    }
-
-    fn fail<T>(&mut self, result: Result<T, HttpError>) -> Result<T, HttpError> {
-        self.error = result.as_ref().err().cloned();
-        result
     }
 }
 

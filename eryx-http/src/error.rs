@@ -166,12 +166,35 @@ pub enum HttpErrorKind {
     /// A field name that differs from one that frames messages in `_` and `-` only.
     #[error("some servers treat the field as one that frames messages; write `-` instead of `_`")]
     LookalikeField,
+    /// A field by which some servers replace the method, with another method than that of the
+    /// request.
+    #[error(
+        "some servers take the field for the method, which is another one; \
+         send the method in the request line (RFC 9110, 9)"
+    )]
+    MethodOverride,
+    /// A field by which some servers replace the target.
+    #[error(
+        "some servers take the field for the target; \
+         send the target in the request line (RFC 9112, 3.2)"
+    )]
+    TargetOverride,
+    /// White space around the value of a request's field that frames or routes the message, other
+    /// than one space before it.
+    #[error(
+        "there is white space around the value of the field, which some servers take for a part of \
+         it (RFC 9112, 5.1); write one space before the value and none behind it"
+    )]
+    Padding,
     /// A `Content-Length` that is not a decimal number below 2^63.
     #[error("`Content-Length` is not one decimal number below 2^63 (RFC 9110, 8.6); correct it")]
     ContentLength,
     /// Several fields `Content-Length` with different values.
     #[error("there are two different values of `Content-Length` (RFC 9110, 8.6); send one")]
     ContentLengthConflict,
+    /// Several fields `Content-Length` in a request, with the same value.
+    #[error("the request has more than one `Content-Length` (RFC 9110, 8.6); send one")]
+    RepeatedContentLength,
     /// `Content-Length` and `Transfer-Encoding`.
     #[error(
         "the message has both `Content-Length` and `Transfer-Encoding` (RFC 9112, 6.2); \

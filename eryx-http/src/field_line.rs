@@ -13,7 +13,7 @@ pub(crate) fn is_value(byte: u8) -> bool {
 }
 
 /// Returns the lines of a section up to the empty line, without their line ends.
-pub(crate) fn lines(section: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn lines(section: &[u8]) -> impl Iterator<Item = &[u8]> {
     section
         .split(|&b| b == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
@@ -43,13 +43,13 @@ pub(crate) fn find_error(section: &[u8]) -> HttpError {
     HttpErrorKind::FieldName.into()
 }
 
-/// Refuses names that CGI and its successors do not distinguish from a field that frames or routes
-/// the message, because they replace `-` by `_`.
+/// Refuses names that CGI and its successors do not distinguish from a field that frames the
+/// message.
 pub(crate) fn check_lookalike(name: &str) -> Result<(), HttpError> {
-    let is_lookalike = name.contains('_')
-        && ["content_length", "transfer_encoding"]
-            .iter()
-            .any(|other| name.replace('-', "_").eq_ignore_ascii_case(other));
+    let is_lookalike = ["content-length", "transfer-encoding"]
+        .iter()
+        .any(|other| is_like(name.as_bytes(), other))
+        && name.contains('_');
     if is_lookalike {
         return Err(HttpError::new(
             name.as_bytes(),
@@ -57,6 +57,37 @@ pub(crate) fn check_lookalike(name: &str) -> Result<(), HttpError> {
         ));
     }
     Ok(())
+}
+
+/// Refuses fields by which some servers and frameworks replace the method or the target of a
+/// request, so that it would be judged by others than those that are executed.
+pub(crate) fn check_override(name: &[u8], value: &[u8], method: &[u8]) -> Result<(), HttpError> {
+    if !matches!(name, [b'x' | b'X', ..]) {
+        return Ok(());
+    }
+    let is_one_of = |names: &[&str]| names.iter().any(|other| is_like(name, other));
+    let error = |kind| Err(HttpError::new(name, kind));
+    if is_one_of(&["x-original-url", "x-rewrite-url"]) {
+        return error(HttpErrorKind::TargetOverride);
+    }
+    let names = [
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+    ];
+    if is_one_of(&names) && value != method {
+        return error(HttpErrorKind::MethodOverride);
+    }
+    Ok(())
+}
+
+/// Returns whether CGI and its successors, which replace `-` by `_`, take `name` for `other`, which
+/// is in lower case and has hyphens.
+fn is_like(name: &[u8], other: &str) -> bool {
+    name.len() == other.len()
+        && name.iter().zip(other.bytes()).all(|(&byte, other)| {
+            byte.to_ascii_lowercase() == other || (byte, other) == (b'_', b'-')
+        })
 }
 
 /// Checks the name and the value of a new field.

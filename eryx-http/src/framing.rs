@@ -55,26 +55,45 @@ pub(crate) fn announced(fields: &Fields, version: Version) -> Result<Option<Fram
     Ok(Some(Framing::Chunked))
 }
 
-/// Returns whether `Connection` contains `option`.
-pub(crate) fn has_option(fields: &Fields, option: &str) -> bool {
-    fields
-        .elements("connection")
-        .any(|e| e.eq_ignore_ascii_case(option.as_bytes()))
+/// Returns whether the connection persists after a response (RFC 9112, 9.3).
+pub(crate) fn response_persists(fields: &Fields, version: Version) -> bool {
+    let mut is_kept_alive = version == Version::Http11;
+    for option in fields.elements("connection") {
+        if option.eq_ignore_ascii_case(b"close") {
+            return false;
+        }
+        is_kept_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+    }
+    is_kept_alive
 }
 
-/// Returns whether the connection persists after the message (RFC 9112, 9.3).
-pub(crate) fn is_persistent(fields: &Fields, version: Version) -> bool {
-    !has_option(fields, "close") && (version == Version::Http11 || has_option(fields, "keep-alive"))
+/// Returns whether the connection persists after a request, for every server: some search the field
+/// for `close`, so that they find it in `closed`, and others compare the whole field with
+/// `keep-alive`.
+pub(crate) fn request_persists(fields: &Fields, version: Version) -> bool {
+    let mut values = fields.all("connection");
+    match version {
+        Version::Http11 => !values.any(|value| {
+            let mut parts = value.windows(b"close".len());
+            parts.any(|part| part.eq_ignore_ascii_case(b"close"))
+        }),
+        Version::Http10 => {
+            values
+                .next()
+                .is_some_and(|value| value.eq_ignore_ascii_case(b"keep-alive"))
+                && values.next().is_none()
+        }
+    }
 }
 
 /// Refuses connection options that tell a proxy to remove a field which all recipients need.
 pub(crate) fn check_options(fields: &Fields) -> Result<(), HttpError> {
-    for name in ["content-length", "host", "transfer-encoding"] {
-        if has_option(fields, name) {
-            return Err(HttpError::new(
-                name.as_bytes(),
-                HttpErrorKind::ConnectionOption,
-            ));
+    for option in fields.elements("connection") {
+        let is_needed = ["content-length", "host", "transfer-encoding"]
+            .iter()
+            .any(|name| option.eq_ignore_ascii_case(name.as_bytes()));
+        if is_needed {
+            return Err(HttpError::new(option, HttpErrorKind::ConnectionOption));
         }
     }
     Ok(())
@@ -95,7 +114,7 @@ fn content_length(fields: &Fields) -> Result<Option<u64>, HttpError> {
 
 /// Parses digits only: `u64::from_str` accepts a sign. Servers with signed lengths disagree about
 /// numbers from 2^63.
-fn parse_length(value: &[u8]) -> Option<u64> {
+pub(crate) fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -22,13 +22,13 @@ pub(crate) struct HeadBuffer {
     pub(crate) scanned: usize,
 }
 
-/// What [`HeadBuffer::push`] found at the end of the bytes that it took.
+/// What ends with the bytes that [`HeadBuffer::push`] took.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// The input ended within a line.
+    /// More bytes are needed.
     Partial,
-    /// A line that is not empty.
-    Line,
+    /// The first line.
+    FirstLine,
     /// The empty line that ends the section.
     End,
 }
@@ -55,51 +55,51 @@ impl HeadBuffer {
         self.bytes
     }
 
-    /// Takes bytes to the next line end, and returns their number.
+    /// Takes bytes to the end of the first line or of the section, and returns their number.
     pub(crate) fn push(
         &mut self,
         input: &[u8],
         limits: &Limits,
     ) -> Result<(usize, Progress), HttpError> {
+        // One byte more than fits, so that a head that is too long is noticed.
+        let room = limits.max_head_bytes() - self.bytes.len();
+        let input = &input[..input.len().min(room + 1)];
         let mut at = 0;
         while at < input.len() {
             if self.after_cr {
                 if input[at] != b'\n' {
-                    return Err(self.error(HttpErrorKind::BareCr));
+                    return Err(self.error(&input[..at], HttpErrorKind::BareCr));
                 }
-                self.append(b"\n", limits)?;
-                return Ok((at + 1, self.end_line(limits)?));
-            }
-            // One byte more than fits, so that a head that is too long is noticed.
-            let rest = &input[at..];
-            let rest = &rest[..rest.len().min(limits.max_head_bytes() + 1)];
-            let found = memchr3(b'\r', b'\n', 0, rest);
-            match found.map(|found| (found, rest[found])) {
-                None => {
-                    self.append(rest, limits)?;
-                    at += rest.len();
-                }
-                Some((found, b'\r')) => {
-                    self.append(&rest[..=found], limits)?;
-                    self.after_cr = true;
-                    at += found + 1;
-                }
-                Some((found, byte)) => {
-                    self.append(&rest[..found], limits)?;
-                    return Err(self.error(match byte {
-                        b'\n' => HttpErrorKind::BareLf,
-                        _ => HttpErrorKind::Nul,
-                    }));
+                at += 1;
+                match self.end_line(self.bytes.len() + at, limits)? {
+                    Progress::Partial => continue,
+                    progress => {
+                        self.append(&input[..at], limits)?;
+                        return Ok((at, progress));
+                    }
                 }
             }
+            let Some(found) = memchr3(b'\r', b'\n', 0, &input[at..]) else {
+                at = input.len();
+                break;
+            };
+            at += found;
+            match input[at] {
+                b'\r' => self.after_cr = true,
+                b'\n' => return Err(self.error(&input[..at], HttpErrorKind::BareLf)),
+                _ => return Err(self.error(&input[..at], HttpErrorKind::Nul)),
+            }
+            at += 1;
         }
+        self.append(&input[..at], limits)?;
         Ok((at, Progress::Partial))
     }
 
-    fn end_line(&mut self, limits: &Limits) -> Result<Progress, HttpError> {
-        let length = self.bytes.len() - self.line_start - 2;
+    /// Ends a line at `end`, and returns [`Progress::Partial`] if the caller need not know.
+    fn end_line(&mut self, end: usize, limits: &Limits) -> Result<Progress, HttpError> {
+        let length = end - self.line_start - 2;
         self.after_cr = false;
-        self.line_start = self.bytes.len();
+        self.line_start = end;
         if length == 0 {
             return if self.is_first_line_complete {
                 Ok(Progress::End)
@@ -113,9 +113,10 @@ impl HeadBuffer {
                 let limit = limits.max_fields();
                 return Err(HttpErrorKind::TooManyFields { limit }.into());
             }
+            return Ok(Progress::Partial);
         }
         self.is_first_line_complete = true;
-        Ok(Progress::Line)
+        Ok(Progress::FirstLine)
     }
 
     fn append(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), HttpError> {
@@ -137,8 +138,10 @@ impl HeadBuffer {
         Ok(())
     }
 
-    fn error(&self, kind: HttpErrorKind) -> HttpError {
-        HttpError::new(&self.bytes[self.line_start..], kind)
+    /// Returns the error of a line that ends with `input`.
+    fn error(&self, input: &[u8], kind: HttpErrorKind) -> HttpError {
+        let text = [&self.bytes, input].concat();
+        HttpError::new(&text[self.line_start..], kind)
     }
 }
 

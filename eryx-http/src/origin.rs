@@ -35,7 +35,8 @@ impl Scheme {
 pub struct Origin {
     scheme: Scheme,
     host: Box<str>,
-    port: u16,
+    /// `None`: any port.
+    port: Option<u16>,
 }
 
 impl Origin {
@@ -45,7 +46,16 @@ impl Origin {
         Self {
             scheme,
             host: host.to_ascii_lowercase().into(),
-            port,
+            port: Some(port),
+        }
+    }
+
+    /// Returns the origin of a connection whose port is not known, because it leads through a
+    /// tunnel: requests may name any port.
+    pub fn with_any_port(scheme: Scheme, host: &str) -> Self {
+        Self {
+            port: None,
+            ..Self::new(scheme, host, 0)
         }
     }
 
@@ -59,8 +69,8 @@ impl Origin {
         &self.host
     }
 
-    /// Returns the port.
-    pub fn port(&self) -> u16 {
+    /// Returns the port, or `None` for any port.
+    pub fn port(&self) -> Option<u16> {
         self.port
     }
 
@@ -78,8 +88,15 @@ impl Origin {
             _ => (authority, None),
         };
         let is_port_equal = match port {
-            Some(port) => port == self.port.to_string(),
-            None => self.port == self.scheme.default_port(),
+            Some(port) => match self.port {
+                Some(expected) => port == expected.to_string(),
+                None => port
+                    .parse()
+                    .is_ok_and(|number: u16| port == number.to_string()),
+            },
+            None => self
+                .port
+                .is_none_or(|port| port == self.scheme.default_port()),
         };
         is_port_equal && self.is_host(host)
     }
@@ -100,9 +117,9 @@ impl Origin {
             true => format!("[{}]", self.host),
             false => self.host.to_string(),
         };
-        match self.port == self.scheme.default_port() {
-            true => host.into(),
-            false => format!("{host}:{}", self.port).into(),
+        match self.port {
+            Some(port) if port != self.scheme.default_port() => format!("{host}:{port}").into(),
+            _ => host.into(),
         }
     }
 }
@@ -157,6 +174,17 @@ mod tests {
                 expected,
                 "{authority}"
             );
+        }
+        let any = Origin::with_any_port(Scheme::Https, "api.example.com");
+        for (authority, expected) in [
+            ("api.example.com", true),
+            ("api.example.com:8443", true),
+            ("api.example.com:08443", false),
+            ("api.example.com:", false),
+            ("api.example.com:65536", false),
+            ("other.example.com", false),
+        ] {
+            assert_eq!(any.matches(authority.as_bytes()), expected, "{authority}");
         }
         assert_eq!(ipv6.to_string(), "http://[2001:db8::1]:8080");
         assert_eq!(https.to_string(), "https://api.example.com");

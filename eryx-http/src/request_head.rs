@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{HttpError, HttpErrorKind};
-use crate::field_line::is_token;
+use crate::field_line::{check_override, is_token};
 use crate::fields::Fields;
 use crate::framing::{self, Framing, Version};
 use crate::origin::Origin;
@@ -36,20 +36,24 @@ impl RequestHead {
     ) -> Result<Self, HttpError> {
         let start = line.target.end + VERSION_LEN;
         let fields = Fields::parse(bytes, start)?;
+        fields.check_padding()?;
         let method = &fields.bytes()[..line.method_len];
         let target = &fields.bytes()[line.target.clone()];
-        check_target(method, target, origin)?;
-        check_host(&fields, origin)?;
+        let host = check_host(&fields, origin)?;
+        check_target(method, target, host, origin)?;
         framing::check_options(&fields)?;
-        let framing = framing::announced(&fields, line.version)?.unwrap_or(Framing::Empty);
-        let has_content = !matches!(framing, Framing::Empty | Framing::Length(0));
-        if has_content && matches!(method, b"GET" | b"HEAD") {
-            return Err(HttpError::new(method, HttpErrorKind::UnexpectedContent));
+        for (name, value) in fields.iter_bytes() {
+            check_override(name, value, method)?;
         }
+        let framing = framing::announced(&fields, line.version)?.unwrap_or(Framing::Empty);
+        if fields.all("content-length").nth(1).is_some() {
+            return Err(HttpErrorKind::RepeatedContentLength.into());
+        }
+        check_content(method, framing)?;
         let expects_continue = expects_continue(&fields, line.version)?;
         let upgrade = upgrade(&fields, line.version)?;
         Ok(Self {
-            is_persistent: framing::is_persistent(&fields, line.version),
+            is_persistent: framing::request_persists(&fields, line.version),
             framing,
             expects_continue,
             upgrade,
@@ -107,7 +111,10 @@ impl RequestHead {
         self.framing
     }
 
-    /// Returns whether another request can follow on the connection.
+    /// Returns whether another request can follow on the connection, in the eyes of every server.
+    ///
+    /// Stricter than RFC 9112, 9.3: `Connection` must not contain `close` even as a part of another
+    /// word, and an HTTP/1.0 request must have exactly `Connection: keep-alive`.
     pub fn is_persistent(&self) -> bool {
         self.is_persistent
     }
@@ -121,6 +128,58 @@ impl RequestHead {
     /// Returns the protocols that the request offers, as they are in `Upgrade`.
     pub fn upgrade(&self) -> Option<&str> {
         self.upgrade.as_deref()
+    }
+
+    /// Sets the query of the target, without its `?`, or removes it. The path and the form of the
+    /// target stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the query has a byte that a target may not contain (RFC 3986, 3.4), if the target
+    /// is `*`, or if the head would exceed [`Limits::MAX_HEAD_BYTES`]. The head is then unchanged.
+    ///
+    /// [`Limits::MAX_HEAD_BYTES`]: crate::Limits::MAX_HEAD_BYTES
+    pub fn set_query(&mut self, query: Option<&str>) -> Result<(), HttpError> {
+        let target = self.target();
+        if query.is_some() && target == "*" {
+            return Err(HttpError::new(b"*", HttpErrorKind::Asterisk));
+        }
+        let replacement = query.map_or_else(String::new, |query| format!("?{query}"));
+        check_target_bytes(replacement.as_bytes())?;
+        let path_len = target.find('?').unwrap_or(target.len());
+        let old = self.line.target.start + path_len..self.line.target.end;
+        self.fields
+            .replace_in_start_line(old.clone(), replacement.as_bytes())?;
+        self.line.target.end = old.start + replacement.len();
+        Ok(())
+    }
+
+    /// Sets the length of a body that has one, in bytes: replaces all fields `Content-Length` by
+    /// one. A parser that has parsed this head still expects the body that the client announced.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the framing is not [`Framing::Length`], if the length is 2^63 or more
+    /// (RFC 9110, 8.6), if the method is `GET` or `HEAD` and the length is not 0, or if the head
+    /// would exceed [`Limits::MAX_HEAD_BYTES`]. The head is then unchanged.
+    ///
+    /// [`Limits::MAX_HEAD_BYTES`]: crate::Limits::MAX_HEAD_BYTES
+    pub fn set_content_length(&mut self, length: u64) -> Result<(), HttpError> {
+        const NAME: &str = "Content-Length";
+        let Framing::Length(_) = self.framing else {
+            let kind = HttpErrorKind::ProtectedField;
+            return Err(HttpError::new(NAME.as_bytes(), kind));
+        };
+        let value = length.to_string();
+        if framing::parse_length(value.as_bytes()).is_none() {
+            let kind = HttpErrorKind::ContentLength;
+            return Err(HttpError::new(value.as_bytes(), kind));
+        }
+        let framing = Framing::Length(length);
+        check_content(self.method().as_bytes(), framing)?;
+        self.fields.replace(NAME, value.as_bytes())?;
+        self.framing = framing;
+        Ok(())
     }
 
     /// Appends the head to `output`. A head that was not changed is byte-identical to the head that
@@ -166,13 +225,7 @@ impl RequestLine {
             return Err(HttpError::new(line, HttpErrorKind::RequestLine));
         }
         check_method(method)?;
-        // `#` starts a fragment, which is not part of a target (RFC 9112, 3.2).
-        if !target
-            .iter()
-            .all(|b| matches!(b, b'!'..=b'~') && *b != b'#')
-        {
-            return Err(HttpError::new(target, HttpErrorKind::TargetByte));
-        }
+        check_target_bytes(target)?;
         let version = Version::parse(version)?;
         let start = method.len() + 1;
         Ok(Self {
@@ -187,7 +240,7 @@ impl RequestLine {
 const VERSION_LEN: usize = " HTTP/1.1\r\n".len();
 
 /// Refuses methods in any case, because some servers convert them to upper case.
-fn check_method(method: &[u8]) -> Result<(), HttpError> {
+pub(crate) fn check_method(method: &[u8]) -> Result<(), HttpError> {
     if !method.iter().copied().all(is_token) {
         return Err(HttpError::new(method, HttpErrorKind::Method));
     }
@@ -200,7 +253,35 @@ fn check_method(method: &[u8]) -> Result<(), HttpError> {
     Ok(())
 }
 
-fn check_target(method: &[u8], target: &[u8], origin: &Origin) -> Result<(), HttpError> {
+fn check_target_bytes(target: &[u8]) -> Result<(), HttpError> {
+    // `#` starts a fragment, which is not part of a target (RFC 9112, 3.2). The loop looks at all
+    // bytes, so that the compiler can use vector instructions.
+    let is_permitted = |byte: u8| matches!(byte, b'!'..=b'~') & (byte != b'#');
+    if !target
+        .iter()
+        .fold(true, |all, &byte| all & is_permitted(byte))
+    {
+        return Err(HttpError::new(target, HttpErrorKind::TargetByte));
+    }
+    Ok(())
+}
+
+/// Refuses content in any case of these methods, as [`check_method`].
+fn check_content(method: &[u8], framing: Framing) -> Result<(), HttpError> {
+    let has_content = !matches!(framing, Framing::Empty | Framing::Length(0));
+    let is_get = method.eq_ignore_ascii_case(b"GET") || method.eq_ignore_ascii_case(b"HEAD");
+    if has_content && is_get {
+        return Err(HttpError::new(method, HttpErrorKind::UnexpectedContent));
+    }
+    Ok(())
+}
+
+fn check_target(
+    method: &[u8],
+    target: &[u8],
+    host: &[u8],
+    origin: &Origin,
+) -> Result<(), HttpError> {
     if target == b"*" {
         return match method {
             b"OPTIONS" => Ok(()),
@@ -217,7 +298,9 @@ fn check_target(method: &[u8], target: &[u8], origin: &Origin) -> Result<(), Htt
     let end = rest.iter().position(|b| matches!(b, b'/' | b'?'));
     let authority = &rest[..end.unwrap_or(rest.len())];
     let scheme = origin.scheme().as_str().as_bytes();
-    if !target[..at].eq_ignore_ascii_case(scheme) || !origin.matches(authority) {
+    // Where any port is accepted, both have to name the same one.
+    let is_same = origin.port().is_some() || authority.eq_ignore_ascii_case(host);
+    if !target[..at].eq_ignore_ascii_case(scheme) || !origin.matches(authority) || !is_same {
         let expected = origin.to_string().into();
         return Err(HttpError::new(
             target,
@@ -227,7 +310,7 @@ fn check_target(method: &[u8], target: &[u8], origin: &Origin) -> Result<(), Htt
     Ok(())
 }
 
-fn check_host(fields: &Fields, origin: &Origin) -> Result<(), HttpError> {
+fn check_host<'a>(fields: &'a Fields, origin: &Origin) -> Result<&'a [u8], HttpError> {
     let mut hosts = fields.all("host");
     let host = hosts.next().ok_or(HttpErrorKind::MissingHost)?;
     if hosts.next().is_some() {
@@ -240,7 +323,7 @@ fn check_host(fields: &Fields, origin: &Origin) -> Result<(), HttpError> {
             HttpErrorKind::HostMismatch { expected },
         ));
     }
-    Ok(())
+    Ok(host)
 }
 
 fn expects_continue(fields: &Fields, version: Version) -> Result<bool, HttpError> {

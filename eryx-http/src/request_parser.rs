@@ -92,11 +92,10 @@ impl RequestParser {
                         Progress::Partial => return Ok(Step::kept(consumed, None)),
                         // The request line is checked before the rest arrives: an HTTP/0.9 request
                         // has no rest.
-                        Progress::Line if line.is_none() => {
+                        Progress::FirstLine => {
                             let text = buffer.lines();
                             *line = Some(RequestLine::parse(&text[..text.len() - 2])?);
                         }
-                        Progress::Line => {}
                         Progress::End => break,
                     }
                 }

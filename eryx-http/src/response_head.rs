@@ -36,7 +36,7 @@ impl ResponseHead {
         let announced = framing::announced(&fields, line.version)?;
         let framing = body_framing(line.status, announced, request)?;
         let is_persistent =
-            framing != Framing::UntilClose && framing::is_persistent(&fields, line.version);
+            framing != Framing::UntilClose && framing::response_persists(&fields, line.version);
         Ok(Self {
             line,
             fields,
@@ -148,8 +148,11 @@ fn body_framing(
     announced: Option<Framing>,
     request: AnsweredRequest,
 ) -> Result<Framing, HttpError> {
-    let is_tunnel = request == AnsweredRequest::Connect && (200..300).contains(&status);
-    if status < 200 || status == 204 || is_tunnel {
+    // A client ignores what such a response announces (RFC 9110, 9.3.6).
+    if request == AnsweredRequest::Connect && (200..300).contains(&status) {
+        return Ok(Framing::Empty);
+    }
+    if status < 200 || status == 204 {
         return match announced {
             None | Some(Framing::Length(0)) => Ok(Framing::Empty),
             _ => Err(HttpErrorKind::BodyWithoutContent.into()),

@@ -138,11 +138,10 @@ impl ResponseParser {
                     consumed += taken;
                     match progress {
                         Progress::Partial => return Ok(Step::kept(consumed, None)),
-                        Progress::Line if line.is_none() => {
+                        Progress::FirstLine => {
                             let text = buffer.lines();
                             *line = Some(StatusLine::parse(&text[..text.len() - 2])?);
                         }
-                        Progress::Line => {}
                         Progress::End => break,
                     }
                 }

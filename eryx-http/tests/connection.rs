@@ -229,7 +229,7 @@ fn bytes_after_a_response_that_no_request_asked_for_are_refused() {
         kind(script.response(&OK.repeat(2))),
         HttpErrorKind::UnsolicitedResponse
     );
-    // An error is final, in both directions.
+    // An error of a response is final, in both directions.
     assert_eq!(
         kind(script.response("")),
         HttpErrorKind::UnsolicitedResponse
@@ -241,18 +241,66 @@ fn bytes_after_a_response_that_no_request_asked_for_are_refused() {
 }
 
 #[test]
+fn requests_before_a_refused_one_get_their_responses() {
+    let mut script = Script::new();
+    script.request(GET).expect("valid");
+    assert_eq!(kind(script.request("GET /\n")), HttpErrorKind::BareLf);
+    script.response(OK).expect("valid");
+    assert_eq!(
+        script.log(),
+        "GET, request end, 200, response body 2, response end"
+    );
+    assert_eq!(kind(script.request(GET)), HttpErrorKind::BareLf);
+}
+
+#[test]
 fn a_request_after_the_last_one_is_refused() {
     let close = GET.replace("\r\n\r\n", "\r\nConnection: x, Close\r\n\r\n");
     let http10 = GET.replace("HTTP/1.1", "HTTP/1.0");
-    for request in [close, http10.clone()] {
+    for request in [close, http10] {
         let mut script = Script::new();
         script.request(&request).expect("valid");
         assert_eq!(kind(script.request("G")), HttpErrorKind::RequestAfterClose);
     }
-    let keep_alive = http10.replace("\r\n\r\n", "\r\nConnection: keep-alive\r\n\r\n");
-    Script::new()
-        .request(&keep_alive.repeat(2))
-        .expect("the connection persists");
+}
+
+#[test]
+fn a_request_follows_only_one_after_which_every_server_keeps_the_connection_open() {
+    for (version, fields, is_persistent) in [
+        ("HTTP/1.1", "", true),
+        ("HTTP/1.1", "Connection: keep-alive\r\n", true),
+        ("HTTP/1.1", "Connection: x, keep-alive\r\n", true),
+        // nginx searches the field for `close`.
+        ("HTTP/1.1", "Connection: X-Closed\r\n", false),
+        ("HTTP/1.1", "Connection: \"close\"\r\n", false),
+        (
+            "HTTP/1.1",
+            "Connection: x\r\nconnection: CLOSE;y\r\n",
+            false,
+        ),
+        ("HTTP/1.1", "X-Connection: close\r\n", true),
+        ("HTTP/1.0", "", false),
+        ("HTTP/1.0", "Connection: Keep-Alive\r\n", true),
+        // `http.server` of Python compares the field with `keep-alive`.
+        ("HTTP/1.0", "Connection: keep-alive, x\r\n", false),
+        (
+            "HTTP/1.0",
+            "Connection: keep-alive\r\nConnection: x\r\n",
+            false,
+        ),
+    ] {
+        let request = GET.replace("HTTP/1.1", version);
+        let request = request.replace("\r\n\r\n", &format!("\r\n{fields}\r\n"));
+        let mut script = Script::new();
+        script.request(&request).expect("valid");
+        match script.request(GET) {
+            Ok(_) => assert!(is_persistent, "{version} {fields}"),
+            Err(error) => {
+                assert_eq!(*error.kind(), HttpErrorKind::RequestAfterClose);
+                assert!(!is_persistent, "{version} {fields}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -268,6 +316,21 @@ fn a_request_after_the_last_response_is_refused() {
         kind(script.response(&close.repeat(2))),
         HttpErrorKind::BytesAfterClose
     );
+}
+
+#[test]
+fn bytes_after_the_last_response_are_refused_in_every_split() {
+    let close = OK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    for split in [close.len(), close.len() + 1] {
+        let mut script = Script::new();
+        script.request(&GET.repeat(2)).expect("valid");
+        let responses = close.repeat(2);
+        let (first, second) = responses.split_at(split);
+        let error = script
+            .response(first)
+            .and_then(|()| script.response(second));
+        assert_eq!(kind(error), HttpErrorKind::BytesAfterClose, "{split}");
+    }
 }
 
 #[test]

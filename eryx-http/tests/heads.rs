@@ -1,8 +1,8 @@
 //! Tests of what a head says about its message.
 
 use eryx_http::{
-    AnsweredRequest, Event, Framing, Limits, Origin, RequestHead, RequestParser, ResponseHead,
-    ResponseParser, Scheme, Version,
+    AnsweredRequest, Event, Framing, HttpErrorKind, Limits, Origin, RequestHead, RequestParser,
+    ResponseHead, ResponseParser, Scheme, Version,
 };
 
 fn request(line: &str, fields: &str) -> RequestHead {
@@ -78,6 +78,7 @@ fn the_framing_of_a_response_depends_on_its_request_and_status() {
         (Head, 200, "", Framing::Empty, true),
         (Head, 404, chunked, Framing::Empty, true),
         (Connect, 200, "", Framing::Empty, true),
+        (Connect, 200, length, Framing::Empty, true),
         (Connect, 403, length, Framing::Length(3), true),
         (
             Other,
@@ -111,6 +112,112 @@ fn an_accepted_connect_makes_the_connection_a_tunnel() {
     let step = parser.advance(b"\x16\x03").expect("not HTTP");
     assert_eq!((step.forward, step.event), (2, Some(Event::Raw(0..2))));
     assert!(parser.is_switched());
+}
+
+/// Returns what is written of `head`, after checking that it is parsed as the same head.
+fn written(head: &RequestHead) -> String {
+    let mut output = Vec::new();
+    head.write(&mut output);
+    let origin = Origin::new(Scheme::Https, "a.example", 443);
+    let step = RequestParser::new(origin, Limits::default()).advance(&output);
+    let Some(Event::Head(parsed)) = step.expect("valid").event else {
+        panic!("a head");
+    };
+    assert_eq!(parsed.framing(), head.framing());
+    assert_eq!(parsed.path_and_query(), head.path_and_query());
+    assert_eq!(*parsed, *head);
+    String::from_utf8(output).expect("ASCII")
+}
+
+#[test]
+fn a_query_is_replaced_without_a_change_of_the_path_and_the_fields() {
+    for (target, query, expected) in [
+        ("/a?b=c", Some("d=e&f"), "/a?d=e&f"),
+        ("/a?b", None, "/a"),
+        ("/a", Some("b"), "/a?b"),
+        ("/a", Some(""), "/a?"),
+        ("/a?", None, "/a"),
+        ("/a?b?c", Some("?"), "/a??"),
+        ("/a", None, "/a"),
+        ("https://a.example", Some("b"), "https://a.example?b"),
+        ("https://a.example/x?y", Some("z"), "https://a.example/x?z"),
+    ] {
+        let mut head = request(&format!("GET {target} HTTP/1.1"), "X: y\r\nZ:\t \r\n");
+        head.fields_mut().set("x", b"w").expect("valid");
+        head.set_query(query).expect("valid");
+        assert_eq!(head.target(), expected);
+        let fields = "Host: a.example\r\nx: w\r\nZ:\t \r\n\r\n";
+        assert_eq!(
+            written(&head),
+            format!("GET {expected} HTTP/1.1\r\n{fields}")
+        );
+    }
+}
+
+#[test]
+fn a_query_that_would_break_the_request_is_refused() {
+    let mut head = request("GET /a?b HTTP/1.1", "");
+    let before = head.clone();
+    for query in ["c d", "c\r\nX: y", "c#d", "\u{e9}", "\0", "\x7f"] {
+        let error = head.set_query(Some(query)).expect_err(query);
+        assert_eq!(*error.kind(), HttpErrorKind::TargetByte, "{query:?}");
+    }
+    // All but the old query counts, so that the longest query makes a head of the limit.
+    let limit = Limits::MAX_HEAD_BYTES;
+    let length = limit - written(&head).len() + 1;
+    let error = head.set_query(Some(&"c".repeat(length + 1)));
+    let kind = error.expect_err("too long").kind().clone();
+    assert_eq!(kind, HttpErrorKind::HeadTooLarge { limit });
+    assert_eq!(head, before);
+    head.set_query(Some(&"c".repeat(length))).expect("it fits");
+    assert_eq!(written(&head).len(), limit);
+    let mut asterisk = request("OPTIONS * HTTP/1.1", "");
+    let error = asterisk.set_query(Some("a")).expect_err("no query");
+    assert_eq!(*error.kind(), HttpErrorKind::Asterisk);
+    asterisk.set_query(None).expect("there is none");
+    assert_eq!(asterisk.target(), "*");
+}
+
+#[test]
+fn a_content_length_is_replaced_by_one_field() {
+    let fields = "content-length: 03\r\nx: y\r\n";
+    let mut head = request("POST / HTTP/1.1", fields);
+    for length in [4, 0, i64::MAX as u64] {
+        head.set_content_length(length).expect("valid");
+        assert_eq!(head.framing(), Framing::Length(length));
+        let fields = format!("Host: a.example\r\nContent-Length: {length}\r\nx: y\r\n\r\n");
+        assert_eq!(written(&head), format!("POST / HTTP/1.1\r\n{fields}"));
+    }
+    let before = head.clone();
+    let error = head.set_content_length(1 << 63).expect_err("too large");
+    assert_eq!(*error.kind(), HttpErrorKind::ContentLength);
+    assert_eq!(head, before);
+}
+
+#[test]
+fn a_content_length_is_only_set_for_a_body_that_has_a_length() {
+    for (line, fields, kind) in [
+        ("POST / HTTP/1.1", "", HttpErrorKind::ProtectedField),
+        (
+            "POST / HTTP/1.1",
+            "Transfer-Encoding: chunked\r\n",
+            HttpErrorKind::ProtectedField,
+        ),
+        (
+            "GET / HTTP/1.1",
+            "Content-Length: 0\r\n",
+            HttpErrorKind::UnexpectedContent,
+        ),
+    ] {
+        let mut head = request(line, fields);
+        let before = head.clone();
+        let error = head.set_content_length(1).expect_err(fields);
+        assert_eq!(*error.kind(), kind, "{line} {fields}");
+        assert_eq!(
+            (written(&head), head.framing()),
+            (written(&before), before.framing())
+        );
+    }
 }
 
 #[test]

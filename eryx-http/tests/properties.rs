@@ -197,7 +197,7 @@ fn messages(start: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<u
 fn requests() -> impl Strategy<Value = Vec<u8>> {
     messages(
         ("(POST|PUT|X-Y)", "/[a-z0-9/%?=]{0,20}").prop_map(|(method, target)| {
-            format!("{method} {target} HTTP/1.1\r\nhOst:\ta.example\r\n")
+            format!("{method} {target} HTTP/1.1\r\nhOst:a.example\r\n")
         }),
     )
 }
