@@ -8,7 +8,10 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use criterion::{BatchSize, Criterion};
-use eryx_net_policy::{HostName, HostPattern, Policy};
+use eryx_http::Scheme;
+use eryx_net_policy::{
+    Host, HostName, HostPattern, HttpPolicy, HttpRequest, HttpRule, Policy, QueryRule,
+};
 
 const NETWORKS: u32 = 100_000;
 const NAMES: u32 = 100_000;
@@ -31,7 +34,49 @@ fn main() {
         .bench_function("long", |b| {
             b.iter_batched(|| (), |()| load(&texts), BatchSize::PerIteration);
         });
+    requests(&mut criterion);
     criterion.final_summary();
+}
+
+/// Measures one check of a request, by few and by many rules.
+fn requests(criterion: &mut Criterion) {
+    let host = Host::parse("api.example.com").expect("a host");
+    let rule = |path: &str| -> HttpRule {
+        let rule: HttpRule = format!("GET,HEAD api.example.com{path}")
+            .parse()
+            .expect("a rule");
+        rule.with_query(QueryRule::new([("token", false)]).expect("a query rule"))
+    };
+    let policy = |rules| HttpPolicy::new(rules, vec![], vec![]).expect("a policy");
+    let few = policy(vec![rule("/user"), rule("/repos/acme/*")]);
+    let many = policy(
+        (0..100)
+            .map(|n| rule(&format!("/repos/*/{n}/**")))
+            .collect(),
+    );
+    let target = "/repos/acme/site?page=2&per_page=100";
+    let longest = "/a".repeat(32_000);
+    let longest_query = format!("/repos/acme/site?{}", "a=b&".repeat(16_000));
+
+    let mut group = criterion.benchmark_group("http_policy_check");
+    for (name, policy, target) in [
+        ("allowed by the second rule", &few, target),
+        ("denied by 100 rules", &many, target),
+        ("path of 64 kB, 100 rules", &many, &longest),
+        ("query of 64 kB", &few, &longest_query),
+    ] {
+        let request = HttpRequest {
+            scheme: Scheme::Https,
+            host: &host,
+            address: None,
+            port: 443,
+            method: "GET",
+            target,
+            upgrade: false,
+        };
+        group.bench_function(name, |b| b.iter(|| policy.check(black_box(&request))));
+    }
+    group.finish();
 }
 
 /// Measures one check of each kind, with the parsing of the host where it is a text.

@@ -3,10 +3,20 @@
 use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Returns the address itself and every address that a connection to it may reach, at most four.
+/// Returns the address itself and every address that a connection to it may reach, at most four:
+/// the IPv4 address that is embedded in an IPv6 address, and loopback for an unspecified address.
+///
+/// ```
+/// use std::net::IpAddr;
+///
+/// let address: IpAddr = "64:ff9b::192.0.2.7".parse()?;
+/// let reached: Vec<IpAddr> = eryx_net_policy::with_embedded(address).collect();
+/// assert_eq!(reached, [address, "192.0.2.7".parse::<IpAddr>()?]);
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 ///
 /// IPv4-mapped addresses are not handled here: they are converted to IPv4 before the evaluation.
-pub(crate) fn with_embedded(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+pub fn with_embedded(address: IpAddr) -> impl Iterator<Item = IpAddr> {
     let [first, second] = match address {
         IpAddr::V6(v6) => embedded_ipv4(v6),
         IpAddr::V4(_) => [None; 2],

@@ -37,4 +37,12 @@ impl HintStyle {
             Self::Options => format!("--{} {value}", name.replace('_', "-")),
         }
     }
+
+    /// Returns the hint for one more HTTP rule, whose text has neither quotes nor backslashes.
+    pub(crate) fn http_rule(self, rule: &str) -> String {
+        match self {
+            Self::Methods => self.setting("with_http_rule", rule),
+            Self::Options => self.setting("http_rule", format_args!("'{rule}'")),
+        }
+    }
 }

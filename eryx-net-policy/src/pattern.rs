@@ -77,6 +77,25 @@ impl HostPattern {
         self.ports
     }
 
+    /// Returns the one host that the pattern matches; `None` for a pattern that can match several.
+    ///
+    /// ```
+    /// use eryx_net_policy::{Host, HostPattern};
+    ///
+    /// let pattern: HostPattern = "db.corp:5432".parse()?;
+    /// assert_eq!(pattern.host(), Some(Host::parse("db.corp")?));
+    /// let pattern: HostPattern = "*.corp:5432".parse()?;
+    /// assert_eq!(pattern.host(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn host(&self) -> Option<Host> {
+        match &self.target {
+            Target::Name(name) => Some(Host::Name(name.clone())),
+            Target::Network(network) if network.is_single() => Some(network.address().into()),
+            Target::Everything | Target::Below(_) | Target::Network(_) => None,
+        }
+    }
+
     /// Returns the network that the pattern matches; `None` for a pattern that is not for
     /// addresses.
     pub fn network(&self) -> Option<IpNetwork> {

@@ -24,7 +24,8 @@ use crate::verdict::Verdict;
 ///
 /// A connection to a name takes two checks: [`check`](Self::check) before the name is resolved, and
 /// [`check_resolved`](Self::check_resolved) with the aliases and addresses that it resolved to.
-/// Dial only [the addresses of that verdict](Verdict::dialable_addresses).
+/// Dial only [the addresses of that verdict](Verdict::dialable_addresses). For a name that a proxy
+/// resolves there is [`check_unresolved`](Self::check_unresolved).
 ///
 /// The rules:
 ///
@@ -127,6 +128,34 @@ impl Policy {
         port: impl Into<Port>,
     ) -> Verdict {
         self.evaluate_answer(name, aliases, addresses, port.into(), Transport::Tcp)
+    }
+
+    /// Checks a name whose addresses never become known, because a proxy resolves it. The verdict
+    /// is final.
+    ///
+    /// Only the entries for names and `*` decide. Entries for addresses and networks cannot deny
+    /// such a name, and cannot allow it either: where the allow list holds networks and no names,
+    /// the name is denied.
+    ///
+    /// ```
+    /// use eryx_net_policy::{HostName, Policy};
+    ///
+    /// let name: HostName = "example.com".parse()?;
+    /// assert!(Policy::default().check_unresolved(&name, 443).is_allowed());
+    ///
+    /// let networks = Policy::builder().allow_hosts(["93.0.0.0/8".parse()?]).build();
+    /// assert!(networks.check_unresolved(&name, 443).is_denied());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check_unresolved(&self, name: &HostName, port: impl Into<Port>) -> Verdict {
+        let port = port.into();
+        let outcome = self.any_port(port, Transport::Tcp, &[name], &[], |port| {
+            self.evaluate_name(name, port)
+                .map_or_else(|denial| denial, NameStatus::without_resolution)
+        });
+        Verdict::new(name.clone().into(), port, outcome, Vec::new())
+            .with_hint_style(self.hint_style)
+            .with_transport(Transport::Tcp)
     }
 
     /// Checks UDP to a host given as text, as [`check`](Self::check) does for TCP.

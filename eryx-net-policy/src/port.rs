@@ -11,6 +11,16 @@ pub enum Port {
     Number(u16),
 }
 
+impl Port {
+    /// Returns the number; `None` for any port.
+    pub fn number(self) -> Option<u16> {
+        match self {
+            Self::Any => None,
+            Self::Number(number) => Some(number),
+        }
+    }
+}
+
 impl From<u16> for Port {
     fn from(number: u16) -> Self {
         Self::Number(number)

@@ -13,6 +13,7 @@ use serde::{
 
 use crate::cidr::IpNetwork;
 use crate::host::Host;
+use crate::http::path_pattern::PathPattern;
 use crate::name::HostName;
 use crate::pattern::HostPattern;
 use crate::port::Port;
@@ -40,6 +41,7 @@ as_text! {
     HostName: "a host name, as a string",
     HostPattern: "a host pattern such as \"*.example.com:443\", as a string",
     UdpPattern: "a host pattern with a port such as \"ns.example.com:53\", as a string",
+    PathPattern: "a path pattern such as \"/repos/*/issues\", as a string",
     IpNetwork: "a network such as \"10.0.0.0/8\", as a string",
 }
 

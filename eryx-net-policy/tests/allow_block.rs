@@ -534,6 +534,66 @@ fn a_policy_lists_its_rules() {
     );
 }
 
+#[test]
+fn a_name_whose_addresses_stay_unknown_is_decided_by_entries_for_names_alone() {
+    for (rules, name, port, expected) in [
+        (
+            "default",
+            "example.com",
+            Port::Number(443),
+            (Allow, NotBlocked),
+        ),
+        (
+            "default",
+            "localhost",
+            Port::Number(443),
+            (Deny, HostBlocked),
+        ),
+        (
+            "allow *.com:443",
+            "example.com",
+            Port::Number(443),
+            (Allow, Listed),
+        ),
+        (
+            "allow *.com:443",
+            "example.com",
+            Port::Number(80),
+            (Deny, PortNotAllowed),
+        ),
+        ("allow *.com:443", "example.com", Port::Any, (Allow, Listed)),
+        (
+            "allow example.org",
+            "example.com",
+            Port::Any,
+            (Deny, HostNotAllowed),
+        ),
+        (
+            "allow 1.0.0.0/8",
+            "example.com",
+            Port::Number(443),
+            (Deny, HostNotAllowed),
+        ),
+        (
+            "allow 1.0.0.0/8",
+            "example.com",
+            Port::Any,
+            (Deny, HostNotAllowed),
+        ),
+        (
+            "allow 1.0.0.0/8, allow *",
+            "example.com",
+            Port::Any,
+            (Allow, Listed),
+        ),
+        ("block *.com", "example.com", Port::Any, (Deny, HostBlocked)),
+    ] {
+        let verdict = policy(rules).check_unresolved(&name.parse().unwrap(), port);
+        assert_eq!(answer(&verdict), expected, "{rules}: {name} {port:?}");
+        assert!(verdict.dialable_addresses().is_empty());
+    }
+}
+
 fn answer(verdict: &Verdict) -> (Decision, Reason) {
     (verdict.decision(), verdict.reason())
 }

@@ -12,9 +12,10 @@ mod strategies;
 
 use strategies::{Entry, address, build, host, port, rules, some_name};
 
-const UNSPECIFIED: [(&str, &str); 4] = [
+const UNSPECIFIED: [(&str, &str); 5] = [
     ("0.0.0.0", "127.0.0.1"),
     ("::ffff:0.0.0.0", "127.0.0.1"),
+    ("64:ff9b::0.0.0.0", "127.0.0.1"),
     ("::", "::1"),
     ("0:0::0", "::1"),
 ];

@@ -4,7 +4,8 @@
 use std::fmt::Debug;
 
 use eryx_net_policy::{
-    Decision, Host, HostName, HostPattern, IpNetwork, List, Policy, Port, Reason, Rule,
+    Decision, Host, HostName, HostPattern, HttpPolicy, HttpReason, HttpRule, Inspection, IpNetwork,
+    List, PathPattern, Policy, Port, QueryRule, Reason, Rule,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, from_value, json, to_value};
@@ -17,6 +18,7 @@ fn parsed_values_serialize_as_their_canonical_text() {
     round_trips::<IpNetwork>("10.*", "10.0.0.0/8");
     round_trips::<Host>("[::FFFF:8.8.8.8]", "8.8.8.8");
     round_trips::<HostName>("Bücher.DE.", "xn--bcher-kva.de");
+    round_trips::<PathPattern>("/%61/*/**", "/a/*/**");
 }
 
 fn round_trips<T: Serialize + DeserializeOwned + PartialEq + Debug>(text: &str, canonical: &str) {
@@ -33,6 +35,7 @@ fn deserializing_rejects_the_same_texts_as_parsing_with_the_same_message() {
     rejects::<IpNetwork>("10.0.0.1/8");
     rejects::<Host>("0177.0.0.1");
     rejects::<HostName>("10.0.0.1");
+    rejects::<PathPattern>("/a/**/b");
 
     let error = from_value::<HostPattern>(json!(["example.com"])).unwrap_err();
     assert!(
@@ -136,4 +139,86 @@ fn a_verdict_serializes_with_all_its_fields() {
     assert_eq!(malformed["host"], Value::Null);
     assert_eq!(malformed["reason"], "malformed-host");
     assert_eq!(malformed["port"], Value::Null);
+}
+
+#[test]
+fn a_rule_serializes_as_a_table_without_the_keys_that_restrict_nothing() {
+    let minimal = json!({ "host": "api.example" });
+    let rule: HttpRule = from_value(minimal.clone()).unwrap();
+    assert_eq!(rule, HttpRule::new("api.example".parse().unwrap()));
+    assert_eq!(to_value(&rule).unwrap(), minimal);
+
+    let full = json!({
+        "host": "api.example:443",
+        "methods": ["GET", "PUT"],
+        "paths": ["/a", "/b/**"],
+        "query": { "page": true, "token": false },
+        "max_request_bytes": 10,
+        "max_response_bytes": 0,
+        "upgrade": true,
+    });
+    let rule: HttpRule = from_value(full.clone()).unwrap();
+    let query = QueryRule::new([("page", true), ("token", false)]).unwrap();
+    assert_eq!(rule.query(), &query);
+    assert_eq!(rule.max_request_bytes(), Some(10));
+    assert_eq!(rule.max_response_bytes(), Some(0));
+    assert!(rule.allows_upgrade());
+    assert_eq!(to_value(&rule).unwrap(), full);
+}
+
+#[test]
+fn deserializing_a_rule_rejects_what_its_methods_reject() {
+    for (rule, part) in [
+        (json!({}), "missing field `host`"),
+        (json!({ "host": "a.*.b" }), "not a host pattern"),
+        (
+            json!({ "host": "a", "methods": [] }),
+            "list of methods is empty",
+        ),
+        (json!({ "host": "a", "methods": ["get"] }), "write `GET`"),
+        (
+            json!({ "host": "a", "methods": "GET" }),
+            "expected a sequence",
+        ),
+        (json!({ "host": "a", "methods": [1] }), "a method such as"),
+        (
+            json!({ "host": "a", "paths": [] }),
+            "list of paths is empty",
+        ),
+        (
+            json!({ "host": "a", "paths": ["a"] }),
+            "does not start with",
+        ),
+        (json!({ "host": "a", "query": { "": true } }), "empty name"),
+        (json!({ "host": "a", "query": { "x": 1 } }), "a boolean"),
+        (json!({ "host": "a", "max_request_bytes": -1 }), "u64"),
+        (json!({ "host": "a", "path": "/a" }), "unknown field `path`"),
+    ] {
+        let error = from_value::<HttpRule>(rule.clone()).expect_err(&rule.to_string());
+        assert!(error.to_string().contains(part), "{rule}: {error}");
+    }
+}
+
+#[test]
+fn a_verdict_on_a_request_serializes_with_all_its_fields() {
+    let rule = "GET 192.0.2.7 /a".parse().unwrap();
+    let http = HttpPolicy::new(vec![rule], vec![], vec![]).unwrap();
+    let policy = Policy::permissive_builder().build();
+    let verdict = http.check_url(&policy, "PUT", "https://192.0.2.7/a?token=x");
+    assert_eq!(
+        to_value(&verdict).unwrap(),
+        json!({
+            "method": "PUT",
+            "url": "https://192.0.2.7/a",
+            "decision": "deny",
+            "reason": "method-not-allowed",
+            "rule": "GET 192.0.2.7 /a",
+            "rule_index": 0,
+            "message": verdict.to_string(),
+        })
+    );
+    let elsewhere = http.check_url(&policy, "PUT", "https://192.0.2.8/a");
+    assert_eq!(to_value(&elsewhere).unwrap()["rule"], Value::Null);
+    assert_eq!(to_value(HttpReason::NoRules).unwrap(), json!("no-rules"));
+    assert_eq!(to_value(Inspection::LogOnly).unwrap(), json!("log-only"));
 }

@@ -201,6 +201,17 @@ impl NameStatus {
             Self::DependsOnAddresses => undecided(Reason::DependsOnAddresses),
         }
     }
+
+    /// Returns the outcome for a name whose addresses never become known.
+    pub(super) fn without_resolution(self) -> Outcome {
+        match self {
+            Self::NoAllowList => Outcome::allow(Reason::NotBlocked),
+            Self::Listed(pattern) => {
+                Outcome::allow(Reason::Listed).with_rule(List::Allowed, pattern)
+            }
+            Self::DependsOnAddresses => Outcome::deny(Reason::HostNotAllowed),
+        }
+    }
 }
 
 /// The status of an address on the block list.
@@ -223,10 +234,11 @@ impl AddressStatus {
 /// Returns the entry that lists an address on this port, or the address that no entry lists.
 ///
 /// For an unspecified address, both the address and the loopback address that the kernel connects
-/// to in its place must be listed.
+/// to in its place must be listed. The same goes for the NAT64 address of `0.0.0.0`.
 pub(super) fn listed(set: &RuleSet, address: IpAddr, port: u16) -> Result<HostPattern, IpAddr> {
     let entry = on_port(set.for_address(address), port).ok_or(address)?;
-    match embedded_ipv4::loopback_for_unspecified(address) {
+    let translated = embedded_ipv4::nat64(address).map_or(address, IpAddr::V4);
+    match embedded_ipv4::loopback_for_unspecified(translated) {
         Some(loopback) => on_port(set.for_address(loopback), port).ok_or(loopback),
         None => Ok(entry),
     }
