@@ -17,9 +17,10 @@ use crate::http::HttpServer;
 use crate::server_transport::{ServerTls, Transport};
 
 /// The names served, each on a public address of its own.
-const HOSTS: [(&str, [u8; 4]); 4] = [
+const HOSTS: [(&str, [u8; 4]); 5] = [
     ("example.com", [93, 184, 215, 14]),
     ("api.example.com", [93, 184, 215, 15]),
+    ("api.github.com", [140, 82, 121, 6]),
     ("google.com", [142, 250, 185, 78]),
     ("api.openai.com", [104, 18, 7, 192]),
 ];

@@ -14,6 +14,7 @@
 //! | `/redirect/N` | N redirects (302), then the page |
 //! | `/status/N` | status N |
 //! | `/json`, `/data` | a small JSON document |
+//! | `/authorization` | the SHA-256 of the header `Authorization`, in hexadecimal; 401 without it |
 //! | `/headers` | the request's headers as a JSON object, names in lower case |
 //! | `/connection` | the properties of the connection, as JSON (see [`HttpServer::https`]) |
 //! | `/close` | the page, and closes the connection |

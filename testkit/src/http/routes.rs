@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
 };
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use rustls::{HandshakeKind, ServerConnection};
@@ -96,6 +96,7 @@ pub(super) async fn respond(
         ("redirect", _, Some(left)) => redirect(left),
         ("status", _, Some(code @ 200..=599)) => status(code),
         ("json" | "data", None, _) => json(&json!({"greeting": "hello", "numbers": [1, 2, 3]})),
+        ("authorization", None, _) => authorization(request.headers()),
         ("headers", None, _) => json(&headers(request.headers())),
         ("connection", None, _) => json(&json!({
             "number": connection.number,
@@ -152,6 +153,17 @@ fn gzip(kind: &'static str, content: &[u8]) -> Response<AnyBody> {
             StatusCode::INTERNAL_SERVER_ERROR,
             "the body could not be compressed",
         ),
+    }
+}
+
+/// Returns the SHA-256 of the credentials, or 401 without credentials.
+fn authorization(headers: &HeaderMap) -> Response<AnyBody> {
+    match headers.get(AUTHORIZATION) {
+        None => text(StatusCode::UNAUTHORIZED, "there are no credentials"),
+        Some(credentials) => {
+            let digest = digest::hex(&Sha256::digest(credentials.as_bytes()));
+            with(Response::new(full(digest)), CONTENT_TYPE, "text/plain")
+        }
     }
 }
 
