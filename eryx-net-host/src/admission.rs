@@ -1,7 +1,9 @@
 //! Admission control: parsing, policy, connection limits and the connect rate, before anything is
 //! dialled or looked up.
 
-use eryx_net_policy::{Host, Reason, Verdict};
+use std::net::IpAddr;
+
+use eryx_net_policy::{Host, HostName, Reason, Verdict};
 use tokio::time::Instant;
 
 use crate::audit::entry::AuditEntry;
@@ -26,12 +28,24 @@ pub(crate) struct ConnectionSlot {
     _host: HostPermit,
     _memory: Charge,
     tls: Option<Charge>,
+    inspection: Option<Charge>,
+    tunnel: Option<Charge>,
 }
 
 impl ConnectionSlot {
+    /// Holds `charge` for the connection's tunnel through a proxy until it is closed.
+    pub(crate) fn set_tunnel(&mut self, charge: Charge) {
+        self.tunnel = Some(charge);
+    }
+
     /// Holds `charge` for the connection's TLS until it is closed, or begins another handshake.
     pub(crate) fn set_tls(&mut self, charge: Charge) {
         self.tls = Some(charge);
+    }
+
+    /// Holds `charge` for the inspection of the connection until it is closed.
+    pub(crate) fn set_inspection(&mut self, charge: Charge) {
+        self.inspection = Some(charge);
     }
 }
 
@@ -103,6 +117,8 @@ impl NetworkContext {
             _host: self.acquire_host_slot(entry, host)?,
             _memory: self.charge(entry, estimate::CONNECTION)?,
             tls: None,
+            inspection: None,
+            tunnel: None,
         })
     }
 
@@ -111,6 +127,18 @@ impl NetworkContext {
         Ok(self
             .memory
             .charge(bytes)
+            .inspect_err(|_| entry.limit_reached(NetLimit::MaxHostMemory))?)
+    }
+
+    /// Returns the placeholder of a name that the proxy resolves.
+    pub(crate) fn placeholder(
+        &self,
+        entry: &AuditEntry,
+        name: &HostName,
+    ) -> Result<IpAddr, NetError> {
+        Ok(self
+            .placeholders
+            .of_name(name, &self.memory)
             .inspect_err(|_| entry.limit_reached(NetLimit::MaxHostMemory))?)
     }
 

@@ -6,6 +6,9 @@ mod cause_map;
 pub(crate) mod entry;
 pub(crate) mod event;
 mod event_sink;
+#[cfg(feature = "serde")]
+pub(crate) mod har;
+pub(crate) mod http_request;
 pub(crate) mod log;
 pub(crate) mod recorder;
 pub(crate) mod report;

@@ -3,6 +3,9 @@
 mod dns;
 pub(crate) mod error;
 pub(crate) mod generated;
+pub(crate) mod http;
+mod http_warnings;
+mod proxy;
 mod rules;
 mod scalar;
 #[cfg(feature = "serde")]
@@ -16,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use eryx_net_policy::{
-    HostError, HostName, HostPattern, Policy, Port, Verdict, default_blocked_patterns,
+    Host, HostError, HostName, HostPattern, Policy, Port, Verdict, default_blocked_patterns,
 };
 use eryx_tls::{Connector, TrustStore};
 
@@ -26,6 +29,8 @@ use crate::host_memory::HostMemory;
 use dns::DnsSettings;
 use error::ConfigError;
 use generated::ScalarSettings;
+use http::HttpSettings;
+use proxy::ProxySettings;
 use rules::Rules;
 
 /// The network configuration of a sandbox: the hosts that it may reach, and its limits. The value
@@ -54,8 +59,11 @@ pub struct NetConfig {
     rules: Arc<Rules>,
     trust: TrustStore,
     dns: DnsSettings,
+    http: Arc<HttpSettings>,
+    proxy: ProxySettings,
     policy: Arc<OnceLock<Policy>>,
     connector: Arc<OnceLock<Connector>>,
+    proxy_connector: Arc<OnceLock<Connector>>,
     resolver: Arc<OnceLock<ResolverChain>>,
 }
 
@@ -73,8 +81,11 @@ impl NetConfig {
             rules: Arc::new(Rules::blocking(blocked)),
             trust: TrustStore::webpki(),
             dns: DnsSettings::default(),
+            http: Arc::default(),
+            proxy: ProxySettings::default(),
             policy: Arc::default(),
             connector: Arc::default(),
+            proxy_connector: Arc::default(),
             resolver: Arc::default(),
         }
     }
@@ -95,12 +106,14 @@ impl NetConfig {
         Ok(Self {
             trust: self.trust.with_root_cert(pem_or_der)?,
             connector: Arc::default(),
+            proxy_connector: Arc::default(),
             ..self.clone()
         })
     }
 
     /// Returns the policy's verdict on a host, without using the network. The verdict on an address
-    /// is final; that on a name that may pass says that it depends on the addresses.
+    /// is final; that on a name that may pass says that it depends on the addresses, unless the
+    /// proxy resolves the name ([`proxy_resolves`](Self::proxy_resolves)).
     ///
     /// ```
     /// use eryx_net_host::NetConfig;
@@ -111,6 +124,13 @@ impl NetConfig {
     /// ```
     #[must_use]
     pub fn check(&self, host: &str, port: impl Into<Port>) -> Verdict {
+        let port = port.into();
+        if self.proxy_resolves()
+            && let Ok(host) = Host::parse(host)
+            && let Some(name) = self.proxied_name(&host, port.number())
+        {
+            return self.policy().check_unresolved(name, port);
+        }
         self.policy().check(host, port)
     }
 
@@ -206,6 +226,8 @@ impl PartialEq for NetConfig {
             && self.rules == other.rules
             && self.trust == other.trust
             && self.dns == other.dns
+            && self.http == other.http
+            && self.proxy == other.proxy
     }
 }
 
@@ -216,6 +238,8 @@ impl fmt::Debug for NetConfig {
             .field("lists", &self.rules.lists)
             .field("trust", &self.trust)
             .field("dns", &self.dns)
+            .field("http", &self.http)
+            .field("proxy", &self.proxy)
             .finish()
     }
 }

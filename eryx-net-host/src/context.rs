@@ -1,7 +1,7 @@
 //! The state that all connections, lookups and sockets of one network share.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use eryx_net_policy::Host;
 use eryx_sync::Mutex;
@@ -11,11 +11,13 @@ use tokio::task::AbortHandle;
 use crate::config::NetConfig;
 use crate::dns::chain::ResolverChain;
 use crate::dns::fqdn_cache::FqdnCache;
-use crate::host_memory::HostMemory;
+use crate::host_memory::{Charge, HostMemory, estimate};
+use crate::http::context::HttpContext;
 use crate::limits::bandwidth::BandwidthLimiter;
 use crate::limits::per_host::PerHost;
 use crate::limits::rate_limiter::RateLimiter;
 use crate::limits::semaphore::Semaphore;
+use crate::proxy::placeholders::Placeholders;
 use crate::tcp::connect_budget::AttemptDeadline;
 
 /// The most connection attempts that may run in parallel in addition to one per connection, for all
@@ -32,6 +34,10 @@ pub(crate) struct NetworkContext {
     resolver: OnceLock<ResolverChain>,
     pub(crate) resolved_names: FqdnCache,
     pub(crate) memory: HostMemory,
+    /// `None` if no host is inspected.
+    pub(crate) http: Option<Arc<HttpContext>>,
+    /// The memory of the request log. `None` without inspection, and if the budget was full.
+    log_memory: Option<Charge>,
     pub(crate) sent: BandwidthLimiter,
     pub(crate) received: BandwidthLimiter,
     pub(crate) connections: Semaphore,
@@ -42,6 +48,9 @@ pub(crate) struct NetworkContext {
     pub(crate) lookups: Semaphore,
     pub(crate) tls_sessions: Semaphore,
     connector: OnceLock<Connector>,
+    proxy_connector: OnceLock<Connector>,
+    /// The placeholder addresses of names that the proxy resolves.
+    pub(crate) placeholders: Placeholders,
     aborted: AtomicBool,
     lingering: Mutex<Vec<AbortHandle>>,
 }
@@ -49,9 +58,11 @@ pub(crate) struct NetworkContext {
 impl NetworkContext {
     pub(crate) fn new(config: NetConfig, memory: HostMemory) -> Self {
         let connections = config.max_connections();
-        Self {
+        let mut context = Self {
             resolved_names: FqdnCache::default(),
-            memory,
+            memory: memory.clone(),
+            log_memory: None,
+            http: HttpContext::new(&config).map(Arc::new),
             sent: BandwidthLimiter::sending(&config),
             received: BandwidthLimiter::receiving(&config),
             connections: Semaphore::new(connections),
@@ -65,10 +76,32 @@ impl NetworkContext {
             lookups: Semaphore::new(connections.saturating_mul(2).max(64)),
             tls_sessions: Semaphore::new(connections.saturating_mul(2).max(32)),
             connector: OnceLock::new(),
+            proxy_connector: OnceLock::new(),
+            placeholders: Placeholders::default(),
             aborted: AtomicBool::new(false),
             lingering: Mutex::default(),
             resolver: OnceLock::new(),
             config,
+        };
+        context.set_memory(memory);
+        context
+    }
+
+    /// Sets the budget of the network, and charges the request log to it.
+    pub(crate) fn set_memory(&mut self, memory: HostMemory) {
+        self.log_memory = match self.http {
+            Some(_) => memory.charge(estimate::REQUEST_LOG).ok(),
+            None => None,
+        };
+        self.memory = memory;
+    }
+
+    /// Returns the memory that the inspection of one more connection takes. Without memory for the
+    /// request log, that includes the log.
+    pub(crate) fn inspection_memory(&self) -> u64 {
+        match self.log_memory {
+            Some(_) => estimate::INSPECTION,
+            None => estimate::INSPECTION + estimate::REQUEST_LOG,
         }
     }
 
@@ -77,15 +110,34 @@ impl NetworkContext {
     /// Its session cache belongs to this network, unless the embedder shares caches: a resumed
     /// session tells a server, or another sandbox, that the network was there before.
     pub(crate) fn connector(&self) -> &Connector {
-        self.connector.get_or_init(|| {
-            let connector = self.config.connector();
-            let sessions = if self.config.shared_caches() {
-                connector.sessions().clone()
-            } else {
-                SessionCache::new()
-            };
-            connector.scoped(sessions)
-        })
+        self.connector
+            .get_or_init(|| self.scoped(self.config.connector()))
+    }
+
+    /// Returns the connector for TLS to the proxy, with sessions of its own in the same way.
+    pub(crate) fn proxy_connector(&self) -> &Connector {
+        self.proxy_connector
+            .get_or_init(|| self.scoped(self.config.proxy_connector()))
+    }
+
+    fn scoped(&self, connector: &Connector) -> Connector {
+        let sessions = if self.config.shared_caches() {
+            connector.sessions().clone()
+        } else {
+            SessionCache::new()
+        };
+        connector.scoped(sessions)
+    }
+
+    /// Returns `host`, or the name that it is the placeholder of.
+    pub(crate) fn without_placeholder(&self, host: Host) -> Host {
+        let name = match &host {
+            Host::Address(address) if self.config.proxy_resolves() => {
+                self.placeholders.name_of(*address)
+            }
+            _ => None,
+        };
+        name.map_or(host, Host::Name)
     }
 
     /// Returns the resolver of this network, which is built on first use.

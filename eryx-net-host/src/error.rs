@@ -59,6 +59,10 @@ pub enum NetError {
     /// No local port is left to connect from.
     #[error("the host has no local port left for another connection to this address")]
     AddressNotAvailable,
+    /// The embedder's proxy did not make the connection. Names the HTTP status or the SOCKS reply,
+    /// and not the proxy, which is in the [event](crate::EventKind::ProxyFailed).
+    #[error("{0}")]
+    Proxy(String),
     /// This process, or the machine, has reached its limit on open files.
     #[error(
         "the host has no file descriptor left for another socket: close some, or have the embedder \
@@ -128,6 +132,7 @@ impl NetError {
             Self::HostUnreachable => "host-unreachable",
             Self::NetworkUnreachable => "network-unreachable",
             Self::AddressNotAvailable => "address-not-available",
+            Self::Proxy(_) => "proxy-failed",
             Self::TooManyFiles => "too-many-files",
             Self::NoBufferSpace => "no-buffer-space",
             Self::MessageTooLong => "message-too-long",

@@ -1,7 +1,6 @@
 //! The network of one sandbox, as the embedder holds it.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -22,9 +21,10 @@ use crate::host_memory::HostMemory;
 use crate::host_memory::estimate;
 use crate::limits::kind::NetLimit;
 use crate::policy_check::HandshakeTransport;
+use crate::socket_limits::SocketLimits;
 use crate::tcp::connect::ConnectTarget;
 use crate::tcp::connection::Connection;
-use crate::tls_session::TlsSession;
+use crate::tls_session::{Inspected, TlsSession};
 use crate::udp::socket::UdpSocket;
 
 /// The network of one sandbox execution or session: its policy, its connections and its audit log.
@@ -82,7 +82,7 @@ impl Network {
     pub fn with_host_memory(mut self, memory: HostMemory) -> Self {
         if let Some(context) = &mut self.context {
             match Arc::get_mut(context) {
-                Some(context) => context.memory = memory.clone(),
+                Some(context) => context.set_memory(memory.clone()),
                 None => {
                     let config = context.config.clone();
                     *context = Arc::new(NetworkContext::new(config, memory.clone()));
@@ -118,7 +118,8 @@ impl Network {
     /// resolving the name, checking every address against the policy, and dialling.
     ///
     /// `host` is a name or an address literal. An address that a lookup of this network returned
-    /// counts as the name of that lookup.
+    /// counts as the name of that lookup. With a [proxy](NetConfig::proxy), the addresses are
+    /// dialled through it.
     ///
     /// # Errors
     ///
@@ -139,9 +140,13 @@ impl Network {
     ) -> Result<Connection, NetError> {
         let context = self.context()?;
         let parsed = context.parse_host(entry, host, Some(port))?;
-        let verdict = match &parsed {
-            Host::Name(_) => context.config.policy().check_host(&parsed, port),
-            Host::Address(address) => context.check_literal(*address, port.into()),
+        let parsed = context.without_placeholder(parsed);
+        let policy = context.config.policy();
+        let proxied_name = context.config.proxied_name(&parsed, Some(port)).cloned();
+        let verdict = match (&proxied_name, &parsed) {
+            (Some(name), _) => policy.check_unresolved(name, port),
+            (None, Host::Name(_)) => policy.check_host(&parsed, port),
+            (None, Host::Address(address)) => context.check_literal(*address, port.into()),
         };
         // The name, if `host` is an address that a lookup returned.
         let policy_host = verdict.host().unwrap_or(&parsed).clone();
@@ -149,20 +154,24 @@ impl Network {
         let slot = context.acquire_slot(entry, &policy_host)?;
         let deadline = context.connect_deadline(&parsed, &policy_host);
         let connect_at = context.reserve_connect_time(entry, deadline.deadline)?;
-        let target = match parsed {
-            Host::Name(name) => ConnectTarget::Name(Box::pin(checked_lookup::resolve(
+        let target = match (proxied_name, parsed) {
+            (Some(name), _) => {
+                let placeholder = context.placeholder(entry, &name)?;
+                ConnectTarget::ProxiedName(name, placeholder)
+            }
+            (None, Host::Name(name)) => ConnectTarget::Name(Box::pin(checked_lookup::resolve(
                 Arc::clone(context),
                 Arc::clone(entry),
                 name,
                 Some(port),
             ))),
-            Host::Address(address) => ConnectTarget::Address(SocketAddr::new(address, port)),
+            (None, Host::Address(address)) => ConnectTarget::Address(address),
         };
         Ok(Connection::connect(
             Arc::clone(context),
             Arc::clone(entry),
             slot,
-            (host, port),
+            (host, policy_host, port),
             target,
             connect_at,
             deadline,
@@ -171,7 +180,9 @@ impl Network {
 
     /// Begins to look up `name`, for use with `port` (`None`: with any port). Never blocks.
     ///
-    /// An address literal is checked against the policy and returned unchanged.
+    /// An address literal is checked against the policy and returned unchanged. For a name that the
+    /// proxy resolves ([`proxy_resolves`](NetConfig::proxy_resolves)), a placeholder is returned,
+    /// an address that stands for the name.
     ///
     /// # Errors
     ///
@@ -196,7 +207,14 @@ impl Network {
     ) -> Result<Lookup, NetError> {
         let context = self.context()?;
         let parsed = context.parse_host(entry, host, port)?;
-        context.admit(entry, context.config.policy().check_host(&parsed, port))?;
+        let parsed = context.without_placeholder(parsed);
+        let policy = context.config.policy();
+        let proxied_name = context.config.proxied_name(&parsed, port);
+        let verdict = match proxied_name {
+            Some(name) => policy.check_unresolved(name, port),
+            None => policy.check_host(&parsed, port),
+        };
+        context.admit(entry, verdict)?;
         let permit = context.lookups.try_acquire().ok_or_else(|| {
             entry.limit_reached(NetLimit::LookupsInProgress);
             NetError::LimitReached(format!(
@@ -206,11 +224,15 @@ impl Network {
             ))
         })?;
         let memory = context.charge(entry, estimate::LOOKUP)?;
+        let answer = match proxied_name {
+            Some(name) => Host::Address(context.placeholder(entry, name)?),
+            None => parsed,
+        };
         Ok(Lookup::new(
             Arc::clone(context),
             Arc::clone(entry),
             (permit, memory),
-            parsed,
+            answer,
             port,
             family,
         ))
@@ -223,9 +245,17 @@ impl Network {
     ///
     /// [`NetError::Denied`] when [`allowed_udp`](NetConfig::allowed_udp) is empty, even in
     /// report-only mode: that mode is for trying out a policy, and an empty list means that UDP is
-    /// off.
+    /// off. Also when there is a [proxy](NetConfig::proxy), which carries no UDP.
     pub fn udp_socket(&self, family: Family) -> Result<UdpSocket, NetError> {
         let context = self.context()?;
+        // Datagrams would leave this machine around the proxy.
+        if context.config.proxy_server().is_some() {
+            return Err(NetError::Denied(
+                "datagram sockets are not available in this sandbox, whose connections go through a \
+                 proxy: use TCP"
+                    .into(),
+            ));
+        }
         if context.config.allowed_udp().is_empty() {
             return Err(NetError::Denied(
                 "datagram sockets are not available in this sandbox: use TCP, or have the embedder say \
@@ -249,8 +279,15 @@ impl Network {
     /// honoured.
     pub fn tls_session(&self, settings: &ClientSettings) -> Result<TlsSession, NetError> {
         let context = self.context()?;
-        let settings =
+        let mut settings =
             context.check_server_name(settings, HandshakeTransport::Guest { log: &self.log })?;
+        let trusts_guest_roots = context.config.allows_unverified_tls();
+        let inspected = match &context.http {
+            Some(http) => http
+                .tls_peer(&mut settings, None, None, None, trusts_guest_roots)?
+                .map(|peer| (http, peer)),
+            None => None,
+        };
         let permit = context.tls_sessions.try_acquire().ok_or_else(|| {
             NetError::LimitReached(format!(
                 "this sandbox already holds {} TLS sessions over its own transports, the most it \
@@ -258,7 +295,10 @@ impl Network {
                 context.tls_sessions.limit()
             ))
         })?;
-        let bytes = estimate::tls(&settings, context.config.allows_unverified_tls());
+        let mut bytes = estimate::tls(&settings, trusts_guest_roots);
+        if inspected.is_some() {
+            bytes += context.inspection_memory();
+        }
         let memory = context.memory.charge(bytes).map_err(|full| {
             let name = settings.server_name.as_deref().unwrap_or_default();
             let entry = self.log.begin(Activity::TlsSession, name, None);
@@ -268,7 +308,30 @@ impl Network {
             error
         })?;
         let session = context.connector().session(&settings)?;
-        Ok(TlsSession::new(session, permit, memory))
+        let inspected = inspected.map(|(http, peer)| {
+            let name = peer.host.to_string();
+            let entry = self.log.begin(Activity::TlsSession, &name, None);
+            let limits = SocketLimits::new(Arc::clone(context));
+            Box::new(Inspected::new(Arc::clone(http), peer, entry, limits))
+        });
+        Ok(TlsSession::new(session, inspected, permit, memory))
+    }
+
+    /// Returns the environment variables that the guest program needs: a placeholder for each
+    /// secret.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let http = self
+            .context
+            .as_ref()
+            .and_then(|context| context.http.as_ref());
+        http.map(|http| {
+            let placeholders = http.secrets.placeholders();
+            placeholders
+                .map(|(name, placeholder)| (name.to_owned(), placeholder.to_owned()))
+                .collect()
+        })
+        .unwrap_or_default()
     }
 
     /// Returns how many connections are open or opening, or are still sending their last bytes.

@@ -11,6 +11,7 @@ use crate::audit::log::AuditLog;
 use crate::context::NetworkContext;
 use crate::dns::fqdn_cache::ResolvedName;
 use crate::error::NetError;
+use crate::http::target::InspectionTarget;
 
 impl NetworkContext {
     /// Checks a connection to an address literal: as one of the names that lookups of this sandbox
@@ -67,6 +68,29 @@ impl NetworkContext {
         }
     }
 
+    /// Returns the hosts that a connection to `host` at `address` can be for, if requests to one of
+    /// them are inspected: for an address, also the names that lookups of this sandbox resolved to
+    /// it. `address` is `None` if the embedder's proxy resolved the name.
+    pub(crate) fn inspection_target(
+        &self,
+        host: Host,
+        address: Option<IpAddr>,
+        port: u16,
+    ) -> Option<InspectionTarget> {
+        let http = self.http.as_ref()?;
+        let mut hosts = Vec::new();
+        if let Host::Address(address) = host {
+            let names = self.resolved_names.names_of(address);
+            hosts.extend(
+                names
+                    .iter()
+                    .map(|resolved| Host::Name(resolved.name.clone())),
+            );
+        }
+        hosts.push(host);
+        InspectionTarget::new(http, hosts, address, port)
+    }
+
     /// Checks the server name of a handshake against the policy, so that an allowed address cannot
     /// be used to reach a denied virtual host.
     ///
@@ -95,7 +119,10 @@ impl NetworkContext {
                     HandshakeTransport::Connection { peer, .. }
                         if verdict.reason() == Reason::DependsOnAddresses =>
                     {
-                        policy.check_resolved(name, &[], &[peer], port)
+                        match peer {
+                            Some(peer) => policy.check_resolved(name, &[], &[peer], port),
+                            None => policy.check_unresolved(name, port),
+                        }
                     }
                     _ => verdict,
                 }
@@ -120,11 +147,12 @@ impl NetworkContext {
 /// The transport of a handshake.
 #[derive(Clone, Copy)]
 pub(crate) enum HandshakeTransport<'a> {
-    /// A connection: its port, its audit entry, and the address of its peer.
+    /// A connection: its port, its audit entry, and the address of its peer, unless the embedder's
+    /// proxy resolved the name.
     Connection {
         port: u16,
         entry: &'a AuditEntry,
-        peer: IpAddr,
+        peer: Option<IpAddr>,
     },
     /// A transport of the guest program.
     Guest { log: &'a AuditLog },

@@ -7,7 +7,8 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eryx_net_host::{ConfigError, NetConfig};
+use eryx_net_host::policy::{HttpRule, QueryRule};
+use eryx_net_host::{ConfigError, HttpDenials, NetConfig};
 use eryx_testkit::{CertificateAuthority, Leaf};
 use support::*;
 
@@ -17,6 +18,17 @@ fn configurations() -> Vec<NetConfig> {
     let authority = CertificateAuthority::new().expect("authority");
     let other = CertificateAuthority::new().expect("authority");
     let server = "[::1]:5353".parse().expect("address");
+    let rules = [
+        "GET,HEAD a.example/user /repos/*",
+        "PUT a.example:443/in/**",
+    ];
+    let rules = rules.map(|rule| rule.parse::<HttpRule>().expect("a rule"));
+    let query = QueryRule::new([("page", true), ("token", false)]).expect("a query rule");
+    let rules = rules.map(|rule| {
+        rule.with_query(query.clone())
+            .with_max_request_bytes(Some(1))
+            .with_upgrade(true)
+    });
     [
         Ok(old.clone()),
         Ok(NetConfig::permissive()),
@@ -57,6 +69,9 @@ fn configurations() -> Vec<NetConfig> {
             ("bücher.example", vec![]),
         ]),
         Ok(old.with_dns_server(server)),
+        old.with_inspected_host("*.example:443"),
+        Ok(old.with_http_denials(HttpDenials::Response)),
+        old.with_http_rules(rules),
     ]
     .into_iter()
     .map(|config| config.expect("valid"))
@@ -165,6 +180,34 @@ fn every_setting_of_a_file_equals_the_method_of_the_same_name() {
             Ok(default.with_dns_server("[2001:db8::53]:5353".parse().expect("address"))),
         ),
         (
+            "inspect = ['*:443', 'a.example']",
+            default
+                .with_inspected_host("*:443")
+                .and_then(|config| config.with_inspected_host("a.example")),
+        ),
+        (
+            "http_denials = 'response'",
+            Ok(default.with_http_denials(HttpDenials::Response)),
+        ),
+        (
+            "[[http_rules]]\nhost = 'a.example'\nmethods = ['GET']\npaths = ['/user', '/repos/*']\n\
+             [[http_rules]]\nhost = 'b.example'",
+            default.with_http_rules(["GET a.example/user /repos/*", "b.example"].map(rule)),
+        ),
+        (
+            "[[http_rules]]\nhost = 'a.example'\nquery = {page = true, token = false}\n\
+             max_request_bytes = 5\nmax_response_bytes = 6\nupgrade = true",
+            default.with_http_rule(
+                rule("a.example")
+                    .with_query(
+                        QueryRule::new([("page", true), ("token", false)]).expect("a query rule"),
+                    )
+                    .with_max_request_bytes(Some(5))
+                    .with_max_response_bytes(Some(6))
+                    .with_upgrade(true),
+            ),
+        ),
+        (
             "[hosts]\n'db.corp' = ['10.0.0.5']",
             default.with_hosts([("db.corp", vec![ip("10.0.0.5")])]),
         ),
@@ -172,6 +215,10 @@ fn every_setting_of_a_file_equals_the_method_of_the_same_name() {
     for (text, expected) in table {
         assert_eq!(NetConfig::from_toml_str(text), expected, "{text}");
     }
+}
+
+fn rule(text: &str) -> HttpRule {
+    text.parse().expect(text)
 }
 
 #[test]
@@ -210,6 +257,7 @@ fn the_manual_documents_every_setting_and_its_files_are_valid() {
     let folder = tempfile::tempdir().expect("created");
     let authority = CertificateAuthority::new().expect("authority");
     fs::write(folder.path().join("internal-ca.pem"), authority.pem()).expect("written");
+    fs::write(folder.path().join("github-token"), "ghp_0123456789\n").expect("written");
     let policy = folder.path().join("policy.toml");
     let mut files = 0;
     for block in manual.split("```toml\n").skip(1) {
@@ -470,6 +518,42 @@ fn a_malformed_file_is_an_error_with_the_position_the_text_and_the_fix() {
             "[hosts]\n'a.example' = []\n'A.example' = []",
             "line ",
             &["`a.example` is there twice", "one list"],
+        ),
+        // HTTP rules.
+        (
+            "http_denials = 'silent'",
+            "line 1, column 16",
+            &["`silent`", "`error` or `response`"],
+        ),
+        (
+            "inspect = ['a.*.b']",
+            "line 1, column 12",
+            &["`a.*.b` is not a host pattern"],
+        ),
+        (
+            "[[http_rules]]\nmethods = ['GET']",
+            "line 1",
+            &["missing field `host`"],
+        ),
+        (
+            "[[http_rules]]\nhost = 'a.example'\nmethods = ['GET', 'put']",
+            "line 3, column 19",
+            &["write `PUT`"],
+        ),
+        (
+            "[[http_rules]]\nhost = 'a.example'\npaths = ['/a/**/b']",
+            "line 3, column 10",
+            &["`/a/**/b` is not a path pattern", "write it last"],
+        ),
+        (
+            "[[http_rules]]\nhost = 'a.example'\nmethods = []",
+            "line 1",
+            &["list of methods is empty"],
+        ),
+        (
+            "[[http_rules]]\nhost = 'a.example'\npath = '/a'",
+            "line 3",
+            &["unknown field `path`", "`paths`"],
         ),
     ];
     assert!(table.len() >= 30);

@@ -130,3 +130,22 @@ async fn cached_answers_count_against_the_host_memory_until_the_network_is_dropp
     drop(network);
     assert_eq!(memory.used(), 0);
 }
+
+#[tokio::test]
+async fn an_inspected_connection_is_charged_for_its_inspection_once() {
+    let origin = http::Origin::new().await;
+    let rule = http::rule("secure.test");
+    let inspected = origin.config.with_http_rule(rule).expect("a rule");
+    let mut used = Vec::new();
+    for config in [&origin.config, &inspected] {
+        let (network, memory, _) = with_host_memory(config, 8192 * KIB);
+        let mut connection = connected(&network, "secure.test", origin.port()).await;
+        let plain = memory.used();
+        within_timeout(connection.start_tls(&settings(), None))
+            .await
+            .expect("TLS");
+        used.push((plain, memory.used() - plain));
+    }
+    assert!(used[0].0 < used[1].0, "the inspection is charged for");
+    assert_eq!(used[0].1, used[1].1, "TLS costs as much as elsewhere");
+}

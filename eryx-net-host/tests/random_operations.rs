@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use eryx_net_host::tls::ClientSettings;
 use eryx_net_host::{
-    Connection, Family, KeepaliveOption, NetConfig, NetError, Network, Phase, Shutdown,
+    Connection, Family, HttpDenials, KeepaliveOption, NetConfig, NetError, Network, Phase, Secret,
+    Shutdown,
 };
-use eryx_testkit::{Behaviour, CertificateAuthority, Leaf, Peer, ServerTls};
+use eryx_testkit::{Behaviour, CertificateAuthority, Leaf, Peer, RequestRecorder, ServerTls};
 use support::*;
 
 /// A linear congruential generator: the same numbers in every run.
@@ -32,7 +33,12 @@ impl Rng {
     }
 }
 
-async fn random_operation(rng: &mut Rng, connection: &mut Connection) -> Option<NetError> {
+/// Does one operation. `texts` are written besides bytes without a meaning.
+async fn random_operation(
+    rng: &mut Rng,
+    connection: &mut Connection,
+    texts: &[Vec<u8>],
+) -> Option<NetError> {
     let timeout = rng.timeout();
     let name = ["secure.test", "other.test", "127.0.0.1", "", "a b"][rng.next_below(5) as usize];
     match rng.next_below(14) {
@@ -48,7 +54,10 @@ async fn random_operation(rng: &mut Rng, connection: &mut Connection) -> Option<
             }
         }
         3 | 4 => {
-            let data = vec![b'x'; [0, 1, 1000, 300_000][rng.next_below(4) as usize]];
+            let mut data = vec![b'x'; [0, 1, 1000, 300_000][rng.next_below(4) as usize]];
+            if !texts.is_empty() && rng.next_below(8) > 0 {
+                data.clone_from(&texts[rng.next_below(texts.len() as u64) as usize]);
+            }
             match connection.write(&data, timeout).await {
                 Ok(taken) => {
                     assert!(taken <= data.len());
@@ -118,15 +127,84 @@ async fn random_operations_on_faulty_peers_never_panic_hang_or_leak() {
         peers.push(Peer::plain(behaviour.clone()).await.expect("peer"));
         peers.push(Peer::tls(behaviour, &identity).await.expect("peer"));
     }
+    let answer = |_: &[u8]| RequestRecorder::ok("an answer");
+    let servers = [
+        RequestRecorder::plain(answer).await.expect("a server"),
+        RequestRecorder::tls(&identity, answer)
+            .await
+            .expect("a server"),
+    ];
+    let ports = peers.iter().map(|peer| peer.port());
+    let ports: Vec<u16> = ports
+        .chain(servers.iter().map(|server| server.port()))
+        .collect();
     let resolver = Arc::new(ScriptedResolver::new().answer("secure.test", &["127.0.0.1"]));
     let config = loopback_config(&resolver)
         .with_root_cert(authority.pem().as_bytes())
         .expect("a certificate");
     let network = Network::new(&config);
+    run_operations(&network, &ports, &[], 400).await;
+    for (report_only, denials) in [
+        (false, HttpDenials::Error),
+        (false, HttpDenials::Response),
+        (true, HttpDenials::Error),
+    ] {
+        let binding = http::binding("secure.test").with_body(true);
+        let provider = Arc::new(http::Provider::default());
+        let config = config
+            .with_http_rule(http::rule("secure.test").with_upgrade(true))
+            .expect("a rule")
+            .with_secret(Secret::with_provider(binding, provider))
+            .expect("a secret")
+            .with_inspected_host("*")
+            .expect("a pattern")
+            .with_http_denials(denials)
+            .with_report_only(report_only);
+        let network = Network::new(&config);
+        let texts = http_texts(&ports, &http::placeholder(&network));
+        run_operations(&network, &ports, &texts, 100).await;
+    }
+}
+
+/// Returns requests, parts of requests, and what is none.
+fn http_texts(ports: &[u16], placeholder: &str) -> Vec<Vec<u8>> {
+    let mut texts: Vec<Vec<u8>> = Vec::new();
+    for port in ports {
+        for host in ["secure.test", "127.0.0.1"] {
+            let host = format!("Host: {host}:{port}\r\n");
+            let json = "Content-Type: application/json\r\n";
+            let chunked = "Transfer-Encoding: chunked\r\n";
+            for text in [
+                format!("GET / HTTP/1.1\r\n{host}\r\n"),
+                format!("GET / HTTP/1.1\r\n{host}Authorization: {placeholder}\r\n\r\n"),
+                format!("GET / HTTP/1.1\r\n{host}Upgrade: x\r\nConnection: upgrade\r\n\r\n"),
+                format!("GET / HTTP/1.1\r\n{host}Cookie: {placeholder}\r\n\r\n"),
+                format!("POST / HTTP/1.1\r\n{host}{json}{chunked}\r\n3\r\nabc\r\n0\r\n\r\n"),
+                format!("POST / HTTP/1.1\r\n{host}{chunked}\r\n3\r\nabc\r\n"),
+                format!("POST / HTTP/1.1\r\n{host}{json}Content-Length: 40\r\n\r\n"),
+            ] {
+                texts.push(text.into_bytes());
+            }
+        }
+    }
+    for text in [
+        placeholder,
+        "GET ",
+        "\r\n",
+        "0\r\n\r\n",
+        "\x16\x03\x01\0\x02hi",
+        "1\r\na\r\n",
+    ] {
+        texts.push(text.into());
+    }
+    texts
+}
+
+async fn run_operations(network: &Network, ports: &[u16], texts: &[Vec<u8>], runs: u64) {
     let mut phases = Vec::new();
-    for seed in 0..400 {
+    for seed in 0..runs {
         let mut rng = Rng(seed);
-        let port = peers[rng.next_below(peers.len() as u64) as usize].port();
+        let port = ports[rng.next_below(ports.len() as u64) as usize];
         let host = ["secure.test", "127.0.0.1"][rng.next_below(2) as usize];
         let mut connection = network.connect(host, port).expect("allowed");
         if rng.next_below(4) > 0 {
@@ -139,7 +217,7 @@ async fn random_operations_on_faulty_peers_never_panic_hang_or_leak() {
                     .await;
         }
         for _ in 0..rng.next_below(25) {
-            let error = within_timeout(random_operation(&mut rng, &mut connection)).await;
+            let error = within_timeout(random_operation(&mut rng, &mut connection, texts)).await;
             if let Some(error) = error {
                 assert!(!error.to_string().is_empty());
             }

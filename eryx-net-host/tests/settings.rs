@@ -156,7 +156,10 @@ fn manual_table() -> String {
             SettingKind::Certificates => "PEM",
             SettingKind::CertificateFiles => "paths",
             SettingKind::NameServer => "an address",
-            SettingKind::Hosts => "a table",
+            SettingKind::Hosts | SettingKind::Secrets => "a table",
+            SettingKind::HttpRules => "tables",
+            SettingKind::HttpDenials => "`\"error\"` or `\"response\"`",
+            SettingKind::Proxy => "a URL, or `env`",
             _ => setting.unit.expect("a number has a unit"),
         };
         let default = match (setting.kind, setting.default) {
@@ -187,6 +190,7 @@ fn stub_keywords(defaults: bool) -> String {
         let kind = match setting.kind {
             SettingKind::Patterns | SettingKind::Networks => "Iterable[str]",
             SettingKind::Certificates => "Iterable[bytes | bytearray | str]",
+            SettingKind::HttpRules => "Iterable[HttpRule | str | dict[str, Any]]",
             kind => stub_type(kind),
         };
         let default = match (setting.kind, setting.default) {
@@ -195,7 +199,7 @@ fn stub_keywords(defaults: bool) -> String {
             (_, "[]") => "()",
             (SettingKind::Flag, "true") => "True",
             (SettingKind::Flag, _) => "False",
-            (SettingKind::Patterns | SettingKind::Hosts, _) => "...",
+            (SettingKind::Patterns | SettingKind::Hosts | SettingKind::Secrets, _) => "...",
             (_, number) => number,
         };
         writeln!(lines, "        {}: {kind} = {default},", setting.name).expect("written");
@@ -213,6 +217,7 @@ fn stub_properties() -> String {
             SettingKind::Patterns | SettingKind::Networks | SettingKind::Certificates => {
                 "list[str]"
             }
+            SettingKind::HttpRules => "list[HttpRule]",
             kind => stub_type(kind),
         };
         writeln!(lines, "    @property\n    def {name}(self) -> {kind}: ...").expect("written");
@@ -224,8 +229,10 @@ fn stub_type(kind: SettingKind) -> &'static str {
     match kind {
         SettingKind::Flag => "bool",
         SettingKind::Limit | SettingKind::Rate => "int | None",
-        SettingKind::NameServer => "str | None",
+        SettingKind::NameServer | SettingKind::Proxy => "str | None",
         SettingKind::Hosts => "dict[str, list[str]]",
+        SettingKind::Secrets => "dict[str, Secret]",
+        SettingKind::HttpDenials => "Literal[\"error\", \"response\"]",
         _ => "int",
     }
 }

@@ -54,9 +54,13 @@ impl Cause {
                 ..
             } => Self::without_rule(error.as_str()),
             EventKind::Closed { close_reason, .. } => Self::without_rule(close_reason.as_str()),
-            EventKind::Resolved { .. } | EventKind::Unresolved { .. } | EventKind::Tls { .. } => {
-                Self::without_rule(kind.as_str())
-            }
+            EventKind::HttpWouldDeny { verdict } => Self::without_rule(verdict.reason().as_str()),
+            EventKind::Resolved { .. }
+            | EventKind::Unresolved { .. }
+            | EventKind::ProxyFailed { .. }
+            | EventKind::Tls { .. }
+            | EventKind::HttpRequest { .. }
+            | EventKind::HttpDenied { .. } => Self::without_rule(kind.as_str()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use eryx_net_policy::{HostName, Verdict};
+use eryx_net_policy::{HostName, HttpVerdict, Verdict};
 use eryx_sync::Mutex;
 use tokio::time::Instant;
 use tracing::Level;
@@ -14,6 +14,7 @@ use crate::audit::activity::{Activity, CloseReason};
 use crate::audit::cause::Cause;
 use crate::audit::event::{Event, EventKind};
 use crate::audit::event_sink::{EventClass, EventSink};
+use crate::audit::http_request::HttpRequestReport;
 use crate::audit::report::{Attempt, ConnectionReport};
 use crate::audit::report_builder::{ReportBuilder, ReportEntry};
 use crate::error::NetError;
@@ -25,8 +26,8 @@ const MAX_ADDRESSES: usize = 16;
 /// The most characters of a host that an entry stores. A DNS name has no more (RFC 1035, 2.3.4).
 const MAX_HOST: usize = 255;
 
-/// The most characters of a resolver's message that an event repeats. A name server may have chosen
-/// them.
+/// The most characters of a message of the resolver, or about the proxy, that an event repeats. A
+/// name server or the proxy may have chosen them.
 const MAX_REASON: usize = 255;
 
 /// The record of one activity, which emits its events.
@@ -50,6 +51,7 @@ pub(crate) struct AuditEntry {
 struct Details {
     addresses: Vec<IpAddr>,
     address: Option<SocketAddr>,
+    proxy: Option<Arc<str>>,
     verdict: Option<Verdict>,
     tls: Option<&'static str>,
     /// The last limit that made an operation fail.
@@ -123,6 +125,23 @@ impl AuditEntry {
         });
     }
 
+    /// Records that the embedder's proxy is asked for a tunnel. `proxy` has no credentials.
+    pub(crate) fn begin_tunnel(&self, proxy: &Arc<str>) {
+        self.details.lock().proxy = Some(Arc::clone(proxy));
+    }
+
+    /// Records that the embedder's proxy made no tunnel, for a reason that the guest program does
+    /// not see. `proxy` has no credentials.
+    pub(crate) fn proxy_failed(&self, proxy: &Arc<str>, reason: &str) {
+        self.begin_tunnel(proxy);
+        self.emit_with(EventClass::Rejected, Level::INFO, || {
+            EventKind::ProxyFailed {
+                proxy: Arc::clone(proxy),
+                reason: reason.chars().take(MAX_REASON).collect(),
+            }
+        });
+    }
+
     /// Records a denial that ends the activity.
     pub(crate) fn denied(&self, verdict: Verdict) {
         {
@@ -185,9 +204,14 @@ impl AuditEntry {
         details.verdict = Some(verdict);
     }
 
-    /// Records that the connection, or the UDP destination, is established.
-    pub(crate) fn connected(&self, address: SocketAddr) {
-        self.details.lock().address = Some(address);
+    /// Records that the connection, or the UDP destination, is established; through `proxy`, which
+    /// is without credentials, or directly.
+    pub(crate) fn connected(&self, address: SocketAddr, proxy: Option<Arc<str>>) {
+        {
+            let mut details = self.details.lock();
+            details.address = Some(address);
+            details.proxy.clone_from(&proxy);
+        }
         self.with_report(|report| report.establish(self.id));
         if !self.sink.is_enabled(Level::DEBUG) {
             return;
@@ -197,6 +221,7 @@ impl AuditEntry {
         if let Some(verdict) = verdict {
             let event = EventKind::Connected {
                 address,
+                proxy,
                 verdict: Box::new(verdict),
                 elapsed: self.elapsed(),
             };
@@ -216,6 +241,40 @@ impl AuditEntry {
             version,
             cipher,
             server_name,
+        });
+    }
+
+    /// Records an HTTP request that has ended, or failed.
+    pub(crate) fn request_ended(&self, mut request: HttpRequestReport) {
+        request.connection = self.id;
+        self.emit_with(EventClass::Connection, Level::DEBUG, || {
+            EventKind::HttpRequest {
+                request: Box::new(request.clone()),
+            }
+        });
+        self.with_report(|report| report.add_request(request, false));
+    }
+
+    /// Records an HTTP request that was denied for `reason`.
+    pub(crate) fn request_denied(&self, reason: &'static str, mut request: HttpRequestReport) {
+        request.connection = self.id;
+        self.emit_with(EventClass::Rejected, Level::INFO, || {
+            EventKind::HttpDenied {
+                request: Box::new(request.clone()),
+            }
+        });
+        self.with_report(|report| {
+            report.count_refusal(self.attempt(), Cause::without_rule(reason));
+            report.add_request(request, true);
+        });
+    }
+
+    /// Records that the HTTP rules would deny a request, which goes on because of report-only mode.
+    pub(crate) fn request_would_be_denied(&self, verdict: &HttpVerdict) {
+        self.emit_with(EventClass::Rejected, Level::INFO, || {
+            EventKind::HttpWouldDeny {
+                verdict: Box::new(verdict.clone()),
+            }
         });
     }
 
@@ -326,6 +385,7 @@ impl ReportEntry for AuditEntry {
             port: self.port,
             addresses: details.addresses.clone(),
             address: details.address,
+            proxy: details.proxy.as_deref().map(str::to_owned),
             verdict: details.verdict.clone(),
             sent: self.sent.load(Ordering::Relaxed),
             received: self.received.load(Ordering::Relaxed),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use eryx_net_policy::{Verdict, escape, quote_word};
+use eryx_net_policy::{HttpVerdict, Verdict, escape, quote_word};
 
 use crate::audit::activity::{Activity, CloseReason};
+use crate::audit::http_request::HttpRequestReport;
 use crate::limits::kind::NetLimit;
 
 /// Receives every event of a sandbox's network.
@@ -88,6 +89,14 @@ pub enum EventKind {
         /// The resolver's message, cut to 255 characters. A name server may have chosen it.
         reason: String,
     },
+    /// The embedder's proxy did not make the connection, for a reason that the guest program sees
+    /// only in part.
+    ProxyFailed {
+        /// The URL of the proxy, without credentials.
+        proxy: Arc<str>,
+        /// What failed, cut to 255 characters. The proxy may have chosen a part of it.
+        reason: String,
+    },
     /// The policy denied the activity, or an operation of it.
     Denied {
         /// The verdict, with the reason and the rule.
@@ -111,8 +120,12 @@ pub enum EventKind {
     },
     /// A connection was established, or a UDP destination was added.
     Connected {
-        /// The address that was dialled.
+        /// The address that was dialled, directly or through the proxy. For a name that the proxy
+        /// resolves: the placeholder that the guest program sees.
         address: SocketAddr,
+        /// The URL of the proxy that carries the connection, without credentials; `None` for a
+        /// direct connection.
+        proxy: Option<Arc<str>>,
         /// The verdict that allowed it, or that was only reported.
         verdict: Box<Verdict>,
         /// The time since the guest program began to connect, including the lookup.
@@ -126,6 +139,22 @@ pub enum EventKind {
         cipher: String,
         /// The name that was sent and verified, if any.
         server_name: Option<String>,
+    },
+    /// An HTTP request to an inspected host has ended, or failed.
+    HttpRequest {
+        /// The entry of the request log.
+        request: Box<HttpRequestReport>,
+    },
+    /// An HTTP request was denied. The connection ends.
+    HttpDenied {
+        /// The entry of the request log.
+        request: Box<HttpRequestReport>,
+    },
+    /// The HTTP rules would deny a request, which goes on in
+    /// [report-only mode](crate::NetConfig::with_report_only).
+    HttpWouldDeny {
+        /// The verdict, with the reason and the rule.
+        verdict: Box<HttpVerdict>,
     },
     /// The activity has ended.
     Closed {
@@ -147,12 +176,16 @@ impl EventKind {
         match self {
             Self::Resolved { .. } => "resolved",
             Self::Unresolved { .. } => "unresolved",
+            Self::ProxyFailed { .. } => "proxy-failed",
             Self::Denied { .. } => "denied",
             Self::WouldDeny { .. } => "would-deny",
             Self::LimitReached { .. } => "limit-reached",
             Self::Throttled { .. } => "throttled",
             Self::Connected { .. } => "connected",
             Self::Tls { .. } => "tls",
+            Self::HttpRequest { .. } => "http-request",
+            Self::HttpDenied { .. } => "http-denied",
+            Self::HttpWouldDeny { .. } => "http-would-deny",
             Self::Closed { .. } => "closed",
         }
     }
@@ -179,6 +212,9 @@ impl fmt::Display for Event {
             EventKind::Unresolved { reason } => {
                 write!(f, " could not be resolved: {}", escape(reason))
             }
+            EventKind::ProxyFailed { proxy, reason } => {
+                write!(f, " failed at the proxy {proxy}: {}", escape(reason))
+            }
             EventKind::Denied { verdict } => {
                 write!(f, " denied: {}", escape(&verdict.to_string()))
             }
@@ -189,8 +225,17 @@ impl fmt::Display for Event {
             EventKind::LimitReached { limit } => write!(f, " has reached {limit}"),
             EventKind::Throttled { limit } => write!(f, " waits for {limit}"),
             EventKind::Connected {
-                address, elapsed, ..
-            } => write!(f, " connected to {address} in {elapsed:.1?}"),
+                address,
+                proxy,
+                elapsed,
+                ..
+            } => {
+                write!(f, " connected to {address}")?;
+                if let Some(proxy) = proxy {
+                    write!(f, " through {proxy}")?;
+                }
+                write!(f, " in {elapsed:.1?}")
+            }
             EventKind::Tls {
                 version,
                 cipher,
@@ -199,6 +244,15 @@ impl fmt::Display for Event {
                 let name = server_name.as_deref().map(quote_word);
                 let name = name.as_deref().unwrap_or("an unnamed server");
                 write!(f, " speaks {version} ({cipher}) with {name}")
+            }
+            EventKind::HttpRequest { request } => write!(f, " {}", escape(&request.to_string())),
+            EventKind::HttpDenied { request } => {
+                let error = request.error.as_deref().unwrap_or_default();
+                write!(f, " denied: {}", escape(error))
+            }
+            EventKind::HttpWouldDeny { verdict } => {
+                let verdict = escape(&verdict.to_string());
+                write!(f, " goes on, report_only is set: {verdict}")
             }
             EventKind::Closed {
                 sent,

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use eryx_net_policy::{Rule, Verdict};
 
 use crate::audit::activity::{Activity, CloseReason};
+use crate::audit::http_request::HttpRequestReport;
 
 /// The activity of a [`Network`](crate::Network).
 ///
@@ -21,8 +22,13 @@ pub struct NetworkReport {
     /// The counts of all denials and failures, listed or not, by reason and rule. At most 64 rules
     /// have a count of their own; further ones share one per reason.
     pub refusals: Vec<Refusals>,
+    /// Its HTTP requests to inspected hosts that have ended, in the order of their ends: the first
+    /// 512 that were sent, and the first 256 that were denied.
+    pub requests: Vec<HttpRequestReport>,
     /// The number of activities that are not listed.
     pub dropped: u64,
+    /// The number of HTTP requests that are not listed.
+    pub dropped_requests: u64,
     /// Bytes sent by all sockets together, before encryption.
     pub sent: u64,
     /// Bytes received by all sockets together, after decryption.
@@ -76,8 +82,12 @@ pub struct ConnectionReport {
     pub port: Option<u16>,
     /// The addresses of the host, at most 16 of them. Internal ones included.
     pub addresses: Vec<IpAddr>,
-    /// The address that the connection was established to.
+    /// The address that the connection was established to, directly or through the proxy. For a
+    /// name that the proxy resolves: the placeholder that the guest program sees.
     pub address: Option<SocketAddr>,
+    /// The URL of the proxy that carried the connection, or was asked to, without credentials;
+    /// `None` for a direct connection.
+    pub proxy: Option<String>,
     /// The latest verdict of the policy, with the deciding rule and the canonical name.
     pub verdict: Option<Verdict>,
     /// Bytes sent, before encryption.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::audit::cause::Cause;
 use crate::audit::cause_map::CauseMap;
+use crate::audit::http_request::HttpRequestReport;
 use crate::audit::report::{Attempt, ConnectionReport, NetworkReport, Refusals};
 
 /// The most established connections and UDP destinations that a report lists. An entry takes half a
@@ -19,6 +20,12 @@ pub(super) const MAX_FINISHED: usize = 512;
 /// guest program can cause tens of thousands per second, and the first few hundred are enough to
 /// recognise its purpose.
 pub(super) const MAX_REJECTED: usize = 256;
+
+/// The most HTTP requests that a report lists. A request takes at most 2 KiB.
+const MAX_REQUESTS: usize = 512;
+
+/// The most denied HTTP requests that a report lists in addition.
+const MAX_DENIED_REQUESTS: usize = 256;
 
 /// An entry that a report can list.
 pub(super) trait ReportEntry: Send + Sync {
@@ -43,6 +50,10 @@ pub(super) struct ReportBuilder {
     rejected: Entries,
     refusals: CauseMap<(), Count>,
     dropped: u64,
+    requests: Vec<HttpRequestReport>,
+    /// How many of `requests` were denied.
+    denied_requests: usize,
+    dropped_requests: u64,
 }
 
 /// The denials and failures of one cause.
@@ -109,6 +120,20 @@ impl ReportBuilder {
         counted.last = attempt;
     }
 
+    /// Adds an HTTP request that has ended.
+    pub(super) fn add_request(&mut self, request: HttpRequestReport, is_denied: bool) {
+        let is_full = match is_denied {
+            true => self.denied_requests == MAX_DENIED_REQUESTS,
+            false => self.requests.len() - self.denied_requests == MAX_REQUESTS,
+        };
+        if is_full {
+            self.dropped_requests += 1;
+            return;
+        }
+        self.denied_requests += usize::from(is_denied);
+        self.requests.push(request);
+    }
+
     /// Returns the report, with the entries in the order in which they began. With `reset`, the
     /// next report omits those that have ended.
     pub(super) fn build(&mut self, reset: bool) -> NetworkReport {
@@ -133,7 +158,9 @@ impl ReportBuilder {
         let report = NetworkReport {
             connections,
             refusals,
+            requests: self.requests.clone(),
             dropped: self.dropped,
+            dropped_requests: self.dropped_requests,
             ..NetworkReport::default()
         };
         if reset {
@@ -163,5 +190,8 @@ impl ReportBuilder {
         self.empty.clear();
         self.refusals.clear();
         self.dropped = 0;
+        self.requests.clear();
+        self.denied_requests = 0;
+        self.dropped_requests = 0;
     }
 }

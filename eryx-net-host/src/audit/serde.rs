@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::audit::activity::CloseReason;
 use crate::audit::event::Event;
 use crate::audit::event::EventKind;
+use crate::audit::http_request::HttpRequestReport;
 use crate::limits::kind::NetLimit;
 
 impl Serialize for Event {
@@ -33,6 +34,10 @@ impl Serialize for Event {
                 map.serialize_entry("elapsed_ms", &milliseconds(*elapsed))?;
             }
             EventKind::Unresolved { reason } => map.serialize_entry("reason", reason)?,
+            EventKind::ProxyFailed { proxy, reason } => {
+                map.serialize_entry("proxy", &**proxy)?;
+                map.serialize_entry("reason", reason)?;
+            }
             EventKind::Denied { verdict } | EventKind::WouldDeny { verdict } => {
                 map.serialize_entry("verdict", verdict)?;
             }
@@ -41,10 +46,12 @@ impl Serialize for Event {
             }
             EventKind::Connected {
                 address,
+                proxy,
                 verdict,
                 elapsed,
             } => {
                 map.serialize_entry("address", address)?;
+                map.serialize_entry("proxy", &proxy.as_deref())?;
                 map.serialize_entry("verdict", verdict)?;
                 map.serialize_entry("elapsed_ms", &milliseconds(*elapsed))?;
             }
@@ -57,6 +64,10 @@ impl Serialize for Event {
                 map.serialize_entry("cipher", cipher)?;
                 map.serialize_entry("server_name", server_name)?;
             }
+            EventKind::HttpRequest { request } | EventKind::HttpDenied { request } => {
+                request.serialize_entries(&mut map)?;
+            }
+            EventKind::HttpWouldDeny { verdict } => map.serialize_entry("verdict", verdict)?,
             EventKind::Closed {
                 sent,
                 received,
@@ -75,6 +86,23 @@ impl Serialize for Event {
             }
         }
         map.end()
+    }
+}
+
+impl HttpRequestReport {
+    fn serialize_entries<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("method", &self.method)?;
+        map.serialize_entry("url", &self.url)?;
+        map.serialize_entry("status", &self.status)?;
+        map.serialize_entry("sent_bytes", &self.sent_bytes)?;
+        map.serialize_entry("received_bytes", &self.received_bytes)?;
+        let time = self.time_to_first_byte.map(milliseconds);
+        map.serialize_entry("time_to_first_byte_ms", &time)?;
+        map.serialize_entry("duration_ms", &milliseconds(self.duration))?;
+        map.serialize_entry("verdict", &self.verdict)?;
+        map.serialize_entry("secrets", &self.secrets)?;
+        map.serialize_entry("upgraded", &self.is_upgraded)?;
+        map.serialize_entry("error", &self.error)
     }
 }
 

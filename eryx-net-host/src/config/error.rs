@@ -1,6 +1,8 @@
 //! The error of a configuration.
 
-use eryx_net_policy::{HostError, IpNetworkError, PatternError};
+use eryx_net_policy::{
+    HostError, HttpPolicyError, HttpRuleError, IpNetworkError, PatternError, SecretBindingError,
+};
 use eryx_tls::TrustError;
 
 /// A setting that cannot be honoured. Its message names the value, the rule and a value that would
@@ -17,6 +19,15 @@ pub enum ConfigError {
     /// A network is malformed.
     #[error(transparent)]
     Network(#[from] IpNetworkError),
+    /// An HTTP rule is malformed.
+    #[error(transparent)]
+    HttpRule(#[from] HttpRuleError),
+    /// The binding of a secret is malformed.
+    #[error(transparent)]
+    Secret(#[from] SecretBindingError),
+    /// HTTP rules or secrets contradict each other.
+    #[error(transparent)]
+    Http(#[from] HttpPolicyError),
     /// A root certificate cannot be used.
     #[error("the root certificate cannot be used: {0}")]
     Trust(TrustError),
@@ -29,6 +40,10 @@ pub enum ConfigError {
          behind it, as in `192.0.2.53:5353` or `[2001:db8::53]:5353`"
     )]
     NameServer(String),
+    /// A proxy is not given by a URL that can be used. The message does not repeat the text, which
+    /// may contain a password.
+    #[error("{0}")]
+    Proxy(String),
     /// A setting cannot be used in this place. The message names it.
     #[error("{0}")]
     Refused(String),

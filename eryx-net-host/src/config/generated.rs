@@ -10,11 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use super::NetConfig;
 use super::error::ConfigError;
+#[cfg(feature = "serde")]
+use super::http::HttpDenials;
 use super::scalar::{Count, Flag, Limit, Rate, Timeout};
 #[cfg(feature = "serde")]
 use super::serde::fields::{
-    CertificateFiles, Certificates, Hosts, NameServer, Networks, Patterns, present,
+    CertificateFiles, Certificates, Hosts, HttpRules, NameServer, Networks, Patterns, Proxy,
+    present,
 };
+#[cfg(feature = "serde")]
+use super::serde::secrets::Secrets;
 use super::settings::{Setting, SettingKind};
 
 macro_rules! default_value {

@@ -22,8 +22,9 @@ pub(super) struct Rules {
 }
 
 impl NetConfig {
-    /// Returns warnings about settings of the policy file that may have an unexpected effect: one
-    /// sentence each, for the author of the file.
+    /// Returns warnings about settings that may have an unexpected effect, one sentence each: an
+    /// empty `allowed_hosts` in a policy file, and entries that
+    /// [`proxy_resolves`](Self::proxy_resolves) makes ineffective for names.
     ///
     /// ```
     /// # #[cfg(feature = "toml")] {
@@ -41,7 +42,9 @@ impl NetConfig {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let open = self.rules.open_list && self.rules.lists.allowed_hosts.is_empty();
-        open.then(|| EVERY_HOST.to_owned()).into_iter().collect()
+        let open = open.then(|| EVERY_HOST.to_owned());
+        let warnings = open.into_iter().chain(self.http_warnings());
+        warnings.chain(self.proxy_warning()).collect()
     }
 
     /// Returns a copy with these [`allowed_hosts`](Self::allowed_hosts) in place of those before.
@@ -101,7 +104,10 @@ impl NetConfig {
     /// the guest program sees.
     #[must_use]
     pub fn with_hint_style(&self, style: HintStyle) -> Self {
-        self.with_rules(|rules| rules.hint_style = style)
+        let mut config = self.with_rules(|rules| rules.hint_style = style);
+        let http = Arc::make_mut(&mut config.http);
+        http.policy = std::mem::take(&mut http.policy).with_hint_style(style);
+        config
     }
 
     pub(super) fn with_rules(&self, change: impl FnOnce(&mut Rules)) -> Self {

@@ -1,6 +1,8 @@
 //! Serde support for `NetConfig`: the model of a policy file.
 
 pub(super) mod fields;
+pub(super) mod references;
+pub(super) mod secrets;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,12 +14,16 @@ use super::NetConfig;
 use super::error::ConfigError;
 use super::generated::NetConfigDef;
 use super::scalar::Flag;
-use fields::{Certificate, Hosts, NameServer};
+use fields::{Certificate, Hosts, NameServer, Proxy};
+use references::References;
+use secrets::Secrets;
 
 impl Serialize for NetConfig {
     /// Writes every setting, the defaults included; limits that are not set are left out.
     ///
-    /// Fails for a configuration with a resolver of the embedder's own: it is not data.
+    /// Fails for a configuration with a resolver of the embedder's own, which is not data, for one
+    /// whose proxy has a password, and for one with a secret whose value is in no environment
+    /// variable or file: passwords and values are not written.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         NetConfigDef::new(self)
             .map_err(ser::Error::custom)?
@@ -27,16 +33,21 @@ impl Serialize for NetConfig {
 
 impl<'de> Deserialize<'de> for NetConfig {
     /// Reads settings by the names of a policy file. An absent setting takes its default; an
-    /// unknown one is an error.
+    /// unknown one is an error, and so are settings that cannot be
+    /// [combined](NetConfig::validate).
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        NetConfig::default().with_settings(deserializer)
+        let config = NetConfig::default().with_settings(deserializer)?;
+        config.validate().map_err(de::Error::custom)?;
+        Ok(config)
     }
 }
 
 impl NetConfig {
     /// Returns a copy with the settings that a map holds, by the names of a policy file; the others
     /// stay. A list replaces the one before it, except `also_blocked_hosts` and `root_certs`, which
-    /// add to the blocked hosts and the trusted certificates.
+    /// add to the blocked hosts and the trusted certificates, as `proxy_root_certs` does. The
+    /// settings cannot have secrets and certificate files, which only a policy file has. Does not
+    /// check whether the settings can be [combined](Self::validate).
     ///
     /// # Errors
     ///
@@ -53,18 +64,10 @@ impl NetConfig {
     /// ```
     pub fn with_settings<'de, D: Deserializer<'de>>(&self, settings: D) -> Result<Self, D::Error> {
         NetConfigDef::deserialize(settings)?
-            .apply_to(self.clone(), &|_| {
-                Err(ConfigError::Refused(NO_FILES.into()))
-            })
+            .apply_to(self.clone(), &References::Refused)
             .map_err(de::Error::custom)
     }
 }
-
-/// Deserialised settings may come from an untrusted place and must not make this process read
-/// files.
-const NO_FILES: &str = "root_cert_files is read only from a policy file (NetConfig::from_toml_file), \
-                        whose place its paths are relative to: give the certificates themselves, in \
-                        root_certs";
 
 impl NetConfigDef {
     pub(super) fn new(config: &NetConfig) -> Result<Self, ConfigError> {
@@ -74,6 +77,9 @@ impl NetConfigDef {
                  leave the resolver out, and set it after reading"
                     .into(),
             ));
+        }
+        if let Some(proxy) = config.proxy() {
+            proxy.to_setting()?;
         }
         let rules = &config.rules;
         // `allow_localhost` removes the loopback entries from the list. A loopback entry in the
@@ -85,6 +91,7 @@ impl NetConfigDef {
         let blocked = &rules.lists.blocked_hosts;
         let (blocked, also_blocked) = blocked.split_at(later.unwrap_or(blocked.len()));
         let hosts = Hosts::new(config.hosts());
+        let secrets = Secrets::new(config.secrets())?;
         Ok(Self {
             blocked_hosts: Some(blocked.to_vec()),
             allow_localhost: Some(Flag(rules.loopback)),
@@ -96,17 +103,30 @@ impl NetConfigDef {
                     .map(Certificate::from_der)
                     .collect(),
             ),
+            proxy: config.proxy().cloned().map(Proxy),
+            proxy_root_certs: Some(
+                config
+                    .proxy
+                    .trust
+                    .extra_roots()
+                    .map(Certificate::from_der)
+                    .collect(),
+            ),
             dns_server: config.dns_server().map(NameServer),
+            inspect: Some(config.inspect().to_vec()).filter(|list| !list.is_empty()),
+            http_denials: Some(config.http_denials()),
             hosts: Some(hosts).filter(|hosts| !hosts.0.is_empty()),
+            http_rules: Some(config.http_rules().to_vec()).filter(|list| !list.is_empty()),
+            secrets: Some(secrets).filter(|secrets| !secrets.is_empty()),
             ..Self::of_scalars_and_lists(config)
         })
     }
 
-    /// Returns `config` with these settings. `read` returns the bytes of a certificate file.
+    /// Returns `config` with these settings.
     pub(super) fn apply_to(
         mut self,
         mut config: NetConfig,
-        read: &dyn Fn(&Path) -> Result<Vec<u8>, ConfigError>,
+        references: &References<'_>,
     ) -> Result<NetConfig, ConfigError> {
         let rules = Arc::make_mut(&mut config.rules);
         if let Some(allowed) = &self.allowed_hosts {
@@ -128,8 +148,31 @@ impl NetConfigDef {
             config = config.with_root_cert(certificate.as_bytes())?;
         }
         for path in self.root_cert_files.iter().flatten() {
-            config = config.with_root_cert(&read(path)?).map_err(|error| {
-                ConfigError::Refused(format!("root_cert_files, {}: {error}", path.display()))
+            config = config
+                .with_root_cert(&references.certificate("root_cert_files", path)?)
+                .map_err(|error| certificate_error("root_cert_files", path, &error))?;
+        }
+        for certificate in self.proxy_root_certs.iter().flatten() {
+            config = config.with_proxy_root_cert(certificate.as_bytes())?;
+        }
+        for path in self.proxy_root_cert_files.iter().flatten() {
+            config = config
+                .with_proxy_root_cert(&references.certificate("proxy_root_cert_files", path)?)
+                .map_err(|error| certificate_error("proxy_root_cert_files", path, &error))?;
+        }
+        if let Some(proxy) = self.proxy {
+            config = config.with_proxy(proxy.0);
+        }
+        if let Some(denials) = self.http_denials {
+            config = config.with_http_denials(denials);
+        }
+        let secrets = self.secrets.map(|secrets| secrets.into_secrets(references));
+        let (rules, secrets, inspect) = (self.http_rules, secrets.transpose()?, self.inspect);
+        if rules.is_some() || secrets.is_some() || inspect.is_some() {
+            config = config.with_http(|http| {
+                http.rules = rules.unwrap_or_else(|| http.rules.clone());
+                http.secrets = secrets.unwrap_or_else(|| http.secrets.clone());
+                http.inspect = inspect.unwrap_or_else(|| http.inspect.clone());
             })?;
         }
         if let Some(hosts) = self.hosts {
@@ -140,6 +183,10 @@ impl NetConfigDef {
             None => config,
         })
     }
+}
+
+fn certificate_error(setting: &str, path: &Path, error: &ConfigError) -> ConfigError {
+    ConfigError::Refused(format!("{setting}, {}: {error}", path.display()))
 }
 
 fn is_loopback(pattern: &HostPattern) -> bool {

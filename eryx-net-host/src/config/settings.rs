@@ -115,7 +115,20 @@ macro_rules! net_settings {
                         /// assert!(!NetConfig::default().shared_caches());
                         /// assert!(NetConfig::default().with_shared_caches(true).shared_caches());
                         /// ```
-                        with_shared_caches resets connector resolver
+                        with_shared_caches resets connector proxy_connector resolver
+                    };
+                /// Whether the proxy resolves names. Only the entries for names in `allowed_hosts`
+                /// and `blocked_hosts` then decide about a name, as its addresses never become
+                /// known: a name may lead to any address that the proxy reaches, internal ones
+                /// included. Otherwise names are resolved and checked as without a proxy, and the
+                /// proxy is asked to connect to the addresses that the policy allows.
+                proxy_resolves(proxy_resolves): Flag = false, option "proxy-resolves"
+                    {
+                        /// A lookup returns a placeholder in `198.18.0.0/15`, an address that
+                        /// stands for the name. Names with fixed addresses
+                        /// ([`with_hosts`](Self::with_hosts)) and names in
+                        /// [`no_proxy`](Self::no_proxy) are resolved as before.
+                        with_proxy_resolves
                     };
                 /// Whether the guest program may turn certificate verification off and trust
                 /// certificate authorities of its own.
@@ -165,6 +178,18 @@ macro_rules! net_settings {
                         /// [`blocked_hosts`](Self::blocked_hosts) apply to UDP as well.
                         allow_udp
                     };
+                /// Patterns of hosts that are connected to without the proxy, such as `*.corp` and
+                /// `10.0.0.0/8`. A pattern for names applies to the name that a program uses, one
+                /// for addresses to the address that is connected to. Loopback addresses need no
+                /// entry. It grants nothing: the policy applies as before.
+                no_proxy(no_proxy): Patterns<HostPattern> = [],
+                    option "no-proxy": "Connect without the proxy to hosts that match this, such as \
+                        `*.corp` or `10.0.0.0/8`"
+                    {
+                        /// With a proxy from the environment, the hosts in its variable `no_proxy`
+                        /// are excluded, too.
+                        bypass_proxy
+                    };
             }
             others {
                 /// Whether the loopback entries are taken out of `blocked_hosts`. Those in
@@ -184,6 +209,34 @@ macro_rules! net_settings {
                 /// file. Only a policy file can have this setting.
                 root_cert_files(): CertificateFiles = [],
                     option "root-cert": "Trust the certificates in this file too, PEM or DER";
+                /// Patterns of hosts whose HTTP requests are in the report although no rule and no
+                /// secret is for them. What is not HTTP passes there without an entry.
+                inspect(inspect): Patterns<HostPattern> = [],
+                    option "inspect": "List the HTTP requests to hosts that match this in the \
+                        report, even without a rule for them",
+                    add with_inspected_host;
+                /// What a program gets for an HTTP request that is denied: `"error"`, an error
+                /// (`PermissionError` in Python) when it sends the request, or `"response"`, a
+                /// response with the status 403 and the reason as `application/problem+json`.
+                http_denials(http_denials): HttpDenials = "error",
+                    option "http-denials": "What a script gets for an HTTP request that is \
+                        denied: an `error` when it sends the request, or a `response` with the \
+                        status 403";
+                /// Proxy through which all connections are made: `http://user:password@host:port`
+                /// (CONNECT), `https://…` (the same over TLS) or `socks5://…`; or `env`, for the
+                /// environment variables `https_proxy`, `all_proxy`, `http_proxy` and `no_proxy` of
+                /// your process, read when the configuration is made. A program never sees its
+                /// name, its address or the credentials.
+                proxy(proxy): Proxy = none,
+                    option "proxy": "Connect through this proxy: `http://host:port`, `https://host`, \
+                        `socks5://host`, or `env` for the proxy of the environment";
+                /// Certificates to trust for an `https` proxy, in addition to those for servers:
+                /// each as in `root_certs`. They have no effect on servers.
+                proxy_root_certs(proxy_trust): Certificates = [];
+                /// Files with certificates to trust for an `https` proxy, as in `root_cert_files`.
+                proxy_root_cert_files(): CertificateFiles = [],
+                    option "proxy-root-cert": "Trust the certificates in this file for an `https` \
+                        proxy, PEM or DER";
                 /// Address of the one name server to ask in place of the system's, with a port if
                 /// it is not 53: `192.0.2.53`, `[2001:db8::53]:5353`.
                 dns_server(dns_server): NameServer = none,
@@ -193,6 +246,24 @@ macro_rules! net_settings {
                 hosts(hosts): Hosts = {},
                     option "resolve": "Give this name this address without asking a name server; \
                         several times for several addresses";
+                /// Rules for HTTP requests. A host with rules gets only the requests that one of
+                /// them allows, and nothing that is not HTTP/1.1. A rule has a `host`, and may have
+                /// `methods`, `paths`, `query`, `max_request_bytes`, `max_response_bytes` and
+                /// `upgrade`.
+                http_rules(http_rules): HttpRules = [],
+                    option "http-rule": "Allow only HTTP requests that match this, or another \
+                        rule, to its host: `[METHODS ]HOST[:PORT][/PATH]`, such as \
+                        `GET,HEAD api.github.com/repos/acme/*`",
+                    add add_http_rule;
+                /// Credentials that programs use without seeing them, by name. A program has a
+                /// placeholder in the environment variable of that name, and requests to `hosts`
+                /// have the value in its place. A policy file says where the value is, with `env`
+                /// or `file`. A secret may also have `headers`, `query`, `body`, `inject` and
+                /// `plaintext_hosts`.
+                secrets(secrets): Secrets = {},
+                    option "secret": "Give the script a placeholder in the environment variable \
+                        NAME, and put the value of an environment variable or file of this \
+                        process in its place in requests to these hosts";
             }
         }
     };
@@ -264,6 +335,14 @@ pub enum SettingKind {
     CertificateFiles,
     /// The address of a name server, or none.
     NameServer,
+    /// The URL of a proxy, `env`, or none.
+    Proxy,
     /// Names with lists of addresses.
     Hosts,
+    /// `"error"` or `"response"`.
+    HttpDenials,
+    /// A list of HTTP rules, as tables.
+    HttpRules,
+    /// Names with secret bindings and the places of their values.
+    Secrets,
 }

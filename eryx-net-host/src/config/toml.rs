@@ -6,6 +6,7 @@ use std::path::Path;
 use super::NetConfig;
 use super::error::ConfigError;
 use super::generated::NetConfigDef;
+use super::serde::references::References;
 
 impl NetConfig {
     /// Reads a configuration in [TOML](https://toml.io/en/v1.0.0), by the names of
@@ -41,8 +42,29 @@ impl NetConfig {
 
     /// Reads a configuration from a TOML file, as [`from_toml_str`](Self::from_toml_str) does.
     ///
-    /// The setting `root_cert_files` may name files with certificates, in PEM or DER, by paths
-    /// relative to the policy file. Logs the [warnings](Self::warnings).
+    /// The settings `root_cert_files` and `proxy_root_cert_files` may name files with certificates,
+    /// in PEM or DER, and a secret may name the file or the environment variable that has its
+    /// value. Paths are relative to the policy file. Logs the [warnings](Self::warnings).
+    ///
+    /// ```no_run
+    /// use eryx_net_host::NetConfig;
+    ///
+    /// std::fs::write("policy.toml", r#"
+    ///     allowed_hosts = ["api.github.com:443"]
+    ///
+    ///     [[http_rules]]
+    ///     host = "api.github.com"
+    ///     methods = ["GET", "HEAD"]
+    ///     paths = ["/repos/acme/**"]
+    ///
+    ///     [secrets.GITHUB_TOKEN]
+    ///     env = "GITHUB_TOKEN"
+    ///     hosts = ["api.github.com"]
+    /// "#)?;
+    /// let config = NetConfig::from_toml_file("policy.toml")?;
+    /// assert!(config.check_http("PUT", "https://api.github.com/repos/acme/site").is_denied());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -62,20 +84,11 @@ impl NetConfig {
             .map_err(|_| unreadable("it is not text in UTF-8, as TOML has to be".into()))?;
         let settings: NetConfigDef =
             toml::from_str(&text).map_err(|error| with_path(with_location(&text, &error)))?;
-        let start = path.parent().unwrap_or(Path::new(""));
-        let read = |certificate: &Path| {
-            let certificate = start.join(certificate);
-            fs::read(&certificate).map_err(|error| {
-                ConfigError::Refused(format!(
-                    "root_cert_files: {} cannot be read: {error}; write a path relative to the \
-                     policy file",
-                    certificate.display()
-                ))
-            })
-        };
+        let folder = path.parent().unwrap_or(Path::new(""));
         let config = settings
-            .apply_to(NetConfig::default(), &read)
+            .apply_to(NetConfig::default(), &References::Folder(folder))
             .map_err(with_path)?;
+        config.validate().map_err(with_path)?;
         for warning in config.warnings() {
             tracing::warn!(target: "eryx::net", "{}: {warning}", path.display());
         }
@@ -87,8 +100,9 @@ impl NetConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Refused`] for a configuration with a resolver of the embedder's own, and
-    /// [`ConfigError::File`] for a number larger than TOML has (2<sup>63</sup> - 1).
+    /// [`ConfigError::Refused`] for a configuration with a resolver of the embedder's own, or with
+    /// a proxy that has a password, or with a secret whose value is in no environment variable or
+    /// file, and [`ConfigError::File`] for a number larger than TOML has (2<sup>63</sup> - 1).
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         toml::to_string_pretty(&NetConfigDef::new(self)?)
             .map_err(|error| ConfigError::File(format!("cannot be written as TOML: {error}")))
@@ -98,26 +112,44 @@ impl NetConfig {
 /// Returns the error with its line and column, and the text of the line.
 fn with_location(text: &str, error: &toml::de::Error) -> ConfigError {
     let message: Vec<&str> = error.message().lines().collect();
-    let message = message.join("; ");
+    let mut message = message.join("; ");
     let Some(span) = error.span() else {
         return ConfigError::File(escape_control(&message));
     };
+    let may_have_secret = may_have_secret(text, span.end);
+    if may_have_secret
+        && message.contains(": string ")
+        && let Some((_, expected)) = message.rsplit_once(", expected ")
+    {
+        message = format!("invalid type: a string, expected {expected}");
+    }
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count();
     let column = before.rsplit('\n').next().unwrap_or("").chars().count();
     let mut shown = format!("line {}, column {}: {message}", line + 1, column + 1);
-    let line_text: String = text
-        .lines()
-        .nth(line)
-        .unwrap_or("")
-        .trim()
-        .chars()
-        .take(MAX_SHOWN)
-        .collect();
-    if !line_text.is_empty() {
+    let line_text = text.lines().nth(line).unwrap_or("").trim();
+    let line_text: String = match is_proxy_line(line_text) {
+        true => "proxy = …".to_owned(),
+        false => line_text.chars().take(MAX_SHOWN).collect(),
+    };
+    if !line_text.is_empty() && !may_have_secret {
         shown.push_str(&format!("; the line is {line_text}"));
     }
     ConfigError::File(escape_control(&shown))
+}
+
+/// Returns whether the line that ends behind `at` may have the value of a secret, which a person
+/// wrote there by mistake: the line, or one before it, is about secrets.
+fn may_have_secret(text: &str, at: usize) -> bool {
+    let end = text.get(at..).and_then(|rest| rest.find('\n'));
+    let lines = end.map_or(text, |length| &text[..at + length]);
+    lines.contains("secrets")
+}
+
+/// Returns whether the line sets the proxy, which may have a password.
+fn is_proxy_line(line: &str) -> bool {
+    let key = line.split('=').next().unwrap_or_default();
+    key.trim().trim_matches(['"', '\'']) == "proxy"
 }
 
 /// Escapes characters that a terminal acts on or does not show: TOML can spell them in a key with

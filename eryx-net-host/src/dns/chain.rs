@@ -60,7 +60,8 @@ impl Resolve for ResolverChain {
     }
 }
 
-fn is_localhost(name: &HostName) -> bool {
+/// Returns whether the name is always loopback (RFC 6761, 6.3).
+pub(crate) fn is_localhost(name: &HostName) -> bool {
     let name: &str = name.as_ref();
     name == "localhost" || name.ends_with(".localhost")
 }

@@ -63,7 +63,7 @@ pub(crate) async fn resolve(
 
 /// Returns the addresses in the order to try them: families interleaved, IPv6 first (RFC 8305, 4),
 /// each family in the resolver's order.
-fn interleave<T: Copy>(addresses: &[T], is_ipv6: impl Fn(T) -> bool) -> Vec<T> {
+pub(crate) fn interleave<T: Copy>(addresses: &[T], is_ipv6: impl Fn(T) -> bool) -> Vec<T> {
     let mut six = addresses.iter().copied().filter(|a| is_ipv6(*a));
     let mut four = addresses.iter().copied().filter(|a| !is_ipv6(*a));
     let mut order = Vec::with_capacity(addresses.len());

@@ -14,7 +14,8 @@ pub type Resolving = Pin<Box<dyn Future<Output = Result<Answer, ResolveError>> +
 /// checked before it is dialled.
 ///
 /// It is called only for names that the policy could allow, once for each connection or lookup, and
-/// never for `localhost` or names below it, which are always loopback (RFC 6761, 6.3).
+/// never for `localhost` or names below it, which are always loopback (RFC 6761, 6.3). It is also
+/// called for the name of the embedder's [`Proxy`](crate::Proxy), whose addresses are not checked.
 ///
 /// ```
 /// use eryx_net_host::{Answer, NetConfig, Resolve, ResolveError, Resolving, policy::HostName};

@@ -57,6 +57,10 @@ impl StaticHosts {
             .map(|(name, list)| (name, list.as_slice()))
     }
 
+    pub(crate) fn contains(&self, name: &HostName) -> bool {
+        self.addresses.contains_key(name)
+    }
+
     pub(crate) fn find(&self, name: &HostName) -> Option<Answer> {
         self.addresses
             .get(name)

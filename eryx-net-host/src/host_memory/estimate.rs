@@ -13,6 +13,9 @@ use crate::dns::resolver::Answer;
 /// session cache, and the rest for the counts of refusals, by 64 rules and a few dozen reasons.
 pub(crate) const REPORT: u64 = 8 << 20;
 
+/// The request log of a network that inspects hosts: 768 HTTP requests of 2 KiB.
+pub(crate) const REQUEST_LOG: u64 = 1536 << 10;
+
 /// A connection: its state, the addresses it dials, and the answers of name servers until then.
 pub(crate) const CONNECTION: u64 = 64 << 10;
 
@@ -20,6 +23,14 @@ pub(crate) const CONNECTION: u64 = 64 << 10;
 /// received ciphertext, 96 KiB of ciphertext to send, and the peer's certificates of at most 64
 /// KiB.
 const TLS: u64 = 384 << 10;
+
+/// Inspection of HTTP on a connection: a head of 32 KiB that is not complete in each direction, a
+/// request of 128 KiB that waits to be sent, 128 KiB for the program, and 128 KiB of fingerprints
+/// of TLS records.
+pub(crate) const INSPECTION: u64 = 448 << 10;
+
+/// A tunnel through a proxy: the head of its answer (16 KiB) and one read.
+const TUNNEL: u64 = 24 << 10;
 
 /// A name lookup: two answers of at most 64 KiB.
 pub(crate) const LOOKUP: u64 = 128 << 10;
@@ -49,6 +60,11 @@ fn tls_settings(settings: &ClientSettings, uses_roots: bool) -> u64 {
     let key = identity.map_or(0, |identity| identity.key.len());
     let numbers = 2 * (settings.ciphers.len() + settings.groups.len());
     (bytes + name + key + numbers) as u64
+}
+
+/// Returns the memory of a tunnel through a proxy, with TLS to the proxy or without.
+pub(crate) fn tunnel(is_tls: bool) -> u64 {
+    TUNNEL + if is_tls { TLS } else { 0 }
 }
 
 /// Returns the memory of a resolved name in the FQDN cache.

@@ -1,4 +1,4 @@
-//! Closing: close_notify, and the lingering close of a TLS connection.
+//! Closing: close_notify, and the lingering close of a connection with buffered bytes.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
@@ -7,11 +7,14 @@ use std::time::Duration;
 use eryx_tls::POLL_LIMIT;
 
 use crate::audit::activity::CloseReason;
+use crate::error::NetError;
 use crate::poll::noop_waker::noop_waker;
 use crate::tcp::connection::Connection;
+use crate::tcp::inspected_stream::InspectedStream;
 use crate::tcp::state::State;
 use crate::tcp::stream::{DRAIN_SIZE, Stream};
 use crate::tcp::tls_stream::TlsConnection;
+use crate::tcp::transport::Transport;
 
 /// The timeout of a lingering close.
 const LINGER: Duration = Duration::from_secs(2);
@@ -19,24 +22,24 @@ const LINGER: Duration = Duration::from_secs(2);
 impl Drop for Connection {
     /// Sends close_notify if that does not block.
     ///
-    /// If ciphertext of an earlier write is still buffered, a task outlives the connection. It owns
-    /// the socket and the connection slot, for at most two seconds and not past
+    /// If bytes of an earlier write are still buffered, a task outlives the connection. It owns the
+    /// socket and the connection slot, for at most two seconds and not past
     /// [`Network::abort`](crate::Network::abort).
     fn drop(&mut self) {
         let aborted = self.limits.context.is_aborted();
         let state = std::mem::replace(&mut self.state, State::Taken);
-        if let State::Tls(mut tls) = state
+        if let Some(mut tail) = Tail::of(state)
             && !aborted
         {
-            let has_tail = tls.wants_flush();
+            let has_tail = tail.wants_flush();
             let mut cx = Context::from_waker(noop_waker());
-            let unsent = tls.poll_close_notify(&mut cx).is_pending();
+            let unsent = tail.poll_close_notify(&mut cx).is_pending();
             // Closing a socket with unread bytes resets the connection, and the peer loses the
             // bytes that it has not received. Session tickets (RFC 8446, 4.6.1) are nearly always
             // left unread. One read is enough: a peer that sends more must not delay the caller.
-            let _ = tls.stream_mut().poll_drain(&mut cx);
+            let _ = tail.tcp_mut().poll_drain(&mut cx);
             if has_tail && unsent {
-                self.linger(tls);
+                self.linger(tail);
             }
         }
         self.entry.close(if aborted {
@@ -48,7 +51,7 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    fn linger(&mut self, tls: Box<TlsConnection>) {
+    fn linger(&mut self, tail: Tail) {
         // Outside a runtime no task can wait: the socket closes, and the peer sees a truncated
         // stream.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
@@ -57,29 +60,82 @@ impl Connection {
         let slot = self.slot.take();
         let task = runtime.spawn(async move {
             // A peer that does not read in time loses the tail, as it would with a closed socket.
-            let _ = tokio::time::timeout(LINGER, linger_close(tls)).await;
+            let _ = tokio::time::timeout(LINGER, linger_close(tail)).await;
             drop(slot);
         });
         self.limits.context.track_lingering(task.abort_handle());
     }
 }
 
-/// Sends the buffered ciphertext, close_notify and the end of the stream, and waits for the end of
+/// A connection that is closed and may have bytes left to send: with TLS of the guest program, TLS
+/// to a proxy, or inspection.
+enum Tail {
+    Tls(Box<TlsConnection>),
+    Inspected(Box<InspectedStream>),
+    Plain(Transport),
+}
+
+impl Tail {
+    /// Returns `None` if all bytes that were taken are with the kernel.
+    fn of(state: State) -> Option<Self> {
+        match state {
+            State::Tls(tls) => Some(Self::Tls(tls)),
+            State::Inspected(inspected) => Some(Self::Inspected(inspected)),
+            State::Open(plain) if plain.transport().is_tls() => {
+                Some(Self::Plain(plain.into_parts().0))
+            }
+            _ => None,
+        }
+    }
+
+    fn wants_flush(&self) -> bool {
+        match self {
+            Self::Tls(tls) => tls.wants_flush(),
+            Self::Inspected(inspected) => inspected.wants_flush(),
+            Self::Plain(transport) => transport.wants_flush(),
+        }
+    }
+
+    /// Sends close_notify after all bytes that were written, for each TLS.
+    fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        let transport = match self {
+            Self::Tls(tls) => {
+                ready!(tls.poll_close_notify(cx))?;
+                tls.transport_mut()
+            }
+            Self::Inspected(inspected) => {
+                ready!(inspected.poll_close_notify(cx))?;
+                inspected.transport_mut()
+            }
+            Self::Plain(transport) => transport,
+        };
+        transport.poll_close_notify(cx).map_err(NetError::from)
+    }
+
+    fn tcp_mut(&mut self) -> &mut Stream {
+        match self {
+            Self::Tls(tls) => tls.transport_mut().tcp_mut(),
+            Self::Inspected(inspected) => inspected.transport_mut().tcp_mut(),
+            Self::Plain(transport) => transport.tcp_mut(),
+        }
+    }
+}
+
+/// Sends the buffered bytes, close_notify and the end of the stream, and waits for the end of
 /// the peer's stream. Drains its input meanwhile: a peer whose own writes block may not read ours.
-async fn linger_close(mut tls: Box<TlsConnection>) {
+async fn linger_close(mut tail: Tail) {
     let sent = poll_fn(|cx| {
-        let outcome = tls.poll_close_notify(cx);
+        let outcome = tail.poll_close_notify(cx);
         if outcome.is_pending() {
-            let _ = poll_drain(tls.stream_mut(), cx);
+            let _ = poll_drain(tail.tcp_mut(), cx);
         }
         outcome
     });
     if sent.await.is_err() {
         return;
     }
-    let (mut stream, _) = tls.into_plaintext().into_parts();
-    if stream.shutdown().is_ok() {
-        poll_fn(|cx| poll_drain(&mut stream, cx)).await;
+    if tail.tcp_mut().shutdown().is_ok() {
+        poll_fn(|cx| poll_drain(tail.tcp_mut(), cx)).await;
     }
 }
 

@@ -1,11 +1,12 @@
 //! Connecting: `Resolving -> Connecting -> Open`.
 
-use std::io;
-use std::net::SocketAddr;
+use std::future::ready;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use eryx_net_policy::{Host, HostName};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
@@ -15,21 +16,43 @@ use crate::audit::entry::AuditEntry;
 use crate::context::NetworkContext;
 use crate::dns::resolver::Answer;
 use crate::error::NetError;
+use crate::host_memory::Charge;
 use crate::poll::deadline::Deadline;
 use crate::poll::timeout::Timeout;
 use crate::socket_limits::SocketLimits;
 use crate::tcp::connect_budget::AttemptDeadline;
 use crate::tcp::connection::Connection;
 use crate::tcp::happy_eyeballs::{Connected, dial};
+use crate::tcp::inspected_stream::InspectedStream;
 use crate::tcp::prefixed_stream::PrefixedStream;
+use crate::tcp::route;
 use crate::tcp::state::{Endpoints, HalfClose, State};
+use crate::tcp::transport::Transport;
 
 /// The target of a new connection.
 pub(crate) enum ConnectTarget {
     /// A name: the future resolves it and checks its addresses.
     Name(BoxFuture<'static, Result<Answer, NetError>>),
     /// An address that the policy allows.
-    Address(SocketAddr),
+    Address(IpAddr),
+    /// A name that the policy allows and the proxy resolves, with its placeholder.
+    ProxiedName(HostName, IpAddr),
+}
+
+/// A connection that is established, directly or through a proxy.
+pub(super) struct Established {
+    pub(super) stream: PrefixedStream,
+    pub(super) endpoints: Endpoints,
+    /// `None` for a direct connection.
+    pub(super) tunnel: Option<TunnelRecord>,
+}
+
+/// What is known of the tunnel of a connection.
+pub(super) struct TunnelRecord {
+    /// The URL of the proxy, without credentials.
+    pub(super) proxy: Arc<str>,
+    /// The host memory of the tunnel.
+    pub(super) memory: Charge,
 }
 
 impl Connection {
@@ -39,27 +62,34 @@ impl Connection {
         context: Arc<NetworkContext>,
         entry: Arc<AuditEntry>,
         slot: ConnectionSlot,
-        (host, port): (&str, u16),
+        (host, policy_host, port): (&str, Host, u16),
         target: ConnectTarget,
         connect_at: Option<Instant>,
         deadline: AttemptDeadline,
     ) -> Self {
+        let state = match target {
+            ConnectTarget::Name(answer) => State::Resolving(delayed_until(connect_at, answer)),
+            ConnectTarget::Address(address) => State::Connecting(delayed_until(
+                connect_at,
+                dial_future(&context, &entry, &policy_host, port, &[address]),
+            )),
+            ConnectTarget::ProxiedName(name, placeholder) => State::Connecting(delayed_until(
+                connect_at,
+                proxied_name_future(&context, &entry, (name, port), placeholder),
+            )),
+        };
         Self {
             entry,
             slot: Some(slot),
             host: host.into(),
+            policy_host,
             port,
-            state: match target {
-                ConnectTarget::Name(answer) => State::Resolving(delayed_until(connect_at, answer)),
-                ConnectTarget::Address(address) => State::Connecting(delayed_until(
-                    connect_at,
-                    dial_future(vec![address], &context),
-                )),
-            },
+            state,
             deadline: Deadline::at(deadline.deadline),
             attempt: deadline.attempt,
             handshake_budget: context.config.connect_timeout(),
             endpoints: None,
+            inspection: None,
             half_close: HalfClose::default(),
             deferred_error: None,
             quota_exceeded: false,
@@ -71,8 +101,8 @@ impl Connection {
     /// Waits until the connection is established. Every later call returns the same.
     ///
     /// `None` waits for the rest of the connect timeout, which starts in
-    /// [`Network::connect`](crate::Network::connect) and covers the name lookup and every address
-    /// that is dialled.
+    /// [`Network::connect`](crate::Network::connect) and covers the name lookup, every address that
+    /// is dialled, and the conversation with a proxy.
     ///
     /// # Errors
     ///
@@ -100,30 +130,26 @@ impl Connection {
                 State::Resolving(resolving) => match resolving.as_mut().poll(cx) {
                     Poll::Pending => break,
                     Poll::Ready(Ok(answer)) => {
-                        let port = self.port;
-                        let addresses = answer
-                            .addresses
-                            .into_iter()
-                            .map(|address| SocketAddr::new(address, port))
-                            .collect();
                         // Resolving -> Connecting
-                        self.state =
-                            State::Connecting(dial_future(addresses, &self.limits.context));
+                        self.state = State::Connecting(dial_future(
+                            &self.limits.context,
+                            &self.entry,
+                            &self.policy_host,
+                            self.port,
+                            &answer.addresses,
+                        ));
                         continue;
                     }
                     Poll::Ready(Err(error)) => Err(error),
                 },
                 State::Connecting(dialling) => match dialling.as_mut().poll(cx) {
                     Poll::Pending => break,
-                    Poll::Ready(Ok(connected)) => {
-                        self.on_connected(connected);
-                        Ok(())
-                    }
-                    Poll::Ready(Err(error)) => Err(error.into()),
+                    Poll::Ready(Ok(established)) => self.on_established(established),
+                    Poll::Ready(Err(error)) => Err(error),
                 },
                 State::Failed(error) => return Poll::Ready(Err(error.clone())),
                 State::Taken => return Poll::Ready(Err(NetError::NotConnected)),
-                State::Open(_) | State::Handshaking(_) | State::Tls(_) => {
+                State::Open(_) | State::Handshaking(_) | State::Tls(_) | State::Inspected(_) => {
                     return Poll::Ready(Ok(()));
                 }
             };
@@ -131,31 +157,121 @@ impl Connection {
         }
         // Check the deadline after polling the sockets: a guest program that was busy while the
         // connection was established has not timed out.
-        ready!(self.deadline.poll(cx));
+        std::task::ready!(self.deadline.poll(cx));
         Poll::Ready(Err(self.fail(NetError::TimedOut)))
     }
 
     /// `Connecting -> Open`.
-    fn on_connected(&mut self, connected: Connected) {
-        self.endpoints = Some(Endpoints {
-            local: connected.local,
-            peer: connected.peer,
-        });
+    fn on_established(&mut self, established: Established) -> Result<(), NetError> {
+        let endpoints = established.endpoints;
+        self.endpoints = Some(endpoints);
         self.handshake_budget = self.deadline.remaining();
-        self.entry.connected(connected.peer);
+        let proxy = established.tunnel.map(|tunnel| {
+            if let Some(slot) = &mut self.slot {
+                slot.set_tunnel(tunnel.memory);
+            }
+            tunnel.proxy
+        });
+        self.entry.connected(endpoints.peer, proxy);
         if let Some(attempt) = self.attempt.take() {
             attempt.succeeded();
         }
-        self.state = State::Open(PrefixedStream::new(connected.stream, Vec::new()));
+        let context = &self.limits.context;
+        let address = endpoints.judged_address();
+        let host = match address {
+            Some(address) => Host::parse(&self.host).unwrap_or(Host::Address(address)),
+            // The program may have dialled the placeholder.
+            None => self.policy_host.clone(),
+        };
+        self.inspection = context.inspection_target(host, address, self.port);
+        if self.inspection.is_some() {
+            let memory = context.charge(&self.entry, context.inspection_memory())?;
+            if let Some(slot) = &mut self.slot {
+                slot.set_inspection(memory);
+            }
+        }
+        self.state = self.plaintext_state(established.stream);
+        Ok(())
     }
 }
 
+impl Connection {
+    /// Returns the state of an established connection in clear text.
+    pub(super) fn plaintext_state(&self, stream: PrefixedStream) -> State {
+        match (&self.inspection, &self.limits.context.http) {
+            (Some(target), Some(context)) => {
+                State::Inspected(Box::new(InspectedStream::plaintext(
+                    stream,
+                    Arc::clone(context),
+                    Arc::clone(&self.entry),
+                    target.clone(),
+                )))
+            }
+            _ => State::Open(stream),
+        }
+    }
+}
+
+impl From<Connected> for Established {
+    fn from(connected: Connected) -> Self {
+        Self {
+            stream: PrefixedStream::new(Transport::Tcp(connected.stream), Vec::new()),
+            endpoints: Endpoints {
+                local: connected.local,
+                peer: connected.peer,
+                is_placeholder: false,
+            },
+            tunnel: None,
+        }
+    }
+}
+
+/// Returns a future that connects to the first of `addresses` that answers. They are addresses of
+/// `policy_host`, and the policy allows them.
 fn dial_future(
-    addresses: Vec<SocketAddr>,
-    context: &NetworkContext,
-) -> BoxFuture<'static, io::Result<Connected>> {
-    let spare = context.spare_attempts.clone();
-    Box::pin(async move { dial(&addresses, &spare).await })
+    context: &Arc<NetworkContext>,
+    entry: &Arc<AuditEntry>,
+    policy_host: &Host,
+    port: u16,
+    addresses: &[IpAddr],
+) -> BoxFuture<'static, Result<Established, NetError>> {
+    let addresses = addresses.iter();
+    let addresses: Vec<_> = addresses
+        .map(|address| SocketAddr::new(*address, port))
+        .collect();
+    match context.config.proxy_server() {
+        None => {
+            let spare = context.spare_attempts.clone();
+            Box::pin(async move { Ok(dial(&addresses, &spare).await?.into()) })
+        }
+        Some(proxy) => Box::pin(route::dial_addresses(
+            Arc::clone(context),
+            Arc::clone(entry),
+            Arc::clone(proxy),
+            policy_host.clone(),
+            addresses,
+        )),
+    }
+}
+
+/// Returns a future that connects to a name through the proxy.
+fn proxied_name_future(
+    context: &Arc<NetworkContext>,
+    entry: &Arc<AuditEntry>,
+    target: (HostName, u16),
+    placeholder: IpAddr,
+) -> BoxFuture<'static, Result<Established, NetError>> {
+    match context.config.proxy_server() {
+        // Names are left to a proxy only where there is one.
+        None => Box::pin(ready(Err(NetError::NetworkUnreachable))),
+        Some(proxy) => Box::pin(route::dial_name(
+            Arc::clone(context),
+            Arc::clone(entry),
+            Arc::clone(proxy),
+            target,
+            placeholder,
+        )),
+    }
 }
 
 /// Returns `future`, or a future that waits until `at` before it polls it.

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use eryx_net_policy::Host;
+
 use crate::admission::ConnectionSlot;
 use crate::audit::activity::CloseReason;
 use crate::audit::entry::AuditEntry;
 use crate::error::NetError;
+use crate::http::target::InspectionTarget;
 use crate::own_addresses::masked_local_endpoint;
 use crate::poll::deadline::Deadline;
 use crate::poll::inline_wait::INLINE_WAIT;
@@ -18,7 +21,8 @@ use crate::socket_limits::SocketLimits;
 use crate::tcp::connect_budget::ConnectAttempt;
 use crate::tcp::keepalive::KeepaliveOption;
 use crate::tcp::state::{Endpoints, HalfClose, Phase, State};
-use crate::tcp::stream::{Interest, Stream};
+use crate::tcp::stream::Interest;
+use crate::tcp::transport::Transport;
 
 /// The most inline waits of one operation: a TLS record or a handshake flight may arrive in parts.
 const MAX_INLINE_WAITS: u32 = 4;
@@ -60,6 +64,8 @@ pub struct Connection {
     /// `None` once a lingering close owns it.
     pub(super) slot: Option<ConnectionSlot>,
     pub(super) host: Arc<str>,
+    /// The host that the verdict was about: the name, for an address that a lookup returned.
+    pub(super) policy_host: Host,
     pub(super) port: u16,
     pub(super) state: State,
     /// The deadline of resolving and dialling together.
@@ -69,6 +75,8 @@ pub struct Connection {
     /// The rest of the connect timeout, for a handshake.
     pub(super) handshake_budget: Duration,
     pub(super) endpoints: Option<Endpoints>,
+    /// The hosts whose requests are inspected, if the connection can be for one.
+    pub(super) inspection: Option<InspectionTarget>,
     pub(super) half_close: HalfClose,
     /// A deferred error: the next operation returns it.
     pub(super) deferred_error: Option<NetError>,
@@ -92,10 +100,12 @@ impl Connection {
             State::Handshaking(_) => Phase::Handshaking,
             State::Failed(_) => Phase::Failed,
             State::Taken => Phase::Closed,
-            State::Open(_) | State::Tls(_) if !receiving && !sending => Phase::Closed,
-            State::Open(_) | State::Tls(_) if !receiving || !sending => Phase::HalfClosed,
+            _ if !receiving && !sending => Phase::Closed,
+            _ if !receiving || !sending => Phase::HalfClosed,
             State::Open(_) => Phase::Open,
             State::Tls(_) => Phase::Tls,
+            State::Inspected(inspected) if inspected.is_tls() => Phase::Tls,
+            State::Inspected(_) => Phase::Open,
         }
     }
 
@@ -112,7 +122,9 @@ impl Connection {
             .ok_or(NetError::NotConnected)
     }
 
-    /// Returns the peer's address.
+    /// Returns the peer's address. For a name that the embedder's proxy resolves, it is a
+    /// placeholder in `198.18.0.0/15`, the address that a lookup of the name returns; the proxy's
+    /// own address is never returned.
     ///
     /// # Errors
     ///
@@ -123,13 +135,14 @@ impl Connection {
             .ok_or(NetError::NotConnected)
     }
 
-    /// Sets TCP_NODELAY: whether small segments are sent at once.
+    /// Sets TCP_NODELAY: whether small segments are sent at once. Through a proxy, this and the
+    /// options of keepalive concern the connection to the proxy.
     ///
     /// # Errors
     ///
     /// [`NetError::NotConnected`] until the connection is established, or the system's error.
     pub fn set_no_delay(&self, enabled: bool) -> Result<(), NetError> {
-        Ok(self.stream()?.socket()?.set_tcp_nodelay(enabled)?)
+        Ok(self.transport()?.tcp().socket()?.set_tcp_nodelay(enabled)?)
     }
 
     /// Sets SO_KEEPALIVE: whether an idle peer is probed.
@@ -138,7 +151,7 @@ impl Connection {
     ///
     /// [`NetError::NotConnected`] until the connection is established, or the system's error.
     pub fn set_keep_alive(&self, enabled: bool) -> Result<(), NetError> {
-        Ok(self.stream()?.socket()?.set_keepalive(enabled)?)
+        Ok(self.transport()?.tcp().socket()?.set_keepalive(enabled)?)
     }
 
     /// Sets an option of the probes that [`set_keep_alive`](Self::set_keep_alive) enables.
@@ -149,29 +162,31 @@ impl Connection {
     /// connection is established, or the system's error.
     pub fn set_keepalive_option(&self, option: KeepaliveOption) -> Result<(), NetError> {
         let option = option.to_socket_option()?;
-        let socket = self.stream()?.socket()?;
+        let socket = self.transport()?.tcp().socket()?;
         let enabled = socket.keepalive()?;
         // Setting an option enables the probes as well.
         socket.set_tcp_keepalive(&option)?;
         Ok(socket.set_keepalive(enabled)?)
     }
 
-    pub(super) fn stream(&self) -> Result<&Stream, NetError> {
+    fn transport(&self) -> Result<&Transport, NetError> {
         match &self.state {
-            State::Open(plain) => Ok(plain.stream()),
-            State::Handshaking(handshake) => handshake.stream().ok_or(NetError::NotConnected),
-            State::Tls(tls) => Ok(tls.stream()),
+            State::Open(plain) => Ok(plain.transport()),
+            State::Handshaking(handshake) => handshake.transport().ok_or(NetError::NotConnected),
+            State::Tls(tls) => Ok(tls.transport()),
+            State::Inspected(inspected) => Ok(inspected.transport()),
             State::Resolving(_) | State::Connecting(_) | State::Failed(_) | State::Taken => {
                 Err(NetError::NotConnected)
             }
         }
     }
 
-    fn stream_mut(&mut self) -> Option<&mut Stream> {
+    pub(super) fn transport_mut(&mut self) -> Option<&mut Transport> {
         match &mut self.state {
-            State::Open(plain) => Some(plain.stream_mut()),
-            State::Handshaking(handshake) => handshake.stream_mut(),
-            State::Tls(tls) => Some(tls.stream_mut()),
+            State::Open(plain) => Some(plain.transport_mut()),
+            State::Handshaking(handshake) => handshake.transport_mut(),
+            State::Tls(tls) => Some(tls.transport_mut()),
+            State::Inspected(inspected) => Some(inspected.transport_mut()),
             State::Resolving(_) | State::Connecting(_) | State::Failed(_) | State::Taken => None,
         }
     }
@@ -196,7 +211,11 @@ impl Connection {
                 // More is available at once; the operation continues after a yield.
                 return None;
             }
-            if !self.stream_mut()?.wait_inline(Interest::Readable) {
+            if !self
+                .transport_mut()?
+                .tcp_mut()
+                .wait_inline(Interest::Readable)
+            {
                 return None;
             }
         }
@@ -207,8 +226,10 @@ impl Connection {
     /// once.
     fn yielded(&self) -> bool {
         match &self.state {
+            State::Open(plain) => plain.transport().yielded(),
             State::Handshaking(handshake) => handshake.yielded(),
             State::Tls(tls) => tls.yielded(),
+            State::Inspected(inspected) => inspected.yielded(),
             _ => false,
         }
     }

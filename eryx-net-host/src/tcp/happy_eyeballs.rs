@@ -12,19 +12,19 @@ use tokio::time::Instant;
 use crate::limits::semaphore::{Permit, Semaphore};
 use crate::tcp::stream::{Interest, Stream};
 
-/// How long to wait before the next address is tried in parallel (RFC 8305, 5: "Connection Attempt
-/// Delay", recommended value).
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// The pace of TCP: the recommended "Connection Attempt Delay" (RFC 8305, 5), and the time after
+/// which TCP retransmits a lost first packet (RFC 6298, 2.1).
+const PACE: Pace = Pace {
+    delay: Duration::from_millis(250),
+    min_attempt_time: Duration::from_secs(1),
+    max_attempts: MAX_ATTEMPTS,
+};
 
 /// The most addresses that are dialled for one connection. The policy has checked all addresses.
-const MAX_ATTEMPTS: usize = 32;
+pub(super) const MAX_ATTEMPTS: usize = 32;
 
 /// The most parallel attempts of one connection. Each holds a file descriptor.
 const MAX_PARALLEL: usize = 4;
-
-/// How long an attempt lasts at least before another may replace it. TCP retransmits a lost first
-/// packet after this time (RFC 6298, 2.1).
-const MIN_ATTEMPT_TIME: Duration = Duration::from_secs(1);
 
 /// An established connection.
 #[derive(Debug)]
@@ -35,25 +35,61 @@ pub(crate) struct Connected {
 }
 
 /// Dials `addresses` in the given order, a new one every 250 ms or as soon as one fails, and
-/// returns the first connection that is established.
-///
-/// The first attempt needs no permit; each parallel one takes a permit of `spare`. When there is
-/// none left, or four attempts are in progress, the next attempt replaces the oldest once that is a
-/// second old.
-///
-/// If all attempts fail, the most informative error is returned: ECONNREFUSED over ENETUNREACH, so
-/// that on a machine without IPv6 the error of the IPv4 attempt is returned.
+/// returns the first connection that is established, as [`race`] does.
 pub(crate) async fn dial(addresses: &[SocketAddr], spare: &Semaphore) -> io::Result<Connected> {
     if let [only] = addresses {
         return connect_one(*only).await;
     }
-    let mut waiting = addresses.iter().copied().take(MAX_ATTEMPTS);
+    race(addresses, PACE, spare, |address| {
+        Box::pin(connect_one(address))
+    })
+    .await
+}
+
+/// When attempts begin, and how many.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    /// How long to wait before the next address is tried in parallel.
+    pub(super) delay: Duration,
+    /// How long an attempt lasts at least before another may replace it.
+    pub(super) min_attempt_time: Duration,
+    pub(super) max_attempts: usize,
+}
+
+/// The error of an attempt.
+pub(super) trait AttemptError {
+    /// Returns the error of a race without an address.
+    fn no_address() -> Self;
+
+    /// Returns whether no other attempt can succeed.
+    fn is_final(&self) -> bool;
+
+    /// Returns how informative it is; the highest rank of all attempts is returned.
+    fn rank(&self) -> u8;
+}
+
+/// Calls `connect` for the addresses in the given order, one after the delay of `pace` or as soon
+/// as one fails, and returns the first connection that is established.
+///
+/// The first attempt needs no permit; each parallel one takes a permit of `spare`. When there is
+/// none left, or four attempts are in progress, the next attempt replaces the oldest once that has
+/// lasted long enough.
+///
+/// If all attempts fail, the most informative error is returned: ECONNREFUSED over ENETUNREACH, so
+/// that on a machine without IPv6 the error of the IPv4 attempt is returned.
+pub(super) async fn race<C, E: AttemptError>(
+    addresses: &[SocketAddr],
+    pace: Pace,
+    spare: &Semaphore,
+    connect: impl Fn(SocketAddr) -> BoxFuture<'static, Result<C, E>>,
+) -> Result<C, E> {
+    let mut waiting = addresses.iter().copied().take(pace.max_attempts);
     let mut running = Vec::with_capacity(MAX_PARALLEL);
-    let mut failure: Option<io::Error> = None;
+    let mut failure: Option<E> = None;
 
     match waiting.next() {
-        Some(first) => running.push(Attempt::begin(first, None)),
-        None => return Err(io::ErrorKind::NetworkUnreachable.into()),
+        Some(first) => running.push(Attempt::begin(connect(first), None)),
+        None => return Err(E::no_address()),
     }
     loop {
         let more_waiting = waiting.len() > 0;
@@ -61,21 +97,22 @@ pub(crate) async fn dial(addresses: &[SocketAddr], spare: &Semaphore) -> io::Res
             biased;
             (ended, outcome) = first_end(&mut running) => match outcome {
                 Ok(connected) => return Ok(connected),
+                Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
                     failure = Some(more_informative(failure, error));
                     match waiting.next() {
-                        Some(next) => running.push(Attempt::begin(next, ended.spare)),
+                        Some(next) => running.push(Attempt::begin(connect(next), ended.spare)),
                         None if running.is_empty() => {
-                            return Err(failure.unwrap_or_else(|| io::ErrorKind::TimedOut.into()));
+                            return Err(failure.unwrap_or_else(E::no_address));
                         }
                         None => {}
                     }
                 }
             },
-            () = tokio::time::sleep(ATTEMPT_DELAY), if more_waiting => {
-                let Some(spare) = permit_for_next(&mut running, spare) else { continue };
+            () = tokio::time::sleep(pace.delay), if more_waiting => {
+                let Some(spare) = permit_for_next(&mut running, spare, pace) else { continue };
                 if let Some(next) = waiting.next() {
-                    running.push(Attempt::begin(next, spare));
+                    running.push(Attempt::begin(connect(next), spare));
                 }
             }
         }
@@ -83,17 +120,17 @@ pub(crate) async fn dial(addresses: &[SocketAddr], spare: &Semaphore) -> io::Res
 }
 
 /// An attempt in progress.
-struct Attempt {
-    connect: BoxFuture<'static, io::Result<Connected>>,
+struct Attempt<C, E> {
+    connect: BoxFuture<'static, Result<C, E>>,
     begun: Instant,
     /// `None` for the attempt that needs no permit.
     spare: Option<Permit>,
 }
 
-impl Attempt {
-    fn begin(address: SocketAddr, spare: Option<Permit>) -> Self {
+impl<C, E> Attempt<C, E> {
+    fn begin(connect: BoxFuture<'static, Result<C, E>>, spare: Option<Permit>) -> Self {
         Self {
-            connect: Box::pin(connect_one(address)),
+            connect,
             begun: Instant::now(),
             spare,
         }
@@ -101,7 +138,7 @@ impl Attempt {
 }
 
 /// Waits until an attempt ends, and removes it.
-async fn first_end(running: &mut Vec<Attempt>) -> (Attempt, io::Result<Connected>) {
+async fn first_end<C, E>(running: &mut Vec<Attempt<C, E>>) -> (Attempt<C, E>, Result<C, E>) {
     poll_fn(|cx| {
         for index in 0..running.len() {
             if let Poll::Ready(outcome) = running[index].connect.as_mut().poll(cx) {
@@ -115,7 +152,11 @@ async fn first_end(running: &mut Vec<Attempt>) -> (Attempt, io::Result<Connected
 
 /// Returns the permit of the next attempt (`Some(None)`: it needs none), or `None` while it has to
 /// wait. Ends the oldest attempt if the next one replaces it.
-fn permit_for_next(running: &mut Vec<Attempt>, spare: &Semaphore) -> Option<Option<Permit>> {
+fn permit_for_next<C, E>(
+    running: &mut Vec<Attempt<C, E>>,
+    spare: &Semaphore,
+    pace: Pace,
+) -> Option<Option<Permit>> {
     if running.len() < MAX_PARALLEL
         && let Some(permit) = spare.try_acquire()
     {
@@ -123,15 +164,15 @@ fn permit_for_next(running: &mut Vec<Attempt>, spare: &Semaphore) -> Option<Opti
     }
     // Attempts are in the order in which they began.
     match running.first() {
-        Some(oldest) if oldest.begun.elapsed() < MIN_ATTEMPT_TIME => None,
+        Some(oldest) if oldest.begun.elapsed() < pace.min_attempt_time => None,
         Some(_) => Some(running.remove(0).spare),
         None => Some(None),
     }
 }
 
-fn more_informative(earlier: Option<io::Error>, later: io::Error) -> io::Error {
+fn more_informative<E: AttemptError>(earlier: Option<E>, later: E) -> E {
     match earlier {
-        Some(earlier) if error_rank(&earlier) >= error_rank(&later) => earlier,
+        Some(earlier) if earlier.rank() >= later.rank() => earlier,
         _ => later,
     }
 }
@@ -173,12 +214,21 @@ fn normalize_without_ipv6(address: SocketAddr, error: io::Error) -> io::Error {
     error
 }
 
-/// Returns how informative an error is.
-fn error_rank(error: &io::Error) -> u8 {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => 2,
-        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => 0,
-        _ => 1,
+impl AttemptError for io::Error {
+    fn no_address() -> Self {
+        io::ErrorKind::NetworkUnreachable.into()
+    }
+
+    fn is_final(&self) -> bool {
+        false
+    }
+
+    fn rank(&self) -> u8 {
+        match self.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => 2,
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => 0,
+            _ => 1,
+        }
     }
 }
 

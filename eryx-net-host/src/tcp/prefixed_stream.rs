@@ -1,4 +1,4 @@
-//! A stream with a prefix: bytes that were already read are served before the socket's own.
+//! A stream with a prefix: bytes that were already read are served before the transport's own.
 
 use std::io;
 use std::pin::Pin;
@@ -7,38 +7,44 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::tcp::read_size::ReadSize;
-use crate::tcp::stream::Stream;
+use crate::tcp::transport::Transport;
 
-/// A TCP stream, preceded by bytes that were read from it before TLS began or ended. It is the
-/// stream of a plaintext connection and the transport of a TLS connection.
+/// A transport, preceded by bytes that were read from it before TLS began or ended, or behind a
+/// proxy's answer. It is the stream of a plaintext connection and the transport of a TLS
+/// connection.
 pub(super) struct PrefixedStream {
-    stream: Stream,
+    transport: Transport,
     prefix: Vec<u8>,
     read_size: ReadSize,
 }
 
 impl PrefixedStream {
-    pub(super) fn new(stream: Stream, prefix: Vec<u8>) -> Self {
+    pub(super) fn new(transport: Transport, prefix: Vec<u8>) -> Self {
         Self {
-            stream,
+            transport,
             prefix,
             read_size: ReadSize::default(),
         }
     }
 
-    pub(super) fn stream(&self) -> &Stream {
-        &self.stream
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
     }
 
-    pub(super) fn stream_mut(&mut self) -> &mut Stream {
-        &mut self.stream
+    pub(super) fn transport_mut(&mut self) -> &mut Transport {
+        &mut self.transport
     }
 
-    pub(super) fn into_parts(self) -> (Stream, Vec<u8>) {
-        (self.stream, self.prefix)
+    pub(super) fn into_parts(self) -> (Transport, Vec<u8>) {
+        (self.transport, self.prefix)
     }
 
-    pub(super) fn has_prefix(&self) -> bool {
+    /// Returns whether bytes can be read that the kernel no longer has.
+    pub(super) fn has_buffered_input(&self) -> bool {
+        self.has_prefix() || self.transport.has_buffered_input()
+    }
+
+    fn has_prefix(&self) -> bool {
         !self.prefix.is_empty()
     }
 
@@ -52,9 +58,9 @@ impl PrefixedStream {
             return Poll::Ready(Ok(self.take_prefix(max)));
         }
         let capacity = max.min(self.read_size.get());
-        // Never larger than `max`: the stream fills the whole buffer.
+        // Never larger than `max`: the transport fills the whole buffer.
         let mut buffer = Vec::with_capacity(capacity);
-        let count = ready!(self.stream.poll_receive(cx, &mut buffer))?;
+        let count = ready!(self.transport.poll_receive(cx, &mut buffer))?;
         self.read_size.adapt(count, capacity);
         Poll::Ready(Ok(buffer))
     }
@@ -65,7 +71,7 @@ impl PrefixedStream {
         if self.has_prefix() {
             return Poll::Ready(Ok(()));
         }
-        self.stream.poll_readable(cx)
+        self.transport.poll_readable(cx)
     }
 
     fn take_prefix(&mut self, max: usize) -> Vec<u8> {
@@ -85,9 +91,7 @@ impl AsyncRead for PrefixedStream {
             buf.put_slice(&prefix);
             return Poll::Ready(Ok(()));
         }
-        let count = ready!(self.stream.poll_receive_into(cx, buf.initialize_unfilled()))?;
-        buf.advance(count);
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.transport).poll_read(cx, buf)
     }
 }
 
@@ -97,14 +101,14 @@ impl AsyncWrite for PrefixedStream {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream.poll_send(cx, data)
+        self.transport.poll_send(cx, data)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.transport.poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.stream.shutdown())
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.transport.poll_shutdown(cx)
     }
 }

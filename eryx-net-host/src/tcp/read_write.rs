@@ -66,6 +66,7 @@ impl Connection {
         let outcome = match &mut self.state {
             State::Open(plain) => plain.poll_read_vec(cx, granted).map_err(NetError::from),
             State::Tls(tls) => tls.poll_read_vec(cx, granted),
+            State::Inspected(inspected) => inspected.poll_read_vec(cx, granted),
             _ => Poll::Ready(Err(NetError::NotConnected)),
         };
         let received = match &outcome {
@@ -130,6 +131,8 @@ impl Connection {
             {
                 Ok(taken)
             }
+            // Nothing of a denied request was sent, even if some of its bytes were taken.
+            Err(error @ NetError::Denied(_)) => Err(self.fail(error)),
             Err(error) => {
                 self.record_error(&error);
                 if taken == 0 {
@@ -156,10 +159,13 @@ impl Connection {
         }
         loop {
             let rest = &data[*taken..];
-            if let State::Tls(tls) = &mut self.state {
-                // Take bytes only when no ciphertext is buffered, so that the buffer is bounded,
-                // and every write first sends the rest of the one before it.
-                ready!(tls.poll_flush(cx))?;
+            // Take bytes only when none are buffered, so that the buffer is bounded, and every
+            // write first sends the rest of the one before it.
+            match &mut self.state {
+                State::Open(plain) => ready!(plain.transport_mut().poll_flush(cx))?,
+                State::Tls(tls) => ready!(tls.poll_flush(cx))?,
+                State::Inspected(inspected) => ready!(inspected.poll_flush(cx))?,
+                _ => {}
             }
             if rest.is_empty() {
                 return Poll::Ready(Ok(()));
@@ -174,10 +180,11 @@ impl Connection {
             let rest = &rest[..granted];
             let outcome = match &mut self.state {
                 State::Open(plain) => plain
-                    .stream_mut()
+                    .transport_mut()
                     .poll_send(cx, rest)
                     .map_err(NetError::from),
                 State::Tls(tls) => tls.poll_write(cx, rest),
+                State::Inspected(inspected) => inspected.poll_write(cx, rest),
                 _ => Poll::Ready(Err(NetError::NotConnected)),
             };
             let sent = match &outcome {
@@ -222,23 +229,26 @@ impl Connection {
     /// Sends the pending bytes: buffered ciphertext, then the end of the stream. Defers an error to
     /// the next operation.
     pub(super) fn poll_flush_pending(&mut self, cx: &mut Context<'_>) {
+        let fin_pending = self.half_close.fin_pending;
         let outcome = match &mut self.state {
-            State::Tls(tls) if self.half_close.fin_pending => tls.poll_close_notify(cx),
+            State::Tls(tls) if fin_pending => tls.poll_shutdown(cx),
             State::Tls(tls) if tls.wants_flush() => tls.poll_flush(cx),
-            State::Open(_) if self.half_close.fin_pending => Poll::Ready(Ok(())),
+            State::Inspected(inspected) if fin_pending => inspected.poll_shutdown(cx),
+            State::Inspected(inspected) if inspected.wants_flush() => inspected.poll_flush(cx),
+            State::Open(plain) if fin_pending => plain
+                .transport_mut()
+                .poll_shutdown(cx)
+                .map_err(NetError::from),
+            State::Open(plain) if plain.transport().wants_flush() => {
+                plain.transport_mut().poll_flush(cx).map_err(NetError::from)
+            }
             _ => return,
         };
         let Poll::Ready(outcome) = outcome else {
             return;
         };
-        let outcome = outcome.and_then(|()| {
-            if std::mem::take(&mut self.half_close.fin_pending) {
-                self.stream()?.shutdown()?;
-            }
-            Ok(())
-        });
+        self.half_close.fin_pending = false;
         if let Err(error) = outcome {
-            self.half_close.fin_pending = false;
             self.record_error(&error);
             self.deferred_error.get_or_insert(error);
         }
@@ -249,7 +259,7 @@ impl Connection {
     pub(super) fn check_io_ready(&self) -> Result<(), NetError> {
         self.limits.check_not_aborted()?;
         match &self.state {
-            State::Open(_) | State::Tls(_) => Ok(()),
+            State::Open(_) | State::Tls(_) | State::Inspected(_) => Ok(()),
             State::Failed(error) => Err(error.clone()),
             State::Handshaking(_) => Err(NetError::InvalidArgument(
                 "the TLS handshake has begun and has to be finished first".into(),

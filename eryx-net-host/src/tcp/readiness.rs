@@ -7,7 +7,8 @@ use crate::poll::poll_set::PollItem;
 use crate::socket_limits::Direction;
 use crate::tcp::connection::Connection;
 use crate::tcp::state::State;
-use crate::tcp::stream::{Interest, Stream};
+use crate::tcp::stream::Interest;
+use crate::tcp::transport::Transport;
 
 impl Connection {
     /// Ready when a read would return bytes, the end of the stream or an error, or when a handshake
@@ -32,6 +33,10 @@ impl Connection {
                 self.defer_error(outcome);
             }
             State::Tls(tls) => ready!(tls.poll_readable(cx)),
+            State::Inspected(inspected) => {
+                let outcome = ready!(inspected.poll_readable(cx));
+                self.defer_error(outcome);
+            }
             _ => {}
         }
         Poll::Ready(())
@@ -54,10 +59,15 @@ impl Connection {
         );
         match &mut self.state {
             State::Open(plain) => {
-                let outcome = ready!(plain.stream_mut().poll_writable(cx)).map_err(NetError::from);
+                let outcome =
+                    ready!(plain.transport_mut().poll_writable(cx)).map_err(NetError::from);
                 self.defer_error(outcome);
             }
             State::Tls(tls) => ready!(tls.poll_writable(cx)),
+            State::Inspected(inspected) => {
+                let outcome = ready!(inspected.poll_writable(cx));
+                self.defer_error(outcome);
+            }
             _ => {}
         }
         Poll::Ready(())
@@ -72,11 +82,14 @@ impl Connection {
             return None;
         }
         match &self.state {
-            State::Open(plain) if !plain.has_prefix() => {
-                self.poll_item(plain.stream(), Interest::Readable)
+            State::Open(plain) if !plain.has_buffered_input() => {
+                self.poll_item(plain.transport(), Interest::Readable)
             }
-            State::Tls(tls) if !tls.is_readable() => {
-                self.poll_item(tls.stream(), Interest::Readable)
+            State::Tls(tls) if !tls.has_buffered_input() => {
+                self.poll_item(tls.transport(), Interest::Readable)
+            }
+            State::Inspected(inspected) if !inspected.has_buffered_input() => {
+                self.poll_item(inspected.transport(), Interest::Readable)
             }
             _ => None,
         }
@@ -91,20 +104,23 @@ impl Connection {
             return None;
         }
         match &self.state {
-            State::Open(plain) => self.poll_item(plain.stream(), Interest::Writable),
+            State::Open(plain) => self.poll_item(plain.transport(), Interest::Writable),
             _ => None,
         }
     }
 
     /// Returns `None` if the connection has work that does not depend on the socket's readiness.
-    fn poll_item<'a>(&self, stream: &'a Stream, interest: Interest) -> Option<PollItem<'a>> {
+    fn poll_item<'a>(&self, transport: &'a Transport, interest: Interest) -> Option<PollItem<'a>> {
         let has_work = match &self.state {
             State::Tls(tls) => tls.handshake_unreported() || tls.wants_flush(),
-            _ => false,
+            State::Inspected(inspected) => {
+                inspected.handshake_unreported() || inspected.wants_flush()
+            }
+            _ => transport.wants_flush(),
         };
         let idle = !has_work && !self.half_close.fin_pending && self.deferred_error.is_none();
         (idle && !self.limits.context.is_aborted())
-            .then(|| stream.poll_item(interest))
+            .then(|| transport.tcp().poll_item(interest))
             .flatten()
     }
 
@@ -123,6 +139,9 @@ impl Connection {
         match &self.state {
             State::Failed(_) | State::Taken => return Poll::Ready(false),
             State::Tls(tls) if tls.handshake_unreported() => return Poll::Ready(false),
+            State::Inspected(inspected) if inspected.handshake_unreported() => {
+                return Poll::Ready(false);
+            }
             _ => {}
         }
         self.poll_flush_pending(cx);

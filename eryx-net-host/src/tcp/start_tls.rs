@@ -1,5 +1,6 @@
 //! Starting and ending TLS: `Open -> Handshaking -> Tls`, and back to `Open`.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -8,9 +9,11 @@ use eryx_tls::{ClientSettings, Info};
 use crate::audit::activity::CloseReason;
 use crate::error::NetError;
 use crate::host_memory::estimate;
+use crate::http::inspector::Inspector;
 use crate::policy_check::HandshakeTransport;
 use crate::poll::timeout::Timeout;
 use crate::tcp::connection::Connection;
+use crate::tcp::inspected_stream::InspectedStream;
 use crate::tcp::state::State;
 use crate::tcp::tls_stream::{HandshakeSettings, TlsHandshake};
 
@@ -42,16 +45,44 @@ impl Connection {
                     .await?;
             }
         }
-        if let State::Tls(tls) = &mut self.state {
-            tls.mark_reported();
+        match &mut self.state {
+            State::Tls(tls) => tls.mark_reported(),
+            State::Inspected(inspected) => {
+                if let Some(tls) = inspected.tls_connection_mut() {
+                    tls.mark_reported();
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
 
     fn begin_handshake(&mut self, settings: &ClientSettings) -> Result<(), NetError> {
         self.limits.check_not_aborted()?;
+        let encrypted = match &self.state {
+            State::Tls(tls) => Some(&**tls),
+            State::Inspected(inspected) => inspected.tls_connection(),
+            _ => None,
+        };
+        if let Some(tls) = encrypted {
+            if tls.handshake_unreported() && self.settings_match(tls.settings(), settings) {
+                return Ok(());
+            }
+            return Err(NetError::InvalidArgument(
+                "the connection is encrypted already".into(),
+            ));
+        }
         match &self.state {
-            State::Open(_) => {}
+            State::Open(_) | State::Tls(_) => {}
+            State::Inspected(inspected) => {
+                if !inspected.is_untouched() {
+                    return Err(NetError::Denied(format!(
+                        "TLS cannot begin on a connection to `{}` that has carried bytes: requests to \
+                         this host are inspected (http_rules, secrets); open another connection",
+                        self.host
+                    )));
+                }
+            }
             State::Handshaking(handshake)
                 if self.settings_match(handshake.settings(), settings) =>
             {
@@ -62,16 +93,6 @@ impl Connection {
                     "a TLS handshake with other settings is under way on this connection".into(),
                 ));
             }
-            State::Tls(tls)
-                if tls.handshake_unreported() && self.settings_match(tls.settings(), settings) =>
-            {
-                return Ok(());
-            }
-            State::Tls(_) => {
-                return Err(NetError::InvalidArgument(
-                    "the connection is encrypted already".into(),
-                ));
-            }
             State::Failed(error) => return Err(error.clone()),
             State::Resolving(_) | State::Connecting(_) | State::Taken => {
                 return Err(NetError::NotConnected);
@@ -80,33 +101,63 @@ impl Connection {
         if self.half_close.write_shutdown {
             return Err(NetError::BrokenPipe);
         }
+        let endpoints = self.endpoints.ok_or(NetError::NotConnected)?;
+        let address = endpoints.judged_address();
         let context = &self.limits.context;
-        let checked = context.check_server_name(
+        let mut checked = context.check_server_name(
             settings,
             HandshakeTransport::Connection {
                 port: self.port,
                 entry: &self.entry,
-                peer: self.peer_endpoint()?.ip(),
+                peer: address,
             },
         )?;
-        let bytes = estimate::tls(settings, context.config.allows_unverified_tls());
+        let trusts_guest_roots = context.config.allows_unverified_tls();
+        let inspected = match &context.http {
+            Some(http) => http.tls_peer(
+                &mut checked,
+                self.inspection.as_ref(),
+                address,
+                Some(self.port),
+                trusts_guest_roots,
+            )?,
+            None => None,
+        };
+        let mut bytes = estimate::tls(settings, trusts_guest_roots);
+        // A connection to an inspected host was charged for it when it was established.
+        if inspected.is_some() && self.inspection.is_none() {
+            bytes += context.inspection_memory();
+        }
         let memory = context.charge(&self.entry, bytes)?;
         let prepared = context.connector().prepare(&checked)?;
         if let Some(slot) = &mut self.slot {
             slot.set_tls(memory);
         }
+        // The program continues the handshake with the protocols that it offered.
+        let digest = match inspected {
+            Some(_) => context.connector().digest(settings)?,
+            None => prepared.digest(),
+        };
         // Open -> Handshaking
-        match std::mem::replace(&mut self.state, State::Taken) {
-            State::Open(plain) => {
+        let plain = match std::mem::replace(&mut self.state, State::Taken) {
+            State::Open(plain) => Ok(plain),
+            State::Inspected(stream) => stream
+                .into_untouched()
+                .map_err(|stream| State::Inspected(Box::new(stream))),
+            other => Err(other),
+        };
+        self.state = match plain {
+            Ok(plain) => {
                 let settings = HandshakeSettings {
-                    digest: prepared.digest(),
+                    digest,
                     server_name: settings.server_name.clone(),
                 };
-                let handshake = TlsHandshake::new(prepared, settings, plain, self.handshake_budget);
-                self.state = State::Handshaking(Box::new(handshake));
+                let budget = self.handshake_budget;
+                let handshake = TlsHandshake::new(prepared, settings, plain, budget, inspected);
+                State::Handshaking(Box::new(handshake))
             }
-            other => self.state = other,
-        }
+            Err(state) => state,
+        };
         Ok(())
     }
 
@@ -128,7 +179,7 @@ impl Connection {
         }
         let handshake = match &mut self.state {
             State::Handshaking(handshake) => handshake,
-            State::Tls(_) => return Poll::Ready(Ok(())),
+            State::Tls(_) | State::Inspected(_) => return Poll::Ready(Ok(())),
             State::Failed(error) => return Poll::Ready(Err(error.clone())),
             _ => return Poll::Ready(Err(NetError::NotConnected)),
         };
@@ -142,7 +193,16 @@ impl Connection {
                     tls.settings().server_name.clone(),
                 );
                 // Handshaking -> Tls
-                self.state = State::Tls(Box::new(tls));
+                let inspected = handshake.take_inspected();
+                self.state = match (inspected, &self.limits.context.http) {
+                    (Some(peer), Some(context)) => {
+                        let entry = Arc::clone(&self.entry);
+                        let inspector = Inspector::new(Arc::clone(context), entry, peer);
+                        let stream = InspectedStream::tls(Box::new(tls), inspector);
+                        State::Inspected(Box::new(stream))
+                    }
+                    _ => State::Tls(Box::new(tls)),
+                };
                 Poll::Ready(Ok(()))
             }
             Err(error) => Poll::Ready(Err(self.fail(error))),
@@ -163,6 +223,7 @@ impl Connection {
             .io_timeout(timeout)
             .run(|cx| match &mut self.state {
                 State::Tls(tls) => tls.poll_close(cx),
+                State::Inspected(inspected) => inspected.poll_close(cx),
                 _ => Poll::Ready(Err(NetError::InvalidArgument(
                     "the connection is not encrypted".into(),
                 ))),
@@ -173,10 +234,15 @@ impl Connection {
             return Err(error);
         }
         // Tls -> Open
-        match std::mem::replace(&mut self.state, State::Taken) {
-            State::Tls(tls) => self.state = State::Open(tls.into_plaintext()),
-            other => self.state = other,
-        }
+        let encrypted = match std::mem::replace(&mut self.state, State::Taken) {
+            State::Tls(tls) => Some(tls),
+            State::Inspected(inspected) => inspected.into_tls(),
+            _ => None,
+        };
+        self.state = match encrypted {
+            Some(tls) => self.plaintext_state(tls.into_plaintext()),
+            None => State::Failed(NetError::NotConnected),
+        };
         // The peer has ended TLS, but not its stream.
         self.half_close.peer_eof = false;
         if self.close_reason == CloseReason::PeerClose {
@@ -190,6 +256,7 @@ impl Connection {
     pub fn tls_info(&self) -> Option<&Info> {
         match &self.state {
             State::Tls(tls) => Some(tls.info()),
+            State::Inspected(inspected) => inspected.info(),
             _ => None,
         }
     }
@@ -200,6 +267,7 @@ impl Connection {
     pub fn pending(&self) -> usize {
         match &self.state {
             State::Tls(tls) => tls.pending(),
+            State::Inspected(inspected) if inspected.is_tls() => inspected.pending(),
             _ => 0,
         }
     }

@@ -1,13 +1,13 @@
 //! The states of a TCP connection.
 
-use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use futures_util::future::BoxFuture;
 
 use crate::dns::resolver::Answer;
 use crate::error::NetError;
-use crate::tcp::happy_eyeballs::Connected;
+use crate::tcp::connect::Established;
+use crate::tcp::inspected_stream::InspectedStream;
 use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::tls_stream::{TlsConnection, TlsHandshake};
 
@@ -26,7 +26,7 @@ use crate::tcp::tls_stream::{TlsConnection, TlsHandshake};
 pub enum Phase {
     /// The name is being resolved.
     Resolving,
-    /// The addresses are being dialled.
+    /// The addresses, or the proxy, are being dialled.
     Connecting,
     /// Bytes are transferred in plaintext.
     Open,
@@ -56,10 +56,12 @@ pub enum Shutdown {
 /// A [`Phase`] with its data.
 pub(super) enum State {
     Resolving(BoxFuture<'static, Result<Answer, NetError>>),
-    Connecting(BoxFuture<'static, io::Result<Connected>>),
+    Connecting(BoxFuture<'static, Result<Established, NetError>>),
     Open(PrefixedStream),
     Handshaking(Box<TlsHandshake>),
     Tls(Box<TlsConnection>),
+    /// In clear text or over TLS, with inspection of HTTP.
+    Inspected(Box<InspectedStream>),
     Failed(NetError),
     /// No state: only during a transition, and while the connection is dropped.
     Taken,
@@ -70,6 +72,16 @@ pub(super) enum State {
 pub(super) struct Endpoints {
     pub(super) local: SocketAddr,
     pub(super) peer: SocketAddr,
+    /// Whether the peer's address stands for a name that the embedder's proxy resolved.
+    pub(super) is_placeholder: bool,
+}
+
+impl Endpoints {
+    /// Returns the peer's address for rules about addresses and networks. `None` for a placeholder,
+    /// which says nothing about where the connection leads.
+    pub(super) fn judged_address(self) -> Option<IpAddr> {
+        (!self.is_placeholder).then_some(self.peer.ip())
+    }
 }
 
 /// The directions that have ended.

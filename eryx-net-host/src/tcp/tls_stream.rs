@@ -7,10 +7,11 @@ use bytes::BufMut;
 use eryx_tls::{Handshake, Info, Prepared, SettingsDigest, TlsStream};
 
 use crate::error::NetError;
+use crate::http::target::Peer;
 use crate::poll::deadline::Deadline;
 use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::read_size::ReadSize;
-use crate::tcp::stream::Stream;
+use crate::tcp::transport::Transport;
 
 /// The identity of the settings of a handshake. The settings themselves can be large, and many
 /// connections use the same.
@@ -26,6 +27,8 @@ pub(super) struct TlsHandshake {
     handshake: Handshake<PrefixedStream>,
     settings: HandshakeSettings,
     deadline: Deadline,
+    /// The peer whose requests are inspected.
+    inspected: Option<Peer>,
 }
 
 /// A stream whose handshake is complete.
@@ -44,11 +47,13 @@ impl TlsHandshake {
         settings: HandshakeSettings,
         stream: PrefixedStream,
         budget: Duration,
+        inspected: Option<Peer>,
     ) -> Self {
         Self {
             handshake: prepared.upgrade(stream),
             settings,
             deadline: Deadline::after(budget),
+            inspected,
         }
     }
 
@@ -56,18 +61,23 @@ impl TlsHandshake {
         &self.settings
     }
 
-    pub(super) fn stream(&self) -> Option<&Stream> {
-        self.handshake.get_ref().map(PrefixedStream::stream)
+    pub(super) fn transport(&self) -> Option<&Transport> {
+        self.handshake.get_ref().map(PrefixedStream::transport)
     }
 
-    pub(super) fn stream_mut(&mut self) -> Option<&mut Stream> {
-        self.handshake.get_mut().map(PrefixedStream::stream_mut)
+    pub(super) fn transport_mut(&mut self) -> Option<&mut Transport> {
+        self.handshake.get_mut().map(PrefixedStream::transport_mut)
     }
 
     /// Returns whether the last poll stopped at its work limit, so that more may be available at
     /// once.
     pub(super) fn yielded(&self) -> bool {
-        self.handshake.yielded()
+        self.handshake.yielded() || self.transport().is_some_and(Transport::yielded)
+    }
+
+    /// Returns the peer whose requests are inspected, once.
+    pub(super) fn take_inspected(&mut self) -> Option<Peer> {
+        self.inspected.take()
     }
 
     /// Returns the rest of the budget.
@@ -107,12 +117,12 @@ impl TlsConnection {
         self.unreported = false;
     }
 
-    pub(super) fn stream(&self) -> &Stream {
-        self.stream.get_ref().stream()
+    pub(super) fn transport(&self) -> &Transport {
+        self.stream.get_ref().transport()
     }
 
-    pub(super) fn stream_mut(&mut self) -> &mut Stream {
-        self.stream.get_mut().stream_mut()
+    pub(super) fn transport_mut(&mut self) -> &mut Transport {
+        self.stream.get_mut().transport_mut()
     }
 
     pub(super) fn info(&self) -> &Info {
@@ -126,11 +136,12 @@ impl TlsConnection {
     /// Returns whether the last poll stopped at its work limit, so that more may be available at
     /// once.
     pub(super) fn yielded(&self) -> bool {
-        self.stream.yielded()
+        self.stream.yielded() || self.transport().yielded()
     }
 
-    pub(super) fn is_readable(&self) -> bool {
-        self.stream.is_readable()
+    /// Returns whether bytes can be read, or processed, that the kernel no longer has.
+    pub(super) fn has_buffered_input(&self) -> bool {
+        self.stream.is_readable() || self.stream.get_ref().has_buffered_input()
     }
 
     pub(super) fn wants_flush(&self) -> bool {
@@ -183,6 +194,12 @@ impl TlsConnection {
         self.stream.poll_close_notify(cx).map_err(NetError::from)
     }
 
+    /// Sends close_notify and the end of the stream, after all bytes that were written.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        ready!(self.poll_close_notify(cx))?;
+        Poll::Ready(ready!(self.transport_mut().poll_shutdown(cx)).map_err(NetError::from))
+    }
+
     /// Sends close_notify and waits for the peer's.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         self.stream.poll_close(cx).map_err(NetError::from)
@@ -191,7 +208,7 @@ impl TlsConnection {
     /// Returns the plaintext stream, once [`poll_close`](Self::poll_close) has succeeded.
     pub(super) fn into_plaintext(self) -> PrefixedStream {
         let (transport, after) = self.stream.into_inner();
-        let (stream, prefix) = transport.into_parts();
-        PrefixedStream::new(stream, [&after[..], &prefix].concat())
+        let (transport, prefix) = transport.into_parts();
+        PrefixedStream::new(transport, [&after[..], &prefix].concat())
     }
 }

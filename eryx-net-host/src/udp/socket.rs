@@ -197,7 +197,7 @@ impl UdpSocket {
             self.send_at = Some(Deadline::at(send_at));
         }
         self.open(entry)?;
-        entry.connected(target);
+        entry.connected(target, None);
         let destination = Destination {
             address: target,
             entry: Arc::clone(entry),

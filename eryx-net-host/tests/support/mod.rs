@@ -5,6 +5,9 @@
     reason = "each test program uses only a part"
 )]
 
+pub mod http;
+pub mod proxies;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;

@@ -7,18 +7,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use data_encoding::BASE64;
-use eryx_net_policy::HostName;
+use eryx_net_policy::{HostName, HttpRule};
 use eryx_tls::TrustStore;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::config::dns::parse_name_server;
 use crate::config::error::ConfigError;
 use crate::dns::static_hosts::StaticHosts;
+use crate::proxy::setting;
 
 pub(in crate::config) type Patterns<P> = Vec<P>;
 pub(in crate::config) type Networks<N> = Vec<N>;
 pub(in crate::config) type Certificates = Vec<Certificate>;
 pub(in crate::config) type CertificateFiles = Vec<PathBuf>;
+pub(in crate::config) type HttpRules = Vec<HttpRule>;
 
 /// Reads a value that is present: one that means "no limit" is not an absent setting.
 pub(in crate::config) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
@@ -71,6 +73,22 @@ pub(in crate::config) struct NameServer(pub(in crate::config) SocketAddr);
 impl<'de> Deserialize<'de> for NameServer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Text(|text: &str| parse_name_server(text).map(Self)))
+    }
+}
+
+/// The URL of a proxy, or `env`.
+pub(in crate::config) struct Proxy(pub(in crate::config) setting::Proxy);
+
+impl Serialize for Proxy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.0.to_setting().map_err(ser::Error::custom)?;
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Proxy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text(|text: &str| text.parse().map(Self)))
     }
 }
 

@@ -1,0 +1,97 @@
+//! The guard of a connection to an inspected host that carries TLS of the guest program: only
+//! records of the host's own sessions pass.
+
+use std::sync::Arc;
+
+use eryx_net_policy::Host;
+
+use crate::error::NetError;
+use crate::http::context::HttpContext;
+use crate::http::guarded_records::{GuardedRecords, HEADER, MAX_RECORD, record_length};
+use crate::http::target::InspectionTarget;
+
+/// Compares the bytes that a program writes with the records of one TLS session.
+pub(crate) struct CipherGuard {
+    context: Arc<HttpContext>,
+    target: InspectionTarget,
+    session: Option<Arc<GuardedRecords>>,
+    /// The start of a record that is not complete.
+    partial: Vec<u8>,
+}
+
+impl CipherGuard {
+    pub(crate) fn new(context: Arc<HttpContext>, target: InspectionTarget) -> Self {
+        Self {
+            context,
+            target,
+            session: None,
+            partial: Vec::new(),
+        }
+    }
+
+    /// Takes bytes that the program writes, and appends the complete records among them to
+    /// `output`. Returns how many bytes were taken, at least one unless `data` is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Denied`] for a record that is not the next one of a session for this host.
+    pub(crate) fn push(&mut self, data: &[u8], output: &mut Vec<u8>) -> Result<usize, NetError> {
+        let mut taken = 0;
+        while taken < data.len() && output.len() < MAX_RECORD {
+            let wanted = record_length(&self.partial).unwrap_or(HEADER);
+            if wanted > MAX_RECORD {
+                return Err(self.denial());
+            }
+            let count = (wanted - self.partial.len()).min(data.len() - taken);
+            self.partial.extend_from_slice(&data[taken..taken + count]);
+            taken += count;
+            if record_length(&self.partial) == Some(self.partial.len()) {
+                self.check()?;
+                output.append(&mut self.partial);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Records bytes that the connection received.
+    pub(crate) fn receive(&self, data: &[u8]) {
+        if let Some(session) = &self.session {
+            session.receive(data);
+        }
+    }
+
+    /// Returns whether the session has ended for the program, which then reads the end of the
+    /// stream: it may wait for the connection before it reads from the session.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| session.has_ended())
+    }
+
+    /// Checks a complete record.
+    fn check(&mut self) -> Result<(), NetError> {
+        let registry = &self.context.sessions;
+        if self.session.is_none() {
+            let first = registry.fingerprint(&self.partial, false);
+            let is_allowed = |host: &Host| self.target.has(host);
+            self.session = registry.bind(first, self.target.port(), is_allowed);
+        }
+        let session = self.session.as_ref().ok_or_else(|| self.denial())?;
+        let next = session.next().ok_or_else(|| self.denial())?;
+        if registry.fingerprint(&self.partial, next.is_partial()) != next {
+            return Err(self.denial());
+        }
+        session.pop();
+        Ok(())
+    }
+
+    fn denial(&self) -> NetError {
+        let host = self.target.host();
+        let port = self.target.port();
+        NetError::Denied(format!(
+            "the bytes written to `{host}:{port}` are neither HTTP/1.1 nor TLS of the ssl module with \
+             `{host}` as server name; requests to this host are inspected (http_rules, secrets): use \
+             ssl, or have the embedder remove the rules and secrets for it"
+        ))
+    }
+}

@@ -1,0 +1,39 @@
+//! What all inspected connections of a network share.
+
+use std::sync::Arc;
+
+use eryx_net_policy::HttpPolicy;
+
+use crate::config::NetConfig;
+use crate::config::http::{HttpDenials, HttpSettings};
+use crate::http::guarded_records::SessionRegistry;
+use crate::http::secret_store::SecretStore;
+
+/// The HTTP settings of a network, its placeholders, and the TLS sessions over its transports.
+pub(crate) struct HttpContext {
+    settings: Arc<HttpSettings>,
+    pub(crate) secrets: SecretStore,
+    pub(crate) sessions: SessionRegistry,
+    pub(crate) report_only: bool,
+}
+
+impl HttpContext {
+    /// Returns the context of a network, or `None` if its configuration inspects no host.
+    pub(crate) fn new(config: &NetConfig) -> Option<Self> {
+        let settings = config.http();
+        (!settings.policy.is_empty()).then(|| Self {
+            secrets: SecretStore::new(&settings.secrets),
+            sessions: SessionRegistry::default(),
+            report_only: config.report_only(),
+            settings: Arc::clone(settings),
+        })
+    }
+
+    pub(crate) fn policy(&self) -> &HttpPolicy {
+        &self.settings.policy
+    }
+
+    pub(crate) fn denials(&self) -> HttpDenials {
+        self.settings.denials
+    }
+}

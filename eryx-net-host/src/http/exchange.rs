@@ -1,0 +1,115 @@
+//! A request and its response, as the request log records them.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use eryx_net_policy::HttpVerdict;
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use crate::audit::http_request::HttpRequestReport;
+use crate::http::substitution::Values;
+
+/// The most characters of a URL that the log stores.
+const MAX_URL: usize = 1024;
+
+/// The most characters of a method that the log stores.
+const MAX_METHOD: usize = 32;
+
+/// The most characters of a URL that a message repeats.
+const MAX_SHOWN: usize = 256;
+
+/// A request whose response has not ended.
+pub(super) struct Exchange {
+    report: HttpRequestReport,
+    started: Instant,
+    /// The most bytes that the body of the response may have.
+    pub(super) max_response_bytes: Option<u64>,
+    /// The secrets in the request.
+    values: Values,
+}
+
+impl Exchange {
+    pub(super) fn new(method: &str, url: &str, verdict: Option<HttpVerdict>) -> Self {
+        Self {
+            max_response_bytes: None,
+            values: Values::new(),
+            report: HttpRequestReport {
+                connection: 0,
+                method: method.chars().take(MAX_METHOD).collect(),
+                url: url.chars().take(MAX_URL).collect(),
+                started: SystemTime::now(),
+                status: None,
+                sent_bytes: 0,
+                received_bytes: 0,
+                time_to_first_byte: None,
+                duration: std::time::Duration::ZERO,
+                verdict,
+                secrets: Vec::new(),
+                is_upgraded: false,
+                error: None,
+            },
+            started: Instant::now(),
+        }
+    }
+
+    /// Returns the verdict of the HTTP rules about the request.
+    pub(super) fn verdict(&self) -> Option<&HttpVerdict> {
+        self.report.verdict.as_ref()
+    }
+
+    /// Returns the URL for a message, shortened.
+    pub(super) fn shown_url(&self) -> String {
+        self.report.url.chars().take(MAX_SHOWN).collect()
+    }
+
+    pub(super) fn add_sent(&mut self, bytes: usize) {
+        self.report.sent_bytes += bytes as u64;
+    }
+
+    /// Subtracts bytes that were added, but will not be sent.
+    pub(super) fn remove_sent(&mut self, bytes: usize) {
+        self.report.sent_bytes = self.report.sent_bytes.saturating_sub(bytes as u64);
+    }
+
+    pub(super) fn add_received(&mut self, bytes: usize) {
+        self.report.received_bytes += bytes as u64;
+    }
+
+    /// Records that the request contains the secret `name`.
+    pub(super) fn add_secret(&mut self, name: &str, index: usize, value: Arc<SecretString>) {
+        if !self.values.iter().any(|(other, _)| *other == index) {
+            self.report.secrets.push(name.to_owned());
+            self.values.push((index, value));
+        }
+    }
+
+    /// Returns the secrets in the request.
+    pub(super) fn values(&self) -> &Values {
+        &self.values
+    }
+
+    pub(super) fn is_head_request(&self) -> bool {
+        self.report.method == "HEAD"
+    }
+
+    /// Records the head of a response. Interim responses count only for the time.
+    pub(super) fn head_received(&mut self, status: u16, is_interim: bool) {
+        let elapsed = self.started.elapsed();
+        self.report.time_to_first_byte.get_or_insert(elapsed);
+        if !is_interim {
+            self.report.status = Some(status);
+        }
+    }
+
+    pub(super) fn upgraded(&mut self) {
+        self.report.is_upgraded = true;
+    }
+
+    /// Returns the entry of the log, with the error that ended the exchange, if one did.
+    pub(super) fn end(mut self, error: Option<String>) -> HttpRequestReport {
+        self.report.duration = self.started.elapsed();
+        self.report.error = error;
+        self.report
+    }
+}

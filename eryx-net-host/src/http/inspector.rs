@@ -1,0 +1,276 @@
+//! The inspector of one stream of requests and responses.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use eryx_http::{Connection, Finder, Limits, Origin};
+use eryx_net_policy::{HttpVerdict, Port};
+
+use crate::audit::entry::AuditEntry;
+use crate::config::http::HttpDenials;
+use crate::error::NetError;
+use crate::http::context::HttpContext;
+use crate::http::denial;
+use crate::http::exchange::Exchange;
+use crate::http::requests::{RequestBody, Requests};
+use crate::http::responses::Responses;
+use crate::http::target::Peer;
+use crate::http::tunnel_ports::distinct_ports;
+
+/// The most bytes that a step takes from the program or from the peer.
+pub(crate) const STEP: usize = 64 * 1024;
+
+/// The longest head of a request or a response. Web servers accept about as much: nginx 32 KiB,
+/// Node.js 16 KiB, Apache 8 KiB for a line.
+const MAX_HEAD: usize = 32 * 1024;
+
+/// Parses what a program sends and receives, enforces the HTTP rules, replaces placeholders by
+/// secrets in requests and secrets by placeholders in responses, and records every exchange.
+///
+/// It does no I/O. The caller passes bytes of the program to [`poll_request`](Self::poll_request)
+/// and sends [`to_peer`](Self::to_peer); it passes bytes of the peer to
+/// [`response`](Self::response), and the program receives what
+/// [`take_for_program`](Self::take_for_program) returns.
+pub(crate) struct Inspector {
+    pub(super) context: Arc<HttpContext>,
+    pub(super) entry: Arc<AuditEntry>,
+    pub(super) peer: Peer,
+    /// If the port of the peer is not known, the ports on which a request has to be allowed.
+    pub(super) tunnel_ports: Vec<u16>,
+    /// Whether the peer may be sent a secret, on this connection or on another.
+    pub(super) has_secrets: bool,
+    pub(super) http: Connection,
+    pub(super) requests: Requests,
+    pub(super) request_body: RequestBody,
+    pub(super) responses: Responses,
+    /// The exchanges whose response has not ended, the oldest first.
+    pub(super) exchanges: VecDeque<Exchange>,
+    /// The exchange of the request that the program sends now, if its response has ended.
+    pub(super) answered: Option<Exchange>,
+    /// Finds placeholders in the bodies of requests.
+    pub(super) finder: Option<Finder>,
+    /// Whether a response was not well-formed, so that no request may follow.
+    pub(super) has_lost_framing: bool,
+    pub(super) to_peer: Vec<u8>,
+    /// Where the request that the program sends now begins in `to_peer`.
+    pub(super) current_start: usize,
+    to_program: Vec<u8>,
+    /// How much of `to_program` was taken.
+    taken: usize,
+    /// The response to a denied request, which follows the responses to earlier requests.
+    denial_response: Option<Vec<u8>>,
+    /// The program receives the end of the stream after `to_program`.
+    pub(super) has_ended: bool,
+}
+
+impl Inspector {
+    pub(crate) fn new(context: Arc<HttpContext>, entry: Arc<AuditEntry>, peer: Peer) -> Self {
+        let host = peer.host.to_string();
+        let origin = match peer.port {
+            Some(port) => Origin::new(peer.scheme, &host, port),
+            None => Origin::with_any_port(peer.scheme, &host),
+        };
+        let tunnel_ports = match peer.port {
+            Some(_) => Vec::new(),
+            None => distinct_ports(context.policy(), &peer.host),
+        };
+        let port = peer.port.map_or(Port::Any, Port::Number);
+        let has_secrets = context
+            .policy()
+            .secrets_for(&peer.host, port, true)
+            .next()
+            .is_some();
+        let limits = Limits::default()
+            .head_bytes(MAX_HEAD)
+            .expect("the limit is in range");
+        Self {
+            finder: context.secrets.finder(),
+            context,
+            entry,
+            peer,
+            tunnel_ports,
+            has_secrets,
+            http: Connection::new(origin, limits),
+            requests: Requests::Http,
+            request_body: RequestBody::default(),
+            responses: Responses::default(),
+            exchanges: VecDeque::new(),
+            answered: None,
+            has_lost_framing: false,
+            to_peer: Vec::new(),
+            current_start: 0,
+            to_program: Vec::new(),
+            taken: 0,
+            denial_response: None,
+            has_ended: false,
+        }
+    }
+
+    /// Returns the bytes for the peer.
+    pub(crate) fn to_peer(&self) -> &[u8] {
+        &self.to_peer
+    }
+
+    /// Removes the first `count` bytes for the peer: they were sent.
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.current_start = self.current_start.saturating_sub(count);
+        if count == self.to_peer.len() {
+            self.to_peer.clear();
+            // A large head must not stay in memory until the connection ends.
+            self.to_peer.shrink_to(STEP);
+        } else {
+            self.to_peer.drain(..count);
+        }
+    }
+
+    /// Returns whether a head waits for the values of its secrets.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.requests, Requests::Waiting(_))
+    }
+
+    /// Returns whether requests are sent as they are and at once, whether or not they are
+    /// well-formed: they are only recorded.
+    ///
+    /// Report-only mode covers the rules. Where there is a secret, requests are still parsed before
+    /// they are sent.
+    pub(super) fn is_observer(&self) -> bool {
+        !self.has_secrets && (!self.peer.is_enforced() || self.context.report_only)
+    }
+
+    /// Returns whether the program can read without more bytes of the peer.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.taken < self.to_program.len() || self.has_ended || self.requests.failure().is_some()
+    }
+
+    /// Returns whether the program receives nothing after the bytes that it can read now.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Returns how many bytes the program can read now.
+    pub(crate) fn pending(&self) -> usize {
+        self.to_program.len() - self.taken
+    }
+
+    /// Returns up to `max` bytes for the program, or `None` if there are none yet. An empty vector
+    /// is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// The denial that ended the connection.
+    pub(crate) fn take_for_program(&mut self, max: usize) -> Option<Result<Vec<u8>, NetError>> {
+        if let Some(error) = self.requests.failure() {
+            return Some(Err(error.clone()));
+        }
+        if self.taken == 0 && !self.to_program.is_empty() && self.to_program.len() <= max {
+            return Some(Ok(std::mem::take(&mut self.to_program)));
+        }
+        let rest = &self.to_program[self.taken..];
+        if rest.is_empty() {
+            return self.has_ended.then(|| Ok(Vec::new()));
+        }
+        let bytes = rest[..rest.len().min(max)].to_vec();
+        self.taken += bytes.len();
+        if self.taken == self.to_program.len() {
+            self.to_program = Vec::new();
+            self.taken = 0;
+        }
+        Some(Ok(bytes))
+    }
+
+    /// Adds bytes for the program.
+    pub(super) fn push_for_program(&mut self, bytes: &[u8]) {
+        self.to_program.extend_from_slice(bytes);
+    }
+
+    /// Adds bytes for the program without a copy if there are none before them.
+    pub(super) fn push_vec_for_program(&mut self, bytes: Vec<u8>) {
+        if self.to_program.is_empty() {
+            self.to_program = bytes;
+        } else {
+            self.push_for_program(&bytes);
+        }
+    }
+
+    /// Returns the exchange of the request that the program sends now, or of the last one.
+    pub(super) fn current(&mut self) -> Option<&mut Exchange> {
+        match &mut self.answered {
+            Some(exchange) => Some(exchange),
+            None => self.exchanges.back_mut(),
+        }
+    }
+
+    /// Denies the [current](Self::current) request. No byte of it that was not sent yet is sent,
+    /// and no request follows on the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Denied`], unless denials are responses.
+    pub(super) fn deny(&mut self, reason: &'static str, message: &str) -> Result<(), NetError> {
+        let unsent = self.to_peer.len().saturating_sub(self.current_start);
+        self.to_peer.truncate(self.current_start);
+        let answered = self.answered.take();
+        let is_answered = answered.is_some();
+        let mut response = Vec::new();
+        if let Some(mut exchange) = answered.or_else(|| self.exchanges.pop_back()) {
+            exchange.remove_sent(unsent);
+            let is_head_request = exchange.is_head_request();
+            let report = exchange.end(Some(message.to_owned()));
+            if !is_answered {
+                let verdict = report.verdict.as_ref();
+                let rule = verdict.and_then(HttpVerdict::guest_rule);
+                let rule = rule.map(ToString::to_string);
+                response = denial::response(message, rule.as_deref(), is_head_request);
+            }
+            self.entry.request_denied(reason, report);
+        }
+        // In a tunnel, nothing tells a program that reads only when its transport has bytes.
+        let is_response =
+            self.context.denials() == HttpDenials::Response && self.peer.port.is_some();
+        if !is_response {
+            let error = NetError::Denied(message.to_owned());
+            self.to_peer.clear();
+            self.requests = Requests::Failed(error.clone());
+            return Err(error);
+        }
+        self.requests = Requests::Discarded;
+        self.denial_response = Some(response);
+        self.release_denial();
+        Ok(())
+    }
+
+    /// Gives the program the response to a denied request, once the responses before it have ended.
+    pub(super) fn release_denial(&mut self) {
+        if self.exchanges.is_empty()
+            && let Some(response) = self.denial_response.take()
+        {
+            self.push_for_program(&response);
+            self.has_ended = true;
+        }
+    }
+
+    /// Returns the message about a request or a response that is not well-formed HTTP.
+    ///
+    /// `error` has no text of a response: it could be a secret.
+    pub(super) fn malformed(&self, part: &str, error: &dyn fmt::Display) -> String {
+        let host = &self.peer.host;
+        format!(
+            "{part} is denied: {error}; requests to `{host}` are inspected (http_rules, secrets), and \
+             only well-formed HTTP/1.1 passes"
+        )
+    }
+}
+
+impl Drop for Inspector {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.answered.take() {
+            let error = "the connection ended before the request did".to_owned();
+            self.entry.request_ended(exchange.end(Some(error)));
+        }
+        for exchange in std::mem::take(&mut self.exchanges) {
+            let error = "the connection ended before the response did".to_owned();
+            self.entry.request_ended(exchange.end(Some(error)));
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! The direction from the program to the peer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use eryx_http::{Event, Fields, Framing, HttpError, RequestHead, Step};
+
+use crate::error::NetError;
+use crate::http::collected_body::{Collecting, MAX_COLLECTED, MediaType};
+use crate::http::exchange::Exchange;
+use crate::http::inspector::{Inspector, STEP};
+use crate::http::request_check::RequestCheck;
+use crate::http::secret_store::{Value, ValueFuture};
+use crate::http::substitution::{Substitution, Values};
+
+/// What happens with bytes of the program.
+pub(super) enum Requests {
+    /// They are parsed.
+    Http,
+    /// A complete head waits for the values of its secrets.
+    Waiting(Box<Waiting>),
+    /// The body of a request is collected, to replace placeholders in it.
+    Collecting(Box<Collecting>),
+    /// They are sent as they are.
+    Raw,
+    /// They are dropped: the program receives a response with the denial.
+    Discarded,
+    /// The connection has ended.
+    Failed(NetError),
+}
+
+/// A head whose secrets have values, but for those that providers are asked for.
+pub(super) struct Waiting {
+    head: RequestHead,
+    /// The port that the request names, and the others that it may go to.
+    ports: Vec<u16>,
+    /// The secrets that the head uses.
+    used: Vec<usize>,
+    values: Values,
+    missing: VecDeque<(usize, ValueFuture)>,
+    /// Whether placeholders in the body are replaced.
+    is_collected: bool,
+}
+
+/// The request that the program sends now.
+#[derive(Default)]
+pub(super) struct RequestBody {
+    /// Whether the head is complete, and the end of the request has not come.
+    pub(super) is_open: bool,
+    length: u64,
+    max: Option<u64>,
+}
+
+impl Requests {
+    pub(super) fn failure(&self) -> Option<&NetError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Inspector {
+    /// Takes bytes that the program writes, and returns how many. Call it only when there are no
+    /// bytes for the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Denied`] when a request is denied. The connection has then ended.
+    pub(crate) fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<Result<usize, NetError>> {
+        ready!(self.poll_waiting(cx))?;
+        let data = &data[..data.len().min(STEP)];
+        let mut taken = self.parse_requests(data)?;
+        // A provider may have an answer at once. The start of the body is then sent with the head:
+        // alone, it would wait until the peer acknowledges the head (Nagle's algorithm).
+        if self.poll_waiting(cx)?.is_ready() && self.request_body.is_open {
+            taken += self.parse_requests(&data[taken..])?;
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Waits until no head waits for the values of its secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Denied`] when a value cannot be had.
+    pub(crate) fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        while let Requests::Waiting(waiting) = &mut self.requests {
+            if let Some((index, future)) = waiting.missing.front_mut() {
+                let value = ready!(future.as_mut().poll(cx));
+                let index = *index;
+                waiting.missing.pop_front();
+                match value {
+                    Ok(value) => waiting.values.push((index, value)),
+                    Err(error) => {
+                        return Poll::Ready(self.deny_without_value(index, &error));
+                    }
+                }
+            } else if let Requests::Waiting(waiting) =
+                std::mem::replace(&mut self.requests, Requests::Http)
+            {
+                self.send_head(*waiting)?;
+                // The end of a request without a body needs no further bytes.
+                self.parse_requests(&[])?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Denies the request whose head waits, because a value does not come in time.
+    ///
+    /// # Errors
+    ///
+    /// As [`deny`](Self::deny).
+    pub(crate) fn deny_waiting(&mut self) -> Result<(), NetError> {
+        let Requests::Waiting(waiting) = &self.requests else {
+            return Ok(());
+        };
+        match waiting.missing.front() {
+            Some(&(index, _)) => self.deny_without_value(index, "it did not come in time"),
+            None => Ok(()),
+        }
+    }
+
+    fn deny_without_value(&mut self, index: usize, error: &str) -> Result<(), NetError> {
+        let name = self.context.secrets.name(index);
+        let message = format!("the embedder gave no value for the secret `{name}`: {error}");
+        self.deny_current("secret-unavailable", &message)
+    }
+
+    /// Parses bytes of the program until there is enough for the peer, a request has ended, or a
+    /// head waits for values.
+    fn parse_requests(&mut self, data: &[u8]) -> Result<usize, NetError> {
+        let mut taken = 0;
+        loop {
+            match &self.requests {
+                Requests::Http | Requests::Collecting(_) => {}
+                Requests::Waiting(_) => return Ok(taken),
+                Requests::Failed(error) => return Err(error.clone()),
+                Requests::Discarded => return Ok(data.len()),
+                Requests::Raw => {
+                    self.to_peer.extend_from_slice(&data[taken..]);
+                    return Ok(data.len());
+                }
+            }
+            // When there is enough for the peer, only events that take no bytes follow.
+            let input = match self.to_peer.len() < STEP {
+                true => &data[taken..],
+                false => &[],
+            };
+            match self.http.request(input) {
+                Ok(step) => {
+                    taken += step.consumed;
+                    let is_last = step.event.is_none();
+                    let is_end = matches!(step.event, Some(Event::End));
+                    self.on_request_step(step, input)?;
+                    // A request is sent before the next one is parsed, which may be denied.
+                    if is_last || (is_end && !self.to_peer.is_empty()) {
+                        return Ok(taken);
+                    }
+                }
+                Err(error) => self.malformed_request(&error)?,
+            }
+        }
+    }
+
+    fn on_request_step(&mut self, step: Step<RequestHead>, input: &[u8]) -> Result<(), NetError> {
+        match step.event {
+            Some(Event::Head(head)) => {
+                self.on_request_head(*head)?;
+                self.forward_request(&input[..step.consumed], 0);
+                Ok(())
+            }
+            Some(Event::Body(range)) => {
+                self.on_request_body(&input[range])?;
+                self.forward_request(&input[..step.consumed], step.forward);
+                Ok(())
+            }
+            event => {
+                self.forward_request(&input[..step.consumed], step.forward);
+                match event {
+                    Some(Event::Trailers(fields)) => self.on_request_trailers(fields),
+                    Some(Event::End) => self.on_request_end(),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Sends bytes that the parser consumed, if they are sent as they are: all of them, or the
+    /// first `forward`, because heads and trailers are sent when they are complete.
+    fn forward_request(&mut self, consumed: &[u8], forward: usize) {
+        if !matches!(self.requests, Requests::Http) {
+            return;
+        }
+        let count = if self.is_observer() {
+            consumed.len()
+        } else {
+            forward
+        };
+        self.to_peer.extend_from_slice(&consumed[..count]);
+        if let Some(exchange) = self.current() {
+            exchange.add_sent(forward);
+        }
+    }
+
+    fn on_request_head(&mut self, head: RequestHead) -> Result<(), NetError> {
+        let ports = self.ports_of(&head);
+        let url = self.url(&head, ports[0]);
+        let check = RequestCheck::new(self.context.policy(), &self.peer, &ports, &head);
+        let (check, error) = match check {
+            Ok(check) => (Some(check), None),
+            Err(error) => (None, Some(error)),
+        };
+        let verdict = check.as_ref().map(|check| check.verdict.clone());
+        let mut exchange = Exchange::new(head.method(), &url, verdict);
+        exchange.max_response_bytes = check.as_ref().and_then(|check| check.max_response_bytes);
+        self.exchanges.push_back(exchange);
+        self.current_start = self.to_peer.len();
+        let max = check.as_ref().and_then(|check| check.max_request_bytes);
+        self.request_body = RequestBody {
+            is_open: true,
+            length: 0,
+            max: max.filter(|_| !self.context.report_only),
+        };
+        if let Some(error) = error
+            && !self.context.report_only
+        {
+            return self.deny_current("malformed-request", &error);
+        }
+        if let Some(RequestCheck { verdict, .. }) = check
+            && !verdict.is_allowed()
+        {
+            if !self.context.report_only {
+                return self.deny(verdict.reason().as_str(), &verdict.guest_message());
+            }
+            self.entry.request_would_be_denied(&verdict);
+        }
+        if let Framing::Length(length) = head.framing()
+            && self.request_body.max.is_some_and(|max| length > max)
+        {
+            return self.deny_too_large();
+        }
+        let context = Arc::clone(&self.context);
+        let peer = self.peer.clone();
+        let substitution = Substitution::new(&context, &peer, &ports);
+        let used = match substitution.used_by_head(&head) {
+            Ok(used) => used,
+            Err(_) if context.report_only => Vec::new(),
+            Err(message) => return self.deny_current("misplaced-secret", &message),
+        };
+        let mut needed = used.clone();
+        let has_body = !matches!(head.framing(), Framing::Empty | Framing::Length(0));
+        let mut is_collected = false;
+        if has_body && MediaType::of(&head).is_some() {
+            let used = substitution.used_by_body();
+            is_collected = !used.is_empty();
+            needed.extend(used);
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        let (mut values, mut missing) = (Values::new(), VecDeque::new());
+        for index in needed {
+            match context.secrets.value(index) {
+                Value::Fixed(value) => values.push((index, value)),
+                Value::Provided(future) => missing.push_back((index, future)),
+            }
+        }
+        let waiting = Waiting {
+            head,
+            ports,
+            used,
+            values,
+            missing,
+            is_collected,
+        };
+        if waiting.missing.is_empty() {
+            return self.send_head(waiting);
+        }
+        self.requests = Requests::Waiting(Box::new(waiting));
+        Ok(())
+    }
+
+    /// Sends a head whose secrets have values, or begins to collect its body.
+    fn send_head(&mut self, waiting: Waiting) -> Result<(), NetError> {
+        let Waiting {
+            mut head,
+            ports,
+            used,
+            values,
+            missing: _,
+            is_collected,
+        } = waiting;
+        let context = Arc::clone(&self.context);
+        let peer = self.peer.clone();
+        let head_values: Values = values
+            .iter()
+            .filter(|(index, _)| used.contains(index))
+            .cloned()
+            .collect();
+        let substitution = Substitution::new(&context, &peer, &ports);
+        if let Err(error) = substitution.apply_to_head(&mut head, &head_values) {
+            let message = format!("the secrets cannot be put into it: {error}");
+            return self.deny_current("misplaced-secret", &message);
+        }
+        self.record_secrets(head_values);
+        if is_collected {
+            if head.expects_continue() && self.exchanges.len() == 1 {
+                self.push_for_program(b"HTTP/1.1 100 Continue\r\n\r\n");
+            }
+            self.requests = Requests::Collecting(Box::new(Collecting::new(head, ports, values)));
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        head.write(&mut bytes);
+        if let Some(exchange) = self.current() {
+            exchange.add_sent(bytes.len());
+        }
+        if !self.is_observer() {
+            self.to_peer.append(&mut bytes);
+        }
+        Ok(())
+    }
+
+    fn on_request_body(&mut self, data: &[u8]) -> Result<(), NetError> {
+        self.request_body.length += data.len() as u64;
+        let length = self.request_body.length;
+        if self.request_body.max.is_some_and(|max| length > max) {
+            return self.deny_too_large();
+        }
+        if let Requests::Collecting(collecting) = &mut self.requests {
+            if collecting.push(data) {
+                return Ok(());
+            }
+            let message = format!(
+                "its body has more than {MAX_COLLECTED} bytes, and a secret for this host has \
+                 body=True; send a shorter body, or have the embedder put the secret into a header \
+                 field"
+            );
+            return self.deny_current("body-too-long", &message);
+        }
+        if !self.peer.is_enforced() || self.context.report_only {
+            return Ok(());
+        }
+        match self.finder.as_mut().and_then(|finder| finder.push(data)) {
+            Some(index) => self.deny_misplaced(index, "the body"),
+            None => Ok(()),
+        }
+    }
+
+    fn on_request_trailers(&mut self, fields: Fields) -> Result<(), NetError> {
+        let found = fields.iter().find_map(|(name, value)| {
+            let name = self.context.secrets.find(name.as_bytes()).next();
+            name.or_else(|| self.context.secrets.find(value).next())
+        });
+        if let Some((index, _)) = found
+            && self.peer.is_enforced()
+            && !self.context.report_only
+        {
+            return self.deny_misplaced(index, "a trailer field");
+        }
+        if let Requests::Collecting(collecting) = &mut self.requests {
+            collecting.trailers = Some(fields);
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        fields.write(&mut bytes);
+        if let Some(exchange) = self.current() {
+            exchange.add_sent(bytes.len());
+        }
+        if !self.is_observer() {
+            self.to_peer.append(&mut bytes);
+        }
+        Ok(())
+    }
+
+    fn on_request_end(&mut self) -> Result<(), NetError> {
+        if let Some(finder) = &mut self.finder {
+            finder.reset();
+        }
+        if matches!(self.requests, Requests::Collecting(_))
+            && let Requests::Collecting(collecting) =
+                std::mem::replace(&mut self.requests, Requests::Http)
+        {
+            self.send_collected(*collecting)?;
+        }
+        self.request_body.is_open = false;
+        if let Some(exchange) = self.answered.take() {
+            self.entry.request_ended(exchange.end(None));
+        }
+        Ok(())
+    }
+
+    /// Records that the current request contains secrets.
+    pub(super) fn record_secrets(&mut self, values: Values) {
+        let context = Arc::clone(&self.context);
+        for (index, value) in values {
+            context.secrets.record_sent(index, &value);
+            if let Some(exchange) = self.current() {
+                exchange.add_secret(context.secrets.name(index), index, value);
+            }
+        }
+    }
+
+    /// Handles bytes that are not a well-formed request.
+    fn malformed_request(&mut self, error: &HttpError) -> Result<(), NetError> {
+        if self.is_observer() {
+            self.requests = Requests::Raw;
+            self.responses.set_raw();
+            return Ok(());
+        }
+        if !self.request_body.is_open {
+            let url = format!("{}://{}/", self.peer.scheme.as_str(), self.peer.host);
+            self.exchanges.push_back(Exchange::new("", &url, None));
+            self.current_start = self.to_peer.len();
+        }
+        let message = match self.has_lost_framing {
+            // It is the error of a response.
+            true => self.malformed("the request", error.kind()),
+            false => self.malformed("the request", error),
+        };
+        self.deny("malformed-request", &message)
+    }
+
+    /// Denies the request that the program sends now. `message` says why.
+    pub(super) fn deny_current(
+        &mut self,
+        reason: &'static str,
+        message: &str,
+    ) -> Result<(), NetError> {
+        let url = self.current().map(|exchange| exchange.shown_url());
+        let url = url.unwrap_or_default();
+        self.deny(
+            reason,
+            &format!("the request to {url} is denied: {message}"),
+        )
+    }
+
+    /// Denies the request that the program sends now, because of a placeholder.
+    pub(super) fn deny_misplaced(&mut self, index: usize, place: &str) -> Result<(), NetError> {
+        let port = self.peer.port.unwrap_or(self.peer.scheme.default_port());
+        let ports = [port];
+        let substitution = Substitution::new(&self.context, &self.peer, &ports);
+        let message = substitution.misplaced(index, place);
+        self.deny_current("misplaced-secret", &message)
+    }
+
+    fn deny_too_large(&mut self) -> Result<(), NetError> {
+        let verdict = self.current().and_then(|exchange| exchange.verdict());
+        match verdict.map(|verdict| verdict.request_too_large()) {
+            Some(verdict) => self.deny(verdict.reason().as_str(), &verdict.guest_message()),
+            None => Ok(()),
+        }
+    }
+}

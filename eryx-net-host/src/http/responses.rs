@@ -1,0 +1,345 @@
+//! The direction from the peer to the program.
+
+use eryx_http::{Event, Fields, HttpError, ResponseHead, ScrubberPatterns, Step, write_last_chunk};
+
+use crate::error::NetError;
+use crate::http::exchange::Exchange;
+use crate::http::inspector::Inspector;
+use crate::http::requests::Requests;
+use crate::http::response_body::ResponseBody;
+
+/// What happens with bytes of the peer.
+#[derive(Default)]
+pub(super) struct Responses {
+    state: State,
+    body: Option<ResponseBody>,
+    /// What responses are searched for, if a secret was sent.
+    patterns: Option<ScrubberPatterns>,
+    /// The version of the secrets that `patterns` were made from.
+    version: u64,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum State {
+    /// They are parsed.
+    #[default]
+    Http,
+    /// The program receives them as they are.
+    Raw,
+}
+
+impl Responses {
+    pub(super) fn set_raw(&mut self) {
+        self.state = State::Raw;
+    }
+}
+
+impl Inspector {
+    /// Takes bytes of the peer.
+    ///
+    /// Where no secret can be in them, the program receives them as they are and at once.
+    /// Otherwise, heads and trailers are held back until they are complete, and bodies as far as
+    /// they can be the start of a secret.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Denied`] if the response is not well-formed and the peer may be sent a secret,
+    /// or if its body is longer than its rule allows. The connection has then ended.
+    pub(crate) fn response(&mut self, mut data: Vec<u8>) -> Result<(), NetError> {
+        let mut parsed = 0;
+        loop {
+            if self.has_ended {
+                return Ok(());
+            }
+            if self.responses.state == State::Raw {
+                let rest = data.split_off(parsed);
+                self.push_vec_for_program(rest);
+                return Ok(());
+            }
+            let input = &data[parsed..];
+            let step = match self.http.response(input) {
+                Ok(step) => step,
+                Err(error) => {
+                    self.malformed_response(&error)?;
+                    continue;
+                }
+            };
+            let is_last = step.event.is_none();
+            let is_whole = parsed == 0 && step.consumed == data.len() && !data.is_empty();
+            if is_whole && self.is_passed_on(&step) {
+                // The common case: all bytes belong to one body, and are passed on without a copy.
+                self.count_response(&step)?;
+                self.push_vec_for_program(std::mem::take(&mut data));
+                continue;
+            }
+            parsed += step.consumed;
+            self.on_response_step(step, input)?;
+            if is_last {
+                self.deliver_body();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns whether a step is of a body, and the program receives its bytes as they are.
+    fn is_passed_on(&mut self, step: &Step<ResponseHead>) -> bool {
+        let is_body = matches!(step.event, Some(Event::Body(_)));
+        is_body && (!self.has_secrets || self.refreshed_body().is_some_and(|b| b.is_passed_on()))
+    }
+
+    /// Handles the end of the peer's stream.
+    pub(crate) fn finish_responses(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        if self.responses.state == State::Http
+            && matches!(self.http.finish_responses(), Ok(Some(Event::End)))
+        {
+            self.on_response_end();
+        } else {
+            // The body is truncated.
+            self.finish_body();
+        }
+        self.has_ended = true;
+    }
+
+    fn on_response_step(&mut self, step: Step<ResponseHead>, input: &[u8]) -> Result<(), NetError> {
+        self.count_response(&step)?;
+        if !self.has_secrets {
+            self.push_for_program(&input[..step.consumed]);
+        }
+        match step.event {
+            Some(Event::Head(head)) => self.on_response_head(&head)?,
+            Some(Event::Body(range)) if self.has_secrets => {
+                self.scrub_body(&input[range])?;
+            }
+            Some(Event::Trailers(fields)) if self.has_secrets => {
+                self.on_response_trailers(&fields);
+            }
+            Some(Event::End) => self.on_response_end(),
+            Some(Event::Switched) => self.on_switched(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Counts the bytes of a step, and ends the connection if the body is longer than its rule
+    /// allows.
+    fn count_response(&mut self, step: &Step<ResponseHead>) -> Result<(), NetError> {
+        if let Some(exchange) = self.exchanges.front_mut() {
+            exchange.add_received(step.consumed);
+        }
+        let (Some(Event::Body(range)), Some(body)) = (&step.event, &mut self.responses.body) else {
+            return Ok(());
+        };
+        let is_too_long = body.count(range.len());
+        if !is_too_long || self.context.report_only {
+            return Ok(());
+        }
+        match self.exchanges.front().and_then(Exchange::verdict) {
+            Some(verdict) => {
+                let message = verdict.response_too_large().guest_message();
+                self.fail_response(&message)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn on_response_head(&mut self, head: &ResponseHead) -> Result<(), NetError> {
+        if let Some(exchange) = self.exchanges.front_mut() {
+            exchange.head_received(head.status(), head.is_interim());
+        }
+        if self.has_secrets {
+            let mut bytes = Vec::new();
+            head.write(&mut bytes);
+            self.push_scrubbed_lines(&bytes);
+        }
+        if head.is_interim() {
+            return Ok(());
+        }
+        let max = self.exchanges.front().and_then(|e| e.max_response_bytes);
+        self.responses.body = Some(ResponseBody::new(head, max));
+        self.scrub_body(&[])
+    }
+
+    /// Replaces secrets in bytes of a body.
+    fn scrub_body(&mut self, data: &[u8]) -> Result<(), NetError> {
+        if !self.has_secrets {
+            return Ok(());
+        }
+        let Some(body) = self.refreshed_body() else {
+            return Ok(());
+        };
+        if body.is_unreadable() {
+            let message = format!(
+                "the response from `{}` is denied: its Content-Encoding is one in which a secret cannot \
+                 be recognised, and the request asked for identity; the server has to honour \
+                 Accept-Encoding",
+                self.peer.host,
+            );
+            return self.fail_response(&message);
+        }
+        body.scrub(data);
+        Ok(())
+    }
+
+    /// Returns the body of the current response, after it was given the secrets that were sent
+    /// since it began: the server may repeat those of other connections.
+    fn refreshed_body(&mut self) -> Option<&mut ResponseBody> {
+        self.refresh_patterns();
+        let Responses {
+            patterns,
+            body,
+            version,
+            ..
+        } = &mut self.responses;
+        let body = body.as_mut()?;
+        if let Some(patterns) = patterns {
+            body.refresh(patterns, *version);
+        }
+        Some(body)
+    }
+
+    /// Finds out what responses are searched for now.
+    fn refresh_patterns(&mut self) {
+        let version = self.context.secrets.version();
+        if version != self.responses.version {
+            let waiting = self.exchanges.iter().flat_map(Exchange::values);
+            self.responses.patterns = self.context.secrets.patterns(waiting);
+            self.responses.version = version;
+        }
+    }
+
+    /// Gives the program a head or the lines of trailers, with placeholders in place of secrets.
+    ///
+    /// What frames the message stays as it is: the version and status, and the fields whose values
+    /// the parser has found to be a number and `chunked`. A secret can be a number, too.
+    fn push_scrubbed_lines(&mut self, section: &[u8]) {
+        self.refresh_patterns();
+        let Some(patterns) = &self.responses.patterns else {
+            self.push_for_program(section);
+            return;
+        };
+        let mut scrubber = patterns.scrubber();
+        let mut scrubbed = Vec::with_capacity(section.len());
+        for line in section.split_inclusive(|&byte| byte == b'\n') {
+            let framing = framing_length(line);
+            scrubbed.extend_from_slice(&line[..framing]);
+            scrubber.push(&line[framing..], &mut scrubbed);
+            scrubber.finish(&mut scrubbed);
+        }
+        self.push_vec_for_program(scrubbed);
+    }
+
+    fn on_response_trailers(&mut self, fields: &Fields) {
+        self.finish_body();
+        let mut bytes = Vec::new();
+        write_last_chunk(Some(fields), &mut bytes);
+        // The line of the last chunk.
+        let lines = bytes.split_off(b"0\r\n".len());
+        self.push_for_program(&bytes);
+        self.push_scrubbed_lines(&lines);
+        self.responses.body = None;
+    }
+
+    /// Ends the response that the peer sends now.
+    fn on_response_end(&mut self) {
+        let is_chunked =
+            self.has_secrets && self.responses.body.as_ref().is_some_and(|b| b.is_chunked());
+        self.finish_body();
+        if is_chunked {
+            let mut last = Vec::new();
+            write_last_chunk(None, &mut last);
+            self.push_for_program(&last);
+        }
+        self.responses.body = None;
+        let is_current = self.exchanges.len() == 1 && self.request_body.is_open;
+        match self.exchanges.pop_front() {
+            Some(exchange) if is_current => self.answered = Some(exchange),
+            Some(exchange) => self.entry.request_ended(exchange.end(None)),
+            None => {}
+        }
+        self.release_denial();
+    }
+
+    /// Gives the program the bytes of a body that are not held back.
+    fn deliver_body(&mut self) {
+        if let Some(body) = &mut self.responses.body {
+            let bytes = body.take();
+            self.push_vec_for_program(bytes);
+        }
+    }
+
+    /// Gives the program all bytes of a body. It has ended.
+    fn finish_body(&mut self) {
+        if let Some(body) = &mut self.responses.body {
+            body.finish();
+        }
+        self.deliver_body();
+    }
+
+    fn on_switched(&mut self) {
+        self.responses.set_raw();
+        if matches!(self.requests, Requests::Http) {
+            self.requests = Requests::Raw;
+        }
+        if let Some(mut exchange) = self.exchanges.pop_front() {
+            exchange.upgraded();
+            self.entry.request_ended(exchange.end(None));
+        }
+        self.release_denial();
+    }
+
+    /// Handles bytes that are not a well-formed response: the program receives them as they are,
+    /// unless a secret can be in them, or a rule limits their number.
+    fn malformed_response(&mut self, error: &HttpError) -> Result<(), NetError> {
+        let is_limited = self
+            .exchanges
+            .iter()
+            .any(|e| e.max_response_bytes.is_some());
+        if self.has_secrets || (is_limited && !self.context.report_only) {
+            // The text of the error could be a secret.
+            let message = self.malformed("the response", error.kind());
+            return self.fail_response(&message);
+        }
+        self.responses.set_raw();
+        if let Some(exchange) = self.exchanges.pop_front() {
+            let error = format!("the response is not well-formed, and was not inspected: {error}");
+            self.entry.request_ended(exchange.end(Some(error)));
+        }
+        if self.is_observer() {
+            self.requests = Requests::Raw;
+        } else {
+            // The parser refuses all further requests.
+            self.has_lost_framing = true;
+        }
+        Ok(())
+    }
+
+    /// Ends the connection because of a response.
+    fn fail_response(&mut self, message: &str) -> Result<(), NetError> {
+        let error = NetError::Denied(message.to_owned());
+        if let Some(exchange) = self.exchanges.pop_front() {
+            self.entry
+                .request_ended(exchange.end(Some(message.to_owned())));
+        }
+        self.requests = Requests::Failed(error.clone());
+        Err(error)
+    }
+}
+
+/// Returns how many bytes at the start of a line frame the message.
+fn framing_length(line: &[u8]) -> usize {
+    const STATUS: usize = "HTTP/1.1 200".len();
+    let is_framing = |name: &str| {
+        let start = line.get(..name.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    if is_framing("content-length:") || is_framing("transfer-encoding:") {
+        line.len()
+    } else if line.starts_with(b"HTTP/") {
+        STATUS.min(line.len())
+    } else {
+        0
+    }
+}

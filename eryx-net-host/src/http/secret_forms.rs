@@ -1,0 +1,151 @@
+//! The forms in which a message can contain a secret: as it is, and encoded.
+
+use data_encoding::BASE64;
+use secrecy::zeroize::Zeroizing;
+
+/// A text that contains a secret or most of it, and the text of the same length that the program
+/// sees instead.
+pub(super) type Form = (Zeroizing<Vec<u8>>, Vec<u8>);
+
+/// The most forms of one secret.
+pub(super) const MAX_FORMS: usize = 9;
+
+/// The shortest encoded form that responses are searched for: a shorter one would also be found by
+/// chance.
+const MIN_ENCODED: usize = 4;
+
+/// Returns the forms of a secret that responses are searched for.
+///
+/// Besides the secret itself these are the encodings in which requests contain it, and in which a
+/// server may repeat it: percent-encoding, a string of JSON, and Base64 as in Basic credentials.
+/// In Base64 the text before the secret decides how it is encoded, so there are three forms. Bits
+/// of its first and last byte that share a character with a neighbour are not part of them.
+pub(super) fn forms(value: &[u8], placeholder: &[u8]) -> Vec<Form> {
+    let shown = masked(placeholder, value.len());
+    let mut forms = Vec::with_capacity(MAX_FORMS);
+    for encode in [percent_encoded, json_escaped] {
+        let encoded = encode(value);
+        if encoded != value {
+            let shown = masked(placeholder, encoded.len());
+            forms.push((Zeroizing::new(encoded), shown));
+        }
+    }
+    for offset in 0..3 {
+        let inner = base64_inner(value, offset);
+        let last = base64_last(value, offset);
+        if inner.len() >= MIN_ENCODED {
+            // A longer form is found in place of one that starts it.
+            if last.len() > inner.len() {
+                forms.push((Zeroizing::new(last), base64_last(&shown, offset)));
+            }
+            forms.push((Zeroizing::new(inner), base64_inner(&shown, offset)));
+        }
+    }
+    forms.push((Zeroizing::new(value.to_vec()), shown));
+    forms
+}
+
+/// Returns `placeholder` with `length` bytes: cut, or filled up.
+fn masked(placeholder: &[u8], length: usize) -> Vec<u8> {
+    let mut masked = placeholder[..placeholder.len().min(length)].to_vec();
+    masked.resize(length, b'*');
+    masked
+}
+
+/// Returns the characters of Base64 that depend on `value` alone, where it follows `offset` bytes
+/// of a group of three (RFC 4648, 4).
+fn base64_inner(value: &[u8], offset: usize) -> Vec<u8> {
+    let end = 8 * (offset + value.len()) / 6;
+    let mut encoded = base64_last(value, offset);
+    encoded.truncate(end - base64_start(offset));
+    encoded
+}
+
+/// Returns the characters of Base64 that depend on `value` alone, where it follows `offset` bytes
+/// of a group of three, and nothing follows it. Without padding.
+fn base64_last(value: &[u8], offset: usize) -> Vec<u8> {
+    let text = Zeroizing::new([&[0; 2][..offset], value].concat());
+    let mut encoded = BASE64.encode(&text).into_bytes();
+    let padding = encoded.iter().rev().take_while(|&&b| b == b'=').count();
+    encoded.truncate(encoded.len() - padding);
+    encoded.split_off(base64_start(offset).min(encoded.len()))
+}
+
+/// Returns how many characters also depend on the bytes before.
+fn base64_start(offset: usize) -> usize {
+    (8 * offset).div_ceil(6)
+}
+
+/// Percent-encodes everything but unreserved characters (RFC 3986, 2.1).
+pub(super) fn percent_encoded(value: &[u8]) -> Vec<u8> {
+    let mut output = Vec::with_capacity(value.len());
+    for &byte in value {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                output.push(byte);
+            }
+            _ => output.extend(format!("%{byte:02X}").into_bytes()),
+        }
+    }
+    output
+}
+
+/// Escapes printable ASCII for a JSON string (RFC 8259, 7).
+pub(super) fn json_escaped(value: &[u8]) -> Vec<u8> {
+    let mut output = Vec::with_capacity(value.len());
+    for &byte in value {
+        if matches!(byte, b'"' | b'\\') {
+            output.push(b'\\');
+        }
+        output.push(byte);
+    }
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACEHOLDER: &[u8] = b"eryx-0123456789abcdefghijkl";
+
+    #[test]
+    fn base64_contains_a_form_of_the_secret_whatever_surrounds_it() {
+        for length in 1..40 {
+            let secret: Vec<u8> = (0..length).map(|n| b'A' + n).collect();
+            let forms = forms(&secret, PLACEHOLDER);
+            assert!(forms.len() <= MAX_FORMS);
+            for (before, after) in (0..7).flat_map(|before| (0..4).map(move |n| (before, n))) {
+                let text = [&vec![b'x'; before][..], &secret, &vec![b'y'; after]].concat();
+                let encoded = BASE64.encode(&text);
+                let found = forms
+                    .iter()
+                    .map(|(form, _)| String::from_utf8(form.to_vec()).expect("ASCII"))
+                    .filter(|form| encoded.contains(form))
+                    .map(|form| form.len())
+                    .max();
+                // The first and the last character can depend on the neighbours.
+                let expected = (8 * usize::from(length) / 6).saturating_sub(2);
+                if expected >= MIN_ENCODED {
+                    assert!(found.is_some_and(|found| found >= expected), "{text:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_form_is_shown_with_its_own_length() {
+        for length in [1, 2, 3, 5, 26, 27, 28, 100] {
+            let secret = "\"%a/".repeat(length);
+            for (form, shown) in forms(&secret.as_bytes()[..length], PLACEHOLDER) {
+                assert_eq!(form.len(), shown.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_without_special_characters_has_few_forms() {
+        assert_eq!(forms(b"ghp_0123456789", PLACEHOLDER).len(), 6);
+        assert_eq!(forms(b"abc", PLACEHOLDER).len(), 2);
+        assert_eq!(forms(b"a", PLACEHOLDER).len(), 1);
+    }
+}

@@ -1,0 +1,280 @@
+//! The secrets of one network: placeholders, and the values that were sent.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use eryx_http::{Finder, Limits, Scrubber, ScrubberPatterns};
+use eryx_sync::Mutex;
+use futures_util::future::BoxFuture;
+use memchr::memmem;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::http::{MAX_SECRETS, ProvideSecret, Secret, SecretSource, check_value};
+use crate::http::secret_forms::{Form, MAX_FORMS, forms};
+use crate::http::substitution::Values;
+
+/// The start of every placeholder, by which a person recognises it.
+const PREFIX: &str = "eryx-";
+
+/// The random characters at the end of a placeholder: 131 bits.
+const RANDOM_CHARACTERS: usize = 22;
+
+/// The length of the placeholder of a secret whose value is not known yet.
+const UNKNOWN_LENGTH: usize = 40;
+
+/// The values of one secret that responses are searched for: the latest that were sent. The values
+/// of requests that wait for their response are added.
+const MAX_VALUES: usize = 4;
+
+const _: () = assert!(
+    MAX_SECRETS * (MAX_VALUES + Limits::MAX_PIPELINED) * MAX_FORMS <= Scrubber::MAX_SECRETS
+);
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// The secrets of a network, by their index in the policy.
+pub(crate) struct SecretStore {
+    slots: Vec<Slot>,
+    finder: Option<Finder>,
+    sent: Mutex<SentValues>,
+    /// How often a value was added to those that were sent.
+    version: AtomicU64,
+}
+
+struct Slot {
+    name: Box<str>,
+    placeholder: Box<str>,
+    source: SecretSource,
+}
+
+/// The values that requests of a network contained.
+struct SentValues {
+    /// For each secret the latest, the last of which is the newest.
+    values: Vec<VecDeque<Arc<SecretString>>>,
+    /// What responses are searched for, once one is.
+    patterns: Option<ScrubberPatterns>,
+}
+
+/// The value of a secret for one request.
+pub(crate) enum Value {
+    Fixed(Arc<SecretString>),
+    /// A provider is asked for it.
+    Provided(ValueFuture),
+}
+
+/// The future of a value.
+pub(crate) type ValueFuture = BoxFuture<'static, Result<Arc<SecretString>, String>>;
+
+impl SecretStore {
+    pub(crate) fn new(secrets: &[Secret]) -> Self {
+        let slot = |secret: &Secret| Slot {
+            name: secret.binding().name().into(),
+            placeholder: placeholder(length_of(secret.source())).into(),
+            source: secret.source().clone(),
+        };
+        let slots: Vec<Slot> = secrets.iter().map(slot).collect();
+        let placeholders = slots.iter().map(|slot| slot.placeholder.as_bytes());
+        let finder = (!slots.is_empty()).then(|| {
+            Finder::new(placeholders).expect("the number and length of placeholders are bounded")
+        });
+        Self {
+            sent: Mutex::new(SentValues {
+                values: slots.iter().map(|_| VecDeque::new()).collect(),
+                patterns: None,
+            }),
+            slots,
+            finder,
+            version: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub(crate) fn name(&self, index: usize) -> &str {
+        &self.slots[index].name
+    }
+
+    pub(crate) fn placeholder(&self, index: usize) -> &str {
+        &self.slots[index].placeholder
+    }
+
+    /// Returns the names of the secrets with their placeholders, for the environment of the guest
+    /// program.
+    pub(crate) fn placeholders(&self) -> impl Iterator<Item = (&str, &str)> {
+        let slots = self.slots.iter();
+        slots.map(|slot| (&*slot.name, &*slot.placeholder))
+    }
+
+    /// Returns the placeholders in `bytes`, with the indices of their secrets.
+    pub(crate) fn find<'a>(
+        &'a self,
+        bytes: &'a [u8],
+    ) -> impl Iterator<Item = (usize, Range<usize>)> + 'a {
+        let starts = (!self.is_empty()).then(|| memmem::find_iter(bytes, PREFIX));
+        starts.into_iter().flatten().filter_map(|start| {
+            let index = self
+                .slots
+                .iter()
+                .position(|slot| bytes[start..].starts_with(slot.placeholder.as_bytes()))?;
+            Some((index, start..start + self.slots[index].placeholder.len()))
+        })
+    }
+
+    /// Returns `text` with `REDACTED` in place of placeholders.
+    pub(crate) fn redacted(&self, text: &str) -> String {
+        let mut redacted = text.to_owned();
+        for slot in &self.slots {
+            redacted = redacted.replace(&*slot.placeholder, "REDACTED");
+        }
+        redacted
+    }
+
+    /// Returns a finder of placeholders in a stream, or `None` without secrets.
+    pub(crate) fn finder(&self) -> Option<Finder> {
+        self.finder.clone()
+    }
+
+    /// Returns the value of a secret for one request.
+    pub(crate) fn value(&self, index: usize) -> Value {
+        match &self.slots[index].source {
+            SecretSource::Literal(value)
+            | SecretSource::Variable(_, value)
+            | SecretSource::File(_, value) => Value::Fixed(Arc::clone(value)),
+            SecretSource::Provider(provider) => Value::Provided(provided(&**provider)),
+        }
+    }
+
+    /// Records that a request contains `value`, so that responses are searched for it.
+    pub(crate) fn record_sent(&self, index: usize, value: &Arc<SecretString>) {
+        let mut sent = self.sent.lock();
+        let values = &mut sent.values[index];
+        if let Some(place) = values.iter().position(|other| is_same(other, value)) {
+            // It is the latest again.
+            values.remove(place);
+            values.push_back(Arc::clone(value));
+            return;
+        }
+        if values.len() == MAX_VALUES {
+            values.pop_front();
+        }
+        values.push_back(Arc::clone(value));
+        sent.patterns = None;
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns a number that changes with the values that were sent; 0 if there are none.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Returns what responses are searched for: the values that were sent, and those of requests
+    /// that wait for their response. `None` if there are none.
+    ///
+    /// Values of all secrets are searched for, because several hosts can belong to one server.
+    pub(crate) fn patterns<'a>(
+        &self,
+        waiting: impl Iterator<Item = &'a (usize, Arc<SecretString>)>,
+    ) -> Option<ScrubberPatterns> {
+        let mut sent = self.sent.lock();
+        let mut displaced = Values::new();
+        for (index, value) in waiting {
+            let is_known = sent.values[*index]
+                .iter()
+                .any(|other| is_same(other, value));
+            if !is_known {
+                displaced.push((*index, Arc::clone(value)));
+            }
+        }
+        if displaced.is_empty()
+            && let Some(patterns) = &sent.patterns
+        {
+            return Some(patterns.clone());
+        }
+        let mut pairs: Vec<Form> = Vec::new();
+        let kept = sent.values.iter().enumerate();
+        let kept = kept.flat_map(|(index, values)| values.iter().map(move |v| (index, v)));
+        for (index, value) in kept.chain(displaced.iter().map(|(index, v)| (*index, v))) {
+            let placeholder = self.placeholder(index).as_bytes();
+            pairs.extend(forms(value.expose_secret().as_bytes(), placeholder));
+        }
+        if pairs.is_empty() {
+            return None;
+        }
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        pairs.dedup_by(|a, b| a.0 == b.0);
+        let patterns =
+            ScrubberPatterns::new(pairs.iter().map(|(form, shown)| (&form[..], &shown[..])))
+                .expect("the number and length of forms are bounded");
+        if displaced.is_empty() {
+            sent.patterns = Some(patterns.clone());
+        }
+        Some(patterns)
+    }
+}
+
+fn provided(provider: &dyn ProvideSecret) -> ValueFuture {
+    let provided = provider.provide();
+    Box::pin(async move {
+        let value = provided.await.map_err(|error| error.to_string())?;
+        check_value(&value)?;
+        Ok(Arc::new(value))
+    })
+}
+
+fn is_same(a: &SecretString, b: &SecretString) -> bool {
+    a.expose_secret() == b.expose_secret()
+}
+
+fn length_of(source: &SecretSource) -> usize {
+    match source {
+        SecretSource::Literal(value)
+        | SecretSource::Variable(_, value)
+        | SecretSource::File(_, value) => value.expose_secret().len(),
+        SecretSource::Provider(_) => UNKNOWN_LENGTH,
+    }
+}
+
+/// Returns a random placeholder of `length` characters, or of as many as its random part needs.
+fn placeholder(length: usize) -> String {
+    let random = length.saturating_sub(PREFIX.len()).max(RANDOM_CHARACTERS);
+    let mut text = String::with_capacity(PREFIX.len() + random);
+    text.push_str(PREFIX);
+    let mut bytes = [0; 64];
+    while text.len() < PREFIX.len() + random {
+        // The kernel always has so few random bytes once the machine has started.
+        getrandom::fill(&mut bytes).expect("the kernel has random bytes");
+        // The largest multiple of 62 below 256: every character is equally likely.
+        let characters = bytes.iter().filter(|&&byte| byte < 248);
+        let missing = PREFIX.len() + random - text.len();
+        text.extend(
+            characters
+                .take(missing)
+                .map(|byte| char::from(ALPHABET[usize::from(byte % 62)])),
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placeholder_has_the_length_of_its_secret_and_at_least_its_random_part() {
+        for (length, expected) in [(0, 27), (1, 27), (27, 27), (28, 28), (40, 40), (4096, 4096)] {
+            let text = placeholder(length);
+            assert_eq!(text.len(), expected, "{length}");
+            assert!(text.starts_with(PREFIX));
+            assert!(
+                text[PREFIX.len()..]
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric())
+            );
+        }
+        assert_ne!(placeholder(40), placeholder(40));
+    }
+}

@@ -1,0 +1,107 @@
+//! The host that the requests of a connection are judged by.
+
+use std::net::IpAddr;
+
+use eryx_http::Scheme;
+use eryx_net_policy::{Host, Inspection};
+
+use crate::http::context::HttpContext;
+
+/// The hosts that a connection can be for, and how its requests are inspected.
+#[derive(Clone, Debug)]
+pub(crate) struct InspectionTarget {
+    /// The name or address that was dialled; for an address, first the names that lookups of this
+    /// sandbox resolved to it.
+    hosts: Vec<Host>,
+    /// `None` if the embedder's proxy resolved the name.
+    address: Option<IpAddr>,
+    port: u16,
+    inspection: Inspection,
+}
+
+/// The host that one stream of requests is judged by.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) scheme: Scheme,
+    pub(crate) host: Host,
+    /// The address of the connection. `None` for TLS over a transport of the guest program, and if
+    /// the embedder's proxy resolved the name.
+    pub(crate) address: Option<IpAddr>,
+    /// `None` for TLS over a transport of the guest program that leads through another host: the
+    /// port is then the one that requests name.
+    pub(crate) port: Option<u16>,
+    pub(crate) inspection: Inspection,
+    /// Whether the peer has proved with a certificate that it is `host`.
+    pub(crate) is_verified: bool,
+}
+
+impl InspectionTarget {
+    /// Returns the target of a connection to one of `hosts` at `address`, or `None` if none of them
+    /// is inspected. `address` is `None` if the embedder's proxy resolved the name.
+    pub(crate) fn new(
+        context: &HttpContext,
+        hosts: Vec<Host>,
+        address: Option<IpAddr>,
+        port: u16,
+    ) -> Option<Self> {
+        let policy = context.policy();
+        let inspection = hosts
+            .iter()
+            .map(|host| policy.inspection_at(host, address, port))
+            .max()
+            .unwrap_or(Inspection::None);
+        (inspection != Inspection::None).then_some(Self {
+            hosts,
+            address,
+            port,
+            inspection,
+        })
+    }
+
+    /// Returns whether requests must be inspected, as opposed to only recorded.
+    pub(crate) fn is_enforced(&self) -> bool {
+        self.inspection == Inspection::Enforced
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns whether `host` is one of the hosts that the connection can be for.
+    pub(crate) fn has(&self, host: &Host) -> bool {
+        self.hosts.contains(host)
+    }
+
+    /// Returns the host that was dialled, for messages.
+    pub(crate) fn host(&self) -> &Host {
+        &self.hosts[0]
+    }
+
+    /// Returns the host that requests are judged by if nothing names one of several hosts at one
+    /// address: the one whose requests are inspected most strictly.
+    pub(crate) fn strictest_host(&self, context: &HttpContext) -> &Host {
+        let policy = context.policy();
+        let inspection = |host: &&Host| policy.inspection_at(host, self.address, self.port);
+        // `max_by_key` returns the last of equals, and the first is the latest that was looked up.
+        let host = self.hosts.iter().rev().max_by_key(inspection);
+        host.unwrap_or(self.host())
+    }
+
+    /// Returns the peer of requests in clear text.
+    pub(crate) fn plaintext_peer(&self, context: &HttpContext) -> Peer {
+        Peer {
+            scheme: Scheme::Http,
+            host: self.strictest_host(context).clone(),
+            address: self.address,
+            port: Some(self.port),
+            inspection: self.inspection,
+            is_verified: false,
+        }
+    }
+}
+
+impl Peer {
+    pub(crate) fn is_enforced(&self) -> bool {
+        self.inspection == Inspection::Enforced
+    }
+}

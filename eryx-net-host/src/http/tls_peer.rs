@@ -1,0 +1,78 @@
+//! How TLS to an inspected host begins: the peer of its requests, and the protocols offered.
+
+use std::net::IpAddr;
+
+use eryx_net_policy::{Host, Inspection, Port};
+use eryx_tls::ClientSettings;
+
+use crate::error::NetError;
+use crate::http::context::HttpContext;
+use crate::http::target::{InspectionTarget, Peer};
+
+/// The ALPN protocol of HTTP/2 (RFC 9113, 3.2).
+const H2: &[u8] = b"h2";
+
+impl HttpContext {
+    /// Returns the peer of the requests that TLS with `settings` carries, or `None` if they are not
+    /// inspected. `target` and `port` are those of the connection, `None` for a transport of the
+    /// guest program, and so is `address`, which is `None` too if the embedder's proxy resolved the
+    /// name.
+    /// `is_unverified_allowed` is whether the embedder permits TLS without verification, and with
+    /// roots of the guest program.
+    ///
+    /// Removes HTTP/2 from the offered protocols if the requests are inspected: only HTTP/1.1 is
+    /// parsed.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Denied`] if the connection is to an inspected host and the server name is not
+    /// that host.
+    pub(crate) fn tls_peer(
+        &self,
+        settings: &mut ClientSettings,
+        target: Option<&InspectionTarget>,
+        address: Option<IpAddr>,
+        port: Option<u16>,
+        is_unverified_allowed: bool,
+    ) -> Result<Option<Peer>, NetError> {
+        let name = settings.server_name.as_deref();
+        let named = name.and_then(|name| Host::parse(name).ok());
+        let enforced = target.filter(|target| target.is_enforced());
+        if let (Some(target), Some(host)) = (enforced, &named)
+            && !target.has(host)
+        {
+            let dialled = target.host();
+            return Err(NetError::Denied(format!(
+                "TLS with the server name `{host}` is denied on a connection to `{dialled}`, whose \
+                 requests are inspected (http_rules, secrets): use `{dialled}` as server name, or \
+                 connect to `{host}`"
+            )));
+        }
+        // Where the embedder does not permit unverified TLS, the name is verified in any case.
+        let is_verified = named.is_some()
+            && settings.verify_peer
+            && (settings.check_hostname || !is_unverified_allowed)
+            && (settings.roots.is_empty() || !is_unverified_allowed);
+        let strictest = || target.map(|target| target.strictest_host(self).clone());
+        let Some(host) = named.or_else(strictest) else {
+            return Ok(None);
+        };
+        let inspected_port = port.map_or(Port::Any, Port::Number);
+        let inspection = self.policy().inspection_at(&host, address, inspected_port);
+        match inspection {
+            Inspection::None => return Ok(None),
+            // A program that offers only HTTP/2 is not recorded, instead of failing.
+            Inspection::LogOnly if settings.alpn == [H2] => return Ok(None),
+            Inspection::LogOnly | Inspection::Enforced => {}
+        }
+        settings.alpn.retain(|protocol| protocol != H2);
+        Ok(Some(Peer {
+            scheme: eryx_http::Scheme::Https,
+            host,
+            address,
+            port,
+            inspection,
+            is_verified,
+        }))
+    }
+}

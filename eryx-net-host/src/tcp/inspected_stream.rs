@@ -1,0 +1,412 @@
+//! The stream of a connection whose bytes are inspected.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use eryx_tls::Info;
+
+use crate::audit::entry::AuditEntry;
+use crate::error::NetError;
+use crate::http::CipherGuard;
+use crate::http::context::HttpContext;
+use crate::http::inspector::{Inspector, STEP};
+use crate::http::target::InspectionTarget;
+use crate::tcp::prefixed_stream::PrefixedStream;
+use crate::tcp::tls_stream::TlsConnection;
+use crate::tcp::transport::Transport;
+
+/// The most bytes that one read takes from the peer.
+const MAX_READ: usize = 64 * 1024;
+
+/// The most reads of one poll that lead to no bytes for the program. A head of 32 KiB can arrive in
+/// many small segments.
+const MAX_FRUITLESS_READS: u32 = 64;
+
+/// A stream between the guest program and an inspected host.
+pub(super) struct InspectedStream {
+    layer: Layer,
+    mode: Mode,
+    /// Bytes of a [`CipherGuard`] or a raw stream for the peer.
+    outgoing: Vec<u8>,
+    yielded: bool,
+}
+
+/// What carries the bytes that are inspected, over the transport of the connection.
+enum Layer {
+    Plain(PrefixedStream),
+    Tls(Box<TlsConnection>),
+}
+
+/// What the program's bytes are.
+enum Mode {
+    /// The first byte decides, of the program or of the server.
+    Undecided(Box<Undecided>),
+    /// HTTP.
+    Http(Box<Inspector>),
+    /// TLS of the program's own session.
+    Guarded(Box<CipherGuard>),
+    /// Anything, on a connection whose requests are only recorded.
+    Raw,
+}
+
+struct Undecided {
+    context: Arc<HttpContext>,
+    entry: Arc<AuditEntry>,
+    target: InspectionTarget,
+}
+
+/// The content type of a TLS handshake record, with which a client begins (RFC 8446, 5.1).
+const HANDSHAKE: u8 = 22;
+
+impl InspectedStream {
+    /// Returns the stream of a connection in clear text.
+    pub(super) fn plaintext(
+        stream: PrefixedStream,
+        context: Arc<HttpContext>,
+        entry: Arc<AuditEntry>,
+        target: InspectionTarget,
+    ) -> Self {
+        Self {
+            layer: Layer::Plain(stream),
+            mode: Mode::Undecided(Box::new(Undecided {
+                context,
+                entry,
+                target,
+            })),
+            outgoing: Vec::new(),
+            yielded: false,
+        }
+    }
+
+    /// Returns the stream of a connection with TLS.
+    pub(super) fn tls(stream: Box<TlsConnection>, inspector: Inspector) -> Self {
+        Self {
+            layer: Layer::Tls(stream),
+            mode: Mode::Http(Box::new(inspector)),
+            outgoing: Vec::new(),
+            yielded: false,
+        }
+    }
+
+    /// Returns whether the stream is in clear text and the program has sent no bytes.
+    pub(super) fn is_untouched(&self) -> bool {
+        matches!(
+            (&self.mode, &self.layer),
+            (Mode::Undecided(_), Layer::Plain(_))
+        )
+    }
+
+    /// Returns the plaintext stream, so that TLS can begin, or itself unless it
+    /// [is untouched](Self::is_untouched).
+    pub(super) fn into_untouched(self) -> Result<PrefixedStream, Self> {
+        match (self.mode, self.layer) {
+            (Mode::Undecided(_), Layer::Plain(stream)) => Ok(stream),
+            (mode, layer) => Err(Self {
+                layer,
+                mode,
+                outgoing: self.outgoing,
+                yielded: self.yielded,
+            }),
+        }
+    }
+
+    pub(super) fn tls_connection(&self) -> Option<&TlsConnection> {
+        match &self.layer {
+            Layer::Tls(tls) => Some(tls),
+            Layer::Plain(_) => None,
+        }
+    }
+
+    pub(super) fn tls_connection_mut(&mut self) -> Option<&mut TlsConnection> {
+        match &mut self.layer {
+            Layer::Tls(tls) => Some(tls),
+            Layer::Plain(_) => None,
+        }
+    }
+
+    /// Returns the TLS connection without its inspection.
+    pub(super) fn into_tls(self) -> Option<Box<TlsConnection>> {
+        match self.layer {
+            Layer::Tls(tls) => Some(tls),
+            Layer::Plain(_) => None,
+        }
+    }
+
+    /// Returns whether `start_tls` has yet to return `Ok` for the handshake.
+    pub(super) fn handshake_unreported(&self) -> bool {
+        self.tls_connection()
+            .is_some_and(TlsConnection::handshake_unreported)
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        self.tls_connection().is_some()
+    }
+
+    pub(super) fn info(&self) -> Option<&Info> {
+        self.tls_connection().map(TlsConnection::info)
+    }
+
+    pub(super) fn transport(&self) -> &Transport {
+        match &self.layer {
+            Layer::Plain(plain) => plain.transport(),
+            Layer::Tls(tls) => tls.transport(),
+        }
+    }
+
+    pub(super) fn transport_mut(&mut self) -> &mut Transport {
+        match &mut self.layer {
+            Layer::Plain(plain) => plain.transport_mut(),
+            Layer::Tls(tls) => tls.transport_mut(),
+        }
+    }
+
+    /// Returns whether the last poll stopped at its work limit, so that more may be available at
+    /// once.
+    pub(super) fn yielded(&self) -> bool {
+        let has_layer_yielded = match &self.layer {
+            Layer::Plain(plain) => plain.transport().yielded(),
+            Layer::Tls(tls) => tls.yielded(),
+        };
+        self.yielded || has_layer_yielded
+    }
+
+    /// Returns whether bytes can be read, or processed, that the kernel no longer has.
+    pub(super) fn has_buffered_input(&self) -> bool {
+        let is_readable = match &self.mode {
+            Mode::Http(inspector) => inspector.is_readable(),
+            Mode::Guarded(guard) => guard.has_ended(),
+            Mode::Undecided(_) | Mode::Raw => false,
+        };
+        let is_buffered = match &self.layer {
+            Layer::Plain(plain) => plain.has_buffered_input(),
+            Layer::Tls(tls) => tls.has_buffered_input(),
+        };
+        is_readable || is_buffered
+    }
+
+    /// Returns how many bytes the program can read without waiting.
+    pub(super) fn pending(&self) -> usize {
+        let inspected = match &self.mode {
+            Mode::Http(inspector) => inspector.pending(),
+            _ => 0,
+        };
+        inspected + self.tls_connection().map_or(0, TlsConnection::pending)
+    }
+
+    /// Reads up to `max` bytes; an empty vector is the end of the stream.
+    pub(super) fn poll_read_vec(
+        &mut self,
+        cx: &mut Context<'_>,
+        max: usize,
+    ) -> Poll<Result<Vec<u8>, NetError>> {
+        if !matches!(self.mode, Mode::Http(_)) {
+            return self.poll_read_uninspected(cx, max);
+        }
+        ready!(self.poll_readable(cx))?;
+        match &mut self.mode {
+            Mode::Http(inspector) => match inspector.take_for_program(max) {
+                Some(outcome) => Poll::Ready(outcome),
+                None => Poll::Pending,
+            },
+            _ => Poll::Pending,
+        }
+    }
+
+    fn poll_read_uninspected(
+        &mut self,
+        cx: &mut Context<'_>,
+        max: usize,
+    ) -> Poll<Result<Vec<u8>, NetError>> {
+        if let Mode::Guarded(guard) = &self.mode
+            && guard.has_ended()
+        {
+            return Poll::Ready(Ok(Vec::new()));
+        }
+        let data = ready!(self.poll_read_layer(cx, max))?;
+        match &self.mode {
+            Mode::Guarded(guard) => guard.receive(&data),
+            // Neither a server of HTTP nor one of TLS sends first.
+            Mode::Undecided(undecided) if undecided.target.is_enforced() && !data.is_empty() => {
+                let mut inspector = undecided.inspector();
+                // The read returns the error.
+                let _ = inspector.response(data);
+                self.mode = Mode::Http(inspector);
+                return self.poll_read_vec(cx, max);
+            }
+            _ => {}
+        }
+        Poll::Ready(Ok(data))
+    }
+
+    /// Ready when a read would return bytes, the end of the stream or an error.
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        self.yielded = false;
+        if !matches!(self.mode, Mode::Http(_)) {
+            if let Mode::Guarded(guard) = &self.mode
+                && guard.has_ended()
+            {
+                return Poll::Ready(Ok(()));
+            }
+            return match &mut self.layer {
+                Layer::Plain(plain) => plain.poll_readable(cx).map_err(NetError::from),
+                Layer::Tls(tls) => tls.poll_readable(cx).map(Ok),
+            };
+        }
+        for _ in 0..MAX_FRUITLESS_READS {
+            if let Mode::Http(inspector) = &mut self.mode
+                && inspector.is_readable()
+            {
+                return Poll::Ready(Ok(()));
+            }
+            let data = ready!(self.poll_read_layer(cx, MAX_READ))?;
+            let Mode::Http(inspector) = &mut self.mode else {
+                return Poll::Ready(Ok(()));
+            };
+            if data.is_empty() {
+                inspector.finish_responses();
+            } else {
+                // The read that follows returns the error.
+                let _ = inspector.response(data);
+            }
+        }
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_read_layer(
+        &mut self,
+        cx: &mut Context<'_>,
+        max: usize,
+    ) -> Poll<Result<Vec<u8>, NetError>> {
+        match &mut self.layer {
+            Layer::Plain(plain) => plain.poll_read_vec(cx, max).map_err(NetError::from),
+            Layer::Tls(tls) => tls.poll_read_vec(cx, max),
+        }
+    }
+
+    /// Takes some of `data`, and begins to send what it leads to. Call it after
+    /// [`poll_flush`](Self::poll_flush).
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<Result<usize, NetError>> {
+        if let (Mode::Undecided(undecided), [first, ..]) = (&self.mode, data) {
+            self.mode = undecided.decide(*first);
+        }
+        let taken = match &mut self.mode {
+            Mode::Http(inspector) => ready!(inspector.poll_request(cx, data))?,
+            Mode::Guarded(guard) => guard.push(data, &mut self.outgoing)?,
+            Mode::Undecided(_) | Mode::Raw => {
+                let taken = data.len().min(STEP);
+                self.outgoing.extend_from_slice(&data[..taken]);
+                taken
+            }
+        };
+        match self.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(taken)),
+        }
+    }
+
+    /// Sends the bytes that were taken, once the secrets in them have values.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        if let Mode::Http(inspector) = &mut self.mode {
+            ready!(inspector.poll_waiting(cx))?;
+        }
+        loop {
+            match &mut self.layer {
+                Layer::Plain(plain) => ready!(plain.transport_mut().poll_flush(cx))?,
+                Layer::Tls(tls) => ready!(tls.poll_flush(cx))?,
+            }
+            let outgoing = match &self.mode {
+                Mode::Http(inspector) => inspector.to_peer(),
+                _ => &self.outgoing,
+            };
+            if outgoing.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let sent = match &mut self.layer {
+                Layer::Plain(plain) => ready!(plain.transport_mut().poll_send(cx, outgoing))?,
+                Layer::Tls(tls) => ready!(tls.poll_write(cx, outgoing))?,
+            };
+            match &mut self.mode {
+                Mode::Http(inspector) => inspector.sent(sent),
+                _ => drop(self.outgoing.drain(..sent)),
+            }
+        }
+    }
+
+    /// Returns whether bytes wait to be sent.
+    pub(super) fn wants_flush(&self) -> bool {
+        let has_outgoing = match &self.mode {
+            Mode::Http(inspector) => inspector.is_waiting() || !inspector.to_peer().is_empty(),
+            _ => !self.outgoing.is_empty(),
+        };
+        let has_buffered = match &self.layer {
+            Layer::Plain(plain) => plain.transport().wants_flush(),
+            Layer::Tls(tls) => tls.wants_flush(),
+        };
+        has_outgoing || has_buffered
+    }
+
+    /// Ready when a write would take bytes or fail.
+    pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        ready!(self.poll_flush(cx))?;
+        match &mut self.layer {
+            Layer::Plain(plain) => plain
+                .transport_mut()
+                .poll_writable(cx)
+                .map_err(NetError::from),
+            Layer::Tls(tls) => tls.poll_writable(cx).map(Ok),
+        }
+    }
+
+    /// Sends the bytes that were taken, and close_notify if the stream has TLS.
+    pub(super) fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        ready!(self.poll_flush(cx))?;
+        match &mut self.layer {
+            Layer::Plain(_) => Poll::Ready(Ok(())),
+            Layer::Tls(tls) => tls.poll_close_notify(cx),
+        }
+    }
+
+    /// Sends the bytes that were taken, close_notify if the stream has TLS, and the end of the
+    /// stream.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        ready!(self.poll_close_notify(cx))?;
+        Poll::Ready(ready!(self.transport_mut().poll_shutdown(cx)).map_err(NetError::from))
+    }
+
+    /// Sends close_notify and waits for the peer's.
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        ready!(self.poll_flush(cx))?;
+        match &mut self.layer {
+            Layer::Plain(_) => Poll::Ready(Err(NetError::InvalidArgument(
+                "the connection is not encrypted".into(),
+            ))),
+            Layer::Tls(tls) => tls.poll_close(cx),
+        }
+    }
+}
+
+impl Undecided {
+    /// Returns what the program's bytes are, by the first of them.
+    fn decide(&self, first: u8) -> Mode {
+        if first != HANDSHAKE {
+            return Mode::Http(self.inspector());
+        }
+        if self.target.is_enforced() {
+            let context = Arc::clone(&self.context);
+            return Mode::Guarded(Box::new(CipherGuard::new(context, self.target.clone())));
+        }
+        Mode::Raw
+    }
+
+    fn inspector(&self) -> Box<Inspector> {
+        let peer = self.target.plaintext_peer(&self.context);
+        let (context, entry) = (Arc::clone(&self.context), Arc::clone(&self.entry));
+        Box::new(Inspector::new(context, entry, peer))
+    }
+}

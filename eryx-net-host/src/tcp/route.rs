@@ -1,0 +1,142 @@
+//! Connecting where the embedder has a proxy: which targets it carries, and which are direct.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use eryx_net_policy::{Host, HostName};
+
+use crate::audit::entry::AuditEntry;
+use crate::context::NetworkContext;
+use crate::error::NetError;
+use crate::proxy::error::ProxyError;
+use crate::proxy::server::ProxyServer;
+use crate::proxy::target::ProxyTarget;
+use crate::tcp::connect::Established;
+use crate::tcp::happy_eyeballs::{AttemptError, Pace, dial, race};
+use crate::tcp::tunnel::TunnelDialler;
+
+/// The pace for the addresses of a host behind a proxy. An attempt takes several round trips, and
+/// occupies a connection of the proxy.
+const PACE: Pace = Pace {
+    delay: Duration::from_secs(1),
+    min_attempt_time: Duration::from_secs(5),
+    max_attempts: 8,
+};
+
+/// Connects to the first of `addresses` that answers: directly to those that the configuration
+/// excludes from the proxy, through `proxy` to the others.
+pub(super) async fn dial_addresses(
+    context: Arc<NetworkContext>,
+    entry: Arc<AuditEntry>,
+    proxy: Arc<ProxyServer>,
+    host: Host,
+    addresses: Vec<SocketAddr>,
+) -> Result<Established, NetError> {
+    let is_direct = |target: &SocketAddr| {
+        let config = &context.config;
+        config.is_direct(&host, Some(target.ip()), Some(target.port()))
+    };
+    // On the proxy's own port, a target may be the proxy.
+    let needs_proxy = |target: &SocketAddr| !is_direct(target) || target.port() == proxy.port;
+    if !addresses.iter().any(needs_proxy) {
+        let connected = dial(&addresses, &context.spare_attempts).await?;
+        return Ok(connected.into());
+    }
+    let outcome = async {
+        let dialler = TunnelDialler::new(&context, &entry, &proxy).await?;
+        dialler.check_targets(&addresses)?;
+        race(&addresses, PACE, &context.spare_attempts, |target| {
+            if is_direct(&target) {
+                let spare = context.spare_attempts.clone();
+                return Box::pin(async move { Ok(dial(&[target], &spare).await?.into()) });
+            }
+            let dialler = dialler.clone();
+            Box::pin(async move { dialler.open(ProxyTarget::Address(target), target).await })
+        })
+        .await
+    };
+    outcome
+        .await
+        .map_err(|error: RouteError| error.report(&entry, &proxy))
+}
+
+/// Connects through `proxy` to a name, which the proxy resolves. `placeholder` stands for the
+/// address of the peer.
+pub(super) async fn dial_name(
+    context: Arc<NetworkContext>,
+    entry: Arc<AuditEntry>,
+    proxy: Arc<ProxyServer>,
+    (name, port): (HostName, u16),
+    placeholder: IpAddr,
+) -> Result<Established, NetError> {
+    let outcome = async {
+        if proxy.port == port && proxy.host.name() == Some(&name) {
+            return Err(ProxyError::TargetIsProxy.into());
+        }
+        let dialler = TunnelDialler::new(&context, &entry, &proxy).await?;
+        let peer = SocketAddr::new(placeholder, port);
+        dialler.open(ProxyTarget::Name(name, port), peer).await
+    };
+    outcome
+        .await
+        .map_err(|error: RouteError| error.report(&entry, &proxy))
+}
+
+/// The error of an attempt to connect, directly or through the proxy.
+pub(super) enum RouteError {
+    Direct(io::Error),
+    Proxy(ProxyError),
+    /// The host memory is exhausted.
+    Limit(NetError),
+}
+
+impl RouteError {
+    /// Reports a failure of the proxy to the embedder, and returns the error for the guest program.
+    fn report(self, entry: &AuditEntry, proxy: &ProxyServer) -> NetError {
+        match self {
+            Self::Direct(error) => error.into(),
+            Self::Limit(error) => error,
+            Self::Proxy(error) => {
+                entry.proxy_failed(proxy.name(), &error.to_string());
+                error.for_guest()
+            }
+        }
+    }
+}
+
+impl AttemptError for RouteError {
+    fn no_address() -> Self {
+        Self::Direct(AttemptError::no_address())
+    }
+
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Direct(_) => false,
+            // Another tunnel would fail in the same way.
+            Self::Proxy(error) => !error.is_about_target(),
+            Self::Limit(_) => true,
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Direct(error) => error.rank(),
+            // The proxy's answer says more than that an address did not answer.
+            Self::Proxy(_) | Self::Limit(_) => 3,
+        }
+    }
+}
+
+impl From<io::Error> for RouteError {
+    fn from(error: io::Error) -> Self {
+        Self::Direct(error)
+    }
+}
+
+impl From<ProxyError> for RouteError {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(error)
+    }
+}

@@ -1,0 +1,344 @@
+//! HTTP rules and secrets of a configuration: policy files, warnings and verdicts without a
+//! network.
+#![cfg(feature = "toml")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use eryx_net_host::policy::{HintStyle, HttpReason, HttpRule, SecretBinding};
+use eryx_net_host::{ConfigError, NetConfig, ProvideSecret, ProvideSecretError, Secret};
+use futures_util::future::BoxFuture;
+use secrecy::SecretString;
+
+const VALUE: &str = "ghp_0123456789abcdef";
+
+/// A variable that cargo sets for this process.
+const VARIABLE: &str = "CARGO_MANIFEST_DIR";
+
+#[test]
+fn a_policy_file_takes_secrets_from_files_and_variables_and_is_written_without_their_values() {
+    let folder = tempfile::tempdir().expect("created");
+    fs::create_dir(folder.path().join("tokens")).expect("created");
+    let token = folder.path().join("tokens/github");
+    fs::write(&token, format!("{VALUE}\n")).expect("written");
+    let policy = folder.path().join("policy.toml");
+    fs::write(
+        &policy,
+        format!(
+            "[secrets.GITHUB_TOKEN]\nfile = 'tokens/github'\nhosts = ['api.github.com']\n\
+             [secrets.KEY]\nenv = '{VARIABLE}'\nhosts = ['a.example:443', 'b.example']\n\
+             headers = ['X-Key']\nquery = ['key']\nbody = true\ninject = 'Key {{}}'\n\
+             plaintext_hosts = ['c.example:80']\n"
+        ),
+    )
+    .expect("written");
+    let config = NetConfig::from_toml_file(&policy).expect("read");
+    let expected = NetConfig::default()
+        .with_secrets([
+            Secret::from_file(binding("GITHUB_TOKEN", "api.github.com"), token).expect("read"),
+            Secret::from_variable(
+                binding("KEY", "a.example:443")
+                    .with_headers(["x-key"])
+                    .and_then(|binding| binding.with_query(["key"]))
+                    .and_then(|binding| binding.with_inject("Key {}"))
+                    .and_then(|binding| {
+                        binding.with_plaintext_hosts(["c.example:80".parse().expect("a pattern")])
+                    })
+                    .expect("a binding")
+                    .with_body(true),
+                VARIABLE,
+            )
+            .expect("set"),
+        ])
+        .expect("valid");
+    let bindings = |config: &NetConfig| -> Vec<SecretBinding> {
+        config
+            .secrets()
+            .map(|secret| secret.binding().clone())
+            .collect()
+    };
+    assert_eq!(bindings(&config)[0], bindings(&expected)[0]);
+    assert_eq!(bindings(&config)[1].headers(), ["x-key"]);
+    assert_eq!(bindings(&config)[1].hosts().len(), 2);
+    assert!(bindings(&config)[1].body());
+    assert_eq!(bindings(&config)[1].inject(), Some("Key {}"));
+    assert_eq!(
+        bindings(&config)[1].plaintext_hosts(),
+        bindings(&expected)[1].plaintext_hosts()
+    );
+
+    let toml = config.to_toml().expect("written");
+    let value = std::env::var(VARIABLE).expect("set");
+    for text in [&toml, &format!("{config:?}")] {
+        assert!(!text.contains(VALUE) && !text.contains(&value), "{text}");
+    }
+    // The path is absolute, so that the file can be in another folder.
+    let other = tempfile::tempdir().expect("created");
+    let copy = other.path().join("policy.toml");
+    fs::write(&copy, &toml).expect("written");
+    assert_eq!(NetConfig::from_toml_file(&copy), Ok(config), "{toml}");
+}
+
+#[test]
+fn settings_that_are_not_from_a_file_cannot_read_secrets() {
+    let folder = tempfile::tempdir().expect("created");
+    let token = folder.path().join("token");
+    fs::write(&token, VALUE).expect("written");
+    for place in [format!("env = '{VARIABLE}'"), format!("file = {token:?}")] {
+        let text = format!("[secrets.TOKEN]\n{place}\nhosts = ['evil.example']");
+        let error = NetConfig::from_toml_str(&text)
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            error.contains("secrets.TOKEN") && error.contains("from_toml_file"),
+            "{error}"
+        );
+        let file = folder.path().join("policy.toml");
+        fs::write(&file, &text).expect("written");
+        assert!(NetConfig::from_toml_file(&file).is_ok(), "{text}");
+    }
+    let json = serde_json::json!({
+        "secrets": { "TOKEN": { "env": VARIABLE, "hosts": ["evil.example"] } },
+    });
+    let error = serde_json::from_value::<NetConfig>(json)
+        .expect_err("refused")
+        .to_string();
+    assert!(error.contains("secrets.TOKEN"), "{error}");
+}
+
+#[test]
+fn a_configuration_with_the_value_of_a_secret_cannot_be_written() {
+    let literal = Secret::new(binding("TOKEN", "a.example"), VALUE).expect("valid");
+    let provider = Secret::with_provider(binding("TOKEN", "a.example"), Arc::new(NeverProvides));
+    for secret in [literal, provider] {
+        let config = NetConfig::default().with_secret(secret).expect("valid");
+        let Err(ConfigError::Refused(error)) = config.to_toml() else {
+            panic!("written");
+        };
+        assert!(
+            error.contains("secrets.TOKEN") && error.contains("file"),
+            "{error}"
+        );
+        let json = serde_json::to_string(&config)
+            .expect_err("refused")
+            .to_string();
+        for text in [error, json, format!("{config:?}")] {
+            assert!(!text.contains(VALUE), "{text}");
+        }
+        let without = config.with_secrets([]).expect("valid");
+        assert_eq!(without, NetConfig::default());
+        assert!(without.to_toml().is_ok());
+    }
+}
+
+#[test]
+fn an_error_about_a_secret_in_a_policy_file_does_not_repeat_a_value() {
+    let folder = tempfile::tempdir().expect("created");
+    for (text, part) in [
+        (
+            format!("[secrets]\nTOKEN = '{VALUE}'"),
+            "does not have the value of a secret",
+        ),
+        (format!("secrets = '{VALUE}'"), "does not have the value"),
+        (
+            format!("secrets.TOKEN = '{VALUE}'"),
+            "does not have the value",
+        ),
+        (
+            format!("secrets = {{TOKEN = '{VALUE}'}}"),
+            "does not have the value",
+        ),
+        (
+            format!("secrets.TOKEN = ['{VALUE}']"),
+            "a table with `hosts`",
+        ),
+        (
+            format!("[secrets.TOKEN]\nhosts = ['a.example']\nvalue = '{VALUE}'"),
+            "unknown field `value`",
+        ),
+        (
+            format!("[secrets.TOKEN]\nvalue = '{VALUE}'\nhosts = ['a.example']"),
+            "expected one of `env`, `file`",
+        ),
+        (
+            format!("[secrets.TOKEN]\nhosts = ['a.example'\nenv = '{VALUE}'"),
+            "line",
+        ),
+        (
+            format!("[secrets.TOKEN]\nenv = 'X'\nhosts = '{VALUE}'"),
+            "a sequence",
+        ),
+        (
+            format!("[secrets.TOKEN]\nenv = 'X'\nhosts = ['a.example']\nbody = '{VALUE}'"),
+            "boolean",
+        ),
+        (
+            "[secrets.TOKEN]\nhosts = ['a.example']".to_owned(),
+            "either `env",
+        ),
+        (
+            format!("[secrets.TOKEN]\nenv = 'X'\nfile = '{VALUE}'\nhosts = ['a.example']"),
+            "either `env",
+        ),
+        (
+            "[secrets.TOKEN]\nenv = 'ERYX_IS_NOT_SET'\nhosts = ['a.example']".to_owned(),
+            "is not set",
+        ),
+        (
+            "[secrets.TOKEN]\nfile = 'gone'\nhosts = ['a.example']".to_owned(),
+            "cannot be read",
+        ),
+        (
+            "[secrets.TOKEN]\nfile = 'gone'\nhosts = []".to_owned(),
+            "has no host",
+        ),
+        (
+            "[secrets.TOKEN]\nfile = 'gone'\nhosts = ['*']".to_owned(),
+            "every host",
+        ),
+        (
+            "[secrets.A-B]\nfile = 'gone'\nhosts = ['a.example']".to_owned(),
+            "`A-B`",
+        ),
+        (
+            "[secrets.TOKEN]\nfile = 'gone'\nhosts = ['a.example']\nheaders = ['Host']".to_owned(),
+            "name another field",
+        ),
+    ] {
+        let file = folder.path().join("policy.toml");
+        fs::write(&file, &text).expect("written");
+        let error = NetConfig::from_toml_file(&file)
+            .expect_err(&text)
+            .to_string();
+        assert!(error.contains(part), "{text}: {error}");
+        assert!(!error.contains(VALUE), "{error}");
+    }
+}
+
+#[test]
+fn a_url_is_checked_by_the_policy_of_hosts_first_and_by_rules_then() {
+    let config = NetConfig::default()
+        .with_allowed_hosts(["a.example", "b.example"])
+        .and_then(|config| config.with_http_rule("GET a.example/user".parse()?))
+        .and_then(|config| config.with_http_rule("GET c.example".parse()?))
+        .expect("valid");
+    for (method, url, reason) in [
+        ("GET", "https://a.example/user", HttpReason::Listed),
+        (
+            "PUT",
+            "https://a.example/user",
+            HttpReason::MethodNotAllowed,
+        ),
+        ("PUT", "https://b.example/user", HttpReason::NoRules),
+        ("GET", "https://c.example/", HttpReason::HostDenied),
+        ("GET", "https://127.0.0.1/", HttpReason::HostDenied),
+        ("GET", "a.example", HttpReason::MalformedUrl),
+    ] {
+        assert_eq!(
+            config.check_http(method, url).reason(),
+            reason,
+            "{method} {url}"
+        );
+    }
+}
+
+/// Trap: a policy of requests that was compiled before the style changed.
+#[test]
+fn the_message_of_a_request_suggests_settings_in_the_style_of_the_configuration() {
+    let rule = || "GET a.example/user".parse::<HttpRule>().expect("a rule");
+    let before = NetConfig::default()
+        .with_hint_style(HintStyle::Options)
+        .with_http_rule(rule());
+    let after = NetConfig::default()
+        .with_http_rule(rule())
+        .map(|config| config.with_hint_style(HintStyle::Options));
+    for config in [before, after] {
+        let verdict = config
+            .expect("valid")
+            .check_http("PUT", "https://a.example/user");
+        let message = verdict.to_string();
+        assert!(
+            message.contains("--http-rule 'PUT a.example/user'"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn rules_and_secrets_without_effect_and_ports_without_a_rule_are_warnings() {
+    let config = |allowed: &[&str], rule: &str| {
+        NetConfig::default()
+            .with_allowed_hosts(allowed)
+            .and_then(|config| config.with_http_rule(rule.parse()?))
+            .expect("valid")
+    };
+    for (allowed, rule, part) in [
+        (&["a.example"][..], "GET a.example/user", None),
+        (&["a.example:443"], "GET a.example/user", None),
+        (&["a.example:443"], "GET a.example:443/user", None),
+        (&["*.example"], "GET *.example:443/user", None),
+        (
+            &["a.example"],
+            "GET a.example:443/user",
+            Some("no rule is for its port 80"),
+        ),
+        (
+            &[],
+            "GET a.example:80/user",
+            Some("no rule is for its port 443"),
+        ),
+        (&["b.example"], "GET a.example/user", Some("has no effect")),
+        (
+            &["a.example:80"],
+            "GET a.example:443/user",
+            Some("has no effect"),
+        ),
+        (&[], "GET 10.0.0.1 /user", Some("has no effect")),
+    ] {
+        let warnings = config(allowed, rule).warnings();
+        match part {
+            Some(part) => {
+                assert_eq!(warnings.len(), 1, "{rule}: {warnings:?}");
+                assert!(warnings[0].contains(part), "{rule}: {warnings:?}");
+            }
+            None => assert!(warnings.is_empty(), "{rule}: {warnings:?}"),
+        }
+    }
+    let both = config(&["a.example"], "GET a.example:443/user")
+        .with_http_rule("a.example:80".parse().expect("a rule"))
+        .expect("valid");
+    assert!(both.warnings().is_empty(), "{:?}", both.warnings());
+
+    let secret = Secret::new(binding("TOKEN", "b.example"), VALUE).expect("valid");
+    let config = config(&["a.example"], "a.example")
+        .with_secret(secret)
+        .expect("valid");
+    let warnings = config.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("secrets.TOKEN") && warnings[0].contains("b.example"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_file_with_a_warning_is_read() {
+    let folder = tempfile::tempdir().expect("created");
+    let file: &Path = &folder.path().join("policy.toml");
+    fs::write(file, "[[http_rules]]\nhost = 'a.example:443'").expect("written");
+    let config = NetConfig::from_toml_file(file).expect("read");
+    assert_eq!(config.warnings().len(), 1);
+}
+
+fn binding(name: &str, host: &str) -> SecretBinding {
+    SecretBinding::new(name, [host.parse().expect(host)]).expect(name)
+}
+
+struct NeverProvides;
+
+impl ProvideSecret for NeverProvides {
+    fn provide(&self) -> BoxFuture<'static, Result<SecretString, ProvideSecretError>> {
+        Box::pin(async { Err(ProvideSecretError("never".to_owned())) })
+    }
+}

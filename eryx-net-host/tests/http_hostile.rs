@@ -1,0 +1,644 @@
+//! Hostile programs on inspected hosts that want requests past the rules, wrong bytes, or waits
+//! without an end.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a relay of a test connects without a policy"
+)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eryx_net_host::tls::ClientSettings;
+use eryx_net_host::{
+    Connection, Family, HttpDenials, NetError, Network, Secret, Shutdown, TlsSession,
+};
+use eryx_testkit::RequestRecorder;
+use support::http::*;
+use support::*;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Looks up `name`, so that its addresses count as the name.
+async fn look_up(network: &Network, name: &str, port: u16) {
+    let mut lookup = network
+        .lookup(name, Some(port), Family::Any)
+        .expect("allowed");
+    within_timeout(lookup.finish(None))
+        .await
+        .expect("addresses");
+}
+
+/// Starts a relay to `port`, as a proxy is that the program may use.
+async fn relay_to(port: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let relay = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    relay
+}
+
+async fn handshake(connection: &mut Connection, session: &mut TlsSession) {
+    transport(connection, session, async |s| not_yet(s.handshake()))
+        .await
+        .expect("the handshake");
+}
+
+/// Writes to a session, and sends what it produces.
+async fn session_write(
+    connection: &mut Connection,
+    session: &mut TlsSession,
+    request: &str,
+) -> Result<usize, NetError> {
+    transport(connection, session, async |s| {
+        s.write(request.as_bytes()).await.map(Some)
+    })
+    .await
+}
+
+fn request(method: &str, port: u16, fields: &str) -> String {
+    format!("{method} / HTTP/1.1\r\nHost: secure.test:{port}\r\n{fields}\r\n")
+}
+
+#[tokio::test]
+async fn a_request_in_a_tunnel_cannot_name_another_port_to_avoid_a_rule() {
+    let origin = Origin::new().await;
+    let port = origin.port();
+    let rule = rule(&format!("secure.test:{port}"))
+        .with_methods(["GET"])
+        .expect("methods");
+    let network = Network::new(&origin.config.with_http_rule(rule).expect("a rule"));
+    let relay = relay_to(port).await;
+    for named in [port, relay, 443] {
+        let mut connection = connected(&network, "other.test", relay).await;
+        let mut session = network.tls_session(&settings()).expect("allowed");
+        handshake(&mut connection, &mut session).await;
+        let get = request("GET", named, "");
+        session_write(&mut connection, &mut session, &get)
+            .await
+            .expect("allowed on each port");
+        let delete = request("DELETE", named, "");
+        let message = denial(session_write(&mut connection, &mut session, &delete).await);
+        assert!(message.contains("DELETE"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_for_one_port_is_not_sent_through_a_tunnel() {
+    let origin = Origin::new().await;
+    let port = origin.port();
+    let secret = secret(&format!("secure.test:{port}"));
+    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    let relay = relay_to(port).await;
+    let mut connection = connected(&network, "other.test", relay).await;
+    let mut session = network.tls_session(&settings()).expect("allowed");
+    handshake(&mut connection, &mut session).await;
+    let get = request("GET", port, &fields);
+    let message = denial(session_write(&mut connection, &mut session, &get).await);
+    assert!(message.contains("port"), "{message}");
+    // On a connection to the host itself the port is known.
+    let mut connection = connected(&network, "secure.test", port).await;
+    let mut session = network.tls_session(&settings()).expect("allowed");
+    handshake(&mut connection, &mut session).await;
+    session_write(&mut connection, &mut session, &get)
+        .await
+        .expect("allowed");
+}
+
+#[tokio::test]
+async fn a_session_that_is_bound_to_one_port_and_carried_to_another_is_a_tunnel() {
+    let origin = Origin::new().await;
+    let decoy = Origin::new().await;
+    let port = origin.port();
+    let strict = rule(&format!("secure.test:{port}"))
+        .with_methods(["GET"])
+        .expect("methods");
+    let lenient = rule(&format!("secure.test:{}", decoy.port()))
+        .with_methods(["GET", "DELETE"])
+        .expect("methods");
+    let config = origin.config.with_http_rule(strict).expect("a rule");
+    let network = Network::new(&config.with_http_rule(lenient).expect("a rule"));
+    let relay = relay_to(port).await;
+    let mut tunnel = connected(&network, "other.test", relay).await;
+    let mut bound = connected(&network, "secure.test", decoy.port()).await;
+    let mut session = network.tls_session(&settings()).expect("allowed");
+    // The program writes the ClientHello to both, and continues with the tunnel.
+    let hello = session.take(usize::MAX);
+    send(&mut bound, &hello).await;
+    send(&mut tunnel, &hello).await;
+    handshake(&mut tunnel, &mut session).await;
+    let delete = request("DELETE", decoy.port(), "");
+    denial(session_write(&mut tunnel, &mut session, &delete).await);
+    assert_eq!(origin.server.text(), "");
+}
+
+#[tokio::test]
+async fn tls_without_a_server_name_is_inspected_where_one_name_of_the_address_is() {
+    let origin = Origin::new().await;
+    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
+    let config = origin
+        .config
+        .with_http_rule(rule)
+        .expect("a rule")
+        .allow_unverified_tls(true);
+    let network = Network::new(&config);
+    let port = origin.port();
+    look_up(&network, "secure.test", port).await;
+    look_up(&network, "other.test", port).await;
+    let mut connection = connected(&network, "127.0.0.1", port).await;
+    let settings = ClientSettings {
+        server_name: None,
+        verify_peer: false,
+        check_hostname: false,
+        ..settings()
+    };
+    within_timeout(connection.start_tls(&settings, None))
+        .await
+        .expect("TLS");
+    denial(write(&mut connection, &request("DELETE", port, "")).await);
+    assert_eq!(origin.server.text(), "");
+}
+
+#[tokio::test]
+async fn fields_that_change_the_method_or_path_of_a_request_are_refused() {
+    let origin = Origin::new().await;
+    let rule = rule("secure.test")
+        .with_methods(["GET", "POST"])
+        .expect("methods")
+        .with_paths(["/", "/a"])
+        .expect("paths");
+    let network = Network::new(&origin.config.with_http_rule(rule).expect("a rule"));
+    let port = origin.port();
+    for (fields, is_allowed) in [
+        ("X-HTTP-Method-Override: POST\r\n", true),
+        ("X-HTTP-Method-Override: GET\r\n", false),
+        ("X-HTTP-Method-Override: DELETE\r\n", false),
+        ("X-Http-Method: PUT\r\n", false),
+        ("x-method-override: TRACE\r\n", false),
+        ("X-Original-URL: /a\r\n", false),
+        ("X-Original-URL: /admin\r\n", false),
+        ("X-Original-URL: /a\r\nX-Original-URL: /admin\r\n", false),
+        ("X-Rewrite-Url: /a/../admin\r\n", false),
+        ("X-Rewrite-Url: admin\r\n", false),
+    ] {
+        let mut connection = tls_connected(&network, port).await;
+        let outcome = write(&mut connection, &request("POST", port, fields)).await;
+        assert_eq!(outcome.is_ok(), is_allowed, "{fields}");
+        if is_allowed {
+            response(&mut connection).await.expect("a response");
+        } else {
+            denial(outcome);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_response_does_not_avoid_the_limit_of_its_rule() {
+    let body = "x".repeat(50);
+    let server = PlainServer::answering(true, move |_| {
+        format!("HTTP/1.1 200 OK\r\nA b: c\r\n\r\n{body}").into_bytes()
+    })
+    .await;
+    let rule = rule("plain.test").with_max_response_bytes(Some(10));
+    let network = Network::new(&server.config.with_http_rule(rule).expect("a rule"));
+    let mut connection = server.connected(&network).await;
+    write(&mut connection, &server.get("/", ""))
+        .await
+        .expect("allowed");
+    denial(drain(&mut connection).await);
+}
+
+#[tokio::test]
+async fn a_malformed_request_behind_another_is_answered_after_it() {
+    let origin = Origin::new().await;
+    let rule = rule("secure.test").with_methods(["GET", "POST"]);
+    let config = origin
+        .config
+        .with_http_rule(rule.expect("methods"))
+        .expect("a rule")
+        .with_http_denials(HttpDenials::Response);
+    let network = Network::new(&config);
+    let port = origin.port();
+    let chunked = request("POST", port, "Transfer-Encoding: chunked\r\n");
+    for malformed in [
+        "GET / HTTP/1.1\nHost: x\n\n".to_owned(),
+        // The head is valid, and is sent.
+        format!("{chunked}5\r\nhello\r\nnot a chunk\r\n"),
+    ] {
+        for pause in [false, true] {
+            let mut connection = tls_connected(&network, port).await;
+            let first = request("GET", port, "");
+            if pause {
+                write(&mut connection, &first).await.expect("taken");
+                write(&mut connection, &malformed).await.expect("taken");
+            } else {
+                write(&mut connection, &format!("{first}{malformed}"))
+                    .await
+                    .expect("taken");
+            }
+            let seen = drain(&mut connection).await.expect("both responses");
+            let seen = String::from_utf8(seen).expect("text");
+            assert!(seen.starts_with("HTTP/1.1 200 OK"), "{seen}");
+            assert!(seen.contains(&first), "{seen}");
+            assert_eq!(seen.matches("HTTP/1.1 403").count(), 1, "{seen}");
+            assert!(seen.ends_with('}'), "{seen}");
+        }
+    }
+    let log = network.report().requests;
+    assert_eq!(log.iter().filter(|r| r.status == Some(200)).count(), 4);
+}
+
+#[tokio::test]
+async fn a_request_that_is_denied_in_its_body_is_answered_at_once() {
+    let origin = Origin::new().await;
+    let rule = rule("secure.test").with_max_request_bytes(Some(4));
+    let config = origin
+        .config
+        .with_http_rule(rule)
+        .expect("a rule")
+        .with_http_denials(HttpDenials::Response);
+    let network = Network::new(&config);
+    let port = origin.port();
+    let mut connection = tls_connected(&network, port).await;
+    let chunked = request("POST", port, "Transfer-Encoding: chunked\r\n");
+    write(&mut connection, &format!("{chunked}3\r\nabc\r\n"))
+        .await
+        .expect("taken");
+    write(&mut connection, "3\r\ndef\r\n0\r\n\r\n")
+        .await
+        .expect("taken");
+    assert!(readable(&mut connection, Duration::ZERO).await);
+    let seen = drain(&mut connection).await.expect("a response");
+    assert!(seen.starts_with(b"HTTP/1.1 403"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_response_to_a_denial_wakes_a_program_that_waits_for_its_own_transport() {
+    let origin = Origin::new().await;
+    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
+    let config = origin
+        .config
+        .with_http_rule(rule)
+        .expect("a rule")
+        .with_http_denials(HttpDenials::Response);
+    let network = Network::new(&config);
+    let port = origin.port();
+    let mut connection = connected(&network, "secure.test", port).await;
+    let mut session = network.tls_session(&settings()).expect("allowed");
+    handshake(&mut connection, &mut session).await;
+    // The session tickets of the server.
+    let _ = connection
+        .read(1 << 20, Some(Duration::from_millis(50)))
+        .await;
+    let delete = request("DELETE", port, "");
+    session_write(&mut connection, &mut session, &delete)
+        .await
+        .expect("taken");
+    // As asyncio does: it reads from the session after it has read from the transport.
+    assert!(readable(&mut connection, TIMEOUT).await);
+    assert!(connection.poll_item_readable().is_none());
+    let end = within_timeout(connection.read(1000, None)).await;
+    assert_eq!(end, Ok(Vec::new()));
+    session.feed_eof();
+    let denied = not_yet(session.read(1000)).expect("a response");
+    assert!(denied.is_some_and(|bytes| bytes.starts_with(b"HTTP/1.1 403")));
+    assert_eq!(not_yet(session.read(1000)), Ok(Some(Vec::new())));
+}
+
+#[tokio::test]
+async fn a_denial_in_a_tunnel_is_an_error_because_no_transport_can_be_woken() {
+    let origin = Origin::new().await;
+    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
+    let config = origin
+        .config
+        .with_http_rule(rule)
+        .expect("a rule")
+        .with_http_denials(HttpDenials::Response);
+    let network = Network::new(&config);
+    let relay = relay_to(origin.port()).await;
+    let mut connection = connected(&network, "other.test", relay).await;
+    let mut session = network.tls_session(&settings()).expect("allowed");
+    handshake(&mut connection, &mut session).await;
+    let delete = request("DELETE", origin.port(), "");
+    denial(session_write(&mut connection, &mut session, &delete).await);
+}
+
+/// Returns a network that records the requests to all hosts.
+fn recording(server: &PlainServer) -> Network {
+    Network::new(&server.config.with_inspected_host("*").expect("a pattern"))
+}
+
+#[tokio::test]
+async fn bytes_that_are_only_recorded_are_never_held_back() {
+    let server = PlainServer::new(|mut socket| async move {
+        loop {
+            let bytes = socket.read().await;
+            if bytes.is_empty() {
+                return;
+            }
+            socket.send(&bytes).await;
+        }
+    })
+    .await;
+    let network = recording(&server);
+    for (message, answer) in [
+        // No line end follows before the other side has answered.
+        ("PING", "PING"),
+        ("GET / HT", "GET / HT"),
+        ("HTTP/1.1 200", "HTTP/1.1 200"),
+        ("{\"jsonrpc\":\"2.0\"}", "{\"jsonrpc\":\"2.0\"}"),
+        ("\r\n", "\r\n"),
+    ] {
+        let mut connection = server.connected(&network).await;
+        write(&mut connection, message).await.expect("passes");
+        assert_eq!(
+            read_until(&mut connection, answer.as_bytes()).await,
+            answer.as_bytes()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_start_of_a_response_is_not_held_back_where_no_secret_can_be_in_it() {
+    let server = PlainServer::new(|mut socket| async move {
+        if socket.head().await.is_some() {
+            socket.send(b"HTTP/1.1 200 OK\r\nConte").await;
+            // Until the program has received the start.
+            socket.read().await;
+        }
+    })
+    .await;
+    let network = recording(&server);
+    let mut connection = server.connected(&network).await;
+    write(&mut connection, &server.get("/", ""))
+        .await
+        .expect("passes");
+    read_until(&mut connection, b"\r\nConte").await;
+}
+
+#[tokio::test]
+async fn trailers_in_parts_are_forwarded_once_in_both_directions() {
+    for is_recorded in [true, false] {
+        let server = PlainServer::new(|mut socket| async move {
+            if socket.head().await.is_none() {
+                return;
+            }
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n";
+            for part in [head, "X-Tra", "iler: b\r\n", "\r\n", "gar", "bage\r\n"] {
+                socket.send(part.as_bytes()).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            while !socket.read().await.is_empty() {}
+        })
+        .await;
+        let network = match is_recorded {
+            true => recording(&server),
+            false => {
+                let config = server.config.with_http_rule(rule("plain.test"));
+                Network::new(&config.expect("a rule"))
+            }
+        };
+        let mut connection = server.connected(&network).await;
+        let port = server.port;
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: plain.test:{port}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        let mut sent = String::new();
+        for part in [&*head, "1\r\na\r\n0\r\nX-Tra", "iler: b\r\n\r", "\n"] {
+            write(&mut connection, part).await.expect("passes");
+            sent.push_str(part);
+        }
+        let seen = read_until(&mut connection, b"garbage\r\n").await;
+        let seen = String::from_utf8(seen).expect("text");
+        assert!(
+            seen.ends_with("1\r\na\r\n0\r\nX-Trailer: b\r\n\r\ngarbage\r\n"),
+            "{seen}"
+        );
+        if is_recorded {
+            for part in ["no ht", "tp\r\n"] {
+                write(&mut connection, part).await.expect("passes");
+                sent.push_str(part);
+            }
+        }
+        assert_eq!(server.wait_for(sent.len()).await, sent);
+        let log = network.report().requests;
+        assert_eq!(log[0].status, Some(200));
+    }
+}
+
+#[tokio::test]
+async fn a_protocol_can_change_after_a_request_with_a_long_head() {
+    let server = PlainServer::answering(false, |_| {
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nhello"
+            .to_vec()
+    })
+    .await;
+    let rule = rule("plain.test").with_upgrade(true);
+    let network = Network::new(&server.config.with_http_rule(rule).expect("a rule"));
+    let mut connection = server.connected(&network).await;
+    let long = "x".repeat(20_000);
+    let fields = format!("Connection: Upgrade\r\nUpgrade: websocket\r\nX-Long: {long}\r\n");
+    write(&mut connection, &server.get("/", &fields))
+        .await
+        .expect("allowed");
+    read_until(&mut connection, b"hello").await;
+    assert!(network.report().requests[0].is_upgraded);
+}
+
+#[tokio::test]
+async fn a_request_whose_token_takes_time_is_sent_although_the_program_drops_the_connection() {
+    let server = PlainServer::answering(false, |_| RequestRecorder::ok("")).await;
+    let secret = Secret::with_provider(PlainServer::binding(), Arc::new(Provider::default()));
+    let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    let get = server.get("/", &fields);
+    for is_shut_down in [false, true] {
+        let before = server.text().len();
+        let mut connection = server.connected(&network).await;
+        let taken = within_timeout(connection.write(get.as_bytes(), Some(Duration::ZERO))).await;
+        assert_eq!(taken, Ok(get.len()));
+        if is_shut_down {
+            connection.shutdown(Shutdown::Send).expect("connected");
+            response(&mut connection).await.expect("a response");
+        }
+        drop(connection);
+        let text = server.wait_for(before + 50).await;
+        assert!(text[before..].contains("short-lived-token"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_truncated_body_reaches_the_program() {
+    let server = PlainServer::answering(true, |_| {
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc ghp_0123".to_vec()
+    })
+    .await;
+    let network = server.network_with_secret();
+    let mut connection = server.connected(&network).await;
+    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    write(&mut connection, &server.get("/", &fields))
+        .await
+        .expect("allowed");
+    let seen = drain(&mut connection).await.expect("what there is");
+    assert!(seen.ends_with(b"abc ghp_0123"));
+}
+
+#[tokio::test]
+async fn responses_without_a_body_are_followed_by_others_where_a_secret_was_sent() {
+    let server = PlainServer::answering(false, |head| {
+        let answer = match head.split(' ').next().expect("a method") {
+            "HEAD" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "DELETE" => "HTTP/1.1 204 No Content\r\n\r\n",
+            "PUT" => "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",
+            "POST" => "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            _ => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        };
+        answer.as_bytes().to_vec()
+    })
+    .await;
+    let network = server.network_with_secret();
+    let mut connection = server.connected(&network).await;
+    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    for method in ["HEAD", "DELETE", "PUT", "POST", "GET"] {
+        let request = server.get("/", &fields).replacen("GET", method, 1);
+        write(&mut connection, &request).await.expect("allowed");
+    }
+    let seen = read_until(&mut connection, b"abc\r\n0\r\n\r\n").await;
+    let seen = String::from_utf8(seen).expect("text");
+    let answers = [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ];
+    assert_eq!(seen, answers.concat());
+    let statuses: Vec<_> = network.report().requests.iter().map(|r| r.status).collect();
+    assert_eq!(statuses, [200, 204, 304, 200, 200].map(Some));
+}
+
+#[tokio::test]
+async fn the_log_counts_heads_framing_and_bodies_in_both_directions() {
+    let answer =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nA: b\r\n\r\n";
+    for is_recorded in [true, false] {
+        let server = PlainServer::answering(false, |_| answer.as_bytes().to_vec()).await;
+        let network = match is_recorded {
+            true => recording(&server),
+            false => {
+                let config = server.config.with_http_rule(rule("plain.test"));
+                Network::new(&config.expect("a rule"))
+            }
+        };
+        let mut connection = server.connected(&network).await;
+        let port = server.port;
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: plain.test:{port}\r\nTransfer-Encoding: chunked\r\n\r\n\
+             2\r\nhi\r\n0\r\nC: d\r\n\r\n"
+        );
+        for part in request.as_bytes().chunks(7) {
+            send(&mut connection, part).await;
+        }
+        read_until(&mut connection, b"A: b\r\n\r\n").await;
+        let log = &network.report().requests[0];
+        assert_eq!(log.sent_bytes, request.len() as u64, "{is_recorded}");
+        assert_eq!(log.received_bytes, answer.len() as u64, "{is_recorded}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_comes_while_a_token_is_awaited_keeps_the_limit_of_its_rule() {
+    let server = PlainServer::new(|mut socket| async move {
+        socket.send(&RequestRecorder::ok(&"x".repeat(100))).await;
+        while !socket.read().await.is_empty() {}
+    })
+    .await;
+    let rule = rule("plain.test").with_max_response_bytes(Some(10));
+    let secret = Secret::with_provider(PlainServer::binding(), Arc::new(NeverProvides));
+    let config = server.config.with_http_rule(rule).expect("a rule");
+    let network = Network::new(&config.with_secret(secret).expect("a secret"));
+    let mut connection = server.connected(&network).await;
+    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    let get = server.get("/", &fields);
+    let _ = within_timeout(connection.write(get.as_bytes(), Some(Duration::ZERO))).await;
+    denial(drain(&mut connection).await);
+}
+
+#[tokio::test]
+async fn a_body_that_continues_after_the_response_is_limited_searched_and_logged() {
+    for denials in [HttpDenials::Error, HttpDenials::Response] {
+        for (chunk, reason) in [
+            ("5\r\nabcde\r\n".to_owned(), "max_request_bytes"),
+            ("not a chunk\r\n".to_owned(), "chunk"),
+            ("PLACEHOLDER".to_owned(), "TOKEN"),
+        ] {
+            let server = PlainServer::answering(false, |_| RequestRecorder::ok("early")).await;
+            let limit = if reason == "TOKEN" { 1000 } else { 5 };
+            let rule = rule("plain.test").with_max_request_bytes(Some(limit));
+            let secret = Secret::new(PlainServer::binding(), SECRET).expect("a value");
+            let config = server
+                .config
+                .with_http_rule(rule)
+                .expect("a rule")
+                .with_secret(secret)
+                .expect("a secret")
+                .with_http_denials(denials);
+            let network = Network::new(&config);
+            let p = placeholder(&network);
+            let chunk = chunk.replace("PLACEHOLDER", &format!("{:x}\r\n{p}\r\n", p.len()));
+            let port = server.port;
+            let mut connection = server.connected(&network).await;
+            let head = format!(
+                "POST / HTTP/1.1\r\nHost: plain.test:{port}\r\nTransfer-Encoding: chunked\r\n\r\n"
+            );
+            write(&mut connection, &format!("{head}1\r\na\r\n"))
+                .await
+                .expect("allowed");
+            response(&mut connection).await.expect("a response");
+            let outcome = write(&mut connection, &chunk).await;
+            match denials {
+                HttpDenials::Error => assert!(denial(outcome).contains(reason)),
+                // The program has its response.
+                HttpDenials::Response => {
+                    outcome.expect("taken");
+                    assert_eq!(drain(&mut connection).await, Ok(Vec::new()));
+                }
+            }
+            drop(connection);
+            assert!(!server.text().contains(&*chunk));
+            let log = &network.report().requests;
+            assert_eq!(log.len(), 1, "{log:?}");
+            assert_eq!((&*log[0].method, log[0].status), ("POST", Some(200)));
+            let error = log[0].error.as_deref().expect("a denial");
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_log_counts_bytes_that_are_sent_after_the_response() {
+    let server = PlainServer::answering(false, |_| RequestRecorder::ok("early")).await;
+    let config = server.config.with_http_rule(rule("plain.test"));
+    let network = Network::new(&config.expect("a rule"));
+    let port = server.port;
+    let mut connection = server.connected(&network).await;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: plain.test:{port}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+    );
+    write(&mut connection, &head).await.expect("allowed");
+    response(&mut connection).await.expect("a response");
+    let rest = "5\r\nabcde\r\n0\r\n\r\n";
+    write(&mut connection, rest).await.expect("allowed");
+    let log = &network.report().requests;
+    assert_eq!(log[0].sent_bytes, (head.len() + rest.len()) as u64);
+    assert_eq!(log[0].error, None);
+}
