@@ -1,0 +1,258 @@
+//! A directory of the machine as a mount.
+
+use std::any::Any;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{self, AtFlags, CWD, Dir, FileType as HostFileType, Mode, OFlags};
+use rustix::io::retry_on_intr;
+use thiserror::Error;
+
+use crate::error::{Error, Result};
+use crate::host::errno;
+use crate::host::file::HostFile;
+use crate::mount::{Access, MountedDirectory, MountedEntries, MountedFile};
+use crate::stat::{FileType, Stat};
+use crate::time::NewTime;
+
+/// What a new file or directory counts, in bytes: about what it takes on a disk.
+const ENTRY: u64 = 4096;
+
+/// How directories are opened. `NOFOLLOW` refuses links also if another process puts one there.
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// A directory of the machine, which a program can read, or read and write.
+///
+/// A program reaches nothing outside of it. Each system call names one entry of one open directory,
+/// never `..`, and follows no link; links are resolved within the root that the program sees, so a
+/// link to `/etc/passwd` leads to that file of the program. Other processes can change the
+/// directory at the same time: what they move into it, and hard links in it, belong to it. Pipes,
+/// devices and sockets cannot be opened. Names that are not UTF-8 are not listed.
+///
+/// The program waits for the disk on the thread that runs it: mount no network file system.
+#[derive(Debug)]
+pub struct HostDirectory {
+    directory: Arc<OwnedFd>,
+    /// `None` if the mount is read-only.
+    growth: Option<Arc<Growth>>,
+}
+
+/// Why a directory of the machine cannot be mounted.
+#[derive(Debug, Error)]
+#[error("the directory {path:?} cannot be opened: {source}; name one that exists and is readable")]
+pub struct HostError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// How many bytes a mount can still grow.
+#[derive(Debug)]
+pub(super) struct Growth(AtomicU64);
+
+impl Growth {
+    pub(super) fn take(&self, bytes: u64) -> Result<()> {
+        let taken = self.take_at_most(bytes);
+        if taken < bytes {
+            self.give_back(taken);
+            return Err(Error::NoSpace);
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_at_most(&self, bytes: u64) -> u64 {
+        let order = Ordering::Relaxed;
+        let rest = |free: u64| Some(free.saturating_sub(bytes));
+        let free = self.0.fetch_update(order, order, rest);
+        free.unwrap_or_else(|free| free).min(bytes)
+    }
+
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl HostDirectory {
+    /// Opens a directory that programs can read.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] if it cannot be opened.
+    pub fn read_only(path: impl AsRef<Path>) -> Result<Self, HostError> {
+        Self::open(path.as_ref(), None)
+    }
+
+    /// Opens a directory that programs can read and write. All of them together make it grow by at
+    /// most `max_growth` bytes; a new file counts 4096 bytes in addition. Space that a program
+    /// frees does not count again.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] if it cannot be opened.
+    pub fn read_write(path: impl AsRef<Path>, max_growth: u64) -> Result<Self, HostError> {
+        let growth = Growth(AtomicU64::new(max_growth));
+        Self::open(path.as_ref(), Some(Arc::new(growth)))
+    }
+
+    fn open(path: &Path, growth: Option<Arc<Growth>>) -> Result<Self, HostError> {
+        // The path is the embedder's: links in it are followed.
+        let flags = DIRECTORY.difference(OFlags::NOFOLLOW);
+        let opened = fs::openat(CWD, path, flags, Mode::empty());
+        let directory = opened.map_err(|errno| HostError {
+            path: path.to_owned(),
+            source: errno.into(),
+        })?;
+        Ok(Self {
+            directory: Arc::new(directory),
+            growth,
+        })
+    }
+
+    fn growth(&self) -> Result<&Arc<Growth>> {
+        self.growth.as_ref().ok_or(Error::ReadOnly)
+    }
+}
+
+impl MountedDirectory for HostDirectory {
+    fn stat(&self) -> Result<Stat, Error> {
+        let stat = fs::fstat(&self.directory).map_err(errno::error)?;
+        Ok(errno::stat(&stat))
+    }
+
+    fn stat_entry(&self, name: &str) -> Result<Stat, Error> {
+        let stat = fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW);
+        Ok(errno::stat(&stat.map_err(errno::error)?))
+    }
+
+    fn directory(&self, name: &str) -> Result<Arc<dyn MountedDirectory>, Error> {
+        let opened = fs::openat(&self.directory, name, DIRECTORY, Mode::empty());
+        Ok(Arc::new(Self {
+            directory: Arc::new(opened.map_err(errno::error)?),
+            growth: self.growth.clone(),
+        }))
+    }
+
+    fn open_file(&self, name: &str, access: Access) -> Result<Arc<dyn MountedFile>, Error> {
+        if access.write {
+            self.growth()?;
+        }
+        // Trap: to open a pipe waits for its other end, and to open a device can have an effect.
+        // So the type is checked before, and `NONBLOCK` is for the case that another process puts a
+        // pipe there in between.
+        let before = self.stat_entry(name)?;
+        match before.file_type {
+            FileType::File => {}
+            FileType::Directory => return Err(Error::IsADirectory),
+            FileType::Symlink => return Err(Error::Loop),
+            FileType::Other => return Err(Error::NotPermitted),
+        }
+        let mode = match (access.read, access.write) {
+            (_, false) => OFlags::RDONLY,
+            (false, true) => OFlags::WRONLY,
+            (true, true) => OFlags::RDWR,
+        };
+        let flags = mode | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let opened = retry_on_intr(|| fs::openat(&self.directory, name, flags, Mode::empty()));
+        let opened = opened.map_err(errno::error)?;
+        let after = errno::stat(&fs::fstat(&opened).map_err(errno::error)?);
+        if after.file_type != FileType::File || after.identity != before.identity {
+            return Err(Error::Access);
+        }
+        if access.truncate {
+            retry_on_intr(|| fs::ftruncate(&opened, 0)).map_err(errno::error)?;
+        }
+        Ok(Arc::new(HostFile::new(opened, self.growth.clone())))
+    }
+
+    fn create_file(&self, name: &str) -> Result<Arc<dyn MountedFile>, Error> {
+        let growth = self.growth()?;
+        growth.take(ENTRY)?;
+        // With `EXCL`, nothing that exists is opened, and no link is followed.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o644);
+        let opened = retry_on_intr(|| fs::openat(&self.directory, name, flags, mode));
+        let opened = opened.map_err(errno::error)?;
+        Ok(Arc::new(HostFile::new(opened, self.growth.clone())))
+    }
+
+    fn create_directory(&self, name: &str) -> Result<(), Error> {
+        self.growth()?.take(ENTRY)?;
+        let mode = Mode::from_raw_mode(0o755);
+        fs::mkdirat(&self.directory, name, mode).map_err(errno::error)
+    }
+
+    fn remove_file(&self, name: &str) -> Result<(), Error> {
+        self.growth()?;
+        fs::unlinkat(&self.directory, name, AtFlags::empty()).map_err(errno::error)
+    }
+
+    fn remove_directory(&self, name: &str) -> Result<(), Error> {
+        self.growth()?;
+        fs::unlinkat(&self.directory, name, AtFlags::REMOVEDIR).map_err(errno::error)
+    }
+
+    fn rename(
+        &self,
+        name: &str,
+        new_parent: &dyn MountedDirectory,
+        new_name: &str,
+    ) -> Result<(), Error> {
+        let growth = self.growth()?;
+        let new_parent: &dyn Any = new_parent;
+        let new_parent = new_parent.downcast_ref::<Self>();
+        let is_same_mount = |parent: &&Self| {
+            let other = parent.growth.as_ref();
+            other.is_some_and(|other| Arc::ptr_eq(growth, other))
+        };
+        let new_parent = new_parent.filter(is_same_mount).ok_or(Error::CrossDevice)?;
+        fs::renameat(&self.directory, name, &new_parent.directory, new_name).map_err(errno::error)
+    }
+
+    fn read_link(&self, name: &str) -> Result<String, Error> {
+        let target = fs::readlinkat(&self.directory, name, Vec::new()).map_err(errno::error)?;
+        target.into_string().map_err(|_| Error::Io)
+    }
+
+    fn set_times(
+        &self,
+        name: Option<&str>,
+        accessed: NewTime,
+        modified: NewTime,
+    ) -> Result<(), Error> {
+        self.growth()?;
+        let times = errno::timestamps(accessed, modified)?;
+        let set = match name {
+            Some(name) => fs::utimensat(&self.directory, name, &times, AtFlags::SYMLINK_NOFOLLOW),
+            None => fs::futimens(&self.directory, &times),
+        };
+        set.map_err(errno::error)
+    }
+
+    fn entries(&self) -> Result<MountedEntries, Error> {
+        let directory = Arc::clone(&self.directory);
+        let entries = Dir::read_from(&*directory).map_err(errno::error)?;
+        Ok(Box::new(entries.filter_map(move |entry| {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(errno::error(error))),
+            };
+            let name = entry.file_name().to_str().ok()?;
+            if matches!(name, "." | "..") {
+                return None;
+            }
+            let file_type = match entry.file_type() {
+                HostFileType::Unknown => {
+                    let stat = fs::statat(&*directory, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+                    HostFileType::from_raw_mode(stat.st_mode)
+                }
+                known => known,
+            };
+            Some(Ok((name.to_owned(), errno::file_type(file_type))))
+        })))
+    }
+}

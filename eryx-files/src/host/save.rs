@@ -1,0 +1,120 @@
+//! Saving the files of a program to a folder of the machine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::error::{Error, Result};
+use crate::host::directory::{HostDirectory, HostError};
+use crate::mount::{MountedDirectory, MountedFile};
+use crate::snapshot::{Change, ChangeKind, Entry, FileContent};
+use crate::stat::FileType;
+
+/// What was saved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// The number of files.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The paths of symbolic links, which are not saved: who opens one would leave the folder.
+    pub skipped_links: Vec<String>,
+}
+
+/// Why files cannot be saved.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SaveError {
+    /// The folder cannot be opened.
+    #[error(transparent)]
+    Folder(#[from] HostError),
+    /// A file cannot be written. Others before it may have been.
+    #[error("{path:?} cannot be saved: {source}; save to an empty folder, on a disk with space")]
+    File {
+        /// The path of the file, as the program sees it.
+        path: String,
+        /// What went wrong.
+        source: Error,
+    },
+}
+
+/// Writes the files and directories that were created or modified to an existing folder. `/a/b` of
+/// the program becomes `a/b` below it. A file that has the path already is replaced by a new one;
+/// one that the program removed stays.
+///
+/// Nothing outside of the folder is written: links in it are not followed. New files are not
+/// executable.
+///
+/// # Errors
+///
+/// [`SaveError`]: for example if a file or link has the path of a directory.
+pub fn save_changes(
+    changes: impl Iterator<Item = Change>,
+    folder: impl AsRef<Path>,
+) -> Result<Saved, SaveError> {
+    let folder: Arc<dyn MountedDirectory> = Arc::new(HostDirectory::read_write(folder, u64::MAX)?);
+    let mut saved = Saved::default();
+    for Change { path, kind } in changes {
+        let entry = match kind {
+            ChangeKind::Created(entry) | ChangeKind::Modified(entry) => entry,
+            ChangeKind::Removed => continue,
+        };
+        let result = match entry {
+            Entry::Directory => directory(&folder, &path).map(|_| ()),
+            Entry::File(content) => {
+                saved.files += 1;
+                saved.bytes += content.size();
+                file(&folder, &path, &content)
+            }
+            Entry::Symlink(_) => {
+                saved.skipped_links.push(path);
+                continue;
+            }
+        };
+        result.map_err(|source| SaveError::File { path, source })?;
+    }
+    Ok(saved)
+}
+
+/// Opens the directory at a path, after creating what is missing of it.
+fn directory(folder: &Arc<dyn MountedDirectory>, path: &str) -> Result<Arc<dyn MountedDirectory>> {
+    let mut directory = Arc::clone(folder);
+    for name in path.split('/').filter(|name| !name.is_empty()) {
+        directory = match directory.directory(name) {
+            Err(Error::NoEntry) => {
+                directory.create_directory(name)?;
+                directory.directory(name)?
+            }
+            found => found?,
+        };
+    }
+    Ok(directory)
+}
+
+fn file(folder: &Arc<dyn MountedDirectory>, path: &str, content: &FileContent) -> Result<()> {
+    let (parent, name) = path.rsplit_once('/').ok_or(Error::Invalid)?;
+    let directory = directory(folder, parent)?;
+    match directory.stat_entry(name) {
+        Err(Error::NoEntry) => {}
+        Ok(stat) if stat.file_type == FileType::Directory => return Err(Error::IsADirectory),
+        // Not written to: it can be a link, or have a name outside of the folder.
+        Ok(_) => directory.remove_file(name)?,
+        Err(error) => return Err(error),
+    }
+    let file = directory.create_file(name)?;
+    copy(content, &*file)
+}
+
+fn copy(content: &FileContent, file: &dyn MountedFile) -> Result<()> {
+    let mut offset = 0;
+    while offset < content.size() {
+        let bytes = content.read(offset, u64::MAX)?;
+        let written = file.write(Some(offset), &bytes)?;
+        if written == 0 {
+            return Err(Error::Io);
+        }
+        offset += written as u64;
+    }
+    Ok(())
+}

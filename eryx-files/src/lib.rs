@@ -1,0 +1,37 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod budget;
+mod content;
+mod descriptor;
+mod error;
+mod file_system;
+#[cfg(feature = "host")]
+mod host;
+mod layer;
+mod layout;
+mod limits;
+mod mount;
+mod node;
+mod place;
+mod resolve;
+mod snapshot;
+mod source;
+mod stat;
+mod time;
+mod trash;
+mod tree;
+
+pub use descriptor::{Descriptor, Listing};
+pub use error::Error;
+pub use file_system::{FileSystem, OpenFlags};
+#[cfg(feature = "host")]
+pub use host::{HostDirectory, HostError, SaveError, Saved, save_changes};
+pub use layer::{Layer, LayerBuilder, LayerError};
+pub use layout::{Layout, LayoutBuilder, LayoutError};
+pub use limits::{Limits, LimitsError};
+pub use mount::{Access, Mount, MountedDirectory, MountedEntries, MountedFile};
+pub use snapshot::{Change, ChangeKind, Changes, Entry, FileContent, Snapshot};
+pub use source::Source;
+pub use stat::{FileType, Identity, Stat};
+pub use time::{NewTime, Timestamp};

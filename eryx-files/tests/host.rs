@@ -1,0 +1,481 @@
+//! Directories of the machine: what a program reaches of them, and what it does not.
+#![cfg(feature = "host")]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use eryx_files::{
+    Descriptor, Error, FileSystem, FileType, HostDirectory, Layout, Limits, Mount, NewTime,
+    OpenFlags, SaveError, Timestamp, save_changes,
+};
+use rustix::fs::{CWD, FileType as HostFileType, Mode, mknodat};
+
+const READ: OpenFlags = OpenFlags {
+    follow: true,
+    create: false,
+    exclusive: false,
+    directory: false,
+    truncate: false,
+    read: true,
+    write: false,
+};
+const CREATE: OpenFlags = OpenFlags {
+    create: true,
+    write: true,
+    ..READ
+};
+
+/// Mounts a directory at `/mnt/host`.
+fn start(directory: HostDirectory) -> (FileSystem, Descriptor) {
+    let layout = Layout::builder(Timestamp::default())
+        .file("/secret", &b"of the program"[..])
+        .and_then(|layout| layout.mount("/mnt/host", Mount::Directory(Arc::new(directory))))
+        .expect("a layout")
+        .build();
+    let mut files = layout.start(Limits::default(), Timestamp::default);
+    let root = files.open_root().expect("the root");
+    (files, root)
+}
+
+fn read_only(path: &Path) -> (FileSystem, Descriptor) {
+    start(HostDirectory::read_only(path).expect("a directory"))
+}
+
+fn read_write(path: &Path, growth: u64) -> (FileSystem, Descriptor) {
+    start(HostDirectory::read_write(path, growth).expect("a directory"))
+}
+
+fn read(files: &mut FileSystem, root: Descriptor, path: &str) -> Result<String, Error> {
+    let file = files.open_at(root, path, READ)?;
+    let content = files.read(file, 0, 1000);
+    files.close(file).expect("closed");
+    Ok(String::from_utf8(content?.to_vec()).expect("text"))
+}
+
+/// Returns a directory with a folder `mount`, and a secret beside it.
+fn machine() -> tempfile::TempDir {
+    let machine = tempfile::tempdir().expect("a directory");
+    fs::create_dir_all(machine.path().join("mount/inner")).expect("a directory");
+    fs::write(machine.path().join("mount/inner/file"), "content").expect("a file");
+    fs::write(machine.path().join("secret"), "of the machine").expect("a file");
+    machine
+}
+
+#[test]
+fn a_read_only_mount_can_be_read_and_listed_and_not_changed() {
+    let machine = machine();
+    let (mut files, root) = read_only(&machine.path().join("mount"));
+    assert_eq!(
+        read(&mut files, root, "mnt/host/inner/file").as_deref(),
+        Ok("content")
+    );
+    let inner = files
+        .open_at(root, "mnt/host/inner", READ)
+        .expect("a directory");
+    assert_eq!(read(&mut files, inner, "file").as_deref(), Ok("content"));
+    assert_eq!(
+        read(&mut files, inner, "../inner/./file").as_deref(),
+        Ok("content")
+    );
+    assert_eq!(
+        read(&mut files, inner, "../../../secret").as_deref(),
+        Ok("of the program")
+    );
+    let listing = files.list(inner).expect("a listing");
+    let entry = files
+        .next_entry(listing)
+        .expect("an entry")
+        .expect("an entry");
+    assert_eq!((&*entry.0, entry.1), ("file", FileType::File));
+    assert_eq!(files.next_entry(listing), Ok(None));
+    let stat = files
+        .stat_at(root, true, "mnt/host/inner/file")
+        .expect("a file");
+    let metadata = fs::metadata(machine.path().join("mount/inner/file")).expect("a file");
+    assert_eq!((stat.size, stat.links), (7, 1));
+    assert_eq!(stat.modified.seconds(), metadata.mtime() as u64);
+
+    let file = files
+        .open_at(root, "mnt/host/inner/file", READ)
+        .expect("a file");
+    let now = NewTime::Now;
+    for result in [
+        files.open_at(root, "mnt/host/new", CREATE).map(|_| ()),
+        files
+            .open_at(root, "mnt/host/inner/file", CREATE)
+            .map(|_| ()),
+        files.create_directory_at(root, "mnt/host/new"),
+        files.unlink_file_at(root, "mnt/host/inner/file"),
+        files.remove_directory_at(root, "mnt/host/inner"),
+        files.rename_at(root, "mnt/host/inner/file", root, "mnt/host/new"),
+        files.set_times_at(root, true, "mnt/host/inner/file", now, now),
+        files.set_times_at(root, true, "mnt/host", now, now),
+        files.set_times(file, now, now),
+        files.set_times(inner, now, now),
+    ] {
+        assert_eq!(result, Err(Error::ReadOnly));
+    }
+    assert_eq!(files.write(file, 0, b"x"), Err(Error::BadDescriptor));
+    assert_eq!(
+        files.remove_directory_at(root, "mnt/host"),
+        Err(Error::Busy)
+    );
+    assert_eq!(files.read(file, u64::MAX, 1).expect("nothing"), "");
+    assert_eq!(files.read(file, 0, u64::MAX).expect("all"), "content");
+}
+
+#[test]
+fn links_of_the_machine_lead_to_files_of_the_program() {
+    let machine = machine();
+    let mount = machine.path().join("mount");
+    for (target, name) in [
+        ("../secret", "up"),
+        ("../../secret", "two_up"),
+        ("../../../../../../../../secret", "far_up"),
+        ("/secret", "absolute"),
+        ("inner", "directory"),
+        ("inner/../inner/file", "file"),
+        ("loop", "loop"),
+        ("/proc/self/cwd", "proc"),
+    ] {
+        symlink(target, mount.join(name)).expect("a link");
+    }
+    symlink(machine.path().join("secret"), mount.join("secret")).expect("a link");
+    symlink(machine.path(), mount.join("above")).expect("a link");
+    let (mut files, root) = read_only(&mount);
+    for (path, expected) in [
+        ("up", Err(Error::NoEntry)),
+        ("two_up", Ok("of the program")),
+        ("far_up", Err(Error::NotPermitted)),
+        ("absolute", Ok("of the program")),
+        ("directory/file", Ok("content")),
+        ("directory/../file", Ok("content")),
+        ("file", Ok("content")),
+        ("loop", Err(Error::Loop)),
+        ("proc", Err(Error::NoEntry)),
+        ("secret", Err(Error::NoEntry)),
+        ("above/secret", Err(Error::NoEntry)),
+        ("inner/../../../secret", Ok("of the program")),
+    ] {
+        let found = read(&mut files, root, &format!("mnt/host/{path}"));
+        assert_eq!(
+            found.as_deref(),
+            expected.as_ref().map(|text| *text),
+            "{path}"
+        );
+    }
+    let flags = OpenFlags {
+        follow: false,
+        ..READ
+    };
+    assert_eq!(
+        files.open_at(root, "mnt/host/file", flags),
+        Err(Error::Loop)
+    );
+    assert_eq!(
+        files.readlink_at(root, "mnt/host/up").as_deref(),
+        Ok("../secret")
+    );
+}
+
+#[test]
+fn pipes_sockets_and_devices_are_not_opened() {
+    let machine = machine();
+    let mount = machine.path().join("mount");
+    // To open this for reading would wait for a writer.
+    mknodat(CWD, mount.join("pipe"), HostFileType::Fifo, Mode::RWXU, 0).expect("a pipe");
+    let _socket = std::os::unix::net::UnixListener::bind(mount.join("socket")).expect("a socket");
+    let (mut files, root) = read_write(&mount, 1 << 20);
+    for name in ["pipe", "socket"] {
+        let path = format!("mnt/host/{name}");
+        for flags in [READ, CREATE] {
+            assert_eq!(
+                files.open_at(root, &path, flags),
+                Err(Error::NotPermitted),
+                "{name}"
+            );
+        }
+        let stat = files.stat_at(root, true, &path).expect("something");
+        assert_eq!(stat.file_type, FileType::Other);
+    }
+    let (mut files, root) = read_only(Path::new("/dev"));
+    for name in ["null", "zero", "tty"] {
+        let opened = files.open_at(root, &format!("mnt/host/{name}"), READ);
+        assert_eq!(opened, Err(Error::NotPermitted), "{name}");
+    }
+}
+
+#[test]
+fn a_writable_mount_can_be_changed_but_gets_no_links() {
+    let machine = machine();
+    let mount = machine.path().join("mount");
+    let (mut files, root) = read_write(&mount, 1 << 20);
+    let file = files.open_at(root, "mnt/host/new", CREATE).expect("a file");
+    assert_eq!(files.write(file, 2, b"cd"), Ok(2));
+    assert_eq!(files.append(file, b"ef"), Ok(2));
+    assert_eq!(fs::read(mount.join("new")).expect("a file"), b"\0\0cdef");
+    files.set_size(file, 3).expect("set");
+    assert_eq!(
+        files.write(file, u64::MAX - 1, b"xy"),
+        Err(Error::FileTooLarge)
+    );
+    assert_eq!(files.set_size(file, u64::MAX), Err(Error::FileTooLarge));
+    let metadata = fs::metadata(mount.join("new")).expect("a file");
+    assert_eq!(
+        (metadata.len(), metadata.permissions().mode() & 0o111),
+        (3, 0)
+    );
+    let time = NewTime::At(Timestamp::from_seconds(7));
+    files.set_times(file, time, time).expect("set");
+    assert_eq!(fs::metadata(mount.join("new")).expect("a file").mtime(), 7);
+
+    files
+        .create_directory_at(root, "mnt/host/dir")
+        .expect("created");
+    files
+        .rename_at(root, "mnt/host/new", root, "mnt/host/dir/moved")
+        .expect("renamed");
+    assert!(mount.join("dir/moved").is_file());
+    for (result, error) in [
+        (
+            files.symlink_at("/etc", root, "mnt/host/link"),
+            Error::NotPermitted,
+        ),
+        (
+            files.symlink_at("x", root, "mnt/host/dir/link"),
+            Error::NotPermitted,
+        ),
+        (
+            files.link_at(root, true, "mnt/host/inner/file", root, "mnt/host/name"),
+            Error::NotPermitted,
+        ),
+        (
+            files.link_at(root, true, "secret", root, "mnt/host/name"),
+            Error::CrossDevice,
+        ),
+        (
+            files.rename_at(root, "secret", root, "mnt/host/name"),
+            Error::CrossDevice,
+        ),
+        (
+            files.rename_at(root, "mnt/host/dir/moved", root, "x"),
+            Error::CrossDevice,
+        ),
+        (files.rename_at(root, "mnt/host", root, "x"), Error::Busy),
+        (
+            files.rename_at(root, "mnt/host/dir", root, "mnt/host/inner"),
+            Error::NotEmpty,
+        ),
+        (
+            files.rename_at(root, "mnt/host/dir", root, "mnt/host/dir/x"),
+            Error::Invalid,
+        ),
+        (
+            files.remove_directory_at(root, "mnt/host/dir"),
+            Error::NotEmpty,
+        ),
+        (
+            files.unlink_file_at(root, "mnt/host/dir"),
+            Error::IsADirectory,
+        ),
+        (
+            files.create_directory_at(root, "mnt/host/dir"),
+            Error::Exists,
+        ),
+        (
+            files.create_directory_at(root, "mnt/host/dir/moved/x"),
+            Error::NotADirectory,
+        ),
+        (
+            files.create_directory_at(root, "mnt/host/x/y"),
+            Error::NoEntry,
+        ),
+    ] {
+        assert_eq!(result, Err(error));
+    }
+    let exclusive = OpenFlags {
+        exclusive: true,
+        ..CREATE
+    };
+    assert_eq!(
+        files.open_at(root, "mnt/host/dir/moved", exclusive),
+        Err(Error::Exists)
+    );
+    files
+        .unlink_file_at(root, "mnt/host/dir/moved")
+        .expect("removed");
+    files
+        .remove_directory_at(root, "mnt/host/dir")
+        .expect("removed");
+    assert_eq!(files.read(file, 0, 10).expect("still open"), &b"\0\0c"[..]);
+    assert_eq!(fs::read_dir(&mount).expect("a directory").count(), 1);
+    assert_eq!((files.used_bytes(), files.used_files()), (0, 0));
+}
+
+#[test]
+fn a_writable_mount_grows_by_exactly_what_it_may() {
+    let machine = machine();
+    let mount = machine.path().join("mount");
+    let (mut files, root) = read_write(&mount, 4096 + 100);
+    let file = files.open_at(root, "mnt/host/new", CREATE).expect("a file");
+    // No other entry fits, and 100 bytes.
+    assert_eq!(
+        files.open_at(root, "mnt/host/other", CREATE),
+        Err(Error::NoSpace)
+    );
+    assert_eq!(
+        files.create_directory_at(root, "mnt/host/other"),
+        Err(Error::NoSpace)
+    );
+    assert_eq!(files.write(file, 10, &[1; 50]), Ok(50));
+    assert_eq!(files.set_size(file, 101), Err(Error::NoSpace));
+    assert_eq!(files.append(file, &[2; 50]), Ok(40));
+    assert_eq!(files.append(file, b"x"), Err(Error::NoSpace));
+    assert_eq!(files.write(file, 1 << 40, b"x"), Err(Error::NoSpace));
+    assert_eq!(files.write(file, 99, b"xx"), Ok(1));
+    assert_eq!(fs::metadata(mount.join("new")).expect("a file").len(), 100);
+    assert!(!mount.join("other").exists());
+    // What is freed does not count again.
+    files.set_size(file, 0).expect("set");
+    assert_eq!(files.append(file, b"x"), Err(Error::NoSpace));
+}
+
+#[test]
+fn at_most_64_files_of_the_machine_are_open() {
+    let machine = machine();
+    let (mut files, root) = read_only(&machine.path().join("mount"));
+    let open = |files: &mut FileSystem| files.open_at(root, "mnt/host/inner/file", READ);
+    let opened: Vec<_> = std::iter::from_fn(|| open(&mut files).ok()).collect();
+    assert_eq!(opened.len(), 64);
+    assert_eq!(open(&mut files), Err(Error::TooManyOpen));
+    assert_eq!(
+        files.open_at(root, "mnt/host", READ),
+        Err(Error::TooManyOpen)
+    );
+    files
+        .open_at(root, "secret", READ)
+        .expect("a file in memory");
+    files.close(opened[0]).expect("closed");
+    let mount = files.open_at(root, "mnt/host", READ).expect("a directory");
+    assert_eq!(files.list(mount), Err(Error::TooManyOpen));
+}
+
+#[test]
+fn a_directory_that_another_process_replaces_by_a_link_is_never_followed() {
+    let machine = machine();
+    let mount = machine.path().join("mount");
+    // `swap` is a directory with a file, and then a link to a directory with another one.
+    let outside = machine.path().join("outside");
+    fs::create_dir(&outside).expect("a directory");
+    fs::write(outside.join("file"), "outside").expect("a file");
+    fs::create_dir(mount.join("swap")).expect("a directory");
+    fs::write(mount.join("swap/file"), "inside").expect("a file");
+    let (mut files, root) = read_write(&mount, 1 << 30);
+    let stop = AtomicBool::new(false);
+    let counts = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                fs::rename(mount.join("swap"), mount.join("aside")).expect("renamed");
+                symlink("../outside", mount.join("swap")).expect("a link");
+                fs::remove_file(mount.join("swap")).expect("removed");
+                fs::rename(mount.join("aside"), mount.join("swap")).expect("renamed");
+            }
+        });
+        let mut counts = [0; 2];
+        for _ in 0..3000 {
+            match read(&mut files, root, "mnt/host/swap/file") {
+                Ok(content) => {
+                    assert_eq!(content, "inside");
+                    counts[0] += 1;
+                }
+                Err(_) => counts[1] += 1,
+            }
+            if let Ok(file) = files.open_at(root, "mnt/host/swap/new", CREATE) {
+                files.close(file).expect("closed");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        counts
+    });
+    assert!(counts[0] > 0, "the file was never read: {counts:?}");
+    assert!(!outside.join("new").exists());
+}
+
+#[test]
+fn a_directory_that_is_moved_out_of_the_mount_does_not_open_the_way_out() {
+    let machine = machine();
+    let mount = machine.path().join("mount");
+    fs::create_dir_all(mount.join("a/b")).expect("directories");
+    let (mut files, root) = read_only(&mount);
+    let inner = files
+        .open_at(root, "mnt/host/a/b", READ)
+        .expect("a directory");
+    fs::rename(mount.join("a/b"), machine.path().join("moved")).expect("renamed");
+    // `..` in the kernel would be the directory with the secret.
+    assert_eq!(read(&mut files, inner, "../secret"), Err(Error::NoEntry));
+    assert_eq!(
+        read(&mut files, inner, "../../inner/file").as_deref(),
+        Ok("content")
+    );
+}
+
+#[test]
+fn changes_are_saved_below_the_folder_and_nowhere_else() {
+    let machine = machine();
+    let folder = machine.path().join("folder");
+    fs::create_dir(&folder).expect("a directory");
+    // A link to the secret, and a second name of it, in the place of files that the program writes.
+    symlink("../secret", folder.join("link")).expect("a link");
+    fs::hard_link(machine.path().join("secret"), folder.join("name")).expect("a name");
+    let (mut files, root) = read_only(&machine.path().join("mount"));
+    let start = files.snapshot();
+    files.create_directory_at(root, "a").expect("created");
+    let large = vec![b'x'; 600_000];
+    for (path, content) in [
+        ("link", &b"1"[..]),
+        ("name", b"2"),
+        ("a/large", &large),
+        ("...", b""),
+    ] {
+        let file = files.open_at(root, path, CREATE).expect("a file");
+        let mut done = 0;
+        while done < content.len() {
+            done += files.append(file, &content[done..]).expect("written");
+        }
+    }
+    files
+        .symlink_at("/etc/passwd", root, "a/passwd")
+        .expect("created");
+    files.unlink_file_at(root, "secret").expect("removed");
+    let end = files.snapshot();
+    let saved = save_changes(end.changes_since(&start), &folder).expect("saved");
+    assert_eq!((saved.files, saved.bytes), (4, 600_002));
+    assert_eq!(saved.skipped_links, ["/a/passwd"]);
+    assert_eq!(fs::read(folder.join("link")).expect("a file"), b"1");
+    assert_eq!(fs::read(folder.join("name")).expect("a file"), b"2");
+    assert!(fs::read(folder.join("a/large")).expect("a file") == large);
+    assert!(fs::symlink_metadata(folder.join("a/passwd")).is_err());
+    assert!(
+        fs::symlink_metadata(folder.join("link"))
+            .expect("a file")
+            .is_file()
+    );
+    let secret = fs::read(machine.path().join("secret")).expect("a file");
+    assert_eq!(secret, b"of the machine");
+    // Once more into the same folder.
+    save_changes(end.changes_since(&start), &folder).expect("saved");
+
+    // A link in the place of a directory.
+    fs::remove_dir_all(folder.join("a")).expect("removed");
+    symlink("../mount", folder.join("a")).expect("a link");
+    let error = save_changes(end.changes_since(&start), &folder).expect_err("refused");
+    let SaveError::File { path, source } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((&*path, source), ("/a", Error::NotADirectory));
+    assert!(!machine.path().join("mount/large").exists());
+    save_changes(end.changes_since(&start), folder.join("missing")).expect_err("no folder");
+}
