@@ -15,6 +15,7 @@ wasmtime::component::bindgen!({
         "eryx:net/udp.[method]socket.receive": async | trappable,
         "eryx:net/resolver.[method]lookup.finish": async | trappable,
         "eryx:net/tls.decrypt-key": async | trappable,
+        "eryx:net/tls.[method]session.write": async | trappable,
         "eryx:net/poll.poll": async | trappable,
         "yield-now": async | trappable,
         default: trappable,

@@ -1,5 +1,7 @@
 //! The error for a setting that cannot be honoured.
 
+use crate::environment::EnvironmentError;
+
 /// A setting that cannot be honoured. The message names the setting and says which value would be
 /// accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +20,9 @@ pub enum ConfigError {
         /// The rest of the message: why the value is rejected, and which one would be accepted.
         reason: String,
     },
+    /// The variables of [`SandboxBuilder::with_env`](crate::SandboxBuilder::with_env).
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     /// An import of a [`FactoryBuilder`](crate::FactoryBuilder) is not a module name.
     #[error(
         "imports: {module:?} is not a module name; write it as in an import statement, as \

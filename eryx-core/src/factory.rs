@@ -60,7 +60,7 @@ impl SandboxFactory {
         let factory = Arc::clone(&self.loaded);
         SandboxBuilder::from_template(Template::of_factory(
             factory.image.clone(),
-            Arc::clone(&factory.packages),
+            factory.files.clone(),
             factory,
         ))
     }

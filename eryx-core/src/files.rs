@@ -1,11 +1,15 @@
-//! The files of a guest: `wasi:filesystem` over a tree in memory. It never calls the kernel, so a
-//! program holds no descriptor of the host, whichever files it opens.
+//! The files of a guest: `wasi:filesystem` over the file system of `eryx-files`, in memory. It
+//! never calls the kernel, so a program holds no descriptor of the host, whichever files it opens.
 
 mod bindings;
 mod descriptor;
 mod error;
 mod filesystem;
+mod layout;
 mod stream;
+
+pub(crate) use descriptor::Files;
+pub(crate) use layout::{MODIFIED, PACKAGES, with_packages, without_packages};
 
 use wasmtime::component::{HasSelf, Linker, Resource};
 
@@ -14,16 +18,11 @@ use crate::files::bindings::wasi::filesystem::{preopens, types};
 use crate::files::descriptor::Descriptor;
 use crate::store_state::StoreState;
 
-/// The directory where a guest finds its packages.
-pub(crate) const PACKAGES: &str = "/packages";
-
 impl preopens::Host for StoreState {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
-        let Some(tree) = self.packages.clone() else {
-            return Ok(Vec::new());
-        };
-        match self.open(Descriptor::root(tree)) {
-            Ok(root) => Ok(vec![(root, PACKAGES.to_owned())]),
+        let root = self.files.lock().open_root();
+        match root.map_err(Failure::Guest).and_then(|id| self.hold(id)) {
+            Ok(root) => Ok(vec![(root, "/".to_owned())]),
             // This function has no error for the guest; the image's libc calls it only once.
             Err(Failure::Guest(error)) => Err(types::ErrorCode::from(error).into()),
             Err(Failure::Trap(error)) => Err(error),

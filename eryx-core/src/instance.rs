@@ -1,6 +1,7 @@
 //! One interpreter: instantiated from the image, run under limits, and ended.
 
 use std::future::pending;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use eryx_net_host::{HostMemory, HostMemoryFull, Network, NetworkReport};
@@ -11,6 +12,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::bindings::{Outcome, Sandbox as Guest};
 use crate::cancel::CancelHandle;
+use crate::environment::Environment;
 use crate::error::{Error, PythonException};
 use crate::host_resource::HostResourceError;
 use crate::image::Image;
@@ -43,20 +45,25 @@ pub(crate) struct Instance {
     guest: Guest,
     capture: Capture,
     limits: ResourceLimits,
+    /// The variables to set before the next program.
+    environment: Environment,
     /// Why no further program can run. Set when an execution begins, for one whose future is
     /// dropped.
     close_reason: String,
 }
 
 impl Instance {
-    /// Makes an interpreter from the snapshot of the template's image.
+    /// Makes an interpreter from the snapshot of the template's image. Its programs find the
+    /// variables of `environment`.
     pub(crate) async fn start(
         template: &Template,
         limits: &ResourceLimits,
         network: Network,
         sinks: &Sinks,
+        environment: Environment,
     ) -> Result<Self, Error> {
-        let (instance, _) = Self::start_with_exports(template, limits, network, sinks).await?;
+        let (mut instance, _) = Self::start_with_exports(template, limits, network, sinks).await?;
+        instance.environment = environment;
         Ok(instance)
     }
 
@@ -75,8 +82,7 @@ impl Instance {
         sinks: &Sinks,
     ) -> Result<(Self, Exports), Error> {
         let capture = Capture::new(HostMemory::new(limits.max_host_memory()));
-        let packages = template.packages.as_ref();
-        let state = StoreState::new(network, limits, &capture, sinks, packages)?;
+        let state = StoreState::new(network, limits, &capture, sinks, &template.files)?;
         let (store, guest, exports) = instantiate(&template.image, state, limits).await?;
         let instance = Self {
             network: store.data().network.clone(),
@@ -84,6 +90,7 @@ impl Instance {
             guest,
             capture,
             limits: limits.clone(),
+            environment: Environment::default(),
             close_reason: String::new(),
         };
         Ok((instance, exports))
@@ -106,7 +113,13 @@ impl Instance {
         started: Instant,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
-        self.run(GuestCall::Execute(source), started, cancel).await
+        // Later programs find the variables as the ones before left them.
+        let environment = mem::take(&mut self.environment);
+        let execute = GuestCall::Execute {
+            source,
+            environment: environment.variables(),
+        };
+        self.run(execute, started, cancel).await
     }
 
     /// Calls an export of the guest, with the limits counted from `started`.
@@ -292,8 +305,13 @@ impl Instance {
 /// A call of an export of the guest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum GuestCall<'a> {
-    /// Run a program.
-    Execute(&'a [u8]),
+    /// Set variables and run a program.
+    Execute {
+        /// The source of the program.
+        source: &'a [u8],
+        /// The names and values of the variables.
+        environment: &'a [(String, String)],
+    },
     /// Import modules and run the setup code, before a snapshot.
     Preload {
         /// The directories that packages are imported from.
@@ -308,7 +326,10 @@ pub(crate) enum GuestCall<'a> {
 impl GuestCall<'_> {
     async fn call(self, guest: &Guest, store: &mut Store<StoreState>) -> wasmtime::Result<Outcome> {
         match self {
-            Self::Execute(source) => guest.call_execute(store, source).await,
+            Self::Execute {
+                source,
+                environment,
+            } => guest.call_execute(store, source, environment).await,
             Self::Preload {
                 paths,
                 imports,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eryx_files::Limits as FileLimits;
 use eryx_net_host::{HostMemory, Network};
 
 use crate::config_error::ConfigError;
@@ -23,16 +24,21 @@ pub struct ResourceLimits {
     max_memory: u64,
     max_output: u64,
     max_host_memory: u64,
+    max_file_bytes: u64,
+    max_files: usize,
 }
 
 impl Default for ResourceLimits {
-    /// 30 seconds, 128 MiB of memory, 8 MiB of output, 64 MiB of host memory.
+    /// 30 seconds, 128 MiB of memory, 8 MiB of output, 64 MiB of host memory, 64 MiB in 10,000
+    /// files.
     fn default() -> Self {
         Self {
             execution_timeout: Duration::from_secs(30),
             max_memory: 128 << 20,
             max_output: 8 << 20,
             max_host_memory: HostMemory::DEFAULT,
+            max_file_bytes: FileLimits::default().max_file_bytes(),
+            max_files: FileLimits::default().max_files(),
         }
     }
 }
@@ -45,6 +51,12 @@ impl ResourceLimits {
     /// bytes: the data of one host call, the state of the handles a program holds, and the
     /// network's report.
     pub const HOST_MEMORY_BASE: u64 = (8 << 20) + Network::REPORT_MEMORY;
+
+    /// The most [bytes of files](Self::with_max_file_bytes).
+    pub const MAX_FILE_BYTES: u64 = FileLimits::MAX_FILE_BYTES;
+
+    /// The most [files](Self::with_max_files).
+    pub const MAX_FILES: usize = FileLimits::MAX_FILES;
 
     /// The most memory a guest can address, in bytes.
     pub const MAX_MEMORY: u64 = 4 << 30;
@@ -84,6 +96,27 @@ impl ResourceLimits {
         self
     }
 
+    /// Sets how many bytes the files of one execution or session may have together. They are in the
+    /// memory of this process, in addition to [host memory](Self::with_max_host_memory). At the
+    /// limit, a write fails with ENOSPC or EIO, and the program can go on. At most
+    /// [`MAX_FILE_BYTES`](Self::MAX_FILE_BYTES).
+    ///
+    /// Holes count as if they were filled. The files of packages do not count.
+    #[must_use]
+    pub fn with_max_file_bytes(mut self, bytes: u64) -> Self {
+        self.max_file_bytes = bytes;
+        self
+    }
+
+    /// Sets how many files, directories and links one execution or session may create. Each takes
+    /// up to a kilobyte of the memory of this process. At the limit, the program gets ENOSPC. From
+    /// 1 to [`MAX_FILES`](Self::MAX_FILES).
+    #[must_use]
+    pub fn with_max_files(mut self, files: usize) -> Self {
+        self.max_files = files;
+        self
+    }
+
     /// Returns the limit set by [`with_execution_timeout`](Self::with_execution_timeout).
     pub fn execution_timeout(&self) -> Duration {
         self.execution_timeout
@@ -102,6 +135,47 @@ impl ResourceLimits {
     /// Returns the limit set by [`with_max_host_memory`](Self::with_max_host_memory), in bytes.
     pub fn max_host_memory(&self) -> u64 {
         self.max_host_memory
+    }
+
+    /// Returns the limit set by [`with_max_file_bytes`](Self::with_max_file_bytes), in bytes.
+    pub fn max_file_bytes(&self) -> u64 {
+        self.max_file_bytes
+    }
+
+    /// Returns the limit set by [`with_max_files`](Self::with_max_files).
+    pub fn max_files(&self) -> usize {
+        self.max_files
+    }
+
+    /// Returns the limits of the files.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Limit`] for a limit that is out of range.
+    pub(crate) fn file_limits(&self) -> Result<FileLimits, ConfigError> {
+        if self.max_file_bytes > Self::MAX_FILE_BYTES {
+            return Err(ConfigError::limit(
+                "max_file_bytes",
+                format!(
+                    "is {} bytes; give it at most {}",
+                    self.max_file_bytes,
+                    Self::MAX_FILE_BYTES
+                ),
+            ));
+        }
+        FileLimits::default()
+            .with_max_file_bytes(self.max_file_bytes)
+            .and_then(|limits| limits.with_max_files(self.max_files))
+            .map_err(|_| {
+                ConfigError::limit(
+                    "max_files",
+                    format!(
+                        "is {}; give it a number from 1 to {}",
+                        self.max_files,
+                        Self::MAX_FILES
+                    ),
+                )
+            })
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
@@ -131,6 +205,7 @@ impl ResourceLimits {
                 ),
             ));
         }
+        self.file_limits()?;
         let least = Self::HOST_MEMORY_BASE.saturating_add(self.max_output);
         if self.max_host_memory < least {
             return Err(ConfigError::limit(
@@ -174,6 +249,15 @@ mod tests {
             (
                 ResourceLimits::default().with_max_output(64 << 20),
                 "max_output",
+            ),
+            (
+                ResourceLimits::default().with_max_file_bytes(u64::MAX),
+                "max_file_bytes",
+            ),
+            (ResourceLimits::default().with_max_files(0), "max_files"),
+            (
+                ResourceLimits::default().with_max_files(usize::MAX),
+                "max_files",
             ),
         ] {
             let error = limits.validate().expect_err("rejected").to_string();

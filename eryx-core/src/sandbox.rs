@@ -7,7 +7,10 @@ use eryx_net_host::{NetConfig, Network, Observer};
 use tokio::time::Instant;
 
 use crate::cancel::CancelHandle;
+use crate::config_error::ConfigError;
+use crate::environment::Environment;
 use crate::error::Error;
+use crate::files;
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::limits::ResourceLimits;
@@ -45,6 +48,7 @@ struct Settings {
     network: Option<NetConfig>,
     observer: Option<Arc<dyn Observer>>,
     sinks: Sinks,
+    environment: Environment,
 }
 
 impl Sandbox {
@@ -120,13 +124,26 @@ impl Sandbox {
             Some(observer) => network.with_observer(Arc::clone(observer)),
             None => network,
         };
+        let environment = self.environment(&network);
         Instance::start(
             &self.template,
             &self.settings.limits,
             network,
             &self.settings.sinks,
+            environment,
         )
         .await
+    }
+
+    /// Returns the variables that an interpreter of this sandbox starts with: those of the
+    /// embedder, and the placeholders of the network's secrets, which take precedence.
+    fn environment(&self, network: &Network) -> Environment {
+        let mut environment = self.settings.environment.clone();
+        let placeholders = network.environment();
+        if !placeholders.is_empty() {
+            environment.extend(placeholders);
+        }
+        environment
     }
 }
 
@@ -135,6 +152,7 @@ impl fmt::Debug for Sandbox {
         f.debug_struct("Sandbox")
             .field("limits", &self.settings.limits)
             .field("network", &self.settings.network)
+            .field("env", &self.settings.environment)
             .finish_non_exhaustive()
     }
 }
@@ -156,6 +174,10 @@ enum Source {
 }
 
 impl SandboxBuilder {
+    /// The most bytes that the variables of [`with_env`](Self::with_env) may have together: their
+    /// names, their values, and 10 for each variable.
+    pub const MAX_ENV: usize = Environment::MAX_BYTES;
+
     /// Returns a builder of sandboxes that start from `template`.
     pub(crate) fn from_template(template: Template) -> Self {
         Self::new(Source::Template(template))
@@ -177,6 +199,41 @@ impl SandboxBuilder {
     /// Sets the limits of each execution.
     pub fn with_resource_limits(mut self, limits: ResourceLimits) -> Self {
         self.settings.limits = limits;
+        self
+    }
+
+    /// Sets environment variables, pairs of a name and a value, in addition to those of earlier
+    /// calls. Without this, programs have none. The last of several values for a name applies.
+    ///
+    /// Every execution starts with the variables in `os.environ`, and so does a session: what its
+    /// programs change there stays for the programs after them. Modules that the image or a factory
+    /// imported beforehand do not see the variables if they only look for them at their import.
+    ///
+    /// The variables are checked by [`build`](Self::build): a name is not empty and contains
+    /// neither `=` nor a NUL character, a value contains no NUL character, and all together have at
+    /// most [`MAX_ENV`](Self::MAX_ENV) bytes. No value appears in an error or in the `Debug` output
+    /// of a sandbox.
+    ///
+    /// ```no_run
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), eryx_core::Error> {
+    /// let sandbox = eryx_core::Sandbox::embedded()
+    ///     .with_env([("GREETING", "hello"), ("LANG", "C.UTF-8")])
+    ///     .build()?;
+    /// let result = sandbox.execute("import os; print(os.environ['GREETING'])").await?;
+    /// assert_eq!(result.stdout, "hello\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_env<N: Into<String>, V: Into<String>>(
+        mut self,
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        self.settings.environment.extend(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
         self
     }
 
@@ -222,9 +279,16 @@ impl SandboxBuilder {
     /// not load.
     pub fn build(self) -> Result<Sandbox, Error> {
         self.settings.limits.validate()?;
+        let environment = &self.settings.environment;
+        environment.validate().map_err(ConfigError::from)?;
+        if let Some(network) = &self.settings.network {
+            network.validate().map_err(ConfigError::from)?;
+        }
         let template = match self.source {
-            Source::Embedded => Template::new(Image::embedded()?, None),
-            Source::Component(wasm) => Template::new(Image::compile(&wasm)?, None),
+            Source::Embedded => Template::new(Image::embedded()?, files::without_packages()),
+            Source::Component(wasm) => {
+                Template::new(Image::compile(&wasm)?, files::without_packages())
+            }
             Source::Template(template) => template,
         };
         Ok(Sandbox {

@@ -1,13 +1,16 @@
 //! The store data of one instance: the state behind its imports.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use eryx_files::{Layout, Timestamp};
 use eryx_net_host::{Charge, HostMemory, Network};
+use eryx_sync::Mutex;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::config_error::ConfigError;
-use crate::file_tree::FileTree;
+use crate::files::Files;
 use crate::limits::ResourceLimits;
 use crate::memory_limiter::MemoryLimiter;
 use crate::stdio::{Capture, Sinks, StreamKind};
@@ -28,33 +31,31 @@ pub(crate) struct StoreState {
     _base: Charge,
     pub(crate) table: ResourceTable,
     pub(crate) time_slice: TimeSlice,
-    /// The files that the guest can read.
-    pub(crate) packages: Option<Arc<FileTree>>,
-    /// How many files and directories the guest holds open.
-    pub(crate) open_files: usize,
+    pub(crate) files: Files,
     wasi: WasiCtx,
 }
 
 impl StoreState {
-    /// Returns the state for a guest that can read `packages`, if any, and no other files.
+    /// Returns the state for a guest that starts with the files of `layout`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Limit`] when the host memory is less than every execution uses.
+    /// [`ConfigError::Limit`] when the host memory is less than every execution uses, or a limit of
+    /// files is out of range.
     pub(crate) fn new(
         network: Network,
         limits: &ResourceLimits,
         capture: &Capture,
         sinks: &Sinks,
-        packages: Option<&Arc<FileTree>>,
+        layout: &Layout,
     ) -> Result<Self, ConfigError> {
         let host_memory = capture.host_memory().clone();
         let base = host_memory
             .charge(ResourceLimits::HOST_MEMORY_BASE)
             .map_err(|full| ConfigError::limit("max_host_memory", format!("is too low: {full}")))?;
         let network = network.with_host_memory(host_memory.clone());
-        // WASI denies everything that is not set here: files, environment, arguments, standard
-        // input.
+        // WASI denies everything that is not set here: environment, arguments, standard input. Its
+        // files are replaced by `crate::files`.
         let mut wasi = WasiCtx::builder();
         wasi.stdout(capture.stream(StreamKind::Stdout, sinks.stdout.clone()))
             .stderr(capture.stream(StreamKind::Stderr, sinks.stderr.clone()))
@@ -74,8 +75,7 @@ impl StoreState {
             _base: base,
             table,
             time_slice: TimeSlice::new(),
-            packages: packages.cloned(),
-            open_files: 0,
+            files: Arc::new(Mutex::new(layout.start(limits.file_limits()?, present))),
             wasi,
         })
     }
@@ -106,4 +106,12 @@ impl WasiView for StoreState {
             table: &mut self.table,
         }
     }
+}
+
+/// Returns the present time.
+fn present() -> Timestamp {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH);
+    time.ok()
+        .and_then(|time| Timestamp::new(time.as_secs(), time.subsec_nanos()))
+        .unwrap_or_default()
 }

@@ -1,16 +1,17 @@
-//! The template of a sandbox: the image and the packages that all of its interpreters start from.
+//! The template of a sandbox: the image and the files that all of its interpreters start from.
 
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::file_tree::FileTree;
+use eryx_files::Layout;
+
 use crate::image::Image;
 
-/// An image, and for a sandbox of a factory the packages that programs can import.
+/// An image, and the files that programs find.
 #[derive(Clone)]
 pub(crate) struct Template {
     pub(crate) image: Image,
-    pub(crate) packages: Option<Arc<FileTree>>,
+    pub(crate) files: Layout,
     /// Keeps the factory registered while a sandbox or a session of it exists: building an equal
     /// factory then returns the loaded one.
     _factory: Option<Arc<dyn Any + Send + Sync>>,
@@ -18,10 +19,10 @@ pub(crate) struct Template {
 
 impl Template {
     /// Returns a template that belongs to no factory.
-    pub(crate) fn new(image: Image, packages: Option<Arc<FileTree>>) -> Self {
+    pub(crate) fn new(image: Image, files: Layout) -> Self {
         Self {
             image,
-            packages,
+            files,
             _factory: None,
         }
     }
@@ -29,12 +30,12 @@ impl Template {
     /// Returns the template of `factory`.
     pub(crate) fn of_factory(
         image: Image,
-        packages: Arc<FileTree>,
+        files: Layout,
         factory: Arc<dyn Any + Send + Sync>,
     ) -> Self {
         Self {
             _factory: Some(factory),
-            ..Self::new(image, Some(packages))
+            ..Self::new(image, files)
         }
     }
 }

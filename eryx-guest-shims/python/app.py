@@ -38,9 +38,9 @@ from eryx_guest.factory_preload import preload  # noqa: E402
 class WitWorld(wit_world.WitWorld):
     """The exports of the world `eryx:sandbox/sandbox`."""
 
-    def execute(self, source: bytes) -> wit_world.Outcome:
+    def execute(self, source: bytes, environment: list[tuple[str, str]]) -> wit_world.Outcome:
         """Runs a program: see the WIT."""
-        return runner.execute(source)
+        return runner.execute(source, environment)
 
     def preload(self, paths: list[str], imports: list[str], setup: bytes | None) -> None:
         """Prepares a snapshot: see the WIT."""

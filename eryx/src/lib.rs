@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub use eryx_core::{
-    BuildStage, CancelHandle, ConfigError, Error, ExecuteResult, FactoryBuilder, HostResource,
-    HostResourceError, ImageError, Limit, Output, OutputSink, PackageError, PackageLimits,
-    PartialResult, PythonException, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory,
-    Session, Usage,
+    BuildStage, CancelHandle, ConfigError, EnvironmentError, Error, ExecuteResult, FactoryBuilder,
+    HostResource, HostResourceError, ImageError, Limit, Output, OutputSink, PackageError,
+    PackageLimits, PartialResult, PythonException, ResourceLimits, Sandbox, SandboxBuilder,
+    SandboxFactory, Session, Usage,
 };
 
 /// The guest image embedded in the program.
@@ -21,8 +21,9 @@ pub mod net {
     pub use eryx_net_host::policy;
     pub use eryx_net_host::{
         Activity, AddEntry, Answer, Attempt, CloseReason, ConfigError, ConnectionReport,
-        DnsResolver, Event, EventKind, NetConfig, NetError, NetLimit, NetworkReport, Observer,
-        Recorder, Refusals, Resolve, ResolveError, Resolving, SETTINGS, Setting, SettingKind,
+        DnsResolver, Event, EventKind, HttpDenials, HttpRequestReport, NetConfig, NetError,
+        NetLimit, NetworkReport, Observer, ProvideSecret, ProvideSecretError, Proxy, Recorder,
+        Refusals, Resolve, ResolveError, Resolving, SETTINGS, Secret, Setting, SettingKind,
         StaticHosts, TlsFailure,
     };
 
@@ -47,6 +48,12 @@ mod documentation {
     struct ResourceLimits;
     #[doc = include_str!("../../docs/networking.md")]
     struct Networking;
+    #[doc = include_str!("../../docs/http-rules.md")]
+    struct HttpRules;
+    #[doc = include_str!("../../docs/secrets.md")]
+    struct Secrets;
+    #[doc = include_str!("../../docs/proxies.md")]
+    struct Proxies;
     #[doc = include_str!("../../docs/packages.md")]
     struct Packages;
     #[doc = include_str!("../../docs/command-line.md")]

@@ -15,6 +15,7 @@ use crate::factory::package_limits::PackageLimits;
 use crate::factory::registry::{self, LoadedFactory};
 use crate::factory::snapshot::{self, SnapshotInputs};
 use crate::factory::spec::FactorySpec;
+use crate::files::with_packages;
 use crate::image::cache::Cache;
 use crate::image::embedded;
 use crate::limits::ResourceLimits;
@@ -208,7 +209,7 @@ impl FactoryBuilder {
         if let Some(loaded) = registry::find(&digest) {
             return Ok(SandboxFactory { loaded });
         }
-        let packages = spec.files.tree()?;
+        let files = with_packages(spec.files.layer()?);
         let cache = match cache {
             CacheLocation::Disabled => Cache::disabled(),
             CacheLocation::User => Cache::open(None),
@@ -229,7 +230,7 @@ impl FactoryBuilder {
             None => {
                 report(BuildStage::Importing);
                 let wasm = snapshot::snapshot(&SnapshotInputs {
-                    packages: &packages,
+                    files: &files,
                     imports: &spec.imports,
                     setup: spec.setup.as_deref(),
                     limits: &limits,
@@ -245,7 +246,7 @@ impl FactoryBuilder {
         let loaded = Arc::new(LoadedFactory {
             digest,
             image,
-            packages,
+            files,
             spec,
         });
         registry::insert(&loaded);

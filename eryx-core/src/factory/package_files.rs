@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use eryx_files::{Layer, LayerBuilder, LayerError};
 
 use crate::factory::package_limits::{PackageLimits, Quota, QuotaExceeded};
 use crate::factory::wheel::{installed_name, is_metadata, is_native};
 use crate::factory::zip::{self, ZipError};
-use crate::file_tree::{FileTree, TreeError};
+use crate::files::MODIFIED;
 use crate::package_error::PackageError;
 
 /// The files of all packages, by their name below the directory that the guest sees.
@@ -86,19 +87,22 @@ impl PackageFiles {
     }
 
     /// Returns the directory that guests see. It shares the content of the files.
-    pub(super) fn tree(&self) -> Result<Arc<FileTree>, PackageError> {
-        let files = self.files.iter();
-        let files = files.map(|(name, (_, content))| (name.as_str(), content.clone()));
+    pub(super) fn layer(&self) -> Result<Arc<Layer>, PackageError> {
         // Directories count too, and files of ordinary packages share most of them. This bounds the
         // directories of names that were crafted to have one each.
         let max_nodes = self.limits.max_files().saturating_mul(2);
-        match FileTree::new(files, max_nodes) {
-            Ok(tree) => Ok(Arc::new(tree)),
-            Err(TreeError::Nodes(_)) => {
-                Err(self.too_large(Path::new("the unpacked content"), QuotaExceeded::Files))
-            }
-            Err(error) => Err(PackageError::Unpack(error.to_string())),
+        let mut layer = LayerBuilder::new(MODIFIED, max_nodes);
+        for (name, (_, content)) in &self.files {
+            layer
+                .file(name, content.clone())
+                .map_err(|error| match error {
+                    LayerError::Nodes(_) => {
+                        self.too_large(Path::new("the unpacked content"), QuotaExceeded::Files)
+                    }
+                    error => PackageError::Unpack(error.to_string()),
+                })?;
         }
+        Ok(layer.build())
     }
 
     fn read_directory(&mut self, package: &Path) -> Result<(), WalkError> {

@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
+use eryx_files::Layout;
 use eryx_sync::{Mutex, MutexGuard};
 
 use crate::factory::spec::FactorySpec;
-use crate::file_tree::FileTree;
 use crate::image::Image;
 
 /// A loaded factory. Equal factories, and the sandboxes and sessions of them, share it.
 pub(super) struct LoadedFactory {
     pub(super) digest: String,
     pub(super) image: Image,
-    pub(super) packages: Arc<FileTree>,
+    pub(super) files: Layout,
     pub(super) spec: FactorySpec,
 }
 

@@ -1,8 +1,8 @@
 //! The second snapshot: an interpreter that has done its imports, saved as a component.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use eryx_files::Layout;
 use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::{Instance as Exports, Lift, WasmList};
@@ -10,7 +10,6 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use crate::config_error::ConfigError;
 use crate::error::Error;
-use crate::file_tree::FileTree;
 use crate::files::PACKAGES;
 use crate::image::{Image, compile, embedded};
 use crate::instance::{GuestCall, Instance};
@@ -22,7 +21,8 @@ use crate::template::Template;
 
 /// The inputs of a snapshot.
 pub(super) struct SnapshotInputs<'a> {
-    pub(super) packages: &'a Arc<FileTree>,
+    /// The files at the start. What is written is not part of the snapshot.
+    pub(super) files: &'a Layout,
     pub(super) imports: &'a [String],
     pub(super) setup: Option<&'a [u8]>,
     pub(super) limits: &'a ResourceLimits,
@@ -31,7 +31,7 @@ pub(super) struct SnapshotInputs<'a> {
 /// Runs the imports and the setup code in an instance of the embedded image, and returns the
 /// instance as a component.
 pub(super) async fn snapshot(inputs: &SnapshotInputs<'_>) -> Result<Vec<u8>, Error> {
-    let template = Template::new(Image::embedded()?, Some(Arc::clone(inputs.packages)));
+    let template = Template::new(Image::embedded()?, inputs.files.clone());
     let (mut instance, exports) = Instance::start_for_snapshot(&template, inputs.limits).await?;
     let preload = GuestCall::Preload {
         paths: &[PACKAGES.to_owned()],

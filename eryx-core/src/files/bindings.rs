@@ -12,9 +12,9 @@ wasmtime::component::bindgen!({
         "wasi:io/streams": wasmtime_wasi::p2::bindings::io::streams,
         "wasi:clocks/wall-clock": wasmtime_wasi::p2::bindings::clocks::wall_clock,
         "wasi:filesystem/types.descriptor": crate::files::descriptor::Descriptor,
-        "wasi:filesystem/types.directory-entry-stream": crate::files::descriptor::DirectoryEntries,
+        "wasi:filesystem/types.directory-entry-stream": eryx_files::Listing,
     },
     trappable_error_type: {
-        "wasi:filesystem/types.error-code" => crate::failure::Failure<crate::files::error::FileError>,
+        "wasi:filesystem/types.error-code" => crate::failure::Failure<eryx_files::Error>,
     },
 });

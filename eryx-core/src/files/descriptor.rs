@@ -1,11 +1,13 @@
 //! The open files and directories of a guest.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
+use eryx_files::FileSystem;
+use eryx_sync::Mutex;
 
-use crate::file_tree::{Directory, FileTree, Node, NodeId};
-use crate::files::error::FileError;
+/// The files of a guest. Its streams share them.
+pub(crate) type Files = Arc<Mutex<FileSystem>>;
 
 /// An open file or directory.
 #[derive(Debug)]
@@ -14,91 +16,49 @@ use crate::files::error::FileError;
     reason = "the code that `bindgen!` generates names it in public"
 )]
 pub struct Descriptor {
-    tree: Arc<FileTree>,
-    id: NodeId,
+    pub(super) id: eryx_files::Descriptor,
+    position: Position,
+}
+
+/// The position in an open file, from which its streams read and write.
+///
+/// Trap: the image's libc opens one stream for reading and one for writing, each at the present
+/// position, and keeps both until the program seeks. With a position each, a program that reads 3
+/// bytes, writes 3 and reads again would read what it wrote.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Position(Arc<AtomicU64>);
+
+impl Position {
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, offset: u64) {
+        self.0.store(offset, Ordering::Relaxed);
+    }
+
+    pub(super) fn advance(&self, bytes: usize) {
+        // Files are far smaller than 2^64 bytes.
+        self.set(self.get().saturating_add(bytes as u64));
+    }
 }
 
 impl Descriptor {
-    /// Opens the root of a tree.
-    pub(super) fn root(tree: Arc<FileTree>) -> Self {
+    pub(super) fn new(id: eryx_files::Descriptor) -> Self {
         Self {
-            tree,
-            id: FileTree::ROOT,
-        }
-    }
-
-    /// Opens another node of the same tree.
-    pub(super) fn reopen(&self, id: NodeId) -> Self {
-        Self {
-            tree: Arc::clone(&self.tree),
             id,
+            position: Position::default(),
         }
     }
 
-    pub(super) fn id(&self) -> NodeId {
-        self.id
+    /// Returns the position, which is set to `offset`.
+    pub(super) fn position_at(&self, offset: u64) -> Position {
+        self.position.set(offset);
+        self.position.clone()
     }
 
-    /// Returns a node of the tree.
-    pub(super) fn node(&self, id: NodeId) -> &Node {
-        self.tree.node(id)
-    }
-
-    /// Returns the content of the open file.
-    pub(super) fn file(&self) -> Result<&Bytes, FileError> {
-        match self.tree.node(self.id) {
-            Node::File(content) => Ok(content),
-            Node::Directory(_) => Err(FileError::IsADirectory),
-        }
-    }
-
-    /// Returns the open directory.
-    pub(super) fn directory(&self) -> Result<&Directory, FileError> {
-        match self.tree.node(self.id) {
-            Node::Directory(directory) => Ok(directory),
-            Node::File(_) => Err(FileError::NotADirectory),
-        }
-    }
-
-    /// Returns the node at `path`, relative to the open directory.
-    pub(super) fn find(&self, path: &str) -> Result<NodeId, FileError> {
-        self.directory()?;
-        Ok(self.tree.find(self.id, path)?)
-    }
-
-    /// Returns whether both descriptors are of the same node.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.tree, &other.tree) && self.id == other.id
-    }
-}
-
-/// An iteration over the entries of a directory.
-#[derive(Debug)]
-#[allow(
-    unreachable_pub,
-    reason = "the code that `bindgen!` generates names it in public"
-)]
-pub struct DirectoryEntries {
-    directory: Descriptor,
-    next: usize,
-}
-
-impl DirectoryEntries {
-    /// Begins with the first entry of the open directory.
-    pub(super) fn new(descriptor: &Descriptor) -> Result<Self, FileError> {
-        descriptor.directory()?;
-        Ok(Self {
-            directory: descriptor.reopen(descriptor.id),
-            next: 0,
-        })
-    }
-
-    /// Returns the name and the node of the next entry.
-    pub(super) fn next(&mut self) -> Result<Option<(&str, &Node)>, FileError> {
-        let Some((name, id)) = self.directory.directory()?.entry(self.next) else {
-            return Ok(None);
-        };
-        self.next += 1;
-        Ok(Some((name, self.directory.node(id))))
+    /// Returns the position as it is.
+    pub(super) fn position(&self) -> Position {
+        self.position.clone()
     }
 }

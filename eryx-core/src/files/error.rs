@@ -1,35 +1,40 @@
-//! The errors of `wasi:filesystem` that a guest can get.
+//! The error codes of `wasi:filesystem` that a guest gets.
+
+use eryx_files::Error;
 
 use crate::failure::TableFull;
-use crate::file_tree::PathError;
+use crate::files::bindings::wasi::filesystem::types::ErrorCode;
 
-/// An error for the guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FileError {
-    /// A path that leads nowhere.
-    Path(PathError),
-    /// A directory where a file is required.
-    IsADirectory,
-    /// A file where a directory is required.
-    NotADirectory,
-    /// A file that already exists.
-    Exists,
-    /// An entry that is not a link.
-    NotALink,
-    /// A change: the files are read-only.
-    ReadOnly,
-    /// The program holds as many files open as it may.
-    TooManyOpen,
-}
-
-impl From<PathError> for FileError {
-    fn from(error: PathError) -> Self {
-        Self::Path(error)
+impl TableFull for Error {
+    fn table_full() -> Self {
+        Self::TooManyOpen
     }
 }
 
-impl TableFull for FileError {
-    fn table_full() -> Self {
-        Self::TooManyOpen
+impl From<Error> for ErrorCode {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Access => Self::Access,
+            Error::BadDescriptor => Self::BadDescriptor,
+            Error::Busy => Self::Busy,
+            Error::Exists => Self::Exist,
+            Error::FileTooLarge => Self::FileTooLarge,
+            Error::Invalid => Self::Invalid,
+            Error::IsADirectory => Self::IsDirectory,
+            Error::Loop => Self::Loop,
+            Error::NameTooLong => Self::NameTooLong,
+            Error::NoEntry => Self::NoEntry,
+            Error::NoSpace => Self::InsufficientSpace,
+            Error::NotADirectory => Self::NotDirectory,
+            Error::NotEmpty => Self::NotEmpty,
+            Error::NotPermitted => Self::NotPermitted,
+            Error::ReadOnly => Self::ReadOnly,
+            // WASI 0.2 has no EMFILE; the guest gets EDQUOT.
+            Error::TooManyOpen => Self::Quota,
+            Error::Unsupported => Self::Unsupported,
+            Error::CrossDevice => Self::CrossDevice,
+            // The list of errors can grow.
+            _ => Self::Io,
+        }
     }
 }

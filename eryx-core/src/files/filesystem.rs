@@ -1,100 +1,120 @@
-//! The functions of `wasi:filesystem/types`.
+//! The functions of `wasi:filesystem/types`. They only convert types.
 
+use std::sync::Arc;
+
+use eryx_files::{FileSystem, FileType, Listing, NewTime, OpenFlags as Open, Stat, Timestamp};
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::io::error::Error as StreamError;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 
 use crate::failure::Failure as HostFailure;
-use crate::file_tree::{Node, NodeId, PathError};
 use crate::files::bindings::wasi::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, Host,
     HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags,
     PathFlags,
 };
-use crate::files::descriptor::{Descriptor, DirectoryEntries};
-use crate::files::error::FileError;
-use crate::files::stream::{FileStream, MAX_READ};
+use crate::files::descriptor::Descriptor;
+use crate::files::stream::{ReadStream, WriteStream};
 use crate::store_state::StoreState;
 
-type Failure = HostFailure<FileError>;
-
-/// The most files and directories that a program may hold open at once.
-const MAX_OPEN: usize = 64;
-
-/// The modification time of every file, in seconds since 1970: the first day of 1980, the earliest
-/// time that a zip archive can have. It is the same for all files, so that the directory caches of
-/// an interpreter (`importlib`) are valid in every sandbox.
-const MODIFIED: u64 = 315_532_800;
-
-impl From<FileError> for ErrorCode {
-    fn from(error: FileError) -> Self {
-        match error {
-            FileError::Path(PathError::NoEntry) => Self::NoEntry,
-            FileError::Path(PathError::NotADirectory) | FileError::NotADirectory => {
-                Self::NotDirectory
-            }
-            FileError::Path(PathError::Outside) => Self::NotPermitted,
-            FileError::Path(PathError::TooLong) => Self::NameTooLong,
-            FileError::IsADirectory => Self::IsDirectory,
-            FileError::Exists => Self::Exist,
-            FileError::NotALink => Self::Invalid,
-            FileError::ReadOnly => Self::ReadOnly,
-            // WASI 0.2 has no EMFILE; the guest gets EDQUOT.
-            FileError::TooManyOpen => Self::Quota,
-        }
-    }
-}
+type Failure = HostFailure<eryx_files::Error>;
 
 impl StoreState {
-    /// Gives the guest a handle for `descriptor`, unless it holds as many as it may.
-    pub(super) fn open(&mut self, descriptor: Descriptor) -> Result<Resource<Descriptor>, Failure> {
-        if self.open_files >= MAX_OPEN {
-            return Err(FileError::TooManyOpen.into());
-        }
-        let handle = self.table.push(descriptor)?;
-        self.open_files += 1;
-        Ok(handle)
+    /// Gives the guest a handle for an open file or directory.
+    pub(super) fn hold(
+        &mut self,
+        id: eryx_files::Descriptor,
+    ) -> Result<Resource<Descriptor>, Failure> {
+        self.table.push(Descriptor::new(id)).map_err(|error| {
+            // It was opened before, so it can be closed.
+            let _ = self.files.lock().close(id);
+            error.into()
+        })
+    }
+
+    /// Calls a function of the file system with the open file or directory of a handle.
+    fn with_file<R>(
+        &mut self,
+        handle: &Resource<Descriptor>,
+        call: impl FnOnce(&mut FileSystem, eryx_files::Descriptor) -> Result<R, eryx_files::Error>,
+    ) -> Result<R, Failure> {
+        let id = self.table.get(handle)?.id;
+        Ok(call(&mut self.files.lock(), id)?)
+    }
+
+    /// Gives the guest a stream that writes an open file from `offset` on, or at its end.
+    fn write_stream(
+        &mut self,
+        handle: &Resource<Descriptor>,
+        offset: Option<u64>,
+    ) -> Result<Resource<DynOutputStream>, Failure> {
+        let descriptor = self.table.get(handle)?;
+        // A stream has no error for a full budget: the image's libc makes EIO of each. This has.
+        self.files.lock().room(descriptor.id, offset, 1)?;
+        let position = match offset {
+            Some(offset) => descriptor.position_at(offset),
+            None => descriptor.position(),
+        };
+        let stream = WriteStream {
+            files: Arc::clone(&self.files),
+            file: descriptor.id,
+            position,
+            appends: offset.is_none(),
+        };
+        Ok(self.table.push(Box::new(stream) as DynOutputStream)?)
     }
 }
 
-fn node_type(node: &Node) -> DescriptorType {
-    match node {
-        Node::File(_) => DescriptorType::RegularFile,
-        Node::Directory(_) => DescriptorType::Directory,
+fn descriptor_type(file_type: FileType) -> DescriptorType {
+    match file_type {
+        FileType::Directory => DescriptorType::Directory,
+        FileType::File => DescriptorType::RegularFile,
+        FileType::Symlink => DescriptorType::SymbolicLink,
+        FileType::Other => DescriptorType::Unknown,
     }
 }
 
-fn stat(node: &Node) -> DescriptorStat {
-    let modified = Some(Datetime {
-        seconds: MODIFIED,
-        nanoseconds: 0,
-    });
+fn descriptor_stat(stat: &Stat) -> DescriptorStat {
+    let datetime = |time: Timestamp| {
+        Some(Datetime {
+            seconds: time.seconds(),
+            nanoseconds: time.nanoseconds(),
+        })
+    };
     DescriptorStat {
-        type_: node_type(node),
-        link_count: 1,
-        size: match node {
-            Node::File(content) => content.len() as u64,
-            Node::Directory(_) => 0,
-        },
-        data_access_timestamp: modified,
-        data_modification_timestamp: modified,
-        status_change_timestamp: modified,
+        type_: descriptor_type(stat.file_type),
+        link_count: stat.links,
+        size: stat.size,
+        data_access_timestamp: datetime(stat.accessed),
+        data_modification_timestamp: datetime(stat.modified),
+        status_change_timestamp: datetime(stat.changed),
     }
 }
 
-/// Returns the identity of a node, from which the image's libc makes an inode number.
-fn metadata_hash(id: NodeId) -> MetadataHashValue {
+/// Returns the identity of a file, from which the image's libc makes an inode number.
+fn metadata_hash(stat: &Stat) -> MetadataHashValue {
+    let identity = stat.identity;
     MetadataHashValue {
-        // 0 is not a valid inode number.
-        lower: id as u64 + 1,
-        upper: 0,
+        // Numbers of files in memory are small, so the volume does not change them.
+        lower: identity.number ^ identity.volume.rotate_right(16),
+        upper: identity.volume,
     }
 }
 
-/// Fails, as every function does that would change a file.
-fn read_only<T>() -> Result<T, Failure> {
-    Err(FileError::ReadOnly.into())
+fn new_time(new: NewTimestamp) -> Result<NewTime, eryx_files::Error> {
+    Ok(match new {
+        NewTimestamp::NoChange => NewTime::Keep,
+        NewTimestamp::Now => NewTime::Now,
+        NewTimestamp::Timestamp(time) => {
+            let time = Timestamp::new(time.seconds, time.nanoseconds);
+            NewTime::At(time.ok_or(eryx_files::Error::Invalid)?)
+        }
+    })
+}
+
+fn follow(flags: PathFlags) -> bool {
+    flags.contains(PathFlags::SYMLINK_FOLLOW)
 }
 
 impl Host for StoreState {
@@ -104,10 +124,11 @@ impl Host for StoreState {
 
     fn filesystem_error_code(
         &mut self,
-        _: Resource<StreamError>,
+        error: Resource<StreamError>,
     ) -> wasmtime::Result<Option<ErrorCode>> {
-        // The streams of files do not fail.
-        Ok(None)
+        let error = self.table.get(&error)?;
+        let file_error = error.downcast_ref::<eryx_files::Error>();
+        Ok(file_error.copied().map(ErrorCode::from))
     }
 }
 
@@ -117,59 +138,75 @@ impl HostDescriptor for StoreState {
         handle: Resource<Descriptor>,
         offset: u64,
     ) -> Result<Resource<DynInputStream>, Failure> {
-        let stream = FileStream::new(self.table.get(&handle)?.file()?, offset);
+        let descriptor = self.table.get(&handle)?;
+        self.files.lock().read(descriptor.id, offset, 0)?;
+        let stream = ReadStream {
+            files: Arc::clone(&self.files),
+            file: descriptor.id,
+            position: descriptor.position_at(offset),
+        };
         Ok(self.table.push(Box::new(stream) as DynInputStream)?)
     }
 
     fn write_via_stream(
         &mut self,
-        _: Resource<Descriptor>,
-        _: u64,
+        handle: Resource<Descriptor>,
+        offset: u64,
     ) -> Result<Resource<DynOutputStream>, Failure> {
-        read_only()
+        self.write_stream(&handle, Some(offset))
     }
 
     fn append_via_stream(
         &mut self,
-        _: Resource<Descriptor>,
+        handle: Resource<Descriptor>,
     ) -> Result<Resource<DynOutputStream>, Failure> {
-        read_only()
+        self.write_stream(&handle, None)
     }
 
     fn advise(
         &mut self,
-        _: Resource<Descriptor>,
+        handle: Resource<Descriptor>,
         _: u64,
         _: u64,
         _: Advice,
     ) -> Result<(), Failure> {
-        Ok(())
+        self.with_file(&handle, |files, file| files.stat(file).map(|_| ()))
     }
 
-    fn sync_data(&mut self, _: Resource<Descriptor>) -> Result<(), Failure> {
-        Ok(())
+    fn sync_data(&mut self, handle: Resource<Descriptor>) -> Result<(), Failure> {
+        self.sync(handle)
     }
 
-    fn get_flags(&mut self, _: Resource<Descriptor>) -> Result<DescriptorFlags, Failure> {
-        Ok(DescriptorFlags::READ)
+    fn get_flags(&mut self, handle: Resource<Descriptor>) -> Result<DescriptorFlags, Failure> {
+        let access = self.with_file(&handle, |files, file| files.access(file))?;
+        let mut flags = DescriptorFlags::empty();
+        if access.read {
+            flags |= DescriptorFlags::READ;
+        }
+        if access.write {
+            flags |= DescriptorFlags::WRITE;
+        }
+        Ok(flags)
     }
 
     fn get_type(&mut self, handle: Resource<Descriptor>) -> Result<DescriptorType, Failure> {
-        let descriptor = self.table.get(&handle)?;
-        Ok(node_type(descriptor.node(descriptor.id())))
+        let stat = self.with_file(&handle, |files, file| files.stat(file))?;
+        Ok(descriptor_type(stat.file_type))
     }
 
-    fn set_size(&mut self, _: Resource<Descriptor>, _: u64) -> Result<(), Failure> {
-        read_only()
+    fn set_size(&mut self, handle: Resource<Descriptor>, size: u64) -> Result<(), Failure> {
+        self.with_file(&handle, |files, file| files.set_size(file, size))
     }
 
     fn set_times(
         &mut self,
-        _: Resource<Descriptor>,
-        _: NewTimestamp,
-        _: NewTimestamp,
+        handle: Resource<Descriptor>,
+        accessed: NewTimestamp,
+        modified: NewTimestamp,
     ) -> Result<(), Failure> {
-        read_only()
+        self.with_file(&handle, |files, file| {
+            files.set_times(file, new_time(accessed)?, new_time(modified)?)
+        })
     }
 
     fn read(
@@ -178,98 +215,116 @@ impl HostDescriptor for StoreState {
         length: u64,
         offset: u64,
     ) -> Result<(Vec<u8>, bool), Failure> {
-        let content = self.table.get(&handle)?.file()?;
-        let start = usize::try_from(offset).map_or(content.len(), |at| at.min(content.len()));
-        let rest = &content[start..];
-        let wanted = usize::try_from(length).unwrap_or(usize::MAX);
-        let read = &rest[..wanted.min(MAX_READ).min(rest.len())];
-        Ok((read.to_vec(), read.len() == rest.len()))
+        self.with_file(&handle, |files, file| {
+            let bytes = files.read(file, offset, length)?;
+            let end = offset.saturating_add(bytes.len() as u64);
+            let is_end = end >= files.stat(file)?.size;
+            Ok((bytes.into(), is_end))
+        })
     }
 
-    fn write(&mut self, _: Resource<Descriptor>, _: Vec<u8>, _: u64) -> Result<u64, Failure> {
-        read_only()
+    fn write(
+        &mut self,
+        handle: Resource<Descriptor>,
+        buffer: Vec<u8>,
+        offset: u64,
+    ) -> Result<u64, Failure> {
+        self.with_file(&handle, |files, file| {
+            let written = files.write(file, offset, &buffer)?;
+            Ok(written as u64)
+        })
     }
 
     fn read_directory(
         &mut self,
         handle: Resource<Descriptor>,
-    ) -> Result<Resource<DirectoryEntries>, Failure> {
-        let entries = DirectoryEntries::new(self.table.get(&handle)?)?;
-        Ok(self.table.push(entries)?)
+    ) -> Result<Resource<Listing>, Failure> {
+        let listing = self.with_file(&handle, |files, file| files.list(file))?;
+        self.table.push(listing).map_err(|error| {
+            // It was opened before, so it can be closed.
+            let _ = self.files.lock().close_listing(listing);
+            error.into()
+        })
     }
 
-    fn sync(&mut self, _: Resource<Descriptor>) -> Result<(), Failure> {
-        Ok(())
+    fn sync(&mut self, handle: Resource<Descriptor>) -> Result<(), Failure> {
+        self.with_file(&handle, |files, file| files.stat(file).map(|_| ()))
     }
 
-    fn create_directory_at(&mut self, _: Resource<Descriptor>, _: String) -> Result<(), Failure> {
-        read_only()
+    fn create_directory_at(
+        &mut self,
+        handle: Resource<Descriptor>,
+        path: String,
+    ) -> Result<(), Failure> {
+        self.with_file(&handle, |files, file| {
+            files.create_directory_at(file, &path)
+        })
     }
 
     fn stat(&mut self, handle: Resource<Descriptor>) -> Result<DescriptorStat, Failure> {
-        let descriptor = self.table.get(&handle)?;
-        Ok(stat(descriptor.node(descriptor.id())))
+        let stat = self.with_file(&handle, |files, file| files.stat(file))?;
+        Ok(descriptor_stat(&stat))
     }
 
     fn stat_at(
         &mut self,
         handle: Resource<Descriptor>,
-        _: PathFlags,
+        flags: PathFlags,
         path: String,
     ) -> Result<DescriptorStat, Failure> {
-        let descriptor = self.table.get(&handle)?;
-        Ok(stat(descriptor.node(descriptor.find(&path)?)))
+        let stat = self.with_file(&handle, |files, file| {
+            files.stat_at(file, follow(flags), &path)
+        })?;
+        Ok(descriptor_stat(&stat))
     }
 
     fn set_times_at(
         &mut self,
-        _: Resource<Descriptor>,
-        _: PathFlags,
-        _: String,
-        _: NewTimestamp,
-        _: NewTimestamp,
+        handle: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+        accessed: NewTimestamp,
+        modified: NewTimestamp,
     ) -> Result<(), Failure> {
-        read_only()
+        self.with_file(&handle, |files, file| {
+            let (accessed, modified) = (new_time(accessed)?, new_time(modified)?);
+            files.set_times_at(file, follow(flags), &path, accessed, modified)
+        })
     }
 
     fn link_at(
         &mut self,
-        _: Resource<Descriptor>,
-        _: PathFlags,
-        _: String,
-        _: Resource<Descriptor>,
-        _: String,
+        old: Resource<Descriptor>,
+        flags: PathFlags,
+        old_path: String,
+        new: Resource<Descriptor>,
+        new_path: String,
     ) -> Result<(), Failure> {
-        read_only()
+        let new = self.table.get(&new)?.id;
+        self.with_file(&old, |files, old| {
+            files.link_at(old, follow(flags), &old_path, new, &new_path)
+        })
     }
 
     fn open_at(
         &mut self,
         handle: Resource<Descriptor>,
-        _: PathFlags,
+        path_flags: PathFlags,
         path: String,
         flags: OpenFlags,
         access: DescriptorFlags,
     ) -> Result<Resource<Descriptor>, Failure> {
-        let descriptor = self.table.get(&handle)?;
-        let id = match descriptor.find(&path) {
-            Err(FileError::Path(PathError::NoEntry)) if flags.contains(OpenFlags::CREATE) => {
-                return read_only();
-            }
-            found => found?,
+        let flags = Open {
+            follow: follow(path_flags),
+            create: flags.contains(OpenFlags::CREATE),
+            exclusive: flags.contains(OpenFlags::EXCLUSIVE),
+            directory: flags.contains(OpenFlags::DIRECTORY),
+            truncate: flags.contains(OpenFlags::TRUNCATE),
+            read: access.contains(DescriptorFlags::READ),
+            write: access.contains(DescriptorFlags::WRITE),
         };
-        let opened = descriptor.reopen(id);
-        if flags.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE) {
-            return Err(FileError::Exists.into());
-        }
-        if flags.contains(OpenFlags::DIRECTORY) {
-            opened.directory()?;
-        }
-        if flags.contains(OpenFlags::TRUNCATE) || access.contains(DescriptorFlags::WRITE) {
-            opened.file()?;
-            return read_only();
-        }
-        self.open(opened)
+        let opened = self.with_file(&handle, |files, file| files.open_at(file, &path, flags))?;
+        self.hold(opened)
     }
 
     fn readlink_at(
@@ -277,31 +332,49 @@ impl HostDescriptor for StoreState {
         handle: Resource<Descriptor>,
         path: String,
     ) -> Result<String, Failure> {
-        self.table.get(&handle)?.find(&path)?;
-        // There are no links.
-        Err(FileError::NotALink.into())
+        self.with_file(&handle, |files, file| files.readlink_at(file, &path))
     }
 
-    fn remove_directory_at(&mut self, _: Resource<Descriptor>, _: String) -> Result<(), Failure> {
-        read_only()
+    fn remove_directory_at(
+        &mut self,
+        handle: Resource<Descriptor>,
+        path: String,
+    ) -> Result<(), Failure> {
+        self.with_file(&handle, |files, file| {
+            files.remove_directory_at(file, &path)
+        })
     }
 
     fn rename_at(
         &mut self,
-        _: Resource<Descriptor>,
-        _: String,
-        _: Resource<Descriptor>,
-        _: String,
+        old: Resource<Descriptor>,
+        old_path: String,
+        new: Resource<Descriptor>,
+        new_path: String,
     ) -> Result<(), Failure> {
-        read_only()
+        let new = self.table.get(&new)?.id;
+        self.with_file(&old, |files, old| {
+            files.rename_at(old, &old_path, new, &new_path)
+        })
     }
 
-    fn symlink_at(&mut self, _: Resource<Descriptor>, _: String, _: String) -> Result<(), Failure> {
-        read_only()
+    fn symlink_at(
+        &mut self,
+        handle: Resource<Descriptor>,
+        target: String,
+        path: String,
+    ) -> Result<(), Failure> {
+        self.with_file(&handle, |files, file| {
+            files.symlink_at(&target, file, &path)
+        })
     }
 
-    fn unlink_file_at(&mut self, _: Resource<Descriptor>, _: String) -> Result<(), Failure> {
-        read_only()
+    fn unlink_file_at(
+        &mut self,
+        handle: Resource<Descriptor>,
+        path: String,
+    ) -> Result<(), Failure> {
+        self.with_file(&handle, |files, file| files.unlink_file_at(file, &path))
     }
 
     fn is_same_object(
@@ -309,48 +382,60 @@ impl HostDescriptor for StoreState {
         handle: Resource<Descriptor>,
         other: Resource<Descriptor>,
     ) -> wasmtime::Result<bool> {
-        let descriptor = self.table.get(&handle)?;
-        Ok(descriptor.is_same(self.table.get(&other)?))
+        let (one, other) = (self.table.get(&handle)?.id, self.table.get(&other)?.id);
+        let files = self.files.lock();
+        Ok(match (files.stat(one), files.stat(other)) {
+            (Ok(one), Ok(other)) => one.identity == other.identity,
+            // What cannot be known is not the same.
+            _ => false,
+        })
     }
 
     fn metadata_hash(
         &mut self,
         handle: Resource<Descriptor>,
     ) -> Result<MetadataHashValue, Failure> {
-        Ok(metadata_hash(self.table.get(&handle)?.id()))
+        let stat = self.with_file(&handle, |files, file| files.stat(file))?;
+        Ok(metadata_hash(&stat))
     }
 
     fn metadata_hash_at(
         &mut self,
         handle: Resource<Descriptor>,
-        _: PathFlags,
+        flags: PathFlags,
         path: String,
     ) -> Result<MetadataHashValue, Failure> {
-        Ok(metadata_hash(self.table.get(&handle)?.find(&path)?))
+        // Trap: the image's libc asks for the file that stat(2) finds, but never has links followed
+        // here. A link would have another inode number than its target, and `shutil.copyfile`,
+        // which compares them, would empty a file that it copies to itself.
+        let stat = self.with_file(&handle, |files, file| {
+            let found = files.stat_at(file, true, &path);
+            found.or_else(|_| files.stat_at(file, follow(flags), &path))
+        })?;
+        Ok(metadata_hash(&stat))
     }
 
     fn drop(&mut self, handle: Resource<Descriptor>) -> wasmtime::Result<()> {
-        self.table.delete(handle)?;
-        self.open_files -= 1;
-        Ok(())
+        let descriptor = self.table.delete(handle)?;
+        Ok(self.files.lock().close(descriptor.id)?)
     }
 }
 
 impl HostDirectoryEntryStream for StoreState {
     fn read_directory_entry(
         &mut self,
-        stream: Resource<DirectoryEntries>,
+        stream: Resource<Listing>,
     ) -> Result<Option<DirectoryEntry>, Failure> {
-        let entries = self.table.get_mut(&stream)?;
-        let entry = entries.next()?;
-        Ok(entry.map(|(name, node)| DirectoryEntry {
-            type_: node_type(node),
-            name: name.to_owned(),
+        let listing = *self.table.get(&stream)?;
+        let entry = self.files.lock().next_entry(listing)?;
+        Ok(entry.map(|(name, file_type)| DirectoryEntry {
+            type_: descriptor_type(file_type),
+            name: name.to_string(),
         }))
     }
 
-    fn drop(&mut self, stream: Resource<DirectoryEntries>) -> wasmtime::Result<()> {
-        self.table.delete(stream)?;
-        Ok(())
+    fn drop(&mut self, stream: Resource<Listing>) -> wasmtime::Result<()> {
+        let listing = self.table.delete(stream)?;
+        Ok(self.files.lock().close_listing(listing)?)
     }
 }

@@ -186,7 +186,7 @@ pub(super) fn error(error: NetError) -> types::Error {
         NetError::NoBufferSpace => Error::NoBufferSpace,
         NetError::InvalidArgument(reason) => Error::InvalidArgument(reason),
         NetError::Tls(failure) => Error::Tls(tls_error(failure)),
-        NetError::Other(reason) => Error::Other(reason),
+        NetError::Proxy(reason) | NetError::Other(reason) => Error::Other(reason),
         // `NetError` is non-exhaustive: a new case has no WIT counterpart yet.
         other => Error::Other(other.to_string()),
     }

@@ -28,12 +28,9 @@ impl Host for StoreState {
 }
 
 /// Maps `Pending` to `WouldBlock`: the guest polls.
-fn ready<T, E>(poll: Poll<Result<T, E>>) -> Result<T, Failure<NetError>>
-where
-    NetError: From<E>,
-{
+fn ready<T>(poll: Poll<Result<T, NetError>>) -> Result<T, Failure<NetError>> {
     match poll {
-        Poll::Ready(result) => Ok(result.map_err(NetError::from)?),
+        Poll::Ready(result) => Ok(result?),
         Poll::Pending => Err(NetError::WouldBlock.into()),
     }
 }
@@ -51,8 +48,8 @@ impl HostSession for StoreState {
         session: Resource<TlsSession>,
         ciphertext: Vec<u8>,
     ) -> Result<u32, Failure<NetError>> {
-        let taken = self.table.get_mut(&session)?.feed(&ciphertext);
-        Ok(convert::size(taken.map_err(NetError::from)?))
+        let session = self.table.get_mut(&session)?;
+        Ok(convert::size(session.feed(&ciphertext)?))
     }
 
     fn feed_eof(&mut self, session: Resource<TlsSession>) -> wasmtime::Result<()> {
@@ -76,12 +73,13 @@ impl HostSession for StoreState {
         ready(self.table.get_mut(&session)?.read(convert::length(max)))
     }
 
-    fn write(
+    async fn write(
         &mut self,
         session: Resource<TlsSession>,
         plaintext: Vec<u8>,
     ) -> Result<u32, Failure<NetError>> {
-        ready(self.table.get_mut(&session)?.write(&plaintext)).map(convert::size)
+        let session = self.table.get_mut(&session)?;
+        Ok(convert::size(session.write(&plaintext).await?))
     }
 
     fn pending(&mut self, session: Resource<TlsSession>) -> wasmtime::Result<u32> {

@@ -52,6 +52,8 @@ class _Program(NamedTuple):
 
 
 _main = types.ModuleType("__main__")
+# Modified in place: modules of the snapshot refer to the object.
+_environ = os.environ
 _programs: dict[bytes, _Program] = {}
 _programs_size = 0
 _runs = 0
@@ -64,7 +66,7 @@ def freeze_start_state(world: wit_world.WitWorld) -> None:
     sys.modules["__main__"] = _main
     _main.__dict__["__builtins__"] = sys.modules["builtins"]
     # A sandbox has neither the directories nor the environment of the build.
-    os.environ.clear()
+    _environ.clear()
     sys.path.clear()
     sys.path_importer_cache.clear()
     output.install()
@@ -88,7 +90,7 @@ def _warm_up(world: wit_world.WitWorld) -> None:
         _runs = 1
         # The second time from the cache.
         for source in (b"pass", b"pass", _WARMUP_PROGRAM):
-            outcome = world.execute(source)
+            outcome = world.execute(source, [])
             if not isinstance(outcome, wit_world.Outcome_Finished):
                 raise RuntimeError(f"the image cannot run {source!r}: {outcome}")
         _evict(b"pass")
@@ -111,8 +113,11 @@ def run_setup(source: bytes) -> None:
     _exec_source(source, "<setup>")
 
 
-def execute(source: bytes) -> wit_world.Outcome:
-    """Runs `source` in `__main__`. Never raises: an exception would abort the instance."""
+def execute(source: bytes, environment: list[tuple[str, str]]) -> wit_world.Outcome:
+    """Sets the variables of `environment` and runs `source` in `__main__`.
+
+    Never raises: an exception would abort the instance.
+    """
     global _runs
     _runs += 1
     if _runs == 1:
@@ -120,7 +125,7 @@ def execute(source: bytes) -> wit_world.Outcome:
         random_generators.seed_all()
     name = _FIRST_NAME if _runs == 1 else f"<script {_runs}>"
     try:
-        outcome = _execute(source, name)
+        outcome = _execute(source, name, environment)
     except BaseException:
         # A program may replace everything that a better description would use, even `len`.
         outcome = wit_world.Outcome_Exception(
@@ -135,8 +140,10 @@ def execute(source: bytes) -> wit_world.Outcome:
     return outcome
 
 
-def _execute(source: bytes, name: str) -> wit_world.Outcome:
+def _execute(source: bytes, name: str, environment: list[tuple[str, str]]) -> wit_world.Outcome:
     try:
+        if environment:
+            _environ.update(environment)
         _exec_source(source, name)
     except SystemExit as error:
         return wit_world.Outcome_Exited(_exit_status(error))
