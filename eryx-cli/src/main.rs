@@ -2,12 +2,15 @@
 //! options grant.
 #![forbid(unsafe_code)]
 
+mod check_target;
+mod har_file;
 mod host_port;
 mod net_log;
 mod network_args;
 mod output_writer;
 mod policy;
 mod run;
+mod secret_option;
 mod value_parsers;
 
 use std::process::ExitCode;

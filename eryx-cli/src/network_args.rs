@@ -8,11 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use eryx::net::policy::{HintStyle, HostPattern, IpNetwork};
+use eryx::net::policy::{HintStyle, HostPattern, HttpRule, IpNetwork, Port, PortRange, Verdict};
 use eryx::net::{NetConfig, SETTINGS, Setting, SettingKind};
 use serde_json::{Value, json};
 
 use crate::host_port::{self, HostPort};
+use crate::secret_option::{self, SecretOption, with_secrets};
 use crate::value_parsers;
 
 /// The options that grant a network and set it up.
@@ -46,6 +47,7 @@ enum ArgValue {
     Entries(Vec<String>),
     Files(Vec<PathBuf>),
     Hosts(Vec<(String, IpAddr)>),
+    Secrets(Vec<SecretOption>),
 }
 
 /// Returns the settings that have an option, in the order of `--help`: hosts before limits and
@@ -79,6 +81,13 @@ fn argument(setting: &Setting, option: &'static str) -> Arg {
             .action(ArgAction::Append)
             .value_parser(value_parsers::name_and_address),
         SettingKind::NameServer => arg.value_name("ADDRESS"),
+        SettingKind::HttpRules => arg.value_name("RULE").action(ArgAction::Append),
+        SettingKind::HttpDenials => arg.value_name("FORM").value_parser(["error", "response"]),
+        SettingKind::Secrets => arg
+            .value_name("NAME=PLACE@HOST")
+            .action(ArgAction::Append)
+            .value_parser(secret_option::parse),
+        SettingKind::Proxy => arg.value_name("URL"),
         _ if bytes => arg.value_name("SIZE").value_parser(value_parsers::bytes),
         _ => arg.value_name("N").value_parser(value_parser!(u64)),
     };
@@ -102,10 +111,15 @@ fn value_of(setting: &Setting, option: &str, matches: &ArgMatches) -> ArgValue {
                 u64::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
             })))
         }
-        SettingKind::Patterns | SettingKind::Networks => ArgValue::Entries(all(matches, option)),
+        SettingKind::Patterns | SettingKind::Networks | SettingKind::HttpRules => {
+            ArgValue::Entries(all(matches, option))
+        }
         SettingKind::CertificateFiles => ArgValue::Files(all(matches, option)),
         SettingKind::Hosts => ArgValue::Hosts(all(matches, option)),
-        SettingKind::NameServer => ArgValue::Value(json!(one::<String>(matches, option))),
+        SettingKind::Secrets => ArgValue::Secrets(all(matches, option)),
+        SettingKind::NameServer | SettingKind::Proxy | SettingKind::HttpDenials => {
+            ArgValue::Value(json!(one::<String>(matches, option)))
+        }
         _ => ArgValue::Value(json!(one::<u64>(matches, option))),
     }
 }
@@ -165,17 +179,21 @@ impl SettingArg {
                 Ok(config)
             }
             ArgValue::Files(paths) => {
+                let add = match self.setting.name {
+                    "proxy_root_cert_files" => NetConfig::with_proxy_root_cert,
+                    _ => NetConfig::with_root_cert,
+                };
                 let mut config = config.clone();
                 for path in paths {
                     let certificate = fs::read(path)
                         .with_context(|| format!("cannot read {}", path.display()))?;
-                    config = config
-                        .with_root_cert(&certificate)
-                        .with_context(|| path.display().to_string())?;
+                    config =
+                        add(&config, &certificate).with_context(|| path.display().to_string())?;
                 }
                 Ok(config)
             }
             ArgValue::Hosts(hosts) => with_hosts(config, hosts),
+            ArgValue::Secrets(secrets) => with_secrets(config, secrets),
         }
     }
 }
@@ -235,9 +253,13 @@ impl NetworkArgs {
         }
         self.reject_shadowed_allow(&config)?;
         self.reject_unreachable_udp(&config)?;
-        if let Some(path) = &self.policy {
-            for warning in config.warnings() {
-                eprintln!("eryx: warning: --policy {}: {warning}", path.display());
+        self.reject_unreachable_http(&config)?;
+        self.reject_unused_no_proxy(&config)?;
+        config.validate()?;
+        for warning in config.warnings() {
+            match &self.policy {
+                Some(path) => eprintln!("eryx: warning: --policy {}: {warning}", path.display()),
+                None => eprintln!("eryx: warning: {warning}"),
             }
         }
         Ok(config)
@@ -287,6 +309,34 @@ impl NetworkArgs {
         Ok(())
     }
 
+    /// Rejects an `--http-rule` and a `--secret` for a host that no connection may reach.
+    fn reject_unreachable_http(&self, config: &NetConfig) -> Result<()> {
+        for text in self.entries("http_rules") {
+            let rule: HttpRule = text.parse().context("--http-rule")?;
+            if let Some(denial) = denial(rule.host(), config) {
+                bail!("--http-rule '{text}' has no effect where no connection may go: {denial}");
+            }
+        }
+        for argument in &self.settings.0 {
+            let ArgValue::Secrets(secrets) = &argument.value else {
+                continue;
+            };
+            let mut hosts = secrets.iter().flat_map(SecretOption::hosts);
+            if let Some(denial) = hosts.find_map(|host| denial(host, config)) {
+                bail!("--secret has no effect where no connection may go: {denial}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Rejects a `--no-proxy` without a proxy.
+    fn reject_unused_no_proxy(&self, config: &NetConfig) -> Result<()> {
+        if config.proxy().is_none() && !self.entries("no_proxy").is_empty() {
+            bail!("--no-proxy has no effect without a proxy: add --proxy URL");
+        }
+        Ok(())
+    }
+
     /// Returns the entries that the options add to a list.
     fn entries(&self, name: &str) -> &[String] {
         let argument = self.settings.0.iter().find(|a| a.setting.name == name);
@@ -295,6 +345,17 @@ impl NetworkArgs {
             _ => &[],
         }
     }
+}
+
+/// Returns the denial of the one host of a pattern. Patterns for many hosts, or for many ports, may
+/// have an effect on some.
+fn denial(pattern: &HostPattern, config: &NetConfig) -> Option<Verdict> {
+    let port = match pattern.ports() {
+        PortRange::ALL => Port::Any,
+        ports => Port::Number(ports.first()),
+    };
+    let verdict = config.check(&pattern.host()?.to_string(), port);
+    (verdict.is_denied() && !config.report_only()).then_some(verdict)
 }
 
 /// Rejects an `--allow-host` of one address that a wider block covers.

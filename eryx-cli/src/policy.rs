@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use eryx::net::policy::{Decision, Reason, Verdict};
+use eryx::net::policy::{Decision, HttpVerdict, Reason, Verdict, escape};
 use eryx::net::{NetConfig, SETTINGS, SettingKind};
 
-use crate::host_port::{self, HostPort};
+use crate::check_target::{self, CheckTarget, CheckedTarget};
+use crate::host_port::HostPort;
 use crate::network_args::NetworkArgs;
 
 /// Exit status when at least one host is denied.
@@ -19,7 +20,7 @@ const EXIT_USAGE: u8 = 2;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Print whether a script may connect to hosts, why, and by which rule
+    /// Print whether a script may connect to hosts and send HTTP requests, why, and by which rule
     Check(Check),
     /// Print every setting, the defaults included, as a file for --policy
     Show(Show),
@@ -30,9 +31,10 @@ pub(crate) enum Command {
 #[derive(Args)]
 #[command(after_help = Check::STATUS)]
 pub(crate) struct Check {
-    /// A host and a port: `example.com:443`, `192.0.2.7:53`, `[2001:db8::7]:443`
-    #[arg(required = true, value_name = "HOST:PORT", value_parser = host_port::parse)]
-    hosts: Vec<HostPort>,
+    /// A host and a port: `example.com:443`, `192.0.2.7:53`, `[2001:db8::7]:443`; or a method and a
+    /// URL: `GET https://example.com/`
+    #[arg(required = true, value_name = "HOST:PORT|METHOD URL", value_parser = check_target::parse)]
+    targets: Vec<CheckTarget>,
     /// Check UDP instead of connections
     #[arg(long)]
     udp: bool,
@@ -41,8 +43,7 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    const STATUS: &str =
-        "Exit status: 0 when no host is denied, 1 when one is denied, 2 for bad usage.";
+    const STATUS: &str = "Exit status: 0 when nothing is denied, 1 when a host or request is denied, 2 for bad usage.";
 }
 
 /// Without --net, --allow-host or --policy the network is that of --net.
@@ -71,16 +72,30 @@ fn check(options: &Check) -> Result<(String, u8)> {
     let config = options.network.config()?;
     let mut text = String::new();
     let mut status = 0;
-    for HostPort { host, port } in &options.hosts {
-        let verdict = if options.udp {
-            config.check_udp(host, *port)
-        } else {
-            config.check(host, *port)
+    for check in check_target::pair(&options.targets)? {
+        let is_denied = match check {
+            CheckedTarget::Host(HostPort { host, port }) => {
+                let verdict = match options.udp {
+                    true => config.check_udp(host, *port),
+                    false => config.check(host, *port),
+                };
+                describe(&mut text, &format!("{host}:{port}"), &verdict);
+                verdict.is_denied()
+            }
+            CheckedTarget::Request { .. } if options.udp => {
+                bail!(
+                    "--udp has no effect on an HTTP request, which takes a connection: leave it out"
+                )
+            }
+            CheckedTarget::Request { method, url } => {
+                let verdict = config.check_http(method, url);
+                describe_request(&mut text, &format!("{method} {url}"), &verdict);
+                verdict.is_denied()
+            }
         };
-        if verdict.is_denied() {
+        if is_denied {
             status = EXIT_DENIED;
         }
-        describe(&mut text, &format!("{host}:{port}"), &verdict);
     }
     if config.report_only() {
         text.push_str("report_only is set: what is denied goes on, and is only reported.\n");
@@ -103,6 +118,39 @@ fn describe(text: &mut String, host_port: &str, verdict: &Verdict) {
         "{host_port}: {}\n  host:   {canonical}\n  reason: {}\n  rule:   {rule}\n  {verdict}\n",
         outcome(verdict),
         verdict.reason(),
+    );
+}
+
+fn describe_request(text: &mut String, request: &str, verdict: &HttpVerdict) {
+    let host = verdict.host_verdict();
+    let canonical = match (verdict.host(), host) {
+        (Some(host), _) => host.to_string(),
+        (None, Some(_)) => "none, it is not a host".to_owned(),
+        (None, None) => "none, the URL is malformed".to_owned(),
+    };
+    let host = host.filter(|host| host.is_denied());
+    let rule = match (verdict.rule(), host.and_then(Verdict::rule)) {
+        (Some(rule), _) => format!("`{rule}` in http_rules"),
+        (None, Some(rule)) => rule.to_string(),
+        (None, None) => "none".to_owned(),
+    };
+    let reason = match host {
+        Some(host) => host.reason().as_str(),
+        None => verdict.reason().as_str(),
+    };
+    let outcome = match verdict.decision() {
+        Decision::Allow => "allowed",
+        Decision::Deny => "denied",
+        Decision::NeedsAddresses => match verdict.host_verdict() {
+            Some(host) => outcome(host),
+            None => "allowed unless an address is blocked",
+        },
+    };
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "{}: {outcome}\n  host:   {canonical}\n  reason: {reason}\n  rule:   {rule}\n  {verdict}\n",
+        escape(request),
     );
 }
 
@@ -151,6 +199,12 @@ fn header_comments(config: &NetConfig) -> Result<Vec<String>> {
     }
     if config.dns_server().is_none() {
         comments.push("The system's name servers resolve names (no dns_server).".to_owned());
+    }
+    if config.proxy().is_none() {
+        comments.push("Connections are direct (no proxy).".to_owned());
+    }
+    if config.http_rules().is_empty() {
+        comments.push("There are no http_rules: HTTP requests are not checked.".to_owned());
     }
     if config.allowed_udp().is_empty() {
         comments.push("allowed_udp is empty: no UDP.".to_owned());

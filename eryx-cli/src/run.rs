@@ -1,5 +1,6 @@
 //! `eryx run`: runs a script in a sandbox.
 
+use std::env::{self, VarError};
 use std::fs;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -7,12 +8,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use eryx::net::policy::escape;
 use eryx::{CancelHandle, Error, ExecuteResult, Limit, ResourceLimits, Sandbox};
 use tokio::sync::oneshot;
 
+use crate::har_file::HarFile;
 use crate::net_log::NetLog;
 use crate::network_args::NetworkArgs;
 use crate::output_writer::{OutputWriter, Stream};
@@ -51,11 +53,24 @@ pub(crate) struct Options {
     /// [default: 64M]
     #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
     max_host_memory: Option<u64>,
+    /// How many bytes the files that the script writes may have together, in memory [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
+    max_file_bytes: Option<u64>,
+    /// How many files, directories and links the script may create [default: 10000]
+    #[arg(long, value_name = "N")]
+    max_files: Option<usize>,
+    /// Set an environment variable of the script; NAME alone passes on the one of this process
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
     #[command(flatten)]
     network: NetworkArgs,
     /// Append every network event to this file as a line of JSON; `-` is standard error
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     net_log: Option<PathBuf>,
+    /// Write the HTTP requests to hosts with rules, with secrets or matching --inspect to this file
+    /// when the script ends, as an HTTP Archive (HAR)
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    har: Option<PathBuf>,
 }
 
 impl Options {
@@ -76,16 +91,49 @@ impl Options {
         if let Some(bytes) = self.max_host_memory {
             limits = limits.with_max_host_memory(bytes);
         }
+        if let Some(bytes) = self.max_file_bytes {
+            limits = limits.with_max_file_bytes(bytes);
+        }
+        if let Some(files) = self.max_files {
+            limits = limits.with_max_files(files);
+        }
         limits
+    }
+
+    /// Returns the environment variables of the script.
+    fn environment(&self) -> Result<Vec<(String, String)>> {
+        let variable = |text: &String| match text.split_once('=') {
+            // Messages do not show the value, which may be a secret.
+            Some(("", _)) => {
+                bail!("--env: the name before the `=` is empty; write --env NAME=VALUE")
+            }
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+            None if text.is_empty() => {
+                bail!("--env: the name is empty; write --env NAME=VALUE or --env NAME")
+            }
+            None => Ok((text.clone(), own_variable(text)?)),
+        };
+        self.env.iter().map(variable).collect()
     }
 
     /// Opens the network log, if there is one.
     fn net_log(&self, network: bool, cancel: &CancelHandle) -> Result<Option<Arc<NetLog>>> {
         match &self.net_log {
-            Some(_) if !network => anyhow::bail!(
+            Some(_) if !network => bail!(
                 "--net-log has no effect without a network: add --net, --allow-host PATTERN or --policy FILE"
             ),
             Some(path) => Ok(Some(Arc::new(NetLog::open(path, cancel)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Creates the HTTP Archive, if there is one.
+    fn har_file(&self, network: bool) -> Result<Option<HarFile>> {
+        match &self.har {
+            Some(_) if !network => anyhow::bail!(
+                "--har has no effect without a network: add --net, --allow-host PATTERN or --policy FILE"
+            ),
+            Some(path) => HarFile::create(path).map(Some),
             None => Ok(None),
         }
     }
@@ -103,22 +151,41 @@ impl Options {
     }
 }
 
+/// Returns the value of an environment variable of this process.
+fn own_variable(name: &str) -> Result<String> {
+    env::var(name).map_err(|error| {
+        let name = escape(name);
+        match error {
+            VarError::NotPresent => anyhow!(
+                "--env {name}: this process has no variable `{name}`; set it, or write \
+                 --env {name}=VALUE"
+            ),
+            VarError::NotUnicode(_) => anyhow!(
+                "--env {name}: the value of the variable is not UTF-8; write another one as \
+                 --env {name}=VALUE"
+            ),
+        }
+    })
+}
+
 /// Runs the script that the options name, and returns the exit status.
 pub(crate) fn run(options: Options) -> ExitCode {
     let cancel = CancelHandle::new();
     let prepared = options.source().and_then(|source| {
         let mut builder = Sandbox::embedded().with_resource_limits(options.limits());
+        builder = builder.with_env(options.environment()?);
         let network = options.network.network()?;
         let log = options.net_log(network.is_some(), &cancel)?;
+        let har = options.har_file(network.is_some())?;
         if let Some(network) = network {
             builder = builder.with_network(network);
         }
         if let Some(log) = &log {
             builder = builder.with_network_observer(Arc::clone(log) as _);
         }
-        Ok((source, builder, log))
+        Ok((source, builder, log, har))
     });
-    let (source, builder, log) = match prepared {
+    let (source, builder, log, har) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return exit_with(EXIT_USAGE, &format!("{error:#}")),
     };
@@ -146,9 +213,18 @@ pub(crate) fn run(options: Options) -> ExitCode {
             result = sandbox.execute_cancellable(&source, &cancel) => result,
             () = interrupted(|| cancel.cancel()) => unreachable!("it never ends"),
         };
-        let exit = match log.and_then(|log| log.failure()) {
-            Some(failure) => Exit::with_reason(EXIT_FAILED, &failure),
-            None => Exit::new(result),
+        let report = match &result {
+            Ok(result) => Some(&result.network),
+            Err(error) => error.network(),
+        };
+        let archived = match (&har, report) {
+            (Some(har), Some(report)) => har.write(report),
+            _ => Ok(()),
+        };
+        let exit = match (log.and_then(|log| log.failure()), archived) {
+            (Some(failure), _) => Exit::with_reason(EXIT_FAILED, &failure),
+            (None, Err(error)) => Exit::with_reason(EXIT_FAILED, &format!("{error:#}")),
+            (None, Ok(())) => Exit::new(result),
         };
         let (interrupt, interruption) = oneshot::channel::<()>();
         let mut interrupt = Some(interrupt);

@@ -1,6 +1,8 @@
 //! Tests of the command `eryx` as a process.
 
 mod command;
+mod environment;
+mod http;
 mod manual;
 mod mistakes;
 mod net_log;

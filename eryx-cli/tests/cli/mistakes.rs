@@ -4,6 +4,48 @@ use std::fs;
 
 use crate::command::{check, eryx, run, text};
 
+const PROXY: &str = "http://proxy.example:3128";
+
+#[test]
+fn a_password_of_a_proxy_is_never_printed() {
+    for (options, status) in [
+        (
+            &[
+                "policy",
+                "show",
+                "--proxy",
+                "http://user:secret@proxy.example:1",
+            ][..],
+            2,
+        ),
+        (
+            &[
+                "policy",
+                "show",
+                "--proxy",
+                "http://user:secret@proxy.example",
+            ],
+            2,
+        ),
+        (
+            &[
+                "policy",
+                "check",
+                "a.example:1",
+                "--proxy",
+                "http://user:secret@p:1",
+            ],
+            0,
+        ),
+    ] {
+        let output = eryx(options);
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert!(!printed.contains("secret"), "{printed}");
+    }
+}
+
 #[test]
 fn a_mistake_is_exit_status_2_and_says_what_to_write() {
     let folder = tempfile::tempdir().expect("created");
@@ -125,6 +167,52 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
             &["--net", "--io-timeout", "25h"],
             &["--io-timeout", "24 hours"],
         ),
+        // Proxies.
+        (
+            &["--net", "--proxy", "proxy.example:3128"],
+            &[
+                "--proxy: the proxy cannot be used",
+                "http://proxy.example:3128",
+            ],
+        ),
+        (
+            &["--net", "--proxy", "http://proxy.example"],
+            &["--proxy: ", "its port is missing"],
+        ),
+        (
+            &["--net", "--proxy", "socks5h://proxy.example"],
+            &["write `socks5`", "proxy_resolves"],
+        ),
+        (
+            &["--net", "--no-proxy", "a.example"],
+            &["--no-proxy has no effect", "add --proxy URL"],
+        ),
+        (
+            &["--net", "--proxy", PROXY, "--no-proxy", "a.*.b"],
+            &["--no-proxy", "`a.*.b`"],
+        ),
+        (
+            &["--net", "--proxy-resolves"],
+            &["proxy_resolves has no effect without a proxy"],
+        ),
+        (
+            &["--net", "--proxy", PROXY, "--allow-udp", "9.9.9.9:53"],
+            &["allowed_udp cannot be combined with proxy"],
+        ),
+        (
+            &[
+                "--allow-host",
+                "1.2.3.4",
+                "--proxy",
+                PROXY,
+                "--proxy-resolves",
+            ],
+            &["no name would be allowed"],
+        ),
+        (
+            &["--net", "--proxy", PROXY, "--proxy-root-cert", &typo],
+            &["--proxy-root-cert", "typo.toml", "not an X.509 certificate"],
+        ),
         // Files.
         (
             &["--net", "--root-cert", "/no/such/file"],
@@ -211,7 +299,7 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
         check(&run(args, "print(1)"), 2, "", part);
     }
     for (args, part) in [
-        (&["policy", "check"][..], "<HOST:PORT>"),
+        (&["policy", "check"][..], "<HOST:PORT|METHOD URL>"),
         (&["policy", "check", "a.example"], "write `a.example:443`"),
         (
             &["policy", "check", "8.8.8.8:53", "2001:db8::7"],
@@ -219,7 +307,7 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
         ),
         (
             &["policy", "check", "https://a.example/"],
-            "such as `a.example:443`",
+            "write `GET https://a.example/`",
         ),
         (
             &["policy", "check", "a.example:https"],
@@ -244,6 +332,10 @@ fn every_option_is_rejected_without_a_network() {
         &["--report-only"],
         &["--root-cert", "ca.pem"],
         &["--allow-unverified-tls"],
+        &["--proxy", "http://user:secret@proxy.example:3128"],
+        &["--no-proxy", "a.example"],
+        &["--proxy-resolves"],
+        &["--proxy-root-cert", "ca.pem"],
         &["--dns-server", "192.0.2.53"],
         &["--resolve", "a.example=192.0.2.1"],
         &["--max-connections", "1"],
@@ -256,6 +348,11 @@ fn every_option_is_rejected_without_a_network() {
         &["--send-rate", "1"],
         &["--receive-rate", "1"],
         &["--net-log", "net.jsonl"],
+        &["--http-rule", "a.example"],
+        &["--secret", "TOKEN=env:HOME@a.example"],
+        &["--inspect", "a.example"],
+        &["--http-denials", "error"],
+        &["--har", "requests.har"],
     ] {
         let message = format!("{} has no effect without a network", option[0]);
         check(&run(option, "print(1)"), 2, "", &message);

@@ -3,8 +3,8 @@
 use std::fs;
 
 use eryx_testkit::{
-    Answer, Behaviour, CertificateAuthority, HttpServer, LOOPBACK, Leaf, NameServer, Peer, Script,
-    UdpPeer,
+    Answer, Behaviour, CertificateAuthority, HttpServer, LOOPBACK, Leaf, NameServer, Peer, Proxy,
+    ProxyBuilder, Script, UdpPeer,
 };
 
 use crate::command::{effects, text, visit};
@@ -312,6 +312,80 @@ except OSError as error:
         ],
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_about_proxies_take_effect() {
+    let peer = Peer::plain(Behaviour::Silent).await.expect("peer");
+    let authority = CertificateAuthority::new().expect("created");
+    let identity = authority
+        .issue(&Leaf::server(["localhost"]))
+        .expect("issued");
+    let folder = tempfile::tempdir().expect("created");
+    let root = folder.path().join("proxy.pem");
+    fs::write(&root, authority.pem()).expect("written");
+    let port = peer.port();
+    // The kernel makes no TCP connection to the broadcast address.
+    let routes = |proxy: ProxyBuilder| {
+        let by_address = proxy.route(&format!("255.255.255.255:{port}"), peer.address());
+        by_address.route(&format!("name.test:{port}"), peer.address())
+    };
+    let http = routes(Proxy::http().credentials("user:p@ss"));
+    let http = http.start().await.expect("proxy");
+    let https = routes(Proxy::http()).tls(&identity).expect("TLS");
+    let https = https.start().await.expect("proxy");
+    let socks = routes(Proxy::socks5()).start().await.expect("proxy");
+    let base = [
+        "--net",
+        "--allow-network",
+        "255.255.255.255",
+        "--resolve",
+        "site.test=255.255.255.255",
+        "--connect-timeout",
+        "5s",
+    ];
+    let with = |more: &[&str]| [&base[..], more].concat().join("\n");
+    let http_url = format!("http://user:p%40ss@{}", http.address());
+    let https_url = format!("https://localhost:{}", https.port());
+    let socks_url = format!("socks5://{}", socks.address());
+    let root = text(&root);
+    let options = [
+        (with(&[]), "site.test ENETUNREACH\nname.test EAI\n"),
+        (
+            with(&["--proxy", &http_url]),
+            "site.test connected\nname.test EAI\n",
+        ),
+        (
+            with(&["--proxy", &https_url, "--proxy-root-cert", &root]),
+            "site.test connected\nname.test EAI\n",
+        ),
+        (
+            with(&["--proxy", &socks_url]),
+            "site.test connected\nname.test EAI\n",
+        ),
+        (
+            with(&["--proxy", &http_url, "--no-proxy", "*.test"]),
+            "site.test ENETUNREACH\nname.test EAI\n",
+        ),
+        (
+            with(&["--proxy", &http_url, "--proxy-resolves"]),
+            "site.test connected\nname.test connected\n",
+        ),
+        (
+            with(&["--proxy", &https_url]),
+            "site.test EIO\nname.test EAI\n",
+        ),
+    ];
+    let script = visit(&["site.test", "name.test"], port)
+        .replace("import errno,", "import errno, socket as s,")
+        .replace(
+            "    except OSError",
+            "    except s.gaierror:\n        print(host, 'EAI')\n    except OSError",
+        );
+    for (arguments, printed) in &options {
+        let arguments: Vec<&str> = arguments.lines().collect();
+        effects(&script, &[(&arguments, printed)]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -255,6 +255,52 @@ fn the_output_of_show_is_a_policy_file_of_the_same_policy() {
 }
 
 #[test]
+fn names_that_a_proxy_resolves_are_decided_by_check_with_a_warning() {
+    let proxy = [
+        "--proxy",
+        "http://proxy.example:3128",
+        "--no-proxy",
+        "*.corp",
+    ];
+    let hosts = ["a.example:443", "a.corp:443"];
+    let warning = "eryx: warning: proxy_resolves is set: the addresses and networks in blocked_hosts \
+                   apply only where a program names an address";
+    for (options, first, warned) in [
+        (
+            &[][..],
+            "a.example:443: allowed unless an address is blocked",
+            false,
+        ),
+        (&["--proxy-resolves"], "a.example:443: allowed", true),
+    ] {
+        let output = eryx(&[&["policy", "check"], &hosts[..], &proxy, options].concat());
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert_eq!(out.lines().next(), Some(first));
+        assert!(
+            out.contains("a.corp:443: allowed unless an address is blocked"),
+            "{out}"
+        );
+        assert_eq!(err.starts_with(warning), warned, "{err}");
+        let shown = eryx(&[&["policy", "show"], &proxy[..], options].concat());
+        let shown = String::from_utf8_lossy(&shown.stdout);
+        let lines = [
+            "proxy = \"http://proxy.example:3128\"",
+            "no_proxy = [\"*.corp\"]",
+        ];
+        for line in lines {
+            assert!(shown.lines().any(|shown| shown == line), "{shown}");
+        }
+        assert!(
+            shown.contains(&format!("proxy_resolves = {warned}")),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
 fn a_policy_file_with_an_empty_allowed_hosts_is_warned_about() {
     let folder = tempfile::tempdir().expect("created");
     let path = folder.path().join("policy.toml");
