@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyEllipsis, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyEllipsis, PyInt, PyMapping, PyString, PyTuple};
 
 use crate::error::ConfigError;
 
@@ -75,6 +75,35 @@ pub(crate) fn str_list(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Str
             }
         })
         .collect()
+}
+
+/// Returns the items of a mapping from names to values. No error shows a value: it may be a secret.
+pub(crate) fn variables(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
+    let Ok(mapping) = value.cast::<PyMapping>() else {
+        return Err(wrong_type(name, "a dict from names to values", value));
+    };
+    mapping
+        .items()?
+        .iter()
+        .map(|item| {
+            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+            let key = encodable(&format!("a name in {name}"), &key)?;
+            let value = encodable(&format!("{name}[{key:?}]"), &value)?;
+            Ok((key, value))
+        })
+        .collect()
+}
+
+/// Returns a str. Unlike that of [`text`], the error for one with surrogates does not have the str.
+fn encodable(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let Ok(text) = value.cast::<PyString>() else {
+        return Err(wrong_type(name, "a str", value));
+    };
+    text.extract().map_err(|_| {
+        ConfigError::new_err(format!(
+            "{name} has surrogates, which UTF-8 cannot encode: leave them out"
+        ))
+    })
 }
 
 /// Returns a path.

@@ -50,6 +50,7 @@ struct Fields {
     reason: Option<String>,
     limit: Option<String>,
     address: Option<String>,
+    proxy: Option<String>,
     version: Option<String>,
     cipher: Option<String>,
     server_name: Option<String>,
@@ -58,6 +59,14 @@ struct Fields {
     duration_ms: Option<f64>,
     close_reason: Option<String>,
     error: Option<String>,
+    method: Option<String>,
+    url: Option<String>,
+    status: Option<u16>,
+    sent_bytes: Option<u64>,
+    received_bytes: Option<u64>,
+    time_to_first_byte_ms: Option<f64>,
+    secrets: Option<Vec<String>>,
+    upgraded: Option<bool>,
 }
 
 type Parts = (String, String, Option<Verdict>);
@@ -69,6 +78,10 @@ impl NetworkEvent {
             EventKind::Denied { verdict }
             | EventKind::WouldDeny { verdict }
             | EventKind::Connected { verdict, .. } => Some(Verdict::from(&**verdict)),
+            EventKind::HttpRequest { request } | EventKind::HttpDenied { request } => {
+                request.verdict.as_ref().map(Verdict::from)
+            }
+            EventKind::HttpWouldDeny { verdict } => Some(Verdict::from(&**verdict)),
             _ => None,
         };
         let json = serde_json::to_string(event).map_err(invalid_json)?;
@@ -93,8 +106,8 @@ macro_rules! fields {
                 }
             )*
 
-            /// The verdict of the policy, a :class:`Verdict`, for ``"denied"``, ``"would-deny"``
-            /// and ``"connected"``.
+            /// The verdict of the policy, a :class:`Verdict`, for ``"denied"``, ``"would-deny"``,
+            /// ``"connected"`` and events about HTTP requests.
             #[getter]
             fn verdict(&self) -> Option<Verdict> {
                 self.verdict.clone()
@@ -139,8 +152,9 @@ fields! {
     /// The number of the execution, an int, as in ``ExecuteResult.execution`` and in the
     /// exceptions. An event of a session between two executions belongs to the earlier one.
     execution: u64;
-    /// The kind of event: ``"resolved"``, ``"unresolved"``, ``"denied"``, ``"would-deny"``,
-    /// ``"limit-reached"``, ``"throttled"``, ``"connected"``, ``"tls"`` or ``"closed"``.
+    /// The kind of event: ``"resolved"``, ``"unresolved"``, ``"proxy-failed"``, ``"denied"``,
+    /// ``"would-deny"``, ``"limit-reached"``, ``"throttled"``, ``"connected"``, ``"tls"``,
+    /// ``"http-request"``, ``"http-denied"``, ``"http-would-deny"`` or ``"closed"``.
     event: String;
     /// The number of the connection or lookup within the execution or session, an int, counted from
     /// 1.
@@ -163,13 +177,18 @@ fields! {
     addresses: Option<Vec<String>>;
     /// The duration of the lookup or of the connect, in milliseconds, a float.
     elapsed_ms: Option<f64>;
-    /// Why a name was not resolved, a str; a name server may have chosen its text.
+    /// Why a name was not resolved, or why the proxy did not make the connection, a str; a name
+    /// server or the proxy may have chosen its text.
     reason: Option<String>;
     /// The setting whose limit was reached, or makes the program wait, a str such as
     /// ``"max_connections"``.
     limit: Option<String>;
-    /// The address and port of the peer, a str such as ``"192.0.2.7:443"``.
+    /// The address and port of the peer, a str such as ``"192.0.2.7:443"``. For a name that the
+    /// proxy resolves, the placeholder that the program sees.
     address: Option<String>;
+    /// The proxy that carries the connection, or failed to, a str without credentials such as
+    /// ``"http://proxy.example:3128"``; ``None`` for a direct connection.
+    proxy: Option<String>;
     /// The TLS version, a str such as ``"TLSv1.3"``.
     version: Option<String>;
     /// OpenSSL's name of the cipher suite, a str.
@@ -180,11 +199,29 @@ fields! {
     sent: Option<u64>;
     /// Bytes that the program received until the close, after decryption, an int.
     received: Option<u64>;
-    /// The lifetime of the connection, in milliseconds, a float.
+    /// The lifetime of the connection, or the duration of an HTTP request, in milliseconds, a
+    /// float.
     duration_ms: Option<f64>;
     /// Why it was closed: ``"local-close"``, ``"peer-close"``, ``"denied"``, ``"error"`` or
     /// ``"aborted"``.
     close_reason: Option<String>;
-    /// The error message, a str, for ``close_reason`` ``"error"``.
+    /// The error message, a str, for ``close_reason`` ``"error"``, and of an HTTP request that was
+    /// denied or failed.
     error: Option<String>;
+    /// The method of an HTTP request, a str of at most 32 characters.
+    method: Option<String>;
+    /// The URL of an HTTP request, a str of at most 1,024 characters.
+    url: Option<String>;
+    /// The status of the response to an HTTP request, an int, or ``None`` if there was none.
+    status: Option<u16>;
+    /// Bytes sent for an HTTP request, an int.
+    sent_bytes: Option<u64>;
+    /// Bytes received in response to an HTTP request, an int.
+    received_bytes: Option<u64>;
+    /// The time until the head of the response was complete, in milliseconds, a float.
+    time_to_first_byte_ms: Option<f64>;
+    /// The names of the secrets that were put into an HTTP request, a list of str.
+    secrets: Option<Vec<String>>;
+    /// Whether the connection changed its protocol with an HTTP request, a bool.
+    upgraded: Option<bool>;
 }

@@ -9,6 +9,8 @@ mod event;
 mod execution;
 mod execution_registry;
 mod factory;
+mod http_request;
+mod http_rule;
 mod limits;
 mod net_config;
 mod network_report;
@@ -18,6 +20,7 @@ mod refusals;
 mod result;
 mod runtime;
 mod sandbox;
+mod secret;
 mod session;
 mod verdict;
 
@@ -37,6 +40,10 @@ mod _eryx {
     #[pymodule_export]
     use crate::factory::SandboxFactory;
     #[pymodule_export]
+    use crate::http_request::HttpRequestReport;
+    #[pymodule_export]
+    use crate::http_rule::HttpRule;
+    #[pymodule_export]
     use crate::limits::ResourceLimits;
     #[pymodule_export]
     use crate::net_config::NetConfig;
@@ -48,6 +55,8 @@ mod _eryx {
     use crate::result::ExecuteResult;
     #[pymodule_export]
     use crate::sandbox::Sandbox;
+    #[pymodule_export]
+    use crate::secret::Secret;
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]

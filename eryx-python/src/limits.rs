@@ -27,6 +27,11 @@ use crate::error::ConfigError;
 ///         buffers of connections, TLS settings, name lookups. A network call that would exceed it
 ///         fails with ``OSError`` in the program; output that would exceed it raises
 ///         :class:`ResourceLimitError`. At least ``max_output_bytes`` + 16 MiB.
+///     max_file_bytes: the maximum number of bytes of all files of one execution or session, which
+///         are in the memory of this process. A write that would exceed it fails with ``OSError``
+///         in the program. At most 4 GiB.
+///     max_files: the maximum number of files, directories and links that one execution or session
+///         may create. At least 1 and at most 65536.
 ///
 /// Raises:
 ///     ConfigError: no program could run under a limit.
@@ -41,11 +46,13 @@ use crate::error::ConfigError;
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct ResourceLimits(pub(crate) Limits);
 
-const NAMES: [&str; 4] = [
+const NAMES: [&str; 6] = [
     "execution_timeout_ms",
     "max_memory_bytes",
     "max_output_bytes",
     "max_host_memory_bytes",
+    "max_file_bytes",
+    "max_files",
 ];
 
 #[pymethods]
@@ -54,7 +61,7 @@ impl ResourceLimits {
     #[pyo3(
         signature = (*positional, **settings),
         text_signature = "(*, execution_timeout_ms=30000, max_memory_bytes=134217728, max_output_bytes=8388608, \
-                          max_host_memory_bytes=67108864)"
+                          max_host_memory_bytes=67108864, max_file_bytes=67108864, max_files=10000)"
     )]
     fn new(
         positional: &Bound<'_, PyTuple>,
@@ -73,6 +80,11 @@ impl ResourceLimits {
                 }
                 "max_output_bytes" => {
                     changed.with_max_output(non_negative_int(name, value, "bytes")?)
+                }
+                "max_file_bytes" => changed
+                    .with_max_file_bytes(file_bytes(non_negative_int(name, value, "bytes")?)?),
+                "max_files" => {
+                    changed.with_max_files(files(non_negative_int(name, value, "files")?)?)
                 }
                 _ => changed.with_max_host_memory(non_negative_int(name, value, "bytes")?),
             };
@@ -107,13 +119,29 @@ impl ResourceLimits {
         self.0.max_host_memory()
     }
 
+    /// The limit on the bytes of all files of one execution or session.
+    #[getter]
+    fn max_file_bytes(&self) -> u64 {
+        self.0.max_file_bytes()
+    }
+
+    /// The limit on the number of files, directories and links that one execution or session may
+    /// create.
+    #[getter]
+    fn max_files(&self) -> usize {
+        self.0.max_files()
+    }
+
     fn __repr__(&self) -> String {
         format!(
-            "eryx.ResourceLimits(execution_timeout_ms={}, max_memory_bytes={}, max_output_bytes={}, max_host_memory_bytes={})",
+            "eryx.ResourceLimits(execution_timeout_ms={}, max_memory_bytes={}, max_output_bytes={}, \
+             max_host_memory_bytes={}, max_file_bytes={}, max_files={})",
             self.execution_timeout_ms(),
             self.max_memory_bytes(),
             self.max_output_bytes(),
-            self.max_host_memory_bytes()
+            self.max_host_memory_bytes(),
+            self.max_file_bytes(),
+            self.max_files()
         )
     }
 
@@ -124,6 +152,8 @@ impl ResourceLimits {
             self.0.max_memory(),
             self.0.max_output(),
             self.0.max_host_memory(),
+            self.0.max_file_bytes(),
+            self.0.max_files(),
         )
             .hash(&mut hasher);
         hasher.finish()
@@ -135,6 +165,8 @@ impl ResourceLimits {
         settings.set_item(NAMES[1], self.max_memory_bytes())?;
         settings.set_item(NAMES[2], self.max_output_bytes())?;
         settings.set_item(NAMES[3], self.max_host_memory_bytes())?;
+        settings.set_item(NAMES[4], self.max_file_bytes())?;
+        settings.set_item(NAMES[5], self.max_files())?;
         Ok(((), settings))
     }
 
@@ -170,6 +202,27 @@ fn memory(bytes: u64) -> PyResult<u64> {
         )));
     }
     Ok(bytes)
+}
+
+fn file_bytes(bytes: u64) -> PyResult<u64> {
+    if bytes > Limits::MAX_FILE_BYTES {
+        return Err(ConfigError::new_err(format!(
+            "max_file_bytes={bytes}: give at most {}",
+            Limits::MAX_FILE_BYTES
+        )));
+    }
+    Ok(bytes)
+}
+
+fn files(number: u64) -> PyResult<usize> {
+    let files = usize::try_from(number).ok();
+    let files = files.filter(|files| (1..=Limits::MAX_FILES).contains(files));
+    files.ok_or_else(|| {
+        ConfigError::new_err(format!(
+            "max_files={number}: give a number from 1 to {}",
+            Limits::MAX_FILES
+        ))
+    })
 }
 
 fn host_memory(limits: &Limits) -> PyResult<()> {

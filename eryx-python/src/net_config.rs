@@ -11,16 +11,18 @@ use std::path::PathBuf;
 
 use eryx::net::NetConfig as Config;
 use eryx::net::net_settings;
-use pyo3::exceptions::PyUserWarning;
+use pyo3::exceptions::{PyTypeError, PyUserWarning};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use serde_json::json;
 
 use crate::arguments::{keywords_only, non_negative_int, str_list, text, wrong_type};
 use crate::error::ConfigError;
+use crate::http_rule;
+use crate::secret;
 use crate::verdict::Verdict;
 pub(crate) use keywords::add_properties;
-use keywords::{certificate_bytes, from_keywords, names};
+use keywords::{certificate_bytes, from_keywords, names, validated};
 
 #[doc = net_settings!(signature)]
 /// What a sandbox may reach on the network, and its limits: an immutable value.
@@ -181,6 +183,68 @@ impl NetConfig {
         keywords::with_setting(&self.0, "dns_server", &address).map(Self)
     }
 
+    /// Return a copy with one more rule for HTTP requests.
+    ///
+    /// Args:
+    ///     rule: an :class:`HttpRule`, or its text form, a str.
+    ///
+    /// >>> import eryx
+    /// >>> config = eryx.NetConfig().with_http_rule("GET api.example.com/user")
+    /// >>> config.http_rules
+    /// [eryx.HttpRule('api.example.com', methods=['GET'], paths=['/user'])]
+    fn with_http_rule(&self, rule: &Bound<'_, PyAny>) -> PyResult<Self> {
+        wrap(self.0.with_http_rule(http_rule::rule("rule", rule)?))
+    }
+
+    /// Return a copy with one more secret.
+    ///
+    /// Args:
+    ///     name: the name of the environment variable in which a program finds the placeholder.
+    ///     secret: a :class:`Secret`.
+    ///
+    /// >>> import eryx
+    /// >>> token = eryx.Secret("ghp_0123456789", hosts=["api.github.com"])
+    /// >>> eryx.NetConfig().with_secret("GITHUB_TOKEN", token).secrets
+    /// {'GITHUB_TOKEN': <eryx.Secret for api.github.com in authorization>}
+    fn with_secret(&self, name: &Bound<'_, PyAny>, secret: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let name = text("name", name)?;
+        wrap(self.0.with_secret(secret::named(&name, "secret", secret)?))
+    }
+
+    /// Return a copy that connects through a proxy: a URL, or ``"env"`` for the proxy of the
+    /// environment. The property ``proxy``, ``repr()`` and events show ``***`` for its credentials.
+    ///
+    /// >>> import eryx
+    /// >>> config = eryx.NetConfig().with_proxy("http://user:secret@proxy.example:3128")
+    /// >>> config.proxy
+    /// 'http://***@proxy.example:3128'
+    /// >>> config.to_dict()
+    /// Traceback (most recent call last):
+    ///     ...
+    /// eryx.ConfigError: a configuration whose proxy has a password cannot be written down: ...
+    fn with_proxy(&self, proxy: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let proxy = json!(text("proxy", proxy)?);
+        validated(keywords::with_setting(&self.0, "proxy", &proxy)?)
+    }
+
+    /// Return a copy that connects without a proxy.
+    ///
+    /// >>> import eryx
+    /// >>> eryx.NetConfig(proxy="http://proxy.example:3128").without_proxy().proxy is None
+    /// True
+    fn without_proxy(&self) -> PyResult<Self> {
+        validated(self.0.without_proxy())
+    }
+
+    /// Return a copy with one more pattern of hosts that are connected to without the proxy.
+    ///
+    /// >>> import eryx
+    /// >>> eryx.NetConfig(proxy="http://proxy.example:3128").bypass_proxy("*.corp").no_proxy
+    /// ['*.corp']
+    fn bypass_proxy(&self, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
+        wrap(self.0.bypass_proxy(&text("pattern", pattern)?))
+    }
+
     /// Return a copy with other values for some settings, by the keywords of the constructor.
     /// ``blocked_hosts`` replaces the whole list, changes by ``allow_localhost`` and ``block_host``
     /// included.
@@ -190,8 +254,14 @@ impl NetConfig {
     /// eryx.NetConfig(max_connections=5, blocked_hosts=[])
     #[pyo3(signature = (**settings))]
     fn replace(&self, py: Python<'_>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        let all = self.to_dict(py)?;
+        let all = dict_of(&self.0.without_proxy(), py)?;
+        // A dict of plain values does not have those of secrets.
+        all.set_item("secrets", secret::to_dict(py, self.0.secrets())?)?;
+        let mut proxy = self.0.proxy().cloned();
         if let Some(settings) = settings {
+            if settings.contains("proxy")? {
+                proxy = None;
+            }
             if settings.contains("blocked_hosts")? {
                 all.del_item("allow_localhost")?;
                 if all.contains("also_blocked_hosts")? {
@@ -200,22 +270,23 @@ impl NetConfig {
             }
             all.update(settings.as_mapping())?;
         }
-        from_keywords(Some(&all))
+        // Not through the dict, which has no password.
+        keywords::from_keywords_with(Some(&all), proxy)
     }
 
     /// Return every setting, as a dict of plain values. :meth:`from_dict` turns it into an equal
     /// configuration, and a JSON or TOML file can hold it. Limits that are not set are left out.
+    /// Secrets are in it without their values, so that :meth:`from_dict` does not take them.
+    ///
+    /// Raises:
+    ///     ConfigError: the proxy has a password, which is never written down. Such a configuration
+    ///         cannot be pickled either.
     ///
     /// >>> import eryx
     /// >>> eryx.NetConfig(max_connections=3).to_dict()["max_connections"]
     /// 3
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let text = serde_json::to_string(&self.0)
-            .map_err(|error| ConfigError::new_err(error.to_string()))?;
-        Ok(py
-            .import("json")?
-            .call_method1("loads", (text,))?
-            .cast_into::<PyDict>()?)
+        dict_of(&self.0, py)
     }
 
     /// Return the configuration with these settings, by the keywords of the constructor. An absent
@@ -236,7 +307,8 @@ impl NetConfig {
     }
 
     /// Return the configuration in a TOML file, by the same names. It may also have
-    /// ``root_cert_files``: files with certificates, by paths relative to the file.
+    /// ``root_cert_files``: files with certificates, by paths relative to the file. A secret has
+    /// ``env`` or ``file`` in it: the environment variable or the file that has the value.
     ///
     /// Args:
     ///     path: a str or a path.
@@ -246,7 +318,9 @@ impl NetConfig {
     ///         the line, and shows a valid value.
     ///
     /// Warns:
-    ///     UserWarning: for an empty ``allowed_hosts``: every host that is not blocked is allowed.
+    ///     UserWarning: for an empty ``allowed_hosts``, as every host that is not blocked is
+    ///         allowed, for an HTTP rule or a secret without effect, and for ``proxy_resolves``, as
+    ///         addresses and networks do not apply to names.
     ///
     /// >>> import eryx, pathlib, tempfile
     /// >>> path = pathlib.Path(tempfile.mkdtemp()) / "policy.toml"
@@ -335,9 +409,27 @@ impl NetConfig {
             .map_err(|error| ConfigError::new_err(error.to_string()))
     }
 
+    /// Return the verdict on an HTTP request, without using the network: that of the policy on the
+    /// host if it is denied, and else that of the rules.
+    ///
+    /// Args:
+    ///     method: a str such as ``"GET"``.
+    ///     url: a str with the scheme ``https`` or ``http``, or ``wss`` or ``ws`` for a websocket.
+    ///
+    /// >>> import eryx
+    /// >>> config = eryx.NetConfig(http_rules=["GET api.example.com/user"])
+    /// >>> print(config.check_http("PUT", "https://api.example.com/user"))
+    /// `PUT https://api.example.com/user` is denied: `GET api.example.com/user` in http_rules is ...
+    fn check_http(&self, method: &Bound<'_, PyAny>, url: &Bound<'_, PyAny>) -> PyResult<Verdict> {
+        let verdict = self
+            .0
+            .check_http(&text("method", method)?, &text("url", url)?);
+        Ok(Verdict::from(&verdict))
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let default = Self(Config::default()).to_dict(py)?;
-        let own = self.to_dict(py)?;
+        let own = self.shown_dict(py)?;
         let mut settings = Vec::new();
         for name in names() {
             let Some(value) = own.get_item(name)? else {
@@ -348,7 +440,11 @@ impl NetConfig {
                 None => false,
             };
             if !unchanged {
-                settings.push(format!("{name}={}", value.repr()?));
+                let value = match name {
+                    "http_rules" | "secrets" => keywords::property(self, name, py)?,
+                    _ => value.unbind(),
+                };
+                settings.push(format!("{name}={}", value.bind(py).repr()?));
             }
         }
         Ok(format!("eryx.NetConfig({})", settings.join(", ")))
@@ -357,6 +453,12 @@ impl NetConfig {
     fn __reduce__<'py>(
         slf: &Bound<'py, Self>,
     ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyDict>,))> {
+        if slf.get().0.secrets().len() > 0 {
+            return Err(PyTypeError::new_err(
+                "a NetConfig with secrets cannot be pickled, because a pickle would contain their values: \
+                 pickle config.replace(secrets={}), and add them where it is used (with_secret)",
+            ));
+        }
         let settings = slf.get().to_dict(slf.py())?;
         Ok((slf.getattr("from_dict")?, (settings,)))
     }
@@ -380,10 +482,37 @@ impl NetConfig {
     }
 }
 
+impl NetConfig {
+    /// Returns every setting as :meth:`to_dict` does, with `***` for the credentials of the proxy.
+    fn shown_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = dict_of(&self.0.without_proxy(), py)?;
+        if let Some(proxy) = self.0.proxy() {
+            dict.set_item("proxy", proxy.to_string())?;
+        }
+        Ok(dict)
+    }
+}
+
+/// Returns every setting as :meth:`to_dict` does: secrets without their values.
+fn dict_of<'py>(config: &Config, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    let config_error = |error: String| ConfigError::new_err(error);
+    let without_secrets = config.with_secrets([]);
+    let without_secrets = without_secrets.map_err(|error| config_error(error.to_string()))?;
+    let text = serde_json::to_string(&without_secrets);
+    let text = text.map_err(|error| config_error(error.to_string()))?;
+    let dict = py.import("json")?.call_method1("loads", (text,))?;
+    let dict = dict.cast_into::<PyDict>()?;
+    if config.secrets().len() > 0 {
+        dict.set_item("secrets", secret::to_plain_dict(py, config.secrets())?)?;
+    }
+    Ok(dict)
+}
+
 fn wrap(config: Result<Config, eryx::net::ConfigError>) -> PyResult<NetConfig> {
-    config
-        .map(NetConfig)
-        .map_err(|error| ConfigError::new_err(error.to_string()))
+    match config {
+        Ok(config) => validated(config),
+        Err(error) => Err(ConfigError::new_err(error.to_string())),
+    }
 }
 
 fn port_number(port: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u16>> {

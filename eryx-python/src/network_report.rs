@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use eryx::net::policy::{escape, quote_word};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
+use crate::http_request::HttpRequestReport;
 use crate::pickle::{Reduced, nanoseconds, reduce};
 use crate::refusals::Refusals;
 use crate::verdict::Verdict;
@@ -27,9 +29,13 @@ use crate::verdict::Verdict;
 pub(crate) struct NetworkReport {
     connections: Vec<ConnectionReport>,
     refusals: Vec<Refusals>,
+    requests: Vec<HttpRequestReport>,
     dropped: u64,
+    dropped_requests: u64,
     sent: u64,
     received: u64,
+    /// The HTTP Archive of the requests, as JSON; empty if there are none.
+    har: String,
 }
 
 impl NetworkReport {
@@ -41,17 +47,33 @@ impl NetworkReport {
 
 impl From<eryx::net::NetworkReport> for NetworkReport {
     fn from(report: eryx::net::NetworkReport) -> Self {
+        let har = match report.requests.is_empty() {
+            true => String::new(),
+            false => to_json(&report),
+        };
         Self {
+            har,
             connections: report.connections.into_iter().map(Into::into).collect(),
             refusals: report.refusals.into_iter().map(Into::into).collect(),
+            requests: report.requests.into_iter().map(Into::into).collect(),
             dropped: report.dropped,
+            dropped_requests: report.dropped_requests,
             sent: report.sent,
             received: report.received,
         }
     }
 }
 
-type ReportParts = (Vec<ConnectionReport>, Vec<Refusals>, u64, u64, u64);
+/// Returns the HTTP Archive of a report as JSON.
+fn to_json(report: &eryx::net::NetworkReport) -> String {
+    serde_json::to_string(&report.to_har()).expect("an archive has only numbers, strings and lists")
+}
+
+type ReportParts = (
+    (Vec<ConnectionReport>, Vec<Refusals>, Vec<HttpRequestReport>),
+    (u64, u64, u64, u64),
+    String,
+);
 
 #[pymethods]
 impl NetworkReport {
@@ -68,6 +90,35 @@ impl NetworkReport {
     #[getter]
     fn refusals(&self) -> Vec<Refusals> {
         self.refusals.clone()
+    }
+
+    /// The HTTP requests to inspected hosts in the order of their end, a list of
+    /// :class:`HttpRequestReport`: at most 512 that were sent, and 256 that were denied.
+    #[getter]
+    fn requests(&self) -> Vec<HttpRequestReport> {
+        self.requests.clone()
+    }
+
+    /// The number of HTTP requests that are not listed.
+    #[getter]
+    fn dropped_requests(&self) -> u64 {
+        self.dropped_requests
+    }
+
+    /// Return the HTTP requests as an HTTP Archive (HAR) 1.2, which the developer tools of browsers
+    /// open: a dict that can be written as JSON.
+    ///
+    /// >>> import eryx
+    /// >>> result = eryx.Sandbox(network=eryx.NetConfig()).execute("")
+    /// >>> result.network.to_har()["log"]["entries"]
+    /// []
+    fn to_har<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let json = match self.har.as_str() {
+            "" => to_json(&eryx::net::NetworkReport::default()),
+            har => har.to_owned(),
+        };
+        let har = py.import("json")?.call_method1("loads", (json,))?;
+        Ok(har.cast_into::<PyDict>()?)
     }
 
     /// The number of connections and lookups that are not listed.
@@ -100,25 +151,38 @@ impl NetworkReport {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, ReportParts>> {
         let this = slf.get().clone();
         let parts = (
-            this.connections,
-            this.refusals,
-            this.dropped,
-            this.sent,
-            this.received,
+            (this.connections, this.refusals, this.requests),
+            (
+                this.dropped,
+                this.dropped_requests,
+                this.sent,
+                this.received,
+            ),
+            this.har,
         );
         reduce(slf, parts)
     }
 
     #[staticmethod]
+    #[pyo3(name = "_empty")]
+    fn empty() -> Self {
+        Self::from(eryx::net::NetworkReport::default())
+    }
+
+    #[staticmethod]
     #[pyo3(name = "_restore")]
     fn restore(parts: ReportParts) -> Self {
-        let (connections, refusals, dropped, sent, received) = parts;
+        let ((connections, refusals, requests), (dropped, dropped_requests, sent, received), har) =
+            parts;
         Self {
             connections,
             refusals,
+            requests,
             dropped,
+            dropped_requests,
             sent,
             received,
+            har,
         }
     }
 }
@@ -135,6 +199,7 @@ pub(crate) struct ConnectionReport {
     port: Option<u16>,
     addresses: Vec<String>,
     address: Option<String>,
+    proxy: Option<String>,
     verdict: Option<Verdict>,
     sent: u64,
     received: u64,
@@ -151,6 +216,7 @@ impl From<eryx::net::ConnectionReport> for ConnectionReport {
             port: report.port,
             addresses: report.addresses.iter().map(ToString::to_string).collect(),
             address: report.address.map(|address| address.to_string()),
+            proxy: report.proxy,
             verdict: report.verdict.as_ref().map(Verdict::from),
             sent: report.sent,
             received: report.received,
@@ -167,6 +233,7 @@ type Parts = (
         String,
         Option<u16>,
         Vec<String>,
+        Option<String>,
         Option<String>,
         Option<Verdict>,
     ),
@@ -203,10 +270,18 @@ impl ConnectionReport {
     }
 
     /// The address and port of the peer after a successful connect, a str such as
-    /// ``"192.0.2.7:443"``, or ``None``.
+    /// ``"192.0.2.7:443"``, or ``None``. For a name that the proxy resolves, the placeholder that
+    /// the program sees.
     #[getter]
     fn address(&self) -> Option<&str> {
         self.address.as_deref()
+    }
+
+    /// The proxy that carried the connection, or failed to, a str without credentials such as
+    /// ``"http://proxy.example:3128"``; ``None`` without a proxy.
+    #[getter]
+    fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
     }
 
     /// The last verdict of the policy, a :class:`Verdict`, or ``None`` if there was none.
@@ -264,6 +339,7 @@ impl ConnectionReport {
                 this.port,
                 this.addresses,
                 this.address,
+                this.proxy,
                 this.verdict,
             ),
             (
@@ -281,7 +357,7 @@ impl ConnectionReport {
     #[pyo3(name = "_restore")]
     fn restore(parts: Parts) -> Self {
         let (
-            (activity, host, port, addresses, address, verdict),
+            (activity, host, port, addresses, address, proxy, verdict),
             (sent, received, tls, duration, close_reason),
         ) = parts;
         Self {
@@ -290,6 +366,7 @@ impl ConnectionReport {
             port,
             addresses,
             address,
+            proxy,
             verdict,
             sent,
             received,

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::arguments::{for_each_keyword, keywords_only, program_source, wrong_type};
+use crate::arguments::{for_each_keyword, keywords_only, program_source, variables, wrong_type};
 use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{EryxError, exception};
 use crate::execution::{Execution, ExecutionRequest, Target, completed};
@@ -29,6 +29,11 @@ use crate::session::Session;
 ///     network: the network of the programs, a :class:`NetConfig`. Without one they have none.
 ///     resource_limits: the limits of one execution, a :class:`ResourceLimits`. Without one the
 ///         default limits apply.
+///     env: the environment variables of the programs, a dict from names to values, both str.
+///         Without it they have none. Every execution starts with them in ``os.environ``, and so
+///         does a session, which keeps what its programs change there. Names are not empty and have
+///         no ``=``, neither names nor values have NUL characters, and all together have 128 KiB at
+///         most. The ``repr`` of a sandbox shows the names alone.
 ///     on_stdout: a function that is called with each piece of standard output, a str, as the
 ///         program prints it; a piece need not end at the end of a line. ``execute`` calls it on
 ///         the calling thread, ``aexecute`` on the thread of the event loop. An exception that it
@@ -55,12 +60,15 @@ pub(crate) struct Sandbox {
     callbacks: Callbacks,
     network: Option<Py<NetConfig>>,
     limits: Py<ResourceLimits>,
+    /// The names of the environment variables. Their values may be secrets.
+    env_names: Vec<String>,
     closed: AtomicBool,
 }
 
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "network",
     "resource_limits",
+    "env",
     "on_stdout",
     "on_stderr",
     "on_network_event",
@@ -71,7 +79,7 @@ impl Sandbox {
     #[new]
     #[pyo3(
         signature = (*positional, **settings),
-        text_signature = "(*, network=None, resource_limits=None, on_stdout=None, on_stderr=None, on_network_event=None)"
+        text_signature = "(*, network=None, resource_limits=None, env=None, on_stdout=None, on_stderr=None, on_network_event=None)"
     )]
     fn new(
         py: Python<'_>,
@@ -231,9 +239,16 @@ impl Sandbox {
             None => "None".to_owned(),
         };
         let limits = self.limits.bind(py).repr()?;
-        Ok(format!(
-            "eryx.Sandbox(network={network}, resource_limits={limits})"
-        ))
+        let mut text = format!("eryx.Sandbox(network={network}, resource_limits={limits}");
+        if !self.env_names.is_empty() {
+            let entries = self.env_names.iter().map(|name| {
+                let name = PyString::new(py, name).repr()?;
+                Ok(format!("{name}: ..."))
+            });
+            let entries = entries.collect::<PyResult<Vec<_>>>()?.join(", ");
+            text += &format!(", env={{{entries}}}");
+        }
+        Ok(text + ")")
     }
 }
 
@@ -247,6 +262,7 @@ impl Sandbox {
     ) -> PyResult<Self> {
         let mut network = None;
         let mut limits = None;
+        let mut env = Vec::new();
         let mut callbacks = Callbacks::default();
         for_each_keyword(function, &NAMES, settings, |name, value| {
             match name {
@@ -260,6 +276,8 @@ impl Sandbox {
                     Ok(value) => limits = Some(value.clone().unbind()),
                     Err(_) => return Err(wrong_type(name, "an eryx.ResourceLimits", value)),
                 },
+                "env" if value.is_none() => {}
+                "env" => env = variables(name, value)?,
                 _ => callbacks.set(name, value)?,
             }
             Ok(())
@@ -268,7 +286,10 @@ impl Sandbox {
             Some(limits) => limits,
             None => Py::new(py, ResourceLimits::default())?,
         };
-        let mut builder = builder.with_resource_limits(limits.get().0.clone());
+        let env_names = env.iter().map(|(name, _)| name.clone()).collect();
+        let mut builder = builder
+            .with_resource_limits(limits.get().0.clone())
+            .with_env(env);
         if let Some(config) = &network {
             builder = builder.with_network(config.get().0.clone());
         }
@@ -282,6 +303,7 @@ impl Sandbox {
             callbacks,
             network,
             limits,
+            env_names,
             closed: false.into(),
         })
     }

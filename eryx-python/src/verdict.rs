@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use crate::pickle::{Reduced, reduce};
 
-/// The verdict of a policy on a host and a port.
+/// The verdict of a policy on a host and a port, or on an HTTP request.
 ///
 /// ``str()`` returns a message that names the host, the rule that decided, and the setting that
 /// would change the verdict. A verdict has no truth value: that of a name may still depend on its
@@ -32,27 +32,15 @@ pub(crate) struct Verdict {
     guest_message: String,
 }
 
-const ALLOW: &str = "allow";
-const DENY: &str = "deny";
-const NEEDS_ADDRESSES: &str = "needs-addresses";
-
 impl From<&policy::Verdict> for Verdict {
     fn from(verdict: &policy::Verdict) -> Self {
         Self {
-            decision: match verdict.decision() {
-                Decision::Allow => ALLOW,
-                Decision::NeedsAddresses => NEEDS_ADDRESSES,
-                Decision::Deny => DENY,
-            }
-            .to_owned(),
+            decision: verdict.decision().to_string(),
             reason: verdict.reason().to_string(),
             rule: verdict.rule().map(|rule| rule.pattern().to_string()),
             rule_list: verdict.rule().map(|rule| rule.list().to_string()),
             host: verdict.host().map(ToString::to_string),
-            port: match verdict.port() {
-                Port::Any => None,
-                Port::Number(port) => Some(port),
-            },
+            port: port_number(verdict.port()),
             addresses: verdict
                 .addresses()
                 .iter()
@@ -61,6 +49,40 @@ impl From<&policy::Verdict> for Verdict {
             message: verdict.to_string(),
             guest_message: verdict.guest_message(),
         }
+    }
+}
+
+impl From<&policy::HttpVerdict> for Verdict {
+    fn from(verdict: &policy::HttpVerdict) -> Self {
+        let host = verdict.host_verdict();
+        // A denied host was not checked by rules.
+        let decided_by_host = host.filter(|host| host.is_denied()).map(Self::from);
+        let (rule, rule_list) = match decided_by_host {
+            Some(host) => (host.rule, host.rule_list),
+            None => (
+                verdict.rule().map(ToString::to_string),
+                verdict.rule().map(|_| "http_rules".to_owned()),
+            ),
+        };
+        let addresses = host.into_iter().flat_map(|host| host.addresses());
+        Self {
+            decision: verdict.decision().to_string(),
+            reason: verdict.reason().to_string(),
+            rule,
+            rule_list,
+            host: verdict.host().map(ToString::to_string),
+            port: port_number(verdict.port()),
+            addresses: addresses.map(ToString::to_string).collect(),
+            message: verdict.to_string(),
+            guest_message: verdict.guest_message(),
+        }
+    }
+}
+
+fn port_number(port: Port) -> Option<u16> {
+    match port {
+        Port::Any => None,
+        Port::Number(port) => Some(port),
     }
 }
 
@@ -82,13 +104,13 @@ impl Verdict {
     /// Whether a connection is allowed. False for a name that depends on its addresses.
     #[getter]
     fn is_allowed(&self) -> bool {
-        self.decision == ALLOW
+        self.decision == Decision::Allow.as_str()
     }
 
     /// Whether a connection is denied. False for a name that depends on its addresses.
     #[getter]
     fn is_denied(&self) -> bool {
-        self.decision == DENY
+        self.decision == Decision::Deny.as_str()
     }
 
     /// The reason, a word for programs such as ``"host-blocked"``.
@@ -97,13 +119,15 @@ impl Verdict {
         &self.reason
     }
 
-    /// The pattern that decided, a str, or ``None`` if no pattern matched.
+    /// The pattern that decided, a str, or ``None`` if no pattern matched. For an HTTP request, the
+    /// rule that allows it or came closest.
     #[getter]
     fn rule(&self) -> Option<&str> {
         self.rule.as_deref()
     }
 
-    /// The setting that contains the pattern, a str such as ``"blocked_hosts"``, or ``None``.
+    /// The setting that contains the pattern or rule, a str such as ``"blocked_hosts"``, or
+    /// ``None``.
     #[getter]
     fn rule_list(&self) -> Option<&str> {
         self.rule_list.as_deref()

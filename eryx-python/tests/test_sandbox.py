@@ -122,7 +122,10 @@ def test_resource_limits_are_immutable_values():
         max_memory_bytes=64 << 20,
         max_output_bytes=0,
         max_host_memory_bytes=16 << 20,
+        max_file_bytes=0,
+        max_files=1,
     )
+    assert (limits.max_file_bytes, limits.max_files) == (0, 1)
     assert limits.max_host_memory_bytes == 16 << 20
     assert (
         eval(repr(limits)) == limits == pickle.loads(pickle.dumps(limits)) == copy.deepcopy(limits)
@@ -139,6 +142,9 @@ def test_resource_limits_are_immutable_values():
         ({"execution_timeout_ms": 0}, eryx.ConfigError, "execution_timeout_ms=0.*at least 1"),
         ({"max_host_memory_bytes": 17 << 20}, eryx.ConfigError, "lower max_output_bytes"),
         ({"max_output_bytes": 64 << 20}, eryx.ConfigError, "give at least 83886080"),
+        ({"max_file_bytes": 2**33}, eryx.ConfigError, "max_file_bytes=8589934592: give at most"),
+        ({"max_files": 0}, eryx.ConfigError, "max_files=0: give a number from 1 to 65536"),
+        ({"max_files": 65537}, eryx.ConfigError, "from 1 to 65536"),
         ({"execution_timeout_ms": -1}, eryx.ConfigError, "cannot be negative"),
         ({"execution_timeout_ms": 2**64}, eryx.ConfigError, "at most"),
         (

@@ -57,9 +57,7 @@ class _EndedError(EryxError):
         super().__init__(text)
         self.stdout = stdout
         self.stderr = stderr
-        self.network = (
-            network if network is not None else _NetworkReport._restore(([], [], 0, 0, 0))
-        )
+        self.network = network if network is not None else _NetworkReport._empty()
         self.execution = execution
         self.duration_ms = duration_ms
         self.peak_memory_bytes = peak_memory_bytes

@@ -1,8 +1,8 @@
 //! The keywords and properties of `NetConfig`, made from the table of settings.
 
-use eryx::net::{NetConfig as Config, SETTINGS, Setting, SettingKind};
+use eryx::net::{NetConfig as Config, Proxy, SETTINGS, Setting, SettingKind};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyCFunction, PyDict, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyCFunction, PyDict, PyList, PyString, PyTuple};
 use serde_json::{Value, json};
 
 use super::NetConfig;
@@ -10,8 +10,10 @@ use crate::arguments::{
     flag, for_each_keyword, non_negative_int, optional_int, str_list, text, wrong_type,
 };
 use crate::error::ConfigError;
+use crate::http_rule::{self, HttpRule};
+use crate::secret;
 
-/// Returns the settings that a keyword has: all but the one that only a policy file can have.
+/// Returns the settings that a keyword has: all but those that only a policy file can have.
 fn settings() -> impl Iterator<Item = &'static Setting> {
     SETTINGS
         .iter()
@@ -25,14 +27,33 @@ pub(super) fn names() -> Vec<&'static str> {
 
 /// Returns the configuration with these keywords.
 pub(super) fn from_keywords(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<NetConfig> {
+    from_keywords_with(keywords, None)
+}
+
+/// Returns the configuration with these keywords, and with `proxy` unless they have one.
+pub(super) fn from_keywords_with(
+    keywords: Option<&Bound<'_, PyDict>>,
+    proxy: Option<Proxy>,
+) -> PyResult<NetConfig> {
     let mut config = Config::default();
+    if let Some(proxy) = proxy {
+        config = config.with_proxy(proxy);
+    }
     for_each_keyword("NetConfig", &names(), keywords, |name, value| {
         for setting in settings().filter(|setting| setting.name == name) {
             config = with_keyword(&config, setting, value)?;
         }
         Ok(())
     })?;
-    Ok(NetConfig(config))
+    validated(config)
+}
+
+/// Returns the configuration, unless its settings cannot be combined.
+pub(super) fn validated(config: Config) -> PyResult<NetConfig> {
+    match config.validate() {
+        Ok(()) => Ok(NetConfig(config)),
+        Err(error) => Err(ConfigError::new_err(error.to_string())),
+    }
 }
 
 fn with_keyword(config: &Config, setting: &Setting, value: &Bound<'_, PyAny>) -> PyResult<Config> {
@@ -42,10 +63,16 @@ fn with_keyword(config: &Config, setting: &Setting, value: &Bound<'_, PyAny>) ->
         SettingKind::Limit | SettingKind::Rate => json!(optional_int(name, value, unit)?),
         SettingKind::Flag => json!(flag(name, value)?),
         SettingKind::Patterns | SettingKind::Networks => json!(str_list(name, value)?),
-        SettingKind::NameServer if value.is_none() => Value::Null,
-        SettingKind::NameServer => json!(text(name, value)?),
+        SettingKind::NameServer | SettingKind::Proxy if value.is_none() => Value::Null,
+        SettingKind::NameServer | SettingKind::Proxy => json!(text(name, value)?),
         SettingKind::Hosts => hosts(value)?,
+        SettingKind::HttpDenials => json!(text(name, value)?),
         SettingKind::Certificates => return with_root_certs(config, name, value),
+        SettingKind::HttpRules => return with_http_rules(config, name, value),
+        SettingKind::Secrets => {
+            let secrets = secret::secrets(name, value)?;
+            return config.with_secrets(secrets).map_err(config_error);
+        }
         _ => json!(non_negative_int(name, value, unit)?),
     };
     with_setting(config, name, &value)
@@ -65,13 +92,29 @@ fn with_root_certs(config: &Config, name: &str, value: &Bound<'_, PyAny>) -> PyR
     let Ok(items) = value.try_iter() else {
         return Err(wrong_type(name, "a list of certificates", value));
     };
+    let add = match name {
+        "proxy_root_certs" => Config::with_proxy_root_cert,
+        _ => Config::with_root_cert,
+    };
     let mut config = config.clone();
     for item in items {
-        config = config
-            .with_root_cert(&certificate_bytes(name, &item?)?)
+        config = add(&config, &certificate_bytes(name, &item?)?)
             .map_err(|error| ConfigError::new_err(format!("{name}: {error}")))?;
     }
     Ok(config)
+}
+
+fn with_http_rules(config: &Config, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Config> {
+    let is_one_rule = value.is_instance_of::<PyString>() || value.is_instance_of::<PyDict>();
+    let (false, Ok(items)) = (is_one_rule, value.try_iter()) else {
+        return Err(wrong_type(name, "a list of eryx.HttpRule objects", value));
+    };
+    let rules: PyResult<Vec<_>> = items.map(|item| http_rule::rule(name, &item?)).collect();
+    config.with_http_rules(rules?).map_err(config_error)
+}
+
+fn config_error(error: eryx::net::ConfigError) -> PyErr {
+    ConfigError::new_err(error.to_string())
 }
 
 pub(super) fn certificate_bytes(name: &str, certificate: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
@@ -131,15 +174,35 @@ pub(crate) fn add_properties(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-fn value_of(config: &NetConfig, setting: &Setting, py: Python<'_>) -> PyResult<Py<PyAny>> {
-    if setting.name == "blocked_hosts" {
-        // A dict has the entries added after `allow_localhost` under another name.
-        let patterns = config.0.blocked_hosts().iter().map(ToString::to_string);
-        return Ok(patterns.collect::<Vec<_>>().into_pyobject(py)?.unbind());
-    }
-    match config.to_dict(py)?.get_item(setting.name)? {
-        Some(value) => Ok(value.unbind()),
-        None if setting.kind == SettingKind::Hosts => Ok(PyDict::new(py).into_any().unbind()),
+/// Returns the value of the property of a setting.
+pub(super) fn property(config: &NetConfig, name: &str, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    match settings().find(|setting| setting.name == name) {
+        Some(setting) => value_of(config, setting, py),
         None => Ok(py.None()),
+    }
+}
+
+fn value_of(config: &NetConfig, setting: &Setting, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    match (setting.name, setting.kind) {
+        // A dict has the entries added after `allow_localhost` under another name.
+        ("blocked_hosts", _) => {
+            let patterns = config.0.blocked_hosts().iter().map(ToString::to_string);
+            return Ok(patterns.collect::<Vec<_>>().into_pyobject(py)?.unbind());
+        }
+        (_, SettingKind::HttpRules) => {
+            let rules = config.0.http_rules().iter().cloned().map(HttpRule);
+            return Ok(rules.collect::<Vec<_>>().into_pyobject(py)?.unbind());
+        }
+        (_, SettingKind::Secrets) => {
+            let secrets = secret::to_dict(py, config.0.secrets())?;
+            return Ok(secrets.into_any().unbind());
+        }
+        _ => {}
+    }
+    match (config.shown_dict(py)?.get_item(setting.name)?, setting.kind) {
+        (Some(value), _) => Ok(value.unbind()),
+        (None, SettingKind::Hosts) => Ok(PyDict::new(py).into_any().unbind()),
+        (None, SettingKind::Patterns) => Ok(PyList::empty(py).into_any().unbind()),
+        (None, _) => Ok(py.None()),
     }
 }

@@ -1,0 +1,294 @@
+//! The Python class `Secret`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use eryx::net::policy::{HostPattern, SecretBinding};
+use eryx::net::{ConfigError as InvalidConfig, ProvideSecret, ProvideSecretError, Secret as Value};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use secrecy::SecretString;
+
+use crate::arguments::{flag, str_list, text, wrong_type};
+use crate::error::ConfigError;
+
+/// A credential that programs use without seeing it: an immutable value for
+/// ``NetConfig(secrets={"NAME": ...})``.
+///
+/// A program finds a placeholder in the environment variable ``NAME``. In requests to ``hosts``,
+/// over verified TLS, the value replaces it; a request that has it elsewhere is denied. A
+/// ``Secret`` has no attribute with its value, and cannot be pickled.
+///
+/// Args:
+///     value: the value, a str; or a function without arguments that returns it, which is called
+///         for each request, on another thread, for tokens with a short lifetime.
+///     hosts: patterns of the hosts that may get the value, a list of str.
+///     headers: names of the header fields that may have it, a list of str.
+///     query: names of the query parameters that may have it, a list of str.
+///     body: whether bodies of requests may have it.
+///     inject: the value of the header field for requests that do not set the field, a str with
+///         ``{}`` in place of the secret, such as ``"Bearer {}"``.
+///     plaintext_hosts: patterns of further hosts, which may get the value without TLS as well, a
+///         list of str.
+///
+/// Raises:
+///     ConfigError: for a malformed value; the message says what to write instead.
+///
+/// >>> import eryx
+/// >>> token = eryx.Secret("ghp_0123456789", hosts=["api.github.com"])
+/// >>> token
+/// <eryx.Secret for api.github.com in authorization>
+/// >>> config = eryx.NetConfig(allowed_hosts=["api.github.com"], secrets={"GITHUB_TOKEN": token})
+#[pyclass(module = "eryx", frozen, eq)]
+#[derive(Clone, PartialEq)]
+pub(crate) struct Secret(Value);
+
+/// The name of a secret before a configuration gives it one.
+const UNNAMED: &str = "_";
+
+#[pymethods]
+impl Secret {
+    #[new]
+    #[pyo3(
+        signature = (
+            value, *, hosts, headers=None, query=None, body=None, inject=None, plaintext_hosts=None
+        ),
+        text_signature = "(value, *, hosts, headers=['authorization'], query=(), body=False, \
+                          inject=None, plaintext_hosts=())"
+    )]
+    #[allow(clippy::too_many_arguments, reason = "each is a keyword")]
+    fn new(
+        value: &Bound<'_, PyAny>,
+        hosts: &Bound<'_, PyAny>,
+        headers: Option<&Bound<'_, PyAny>>,
+        query: Option<&Bound<'_, PyAny>>,
+        body: Option<&Bound<'_, PyAny>>,
+        inject: Option<&Bound<'_, PyAny>>,
+        plaintext_hosts: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let hosts = patterns("hosts", hosts)?;
+        let mut binding = SecretBinding::new(UNNAMED, hosts).map_err(unnamed)?;
+        if let Some(headers) = headers {
+            let headers = str_list("headers", headers)?;
+            binding = binding.with_headers(headers).map_err(unnamed)?;
+        }
+        if let Some(query) = query {
+            let query = str_list("query", query)?;
+            binding = binding.with_query(query).map_err(unnamed)?;
+        }
+        if let Some(body) = body {
+            binding = binding.with_body(flag("body", body)?);
+        }
+        if let Some(inject) = inject {
+            let inject = text("inject", inject)?;
+            binding = binding.with_inject(&inject).map_err(unnamed)?;
+        }
+        if let Some(hosts) = plaintext_hosts {
+            let hosts = patterns("plaintext_hosts", hosts)?;
+            binding = binding.with_plaintext_hosts(hosts).map_err(unnamed)?;
+        }
+        if value.is_callable() {
+            let provider = Arc::new(Provider(value.clone().unbind()));
+            return Ok(Self(Value::with_provider(binding, provider)));
+        }
+        let Ok(text) = value.cast::<PyString>() else {
+            let wanted = "a str, or a function that returns one";
+            return Err(wrong_type("value", wanted, value));
+        };
+        let text: String = text.extract()?;
+        Value::new(binding, text).map(Self).map_err(unnamed)
+    }
+
+    /// The patterns of the hosts that may get the value, a list of str.
+    #[getter]
+    fn hosts(&self) -> Vec<String> {
+        texts(self.0.binding().hosts())
+    }
+
+    /// The names of the header fields that may have the value, in lower case, a list of str.
+    #[getter]
+    fn headers(&self) -> Vec<String> {
+        self.0.binding().headers().to_vec()
+    }
+
+    /// The names of the query parameters that may have the value, a list of str.
+    #[getter]
+    fn query(&self) -> Vec<String> {
+        self.0.binding().query().to_vec()
+    }
+
+    /// Whether bodies of requests may have the value.
+    #[getter]
+    fn body(&self) -> bool {
+        self.0.binding().body()
+    }
+
+    /// The value of the header field for requests that do not set it, a str with ``{}`` in place of
+    /// the secret, or ``None``.
+    #[getter]
+    fn inject(&self) -> Option<&str> {
+        self.0.binding().inject()
+    }
+
+    /// The patterns of further hosts, which may get the value without TLS as well, a list of str.
+    #[getter]
+    fn plaintext_hosts(&self) -> Vec<String> {
+        texts(self.0.binding().plaintext_hosts())
+    }
+
+    fn __repr__(&self) -> String {
+        let binding = self.0.binding();
+        let hosts = texts(binding.hosts()).join(", ");
+        let mut places = binding.headers().to_vec();
+        places.extend(binding.query().iter().map(|name| format!("?{name}=")));
+        if binding.body() {
+            places.push("the body".to_owned());
+        }
+        format!("<eryx.Secret for {hosts} in {}>", places.join(", "))
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "a Secret cannot be pickled, because a pickle would contain its value: create it where \
+             it is used",
+        ))
+    }
+}
+
+impl Secret {
+    /// Returns the secret of a configuration, without its name.
+    fn of(secret: &Value) -> PyResult<Self> {
+        secret.with_name(UNNAMED).map(Self).map_err(unnamed)
+    }
+}
+
+/// Returns the secrets that a keyword names.
+pub(crate) fn secrets(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Value>> {
+    let Ok(secrets) = value.cast::<PyDict>() else {
+        return Err(wrong_type(
+            name,
+            "a dict from names to eryx.Secret objects",
+            value,
+        ));
+    };
+    let secrets = secrets.iter().map(|(key, secret)| {
+        let key = text(&format!("a name in {name}"), &key)?;
+        named(&key, &format!("{name}[{key:?}]"), &secret)
+    });
+    secrets.collect()
+}
+
+/// Returns the secret that an argument is, with this name.
+pub(crate) fn named(name: &str, argument: &str, secret: &Bound<'_, PyAny>) -> PyResult<Value> {
+    let Ok(secret) = secret.cast::<Secret>() else {
+        return Err(wrong_type(argument, "an eryx.Secret", secret));
+    };
+    let secret = secret.get().0.with_name(name);
+    secret.map_err(|error| ConfigError::new_err(error.to_string()))
+}
+
+/// Returns the secrets of a configuration by their names.
+pub(crate) fn to_dict<'py, 'a>(
+    py: Python<'py>,
+    secrets: impl Iterator<Item = &'a Value>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for secret in secrets {
+        dict.set_item(
+            secret.binding().name(),
+            Bound::new(py, Secret::of(secret)?)?,
+        )?;
+    }
+    Ok(dict)
+}
+
+/// Returns the bindings of the secrets of a configuration as plain values, by their names.
+pub(crate) fn to_plain_dict<'py, 'a>(
+    py: Python<'py>,
+    secrets: impl Iterator<Item = &'a Value>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for secret in secrets {
+        let binding = secret.binding();
+        let plain = PyDict::new(py);
+        plain.set_item("hosts", texts(binding.hosts()))?;
+        plain.set_item("headers", binding.headers())?;
+        plain.set_item("query", binding.query())?;
+        plain.set_item("body", binding.body())?;
+        plain.set_item("inject", binding.inject())?;
+        plain.set_item("plaintext_hosts", texts(binding.plaintext_hosts()))?;
+        dict.set_item(binding.name(), plain)?;
+    }
+    Ok(dict)
+}
+
+/// Calls a Python function for the value of a secret.
+struct Provider(Py<PyAny>);
+
+impl ProvideSecret for Provider {
+    /// Calls the function on another thread, because it may block. What it raises goes to
+    /// `sys.unraisablehook`: the program must not see it.
+    fn provide(
+        &self,
+    ) -> Pin<Box<dyn Future<Output = Result<SecretString, ProvideSecretError>> + Send>> {
+        let called = Python::try_attach(|py| self.0.clone_ref(py)).map(|function| {
+            tokio::task::spawn_blocking(move || Python::try_attach(|py| call(py, &function)))
+        });
+        Box::pin(async move {
+            let value = match called {
+                Some(call) => call.await.ok().flatten().flatten(),
+                None => None,
+            };
+            value.ok_or_else(|| ProvideSecretError("the function that supplies it failed".into()))
+        })
+    }
+}
+
+fn call(py: Python<'_>, function: &Py<PyAny>) -> Option<SecretString> {
+    let value = function.call0(py).and_then(|value| {
+        let value = value.into_bound(py);
+        match value.cast::<PyString>() {
+            Ok(text) => text.extract::<String>(),
+            Err(_) => Err(wrong_type("the value of a secret", "a str", &value)),
+        }
+    });
+    match value {
+        Ok(value) => Some(value.into()),
+        Err(error) => {
+            error.write_unraisable(py, Some(function.bind(py)));
+            None
+        }
+    }
+}
+
+fn patterns(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<HostPattern>> {
+    let texts = str_list(name, value)?;
+    let patterns = texts.iter().map(|text| {
+        text.parse()
+            .map_err(|error: eryx::net::policy::PatternError| {
+                ConfigError::new_err(format!("{name}: {error}"))
+            })
+    });
+    patterns.collect()
+}
+
+fn texts(patterns: &[HostPattern]) -> Vec<String> {
+    patterns.iter().map(ToString::to_string).collect()
+}
+
+/// Returns the error of a secret that has no name yet.
+fn unnamed(error: impl Into<InvalidConfig>) -> PyErr {
+    let text = error.into().to_string();
+    let text = text.replacen(&format!("the secret `{UNNAMED}`"), "the secret", 1);
+    ConfigError::new_err(text.replacen(&format!("secrets.{UNNAMED}"), "Secret", 1))
+}
