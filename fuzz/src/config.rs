@@ -11,8 +11,8 @@ pub fn run(text: &str) {
     match NetConfig::from_toml_str(text) {
         Ok(config) => {
             assert!(
-                config.to_toml().is_ok(),
-                "a configuration from TOML can be written as TOML"
+                config.to_toml().is_ok() || config.proxy().is_some(),
+                "a configuration from TOML can be written as TOML, unless its proxy has a password"
             );
             check_round_trip(&config);
         }
@@ -24,7 +24,14 @@ pub fn run(text: &str) {
 }
 
 fn check_round_trip(config: &NetConfig) {
-    let json = serde_json::to_string(config).expect("it can be written");
+    let json = match serde_json::to_string(config) {
+        Ok(json) => json,
+        Err(error) => {
+            // Its proxy has a password.
+            assert!(config.proxy().is_some(), "{error}");
+            return check_round_trip(&config.without_proxy().with_proxy_resolves(false));
+        }
+    };
     let again = serde_json::from_str(&json).expect("it can be read again");
     check_same(config, &again);
     assert_eq!(serde_json::to_string(&again).ok(), Some(json));

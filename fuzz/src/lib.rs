@@ -4,7 +4,10 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod files;
 pub mod http;
+pub mod http_connection;
+pub mod http_patterns;
 pub mod parsers;
 pub mod policy;
 pub mod tls_chain;
@@ -15,6 +18,7 @@ pub mod tls_stream;
 // Files of the testkit, without its dependencies.
 #[path = "../../testkit/src/forged.rs"]
 mod forged;
+mod http_outcome;
 mod operations;
 #[path = "../../testkit/src/sealer.rs"]
 mod sealer;

@@ -81,6 +81,23 @@ impl<'a> Script<'a> {
         bytes.iter().copied().cycle().take(count).collect()
     }
 
+    /// Returns the next text: a byte with its length, and its bytes, with replacement characters
+    /// for those that are not UTF-8. Lengths from 128 on stand for repeated bytes.
+    pub(crate) fn text(&mut self) -> Option<String> {
+        let count = match usize::from(self.byte()?) {
+            small @ ..128 => small.min(self.0.len()),
+            large => (large - 127) * 40,
+        };
+        Some(String::from_utf8_lossy(&self.bytes(count)).into_owned())
+    }
+
+    /// Returns the next number: small, or close to a power of two.
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        let (power, offset) = (self.byte()?, self.byte()?);
+        let base = 1_u64.checked_shl(u32::from(power)).unwrap_or(0);
+        Some(base.wrapping_add_signed(i64::from(offset as i8)))
+    }
+
     /// Returns the next amount: bytes below 128 stand for themselves, larger ones grow
     /// quadratically.
     fn amount(&mut self) -> usize {

@@ -1,4 +1,4 @@
 //! Secrets in a stream.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| eryx_fuzz::http::scrubber(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| eryx_fuzz::http_patterns::scrubber(input));
