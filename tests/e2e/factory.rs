@@ -315,13 +315,13 @@ print(many.x)
 "#;
     let sandbox = factory.sandbox().build().expect("built");
     let mut session = sandbox.session().await.expect("started");
-    let expected = "63 EDQUOT\n63 EDQUOT\n63 EDQUOT\n1\n";
+    let expected = "255 EDQUOT\n255 EDQUOT\n255 EDQUOT\n1\n";
     assert_eq!(expect_stdout(session.execute(program).await), expected);
     // A sandbox at its limit does not reduce the limit of another.
     expect_stdout(
         session
             .execute(
-                "import os\nheld = [os.open('/packages/many.py', os.O_RDONLY) for _ in range(63)]",
+                "import os\nheld = [os.open('/packages/many.py', os.O_RDONLY) for _ in range(255)]",
             )
             .await,
     );

@@ -1,4 +1,4 @@
-"""Accesses files with every function that takes a path or a descriptor."""
+"""Accesses files of the machine with every function that takes a path or a descriptor."""
 
 import io
 import os
@@ -13,14 +13,19 @@ PATHS = (
     "/proc/self/environ",
     "/dev/null",
     "/dev/random",
-    "/",
-    ".",
-    "",
     "/python/os.py",
     "/0/app.py",
     "//etc//passwd",
     "/etc/passwd\0x",
 )
+# The root and what a program creates are in memory.
+if sorted(os.listdir("/")) != ["home", "tmp"] or os.listdir(".") != os.listdir("/"):
+    print("ESCAPED", os.listdir("/"))
+os.symlink("/etc", "etc_link")
+os.symlink("../../../etc", "tmp/etc_link")
+os.symlink("/proc/self/root", "root_link")
+PATHS += ("etc_link/passwd", "tmp/etc_link/passwd", "root_link/etc/passwd", "/tmp/../../etc/passwd")
+
 for path in PATHS:
     for way in (
         open,
