@@ -12,9 +12,10 @@ use crate::command;
 use crate::workspace;
 
 /// The libraries whose public items are listed.
-const CRATES: [&str; 6] = [
+const CRATES: [&str; 7] = [
     "eryx",
     "eryx-core",
+    "eryx-files",
     "eryx-http",
     "eryx-net-host",
     "eryx-net-policy",
