@@ -88,7 +88,9 @@ pub(crate) fn variables(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<(S
         .map(|item| {
             let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
             let key = encodable(&format!("a name in {name}"), &key)?;
-            let value = encodable(&format!("{name}[{key:?}]"), &value)?;
+            // What follows an `=` may be a value.
+            let shown = key.split('=').next().unwrap_or_default();
+            let value = encodable(&format!("{name}[{shown:?}]"), &value)?;
             Ok((key, value))
         })
         .collect()

@@ -82,6 +82,7 @@ def test_factory_gives_each_sandbox_and_session_its_own_variables(factory):
         ({b"A": "hush"}, TypeError, "a name in env has to be a str, not of type bytes"),
         ({"A": 1}, TypeError, 'env["A"] has to be a str, not of type int'),
         ({"A": None}, TypeError, 'env["A"] has to be a str, not None'),
+        ({"A=hush": 1}, TypeError, 'env["A"] has to be a str, not of type int'),
         ({"A": b"hush"}, TypeError, 'env["A"] has to be a str, not of type bytes'),
         ({"": "hush"}, ValueError, 'env: "" is not the name of a variable: it is empty'),
         ({"A=hush": "hush"}, ValueError, 'env: "A=…" is not the name of a variable'),
