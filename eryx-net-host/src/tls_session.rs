@@ -38,7 +38,7 @@ pub(crate) struct Inspected {
 }
 
 enum InspectedState {
-    /// Before the handshake is complete: the port of the peer is not known yet.
+    /// Before the handshake is complete: the address of the peer is not known yet.
     New(Arc<HttpContext>, Peer),
     Http(Box<Inspector>),
 }
@@ -229,9 +229,10 @@ impl Inspected {
 
     fn inspector(&mut self) -> &mut Inspector {
         if let InspectedState::New(context, peer) = &self.state {
-            let peer = Peer {
-                port: self.records.port(),
-                ..peer.clone()
+            // A rule for an address holds as well.
+            let peer = match self.records.bound_to() {
+                Some((address, port)) => peer.clone().at(address, port, context),
+                None => peer.clone(),
             };
             let entry = Arc::clone(&self.entry);
             let inspector = Inspector::new(Arc::clone(context), entry, peer);

@@ -642,3 +642,31 @@ async fn the_log_counts_bytes_that_are_sent_after_the_response() {
     assert_eq!(log[0].sent_bytes, (head.len() + rest.len()) as u64);
     assert_eq!(log[0].error, None);
 }
+
+#[tokio::test]
+async fn a_rule_for_an_address_holds_for_sessions_over_the_programs_transport_as_well() {
+    let origin = Origin::new().await;
+    let port = origin.port();
+    let rule = rule(&format!("127.0.0.1:{port}"))
+        .with_methods(["GET"])
+        .expect("methods");
+    let config = origin.config.with_http_rule(rule).expect("a rule");
+    // Each makes the session one that is inspected.
+    for config in [
+        config.with_inspected_host("*").expect("a pattern"),
+        config.with_secret(secret("secure.test")).expect("a secret"),
+    ] {
+        let network = Network::new(&config);
+        let mut connection = connected(&network, "secure.test", port).await;
+        let mut session = network.tls_session(&settings()).expect("allowed");
+        handshake(&mut connection, &mut session).await;
+        let get = request("GET", port, "");
+        session_write(&mut connection, &mut session, &get)
+            .await
+            .expect("allowed");
+        let delete = request("DELETE", port, "");
+        let message = denial(session_write(&mut connection, &mut session, &delete).await);
+        assert!(message.contains("DELETE"), "{message}");
+    }
+    assert!(!origin.server.text().contains("DELETE"));
+}

@@ -74,7 +74,8 @@ impl CipherGuard {
         if self.session.is_none() {
             let first = registry.fingerprint(&self.partial, false);
             let is_allowed = |host: &Host| self.target.has(host);
-            self.session = registry.bind(first, self.target.port(), is_allowed);
+            let address = (self.target.address(), self.target.port());
+            self.session = registry.bind(first, address, is_allowed);
         }
         let session = self.session.as_ref().ok_or_else(|| self.denial())?;
         let next = session.next().ok_or_else(|| self.denial())?;

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
 use eryx_net_policy::Host;
@@ -49,8 +50,9 @@ pub(crate) struct GuardedRecords {
 struct State {
     queue: VecDeque<Fingerprint>,
     scanner: RecordScanner,
-    /// The port of the connection that sends the records.
-    port: Option<u16>,
+    /// The address and port of the connection that sends the records. The address is `None` if the
+    /// embedder's proxy resolved the name.
+    bound_to: Option<(Option<IpAddr>, u16)>,
     /// The first bytes that this connection received.
     received: Vec<u8>,
     /// How many bytes of the server the session was given, up to [`COMPARED`].
@@ -91,11 +93,11 @@ impl SessionRegistry {
     }
 
     /// Returns the session whose first record has the fingerprint `first`, with a host that
-    /// `is_allowed` accepts, and binds it to a connection to `port`.
+    /// `is_allowed` accepts, and binds it to a connection to `address` and `port`.
     pub(super) fn bind(
         &self,
         first: Fingerprint,
-        port: u16,
+        (address, port): (Option<IpAddr>, u16),
         is_allowed: impl Fn(&Host) -> bool,
     ) -> Option<Arc<GuardedRecords>> {
         let mut sessions = self.sessions.lock();
@@ -105,7 +107,7 @@ impl SessionRegistry {
             })
         })?;
         let session = sessions.swap_remove(index).upgrade()?;
-        session.state.lock().port = Some(port);
+        session.state.lock().bound_to = Some((address, port));
         Some(session)
     }
 }
@@ -119,7 +121,7 @@ impl GuardedRecords {
         if state.is_tunnelled {
             return;
         }
-        if is_established && state.port.is_none() {
+        if is_established && state.bound_to.is_none() {
             state.set_tunnelled();
             return;
         }
@@ -166,10 +168,10 @@ impl GuardedRecords {
         self.state.lock().has_ended
     }
 
-    /// Returns the port of the connection that carries the session; `None` for a tunnel. Call it
-    /// after the handshake.
-    pub(crate) fn port(&self) -> Option<u16> {
-        self.state.lock().port
+    /// Returns the address and port of the connection that carries the session; `None` for a tunnel.
+    /// Call it after the handshake.
+    pub(crate) fn bound_to(&self) -> Option<(Option<IpAddr>, u16)> {
+        self.state.lock().bound_to
     }
 
     /// Returns the fingerprint of the next record.
@@ -186,7 +188,7 @@ impl GuardedRecords {
 impl State {
     fn set_tunnelled(&mut self) {
         self.is_tunnelled = true;
-        self.port = None;
+        self.bound_to = None;
         self.queue = VecDeque::new();
     }
 }
@@ -302,6 +304,6 @@ mod tests {
         records.record(&record(b"data"), true);
         assert_eq!(records.next(), None);
         let first = registry.fingerprint(&record(b"hello"), false);
-        assert!(registry.bind(first, 443, |_| true).is_none());
+        assert!(registry.bind(first, (None, 443), |_| true).is_none());
     }
 }

@@ -454,7 +454,7 @@ impl Inspector {
         let verdict = self.current().and_then(|exchange| exchange.verdict());
         match verdict.map(|verdict| verdict.request_too_large()) {
             Some(verdict) => self.deny(verdict.reason().as_str(), &verdict.guest_message()),
-            None => Ok(()),
+            None => self.deny_current("request-too-large", "its body is too long"),
         }
     }
 }

@@ -67,6 +67,11 @@ impl InspectionTarget {
         self.port
     }
 
+    /// Returns the address of the connection, as in [`Peer::address`].
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// Returns whether `host` is one of the hosts that the connection can be for.
     pub(crate) fn has(&self, host: &Host) -> bool {
         self.hosts.contains(host)
@@ -101,6 +106,16 @@ impl InspectionTarget {
 }
 
 impl Peer {
+    /// Returns the peer at the address and port of its connection, which were not known before.
+    pub(crate) fn at(self, address: Option<IpAddr>, port: u16, context: &HttpContext) -> Self {
+        Self {
+            inspection: context.policy().inspection_at(&self.host, address, port),
+            address,
+            port: Some(port),
+            ..self
+        }
+    }
+
     pub(crate) fn is_enforced(&self) -> bool {
         self.inspection == Inspection::Enforced
     }
