@@ -168,8 +168,8 @@ impl GuardedRecords {
         self.state.lock().has_ended
     }
 
-    /// Returns the address and port of the connection that carries the session; `None` for a tunnel.
-    /// Call it after the handshake.
+    /// Returns the address and port of the connection that carries the session; `None` for a
+    /// tunnel. Call it after the handshake.
     pub(crate) fn bound_to(&self) -> Option<(Option<IpAddr>, u16)> {
         self.state.lock().bound_to
     }
