@@ -74,7 +74,7 @@ fn check_guest_python() -> Result<()> {
         &root.join("target/python-tools"),
         &root.join("xtask/python-tools.txt"),
     )?;
-    let folders = [".", "../examples", "../tests"];
+    let folders = [".", "../examples", "../tests", "../eryx-net-host/tests"];
     check_python(&tools, &root.join("eryx-guest-shims"), &folders, &[])?;
     check_python(&tools, &root.join("benches"), &["."], &[])
 }

@@ -93,9 +93,6 @@ impl Target {
             let complete = bodies(self.origin(), &input).len();
             let outcome = write(&mut connection, part, sent.pieces).await;
             is_settled = outcome.is_ok() && read(&mut connection, &network, complete).await;
-            if !is_settled {
-                eprintln!("unsettled {}", input.escape_ascii());
-            }
         }
         drop(connection);
         Judged {
@@ -126,28 +123,12 @@ async fn write(connection: &mut Connection, bytes: &[u8], pieces: Pieces) -> Res
     Ok(())
 }
 
-/// Reads until `complete` requests are in the log, or to the end of the stream. Returns whether the
-/// connection has ended without an error.
+/// Reads until `complete` requests have a response, or to the end of the stream, with which the
+/// response to a denied request ends. Returns whether there was no error.
 async fn read(connection: &mut Connection, network: &Network, complete: usize) -> bool {
-    while network.report().requests.len() < complete {
-        let Ok(outcome) = tokio::time::timeout(
-            std::time::Duration::from_secs(5),
-            connection.read(1 << 16, None),
-        )
-        .await
-        else {
-            eprintln!(
-                "HANG complete {complete} {:?}",
-                network
-                    .report()
-                    .requests
-                    .iter()
-                    .map(|r| r.to_string())
-                    .collect::<Vec<_>>()
-            );
-            return false;
-        };
-        match outcome {
+    let is_answered = |request: &&HttpRequestReport| request.status.is_some();
+    while network.report().requests.iter().filter(is_answered).count() < complete {
+        match within_timeout(connection.read(1 << 16, None)).await {
             Ok(bytes) if bytes.is_empty() => return true,
             Ok(_) => {}
             Err(_) => return false,

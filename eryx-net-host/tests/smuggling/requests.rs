@@ -59,7 +59,7 @@ fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Returns a request for the origin `https://a.example` as one for an origin with an ephemeral port.
+/// Returns a request for the origin `https://a.example` as one for an origin on an ephemeral port.
 ///
 /// `a.example`, with and without its port 443, becomes a name and port of the same length, and
 /// `https` becomes `http` where the origin has no TLS.
