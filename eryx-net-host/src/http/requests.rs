@@ -213,29 +213,18 @@ impl Inspector {
         let ports = self.ports_of(&head);
         let url = self.url(&head, ports[0]);
         let check = RequestCheck::new(self.context.policy(), &self.peer, &ports, &head);
-        let (check, error) = match check {
-            Ok(check) => (Some(check), None),
-            Err(error) => (None, Some(error)),
-        };
-        let verdict = check.as_ref().map(|check| check.verdict.clone());
-        let mut exchange = Exchange::new(head.method(), &url, verdict);
-        exchange.max_response_bytes = check.as_ref().and_then(|check| check.max_response_bytes);
+        let verdict = check.verdict;
+        let mut exchange = Exchange::new(head.method(), &url, Some(verdict.clone()));
+        exchange.max_response_bytes = check.max_response_bytes;
         self.exchanges.push_back(exchange);
         self.current_start = self.to_peer.len();
-        let max = check.as_ref().and_then(|check| check.max_request_bytes);
+        let max = check.max_request_bytes;
         self.request_body = RequestBody {
             is_open: true,
             length: 0,
             max: max.filter(|_| !self.context.report_only),
         };
-        if let Some(error) = error
-            && !self.context.report_only
-        {
-            return self.deny_current("malformed-request", &error);
-        }
-        if let Some(RequestCheck { verdict, .. }) = check
-            && !verdict.is_allowed()
-        {
+        if !verdict.is_allowed() {
             if !self.context.report_only {
                 return self.deny(verdict.reason().as_str(), &verdict.guest_message());
             }
