@@ -62,13 +62,16 @@ impl Exchange {
                 assert_eq!(
                     connection.request(b"").err(),
                     Some(found.clone()),
-                    "it is final"
+                    "it is final for requests"
                 );
-                assert_eq!(
-                    connection.response(b"").err(),
-                    Some(found.clone()),
-                    "it is final"
-                );
+                if !is_client(number) {
+                    // After an error of a request, the responses before it are still parsed.
+                    assert_eq!(
+                        connection.response(b"").err(),
+                        Some(found.clone()),
+                        "it is final for responses"
+                    );
+                }
                 error = Some((number, found));
                 break;
             }
