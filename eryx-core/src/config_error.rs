@@ -1,6 +1,7 @@
 //! The error for a setting that cannot be honoured.
 
 use crate::environment::EnvironmentError;
+use crate::program::ProgramError;
 
 /// A setting that cannot be honoured. The message names the setting and says which value would be
 /// accepted.
@@ -23,6 +24,9 @@ pub enum ConfigError {
     /// The variables of [`SandboxBuilder::with_env`](crate::SandboxBuilder::with_env).
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// Something that a [`Program`](crate::Program) cannot find when it starts.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
     /// An import of a [`FactoryBuilder`](crate::FactoryBuilder) is not a module name.
     #[error(
         "imports: {module:?} is not a module name; write it as in an import statement, as \

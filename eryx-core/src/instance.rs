@@ -10,7 +10,7 @@ use wasmtime::component::Instance as Exports;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::bindings::{Outcome, Sandbox as Guest};
+use crate::bindings::{Outcome, Sandbox as Guest, StartState};
 use crate::cancel::CancelHandle;
 use crate::environment::Environment;
 use crate::error::{Error, PythonException};
@@ -20,11 +20,14 @@ use crate::image::prelinked::PrelinkedImage;
 use crate::limit::Limit;
 use crate::limits::ResourceLimits;
 use crate::memory_limiter::MemoryLimiter;
+use crate::program::Program;
 use crate::result::{ExecuteResult, PartialResult, Usage};
 use crate::signals;
+use crate::stdin::Stdin;
 use crate::stdio::{Capture, Sinks};
 use crate::store_state::StoreState;
 use crate::template::Template;
+use crate::value::{TakenValue, ValueError};
 
 /// The most bytes that a guest may pass to the host in one call.
 const MAX_CALL: usize = 4 << 20;
@@ -47,6 +50,8 @@ pub(crate) struct Instance {
     limits: ResourceLimits,
     /// The variables to set before the next program.
     environment: Environment,
+    /// Whether a program had standard input, which the interpreter may have read in advance.
+    had_stdin: bool,
     /// Why no further program can run. Set when an execution begins, for one whose future is
     /// dropped.
     close_reason: String,
@@ -91,6 +96,7 @@ impl Instance {
             capture,
             limits: limits.clone(),
             environment: Environment::default(),
+            had_stdin: false,
             close_reason: String::new(),
         };
         Ok((instance, exports))
@@ -106,20 +112,37 @@ impl Instance {
         self.network.report()
     }
 
-    /// Runs one program.
+    /// Runs one program, which is valid.
     pub(crate) async fn execute(
         &mut self,
-        source: &[u8],
+        mut program: Program,
         started: Instant,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
         // Later programs find the variables as the ones before left them.
-        let environment = mem::take(&mut self.environment);
+        let mut environment = mem::take(&mut self.environment);
+        if !environment.variables().is_empty() {
+            environment.extend(program.environment.variables().iter().cloned());
+            program.environment = environment;
+        }
+        let stdin = mem::take(&mut program.stdin);
+        let has_stdin = !matches!(stdin, Stdin::Empty);
+        let opens_stdin = mem::replace(&mut self.had_stdin, has_stdin) || has_stdin;
+        let start = program.start_state(opens_stdin);
         let execute = GuestCall::Execute {
-            source,
-            environment: environment.variables(),
+            source: &program.source,
+            start: start.as_ref(),
+            stdin,
+            // The largest limit fits into a u32.
+            max_value: program
+                .wants_value
+                .then(|| u32::try_from(self.limits.max_value()).unwrap_or(u32::MAX)),
         };
-        self.run(execute, started, cancel).await
+        let mut result = self.run(execute, started, cancel).await?;
+        if program.wants_value && result.value.is_none() {
+            result.value = Some(Err(ValueError::exited()));
+        }
+        Ok(result)
     }
 
     /// Calls an export of the guest, with the limits counted from `started`.
@@ -165,7 +188,12 @@ impl Instance {
                 () = timed_out => CallEnd::TimedOut,
             }
         };
+        if self.had_stdin {
+            // The reader is the embedder's: it is not kept until the next program.
+            store.data().stdin.clear();
+        }
         let peak_host_memory = store.data().host_memory.peak();
+        let (end, value) = end.split();
         let output = PartialResult {
             output: self.capture.take(),
             usage: Usage {
@@ -186,14 +214,14 @@ impl Instance {
             }
             None => self.store = Some(store),
         }
-        result.map(ExecuteResult::from)
+        result.map(|result| ExecuteResult::new(result, value))
     }
 
     /// Maps the end of a call to a result, and to the reason why no further program can run, if
     /// none can.
     fn classify(
         &self,
-        end: CallEnd,
+        end: CallEnd<Outcome>,
         denied_growth: bool,
         output: PartialResult,
     ) -> (Option<String>, Result<PartialResult, Error>) {
@@ -303,14 +331,18 @@ impl Instance {
 }
 
 /// A call of an export of the guest.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum GuestCall<'a> {
-    /// Set variables and run a program.
+    /// Run a program.
     Execute {
         /// The source of the program.
         source: &'a [u8],
-        /// The names and values of the variables.
-        environment: &'a [(String, String)],
+        /// What to prepare before.
+        start: Option<&'a StartState>,
+        /// The standard input of the program.
+        stdin: Stdin,
+        /// The most bytes of the program's value, if it is wanted.
+        max_value: Option<u32>,
     },
     /// Import modules and run the setup code, before a snapshot.
     Preload {
@@ -324,29 +356,63 @@ pub(crate) enum GuestCall<'a> {
 }
 
 impl GuestCall<'_> {
-    async fn call(self, guest: &Guest, store: &mut Store<StoreState>) -> wasmtime::Result<Outcome> {
+    async fn call(
+        self,
+        guest: &Guest,
+        store: &mut Store<StoreState>,
+    ) -> wasmtime::Result<(Outcome, TakenValue)> {
         match self {
             Self::Execute {
                 source,
-                environment,
-            } => guest.call_execute(store, source, environment).await,
+                start,
+                stdin,
+                max_value,
+            } => {
+                if let Some(start) = start {
+                    if start.opens_stdin {
+                        store.data().stdin.set(stdin)?;
+                    }
+                    if let Err(exception) = guest.call_prepare(&mut *store, start).await? {
+                        return Ok((Outcome::Exception(exception), TakenValue::default()));
+                    }
+                }
+                let Some(max) = max_value else {
+                    let outcome = guest.call_execute(store, source).await?;
+                    return Ok((outcome, TakenValue::default()));
+                };
+                let evaluation = guest.call_evaluate(&mut *store, source, max).await?;
+                TakenValue::new(evaluation, max, &store.data().host_memory)
+            }
             Self::Preload {
                 paths,
                 imports,
                 setup,
             } => {
                 let preloaded = guest.call_preload(store, paths, imports, setup).await?;
-                Ok(preloaded.map_or_else(Outcome::Exception, |()| Outcome::Finished))
+                let outcome = preloaded.map_or_else(Outcome::Exception, |()| Outcome::Finished);
+                Ok((outcome, TakenValue::default()))
             }
         }
     }
 }
 
 /// How a call of the guest ended.
-enum CallEnd {
-    Returned(wasmtime::Result<Outcome>),
+enum CallEnd<T> {
+    Returned(wasmtime::Result<T>),
     Cancelled,
     TimedOut,
+}
+
+impl CallEnd<(Outcome, TakenValue)> {
+    /// Takes the value of the program out of the end.
+    fn split(self) -> (CallEnd<Outcome>, TakenValue) {
+        match self {
+            Self::Returned(Ok((outcome, value))) => (CallEnd::Returned(Ok(outcome)), value),
+            Self::Returned(Err(error)) => (CallEnd::Returned(Err(error)), TakenValue::default()),
+            Self::Cancelled => (CallEnd::Cancelled, TakenValue::default()),
+            Self::TimedOut => (CallEnd::TimedOut, TakenValue::default()),
+        }
+    }
 }
 
 /// Makes an instance in the pool, or with memory of its own when the pool is full.

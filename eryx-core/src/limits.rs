@@ -26,11 +26,12 @@ pub struct ResourceLimits {
     max_host_memory: u64,
     max_file_bytes: u64,
     max_files: usize,
+    max_value: u64,
 }
 
 impl Default for ResourceLimits {
     /// 30 seconds, 128 MiB of memory, 8 MiB of output, 64 MiB of host memory, 64 MiB in 10,000
-    /// files.
+    /// files, values of 1 MiB.
     fn default() -> Self {
         Self {
             execution_timeout: Duration::from_secs(30),
@@ -39,6 +40,7 @@ impl Default for ResourceLimits {
             max_host_memory: HostMemory::DEFAULT,
             max_file_bytes: FileLimits::default().max_file_bytes(),
             max_files: FileLimits::default().max_files(),
+            max_value: 1 << 20,
         }
     }
 }
@@ -57,6 +59,9 @@ impl ResourceLimits {
 
     /// The most [files](Self::with_max_files).
     pub const MAX_FILES: usize = FileLimits::MAX_FILES;
+
+    /// The most bytes of a [value](Self::with_max_value).
+    pub const MAX_VALUE: u64 = 3 << 20;
 
     /// The most memory a guest can address, in bytes.
     pub const MAX_MEMORY: u64 = 4 << 30;
@@ -117,6 +122,15 @@ impl ResourceLimits {
         self
     }
 
+    /// Sets how many bytes the JSON of a program's value and its representations may have together;
+    /// see [`Program::with_value`](crate::Program::with_value). A larger value is missing from the
+    /// result, with the reason in its place. At most [`MAX_VALUE`](Self::MAX_VALUE).
+    #[must_use]
+    pub fn with_max_value(mut self, bytes: u64) -> Self {
+        self.max_value = bytes;
+        self
+    }
+
     /// Returns the limit set by [`with_execution_timeout`](Self::with_execution_timeout).
     pub fn execution_timeout(&self) -> Duration {
         self.execution_timeout
@@ -145,6 +159,11 @@ impl ResourceLimits {
     /// Returns the limit set by [`with_max_files`](Self::with_max_files).
     pub fn max_files(&self) -> usize {
         self.max_files
+    }
+
+    /// Returns the limit set by [`with_max_value`](Self::with_max_value), in bytes.
+    pub fn max_value(&self) -> u64 {
+        self.max_value
     }
 
     /// Returns the limits of the files.
@@ -179,6 +198,16 @@ impl ResourceLimits {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_value > Self::MAX_VALUE {
+            return Err(ConfigError::limit(
+                "max_value",
+                format!(
+                    "is {} bytes; give it at most {}",
+                    self.max_value,
+                    Self::MAX_VALUE
+                ),
+            ));
+        }
         if self.execution_timeout.is_zero() {
             return Err(ConfigError::limit(
                 "execution_timeout",
@@ -255,6 +284,10 @@ mod tests {
                 "max_file_bytes",
             ),
             (ResourceLimits::default().with_max_files(0), "max_files"),
+            (
+                ResourceLimits::default().with_max_value(u64::MAX),
+                "max_value",
+            ),
             (
                 ResourceLimits::default().with_max_files(usize::MAX),
                 "max_files",

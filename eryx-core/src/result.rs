@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use eryx_net_host::NetworkReport;
 
+use crate::json_value::JsonValue;
 use crate::output::Output;
+use crate::value::{Display, TakenValue, ValueError};
 
 /// The result of an execution that ran to its end.
 #[derive(Debug, Clone)]
@@ -30,6 +32,13 @@ pub struct ExecuteResult {
     pub peak_host_memory: u64,
     /// The program's network activity.
     pub network: NetworkReport,
+    /// The value of the program, or why it is none in JSON. `None` unless it was asked for with
+    /// [`Program::with_value`](crate::Program::with_value).
+    pub value: Option<Result<JsonValue, ValueError>>,
+    /// The representations of that value, the richest first as a rule. An object has those that its
+    /// methods return by the conventions of IPython, such as `_repr_html_` and `_repr_mimebundle_`,
+    /// and then `text/plain` too; a value without a form in JSON has `text/plain` alone.
+    pub display: Vec<Display>,
 }
 
 /// The resources that an execution used until it ended without a result.
@@ -68,8 +77,8 @@ impl Deref for PartialResult {
     }
 }
 
-impl From<PartialResult> for ExecuteResult {
-    fn from(PartialResult { output, usage }: PartialResult) -> Self {
+impl ExecuteResult {
+    pub(crate) fn new(PartialResult { output, usage }: PartialResult, value: TakenValue) -> Self {
         Self {
             execution: usage.execution,
             stdout: output.stdout_text(),
@@ -79,6 +88,8 @@ impl From<PartialResult> for ExecuteResult {
             peak_memory: usage.peak_memory,
             peak_host_memory: usage.peak_host_memory,
             network: usage.network,
+            value: value.json,
+            display: value.display,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::image::Image;
 use crate::instance::Instance;
 use crate::limits::ResourceLimits;
 use crate::output::OutputSink;
+use crate::program::Program;
 use crate::result::ExecuteResult;
 use crate::session::Session;
 use crate::stdio::Sinks;
@@ -63,8 +64,8 @@ impl Sandbox {
         SandboxBuilder::new(Source::Component(wasm.into()))
     }
 
-    /// Runs a program: Python source in UTF-8, or in the encoding its first lines declare (PEP
-    /// 263). `await` is allowed at its top level.
+    /// Runs a program: its source, or a [`Program`] with what it finds when it starts. `await` is
+    /// allowed at the top level.
     ///
     /// Dropping the future ends the program at its next yield point, and its connections at once.
     ///
@@ -75,10 +76,11 @@ impl Sandbox {
     /// # Errors
     ///
     /// [`Error::Exception`] when the program raises, exits with a status other than 0, or does not
-    /// compile; [`Error::Limit`] when it exceeds one of its [`ResourceLimits`];
-    /// [`Error::InterpreterCrashed`] when the interpreter crashes.
-    pub async fn execute(&self, source: impl AsRef<[u8]>) -> Result<ExecuteResult, Error> {
-        self.run(source.as_ref(), None).await
+    /// compile; [`Error::Limit`] when it exceeds one of its [`ResourceLimits`]; [`Error::Config`]
+    /// when the program cannot find something at its start; [`Error::InterpreterCrashed`] when the
+    /// interpreter crashes.
+    pub async fn execute(&self, program: impl Into<Program>) -> Result<ExecuteResult, Error> {
+        self.run(program.into(), None).await
     }
 
     /// Runs a program as [`execute`](Self::execute) does, until `cancel` ends it.
@@ -88,10 +90,10 @@ impl Sandbox {
     /// Those of [`execute`](Self::execute), and [`Error::Cancelled`].
     pub async fn execute_cancellable(
         &self,
-        source: impl AsRef<[u8]>,
+        program: impl Into<Program>,
         cancel: &CancelHandle,
     ) -> Result<ExecuteResult, Error> {
-        self.run(source.as_ref(), Some(cancel)).await
+        self.run(program.into(), Some(cancel)).await
     }
 
     /// Returns an interpreter that keeps the definitions of one execution for the next, open
@@ -107,12 +109,13 @@ impl Sandbox {
 
     async fn run(
         &self,
-        source: &[u8],
+        program: Program,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
         let started = Instant::now();
+        program.validate()?;
         let mut instance = self.start().await?;
-        instance.execute(source, started, cancel).await
+        instance.execute(program, started, cancel).await
     }
 
     async fn start(&self) -> Result<Instance, Error> {

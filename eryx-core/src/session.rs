@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::cancel::CancelHandle;
 use crate::error::Error;
 use crate::instance::Instance;
+use crate::program::Program;
 use crate::result::ExecuteResult;
 use crate::template::Template;
 
@@ -44,10 +45,8 @@ impl Session {
     ///
     /// Those of [`Sandbox::execute`](crate::Sandbox::execute), and [`Error::SessionClosed`] when an
     /// earlier execution ended the session.
-    pub async fn execute(&mut self, source: impl AsRef<[u8]>) -> Result<ExecuteResult, Error> {
-        self.instance
-            .execute(source.as_ref(), Instant::now(), None)
-            .await
+    pub async fn execute(&mut self, program: impl Into<Program>) -> Result<ExecuteResult, Error> {
+        self.run(program.into(), None).await
     }
 
     /// Runs a program as [`execute`](Self::execute) does, until `cancel` ends it.
@@ -57,18 +56,26 @@ impl Session {
     /// Those of [`execute`](Self::execute), and [`Error::Cancelled`].
     pub async fn execute_cancellable(
         &mut self,
-        source: impl AsRef<[u8]>,
+        program: impl Into<Program>,
         cancel: &CancelHandle,
     ) -> Result<ExecuteResult, Error> {
-        self.instance
-            .execute(source.as_ref(), Instant::now(), Some(cancel))
-            .await
+        self.run(program.into(), Some(cancel)).await
     }
 
     /// Returns the report of the network since the last execution that ended with a result or an
     /// error: the activity of an execution whose future was dropped, and of connections still open.
     pub fn network_report(&self) -> NetworkReport {
         self.instance.network_report()
+    }
+
+    async fn run(
+        &mut self,
+        program: Program,
+        cancel: Option<&CancelHandle>,
+    ) -> Result<ExecuteResult, Error> {
+        let started = Instant::now();
+        program.validate()?;
+        self.instance.execute(program, started, cancel).await
     }
 }
 

@@ -13,6 +13,7 @@ use crate::config_error::ConfigError;
 use crate::files::Files;
 use crate::limits::ResourceLimits;
 use crate::memory_limiter::MemoryLimiter;
+use crate::stdin::GuestStdin;
 use crate::stdio::{Capture, Sinks, StreamKind};
 use crate::time_slice::TimeSlice;
 
@@ -32,6 +33,7 @@ pub(crate) struct StoreState {
     pub(crate) table: ResourceTable,
     pub(crate) time_slice: TimeSlice,
     pub(crate) files: Files,
+    pub(crate) stdin: GuestStdin,
     wasi: WasiCtx,
 }
 
@@ -54,10 +56,12 @@ impl StoreState {
             .charge(ResourceLimits::HOST_MEMORY_BASE)
             .map_err(|full| ConfigError::limit("max_host_memory", format!("is too low: {full}")))?;
         let network = network.with_host_memory(host_memory.clone());
-        // WASI denies everything that is not set here: environment, arguments, standard input. Its
-        // files are replaced by `crate::files`.
+        // WASI denies everything that is not set here: environment and arguments. Its files are
+        // replaced by `crate::files`.
+        let stdin = GuestStdin::new(host_memory.clone());
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(capture.stream(StreamKind::Stdout, sinks.stdout.clone()))
+        wasi.stdin(stdin.clone())
+            .stdout(capture.stream(StreamKind::Stdout, sinks.stdout.clone()))
             .stderr(capture.stream(StreamKind::Stderr, sinks.stderr.clone()))
             .max_random_size(MAX_RANDOM)
             // Defence in depth: WASI sockets are disabled too, in case a guest reaches CPython's
@@ -75,6 +79,7 @@ impl StoreState {
             _base: base,
             table,
             time_slice: TimeSlice::new(),
+            stdin,
             files: Arc::new(Mutex::new(layout.start(limits.file_limits()?, present))),
             wasi,
         })

@@ -38,9 +38,17 @@ from eryx_guest.factory_preload import preload  # noqa: E402
 class WitWorld(wit_world.WitWorld):
     """The exports of the world `eryx:sandbox/sandbox`."""
 
-    def execute(self, source: bytes, environment: list[tuple[str, str]]) -> wit_world.Outcome:
+    def prepare(self, start: wit_world.StartState) -> None:
+        """Prepares the start of a program: see the WIT."""
+        runner.prepare(start)
+
+    def execute(self, source: bytes) -> wit_world.Outcome:
         """Runs a program: see the WIT."""
-        return runner.execute(source, environment)
+        return runner.execute(source)
+
+    def evaluate(self, source: bytes, max_value: int) -> wit_world.Evaluation:
+        """Runs a program and returns its value: see the WIT."""
+        return runner.evaluate(source, max_value)
 
     def preload(self, paths: list[str], imports: list[str], setup: bytes | None) -> None:
         """Prepares a snapshot: see the WIT."""

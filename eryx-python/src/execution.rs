@@ -33,7 +33,7 @@ pub(crate) enum Target {
 pub(crate) struct ExecutionRequest {
     pub(crate) owner: OwnerId,
     pub(crate) target: Target,
-    pub(crate) source: Vec<u8>,
+    pub(crate) program: eryx::Program,
     pub(crate) dispatcher: Option<Arc<CallbackDispatcher>>,
 }
 
@@ -55,7 +55,7 @@ impl ExecutionRequest {
         match self.target {
             Target::Sandbox(sandbox) => {
                 let callbacks = start(self.dispatcher);
-                let result = sandbox.execute_cancellable(self.source, &cancel).await;
+                let result = sandbox.execute_cancellable(self.program, &cancel).await;
                 Outcome::new(callbacks, result)
             }
             Target::Session(session) => {
@@ -67,7 +67,7 @@ impl ExecutionRequest {
                     };
                 };
                 let callbacks = start(self.dispatcher);
-                let result = session.execute_cancellable(self.source, &cancel).await;
+                let result = session.execute_cancellable(self.program, &cancel).await;
                 Outcome::new(callbacks, result)
             }
         }

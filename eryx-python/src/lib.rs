@@ -4,6 +4,7 @@
 mod arguments;
 mod call_queue;
 mod callbacks;
+mod display;
 mod error;
 mod event;
 mod execution;
@@ -11,10 +12,13 @@ mod execution_registry;
 mod factory;
 mod http_request;
 mod http_rule;
+mod json_values;
 mod limits;
 mod net_config;
 mod network_report;
 mod pickle;
+mod program;
+mod program_value;
 mod progress;
 mod refusals;
 mod result;
@@ -31,6 +35,8 @@ mod _eryx {
 
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::display::Display;
     #[pymodule_export]
     use crate::event::NetworkEvent;
     #[pymodule_export]

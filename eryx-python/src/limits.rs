@@ -32,6 +32,9 @@ use crate::error::ConfigError;
 ///         in the program. At most 4 GiB.
 ///     max_files: the maximum number of files, directories and links that one execution or session
 ///         may create. At least 1 and at most 65536.
+///     max_value_bytes: the maximum number of bytes of the JSON of a program's value and its
+///         representations together. A larger value is missing from the result, with the reason in
+///         its place. At most 3 MiB.
 ///
 /// Raises:
 ///     ConfigError: no program could run under a limit.
@@ -46,13 +49,14 @@ use crate::error::ConfigError;
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct ResourceLimits(pub(crate) Limits);
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "execution_timeout_ms",
     "max_memory_bytes",
     "max_output_bytes",
     "max_host_memory_bytes",
     "max_file_bytes",
     "max_files",
+    "max_value_bytes",
 ];
 
 #[pymethods]
@@ -61,7 +65,7 @@ impl ResourceLimits {
     #[pyo3(
         signature = (*positional, **settings),
         text_signature = "(*, execution_timeout_ms=30000, max_memory_bytes=134217728, max_output_bytes=8388608, \
-                          max_host_memory_bytes=67108864, max_file_bytes=67108864, max_files=10000)"
+                          max_host_memory_bytes=67108864, max_file_bytes=67108864, max_files=10000, max_value_bytes=1048576)"
     )]
     fn new(
         positional: &Bound<'_, PyTuple>,
@@ -85,6 +89,9 @@ impl ResourceLimits {
                     .with_max_file_bytes(file_bytes(non_negative_int(name, value, "bytes")?)?),
                 "max_files" => {
                     changed.with_max_files(files(non_negative_int(name, value, "files")?)?)
+                }
+                "max_value_bytes" => {
+                    changed.with_max_value(value_bytes(non_negative_int(name, value, "bytes")?)?)
                 }
                 _ => changed.with_max_host_memory(non_negative_int(name, value, "bytes")?),
             };
@@ -132,16 +139,23 @@ impl ResourceLimits {
         self.0.max_files()
     }
 
+    /// The limit on the JSON of a program's value and its representations together, in bytes.
+    #[getter]
+    fn max_value_bytes(&self) -> u64 {
+        self.0.max_value()
+    }
+
     fn __repr__(&self) -> String {
         format!(
             "eryx.ResourceLimits(execution_timeout_ms={}, max_memory_bytes={}, max_output_bytes={}, \
-             max_host_memory_bytes={}, max_file_bytes={}, max_files={})",
+             max_host_memory_bytes={}, max_file_bytes={}, max_files={}, max_value_bytes={})",
             self.execution_timeout_ms(),
             self.max_memory_bytes(),
             self.max_output_bytes(),
             self.max_host_memory_bytes(),
             self.max_file_bytes(),
-            self.max_files()
+            self.max_files(),
+            self.max_value_bytes()
         )
     }
 
@@ -154,6 +168,7 @@ impl ResourceLimits {
             self.0.max_host_memory(),
             self.0.max_file_bytes(),
             self.0.max_files(),
+            self.0.max_value(),
         )
             .hash(&mut hasher);
         hasher.finish()
@@ -167,6 +182,7 @@ impl ResourceLimits {
         settings.set_item(NAMES[3], self.max_host_memory_bytes())?;
         settings.set_item(NAMES[4], self.max_file_bytes())?;
         settings.set_item(NAMES[5], self.max_files())?;
+        settings.set_item(NAMES[6], self.max_value_bytes())?;
         Ok(((), settings))
     }
 
@@ -209,6 +225,16 @@ fn file_bytes(bytes: u64) -> PyResult<u64> {
         return Err(ConfigError::new_err(format!(
             "max_file_bytes={bytes}: give at most {}",
             Limits::MAX_FILE_BYTES
+        )));
+    }
+    Ok(bytes)
+}
+
+fn value_bytes(bytes: u64) -> PyResult<u64> {
+    if bytes > Limits::MAX_VALUE {
+        return Err(ConfigError::new_err(format!(
+            "max_value_bytes={bytes}: give at most {}",
+            Limits::MAX_VALUE
         )));
     }
     Ok(bytes)

@@ -5,8 +5,10 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::display::Display;
 use crate::network_report::NetworkReport;
 use crate::pickle::{Reduced, nanoseconds, reduce};
+use crate::program_value::{self, ProgramValue};
 
 /// The result of an execution that ran to its end: output, network report and usage.
 ///
@@ -26,6 +28,8 @@ pub(crate) struct ExecuteResult {
     peak_memory: u64,
     peak_host_memory: u64,
     network: NetworkReport,
+    value: ProgramValue,
+    display: Vec<Display>,
 }
 
 impl From<eryx::ExecuteResult> for ExecuteResult {
@@ -38,11 +42,17 @@ impl From<eryx::ExecuteResult> for ExecuteResult {
             peak_memory: result.peak_memory,
             peak_host_memory: result.peak_host_memory,
             network: result.network.into(),
+            value: ProgramValue::new(result.value),
+            display: result.display.into_iter().map(Display::from).collect(),
         }
     }
 }
 
-type Parts = (u64, Vec<u8>, Vec<u8>, u64, u64, u64, NetworkReport);
+type Parts = (
+    (u64, Vec<u8>, Vec<u8>),
+    (u64, u64, u64, NetworkReport),
+    (program_value::Parts, Vec<Display>),
+);
 
 #[pymethods]
 impl ExecuteResult {
@@ -103,6 +113,34 @@ impl ExecuteResult {
         self.network.clone()
     }
 
+    /// The value of the program: that of its last statement, if that is an expression, and else
+    /// ``None``. Also ``None`` without ``value=True``. A tuple arrives as a list.
+    ///
+    /// Raises:
+    ///     TypeError: the value is not made of None, bool, int, float, str, bytes, list and dict,
+    ///         or is too large. The message says what it is.
+    ///
+    /// >>> import eryx
+    /// >>> eryx.Sandbox().execute("x = 20\nx + 1", value=True).value
+    /// 21
+    /// >>> eryx.Sandbox().execute("{'a': {1, 2}}", value=True).value
+    /// Traceback (most recent call last):
+    ///     ...
+    /// TypeError: the program has no value as JSON: value['a']: builtins.set is not a JSON ...
+    #[getter]
+    fn value(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.value.get(py)
+    }
+
+    /// The representations of the value, a list of :class:`Display`, the richest first as a rule;
+    /// empty without ``value=True``. An object has those that its methods return by the conventions
+    /// of IPython (``_repr_html_``, ``_repr_mimebundle_`` and so on), and then ``text/plain`` too.
+    /// A value that :attr:`value` cannot return has ``text/plain`` alone.
+    #[getter]
+    fn display(&self) -> Vec<Display> {
+        self.display.clone()
+    }
+
     fn __repr__(&self) -> String {
         format!(
             "<eryx.ExecuteResult: {} bytes on stdout, {} on stderr, {:.1} ms, {} bytes of memory, {} connections>",
@@ -117,13 +155,14 @@ impl ExecuteResult {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
         let this = slf.get().clone();
         let parts = (
-            this.execution,
-            this.stdout,
-            this.stderr,
-            nanoseconds(this.duration),
-            this.peak_memory,
-            this.peak_host_memory,
-            this.network,
+            (this.execution, this.stdout, this.stderr),
+            (
+                nanoseconds(this.duration),
+                this.peak_memory,
+                this.peak_host_memory,
+                this.network,
+            ),
+            (this.value.to_parts(), this.display),
         );
         reduce(slf, parts)
     }
@@ -131,7 +170,8 @@ impl ExecuteResult {
     #[staticmethod]
     #[pyo3(name = "_restore")]
     fn restore(parts: Parts) -> Self {
-        let (execution, stdout, stderr, duration, peak_memory, peak_host_memory, network) = parts;
+        let ((execution, stdout, stderr), usage, (value, display)) = parts;
+        let (duration, peak_memory, peak_host_memory, network) = usage;
         Self {
             execution,
             stdout,
@@ -140,6 +180,8 @@ impl ExecuteResult {
             peak_memory,
             peak_host_memory,
             network,
+            value: ProgramValue::from_parts(value),
+            display,
         }
     }
 }

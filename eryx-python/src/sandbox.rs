@@ -6,13 +6,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::arguments::{for_each_keyword, keywords_only, program_source, variables, wrong_type};
+use crate::arguments::{for_each_keyword, keywords_only, variables, wrong_type};
 use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{EryxError, exception};
 use crate::execution::{Execution, ExecutionRequest, Target, completed};
 use crate::execution_registry::OwnerId;
 use crate::limits::ResourceLimits;
 use crate::net_config::NetConfig;
+use crate::program::program;
 use crate::result::ExecuteResult;
 use crate::session::Session;
 
@@ -97,6 +98,17 @@ impl Sandbox {
     /// Args:
     ///     code: the source, a str, or bytes in UTF-8 or in the encoding that its first lines
     ///         declare (PEP 263). ``await`` is allowed at its top level.
+    ///     inputs: a dict from names to values. The program finds them as variables. Values are
+    ///         made of None, bool, int, float, str, bytes, list, tuple and dict with keys of str,
+    ///         in up to 3 MiB of JSON.
+    ///     value: whether the result has the :attr:`~ExecuteResult.value` of the program: that of
+    ///         its last statement, if that is an expression.
+    ///     stdin: what the program reads from standard input, a str or bytes; empty by default.
+    ///     argv: the list ``sys.argv``, whose first item is the name of the script; ``[""]`` by
+    ///         default. Up to 128 KiB.
+    ///     env: environment variables, a dict of str, in addition to those of the sandbox.
+    ///
+    /// In a session, variables, ``sys.argv`` and the environment stay for the programs after it.
     ///
     /// Returns:
     ///     The output, the network report and the usage of the execution, an
@@ -108,16 +120,26 @@ impl Sandbox {
     ///     TimeoutError: the execution exceeded its time limit.
     ///     ResourceLimitError: the execution exceeded another limit.
     ///     CancelledError: :meth:`cancel` was called.
+    ///     ConfigError, TypeError, ValueError: an argument cannot be passed to the program.
     ///
     /// >>> import eryx
     /// >>> eryx.Sandbox().execute("print(sum(range(5)))").stdout
     /// '10\n'
+    /// >>> eryx.Sandbox().execute("a + b", inputs={"a": [1], "b": [2]}, value=True).value
+    /// [1, 2]
     /// >>> eryx.Sandbox().execute("1 / 0")
     /// Traceback (most recent call last):
     ///     ...
     /// eryx.ExecutionError: ZeroDivisionError: division by zero
-    fn execute(&self, py: Python<'_>, code: &Bound<'_, PyAny>) -> PyResult<ExecuteResult> {
-        self.request(py, code)?.run(py)
+    #[pyo3(signature = (code, **arguments),
+           text_signature = "($self, code, *, inputs=None, value=False, stdin=None, argv=None, env=None)")]
+    fn execute(
+        &self,
+        py: Python<'_>,
+        code: &Bound<'_, PyAny>,
+        arguments: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<ExecuteResult> {
+        self.request(py, code, arguments)?.run(py)
     }
 
     /// Like :meth:`execute`, as a coroutine that does not block the asyncio event loop.
@@ -132,12 +154,15 @@ impl Sandbox {
     /// ...     )
     /// >>> [result.stdout for result in asyncio.run(main())]
     /// ['1\n', '2\n']
+    #[pyo3(signature = (code, **arguments),
+           text_signature = "($self, code, *, inputs=None, value=False, stdin=None, argv=None, env=None)")]
     fn aexecute<'py>(
         &self,
         py: Python<'py>,
         code: &Bound<'py, PyAny>,
+        arguments: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Execution::coroutine(py, self.request(py, code)?)
+        Execution::coroutine(py, self.request(py, code, arguments)?)
     }
 
     /// Cancel the running executions of this sandbox; any thread may call it. Each of them raises
@@ -315,9 +340,14 @@ impl Sandbox {
         Ok(())
     }
 
-    fn request(&self, py: Python<'_>, code: &Bound<'_, PyAny>) -> PyResult<ExecutionRequest> {
+    fn request(
+        &self,
+        py: Python<'_>,
+        code: &Bound<'_, PyAny>,
+        arguments: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<ExecutionRequest> {
         self.ensure_open()?;
-        let source = program_source("code", code)?;
+        let program = program(code, arguments)?;
         let (sandbox, dispatcher) = if self.callbacks.is_empty() {
             (self.without_callbacks.clone(), None)
         } else {
@@ -328,7 +358,7 @@ impl Sandbox {
         Ok(ExecutionRequest {
             owner: self.owner,
             target: Target::Sandbox(sandbox),
-            source,
+            program,
             dispatcher,
         })
     }

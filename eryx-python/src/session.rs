@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::arguments::program_source;
 use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{SessionClosedError, exception};
 use crate::execution::{
     Execution, ExecutionRequest, SharedSession, Target, completed, session_closed,
 };
 use crate::execution_registry::{ActiveExecution, OwnerId};
+use crate::program::program;
 use crate::result::ExecuteResult;
 use crate::runtime::{runtime, wait};
 
@@ -52,8 +53,15 @@ impl Session {
     /// >>> _ = session.execute("x = 1")
     /// >>> session.execute("print(x)").stdout
     /// '1\n'
-    fn execute(&self, py: Python<'_>, code: &Bound<'_, PyAny>) -> PyResult<ExecuteResult> {
-        self.request(code)?.run(py)
+    #[pyo3(signature = (code, **arguments),
+           text_signature = "($self, code, *, inputs=None, value=False, stdin=None, argv=None, env=None)")]
+    fn execute(
+        &self,
+        py: Python<'_>,
+        code: &Bound<'_, PyAny>,
+        arguments: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<ExecuteResult> {
+        self.request(code, arguments)?.run(py)
     }
 
     /// Like :meth:`execute`, as a coroutine that does not block the asyncio event loop.
@@ -67,12 +75,15 @@ impl Session {
     /// ...         return await session.aexecute("print(x)")
     /// >>> asyncio.run(main()).stdout
     /// '1\n'
+    #[pyo3(signature = (code, **arguments),
+           text_signature = "($self, code, *, inputs=None, value=False, stdin=None, argv=None, env=None)")]
     fn aexecute<'py>(
         &self,
         py: Python<'py>,
         code: &Bound<'py, PyAny>,
+        arguments: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Execution::coroutine(py, self.request(code)?)
+        Execution::coroutine(py, self.request(code, arguments)?)
     }
 
     /// Cancel the running execution and those that wait for it; any thread may call it. That ends
@@ -212,12 +223,17 @@ impl Session {
         Ok(())
     }
 
-    fn request(&self, code: &Bound<'_, PyAny>) -> PyResult<ExecutionRequest> {
+    fn request(
+        &self,
+        code: &Bound<'_, PyAny>,
+        arguments: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<ExecutionRequest> {
         self.ensure_usable()?;
+        let program = program(code, arguments)?;
         Ok(ExecutionRequest {
             owner: self.owner,
             target: Target::Session(self.inner.clone().ok_or_else(session_closed)?),
-            source: program_source("code", code)?,
+            program,
             dispatcher: self.dispatcher.clone(),
         })
     }

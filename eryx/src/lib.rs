@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub use eryx_core::{
-    BuildStage, CancelHandle, ConfigError, EnvironmentError, Error, ExecuteResult, FactoryBuilder,
-    HostResource, HostResourceError, ImageError, Limit, Output, OutputSink, PackageError,
-    PackageLimits, PartialResult, PythonException, ResourceLimits, Sandbox, SandboxBuilder,
-    SandboxFactory, Session, Usage,
+    BuildStage, CancelHandle, ConfigError, Display, EnvironmentError, Error, ExecuteResult,
+    FactoryBuilder, HostResource, HostResourceError, ImageError, JsonValue, JsonValueError, Limit,
+    Output, OutputSink, PackageError, PackageLimits, PartialResult, Program, ProgramError,
+    PythonException, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session, Usage,
+    ValueError,
 };
 
 /// The guest image embedded in the program.
@@ -44,6 +45,8 @@ mod documentation {
     struct GettingStarted;
     #[doc = include_str!("../../docs/sandboxes.md")]
     struct Sandboxes;
+    #[doc = include_str!("../../docs/values.md")]
+    struct Values;
     #[doc = include_str!("../../docs/resource-limits.md")]
     struct ResourceLimits;
     #[doc = include_str!("../../docs/networking.md")]

@@ -36,4 +36,5 @@ mod timeouts;
 mod tls;
 mod trust;
 mod udp;
+mod values;
 mod vectors;

@@ -15,8 +15,17 @@ from types import CodeType, TracebackType
 from typing import Any, NamedTuple
 
 import wit_world
+from componentize_py_types import Err
 
-from eryx_guest import heap, output, random_generators, warmup
+from eryx_guest import (
+    heap,
+    json_values,
+    last_value,
+    output,
+    random_generators,
+    stdin,
+    warmup,
+)
 
 # Limits of a report in characters: the host copies it, so a program must not choose its size.
 MAX_MESSAGE = 16 * 1024
@@ -58,6 +67,8 @@ _programs: dict[bytes, _Program] = {}
 _programs_size = 0
 _runs = 0
 _loop: asyncio.AbstractEventLoop | None = None
+# The `sys.argv` of the next program, if it gets a new one.
+_arguments: list[str] | None = None
 
 
 def freeze_start_state(world: wit_world.WitWorld) -> None:
@@ -73,6 +84,7 @@ def freeze_start_state(world: wit_world.WitWorld) -> None:
     sys.stdout = sys.__stdout__ = output.open_stdout()  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = output.open_stderr()  # type: ignore[misc]
     _warm_up(world)
+    stdin.reopen()
     heap.prepare_snapshot()
     # Every program modifies these objects. Created last, they are next to the program's own.
     sys.argv = []
@@ -88,13 +100,18 @@ def _warm_up(world: wit_world.WitWorld) -> None:
         # Instead of the seeds that a first program gets from the host.
         random_generators.seed_all_with_zeros()
         _runs = 1
+        world.prepare(wit_world.StartState([("A", "b")], [""], b'{"x": [{"$bytes": ""}]}', False))
         # The second time from the cache.
         for source in (b"pass", b"pass", _WARMUP_PROGRAM):
-            outcome = world.execute(source, [])
+            outcome = world.execute(source)
             if not isinstance(outcome, wit_world.Outcome_Finished):
                 raise RuntimeError(f"the image cannot run {source!r}: {outcome}")
-        _evict(b"pass")
-        _evict(_WARMUP_PROGRAM)
+        for source in (b"x", b"x", b"[{'a': 1}]", b"object()"):
+            world.evaluate(source, 1000)
+        _main.__dict__.pop("x")
+        _environ.clear()
+        for source in list(_programs):
+            _evict(source)
         _close_loop()
     warmup.reset()
     _runs = 0
@@ -113,8 +130,23 @@ def run_setup(source: bytes) -> None:
     _exec_source(source, "<setup>")
 
 
-def execute(source: bytes, environment: list[tuple[str, str]]) -> wit_world.Outcome:
-    """Sets the variables of `environment` and runs `source` in `__main__`.
+def prepare(start: wit_world.StartState) -> None:
+    """Prepares the start of the next program: see the WIT."""
+    global _arguments
+    try:
+        _environ.update(start.environment)
+        _arguments = start.arguments
+        if start.opens_stdin:
+            stdin.reopen()
+        if start.inputs is not None:
+            _main.__dict__.update(json_values.decode(start.inputs))
+    except BaseException as error:
+        # An exception of another type would abort the instance.
+        raise Err(describe_exception(error)) from None
+
+
+def execute(source: bytes) -> wit_world.Outcome:
+    """Runs `source` in `__main__`.
 
     Never raises: an exception would abort the instance.
     """
@@ -125,7 +157,7 @@ def execute(source: bytes, environment: list[tuple[str, str]]) -> wit_world.Outc
         random_generators.seed_all()
     name = _FIRST_NAME if _runs == 1 else f"<script {_runs}>"
     try:
-        outcome = _execute(source, name, environment)
+        outcome = _execute(source, name)
     except BaseException:
         # A program may replace everything that a better description would use, even `len`.
         outcome = wit_world.Outcome_Exception(
@@ -140,11 +172,18 @@ def execute(source: bytes, environment: list[tuple[str, str]]) -> wit_world.Outc
     return outcome
 
 
-def _execute(source: bytes, name: str, environment: list[tuple[str, str]]) -> wit_world.Outcome:
+def evaluate(source: bytes, max_value: int) -> wit_world.Evaluation:
+    """Runs `source` as `execute` does, and returns its value: see the WIT."""
+    last_value.keep(max_value)
+    outcome = execute(source)
+    return wit_world.Evaluation(outcome, *last_value.take())
+
+
+def _execute(source: bytes, name: str) -> wit_world.Outcome:
     try:
-        if environment:
-            _environ.update(environment)
         _exec_source(source, name)
+        if last_value.is_kept():
+            last_value.store(_main.__dict__)
     except SystemExit as error:
         return wit_world.Outcome_Exited(_exit_status(error))
     except BaseException as error:
@@ -153,7 +192,11 @@ def _execute(source: bytes, name: str, environment: list[tuple[str, str]]) -> wi
 
 
 def _exec_source(source: bytes, name: str) -> None:
-    if not sys.argv:
+    global _arguments
+    if _arguments is not None:
+        sys.argv = _arguments
+        _arguments = None
+    elif not sys.argv:
         # The bindings replace the list by the arguments of the component, which has none.
         sys.argv = [""]
     code = _code(source, name)
@@ -165,18 +208,21 @@ def _exec_source(source: bytes, name: str) -> None:
 
 def _code(source: bytes, name: str) -> CodeType:
     """Returns the code of a program. A cached program keeps the name of its first run."""
-    program = _programs.pop(source, None)
+    # No source has a NUL byte: the two codes of a source have different keys.
+    key = b"\0" + source if last_value.is_kept() else source
+    program = _programs.pop(key, None)
     if program is None:
         program = _compile(source, name)
     # Inserted at the end: the cache is ordered by last use.
-    _programs[source] = program
+    _programs[key] = program
     return program.code
 
 
 def _compile(source: bytes, name: str) -> _Program:
     global _programs_size
+    parsed: Any = last_value.parse(source, name) if last_value.is_kept() else source
     code: CodeType = compile(
-        source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+        parsed, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
     )
     # For the source lines of tracebacks, as there is no file to read them from.
     text = _decode(source)
@@ -188,9 +234,9 @@ def _compile(source: bytes, name: str) -> _Program:
     return program
 
 
-def _evict(source: bytes) -> None:
+def _evict(key: bytes) -> None:
     global _programs_size
-    program = _programs.pop(source)
+    program = _programs.pop(key)
     _programs_size -= program.size
     linecache.cache.pop(program.name, None)
 

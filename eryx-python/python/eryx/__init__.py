@@ -24,6 +24,7 @@ from ._errors import (
 )
 from ._eryx import (
     ConnectionReport,
+    Display,
     ExecuteResult,
     HttpRequestReport,
     HttpRule,
@@ -44,6 +45,7 @@ __all__ = [
     "CancelledError",
     "ConfigError",
     "ConnectionReport",
+    "Display",
     "EryxError",
     "ExecuteResult",
     "ExecutionError",

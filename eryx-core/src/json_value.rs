@@ -1,0 +1,204 @@
+//! Values as JSON: how they cross the border between a program and its host.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use thiserror::Error;
+
+/// A value as JSON (RFC 8259), which is valid and nested at most [`MAX_DEPTH`](Self::MAX_DEPTH)
+/// times.
+///
+/// Bytes are an object with the single key `$bytes`, and Base64 (RFC 4648, section 4) as its value.
+///
+/// ```
+/// use eryx_core::JsonValue;
+///
+/// let value = JsonValue::new(&vec![1, 2])?;
+/// assert_eq!(value.as_str(), "[1,2]");
+/// assert_eq!(value.to::<Vec<u8>>()?, [1, 2]);
+/// # Ok::<(), eryx_core::JsonValueError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct JsonValue(Box<str>);
+
+/// A value that cannot be passed as JSON, or read from it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct JsonValueError(String);
+
+impl JsonValue {
+    /// The most objects and arrays inside each other.
+    pub const MAX_DEPTH: usize = 110;
+
+    /// Returns a value as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When the value has no form in JSON, such as a map with keys that are not strings, or is
+    /// nested too deeply.
+    pub fn new(value: &(impl Serialize + ?Sized)) -> Result<Self, JsonValueError> {
+        let text = serde_json::to_string(value).map_err(JsonValueError::new)?;
+        check_depth(text.as_bytes())?;
+        Ok(Self(text.into()))
+    }
+
+    /// Returns the value of a JSON text.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not JSON in UTF-8, or is nested too deeply.
+    pub fn from_text(text: impl Into<Vec<u8>>) -> Result<Self, JsonValueError> {
+        let text = String::from_utf8(text.into()).map_err(JsonValueError::new)?;
+        check_depth(text.as_bytes())?;
+        serde_json::from_str::<IgnoredAny>(&text).map_err(JsonValueError::new)?;
+        Ok(Self(text.into()))
+    }
+
+    /// Returns the JSON text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Converts the value to a type. [`serde_json::Value`] rounds integers beyond 64 bits, and
+    /// numbers with more digits than an `f64` has.
+    ///
+    /// # Errors
+    ///
+    /// When the value is none of that type.
+    pub fn to<T: DeserializeOwned>(&self) -> Result<T, JsonValueError> {
+        serde_json::from_str(&self.0).map_err(JsonValueError::new)
+    }
+
+    /// Returns the JSON text as bytes.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        String::from(self.0).into_bytes()
+    }
+
+    /// Returns the object with these members.
+    pub(crate) fn object<'a>(members: impl IntoIterator<Item = (&'a str, &'a Self)>) -> Self {
+        let mut text = String::from("{");
+        for (name, value) in members {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text += &serde_json::Value::from(name).to_string();
+            text.push(':');
+            text += value.as_str();
+        }
+        text.push('}');
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for JsonValue {
+    /// Writes the JSON text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for JsonValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JsonValue").field(&self.0).finish()
+    }
+}
+
+impl JsonValueError {
+    pub(crate) fn new(reason: impl fmt::Display) -> Self {
+        Self(reason.to_string())
+    }
+}
+
+/// Checks that JSON is not nested too deeply. Parsers are recursive, and the text may be a
+/// program's.
+fn check_depth(text: &[u8]) -> Result<(), JsonValueError> {
+    let mut depth = 0_usize;
+    let mut is_string = false;
+    let mut is_escaped = false;
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            b'[' | b'{' if !is_string => {
+                depth += 1;
+                if depth > JsonValue::MAX_DEPTH {
+                    return Err(JsonValueError(format!(
+                        "more than {} JSON arrays and objects are in each other; nest them less",
+                        JsonValue::MAX_DEPTH
+                    )));
+                }
+            }
+            b']' | b'}' if !is_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_not_json_in_utf8_is_refused() {
+        for text in [
+            &b""[..],
+            b"{",
+            b"[1,]",
+            b"1 2",
+            b"NaN",
+            b"'a'",
+            b"{1:2}",
+            b"\"\xff\"",
+            b"\"\\ud800\"x",
+            b"]",
+        ] {
+            let error = JsonValue::from_text(text).expect_err("not JSON");
+            assert!(!error.to_string().is_empty());
+        }
+        for text in ["1", "\"[[[\\\"[\"", " [1, {\"a\": null}] ", "1e999"] {
+            assert_eq!(JsonValue::from_text(text).expect(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded_on_both_ways() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        JsonValue::from_text(nested(JsonValue::MAX_DEPTH)).expect("as deep as allowed");
+        for depth in [JsonValue::MAX_DEPTH + 1, 1_000_000] {
+            let error = JsonValue::from_text(nested(depth)).expect_err("too deep");
+            assert!(error.to_string().contains("110"), "{error}");
+        }
+        // Brackets of strings do not count.
+        JsonValue::new(&"[".repeat(1000)).expect("a string");
+        let mut value = serde_json::Value::Null;
+        for _ in 0..=JsonValue::MAX_DEPTH {
+            value = serde_json::Value::Array(vec![value]);
+        }
+        JsonValue::new(&value).expect_err("too deep");
+    }
+
+    #[test]
+    fn a_value_without_a_form_in_json_is_refused() {
+        let map = BTreeMap::from([(vec![1], 2)]);
+        JsonValue::new(&map).expect_err("keys are strings");
+        JsonValue::new("a")
+            .expect("a string")
+            .to::<u8>()
+            .expect_err("no number");
+    }
+
+    #[test]
+    fn an_object_quotes_its_names() {
+        let one = JsonValue::new(&1).expect("a number");
+        assert_eq!(
+            JsonValue::object([("a", &one), ("\"", &one)]).as_str(),
+            r#"{"a":1,"\"":1}"#
+        );
+        assert_eq!(JsonValue::object([]).as_str(), "{}");
+    }
+}

@@ -1,0 +1,183 @@
+//! The value of a program, and the representations of it.
+
+use std::fmt;
+
+use eryx_net_host::{Charge, HostMemory};
+use thiserror::Error;
+
+use crate::bindings::{Evaluation, Outcome};
+use crate::json_value::JsonValue;
+
+/// Why a program has no value in JSON. The program may have chosen parts of the text.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct ValueError(String);
+
+/// Something that a program shows: a representation of its value.
+///
+/// The program chose the media type and the data. Neither an image nor a page of HTML is safe to
+/// show only because a sandbox made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Display {
+    /// The media type (RFC 6838), such as `image/png`; at most 127 printable ASCII characters.
+    pub media_type: String,
+    /// The data, in UTF-8 for types of text.
+    pub data: Vec<u8>,
+}
+
+/// What a program left as its value.
+#[derive(Debug, Default)]
+pub(crate) struct TakenValue {
+    pub(crate) json: Option<Result<JsonValue, ValueError>>,
+    pub(crate) display: Vec<Display>,
+    /// The charge for it, until the embedder has it.
+    _charge: Option<Charge>,
+}
+
+impl TakenValue {
+    /// The most characters of a reason.
+    const MAX_REASON: usize = 2000;
+
+    /// The most representations.
+    const MAX_DISPLAY: usize = 16;
+
+    /// Checks what a guest returned, and charges it to `memory`. Returns the outcome, too.
+    ///
+    /// # Errors
+    ///
+    /// When the host memory does not suffice.
+    pub(crate) fn new(
+        evaluation: Evaluation,
+        max: u32,
+        memory: &HostMemory,
+    ) -> wasmtime::Result<(Outcome, Self)> {
+        let mut left = max as usize;
+        let json = match evaluation.json {
+            Ok(json) if json.len() > left => Err(ValueError::new(format_args!(
+                "the value is larger than {max} bytes"
+            ))),
+            Ok(json) => {
+                left -= json.len();
+                JsonValue::from_text(json).map_err(ValueError::new)
+            }
+            Err(reason) => Err(ValueError::new(reason)),
+        };
+        let display: Vec<_> = evaluation
+            .representations
+            .into_iter()
+            .filter(|item| is_media_type(&item.media_type))
+            .map_while(|item| {
+                left = left.checked_sub(item.data.len())?;
+                Some(Display {
+                    media_type: item.media_type,
+                    data: item.data,
+                })
+            })
+            .take(Self::MAX_DISPLAY)
+            .collect();
+        let charge = memory.charge(u64::from(max) - left as u64)?;
+        let value = Self {
+            json: Some(json),
+            display,
+            _charge: Some(charge),
+        };
+        Ok((evaluation.outcome, value))
+    }
+}
+
+impl ValueError {
+    /// Returns the error for a program that exited before its end.
+    pub(crate) fn exited() -> Self {
+        Self::new("the program exited before its end")
+    }
+
+    fn new(reason: impl fmt::Display) -> Self {
+        Self(
+            reason
+                .to_string()
+                .chars()
+                .take(TakenValue::MAX_REASON)
+                .collect(),
+        )
+    }
+}
+
+fn is_media_type(text: &str) -> bool {
+    text.len() <= 127
+        && text.contains('/')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::Representation;
+
+    fn representation(media_type: &str, size: usize) -> Representation {
+        Representation {
+            media_type: media_type.to_owned(),
+            data: vec![0; size],
+        }
+    }
+
+    fn taken(json: Result<&str, &str>, representations: Vec<Representation>) -> TakenValue {
+        let evaluation = Evaluation {
+            outcome: Outcome::Finished,
+            json: json.map(Into::into).map_err(Into::into),
+            representations,
+        };
+        let (_, value) = TakenValue::new(evaluation, 14, &HostMemory::new(13)).expect("room");
+        value
+    }
+
+    #[test]
+    fn what_a_guest_returns_is_checked_again() {
+        let reason = |json| {
+            taken(json, Vec::new())
+                .json
+                .expect("asked")
+                .expect_err("none")
+        };
+        assert!(reason(Ok("{")).to_string().contains("EOF"));
+        let large = reason(Ok("\"0123456789abc\""));
+        assert!(large.to_string().contains("larger than 14 bytes"));
+        assert_eq!(reason(Err("a set")).to_string(), "a set");
+        let long = reason(Err(&"é".repeat(9000)));
+        assert_eq!(long.to_string().chars().count(), TakenValue::MAX_REASON);
+        let value = taken(
+            Ok("1"),
+            vec![
+                representation("image/png", 4),
+                representation("no type", 1),
+                representation("a/\n", 1),
+                representation(&format!("a/{}", "b".repeat(200)), 1),
+                representation("text/html", 6),
+                representation("text/plain", 5),
+                representation("text/plain", 1),
+            ],
+        );
+        let types = value.display.iter().map(|item| item.media_type.as_str());
+        assert_eq!(types.collect::<Vec<_>>(), ["image/png", "text/html"]);
+        assert_eq!(value._charge.expect("charged").bytes(), 11);
+        let many = taken(Ok("1"), vec![representation("a/b", 0); 100]);
+        assert_eq!(many.display.len(), TakenValue::MAX_DISPLAY);
+    }
+
+    #[test]
+    fn a_value_past_the_host_memory_is_refused() {
+        let evaluation = Evaluation {
+            outcome: Outcome::Finished,
+            json: Ok(b"1234".to_vec()),
+            representations: vec![representation("image/png", 10)],
+        };
+        let refused = TakenValue::new(evaluation, 14, &HostMemory::new(13));
+        assert!(
+            refused
+                .expect_err("14 bytes")
+                .is::<eryx_net_host::HostMemoryFull>()
+        );
+    }
+}

@@ -1,0 +1,163 @@
+"""Values as JSON (RFC 8259): how they pass between a program and its host.
+
+Both sides use this module. A value is `None`, a bool, an int, a finite float, a str, bytes, a list
+or tuple of values, or a dict from str to values. Bytes are written as `{"$bytes": "base64"}`. All
+else is refused: nothing changes on its way, except that a tuple arrives as a list.
+"""
+
+import base64
+import json
+from typing import Any
+
+# The most lists and dicts inside each other.
+MAX_DEPTH = 100
+
+# The most bytes of JSON that pass between a program and its host at once.
+MAX_BYTES = 3 << 20
+
+# The key of the object that stands for bytes.
+_BYTES_KEY = "$bytes"
+
+_ATOMS = frozenset({type(None), bool, int, float, str, bytes})
+
+
+def encode(value: Any, max_bytes: int, name: str = "value") -> bytes:
+    """Returns the JSON of `value` in UTF-8, at most `max_bytes`.
+
+    Raises TypeError or ValueError for a value that JSON cannot express. The message begins with
+    `name` and the path in it.
+    """
+    checker = _Checker(max_bytes)
+    try:
+        checker.check(value, 0)
+        data = _ENCODER.encode(value).encode()
+    except _RefusalError as refusal:
+        raise refusal.exception(name) from None
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{name}: a str in it has surrogates, which UTF-8 cannot encode: leave them out"
+        ) from None
+    except ValueError as error:
+        # A float that is not finite, or an int of very many digits.
+        raise ValueError(f"{name}: {error}") from None
+    if len(data) > max_bytes:
+        raise ValueError(f"{name}: its JSON has {len(data)} bytes, and {max_bytes} are the most")
+    return data
+
+
+def decode(data: bytes) -> Any:
+    """Returns the value of `data`, JSON in UTF-8. Raises ValueError for other text."""
+    text = data.decode()
+    if _BYTES_KEY in text:
+        return json.loads(text, object_hook=_object)
+    return json.loads(text)
+
+
+def _object(members: dict[str, Any]) -> Any:
+    if len(members) == 1 and isinstance(text := members.get(_BYTES_KEY), str):
+        return base64.b64decode(text, validate=True)
+    return members
+
+
+def _bytes_object(value: bytes) -> dict[str, str]:
+    return {_BYTES_KEY: base64.b64encode(value).decode()}
+
+
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False,
+    check_circular=False,
+    allow_nan=False,
+    separators=(",", ":"),
+    default=_bytes_object,
+)
+
+
+class _RefusalError(Exception):
+    """A part of a value is not JSON."""
+
+    def __init__(self, kind: type[Exception], reason: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.reason = reason
+        # The steps to the part, the last one first.
+        self.path: list[str] = []
+
+    def exception(self, name: str) -> Exception:
+        """Returns the exception for the value `name`."""
+        path = self.path[::-1]
+        if len(path) > 8:
+            path[4:-4] = ["..."]
+        return self.kind(f"{name}{''.join(path)}: {self.reason}")
+
+
+class _Checker:
+    """Checks that a value is JSON, before the encoder would change a part of it silently."""
+
+    def __init__(self, max_bytes: int) -> None:
+        # Each part has at least one byte.
+        self.max_parts = max_bytes
+        self.parts = 0
+        self.ancestors: set[int] = set()
+
+    def check(self, value: Any, depth: int) -> None:
+        """Raises a `_RefusalError` unless `value` is JSON."""
+        if isinstance(value, dict):
+            self._check_dict(value, depth)
+        elif isinstance(value, list | tuple):
+            self._check_items(value, value, depth)
+        elif not isinstance(value, str | int | float | bytes | None):
+            kind = type(value)
+            raise _RefusalError(
+                TypeError,
+                f"{kind.__module__}.{kind.__qualname__} is not a JSON type; convert it to a dict, "
+                "list, str, int, float, bool, bytes or None",
+            )
+
+    def _check_dict(self, value: dict[Any, Any], depth: int) -> None:
+        for key in value:
+            if not isinstance(key, str):
+                raise _RefusalError(
+                    TypeError,
+                    f"the key {_shortened(key)} is not a str; JSON has no other keys, so write "
+                    "{str(key): ...}",
+                )
+        if len(value) == 1 and _BYTES_KEY in value:
+            raise _RefusalError(
+                ValueError, f'a dict whose only key is "{_BYTES_KEY}" stands for bytes; rename it'
+            )
+        self._check_items(value, value.values(), depth)
+
+    def _check_items(self, container: Any, items: Any, depth: int) -> None:
+        if depth >= MAX_DEPTH:
+            raise _RefusalError(
+                ValueError, f"more than {MAX_DEPTH} lists and dicts are in each other"
+            )
+        self.parts += len(container)
+        if self.parts > self.max_parts:
+            raise _RefusalError(
+                ValueError, f"it is too large: its JSON may have at most {self.max_parts} bytes"
+            )
+        # Decided without a loop in Python: most containers are large and flat.
+        kinds = set(map(type, items))
+        if kinds <= _ATOMS:
+            return
+        if id(container) in self.ancestors:
+            raise _RefusalError(ValueError, "it contains itself")
+        self.ancestors.add(id(container))
+        position: Any = 0
+        keys = iter(container) if isinstance(container, dict) else None
+        try:
+            for position, item in enumerate(items):
+                if keys is not None:
+                    position = next(keys)
+                if type(item) not in _ATOMS:
+                    self.check(item, depth + 1)
+        except _RefusalError as refusal:
+            refusal.path.append(f"[{_shortened(position)}]")
+            raise
+        self.ancestors.discard(id(container))
+
+
+def _shortened(key: Any) -> str:
+    text = ascii(key) if isinstance(key, str | int | float | bytes | None) else type(key).__name__
+    return text if len(text) <= 40 else f"{text[:38]}...{text[0]}"

@@ -1,0 +1,171 @@
+"""The value of a program: that of its last statement, if that is an expression."""
+
+import ast
+import base64
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import wit_world
+from componentize_py_types import Err, Ok
+
+from eryx_guest import json_values
+
+# The global that has the value until it is stored. No program can write this as a name.
+_NAME = ".value"
+
+# The methods that return a representation of an object, and its media type (the conventions of
+# IPython's display protocol).
+_METHODS = (
+    ("_repr_html_", "text/html"),
+    ("_repr_markdown_", "text/markdown"),
+    ("_repr_svg_", "image/svg+xml"),
+    ("_repr_png_", "image/png"),
+    ("_repr_jpeg_", "image/jpeg"),
+    ("_repr_pdf_", "application/pdf"),
+    ("_repr_latex_", "text/latex"),
+    ("_repr_javascript_", "application/javascript"),
+    ("_repr_json_", "application/json"),
+)
+
+# The media types whose data are bytes. In a bundle of media types they may be text, in Base64.
+_BINARY = {"image/png", "image/jpeg", "application/pdf"}
+
+_STORE = ast.Store()
+
+# The most representations of a value, and the most characters of a media type.
+_MAX_REPRESENTATIONS = 16
+_MAX_MEDIA_TYPE = 127
+
+# The most characters of the reason why there is no JSON.
+_MAX_REASON = 1000
+
+_PLAIN = {type(None), bool, int, float, str, bytes, list, tuple, dict}
+
+# The most bytes of the value in all forms. `None`: the value of this program is not kept.
+_max_bytes: int | None = None
+_json: Ok[bytes] | Err[str]
+_representations: list[wit_world.Representation]
+
+
+def keep(max_bytes: int) -> None:
+    """Keeps the value of the program that runs next."""
+    global _max_bytes, _json, _representations
+    _max_bytes = max_bytes
+    _json = Err("the program did not run to its end")
+    _representations = []
+
+
+def is_kept() -> bool:
+    """Returns whether the value of this program is kept."""
+    return _max_bytes is not None
+
+
+def take() -> tuple[Ok[bytes] | Err[str], list[wit_world.Representation]]:
+    """Returns the value as JSON and its representations. That of the next program is not kept."""
+    global _max_bytes
+    _max_bytes = None
+    return _json, _representations
+
+
+def parse(source: bytes, name: str) -> ast.Module:
+    """Returns a program that also assigns its value."""
+    module: ast.Module = compile(
+        source,
+        name,
+        "exec",
+        flags=ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
+        dont_inherit=True,
+    )
+    if module.body and isinstance(last := module.body[-1], ast.Expr):
+        location = {name: getattr(last, name) for name in last._attributes}
+        target = ast.Name(_NAME, _STORE, **location)
+        module.body[-1] = ast.Assign([target], last.value, **location)
+    return module
+
+
+def store(namespace: dict[str, Any]) -> None:
+    """Stores the value that the program in `namespace` left, in the forms that the host takes."""
+    global _json, _representations
+    value = namespace.pop(_NAME, None)
+    left = _max_bytes
+    if left is None:
+        return
+    try:
+        json = json_values.encode(value, left)
+    except (TypeError, ValueError) as error:
+        _json = Err(str(error).encode("utf-8", "backslashreplace").decode()[:_MAX_REASON])
+    else:
+        _json = Ok(json)
+        left -= len(json)
+    # Objects of these types have no methods that represent them.
+    if type(value) not in _PLAIN or isinstance(_json, Err):
+        _representations = _represent(value, left)
+
+
+def _represent(value: Any, max_bytes: int) -> list[wit_world.Representation]:
+    bundle = _bundle(value)
+    if bundle or isinstance(_json, Err):
+        bundle.setdefault("text/plain", _call(partial(repr, value)))
+    representations = []
+    for media_type, data in list(bundle.items())[:_MAX_REPRESENTATIONS]:
+        encoded = _call(partial(_data, media_type, data))
+        if encoded is None or len(media_type) > _MAX_MEDIA_TYPE:
+            continue
+        max_bytes -= len(encoded)
+        if max_bytes < 0:
+            traceback.print_exception(
+                ValueError(f"the representation {media_type} of the value is too large")
+            )
+            break
+        representations.append(wit_world.Representation(media_type, encoded))
+    return representations
+
+
+def _bundle(value: Any) -> dict[str, Any]:
+    """Returns the representations that the methods of an object give, by media type."""
+    if isinstance(value, type):
+        # The methods are those of its instances.
+        return {}
+    bundle: dict[str, Any] = {}
+    method = getattr(value, "_repr_mimebundle_", None)
+    if callable(method):
+        result = _call(partial(method, include=None, exclude=None))
+        if isinstance(result, tuple) and result:
+            # The second item has the metadata.
+            result = result[0]
+        if isinstance(result, dict):
+            bundle.update((key, item) for key, item in result.items() if isinstance(key, str))
+    for name, media_type in _METHODS:
+        method = getattr(value, name, None)
+        if media_type in bundle or not callable(method):
+            continue
+        result = _call(method)
+        if isinstance(result, tuple) and result:
+            result = result[0]
+        if result is not None:
+            bundle[media_type] = result
+    return bundle
+
+
+def _call(function: Callable[[], Any]) -> Any:
+    """Returns the result of a method of the program. Its exception is shown and is no error."""
+    try:
+        return function()
+    except Exception:
+        traceback.print_exc()
+        return None
+
+
+def _data(media_type: str, data: Any) -> bytes | None:
+    """Returns a representation as bytes."""
+    if data is None:
+        return None
+    if isinstance(data, bytes | bytearray):
+        return bytes(data)
+    if isinstance(data, str):
+        if media_type in _BINARY:
+            return base64.b64decode(data)
+        return data.encode("utf-8", "backslashreplace")
+    return json_values.encode(data, json_values.MAX_BYTES, f"the representation {media_type}")

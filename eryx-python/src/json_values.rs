@@ -1,0 +1,31 @@
+//! Values between Python code and programs, as JSON.
+
+use eryx::JsonValue;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyModule};
+
+/// The source of the module of the guest, which both sides use.
+const SOURCE: &std::ffi::CStr = eryx_guest_shims::JSON_VALUES;
+
+/// Returns `value` as JSON of at most `max` bytes. Errors start with `name`.
+pub(crate) fn encode(value: &Bound<'_, PyAny>, max: usize, name: &str) -> PyResult<JsonValue> {
+    let encoded = module(value.py())?.call_method1("encode", (value, max, name))?;
+    let json = encoded.cast::<PyBytes>()?.as_bytes();
+    JsonValue::from_text(json).map_err(|error| PyTypeError::new_err(format!("{name}: {error}")))
+}
+
+/// Returns the value that `json` stands for.
+pub(crate) fn decode<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
+    module(py)?.call_method1("decode", (PyBytes::new(py, json.as_bytes()),))
+}
+
+fn module(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = MODULE.get_or_try_init(py, || {
+        let module = PyModule::from_code(py, SOURCE, c"eryx/json_values.py", c"eryx._json_values");
+        module.map(Bound::unbind)
+    })?;
+    Ok(module.bind(py))
+}

@@ -1,0 +1,79 @@
+//! The arguments of `execute`: a program, and what it finds when it starts.
+
+use eryx::{JsonValue, Program};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyMapping, PyString};
+
+use crate::arguments::{
+    flag, for_each_keyword, program_source, str_list, text, variables, wrong_type,
+};
+use crate::error::exception;
+use crate::json_values;
+
+const NAMES: [&str; 5] = ["inputs", "value", "stdin", "argv", "env"];
+
+/// Returns the program with the source `code`, and the keyword arguments `arguments`.
+pub(crate) fn program(
+    code: &Bound<'_, PyAny>,
+    arguments: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Program> {
+    let mut program = Program::new(program_source("code", code)?);
+    for_each_keyword("execute", &NAMES, arguments, |name, value| {
+        let changed = std::mem::take(&mut program);
+        program = match name {
+            "value" if flag(name, value)? => changed.with_value(),
+            "value" => changed,
+            _ if value.is_none() => changed,
+            "inputs" => inputs(value)?
+                .into_iter()
+                .fold(changed, |program, (name, value)| {
+                    program.with_json_input(name, value)
+                }),
+            "stdin" => changed.with_stdin(input(value)?),
+            "argv" => changed.with_arguments(str_list(name, value)?),
+            _ => changed.with_env(variables(name, value)?),
+        };
+        Ok(())
+    })?;
+    program
+        .validate()
+        .map_err(|error| exception(error.into()))?;
+    Ok(program)
+}
+
+/// Returns the items of a mapping from names to values.
+fn inputs(inputs: &Bound<'_, PyAny>) -> PyResult<Vec<(String, JsonValue)>> {
+    let Ok(mapping) = inputs.cast::<PyMapping>() else {
+        return Err(wrong_type("inputs", "a dict from names to values", inputs));
+    };
+    let items = mapping.items()?;
+    let pairs = items.iter().map(|item| {
+        let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+        let name = text("a name in inputs", &name)?;
+        let shown: String = name.chars().take(64).collect();
+        let path = format!("inputs[{shown:?}]");
+        let value = json_values::encode(&value, Program::MAX_INPUTS, &path)?;
+        Ok((name, value))
+    });
+    pairs.collect()
+}
+
+/// Returns the bytes of standard input.
+fn input(stdin: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(text) = stdin.cast::<PyString>() {
+        return Ok(text.to_cow()?.into_owned().into_bytes());
+    }
+    if let Ok(bytes) = stdin.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().to_vec());
+    }
+    let hint = if stdin.hasattr("read")? {
+        "; pass what it reads, stdin=file.read()"
+    } else {
+        ""
+    };
+    Err(PyTypeError::new_err(format!(
+        "{}{hint}",
+        wrong_type("stdin", "a str or bytes", stdin).value(stdin.py())
+    )))
+}

@@ -1,0 +1,153 @@
+"""What programs find when they start, and the values that they leave."""
+
+import asyncio
+import copy
+import datetime
+import math
+import pickle
+
+import pytest
+
+import eryx
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    return eryx.Sandbox()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        0,
+        -(2**200),
+        1.5,
+        'ü\N{SNAKE}\0"\\',
+        b"",
+        b"\0\xff" * 1000,
+        [],
+        {},
+        [1, [2, {"a": [None, {"b": b"c"}]}]],
+        {"": 1, "$bytes": "x", "b": 2},
+        list(range(10_000)),
+        ["x" * 100] * 1000,
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+def test_a_value_comes_back_as_it_went_in(sandbox, value):
+    result = sandbox.execute("x", inputs={"x": value}, value=True)
+    assert result.value == value
+    assert type(result.value) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({1: 2}, r"inputs\[\"x\"\]: the key 1 is not a str"),
+        ([{"a": {1}}], r"inputs\[\"x\"\]\[0\]\['a'\]: builtins.set is not a JSON type"),
+        (datetime.date(2020, 1, 1), "datetime.date is not a JSON type"),
+        (math.nan, "Out of range float"),
+        ("\ud800", "surrogates"),
+        ({"$bytes": "eA=="}, "stands for bytes"),
+        ("x" * (4 << 20), "its JSON has 4194306 bytes, and 3145728 are the most"),
+    ],
+    ids=lambda value: ascii(value)[:20],
+)
+def test_an_input_that_cannot_be_passed_is_refused_before_the_program_runs(sandbox, value, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        sandbox.execute("print('runs')", inputs={"x": value})
+
+
+def test_a_cycle_is_refused(sandbox):
+    value = {}
+    value["a"] = [value]
+    with pytest.raises(ValueError, match="it contains itself"):
+        sandbox.execute("", inputs={"x": value})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"inputs": [1]}, "inputs has to be a dict from names to values, not of type list"),
+        ({"inputs": {1: 2}}, "a name in inputs has to be a str, not of type int"),
+        ({"inputs": {"a b": 2}}, 'inputs: "a b" cannot be the name of an input'),
+        ({"value": 1}, "value has to be True or False, not of type int"),
+        ({"stdin": 1}, "stdin has to be a str or bytes, not of type int"),
+        ({"argv": "x"}, r"write argv=\['x'\]"),
+        ({"argv": ["a\0"]}, "argument 0 contains a NUL"),
+        ({"env": {"A=": "x"}}, "contains `=`"),
+        ({"input": {}}, "did you mean inputs?"),
+        ({"std_in": ""}, "did you mean stdin?"),
+    ],
+)
+def test_an_argument_that_cannot_be_honoured_is_refused(sandbox, arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        sandbox.execute("", **arguments)
+
+
+def test_a_file_as_stdin_names_the_remedy(sandbox, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"line")
+    with path.open("rb") as file:
+        with pytest.raises(TypeError, match=r"stdin=file.read\(\)"):
+            sandbox.execute("", stdin=file)
+        assert sandbox.execute("print(input())", stdin=file.read()).stdout == "line\n"
+
+
+def test_arguments_and_standard_input(sandbox):
+    code = "import sys, os\nprint(sys.argv, sys.stdin.read(), os.environ['A'])"
+    result = sandbox.execute(code, argv=["s.py", "1"], stdin="ü", env={"A": "b"})
+    assert result.stdout == "['s.py', '1'] ü b\n"
+    assert sandbox.execute("import sys; print(sys.argv)", stdin=b"", argv=None).stdout == "['']\n"
+
+
+def test_a_value_that_is_not_json_raises_when_it_is_asked_for(sandbox):
+    result = sandbox.execute("print('runs'); {1, 2}", value=True)
+    assert result.stdout == "runs\n"
+    with pytest.raises(TypeError, match=r"the program has no value as JSON: value: builtins\.set"):
+        _ = result.value
+    assert [(item.media_type, item.text) for item in result.display] == [("text/plain", "{1, 2}")]
+    assert sandbox.execute("5").value is None
+
+
+def test_asyncio_and_sessions_take_the_same_arguments(sandbox):
+    async def main():
+        async with sandbox.session() as session:
+            await session.aexecute("y = x + 1", inputs={"x": 1})
+            first = await session.aexecute("x, y", value=True)
+            second = await sandbox.aexecute("input()", value=True, stdin="a\n")
+            return first.value, second.value, session.execute("y", value=True).value
+
+    assert asyncio.run(main()) == ([1, 2], "a", 2)
+
+
+def test_results_with_values_are_values_themselves(sandbox):
+    code = "class A:\n    def _repr_html_(self): return '<b>'\nA()"
+    for program, arguments in [(code, {}), ("x", {"inputs": {"x": [b"1"]}})]:
+        result = sandbox.execute(program, value=True, **arguments)
+        for other in [pickle.loads(pickle.dumps(result)), copy.deepcopy(result)]:
+            assert other == result
+            assert other.display == result.display
+    assert other.value == [b"1"]
+    assert result.value is result.value
+    assert other.value is not result.value
+    item = sandbox.execute("class A:\n    _repr_png_ = lambda self: b'p'\nA()", value=True).display[
+        0
+    ]
+    assert (item.media_type, item.data, item.text) == ("image/png", b"p", "p")
+    assert pickle.loads(pickle.dumps(item)) == item
+    assert len({item, copy.copy(item)}) == 1
+    assert repr(item) == "<eryx.Display: image/png, 1 bytes>"
+
+
+def test_the_limit_on_values():
+    limits = eryx.ResourceLimits(max_value_bytes=5)
+    assert limits.max_value_bytes == 5
+    sandbox = eryx.Sandbox(resource_limits=limits)
+    assert sandbox.execute("'abc'", value=True).value == "abc"
+    with pytest.raises(TypeError, match="its JSON has 6 bytes, and 5 are the most"):
+        _ = sandbox.execute("'abcd'", value=True).value
+    with pytest.raises(eryx.ConfigError, match="max_value_bytes=4194304: give at most 3145728"):
+        eryx.ResourceLimits(max_value_bytes=4 << 20)
