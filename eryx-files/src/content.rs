@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use crate::source::Original;
+use crate::source::{Deferred, Original};
 use crate::trash::Trash;
 
 /// The bytes of a block. Blocks are copied when they are shared and written to, so this is also the
@@ -29,6 +29,9 @@ pub(crate) struct Content {
     /// How many bytes of the original content can still be seen. Not more than `size`.
     original_size: u64,
     blocks: BTreeMap<u64, Block>,
+    /// The original is deferred, and nothing has changed: the sizes are those of the original,
+    /// which may not be known yet.
+    has_original_sizes: bool,
 }
 
 /// Returns the block that contains the byte at `offset`, and the position in it.
@@ -49,6 +52,7 @@ impl Content {
         let size = original.size();
         Self {
             size,
+            has_original_sizes: matches!(original, Original::Deferred(_)),
             original: Some(original),
             original_size: size,
             blocks: BTreeMap::new(),
@@ -56,7 +60,45 @@ impl Content {
     }
 
     pub(crate) fn size(&self) -> u64 {
-        self.size
+        match &self.original {
+            Some(original) if self.has_original_sizes => original.size(),
+            _ => self.size,
+        }
+    }
+
+    /// Returns the deferred content that has to be loaded before the content can be read, or before
+    /// the size is known. Content that cannot be loaded stays so.
+    pub(crate) fn unloaded(&self) -> Option<&Arc<Deferred>> {
+        match &self.original {
+            Some(Original::Deferred(deferred)) if self.has_original_sizes => {
+                Some(deferred).filter(|deferred| !deferred.has_content())
+            }
+            _ => None,
+        }
+    }
+
+    /// Loads deferred content of an unknown size, as far as that succeeds.
+    pub(crate) fn load_size(&self) {
+        if let Some(Original::Deferred(deferred)) = &self.original
+            && self.has_original_sizes
+            && deferred.size().is_none()
+        {
+            // A failure is reported by each read.
+            let _ = deferred.load();
+        }
+    }
+
+    /// Returns this content with the sizes of the original, which is loaded.
+    fn loaded(&self) -> Result<Self> {
+        let mut loaded = self.clone();
+        if let Some(Original::Deferred(deferred)) = &self.original
+            && self.has_original_sizes
+        {
+            loaded.size = deferred.load()?.len() as u64;
+            loaded.original_size = loaded.size;
+            loaded.has_original_sizes = false;
+        }
+        Ok(loaded)
     }
 
     /// Returns whether both are equal because they share all blocks. Two equal contents that were
@@ -65,6 +107,7 @@ impl Content {
         let is_same_original = match (&self.original, &other.original) {
             (Some(Original::Bytes(a)), Some(Original::Bytes(b))) => a.as_ptr() == b.as_ptr(),
             (Some(Original::Source(a)), Some(Original::Source(b))) => Arc::ptr_eq(a, b),
+            (Some(Original::Deferred(a)), Some(Original::Deferred(b))) => Arc::ptr_eq(a, b),
             (None, None) => true,
             _ => false,
         };
@@ -72,10 +115,17 @@ impl Content {
             |((index, block), (other_index, other_block)): ((&u64, &Block), (&u64, &Block))| {
                 index == other_index && Arc::ptr_eq(block, other_block)
             };
+        let original_size = |content: &Self| {
+            if content.has_original_sizes {
+                content.size()
+            } else {
+                content.original_size
+            }
+        };
         Arc::ptr_eq(self, other)
-            || (self.size == other.size
-                && self.original_size == other.original_size
-                && (is_same_original || self.original_size == 0)
+            || (self.size() == other.size()
+                && original_size(self) == original_size(other)
+                && (is_same_original || original_size(self) == 0)
                 && self.blocks.len() == other.blocks.len()
                 && self.blocks.iter().zip(&other.blocks).all(is_same_block))
     }
@@ -83,6 +133,9 @@ impl Content {
     /// Returns the bytes that count against the budget: all, except for those that come from the
     /// original content.
     pub(crate) fn stored(&self) -> u64 {
+        if self.has_original_sizes {
+            return 0;
+        }
         self.size - self.visible_original(0)
     }
 
@@ -102,6 +155,9 @@ impl Content {
     /// Reads at most `length` bytes from `offset` on, and at most [`Limits::MAX_TRANSFER`]. Returns
     /// none at the end of the file.
     pub(crate) fn read(&self, offset: u64, length: u64) -> Result<Bytes> {
+        if self.has_original_sizes {
+            return self.loaded()?.read(offset, length);
+        }
         let rest = self.size.saturating_sub(offset);
         let length = rest.min(length).min(Limits::MAX_TRANSFER as u64) as usize;
         if length == 0 {
@@ -131,8 +187,10 @@ impl Content {
 
     /// Returns a range of the original content without copying it, if nothing in it has changed.
     fn shared(&self, offset: u64, length: usize) -> Option<Bytes> {
-        let Some(Original::Bytes(bytes)) = &self.original else {
-            return None;
+        let bytes = match self.original.as_ref()? {
+            Original::Bytes(bytes) => bytes,
+            Original::Deferred(deferred) => deferred.load().ok()?,
+            Original::Source(_) => return None,
         };
         let end = offset + length as u64;
         let (last, _) = position(end - 1);
@@ -160,6 +218,9 @@ impl Content {
     ///
     /// [`Error::NoSpace`] if not one byte fits, and [`Error::FileTooLarge`] if none ever does.
     pub(crate) fn room(&self, offset: u64, wanted: usize, budget: &Budget) -> Result<usize> {
+        if self.has_original_sizes {
+            return self.loaded()?.room(offset, wanted, budget);
+        }
         let wanted = wanted.min(Limits::MAX_TRANSFER);
         if wanted == 0 {
             return Ok(0);
@@ -210,6 +271,9 @@ impl Content {
         budget: &mut Budget,
         trash: &mut Trash,
     ) -> Result<usize> {
+        if self.has_original_sizes {
+            *self = self.loaded()?;
+        }
         let length = self.room(offset, data.len(), budget)?;
         let mut done = 0;
         while done < length {
@@ -278,6 +342,14 @@ impl Content {
         budget: &mut Budget,
         trash: &mut Trash,
     ) -> Result<()> {
+        if self.has_original_sizes && size == 0 {
+            // Not one byte of it is needed.
+            *self = Self::default();
+            return Ok(());
+        }
+        if self.has_original_sizes {
+            *self = self.loaded()?;
+        }
         if size > budget.max_size(self.original_size) {
             return Err(Error::FileTooLarge);
         }

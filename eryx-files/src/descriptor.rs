@@ -55,6 +55,8 @@ pub(crate) struct Table {
     /// How many of them are not in memory.
     mounted: usize,
     max_open: usize,
+    /// How many more the host can open at present.
+    reserve: usize,
 }
 
 impl Opened {
@@ -92,6 +94,7 @@ impl Table {
             next: 0,
             mounted: 0,
             max_open,
+            reserve: 0,
         }
     }
 
@@ -99,9 +102,15 @@ impl Table {
         self.opened.len() + self.listings.len()
     }
 
+    pub(crate) fn set_reserve(&mut self, reserve: usize) {
+        self.reserve = reserve;
+    }
+
     /// Returns the error if nothing more can be opened, in memory or not.
     pub(crate) fn check_room(&self, is_mounted: bool) -> Result<()> {
-        if self.len() >= self.max_open || (is_mounted && self.mounted >= MAX_MOUNTED) {
+        let max_mounted = MAX_MOUNTED + self.reserve;
+        let max_open = self.max_open + self.reserve;
+        if self.len() >= max_open || (is_mounted && self.mounted >= max_mounted) {
             return Err(Error::TooManyOpen);
         }
         Ok(())

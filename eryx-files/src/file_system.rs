@@ -15,6 +15,7 @@ use crate::node::NodeId;
 use crate::place::{MountedPlace, Place};
 use crate::resolve::{Follow, Found, Last, Object, Resolver};
 use crate::snapshot::Snapshot;
+use crate::source::Deferred;
 use crate::stat::{FileType, Stat};
 use crate::time::NewTime;
 use crate::tree::Tree;
@@ -34,6 +35,8 @@ pub struct FileSystem {
     mounts: Arc<Mounts>,
     table: Table,
     limits: Limits,
+    /// Whether the layout has content that is loaded when it is needed.
+    has_deferred: bool,
 }
 
 /// The directory in which an entry is changed.
@@ -47,6 +50,7 @@ enum Parent<'a> {
 impl FileSystem {
     pub(crate) fn new(tree: Tree, mounts: Arc<Mounts>, limits: Limits) -> Self {
         Self {
+            has_deferred: tree.nodes().has_deferred(),
             tree,
             mounts,
             table: Table::new(limits.max_open()),
@@ -61,8 +65,8 @@ impl FileSystem {
         Self::new(self.tree.fork(), Arc::clone(&self.mounts), self.limits)
     }
 
-    /// Returns the present files in memory, without those of mounts. The time is that of
-    /// [`fork`](Self::fork).
+    /// Returns the present files in memory, without those of mounts, in constant time. While it
+    /// exists, the first change takes the time of [`fork`](Self::fork).
     ///
     /// As long as the snapshot exists, content that the program replaces stays in memory. That does
     /// not count against the limits.
@@ -135,6 +139,38 @@ impl FileSystem {
             Some((_, Object::MountPoint(place))) => self.stat_place(place),
             Some((_, Object::Mounted(stat))) => Ok(in_volume(volume_of(&found.directory), *stat)),
         }
+    }
+
+    /// Returns the content that has to be loaded before the file at a path can be read, or, unless
+    /// `reads`, before its size is known; also if it was found that it cannot be loaded. Follows a
+    /// link at its end if `follow`. Returns `None` for all else, also for a path that leads
+    /// nowhere.
+    pub fn unloaded_at(
+        &self,
+        descriptor: Descriptor,
+        follow: bool,
+        path: &str,
+        reads: bool,
+    ) -> Option<Arc<Deferred>> {
+        if !self.has_deferred {
+            return None;
+        }
+        let found = self.resolve(descriptor, path, at_end(follow)).ok()?;
+        let (_, Object::Node(volume, id)) = self.existing(&found).ok()?? else {
+            return None;
+        };
+        let node = self.resolver().node(*volume, *id).ok()?;
+        let deferred = node.file().ok()?.unloaded()?;
+        (reads || deferred.size().is_none()).then(|| Arc::clone(deferred))
+    }
+
+    /// Calls `work` while `count` more files and directories can be open than the program may have:
+    /// for the host itself, when the program holds as many as it may.
+    pub fn with_more_open<R>(&mut self, count: usize, work: impl FnOnce(&mut Self) -> R) -> R {
+        self.table.set_reserve(count);
+        let result = work(self);
+        self.table.set_reserve(0);
+        result
     }
 
     /// Sets the times of an open file or directory.

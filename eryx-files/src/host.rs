@@ -1,9 +1,11 @@
 //! Directories of the machine.
 
+mod content;
 mod directory;
 mod errno;
 mod file;
 mod save;
 
+pub use content::HostFileContent;
 pub use directory::{HostDirectory, HostError};
 pub use save::{SaveError, Saved, save_changes};

@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::content::Content;
 use crate::limits::Limits;
 use crate::node::{Directory, Node, NodeId, NodeKind};
-use crate::source::{Original, Source};
+use crate::source::{Deferred, Original, Source};
 use crate::time::Timestamp;
 
 /// The largest original content, in bytes: 2^50. Offsets in it cannot overflow.
@@ -18,6 +18,7 @@ const MAX_ORIGINAL: u64 = 1 << 50;
 #[derive(Debug)]
 pub struct Layer {
     nodes: Vec<Node>,
+    has_deferred: bool,
 }
 
 impl Layer {
@@ -25,6 +26,10 @@ impl Layer {
 
     pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(usize::try_from(id).ok()?)
+    }
+
+    pub(crate) fn has_deferred(&self) -> bool {
+        self.has_deferred
     }
 
     /// Returns the number of files and directories, including the root.
@@ -50,6 +55,7 @@ pub struct LayerBuilder {
     /// All files and directories have this time.
     time: Timestamp,
     max_nodes: usize,
+    has_deferred: bool,
 }
 
 /// Why a file or directory cannot be added to a layer.
@@ -82,6 +88,17 @@ impl LayerBuilder {
             nodes: vec![root],
             time,
             max_nodes,
+            has_deferred: false,
+        }
+    }
+
+    /// Returns a builder that adds to a copy of `layer`. Content is not copied.
+    pub(crate) fn extend(layer: &Layer, time: Timestamp, max_nodes: usize) -> Self {
+        Self {
+            nodes: layer.nodes.clone(),
+            time,
+            max_nodes,
+            has_deferred: layer.has_deferred,
         }
     }
 
@@ -101,6 +118,17 @@ impl LayerBuilder {
     /// As [`file`](Self::file), and [`LayerError::Size`].
     pub fn source(&mut self, path: &str, source: Arc<dyn Source>) -> Result<(), LayerError> {
         self.original(path, Original::Source(source))
+    }
+
+    /// Adds a file whose content is provided when it is first needed.
+    ///
+    /// # Errors
+    ///
+    /// As [`source`](Self::source).
+    pub fn deferred(&mut self, path: &str, content: Arc<Deferred>) -> Result<(), LayerError> {
+        self.original(path, Original::Deferred(content))?;
+        self.has_deferred = true;
+        Ok(())
     }
 
     fn original(&mut self, path: &str, original: Original) -> Result<(), LayerError> {
@@ -134,7 +162,10 @@ impl LayerBuilder {
 
     /// Returns the tree.
     pub fn build(self) -> Arc<Layer> {
-        Arc::new(Layer { nodes: self.nodes })
+        Arc::new(Layer {
+            nodes: self.nodes,
+            has_deferred: self.has_deferred,
+        })
     }
 
     /// Returns the directory at the path of these names, which is added if it does not exist.

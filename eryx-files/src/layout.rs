@@ -9,7 +9,7 @@ use crate::file_system::FileSystem;
 use crate::layer::{Layer, LayerBuilder, LayerError};
 use crate::limits::Limits;
 use crate::mount::{Mount, Mounts};
-use crate::source::Source;
+use crate::source::{Deferred, Source};
 use crate::time::{Clock, Timestamp};
 use crate::tree::Tree;
 
@@ -68,6 +68,32 @@ impl Layout {
         }
     }
 
+    /// Returns a builder that adds to a copy of this layout. What is added has the time `time`.
+    ///
+    /// No content is copied: the time is linear in the number of files and directories, and a
+    /// fraction of a microsecond for each. So a layout can be extended for a single sandbox.
+    ///
+    /// ```
+    /// use eryx_files::{Layout, Timestamp};
+    ///
+    /// let time = Timestamp::from_seconds(1_700_000_000);
+    /// let shared = Layout::builder(time).directory("/tmp")?.build();
+    /// let own = shared.extend(time).file("/data/in.csv", &b"1,2"[..])?.build();
+    /// assert!(!own.is_same(&shared));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn extend(&self, time: Timestamp) -> LayoutBuilder {
+        LayoutBuilder {
+            layer: LayerBuilder::extend(&self.layer, time, Self::MAX_NODES),
+            mounts: Mounts::clone(&self.mounts),
+        }
+    }
+
+    /// Returns whether both are copies of the same layout.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.layer, &other.layer) && Arc::ptr_eq(&self.mounts, &other.mounts)
+    }
+
     /// Returns the file system of a new sandbox, which takes its times from `clock`.
     pub fn start(
         &self,
@@ -108,6 +134,16 @@ impl LayoutBuilder {
     /// As [`file`](Self::file), and [`LayerError::Size`] in [`LayoutError::Layer`].
     pub fn source(mut self, path: &str, source: Arc<dyn Source>) -> Result<Self, LayoutError> {
         self.layer.source(path, source)?;
+        Ok(self)
+    }
+
+    /// Adds a file whose content is provided when it is first needed.
+    ///
+    /// # Errors
+    ///
+    /// As [`source`](Self::source).
+    pub fn deferred(mut self, path: &str, content: Arc<Deferred>) -> Result<Self, LayoutError> {
+        self.layer.deferred(path, content)?;
         Ok(self)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -26,11 +26,88 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
+/// Content that is provided as a whole when it is first needed, by a function that is called once.
+///
+/// All sandboxes that start from one [`Layout`](crate::Layout) share it. A failure is final: the
+/// program gets EIO whenever it reads the file.
+///
+/// To [load](Self::load) it can take long. A host that must not wait asks
+/// [`FileSystem::unloaded_at`](crate::FileSystem::unloaded_at) for what a call would need, and
+/// loads that on another thread. Otherwise the first read loads it.
+pub struct Deferred {
+    size: Option<u64>,
+    provide: Box<Provide>,
+    content: OnceLock<Result<Bytes>>,
+}
+
+type Provide = dyn Fn() -> io::Result<Bytes> + Send + Sync;
+
+impl Deferred {
+    /// Returns the content that `provide` returns. If `size` is given, it has this many bytes, and
+    /// programs see the size before it is loaded.
+    pub fn new(
+        size: Option<u64>,
+        provide: impl Fn() -> io::Result<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            size,
+            provide: Box::new(provide),
+            content: OnceLock::new(),
+        }
+    }
+
+    /// Returns the content. The first call calls the function that provides it, and others wait for
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the function fails, or does not return as many bytes as it has to.
+    pub fn load(&self) -> Result<&Bytes, Error> {
+        let load = || {
+            let provided = (self.provide)().map_err(|_| Error::Io)?;
+            let length = provided.len() as u64;
+            if self.size.is_some_and(|size| size != length) {
+                return Err(Error::Io);
+            }
+            Ok(provided)
+        };
+        self.content
+            .get_or_init(load)
+            .as_ref()
+            .map_err(|error| *error)
+    }
+
+    /// Returns whether the content is loaded, or cannot be.
+    pub fn is_loaded(&self) -> bool {
+        self.content.get().is_some()
+    }
+
+    pub(crate) fn has_content(&self) -> bool {
+        matches!(self.content.get(), Some(Ok(_)))
+    }
+
+    /// Returns the size, if it is known.
+    pub(crate) fn size(&self) -> Option<u64> {
+        let loaded = || Some(self.content.get()?.as_ref().ok()?.len() as u64);
+        self.size.or_else(loaded)
+    }
+}
+
+impl fmt::Debug for Deferred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deferred")
+            .field("size", &self.size())
+            .field("is_loaded", &self.is_loaded())
+            .finish_non_exhaustive()
+    }
+}
+
 /// The original content of a file.
 #[derive(Clone, Debug)]
 pub(crate) enum Original {
     Bytes(Bytes),
     Source(Arc<dyn Source>),
+    Deferred(Arc<Deferred>),
 }
 
 impl Original {
@@ -38,17 +115,15 @@ impl Original {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Source(source) => source.size(),
+            Self::Deferred(deferred) => deferred.size().unwrap_or(0),
         }
     }
 
     /// Fills the buffer with the bytes from `offset` on. All of them are within the size.
     pub(crate) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         match self {
-            Self::Bytes(bytes) => {
-                let start = usize::try_from(offset).map_err(|_| Error::Io)?;
-                let end = start.checked_add(buffer.len()).ok_or(Error::Io)?;
-                buffer.copy_from_slice(bytes.get(start..end).ok_or(Error::Io)?);
-            }
+            Self::Bytes(bytes) => copy(bytes, offset, buffer)?,
+            Self::Deferred(deferred) => copy(deferred.load()?, offset, buffer)?,
             Self::Source(source) => {
                 let mut done = 0;
                 while done < buffer.len() {
@@ -64,4 +139,11 @@ impl Original {
         }
         Ok(())
     }
+}
+
+fn copy(bytes: &Bytes, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    let start = usize::try_from(offset).map_err(|_| Error::Io)?;
+    let end = start.checked_add(buffer.len()).ok_or(Error::Io)?;
+    buffer.copy_from_slice(bytes.get(start..end).ok_or(Error::Io)?);
+    Ok(())
 }

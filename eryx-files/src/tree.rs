@@ -4,6 +4,7 @@ pub(crate) mod entries;
 mod rename;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,13 +35,36 @@ pub(crate) struct Tree {
 pub(crate) struct Nodes {
     layer: Arc<Layer>,
     /// Nodes that are new or have changed. A node of the layer that was removed stays here, without
-    /// content, in the place of the one in the layer.
-    changed: HashMap<NodeId, Node>,
+    /// content, in the place of the one in the layer. Snapshots share the map until the next
+    /// change.
+    changed: Arc<HashMap<NodeId, Node>>,
 }
 
 impl Nodes {
     pub(crate) fn get(&self, id: NodeId) -> Option<&Node> {
         self.changed.get(&id).or_else(|| self.layer.node(id))
+    }
+
+    /// Returns the nodes of a tree that has only the files of `layer`.
+    pub(crate) fn new(layer: Arc<Layer>) -> Self {
+        Self {
+            layer,
+            changed: Arc::default(),
+        }
+    }
+
+    /// Returns whether nothing has changed between the two.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.layer, &other.layer) && Arc::ptr_eq(&self.changed, &other.changed)
+    }
+
+    fn insert(&mut self, id: NodeId, node: Node) {
+        Arc::make_mut(&mut self.changed).insert(id, node);
+    }
+
+    /// Returns whether the layer has deferred content.
+    pub(crate) fn has_deferred(&self) -> bool {
+        self.layer.has_deferred()
     }
 
     fn is_in_layer(&self, id: NodeId) -> bool {
@@ -49,11 +73,14 @@ impl Nodes {
 
     /// Returns a node to change it.
     fn get_mut(&mut self, id: NodeId) -> Result<&mut Node> {
-        if !self.changed.contains_key(&id) {
-            let original = self.layer.node(id).ok_or(Error::NoEntry)?;
-            self.changed.insert(id, original.clone());
+        let changed = Arc::make_mut(&mut self.changed);
+        match changed.entry(id) {
+            Entry::Occupied(node) => Ok(node.into_mut()),
+            Entry::Vacant(vacant) => {
+                let original = self.layer.node(id).ok_or(Error::NoEntry)?;
+                Ok(vacant.insert(original.clone()))
+            }
         }
-        self.changed.get_mut(&id).ok_or(Error::NoEntry)
     }
 }
 
@@ -63,10 +90,7 @@ impl Tree {
     pub(crate) fn new(layer: Arc<Layer>, limits: Limits, clock: Clock) -> Self {
         Self {
             next: layer.nodes() as NodeId,
-            nodes: Nodes {
-                layer,
-                changed: HashMap::new(),
-            },
+            nodes: Nodes::new(layer),
             open: HashMap::new(),
             budget: Budget::new(limits),
             trash: Trash::default(),
@@ -128,7 +152,7 @@ impl Tree {
         if self.open.contains_key(&id) || self.nodes.get(id).is_none_or(is_used) {
             return;
         }
-        let Some(node) = self.nodes.changed.remove(&id) else {
+        let Some(node) = Arc::make_mut(&mut self.nodes.changed).remove(&id) else {
             return;
         };
         if self.nodes.is_in_layer(id) {
@@ -137,7 +161,7 @@ impl Tree {
                 links: 0,
                 times: node.times,
             };
-            self.nodes.changed.insert(id, removed);
+            self.nodes.insert(id, removed);
         } else {
             self.budget.return_file();
         }

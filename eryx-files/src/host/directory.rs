@@ -43,12 +43,23 @@ pub struct HostDirectory {
     growth: Option<Arc<Growth>>,
 }
 
-/// Why a directory of the machine cannot be mounted.
+/// Why a directory of the machine cannot be mounted, or a file not be read.
 #[derive(Debug, Error)]
-#[error("the directory {path:?} cannot be opened: {source}; name one that exists and is readable")]
+#[error("the {what} {path:?} cannot be opened: {source}; name one that exists and is readable")]
 pub struct HostError {
+    what: &'static str,
     path: PathBuf,
     source: io::Error,
+}
+
+impl HostError {
+    pub(super) fn file(path: &Path, source: io::Error) -> Self {
+        Self {
+            what: "file",
+            path: path.to_owned(),
+            source,
+        }
+    }
 }
 
 /// How many bytes a mount can still grow.
@@ -104,6 +115,7 @@ impl HostDirectory {
         let flags = DIRECTORY.difference(OFlags::NOFOLLOW);
         let opened = fs::openat(CWD, path, flags, Mode::empty());
         let directory = opened.map_err(|errno| HostError {
+            what: "directory",
             path: path.to_owned(),
             source: errno.into(),
         })?;

@@ -18,6 +18,8 @@ pub struct Saved {
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// Their paths, as the program sees them.
+    pub paths: Vec<String>,
     /// The paths of symbolic links, which are not saved: who opens one would leave the folder.
     pub skipped_links: Vec<String>,
 }
@@ -61,18 +63,22 @@ pub fn save_changes(
             ChangeKind::Removed => continue,
         };
         let result = match entry {
-            Entry::Directory => directory(&folder, &path).map(|_| ()),
-            Entry::File(content) => {
-                saved.files += 1;
-                saved.bytes += content.size();
-                file(&folder, &path, &content)
-            }
+            Entry::Directory => directory(&folder, &path).map(|_| None),
+            Entry::File(content) => file(&folder, &path, &content).map(Some),
             Entry::Symlink(_) => {
                 saved.skipped_links.push(path);
                 continue;
             }
         };
-        result.map_err(|source| SaveError::File { path, source })?;
+        match result {
+            Ok(None) => {}
+            Ok(Some(bytes)) => {
+                saved.files += 1;
+                saved.bytes += bytes;
+                saved.paths.push(path);
+            }
+            Err(source) => return Err(SaveError::File { path, source }),
+        }
     }
     Ok(saved)
 }
@@ -81,6 +87,7 @@ pub fn save_changes(
 fn directory(folder: &Arc<dyn MountedDirectory>, path: &str) -> Result<Arc<dyn MountedDirectory>> {
     let mut directory = Arc::clone(folder);
     for name in path.split('/').filter(|name| !name.is_empty()) {
+        check_name(name)?;
         directory = match directory.directory(name) {
             Err(Error::NoEntry) => {
                 directory.create_directory(name)?;
@@ -92,8 +99,19 @@ fn directory(folder: &Arc<dyn MountedDirectory>, path: &str) -> Result<Arc<dyn M
     Ok(directory)
 }
 
-fn file(folder: &Arc<dyn MountedDirectory>, path: &str, content: &FileContent) -> Result<()> {
+/// Returns the error for a name that leads elsewhere. No snapshot has one, but changes can be made
+/// by others.
+fn check_name(name: &str) -> Result<()> {
+    if matches!(name, "" | "." | "..") || name.contains('\0') {
+        return Err(Error::NotPermitted);
+    }
+    Ok(())
+}
+
+/// Writes a file, and returns its bytes.
+fn file(folder: &Arc<dyn MountedDirectory>, path: &str, content: &FileContent) -> Result<u64> {
     let (parent, name) = path.rsplit_once('/').ok_or(Error::Invalid)?;
+    check_name(name)?;
     let directory = directory(folder, parent)?;
     match directory.stat_entry(name) {
         Err(Error::NoEntry) => {}
@@ -106,15 +124,17 @@ fn file(folder: &Arc<dyn MountedDirectory>, path: &str, content: &FileContent) -
     copy(content, &*file)
 }
 
-fn copy(content: &FileContent, file: &dyn MountedFile) -> Result<()> {
+fn copy(content: &FileContent, file: &dyn MountedFile) -> Result<u64> {
     let mut offset = 0;
-    while offset < content.size() {
+    loop {
         let bytes = content.read(offset, u64::MAX)?;
+        if bytes.is_empty() {
+            return Ok(offset);
+        }
         let written = file.write(Some(offset), &bytes)?;
         if written == 0 {
             return Err(Error::Io);
         }
         offset += written as u64;
     }
-    Ok(())
 }

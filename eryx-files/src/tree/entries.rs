@@ -85,7 +85,7 @@ impl Tree {
             }
         };
         self.next += 1;
-        self.nodes.changed.insert(id, node);
+        self.nodes.insert(id, node);
         self.change_entries(parent, now, |directory| {
             directory.entries.insert(name, id);
         })?;

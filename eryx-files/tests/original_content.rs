@@ -1,0 +1,373 @@
+//! Content that the embedder provides: deferred, from a file of the machine, and in extended
+//! layouts.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use eryx_files::{
+    Change, ChangeKind, Deferred, Descriptor, Entry, Error, FileContent, FileSystem,
+    HostFileContent, Layout, LayoutError, Limits, OpenFlags, Snapshot, Timestamp, save_changes,
+};
+
+const READ: OpenFlags = OpenFlags {
+    follow: true,
+    create: false,
+    exclusive: false,
+    directory: false,
+    truncate: false,
+    read: true,
+    write: false,
+};
+
+const WRITE: OpenFlags = OpenFlags {
+    write: true,
+    ..READ
+};
+
+fn start(layout: &Layout) -> (FileSystem, Descriptor) {
+    let limits = Limits::default().with_max_file_bytes(100_000);
+    let mut files = layout.start(limits.expect("a limit"), Timestamp::default);
+    let root = files.open_root().expect("the root");
+    (files, root)
+}
+
+/// Returns a layout with the deferred file `/data/d`, and the number of calls of its function.
+fn deferred(
+    size: Option<u64>,
+    content: impl Fn() -> io::Result<Bytes> + Send + Sync + 'static,
+) -> (Layout, Arc<AtomicUsize>) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let provided = Deferred::new(size, move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        content()
+    });
+    let layout = Layout::builder(Timestamp::default()).deferred("/data/d", Arc::new(provided));
+    (layout.expect("a layout").build(), calls)
+}
+
+fn read(files: &mut FileSystem, root: Descriptor, path: &str) -> Result<Bytes, Error> {
+    let file = files.open_at(root, path, READ)?;
+    let read = files.read(file, 0, u64::MAX);
+    files.close(file).expect("open");
+    read
+}
+
+#[test]
+fn deferred_content_is_loaded_once_when_it_is_first_read() {
+    for size in [None, Some(5)] {
+        let (layout, calls) = deferred(size, || Ok(Bytes::from_static(b"hello")));
+        let (mut files, root) = start(&layout);
+        let (mut other, other_root) = start(&layout);
+        let size_of = |files: &FileSystem| files.stat_at(root, true, "data/d").expect("it").size;
+        assert_eq!(size_of(&files), size.unwrap_or(0));
+        let unloaded = |files: &FileSystem, reads| files.unloaded_at(root, true, "data/d", reads);
+        assert_eq!(unloaded(&files, false).is_some(), size.is_none());
+        assert!(unloaded(&files, true).is_some());
+        for path in ["data", "data/missing", "..", "data/d/x"] {
+            assert!(
+                files.unloaded_at(root, true, path, true).is_none(),
+                "{path}"
+            );
+        }
+        // Neither a link nor a new name needs the content.
+        files.symlink_at("/data/d", root, "link").expect("created");
+        files
+            .link_at(root, false, "data/d", root, "name")
+            .expect("linked");
+        assert!(files.unloaded_at(root, true, "link", true).is_some());
+        assert!(files.unloaded_at(root, false, "link", true).is_none());
+        assert_eq!(calls.load(Ordering::Relaxed), 0);
+
+        assert_eq!(read(&mut files, root, "link").expect("read"), "hello");
+        assert!(unloaded(&files, true).is_none());
+        assert_eq!((size_of(&files), size_of(&other)), (5, 5));
+        assert_eq!(
+            read(&mut other, other_root, "data/d").expect("read"),
+            "hello"
+        );
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[test]
+fn deferred_content_counts_as_other_content_of_the_layout_when_it_is_changed() {
+    let (layout, calls) = deferred(None, || Ok(Bytes::from_static(b"hello")));
+    let (mut files, root) = start(&layout);
+    let before = files.snapshot();
+    let file = files.open_at(root, "data/d", WRITE).expect("opened");
+    assert_eq!(files.used_bytes(), 0);
+    assert_eq!(files.room(file, None, 10), Ok(10));
+    assert_eq!(files.append(file, b" you"), Ok(4));
+    assert_eq!(files.used_bytes(), 9);
+    assert_eq!(read(&mut files, root, "data/d").expect("read"), "hello you");
+    let changes: Vec<_> = paths(&files.snapshot(), &before);
+    assert_eq!(changes, ["~/data/d"]);
+    files.unlink_file_at(root, "data/d").expect("removed");
+    files.close(file).expect("open");
+    assert_eq!((files.used_bytes(), calls.load(Ordering::Relaxed)), (0, 1));
+
+    // What is replaced is not loaded.
+    let (layout, calls) = deferred(None, || Ok(Bytes::from_static(b"hello")));
+    let (mut files, root) = start(&layout);
+    let truncate = OpenFlags {
+        truncate: true,
+        ..WRITE
+    };
+    let file = files.open_at(root, "data/d", truncate).expect("opened");
+    assert_eq!(files.write(file, 0, b"mine"), Ok(4));
+    assert_eq!(read(&mut files, root, "data/d").expect("read"), "mine");
+    assert_eq!((files.used_bytes(), calls.load(Ordering::Relaxed)), (4, 0));
+}
+
+#[test]
+fn a_failure_to_provide_content_is_an_error_of_each_read_and_final() {
+    let fails = || Err(io::Error::other("no connection"));
+    let too_short = || Ok(Bytes::from_static(b"four"));
+    let cases = [
+        deferred(None, fails),
+        deferred(Some(5), fails),
+        deferred(Some(5), too_short),
+    ];
+    for (layout, calls) in cases {
+        let (mut files, root) = start(&layout);
+        for _ in 0..2 {
+            assert_eq!(read(&mut files, root, "data/d"), Err(Error::Io));
+            let unloaded = files.unloaded_at(root, true, "data/d", true);
+            assert!(unloaded.is_some_and(|content| content.is_loaded()));
+        }
+        let file = files.open_at(root, "data/d", WRITE).expect("opened");
+        assert_eq!(files.write(file, 0, b"x"), Err(Error::Io));
+        assert_eq!(files.set_size(file, 1), Err(Error::Io));
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        // The program can put its own content there.
+        assert_eq!(files.set_size(file, 0), Ok(()));
+        assert_eq!(files.write(file, 0, b"x"), Ok(1));
+        assert_eq!(read(&mut files, root, "data/d").expect("read"), "x");
+    }
+}
+
+#[test]
+fn deferred_content_that_is_only_loaded_is_no_change_and_renamed_is_loaded_by_the_reader() {
+    let (layout, calls) = deferred(None, || Ok(Bytes::from_static(b"hello")));
+    let (mut files, root) = start(&layout);
+    let before = files.snapshot();
+    files
+        .rename_at(root, "data/d", root, "renamed")
+        .expect("renamed");
+    let now = files.snapshot();
+    assert_eq!(paths(&now, &before), ["-/data/d", "+/renamed"]);
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    let Some(Entry::File(content)) = now.get("/renamed") else {
+        panic!("the file is there");
+    };
+    assert_eq!((content.size(), calls.load(Ordering::Relaxed)), (5, 1));
+    assert_eq!(content.read(1, 10).expect("read"), "ello");
+    files
+        .rename_at(root, "renamed", root, "data/d")
+        .expect("renamed");
+    read(&mut files, root, "data/d").expect("read");
+    assert_eq!(paths(&files.snapshot(), &before), [""; 0]);
+}
+
+fn paths(now: &Snapshot, before: &Snapshot) -> Vec<String> {
+    let changes = now.changes_since(before).map(|change| {
+        // Both ways to ask agree.
+        let kind = now.change_since(before, &change.path);
+        assert_eq!(kind.as_ref(), Some(&change.kind), "{}", change.path);
+        let sign = match change.kind {
+            ChangeKind::Created(_) => '+',
+            ChangeKind::Modified(_) => '~',
+            ChangeKind::Removed => '-',
+            other => panic!("{other:?}"),
+        };
+        format!("{sign}{}", change.path)
+    });
+    changes.collect()
+}
+
+#[test]
+fn the_change_of_one_path_is_found_without_those_of_others() {
+    let layout = Layout::builder(Timestamp::default())
+        .file("/data/a", &b"a"[..])
+        .and_then(|layout| layout.file("/gone/deep/b", &b"b"[..]))
+        .expect("a layout")
+        .build();
+    let (mut files, root) = start(&layout);
+    let before = files.snapshot();
+    assert_eq!(before.change_since(&before, "/data/a"), None);
+    files.unlink_file_at(root, "gone/deep/b").expect("removed");
+    for directory in ["gone/deep", "gone"] {
+        files.remove_directory_at(root, directory).expect("removed");
+    }
+    let now = files.snapshot();
+    assert_eq!(
+        now.change_since(&before, "/gone"),
+        Some(ChangeKind::Removed)
+    );
+    // As in the list: only the topmost directory is named.
+    assert_eq!(paths(&now, &before), ["-/gone"]);
+    for path in [
+        "/gone/deep",
+        "/gone/deep/b",
+        "/data/a",
+        "/data",
+        "/",
+        "",
+        "/no",
+        "/../data",
+    ] {
+        assert_eq!(now.change_since(&before, path), None, "{path}");
+    }
+    // A file became a directory, and equal bytes that were written anew are a change.
+    files.unlink_file_at(root, "data/a").expect("removed");
+    files.create_directory_at(root, "data/a").expect("created");
+    let kind = files.snapshot().change_since(&before, "/data/a");
+    assert_eq!(kind, Some(ChangeKind::Created(Entry::Directory)));
+}
+
+#[test]
+fn contents_are_equal_if_their_bytes_are() {
+    let content = |bytes: &'static [u8]| FileContent::from(Bytes::from_static(bytes));
+    assert_eq!(
+        content(b"abc"),
+        FileContent::from(Bytes::from(b"abc".to_vec()))
+    );
+    assert_ne!(content(b"abc"), content(b"abd"));
+    assert_ne!(content(b"abc"), content(b"abcd"));
+    let large = |last: u8| {
+        let mut bytes = vec![1; 3 * Limits::MAX_TRANSFER];
+        bytes.push(last);
+        FileContent::from(Bytes::from(bytes))
+    };
+    assert_eq!(large(1), large(1));
+    assert_ne!(large(1), large(2));
+    // One that cannot be read equals itself alone.
+    let broken = || {
+        let (layout, _) = deferred(Some(1), || Err(io::Error::other("broken")));
+        let (files, _) = start(&layout);
+        match files.snapshot().get("/data/d") {
+            Some(Entry::File(content)) => content,
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = broken();
+    assert_eq!(first, first.clone());
+    assert_ne!(first, broken());
+}
+
+#[test]
+fn snapshots_cost_nothing_and_later_changes_do_not_reach_them() {
+    let (layout, _) = deferred(None, || Ok(Bytes::new()));
+    let (mut files, root) = start(&layout);
+    let mut snapshots = vec![files.snapshot()];
+    for number in 0..20 {
+        files
+            .create_directory_at(root, &format!("d{number}"))
+            .expect("created");
+        snapshots.push(files.snapshot());
+    }
+    for (number, snapshot) in snapshots.iter().enumerate() {
+        assert_eq!(paths(snapshot, &snapshots[0]).len(), number);
+        assert_eq!(paths(snapshot, snapshot).len(), 0);
+    }
+    let nothing = Snapshot::default();
+    assert_eq!(paths(&nothing, &Snapshot::default()), [""; 0]);
+}
+
+#[test]
+fn an_extended_layout_has_more_files_and_leaves_the_first_as_it_was() {
+    let time = Timestamp::from_seconds(5);
+    let first = Layout::builder(time)
+        .file("/data/a", &b"a"[..])
+        .expect("a layout")
+        .build();
+    let extended = first
+        .extend(time)
+        .file("/data/b", &b"b"[..])
+        .expect("a file")
+        .build();
+    assert!(first.is_same(&first.clone()) && !first.is_same(&extended));
+    let (mut files, root) = start(&extended);
+    for name in ["a", "b"] {
+        let path = format!("data/{name}");
+        assert_eq!(read(&mut files, root, &path).expect("read"), name);
+    }
+    assert_eq!((files.used_files(), files.used_bytes()), (0, 0));
+    let (mut files, root) = start(&first);
+    assert_eq!(read(&mut files, root, "data/b"), Err(Error::NoEntry));
+    let taken = first.extend(time).file("/data/a", &b"c"[..]);
+    assert!(matches!(taken, Err(LayoutError::Layer(_))));
+}
+
+#[test]
+fn a_file_of_the_machine_is_read_when_the_program_reads_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("big");
+    std::fs::write(&path, vec![b'x'; 300_000]).expect("written");
+    let content = Arc::new(HostFileContent::open(&path).expect("opened"));
+    let layout = Layout::builder(Timestamp::default()).source("/big", content);
+    let layout = layout.expect("a layout").build();
+    let (mut files, root) = start(&layout);
+    let file = files.open_at(root, "big", WRITE).expect("opened");
+    assert_eq!(files.stat(file).expect("it").size, 300_000);
+    assert_eq!(files.read(file, 299_998, 10).expect("read"), "xx");
+    // A write changes the copy of the program.
+    assert_eq!(files.write(file, 300_000, b"y"), Ok(1));
+    assert_eq!(files.read(file, 299_999, 10).expect("read"), "xy");
+    assert_eq!(std::fs::read(&path).expect("read").len(), 300_000);
+    // The file has become shorter: an error, and not an end.
+    std::fs::write(&path, b"short").expect("written");
+    assert_eq!(files.read(file, 0, 5).expect("read"), "short");
+    assert_eq!(files.read(file, 10, 5), Err(Error::Io));
+
+    for (name, reason) in [("missing", "No such file"), (".", "not a regular file")] {
+        let error = HostFileContent::open(folder.path().join(name)).expect_err(name);
+        let text = error.to_string();
+        assert!(
+            text.starts_with("the file ") && text.contains(reason),
+            "{text}"
+        );
+    }
+    let pipe = folder.path().join("pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0)
+        .expect("a pipe");
+    assert!(HostFileContent::open(&pipe).is_err());
+}
+
+#[test]
+fn changes_with_paths_that_leave_the_folder_are_not_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inner = folder.path().join("inner");
+    std::fs::create_dir(&inner).expect("created");
+    for path in [
+        "/../x",
+        "/a/../../x",
+        "/./x",
+        "/a/..",
+        "/..",
+        "/a\0b",
+        "/",
+        "x",
+    ] {
+        for entry in [
+            Entry::File(FileContent::from(Bytes::from_static(b"x"))),
+            Entry::Directory,
+        ] {
+            if matches!((path, &entry), ("/" | "x", Entry::Directory)) {
+                continue;
+            }
+            let change = Change {
+                path: path.to_owned(),
+                kind: ChangeKind::Created(entry),
+            };
+            let saved = save_changes([change].into_iter(), &inner);
+            assert!(saved.is_err(), "{path:?}");
+        }
+    }
+    let outside = std::fs::read_dir(folder.path()).expect("read").count();
+    assert_eq!(outside, 1);
+}
