@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 /// A map from `K` to `V` with a bound on its entries and a bound on their bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BoundedCache<K, V> {
     entries: HashMap<K, (V, usize)>,
     /// The keys, the oldest first.

@@ -38,19 +38,19 @@ pub(crate) struct NetworkContext {
     pub(crate) http: Option<Arc<HttpContext>>,
     /// The memory of the request log. `None` without inspection, and if the budget was full.
     log_memory: Option<Charge>,
-    pub(crate) sent: BandwidthLimiter,
-    pub(crate) received: BandwidthLimiter,
+    pub(crate) sent: Arc<BandwidthLimiter>,
+    pub(crate) received: Arc<BandwidthLimiter>,
     pub(crate) connections: Semaphore,
     /// Connection attempts in addition to one per connection.
     pub(crate) spare_attempts: Semaphore,
     pub(crate) per_host: PerHost,
-    pub(crate) connect_rate: Option<RateLimiter>,
+    pub(crate) connect_rate: Option<Arc<RateLimiter>>,
     pub(crate) lookups: Semaphore,
     pub(crate) tls_sessions: Semaphore,
     connector: OnceLock<Connector>,
     proxy_connector: OnceLock<Connector>,
     /// The placeholder addresses of names that the proxy resolves.
-    pub(crate) placeholders: Placeholders,
+    pub(crate) placeholders: Arc<Placeholders>,
     aborted: AtomicBool,
     lingering: Mutex<Vec<AbortHandle>>,
 }
@@ -63,21 +63,21 @@ impl NetworkContext {
             memory: memory.clone(),
             log_memory: None,
             http: HttpContext::new(&config).map(Arc::new),
-            sent: BandwidthLimiter::sending(&config),
-            received: BandwidthLimiter::receiving(&config),
+            sent: Arc::new(BandwidthLimiter::sending(&config)),
+            received: Arc::new(BandwidthLimiter::receiving(&config)),
             connections: Semaphore::new(connections),
             spare_attempts: Semaphore::new(MAX_SPARE_ATTEMPTS),
             per_host: PerHost::new(config.max_connections_per_host()),
             connect_rate: config
                 .connects_per_second()
-                .map(|rate| RateLimiter::new(rate.into())),
+                .map(|rate| Arc::new(RateLimiter::new(rate.into()))),
             // A guest program looks up more names at a time than it connects to, and runs TLS over
             // transports of its own; both use host memory.
             lookups: Semaphore::new(connections.saturating_mul(2).max(64)),
             tls_sessions: Semaphore::new(connections.saturating_mul(2).max(32)),
             connector: OnceLock::new(),
             proxy_connector: OnceLock::new(),
-            placeholders: Placeholders::default(),
+            placeholders: Arc::default(),
             aborted: AtomicBool::new(false),
             lingering: Mutex::default(),
             resolver: OnceLock::new(),
@@ -85,6 +85,19 @@ impl NetworkContext {
         };
         context.set_memory(memory);
         context
+    }
+
+    /// Returns the context of a fork of the session. Both have the same byte quotas, rate limits
+    /// and placeholders, and the fork has a copy of the names that addresses were resolved from.
+    pub(crate) fn fork(&self, memory: HostMemory) -> Self {
+        let mut fork = Self::new(self.config.clone(), memory);
+        fork.resolved_names = self.resolved_names.fork();
+        fork.http = self.http.as_ref().map(|http| Arc::new(http.fork()));
+        fork.sent = Arc::clone(&self.sent);
+        fork.received = Arc::clone(&self.received);
+        fork.connect_rate.clone_from(&self.connect_rate);
+        fork.placeholders = Arc::clone(&self.placeholders);
+        fork
     }
 
     /// Sets the budget of the network, and charges the request log to it.

@@ -93,6 +93,24 @@ impl Network {
         self
     }
 
+    /// Returns the network of a fork of the session, with `observer` as the receiver of its events.
+    ///
+    /// It has no connections, and an empty report. The byte quotas and the rate limits are those of
+    /// this network: both use them up. The placeholders of secrets are the same, and an address
+    /// that a lookup of this network returned counts as the name of that lookup.
+    #[must_use]
+    pub fn fork(&self, observer: Option<Arc<dyn Observer>>) -> Self {
+        let memory = HostMemory::default();
+        Self {
+            context: self
+                .context
+                .as_ref()
+                .map(|context| Arc::new(context.fork(memory.clone()))),
+            log: Arc::new(AuditLog::new(observer)),
+            memory,
+        }
+    }
+
     fn build(
         config: Option<&NetConfig>,
         observer: Option<Arc<dyn Observer>>,

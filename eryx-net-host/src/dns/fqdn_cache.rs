@@ -63,6 +63,13 @@ impl FqdnCache {
         }
     }
 
+    /// Returns a cache with the same names. They are charged once, until neither has them.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            addresses: Mutex::new(self.addresses.lock().clone()),
+        }
+    }
+
     /// Returns the names that resolved to `address`, the latest first.
     pub(crate) fn names_of(&self, address: IpAddr) -> Vec<Arc<ResolvedName>> {
         let mut cache = self.addresses.lock();

@@ -12,7 +12,7 @@ use crate::http::secret_store::SecretStore;
 /// The HTTP settings of a network, its placeholders, and the TLS sessions over its transports.
 pub(crate) struct HttpContext {
     settings: Arc<HttpSettings>,
-    pub(crate) secrets: SecretStore,
+    pub(crate) secrets: Arc<SecretStore>,
     pub(crate) sessions: SessionRegistry,
     pub(crate) report_only: bool,
 }
@@ -22,11 +22,21 @@ impl HttpContext {
     pub(crate) fn new(config: &NetConfig) -> Option<Self> {
         let settings = config.http();
         (!settings.policy.is_empty()).then(|| Self {
-            secrets: SecretStore::new(&settings.secrets),
+            secrets: Arc::new(SecretStore::new(&settings.secrets)),
             sessions: SessionRegistry::default(),
             report_only: config.report_only(),
             settings: Arc::clone(settings),
         })
+    }
+
+    /// Returns the context of a fork of the session, whose programs have the same placeholders.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            secrets: Arc::clone(&self.secrets),
+            sessions: SessionRegistry::default(),
+            report_only: self.report_only,
+        }
     }
 
     pub(crate) fn policy(&self) -> &HttpPolicy {
