@@ -17,16 +17,21 @@
 ;;     tls_write(handle, plaintext)
 ;;     udp_send(handle, data, timeout)
 ;;     udp_send_to(handle, data, host, port, timeout)
-;;     poll(readable, writable, receivable, sendable, lookups, timeout)
+;;     poll(readable, writable, receivable, sendable, lookups, calls, timeout)
 ;;                                        each list a buffer of 32-bit handles
+;;     call_start(name, arguments)        the name of a function in UTF-8, and JSON
+;;     call_finish(handle, timeout)
+;;     call_drop(handle)
 ;;
-;; `poll` returns five `bytes` of 32-bit positions, the reading functions return `bytes`, and
-;; `tcp_connect` returns a handle. Each of the others returns the number of bytes taken, or any
-;; number if it takes none. The function of `on_error` gets a tuple that names an `error` of
+;; `poll` returns six `bytes` of 32-bit positions, the reading functions and `call_finish` return
+;; `bytes`, and `tcp_connect` and `call_start` return a handle. For a `failure` of
+;; eryx:host/functions, `call_start` and `call_finish` return a tuple: empty for `would-block`, else
+;; the type and the message of the exception. Each of the others returns the number of bytes taken,
+;; or any number if it takes none. The function of `on_error` gets a tuple that names an `error` of
 ;; eryx:net/types: its position in the variant, then its text if it has one. For `tls`, the position
 ;; in `tls-error`, the code of a certificate error (else 0) and the text follow.
 (module
-  (@dylink.0 (mem-info (memory 916 3) (table 12 0)))
+  (@dylink.0 (mem-info (memory 1512 3) (table 15 0)))
 
   (import "env" "memory" (memory 0))
   (import "env" "__indirect_function_table" (table 0 funcref))
@@ -57,7 +62,13 @@
     (func $PyBytes_FromStringAndSize (param i32 i32) (result i32)))
 
   (import "eryx:net/poll@0.1.0" "poll"
-    (func $poll (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32)))
+    (func $poll (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32)))
+  (import "eryx:host/functions@0.1.0" "[static]call.start"
+    (func $call.start (param i32 i32 i32 i32 i32)))
+  (import "eryx:host/functions@0.1.0" "[method]call.finish"
+    (func $call.finish (param i32 i32 i64 i32)))
+  (import "eryx:host/functions@0.1.0" "[resource-drop]call"
+    (func $call.drop (param i32)))
   (import "eryx:net/tcp@0.1.0" "[static]connection.connect"
     (func $connection.connect (param i32 i32 i32 i32)))
   (import "eryx:net/tcp@0.1.0" "[method]connection.finish-connect"
@@ -79,11 +90,12 @@
   (import "eryx:net/tls@0.1.0" "[method]session.write"
     (func $session.write (param i32 i32 i32 i32)))
 
-  ;; From $base: a PyModuleDef (52 bytes) at 0; a Py_buffer (44 bytes) at 120; a result<u32, error>
-  ;; or a result<_, error> (24 bytes each) at 168; names from 192; five more Py_buffers from 344,
-  ;; one each 48 bytes; a `ready` (40 bytes) at 584; at 624 whether the host will return bytes, at
-  ;; 628 the object that holds them; the function of `on_error` at 632 and None at 636; thirteen
-  ;; PyMethodDef (16 bytes each, the last all zero) at 640; more names from 848.
+  ;; From $base: a PyModuleDef (52 bytes) at 0; a Py_buffer (44 bytes) at 120; a result<u32, error>,
+  ;; a result<_, error> or a result with a `failure` (24 bytes each) at 168; names from 192; a second
+  ;; Py_buffer at 344; at 624 whether the host will return bytes, at 628 the object that holds them;
+  ;; the function of `on_error` at 632 and None at 636; more names from 640 and from 848; the six
+  ;; Py_buffers of `poll` from 920, one each 48 bytes; a `ready` (48 bytes) at 1208; sixteen
+  ;; PyMethodDef (16 bytes each, the last all zero) at 1256.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
   (data (offset (i32.add (global.get $base) (i32.const 192))) "_eryx_bindings\00")
@@ -96,6 +108,9 @@
 
   (data (offset (i32.add (global.get $base) (i32.const 296))) "tcp_read\00")
   (data (offset (i32.add (global.get $base) (i32.const 312))) "tls_read\00")
+  (data (offset (i32.add (global.get $base) (i32.const 640))) "call_start\00")
+  (data (offset (i32.add (global.get $base) (i32.const 656))) "call_finish\00")
+  (data (offset (i32.add (global.get $base) (i32.const 672))) "call_drop\00")
   (data (offset (i32.add (global.get $base) (i32.const 848))) "tcp_connect\00")
   (data (offset (i32.add (global.get $base) (i32.const 864))) "tcp_finish\00")
   (data (offset (i32.add (global.get $base) (i32.const 880))) "tcp_drop\00")
@@ -103,7 +118,7 @@
 
   (elem (global.get $table) func
     $tcp_write $tls_feed $tls_write $poll_lists $udp_send $udp_send_to $tcp_read $tls_read
-    $tcp_connect $tcp_finish $tcp_drop $on_error)
+    $tcp_connect $tcp_finish $tcp_drop $on_error $call_start $call_finish $call_drop)
 
   (func $address (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
@@ -115,21 +130,24 @@
     (i32.store offset=8 (local.get $at) (i32.const 0x80)))
 
   (func (export "PyInit__eryx_bindings") (result i32)
-    (call $method (call $address (i32.const 640)) (i32.const 208) (i32.const 0))
-    (call $method (call $address (i32.const 656)) (i32.const 224) (i32.const 1))
-    (call $method (call $address (i32.const 672)) (i32.const 240) (i32.const 2))
-    (call $method (call $address (i32.const 688)) (i32.const 256) (i32.const 3))
-    (call $method (call $address (i32.const 704)) (i32.const 264) (i32.const 4))
-    (call $method (call $address (i32.const 720)) (i32.const 280) (i32.const 5))
-    (call $method (call $address (i32.const 736)) (i32.const 296) (i32.const 6))
-    (call $method (call $address (i32.const 752)) (i32.const 312) (i32.const 7))
-    (call $method (call $address (i32.const 768)) (i32.const 848) (i32.const 8))
-    (call $method (call $address (i32.const 784)) (i32.const 864) (i32.const 9))
-    (call $method (call $address (i32.const 800)) (i32.const 880) (i32.const 10))
-    (call $method (call $address (i32.const 816)) (i32.const 896) (i32.const 11))
+    (call $method (call $address (i32.const 1256)) (i32.const 208) (i32.const 0))
+    (call $method (call $address (i32.const 1272)) (i32.const 224) (i32.const 1))
+    (call $method (call $address (i32.const 1288)) (i32.const 240) (i32.const 2))
+    (call $method (call $address (i32.const 1304)) (i32.const 256) (i32.const 3))
+    (call $method (call $address (i32.const 1320)) (i32.const 264) (i32.const 4))
+    (call $method (call $address (i32.const 1336)) (i32.const 280) (i32.const 5))
+    (call $method (call $address (i32.const 1352)) (i32.const 296) (i32.const 6))
+    (call $method (call $address (i32.const 1368)) (i32.const 312) (i32.const 7))
+    (call $method (call $address (i32.const 1384)) (i32.const 848) (i32.const 8))
+    (call $method (call $address (i32.const 1400)) (i32.const 864) (i32.const 9))
+    (call $method (call $address (i32.const 1416)) (i32.const 880) (i32.const 10))
+    (call $method (call $address (i32.const 1432)) (i32.const 896) (i32.const 11))
+    (call $method (call $address (i32.const 1448)) (i32.const 640) (i32.const 12))
+    (call $method (call $address (i32.const 1464)) (i32.const 656) (i32.const 13))
+    (call $method (call $address (i32.const 1480)) (i32.const 672) (i32.const 14))
     ;; m_name, m_methods
     (i32.store offset=20 (global.get $base) (call $address (i32.const 192)))
-    (i32.store offset=32 (global.get $base) (call $address (i32.const 640)))
+    (i32.store offset=32 (global.get $base) (call $address (i32.const 1256)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 
@@ -316,6 +334,78 @@
       (call $address (i32.const 168)))
     (call $release_and_return (call $result_object) (call $is_error)))
 
+  (func $call_start (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $result i32)
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
+    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
+      (then (return (i32.const 0))))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 344)) (i32.const 0))
+      (then (return (call $release_and_return (i32.const 0) (i32.const 0)))))
+    (call $call.start
+      (i32.load offset=120 (global.get $base))
+      (i32.load offset=128 (global.get $base))
+      (i32.load offset=344 (global.get $base))
+      (i32.load offset=352 (global.get $base))
+      (call $address (i32.const 168)))
+    (local.set $result
+      (if (result i32) (call $is_error)
+        (then (call $failure_tuple))
+        (else (call $PyLong_FromUnsignedLong (i32.load offset=172 (global.get $base))))))
+    (call $PyBuffer_Release (call $address (i32.const 344)))
+    (call $release_and_return (local.get $result) (i32.const 0)))
+
+  (func $call_finish (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32) (local $timeout i64) (local $value i32) (local $result i32)
+    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (local.set $timeout (call $timeout (i32.load offset=4 (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (call $expect_bytes)
+    (call $call.finish
+      (local.get $handle)
+      (i64.ge_s (local.get $timeout) (i64.const 0))
+      (local.get $timeout)
+      (call $address (i32.const 168)))
+    (if (i32.eqz (call $is_error)) (then (return (call $take_bytes))))
+    (i32.store offset=624 (global.get $base) (i32.const 0))
+    (local.set $value (i32.load offset=628 (global.get $base)))
+    (local.set $result (call $failure_tuple))
+    (i32.store offset=628 (global.get $base) (i32.const 0))
+    (if (local.get $value) (then (call $Py_DecRef (local.get $value))))
+    (local.get $result))
+
+  (func $call_drop (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32)
+    (if (i32.ne (local.get $count) (i32.const 1)) (then (return (call $bad_argument))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (call $call.drop (local.get $handle))
+    (call $PyLong_FromUnsignedLong (i32.const 0)))
+
+  ;; Returns the `failure` of the result at 168 as a tuple.
+  (func $failure_tuple (result i32)
+    ;; would-block
+    (if (i32.eqz (i32.load8_u offset=172 (global.get $base)))
+      (then (return (call $PyTuple_New (i32.const 0)))))
+    (call $tuple2
+      (call $take_either_text (call $address (i32.const 176)))
+      (call $take_either_text (call $address (i32.const 184)))))
+
+  ;; Returns the string whose address and size are at $at, and frees its memory, unless it is that
+  ;; of the `bytes` object.
+  (func $take_either_text (param $at i32) (result i32)
+    (local $text i32) (local $object i32)
+    (local.set $text
+      (call $PyUnicode_FromStringAndSize (i32.load (local.get $at)) (i32.load offset=4 (local.get $at))))
+    (if (i32.eqz (i32.load offset=4 (local.get $at))) (then (return (local.get $text))))
+    (local.set $object (i32.load offset=628 (global.get $base)))
+    (if (local.get $object)
+      (then
+        (if (i32.eq (i32.load (local.get $at)) (call $PyBytes_AsString (local.get $object)))
+          (then (return (local.get $text))))))
+    (call $free (i32.load (local.get $at)))
+    (local.get $text))
+
   ;; Returns whether the result at 168 is an error.
   (func $is_error (result i32)
     (i32.load8_u offset=168 (global.get $base)))
@@ -337,8 +427,8 @@
 
   (func $poll_lists (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $timeout i64) (local $lists i32) (local $result i32)
-    (if (i32.ne (local.get $count) (i32.const 6)) (then (return (call $bad_argument))))
-    (local.set $timeout (call $timeout (i32.load offset=20 (local.get $args))))
+    (if (i32.ne (local.get $count) (i32.const 7)) (then (return (call $bad_argument))))
+    (local.set $timeout (call $timeout (i32.load offset=24 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (loop $next
       (if (call $PyObject_GetBuffer
@@ -347,29 +437,30 @@
             (i32.const 0))
         (then (return (call $release_handles (local.get $lists) (i32.const 0)))))
       (local.set $lists (i32.add (local.get $lists) (i32.const 1)))
-      (br_if $next (i32.lt_u (local.get $lists) (i32.const 5))))
+      (br_if $next (i32.lt_u (local.get $lists) (i32.const 6))))
     (call $poll
       (call $handles_address (i32.const 0)) (call $handles_count (i32.const 0))
       (call $handles_address (i32.const 1)) (call $handles_count (i32.const 1))
       (call $handles_address (i32.const 2)) (call $handles_count (i32.const 2))
       (call $handles_address (i32.const 3)) (call $handles_count (i32.const 3))
       (call $handles_address (i32.const 4)) (call $handles_count (i32.const 4))
+      (call $handles_address (i32.const 5)) (call $handles_count (i32.const 5))
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $address (i32.const 584)))
-    (local.set $result (call $PyTuple_New (i32.const 5)))
-    (if (i32.eqz (local.get $result)) (then (return (call $release_handles (i32.const 5) (i32.const 0)))))
+      (call $address (i32.const 1208)))
+    (local.set $result (call $PyTuple_New (i32.const 6)))
+    (if (i32.eqz (local.get $result)) (then (return (call $release_handles (i32.const 6) (i32.const 0)))))
     (local.set $lists (i32.const 0))
     (loop $next
       (drop (call $PyTuple_SetItem (local.get $result) (local.get $lists)
-        (call $take_positions (i32.add (call $address (i32.const 584)) (i32.shl (local.get $lists) (i32.const 3))))))
+        (call $take_positions (i32.add (call $address (i32.const 1208)) (i32.shl (local.get $lists) (i32.const 3))))))
       (local.set $lists (i32.add (local.get $lists) (i32.const 1)))
-      (br_if $next (i32.lt_u (local.get $lists) (i32.const 5))))
-    (call $release_handles (i32.const 5) (local.get $result)))
+      (br_if $next (i32.lt_u (local.get $lists) (i32.const 6))))
+    (call $release_handles (i32.const 6) (local.get $result)))
 
   ;; Returns the address of the Py_buffer of a list of `poll`.
   (func $handles_buffer (param $list i32) (result i32)
-    (i32.add (call $address (i32.const 344)) (i32.mul (local.get $list) (i32.const 48))))
+    (i32.add (call $address (i32.const 920)) (i32.mul (local.get $list) (i32.const 48))))
 
   ;; Returns the address of its handles. The buffer of an empty array may have any address, and the
   ;; canonical ABI requires alignment even for that.

@@ -17,6 +17,7 @@ wasmtime::component::bindgen!({
         "eryx:net/tls.decrypt-key": async | trappable,
         "eryx:net/tls.[method]session.write": async | trappable,
         "eryx:net/poll.poll": async | trappable,
+        "eryx:host/functions.[method]call.finish": async | trappable,
         "yield-now": async | trappable,
         default: trappable,
     },
@@ -26,6 +27,7 @@ wasmtime::component::bindgen!({
         "eryx:net/udp.socket": eryx_net_host::UdpSocket,
         "eryx:net/resolver.lookup": eryx_net_host::Lookup,
         "eryx:net/tls.session": eryx_net_host::TlsSession,
+        "eryx:host/functions.call": crate::functions::RunningCall,
     },
     trappable_error_type: {
         "eryx:net/types.error" => crate::failure::Failure<eryx_net_host::NetError>,

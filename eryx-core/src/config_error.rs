@@ -1,6 +1,7 @@
 //! The error for a setting that cannot be honoured.
 
 use crate::environment::EnvironmentError;
+use crate::files::FilesError;
 use crate::program::ProgramError;
 
 /// A setting that cannot be honoured. The message names the setting and says which value would be
@@ -27,6 +28,18 @@ pub enum ConfigError {
     /// Something that a [`Program`](crate::Program) cannot find when it starts.
     #[error(transparent)]
     Program(#[from] ProgramError),
+    /// The files of [`SandboxBuilder::with_files`](crate::SandboxBuilder::with_files).
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// A function of [`SandboxBuilder::with_function`](crate::SandboxBuilder::with_function).
+    #[error("functions[{name:?}]: {reason}")]
+    #[non_exhaustive]
+    Function {
+        /// The name of the function; empty if the error is about all functions.
+        name: String,
+        /// The rest of the message: why it is rejected, and what would be accepted.
+        reason: String,
+    },
     /// An import of a [`FactoryBuilder`](crate::FactoryBuilder) is not a module name.
     #[error(
         "imports: {module:?} is not a module name; write it as in an import statement, as \
@@ -44,6 +57,13 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    pub(crate) fn function(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Function {
+            name: name.into(),
+            reason: reason.into(),
+        }
+    }
+
     pub(crate) fn limit(limit: &'static str, reason: impl Into<String>) -> Self {
         Self::Limit {
             limit,

@@ -6,11 +6,14 @@ use eryx_net_host::NetworkReport;
 use eryx_net_host::policy::escape;
 
 use crate::config_error::ConfigError;
+use crate::files::ChangedFiles;
+use crate::functions::FunctionReport;
 use crate::host_resource::HostResourceError;
 use crate::limit::Limit;
 use crate::output::Output;
 use crate::package_error::PackageError;
 use crate::result::{PartialResult, Usage};
+use crate::snapshot_error::SnapshotError;
 
 /// Why an execution did not run to its end, or could not begin.
 ///
@@ -66,6 +69,17 @@ pub enum Error {
         /// How the earlier execution ended.
         reason: String,
     },
+    /// A program cannot run here: this is the function of a sandbox, which runs in the function of
+    /// a sandbox, and so on.
+    #[error(
+        "{max} sandboxes run inside of each other's functions, the most there may be; let fewer \
+         functions run sandboxes"
+    )]
+    #[non_exhaustive]
+    NestedTooDeep {
+        /// How many there may be.
+        max: usize,
+    },
     /// The guest image cannot be loaded. Rebuilding or reinstalling Eryx repairs it.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -79,6 +93,9 @@ pub enum Error {
     /// A package cannot be used.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// A session cannot be forked or saved, or a snapshot cannot be restored.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
 }
 
 impl Error {
@@ -97,6 +114,16 @@ impl Error {
         self.usage().map(|usage| &usage.network)
     }
 
+    /// Returns what the program changed of its files until it ended, if it had begun.
+    pub fn files(&self) -> Option<&ChangedFiles> {
+        self.usage().map(|usage| &usage.files)
+    }
+
+    /// Returns the report of the calls of functions until the program ended, if it had begun.
+    pub fn function_calls(&self) -> Option<&FunctionReport> {
+        self.usage().map(|usage| &usage.function_calls)
+    }
+
     /// Returns the number of the execution, if it had begun; see
     /// [`ExecuteResult::execution`](crate::ExecuteResult::execution).
     pub fn execution(&self) -> Option<u64> {
@@ -110,10 +137,12 @@ impl Error {
             | Self::Cancelled { output }
             | Self::InterpreterCrashed { output, .. } => Some((&output.output, &output.usage)),
             Self::SessionClosed { .. }
+            | Self::NestedTooDeep { .. }
             | Self::Image(_)
             | Self::HostResource(_)
             | Self::Config(_)
-            | Self::Package(_) => None,
+            | Self::Package(_)
+            | Self::Snapshot(_) => None,
         }
     }
 

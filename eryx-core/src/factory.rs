@@ -61,6 +61,7 @@ impl SandboxFactory {
         SandboxBuilder::from_template(Template::of_factory(
             factory.image.clone(),
             factory.files.clone(),
+            &self.loaded.digest,
             factory,
         ))
     }

@@ -1,14 +1,24 @@
 //! The files of a guest: `wasi:filesystem` over the file system of `eryx-files`, in memory. It
-//! never calls the kernel, so a program holds no descriptor of the host, whichever files it opens.
+//! calls the kernel only for files and directories of the machine that the embedder adds, so a
+//! program holds no descriptor of the host otherwise, whichever files it opens.
 
 mod bindings;
+mod changed;
 mod descriptor;
 mod error;
 mod filesystem;
 mod layout;
+mod session;
+mod start;
+mod start_error;
 mod stream;
 
-pub(crate) use descriptor::Files;
+pub use changed::{ChangedFiles, ReadError};
+pub use session::{SessionFiles, SessionFilesError};
+pub use start::{Files, MountAccess};
+pub use start_error::FilesError;
+
+pub(crate) use descriptor::SharedFiles;
 pub(crate) use layout::{MODIFIED, PACKAGES, with_packages, without_packages};
 
 use wasmtime::component::{HasSelf, Linker, Resource};

@@ -18,6 +18,8 @@ mod yield_check;
 
 use std::sync::{Arc, OnceLock};
 
+use sha2::{Digest as _, Sha256};
+
 pub use compile::{PrecompiledImage, engine_fingerprint, precompile};
 #[cfg(feature = "embedded-image")]
 pub use embedded::set_precompiled_path;
@@ -28,6 +30,7 @@ use crate::host_resource::HostResourceError;
 use crate::image::machine_code::MachineCode;
 use crate::image::prelinked::PrelinkedImage;
 use crate::process_lock::ProcessLock;
+use crate::session_snapshot::Digest;
 
 /// An image, loaded and linked for each engine that uses it.
 #[derive(Clone)]
@@ -41,6 +44,11 @@ struct Inner {
     /// slots.
     pooled: Option<PrelinkedImage>,
     on_demand: OnceLock<PrelinkedImage>,
+    /// The digest of the component that the code was compiled from. For a factory it is that of the
+    /// image of which it is a snapshot.
+    source: Digest,
+    /// The digest of the image: computed for the first snapshot of a session.
+    digest: OnceLock<Digest>,
 }
 
 impl Image {
@@ -65,7 +73,7 @@ impl Image {
     pub(crate) fn compile(wasm: &[u8]) -> Result<Self, Error> {
         yield_check::check(wasm).map_err(|error| ImageError::new(error.to_string()))?;
         let code = MachineCode::from_bytes(&compile::native(wasm)?)?;
-        let image = Self::new(code, None);
+        let image = Self::new(code, None, Sha256::digest(wasm).into());
         image.on_demand()?;
         Ok(image)
     }
@@ -81,21 +89,33 @@ impl Image {
                 })
                 .ok()
         });
-        let image = Self::new(code, pooled);
+        let image = Self::new(code, pooled, Sha256::digest(embedded::WASM_DIGEST).into());
         if image.pooled().is_none() {
             image.on_demand()?;
         }
         Ok(image)
     }
 
-    fn new(code: MachineCode, pooled: Option<PrelinkedImage>) -> Self {
+    fn new(code: MachineCode, pooled: Option<PrelinkedImage>, source: Digest) -> Self {
         Self {
             inner: Arc::new(Inner {
                 code,
                 pooled,
                 on_demand: OnceLock::new(),
+                source,
+                digest: OnceLock::new(),
             }),
         }
+    }
+
+    /// Returns the digest of the component that the code was compiled from.
+    pub(crate) fn source(&self) -> &Digest {
+        &self.inner.source
+    }
+
+    /// Returns the digest of the image, once it is computed.
+    pub(crate) fn digest(&self) -> &OnceLock<Digest> {
+        &self.inner.digest
     }
 
     /// Checks that the descriptors of the machine code were not closed.

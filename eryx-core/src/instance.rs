@@ -1,10 +1,14 @@
 //! One interpreter: instantiated from the image, run under limits, and ended.
 
+mod fork;
+mod snapshot;
+
 use std::future::pending;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use eryx_net_host::{HostMemory, HostMemoryFull, Network, NetworkReport};
+use eryx_net_host::{HostMemoryFull, Network, NetworkReport};
 use tokio::time::Instant;
 use wasmtime::component::Instance as Exports;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
@@ -14,23 +18,27 @@ use crate::bindings::{Outcome, Sandbox as Guest, StartState};
 use crate::cancel::CancelHandle;
 use crate::environment::Environment;
 use crate::error::{Error, PythonException};
+use crate::files::{ChangedFiles, SharedFiles};
+use crate::functions::{self, OfferedFunctions};
 use crate::host_resource::HostResourceError;
 use crate::image::Image;
 use crate::image::prelinked::PrelinkedImage;
+use crate::instance::fork::Origin;
 use crate::limit::Limit;
 use crate::limits::ResourceLimits;
 use crate::memory_limiter::MemoryLimiter;
 use crate::program::Program;
 use crate::result::{ExecuteResult, PartialResult, Usage};
+use crate::session_clock::SessionClock;
 use crate::signals;
 use crate::stdin::Stdin;
 use crate::stdio::{Capture, Sinks};
-use crate::store_state::StoreState;
+use crate::store_state::{StoreState, start_files};
 use crate::template::Template;
 use crate::value::{TakenValue, ValueError};
 
 /// The most bytes that a guest may pass to the host in one call.
-const MAX_CALL: usize = 4 << 20;
+pub(crate) const MAX_CALL: usize = 4 << 20;
 
 /// The most component handles that a guest may hold at once.
 const MAX_HANDLES: usize = 8192;
@@ -46,6 +54,7 @@ pub(crate) struct Instance {
     /// dropped.
     network: Network,
     guest: Guest,
+    exports: Exports,
     capture: Capture,
     limits: ResourceLimits,
     /// The variables to set before the next program.
@@ -65,9 +74,11 @@ impl Instance {
         limits: &ResourceLimits,
         network: Network,
         sinks: &Sinks,
+        offered: &OfferedFunctions,
         environment: Environment,
     ) -> Result<Self, Error> {
-        let (mut instance, _) = Self::start_with_exports(template, limits, network, sinks).await?;
+        let (mut instance, _) =
+            Self::start_with_exports(template, limits, network, sinks, offered).await?;
         instance.environment = environment;
         Ok(instance)
     }
@@ -77,7 +88,8 @@ impl Instance {
         template: &Template,
         limits: &ResourceLimits,
     ) -> Result<(Self, Exports), Error> {
-        Self::start_with_exports(template, limits, Network::off(), &Sinks::default()).await
+        let (sinks, offered) = (Sinks::default(), OfferedFunctions::default());
+        Self::start_with_exports(template, limits, Network::off(), &sinks, &offered).await
     }
 
     async fn start_with_exports(
@@ -85,21 +97,56 @@ impl Instance {
         limits: &ResourceLimits,
         network: Network,
         sinks: &Sinks,
+        offered: &OfferedFunctions,
     ) -> Result<(Self, Exports), Error> {
-        let capture = Capture::new(HostMemory::new(limits.max_host_memory()));
-        let state = StoreState::new(network, limits, &capture, sinks, &template.files)?;
-        let (store, guest, exports) = instantiate(&template.image, state, limits).await?;
-        let instance = Self {
+        let origin = Origin {
+            files: start_files(&template.files, limits)?,
+            clock: SessionClock::starting_at(Duration::ZERO),
+            network,
+            offered: offered.clone(),
+        };
+        let instance = Self::start_from(&template.image, limits, sinks, origin).await?;
+        let exports = instance.exports;
+        Ok((instance, exports))
+    }
+
+    fn new(
+        store: Store<StoreState>,
+        guest: Guest,
+        exports: Exports,
+        capture: Capture,
+        limits: &ResourceLimits,
+    ) -> Self {
+        Self {
             network: store.data().network.clone(),
             store: Some(store),
             guest,
+            exports,
             capture,
             limits: limits.clone(),
             environment: Environment::default(),
             had_stdin: false,
             close_reason: String::new(),
-        };
-        Ok((instance, exports))
+        }
+    }
+
+    /// Sets the variables that the next program finds, in addition to those that exist.
+    pub(crate) fn set_environment(&mut self, environment: Environment) {
+        self.environment = environment;
+    }
+
+    /// Returns the files of the interpreter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionClosed`] when nothing more can run in it.
+    pub(crate) fn files(&self) -> Result<&SharedFiles, Error> {
+        match &self.store {
+            Some(store) => Ok(&store.data().files),
+            None => Err(Error::SessionClosed {
+                reason: self.close_reason.clone(),
+            }),
+        }
     }
 
     /// Returns the interpreter's store, unless nothing more can run in it.
@@ -152,6 +199,7 @@ impl Instance {
         started: Instant,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
+        functions::check_nesting()?;
         // This future owns the store meanwhile, so dropping the future ends the interpreter and its
         // connections.
         let Some(mut store) = self.store.take() else {
@@ -160,50 +208,27 @@ impl Instance {
             });
         };
         "an execution was dropped before it ended".clone_into(&mut self.close_reason);
-        self.capture.begin(self.limits.max_output());
-        store.data_mut().memory.begin();
-        store.data().host_memory.begin();
+        self.begin(&mut store);
+        let files = store.data().files.lock().snapshot();
         let execution = EXECUTIONS.fetch_add(1, Ordering::Relaxed) + 1;
         self.network.begin_execution(execution);
+        store.data_mut().calls.begin_execution(execution);
         let end = {
             let time_slice = store.data().time_slice.clone();
             let call = signals::watch(time_slice.run(guest_call.call(&self.guest, &mut store)));
-            let cancelled = async {
-                match cancel {
-                    Some(cancel) => cancel.cancelled().await,
-                    None => pending().await,
-                }
-            };
-            let timed_out = async {
-                // A deadline that `Instant` cannot represent never comes.
-                match started.checked_add(self.limits.execution_timeout()) {
-                    Some(deadline) => tokio::time::sleep_until(deadline).await,
-                    None => pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = cancelled => CallEnd::Cancelled,
-                returned = call => CallEnd::Returned(returned),
-                () = timed_out => CallEnd::TimedOut,
-            }
+            race(call, self.deadline(started), cancel).await
         };
         if self.had_stdin {
             // The reader is the embedder's: it is not kept until the next program.
             store.data().stdin.clear();
         }
-        let peak_host_memory = store.data().host_memory.peak();
+        let calls = store.data_mut().calls.end_execution();
         let (end, value) = end.split();
-        let output = PartialResult {
-            output: self.capture.take(),
-            usage: Usage {
-                execution,
-                duration: started.elapsed(),
-                peak_memory: store.data().memory.peak(),
-                peak_host_memory,
-                network: self.network.take_report(),
-            },
-        };
+        let mut output = self.partial_result(&store, started);
+        output.usage.execution = execution;
+        output.usage.network = self.network.take_report();
+        output.usage.files = ChangedFiles::between(files, store.data().files.lock().snapshot());
+        output.usage.function_calls = calls.into_report();
         let denied_growth = store.data().memory.denied_growth();
         let (close_reason, result) = self.classify(end, denied_growth, output);
         match close_reason {
@@ -215,6 +240,34 @@ impl Instance {
             None => self.store = Some(store),
         }
         result.map(|result| ExecuteResult::new(result, value))
+    }
+
+    /// Begins to count what a call of the guest uses.
+    fn begin(&mut self, store: &mut Store<StoreState>) {
+        self.capture.begin(self.limits.max_output());
+        store.data_mut().memory.begin();
+        store.data().host_memory.begin();
+    }
+
+    /// Returns what a call used that began at `started`, without its network activity.
+    fn partial_result(&mut self, store: &Store<StoreState>, started: Instant) -> PartialResult {
+        let peak_host_memory = store.data().host_memory.peak();
+        PartialResult {
+            output: self.capture.take(),
+            usage: Usage {
+                execution: 0,
+                duration: started.elapsed(),
+                peak_memory: store.data().memory.peak(),
+                peak_host_memory,
+                ..Usage::default()
+            },
+        }
+    }
+
+    /// Returns when a call has to end that began at `started`. A deadline that `Instant` cannot
+    /// represent never comes.
+    fn deadline(&self, started: Instant) -> Option<Instant> {
+        started.checked_add(self.limits.execution_timeout())
     }
 
     /// Maps the end of a call to a result, and to the reason why no further program can run, if
@@ -393,6 +446,32 @@ impl GuestCall<'_> {
                 Ok((outcome, TakenValue::default()))
             }
         }
+    }
+}
+
+/// Waits for a call of the guest, until `deadline` or until `cancel` ends it.
+async fn race<T>(
+    call: impl Future<Output = wasmtime::Result<T>>,
+    deadline: Option<Instant>,
+    cancel: Option<&CancelHandle>,
+) -> CallEnd<T> {
+    let cancelled = async {
+        match cancel {
+            Some(cancel) => cancel.cancelled().await,
+            None => pending().await,
+        }
+    };
+    let timed_out = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = cancelled => CallEnd::Cancelled,
+        returned = call => CallEnd::Returned(returned),
+        () = timed_out => CallEnd::TimedOut,
     }
 }
 

@@ -52,6 +52,7 @@ impl JsonValue {
         let text = String::from_utf8(text.into()).map_err(JsonValueError::new)?;
         check_depth(text.as_bytes())?;
         serde_json::from_str::<IgnoredAny>(&text).map_err(JsonValueError::new)?;
+        check_atoms(&text)?;
         Ok(Self(text.into()))
     }
 
@@ -137,6 +138,61 @@ fn check_depth(text: &[u8]) -> Result<(), JsonValueError> {
     Ok(())
 }
 
+/// Checks what the grammar of JSON leaves open: that numbers with a fraction or an exponent are
+/// within the range of an `f64`, and that surrogates are in pairs. `text` is valid JSON.
+fn check_atoms(text: &str) -> Result<(), JsonValueError> {
+    // Every second part is inside of a string, except that an escaped quote ends no string.
+    let mut rest = text;
+    while let Some(start) = rest.find('"') {
+        check_numbers(&rest[..start])?;
+        rest = check_string(&rest[start + 1..])?;
+    }
+    check_numbers(rest)
+}
+
+/// Checks the numbers of a text without strings.
+fn check_numbers(text: &str) -> Result<(), JsonValueError> {
+    let is_part = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
+    for number in text.split(|c| !is_part(c)) {
+        let is_float = number.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+            && number.contains(['.', 'e', 'E']);
+        if is_float && !number.parse::<f64>().is_ok_and(f64::is_finite) {
+            let shown: String = number.chars().take(40).collect();
+            return Err(JsonValueError(format!(
+                "{shown} is beyond the range of a float"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the escapes of a string, and returns what follows it.
+fn check_string(text: &str) -> Result<&str, JsonValueError> {
+    let unpaired =
+        || JsonValueError("an escape in a string is half of a surrogate pair".to_owned());
+    let mut rest = text;
+    let mut is_low_expected = false;
+    loop {
+        let next = rest.find(['"', '\\']).unwrap_or(rest.len());
+        let (plain, tail) = rest.split_at(next);
+        let code = tail
+            .strip_prefix("\\u")
+            .and_then(|hex| u32::from_str_radix(hex.get(..4)?, 16).ok());
+        let is_low = matches!(code, Some(0xDC00..=0xDFFF));
+        if is_low != is_low_expected || (is_low && !plain.is_empty()) {
+            return Err(unpaired());
+        }
+        is_low_expected = matches!(code, Some(0xD800..=0xDBFF));
+        if !tail.starts_with('\\') {
+            return Ok(tail.strip_prefix('"').unwrap_or_default());
+        }
+        // `\u` is followed by four digits.
+        rest = tail
+            .get(if code.is_some() { 6 } else { 2 }..)
+            .unwrap_or_default();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -156,11 +212,24 @@ mod tests {
             b"\"\xff\"",
             b"\"\\ud800\"x",
             b"]",
+            b"[1e999]",
+            b"{\"\\udc00\": 1}",
+            b"\"\\ud800a\\udc00\"",
+            b"\"\\ud800\"",
+            b"[\"a\", -2.5E+400]",
         ] {
             let error = JsonValue::from_text(text).expect_err("not JSON");
             assert!(!error.to_string().is_empty());
         }
-        for text in ["1", "\"[[[\\\"[\"", " [1, {\"a\": null}] ", "1e999"] {
+        let large = "1".repeat(4000);
+        for text in [
+            "1",
+            "\"[[[\\\"[\"",
+            " [1, {\"a\": null}] ",
+            "[-1.5e-400,2E2]",
+            "\"\\ud83d\\udc0d\\\\ud800 1e999\"",
+            &large,
+        ] {
             assert_eq!(JsonValue::from_text(text).expect(text).as_str(), text);
         }
     }

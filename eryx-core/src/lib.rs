@@ -10,6 +10,7 @@ mod error;
 mod factory;
 mod failure;
 mod files;
+mod functions;
 mod host_resource;
 pub mod image;
 mod imports;
@@ -17,6 +18,8 @@ mod instance;
 mod json_value;
 mod limit;
 mod limits;
+mod memory_access;
+mod memory_changes;
 mod memory_limiter;
 mod net;
 mod output;
@@ -26,11 +29,14 @@ mod program;
 mod result;
 mod sandbox;
 mod session;
+mod session_clock;
+mod session_snapshot;
 #[cfg(target_os = "linux")]
 mod signals;
 #[cfg(not(target_os = "linux"))]
 #[path = "signals/unsupported.rs"]
 mod signals;
+mod snapshot_error;
 mod stdin;
 mod stdio;
 mod store_state;
@@ -44,7 +50,18 @@ pub use cancel::CancelHandle;
 pub use config_error::ConfigError;
 pub use environment::EnvironmentError;
 pub use error::{Error, ImageError, PythonException};
+pub use eryx_files::{
+    Change, ChangeKind, Entry, Error as FileError, FileContent, FileType, Identity, SaveError,
+    Saved, Stat, Timestamp, save_changes,
+};
 pub use factory::{BuildStage, FactoryBuilder, PackageLimits, SandboxFactory};
+pub use files::{
+    ChangedFiles, Files, FilesError, MountAccess, ReadError, SessionFiles, SessionFilesError,
+};
+pub use functions::{
+    Arguments, Function, FunctionCall, FunctionError, FunctionKind, FunctionOutcome,
+    FunctionRefusals, FunctionReport, FunctionResult, FunctionWork, Functions,
+};
 pub use host_resource::{HostResource, HostResourceError};
 pub use json_value::{JsonValue, JsonValueError};
 pub use limit::Limit;
@@ -55,4 +72,5 @@ pub use program::{Program, ProgramError};
 pub use result::{ExecuteResult, PartialResult, Usage};
 pub use sandbox::{Sandbox, SandboxBuilder};
 pub use session::Session;
+pub use snapshot_error::SnapshotError;
 pub use value::{Display, ValueError};

@@ -27,11 +27,16 @@ pub struct ResourceLimits {
     max_file_bytes: u64,
     max_files: usize,
     max_value: u64,
+    max_function_calls: u64,
+    max_function_calls_in_flight: usize,
+    max_function_value: u64,
+    function_timeout: Option<Duration>,
 }
 
 impl Default for ResourceLimits {
     /// 30 seconds, 128 MiB of memory, 8 MiB of output, 64 MiB of host memory, 64 MiB in 10,000
-    /// files, values of 1 MiB.
+    /// files, values of 1 MiB, 1,000 calls of functions, 32 of them at a time, with values of 1
+    /// MiB.
     fn default() -> Self {
         Self {
             execution_timeout: Duration::from_secs(30),
@@ -41,6 +46,10 @@ impl Default for ResourceLimits {
             max_file_bytes: FileLimits::default().max_file_bytes(),
             max_files: FileLimits::default().max_files(),
             max_value: 1 << 20,
+            max_function_calls: 1000,
+            max_function_calls_in_flight: 32,
+            max_function_value: 1 << 20,
+            function_timeout: None,
         }
     }
 }
@@ -62,6 +71,11 @@ impl ResourceLimits {
 
     /// The most bytes of a [value](Self::with_max_value).
     pub const MAX_VALUE: u64 = 3 << 20;
+    /// The most [calls at a time](Self::with_max_function_calls_in_flight).
+    pub const MAX_FUNCTION_CALLS_IN_FLIGHT: usize = 1024;
+
+    /// The most [bytes of a value](Self::with_max_function_value).
+    pub const MAX_FUNCTION_VALUE: u64 = 3 << 20;
 
     /// The most memory a guest can address, in bytes.
     pub const MAX_MEMORY: u64 = 4 << 30;
@@ -131,6 +145,40 @@ impl ResourceLimits {
         self
     }
 
+    /// Sets how many calls of the embedder's [functions](crate::Functions) one execution may make.
+    /// More raise `tools.LimitError` in the program. At least 1.
+    #[must_use]
+    pub fn with_max_function_calls(mut self, calls: u64) -> Self {
+        self.max_function_calls = calls;
+        self
+    }
+
+    /// Sets how many of these calls may be in progress at a time. More wait for their turn. From 1
+    /// to [`MAX_FUNCTION_CALLS_IN_FLIGHT`](Self::MAX_FUNCTION_CALLS_IN_FLIGHT).
+    #[must_use]
+    pub fn with_max_function_calls_in_flight(mut self, calls: usize) -> Self {
+        self.max_function_calls_in_flight = calls;
+        self
+    }
+
+    /// Sets how many bytes the arguments of one of these calls, and its result, may have as JSON.
+    /// Larger ones raise `tools.LimitError` in the program. At most
+    /// [`MAX_FUNCTION_VALUE`](Self::MAX_FUNCTION_VALUE).
+    #[must_use]
+    pub fn with_max_function_value(mut self, bytes: u64) -> Self {
+        self.max_function_value = bytes;
+        self
+    }
+
+    /// Sets how long one of these calls may take, without the time that it waits for its turn. A
+    /// longer one raises `TimeoutError` in the program. `None`, the default, is no limit but the
+    /// [time limit of the execution](Self::with_execution_timeout).
+    #[must_use]
+    pub fn with_function_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.function_timeout = timeout;
+        self
+    }
+
     /// Returns the limit set by [`with_execution_timeout`](Self::with_execution_timeout).
     pub fn execution_timeout(&self) -> Duration {
         self.execution_timeout
@@ -164,6 +212,65 @@ impl ResourceLimits {
     /// Returns the limit set by [`with_max_value`](Self::with_max_value), in bytes.
     pub fn max_value(&self) -> u64 {
         self.max_value
+    }
+
+    /// Returns the limit set by [`with_max_function_calls`](Self::with_max_function_calls).
+    pub fn max_function_calls(&self) -> u64 {
+        self.max_function_calls
+    }
+
+    /// Returns the limit set by
+    /// [`with_max_function_calls_in_flight`](Self::with_max_function_calls_in_flight).
+    pub fn max_function_calls_in_flight(&self) -> usize {
+        self.max_function_calls_in_flight
+    }
+
+    /// Returns the limit set by [`with_max_function_value`](Self::with_max_function_value), in
+    /// bytes.
+    pub fn max_function_value(&self) -> u64 {
+        self.max_function_value
+    }
+
+    /// Returns the limit set by [`with_function_timeout`](Self::with_function_timeout).
+    pub fn function_timeout(&self) -> Option<Duration> {
+        self.function_timeout
+    }
+
+    /// Checks the limits on calls of functions.
+    fn validate_functions(&self) -> Result<(), ConfigError> {
+        if self.max_function_calls == 0 {
+            return Err(ConfigError::limit(
+                "max_function_calls",
+                "is 0; give it at least 1, or give the sandbox no functions",
+            ));
+        }
+        if !(1..=Self::MAX_FUNCTION_CALLS_IN_FLIGHT).contains(&self.max_function_calls_in_flight) {
+            return Err(ConfigError::limit(
+                "max_function_calls_in_flight",
+                format!(
+                    "is {}; give it a number from 1 to {}",
+                    self.max_function_calls_in_flight,
+                    Self::MAX_FUNCTION_CALLS_IN_FLIGHT
+                ),
+            ));
+        }
+        if !(1..=Self::MAX_FUNCTION_VALUE).contains(&self.max_function_value) {
+            return Err(ConfigError::limit(
+                "max_function_value",
+                format!(
+                    "is {} bytes; give it a number from 1 to {}",
+                    self.max_function_value,
+                    Self::MAX_FUNCTION_VALUE
+                ),
+            ));
+        }
+        if self.function_timeout == Some(Duration::ZERO) {
+            return Err(ConfigError::limit(
+                "function_timeout",
+                "is 0: every call would fail; give it a positive duration, or none",
+            ));
+        }
+        Ok(())
     }
 
     /// Returns the limits of the files.
@@ -208,6 +315,7 @@ impl ResourceLimits {
                 ),
             ));
         }
+        self.validate_functions()?;
         if self.execution_timeout.is_zero() {
             return Err(ConfigError::limit(
                 "execution_timeout",
@@ -282,6 +390,30 @@ mod tests {
             (
                 ResourceLimits::default().with_max_file_bytes(u64::MAX),
                 "max_file_bytes",
+            ),
+            (
+                ResourceLimits::default().with_max_function_calls(0),
+                "max_function_calls",
+            ),
+            (
+                ResourceLimits::default().with_max_function_calls_in_flight(0),
+                "max_function_calls_in_flight",
+            ),
+            (
+                ResourceLimits::default().with_max_function_calls_in_flight(1025),
+                "max_function_calls_in_flight",
+            ),
+            (
+                ResourceLimits::default().with_max_function_value(0),
+                "max_function_value",
+            ),
+            (
+                ResourceLimits::default().with_max_function_value((3 << 20) + 1),
+                "max_function_value",
+            ),
+            (
+                ResourceLimits::default().with_function_timeout(Some(Duration::ZERO)),
+                "function_timeout",
             ),
             (ResourceLimits::default().with_max_files(0), "max_files"),
             (

@@ -10,6 +10,7 @@ use tokio::io::AsyncRead;
 use crate::bindings::StartState;
 use crate::config_error::ConfigError;
 use crate::environment::Environment;
+use crate::files::Files;
 use crate::json_value::{JsonValue, JsonValueError};
 use crate::stdin::Stdin;
 
@@ -39,6 +40,7 @@ pub struct Program {
     pub(crate) environment: Environment,
     inputs: BTreeMap<String, Result<JsonValue, JsonValueError>>,
     pub(crate) stdin: Stdin,
+    pub(crate) files: Files,
     pub(crate) wants_value: bool,
 }
 
@@ -80,6 +82,12 @@ pub enum ProgramError {
         /// What to do instead.
         remedy: &'static str,
     },
+    /// The program has files, and is executed in a session.
+    #[error(
+        "files: a session keeps its own files, so a program in it cannot have others; write them \
+         with `Session::files` (in Python, `session.files[path] = content`)"
+    )]
+    FilesInSession,
     /// An argument contains a NUL character, which ends a string in C.
     #[error("argv: argument {position} contains a NUL character; remove it")]
     #[non_exhaustive]
@@ -163,6 +171,18 @@ impl Program {
     #[must_use]
     pub fn with_stdin_reader(mut self, reader: impl AsyncRead + Send + Unpin + 'static) -> Self {
         self.stdin = Stdin::Reader(Box::new(reader));
+        self
+    }
+
+    /// Adds files to those of the sandbox, for this execution; see
+    /// [`SandboxBuilder::with_files`](crate::SandboxBuilder::with_files). They do not count against
+    /// the limits until the program changes them. No two may have the same path.
+    ///
+    /// A session has its own files, which [`Session::files`](crate::Session::files) writes: to
+    /// execute a program with files there is an error.
+    #[must_use]
+    pub fn with_files(mut self, files: Files) -> Self {
+        self.files = files;
         self
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use eryx_net_host::NetworkReport;
 
+use crate::files::ChangedFiles;
+use crate::functions::FunctionReport;
 use crate::json_value::JsonValue;
 use crate::output::Output;
 use crate::value::{Display, TakenValue, ValueError};
@@ -38,7 +40,14 @@ pub struct ExecuteResult {
     /// The representations of that value, the richest first as a rule. An object has those that its
     /// methods return by the conventions of IPython, such as `_repr_html_` and `_repr_mimebundle_`,
     /// and then `text/plain` too; a value without a form in JSON has `text/plain` alone.
+    ///
+    /// Files that a program wrote to show something are in [`files`](Self::files);
+    /// [`Display::media_type_of`] recognises them.
     pub display: Vec<Display>,
+    /// What the program changed of its files, except in mounted directories.
+    pub files: ChangedFiles,
+    /// The program's calls of the embedder's [functions](crate::Functions).
+    pub function_calls: FunctionReport,
 }
 
 /// The resources that an execution used until it ended without a result.
@@ -56,6 +65,10 @@ pub struct Usage {
     pub peak_host_memory: u64,
     /// The program's network activity.
     pub network: NetworkReport,
+    /// What the program changed of its files until then, except in mounted directories.
+    pub files: ChangedFiles,
+    /// The program's calls of the embedder's [functions](crate::Functions).
+    pub function_calls: FunctionReport,
 }
 
 /// The output and the usage of an execution that did not run to its end. It dereferences to its
@@ -90,6 +103,8 @@ impl ExecuteResult {
             network: usage.network,
             value: value.json,
             display: value.display,
+            files: usage.files,
+            function_calls: usage.function_calls,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use eryx_files::Layout;
 use eryx_net_host::{NetConfig, Network, Observer};
 use tokio::time::Instant;
 
@@ -10,7 +11,8 @@ use crate::cancel::CancelHandle;
 use crate::config_error::ConfigError;
 use crate::environment::Environment;
 use crate::error::Error;
-use crate::files;
+use crate::files::{self, Files};
+use crate::functions::{self, Function, FunctionCall, Functions, OfferedFunctions};
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::limits::ResourceLimits;
@@ -40,6 +42,8 @@ use crate::template::Template;
 #[derive(Clone)]
 pub struct Sandbox {
     template: Template,
+    /// The files of the template without those of the settings.
+    base_files: Layout,
     settings: Arc<Settings>,
 }
 
@@ -49,7 +53,9 @@ struct Settings {
     network: Option<NetConfig>,
     observer: Option<Arc<dyn Observer>>,
     sinks: Sinks,
+    offered: OfferedFunctions,
     environment: Environment,
+    files: Files,
 }
 
 impl Sandbox {
@@ -104,7 +110,16 @@ impl Sandbox {
     /// [`Error::Image`] when the interpreter does not start, [`Error::Limit`] when its memory limit
     /// is too low to start it.
     pub async fn session(&self) -> Result<Session, Error> {
-        Ok(Session::new(self.start().await?, self.template.clone()))
+        Ok(Session::new(
+            self.start(&self.template).await?,
+            self.clone(),
+        ))
+    }
+
+    /// Returns the text of a Python stub for the functions of this sandbox, for a prompt of a
+    /// model: see [`Functions::describe`].
+    pub fn describe_functions(&self) -> String {
+        self.settings.offered.functions.describe()
     }
 
     async fn run(
@@ -114,28 +129,103 @@ impl Sandbox {
     ) -> Result<ExecuteResult, Error> {
         let started = Instant::now();
         program.validate()?;
-        let mut instance = self.start().await?;
+        let mut instance = if program.files.is_empty() {
+            self.start(&self.template).await?
+        } else {
+            let files = self.settings.files.and(&program.files);
+            let files = files.extend(&self.base_files).map_err(ConfigError::from)?;
+            self.start(&self.template.with_files(files)).await?
+        };
         instance.execute(program, started, cancel).await
     }
 
-    async fn start(&self) -> Result<Instance, Error> {
+    /// Returns the network of a new interpreter.
+    fn network(&self) -> Network {
         let network = match &self.settings.network {
             Some(config) => Network::new(config),
             None => Network::off(),
         };
-        let network = match &self.settings.observer {
+        match &self.settings.observer {
             Some(observer) => network.with_observer(Arc::clone(observer)),
             None => network,
-        };
+        }
+    }
+
+    async fn start(&self, template: &Template) -> Result<Instance, Error> {
+        functions::check_nesting()?;
+        let network = self.network();
         let environment = self.environment(&network);
         Instance::start(
-            &self.template,
+            template,
             &self.settings.limits,
             network,
             &self.settings.sinks,
+            &self.settings.offered,
             environment,
         )
         .await
+    }
+
+    /// Returns a session that continues the one whose state [`Session::snapshot`] returned, also in
+    /// another process or on another machine.
+    ///
+    /// The network, the limits and the environment variables are those of this sandbox: nothing of
+    /// what the other sandbox allowed is in the bytes. Connections and open files of the session
+    /// are closed, as in a [fork](Session::fork). The placeholders of secrets are new: they are in
+    /// `os.environ`, and placeholders that programs have copied before are no longer replaced.
+    ///
+    /// The bytes may come from anywhere. They are checked, but they are the memory of a program:
+    /// what the session does next is as untrusted as any program. They count against the limits of
+    /// memory and files, and the execution timeout applies to this call.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), eryx_core::Error> {
+    /// let mut session = sandbox.session().await?;
+    /// session.execute("x = 41").await?;
+    /// let bytes = session.snapshot().await?;
+    /// let mut later = sandbox.restore(&bytes).await?;
+    /// assert_eq!(later.execute("print(x + 1)").await?.stdout, "42\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Snapshot`] when the bytes are no snapshot, are damaged, or are of another guest
+    /// image or factory; [`Error::Limit`] when the session exceeds a limit while it is restored.
+    pub async fn restore(&self, bytes: &[u8]) -> Result<Session, Error> {
+        let network = self.network();
+        let environment = self.environment(&network);
+        let mut instance = Instance::restore(
+            &self.template,
+            &self.settings.limits,
+            &self.settings.sinks,
+            network,
+            &self.settings.offered,
+            bytes,
+        )
+        .await?;
+        instance.set_environment(environment);
+        Ok(Session::new(instance, self.clone()))
+    }
+
+    /// Returns the state of an interpreter of this sandbox.
+    pub(crate) async fn snapshot(&self, instance: &mut Instance) -> Result<Vec<u8>, Error> {
+        instance.snapshot(&self.template).await
+    }
+
+    /// Returns a copy of an interpreter of another sandbox with the same image. Its output and its
+    /// events go where this sandbox sends them.
+    pub(crate) async fn fork(&self, instance: &mut Instance) -> Result<Instance, Error> {
+        let observer = self.settings.observer.clone();
+        instance
+            .fork(
+                &self.template.image,
+                &self.settings.sinks,
+                observer,
+                &self.settings.offered,
+            )
+            .await
     }
 
     /// Returns the variables that an interpreter of this sandbox starts with: those of the
@@ -156,6 +246,8 @@ impl fmt::Debug for Sandbox {
             .field("limits", &self.settings.limits)
             .field("network", &self.settings.network)
             .field("env", &self.settings.environment)
+            .field("files", &self.settings.files)
+            .field("functions", &self.settings.offered.functions)
             .finish_non_exhaustive()
     }
 }
@@ -206,7 +298,8 @@ impl SandboxBuilder {
     }
 
     /// Sets environment variables, pairs of a name and a value, in addition to those of earlier
-    /// calls. Without this, programs have none. The last of several values for a name applies.
+    /// calls. Without this, programs have `HOME` alone, which is `/home/user`. The last of several
+    /// values for a name applies.
     ///
     /// Every execution starts with the variables in `os.environ`, and so does a session: what its
     /// programs change there stays for the programs after them. Modules that the image or a factory
@@ -237,6 +330,76 @@ impl SandboxBuilder {
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into())),
         );
+        self
+    }
+
+    /// Sets the files that programs find when they start, in place of those of an earlier call.
+    /// Without this, they find the empty directories `/tmp` and `/home/user`.
+    ///
+    /// They are checked by [`build`](Self::build), which also opens the files and directories of
+    /// the machine among them.
+    ///
+    /// ```no_run
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), eryx_core::Error> {
+    /// use eryx_core::{Files, Sandbox};
+    ///
+    /// let files = Files::new().with_file("/data/in.txt", "hello");
+    /// let sandbox = Sandbox::embedded().with_files(files).build()?;
+    /// let result = sandbox.execute("print(open('/data/in.txt').read())").await?;
+    /// assert_eq!(result.stdout, "hello\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_files(mut self, files: Files) -> Self {
+        self.settings.files = files;
+        self
+    }
+
+    /// Gives programs a function, in addition to those of earlier calls: `import tools`, then
+    /// `tools.name(...)`, or `await tools.name(...)` for an asynchronous one. Without functions,
+    /// programs have no module `tools`.
+    ///
+    /// A function is a hole in the sandbox: its arguments are those of an untrusted program. It is
+    /// checked by [`build`](Self::build): see [`Functions::with_function`].
+    ///
+    /// ```no_run
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), eryx_core::Error> {
+    /// use eryx_core::{Function, FunctionError, Sandbox};
+    ///
+    /// let double = Function::immediate(|arguments| {
+    ///     let [number]: [i32; 1] = arguments.to()?;
+    ///     Ok::<_, FunctionError>(i64::from(number) * 2)
+    /// });
+    /// let sandbox = Sandbox::embedded().with_function("double", double).build()?;
+    /// let result = sandbox.execute("import tools; print(tools.double(21))").await?;
+    /// assert_eq!(result.stdout, "42\n");
+    /// assert_eq!(result.function_calls.calls[0].name, "double");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_function(mut self, name: &str, function: Function) -> Self {
+        let offered = &mut self.settings.offered;
+        offered.functions = std::mem::take(&mut offered.functions).with_function(name, function);
+        self
+    }
+
+    /// Gives programs `functions`, in place of those of earlier calls; see
+    /// [`with_function`](Self::with_function).
+    pub fn with_functions(mut self, functions: Functions) -> Self {
+        self.settings.offered.functions = functions;
+        self
+    }
+
+    /// Calls `handler` with each call of a function when it has ended. Calls that the host refuses
+    /// are only counted, in the report. The handler runs on any thread of the runtime, and returns
+    /// at once: the program may wait for it.
+    pub fn on_function_call(
+        mut self,
+        handler: impl Fn(&FunctionCall) + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.offered.observer = Some(Arc::new(handler));
         self
     }
 
@@ -282,21 +445,37 @@ impl SandboxBuilder {
     /// not load.
     pub fn build(self) -> Result<Sandbox, Error> {
         self.settings.limits.validate()?;
+        self.settings.offered.functions.validate()?;
         let environment = &self.settings.environment;
         environment.validate().map_err(ConfigError::from)?;
         if let Some(network) = &self.settings.network {
             network.validate().map_err(ConfigError::from)?;
         }
-        let template = match self.source {
+        let mut template = match self.source {
             Source::Embedded => Template::new(Image::embedded()?, files::without_packages()),
             Source::Component(wasm) => {
                 Template::new(Image::compile(&wasm)?, files::without_packages())
             }
             Source::Template(template) => template,
         };
+        let base_files = template.files.clone();
+        let files = self.settings.files.extend(&base_files);
+        template.files = files.map_err(ConfigError::from)?;
         Ok(Sandbox {
             template,
+            base_files,
             settings: Arc::new(self.settings),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restored_session_can_be_awaited_on_any_thread() {
+        fn is_send<T: Send>(_: impl FnOnce(&'static Sandbox, &'static [u8]) -> T) {}
+        is_send(Sandbox::restore);
     }
 }

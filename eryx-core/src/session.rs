@@ -6,11 +6,13 @@ use eryx_net_host::NetworkReport;
 use tokio::time::Instant;
 
 use crate::cancel::CancelHandle;
+use crate::config_error::ConfigError;
 use crate::error::Error;
+use crate::files::SessionFiles;
 use crate::instance::Instance;
-use crate::program::Program;
+use crate::program::{Program, ProgramError};
 use crate::result::ExecuteResult;
-use crate::template::Template;
+use crate::sandbox::Sandbox;
 
 /// One interpreter that runs program after program. Names, imports and open connections stay.
 ///
@@ -27,16 +29,13 @@ use crate::template::Template;
 /// ```
 pub struct Session {
     instance: Instance,
-    /// Keeps the factory of the session registered.
-    _template: Template,
+    /// Keeps the factory of the session registered, too.
+    sandbox: Sandbox,
 }
 
 impl Session {
-    pub(crate) fn new(instance: Instance, template: Template) -> Self {
-        Self {
-            instance,
-            _template: template,
-        }
+    pub(crate) fn new(instance: Instance, sandbox: Sandbox) -> Self {
+        Self { instance, sandbox }
     }
 
     /// Runs a program; see [`Sandbox::execute`](crate::Sandbox::execute).
@@ -62,6 +61,82 @@ impl Session {
         self.run(program.into(), Some(cancel)).await
     }
 
+    /// Returns the files of the session, to read and change them between two executions.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut session = sandbox.session().await?;
+    /// session.files()?.write("/data/in.txt", b"21")?;
+    /// session
+    ///     .execute("n = int(open('/data/in.txt').read())\nopen('out', 'w').write(str(2 * n))")
+    ///     .await?;
+    /// assert_eq!(session.files()?.read("/home/user/out")?, b"42");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionClosed`] when an earlier execution ended the session.
+    pub fn files(&mut self) -> Result<SessionFiles<'_>, Error> {
+        self.instance.files().map(SessionFiles::new)
+    }
+
+    /// Returns a copy of the session, which continues independently of this one: with the same
+    /// names, modules, suspended coroutines and timers, and a copy of the files.
+    ///
+    /// The copy has no connections: those of its programs answer `ConnectionResetError`, as after a
+    /// failure of the network, and open files are closed. The module `random` is seeded anew. The
+    /// limits of executions count for each session by itself, but both use up the byte quotas and
+    /// rate limits of the network together.
+    ///
+    /// The callbacks of `os.register_at_fork` are called: those of this session now, within the
+    /// execution timeout, those of the copy before its next program.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), eryx_core::Error> {
+    /// let mut session = sandbox.session().await?;
+    /// session.execute("x = 41").await?;
+    /// let mut fork = session.fork().await?;
+    /// fork.execute("x += 1").await?;
+    /// assert_eq!(fork.execute("print(x)").await?.stdout, "42\n");
+    /// assert_eq!(session.execute("print(x)").await?.stdout, "41\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionClosed`] when an earlier execution ended the session, [`Error::Limit`] when
+    /// the callbacks or the copy exceed a limit, [`Error::Snapshot`] when the copy does not
+    /// continue. If the callbacks exceed a limit, or the future is dropped, the session is over.
+    pub async fn fork(&mut self) -> Result<Self, Error> {
+        let instance = self.sandbox.fork(&mut self.instance).await?;
+        Ok(Self::new(instance, self.sandbox.clone()))
+    }
+
+    /// Returns a copy of the session as [`fork`](Self::fork) does, whose output and network events
+    /// go where `sandbox` sends those of its programs.
+    #[doc(hidden)]
+    pub async fn fork_into(&mut self, sandbox: &Sandbox) -> Result<Self, Error> {
+        let instance = sandbox.fork(&mut self.instance).await?;
+        Ok(Self::new(instance, sandbox.clone()))
+    }
+
+    /// Returns the state of the session as bytes, for [`Sandbox::restore`]: its memory and its
+    /// files, compressed. The session goes on.
+    ///
+    /// The bytes contain everything that programs have in memory and in files, passwords included.
+    /// They are neither encrypted nor signed. Only the same version of Eryx, with the same build of
+    /// the factory, can restore them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fork`](Self::fork).
+    pub async fn snapshot(&mut self) -> Result<Vec<u8>, Error> {
+        self.sandbox.snapshot(&mut self.instance).await
+    }
+
     /// Returns the report of the network since the last execution that ended with a result or an
     /// error: the activity of an execution whose future was dropped, and of connections still open.
     pub fn network_report(&self) -> NetworkReport {
@@ -75,6 +150,9 @@ impl Session {
     ) -> Result<ExecuteResult, Error> {
         let started = Instant::now();
         program.validate()?;
+        if !program.files.is_empty() {
+            return Err(ConfigError::from(ProgramError::FilesInSession).into());
+        }
         self.instance.execute(program, started, cancel).await
     }
 }
@@ -82,5 +160,17 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fork_can_be_awaited_on_any_thread() {
+        fn is_send<T: Send>(_: impl FnOnce(&'static mut Session) -> T) {}
+        is_send(Session::fork);
+        is_send(Session::snapshot);
     }
 }

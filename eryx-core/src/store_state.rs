@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use eryx_files::{Layout, Timestamp};
+use eryx_files::{FileSystem, Layout, Timestamp};
 use eryx_net_host::{Charge, HostMemory, Network};
 use eryx_sync::Mutex;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::config_error::ConfigError;
-use crate::files::Files;
+use crate::files::SharedFiles;
+use crate::functions::{Calls, OfferedFunctions};
 use crate::limits::ResourceLimits;
 use crate::memory_limiter::MemoryLimiter;
+use crate::session_clock::SessionClock;
 use crate::stdin::GuestStdin;
 use crate::stdio::{Capture, Sinks, StreamKind};
 use crate::time_slice::TimeSlice;
@@ -32,24 +34,28 @@ pub(crate) struct StoreState {
     _base: Charge,
     pub(crate) table: ResourceTable,
     pub(crate) time_slice: TimeSlice,
-    pub(crate) files: Files,
+    pub(crate) files: SharedFiles,
     pub(crate) stdin: GuestStdin,
+    pub(crate) calls: Calls,
+    pub(crate) clock: SessionClock,
     wasi: WasiCtx,
 }
 
 impl StoreState {
-    /// Returns the state for a guest that starts with the files of `layout`.
+    /// Returns the state for a guest that starts with `files`, and whose monotonic clock is
+    /// `clock`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Limit`] when the host memory is less than every execution uses, or a limit of
-    /// files is out of range.
+    /// [`ConfigError::Limit`] when the host memory is less than every execution uses.
     pub(crate) fn new(
         network: Network,
         limits: &ResourceLimits,
         capture: &Capture,
         sinks: &Sinks,
-        layout: &Layout,
+        files: FileSystem,
+        clock: SessionClock,
+        offered: &OfferedFunctions,
     ) -> Result<Self, ConfigError> {
         let host_memory = capture.host_memory().clone();
         let base = host_memory
@@ -63,6 +69,7 @@ impl StoreState {
         wasi.stdin(stdin.clone())
             .stdout(capture.stream(StreamKind::Stdout, sinks.stdout.clone()))
             .stderr(capture.stream(StreamKind::Stderr, sinks.stderr.clone()))
+            .monotonic_clock(clock)
             .max_random_size(MAX_RANDOM)
             // Defence in depth: WASI sockets are disabled too, in case a guest reaches CPython's
             // original `_socket`.
@@ -70,6 +77,7 @@ impl StoreState {
             .allow_udp(false)
             .allow_ip_name_lookup(false);
         let wasi = wasi.build();
+        let calls = Calls::new(offered, limits, &host_memory);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         Ok(Self {
@@ -80,7 +88,9 @@ impl StoreState {
             table,
             time_slice: TimeSlice::new(),
             stdin,
-            files: Arc::new(Mutex::new(layout.start(limits.file_limits()?, present))),
+            calls,
+            files: Arc::new(Mutex::new(files)),
+            clock,
             wasi,
         })
     }
@@ -111,6 +121,18 @@ impl WasiView for StoreState {
             table: &mut self.table,
         }
     }
+}
+
+/// Returns the files of a guest that starts with those of `layout`.
+///
+/// # Errors
+///
+/// [`ConfigError::Limit`] when a limit of files is out of range.
+pub(crate) fn start_files(
+    layout: &Layout,
+    limits: &ResourceLimits,
+) -> Result<FileSystem, ConfigError> {
+    Ok(layout.start(limits.file_limits()?, present))
 }
 
 /// Returns the present time.

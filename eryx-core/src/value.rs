@@ -26,6 +26,32 @@ pub struct Display {
     pub data: Vec<u8>,
 }
 
+impl Display {
+    /// Returns the media type of a file that shows something, by the ending of its name; `None` for
+    /// any other.
+    ///
+    /// ```
+    /// use eryx_core::Display;
+    ///
+    /// assert_eq!(Display::media_type_of("/home/user/plot.PNG"), Some("image/png"));
+    /// assert_eq!(Display::media_type_of("/home/user/data.csv"), None);
+    /// ```
+    pub fn media_type_of(path: &str) -> Option<&'static str> {
+        let (_, ending) = path.rsplit_once('.')?;
+        let ending = ending.to_ascii_lowercase();
+        Some(match ending.as_str() {
+            "png" => "image/png",
+            "jpg" | "jpeg" => "image/jpeg",
+            "gif" => "image/gif",
+            "webp" => "image/webp",
+            "svg" => "image/svg+xml",
+            "html" | "htm" => "text/html",
+            "pdf" => "application/pdf",
+            _ => return None,
+        })
+    }
+}
+
 /// What a program left as its value.
 #[derive(Debug, Default)]
 pub(crate) struct TakenValue {

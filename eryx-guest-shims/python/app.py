@@ -21,12 +21,21 @@ stdlib_imports.load()
 import wit_world  # noqa: E402
 
 # componentize-py makes an interface available only if the program imports it during the build.
-from wit_world.imports import poll, resolver, tcp, tls, types, udp  # noqa: E402, F401
+from wit_world.imports import (  # noqa: E402
+    functions,  # noqa: F401
+    poll,  # noqa: F401
+    resolver,  # noqa: F401
+    tcp,  # noqa: F401
+    tls,  # noqa: F401
+    types,  # noqa: F401
+    udp,  # noqa: F401
+)
 
-from eryx_guest import bindings, fastpaths, heap, warmup  # noqa: E402
+from eryx_guest import bindings, fastpaths, fork, heap, warmup  # noqa: E402
 
 bindings.install()
 fastpaths.install()
+fork.install()
 heap.warm_up_and_compact(warmup.run)
 
 # Imported last: programs write to the objects of the runner, so these belong next to the programs'
@@ -53,6 +62,18 @@ class WitWorld(wit_world.WitWorld):
     def preload(self, paths: list[str], imports: list[str], setup: bytes | None) -> None:
         """Prepares a snapshot: see the WIT."""
         preload(paths, imports, setup)
+
+    def before_fork(self, open_files: int) -> bool:
+        """Prepares a fork: see the WIT."""
+        return fork.before_fork(open_files)
+
+    def after_fork(self) -> None:
+        """Ends a fork: see the WIT."""
+        fork.after_fork()
+
+    def wake(self, has_network: bool, has_listings: bool) -> None:
+        """Continues as a child: see the WIT."""
+        fork.wake(has_network, has_listings)
 
 
 runner.freeze_start_state(WitWorld())

@@ -12,7 +12,7 @@ pub struct ExtensionModule {
 }
 
 /// The extension modules of an image.
-pub const EXTENSION_MODULES: [ExtensionModule; 4] = [
+pub const EXTENSION_MODULES: [ExtensionModule; 5] = [
     ExtensionModule {
         name: "reset_preopens",
         file: "reset_preopens.wat",
@@ -24,6 +24,11 @@ pub const EXTENSION_MODULES: [ExtensionModule; 4] = [
         world: "package eryx:heap; world heap {}",
     },
     ExtensionModule {
+        name: "_eryx_working_directory",
+        file: "working_directory.wat",
+        world: "package eryx:working-directory; world working-directory {}",
+    },
+    ExtensionModule {
         name: "_eryx_output",
         file: "output.wat",
         world: "package eryx:output; world output {}",
@@ -31,6 +36,6 @@ pub const EXTENSION_MODULES: [ExtensionModule; 4] = [
     ExtensionModule {
         name: "_eryx_bindings",
         file: "fast_bindings.wat",
-        world: "package eryx:bindings; world bindings { import eryx:net/poll@0.1.0; import eryx:net/tcp@0.1.0; import eryx:net/tls@0.1.0; import eryx:net/udp@0.1.0; }",
+        world: "package eryx:bindings; world bindings { import eryx:host/functions@0.1.0; import eryx:net/poll@0.1.0; import eryx:net/tcp@0.1.0; import eryx:net/tls@0.1.0; import eryx:net/udp@0.1.0; }",
     },
 ];

@@ -134,6 +134,7 @@ mod tests {
             ("eryx-guest-shims/output.wat", "(module)"),
             ("eryx-guest-shims/fast_bindings.wat", "(module)"),
             ("eryx-guest-shims/heap.wat", "(module)"),
+            ("eryx-guest-shims/working_directory.wat", "(module)"),
             ("eryx-guest-build/src/passes.rs", "mod merge;\n"),
             ("eryx-guest-build/src/passes/merge.rs", "fn merge() {}\n"),
         ] {
@@ -161,7 +162,7 @@ mod tests {
             );
             fingerprints.push(fingerprint);
         }
-        assert_eq!(fingerprints.len(), 10);
+        assert_eq!(fingerprints.len(), 11);
         fs::remove_dir_all(dir).expect("removed");
     }
 

@@ -2,12 +2,23 @@
 #![forbid(unsafe_code)]
 
 pub use eryx_core::{
-    BuildStage, CancelHandle, ConfigError, Display, EnvironmentError, Error, ExecuteResult,
-    FactoryBuilder, HostResource, HostResourceError, ImageError, JsonValue, JsonValueError, Limit,
+    Arguments, BuildStage, CancelHandle, ConfigError, Display, EnvironmentError, Error,
+    ExecuteResult, FactoryBuilder, Files, Function, FunctionCall, FunctionError, FunctionKind,
+    FunctionOutcome, FunctionRefusals, FunctionReport, FunctionResult, FunctionWork, Functions,
+    HostResource, HostResourceError, ImageError, JsonValue, JsonValueError, Limit, MountAccess,
     Output, OutputSink, PackageError, PackageLimits, PartialResult, Program, ProgramError,
-    PythonException, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session, Usage,
-    ValueError,
+    PythonException, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session,
+    SnapshotError, Usage, ValueError,
 };
+
+/// The files of a program: what it changed, those of a session, and the errors.
+pub mod files {
+    pub use eryx_core::{
+        Change, ChangeKind, ChangedFiles, Entry, FileContent, FileError, FileType, FilesError,
+        Identity, ReadError, SaveError, Saved, SessionFiles, SessionFilesError, Stat, Timestamp,
+        save_changes,
+    };
+}
 
 /// The guest image embedded in the program.
 #[cfg(feature = "embedded-image")]
@@ -47,8 +58,14 @@ mod documentation {
     struct Sandboxes;
     #[doc = include_str!("../../docs/values.md")]
     struct Values;
+    #[doc = include_str!("../../docs/files.md")]
+    struct Files;
+    #[doc = include_str!("../../docs/forks.md")]
+    struct Forks;
     #[doc = include_str!("../../docs/resource-limits.md")]
     struct ResourceLimits;
+    #[doc = include_str!("../../docs/functions.md")]
+    struct Functions;
     #[doc = include_str!("../../docs/networking.md")]
     struct Networking;
     #[doc = include_str!("../../docs/http-rules.md")]
@@ -61,6 +78,8 @@ mod documentation {
     struct Packages;
     #[doc = include_str!("../../docs/command-line.md")]
     struct CommandLine;
+    #[doc = include_str!("../../docs/mcp.md")]
+    struct Mcp;
     #[doc = include_str!("../../docs/troubleshooting.md")]
     struct Troubleshooting;
     #[doc = include_str!("../../docs/python.md")]

@@ -4,7 +4,12 @@
 wasmtime::component::bindgen!({
     path: "src/files/wasi.wit",
     world: "eryx:files/imports",
-    imports: { default: trappable },
+    imports: {
+        // These wait for content that the embedder provides.
+        "wasi:filesystem/types.[method]descriptor.open-at": async | trappable,
+        "wasi:filesystem/types.[method]descriptor.stat-at": async | trappable,
+        default: trappable,
+    },
     // The streams of `wasi:io` require this.
     require_store_data_send: true,
     with: {

@@ -7,7 +7,7 @@ use eryx_files::FileSystem;
 use eryx_sync::Mutex;
 
 /// The files of a guest. Its streams share them.
-pub(crate) type Files = Arc<Mutex<FileSystem>>;
+pub(crate) type SharedFiles = Arc<Mutex<FileSystem>>;
 
 /// An open file or directory.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The functions of `wasi:filesystem/types`. They only convert types.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use eryx_files::{FileSystem, FileType, Listing, NewTime, OpenFlags as Open, Stat, Timestamp};
@@ -17,6 +18,7 @@ use crate::files::bindings::wasi::filesystem::types::{
 use crate::files::descriptor::Descriptor;
 use crate::files::stream::{ReadStream, WriteStream};
 use crate::store_state::StoreState;
+use crate::thread;
 
 type Failure = HostFailure<eryx_files::Error>;
 
@@ -41,6 +43,30 @@ impl StoreState {
     ) -> Result<R, Failure> {
         let id = self.table.get(handle)?.id;
         Ok(call(&mut self.files.lock(), id)?)
+    }
+
+    /// Waits until the content of the file at a path is loaded, if the embedder provides it, and it
+    /// has to be: to read it, or, unless `reads`, to know its size.
+    async fn load(
+        &mut self,
+        handle: &Resource<Descriptor>,
+        follow: bool,
+        path: &str,
+        reads: bool,
+    ) -> Result<(), Failure> {
+        let id = self.table.get(handle)?.id;
+        let unloaded = self.files.lock().unloaded_at(id, follow, path, reads);
+        let Some(content) = unloaded else {
+            return Ok(());
+        };
+        if content.is_loaded() {
+            return Ok(content.load().map(drop)?);
+        }
+        // The function is the embedder's: a panic is a failure of the content.
+        let load = move || panic::catch_unwind(AssertUnwindSafe(|| content.load().map(drop)));
+        let loaded = thread::run(load).await;
+        let loaded = loaded.map_err(|missing| HostFailure::Trap(missing.into()))?;
+        Ok(loaded.unwrap_or(Err(eryx_files::Error::Io))?)
     }
 
     /// Gives the guest a stream that writes an open file from `offset` on, or at its end.
@@ -266,12 +292,13 @@ impl HostDescriptor for StoreState {
         Ok(descriptor_stat(&stat))
     }
 
-    fn stat_at(
+    async fn stat_at(
         &mut self,
         handle: Resource<Descriptor>,
         flags: PathFlags,
         path: String,
     ) -> Result<DescriptorStat, Failure> {
+        self.load(&handle, follow(flags), &path, false).await?;
         let stat = self.with_file(&handle, |files, file| {
             files.stat_at(file, follow(flags), &path)
         })?;
@@ -306,7 +333,7 @@ impl HostDescriptor for StoreState {
         })
     }
 
-    fn open_at(
+    async fn open_at(
         &mut self,
         handle: Resource<Descriptor>,
         path_flags: PathFlags,
@@ -323,6 +350,9 @@ impl HostDescriptor for StoreState {
             read: access.contains(DescriptorFlags::READ),
             write: access.contains(DescriptorFlags::WRITE),
         };
+        if (flags.read || flags.write) && !flags.truncate {
+            self.load(&handle, flags.follow, &path, true).await?;
+        }
         let opened = self.with_file(&handle, |files, file| files.open_at(file, &path, flags))?;
         self.hold(opened)
     }

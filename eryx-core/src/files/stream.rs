@@ -4,11 +4,11 @@ use bytes::Bytes;
 use eryx_files::Limits;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::files::descriptor::{Files, Position};
+use crate::files::descriptor::{Position, SharedFiles};
 
 /// Reads an open file from its position on.
 pub(super) struct ReadStream {
-    pub(super) files: Files,
+    pub(super) files: SharedFiles,
     pub(super) file: eryx_files::Descriptor,
     pub(super) position: Position,
 }
@@ -38,7 +38,7 @@ impl Pollable for ReadStream {
 
 /// Writes an open file from its position on, or at its end.
 pub(super) struct WriteStream {
-    pub(super) files: Files,
+    pub(super) files: SharedFiles,
     pub(super) file: eryx_files::Descriptor,
     pub(super) position: Position,
     pub(super) appends: bool,
@@ -108,7 +108,7 @@ mod tests {
     use crate::files::descriptor::Descriptor;
 
     /// Returns an empty file of a guest that may store 1,000,000 bytes.
-    fn file() -> (Files, Descriptor) {
+    fn file() -> (SharedFiles, Descriptor) {
         let limits = Limits::default().with_max_file_bytes(1_000_000);
         let layout = Layout::builder(Timestamp::default()).build();
         let mut files = layout.start(limits.expect("a limit"), Timestamp::default);
@@ -123,7 +123,7 @@ mod tests {
         (Arc::new(Mutex::new(files)), Descriptor::new(file))
     }
 
-    fn read_stream(files: &Files, descriptor: &Descriptor, offset: u64) -> ReadStream {
+    fn read_stream(files: &SharedFiles, descriptor: &Descriptor, offset: u64) -> ReadStream {
         ReadStream {
             files: Arc::clone(files),
             file: descriptor.id,
@@ -131,7 +131,11 @@ mod tests {
         }
     }
 
-    fn write_stream(files: &Files, descriptor: &Descriptor, offset: Option<u64>) -> WriteStream {
+    fn write_stream(
+        files: &SharedFiles,
+        descriptor: &Descriptor,
+        offset: Option<u64>,
+    ) -> WriteStream {
         WriteStream {
             files: Arc::clone(files),
             file: descriptor.id,

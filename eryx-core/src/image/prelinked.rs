@@ -6,6 +6,7 @@ use wasmtime::{Engine, Store};
 use crate::bindings::{Sandbox as Guest, SandboxIndices};
 use crate::error::{Error, ImageError};
 use crate::files;
+use crate::functions;
 use crate::net;
 use crate::store_state::StoreState;
 
@@ -67,5 +68,6 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<StoreState>> {
     files::add_to_linker(&mut linker)?;
     Guest::add_to_linker_imports::<_, HasSelf<StoreState>>(&mut linker, |state| state)?;
     net::add_to_linker(&mut linker)?;
+    functions::add_to_linker(&mut linker)?;
     Ok(linker)
 }

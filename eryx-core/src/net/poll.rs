@@ -1,4 +1,4 @@
-//! `eryx:net/poll`: waits for several connections, sockets and lookups at once.
+//! `eryx:net/poll`: waits for several connections, sockets, lookups and calls at once.
 
 use std::task::{Context, Poll};
 
@@ -8,6 +8,7 @@ use wasmtime::bail;
 use wasmtime::component::{Resource, ResourceTable};
 
 use crate::bindings::eryx::net::poll::{Duration, Host, Ready};
+use crate::functions::RunningCall;
 use crate::net::convert;
 use crate::store_state::StoreState;
 
@@ -22,11 +23,13 @@ impl Host for StoreState {
         receivable: Vec<Resource<UdpSocket>>,
         sendable: Vec<Resource<UdpSocket>>,
         lookups: Vec<Resource<Lookup>>,
+        calls: Vec<Resource<RunningCall>>,
         timeout: Option<Duration>,
     ) -> wasmtime::Result<Ready> {
         // Polling each handle takes the host's time, and a guest may name one a million times.
         let longest = readable.len().max(writable.len()).max(lookups.len());
-        if longest.max(receivable.len()).max(sendable.len()) > MAX_POLLED {
+        let longest = longest.max(receivable.len()).max(sendable.len());
+        if longest.max(calls.len()) > MAX_POLLED {
             bail!("poll was given more than {MAX_POLLED} of a kind to wait for");
         }
         let table = &mut self.table;
@@ -39,7 +42,7 @@ impl Host for StoreState {
             for connection in &writable {
                 poll_set.add(table.get(connection)?.poll_item_writable());
             }
-            for _ in 0..receivable.len() + sendable.len() + lookups.len() {
+            for _ in 0..receivable.len() + sendable.len() + lookups.len() + calls.len() {
                 poll_set.add(None);
             }
             poll_set.poll(timeout)
@@ -50,6 +53,7 @@ impl Host for StoreState {
             receivable: Vec::new(),
             sendable: Vec::new(),
             lookups: Vec::new(),
+            calls: Vec::new(),
         };
         let mut failure = None;
         poll::wait_ready_after(&readiness, timeout, |sweep: &mut Sweep<'_, '_>| {
@@ -59,11 +63,13 @@ impl Host for StoreState {
                 ready.receivable = poll_each(table, &receivable, sweep, UdpSocket::poll_readable)?;
                 ready.sendable = poll_each(table, &sendable, sweep, UdpSocket::poll_writable)?;
                 ready.lookups = poll_each(table, &lookups, sweep, Lookup::poll_ready)?;
+                ready.calls = poll_each(table, &calls, sweep, RunningCall::poll_ready)?;
                 Ok(!(ready.readable.is_empty()
                     && ready.writable.is_empty()
                     && ready.receivable.is_empty()
                     && ready.sendable.is_empty()
-                    && ready.lookups.is_empty()))
+                    && ready.lookups.is_empty()
+                    && ready.calls.is_empty()))
             };
             poll_all().unwrap_or_else(|error| {
                 failure = Some(error);

@@ -22,12 +22,13 @@ use anyhow::{Context, Result, ensure};
 
 use self::link_graph::LinkGraph;
 use self::merged_module::MergedModule;
-use super::yield_points;
+use super::{state_access, yield_points};
 
 /// Returns `component` with as few core modules as possible.
 ///
 /// With `yield_import`, a host function that modules import, the merged module gets yield points
-/// that call it.
+/// that call it. If the modules share a C stack, the component gets exports that read and write the
+/// state of an instance (pass `state_access`).
 pub(crate) fn merge_modules(
     component: &[u8],
     yield_import: Option<(&str, &str)>,
@@ -39,6 +40,17 @@ fn try_merge(component: &[u8], yield_import: Option<(&str, &str)>) -> Result<Vec
     let graph = LinkGraph::parse(component)?;
     ensure!(!graph.merged.is_empty(), "there are none");
     let mut merged = MergedModule::build(&graph)?;
+    let has_state_access = if let Some(stack_pointer) = merged.stack_pointer {
+        let drops: Vec<u32> = (0..)
+            .zip(&merged.imports)
+            .filter(|(_, function)| graph.drops.contains(function))
+            .map(|(index, _)| index)
+            .collect();
+        merged.bytes = state_access::add_functions(&merged.bytes, &drops, stack_pointer)?;
+        true
+    } else {
+        false
+    };
     if let Some(import) = yield_import {
         ensure!(
             !graph.has_code_outside_merged()?,
@@ -60,7 +72,11 @@ fn try_merge(component: &[u8], yield_import: Option<(&str, &str)>) -> Result<Vec
         };
         merged.bytes = yield_points::add_yield_points(&merged.bytes, &inputs)?;
     }
-    component_writer::write(component, &graph, merged)
+    let (component, instance) = component_writer::write(component, &graph, merged)?;
+    if has_state_access {
+        return state_access::add_exports(&component, instance);
+    }
+    Ok(component)
 }
 
 #[cfg(test)]

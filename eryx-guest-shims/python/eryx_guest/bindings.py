@@ -13,7 +13,7 @@ from typing import Any
 
 import _eryx_bindings
 from componentize_py_types import Err
-from wit_world.imports import poll, tcp, tls, types, udp
+from wit_world.imports import functions, poll, tcp, tls, types, udp
 
 # The cases of the variants `error` and `tls-error` in the order of the WIT.
 _ERRORS: tuple[Any, ...] = (
@@ -63,6 +63,11 @@ def install() -> None:
     udp.Socket.send = _socket_send
     udp.Socket.send_to = _socket_send_to
     poll.poll = _poll
+    functions.Call.start = classmethod(_call_start)
+    functions.Call.finish = _call_finish
+    functions.Call.__exit__ = _call_exit
+    functions.Call.__del__ = _call_exit
+    functions.Call.__reduce_ex__ = _connection_reduce
 
 
 def _raise(error: tuple[Any, ...]) -> None:
@@ -125,12 +130,41 @@ def _socket_send_to(self: Any, data: Buffer, host: str, port: int, timeout: int 
     _eryx_bindings.udp_send_to(self.handle, data, host.encode(), port, timeout)
 
 
+def _call_start(cls: Any, name: str, arguments: Buffer) -> Any:
+    handle = _eryx_bindings.call_start(name.encode(), arguments)
+    if handle.__class__ is tuple:
+        raise Err(_failure(*handle))
+    call = cls.__new__(cls)
+    call.handle = handle
+    return call
+
+
+def _call_finish(self: Any, timeout: int | None) -> Any:
+    result = _eryx_bindings.call_finish(self.handle, timeout)
+    if result.__class__ is tuple:
+        raise Err(_failure(*result))
+    return result
+
+
+def _call_exit(self: Any, *exc_info: Any) -> None:
+    handle = self.__dict__.pop("handle", None)
+    if handle is not None:
+        _eryx_bindings.call_drop(handle)
+
+
+def _failure(*exception: str) -> Any:
+    if not exception:
+        return functions.Failure_WouldBlock()
+    return functions.Failure_Raised(functions.Exception(*exception))
+
+
 def _poll(
     readable: Any,
     writable: Any,
     receivable: Any,
     sendable: Any,
     lookups: Any,
+    calls: Any,
     timeout: int | None,
 ) -> Any:
     ready = _eryx_bindings.poll(
@@ -139,6 +173,7 @@ def _poll(
         _handles(receivable),
         _handles(sendable),
         _handles(lookups),
+        _handles(calls),
         timeout,
     )
     return poll.Ready(*map(_indexes, ready))

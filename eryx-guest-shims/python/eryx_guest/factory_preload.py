@@ -11,7 +11,7 @@ from eryx_guest import heap, random_generators, runner
 
 def preload(paths: list[str], imports: list[str], setup: bytes | None) -> None:
     """Prepares a snapshot. Raises `Err(PythonException)` with the first exception."""
-    sys.path[:] = paths
+    sys.path[:] = [*paths, runner.HOME]
     random_generators.track_seeding()
     raised: wit_world.PythonException | None = None
     importing = None
@@ -46,6 +46,8 @@ def _prepare_snapshot() -> None:
     sys.settrace(None)
     sys.setprofile(None)
     random_generators.collect_unseeded()
+    # The directory has other files in a sandbox, and may have the same time of modification.
+    sys.path_importer_cache.pop(runner.HOME, None)
     heap.prepare_snapshot()
     sys.setprofile(profile)
     sys.settrace(trace)

@@ -5,6 +5,9 @@ or tuple of values, or a dict from str to values. Bytes are written as `{"$bytes
 else is refused: nothing changes on its way, except that a tuple arrives as a list.
 """
 
+# The host side may be as old as Python 3.9.
+from __future__ import annotations
+
 import base64
 import json
 from typing import Any
@@ -103,9 +106,9 @@ class _Checker:
         """Raises a `_RefusalError` unless `value` is JSON."""
         if isinstance(value, dict):
             self._check_dict(value, depth)
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, (list, tuple)):
             self._check_items(value, value, depth)
-        elif not isinstance(value, str | int | float | bytes | None):
+        elif not isinstance(value, (str, int, float, bytes, type(None))):
             kind = type(value)
             raise _RefusalError(
                 TypeError,
@@ -159,5 +162,7 @@ class _Checker:
 
 
 def _shortened(key: Any) -> str:
-    text = ascii(key) if isinstance(key, str | int | float | bytes | None) else type(key).__name__
+    text = (
+        ascii(key) if isinstance(key, (str, int, float, bytes, type(None))) else type(key).__name__
+    )
     return text if len(text) <= 40 else f"{text[:38]}...{text[0]}"

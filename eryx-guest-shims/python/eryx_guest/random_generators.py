@@ -40,6 +40,11 @@ def seed_all() -> None:
         _seed_from(_urandom(_ENTROPY * len(batch)), batch)
 
 
+def seed_module() -> None:
+    """Seeds the generator of the module `random` anew, as CPython does in a forked process."""
+    _seed_from(_urandom(_ENTROPY), [_inner])
+
+
 def seed_all_with_zeros() -> None:
     """Seeds the generators while the image is built, where the host has no entropy."""
     _seed_from(bytes(_ENTROPY * len(_unseeded)), _unseeded)

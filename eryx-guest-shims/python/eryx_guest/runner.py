@@ -14,10 +14,12 @@ from collections.abc import Coroutine
 from types import CodeType, TracebackType
 from typing import Any, NamedTuple
 
+import _eryx_working_directory
 import wit_world
 from componentize_py_types import Err
 
 from eryx_guest import (
+    fork,
     heap,
     json_values,
     last_value,
@@ -35,6 +37,11 @@ MAX_TRACEBACK = 64 * 1024
 # for: an entry takes more memory than its source. A session may run many programs.
 MAX_SOURCES = 1 << 20
 MIN_SOURCE = 1 << 10
+
+# The home directory of programs, which is their working directory too. Modules in it can be
+# imported, if neither the standard library nor a package has them: it is the last entry of
+# `sys.path`.
+HOME = "/home/user"
 
 # The directories of the image's own modules and of the generated bindings.
 _INTERNAL = (os.path.dirname(os.path.dirname(__file__)) + "/", "/world/", "/bundled/")
@@ -79,12 +86,18 @@ def freeze_start_state(world: wit_world.WitWorld) -> None:
     # A sandbox has neither the directories nor the environment of the build.
     _environ.clear()
     sys.path.clear()
-    sys.path_importer_cache.clear()
+    # What a program imports from its own files would add files that it did not write.
+    sys.dont_write_bytecode = True
     output.install()
     sys.stdout = sys.__stdout__ = output.open_stdout()  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = output.open_stderr()  # type: ignore[misc]
     _warm_up(world)
     stdin.reopen()
+    # After the warm-up: the machine of the build does not have the directory.
+    _keep_home()
+    sys.path.append(HOME)
+    sys.path_importer_cache.clear()
+    _eryx_working_directory.set(HOME.encode())
     heap.prepare_snapshot()
     # Every program modifies these objects. Created last, they are next to the program's own.
     sys.argv = []
@@ -125,6 +138,22 @@ def _close_loop() -> None:
         asyncio.set_event_loop(None)
 
 
+def _keep_home() -> None:
+    """Sets HOME in the snapshot.
+
+    Trap: at the end of the build, componentize-py removes each of `os.environ.keys()`. To set the
+    variable when a program starts would cost each sandbox 7 page faults.
+    """
+    _environ["HOME"] = HOME
+
+    def no_keys() -> list[str]:
+        # Called once: from then on, `keys` is that of the class.
+        del _environ.__dict__["keys"]
+        return []
+
+    _environ.__dict__["keys"] = no_keys
+
+
 def run_setup(source: bytes) -> None:
     """Runs the set-up code of a factory. Raises its exceptions."""
     _exec_source(source, "<setup>")
@@ -155,6 +184,8 @@ def execute(source: bytes) -> wit_world.Outcome:
     if _runs == 1:
         # Their state is part of the snapshot and would be the same in every sandbox.
         random_generators.seed_all()
+    if fork.callbacks_due:
+        fork.run_child_callbacks()
     name = _FIRST_NAME if _runs == 1 else f"<script {_runs}>"
     try:
         outcome = _execute(source, name)

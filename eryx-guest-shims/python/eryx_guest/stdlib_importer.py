@@ -93,7 +93,7 @@ class InMemoryFinder(MetaPathFinder):
         """Returns the spec of a module in memory, None for any other module."""
         module = self._modules.get(fullname)
         if module is None:
-            return None
+            return _find_tools() if fullname == "tools" else None
         spec = importlib.machinery.ModuleSpec(
             fullname, self._loader, origin=module.path, is_package=module.is_package
         )
@@ -101,6 +101,13 @@ class InMemoryFinder(MetaPathFinder):
             spec.submodule_search_locations = [os.path.dirname(module.path)]
         spec.has_location = True
         return spec
+
+
+def _find_tools() -> importlib.machinery.ModuleSpec | None:
+    # Imported late: the host cannot be asked while the image is built.
+    from eryx_guest import tools_module
+
+    return tools_module.find_spec()
 
 
 def install() -> None:

@@ -110,6 +110,60 @@ class HostLookup(Protocol):
     def __exit__(self, *exc_info: None) -> bool | None: ...
 
 
+class HostCall(Protocol):
+    """A call of a function of the embedder (`eryx:host/functions.call`)."""
+
+    def finish(self, timeout: int | None) -> bytes: ...
+    def __exit__(self, *exc_info: None) -> bool | None: ...
+
+
+class LostResource:
+    """Stands for a resource of the host that a fork of a session does not have.
+
+    It answers like a connection that the peer has reset, and like a lookup whose name server does
+    not answer.
+    """
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return self._raise_reset
+
+    def _raise_reset(self, *arguments: Any) -> Any:
+        raise _error("ConnectionReset")
+
+    def finish(self, timeout: int | None) -> list[str]:
+        """Raises the error of a lookup that may succeed later."""
+        raise _error("NameTryAgain")
+
+    def take(self, max: int) -> bytes:
+        """Returns no ciphertext."""
+        return b""
+
+    def feed_eof(self) -> None:
+        """Does nothing."""
+
+    def pending(self) -> int:
+        """Returns 0: nothing is buffered."""
+        return 0
+
+    def info(self) -> None:
+        """Returns None: there is no TLS."""
+
+    tls_info = info
+
+    def __exit__(self, *exc_info: None) -> None:
+        """Does nothing: there is nothing to close."""
+
+
+def _error(case: str) -> Any:
+    """Returns the exception of the bindings for a case of `types.error`."""
+    types = importlib.import_module("wit_world.imports.types")
+    return interfaces().Err(getattr(types, f"Error_{case}")())
+
+
+LOST: Any = LostResource()
+"""The stand-in for every lost resource."""
+
+
 class Ready(Protocol):
     """The result of `poll`: indexes into the lists passed to it."""
 
@@ -118,15 +172,17 @@ class Ready(Protocol):
     receivable: list[int]
     sendable: list[int]
     lookups: list[int]
+    calls: list[int]
 
 
 class Interfaces:
     """The generated bindings."""
 
-    __slots__ = ("Err", "poll", "resolver", "tcp", "tls", "udp")
+    __slots__ = ("Err", "functions", "poll", "resolver", "tcp", "tls", "udp")
 
     def __init__(self) -> None:
         self.Err: Any = importlib.import_module("componentize_py_types").Err
+        self.functions: Any = importlib.import_module("wit_world.imports.functions")
         self.poll: Any = importlib.import_module("wit_world.imports.poll")
         self.resolver: Any = importlib.import_module("wit_world.imports.resolver")
         self.tcp: Any = importlib.import_module("wit_world.imports.tcp")
@@ -263,10 +319,11 @@ def poll(
     receivable: Sequence[HostSocket],
     sendable: Sequence[HostSocket],
     lookups: Sequence[HostLookup],
+    calls: Sequence[HostCall],
     timeout: int | None,
 ) -> Ready:
     """Waits until a resource is ready, up to `timeout` nanoseconds. Sleeps if there is none."""
     ready: Ready = interfaces().poll.poll(
-        readable, writable, receivable, sendable, lookups, timeout
+        readable, writable, receivable, sendable, lookups, calls, timeout
     )
     return ready

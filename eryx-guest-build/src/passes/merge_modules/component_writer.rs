@@ -14,12 +14,13 @@ use super::item::{ItemRef, Kind};
 use super::link_graph::{Instance, LinkGraph};
 use super::merged_module::{HOST, MergedModule};
 
-/// Returns `component` with `merged` in place of the modules it replaces.
+/// Returns `component` with `merged` in place of the modules it replaces, and the index of the core
+/// instance of `merged`.
 pub(super) fn write(
     component: &[u8],
     graph: &LinkGraph<'_>,
     merged: MergedModule,
-) -> Result<Vec<u8>> {
+) -> Result<(Vec<u8>, u32)> {
     let anchor = graph
         .instances_before_use
         .context("the component uses no module")?;
@@ -34,6 +35,7 @@ pub(super) fn write(
         indices: HashMap::new(),
         instances: HashMap::new(),
         modules: HashMap::new(),
+        merged_instance: None,
     };
     let mut output = Component::new();
     writer
@@ -43,7 +45,10 @@ pub(super) fn write(
         anchor > 0,
         "the component uses a function before there is any module"
     );
-    Ok(output.finish())
+    let instance = writer
+        .merged_instance
+        .context("the merged module is not instantiated")?;
+    Ok((output.finish(), instance))
 }
 
 struct ComponentWriter<'g, 'a> {
@@ -63,6 +68,8 @@ struct ComponentWriter<'g, 'a> {
     indices: HashMap<ItemRef, u32>,
     instances: HashMap<u32, u32>,
     modules: HashMap<u32, u32>,
+    /// The instance of the merged module, once it is written.
+    merged_instance: Option<u32>,
 }
 
 #[derive(Default)]
@@ -165,6 +172,7 @@ impl ComponentWriter<'_, '_> {
         section.instantiate(module, [(HOST, ModuleArg::Instance(host))]);
         component.section(&section);
         let instance = next_index(&mut self.written.instances);
+        self.merged_instance = Some(instance);
         let mut aliases = ComponentAliasSection::new();
         for ((kind, index), name) in &self.merged.exports {
             aliases.alias(Alias::CoreInstanceExport {

@@ -25,6 +25,8 @@ pub(super) struct LinkGraph<'a> {
     used: BTreeSet<ItemRef>,
     /// The functions that run while the guest may not call the host (canonical ABI, `may_leave`).
     pub(super) non_yielding: BTreeSet<ItemRef>,
+    /// The canonical functions that drop a handle.
+    pub(super) drops: BTreeSet<u32>,
     /// The number of instances before the component first uses an item of one.
     pub(super) instances_before_use: Option<usize>,
     /// The modules to merge, by their instance.
@@ -139,9 +141,13 @@ impl<'a> LinkGraph<'a> {
                 return Ok(());
             }
             CanonicalFunction::Lower { options, .. } => options,
-            CanonicalFunction::ResourceDrop { .. }
-            | CanonicalFunction::ResourceNew { .. }
-            | CanonicalFunction::ResourceRep { .. } => Box::default(),
+            CanonicalFunction::ResourceDrop { .. } => {
+                self.drops.insert(u32::try_from(self.functions.len())?);
+                Box::default()
+            }
+            CanonicalFunction::ResourceNew { .. } | CanonicalFunction::ResourceRep { .. } => {
+                Box::default()
+            }
             other => bail!("it uses {other:?}"),
         };
         let needs_instance = self.read_options(&options);
@@ -263,6 +269,17 @@ impl<'a> LinkGraph<'a> {
             }
         }
         bail!("no module imports {} from {}", import.1, import.0)
+    }
+
+    /// Returns the C stack pointer, which the modules of dynamic libraries import.
+    pub(super) fn stack_pointer(&self) -> Result<Option<Definition>> {
+        const IMPORT: (&str, &str) = ("env", "__stack_pointer");
+        for (&instance, module) in &self.merged {
+            if module.imports(Kind::Global).contains(&IMPORT) {
+                return self.import(instance, Kind::Global, IMPORT).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Returns whether a module that is not merged defines functions.

@@ -27,6 +27,8 @@ pub(super) struct MergedModule {
     pub(super) imports: Vec<u32>,
     /// The names of its exports, by the item of the component that each one is.
     pub(super) exports: BTreeMap<ItemRef, String>,
+    /// The index of the global that is the C stack pointer.
+    pub(super) stack_pointer: Option<u32>,
 }
 
 impl MergedModule {
@@ -81,7 +83,11 @@ fn encode(
         }
         export_names.insert(item, name);
     }
+    let stack_pointer = graph
+        .stack_pointer()?
+        .and_then(|definition| layout.indices.get(&(Kind::Global, definition)).copied());
     Ok(MergedModule {
+        stack_pointer,
         bytes: sections.finish(&types, data_count),
         imports: layout.host_functions.into_keys().collect(),
         exports: export_names,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..descriptors import Description
-from ..host import NON_BLOCKING, HostLookup
+from ..host import LOST, NON_BLOCKING, HostLookup
 from .getaddrinfo import finish_lookup
 
 
@@ -28,6 +28,11 @@ class Lookup(Description):
             raise
         self.resource = None
         return addresses
+
+    def lose_resource(self) -> None:
+        """Makes the lookup fail with EAI_AGAIN, unless its result was taken."""
+        if self.resource is not None:
+            self.resource = LOST
 
     def close(self) -> None:
         """Cancels the lookup unless it is complete."""

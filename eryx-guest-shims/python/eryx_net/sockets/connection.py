@@ -122,7 +122,7 @@ class Connection:
         return True if self._failed else None
 
     def hung_up(self) -> bool:
-        """Returns whether the connect failed."""
+        """Returns whether the connect failed, or the connection is lost."""
         return self._failed
 
     def start_tls(self, config: object, timeout: int | None) -> None:
@@ -143,6 +143,12 @@ class Connection:
     def pending(self) -> int:
         """Returns the number of plaintext bytes that are buffered."""
         return len(self._unread) + self.resource.pending()
+
+    def lose_resource(self) -> None:
+        """Makes every further operation fail with ECONNRESET."""
+        self.resource = host.LOST
+        self._failed = True
+        self._unread = b""
 
     def close(self) -> None:
         """Closes the connection of the host."""

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable
 
 from .. import descriptors, host
+from ..call_descriptor import Call
 from ..descriptors import Description
 from ..dns.lookup_descriptor import Lookup
 from ..errors import os_error
-from ..host import NON_BLOCKING, HostConnection, HostLookup, HostSocket
+from ..host import NON_BLOCKING, HostCall, HostConnection, HostLookup, HostSocket
 from .connection import Connection
 from .stream_socket import StreamSocket
 from .udp_socket import UdpSocket
@@ -40,6 +41,8 @@ class _PollSet:
         self.connecting: list[tuple[int, Connection]] = []
         self.lookups: list[HostLookup] = []
         self.lookup_fds: list[int] = []
+        self.calls: list[HostCall] = []
+        self.call_fds: list[int] = []
 
     def add_all(self, interests: Iterable[tuple[int, int]]) -> None:
         find = descriptors.find
@@ -62,9 +65,17 @@ class _PollSet:
         if description is None:
             self._add_file(fd, interest)
         elif isinstance(description, Lookup):
-            if interest & READ and description.resource is not None:
+            if description.resource is host.LOST:
+                self.mark(fd, interest & READ)
+            elif interest & READ and description.resource is not None:
                 self.lookups.append(description.resource)
                 self.lookup_fds.append(fd)
+        elif isinstance(description, Call):
+            if description.resource is host.LOST:
+                self.mark(fd, interest & READ)
+            elif interest & READ:
+                self.calls.append(description.resource)
+                self.call_fds.append(fd)
         elif isinstance(description, StreamSocket):
             self._add_stream_socket(fd, interest, description)
         elif isinstance(description, UdpSocket):
@@ -130,7 +141,12 @@ class _PollSet:
     def run(self, timeout: int | None) -> dict[int, int]:
         """Waits, and returns the ready descriptors."""
         polls_host = bool(
-            self.readable or self.writable or self.receivable or self.sendable or self.lookups
+            self.readable
+            or self.writable
+            or self.receivable
+            or self.sendable
+            or self.lookups
+            or self.calls
         )
         if self.ready:
             timeout = NON_BLOCKING
@@ -144,7 +160,13 @@ class _PollSet:
                     "which has one thread, waits",
                 )
         polled = host.poll(
-            self.readable, self.writable, self.receivable, self.sendable, self.lookups, timeout
+            self.readable,
+            self.writable,
+            self.receivable,
+            self.sendable,
+            self.lookups,
+            self.calls,
+            timeout,
         )
         for indexes, fds, flag in (
             (polled.readable, self.readable_fds, READ),
@@ -152,6 +174,7 @@ class _PollSet:
             (polled.receivable, self.receivable_fds, READ),
             (polled.sendable, self.sendable_fds, WRITE),
             (polled.lookups, self.lookup_fds, READ),
+            (polled.calls, self.call_fds, READ),
         ):
             for index in indexes:
                 self.mark(fds[index], flag)

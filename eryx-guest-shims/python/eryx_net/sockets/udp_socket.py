@@ -243,11 +243,19 @@ class UdpSocket(Description):
         """Returns whether a receive would not block, None if only the host knows."""
         if self.queue.pending or self._unread or self._refused or self._shut_down & _RECEIVING:
             return True
-        return None if self._uses_host else False
+        if not self._uses_host:
+            return False
+        return True if self._resource is host.LOST else None
 
     def writable_now(self) -> bool | None:
         """Returns True if a send would not block, None if only the host knows."""
-        return None if self._uses_host and not self._refused else True
+        if self._refused or not self._uses_host or self._resource is host.LOST:
+            return True
+        return None
+
+    def lose_resource(self) -> None:
+        """Makes every further exchange with peers outside fail with ECONNRESET."""
+        self._resource = host.LOST
 
     @property
     def resource(self) -> HostSocket:

@@ -158,6 +158,10 @@ class BioBackend:
         self._session: HostSession = host.tls_session(config)
         self._eof_fed = False
 
+    def lose_resource(self) -> None:
+        """Makes every further operation fail with ECONNRESET."""
+        self._session = host.LOST
+
     def _drain(self) -> bool:
         """Moves ciphertext from the session to the buffer. Returns whether there was any."""
         moved = False

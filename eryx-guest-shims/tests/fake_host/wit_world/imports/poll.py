@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import real_modules
 
-from .tcp import calls
+from .tcp import calls as counted
 
 
 @dataclass
@@ -15,14 +15,16 @@ class Ready:
     receivable: list
     sendable: list
     lookups: list
+    calls: list
 
 
-def poll(readable, writable, receivable, sendable, lookups, timeout):
-    calls["poll"] += 1
-    ready = Ready([], [], [], [], [])
+def poll(readable, writable, receivable, sendable, lookups, calls, timeout):
+    counted["poll"] += 1
+    ready = Ready([], [], [], [], [], [])
     deadline = None if timeout is None else time.monotonic() + timeout / 1e9
     while True:
         now = time.monotonic()
+        ready.calls = [at for at, call in enumerate(calls) if call.ready_at <= now]
         ready.lookups = [at for at, lookup in enumerate(lookups) if lookup.ready_at <= now]
         ready.readable = [at for at, each in enumerate(readable) if each.pending() or each.error]
         ready.writable = [at for at, each in enumerate(writable) if each.error]
@@ -41,12 +43,12 @@ def poll(readable, writable, receivable, sendable, lookups, timeout):
                     events[fd] = events.get(fd, 0) | event
         for fd, event in events.items():
             poller.register(fd, event)
-        already_ready = ready.lookups or ready.readable or ready.writable
+        already_ready = ready.lookups or ready.calls or ready.readable or ready.writable
         wait = 0.0 if already_ready else 60.0
         if deadline is not None:
             wait = min(wait, max(0, deadline - now))
-        for lookup in lookups:
-            wait = min(wait, max(0, lookup.ready_at - now))
+        for each in (*lookups, *calls):
+            wait = min(wait, max(0, each.ready_at - now))
         found = dict(poller.poll(wait * 1000 + (0.5 if wait else 0)))
         bad = real_modules.select.POLLERR | real_modules.select.POLLHUP
         for given, event, into in (
@@ -58,7 +60,7 @@ def poll(readable, writable, receivable, sendable, lookups, timeout):
             for at, each in enumerate(given):
                 if each.sock is not None and found.get(each.sock.fileno(), 0) & (event | bad):
                     into.append(at)
-        if any((ready.readable, ready.writable, ready.receivable, ready.sendable, ready.lookups)):
+        if any(vars(ready).values()):
             return ready
         if deadline is not None and time.monotonic() >= deadline:
             return ready

@@ -1,0 +1,150 @@
+//! A call in progress, as a resource of the guest.
+
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use eryx_net_host::Charge;
+use std::future::poll_fn;
+use tokio::task::{JoinHandle, unconstrained};
+use tokio_util::sync::CancellationToken;
+
+use crate::functions::error::FunctionError;
+use crate::functions::function::FunctionResult;
+use crate::functions::log::CallRecord;
+use crate::functions::report::FunctionOutcome;
+
+/// A call in progress. Dropping it cancels it.
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Call {
+    state: State,
+    record: Arc<CallRecord>,
+    /// Cancelled when the execution ends that made the call.
+    execution: CancellationToken,
+}
+
+enum State {
+    /// The task returns nothing if the execution ended before it.
+    Running(JoinHandle<Option<CallResult>>),
+    Done(CallResult),
+    Taken,
+}
+
+/// The result of a call, and the host memory that it takes.
+pub(super) struct CallResult {
+    pub(super) result: FunctionResult,
+    pub(super) _memory: Charge,
+}
+
+impl Call {
+    pub(super) fn done(
+        result: CallResult,
+        record: Arc<CallRecord>,
+        execution: CancellationToken,
+    ) -> Self {
+        Self {
+            state: State::Done(result),
+            record,
+            execution,
+        }
+    }
+
+    pub(super) fn running(
+        task: JoinHandle<Option<CallResult>>,
+        record: Arc<CallRecord>,
+        execution: CancellationToken,
+    ) -> Self {
+        Self {
+            state: State::Running(task),
+            record,
+            execution,
+        }
+    }
+
+    /// Ready when the function has returned or failed, or the call was cancelled.
+    ///
+    /// # Panics
+    ///
+    /// If the function panicked, with its panic.
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let State::Running(task) = &mut self.state else {
+            return Poll::Ready(());
+        };
+        if self.execution.is_cancelled() {
+            // Of an earlier execution of a session. What still runs has no result.
+            self.state = State::Taken;
+            return Poll::Ready(());
+        }
+        let Poll::Ready(joined) = Pin::new(task).poll(cx) else {
+            return Poll::Pending;
+        };
+        self.state = match joined {
+            Ok(Some(result)) => State::Done(result),
+            Ok(None) => State::Taken,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => {
+                    self.record.log().panic_passed_on();
+                    resume_unwind(panic)
+                }
+                Err(_cancelled) => State::Taken,
+            },
+        };
+        Poll::Ready(())
+    }
+
+    /// Waits for the end of the call, at most for `timeout`. Returns whether it has ended.
+    pub(super) async fn wait(&mut self, timeout: Option<Duration>) -> bool {
+        if matches!(self.state, State::Done(_) | State::Taken) {
+            return true;
+        }
+        let ended = unconstrained(poll_fn(|cx| self.poll_ready(cx)));
+        match timeout {
+            None => {
+                ended.await;
+                true
+            }
+            Some(timeout) if timeout.is_zero() => {
+                // The runtime gets a turn, so that a program that asks again and again does not
+                // starve its own functions.
+                let mut ended = std::pin::pin!(ended);
+                let mut turns = 0;
+                poll_fn(|cx| {
+                    turns += 1;
+                    match ended.as_mut().poll(cx) {
+                        Poll::Ready(()) => Poll::Ready(true),
+                        Poll::Pending if turns > 1 => Poll::Ready(false),
+                        Poll::Pending => {
+                            cx.waker().wake_by_ref();
+                            Poll::Pending
+                        }
+                    }
+                })
+                .await
+            }
+            Some(timeout) => tokio::time::timeout(timeout, ended).await.is_ok(),
+        }
+    }
+
+    /// Returns the result of a call that has ended.
+    pub(super) fn take(&mut self) -> FunctionResult {
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Done(done) => done.result,
+            State::Running(_) | State::Taken => Err(FunctionError::new(
+                "RuntimeError",
+                "this call has no result: it was taken already, or the execution that made the \
+                 call has ended",
+            )),
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let State::Running(task) = &self.state {
+            self.record.end(FunctionOutcome::Cancelled, 0);
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `eryx:host/functions`: converts types, and decides nothing.
+
+use std::time::Duration;
+
+use wasmtime::component::{HasSelf, Linker, Resource, ResourceTableError};
+
+use crate::bindings::eryx::host::functions as wit;
+use crate::functions::call::Call;
+use crate::functions::error::FunctionError;
+use crate::functions::function::FunctionKind;
+use crate::store_state::StoreState;
+
+impl wit::Host for StoreState {
+    fn available(&mut self) -> wasmtime::Result<Vec<wit::Description>> {
+        let Some(functions) = self.calls.functions() else {
+            return Ok(Vec::new());
+        };
+        Ok(functions
+            .iter()
+            .map(|(name, function)| wit::Description {
+                name: name.to_owned(),
+                kind: match function.kind() {
+                    FunctionKind::Plain => wit::Kind::Plain,
+                    FunctionKind::Asynchronous => wit::Kind::Asynchronous,
+                },
+                signature: function.signature().to_owned(),
+                documentation: function.documentation().to_owned(),
+            })
+            .collect())
+    }
+}
+
+impl wit::HostCall for StoreState {
+    fn start(
+        &mut self,
+        name: String,
+        arguments: Vec<u8>,
+    ) -> wasmtime::Result<Result<Resource<Call>, wit::Failure>> {
+        let call = match self.calls.start(&name, arguments) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(raised(error))),
+        };
+        match self.table.push(call) {
+            Ok(handle) => Ok(Ok(handle)),
+            Err(ResourceTableError::Full) => Ok(Err(raised(self.calls.refuse_handle()))),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn finish(
+        &mut self,
+        call: Resource<Call>,
+        timeout: Option<u64>,
+    ) -> wasmtime::Result<Result<Vec<u8>, wit::Failure>> {
+        let call = self.table.get_mut(&call)?;
+        if !call.wait(timeout.map(Duration::from_nanos)).await {
+            return Ok(Err(wit::Failure::WouldBlock));
+        }
+        Ok(match call.take() {
+            Ok(value) => Ok(value.as_str().as_bytes().to_vec()),
+            Err(error) => Err(raised(error)),
+        })
+    }
+
+    fn drop(&mut self, call: Resource<Call>) -> wasmtime::Result<()> {
+        self.table.delete(call)?;
+        Ok(())
+    }
+}
+
+fn raised(error: FunctionError) -> wit::Failure {
+    let (exception_type, message) = error.into_parts();
+    wit::Failure::Raised(wit::Exception {
+        exception_type,
+        message,
+    })
+}
+
+/// Links the functions of `eryx:host` that the guest image imports.
+pub(crate) fn add_to_linker(linker: &mut Linker<StoreState>) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasSelf<StoreState>>(linker, |state| {
+        state.on_call("eryx:host/functions")
+    })
+}

@@ -1,0 +1,242 @@
+//! Snapshots of an interpreter as bytes, and interpreters that start from one.
+
+use std::time::Duration;
+
+use eryx_net_host::Network;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+use wasmtime::Store;
+
+use crate::error::Error;
+use crate::functions::OfferedFunctions;
+use crate::image::Image;
+use crate::instance::Instance;
+use crate::instance::fork::{Origin, STEP, access, copy_error, handles, page_map, within_deadline};
+use crate::limits::ResourceLimits;
+use crate::memory_access::MemoryAccess;
+use crate::memory_changes::Changes;
+use crate::session_clock::SessionClock;
+use crate::session_snapshot::{
+    Digest, PAGE, PageRun, SessionFacts, SnapshotReader, SnapshotWriter, files, xor,
+};
+use crate::snapshot_error::SnapshotError;
+use crate::stdio::Sinks;
+use crate::store_state::{StoreState, start_files};
+use crate::template::Template;
+
+/// The most bytes of memory that are compressed or expanded in one step.
+const PIECE: usize = 128 << 10;
+
+impl Instance {
+    /// Returns the state of the interpreter as bytes. Calls the callbacks of `os.register_at_fork`,
+    /// as a fork does.
+    pub(crate) async fn snapshot(&mut self, template: &Template) -> Result<Vec<u8>, Error> {
+        let started = Instant::now();
+        let (mut store, calls_after) = self.pause(started).await?;
+        let bytes = self.write_snapshot(&mut store, template, started).await;
+        self.resume(store, calls_after, started).await?;
+        bytes
+    }
+
+    async fn write_snapshot(
+        &mut self,
+        store: &mut Store<StoreState>,
+        template: &Template,
+        started: Instant,
+    ) -> Result<Vec<u8>, Error> {
+        let memory = access(&self.exports, store)?;
+        // An instance that never runs has the memory of the image.
+        let origin = Origin {
+            files: start_files(&template.files, &self.limits)?,
+            clock: SessionClock::starting_at(Duration::ZERO),
+            network: Network::off(),
+            offered: OfferedFunctions::default(),
+        };
+        let sinks = Sinks::default();
+        let pristine = Self::start_from(&template.image, &self.limits, &sinks, origin).await?;
+        let Some(mut pristine_store) = pristine.store else {
+            return Err(SnapshotError::Unsupported.into());
+        };
+        let pristine_access = access(&pristine.exports, &mut pristine_store)?;
+        let facts = SessionFacts {
+            memory: memory.view(store).await.map_err(copy_error)?.len() as u64,
+            clock: u64::try_from(store.data().clock.reading().as_nanos()).unwrap_or(u64::MAX),
+            handles: handles(store),
+            had_stdin: self.had_stdin,
+        };
+        let time_slice = store.data().time_slice.clone();
+        let mut now = store.data().files.lock().fork();
+        let before = pristine_store.data().files.lock().snapshot();
+        let slice = time_slice.clone();
+        let work = time_slice.run(async {
+            let image =
+                image_digest(&template.image, &mut pristine_store, &pristine_access).await?;
+            let mut writer = SnapshotWriter::new(&image, &template.factory_digest(), &facts);
+            files::write(&mut writer, &mut now, &before, &slice).await?;
+            write_memory(
+                &mut writer,
+                (store, &memory),
+                (&mut pristine_store, &pristine_access),
+            )
+            .await?;
+            Ok(writer.finish())
+        });
+        within_deadline(&self.limits, started, work).await
+    }
+
+    /// Makes an interpreter that continues the session in `bytes`, with `network`.
+    pub(crate) async fn restore(
+        template: &Template,
+        limits: &ResourceLimits,
+        sinks: &Sinks,
+        network: Network,
+        offered: &OfferedFunctions,
+        bytes: &[u8],
+    ) -> Result<Self, Error> {
+        let started = Instant::now();
+        let mut reader = SnapshotReader::new(bytes, &template.factory_digest())?;
+        let facts = reader.facts();
+        if facts.memory > limits.max_memory() {
+            return Err(SnapshotError::Memory {
+                needed: facts.memory,
+            }
+            .into());
+        }
+        let origin = Origin {
+            files: start_files(&template.files, limits)?,
+            clock: SessionClock::starting_at(Duration::from_nanos(facts.clock)),
+            network,
+            offered: offered.clone(),
+        };
+        let mut instance = Self::start_from(&template.image, limits, sinks, origin).await?;
+        instance.had_stdin = facts.had_stdin;
+        instance
+            .awaken(started, facts.handles, async |store, access| {
+                let image = image_digest(&template.image, store, access).await?;
+                reader.check_image(&image)?;
+                read_state(&mut reader, store, access).await
+            })
+            .await?;
+        Ok(instance)
+    }
+}
+
+/// Returns the digest of an image: of its code, and of the memory that its instances start with, as
+/// in `store`. Two equal factories that were built separately may differ in their memory.
+async fn image_digest(
+    image: &Image,
+    store: &mut Store<StoreState>,
+    access: &MemoryAccess,
+) -> Result<Digest, Error> {
+    if let Some(digest) = image.digest().get() {
+        return Ok(*digest);
+    }
+    let time_slice = store.data().time_slice.clone();
+    let size = access.view(store).await.map_err(copy_error)?.len();
+    // The page that `memory-view` writes to is part of the C stack, which does not count.
+    let start = access.start(store).await.map_err(copy_error)? / PAGE * PAGE;
+    let mut hash = Sha256::new_with_prefix(image.source());
+    for position in (start..size).step_by(STEP) {
+        let view = access.view(store).await.map_err(copy_error)?;
+        hash.update(&view.as_le_slice(&*store)[position..size.min(position + STEP)]);
+        if time_slice.is_over() {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(*image.digest().get_or_init(|| hash.finalize().into()))
+}
+
+/// Writes the pages that differ from those of the image.
+async fn write_memory(
+    writer: &mut SnapshotWriter,
+    (store, access): (&mut Store<StoreState>, &MemoryAccess),
+    (pristine_store, pristine_access): (&mut Store<StoreState>, &MemoryAccess),
+) -> Result<(), Error> {
+    // The C stack is left out: between two executions it has only what earlier calls left there.
+    let start = access.start(store).await.map_err(copy_error)?;
+    let view = access.view(store).await.map_err(copy_error)?;
+    let size = view.len();
+    let map = page_map(view.as_le_slice(&*store));
+    let time_slice = store.data().time_slice.clone();
+    let mut position = start / PAGE * PAGE;
+    let mut buffer = Vec::with_capacity(PIECE);
+    while position < size {
+        let end = size.min(position + STEP);
+        let memory = access.view(store).await.map_err(copy_error)?;
+        let pristine = pristine_access
+            .view(pristine_store)
+            .await
+            .map_err(copy_error)?;
+        let ranges = Changes::Different(pristine.as_le_slice(&*pristine_store), map.as_ref())
+            .find(memory.as_le_slice(&*store), position..end)
+            .map_err(SnapshotError::pages)?;
+        for range in ranges {
+            // Numbers of pages have 20 bits.
+            writer.begin_pages(PageRun {
+                first: (range.start / PAGE) as u32,
+                pages: (range.len() / PAGE) as u32,
+            });
+            let mut at = range.start;
+            while at < range.end {
+                let piece = at..range.end.min(at + PIECE);
+                buffer.clear();
+                buffer.extend_from_slice(&memory.as_le_slice(&*store)[piece.clone()]);
+                let image = pristine.as_le_slice(&*pristine_store);
+                xor(&mut buffer, image.get(piece.start..).unwrap_or_default());
+                writer.put(&buffer);
+                at = piece.end;
+                if time_slice.is_over() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        position = end;
+    }
+    Ok(())
+}
+
+/// Reads the files and the memory of a snapshot into a new interpreter.
+async fn read_state(
+    reader: &mut SnapshotReader<'_>,
+    store: &mut Store<StoreState>,
+    access: &MemoryAccess,
+) -> Result<(), Error> {
+    let time_slice = store.data().time_slice.clone();
+    // Nothing in the guest runs meanwhile, so the files can be taken out.
+    let mut read = store.data().files.lock().fork();
+    files::read(reader, &mut read, &time_slice).await?;
+    *store.data().files.lock() = read;
+    let size = reader.facts().memory;
+    // At most 4 GiB: checked with the limit of memory.
+    let grown = access
+        .grow_to(store, usize::try_from(size).unwrap_or(usize::MAX))
+        .await
+        .map_err(|_| SnapshotError::Damaged("it has less memory than the image"))?;
+    if !grown {
+        return Err(SnapshotError::Memory { needed: size }.into());
+    }
+    let start = access.start(store).await.map_err(copy_error)?;
+    while let Some(run) = reader.next_pages(start)? {
+        let mut at = run.first as usize * PAGE;
+        let end = at + run.pages as usize * PAGE;
+        while at < end {
+            let mut piece = vec![0; PIECE.min(end - at)];
+            reader.fill(&mut piece)?;
+            let view = access.view(store).await.map_err(copy_error)?;
+            let image = view.as_le_slice(&*store);
+            xor(&mut piece, image.get(at..).unwrap_or_default());
+            let length = piece.len();
+            // Addresses have 32 bits: the reader has checked the pages.
+            let address = u32::try_from(at).unwrap_or(u32::MAX);
+            access
+                .place(store, address, piece)
+                .await
+                .map_err(copy_error)?;
+            at += length;
+            if time_slice.is_over() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! The pages that an instance has changed since it started from its image.
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
+
+use crate::session_snapshot::PAGE;
+
+/// A page that exists in memory or in the swap, and is not that of a file (proc_pid_pagemap(5)).
+const PRESENT: u64 = 1 << 63;
+const SWAPPED: u64 = 1 << 62;
+const OF_FILE: u64 = 1 << 61;
+
+/// The kernel's record of the pages of this process. The pages of an image are those of a file
+/// until they are written to.
+pub(crate) struct PageMap(File);
+
+impl PageMap {
+    /// Opens the record, if the kernel has one and its pages have [`PAGE`] bytes.
+    pub(crate) fn open() -> Option<Self> {
+        (kernel_page()? == PAGE).then_some(())?;
+        File::open("/proc/self/pagemap").ok().map(Self)
+    }
+
+    /// Returns whether each page of `memory`, which starts at a page, may have been written to. A
+    /// page that was written and put back counts too.
+    fn written(&self, memory: &[u8]) -> io::Result<Vec<bool>> {
+        let first = memory.as_ptr().addr() / PAGE;
+        let mut entries = vec![0; memory.len() / PAGE * size_of::<u64>()];
+        let offset = first as u64 * size_of::<u64>() as u64;
+        self.0.read_exact_at(&mut entries, offset)?;
+        let (entries, _) = entries.as_chunks();
+        Ok(entries
+            .iter()
+            .map(|entry| {
+                let entry = u64::from_ne_bytes(*entry);
+                entry & (PRESENT | SWAPPED) != 0 && entry & OF_FILE == 0
+            })
+            .collect())
+    }
+}
+
+/// Returns the bytes of a page of the kernel.
+fn kernel_page() -> Option<usize> {
+    /// `AT_PAGESZ` of getauxval(3).
+    const PAGE_SIZE: usize = 6;
+    static SIZE: OnceLock<Option<usize>> = OnceLock::new();
+    *SIZE.get_or_init(|| {
+        let vector = fs::read("/proc/self/auxv").ok()?;
+        let (words, _) = vector.as_chunks();
+        let mut words = words.iter().map(|word| usize::from_ne_bytes(*word));
+        while let (Some(key), Some(value)) = (words.next(), words.next()) {
+            if key == PAGE_SIZE {
+                return Some(value);
+            }
+        }
+        None
+    })
+}
+
+/// Which pages of a part of memory to look for.
+pub(crate) enum Changes<'a> {
+    /// Those that the kernel knows to be written.
+    Written(&'a PageMap),
+    /// Those that differ from the pristine memory of the image, of which the kernel may know more.
+    Different(&'a [u8], Option<&'a PageMap>),
+}
+
+impl Changes<'_> {
+    /// Returns the changed pages of `memory` in `part`, which has whole pages, as ranges of bytes.
+    /// Ranges are not adjacent.
+    pub(crate) fn find(&self, memory: &[u8], part: Range<usize>) -> io::Result<Vec<Range<usize>>> {
+        let (pristine, map) = match self {
+            Self::Written(map) => (None, Some(*map)),
+            Self::Different(pristine, map) => (Some(*pristine), *map),
+        };
+        let written = map
+            .map(|map| map.written(&memory[part.clone()]))
+            .transpose()?;
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for (index, start) in part.step_by(PAGE).enumerate() {
+            if written.as_ref().is_some_and(|written| !written[index]) {
+                continue;
+            }
+            let page = start..start + PAGE;
+            let is_pristine = pristine.is_some_and(|pristine| match pristine.get(page.clone()) {
+                Some(before) => *before == memory[page.clone()],
+                // Memory that was added since is zero.
+                None => memory[page.clone()].iter().all(|byte| *byte == 0),
+            });
+            if is_pristine {
+                continue;
+            }
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end = page.end,
+                _ => ranges.push(page),
+            }
+        }
+        Ok(ranges)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_differ_from_the_image_are_found_in_ranges() {
+        let mut memory = vec![0; 8 * PAGE];
+        let pristine = vec![0; 6 * PAGE];
+        for at in [PAGE, 2 * PAGE + 7, 5 * PAGE, 7 * PAGE + 1] {
+            memory[at] = 1;
+        }
+        let changes = Changes::Different(&pristine, None);
+        let found = changes.find(&memory, 0..8 * PAGE).expect("found");
+        assert_eq!(
+            found,
+            [PAGE..3 * PAGE, 5 * PAGE..6 * PAGE, 7 * PAGE..8 * PAGE]
+        );
+        let part = changes.find(&memory, 2 * PAGE..5 * PAGE).expect("found");
+        assert_eq!((part.len(), &part[0]), (1, &(2 * PAGE..3 * PAGE)));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernel_knows_which_pages_were_written() {
+        let Some(map) = PageMap::open() else {
+            return;
+        };
+        // Large enough for a mapping of its own, whose pages do not exist before they are used.
+        let mut memory = vec![0_u8; 64 << 20];
+        let start = memory.as_ptr().align_offset(PAGE);
+        memory[start + 3 * PAGE] = 1;
+        let memory = &memory[start..start + 8 * PAGE];
+        let found = Changes::Written(&map)
+            .find(memory, 0..8 * PAGE)
+            .expect("found");
+        assert!(
+            found.iter().any(|range| range.contains(&(3 * PAGE))),
+            "{found:?}"
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! Reads a snapshot, whose bytes may be hostile.
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use crate::session_snapshot::{
+    Digest, HAD_STDIN, HAS_LISTINGS, HAS_NETWORK, Handles, MAX_CLOCK, PAGE, PageRun, SessionFacts,
+    WASM_PAGE, check_header,
+};
+use crate::snapshot_error::SnapshotError;
+
+const CUT_OFF: SnapshotError = SnapshotError::Damaged("its content ends too early");
+
+/// Reads a snapshot. Expands only what the caller asks for, so the caller bounds the work.
+pub(crate) struct SnapshotReader<'a> {
+    input: Inflater<'a>,
+    image: Digest,
+    facts: SessionFacts,
+    /// The first page that the next run may have.
+    next_page: u64,
+}
+
+impl<'a> SnapshotReader<'a> {
+    /// Checks that `bytes` are a snapshot of a session of this factory, and reads its start. The
+    /// caller has to check the image ([`check_image`](Self::check_image)).
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`].
+    pub(crate) fn new(bytes: &'a [u8], factory: &Digest) -> Result<Self, SnapshotError> {
+        let (image, rest) = check_header(bytes, factory)?;
+        let mut reader = Self {
+            input: Inflater::new(rest),
+            image,
+            facts: SessionFacts {
+                memory: 0,
+                clock: 0,
+                handles: Handles::default(),
+                had_stdin: false,
+            },
+            next_page: 0,
+        };
+        let memory = u64::from_le_bytes(reader.array()?);
+        let clock = u64::from_le_bytes(reader.array()?);
+        let [flags] = reader.array()?;
+        if memory % WASM_PAGE as u64 != 0 || memory > 1 << 32 {
+            return Err(SnapshotError::Damaged(
+                "the size of its memory is impossible",
+            ));
+        }
+        if clock > MAX_CLOCK {
+            return Err(SnapshotError::Damaged("its clock is impossible"));
+        }
+        if flags & !(HAS_NETWORK | HAS_LISTINGS | HAD_STDIN) != 0 {
+            return Err(SnapshotError::Damaged("it has unknown flags"));
+        }
+        reader.facts = SessionFacts {
+            memory,
+            clock,
+            handles: Handles {
+                network: flags & HAS_NETWORK != 0,
+                listings: flags & HAS_LISTINGS != 0,
+            },
+            had_stdin: flags & HAD_STDIN != 0,
+        };
+        Ok(reader)
+    }
+
+    /// Checks that the session ran the image with this digest.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError::OtherImage`].
+    pub(crate) fn check_image(&self, image: &Digest) -> Result<(), SnapshotError> {
+        if self.image == *image {
+            return Ok(());
+        }
+        Err(SnapshotError::OtherImage)
+    }
+
+    /// Returns the state beside files and memory.
+    pub(crate) fn facts(&self) -> SessionFacts {
+        self.facts
+    }
+
+    /// Fills `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError::Damaged`].
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) -> Result<(), SnapshotError> {
+        self.input.fill(bytes)
+    }
+
+    /// Returns the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError::Damaged`].
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Returns the next run of pages, whose bytes the caller has to read, or `None` at the end. No
+    /// page is below the address `start`, or beyond the memory.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError::Damaged`].
+    pub(crate) fn next_pages(&mut self, start: usize) -> Result<Option<PageRun>, SnapshotError> {
+        let first = u32::from_le_bytes(self.array()?);
+        let pages = u32::from_le_bytes(self.array()?);
+        if pages == 0 {
+            return self.input.check_end().map(|()| None);
+        }
+        let end = u64::from(first) + u64::from(pages);
+        if end > self.facts.memory / PAGE as u64 {
+            return Err(SnapshotError::Damaged("it has pages beyond its memory"));
+        }
+        if u64::from(first) < self.next_page.max((start / PAGE) as u64) {
+            return Err(SnapshotError::Damaged("its pages are out of order"));
+        }
+        self.next_page = end;
+        Ok(Some(PageRun { first, pages }))
+    }
+}
+
+/// Expands a zlib stream, and checks that it is complete, which the readers of `flate2` do not.
+struct Inflater<'a> {
+    state: Decompress,
+    rest: &'a [u8],
+    ended: bool,
+}
+
+impl<'a> Inflater<'a> {
+    fn new(rest: &'a [u8]) -> Self {
+        Self {
+            state: Decompress::new(true),
+            rest,
+            ended: false,
+        }
+    }
+
+    /// Expands into the start of `output`. Returns how many bytes.
+    fn step(&mut self, output: &mut [u8]) -> Result<usize, SnapshotError> {
+        let (read, written) = (self.state.total_in(), self.state.total_out());
+        let status = self
+            .state
+            .decompress(self.rest, output, FlushDecompress::None)
+            .map_err(|_| SnapshotError::Damaged("it does not expand"))?;
+        self.ended = status == Status::StreamEnd;
+        // Both are at most the lengths of the slices.
+        self.rest = &self.rest[(self.state.total_in() - read) as usize..];
+        Ok((self.state.total_out() - written) as usize)
+    }
+
+    fn fill(&mut self, mut output: &mut [u8]) -> Result<(), SnapshotError> {
+        while !output.is_empty() {
+            let before = self.rest.len();
+            let written = self.step(output)?;
+            output = &mut output[written..];
+            let stuck = written == 0 && before == self.rest.len();
+            if (self.ended || stuck) && !output.is_empty() {
+                return Err(CUT_OFF);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the stream ends here, and nothing follows.
+    fn check_end(&mut self) -> Result<(), SnapshotError> {
+        while !self.ended {
+            let before = self.rest.len();
+            if self.step(&mut [0])? > 0 {
+                return Err(SnapshotError::Damaged("it goes on after its end"));
+            }
+            if !self.ended && before == self.rest.len() {
+                return Err(CUT_OFF);
+            }
+        }
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        Err(SnapshotError::Damaged("it goes on after its end"))
+    }
+}

@@ -1,0 +1,168 @@
+"""Forks of a session: its memory is copied to another instance, where it continues as a child.
+
+The instance of the child has none of the resources of the host that the parent has: its connections
+are reset, and its open files are closed.
+"""
+
+import gc
+import os
+import posix
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from eryx_guest import random_generators
+from eryx_net import lost_resources
+
+# The descriptors of standard input, output and error come before it.
+_FIRST_FILE = 3
+
+# The number of descriptors that are tried to find the open ones.
+_MAX_FILES = 1 << 14
+
+_before: list[Callable[[], Any]] = []
+_after_in_child: list[Callable[[], Any]] = []
+_after_in_parent: list[Callable[[], Any]] = []
+
+# The descriptors of the parent's open files.
+_open_files: list[int] = []
+
+callbacks_due = False
+"""Whether the next program has to wait for `run_child_callbacks`."""
+
+
+def register_at_fork(
+    *,
+    before: Callable[[], Any] | None = None,
+    after_in_child: Callable[[], Any] | None = None,
+    after_in_parent: Callable[[], Any] | None = None,
+) -> None:
+    """Register callables to be called when the session is forked.
+
+      before
+        A callable to be called in the parent before the fork.
+      after_in_child
+        A callable to be called in the child before its next program.
+      after_in_parent
+        A callable to be called in the parent after the fork.
+
+    'before' callbacks are called in reverse order.
+    'after_in_child' and 'after_in_parent' callbacks are called in order."""
+    if before is None and after_in_child is None and after_in_parent is None:
+        raise TypeError("At least one argument is required.")
+    for name, callback in (
+        ("before", before),
+        ("after_in_child", after_in_child),
+        ("after_in_parent", after_in_parent),
+    ):
+        if callback is not None and not callable(callback):
+            raise TypeError(f"'{name}' must be callable, not {type(callback).__name__}")
+    if before is not None:
+        _before.append(before)
+    if after_in_child is not None:
+        _after_in_child.append(after_in_child)
+    if after_in_parent is not None:
+        _after_in_parent.append(after_in_parent)
+
+
+register_at_fork.__module__ = posix.__name__
+
+
+def install() -> None:
+    """Adds `os.register_at_fork`, which WASI lacks."""
+    for module in (os, posix):
+        module.register_at_fork = register_at_fork  # type: ignore[attr-defined]
+    os.__all__.append(register_at_fork.__name__)
+
+
+def before_fork(open_files: int) -> bool:
+    """Prepares a fork of this session: see the WIT. Never raises."""
+    _run(reversed(_before))
+    _open_files.clear()
+    if open_files:
+        _open_files.extend(_find_open(open_files))
+    return bool(_after_in_parent)
+
+
+def _find_open(count: int) -> list[int]:
+    found = []
+    for descriptor in range(_FIRST_FILE, _MAX_FILES):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            continue
+        found.append(descriptor)
+        if len(found) == count:
+            break
+    return found
+
+
+def after_fork() -> None:
+    """Runs the callbacks of the parent: see the WIT. Never raises."""
+    _run(_after_in_parent)
+
+
+def wake(has_network: bool, has_listings: bool) -> None:
+    """Continues as a child: see the WIT."""
+    global callbacks_due
+    if has_network:
+        lost_resources.reset(gc.get_objects())
+    if has_listings:
+        _close_listings()
+    _reserve_descriptors()
+    random_generators.seed_module()
+    # Computed from the state of the parent, and the same in every child otherwise.
+    tempfile._name_sequence = None  # type: ignore[attr-defined]
+    uuid._node = None  # type: ignore[attr-defined]
+    callbacks_due = bool(_after_in_child)
+
+
+def _close_listings() -> None:
+    """Closes the iterators of `os.scandir`, which the garbage collector does not track.
+
+    It does not return the objects of the image either, such as the names of `__main__`.
+    """
+    modules = [vars(module) for module in sys.modules.values() if type(module) is ModuleType]
+    for each in (*gc.get_objects(), *modules):
+        for referent in gc.get_referents(each):
+            kind = type(referent)
+            if kind.__name__ == "ScandirIterator" and kind.__module__ == "posix":
+                referent.close()
+
+
+def _reserve_descriptors() -> None:
+    """Makes the descriptors of the parent's files refer to a directory.
+
+    Reading and writing them fails. Without this, a file that the child opens would get the
+    descriptor of a file object of the parent.
+    """
+    opened: list[int] = []
+    for descriptor in _open_files:
+        while not opened or opened[-1] < descriptor:
+            opened.append(os.open("/", os.O_RDONLY))
+    for descriptor in opened:
+        if descriptor not in _open_files:
+            os.close(descriptor)
+    _open_files.clear()
+
+
+def run_child_callbacks() -> None:
+    """Runs the callbacks of a child. Never raises."""
+    global callbacks_due
+    callbacks_due = False
+    _run(_after_in_child)
+
+
+def _run(callbacks: Any) -> None:
+    for callback in list(callbacks):
+        try:
+            callback()
+        except BaseException as error:
+            # As CPython does. The hook is the program's.
+            try:
+                sys.excepthook(type(error), error, error.__traceback__)
+            except BaseException:
+                continue

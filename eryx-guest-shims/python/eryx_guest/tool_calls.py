@@ -1,0 +1,191 @@
+"""Calls of the functions of the embedder: arguments, results, exceptions, and waiting."""
+
+import asyncio
+import builtins
+import warnings
+from collections.abc import Generator
+from typing import Any
+
+from eryx_guest import json_values
+from eryx_net import descriptors
+from eryx_net.call_descriptor import Call
+from eryx_net.event_loop import wait_readable
+from eryx_net.host import NON_BLOCKING, HostCall, interfaces
+
+# The exceptions that arrive with their own type. Each can be made from one text.
+_BUILTIN_EXCEPTIONS = frozenset(
+    {
+        "ArithmeticError",
+        "AssertionError",
+        "AttributeError",
+        "BlockingIOError",
+        "BrokenPipeError",
+        "BufferError",
+        "ChildProcessError",
+        "ConnectionAbortedError",
+        "ConnectionError",
+        "ConnectionRefusedError",
+        "ConnectionResetError",
+        "EOFError",
+        "Exception",
+        "FileExistsError",
+        "FileNotFoundError",
+        "FloatingPointError",
+        "ImportError",
+        "IndexError",
+        "InterruptedError",
+        "IsADirectoryError",
+        "KeyError",
+        "LookupError",
+        "ModuleNotFoundError",
+        "NameError",
+        "NotADirectoryError",
+        "NotImplementedError",
+        "OSError",
+        "OverflowError",
+        "PermissionError",
+        "ProcessLookupError",
+        "RecursionError",
+        "ReferenceError",
+        "RuntimeError",
+        "StopAsyncIteration",
+        "SyntaxError",
+        "TimeoutError",
+        "TypeError",
+        "UnboundLocalError",
+        "UnicodeError",
+        "ValueError",
+        "ZeroDivisionError",
+    }
+)
+
+
+class Error(Exception):
+    """An exception of an embedder's function whose type programs do not have.
+
+    Attributes:
+        type: the name of the type.
+        message: its message.
+    """
+
+    def __init__(self, type: str, message: str) -> None:
+        super().__init__(type, message)
+        self.type = type
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+
+class LimitError(Exception):
+    """A limit on the calls of the embedder's functions is reached."""
+
+
+Error.__module__ = LimitError.__module__ = "tools"
+
+
+def begin(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HostCall:
+    """Begins a call of the function `name`.
+
+    Raises TypeError or ValueError for arguments that have no form in JSON.
+    """
+    arguments = json_values.encode([args, kwargs], json_values.MAX_BYTES, f"arguments of {name}")
+    functions = interfaces().functions
+    call: HostCall
+    try:
+        call = functions.Call.start(name, arguments)
+    except interfaces().Err as error:
+        exception = _exception(error)
+    else:
+        return call
+    raise exception
+
+
+def result(call: HostCall) -> Any:
+    """Waits for the end of a call, and returns the result or raises the exception."""
+    try:
+        return _take(call, None)
+    finally:
+        call.__exit__(None, None, None)
+
+
+async def async_result(call: HostCall) -> Any:
+    """Waits for the end of a call while other tasks run. Cancelling the task cancels the call."""
+    description = Call(call)
+    fd = descriptors.allocate(description)
+    try:
+        while True:
+            try:
+                return _take(call, NON_BLOCKING)
+            except _Pending:
+                await wait_readable(asyncio.get_running_loop(), fd)
+    finally:
+        descriptors.close(fd)
+
+
+class StartedCall:
+    """A call that has begun: an awaitable for its result, once."""
+
+    def __init__(self, name: str, call: HostCall) -> None:
+        self._name = name
+        self._call: HostCall | None = call
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        call = self._call
+        if call is None:
+            raise RuntimeError(f"the call of tools.{self._name} was already awaited or cancelled")
+        self._call = None
+        return async_result(call).__await__()
+
+    def cancel(self) -> bool:
+        """Cancel the call, unless it was awaited. Returns whether this cancelled it."""
+        call = self._call
+        self._call = None
+        if call is None:
+            return False
+        call.__exit__(None, None, None)
+        return True
+
+    def __del__(self) -> None:
+        if self.cancel():
+            warnings.warn(
+                f"the call of tools.{self._name} was never awaited",
+                RuntimeWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    def __repr__(self) -> str:
+        return f"<call of tools.{self._name}>"
+
+
+class _Pending(BaseException):
+    """The call has not ended."""
+
+
+def _take(call: HostCall, timeout: int | None) -> Any:
+    try:
+        data = call.finish(timeout)
+    except interfaces().Err as error:
+        exception = _exception(error)
+    else:
+        return json_values.decode(data)
+    raise exception
+
+
+def _exception(error: Any) -> BaseException:
+    """Returns the exception for an error of the bindings. Raise it outside of the `except` block.
+
+    See `eryx_net.host.to_exception` for the reason.
+    """
+    failure = error.value
+    error.with_traceback(None)
+    if isinstance(failure, interfaces().functions.Failure_WouldBlock):
+        return _Pending()
+    name, message = failure.value.exception_type, failure.value.message
+    if name in _BUILTIN_EXCEPTIONS:
+        exception: BaseException = getattr(builtins, name)(message)
+        return exception
+    if name == "tools.LimitError":
+        return LimitError(message)
+    return Error(name, message)

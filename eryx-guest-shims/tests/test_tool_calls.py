@@ -1,0 +1,141 @@
+"""The module `tools`, over a fake host."""
+
+from __future__ import annotations
+
+from conftest import Guest
+
+PREAMBLE = """
+import asyncio, sys
+from wit_world.imports import functions
+
+functions.offered["echo"] = lambda *args, **kwargs: [args, kwargs]
+functions.offered["fail"] = functions.Exception
+functions.descriptions += [
+    functions.Description("echo", functions.Kind.ASYNCHRONOUS, "(*args, **kwargs) -> list", "Echo."),
+    functions.Description("fail", functions.Kind.PLAIN, "(kind, message='')", ""),
+]
+
+from eryx_guest import tools_module
+
+spec = tools_module.find_spec()
+import importlib.util
+tools = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tools)
+"""
+
+
+def run(guest: Guest, program: str) -> None:
+    """Runs a program with the module `tools`. All calls have to end."""
+    guest(PREAMBLE + program + "\nassert not functions.live\n")
+
+
+def test_there_is_no_module_without_functions(guest: Guest) -> None:
+    guest("""
+        from eryx_guest import tools_module
+        assert tools_module.find_spec() is None
+    """)
+
+
+def test_calls_overlap_and_cancel(guest: Guest) -> None:
+    run(
+        guest,
+        """
+import time
+async def main():
+    before = time.monotonic()
+    results = await asyncio.gather(*(tools.echo(n, delay=0.3) for n in range(50)))
+    assert results == [[[n], {}] for n in range(50)], results
+    assert len(functions.live) == 0
+    # One after another would take 15 s.
+    assert time.monotonic() - before < 10
+    try:
+        await asyncio.wait_for(tools.echo(delay=60), 0.01)
+    except TimeoutError:
+        pass
+    call = tools.echo.start(delay=60)
+    assert len(functions.live) == 1
+    assert call.cancel() and not call.cancel()
+    try:
+        await call
+    except RuntimeError as error:
+        assert "already awaited or cancelled" in str(error)
+asyncio.run(main())
+""",
+    )
+
+
+def test_every_form_of_a_call_returns_the_result(guest: Guest) -> None:
+    run(
+        guest,
+        """
+async def main():
+    assert await tools.echo(1, a=b"x") == [[1], {"a": b"x"}]
+    assert await tools.echo.start(1, a=2) == [[1], {"a": 2}]
+    assert tools.echo.wait(1, delay=0.01) == [[1], {}]
+asyncio.run(main())
+""",
+    )
+
+
+def test_exceptions_have_the_builtin_type_or_that_of_the_module(guest: Guest) -> None:
+    run(
+        guest,
+        """
+for name in ("ValueError", "KeyError", "OSError", "BlockingIOError", "SyntaxError"):
+    try:
+        tools.fail(name, "text")
+    except Exception as error:
+        assert type(error).__name__ == name and error.args == ("text",)
+        assert error.__context__ is None
+for name in ("KeyboardInterrupt", "SystemExit", "MemoryError", "nothing", "__import__", ""):
+    try:
+        tools.fail(name, "text")
+    except tools.Error as error:
+        assert (error.type, error.message) == (name, "text")
+try:
+    tools.fail("tools.LimitError", "text")
+except tools.LimitError:
+    pass
+for arguments in ([object()], [{1: 2}], [float("nan")], ["\\ud800"]):
+    try:
+        tools.fail(*arguments)
+    except (TypeError, ValueError) as error:
+        assert str(error).startswith("arguments of fail"), error
+    else:
+        raise AssertionError(arguments)
+""",
+    )
+
+
+def test_signatures_are_shown_and_never_evaluated(guest: Guest) -> None:
+    run(
+        guest,
+        """
+import inspect
+assert str(inspect.signature(tools.echo)) == "(*args, **kwargs) -> list"
+for text, shown in {
+    "(a, /, b: int = f(), *, c='x', **d) -> g.h": "(a, /, b: int = f(), *, c='x', **d) -> g.h",
+    "(a: exit() = exit())": "(a: exit() = exit())",
+    "(a): pass\\ndef g()": "(*args, **kwargs)",
+    "((": "(*args, **kwargs)",
+    "(a, a)": "(*args, **kwargs)",
+}.items():
+    assert str(tools_module._signature(text)) == shown, tools_module._signature(text)
+assert tools.echo.__doc__ == "Echo." and tools.fail.__doc__ is None
+assert inspect.iscoroutinefunction(tools.echo) and not inspect.iscoroutinefunction(tools.fail)
+assert tools.__all__ == ["echo", "fail"]
+""",
+    )
+
+
+def test_a_call_that_nobody_awaits_is_cancelled_with_a_warning(guest: Guest) -> None:
+    run(
+        guest,
+        """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    tools.echo.start(delay=60)
+assert [str(each.message) for each in caught] == ["the call of tools.echo was never awaited"]
+""",
+    )
