@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod answer;
+mod arguments;
+mod bearer_token;
+mod file_bytes;
+mod http;
+mod instructions;
+mod options;
+mod progress;
+mod resource_uri;
+mod resources;
+mod server;
+mod session_files;
+mod sessions;
+mod stdio;
+mod tools;
+
+pub use bearer_token::{BearerToken, BearerTokenError};
+pub use http::{HttpError, HttpOptions};
+pub use options::{Options, OptionsError};
+pub use server::Server;

@@ -1,0 +1,81 @@
+//! The settings of a server.
+
+/// The settings of a [`Server`](crate::Server): its bounds, and what it says about its sandboxes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    pub(crate) max_sessions: usize,
+    pub(crate) max_calls: usize,
+    pub(crate) max_answer: usize,
+    pub(crate) instructions: Vec<String>,
+}
+
+/// A bound under which a server is of no use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} is {value}; it must be at least {least}")]
+pub struct OptionsError {
+    name: &'static str,
+    value: usize,
+    least: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_sessions: 8,
+            max_calls: 16,
+            max_answer: 32 << 10,
+            instructions: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// The least that [`with_max_answer`](Self::with_max_answer) accepts, in bytes.
+    pub const MIN_ANSWER: usize = 1 << 10;
+
+    /// Sets how many sessions may exist at a time. Each keeps an interpreter, whose memory the
+    /// limits of the sandbox bound. The default is 8.
+    #[must_use]
+    pub fn with_max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+
+    /// Sets how many calls of tools may be in progress at a time, those included that wait for
+    /// their session. More are refused. The default is 16.
+    #[must_use]
+    pub fn with_max_calls(mut self, calls: usize) -> Self {
+        self.max_calls = calls;
+        self
+    }
+
+    /// Sets the largest part of a text in an answer, in bytes: of standard output, of standard
+    /// error, of a traceback. The default is 32 KiB.
+    #[must_use]
+    pub fn with_max_answer(mut self, bytes: usize) -> Self {
+        self.max_answer = bytes;
+        self
+    }
+
+    /// Adds a sentence about the sandboxes to the instructions that a client gives its model: which
+    /// hosts they reach, which packages they have.
+    #[must_use]
+    pub fn with_instruction(mut self, sentence: impl Into<String>) -> Self {
+        self.instructions.push(sentence.into());
+        self
+    }
+
+    /// Checks the bounds.
+    pub(crate) fn validate(&self) -> Result<(), OptionsError> {
+        for (name, value, least) in [
+            ("max_sessions", self.max_sessions, 1),
+            ("max_calls", self.max_calls, 1),
+            ("max_answer", self.max_answer, Self::MIN_ANSWER),
+        ] {
+            if value < least {
+                return Err(OptionsError { name, value, least });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,272 @@
+//! The sessions of a server, by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use eryx::files::SessionFiles;
+use eryx::{CancelHandle, Error, ExecuteResult, Program, Sandbox, Session};
+use eryx_sync::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::answer::Texts;
+use crate::arguments::SessionName;
+
+/// All sessions.
+pub(crate) struct Sessions {
+    sandbox: Sandbox,
+    max: usize,
+    by_name: Mutex<BTreeMap<SessionName, Arc<Slot>>>,
+}
+
+/// A session, or the place for one.
+pub(crate) struct Slot {
+    /// Cancelled when the session is removed.
+    removed: CancelHandle,
+    programs: AtomicU64,
+    /// Locked while a program runs.
+    state: AsyncMutex<State>,
+    /// The texts of the last program.
+    texts: Mutex<Option<Arc<Texts>>>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Session>,
+    /// Why the variables of earlier programs are gone, until an answer says it.
+    loss: Option<String>,
+}
+
+/// A program that ended.
+pub(crate) struct Ended {
+    pub(crate) result: Result<ExecuteResult, Error>,
+    /// Why the program started without the variables of earlier ones.
+    pub(crate) loss: Option<String>,
+}
+
+/// Why a program did not run.
+pub(crate) enum NotRun {
+    /// The session was removed while the program waited for it.
+    Removed,
+    /// The call was cancelled while the program waited for its session.
+    Cancelled,
+    /// There are too many sessions: what to do.
+    TooMany(String),
+}
+
+/// A line of the list of sessions.
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) is_running: bool,
+    pub(crate) programs: u64,
+}
+
+impl Sessions {
+    pub(crate) fn new(sandbox: Sandbox, max: usize) -> Self {
+        Self {
+            sandbox,
+            max,
+            by_name: Mutex::default(),
+        }
+    }
+
+    /// Runs a program in a session, which is created if it does not exist. Waits while another
+    /// program runs in it. `cancel` ends the program, and so does the removal of the session.
+    pub(crate) async fn run(
+        &self,
+        name: &SessionName,
+        code: &str,
+        cancel: &CancelHandle,
+    ) -> Result<(Ended, Arc<Texts>), NotRun> {
+        let slot = self.slot(name)?;
+        let mut state = tokio::select! {
+            state = slot.state.lock() => state,
+            () = slot.removed.cancelled() => return Err(NotRun::Removed),
+            () = cancel.cancelled() => return Err(NotRun::Cancelled),
+        };
+        if slot.removed.is_cancelled() {
+            return Err(NotRun::Removed);
+        }
+        slot.programs.fetch_add(1, Ordering::Relaxed);
+        let stop = CancelHandle::new();
+        let result = {
+            let mut run = std::pin::pin!(state.run(&self.sandbox, code, &stop));
+            tokio::select! {
+                result = &mut run => result,
+                () = cancelled(cancel, &slot.removed) => {
+                    stop.cancel();
+                    run.await
+                }
+            }
+        };
+        let loss = state.loss.take();
+        state.note_loss(&result);
+        let texts = Arc::new(Texts::of(&result));
+        *slot.texts.lock() = Some(Arc::clone(&texts));
+        Ok((Ended { result, loss }, texts))
+    }
+
+    /// Returns the texts of the last program of a session; `None` if there is none.
+    pub(crate) fn texts(&self, name: &SessionName) -> Option<Arc<Texts>> {
+        let slot = self.by_name.lock().get(name).map(Arc::clone)?;
+        let texts = slot.texts.lock();
+        texts.clone()
+    }
+
+    /// Calls `work` with the files of a session. With `create`, a session that does not exist is
+    /// created.
+    ///
+    /// # Errors
+    ///
+    /// The message for the model: there is no such session, or a program runs in it.
+    pub(crate) async fn with_files<T>(
+        &self,
+        name: &SessionName,
+        create: bool,
+        work: impl FnOnce(SessionFiles<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let shown = name.as_str();
+        let found = self.by_name.lock().get(name).map(Arc::clone);
+        let slot = match found {
+            Some(slot) => slot,
+            None if create => self.slot(name).map_err(|refused| match refused {
+                NotRun::TooMany(message) => message,
+                NotRun::Removed | NotRun::Cancelled => "the session was reset".to_owned(),
+            })?,
+            None => {
+                return Err(format!(
+                    "there is no session `{shown}`; list_sessions shows the sessions"
+                ));
+            }
+        };
+        let Ok(mut state) = slot.state.try_lock() else {
+            return Err(format!(
+                "a program runs in session `{shown}`: wait until it has ended, or end it with \
+                 reset_session"
+            ));
+        };
+        if slot.removed.is_cancelled() {
+            return Err("the session was reset".to_owned());
+        }
+        // A session that a program ended is found here.
+        if let Some(session) = &mut state.session
+            && let Err(Error::SessionClosed { reason, .. }) = session.files().map(drop)
+        {
+            state.loss.get_or_insert(reason);
+            state.session = None;
+        }
+        let session = match &mut state.session {
+            Some(session) => session,
+            empty => {
+                let session = self.sandbox.session().await;
+                empty.insert(session.map_err(|error| error.to_string())?)
+            }
+        };
+        work(session.files().map_err(|error| error.to_string())?)
+    }
+
+    /// Returns the names of all sessions.
+    pub(crate) fn names(&self) -> Vec<SessionName> {
+        self.by_name.lock().keys().cloned().collect()
+    }
+
+    /// Removes a session, and ends its program. Returns whether it existed.
+    pub(crate) fn remove(&self, name: &SessionName) -> bool {
+        match self.by_name.lock().remove(name) {
+            Some(slot) => {
+                slot.removed.cancel();
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        let by_name = self.by_name.lock();
+        let listed = by_name.iter().map(|(name, slot)| Listed {
+            name: name.as_str().to_owned(),
+            is_running: slot.state.try_lock().is_err(),
+            programs: slot.programs.load(Ordering::Relaxed),
+        });
+        listed.collect()
+    }
+
+    fn slot(&self, name: &SessionName) -> Result<Arc<Slot>, NotRun> {
+        let mut by_name = self.by_name.lock();
+        if let Some(slot) = by_name.get(name) {
+            return Ok(Arc::clone(slot));
+        }
+        if by_name.len() >= self.max {
+            let names: Vec<_> = by_name.keys().map(SessionName::as_str).collect();
+            return Err(NotRun::TooMany(format!(
+                "there are {} sessions, the most that are allowed: {}. Use one of them, or end one \
+                 with reset_session",
+                self.max,
+                names.join(", ")
+            )));
+        }
+        let slot = Arc::new(Slot {
+            removed: CancelHandle::new(),
+            programs: AtomicU64::new(0),
+            state: AsyncMutex::default(),
+            texts: Mutex::default(),
+        });
+        by_name.insert(name.clone(), Arc::clone(&slot));
+        Ok(slot)
+    }
+}
+
+impl State {
+    /// Runs a program in the session, or in a new one if there is none or an earlier program ended
+    /// it.
+    async fn run(
+        &mut self,
+        sandbox: &Sandbox,
+        code: &str,
+        stop: &CancelHandle,
+    ) -> Result<ExecuteResult, Error> {
+        if let Some(session) = &mut self.session {
+            match session.execute_cancellable(program(code), stop).await {
+                // The program did not run. A program that exits its interpreter ends its session
+                // without an error that says so.
+                Err(Error::SessionClosed { reason, .. }) => {
+                    self.loss.get_or_insert(reason);
+                }
+                result => return result,
+            }
+        }
+        self.session = None;
+        let session = self.session.insert(sandbox.session().await?);
+        session.execute_cancellable(program(code), stop).await
+    }
+
+    /// Removes a session that a program ended.
+    fn note_loss(&mut self, result: &Result<ExecuteResult, Error>) {
+        if let Err(error) = result
+            && ends_session(error)
+        {
+            self.session = None;
+            self.loss = Some(error.to_string());
+        }
+    }
+}
+
+fn program(code: &str) -> Program {
+    Program::new(code).with_value()
+}
+
+/// Returns whether a program that ended so ended its session.
+pub(crate) fn ends_session(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Limit { .. } | Error::Cancelled { .. } | Error::InterpreterCrashed { .. }
+    )
+}
+
+/// Waits until one of two handles is cancelled.
+async fn cancelled(first: &CancelHandle, second: &CancelHandle) {
+    tokio::select! {
+        () = first.cancelled() => {}
+        () = second.cancelled() => {}
+    }
+}
