@@ -8,7 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use eryx::CancelHandle;
+use eryx::net::policy::escape;
+use eryx::{CancelHandle, SandboxBuilder};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -20,15 +21,22 @@ const FINAL_MESSAGE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Where output goes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Stream {
+enum Stream {
     Out,
     Err,
 }
 
+/// An entry of the queue.
+enum Entry {
+    Output(Stream, Vec<u8>),
+    /// Everything before it is written.
+    Flush(oneshot::Sender<()>),
+    End,
+}
+
 /// The queue of output that is not written yet. A script's limit on output bounds it.
 pub(crate) struct OutputWriter {
-    /// `None` marks the end.
-    chunks: Sender<Option<(Stream, Vec<u8>)>>,
+    chunks: Sender<Entry>,
     /// The length of the queue in bytes.
     unwritten: Arc<AtomicUsize>,
     finished: oneshot::Receiver<()>,
@@ -56,28 +64,43 @@ impl OutputWriter {
         })
     }
 
+    /// Returns the builder of sandboxes whose output is written.
+    pub(crate) fn connect(&self, builder: SandboxBuilder) -> SandboxBuilder {
+        builder
+            .on_stdout(self.handler(Stream::Out))
+            .on_stderr(self.handler(Stream::Err))
+    }
+
     /// Returns a function that queues output for `stream`.
-    pub(crate) fn handler(&self, stream: Stream) -> impl Fn(&[u8]) + Send + Sync + 'static {
+    fn handler(&self, stream: Stream) -> impl Fn(&[u8]) + Send + Sync + 'static {
         let chunks = self.chunks.clone();
         let unwritten = Arc::clone(&self.unwritten);
         move |bytes| {
             unwritten.fetch_add(bytes.len(), Ordering::Relaxed);
             // Fails once the thread has ended because the reader has gone.
-            let _ = chunks.send(Some((stream, bytes.to_vec())));
+            let _ = chunks.send(Entry::Output(stream, bytes.to_vec()));
+        }
+    }
+
+    /// Waits until all output so far is written, or the reader has gone.
+    pub(crate) async fn flush(&self) {
+        let (flush, flushed) = oneshot::channel();
+        if self.chunks.send(Entry::Flush(flush)).is_ok() {
+            let _ = flushed.await;
         }
     }
 
     /// Waits until everything is written, `message` on standard error included.
     pub(crate) async fn finish(self, message: String) {
         self.handler(Stream::Err)(message.as_bytes());
-        let _ = self.chunks.send(None);
+        let _ = self.chunks.send(Entry::End);
         let _ = self.finished.await;
     }
 
     /// As [`finish`](Self::finish), but gives up when nothing was written for `stall_timeout`:
     /// discards the rest of the output, and says so.
     pub(crate) async fn finish_within(mut self, stall_timeout: Duration, message: String) {
-        let _ = self.chunks.send(None);
+        let _ = self.chunks.send(Entry::End);
         let mut before = self.unwritten.load(Ordering::Relaxed);
         while timeout(stall_timeout, &mut self.finished).await.is_err() {
             let now = self.unwritten.load(Ordering::Relaxed);
@@ -92,12 +115,17 @@ impl OutputWriter {
     }
 }
 
-fn write_all(
-    queue: &Receiver<Option<(Stream, Vec<u8>)>>,
-    unwritten: &AtomicUsize,
-    cancel: &CancelHandle,
-) {
-    while let Ok(Some((stream, bytes))) = queue.recv() {
+fn write_all(queue: &Receiver<Entry>, unwritten: &AtomicUsize, cancel: &CancelHandle) {
+    while let Ok(entry) = queue.recv() {
+        let (stream, bytes) = match entry {
+            Entry::Output(stream, bytes) => (stream, bytes),
+            Entry::Flush(written) => {
+                // The receiver may be gone.
+                let _ = written.send(());
+                continue;
+            }
+            Entry::End => return,
+        };
         for chunk in bytes.chunks(CHUNK) {
             let result = match stream {
                 Stream::Out => write(io::stdout().lock(), chunk),
@@ -110,6 +138,13 @@ fn write_all(
             unwritten.fetch_sub(chunk.len(), Ordering::Relaxed);
         }
     }
+}
+
+/// Escapes the invisible characters in each line of a traceback, so that a terminal does not act on
+/// them. The script's own output is passed on unchanged.
+pub(crate) fn escape_lines(traceback: &str) -> String {
+    let lines: Vec<String> = traceback.split('\n').map(escape).collect();
+    lines.join("\n")
 }
 
 fn write(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {

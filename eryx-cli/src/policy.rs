@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
@@ -12,11 +11,10 @@ use eryx::net::{NetConfig, SETTINGS, SettingKind};
 use crate::check_target::{self, CheckTarget, CheckedTarget};
 use crate::host_port::HostPort;
 use crate::network_args::NetworkArgs;
+use crate::{EXIT_USAGE, exit_with};
 
 /// Exit status when at least one host is denied.
 const EXIT_DENIED: u8 = 1;
-/// Exit status for bad usage, the same as clap's.
-const EXIT_USAGE: u8 = 2;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -54,17 +52,17 @@ pub(crate) struct Show {
 }
 
 /// Runs `command`, and returns the exit status.
-pub(crate) fn run(command: &Command) -> ExitCode {
+pub(crate) fn run(command: &Command) -> u8 {
     let output = match command {
         Command::Check(options) => check(options),
         Command::Show(options) => show(options),
     };
     match output {
         Ok((text, status)) => match io::stdout().write_all(text.as_bytes()) {
-            Ok(()) => ExitCode::from(status),
-            Err(error) => usage_error(&format!("cannot print the output: {error}")),
+            Ok(()) => status,
+            Err(error) => exit_with(EXIT_USAGE, &format!("cannot print the output: {error}")),
         },
-        Err(error) => usage_error(&format!("{error:#}")),
+        Err(error) => exit_with(EXIT_USAGE, &format!("{error:#}")),
     }
 }
 
@@ -215,9 +213,4 @@ fn header_comments(config: &NetConfig) -> Result<Vec<String>> {
         );
     }
     Ok(comments)
-}
-
-fn usage_error(text: &str) -> ExitCode {
-    eprintln!("eryx: {text}");
-    ExitCode::from(EXIT_USAGE)
 }

@@ -26,13 +26,20 @@ const PRINT_ALL: &str = "import os\nprint(dict(os.environ))";
 #[test]
 fn a_script_has_the_variables_of_the_options_and_no_others() {
     for (args, printed) in [
-        (&[][..], "{}\n"),
+        (&[][..], "{'HOME': '/home/user'}\n"),
+        (&["--env", "HOME=/tmp"], "{'HOME': '/tmp'}\n"),
         (
             &["--env", "B=x=y", "--env=A=", "--env", "B=last one"],
-            "{'A': '', 'B': 'last one'}\n",
+            "{'HOME': '/home/user', 'A': '', 'B': 'last one'}\n",
         ),
-        (&["--env", "NAME"], "{'NAME': 'its own = value'}\n"),
-        (&["--env", "NAME=another"], "{'NAME': 'another'}\n"),
+        (
+            &["--env", "NAME"],
+            "{'HOME': '/home/user', 'NAME': 'its own = value'}\n",
+        ),
+        (
+            &["--env", "NAME=another"],
+            "{'HOME': '/home/user', 'NAME': 'another'}\n",
+        ),
     ] {
         let output = run_with_own_variable(OsStr::new("its own = value"), args);
         check(&output, 0, printed, "");

@@ -2,6 +2,7 @@
 
 mod command;
 mod environment;
+mod files;
 mod http;
 mod manual;
 mod mistakes;
@@ -9,3 +10,4 @@ mod net_log;
 mod options;
 mod policy;
 mod run;
+mod states;

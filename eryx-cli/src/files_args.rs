@@ -1,0 +1,103 @@
+//! The options for files: what programs find, and where those of a script are saved.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use eryx::files::ChangedFiles;
+use eryx::net::policy::escape;
+use eryx::{Files, MountAccess};
+
+/// How many bytes a script can add to a directory of the machine: 64 MiB.
+const MAX_GROWTH: u64 = 64 << 20;
+
+/// The files that programs find.
+#[derive(Args)]
+#[command(next_help_heading = "Files")]
+pub(crate) struct FilesArgs {
+    /// Let a program find the file HOST of this machine at the absolute path GUEST; it changes its
+    /// own copy
+    #[arg(long, value_name = "HOST:GUEST")]
+    file: Vec<String>,
+    /// Show the directory HOST of this machine to a program at the absolute path GUEST, read-only;
+    /// with `:rw` the program can change it, and add 64 MiB
+    #[arg(long, value_name = "HOST:GUEST[:ro|:rw]")]
+    mount: Vec<String>,
+}
+
+/// Where the files of a script are saved.
+#[derive(Args)]
+pub(crate) struct OutArg {
+    /// Save the files that the script created or modified below this directory, which is created
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    out: Option<PathBuf>,
+}
+
+impl FilesArgs {
+    /// Returns the files that programs find.
+    pub(crate) fn files(&self) -> Result<Files> {
+        let mut files = Files::new();
+        for text in &self.file {
+            let Some((host, guest)) = host_and_guest(text) else {
+                bail!("--file {text}: write --file HOST:GUEST, such as --file in.csv:/data/in.csv");
+            };
+            files = files.with_host_file(guest, host);
+        }
+        for text in &self.mount {
+            let (paths, access) = match text.rsplit_once(':') {
+                Some((paths, "ro")) => (paths, MountAccess::ReadOnly),
+                Some((paths, "rw")) => {
+                    let max_growth = MAX_GROWTH;
+                    (paths, MountAccess::ReadWrite { max_growth })
+                }
+                _ => (text.as_str(), MountAccess::ReadOnly),
+            };
+            let Some((host, guest)) = host_and_guest(paths) else {
+                bail!(
+                    "--mount {text}: write --mount HOST:GUEST, such as --mount ./data:/data, and `:rw` at its end to \
+                     let the script change the directory"
+                );
+            };
+            files = files.with_mount(guest, host, access);
+        }
+        Ok(files)
+    }
+}
+
+impl OutArg {
+    pub(crate) fn is_given(&self) -> bool {
+        self.out.is_some()
+    }
+
+    /// Creates the directory, so that a script does not run in vain.
+    pub(crate) fn create(&self) -> Result<()> {
+        if let Some(out) = &self.out {
+            fs::create_dir_all(out)
+                .with_context(|| format!("--out {}: it cannot be created", out.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Saves what the script changed, if there is `--out`.
+    pub(crate) fn save(&self, changed: Option<&ChangedFiles>) -> Result<()> {
+        let (Some(out), Some(changed)) = (&self.out, changed) else {
+            return Ok(());
+        };
+        let saved = changed.save(out);
+        let saved = saved.with_context(|| format!("--out {}", out.display()))?;
+        for link in saved.skipped_links {
+            eprintln!(
+                "eryx: --out: the symbolic link {} is not saved",
+                escape(&link)
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Splits `HOST:GUEST` at the last colon.
+fn host_and_guest(text: &str) -> Option<(&Path, &str)> {
+    let (host, guest) = text.rsplit_once(':')?;
+    (!host.is_empty() && guest.starts_with('/')).then(|| (Path::new(host), guest))
+}

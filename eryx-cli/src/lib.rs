@@ -1,0 +1,76 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod check_target;
+mod files_args;
+mod har_file;
+mod host_port;
+mod interrupt;
+mod mcp;
+mod net_log;
+mod network_args;
+mod output_writer;
+mod policy;
+mod prompt;
+mod run;
+mod sandbox_args;
+mod secret_option;
+mod state_file;
+mod value_parsers;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "eryx",
+    version,
+    about = "Runs untrusted Python with exactly the network you grant"
+)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a script in a sandbox
+    Run(Box<run::Options>),
+    /// Let a model run Python in sandboxes: a server of the Model Context Protocol
+    Mcp(Box<mcp::Options>),
+    /// Show what a network policy allows, without using the network
+    #[command(subcommand)]
+    Policy(Box<policy::Command>),
+}
+
+/// Exit status for bad usage, the same as clap's.
+const EXIT_USAGE: u8 = 2;
+/// Exit status when something other than the script failed.
+const EXIT_FAILED: u8 = 125;
+/// Exit status after Ctrl-C, the same as a shell's.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Runs the command with these arguments, the name of the program first, and returns its exit
+/// status. It uses standard input, output and error of the process.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            // Nobody reads the message if it cannot be written.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE);
+        }
+    };
+    match args.command {
+        Command::Run(options) => run::run(&options),
+        Command::Mcp(options) => mcp::run(&options),
+        Command::Policy(command) => policy::run(&command),
+    }
+}
+
+/// Prints why the command ends, and returns `status`.
+fn exit_with(status: u8, text: &str) -> u8 {
+    eprintln!("eryx: {text}");
+    status
+}

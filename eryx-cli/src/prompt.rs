@@ -1,0 +1,231 @@
+//! The prompt of `eryx run -i`: runs each input in a session, and prints its value.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use anyhow::{Context as _, Result};
+use eryx::{CancelHandle, Error, ExecuteResult, Program, Sandbox, Session};
+use rustyline::error::ReadlineError;
+use rustyline::history::FileHistory;
+use rustyline::{Config, Editor};
+use tokio::runtime::Runtime;
+
+use crate::EXIT_FAILED;
+use crate::interrupt::interrupted;
+use crate::output_writer::{OutputWriter, escape_lines};
+
+/// Defines the module `_eryx_prompt` in the sandbox.
+const DEFINE_MODULE: &str = include_str!("../python/prompt.py");
+
+/// The exception of an input that needs more lines. A program that raises it is asked for more.
+const INCOMPLETE: &str = "_eryx_prompt.Incomplete";
+
+/// The exception of an input that uses `await`.
+const AWAITS: &str = "_eryx_prompt.Awaits";
+
+/// Runs the input that uses `await`.
+const WAIT: &str = "await __import__('_eryx_prompt').wait()";
+
+/// The number of inputs that the history keeps.
+const HISTORY: usize = 1000;
+
+/// A prompt, and the session that it runs inputs in.
+pub(crate) struct Prompt<'a> {
+    runtime: &'a Runtime,
+    sandbox: Sandbox,
+    writer: &'a OutputWriter,
+    /// Cancelled when output cannot be written, or the network log.
+    stop: CancelHandle,
+    session: Option<Session>,
+}
+
+/// What follows an input.
+enum Next {
+    Prompt,
+    /// The input is incomplete.
+    MoreLines,
+    /// The input ended the prompt with this status.
+    Exit(u8),
+}
+
+impl<'a> Prompt<'a> {
+    pub(crate) fn new(
+        runtime: &'a Runtime,
+        sandbox: Sandbox,
+        writer: &'a OutputWriter,
+        stop: CancelHandle,
+    ) -> Self {
+        Self {
+            runtime,
+            sandbox,
+            writer,
+            stop,
+            session: None,
+        }
+    }
+
+    /// Runs a script in the session before the first prompt.
+    pub(crate) fn run_script(&mut self, program: Program) -> Result<Option<u8>, Error> {
+        let result = self.execute(program)?;
+        Ok(match self.report(result) {
+            Next::Exit(status) => Some(status),
+            Next::Prompt | Next::MoreLines => None,
+        })
+    }
+
+    /// Reads inputs until their end, and returns the exit status.
+    ///
+    /// # Errors
+    ///
+    /// If the terminal cannot be read, or no sandbox can be started.
+    pub(crate) fn run(&mut self) -> Result<u8> {
+        let config = Config::builder().max_history_size(HISTORY)?.build();
+        let mut editor: Editor<(), FileHistory> = Editor::with_config(config)?;
+        let history = history_file();
+        if let Some(path) = history.as_deref().filter(|path| path.exists())
+            && let Err(error) = editor.load_history(path)
+        {
+            eprintln!(
+                "eryx: the history {} is not loaded: {error}",
+                path.display()
+            );
+        }
+        eprintln!(
+            "Python 3.14 in a sandbox. Ctrl-D ends the prompt, Ctrl-C a program and its variables."
+        );
+        let status = self.read_inputs(&mut editor)?;
+        if let Some(path) = &history
+            && let Err(error) = save_history(&mut editor, path)
+        {
+            eprintln!("eryx: the history is not saved: {error:#}");
+        }
+        Ok(status)
+    }
+
+    fn read_inputs(&mut self, editor: &mut Editor<(), FileHistory>) -> Result<u8> {
+        let mut input = String::new();
+        loop {
+            let prompt = if input.is_empty() { ">>> " } else { "... " };
+            match editor.readline(prompt) {
+                Ok(line) => input.push_str(&line),
+                Err(ReadlineError::Interrupted) => {
+                    input.clear();
+                    continue;
+                }
+                Err(ReadlineError::Eof) => return Ok(0),
+                Err(error) => return Err(error).context("cannot read the terminal"),
+            }
+            if input.trim().is_empty() {
+                input.clear();
+                continue;
+            }
+            match self.feed(&input)? {
+                Next::MoreLines => {
+                    input.push('\n');
+                    continue;
+                }
+                next => {
+                    editor.add_history_entry(input.trim_end())?;
+                    input.clear();
+                    if let Next::Exit(status) = next {
+                        return Ok(status);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs an input.
+    fn feed(&mut self, input: &str) -> Result<Next> {
+        // A string of JSON is one of Python.
+        let literal = serde_json::to_string(input)?;
+        let mut result = self.execute(format!("__import__('_eryx_prompt').feed({literal})"))?;
+        if is_raised(&result, AWAITS) {
+            result = self.execute(WAIT)?;
+        }
+        if is_raised(&result, INCOMPLETE) {
+            return Ok(Next::MoreLines);
+        }
+        Ok(self.report(result))
+    }
+
+    /// Prints how an input ended, unless it ran to its end.
+    fn report(&mut self, result: Result<ExecuteResult, Error>) -> Next {
+        if self.stop.is_cancelled() {
+            return Next::Exit(EXIT_FAILED);
+        }
+        match result {
+            Ok(_) => Next::Prompt,
+            Err(Error::Exception(raised)) => match raised.exit_status {
+                Some(status) => Next::Exit(u8::try_from(status).unwrap_or(1)),
+                None => {
+                    eprint!("{}", escape_lines(&raised.traceback));
+                    Next::Prompt
+                }
+            },
+            Err(error) => {
+                self.session = None;
+                eprintln!("eryx: {error}; the next input starts without variables");
+                Next::Prompt
+            }
+        }
+    }
+
+    /// Runs a program in the session, which is started if there is none. Ctrl-C ends the program.
+    /// The outer error is one of starting a session.
+    fn execute(
+        &mut self,
+        program: impl Into<Program>,
+    ) -> Result<Result<ExecuteResult, Error>, Error> {
+        self.runtime.block_on(async {
+            let session = match &mut self.session {
+                Some(session) => session,
+                empty => {
+                    let mut session = self.sandbox.session().await?;
+                    session.execute(DEFINE_MODULE).await?;
+                    empty.insert(session)
+                }
+            };
+            let cancel = CancelHandle::new();
+            let stopped = async {
+                self.stop.cancelled().await;
+                cancel.cancel();
+                std::future::pending::<()>().await;
+            };
+            let result = tokio::select! {
+                result = session.execute_cancellable(program, &cancel) => result,
+                () = interrupted(|| cancel.cancel()) => unreachable!("it never ends"),
+                () = stopped => unreachable!("it never ends"),
+            };
+            tokio::select! {
+                () = self.writer.flush() => {}
+                // The terminal takes no output.
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            Ok(result)
+        })
+    }
+}
+
+/// Returns whether a program ended with an exception of this type.
+fn is_raised(result: &Result<ExecuteResult, Error>, exception_type: &str) -> bool {
+    matches!(result, Err(Error::Exception(raised)) if raised.exception_type == exception_type)
+}
+
+/// Returns the file of the history, as the XDG Base Directory Specification places it; `None`
+/// without a home directory.
+fn history_file() -> Option<PathBuf> {
+    let absolute = |name| Some(PathBuf::from(env::var_os(name)?)).filter(|path| path.is_absolute());
+    let state =
+        absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+    Some(state.join("eryx/history"))
+}
+
+/// Writes the history to its file, which only the user can read.
+fn save_history(editor: &mut Editor<(), FileHistory>, path: &Path) -> Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    editor.save_history(path)?;
+    Ok(())
+}

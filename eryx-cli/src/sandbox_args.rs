@@ -1,0 +1,245 @@
+//! The options of a sandbox: limits, environment, packages and network.
+
+use std::env::{self, VarError};
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::Args;
+use eryx::net::policy::escape;
+use eryx::{
+    BuildStage, CancelHandle, Error, FactoryBuilder, ResourceLimits, Sandbox, SandboxBuilder,
+    SandboxFactory,
+};
+
+use crate::files_args::FilesArgs;
+use crate::net_log::NetLog;
+use crate::network_args::NetworkArgs;
+use crate::value_parsers;
+use crate::{EXIT_FAILED, EXIT_USAGE};
+
+/// The options of a sandbox, for every command that runs programs.
+#[derive(Args)]
+pub(crate) struct SandboxArgs {
+    /// How long a program may run [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    timeout: Option<Duration>,
+    /// How much memory a program may use, the interpreter included [default: 128M]
+    #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
+    max_memory: Option<u64>,
+    /// How much a program may print [default: 8M]
+    #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
+    max_output: Option<u64>,
+    /// How much memory Eryx itself may use for a program: output, buffers of connections
+    /// [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
+    max_host_memory: Option<u64>,
+    /// How many bytes the files that a program writes may have together, in memory [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = value_parsers::bytes)]
+    max_file_bytes: Option<u64>,
+    /// How many files, directories and links a program may create [default: 10000]
+    #[arg(long, value_name = "N")]
+    max_files: Option<usize>,
+    /// Set an environment variable of a program; NAME alone passes on the one of this process
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+    #[command(flatten)]
+    files: FilesArgs,
+    /// Add a package: a wheel, a directory of a package, or a directory of several (repeatable)
+    #[arg(long, value_name = "PATH", help_heading = "Packages")]
+    package: Vec<PathBuf>,
+    /// Add the dependencies of the packages too, from wheels in the same directories
+    #[arg(long, help_heading = "Packages", requires = "package")]
+    dependencies: bool,
+    /// Import a module before programs start, so that their own import costs nothing (repeatable)
+    #[arg(long, value_name = "MODULE", help_heading = "Packages")]
+    import: Vec<String>,
+    /// Add the packages and imports of a saved factory (`SandboxFactory.save`)
+    #[arg(long, value_name = "FILE", help_heading = "Packages")]
+    factory: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// Append every network event to this file as a line of JSON; `-` is standard error
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    net_log: Option<PathBuf>,
+}
+
+/// A sandbox that is set up, apart from where its output goes.
+pub(crate) struct PreparedSandbox {
+    pub(crate) builder: SandboxBuilder,
+    pub(crate) has_network: bool,
+    pub(crate) net_log: Option<Arc<NetLog>>,
+    /// The modules that the options import.
+    pub(crate) imports: Vec<String>,
+}
+
+/// Why a command ends before a program starts.
+pub(crate) struct SetupError {
+    pub(crate) status: u8,
+    pub(crate) message: String,
+}
+
+/// An error in the options.
+impl From<anyhow::Error> for SetupError {
+    fn from(error: anyhow::Error) -> Self {
+        Self {
+            status: EXIT_USAGE,
+            message: format!("{error:#}"),
+        }
+    }
+}
+
+/// The process cannot start a thread.
+impl From<io::Error> for SetupError {
+    fn from(error: io::Error) -> Self {
+        Self {
+            status: EXIT_FAILED,
+            message: format!("cannot start: {error}"),
+        }
+    }
+}
+
+impl From<Error> for SetupError {
+    fn from(error: Error) -> Self {
+        let status = match error {
+            Error::Config(_) | Error::Package(_) => EXIT_USAGE,
+            _ => EXIT_FAILED,
+        };
+        Self {
+            status,
+            message: error.to_string(),
+        }
+    }
+}
+
+impl SandboxArgs {
+    /// Sets up the sandbox. `cancel` is cancelled if the network log cannot be written.
+    pub(crate) async fn prepare(
+        &self,
+        cancel: &CancelHandle,
+    ) -> Result<PreparedSandbox, SetupError> {
+        let environment = self.environment()?;
+        let files = self.files.files()?;
+        let network = self.network.network()?;
+        let has_network = network.is_some();
+        let net_log = self.net_log(has_network, cancel)?;
+        let factory = self.factory().await?;
+        let mut builder = match &factory {
+            Some(factory) => factory.sandbox(),
+            None => Sandbox::embedded(),
+        };
+        builder = builder
+            .with_resource_limits(self.limits())
+            .with_env(environment)
+            .with_files(files);
+        if let Some(network) = network {
+            builder = builder.with_network(network);
+        }
+        if let Some(log) = &net_log {
+            builder = builder.with_network_observer(Arc::clone(log) as _);
+        }
+        Ok(PreparedSandbox {
+            builder,
+            has_network,
+            net_log,
+            imports: factory.map_or_else(Vec::new, |factory| factory.imports().to_vec()),
+        })
+    }
+
+    fn limits(&self) -> ResourceLimits {
+        let mut limits = ResourceLimits::default();
+        if let Some(timeout) = self.timeout {
+            limits = limits.with_execution_timeout(timeout);
+        }
+        if let Some(bytes) = self.max_memory {
+            limits = limits.with_max_memory(bytes);
+        }
+        if let Some(bytes) = self.max_output {
+            limits = limits.with_max_output(bytes);
+        }
+        if let Some(bytes) = self.max_host_memory {
+            limits = limits.with_max_host_memory(bytes);
+        }
+        if let Some(bytes) = self.max_file_bytes {
+            limits = limits.with_max_file_bytes(bytes);
+        }
+        if let Some(files) = self.max_files {
+            limits = limits.with_max_files(files);
+        }
+        limits
+    }
+
+    /// Returns the environment variables of the programs.
+    fn environment(&self) -> Result<Vec<(String, String)>> {
+        let variable = |text: &String| match text.split_once('=') {
+            // Messages do not show the value, which may be a secret.
+            Some(("", _)) => {
+                bail!("--env: the name before the `=` is empty; write --env NAME=VALUE")
+            }
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+            None if text.is_empty() => {
+                bail!("--env: the name is empty; write --env NAME=VALUE or --env NAME")
+            }
+            None => {
+                let value =
+                    own_variable(text).with_context(|| format!("--env {}", escape(text)))?;
+                Ok((text.clone(), value))
+            }
+        };
+        self.env.iter().map(variable).collect()
+    }
+
+    /// Opens the network log, if there is one.
+    fn net_log(&self, network: bool, cancel: &CancelHandle) -> Result<Option<Arc<NetLog>>> {
+        match &self.net_log {
+            Some(_) if !network => bail!(
+                "--net-log has no effect without a network: add --net, --allow-host PATTERN or --policy FILE"
+            ),
+            Some(path) => Ok(Some(Arc::new(NetLog::open(path, cancel)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Builds the factory with the packages and imports, if there are any.
+    async fn factory(&self) -> Result<Option<SandboxFactory>, Error> {
+        let mut builder = match &self.factory {
+            Some(path) => FactoryBuilder::from_file(path)?,
+            None if self.package.is_empty() && self.import.is_empty() => return Ok(None),
+            None => SandboxFactory::builder(),
+        };
+        for path in &self.package {
+            builder = builder.with_package(path);
+        }
+        if self.dependencies {
+            builder = builder.with_dependencies();
+        }
+        for module in &self.import {
+            builder = builder.with_import(module);
+        }
+        if io::stderr().is_terminal() {
+            builder = builder.with_progress(|stage| match stage {
+                BuildStage::Importing => eprintln!("eryx: importing the packages ..."),
+                BuildStage::Compiling => eprintln!("eryx: compiling them, once ..."),
+                _ => {}
+            });
+        }
+        builder.build().await.map(Some)
+    }
+}
+
+/// Returns the value of an environment variable of this process.
+fn own_variable(name: &str) -> Result<String> {
+    env::var(name).map_err(|error| {
+        let name = escape(name);
+        match error {
+            VarError::NotPresent => anyhow!(
+                "this process has no variable `{name}`; set it, or write --env {name}=VALUE"
+            ),
+            VarError::NotUnicode(_) => anyhow!(
+                "the value of the variable is not UTF-8; write another one as --env {name}=VALUE"
+            ),
+        }
+    })
+}

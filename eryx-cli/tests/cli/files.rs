@@ -1,0 +1,73 @@
+//! The options `--file`, `--mount` and `--out`.
+
+use std::fs;
+
+use crate::command::{check, run};
+
+#[test]
+fn files_go_into_a_script_and_come_out_of_it() {
+    let folder = tempfile::tempdir().expect("created");
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("in: put.csv"), "1,2").expect("written");
+    fs::create_dir_all(path("shown")).expect("created");
+    fs::write(path("shown/a"), "shown").expect("written");
+    let option = |name: &str, guest: &str| format!("{}:{guest}", path(name).display());
+    let (file, shown) = (option("in: put.csv", "/data/in.csv"), option("shown", "/m"));
+    let out = path("new/out");
+    let out = out.to_str().expect("UTF-8");
+    let read = "print(open('/data/in.csv').read(), open('/m/a').read())\n";
+    let write = "open('out.txt', 'w').write('x')\nimport os\nos.symlink('/etc', 'link')\n";
+    let args = ["--file", &file, "--mount", &shown, "--out", out];
+    let output = run(&args, &format!("{read}{write}"));
+    let note = "eryx: --out: the symbolic link /home/user/link is not saved\n";
+    check(&output, 0, "1,2 shown\n", note);
+    let saved = path("new/out/home/user/out.txt");
+    assert_eq!(fs::read(&saved).expect("saved"), b"x");
+    assert!(!saved.with_file_name("link").is_symlink());
+    // Also after an exception. The file of the machine is unchanged.
+    let change = "open('/data/in.csv', 'w').write('changed')\n1 / 0";
+    check(&run(&args, change), 1, "", "ZeroDivisionError");
+    let saved = fs::read(path("new/out/data/in.csv"));
+    assert_eq!(saved.expect("saved"), b"changed");
+    assert_eq!(fs::read(path("in: put.csv")).expect("there"), b"1,2");
+
+    // A mount is read-only unless it says `:rw`.
+    let change = "open('/m/a', 'w').write('changed')";
+    for suffix in ["", ":ro"] {
+        let mount = format!("{shown}{suffix}");
+        let output = run(&["--mount", &mount], change);
+        check(&output, 1, "", "Read-only file system");
+    }
+    check(
+        &run(&["--mount", &format!("{shown}:rw")], change),
+        0,
+        "",
+        "",
+    );
+    assert_eq!(fs::read(path("shown/a")).expect("there"), b"changed");
+}
+
+#[test]
+fn a_mistake_in_a_file_option_is_a_usage_error_before_the_script_runs() {
+    for (option, value, wanted) in [
+        ("--file", "in.csv", "write --file HOST:GUEST"),
+        ("--file", "in.csv:data", "write --file HOST:GUEST"),
+        ("--file", ":/data", "write --file HOST:GUEST"),
+        (
+            "--file",
+            "/does/not/exist:/data",
+            "the file \"/does/not/exist\" cannot be opened",
+        ),
+        ("--mount", "/tmp", "write --mount HOST:GUEST"),
+        ("--mount", "/tmp:/m:wr", "write --mount HOST:GUEST"),
+        ("--mount", "/tmp:/packages", "only packages"),
+        (
+            "--out",
+            "/dev/null/x",
+            "--out /dev/null/x: it cannot be created",
+        ),
+    ] {
+        let output = run(&[option, value], "print('ran')");
+        check(&output, 2, "", wanted);
+    }
+}

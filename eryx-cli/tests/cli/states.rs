@@ -1,0 +1,65 @@
+//! The options `--save` and `--resume`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::command::{check, run};
+
+#[test]
+fn a_script_continues_from_the_state_that_an_earlier_one_left() {
+    let folder = tempfile::tempdir().expect("created");
+    let path = folder.path().join("state");
+    let path = path.to_str().expect("text");
+    let first = "import json\nx = [1]\nopen('/tmp/file', 'w').write('kept')\nprint('first')";
+    check(&run(&["--save", path], first), 0, "first\n", "");
+    let mode = fs::metadata(path).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let second = "x.append(2)\nprint(json.dumps(x), open('/tmp/file').read())\n1 / 0";
+    let both = ["--resume", path, "--save", path];
+    check(&run(&both, second), 1, "[1, 2] kept\n", "ZeroDivisionError");
+    // An exception does not lose the state; a limit leaves the old one.
+    let endless = ["--resume", path, "--save", path, "--timeout", "300ms"];
+    check(
+        &run(&endless, "x = 3\nwhile True: pass"),
+        124,
+        "",
+        "execution_timeout",
+    );
+    check(&run(&["--resume", path], "print(x)"), 0, "[1, 2]\n", "");
+    assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
+}
+
+#[test]
+fn a_file_that_is_no_state_or_cannot_be_written_is_refused() {
+    let folder = tempfile::tempdir().expect("created");
+    let path = folder.path().join("other");
+    fs::write(&path, "text").expect("written");
+    let path = path.to_str().expect("text");
+    check(
+        &run(&["--resume", path], "print(1)"),
+        125,
+        "",
+        "no snapshot of a session",
+    );
+    let missing = folder.path().join("missing/state");
+    let missing = missing.to_str().expect("text");
+    check(
+        &run(&["--resume", missing], "print(1)"),
+        2,
+        "",
+        "--resume: cannot read",
+    );
+    check(
+        &run(&["--save", missing], "print(1)"),
+        2,
+        "",
+        "--save: cannot write",
+    );
+    let directory = folder.path().to_str().expect("text");
+    check(
+        &run(&["--save", directory], "print(1)"),
+        2,
+        "",
+        "is no file",
+    );
+}
