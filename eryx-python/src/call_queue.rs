@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 
 use crate::callbacks::Stream;
 use crate::event::NetworkEvent;
+use crate::function_report::FunctionCall;
 
 /// How many bytes of text may be queued before the program has to wait: enough that a program and
 /// a loop of about the same speed do not wait for each other, and little beside the memory of a
@@ -27,6 +28,8 @@ pub(crate) enum Call {
     Text(Stream, String),
     /// A call with a network event.
     Event(Box<NetworkEvent>),
+    /// A call with a call of a function.
+    Function(Box<FunctionCall>),
 }
 
 /// Calls that one execution hands to an event loop, in order. At most one wake-up of the loop is
@@ -82,6 +85,11 @@ impl CallQueue {
         self.push(|state| state.calls.push_back(Call::Event(Box::new(event))));
     }
 
+    /// Adds a call of a function. Their number is limited, so that the program need not wait.
+    pub(crate) fn push_function_call(&self, call: FunctionCall) {
+        self.push(|state| state.calls.push_back(Call::Function(Box::new(call))));
+    }
+
     fn push(&self, add: impl FnOnce(&mut State)) {
         let woken = {
             let mut state = self.state();
@@ -129,7 +137,7 @@ impl CallQueue {
             let call = state.calls.pop_front();
             match &call {
                 Some(Call::Text(_, text)) => state.text -= text.len(),
-                Some(Call::Event(_)) => {}
+                Some(Call::Event(_) | Call::Function(_)) => {}
                 None => state.woken = false,
             }
             (call, state.waker.take())

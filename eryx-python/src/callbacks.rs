@@ -1,4 +1,4 @@
-//! The embedder's callbacks: passing on output and network events to them.
+//! The embedder's callbacks: passing on output, network events and calls of functions to them.
 
 use std::mem;
 use std::sync::Arc;
@@ -13,13 +13,15 @@ use pyo3::{PyTraverseError, PyVisit};
 use crate::arguments;
 use crate::call_queue::CallQueue;
 use crate::event::NetworkEvent;
+use crate::function_report::FunctionCall;
 
-/// The functions that the embedder gave for output and network events.
+/// The functions that the embedder gave for output, network events and calls of functions.
 #[derive(Default)]
 pub(crate) struct Callbacks {
     stdout: Option<Py<PyAny>>,
     stderr: Option<Py<PyAny>>,
     network_event: Option<Py<PyAny>>,
+    function_call: Option<Py<PyAny>>,
 }
 
 impl Callbacks {
@@ -30,20 +32,25 @@ impl Callbacks {
         match name {
             "on_stdout" => self.stdout = callback("a str")?,
             "on_stderr" => self.stderr = callback("a str")?,
+            "on_function_call" => self.function_call = callback("an eryx.FunctionCall")?,
             _ => self.network_event = callback("an eryx.NetworkEvent")?,
         }
         Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.stdout.is_none() && self.stderr.is_none() && self.network_event.is_none()
+        self.stdout.is_none()
+            && self.stderr.is_none()
+            && self.network_event.is_none()
+            && self.function_call.is_none()
     }
 
     /// Visits the functions for the garbage collector.
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.stdout)?;
         visit.call(&self.stderr)?;
-        visit.call(&self.network_event)
+        visit.call(&self.network_event)?;
+        visit.call(&self.function_call)
     }
 
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
@@ -53,6 +60,7 @@ impl Callbacks {
             stdout: clone(&self.stdout),
             stderr: clone(&self.stderr),
             network_event: clone(&self.network_event),
+            function_call: clone(&self.function_call),
         }
     }
 }
@@ -121,6 +129,12 @@ impl CallbackDispatcher {
         if self.callbacks.network_event.is_some() {
             builder = builder.with_network_observer(Arc::new(EventObserver(Arc::clone(self))));
         }
+        if self.callbacks.function_call.is_some() {
+            let dispatcher = Arc::clone(self);
+            builder = builder.on_function_call(move |call| {
+                dispatcher.deliver_function_call(&dispatcher.current(), call);
+            });
+        }
         builder
     }
 
@@ -174,6 +188,29 @@ impl CallbackDispatcher {
 
     pub(crate) fn event_callback(&self) -> Option<&Py<PyAny>> {
         self.callbacks.network_event.as_ref()
+    }
+
+    pub(crate) fn function_call_callback(&self) -> Option<&Py<PyAny>> {
+        self.callbacks.function_call.as_ref()
+    }
+
+    fn deliver_function_call(&self, execution: &ExecutionCallbacks, call: &eryx::FunctionCall) {
+        if execution.state().exception.is_some() {
+            return;
+        }
+        let call = FunctionCall::from(call.clone());
+        if let Some(queue) = &execution.queue {
+            queue.push_function_call(call);
+            return;
+        }
+        let Some(callback) = self.function_call_callback() else {
+            return;
+        };
+        Python::try_attach(|py| {
+            if let Err(exception) = callback.call1(py, (call,)) {
+                execution.record_exception(py, exception);
+            }
+        });
     }
 
     fn deliver_text(&self, execution: &ExecutionCallbacks, stream: Stream, text: String) {

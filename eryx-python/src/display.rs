@@ -1,13 +1,16 @@
 //! The Python class `Display`.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use eryx::files::FileContent;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::changed_files::read;
 use crate::pickle::{Reduced, reduce};
 
-/// A picture, a page or a text that a program shows: a representation of its value.
+/// A picture, a page or a text that a program shows: a representation of its value, or a file.
 ///
 /// The program chose the media type and the data. Neither an image nor a page of HTML is safe to
 /// show only because a sandbox made it: a page can contain scripts.
@@ -22,23 +25,55 @@ use crate::pickle::{Reduced, reduce};
 /// >>> result = eryx.Sandbox().execute(code, value=True)
 /// >>> [(item.media_type, item.data) for item in result.display][0]
 /// ('text/html', b'<table></table>')
-#[pyclass(module = "eryx", frozen, eq, from_py_object)]
-#[derive(Clone, PartialEq, Hash)]
+///
+/// A file that the program created or modified is one too, if its name ends in ``.png``, ``.jpg``,
+/// ``.jpeg``, ``.gif``, ``.webp``, ``.svg``, ``.html``, ``.htm`` or ``.pdf``:
+///
+/// >>> result = eryx.Sandbox().execute("open('plot.svg', 'w').write('<svg/>')")
+/// >>> [(item.media_type, item.path, item.text) for item in result.display]
+/// [('image/svg+xml', '/home/user/plot.svg', '<svg/>')]
+#[pyclass(module = "eryx", frozen, from_py_object)]
+#[derive(Clone)]
 pub(crate) struct Display {
     media_type: String,
-    data: Vec<u8>,
+    source: Source,
 }
 
-impl From<eryx::Display> for Display {
-    fn from(display: eryx::Display) -> Self {
+#[derive(Clone)]
+enum Source {
+    /// A representation of a value.
+    Value(Vec<u8>),
+    /// A file, whose content is read when it is asked for.
+    File(String, FileContent),
+}
+
+impl Display {
+    /// Returns a representation of a value.
+    pub(crate) fn of_value((media_type, data): (String, Vec<u8>)) -> Self {
         Self {
-            media_type: display.media_type,
-            data: display.data,
+            media_type,
+            source: Source::Value(data),
+        }
+    }
+
+    /// Returns the file `path` with this content, if it shows something.
+    pub(crate) fn of_file(path: &str, content: &FileContent) -> Option<Self> {
+        let media_type = eryx::Display::media_type_of(path)?;
+        Some(Self {
+            media_type: media_type.to_owned(),
+            source: Source::File(path.to_owned(), content.clone()),
+        })
+    }
+
+    fn read(&self, py: Python<'_>) -> PyResult<Cow<'_, [u8]>> {
+        match &self.source {
+            Source::Value(data) => Ok(Cow::Borrowed(data)),
+            Source::File(path, content) => Ok(Cow::Owned(read(py, path, content)?)),
         }
     }
 }
 
-type Parts = (String, Vec<u8>);
+type Parts = (String, Vec<u8>, Option<String>);
 
 #[pymethods]
 impl Display {
@@ -50,39 +85,64 @@ impl Display {
 
     /// The data, bytes: in UTF-8 for types of text.
     #[getter]
-    fn data<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.data)
+    fn data<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.read(py)?))
     }
 
     /// The data as a str. Bytes that are not UTF-8 are replaced by U+FFFD.
     #[getter]
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.data).into_owned()
+    fn text(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(String::from_utf8_lossy(&self.read(py)?).into_owned())
+    }
+
+    /// The path of the file, a str, or ``None`` for a representation of a value.
+    #[getter]
+    fn path(&self) -> Option<&str> {
+        match &self.source {
+            Source::Value(_) => None,
+            Source::File(path, _) => Some(path),
+        }
     }
 
     fn __repr__(&self) -> String {
-        format!(
-            "<eryx.Display: {}, {} bytes>",
-            self.media_type,
-            self.data.len()
-        )
+        match &self.source {
+            Source::Value(data) => {
+                format!("<eryx.Display: {}, {} bytes>", self.media_type, data.len())
+            }
+            Source::File(path, content) => format!(
+                "<eryx.Display: {}, {} bytes, {path:?}>",
+                self.media_type,
+                content.size()
+            ),
+        }
+    }
+
+    fn __eq__(&self, py: Python<'_>, other: &Self) -> PyResult<bool> {
+        let is_alike = self.media_type == other.media_type && self.path() == other.path();
+        Ok(is_alike && self.read(py)? == other.read(py)?)
     }
 
     fn __hash__(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
+        (&self.media_type, self.path()).hash(&mut hasher);
         hasher.finish()
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
         let this = slf.get();
-        reduce(slf, (this.media_type.clone(), this.data.clone()))
+        let data = this.read(slf.py())?.into_owned();
+        let path = this.path().map(str::to_owned);
+        reduce(slf, (this.media_type.clone(), data, path))
     }
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
     fn restore(parts: Parts) -> Self {
-        let (media_type, data) = parts;
-        Self { media_type, data }
+        let (media_type, data, path) = parts;
+        let source = match path {
+            Some(path) => Source::File(path, data.into()),
+            None => Source::Value(data),
+        };
+        Self { media_type, source }
     }
 }

@@ -6,6 +6,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
+use crate::changed_files::ChangedFiles;
+use crate::function_report::FunctionReport;
 use crate::network_report::NetworkReport;
 
 macro_rules! exceptions {
@@ -52,6 +54,8 @@ exceptions! {
     CancelledError;
     /// The session is closed.
     SessionClosedError;
+    /// A session cannot be copied or restored.
+    SnapshotError;
     /// A setting is invalid.
     ConfigError;
     /// The guest image cannot be loaded.
@@ -91,6 +95,7 @@ pub(crate) fn exception(error: Error) -> PyErr {
         Error::HostResource(missing) => {
             host_resource(missing.resource().as_str(), missing.to_string())
         }
+        Error::Snapshot(_) => SnapshotError::new_err(error.to_string()),
         Error::Config(_) | Error::Package(_) => ConfigError::new_err(error.to_string()),
         other => EryxError::new_err(other.to_string()),
     }
@@ -153,5 +158,9 @@ fn set_ended_attributes(
     attributes.set_item("peak_memory_bytes", usage.peak_memory)?;
     attributes.set_item("peak_host_memory_bytes", usage.peak_host_memory)?;
     let network = NetworkReport::from(usage.network.clone());
-    attributes.set_item("network", Bound::new(attributes.py(), network)?)
+    attributes.set_item("network", Bound::new(attributes.py(), network)?)?;
+    let files = ChangedFiles::from(usage.files.clone());
+    attributes.set_item("files", Bound::new(attributes.py(), files)?)?;
+    let calls = FunctionReport::from(usage.function_calls.clone());
+    attributes.set_item("function_calls", Bound::new(attributes.py(), calls)?)
 }

@@ -1,4 +1,4 @@
-//! One execution of a program, blocking or as a coroutine.
+//! One execution of a program, or another call of a sandbox that waits, blocking or as a coroutine.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,15 +8,17 @@ use eryx::CancelHandle;
 use eryx_sync::{Mutex, MutexGuard};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBytes, PyString};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::call_queue::{Call, CallQueue};
 use crate::callbacks::{CallbackDispatcher, Callbacks, ExecutionCallbacks};
-use crate::error::{SessionClosedError, exception};
+use crate::error::{CancelledError, SessionClosedError, exception};
 use crate::execution_registry::{ActiveExecution, OwnerId};
+use crate::functions::{EmbedderFunctions, FunctionContext};
 use crate::result::ExecuteResult;
 use crate::runtime::{runtime, wait};
+use crate::session::Session;
 
 /// The interpreter of a session; `None` once it is closed.
 pub(crate) type SharedSession = Arc<AsyncMutex<Option<eryx::Session>>>;
@@ -29,34 +31,129 @@ pub(crate) enum Target {
     Session(SharedSession),
 }
 
-/// A program to run, and where.
+/// What to do there.
+pub(crate) enum Work {
+    /// Run a program.
+    Execute(eryx::Program),
+    /// Fork the session, for a copy of the object that has this.
+    Fork(ForkTarget),
+    /// Return the state of the session.
+    Snapshot,
+    /// Continue the session with this state.
+    Restore(Vec<u8>, ForkTarget),
+}
+
+/// What a copy of a session has in addition to the session.
+pub(crate) struct ForkTarget {
+    /// Has the callbacks of the copy; `None` if there are none.
+    pub(crate) sandbox: Option<eryx::Sandbox>,
+    pub(crate) builder: eryx::SandboxBuilder,
+    pub(crate) dispatcher: Option<Arc<CallbackDispatcher>>,
+    pub(crate) functions: EmbedderFunctions,
+}
+
+impl ForkTarget {
+    /// Returns what a session of the sandbox of `builder` has that has these callbacks and
+    /// functions.
+    pub(crate) fn new(
+        builder: eryx::SandboxBuilder,
+        callbacks: Callbacks,
+        functions: EmbedderFunctions,
+    ) -> PyResult<Self> {
+        if callbacks.is_empty() {
+            return Ok(Self {
+                sandbox: None,
+                builder,
+                dispatcher: None,
+                functions,
+            });
+        }
+        let dispatcher = CallbackDispatcher::new(callbacks);
+        let sandbox = dispatcher.attach(builder.clone()).build();
+        Ok(Self {
+            sandbox: Some(sandbox.map_err(exception)?),
+            builder,
+            dispatcher: Some(dispatcher),
+            functions,
+        })
+    }
+}
+
+/// A call, and where it is made.
 pub(crate) struct ExecutionRequest {
     pub(crate) owner: OwnerId,
     pub(crate) target: Target,
-    pub(crate) program: eryx::Program,
+    pub(crate) work: Work,
     pub(crate) dispatcher: Option<Arc<CallbackDispatcher>>,
+    /// What calls of functions need; `None` if there are none.
+    pub(crate) functions: Option<FunctionContext>,
+}
+
+/// What a call returns.
+enum Returned {
+    Result(Box<eryx::ExecuteResult>),
+    Session(Box<(eryx::Session, ForkTarget)>),
+    Snapshot(Vec<u8>),
+}
+
+impl Returned {
+    fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(match self {
+            Self::Result(result) => Bound::new(py, ExecuteResult::from(*result))?.into_any(),
+            Self::Session(session) => {
+                let (session, target) = *session;
+                Bound::new(py, Session::new(py, session, target))?.into_any()
+            }
+            Self::Snapshot(bytes) => PyBytes::new(py, &bytes).into_any(),
+        }
+        .unbind())
+    }
 }
 
 impl ExecutionRequest {
-    /// Runs the program on this thread and waits for its end.
-    pub(crate) fn run(self, py: Python<'_>) -> PyResult<ExecuteResult> {
+    /// Makes the call on this thread and waits for its end.
+    pub(crate) fn run(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(functions) = &self.functions {
+            functions.check_blocking(py)?;
+        }
         let active = ActiveExecution::begin(py, self.owner)?;
         let cancel = active.cancel_handle().clone();
         let outcome = wait(py, &cancel, self.execute(cancel.clone(), None));
-        let result = outcome.and_then(Outcome::into_result);
+        let result = outcome.and_then(|outcome| outcome.into_result(py));
         active.end(py);
         result
     }
 
-    async fn execute(self, cancel: CancelHandle, queue: Option<Arc<CallQueue>>) -> Outcome {
+    async fn execute(mut self, cancel: CancelHandle, queue: Option<Arc<CallQueue>>) -> Outcome {
+        let functions = self.functions.take().map(Arc::new);
+        FunctionContext::scope(functions, self.execute_in_scope(cancel, queue)).await
+    }
+
+    async fn execute_in_scope(
+        self,
+        cancel: CancelHandle,
+        queue: Option<Arc<CallQueue>>,
+    ) -> Outcome {
         let start = |dispatcher: Option<Arc<CallbackDispatcher>>| {
             dispatcher.map(|dispatcher| (dispatcher.start(cancel.clone(), queue), dispatcher))
         };
         match self.target {
             Target::Sandbox(sandbox) => {
                 let callbacks = start(self.dispatcher);
-                let result = sandbox.execute_cancellable(self.program, &cancel).await;
-                Outcome::new(callbacks, result)
+                let result = match self.work {
+                    Work::Execute(program) => sandbox
+                        .execute_cancellable(program, &cancel)
+                        .await
+                        .map(|result| Returned::Result(Box::new(result)))
+                        .map_err(Failure::Execution),
+                    Work::Restore(bytes, target) => {
+                        until_cancelled(&cancel, sandbox.restore(&bytes))
+                            .await
+                            .map(|session| Returned::Session(Box::new((session, target))))
+                    }
+                    Work::Fork(_) | Work::Snapshot => unreachable!("these are of sessions"),
+                };
+                Outcome { callbacks, result }
             }
             Target::Session(session) => {
                 let mut session = session.lock().await;
@@ -67,52 +164,75 @@ impl ExecutionRequest {
                     };
                 };
                 let callbacks = start(self.dispatcher);
-                let result = session.execute_cancellable(self.program, &cancel).await;
-                Outcome::new(callbacks, result)
+                let result = match self.work {
+                    Work::Execute(program) => session
+                        .execute_cancellable(program, &cancel)
+                        .await
+                        .map(|result| Returned::Result(Box::new(result)))
+                        .map_err(Failure::Execution),
+                    Work::Fork(target) => {
+                        let fork = async {
+                            match &target.sandbox {
+                                Some(sandbox) => session.fork_into(sandbox).await,
+                                None => session.fork().await,
+                            }
+                        };
+                        until_cancelled(&cancel, fork)
+                            .await
+                            .map(|fork| Returned::Session(Box::new((fork, target))))
+                    }
+                    Work::Snapshot => until_cancelled(&cancel, session.snapshot())
+                        .await
+                        .map(Returned::Snapshot),
+                    Work::Restore(..) => unreachable!("this is of sandboxes"),
+                };
+                Outcome { callbacks, result }
             }
         }
+    }
+}
+
+/// Waits for `work`, until `cancel` ends it.
+async fn until_cancelled<T>(
+    cancel: &CancelHandle,
+    work: impl Future<Output = Result<T, eryx::Error>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Failure::Cancelled),
+        result = work => result.map_err(Failure::Execution),
     }
 }
 
 /// The outcome of an execution, before the exceptions of callbacks are considered.
 struct Outcome {
     callbacks: Option<(Arc<ExecutionCallbacks>, Arc<CallbackDispatcher>)>,
-    result: Result<eryx::ExecuteResult, Failure>,
+    result: Result<Returned, Failure>,
 }
 
 impl Outcome {
-    fn new(
-        callbacks: Option<(Arc<ExecutionCallbacks>, Arc<CallbackDispatcher>)>,
-        result: Result<eryx::ExecuteResult, eryx::Error>,
-    ) -> Self {
-        Self {
-            callbacks,
-            result: result.map_err(Failure::Execution),
-        }
-    }
-
     /// Whether a limit or a cancellation ended the program.
     fn is_cut_off(&self) -> bool {
         matches!(
             self.result,
-            Err(Failure::Execution(
-                eryx::Error::Limit { .. } | eryx::Error::Cancelled { .. }
-            ))
+            Err(Failure::Cancelled
+                | Failure::Execution(eryx::Error::Limit { .. } | eryx::Error::Cancelled { .. }))
         )
     }
 
-    fn into_result(self) -> PyResult<ExecuteResult> {
+    fn into_result(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         // The exception of a callback comes first: it is the reason of the cancellation.
         if let Some((callbacks, dispatcher)) = &self.callbacks {
             dispatcher.finish(callbacks)?;
         }
-        Ok(ExecuteResult::from(self.result?))
+        self.result?.into_object(py)
     }
 }
 
 /// Why there is no result.
 enum Failure {
     Execution(eryx::Error),
+    Cancelled,
     SessionClosed,
 }
 
@@ -120,6 +240,7 @@ impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Execution(error) => exception(error),
+            Failure::Cancelled => CancelledError::new_err("the call was cancelled"),
             Failure::SessionClosed => session_closed(),
         }
     }
@@ -191,9 +312,12 @@ impl Execution {
         is_closed: Py<PyAny>,
     ) -> PyResult<()> {
         let mut state = self.state();
-        let State::Waiting(request) = std::mem::replace(&mut *state, State::Finished) else {
+        let State::Waiting(mut request) = std::mem::replace(&mut *state, State::Finished) else {
             return Err(PyRuntimeError::new_err("an execution starts once"));
         };
+        if let Some(functions) = &mut request.functions {
+            functions.use_running_loop(py)?;
+        }
         let runtime = runtime(py)?;
         let active = ActiveExecution::begin(py, request.owner)?;
         let cancel = active.cancel_handle().clone();
@@ -227,6 +351,10 @@ impl Execution {
             Call::Text(stream, text) => (
                 dispatcher.callback(stream),
                 PyString::new(py, &text).into_any().unbind(),
+            ),
+            Call::Function(call) => (
+                dispatcher.function_call_callback(),
+                Bound::new(py, *call)?.into_any().unbind(),
             ),
             Call::Event(event) => (
                 dispatcher.event_callback(),
@@ -283,12 +411,12 @@ impl Completion {
             if outcome.is_cut_off() {
                 self.queue.merge_text();
             }
-            let result = outcome.into_result();
+            let result = outcome.into_result(py);
             self.set_result(py, result);
         });
     }
 
-    fn set_result(&mut self, py: Python<'_>, result: PyResult<ExecuteResult>) {
+    fn set_result(&mut self, py: Python<'_>, result: PyResult<Py<PyAny>>) {
         let Some((set_result, active)) = self.pending.take() else {
             return;
         };

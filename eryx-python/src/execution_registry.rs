@@ -1,7 +1,9 @@
-//! The process-wide registry of executions, for cancellation and for interpreter shutdown.
+//! The process-wide registry of executions and of running functions, for cancellation and for
+//! interpreter shutdown.
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,11 @@ impl OwnerId {
         let mut registry = registry(py);
         registry.counter += 1;
         Self(registry.counter)
+    }
+
+    /// Returns the identifier as a number.
+    pub(crate) fn number(self) -> u64 {
+        self.0
     }
 
     /// Cancels the active executions of this owner.
@@ -85,7 +92,29 @@ impl Drop for ActiveExecution {
     }
 }
 
-/// Cancels every execution and waits up to 2 s until all have ended. `atexit` calls this: a thread
+/// How many calls of the embedder's functions are in the hands of threads that attach to the
+/// interpreter.
+static RUNNING_FUNCTIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// A call of a function. Interpreter shutdown waits for its end; the thread that ends it does so as
+/// the last thing before it detaches, or without being attached again.
+pub(crate) struct RunningFunction(());
+
+impl RunningFunction {
+    pub(crate) fn begin() -> Self {
+        RUNNING_FUNCTIONS.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for RunningFunction {
+    fn drop(&mut self) {
+        RUNNING_FUNCTIONS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Cancels every execution and waits up to 2 s until all have ended, and the functions that they
+/// called. `atexit` calls this: a thread
 /// that returned from an execution after finalization of the interpreter would hang or crash.
 #[pyfunction]
 #[pyo3(name = "_shutdown")]
@@ -103,7 +132,8 @@ pub(crate) fn shutdown(py: Python<'_>) {
         cancel.cancel();
     }
     let deadline = Instant::now() + SHUTDOWN_GRACE;
-    while !registry(py).active.is_empty() && Instant::now() < deadline {
+    let runs = || !registry(py).active.is_empty() || RUNNING_FUNCTIONS.load(Ordering::SeqCst) > 0;
+    while runs() && Instant::now() < deadline {
         py.detach(|| sleep(Duration::from_millis(1)));
     }
 }
@@ -130,6 +160,7 @@ fn registry(_py: Python<'_>) -> MutexGuard<'static, Registry> {
         // This is the child of a fork: the parent's executions do not run here, and their locks
         // may be in any state.
         mem::forget(mem::take(&mut registry.active));
+        RUNNING_FUNCTIONS.store(0, Ordering::SeqCst);
         registry.process = process;
         registry.shutting_down = false;
     }

@@ -1,6 +1,6 @@
 //! Values between Python code and programs, as JSON.
 
-use eryx::JsonValue;
+use eryx::{JsonValue, ResourceLimits};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -19,6 +19,19 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, max: usize, name: &str) -> PyResu
 /// Returns the value that `json` stands for.
 pub(crate) fn decode<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
     module(py)?.call_method1("decode", (PyBytes::new(py, json.as_bytes()),))
+}
+
+/// Returns `value` as JSON. Errors start with `name`.
+#[pyfunction]
+pub(crate) fn _encode_json(value: &Bound<'_, PyAny>, name: &str) -> PyResult<String> {
+    let max = usize::try_from(ResourceLimits::MAX_VALUE).unwrap_or(usize::MAX);
+    Ok(encode(value, max, name)?.as_str().to_owned())
+}
+
+/// Returns the value that `json` stands for.
+#[pyfunction]
+pub(crate) fn _decode_json<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
+    decode(py, json)
 }
 
 fn module(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {

@@ -4,12 +4,16 @@
 mod arguments;
 mod call_queue;
 mod callbacks;
+mod changed_files;
 mod display;
 mod error;
 mod event;
 mod execution;
 mod execution_registry;
 mod factory;
+mod files;
+mod function_report;
+mod functions;
 mod http_request;
 mod http_rule;
 mod json_values;
@@ -26,15 +30,19 @@ mod runtime;
 mod sandbox;
 mod secret;
 mod session;
+mod session_files;
 mod verdict;
 
 /// The compiled half of the package `eryx`. The package re-exports its public names.
 #[pyo3::pymodule]
 mod _eryx {
+    use std::ffi::OsString;
     use std::path::PathBuf;
 
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::changed_files::ChangedFiles;
     #[pymodule_export]
     use crate::display::Display;
     #[pymodule_export]
@@ -46,9 +54,15 @@ mod _eryx {
     #[pymodule_export]
     use crate::factory::SandboxFactory;
     #[pymodule_export]
+    use crate::files::Files;
+    #[pymodule_export]
+    use crate::function_report::{FunctionCall, FunctionReport};
+    #[pymodule_export]
     use crate::http_request::HttpRequestReport;
     #[pymodule_export]
     use crate::http_rule::HttpRule;
+    #[pymodule_export]
+    use crate::json_values::{_decode_json, _encode_json};
     #[pymodule_export]
     use crate::limits::ResourceLimits;
     #[pymodule_export]
@@ -66,6 +80,8 @@ mod _eryx {
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]
+    use crate::session_files::SessionFiles;
+    #[pymodule_export]
     use crate::verdict::Verdict;
 
     #[pymodule_init]
@@ -76,6 +92,14 @@ mod _eryx {
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "Python's name for it")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    /// Runs the command `eryx` with these arguments, the name of the program first, and returns its
+    /// exit status.
+    #[pyfunction]
+    #[pyo3(name = "_main")]
+    fn main(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+        py.detach(|| eryx_cli::main(arguments))
+    }
 
     /// Sets where the machine code of the guest image is. The package calls it once, on import.
     #[allow(

@@ -7,7 +7,7 @@ use eryx::ResourceLimits as Limits;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::arguments::{for_each_keyword, keywords_only, non_negative_int};
+use crate::arguments::{for_each_keyword, keywords_only, non_negative_int, optional_int};
 use crate::error::ConfigError;
 
 /// The limits of one execution. Every limit is on by default.
@@ -35,6 +35,16 @@ use crate::error::ConfigError;
 ///     max_value_bytes: the maximum number of bytes of the JSON of a program's value and its
 ///         representations together. A larger value is missing from the result, with the reason in
 ///         its place. At most 3 MiB.
+///     max_function_calls: the maximum number of calls of the embedder's functions in one
+///         execution. More raise ``tools.LimitError`` in the program. At least 1.
+///     max_function_calls_in_flight: the maximum number of these calls at a time. More wait for
+///         their turn. At least 1 and at most 1024.
+///     max_function_value_bytes: the maximum number of bytes of the arguments of one of these
+///         calls, and of its result, as JSON. Larger ones raise ``tools.LimitError`` in the
+///         program. At most 3 MiB.
+///     function_timeout_ms: the time limit of one of these calls, in milliseconds, without the time
+///         that it waits for its turn. A longer one raises the built-in ``TimeoutError`` in the
+///         program. ``None``: only the time limit of the execution.
 ///
 /// Raises:
 ///     ConfigError: no program could run under a limit.
@@ -49,7 +59,7 @@ use crate::error::ConfigError;
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct ResourceLimits(pub(crate) Limits);
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 11] = [
     "execution_timeout_ms",
     "max_memory_bytes",
     "max_output_bytes",
@@ -57,6 +67,10 @@ const NAMES: [&str; 7] = [
     "max_file_bytes",
     "max_files",
     "max_value_bytes",
+    "max_function_calls",
+    "max_function_calls_in_flight",
+    "max_function_value_bytes",
+    "function_timeout_ms",
 ];
 
 #[pymethods]
@@ -65,7 +79,9 @@ impl ResourceLimits {
     #[pyo3(
         signature = (*positional, **settings),
         text_signature = "(*, execution_timeout_ms=30000, max_memory_bytes=134217728, max_output_bytes=8388608, \
-                          max_host_memory_bytes=67108864, max_file_bytes=67108864, max_files=10000, max_value_bytes=1048576)"
+                          max_host_memory_bytes=67108864, max_file_bytes=67108864, max_files=10000, \
+                          max_value_bytes=1048576, max_function_calls=1000, max_function_calls_in_flight=32, \
+                          max_function_value_bytes=1048576, function_timeout_ms=None)"
     )]
     fn new(
         positional: &Bound<'_, PyTuple>,
@@ -92,6 +108,21 @@ impl ResourceLimits {
                 }
                 "max_value_bytes" => {
                     changed.with_max_value(value_bytes(non_negative_int(name, value, "bytes")?)?)
+                }
+                "max_function_calls" => changed.with_max_function_calls(positive(
+                    name,
+                    non_negative_int(name, value, "calls")?,
+                )?),
+                "max_function_calls_in_flight" => changed.with_max_function_calls_in_flight(
+                    in_flight(non_negative_int(name, value, "calls")?)?,
+                ),
+                "max_function_value_bytes" => changed.with_max_function_value(function_value(
+                    non_negative_int(name, value, "bytes")?,
+                )?),
+                "function_timeout_ms" => {
+                    let ms = optional_int(name, value, "milliseconds")?;
+                    let ms = ms.map(|ms| positive(name, ms)).transpose()?;
+                    changed.with_function_timeout(ms.map(Duration::from_millis))
                 }
                 _ => changed.with_max_host_memory(non_negative_int(name, value, "bytes")?),
             };
@@ -145,17 +176,51 @@ impl ResourceLimits {
         self.0.max_value()
     }
 
+    /// The limit on the calls of functions in one execution.
+    #[getter]
+    fn max_function_calls(&self) -> u64 {
+        self.0.max_function_calls()
+    }
+
+    /// The limit on the calls of functions at a time.
+    #[getter]
+    fn max_function_calls_in_flight(&self) -> usize {
+        self.0.max_function_calls_in_flight()
+    }
+
+    /// The limit on the arguments of a call of a function, and on its result, in bytes.
+    #[getter]
+    fn max_function_value_bytes(&self) -> u64 {
+        self.0.max_function_value()
+    }
+
+    /// The time limit of a call of a function, in milliseconds, or ``None``.
+    #[getter]
+    fn function_timeout_ms(&self) -> Option<u128> {
+        self.0.function_timeout().map(|limit| limit.as_millis())
+    }
+
     fn __repr__(&self) -> String {
+        let function_timeout = match self.function_timeout_ms() {
+            Some(ms) => ms.to_string(),
+            None => "None".to_owned(),
+        };
         format!(
             "eryx.ResourceLimits(execution_timeout_ms={}, max_memory_bytes={}, max_output_bytes={}, \
-             max_host_memory_bytes={}, max_file_bytes={}, max_files={}, max_value_bytes={})",
+             max_host_memory_bytes={}, max_file_bytes={}, max_files={}, max_value_bytes={}, \
+             max_function_calls={}, max_function_calls_in_flight={}, max_function_value_bytes={}, \
+             function_timeout_ms={})",
             self.execution_timeout_ms(),
             self.max_memory_bytes(),
             self.max_output_bytes(),
             self.max_host_memory_bytes(),
             self.max_file_bytes(),
             self.max_files(),
-            self.max_value_bytes()
+            self.max_value_bytes(),
+            self.max_function_calls(),
+            self.max_function_calls_in_flight(),
+            self.max_function_value_bytes(),
+            function_timeout
         )
     }
 
@@ -169,6 +234,10 @@ impl ResourceLimits {
             self.0.max_file_bytes(),
             self.0.max_files(),
             self.0.max_value(),
+            self.0.max_function_calls(),
+            self.0.max_function_calls_in_flight(),
+            self.0.max_function_value(),
+            self.0.function_timeout(),
         )
             .hash(&mut hasher);
         hasher.finish()
@@ -183,6 +252,10 @@ impl ResourceLimits {
         settings.set_item(NAMES[4], self.max_file_bytes())?;
         settings.set_item(NAMES[5], self.max_files())?;
         settings.set_item(NAMES[6], self.max_value_bytes())?;
+        settings.set_item(NAMES[7], self.max_function_calls())?;
+        settings.set_item(NAMES[8], self.max_function_calls_in_flight())?;
+        settings.set_item(NAMES[9], self.max_function_value_bytes())?;
+        settings.set_item(NAMES[10], self.function_timeout_ms())?;
         Ok(((), settings))
     }
 
@@ -202,6 +275,37 @@ fn positive_ms(ms: u64) -> PyResult<Duration> {
         ));
     }
     Ok(Duration::from_millis(ms))
+}
+
+fn positive(name: &str, number: u64) -> PyResult<u64> {
+    match number {
+        0 => Err(ConfigError::new_err(format!(
+            "{name}=0: no call could succeed; give at least 1, or leave out functions"
+        ))),
+        number => Ok(number),
+    }
+}
+
+fn in_flight(number: u64) -> PyResult<usize> {
+    let most = Limits::MAX_FUNCTION_CALLS_IN_FLIGHT;
+    let calls = usize::try_from(number).ok();
+    calls
+        .filter(|calls| (1..=most).contains(calls))
+        .ok_or_else(|| {
+            ConfigError::new_err(format!(
+                "max_function_calls_in_flight={number}: give a number from 1 to {most}"
+            ))
+        })
+}
+
+fn function_value(bytes: u64) -> PyResult<u64> {
+    if !(1..=Limits::MAX_FUNCTION_VALUE).contains(&bytes) {
+        return Err(ConfigError::new_err(format!(
+            "max_function_value_bytes={bytes}: give a number from 1 to {}",
+            Limits::MAX_FUNCTION_VALUE
+        )));
+    }
+    Ok(bytes)
 }
 
 fn memory(bytes: u64) -> PyResult<u64> {

@@ -9,9 +9,10 @@ use crate::arguments::{
     flag, for_each_keyword, program_source, str_list, text, variables, wrong_type,
 };
 use crate::error::exception;
+use crate::files::files;
 use crate::json_values;
 
-const NAMES: [&str; 5] = ["inputs", "value", "stdin", "argv", "env"];
+const NAMES: [&str; 6] = ["inputs", "value", "stdin", "argv", "env", "files"];
 
 /// Returns the program with the source `code`, and the keyword arguments `arguments`.
 pub(crate) fn program(
@@ -31,6 +32,7 @@ pub(crate) fn program(
                     program.with_json_input(name, value)
                 }),
             "stdin" => changed.with_stdin(input(value)?),
+            "files" => changed.with_files(files(name, value)?),
             "argv" => changed.with_arguments(str_list(name, value)?),
             _ => changed.with_env(variables(name, value)?),
         };

@@ -1,11 +1,14 @@
 //! The Python class `ExecuteResult`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::changed_files::ChangedFiles;
 use crate::display::Display;
+use crate::function_report::FunctionReport;
 use crate::network_report::NetworkReport;
 use crate::pickle::{Reduced, nanoseconds, reduce};
 use crate::program_value::{self, ProgramValue};
@@ -29,7 +32,10 @@ pub(crate) struct ExecuteResult {
     peak_host_memory: u64,
     network: NetworkReport,
     value: ProgramValue,
-    display: Vec<Display>,
+    /// The media types and the data.
+    representations: Vec<(String, Vec<u8>)>,
+    files: ChangedFiles,
+    function_calls: FunctionReport,
 }
 
 impl From<eryx::ExecuteResult> for ExecuteResult {
@@ -43,15 +49,21 @@ impl From<eryx::ExecuteResult> for ExecuteResult {
             peak_host_memory: result.peak_host_memory,
             network: result.network.into(),
             value: ProgramValue::new(result.value),
-            display: result.display.into_iter().map(Display::from).collect(),
+            representations: result
+                .display
+                .into_iter()
+                .map(|item| (item.media_type, item.data))
+                .collect(),
+            files: result.files.into(),
+            function_calls: result.function_calls.into(),
         }
     }
 }
 
 type Parts = (
     (u64, Vec<u8>, Vec<u8>),
-    (u64, u64, u64, NetworkReport),
-    (program_value::Parts, Vec<Display>),
+    (u64, u64, u64, NetworkReport, FunctionReport),
+    (program_value::Parts, Vec<(String, Vec<u8>)>, ChangedFiles),
 );
 
 #[pymethods]
@@ -132,13 +144,44 @@ impl ExecuteResult {
         self.value.get(py)
     }
 
-    /// The representations of the value, a list of :class:`Display`, the richest first as a rule;
-    /// empty without ``value=True``. An object has those that its methods return by the conventions
-    /// of IPython (``_repr_html_``, ``_repr_mimebundle_`` and so on), and then ``text/plain`` too.
-    /// A value that :attr:`value` cannot return has ``text/plain`` alone.
+    /// What the program shows, a list of :class:`Display`: with ``value=True``, the representations
+    /// of the value, the richest first as a rule; then files such as pictures.
+    ///
+    /// An object has the representations that its methods return by the conventions of IPython
+    /// (``_repr_html_``, ``_repr_mimebundle_`` and so on), and then ``text/plain`` too. A value
+    /// that :attr:`value` cannot return has ``text/plain`` alone.
     #[getter]
     fn display(&self) -> Vec<Display> {
-        self.display.clone()
+        let representations = self.representations.iter().cloned().map(Display::of_value);
+        representations.chain(self.files.displays()).collect()
+    }
+
+    /// What the program changed of its files, a :class:`ChangedFiles`.
+    #[getter]
+    fn files(&self) -> ChangedFiles {
+        self.files.clone()
+    }
+
+    /// Write the files that the program created or modified to an existing folder of the machine;
+    /// see :meth:`ChangedFiles.save`.
+    ///
+    /// >>> import eryx, tempfile
+    /// >>> result = eryx.Sandbox().execute("open('out.txt', 'w').write('hello')")
+    /// >>> with tempfile.TemporaryDirectory() as folder:
+    /// ...     print([path.name for path in result.save_files(folder)])
+    /// ['out.txt']
+    fn save_files<'py>(
+        &self,
+        py: Python<'py>,
+        folder: &Bound<'py, PyAny>,
+    ) -> PyResult<Vec<PathBuf>> {
+        self.files.save(py, folder)
+    }
+
+    /// The calls of the embedder's functions, a :class:`FunctionReport`.
+    #[getter]
+    fn function_calls(&self) -> FunctionReport {
+        self.function_calls.clone()
     }
 
     fn __repr__(&self) -> String {
@@ -161,8 +204,9 @@ impl ExecuteResult {
                 this.peak_memory,
                 this.peak_host_memory,
                 this.network,
+                this.function_calls,
             ),
-            (this.value.to_parts(), this.display),
+            (this.value.to_parts(), this.representations, this.files),
         );
         reduce(slf, parts)
     }
@@ -170,8 +214,8 @@ impl ExecuteResult {
     #[staticmethod]
     #[pyo3(name = "_restore")]
     fn restore(parts: Parts) -> Self {
-        let ((execution, stdout, stderr), usage, (value, display)) = parts;
-        let (duration, peak_memory, peak_host_memory, network) = usage;
+        let ((execution, stdout, stderr), usage, (value, representations, files)) = parts;
+        let (duration, peak_memory, peak_host_memory, network, function_calls) = usage;
         Self {
             execution,
             stdout,
@@ -181,7 +225,9 @@ impl ExecuteResult {
             peak_host_memory,
             network,
             value: ProgramValue::from_parts(value),
-            display,
+            representations,
+            files,
+            function_calls,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The process's tokio runtime, and blocking on it from Python.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
@@ -42,6 +43,26 @@ pub(crate) fn runtime(_py: Python<'_>) -> PyResult<&'static Runtime> {
     }
 }
 
+thread_local! {
+    /// Whether a function of the embedder runs on this thread, which tokio lends for blocking work.
+    static IN_FUNCTION: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets `IN_FUNCTION` to an earlier value.
+pub(crate) struct RestoreInFunction(bool);
+
+impl Drop for RestoreInFunction {
+    fn drop(&mut self) {
+        IN_FUNCTION.set(self.0);
+    }
+}
+
+/// Lets this thread, which belongs to the runtime, run programs until the returned value is
+/// dropped.
+pub(crate) fn allow_nested() -> RestoreInFunction {
+    RestoreInFunction(IN_FUNCTION.replace(true))
+}
+
 /// Runs `future` on this thread, detached from the interpreter, and checks for signals meanwhile.
 /// An exception of a signal handler, such as KeyboardInterrupt, cancels the execution of `cancel`.
 pub(crate) fn wait<T: Send>(
@@ -49,7 +70,10 @@ pub(crate) fn wait<T: Send>(
     cancel: &CancelHandle,
     future: impl Future<Output = T> + Send,
 ) -> PyResult<T> {
-    if Handle::try_current().is_ok() {
+    // What runs below, on this thread, is not the function any more.
+    let in_function = IN_FUNCTION.replace(false);
+    let _restored = RestoreInFunction(in_function);
+    if Handle::try_current().is_ok() && !in_function {
         return Err(EryxError::new_err(
             "on_stdout, on_stderr and on_network_event are called while a program runs, and cannot run another \
              program: use another thread, or run it afterwards",

@@ -3,18 +3,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments::{for_each_keyword, keywords_only, variables, wrong_type};
 use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{EryxError, exception};
-use crate::execution::{Execution, ExecutionRequest, Target, completed};
+use crate::execution::{Execution, ExecutionRequest, ForkTarget, Target, Work, completed};
 use crate::execution_registry::OwnerId;
+use crate::functions::EmbedderFunctions;
 use crate::limits::ResourceLimits;
 use crate::net_config::NetConfig;
 use crate::program::program;
-use crate::result::ExecuteResult;
 use crate::session::Session;
 
 /// Runs untrusted Python programs.
@@ -31,10 +31,20 @@ use crate::session::Session;
 ///     resource_limits: the limits of one execution, a :class:`ResourceLimits`. Without one the
 ///         default limits apply.
 ///     env: the environment variables of the programs, a dict from names to values, both str.
-///         Without it they have none. Every execution starts with them in ``os.environ``, and so
-///         does a session, which keeps what its programs change there. Names are not empty and have
-///         no ``=``, neither names nor values have NUL characters, and all together have 128 KiB at
-///         most. The ``repr`` of a sandbox shows the names alone.
+///         Without it they have ``HOME`` alone, ``/home/user``. Every execution starts with them in
+///         ``os.environ``, and so does a session, which keeps what its programs change there. Names
+///         are not empty and have no ``=``, neither names nor values have NUL characters, and all
+///         together have 128 KiB at most. The ``repr`` of a sandbox shows the names alone.
+///     files: the files that programs find when they start, a :class:`Files`, or a dict from paths
+///         to content: bytes, or the path of a file of the machine (a str or :class:`os.PathLike`).
+///         A str is a path and no content. Without it they find the empty directories ``/tmp`` and
+///         ``/home/user``.
+///     functions: functions that programs can call, a dict from names to callables. A program does
+///         ``import tools``, then ``tools.name(...)``, or ``await tools.name(...)`` for an
+///         ``async`` one. Arguments and results are JSON values and bytes; an exception is raised
+///         in the program. A plain function runs on a thread of its own. An ``async`` one runs on
+///         the event loop of ``aexecute``, or with ``execute`` on one that all sandboxes share. The
+///         arguments are chosen by the untrusted program.
 ///     on_stdout: a function that is called with each piece of standard output, a str, as the
 ///         program prints it; a piece need not end at the end of a line. ``execute`` calls it on
 ///         the calling thread, ``aexecute`` on the thread of the event loop. An exception that it
@@ -43,6 +53,9 @@ use crate::session::Session;
 ///     on_network_event: a function that is called with each :class:`NetworkEvent` as it happens,
 ///         on the same threads and with the same effect of an exception. A program that is ahead of
 ///         the event loop waits for it.
+///     on_function_call: a function that is called with each :class:`FunctionCall` when it has
+///         ended. ``aexecute`` calls it on the thread of the event loop, ``execute`` on any thread.
+///         An exception that it raises ends the program and is raised by ``execute``.
 ///
 /// Raises:
 ///     ConfigError: a setting is invalid.
@@ -59,6 +72,7 @@ pub(crate) struct Sandbox {
     /// The sandbox without callbacks, built once and reused.
     without_callbacks: eryx::Sandbox,
     callbacks: Callbacks,
+    functions: EmbedderFunctions,
     network: Option<Py<NetConfig>>,
     limits: Py<ResourceLimits>,
     /// The names of the environment variables. Their values may be secrets.
@@ -66,13 +80,16 @@ pub(crate) struct Sandbox {
     closed: AtomicBool,
 }
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 9] = [
     "network",
     "resource_limits",
     "env",
+    "files",
+    "functions",
     "on_stdout",
     "on_stderr",
     "on_network_event",
+    "on_function_call",
 ];
 
 #[pymethods]
@@ -80,7 +97,7 @@ impl Sandbox {
     #[new]
     #[pyo3(
         signature = (*positional, **settings),
-        text_signature = "(*, network=None, resource_limits=None, env=None, on_stdout=None, on_stderr=None, on_network_event=None)"
+        text_signature = "(*, network=None, resource_limits=None, env=None, files=None, functions=None, on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
     )]
     fn new(
         py: Python<'_>,
@@ -107,6 +124,8 @@ impl Sandbox {
     ///     argv: the list ``sys.argv``, whose first item is the name of the script; ``[""]`` by
     ///         default. Up to 128 KiB.
     ///     env: environment variables, a dict of str, in addition to those of the sandbox.
+    ///     files: files in addition to those of the sandbox, a :class:`Files` or a dict as there.
+    ///         Not in a session, which has :attr:`Session.files`.
     ///
     /// In a session, variables, ``sys.argv`` and the environment stay for the programs after it.
     ///
@@ -132,13 +151,13 @@ impl Sandbox {
     ///     ...
     /// eryx.ExecutionError: ZeroDivisionError: division by zero
     #[pyo3(signature = (code, **arguments),
-           text_signature = "($self, code, *, inputs=None, value=False, stdin=None, argv=None, env=None)")]
+           text_signature = "($self, code, *, inputs=None, value=False, stdin=None, argv=None, env=None, files=None)")]
     fn execute(
         &self,
         py: Python<'_>,
         code: &Bound<'_, PyAny>,
         arguments: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<ExecuteResult> {
+    ) -> PyResult<Py<PyAny>> {
         self.request(py, code, arguments)?.run(py)
     }
 
@@ -155,7 +174,7 @@ impl Sandbox {
     /// >>> [result.stdout for result in asyncio.run(main())]
     /// ['1\n', '2\n']
     #[pyo3(signature = (code, **arguments),
-           text_signature = "($self, code, *, inputs=None, value=False, stdin=None, argv=None, env=None)")]
+           text_signature = "($self, code, *, inputs=None, value=False, stdin=None, argv=None, env=None, files=None)")]
     fn aexecute<'py>(
         &self,
         py: Python<'py>,
@@ -198,7 +217,52 @@ impl Sandbox {
             self.builder.clone(),
             &self.without_callbacks,
             self.callbacks.clone_ref(py),
+            self.functions.clone_ref(py),
         )
+    }
+
+    /// Continue a session whose state :meth:`Session.snapshot` returned, also in another process or
+    /// on another machine.
+    ///
+    /// The network, the limits and the environment variables are those of this sandbox. Connections
+    /// and open files of the session are closed, as in :meth:`Session.fork`. The placeholders of
+    /// secrets are new: ``os.environ`` has them, and placeholders that programs have copied before
+    /// are no longer replaced.
+    ///
+    /// The bytes may come from anywhere: what is in them has no more rights than any program.
+    ///
+    /// Raises:
+    ///     SnapshotError: the bytes are no snapshot, are damaged, or are of another version of eryx
+    ///         or another factory.
+    ///     TimeoutError, ResourceLimitError: a limit was exceeded.
+    ///
+    /// >>> import eryx
+    /// >>> sandbox = eryx.Sandbox()
+    /// >>> data = sandbox.session().snapshot()
+    /// >>> sandbox.restore(data).execute("print('restored')").stdout
+    /// 'restored\n'
+    fn restore(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.restore_request(py, data)?.run(py)
+    }
+
+    /// Like :meth:`restore`, as a coroutine that does not block the asyncio event loop.
+    ///
+    /// >>> import asyncio, eryx
+    /// >>> async def main():
+    /// ...     sandbox = eryx.Sandbox()
+    /// ...     async with sandbox.session() as session:
+    /// ...         await session.aexecute("x = 1")
+    /// ...         data = await session.asnapshot()
+    /// ...     async with await sandbox.arestore(data) as session:
+    /// ...         return await session.aexecute("print(x)")
+    /// >>> asyncio.run(main()).stdout
+    /// '1\n'
+    fn arestore<'py>(
+        &self,
+        py: Python<'py>,
+        data: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Execution::coroutine(py, self.restore_request(py, data)?)
     }
 
     /// Cancel the running executions and reject later ones. The end of a ``with`` block calls it.
@@ -213,6 +277,20 @@ impl Sandbox {
     fn close(&self, py: Python<'_>) {
         self.closed.store(true, Ordering::Relaxed);
         self.owner.cancel(py);
+    }
+
+    /// The functions of this sandbox as the text of a Python stub, for the prompt of a model: a
+    /// ``def`` or ``async def`` with signature and docstring for each.
+    ///
+    /// >>> import eryx
+    /// >>> def search(q: str, limit: int = 10) -> list:
+    /// ...     '''Search the archive.'''
+    /// >>> print(eryx.Sandbox(functions={"search": search}).describe_functions())
+    /// def search(q: str, limit: int = 10) -> list:
+    ///     """Search the archive."""
+    /// <BLANKLINE>
+    fn describe_functions(&self) -> String {
+        self.without_callbacks.describe_functions()
     }
 
     /// The network of the programs, a :class:`NetConfig`, or ``None``.
@@ -255,7 +333,8 @@ impl Sandbox {
     /// Visits the references for the garbage collector. There is no `__clear__`: a sandbox is
     /// immutable, so that every reference cycle contains another, mutable object.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.callbacks.visit(&visit)
+        self.callbacks.visit(&visit)?;
+        self.functions.visit(&visit)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -273,6 +352,14 @@ impl Sandbox {
             let entries = entries.collect::<PyResult<Vec<_>>>()?.join(", ");
             text += &format!(", env={{{entries}}}");
         }
+        if !self.functions.names().is_empty() {
+            let entries = self.functions.names().iter().map(|name| {
+                let name = PyString::new(py, name).repr()?;
+                Ok(format!("{name}: ..."))
+            });
+            let entries = entries.collect::<PyResult<Vec<_>>>()?.join(", ");
+            text += &format!(", functions={{{entries}}}");
+        }
         Ok(text + ")")
     }
 }
@@ -288,7 +375,9 @@ impl Sandbox {
         let mut network = None;
         let mut limits = None;
         let mut env = Vec::new();
+        let mut files = eryx::Files::new();
         let mut callbacks = Callbacks::default();
+        let mut functions = EmbedderFunctions::default();
         for_each_keyword(function, &NAMES, settings, |name, value| {
             match name {
                 "network" if value.is_none() => {}
@@ -303,6 +392,10 @@ impl Sandbox {
                 },
                 "env" if value.is_none() => {}
                 "env" => env = variables(name, value)?,
+                "files" if value.is_none() => {}
+                "files" => files = crate::files::files(name, value)?,
+                "functions" if value.is_none() => {}
+                "functions" => functions = EmbedderFunctions::new(name, value)?,
                 _ => callbacks.set(name, value)?,
             }
             Ok(())
@@ -314,7 +407,9 @@ impl Sandbox {
         let env_names = env.iter().map(|(name, _)| name.clone()).collect();
         let mut builder = builder
             .with_resource_limits(limits.get().0.clone())
-            .with_env(env);
+            .with_env(env)
+            .with_files(files)
+            .with_functions(functions.functions());
         if let Some(config) = &network {
             builder = builder.with_network(config.get().0.clone());
         }
@@ -326,6 +421,7 @@ impl Sandbox {
             builder,
             without_callbacks,
             callbacks,
+            functions,
             network,
             limits,
             env_names,
@@ -338,6 +434,30 @@ impl Sandbox {
             return Err(EryxError::new_err("the sandbox is closed: make a new one"));
         }
         Ok(())
+    }
+
+    fn restore_request(
+        &self,
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+    ) -> PyResult<ExecutionRequest> {
+        self.ensure_open()?;
+        let Ok(bytes) = data.cast::<PyBytes>() else {
+            return Err(wrong_type("data", "the bytes of Session.snapshot", data));
+        };
+        let target = ForkTarget::new(
+            self.builder.clone(),
+            self.callbacks.clone_ref(py),
+            self.functions.clone_ref(py),
+        )?;
+        let sandbox = target.sandbox.as_ref().unwrap_or(&self.without_callbacks);
+        Ok(ExecutionRequest {
+            owner: self.owner,
+            target: Target::Sandbox(sandbox.clone()),
+            functions: self.functions.begin(py, self.owner, false)?,
+            dispatcher: target.dispatcher.clone(),
+            work: Work::Restore(bytes.as_bytes().to_vec(), target),
+        })
     }
 
     fn request(
@@ -356,9 +476,10 @@ impl Sandbox {
             (sandbox.map_err(exception)?, Some(dispatcher))
         };
         Ok(ExecutionRequest {
+            functions: self.functions.begin(py, self.owner, false)?,
             owner: self.owner,
             target: Target::Sandbox(sandbox),
-            program,
+            work: Work::Execute(program),
             dispatcher,
         })
     }

@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
@@ -12,12 +13,13 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{SessionClosedError, exception};
 use crate::execution::{
-    Execution, ExecutionRequest, SharedSession, Target, completed, session_closed,
+    Execution, ExecutionRequest, ForkTarget, SharedSession, Target, Work, completed, session_closed,
 };
 use crate::execution_registry::{ActiveExecution, OwnerId};
+use crate::functions::EmbedderFunctions;
 use crate::program::program;
-use crate::result::ExecuteResult;
 use crate::runtime::{runtime, wait};
+use crate::session_files::SessionFiles;
 
 /// An interpreter that keeps its names, imports and open connections from one program to the next.
 ///
@@ -37,7 +39,10 @@ pub(crate) struct Session {
     process: u32,
     /// `None` only during `drop`.
     inner: Option<SharedSession>,
+    /// For copies of the session, whose callbacks need a sandbox of their own.
+    builder: eryx::SandboxBuilder,
     dispatcher: Option<Arc<CallbackDispatcher>>,
+    functions: EmbedderFunctions,
     closed: AtomicBool,
 }
 
@@ -60,8 +65,8 @@ impl Session {
         py: Python<'_>,
         code: &Bound<'_, PyAny>,
         arguments: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<ExecuteResult> {
-        self.request(code, arguments)?.run(py)
+    ) -> PyResult<Py<PyAny>> {
+        self.request(py, code, arguments)?.run(py)
     }
 
     /// Like :meth:`execute`, as a coroutine that does not block the asyncio event loop.
@@ -83,7 +88,92 @@ impl Session {
         code: &Bound<'py, PyAny>,
         arguments: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Execution::coroutine(py, self.request(code, arguments)?)
+        Execution::coroutine(py, self.request(py, code, arguments)?)
+    }
+
+    /// Fork the session: return a copy that continues independently of this session.
+    ///
+    /// The copy has the same names, modules, suspended coroutines and timers, and a copy of the
+    /// files. Its connections raise ``ConnectionResetError`` and its open files ``OSError``, as
+    /// both belong to this session; libraries with a pool connect anew. The module ``random`` is
+    /// seeded anew. The functions of ``os.register_at_fork`` are called.
+    ///
+    /// Both sessions use up the byte quotas and rate limits of the network together.
+    ///
+    /// Raises:
+    ///     SnapshotError: the copy does not continue.
+    ///     SessionClosedError: the session is closed.
+    ///     TimeoutError, ResourceLimitError: a limit was exceeded.
+    ///
+    /// >>> import eryx
+    /// >>> session = eryx.Sandbox().session()
+    /// >>> _ = session.execute("x = [1]")
+    /// >>> fork = session.fork()
+    /// >>> _ = fork.execute("x.append(2)")
+    /// >>> fork.execute("x", value=True).value, session.execute("x", value=True).value
+    /// ([1, 2], [1])
+    fn fork(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.call(py, Work::Fork(self.fork_target(py)?))?.run(py)
+    }
+
+    /// Like :meth:`fork`, as a coroutine that does not block the asyncio event loop.
+    ///
+    /// >>> import asyncio, eryx
+    /// >>> async def main():
+    /// ...     async with eryx.Sandbox().session() as session:
+    /// ...         await session.aexecute("x = 1")
+    /// ...         async with await session.afork() as fork:
+    /// ...             return await fork.aexecute("print(x)")
+    /// >>> asyncio.run(main()).stdout
+    /// '1\n'
+    fn afork<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Execution::coroutine(py, self.call(py, Work::Fork(self.fork_target(py)?))?)
+    }
+
+    /// Return the state of the session as bytes, for :meth:`Sandbox.restore`: its memory and its
+    /// files, compressed. The session goes on.
+    ///
+    /// The bytes contain everything that programs have in memory and in files, passwords included,
+    /// and are neither encrypted nor signed. Only the same version of eryx, with the same build of
+    /// the factory, can restore them.
+    ///
+    /// Raises:
+    ///     The exceptions of :meth:`fork`.
+    ///
+    /// >>> import eryx
+    /// >>> sandbox = eryx.Sandbox()
+    /// >>> session = sandbox.session()
+    /// >>> _ = session.execute("x = 41")
+    /// >>> data = session.snapshot()
+    /// >>> sandbox.restore(data).execute("print(x + 1)").stdout
+    /// '42\n'
+    fn snapshot(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.call(py, Work::Snapshot)?.run(py)
+    }
+
+    /// Like :meth:`snapshot`, as a coroutine that does not block the asyncio event loop.
+    ///
+    /// >>> import asyncio, eryx
+    /// >>> async def main():
+    /// ...     sandbox = eryx.Sandbox()
+    /// ...     async with sandbox.session() as session:
+    /// ...         await session.aexecute("x = 1")
+    /// ...         return len(await session.asnapshot()) > 0
+    /// >>> asyncio.run(main())
+    /// True
+    fn asnapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Execution::coroutine(py, self.call(py, Work::Snapshot)?)
+    }
+
+    fn __copy__(&self) -> PyResult<Py<PyAny>> {
+        Err(PyTypeError::new_err(
+            "a session cannot be copied with the module copy: call its method fork",
+        ))
+    }
+
+    fn __deepcopy__(&self, memo: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let _ = memo;
+        self.__copy__()
     }
 
     /// Cancel the running execution and those that wait for it; any thread may call it. That ends
@@ -96,6 +186,21 @@ impl Session {
     /// 'still here\n'
     fn cancel(&self, py: Python<'_>) {
         self.owner.cancel(py);
+    }
+
+    /// The files of the session, to read and change them between two executions, a
+    /// :class:`SessionFiles`.
+    ///
+    /// >>> import eryx
+    /// >>> with eryx.Sandbox().session() as session:
+    /// ...     _ = session.execute("open('note', 'w').write('kept')")
+    /// ...     print(session.files["/home/user/note"])
+    /// b'kept'
+    #[getter]
+    fn files(&self) -> PyResult<SessionFiles> {
+        self.ensure_usable()?;
+        let session = self.inner.clone().ok_or_else(session_closed)?;
+        Ok(SessionFiles::new(session))
     }
 
     /// Cancel the running execution, and close the interpreter and its connections. The end of a
@@ -165,7 +270,8 @@ impl Session {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.dispatcher
             .as_ref()
-            .map_or(Ok(()), |dispatcher| dispatcher.callbacks().visit(&visit))
+            .map_or(Ok(()), |dispatcher| dispatcher.callbacks().visit(&visit))?;
+        self.functions.visit(&visit)
     }
 
     fn __repr__(&self) -> &'static str {
@@ -185,24 +291,48 @@ impl Session {
         builder: eryx::SandboxBuilder,
         without_callbacks: &eryx::Sandbox,
         callbacks: Callbacks,
+        functions: EmbedderFunctions,
     ) -> PyResult<Self> {
-        let (sandbox, dispatcher) = if callbacks.is_empty() {
-            (without_callbacks.clone(), None)
-        } else {
-            let dispatcher = CallbackDispatcher::new(callbacks);
-            let sandbox = dispatcher.attach(builder).build().map_err(exception)?;
-            (sandbox, Some(dispatcher))
-        };
+        let target = ForkTarget::new(builder, callbacks, functions)?;
+        let sandbox = target.sandbox.as_ref().unwrap_or(without_callbacks);
         let owner = OwnerId::new(py);
         let active = ActiveExecution::begin(py, owner)?;
         let opened = wait(py, active.cancel_handle(), sandbox.session());
         active.end(py);
-        Ok(Self {
-            owner,
+        Ok(Self::new(py, opened?.map_err(exception)?, target))
+    }
+
+    /// Returns the object for a session.
+    pub(crate) fn new(py: Python<'_>, session: eryx::Session, target: ForkTarget) -> Self {
+        Self {
+            owner: OwnerId::new(py),
             process: std::process::id(),
-            inner: Some(Arc::new(AsyncMutex::new(Some(opened?.map_err(exception)?)))),
-            dispatcher,
+            inner: Some(Arc::new(AsyncMutex::new(Some(session)))),
+            builder: target.builder,
+            dispatcher: target.dispatcher,
+            functions: target.functions,
             closed: AtomicBool::new(false),
+        }
+    }
+
+    fn fork_target(&self, py: Python<'_>) -> PyResult<ForkTarget> {
+        let callbacks = self.dispatcher.as_ref();
+        let callbacks = callbacks.map(|dispatcher| dispatcher.callbacks().clone_ref(py));
+        ForkTarget::new(
+            self.builder.clone(),
+            callbacks.unwrap_or_default(),
+            self.functions.clone_ref(py),
+        )
+    }
+
+    fn call(&self, py: Python<'_>, work: Work) -> PyResult<ExecutionRequest> {
+        self.ensure_usable()?;
+        Ok(ExecutionRequest {
+            functions: self.functions.begin(py, self.owner, true)?,
+            owner: self.owner,
+            target: Target::Session(self.inner.clone().ok_or_else(session_closed)?),
+            work,
+            dispatcher: self.dispatcher.clone(),
         })
     }
 
@@ -225,17 +355,12 @@ impl Session {
 
     fn request(
         &self,
+        py: Python<'_>,
         code: &Bound<'_, PyAny>,
         arguments: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<ExecutionRequest> {
         self.ensure_usable()?;
-        let program = program(code, arguments)?;
-        Ok(ExecutionRequest {
-            owner: self.owner,
-            target: Target::Session(self.inner.clone().ok_or_else(session_closed)?),
-            program,
-            dispatcher: self.dispatcher.clone(),
-        })
+        self.call(py, Work::Execute(program(code, arguments)?))
     }
 }
 

@@ -10,7 +10,8 @@ import pytest
 
 import eryx
 
-PRINT_ALL = "import os\nprint(dict(os.environ))"
+# All variables but HOME, which every program has.
+PRINT_ALL = "import os\nhome = os.environ.pop('HOME', None)\nprint(dict(os.environ))"
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +34,10 @@ def test_program_has_the_variables_of_a_mapping(env):
     assert sandbox.execute(PRINT_ALL).stdout == printed
 
 
-def test_program_has_no_variables_without_env(monkeypatch):
+def test_program_has_no_variables_but_home_without_env(monkeypatch):
     monkeypatch.setenv("ERYX_OF_THE_EMBEDDER", "1")
     for sandbox in (eryx.Sandbox(), eryx.Sandbox(env=None), eryx.Sandbox(env={})):
-        assert sandbox.execute(PRINT_ALL).stdout == "{}\n"
+        assert sandbox.execute(PRINT_ALL + "\nprint(home)").stdout == "{}\n/home/user\n"
 
 
 def test_sandbox_with_callbacks_has_the_variables():

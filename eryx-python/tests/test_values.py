@@ -142,6 +142,44 @@ def test_results_with_values_are_values_themselves(sandbox):
     assert repr(item) == "<eryx.Display: image/png, 1 bytes>"
 
 
+def test_files_that_show_something_are_displayed(sandbox):
+    code = """
+import pathlib
+for name in ("b.png", "a.SVG", "data.csv", "page.html", "png"):
+    pathlib.Path(name).write_bytes(name.encode())
+pathlib.Path("d.png").mkdir()
+pathlib.Path("l.png").symlink_to("b.png")
+{1}
+"""
+    result = sandbox.execute(code, value=True)
+    assert [(item.media_type, item.path, item.data) for item in result.display] == [
+        ("text/plain", None, b"{1}"),
+        ("image/svg+xml", "/home/user/a.SVG", b"a.SVG"),
+        ("image/png", "/home/user/b.png", b"b.png"),
+        ("text/html", "/home/user/page.html", b"page.html"),
+    ]
+    assert pickle.loads(pickle.dumps(result)).display == result.display
+    assert len({*result.display, *copy.deepcopy(result).display}) == 4
+    assert sandbox.execute(code).display == result.display[1:]
+
+
+def test_one_execution_can_have_files(sandbox, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("a,b\n1,2\n")
+    code = "import csv; list(csv.DictReader(open('/data/in.csv')))"
+    rows = [{"a": "1", "b": "2"}]
+    for content in [path, str(path), path.read_bytes()]:
+        assert sandbox.execute(code, files={"/data/in.csv": content}, value=True).value == rows
+    files = eryx.Files({"/data/in.csv": b"a\n1\n"})
+    assert sandbox.execute(code, files=files, value=True).value == [{"a": "1"}]
+    with pytest.raises(eryx.ExecutionError, match="No such file"):
+        sandbox.execute(code)
+    with pytest.raises(eryx.ConfigError, match="files: "):
+        sandbox.execute(code, files={"in.csv": b""})
+    with sandbox.session() as session, pytest.raises(eryx.ConfigError, match=r"session\.files"):
+        session.execute(code, files={"/data/in.csv": b""})
+
+
 def test_the_limit_on_values():
     limits = eryx.ResourceLimits(max_value_bytes=5)
     assert limits.max_value_bytes == 5

@@ -9,6 +9,7 @@ Hello from wasi
 
 import atexit as _atexit
 import os as _os
+from collections.abc import Mapping as _Mapping
 
 from . import _eryx
 from ._errors import (
@@ -20,12 +21,17 @@ from ._errors import (
     ImageError,
     ResourceLimitError,
     SessionClosedError,
+    SnapshotError,
     TimeoutError,
 )
 from ._eryx import (
+    ChangedFiles,
     ConnectionReport,
     Display,
     ExecuteResult,
+    Files,
+    FunctionCall,
+    FunctionReport,
     HttpRequestReport,
     HttpRule,
     NetConfig,
@@ -37,18 +43,23 @@ from ._eryx import (
     SandboxFactory,
     Secret,
     Session,
+    SessionFiles,
     Verdict,
     __version__,
 )
 
 __all__ = [
     "CancelledError",
+    "ChangedFiles",
     "ConfigError",
     "ConnectionReport",
     "Display",
     "EryxError",
     "ExecuteResult",
     "ExecutionError",
+    "Files",
+    "FunctionCall",
+    "FunctionReport",
     "HostResourceError",
     "HttpRequestReport",
     "HttpRule",
@@ -64,10 +75,15 @@ __all__ = [
     "Secret",
     "Session",
     "SessionClosedError",
+    "SessionFiles",
+    "SnapshotError",
     "TimeoutError",
     "Verdict",
     "__version__",
 ]
+
+_Mapping.register(ChangedFiles)
+_Mapping.register(SessionFiles)
 
 # The machine code is a separate file, so that processes share its pages.
 _eryx._set_precompiled_path(_os.path.join(_os.path.dirname(__file__), "eryx-guest.cwasm"))

@@ -6,15 +6,15 @@ import asyncio
 import functools
 from typing import Any, Callable, TypeVar
 
-from ._eryx import ExecuteResult, Execution
+from ._eryx import Execution
 
 T = TypeVar("T")
 
 
-async def run(execution: Execution) -> ExecuteResult:
+async def run(execution: Execution) -> Any:
     """Run `execution` and return its result. Cancelling the task ends the program."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[ExecuteResult] = loop.create_future()
+    future: asyncio.Future[Any] = loop.create_future()
 
     def call_next() -> bool:
         """Make the next queued call. Returns whether there was one."""
@@ -35,7 +35,7 @@ async def run(execution: Execution) -> ExecuteResult:
             # One call per iteration, so that the loop's other work goes on.
             loop.call_soon(make_calls)
 
-    def set_result(result: ExecuteResult | None, error: BaseException | None) -> None:
+    def set_result(result: Any, error: BaseException | None) -> None:
         if call_next():
             # Queued calls come before the end.
             loop.call_soon(set_result, result, error)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 from typing import Any as _Any
 
+from ._eryx import ChangedFiles as _ChangedFiles
+from ._eryx import FunctionReport as _FunctionReport
 from ._eryx import NetworkReport as _NetworkReport
 
 
@@ -20,6 +22,8 @@ Attributes of each execution that did not run to its end:
     stdout: the standard output of the program until then, a str.
     stderr: its standard error until then, a str.
     network: its network activity until then, a :class:`NetworkReport`.
+    files: what it changed of its files until then, a :class:`ChangedFiles`.
+    function_calls: its calls of functions until then, a :class:`FunctionReport`.
     execution: the number of the execution, an int, as in ``ExecuteResult.execution``; 0 if it did
         not start.
     duration_ms: its duration in milliseconds, a float.
@@ -49,6 +53,8 @@ class _EndedError(EryxError):
         stdout: str = "",
         stderr: str = "",
         network: _NetworkReport | None = None,
+        files: _ChangedFiles | None = None,
+        function_calls: _FunctionReport | None = None,
         execution: int = 0,
         duration_ms: float = 0.0,
         peak_memory_bytes: int = 0,
@@ -58,6 +64,10 @@ class _EndedError(EryxError):
         self.stdout = stdout
         self.stderr = stderr
         self.network = network if network is not None else _NetworkReport._empty()
+        self.files = files if files is not None else _ChangedFiles._empty()
+        self.function_calls = (
+            function_calls if function_calls is not None else _FunctionReport._empty()
+        )
         self.execution = execution
         self.duration_ms = duration_ms
         self.peak_memory_bytes = peak_memory_bytes
@@ -181,6 +191,20 @@ class SessionClosedError(EryxError):
     ... except eryx.SessionClosedError:
     ...     print("a new one is needed")
     a new one is needed
+    """
+
+    __module__ = "eryx"
+
+
+class SnapshotError(EryxError):
+    """A session cannot be forked or saved, or a snapshot cannot be restored.
+
+    >>> import eryx
+    >>> try:
+    ...     eryx.Sandbox().restore(b"something else")
+    ... except eryx.SnapshotError as error:
+    ...     print(str(error)[:41])
+    these bytes are no snapshot of a session:
     """
 
     __module__ = "eryx"

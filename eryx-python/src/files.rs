@@ -1,0 +1,290 @@
+//! The Python class `Files`.
+
+use std::io;
+use std::path::PathBuf;
+
+use eryx::MountAccess;
+use eryx_sync::Mutex;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMapping, PyMemoryView};
+
+use crate::arguments::{callback, flag, non_negative_int, optional_int, path, text, wrong_type};
+
+/// The files that the programs of a sandbox find when they start, for ``Sandbox(files=...)``.
+///
+/// Paths are absolute paths of the program. Each execution, and each session, starts with the same
+/// files and changes its own copies, except for those of mounts. A sandbox has the files that were
+/// added before it was made; they are checked when it is made. Sandboxes with the same ``Files``
+/// share the content, and the limits on the growth of mounts.
+///
+/// Args:
+///     files: a dict from paths to content, as for :meth:`add`.
+///
+/// >>> import eryx
+/// >>> files = eryx.Files({"/data/in.csv": b"1,2"})
+/// >>> files.add("/data/more.csv", b"3,4")
+/// >>> sandbox = eryx.Sandbox(files=files)
+/// >>> sandbox.execute("import os; print(os.listdir('/data'))").stdout
+/// "['in.csv', 'more.csv']\n"
+#[pyclass(module = "eryx", frozen)]
+#[derive(Default)]
+pub(crate) struct Files(Mutex<eryx::Files>);
+
+/// How many bytes programs can add to a mount if the embedder does not say: 64 MiB.
+const DEFAULT_MAX_GROWTH: u64 = 64 << 20;
+
+#[pymethods]
+impl Files {
+    #[new]
+    #[pyo3(signature = (files=None), text_signature = "(files=None)")]
+    fn new(files: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        match files {
+            Some(files) => Ok(Self(Mutex::new(from_dict("files", files)?))),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// Add a file, and the directories on its path.
+    ///
+    /// Args:
+    ///     path: the path of the program, a str.
+    ///     content: the content, bytes; or the path of a file of the machine, a str or
+    ///         :class:`os.PathLike`. A str is always a path: for a text pass ``text.encode()``. The
+    ///         file of the machine is read when programs read it, and has to stay as it is. It
+    ///         takes one file descriptor of this process; for many files use :meth:`mount`.
+    ///
+    /// >>> import eryx
+    /// >>> files = eryx.Files()
+    /// >>> files.add("/data/text.txt", "hello".encode())
+    /// >>> eryx.Sandbox(files=files).execute("print(open('/data/text.txt').read())").stdout
+    /// 'hello\n'
+    fn add(&self, path: &Bound<'_, PyAny>, content: &Bound<'_, PyAny>) -> PyResult<()> {
+        let path = text("path", path)?;
+        let content = Content::new("content", content)?;
+        self.change(|files| content.add_to(files, path));
+        Ok(())
+    }
+
+    /// Add an empty directory, and those on its path.
+    ///
+    /// >>> import eryx
+    /// >>> files = eryx.Files()
+    /// >>> files.add_directory("/work")
+    /// >>> eryx.Sandbox(files=files).execute("import os; print(os.listdir('/work'))").stdout
+    /// '[]\n'
+    fn add_directory(&self, path: &Bound<'_, PyAny>) -> PyResult<()> {
+        let path = text("path", path)?;
+        self.change(|files| files.with_directory(path));
+        Ok(())
+    }
+
+    /// Show a directory of the machine to programs.
+    ///
+    /// They reach nothing outside of it: links are resolved in the files that the program sees.
+    /// What they change in it is not in ``ExecuteResult.files``. Programs wait for the disk on the
+    /// thread that runs them, so the directory should not be on a network.
+    ///
+    /// Args:
+    ///     path: the path of the program, a str. No other file can be in it.
+    ///     directory: the path of the machine, a str or :class:`os.PathLike`.
+    ///     read_only: False lets programs change it.
+    ///     max_growth_bytes: how many bytes all programs together can add to it; only with
+    ///         ``read_only=False``. A new file counts 4,096 bytes in addition. Default: 64 MiB.
+    ///
+    /// >>> import eryx, pathlib, tempfile
+    /// >>> with tempfile.TemporaryDirectory() as directory:
+    /// ...     _ = pathlib.Path(directory, "a.txt").write_text("of the machine")
+    /// ...     files = eryx.Files()
+    /// ...     files.mount("/ref", directory)
+    /// ...     print(eryx.Sandbox(files=files).execute("print(open('/ref/a.txt').read())").stdout)
+    /// of the machine
+    /// <BLANKLINE>
+    #[pyo3(
+        signature = (path, directory, *, read_only=None, max_growth_bytes=None),
+        text_signature = "($self, path, directory, *, read_only=True, max_growth_bytes=None)"
+    )]
+    fn mount(
+        &self,
+        path: &Bound<'_, PyAny>,
+        directory: &Bound<'_, PyAny>,
+        read_only: Option<&Bound<'_, PyAny>>,
+        max_growth_bytes: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let guest = text("path", path)?;
+        let directory = self::path("directory", directory)?;
+        let read_only = read_only.map_or(Ok(true), |value| flag("read_only", value))?;
+        let growth = match max_growth_bytes {
+            Some(value) => optional_int("max_growth_bytes", value, "bytes")?,
+            None => None,
+        };
+        let access = match (read_only, growth) {
+            (true, None) => MountAccess::ReadOnly,
+            (true, Some(_)) => {
+                return Err(PyTypeError::new_err(
+                    "max_growth_bytes has no effect on a read-only mount: add read_only=False, or leave it out",
+                ));
+            }
+            (false, growth) => MountAccess::ReadWrite {
+                max_growth: growth.unwrap_or(DEFAULT_MAX_GROWTH),
+            },
+        };
+        self.change(|files| files.with_mount(guest, directory, access));
+        Ok(())
+    }
+
+    /// Add a file whose content a function returns when a program first opens it.
+    ///
+    /// The function is called once, without arguments, on a thread of its own, and its content
+    /// stays in memory. The program waits meanwhile; its timeout and its cancellation do not. If
+    /// the function raises an exception, programs get ``OSError`` with ``errno.EIO`` from then on,
+    /// and the exception is reported by :func:`sys.unraisablehook`.
+    ///
+    /// Args:
+    ///     path: the path of the program, a str.
+    ///     function: a function that returns the content, bytes.
+    ///     size: the size of the content in bytes, if it is known. Programs see it before they open
+    ///         the file; without it, the function is called also when a program asks for the size.
+    ///         Content of another size is an error.
+    ///
+    /// >>> import eryx
+    /// >>> files = eryx.Files()
+    /// >>> files.provide("/data/report.txt", lambda: b"made when it is read")
+    /// >>> sandbox = eryx.Sandbox(files=files)
+    /// >>> sandbox.execute("print(open('/data/report.txt').read())").stdout
+    /// 'made when it is read\n'
+    #[pyo3(signature = (path, function, size=None))]
+    fn provide(
+        &self,
+        path: &Bound<'_, PyAny>,
+        function: &Bound<'_, PyAny>,
+        size: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let path = text("path", path)?;
+        let size = match size {
+            Some(value) if !value.is_none() => Some(non_negative_int("size", value, "bytes")?),
+            _ => None,
+        };
+        let function = callback("function", "no argument", Some(function))?
+            .ok_or_else(|| PyTypeError::new_err("function is missing"))?;
+        let name = path.clone();
+        let provide = move || {
+            let called = Python::try_attach(|py| {
+                let content = function.call0(py).and_then(|content| {
+                    let content = content.into_bound(py);
+                    bytes("the content that the function returns", &content)
+                });
+                content
+                    .and_then(|content| check_size(&name, size, content))
+                    .map_err(|error| {
+                        let reason = io::Error::other(error.to_string());
+                        error.write_unraisable(py, Some(function.bind(py)));
+                        reason
+                    })
+            });
+            called.unwrap_or_else(|| Err(io::Error::other("the interpreter has ended")))
+        };
+        self.change(|files| files.with_source(path, size, provide));
+        Ok(())
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    fn __repr__(&self) -> String {
+        let files = self.0.lock();
+        match files.len() {
+            1 => "<eryx.Files: 1 entry>".to_owned(),
+            count => format!("<eryx.Files: {count} entries>"),
+        }
+    }
+}
+
+impl Files {
+    fn change(&self, change: impl FnOnce(eryx::Files) -> eryx::Files) {
+        let mut files = self.0.lock();
+        let changed = change(files.clone());
+        *files = changed;
+    }
+}
+
+/// Returns the files of the argument `name`: a `Files`, or a mapping from paths to content.
+pub(crate) fn files(name: &str, value: &Bound<'_, PyAny>) -> PyResult<eryx::Files> {
+    if let Ok(files) = value.cast::<Files>() {
+        return Ok(files.get().0.lock().clone());
+    }
+    from_dict(name, value)
+}
+
+fn from_dict(name: &str, value: &Bound<'_, PyAny>) -> PyResult<eryx::Files> {
+    let Ok(mapping) = value.cast::<PyMapping>() else {
+        let wanted = "a dict from paths to content, or an eryx.Files";
+        return Err(wrong_type(name, wanted, value));
+    };
+    mapping
+        .items()?
+        .iter()
+        .try_fold(eryx::Files::new(), |files, item| {
+            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+            let path = text(&format!("a path in {name}"), &key)?;
+            let content = Content::new(&format!("{name}[{path:?}]"), &value)?;
+            Ok(content.add_to(files, path))
+        })
+}
+
+/// The content of a file.
+enum Content {
+    Bytes(Vec<u8>),
+    HostFile(PathBuf),
+}
+
+impl Content {
+    fn new(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if is_bytes(value) {
+            return Ok(Self::Bytes(bytes(name, value)?));
+        }
+        match value.extract() {
+            Ok(path) => Ok(Self::HostFile(path)),
+            Err(_) => {
+                let wanted = "bytes, or the path of a file of the machine (a str or os.PathLike)";
+                Err(wrong_type(name, wanted, value))
+            }
+        }
+    }
+
+    fn add_to(self, files: eryx::Files, path: String) -> eryx::Files {
+        match self {
+            Self::Bytes(content) => files.with_file(path, content),
+            Self::HostFile(host) => files.with_host_file(path, host),
+        }
+    }
+}
+
+fn is_bytes(value: &Bound<'_, PyAny>) -> bool {
+    value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyByteArray>()
+        || value.is_instance_of::<PyMemoryView>()
+}
+
+/// Returns the content of a bytes-like object.
+pub(crate) fn bytes(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().to_vec());
+    }
+    if !is_bytes(value) {
+        return Err(wrong_type(name, "bytes", value));
+    }
+    let bytes = value.py().get_type::<PyBytes>().call1((value,))?;
+    Ok(bytes.cast::<PyBytes>()?.as_bytes().to_vec())
+}
+
+fn check_size(path: &str, size: Option<u64>, content: Vec<u8>) -> PyResult<Vec<u8>> {
+    match size {
+        Some(size) if size != content.len() as u64 => Err(PyValueError::new_err(format!(
+            "the content of {path:?} has {} bytes, and its size was given as {size}",
+            content.len()
+        ))),
+        _ => Ok(content),
+    }
+}

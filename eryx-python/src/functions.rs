@@ -1,0 +1,314 @@
+//! The embedder's functions: which ones a sandbox has, and the Rust side of a call.
+
+use std::future::poll_fn;
+use std::mem;
+use std::sync::Arc;
+use std::task::Poll;
+
+use eryx::{
+    Arguments, Function, FunctionError, FunctionKind, FunctionResult, FunctionWork, JsonValue,
+};
+use eryx_sync::Mutex;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyMapping, PyString};
+use pyo3::{PyTraverseError, PyVisit};
+use tokio::sync::oneshot;
+
+use crate::arguments::wrong_type;
+use crate::execution_registry::{OwnerId, RunningFunction};
+use crate::runtime::allow_nested;
+
+tokio::task_local! {
+    /// The execution that a call belongs to.
+    static EXECUTION: Arc<FunctionContext>;
+}
+
+/// The functions of a sandbox.
+#[derive(Default)]
+pub(crate) struct EmbedderFunctions {
+    names: Vec<String>,
+    /// The functions, in the order of `names`. Each call finds its function in the
+    /// [`FunctionContext`]: the garbage collector would not see a reference in `eryx::Functions`.
+    callables: Vec<Py<PyAny>>,
+    functions: eryx::Functions,
+    has_async: bool,
+}
+
+impl EmbedderFunctions {
+    /// Returns the functions of a dict from names to callables.
+    pub(crate) fn new(argument: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let Ok(value) = value.cast::<PyMapping>() else {
+            return Err(wrong_type(
+                argument,
+                "a dict from names to functions",
+                value,
+            ));
+        };
+        let module = value.py().import("eryx._functions")?;
+        let mut this = Self::default();
+        for item in value.items()?.iter() {
+            let (name, callable): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+            let Ok(name) = name.cast::<PyString>() else {
+                return Err(wrong_type(&format!("a name in {argument}"), "a str", &name));
+            };
+            let name: String = name.extract()?;
+            if !callable.is_callable() {
+                let entry = format!("{argument}[{name:?}]");
+                return Err(wrong_type(&entry, "a function", &callable));
+            }
+            let (is_async, signature, documentation): (bool, String, String) = module
+                .call_method1("describe", (&name, &callable))?
+                .extract()?;
+            let position = this.callables.len();
+            let function = match is_async {
+                true => Function::custom(FunctionKind::Asynchronous, move |arguments| {
+                    FunctionWork::Future(Box::pin(run_async(position, execution(), arguments)))
+                }),
+                false => Function::custom(FunctionKind::Plain, move |arguments| {
+                    let execution = execution();
+                    FunctionWork::Blocking(Box::new(move || {
+                        let execution = execution?;
+                        run_plain(position, &execution, &arguments)
+                    }))
+                }),
+            };
+            let function = function
+                .with_signature(signature)
+                .with_documentation(documentation);
+            this.functions = this.functions.with_function(&*name, function);
+            this.names.push(name);
+            this.callables.push(callable.unbind());
+            this.has_async |= is_async;
+        }
+        Ok(this)
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(crate) fn functions(&self) -> eryx::Functions {
+        self.functions.clone()
+    }
+
+    /// Visits the functions for the garbage collector.
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.callables.iter().try_for_each(|each| visit.call(each))
+    }
+
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self {
+            names: self.names.clone(),
+            callables: self
+                .callables
+                .iter()
+                .map(|each| each.clone_ref(py))
+                .collect(),
+            functions: self.functions.clone(),
+            has_async: self.has_async,
+        }
+    }
+
+    /// Returns what the calls of an execution of `owner` need; `None` without functions.
+    pub(crate) fn begin(
+        &self,
+        py: Python<'_>,
+        owner: OwnerId,
+        is_session: bool,
+    ) -> PyResult<Option<FunctionContext>> {
+        if self.callables.is_empty() {
+            return Ok(None);
+        }
+        let context = py
+            .import("eryx._functions")?
+            .call_method1("enter", (owner.number(), is_session))?;
+        Ok(Some(FunctionContext {
+            callables: self
+                .callables
+                .iter()
+                .map(|each| each.clone_ref(py))
+                .collect(),
+            has_async: self.has_async,
+            context: context.unbind(),
+            event_loop: None,
+        }))
+    }
+}
+
+/// What the calls of one execution need.
+pub(crate) struct FunctionContext {
+    callables: Vec<Py<PyAny>>,
+    has_async: bool,
+    /// The `contextvars.Context` that functions run in copies of.
+    context: Py<PyAny>,
+    /// The loop that runs async functions. `None`: that of the package.
+    event_loop: Option<Py<PyAny>>,
+}
+
+impl FunctionContext {
+    /// Checks that an execution may block this thread.
+    pub(crate) fn check_blocking(&self, py: Python<'_>) -> PyResult<()> {
+        if self.has_async {
+            py.import("eryx._functions")?
+                .call_method0("require_no_running_loop")?;
+        }
+        Ok(())
+    }
+
+    /// Lets async functions run on the loop that runs on this thread.
+    pub(crate) fn use_running_loop(&mut self, py: Python<'_>) -> PyResult<()> {
+        if self.has_async {
+            let running = py.import("asyncio")?.call_method0("get_running_loop")?;
+            self.event_loop = Some(running.unbind());
+        }
+        Ok(())
+    }
+
+    /// Runs an execution whose calls find this.
+    pub(crate) async fn scope<T>(this: Option<Arc<Self>>, execution: impl Future<Output = T>) -> T {
+        match this {
+            Some(this) => EXECUTION.scope(this, execution).await,
+            None => execution.await,
+        }
+    }
+}
+
+fn execution() -> Result<Arc<FunctionContext>, FunctionError> {
+    EXECUTION
+        .try_with(Arc::clone)
+        .map_err(|_| FunctionError::new("RuntimeError", "the call belongs to no execution"))
+}
+
+fn shutting_down() -> FunctionError {
+    FunctionError::new(
+        "RuntimeError",
+        "the embedder's interpreter is shutting down",
+    )
+}
+
+/// Calls a plain function, on this thread.
+fn run_plain(
+    position: usize,
+    execution: &FunctionContext,
+    arguments: &Arguments,
+) -> FunctionResult {
+    static CALL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let _nested = allow_nested();
+    let running = RunningFunction::begin();
+    // After finalization of the interpreter there is no function to call.
+    let called = Python::try_attach(move |py| {
+        let called = (|| {
+            let call = CALL.import(py, "eryx._functions", "call")?;
+            let function = &execution.callables[position];
+            outcome(&call.call1((function, arguments.as_str(), &execution.context))?)
+        })();
+        drop(running);
+        called
+    });
+    match called {
+        None => Err(shutting_down()),
+        Some(Ok(result)) => result,
+        Some(Err(error)) => Err(FunctionError::new("RuntimeError", error.to_string())),
+    }
+}
+
+/// Converts the `Outcome` of `eryx._functions`.
+fn outcome(returned: &Bound<'_, PyAny>) -> PyResult<FunctionResult> {
+    if let Ok(text) = returned.cast::<PyString>() {
+        return Ok(JsonValue::from_text(text.to_cow()?.into_owned()).map_err(Into::into));
+    }
+    let (kind, message): (String, String) = returned.extract()?;
+    Ok(Err(FunctionError::new(kind, message)))
+}
+
+/// Calls an async function, on an event loop.
+async fn run_async(
+    position: usize,
+    execution: Result<Arc<FunctionContext>, FunctionError>,
+    arguments: Arguments,
+) -> FunctionResult {
+    let execution = execution?;
+    leave_fiber().await;
+    let (sender, receiver) = oneshot::channel();
+    let running = RunningFunction::begin();
+    let started = Python::try_attach(|py| -> PyResult<CancelOnDrop> {
+        static ASYNC_CALL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let class = ASYNC_CALL.import(py, "eryx._functions", "AsyncCall")?;
+        let call = class.call1((
+            &execution.event_loop,
+            &execution.callables[position],
+            arguments.as_str(),
+            &execution.context,
+            CallCompletion(Mutex::new(Some(sender))),
+        ))?;
+        Ok(CancelOnDrop {
+            call: Some(call.unbind()),
+            running: Some(running),
+        })
+    });
+    let mut cancel = match started {
+        None => return Err(shutting_down()),
+        Some(Ok(call)) => call,
+        Some(Err(error)) => return Err(FunctionError::new("RuntimeError", error.to_string())),
+    };
+    let received = receiver.await;
+    cancel.call = None;
+    received.unwrap_or_else(|_| {
+        let message = "the event loop ended before the function";
+        Err(FunctionError::new("RuntimeError", message))
+    })
+}
+
+/// Waits until the future runs in a task of its own. The first poll is on the stack of the fiber
+/// that runs the program, which is smaller than that of a thread, and unknown to CPython.
+async fn leave_fiber() {
+    let mut is_first = true;
+    poll_fn(|cx| {
+        if mem::take(&mut is_first) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Cancels a call of an async function that has not ended.
+struct CancelOnDrop {
+    call: Option<Py<PyAny>>,
+    running: Option<RunningFunction>,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        let running = self.running.take();
+        if let Some(call) = self.call.take() {
+            Python::try_attach(|py| {
+                if let Err(error) = call.call_method0(py, "cancel") {
+                    error.write_unraisable(py, None);
+                }
+                drop(call);
+                drop(running);
+            });
+        }
+    }
+}
+
+/// Receives the outcome of a call of an async function.
+#[pyclass(module = "eryx._eryx", frozen)]
+struct CallCompletion(Mutex<Option<oneshot::Sender<FunctionResult>>>);
+
+#[pymethods]
+impl CallCompletion {
+    fn __call__(&self, returned: &Bound<'_, PyAny>) -> PyResult<()> {
+        let result = outcome(returned)?;
+        let Some(sender) = self.0.lock().take() else {
+            return Err(PyTypeError::new_err("a call ends once"));
+        };
+        // Without a receiver the call is cancelled.
+        let _ = sender.send(result);
+        Ok(())
+    }
+}
