@@ -8,8 +8,10 @@ pub mod files;
 pub mod http;
 pub mod http_connection;
 pub mod http_patterns;
+pub mod json;
 pub mod parsers;
 pub mod policy;
+pub mod snapshots;
 pub mod tls_chain;
 pub mod tls_connection;
 pub mod tls_session;
@@ -19,8 +21,25 @@ pub mod tls_stream;
 #[path = "../../testkit/src/forged.rs"]
 mod forged;
 mod http_outcome;
+// Without the rest of its crate, which compiles wasmtime.
+#[allow(dead_code, unreachable_pub, reason = "the crate uses the rest")]
+#[path = "../../eryx-core/src/json_value.rs"]
+mod json_value;
 mod operations;
 #[path = "../../testkit/src/sealer.rs"]
 mod sealer;
 mod tls_pair;
 mod tls_peer;
+
+// Files of `eryx-core`, without wasmtime.
+#[allow(dead_code, reason = "`eryx-core` uses the rest")]
+#[path = "../../eryx-core/src/session_snapshot.rs"]
+mod session_snapshot;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "`eryx-core` uses and exports the rest"
+)]
+#[path = "../../eryx-core/src/snapshot_error.rs"]
+mod snapshot_error;
+mod time_slice;
