@@ -1,7 +1,7 @@
 """Runs two hundred untrusted scripts on a Dask cluster, each in a sandbox of its own.
 
     cargo xtask wheel --release  # Builds eryx. The package of this name on PyPI is another project.
-    pip install ../../target/wheels/eryx-*.whl --requirement requirements.txt
+    pip install ../../target/wheels/eryx-*.whl --requirement ../requirements.txt
     python scale_out.py
 
 The factory is pickled once for each worker. Its machine code comes from the cache of the user; on a

@@ -81,6 +81,8 @@ fn treatment(document: &str, info: &str, doctested: &[String]) -> Result<Treatme
         "toml" => document == "docs/networking.md",
         // eryx-cli/tests/cli/manual.rs
         "sh" => ["docs/command-line.md", "eryx-cli/README.md"].contains(&document),
+        // tests/agents/test_configuration.py
+        "json" => ["README.md", "docs/mcp.md", "eryx-python/README.md"].contains(&document),
         _ => false,
     };
     match (no_run, runs) {

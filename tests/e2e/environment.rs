@@ -7,8 +7,9 @@ use eryx::{ConfigError, EnvironmentError, Error, Limit, ResourceLimits, Sandbox,
 
 use crate::support::{expect_exception, expect_stdout};
 
-/// A program that prints all variables, in the order of `os.environ`.
-const PRINT_ALL: &str = "import os\nprint(dict(os.environ))";
+/// A program that prints all variables but HOME, in the order of `os.environ`.
+const PRINT_ALL: &str =
+    "import os\nprint({name: value for name, value in os.environ.items() if name != 'HOME'})";
 
 fn sandbox(variables: &[(&str, &str)]) -> Sandbox {
     Sandbox::embedded()
@@ -45,12 +46,12 @@ print(len(os.environ), os.environ["B"] == "größe \N{SNAKE}\nx=y")
 "#;
     assert_eq!(
         expect_stdout(sandbox.execute(program).await),
-        "{'A': '', 'B': 'größe 🐍\\nx=y', 'NAME WITH SPACE': '1'}\nTrue b''\n3 True\n"
+        "{'HOME': '/home/user', 'A': '', 'B': 'größe 🐍\\nx=y', 'NAME WITH SPACE': '1'}\nTrue b''\n4 True\n"
     );
 }
 
 #[tokio::test]
-async fn a_program_without_variables_starts_with_an_empty_environment() {
+async fn a_program_without_variables_has_its_home_directory_alone() {
     for sandbox in [
         sandbox(&[]),
         Sandbox::embedded().build().expect("valid settings"),
@@ -58,7 +59,7 @@ async fn a_program_without_variables_starts_with_an_empty_environment() {
         let program = "import os\nos.reload_environ()\nprint(dict(os.environ), os.environb)";
         assert_eq!(
             expect_stdout(sandbox.execute(program).await),
-            "{} environ({})\n"
+            "{'HOME': '/home/user'} environ({b'HOME': b'/home/user'})\n"
         );
     }
 }
@@ -122,7 +123,7 @@ async fn a_session_keeps_the_variables_and_what_its_programs_change() {
             .execute("import os\nos.environ['A'] = 'changed'\ndel os.environ['B']")
             .await,
     );
-    let program = format!("{PRINT_ALL}\nos.reload_environ()\nprint(dict(os.environ))");
+    let program = format!("{PRINT_ALL}\nos.reload_environ()\n{PRINT_ALL}");
     assert_eq!(
         expect_stdout(session.execute(program).await),
         "{'A': 'changed', 'C': '3'}\n".repeat(2)
@@ -166,21 +167,21 @@ print(sorted(os.environ))
     for (variables, seen, names) in [
         (
             &[("BOTH", "mine"), ("A", "1")][..],
-            "{'SETUP': 'setup', 'BOTH': 'mine', 'A': '1'}",
-            "['A', 'BOTH', 'SETUP']",
+            "{'HOME': '/home/user', 'SETUP': 'setup', 'BOTH': 'mine', 'A': '1'}",
+            "['A', 'BOTH', 'HOME', 'SETUP']",
         ),
         (
             &[("B", "2")],
-            "{'SETUP': 'setup', 'BOTH': 'setup', 'B': '2'}",
-            "['B', 'BOTH', 'SETUP']",
+            "{'HOME': '/home/user', 'SETUP': 'setup', 'BOTH': 'setup', 'B': '2'}",
+            "['B', 'BOTH', 'HOME', 'SETUP']",
         ),
         (
             &[],
-            "{'SETUP': 'setup', 'BOTH': 'setup'}",
-            "['BOTH', 'SETUP']",
+            "{'HOME': '/home/user', 'SETUP': 'setup', 'BOTH': 'setup'}",
+            "['BOTH', 'HOME', 'SETUP']",
         ),
     ] {
-        let expected = format!("{{}} {seen} True\n{names}\n");
+        let expected = format!("{{'HOME': '/home/user'}} {seen} True\n{names}\n");
         let sandbox = with(variables);
         assert_eq!(expect_stdout(sandbox.execute(program).await), expected);
         let mut session = sandbox.session().await.expect("started");
@@ -196,7 +197,7 @@ print(sorted(os.environ))
     let sandbox = factory.sandbox().with_env([("A", "1")]).build();
     let program = "print(dict(environ), os.environ)";
     let ran = sandbox.expect("valid variables").execute(program).await;
-    assert_eq!(expect_stdout(ran), "{'A': '1'} {}\n");
+    assert_eq!(expect_stdout(ran), "{'HOME': '/home/user', 'A': '1'} {}\n");
 }
 
 #[test]
@@ -226,9 +227,12 @@ async fn the_most_variables_that_are_accepted_start_within_an_execution() {
     for (variables, printed) in [
         (
             many.iter().map(|name| (name.as_str(), "")).collect(),
-            format!("{} 0\n", many.len()),
+            format!("{} 10\n", many.len() + 1),
         ),
-        (vec![("A", large.as_str())], format!("1 {}\n", large.len())),
+        (
+            vec![("A", large.as_str())],
+            format!("2 {}\n", large.len() + 10),
+        ),
     ] {
         assert_eq!(
             expect_stdout(sandbox(&variables).execute(program).await),

@@ -99,7 +99,7 @@ calls = [
     lambda: tcp.Connection.connect('\\u0000' * 300, 0),
     lambda: resolver.Lookup.start('a.' * 1000, 65535, resolver.Family.ANY),
     lambda: resolver.Lookup.start('', None, resolver.Family.IPV6),
-    lambda: poll.poll([], [], [], [], [], 0),
+    lambda: poll.poll([], [], [], [], [], [], 0),
     lambda: tls.Session.client(tls.ClientConfig('x' * 1_000_000, ['y' * 70000] * 40, True, True, ['z'] * 5000, True, None, ['z'] * 5000, None, None, None, [65535] * 5000, [0] * 5000)),
     lambda: tls.Session.client(tls.ClientConfig('example.com', ['\\u0000' * 300], True, True, ['AA=='] * 2000, False, None, [], tls.Identity(['AA=='] * 100, '!'), None, None, [], [])),
 ]
@@ -140,7 +140,7 @@ async fn polling_one_connection_in_a_hundred_thousand_items_ends_the_program() {
         "
 from wit_world.imports import poll, tcp
 c = tcp.Connection.connect('127.0.0.1', {port})
-poll.poll([c] * 100_000, [], [], [], [], 0)
+poll.poll([c] * 100_000, [], [], [], [], [], 0)
 "
     );
     let result = sandbox(Some(loopback())).execute(program).await;
@@ -214,7 +214,8 @@ print(dict(os.environ))
         18,
         "{printed}"
     );
-    assert_eq!(printed.lines().last(), Some("{}"), "{printed}");
+    let environment = "{'HOME': '/home/user'}";
+    assert_eq!(printed.lines().last(), Some(environment), "{printed}");
 }
 
 #[tokio::test]

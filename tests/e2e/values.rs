@@ -1,8 +1,8 @@
 //! What programs find when they start (inputs, arguments, standard input), and their values.
 
 use eryx::{
-    ConfigError, Error, ExecuteResult, JsonValue, Limit, Program, ProgramError, ResourceLimits,
-    Sandbox,
+    ConfigError, Error, ExecuteResult, Files, JsonValue, Limit, MountAccess, Program, ProgramError,
+    ResourceLimits, Sandbox,
 };
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -165,7 +165,7 @@ async fn arguments_and_variables_are_those_of_the_program() {
         .with_env([("A", "1"), ("B", "1")])
         .build()
         .expect("valid");
-    let show = "import os, sys\nprint(sys.argv, dict(os.environ))";
+    let show = "import os, sys\ndel os.environ['HOME']\nprint(sys.argv, dict(os.environ))\nos.environ['HOME'] = '/'";
     let program = Program::new(show)
         .with_arguments(["script.py", "-x", "ü"])
         .with_env([("B", "2"), ("C", "3")]);
@@ -389,4 +389,45 @@ async fn a_program_that_replaces_the_machinery_harms_itself_alone() {
         }
         assert_eq!(expect_stdout(sandbox.execute("print(1)").await), "1\n");
     }
+}
+
+#[tokio::test]
+async fn a_program_finds_its_own_files_beside_those_of_the_sandbox() {
+    let files = Files::new().with_file("/data/shared", "shared").with_mount(
+        "/mnt",
+        std::env::temp_dir(),
+        MountAccess::ReadOnly,
+    );
+    let sandbox = Sandbox::embedded()
+        .with_files(files)
+        .build()
+        .expect("valid");
+    let list = "import os\nprint(sorted(os.listdir('/data')), len(os.listdir('/home/user')))";
+    let own = Files::new()
+        .with_file("/data/own", "own")
+        .with_file("/home/user/own.py", "A = 1");
+    let program = Program::new(format!(
+        "import own\n{list}\nopen('/data/own', 'a').write('!')"
+    ))
+    .with_files(own);
+    let result = sandbox.execute(program).await.expect("it runs");
+    assert_eq!(result.stdout, "['own', 'shared'] 1\n");
+    assert_eq!(result.files.read("/data/own").expect("changed"), b"own!");
+    assert_eq!(result.files.iter().count(), 1);
+    // The next execution does not find them.
+    assert_eq!(expect_stdout(sandbox.execute(list).await), "['shared'] 0\n");
+    for (path, wanted) in [
+        ("/data/shared", "\"/data/shared\""),
+        ("/mnt/x", "is in the directory that is mounted at \"/mnt\""),
+        ("/packages/x", "is in /packages"),
+    ] {
+        let program = Program::new("").with_files(Files::new().with_file(path, ""));
+        let error = sandbox.execute(program).await.expect_err(path);
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+    let mut session = sandbox.session().await.expect("started");
+    let program = Program::new("").with_files(Files::new().with_file("/x", ""));
+    let error = session.execute(program).await.expect_err("a session");
+    assert!(error.to_string().contains("`Session::files`"), "{error}");
+    assert_eq!(expect_stdout(session.execute("print(1)").await), "1\n");
 }

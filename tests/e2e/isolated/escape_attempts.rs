@@ -1,15 +1,16 @@
 //! Escape attempts, one program each under `escape_attempts/`: each runs without a network, and
-//! with the default network and UDP, and must be denied or harmless. A binary of its own, since it
-//! checks the memory of the whole process.
+//! with the default network, UDP and functions, and must be denied or harmless. A binary of its
+//! own, since it checks the memory of the whole process.
 
 use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eryx::net::NetConfig;
-use eryx::{Error, ResourceLimits, Sandbox};
+use eryx::{Error, Files, Function, FunctionError, MountAccess, ResourceLimits, Sandbox};
 use eryx_testkit::{NameServer, Script};
 
 /// The allowed growth of the process's memory in MiB.
@@ -31,6 +32,8 @@ async fn every_escape_attempt_is_denied_or_harmless() {
         .expect("a duration and a pattern");
     let unconnected = sandbox(None);
     let connected = sandbox(Some(network));
+    let machine = tempfile::tempdir().expect("a folder");
+    let with_files = sandbox_with_files(machine.path());
     run(&unconnected, "print('alive')").await.expect("succeeds");
     let before = resident_mib();
     let attempts = attempts();
@@ -42,6 +45,7 @@ async fn every_escape_attempt_is_denied_or_harmless() {
         for (kind, sandbox) in [
             ("without a network", &unconnected),
             ("with the default network and UDP", &connected),
+            ("with files of the machine", &with_files),
         ] {
             let printed = match run(sandbox, &program).await {
                 Ok(printed) => printed,
@@ -67,6 +71,10 @@ async fn every_escape_attempt_is_denied_or_harmless() {
             );
         }
     }
+    let outside = fs::read_to_string(machine.path().join("secret"));
+    assert_eq!(outside.expect("it is still there"), "SECRET");
+    let content = fs::read_to_string(machine.path().join("mount/file"));
+    assert_eq!(content.expect("it is still there"), "content");
     let growth = resident_mib().saturating_sub(before);
     let _ = writeln!(
         std::io::stderr(),
@@ -102,9 +110,53 @@ fn sandbox(network: Option<NetConfig>) -> Sandbox {
     let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(20));
     let mut builder = Sandbox::embedded().with_resource_limits(limits);
     if let Some(network) = network {
-        builder = builder.with_network(network);
+        let size = |arguments: eryx::Arguments| Ok::<_, FunctionError>(arguments.as_str().len());
+        let later = Function::asynchronous(move |arguments| async move {
+            tokio::task::yield_now().await;
+            size(arguments)
+        });
+        builder = builder
+            .with_network(network)
+            .with_function("echo", Function::immediate(size))
+            .with_function("block", Function::blocking(size))
+            .with_function("later", later);
     }
     builder.build().expect("built")
+}
+
+/// Returns a sandbox with mounts of two directories in `machine`, which have links out of them, and
+/// with provided files.
+fn sandbox_with_files(machine: &Path) -> Sandbox {
+    let path = |name: &str| machine.join(name);
+    fs::write(path("secret"), "SECRET").expect("written");
+    for mount in ["mount", "writable"] {
+        fs::create_dir_all(path(mount).join("sub")).expect("created");
+        for (name, target) in [
+            ("out", "../secret"),
+            ("absolute", "/etc/passwd"),
+            ("up", ".."),
+            ("loop", "loop"),
+        ] {
+            symlink(target, path(mount).join(name)).expect("linked");
+        }
+    }
+    fs::write(path("mount/file"), "content").expect("written");
+    let access = MountAccess::ReadWrite {
+        max_growth: 1 << 20,
+    };
+    let files = Files::new()
+        .with_mount("/mount", path("mount"), MountAccess::ReadOnly)
+        .with_mount("/writable", path("writable"), access)
+        .with_source("/provided/text", None, || Ok("provided"))
+        .with_source("/provided/broken", None, || {
+            Err::<String, _>(std::io::Error::other("broken"))
+        });
+    let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(20));
+    Sandbox::embedded()
+        .with_resource_limits(limits)
+        .with_files(files)
+        .build()
+        .expect("built")
 }
 
 async fn run(sandbox: &Sandbox, program: &str) -> Result<String, Error> {

@@ -19,7 +19,11 @@ PATHS = (
     "/etc/passwd\0x",
 )
 # The root and what a program creates are in memory.
-if sorted(os.listdir("/")) != ["home", "tmp"] or os.listdir(".") != os.listdir("/"):
+if os.getcwd() != "/home/user" or os.listdir("."):
+    print("ESCAPED", os.getcwd(), os.listdir("."))
+os.chdir("/")
+NAMES = {"home", "tmp", "mount", "writable", "provided"}
+if not NAMES.issuperset(os.listdir("/")) or os.listdir(".") != os.listdir("/"):
     print("ESCAPED", os.listdir("/"))
 os.symlink("/etc", "etc_link")
 os.symlink("../../../etc", "tmp/etc_link")

@@ -3,10 +3,10 @@
 import random
 
 from componentize_py_types import Err
-from wit_world.imports import poll, resolver, tcp, tls, udp
+from wit_world.imports import functions, poll, resolver, tcp, tls, udp
 
 rng = random.Random(20)
-held = {"connection": [], "lookup": [], "session": [], "socket": []}
+held = {"call": [], "connection": [], "lookup": [], "session": [], "socket": []}
 
 
 def text():
@@ -56,11 +56,17 @@ def some(kind):
 
 
 def call():
-    kind = rng.choice(["new", "new", "connection", "lookup", "session", "socket", "poll", "drop"])
+    kind = rng.choice(
+        ["new", "new", "call", "connection", "lookup", "session", "socket", "poll", "drop"]
+    )
     if kind == "new":
         new = rng.choice(list(held))
         if new == "connection":
             held[new].append(tcp.Connection.connect(text(), number(16)))
+        elif new == "call":
+            name = rng.choice(["echo", "block", "later", text()])
+            arguments = rng.choice([b"[[1],{}]", text().encode()])
+            held[new].append(functions.Call.start(name, arguments))
         elif new == "lookup":
             family = rng.choice(list(resolver.Family))
             held[new].append(resolver.Lookup.start(text(), rng.choice([None, number(16)]), family))
@@ -71,7 +77,13 @@ def call():
     elif kind == "poll":
         connections, sockets = some("connection"), some("socket")
         poll.poll(
-            connections, some("connection"), sockets, some("socket"), some("lookup"), timeout()
+            connections,
+            some("connection"),
+            sockets,
+            some("socket"),
+            some("lookup"),
+            some("call"),
+            timeout(),
         )
     elif kind == "drop":
         dropped = held[rng.choice(list(held))]
@@ -79,7 +91,7 @@ def call():
             dropped.pop(rng.randrange(len(dropped))).__exit__(None, None, None)
     elif held[kind]:
         target = rng.choice(held[kind])
-        if kind == "lookup":
+        if kind in ("call", "lookup"):
             target.finish(timeout())
         elif kind == "socket":
             rng.choice(

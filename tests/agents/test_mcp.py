@@ -1,0 +1,371 @@
+"""``eryx mcp``, used by the client of the official Python SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+import subprocess
+
+import anyio
+import mcp
+import pytest
+
+from server import ERYX, HANG, fail, http, run, stdio, texts
+
+pytestmark = pytest.mark.anyio
+
+# Each transport, with the versions of the protocol before and from 2026-07-28.
+CONNECTIONS = pytest.mark.parametrize(
+    ("connect", "mode"),
+    [(stdio, "legacy"), (stdio, "auto"), (http, "legacy"), (http, "auto")],
+    ids=["stdio-legacy", "stdio", "http-legacy", "http"],
+)
+
+FOREVER = "print('begun')\nwhile True: pass"
+
+
+@CONNECTIONS
+async def test_tools_are_listed_and_a_session_keeps_its_variables(connect, mode):
+    async with connect(mode=mode) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert {"run_python", "read_output", "list_sessions", "reset_session", "read_file"} <= set(
+            tools
+        )
+        for tool in tools.values():
+            assert tool.description
+            assert tool.input_schema["additionalProperties"] is False
+        assert "Programs have no network." in (client.instructions or "")
+        assert await run(client, "import math; x = 20") == ["The program ended without output."]
+        assert await run(client, "print(x + math.floor(22.5))") == ["42\n"]
+        assert "NameError: name 'x'" in (await fail(client, code="x", session="other"))[-1]
+        lines = texts(await client.call_tool("list_sessions", {}))
+        assert lines == ["main: idle, 2 programs\nother: idle, 1 programs"]
+
+
+async def test_an_exception_is_an_error_with_output_and_traceback():
+    async with stdio() as client:
+        code = "import sys\nprint('out')\nprint('err', file=sys.stderr)\n1 / 0"
+        out, err, traceback = await fail(client, code=code)
+        assert (out, err) == ("out\n", "Standard error:\nerr\n")
+        assert traceback.startswith("Traceback (most recent call last):\n")
+        assert traceback.endswith("ZeroDivisionError: division by zero\n")
+        assert await fail(client, code="raise SystemExit(3)") == [
+            "The program exited with status 3."
+        ]
+        # Neither ends the session.
+        assert await run(client, "print(sys.platform)") == ["wasi\n"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "parts"),
+    [
+        (["--timeout", "1s"], FOREVER, ["time limit of 1s", "--timeout"]),
+        (
+            ["--max-memory", "64M"],
+            "x = [bytes(2**20) for _ in range(99)]",
+            ["64 MiB", "--max-memory"],
+        ),
+        (["--max-output", "100"], "print('x' * 1000)", ["100 bytes", "--max-output"]),
+        ([], "import os; os.abort()", ["ended abnormally"]),
+    ],
+)
+async def test_a_limit_is_explained_and_the_session_starts_anew(options, code, parts):
+    async with stdio(*options) as client:
+        await run(client, "x = 1")
+        message = (await fail(client, code=code))[-1]
+        for part in [*parts, "Session `main` is lost"]:
+            assert part in message
+        answer = await run(client, "print('x' in globals())")
+        assert answer[0] == "False\n"
+        assert answer[1].startswith("Note: before this program, session `main` was started anew")
+        # Only once.
+        assert await run(client, "print(2)") == ["2\n"]
+
+
+async def test_a_program_that_exits_its_process_loses_its_session():
+    async with stdio() as client:
+        await run(client, "x = 1\nimport os; os._exit(0)")
+        answer = await run(client, "print('x' in globals())")
+        assert answer[0] == "False\n"
+        assert "was started anew" in answer[1]
+
+
+async def test_a_long_output_is_shortened_and_can_be_read_to_its_end():
+    text = "".join(f"line {number} é\n" for number in range(2000))
+    async with stdio("--max-answer", "4K") as client:
+        (shown,) = await run(client, f"print({text!r}, end='')")
+        assert len(shown.encode()) < 5000
+        assert shown.startswith("line 0 é\n")
+        assert shown.endswith("line 1999 é\n")
+        assert re.search(
+            'read_output with session "main", stream "stdout" and offset 204[78]', shown
+        )
+        whole, offset = "", 0
+        while offset is not None:
+            part = await client.call_tool("read_output", {"offset": offset})
+            piece, position = texts(part)
+            whole += piece
+            following = re.search("continue with offset ([0-9]+)", position)
+            offset = int(following[1]) if following else None
+        assert whole == text
+        error = await fail(client, "read_output", offset=10**6)
+        assert f"the text has {len(text.encode())} bytes" in error[0]
+
+
+async def test_wrong_arguments_are_explained_and_change_nothing():
+    table = [
+        ("run_python", {}, "missing field `code`"),
+        ("run_python", {"code": 1}, "expected a string"),
+        ("run_python", {"code": "1", "timeout": 5}, "unknown field `timeout`"),
+        ("run_python", {"code": "1", "session": "../x"}, '"../x" is not the name of a session'),
+        ("run_python", {"code": "1", "session": "x" * 10_000}, "is not the name of a session"),
+        ("run_python", {"code": " " * 2**20 + "1"}, "1048577 bytes; at most 1048576"),
+        ("read_output", {"stream": "stdin"}, "unknown variant `stdin`"),
+        ("read_output", {"offset": -1}, "invalid value: integer `-1`"),
+        ("read_output", {}, "no program of session `main` has ended"),
+        ("reset_session", {"session": "nobody"}, "there is no session `nobody`"),
+        ("list_sessions", {"all": True}, "unknown field `all`"),
+    ]
+    async with stdio() as client:
+        for tool, arguments, part in table:
+            (message,) = await fail(client, tool, **arguments)
+            assert part in message
+            assert len(message) < 1000
+        with pytest.raises(mcp.MCPError, match="no such tool"):
+            await client.call_tool("run_shell", {})
+        lines = texts(await client.call_tool("list_sessions", {}))
+        assert lines == ["There are no sessions. run_python starts one."]
+
+
+async def started(client, code: str, **arguments: object) -> asyncio.Task:
+    """Start a program, and return once the server reports progress of it."""
+    progress = asyncio.Event()
+
+    async def report(_progress: float, _total: float | None, message: str | None) -> None:
+        assert re.fullmatch("running for [0-9]+ s", message or "")
+        progress.set()
+
+    call = client.call_tool("run_python", {"code": code, **arguments}, progress_callback=report)
+    task = asyncio.create_task(call)
+    await progress.wait()
+    return task
+
+
+@CONNECTIONS
+async def test_cancelling_a_call_ends_its_program(connect, mode):
+    # The program would run for an hour, and the next one would wait for it.
+    with anyio.fail_after(HANG):
+        async with connect("--timeout", "1h", mode=mode) as client:
+            task = await started(client, FOREVER)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            answer = await run(client, "print(1)")
+            assert answer[0] == "1\n"
+            assert "was cancelled" in answer[1]
+
+
+async def test_a_reset_ends_the_program_of_the_session_and_those_that_wait_for_it():
+    with anyio.fail_after(HANG):
+        async with stdio("--timeout", "1h") as client:
+            running = await started(client, FOREVER)
+            waiting = await started(client, "print('never')")
+            await client.call_tool("reset_session", {"session": "main"})
+            result = await running
+            assert texts(result)[0] == "begun\n"
+            assert "ended by reset_session" in texts(result)[1]
+            assert "the program did not run" in texts(await waiting)[0]
+            assert await run(client, "print(1)") == ["1\n"]
+
+
+async def test_a_flood_of_calls_is_refused_beyond_the_limit():
+    with anyio.fail_after(HANG):
+        async with stdio("--max-calls", "3", "--timeout", "1h") as client:
+            running = [await started(client, FOREVER, session=name) for name in "abc"]
+            calls = [client.call_tool("run_python", {"code": "1"}) for _ in range(200)]
+            for result in await asyncio.gather(*calls):
+                assert result.is_error
+                assert "3 calls are in progress" in texts(result)[0]
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            # A cancelled call counts until its program has ended.
+            while (result := await client.call_tool("run_python", {"code": "print(1)"})).is_error:
+                await asyncio.sleep(0.05)
+            assert texts(result) == ["1\n"]
+
+
+async def test_sessions_beyond_the_limit_are_refused_until_one_is_reset():
+    async with stdio("--max-sessions", "2") as client:
+        await run(client, "1", session="a")
+        await run(client, "1", session="b")
+        (message,) = await fail(client, code="1", session="c")
+        assert "there are 2 sessions, the most that are allowed: a, b." in message
+        await client.call_tool("reset_session", {"session": "a"})
+        await run(client, "1", session="c")
+
+
+async def test_programs_have_the_options_of_the_command(tmp_path):
+    package = tmp_path / "greeting"
+    package.mkdir()
+    (package / "__init__.py").write_text("def hello(): return 'hello'\n")
+    options = ["--package", str(package), "--import", "greeting", "--env", "NAME=world"]
+    options += ["--allow-host", "example.com"]
+    async with stdio(*options, env={"ERYX_CACHE_DIR": str(tmp_path / "cache")}) as client:
+        code = "import os; print(greeting.hello() if 'greeting' in globals() else '', end='')\n"
+        code += "import greeting; print(greeting.hello(), os.environ['NAME'])"
+        assert (await run(client, code))[0].endswith("hello world\n")
+        assert "modules are loaded: greeting." in (client.instructions or "")
+        code = "import socket; socket.create_connection(('example.org', 80))"
+        message = (await fail(client, code=code))[-1]
+        assert "--allow-host example.org" in message
+
+
+async def test_the_value_of_the_last_expression_is_in_the_answer():
+    async with stdio("--max-answer", "1K") as client:
+        assert await run(client, "print(1)\n[2, 'a']") == ["1\n", 'Value:\n[2,"a"]']
+        assert (await run(client, "object()"))[0].startswith("Value:\n<object object")
+        assert await run(client, "None") == ["The program ended without output."]
+        (shown,) = await run(client, "'x' * 5000")
+        assert 'stream "value" and offset 512' in shown
+        code = "class P:\n  def _repr_png_(self): return b'\\x89PNG'\n"
+        code += "  def __repr__(self): return 'P'\nP()"
+        result = await client.call_tool("run_python", {"code": code})
+        assert result.content[0].text == "Value:\nP"
+        assert result.content[1].mime_type == "image/png"
+        assert base64.b64decode(result.content[1].data) == b"\x89PNG"
+
+
+async def test_files_are_written_listed_and_read():
+    async with stdio() as client:
+        data = base64.b64encode(bytes(range(256))).decode()
+        arguments = {"path": "in/data.bin", "content": data, "encoding": "base64"}
+        (message,) = texts(await client.call_tool("write_file", arguments))
+        assert message == '256 bytes were written to "/home/user/in/data.bin".'
+        code = "open('a é.txt', 'w').write(str(len(open('in/data.bin', 'rb').read())) + ' ü')"
+        changed = (await run(client, code))[-1]
+        assert changed == 'Files:\ncreated "/home/user/a é.txt", 6 bytes'
+        (listed,) = texts(await client.call_tool("list_files", {}))
+        assert listed == '"/home/user/a é.txt" 6 bytes\n"/home/user/in/data.bin" 256 bytes\n'
+        (listed,) = texts(await client.call_tool("list_files", {"path": "in"}))
+        assert listed == '"/home/user/in/data.bin" 256 bytes\n'
+        read = texts(await client.call_tool("read_file", {"path": "a é.txt"}))
+        assert read == ["256 ü", "Bytes 0 to 6 of 6."]
+        binary = await client.call_tool("read_file", {"path": "/home/user/in/data.bin"})
+        assert binary.content[0].resource.blob == data
+        await run(client, "open('p.png', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n\\0')")
+        image = await client.call_tool("read_file", {"path": "p.png"})
+        assert image.content[0].mime_type == "image/png"
+        # As resources.
+        resources = {each.uri: each for each in (await client.list_resources()).resources}
+        uri = "eryx://files/main/home/user/a%20%C3%A9.txt"
+        assert resources[uri].size == 6
+        assert (await client.read_resource(uri)).contents[0].text == "256 ü"
+        assert len((await client.list_resource_templates()).resource_templates) == 1
+
+
+async def test_files_that_cannot_be_read_or_written_are_explained():
+    async with stdio("--max-file-bytes", "2M", "--timeout", "1h") as client:
+        await run(
+            client,
+            "import os; os.symlink('/a', 'link'); open('big', 'wb').write(b'\\xff' * 2**20 + b'x')",
+        )
+        table = [
+            ("read_file", {"path": "none"}, 'there is no file "/home/user/none"'),
+            ("read_file", {"path": "link"}, 'is a link to "/a"'),
+            ("read_file", {"path": "/tmp"}, "is a directory"),
+            ("read_file", {"path": "/etc/passwd"}, "there is no file"),
+            ("read_file", {"path": "../../../etc/passwd"}, 'no file "/etc/passwd"'),
+            ("read_file", {"path": "big"}, "not text, and has 1048577 bytes"),
+            ("read_file", {"path": "x", "session": "none"}, "there is no session `none`"),
+            ("read_file", {"path": "x" * 10_000}, "at most 4096 bytes"),
+            ("write_file", {"path": "a", "content": "!", "encoding": "base64"}, "not base64"),
+            ("write_file", {"path": "/tmp", "content": ""}, "/tmp"),
+            ("write_file", {"path": "full", "content": "x" * 2**21}, "raise the limit"),
+            ("write_file", {"path": "a", "content": "x" * (2**22 + 1)}, "4194305 bytes; at most"),
+        ]
+        for tool, arguments, part in table:
+            (message,) = await fail(client, tool, **arguments)
+            assert part in message
+            assert len(message) < 1000
+        for uri in ["eryx://files/main/none", "eryx://files/none/a", "file:///etc/passwd"]:
+            with pytest.raises(mcp.MCPError):
+                await client.read_resource(uri)
+        running = await started(client, FOREVER)
+        (message,) = await fail(client, "list_files")
+        assert "a program runs in session `main`" in message
+        await client.call_tool("reset_session", {})
+        await running
+
+
+async def test_mounted_directories_are_listed_and_read_and_written_as_granted(tmp_path):
+    (tmp_path / "in.txt").write_text("from the machine")
+    (tmp_path / "sub").mkdir()
+    with (tmp_path / "big").open("wb") as big:
+        big.truncate(5 << 20)
+    for access, error in [("ro", True), ("rw", False)]:
+        async with stdio("--mount", f"{tmp_path}:/data:{access}") as client:
+            await run(client, "1")
+            (listed,) = texts(await client.call_tool("list_files", {"path": "/data"}))
+            assert listed.splitlines()[:3] == ['"big"', '"in.txt"', '"sub" directory']
+            text, _ = texts(await client.call_tool("read_file", {"path": "/data/in.txt"}))
+            assert text == "from the machine"
+            (message,) = await fail(client, "read_file", path="/data/big")
+            assert "5242880 bytes" in message
+            arguments = {"path": "/data/out.txt", "content": "from the model"}
+            result = await client.call_tool("write_file", arguments)
+            assert result.is_error is error
+            assert (tmp_path / "out.txt").exists() is not error
+
+
+async def test_many_files_are_listed_in_pages_and_shortened_in_answers():
+    async with stdio("--max-answer", "2K") as client:
+        code = "for n in range(250): open(f'{n:03}', 'w').close()"
+        changed = (await run(client, code))[-1]
+        assert changed.endswith('"/home/user/019", 0 bytes\n230 more; list_files shows all files')
+        (listed,) = texts(await client.call_tool("list_files", {}))
+        assert len(listed) < 2200
+        assert "more are left out; give the `path`" in listed
+        uris, cursor = [], None
+        while True:
+            page = await client.list_resources(cursor=cursor)
+            uris += [resource.uri for resource in page.resources]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert uris == [f"eryx://files/main/home/user/{n:03}" for n in range(250)]
+        with pytest.raises(mcp.MCPError, match="cursor"):
+            await client.list_resources(cursor="x")
+
+
+def test_malformed_messages_do_not_end_the_server():
+    call = {"jsonrpc": "2.0", "id": 7, "method": "ping"}
+    initialize = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "0"},
+        },
+    }
+    initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    lines = [
+        json.dumps(initialize),
+        json.dumps(initialized),
+        "not JSON",
+        "[" * 100_000,
+        '{"jsonrpc": "2.0", "id": {"a": 1}, "method": 5}',
+        '"' + "x" * (9 << 20) + '"',
+        json.dumps(call),
+    ]
+    completed = subprocess.run(
+        [ERYX, "mcp"], input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=HANG
+    )
+    assert completed.returncode == 0, completed.stderr
+    answers = [json.loads(line) for line in completed.stdout.splitlines()]
+    assert answers[0]["id"] == 1
+    assert {"jsonrpc": "2.0", "id": 7, "result": {}} in answers

@@ -1,0 +1,627 @@
+//! Files that the embedder gives to programs, and those that it gets from them.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eryx::files::{ChangeKind, ChangedFiles, Entry, FileError, FilesError, ReadError};
+use eryx::{
+    CancelHandle, ConfigError, Error, Files, Limit, MountAccess, ResourceLimits, Sandbox,
+    SandboxFactory,
+};
+
+use eryx_sync::Mutex;
+
+use crate::support::{expect_exception, expect_stdout, one_second_timeout};
+
+fn sandbox(files: Files) -> Sandbox {
+    let sandbox = Sandbox::embedded().with_files(files).build();
+    sandbox.expect("valid files")
+}
+
+/// Returns a line for each change: `+` for created, `~` for modified, `-` for removed.
+fn lines(files: &ChangedFiles) -> Vec<String> {
+    let line = |change: eryx::files::Change| {
+        let sign = match change.kind {
+            ChangeKind::Created(_) => '+',
+            ChangeKind::Modified(_) => '~',
+            _ => '-',
+        };
+        format!("{sign}{}", change.path)
+    };
+    files.iter().map(line).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_reads_its_inputs_with_any_module_and_its_outputs_come_back() {
+    let files = Files::new()
+        .with_file("/data/in.csv", "name,age\nAda,36\nGrace,45\n")
+        .with_file("/data/untouched", "x")
+        .with_directory("/work");
+    let sandbox = sandbox(files);
+    let result = sandbox
+        .execute(include_str!("programs/files_in_and_out.py"))
+        .await;
+    let result = result.expect("the program succeeds");
+    assert_eq!(result.stdout, "81 2\n");
+    let expected = [
+        "~/data/in.csv",
+        "+/home/user/out.zip",
+        "+/home/user/people.db",
+        "+/home/user/report.txt",
+        "+/work/link",
+    ];
+    assert_eq!(lines(&result.files), expected);
+    let files = &result.files;
+    let report = files.read("/home/user/report.txt").expect("a file");
+    assert_eq!(report, b"mean: 40.5\n");
+    let archive = files.read("/home/user/out.zip").expect("a file");
+    let mut archive = zip::ZipArchive::new(io::Cursor::new(archive)).expect("an archive");
+    let member = archive.by_name("report.txt").expect("a member");
+    assert_eq!(io::read_to_string(member).expect("text"), "mean: 40.5\n");
+    let database = files.read("/home/user/people.db").expect("a file");
+    assert!(database.starts_with(b"SQLite format 3\0"));
+    for missing in [
+        "/data/untouched",
+        "/work/link",
+        "/work",
+        "/nothing",
+        "report.txt",
+    ] {
+        let error = files.read(missing).expect_err(missing);
+        assert_eq!(error, ReadError::NotChanged(missing.to_owned()));
+    }
+    assert!(matches!(
+        files.get("/work/link"),
+        Some(ChangeKind::Created(Entry::Symlink(target))) if &*target == "/etc/passwd"
+    ));
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let saved = files.save(folder.path()).expect("saved");
+    assert_eq!((saved.files, saved.skipped_links.len()), (4, 1));
+    let report = fs::read(folder.path().join("home/user/report.txt"));
+    assert_eq!(report.expect("saved"), b"mean: 40.5\n");
+    assert!(!folder.path().join("work/link").is_symlink());
+
+    // The next execution starts with the files as they were given.
+    let look =
+        "import os\nprint(open('/data/in.csv').read()[:4], os.listdir(), os.listdir('/work'))";
+    let result = sandbox.execute(look).await.expect("succeeds");
+    assert_eq!(result.stdout, "name [] []\n");
+    assert!(result.files.is_empty());
+}
+
+#[tokio::test]
+async fn files_of_a_program_that_did_not_run_to_its_end_come_back_too() {
+    let sandbox = Sandbox::embedded()
+        .with_resource_limits(one_second_timeout())
+        .build()
+        .expect("valid");
+    let write = "open('so-far', 'w').write('kept')\n";
+    let cases = [
+        ("1 / 0", "an exception"),
+        ("raise SystemExit(3)", "an exit"),
+        ("while True: pass", "a timeout"),
+        ("x = bytearray(2**30)", "memory"),
+        ("import os; os.abort()", "a crash"),
+    ];
+    for (end, name) in cases {
+        let result = sandbox.execute(format!("{write}{end}")).await;
+        let error = result.expect_err(name);
+        let files = error.files().expect(name);
+        let kept = files.read("/home/user/so-far");
+        assert_eq!(kept.as_deref(), Ok(&b"kept"[..]), "{name}: {error}");
+        assert_eq!(lines(files), ["+/home/user/so-far"], "{name}");
+    }
+    let cancel = CancelHandle::new();
+    cancel.cancel();
+    let error = sandbox.execute_cancellable(write, &cancel).await;
+    let error = error.expect_err("cancelled");
+    assert!(error.files().is_some_and(ChangedFiles::is_empty));
+    // An execution that did not begin has none.
+    let mut session = sandbox.session().await.expect("started");
+    session
+        .execute("import os; os._exit(0)")
+        .await
+        .expect("ends");
+    let error = session.execute("pass").await.expect_err("closed");
+    assert!(error.files().is_none());
+    assert!(matches!(session.files(), Err(Error::SessionClosed { .. })));
+}
+
+#[tokio::test]
+async fn an_execution_of_a_session_has_its_own_changes_alone() {
+    let sandbox = sandbox(Files::new().with_file("/data/a", "1"));
+    let mut session = sandbox.session().await.expect("started");
+    let mut execute = async |source: &str| {
+        let result = session.execute(source).await.expect("succeeds");
+        lines(&result.files)
+    };
+    assert_eq!(
+        execute("open('x', 'w').write('x')").await,
+        ["+/home/user/x"]
+    );
+    assert_eq!(execute("print(open('x').read())").await, [""; 0]);
+    let change = "open('x', 'a').write('y'); open('y', 'w').write('y')";
+    assert_eq!(execute(change).await, ["~/home/user/x", "+/home/user/y"]);
+    let remove = "import os; os.remove('x'); os.remove('/data/a')";
+    assert_eq!(execute(remove).await, ["-/data/a", "-/home/user/x"]);
+    // What the embedder changes between two executions is not the program's.
+    let mut session = sandbox.session().await.expect("started");
+    let files = session.files().expect("open");
+    files.write("/data/b", b"2").expect("written");
+    let result = session.execute("open('/data/b', 'a').write('3')").await;
+    let result = result.expect("succeeds");
+    assert_eq!(lines(&result.files), ["~/data/b"]);
+    assert_eq!(result.files.read("/data/b").as_deref(), Ok(&b"23"[..]));
+    // A result does not change any more.
+    session
+        .execute("open('/data/b', 'w').write('later')")
+        .await
+        .expect("succeeds");
+    assert_eq!(result.files.read("/data/b").as_deref(), Ok(&b"23"[..]));
+}
+
+#[tokio::test]
+async fn the_embedder_uses_the_files_of_a_session_between_executions() {
+    let limits = ResourceLimits::default()
+        .with_max_file_bytes(100_000)
+        .with_max_files(20);
+    let sandbox = Sandbox::embedded()
+        .with_resource_limits(limits)
+        .with_files(Files::new().with_file("/data/given", "given"))
+        .build()
+        .expect("valid");
+    let mut session = sandbox.session().await.expect("started");
+    let files = session.files().expect("open");
+    assert_eq!(files.read("/data/given").expect("read"), b"given");
+    files.write("/in/deep/er/x.txt", b"hello").expect("written");
+    files.create_directory("/in/dir").expect("created");
+    files.create_directory("/in/dir").expect("it exists");
+    let names: Vec<_> = files
+        .list("/in")
+        .expect("listed")
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["deep", "dir"]);
+    let all: Vec<_> = files.all().into_iter().map(|(path, _)| path).collect();
+    assert!(all.contains(&"/in/deep/er/x.txt".to_owned()) && !all.iter().any(|p| p == "/"));
+    for (path, reason) in [
+        ("/nothing", FileError::NoEntry),
+        ("/in", FileError::IsADirectory),
+        ("/in/deep/er/x.txt/y", FileError::NotADirectory),
+        ("/../x", FileError::NotPermitted),
+        ("relative", FileError::Invalid),
+        ("/a\0", FileError::Invalid),
+    ] {
+        let error = files.read(path).expect_err(path);
+        assert_eq!((error.reason, error.path.as_str()), (reason, path));
+        assert!(error.to_string().contains(&format!("{path:?}")), "{error}");
+    }
+    let error = files.remove("/in").expect_err("not empty");
+    assert_eq!(error.reason, FileError::NotEmpty);
+    files.remove("/in/dir").expect("removed");
+
+    // The budget is that of the session.
+    let error = files
+        .write("/big", &vec![1; 100_001])
+        .expect_err("too large");
+    assert_eq!(error.reason, FileError::NoSpace);
+    assert!(error.to_string().contains("raise the limit"), "{error}");
+    files.remove("/big").expect("removed");
+    let program = "
+import errno, os
+print(open('/in/deep/er/x.txt').read())
+os.symlink('/in/deep', '/link')
+try:
+    with open('rest', 'wb', buffering=0) as file:
+        while file.write(bytes(1000)):
+            pass
+except OSError as error:
+    print(errno.errorcode[error.errno], os.path.getsize('rest'))
+held = []
+try:
+    while True:
+        held.append(open('rest'))
+except OSError:
+    print(len(held) > 200)
+";
+    let printed = expect_stdout(session.execute(program).await);
+    assert_eq!(printed, "hello\nEIO 99987\nTrue\n");
+    // The program holds as many files open as it may, and the embedder can still read.
+    let files = session.files().expect("open");
+    assert_eq!(files.read("/link/er/x.txt").expect("read"), b"hello");
+    files.remove("/home/user/rest").expect("removed");
+    assert_eq!(files.list("/home/user").expect("listed"), []);
+}
+
+#[tokio::test]
+async fn provided_content_is_waited_for_without_holding_up_anything_else() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let files = Files::new()
+        .with_source("/data/slow", None, move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            // Until the test ends, if it fails.
+            let _ = wait.lock().recv();
+            Ok("slow")
+        })
+        .with_source("/data/sized", Some(5), || Ok("sized"))
+        .with_source("/data/other-size", Some(5), || Ok("four"))
+        .with_source("/data/panics", None, || -> io::Result<Vec<u8>> {
+            panic!("a mistake of the embedder")
+        })
+        .with_source("/data/broken", None, || -> io::Result<Vec<u8>> {
+            Err(io::Error::other("no connection"))
+        });
+    let sandbox = Sandbox::embedded()
+        .with_files(files)
+        .with_resource_limits(one_second_timeout())
+        .build()
+        .expect("valid");
+    // On one thread: a program that waits holds up neither others nor its own timeout.
+    let waiting = sandbox.execute("import os\nos.stat('/data/slow')");
+    let other = sandbox.execute("print(open('/data/sized').read())");
+    let (waited, other) = tokio::join!(waiting, other);
+    assert_eq!(expect_stdout(other), "sized\n");
+    assert!(matches!(
+        waited,
+        Err(Error::Limit {
+            limit: Limit::ExecutionTime(_),
+            ..
+        })
+    ));
+    release.send(()).expect("the function waits");
+    let read = "
+import errno, os
+print(os.stat('/data/slow').st_size, open('/data/slow').read(), os.stat('/data/sized').st_size)
+for name in ('other-size', 'panics', 'broken'):
+    for _ in range(2):
+        try:
+            open('/data/' + name).read()
+        except OSError as error:
+            print(name, errno.errorcode[error.errno])
+open('/data/slow', 'a').write('er')
+";
+    let result = sandbox.execute(read).await.expect("succeeds");
+    let expected = "4 slow 5\nother-size EIO\nother-size EIO\npanics EIO\npanics EIO\nbroken EIO\nbroken EIO\n";
+    assert_eq!(result.stdout, expected);
+    assert_eq!(lines(&result.files), ["~/data/slow"]);
+    assert_eq!(
+        result.files.read("/data/slow").as_deref(),
+        Ok(&b"slower"[..])
+    );
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_directory_of_the_machine_is_shown_and_changed_as_the_embedder_says() {
+    let machine = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| machine.path().join(name);
+    fs::create_dir_all(path("ref/sub")).expect("created");
+    fs::create_dir(path("work")).expect("created");
+    fs::write(path("ref/sub/a.txt"), "of the machine").expect("written");
+    fs::write(path("secret"), "secret").expect("written");
+    std::os::unix::fs::symlink("../secret", path("ref/out")).expect("linked");
+    std::os::unix::fs::symlink("/etc/passwd", path("ref/absolute")).expect("linked");
+    let growth = MountAccess::ReadWrite { max_growth: 50_000 };
+    let files = Files::new()
+        .with_mount("/ref", path("ref"), MountAccess::ReadOnly)
+        .with_mount("/work", path("work"), growth)
+        .with_host_file("/secret.txt", path("secret"));
+    let sandbox = sandbox(files);
+    let program = "
+import errno, os, pathlib
+def error_of(function, *arguments):
+    try:
+        return function(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+print(sorted(os.listdir('/')), sorted(os.listdir('/ref')))
+print(pathlib.Path('/ref/sub/a.txt').read_text(), open('/secret.txt').read())
+for path in ('/ref/out', '/ref/absolute', '/ref/../../secret', '/work/../ref/out', '/ref/sub/../../../secret'):
+    print(error_of(open, path), end=' ')
+print()
+for function, *arguments in (
+    (open, '/ref/new', 'w'), (open, '/ref/sub/a.txt', 'r+'), (os.mkdir, '/ref/d'), (os.remove, '/ref/sub/a.txt'),
+    (os.rmdir, '/ref'), (os.rename, '/ref/sub', '/ref/x'), (os.utime, '/ref/sub/a.txt', (1, 1)),
+    (os.symlink, 'x', '/ref/l'), (os.symlink, '/etc', '/work/l'), (os.rename, '/work', '/w'),
+    (os.link, '/ref/sub/a.txt', '/work/hard'),
+):
+    print(error_of(function, *arguments), end=' ')
+print()
+open('/secret.txt', 'w').write('mine')
+open('/work/out.txt', 'w').write('done')
+try:
+    with open('/work/big', 'wb', buffering=0) as file:
+        while file.write(bytes(1000)):
+            pass
+except OSError as error:
+    print(errno.errorcode[error.errno] in ('EIO', 'ENOSPC'), os.path.getsize('/work/big') <= 50_000)
+";
+    let result = sandbox.execute(program).await.expect("succeeds");
+    assert_eq!(
+        result.stdout,
+        "['home', 'ref', 'secret.txt', 'tmp', 'work'] ['absolute', 'out', 'sub']\n\
+         of the machine secret\n\
+         ENOENT ENOENT EPERM ENOENT EPERM \n\
+         EROFS EROFS EROFS EROFS EBUSY EROFS EROFS EPERM EPERM EBUSY EXDEV \n\
+         True True\n"
+    );
+    assert_eq!(lines(&result.files), ["~/secret.txt"]);
+    assert_eq!(fs::read(path("work/out.txt")).expect("written"), b"done");
+    assert_eq!(fs::read(path("secret")).expect("read"), b"secret");
+    assert_eq!(fs::read_dir(path("ref")).expect("read").count(), 3);
+    // The growth counts for all executions together.
+    let again = "open('/work/more', 'wb', buffering=0).write(bytes(1000))";
+    let error = expect_exception(sandbox.execute(again).await);
+    assert_eq!(error.exception_type, "OSError", "{}", error.message);
+}
+
+#[tokio::test]
+async fn links_that_another_process_puts_into_a_mount_while_it_is_used_lead_nowhere() {
+    let machine = tempfile::tempdir().expect("a folder");
+    let root = machine.path().join("root");
+    fs::create_dir_all(root.join("d")).expect("created");
+    fs::write(root.join("d/f"), "inside").expect("written");
+    fs::create_dir(machine.path().join("outside")).expect("created");
+    fs::write(machine.path().join("outside/f"), "OUTSIDE").expect("written");
+    let sandbox = sandbox(Files::new().with_mount("/m", &root, MountAccess::ReadOnly));
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let outside = machine.path().join("outside");
+    let swapper = std::thread::spawn(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            fs::rename(root.join("d"), root.join("kept")).expect("renamed");
+            std::os::unix::fs::symlink(&outside, root.join("d")).expect("linked");
+            fs::remove_file(root.join("d")).expect("removed");
+            fs::rename(root.join("kept"), root.join("d")).expect("renamed");
+        }
+    });
+    let program = "
+import os
+seen = set()
+count = 0
+while count < 5000 or 'inside' not in seen:
+    count += 1
+    for path in ('/m/d/f', '/m/d/../d/f', '/m/kept/../d/f'):
+        try:
+            seen.add(open(path).read())
+        except OSError:
+            seen.add('refused')
+print('OUTSIDE' in seen, 'inside' in seen)
+";
+    let printed = sandbox.execute(program).await;
+    stop.store(true, Ordering::Relaxed);
+    swapper.join().expect("it does not fail");
+    assert_eq!(expect_stdout(printed), "False True\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_and_large_files_go_in_and_out() {
+    let machine = tempfile::tempdir().expect("a folder");
+    let large = machine.path().join("large");
+    let content: Vec<u8> = (0..60 << 20).map(|n: u32| (n >> 12) as u8).collect();
+    fs::write(&large, &content).expect("written");
+    let files = (0..10_000).fold(Files::new(), |files, number| {
+        files.with_file(
+            format!("/data/{:02}/{number}", number % 50),
+            number.to_string(),
+        )
+    });
+    let limits = ResourceLimits::default()
+        .with_max_file_bytes(64 << 20)
+        .with_max_files(10_000);
+    let sandbox = Sandbox::embedded()
+        .with_files(files.with_host_file("/data/large", &large))
+        .with_resource_limits(limits)
+        .build()
+        .expect("valid");
+    let program = "
+import hashlib, os
+total = sum(int(open(f'/data/{n % 50:02}/{n}').read()) for n in range(10_000))
+with open('/data/large', 'rb') as file:
+    print(total, hashlib.file_digest(file, 'sha256').hexdigest())
+    file.seek(2**62)
+    print(file.read())
+os.mkdir('out')
+for n in range(9_000):
+    with open(f'out/{n}', 'w') as file:
+        file.write(str(n))
+with open('/data/large', 'rb') as file, open('copy', 'wb') as copy:
+    while piece := file.read(1 << 20):
+        copy.write(piece)
+";
+    let result = sandbox.execute(program).await.expect("succeeds");
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(&content);
+    assert_eq!(result.stdout, format!("49995000 {digest:x}\nb''\n"));
+    assert_eq!(result.files.iter().count(), 9_002);
+    assert!(result.files.read("/home/user/copy").expect("a file") == content);
+    let folder = tempfile::tempdir().expect("a folder");
+    let saved = result.files.save(folder.path()).expect("saved");
+    assert_eq!(saved.files, 9_001);
+    let last = fs::read_to_string(folder.path().join("home/user/out/8999"));
+    assert_eq!(last.expect("saved"), "8999");
+}
+
+#[tokio::test]
+async fn names_that_a_program_chooses_do_not_lead_out_of_the_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inner = folder.path().join("inner");
+    fs::create_dir_all(inner.join("home")).expect("created");
+    // Links that were in the folder before are not followed.
+    std::os::unix::fs::symlink(folder.path(), inner.join("home/user")).expect("linked");
+    std::os::unix::fs::symlink(folder.path(), inner.join("tmp")).expect("linked");
+    let program = "
+import os
+names = ['..\\\\up', '-rf', '~', '$HOME', 'a\\nb', '\\x1b[31m', 'C:', '...', ' ', '\\u202egpj.exe']
+os.mkdir('/x')
+for name in names:
+    open('/x/' + name, 'w').write(name)
+os.symlink('..', '/x/link')
+print(len(os.listdir('/x')))
+";
+    let sandbox = sandbox(Files::new());
+    let result = sandbox.execute(program).await.expect("succeeds");
+    assert_eq!(result.stdout, "11\n");
+    let saved = result.files.save(&inner).expect("saved");
+    assert_eq!(
+        (saved.files, saved.skipped_links),
+        (10, vec!["/x/link".to_owned()])
+    );
+    assert_eq!(fs::read_dir(inner.join("x")).expect("read").count(), 10);
+    for source in [
+        "open('out', 'w').write('x')",
+        "open('/tmp/out', 'w').write('x')",
+    ] {
+        let result = sandbox.execute(source).await.expect("succeeds");
+        result.files.save(&inner).expect_err("a link is in the way");
+        assert!(!folder.path().join("out").exists());
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1);
+    let error = result.files.save(folder.path().join("missing"));
+    let text = error.expect_err("no folder").to_string();
+    assert!(
+        text.contains("missing") && text.contains("name one that exists"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_given_are_refused_when_the_sandbox_is_made() {
+    let build = |files| Sandbox::embedded().with_files(files).build();
+    for files in [
+        Files::new().with_file("data", "x"),
+        Files::new().with_file("/packages/six.py", "x"),
+        Files::new().with_mount("/packages", "/tmp", MountAccess::ReadOnly),
+        Files::new().with_host_file("/data", "/does/not/exist"),
+    ] {
+        let error = build(files).map(drop).expect_err("refused");
+        let Error::Config(ConfigError::Files(reason)) = &error else {
+            panic!("{error:?}");
+        };
+        assert!(reason.to_string().starts_with("files: "), "{reason}");
+        assert!(!matches!(reason, FilesError::Invalid { reason, .. } if reason.is_empty()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_of_a_factory_has_its_files_and_its_packages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let package = folder.path().join("greeting");
+    fs::create_dir(&package).expect("created");
+    fs::write(package.join("__init__.py"), "WHO = 'package'\n").expect("written");
+    fs::write(package.join("late.py"), "WHO = 'late'\n").expect("written");
+    let factory = SandboxFactory::builder()
+        .with_package(&package)
+        .with_import("greeting")
+        .with_setup_code(
+            "try:\n    import mine\nexcept ImportError:\n    pass\nimport os\nSETUP = os.getcwd()",
+        )
+        .without_cache()
+        .build()
+        .await
+        .expect("built");
+    // Neither module of the working directory replaces a package or the standard library.
+    let files = Files::new()
+        .with_file("/home/user/mine.py", "WHO = 'mine'")
+        .with_file("/home/user/greeting/late.py", "WHO = 'shadow'")
+        .with_file("/home/user/json.py", "WHO = 'shadow'")
+        .with_file("/data/x", "x");
+    let sandbox = factory.sandbox().with_files(files).build().expect("valid");
+    let program = "
+import greeting, greeting.late, json, mine, os, sys
+print(greeting.WHO, greeting.late.WHO, hasattr(json, 'WHO'), mine.WHO, SETUP, sys.path)
+print(open('/data/x').read(), sorted(os.listdir('/packages')), sorted(os.listdir()))
+";
+    let result = sandbox.execute(program).await.expect("succeeds");
+    assert_eq!(
+        result.stdout,
+        "package late False mine /home/user ['/packages', '/home/user']\n\
+         x ['greeting'] ['greeting', 'json.py', 'mine.py']\n"
+    );
+    assert!(result.files.is_empty(), "{:?}", result.files);
+}
+
+#[tokio::test]
+async fn programs_start_in_their_home_directory_and_import_their_own_modules() {
+    let program = "
+import os, pathlib, sys, tempfile
+print(os.getcwd(), pathlib.Path.home(), os.path.expanduser('~/x'), os.environ['HOME'])
+print(pathlib.Path('a').absolute(), os.path.realpath('.'), tempfile.gettempdir(), sys.path)
+try:
+    import own
+except ImportError:
+    print('missing')
+pathlib.Path('own.py').write_text('import own_too\\nVALUE = own_too.VALUE')
+pathlib.Path('own_too.py').write_text('VALUE = 7')
+import own
+print(own.VALUE, own.__file__)
+os.chdir('/tmp')
+print(os.getcwd(), os.listdir('.'), own.VALUE)
+os.chdir('/')
+print(os.getcwd())
+";
+    let mut session = sandbox(Files::new()).session().await.expect("started");
+    let result = session.execute(program).await.expect("succeeds");
+    assert_eq!(
+        result.stdout,
+        "/home/user /home/user /home/user/x /home/user\n\
+         /home/user/a /home/user /tmp ['/home/user']\n\
+         missing\n\
+         7 /home/user/own.py\n\
+         /tmp [] 7\n\
+         /\n"
+    );
+    // No bytecode is written beside the modules.
+    let expected = ["+/home/user/own.py", "+/home/user/own_too.py"];
+    assert_eq!(lines(&result.files), expected);
+    // A session stays where its program went.
+    let printed = session.execute("print(os.getcwd())").await;
+    assert_eq!(expect_stdout(printed), "/\n");
+    let sandbox = Sandbox::embedded().with_env([("HOME", "/tmp")]).build();
+    let print = "import os, pathlib; print(os.getcwd(), pathlib.Path.home())";
+    let result = sandbox.expect("valid").execute(print).await;
+    assert_eq!(expect_stdout(result), "/home/user /tmp\n");
+}
+
+#[tokio::test]
+async fn a_maze_of_links_and_a_budget_that_is_filled_byte_by_byte_are_harmless() {
+    let limits = ResourceLimits::default()
+        .with_max_file_bytes(1 << 20)
+        .with_execution_timeout(Duration::from_secs(60));
+    let sandbox = Sandbox::embedded()
+        .with_resource_limits(limits)
+        .build()
+        .expect("valid");
+    let program = "
+import errno, os
+os.mkdir('/m')
+for n in range(100):
+    os.symlink(f'/m/{(n + 1) % 100}', f'/m/{n}')
+os.symlink('.', '/m/self')
+path = '/m' + '/self' * 500
+for path in ('/m/0', '/m' + '/self' * 39 + '/0', '/m' + '/self' * 500):
+    try:
+        open(path)
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+with open('bytes', 'wb', buffering=0) as file:
+    try:
+        while True:
+            file.write(b'x')
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+print(os.path.getsize('bytes') > 2**20 - 1000)
+";
+    let result = sandbox.execute(program).await.expect("succeeds");
+    assert_eq!(result.stdout, "ELOOP\nELOOP\nELOOP\nEIO\nTrue\n");
+    let bytes = result.files.read("/home/user/bytes").expect("a file");
+    assert!(bytes.len() > (1 << 20) - 1000 && bytes.iter().all(|byte| *byte == b'x'));
+}

@@ -1,0 +1,521 @@
+//! Forks of sessions: copies that continue independently.
+
+use std::io::{Read, Write};
+
+use eryx::net::Secret;
+use eryx::net::policy::SecretBinding;
+use eryx::{Error, ResourceLimits, Session};
+use eryx_testkit::{Behaviour, CertificateAuthority, Leaf, RequestRecorder};
+use serde_json::json;
+
+use crate::support::{
+    expect_stdout, loopback, one_second_timeout, program, sandbox, sandbox_with_limits, start_peer,
+    trusting,
+};
+
+/// Returns a session in which `program` has run, and a fork of it.
+async fn forked(program: &str) -> (Session, Session) {
+    let mut session = sandbox(None).session().await.expect("started");
+    expect_stdout(session.execute(program).await);
+    let fork = session.fork().await.expect("forked");
+    (session, fork)
+}
+
+async fn run(session: &mut Session, program: &str) -> String {
+    expect_stdout(session.execute(program).await)
+}
+
+#[tokio::test]
+async fn a_fork_continues_independently_of_its_parent_and_its_siblings() {
+    let program = "
+import json, re, collections, datetime, decimal, hashlib, sqlite3, dataclasses, itertools
+rows = [{'number': n, 'name': str(n)} for n in range(5000)]
+class Account:
+    def __init__(self, balance): self.balance = balance
+account = Account(100)
+def squares():
+    for n in itertools.count(): yield n * n
+numbers = squares()
+for _ in range(3): next(numbers)
+print('ready')
+";
+    let (mut parent, mut first) = forked(program).await;
+    let mut second = parent.fork().await.expect("forked");
+    let work = |amount: u32| {
+        format!("account.balance += {amount}; print(account.balance, next(numbers), next(numbers))")
+    };
+    assert_eq!(run(&mut first, &work(1)).await, "101 9 16\n");
+    assert_eq!(run(&mut second, &work(2)).await, "102 9 16\n");
+    assert_eq!(run(&mut parent, &work(3)).await, "103 9 16\n");
+    let mut grandchild = first.fork().await.expect("forked");
+    assert_eq!(run(&mut grandchild, &work(10)).await, "111 25 36\n");
+    assert_eq!(run(&mut first, &work(20)).await, "121 25 36\n");
+    let check = "
+import gc, hashlib
+gc.collect()
+database = sqlite3.connect(':memory:')
+print(len(rows), rows[4999]['name'], hashlib.sha256(b'a').hexdigest()[:4],
+      database.execute('select 1 + 1').fetchone(), json.dumps(rows[1]))
+";
+    let expected = "5000 4999 ca97 (2,) {\"number\": 1, \"name\": \"1\"}\n";
+    for session in [&mut parent, &mut first, &mut second, &mut grandchild] {
+        assert_eq!(run(session, check).await, expected);
+    }
+    drop(parent);
+    assert_eq!(run(&mut second, "print(account.balance)").await, "102\n");
+}
+
+#[tokio::test]
+async fn a_fork_has_memory_that_its_parent_added() {
+    let (mut parent, mut fork) = forked("data = bytes(range(256)) * 80_000").await;
+    for session in [&mut fork, &mut parent] {
+        assert_eq!(
+            run(
+                session,
+                "print(len(data), data[:3], data[-1], sum(data) == 80_000 * 32_640)"
+            )
+            .await,
+            "20480000 b'\\x00\\x01\\x02' 255 True\n"
+        );
+    }
+}
+
+#[tokio::test]
+async fn suspended_coroutines_and_timers_continue_in_a_fork() {
+    let program = "
+import asyncio
+seen = []
+async def work():
+    seen.append('begun')
+    await asyncio.sleep(0.05)
+    seen.append('ended')
+task = asyncio.ensure_future(work())
+await asyncio.sleep(0)
+";
+    let (mut parent, mut fork) = forked(program).await;
+    for session in [&mut fork, &mut parent] {
+        let output = run(session, "await task; print(seen)").await;
+        assert_eq!(output, "['begun', 'ended']\n");
+    }
+}
+
+#[tokio::test]
+async fn the_monotonic_clock_of_a_fork_goes_on() {
+    let (mut parent, mut fork) = forked("import time; time.sleep(0.3); t = time.monotonic()").await;
+    for session in [&mut fork, &mut parent] {
+        let output = run(
+            session,
+            "print(t >= 0.3, time.monotonic() >= t, time.process_time() >= t)",
+        )
+        .await;
+        assert_eq!(output, "True True True\n");
+    }
+}
+
+#[tokio::test]
+async fn random_numbers_differ_in_every_fork_and_explicit_seeds_go_on() {
+    let program = "
+import random, tempfile, uuid
+random.seed(1)
+own = random.Random(7); own.random()
+first = tempfile.mktemp()
+";
+    let (mut parent, mut fork) = forked(program).await;
+    let mut other = parent.fork().await.expect("forked");
+    let mut numbers = Vec::new();
+    for session in [&mut parent, &mut fork, &mut other] {
+        let program = "print(random.random(), tempfile.mktemp(), uuid.uuid4(), uuid.uuid1())";
+        numbers.extend(
+            run(session, program)
+                .await
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        );
+    }
+    let count = numbers.len();
+    numbers.sort();
+    numbers.dedup();
+    assert_eq!((numbers.len(), count), (12, 12), "{numbers:?}");
+    let mut owns = Vec::new();
+    for session in [&mut parent, &mut fork, &mut other] {
+        owns.push(run(session, "print(own.random())").await);
+    }
+    owns.dedup();
+    assert_eq!(owns.len(), 1);
+}
+
+#[tokio::test]
+async fn a_fork_has_a_copy_of_the_files_and_no_open_file() {
+    let program = "
+import os
+os.makedirs('/tmp/a')
+with open('/tmp/a/b', 'w') as file: file.write('parent')
+log = open('/tmp/log', 'w+'); log.write('line\\n'); log.flush()
+raw = os.open('/tmp/a/b', os.O_RDWR)
+names = os.scandir('/tmp')
+";
+    let (mut parent, mut fork) = forked(program).await;
+    let check = "
+import errno
+print(open('/tmp/a/b').read(), os.listdir('/tmp') == sorted(os.listdir('/tmp')))
+def failure(call, *arguments):
+    try: return call(*arguments)
+    except OSError as error: return errno.errorcode[error.errno]
+print(failure(os.read, raw, 4), failure(os.write, raw, b'x'), failure(os.read, log.fileno(), 1))
+new = open('/tmp/new', 'w+')
+print(new.fileno() in (raw, log.fileno()))
+os.close(raw)
+new.write('kept'); new.flush(); new.seek(0)
+print(new.read(), list(names))
+";
+    let output = run(&mut fork, check).await;
+    assert_eq!(output, "parent True\nEISDIR EBADF EISDIR\nFalse\nkept []\n");
+    let output = run(
+        &mut parent,
+        "log.write('more\\n'); log.seek(0); print(log.read(), os.read(raw, 6))",
+    )
+    .await;
+    assert_eq!(output, "line\nmore\n b'parent'\n");
+    assert_eq!(
+        run(&mut parent, "print(os.path.exists('/tmp/new'))").await,
+        "False\n"
+    );
+}
+
+#[tokio::test]
+async fn callbacks_of_register_at_fork_run_in_the_parent_and_in_the_child() {
+    let program = "
+import os
+calls = []
+for n in (1, 2):
+    os.register_at_fork(before=lambda n=n: calls.append(f'before {n}'),
+                        after_in_parent=lambda n=n: calls.append(f'parent {n}'),
+                        after_in_child=lambda n=n: calls.append(f'child {n}'))
+os.register_at_fork(after_in_child=lambda: 1 / 0)
+try: os.register_at_fork()
+except TypeError as error: print(error)
+";
+    let (mut parent, mut fork) = forked(program).await;
+    let output = run(&mut parent, "print(calls)").await;
+    assert_eq!(output, "['before 2', 'before 1', 'parent 1', 'parent 2']\n");
+    let result = fork.execute("print(calls)").await.expect("run");
+    assert_eq!(
+        result.stdout,
+        "['before 2', 'before 1', 'child 1', 'child 2']\n"
+    );
+    assert!(
+        result.stderr.contains("ZeroDivisionError"),
+        "{}",
+        result.stderr
+    );
+    assert_eq!(run(&mut fork, "print(len(calls))").await, "4\n");
+}
+
+#[tokio::test]
+async fn connections_of_a_fork_are_reset_and_those_of_its_parent_are_not() {
+    let peer = start_peer(Behaviour::Echo).await;
+    let mut session = sandbox(Some(loopback())).session().await.expect("started");
+    let start = "
+import asyncio, select, socket
+sock = socket.create_connection(('127.0.0.1', PORT))
+sock.sendall(b'ab'); print(sock.recv(1))
+pair = socket.socketpair()
+reader, writer = await asyncio.open_connection('127.0.0.1', PORT)
+kept = [sock.dup()]
+";
+    run(
+        &mut session,
+        &program(&json!({"PORT": peer.address().port()}), start),
+    )
+    .await;
+    let mut fork = session.fork().await.expect("forked");
+    let check = "
+for use in (lambda: sock.recv(1), lambda: kept[0].sendall(b'x')):
+    try: print('no error', use())
+    except ConnectionResetError: print('reset')
+print(select.select([sock], [], [], 0)[0] == [sock])
+try: print(await reader.read(1))
+except ConnectionResetError: print('reset')
+pair[0].send(b'in the sandbox'); print(pair[1].recv(20))
+sock.close()
+again = socket.create_connection(('127.0.0.1', PORT)); again.sendall(b'new'); print(again.recv(3))
+";
+    assert_eq!(
+        run(&mut fork, check).await,
+        "reset\nreset\nTrue\nreset\nb'in the sandbox'\nb'new'\n"
+    );
+    assert_eq!(
+        run(
+            &mut session,
+            "print(sock.recv(1)); writer.write(b'q'); print(await reader.read(1))"
+        )
+        .await,
+        "b'b'\nb'q'\n"
+    );
+}
+
+#[tokio::test]
+async fn a_closed_session_cannot_be_forked() {
+    let mut session = sandbox(None).session().await.expect("started");
+    session
+        .execute("import os; os._exit(1)")
+        .await
+        .expect_err("exits");
+    let error = session.fork().await.expect_err("closed");
+    assert!(matches!(error, Error::SessionClosed { .. }), "{error}");
+}
+
+/// Returns a session that continues the one in which `program` has run, in another sandbox.
+async fn restored(program: &str) -> Session {
+    let mut session = sandbox(None).session().await.expect("started");
+    expect_stdout(session.execute(program).await);
+    let bytes = session.snapshot().await.expect("taken");
+    expect_stdout(session.execute("import os; print(os.getcwd())").await);
+    drop(session);
+    sandbox(None).restore(&bytes).await.expect("restored")
+}
+
+#[tokio::test]
+async fn a_restored_session_continues_with_names_files_and_clock() {
+    let program = "
+import asyncio, os, random, time
+print('printed')
+rows = [{'n': n} for n in range(5000)]
+data = bytes(range(256)) * 80_000
+numbers = iter(range(10)); next(numbers)
+os.makedirs('/tmp/a/b'); os.symlink('b', '/tmp/a/link')
+for name, text in (('/tmp/a/b/c', 'one'), ('/home/user/big', 'x' * 300_000)):
+    with open(name, 'w') as file: file.write(text)
+os.utime('/tmp/a/b/c', (1000, 2000))
+os.utime('/tmp/a', (1000, 3000))
+random.seed(3)
+time.sleep(0.2); t = time.monotonic()
+async def work():
+    await asyncio.sleep(0.01)
+    return 'done'
+task = asyncio.ensure_future(work())
+await asyncio.sleep(0)
+";
+    let mut session = restored(program).await;
+    let check = "
+print(len(rows), rows[4999], len(data), data[-1], next(numbers), time.monotonic() >= t >= 0.2)
+print(open('/tmp/a/link/c').read(), os.stat('/tmp/a/b/c').st_mtime, os.stat('/tmp/a').st_mtime,
+      os.path.getsize('/home/user/big'), os.readlink('/tmp/a/link'))
+print(await task, random.random() != random.Random(3).random())
+import subprocess, sqlite3, decimal
+print(decimal.Decimal(1) / 4)
+";
+    assert_eq!(
+        run(&mut session, check).await,
+        "5000 {'n': 4999} 20480000 255 1 True\none 2000.0 3000.0 300000 b\ndone True\n0.25\n"
+    );
+    // It can be saved again.
+    let bytes = session.snapshot().await.expect("taken");
+    let mut again = sandbox(None).restore(&bytes).await.expect("restored");
+    assert_eq!(
+        run(
+            &mut again,
+            "print(next(numbers), open('/tmp/a/b/c').read())"
+        )
+        .await,
+        "2 one\n"
+    );
+}
+
+#[tokio::test]
+async fn a_snapshot_is_small_and_refused_when_damaged_or_of_something_else() {
+    let sandbox = sandbox(None);
+    let mut session = sandbox.session().await.expect("started");
+    run(&mut session, "x = 41").await;
+    let bytes = session.snapshot().await.expect("taken");
+    assert!(bytes.len() < 200_000, "{} bytes", bytes.len());
+    for (damaged, why) in [
+        (b"".to_vec(), "no snapshot"),
+        (bytes[..bytes.len() - 10].to_vec(), "damaged"),
+        ([&bytes[..], b"x"].concat(), "damaged"),
+    ] {
+        let error = sandbox.restore(&damaged).await.expect_err(why);
+        assert!(matches!(error, Error::Snapshot(_)), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    let mut other = bytes.clone();
+    // In the digest of the image.
+    other[20] ^= 1;
+    let error = sandbox
+        .restore(&other)
+        .await
+        .expect_err("refused")
+        .to_string();
+    assert!(error.contains("another guest image"), "{error}");
+}
+
+/// Returns the bytes of a snapshot with `change` made in what is compressed, after the header.
+fn forged(bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    const HEADER: usize = 8 + 4 + 32 + 32;
+    let mut content = Vec::new();
+    flate2::read::ZlibDecoder::new(&bytes[HEADER..])
+        .read_to_end(&mut content)
+        .expect("zlib");
+    change(&mut content);
+    let mut forged =
+        flate2::write::ZlibEncoder::new(bytes[..HEADER].to_vec(), flate2::Compression::fast());
+    forged.write_all(&content).expect("written");
+    forged.finish().expect("written")
+}
+
+#[tokio::test]
+async fn a_snapshot_with_forged_memory_ends_the_session_not_the_host() {
+    let sandbox = sandbox_with_limits(None, one_second_timeout());
+    let mut session = sandbox.session().await.expect("started");
+    run(&mut session, "x = [{n: str(n)} for n in range(5000)]").await;
+    let bytes = session.snapshot().await.expect("taken");
+    let mut ended = 0;
+    for seed in 1..=8_usize {
+        let forged = forged(&bytes, |content| {
+            // All bytes of memory come after the first hundred.
+            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            for _ in 0..200 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let at = 100 + (state >> 20) % (content.len() - 200);
+                content[at] ^= (state >> 8) as u8;
+            }
+        });
+        match sandbox.restore(&forged).await {
+            Err(_) => ended += 1,
+            Ok(mut session) => {
+                let used = session
+                    .execute("import gc; gc.collect(); print(len(x))")
+                    .await;
+                ended += usize::from(used.is_err());
+            }
+        }
+    }
+    assert!(ended > 0, "no forgery had an effect");
+    assert_eq!(expect_stdout(sandbox.execute("print(1)").await), "1\n");
+}
+
+#[tokio::test]
+async fn a_restored_session_has_the_limits_and_the_network_of_its_sandbox() {
+    let peer = start_peer(Behaviour::Echo).await;
+    let mut session = sandbox(Some(loopback())).session().await.expect("started");
+    let start = "
+import socket
+sock = socket.create_connection(('127.0.0.1', PORT))
+big = bytearray(20_000_000)
+with open('/tmp/file', 'wb') as file: file.write(bytes(5_000_000))
+";
+    run(
+        &mut session,
+        &program(&json!({"PORT": peer.address().port()}), start),
+    )
+    .await;
+    let bytes = session.snapshot().await.expect("taken");
+    let mut without = sandbox(None).restore(&bytes).await.expect("restored");
+    let check = "
+try: sock.recv(1)
+except ConnectionResetError: print('reset')
+try: socket.create_connection(('127.0.0.1', PORT))
+except PermissionError: print('denied')
+";
+    assert_eq!(run(&mut without, check).await, "reset\ndenied\n");
+    let less = ResourceLimits::default().with_max_memory(ResourceLimits::MIN_MEMORY);
+    let error = sandbox_with_limits(None, less)
+        .restore(&bytes)
+        .await
+        .expect_err("too large");
+    assert!(error.to_string().contains("max_memory"), "{error}");
+    let less = ResourceLimits::default().with_max_file_bytes(1 << 20);
+    let error = sandbox_with_limits(None, less)
+        .restore(&bytes)
+        .await
+        .expect_err("too large");
+    assert!(error.to_string().contains("max_file_bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn a_fork_shares_the_byte_quota_of_its_session() {
+    let peer = start_peer(Behaviour::Echo).await;
+    let network = loopback().with_max_sent_bytes(10);
+    let mut session = sandbox(Some(network)).session().await.expect("started");
+    let send = "
+import socket
+def send(count):
+    sock = socket.create_connection(('127.0.0.1', PORT))
+    try: print(sock.send(b'x' * count))
+    except OSError as error: print(type(error).__name__)
+send(4)
+";
+    let first = run(
+        &mut session,
+        &program(&json!({"PORT": peer.address().port()}), send),
+    )
+    .await;
+    assert_eq!(first, "4\n");
+    let mut fork = session.fork().await.expect("forked");
+    assert_eq!(run(&mut fork, "send(4)").await, "4\n");
+    assert_eq!(run(&mut session, "send(4)").await, "2\n");
+    assert_eq!(run(&mut fork, "send(4)").await, "OSError\n");
+}
+
+#[tokio::test]
+async fn callbacks_before_a_fork_end_at_the_execution_timeout() {
+    let sandbox = sandbox_with_limits(None, one_second_timeout());
+    let mut session = sandbox.session().await.expect("started");
+    let program = "
+import os
+def loop():
+    while True: pass
+os.register_at_fork(before=loop)
+";
+    run(&mut session, program).await;
+    let error = session.fork().await.expect_err("too long");
+    assert!(matches!(error, Error::Limit { .. }), "{error}");
+    let error = session.execute("pass").await.expect_err("over");
+    assert!(matches!(error, Error::SessionClosed { .. }), "{error}");
+}
+
+/// The request of a fork has the secret in place of the placeholder that its session had.
+#[tokio::test]
+async fn placeholders_of_secrets_stay_in_a_fork_and_are_new_in_a_restored_session() {
+    let ca = CertificateAuthority::new().expect("created");
+    let identity = ca
+        .issue(&Leaf::server(["site.test"]))
+        .expect("a certificate");
+    let server = RequestRecorder::tls(&identity, |request| {
+        let has_secret = String::from_utf8_lossy(request).contains("the-secret-value");
+        RequestRecorder::ok(if has_secret { "secret" } else { "placeholder" })
+    })
+    .await
+    .expect("a server");
+    let host = "site.test".parse().expect("a pattern");
+    let binding = SecretBinding::new("TOKEN", [host]).expect("a binding");
+    let config = trusting(&ca)
+        .with_secret(Secret::new(binding, "the-secret-value".to_owned()).expect("a secret"))
+        .expect("a configuration");
+    let sandbox = sandbox(Some(config));
+    let mut session = sandbox.session().await.expect("started");
+    let start = "
+import http.client, os
+token = os.environ['TOKEN']
+def get(token):
+    connection = http.client.HTTPSConnection('site.test', PORT)
+    connection.request('GET', '/', headers={'Authorization': 'Bearer ' + token})
+    return connection.getresponse().read().decode()
+print(get(token))
+";
+    let port = server.address().port();
+    let first = run(&mut session, &program(&json!({"PORT": port}), start)).await;
+    assert_eq!(first, "secret\n");
+    let mut fork = session.fork().await.expect("forked");
+    let check = "print(get(token), os.environ['TOKEN'] == token, get(os.environ['TOKEN']))";
+    assert_eq!(run(&mut fork, check).await, "secret True secret\n");
+    let bytes = session.snapshot().await.expect("taken");
+    let mut restored = sandbox.restore(&bytes).await.expect("restored");
+    assert_eq!(
+        run(&mut restored, check).await,
+        "placeholder False secret\n"
+    );
+}
