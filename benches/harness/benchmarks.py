@@ -129,6 +129,21 @@ LIFETIMES = [
     ),
     Benchmark(
         "sandbox",
+        SandboxWorkload("forks"),
+        (
+            Row(
+                "fork of a session with 9 imports and 5,000 objects",
+                units.MILLISECONDS,
+                (AtMost(0.002),),
+            ),
+            Row("snapshot of it", units.MILLISECONDS),
+            Row("size of the snapshot", units.KILOBYTES),
+            Row("restoration of it", units.MILLISECONDS),
+        ),
+        (ERYX,),
+    ),
+    Benchmark(
+        "sandbox",
         SandboxWorkload("factory_sandbox"),
         (
             Row(
@@ -198,6 +213,33 @@ NETWORK = [
         "asyncio_connections", at_most(NATIVE, 1.5),
         asynchronous=True, constants={"CONNECTIONS": 100, "COUNT": 20},
     ),
+]  # fmt: skip
+
+FUNCTIONS = [
+    Benchmark(
+        "functions",
+        SandboxWorkload("function_calls"),
+        (
+            Row("call of a plain function", units.MICROSECONDS, (AtMost(25e-6),)),
+            Row("call of an async function, awaited", units.MICROSECONDS),
+            Row("200 overlapping calls that take 100 ms", units.MILLISECONDS, (AtMost(0.4),)),
+            Row("call with 1 MiB each way", units.MILLISECONDS),
+        ),
+        (ERYX,),
+    ),
+]
+
+FILES = [
+    program(
+        "files", name, units.MICROSECONDS, "files", at_most(NATIVE, ratio),
+        constants={"OPERATION": operation, "SIZE": size, "COUNT": count},
+    )
+    for name, operation, size, count, ratio in (
+        ("`os.stat`", "stat", 100, 100, 2.0),
+        ("`os.path.exists` of a missing file", "missing", 100, 100, 2.0),
+        ("open, read and close a file of 100 B", "read", 100, 100, 2.0),
+        ("open, read and close a file of 1 MiB", "read", MIB, 5, 1.5),
+    )
 ]  # fmt: skip
 
 COMPUTING = [
@@ -275,5 +317,13 @@ BUILDING = [
     ),
 ]
 
-BENCHMARKS: list[Benchmark] = [*LIFETIMES, *NETWORK, *COMPUTING, *MANY, *BUILDING]
+BENCHMARKS: list[Benchmark] = [
+    *LIFETIMES,
+    *NETWORK,
+    *FUNCTIONS,
+    *FILES,
+    *COMPUTING,
+    *MANY,
+    *BUILDING,
+]
 GROUPS = list(dict.fromkeys(benchmark.group for benchmark in BENCHMARKS))

@@ -15,6 +15,43 @@ from program_source import prelude
 from stats import quantile
 from worker_config import WorkerConfig
 
+#: The functions that measure a call, in seconds.
+FUNCTION_CALLS = """
+import asyncio, time, tools
+
+def median(durations):
+    return sorted(durations)[len(durations) // 2]
+
+def plain():
+    durations = []
+    for _ in range(10):
+        start = time.perf_counter()
+        for _ in range(100):
+            tools.echo(1)
+        durations.append((time.perf_counter() - start) / 100)
+    return median(durations)
+
+async def awaited():
+    durations = []
+    for _ in range(10):
+        start = time.perf_counter()
+        for _ in range(100):
+            await tools.aecho(1)
+        durations.append((time.perf_counter() - start) / 100)
+    return median(durations)
+
+async def overlapping():
+    start = time.perf_counter()
+    await asyncio.gather(*(tools.delay(0.1) for _ in range(200)))
+    return time.perf_counter() - start
+
+def large():
+    text = "x" * 2**20
+    start = time.perf_counter()
+    tools.echo(text)
+    return time.perf_counter() - start
+"""
+
 
 class Workloads:
     """The workloads. Each returns the measurements of its benchmark, in the order of its rows."""
@@ -32,10 +69,32 @@ class Workloads:
         session.execute("x = 0")
         return [median_seconds(lambda: session.execute("x += 1"), 200)]
 
+    def forks(self) -> list[float]:
+        """Measure a fork, a snapshot, its bytes, and its restoration."""
+        session = self.sandboxes.forkable_session()
+        session.execute(
+            "import collections, dataclasses, datetime, decimal, hashlib, itertools, json, re\n"
+            "import sqlite3\n"
+            "rows = [{'number': n, 'name': str(n)} for n in range(5000)]"
+        )
+        data = session.snapshot()
+        return [
+            median_seconds(session.fork, 20),
+            median_seconds(session.snapshot, 20),
+            len(data),
+            median_seconds(lambda: self.sandboxes.restore(data), 20),
+        ]
+
     def factory_sandbox(self) -> list[float]:
         factory = self.sandboxes.factory(["requests"], self.cache)
         code = "import requests; print(requests.__version__)"
         return [median_seconds(lambda: factory.execute(code), 20)]
+
+    def function_calls(self) -> list[float]:
+        session = self.sandboxes.functions_session()
+        session.execute(FUNCTION_CALLS)
+        rows = ("plain()", "await awaited()", "await overlapping()", "large()")
+        return [float(session.execute(f"print({row})")) for row in rows]
 
     def idle_sessions(self, count: int) -> list[float]:
         """Measure the memory that a session adds to a process that has one."""

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import pathlib
+from typing import Any
 
 import eryx
 
 from adapters import protocol
 from worker_config import WorkerConfig
+
+
+def echo(value: Any) -> Any:
+    return value
+
+
+async def aecho(value: Any) -> Any:
+    return value
+
+
+async def delay(seconds: float) -> None:
+    await asyncio.sleep(seconds)
 
 
 class Session:
@@ -16,6 +30,12 @@ class Session:
 
     def execute(self, code: str) -> str:
         return self.session.execute(code).stdout
+
+    def fork(self) -> protocol.ForkableSession:
+        return Session(self.session.fork())
+
+    def snapshot(self) -> bytes:
+        return self.session.snapshot()
 
 
 class Factory:
@@ -42,8 +62,24 @@ class Sandboxes:
     def session(self) -> protocol.Session:
         return Session(eryx.Sandbox().session())
 
+    def forkable_session(self) -> protocol.ForkableSession:
+        return Session(eryx.Sandbox().session())
+
+    def restore(self, data: bytes) -> protocol.ForkableSession:
+        return Session(eryx.Sandbox().restore(data))
+
     def connected_session(self) -> protocol.Session:
         return Session(eryx.Sandbox(network=self.network).session())
+
+    def functions_session(self) -> protocol.Session:
+        limits = eryx.ResourceLimits(
+            execution_timeout_ms=300_000,
+            max_function_calls=100_000,
+            max_function_calls_in_flight=200,
+            max_function_value_bytes=2 * 2**20,
+        )
+        functions = {"echo": echo, "aecho": aecho, "delay": delay}
+        return Session(eryx.Sandbox(functions=functions, resource_limits=limits).session())
 
     def factory(self, imports: list[str], cache: pathlib.Path) -> protocol.Factory:
         factory = eryx.SandboxFactory(packages=self.wheels, imports=imports, cache_dir=cache)

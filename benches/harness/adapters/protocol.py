@@ -13,6 +13,16 @@ class Session(Protocol):
         """Return the output of `code`."""
 
 
+class ForkableSession(Session, Protocol):
+    """A session that can be copied."""
+
+    def fork(self) -> ForkableSession:
+        """Return a copy that continues independently."""
+
+    def snapshot(self) -> bytes:
+        """Return the state, for `Sandboxes.restore`."""
+
+
 class Factory(Protocol):
     """A factory of sandboxes with packages."""
 
@@ -32,8 +42,17 @@ class Sandboxes(Protocol):
     def session(self) -> Session:
         """Start a session without a network."""
 
+    def forkable_session(self) -> ForkableSession:
+        """Start a session without a network that can be copied."""
+
+    def restore(self, data: bytes) -> ForkableSession:
+        """Continue a session without a network from its state."""
+
     def connected_session(self) -> Session:
         """Start a session with the network."""
+
+    def functions_session(self) -> Session:
+        """Start a session with the functions `echo` and, asynchronous, `aecho` and `delay`."""
 
     def factory(self, imports: list[str], cache: pathlib.Path) -> Factory:
         """Build a factory that has imported `imports`, or load it from `cache`."""

@@ -49,8 +49,17 @@ class Sandboxes:
     def session(self) -> protocol.Session:
         return Session(pyeryx.Session())
 
+    def forkable_session(self) -> protocol.ForkableSession:
+        raise NotImplementedError("sessions of pyeryx cannot be forked")
+
+    def restore(self, data: bytes) -> protocol.ForkableSession:
+        raise NotImplementedError("sessions of pyeryx have no snapshots of memory")
+
     def connected_session(self) -> protocol.Session:
         return Session(pyeryx.Session(network=self.network))
+
+    def functions_session(self) -> protocol.Session:
+        raise NotImplementedError
 
     def factory(self, imports: list[str], cache: pathlib.Path) -> protocol.Factory:
         saved = cache / "factory.bin"
