@@ -19,7 +19,7 @@ const NETNS_PROGRAM: &str = "eryx-testkit-netns";
 
 /// Builds everything that is missing and runs all tests.
 pub(crate) fn run() -> Result<()> {
-    let mut progress = Progress::new(build_guest::STEPS + 6);
+    let mut progress = Progress::new(build_guest::STEPS + 7);
     build_guest::build(&mut progress, false)?;
     progress.step("checking the guest's Python (ruff, mypy, pytest)");
     check_guest_python()?;
@@ -31,15 +31,34 @@ pub(crate) fn run() -> Result<()> {
     progress.step("building the wheel");
     let wheel = wheel::build(false)?;
     progress.step("checking the Python package as it is installed (ruff, mypy, pytest)");
-    check_package(&wheel)?;
+    let examples = example_environment(&wheel)?;
+    check_package(&wheel, &examples)?;
+    progress.step("using the package from agents, and `eryx mcp` from a client (pytest)");
+    command::run(
+        Command::new(examples.program("pytest"))
+            .arg("--quiet")
+            .current_dir(workspace::root().join("tests/agents"))
+            .env("PYTHONDONTWRITEBYTECODE", "1"),
+    )?;
     progress.step("running network libraries against real servers");
     client_matrix::run_with_wheel(&wheel, false, &[])?;
     progress.done();
     Ok(())
 }
 
+/// Returns an environment with `wheel` and the dependencies of the examples.
+fn example_environment(wheel: &Path) -> Result<Venv> {
+    let root = workspace::root();
+    let examples = Venv::ensure(
+        &root.join("target/example-tests"),
+        &root.join("examples/requirements.txt"),
+    )?;
+    examples.install(wheel)?;
+    Ok(examples)
+}
+
 /// Checks the Python package that `wheel` installs.
-fn check_package(wheel: &Path) -> Result<()> {
+fn check_package(wheel: &Path, examples: &Venv) -> Result<()> {
     let root = workspace::root();
     let tools = Venv::ensure(
         &root.join("target/wheel-tests"),
@@ -47,17 +66,11 @@ fn check_package(wheel: &Path) -> Result<()> {
     )?;
     tools.install(wheel)?;
     let libraries = root.join("target/libraries");
-    // The scale-out example has its own dependencies, so it gets an environment of its own.
-    let scale_out = Venv::ensure(
-        &root.join("target/example-tests"),
-        &root.join("examples/scale-out/requirements.txt"),
-    )?;
-    scale_out.install(wheel)?;
     tools.download(&root.join("eryx-python/tests/libraries.txt"), &libraries)?;
     let environment = [
         ("ERYX_WHEEL", wheel.to_path_buf()),
         ("ERYX_TEST_WHEELS", libraries),
-        ("ERYX_EXAMPLE_PYTHON", scale_out.python()),
+        ("ERYX_EXAMPLE_PYTHON", examples.python()),
         (
             "ERYX_TESTKIT_NETNS",
             workspace::target_dir().join("debug").join(NETNS_PROGRAM),
@@ -74,7 +87,13 @@ fn check_guest_python() -> Result<()> {
         &root.join("target/python-tools"),
         &root.join("xtask/python-tools.txt"),
     )?;
-    let folders = [".", "../examples", "../tests", "../eryx-net-host/tests"];
+    let folders = [
+        ".",
+        "../examples",
+        "../tests",
+        "../eryx-cli",
+        "../eryx-net-host/tests",
+    ];
     check_python(&tools, &root.join("eryx-guest-shims"), &folders, &[])?;
     check_python(&tools, &root.join("benches"), &["."], &[])
 }
