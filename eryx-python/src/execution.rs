@@ -126,7 +126,8 @@ impl ExecutionRequest {
 
     async fn execute(mut self, cancel: CancelHandle, queue: Option<Arc<CallQueue>>) -> Outcome {
         let functions = self.functions.take().map(Arc::new);
-        FunctionContext::scope(functions, self.execute_in_scope(cancel, queue)).await
+        let execution = Box::pin(self.execute_in_scope(cancel, queue));
+        FunctionContext::scope(functions, execution).await
     }
 
     async fn execute_in_scope(
@@ -147,7 +148,7 @@ impl ExecutionRequest {
                         .map(|result| Returned::Result(Box::new(result)))
                         .map_err(Failure::Execution),
                     Work::Restore(bytes, target) => {
-                        until_cancelled(&cancel, sandbox.restore(&bytes))
+                        until_cancelled(&cancel, Box::pin(sandbox.restore(&bytes)))
                             .await
                             .map(|session| Returned::Session(Box::new((session, target))))
                     }
@@ -171,17 +172,18 @@ impl ExecutionRequest {
                         .map(|result| Returned::Result(Box::new(result)))
                         .map_err(Failure::Execution),
                     Work::Fork(target) => {
-                        let fork = async {
+                        // Not part of the future of an execution, which it would enlarge.
+                        let fork = Box::pin(async {
                             match &target.sandbox {
                                 Some(sandbox) => session.fork_into(sandbox).await,
                                 None => session.fork().await,
                             }
-                        };
+                        });
                         until_cancelled(&cancel, fork)
                             .await
                             .map(|fork| Returned::Session(Box::new((fork, target))))
                     }
-                    Work::Snapshot => until_cancelled(&cancel, session.snapshot())
+                    Work::Snapshot => until_cancelled(&cancel, Box::pin(session.snapshot()))
                         .await
                         .map(Returned::Snapshot),
                     Work::Restore(..) => unreachable!("this is of sandboxes"),

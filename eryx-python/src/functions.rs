@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::mem;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -166,8 +167,12 @@ impl FunctionContext {
         Ok(())
     }
 
-    /// Runs an execution whose calls find this.
-    pub(crate) async fn scope<T>(this: Option<Arc<Self>>, execution: impl Future<Output = T>) -> T {
+    /// Runs an execution whose calls find this. It is large: a copy of each wrapper around it would
+    /// cost more than a small program.
+    pub(crate) async fn scope<T>(
+        this: Option<Arc<Self>>,
+        execution: Pin<Box<impl Future<Output = T>>>,
+    ) -> T {
         match this {
             Some(this) => EXECUTION.scope(this, execution).await,
             None => execution.await,
