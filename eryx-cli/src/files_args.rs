@@ -70,7 +70,7 @@ impl OutArg {
         self.out.is_some()
     }
 
-    /// Creates the directory, so that a script does not run in vain.
+    /// Creates the directory, so that a wrong path is an error before the script runs.
     pub(crate) fn create(&self) -> Result<()> {
         if let Some(out) = &self.out {
             fs::create_dir_all(out)

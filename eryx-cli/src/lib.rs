@@ -57,7 +57,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(error) => {
-            // Nobody reads the message if it cannot be written.
+            // The message is lost if it cannot be written.
             let _ = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE);
         }

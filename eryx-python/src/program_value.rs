@@ -56,7 +56,7 @@ impl ProgramValue {
     }
 }
 
-/// A clone decodes the value anew, so that nobody shares a list that the other one changes.
+/// A clone decodes the value anew, so that no two results share a list.
 impl Clone for ProgramValue {
     fn clone(&self) -> Self {
         Self::from_parts(self.to_parts())

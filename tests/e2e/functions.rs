@@ -494,7 +494,7 @@ async fn a_panic_of_a_function_is_one_of_execute_and_not_told_to_the_program() {
         "import tools\ntry:\n    tools.plain()\nexcept BaseException as error:\n    print(error)",
         "import tools\ntry:\n    await tools.later()\nexcept BaseException as error:\n    print(error)",
         "import tools\ntools.now()",
-        // Nobody awaits it.
+        // It is never awaited.
         "import time, tools\ncall = tools.later.start()\ntime.sleep(0.2)",
     ];
     for program in programs {
