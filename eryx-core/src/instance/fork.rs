@@ -65,8 +65,8 @@ impl Instance {
         child
     }
 
-    /// Prepares the interpreter for a copy of its memory. Returns its store, and whether it has to
-    /// be told afterwards.
+    /// Prepares the interpreter for a copy of its memory. Returns its store, and whether it has
+    /// callbacks to run afterwards.
     pub(super) async fn pause(
         &mut self,
         started: Instant,
