@@ -1,4 +1,4 @@
-//! What a program stores, counted against its limits.
+//! The files and bytes of a program, counted against its limits.
 
 use crate::error::{Error, Result};
 use crate::limits::Limits;

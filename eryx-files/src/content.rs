@@ -166,20 +166,22 @@ impl Content {
         if let Some(bytes) = self.shared(offset, length) {
             return Ok(bytes);
         }
-        let mut buffer = vec![0; length];
-        let mut done = 0;
-        while done < length {
+        let mut buffer = Vec::with_capacity(length);
+        while buffer.len() < length {
+            let done = buffer.len();
             let at = offset + done as u64;
             let (index, start) = position(at);
-            let piece = &mut buffer[done..length.min(done + BLOCK - start)];
-            done += piece.len();
+            let end = length.min(done + BLOCK - start);
             match self.blocks.get(&index) {
                 Some(block) => {
                     let found = block.get(start..).unwrap_or_default();
-                    let found = &found[..found.len().min(piece.len())];
-                    piece[..found.len()].copy_from_slice(found);
+                    buffer.extend_from_slice(&found[..found.len().min(end - done)]);
+                    buffer.resize(end, 0);
                 }
-                None => self.read_original(at, piece)?,
+                None => {
+                    buffer.resize(end, 0);
+                    self.read_original(at, &mut buffer[done..])?;
+                }
             }
         }
         Ok(buffer.into())

@@ -52,10 +52,10 @@ pub(crate) struct Table {
     opened: HashMap<u64, Opened>,
     listings: HashMap<u64, Entries>,
     next: u64,
-    /// How many of them are not in memory.
+    /// The number of them that are not in memory.
     mounted: usize,
     max_open: usize,
-    /// How many more the host can open at present.
+    /// The number of additional ones that the host can open at present.
     reserve: usize,
 }
 

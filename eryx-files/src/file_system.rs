@@ -74,6 +74,11 @@ impl FileSystem {
         Snapshot::new(self.tree.nodes().clone())
     }
 
+    /// Returns the limits of the file system.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Returns the bytes that count against [`Limits::max_file_bytes`].
     pub fn used_bytes(&self) -> u64 {
         self.tree.budget().bytes()

@@ -8,4 +8,4 @@ mod save;
 
 pub use content::HostFileContent;
 pub use directory::{HostDirectory, HostError};
-pub use save::{SaveError, Saved, save_changes};
+pub use save::{SaveError, SavedFiles, save_changes};

@@ -58,7 +58,7 @@ pub struct LayerBuilder {
     has_deferred: bool,
 }
 
-/// Why a file or directory cannot be added to a layer.
+/// The error for a file or directory that cannot be added to a layer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LayerError {

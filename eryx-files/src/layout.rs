@@ -43,7 +43,7 @@ pub struct LayoutBuilder {
     mounts: Mounts,
 }
 
-/// Why something cannot be added to a layout.
+/// The error for an entry that cannot be added to a layout.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LayoutError {

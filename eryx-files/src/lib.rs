@@ -26,12 +26,12 @@ pub use descriptor::{Descriptor, Listing};
 pub use error::Error;
 pub use file_system::{FileSystem, OpenFlags};
 #[cfg(feature = "host")]
-pub use host::{HostDirectory, HostError, HostFileContent, SaveError, Saved, save_changes};
+pub use host::{HostDirectory, HostError, HostFileContent, SaveError, SavedFiles, save_changes};
 pub use layer::{Layer, LayerBuilder, LayerError};
 pub use layout::{Layout, LayoutBuilder, LayoutError};
 pub use limits::{Limits, LimitsError};
 pub use mount::{Access, Mount, MountedDirectory, MountedEntries, MountedFile};
 pub use snapshot::{Change, ChangeKind, Changes, Entry, FileContent, Snapshot};
 pub use source::{Deferred, Source};
-pub use stat::{FileType, Identity, Stat};
+pub use stat::{FileId, FileType, Stat};
 pub use time::{NewTime, Timestamp};

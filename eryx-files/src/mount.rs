@@ -13,7 +13,7 @@ use crate::node::{Node, NodeId};
 use crate::stat::{FileType, Stat};
 use crate::time::NewTime;
 
-/// What a mount point shows.
+/// The content of a mount point.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Mount {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::content::Content;
 use crate::error::{Error, Result};
-use crate::stat::{FileType, Identity, Stat};
+use crate::stat::{FileId, FileType, Stat};
 use crate::time::{Times, Timestamp};
 
 /// The number of a node. Numbers are never given out twice.
@@ -85,7 +85,7 @@ impl Node {
     pub(crate) fn stat(&self, volume: u64, id: NodeId) -> Stat {
         Stat {
             file_type: self.file_type(),
-            identity: Identity {
+            identity: FileId {
                 volume,
                 // 0 is not a valid inode number.
                 number: id + 1,

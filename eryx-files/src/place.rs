@@ -21,7 +21,7 @@ pub(crate) enum Place {
 pub(crate) struct MountedPlace {
     pub(crate) volume: usize,
     pub(crate) directory: Arc<dyn MountedDirectory>,
-    /// The names from the root of the mount to this directory. They are no links, so `..` removes
+    /// The names from the root of the mount to this directory. They are not links, so `..` removes
     /// the last.
     names: Vec<Box<str>>,
     /// The directories above this one, from the root of the mount on, as far as they are open: all

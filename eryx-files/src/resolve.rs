@@ -21,7 +21,7 @@ pub(crate) enum Follow {
     Always,
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Debug)]
 pub(crate) struct Found {
     /// The directory that contains the last entry.
@@ -42,7 +42,7 @@ pub(crate) enum Last {
     Name(Box<str>, Option<Object>),
 }
 
-/// What has a name.
+/// The file or directory with a name.
 #[derive(Clone, Debug)]
 pub(crate) enum Object {
     /// A node in memory, of this volume.
@@ -67,7 +67,7 @@ struct Component<'a> {
     trailing_slash: bool,
 }
 
-/// What is left of a path: of the path itself, and of the target of each link that it leads to.
+/// The rest of a path: of the path itself, and of the target of each link that it leads to.
 struct Pending<'p> {
     texts: Vec<Text<'p>>,
 }

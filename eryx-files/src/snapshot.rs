@@ -41,11 +41,11 @@ pub struct FileContent(Arc<Content>);
 pub struct Change {
     /// The path from the root, which starts with a slash. It contains neither `.` nor `..`.
     pub path: String,
-    /// What is different.
+    /// The difference.
     pub kind: ChangeKind,
 }
 
-/// What is different about a path.
+/// The difference at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChangeKind {

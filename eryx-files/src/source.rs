@@ -31,9 +31,9 @@ pub trait Source: Send + Sync + fmt::Debug {
 /// All sandboxes that start from one [`Layout`](crate::Layout) share it. A failure is final: the
 /// program gets EIO whenever it reads the file.
 ///
-/// To [load](Self::load) it can take long. A host that must not wait asks
-/// [`FileSystem::unloaded_at`](crate::FileSystem::unloaded_at) for what a call would need, and
-/// loads that on another thread. Otherwise the first read loads it.
+/// [Loading](Self::load) can take long. A host that must not block calls
+/// [`FileSystem::unloaded_at`](crate::FileSystem::unloaded_at) for the content that an operation
+/// would need, and loads it on another thread. Otherwise the first read loads it.
 pub struct Deferred {
     size: Option<u64>,
     provide: Box<Provide>,

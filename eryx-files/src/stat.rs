@@ -1,4 +1,4 @@
-//! What is known about a file.
+//! The metadata of a file.
 
 use crate::time::Timestamp;
 
@@ -16,14 +16,14 @@ pub enum FileType {
     Other,
 }
 
-/// What is known about a file.
+/// The metadata of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// The type.
     pub file_type: FileType,
     /// The identity of the file: equal for two names of one file, and for no other file that exists
     /// at the same time.
-    pub identity: Identity,
+    pub identity: FileId,
     /// The number of names.
     pub links: u64,
     /// The size in bytes: of a file, or of the target of a symbolic link. 0 for directories.
@@ -38,7 +38,7 @@ pub struct Stat {
 
 /// The identity of a file: its mount, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub struct FileId {
     /// The number of the mount. The root is 0.
     pub volume: u64,
     /// The number of the file, which is not 0.

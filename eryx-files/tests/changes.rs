@@ -1,5 +1,7 @@
 //! What a program changed.
 
+mod support;
+
 use std::io::Read;
 
 use eryx_files::{
@@ -7,15 +9,7 @@ use eryx_files::{
     Timestamp,
 };
 
-const CREATE: OpenFlags = OpenFlags {
-    follow: true,
-    create: true,
-    exclusive: false,
-    directory: false,
-    truncate: false,
-    read: true,
-    write: true,
-};
+use support::{CREATE, start_with};
 
 fn start() -> (FileSystem, Descriptor) {
     let layout = Layout::builder(Timestamp::default())
@@ -25,9 +19,7 @@ fn start() -> (FileSystem, Descriptor) {
         .and_then(|layout| layout.directory("/tmp"))
         .expect("a layout")
         .build();
-    let mut files = layout.start(Limits::default(), Timestamp::default);
-    let root = files.open_root().expect("the root");
-    (files, root)
+    start_with(&layout, Limits::default())
 }
 
 fn write(files: &mut FileSystem, root: Descriptor, path: &str, content: &[u8]) {

@@ -1,6 +1,8 @@
 //! Directories of the machine: what a program reaches of them, and what it does not.
 #![cfg(feature = "host")]
 
+mod support;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -13,20 +15,7 @@ use eryx_files::{
 };
 use rustix::fs::{CWD, FileType as HostFileType, Mode, mknodat};
 
-const READ: OpenFlags = OpenFlags {
-    follow: true,
-    create: false,
-    exclusive: false,
-    directory: false,
-    truncate: false,
-    read: true,
-    write: false,
-};
-const CREATE: OpenFlags = OpenFlags {
-    create: true,
-    write: true,
-    ..READ
-};
+use support::{CREATE, READ, start_with};
 
 /// Mounts a directory at `/mnt/host`.
 fn start(directory: HostDirectory) -> (FileSystem, Descriptor) {
@@ -35,9 +24,7 @@ fn start(directory: HostDirectory) -> (FileSystem, Descriptor) {
         .and_then(|layout| layout.mount("/mnt/host", Mount::Directory(Arc::new(directory))))
         .expect("a layout")
         .build();
-    let mut files = layout.start(Limits::default(), Timestamp::default);
-    let root = files.open_root().expect("the root");
-    (files, root)
+    start_with(&layout, Limits::default())
 }
 
 fn read_only(path: &Path) -> (FileSystem, Descriptor) {

@@ -1,5 +1,7 @@
 //! Budgets at their bounds, and hostile arguments.
 
+mod support;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,21 +10,11 @@ use eryx_files::{
     Descriptor, Error, FileSystem, Layout, Limits, NewTime, OpenFlags, Source, Timestamp,
 };
 
-const CREATE: OpenFlags = OpenFlags {
-    follow: true,
-    create: true,
-    exclusive: false,
-    directory: false,
-    truncate: false,
-    read: true,
-    write: true,
-};
+use support::{CREATE, start_with};
 
 fn start(limits: Limits) -> (FileSystem, Descriptor) {
     let layout = Layout::builder(Timestamp::default()).build();
-    let mut files = layout.start(limits, Timestamp::default);
-    let root = files.open_root().expect("the root");
-    (files, root)
+    start_with(&layout, limits)
 }
 
 fn bytes(bytes: u64) -> Limits {

@@ -1,5 +1,7 @@
 //! Layers and other mounts in the tree of a program.
 
+mod support;
+
 use std::sync::Arc;
 
 use eryx_files::{
@@ -7,15 +9,7 @@ use eryx_files::{
     Limits, Mount, NewTime, OpenFlags, Timestamp,
 };
 
-const READ: OpenFlags = OpenFlags {
-    follow: true,
-    create: false,
-    exclusive: false,
-    directory: false,
-    truncate: false,
-    read: true,
-    write: false,
-};
+use support::READ;
 
 fn packages() -> Arc<Layer> {
     let mut files = LayerBuilder::new(Timestamp::from_seconds(7), 100);

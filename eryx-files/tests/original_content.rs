@@ -1,6 +1,8 @@
 //! Content that the embedder provides: deferred, from a file of the machine, and in extended
 //! layouts.
 
+mod support;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,15 +13,7 @@ use eryx_files::{
     HostFileContent, Layout, LayoutError, Limits, OpenFlags, Snapshot, Timestamp, save_changes,
 };
 
-const READ: OpenFlags = OpenFlags {
-    follow: true,
-    create: false,
-    exclusive: false,
-    directory: false,
-    truncate: false,
-    read: true,
-    write: false,
-};
+use support::{READ, start_with};
 
 const WRITE: OpenFlags = OpenFlags {
     write: true,
@@ -28,9 +22,7 @@ const WRITE: OpenFlags = OpenFlags {
 
 fn start(layout: &Layout) -> (FileSystem, Descriptor) {
     let limits = Limits::default().with_max_file_bytes(100_000);
-    let mut files = layout.start(limits.expect("a limit"), Timestamp::default);
-    let root = files.open_root().expect("the root");
-    (files, root)
+    start_with(layout, limits.expect("a limit"))
 }
 
 /// Returns a layout with the deferred file `/data/d`, and the number of calls of its function.
@@ -150,7 +142,7 @@ fn a_failure_to_provide_content_is_an_error_of_each_read_and_final() {
 }
 
 #[test]
-fn deferred_content_that_is_only_loaded_is_no_change_and_renamed_is_loaded_by_the_reader() {
+fn deferred_content_that_is_only_loaded_is_not_a_change_and_renamed_is_loaded_by_the_reader() {
     let (layout, calls) = deferred(None, || Ok(Bytes::from_static(b"hello")));
     let (mut files, root) = start(&layout);
     let before = files.snapshot();

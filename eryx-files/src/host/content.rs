@@ -28,7 +28,7 @@ impl HostFileContent {
     ///
     /// # Errors
     ///
-    /// [`HostError`] if it cannot be opened, or is no regular file.
+    /// [`HostError`] if it cannot be opened, or is not a regular file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, HostError> {
         let path = path.as_ref();
         let open = || {

@@ -18,7 +18,7 @@ use crate::mount::{Access, MountedDirectory, MountedEntries, MountedFile};
 use crate::stat::{FileType, Stat};
 use crate::time::NewTime;
 
-/// What a new file or directory counts, in bytes: about what it takes on a disk.
+/// The bytes that a new file or directory counts: about those that it takes on a disk.
 const ENTRY: u64 = 4096;
 
 /// How directories are opened. `NOFOLLOW` refuses links also if another process puts one there.
@@ -43,7 +43,7 @@ pub struct HostDirectory {
     growth: Option<Arc<Growth>>,
 }
 
-/// Why a directory of the machine cannot be mounted, or a file not be read.
+/// The error for a directory of the machine that cannot be mounted, or a file that cannot be read.
 #[derive(Debug, Error)]
 #[error("the {what} {path:?} cannot be opened: {source}; name one that exists and is readable")]
 pub struct HostError {
@@ -62,7 +62,7 @@ impl HostError {
     }
 }
 
-/// How many bytes a mount can still grow.
+/// The bytes by which a mount can still grow.
 #[derive(Debug)]
 pub(super) struct Growth(AtomicU64);
 

@@ -5,7 +5,7 @@ use rustix::fs::{UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::stat::{FileType, Identity, Stat};
+use crate::stat::{FileId, FileType, Stat};
 use crate::time::{NewTime, Timestamp};
 
 pub(super) fn error(errno: Errno) -> Error {
@@ -51,7 +51,7 @@ pub(super) fn stat(host: &HostStat) -> Stat {
     let number = (host.st_ino as u64) ^ (host.st_dev as u64).rotate_left(48);
     Stat {
         file_type,
-        identity: Identity {
+        identity: FileId {
             volume: 0,
             number: number.max(1),
         },

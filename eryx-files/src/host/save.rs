@@ -11,20 +11,21 @@ use crate::mount::{MountedDirectory, MountedFile};
 use crate::snapshot::{Change, ChangeKind, Entry, FileContent};
 use crate::stat::FileType;
 
-/// What was saved.
+/// The files that were saved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Saved {
+pub struct SavedFiles {
     /// The number of files.
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
     /// Their paths, as the program sees them.
     pub paths: Vec<String>,
-    /// The paths of symbolic links, which are not saved: who opens one would leave the folder.
+    /// The paths of symbolic links, which are not saved: one that is opened could lead out of the
+    /// folder.
     pub skipped_links: Vec<String>,
 }
 
-/// Why files cannot be saved.
+/// The error for files that cannot be saved.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SaveError {
@@ -36,7 +37,7 @@ pub enum SaveError {
     File {
         /// The path of the file, as the program sees it.
         path: String,
-        /// What went wrong.
+        /// The error of the file system.
         source: Error,
     },
 }
@@ -54,9 +55,9 @@ pub enum SaveError {
 pub fn save_changes(
     changes: impl Iterator<Item = Change>,
     folder: impl AsRef<Path>,
-) -> Result<Saved, SaveError> {
+) -> Result<SavedFiles, SaveError> {
     let folder: Arc<dyn MountedDirectory> = Arc::new(HostDirectory::read_write(folder, u64::MAX)?);
-    let mut saved = Saved::default();
+    let mut saved = SavedFiles::default();
     for Change { path, kind } in changes {
         let entry = match kind {
             ChangeKind::Created(entry) | ChangeKind::Modified(entry) => entry,

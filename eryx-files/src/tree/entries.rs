@@ -9,7 +9,7 @@ use crate::node::{Directory, Node, NodeId, NodeKind};
 use crate::time::Timestamp;
 use crate::tree::Tree;
 
-/// What a program creates.
+/// The kind of entry that a program creates.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum NewNode<'a> {
     File,
@@ -17,7 +17,7 @@ pub(crate) enum NewNode<'a> {
     Symlink(&'a str),
 }
 
-/// How far below a directory its entries reach.
+/// The depth of the entries below a directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
     /// The most names of a path.
