@@ -118,7 +118,7 @@ fn heads(criterion: &mut Criterion) {
     let mut responses = ResponseParser::new(Limits::default());
     group.bench_function("response", |b| {
         b.iter(|| {
-            responses.expect(AnsweredRequest::Other);
+            responses.expect_response_to(AnsweredRequest::Other);
             let step = responses
                 .advance(black_box(RESPONSE.as_bytes()))
                 .expect("valid");

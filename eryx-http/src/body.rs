@@ -51,6 +51,16 @@ impl BodyDecoder {
         }
     }
 
+    /// Returns how many bytes of content follow before the next byte of framing. For a body that
+    /// ends with the connection, this is [`u64::MAX`].
+    pub(crate) fn content(&self) -> u64 {
+        match self {
+            Self::Length(rest) => *rest,
+            Self::Chunked(decoder) => decoder.content(),
+            Self::UntilClose => u64::MAX,
+        }
+    }
+
     /// Returns the event of the connection's end.
     pub(crate) fn finish<H>(&mut self) -> Result<Event<H>, HttpError> {
         match self {

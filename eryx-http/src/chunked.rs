@@ -82,6 +82,14 @@ impl ChunkedDecoder {
         }
     }
 
+    /// Returns how many bytes are missing from the current chunk's data.
+    pub(crate) fn content(&self) -> u64 {
+        match self.state {
+            State::Data { rest } => rest,
+            _ => 0,
+        }
+    }
+
     /// Parses the input up to the next event.
     pub(crate) fn advance<H>(
         &mut self,

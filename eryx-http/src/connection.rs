@@ -66,6 +66,49 @@ impl Connection {
         }
     }
 
+    /// Sets other limits for the heads of responses than for those of requests.
+    #[must_use]
+    pub fn with_response_limits(self, limits: Limits) -> Self {
+        Self {
+            responses: ResponseParser::new(limits),
+            ..self
+        }
+    }
+
+    /// Returns how many of the client's next bytes are content of the current body, whatever they
+    /// are. They can be forwarded before they are passed to [`request`](Self::request), which then
+    /// returns them as [`Event::Body`].
+    ///
+    /// ```
+    /// use eryx_http::{Connection, Limits, Origin, Scheme};
+    ///
+    /// let origin = Origin::new(Scheme::Http, "a.example", 80);
+    /// let mut connection = Connection::new(origin, Limits::default());
+    /// assert_eq!(connection.request_content(), 0);
+    /// let head = b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 1000\r\n\r\n";
+    /// connection.request(head)?;
+    /// assert_eq!(connection.request_content(), 1000);
+    /// # Ok::<(), eryx_http::HttpError>(())
+    /// ```
+    pub fn request_content(&self) -> u64 {
+        let is_failed = self.request_error.is_some() || self.response_error.is_some();
+        // The server can take the body for the next request.
+        let is_refused = self.is_body_refused && !self.has_body_started;
+        if is_failed || is_refused || self.is_switched() {
+            return 0;
+        }
+        self.requests.content()
+    }
+
+    /// Returns how many of the server's next bytes are content of the current body, whatever they
+    /// are; [`u64::MAX`] for a body that ends with the connection.
+    pub fn response_content(&self) -> u64 {
+        match self.response_error {
+            Some(_) => 0,
+            None => self.responses.content(),
+        }
+    }
+
     /// Returns the number of requests whose final response has not ended.
     pub fn pending(&self) -> usize {
         self.pending.len()
@@ -201,7 +244,7 @@ impl Connection {
                 };
             }
             if let Some(exchange) = self.pending.front() {
-                self.responses.expect(exchange.kind);
+                self.responses.expect_response_to(exchange.kind);
             }
         }
         let step = self.responses.advance(input)?;

@@ -60,7 +60,7 @@ pub(crate) fn check_lookalike(name: &str) -> Result<(), HttpError> {
 }
 
 /// Refuses fields by which some servers and frameworks replace the method or the target of a
-/// request, so that it would be judged by others than those that are executed.
+/// request: the policy would be applied to other requests than those that are executed.
 pub(crate) fn check_override(name: &[u8], value: &[u8], method: &[u8]) -> Result<(), HttpError> {
     if !matches!(name, [b'x' | b'X', ..]) {
         return Ok(());

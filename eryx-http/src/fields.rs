@@ -184,6 +184,7 @@ impl Fields {
 
     /// Appends the section to `output`: all field lines and the empty line that ends it.
     pub fn write(&self, output: &mut Vec<u8>) {
+        output.reserve(self.lines_len() + 2);
         for entry in &self.entries {
             output.extend_from_slice(&self.bytes[entry.line.clone()]);
             output.extend_from_slice(b"\r\n");
@@ -240,13 +241,21 @@ impl Fields {
         check_length(self.start + line, others)
     }
 
+    /// Returns the length of all lines with their line ends.
+    pub(crate) fn lines_len(&self) -> usize {
+        self.entries.iter().map(|entry| entry.line.len() + 2).sum()
+    }
+
     /// Inserts a field that was checked.
     fn insert(&mut self, index: usize, name: &str, value: &[u8]) {
         // Lines that were replaced remain in `bytes` until there are too many of them.
-        if self.bytes.len() > 2 * Limits::MAX_HEAD_BYTES {
+        if self.bytes.len() > self.start + self.lines_len() + MAX_UNUSED {
             self.compact();
         }
         let value = value.trim_ascii();
+        // `Vec` alone would double its capacity for one field.
+        self.bytes
+            .reserve_exact(name.len() + ": ".len() + value.len());
         let start = self.bytes.len();
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(b": ");
@@ -263,7 +272,8 @@ impl Fields {
 
     /// Removes lines from `bytes` that are no longer used.
     fn compact(&mut self) {
-        let mut bytes = self.bytes[..self.start].to_vec();
+        let mut bytes = Vec::with_capacity(self.start + self.lines_len());
+        bytes.extend_from_slice(&self.bytes[..self.start]);
         for entry in &mut self.entries {
             let start = bytes.len();
             bytes.extend_from_slice(&self.bytes[entry.line.clone()]);
@@ -274,6 +284,9 @@ impl Fields {
         self.bytes = bytes;
     }
 }
+
+/// The most bytes of replaced and removed lines that remain in a head.
+const MAX_UNUSED: usize = 4 * 1024;
 
 /// Returns the length of the white space at the start of `text`.
 fn white_space(text: &[u8]) -> usize {

@@ -30,7 +30,7 @@ impl Scheme {
     }
 }
 
-/// The scheme, host and port that a connection was judged by (RFC 9110, 4.3.1).
+/// The scheme, host and port that the requests of a connection are for (RFC 9110, 4.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     scheme: Scheme,

@@ -76,9 +76,9 @@ pub(crate) enum InvalidPatterns {
 
 impl PatternSet {
     /// The maximum length of a pattern.
-    pub(crate) const MAX_BYTES: usize = 16 * 1024;
+    pub(crate) const MAX_BYTES: usize = 32 * 1024;
     /// The maximum number of patterns.
-    pub(crate) const MAX_PATTERNS: usize = 16 * 1024;
+    pub(crate) const MAX_PATTERNS: usize = 32 * 1024;
 
     pub(crate) fn new<P: AsRef<[u8]>>(
         patterns: impl IntoIterator<Item = P>,

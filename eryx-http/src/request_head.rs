@@ -8,7 +8,7 @@ use crate::fields::Fields;
 use crate::framing::{self, Framing, Version};
 use crate::origin::Origin;
 
-/// The head of a request that was judged to be well-formed and for the origin of its connection.
+/// The head of a request that was found to be well-formed and for the origin of its connection.
 #[derive(Clone, Debug)]
 pub struct RequestHead {
     line: RequestLine,
@@ -182,9 +182,16 @@ impl RequestHead {
         Ok(())
     }
 
+    /// Returns the number of bytes that [`write`](Self::write) appends.
+    #[expect(clippy::len_without_is_empty, reason = "a head is never empty")]
+    pub fn len(&self) -> usize {
+        self.line.target.end + VERSION_LEN + self.fields.lines_len() + 2
+    }
+
     /// Appends the head to `output`. A head that was not changed is byte-identical to the head that
     /// was parsed.
     pub fn write(&self, output: &mut Vec<u8>) {
+        output.reserve_exact(self.len());
         output.extend_from_slice(&self.fields.bytes()[..self.line.target.end + VERSION_LEN]);
         self.fields.write(output);
     }

@@ -76,6 +76,14 @@ impl RequestParser {
         matches!(&self.state, State::Head { buffer, .. } if buffer.is_empty())
     }
 
+    /// Returns how many bytes of content follow before the next byte of framing.
+    pub(crate) fn content(&self) -> u64 {
+        match &self.state {
+            State::Body(body) => body.content(),
+            State::Head { .. } | State::Upgrade(..) => 0,
+        }
+    }
+
     /// Returns whether the parser is in a head or between two requests.
     pub(crate) fn is_between_bodies(&self) -> bool {
         matches!(self.state, State::Head { .. })

@@ -8,7 +8,7 @@ use crate::fields::Fields;
 use crate::framing::{self, Framing, Version};
 use crate::response_parser::AnsweredRequest;
 
-/// The head of a response that was judged to be well-formed.
+/// The head of a response that was found to be well-formed.
 #[derive(Clone, Debug)]
 pub struct ResponseHead {
     line: StatusLine,
@@ -88,6 +88,7 @@ impl ResponseHead {
     /// Appends the head to `output`. A head that was not changed is byte-identical to the head that
     /// was parsed.
     pub fn write(&self, output: &mut Vec<u8>) {
+        output.reserve_exact(self.line.reason.end + 2 + self.fields.lines_len() + 2);
         output.extend_from_slice(&self.fields.bytes()[..self.line.reason.end + 2]);
         self.fields.write(output);
     }

@@ -67,7 +67,7 @@ impl ResponseParser {
     }
 
     /// Sets the request that the next response answers. It stays set until that response has ended.
-    pub fn expect(&mut self, request: AnsweredRequest) {
+    pub fn expect_response_to(&mut self, request: AnsweredRequest) {
         self.request = Some(request);
     }
 
@@ -79,6 +79,14 @@ impl ResponseParser {
     /// Returns whether a request was set whose response has not ended.
     pub fn is_expecting(&self) -> bool {
         self.request.is_some()
+    }
+
+    /// Returns how many bytes of content follow before the next byte of framing.
+    pub(crate) fn content(&self) -> u64 {
+        match &self.state {
+            State::Body(body) => body.content(),
+            State::Head { .. } | State::Switching | State::Switched => 0,
+        }
     }
 
     /// Returns whether the connection has left HTTP.

@@ -407,3 +407,77 @@ fn a_switch_that_the_request_did_not_offer_is_refused() {
         HttpErrorKind::UnexpectedUpgrade
     );
 }
+
+#[test]
+fn the_bytes_that_are_announced_as_content_are_the_body() {
+    let chunked = "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (head, framing, content) in [
+        (POST, "", 3),
+        (chunked, "3\r\n", 3),
+        (GET, "", 0),
+        (EXPECT, "", 3),
+    ] {
+        let mut script = Script::new();
+        script.request(head).expect("valid");
+        script.request(framing).expect("valid");
+        let connection = &mut script.connection;
+        assert_eq!(connection.request_content(), content, "{head}");
+        if content > 0 {
+            // Whatever they are.
+            let step = connection.request(b"\0\r\nPOST").expect("content");
+            assert_eq!(step.event, Some(Event::Body(0..3)), "{head}");
+            assert_eq!(connection.request_content(), 0, "{head}");
+        }
+    }
+}
+
+#[test]
+fn no_content_is_announced_after_an_error_or_a_refusal_of_the_body() {
+    let mut script = Script::new();
+    script.request(EXPECT).expect("valid");
+    assert_eq!(script.connection.request_content(), 3);
+    script.response(OK).expect("valid");
+    assert_eq!(script.connection.request_content(), 0);
+    let mut script = Script::new();
+    script.request(POST).expect("valid");
+    script.response("no response\r\n").expect_err("malformed");
+    assert_eq!(script.connection.request_content(), 0);
+    assert_eq!(script.connection.response_content(), 0);
+}
+
+#[test]
+fn the_content_of_a_response_is_announced_in_each_framing() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n";
+    let length = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
+    for (response, content) in [
+        (length, 2),
+        (chunked, 2),
+        ("HTTP/1.1 200 OK\r\n\r\n", u64::MAX),
+        ("HTTP/1.1 204 No Content\r\n\r\n", 0),
+        (OK, 0),
+    ] {
+        let mut script = Script::new();
+        script.request(GET).expect("valid");
+        script.response(response).expect("valid");
+        assert_eq!(script.connection.response_content(), content, "{response}");
+    }
+}
+
+#[test]
+fn heads_of_responses_can_have_another_limit_than_those_of_requests() {
+    let limits = |head| Limits::default().head_bytes(head).expect("in range");
+    let origin = Origin::new(Scheme::Https, "a.example", 443);
+    let mut connection = Connection::new(origin, limits(200)).with_response_limits(limits(60));
+    let field = format!("A: {}\r\n", "b".repeat(100));
+    connection
+        .request(
+            GET.replace("\r\n\r\n", &format!("\r\n{field}\r\n"))
+                .as_bytes(),
+        )
+        .expect("short enough");
+    let response = OK.replace("\r\n\r\n", &format!("\r\n{field}\r\n"));
+    let error = connection
+        .response(response.as_bytes())
+        .expect_err("too long");
+    assert_eq!(*error.kind(), HttpErrorKind::HeadTooLarge { limit: 60 });
+}

@@ -17,7 +17,7 @@ fn request(line: &str, fields: &str) -> RequestHead {
 
 fn response(request: AnsweredRequest, input: &str) -> ResponseHead {
     let mut parser = ResponseParser::new(Limits::default());
-    parser.expect(request);
+    parser.expect_response_to(request);
     match parser.advance(input.as_bytes()).expect("valid").event {
         Some(Event::Head(head)) => *head,
         other => panic!("no head: {other:?}"),
@@ -100,7 +100,7 @@ fn the_framing_of_a_response_depends_on_its_request_and_status() {
 #[test]
 fn an_accepted_connect_makes_the_connection_a_tunnel() {
     let mut parser = ResponseParser::new(Limits::default());
-    parser.expect(AnsweredRequest::Connect);
+    parser.expect_response_to(AnsweredRequest::Connect);
     let step = parser
         .advance(b"HTTP/1.1 200 OK\r\n\r\n\x16\x03")
         .expect("valid");

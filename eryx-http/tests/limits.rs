@@ -77,7 +77,7 @@ fn trailers_have_the_limits_of_heads() {
 fn chunk_extensions_of_a_response_are_bounded_in_total() {
     let limit = Limits::MAX_CHUNK_EXTENSION_BYTES;
     let mut parser = ResponseParser::new(Limits::default());
-    parser.expect(AnsweredRequest::Other);
+    parser.expect_response_to(AnsweredRequest::Other);
     parser
         .advance(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         .expect("valid");
@@ -164,7 +164,7 @@ fn an_error_names_the_text_and_the_correction() {
 #[test]
 fn an_error_of_a_response_is_final() {
     let mut parser = ResponseParser::new(Limits::default());
-    parser.expect(AnsweredRequest::Other);
+    parser.expect_response_to(AnsweredRequest::Other);
     let error = parser.advance(b"HTTP/1.1 200 OK\n").expect_err("a bare LF");
     let valid = b"HTTP/1.1 204 No Content\r\n\r\n";
     assert_eq!(parser.advance(valid), Err(error.clone()));

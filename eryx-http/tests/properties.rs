@@ -56,7 +56,7 @@ impl Parser for ResponseParser {
 
     fn new() -> Self {
         let mut parser = Self::new(Limits::default());
-        parser.expect(AnsweredRequest::Other);
+        parser.expect_response_to(AnsweredRequest::Other);
         parser
     }
 
@@ -65,7 +65,7 @@ impl Parser for ResponseParser {
     }
 
     fn next_message(&mut self) {
-        self.expect(AnsweredRequest::Other);
+        self.expect_response_to(AnsweredRequest::Other);
     }
 
     fn finish(mut self) -> Result<bool, HttpError> {

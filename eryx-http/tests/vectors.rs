@@ -91,7 +91,7 @@ fn requests(input: &[u8], size: usize) -> String {
 
 fn responses(input: &[u8], method: &str, size: usize) -> String {
     let mut parser = ResponseParser::new(Limits::default());
-    parser.expect(AnsweredRequest::of_method(method));
+    parser.expect_response_to(AnsweredRequest::of_method(method));
     let (mut count, mut body) = (0, 0);
     let result = drive(input, size, |piece| {
         let step = parser.advance(piece)?;

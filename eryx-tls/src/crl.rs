@@ -24,7 +24,7 @@ pub enum Revocation {
 ///
 /// The lists are parsed for each handshake, so that no parsed form takes memory between handshakes.
 /// There is one path, so each of its certificates is looked up once, in lists of at most
-/// [`REVOCATION_LISTS_SIZE`](crate::limits::REVOCATION_LISTS_SIZE) bytes together.
+/// [`MAX_REVOCATION_LISTS_SIZE`](crate::limits::MAX_REVOCATION_LISTS_SIZE) bytes together.
 pub(crate) fn check(
     depth: Revocation,
     lists: &[Vec<u8>],

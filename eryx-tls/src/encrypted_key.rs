@@ -25,7 +25,7 @@ use crate::settings::limits;
 ///
 /// [`KeyError`]. A wrong password and damaged contents are the same error.
 pub fn decrypt_key(encrypted: &[u8], password: &[u8]) -> Result<Vec<u8>, KeyError> {
-    if encrypted.len() > limits::KEY_SIZE || password.len() > limits::PASSWORD {
+    if encrypted.len() > limits::MAX_KEY_SIZE || password.len() > limits::MAX_PASSWORD {
         return Err(KeyError::Unreadable);
     }
     let Ok(info) = EncryptedPrivateKeyInfoRef::from_der(encrypted) else {
@@ -55,11 +55,11 @@ pub enum KeyError {
          `openssl pkcs8 -topk8` does"
     )]
     UnknownScheme,
-    /// The key has more rounds of PBKDF2 than [`ROUNDS`](limits::ROUNDS).
+    /// The key has more rounds of PBKDF2 than [`MAX_ROUNDS`](limits::MAX_ROUNDS).
     #[error(
         "the private key is encrypted with {0} rounds of PBKDF2, and {max} is the most: encrypt it anew, as \
          `openssl pkcs8 -topk8` does",
-        max = limits::ROUNDS
+        max = limits::MAX_ROUNDS
     )]
     TooManyRounds(u32),
 }
@@ -76,7 +76,7 @@ fn check_cost(scheme: &EncryptionScheme) -> Result<(), KeyError> {
     else {
         return Err(KeyError::UnknownScheme);
     };
-    if derivation.iteration_count > limits::ROUNDS {
+    if derivation.iteration_count > limits::MAX_ROUNDS {
         return Err(KeyError::TooManyRounds(derivation.iteration_count));
     }
     Ok(())

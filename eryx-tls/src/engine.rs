@@ -26,7 +26,8 @@ pub const INCOMING_LIMIT: usize = 96 * 1024;
 /// The most bytes of ciphertext that are buffered for a peer before writes are refused.
 ///
 /// The last write and the protocol's own messages can exceed the limit: the framing of the write,
-/// alerts, and a client's certificate chain of at most [`CHAIN_SIZE`](crate::limits::CHAIN_SIZE).
+/// alerts, and a client's certificate chain of at most
+/// [`MAX_CHAIN_SIZE`](crate::limits::MAX_CHAIN_SIZE).
 pub const OUTGOING_LIMIT: usize = 64 * 1024;
 
 /// The hard limit of the outgoing buffer, with the excess described above. A message beyond it is a

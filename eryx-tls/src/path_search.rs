@@ -43,7 +43,7 @@ pub struct PathSearchCost {
 impl PathSearchCost {
     /// The limits. A chain that could cost more is not accepted.
     pub const MAX: Self = Self {
-        certificates: limits::PEER_CHAIN,
+        certificates: limits::MAX_PEER_CHAIN,
         steps: MAX_STEPS,
         parsed_bytes: MAX_PARSED_BYTES,
         signatures: MAX_SIGNATURES,
@@ -69,7 +69,7 @@ impl PathSearchCost {
     }
 }
 
-/// Checks the number of certificates in a message against [`limits::PEER_CHAIN`].
+/// Checks the number of certificates in a message against [`limits::MAX_PEER_CHAIN`].
 ///
 /// The limit also holds where nothing is verified: the certificates are stored with the connection
 /// and with each of its sessions.
@@ -82,7 +82,7 @@ pub(crate) fn check_message(
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
 ) -> Result<(), Error> {
-    if intermediates.len() >= limits::PEER_CHAIN {
+    if intermediates.len() >= limits::MAX_PEER_CHAIN {
         return Err(chain_too_long());
     }
     if leaf.is_empty() || intermediates.iter().any(|cert| cert.is_empty()) {

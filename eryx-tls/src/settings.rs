@@ -79,11 +79,15 @@ impl ClientSettings {
     /// Checks counts and sizes against [`limits`], and that the range of versions is not empty.
     pub(crate) fn check_bounds(&self) -> Result<(), TlsError> {
         let name = self.server_name.as_deref().unwrap_or_default();
-        at_most("the server name's length", name.len(), limits::SERVER_NAME)?;
+        at_most(
+            "the server name's length",
+            name.len(),
+            limits::MAX_SERVER_NAME,
+        )?;
         at_most(
             "the number of ALPN protocols",
             self.alpn.len(),
-            limits::ALPN_PROTOCOLS,
+            limits::MAX_ALPN_PROTOCOLS,
         )?;
         for protocol in &self.alpn {
             // RFC 7301, 3.1: ProtocolName is 1 to 255 bytes.
@@ -92,28 +96,32 @@ impl ClientSettings {
             }
             at_most("the length of an ALPN protocol", protocol.len(), 255)?;
         }
-        at_most("the number of roots", self.roots.len(), limits::ROOTS)?;
+        at_most("the number of roots", self.roots.len(), limits::MAX_ROOTS)?;
         at_most(
             "the total size of the roots",
             self.roots.iter().map(Vec::len).sum(),
-            limits::ROOTS_SIZE,
+            limits::MAX_ROOTS_SIZE,
         )?;
         at_most(
             "the number of revocation lists",
             self.revocation_lists.len(),
-            limits::REVOCATION_LISTS,
+            limits::MAX_REVOCATION_LISTS,
         )?;
         at_most(
             "the total size of the revocation lists",
             self.revocation_lists.iter().map(Vec::len).sum(),
-            limits::REVOCATION_LISTS_SIZE,
+            limits::MAX_REVOCATION_LISTS_SIZE,
         )?;
         at_most(
             "the number of cipher suites",
             self.ciphers.len(),
-            limits::CIPHERS,
+            limits::MAX_CIPHERS,
         )?;
-        at_most("the number of groups", self.groups.len(), limits::GROUPS)?;
+        at_most(
+            "the number of groups",
+            self.groups.len(),
+            limits::MAX_GROUPS,
+        )?;
         if let Some(identity) = &self.identity {
             if identity.chain.is_empty() {
                 return Err(TlsError::Refused(
@@ -123,17 +131,17 @@ impl ClientSettings {
             at_most(
                 "the number of certificates in the client's chain",
                 identity.chain.len(),
-                limits::CHAIN,
+                limits::MAX_CHAIN,
             )?;
             at_most(
                 "the total size of the client's chain",
                 identity.chain.iter().map(Vec::len).sum(),
-                limits::CHAIN_SIZE,
+                limits::MAX_CHAIN_SIZE,
             )?;
             at_most(
                 "the size of the client's key",
                 identity.key.len(),
-                limits::KEY_SIZE,
+                limits::MAX_KEY_SIZE,
             )?;
         }
         if let (Some(min), Some(max)) = (self.min_version, self.max_version)
@@ -216,34 +224,34 @@ impl fmt::Debug for Identity {
 /// [`Refused`](TlsError::Refused), which names the limit.
 pub mod limits {
     /// The most bytes in a server name: the limit of DNS (RFC 1035, 2.3.4), and the root dot.
-    pub const SERVER_NAME: usize = 254;
+    pub const MAX_SERVER_NAME: usize = 254;
     /// The most protocols offered by ALPN.
-    pub const ALPN_PROTOCOLS: usize = 32;
+    pub const MAX_ALPN_PROTOCOLS: usize = 32;
     /// The most root certificates. The usual public bundles have about 150.
-    pub const ROOTS: usize = 1024;
+    pub const MAX_ROOTS: usize = 1024;
     /// The most bytes of all roots together.
-    pub const ROOTS_SIZE: usize = 2 * 1024 * 1024;
+    pub const MAX_ROOTS_SIZE: usize = 2 * 1024 * 1024;
     /// The most certificate revocation lists.
-    pub const REVOCATION_LISTS: usize = 64;
+    pub const MAX_REVOCATION_LISTS: usize = 64;
     /// The most bytes of all revocation lists together.
-    pub const REVOCATION_LISTS_SIZE: usize = 1024 * 1024;
+    pub const MAX_REVOCATION_LISTS_SIZE: usize = 1024 * 1024;
     /// The most cipher suites offered.
-    pub const CIPHERS: usize = 64;
+    pub const MAX_CIPHERS: usize = 64;
     /// The most groups offered for the key exchange.
-    pub const GROUPS: usize = 32;
+    pub const MAX_GROUPS: usize = 32;
     /// The most certificates in a client's chain.
-    pub const CHAIN: usize = 16;
+    pub const MAX_CHAIN: usize = 16;
     /// The most bytes of a client's chain. A TLS message has at most 64 KiB.
-    pub const CHAIN_SIZE: usize = 48 * 1024;
+    pub const MAX_CHAIN_SIZE: usize = 48 * 1024;
     /// The most certificates that a peer may send, including its own. Servers send two to five.
     /// They are stored with the connection and with each session.
-    pub const PEER_CHAIN: usize = 16;
+    pub const MAX_PEER_CHAIN: usize = 16;
     /// The most bytes of a client's private key, encrypted or not.
-    pub const KEY_SIZE: usize = 16 * 1024;
+    pub const MAX_KEY_SIZE: usize = 16 * 1024;
     /// The most bytes of the password of an encrypted key: OpenSSL's limit.
-    pub const PASSWORD: usize = 1024;
+    pub const MAX_PASSWORD: usize = 1024;
     /// The most rounds of PBKDF2 of an encrypted key. OpenSSL writes 2,048.
-    pub const ROUNDS: u32 = 1_000_000;
+    pub const MAX_ROUNDS: u32 = 1_000_000;
 }
 
 fn not_a_name(name: &str) -> TlsError {

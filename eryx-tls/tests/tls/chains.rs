@@ -144,7 +144,7 @@ fn an_unordered_chain_with_unrelated_certificates_is_accepted() {
         lower.cert.to_vec(),
     ]);
     chain.push(leaf.chain[0].to_vec());
-    assert!(chain.len() <= limits::PEER_CHAIN);
+    assert!(chain.len() <= limits::MAX_PEER_CHAIN);
     let cost = verify(&root.connector(), &chain).unwrap();
     assert_eq!(cost.steps, 3, "only the certificates of the path");
 }
@@ -154,7 +154,7 @@ async fn a_peer_chain_over_the_limit_is_rejected_with_and_without_verification()
     let authority = CertificateAuthority::new();
     let connector = Connector::new(authority.trust(), true);
     let mut leaf = authority.issue(&[HOST]);
-    let enough = limits::PEER_CHAIN - leaf.chain.len();
+    let enough = limits::MAX_PEER_CHAIN - leaf.chain.len();
     let more = (0..enough).map(|_| CertificateAuthority::new().cert);
     leaf.chain.extend(more);
     let verified = ClientSettings::for_name(HOST);
@@ -168,7 +168,7 @@ async fn a_peer_chain_over_the_limit_is_rejected_with_and_without_verification()
             let server = leaf.server_with(&[version]);
             let (client, _) = run_handshake(&connector, settings, server, 1 << 16).await;
             let client = client.unwrap();
-            assert_eq!(client.info().peer_chain.len(), limits::PEER_CHAIN);
+            assert_eq!(client.info().peer_chain.len(), limits::MAX_PEER_CHAIN);
             assert_eq!(client.info().version == Version::Tls12, *version == TLS12);
         }
     }

@@ -73,8 +73,8 @@ fn bytes_that_are_not_an_encrypted_key_are_unreadable() {
         );
     }
     assert_eq!(decrypt_key(&plain(), b"secret"), Err(KeyError::Unreadable));
-    let long = vec![0x30; limits::KEY_SIZE + 1];
+    let long = vec![0x30; limits::MAX_KEY_SIZE + 1];
     assert_eq!(decrypt_key(&long, b"secret"), Err(KeyError::Unreadable));
-    let password = vec![b'x'; limits::PASSWORD + 1];
+    let password = vec![b'x'; limits::MAX_PASSWORD + 1];
     assert_eq!(decrypt_key(&whole, &password), Err(KeyError::Unreadable));
 }

@@ -22,8 +22,8 @@ fn named() -> ClientSettings {
 fn settings_at_their_limits_are_accepted() {
     let authority = CertificateAuthority::new();
     let settings = ClientSettings {
-        alpn: vec![vec![b'a'; 255]; limits::ALPN_PROTOCOLS],
-        roots: vec![authority.cert.to_vec(); limits::ROOTS].into(),
+        alpn: vec![vec![b'a'; 255]; limits::MAX_ALPN_PROTOCOLS],
+        roots: vec![authority.cert.to_vec(); limits::MAX_ROOTS].into(),
         identity: Some(authority.issue(&["client.example"]).identity().into()),
         min_version: Some(Version::Tls13),
         max_version: Some(Version::Tls13),
@@ -43,40 +43,40 @@ fn settings_over_a_limit_are_rejected_with_its_name() {
     };
     let cases = [
         (
-            ClientSettings::for_name("a".repeat(limits::SERVER_NAME + 1)),
+            ClientSettings::for_name("a".repeat(limits::MAX_SERVER_NAME + 1)),
             "server name",
         ),
         (
             ClientSettings {
-                alpn: vec![b"x".to_vec(); limits::ALPN_PROTOCOLS + 1],
+                alpn: vec![b"x".to_vec(); limits::MAX_ALPN_PROTOCOLS + 1],
                 ..named()
             },
             "number of ALPN protocols",
         ),
         (
             ClientSettings {
-                ciphers: vec![0x1301; limits::CIPHERS + 1],
+                ciphers: vec![0x1301; limits::MAX_CIPHERS + 1],
                 ..named()
             },
             "number of cipher suites",
         ),
         (
             ClientSettings {
-                groups: vec![29; limits::GROUPS + 1],
+                groups: vec![29; limits::MAX_GROUPS + 1],
                 ..named()
             },
             "number of groups",
         ),
         (
             ClientSettings {
-                revocation_lists: vec![Vec::new(); limits::REVOCATION_LISTS + 1].into(),
+                revocation_lists: vec![Vec::new(); limits::MAX_REVOCATION_LISTS + 1].into(),
                 ..named()
             },
             "number of revocation lists",
         ),
         (
             ClientSettings {
-                revocation_lists: vec![vec![0; limits::REVOCATION_LISTS_SIZE + 1]].into(),
+                revocation_lists: vec![vec![0; limits::MAX_REVOCATION_LISTS_SIZE + 1]].into(),
                 ..named()
             },
             "size of the revocation lists",
@@ -97,35 +97,35 @@ fn settings_over_a_limit_are_rejected_with_its_name() {
         ),
         (
             ClientSettings {
-                roots: vec![Vec::new(); limits::ROOTS + 1].into(),
+                roots: vec![Vec::new(); limits::MAX_ROOTS + 1].into(),
                 ..named()
             },
             "number of roots",
         ),
         (
             ClientSettings {
-                roots: vec![vec![0; limits::ROOTS_SIZE + 1]].into(),
+                roots: vec![vec![0; limits::MAX_ROOTS_SIZE + 1]].into(),
                 ..named()
             },
             "size of the roots",
         ),
         (
             ClientSettings {
-                identity: identity(limits::CHAIN + 1, 1, 1),
+                identity: identity(limits::MAX_CHAIN + 1, 1, 1),
                 ..named()
             },
             "certificates in the client's chain",
         ),
         (
             ClientSettings {
-                identity: identity(1, limits::CHAIN_SIZE + 1, 1),
+                identity: identity(1, limits::MAX_CHAIN_SIZE + 1, 1),
                 ..named()
             },
             "size of the client's chain",
         ),
         (
             ClientSettings {
-                identity: identity(1, 1, limits::KEY_SIZE + 1),
+                identity: identity(1, 1, limits::MAX_KEY_SIZE + 1),
                 ..named()
             },
             "client's key",

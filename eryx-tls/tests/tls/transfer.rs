@@ -13,7 +13,7 @@ use crate::peer::{CertificateAuthority, HOST, established_pair, run_handshake, w
 
 const BODY: usize = 8 * 1024 * 1024;
 
-/// Returns bytes whose period is no power of two, so that a lost or repeated block is detected.
+/// Returns bytes whose period is not a power of two, so that a lost or repeated block is detected.
 fn body() -> Vec<u8> {
     (0..BODY).map(|index| (index % 251) as u8).collect()
 }
