@@ -88,6 +88,9 @@ words! {
         UdpNotAllowed = "udp-not-allowed",
         /// Denied: UDP to a multicast or broadcast address.
         NotUnicast = "not-unicast",
+        /// Denied: UDP to a host whose requests are inspected. Datagrams, such as those of HTTP/3,
+        /// are not inspected.
+        UdpInspected = "udp-inspected",
         /// Denied: the requested address, or an address of the requested name, belongs to the
         /// dialling machine itself, and the block list covers loopback.
         OwnAddress = "own-address",

@@ -109,6 +109,10 @@ fn reason(verdict: &Verdict, host: &Host, audience: Audience) -> String {
             format!("it leads to {effective}, which nothing in allowed_udp matches")
         }
         (Reason::UdpNotAllowed, _) => "nothing in allowed_udp matches it".to_owned(),
+        (Reason::UdpInspected, _) => {
+            "requests to it are inspected (http_rules, secrets), and datagrams, as of HTTP/3, are not"
+                .to_owned()
+        }
         (Reason::NotUnicast, _) => match host {
             Host::Name(_) => "it resolves to a multicast or broadcast address".to_owned(),
             Host::Address(_) => "multicast and broadcast reach more than one machine".to_owned(),
@@ -186,6 +190,10 @@ fn remedy(verdict: &Verdict, host: &Host, audience: Audience) -> Option<String> 
             udp_setting(verdict, &Host::Address(*effective))
         }
         (Reason::UdpNotAllowed, _) => udp_setting(verdict, host),
+        (Reason::UdpInspected, _) => Some(
+            "use HTTP/1.1 over TCP, or name the TCP port of the host in http_rules and secrets"
+                .to_owned(),
+        ),
         (Reason::PortNotAllowed, _) if is_udp_rule(verdict) => udp_setting(verdict, host),
         (Reason::PortNotAllowed, _) => Some(format!(
             "{} adds it",

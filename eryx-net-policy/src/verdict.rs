@@ -192,6 +192,20 @@ impl Verdict {
         }
     }
 
+    /// Returns the denial of UDP with this verdict, for the case that requests to the host are
+    /// [enforced](crate::Inspection::Enforced) on the port: HTTP/3 would not be inspected. A
+    /// verdict that denies already stays as it is.
+    #[must_use]
+    pub fn for_inspected_host(self) -> Self {
+        if self.is_denied() {
+            return self;
+        }
+        Self {
+            outcome: Outcome::deny(Reason::UdpInspected),
+            ..self
+        }
+    }
+
     /// Returns the message for the guest program.
     ///
     /// It reveals only what the guest program knows already: no address that a name resolves to, no

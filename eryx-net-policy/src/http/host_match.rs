@@ -1,4 +1,4 @@
-//! Which hosts a pattern of a rule covers.
+//! The hosts that the pattern of a rule covers.
 
 use crate::embedded_ipv4;
 use crate::host::Host;

@@ -34,7 +34,7 @@ pub(crate) fn subject(
     if request.port != request.scheme.default_port() {
         origin = format!("{origin}:{}", request.port);
     }
-    // The path of `OPTIONS *` is no part of a URL.
+    // The path of `OPTIONS *` is not part of a URL.
     let shown = if path == "*" { "" } else { path };
     let scheme = request.scheme.as_str();
     let needs_rule = matches!(outcome, HttpOutcome::Path | HttpOutcome::Method);

@@ -223,6 +223,32 @@ impl HttpPolicy {
     /// the rules. The scheme is `http` or `https`; `ws` and `wss` stand for requests that change
     /// the protocol to websockets.
     pub fn check_url(&self, hosts: &Policy, method: &str, url: &str) -> HttpVerdict {
+        self.check_url_with(|host, port| hosts.check(host, port), method, url)
+    }
+
+    /// Checks a request as [`check_url`](Self::check_url), with `check_host` in place of the policy
+    /// of hosts: for names that a proxy resolves, whose verdict is final.
+    ///
+    /// ```
+    /// use eryx_net_policy::{HttpPolicy, Policy};
+    ///
+    /// let hosts = Policy::default();
+    /// let verdict = HttpPolicy::default().check_url_with(
+    ///     |host, port| match host.parse() {
+    ///         Ok(name) => hosts.check_unresolved(&name, port),
+    ///         Err(_) => hosts.check(host, port),
+    ///     },
+    ///     "GET",
+    ///     "https://example.com/",
+    /// );
+    /// assert!(verdict.is_allowed());
+    /// ```
+    pub fn check_url_with(
+        &self,
+        check_host: impl FnOnce(&str, u16) -> Verdict,
+        method: &str,
+        url: &str,
+    ) -> HttpVerdict {
         let denied = |outcome, host: Option<Verdict>| HttpVerdict {
             subject: HttpSubject {
                 method: quote(method).into(),
@@ -240,7 +266,7 @@ impl HttpPolicy {
             Ok(parsed) => parsed,
             Err(problem) => return denied(HttpOutcome::MalformedUrl(problem.into()), None),
         };
-        let host_verdict = hosts.check(parsed.host, parsed.port);
+        let host_verdict = check_host(parsed.host, parsed.port);
         let host = match host_verdict.host() {
             Some(host) if !host_verdict.is_denied() => host.clone(),
             _ => return denied(HttpOutcome::HostDenied, Some(host_verdict)),

@@ -54,7 +54,7 @@ pub(crate) struct RuleUse {
     pub(crate) is_by_address: bool,
 }
 
-/// What was found out about a request.
+/// The findings of the evaluation of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HttpOutcome {
     NoRules,
