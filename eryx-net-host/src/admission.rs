@@ -15,6 +15,7 @@ use crate::limits::kind::NetLimit;
 use crate::limits::per_host::HostPermit;
 use crate::limits::semaphore::Permit;
 use crate::own_addresses::OwnAddresses;
+use crate::tcp::connect_budget::AttemptDeadline;
 
 /// The longest host that is parsed, in bytes. Each octet of the longest DNS name takes at most four
 /// bytes of UTF-8.
@@ -49,7 +50,55 @@ impl ConnectionSlot {
     }
 }
 
+/// A connection that may be dialled.
+pub(crate) struct AdmittedConnection {
+    /// The host that the guest program wrote; in place of a placeholder address its name.
+    pub(crate) host: Host,
+    /// The host that the policy allowed: the name, if `host` is an address that a lookup returned.
+    pub(crate) policy_host: Host,
+    /// The placeholder address of `host`, if the proxy resolves that.
+    pub(crate) placeholder: Option<IpAddr>,
+    pub(crate) slot: ConnectionSlot,
+    /// The time at which it may be dialled; `None` is now.
+    pub(crate) connect_at: Option<Instant>,
+    pub(crate) deadline: AttemptDeadline,
+}
+
 impl NetworkContext {
+    /// Takes a connection through all checks that need no waiting.
+    pub(crate) fn admit_connection(
+        &self,
+        entry: &AuditEntry,
+        host: &str,
+        port: u16,
+    ) -> Result<AdmittedConnection, NetError> {
+        let parsed = self.parse_host(entry, host, Some(port))?;
+        let host = self.without_placeholder(parsed);
+        let policy = self.config.policy();
+        let proxied_name = self.config.proxied_name(&host, Some(port));
+        let verdict = match (proxied_name, &host) {
+            (Some(name), _) => policy.check_unresolved(name, port),
+            (None, Host::Name(_)) => policy.check_host(&host, port),
+            (None, Host::Address(address)) => self.check_literal(*address, port.into()),
+        };
+        let policy_host = verdict.host().unwrap_or(&host).clone();
+        self.admit(entry, verdict)?;
+        let slot = self.acquire_slot(entry, &policy_host)?;
+        let deadline = self.connect_deadline(&host, &policy_host);
+        let connect_at = self.reserve_connect_time(entry, deadline.deadline)?;
+        let placeholder = proxied_name
+            .map(|name| self.placeholder(entry, name))
+            .transpose()?;
+        Ok(AdmittedConnection {
+            host,
+            policy_host,
+            placeholder,
+            slot,
+            connect_at,
+            deadline,
+        })
+    }
+
     /// Parses a host that the guest program wrote. Records a denial if it is malformed.
     pub(crate) fn parse_host(
         &self,
@@ -107,11 +156,7 @@ impl NetworkContext {
     }
 
     /// Returns the slot of one more connection to `host`.
-    pub(crate) fn acquire_slot(
-        &self,
-        entry: &AuditEntry,
-        host: &Host,
-    ) -> Result<ConnectionSlot, NetError> {
+    fn acquire_slot(&self, entry: &AuditEntry, host: &Host) -> Result<ConnectionSlot, NetError> {
         Ok(ConnectionSlot {
             _connection: self.acquire_connection(entry)?,
             _host: self.acquire_host_slot(entry, host)?,
@@ -137,7 +182,7 @@ impl NetworkContext {
         name: &HostName,
     ) -> Result<IpAddr, NetError> {
         Ok(self
-            .placeholders
+            .placeholder_addresses
             .of_name(name, &self.memory)
             .inspect_err(|_| entry.limit_reached(NetLimit::MaxHostMemory))?)
     }

@@ -19,7 +19,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use eryx_net_policy::{
-    Host, HostError, HostName, HostPattern, Policy, Port, Verdict, default_blocked_patterns,
+    Host, HostError, HostName, HostPattern, Inspection, Policy, Port, Verdict,
+    default_blocked_patterns,
 };
 use eryx_tls::{Connector, TrustStore};
 
@@ -149,7 +150,9 @@ impl NetConfig {
         Ok(self.policy().check_resolved(&name, &[], addresses, port))
     }
 
-    /// Returns the policy's verdict on UDP to a host, as [`check`](Self::check) does for TCP.
+    /// Returns the policy's verdict on UDP to a host, as [`check`](Self::check) does for TCP. A
+    /// host whose requests are inspected, because of [`http_rules`](Self::http_rules) or
+    /// [`secrets`](Self::secrets), is denied: HTTP/3 would not be inspected.
     ///
     /// ```
     /// use eryx_net_host::NetConfig;
@@ -161,7 +164,7 @@ impl NetConfig {
     /// ```
     #[must_use]
     pub fn check_udp(&self, host: &str, port: impl Into<Port>) -> Verdict {
-        self.policy().check_udp(host, port)
+        self.without_http3(self.policy().check_udp(host, port))
     }
 
     /// Returns the policy's verdict on UDP to a name that resolves to these addresses.
@@ -176,9 +179,27 @@ impl NetConfig {
         port: impl Into<Port>,
     ) -> Result<Verdict, HostError> {
         let name = HostName::parse(name)?;
-        Ok(self
+        let verdict = self
             .policy()
-            .check_udp_resolved(&name, &[], addresses, port))
+            .check_udp_resolved(&name, &[], addresses, port);
+        Ok(self.without_http3(verdict))
+    }
+
+    /// Returns a verdict on UDP, or its denial if requests to the host on the port are inspected.
+    fn without_http3(&self, verdict: Verdict) -> Verdict {
+        let (Some(host), Some(port)) = (verdict.host(), verdict.port().number()) else {
+            return verdict;
+        };
+        let policy = &self.http.policy;
+        let hosts = std::iter::once(host.clone());
+        let addresses = verdict.addresses().iter().copied().map(Host::from);
+        let is_inspected = hosts
+            .chain(addresses)
+            .any(|host| policy.inspection(&host, port) == Inspection::Enforced);
+        match is_inspected {
+            true => verdict.for_inspected_host(),
+            false => verdict,
+        }
     }
 
     /// Returns the policy, which is compiled on first use.

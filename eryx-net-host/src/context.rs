@@ -17,7 +17,7 @@ use crate::limits::bandwidth::BandwidthLimiter;
 use crate::limits::per_host::PerHost;
 use crate::limits::rate_limiter::RateLimiter;
 use crate::limits::semaphore::Semaphore;
-use crate::proxy::placeholders::Placeholders;
+use crate::proxy::placeholder_addresses::PlaceholderAddresses;
 use crate::tcp::connect_budget::AttemptDeadline;
 
 /// The most connection attempts that may run in parallel in addition to one per connection, for all
@@ -50,7 +50,7 @@ pub(crate) struct NetworkContext {
     connector: OnceLock<Connector>,
     proxy_connector: OnceLock<Connector>,
     /// The placeholder addresses of names that the proxy resolves.
-    pub(crate) placeholders: Arc<Placeholders>,
+    pub(crate) placeholder_addresses: Arc<PlaceholderAddresses>,
     aborted: AtomicBool,
     lingering: Mutex<Vec<AbortHandle>>,
 }
@@ -77,7 +77,7 @@ impl NetworkContext {
             tls_sessions: Semaphore::new(connections.saturating_mul(2).max(32)),
             connector: OnceLock::new(),
             proxy_connector: OnceLock::new(),
-            placeholders: Arc::default(),
+            placeholder_addresses: Arc::default(),
             aborted: AtomicBool::new(false),
             lingering: Mutex::default(),
             resolver: OnceLock::new(),
@@ -96,7 +96,7 @@ impl NetworkContext {
         fork.sent = Arc::clone(&self.sent);
         fork.received = Arc::clone(&self.received);
         fork.connect_rate.clone_from(&self.connect_rate);
-        fork.placeholders = Arc::clone(&self.placeholders);
+        fork.placeholder_addresses = Arc::clone(&self.placeholder_addresses);
         fork
     }
 
@@ -146,7 +146,7 @@ impl NetworkContext {
     pub(crate) fn without_placeholder(&self, host: Host) -> Host {
         let name = match &host {
             Host::Address(address) if self.config.proxy_resolves() => {
-                self.placeholders.name_of(*address)
+                self.placeholder_addresses.name_of(*address)
             }
             _ => None,
         };

@@ -29,9 +29,12 @@ pub enum NetError {
     /// The quota of sent or received bytes is exhausted. Names the limit.
     #[error("{0}")]
     QuotaExceeded(String),
-    /// The name does not exist, or has no address of the requested family.
-    #[error("the name does not exist or has no address")]
+    /// The name does not exist, or no host can have it.
+    #[error("the name does not exist")]
     NameNotFound,
+    /// The name exists, and has no address of the requested family.
+    #[error("the name has no address")]
+    NameWithoutAddress,
     /// The name could not be resolved now; a later attempt may succeed.
     #[error("the name could not be resolved for the moment")]
     NameTryAgain,
@@ -123,6 +126,7 @@ impl NetError {
             Self::LimitReached(_) => "limit-reached",
             Self::QuotaExceeded(_) => "quota-exceeded",
             Self::NameNotFound => "name-not-found",
+            Self::NameWithoutAddress => "name-without-address",
             Self::NameTryAgain => "name-try-again",
             Self::ConnectionRefused => "connection-refused",
             Self::ConnectionReset => "connection-reset",

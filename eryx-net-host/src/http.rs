@@ -1,22 +1,20 @@
 //! Inspection of HTTP: rules, secrets and the request log.
 
 mod cipher_guard;
-mod collected_body;
 pub(crate) mod context;
 mod denial;
 mod exchange;
 pub(crate) mod guarded_records;
 pub(crate) mod inspector;
 mod request_check;
-mod request_url;
-mod requests;
 mod response_body;
-mod responses;
+mod secret_filter;
 mod secret_forms;
 mod secret_store;
 mod substitution;
 pub(crate) mod target;
 mod tls_peer;
 mod tunnel_ports;
+mod web_socket;
 
 pub(crate) use cipher_guard::CipherGuard;

@@ -48,6 +48,6 @@ pub use proxy::setting::Proxy;
 pub use tcp::connection::Connection;
 pub use tcp::keepalive::KeepaliveOption;
 pub use tcp::read_size::MAX_READ;
-pub use tcp::state::{Phase, Shutdown};
+pub use tcp::state::{ConnectionStatus, Phase, Shutdown};
 pub use tls_session::TlsSession;
 pub use udp::socket::{Datagram, MAX_DATAGRAM, UdpSocket};

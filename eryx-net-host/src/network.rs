@@ -157,42 +157,25 @@ impl Network {
         port: u16,
     ) -> Result<Connection, NetError> {
         let context = self.context()?;
-        let parsed = context.parse_host(entry, host, Some(port))?;
-        let parsed = context.without_placeholder(parsed);
-        let policy = context.config.policy();
-        let proxied_name = context.config.proxied_name(&parsed, Some(port)).cloned();
-        let verdict = match (&proxied_name, &parsed) {
-            (Some(name), _) => policy.check_unresolved(name, port),
-            (None, Host::Name(_)) => policy.check_host(&parsed, port),
-            (None, Host::Address(address)) => context.check_literal(*address, port.into()),
-        };
-        // The name, if `host` is an address that a lookup returned.
-        let policy_host = verdict.host().unwrap_or(&parsed).clone();
-        context.admit(entry, verdict)?;
-        let slot = context.acquire_slot(entry, &policy_host)?;
-        let deadline = context.connect_deadline(&parsed, &policy_host);
-        let connect_at = context.reserve_connect_time(entry, deadline.deadline)?;
-        let target = match (proxied_name, parsed) {
-            (Some(name), _) => {
-                let placeholder = context.placeholder(entry, &name)?;
-                ConnectTarget::ProxiedName(name, placeholder)
-            }
-            (None, Host::Name(name)) => ConnectTarget::Name(Box::pin(checked_lookup::resolve(
+        let admitted = context.admit_connection(entry, host, port)?;
+        let target = match (admitted.placeholder, admitted.host) {
+            (Some(placeholder), Host::Name(name)) => ConnectTarget::ProxiedName(name, placeholder),
+            (_, Host::Name(name)) => ConnectTarget::Name(Box::pin(checked_lookup::resolve(
                 Arc::clone(context),
                 Arc::clone(entry),
                 name,
                 Some(port),
             ))),
-            (None, Host::Address(address)) => ConnectTarget::Address(address),
+            (_, Host::Address(address)) => ConnectTarget::Address(address),
         };
         Ok(Connection::connect(
             Arc::clone(context),
             Arc::clone(entry),
-            slot,
-            (host, policy_host, port),
+            admitted.slot,
+            (host, admitted.policy_host, port),
             target,
-            connect_at,
-            deadline,
+            admitted.connect_at,
+            admitted.deadline,
         ))
     }
 

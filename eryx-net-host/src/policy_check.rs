@@ -28,16 +28,22 @@ impl NetworkContext {
         )
     }
 
-    /// Does the same as [`check_literal`](Self::check_literal) for UDP.
+    /// Does the same as [`check_literal`](Self::check_literal) for UDP, and denies an address if a
+    /// connection to it would be to an inspected host: HTTP/3 would not be inspected.
     pub(crate) fn check_udp_literal(&self, address: IpAddr, port: u16) -> Verdict {
         let policy = self.config.policy();
-        self.check_address(
+        let verdict = self.check_address(
             address,
             |resolved| {
                 policy.check_udp_resolved(&resolved.name, &resolved.aliases, &[address], port)
             },
             || policy.check_udp_host(&Host::Address(address), port),
-        )
+        );
+        let target = self.inspection_target(Host::Address(address), Some(address), port);
+        match target.is_some_and(|target| target.is_enforced()) {
+            true => verdict.for_inspected_host(),
+            false => verdict,
+        }
     }
 
     fn check_address(

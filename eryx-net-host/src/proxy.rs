@@ -6,7 +6,7 @@ mod environment;
 pub(crate) mod error;
 pub(crate) mod handshake;
 mod http_connect;
-pub(crate) mod placeholders;
+pub(crate) mod placeholder_addresses;
 pub(crate) mod server;
 pub(crate) mod setting;
 mod socks5;

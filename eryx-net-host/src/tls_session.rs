@@ -148,13 +148,6 @@ impl TlsSession {
         {
             return Err(NetError::WouldBlock);
         }
-        if inspected.records.is_full() {
-            return Err(NetError::LimitReached(
-                "the program holds 16,384 TLS records that it has not written to the connection, the \
-                 most it may on an inspected host: write them before more"
-                    .into(),
-            ));
-        }
         let session = &mut self.session;
         let timeout = inspected.limits.io_timeout(None);
         let mut taken = 0;
@@ -259,6 +252,16 @@ impl Inspected {
                 return Poll::Ready(Ok(()));
             }
             let rest = &plaintext[*taken..];
+            let count = self.inspector().forwardable(rest);
+            if count > 0 {
+                // The outgoing buffer is full.
+                let Poll::Ready(sent) = session.write(&rest[..count])? else {
+                    return Poll::Ready(Ok(()));
+                };
+                self.inspector().forwarded(&rest[..sent])?;
+                *taken += sent;
+                continue;
+            }
             *taken += ready!(self.inspector().poll_request(cx, rest))?;
         }
     }

@@ -122,7 +122,7 @@ async fn dns_failures_have_distinct_errors() {
     let network = Network::new(&config);
     let table = [
         ("missing.test", NetError::NameNotFound),
-        ("empty.test", NetError::NameNotFound),
+        ("empty.test", NetError::NameWithoutAddress),
         ("failing.test", NetError::NameTryAgain),
         ("refused.test", NetError::NameTryAgain),
     ];

@@ -342,3 +342,108 @@ impl ProvideSecret for NeverProvides {
         Box::pin(async { Err(ProvideSecretError("never".to_owned())) })
     }
 }
+
+#[test]
+fn check_http_gives_the_verdict_that_a_request_gets_where_the_proxy_resolves_names() {
+    let lists = |allowed: &[&str], rules: &[&str]| {
+        let config = NetConfig::default().with_allowed_hosts(allowed);
+        rules
+            .iter()
+            .fold(config.expect("patterns"), |config, rule| {
+                let rule: HttpRule = rule.parse().expect("a rule");
+                config.with_http_rule(rule).expect("a rule")
+            })
+    };
+    let proxied = |config: &NetConfig| {
+        config
+            .with_proxy("http://192.0.2.1:3128".parse().expect("a URL"))
+            .with_proxy_resolves(true)
+    };
+    let rules = ["GET api.example/a", "GET 93.0.0.0/8 /b"];
+    let names = lists(&["api.example", "93.0.0.0/8"], &rules);
+    let networks = lists(&["93.0.0.0/8"], &rules);
+    let every_host = lists(&[], &rules);
+    for (config, method, url, direct, by_proxy) in [
+        (
+            &names,
+            "GET",
+            "https://api.example/a",
+            "needs-addresses",
+            "allow",
+        ),
+        (&names, "GET", "https://api.example/b", "deny", "deny"),
+        (&names, "PUT", "https://api.example/a", "deny", "deny"),
+        (&names, "GET", "https://other.example/b", "deny", "deny"),
+        (&names, "GET", "https://93.184.215.14/b", "allow", "allow"),
+        (&names, "GET", "https://93.184.215.14/a", "deny", "deny"),
+        (&names, "GET", "https://8.8.8.8/b", "deny", "deny"),
+        (
+            &networks,
+            "GET",
+            "https://api.example/a",
+            "needs-addresses",
+            "deny",
+        ),
+        (&networks, "PUT", "https://api.example/a", "deny", "deny"),
+        (
+            &networks,
+            "GET",
+            "https://93.184.215.14/b",
+            "allow",
+            "allow",
+        ),
+        (
+            &every_host,
+            "GET",
+            "https://api.example/a",
+            "needs-addresses",
+            "allow",
+        ),
+        (&every_host, "PUT", "https://api.example/a", "deny", "deny"),
+        (
+            &every_host,
+            "GET",
+            "https://other.example/x",
+            "needs-addresses",
+            "allow",
+        ),
+        (&every_host, "GET", "https://10.0.0.1/x", "deny", "deny"),
+        // The proxy is not asked for loopback.
+        (&every_host, "GET", "https://localhost/x", "deny", "deny"),
+    ] {
+        let verdict = |config: &NetConfig| config.check_http(method, url);
+        assert_eq!(
+            verdict(config).decision().as_str(),
+            direct,
+            "{url}: {}",
+            verdict(config)
+        );
+        let config = proxied(config);
+        assert_eq!(
+            verdict(&config).decision().as_str(),
+            by_proxy,
+            "{url}: {}",
+            verdict(&config)
+        );
+        let named = config.bypass_proxy("*.example").expect("a pattern");
+        assert_eq!(
+            verdict(&named).decision().as_str(),
+            direct,
+            "{url}: {}",
+            verdict(&named)
+        );
+    }
+}
+
+#[test]
+fn a_warning_names_entries_for_udp_that_inspection_makes_ineffective() {
+    let rule: HttpRule = "GET api.example".parse().expect("a rule");
+    let config = NetConfig::default()
+        .with_http_rule(rule)
+        .and_then(|config| config.with_allowed_udp(["api.example:443", "ns.example:53"]))
+        .expect("a configuration");
+    let warnings = config.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("allowed_udp: `api.example:443` has no effect"));
+    assert!(warnings[0].contains("HTTP/3"), "{warnings:?}");
+}

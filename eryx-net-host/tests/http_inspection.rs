@@ -484,7 +484,7 @@ async fn a_reflected_secret_is_replaced_however_the_response_is_framed_and_split
         response.extend(b"\r\n\r\n");
         // One byte in each chunk, with an extension.
         for byte in format!("a{SECRET}b{SECRET}").bytes() {
-            response.extend(b"1;x=y\r\n");
+            response.extend(format!("1;x={SECRET}\r\n").bytes());
             response.push(byte);
             response.extend(b"\r\n");
         }

@@ -312,7 +312,7 @@ async fn a_request_with_many_placeholders_of_a_long_token_is_denied() {
     ] {
         let mut connection = server.connected(&network).await;
         let message = denial(write(&mut connection, &request).await);
-        assert!(message.contains("65,536"), "{message}");
+        assert!(message.contains("32,768"), "{message}");
         assert!(!message.contains("%%%"), "{message}");
     }
     assert_eq!(server.text(), "");

@@ -248,7 +248,7 @@ async fn a_family_is_selected_after_all_addresses_are_checked() {
         ),
         ("dual.test", Family::Ipv4, Ok(&["1.1.1.1"])),
         ("dual.test", Family::Ipv6, Ok(&["2606:4700::1111"])),
-        ("four.test", Family::Ipv6, Err(NetError::NameNotFound)),
+        ("four.test", Family::Ipv6, Err(NetError::NameWithoutAddress)),
         ("9.9.9.9", Family::Any, Ok(&["9.9.9.9"])),
     ];
     for (name, family, expected) in table {
@@ -282,7 +282,7 @@ async fn resolver_errors_keep_their_kind() {
     let network = Network::new(&NetConfig::default().with_resolver(resolver));
     let table = [
         ("missing.test", NetError::NameNotFound),
-        ("empty.test", NetError::NameNotFound),
+        ("empty.test", NetError::NameWithoutAddress),
         ("again.test", NetError::NameTryAgain),
         ("flood.test", NetError::NameTryAgain),
     ];

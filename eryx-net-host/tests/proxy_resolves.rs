@@ -77,7 +77,7 @@ async fn a_lookup_returns_a_placeholder_that_counts_as_the_name() {
     assert_eq!(lookup("site.test", Family::Ipv4).await, Ok(addresses));
     assert_eq!(
         lookup("site.test", Family::Ipv6).await,
-        Err(NetError::NameNotFound)
+        Err(NetError::NameWithoutAddress)
     );
     assert!(matches!(
         lookup("other.test", Family::Any).await,

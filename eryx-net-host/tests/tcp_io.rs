@@ -5,8 +5,11 @@ mod support;
 use std::time::Duration;
 
 use eryx_net_host::poll::{self, PollSet};
-use eryx_net_host::{CloseReason, MAX_READ, NetConfig, NetError, Network, Phase, Shutdown};
+use eryx_net_host::{
+    CloseReason, ConnectionStatus, MAX_READ, NetConfig, NetError, Network, Phase, Shutdown,
+};
 use eryx_testkit::{Behaviour, Peer, payload};
+use socket2::SockRef;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -203,17 +206,17 @@ async fn after_shutdown_of_the_send_side_reads_continue_and_writes_fail() {
 }
 
 #[tokio::test]
-async fn after_shutdown_of_the_receive_side_reads_return_the_end_and_writes_continue() {
+async fn after_shutdown_of_the_receive_side_reads_return_what_arrived_and_writes_continue() {
     let (_network, mut connection, mut stream) = pair(&NetConfig::permissive()).await;
-    stream.write_all(b"unwanted").await.expect("writes");
+    stream.write_all(b"arrived").await.expect("writes");
+    assert!(readable(&mut connection, Duration::from_secs(5)).await);
     connection.shutdown(Shutdown::Receive).expect("open");
-    assert!(readable(&mut connection, Duration::ZERO).await);
-    assert_eq!(
-        within_timeout(connection.read(10, NOW))
-            .await
-            .expect("the end"),
-        b""
-    );
+    for expected in [&b"arrived"[..], b"", b""] {
+        assert!(readable(&mut connection, Duration::ZERO).await);
+        let read = within_timeout(connection.read(10, NOW)).await;
+        assert_eq!(read.expect("open"), expected);
+    }
+    assert!(connection.status().read_closed && !connection.status().hung_up);
     assert_eq!(connection.phase(), Phase::HalfClosed);
     send(&mut connection, b"hello").await;
     let mut got = [0; 5];
@@ -402,4 +405,40 @@ async fn nonblocking_reads_receive_their_bytes_without_a_wait() {
     })
     .await;
     assert_eq!(bytes.expect("reads"), b"ping");
+}
+
+#[tokio::test]
+async fn a_reset_is_the_pending_error_and_both_directions_have_ended() {
+    let (_network, mut connection, stream) = pair(&NetConfig::permissive()).await;
+    assert_eq!(connection.status(), ConnectionStatus::default());
+    assert_eq!(connection.take_error(), Ok(()));
+    SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .expect("set");
+    drop(stream);
+    assert!(readable(&mut connection, Duration::from_secs(5)).await);
+    let status = connection.status();
+    assert!(
+        status.read_closed && status.hung_up && status.has_error,
+        "{status:?}"
+    );
+    assert_eq!(connection.take_error(), Err(NetError::ConnectionReset));
+    assert_eq!(connection.take_error(), Ok(()));
+    assert!(!connection.status().has_error && connection.status().hung_up);
+    assert_eq!(connection.peer_endpoint(), Err(NetError::NotConnected));
+}
+
+#[tokio::test]
+async fn a_connection_that_resets_on_close_discards_what_the_peer_has_not_read() {
+    for (resets, expected) in [
+        (false, None),
+        (true, Some(std::io::ErrorKind::ConnectionReset)),
+    ] {
+        let (_network, mut connection, mut stream) = pair(&NetConfig::permissive()).await;
+        connection.set_reset_on_close(resets).expect("open");
+        connection.set_user_timeout(1000).expect("open");
+        drop(connection);
+        let read = within_timeout(stream.read(&mut [0; 1])).await;
+        assert_eq!(read.err().map(|error| error.kind()), expected);
+    }
 }

@@ -2,8 +2,11 @@
 
 mod support;
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use eryx_net_host::policy::Reason;
@@ -602,4 +605,93 @@ async fn a_receive_ends_with_its_timeout_or_the_io_timeout() {
             Err(NetError::TimedOut)
         );
     }
+}
+
+#[tokio::test]
+async fn datagrams_to_an_inspected_host_are_denied() {
+    let near = peer().await;
+    let (address, port) = (near.address(), near.port());
+    let resolver = Arc::new(
+        ScriptedResolver::new()
+            .answer("api.test", &["127.0.0.1"])
+            .answer("other.test", &["127.0.0.1"]),
+    );
+    let config = loopback_config(&resolver)
+        .with_allowed_udp([format!("*.test:{port}"), format!("127.0.0.1:{port}")])
+        .expect("patterns");
+    let with_rule = |host: &str| {
+        let config = config.with_http_rule(http::rule(host));
+        config.expect("a rule")
+    };
+    let with_secret = config.with_secret(http::secret("api.test"));
+    // The host, whether an inspected name was looked up, whether datagrams are sent.
+    for (config, is_looked_up, is_sent) in [
+        (config.clone(), true, true),
+        (with_rule("api.test"), true, false),
+        (with_rule(&format!("api.test:{port}")), true, false),
+        (with_rule("127.0.0.0/8"), false, false),
+        (with_secret.expect("a secret"), true, false),
+        // HTTP rules are for names.
+        (with_rule("api.test"), false, true),
+        // The rule is for another port.
+        (with_rule("api.test:443"), true, true),
+        (
+            config.with_inspected_host("*").expect("a pattern"),
+            true,
+            true,
+        ),
+        (with_rule("api.test").with_report_only(true), true, true),
+    ] {
+        let (network, recorder) = recorded(&config);
+        for name in ["api.test", "other.test"] {
+            if is_looked_up {
+                let lookup = network.lookup(name, Some(port), Family::Any);
+                let mut lookup = lookup.expect("allowed");
+                within_timeout(lookup.finish(None))
+                    .await
+                    .expect("addresses");
+            }
+        }
+        let mut socket = socket(&network);
+        let outcome = send(&mut socket, b"hello", address).await;
+        let connected = socket.connect("127.0.0.1", port);
+        if is_sent {
+            outcome.expect("allowed");
+            connected.expect("allowed");
+            continue;
+        }
+        for outcome in [outcome, connected] {
+            let Err(NetError::Denied(message)) = outcome else {
+                panic!("{outcome:?}");
+            };
+            assert!(message.contains("HTTP/3"), "{message}");
+        }
+        assert_eq!(denied_for(&recorder), [Reason::UdpInspected; 2]);
+        if is_looked_up {
+            let verdict = config.check_udp("api.test", port);
+            assert_eq!(verdict.reason(), Reason::UdpInspected, "{verdict}");
+        }
+    }
+    within_timeout(async {
+        while near.received().len() < 5 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    assert_eq!(near.received().len(), 5);
+}
+
+/// Trap: a new socket was not registered with the reactor yet, and the datagram was dropped.
+#[tokio::test]
+async fn the_first_datagram_is_sent_without_waiting_for_the_reactor() {
+    let peer = peer().await;
+    let network = Network::new(&allowing(&[peer.address()]));
+    let mut socket = socket(&network);
+    let host = peer.address().ip().to_string();
+    {
+        let sent = pin!(socket.send_to(b"first", &host, peer.address().port(), NOW));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(sent.poll(&mut cx), Poll::Ready(Ok(())));
+    }
+    assert_eq!(received(&mut socket).await.expect("echoed"), b"first");
 }

@@ -75,7 +75,7 @@ where
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // A connection that was reset in the backlog is no reason to stop listening.
+                // A connection that was reset in the backlog does not stop the listener.
                 let Ok((stream, peer)) = accepted else { continue };
                 connections.spawn(serve(stream, peer));
             }

@@ -179,7 +179,7 @@ impl ProxyBuilder {
         let accept = listener::accept(listener, move |socket, _| {
             let (rules, log, transport) = (Arc::clone(&rules), Arc::clone(&log), transport.clone());
             async move {
-                // A client that closes early is no error of the proxy.
+                // A client that closes early is not an error of the proxy.
                 let _ = serve(socket, &transport, protocol, &rules, &log).await;
             }
         });

@@ -27,7 +27,7 @@ pub(crate) struct HttpSettings {
     pub(crate) policy: HttpPolicy,
 }
 
-/// How a program learns that an HTTP request is denied.
+/// The form in which a program receives the denial of an HTTP request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",
@@ -92,7 +92,7 @@ pub trait ProvideSecret: Send + Sync {
 #[error("{0}")]
 pub struct ProvideSecretError(pub String);
 
-/// Where the value of a secret comes from.
+/// The source of the value of a secret.
 #[derive(Clone)]
 pub(crate) enum SecretSource {
     /// A value of the embedder.
@@ -375,8 +375,9 @@ impl NetConfig {
     }
 
     /// Returns the verdict on an HTTP request to a URL, without using the network: the policy of
-    /// hosts decides first, then the [HTTP rules](Self::http_rules). The schemes are `https` and
-    /// `http`, and `wss` and `ws` for requests that change the protocol to websockets.
+    /// hosts decides first, as [`check`](Self::check) does, then the
+    /// [HTTP rules](Self::http_rules). The schemes are `https` and `http`, and `wss` and `ws` for
+    /// requests that change the protocol to websockets.
     ///
     /// ```
     /// use eryx_net_host::NetConfig;
@@ -389,7 +390,8 @@ impl NetConfig {
     /// ```
     #[must_use]
     pub fn check_http(&self, method: &str, url: &str) -> HttpVerdict {
-        self.http.policy.check_url(self.policy(), method, url)
+        let check_host = |host: &str, port: u16| self.check(host, port);
+        self.http.policy.check_url_with(check_host, method, url)
     }
 
     pub(crate) fn http(&self) -> &Arc<HttpSettings> {

@@ -1,6 +1,6 @@
 //! Warnings about HTTP rules and secrets that may have an unexpected effect.
 
-use eryx_net_policy::{HostPattern, HttpRule, Port, PortRange};
+use eryx_net_policy::{HostPattern, HttpRule, Port, PortRange, Reason, UdpPattern};
 
 use super::NetConfig;
 
@@ -27,6 +27,9 @@ impl NetConfig {
                 ));
             }
         }
+        for pattern in self.allowed_udp() {
+            warnings.extend(self.inspected_udp(pattern));
+        }
         warnings
     }
 
@@ -38,6 +41,15 @@ impl NetConfig {
         };
         let verdict = self.policy().check_host(&pattern.host()?, port);
         verdict.is_denied().then(|| verdict.to_string())
+    }
+
+    /// Returns a warning if datagrams to the one host of a pattern are denied, because its requests
+    /// are inspected.
+    fn inspected_udp(&self, pattern: &UdpPattern) -> Option<String> {
+        let pattern = pattern.pattern();
+        let verdict = self.check_udp(&pattern.host()?.to_string(), pattern.ports().first());
+        (verdict.reason() == Reason::UdpInspected)
+            .then(|| format!("allowed_udp: `{pattern}` has no effect: {verdict}"))
     }
 
     /// Returns a warning if the program may reach the host of a rule on the port of HTTPS or HTTP

@@ -22,7 +22,7 @@ pub(crate) async fn resolve(
     port: Option<u16>,
 ) -> Result<Answer, NetError> {
     let answer = match context.resolver().resolve(&name).await {
-        Ok(answer) if answer.addresses.is_empty() => return Err(NetError::NameNotFound),
+        Ok(answer) if answer.addresses.is_empty() => return Err(NetError::NameWithoutAddress),
         Ok(answer)
             if answer.addresses.len() > MAX_ADDRESSES || answer.aliases.len() > MAX_ALIASES =>
         {

@@ -107,7 +107,7 @@ impl Lookup {
     /// # Errors
     ///
     /// [`NetError::WouldBlock`] with a zero timeout, [`NetError::TimedOut`], [`NetError::Denied`],
-    /// [`NetError::NameNotFound`] or [`NetError::NameTryAgain`].
+    /// [`NetError::NameNotFound`], [`NetError::NameWithoutAddress`] or [`NetError::NameTryAgain`].
     pub async fn finish(&mut self, timeout: Option<Duration>) -> Result<Vec<IpAddr>, NetError> {
         Timeout::new(timeout, self.context.config.connect_timeout())
             .run(|cx| self.poll_answer(cx))
@@ -147,7 +147,7 @@ impl Family {
             Self::Ipv6 => address.is_ipv6(),
         });
         if addresses.is_empty() {
-            return Err(NetError::NameNotFound);
+            return Err(NetError::NameWithoutAddress);
         }
         Ok(addresses)
     }

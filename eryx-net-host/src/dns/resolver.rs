@@ -36,6 +36,7 @@ pub type Resolving = Pin<Box<dyn Future<Output = Result<Answer, ResolveError>> +
 /// ```
 pub trait Resolve: fmt::Debug + Send + Sync {
     /// Returns all IPv6 and IPv4 addresses of `name`, which is absolute: no search list applies.
+    /// An answer without addresses is that of a name that exists and has none.
     fn resolve(&self, name: &HostName) -> Resolving;
 }
 
@@ -69,8 +70,8 @@ impl From<Vec<IpAddr>> for Answer {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// The name does not exist, or has no address.
-    #[error("the name does not exist or has no address")]
+    /// The name does not exist.
+    #[error("the name does not exist")]
     NotFound,
     /// No usable answer: no name server, a failure of the server, or an answer that makes no sense.
     /// The message is for the embedder's log; the guest program does not see it.

@@ -24,10 +24,11 @@ pub(crate) const CONNECTION: u64 = 64 << 10;
 /// KiB.
 const TLS: u64 = 384 << 10;
 
-/// Inspection of HTTP on a connection: a head of 32 KiB that is not complete in each direction, a
-/// request of 128 KiB that waits to be sent, 128 KiB for the program, and 128 KiB of fingerprints
-/// of TLS records.
-pub(crate) const INSPECTION: u64 = 448 << 10;
+/// Inspection of HTTP on a connection: a request of 52 KiB that is not complete or waits to be
+/// sent, 36 KiB for 16 requests without a response, 24 KiB of responses that the program has not
+/// read, and 12 KiB that are held back because of a secret; or, for TLS over a transport of the
+/// guest program, 40 KiB of records that are not complete, and 66 KiB that wait to be sent.
+pub(crate) const INSPECTION: u64 = 128 << 10;
 
 /// A tunnel through a proxy: the head of its answer (16 KiB) and one read.
 const TUNNEL: u64 = 24 << 10;

@@ -7,7 +7,7 @@ use eryx_net_policy::Host;
 
 use crate::error::NetError;
 use crate::http::context::HttpContext;
-use crate::http::guarded_records::{GuardedRecords, HEADER, MAX_RECORD, record_length};
+use crate::http::guarded_records::{GuardedRecords, HEADER, MAX_RECORD, NextRecord, record_length};
 use crate::http::target::InspectionTarget;
 
 /// Compares the bytes that a program writes with the records of one TLS session.
@@ -15,9 +15,14 @@ pub(crate) struct CipherGuard {
     context: Arc<HttpContext>,
     target: InspectionTarget,
     session: Option<Arc<GuardedRecords>>,
-    /// The start of a record that is not complete.
+    /// The start of a record that is not complete, and that was not checked.
     partial: Vec<u8>,
+    /// How many bytes are missing of a record that was checked.
+    missing: usize,
 }
+
+/// The most bytes that one call of [`CipherGuard::push`] appends, less one record.
+const STEP: usize = 48 * 1024;
 
 impl CipherGuard {
     pub(crate) fn new(context: Arc<HttpContext>, target: InspectionTarget) -> Self {
@@ -26,10 +31,11 @@ impl CipherGuard {
             target,
             session: None,
             partial: Vec::new(),
+            missing: 0,
         }
     }
 
-    /// Takes bytes that the program writes, and appends the complete records among them to
+    /// Takes bytes that the program writes, and appends those of records that may be sent to
     /// `output`. Returns how many bytes were taken, at least one unless `data` is empty.
     ///
     /// # Errors
@@ -37,20 +43,42 @@ impl CipherGuard {
     /// [`NetError::Denied`] for a record that is not the next one of a session for this host.
     pub(crate) fn push(&mut self, data: &[u8], output: &mut Vec<u8>) -> Result<usize, NetError> {
         let mut taken = 0;
-        while taken < data.len() && output.len() < MAX_RECORD {
-            let wanted = record_length(&self.partial).unwrap_or(HEADER);
-            if wanted > MAX_RECORD {
-                return Err(self.denial());
+        while taken < data.len() && output.len() < STEP {
+            let rest = &data[taken..];
+            if self.missing > 0 {
+                let count = self.missing.min(rest.len());
+                output.extend_from_slice(&rest[..count]);
+                self.missing -= count;
+                taken += count;
+                continue;
             }
-            let count = (wanted - self.partial.len()).min(data.len() - taken);
-            self.partial.extend_from_slice(&data[taken..taken + count]);
+            let wanted = self.wanted()?;
+            let count = wanted.saturating_sub(self.partial.len()).min(rest.len());
+            self.partial.extend_from_slice(&rest[..count]);
             taken += count;
-            if record_length(&self.partial) == Some(self.partial.len()) {
+            // With the header, the length is known.
+            if self.partial.len() >= self.wanted()? {
                 self.check()?;
+                let length = record_length(&self.partial).unwrap_or(HEADER);
+                self.missing = length - self.partial.len();
                 output.append(&mut self.partial);
             }
         }
         Ok(taken)
+    }
+
+    /// Returns how many bytes of the current record have to be there before it can be checked: all
+    /// of a record of the handshake, and the header of a later one.
+    fn wanted(&self) -> Result<usize, NetError> {
+        let length = record_length(&self.partial).unwrap_or(HEADER);
+        if length > MAX_RECORD {
+            return Err(self.denial());
+        }
+        let next = self.session.as_ref().and_then(|session| session.next());
+        match next {
+            Some(NextRecord::Later) => Ok(HEADER),
+            Some(NextRecord::Handshake(_)) | None => Ok(length),
+        }
     }
 
     /// Records bytes that the connection received.
@@ -68,19 +96,20 @@ impl CipherGuard {
             .is_some_and(|session| session.has_ended())
     }
 
-    /// Checks a complete record.
+    /// Checks a record, as far as it [has to be there](Self::wanted).
     fn check(&mut self) -> Result<(), NetError> {
         let registry = &self.context.sessions;
         if self.session.is_none() {
-            let first = registry.fingerprint(&self.partial, false);
+            let first = registry.fingerprint(&self.partial);
             let is_allowed = |host: &Host| self.target.has(host);
             let address = (self.target.address(), self.target.port());
             self.session = registry.bind(first, address, is_allowed);
         }
         let session = self.session.as_ref().ok_or_else(|| self.denial())?;
-        let next = session.next().ok_or_else(|| self.denial())?;
-        if registry.fingerprint(&self.partial, next.is_partial()) != next {
-            return Err(self.denial());
+        match session.next() {
+            Some(NextRecord::Later) => {}
+            Some(NextRecord::Handshake(next)) if registry.fingerprint(&self.partial) == next => {}
+            Some(NextRecord::Handshake(_)) | None => return Err(self.denial()),
         }
         session.pop();
         Ok(())

@@ -1,4 +1,4 @@
-//! What all inspected connections of a network share.
+//! The state that all inspected connections of a network share.
 
 use std::sync::Arc;
 

@@ -8,9 +8,9 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use crate::audit::http_request::HttpRequestReport;
-use crate::http::substitution::Values;
+use crate::http::secret_store::Values;
 
-/// The most characters of a URL that the log stores.
+/// The most bytes of a URL that the log stores.
 const MAX_URL: usize = 1024;
 
 /// The most characters of a method that the log stores.
@@ -37,7 +37,7 @@ impl Exchange {
             report: HttpRequestReport {
                 connection: 0,
                 method: method.chars().take(MAX_METHOD).collect(),
-                url: url.chars().take(MAX_URL).collect(),
+                url: url[..url.floor_char_boundary(MAX_URL)].to_owned(),
                 started: SystemTime::now(),
                 status: None,
                 sent_bytes: 0,

@@ -1,14 +1,14 @@
 //! The TLS records that sessions over transports of the guest program produced, so that a
 //! connection to an inspected host sends no others.
 //!
-//! A record of a handshake is compared in full: the records of the client decide which keys the
-//! connection uses, and only the host knows these keys. A later record is encrypted and
-//! authenticated with them, so a server rejects any other record (RFC 8446, 5.2; RFC 5246, 6.2.3).
-//! Of such a record only the header and the last bytes are compared, which has a fixed cost.
+//! A record of the handshake is compared in full: the records of the client decide which keys the
+//! connection uses, and only the host knows these keys. Later records are only counted: they are
+//! encrypted and authenticated with these keys, so the server rejects any other record (RFC 8446,
+//! 5.2; RFC 5246, 6.2.3).
 
 use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
@@ -21,16 +21,13 @@ pub(super) const HEADER: usize = 5;
 /// The longest record: 16 KiB, and what encryption may add in TLS 1.2 (RFC 5246, 6.2.3).
 pub(super) const MAX_RECORD: usize = HEADER + (1 << 14) + 2048;
 
-/// The bytes at the end of an encrypted record that are compared: the authentication tag.
-const TAG: usize = 16;
-
 /// The first bytes of the server that have to be the same on the connection and in the session: the
 /// ServerHello is in them, whose random bytes are those of one handshake (RFC 8446, 4.1.3).
 const COMPARED: usize = 4096;
 
-/// The most records that a session remembers. The guest program holds them meanwhile, so this is
-/// 256 MiB of full records, and 128 KiB here.
-const MAX_RECORDS: usize = 16 * 1024;
+/// The most records of one handshake. A client sends one or two messages with a ClientHello, and
+/// one or two flights, of which only a chain of certificates is longer than one record.
+const MAX_RECORDS: usize = 64;
 
 /// The sessions of a network that no connection has been found for.
 #[derive(Default)]
@@ -48,7 +45,10 @@ pub(crate) struct GuardedRecords {
 
 #[derive(Default)]
 struct State {
+    /// The records of the handshake.
     queue: VecDeque<Fingerprint>,
+    /// The number of records after them.
+    later: u64,
     scanner: RecordScanner,
     /// The address and port of the connection that sends the records. The address is `None` if the
     /// embedder's proxy resolved the name.
@@ -63,14 +63,17 @@ struct State {
     has_ended: bool,
 }
 
-/// A hash of a record, whose lowest bit is set if only header and tag were hashed.
+/// A hash of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint(u64);
 
-impl Fingerprint {
-    pub(super) fn is_partial(self) -> bool {
-        self.0 & 1 == 1
-    }
+/// The next record that the connection may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NextRecord {
+    /// The one of the handshake with this fingerprint.
+    Handshake(Fingerprint),
+    /// Any.
+    Later,
 }
 
 impl SessionRegistry {
@@ -88,8 +91,8 @@ impl SessionRegistry {
     }
 
     /// Returns the hash of a complete record.
-    pub(super) fn fingerprint(&self, record: &[u8], is_partial: bool) -> Fingerprint {
-        fingerprint(&self.hash_key, record, is_partial)
+    pub(super) fn fingerprint(&self, record: &[u8]) -> Fingerprint {
+        Fingerprint(self.hash_key.hash_one(record))
     }
 
     /// Returns the session whose first record has the fingerprint `first`, with a host that
@@ -125,13 +128,16 @@ impl GuardedRecords {
             state.set_tunnelled();
             return;
         }
-        let (key, queue) = (&self.hash_key, &mut state.queue);
-        state.scanner.push(ciphertext, key, is_established, queue);
-    }
-
-    /// Returns whether the guest program holds as many records as it may.
-    pub(crate) fn is_full(&self) -> bool {
-        self.state.lock().queue.len() >= MAX_RECORDS
+        let (queue, later) = (&mut state.queue, &mut state.later);
+        state
+            .scanner
+            .push(ciphertext, is_established, |record| match record {
+                Some(record) => queue.push_back(Fingerprint(self.hash_key.hash_one(record))),
+                None => *later += 1,
+            });
+        if state.queue.len() > MAX_RECORDS {
+            state.set_tunnelled();
+        }
     }
 
     /// Compares ciphertext that the guest program gives to the session with what the connection
@@ -174,14 +180,22 @@ impl GuardedRecords {
         self.state.lock().bound_to
     }
 
-    /// Returns the fingerprint of the next record.
-    pub(super) fn next(&self) -> Option<Fingerprint> {
-        self.state.lock().queue.front().copied()
+    /// Returns the next record that the connection may send.
+    pub(super) fn next(&self) -> Option<NextRecord> {
+        let state = self.state.lock();
+        let later = (state.later > 0).then_some(NextRecord::Later);
+        state
+            .queue
+            .front()
+            .map_or(later, |next| Some(NextRecord::Handshake(*next)))
     }
 
     /// Removes the next record.
     pub(super) fn pop(&self) {
-        self.state.lock().queue.pop_front();
+        let mut state = self.state.lock();
+        if state.queue.pop_front().is_none() {
+            state.later = state.later.saturating_sub(1);
+        }
     }
 }
 
@@ -190,32 +204,28 @@ impl State {
         self.is_tunnelled = true;
         self.bound_to = None;
         self.queue = VecDeque::new();
+        self.later = 0;
     }
 }
 
-/// Splits ciphertext into records and hashes them, no matter how it is split.
+/// Splits ciphertext into records, no matter how it is split itself.
 #[derive(Default)]
 struct RecordScanner {
-    /// The header and, until the record is complete, the bytes that are hashed: all of a record of
-    /// the handshake, or the last [`TAG`] bytes of another one.
+    /// The header and, for a record of the handshake, what has come of its body.
     record: Vec<u8>,
     /// The bytes of the record that are still missing, once the header is complete.
     missing: usize,
-    is_partial: bool,
+    is_later: bool,
 }
 
 impl RecordScanner {
-    fn push(
-        &mut self,
-        mut bytes: &[u8],
-        key: &RandomState,
-        is_partial: bool,
-        queue: &mut VecDeque<Fingerprint>,
-    ) {
+    /// Calls `on_record` with each complete record of the handshake, and with `None` for each later
+    /// one.
+    fn push(&mut self, mut bytes: &[u8], is_later: bool, mut on_record: impl FnMut(Option<&[u8]>)) {
         while !bytes.is_empty() {
             if self.record.len() < HEADER {
                 if self.record.is_empty() {
-                    self.is_partial = is_partial;
+                    self.is_later = is_later;
                 }
                 let taken = bytes.len().min(HEADER - self.record.len());
                 self.record.extend_from_slice(&bytes[..taken]);
@@ -226,15 +236,13 @@ impl RecordScanner {
                 self.missing = body_length(&self.record);
             }
             let taken = bytes.len().min(self.missing);
-            self.record.extend_from_slice(&bytes[..taken]);
+            if !self.is_later {
+                self.record.extend_from_slice(&bytes[..taken]);
+            }
             self.missing -= taken;
             bytes = &bytes[taken..];
-            if self.is_partial && self.record.len() > HEADER + TAG {
-                let surplus = self.record.len() - TAG;
-                self.record.drain(HEADER..surplus);
-            }
             if self.missing == 0 {
-                queue.push_back(fingerprint(key, &self.record, self.is_partial));
+                on_record((!self.is_later).then_some(&self.record[..]));
                 self.record.clear();
             }
         }
@@ -251,15 +259,6 @@ pub(super) fn record_length(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= HEADER).then(|| HEADER + body_length(bytes))
 }
 
-fn fingerprint(key: &RandomState, record: &[u8], is_partial: bool) -> Fingerprint {
-    let mut hasher = key.build_hasher();
-    hasher.write(&record[..HEADER]);
-    let body = &record[HEADER..];
-    let hashed = if is_partial { TAG } else { body.len() };
-    hasher.write(&body[body.len().saturating_sub(hashed)..]);
-    Fingerprint(hasher.finish() << 1 | u64::from(is_partial))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,29 +269,54 @@ mod tests {
     }
 
     #[test]
-    fn records_have_the_same_fingerprints_however_they_are_split() {
-        let registry = SessionRegistry::default();
-        let stream = [
-            record(&[1; 100]),
-            record(b""),
-            record(&[2; 3]),
-            record(&[3; 400]),
-        ]
-        .concat();
-        for is_partial in [false, true] {
-            let expected: Vec<Fingerprint> = [&[1; 100][..], b"", &[2; 3], &[3; 400]]
-                .iter()
-                .map(|body| registry.fingerprint(&record(body), is_partial))
-                .collect();
-            for size in 1..=stream.len() {
+    fn records_are_the_same_however_the_ciphertext_is_split() {
+        let bodies = [&[1; 100][..], b"", &[2; 3], &[3; 400]];
+        let stream = bodies.map(record).concat();
+        for size in 1..=stream.len() {
+            for is_later in [false, true] {
                 let mut scanner = RecordScanner::default();
-                let mut queue = VecDeque::new();
+                let mut records = Vec::new();
                 for part in stream.chunks(size) {
-                    scanner.push(part, &registry.hash_key, is_partial, &mut queue);
+                    let add = |record: Option<&[u8]>| records.push(record.map(<[u8]>::to_vec));
+                    scanner.push(part, is_later, add);
                 }
-                assert_eq!(queue, expected, "{size}");
+                let expected = bodies.map(|body| (!is_later).then(|| record(body)));
+                assert_eq!(records, expected, "{size}");
             }
         }
+    }
+
+    #[test]
+    fn records_of_the_handshake_are_compared_and_later_ones_counted() {
+        let registry = SessionRegistry::default();
+        let records = registry.begin(Host::parse("a.example").expect("a host"));
+        let (hello, finished) = (record(b"hello"), record(b"finished"));
+        records.record(&hello, false);
+        let first = registry.fingerprint(&hello);
+        let session = registry.bind(first, (None, 443), |_| true).expect("bound");
+        records.record(&finished[..7], false);
+        records.record(&finished[7..], true);
+        records.record(&[record(b"data"), record(b"more")].concat(), true);
+        for expected in [
+            NextRecord::Handshake(first),
+            NextRecord::Handshake(registry.fingerprint(&finished)),
+            NextRecord::Later,
+            NextRecord::Later,
+        ] {
+            assert_eq!(session.next(), Some(expected));
+            session.pop();
+        }
+        assert_eq!(session.next(), None);
+    }
+
+    #[test]
+    fn a_handshake_of_many_records_is_not_recorded() {
+        let registry = SessionRegistry::default();
+        let records = registry.begin(Host::parse("a.example").expect("a host"));
+        for _ in 0..=MAX_RECORDS {
+            records.record(&record(b"hello"), false);
+        }
+        assert_eq!(records.next(), None);
     }
 
     #[test]
@@ -303,7 +327,7 @@ mod tests {
         assert!(records.next().is_some());
         records.record(&record(b"data"), true);
         assert_eq!(records.next(), None);
-        let first = registry.fingerprint(&record(b"hello"), false);
+        let first = registry.fingerprint(&record(b"hello"));
         assert!(registry.bind(first, (None, 443), |_| true).is_none());
     }
 }

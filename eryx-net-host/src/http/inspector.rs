@@ -1,5 +1,10 @@
 //! The inspector of one stream of requests and responses.
 
+mod collected_body;
+mod request_url;
+mod requests;
+mod responses;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -13,17 +18,29 @@ use crate::error::NetError;
 use crate::http::context::HttpContext;
 use crate::http::denial;
 use crate::http::exchange::Exchange;
-use crate::http::requests::{RequestBody, Requests};
-use crate::http::responses::Responses;
+use crate::http::inspector::requests::{RequestBody, Requests};
+use crate::http::inspector::responses::Responses;
 use crate::http::target::Peer;
 use crate::http::tunnel_ports::distinct_ports;
 
-/// The most bytes that a step takes from the program or from the peer.
-pub(crate) const STEP: usize = 64 * 1024;
+/// The most bytes that wait to be sent to the peer, unless one head or one collected request is
+/// longer.
+pub(crate) const STEP: usize = 16 * 1024;
 
-/// The longest head of a request or a response. Web servers accept about as much: nginx 32 KiB,
-/// Node.js 16 KiB, Apache 8 KiB for a line.
-const MAX_HEAD: usize = 32 * 1024;
+/// The longest head of a request, also with its secrets. Web servers accept about as much: nginx 32
+/// KiB, Node.js 16 KiB, Apache 8 KiB for a line.
+pub(super) const MAX_HEAD: usize = 32 * 1024;
+
+/// The longest head of a response. Clients and proxies accept about as much: Node.js 16 KiB, nginx
+/// 8 KiB, aiohttp 8 KiB for a line.
+const MAX_RESPONSE_HEAD: usize = 16 * 1024;
+
+/// The most bytes of a body that are sent as they are at once.
+const MAX_FORWARDED: usize = 256 * 1024;
+
+/// The same for a body that is searched for placeholders: what the kernel does not take at once is
+/// searched again.
+const MAX_SEARCHED: usize = 128 * 1024;
 
 /// Parses what a program sends and receives, enforces the HTTP rules, replaces placeholders by
 /// secrets in requests and secrets by placeholders in responses, and records every exchange.
@@ -41,22 +58,25 @@ pub(crate) struct Inspector {
     /// Whether the peer may be sent a secret, on this connection or on another.
     pub(super) has_secrets: bool,
     pub(super) http: Connection,
-    pub(super) requests: Requests,
-    pub(super) request_body: RequestBody,
-    pub(super) responses: Responses,
+    requests: Requests,
+    request_body: RequestBody,
+    responses: Responses,
     /// The exchanges whose response has not ended, the oldest first.
     pub(super) exchanges: VecDeque<Exchange>,
     /// The exchange of the request that the program sends now, if its response has ended.
     pub(super) answered: Option<Exchange>,
     /// Finds placeholders in the bodies of requests.
     pub(super) finder: Option<Finder>,
+    /// The number of bytes that [`forwardable`](Self::forwardable) returned last, and the finder
+    /// after them.
+    pub(super) searched: Option<(usize, Finder)>,
     /// Whether a response was not well-formed, so that no request may follow.
     pub(super) has_lost_framing: bool,
     pub(super) to_peer: Vec<u8>,
-    /// Where the request that the program sends now begins in `to_peer`.
+    /// The offset in `to_peer` of the request that the program sends now.
     pub(super) current_start: usize,
     to_program: Vec<u8>,
-    /// How much of `to_program` was taken.
+    /// The number of bytes of `to_program` that were taken.
     taken: usize,
     /// The response to a denied request, which follows the responses to earlier requests.
     denial_response: Option<Vec<u8>>,
@@ -81,17 +101,20 @@ impl Inspector {
             .secrets_for(&peer.host, port, true)
             .next()
             .is_some();
-        let limits = Limits::default()
-            .head_bytes(MAX_HEAD)
-            .expect("the limit is in range");
+        let limits = |head| {
+            let limits = Limits::default().head_bytes(head);
+            limits.expect("the limit is in range")
+        };
         Self {
             finder: context.secrets.finder(),
+            searched: None,
             context,
             entry,
             peer,
             tunnel_ports,
             has_secrets,
-            http: Connection::new(origin, limits),
+            http: Connection::new(origin, limits(MAX_HEAD))
+                .with_response_limits(limits(MAX_RESPONSE_HEAD)),
             requests: Requests::Http,
             request_body: RequestBody::default(),
             responses: Responses::default(),
@@ -163,8 +186,10 @@ impl Inspector {
         if let Some(error) = self.requests.failure() {
             return Some(Err(error.clone()));
         }
-        if self.taken == 0 && !self.to_program.is_empty() && self.to_program.len() <= max {
-            return Some(Ok(std::mem::take(&mut self.to_program)));
+        if self.taken == 0 && !self.to_program.is_empty() && self.to_program.len() <= 2 * max {
+            // The rest gets memory of its own: the buffer of a large read must not stay.
+            let rest = self.to_program.split_off(max.min(self.to_program.len()));
+            return Some(Ok(std::mem::replace(&mut self.to_program, rest)));
         }
         let rest = &self.to_program[self.taken..];
         if rest.is_empty() {
@@ -177,6 +202,52 @@ impl Inspector {
             self.taken = 0;
         }
         Some(Ok(bytes))
+    }
+
+    /// Returns how many of the program's next bytes can be sent as they are: content of a body, or
+    /// what is not inspected. If there are any, the caller sends some and passes them to
+    /// [`forwarded`](Self::forwarded), in place of [`poll_request`](Self::poll_request).
+    pub(crate) fn forwardable(&mut self, data: &[u8]) -> usize {
+        let count = data.len().min(MAX_FORWARDED);
+        match self.requests {
+            Requests::Raw => return count,
+            Requests::Http if self.to_peer.is_empty() => {}
+            _ => return 0,
+        }
+        let RequestBody { max, length, .. } = self.request_body;
+        let content = self.http.request_content();
+        let content = content.min(max.map_or(u64::MAX, |max| max - length));
+        let count = usize::try_from(content).unwrap_or(usize::MAX).min(count);
+        match &self.finder {
+            Some(finder) if count > 0 && self.is_searched() => {
+                let count = count.min(MAX_SEARCHED);
+                let mut finder = finder.clone();
+                if finder.push(&data[..count]).is_some() {
+                    // It is denied.
+                    return 0;
+                }
+                self.searched = Some((count, finder));
+                count
+            }
+            _ => count,
+        }
+    }
+
+    /// Takes bytes that [can be sent as they are](Self::forwardable), after they were sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_request`](Self::poll_request).
+    pub(crate) fn forwarded(&mut self, data: &[u8]) -> Result<(), NetError> {
+        if matches!(self.requests, Requests::Raw) {
+            return Ok(());
+        }
+        self.parse_forwarded(data)
+    }
+
+    /// Returns whether bodies are searched for placeholders, which deny the request.
+    pub(super) fn is_searched(&self) -> bool {
+        self.peer.is_enforced() && !self.context.report_only
     }
 
     /// Adds bytes for the program.

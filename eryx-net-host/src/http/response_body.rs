@@ -1,33 +1,35 @@
 //! The body of a response.
 
-use eryx_http::{Framing, ResponseHead, Scrubber, ScrubberPatterns, write_chunk};
+use eryx_http::{Framing, ResponseHead, write_chunk};
+
+use crate::http::secret_filter::{SecretFilter, SecretPatterns};
 
 /// Counts the bytes of a body, and replaces secrets in it.
 pub(super) struct ResponseBody {
-    /// Replaces secrets. `None` if no secret was sent so far.
-    scrubber: Option<Scrubber>,
-    /// The version of the secrets that it replaces.
-    version: u64,
-    /// Bytes for the program that are not held back.
-    released: Vec<u8>,
+    filter: SecretFilter,
     is_chunked: bool,
-    /// Whether it has a content coding, in which no secret can be recognised.
-    is_encoded: bool,
+    obstacle: Option<Obstacle>,
     length: u64,
     max: Option<u64>,
+}
+
+/// Why secrets cannot be recognised in a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// It has a content coding.
+    Encoded,
+    /// It is a part of a content, or a difference from an earlier one, of which the program could
+    /// have the rest.
+    Partial,
 }
 
 impl ResponseBody {
     /// Returns the body of the response with this head, which may have at most `max` bytes.
     pub(super) fn new(head: &ResponseHead, max: Option<u64>) -> Self {
-        let mut codings = head.fields().elements("content-encoding");
         Self {
-            scrubber: None,
-            version: 0,
-            released: Vec::new(),
+            filter: SecretFilter::default(),
             is_chunked: head.framing() == Framing::Chunked,
-            is_encoded: head.framing() != Framing::Empty
-                && codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")),
+            obstacle: Obstacle::of(head),
             length: 0,
             max,
         }
@@ -40,12 +42,12 @@ impl ResponseBody {
 
     /// Returns whether its bytes are passed on as they are.
     pub(super) fn is_passed_on(&self) -> bool {
-        self.scrubber.is_none() && !self.is_chunked
+        self.filter.is_idle() && !self.is_chunked
     }
 
-    /// Returns whether secrets cannot be recognised in it, although some were sent.
-    pub(super) fn is_unreadable(&self) -> bool {
-        self.scrubber.is_some() && self.is_encoded
+    /// Returns why secrets cannot be recognised in it, although some were sent.
+    pub(super) fn obstacle(&self) -> Option<Obstacle> {
+        self.obstacle.filter(|_| !self.filter.is_idle())
     }
 
     /// Counts `bytes` more. Returns whether the body is longer than it may be.
@@ -54,30 +56,29 @@ impl ResponseBody {
         self.max.is_some_and(|max| self.length > max)
     }
 
-    /// Sets what is replaced from here on, if it is of another version than before.
-    pub(super) fn refresh(&mut self, patterns: &ScrubberPatterns, version: u64) {
-        if self.version == version {
-            return;
-        }
-        self.version = version;
-        match &mut self.scrubber {
-            // It can hold back the start of a secret that is still searched for.
-            Some(scrubber) => scrubber.continue_with(patterns, &mut self.released),
-            None => self.scrubber = Some(patterns.scrubber()),
-        }
+    /// Sets what is replaced from here on.
+    pub(super) fn refresh(&mut self, patterns: &SecretPatterns, version: u64) {
+        self.filter.refresh(patterns, version);
     }
 
     /// Takes bytes of the body.
     pub(super) fn scrub(&mut self, data: &[u8]) {
-        match &mut self.scrubber {
-            Some(scrubber) => scrubber.push(data, &mut self.released),
-            None => self.released.extend_from_slice(data),
-        }
+        self.filter.push(data);
     }
 
-    /// Returns the bytes for the program: those that are not held back, in one chunk.
+    /// Returns the bytes for the program that are not held back, in one chunk.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        let bytes = std::mem::take(&mut self.released);
+        let bytes = self.filter.take();
+        self.framed(bytes)
+    }
+
+    /// Ends the body, and returns all bytes for the program.
+    pub(super) fn finish(&mut self) -> Vec<u8> {
+        let bytes = self.filter.finish();
+        self.framed(bytes)
+    }
+
+    fn framed(&self, bytes: Vec<u8>) -> Vec<u8> {
         if !self.is_chunked {
             return bytes;
         }
@@ -85,11 +86,34 @@ impl ResponseBody {
         write_chunk(&bytes, &mut chunk);
         chunk
     }
+}
 
-    /// Ends the body: no byte is held back any more.
-    pub(super) fn finish(&mut self) {
-        if let Some(scrubber) = &mut self.scrubber {
-            scrubber.finish(&mut self.released);
+impl Obstacle {
+    fn of(head: &ResponseHead) -> Option<Self> {
+        if head.framing() == Framing::Empty {
+            return None;
         }
+        let mut codings = head.fields().elements("content-encoding");
+        if codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+            return Some(Self::Encoded);
+        }
+        // Partial Content (RFC 9110, 15.3.7) and IM Used (RFC 3229, 10.4.1).
+        matches!(head.status(), 206 | 226).then_some(Self::Partial)
+    }
+
+    /// Returns the message for the program.
+    pub(super) fn message(self, host: &str) -> String {
+        let reason = match self {
+            Self::Encoded => {
+                "its Content-Encoding is one in which a secret cannot be recognised, and the request \
+                 asked for identity; the server has to honour Accept-Encoding"
+            }
+            Self::Partial => {
+                "it has only a part of the content (status 206 or 226), where a secret could be cut \
+                 in two, and no request to a host with secrets asks for one (Range is removed); \
+                 request all of it, without a field or parameter that selects a part"
+            }
+        };
+        format!("the response from `{host}` is denied: {reason}")
     }
 }

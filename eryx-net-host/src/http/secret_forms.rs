@@ -7,27 +7,59 @@ use secrecy::zeroize::Zeroizing;
 /// sees instead.
 pub(super) type Form = (Zeroizing<Vec<u8>>, Vec<u8>);
 
-/// The most forms of one secret.
-pub(super) const MAX_FORMS: usize = 9;
+/// The most forms of one secret: as it is, one for each of [`ENCODINGS`], and six in Base64.
+pub(super) const MAX_FORMS: usize = 1 + ENCODINGS.len() + 6;
+
+/// Encodes a text.
+type Encode = fn(&[u8]) -> Vec<u8>;
+
+/// The encodings in which requests contain a secret, and in which servers repeat it.
+const ENCODINGS: [Encode; 11] = [
+    percent_encoded,
+    |value| percent(value, b"", Case::Lower),
+    // Of a path.
+    |value| percent(value, b"/", Case::Upper),
+    json_escaped,
+    // `json_encode` of PHP.
+    |value| json(value, b"/", b"", Case::Lower),
+    // `encoding/json` of Go.
+    |value| json(value, b"", b"&<>", Case::Lower),
+    // Gson, of Java.
+    |value| json(value, b"", b"&<>='", Case::Lower),
+    // `System.Text.Json` of .NET.
+    |value| json(value, b"", b"\"&<>'+`", Case::Upper),
+    // `html.escape` of Python.
+    |value| html(value, b"", &[(b'"', "&quot;"), (b'\'', "&#x27;")]),
+    // MarkupSafe, of Jinja.
+    |value| html(value, b"\"'", &[]),
+    // `html/template` of Go.
+    |value| html(value, b"\"'+", &[]),
+];
+
+/// The case of hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Lower,
+    Upper,
+}
 
 /// The shortest encoded form that responses are searched for: a shorter one would also be found by
 /// chance.
 const MIN_ENCODED: usize = 4;
 
-/// Returns the forms of a secret that responses are searched for.
+/// Returns the forms of a secret that responses are searched for, each once.
 ///
-/// Besides the secret itself these are the encodings in which requests contain it, and in which a
-/// server may repeat it: percent-encoding, a string of JSON, and Base64 as in Basic credentials.
-/// In Base64 the text before the secret decides how it is encoded, so there are three forms. Bits
-/// of its first and last byte that share a character with a neighbour are not part of them.
+/// Besides the secret itself these are its [`ENCODINGS`], and Base64 as in Basic credentials. In
+/// Base64 the text before the secret decides how it is encoded, so there are three forms. Bits of
+/// its first and last byte that share a character with a neighbour are not part of them.
 pub(super) fn forms(value: &[u8], placeholder: &[u8]) -> Vec<Form> {
     let shown = masked(placeholder, value.len());
-    let mut forms = Vec::with_capacity(MAX_FORMS);
-    for encode in [percent_encoded, json_escaped] {
-        let encoded = encode(value);
-        if encoded != value {
+    let mut forms: Vec<Form> = Vec::with_capacity(MAX_FORMS);
+    for encode in ENCODINGS {
+        let encoded = Zeroizing::new(encode(value));
+        if *encoded != value && forms.iter().all(|(other, _)| *other != encoded) {
             let shown = masked(placeholder, encoded.len());
-            forms.push((Zeroizing::new(encoded), shown));
+            forms.push((encoded, shown));
         }
     }
     for offset in 0..3 {
@@ -78,28 +110,74 @@ fn base64_start(offset: usize) -> usize {
 
 /// Percent-encodes everything but unreserved characters (RFC 3986, 2.1).
 pub(super) fn percent_encoded(value: &[u8]) -> Vec<u8> {
-    let mut output = Vec::with_capacity(value.len());
+    percent(value, b"", Case::Upper)
+}
+
+/// Escapes printable ASCII for a JSON string (RFC 8259, 7).
+pub(super) fn json_escaped(value: &[u8]) -> Vec<u8> {
+    json(value, b"", b"", Case::Lower)
+}
+
+/// Percent-encodes everything but unreserved characters and `kept`.
+fn percent(value: &[u8], kept: &[u8], case: Case) -> Vec<u8> {
+    let mut output = Vec::with_capacity(3 * value.len());
     for &byte in value {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                output.push(byte);
-            }
-            _ => output.extend(format!("%{byte:02X}").into_bytes()),
+        let is_unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if is_unreserved || kept.contains(&byte) {
+            output.push(byte);
+        } else {
+            output.push(b'%');
+            push_hex(&mut output, byte, case);
         }
     }
     output
 }
 
-/// Escapes printable ASCII for a JSON string (RFC 8259, 7).
-pub(super) fn json_escaped(value: &[u8]) -> Vec<u8> {
-    let mut output = Vec::with_capacity(value.len());
+/// Escapes printable ASCII for a JSON string, with a backslash before `slashed`, and `escaped` by
+/// their number. `"` and `\` have a backslash unless they are escaped by their number.
+fn json(value: &[u8], slashed: &[u8], escaped: &[u8], case: Case) -> Vec<u8> {
+    let mut output = Vec::with_capacity(6 * value.len());
     for &byte in value {
-        if matches!(byte, b'"' | b'\\') {
+        if escaped.contains(&byte) {
+            output.extend_from_slice(b"\\u00");
+            push_hex(&mut output, byte, case);
+            continue;
+        }
+        if matches!(byte, b'"' | b'\\') || slashed.contains(&byte) {
             output.push(b'\\');
         }
         output.push(byte);
     }
     output
+}
+
+/// Escapes printable ASCII for HTML: `&`, `<` and `>` by name, `numbered` by their number, and
+/// others as `named` says.
+fn html(value: &[u8], numbered: &[u8], named: &[(u8, &str)]) -> Vec<u8> {
+    let mut output = Vec::with_capacity(6 * value.len());
+    for &byte in value {
+        let name = named.iter().find(|(other, _)| *other == byte);
+        match (byte, name) {
+            (b'&', _) => output.extend_from_slice(b"&amp;"),
+            (b'<', _) => output.extend_from_slice(b"&lt;"),
+            (b'>', _) => output.extend_from_slice(b"&gt;"),
+            (_, Some((_, name))) => output.extend_from_slice(name.as_bytes()),
+            _ if numbered.contains(&byte) => {
+                output.extend_from_slice(&[b'&', b'#', b'0' + byte / 10, b'0' + byte % 10, b';']);
+            }
+            _ => output.push(byte),
+        }
+    }
+    output
+}
+
+fn push_hex(output: &mut Vec<u8>, byte: u8, case: Case) {
+    let digits: &[u8; 16] = match case {
+        Case::Lower => b"0123456789abcdef",
+        Case::Upper => b"0123456789ABCDEF",
+    };
+    output.push(digits[usize::from(byte >> 4)]);
+    output.push(digits[usize::from(byte & 15)]);
 }
 
 #[cfg(test)]
@@ -140,6 +218,32 @@ mod tests {
                 assert_eq!(form.len(), shown.len());
             }
         }
+    }
+
+    #[test]
+    fn a_secret_has_a_form_for_every_encoding_that_servers_use() {
+        let forms = forms(b"a/b+c=d\"'&<\\`", PLACEHOLDER);
+        for encoded in [
+            "a/b+c=d\"'&<\\`",
+            "a%2Fb%2Bc%3Dd%22%27%26%3C%5C%60",
+            "a%2fb%2bc%3dd%22%27%26%3c%5c%60",
+            "a/b%2Bc%3Dd%22%27%26%3C%5C%60",
+            "a/b+c=d\\\"'&<\\\\`",
+            "a\\/b+c=d\\\"'&<\\\\`",
+            "a/b+c=d\\\"'\\u0026\\u003c\\\\`",
+            "a/b+c\\u003dd\\\"\\u0027\\u0026\\u003c\\\\`",
+            "a/b\\u002Bc=d\\u0022\\u0027\\u0026\\u003C\\\\\\u0060",
+            "a/b+c=d&quot;&#x27;&amp;&lt;\\`",
+            "a/b+c=d&#34;&#39;&amp;&lt;\\`",
+            "a/b&#43;c=d&#34;&#39;&amp;&lt;\\`",
+        ] {
+            let mut found = forms.iter();
+            assert!(
+                found.any(|(form, _)| **form == encoded.as_bytes()),
+                "{encoded}"
+            );
+        }
+        assert!(forms.len() <= MAX_FORMS);
     }
 
     #[test]

@@ -5,15 +5,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use eryx_http::{Finder, Limits, Scrubber, ScrubberPatterns};
+use eryx_http::{Finder, Limits, Scrubber};
 use eryx_sync::Mutex;
 use futures_util::future::BoxFuture;
 use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::http::{MAX_SECRETS, ProvideSecret, Secret, SecretSource, check_value};
+use crate::http::secret_filter::SecretPatterns;
 use crate::http::secret_forms::{Form, MAX_FORMS, forms};
-use crate::http::substitution::Values;
 
 /// The start of every placeholder, by which a person recognises it.
 const PREFIX: &str = "eryx-";
@@ -39,7 +39,7 @@ pub(crate) struct SecretStore {
     slots: Vec<Slot>,
     finder: Option<Finder>,
     sent: Mutex<SentValues>,
-    /// How often a value was added to those that were sent.
+    /// The number of times that a value was added to those that were sent.
     version: AtomicU64,
 }
 
@@ -54,7 +54,7 @@ struct SentValues {
     /// For each secret the latest, the last of which is the newest.
     values: Vec<VecDeque<Arc<SecretString>>>,
     /// What responses are searched for, once one is.
-    patterns: Option<ScrubberPatterns>,
+    patterns: Option<SecretPatterns>,
 }
 
 /// The value of a secret for one request.
@@ -63,6 +63,9 @@ pub(crate) enum Value {
     /// A provider is asked for it.
     Provided(ValueFuture),
 }
+
+/// The values of the secrets that a request uses, by their index in the policy.
+pub(super) type Values = Vec<(usize, Arc<SecretString>)>;
 
 /// The future of a value.
 pub(crate) type ValueFuture = BoxFuture<'static, Result<Arc<SecretString>, String>>;
@@ -178,7 +181,7 @@ impl SecretStore {
     pub(crate) fn patterns<'a>(
         &self,
         waiting: impl Iterator<Item = &'a (usize, Arc<SecretString>)>,
-    ) -> Option<ScrubberPatterns> {
+    ) -> Option<SecretPatterns> {
         let mut sent = self.sent.lock();
         let mut displaced = Values::new();
         for (index, value) in waiting {
@@ -201,14 +204,7 @@ impl SecretStore {
             let placeholder = self.placeholder(index).as_bytes();
             pairs.extend(forms(value.expose_secret().as_bytes(), placeholder));
         }
-        if pairs.is_empty() {
-            return None;
-        }
-        pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        pairs.dedup_by(|a, b| a.0 == b.0);
-        let patterns =
-            ScrubberPatterns::new(pairs.iter().map(|(form, shown)| (&form[..], &shown[..])))
-                .expect("the number and length of forms are bounded");
+        let patterns = SecretPatterns::new(pairs)?;
         if displaced.is_empty() {
             sent.patterns = Some(patterns.clone());
         }

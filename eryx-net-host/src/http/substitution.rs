@@ -1,24 +1,19 @@
 //! Replacement of placeholders by secrets in the head and body of a request.
 
-use std::sync::Arc;
-
 use data_encoding::BASE64;
 use eryx_http::RequestHead;
 use eryx_net_policy::SecretBinding;
+use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretString};
 
 use crate::http::context::HttpContext;
 use crate::http::secret_forms::{json_escaped, percent_encoded};
-use crate::http::secret_store::SecretStore;
+use crate::http::secret_store::{SecretStore, Values};
 use crate::http::target::Peer;
-
-/// The values of the secrets that a request uses, by their index in the policy.
-pub(super) type Values = Vec<(usize, Arc<SecretString>)>;
 
 /// The longest field, query or body with secrets in it, in bytes. A provider can give a token that
 /// is longer than its placeholder, and a request can have many placeholders.
-const MAX_REPLACED: usize = 64 * 1024;
+const MAX_REPLACED: usize = 32 * 1024;
 
 /// The characters of a name that messages repeat.
 const MAX_SHOWN: usize = 64;
@@ -156,10 +151,6 @@ impl<'a> Substitution<'a> {
             self.replace_in_query(head, values)?;
             self.inject(head, values)?;
         }
-        if self.bindings().next().is_some() {
-            // A compressed response could contain the secret in a form that is not recognised.
-            set(head, "Accept-Encoding", b"identity")?;
-        }
         Ok(())
     }
 
@@ -252,7 +243,7 @@ impl<'a> Substitution<'a> {
             let before = &text[end..range.start];
             if output.len() + before.len() + value.len() + (text.len() - range.end) > MAX_REPLACED {
                 return Err(
-                    "a field, the query or the body has more than 65,536 bytes with them; send fewer \
+                    "a field, the query or the body has more than 32,768 bytes with them; send fewer \
                      placeholders"
                         .to_owned(),
                 );
@@ -314,6 +305,25 @@ impl<'a> Substitution<'a> {
             places.join(", ")
         )
     }
+}
+
+/// Makes the server answer in a form in which secrets can be recognised: with all of the content,
+/// without a content coding, in an encoding based on ASCII, and, over WebSocket, without
+/// compression.
+pub(super) fn ask_for_readable(head: &mut RequestHead) -> Result<(), String> {
+    const REMOVED: [&str; 5] = [
+        "Range",
+        "If-Range",
+        // Differences from an earlier response (RFC 3229).
+        "A-IM",
+        "Accept-Charset",
+        "Sec-WebSocket-Extensions",
+    ];
+    for name in REMOVED {
+        let removed = head.fields_mut().remove(name);
+        removed.map_err(|error| error.kind().to_string())?;
+    }
+    set(head, "Accept-Encoding", b"identity")
 }
 
 /// Sets a field to a value that can have a secret. The error does not have the value.

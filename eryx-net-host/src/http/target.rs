@@ -1,4 +1,4 @@
-//! The host that the requests of a connection are judged by.
+//! The host for which the policy evaluates the requests of a connection.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ pub(crate) struct InspectionTarget {
     inspection: Inspection,
 }
 
-/// The host that one stream of requests is judged by.
+/// The host for which the policy evaluates one stream of requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) scheme: Scheme,
@@ -82,8 +82,8 @@ impl InspectionTarget {
         &self.hosts[0]
     }
 
-    /// Returns the host that requests are judged by if nothing names one of several hosts at one
-    /// address: the one whose requests are inspected most strictly.
+    /// Returns the host for which requests are evaluated if nothing names one of several hosts at
+    /// one address: the one whose requests are inspected most strictly.
     pub(crate) fn strictest_host(&self, context: &HttpContext) -> &Host {
         let policy = context.policy();
         let inspection = |host: &&Host| policy.inspection_at(host, self.address, self.port);

@@ -5,7 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use zeroize::Zeroize;
 
-/// What stands for credentials wherever a proxy is shown.
+/// The text in place of credentials wherever a proxy is shown.
 pub(super) const HIDDEN: &str = "***";
 
 /// The characters that are encoded in a user name: all but the unreserved ones (RFC 3986, 2.3).

@@ -4,9 +4,8 @@ use std::ffi::OsString;
 
 use eryx_net_policy::HostPattern;
 
-use super::server::{CURL_HTTP_PORT, ProxyServer};
-use super::setting::invalid;
 use crate::config::error::ConfigError;
+use crate::proxy::server::{CURL_HTTP_PORT, ProxyServer, url_error};
 
 /// The variables that name the proxy. The first that is set decides. Not `HTTP_PROXY`, which a web
 /// server sets from the header `Proxy` of a request (CVE-2016-5385).
@@ -39,7 +38,7 @@ pub(super) fn server(
     };
     parsed
         .map(Some)
-        .map_err(|rule| invalid(&format!("the proxy in the variable {name}"), rule))
+        .map_err(|rule| url_error(&format!("the proxy in the variable {name}"), rule))
 }
 
 /// Returns the hosts to connect to directly. A name also stands for all names below it.
@@ -86,8 +85,8 @@ fn first<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::setting::Proxy;
     use super::*;
+    use crate::proxy::setting::Proxy;
 
     type Variables<'a> = &'a [(&'a str, &'a str)];
 

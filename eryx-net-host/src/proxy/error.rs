@@ -6,8 +6,8 @@ use eryx_tls::TlsError;
 
 use crate::error::NetError;
 
-/// Why a proxy made no tunnel. The message is for the embedder, behind the name of the proxy; it
-/// contains no credentials.
+/// The error for a tunnel that a proxy did not make. The message is for the embedder, behind the
+/// name of the proxy; it contains no credentials.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProxyError {
     #[error("its name cannot be resolved: {0}")]

@@ -1,16 +1,16 @@
-//! The conversation with a proxy that precedes a tunnel, for either protocol.
+//! The handshake with a proxy that precedes a tunnel, for either protocol.
 //!
 //! It is a state machine without I/O: the caller sends what
 //! [`take_outgoing`](ProxyHandshake::take_outgoing) returns, and passes what it receives to
 //! [`receive`](ProxyHandshake::receive), until that returns the first bytes of the tunnel.
 
-use super::error::ProxyError;
-use super::http_connect::HttpConnect;
-use super::server::{ProxyProtocol, ProxyServer};
-use super::socks5::Socks5;
-use super::target::ProxyTarget;
+use crate::proxy::error::ProxyError;
+use crate::proxy::http_connect::HttpConnect;
+use crate::proxy::server::{ProxyProtocol, ProxyServer};
+use crate::proxy::socks5::Socks5;
+use crate::proxy::target::ProxyTarget;
 
-/// A conversation with a proxy. Its memory is bounded, and so is the number of bytes that it takes.
+/// A handshake with a proxy. Its memory is bounded, and so is the number of bytes that it takes.
 pub(crate) struct ProxyHandshake(Conversation);
 
 enum Conversation {
@@ -19,7 +19,7 @@ enum Conversation {
 }
 
 impl ProxyHandshake {
-    /// Returns the conversation that asks `server` for a tunnel to `target`.
+    /// Returns the handshake that asks `server` for a tunnel to `target`.
     pub(crate) fn new(server: &ProxyServer, target: &ProxyTarget) -> Self {
         let credentials = server.credentials.as_ref();
         Self(match server.protocol {
@@ -43,7 +43,7 @@ impl ProxyHandshake {
     ///
     /// # Errors
     ///
-    /// The proxy's refusal, or [`ProxyError::Malformed`]. The conversation has then ended.
+    /// The proxy's refusal, or [`ProxyError::Malformed`]. The handshake has then ended.
     pub(crate) fn receive(&mut self, input: &[u8]) -> Result<Option<Vec<u8>>, ProxyError> {
         match &mut self.0 {
             Conversation::Http(http) => http.receive(input),

@@ -4,9 +4,9 @@ use data_encoding::BASE64;
 use eryx_http::{AnsweredRequest, Event, HttpErrorKind, Limits, ResponseParser};
 use zeroize::Zeroizing;
 
-use super::credentials::Credentials;
-use super::error::ProxyError;
-use super::target::ProxyTarget;
+use crate::proxy::credentials::Credentials;
+use crate::proxy::error::ProxyError;
+use crate::proxy::target::ProxyTarget;
 
 /// The longest head of an answer, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -28,7 +28,7 @@ impl HttpConnect {
             .head_bytes(MAX_HEAD)
             .expect("less than the most");
         let mut parser = ResponseParser::new(limits);
-        parser.expect(AnsweredRequest::Connect);
+        parser.expect_response_to(AnsweredRequest::Connect);
         Self {
             outgoing: request(target, credentials),
             has_credentials: credentials.is_some(),

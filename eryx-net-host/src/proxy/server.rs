@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use eryx_net_policy::Host;
 
-use super::credentials::{Credentials, HIDDEN};
+use crate::config::error::ConfigError;
+use crate::proxy::credentials::{Credentials, HIDDEN};
 
 /// The port of SOCKS (IANA, service `socks`). curl also assumes it for HTTP.
 const SOCKS_PORT: u16 = 1080;
@@ -187,6 +188,14 @@ impl fmt::Debug for ProxyServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Returns the error of a URL from `origin` that breaks `rule`.
+pub(super) fn url_error(origin: &str, rule: &str) -> ConfigError {
+    ConfigError::Proxy(format!(
+        "{origin} cannot be used: {rule}; write it as in `http://proxy.example:3128`, \
+         `https://user:password@proxy.example` or `socks5://192.0.2.7:1080`"
+    ))
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use eryx_net_policy::HostPattern;
 
-use super::environment;
-use super::server::ProxyServer;
 use crate::config::error::ConfigError;
+use crate::proxy::environment;
+use crate::proxy::server::{ProxyServer, url_error};
 
 /// The text that stands for the environment.
 const ENVIRONMENT: &str = "env";
@@ -118,21 +118,13 @@ impl FromStr for Proxy {
         if text == ENVIRONMENT {
             return Self::from_env();
         }
-        let server = ProxyServer::parse(text, None).map_err(|rule| invalid("the proxy", rule))?;
+        let server = ProxyServer::parse(text, None).map_err(|rule| url_error("the proxy", rule))?;
         Ok(Self {
             server: Some(Arc::new(server)),
             bypass: Arc::default(),
             from_env: false,
         })
     }
-}
-
-/// Returns the error of a URL that breaks `rule`.
-pub(super) fn invalid(origin: &str, rule: &str) -> ConfigError {
-    ConfigError::Proxy(format!(
-        "{origin} cannot be used: {rule}; write it as in `http://proxy.example:3128`, \
-         `https://user:password@proxy.example` or `socks5://192.0.2.7:1080`"
-    ))
 }
 
 impl fmt::Display for Proxy {

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::credentials::Credentials;
-use super::error::ProxyError;
-use super::target::ProxyTarget;
+use crate::proxy::credentials::Credentials;
+use crate::proxy::error::ProxyError;
+use crate::proxy::target::ProxyTarget;
 
 const VERSION: u8 = 5;
 
@@ -24,7 +24,7 @@ const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-/// The conversation with a SOCKS server.
+/// The handshake with a SOCKS server.
 pub(super) struct Socks5 {
     outgoing: Vec<u8>,
     /// Bytes that are not yet a complete message. The longest has 262 bytes.
@@ -154,7 +154,7 @@ fn check_version(version: u8, expected: u8) -> Result<(), ProxyError> {
         return Ok(());
     }
     Err(malformed(format!(
-        "its first byte is {version} and not {expected}; it may be no SOCKS server"
+        "its first byte is {version} and not {expected}; it may not be a SOCKS server"
     )))
 }
 
@@ -228,7 +228,7 @@ mod tests {
 
     type Messages<'a> = &'a [&'a [u8]];
 
-    /// Runs a conversation with these messages of the server, and returns what was sent for each,
+    /// Runs a handshake with these messages of the server, and returns what was sent for each,
     /// and the result.
     fn converse(
         target: &ProxyTarget,

@@ -1,10 +1,10 @@
-//! What a proxy is asked to connect to.
+//! The target that a proxy is asked to connect to.
 
 use std::net::SocketAddr;
 
 use eryx_net_policy::{Host, HostName};
 
-use super::server::authority_of;
+use crate::proxy::server::authority_of;
 
 /// The target of a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]

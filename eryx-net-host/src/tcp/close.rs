@@ -30,6 +30,7 @@ impl Drop for Connection {
         let state = std::mem::replace(&mut self.state, State::Taken);
         if let Some(mut tail) = Tail::of(state)
             && !aborted
+            && !self.resets_on_close
         {
             let has_tail = tail.wants_flush();
             let mut cx = Context::from_waker(noop_waker());

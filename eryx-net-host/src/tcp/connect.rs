@@ -16,18 +16,17 @@ use crate::audit::entry::AuditEntry;
 use crate::context::NetworkContext;
 use crate::dns::resolver::Answer;
 use crate::error::NetError;
-use crate::host_memory::Charge;
 use crate::poll::deadline::Deadline;
 use crate::poll::timeout::Timeout;
 use crate::socket_limits::SocketLimits;
 use crate::tcp::connect_budget::AttemptDeadline;
 use crate::tcp::connection::Connection;
-use crate::tcp::happy_eyeballs::{Connected, dial};
+use crate::tcp::established::Established;
+use crate::tcp::happy_eyeballs::dial;
 use crate::tcp::inspected_stream::InspectedStream;
 use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::route;
-use crate::tcp::state::{Endpoints, HalfClose, State};
-use crate::tcp::transport::Transport;
+use crate::tcp::state::{HalfClose, State};
 
 /// The target of a new connection.
 pub(crate) enum ConnectTarget {
@@ -37,22 +36,6 @@ pub(crate) enum ConnectTarget {
     Address(IpAddr),
     /// A name that the policy allows and the proxy resolves, with its placeholder.
     ProxiedName(HostName, IpAddr),
-}
-
-/// A connection that is established, directly or through a proxy.
-pub(super) struct Established {
-    pub(super) stream: PrefixedStream,
-    pub(super) endpoints: Endpoints,
-    /// `None` for a direct connection.
-    pub(super) tunnel: Option<TunnelRecord>,
-}
-
-/// What is known of the tunnel of a connection.
-pub(super) struct TunnelRecord {
-    /// The URL of the proxy, without credentials.
-    pub(super) proxy: Arc<str>,
-    /// The host memory of the tunnel.
-    pub(super) memory: Charge,
 }
 
 impl Connection {
@@ -91,6 +74,7 @@ impl Connection {
             endpoints: None,
             inspection: None,
             half_close: HalfClose::default(),
+            resets_on_close: false,
             deferred_error: None,
             quota_exceeded: false,
             close_reason: CloseReason::LocalClose,
@@ -102,7 +86,7 @@ impl Connection {
     ///
     /// `None` waits for the rest of the connect timeout, which starts in
     /// [`Network::connect`](crate::Network::connect) and covers the name lookup, every address that
-    /// is dialled, and the conversation with a proxy.
+    /// is dialled, and the handshake with a proxy.
     ///
     /// # Errors
     ///
@@ -177,7 +161,7 @@ impl Connection {
             attempt.succeeded();
         }
         let context = &self.limits.context;
-        let address = endpoints.judged_address();
+        let address = endpoints.policy_address();
         let host = match address {
             Some(address) => Host::parse(&self.host).unwrap_or(Host::Address(address)),
             // The program may have dialled the placeholder.
@@ -208,20 +192,6 @@ impl Connection {
                 )))
             }
             _ => State::Open(stream),
-        }
-    }
-}
-
-impl From<Connected> for Established {
-    fn from(connected: Connected) -> Self {
-        Self {
-            stream: PrefixedStream::new(Transport::Tcp(connected.stream), Vec::new()),
-            endpoints: Endpoints {
-                local: connected.local,
-                peer: connected.peer,
-                is_placeholder: false,
-            },
-            tunnel: None,
         }
     }
 }

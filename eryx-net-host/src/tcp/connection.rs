@@ -19,8 +19,9 @@ use crate::poll::inline_wait::INLINE_WAIT;
 use crate::poll::noop_waker::noop_waker;
 use crate::socket_limits::SocketLimits;
 use crate::tcp::connect_budget::ConnectAttempt;
+use crate::tcp::established::Endpoints;
 use crate::tcp::keepalive::KeepaliveOption;
-use crate::tcp::state::{Endpoints, HalfClose, Phase, State};
+use crate::tcp::state::{ConnectionStatus, HalfClose, Phase, State};
 use crate::tcp::stream::Interest;
 use crate::tcp::transport::Transport;
 
@@ -78,6 +79,8 @@ pub struct Connection {
     /// The hosts whose requests are inspected, if the connection can be for one.
     pub(super) inspection: Option<InspectionTarget>,
     pub(super) half_close: HalfClose,
+    /// Whether dropping the connection resets it.
+    pub(super) resets_on_close: bool,
     /// A deferred error: the next operation returns it.
     pub(super) deferred_error: Option<NetError>,
     /// The peer has sent more than the quota of received bytes: the stream is incomplete from here
@@ -128,11 +131,68 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`NetError::NotConnected`] until the connection is established.
+    /// [`NetError::NotConnected`] until the connection is established, and once it has ended in
+    /// both directions.
     pub fn peer_endpoint(&self) -> Result<SocketAddr, NetError> {
-        self.endpoints
-            .map(|endpoints| endpoints.peer)
-            .ok_or(NetError::NotConnected)
+        let endpoints = self.endpoints.ok_or(NetError::NotConnected)?;
+        // The kernel knows whether the connection has ended.
+        self.transport()?.tcp().peer_address()?;
+        Ok(endpoints.peer)
+    }
+
+    /// Sets TCP_USER_TIMEOUT: for how many milliseconds sent data may stay without an answer before
+    /// the connection ends; 0 for the system's default.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::NotConnected`] until the connection is established, or the system's error.
+    pub fn set_user_timeout(&self, milliseconds: u32) -> Result<(), NetError> {
+        let timeout = Duration::from_millis(milliseconds.into());
+        let socket = self.transport()?.tcp().socket()?;
+        Ok(socket.set_tcp_user_timeout(Some(timeout))?)
+    }
+
+    /// Sets whether dropping the connection resets it and discards what was not sent: SO_LINGER
+    /// with a time of 0. Other times are not offered, as they block the caller of close(2).
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::NotConnected`] until the connection is established, or the system's error.
+    pub fn set_reset_on_close(&mut self, enabled: bool) -> Result<(), NetError> {
+        let linger = enabled.then_some(Duration::ZERO);
+        self.transport()?.tcp().socket()?.set_linger(linger)?;
+        self.resets_on_close = enabled;
+        Ok(())
+    }
+
+    /// Returns what poll(2) reports of the connection besides its readiness. Never waits.
+    #[must_use]
+    pub fn status(&self) -> ConnectionStatus {
+        let Ok(transport) = self.transport() else {
+            return ConnectionStatus::default();
+        };
+        let mut status = transport.tcp().status();
+        status.has_error |= self.deferred_error.is_some();
+        status.read_closed |= self.half_close.read_shutdown;
+        status
+    }
+
+    /// Takes the pending error (SO_ERROR), which the next operation would return otherwise.
+    ///
+    /// # Errors
+    ///
+    /// The pending error.
+    pub fn take_error(&mut self) -> Result<(), NetError> {
+        if let Some(error) = self.deferred_error.take() {
+            return Err(error);
+        }
+        let Ok(transport) = self.transport() else {
+            return Ok(());
+        };
+        match transport.tcp().socket()?.take_error()? {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
     }
 
     /// Sets TCP_NODELAY: whether small segments are sent at once. Through a proxy, this and the

@@ -15,8 +15,15 @@ use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::tls_stream::TlsConnection;
 use crate::tcp::transport::Transport;
 
-/// The most bytes that one read takes from the peer.
-const MAX_READ: usize = 64 * 1024;
+/// The most bytes that one read takes from the peer, all of which the program receives at once.
+const MAX_READ: usize = 256 * 1024;
+
+/// The fewest bytes that a read tries to take.
+const MIN_READ: usize = 16 * 1024;
+
+/// The most bytes that are taken from the peer to find out whether the program can read. They stay
+/// in memory until it does.
+const MAX_READ_AHEAD: usize = 8 * 1024;
 
 /// The most reads of one poll that lead to no bytes for the program. A head of 32 KiB can arrive in
 /// many small segments.
@@ -31,13 +38,13 @@ pub(super) struct InspectedStream {
     yielded: bool,
 }
 
-/// What carries the bytes that are inspected, over the transport of the connection.
+/// The layer below the inspection, over the transport of the connection.
 enum Layer {
     Plain(PrefixedStream),
     Tls(Box<TlsConnection>),
 }
 
-/// What the program's bytes are.
+/// The protocol of the program's bytes.
 enum Mode {
     /// The first byte decides, of the program or of the server.
     Undecided(Box<Undecided>),
@@ -202,7 +209,7 @@ impl InspectedStream {
         if !matches!(self.mode, Mode::Http(_)) {
             return self.poll_read_uninspected(cx, max);
         }
-        ready!(self.poll_readable(cx))?;
+        ready!(self.poll_inspected(cx, max.clamp(MIN_READ, MAX_READ)))?;
         match &mut self.mode {
             Mode::Http(inspector) => match inspector.take_for_program(max) {
                 Some(outcome) => Poll::Ready(outcome),
@@ -247,18 +254,35 @@ impl InspectedStream {
             {
                 return Poll::Ready(Ok(()));
             }
-            return match &mut self.layer {
-                Layer::Plain(plain) => plain.poll_readable(cx).map_err(NetError::from),
-                Layer::Tls(tls) => tls.poll_readable(cx).map(Ok),
-            };
+            return self.poll_layer_readable(cx);
         }
+        if let Mode::Http(inspector) = &mut self.mode
+            && !inspector.is_readable()
+            && inspector.passes_next_bytes()
+        {
+            return self.poll_layer_readable(cx);
+        }
+        self.poll_inspected(cx, MAX_READ_AHEAD)
+    }
+
+    fn poll_layer_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        match &mut self.layer {
+            Layer::Plain(plain) => plain.poll_readable(cx).map_err(NetError::from),
+            Layer::Tls(tls) => tls.poll_readable(cx).map(Ok),
+        }
+    }
+
+    /// Reads from the peer, up to `max` bytes at a time, until the inspector has something for the
+    /// program.
+    fn poll_inspected(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<(), NetError>> {
+        self.yielded = false;
         for _ in 0..MAX_FRUITLESS_READS {
             if let Mode::Http(inspector) = &mut self.mode
                 && inspector.is_readable()
             {
                 return Poll::Ready(Ok(()));
             }
-            let data = ready!(self.poll_read_layer(cx, MAX_READ))?;
+            let data = ready!(self.poll_read_layer(cx, max))?;
             let Mode::Http(inspector) = &mut self.mode else {
                 return Poll::Ready(Ok(()));
             };
@@ -295,6 +319,14 @@ impl InspectedStream {
         if let (Mode::Undecided(undecided), [first, ..]) = (&self.mode, data) {
             self.mode = undecided.decide(*first);
         }
+        if let Mode::Http(inspector) = &mut self.mode {
+            let count = inspector.forwardable(data);
+            if count > 0 {
+                let sent = ready!(self.layer.poll_send(cx, &data[..count]))?;
+                inspector.forwarded(&data[..sent])?;
+                return Poll::Ready(Ok(sent));
+            }
+        }
         let taken = match &mut self.mode {
             Mode::Http(inspector) => ready!(inspector.poll_request(cx, data))?,
             Mode::Guarded(guard) => guard.push(data, &mut self.outgoing)?,
@@ -327,10 +359,7 @@ impl InspectedStream {
             if outgoing.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let sent = match &mut self.layer {
-                Layer::Plain(plain) => ready!(plain.transport_mut().poll_send(cx, outgoing))?,
-                Layer::Tls(tls) => ready!(tls.poll_write(cx, outgoing))?,
-            };
+            let sent = ready!(self.layer.poll_send(cx, outgoing))?;
             match &mut self.mode {
                 Mode::Http(inspector) => inspector.sent(sent),
                 _ => drop(self.outgoing.drain(..sent)),
@@ -387,6 +416,18 @@ impl InspectedStream {
                 "the connection is not encrypted".into(),
             ))),
             Layer::Tls(tls) => tls.poll_close(cx),
+        }
+    }
+}
+
+impl Layer {
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, NetError>> {
+        match self {
+            Self::Plain(plain) => plain
+                .transport_mut()
+                .poll_send(cx, data)
+                .map_err(NetError::from),
+            Self::Tls(tls) => tls.poll_write(cx, data),
         }
     }
 }

@@ -46,7 +46,7 @@ impl Connection {
     fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Vec<u8>, NetError>> {
         self.check_io_ready()?;
         self.poll_flush_pending(cx);
-        if self.half_close.read_shutdown || max == 0 {
+        if max == 0 {
             return Poll::Ready(Ok(Vec::new()));
         }
         if let Some(error) = self.deferred_error.take() {
@@ -68,6 +68,11 @@ impl Connection {
             State::Tls(tls) => tls.poll_read_vec(cx, granted),
             State::Inspected(inspected) => inspected.poll_read_vec(cx, granted),
             _ => Poll::Ready(Err(NetError::NotConnected)),
+        };
+        // Bytes that arrived before reading was shut down are still read, as on Linux.
+        let outcome = match outcome {
+            Poll::Pending if self.half_close.read_shutdown => Poll::Ready(Ok(Vec::new())),
+            outcome => outcome,
         };
         let received = match &outcome {
             Poll::Ready(Ok(bytes)) => bytes.len(),
@@ -198,9 +203,10 @@ impl Connection {
 
     /// Shuts down one direction or both.
     ///
-    /// After reading is shut down, reads return the end of the stream. Shutting down writing over
-    /// TLS sends close_notify first. Never waits: bytes that the kernel does not take at once are
-    /// sent when a later operation waits on this connection, or when it is dropped.
+    /// After reading is shut down, reads return what has arrived and then the end of the stream.
+    /// Shutting down writing over TLS sends close_notify first. Never waits: bytes that the kernel
+    /// does not take at once are sent when a later operation waits on this connection, or when it
+    /// is dropped.
     ///
     /// # Errors
     ///
@@ -215,12 +221,17 @@ impl Connection {
             self.half_close.read_shutdown = true;
         }
         if how != Shutdown::Receive && !self.half_close.write_shutdown {
+            let was_connected = !self.status().hung_up;
             self.half_close.write_shutdown = true;
             self.half_close.fin_pending = true;
             self.poll_flush_pending(&mut Context::from_waker(noop_waker()));
             if let Some(error @ NetError::NotConnected) = self.deferred_error.clone() {
                 self.deferred_error = None;
-                return Err(error);
+                // A peer that has closed its socket resets the connection when close_notify
+                // arrives, before the system shuts it down: shutdown(2) alone would succeed.
+                if !(was_connected && self.is_tls()) {
+                    return Err(error);
+                }
             }
         }
         Ok(())
@@ -267,6 +278,16 @@ impl Connection {
             State::Resolving(_) | State::Connecting(_) | State::Taken => {
                 Err(NetError::NotConnected)
             }
+        }
+    }
+
+    /// Returns whether bytes are sent over TLS, to the peer or to a proxy.
+    fn is_tls(&self) -> bool {
+        match &self.state {
+            State::Tls(_) => true,
+            State::Inspected(inspected) => inspected.is_tls(),
+            State::Open(plain) => plain.transport().is_tls(),
+            _ => false,
         }
     }
 

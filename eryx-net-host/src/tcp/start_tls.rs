@@ -102,7 +102,7 @@ impl Connection {
             return Err(NetError::BrokenPipe);
         }
         let endpoints = self.endpoints.ok_or(NetError::NotConnected)?;
-        let address = endpoints.judged_address();
+        let address = endpoints.policy_address();
         let context = &self.limits.context;
         let mut checked = context.check_server_name(
             settings,

@@ -1,12 +1,10 @@
 //! The states of a TCP connection.
 
-use std::net::{IpAddr, SocketAddr};
-
 use futures_util::future::BoxFuture;
 
 use crate::dns::resolver::Answer;
 use crate::error::NetError;
-use crate::tcp::connect::Established;
+use crate::tcp::established::Established;
 use crate::tcp::inspected_stream::InspectedStream;
 use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::tls_stream::{TlsConnection, TlsHandshake};
@@ -42,6 +40,18 @@ pub enum Phase {
     Failed,
 }
 
+/// What poll(2) reports of a connection besides its readiness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionStatus {
+    /// The peer sends no more (POLLRDHUP).
+    pub read_closed: bool,
+    /// Both directions have ended (POLLHUP).
+    pub hung_up: bool,
+    /// An error is pending (POLLERR).
+    pub has_error: bool,
+}
+
 /// The direction of a connection to shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
@@ -65,23 +75,6 @@ pub(super) enum State {
     Failed(NetError),
     /// No state: only during a transition, and while the connection is dropped.
     Taken,
-}
-
-/// The two ends of an established connection.
-#[derive(Clone, Copy)]
-pub(super) struct Endpoints {
-    pub(super) local: SocketAddr,
-    pub(super) peer: SocketAddr,
-    /// Whether the peer's address stands for a name that the embedder's proxy resolved.
-    pub(super) is_placeholder: bool,
-}
-
-impl Endpoints {
-    /// Returns the peer's address for rules about addresses and networks. `None` for a placeholder,
-    /// which says nothing about where the connection leads.
-    pub(super) fn judged_address(self) -> Option<IpAddr> {
-        (!self.is_placeholder).then_some(self.peer.ip())
-    }
 }
 
 /// The directions that have ended.

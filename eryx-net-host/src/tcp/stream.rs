@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use crate::poll::inline_wait::inline_wait_limit;
 use crate::poll::noop_waker::is_noop;
 use crate::poll::poll_set::PollItem;
+use crate::tcp::state::ConnectionStatus;
 
 /// The most bytes that one call of [`Stream::poll_drain`] discards.
 pub(super) const DRAIN_SIZE: usize = 32 * 1024;
@@ -109,6 +110,24 @@ impl Stream {
 
     pub(super) fn peer_address(&self) -> io::Result<SocketAddr> {
         as_ip_address(&self.socket()?.peer_addr()?)
+    }
+
+    /// Returns the flags that poll(2) reports whatever it waits for, and POLLRDHUP.
+    pub(super) fn status(&self) -> ConnectionStatus {
+        let Ok(socket) = self.fd() else {
+            return ConnectionStatus::default();
+        };
+        let mut sockets = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
+        // A zero timeout is not interrupted by signals.
+        if rustix::event::poll(&mut sockets, Some(&Timespec::default())).is_err() {
+            return ConnectionStatus::default();
+        }
+        let events = sockets[0].revents();
+        ConnectionStatus {
+            read_closed: events.contains(PollFlags::RDHUP),
+            hung_up: events.contains(PollFlags::HUP),
+            has_error: events.contains(PollFlags::ERR),
+        }
     }
 
     fn fd(&self) -> io::Result<BorrowedFd<'_>> {

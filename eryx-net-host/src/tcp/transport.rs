@@ -1,4 +1,4 @@
-//! What carries the bytes of a connection: TCP, or TLS to the embedder's proxy over TCP.
+//! The transport of a connection: TCP, or TLS to the embedder's proxy over TCP.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Opening a tunnel: dialling the embedder's proxy, TLS to it, and the conversation with it.
+//! Opening a tunnel: dialling the embedder's proxy, TLS to it, and its handshake.
 
 use std::future::poll_fn;
 use std::io;
@@ -18,12 +18,11 @@ use crate::proxy::error::ProxyError;
 use crate::proxy::handshake::ProxyHandshake;
 use crate::proxy::server::{ProxyProtocol, ProxyServer};
 use crate::proxy::target::ProxyTarget;
-use crate::tcp::connect::{Established, TunnelRecord};
+use crate::tcp::established::{Endpoints, Established, TunnelRecord};
 use crate::tcp::happy_eyeballs::{MAX_ATTEMPTS, dial};
 use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::proxy_tls::ProxyTls;
-use crate::tcp::route::RouteError;
-use crate::tcp::state::Endpoints;
+use crate::tcp::route_error::RouteError;
 use crate::tcp::stream::{Interest, Stream};
 use crate::tcp::transport::Transport;
 
@@ -123,7 +122,7 @@ impl TunnelDialler {
             Transport::Tcp(connected.stream)
         };
         let handshake = ProxyHandshake::new(&self.proxy, &target);
-        let prefix = converse(&mut transport, handshake).await?;
+        let prefix = run_handshake(&mut transport, handshake).await?;
         // The program sees the local port, but no address: loopback would show that the proxy runs
         // on this machine.
         let unspecified = match peer.ip() {
@@ -155,8 +154,8 @@ impl TunnelDialler {
     }
 }
 
-/// Has the conversation that opens a tunnel, and returns the first bytes of the tunnel.
-async fn converse(
+/// Runs the handshake with the proxy, and returns the first bytes of the tunnel.
+async fn run_handshake(
     transport: &mut Transport,
     mut handshake: ProxyHandshake,
 ) -> Result<Vec<u8>, ProxyError> {

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
+
 use crate::error::NetError;
 use crate::socket_limits::Direction;
 use crate::udp::destinations::Destination;
@@ -90,7 +92,20 @@ impl UdpSocket {
         let socket = self.socket()?;
         let address = self.socket_address(peer);
         let is_connected = self.connected == Some(peer);
+        // The system call first: the reactor has not seen a new socket yet, and a program that does
+        // not wait would lose its first datagram.
+        let system_socket = SockRef::from(socket);
+        let mut first = Some(if is_connected {
+            system_socket.send(data)
+        } else {
+            system_socket.send_to(data, &address.into())
+        });
         let outcome = loop {
+            match first.take() {
+                None => {}
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Some(sent) => break Poll::Ready(sent),
+            }
             match socket.poll_send_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),

@@ -154,6 +154,25 @@ impl UdpSocket {
         self.connected.ok_or(NetError::NotConnected)
     }
 
+    /// Takes the pending error (SO_ERROR), which the next operation would return otherwise.
+    ///
+    /// # Errors
+    ///
+    /// The pending error.
+    pub fn take_error(&mut self) -> Result<(), NetError> {
+        if let Some(error) = self.deferred_error.take() {
+            return Err(error);
+        }
+        match self
+            .socket
+            .as_deref()
+            .map(tokio::net::UdpSocket::take_error)
+        {
+            Some(Ok(Some(error)) | Err(error)) => Err(error.into()),
+            Some(Ok(None)) | None => Ok(()),
+        }
+    }
+
     pub(super) fn socket(&self) -> Result<&tokio::net::UdpSocket, NetError> {
         self.socket.as_deref().ok_or(NetError::NotConnected)
     }

@@ -135,6 +135,11 @@ fn check(comparison: &Comparison, minimum: usize, refused: &[(&str, u64)]) {
         differences.len(),
         differences[..differences.len().min(10)].join("\n")
     );
+    println!(
+        "{} requests seen as judged, {} refused by the origin",
+        comparison.complete,
+        comparison.refused.len()
+    );
     assert!(comparison.complete >= minimum, "{}", comparison.complete);
     let refused = refused
         .iter()

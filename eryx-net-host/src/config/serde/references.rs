@@ -1,4 +1,4 @@
-//! What a policy file refers to: files, by paths relative to it, and environment variables.
+//! References in a policy file: to files, by paths relative to it, and environment variables.
 
 use std::fs;
 use std::path::{self, Path};
@@ -23,7 +23,7 @@ pub(in crate::config) enum References<'a> {
     Folder(&'a Path),
 }
 
-/// Where the value of a secret is.
+/// The location of the value of a secret.
 pub(in crate::config) enum ValuePlace<'a> {
     Variable(&'a str),
     File(&'a Path),

@@ -33,6 +33,8 @@ pub(super) struct Outcome {
 /// The answer for one family; without addresses if the name has none of that family.
 #[derive(Debug)]
 struct FamilyAnswer {
+    /// Whether the name exists.
+    exists: bool,
     aliases: Vec<HostName>,
     addresses: Vec<IpAddr>,
     ttl: Duration,
@@ -79,6 +81,7 @@ async fn query_family(
     record_type: RecordType,
 ) -> Result<FamilyAnswer, ResolveError> {
     let mut answer = FamilyAnswer {
+        exists: true,
         aliases: Vec::new(),
         addresses: Vec::new(),
         ttl: Duration::MAX,
@@ -113,13 +116,15 @@ async fn query_family(
 
 impl FamilyAnswer {
     fn absent(response: Response) -> Self {
+        let (exists, ttl) = match response {
+            Response::Absent { exists, ttl } => (exists, ttl),
+            _ => (false, Duration::ZERO),
+        };
         Self {
+            exists,
             aliases: Vec::new(),
             addresses: Vec::new(),
-            ttl: match response {
-                Response::Absent { ttl } => ttl,
-                _ => Duration::ZERO,
-            },
+            ttl,
         }
     }
 
@@ -128,9 +133,11 @@ impl FamilyAnswer {
     }
 }
 
-/// Merges the answers of both families. Fails only if neither has addresses.
+/// Merges the answers of both families. Fails only if neither has addresses and the name does not
+/// exist, or if a query failed.
 fn merge_families(answers: [Option<Result<FamilyAnswer, ResolveError>>; 2]) -> Outcome {
     let mut complete = true;
+    let mut exists = false;
     let mut failure = None;
     let mut merged = Answer::default();
     let mut ttl = Duration::MAX;
@@ -145,7 +152,10 @@ fn merge_families(answers: [Option<Result<FamilyAnswer, ResolveError>>; 2]) -> O
                 merged.addresses.append(&mut answer.addresses);
                 ttl = ttl.min(answer.ttl);
             }
-            Some(Ok(answer)) => negative_ttl = negative_ttl.min(answer.ttl),
+            Some(Ok(answer)) => {
+                exists |= answer.exists;
+                negative_ttl = negative_ttl.min(answer.ttl);
+            }
             Some(Err(error)) => {
                 complete = false;
                 failure = Some(error);
@@ -163,6 +173,7 @@ fn merge_families(answers: [Option<Result<FamilyAnswer, ResolveError>>; 2]) -> O
         answer: match failure {
             _ if has_addresses => Ok(merged),
             Some(failure) => Err(failure),
+            None if exists => Ok(Answer::default()),
             None => Err(ResolveError::NotFound),
         },
     }

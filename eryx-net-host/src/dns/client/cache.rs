@@ -37,7 +37,7 @@ pub(super) struct Cache {
 
 #[derive(Debug)]
 struct Entry {
-    /// `None`: the name does not exist, or has no address.
+    /// `None`: the name does not exist.
     answer: Option<Answer>,
     expires: Instant,
     _memory: Option<Charge>,
@@ -67,8 +67,8 @@ impl Cache {
     /// Caches `answer`, or the absence of one, for `ttl`. A `ttl` of zero only removes the entry.
     pub(super) fn insert(&self, name: &HostName, answer: Option<&Answer>, ttl: Duration) {
         let max_ttl = match answer {
-            Some(_) => MAX_TTL,
-            None => MAX_NEGATIVE_TTL,
+            Some(answer) if !answer.addresses.is_empty() => MAX_TTL,
+            _ => MAX_NEGATIVE_TTL,
         };
         let expires = Instant::now() + ttl.min(max_ttl);
         let mut entries = self.entries.lock();

@@ -38,8 +38,8 @@ pub(super) enum Response {
         addresses: Vec<IpAddr>,
         ttl: Duration,
     },
-    /// The name does not exist, or has no address of this family. May be cached for `ttl`.
-    Absent { ttl: Duration },
+    /// The name has no address of this family, or does not exist at all. May be cached for `ttl`.
+    Absent { exists: bool, ttl: Duration },
     /// The response is truncated; the caller has to query over TCP.
     Truncated,
     /// The server could not or would not answer, or its answer is unusable. A message for the log.
@@ -112,6 +112,7 @@ impl Question {
             && (code == ResponseCode::NXDomain || chain.aliases.is_empty() || negative.is_some());
         if absent {
             return Response::Absent {
+                exists: code == ResponseCode::NoError,
                 ttl: seconds(negative.unwrap_or(0)),
             };
         }

@@ -65,6 +65,6 @@ fn named_port(head: &RequestHead) -> Option<u16> {
     let host = head.fields().first("host")?;
     let colon = host.iter().rposition(|&byte| byte == b':')?;
     let port = &host[colon + 1..];
-    // The colons of an IPv6 address without a port end in a bracket, which is no digit.
+    // The colons of an IPv6 address without a port end in a bracket, which is not a digit.
     str::from_utf8(port).ok()?.parse().ok()
 }

@@ -7,14 +7,14 @@ use std::task::{Context, Poll, ready};
 use eryx_http::{Event, Fields, Framing, HttpError, RequestHead, Step};
 
 use crate::error::NetError;
-use crate::http::collected_body::{Collecting, MAX_COLLECTED, MediaType};
 use crate::http::exchange::Exchange;
-use crate::http::inspector::{Inspector, STEP};
+use crate::http::inspector::collected_body::{Collecting, MediaType};
+use crate::http::inspector::{Inspector, MAX_HEAD, STEP};
 use crate::http::request_check::RequestCheck;
-use crate::http::secret_store::{Value, ValueFuture};
-use crate::http::substitution::{Substitution, Values};
+use crate::http::secret_store::{Value, ValueFuture, Values};
+use crate::http::substitution::{self, Substitution};
 
-/// What happens with bytes of the program.
+/// The treatment of bytes from the program.
 pub(super) enum Requests {
     /// They are parsed.
     Http,
@@ -29,6 +29,9 @@ pub(super) enum Requests {
     /// The connection has ended.
     Failed(NetError),
 }
+
+/// The reason of a denial of `Upgrade`.
+const UPGRADE_DENIED: &str = "upgrade-not-allowed";
 
 /// A head whose secrets have values, but for those that providers are asked for.
 pub(super) struct Waiting {
@@ -48,8 +51,8 @@ pub(super) struct Waiting {
 pub(super) struct RequestBody {
     /// Whether the head is complete, and the end of the request has not come.
     pub(super) is_open: bool,
-    length: u64,
-    max: Option<u64>,
+    pub(super) length: u64,
+    pub(super) max: Option<u64>,
 }
 
 impl Requests {
@@ -136,6 +139,15 @@ impl Inspector {
     /// Parses bytes of the program until there is enough for the peer, a request has ended, or a
     /// head waits for values.
     fn parse_requests(&mut self, data: &[u8]) -> Result<usize, NetError> {
+        self.parse_with(data, false)
+    }
+
+    /// Parses content of a body that was sent already.
+    pub(super) fn parse_forwarded(&mut self, data: &[u8]) -> Result<(), NetError> {
+        self.parse_with(data, true).map(|_| ())
+    }
+
+    fn parse_with(&mut self, data: &[u8], is_forwarded: bool) -> Result<usize, NetError> {
         let mut taken = 0;
         loop {
             match &self.requests {
@@ -149,16 +161,17 @@ impl Inspector {
                 }
             }
             // When there is enough for the peer, only events that take no bytes follow.
-            let input = match self.to_peer.len() < STEP {
-                true => &data[taken..],
-                false => &[],
+            let input = &data[taken..];
+            let input = match is_forwarded {
+                true => input,
+                false => &input[..input.len().min(STEP.saturating_sub(self.to_peer.len()))],
             };
             match self.http.request(input) {
                 Ok(step) => {
                     taken += step.consumed;
                     let is_last = step.event.is_none();
                     let is_end = matches!(step.event, Some(Event::End));
-                    self.on_request_step(step, input)?;
+                    self.on_request_step(step, input, is_forwarded)?;
                     // A request is sent before the next one is parsed, which may be denied.
                     if is_last || (is_end && !self.to_peer.is_empty()) {
                         return Ok(taken);
@@ -169,7 +182,12 @@ impl Inspector {
         }
     }
 
-    fn on_request_step(&mut self, step: Step<RequestHead>, input: &[u8]) -> Result<(), NetError> {
+    fn on_request_step(
+        &mut self,
+        step: Step<RequestHead>,
+        input: &[u8],
+        is_forwarded: bool,
+    ) -> Result<(), NetError> {
         match step.event {
             Some(Event::Head(head)) => {
                 self.on_request_head(*head)?;
@@ -177,8 +195,12 @@ impl Inspector {
                 Ok(())
             }
             Some(Event::Body(range)) => {
-                self.on_request_body(&input[range])?;
-                self.forward_request(&input[..step.consumed], step.forward);
+                self.on_request_body(&input[range], is_forwarded)?;
+                if is_forwarded && let Some(exchange) = self.current() {
+                    exchange.add_sent(step.forward);
+                } else {
+                    self.forward_request(&input[..step.consumed], step.forward);
+                }
                 Ok(())
             }
             event => {
@@ -234,6 +256,14 @@ impl Inspector {
             && self.request_body.max.is_some_and(|max| length > max)
         {
             return self.deny_too_large();
+        }
+        if let Some(protocols) = head.upgrade()
+            && self.has_secrets
+            && !protocols.eq_ignore_ascii_case("websocket")
+        {
+            let message = "it offers another protocol than WebSocket (Upgrade), and what a host with \
+                           secrets sends is searched for them; leave Upgrade out";
+            return self.deny_current(UPGRADE_DENIED, message);
         }
         let context = Arc::clone(&self.context);
         let peer = self.peer.clone();
@@ -293,7 +323,16 @@ impl Inspector {
             .cloned()
             .collect();
         let substitution = Substitution::new(&context, &peer, &ports);
-        if let Err(error) = substitution.apply_to_head(&mut head, &head_values) {
+        let mut applied = substitution.apply_to_head(&mut head, &head_values);
+        if applied.is_ok() && self.has_secrets {
+            applied = substitution::ask_for_readable(&mut head);
+        }
+        if applied.is_ok() && head.len() > MAX_HEAD {
+            applied = Err(format!(
+                "its head would have more than {MAX_HEAD} bytes; send less"
+            ));
+        }
+        if let Err(error) = applied {
             let message = format!("the secrets cannot be put into it: {error}");
             return self.deny_current("misplaced-secret", &message);
         }
@@ -311,12 +350,20 @@ impl Inspector {
             exchange.add_sent(bytes.len());
         }
         if !self.is_observer() {
-            self.to_peer.append(&mut bytes);
+            self.push_for_peer(bytes);
         }
         Ok(())
     }
 
-    fn on_request_body(&mut self, data: &[u8]) -> Result<(), NetError> {
+    /// Adds bytes for the peer, without a copy if there are none before them.
+    fn push_for_peer(&mut self, mut bytes: Vec<u8>) {
+        match self.to_peer.is_empty() {
+            true => self.to_peer = bytes,
+            false => self.to_peer.append(&mut bytes),
+        }
+    }
+
+    fn on_request_body(&mut self, data: &[u8], is_forwarded: bool) -> Result<(), NetError> {
         self.request_body.length += data.len() as u64;
         let length = self.request_body.length;
         if self.request_body.max.is_some_and(|max| length > max) {
@@ -327,14 +374,22 @@ impl Inspector {
                 return Ok(());
             }
             let message = format!(
-                "its body has more than {MAX_COLLECTED} bytes, and a secret for this host has \
-                 body=True; send a shorter body, or have the embedder put the secret into a header \
-                 field"
+                "its body has more than {} bytes, and a secret for this host has body=True; send a \
+                 shorter body, or have the embedder put the secret into a header field",
+                collecting.max()
             );
             return self.deny_current("body-too-long", &message);
         }
-        if !self.peer.is_enforced() || self.context.report_only {
+        if !self.is_searched() {
             return Ok(());
+        }
+        // Mostly, the bytes were searched before they were sent.
+        match self.searched.take() {
+            Some((count, finder)) if is_forwarded && count == data.len() => {
+                self.finder = Some(finder);
+                return Ok(());
+            }
+            _ => {}
         }
         match self.finder.as_mut().and_then(|finder| finder.push(data)) {
             Some(index) => self.deny_misplaced(index, "the body"),
@@ -363,7 +418,7 @@ impl Inspector {
             exchange.add_sent(bytes.len());
         }
         if !self.is_observer() {
-            self.to_peer.append(&mut bytes);
+            self.push_for_peer(bytes);
         }
         Ok(())
     }

@@ -1,29 +1,33 @@
 //! The direction from the peer to the program.
 
-use eryx_http::{Event, Fields, HttpError, ResponseHead, ScrubberPatterns, Step, write_last_chunk};
+use eryx_http::{Event, Fields, HttpError, ResponseHead, Step, write_last_chunk};
 
 use crate::error::NetError;
 use crate::http::exchange::Exchange;
 use crate::http::inspector::Inspector;
-use crate::http::requests::Requests;
+use crate::http::inspector::requests::Requests;
 use crate::http::response_body::ResponseBody;
+use crate::http::secret_filter::SecretPatterns;
+use crate::http::web_socket::WebSocketFilter;
 
-/// What happens with bytes of the peer.
+/// The treatment of bytes from the peer.
 #[derive(Default)]
 pub(super) struct Responses {
     state: State,
     body: Option<ResponseBody>,
     /// What responses are searched for, if a secret was sent.
-    patterns: Option<ScrubberPatterns>,
+    patterns: Option<SecretPatterns>,
     /// The version of the secrets that `patterns` were made from.
     version: u64,
 }
 
-#[derive(Default, PartialEq, Eq)]
+#[derive(Default)]
 enum State {
     /// They are parsed.
     #[default]
     Http,
+    /// They are frames of a WebSocket, and secrets in them are replaced.
+    WebSocket(Box<WebSocketFilter>),
     /// The program receives them as they are.
     Raw,
 }
@@ -51,10 +55,14 @@ impl Inspector {
             if self.has_ended {
                 return Ok(());
             }
-            if self.responses.state == State::Raw {
-                let rest = data.split_off(parsed);
-                self.push_vec_for_program(rest);
-                return Ok(());
+            match self.responses.state {
+                State::Http => {}
+                State::WebSocket(_) => return self.scrub_frames(&data[parsed..]),
+                State::Raw => {
+                    let rest = data.split_off(parsed);
+                    self.push_vec_for_program(rest);
+                    return Ok(());
+                }
             }
             let input = &data[parsed..];
             let step = match self.http.response(input) {
@@ -87,12 +95,28 @@ impl Inspector {
         is_body && (!self.has_secrets || self.refreshed_body().is_some_and(|b| b.is_passed_on()))
     }
 
+    /// Returns whether the program receives the peer's next bytes as they are, so that it can read
+    /// as soon as the peer has sent any.
+    pub(crate) fn passes_next_bytes(&mut self) -> bool {
+        match self.responses.state {
+            State::Raw => true,
+            State::WebSocket(_) => false,
+            State::Http if !self.has_secrets => true,
+            State::Http => {
+                self.http.response_content() > 0
+                    && self
+                        .refreshed_body()
+                        .is_some_and(|body| body.is_passed_on())
+            }
+        }
+    }
+
     /// Handles the end of the peer's stream.
     pub(crate) fn finish_responses(&mut self) {
         if self.has_ended {
             return;
         }
-        if self.responses.state == State::Http
+        if matches!(self.responses.state, State::Http)
             && matches!(self.http.finish_responses(), Ok(Some(Event::End)))
         {
             self.on_response_end();
@@ -170,13 +194,8 @@ impl Inspector {
         let Some(body) = self.refreshed_body() else {
             return Ok(());
         };
-        if body.is_unreadable() {
-            let message = format!(
-                "the response from `{}` is denied: its Content-Encoding is one in which a secret cannot \
-                 be recognised, and the request asked for identity; the server has to honour \
-                 Accept-Encoding",
-                self.peer.host,
-            );
+        if let Some(obstacle) = body.obstacle() {
+            let message = obstacle.message(&self.peer.host.to_string());
             return self.fail_response(&message);
         }
         body.scrub(data);
@@ -198,6 +217,37 @@ impl Inspector {
             body.refresh(patterns, *version);
         }
         Some(body)
+    }
+
+    /// Gives the program frames of a WebSocket, with placeholders in place of secrets.
+    fn scrub_frames(&mut self, data: &[u8]) -> Result<(), NetError> {
+        self.refresh_patterns();
+        let Responses {
+            state,
+            patterns,
+            version,
+            ..
+        } = &mut self.responses;
+        let State::WebSocket(filter) = state else {
+            return Ok(());
+        };
+        if let Some(patterns) = patterns {
+            filter.refresh(patterns, *version);
+        }
+        let mut frames = Vec::with_capacity(data.len());
+        let outcome = filter.push(data, &mut frames);
+        self.push_vec_for_program(frames);
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(rule) => {
+                let message = format!(
+                    "the WebSocket of `{}` is denied: {rule}; what a host with secrets sends is \
+                     searched for them, and only frames of RFC 6455 without extensions pass",
+                    self.peer.host
+                );
+                self.fail_response(&message)
+            }
+        }
     }
 
     /// Finds out what responses are searched for now.
@@ -273,13 +323,17 @@ impl Inspector {
     /// Gives the program all bytes of a body. It has ended.
     fn finish_body(&mut self) {
         if let Some(body) = &mut self.responses.body {
-            body.finish();
+            let bytes = body.finish();
+            self.push_vec_for_program(bytes);
         }
-        self.deliver_body();
     }
 
     fn on_switched(&mut self) {
-        self.responses.set_raw();
+        self.responses.state = match self.has_secrets {
+            // No request to such a host offers another protocol.
+            true => State::WebSocket(Box::default()),
+            false => State::Raw,
+        };
         if matches!(self.requests, Requests::Http) {
             self.requests = Requests::Raw;
         }

@@ -21,9 +21,9 @@ const MAX_NAMES: usize = 512;
 /// The most bytes of the names.
 const MAX_BYTES: usize = 256 << 10;
 
-/// The placeholders of one network: each stands for one name. A placeholder that was evicted is
-/// not used again until 130,000 others were.
-pub(crate) struct Placeholders {
+/// The placeholder addresses of one network: each stands for one name. A placeholder that was
+/// evicted is not used again until 130,000 others were.
+pub(crate) struct PlaceholderAddresses {
     state: Mutex<State>,
 }
 
@@ -40,7 +40,7 @@ struct Name {
     _memory: Charge,
 }
 
-impl Placeholders {
+impl PlaceholderAddresses {
     /// Returns the placeholder of `name`, the same for as long as it is in use.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ fn size(name: &HostName) -> usize {
     4 * (size_of::<HostName>() + name.as_str().len() + 32)
 }
 
-impl Default for Placeholders {
+impl Default for PlaceholderAddresses {
     fn default() -> Self {
         Self {
             state: Mutex::new(State {
@@ -113,36 +113,33 @@ mod tests {
 
     #[test]
     fn a_placeholder_stands_for_one_name() {
-        let (placeholders, memory) = (Placeholders::default(), HostMemory::default());
-        let of_name = |text| placeholders.of_name(&name(text), &memory).expect("memory");
+        let (addresses, memory) = (PlaceholderAddresses::default(), HostMemory::default());
+        let of_name = |text| addresses.of_name(&name(text), &memory).expect("memory");
         let (a, b) = (of_name("a.example"), of_name("b.example"));
         assert_eq!((a, of_name("a.example")), ([198, 18, 0, 1].into(), a));
         assert_eq!(b, IpAddr::from([198, 18, 0, 2]));
-        assert_eq!(placeholders.name_of(b), Some(name("b.example")));
+        assert_eq!(addresses.name_of(b), Some(name("b.example")));
         for other in ["198.18.0.3", "198.17.255.255", "198.20.0.1", "::1"] {
-            assert_eq!(
-                placeholders.name_of(other.parse().expect("an address")),
-                None
-            );
+            assert_eq!(addresses.name_of(other.parse().expect("an address")), None);
         }
     }
 
     #[test]
     fn names_and_their_memory_are_bounded_and_evicted_in_the_order_of_use() {
-        let (placeholders, memory) = (Placeholders::default(), HostMemory::default());
+        let (addresses, memory) = (PlaceholderAddresses::default(), HostMemory::default());
         let of_name = |n: usize| {
             let name = name(&format!("n{n}.example"));
-            placeholders.of_name(&name, &memory).expect("memory")
+            addresses.of_name(&name, &memory).expect("memory")
         };
         let first = of_name(0);
         let second = of_name(1);
         for n in 2..MAX_NAMES {
             of_name(n);
         }
-        placeholders.name_of(first).expect("in use");
+        addresses.name_of(first).expect("in use");
         of_name(MAX_NAMES);
-        assert!(placeholders.name_of(first).is_some());
-        assert_eq!(placeholders.name_of(second), None);
+        assert!(addresses.name_of(first).is_some());
+        assert_eq!(addresses.name_of(second), None);
         let used = memory.used();
         for n in 0..2000 {
             of_name(n + 1000);
@@ -153,8 +150,8 @@ mod tests {
 
     #[test]
     fn without_memory_there_is_no_placeholder() {
-        let placeholders = Placeholders::default();
-        let outcome = placeholders.of_name(&name("a.example"), &HostMemory::new(10));
+        let addresses = PlaceholderAddresses::default();
+        let outcome = addresses.of_name(&name("a.example"), &HostMemory::new(10));
         assert!(outcome.is_err());
     }
 }

@@ -4,10 +4,14 @@ use eryx_http::{Fields, Framing, RequestHead, write_chunk, write_last_chunk};
 
 use crate::error::NetError;
 use crate::http::inspector::Inspector;
-use crate::http::substitution::{Substitution, Values};
+use crate::http::secret_store::Values;
+use crate::http::substitution::Substitution;
 
 /// The longest body in which placeholders are replaced, in bytes.
-pub(super) const MAX_COLLECTED: usize = 32 * 1024;
+const MAX_COLLECTED: usize = 32 * 1024;
+
+/// The most bytes of such a body and its head together, before and after the replacement.
+const MAX_REQUEST: usize = 48 * 1024;
 
 /// A head that is sent once its body is complete.
 pub(super) struct Collecting {
@@ -51,13 +55,25 @@ impl Collecting {
         }
     }
 
-    /// Adds bytes of the body. Returns `false` if it would be longer than [`MAX_COLLECTED`].
+    /// Returns the most bytes that the body may have.
+    pub(super) fn max(&self) -> usize {
+        MAX_COLLECTED.min(MAX_REQUEST.saturating_sub(self.head.len()))
+    }
+
+    /// Adds bytes of the body. Returns `false` if it would be longer than [`max`](Self::max).
     pub(super) fn push(&mut self, data: &[u8]) -> bool {
-        let fits = self.body.len() + data.len() <= MAX_COLLECTED;
-        if fits {
-            self.body.extend_from_slice(data);
+        let max = self.max();
+        let needed = self.body.len() + data.len();
+        if needed > max {
+            return false;
         }
-        fits
+        if needed > self.body.capacity() {
+            // `Vec` alone would round up beyond the maximum.
+            self.body
+                .reserve_exact((2 * needed).min(max) - self.body.len());
+        }
+        self.body.extend_from_slice(data);
+        true
     }
 }
 
@@ -93,12 +109,19 @@ impl Inspector {
                 return self.deny_current("misplaced-secret", &message);
             }
         };
+        if head.len() + body.len() > MAX_REQUEST {
+            let message = format!(
+                "with its secrets it would have more than {MAX_REQUEST} bytes; send fewer placeholders"
+            );
+            return self.deny_current("misplaced-secret", &message);
+        }
         self.record_secrets(values);
         let before = self.to_peer.len();
         if let Framing::Length(_) = head.framing() {
             if let Err(error) = head.set_content_length(body.len() as u64) {
                 return self.deny_current("misplaced-secret", &error.kind().to_string());
             }
+            self.to_peer.reserve_exact(head.len() + body.len());
             head.write(&mut self.to_peer);
             self.to_peer.extend_from_slice(&body);
         } else {
