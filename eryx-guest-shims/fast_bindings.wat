@@ -19,19 +19,20 @@
 ;;     udp_send_to(handle, data, host, port, timeout)
 ;;     poll(readable, writable, receivable, sendable, lookups, calls, timeout)
 ;;                                        each list a buffer of 32-bit handles
-;;     call_start(name, arguments)        the name of a function in UTF-8, and JSON
+;;     call_invoke(name, arguments)       the name of a function in UTF-8, and JSON
+;;     call_start(name, arguments)
 ;;     call_finish(handle, timeout)
 ;;     call_drop(handle)
 ;;
-;; `poll` returns six `bytes` of 32-bit positions, the reading functions and `call_finish` return
-;; `bytes`, and `tcp_connect` and `call_start` return a handle. For a `failure` of
-;; eryx:host/functions, `call_start` and `call_finish` return a tuple: empty for `would-block`, else
-;; the type and the message of the exception. Each of the others returns the number of bytes taken,
+;; `poll` returns six `bytes` of 32-bit positions, the reading functions, `call_invoke` and
+;; `call_finish` return `bytes`, and `tcp_connect` and `call_start` return a handle. For a `failure`
+;; of eryx:host/functions, these three return a tuple: empty for `would-block`, else the type and the
+;; message of the exception. Each of the others returns the number of bytes taken,
 ;; or any number if it takes none. The function of `on_error` gets a tuple that names an `error` of
 ;; eryx:net/types: its position in the variant, then its text if it has one. For `tls`, the position
 ;; in `tls-error`, the code of a certificate error (else 0) and the text follow.
 (module
-  (@dylink.0 (mem-info (memory 1512 3) (table 15 0)))
+  (@dylink.0 (mem-info (memory 1528 3) (table 16 0)))
 
   (import "env" "memory" (memory 0))
   (import "env" "__indirect_function_table" (table 0 funcref))
@@ -63,6 +64,8 @@
 
   (import "eryx:net/poll@0.1.0" "poll"
     (func $poll (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32)))
+  (import "eryx:host/functions@0.1.0" "invoke"
+    (func $invoke (param i32 i32 i32 i32 i32)))
   (import "eryx:host/functions@0.1.0" "[static]call.start"
     (func $call.start (param i32 i32 i32 i32 i32)))
   (import "eryx:host/functions@0.1.0" "[method]call.finish"
@@ -94,8 +97,8 @@
   ;; a result<_, error> or a result with a `failure` (24 bytes each) at 168; names from 192; a second
   ;; Py_buffer at 344; at 624 whether the host will return bytes, at 628 the object that holds them;
   ;; the function of `on_error` at 632 and None at 636; more names from 640 and from 848; the six
-  ;; Py_buffers of `poll` from 920, one each 48 bytes; a `ready` (48 bytes) at 1208; sixteen
-  ;; PyMethodDef (16 bytes each, the last all zero) at 1256.
+  ;; Py_buffers of `poll` from 920, one each 48 bytes; a `ready` (48 bytes) at 1208;
+  ;; seventeen PyMethodDef (16 bytes each, the last all zero) at 1256.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
   (data (offset (i32.add (global.get $base) (i32.const 192))) "_eryx_bindings\00")
@@ -111,6 +114,7 @@
   (data (offset (i32.add (global.get $base) (i32.const 640))) "call_start\00")
   (data (offset (i32.add (global.get $base) (i32.const 656))) "call_finish\00")
   (data (offset (i32.add (global.get $base) (i32.const 672))) "call_drop\00")
+  (data (offset (i32.add (global.get $base) (i32.const 688))) "call_invoke\00")
   (data (offset (i32.add (global.get $base) (i32.const 848))) "tcp_connect\00")
   (data (offset (i32.add (global.get $base) (i32.const 864))) "tcp_finish\00")
   (data (offset (i32.add (global.get $base) (i32.const 880))) "tcp_drop\00")
@@ -118,7 +122,8 @@
 
   (elem (global.get $table) func
     $tcp_write $tls_feed $tls_write $poll_lists $udp_send $udp_send_to $tcp_read $tls_read
-    $tcp_connect $tcp_finish $tcp_drop $on_error $call_start $call_finish $call_drop)
+    $tcp_connect $tcp_finish $tcp_drop $on_error $call_start $call_finish $call_drop
+    $call_invoke)
 
   (func $address (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
@@ -145,6 +150,7 @@
     (call $method (call $address (i32.const 1448)) (i32.const 640) (i32.const 12))
     (call $method (call $address (i32.const 1464)) (i32.const 656) (i32.const 13))
     (call $method (call $address (i32.const 1480)) (i32.const 672) (i32.const 14))
+    (call $method (call $address (i32.const 1496)) (i32.const 688) (i32.const 15))
     ;; m_name, m_methods
     (i32.store offset=20 (global.get $base) (call $address (i32.const 192)))
     (i32.store offset=32 (global.get $base) (call $address (i32.const 1256)))
@@ -334,13 +340,39 @@
       (call $address (i32.const 168)))
     (call $release_and_return (call $result_object) (call $is_error)))
 
+  ;; Gets the buffers of the name and the arguments of a call. Returns whether that failed.
+  (func $call_buffers (param $args i32) (param $count i32) (result i32)
+    (if (i32.ne (local.get $count) (i32.const 2))
+      (then
+        (drop (call $bad_argument))
+        (return (i32.const 1))))
+    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
+      (then (return (i32.const 1))))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 344)) (i32.const 0))
+      (then
+        (drop (call $release_and_return (i32.const 0) (i32.const 0)))
+        (return (i32.const 1))))
+    (i32.const 0))
+
+  ;; Releases these buffers, and returns $result.
+  (func $release_call (param $result i32) (result i32)
+    (call $PyBuffer_Release (call $address (i32.const 344)))
+    (call $release_and_return (local.get $result) (i32.const 0)))
+
+  (func $call_invoke (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (if (call $call_buffers (local.get $args) (local.get $count)) (then (return (i32.const 0))))
+    (call $expect_bytes)
+    (call $invoke
+      (i32.load offset=120 (global.get $base))
+      (i32.load offset=128 (global.get $base))
+      (i32.load offset=344 (global.get $base))
+      (i32.load offset=352 (global.get $base))
+      (call $address (i32.const 168)))
+    (call $release_call (call $take_result)))
+
   (func $call_start (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $result i32)
-    (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
-    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
-      (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 344)) (i32.const 0))
-      (then (return (call $release_and_return (i32.const 0) (i32.const 0)))))
+    (if (call $call_buffers (local.get $args) (local.get $count)) (then (return (i32.const 0))))
     (call $call.start
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
@@ -351,11 +383,10 @@
       (if (result i32) (call $is_error)
         (then (call $failure_tuple))
         (else (call $PyLong_FromUnsignedLong (i32.load offset=172 (global.get $base))))))
-    (call $PyBuffer_Release (call $address (i32.const 344)))
-    (call $release_and_return (local.get $result) (i32.const 0)))
+    (call $release_call (local.get $result)))
 
   (func $call_finish (param $self i32) (param $args i32) (param $count i32) (result i32)
-    (local $handle i32) (local $timeout i64) (local $value i32) (local $result i32)
+    (local $handle i32) (local $timeout i64)
     (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (local.set $timeout (call $timeout (i32.load offset=4 (local.get $args))))
@@ -366,6 +397,11 @@
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
       (call $address (i32.const 168)))
+    (call $take_result))
+
+  ;; Returns the bytes of the result at 168, or its `failure` as a tuple.
+  (func $take_result (result i32)
+    (local $value i32) (local $result i32)
     (if (i32.eqz (call $is_error)) (then (return (call $take_bytes))))
     (i32.store offset=624 (global.get $base) (i32.const 0))
     (local.set $value (i32.load offset=628 (global.get $base)))

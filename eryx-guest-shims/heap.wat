@@ -8,9 +8,11 @@
 ;;     fill_free_chunks()     allocates every free chunk between allocated ones, so that the
 ;;                            allocations of a program lie together
 ;;
-;; Both return the number of objects or chunks.
+;;     memory_size()          returns the number of bytes of memory
+;;
+;; The first two return the number of objects or chunks.
 (module
-  (@dylink.0 (mem-info (memory 160 3) (table 2 0)))
+  (@dylink.0 (mem-info (memory 192 3) (table 3 0)))
 
   (import "env" "memory" (memory 0))
   (import "env" "__indirect_function_table" (table 0 funcref))
@@ -24,15 +26,16 @@
   (import "env" "PyList_GetItem" (func $PyList_GetItem (param i32 i32) (result i32)))
   (import "env" "PyLong_FromUnsignedLong" (func $PyLong_FromUnsignedLong (param i32) (result i32)))
 
-  ;; From $base: a PyModuleDef (52 bytes) at 0, names from 56, three PyMethodDef (16 bytes each, the
-  ;; last all zero) at 112.
+  ;; From $base: a PyModuleDef (52 bytes) at 0, names from 56 and 176, four PyMethodDef (16 bytes
+  ;; each, the last all zero) at 112.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
   (data (offset (i32.add (global.get $base) (i32.const 56))) "_eryx_heap\00")
   (data (offset (i32.add (global.get $base) (i32.const 72))) "immortalize\00")
   (data (offset (i32.add (global.get $base) (i32.const 88))) "fill_free_chunks\00")
+  (data (offset (i32.add (global.get $base) (i32.const 176))) "memory_size\00")
 
-  (elem (global.get $table) func $immortalize $fill_free_chunks)
+  (elem (global.get $table) func $immortalize $fill_free_chunks $memory_size)
 
   (func $address (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
@@ -46,6 +49,7 @@
     ;; METH_O, METH_NOARGS
     (call $method (call $address (i32.const 112)) (i32.const 72) (i32.const 0) (i32.const 0x8))
     (call $method (call $address (i32.const 128)) (i32.const 88) (i32.const 1) (i32.const 0x4))
+    (call $method (call $address (i32.const 144)) (i32.const 176) (i32.const 2) (i32.const 0x4))
     ;; m_name, m_methods
     (i32.store offset=20 (global.get $base) (call $address (i32.const 56)))
     (i32.store offset=32 (global.get $base) (call $address (i32.const 112)))
@@ -69,6 +73,9 @@
         (local.set $at (i32.add (local.get $at) (i32.const 1)))
         (br $next)))
     (call $PyLong_FromUnsignedLong (local.get $count)))
+
+  (func $memory_size (param $self i32) (param $nothing i32) (result i32)
+    (call $PyLong_FromUnsignedLong (i32.shl (memory.size) (i32.const 16))))
 
   (func $fill_free_chunks (param $self i32) (param $nothing i32) (result i32)
     (local $top i32) (local $size i32) (local $block i32) (local $count i32)

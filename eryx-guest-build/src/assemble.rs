@@ -13,19 +13,28 @@ use wit_parser::Resolve;
 ///
 /// # Errors
 ///
-/// Fails when the text is no valid module, or does not fit its world.
+/// Fails when the text is not a valid module, or does not fit its world.
 pub fn assemble(inputs: &BuildInputs, module: &ExtensionModule, dir: &Path) -> Result<()> {
     let text = inputs.extension_module(module);
     let mut wasm =
         wat::parse_file(&text).with_context(|| format!("cannot assemble {}", text.display()))?;
-    let mut resolve = Resolve::default();
-    resolve.push_path(inputs.wit())?;
-    let package = resolve.push_str("extension_module.wit", module.world)?;
-    let world = resolve.select_world(&[package], None)?;
-    embed_component_metadata(&mut wasm, &resolve, world, StringEncoding::UTF8)
+    attach_world(inputs, &mut wasm, module.world)
         .with_context(|| format!("{} does not fit its world", text.display()))?;
     let path = dir.join(format!("{}.abi3.so", module.name));
     fs::write(&path, wasm).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Attaches the WIT world of its imports and exports to a core module.
+///
+/// # Errors
+///
+/// Fails when `world` is no valid WIT, or the module does not fit it.
+pub fn attach_world(inputs: &BuildInputs, wasm: &mut Vec<u8>, world: &str) -> Result<()> {
+    let mut resolve = Resolve::default();
+    resolve.push_path(inputs.wit())?;
+    let package = resolve.push_str("extension_module.wit", world)?;
+    let world = resolve.select_world(&[package], None)?;
+    embed_component_metadata(wasm, &resolve, world, StringEncoding::UTF8)
 }
 
 #[cfg(test)]

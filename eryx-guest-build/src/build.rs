@@ -1,23 +1,22 @@
 //! Builds the guest image and its machine code, and installs both in `target/guest`.
 
 use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use eryx_guest_shims::{BuildInputs, GuestImage, ImageFiles};
 
-use crate::componentize::componentize;
+use crate::componentize::{Tools, componentize};
 use crate::passes;
 
 /// Builds the guest image, unless the existing one has the same inputs and the same engine.
 ///
-/// `componentize_py` is the program that links CPython. `force` builds in any case.
+/// `force` builds in any case.
 ///
 /// # Errors
 ///
 /// Fails when an input cannot be read or compiled, or the image cannot be written.
-pub fn build_image(componentize_py: &Path, force: bool) -> Result<()> {
+pub fn build_image(tools: Tools<'_>, force: bool) -> Result<()> {
     let inputs = BuildInputs::of_workspace();
     let image = GuestImage::of(&inputs);
     let fingerprint = inputs
@@ -36,7 +35,7 @@ pub fn build_image(componentize_py: &Path, force: bool) -> Result<()> {
         Some(_) => fs::read(image.wasm()).context("cannot read the guest image")?,
         None => {
             let start = Instant::now();
-            let component = componentize(&inputs, image.dir(), componentize_py)?;
+            let component = componentize(&inputs, image.dir(), tools)?;
             eprintln!(
                 "pre-initialised the interpreter in {:.1} s",
                 start.elapsed().as_secs_f64()

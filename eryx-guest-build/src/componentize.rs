@@ -4,21 +4,27 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use eryx_guest_shims::{BuildInputs, EXTENSION_MODULES};
 
 use crate::assemble::assemble;
+use crate::native;
 
-/// Returns the component that the program `componentize_py` builds from `inputs`.
+/// The programs that build an image.
+#[derive(Debug, Clone, Copy)]
+pub struct Tools<'a> {
+    /// componentize-py, which links CPython.
+    pub componentize_py: &'a Path,
+    /// Zig, of which the C compiler is used.
+    pub zig: &'a Path,
+}
+
+/// Returns the component that the programs of `tools` build from `inputs`.
 ///
 /// # Errors
 ///
-/// Fails when an extension module cannot be assembled, or componentize-py fails.
-pub fn componentize(
-    inputs: &BuildInputs,
-    work_dir: &Path,
-    componentize_py: &Path,
-) -> Result<Vec<u8>> {
+/// Fails when an extension module cannot be assembled or compiled, or componentize-py fails.
+pub fn componentize(inputs: &BuildInputs, work_dir: &Path, tools: Tools<'_>) -> Result<Vec<u8>> {
     fs::create_dir_all(work_dir)
         .with_context(|| format!("cannot create {}", work_dir.display()))?;
     let staging =
@@ -28,8 +34,11 @@ pub fn componentize(
     for module in &EXTENSION_MODULES {
         assemble(inputs, module, &modules)?;
     }
+    native::compile(inputs, tools.zig, staging.path(), &modules)?;
+    let componentize_py = tools.componentize_py;
     let sources = staging.path().join("python");
     copy_sources(inputs, &sources)?;
+    copy_time_zones(componentize_py, &sources)?;
     let wasm = staging.path().join("guest.wasm");
     let status = Command::new(componentize_py)
         .arg("--wit-path")
@@ -64,6 +73,40 @@ fn copy_sources(inputs: &BuildInputs, dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Copies the package `tzdata`, which is installed beside `componentize_py`, to `dir`.
+fn copy_time_zones(componentize_py: &Path, dir: &Path) -> Result<()> {
+    let lib = componentize_py
+        .parent()
+        .and_then(Path::parent)
+        .context("componentize-py is in no environment")?
+        .join("lib");
+    for version in fs::read_dir(&lib).with_context(|| format!("cannot read {}", lib.display()))? {
+        let package = version?.path().join("site-packages/tzdata");
+        if package.is_dir() {
+            return copy_dir(&package, &dir.join("tzdata"));
+        }
+    }
+    bail!(
+        "the package tzdata is not installed in {}: remove that environment, so that the next build \
+         makes it anew",
+        lib.display()
+    )
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let path = entry?.path();
+        let copy = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy_dir(&path, &copy)?;
+        } else {
+            fs::copy(&path, &copy).with_context(|| format!("cannot copy {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -76,7 +119,12 @@ mod tests {
     fn sources_are_copied_without_bytecode_beside_them() {
         let dir = tempfile::tempdir().expect("created");
         let inputs = BuildInputs::at(&dir.path().join("workspace"));
-        for folder in [inputs.wit(), inputs.builder(), inputs.python()] {
+        for folder in [
+            inputs.wit(),
+            inputs.builder(),
+            inputs.native(),
+            inputs.python(),
+        ] {
             fs::create_dir_all(folder).expect("created");
         }
         fs::create_dir(inputs.python().join("package")).expect("created");

@@ -4,4 +4,5 @@
 pub mod assemble;
 pub mod build;
 pub mod componentize;
+pub mod native;
 pub mod passes;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use eryx_guest_build::componentize::Tools;
 
 #[derive(Parser)]
 #[command(about = "Builds the guest image, unless it is up to date")]
@@ -15,11 +16,18 @@ struct Args {
     /// The program componentize-py
     #[arg(long, value_name = "PROGRAM")]
     componentize_py: PathBuf,
+    /// The program zig
+    #[arg(long, value_name = "PROGRAM")]
+    zig: PathBuf,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match eryx_guest_build::build::build_image(&args.componentize_py, args.force) {
+    let tools = Tools {
+        componentize_py: &args.componentize_py,
+        zig: &args.zig,
+    };
+    match eryx_guest_build::build::build_image(tools, args.force) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

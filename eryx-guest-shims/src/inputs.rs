@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::extension_modules::{EXTENSION_MODULES, ExtensionModule};
+use crate::extension_modules::{EXTENSION_MODULES, ExtensionModule, NATIVE_MODULE};
 use crate::sha256::hex;
 
 /// The build inputs of a guest image: every file that its content depends on.
@@ -57,6 +57,16 @@ impl BuildInputs {
         self.root.join("eryx-guest-shims").join(module.file)
     }
 
+    /// Returns the folder of the C sources.
+    pub fn native(&self) -> PathBuf {
+        self.root.join("eryx-guest-shims").join(NATIVE_MODULE.dir)
+    }
+
+    /// Returns the manifest that pins the C libraries that the image contains.
+    pub fn library_versions(&self) -> PathBuf {
+        self.root.join("eryx-guest-build/Cargo.toml")
+    }
+
     /// Returns the folder of the program that builds the image, whose passes decide its code.
     pub fn builder(&self) -> PathBuf {
         self.root.join("eryx-guest-build/src")
@@ -95,8 +105,16 @@ impl BuildInputs {
     ///
     /// Fails when one of the folders cannot be read.
     pub fn files(&self) -> io::Result<Vec<PathBuf>> {
-        let mut files = vec![self.requirements()];
-        files.extend(EXTENSION_MODULES.iter().map(|m| self.extension_module(m)));
+        let mut files = vec![self.requirements(), self.library_versions()];
+        for module in &EXTENSION_MODULES {
+            let text = self.extension_module(module);
+            let world = text.with_extension("wit");
+            files.extend(Some(world).filter(|world| world.is_file()));
+            files.push(text);
+        }
+        for extension in ["c", "h"] {
+            collect_files(&self.native(), extension, &mut files)?;
+        }
         collect_files(&self.wit(), "wit", &mut files)?;
         collect_files(&self.python(), "py", &mut files)?;
         collect_files(&self.builder(), "rs", &mut files)?;
@@ -133,8 +151,14 @@ mod tests {
             ("eryx-guest-shims/reset_preopens.wat", "(module)"),
             ("eryx-guest-shims/output.wat", "(module)"),
             ("eryx-guest-shims/fast_bindings.wat", "(module)"),
+            ("eryx-guest-shims/file_reads.wat", "(module)"),
             ("eryx-guest-shims/heap.wat", "(module)"),
+            ("eryx-guest-shims/local_time.wat", "(module)"),
+            ("eryx-guest-shims/threads.wat", "(module)"),
             ("eryx-guest-shims/working_directory.wat", "(module)"),
+            ("eryx-guest-shims/native/module.c", "int x;\n"),
+            ("eryx-guest-shims/native/python.h", "int f(void);\n"),
+            ("eryx-guest-build/Cargo.toml", "[package]\n"),
             ("eryx-guest-build/src/passes.rs", "mod merge;\n"),
             ("eryx-guest-build/src/passes/merge.rs", "fn merge() {}\n"),
         ] {
@@ -162,7 +186,7 @@ mod tests {
             );
             fingerprints.push(fingerprint);
         }
-        assert_eq!(fingerprints.len(), 11);
+        assert_eq!(fingerprints.len(), 17);
         fs::remove_dir_all(dir).expect("removed");
     }
 

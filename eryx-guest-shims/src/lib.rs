@@ -18,6 +18,6 @@ pub const JSON_VALUES: &CStr = {
     }
 };
 
-pub use extension_modules::{EXTENSION_MODULES, ExtensionModule};
+pub use extension_modules::{EXTENSION_MODULES, ExtensionModule, NATIVE_MODULE, NativeModule};
 pub use image::{GuestImage, ImageFiles, Manifest};
 pub use inputs::BuildInputs;

@@ -117,7 +117,6 @@ def test_is_loopback_recognises_loopback_literals_only(literal: str, loopback: b
         ("LOCALHOST.", None, True, "::1"),
         ("eryx", None, True, "::1"),
         ("example.test", None, False, None),
-        ("127.1", None, False, None),
         ("::1%lo", None, False, None),
         ("", None, False, None),
         ("127.0.0.9", socket.AF_INET, True, "127.0.0.9"),
@@ -134,6 +133,13 @@ def test_a_destination_is_a_name_of_the_sandbox_a_literal_or_another_name(
     destination = parse(host)
     assert (destination.host, destination.family, destination.loopback) == (host, family, loopback)
     assert destination.guest_address(socket.AF_INET6) == guest_address
+
+
+@pytest.mark.parametrize("text", ["127.1", "0x7f000001", "2130706433", "0177.0.0.1", "0", "1.2"])
+def test_a_short_form_of_an_address_is_a_name_that_the_host_is_asked_about(text: str) -> None:
+    destination = parse(text)
+    assert (destination.host, destination.family, destination.is_valid) == (text, None, True)
+    assert not parse(text + " x").is_valid
 
 
 @pytest.mark.parametrize("name", ["htons", "ntohs", "htonl", "ntohl"])

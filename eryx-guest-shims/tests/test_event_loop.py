@@ -101,48 +101,6 @@ def test_a_lookup_does_not_block_other_tasks(guest: Guest) -> None:
     """)
 
 
-def test_executors_run_functions_in_the_only_thread(guest: Guest) -> None:
-    guest("""
-        import asyncio, threading
-        async def main():
-            loop = asyncio.get_running_loop()
-            assert await loop.run_in_executor(None, lambda x: x + 1, 1) == 2
-            assert await asyncio.to_thread(threading.get_ident) == threading.get_ident()
-            for error in (ValueError("x"), StopIteration()):
-                def fail():
-                    raise error
-                try:
-                    await asyncio.to_thread(fail)
-                except (ValueError, RuntimeError):
-                    pass
-                else:
-                    raise AssertionError
-        asyncio.run(main())
-    """)
-
-
-def test_the_default_executor_shuts_down_without_a_thread(guest: Guest) -> None:
-    guest("""
-        import asyncio, threading
-        from concurrent.futures import ThreadPoolExecutor
-        def start_fails(*_):
-            raise RuntimeError("can't start new thread")
-        threading.Thread.start = start_fails
-        async def main():
-            loop = asyncio.get_running_loop()
-            loop.set_default_executor(ThreadPoolExecutor(4))
-            assert await asyncio.to_thread(len, "four") == 4
-            await loop.shutdown_default_executor()
-            try:
-                await asyncio.to_thread(len, "four")
-            except RuntimeError as error:
-                assert "Executor shutdown" in str(error)
-            else:
-                raise AssertionError
-        asyncio.run(main())
-    """)
-
-
 def test_an_asyncio_server_serves_clients_of_the_same_program(guest: Guest) -> None:
     guest("""
         import asyncio

@@ -6,7 +6,7 @@ from conftest import Guest
 from servers import echo, serve
 
 LOSE = """
-import gc, select, socket
+import errno, gc, select, socket
 from eryx_net import lost_resources
 
 def lose():
@@ -38,8 +38,17 @@ def test_a_lost_connection_is_reset_and_ready(guest: Guest) -> None:
             inside[0].send(b"kept")
             lose()
             assert select.select([s, inside[1]], [s], [], 0) == ([s, inside[1]], [s], [])
-            for call in (lambda: s.recv(1), lambda: s.send(b"x"), lambda: s.getpeername()):
+            for call in (lambda: s.recv(1), lambda: s.send(b"x")):
                 assert is_reset(call)
+            try:
+                s.getpeername()
+            except OSError as error:
+                assert error.errno == errno.ENOTCONN
+            else:
+                raise AssertionError
+            poller = select.poll()
+            poller.register(s, 0)
+            assert poller.poll(0)[0][1] & select.POLLHUP
             assert inside[1].recv(10) == b"kept"
             s.close()
             """)

@@ -556,10 +556,12 @@ def test_socket_options_reach_the_host_or_raise_enoprotoopt(guest: Guest) -> Non
             assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 0
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 50000)
             assert s.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 100000
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1500)
+            assert live.options["user_timeout"] == 1500
             for level, option in (
-                (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
-                (socket.SOL_SOCKET, socket.SO_REUSEPORT),
-                (socket.IPPROTO_IP, socket.IP_TTL),
+                (socket.IPPROTO_TCP, socket.TCP_MD5SIG),
+                (socket.SOL_SOCKET, socket.SO_MARK),
+                (socket.IPPROTO_IP, socket.IP_TRANSPARENT),
                 (socket.SOL_SOCKET, socket.SO_TYPE),
             ):
                 try:
@@ -568,7 +570,10 @@ def test_socket_options_reach_the_host_or_raise_enoprotoopt(guest: Guest) -> Non
                     assert error.errno == errno.ENOPROTOOPT
                 else:
                     raise AssertionError(option)
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+            for linger, resets in (((1, 0), True), ((1, 5), False), ((0, 0), False)):
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", *linger))
+                assert struct.unpack("ii", s.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == linger
+                assert live.options["reset_on_close"] is resets
             s.close()
         """)
 

@@ -17,7 +17,7 @@ functions.descriptions += [
 
 from eryx_guest import tools_module
 
-spec = tools_module.find_spec()
+spec = tools_module.find_spec("tools", functions.available("tools"))
 import importlib.util
 tools = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tools)
@@ -29,11 +29,27 @@ def run(guest: Guest, program: str) -> None:
     guest(PREAMBLE + program + "\nassert not functions.live\n")
 
 
-def test_there_is_no_module_without_functions(guest: Guest) -> None:
-    guest("""
-        from eryx_guest import tools_module
-        assert tools_module.find_spec() is None
-    """)
+def test_a_module_of_the_program_with_the_name_is_an_error(guest: Guest) -> None:
+    run(
+        guest,
+        """
+import pathlib, tempfile
+with tempfile.TemporaryDirectory() as folder:
+    sys.path.append(folder)
+    (pathlib.Path(folder) / "tools").mkdir()
+    assert tools_module.find_spec("tools", functions.descriptions)
+    (pathlib.Path(folder) / "tools.py").write_text("")
+    import importlib
+    importlib.invalidate_caches()
+    try:
+        tools_module.find_spec("tools", functions.descriptions)
+    except ImportError as error:
+        assert error.path in str(error) and "functions_module" in str(error)
+    else:
+        raise AssertionError("no error")
+    assert tools_module.find_spec("api", functions.descriptions).name == "api"
+""",
+    )
 
 
 def test_calls_overlap_and_cancel(guest: Guest) -> None:
@@ -128,7 +144,7 @@ assert tools.__all__ == ["echo", "fail"]
     )
 
 
-def test_a_call_that_nobody_awaits_is_cancelled_with_a_warning(guest: Guest) -> None:
+def test_a_call_that_is_never_awaited_is_cancelled_with_a_warning(guest: Guest) -> None:
     run(
         guest,
         """

@@ -96,8 +96,8 @@ assert s.recv(2, socket.MSG_PEEK) == b"wh" and s.recv(100) == b"whole"
 s.send(b"into")
 into = bytearray(10)
 assert s.recvfrom_into(into, 3) == (3, peer) and into[:3] == b"int"
-s.send(b"lost")
-assert s.recv(0) == b""
+s.send(b"kept")
+assert s.recv(0) == b"" and s.recv(10) == b"kept"
 s.send(b"two"); s.send(b"views")
 first, second = bytearray(2), bytearray(2)
 assert s.recvmsg_into([first, second]) == (3, [], 0, peer) and first + second == b"two\\0"
@@ -197,6 +197,8 @@ client.settimeout(0.01)
 assert failure(client.recv, 100) == ("TimeoutError", None)
 assert failure(client.send, bytes(65528)) == ("OSError", "EMSGSIZE")
 client.shutdown(socket.SHUT_RDWR)
+assert failure(client.recv, 1) == ("TimeoutError", None)
+client.settimeout(None)
 assert client.recv(1) == b"" and failure(client.send, b"x") == ("BrokenPipeError", "EPIPE")
 other.connect(address)
 server.close()

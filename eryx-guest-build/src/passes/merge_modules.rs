@@ -39,31 +39,38 @@ pub(crate) fn merge_modules(
 fn try_merge(component: &[u8], yield_import: Option<(&str, &str)>) -> Result<Vec<u8>> {
     let graph = LinkGraph::parse(component)?;
     ensure!(!graph.merged.is_empty(), "there are none");
+    graph.check_replacements()?;
     let mut merged = MergedModule::build(&graph)?;
+    let yield_import = yield_import
+        .map(|import| {
+            ensure!(
+                !graph.has_code_outside_merged()?,
+                "a module that is not merged has code, which does not yield to the host"
+            );
+            let host_function = graph.host_function(import)?;
+            let index = merged
+                .imports
+                .iter()
+                .position(|imported| *imported == host_function)
+                .context("no reachable function calls the function that yields")?;
+            Ok(u32::try_from(index)?)
+        })
+        .transpose()?;
     let has_state_access = if let Some(stack_pointer) = merged.stack_pointer {
         let drops: Vec<u32> = (0..)
             .zip(&merged.imports)
             .filter(|(_, function)| graph.drops.contains(function))
             .map(|(index, _)| index)
             .collect();
-        merged.bytes = state_access::add_functions(&merged.bytes, &drops, stack_pointer)?;
+        merged.bytes =
+            state_access::add_functions(&merged.bytes, &drops, stack_pointer, yield_import)?;
         true
     } else {
         false
     };
-    if let Some(import) = yield_import {
-        ensure!(
-            !graph.has_code_outside_merged()?,
-            "a module that is not merged has code, which does not yield to the host"
-        );
-        let host_function = graph.host_function(import)?;
-        let import_index = merged
-            .imports
-            .iter()
-            .position(|imported| *imported == host_function)
-            .context("no reachable function calls the function that yields")?;
+    if let Some(yield_import) = yield_import {
         let inputs = yield_points::Inputs {
-            yield_import: u32::try_from(import_index)?,
+            yield_import,
             non_yielding: graph
                 .non_yielding
                 .iter()

@@ -9,6 +9,10 @@
 //! - `memory-target: func(address: u32)` sets where the next list is placed.
 //! - `memory-place: func(bytes: list<u8>)` takes a list. Its `realloc` returns the target, so the
 //!   engine itself checks the bounds and copies the bytes to their place.
+//! - `memory-place-all: func(parts: list<tuple<u32, list<u64>>>)` takes addresses and what is
+//!   placed there, in one call. The list itself is placed at the end of the C stack. It then yields
+//!   to the host, so that what counts the work until the next yield starts anew (pass
+//!   `yield_points`).
 //! - `memory-grow: func(pages: u32) -> u32` grows the memory by pages of 64 KiB, as `memory.grow`.
 //! - `drop-nothing: func(on: u32)` makes every `[resource-drop]` do nothing, or something again. A
 //!   copy of a session knows handles that are not valid in its own instance, and dropping one would
@@ -28,6 +32,9 @@ const MEMORY: &str = "state-memory";
 /// The name of the `realloc` of `memory-place`.
 const REALLOC: &str = "state-realloc";
 
+/// The name of the `realloc` of `memory-place-all`.
+const REALLOC_PARTS: &str = "state-realloc-parts";
+
 /// A function that is exported: its name, its parameters (name and core type), whether it returns
 /// a number, and its part of the component's type.
 struct Exported {
@@ -39,6 +46,17 @@ struct Exported {
 enum Parameter {
     Number,
     Bytes,
+    Parts,
+}
+
+impl Parameter {
+    /// Returns the name of the function that allocates memory for it.
+    fn realloc(&self) -> &'static str {
+        match self {
+            Self::Number | Self::Bytes => REALLOC,
+            Self::Parts => REALLOC_PARTS,
+        }
+    }
 }
 
 enum ComponentValue {
@@ -46,7 +64,7 @@ enum ComponentValue {
     Bytes,
 }
 
-const EXPORTED: [Exported; 6] = [
+const EXPORTED: [Exported; 7] = [
     Exported {
         name: "memory-view",
         parameter: None,
@@ -65,6 +83,11 @@ const EXPORTED: [Exported; 6] = [
     Exported {
         name: "memory-place",
         parameter: Some(("bytes", Parameter::Bytes)),
+        result: None,
+    },
+    Exported {
+        name: "memory-place-all",
+        parameter: Some(("parts", Parameter::Parts)),
         result: None,
     },
     Exported {

@@ -37,6 +37,7 @@ _ERRORS: tuple[Any, ...] = (
     types.Error_Other,
     types.Error_AddressNotAvailable,
     types.Error_NoBufferSpace,
+    types.Error_NameWithoutAddress,
 )
 _TLS_ERRORS: tuple[Any, ...] = (
     types.TlsError_Certificate,
@@ -63,6 +64,7 @@ def install() -> None:
     udp.Socket.send = _socket_send
     udp.Socket.send_to = _socket_send_to
     poll.poll = _poll
+    functions.invoke = _invoke
     functions.Call.start = classmethod(_call_start)
     functions.Call.finish = _call_finish
     functions.Call.__exit__ = _call_exit
@@ -128,6 +130,13 @@ def _socket_send(self: Any, data: Buffer, timeout: int | None) -> None:
 
 def _socket_send_to(self: Any, data: Buffer, host: str, port: int, timeout: int | None) -> None:
     _eryx_bindings.udp_send_to(self.handle, data, host.encode(), port, timeout)
+
+
+def _invoke(name: str, arguments: Buffer) -> Any:
+    result = _eryx_bindings.call_invoke(name.encode(), arguments)
+    if result.__class__ is tuple:
+        raise Err(_failure(*result))
+    return result
 
 
 def _call_start(cls: Any, name: str, arguments: Buffer) -> Any:

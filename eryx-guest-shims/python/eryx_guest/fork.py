@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from eryx_guest import random_generators
+from eryx_guest import processes, random_generators
 from eryx_net import lost_resources
 
 # The descriptors of standard input, output and error come before it.
@@ -113,10 +113,11 @@ def wake(has_network: bool, has_listings: bool) -> None:
     if has_listings:
         _close_listings()
     _reserve_descriptors()
-    random_generators.seed_module()
+    processes.forget_id()
+    random_generators.seed_copies()
     # Computed from the state of the parent, and the same in every child otherwise.
     tempfile._name_sequence = None  # type: ignore[attr-defined]
-    uuid._node = None  # type: ignore[attr-defined]
+    uuid._node = uuid._last_timestamp_v7 = None  # type: ignore[attr-defined]
     callbacks_due = bool(_after_in_child)
 
 

@@ -42,15 +42,36 @@ def prepare_snapshot() -> None:
 
     Call this before a snapshot.
     """
+    gc.collect()
+    prepare_snapshot_with_garbage(lambda objects: None)
+
+
+def prepare_snapshot_with_garbage(inspect: Callable[[list[object]], None]) -> None:
+    """Does what `prepare_snapshot` does, and runs no code of the objects.
+
+    Garbage stays, as its finalizers are code. Calls `inspect` with all objects.
+    """
     # The type cache may hold the only reference to the name of an attribute.
     sys._clear_type_cache()
-    gc.collect()
-    _eryx_heap.immortalize(_all_objects())
-    # Again: this empties the interpreter's free lists, which are scattered over the heap, and takes
-    # immortal objects from the garbage collector.
+    _immortalize(inspect)
+    # This empties the interpreter's free lists, which are scattered over the heap, and takes
+    # immortal objects from the garbage collector. They are no garbage any more.
     gc.collect()
     gc.freeze()
     _eryx_heap.fill_free_chunks()
+
+
+def _immortalize(inspect: Callable[[list[object]], None]) -> None:
+    """Makes all objects immortal.
+
+    The memory of their list would otherwise remain between the objects of the snapshot and those of
+    programs, so that it is freed here.
+    """
+    objects = _all_objects()
+    inspect(objects)
+    _eryx_heap.immortalize(objects)
+    # It is immortal itself.
+    objects.clear()
 
 
 def _all_objects() -> list[object]:

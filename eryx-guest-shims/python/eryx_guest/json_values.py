@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import base64
 import json
+import json.encoder
 from typing import Any
 
-# The most lists and dicts inside each other.
+# The most nested lists and dicts.
 MAX_DEPTH = 100
 
 # The most bytes of JSON that pass between a program and its host at once.
@@ -30,10 +31,10 @@ def encode(value: Any, max_bytes: int, name: str = "value") -> bytes:
     Raises TypeError or ValueError for a value that JSON cannot express. The message begins with
     `name` and the path in it.
     """
-    checker = _Checker(max_bytes)
     try:
-        checker.check(value, 0)
-        data = _ENCODER.encode(value).encode()
+        if type(value) not in _ATOMS:
+            _Checker(max_bytes).check(value, 0)
+        data = _text(value).encode()
     except _RefusalError as refusal:
         raise refusal.exception(name) from None
     except UnicodeEncodeError:
@@ -44,8 +45,26 @@ def encode(value: Any, max_bytes: int, name: str = "value") -> bytes:
         # A float that is not finite, or an int of very many digits.
         raise ValueError(f"{name}: {error}") from None
     if len(data) > max_bytes:
-        raise ValueError(f"{name}: its JSON has {len(data)} bytes, and {max_bytes} are the most")
+        raise ValueError(f"{name}: its JSON has {len(data)} bytes; the limit is {max_bytes}")
     return data
+
+
+def encode_call(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> bytes:
+    """Returns the JSON of the arguments of a call of the function `name`: `[args, kwargs]`.
+
+    Raises TypeError or ValueError as `encode` does.
+    """
+    # Most calls have a few arguments, which need no search for values that are not JSON.
+    if not kwargs and _ATOMS.issuperset(map(type, args)):
+        try:
+            data = _text([args, kwargs]).encode()
+        except ValueError:
+            # `encode` says why.
+            pass
+        else:
+            if len(data) <= MAX_BYTES:
+                return data
+    return encode([args, kwargs], MAX_BYTES, f"arguments of {name}")
 
 
 def decode(data: bytes) -> Any:
@@ -53,7 +72,12 @@ def decode(data: bytes) -> Any:
     text = data.decode()
     if _BYTES_KEY in text:
         return json.loads(text, object_hook=_object)
-    return json.loads(text)
+    # What `json.loads` does beside this takes longer than a small value.
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    return value if end == len(text) else json.loads(text)
 
 
 def _object(members: dict[str, Any]) -> Any:
@@ -73,6 +97,21 @@ _ENCODER = json.JSONEncoder(
     separators=(",", ":"),
     default=_bytes_object,
 )
+
+
+_scan: Any = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+
+
+def _text(value: Any) -> str:
+    """Returns the JSON of `value`."""
+    return "".join(_chunks(value, 0)) if _chunks is not None else _ENCODER.encode(value)
+
+
+# What `_ENCODER.encode` calls. It makes a new one each time, which takes longer than a small value.
+_chunks: Any = getattr(json.encoder, "c_make_encoder", None)
+if _chunks is not None:
+    _encode_str: Any = json.encoder.encode_basestring
+    _chunks = _chunks(None, _ENCODER.default, _encode_str, None, ":", ",", False, False, False)
 
 
 class _RefusalError(Exception):
@@ -133,7 +172,7 @@ class _Checker:
     def _check_items(self, container: Any, items: Any, depth: int) -> None:
         if depth >= MAX_DEPTH:
             raise _RefusalError(
-                ValueError, f"more than {MAX_DEPTH} lists and dicts are in each other"
+                ValueError, f"lists and dicts are nested more than {MAX_DEPTH} levels deep"
             )
         self.parts += len(container)
         if self.parts > self.max_parts:

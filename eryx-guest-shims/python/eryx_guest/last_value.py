@@ -150,7 +150,7 @@ def _bundle(value: Any) -> dict[str, Any]:
 
 
 def _call(function: Callable[[], Any]) -> Any:
-    """Returns the result of a method of the program. Its exception is shown and is no error."""
+    """Returns the result of a method of the program, whose exception is only printed."""
     try:
         return function()
     except Exception:

@@ -1,7 +1,7 @@
-"""Locks for an interpreter without threads.
+"""Locks of an interpreter whose threads take turns.
 
-No other thread can release a held lock. CPython's lock would not wait for its timeout, and without
-a timeout would abort the interpreter.
+A thread that waits for a lock of CPython would stop the interpreter: no other thread could release
+it. These locks let other threads run meanwhile.
 """
 
 import _thread
@@ -9,11 +9,29 @@ import time
 from types import TracebackType
 from typing import Any
 
+import _eryx_threads
+
+from eryx_guest.threads import scheduler
+
 _allocate = _thread.allocate_lock
+_CRLock: Any = _thread.RLock
+
+
+def _checked_timeout(blocking: bool, timeout: float) -> int | None:
+    """Returns the timeout of `acquire` in nanoseconds. Raises the exceptions of CPython's."""
+    if timeout == -1:
+        return None if blocking else 0
+    if not blocking:
+        raise ValueError("can't specify a timeout for a non-blocking call")
+    if timeout < 0:
+        raise ValueError("timeout value must be a non-negative number")
+    if timeout > _thread.TIMEOUT_MAX:
+        raise OverflowError("timeout value is too large")
+    return int(timeout * 1e9)
 
 
 class Lock:
-    """`_thread.lock`: acquiring a held lock takes its whole timeout, or is a deadlock."""
+    """`_thread.lock`: other threads run while one waits for it."""
 
     __slots__ = ("__weakref__", "_lock")
 
@@ -23,22 +41,23 @@ class Lock:
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Acquires the lock. Raises RuntimeError where that would take for ever."""
         if timeout != -1:
-            if not blocking:
-                raise ValueError("can't specify a timeout for a non-blocking call")
-            if timeout < 0:
-                raise ValueError("timeout value must be a non-negative number")
-            if timeout > _thread.TIMEOUT_MAX:
-                raise OverflowError("timeout value is too large")
+            _checked_timeout(blocking, timeout)
         if self._lock.acquire(False):
             return True
-        if not blocking:
+        limit = _checked_timeout(blocking, timeout)
+        if limit == 0:
             return False
-        if timeout == -1:
-            raise RuntimeError(
-                "deadlock: a sandbox has no threads, so no other thread can release this lock"
-            )
-        time.sleep(timeout)
-        return False
+        if not scheduler.active:
+            if limit is None:
+                raise RuntimeError(
+                    "deadlock: the program has started no thread that could release this lock"
+                )
+            time.sleep(timeout)
+            return False
+        lock = self._lock
+        if not scheduler.wait("a lock", lambda: not lock.locked(), limit):
+            return False
+        return self._lock.acquire(False)
 
     def release(self) -> None:
         """Releases the lock. Raises RuntimeError for an unlocked lock."""
@@ -75,16 +94,137 @@ Lock.__name__ = Lock.__qualname__ = "lock"
 Lock.__module__ = "_thread"
 
 
+class RLock(_CRLock):  # type: ignore[misc]
+    """`_thread.RLock`. CPython's methods count, and take no notice of the owner.
+
+    Before the first thread starts, only the main thread owns locks, and the methods are CPython's.
+    """
+
+    __slots__ = ("_owner",)
+
+
+RLock.__name__ = RLock.__qualname__ = "RLock"
+RLock.__module__ = "_thread"
+
+_count = _CRLock._recursion_count
+_c_acquire = _CRLock.acquire
+_c_release = _CRLock.release
+_get_ident = _eryx_threads.get_ident
+_main_ident = _thread.get_ident()
+
+
+def _is_free(lock: Any) -> bool:
+    """Returns whether the calling thread can acquire a lock."""
+    return not _count(lock) or getattr(lock, "_owner", _main_ident) == _get_ident()
+
+
+def _acquire(self: Any, blocking: bool = True, timeout: float = -1) -> bool:
+    limit = _checked_timeout(blocking, timeout)
+    if not _is_free(self):
+        if limit == 0:
+            return False
+        if not scheduler.wait("a lock", lambda: not _count(self), limit):
+            return False
+    self._owner = _get_ident()
+    _c_acquire(self, False)
+    return True
+
+
+def _release(self: Any) -> None:
+    if not _is_owned(self):
+        raise RuntimeError("cannot release un-acquired lock")
+    _c_release(self)
+
+
+def _exit(self: Any, kind: Any, error: Any, where: Any) -> None:
+    _release(self)
+
+
+def _is_owned(self: Any) -> bool:
+    return bool(_count(self)) and _is_free(self)
+
+
+def _recursion_count(self: Any) -> int:
+    return int(_count(self)) if _is_free(self) else 0
+
+
+def _release_save(self: Any) -> tuple[int, int]:
+    if not _is_owned(self):
+        raise RuntimeError("cannot release un-acquired lock")
+    count = _count(self)
+    for _ in range(count):
+        _c_release(self)
+    return count, _get_ident()
+
+
+def _acquire_restore(self: Any, state: tuple[int, int]) -> None:
+    _acquire(self)
+    for _ in range(state[0] - 1):
+        _c_acquire(self, False)
+
+
+def _enter(self: Any) -> bool:
+    return _acquire(self)
+
+
+def _share_rlocks() -> None:
+    """Gives `RLock` the methods that know several owners."""
+    for name, function in (
+        ("acquire", _acquire),
+        ("release", _release),
+        ("__enter__", _enter),
+        ("__exit__", _exit),
+        ("_is_owned", _is_owned),
+        ("_recursion_count", _recursion_count),
+    ):
+        setattr(RLock, name, function)
+
+
+def _make_condition(threads: Any) -> None:
+    """Makes conditions with an RLock look its methods up when they need them.
+
+    CPython's bind them when they are created, perhaps before the first thread starts.
+    """
+    condition = threads.Condition
+    stock = condition.__init__
+
+    def initialise(self: Any, lock: Any = None) -> None:
+        stock(self, lock)
+        if type(self._lock) is RLock:
+            del self.acquire, self.release
+
+    initialise.__name__, initialise.__qualname__ = stock.__name__, stock.__qualname__
+    condition.__init__ = initialise
+
+    def acquire(self: Any, blocking: bool = True, timeout: float = -1) -> bool:
+        return bool(self._lock.acquire(blocking, timeout))
+
+    def release(self: Any) -> None:
+        self._lock.release()
+
+    condition.acquire, condition.release = acquire, release
+
+
 def install() -> None:
     """Replaces CPython's locks. Call this before any module creates a lock."""
     module: Any = _thread
     module.allocate_lock = module.allocate = module.lock = module.LockType = Lock
+    module.RLock = RLock
+    # Used by conditions only, which bind them when they are created.
+    RLock._release_save = _release_save
+    RLock._acquire_restore = _acquire_restore
 
+    import _queue
     import queue
     import threading
 
     threads: Any = threading
     threads.Lock = threads._allocate_lock = Lock
+    threads._CRLock = RLock
+    _make_condition(threads)
     # The C implementation waits in C code, without these locks.
     queues: Any = queue
     queues.SimpleQueue = queues._PySimpleQueue
+    c_queues: Any = _queue
+    c_queues.SimpleQueue = queues._PySimpleQueue
+    scheduler.on_activation(_share_rlocks)

@@ -1,10 +1,13 @@
-"""Seeding of the random number generators that are part of a snapshot.
+"""Seeding of the random number generators that are part of a snapshot, or of a copy of a session.
 
 Without it they would produce the same numbers in every sandbox. That is intended for a generator
-with an explicit seed or state. All others are seeded when a sandbox runs its first program: the
-generator of the module `random`, and those that a factory's imports and set-up code created.
+with an explicit seed or state. All others are seeded anew when a sandbox runs its first program,
+and when a copy of a session wakes, whatever holds them: the generator of the module `random`, and
+every other instance of its class.
 """
 
+import functools
+import gc
 import os
 import random
 import types
@@ -18,31 +21,46 @@ _ENTROPY = 32
 # The generators seeded with one call of the host, which returns at most 64 KiB.
 _BATCH = 1024
 
+# The states of unseeded generators that are remembered.
+_MAX_STATES = 4096
+
 _inner: random.Random = random._inst
-_reseed: Any = random.Random.__mro__[1].seed  # type: ignore[attr-defined]
+_native: Any = random.Random.__mro__[1]
+_reseed: Any = _native.seed
 _urandom = os.urandom
 
-# The generators to seed in every sandbox.
-_unseeded: list[random.Random] = [_inner]
+# The generators of the snapshot to seed in every sandbox.
+_unseeded: list[Any] = [_inner]
 
-# The generators without an explicit seed, while seeding is tracked. Keyed by identity, as a
-# subclass may define its own equality and hash.
-_tracked: dict[int, weakref.ref[random.Random]] | None = None
+# The generators with an explicit seed. Keyed by identity, as a subclass may define its own equality
+# and hash.
+_explicit: dict[int, weakref.ref[Any]] = {}
 
-# The states of tracked generators: a generator or copy restored to one still has no explicit seed.
-_states: set[Any] = set()
+# The hashes of states that generators without an explicit seed had: a generator or a copy that is
+# restored to one of them has no explicit seed either.
+_states: set[int] = set()
 
 
 def seed_all() -> None:
-    """Seeds the generators without an explicit seed. Runs no code of a subclass."""
+    """Seeds the generators of the snapshot. Runs no code of a subclass."""
     for start in range(0, len(_unseeded), _BATCH):
         batch = _unseeded[start : start + _BATCH]
         _seed_from(_urandom(_ENTROPY * len(batch)), batch)
 
 
-def seed_module() -> None:
-    """Seeds the generator of the module `random` anew, as CPython does in a forked process."""
-    _seed_from(_urandom(_ENTROPY), [_inner])
+def seed_copies() -> None:
+    """Seeds the generators without an explicit seed, in a copy of a session.
+
+    That of the module `random` is one of them, also after `random.seed(1)`, as CPython seeds it in
+    a forked process. The generators of the snapshot are not among the objects that the garbage
+    collector returns.
+    """
+    _mark(_inner, False)
+    found = [*_unseeded, *(each for each in gc.get_objects() if issubclass(type(each), _native))]
+    pending = [_inner, *(each for each in found if id(each) not in _explicit)]
+    for start in range(0, len(pending), _BATCH):
+        batch = pending[start : start + _BATCH]
+        _seed_from(_urandom(_ENTROPY * len(batch)), batch)
 
 
 def seed_all_with_zeros() -> None:
@@ -50,77 +68,88 @@ def seed_all_with_zeros() -> None:
     _seed_from(bytes(_ENTROPY * len(_unseeded)), _unseeded)
 
 
-def _seed_from(entropy: bytes, generators: list[random.Random]) -> None:
+def _seed_from(entropy: bytes, generators: list[Any]) -> None:
     for index, generator in enumerate(generators):
         own = entropy[index * _ENTROPY : (index + 1) * _ENTROPY]
         _reseed(generator, int.from_bytes(own))
-        try:
-            object.__setattr__(generator, "gauss_next", None)
-        except BaseException:
-            # A subclass without such an attribute, or with a different one.
-            continue
+        if issubclass(type(generator), random.Random):
+            try:
+                object.__setattr__(generator, "gauss_next", None)
+            except BaseException:
+                # A subclass without such an attribute, or with a different one.
+                continue
 
 
-def track_seeding() -> None:
-    """Starts to track which generators get an explicit seed."""
-    global _tracked
-    _tracked = {id(generator): weakref.ref(generator) for generator in _unseeded}
-    for name, method in _TRACKING.items():
-        _replace(name, _STOCK[name], method)
+def collect_unseeded(objects: list[Any]) -> None:
+    """Finds the generators without an explicit seed among `objects`, which will be in a snapshot.
 
-
-def collect_unseeded() -> None:
-    """Stops tracking. Generators without an explicit seed will be seeded in every sandbox."""
-    global _tracked, _unseeded
-    if _tracked is not None:
-        alive = (reference() for reference in _tracked.values())
-        _unseeded = [generator for generator in alive if generator is not None]
-        _tracked = None
-        _states.clear()
-        for name, method in _STOCK.items():
-            _replace(name, _TRACKING[name], method)
+    Runs no code of a program.
+    """
+    global _unseeded
+    _unseeded = [
+        each for each in objects if issubclass(type(each), _native) and id(each) not in _explicit
+    ]
     # The random node ID of this process, used where there is no network card.
     uuid._node = None  # type: ignore[attr-defined]
 
 
-def _replace(name: str, old: Any, new: Any) -> None:
-    """Replaces a method of `Random` and of the module's generator, unless the program did."""
-    function = getattr(random, name)
-    if type(function) is types.MethodType and function.__func__ is old:
-        setattr(random, name, types.MethodType(new, _inner))
-    if vars(random.Random).get(name) is old:
-        setattr(random.Random, name, new)
+def forget_explicit_seeds() -> None:
+    """Makes the generators of the image unseeded, whose seeds are those of the build."""
+    _explicit.clear()
+    _states.clear()
 
 
-def _tracking_seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+def _mark(generator: Any, explicit: bool) -> None:
+    key = id(generator)
+    if explicit:
+        _explicit[key] = weakref.ref(generator, functools.partial(_drop, key))
+    else:
+        _explicit.pop(key, None)
+
+
+def _drop(key: int, _: Any) -> None:
+    _explicit.pop(key, None)
+
+
+def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     _STOCK["seed"](self, a, version)
-    _track(self, a is None)
+    if a is not None:
+        _mark(self, True)
+    elif _explicit:
+        _mark(self, False)
 
 
-def _tracking_getstate(self: random.Random) -> Any:
+def _getstate(self: random.Random) -> Any:
     state = _STOCK["getstate"](self)
-    if _tracked is not None and id(self) in _tracked:
-        _states.add(state)
+    if id(self) not in _explicit:
+        if len(_states) >= _MAX_STATES:
+            _states.clear()
+        _states.add(hash(state[1]))
     return state
 
 
-def _tracking_setstate(self: random.Random, state: Any) -> None:
+def _setstate(self: random.Random, state: Any) -> None:
     _STOCK["setstate"](self, state)
-    _track(self, state in _states)
+    try:
+        known = hash(state[1]) in _states
+    except Exception:
+        known = False
+    _mark(self, not known)
 
 
-def _track(generator: random.Random, unseeded: bool) -> None:
-    if _tracked is None:
-        return
-    if unseeded:
-        _tracked[id(generator)] = weakref.ref(generator)
-    else:
-        _tracked.pop(id(generator), None)
+def install() -> None:
+    """Replaces the methods of `random.Random` and of the module that set a state."""
+    for name, method in (("seed", _seed), ("getstate", _getstate), ("setstate", _setstate)):
+        stock = _STOCK[name]
+        replacement: Any = method
+        replacement.__name__ = name
+        replacement.__qualname__ = stock.__qualname__
+        replacement.__module__ = stock.__module__
+        replacement.__doc__ = stock.__doc__
+        setattr(random.Random, name, replacement)
+        setattr(random, name, types.MethodType(replacement, _inner))
 
 
-_TRACKING: dict[str, Any] = {
-    "seed": _tracking_seed,
-    "getstate": _tracking_getstate,
-    "setstate": _tracking_setstate,
+_STOCK: dict[str, Any] = {
+    name: getattr(random.Random, name) for name in ("seed", "getstate", "setstate")
 }
-_STOCK: dict[str, Any] = {name: getattr(random.Random, name) for name in _TRACKING}

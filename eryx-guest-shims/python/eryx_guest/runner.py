@@ -19,15 +19,19 @@ import wit_world
 from componentize_py_types import Err
 
 from eryx_guest import (
+    end_of_program,
     fork,
     heap,
     json_values,
     last_value,
+    local_time,
     output,
+    processes,
     random_generators,
     stdin,
     warmup,
 )
+from eryx_guest.threads import scheduler
 
 # Limits of a report in characters: the host copies it, so a program must not choose its size.
 MAX_MESSAGE = 16 * 1024
@@ -55,6 +59,9 @@ _FIRST_NAME = sys.intern("<script>")
 # A program that runs the warm-up workload.
 _WARMUP_PROGRAM = f"await __import__('sys').modules[{warmup.__name__!r}].work()".encode()
 
+# The hook of uncaught exceptions that the host replaces by its report.
+_STOCK_EXCEPTHOOK = sys.excepthook
+
 _INDESCRIBABLE = "the program's exception cannot be described"
 
 
@@ -74,6 +81,8 @@ _programs: dict[bytes, _Program] = {}
 _programs_size = 0
 _runs = 0
 _loop: asyncio.AbstractEventLoop | None = None
+# Whether a program has started a thread. Here, on a page that every program reads anyway.
+_has_threads = False
 # The `sys.argv` of the next program, if it gets a new one.
 _arguments: list[str] | None = None
 
@@ -89,8 +98,10 @@ def freeze_start_state(world: wit_world.WitWorld) -> None:
     # What a program imports from its own files would add files that it did not write.
     sys.dont_write_bytecode = True
     output.install()
+    scheduler.on_activation(_note_threads)
     sys.stdout = sys.__stdout__ = output.open_stdout()  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = output.open_stderr()  # type: ignore[misc]
+    end_of_program.freeze_start_state()
     _warm_up(world)
     stdin.reopen()
     # After the warm-up: the machine of the build does not have the directory.
@@ -98,6 +109,8 @@ def freeze_start_state(world: wit_world.WitWorld) -> None:
     sys.path.append(HOME)
     sys.path_importer_cache.clear()
     _eryx_working_directory.set(HOME.encode())
+    random_generators.forget_explicit_seeds()
+    processes.forget_id()
     heap.prepare_snapshot()
     # Every program modifies these objects. Created last, they are next to the program's own.
     sys.argv = []
@@ -122,12 +135,18 @@ def _warm_up(world: wit_world.WitWorld) -> None:
         for source in (b"x", b"x", b"[{'a': 1}]", b"object()"):
             world.evaluate(source, 1000)
         _main.__dict__.pop("x")
+        world.exit(0)
         _environ.clear()
         for source in list(_programs):
             _evict(source)
         _close_loop()
     warmup.reset()
     _runs = 0
+
+
+def _note_threads() -> None:
+    global _has_threads
+    _has_threads = True
 
 
 def _close_loop() -> None:
@@ -164,6 +183,8 @@ def prepare(start: wit_world.StartState) -> None:
     global _arguments
     try:
         _environ.update(start.environment)
+        if any(name == "TZ" for name, _ in start.environment):
+            local_time.tzset()
         _arguments = start.arguments
         if start.opens_stdin:
             stdin.reopen()
@@ -212,14 +233,53 @@ def evaluate(source: bytes, max_value: int) -> wit_world.Evaluation:
 
 def _execute(source: bytes, name: str) -> wit_world.Outcome:
     try:
-        _exec_source(source, name)
-        if last_value.is_kept():
-            last_value.store(_main.__dict__)
+        try:
+            _exec_source(source, name)
+            if last_value.is_kept():
+                last_value.store(_main.__dict__)
+        finally:
+            if _has_threads:
+                scheduler.run_to_end()
     except SystemExit as error:
         return wit_world.Outcome_Exited(_exit_status(error))
     except BaseException as error:
+        if getattr(sys, "excepthook", None) is not _STOCK_EXCEPTHOOK:
+            try:
+                _call_excepthook(error)
+            except SystemExit as exit:
+                return wit_world.Outcome_Exited(_exit_status(exit))
         return wit_world.Outcome_Exception(describe_exception(error))
     return wit_world.Outcome_Finished()
+
+
+def _call_excepthook(error: BaseException) -> None:
+    """Calls the `sys.excepthook` of the program. Raises its SystemExit."""
+    hook = getattr(sys, "excepthook", None)
+    if hook is None:
+        print("sys.excepthook is missing", file=sys.stderr)
+        return
+    trace = _program_frames(error.__traceback__)
+    try:
+        hook(type(error), error, trace)
+    except SystemExit:
+        raise
+    except BaseException as failure:
+        # As CPython does.
+        print("Error in sys.excepthook:", file=sys.stderr)
+        own = _program_frames(failure.__traceback__)
+        traceback.print_exception(type(failure), failure, own)
+        print("\nOriginal exception was:", file=sys.stderr)
+        traceback.print_exception(type(error), error, trace)
+
+
+def exit(open_files: int) -> None:
+    """Ends the program that ran last: see the WIT. Never raises."""
+    try:
+        end_of_program.run(open_files, _main.__dict__)
+        flush()
+    except BaseException:
+        # The program may have replaced anything that this uses.
+        return
 
 
 def _exec_source(source: bytes, name: str) -> None:

@@ -10,24 +10,29 @@ import marshal
 import os
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
-from importlib.abc import InspectLoader, MetaPathFinder
+from collections.abc import Callable, Iterator, Sequence
+from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from types import CodeType, ModuleType
+from typing import Any
 
-# Large modules without use in a sandbox: they need a display, files, or a network of
-# their own.
-EXCLUDED = frozenset(
-    {
-        "tkinter",
-        "turtle",
-        "turtledemo",
-        "idlelib",
-        "ensurepip",
-        "venv",
-        "site-packages",
-        "test",
-    }
-)
+from eryx_guest import adjustments
+
+_NO_DISPLAY = "a sandbox has no display"
+_NO_PROCESSES = "a sandbox cannot start the interpreter of an environment"
+_NO_INSTALLER = "a sandbox cannot install packages; give them to its factory (`SandboxFactory`)"
+
+# Large modules without use in a sandbox, and the reason that an import gives.
+UNAVAILABLE = {
+    "tkinter": _NO_DISPLAY,
+    "_tkinter": _NO_DISPLAY,
+    "turtle": _NO_DISPLAY,
+    "turtledemo": _NO_DISPLAY,
+    "idlelib": _NO_DISPLAY,
+    "ensurepip": _NO_INSTALLER,
+    "venv": _NO_PROCESSES,
+}
+
+EXCLUDED = frozenset({*UNAVAILABLE, "site-packages", "test", "eryx_modules", "tzdata"})
 
 
 class StoredModule:
@@ -61,6 +66,7 @@ class InMemoryLoader(InspectLoader):
     def exec_module(self, module: ModuleType) -> None:
         """Runs the code of a module in its namespace."""
         exec(self.get_code(module.__name__), module.__dict__)
+        adjustments.adjust(module)
 
     def is_package(self, fullname: str) -> bool:
         """Returns whether a module is a package. Raises ImportError for an unknown module."""
@@ -80,12 +86,30 @@ class InMemoryLoader(InspectLoader):
         return self._module(fullname).path
 
 
+class UnavailableLoader(Loader):
+    """Raises ModuleNotFoundError with the reason why a sandbox lacks a module.
+
+    The module has a spec, as on a CPython that was built without a library: programs that only look
+    for it then import it, and handle the exception.
+    """
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        """Raises ModuleNotFoundError."""
+        raise ModuleNotFoundError(
+            f"No module named {spec.name!r}: {UNAVAILABLE[spec.name]}", name=spec.name
+        )
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Is never called, as no module is created."""
+
+
 class InMemoryFinder(MetaPathFinder):
     """Finds the modules in memory."""
 
     def __init__(self, modules: dict[str, StoredModule]) -> None:
         self._modules = modules
         self._loader = InMemoryLoader(modules)
+        self._unavailable = UnavailableLoader()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -93,7 +117,9 @@ class InMemoryFinder(MetaPathFinder):
         """Returns the spec of a module in memory, None for any other module."""
         module = self._modules.get(fullname)
         if module is None:
-            return _find_tools() if fullname == "tools" else None
+            if fullname in UNAVAILABLE:
+                return importlib.machinery.ModuleSpec(fullname, self._unavailable)
+            return None if path is not None else _find_functions(fullname)
         spec = importlib.machinery.ModuleSpec(
             fullname, self._loader, origin=module.path, is_package=module.is_package
         )
@@ -103,11 +129,23 @@ class InMemoryFinder(MetaPathFinder):
         return spec
 
 
-def _find_tools() -> importlib.machinery.ModuleSpec | None:
-    # Imported late: the host cannot be asked while the image is built.
+# Returns the functions that the host offers in a module. There is no host while the image is built.
+_functions_in: Callable[[str], list[Any]] | None = None
+
+
+def find_functions(functions_in: Callable[[str], list[Any]]) -> None:
+    """Lets programs import functions, from now on."""
+    global _functions_in
+    _functions_in = functions_in
+
+
+def _find_functions(name: str) -> importlib.machinery.ModuleSpec | None:
+    if _functions_in is None or not (descriptions := _functions_in(name)):
+        return None
+    # Imported late: a sandbox without functions does not need it.
     from eryx_guest import tools_module
 
-    return tools_module.find_spec()
+    return tools_module.find_spec(name, descriptions)
 
 
 def install() -> None:
@@ -115,7 +153,8 @@ def install() -> None:
     # Not all of `sys.path`: componentize-py adds the site-packages of the build to it.
     own = os.path.dirname(os.path.dirname(__file__))
     modules: dict[str, StoredModule] = {}
-    for root in ("/python", "/bundled", "/world", own):
+    # The first one also has the modules that the library of a WASI build lacks.
+    for root in (f"{own}/eryx_modules", "/python", "/bundled", "/world", own):
         for name, path, is_package in _modules(root, ""):
             if name not in modules:
                 stored = _compile(path, is_package)
@@ -161,6 +200,7 @@ def _replace_loaders(finder: InMemoryFinder) -> None:
         spec = getattr(module, "__spec__", None)
         if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
             continue
+        adjustments.adjust(module)
         replacement = finder.find_spec(name, None)
         if replacement is not None:
             module.__spec__ = replacement

@@ -81,7 +81,19 @@ class LimitError(Exception):
     """A limit on the calls of the embedder's functions is reached."""
 
 
-Error.__module__ = LimitError.__module__ = "tools"
+def invoke(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Makes a call of the function `name`, and returns the result or raises the exception.
+
+    Raises TypeError or ValueError for arguments that have no form in JSON.
+    """
+    arguments = json_values.encode_call(args, kwargs, name)
+    try:
+        data = interfaces().functions.invoke(name, arguments)
+    except interfaces().Err as error:
+        exception = _exception(error)
+    else:
+        return json_values.decode(data)
+    raise exception
 
 
 def begin(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HostCall:
@@ -89,7 +101,7 @@ def begin(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HostCall:
 
     Raises TypeError or ValueError for arguments that have no form in JSON.
     """
-    arguments = json_values.encode([args, kwargs], json_values.MAX_BYTES, f"arguments of {name}")
+    arguments = json_values.encode_call(args, kwargs, name)
     functions = interfaces().functions
     call: HostCall
     try:
@@ -101,14 +113,6 @@ def begin(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HostCall:
     raise exception
 
 
-def result(call: HostCall) -> Any:
-    """Waits for the end of a call, and returns the result or raises the exception."""
-    try:
-        return _take(call, None)
-    finally:
-        call.__exit__(None, None, None)
-
-
 async def async_result(call: HostCall) -> Any:
     """Waits for the end of a call while other tasks run. Cancelling the task cancels the call."""
     description = Call(call)
@@ -116,7 +120,7 @@ async def async_result(call: HostCall) -> Any:
     try:
         while True:
             try:
-                return _take(call, NON_BLOCKING)
+                return _take(call)
             except _Pending:
                 await wait_readable(asyncio.get_running_loop(), fd)
     finally:
@@ -133,7 +137,7 @@ class StartedCall:
     def __await__(self) -> Generator[Any, None, Any]:
         call = self._call
         if call is None:
-            raise RuntimeError(f"the call of tools.{self._name} was already awaited or cancelled")
+            raise RuntimeError(f"the call of {self._name} was already awaited or cancelled")
         self._call = None
         return async_result(call).__await__()
 
@@ -149,23 +153,23 @@ class StartedCall:
     def __del__(self) -> None:
         if self.cancel():
             warnings.warn(
-                f"the call of tools.{self._name} was never awaited",
+                f"the call of {self._name} was never awaited",
                 RuntimeWarning,
                 stacklevel=2,
                 source=self,
             )
 
     def __repr__(self) -> str:
-        return f"<call of tools.{self._name}>"
+        return f"<call of {self._name}>"
 
 
 class _Pending(BaseException):
     """The call has not ended."""
 
 
-def _take(call: HostCall, timeout: int | None) -> Any:
+def _take(call: HostCall) -> Any:
     try:
-        data = call.finish(timeout)
+        data = call.finish(NON_BLOCKING)
     except interfaces().Err as error:
         exception = _exception(error)
     else:

@@ -1,4 +1,4 @@
-"""The module `tools`: the functions of the embedder.
+"""The module with the functions of the embedder: `tools`, unless it has another name.
 
 It exists in sandboxes that have functions, and is made when a program imports it. A function that
 the embedder declared as asynchronous returns an awaitable; any other blocks until it has a result.
@@ -14,15 +14,23 @@ from typing import Any
 from eryx_guest import tool_calls
 from eryx_net.host import interfaces
 
-NAME = "tools"
 
+def find_spec(name: str, descriptions: list[Any]) -> importlib.machinery.ModuleSpec:
+    """Returns the spec of the module `name` with the functions of `descriptions`.
 
-def find_spec() -> importlib.machinery.ModuleSpec | None:
-    """Returns the spec of the module, None if this sandbox has no functions."""
-    descriptions = interfaces().functions.available()
-    if not descriptions:
-        return None
-    return importlib.machinery.ModuleSpec(NAME, _Loader(descriptions), origin="the embedder")
+    Raises ImportError if a package or a file of the program has a module of that name, too.
+    """
+    other = importlib.machinery.PathFinder.find_spec(name)
+    # Without an origin it is a directory, which may have that name.
+    if other is not None and other.origin is not None:
+        raise ImportError(
+            f"the embedder's functions are in the module {name!r}, but {other.origin} is a module"
+            " of that name, too: rename that, or have the embedder choose another name"
+            " (functions_module)",
+            name=name,
+            path=other.origin,
+        )
+    return importlib.machinery.ModuleSpec(name, _Loader(descriptions), origin="the embedder")
 
 
 class _Loader(Loader):
@@ -40,28 +48,29 @@ class _Loader(Loader):
         module.__doc__ = "The functions that the embedder offers to this program."
         names = []
         for description in self._descriptions:
-            setattr(module, description.name, _function(description))
+            setattr(module, description.name, _function(module.__name__, description))
             names.append(description.name)
         for kind in (tool_calls.Error, tool_calls.LimitError):
+            kind.__module__ = module.__name__
             setattr(module, kind.__name__, kind)
         module.__all__ = names  # type: ignore[attr-defined]
 
 
-def _function(description: Any) -> types.FunctionType:
+def _function(module: str, description: Any) -> types.FunctionType:
     """Returns a function of the module."""
     name = description.name
     is_plain = description.kind is interfaces().functions.Kind.PLAIN
 
     def start(*args: Any, **kwargs: Any) -> tool_calls.StartedCall:
         """Begin a call at once, and return an awaitable for its result."""
-        return tool_calls.StartedCall(name, tool_calls.begin(name, args, kwargs))
+        return tool_calls.StartedCall(f"{module}.{name}", tool_calls.begin(name, args, kwargs))
 
     def wait(*args: Any, **kwargs: Any) -> Any:
         """Make a call and wait for its result, also where an event loop runs."""
-        return tool_calls.result(tool_calls.begin(name, args, kwargs))
+        return tool_calls.invoke(name, args, kwargs)
 
     def plain(*args: Any, **kwargs: Any) -> Any:
-        return tool_calls.result(tool_calls.begin(name, args, kwargs))
+        return tool_calls.invoke(name, args, kwargs)
 
     async def asynchronous(*args: Any, **kwargs: Any) -> Any:
         return await tool_calls.async_result(tool_calls.begin(name, args, kwargs))
@@ -70,7 +79,7 @@ def _function(description: Any) -> types.FunctionType:
     signature = _signature(description.signature)
     forms: list[tuple[Any, str]] = [(function, name), (start, "start"), (wait, "wait")]
     for each, last_name in forms:
-        each.__module__ = NAME
+        each.__module__ = module
         each.__name__ = last_name
         each.__qualname__ = name if each is function else f"{name}.{last_name}"
         each.__signature__ = signature

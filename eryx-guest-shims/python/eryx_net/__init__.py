@@ -37,5 +37,5 @@ def install() -> None:
     for name in _MODULES:
         sys.modules[name] = importlib.import_module("." + name, __name__)
     importlib.import_module(".event_loop", __name__).install()
-    importlib.import_module(".sockets.inheritable", __name__).install()
+    importlib.import_module(".sockets.os_functions", __name__).install()
     sys.modules["_eryx_async"] = importlib.import_module("._eryx_async", __name__)

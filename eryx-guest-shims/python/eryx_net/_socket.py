@@ -7,6 +7,8 @@ embedder allows it, raise the error that Linux raises where they are unavailable
 
 from __future__ import annotations
 
+import operator
+
 from . import descriptors, socket_constants
 from .addresses import (
     htonl,
@@ -36,6 +38,8 @@ from .sockets.stream_socket import socket_pair
 from .timeouts import getdefaulttimeout, setdefaulttimeout
 
 __all__ = [
+    "CMSG_LEN",
+    "CMSG_SPACE",
     "SocketType",
     "close",
     "dup",
@@ -106,6 +110,28 @@ def dup(fd: int, /) -> int:
 def close(fd: int, /) -> None:
     """Closes the descriptor of a socket."""
     descriptors.close(_check_descriptor(fd))
+
+
+# A `cmsghdr` of 64-bit Linux: a length of eight bytes, two integers, then the data.
+_CMSG_HEADER = 16
+_CMSG_ALIGNMENT = 8
+_LARGEST_CMSG = (1 << 31) - 1
+
+
+def CMSG_LEN(length: int, /) -> int:  # noqa: N802 - CPython's name
+    """Returns the size of an item of ancillary data of `length` bytes, without padding."""
+    size = operator.index(length)
+    if not 0 <= size <= _LARGEST_CMSG - _CMSG_HEADER:
+        raise OverflowError("CMSG_LEN() argument out of range")
+    return _CMSG_HEADER + size
+
+
+def CMSG_SPACE(length: int, /) -> int:  # noqa: N802 - CPython's name
+    """Returns the size of an item of ancillary data of `length` bytes, with padding."""
+    size = operator.index(length)
+    if not 0 <= size <= _LARGEST_CMSG - _CMSG_HEADER - _CMSG_ALIGNMENT:
+        raise OverflowError("CMSG_SPACE() argument out of range")
+    return _CMSG_HEADER + -(-size // _CMSG_ALIGNMENT) * _CMSG_ALIGNMENT
 
 
 def _check_descriptor(fd: int) -> int:

@@ -162,6 +162,18 @@ def unmapped(text: str) -> str:
     return text
 
 
+def is_short_form(text: str) -> bool:
+    """Returns whether `inet_aton` takes a text as an address, such as `127.1` or `0x7f000001`."""
+    # Names rarely begin with a digit.
+    if not text[:1].isdigit() or len(text) > LONGEST_LITERAL or any(map(str.isspace, text)):
+        return False
+    try:
+        inet_aton(text)
+    except OSError:
+        return False
+    return True
+
+
 # The functions `_socket` exports.
 
 

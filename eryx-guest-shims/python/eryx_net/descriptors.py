@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from .errors import os_error
 
-FIRST = 1000
-"""The first descriptor of a socket."""
+FIRST = 1 << 16
+"""The first descriptor of a socket: above those of files, which `os` and `open` take as well."""
 
 
 class Description:
@@ -20,14 +20,19 @@ class Description:
     It is closed when its last descriptor is.
     """
 
-    __slots__ = ("references",)
+    __slots__ = ("blocking", "references")
 
     def __init__(self) -> None:
         self.references = 0
+        self.blocking = True
+        """Whether operations without a timeout of their own wait (not O_NONBLOCK)."""
 
     def close(self) -> None:
         """Releases all resources. Called once."""
         raise NotImplementedError
+
+    def update_time_limits(self) -> None:
+        """Passes a change of `blocking` on. Descriptors that never wait have nothing to do."""
 
 
 _table: dict[int, Description] = {}
@@ -64,6 +69,15 @@ def close(fd: int) -> None:
     description.references -= 1
     if description.references == 0:
         description.close()
+
+
+def replace(fd: int, description: Description) -> None:
+    """Makes the open descriptor `fd` refer to `description` (dup2(2)). Raises OSError(EBADF)."""
+    if fd not in _table:
+        raise os_error("EBADF")
+    description.references += 1
+    close(fd)
+    _table[fd] = description
 
 
 def count() -> int:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from .addresses import CACHE_SIZE, LOOPBACK, WILDCARDS, is_loopback, literal_family
+from .addresses import (
+    CACHE_SIZE,
+    LOOPBACK,
+    WILDCARDS,
+    is_loopback,
+    is_short_form,
+    literal_family,
+)
 from .dns import hostname
 
 
@@ -16,6 +23,8 @@ class Destination(NamedTuple):
     """The name or literal, as `hostname.encode` returned it."""
     family: int | None
     """The address family of a literal, None for a name."""
+    is_valid: bool
+    """Whether the host is asked about it: a literal, a short form, or a name that can exist."""
     loopback: bool
     """Whether it means this sandbox: a loopback literal, `localhost` or the sandbox's own name."""
 
@@ -35,11 +44,12 @@ class Destination(NamedTuple):
 def parse(host: str) -> Destination:
     """Parses a host of at most `hostname.MAX_NAME` characters.
 
-    Only a strict literal counts as an address: a form like `127.1` is a name, so that the host's
-    policy interprets it and not this sandbox.
+    The short forms of `inet_aton`, such as `127.1`, are left to the host, whose policy denies them:
+    parsers disagree about the address that they stand for.
     """
     # Without methods of a subclass of `str`, as the result is cached.
     host = str.__str__(host)
     family = literal_family(host)
     loopback = hostname.is_own(host) if family is None else is_loopback(host)
-    return Destination(host, family, loopback)
+    is_valid = family is not None or hostname.is_well_formed(host) or is_short_form(host)
+    return Destination(host, family, is_valid, loopback)

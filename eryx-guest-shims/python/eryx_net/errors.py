@@ -60,6 +60,7 @@ _TEXTS = {
     "EOPNOTSUPP": "Operation not supported",
     "EPERM": "Operation not permitted",
     "EPIPE": "Broken pipe",
+    "ESPIPE": "Illegal seek",
     "EPROTONOSUPPORT": "Protocol not supported",
     "ETIMEDOUT": "Connection timed out",
 }
@@ -87,6 +88,12 @@ def os_error(name: str, text: str | None = None) -> OSError:
     """
     number: int = getattr(errno, name)
     return OSError(number, text if text is not None else _TEXTS[name])
+
+
+def error_number(name: str) -> int:
+    """Returns the number of the error called `name` on this system."""
+    number: int = getattr(errno, name)
+    return number
 
 
 def gai_error(number: int) -> gaierror:

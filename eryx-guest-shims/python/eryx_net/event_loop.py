@@ -1,13 +1,15 @@
-"""asyncio's selector event loop, adapted to a guest without threads.
+"""asyncio's selector event loop, adapted to a guest whose threads take turns.
 
-Lookups run on the host while other tasks run; `run_in_executor` (and `asyncio.to_thread`) runs its
-function immediately in the only thread. Import this only after `_socket`, `_ssl` and `select` are
-installed.
+Lookups run on the host while other tasks run, and need no thread. Import this only after `_socket`,
+`_ssl` and `select` are installed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
+import selectors
 import socket
 from asyncio import unix_events
 from collections.abc import Callable
@@ -16,12 +18,17 @@ from typing import Any
 from . import descriptors
 from .dns.getaddrinfo import Query
 from .dns.lookup_descriptor import Lookup
+from .select import SelectorPoll
+
+# The iterations of the loop in which the transport of a collected stream closes its socket, with
+# one to spare.
+_ITERATIONS_TO_CLOSE = 3
 
 _stock_getaddrinfo = socket.getaddrinfo
 
 
 class EventLoop(asyncio.SelectorEventLoop):
-    """The event loop of a guest program: one thread, which waits in the host's `poll`.
+    """The event loop of a guest program, which waits in the host's `poll`.
 
     Raises OSError(EDEADLK) instead of waiting for ever where no task could ever continue.
     """
@@ -69,39 +76,35 @@ class EventLoop(asyncio.SelectorEventLoop):
                 return addresses
             raise
 
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        """Connects a socket.
+
+        At the limit of connections, those are closed first that only garbage and the tracebacks of
+        cancelled tasks hold. Their transports close in the next iterations of the loop.
+        """
+        try:
+            return await super().sock_connect(sock, address)
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+        _drop_tracebacks_of_cancelled_tasks()
+        gc.collect()
+        for _ in range(_ITERATIONS_TO_CLOSE):
+            await asyncio.sleep(0)
+        return await super().sock_connect(sock, address)
+
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """Returns host and service of an address. Never waits."""
         return socket.getnameinfo(sockaddr, flags)
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Any, func: Callable[..., Any], *args: Any
-    ) -> asyncio.Future[Any]:
-        """Runs a function in this thread; the future is done when this method returns.
 
-        A function that waits for another task of this loop therefore never returns.
-        """
-        self._check_closed()  # type: ignore[attr-defined]
-        if executor is None:
-            self._check_default_executor()  # type: ignore[attr-defined]
-        future = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except StopIteration as error:
-            # A future cannot hold a StopIteration (PEP 479).
-            stopped = RuntimeError("function raised StopIteration")
-            stopped.__cause__ = error
-            future.set_exception(stopped)
-        except BaseException as error:
-            future.set_exception(error)
-        return future
-
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """Disables the default executor. Never waits, as no function is running."""
-        self._executor_shutdown_called = True
-        if self._default_executor is not None:  # type: ignore[attr-defined]
-            self._default_executor.shutdown(wait=False)  # type: ignore[attr-defined]
+def _drop_tracebacks_of_cancelled_tasks() -> None:
+    """Frees what the frames of cancelled tasks hold, where the program still holds the tasks."""
+    for task in gc.get_objects():
+        if type(task) is asyncio.Task and task.cancelled():
+            # It returns the stored exception once, and a new one without a traceback from then on.
+            cancelled: Any = task
+            cancelled._make_cancelled_error()
 
 
 async def wait_readable(loop: asyncio.AbstractEventLoop, fd: int) -> None:
@@ -139,5 +142,7 @@ def install() -> None:
         for name in ("SelectorEventLoop", "EventLoop"):
             if hasattr(module, name):
                 setattr(module, name, EventLoop)
+    # A status of each ready connection would cost event loops a call of the host.
+    selectors.PollSelector._selector_cls = SelectorPoll  # type: ignore[attr-defined]
     policy: Any = unix_events._UnixDefaultEventLoopPolicy
     policy._loop_factory = EventLoop

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from .errors import gai_error, os_error
-from .socket_constants import EAI_AGAIN, EAI_NONAME
+from .socket_constants import EAI_AGAIN, EAI_NODATA, EAI_NONAME
 from .tls.errors import tls_exception
 
 T = TypeVar("T")
@@ -54,7 +54,19 @@ class HostConnection(Protocol):
     def end_tls(self, timeout: int | None) -> None: ...
     def tls_info(self) -> TlsInfo | None: ...
     def pending(self) -> int: ...
+    def status(self) -> HostStatus: ...
+    def take_error(self) -> None: ...
+    def set_reset_on_close(self, enabled: bool) -> None: ...
+    def set_user_timeout(self, milliseconds: int) -> None: ...
     def __exit__(self, *exc_info: None) -> bool | None: ...
+
+
+class HostStatus(Protocol):
+    """What poll(2) reports of a connection (`eryx:net/tcp.connection-status`)."""
+
+    read_closed: bool
+    hung_up: bool
+    has_error: bool
 
 
 class HostDatagram(Protocol):
@@ -74,6 +86,7 @@ class HostSocket(Protocol):
     def send_to(self, data: bytes, host: str, port: int, timeout: int | None) -> None: ...
     def receive(self, max: int, timeout: int | None) -> HostDatagram: ...
     def local_endpoint(self) -> Endpoint: ...
+    def take_error(self) -> None: ...
     def __exit__(self, *exc_info: None) -> bool | None: ...
 
 
@@ -150,6 +163,11 @@ class LostResource:
 
     tls_info = info
 
+    def status(self) -> HostStatus:
+        """Returns the status of a connection after a reset."""
+        status: HostStatus = interfaces().tcp.ConnectionStatus(True, True, False)
+        return status
+
     def __exit__(self, *exc_info: None) -> None:
         """Does nothing: there is nothing to close."""
 
@@ -218,7 +236,11 @@ _ERRNO_NAMES = {
     "AddressNotAvailable": "EADDRNOTAVAIL",
     "NoBufferSpace": "ENOBUFS",
 }
-_GAI_ERRORS = {"NameNotFound": EAI_NONAME, "NameTryAgain": EAI_AGAIN}
+_GAI_ERRORS = {
+    "NameNotFound": EAI_NONAME,
+    "NameWithoutAddress": EAI_NODATA,
+    "NameTryAgain": EAI_AGAIN,
+}
 
 
 def exception_for(error: Any) -> OSError:

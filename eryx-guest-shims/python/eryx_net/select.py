@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from .errors import os_error
 from .sockets import readiness
-from .sockets.readiness import ERROR, HANG_UP, INVALID, READ, WRITE
+from .sockets.hang_up import ERROR, HANG_UP, READ_HANG_UP
+from .sockets.readiness import INVALID, READ, WRITE
 from .timeouts import nanoseconds
 
 __all__ = [
@@ -177,8 +178,10 @@ class _Poll:
         # cannot be called.
         if not files and limit == 0:
             return []
-        ready = readiness.wait(self._interests.items(), limit)
+        ready = self._wait(self._interests.items(), limit)
         return [(fd, _events(flags, files[fd])) for fd, flags in ready.items()]
+
+    _wait = staticmethod(readiness.wait_with_status)
 
 
 _Poll.__name__ = _Poll.__qualname__ = "poll"
@@ -197,6 +200,23 @@ def _poll() -> _Poll:
 poll = staticmethod(_poll)
 
 
+class SelectorPoll(_Poll):
+    """The polling object of `selectors`, to which a hang-up is the same as readiness.
+
+    It does not ask the host for the status of each connection, as event loops poll all the time.
+    """
+
+    __slots__ = ()
+
+    _wait = staticmethod(readiness.wait)
+
+    def __new__(cls) -> SelectorPoll:
+        poll = object.__new__(cls)
+        poll._files = {}
+        poll._interests = {}
+        return poll
+
+
 _ALL_READING = POLLIN | POLLRDNORM
 _ALL_WRITING = POLLOUT | POLLWRNORM
 
@@ -212,7 +232,11 @@ def _mask(eventmask: int) -> int:
 
 
 def _interest(mask: int) -> int:
-    return (READ if mask & _ALL_READING else 0) | (WRITE if mask & _ALL_WRITING else 0)
+    return (
+        (READ if mask & _ALL_READING else 0)
+        | (WRITE if mask & _ALL_WRITING else 0)
+        | (READ_HANG_UP if mask & POLLRDHUP else 0)
+    )
 
 
 def _events(flags: int, mask: int) -> int:
@@ -221,6 +245,8 @@ def _events(flags: int, mask: int) -> int:
         events |= mask & _ALL_READING
     if flags & WRITE:
         events |= mask & _ALL_WRITING
+    if flags & READ_HANG_UP:
+        events |= mask & POLLRDHUP
     if flags & HANG_UP:
         events |= POLLHUP
     if flags & ERROR:

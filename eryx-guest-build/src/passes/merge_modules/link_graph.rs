@@ -11,6 +11,24 @@ use wasmparser::{
 use super::item::{Definition, Item, ItemRef, Kind};
 use super::module::Module;
 
+/// Imports of functions, without the version of an interface, and the export that takes their place
+/// in all modules but its own: see `file_reads.wat` in `eryx-guest-shims`.
+const REPLACEMENTS: [((&str, &str), &str); 2] = [
+    (("env", "read"), "eryx_file_read"),
+    (
+        ("wasi:io/streams", "[method]input-stream.read"),
+        "eryx_stream_read",
+    ),
+];
+
+/// Libraries may import several versions of an interface, which are linked as one.
+fn without_version<'a>((module, name): (&'a str, &'a str)) -> (&'a str, &'a str) {
+    (
+        module.split_once('@').map_or(module, |(module, _)| module),
+        name,
+    )
+}
+
 /// The core index spaces of a component.
 #[derive(Default)]
 pub(super) struct LinkGraph<'a> {
@@ -31,7 +49,14 @@ pub(super) struct LinkGraph<'a> {
     pub(super) instances_before_use: Option<usize>,
     /// The modules to merge, by their instance.
     pub(super) merged: BTreeMap<u32, Module<'a>>,
+    /// The functions that modules get in place of those that they import, by name: see
+    /// [`REPLACEMENT_PREFIX`].
+    replacements: BTreeMap<&'a str, Definition>,
 }
+
+/// A module that exports a function with this prefix replaces the function of the C library that
+/// has the rest as its name, in all modules but its own.
+const REPLACEMENT_PREFIX: &str = "eryx_";
 
 /// A core instance.
 pub(super) enum Instance<'a> {
@@ -75,6 +100,17 @@ impl<'a> LinkGraph<'a> {
                 && graph.is_mergeable(index)?
             {
                 let module = graph.parse_module(*module)?;
+                for (&(kind, name), &function) in &module.exports {
+                    if kind == Kind::Function
+                        && let Some(replaced) = name.strip_prefix(REPLACEMENT_PREFIX)
+                    {
+                        let replacement = Definition::Module {
+                            instance: index,
+                            index: function,
+                        };
+                        graph.replacements.insert(replaced, replacement);
+                    }
+                }
                 graph.merged.insert(index, module);
             }
         }
@@ -249,14 +285,65 @@ impl<'a> LinkGraph<'a> {
         kind: Kind,
         (module, name): (&str, &str),
     ) -> Result<Definition> {
+        if kind == Kind::Function
+            && let Some(replacement) = self.replacement(importer, (module, name))
+        {
+            return Ok(replacement);
+        }
         let Instance::Instantiated { args, .. } = self.instance(importer)? else {
             bail!("instance {importer} has no module");
         };
+        if kind == Kind::Function
+            && module == "env"
+            && let Some(&replacement) = self.replacements.get(name)
+            && !matches!(replacement, Definition::Module { instance, .. } if instance == importer)
+        {
+            return Ok(replacement);
+        }
         let (_, instance) = args
             .iter()
             .find(|(arg, _)| *arg == module)
             .with_context(|| format!("nothing is given as {module}"))?;
         self.export(*instance, kind, name)
+    }
+
+    /// Returns the function that takes the place of an import. The module that defines it imports
+    /// the original.
+    fn replacement(&self, importer: u32, import: (&str, &str)) -> Option<Definition> {
+        let (_, export) = REPLACEMENTS
+            .iter()
+            .find(|(replaced, _)| *replaced == without_version(import))?;
+        let replacement = self.exported_function(export)?;
+        (replacement.0 != importer).then_some(Definition::Module {
+            instance: replacement.0,
+            index: replacement.1,
+        })
+    }
+
+    /// Returns the instance and the index of the function that a merged module exports as `name`.
+    fn exported_function(&self, name: &str) -> Option<(u32, u32)> {
+        self.merged.iter().find_map(|(&instance, module)| {
+            let index = module.exports.get(&(Kind::Function, name))?;
+            Some((instance, *index))
+        })
+    }
+
+    /// Checks that every replacement replaces something: the name of an import may change.
+    pub(super) fn check_replacements(&self) -> Result<()> {
+        for (replaced, export) in REPLACEMENTS {
+            let Some((owner, _)) = self.exported_function(export) else {
+                continue;
+            };
+            let is_used = self.merged.iter().any(|(&instance, module)| {
+                let mut imports = module.imports(Kind::Function).iter();
+                instance != owner && imports.any(|import| without_version(*import) == replaced)
+            });
+            ensure!(
+                is_used,
+                "{export} replaces {replaced:?}, which no module imports"
+            );
+        }
+        Ok(())
     }
 
     /// Returns the canonical function that a merged module imports as `import`.

@@ -115,6 +115,33 @@ fn unwritten_globals_become_constants_and_unreachable_functions_are_left_out() {
     assert_eq!(module.bodies.len(), 4);
 }
 
+/// A module that imports a function of libc, and one that replaces that function.
+const REPLACED: &str = r#"(component
+    (core module $libc
+        (func (export "read") (param i32 i32 i32) (result i32) (i32.const 1)))
+    (core module $replacing
+        (import "env" "read" (func $read (param i32 i32 i32) (result i32)))
+        (func (export "eryx_file_read") (param i32 i32 i32) (result i32)
+            (i32.add
+                (i32.const 10)
+                (call $read (local.get 0) (local.get 1) (local.get 2)))))
+    (core module $user
+        (import "env" "read" (func $first (param i32 i32 i32) (result i32)))
+        (func (export "run") (result i32)
+            (call $first (i32.const 0) (i32.const 0) (i32.const 0))))
+    (core instance $libc (instantiate $libc))
+    (core instance $replacing (instantiate $replacing (with "env" (instance $libc))))
+    (core instance $user (instantiate $user (with "env" (instance $libc))))
+    (func (export "run") (result u32) (canon lift (core func $user "run"))))"#;
+
+#[test]
+fn a_replacement_is_called_by_other_modules_and_calls_the_original() {
+    let linked = wat::parse_str(REPLACED).expect("assembles");
+    assert_eq!(run(&linked).0, 1);
+    let merged = merge_modules(&linked, None).expect("merged");
+    assert_eq!(run(&merged).0, 11);
+}
+
 #[test]
 fn components_that_cannot_be_merged_are_rejected() {
     for (text, reason) in [
@@ -131,6 +158,12 @@ fn components_that_cannot_be_merged_are_rejected() {
                 "(elem func $seven) (func $unreachable",
             ),
             "while it runs",
+        ),
+        (
+            REPLACED
+                .replace("\"read\" (func $first", "\"write\" (func $first")
+                .replace("(export \"read\")", "(export \"read\") (export \"write\")"),
+            "which no module imports",
         ),
         ("(component)".to_owned(), "there are none"),
     ] {

@@ -11,7 +11,7 @@ use wasmparser::{
     CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentTypeRef, Parser, Payload,
 };
 
-use super::{ComponentValue, EXPORTED, MEMORY, Parameter, REALLOC};
+use super::{ComponentValue, EXPORTED, MEMORY, Parameter, REALLOC, REALLOC_PARTS};
 
 /// Returns `component` with the exports. `instance` is the core instance of the merged module.
 ///
@@ -33,20 +33,33 @@ pub(in crate::passes) fn add_exports(component: &[u8], instance: u32) -> Result<
         });
     };
     alias(ExportKind::Memory, MEMORY);
-    alias(ExportKind::Func, REALLOC);
+    let reallocs = [REALLOC, REALLOC_PARTS];
+    for name in reallocs {
+        alias(ExportKind::Func, name);
+    }
     for exported in &EXPORTED {
         alias(ExportKind::Func, exported.name);
     }
-    let (memory, realloc) = (counts.core_memories, counts.core_functions);
+    let (memory, functions) = (counts.core_memories, counts.core_functions);
     let mut types = ComponentTypeSection::new();
     let bytes = counts.types;
     types.defined_type().list(PrimitiveValType::U8);
+    let words = bytes + 1;
+    types.defined_type().list(PrimitiveValType::U64);
+    let part = words + 1;
+    types.defined_type().tuple([
+        ComponentValType::Primitive(PrimitiveValType::U32),
+        ComponentValType::Type(words),
+    ]);
+    let parts = part + 1;
+    types.defined_type().list(ComponentValType::Type(part));
     for exported in &EXPORTED {
         let number = ComponentValType::Primitive(PrimitiveValType::U32);
         let parameter = exported.parameter.as_ref().map(|(name, parameter)| {
             let ty = match parameter {
                 Parameter::Number => number,
                 Parameter::Bytes => ComponentValType::Type(bytes),
+                Parameter::Parts => ComponentValType::Type(parts),
             };
             (*name, ty)
         });
@@ -59,11 +72,17 @@ pub(in crate::passes) fn add_exports(component: &[u8], instance: u32) -> Result<
     let mut lifts = CanonicalFunctionSection::new();
     let mut exports = ComponentExportSection::new();
     for (position, exported) in (0..).zip(&EXPORTED) {
+        let parameter = exported.parameter.as_ref();
+        let realloc = parameter.map_or(REALLOC, |(_, parameter)| parameter.realloc());
+        let realloc = (functions..)
+            .zip(reallocs)
+            .find(|(_, name)| *name == realloc);
         let options = [
             CanonicalOption::Memory(memory),
-            CanonicalOption::Realloc(realloc),
+            CanonicalOption::Realloc(realloc.map_or(functions, |(index, _)| index)),
         ];
-        lifts.lift(realloc + 1 + position, bytes + 1 + position, options);
+        let function = functions + reallocs.len() as u32 + position;
+        lifts.lift(function, parts + 1 + position, options);
         // Each export takes an index of its own, after all lifts.
         exports.export(
             exported.name,

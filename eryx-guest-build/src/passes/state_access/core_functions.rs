@@ -11,14 +11,21 @@ use wasmparser::{
     Payload, TypeRef, TypeSectionReader,
 };
 
-use super::{EXPORTED, MEMORY, REALLOC};
+use super::{EXPORTED, MEMORY, REALLOC, REALLOC_PARTS};
 
 /// Where `memory-view` writes its result: at the end of the C stack, which is unused meanwhile.
 const VIEW_RESULT: i32 = 16;
 
+/// Where the list of `memory-place-all` is placed, up to the end of the page.
+const PARTS: i32 = 32;
+
+/// The bytes of an entry of that list: the address, and the address and the length of the content.
+const PART: i32 = 12;
+
 /// Returns `module` with the core functions.
 ///
-/// `drops` are the imported functions that drop a handle, `stack_pointer` the global of that name.
+/// `drops` are the imported functions that drop a handle, `stack_pointer` the global of that name,
+/// and `yield_import` is the imported function that yields to the host.
 ///
 /// # Errors
 ///
@@ -27,11 +34,13 @@ pub(in crate::passes) fn add_functions(
     module: &[u8],
     drops: &[u32],
     stack_pointer: u32,
+    yield_import: Option<u32>,
 ) -> Result<Vec<u8>> {
     let counts = CoreCounts::of(module)?;
     let mut writer = CoreWriter {
         drops,
         stack_pointer,
+        yield_import,
         counts,
     };
     let mut output = Module::new();
@@ -85,6 +94,7 @@ impl CoreCounts {
 struct CoreWriter<'a> {
     drops: &'a [u32],
     stack_pointer: u32,
+    yield_import: Option<u32>,
     counts: CoreCounts,
 }
 
@@ -133,7 +143,13 @@ impl CoreWriter<'_> {
         self.counts.globals + 1
     }
 
-    /// Returns the added functions in order: those in front of drops, those of `EXPORTED`, and the
+    /// The entry of the list of `memory-place-all` whose content is allocated next; 0 before the
+    /// list itself is.
+    fn next_part(&self) -> u32 {
+        self.counts.globals + 2
+    }
+
+    /// Returns the added functions in order: those in front of drops, those of `EXPORTED`, and both
     /// `realloc`.
     fn functions(&self) -> Vec<(CoreType, Function)> {
         let mut functions = Vec::new();
@@ -183,6 +199,15 @@ impl CoreWriter<'_> {
         ));
         functions.push((CoreType::FromBytes, function(|_| {})));
         functions.push((
+            CoreType::FromBytes,
+            function(|code| {
+                code.i32_const(0).global_set(self.next_part());
+                if let Some(yield_import) = self.yield_import {
+                    code.call(yield_import);
+                }
+            }),
+        ));
+        functions.push((
             CoreType::NumberToNumber,
             function(|code| {
                 code.local_get(0).memory_grow(0);
@@ -198,6 +223,27 @@ impl CoreWriter<'_> {
             CoreType::Realloc,
             function(|code| {
                 code.global_get(self.target());
+            }),
+        ));
+        // The engine first allocates the list. It then writes the address of each entry there,
+        // right before it allocates the entry's content.
+        functions.push((
+            CoreType::Realloc,
+            function(|code| {
+                code.global_get(self.next_part())
+                    .i32_eqz()
+                    .if_(wasm_encoder::BlockType::Empty)
+                    .i32_const(PARTS)
+                    .global_set(self.next_part())
+                    .i32_const(PARTS)
+                    .return_()
+                    .end()
+                    .global_get(self.next_part())
+                    .i32_load(word(0))
+                    .global_get(self.next_part())
+                    .i32_const(PART)
+                    .i32_add()
+                    .global_set(self.next_part());
             }),
         ));
         functions
@@ -256,7 +302,7 @@ impl Reencode for CoreWriter<'_> {
         section: GlobalSectionReader<'_>,
     ) -> Result<(), Error> {
         utils::parse_global_section(self, globals, section)?;
-        for _ in [self.target(), self.drops_nothing()] {
+        for _ in [self.target(), self.drops_nothing(), self.next_part()] {
             let ty = GlobalType {
                 val_type: ValType::I32,
                 mutable: true,
@@ -276,7 +322,7 @@ impl Reencode for CoreWriter<'_> {
         exports.export(MEMORY, ExportKind::Memory, 0);
         let first = self.counts.functions + self.drops.len() as u32;
         let names = EXPORTED.iter().map(|exported| exported.name);
-        for (index, name) in (first..).zip(names.chain([REALLOC])) {
+        for (index, name) in (first..).zip(names.chain([REALLOC, REALLOC_PARTS])) {
             exports.export(name, ExportKind::Func, index);
         }
         Ok(())

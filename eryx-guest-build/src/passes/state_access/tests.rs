@@ -2,7 +2,10 @@
 
 use wasmtime::{Engine, Instance, Linker, Module, Store};
 
-use super::{MEMORY, REALLOC, add_functions};
+use super::{MEMORY, REALLOC, REALLOC_PARTS, add_functions};
+
+/// What a call of the function that yields records.
+const YIELDED: i32 = -1;
 
 /// Drops handle 7 through a direct call and through a table.
 const MODULE: &str = r#"(module
@@ -19,10 +22,14 @@ const MODULE: &str = r#"(module
 
 fn instance() -> (Store<Vec<i32>>, Instance) {
     let module = wat::parse_str(MODULE).expect("a module");
-    let module = add_functions(&module, &[1], 1).expect("added");
+    let module = add_functions(&module, &[1], 1, Some(0)).expect("added");
     let engine = Engine::default();
     let mut linker: Linker<Vec<i32>> = Linker::new(&engine);
-    linker.func_wrap("host", "0", || {}).expect("linked");
+    linker
+        .func_wrap("host", "0", |mut caller: wasmtime::Caller<'_, Vec<i32>>| {
+            caller.data_mut().push(YIELDED)
+        })
+        .expect("linked");
     linker
         .func_wrap(
             "host",
@@ -82,4 +89,31 @@ fn the_host_reads_all_memory_and_chooses_where_bytes_are_placed() {
         .expect("exported");
     let target = realloc.call(&mut store, (0, 0, 1, 100)).expect("called");
     assert_eq!(target, 4096);
+}
+
+/// As the engine calls it: the list, then the content of each entry, whose address it has written.
+#[test]
+fn the_parts_of_a_list_are_placed_at_their_addresses_and_the_counter_starts_anew() {
+    let (mut store, instance) = instance();
+    let memory = instance.get_memory(&mut store, MEMORY).expect("exported");
+    let realloc = instance
+        .get_typed_func::<(i32, i32, i32, i32), i32>(&mut store, REALLOC_PARTS)
+        .expect("exported");
+    let place_all = instance
+        .get_typed_func::<(i32, i32), ()>(&mut store, "memory-place-all")
+        .expect("exported");
+    for _ in 0..2 {
+        let list = realloc.call(&mut store, (0, 0, 4, 24)).expect("called");
+        for (index, address) in [8192_i32, 4096].into_iter().enumerate() {
+            let entry = list as usize + 12 * index;
+            memory
+                .write(&mut store, entry, &address.to_le_bytes())
+                .expect("written");
+            let content = realloc.call(&mut store, (0, 0, 8, 64)).expect("called");
+            assert_eq!(content, address);
+        }
+        assert!(store.data().is_empty(), "{:?}", store.data());
+        place_all.call(&mut store, (list, 2)).expect("called");
+        assert_eq!(std::mem::take(store.data_mut()), [YIELDED]);
+    }
 }

@@ -111,6 +111,14 @@ fn loop_yields_once_per_budget_of_iterations() {
 }
 
 #[test]
+fn code_that_yields_by_itself_starts_the_counter_anew() {
+    let budget = u32::try_from(BUDGET).expect("positive");
+    let part = repeat(budget - 1, "");
+    let body = format!("{part} (call $yield) {part}");
+    assert_eq!(count_yields(&module(&body), 10).expect("returned"), 1);
+}
+
+#[test]
 fn recursive_calls_yield_without_a_loop() {
     for call in [
         "(call $forth (i32.const 20))",

@@ -205,6 +205,12 @@ impl Reencode for Writer<'_> {
                     decrement_counter(&mut function, &[Instruction::I32Const(GROW_DECREMENT)]);
                     function.instruction(&instruction);
                 }
+                // Code that yields by itself resets the counter, too.
+                Operator::Call { function_index }
+                    if *function_index == analysis.inputs.yield_import =>
+                {
+                    function.instruction(&Instruction::Call(analysis.yield_function()));
+                }
                 _ => {
                     function.instruction(&instruction);
                     if analysis.calls_host(operator) {

@@ -83,7 +83,12 @@ class Query:
     ) -> None:
         self.name = None if name is None else encode(name)
         # The address family of a literal.
-        self._literal = None if self.name is None else parse(self.name).family
+        self._literal = None
+        self._is_valid = True
+        if self.name is not None:
+            destination = parse(self.name)
+            self._literal = destination.family
+            self._is_valid = destination.is_valid
         self.family = int(family)
         self._flags = int(flags)
         if self.name is None and service is None:
@@ -139,7 +144,7 @@ class Query:
             both = ["0.0.0.0", "::"] if passive else ["::1", "127.0.0.1"]
             return [address for address in both if self._wants(address)]
         if self._literal is None:
-            if self._flags & AI_NUMERICHOST or not self.name or "%" in self.name:
+            if self._flags & AI_NUMERICHOST or not self._is_valid:
                 raise gai_error(EAI_NONAME)
             if self.name.lower() == hostname.HOSTNAME:
                 return hostname.own_addresses(self.name, self.family)

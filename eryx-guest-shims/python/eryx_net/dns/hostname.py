@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..addresses import LOOPBACK
 from ..errors import gai_error, os_error
 from ..socket_constants import EAI_NONAME
@@ -33,6 +35,22 @@ def encode(name: str | bytes | bytearray) -> str:
         # Never sent to the host, which does not take megabytes for a name.
         raise gai_error(EAI_NONAME)
     return text
+
+
+# Letters, digits, hyphens and underscores. A last label of digits only is that of an address.
+_NAME = re.compile(
+    r"(?!(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?\Z)"
+    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.(?!\Z)|\.?\Z))+"
+)
+
+
+def is_well_formed(name: str) -> bool:
+    """Returns whether a host can have this name (RFC 1123, 2.1).
+
+    The host's policy denies all others as malformed; to the C library's resolver, they do not
+    exist.
+    """
+    return _NAME.fullmatch(name) is not None
 
 
 def is_own(name: str) -> bool:

@@ -14,16 +14,33 @@ EPHEMERAL = range(49152, 65536)
 class Binding:
     """The address and port that a socket is bound to."""
 
-    __slots__ = ("address", "chosen", "datagram_queue", "listener", "port", "reusable", "v6only")
+    __slots__ = (
+        "address",
+        "chosen",
+        "datagram_queue",
+        "listener",
+        "port",
+        "reusable",
+        "reuse_port",
+        "v6only",
+    )
 
     def __init__(
-        self, address: str, port: int, *, chosen: bool, reusable: bool, v6only: bool
+        self,
+        address: str,
+        port: int,
+        *,
+        chosen: bool,
+        reusable: bool,
+        v6only: bool,
+        reuse_port: bool = False,
     ) -> None:
         self.address = address
         self.chosen = chosen
         """Whether the program chose the port."""
         self.port = port
         self.reusable = reusable
+        self.reuse_port = reuse_port
         self.v6only = v6only
         self.listener: Listener | None = None
         self.datagram_queue: DatagramQueue | None = None
@@ -47,7 +64,14 @@ class PortTable:
         self._next = EPHEMERAL.start
 
     def bind(
-        self, address: str, port: int, *, chosen: bool | None = None, reusable: bool, v6only: bool
+        self,
+        address: str,
+        port: int,
+        *,
+        chosen: bool | None = None,
+        reusable: bool,
+        v6only: bool,
+        reuse_port: bool = False,
     ) -> Binding:
         """Binds to a port, for 0 to any free one. Raises OSError(EADDRINUSE)."""
         binding = Binding(
@@ -56,12 +80,15 @@ class PortTable:
             chosen=port != 0 if chosen is None else chosen,
             reusable=reusable,
             v6only=v6only,
+            reuse_port=reuse_port,
         )
         others = self._bindings.setdefault(binding.port, [])
         for other in others:
             overlap = other.covers(binding.address) or binding.covers(other.address)
             # As on Linux, sockets with SO_REUSEADDR share a port as long as none of them listens.
-            if overlap and not (reusable and other.reusable and other.listener is None):
+            shared = reuse_port and other.reuse_port
+            shared = shared or (reusable and other.reusable and other.listener is None)
+            if overlap and not shared:
                 raise os_error("EADDRINUSE")
         others.append(binding)
         return binding
@@ -70,7 +97,8 @@ class PortTable:
         """Starts to listen on a bound port. Raises OSError(EADDRINUSE) if another listens."""
         for other in self._bindings.get(binding.port, ()):
             overlap = other.covers(binding.address) or binding.covers(other.address)
-            if other is not binding and other.listener is not None and overlap:
+            shared = binding.reuse_port and other.reuse_port
+            if other is not binding and other.listener is not None and overlap and not shared:
                 raise os_error("EADDRINUSE")
         binding.listener = listener
 

@@ -3,6 +3,9 @@
 Both ends are in guest memory and never reach the host. The program has one thread, so an operation
 that waits for the other end can never complete. It fails after its timeout; without a timeout it
 raises `OSError(EDEADLK)` instead of hanging.
+
+The ends of a socket pair answer as Linux's Unix sockets do, the others as its TCP sockets over
+loopback, whose peer answers to data that it does not take only after that was sent.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from ..errors import os_error
+from ..errors import error_number, os_error
 from ..socket_constants import SHUT_RD, SHUT_WR
+from ..sockets.hang_up import ERROR, HANG_UP, READ_HANG_UP
+from ..sockets.options import TimeLimits
 
 CAPACITY = 64 << 10
 """The capacity of one direction in bytes. A write blocks when it is full."""
@@ -39,25 +44,49 @@ def would_deadlock(timeout: int | None, operation: str) -> OSError:
     return TimeoutError("timed out")
 
 
+def _end_of_limit(limit: int, operation: str) -> OSError:
+    """Returns the error after SO_RCVTIMEO or SO_SNDTIMEO: that of a non-blocking socket."""
+    error = would_deadlock(limit, operation)
+    return os_error("EAGAIN") if isinstance(error, TimeoutError) else error
+
+
 class Pipe:
     """One direction of a connection: the bytes written and not yet read."""
 
-    __slots__ = ("buffer", "reader_closed", "reset", "writer_closed")
+    __slots__ = ("buffer", "error", "reader_closed", "reader_shut_down", "reset", "writer_closed")
 
     def __init__(self) -> None:
         self.buffer = bytearray()
         self.writer_closed = False
-        """Whether the writer has shut down sending."""
-        self.reader_closed = False
+        """Whether the writer has ended the stream."""
+        self.reader_shut_down = False
         """Whether the reader has shut down receiving."""
+        self.reader_closed = False
+        """Whether the reader has closed its socket."""
         self.reset = False
-        """Whether the writer closed with unread bytes; reported to the reader once."""
+        """Whether the writer has reset the connection."""
+        self.error: str | None = None
+        """The name of the reader's pending error, which its next operation or SO_ERROR returns."""
+
+    def set_reset(self) -> None:
+        """Ends the connection by a reset of the writer."""
+        # After the end of the stream, Linux reports a reset as EPIPE.
+        self.error = "EPIPE" if self.writer_closed else "ECONNRESET"
+        self.reset = True
 
 
 class Stream:
     """One end of an in-guest connection."""
 
-    __slots__ = ("_incoming", "_local", "_outgoing", "_peer")
+    __slots__ = (
+        "_incoming",
+        "_is_unix",
+        "_local",
+        "_outgoing",
+        "_peer",
+        "_resets_on_close",
+        "time_limits",
+    )
 
     def __init__(
         self, incoming: Pipe, outgoing: Pipe, local: Address | None, peer: Address | None
@@ -66,6 +95,9 @@ class Stream:
         self._outgoing = outgoing
         self._local = local
         self._peer = peer
+        self._is_unix = local is None
+        self._resets_on_close = False
+        self.time_limits: TimeLimits | None = None
 
     def read(self, size: int, timeout: int | None) -> bytes:
         """Returns up to `size` bytes; none at the end of the stream."""
@@ -76,75 +108,141 @@ class Stream:
     def peek(self, size: int, timeout: int | None) -> bytes:
         """Like `read`, but does not consume the bytes."""
         pipe = self._incoming
-        if pipe.reader_closed:
-            return b""
         if pipe.buffer:
             return bytes(pipe.buffer[:size])
-        if pipe.reset:
-            pipe.reset = False
-            raise os_error("ECONNRESET")
-        if pipe.writer_closed:
+        # The end of the stream that arrived before an error hides it, on TCP.
+        if pipe.error is not None and (self._is_unix or not pipe.writer_closed):
+            raise self._take_error()
+        if pipe.writer_closed or pipe.reader_shut_down or pipe.reset:
             return b""
+        limits = self.time_limits
+        if timeout is None and limits is not None and limits.receive is not None:
+            raise _end_of_limit(limits.receive, "reading")
         raise would_deadlock(timeout, "reading")
 
     def write(self, data: bytes, timeout: int | None) -> int:
         """Sends; returns the number of bytes accepted."""
         pipe = self._outgoing
-        if self._incoming.reset:
-            self._incoming.reset = False
-            raise os_error("ECONNRESET")
-        if pipe.writer_closed or pipe.reader_closed:
+        if self._incoming.error is not None:
+            raise self._take_error()
+        if pipe.writer_closed or self._incoming.reset:
             raise os_error("EPIPE")
+        if pipe.reader_closed:
+            if self._is_unix:
+                raise os_error("EPIPE")
+            # The peer answers with a reset, after the write.
+            self._incoming.set_reset()
+            return len(data)
+        if pipe.reader_shut_down and self._is_unix:
+            raise os_error("EPIPE")
+        if pipe.reader_shut_down and self._incoming.writer_closed and data:
+            # A peer that has shut down both directions resets the connection when data arrives.
+            pipe.set_reset()
+            self._incoming.set_reset()
+            return len(data)
         space = CAPACITY - len(pipe.buffer)
         if space <= 0 and data:
+            limits = self.time_limits
+            if timeout is None and limits is not None and limits.send is not None:
+                raise _end_of_limit(limits.send, "writing")
             raise would_deadlock(timeout, "writing")
         part = data[:space]
         pipe.buffer += part
         return len(part)
 
+    def _take_error(self) -> OSError:
+        name, self._incoming.error = self._incoming.error, None
+        assert name is not None  # checked by the callers
+        return os_error(name)
+
+    def take_error(self) -> int:
+        """Returns the pending error number (SO_ERROR), 0 for none."""
+        name, self._incoming.error = self._incoming.error, None
+        return 0 if name is None else error_number(name)
+
     def shutdown(self, how: int) -> None:
-        """Shuts down receiving, sending or both."""
+        """Shuts down receiving, sending or both. Raises OSError(ENOTCONN) after a reset."""
+        if self._is_ended():
+            raise os_error("ENOTCONN")
         if how != SHUT_WR:
-            self._incoming.reader_closed = True
-            self._incoming.buffer.clear()
+            self._incoming.reader_shut_down = True
         if how != SHUT_RD:
             self._outgoing.writer_closed = True
+
+    def _is_ended(self) -> bool:
+        """Returns whether the connection has ended in both directions, as TCP sees it."""
+        ended = self._incoming.writer_closed and self._outgoing.writer_closed
+        return not self._is_unix and (self._incoming.reset or ended)
 
     def local_address(self) -> Address | None:
         """Returns the address of this end."""
         return self._local
 
     def peer_address(self) -> Address | None:
-        """Returns the address of the other end."""
-        return self._peer
+        """Returns the address of the other end, None once the connection has ended."""
+        return None if self._is_ended() else self._peer
 
     def set_option(self, name: str, value: int) -> None:
-        """Does nothing: without delays and dead peers, every option holds."""
+        """Sets whether `close` resets. Without delays and dead peers, all other options hold."""
+        if name == "reset_on_close":
+            self._resets_on_close = bool(value)
 
     def readable_now(self) -> bool | None:
         """Returns whether a read would not block."""
         pipe = self._incoming
-        return bool(pipe.buffer) or pipe.writer_closed or pipe.reader_closed or pipe.reset
+        return bool(
+            pipe.buffer
+            or pipe.writer_closed
+            or pipe.reader_shut_down
+            or pipe.reset
+            or pipe.error is not None
+        )
 
     def writable_now(self) -> bool | None:
         """Returns whether a write would not block."""
         pipe = self._outgoing
-        return pipe.reader_closed or pipe.writer_closed or len(pipe.buffer) < CAPACITY
+        return (
+            pipe.reader_closed
+            or pipe.writer_closed
+            or self._incoming.reset
+            or self._incoming.error is not None
+            or len(pipe.buffer) < CAPACITY
+        )
 
     def hung_up(self) -> bool:
-        """Returns whether both directions are shut down."""
-        return self._incoming.writer_closed and (
-            self._outgoing.writer_closed or self._outgoing.reader_closed
-        )
+        """Returns whether both directions have ended."""
+        return bool(self.status() & HANG_UP)
+
+    def status(self) -> int:
+        """Returns `HANG_UP`, `ERROR` and `READ_HANG_UP`, as far as they hold."""
+        incoming, outgoing = self._incoming, self._outgoing
+        flags = 0
+        reading_ended = incoming.writer_closed or incoming.reader_shut_down or incoming.reset
+        if reading_ended:
+            flags |= READ_HANG_UP
+        writing_ended = outgoing.writer_closed
+        if self._is_unix:
+            # The peer's end of a pair shuts down both directions for each other.
+            writing_ended = writing_ended or outgoing.reader_shut_down or outgoing.reader_closed
+        if incoming.reset or (reading_ended and writing_ended):
+            flags |= HANG_UP
+        if incoming.error is not None:
+            flags |= ERROR
+        return flags
 
     def close(self) -> None:
         """Closes both directions, with a reset if bytes are unread (RFC 1122, 4.2.2.13)."""
-        self._outgoing.reset = bool(self._incoming.buffer)
-        self.shutdown(2)
+        resets = bool(self._incoming.buffer) or (self._resets_on_close and not self._is_unix)
+        self._incoming.buffer.clear()
+        self._incoming.reader_shut_down = self._incoming.reader_closed = True
+        if resets:
+            self._outgoing.set_reset()
+        if not resets or self._is_unix:
+            self._outgoing.writer_closed = True
 
 
 def pair(first: Address | None = None, second: Address | None = None) -> tuple[Stream, Stream]:
-    """Returns the two ends of a new connection, with their addresses."""
+    """Returns the two ends of a new connection, with their addresses; Unix sockets without."""
     forward, backward = Pipe(), Pipe()
     return Stream(backward, forward, first, second), Stream(forward, backward, second, first)
 
@@ -178,5 +276,5 @@ class Listener:
         """Resets the connections that were not accepted."""
         while self.queue:
             stream = self.queue.popleft()
-            stream._outgoing.reset = True
-            stream.shutdown(2)
+            stream.set_option("reset_on_close", 1)
+            stream.close()

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from typing import TypeVar
 
 from .. import host
-from ..errors import os_error
+from ..errors import error_number, os_error
 from ..host import NON_BLOCKING, HostConnection, TlsInfo
+from .hang_up import ERROR, HANG_UP, READ_HANG_UP
+from .options import TimeLimits
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Connection:
@@ -16,13 +23,25 @@ class Connection:
     within its own timeout.
     """
 
-    __slots__ = ("_failed", "_pending_options", "_unread", "established", "resource")
+    __slots__ = (
+        "_error_returned",
+        "_failed",
+        "_pending_options",
+        "_unread",
+        "established",
+        "resource",
+        "time_limits",
+    )
 
     def __init__(self, name: str, port: int) -> None:
         self.resource: HostConnection = host.connect(name, port)
         self.established = False
         self._failed = False
+        # Whether a read or write has returned the error of the connect, as later ones do not.
+        self._error_returned = False
         self._unread = b""
+        # For operations without a timeout of their own.
+        self.time_limits: TimeLimits | None = None
         self._pending_options: dict[str, int] = {}
 
     def finish_connect(self, timeout: int | None) -> None:
@@ -42,13 +61,28 @@ class Connection:
             self.set_option(name, value)
         self._pending_options.clear()
 
+    def _wait_until_connected(self, timeout: int | None) -> bool:
+        """Waits like `finish_connect`. Returns False once the error was returned before."""
+        if self._error_returned:
+            return False
+        try:
+            self.finish_connect(timeout)
+        except BlockingIOError:
+            raise
+        except OSError:
+            self._error_returned = True
+            raise
+        return True
+
     def read(self, size: int, timeout: int | None) -> bytes:
         """Returns up to `size` bytes; none at the end of the stream."""
         if self._unread:
             data, self._unread = self._unread[:size], self._unread[size:]
             return data
-        if not self.established:
-            self.finish_connect(timeout)
+        if not self.established and not self._wait_until_connected(timeout):
+            return b""
+        if timeout is None and (limits := self.time_limits) is not None:
+            return _within(limits.receive, self.resource.read, size)
         # `host.call` inlined: `read` and `write` are the most frequent operations.
         try:
             return self.resource.read(size, timeout)
@@ -72,8 +106,10 @@ class Connection:
 
     def write(self, data: bytes, timeout: int | None) -> int:
         """Sends; returns the number of bytes accepted."""
-        if not self.established:
-            self.finish_connect(timeout)
+        if not self.established and not self._wait_until_connected(timeout):
+            raise os_error("EPIPE")
+        if timeout is None and (limits := self.time_limits) is not None:
+            return _within(limits.send, self.resource.write, data)
         try:
             return self.resource.write(data, timeout)
         except host.interfaces().Err as error:
@@ -95,10 +131,13 @@ class Connection:
         return endpoint.address, endpoint.port
 
     def peer_address(self) -> tuple[str, int] | None:
-        """Returns the peer's address, None before the connection is established."""
+        """Returns the peer's address, None unless the connection is established."""
         if not self.established:
             return None
-        endpoint = host.call(self.resource.peer_endpoint)
+        try:
+            endpoint = host.call(self.resource.peer_endpoint)
+        except OSError:
+            return None
         return endpoint.address, endpoint.port
 
     def set_option(self, name: str, value: int) -> None:
@@ -109,6 +148,10 @@ class Connection:
             host.call(self.resource.set_no_delay, bool(value))
         elif name == "keep_alive":
             host.call(self.resource.set_keep_alive, bool(value))
+        elif name == "reset_on_close":
+            host.call(self.resource.set_reset_on_close, bool(value))
+        elif name == "user_timeout":
+            host.call(self.resource.set_user_timeout, value)
         else:
             option = host.interfaces().tcp.KeepaliveOption[name.upper()]
             host.call(self.resource.set_keepalive_option, option, value)
@@ -124,6 +167,27 @@ class Connection:
     def hung_up(self) -> bool:
         """Returns whether the connect failed, or the connection is lost."""
         return self._failed
+
+    def status(self) -> int:
+        """Returns `HANG_UP`, `ERROR` and `READ_HANG_UP`, as far as they hold."""
+        if self._failed:
+            return HANG_UP | READ_HANG_UP | (0 if self._error_returned else ERROR)
+        if not self.established:
+            return 0
+        status = self.resource.status()
+        return (
+            (HANG_UP if status.hung_up else 0)
+            | (ERROR if status.has_error else 0)
+            | (READ_HANG_UP if status.read_closed else 0)
+        )
+
+    def take_error(self) -> int:
+        """Returns the pending error number (SO_ERROR) of an established connection, 0 for none."""
+        try:
+            host.call(self.resource.take_error)
+        except OSError as error:
+            return error.errno or error_number("EIO")
+        return 0
 
     def start_tls(self, config: object, timeout: int | None) -> None:
         """Starts TLS, or continues its handshake. The policy applies to the name in `config`."""
@@ -153,3 +217,13 @@ class Connection:
     def close(self) -> None:
         """Closes the connection of the host."""
         self.resource.__exit__(None, None, None)
+
+
+def _within(limit: int | None, operation: Callable[[T, int | None], R], argument: T) -> R:
+    """Calls a host's operation within SO_RCVTIMEO or SO_SNDTIMEO, in nanoseconds."""
+    try:
+        return host.call(operation, argument, limit)
+    except TimeoutError:
+        if limit is None:
+            raise
+    raise os_error("EAGAIN")

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
-from .. import descriptors, host
+from .. import descriptors, host, timers
 from ..call_descriptor import Call
 from ..descriptors import Description
 from ..dns.lookup_descriptor import Lookup
 from ..errors import os_error
 from ..host import NON_BLOCKING, HostCall, HostConnection, HostLookup, HostSocket
+from ..timeouts import Deadline
 from .connection import Connection
-from .stream_socket import StreamSocket
+from .hang_up import ERROR, HANG_UP, READ_HANG_UP
+from .stream_socket import Channel, StreamSocket
 from .udp_socket import UdpSocket
 
 READ = 1
 WRITE = 2
-HANG_UP = 4
-ERROR = 8
 INVALID = 16
 
+# While unread bytes make a connection readable, its end is looked for at this interval, in
+# nanoseconds: only the host's poll for readable connections wakes up for it.
+_STATUS_INTERVAL = 10_000_000
 
-class _PollSet:
+ALWAYS = HANG_UP | ERROR | INVALID
+"""The flags that end a wait whatever its interest is."""
+
+
+class PollSet:
     """The state of one wait: the descriptors found ready, and the resources to poll on the host.
 
     Each list of resources has a list of their descriptors, in the same order.
@@ -61,6 +69,13 @@ class _PollSet:
                     continue
             self._add(fd, interest, description)
 
+    def add(self, key: Any, interest: int, resource: Description | Connection | None) -> None:
+        """Adds a resource under a key, or without one the descriptor `key`."""
+        if isinstance(resource, Connection):
+            self._add_channel(key, interest, resource)
+        else:
+            self._add(key, interest, resource or descriptors.find(key))
+
     def _add(self, fd: int, interest: int, description: Description | None) -> None:
         if description is None:
             self._add_file(fd, interest)
@@ -89,8 +104,12 @@ class _PollSet:
         channel = socket.channel
         if channel is None:
             # Linux's result for a socket that was never connected.
-            self.mark(fd, interest & WRITE | HANG_UP)
+            readable = READ if socket.connect_failed else 0
+            self.mark(fd, interest & (WRITE | readable) | HANG_UP)
             return
+        self._add_channel(fd, interest, channel)
+
+    def _add_channel(self, fd: int, interest: int, channel: Channel) -> None:
         if channel.hung_up():
             self.mark(fd, HANG_UP)
         if interest & READ:
@@ -111,6 +130,8 @@ class _PollSet:
             self.connecting.append((fd, channel))
 
     def _add_udp_socket(self, fd: int, interest: int, socket: UdpSocket) -> None:
+        if socket.hung_up():
+            self.mark(fd, HANG_UP)
         if interest & READ:
             ready = socket.readable_now()
             if ready:
@@ -189,7 +210,7 @@ class _PollSet:
         except BlockingIOError:
             pass
         except OSError:
-            self.mark(fd, ERROR | HANG_UP)
+            self.mark(fd, channel.status() & (ERROR | HANG_UP))
 
 
 def wait(interests: Iterable[tuple[int, int]], timeout: int | None) -> dict[int, int]:
@@ -198,6 +219,76 @@ def wait(interests: Iterable[tuple[int, int]], timeout: int | None) -> dict[int,
     Returns the flags of each ready descriptor. Raises OSError(EDEADLK) without a timeout where no
     descriptor could ever become ready.
     """
-    poll_set = _PollSet()
+    if timers.deadline is not None and timeout != NON_BLOCKING:
+        return _wait_with_timer(list(interests), timeout)
+    poll_set = PollSet()
     poll_set.add_all(interests)
     return poll_set.run(timeout)
+
+
+def _wait_with_timer(interests: list[tuple[int, int]], timeout: int | None) -> dict[int, int]:
+    """Waits like `wait`, and calls the handler of a timer that ends meanwhile (PEP 475)."""
+    deadline = Deadline(timeout)
+    while True:
+        poll_set = PollSet()
+        poll_set.add_all(interests)
+        left = _remaining(deadline)
+        ready = poll_set.run(timers.bounded(left) if left != NON_BLOCKING else left)
+        timers.expire_if_due()
+        if ready or left == NON_BLOCKING:
+            return ready
+
+
+def wait_with_status(interests: Iterable[tuple[int, int]], timeout: int | None) -> dict[int, int]:
+    """Waits like `wait`, and reports hang-ups and errors of connections as poll(2) does.
+
+    An interest may be 0, or include `READ_HANG_UP`. Costs one call of the host for each connection.
+    """
+    interests = list(interests)
+    deadline = Deadline(timeout)
+    while True:
+        ready: dict[int, int] = {}
+        watched: list[tuple[int, int]] = []
+        has_unread_bytes = False
+        for fd, interest in interests:
+            channel = _channel(fd)
+            if channel is None:
+                watched.append((fd, interest & ~READ_HANG_UP))
+                continue
+            status = channel.status() & (ALWAYS | interest)
+            if status:
+                ready[fd] = status
+            if not interest & READ and isinstance(channel, Connection):
+                # Readable as well at the end of the stream, and after a reset.
+                if channel.readable_now() or wait([(fd, READ)], NON_BLOCKING):
+                    has_unread_bytes = True
+                else:
+                    interest |= READ
+            watched.append((fd, interest & ~READ_HANG_UP))
+        left = NON_BLOCKING if ready else timeout
+        if left != NON_BLOCKING:
+            left = _remaining(deadline)
+            if has_unread_bytes:
+                left = _STATUS_INTERVAL if left is None else min(left, _STATUS_INTERVAL)
+        wanted = dict(interests)
+        for fd, flags in wait(watched, left).items():
+            channel = _channel(fd)
+            if channel is not None:
+                flags |= channel.status()
+            flags &= wanted[fd] | ALWAYS
+            if flags:
+                ready[fd] = ready.get(fd, 0) | flags
+        if ready or timeout == NON_BLOCKING or _remaining(deadline) == NON_BLOCKING:
+            return ready
+
+
+def _channel(fd: int) -> Channel | None:
+    description = descriptors.find(fd)
+    return description.channel if isinstance(description, StreamSocket) else None
+
+
+def _remaining(deadline: Deadline) -> int | None:
+    try:
+        return deadline.remaining()
+    except TimeoutError:
+        return NON_BLOCKING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import os
+import struct
 import warnings
 from typing import Any
 
@@ -27,16 +28,24 @@ from ..socket_constants import (
     IPPROTO_TCP,
     IPPROTO_UDP,
     IPV6_V6ONLY,
+    MSG_CONFIRM,
+    MSG_DONTROUTE,
     MSG_DONTWAIT,
+    MSG_EOR,
+    MSG_MORE,
     MSG_NOSIGNAL,
     MSG_OOB,
     MSG_PEEK,
     MSG_TRUNC,
     MSG_WAITALL,
+    SHUT_WR,
     SO_ACCEPTCONN,
     SO_DOMAIN,
     SO_ERROR,
+    SO_LINGER,
     SO_PROTOCOL,
+    SO_RCVTIMEO,
+    SO_SNDTIMEO,
     SO_TYPE,
     SOCK_CLOEXEC,
     SOCK_DGRAM,
@@ -79,7 +88,8 @@ class socket:  # noqa: N801 - CPython's name
     def __init__(
         self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
     ) -> None:
-        self._set_timeout(getdefaulttimeout())
+        self._timeout = getdefaulttimeout()
+        self._nanoseconds = nanoseconds(self._timeout)
         if fileno is None:
             self._create(
                 AF_INET if family == -1 else int(family),
@@ -103,6 +113,8 @@ class socket:  # noqa: N801 - CPython's name
         self._family, self._type, self._proto = family, kind, proto
         if flags & SOCK_NONBLOCK:
             self._set_timeout(0.0)
+        elif self._timeout is not None:
+            description.blocking = False
 
     def _adopt(self, family: int, kind: int, proto: int, fileno: Any) -> None:
         if isinstance(fileno, float):
@@ -196,6 +208,11 @@ class socket:  # noqa: N801 - CPython's name
     def _set_timeout(self, timeout: float | None) -> None:
         self._timeout = timeout
         self._nanoseconds = nanoseconds(timeout)
+        description = find(self._fd)
+        if description is not None and description.blocking != (timeout is None):
+            # As on CPython, the kernel's flag is off for a timeout too: `os.read` does not wait.
+            description.blocking = timeout is None
+            description.update_time_limits()
 
     def settimeout(self, timeout: float | None, /) -> None:
         """Sets the timeout of each operation in seconds.
@@ -281,10 +298,12 @@ class socket:  # noqa: N801 - CPython's name
 
         Raises PermissionError, with the reason, if the policy denies the destination.
         """
-        description = self._description()
         if self._family == AF_UNIX:
-            raise os_error("EISCONN")
-        description.connect(*self._parse_address(address, "connect"), self._nanoseconds)
+            _check_path(address)
+            self._description()
+            raise os_error("ENOENT", "No such file or directory")
+        destination, port = self._parse_address(address, "connect")
+        self._description().connect(destination, port, self._nanoseconds)
 
     def connect_ex(self, address: SockAddr, /) -> int:
         """Like `connect`, but returns the error number, 0 on success."""
@@ -304,10 +323,12 @@ class socket:  # noqa: N801 - CPython's name
 
     def bind(self, address: SockAddr, /) -> None:
         """Binds to the address of a listener inside the sandbox, or to port 0 before a connect."""
-        description = self._description()
         if self._family == AF_UNIX:
+            _check_path(address)
+            self._description()
             raise os_error("EINVAL")
         destination, port = self._parse_address(address, "bind")
+        description = self._description()
         name = destination.host
         if destination.family is None:
             if destination.loopback:
@@ -332,25 +353,32 @@ class socket:  # noqa: N801 - CPython's name
 
     def shutdown(self, how: int, /) -> None:
         """Shuts down receiving (SHUT_RD), sending (SHUT_WR) or both (SHUT_RDWR)."""
-        description = self._description()
+        how = _index(how)
         if not -(1 << 31) <= how < 1 << 31:
             raise OverflowError("Python int too large to convert to C int")
+        description = self._description()
         if how not in (0, 1, 2):
             raise os_error("EINVAL")
         if isinstance(description, UdpSocket):
-            description.shutdown(int(how))
+            description.shutdown(how)
         elif description.listener is not None:
-            description.listener.close()
+            if how != SHUT_WR:
+                description.stop_listening()
         else:
-            description.connected().shutdown(int(how))
+            description.connected().shutdown(how)
 
     # Receiving.
 
     def _receive(self, size: int, flags: int) -> bytes:
-        description = self._description()
         flags = operator.index(flags)
+        description = self._description()
         if isinstance(description, UdpSocket):
             return self._datagram(description, size, flags).data
+        if description.channel is None:
+            if description.listener is not None:
+                description.wait_as_listener(self._nanoseconds)
+            elif description.connect_failed:
+                return b""
         channel = description.connected()
         if size == 0:
             return b""
@@ -358,9 +386,12 @@ class socket:  # noqa: N801 - CPython's name
         size = min(size, LARGEST_READ)
         if not flags:
             return channel.read(size, self._nanoseconds)
+        timeout = self._flag_timeout(flags)
         if flags & MSG_OOB:
+            if timeout:
+                # CPython waits for readiness before it receives.
+                channel.peek(1, timeout)
             raise os_error("EINVAL")
-        timeout = 0 if flags & MSG_DONTWAIT else self._nanoseconds
         if flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL):
             raise os_error("EOPNOTSUPP")
         if flags & MSG_PEEK:
@@ -381,10 +412,17 @@ class socket:  # noqa: N801 - CPython's name
             received += part
         return bytes(received)
 
+    def _flag_timeout(self, flags: int) -> int | None:
+        """Returns the timeout of an operation with flags, in nanoseconds.
+
+        MSG_DONTWAIT has no effect on a socket with a timeout: CPython waits before the operation.
+        """
+        return 0 if flags & MSG_DONTWAIT and self._nanoseconds is None else self._nanoseconds
+
     def _datagram(self, udp: UdpSocket, size: int, flags: int) -> Datagram:
         if flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL):
             raise os_error("EOPNOTSUPP")
-        timeout = 0 if flags & MSG_DONTWAIT else self._nanoseconds
+        timeout = self._flag_timeout(flags)
         if flags & MSG_PEEK:
             return udp.peek(size, timeout)
         return udp.receive(size, timeout)
@@ -413,7 +451,8 @@ class socket:  # noqa: N801 - CPython's name
         bufsize = operator.index(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
-        return self._receive(bufsize, flags)
+        # CPython does not call the system for no bytes.
+        return self._receive(bufsize, flags) if bufsize else b""
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receives into a buffer; returns the number of bytes."""
@@ -429,7 +468,8 @@ class socket:  # noqa: N801 - CPython's name
                 raise ValueError("negative buffersize in recv_into")
             if nbytes > len(view):
                 raise ValueError("buffer too small for requested bytes")
-            data = self._receive(nbytes or len(view), flags)
+            size = nbytes or len(view)
+            data = self._receive(size, flags) if size else b""
             view[: len(data)] = data
             return len(data)
 
@@ -462,13 +502,16 @@ class socket:  # noqa: N801 - CPython's name
         description = self._description()
         flags = operator.index(flags)
         if flags:
-            if flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL):
+            hints = _DATAGRAM_HINTS if isinstance(description, UdpSocket) else _STREAM_HINTS
+            if flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | hints):
                 raise os_error("EOPNOTSUPP")
-            if flags & MSG_DONTWAIT:
+            if flags & MSG_DONTWAIT and timeout is None:
                 timeout = 0
         if isinstance(description, UdpSocket):
             return description.send(data, timeout)
         if description.channel is None:
+            if description.listener is not None:
+                description.wait_as_listener(timeout)
             raise os_error("EPIPE")
         return description.channel.write(data, timeout)
 
@@ -508,18 +551,24 @@ class socket:  # noqa: N801 - CPython's name
         """
         if not 1 <= len(rest) <= 2:
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(rest) + 1} given)")
+        data = to_bytes(data, LARGEST_WRITE)
         flags = operator.index(rest[0]) if len(rest) == 2 else 0
-        if not isinstance(self._description(), UdpSocket):
+        if self._type != SOCK_DGRAM:
+            if self._family == AF_UNIX:
+                _check_path(rest[-1])
+                self._description()
+                raise os_error("EISCONN")
+            self._parse_address(rest[-1], "sendto")
             return socket.send(self, data, flags)
-        return self._send_to(to_bytes(data, LARGEST_WRITE), flags, rest[-1])
+        return self._send_to(data, flags, rest[-1])
 
     def _send_to(self, data: bytes, flags: int, address: SockAddr) -> int:
+        destination, port = self._parse_address(address, "sendto")
         description = self._description()
         assert isinstance(description, UdpSocket)  # checked by the callers
-        if flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL):
+        if flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | _DATAGRAM_HINTS):
             raise os_error("EOPNOTSUPP")
-        timeout = 0 if flags & MSG_DONTWAIT else self._nanoseconds
-        return description.send_to(data, *self._parse_address(address, "sendto"), timeout)
+        return description.send_to(data, destination, port, self._flag_timeout(flags))
 
     # Messages: without ancillary data, and for a stream without addresses.
 
@@ -567,8 +616,8 @@ class socket:  # noqa: N801 - CPython's name
     # Options.
 
     def setsockopt(self, level: int, option: int, value: Any, optlen: int | None = None, /) -> None:
-        """Sets an option. Raises OSError(ENOPROTOOPT) for an option without effect."""
-        description = self._description()
+        """Sets an option. Raises OSError(ENOPROTOOPT) for an option that does not exist here."""
+        level, option = _index(level), _index(option)
         if optlen is not None:
             if value is not None:
                 raise TypeError(f"setsockopt() argument 3 must be None, not {_type_name(value)}")
@@ -577,21 +626,27 @@ class socket:  # noqa: N801 - CPython's name
             value = to_bytes(value)
         elif not -(1 << 31) <= value < 1 << 31:
             raise OverflowError("signed integer is out of range")
-        if level == IPPROTO_IPV6 and option == IPV6_V6ONLY and description.binding is not None:
+        description = self._description()
+        is_v6only = (level, option, self._family) == (IPPROTO_IPV6, IPV6_V6ONLY, AF_INET6)
+        if is_v6only and description.binding is not None:
             raise os_error("EINVAL")
-        if level == IPPROTO_TCP and isinstance(description, UdpSocket):
-            raise os_error("ENOPROTOOPT")
-        host_option = description.options.put(level, option, value)
-        if host_option is not None and description.channel is not None:
-            stored = description.options.get(level, option)
+        chosen = description.options
+        host_option = chosen.put(level, option, value)
+        if host_option == "time_limits":
+            description.update_time_limits()
+        elif host_option is not None and description.channel is not None:
+            stored = (
+                int(chosen.resets_on_close) if option == SO_LINGER else chosen.get(level, option)
+            )
             assert isinstance(stored, int)
             description.channel.set_option(host_option, stored)
 
     def getsockopt(self, level: int, option: int, buflen: int = 0, /) -> int | bytes:
         """Returns an option as an integer, or as up to `buflen` bytes."""
-        description = self._description()
+        level, option = _index(level), _index(option)
         if not 0 <= buflen <= 1024:
             raise OSError("getsockopt buflen out of range")
+        description = self._description()
         value: int | bytes
         if level == SOL_SOCKET and option == SO_ERROR:
             value = description.take_error()
@@ -602,8 +657,10 @@ class socket:  # noqa: N801 - CPython's name
                 SO_PROTOCOL: _protocol(description),
                 SO_ACCEPTCONN: int(description.listener is not None),
             }[option]
-        elif level == IPPROTO_TCP and isinstance(description, UdpSocket):
-            raise os_error("ENOPROTOOPT")
+        elif level == SOL_SOCKET and option in (SO_RCVTIMEO, SO_SNDTIMEO) and buflen == 8:
+            # The `timeval` of a 32-bit system, whose longs `struct` packs here.
+            seconds, microseconds = struct.unpack("<qq", _bytes(description, option))
+            value = struct.pack("<ii", min(seconds, (1 << 31) - 1), microseconds)
         else:
             value = description.options.get(level, option)
         if buflen:
@@ -616,6 +673,30 @@ class socket:  # noqa: N801 - CPython's name
 socket.__module__ = "_socket"
 
 _READ_ONLY = (SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN)
+
+
+# Hints about when and how to send, which the host may ignore.
+_STREAM_HINTS = MSG_MORE | MSG_DONTROUTE | MSG_EOR | MSG_CONFIRM
+_DATAGRAM_HINTS = MSG_DONTROUTE | MSG_CONFIRM
+
+
+def _check_path(address: Any) -> None:
+    """Raises TypeError for an address that a Unix socket cannot have."""
+    if not isinstance(address, str):
+        to_bytes(address)
+
+
+def _bytes(description: StreamSocket | UdpSocket, option: int) -> bytes:
+    value = description.options.get(SOL_SOCKET, option)
+    assert isinstance(value, bytes)  # a structure
+    return value
+
+
+def _index(value: Any) -> int:
+    """Returns an argument that has to be an integer. Raises CPython's TypeError."""
+    if isinstance(value, int):
+        return int(value)
+    return operator.index(value)
 
 
 def _protocol(description: StreamSocket | UdpSocket) -> int:

@@ -7,19 +7,30 @@ from typing import Protocol
 from ..addresses import UNSPECIFIED, WILDCARDS, is_loopback
 from ..descriptors import Description
 from ..destination import Destination
+from ..dns.getaddrinfo import getaddrinfo
 from ..errors import gai_error, os_error
 from ..host import NON_BLOCKING
 from ..loopback.port_table import TCP, Binding
-from ..loopback.stream import Listener, pair
-from ..socket_constants import AF_INET, AF_INET6, AF_UNIX, EAI_ADDRFAMILY, IPPROTO_TCP, SOCK_STREAM
+from ..loopback.stream import Listener, pair, would_deadlock
+from ..socket_constants import (
+    AF_INET,
+    AF_INET6,
+    AF_UNIX,
+    EAI_ADDRFAMILY,
+    EAI_NONAME,
+    IPPROTO_TCP,
+    SOCK_STREAM,
+)
 from .connection import Connection
-from .options import Options
+from .options import Options, TimeLimits
 
 Address = tuple[str, int]
 
 
 class Channel(Protocol):
     """The transport of a connected socket. Timeouts are in nanoseconds; None waits for ever."""
+
+    time_limits: TimeLimits | None
 
     def read(self, size: int, timeout: int | None) -> bytes: ...
     def peek(self, size: int, timeout: int | None) -> bytes: ...
@@ -31,6 +42,8 @@ class Channel(Protocol):
     def readable_now(self) -> bool | None: ...
     def writable_now(self) -> bool | None: ...
     def hung_up(self) -> bool: ...
+    def status(self) -> int: ...
+    def take_error(self) -> int: ...
     def close(self) -> None: ...
 
 
@@ -41,7 +54,16 @@ class StreamSocket(Description):
     or connecting and then connected. `channel` is set once it starts to connect.
     """
 
-    __slots__ = ("_acknowledged", "binding", "channel", "family", "listener", "options", "proto")
+    __slots__ = (
+        "_acknowledged",
+        "binding",
+        "channel",
+        "connect_failed",
+        "family",
+        "listener",
+        "options",
+        "proto",
+    )
 
     kind = SOCK_STREAM
 
@@ -52,27 +74,38 @@ class StreamSocket(Description):
         self.channel = channel
         self.listener: Listener | None = None
         self.binding: Binding | None = None
-        self.options = Options()
+        self.options = Options(family, SOCK_STREAM)
         # Whether the program knows the outcome of a non-blocking connect: a later call of `connect`
         # or SO_ERROR reports it once (POSIX connect).
         self._acknowledged = channel is not None
+        # Whether the last connect failed: such a socket is readable, at the end of its stream.
+        self.connect_failed = False
 
     def connect(self, destination: Destination, port: int, timeout: int | None) -> None:
         """Connects within `timeout` nanoseconds.
 
         Raises the errors of `connect(2)`, and gaierror for a name that does not resolve.
         """
+        if not destination.is_valid:
+            raise gai_error(EAI_NONAME)
         if self.listener is not None:
             raise os_error("EISCONN")
         if self.channel is not None:
+            if destination.family is None and not destination.loopback:
+                # CPython resolves the name first.
+                getaddrinfo(destination.host, port, self.family, SOCK_STREAM)
             self._continue_connect(timeout)
             return
+        self.connect_failed = False
         if destination.family is not None and destination.family != self.family:
             raise gai_error(EAI_ADDRFAMILY)
         if TCP.in_use():
             channel = self._connect_in_guest(destination, port)
             if channel is not None:
+                for option, value in self.options.host_options():
+                    channel.set_option(option, value)
                 self.channel = channel
+                self.update_time_limits()
                 self._acknowledged = True
                 return
         if self.binding is not None:
@@ -81,16 +114,29 @@ class StreamSocket(Description):
         for option, value in self.options.host_options():
             connection.set_option(option, value)
         self.channel = connection
+        if not self.blocking or self.options.time_limits is not None:
+            self.update_time_limits()
         try:
             connection.finish_connect(timeout)
         except BlockingIOError:
             raise os_error("EINPROGRESS") from None
+        except (ConnectionRefusedError, ConnectionResetError):
+            if timeout != NON_BLOCKING:
+                self._fail_connect()
+                raise
+            # On Linux, `connect` without blocking returns before the peer has answered, and
+            # SO_ERROR has the error.
+            raise os_error("EINPROGRESS") from None
         except BaseException:
             # A failed blocking connect leaves the socket unconnected, and must not leave the
             # host's connection open.
-            self._close_channel()
+            self._fail_connect()
             raise
         self._acknowledged = True
+
+    def _fail_connect(self) -> None:
+        self._close_channel()
+        self.connect_failed = True
 
     def _continue_connect(self, timeout: int | None) -> None:
         channel = self.channel
@@ -101,7 +147,7 @@ class StreamSocket(Description):
         except BlockingIOError:
             raise os_error("EALREADY") from None
         except BaseException:
-            self._close_channel()
+            self._fail_connect()
             raise
         self._acknowledged = True
 
@@ -133,7 +179,11 @@ class StreamSocket(Description):
         if address not in WILDCARDS and not is_loopback(address):
             raise os_error("EADDRNOTAVAIL")
         self.binding = TCP.bind(
-            address, port, reusable=self.options.reuse_address, v6only=self.options.v6only
+            address,
+            port,
+            reusable=self.options.reuse_address,
+            v6only=self.options.v6only,
+            reuse_port=self.options.reuse_port,
         )
 
     def listen(self, backlog: int) -> None:
@@ -151,13 +201,38 @@ class StreamSocket(Description):
         self.listener = Listener((self.binding.address, self.binding.port), backlog)
         TCP.listen(self.binding, self.listener)
 
+    def stop_listening(self) -> None:
+        """Resets the connections that were not accepted; the socket is then unconnected."""
+        assert self.listener is not None  # checked by the caller
+        self.listener.close()
+        self.listener = None
+        if self.binding is not None:
+            self.binding.listener = None
+
     def accept(self, timeout: int | None) -> StreamSocket:
         """Returns the next connection to this listening socket."""
         if self.listener is None:
             raise os_error("EINVAL")
+        limits = self.options.time_limits
+        if timeout is None and limits is not None and limits.receive is not None:
+            timeout = limits.receive
+        if not self.blocking and timeout is None:
+            timeout = NON_BLOCKING
         accepted = StreamSocket(self.family, self.proto, self.listener.accept(timeout))
         accepted.options = self.options.copy()
+        for option, value in accepted.options.host_options():
+            accepted.connected().set_option(option, value)
+        if limits is not None:
+            accepted.update_time_limits()
         return accepted
+
+    def wait_as_listener(self, timeout: int | None) -> None:
+        """Waits as CPython does before it transfers bytes on a listening socket with a timeout.
+
+        Raises TimeoutError, and OSError(EDEADLK) without a timeout.
+        """
+        if timeout and not (self.listener and self.listener.queue):
+            raise would_deadlock(timeout, "transferring")
 
     def connected(self) -> Channel:
         """Returns the channel. Raises OSError(ENOTCONN) if there is none."""
@@ -168,18 +243,26 @@ class StreamSocket(Description):
     def take_error(self) -> int:
         """Returns the pending error number (SO_ERROR): that of a non-blocking connect, or 0."""
         channel = self.channel
-        if self._acknowledged or not isinstance(channel, Connection):
+        if channel is None:
             return 0
+        if self._acknowledged or not isinstance(channel, Connection):
+            return channel.take_error()
         try:
             channel.finish_connect(NON_BLOCKING)
         except BlockingIOError:
             return 0
         except OSError as error:
-            self._close_channel()
+            self._fail_connect()
             # A name that did not resolve has no error number.
             number = error.errno if error.errno is not None and error.errno > 0 else None
             return number or os_error("EHOSTUNREACH").errno or 0
         return 0
+
+    def update_time_limits(self) -> None:
+        """Passes the limits on waiting on to the channel."""
+        if self.channel is not None:
+            limits = self.options.time_limits
+            self.channel.time_limits = limits if self.blocking else TimeLimits(0, 0)
 
     def local_address(self) -> Address | None:
         """Returns the local address, None before there is one."""

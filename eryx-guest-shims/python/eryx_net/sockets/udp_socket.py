@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from .. import host
 from ..addresses import UNSPECIFIED, WILDCARDS, is_loopback, unmapped
 from ..descriptors import Description
 from ..destination import Destination, parse
 from ..dns.getaddrinfo import getaddrinfo
-from ..errors import gai_error, os_error
+from ..errors import error_number, gai_error, os_error
 from ..host import HostSocket
 from ..loopback.datagram_queue import Datagram, DatagramQueue, source_address
 from ..loopback.port_table import UDP, Binding
@@ -52,7 +54,7 @@ class UdpSocket(Description):
         super().__init__()
         self.family = family
         self.proto = proto
-        self.options = Options()
+        self.options = Options(family, SOCK_DGRAM)
         self.binding: Binding | None = None
         self.queue = DatagramQueue()
         self._resource: HostSocket = host.udp_socket("IPV4" if family == AF_INET else "IPV6")
@@ -91,6 +93,7 @@ class UdpSocket(Description):
             port,
             chosen=chosen,
             reusable=self.options.reuse_address,
+            reuse_port=self.options.reuse_port,
             v6only=self.options.v6only,
         )
         self.binding.datagram_queue = self.queue
@@ -103,7 +106,10 @@ class UdpSocket(Description):
 
     def local_address(self) -> Address | None:
         """Returns the local address, None before there is one."""
-        if self._uses_host and not (self.binding and self.binding.chosen):
+        binding = self.binding
+        if binding is not None and binding.address not in WILDCARDS:
+            return binding.address, binding.port
+        if self._uses_host and not (binding and binding.chosen):
             self._ensure_bound()
             endpoint = host.call(self._resource.local_endpoint)
             return endpoint.address, endpoint.port
@@ -171,6 +177,9 @@ class UdpSocket(Description):
         """Sends to the peer; returns the number of bytes."""
         peer = self.queue.peer
         if peer is None:
+            # Linux binds the socket before it looks for a peer.
+            with contextlib.suppress(OSError):
+                self._ensure_bound()
             raise os_error("EDESTADDRREQ")
         self._check_sending(data)
         in_guest = self._find_in_guest(*peer)
@@ -217,14 +226,29 @@ class UdpSocket(Description):
         datagram = self._unread
         self._unread = None
         if datagram is None:
-            datagram = self._next(size, timeout)
+            datagram = self._next_within_limit(size, timeout)
         return datagram._replace(data=datagram.data[:size])
 
     def peek(self, size: int, timeout: int | None) -> Datagram:
         """Like `receive`, but does not consume the datagram."""
         if self._unread is None:
-            self._unread = self._next(LARGEST_V6, timeout)
+            self._unread = self._next_within_limit(LARGEST_V6, timeout)
         return self._unread._replace(data=self._unread.data[:size])
+
+    def _next_within_limit(self, size: int, timeout: int | None) -> Datagram:
+        """Returns the next datagram, for a blocking socket within SO_RCVTIMEO."""
+        if timeout is not None:
+            return self._next(size, timeout)
+        if not self.blocking:
+            return self._next(size, host.NON_BLOCKING)
+        limits = self.options.time_limits
+        limit = None if limits is None else limits.receive
+        try:
+            return self._next(size, limit)
+        except TimeoutError:
+            if limit is None:
+                raise
+        raise os_error("EAGAIN")
 
     def _next(self, size: int, timeout: int | None) -> Datagram:
         if self._refused:
@@ -232,7 +256,10 @@ class UdpSocket(Description):
         if self.queue.pending:
             return self.queue.take()
         if self._shut_down & _RECEIVING:
-            return Datagram(b"", 0, self.queue.peer or ("", 0))
+            if timeout is None:
+                return Datagram(b"", 0, self.queue.peer or ("", 0))
+            # Linux reports the socket readable, and has nothing to read.
+            raise would_deadlock(timeout, "receiving")
         if not self._uses_host:
             raise would_deadlock(timeout, "receiving")
         received = host.call(self._resource.receive, min(size, LARGEST_V6), timeout)
@@ -253,6 +280,10 @@ class UdpSocket(Description):
             return True
         return None
 
+    def hung_up(self) -> bool:
+        """Returns whether both directions are shut down."""
+        return self._shut_down == _RECEIVING | _SENDING
+
     def lose_resource(self) -> None:
         """Makes every further exchange with peers outside fail with ECONNRESET."""
         self._resource = host.LOST
@@ -266,15 +297,23 @@ class UdpSocket(Description):
 
     def shutdown(self, how: int) -> None:
         """Shuts down receiving, sending or both. Raises OSError(ENOTCONN) without a peer."""
-        self.peer_address()
+        # As on Linux, without a peer too.
         if how != SHUT_WR:
             self._shut_down |= _RECEIVING
         if how != SHUT_RD:
             self._shut_down |= _SENDING
+        self.peer_address()
 
     def take_error(self) -> int:
         """Returns the pending error number (SO_ERROR), 0 for none."""
-        return (self._take_refused_error().errno or 0) if self._refused else 0
+        if self._refused:
+            return self._take_refused_error().errno or 0
+        if self._uses_host:
+            try:
+                host.call(self._resource.take_error)
+            except OSError as error:
+                return error.errno or error_number("EIO")
+        return 0
 
     def _take_refused_error(self) -> OSError:
         self._refused = False

@@ -13,7 +13,14 @@ from ..sockets.connection import Connection
 from ..sockets.socket_object import socket
 from ..sockets.stream_socket import Channel, StreamSocket
 from ..timeouts import Deadline
-from .errors import SSLWantReadError, sandbox_error, ssl_error, want_read, want_write
+from .errors import (
+    SSLWantReadError,
+    sandbox_error,
+    ssl_error,
+    want_read,
+    want_write,
+    zero_return,
+)
 from .memory_bio import MemoryBIO
 
 T = TypeVar("T")
@@ -230,6 +237,40 @@ class BioBackend:
     def shutdown(self) -> Any:
         """Exchanges close_notify."""
         self._run(self._session.close)
+
+
+class ClosedBackend:
+    """A session after close_notify was exchanged, which transfers no more."""
+
+    __slots__ = ("_closed",)
+
+    largest_write: int | None = None
+
+    def __init__(self, closed: Backend) -> None:
+        self._closed = closed
+
+    def handshake(self) -> None:
+        """Does nothing: the handshake was complete."""
+
+    def read(self, size: int) -> bytes:
+        """Raises SSLZeroReturnError."""
+        raise zero_return()
+
+    def write(self, data: bytes) -> int:
+        """Raises SSLError."""
+        raise ssl_error("PROTOCOL_IS_SHUTDOWN")
+
+    def pending(self) -> int:
+        """Returns 0."""
+        return 0
+
+    def info(self) -> TlsInfo | None:
+        """Returns the parameters that were negotiated."""
+        return self._closed.info()
+
+    def shutdown(self) -> Any:
+        """Returns the underlying transport again."""
+        return self._closed.shutdown()
 
 
 class LoopbackBackend:

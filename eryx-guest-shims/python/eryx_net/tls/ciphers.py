@@ -81,13 +81,21 @@ SUITES = (
 def select(string: str) -> tuple[Suite, ...]:
     """Returns the suites that a cipher string selects (openssl-ciphers(1)), and all of TLS 1.3.
 
-    Like OpenSSL, raises ValueError if it selects no suite of TLS 1.2.
+    Like OpenSSL, raises ValueError if it selects no suite of TLS 1.2, and for an unknown command.
     """
     candidates = [suite for suite in SUITES if suite.version == "TLSv1.2"]
     chosen: list[Suite] = []
     banned: set[Suite] = set()
-    for token in re.split("[:, ;]+", string.strip()):
-        if not token or token.startswith("@"):
+    least_bits = 0
+    for token in _tokens(string):
+        if token.startswith("@"):
+            level = _LEVEL.fullmatch(token)
+            if level is not None:
+                least_bits = _LEAST_BITS[int(level[1])]
+            elif token == "@STRENGTH":
+                chosen.sort(key=lambda suite: -suite.bits)
+            else:
+                raise ValueError("No cipher can be selected.")
             continue
         operator = token[0] if token[0] in "!-+" else ""
         wanted = token[len(operator) :].split("+")
@@ -105,6 +113,25 @@ def select(string: str) -> tuple[Suite, ...]:
             chosen = [suite for suite in chosen if suite not in matching] + moved
         else:
             chosen += [suite for suite in matching if suite not in chosen and suite not in banned]
-    if not chosen:
+    strong = [suite for suite in chosen if suite.bits >= least_bits]
+    if not strong:
         raise ValueError("No cipher can be selected.")
-    return tuple(suite for suite in SUITES if suite.version == "TLSv1.3") + tuple(chosen)
+    tls13 = [suite for suite in SUITES if suite.version == "TLSv1.3" and suite.bits >= least_bits]
+    return (*tls13, *strong)
+
+
+def security_level(string: str) -> int | None:
+    """Returns the security level that a cipher string sets, None if it sets none."""
+    levels = [level[1] for token in _tokens(string) if (level := _LEVEL.fullmatch(token))]
+    return int(levels[-1]) if levels else None
+
+
+_LEVEL = re.compile("@SECLEVEL=([0-5])")
+
+# The least strength of a suite in bits at each security level (SSL_CTX_set_security_level(3)).
+_LEAST_BITS = (0, 80, 112, 128, 192, 256)
+
+
+def _tokens(string: str) -> list[str]:
+    """Returns the parts of a cipher string. A command may follow a name without a separator."""
+    return [token for token in re.split("[:, ;]+|(?=@)", string.strip()) if token]

@@ -118,6 +118,7 @@ class _SSLContext:
         "_revocation_lists",
         "_roots",
         "_roots_text",
+        "_security_level",
         "_sni_callback",
         "_suites",
         "_verify_flags",
@@ -140,6 +141,7 @@ class _SSLContext:
     _revocation_lists: list[bytes]
     _roots: list[bytes]
     _roots_text: list[str]
+    _security_level: int
     _sni_callback: Any
     _suites: tuple[ciphers.Suite, ...]
     _verify_flags: int
@@ -174,6 +176,7 @@ class _SSLContext:
         self._maximum = only if only is not None else PROTO_MAXIMUM_SUPPORTED
         self._alpn = []
         self._suites = ciphers.SUITES
+        self._security_level = 2
         # An empty list stands for all, in the host's order.
         self._cipher_numbers = []
         # Certificates of directories with their base64, loaded once a chain leads to them.
@@ -284,8 +287,8 @@ class _SSLContext:
 
     @property
     def security_level(self) -> int:
-        """OpenSSL's security level. All offered algorithms meet level 2."""
-        return 2
+        """OpenSSL's security level. All offered algorithms meet level 2, whatever it is."""
+        return self._security_level
 
     @property
     def num_tickets(self) -> int:
@@ -347,6 +350,9 @@ class _SSLContext:
         except ValueError as error:
             raise SSLError(str(error)) from None
         self._cipher_numbers = [suite.number for suite in self._suites]
+        level = ciphers.security_level(cipherlist)
+        if level is not None:
+            self._security_level = level
 
     def get_ciphers(self) -> list[dict[str, Any]]:
         """Returns the allowed cipher suites, the preferred one first."""
@@ -524,9 +530,9 @@ class _SSLContext:
             if not isinstance(bio, MemoryBIO):
                 kind = type(bio).__name__
                 raise TypeError(f"_wrap_bio() argument '{name}' must be _ssl.MemoryBIO, not {kind}")
+        # As in CPython, a name is compared only if there is one: the host refuses that, unless the
+        # embedder permits unverified TLS.
         config = self._client_config(server_side, server_hostname)
-        if self._check_hostname and server_hostname is None:
-            raise ValueError("check_hostname requires server_hostname")
         return self._ssl_object(
             BioBackend(incoming, outgoing, config), server_hostname, owner, session
         )
@@ -567,7 +573,7 @@ class _SSLContext:
             server_name=server_hostname,
             alpn=self._alpn,
             verify_peer=self._verify_mode != CERT_NONE,
-            check_hostname=self._check_hostname,
+            check_hostname=self._check_hostname and server_hostname is not None,
             roots=self._roots_text if not self._directory else self._all_texts(),
             strict=bool(self._verify_flags & VERIFY_X509_STRICT),
             revocation=self._revocation(),

@@ -127,6 +127,13 @@ def want_write() -> SSLWantWriteError:
     )
 
 
+def zero_return() -> SSLZeroReturnError:
+    """Returns the error of an operation after both ends have sent close_notify."""
+    return SSLZeroReturnError(
+        SSL_ERROR_ZERO_RETURN, "TLS/SSL connection has been closed (EOF) (_ssl.c:1000)"
+    )
+
+
 def unexpected_eof() -> SSLError:
     """Returns the error of a stream that ended without close_notify (RFC 8446, 6.1).
 

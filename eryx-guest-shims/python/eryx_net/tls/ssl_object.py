@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import os
 import time
 import weakref
@@ -12,7 +13,7 @@ from ..buffers import to_bytes, writable_view
 from ..errors import os_error
 from ..host import LARGEST_READ, TlsInfo
 from . import certificate
-from .backends import Backend
+from .backends import Backend, ClosedBackend
 from .certificate import Certificate
 from .constants import CERT_NONE
 from .der import DerError
@@ -135,14 +136,16 @@ class SSLObjectBase:
     def read(self, len: int, buffer: Any = None, /) -> bytes | int:
         """Returns up to `len` bytes of plaintext, or the number of bytes read into `buffer`."""
         if buffer is None:
-            if 0 < len <= LARGEST_READ and self._info is not None:
+            if len.__class__ is int and 0 < len <= LARGEST_READ and self._info is not None:
                 # The common case, inlined.
                 return self._backend.read(len)
+            len = operator.index(len)
             if len < 0:
                 raise ValueError("size should not be negative")
             return self._read(len) if len else b""
         with writable_view(buffer, "read()") as view:
             size = view.nbytes
+            len = operator.index(len)
             if 0 < len < size:
                 size = len
             data = self._read(size) if size else b""
@@ -171,7 +174,9 @@ class SSLObjectBase:
         """Exchanges close_notify; returns the underlying socket."""
         if self._info is None:
             raise ssl_error("SHUTDOWN_WHILE_IN_INIT")
-        return self._backend.shutdown()
+        underlying = self._backend.shutdown()
+        self._backend = ClosedBackend(self._backend)
+        return underlying
 
     # The negotiated parameters.
 

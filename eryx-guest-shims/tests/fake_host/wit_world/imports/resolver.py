@@ -29,7 +29,7 @@ class Lookup:
         self.result = resolved
         if not isinstance(resolved, Err) and family is not Family.ANY:
             matching = [a for a in resolved if (":" in a) == (family is Family.IPV6)]
-            self.result = matching or Err(types.Error_NameNotFound())
+            self.result = matching or Err(types.Error_NameWithoutAddress())
         self.ready_at = time.monotonic() + (0.3 if name == "slow.test" else 0)
         return self
 

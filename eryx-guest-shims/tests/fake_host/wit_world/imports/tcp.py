@@ -1,8 +1,10 @@
 """A fake `eryx:net/tcp` over real loopback sockets."""
 
 import errno
+import struct
 import time
 from collections import Counter
+from dataclasses import dataclass
 from enum import Enum
 
 import real_modules
@@ -23,6 +25,13 @@ class KeepaliveOption(Enum):
     IDLE = 0
     INTERVAL = 1
     COUNT = 2
+
+
+@dataclass
+class ConnectionStatus:
+    read_closed: bool
+    hung_up: bool
+    has_error: bool
 
 
 class ShutdownType(Enum):
@@ -214,6 +223,35 @@ class Connection:
 
     def pending(self):
         return self.session.pending() if self.session is not None else 0
+
+    def status(self):
+        calls["status"] += 1
+        poller = real_modules.select.poll()
+        poller.register(self.sock, real_modules.select.POLLRDHUP)
+        events = dict(poller.poll(0)).get(self.sock.fileno(), 0)
+        return ConnectionStatus(
+            bool(events & real_modules.select.POLLRDHUP),
+            bool(events & real_modules.select.POLLHUP),
+            bool(events & real_modules.select.POLLERR),
+        )
+
+    def take_error(self):
+        code = self.sock.getsockopt(real_modules.socket.SOL_SOCKET, real_modules.socket.SO_ERROR)
+        if code:
+            raise to_err(OSError(code, ""))
+
+    def set_reset_on_close(self, enabled):
+        assert self.connected
+        self.options["reset_on_close"] = enabled
+        self.sock.setsockopt(
+            real_modules.socket.SOL_SOCKET,
+            real_modules.socket.SO_LINGER,
+            struct.pack("ii", enabled, 0),
+        )
+
+    def set_user_timeout(self, milliseconds):
+        assert self.connected
+        self.options["user_timeout"] = milliseconds
 
     def __enter__(self):
         return self

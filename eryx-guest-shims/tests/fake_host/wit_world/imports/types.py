@@ -16,7 +16,7 @@ class CertificateError:
 
 
 _PLAIN = """
-WouldBlock TimedOut NameNotFound NameTryAgain ConnectionRefused ConnectionReset ConnectionAborted
+WouldBlock TimedOut NameNotFound NameWithoutAddress NameTryAgain ConnectionRefused ConnectionReset ConnectionAborted
 BrokenPipe NotConnected HostUnreachable NetworkUnreachable MessageTooLong
 AddressNotAvailable NoBufferSpace
 """

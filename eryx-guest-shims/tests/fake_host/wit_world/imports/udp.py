@@ -103,6 +103,11 @@ class Socket:
     def local_endpoint(self):
         return types.Endpoint(*self.sock.getsockname()[:2])
 
+    def take_error(self):
+        code = self.sock.getsockopt(real_modules.socket.SOL_SOCKET, real_modules.socket.SO_ERROR)
+        if code:
+            raise to_err(OSError(code, ""))
+
     def peer_endpoint(self):
         return types.Endpoint(*self.sock.getpeername()[:2])
 

@@ -1,0 +1,32 @@
+/* The Python module `_eryx_native`: what CPython leaves to libraries that a WASI build lacks. */
+#include <string.h>
+
+#include "stream.h"
+
+static PyMethodDef methods[40];
+static PyModuleDef definition = {
+    .m_base = {.ob_refcnt = 1},
+    .m_name = "_eryx_native",
+    .m_size = -1,
+    .m_methods = methods,
+};
+
+static void add(PyMethodDef **end, const PyMethodDef *functions) {
+    while (functions->ml_name)
+        *(*end)++ = *functions++;
+}
+
+__attribute__((visibility("default"))) PyObject *PyInit__eryx_native(void) {
+    PyMethodDef *end = methods;
+    add(&end, bz2_methods);
+    add(&end, lzma_methods);
+    add(&end, zstd_methods);
+    add(&end, digest_methods);
+    add(&end, key_derivation_methods);
+    PyObject *module = PyModule_Create2(&definition, PYTHON_API_VERSION);
+    if (module && (!stream_install() || !zstd_constants(module))) {
+        Py_DecRef(module);
+        return NULL;
+    }
+    return module;
+}

@@ -1,0 +1,84 @@
+"""Changes to modules of the standard library, made when they are imported."""
+
+import functools
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from eryx_guest.refusal import NO_PROCESSES, denied
+
+
+def _subprocess(module: Any) -> None:
+    stock = module.Popen.__init__
+
+    @functools.wraps(stock)
+    def refuse(self: Any, args: Any, *others: Any, **options: Any) -> None:
+        raise denied(f"subprocess: {_program(args)!r} cannot be started", NO_PROCESSES)
+
+    module.Popen.__init__ = refuse
+
+
+def _program(args: Any) -> str:
+    """Returns the name of a program to start, at most 200 characters of it."""
+    if isinstance(args, list | tuple) and args:
+        args = args[0]
+    return str(args)[:200] if isinstance(args, str | bytes) else type(args).__name__
+
+
+def _multiprocessing_process(module: Any) -> None:
+    def start(self: Any) -> None:
+        """Raises PermissionError: a sandbox has no processes but its own."""
+        raise denied("multiprocessing", NO_PROCESSES)
+
+    module.BaseProcess.start = start
+
+
+def _multiprocessing_pool(module: Any) -> None:
+    from eryx_guest.threads import pools
+
+    pools.adjust(module)
+
+
+def _resource_tracker(module: Any) -> None:
+    def nothing(self: Any, *args: Any) -> None:
+        """Does nothing: the process that would track resources does not exist."""
+
+    tracker = module.ResourceTracker
+    tracker.ensure_running = tracker._send = tracker.getfd = nothing
+
+
+def _asyncio_base_events(module: Any) -> None:
+    async def refuse(self: Any, protocol: Any, args: Any, *others: Any, **options: Any) -> None:
+        raise denied(f"asyncio: {_program(args)!r} cannot be started", NO_PROCESSES)
+
+    module.BaseEventLoop._make_subprocess_transport = refuse
+
+
+def _zoneinfo_common(module: Any) -> None:
+    from eryx_guest import time_zones
+
+    time_zones.adjust_common(module)
+
+
+def _zoneinfo_tzpath(module: Any) -> None:
+    from eryx_guest import time_zones
+
+    time_zones.adjust_tzpath(module)
+
+
+_ADJUSTMENTS: dict[str, Callable[[Any], None]] = {
+    "asyncio.base_events": _asyncio_base_events,
+    "multiprocessing.pool": _multiprocessing_pool,
+    "multiprocessing.process": _multiprocessing_process,
+    "multiprocessing.resource_tracker": _resource_tracker,
+    "subprocess": _subprocess,
+    "zoneinfo._common": _zoneinfo_common,
+    "zoneinfo._tzpath": _zoneinfo_tzpath,
+}
+
+
+def adjust(module: ModuleType) -> None:
+    """Changes a module that was just imported, if it needs that."""
+    adjustment = _ADJUSTMENTS.get(module.__name__)
+    if adjustment is not None:
+        adjustment(module)

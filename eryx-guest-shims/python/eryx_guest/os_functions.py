@@ -1,0 +1,305 @@
+"""The functions of `os` that a WASI build lacks: those for files, and how all are installed."""
+
+import errno
+import operator
+import os
+import posix
+import time
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import _eryx_heap
+
+from eryx_guest import processes, users
+from eryx_guest.refusal import refusing
+
+# The unit of files that a file system reports: the page size of WebAssembly.
+_BLOCK = 65536
+
+_MAX_NAME = 255
+
+_NOT_A_TERMINAL = "a sandbox has no terminal"
+
+ST_RDONLY, ST_NOSUID = 1, 2
+GRND_NONBLOCK, GRND_RANDOM = 1, 2
+
+_CONSTANTS = ("ST_RDONLY", "ST_NOSUID", "GRND_NONBLOCK", "GRND_RANDOM")
+
+_posix: Any = posix
+_stock_sysconf = posix.sysconf
+_stock_pread: Any = posix.pread
+_stock_pwrite: Any = posix.pwrite
+
+# What one call of the host copies. WASI reads no more at a time, and a call that copies more than
+# 4 MiB ends the program.
+_LARGEST_COPY = 1 << 18
+
+
+def statvfs(path: Any) -> Any:
+    """Perform a statvfs system call on the given path: the space that the sandbox has for files."""
+    if isinstance(path, int):
+        return fstatvfs(path)
+    os.stat(path)
+    return _statvfs()
+
+
+def fstatvfs(fd: int, /) -> Any:
+    """Perform an fstatvfs system call on the given fd."""
+    os.fstat(fd)
+    return _statvfs()
+
+
+def _statvfs() -> Any:
+    space = capacity()
+    free = space.free_file_bytes // _BLOCK
+    return os.statvfs_result(
+        (
+            *(_BLOCK, _BLOCK, space.file_bytes // _BLOCK, free, free),
+            *(space.files, space.free_files, space.free_files, ST_NOSUID, _MAX_NAME),
+        )
+    )
+
+
+def capacity() -> Any:
+    """Returns what the sandbox has, by its limits."""
+    # Imported late: it imports asyncio, which needs the shims.
+    import wit_world
+
+    return wit_world.capacity()
+
+
+def memory_bytes() -> int:
+    """Returns the bytes of memory that the interpreter uses."""
+    return int(_eryx_heap.memory_size())
+
+
+def sysconf(name: Any, /) -> int:
+    """Return an integer-valued system configuration variable."""
+    number = posix.sysconf_names.get(name, name) if isinstance(name, str) else name
+    if number in (_PHYSICAL_PAGES, _AVAILABLE_PAGES):
+        # The C library returns the constant of another variable.
+        return int(capacity().memory_bytes // _BLOCK)
+    return _stock_sysconf(name)
+
+
+_PHYSICAL_PAGES = posix.sysconf_names.get("SC_PHYS_PAGES")
+_AVAILABLE_PAGES = posix.sysconf_names.get("SC_AVPHYS_PAGES")
+
+
+def chown(
+    path: Any, uid: int, gid: int, *, dir_fd: int | None = None, follow_symlinks: bool = True
+) -> None:
+    """Change the owner and group id of path to the numeric uid and gid: those of the only user."""
+    if isinstance(path, int):
+        os.fstat(path)
+    else:
+        os.stat(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+    users.check_owner("os.chown", uid, gid)
+
+
+def lchown(path: Any, uid: int, gid: int) -> None:
+    """Change the owner and group id of path, without following symbolic links."""
+    chown(path, uid, gid, follow_symlinks=False)
+
+
+def fchown(fd: int, uid: int, gid: int) -> None:
+    """Change the owner and group id of the file specified by file descriptor."""
+    chown(operator.index(fd), uid, gid)
+
+
+def fchmod(fd: int, mode: int) -> None:
+    """Change the access permissions of the file given by file descriptor.
+
+    Files have no permissions: it has no effect, as `os.chmod`.
+    """
+    os.fstat(fd)
+    operator.index(mode)
+
+
+def lchmod(path: Any, mode: int) -> None:
+    """Change the access permissions of a file, without following symbolic links: no effect."""
+    os.lstat(path)
+    operator.index(mode)
+
+
+def sync() -> None:
+    """Force write of everything to disk: the files of a sandbox are in memory."""
+
+
+def getrandom(size: int, flags: int = 0) -> bytes:
+    """Obtain a series of random bytes."""
+    if size < 0:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return os.urandom(size)
+
+
+def posix_fallocate(fd: int, offset: int, length: int, /) -> None:
+    """Ensure a file has allocated at least a particular number of bytes on disk."""
+    if offset < 0 or length <= 0:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    if os.fstat(fd).st_size < offset + length:
+        os.ftruncate(fd, offset + length)
+
+
+def pread(fd: int, length: int, offset: int, /) -> bytes:
+    """Read a number of bytes from a file descriptor starting at a particular offset."""
+    data: bytes = _stock_pread(fd, length, offset)
+    if len(data) == length or not data:
+        return data
+    parts = [data]
+    done = len(data)
+    while done < length:
+        data = _stock_pread(fd, min(length - done, _LARGEST_COPY), offset + done)
+        if not data:
+            break
+        parts.append(data)
+        done += len(data)
+    return b"".join(parts)
+
+
+def pwrite(fd: int, buffer: Any, offset: int, /) -> int:
+    """Write bytes to a file descriptor starting at a particular offset."""
+    with memoryview(buffer) as given, given.cast("B") as view:
+        done: int = _stock_pwrite(fd, view[:_LARGEST_COPY], offset)
+        while done < len(view):
+            try:
+                count = _stock_pwrite(fd, view[done : done + _LARGEST_COPY], offset + done)
+            except OSError:
+                # The next call has the error.
+                break
+            done += count
+        return done
+
+
+def readv(fd: int, buffers: Sequence[Any], /) -> int:
+    """Read from a file descriptor fd into an iterable of buffers."""
+    total = 0
+    for buffer in buffers:
+        count = _posix.readinto(fd, buffer)
+        total += count
+        if count < memoryview(buffer).nbytes:
+            break
+    return total
+
+
+def writev(fd: int, buffers: Sequence[Any], /) -> int:
+    """Iterate over buffers, and write the contents of each to a file descriptor."""
+    return os.write(fd, b"".join(memoryview(buffer).cast("B") for buffer in buffers))
+
+
+def preadv(fd: int, buffers: Sequence[Any], offset: int, flags: int = 0, /) -> int:
+    """Read from a file descriptor fd into buffers, from the position offset."""
+    total = 0
+    for buffer in buffers:
+        view = memoryview(buffer).cast("B")
+        data = os.pread(fd, view.nbytes, offset + total)
+        view[: len(data)] = data
+        total += len(data)
+        if len(data) < view.nbytes:
+            break
+    return total
+
+
+def pwritev(fd: int, buffers: Sequence[Any], offset: int, flags: int = 0, /) -> int:
+    """Write the contents of buffers to a file descriptor, at the position offset."""
+    return os.pwrite(fd, b"".join(memoryview(buffer).cast("B") for buffer in buffers), offset)
+
+
+def lockf(fd: int, command: int, length: int, /) -> None:
+    """Apply, test or remove a POSIX lock on an open file: no other process can have one."""
+    os.fstat(fd)
+    operator.index(length)
+    if command not in (posix.F_LOCK, posix.F_TLOCK, posix.F_ULOCK, posix.F_TEST):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def times() -> Any:
+    """Return a collection containing process timing information."""
+    return os.times_result((time.process_time(), 0.0, 0.0, 0.0, time.monotonic()))
+
+
+def get_terminal_size(fd: int = 1, /) -> Any:
+    """Raises OSError: no descriptor of a sandbox is a terminal."""
+    _no_terminal(fd)
+
+
+def ttyname(fd: int, /) -> str:
+    """Raises OSError: no descriptor of a sandbox is a terminal."""
+    _no_terminal(fd)
+
+
+def tcgetpgrp(fd: int, /) -> int:
+    """Raises OSError: no descriptor of a sandbox is a terminal."""
+    _no_terminal(fd)
+
+
+def tcsetpgrp(fd: int, pgid: int, /) -> None:
+    """Raises OSError: no descriptor of a sandbox is a terminal."""
+    _no_terminal(fd)
+
+
+def ctermid() -> str:
+    """Return the name of the controlling terminal for this process, which a sandbox lacks."""
+    return "/dev/tty"
+
+
+def _no_terminal(fd: int) -> NoReturn:
+    if operator.index(fd) not in (0, 1, 2):
+        os.fstat(fd)
+    raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
+
+
+def makedev(major: int, minor: int, /) -> int:
+    """Compose a raw device number from the major and minor device numbers."""
+    return operator.index(major) << 8 | operator.index(minor)
+
+
+def major(device: int, /) -> int:
+    """Extract a device major number from a raw device number."""
+    return operator.index(device) >> 8
+
+
+def minor(device: int, /) -> int:
+    """Extract a device minor number from a raw device number."""
+    return operator.index(device) & 0xFF
+
+
+_FUNCTIONS = (
+    *(statvfs, fstatvfs, chown, lchown, fchown, fchmod, lchmod, sync, getrandom, posix_fallocate),
+    *(readv, writev, preadv, pwritev, lockf, makedev, major, minor),
+    *(get_terminal_size, ttyname, tcgetpgrp, tcsetpgrp, ctermid),
+    refusing("os.openpty", _NOT_A_TERMINAL),
+    refusing("os.login_tty", _NOT_A_TERMINAL),
+    refusing("os.chroot", "the root directory of a sandbox is its own already"),
+    refusing("os.mkfifo", "a sandbox has no other process to connect to; use a file"),
+    refusing("os.mknod", "a sandbox has no devices; use a file"),
+    refusing("os.pipe", "a sandbox has no pipes; use `socket.socketpair()`"),
+    refusing("os.pipe2", "a sandbox has no pipes; use `socket.socketpair()`"),
+)
+
+# Functions of WASI that answer with what the machine of the build has, or that copy too little or
+# too much at a time.
+_REPLACED = (processes.getpid, sysconf, times, pread, pwrite)
+
+
+def install() -> None:
+    """Adds what `os` lacks. Call this before other modules of the library test what it has."""
+    functions: dict[str, Any] = {
+        each.__name__: each for each in (*_FUNCTIONS, *processes.FUNCTIONS, *users.FUNCTIONS)
+    }
+    values = {name: getattr(processes, name) for name in processes.CONSTANTS}
+    values |= {name: globals()[name] for name in _CONSTANTS}
+    values |= functions
+    added = [name for name in values if not hasattr(posix, name)]
+    for name in added:
+        _set(name, values[name])
+    for function in _REPLACED:
+        _set(function.__name__, function)
+    os.__all__.extend(name for name in added if name not in os.__all__)
+
+
+def _set(name: str, value: Any) -> None:
+    if callable(value):
+        value.__module__ = posix.__name__
+    for module in (os, posix):
+        setattr(module, name, value)

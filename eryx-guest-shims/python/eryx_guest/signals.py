@@ -1,0 +1,206 @@
+"""The parts of `_signal` that WASI lacks: masks, timers, the wake-up descriptor.
+
+No other process sends signals to a sandbox. A program gets those that it raises itself, and SIGALRM
+of a timer that it starts (`eryx_net/timers.py`). Installed while the image is built, before
+anything imports `signal`, which takes its names from `_signal`.
+"""
+
+import _signal
+import contextlib
+import sys
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any
+
+from eryx_net import descriptors, timers
+from eryx_net.errors import os_error
+from eryx_net.sockets.stream_socket import StreamSocket
+
+# Linux's constants, which WASI lacks.
+SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
+
+# The signals whose default action is to do nothing, or to stop or continue the process.
+_IGNORED_BY_DEFAULT = frozenset(
+    (
+        _signal.SIGCHLD,
+        _signal.SIGCONT,
+        _signal.SIGSTOP,
+        _signal.SIGTSTP,
+        _signal.SIGTTIN,
+        _signal.SIGTTOU,
+        _signal.SIGURG,
+        _signal.SIGWINCH,
+    )
+)
+
+_UNBLOCKABLE = frozenset((_signal.SIGKILL, _signal.SIGSTOP))
+
+# Those that the C library keeps to itself.
+_RESERVED = (32, 33)
+
+_blocked: set[int] = set()
+_pending: set[int] = set()
+_wakeup_fd = -1
+
+_handler: Callable[[int], Any] = _signal.getsignal
+
+
+def _checked(signalnum: Any) -> int:
+    if not isinstance(signalnum, int):
+        kind = type(signalnum).__name__
+        raise TypeError(f"'{kind}' object cannot be interpreted as an integer")
+    return int(signalnum)
+
+
+def valid_signals() -> set[int]:
+    """Returns the numbers of all signals of this platform."""
+    return {number for number in range(1, _signal.NSIG) if number not in _RESERVED}
+
+
+def raise_signal(signalnum: int, /) -> None:
+    """Sends a signal to the program: calls its handler, unless the signal is blocked.
+
+    Without a handler, a signal whose default action ends a process raises SystemExit with the
+    status that a shell reports, 128 and the number.
+    """
+    number = _checked(signalnum)
+    if not 0 <= number < _signal.NSIG:
+        raise os_error("EINVAL")
+    if number:
+        deliver(number, sys._getframe(1))
+
+
+def deliver(number: int, frame: FrameType | None) -> None:
+    """Calls the handler of a signal in `frame`, or notes a blocked signal as pending."""
+    if number in _blocked:
+        _pending.add(number)
+        return
+    handler = _handler(number)
+    if handler == _signal.SIG_IGN:
+        return
+    if callable(handler):
+        _wake(number)
+        handler(number, frame)
+    elif number not in _IGNORED_BY_DEFAULT:
+        raise SystemExit(128 + number)
+
+
+def _wake(number: int) -> None:
+    description = descriptors.find(_wakeup_fd)
+    if isinstance(description, StreamSocket) and description.channel is not None:
+        with contextlib.suppress(OSError):
+            description.channel.write(bytes((number,)), 0)
+
+
+def set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
+    """Sets the socket that gets the number of each signal as a byte; returns the previous one.
+
+    -1 stands for none.
+    """
+    global _wakeup_fd
+    number = _checked(fd)
+    if number != -1:
+        description = descriptors.find(number)
+        if description is None:
+            raise ValueError("invalid fd: not a socket of this program")
+        if description.blocking:
+            raise ValueError(f"the fd {number} must be in non-blocking mode")
+    previous, _wakeup_fd = _wakeup_fd, number
+    return previous
+
+
+def siginterrupt(signalnum: int, flag: bool, /) -> None:
+    """Checks the number. Calls are always continued after a signal (PEP 475)."""
+    number = _checked(signalnum)
+    if not 1 <= number < _signal.NSIG:
+        raise ValueError("signal number out of range")
+    if number in _UNBLOCKABLE:
+        raise os_error("EINVAL")
+
+
+def pthread_sigmask(how: int, mask: Iterable[int], /) -> set[int]:
+    """Changes the set of blocked signals, and returns the previous one.
+
+    Delivers pending signals that are no longer blocked.
+    """
+    numbers = {_checked(number) for number in mask}
+    if not all(1 <= number < _signal.NSIG for number in numbers):
+        raise ValueError(f"signal number out of range [1; {_signal.NSIG - 1}]")
+    previous = set(_blocked)
+    match _checked(how):
+        case 0:
+            _blocked.update(numbers)
+        case 1:
+            _blocked.difference_update(numbers)
+        case 2:
+            _blocked.clear()
+            _blocked.update(numbers)
+        case _:
+            raise os_error("EINVAL")
+    _blocked.difference_update(_UNBLOCKABLE)
+    for number in sorted(_pending - _blocked):
+        _pending.discard(number)
+        deliver(number, sys._getframe(1))
+    return previous
+
+
+def sigpending() -> set[int]:
+    """Returns the signals that are blocked and were raised meanwhile."""
+    return set(_pending)
+
+
+def sigwait(sigset: Iterable[int], /) -> int:
+    """Takes a pending signal of a set. Waits for a timer's signal if the set has it."""
+    numbers = {_checked(number) for number in sigset}
+    while True:
+        for number in sorted(numbers & _pending):
+            _pending.discard(number)
+            return number
+        if _signal.SIGALRM not in numbers & _blocked or not timers.wait():
+            raise os_error(
+                "EDEADLK",
+                "waiting would never end: no signal of the set can arrive while this program, "
+                "which has one thread, waits",
+            )
+
+
+def pause() -> None:
+    """Waits for the signal of a timer, and calls its handler."""
+    if not timers.wait():
+        raise os_error(
+            "EDEADLK",
+            "waiting would never end: no timer is running, and a sandbox gets no other signals",
+        )
+
+
+def pthread_kill(thread_id: int, signalnum: int, /) -> None:
+    """Sends a signal to the only thread."""
+    _checked(thread_id)
+    raise_signal(signalnum)
+
+
+def install() -> None:
+    """Adds the functions to `_signal`."""
+    timers.deliver = deliver
+    module: Any = _signal
+    for function in (
+        valid_signals,
+        raise_signal,
+        set_wakeup_fd,
+        siginterrupt,
+        pthread_sigmask,
+        sigpending,
+        sigwait,
+        pause,
+        pthread_kill,
+        timers.alarm,
+        timers.setitimer,
+        timers.getitimer,
+    ):
+        function.__module__ = "_signal"
+        setattr(module, function.__name__, function)
+    for name in ("SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK"):
+        setattr(module, name, globals()[name])
+    for number, name in enumerate(("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")):
+        setattr(module, name, number)
+    module.ItimerError = timers.ItimerError

@@ -1,0 +1,1 @@
+"""Threads that take turns in an interpreter with one thread."""

@@ -1,0 +1,142 @@
+"""Control of descriptors, and locks of files between the open files of this program.
+
+No other process has files of a sandbox, so that locks of processes (`lockf`) are always granted.
+Those of open files (`flock`) exclude each other.
+"""
+
+import errno
+import operator
+import os
+from typing import Any
+
+# The numbers of Linux, but for those that WASI's C library defines.
+F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL = 0, 1, 2, 3, 4
+F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG = 5, 6, 7, 8, 9, 10, 11
+F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 36, 37, 38
+F_GETLK64, F_SETLK64, F_SETLKW64 = F_GETLK, F_SETLK, F_SETLKW
+F_SETLEASE, F_GETLEASE, F_NOTIFY, F_DUPFD_CLOEXEC = 1024, 1025, 1026, 1030
+F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS = 1031, 1032, 1033, 1034
+F_RDLCK, F_WRLCK, F_UNLCK = 0, 1, 2
+F_EXLCK, F_SHLCK = 4, 8
+FD_CLOEXEC = 1
+FASYNC = 0x2000
+LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = 1, 2, 4, 8
+LOCK_MAND, LOCK_READ, LOCK_WRITE, LOCK_RW = 32, 64, 128, 192
+
+# The locks of files, by device and inode: the descriptors that hold one, and their kind.
+_locks: dict[tuple[int, int], dict[int, int]] = {}
+
+
+def _descriptor(fd: Any) -> int:
+    number = fd if isinstance(fd, int) else fd.fileno()
+    if not isinstance(number, int):
+        raise TypeError("fileno() returned a non-integer")
+    if number < 0:
+        raise ValueError(f"file descriptor cannot be a negative integer ({number})")
+    return number
+
+
+def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
+    """Perform the operation `cmd` on file descriptor fd: flags of descriptors, and locks."""
+    number = _descriptor(fd)
+    cmd = operator.index(cmd)
+    if cmd in (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW):
+        _check_open(number)
+        return _answer(arg)
+    value = arg if isinstance(arg, int) else 0
+    if cmd == F_GETFD:
+        return 0 if os.get_inheritable(number) else FD_CLOEXEC
+    if cmd == F_SETFD:
+        os.set_inheritable(number, not value & FD_CLOEXEC)
+        return 0
+    if cmd == F_GETFL:
+        # How a file was opened cannot be read from WASI's C library.
+        return os.O_RDWR if os.get_blocking(number) else os.O_RDWR | os.O_NONBLOCK
+    if cmd == F_SETFL:
+        os.set_blocking(number, not value & os.O_NONBLOCK)
+        return 0
+    if cmd in (F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG):
+        _check_open(number)
+        return 0
+    _check_open(number)
+    raise OSError(
+        errno.EINVAL,
+        f"fcntl: a sandbox has no operation {cmd}; it has those for flags and for locks",
+    )
+
+
+def _answer(arg: Any) -> Any:
+    """Returns the result for a `struct flock`: of the type F_UNLCK, as no process has a lock."""
+    if isinstance(arg, int):
+        return 0
+    content = bytearray(arg)
+    content[:2] = F_UNLCK.to_bytes(2, "little")
+    return bytes(content)
+
+
+def _check_open(fd: int) -> os.stat_result:
+    return os.fstat(fd)
+
+
+def ioctl(fd: Any, request: int, arg: Any = 0, mutate_flag: bool = True, /) -> Any:
+    """Raises OSError(ENOTTY): a sandbox has no devices and terminals."""
+    number = _descriptor(fd)
+    if number > 2:
+        _check_open(number)
+    raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
+
+
+def flock(fd: Any, operation: int, /) -> None:
+    """Perform the lock operation `operation` on file descriptor fd.
+
+    Raises BlockingIOError with LOCK_NB while another open file of this program has the lock, and
+    OSError(EDEADLK) without: it would wait for ever.
+    """
+    number = _descriptor(fd)
+    operation = operator.index(operation)
+    status = _check_open(number)
+    key = (status.st_dev, status.st_ino)
+    kind = operation & ~LOCK_NB
+    if kind not in (LOCK_SH, LOCK_EX, LOCK_UN):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    holders = _locks.get(key, {})
+    if kind == LOCK_UN:
+        holders.pop(number, None)
+        if not holders:
+            _locks.pop(key, None)
+        return
+    for other, other_kind in list(holders.items()):
+        if other == number or LOCK_EX not in (kind, other_kind):
+            continue
+        if not _is_open(other, key):
+            # Closing a file releases its lock.
+            del holders[other]
+        elif operation & LOCK_NB:
+            raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+        else:
+            raise OSError(
+                errno.EDEADLK,
+                f"flock: the open file {other} of this program has the lock, and would never "
+                "release it while this one waits; use LOCK_NB, or unlock the other one first",
+            )
+    holders[number] = kind
+    _locks[key] = holders
+
+
+def _is_open(fd: int, key: tuple[int, int]) -> bool:
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == key
+
+
+def lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -> None:
+    """Lock a part of a file against other processes, of which a sandbox has none."""
+    _check_open(_descriptor(fd))
+    cmd = operator.index(cmd)
+    if cmd & ~LOCK_NB not in (LOCK_SH, LOCK_EX, LOCK_UN):
+        raise ValueError("unrecognized lockf argument")
+    operator.index(len), operator.index(start)
+    if whence not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))

@@ -1,0 +1,130 @@
+"""Limits and usage of the process, by the limits that the embedder sets for the sandbox."""
+
+import errno
+import operator
+import os
+import time
+from typing import Any
+
+from eryx_guest import os_functions
+from eryx_guest.refusal import denied
+
+error = OSError
+
+RLIM_INFINITY = -1
+RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD = 0, -1, 1
+RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_RSS = range(6)
+RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS, RLIMIT_LOCKS = range(6, 11)
+RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO, RLIMIT_RTTIME = range(11, 16)
+_LIMITS = 16
+
+# What a sandbox cannot have more of.
+_OPEN_FILES = 256
+_PROCESSES = 1
+
+_PAGE = 65536
+
+_FIELDS = (
+    "ru_utime ru_stime ru_maxrss ru_ixrss ru_idrss ru_isrss ru_minflt ru_majflt ru_nswap "
+    "ru_inblock ru_oublock ru_msgsnd ru_msgrcv ru_nsignals ru_nvcsw ru_nivcsw"
+).split()
+
+
+class struct_rusage(tuple):  # type: ignore[type-arg]
+    """struct_rusage: Result from getrusage."""
+
+    __slots__ = ()
+    n_fields = n_sequence_fields = len(_FIELDS)
+    n_unnamed_fields = 0
+    __match_args__ = tuple(_FIELDS)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in zip(_FIELDS, self, strict=True))
+        return f"resource.struct_rusage({fields})"
+
+    def __reduce__(self) -> Any:
+        return struct_rusage, (tuple(self),)
+
+
+for _index, _name in enumerate(_FIELDS):
+    setattr(struct_rusage, _name, property(operator.itemgetter(_index)))
+
+
+def getrusage(who: int, /) -> struct_rusage:
+    """Return the time that the sandbox has run. Its use of memory is only known to the embedder."""
+    if who not in (RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD):
+        raise ValueError("invalid who parameter")
+    used = 0.0 if who == RUSAGE_CHILDREN else time.process_time()
+    memory = 0 if who == RUSAGE_CHILDREN else os_functions.memory_bytes() // 1024
+    return struct_rusage((used, 0.0, memory, *(0 for _ in _FIELDS[3:])))
+
+
+def getrlimit(resource: int, /) -> tuple[int, int]:
+    """Return a tuple (soft, hard) with the limits of a resource."""
+    resource = operator.index(resource)
+    if not 0 <= resource < _LIMITS:
+        raise ValueError("invalid resource specified")
+    if resource in _limits:
+        return _limits[resource]
+    if resource in (RLIMIT_AS, RLIMIT_DATA):
+        most = os_functions.capacity().memory_bytes
+    elif resource == RLIMIT_FSIZE:
+        most = os_functions.capacity().file_bytes
+    else:
+        most = _FIXED.get(resource, RLIM_INFINITY)
+    return (most, most)
+
+
+_FIXED = {
+    RLIMIT_CORE: 0,
+    RLIMIT_NPROC: _PROCESSES,
+    RLIMIT_NOFILE: _OPEN_FILES,
+    RLIMIT_MEMLOCK: 0,
+    RLIMIT_MSGQUEUE: 0,
+    RLIMIT_NICE: 0,
+    RLIMIT_RTPRIO: 0,
+}
+
+# Limits of things that a sandbox does not have, which a program may set.
+_limits: dict[int, tuple[int, int]] = {}
+_WITHOUT_EFFECT = {RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_LOCKS, RLIMIT_MSGQUEUE, RLIMIT_SIGPENDING}
+
+
+def setrlimit(resource: int, limits: Any, /) -> None:
+    """Set limits of a resource. A sandbox enforces those of its embedder, and no others."""
+    soft, hard = (operator.index(each) for each in limits)
+    old_soft, old_hard = getrlimit(resource)
+    if _is_above(soft, hard):
+        raise ValueError("current limit exceeds maximum limit")
+    if _is_above(hard, old_hard):
+        raise ValueError("not allowed to raise maximum limit")
+    if (soft, hard) == (old_soft, old_hard):
+        return
+    if resource not in _WITHOUT_EFFECT:
+        raise denied(
+            "resource.setrlimit",
+            "a sandbox has the limits that its embedder sets (`ResourceLimits`); a program cannot "
+            "change them",
+        )
+    _limits[resource] = (soft, hard)
+
+
+def _is_above(limit: int, other: int) -> bool:
+    if other == RLIM_INFINITY:
+        return False
+    return limit == RLIM_INFINITY or limit > other
+
+
+def prlimit(pid: int, resource: int, limits: Any = None, /) -> tuple[int, int]:
+    """Return the limits of this process, and set new ones as `setrlimit` does."""
+    if pid not in (0, os.getpid()):
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    old = getrlimit(resource)
+    if limits is not None:
+        setrlimit(resource, limits)
+    return old
+
+
+def getpagesize() -> int:
+    """Return the size of a page of memory in bytes: that of WebAssembly."""
+    return _PAGE

@@ -1,0 +1,32 @@
+"""CPython's modules over libraries that a WASI build does not have.
+
+Python modules over `_eryx_native`, which is compiled from C, stand for `_bz2`, `_lzma`, `_zstd` and
+`_hashlib`. All of it runs inside the sandbox, but for the derivation of keys, which the host does.
+
+Call `install()` before any module imports `hashlib`, `bz2`, `lzma` or `compression.zstd`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+__all__ = ["install"]
+
+# The modules, and the module that CPython's own classes say they are of.
+_MODULES = {
+    "_bz2": "_bz2",
+    "_lzma": "_lzma",
+    "_zstd": "compression.zstd",
+    "_hashlib": "_hashlib",
+}
+
+
+def install() -> None:
+    """Installs the modules."""
+    for name, public in _MODULES.items():
+        module = importlib.import_module("." + name, __name__)
+        for value in vars(module).values():
+            if getattr(value, "__module__", None) == module.__name__:
+                value.__module__ = public
+        sys.modules[name] = module

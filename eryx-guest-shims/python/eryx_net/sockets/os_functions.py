@@ -1,0 +1,288 @@
+"""The functions of `os` and `open` that take descriptors, for those of sockets.
+
+WASI's functions know only WASI's descriptors, which are smaller than those of sockets. Each
+replacement calls the function of the system unless the descriptor is a socket's.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import stat
+from collections.abc import Callable
+from typing import Any
+
+from .. import descriptors
+from ..buffers import to_bytes
+from ..descriptors import FIRST, Description, find
+from ..errors import os_error
+from ..host import LARGEST_READ, LARGEST_WRITE, NON_BLOCKING
+from ..socket_constants import SOCK_STREAM
+from .stream_socket import StreamSocket
+from .udp_socket import UdpSocket
+
+_inheritable: set[int] = set()
+
+# WASI's `os` lacks some of them if it lacks fcntl.
+_stock: dict[str, Any] = {}
+
+_stock_open: Any = io.open
+
+
+def _socket(description: Description) -> StreamSocket | UdpSocket:
+    """Returns a description of a socket. Raises OSError(EINVAL) for another one."""
+    if not isinstance(description, (StreamSocket, UdpSocket)):
+        raise os_error("EINVAL")
+    return description
+
+
+def _timeout(description: Description) -> int | None:
+    return None if description.blocking else NON_BLOCKING
+
+
+def _read(description: Description, fd: int, length: int, /) -> bytes:
+    """Receives up to `length` bytes."""
+    if not isinstance(length, int):
+        kind = type(length).__name__
+        raise TypeError(f"'{kind}' object cannot be interpreted as an integer")
+    if length < 0:
+        raise os_error("EINVAL")
+    found = _socket(description)
+    size = min(int(length), LARGEST_READ)
+    if not size:
+        return b""
+    if isinstance(found, UdpSocket):
+        return found.receive(size, _timeout(found)).data
+    if found.connect_failed:
+        return b""
+    return found.connected().read(size, _timeout(found))
+
+
+def _write(description: Description, fd: int, data: Any, /) -> int:
+    """Sends; returns the number of bytes accepted."""
+    found = _socket(description)
+    part = to_bytes(data, LARGEST_WRITE)
+    if isinstance(found, UdpSocket):
+        return found.send(part, _timeout(found))
+    if found.channel is None:
+        raise os_error("EPIPE" if found.kind == SOCK_STREAM else "ENOTCONN")
+    return found.channel.write(part, _timeout(found))
+
+
+def _close(description: Description, fd: int) -> None:
+    """Closes the descriptor, and the socket with its last one."""
+    descriptors.close(fd)
+
+
+def _dup(description: Description, fd: int, /) -> int:
+    """Returns another descriptor of the socket, which is not inheritable."""
+    return descriptors.allocate(description)
+
+
+def _dup2(description: Description, fd: int, fd2: int, inheritable: bool = True) -> int:
+    """Makes the descriptor `fd2` of another socket refer to this one."""
+    if fd2 != fd:
+        descriptors.replace(fd2, description)
+    return fd2
+
+
+def _set_blocking(description: Description, fd: int, blocking: bool, /) -> None:
+    """Sets whether operations without a timeout of their own wait."""
+    description.blocking = bool(blocking)
+    description.update_time_limits()
+
+
+def _get_blocking(description: Description, fd: int, /) -> bool:
+    """Returns whether operations without a timeout of their own wait."""
+    return description.blocking
+
+
+def _fstat(description: Description, fd: int) -> os.stat_result:
+    """Returns the status of a socket, whose numbers are all the same."""
+    mode = stat.S_IFSOCK | 0o777
+    return os.stat_result((mode, fd, 0, 1, 0, 0, 0, 0, 0, 0))
+
+
+def _isatty(description: Description, fd: int, /) -> bool:
+    """Returns False: a socket is not a terminal."""
+    return False
+
+
+def _no_position(description: Description, fd: int, *arguments: Any, **keywords: Any) -> Any:
+    """Raises OSError(ESPIPE): a socket has no position."""
+    raise os_error("ESPIPE")
+
+
+def _not_a_file(description: Description, fd: int, *arguments: Any, **keywords: Any) -> Any:
+    """Raises OSError(EINVAL): a socket is not a file."""
+    raise os_error("EINVAL")
+
+
+def _get_inheritable(description: Description, fd: int, /) -> bool:
+    """Returns whether the descriptor is inheritable (PEP 446), which has no effect."""
+    return fd in _inheritable
+
+
+def _set_inheritable(description: Description, fd: int, inheritable: int, /) -> None:
+    """Sets whether the descriptor is inheritable, which has no effect."""
+    if not inheritable:
+        _inheritable.discard(fd)
+        return
+    # Numbers are never reused, so those of closed sockets can be removed at any time.
+    _inheritable.intersection_update({number for number in _inheritable if find(number)})
+    _inheritable.add(fd)
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "read": _read,
+    "write": _write,
+    "close": _close,
+    "dup": _dup,
+    "dup2": _dup2,
+    "set_blocking": _set_blocking,
+    "get_blocking": _get_blocking,
+    "fstat": _fstat,
+    "isatty": _isatty,
+    "lseek": _no_position,
+    "pread": _no_position,
+    "pwrite": _no_position,
+    "fsync": _not_a_file,
+    "fdatasync": _not_a_file,
+    "ftruncate": _not_a_file,
+    "get_inheritable": _get_inheritable,
+    "set_inheritable": _set_inheritable,
+}
+
+
+def _replacement(name: str, stock: Any, for_socket: Callable[..., Any]) -> Callable[..., Any]:
+    def function(*arguments: Any, **keywords: Any) -> Any:
+        fd = arguments[0] if arguments else keywords.pop("fd", None)
+        if fd.__class__ is int:
+            description = find(fd) if fd >= FIRST else None
+            if description is not None:
+                return for_socket(description, fd, *arguments[1:], **keywords)
+            if fd < 0:
+                # WASI has other errors for some of the functions.
+                raise os_error("EBADF")
+        if not arguments and fd is not None:
+            keywords["fd"] = fd
+        if stock is None:
+            raise os_error("EBADF")
+        return stock(*arguments, **keywords)
+
+    if stock is not None:
+        function.__doc__ = stock.__doc__
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = "posix"
+    return function
+
+
+class SocketFile(io.RawIOBase):
+    """A socket as a raw file: what `open` puts below its buffers for the descriptor of one."""
+
+    def __init__(self, fd: int, mode: str, *, closefd: bool) -> None:
+        self._fd = fd
+        self._closefd = closefd
+        self.name = fd
+        self.mode = mode
+        self._reads = "r" in mode or "+" in mode
+        self._writes = bool({"w", "a", "x", "+"} & set(mode))
+
+    def _description(self) -> Description:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+        description = find(self._fd)
+        if description is None:
+            raise os_error("EBADF")
+        return description
+
+    def fileno(self) -> int:
+        """Returns the descriptor."""
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+        return self._fd
+
+    def readable(self) -> bool:
+        """Returns whether the mode is for reading."""
+        return self._reads
+
+    def writable(self) -> bool:
+        """Returns whether the mode is for writing."""
+        return self._writes
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Receives into a buffer. Returns None where a non-blocking socket has nothing."""
+        if not self._reads:
+            raise io.UnsupportedOperation("File not open for reading")
+        with memoryview(buffer).cast("B") as view:
+            try:
+                data = _read(self._description(), self._fd, len(view))
+            except BlockingIOError:
+                return None
+            view[: len(data)] = data
+            return len(data)
+
+    def write(self, data: Any, /) -> int | None:
+        """Sends. Returns None where a non-blocking socket takes nothing."""
+        if not self._writes:
+            raise io.UnsupportedOperation("File not open for writing")
+        try:
+            return _write(self._description(), self._fd, data)
+        except BlockingIOError:
+            return None
+
+    def close(self) -> None:
+        """Closes the descriptor, unless `closefd` is false."""
+        if not self.closed:
+            super().close()
+            if self._closefd and find(self._fd) is not None:
+                descriptors.close(self._fd)
+
+
+def _open(
+    file: Any,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Any = None,
+) -> Any:
+    if file.__class__ is not int or find(file) is None:
+        return _stock_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
+    binary = "b" in mode
+    if set(mode) - set("rwxab+t") or sum(mode.count(letter) for letter in "rwxa") != 1:
+        raise ValueError(f"invalid mode: {mode!r}")
+    if binary and (encoding is not None or errors is not None or newline is not None):
+        raise ValueError("binary mode doesn't take an encoding, errors or newline argument")
+    if buffering == 0 and not binary:
+        raise ValueError("can't have unbuffered text I/O")
+    raw = SocketFile(file, mode.replace("t", ""), closefd=closefd)
+    if "+" in mode and buffering != 0:
+        # As for a pipe: a buffer for both directions needs a position.
+        raise io.UnsupportedOperation("File or stream is not seekable.")
+    if buffering == 0:
+        return raw
+    size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
+    buffered: Any = io.BufferedReader(raw, size) if raw.readable() else io.BufferedWriter(raw, size)
+    if binary:
+        return buffered
+    return io.TextIOWrapper(buffered, encoding, errors, newline, line_buffering=buffering == 1)
+
+
+_open.__name__ = _open.__qualname__ = "open"
+_open.__module__ = "_io"
+_open.__doc__ = _stock_open.__doc__
+
+
+def install() -> None:
+    """Replaces the functions of `os`, and `open`, by ones that know the descriptors of sockets."""
+    for name, for_socket in _FUNCTIONS.items():
+        stock = getattr(os, name, None)
+        if stock is None and name not in ("get_inheritable", "set_inheritable"):
+            continue
+        setattr(os, name, _replacement(name, stock, for_socket))
+    # Programs assign it to class attributes, where a Python function would become a method.
+    builtins.open = io.open = staticmethod(_open)

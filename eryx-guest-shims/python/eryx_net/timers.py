@@ -1,0 +1,183 @@
+"""`signal.alarm` and `setitimer`: SIGALRM after a time, without an interrupt of the system.
+
+While a timer runs, the interpreter calls `_check` when a function starts and before each line
+(PEP 669), which calls the handler once the time is over. `time.sleep` and the waits of `select` and
+event loops end for it in time. A call that waits otherwise, such as `recv`, ends first.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from .errors import error_number
+
+
+class ItimerError(OSError):
+    """An error of `setitimer` or `getitimer`."""
+
+
+ItimerError.__module__ = "signal"
+
+_REAL = 0
+_ALARM = 14
+
+_NAME = "eryx: signal.setitimer"
+
+deadline: float | None = None
+"""When the timer ends, on the monotonic clock; None while none runs."""
+
+_interval = 0.0
+_tool: int | None = None
+_stock_sleep: Any = time.sleep
+
+
+def _not_installed(number: int, frame: FrameType | None) -> None:
+    raise RuntimeError("signals are not installed")
+
+
+deliver: Callable[[int, FrameType | None], None] = _not_installed
+"""Calls the handler of a signal: set by `eryx_guest.signals`, which imports this module."""
+
+
+def alarm(seconds: int, /) -> int:
+    """Sends SIGALRM after a number of seconds, 0 for never.
+
+    Returns the seconds that were left of the previous alarm.
+    """
+    if not isinstance(seconds, int):
+        kind = type(seconds).__name__
+        raise TypeError(f"'{kind}' object cannot be interpreted as an integer")
+    left, _ = _set(float(seconds), 0.0)
+    # Rounded up, so that a running alarm never counts as none.
+    return -int(-left // 1) if left else 0
+
+
+def setitimer(which: int, seconds: float, interval: float = 0.0, /) -> tuple[float, float]:
+    """Starts a timer that sends SIGALRM after `seconds`, then every `interval`.
+
+    Only ITIMER_REAL counts time. Returns the previous values.
+    """
+    _check_which(which)
+    if seconds < 0 or interval < 0:
+        raise ItimerError(_invalid(), "Invalid argument")
+    return _set(float(seconds), float(interval))
+
+
+def getitimer(which: int, /) -> tuple[float, float]:
+    """Returns the seconds that are left of a timer, and its interval."""
+    _check_which(which)
+    return _left(), _interval if deadline is not None else 0.0
+
+
+def _check_which(which: int) -> None:
+    if which not in (0, 1, 2):
+        raise ItimerError(_invalid(), "Invalid argument")
+    if which != _REAL:
+        raise ItimerError(
+            _invalid(), "a sandbox has only ITIMER_REAL: its processor time is not measured"
+        )
+
+
+def _invalid() -> int:
+    return error_number("EINVAL")
+
+
+def _left() -> float:
+    return 0.0 if deadline is None else max(deadline - time.monotonic(), 1e-6)
+
+
+def _set(seconds: float, interval: float) -> tuple[float, float]:
+    global deadline, _interval
+    previous = _left(), _interval if deadline is not None else 0.0
+    _interval = interval
+    if seconds:
+        deadline = time.monotonic() + seconds
+        _watch()
+    else:
+        deadline = None
+        _ignore()
+    return previous
+
+
+def _watch() -> None:
+    """Makes the interpreter call `_check`."""
+    global _tool
+    if _tool is not None:
+        return
+    monitoring = sys.monitoring
+    free = (number for number in (4, 3, 5, 1, 2, 0) if monitoring.get_tool(number) is None)
+    _tool = next(free, None)
+    if _tool is None:
+        raise ItimerError(_invalid(), "no tool of sys.monitoring is free for a timer")
+    monitoring.use_tool_id(_tool, _NAME)
+    events = monitoring.events
+    # Trap: an exception of a callback for JUMP is not caught by the `try` around the loop.
+    watched = (events.PY_START, events.PY_RESUME, events.LINE)
+    for event in watched:
+        monitoring.register_callback(_tool, event, _check)
+    monitoring.set_events(_tool, sum(watched))
+    module: Any = time
+    module.sleep = _sleep
+
+
+def _ignore() -> None:
+    global _tool
+    module: Any = time
+    if _tool is not None:
+        sys.monitoring.set_events(_tool, 0)
+        sys.monitoring.free_tool_id(_tool)
+        _tool = None
+        module.sleep = _stock_sleep
+
+
+def _check(*arguments: Any) -> None:
+    """Calls the handler if the time is over."""
+    if deadline is not None and time.monotonic() >= deadline:
+        expire(sys._getframe(1))
+
+
+def expire(frame: FrameType | None = None) -> None:
+    """Ends the timer, or starts it again with its interval, and calls the handler."""
+    global deadline
+    if _interval:
+        deadline = time.monotonic() + _interval
+    else:
+        deadline = None
+        _ignore()
+    deliver(_ALARM, frame if frame is not None else sys._getframe(1))
+
+
+def bounded(timeout: int | None) -> int | None:
+    """Returns a timeout in nanoseconds that ends no later than the timer."""
+    if deadline is None:
+        return timeout
+    left = max(int((deadline - time.monotonic()) * 1e9), 1)
+    return left if timeout is None else min(timeout, left)
+
+
+def expire_if_due() -> None:
+    """Calls the handler if the time is over."""
+    _check()
+
+
+def wait() -> bool:
+    """Waits until the timer ends, and calls the handler. Returns whether there was a timer."""
+    if deadline is None:
+        return False
+    _stock_sleep(_left())
+    expire(sys._getframe(1))
+    return True
+
+
+def _sleep(seconds: float, /) -> None:
+    """`time.sleep` while a timer runs: sleeps on after the handler returns (PEP 475)."""
+    end = time.monotonic() + seconds
+    while deadline is not None and deadline < end:
+        _stock_sleep(_left())
+        _check()
+    _stock_sleep(max(end - time.monotonic(), 0.0))
+
+
+_sleep.__name__ = _sleep.__qualname__ = "sleep"
