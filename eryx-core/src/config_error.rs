@@ -2,7 +2,7 @@
 
 use crate::environment::EnvironmentError;
 use crate::files::FilesError;
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 
 /// A setting that cannot be honoured. The message names the setting and says which value would be
 /// accepted.
@@ -25,7 +25,7 @@ pub enum ConfigError {
     /// The variables of [`SandboxBuilder::with_env`](crate::SandboxBuilder::with_env).
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
-    /// Something that a [`Program`](crate::Program) cannot find when it starts.
+    /// An input, argument or file of a [`Program`](crate::Program).
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// The files of [`SandboxBuilder::with_files`](crate::SandboxBuilder::with_files).
@@ -36,6 +36,15 @@ pub enum ConfigError {
     #[non_exhaustive]
     Function {
         /// The name of the function; empty if the error is about all functions.
+        name: String,
+        /// The rest of the message: why it is rejected, and what would be accepted.
+        reason: String,
+    },
+    /// The name of [`Functions::with_module_name`](crate::Functions::with_module_name).
+    #[error("functions_module={name:?}: {reason}")]
+    #[non_exhaustive]
+    FunctionsModule {
+        /// The name.
         name: String,
         /// The rest of the message: why it is rejected, and what would be accepted.
         reason: String,

@@ -42,8 +42,7 @@ pub enum EnvironmentError {
     /// [`SandboxBuilder::MAX_ENV`](crate::SandboxBuilder::MAX_ENV).
     #[error(
         "env: the variables have {bytes} bytes (names, values, and {per_variable} for each \
-         variable), but {max} are the most; the largest is {largest:?}; leave out or shorten \
-         variables",
+         variable); the limit is {max}; the largest is {largest:?}; leave out or shorten variables",
         per_variable = Environment::PER_VARIABLE,
         max = Environment::MAX_BYTES
     )]
@@ -63,7 +62,7 @@ pub(crate) struct Environment(Arc<[(String, String)]>);
 impl Environment {
     /// The most bytes that all variables may have together. It is what Linux accepts for one
     /// variable (`MAX_ARG_STRLEN`). Every interpreter copies the variables when it starts, so this
-    /// is no channel for large data.
+    /// is not a channel for large data.
     pub(crate) const MAX_BYTES: usize = 128 * 1024;
 
     /// The bytes that a variable counts for, in addition to its name and value: the `=` between
@@ -207,8 +206,8 @@ mod tests {
             .expect_err("one byte too many");
         assert!(
             error.to_string().starts_with(
-                "env: the variables have 131073 bytes (names, values, and 10 for each variable), \
-                 but 131072 are the most; the largest is \"B\"; "
+                "env: the variables have 131073 bytes (names, values, and 10 for each variable); \
+                 the limit is 131072; the largest is \"B\"; "
             ),
             "{error}"
         );

@@ -63,21 +63,21 @@ pub enum Error {
     },
     /// The session's interpreter is gone: an earlier execution hit a limit, was cancelled or ended
     /// the process.
-    #[error("the session is over: {reason}; start a new one")]
+    #[error("the session is closed: {reason}; start a new one")]
     #[non_exhaustive]
     SessionClosed {
         /// How the earlier execution ended.
         reason: String,
     },
-    /// A program cannot run here: this is the function of a sandbox, which runs in the function of
-    /// a sandbox, and so on.
+    /// A program cannot run here: sandboxes are nested too deeply. This is the function of a
+    /// sandbox, which runs in the function of a sandbox, and so on.
     #[error(
-        "{max} sandboxes run inside of each other's functions, the most there may be; let fewer \
-         functions run sandboxes"
+        "sandboxes are nested {max} levels deep in each other's functions, which is the limit; let \
+         fewer functions run sandboxes"
     )]
     #[non_exhaustive]
     NestedTooDeep {
-        /// How many there may be.
+        /// The largest number of nested functions.
         max: usize,
     },
     /// The guest image cannot be loaded. Rebuilding or reinstalling Eryx repairs it.

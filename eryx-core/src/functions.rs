@@ -1,9 +1,12 @@
 //! The embedder's functions, which programs call through the module `tools`.
 
 mod arguments;
+mod blocking_call;
 mod blocking_slots;
 mod call;
+mod callback;
 mod calls;
+mod driver;
 mod error;
 mod function;
 mod host;
@@ -11,13 +14,16 @@ mod log;
 mod nesting;
 mod report;
 mod set;
+mod standard_library;
 mod stub;
 
 pub use arguments::Arguments;
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub use call::Call as RunningCall;
+pub use callback::Completion;
+pub use driver::{FunctionThread, drive};
 pub use error::FunctionError;
-pub use function::{Function, FunctionKind, FunctionResult, FunctionWork};
+pub use function::{CancelOnDrop, Function, FunctionKind, FunctionResult, FunctionWork};
 pub use report::{FunctionCall, FunctionOutcome, FunctionRefusals, FunctionReport};
 pub use set::Functions;
 

@@ -16,6 +16,7 @@ mod machine_code;
 pub(crate) mod prelinked;
 mod yield_check;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest as _, Sha256};
@@ -29,8 +30,13 @@ use crate::error::{Error, ImageError};
 use crate::host_resource::HostResourceError;
 use crate::image::machine_code::MachineCode;
 use crate::image::prelinked::PrelinkedImage;
+use crate::instance::idle;
+use crate::memory_reset::ImagePages;
 use crate::process_lock::ProcessLock;
 use crate::session_snapshot::Digest;
+
+/// How many images this process has loaded.
+static IMAGES: AtomicU64 = AtomicU64::new(0);
 
 /// An image, loaded and linked for each engine that uses it.
 #[derive(Clone)]
@@ -44,11 +50,17 @@ struct Inner {
     /// slots.
     pooled: Option<PrelinkedImage>,
     on_demand: OnceLock<PrelinkedImage>,
-    /// The digest of the component that the code was compiled from. For a factory it is that of the
-    /// image of which it is a snapshot.
-    source: Digest,
-    /// The digest of the image: computed for the first snapshot of a session.
-    digest: OnceLock<Digest>,
+    /// Identifies the memory that instances start with, and the code.
+    digest: Digest,
+    /// Distinguishes it from the other images of the process.
+    identity: u64,
+    pages: ImagePages,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        idle::end_all_of(self.identity);
+    }
 }
 
 impl Image {
@@ -78,9 +90,9 @@ impl Image {
         Ok(image)
     }
 
-    /// Loads and links `code`.
+    /// Loads and links `code`, which is that of the image with this digest.
     #[cfg(feature = "embedded-image")]
-    fn load(code: MachineCode) -> Result<Self, Error> {
+    fn load(code: MachineCode, digest: Digest) -> Result<Self, Error> {
         let pooled = engine::pooled().and_then(|engine| {
             code.load(engine)
                 .and_then(|component| PrelinkedImage::new(&component))
@@ -89,32 +101,38 @@ impl Image {
                 })
                 .ok()
         });
-        let image = Self::new(code, pooled, Sha256::digest(embedded::WASM_DIGEST).into());
+        let image = Self::new(code, pooled, digest);
         if image.pooled().is_none() {
             image.on_demand()?;
         }
         Ok(image)
     }
 
-    fn new(code: MachineCode, pooled: Option<PrelinkedImage>, source: Digest) -> Self {
+    fn new(code: MachineCode, pooled: Option<PrelinkedImage>, digest: Digest) -> Self {
         Self {
             inner: Arc::new(Inner {
                 code,
                 pooled,
                 on_demand: OnceLock::new(),
-                source,
-                digest: OnceLock::new(),
+                digest,
+                identity: IMAGES.fetch_add(1, Ordering::Relaxed),
+                pages: ImagePages::default(),
             }),
         }
     }
 
-    /// Returns the digest of the component that the code was compiled from.
-    pub(crate) fn source(&self) -> &Digest {
-        &self.inner.source
+    /// Returns a number that no other image of this process has.
+    pub(crate) fn identity(&self) -> u64 {
+        self.inner.identity
     }
 
-    /// Returns the digest of the image, once it is computed.
-    pub(crate) fn digest(&self) -> &OnceLock<Digest> {
+    /// Returns what the memory of its instances is reset with.
+    pub(crate) fn pages(&self) -> &ImagePages {
+        &self.inner.pages
+    }
+
+    /// Returns the digest of the image: of its code, and of the memory that instances start with.
+    pub(crate) fn digest(&self) -> &Digest {
         &self.inner.digest
     }
 

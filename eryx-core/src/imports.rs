@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 
-use crate::bindings::SandboxImports;
+use crate::bindings::{SandboxCapacity, SandboxImports};
 use crate::store_state::StoreState;
 
 impl SandboxImports for StoreState {
@@ -16,5 +16,18 @@ impl SandboxImports for StoreState {
         // A program that produces events faster than its observer takes them waits here.
         poll_fn(|cx| self.network.poll_observer(cx)).await;
         Ok(())
+    }
+    /// Returns what the sandbox has, by its limits. Takes constant time.
+    fn capacity(&mut self) -> wasmtime::Result<SandboxCapacity> {
+        let files = self.files.lock();
+        let limits = *files.limits();
+        let used_files = files.used_files();
+        Ok(SandboxCapacity {
+            memory_bytes: self.memory.max(),
+            file_bytes: limits.max_file_bytes(),
+            free_file_bytes: limits.max_file_bytes().saturating_sub(files.used_bytes()),
+            files: limits.max_files() as u64,
+            free_files: limits.max_files().saturating_sub(used_files) as u64,
+        })
     }
 }

@@ -1,17 +1,19 @@
 //! One interpreter: instantiated from the image, run under limits, and ended.
 
 mod fork;
+pub(crate) mod idle;
 mod snapshot;
+mod start;
 
 use std::future::pending;
 use std::mem;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use eryx_net_host::{HostMemoryFull, Network, NetworkReport};
 use tokio::time::Instant;
 use wasmtime::component::Instance as Exports;
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
+use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
 use crate::bindings::{Outcome, Sandbox as Guest, StartState};
@@ -21,29 +23,24 @@ use crate::error::{Error, PythonException};
 use crate::files::{ChangedFiles, SharedFiles};
 use crate::functions::{self, OfferedFunctions};
 use crate::host_resource::HostResourceError;
-use crate::image::Image;
-use crate::image::prelinked::PrelinkedImage;
 use crate::instance::fork::Origin;
+use crate::instance::start::StartedInstance;
 use crate::limit::Limit;
 use crate::limits::ResourceLimits;
-use crate::memory_limiter::MemoryLimiter;
+use crate::memory_access::MemoryAccess;
 use crate::program::Program;
 use crate::result::{ExecuteResult, PartialResult, Usage};
-use crate::session_clock::SessionClock;
 use crate::signals;
 use crate::stdin::Stdin;
 use crate::stdio::{Capture, Sinks};
-use crate::store_state::{StoreState, start_files};
+use crate::store_state::StoreState;
 use crate::template::Template;
-use crate::value::{TakenValue, ValueError};
-
-/// The most bytes that a guest may pass to the host in one call.
-pub(crate) const MAX_CALL: usize = 4 << 20;
+use crate::value::{ProgramValueError, TakenValue};
 
 /// The most component handles that a guest may hold at once.
 const MAX_HANDLES: usize = 8192;
 
-/// How many executions this process has begun.
+/// The number of executions that this process has begun.
 static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
 
 /// An interpreter and its state.
@@ -55,6 +52,8 @@ pub(crate) struct Instance {
     network: Network,
     guest: Guest,
     exports: Exports,
+    /// The access to its memory, if it was needed before.
+    access: Option<Box<MemoryAccess>>,
     capture: Capture,
     limits: ResourceLimits,
     /// The variables to set before the next program.
@@ -77,8 +76,8 @@ impl Instance {
         offered: &OfferedFunctions,
         environment: Environment,
     ) -> Result<Self, Error> {
-        let (mut instance, _) =
-            Self::start_with_exports(template, limits, network, sinks, offered).await?;
+        let origin = Origin::new(template, limits, network, offered)?;
+        let mut instance = Self::start_from(&template.image, limits, sinks, origin).await?;
         instance.environment = environment;
         Ok(instance)
     }
@@ -88,40 +87,21 @@ impl Instance {
         template: &Template,
         limits: &ResourceLimits,
     ) -> Result<(Self, Exports), Error> {
-        let (sinks, offered) = (Sinks::default(), OfferedFunctions::default());
-        Self::start_with_exports(template, limits, Network::off(), &sinks, &offered).await
-    }
-
-    async fn start_with_exports(
-        template: &Template,
-        limits: &ResourceLimits,
-        network: Network,
-        sinks: &Sinks,
-        offered: &OfferedFunctions,
-    ) -> Result<(Self, Exports), Error> {
-        let origin = Origin {
-            files: start_files(&template.files, limits)?,
-            clock: SessionClock::starting_at(Duration::ZERO),
-            network,
-            offered: offered.clone(),
-        };
-        let instance = Self::start_from(&template.image, limits, sinks, origin).await?;
+        let offered = OfferedFunctions::default();
+        let origin = Origin::new(template, limits, Network::off(), &offered)?;
+        let sinks = Sinks::default();
+        let instance = Self::start_new_from(&template.image, limits, &sinks, origin).await?;
         let exports = instance.exports;
         Ok((instance, exports))
     }
 
-    fn new(
-        store: Store<StoreState>,
-        guest: Guest,
-        exports: Exports,
-        capture: Capture,
-        limits: &ResourceLimits,
-    ) -> Self {
+    fn new(started: StartedInstance, capture: Capture, limits: &ResourceLimits) -> Self {
         Self {
-            network: store.data().network.clone(),
-            store: Some(store),
-            guest,
-            exports,
+            network: started.store.data().network.clone(),
+            store: Some(started.store),
+            guest: started.guest,
+            exports: started.exports,
+            access: started.access,
             capture,
             limits: limits.clone(),
             environment: Environment::default(),
@@ -159,10 +139,12 @@ impl Instance {
         self.network.report()
     }
 
-    /// Runs one program, which is valid.
+    /// Runs one program, which is valid. With `exits`, it is the last one of this interpreter, and
+    /// the handlers of `atexit` run at its end.
     pub(crate) async fn execute(
         &mut self,
         mut program: Program,
+        exits: bool,
         started: Instant,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
@@ -184,10 +166,11 @@ impl Instance {
             max_value: program
                 .wants_value
                 .then(|| u32::try_from(self.limits.max_value()).unwrap_or(u32::MAX)),
+            exits,
         };
         let mut result = self.run(execute, started, cancel).await?;
         if program.wants_value && result.value.is_none() {
-            result.value = Some(Err(ValueError::exited()));
+            result.value = Some(Err(ProgramValueError::exited()));
         }
         Ok(result)
     }
@@ -215,7 +198,10 @@ impl Instance {
         store.data_mut().calls.begin_execution(execution);
         let end = {
             let time_slice = store.data().time_slice.clone();
-            let call = signals::watch(time_slice.run(guest_call.call(&self.guest, &mut store)));
+            // Pinned here, so that the functions around it get and keep a pointer. Each would copy
+            // the future, and keep it twice.
+            let call = pin!(guest_call.call(&self.guest, &mut store));
+            let call = pin!(signals::watch(time_slice.run(call)));
             race(call, self.deadline(started), cancel).await
         };
         if self.had_stdin {
@@ -390,12 +376,14 @@ pub(crate) enum GuestCall<'a> {
     Execute {
         /// The source of the program.
         source: &'a [u8],
-        /// What to prepare before.
+        /// The state to set before.
         start: Option<&'a StartState>,
         /// The standard input of the program.
         stdin: Stdin,
         /// The most bytes of the program's value, if it is wanted.
         max_value: Option<u32>,
+        /// Whether the interpreter ends with the program.
+        exits: bool,
     },
     /// Import modules and run the setup code, before a snapshot.
     Preload {
@@ -420,6 +408,7 @@ impl GuestCall<'_> {
                 start,
                 stdin,
                 max_value,
+                exits,
             } => {
                 if let Some(start) = start {
                     if start.opens_stdin {
@@ -429,12 +418,22 @@ impl GuestCall<'_> {
                         return Ok((Outcome::Exception(exception), TakenValue::default()));
                     }
                 }
-                let Some(max) = max_value else {
-                    let outcome = guest.call_execute(store, source).await?;
-                    return Ok((outcome, TakenValue::default()));
+                let ended = match max_value {
+                    None => {
+                        let outcome = guest.call_execute(&mut *store, source).await?;
+                        (outcome, TakenValue::default())
+                    }
+                    Some(max) => {
+                        let evaluation = guest.call_evaluate(&mut *store, source, max).await?;
+                        TakenValue::new(evaluation, max, &store.data().host_memory)?
+                    }
                 };
-                let evaluation = guest.call_evaluate(&mut *store, source, max).await?;
-                TakenValue::new(evaluation, max, &store.data().host_memory)
+                if exits {
+                    let open = store.data().files.lock().open_count();
+                    let open = u32::try_from(open).unwrap_or(u32::MAX);
+                    guest.call_exit(store, open).await?;
+                }
+                Ok(ended)
             }
             Self::Preload {
                 paths,
@@ -475,7 +474,7 @@ async fn race<T>(
     }
 }
 
-/// How a call of the guest ended.
+/// The end of a call of the guest.
 enum CallEnd<T> {
     Returned(wasmtime::Result<T>),
     Cancelled,
@@ -491,57 +490,6 @@ impl CallEnd<(Outcome, TakenValue)> {
             Self::Cancelled => (CallEnd::Cancelled, TakenValue::default()),
             Self::TimedOut => (CallEnd::TimedOut, TakenValue::default()),
         }
-    }
-}
-
-/// Makes an instance in the pool, or with memory of its own when the pool is full.
-async fn instantiate(
-    image: &Image,
-    mut state: StoreState,
-    limits: &ResourceLimits,
-) -> Result<(Store<StoreState>, Guest, Exports), Error> {
-    signals::check()?;
-    image.check()?;
-    if let Some(prelinked) = image.pooled() {
-        let mut store = new_store(prelinked, state);
-        match prelinked.instantiate(&mut store).await {
-            Ok((guest, exports)) => return Ok((store, guest, exports)),
-            Err(error) if error.is::<PoolConcurrencyLimitError>() => {
-                state = store.into_data();
-                state.memory = MemoryLimiter::new(limits.max_memory());
-            }
-            Err(error) => return Err(start_error(&store, limits, error)),
-        }
-    }
-    let prelinked = image.on_demand()?;
-    let mut store = new_store(prelinked, state);
-    match prelinked.instantiate(&mut store).await {
-        Ok((guest, exports)) => Ok((store, guest, exports)),
-        Err(error) => Err(start_error(&store, limits, error)),
-    }
-}
-
-fn new_store(prelinked: &PrelinkedImage, state: StoreState) -> Store<StoreState> {
-    let mut store = Store::new(prelinked.engine(), state);
-    store.limiter(|state| &mut state.memory);
-    store.set_hostcall_fuel(MAX_CALL);
-    store.set_max_component_handles(MAX_HANDLES);
-    store
-}
-
-/// Returns the error for an interpreter that did not start.
-fn start_error(
-    store: &Store<StoreState>,
-    limits: &ResourceLimits,
-    error: wasmtime::Error,
-) -> Error {
-    if store.data().memory.denied_growth() {
-        Error::Limit {
-            limit: Limit::Memory(limits.max_memory()),
-            output: Box::default(),
-        }
-    } else {
-        Error::image("it does not start", error)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Values as JSON: how they cross the border between a program and its host.
+//! JSON values, as they are passed between a program and the embedder.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ use thiserror::Error;
 #[derive(Clone, PartialEq, Eq)]
 pub struct JsonValue(Box<str>);
 
-/// A value that cannot be passed as JSON, or read from it.
+/// The error for a value that cannot be converted to JSON, or from JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct JsonValueError(String);
@@ -35,8 +35,8 @@ impl JsonValue {
     ///
     /// # Errors
     ///
-    /// When the value has no form in JSON, such as a map with keys that are not strings, or is
-    /// nested too deeply.
+    /// When the value cannot be converted to JSON, such as a map with keys that are not strings, or
+    /// is nested too deeply.
     pub fn new(value: &(impl Serialize + ?Sized)) -> Result<Self, JsonValueError> {
         let text = serde_json::to_string(value).map_err(JsonValueError::new)?;
         check_depth(text.as_bytes())?;
@@ -66,7 +66,7 @@ impl JsonValue {
     ///
     /// # Errors
     ///
-    /// When the value is none of that type.
+    /// When the value is not of that type.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, JsonValueError> {
         serde_json::from_str(&self.0).map_err(JsonValueError::new)
     }
@@ -126,7 +126,7 @@ fn check_depth(text: &[u8]) -> Result<(), JsonValueError> {
                 depth += 1;
                 if depth > JsonValue::MAX_DEPTH {
                     return Err(JsonValueError(format!(
-                        "more than {} JSON arrays and objects are in each other; nest them less",
+                        "JSON arrays and objects are nested more than {} levels deep; nest them less",
                         JsonValue::MAX_DEPTH
                     )));
                 }
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_without_a_form_in_json_is_refused() {
+    fn a_value_that_cannot_be_converted_to_json_is_refused() {
         let map = BTreeMap::from([(vec![1], 2)]);
         JsonValue::new(&map).expect_err("keys are strings");
         JsonValue::new("a")

@@ -4,6 +4,7 @@
 mod bindings;
 mod cancel;
 mod config_error;
+mod deadline;
 mod engine;
 mod environment;
 mod error;
@@ -16,16 +17,19 @@ pub mod image;
 mod imports;
 mod instance;
 mod json_value;
+mod key_derivation;
 mod limit;
 mod limits;
 mod memory_access;
 mod memory_changes;
 mod memory_limiter;
+mod memory_reset;
 mod net;
 mod output;
 mod package_error;
 mod process_lock;
 mod program;
+mod program_error;
 mod result;
 mod sandbox;
 mod session;
@@ -51,26 +55,29 @@ pub use config_error::ConfigError;
 pub use environment::EnvironmentError;
 pub use error::{Error, ImageError, PythonException};
 pub use eryx_files::{
-    Change, ChangeKind, Entry, Error as FileError, FileContent, FileType, Identity, SaveError,
-    Saved, Stat, Timestamp, save_changes,
+    Change, ChangeKind, Entry, Error as FileError, FileContent, FileId, FileType, SaveError,
+    SavedFiles, Stat, Timestamp, save_changes,
 };
 pub use factory::{BuildStage, FactoryBuilder, PackageLimits, SandboxFactory};
 pub use files::{
     ChangedFiles, Files, FilesError, MountAccess, ReadError, SessionFiles, SessionFilesError,
 };
 pub use functions::{
-    Arguments, Function, FunctionCall, FunctionError, FunctionKind, FunctionOutcome,
-    FunctionRefusals, FunctionReport, FunctionResult, FunctionWork, Functions,
+    Arguments, CancelOnDrop, Completion, Function, FunctionCall, FunctionError, FunctionKind,
+    FunctionOutcome, FunctionRefusals, FunctionReport, FunctionResult, FunctionWork, Functions,
 };
+#[doc(hidden)]
+pub use functions::{FunctionThread, drive};
 pub use host_resource::{HostResource, HostResourceError};
 pub use json_value::{JsonValue, JsonValueError};
 pub use limit::Limit;
 pub use limits::ResourceLimits;
 pub use output::{Output, OutputSink};
 pub use package_error::PackageError;
-pub use program::{Program, ProgramError};
+pub use program::Program;
+pub use program_error::ProgramError;
 pub use result::{ExecuteResult, PartialResult, Usage};
 pub use sandbox::{Sandbox, SandboxBuilder};
 pub use session::Session;
 pub use snapshot_error::SnapshotError;
-pub use value::{Display, ValueError};
+pub use value::{Display, ProgramValueError};

@@ -171,8 +171,8 @@ impl ResourceLimits {
     }
 
     /// Sets how long one of these calls may take, without the time that it waits for its turn. A
-    /// longer one raises `TimeoutError` in the program. `None`, the default, is no limit but the
-    /// [time limit of the execution](Self::with_execution_timeout).
+    /// longer one raises `TimeoutError` in the program. `None`, the default, is no limit other than
+    /// the [time limit of the execution](Self::with_execution_timeout).
     #[must_use]
     pub fn with_function_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.function_timeout = timeout;

@@ -7,9 +7,14 @@ use wasmtime::component::{
 };
 
 use crate::bindings::Sandbox as Guest;
-use crate::instance::MAX_CALL;
 use crate::session_snapshot::{Handles, WASM_PAGE};
-use crate::store_state::StoreState;
+use crate::store_state::{MAX_CALL, StoreState};
+
+/// An address, which is a multiple of 8, and the words that are placed there.
+pub(crate) type Part = (u32, Vec<u64>);
+
+/// The most parts that are placed at once: their list has to fit into the first page.
+pub(crate) const MAX_PARTS: usize = 256;
 
 /// The functions that read and write the memory of an instance between two calls of the guest.
 pub(crate) struct MemoryAccess {
@@ -17,6 +22,7 @@ pub(crate) struct MemoryAccess {
     stack: TypedFunc<(), (u32,)>,
     target: TypedFunc<(u32,), ()>,
     place: TypedFunc<(Vec<u8>,), ()>,
+    place_all: TypedFunc<(Vec<Part>,), ()>,
     grow: TypedFunc<(u32,), (u32,)>,
     drop_nothing: TypedFunc<(u32,), ()>,
     reset_preopens: TypedFunc<(), ()>,
@@ -45,6 +51,7 @@ impl MemoryAccess {
             stack: typed(exports, store, "memory-stack")?,
             target: typed(exports, store, "memory-target")?,
             place: typed(exports, store, "memory-place")?,
+            place_all: typed(exports, store, "memory-place-all")?,
             grow: typed(exports, store, "memory-grow")?,
             drop_nothing: typed(exports, store, "drop-nothing")?,
             reset_preopens: typed(exports, store, "reset-preopens")?,
@@ -80,6 +87,23 @@ impl MemoryAccess {
         self.place.call_async(&mut *store, (bytes,)).await
     }
 
+    /// Copies each of `parts` to its address, as [`place`](Self::place) does. Overwrites the first
+    /// page, the end of the C stack.
+    ///
+    /// # Errors
+    ///
+    /// When there are more than [`MAX_PARTS`], or as for [`place`](Self::place).
+    pub(crate) async fn place_all(
+        &self,
+        store: &mut Store<StoreState>,
+        parts: Vec<Part>,
+    ) -> wasmtime::Result<()> {
+        if parts.len() > MAX_PARTS {
+            return Err(wasmtime::Error::msg("too many parts of memory"));
+        }
+        self.place_all.call_async(&mut *store, (parts,)).await
+    }
+
     /// Grows the memory to `size` bytes. Returns whether the limits allow it.
     pub(crate) async fn grow_to(
         &self,
@@ -97,6 +121,14 @@ impl MemoryAccess {
         let pages = u32::try_from(missing.div_ceil(WASM_PAGE)).unwrap_or(u32::MAX);
         let (before,) = self.grow.call_async(&mut *store, (pages,)).await?;
         Ok(before != u32::MAX)
+    }
+
+    /// Makes libc drop the handles that it has, of standard output as of open directories.
+    pub(crate) async fn reset_preopens(
+        &self,
+        store: &mut Store<StoreState>,
+    ) -> wasmtime::Result<()> {
+        self.reset_preopens.call_async(&mut *store, ()).await
     }
 
     /// Makes a program continue whose memory was copied to this instance: see `wake` in the WIT.

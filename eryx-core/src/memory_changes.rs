@@ -24,21 +24,60 @@ impl PageMap {
         File::open("/proc/self/pagemap").ok().map(Self)
     }
 
-    /// Returns whether each page of `memory`, which starts at a page, may have been written to. A
-    /// page that was written and put back counts too.
-    fn written(&self, memory: &[u8]) -> io::Result<Vec<bool>> {
+    /// Calls `each` with the numbers of the pages of `memory`, which starts at a page, that may
+    /// have been written to. A page that was written and put back counts too.
+    ///
+    /// That holds whatever the kernel does with pages: one that is in the swap, or on its way from
+    /// one frame to another, counts as swapped; one that is merged with others, or part of a huge
+    /// page, is present, and not of a file.
+    fn for_each_written(&self, memory: &[u8], mut each: impl FnMut(usize)) -> io::Result<()> {
+        /// The pages whose entries are read at a time, so that they need no allocation.
+        const PAGES: usize = 2048;
         let first = memory.as_ptr().addr() / PAGE;
-        let mut entries = vec![0; memory.len() / PAGE * size_of::<u64>()];
-        let offset = first as u64 * size_of::<u64>() as u64;
-        self.0.read_exact_at(&mut entries, offset)?;
-        let (entries, _) = entries.as_chunks();
-        Ok(entries
-            .iter()
-            .map(|entry| {
+        let count = memory.len() / PAGE;
+        let mut buffer = [0; PAGES * size_of::<u64>()];
+        for start in (0..count).step_by(PAGES) {
+            let entries = &mut buffer[..PAGES.min(count - start) * size_of::<u64>()];
+            let offset = (first + start) as u64 * size_of::<u64>() as u64;
+            self.0.read_exact_at(entries, offset)?;
+            let (entries, _) = entries.as_chunks();
+            for (index, entry) in entries.iter().enumerate() {
                 let entry = u64::from_ne_bytes(*entry);
-                entry & (PRESENT | SWAPPED) != 0 && entry & OF_FILE == 0
-            })
-            .collect())
+                if entry & (PRESENT | SWAPPED) != 0 && entry & OF_FILE == 0 {
+                    each(start + index);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether each page of `memory` may have been written to.
+    fn written(&self, memory: &[u8]) -> io::Result<Vec<bool>> {
+        let mut written = vec![false; memory.len() / PAGE];
+        self.for_each_written(memory, |page| written[page] = true)?;
+        Ok(written)
+    }
+
+    /// Returns the pages of `memory` that may have been written to, as ranges of bytes, or `None`
+    /// if they are more than `max`. Ranges are not adjacent.
+    pub(crate) fn written_ranges(
+        &self,
+        memory: &[u8],
+        max: usize,
+    ) -> io::Result<Option<Vec<Range<usize>>>> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        let mut pages = 0;
+        self.for_each_written(memory, |page| {
+            pages += 1;
+            let (start, end) = (page * PAGE, (page + 1) * PAGE);
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                // Beyond the limit the ranges are not returned, and need not grow.
+                _ if pages <= max => ranges.push(start..end),
+                _ => {}
+            }
+        })?;
+        Ok((pages <= max).then_some(ranges))
     }
 }
 
@@ -60,7 +99,7 @@ fn kernel_page() -> Option<usize> {
     })
 }
 
-/// Which pages of a part of memory to look for.
+/// A way to find the changed pages of a part of memory.
 pub(crate) enum Changes<'a> {
     /// Those that the kernel knows to be written.
     Written(&'a PageMap),
@@ -141,5 +180,9 @@ mod tests {
             found.iter().any(|range| range.contains(&(3 * PAGE))),
             "{found:?}"
         );
+        let ranges = map.written_ranges(memory, 8).expect("found");
+        assert_eq!(ranges.as_deref(), Some(&found[..]));
+        let more_than_none = map.written_ranges(memory, 0).expect("found");
+        assert_eq!(more_than_none, None);
     }
 }

@@ -9,6 +9,7 @@ pub(crate) struct MemoryLimiter {
     used: u64,
     peak: u64,
     denied_growth: bool,
+    has_grown: bool,
 }
 
 impl MemoryLimiter {
@@ -21,7 +22,29 @@ impl MemoryLimiter {
             used: 0,
             peak: 0,
             denied_growth: false,
+            has_grown: false,
         }
+    }
+
+    /// Counts `bytes` of memory that an instance has already.
+    pub(crate) fn adopt(&mut self, bytes: u64) {
+        self.used = bytes;
+        self.peak = bytes;
+    }
+
+    /// Returns the limit in bytes.
+    pub(crate) fn max(&self) -> u64 {
+        self.max
+    }
+
+    /// Returns the bytes in use.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Returns whether memory grew since it was made.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.has_grown
     }
 
     /// Returns the most bytes in use at once since the last [`begin`](Self::begin).
@@ -56,6 +79,7 @@ impl ResourceLimiter for MemoryLimiter {
             return Ok(false);
         }
         self.used = wanted;
+        self.has_grown |= current > 0;
         self.peak = self.peak.max(wanted);
         Ok(true)
     }

@@ -1,10 +1,9 @@
-//! A program, and what it finds when it starts.
+//! A program with its inputs: variables, arguments, environment, standard input and files.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Serialize;
-use thiserror::Error;
 use tokio::io::AsyncRead;
 
 use crate::bindings::StartState;
@@ -12,11 +11,12 @@ use crate::config_error::ConfigError;
 use crate::environment::Environment;
 use crate::files::Files;
 use crate::json_value::{JsonValue, JsonValueError};
+use crate::program_error::ProgramError;
 use crate::stdin::Stdin;
 
-/// A program to execute: its source, and what it finds when it starts.
+/// A program to execute: its source, and its inputs.
 ///
-/// The functions that execute programs take everything that converts to one, such as the source
+/// The functions that execute programs take any type that converts to one, such as the source
 /// alone: Python in UTF-8, or in the encoding that its first lines declare (PEP 263).
 ///
 /// ```no_run
@@ -42,59 +42,6 @@ pub struct Program {
     pub(crate) stdin: Stdin,
     pub(crate) files: Files,
     pub(crate) wants_value: bool,
-}
-
-/// Something that a [`Program`] cannot find when it starts.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ProgramError {
-    /// The name of an input is not an identifier of Python, or one that Python uses itself.
-    #[error(
-        "inputs: {name:?} cannot be the name of an input: {reason}; use letters, digits and `_`, as \
-         in the name of a variable"
-    )]
-    #[non_exhaustive]
-    InputName {
-        /// The name, at most 64 characters of it.
-        name: String,
-        /// Why it cannot be one.
-        reason: &'static str,
-    },
-    /// An input has no form in JSON.
-    #[error("inputs: {name:?} cannot be passed as JSON: {source}")]
-    #[non_exhaustive]
-    InputValue {
-        /// The name of the input.
-        name: String,
-        /// Why its value has no form in JSON.
-        source: JsonValueError,
-    },
-    /// The inputs or the arguments are too large.
-    #[error("{what}: they have {bytes} bytes, and {max} are the most; {remedy}")]
-    #[non_exhaustive]
-    TooLarge {
-        /// `inputs` or `argv`.
-        what: &'static str,
-        /// Their size in bytes.
-        bytes: usize,
-        /// The largest size.
-        max: usize,
-        /// What to do instead.
-        remedy: &'static str,
-    },
-    /// The program has files, and is executed in a session.
-    #[error(
-        "files: a session keeps its own files, so a program in it cannot have others; write them \
-         with `Session::files` (in Python, `session.files[path] = content`)"
-    )]
-    FilesInSession,
-    /// An argument contains a NUL character, which ends a string in C.
-    #[error("argv: argument {position} contains a NUL character; remove it")]
-    #[non_exhaustive]
-    NulInArgument {
-        /// The position of the argument, from 0.
-        position: usize,
-    },
 }
 
 impl Program {
@@ -195,18 +142,20 @@ impl Program {
         self
     }
 
-    /// Checks everything that the program is to find. Executing it does that, too.
+    /// Checks the inputs, the arguments and the environment variables. Executing the program does
+    /// that, too.
     ///
     /// # Errors
     ///
-    /// When something cannot be passed to the program.
+    /// When one of them cannot be passed to the program.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.environment.validate()?;
         self.check_arguments()?;
         Ok(self.check_inputs()?)
     }
 
-    /// Returns what the interpreter prepares before it runs this program, if there is anything.
+    /// Returns the state that the interpreter sets before it runs this program; `None` if there is
+    /// none to set.
     pub(crate) fn start_state(&mut self, opens_stdin: bool) -> Option<StartState> {
         let inputs = self.inputs.iter();
         let inputs = inputs.filter_map(|(name, value)| Some((name.as_str(), value.as_ref().ok()?)));
@@ -231,7 +180,7 @@ impl Program {
         let bytes = arguments.iter().map(|text| text.len() + 10).sum();
         if bytes > Self::MAX_ARGUMENTS {
             return Err(ProgramError::TooLarge {
-                what: "argv",
+                setting: "argv",
                 bytes,
                 max: Self::MAX_ARGUMENTS,
                 remedy: "pass large data as an input or on standard input",
@@ -255,7 +204,7 @@ impl Program {
         }
         if bytes > Self::MAX_INPUTS {
             return Err(ProgramError::TooLarge {
-                what: "inputs",
+                setting: "inputs",
                 bytes,
                 max: Self::MAX_INPUTS,
                 remedy: "pass large data as a file or on standard input",
@@ -370,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_finds_nothing_special_needs_no_preparation() {
+    fn a_program_without_inputs_needs_no_preparation() {
         assert!(
             Program::new("pass")
                 .with_value()

@@ -9,7 +9,7 @@ use crate::files::ChangedFiles;
 use crate::functions::FunctionReport;
 use crate::json_value::JsonValue;
 use crate::output::Output;
-use crate::value::{Display, TakenValue, ValueError};
+use crate::value::{Display, ProgramValueError, TakenValue};
 
 /// The result of an execution that ran to its end.
 #[derive(Debug, Clone)]
@@ -34,12 +34,12 @@ pub struct ExecuteResult {
     pub peak_host_memory: u64,
     /// The program's network activity.
     pub network: NetworkReport,
-    /// The value of the program, or why it is none in JSON. `None` unless it was asked for with
-    /// [`Program::with_value`](crate::Program::with_value).
-    pub value: Option<Result<JsonValue, ValueError>>,
+    /// The value of the program, or the reason why it cannot be converted to JSON. `None` unless it
+    /// was asked for with [`Program::with_value`](crate::Program::with_value).
+    pub value: Option<Result<JsonValue, ProgramValueError>>,
     /// The representations of that value, the richest first as a rule. An object has those that its
     /// methods return by the conventions of IPython, such as `_repr_html_` and `_repr_mimebundle_`,
-    /// and then `text/plain` too; a value without a form in JSON has `text/plain` alone.
+    /// and then `text/plain` too; a value that cannot be converted to JSON has `text/plain` alone.
     ///
     /// Files that a program wrote to show something are in [`files`](Self::files);
     /// [`Display::media_type_of`] recognises them.

@@ -19,7 +19,6 @@ use crate::limits::ResourceLimits;
 use crate::output::OutputSink;
 use crate::program::Program;
 use crate::result::ExecuteResult;
-use crate::session::Session;
 use crate::stdio::Sinks;
 use crate::template::Template;
 
@@ -70,8 +69,8 @@ impl Sandbox {
         SandboxBuilder::new(Source::Component(wasm.into()))
     }
 
-    /// Runs a program: its source, or a [`Program`] with what it finds when it starts. `await` is
-    /// allowed at the top level.
+    /// Runs a program: its source, or a [`Program`] with inputs. `await` is allowed at the top
+    /// level.
     ///
     /// Dropping the future ends the program at its next yield point, and its connections at once.
     ///
@@ -83,8 +82,8 @@ impl Sandbox {
     ///
     /// [`Error::Exception`] when the program raises, exits with a status other than 0, or does not
     /// compile; [`Error::Limit`] when it exceeds one of its [`ResourceLimits`]; [`Error::Config`]
-    /// when the program cannot find something at its start; [`Error::InterpreterCrashed`] when the
-    /// interpreter crashes.
+    /// when an input, an argument or a file of the program is invalid;
+    /// [`Error::InterpreterCrashed`] when the interpreter crashes.
     pub async fn execute(&self, program: impl Into<Program>) -> Result<ExecuteResult, Error> {
         self.run(program.into(), None).await
     }
@@ -100,20 +99,6 @@ impl Sandbox {
         cancel: &CancelHandle,
     ) -> Result<ExecuteResult, Error> {
         self.run(program.into(), Some(cancel)).await
-    }
-
-    /// Returns an interpreter that keeps the definitions of one execution for the next, open
-    /// connections included.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Image`] when the interpreter does not start, [`Error::Limit`] when its memory limit
-    /// is too low to start it.
-    pub async fn session(&self) -> Result<Session, Error> {
-        Ok(Session::new(
-            self.start(&self.template).await?,
-            self.clone(),
-        ))
     }
 
     /// Returns the text of a Python stub for the functions of this sandbox, for a prompt of a
@@ -136,7 +121,10 @@ impl Sandbox {
             let files = files.extend(&self.base_files).map_err(ConfigError::from)?;
             self.start(&self.template.with_files(files)).await?
         };
-        instance.execute(program, started, cancel).await
+        let result = instance.execute(program, true, started, cancel).await;
+        // On the heap: it is rarely as large as the rest, and every move of this future copies it.
+        Box::pin(instance.recycle(&self.template.image, started)).await;
+        result
     }
 
     /// Returns the network of a new interpreter.
@@ -166,34 +154,13 @@ impl Sandbox {
         .await
     }
 
-    /// Returns a session that continues the one whose state [`Session::snapshot`] returned, also in
-    /// another process or on another machine.
-    ///
-    /// The network, the limits and the environment variables are those of this sandbox: nothing of
-    /// what the other sandbox allowed is in the bytes. Connections and open files of the session
-    /// are closed, as in a [fork](Session::fork). The placeholders of secrets are new: they are in
-    /// `os.environ`, and placeholders that programs have copied before are no longer replaced.
-    ///
-    /// The bytes may come from anywhere. They are checked, but they are the memory of a program:
-    /// what the session does next is as untrusted as any program. They count against the limits of
-    /// memory and files, and the execution timeout applies to this call.
-    ///
-    /// ```no_run
-    /// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), eryx_core::Error> {
-    /// let mut session = sandbox.session().await?;
-    /// session.execute("x = 41").await?;
-    /// let bytes = session.snapshot().await?;
-    /// let mut later = sandbox.restore(&bytes).await?;
-    /// assert_eq!(later.execute("print(x + 1)").await?.stdout, "42\n");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Snapshot`] when the bytes are no snapshot, are damaged, or are of another guest
-    /// image or factory; [`Error::Limit`] when the session exceeds a limit while it is restored.
-    pub async fn restore(&self, bytes: &[u8]) -> Result<Session, Error> {
+    /// Starts an interpreter for a session.
+    pub(crate) async fn start_session(&self) -> Result<Instance, Error> {
+        self.start(&self.template).await
+    }
+
+    /// Starts an interpreter that continues the session in `bytes`.
+    pub(crate) async fn restore_session(&self, bytes: &[u8]) -> Result<Instance, Error> {
         let network = self.network();
         let environment = self.environment(&network);
         let mut instance = Instance::restore(
@@ -206,7 +173,7 @@ impl Sandbox {
         )
         .await?;
         instance.set_environment(environment);
-        Ok(Session::new(instance, self.clone()))
+        Ok(instance)
     }
 
     /// Returns the state of an interpreter of this sandbox.
@@ -260,7 +227,7 @@ pub struct SandboxBuilder {
     settings: Settings,
 }
 
-/// Where the image comes from.
+/// The source of the guest image.
 #[derive(Clone)]
 enum Source {
     Embedded,
@@ -360,8 +327,8 @@ impl SandboxBuilder {
     /// `tools.name(...)`, or `await tools.name(...)` for an asynchronous one. Without functions,
     /// programs have no module `tools`.
     ///
-    /// A function is a hole in the sandbox: its arguments are those of an untrusted program. It is
-    /// checked by [`build`](Self::build): see [`Functions::with_function`].
+    /// A function gives untrusted programs a way out of the sandbox: they choose its arguments. It
+    /// is checked by [`build`](Self::build): see [`Functions::with_function`].
     ///
     /// ```no_run
     /// # #[tokio::main]
@@ -389,6 +356,14 @@ impl SandboxBuilder {
     /// [`with_function`](Self::with_function).
     pub fn with_functions(mut self, functions: Functions) -> Self {
         self.settings.offered.functions = functions;
+        self
+    }
+
+    /// Sets the name of the module that programs import functions from, in place of `tools`: see
+    /// [`Functions::with_module_name`].
+    pub fn with_functions_module(mut self, name: &str) -> Self {
+        let offered = &mut self.settings.offered;
+        offered.functions = std::mem::take(&mut offered.functions).with_module_name(name);
         self
     }
 

@@ -10,7 +10,8 @@ use crate::config_error::ConfigError;
 use crate::error::Error;
 use crate::files::SessionFiles;
 use crate::instance::Instance;
-use crate::program::{Program, ProgramError};
+use crate::program::Program;
+use crate::program_error::ProgramError;
 use crate::result::ExecuteResult;
 use crate::sandbox::Sandbox;
 
@@ -31,6 +32,53 @@ pub struct Session {
     instance: Instance,
     /// Keeps the factory of the session registered, too.
     sandbox: Sandbox,
+}
+
+impl Sandbox {
+    /// Returns an interpreter that keeps the definitions of one execution for the next, open
+    /// connections included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Image`] when the interpreter does not start, [`Error::Limit`] when its memory limit
+    /// is too low to start it.
+    pub async fn session(&self) -> Result<Session, Error> {
+        Ok(Session::new(self.start_session().await?, self.clone()))
+    }
+
+    /// Returns a session that continues the one whose state [`Session::snapshot`] returned, also in
+    /// another process or on another machine.
+    ///
+    /// The network, the limits and the environment variables are those of this sandbox: nothing of
+    /// what the other sandbox allowed is in the bytes. Connections and open files of the session
+    /// are closed, as in a [fork](Session::fork). The placeholders of secrets are new: they are in
+    /// `os.environ`, and placeholders that programs have copied before are no longer replaced.
+    ///
+    /// The bytes may come from an untrusted source. They are checked, but they are the memory of a
+    /// program: the restored session is as untrusted as any program. They count against the limits
+    /// of memory and files, and the execution timeout applies to this call.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), eryx_core::Error> {
+    /// let mut session = sandbox.session().await?;
+    /// session.execute("x = 41").await?;
+    /// let bytes = session.snapshot().await?;
+    /// let mut later = sandbox.restore(&bytes).await?;
+    /// assert_eq!(later.execute("print(x + 1)").await?.stdout, "42\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Snapshot`] when the bytes are not a snapshot, are damaged, or are of another guest
+    /// image or factory; [`Error::Limit`] when the session exceeds a limit while it is restored.
+    pub async fn restore(&self, bytes: &[u8]) -> Result<Session, Error> {
+        Ok(Session::new(
+            self.restore_session(bytes).await?,
+            self.clone(),
+        ))
+    }
 }
 
 impl Session {
@@ -109,7 +157,7 @@ impl Session {
     ///
     /// [`Error::SessionClosed`] when an earlier execution ended the session, [`Error::Limit`] when
     /// the callbacks or the copy exceed a limit, [`Error::Snapshot`] when the copy does not
-    /// continue. If the callbacks exceed a limit, or the future is dropped, the session is over.
+    /// continue. If the callbacks exceed a limit, or the future is dropped, the session is closed.
     pub async fn fork(&mut self) -> Result<Self, Error> {
         let instance = self.sandbox.fork(&mut self.instance).await?;
         Ok(Self::new(instance, self.sandbox.clone()))
@@ -124,7 +172,7 @@ impl Session {
     }
 
     /// Returns the state of the session as bytes, for [`Sandbox::restore`]: its memory and its
-    /// files, compressed. The session goes on.
+    /// files, compressed. The session continues.
     ///
     /// The bytes contain everything that programs have in memory and in files, passwords included.
     /// They are neither encrypted nor signed. Only the same version of Eryx, with the same build of
@@ -153,7 +201,7 @@ impl Session {
         if !program.files.is_empty() {
             return Err(ConfigError::from(ProgramError::FilesInSession).into());
         }
-        self.instance.execute(program, started, cancel).await
+        self.instance.execute(program, false, started, cancel).await
     }
 }
 
@@ -166,6 +214,21 @@ impl fmt::Debug for Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every function that passes the future of an execution on copies it. When it had grown by a
+    /// few KiB, an execution in a session took twice the time of the program. What is rarely needed
+    /// belongs on the heap (`Box::pin`).
+    #[test]
+    fn the_futures_of_an_execution_are_small() {
+        fn size_of_future<T>(_: impl FnOnce(&'static mut Session, &'static Sandbox) -> T) -> usize {
+            size_of::<T>()
+        }
+        let sizes = [
+            size_of_future(|session, _| session.execute("")),
+            size_of_future(|_, sandbox| sandbox.execute("")),
+        ];
+        assert!(sizes.iter().all(|size| *size <= 16 << 10), "{sizes:?}");
+    }
 
     #[test]
     fn a_fork_can_be_awaited_on_any_thread() {

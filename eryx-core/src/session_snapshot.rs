@@ -1,4 +1,4 @@
-//! The bytes of a session's snapshot: what is in them, and their checks.
+//! The format of a session's snapshot, and its checks.
 //!
 //! ```text
 //! magic, 8 bytes │ format, u32 │ digest of the image, 32 bytes │

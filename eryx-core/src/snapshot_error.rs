@@ -2,13 +2,13 @@
 
 use std::io;
 
-/// Why a session cannot be forked or saved, or a snapshot cannot be restored.
+/// The error for a session that cannot be forked or saved, or a snapshot that cannot be restored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
-    /// The bytes are something else.
+    /// The bytes are not a snapshot.
     #[error(
-        "these bytes are no snapshot of a session: give those that the snapshot function of a \
+        "these bytes are not a snapshot of a session: give those that the snapshot function of a \
          session returned"
     )]
     NotASnapshot,

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream};
 use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 
-/// What a program reads from standard input. By default that is nothing.
+/// The source of a program's standard input. By default it is empty.
 #[derive(Default)]
 pub(crate) enum Stdin {
     /// The end of the input.
@@ -21,7 +21,7 @@ pub(crate) enum Stdin {
     Empty,
     /// These bytes.
     Bytes(Bytes),
-    /// What a reader returns.
+    /// The bytes that a reader returns.
     Reader(Box<dyn AsyncRead + Send + Unpin>),
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct GuestStdin(Arc<Mutex<Input>>);
 #[derive(Debug)]
 struct Input {
     source: Stdin,
-    /// What was read from a reader and not yet by the program.
+    /// The bytes that were read from a reader, and not yet by the program.
     buffer: Bytes,
     /// The charge for the buffer of a reader.
     charge: Option<Charge>,

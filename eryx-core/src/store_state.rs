@@ -19,6 +19,9 @@ use crate::stdin::GuestStdin;
 use crate::stdio::{Capture, Sinks, StreamKind};
 use crate::time_slice::TimeSlice;
 
+/// The most bytes that a guest may pass to the host in one call.
+pub(crate) const MAX_CALL: usize = 4 << 20;
+
 /// The most bytes that one call for random numbers may ask for.
 const MAX_RANDOM: u64 = 64 * 1024;
 

@@ -8,12 +8,13 @@ use thiserror::Error;
 use crate::bindings::{Evaluation, Outcome};
 use crate::json_value::JsonValue;
 
-/// Why a program has no value in JSON. The program may have chosen parts of the text.
+/// The error for a value that cannot be converted to JSON. The program may have chosen parts of
+/// the text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
-pub struct ValueError(String);
+pub struct ProgramValueError(String);
 
-/// Something that a program shows: a representation of its value.
+/// A representation of the value of a program, as one entry of a MIME bundle in Jupyter.
 ///
 /// The program chose the media type and the data. Neither an image nor a page of HTML is safe to
 /// show only because a sandbox made it.
@@ -27,8 +28,8 @@ pub struct Display {
 }
 
 impl Display {
-    /// Returns the media type of a file that shows something, by the ending of its name; `None` for
-    /// any other.
+    /// Returns the media type of a file that can be displayed, by the extension of its name; `None`
+    /// for any other file.
     ///
     /// ```
     /// use eryx_core::Display;
@@ -52,10 +53,10 @@ impl Display {
     }
 }
 
-/// What a program left as its value.
+/// The value of a program, as its guest returned it.
 #[derive(Debug, Default)]
 pub(crate) struct TakenValue {
-    pub(crate) json: Option<Result<JsonValue, ValueError>>,
+    pub(crate) json: Option<Result<JsonValue, ProgramValueError>>,
     pub(crate) display: Vec<Display>,
     /// The charge for it, until the embedder has it.
     _charge: Option<Charge>,
@@ -80,14 +81,14 @@ impl TakenValue {
     ) -> wasmtime::Result<(Outcome, Self)> {
         let mut left = max as usize;
         let json = match evaluation.json {
-            Ok(json) if json.len() > left => Err(ValueError::new(format_args!(
+            Ok(json) if json.len() > left => Err(ProgramValueError::new(format_args!(
                 "the value is larger than {max} bytes"
             ))),
             Ok(json) => {
                 left -= json.len();
-                JsonValue::from_text(json).map_err(ValueError::new)
+                JsonValue::from_text(json).map_err(ProgramValueError::new)
             }
-            Err(reason) => Err(ValueError::new(reason)),
+            Err(reason) => Err(ProgramValueError::new(reason)),
         };
         let display: Vec<_> = evaluation
             .representations
@@ -112,7 +113,7 @@ impl TakenValue {
     }
 }
 
-impl ValueError {
+impl ProgramValueError {
     /// Returns the error for a program that exited before its end.
     pub(crate) fn exited() -> Self {
         Self::new("the program exited before its end")
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_guest_returns_is_checked_again() {
+    fn values_from_a_guest_are_checked_again() {
         let reason = |json| {
             taken(json, Vec::new())
                 .json

@@ -2,21 +2,23 @@
 #![forbid(unsafe_code)]
 
 pub use eryx_core::{
-    Arguments, BuildStage, CancelHandle, ConfigError, Display, EnvironmentError, Error,
-    ExecuteResult, FactoryBuilder, Files, Function, FunctionCall, FunctionError, FunctionKind,
-    FunctionOutcome, FunctionRefusals, FunctionReport, FunctionResult, FunctionWork, Functions,
-    HostResource, HostResourceError, ImageError, JsonValue, JsonValueError, Limit, MountAccess,
-    Output, OutputSink, PackageError, PackageLimits, PartialResult, Program, ProgramError,
-    PythonException, ResourceLimits, Sandbox, SandboxBuilder, SandboxFactory, Session,
-    SnapshotError, Usage, ValueError,
+    Arguments, BuildStage, CancelHandle, CancelOnDrop, Completion, ConfigError, Display,
+    EnvironmentError, Error, ExecuteResult, FactoryBuilder, Files, Function, FunctionCall,
+    FunctionError, FunctionKind, FunctionOutcome, FunctionRefusals, FunctionReport, FunctionResult,
+    FunctionWork, Functions, HostResource, HostResourceError, ImageError, JsonValue,
+    JsonValueError, Limit, MountAccess, Output, OutputSink, PackageError, PackageLimits,
+    PartialResult, Program, ProgramError, ProgramValueError, PythonException, ResourceLimits,
+    Sandbox, SandboxBuilder, SandboxFactory, Session, SnapshotError, Usage,
 };
+#[doc(hidden)]
+pub use eryx_core::{FunctionThread, drive};
 
 /// The files of a program: what it changed, those of a session, and the errors.
 pub mod files {
     pub use eryx_core::{
-        Change, ChangeKind, ChangedFiles, Entry, FileContent, FileError, FileType, FilesError,
-        Identity, ReadError, SaveError, Saved, SessionFiles, SessionFilesError, Stat, Timestamp,
-        save_changes,
+        Change, ChangeKind, ChangedFiles, Entry, FileContent, FileError, FileId, FileType,
+        FilesError, ReadError, SaveError, SavedFiles, SessionFiles, SessionFilesError, Stat,
+        Timestamp, save_changes,
     };
 }
 
@@ -56,6 +58,8 @@ mod documentation {
     struct GettingStarted;
     #[doc = include_str!("../../docs/sandboxes.md")]
     struct Sandboxes;
+    #[doc = include_str!("../../docs/standard-library.md")]
+    struct StandardLibrary;
     #[doc = include_str!("../../docs/values.md")]
     struct Values;
     #[doc = include_str!("../../docs/files.md")]
@@ -66,6 +70,8 @@ mod documentation {
     struct ResourceLimits;
     #[doc = include_str!("../../docs/functions.md")]
     struct Functions;
+    #[doc = include_str!("../../docs/threads.md")]
+    struct Threads;
     #[doc = include_str!("../../docs/networking.md")]
     struct Networking;
     #[doc = include_str!("../../docs/http-rules.md")]
@@ -86,8 +92,12 @@ mod documentation {
     struct Python;
     #[doc = include_str!("../../docs/rust.md")]
     struct Rust;
+    #[doc = include_str!("../../docs/hashes-and-compression.md")]
+    struct HashesAndCompression;
     #[doc = include_str!("../../docs/library-compatibility.md")]
     struct LibraryCompatibility;
+    #[doc = include_str!("../../docs/popular-packages.md")]
+    struct PopularPackages;
     #[doc = include_str!("../../docs/ssl.md")]
     struct Ssl;
     #[doc = include_str!("../../docs/security.md")]

@@ -1,7 +1,5 @@
 //! The second snapshot: an interpreter that has done its imports, saved as a component.
 
-use std::time::Duration;
-
 use eryx_files::Layout;
 use tokio::time::Instant;
 use wasmtime::Store;
@@ -9,11 +7,11 @@ use wasmtime::component::{Instance as Exports, Lift, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use crate::config_error::ConfigError;
+use crate::deadline::within_time_limit;
 use crate::error::Error;
 use crate::files::PACKAGES;
 use crate::image::{Image, compile, embedded};
 use crate::instance::{GuestCall, Instance};
-use crate::limit::Limit;
 use crate::limits::ResourceLimits;
 use crate::signals;
 use crate::store_state::StoreState;
@@ -46,7 +44,7 @@ pub(super) async fn snapshot(inputs: &SnapshotInputs<'_>) -> Result<Vec<u8>, Err
     };
     let limit = inputs.limits.execution_timeout();
     // This runs code of the guest, in memory that untrusted setup code wrote, so the limit applies.
-    with_time_limit(limit, started, async move {
+    within_time_limit(limit, started, async move {
         // From here on only the host calls the guest, and one call returns its whole memory.
         store.set_hostcall_fuel(usize::MAX);
         signals::check()?;
@@ -70,30 +68,6 @@ pub(super) async fn snapshot(inputs: &SnapshotInputs<'_>) -> Result<Vec<u8>, Err
             .map_err(snapshot_error)
     })
     .await
-}
-
-/// Runs `work` until `limit` has passed since `started`.
-///
-/// # Errors
-///
-/// [`Error::Limit`] when the time is up, and those of `work`.
-async fn with_time_limit<T>(
-    limit: Duration,
-    started: Instant,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    // A deadline that `Instant` cannot represent never comes.
-    let Some(deadline) = started.checked_add(limit) else {
-        return work.await;
-    };
-    tokio::time::timeout_at(deadline, work)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::Limit {
-                limit: Limit::ExecutionTime(limit),
-                output: Box::default(),
-            })
-        })
 }
 
 fn snapshot_error(error: wasmtime::Error) -> Error {
@@ -154,38 +128,5 @@ impl ComponentInstanceState for SnapshotSource {
 
     async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
         self.call::<f64>(instance, func).await.to_bits()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_snapshot_that_yields_for_ever_ends_at_the_time_limit_of_its_setup() {
-        let started = Instant::now();
-        let limit = Duration::from_millis(20);
-        let work = async {
-            loop {
-                tokio::task::yield_now().await;
-            }
-        };
-        let ended = with_time_limit::<()>(limit, started, work).await;
-        assert!(matches!(
-            ended,
-            Err(Error::Limit { limit: Limit::ExecutionTime(found), .. }) if found == limit
-        ));
-        assert!(started.elapsed() >= limit);
-        // The time counts from the start of the setup.
-        let ended = with_time_limit::<()>(limit, started, std::future::pending()).await;
-        assert!(matches!(ended, Err(Error::Limit { .. })));
-    }
-
-    #[tokio::test]
-    async fn a_snapshot_within_the_time_limit_is_returned() {
-        for limit in [Duration::from_secs(60), Duration::MAX] {
-            let snapshot = with_time_limit(limit, Instant::now(), async { Ok(7) }).await;
-            assert_eq!(snapshot.expect("in time"), 7);
-        }
     }
 }

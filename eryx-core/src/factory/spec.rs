@@ -1,5 +1,6 @@
 //! The inputs of a factory, and their digest.
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::factory::package_files::PackageFiles;
@@ -35,6 +36,6 @@ impl FactorySpec {
             add(name.as_bytes());
             add(content);
         }
-        format!("factory-{:x}", hash.finalize())
+        format!("factory-{}", HEXLOWER.encode(&hash.finalize()))
     }
 }

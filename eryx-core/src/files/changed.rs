@@ -3,18 +3,20 @@
 use std::fmt;
 use std::path::Path;
 
-use eryx_files::{Change, ChangeKind, Changes, Entry, SaveError, Saved, Snapshot, save_changes};
+use eryx_files::{
+    Change, ChangeKind, Changes, Entry, SaveError, SavedFiles, Snapshot, save_changes,
+};
 use thiserror::Error;
 
-/// What an execution changed of its files: a cheap handle, with the content of the files in memory
-/// as it was at the end.
+/// The files that an execution changed: a cheap handle, with their content in memory as it was at
+/// the end.
 ///
 /// Mounted directories of the machine are not included. As long as a copy of the handle exists, so
 /// do all files in memory, at the start and at the end of the execution: at most twice
 /// [`max_file_bytes`](crate::ResourceLimits::with_max_file_bytes).
 ///
 /// Paths, names and content are the program's choice. Do not use a path as it is on the machine:
-/// [`save`](Self::save) leaves the folder on no account.
+/// [`save`](Self::save) never writes outside of its folder.
 ///
 /// ```no_run
 /// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), Box<dyn std::error::Error>> {
@@ -32,7 +34,7 @@ use thiserror::Error;
 #[derive(Clone, Default)]
 pub struct ChangedFiles(Option<(Snapshot, Snapshot)>);
 
-/// Why the content of a changed file cannot be returned.
+/// The error for content of a changed file that cannot be returned.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -109,7 +111,7 @@ impl ChangedFiles {
     /// # Errors
     ///
     /// [`SaveError`]: the folder cannot be opened, or a file not be written.
-    pub fn save(&self, folder: impl AsRef<Path>) -> Result<Saved, SaveError> {
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<SavedFiles, SaveError> {
         save_changes(self.iter(), folder)
     }
 }

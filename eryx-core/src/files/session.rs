@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::files::descriptor::SharedFiles;
 
-/// How many files and directories one call holds open.
+/// The most files and directories that one call holds open.
 const OPEN: usize = 3;
 
 /// The files of a [`Session`](crate::Session), as its programs see them. No program runs meanwhile.
@@ -23,14 +23,14 @@ pub struct SessionFiles<'a> {
     files: &'a SharedFiles,
 }
 
-/// Why a file of a session cannot be used.
+/// The error of an operation on a file of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the session's file {path:?}: {reason}{}", remedy(*reason))]
 #[non_exhaustive]
 pub struct SessionFilesError {
     /// The path.
     pub path: String,
-    /// What went wrong.
+    /// The error of the file system.
     pub reason: Error,
 }
 

@@ -51,7 +51,7 @@ pub struct Files {
     layout: Arc<Mutex<Option<(Layout, Layout)>>>,
 }
 
-/// How programs can use a directory of the machine.
+/// The access of programs to a directory of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MountAccess {

@@ -6,6 +6,11 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, Stream
 
 use crate::files::descriptor::{Position, SharedFiles};
 
+/// The most bytes that one call of the guest reads. The image calls again for more
+/// (`eryx-guest-shims/file_reads.wat`). For larger pieces the allocator maps pages, which the
+/// kernel clears: that takes several times as long as to copy them.
+const MAX_READ: usize = 64 << 10;
+
 /// Reads an open file from its position on.
 pub(super) struct ReadStream {
     pub(super) files: SharedFiles,
@@ -17,7 +22,8 @@ pub(super) struct ReadStream {
 impl InputStream for ReadStream {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         let files = self.files.lock();
-        let read = files.read(self.file, self.position.get(), size as u64);
+        let size_read = size.min(MAX_READ) as u64;
+        let read = files.read(self.file, self.position.get(), size_read);
         let bytes = read.map_err(failed)?;
         if bytes.is_empty() && size > 0 {
             return Err(StreamError::Closed);

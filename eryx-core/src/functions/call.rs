@@ -11,6 +11,7 @@ use std::future::poll_fn;
 use tokio::task::{JoinHandle, unconstrained};
 use tokio_util::sync::CancellationToken;
 
+use crate::functions::callback::RunningCallback;
 use crate::functions::error::FunctionError;
 use crate::functions::function::FunctionResult;
 use crate::functions::log::CallRecord;
@@ -28,6 +29,7 @@ pub struct Call {
 enum State {
     /// The task returns nothing if the execution ended before it.
     Running(JoinHandle<Option<CallResult>>),
+    Callback(RunningCallback),
     Done(CallResult),
     Taken,
 }
@@ -63,20 +65,43 @@ impl Call {
         }
     }
 
+    pub(super) fn callback(
+        callback: RunningCallback,
+        record: Arc<CallRecord>,
+        execution: CancellationToken,
+    ) -> Self {
+        Self {
+            state: State::Callback(callback),
+            record,
+            execution,
+        }
+    }
+
     /// Ready when the function has returned or failed, or the call was cancelled.
     ///
     /// # Panics
     ///
     /// If the function panicked, with its panic.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let State::Running(task) = &mut self.state else {
+        if matches!(self.state, State::Done(_) | State::Taken) {
             return Poll::Ready(());
-        };
+        }
         if self.execution.is_cancelled() {
             // Of an earlier execution of a session. What still runs has no result.
             self.state = State::Taken;
             return Poll::Ready(());
         }
+        let task = match &mut self.state {
+            State::Running(task) => task,
+            State::Callback(callback) => {
+                let Poll::Ready(result) = callback.poll(cx) else {
+                    return Poll::Pending;
+                };
+                self.state = result.map_or(State::Taken, State::Done);
+                return Poll::Ready(());
+            }
+            State::Done(_) | State::Taken => return Poll::Ready(()),
+        };
         let Poll::Ready(joined) = Pin::new(task).poll(cx) else {
             return Poll::Pending;
         };
@@ -106,7 +131,7 @@ impl Call {
                 true
             }
             Some(timeout) if timeout.is_zero() => {
-                // The runtime gets a turn, so that a program that asks again and again does not
+                // Yields to the runtime, so that a program that polls in a loop does not
                 // starve its own functions.
                 let mut ended = std::pin::pin!(ended);
                 let mut turns = 0;
@@ -131,7 +156,7 @@ impl Call {
     pub(super) fn take(&mut self) -> FunctionResult {
         match std::mem::replace(&mut self.state, State::Taken) {
             State::Done(done) => done.result,
-            State::Running(_) | State::Taken => Err(FunctionError::new(
+            State::Running(_) | State::Callback(_) | State::Taken => Err(FunctionError::new(
                 "RuntimeError",
                 "this call has no result: it was taken already, or the execution that made the \
                  call has ended",
@@ -142,9 +167,13 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if let State::Running(task) = &self.state {
-            self.record.end(FunctionOutcome::Cancelled, 0);
-            task.abort();
+        match &self.state {
+            State::Running(task) => {
+                self.record.end(FunctionOutcome::Cancelled, 0);
+                task.abort();
+            }
+            State::Callback(_) => self.record.end(FunctionOutcome::Cancelled, 0),
+            State::Done(_) | State::Taken => {}
         }
     }
 }

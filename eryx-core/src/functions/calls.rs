@@ -1,19 +1,23 @@
 //! The calls of one interpreter: their limits, their start and their end.
 
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use eryx_net_host::{Charge, HostMemory};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::functions::arguments::Arguments;
+use crate::functions::blocking_call::BlockingCall;
 use crate::functions::blocking_slots;
 use crate::functions::call::{Call, CallResult};
+use crate::functions::callback::{self, Callbacks, Completion};
+use crate::functions::driver::{self, WorkSlot};
 use crate::functions::error::FunctionError;
-use crate::functions::function::{FunctionResult, FunctionWork};
+use crate::functions::function::{CancelOnDrop, FunctionResult, FunctionWork};
 use crate::functions::log::{self, CallLog, CallObserver, CallRecord, EndOnDrop};
 use crate::functions::nesting;
 use crate::functions::report::{FunctionOutcome, FunctionReport};
@@ -48,10 +52,11 @@ struct State {
     made: u64,
     execution: DropGuard,
     token: CancellationToken,
-    /// How many functions of sandboxes this execution runs in.
+    /// The number of functions of other sandboxes that this execution runs in.
     depth: usize,
     /// The host memory of the log, from the first call on.
     log_memory: Option<Charge>,
+    callbacks: Callbacks,
 }
 
 impl Calls {
@@ -75,6 +80,7 @@ impl Calls {
             token,
             depth: 0,
             log_memory: None,
+            callbacks: Callbacks::default(),
         })))
     }
 
@@ -95,6 +101,7 @@ impl Calls {
             return CallsEnd::default();
         };
         state.token.cancel();
+        state.callbacks.cancel_all();
         let (report, panicked) = state.log.end_execution();
         CallsEnd { report, panicked }
     }
@@ -111,15 +118,15 @@ impl Calls {
         FunctionError::limit("the program holds more calls and other objects than it may")
     }
 
-    /// Begins a call.
+    /// Checks a call, and begins its work as far as that is the function's own.
     ///
     /// # Errors
     ///
     /// The exception for the program, when there is no such function, a limit is reached, or the
     /// arguments are malformed.
-    pub(super) fn start(&mut self, name: &str, text: Vec<u8>) -> Result<Call, FunctionError> {
+    pub(super) fn begin(&mut self, name: &str, text: Vec<u8>) -> Result<BegunCall, FunctionError> {
         match &mut self.0 {
-            Some(state) => state.start(name, text).map_err(|(reason, error)| {
+            Some(state) => state.begin(name, text).map_err(|(reason, error)| {
                 state.log.refuse(reason);
                 error
             }),
@@ -132,7 +139,7 @@ impl Calls {
     }
 }
 
-/// What the end of an execution leaves.
+/// The result of the calls of an execution that ended.
 #[derive(Default)]
 pub(crate) struct CallsEnd {
     report: FunctionReport,
@@ -157,7 +164,7 @@ impl CallsEnd {
 type Refusal = (&'static str, FunctionError);
 
 impl State {
-    fn start(&mut self, name: &str, text: Vec<u8>) -> Result<Call, Refusal> {
+    fn begin(&mut self, name: &str, text: Vec<u8>) -> Result<BegunCall, Refusal> {
         let Some((name, function)) = self.functions.get(name) else {
             return Err(("unknown-function", unknown(name)));
         };
@@ -177,8 +184,8 @@ impl State {
             return Err((
                 "max_function_value",
                 FunctionError::limit(format!(
-                    "the arguments of {name} have {argument_bytes} bytes as JSON, but {} are the \
-                     most: pass less, or have the embedder raise max_function_value",
+                    "the arguments of {name} have {argument_bytes} bytes as JSON; the limit is \
+                     {}: pass less, or have the embedder raise max_function_value",
                     limits.max_function_value()
                 )),
             ));
@@ -212,14 +219,60 @@ impl State {
             timeout: limits.function_timeout(),
             execution: token.clone(),
             memory: self.memory.clone(),
+            callbacks: self.callbacks.clone(),
         };
-        Ok(match work {
+        Ok(BegunCall {
+            work,
+            waiting,
+            record,
+            token,
+        })
+    }
+}
+
+/// A call that is permitted, whose work may not run yet.
+pub(super) struct BegunCall {
+    work: FunctionWork,
+    waiting: Waiting,
+    record: Arc<CallRecord>,
+    token: CancellationToken,
+}
+
+impl BegunCall {
+    /// Lets the work run by itself.
+    pub(super) async fn start(self) -> Call {
+        let Self {
+            work,
+            waiting,
+            record,
+            token,
+        } = self;
+        match work {
             FunctionWork::Done(result) => Call::done(waiting.started.end(result), record, token),
             FunctionWork::Blocking(work) => {
                 Call::running(waiting.spawn_blocking(work), record, token)
             }
             FunctionWork::Future(future) => waiting.spawn_future(future, record, token),
-        })
+            FunctionWork::Callback(begin) => waiting.start_callback(begin, record, token).await,
+        }
+    }
+
+    /// Waits for the result.
+    pub(super) async fn invoke(self) -> FunctionResult {
+        let driver = driver::work();
+        match (self.work, driver) {
+            (FunctionWork::Done(result), _) => self.waiting.started.end(result).result,
+            (FunctionWork::Blocking(work), Some(driver)) => {
+                self.waiting
+                    .run_on_driver(work, &driver, &self.record)
+                    .await
+            }
+            (work, _) => {
+                let mut call = Self { work, ..self }.start().await;
+                call.wait(None).await;
+                call.take()
+            }
+        }
     }
 }
 
@@ -246,10 +299,10 @@ fn argument_memory(text: &[u8]) -> u64 {
     text.len() as u64 + VALUE * values as u64
 }
 
-/// A call that has begun, in the hands of the code that runs its function.
-struct StartedCall {
+/// A call that has begun, owned by the code that runs its function.
+pub(super) struct StartedCall {
     /// The depth of the function.
-    depth: usize,
+    pub(super) depth: usize,
     memory: Charge,
     max_value: u64,
     record: EndOnDrop,
@@ -257,12 +310,12 @@ struct StartedCall {
 
 impl StartedCall {
     /// Ends the call with the result of its function.
-    fn end(mut self, result: FunctionResult) -> CallResult {
+    pub(super) fn end(mut self, result: FunctionResult) -> CallResult {
         let result = result.and_then(|value| {
             let bytes = value.as_str().len() as u64;
             if bytes > self.max_value {
                 return Err(FunctionError::limit(format!(
-                    "the result has {bytes} bytes as JSON, but {} are the most: ask for less, or \
+                    "the result has {bytes} bytes as JSON; the limit is {}: ask for less, or \
                      have the embedder raise max_function_value",
                     self.max_value
                 )));
@@ -297,6 +350,13 @@ impl StartedCall {
     }
 }
 
+fn not_called() -> FunctionError {
+    FunctionError::new(
+        "RuntimeError",
+        "the function was not called: the embedder shuts down",
+    )
+}
+
 fn timed_out(limit: Duration) -> FunctionError {
     FunctionError::new(
         "TimeoutError",
@@ -312,6 +372,7 @@ struct Waiting {
     timeout: Option<Duration>,
     execution: CancellationToken,
     memory: HostMemory,
+    callbacks: Callbacks,
 }
 
 type Task = tokio::task::JoinHandle<Option<CallResult>>;
@@ -373,6 +434,71 @@ impl Waiting {
         }
     }
 
+    /// Makes the call on the thread that drives the execution, and waits for its result.
+    async fn run_on_driver(
+        self,
+        work: Box<dyn FnOnce() -> FunctionResult + Send>,
+        driver: &WorkSlot,
+        record: &CallRecord,
+    ) -> FunctionResult {
+        let slots = blocking_slots::at_depth(self.started.depth - 1);
+        let slot = Arc::clone(&slots).try_acquire_owned().ok();
+        let permit = acquire(self.permit, self.in_flight).await;
+        let (Some(permit), Some(slot)) = (permit, acquire(slot, slots).await) else {
+            return Err(not_called());
+        };
+        let (sender, receiver) = oneshot::channel();
+        driver.put_call(BlockingCall {
+            work,
+            started: self.started,
+            slots: [permit, slot],
+            receiver: sender,
+        });
+        let returned = match self.timeout {
+            None => receiver.await,
+            Some(limit) => match tokio::time::timeout(limit, receiver).await {
+                Ok(returned) => returned,
+                Err(_) => {
+                    record.end(FunctionOutcome::TimedOut, 0);
+                    return Err(timed_out(limit));
+                }
+            },
+        };
+        match returned {
+            Ok(Ok(result)) => result.result,
+            Ok(Err(panic)) => {
+                record.log().panic_passed_on();
+                resume_unwind(panic)
+            }
+            Err(_) => Err(not_called()),
+        }
+    }
+
+    /// Begins work that ends elsewhere: at once, outside of the program, or once it is the turn of
+    /// the call.
+    async fn start_callback(
+        mut self,
+        begin: Box<dyn FnOnce(Completion) -> CancelOnDrop + Send>,
+        record: Arc<CallRecord>,
+        token: CancellationToken,
+    ) -> Call {
+        if self.timeout.is_none()
+            && let Some(permit) = self.permit.take()
+        {
+            let started = self.started;
+            let (sender, receiver) = oneshot::channel();
+            let completion = Completion::new(move |result| {
+                let result = started.end(result);
+                drop(permit);
+                // Without a receiver the call is cancelled.
+                let _ = sender.send(result);
+            });
+            let running = self.callbacks.begin(begin, completion).await;
+            return Call::callback(running.with_receiver(receiver), record, token);
+        }
+        self.spawn_future(callback::into_future(begin), record, token)
+    }
+
     /// Polls `future` once, and runs the rest as a task, once it is the turn of the call.
     fn spawn_future(
         self,
@@ -387,6 +513,7 @@ impl Waiting {
             timeout,
             execution,
             memory: _,
+            callbacks: _,
         } = self;
         if permit.is_some() {
             // Many functions have their result at once; a task would cost more than they do.

@@ -1,5 +1,6 @@
 //! One function of the embedder.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,13 +8,14 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::functions::arguments::Arguments;
+use crate::functions::callback::Completion;
 use crate::functions::error::FunctionError;
 use crate::json_value::JsonValue;
 
 /// The result of a function.
 pub type FunctionResult = Result<JsonValue, FunctionError>;
 
-/// What a call of a function looks like in a program.
+/// The form of a call in a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FunctionKind {
     /// The call blocks and returns the result.
@@ -24,14 +26,21 @@ pub enum FunctionKind {
 
 /// The work of one call.
 pub enum FunctionWork {
-    /// There is none left.
+    /// There is no work left.
     Done(FunctionResult),
     /// It may block. It runs on a thread for blocking work, and cannot be cancelled: once its call
     /// is, its result is discarded.
     Blocking(Box<dyn FnOnce() -> FunctionResult + Send>),
     /// It runs as a task of the runtime. Cancelling the call drops it.
     Future(Pin<Box<dyn Future<Output = FunctionResult> + Send>>),
+    /// It runs elsewhere, such as on an event loop of another language, and ends with the
+    /// [`Completion`]. The function begins it and returns at once; cancelling the call drops what
+    /// it returns.
+    Callback(Box<dyn FnOnce(Completion) -> CancelOnDrop + Send>),
 }
+
+/// Cancels work when it is dropped, unless that has ended.
+pub type CancelOnDrop = Box<dyn Any + Send>;
 
 /// A function that programs can call.
 ///
@@ -131,7 +140,7 @@ impl Function {
         self
     }
 
-    /// Returns what a call looks like in a program.
+    /// Returns the form of a call in a program.
     pub fn kind(&self) -> FunctionKind {
         self.kind
     }

@@ -8,11 +8,14 @@ use crate::bindings::eryx::host::functions as wit;
 use crate::functions::call::Call;
 use crate::functions::error::FunctionError;
 use crate::functions::function::FunctionKind;
+use crate::json_value::JsonValue;
 use crate::store_state::StoreState;
 
 impl wit::Host for StoreState {
-    fn available(&mut self) -> wasmtime::Result<Vec<wit::Description>> {
-        let Some(functions) = self.calls.functions() else {
+    fn available(&mut self, module: String) -> wasmtime::Result<Vec<wit::Description>> {
+        let functions = self.calls.functions();
+        let Some(functions) = functions.filter(|functions| functions.module_name() == module)
+        else {
             return Ok(Vec::new());
         };
         Ok(functions
@@ -28,16 +31,28 @@ impl wit::Host for StoreState {
             })
             .collect())
     }
+
+    async fn invoke(
+        &mut self,
+        name: String,
+        arguments: Vec<u8>,
+    ) -> wasmtime::Result<Result<Vec<u8>, wit::Failure>> {
+        let result = match self.calls.begin(&name, arguments) {
+            Ok(begun) => begun.invoke().await,
+            Err(error) => Err(error),
+        };
+        Ok(result.map(JsonValue::into_bytes).map_err(raised))
+    }
 }
 
 impl wit::HostCall for StoreState {
-    fn start(
+    async fn start(
         &mut self,
         name: String,
         arguments: Vec<u8>,
     ) -> wasmtime::Result<Result<Resource<Call>, wit::Failure>> {
-        let call = match self.calls.start(&name, arguments) {
-            Ok(call) => call,
+        let call = match self.calls.begin(&name, arguments) {
+            Ok(begun) => begun.start().await,
             Err(error) => return Ok(Err(raised(error))),
         };
         match self.table.push(call) {
@@ -57,7 +72,7 @@ impl wit::HostCall for StoreState {
             return Ok(Err(wit::Failure::WouldBlock));
         }
         Ok(match call.take() {
-            Ok(value) => Ok(value.as_str().as_bytes().to_vec()),
+            Ok(value) => Ok(value.into_bytes()),
             Err(error) => Err(raised(error)),
         })
     }

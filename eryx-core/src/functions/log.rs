@@ -91,7 +91,7 @@ impl CallLog {
         (std::mem::take(&mut state.report), state.panicked.take())
     }
 
-    /// Forgets the panic of a function, which is passed on otherwise.
+    /// Discards the panic of a function, because the caller passes it on.
     pub(super) fn panic_passed_on(&self) {
         self.state.lock().panicked = None;
     }

@@ -1,9 +1,9 @@
-//! How deep sandboxes run inside of the functions of other sandboxes.
+//! The nesting of sandboxes in the functions of other sandboxes.
 
 use crate::error::Error;
 
 tokio::task_local! {
-    /// How many functions of sandboxes this code runs in.
+    /// The number of functions of sandboxes that this code runs in.
     static DEPTH: usize;
 }
 

@@ -32,11 +32,11 @@ pub struct FunctionCall {
     pub result_bytes: u64,
     /// The time from the call to its end, waiting for its turn included.
     pub duration: Duration,
-    /// How it ended.
+    /// Its end.
     pub outcome: FunctionOutcome,
 }
 
-/// How a call ended.
+/// The end of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FunctionOutcome {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::config_error::ConfigError;
 use crate::functions::function::Function;
+use crate::functions::standard_library::STANDARD_LIBRARY;
 use crate::functions::stub;
 
 /// The functions of a sandbox, by name. A clone shares them.
@@ -21,10 +22,26 @@ use crate::functions::stub;
 /// );
 /// assert!(functions.describe().contains("def now() -> str:"));
 /// ```
-#[derive(Clone, Default)]
-pub struct Functions(Arc<BTreeMap<Arc<str>, Function>>);
+#[derive(Clone)]
+pub struct Functions {
+    module: Arc<str>,
+    functions: Arc<BTreeMap<Arc<str>, Function>>,
+}
+
+impl Default for Functions {
+    /// Returns no functions, in the module [`DEFAULT_MODULE`](Self::DEFAULT_MODULE).
+    fn default() -> Self {
+        Self {
+            module: Self::DEFAULT_MODULE.into(),
+            functions: Arc::default(),
+        }
+    }
+}
 
 impl Functions {
+    /// The name of the module that programs import functions from, unless another one is set.
+    pub const DEFAULT_MODULE: &'static str = "tools";
+
     /// The most functions of a sandbox.
     pub const MAX: usize = 256;
 
@@ -41,35 +58,58 @@ impl Functions {
     /// [`SandboxBuilder::build`](crate::SandboxBuilder::build) checks that.
     #[must_use]
     pub fn with_function(mut self, name: impl Into<Arc<str>>, function: Function) -> Self {
-        Arc::make_mut(&mut self.0).insert(name.into(), function);
+        Arc::make_mut(&mut self.functions).insert(name.into(), function);
         self
+    }
+
+    /// Sets the name of the module that programs import the functions from: an identifier as for
+    /// [`with_function`](Self::with_function), and not that of a module of the standard library.
+    ///
+    /// Where a package or a file of a program has a module of that name, an import of it is an
+    /// `ImportError`, which names both.
+    #[must_use]
+    pub fn with_module_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.module = name.into();
+        self
+    }
+
+    /// Returns the name of the module.
+    pub fn module_name(&self) -> &str {
+        &self.module
     }
 
     /// Returns whether there is no function.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.functions.is_empty()
     }
 
     /// Returns the functions in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Function)> {
-        self.0.iter().map(|(name, function)| (&**name, function))
+        self.functions
+            .iter()
+            .map(|(name, function)| (&**name, function))
     }
 
     /// Returns the functions as the text of a Python stub, for a prompt of a model: a `def` or
     /// `async def` with signature and docstring for each.
     pub fn describe(&self) -> String {
-        stub::describe(self)
+        stub::describe(self.iter())
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<(&Arc<str>, &Function)> {
-        self.0.get_key_value(name)
+        self.functions.get_key_value(name)
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        if self.0.len() > Self::MAX {
+        check_module(&self.module)?;
+        if self.functions.len() > Self::MAX {
             return Err(ConfigError::function(
                 "",
-                format!("there are {}; give at most {}", self.0.len(), Self::MAX),
+                format!(
+                    "there are {}; give at most {}",
+                    self.functions.len(),
+                    Self::MAX
+                ),
             ));
         }
         let mut bytes = 0;
@@ -112,16 +152,37 @@ const KEYWORDS: [&str; 35] = [
 /// Names that the module `tools` has itself.
 const RESERVED: [&str; 2] = ["Error", "LimitError"];
 
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || char == '_')
+}
+
+fn check_module(name: &str) -> Result<(), ConfigError> {
+    let reason = if !is_identifier(name) || name.len() > Functions::MAX_NAME {
+        "it is not a name for a module; begin with an ASCII letter, and go on with up to 63 letters, \
+         digits and underscores"
+    } else if KEYWORDS.contains(&name) {
+        "it is a keyword of Python; choose another name"
+    } else if STANDARD_LIBRARY.binary_search(&name).is_ok() {
+        "the standard library has a module of that name; choose another"
+    } else {
+        return Ok(());
+    };
+    let shown = name.chars().take(Functions::MAX_NAME).collect::<String>();
+    Err(ConfigError::FunctionsModule {
+        name: shown,
+        reason: reason.to_owned(),
+    })
+}
+
 fn check_name(name: &str) -> Result<(), ConfigError> {
     let shown: String = name.chars().take(Functions::MAX_NAME).collect();
     let invalid = |reason: String| Err(ConfigError::function(shown.clone(), reason));
-    let is_identifier = name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name
-            .chars()
-            .all(|char| char.is_ascii_alphanumeric() || char == '_');
-    if !is_identifier {
+    if !is_identifier(name) {
         return invalid(
-            "it is not a name for a function; begin with an ASCII letter, and go on with letters, \
+            "it is not a name for a function; begin with an ASCII letter, and continue with letters, \
              digits and underscores"
                 .to_owned(),
         );
@@ -138,7 +199,7 @@ fn check_name(name: &str) -> Result<(), ConfigError> {
     }
     if RESERVED.contains(&name) {
         return invalid(
-            "the module `tools` has an exception of that name; choose another".to_owned(),
+            "the module of the functions has an exception of that name; choose another".to_owned(),
         );
     }
     Ok(())
@@ -203,6 +264,32 @@ mod tests {
             let error = error(Functions::default().with_function(name, function()));
             assert!(
                 error.starts_with("functions") && error.contains(wanted),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_module_has_a_name_that_programs_can_import_and_that_is_not_taken() {
+        for name in ["tools", "api_2", "Host"] {
+            let functions = Functions::default().with_module_name(name);
+            assert_eq!(
+                (functions.validate(), functions.module_name()),
+                (Ok(()), name)
+            );
+        }
+        for (name, wanted) in [
+            ("", "not a name"),
+            ("a.b", "not a name"),
+            ("__main__", "not a name"),
+            (&"a".repeat(65), "not a name"),
+            ("import", "keyword"),
+            ("json", "standard library"),
+            ("zlib", "standard library"),
+        ] {
+            let error = error(Functions::default().with_module_name(name));
+            assert!(
+                error.starts_with("functions_module") && error.contains(wanted),
                 "{error}"
             );
         }

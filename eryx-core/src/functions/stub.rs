@@ -1,12 +1,10 @@
 //! The text of a Python stub for the functions of a sandbox.
 
-use crate::functions::function::FunctionKind;
-use crate::functions::set::Functions;
+use crate::functions::function::{Function, FunctionKind};
 
-/// Returns a `def` for each function.
-pub(super) fn describe(functions: &Functions) -> String {
+/// Returns a `def` or `async def` for each function.
+pub(super) fn describe<'a>(functions: impl Iterator<Item = (&'a str, &'a Function)>) -> String {
     let stubs: Vec<String> = functions
-        .iter()
         .map(|(name, function)| {
             let keyword = match function.kind() {
                 FunctionKind::Plain => "def",

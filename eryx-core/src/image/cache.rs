@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use wasmtime::CacheStore;
 
 use crate::error::Error;
@@ -109,7 +110,8 @@ impl Cache {
                 }
             }
         }
-        MachineCode::from_bytes(&code)
+        let digest = Sha256::digest(&code).into();
+        Ok(MachineCode::from_bytes(&code)?.with_digest(digest))
     }
 }
 

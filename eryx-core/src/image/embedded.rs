@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use crate::error::Error;
-#[cfg(not(feature = "embedded-machine-code"))]
-use crate::error::ImageError;
+use crate::error::{Error, ImageError};
 use crate::image::Image;
 use crate::image::cache::Cache;
 use crate::image::cache::entry::ReadMode;
@@ -56,14 +55,12 @@ pub(super) fn load() -> Result<Image, Error> {
             tracing::warn!(target: "eryx::image", %reason, "compiling the guest image anew");
             let (_, instrumented) = compile::instrument(WASM)?;
             let cache = Cache::open(None);
-            let key = format!("{:x}", Sha256::digest(&instrumented));
-            match load_cached(&cache, &key)? {
-                Some(image) => Ok(image),
-                None => {
-                    let code = cache.compile(&key, &instrumented, None, None)?;
-                    load_or_copy(&cache, &key, code)
-                }
-            }
+            let key = HEXLOWER.encode(&Sha256::digest(&instrumented));
+            let code = match cache.find(&key, ReadMode::InPlace)? {
+                Some(code) => code,
+                None => cache.compile(&key, &instrumented, None, None)?,
+            };
+            load_or_copy(&cache, &key, code, embedded_image)
         }
     }
 }
@@ -73,12 +70,12 @@ fn load_precompiled() -> Result<Image, Error> {
     if let Some(path) = PRECOMPILED_PATH.get() {
         // SAFETY: the caller of `set_precompiled_path` guarantees what `from_path` requires.
         let code = unsafe { MachineCode::from_path(path) };
-        return Image::load(code.map_err(|error| {
+        return embedded_image(code.map_err(|error| {
             Error::image(format_args!("{} cannot be read", path.display()), error)
         })?);
     }
     #[cfg(feature = "embedded-machine-code")]
-    return Image::load(MachineCode::from_bytes(CWASM)?);
+    return embedded_image(MachineCode::from_bytes(CWASM)?);
     #[cfg(not(feature = "embedded-machine-code"))]
     Err(ImageError::new("it has no machine code").into())
 }
@@ -86,7 +83,7 @@ fn load_precompiled() -> Result<Image, Error> {
 /// Returns the snapshot of the image that `cache` has under `key`.
 pub(crate) fn load_cached(cache: &Cache, key: &str) -> Result<Option<Image>, Error> {
     match cache.find(key, ReadMode::InPlace)? {
-        Some(code) => load_or_copy(cache, key, code).map(Some),
+        Some(code) => load_or_copy(cache, key, code, snapshot_of_image).map(Some),
         None => Ok(None),
     }
 }
@@ -106,20 +103,43 @@ pub(crate) fn compile_snapshot(
             None
         }
     };
-    load_or_copy(cache, key, cache.compile(key, wasm, functions, pending)?)
+    let code = cache.compile(key, wasm, functions, pending)?;
+    load_or_copy(cache, key, code, snapshot_of_image)
 }
 
-/// Loads `code`. If that fails, loads a copy in memory of the entry that `cache` has under `key`:
-/// not every reason for which a system refuses to run code from a file can be checked in advance.
-fn load_or_copy(cache: &Cache, key: &str, code: MachineCode) -> Result<Image, Error> {
-    Image::load(code).or_else(|reason| match cache.find(key, ReadMode::Copy)? {
+/// Loads the machine code of the embedded image.
+fn embedded_image(code: MachineCode) -> Result<Image, Error> {
+    Image::load(code, Sha256::digest(WASM_DIGEST).into())
+}
+
+/// Loads the machine code of a snapshot of the embedded image. Two equal factories that were built
+/// separately may differ in their memory, which is part of the code that is hashed.
+fn snapshot_of_image(code: MachineCode) -> Result<Image, Error> {
+    let Some(digest) = code.digest() else {
+        return Err(ImageError::new("its machine code has no digest").into());
+    };
+    let mut hash = Sha256::new_with_prefix(WASM_DIGEST);
+    hash.update(digest);
+    Image::load(code, hash.finalize().into())
+}
+
+/// Loads `code` with `load`. If that fails, loads a copy in memory of the entry that `cache` has
+/// under `key`: not every reason for which a system refuses to run code from a file can be checked
+/// in advance.
+fn load_or_copy(
+    cache: &Cache,
+    key: &str,
+    code: MachineCode,
+    load: fn(MachineCode) -> Result<Image, Error>,
+) -> Result<Image, Error> {
+    load(code).or_else(|reason| match cache.find(key, ReadMode::Copy)? {
         Some(copy) => {
             tracing::warn!(
                 target: "eryx::image",
                 %reason,
                 "the cached machine code cannot be mapped, and is copied"
             );
-            Image::load(copy)
+            load(copy)
         }
         None => Err(reason),
     })

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::host_resource::HostResourceError;
 #[cfg(target_os = "linux")]
 use crate::host_resource::{HostResource, check_file_size};
+use crate::session_snapshot::Digest;
 
 /// Machine code that this host compiled, where no other user can change it.
 ///
@@ -19,6 +20,8 @@ use crate::host_resource::{HostResource, check_file_size};
 /// a file on a disk is one that only this user could change.
 #[derive(Debug)]
 pub(super) struct MachineCode {
+    /// The SHA-256 digest of the code, if it is known.
+    digest: Option<Digest>,
     #[cfg(target_os = "linux")]
     file: File,
     /// The device and inode of the file.
@@ -57,6 +60,7 @@ impl MachineCode {
     #[cfg(not(target_os = "linux"))]
     fn copy(code: &[u8]) -> wasmtime::Result<Self> {
         Ok(Self {
+            digest: None,
             bytes: code.to_vec(),
         })
     }
@@ -89,7 +93,26 @@ impl MachineCode {
     #[cfg(target_os = "linux")]
     fn from_file(file: File) -> wasmtime::Result<Self> {
         let identity = identity(&file)?;
-        Ok(Self { file, identity })
+        Ok(Self {
+            digest: None,
+            file,
+            identity,
+        })
+    }
+
+    /// Sets the SHA-256 digest of the code.
+    pub(super) fn with_digest(mut self, digest: Digest) -> Self {
+        self.digest = Some(digest);
+        self
+    }
+
+    /// Returns the SHA-256 digest of the code, if it is known.
+    #[cfg_attr(
+        not(feature = "embedded-image"),
+        allow(dead_code, reason = "only snapshots of the embedded image are cached")
+    )]
+    pub(super) fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
     }
 
     /// Checks that the descriptor still refers to the file. A process that becomes a daemon closes

@@ -7,6 +7,7 @@ use crate::bindings::{Sandbox as Guest, SandboxIndices};
 use crate::error::{Error, ImageError};
 use crate::files;
 use crate::functions;
+use crate::key_derivation;
 use crate::net;
 use crate::store_state::StoreState;
 
@@ -69,5 +70,6 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<StoreState>> {
     Guest::add_to_linker_imports::<_, HasSelf<StoreState>>(&mut linker, |state| state)?;
     net::add_to_linker(&mut linker)?;
     functions::add_to_linker(&mut linker)?;
+    key_derivation::add_to_linker(&mut linker)?;
     Ok(linker)
 }

@@ -1,16 +1,19 @@
 //! Forks of an interpreter: copies of its memory in other instances of the same image.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use eryx_files::FileSystem;
 use eryx_net_host::{Connection, HostMemory, Lookup, Network, Observer, TlsSession, UdpSocket};
 use tokio::time::Instant;
 use wasmtime::Store;
 
+use crate::deadline::within_time_limit;
 use crate::error::Error;
 use crate::functions::{OfferedFunctions, RunningCall};
 use crate::image::Image;
-use crate::instance::{CallEnd, Instance, instantiate, race};
+use crate::instance::start::{instantiate, instantiate_new};
+use crate::instance::{CallEnd, Instance, race};
 use crate::limit::Limit;
 use crate::limits::ResourceLimits;
 use crate::memory_access::MemoryAccess;
@@ -20,7 +23,8 @@ use crate::session_snapshot::{Handles, PAGE};
 use crate::signals;
 use crate::snapshot_error::SnapshotError;
 use crate::stdio::{Capture, Sinks};
-use crate::store_state::StoreState;
+use crate::store_state::{StoreState, start_files};
+use crate::template::Template;
 
 /// The memory that is examined in one step, in bytes. Copying all of it takes about a millisecond.
 pub(crate) const STEP: usize = 1 << 20;
@@ -31,6 +35,41 @@ pub(crate) struct Origin {
     pub(crate) clock: SessionClock,
     pub(crate) network: Network,
     pub(crate) offered: OfferedFunctions,
+}
+
+impl Origin {
+    /// Returns the state of an interpreter that starts from `template`.
+    pub(super) fn new(
+        template: &Template,
+        limits: &ResourceLimits,
+        network: Network,
+        offered: &OfferedFunctions,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            files: start_files(&template.files, limits)?,
+            clock: SessionClock::starting_at(Duration::ZERO),
+            network,
+            offered: offered.clone(),
+        })
+    }
+
+    pub(super) fn state(
+        self,
+        limits: &ResourceLimits,
+        sinks: &Sinks,
+    ) -> Result<(Capture, StoreState), Error> {
+        let capture = Capture::new(HostMemory::new(limits.max_host_memory()));
+        let state = StoreState::new(
+            self.network,
+            limits,
+            &capture,
+            sinks,
+            self.files,
+            self.clock,
+            &self.offered,
+        )?;
+        Ok((capture, state))
+    }
 }
 
 /// A call of the guest around a fork.
@@ -166,18 +205,22 @@ impl Instance {
         sinks: &Sinks,
         origin: Origin,
     ) -> Result<Self, Error> {
-        let capture = Capture::new(HostMemory::new(limits.max_host_memory()));
-        let state = StoreState::new(
-            origin.network,
-            limits,
-            &capture,
-            sinks,
-            origin.files,
-            origin.clock,
-            &origin.offered,
-        )?;
-        let (store, guest, exports) = instantiate(image, state, limits).await?;
-        Ok(Self::new(store, guest, exports, capture, limits))
+        let (capture, state) = origin.state(limits, sinks)?;
+        let started = instantiate(image, state, limits).await?;
+        Ok(Self::new(started, capture, limits))
+    }
+
+    /// Makes an interpreter as [`start_from`](Self::start_from) does, in a new instance: no program
+    /// has run in it.
+    pub(super) async fn start_new_from(
+        image: &Image,
+        limits: &ResourceLimits,
+        sinks: &Sinks,
+        origin: Origin,
+    ) -> Result<Self, Error> {
+        let (capture, state) = origin.state(limits, sinks)?;
+        let started = instantiate_new(image, state, limits).await?;
+        Ok(Self::new(started, capture, limits))
     }
 
     /// Fills the memory of a new interpreter with `fill`, and makes the program in it continue,
@@ -203,7 +246,7 @@ impl Instance {
             Ok(woken.map_err(|error| wake_error(&error)))
         }));
         let work = async { work.await.map_err(copy_error)? };
-        let done = within_deadline(&self.limits, started, work).await;
+        let done = within_time_limit(self.limits.execution_timeout(), started, work).await;
         if done.is_err() && store.data().memory.denied_growth() {
             return Err(Error::Limit {
                 limit: Limit::Memory(self.limits.max_memory()),
@@ -215,27 +258,6 @@ impl Instance {
         self.store = Some(store);
         Ok(())
     }
-}
-
-/// Waits for work that began at `started`, until the execution timeout.
-pub(super) async fn within_deadline<T>(
-    limits: &ResourceLimits,
-    started: Instant,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let limit = limits.execution_timeout();
-    // A deadline that `Instant` cannot represent never comes.
-    let Some(deadline) = started.checked_add(limit) else {
-        return work.await;
-    };
-    tokio::time::timeout_at(deadline, work)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::Limit {
-                limit: Limit::ExecutionTime(limit),
-                output: Box::default(),
-            })
-        })
 }
 
 /// Returns the functions that read and write the memory of an instance.

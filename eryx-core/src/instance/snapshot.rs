@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use eryx_net_host::Network;
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use wasmtime::Store;
 
+use crate::deadline::within_time_limit;
 use crate::error::Error;
 use crate::functions::OfferedFunctions;
-use crate::image::Image;
 use crate::instance::Instance;
-use crate::instance::fork::{Origin, STEP, access, copy_error, handles, page_map, within_deadline};
+use crate::instance::fork::{Origin, STEP, access, copy_error, handles, page_map};
 use crate::limits::ResourceLimits;
 use crate::memory_access::MemoryAccess;
 use crate::memory_changes::Changes;
 use crate::session_clock::SessionClock;
 use crate::session_snapshot::{
-    Digest, PAGE, PageRun, SessionFacts, SnapshotReader, SnapshotWriter, files, xor,
+    PAGE, PageRun, SessionFacts, SnapshotReader, SnapshotWriter, files, xor,
 };
 use crate::snapshot_error::SnapshotError;
 use crate::stdio::Sinks;
@@ -46,14 +45,10 @@ impl Instance {
     ) -> Result<Vec<u8>, Error> {
         let memory = access(&self.exports, store)?;
         // An instance that never runs has the memory of the image.
-        let origin = Origin {
-            files: start_files(&template.files, &self.limits)?,
-            clock: SessionClock::starting_at(Duration::ZERO),
-            network: Network::off(),
-            offered: OfferedFunctions::default(),
-        };
+        let offered = OfferedFunctions::default();
+        let origin = Origin::new(template, &self.limits, Network::off(), &offered)?;
         let sinks = Sinks::default();
-        let pristine = Self::start_from(&template.image, &self.limits, &sinks, origin).await?;
+        let pristine = Self::start_new_from(&template.image, &self.limits, &sinks, origin).await?;
         let Some(mut pristine_store) = pristine.store else {
             return Err(SnapshotError::Unsupported.into());
         };
@@ -69,9 +64,8 @@ impl Instance {
         let before = pristine_store.data().files.lock().snapshot();
         let slice = time_slice.clone();
         let work = time_slice.run(async {
-            let image =
-                image_digest(&template.image, &mut pristine_store, &pristine_access).await?;
-            let mut writer = SnapshotWriter::new(&image, &template.factory_digest(), &facts);
+            let image = template.image.digest();
+            let mut writer = SnapshotWriter::new(image, &template.factory_digest(), &facts);
             files::write(&mut writer, &mut now, &before, &slice).await?;
             write_memory(
                 &mut writer,
@@ -81,7 +75,7 @@ impl Instance {
             .await?;
             Ok(writer.finish())
         });
-        within_deadline(&self.limits, started, work).await
+        within_time_limit(self.limits.execution_timeout(), started, work).await
     }
 
     /// Makes an interpreter that continues the session in `bytes`, with `network`.
@@ -95,6 +89,7 @@ impl Instance {
     ) -> Result<Self, Error> {
         let started = Instant::now();
         let mut reader = SnapshotReader::new(bytes, &template.factory_digest())?;
+        reader.check_image(template.image.digest())?;
         let facts = reader.facts();
         if facts.memory > limits.max_memory() {
             return Err(SnapshotError::Memory {
@@ -112,38 +107,11 @@ impl Instance {
         instance.had_stdin = facts.had_stdin;
         instance
             .awaken(started, facts.handles, async |store, access| {
-                let image = image_digest(&template.image, store, access).await?;
-                reader.check_image(&image)?;
                 read_state(&mut reader, store, access).await
             })
             .await?;
         Ok(instance)
     }
-}
-
-/// Returns the digest of an image: of its code, and of the memory that its instances start with, as
-/// in `store`. Two equal factories that were built separately may differ in their memory.
-async fn image_digest(
-    image: &Image,
-    store: &mut Store<StoreState>,
-    access: &MemoryAccess,
-) -> Result<Digest, Error> {
-    if let Some(digest) = image.digest().get() {
-        return Ok(*digest);
-    }
-    let time_slice = store.data().time_slice.clone();
-    let size = access.view(store).await.map_err(copy_error)?.len();
-    // The page that `memory-view` writes to is part of the C stack, which does not count.
-    let start = access.start(store).await.map_err(copy_error)? / PAGE * PAGE;
-    let mut hash = Sha256::new_with_prefix(image.source());
-    for position in (start..size).step_by(STEP) {
-        let view = access.view(store).await.map_err(copy_error)?;
-        hash.update(&view.as_le_slice(&*store)[position..size.min(position + STEP)]);
-        if time_slice.is_over() {
-            tokio::task::yield_now().await;
-        }
-    }
-    Ok(*image.digest().get_or_init(|| hash.finalize().into()))
 }
 
 /// Writes the pages that differ from those of the image.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use eryx_net_host::tls;
-use eryx_net_host::{Datagram, Family, KeepaliveOption, NetError, Shutdown, TlsFailure};
+use eryx_net_host::{
+    ConnectionStatus, Datagram, Family, KeepaliveOption, NetError, Shutdown, TlsFailure,
+};
 use zeroize::Zeroize;
 
 use crate::bindings::eryx::net::{resolver, tcp, tls as wit_tls, types, udp};
@@ -46,6 +48,14 @@ pub(super) fn keepalive_option(option: tcp::KeepaliveOption, value: u32) -> Keep
         tcp::KeepaliveOption::Idle => KeepaliveOption::Idle(value),
         tcp::KeepaliveOption::Interval => KeepaliveOption::Interval(value),
         tcp::KeepaliveOption::Count => KeepaliveOption::Count(value),
+    }
+}
+
+pub(super) fn status(status: ConnectionStatus) -> tcp::ConnectionStatus {
+    tcp::ConnectionStatus {
+        read_closed: status.read_closed,
+        hung_up: status.hung_up,
+        has_error: status.has_error,
     }
 }
 
@@ -115,8 +125,8 @@ pub(super) fn client_settings(
 /// When one of them is longer than the bounds of `eryx-tls`, or not base64.
 pub(super) fn encrypted_key(key: &str, password: &str) -> Result<(Vec<u8>, Vec<u8>), NetError> {
     let base64_len = |bytes: usize| bytes.div_ceil(3) * 4;
-    if key.len() > base64_len(tls::limits::KEY_SIZE)
-        || password.len() > base64_len(tls::limits::PASSWORD)
+    if key.len() > base64_len(tls::limits::MAX_KEY_SIZE)
+        || password.len() > base64_len(tls::limits::MAX_PASSWORD)
     {
         return Err(key_error(tls::KeyError::Unreadable));
     }
@@ -173,6 +183,7 @@ pub(super) fn error(error: NetError) -> types::Error {
         NetError::TooManyFiles => Error::LimitReached(error.to_string()),
         NetError::QuotaExceeded(reason) => Error::QuotaExceeded(reason),
         NetError::NameNotFound => Error::NameNotFound,
+        NetError::NameWithoutAddress => Error::NameWithoutAddress,
         NetError::NameTryAgain => Error::NameTryAgain,
         NetError::ConnectionRefused => Error::ConnectionRefused,
         NetError::ConnectionReset => Error::ConnectionReset,

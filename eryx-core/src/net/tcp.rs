@@ -4,7 +4,8 @@ use eryx_net_host::{Connection, NetError};
 use wasmtime::component::Resource;
 
 use crate::bindings::eryx::net::tcp::{
-    ClientConfig, Duration, Endpoint, Host, HostConnection, Info, KeepaliveOption, ShutdownType,
+    ClientConfig, ConnectionStatus, Duration, Endpoint, Host, HostConnection, Info,
+    KeepaliveOption, ShutdownType,
 };
 use crate::failure::Failure;
 use crate::net::convert;
@@ -110,6 +111,32 @@ impl HostConnection for StoreState {
             .table
             .get_mut(&connection)?
             .set_keepalive_option(option)?)
+    }
+
+    fn set_user_timeout(
+        &mut self,
+        connection: Resource<Connection>,
+        milliseconds: u32,
+    ) -> Result<(), Failure<NetError>> {
+        let connection = self.table.get(&connection)?;
+        Ok(connection.set_user_timeout(milliseconds)?)
+    }
+
+    fn set_reset_on_close(
+        &mut self,
+        connection: Resource<Connection>,
+        enabled: bool,
+    ) -> Result<(), Failure<NetError>> {
+        let connection = self.table.get_mut(&connection)?;
+        Ok(connection.set_reset_on_close(enabled)?)
+    }
+
+    fn status(&mut self, connection: Resource<Connection>) -> wasmtime::Result<ConnectionStatus> {
+        Ok(convert::status(self.table.get(&connection)?.status()))
+    }
+
+    fn take_error(&mut self, connection: Resource<Connection>) -> Result<(), Failure<NetError>> {
+        Ok(self.table.get_mut(&connection)?.take_error()?)
     }
 
     async fn start_tls(

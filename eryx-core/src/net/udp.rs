@@ -81,6 +81,10 @@ impl HostSocket for StoreState {
         Ok(convert::endpoint(self.table.get(&socket)?.peer_endpoint()?))
     }
 
+    fn take_error(&mut self, socket: Resource<UdpSocket>) -> Result<(), Failure<NetError>> {
+        Ok(self.table.get_mut(&socket)?.take_error()?)
+    }
+
     fn drop(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<()> {
         self.table.delete(socket)?;
         Ok(())

@@ -1,4 +1,4 @@
-//! The files in a snapshot: what is different from those that a session starts with.
+//! The files in a snapshot: their differences from those that a session starts with.
 //!
 //! An entry is a tag, the length of the path (u16), and the path. The modification time (u64 of
 //! seconds, u32 of nanoseconds) of a file or directory follows; then the size (u64) and the content
@@ -22,7 +22,7 @@ const REMOVED: u8 = 4;
 /// The most entries: each file that a session may have, and each that it may have removed.
 const MAX_ENTRIES: usize = Limits::MAX_FILES + Layout::MAX_NODES;
 
-/// Writes how `files` differ from `start`.
+/// Writes the differences between `start` and `files`.
 ///
 /// # Errors
 ///

@@ -173,7 +173,7 @@ impl<'a> Inflater<'a> {
         while !self.ended {
             let before = self.rest.len();
             if self.step(&mut [0])? > 0 {
-                return Err(SnapshotError::Damaged("it goes on after its end"));
+                return Err(SnapshotError::Damaged("it has bytes after its end"));
             }
             if !self.ended && before == self.rest.len() {
                 return Err(CUT_OFF);
@@ -182,6 +182,6 @@ impl<'a> Inflater<'a> {
         if self.rest.is_empty() {
             return Ok(());
         }
-        Err(SnapshotError::Damaged("it goes on after its end"))
+        Err(SnapshotError::Damaged("it has bytes after its end"))
     }
 }

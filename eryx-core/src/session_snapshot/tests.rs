@@ -94,7 +94,7 @@ fn a_damaged_snapshot_is_refused() {
         ("out of order", snapshot(&FACTS, &[run(5, 1), run(5, 1)])),
         ("out of order", snapshot(&FACTS, &[run(5, 1), run(4, 1)])),
         (
-            "goes on",
+            "bytes after its end",
             [snapshot(&FACTS, &[run(1, 1)]), vec![1]].concat(),
         ),
     ] {

@@ -55,25 +55,25 @@ pub(super) fn find(dir: &Directory, name: &OsStr, mode: ReadMode) -> Option<Mach
 fn read(file: &mut File, stat: &Stat, size: u64, mode: ReadMode) -> Option<MachineCode> {
     #[cfg(target_os = "linux")]
     if mode == ReadMode::InPlace && immutable::is_immutable(file, stat).unwrap_or(false) {
-        if !digest_matches(file, size).unwrap_or(false) {
-            return None;
-        }
+        let digest = matching_digest(file, size).ok()??;
         let file = file.try_clone().ok()?;
         #[allow(unsafe_code, reason = "the code is going to be executed")]
         // SAFETY: the file is this user's, and lies in a directory that only this user could change
         // when it was opened, so this user wrote it with the result of a compilation, as `write`
         // does. No other user could ever open it for writing, and no process can now.
-        return unsafe { MachineCode::from_cache_file(file) }.ok();
+        let code = unsafe { MachineCode::from_cache_file(file) };
+        return Some(code.ok()?.with_digest(digest));
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (mode, stat);
     let mut content = Vec::with_capacity(usize::try_from(size).ok()?);
     file.take(size).read_to_end(&mut content).ok()?;
     let (code, digest) = content.split_at_checked(content.len().checked_sub(DIGEST_LEN)?)?;
-    if Sha256::digest(code).as_slice() != digest {
+    let computed = Sha256::digest(code).into();
+    if digest != computed {
         return None;
     }
-    MachineCode::from_bytes(code).ok()
+    Some(MachineCode::from_bytes(code).ok()?.with_digest(computed))
 }
 
 /// Writes `code` and its digest to a new file, and makes the file read-only.
@@ -111,11 +111,11 @@ fn update_last_use(file: &File, stat: &Stat) {
     }
 }
 
-/// Returns whether the digest at the end of the file is that of the bytes before it.
+/// Returns the digest at the end of the file, if it is that of the bytes before it.
 #[cfg(target_os = "linux")]
-fn digest_matches(file: &mut File, size: u64) -> io::Result<bool> {
+fn matching_digest(file: &mut File, size: u64) -> io::Result<Option<[u8; DIGEST_LEN]>> {
     let Some(size) = size.checked_sub(DIGEST_LEN as u64) else {
-        return Ok(false);
+        return Ok(None);
     };
     let mut hash = Sha256::new();
     let mut chunk = vec![0; CHUNK];
@@ -130,7 +130,7 @@ fn digest_matches(file: &mut File, size: u64) -> io::Result<bool> {
     }
     let mut digest = [0; DIGEST_LEN];
     rest.into_inner().read_exact(&mut digest)?;
-    Ok(hash.finalize().as_slice() == digest)
+    Ok((hash.finalize().as_slice() == digest).then_some(digest))
 }
 
 /// The check for files whose content cannot change, and may be executed.

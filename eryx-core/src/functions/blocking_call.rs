@@ -1,0 +1,52 @@
+//! One call of a blocking function, from its arguments to its result.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::functions::call::CallResult;
+use crate::functions::calls::StartedCall;
+use crate::functions::function::FunctionResult;
+use crate::functions::nesting;
+
+/// A call of a blocking function, which any thread can make.
+pub(super) struct BlockingCall {
+    pub(super) work: Box<dyn FnOnce() -> FunctionResult + Send>,
+    pub(super) started: StartedCall,
+    /// The slots of the execution and of the process that the call occupies.
+    pub(super) slots: [OwnedSemaphorePermit; 2],
+    /// Receives the result, or the panic of the function.
+    pub(super) receiver: oneshot::Sender<thread::Result<CallResult>>,
+}
+
+/// A result that the program does not have yet.
+pub(super) struct Returned {
+    result: thread::Result<CallResult>,
+    receiver: oneshot::Sender<thread::Result<CallResult>>,
+}
+
+impl BlockingCall {
+    /// Runs the function on this thread.
+    pub(super) fn run(self) -> Returned {
+        let Self {
+            work,
+            started,
+            slots,
+            receiver,
+        } = self;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let result = nesting::run_at(started.depth, work);
+            started.end(result)
+        }));
+        drop(slots);
+        Returned { result, receiver }
+    }
+}
+
+impl Returned {
+    /// Passes the result to the program, if that still waits for it.
+    pub(super) fn deliver(self) {
+        let _ = self.receiver.send(self.result);
+    }
+}

@@ -1,0 +1,204 @@
+//! PBKDF2 with HMAC (RFC 8018, 5.2).
+
+use hmac::{Hmac, KeyInit, Mac};
+
+use super::turns::Turns;
+
+/// The hash functions that programs choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hash {
+    Md5,
+    Sha1,
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+    Sha512T224,
+    Sha512T256,
+}
+
+/// How many rounds a piece of work has: about 100 µs with SHA-512.
+const ROUNDS: u32 = 128;
+
+/// How many bytes of salt a piece of work hashes.
+const SALT: usize = 64 << 10;
+
+/// Returns a key of `size` bytes after `rounds` rounds for every block.
+pub(super) async fn derive(
+    turns: &mut impl Turns,
+    hash: Hash,
+    password: &[u8],
+    salt: &[u8],
+    rounds: u32,
+    size: usize,
+) -> Vec<u8> {
+    match hash {
+        Hash::Md5 => blocks::<Hmac<md5::Md5>>(turns, password, salt, rounds, size).await,
+        Hash::Sha1 => blocks::<Hmac<sha1::Sha1>>(turns, password, salt, rounds, size).await,
+        Hash::Sha224 => blocks::<Hmac<sha2::Sha224>>(turns, password, salt, rounds, size).await,
+        Hash::Sha256 => blocks::<Hmac<sha2::Sha256>>(turns, password, salt, rounds, size).await,
+        Hash::Sha384 => blocks::<Hmac<sha2::Sha384>>(turns, password, salt, rounds, size).await,
+        Hash::Sha512 => blocks::<Hmac<sha2::Sha512>>(turns, password, salt, rounds, size).await,
+        Hash::Sha512T224 => {
+            blocks::<Hmac<sha2::Sha512_224>>(turns, password, salt, rounds, size).await
+        }
+        Hash::Sha512T256 => {
+            blocks::<Hmac<sha2::Sha512_256>>(turns, password, salt, rounds, size).await
+        }
+    }
+}
+
+async fn blocks<M: Mac + KeyInit + Clone + Send>(
+    turns: &mut impl Turns,
+    password: &[u8],
+    salt: &[u8],
+    rounds: u32,
+    size: usize,
+) -> Vec<u8> {
+    let keyed = <M as KeyInit>::new_from_slice(password).expect("HMAC takes a key of any length");
+    // The salt is the beginning of the first message of every block, and hashed only once.
+    let mut salted = keyed.clone();
+    for part in salt.chunks(SALT) {
+        salted.update(part);
+        turns.offer().await;
+    }
+    let mut key = vec![0; size];
+    for (block, number) in key.chunks_mut(M::output_size()).zip(1_u32..) {
+        let mut first = salted.clone();
+        first.update(&number.to_be_bytes());
+        let mut message = first.finalize().into_bytes();
+        let mut sum = message.clone();
+        let mut left = rounds - 1;
+        loop {
+            let piece = left.min(ROUNDS);
+            for _ in 0..piece {
+                let mut mac = keyed.clone();
+                mac.update(&message);
+                message = mac.finalize().into_bytes();
+                for (sum, byte) in sum.iter_mut().zip(&message) {
+                    *sum ^= byte;
+                }
+            }
+            left -= piece;
+            turns.offer().await;
+            if left == 0 {
+                break;
+            }
+        }
+        block.copy_from_slice(&sum[..block.len()]);
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::super::turns::tests::{Count, block_on};
+    use super::*;
+
+    /// The hash function, the password, the salt, the number of rounds, and the key.
+    type Case = (Hash, &'static [u8], &'static [u8], u32, &'static str);
+
+    /// The results of CPython's `hashlib.pbkdf2_hmac` with OpenSSL.
+    const KEYS: [Case; 10] = [
+        (
+            Hash::Md5,
+            b"password",
+            b"salt",
+            300,
+            "1e6322ba8deb66f54f6e80ad5fc3e27863",
+        ),
+        (
+            Hash::Sha1,
+            b"password",
+            b"salt",
+            300,
+            "1b0cb4bb1d10fa65ec5ca7a34d8ca6d699",
+        ),
+        (
+            Hash::Sha224,
+            b"password",
+            b"salt",
+            300,
+            "94073af223d0f0586134f01b5dfc71d5a8",
+        ),
+        (
+            Hash::Sha256,
+            b"password",
+            b"salt",
+            300,
+            "bac6cf0eb54376c80163ca7bcd4a7549ed",
+        ),
+        (
+            Hash::Sha384,
+            b"password",
+            b"salt",
+            300,
+            "147cf7c7339f90d9add0d2a6a16ce023cd",
+        ),
+        (
+            Hash::Sha512,
+            b"password",
+            b"salt",
+            300,
+            "2239f4890deb435d3d9e3aae2f96c0231f",
+        ),
+        (
+            Hash::Sha512T224,
+            b"password",
+            b"salt",
+            300,
+            "6c2d8b3232dec6d804af622d8ce21a94e8",
+        ),
+        (
+            Hash::Sha512T256,
+            b"password",
+            b"salt",
+            300,
+            "12192d53ef708679d0b66ed19547cf93e6",
+        ),
+        (
+            Hash::Sha1,
+            b"passwordPASSWORDpassword",
+            b"saltSALTsaltSALTsaltSALTsaltSALTsalt",
+            4096,
+            "3d2eec4fe41c849b80c8d83662c0e44a8b291a964cf2f07038",
+        ),
+        (
+            Hash::Sha256,
+            b"",
+            b"",
+            1,
+            "f7ce0b653d2d72a4108cf5abe912ffdd777616dbbb27a70e8204f3ae2d0f6fad89f68f4811d1e87b",
+        ),
+    ];
+
+    #[test]
+    fn keys_are_those_of_openssl() {
+        for (hash, password, salt, rounds, expected) in KEYS {
+            let mut turns = Count::default();
+            let size = expected.len() / 2;
+            let key = block_on(derive(&mut turns, hash, password, salt, rounds, size));
+            assert_eq!(HEXLOWER.encode(&key), expected, "{hash:?}");
+        }
+    }
+
+    #[test]
+    fn a_piece_of_work_has_a_bounded_number_of_rounds() {
+        let mut turns = Count::default();
+        block_on(derive(&mut turns, Hash::Sha1, b"", b"salt", 1281, 40));
+        // One piece for the salt, and ten for each block.
+        assert_eq!(turns.0, 21);
+        let mut turns = Count::default();
+        block_on(derive(
+            &mut turns,
+            Hash::Md5,
+            b"",
+            &[0; 1 << 20],
+            1,
+            1 << 20,
+        ));
+        assert_eq!(turns.0, 16 + 65536);
+    }
+}
