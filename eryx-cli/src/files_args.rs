@@ -1,4 +1,5 @@
-//! The options for files: what programs find, and where those of a script are saved.
+//! The options for files: those that programs start with, and the folder for those that a script
+//! writes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +10,10 @@ use eryx::files::ChangedFiles;
 use eryx::net::policy::escape;
 use eryx::{Files, MountAccess};
 
-/// How many bytes a script can add to a directory of the machine: 64 MiB.
+/// The most bytes that a script can add to a directory of the machine: 64 MiB.
 const MAX_GROWTH: u64 = 64 << 20;
 
-/// The files that programs find.
+/// The files that programs start with.
 #[derive(Args)]
 #[command(next_help_heading = "Files")]
 pub(crate) struct FilesArgs {
@@ -26,7 +27,7 @@ pub(crate) struct FilesArgs {
     mount: Vec<String>,
 }
 
-/// Where the files of a script are saved.
+/// The folder for the files that a script writes.
 #[derive(Args)]
 pub(crate) struct OutArg {
     /// Save the files that the script created or modified below this directory, which is created
@@ -35,7 +36,7 @@ pub(crate) struct OutArg {
 }
 
 impl FilesArgs {
-    /// Returns the files that programs find.
+    /// Returns the files that programs start with.
     pub(crate) fn files(&self) -> Result<Files> {
         let mut files = Files::new();
         for text in &self.file {

@@ -11,11 +11,11 @@ mod net_log;
 mod network_args;
 mod output_writer;
 mod policy;
-mod prompt;
+mod repl;
 mod run;
 mod sandbox_args;
 mod secret_option;
-mod state_file;
+mod snapshot_file;
 mod value_parsers;
 
 use std::ffi::OsString;

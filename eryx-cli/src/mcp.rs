@@ -21,9 +21,9 @@ pub(crate) struct Options {
     /// How many calls may be in progress at a time; more are refused [default: 16]
     #[arg(long, value_name = "N", help_heading = "Server")]
     max_calls: Option<usize>,
-    /// How many bytes of a text an answer shows; the model can read the rest [default: 32K]
+    /// How many bytes of a text a result shows; the model can read the rest [default: 32K]
     #[arg(long, value_name = "SIZE", help_heading = "Server", value_parser = value_parsers::bytes)]
-    max_answer: Option<u64>,
+    max_result: Option<u64>,
     /// Listen for HTTP instead, at http://ADDRESS/mcp; an address that other machines reach needs
     /// --http-token
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Server")]
@@ -50,8 +50,8 @@ pub(crate) struct Options {
     sandbox: SandboxArgs,
 }
 
-/// Where a token is. An option never has the token itself, because other users of the machine can
-/// see options.
+/// The location of a token. An option never has the token itself, because other users of the
+/// machine can see options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum TokenPlace {
     Variable(String),
@@ -93,8 +93,8 @@ impl Options {
         if let Some(calls) = self.max_calls {
             options = options.with_max_calls(calls);
         }
-        if let Some(bytes) = self.max_answer {
-            options = options.with_max_answer(usize::try_from(bytes).context("--max-answer")?);
+        if let Some(bytes) = self.max_result {
+            options = options.with_max_result(usize::try_from(bytes).context("--max-result")?);
         }
         options = options.with_instruction(if sandbox.has_network {
             "Programs reach the network only as far as its policy allows; the message of an error \

@@ -16,10 +16,10 @@ use tokio::time::timeout;
 /// Bytes written at once: each chunk counts as progress.
 const CHUNK: usize = 16 << 10;
 
-/// How long writing the final message may take.
+/// The most time for writing the final message.
 const FINAL_MESSAGE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Where output goes.
+/// The destination of output.
 #[derive(Debug, Clone, Copy)]
 enum Stream {
     Out,

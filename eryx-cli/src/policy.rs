@@ -96,7 +96,7 @@ fn check(options: &Check) -> Result<(String, u8)> {
         }
     }
     if config.report_only() {
-        text.push_str("report_only is set: what is denied goes on, and is only reported.\n");
+        text.push_str("report_only is set: denied connections continue, and are only reported.\n");
     }
     Ok((text, status))
 }

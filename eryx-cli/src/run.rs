@@ -15,15 +15,16 @@ use crate::files_args::OutArg;
 use crate::har_file::HarFile;
 use crate::interrupt::interrupted;
 use crate::output_writer::{OutputWriter, escape_lines};
-use crate::prompt::Prompt;
+use crate::repl::Repl;
 use crate::sandbox_args::{SandboxArgs, SetupError};
-use crate::state_file::StateArgs;
+use crate::snapshot_file::SnapshotArgs;
 use crate::{EXIT_FAILED, EXIT_INTERRUPTED, exit_with};
 
 /// Exit status when the script exceeded its time limit, the same as that of `timeout(1)`.
 const EXIT_TIMED_OUT: u8 = 124;
 
-/// How long the output of a script that was stopped may make no progress before it is discarded.
+/// The longest time without progress in writing the output of a stopped script; the rest is then
+/// discarded.
 const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Exit status: 0 when the script succeeds, 1 when it raises an exception, its own status when it
@@ -32,14 +33,14 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Args)]
 #[command(after_help = Options::STATUS)]
 pub(crate) struct Options {
-    /// The script; `-` reads it from standard input. Without one, on a terminal, a prompt is shown
+    /// The script; `-` reads it from standard input. Without one, on a terminal, as --interactive
     #[arg(conflicts_with = "code")]
     script: Option<PathBuf>,
     /// Run this program in place of a script
     #[arg(short = 'c', value_name = "CODE")]
     code: Option<String>,
-    /// Show a prompt, which keeps variables from one input to the next; after the script, if there
-    /// is one
+    /// Read inputs from the terminal and print their values, as Python does without a script; after
+    /// the script, if there is one
     #[arg(short, long)]
     interactive: bool,
     /// Arguments of the script, its `sys.argv[1:]`, after `--`
@@ -50,7 +51,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     out: OutArg,
     #[command(flatten)]
-    state: StateArgs,
+    snapshot: SnapshotArgs,
     /// Write the HTTP requests to hosts with rules, with secrets or matching --inspect to this file
     /// when the script ends, as an HTTP Archive (HAR)
     #[arg(long, value_name = "FILE", help_heading = "Network")]
@@ -107,16 +108,20 @@ impl Options {
             .is_none_or(|path| path.as_os_str() != "-")
     }
 
-    /// Returns whether a prompt is shown.
-    fn has_prompt(&self) -> Result<bool> {
+    /// Returns whether inputs are read from the terminal.
+    fn is_interactive(&self) -> Result<bool> {
         if self.interactive {
             return match (&self.har, &self.script) {
-                (Some(_), _) => bail!("--har has no effect on a prompt: leave out --interactive"),
-                _ if self.out.is_given() => {
-                    bail!("--out has no effect on a prompt: leave out --interactive")
+                (Some(_), _) => {
+                    bail!("--har has no effect in interactive mode: leave out --interactive")
                 }
-                _ if self.state.is_given() => {
-                    bail!("--save and --resume have no effect on a prompt: leave out --interactive")
+                _ if self.out.is_given() => {
+                    bail!("--out has no effect in interactive mode: leave out --interactive")
+                }
+                _ if self.snapshot.is_given() => {
+                    bail!(
+                        "--save and --resume have no effect in interactive mode: leave out --interactive"
+                    )
                 }
                 (_, Some(path)) if path.as_os_str() == "-" => bail!(
                     "--interactive reads its inputs from standard input, and so does the script `-`: \
@@ -132,7 +137,7 @@ impl Options {
             && self.args.is_empty()
             && self.har.is_none()
             && !self.out.is_given()
-            && !self.state.is_given()
+            && !self.snapshot.is_given()
         {
             return Ok(true);
         }
@@ -150,10 +155,10 @@ pub(crate) fn run(options: &Options) -> u8 {
         Err(error) => return exit_with(EXIT_FAILED, &format!("cannot start: {error}")),
     };
     let status = options
-        .has_prompt()
+        .is_interactive()
         .map_err(SetupError::from)
-        .and_then(|has_prompt| match has_prompt {
-            true => run_prompt(options, &runtime),
+        .and_then(|is_interactive| match is_interactive {
+            true => run_interactive(options, &runtime),
             false => runtime.block_on(run_script(options)),
         });
     // Does not wait for the output thread, which may never end.
@@ -170,11 +175,11 @@ async fn run_script(options: &Options) -> Result<u8, SetupError> {
     let prepared = options.sandbox.prepare(&cancel).await?;
     let har = options.har_file(prepared.has_network)?;
     options.out.create()?;
-    let states = options.state.open()?;
+    let snapshots = options.snapshot.open()?;
     let writer = OutputWriter::start(&cancel)?;
     let sandbox = writer.connect(prepared.builder).build()?;
     let (result, saved) = tokio::select! {
-        result = states.execute(&sandbox, program, &cancel) => result,
+        result = snapshots.execute(&sandbox, program, &cancel) => result,
         () = interrupted(|| cancel.cancel()) => unreachable!("it never ends"),
     };
     let report = match &result {
@@ -205,19 +210,19 @@ async fn run_script(options: &Options) -> Result<u8, SetupError> {
     })
 }
 
-fn run_prompt(options: &Options, runtime: &Runtime) -> Result<u8, SetupError> {
+fn run_interactive(options: &Options, runtime: &Runtime) -> Result<u8, SetupError> {
     let stop = CancelHandle::new();
     let source = options.source()?;
     let prepared = runtime.block_on(options.sandbox.prepare(&stop))?;
     let writer = OutputWriter::start(&stop)?;
     let sandbox = writer.connect(prepared.builder).build()?;
-    let mut prompt = Prompt::new(runtime, sandbox, &writer, stop);
+    let mut repl = Repl::new(runtime, sandbox, &writer, stop);
     // Without a script, this sets its arguments.
     let program = options.program(source.unwrap_or_default());
-    let exited = prompt.run_script(program)?;
+    let exited = repl.run_script(program)?;
     let status = match exited {
         Some(status) => status,
-        None => prompt.run()?,
+        None => repl.run()?,
     };
     match prepared.net_log.and_then(|log| log.failure()) {
         Some(failure) => Ok(exit_with(EXIT_FAILED, &failure)),
@@ -225,7 +230,7 @@ fn run_prompt(options: &Options, runtime: &Runtime) -> Result<u8, SetupError> {
     }
 }
 
-/// How a script ended.
+/// The end of a script.
 struct Exit {
     status: u8,
     /// The message for standard error.

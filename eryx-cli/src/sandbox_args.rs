@@ -75,7 +75,7 @@ pub(crate) struct PreparedSandbox {
     pub(crate) imports: Vec<String>,
 }
 
-/// Why a command ends before a program starts.
+/// The error that ends a command before a program starts.
 pub(crate) struct SetupError {
     pub(crate) status: u8,
     pub(crate) message: String,

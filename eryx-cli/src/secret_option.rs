@@ -14,8 +14,8 @@ pub(crate) struct SecretOption {
     hosts: Vec<HostPattern>,
 }
 
-/// Where the value of a secret is. An option never has the value itself, because other users of the
-/// machine can see options.
+/// The location of the value of a secret. An option never has the value itself, because other users
+/// of the machine can see options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     Variable(String),

@@ -1,10 +1,9 @@
 //! The arguments of the tools. A model chooses them, so each is checked, and each error says what
 //! to change.
 
-use rmcp::model::JsonObject;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The largest source of a program, in bytes.
 pub(crate) const MAX_CODE: usize = 1 << 20;
@@ -88,7 +87,7 @@ pub(crate) struct WriteFile {
     pub(crate) session: SessionName,
 }
 
-/// How the content of a file is written in an argument.
+/// The encoding of the content of a file in an argument.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Encoding {
@@ -210,13 +209,19 @@ impl TryFrom<String> for FilePath {
 /// A message for the model: which argument is wrong, and what the tool accepts.
 pub(crate) fn parse<T: DeserializeOwned>(
     tool: &str,
-    arguments: Option<JsonObject>,
+    arguments: Option<Map<String, Value>>,
 ) -> Result<T, String> {
     let arguments = Value::Object(arguments.unwrap_or_default());
     serde_json::from_value(arguments).map_err(|error| {
-        // The message may quote a long argument.
-        let error: String = error.to_string().chars().take(500).collect();
-        format!("wrong arguments of {tool}: {error}")
+        // The message may quote a long argument, or one with escape sequences of a terminal.
+        let mut message = format!("wrong arguments of {tool}: ");
+        for c in error.to_string().chars().take(500) {
+            match c.is_control() {
+                true => message.extend(c.escape_unicode()),
+                false => message.push(c),
+            }
+        }
+        message
     })
 }
 
@@ -260,6 +265,10 @@ mod tests {
             ),
             (json!({"code": "", "session": "a\u{1b}[1m"}), "\\u{1b}"),
             (json!({"code": "", "session": null}), "expected a string"),
+            (
+                json!({"code": "", "a\u{1b}[1m\n": 1}),
+                "`a\\u{1b}[1m\\u{a}`",
+            ),
         ] {
             let error = error(arguments.clone());
             assert!(

@@ -27,14 +27,14 @@ use crate::stdio::MAX_MESSAGE;
 /// The only path that is served.
 const PATH: &str = "/mcp";
 
-/// How many connections are served at a time. Others wait in the queue of the listener.
+/// The most connections that are served at a time. Others wait in the queue of the listener.
 const MAX_CONNECTIONS: usize = 64;
 
-/// How many sessions of the protocol may exist at a time, one for a client of a version before
+/// The most sessions of the protocol that may exist at a time, one for a client of a version before
 /// 2026-07-28. One that is not used for five minutes ends.
 const MAX_PROTOCOL_SESSIONS: usize = 64;
 
-/// How long a client may take to send the head of a request.
+/// The most time that a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The wait after an error of the listener, such as a lack of descriptors.
@@ -43,7 +43,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 type HttpService = StreamableHttpService<Server, LocalSessionManager>;
 type Body = BoxBody<Bytes, Infallible>;
 
-/// Where a server listens for HTTP, and whom it answers.
+/// The settings of the HTTP transport: the address, the token and the host names.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
     address: SocketAddr,
@@ -51,7 +51,7 @@ pub struct HttpOptions {
     hosts: Vec<String>,
 }
 
-/// Why a server cannot listen.
+/// The error for a server that cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {

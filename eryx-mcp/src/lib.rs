@@ -1,13 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod answer;
 mod arguments;
 mod bearer_token;
 mod file_bytes;
 mod http;
 mod instructions;
 mod options;
+mod program_output;
 mod progress;
 mod resource_uri;
 mod resources;
@@ -15,6 +15,7 @@ mod server;
 mod session_files;
 mod sessions;
 mod stdio;
+mod tool_result;
 mod tools;
 
 pub use bearer_token::{BearerToken, BearerTokenError};

@@ -1,15 +1,15 @@
 //! The settings of a server.
 
-/// The settings of a [`Server`](crate::Server): its bounds, and what it says about its sandboxes.
+/// The settings of a [`Server`](crate::Server): its limits, and its instructions for models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub(crate) max_sessions: usize,
     pub(crate) max_calls: usize,
-    pub(crate) max_answer: usize,
+    pub(crate) max_result: usize,
     pub(crate) instructions: Vec<String>,
 }
 
-/// A bound under which a server is of no use.
+/// The error for an option that is too small.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is {value}; it must be at least {least}")]
 pub struct OptionsError {
@@ -23,15 +23,15 @@ impl Default for Options {
         Self {
             max_sessions: 8,
             max_calls: 16,
-            max_answer: 32 << 10,
+            max_result: 32 << 10,
             instructions: Vec::new(),
         }
     }
 }
 
 impl Options {
-    /// The least that [`with_max_answer`](Self::with_max_answer) accepts, in bytes.
-    pub const MIN_ANSWER: usize = 1 << 10;
+    /// The least that [`with_max_result`](Self::with_max_result) accepts, in bytes.
+    pub const MIN_RESULT: usize = 1 << 10;
 
     /// Sets how many sessions may exist at a time. Each keeps an interpreter, whose memory the
     /// limits of the sandbox bound. The default is 8.
@@ -49,11 +49,11 @@ impl Options {
         self
     }
 
-    /// Sets the largest part of a text in an answer, in bytes: of standard output, of standard
-    /// error, of a traceback. The default is 32 KiB.
+    /// Sets the largest part of a text in the result of a tool, in bytes: of standard output,
+    /// of standard error, of a traceback. The default is 32 KiB.
     #[must_use]
-    pub fn with_max_answer(mut self, bytes: usize) -> Self {
-        self.max_answer = bytes;
+    pub fn with_max_result(mut self, bytes: usize) -> Self {
+        self.max_result = bytes;
         self
     }
 
@@ -65,12 +65,12 @@ impl Options {
         self
     }
 
-    /// Checks the bounds.
+    /// Checks the limits.
     pub(crate) fn validate(&self) -> Result<(), OptionsError> {
         for (name, value, least) in [
             ("max_sessions", self.max_sessions, 1),
             ("max_calls", self.max_calls, 1),
-            ("max_answer", self.max_answer, Self::MIN_ANSWER),
+            ("max_result", self.max_result, Self::MIN_RESULT),
         ] {
             if value < least {
                 return Err(OptionsError { name, value, least });

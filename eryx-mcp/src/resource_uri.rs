@@ -12,7 +12,7 @@ const PREFIX: &str = "eryx://files/";
 /// The template of the URIs (RFC 6570).
 pub(crate) const TEMPLATE: &str = "eryx://files/{session}/{+path}";
 
-/// What a path has to escape.
+/// The characters that are escaped in a path.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')

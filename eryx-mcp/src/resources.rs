@@ -8,7 +8,7 @@ use crate::resource_uri::{ResourceUri, TEMPLATE};
 use crate::session_files::{self, MAX_WHOLE};
 use crate::sessions::Sessions;
 
-/// How many resources a page of the list has.
+/// The number of resources in a page of the list.
 const PAGE: usize = 100;
 
 /// A page of the list of resources.

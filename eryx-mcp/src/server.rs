@@ -1,4 +1,4 @@
-//! The server: answers the requests of clients.
+//! The server: handles the requests of clients.
 
 use std::sync::Arc;
 
@@ -15,7 +15,6 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::answer;
 use crate::arguments::{
     self, ListFiles, ListSessions, ReadFile, ReadOutput, ResetSession, RunPython, WriteFile,
 };
@@ -24,7 +23,8 @@ use crate::options::{Options, OptionsError};
 use crate::progress;
 use crate::resources;
 use crate::session_files;
-use crate::sessions::{NotRun, Sessions};
+use crate::sessions::{RunError, Sessions};
+use crate::tool_result;
 use crate::tools::tools;
 
 /// A Model Context Protocol server whose tools run Python programs in sandboxes.
@@ -102,7 +102,7 @@ impl Server {
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
         if let Err(message) = arguments.check() {
-            return answer::error(message);
+            return tool_result::error(message);
         }
         let shared = &*self.shared;
         let RunPython { code, session } = arguments;
@@ -118,15 +118,15 @@ impl Server {
             }
         };
         match outcome {
-            Ok((ended, texts)) => {
-                answer::of_program(&session, &ended, &texts, shared.options.max_answer)
+            Ok((program, output)) => {
+                tool_result::of_program(&session, &program, &output, shared.options.max_result)
             }
-            Err(NotRun::Cancelled) => answer::error("The call was cancelled."),
-            Err(NotRun::Removed) => answer::error(format!(
+            Err(RunError::Cancelled) => tool_result::error("The call was cancelled."),
+            Err(RunError::Removed) => tool_result::error(format!(
                 "Session `{}` was reset before the program started; the program did not run.",
                 session.as_str()
             )),
-            Err(NotRun::TooMany(message)) => answer::error(message),
+            Err(RunError::TooManySessions(message)) => tool_result::error(message),
         }
     }
 
@@ -142,12 +142,12 @@ impl Server {
 
     fn read_output(&self, arguments: &ReadOutput) -> CallToolResult {
         let name = &arguments.session;
-        match self.shared.sessions.texts(name) {
-            Some(texts) => {
-                let text = texts.stream(arguments.stream);
-                answer::of_part(text, arguments.offset, self.shared.options.max_answer)
+        match self.shared.sessions.output(name) {
+            Some(output) => {
+                let text = output.stream(arguments.stream);
+                tool_result::of_part(text, arguments.offset, self.shared.options.max_result)
             }
-            None => answer::error(format!(
+            None => tool_result::error(format!(
                 "no program of session `{}` has ended; list_sessions shows the sessions",
                 name.as_str()
             )),
@@ -165,24 +165,24 @@ impl Server {
         });
         let lines: Vec<String> = lines.collect();
         if lines.is_empty() {
-            return answer::success("There are no sessions. run_python starts one.");
+            return tool_result::success("There are no sessions. run_python starts one.");
         }
-        answer::success(lines.join("\n"))
+        tool_result::success(lines.join("\n"))
     }
 
     fn reset_session(&self, arguments: &ResetSession) -> CallToolResult {
         let name = &arguments.session;
         if self.shared.sessions.remove(name) {
-            answer::success(format!("Session `{}` was ended.", name.as_str()))
+            tool_result::success(format!("Session `{}` was ended.", name.as_str()))
         } else {
-            answer::error(format!(
+            tool_result::error(format!(
                 "there is no session `{}`; list_sessions shows the sessions",
                 name.as_str()
             ))
         }
     }
 
-    /// Answers a call of a tool. The error is one in the arguments.
+    /// Calls a tool. The error is one in the arguments.
     async fn call(
         &self,
         request: CallToolRequestParams,
@@ -193,7 +193,7 @@ impl Server {
         } = request;
         let _permit = self.permit()?;
         let sessions = &self.shared.sessions;
-        let max = self.shared.options.max_answer;
+        let max = self.shared.options.max_result;
         Ok(match &*name {
             "run_python" => {
                 self.run_python(arguments::parse(&name, arguments)?, context)
@@ -203,7 +203,7 @@ impl Server {
             "list_files" => {
                 let ListFiles { session, path } = arguments::parse(&name, arguments)?;
                 let list = |files: SessionFiles<'_>| Ok(session_files::list(&files, &path, max));
-                answer::success(sessions.with_files(&session, false, list).await?)
+                tool_result::success(sessions.with_files(&session, false, list).await?)
             }
             "read_file" => {
                 let ReadFile {
@@ -213,12 +213,12 @@ impl Server {
                 } = arguments::parse(&name, arguments)?;
                 let find = |files: SessionFiles<'_>| session_files::content(&files, &path);
                 let content = sessions.with_files(&session, false, find).await?;
-                session_files::answer(&content, &session, &path, offset, max)?
+                session_files::read_result(&content, &session, &path, offset, max)?
             }
             "write_file" => {
                 let arguments: WriteFile = arguments::parse(&name, arguments)?;
                 let write = |files: SessionFiles<'_>| session_files::write(&files, &arguments);
-                answer::success(sessions.with_files(&arguments.session, true, write).await?)
+                tool_result::success(sessions.with_files(&arguments.session, true, write).await?)
             }
             "list_sessions" => {
                 let ListSessions {} = arguments::parse(&name, arguments)?;
@@ -230,7 +230,7 @@ impl Server {
     }
 }
 
-/// Why a call is not answered by a tool.
+/// The error for a call that no tool handles.
 enum Refusal {
     UnknownTool,
     Arguments(String),
@@ -310,7 +310,7 @@ impl ServerHandler for Server {
         match self.call(request, &context).await {
             Ok(result) => Ok(result.into()),
             // A model sees errors of a tool, and no errors of the protocol.
-            Err(Refusal::Arguments(message)) => Ok(answer::error(message).into()),
+            Err(Refusal::Arguments(message)) => Ok(tool_result::error(message).into()),
             Err(Refusal::UnknownTool) => Err(invalid(
                 "there is no such tool; tools/list lists the tools".to_owned(),
             )),

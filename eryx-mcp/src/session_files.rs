@@ -16,7 +16,7 @@ pub(crate) const MAX_WHOLE: u64 = 1 << 20;
 /// The largest content that one call writes, in bytes.
 pub(crate) const MAX_WRITE: usize = 4 << 20;
 
-/// How many changed files an answer of `run_python` names.
+/// The most changed files that a result of `run_python` names.
 const MAX_CHANGES: usize = 20;
 
 /// Returns the files below `path`, and links, one in a line. The list ends after `max` bytes, with
@@ -124,8 +124,8 @@ fn mounted_content(files: &SessionFiles<'_>, name: &str) -> Result<FileBytes, St
     Ok(FileBytes::Mounted(content))
 }
 
-/// Returns the answer of `read_file`: text in parts of `max` bytes, other content as a whole.
-pub(crate) fn answer(
+/// Returns the result of `read_file`: text in parts of `max` bytes, other content as a whole.
+pub(crate) fn read_result(
     content: &FileBytes,
     session: &SessionName,
     path: &FilePath,
@@ -199,7 +199,7 @@ fn image_type(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Writes a file, and returns the answer.
+/// Writes a file, and returns the result.
 pub(crate) fn write(files: &SessionFiles<'_>, arguments: &WriteFile) -> Result<String, String> {
     let decoded;
     let content = match arguments.encoding {
@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_a_text_ends_between_characters_and_other_content_is_no_text() {
+    fn a_part_of_a_text_ends_between_characters_and_other_content_is_not_text() {
         for (part, max, expected) in [
             ("aé".as_bytes(), 3, Some("aé")),
             ("aé".as_bytes(), 2, Some("a")),

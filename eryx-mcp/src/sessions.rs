@@ -9,8 +9,8 @@ use eryx::{CancelHandle, Error, ExecuteResult, Program, Sandbox, Session};
 use eryx_sync::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::answer::Texts;
 use crate::arguments::SessionName;
+use crate::program_output::ProgramOutput;
 
 /// All sessions.
 pub(crate) struct Sessions {
@@ -19,43 +19,44 @@ pub(crate) struct Sessions {
     by_name: Mutex<BTreeMap<SessionName, Arc<Slot>>>,
 }
 
-/// A session, or the place for one.
+/// An entry of the table: a session, or none before the first program and after an error.
 pub(crate) struct Slot {
     /// Cancelled when the session is removed.
     removed: CancelHandle,
     programs: AtomicU64,
     /// Locked while a program runs.
     state: AsyncMutex<State>,
-    /// The texts of the last program.
-    texts: Mutex<Option<Arc<Texts>>>,
+    /// The output of the last program.
+    output: Mutex<Option<Arc<ProgramOutput>>>,
 }
 
 #[derive(Default)]
 struct State {
     session: Option<Session>,
-    /// Why the variables of earlier programs are gone, until an answer says it.
+    /// The reason why the variables of earlier programs are lost, until the result of a tool says
+    /// it.
     loss: Option<String>,
 }
 
 /// A program that ended.
-pub(crate) struct Ended {
+pub(crate) struct FinishedProgram {
     pub(crate) result: Result<ExecuteResult, Error>,
-    /// Why the program started without the variables of earlier ones.
+    /// The reason why the program started without the variables of earlier ones.
     pub(crate) loss: Option<String>,
 }
 
-/// Why a program did not run.
-pub(crate) enum NotRun {
+/// The error for a program that did not run.
+pub(crate) enum RunError {
     /// The session was removed while the program waited for it.
     Removed,
     /// The call was cancelled while the program waited for its session.
     Cancelled,
-    /// There are too many sessions: what to do.
-    TooMany(String),
+    /// There are too many sessions. The message says what to do.
+    TooManySessions(String),
 }
 
 /// A line of the list of sessions.
-pub(crate) struct Listed {
+pub(crate) struct SessionSummary {
     pub(crate) name: String,
     pub(crate) is_running: bool,
     pub(crate) programs: u64,
@@ -77,15 +78,15 @@ impl Sessions {
         name: &SessionName,
         code: &str,
         cancel: &CancelHandle,
-    ) -> Result<(Ended, Arc<Texts>), NotRun> {
+    ) -> Result<(FinishedProgram, Arc<ProgramOutput>), RunError> {
         let slot = self.slot(name)?;
         let mut state = tokio::select! {
             state = slot.state.lock() => state,
-            () = slot.removed.cancelled() => return Err(NotRun::Removed),
-            () = cancel.cancelled() => return Err(NotRun::Cancelled),
+            () = slot.removed.cancelled() => return Err(RunError::Removed),
+            () = cancel.cancelled() => return Err(RunError::Cancelled),
         };
         if slot.removed.is_cancelled() {
-            return Err(NotRun::Removed);
+            return Err(RunError::Removed);
         }
         slot.programs.fetch_add(1, Ordering::Relaxed);
         let stop = CancelHandle::new();
@@ -101,16 +102,16 @@ impl Sessions {
         };
         let loss = state.loss.take();
         state.note_loss(&result);
-        let texts = Arc::new(Texts::of(&result));
-        *slot.texts.lock() = Some(Arc::clone(&texts));
-        Ok((Ended { result, loss }, texts))
+        let output = Arc::new(ProgramOutput::of(&result));
+        *slot.output.lock() = Some(Arc::clone(&output));
+        Ok((FinishedProgram { result, loss }, output))
     }
 
-    /// Returns the texts of the last program of a session; `None` if there is none.
-    pub(crate) fn texts(&self, name: &SessionName) -> Option<Arc<Texts>> {
+    /// Returns the output of the last program of a session; `None` if there is none.
+    pub(crate) fn output(&self, name: &SessionName) -> Option<Arc<ProgramOutput>> {
         let slot = self.by_name.lock().get(name).map(Arc::clone)?;
-        let texts = slot.texts.lock();
-        texts.clone()
+        let output = slot.output.lock();
+        output.clone()
     }
 
     /// Calls `work` with the files of a session. With `create`, a session that does not exist is
@@ -129,9 +130,9 @@ impl Sessions {
         let found = self.by_name.lock().get(name).map(Arc::clone);
         let slot = match found {
             Some(slot) => slot,
-            None if create => self.slot(name).map_err(|refused| match refused {
-                NotRun::TooMany(message) => message,
-                NotRun::Removed | NotRun::Cancelled => "the session was reset".to_owned(),
+            None if create => self.slot(name).map_err(|error| match error {
+                RunError::TooManySessions(message) => message,
+                RunError::Removed | RunError::Cancelled => "the session was reset".to_owned(),
             })?,
             None => {
                 return Err(format!(
@@ -181,9 +182,9 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn list(&self) -> Vec<Listed> {
+    pub(crate) fn list(&self) -> Vec<SessionSummary> {
         let by_name = self.by_name.lock();
-        let listed = by_name.iter().map(|(name, slot)| Listed {
+        let listed = by_name.iter().map(|(name, slot)| SessionSummary {
             name: name.as_str().to_owned(),
             is_running: slot.state.try_lock().is_err(),
             programs: slot.programs.load(Ordering::Relaxed),
@@ -191,14 +192,14 @@ impl Sessions {
         listed.collect()
     }
 
-    fn slot(&self, name: &SessionName) -> Result<Arc<Slot>, NotRun> {
+    fn slot(&self, name: &SessionName) -> Result<Arc<Slot>, RunError> {
         let mut by_name = self.by_name.lock();
         if let Some(slot) = by_name.get(name) {
             return Ok(Arc::clone(slot));
         }
         if by_name.len() >= self.max {
             let names: Vec<_> = by_name.keys().map(SessionName::as_str).collect();
-            return Err(NotRun::TooMany(format!(
+            return Err(RunError::TooManySessions(format!(
                 "there are {} sessions, the most that are allowed: {}. Use one of them, or end one \
                  with reset_session",
                 self.max,
@@ -209,7 +210,7 @@ impl Sessions {
             removed: CancelHandle::new(),
             programs: AtomicU64::new(0),
             state: AsyncMutex::default(),
-            texts: Mutex::default(),
+            output: Mutex::default(),
         });
         by_name.insert(name.clone(), Arc::clone(&slot));
         Ok(slot)

@@ -27,7 +27,7 @@ pub(crate) fn tools() -> Vec<Tool> {
         ),
         tool(
             "read_output",
-            "Return a part of a text of the last program of a session, for texts that an answer of \
+            "Return a part of a text of the last program of a session, for texts that a result of \
              run_python shortened.",
             json!({
                 "session": session("The session."),

@@ -69,7 +69,7 @@ fn a_value_that_is_not_utf_8_or_is_too_large_is_a_usage_error_without_the_value(
         &output,
         2,
         "",
-        "env: the variables have 240022 bytes (names, values, and 10 for each variable), but",
+        "env: the variables have 240022 bytes (names, values, and 10 for each variable); the",
     );
     assert!(!String::from_utf8_lossy(&output.stderr).contains("hush"));
 }

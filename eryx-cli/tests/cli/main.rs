@@ -10,4 +10,4 @@ mod net_log;
 mod options;
 mod policy;
 mod run;
-mod states;
+mod snapshots;

@@ -1,78 +1,26 @@
-//! Answers to calls: what a program printed and how it ended, in a form that a model can act on.
+//! The results of tool calls: the output of a program and how it ended, as text for a model.
 
 use data_encoding::BASE64;
 use eryx::{Error, ExecuteResult, Limit};
 use rmcp::model::{CallToolResult, ContentBlock};
 
 use crate::arguments::{SessionName, Stream};
+use crate::program_output::ProgramOutput;
 use crate::session_files;
-use crate::sessions::{Ended, ends_session};
+use crate::sessions::{FinishedProgram, ends_session};
 
-/// The media types of pictures that are shown to a model.
+/// The media types of images that a result contains.
 const IMAGE_TYPES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
-/// The largest picture that is shown, in bytes.
-const MAX_PICTURE: usize = 1 << 20;
+/// The largest image that a result contains, in bytes.
+const MAX_IMAGE: usize = 1 << 20;
 
-/// The texts of a program that ended.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Texts {
-    stdout: String,
-    stderr: String,
-    traceback: String,
-    value: String,
-}
-
-impl Texts {
-    pub(crate) fn of(result: &Result<ExecuteResult, Error>) -> Self {
-        let (stdout, stderr) = match result {
-            Ok(result) => (result.stdout.clone(), result.stderr.clone()),
-            Err(error) => match error.output() {
-                Some(output) => (output.stdout_text(), output.stderr_text()),
-                None => (String::new(), String::new()),
-            },
-        };
-        let traceback = match result {
-            Err(Error::Exception(raised)) => raised.traceback.clone(),
-            _ => String::new(),
-        };
-        Self {
-            stdout,
-            stderr,
-            traceback,
-            value: result.as_ref().map_or_else(|_| String::new(), value_text),
-        }
-    }
-
-    pub(crate) fn stream(&self, stream: Stream) -> &str {
-        match stream {
-            Stream::Stdout => &self.stdout,
-            Stream::Stderr => &self.stderr,
-            Stream::Traceback => &self.traceback,
-            Stream::Value => &self.value,
-        }
-    }
-}
-
-/// Returns the value of a program as text; nothing for `None`.
-fn value_text(result: &ExecuteResult) -> String {
-    let mut plain = result.display.iter();
-    if let Some(display) = plain.find(|display| display.media_type == "text/plain") {
-        return String::from_utf8_lossy(&display.data).into_owned();
-    }
-    match &result.value {
-        Some(Ok(value)) if value.as_str() != "null" => value.as_str().to_owned(),
-        Some(Err(error)) => error.to_string(),
-        _ => String::new(),
-    }
-}
-
-/// Returns the pictures among the representations of the value of a program.
-fn pictures(result: &ExecuteResult) -> impl Iterator<Item = ContentBlock> + '_ {
-    let pictures = result.display.iter().filter(|display| {
-        IMAGE_TYPES.contains(&&*display.media_type) && display.data.len() <= MAX_PICTURE
+/// Returns the images among the representations of the value of a program.
+fn images(result: &ExecuteResult) -> impl Iterator<Item = ContentBlock> + '_ {
+    let images = result.display.iter().filter(|display| {
+        IMAGE_TYPES.contains(&&*display.media_type) && display.data.len() <= MAX_IMAGE
     });
-    pictures.map(|display| {
+    images.map(|display| {
         ContentBlock::image(BASE64.encode(&display.data), display.media_type.clone())
     })
 }
@@ -82,48 +30,48 @@ pub(crate) fn error(text: impl Into<String>) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(text)])
 }
 
-/// Returns an answer with one text.
+/// Returns a result with one text.
 pub(crate) fn success(text: impl Into<String>) -> CallToolResult {
     CallToolResult::success(vec![ContentBlock::text(text)])
 }
 
-/// Returns the answer for a program that ended. Each text has a block of its own, so that no
+/// Returns the result for a program that ended. Each text has a block of its own, so that no
 /// program can forge the end of one. `max` bounds each in bytes.
 pub(crate) fn of_program(
     session: &SessionName,
-    ended: &Ended,
-    texts: &Texts,
+    program: &FinishedProgram,
+    output: &ProgramOutput,
     max: usize,
 ) -> CallToolResult {
-    let clipped = |stream| clip(texts.stream(stream), session, stream, max);
+    let clipped = |stream| clip(output.stream(stream), session, stream, max);
     let mut blocks = Vec::new();
-    if !texts.stdout.is_empty() {
+    if !output.stdout.is_empty() {
         blocks.push(clipped(Stream::Stdout));
     }
-    if !texts.stderr.is_empty() {
+    if !output.stderr.is_empty() {
         blocks.push(format!("Standard error:\n{}", clipped(Stream::Stderr)));
     }
-    match &ended.result {
-        Ok(result) if blocks.is_empty() && texts.value.is_empty() && result.display.is_empty() => {
+    match &program.result {
+        Ok(result) if blocks.is_empty() && output.value.is_empty() && result.display.is_empty() => {
             blocks.push("The program ended without output.".to_owned())
         }
-        Ok(_) if texts.value.is_empty() => {}
+        Ok(_) if output.value.is_empty() => {}
         Ok(_) => blocks.push(format!("Value:\n{}", clipped(Stream::Value))),
         Err(Error::Exception(raised)) => blocks.push(match raised.exit_status {
             Some(status) => format!("The program exited with status {status}."),
-            None if texts.traceback.is_empty() => raised.to_string(),
+            None if output.traceback.is_empty() => raised.to_string(),
             None => clipped(Stream::Traceback),
         }),
         Err(error) => blocks.push(end_message(error, session)),
     }
-    let changes = match &ended.result {
+    let changes = match &program.result {
         Ok(result) => Some(&result.files),
         // The files are lost with their session.
         Err(error) if ends_session(error) => None,
         Err(error) => error.usage().map(|usage| &usage.files),
     };
     blocks.extend(changes.and_then(session_files::describe_changes));
-    if let Some(loss) = &ended.loss {
+    if let Some(loss) = &program.loss {
         blocks.push(format!(
             "Note: before this program, session `{}` was started anew, without variables, imports \
              and files, because of an earlier program: {loss}.",
@@ -131,9 +79,9 @@ pub(crate) fn of_program(
         ));
     }
     let mut blocks: Vec<_> = blocks.into_iter().map(ContentBlock::text).collect();
-    match &ended.result {
+    match &program.result {
         Ok(result) => {
-            blocks.extend(pictures(result));
+            blocks.extend(images(result));
             CallToolResult::success(blocks)
         }
         Err(_) => CallToolResult::error(blocks),
@@ -160,7 +108,7 @@ fn end_message(error: &Error, session: &SessionName) -> String {
     message
 }
 
-/// Says which limit a program exceeded, and what to do.
+/// Returns the message for a program that exceeded a limit: which one, and what to do.
 fn limit_message(limit: &Limit) -> String {
     let (exceeded, advice, option) = match limit {
         Limit::ExecutionTime(time) => (
@@ -233,7 +181,7 @@ fn clip(text: &str, session: &SessionName, stream: Stream, max: usize) -> String
     )
 }
 
-/// Returns the answer of `read_output`: the part of `text` from `offset`, of at most `max` bytes.
+/// Returns the result of `read_output`: the part of `text` from `offset`, of at most `max` bytes.
 pub(crate) fn of_part(text: &str, offset: usize, max: usize) -> CallToolResult {
     let total = text.len();
     if offset > total {
@@ -280,8 +228,8 @@ mod tests {
         let text = "añb€".repeat(1000);
         let (mut read, mut offset) = (String::new(), 0);
         loop {
-            let answer = of_part(&text, offset, 1024);
-            let texts: Vec<_> = answer
+            let result = of_part(&text, offset, 1024);
+            let texts: Vec<_> = result
                 .content
                 .iter()
                 .filter_map(|block| Some(block.as_text()?.text.clone()))

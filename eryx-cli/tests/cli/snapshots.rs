@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use crate::command::{check, run};
 
 #[test]
-fn a_script_continues_from_the_state_that_an_earlier_one_left() {
+fn a_script_continues_from_the_snapshot_of_an_earlier_one() {
     let folder = tempfile::tempdir().expect("created");
-    let path = folder.path().join("state");
+    let path = folder.path().join("snapshot");
     let path = path.to_str().expect("text");
     let first = "import json\nx = [1]\nopen('/tmp/file', 'w').write('kept')\nprint('first')";
     check(&run(&["--save", path], first), 0, "first\n", "");
@@ -17,7 +17,7 @@ fn a_script_continues_from_the_state_that_an_earlier_one_left() {
     let second = "x.append(2)\nprint(json.dumps(x), open('/tmp/file').read())\n1 / 0";
     let both = ["--resume", path, "--save", path];
     check(&run(&both, second), 1, "[1, 2] kept\n", "ZeroDivisionError");
-    // An exception does not lose the state; a limit leaves the old one.
+    // An exception does not lose the session; after a limit, the old snapshot is kept.
     let endless = ["--resume", path, "--save", path, "--timeout", "300ms"];
     check(
         &run(&endless, "x = 3\nwhile True: pass"),
@@ -30,7 +30,7 @@ fn a_script_continues_from_the_state_that_an_earlier_one_left() {
 }
 
 #[test]
-fn a_file_that_is_no_state_or_cannot_be_written_is_refused() {
+fn a_file_that_is_not_a_snapshot_or_cannot_be_written_is_refused() {
     let folder = tempfile::tempdir().expect("created");
     let path = folder.path().join("other");
     fs::write(&path, "text").expect("written");
@@ -39,9 +39,9 @@ fn a_file_that_is_no_state_or_cannot_be_written_is_refused() {
         &run(&["--resume", path], "print(1)"),
         125,
         "",
-        "no snapshot of a session",
+        "not a snapshot of a session",
     );
-    let missing = folder.path().join("missing/state");
+    let missing = folder.path().join("missing/snapshot");
     let missing = missing.to_str().expect("text");
     check(
         &run(&["--resume", missing], "print(1)"),
@@ -60,6 +60,6 @@ fn a_file_that_is_no_state_or_cannot_be_written_is_refused() {
         &run(&["--save", directory], "print(1)"),
         2,
         "",
-        "is no file",
+        "is not a file",
     );
 }

@@ -1,4 +1,4 @@
-"""Defines the module `_eryx_prompt` in a sandbox, which runs inputs as Python's own prompt does.
+"""Defines the module `_eryx_repl` in a sandbox: runs inputs as Python's interactive mode does.
 
 This is the first program of a session. Everything is inside a function, so that the names of the
 user's inputs are the only ones in `__main__`.
@@ -13,7 +13,7 @@ def _define():
     import sys
     import types
 
-    module = types.ModuleType("_eryx_prompt")
+    module = types.ModuleType("_eryx_repl")
     # The host knows these exceptions by the names of their types.
     namespace = {"__module__": module.__name__}
     # The input needs more lines.

@@ -1,4 +1,4 @@
-//! The options `--save` and `--resume`: the state that a script leaves, for the next script.
+//! The options `--save` and `--resume`: snapshots of the session of a script.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -12,41 +12,41 @@ use eryx::{CancelHandle, Error, ExecuteResult, Program, Sandbox};
 
 /// The options.
 #[derive(Args)]
-pub(crate) struct StateArgs {
-    /// Continue from the state that --save wrote to this file: the names, modules and files of an
-    /// earlier script
+pub(crate) struct SnapshotArgs {
+    /// Continue from the snapshot that --save wrote to this file: the names, modules and files of
+    /// an earlier script
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
-    /// Write the state that the script leaves to this file, for --resume. It contains all that the
-    /// script has in memory, and is not encrypted
+    /// Write a snapshot of the session to this file when the script has ended, for --resume. It
+    /// contains everything that the script has in memory, and is not encrypted
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 }
 
-impl StateArgs {
+impl SnapshotArgs {
     /// Returns whether one of the options is given.
     pub(crate) fn is_given(&self) -> bool {
         self.resume.is_some() || self.save.is_some()
     }
 
-    /// Reads the state to continue from, and creates the file of the other one.
-    pub(crate) fn open(&self) -> Result<States> {
-        Ok(States {
+    /// Reads the snapshot to continue from, and creates the file for the other one.
+    pub(crate) fn open(&self) -> Result<Snapshots> {
+        Ok(Snapshots {
             resumed: self.resume.as_deref().map(read).transpose()?,
-            saved: self.save.as_deref().map(StateFile::create).transpose()?,
+            saved: self.save.as_deref().map(SnapshotFile::create).transpose()?,
         })
     }
 }
 
-/// The states before and after the script.
-pub(crate) struct States {
+/// The snapshots before and after the script.
+pub(crate) struct Snapshots {
     resumed: Option<Vec<u8>>,
-    saved: Option<StateFile>,
+    saved: Option<SnapshotFile>,
 }
 
-impl States {
-    /// Runs the script, and saves the state that it leaves: also after an exception, which does not
-    /// end a session. Returns the result of the script, and that of saving.
+impl Snapshots {
+    /// Runs the script, and saves a snapshot: also after an exception, which does not end a
+    /// session. Returns the result of the script, and that of saving.
     pub(crate) async fn execute(
         &self,
         sandbox: &Sandbox,
@@ -57,7 +57,7 @@ impl States {
             return (sandbox.execute_cancellable(program, cancel).await, Ok(()));
         }
         let started = match &self.resumed {
-            Some(state) => sandbox.restore(state).await,
+            Some(snapshot) => sandbox.restore(snapshot).await,
             None => sandbox.session().await,
         };
         let mut session = match started {
@@ -67,8 +67,8 @@ impl States {
         let result = session.execute_cancellable(program, cancel).await;
         let saved = match (&self.saved, &result) {
             (Some(file), Ok(_) | Err(Error::Exception(_))) => match session.snapshot().await {
-                Ok(state) => file.write(&state),
-                Err(error) => Err(error).context("--save: the state cannot be saved"),
+                Ok(snapshot) => file.write(&snapshot),
+                Err(error) => Err(error).context("--save: the session cannot be saved"),
             },
             _ => Ok(()),
         };
@@ -76,21 +76,21 @@ impl States {
     }
 }
 
-/// The file of a state, written beside its path and put in place when it is complete.
-struct StateFile {
+/// The file of a snapshot, written beside its path and put in place when it is complete.
+struct SnapshotFile {
     path: PathBuf,
     incomplete: PathBuf,
     file: File,
 }
 
-impl StateFile {
-    /// Creates the file, so that a wrong path is an error before the script runs. A state may
-    /// contain passwords: only the user can read it.
+impl SnapshotFile {
+    /// Creates the file, so that a wrong path is an error before the script runs. A snapshot
+    /// may contain passwords: only the user can read it.
     fn create(path: &Path) -> Result<Self> {
         let failed = || format!("--save: cannot write {}", path.display());
         let Some(name) = path.file_name().filter(|_| !path.is_dir()) else {
             bail!(
-                "--save: {} is no file; write the name of one",
+                "--save: {} is not a file; write the name of one",
                 path.display()
             );
         };
@@ -110,23 +110,23 @@ impl StateFile {
         })
     }
 
-    /// Writes a state, in place of an older one.
-    fn write(&self, state: &[u8]) -> Result<()> {
+    /// Writes a snapshot, in place of an older one.
+    fn write(&self, snapshot: &[u8]) -> Result<()> {
         (&self.file)
-            .write_all(state)
+            .write_all(snapshot)
             .and_then(|()| fs::rename(&self.incomplete, &self.path))
-            .with_context(|| format!("the state {} cannot be written", self.path.display()))
+            .with_context(|| format!("the snapshot {} cannot be written", self.path.display()))
     }
 }
 
-impl Drop for StateFile {
+impl Drop for SnapshotFile {
     fn drop(&mut self) {
         // Does not exist once it is in place.
         let _ = fs::remove_file(&self.incomplete);
     }
 }
 
-/// Reads the state that `--save` wrote.
+/// Reads a snapshot that `--save` wrote.
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("--resume: cannot read {}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! The prompt of `eryx run -i`: runs each input in a session, and prints its value.
+//! Interactive mode, a read-eval-print loop: runs each input in a session, and prints its value.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -14,23 +14,23 @@ use crate::EXIT_FAILED;
 use crate::interrupt::interrupted;
 use crate::output_writer::{OutputWriter, escape_lines};
 
-/// Defines the module `_eryx_prompt` in the sandbox.
-const DEFINE_MODULE: &str = include_str!("../python/prompt.py");
+/// Defines the module `_eryx_repl` in the sandbox.
+const DEFINE_MODULE: &str = include_str!("../python/repl.py");
 
-/// The exception of an input that needs more lines. A program that raises it is asked for more.
-const INCOMPLETE: &str = "_eryx_prompt.Incomplete";
+/// The exception of an input that needs more lines.
+const INCOMPLETE: &str = "_eryx_repl.Incomplete";
 
 /// The exception of an input that uses `await`.
-const AWAITS: &str = "_eryx_prompt.Awaits";
+const AWAITS: &str = "_eryx_repl.Awaits";
 
 /// Runs the input that uses `await`.
-const WAIT: &str = "await __import__('_eryx_prompt').wait()";
+const WAIT: &str = "await __import__('_eryx_repl').wait()";
 
 /// The number of inputs that the history keeps.
 const HISTORY: usize = 1000;
 
-/// A prompt, and the session that it runs inputs in.
-pub(crate) struct Prompt<'a> {
+/// The loop, and the session that it runs inputs in.
+pub(crate) struct Repl<'a> {
     runtime: &'a Runtime,
     sandbox: Sandbox,
     writer: &'a OutputWriter,
@@ -39,16 +39,17 @@ pub(crate) struct Prompt<'a> {
     session: Option<Session>,
 }
 
-/// What follows an input.
+/// The step after an input.
 enum Next {
-    Prompt,
+    /// The next input is read.
+    Continue,
     /// The input is incomplete.
     MoreLines,
-    /// The input ended the prompt with this status.
+    /// The input ended the loop with this status.
     Exit(u8),
 }
 
-impl<'a> Prompt<'a> {
+impl<'a> Repl<'a> {
     pub(crate) fn new(
         runtime: &'a Runtime,
         sandbox: Sandbox,
@@ -64,12 +65,12 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    /// Runs a script in the session before the first prompt.
+    /// Runs a script in the session before the first input.
     pub(crate) fn run_script(&mut self, program: Program) -> Result<Option<u8>, Error> {
         let result = self.execute(program)?;
         Ok(match self.report(result) {
             Next::Exit(status) => Some(status),
-            Next::Prompt | Next::MoreLines => None,
+            Next::Continue | Next::MoreLines => None,
         })
     }
 
@@ -91,7 +92,7 @@ impl<'a> Prompt<'a> {
             );
         }
         eprintln!(
-            "Python 3.14 in a sandbox. Ctrl-D ends the prompt, Ctrl-C a program and its variables."
+            "Python 3.14 in a sandbox. Ctrl-D exits, Ctrl-C ends a program and its variables."
         );
         let status = self.read_inputs(&mut editor)?;
         if let Some(path) = &history
@@ -139,7 +140,7 @@ impl<'a> Prompt<'a> {
     fn feed(&mut self, input: &str) -> Result<Next> {
         // A string of JSON is one of Python.
         let literal = serde_json::to_string(input)?;
-        let mut result = self.execute(format!("__import__('_eryx_prompt').feed({literal})"))?;
+        let mut result = self.execute(format!("__import__('_eryx_repl').feed({literal})"))?;
         if is_raised(&result, AWAITS) {
             result = self.execute(WAIT)?;
         }
@@ -149,24 +150,24 @@ impl<'a> Prompt<'a> {
         Ok(self.report(result))
     }
 
-    /// Prints how an input ended, unless it ran to its end.
+    /// Prints the error of an input, if it failed, and returns the next step.
     fn report(&mut self, result: Result<ExecuteResult, Error>) -> Next {
         if self.stop.is_cancelled() {
             return Next::Exit(EXIT_FAILED);
         }
         match result {
-            Ok(_) => Next::Prompt,
+            Ok(_) => Next::Continue,
             Err(Error::Exception(raised)) => match raised.exit_status {
                 Some(status) => Next::Exit(u8::try_from(status).unwrap_or(1)),
                 None => {
                     eprint!("{}", escape_lines(&raised.traceback));
-                    Next::Prompt
+                    Next::Continue
                 }
             },
             Err(error) => {
                 self.session = None;
                 eprintln!("eryx: {error}; the next input starts without variables");
-                Next::Prompt
+                Next::Continue
             }
         }
     }
@@ -199,7 +200,7 @@ impl<'a> Prompt<'a> {
             };
             tokio::select! {
                 () = self.writer.flush() => {}
-                // The terminal takes no output.
+                // The terminal accepts no output.
                 _ = tokio::signal::ctrl_c() => {}
             }
             Ok(result)
