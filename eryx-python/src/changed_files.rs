@@ -13,7 +13,7 @@ use crate::arguments::{path, text};
 use crate::display::Display;
 use crate::pickle::{Reduced, reduce};
 
-/// What an execution changed of its files: a read-only mapping from the paths of the files that it
+/// The files that an execution changed: a read-only mapping from the paths of the files that it
 /// created or modified to their content, bytes, as it was at the end.
 ///
 /// The content stays in memory and is copied when it is asked for. What programs change in mounted

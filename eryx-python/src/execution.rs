@@ -31,7 +31,7 @@ pub(crate) enum Target {
     Session(SharedSession),
 }
 
-/// What to do there.
+/// The operation.
 pub(crate) enum Work {
     /// Run a program.
     Execute(eryx::Program),
@@ -43,9 +43,9 @@ pub(crate) enum Work {
     Restore(Vec<u8>, ForkTarget),
 }
 
-/// What a copy of a session has in addition to the session.
+/// The parts of a forked or restored session besides the session itself.
 pub(crate) struct ForkTarget {
-    /// Has the callbacks of the copy; `None` if there are none.
+    /// The sandbox with the callbacks of the copy; `None` if there are none.
     pub(crate) sandbox: Option<eryx::Sandbox>,
     pub(crate) builder: eryx::SandboxBuilder,
     pub(crate) dispatcher: Option<Arc<CallbackDispatcher>>,
@@ -53,7 +53,7 @@ pub(crate) struct ForkTarget {
 }
 
 impl ForkTarget {
-    /// Returns what a session of the sandbox of `builder` has that has these callbacks and
+    /// Returns the parts of a session of the sandbox of `builder` with these callbacks and
     /// functions.
     pub(crate) fn new(
         builder: eryx::SandboxBuilder,
@@ -89,7 +89,7 @@ pub(crate) struct ExecutionRequest {
     pub(crate) functions: Option<FunctionContext>,
 }
 
-/// What a call returns.
+/// The result of a call.
 enum Returned {
     Result(Box<eryx::ExecuteResult>),
     Session(Box<(eryx::Session, ForkTarget)>),
@@ -194,6 +194,21 @@ impl ExecutionRequest {
     }
 }
 
+/// The most bytes of the future of a call on the heap, and of the future around it, which is copied
+/// on its way to the runtime. What only rare calls need is in boxes of its own. A few KiB more cost
+/// an execution in a session as much time as its program takes.
+const MAX_BOXED_FUTURE: usize = 8 << 10;
+const MAX_FUTURE: usize = 2560;
+
+const fn size_of_future<S, C, Q, T>(_: &impl Fn(S, C, Q) -> T) -> usize {
+    size_of::<T>()
+}
+
+const _: () = {
+    assert!(size_of_future(&ExecutionRequest::execute_in_scope) <= MAX_BOXED_FUTURE);
+    assert!(size_of_future(&ExecutionRequest::execute) <= MAX_FUTURE);
+};
+
 /// Waits for `work`, until `cancel` ends it.
 async fn until_cancelled<T>(
     cancel: &CancelHandle,
@@ -231,7 +246,7 @@ impl Outcome {
     }
 }
 
-/// Why there is no result.
+/// The error of a call.
 enum Failure {
     Execution(eryx::Error),
     Cancelled,
@@ -376,7 +391,7 @@ impl Execution {
     }
 }
 
-/// How often an execution checks whether the loop that awaits it is closed.
+/// The interval at which an execution checks whether the loop that awaits it is closed.
 const CLOSED_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Cancels the execution once its loop is closed. A closed loop makes no calls and awaits no

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 
 use crate::error::EryxError;
 
-/// How long interpreter shutdown waits for cancelled executions.
+/// The most time that interpreter shutdown waits for cancelled executions.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// Identifies the sandbox or session that an execution belongs to.
@@ -92,7 +92,7 @@ impl Drop for ActiveExecution {
     }
 }
 
-/// How many calls of the embedder's functions are in the hands of threads that attach to the
+/// The number of calls of the embedder's functions that are owned by threads that attach to the
 /// interpreter.
 static RUNNING_FUNCTIONS: AtomicUsize = AtomicUsize::new(0);
 

@@ -141,7 +141,7 @@ impl SandboxFactory {
     /// '42\n'
     #[pyo3(
         signature = (**settings),
-        text_signature = "($self, *, network=None, resource_limits=None, env=None, files=None, functions=None, on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
+        text_signature = "($self, *, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
     )]
     fn create_sandbox(
         &self,
@@ -162,7 +162,7 @@ impl SandboxFactory {
     /// <BLANKLINE>
     #[pyo3(
         signature = (**settings),
-        text_signature = "($self, *, network=None, resource_limits=None, env=None, files=None, functions=None, on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
+        text_signature = "($self, *, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
     )]
     fn create_session(
         &self,
@@ -320,7 +320,7 @@ impl SandboxFactory {
     }
 }
 
-/// Where compiled code is stored, if at all.
+/// The location of compiled code, if it is stored.
 struct CacheOptions {
     dir: Option<PathBuf>,
     enabled: bool,

@@ -31,7 +31,7 @@ use crate::arguments::{callback, flag, non_negative_int, optional_int, path, tex
 #[derive(Default)]
 pub(crate) struct Files(Mutex<eryx::Files>);
 
-/// How many bytes programs can add to a mount if the embedder does not say: 64 MiB.
+/// The default for the bytes that programs can add to a mount: 64 MiB.
 const DEFAULT_MAX_GROWTH: u64 = 64 << 20;
 
 #[pymethods]

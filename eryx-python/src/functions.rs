@@ -1,25 +1,21 @@
 //! The embedder's functions: which ones a sandbox has, and the Rust side of a call.
 
-use std::future::poll_fn;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use eryx::{
-    Arguments, Function, FunctionError, FunctionKind, FunctionResult, FunctionWork, JsonValue,
+    Arguments, CancelOnDrop, Completion, Function, FunctionError, FunctionKind, FunctionResult,
+    FunctionWork, JsonValue, drive,
 };
 use eryx_sync::Mutex;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyMapping, PyString};
 use pyo3::{PyTraverseError, PyVisit};
-use tokio::sync::oneshot;
 
 use crate::arguments::wrong_type;
 use crate::execution_registry::{OwnerId, RunningFunction};
-use crate::runtime::allow_nested;
+use crate::runtime::{AttachedThread, allow_nested};
 
 tokio::task_local! {
     /// The execution that a call belongs to.
@@ -65,7 +61,10 @@ impl EmbedderFunctions {
             let position = this.callables.len();
             let function = match is_async {
                 true => Function::custom(FunctionKind::Asynchronous, move |arguments| {
-                    FunctionWork::Future(Box::pin(run_async(position, execution(), arguments)))
+                    let execution = execution();
+                    FunctionWork::Callback(Box::new(move |completion| {
+                        begin_async(position, execution, &arguments, completion)
+                    }))
                 }),
                 false => Function::custom(FunctionKind::Plain, move |arguments| {
                     let execution = execution();
@@ -138,7 +137,7 @@ impl EmbedderFunctions {
     }
 }
 
-/// What the calls of one execution need.
+/// The context of the calls of one execution.
 pub(crate) struct FunctionContext {
     callables: Vec<Py<PyAny>>,
     has_async: bool,
@@ -169,12 +168,12 @@ impl FunctionContext {
 
     /// Runs an execution whose calls find this. It is large: a copy of each wrapper around it would
     /// cost more than a small program.
-    pub(crate) async fn scope<T>(
+    pub(crate) async fn scope<T: Send + 'static>(
         this: Option<Arc<Self>>,
-        execution: Pin<Box<impl Future<Output = T>>>,
+        execution: Pin<Box<impl Future<Output = T> + Send + 'static>>,
     ) -> T {
         match this {
-            Some(this) => EXECUTION.scope(this, execution).await,
+            Some(this) => drive(EXECUTION.scope(this, execution), Arc::new(AttachedThread)).await,
             None => execution.await,
         }
     }
@@ -228,17 +227,23 @@ fn outcome(returned: &Bound<'_, PyAny>) -> PyResult<FunctionResult> {
     Ok(Err(FunctionError::new(kind, message)))
 }
 
-/// Calls an async function, on an event loop.
-async fn run_async(
+/// Begins a call of an async function, on an event loop. Returns what cancels it.
+fn begin_async(
     position: usize,
     execution: Result<Arc<FunctionContext>, FunctionError>,
-    arguments: Arguments,
-) -> FunctionResult {
-    let execution = execution?;
-    leave_fiber().await;
-    let (sender, receiver) = oneshot::channel();
+    arguments: &Arguments,
+    completion: Completion,
+) -> CancelOnDrop {
+    let execution = match execution {
+        Ok(execution) => execution,
+        Err(error) => {
+            completion.complete(Err(error));
+            return Box::new(());
+        }
+    };
+    let pending = Arc::new(Mutex::new(Some(completion)));
     let running = RunningFunction::begin();
-    let started = Python::try_attach(|py| -> PyResult<CancelOnDrop> {
+    let started = Python::try_attach(|py| -> PyResult<Py<PyAny>> {
         static ASYNC_CALL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let class = ASYNC_CALL.import(py, "eryx._functions", "AsyncCall")?;
         let call = class.call1((
@@ -246,50 +251,43 @@ async fn run_async(
             &execution.callables[position],
             arguments.as_str(),
             &execution.context,
-            CallCompletion(Mutex::new(Some(sender))),
+            CallCompletion(Arc::clone(&pending)),
         ))?;
-        Ok(CancelOnDrop {
-            call: Some(call.unbind()),
-            running: Some(running),
-        })
+        Ok(call.unbind())
     });
-    let mut cancel = match started {
-        None => return Err(shutting_down()),
-        Some(Ok(call)) => call,
-        Some(Err(error)) => return Err(FunctionError::new("RuntimeError", error.to_string())),
-    };
-    let received = receiver.await;
-    cancel.call = None;
-    received.unwrap_or_else(|_| {
-        let message = "the event loop ended before the function";
-        Err(FunctionError::new("RuntimeError", message))
-    })
-}
-
-/// Waits until the future runs in a task of its own. The first poll is on the stack of the fiber
-/// that runs the program, which is smaller than that of a thread, and unknown to CPython.
-async fn leave_fiber() {
-    let mut is_first = true;
-    poll_fn(|cx| {
-        if mem::take(&mut is_first) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+    let error = match started {
+        Some(Ok(call)) => {
+            return Box::new(CancelAsyncCall {
+                call: Some(call),
+                pending,
+                running: Some(running),
+            });
         }
-        Poll::Ready(())
-    })
-    .await;
+        Some(Err(error)) => FunctionError::new("RuntimeError", error.to_string()),
+        None => shutting_down(),
+    };
+    if let Some(completion) = pending.lock().take() {
+        completion.complete(Err(error));
+    }
+    Box::new(())
 }
 
 /// Cancels a call of an async function that has not ended.
-struct CancelOnDrop {
+struct CancelAsyncCall {
     call: Option<Py<PyAny>>,
+    /// Empty once the call has ended.
+    pending: PendingCompletion,
     running: Option<RunningFunction>,
 }
 
-impl Drop for CancelOnDrop {
+type PendingCompletion = Arc<Mutex<Option<Completion>>>;
+
+impl Drop for CancelAsyncCall {
     fn drop(&mut self) {
         let running = self.running.take();
-        if let Some(call) = self.call.take() {
+        // Without a result: the program does not wait for one.
+        let pending = self.pending.lock().take();
+        if let (Some(call), Some(completion)) = (self.call.take(), pending) {
             Python::try_attach(|py| {
                 if let Err(error) = call.call_method0(py, "cancel") {
                     error.write_unraisable(py, None);
@@ -297,23 +295,33 @@ impl Drop for CancelOnDrop {
                 drop(call);
                 drop(running);
             });
+            drop(completion);
         }
     }
 }
 
 /// Receives the outcome of a call of an async function.
 #[pyclass(module = "eryx._eryx", frozen)]
-struct CallCompletion(Mutex<Option<oneshot::Sender<FunctionResult>>>);
+struct CallCompletion(PendingCompletion);
 
 #[pymethods]
 impl CallCompletion {
     fn __call__(&self, returned: &Bound<'_, PyAny>) -> PyResult<()> {
         let result = outcome(returned)?;
-        let Some(sender) = self.0.lock().take() else {
-            return Err(PyTypeError::new_err("a call ends once"));
-        };
-        // Without a receiver the call is cancelled.
-        let _ = sender.send(result);
+        let completion = self.0.lock().take();
+        // Without one, the call is cancelled.
+        if let Some(completion) = completion {
+            completion.complete(result);
+        }
         Ok(())
+    }
+}
+
+impl Drop for CallCompletion {
+    fn drop(&mut self) {
+        if let Some(completion) = self.0.lock().take() {
+            let message = "the event loop ended before the function";
+            completion.complete(Err(FunctionError::new("RuntimeError", message)));
+        }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) use keywords::add_properties;
 use keywords::{certificate_bytes, from_keywords, names, validated};
 
 #[doc = net_settings!(signature)]
-/// What a sandbox may reach on the network, and its limits: an immutable value.
+/// The hosts that a sandbox may reach on the network, and its limits: an immutable value.
 ///
 /// The default reaches every public host and nothing internal. Methods that change a setting return
 /// a copy. A limit of ``None`` means no limit.
@@ -374,7 +374,8 @@ impl NetConfig {
             .map_err(|error| ConfigError::new_err(error.to_string()))
     }
 
-    /// Return the policy's verdict on UDP to a host, as :meth:`check` does for TCP.
+    /// Return the policy's verdict on UDP to a host, as :meth:`check` does for TCP. A host with
+    /// HTTP rules or secrets on the port is denied: HTTP/3 would not be inspected.
     ///
     /// >>> import eryx
     /// >>> print(eryx.NetConfig().check_udp("9.9.9.9", 53))

@@ -1,4 +1,4 @@
-//! What a program did on the network: the classes `NetworkReport` and `ConnectionReport`.
+//! The network activity of a program: the classes `NetworkReport` and `ConnectionReport`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The arguments of `execute`: a program, and what it finds when it starts.
+//! The arguments of `execute`: a program and its inputs.
 
 use eryx::{JsonValue, Program};
 use pyo3::exceptions::PyTypeError;

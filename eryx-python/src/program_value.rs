@@ -17,7 +17,7 @@ pub(crate) struct ProgramValue {
 pub(crate) type Parts = (Option<String>, Option<String>);
 
 impl ProgramValue {
-    pub(crate) fn new(value: Option<Result<eryx::JsonValue, eryx::ValueError>>) -> Self {
+    pub(crate) fn new(value: Option<Result<eryx::JsonValue, eryx::ProgramValueError>>) -> Self {
         let json = value.map(|value| match value {
             Ok(json) => Ok(json.as_str().to_owned()),
             Err(error) => Err(error.to_string()),

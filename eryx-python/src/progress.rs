@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eryx::BuildStage;
 
-/// How long a build takes before the line appears.
+/// The time after which a build shows its progress.
 const SHOW_AFTER: Duration = Duration::from_secs(1);
 
 /// Shows the stage of a build on standard error, if that is a terminal and the build takes more

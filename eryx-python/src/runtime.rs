@@ -5,20 +5,21 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use eryx::CancelHandle;
+use eryx::{CancelHandle, FunctionThread};
 use eryx_sync::Mutex;
 use pyo3::prelude::*;
 use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;
 
 use crate::error::EryxError;
+use crate::execution_registry::RunningFunction;
 
 mod start;
 
-/// How often signals are checked while a call blocks.
+/// The interval at which signals are checked while a call blocks.
 const SIGNAL_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a cancelled execution may take to end before it is dropped.
+/// The most time that a cancelled execution may take to end before it is dropped.
 const CANCEL_GRACE: Duration = Duration::from_millis(200);
 
 /// Returns the runtime of this process, and starts it on the first call. The threads of a runtime
@@ -61,6 +62,24 @@ impl Drop for RestoreInFunction {
 /// dropped.
 pub(crate) fn allow_nested() -> RestoreInFunction {
     RestoreInFunction(IN_FUNCTION.replace(true))
+}
+
+/// The thread of a function, attached to the interpreter while the function runs.
+pub(crate) struct AttachedThread;
+
+impl FunctionThread for AttachedThread {
+    fn enter(&self, drive: &mut (dyn FnMut() + Send)) {
+        let running = RunningFunction::begin();
+        // After finalization of the interpreter there is no function to call.
+        Python::try_attach(move |_| {
+            drive();
+            drop(running);
+        });
+    }
+
+    fn poll_program(&self, poll: &mut (dyn FnMut() + Send)) {
+        Python::attach(|py| py.detach(poll));
+    }
 }
 
 /// Runs `future` on this thread, detached from the interpreter, and checks for signals meanwhile.

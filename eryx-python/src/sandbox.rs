@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::arguments::{for_each_keyword, keywords_only, variables, wrong_type};
+use crate::arguments::{for_each_keyword, keywords_only, text, variables, wrong_type};
 use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{EryxError, exception};
 use crate::execution::{Execution, ExecutionRequest, ForkTarget, Target, Work, completed};
@@ -26,36 +26,32 @@ use crate::session::Session;
 /// Any number of threads and tasks may use a sandbox at the same time; ``execute`` releases the
 /// GIL.
 ///
-/// Args:
-///     network: the network of the programs, a :class:`NetConfig`. Without one they have none.
+/// Args: network: the network of the programs, a :class:`NetConfig`. Without one they have none.
 ///     resource_limits: the limits of one execution, a :class:`ResourceLimits`. Without one the
-///         default limits apply.
-///     env: the environment variables of the programs, a dict from names to values, both str.
-///         Without it they have ``HOME`` alone, ``/home/user``. Every execution starts with them in
-///         ``os.environ``, and so does a session, which keeps what its programs change there. Names
-///         are not empty and have no ``=``, neither names nor values have NUL characters, and all
-///         together have 128 KiB at most. The ``repr`` of a sandbox shows the names alone.
-///     files: the files that programs find when they start, a :class:`Files`, or a dict from paths
-///         to content: bytes, or the path of a file of the machine (a str or :class:`os.PathLike`).
-///         A str is a path and no content. Without it they find the empty directories ``/tmp`` and
-///         ``/home/user``.
-///     functions: functions that programs can call, a dict from names to callables. A program does
-///         ``import tools``, then ``tools.name(...)``, or ``await tools.name(...)`` for an
-///         ``async`` one. Arguments and results are JSON values and bytes; an exception is raised
-///         in the program. A plain function runs on a thread of its own. An ``async`` one runs on
-///         the event loop of ``aexecute``, or with ``execute`` on one that all sandboxes share. The
-///         arguments are chosen by the untrusted program.
-///     on_stdout: a function that is called with each piece of standard output, a str, as the
-///         program prints it; a piece need not end at the end of a line. ``execute`` calls it on
-///         the calling thread, ``aexecute`` on the thread of the event loop. An exception that it
-///         raises ends the program and is raised by ``execute``.
-///     on_stderr: the same for standard error.
-///     on_network_event: a function that is called with each :class:`NetworkEvent` as it happens,
-///         on the same threads and with the same effect of an exception. A program that is ahead of
-///         the event loop waits for it.
-///     on_function_call: a function that is called with each :class:`FunctionCall` when it has
-///         ended. ``aexecute`` calls it on the thread of the event loop, ``execute`` on any thread.
-///         An exception that it raises ends the program and is raised by ``execute``.
+///     default limits apply. env: the environment variables of the programs, a dict from names to
+///     values, both str. Without it they have ``HOME`` alone, ``/home/user``. Every execution
+///     starts with them in ``os.environ``, and so does a session, which keeps what its programs
+///     change there. Names are not empty and have no ``=``, neither names nor values have NUL
+///     characters, and all together have 128 KiB at most. The ``repr`` of a sandbox shows the names
+///     alone. files: the files that programs find when they start, a :class:`Files`, or a dict from
+///     paths to content: bytes, or the path of a file of the machine (a str or
+///     :class:`os.PathLike`). A str is a path, not content. Without it they find the empty
+///     directories ``/tmp`` and ``/home/user``. functions: functions that programs can call, a dict
+///     from names to callables. A program does ``import tools``, then ``tools.name(...)``, or
+///     ``await tools.name(...)`` for an ``async`` one. Arguments and results are JSON values and
+///     bytes; an exception is raised in the program. A plain function runs on another thread. An
+///     ``async`` one runs on the event loop of ``aexecute``, or with ``execute`` on one that all
+///     sandboxes share. The arguments are chosen by the untrusted program. functions_module: the
+///     name of the module with the functions. on_stdout: a function that is called with each piece
+///     of standard output, a str, as the program prints it; a piece need not end at the end of a
+///     line. ``execute`` calls it on the calling thread, or on that of a plain function,
+///     ``aexecute`` on the thread of the event loop. An exception that it raises ends the program
+///     and is raised by ``execute``. on_stderr: the same for standard error. on_network_event: a
+///     function that is called with each :class:`NetworkEvent` as it happens, on the same threads
+///     and with the same effect of an exception. A program that is ahead of the event loop waits
+///     for it. on_function_call: a function that is called with each :class:`FunctionCall` when it
+///     has ended. ``aexecute`` calls it on the thread of the event loop, ``execute`` on any thread.
+///     An exception that it raises ends the program and is raised by ``execute``.
 ///
 /// Raises:
 ///     ConfigError: a setting is invalid.
@@ -73,6 +69,7 @@ pub(crate) struct Sandbox {
     without_callbacks: eryx::Sandbox,
     callbacks: Callbacks,
     functions: EmbedderFunctions,
+    functions_module: Option<String>,
     network: Option<Py<NetConfig>>,
     limits: Py<ResourceLimits>,
     /// The names of the environment variables. Their values may be secrets.
@@ -80,12 +77,13 @@ pub(crate) struct Sandbox {
     closed: AtomicBool,
 }
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "network",
     "resource_limits",
     "env",
     "files",
     "functions",
+    "functions_module",
     "on_stdout",
     "on_stderr",
     "on_network_event",
@@ -97,7 +95,7 @@ impl Sandbox {
     #[new]
     #[pyo3(
         signature = (*positional, **settings),
-        text_signature = "(*, network=None, resource_limits=None, env=None, files=None, functions=None, on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
+        text_signature = "(*, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
     )]
     fn new(
         py: Python<'_>,
@@ -229,12 +227,11 @@ impl Sandbox {
     /// secrets are new: ``os.environ`` has them, and placeholders that programs have copied before
     /// are no longer replaced.
     ///
-    /// The bytes may come from anywhere: what is in them has no more rights than any program.
+    /// The bytes may come from an untrusted source: the session has no more rights than any
+    /// program.
     ///
-    /// Raises:
-    ///     SnapshotError: the bytes are no snapshot, are damaged, or are of another version of eryx
-    ///         or another factory.
-    ///     TimeoutError, ResourceLimitError: a limit was exceeded.
+    /// Raises: SnapshotError: the bytes are not a snapshot, are damaged, or are of another version
+    ///     of eryx or another factory. TimeoutError, ResourceLimitError: a limit was exceeded.
     ///
     /// >>> import eryx
     /// >>> sandbox = eryx.Sandbox()
@@ -360,6 +357,9 @@ impl Sandbox {
             let entries = entries.collect::<PyResult<Vec<_>>>()?.join(", ");
             text += &format!(", functions={{{entries}}}");
         }
+        if let Some(module) = &self.functions_module {
+            text += &format!(", functions_module={}", PyString::new(py, module).repr()?);
+        }
         Ok(text + ")")
     }
 }
@@ -378,6 +378,7 @@ impl Sandbox {
         let mut files = eryx::Files::new();
         let mut callbacks = Callbacks::default();
         let mut functions = EmbedderFunctions::default();
+        let mut functions_module = None;
         for_each_keyword(function, &NAMES, settings, |name, value| {
             match name {
                 "network" if value.is_none() => {}
@@ -396,6 +397,7 @@ impl Sandbox {
                 "files" => files = crate::files::files(name, value)?,
                 "functions" if value.is_none() => {}
                 "functions" => functions = EmbedderFunctions::new(name, value)?,
+                "functions_module" => functions_module = Some(text(name, value)?),
                 _ => callbacks.set(name, value)?,
             }
             Ok(())
@@ -410,6 +412,9 @@ impl Sandbox {
             .with_env(env)
             .with_files(files)
             .with_functions(functions.functions());
+        if let Some(name) = &functions_module {
+            builder = builder.with_functions_module(name);
+        }
         if let Some(config) = &network {
             builder = builder.with_network(config.get().0.clone());
         }
@@ -422,6 +427,7 @@ impl Sandbox {
             without_callbacks,
             callbacks,
             functions,
+            functions_module,
             network,
             limits,
             env_names,

@@ -131,7 +131,7 @@ impl Session {
     }
 
     /// Return the state of the session as bytes, for :meth:`Sandbox.restore`: its memory and its
-    /// files, compressed. The session goes on.
+    /// files, compressed. The session continues.
     ///
     /// The bytes contain everything that programs have in memory and in files, passwords included,
     /// and are neither encrypted nor signed. Only the same version of eryx, with the same build of

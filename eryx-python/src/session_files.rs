@@ -222,7 +222,7 @@ impl SessionFiles {
     }
 }
 
-/// Why the files of a session cannot be used.
+/// The error of an operation on the files of a session.
 enum Refused {
     Running,
     Closed,

@@ -1,4 +1,4 @@
-"""The command ``eryx`` of the package, and its prompt on a terminal."""
+"""The command ``eryx`` of the package, and its interactive mode on a terminal."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_command_is_installed_beside_the_interpreter():
         ([], "there is no script"),
         (["-c", "1", "script.py"], "cannot be used with"),
         (["-i", "-"], "reads its inputs from standard input"),
-        (["-i", "--net", "--har", "a.har"], "--har has no effect on a prompt"),
+        (["-i", "--net", "--har", "a.har"], "--har has no effect in interactive mode"),
         (["--dependencies", "-c", "1"], "--package"),
         (["--package", "/absent", "-c", "1"], "/absent"),
         (["--factory", "/absent", "-c", "1"], "/absent"),
@@ -112,7 +112,7 @@ def terminal(tmp_path) -> Terminal:
     return Terminal("run", state=tmp_path)
 
 
-def test_prompt_keeps_variables_and_prints_values(terminal):
+def test_interactive_mode_keeps_variables_and_prints_values(terminal):
     terminal.enter("x = 20")
     terminal.enter("x + 22")
     terminal.expect("42\r\n")
@@ -137,7 +137,7 @@ def test_prompt_keeps_variables_and_prints_values(terminal):
     assert terminal.end() == 7
 
 
-def test_ctrl_c_ends_the_program_and_not_the_prompt(terminal):
+def test_ctrl_c_ends_the_program_and_not_interactive_mode(terminal):
     terminal.enter("x = 1")
     terminal.enter("exec(\"print('beg' + 'un')\\nwhile True: pass\")")
     terminal.expect("begun")
@@ -155,7 +155,7 @@ def test_ctrl_c_ends_the_program_and_not_the_prompt(terminal):
     assert terminal.end() == 0
 
 
-def test_prompt_has_a_history_that_only_the_user_can_read(terminal, tmp_path):
+def test_interactive_mode_has_a_history_that_only_the_user_can_read(terminal, tmp_path):
     terminal.enter("20 + 22")
     terminal.expect("42\r\n")
     terminal.expect(">>> ")
@@ -177,7 +177,7 @@ def test_prompt_has_a_history_that_only_the_user_can_read(terminal, tmp_path):
     assert later.end() == 0
 
 
-def test_prompt_follows_a_script(tmp_path):
+def test_interactive_mode_follows_a_script(tmp_path):
     terminal = Terminal("run", "-i", "-c", "x = 6", state=tmp_path)
     terminal.enter("x * 7")
     terminal.expect("42\r\n")

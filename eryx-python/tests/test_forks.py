@@ -103,7 +103,7 @@ def test_data_of_another_type_or_content_is_refused():
     sandbox = eryx.Sandbox()
     with pytest.raises(TypeError, match="data"):
         sandbox.restore("text")
-    with pytest.raises(eryx.SnapshotError, match="no snapshot"):
+    with pytest.raises(eryx.SnapshotError, match="not a snapshot"):
         sandbox.restore(b"")
     assert issubclass(eryx.SnapshotError, eryx.EryxError)
 

@@ -17,7 +17,7 @@ import pytest
 
 import eryx
 
-user = contextvars.ContextVar("user", default="nobody")
+user = contextvars.ContextVar("user", default="unset")
 
 
 def echo(*args, **kwargs):
@@ -315,9 +315,9 @@ def test_the_depth_of_nested_executions_is_bounded():
         return (await sandbox.aexecute(program)).stdout
 
     sandbox = eryx.Sandbox(functions={"plain": plain, "asynchronous": asynchronous})
-    with pytest.raises(eryx.ExecutionError, match="8 executions run inside of each other"):
+    with pytest.raises(eryx.ExecutionError, match="executions are nested 8 levels deep"):
         sandbox.execute("import tools; tools.plain(0)")
-    with pytest.raises(eryx.ExecutionError, match="8 executions run inside of each other"):
+    with pytest.raises(eryx.ExecutionError, match="executions are nested 8 levels deep"):
         asyncio.run(sandbox.aexecute("import tools; await tools.asynchronous(0)"))
 
 
@@ -435,6 +435,100 @@ def test_a_function_that_never_returns_does_not_hold_the_time_limit():
     assert caught.value.stdout == "begun\n"
     [call] = caught.value.function_calls.calls
     assert (call.name, call.outcome) == ("hang", "cancelled")
+
+
+def test_a_program_goes_on_while_a_function_that_took_too_long_still_runs():
+    release = threading.Event()
+    sandbox = eryx.Sandbox(
+        functions={"hang": release.wait, "echo": echo},
+        resource_limits=eryx.ResourceLimits(function_timeout_ms=50),
+    )
+    program = """
+import tools
+try:
+    tools.hang(60)
+except TimeoutError:
+    print(tools.echo(1), tools.echo(2))
+"""
+    try:
+        with sandbox.session() as session:
+            for _ in range(2):
+                assert session.execute(program).stdout == "[[1], {}] [[2], {}]\n"
+                result = asyncio.run(session.aexecute(program))
+                assert [call.outcome for call in result.function_calls.calls] == [
+                    "timed-out",
+                    "returned",
+                    "returned",
+                ]
+    finally:
+        release.set()
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_calls_alternate_with_output_computation_and_waits(awaited):
+    printed = []
+    sandbox = eryx.Sandbox(
+        functions={"echo": echo, "aecho": aecho},
+        on_stdout=printed.append,
+        resource_limits=eryx.ResourceLimits(max_function_calls=2000),
+    )
+    program = """
+import asyncio, tools
+for number in range(20):
+    for _ in range(40):
+        assert tools.echo(number) == [[number], {}]
+    # More than a time slice.
+    sum(range(300_000))
+    print(tools.echo(number)[0], await tools.aecho(number), tools.aecho.wait(number)[0])
+    await asyncio.sleep(0.001)
+"""
+    result = asyncio.run(sandbox.aexecute(program)) if awaited else sandbox.execute(program)
+    assert result.stdout == "".join(f"[{n}] [[{n}], {{}}] [{n}]\n" for n in range(20))
+    assert "".join(printed) == result.stdout
+    calls = result.function_calls
+    assert len(calls) + calls.dropped == 20 * 43
+
+
+def test_the_embedder_names_the_module_of_the_functions():
+    sandbox = eryx.Sandbox(functions={"echo": echo}, functions_module="api")
+    assert (
+        sandbox.execute("""
+import api
+print(api.__name__, api.echo(1), api.echo.__module__, api.Error.__module__)
+try:
+    import tools
+except ModuleNotFoundError as error:
+    print(error.name)
+open("tools.py", "w").write("x = 1")
+import importlib
+importlib.invalidate_caches()
+import tools
+print(tools.x)
+""").stdout
+        == "api [[1], {}] api api\ntools\n1\n"
+    )
+    assert "functions_module='api'" in repr(sandbox)
+    for name in ("json", "import", "a.b", ""):
+        with pytest.raises(eryx.ConfigError, match=r"^functions_module="):
+            eryx.Sandbox(functions={"echo": echo}, functions_module=name)
+    with pytest.raises(TypeError, match="functions_module"):
+        eryx.Sandbox(functions_module=1)
+
+
+def test_a_module_of_the_program_with_the_name_of_the_functions_is_an_error():
+    sandbox = eryx.Sandbox(
+        functions={"echo": echo}, files={"/home/user/tools.py": b"", "/home/user/api/data": b""}
+    )
+    with pytest.raises(eryx.ExecutionError) as caught:
+        sandbox.execute("import tools")
+    assert caught.value.exception_type == "ImportError"
+    assert "/home/user/tools.py" in str(caught.value)
+    assert "functions_module" in str(caught.value)
+    # A directory that is no package is no module.
+    sandbox = eryx.Sandbox(
+        functions={"echo": echo}, functions_module="api", files={"/home/user/api/data": b""}
+    )
+    assert sandbox.execute("import api; print(api.echo(1))").stdout == "[[1], {}]\n"
 
 
 def test_limits_of_functions_are_settings_of_resource_limits():

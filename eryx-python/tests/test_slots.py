@@ -105,6 +105,30 @@ check()
     assert run(program) == "clean\n"
 
 
+@pytest.mark.usefixtures("swap")
+def test_an_instance_whose_pages_are_swapped_out_is_reset(run):
+    # Swapped out while the program runs, so also when its instance is reset; and while it waits.
+    program = """
+from concurrent.futures import ThreadPoolExecutor
+sandbox = eryx.Sandbox()
+code = "kept = [('SECRET-%06d' % n) * 20 for n in range(4200, 4300)]\\nfor _ in range(100_000): pass"
+over = False
+def swap_out():
+    while not over:
+        advise(MADV_PAGEOUT)
+with ThreadPoolExecutor(1) as pool:
+    swapping = pool.submit(swap_out)
+    for _ in range(30):
+        assert sandbox.execute(code).stdout == ""
+        assert sandbox.execute(MANY_CALLS).stdout == CALLED
+    over = True
+    swapping.result()
+assert advise(MADV_PAGEOUT)
+check()
+"""
+    assert run(program) == "clean\n"
+
+
 @pytest.fixture
 def cgroup(swap: None) -> Iterator[Callable[[], None]]:
     """A function that moves the calling process into a cgroup with less memory than its sandboxes need."""

@@ -1,4 +1,4 @@
-"""What programs find when they start, and the values that they leave."""
+"""The inputs of programs, and their values."""
 
 import asyncio
 import copy
@@ -51,7 +51,7 @@ def test_a_value_comes_back_as_it_went_in(sandbox, value):
         (math.nan, "Out of range float"),
         ("\ud800", "surrogates"),
         ({"$bytes": "eA=="}, "stands for bytes"),
-        ("x" * (4 << 20), "its JSON has 4194306 bytes, and 3145728 are the most"),
+        ("x" * (4 << 20), "its JSON has 4194306 bytes; the limit is 3145728"),
     ],
     ids=lambda value: ascii(value)[:20],
 )
@@ -185,7 +185,7 @@ def test_the_limit_on_values():
     assert limits.max_value_bytes == 5
     sandbox = eryx.Sandbox(resource_limits=limits)
     assert sandbox.execute("'abc'", value=True).value == "abc"
-    with pytest.raises(TypeError, match="its JSON has 6 bytes, and 5 are the most"):
+    with pytest.raises(TypeError, match="its JSON has 6 bytes; the limit is 5"):
         _ = sandbox.execute("'abcd'", value=True).value
     with pytest.raises(eryx.ConfigError, match="max_value_bytes=4194304: give at most 3145728"):
         eryx.ResourceLimits(max_value_bytes=4 << 20)

@@ -203,8 +203,8 @@ class SnapshotError(EryxError):
     >>> try:
     ...     eryx.Sandbox().restore(b"something else")
     ... except eryx.SnapshotError as error:
-    ...     print(str(error)[:41])
-    these bytes are no snapshot of a session:
+    ...     print(str(error)[:44])
+    these bytes are not a snapshot of a session:
     """
 
     __module__ = "eryx"

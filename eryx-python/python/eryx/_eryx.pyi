@@ -394,6 +394,7 @@ class Sandbox:
         | Mapping[str, bytes | bytearray | memoryview | str | PathLike[str]]
         | None = None,
         functions: Mapping[str, Callable[..., object]] | None = None,
+        functions_module: str = "tools",
         on_stdout: Callable[[str], object] | None = None,
         on_stderr: Callable[[str], object] | None = None,
         on_network_event: Callable[[NetworkEvent], object] | None = None,
@@ -482,6 +483,7 @@ class SandboxFactory:
         | Mapping[str, bytes | bytearray | memoryview | str | PathLike[str]]
         | None = None,
         functions: Mapping[str, Callable[..., object]] | None = None,
+        functions_module: str = "tools",
         on_stdout: Callable[[str], object] | None = None,
         on_stderr: Callable[[str], object] | None = None,
         on_network_event: Callable[[NetworkEvent], object] | None = None,
@@ -497,6 +499,7 @@ class SandboxFactory:
         | Mapping[str, bytes | bytearray | memoryview | str | PathLike[str]]
         | None = None,
         functions: Mapping[str, Callable[..., object]] | None = None,
+        functions_module: str = "tools",
         on_stdout: Callable[[str], object] | None = None,
         on_stderr: Callable[[str], object] | None = None,
         on_network_event: Callable[[NetworkEvent], object] | None = None,

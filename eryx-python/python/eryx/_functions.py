@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import inspect
 import os
+import sys
 import threading
 from typing import Any, Callable, Union
 
@@ -17,10 +18,10 @@ from ._errors import EryxError
 from ._eryx import _decode_json as decode
 from ._eryx import _encode_json as encode
 
-#: What a call leaves: the JSON of its result, or the type and the message of an exception.
+#: The outcome of a call: the JSON of its result, or the type and the message of an exception.
 Outcome = Union[str, "tuple[str, str]"]
 
-#: The most executions inside of each other's functions.
+#: The most nested executions, each in a function of the one before.
 MAX_NESTING = 8
 
 #: The owners (sandboxes and sessions) of the executions whose functions this code runs in.
@@ -88,7 +89,7 @@ def enter(owner: int, is_session: bool) -> contextvars.Context:
     """Return the context for the functions of an execution that begins here.
 
     Raises EryxError if it cannot begin: a session would wait for itself, or too many executions are
-    inside of each other's functions.
+    nested in each other's functions.
     """
     ancestors = _ancestors.get()
     if is_session and owner in ancestors:
@@ -98,8 +99,8 @@ def enter(owner: int, is_session: bool) -> contextvars.Context:
         )
     if len(ancestors) >= MAX_NESTING:
         raise EryxError(
-            f"{MAX_NESTING} executions run inside of each other's functions, the most there may be:"
-            " let fewer functions run sandboxes"
+            f"executions are nested {MAX_NESTING} levels deep in each other's functions, which is"
+            " the limit: let fewer functions run sandboxes"
         )
     context = contextvars.copy_context()
     context.run(_ancestors.set, (*ancestors, owner))
@@ -121,7 +122,7 @@ def require_no_running_loop() -> None:
 
 
 def call(function: Callable[..., Any], text: str, context: contextvars.Context) -> Outcome:
-    """Call a plain function with the arguments `text` and return what it leaves."""
+    """Call a plain function with the arguments `text` and return its outcome."""
     try:
         args, kwargs = decode(text)
         # A context can be entered once at a time.
@@ -193,7 +194,14 @@ class AsyncCall:
             self._loop.call_soon_threadsafe(self._cancel)
 
     def _start(self) -> None:
-        if not self._is_cancelled:
+        if self._is_cancelled:
+            return
+        if sys.version_info >= (3, 12) and self._loop.get_task_factory() is None:
+            import asyncio
+
+            # It begins in this step of the loop: many functions have nothing to wait for.
+            self._task = asyncio.Task(self._run(), loop=self._loop, eager_start=True)
+        else:
             self._task = self._loop.create_task(self._run())
 
     def _cancel(self) -> None:
