@@ -38,11 +38,11 @@ pub fn response(input: &[u8]) {
     ] {
         check_splits(input, |input, size| {
             let mut parser = ResponseParser::new(Limits::default());
-            parser.expect(kind);
+            parser.expect_response_to(kind);
             let mut outcome = Outcome::default();
             let advance = |piece: &[u8], is_next: bool| {
                 if is_next {
-                    parser.expect(kind);
+                    parser.expect_response_to(kind);
                 }
                 parser.advance(piece)
             };

@@ -1,11 +1,14 @@
 //! Both directions of an HTTP connection.
 
-use eryx_http::{Connection, HttpError, Limits, Origin, RequestParser, Scheme};
+use std::fmt::Debug;
+
+use eryx_http::{Connection, Event, HttpError, Limits, Origin, RequestParser, Scheme, Step};
 
 use crate::http_outcome::{Outcome, split_size};
 
 /// Every split of what a client and a server send in turn gives the same events, what is forwarded
-/// is what was sent, and a connection accepts nothing that a parser of requests alone refuses.
+/// is what was sent, what was announced as content is content, and a connection accepts nothing
+/// that a parser of requests alone refuses.
 ///
 /// The input are pieces with [`SEPARATOR`] between them: of the client, of the server, and so on.
 pub fn connection(input: &[u8]) {
@@ -53,9 +56,17 @@ impl Exchange {
         let mut error = None;
         for (number, piece) in pieces(input).enumerate() {
             let result = if is_client(number) {
-                requests.drive(piece, size, |bytes, _| connection.request(bytes), |_| ())
+                let advance = |bytes: &[u8], _| {
+                    let content = connection.request_content();
+                    check_content(content, bytes, connection.request(bytes))
+                };
+                requests.drive(piece, size, advance, |_| ())
             } else {
-                responses.drive(piece, size, |bytes, _| connection.response(bytes), |_| ())
+                let advance = |bytes: &[u8], _| {
+                    let content = connection.response_content();
+                    check_content(content, bytes, connection.response(bytes))
+                };
+                responses.drive(piece, size, advance, |_| ())
             };
             assert!(connection.pending() <= Limits::MAX_PIPELINED);
             if let Err(found) = result {
@@ -95,6 +106,26 @@ impl Exchange {
             ends,
         }
     }
+}
+
+/// Checks that a step takes what was announced as content for content, and returns the step.
+fn check_content<H: Debug + PartialEq>(
+    content: u64,
+    bytes: &[u8],
+    step: Result<Step<H>, HttpError>,
+) -> Result<Step<H>, HttpError> {
+    let count = bytes
+        .len()
+        .min(usize::try_from(content).unwrap_or(usize::MAX));
+    if count > 0 {
+        let step = step.as_ref().expect("content is accepted");
+        let expected = Some(Event::Body(0..count));
+        assert_eq!(
+            (step.consumed, step.forward, &step.event),
+            (count, count, &expected)
+        );
+    }
+    step
 }
 
 /// Checks that the events of the requests are those that a parser without responses gives, as far

@@ -33,7 +33,7 @@ pub fn scrubber(input: &[u8]) {
                     || secrets
                         .iter()
                         .any(|s| s.starts_with(&stream[pushed - held..pushed])),
-                "what is held back is no prefix of a secret"
+                "the bytes held back are not a prefix of a secret"
             );
             assert!(
                 expected.starts_with(&output),

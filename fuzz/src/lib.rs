@@ -9,6 +9,7 @@ pub mod http;
 pub mod http_connection;
 pub mod http_patterns;
 pub mod json;
+pub mod mcp;
 pub mod parsers;
 pub mod policy;
 pub mod snapshots;
@@ -30,6 +31,14 @@ mod operations;
 mod sealer;
 mod tls_pair;
 mod tls_peer;
+
+// Files of `eryx-mcp`, without its server.
+#[allow(dead_code, unreachable_pub, reason = "the crate uses the rest")]
+#[path = "../../eryx-mcp/src/arguments.rs"]
+mod arguments;
+#[allow(dead_code, reason = "the crate uses the rest")]
+#[path = "../../eryx-mcp/src/resource_uri.rs"]
+mod resource_uri;
 
 // Files of `eryx-core`, without wasmtime.
 #[allow(dead_code, reason = "`eryx-core` uses the rest")]

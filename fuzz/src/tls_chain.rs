@@ -44,7 +44,7 @@ pub fn run(script: &[u8]) {
                 settings.revocation.is_none(),
                 "no revocation list covers it"
             );
-            assert!(chain.len() <= limits::PEER_CHAIN);
+            assert!(chain.len() <= limits::MAX_PEER_CHAIN);
             // The root may be presented as the end entity, too.
             assert!(chain[0] == setup.chain[0] || chain[0] == setup.chain[3]);
         }
