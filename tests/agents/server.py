@@ -59,19 +59,19 @@ async def http(*options: str, mode: str = "auto") -> AsyncIterator[Client]:
 
 
 def texts(result) -> list[str]:
-    """Return the texts of an answer, one for each block."""
+    """Return the texts of a result, one for each block."""
     return [block.text for block in result.content]
 
 
 async def run(client: Client, code: str, **arguments: object) -> list[str]:
-    """Run a program that succeeds, and return the texts of the answer."""
+    """Run a program that succeeds, and return the texts of the result."""
     result = await client.call_tool("run_python", {"code": code, **arguments})
     assert not result.is_error, result
     return texts(result)
 
 
 async def fail(client: Client, tool: str = "run_python", **arguments: object) -> list[str]:
-    """Make a call that is an error, and return the texts of the answer."""
+    """Make a call that is an error, and return the texts of the result."""
     result = await client.call_tool(tool, arguments)
     assert result.is_error, result
     return texts(result)

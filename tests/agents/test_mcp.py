@@ -77,9 +77,9 @@ async def test_a_limit_is_explained_and_the_session_starts_anew(options, code, p
         message = (await fail(client, code=code))[-1]
         for part in [*parts, "Session `main` is lost"]:
             assert part in message
-        answer = await run(client, "print('x' in globals())")
-        assert answer[0] == "False\n"
-        assert answer[1].startswith("Note: before this program, session `main` was started anew")
+        result = await run(client, "print('x' in globals())")
+        assert result[0] == "False\n"
+        assert result[1].startswith("Note: before this program, session `main` was started anew")
         # Only once.
         assert await run(client, "print(2)") == ["2\n"]
 
@@ -87,14 +87,14 @@ async def test_a_limit_is_explained_and_the_session_starts_anew(options, code, p
 async def test_a_program_that_exits_its_process_loses_its_session():
     async with stdio() as client:
         await run(client, "x = 1\nimport os; os._exit(0)")
-        answer = await run(client, "print('x' in globals())")
-        assert answer[0] == "False\n"
-        assert "was started anew" in answer[1]
+        result = await run(client, "print('x' in globals())")
+        assert result[0] == "False\n"
+        assert "was started anew" in result[1]
 
 
 async def test_a_long_output_is_shortened_and_can_be_read_to_its_end():
     text = "".join(f"line {number} é\n" for number in range(2000))
-    async with stdio("--max-answer", "4K") as client:
+    async with stdio("--max-result", "4K") as client:
         (shown,) = await run(client, f"print({text!r}, end='')")
         assert len(shown.encode()) < 5000
         assert shown.startswith("line 0 é\n")
@@ -125,7 +125,7 @@ async def test_wrong_arguments_are_explained_and_change_nothing():
         ("read_output", {"stream": "stdin"}, "unknown variant `stdin`"),
         ("read_output", {"offset": -1}, "invalid value: integer `-1`"),
         ("read_output", {}, "no program of session `main` has ended"),
-        ("reset_session", {"session": "nobody"}, "there is no session `nobody`"),
+        ("reset_session", {"session": "missing"}, "there is no session `missing`"),
         ("list_sessions", {"all": True}, "unknown field `all`"),
     ]
     async with stdio() as client:
@@ -162,9 +162,9 @@ async def test_cancelling_a_call_ends_its_program(connect, mode):
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            answer = await run(client, "print(1)")
-            assert answer[0] == "1\n"
-            assert "was cancelled" in answer[1]
+            result = await run(client, "print(1)")
+            assert result[0] == "1\n"
+            assert "was cancelled" in result[1]
 
 
 async def test_a_reset_ends_the_program_of_the_session_and_those_that_wait_for_it():
@@ -223,8 +223,8 @@ async def test_programs_have_the_options_of_the_command(tmp_path):
         assert "--allow-host example.org" in message
 
 
-async def test_the_value_of_the_last_expression_is_in_the_answer():
-    async with stdio("--max-answer", "1K") as client:
+async def test_the_value_of_the_last_expression_is_in_the_result():
+    async with stdio("--max-result", "1K") as client:
         assert await run(client, "print(1)\n[2, 'a']") == ["1\n", 'Value:\n[2,"a"]']
         assert (await run(client, "object()"))[0].startswith("Value:\n<object object")
         assert await run(client, "None") == ["The program ended without output."]
@@ -320,8 +320,8 @@ async def test_mounted_directories_are_listed_and_read_and_written_as_granted(tm
             assert (tmp_path / "out.txt").exists() is not error
 
 
-async def test_many_files_are_listed_in_pages_and_shortened_in_answers():
-    async with stdio("--max-answer", "2K") as client:
+async def test_many_files_are_listed_in_pages_and_shortened_in_results():
+    async with stdio("--max-result", "2K") as client:
         code = "for n in range(250): open(f'{n:03}', 'w').close()"
         changed = (await run(client, code))[-1]
         assert changed.endswith('"/home/user/019", 0 bytes\n230 more; list_files shows all files')

@@ -98,7 +98,7 @@ async def test_clients_beyond_the_limit_of_protocol_sessions_are_refused():
         (["--http", "127.0.0.1:0", "--http-token", "env:SHORT_TOKEN"], "visible ASCII characters"),
         (["--http-token", "env:MCP_TOKEN"], "--http"),
         (["--http-host", "a"], "--http"),
-        (["--max-answer", "10"], "at least 1024"),
+        (["--max-result", "10"], "at least 1024"),
         (["--max-sessions", "0"], "at least 1"),
         (["--har", "a.har"], "--har"),
     ],

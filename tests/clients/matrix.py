@@ -10,8 +10,10 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import email
 import glob
 import pathlib
+import re
 import sys
 import tempfile
 import time
@@ -19,6 +21,7 @@ import zipfile
 
 import eryx
 import load
+import mongodb_server
 import mysql_server
 from server_dir import HOST, MissingError, ServerDir, Service
 
@@ -27,8 +30,7 @@ import servers
 HERE = pathlib.Path(__file__).parent
 NO_ASYNC = "no asyncio interface"
 NO_SYNC = "asyncio only"
-# CPython's error when no thread can be started.
-NO_THREADS = "can't start new thread"
+NO_NETWORK = "uses threads, and no network"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Client:
     prelude: str = ""
     # Whether the programs connect to the server.
     connects: bool = True
+    # Whether it turns CPython's check of the server's name off and makes its own.
+    checks_names: bool = False
     note: str = ""
     # Programs that cannot work, each with its error and with the missing feature.
     unsupported: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
@@ -52,6 +56,10 @@ class Client:
 
 CLIENTS = [
     Client("requests", servers.http, "requests", "requests", NO_ASYNC, "http_exchange"),
+    Client(
+        "requests", servers.http, "requests", "requests_threads", NO_ASYNC,
+        note="in a pool of 16 threads",
+    ),
     Client("urllib3", servers.http, "urllib3", "urllib3", NO_ASYNC, "http_exchange"),
     Client("httpx", servers.http, "httpx", "httpx", "httpx_async", "http_exchange"),
     Client(
@@ -63,7 +71,6 @@ CLIENTS = [
     Client(
         "websockets", servers.websocket, "websockets.asyncio.client", "websockets",
         "websockets_async",
-        unsupported={"websockets": (NO_THREADS, "its synchronous client needs threads")},
     ),
     Client("websocket-client", servers.websocket, "websocket", "websocket_client", NO_ASYNC),
     Client("botocore", servers.s3, "botocore.session", "botocore", NO_ASYNC, note="S3"),
@@ -72,23 +79,40 @@ CLIENTS = [
     Client("PyMySQL", mysql_server.mysql, "pymysql", "pymysql", NO_ASYNC),
     Client(
         "pymongo", servers.closed_port, "pymongo", "pymongo", "pymongo_async", connects=False,
-        unsupported={"pymongo": (NO_THREADS, "its synchronous client needs threads")},
         note="BSON, and the error where no server answers",
     ),
     Client(
-        "ldap3", servers.ldap, "", "ldap3", NO_ASYNC,
-        unsupported={
-            "ldap3": ("No module named '_ctypes'", "imports ctypes, which is native code"),
-        },
+        "pymongo", mongodb_server.mongodb, "pymongo", "pymongo_server", "pymongo_server_async",
+        note="with a scripted server, in 8 threads",
+    ),
+    Client(
+        "ldap3", servers.ldap, "ldap3", "ldap3", NO_ASYNC, checks_names=True,
+        note="TLS with `allow_unverified_tls`, as it checks the name of the server itself",
     ),
     Client(
         "paho-mqtt", servers.mqtt, "paho.mqtt.client", "paho_mqtt", NO_ASYNC,
-        note="its network loop run by hand: there are no threads",
+        note="its network loop run by hand",
     ),
     Client(
-        "pika", servers.amqp, "pika", "pika", "pika_async",
-        unsupported={"pika": (NO_THREADS, "its blocking connection looks names up in threads")},
-        note="AMQP 0-9-1",
+        "paho-mqtt", servers.mqtt, "paho.mqtt.client", "paho_mqtt_threads", NO_ASYNC,
+        note="its network loop in a thread (`loop_start`)",
+    ),
+    Client("pika", servers.amqp, "pika", "pika", "pika_async", note="AMQP 0-9-1"),
+    Client(
+        "kafka-python", servers.closed_port, "kafka", "kafka", NO_ASYNC, connects=False,
+        note="the error where no broker answers",
+    ),
+    Client(
+        "APScheduler", servers.closed_port, "apscheduler", "apscheduler", NO_NETWORK,
+        connects=False, note="jobs in threads",
+    ),
+    Client(
+        "tqdm", servers.closed_port, "tqdm", "tqdm", NO_NETWORK, connects=False,
+        note="its monitor, and `thread_map`",
+    ),
+    Client(
+        "SQLAlchemy", servers.closed_port, "sqlalchemy", "sqlalchemy", NO_NETWORK,
+        connects=False, note="its pool of connections",
     ),
     Client("nats-py", servers.nats, "nats", NO_SYNC, "nats_async"),
     Client("grpclib", servers.grpc, "grpclib.client", NO_SYNC, "grpclib_async", note="with h2"),
@@ -193,7 +217,10 @@ class Matrix:
         for part in filter(None, (client.prelude, name)):
             parts.append((HERE / "programs" / f"{part}.py").read_text())
         program = "\n".join([*parts, "print('done')"])
-        sandbox = self.factory.create_sandbox(network=self.network, resource_limits=self.limits)
+        network = self.network
+        if client.checks_names:
+            network = network.allow_unverified_tls(True)
+        sandbox = self.factory.create_sandbox(network=network, resource_limits=self.limits)
         try:
             result = await sandbox.aexecute(program)
         except eryx.EryxError as error:
@@ -213,15 +240,17 @@ class Matrix:
 
 
 def versions(wheels: list[str]) -> dict[str, str]:
+    """Return the versions of wheels by their normalised names (PEP 503)."""
     found = {}
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
+            # A package may contain others, in deeper folders.
             [metadata] = [
-                name for name in archive.namelist() if name.endswith(".dist-info/METADATA")
-            ]
-            lines = archive.read(metadata).decode().splitlines()
-        fields = dict(line.split(": ", 1) for line in lines[:5] if ": " in line)
-        found[fields["Name"].lower()] = fields["Version"]
+                name for name in archive.namelist()
+                if name.endswith(".dist-info/METADATA") and name.count("/") == 1
+            ]  # fmt: skip
+            fields = email.message_from_bytes(archive.read(metadata))
+        found[re.sub(r"[-_.]+", "-", fields["Name"]).lower()] = fields["Version"]
     return found
 
 
@@ -241,11 +270,11 @@ def is_same_table(file: pathlib.Path, rows: list[Row]) -> bool:
     )
 
 
-def write_table(file: pathlib.Path, rows: list[Row]) -> None:
+def write_table(file: pathlib.Path, table: str) -> None:
     """Replace the table in `file`."""
     lines = file.read_text().splitlines(keepends=True)
     table_lines = [n for n, line in enumerate(lines) if line.startswith("|")]
-    lines[table_lines[0] : table_lines[-1] + 1] = [table(rows)]
+    lines[table_lines[0] : table_lines[-1] + 1] = [table]
     file.write_text("".join(lines))
 
 
@@ -289,7 +318,7 @@ async def main() -> int:
     for row in skipped:
         print(f"SKIPPED: {row.client.name}: {row.reasons[0]}")
     if args.write:
-        write_table(args.write, rows)
+        write_table(args.write, table(rows))
     if args.check and not args.only and not is_same_table(args.check, rows):
         print(f"{args.check} has another table: `cargo xtask client-matrix --write` updates it")
         return 1

@@ -101,7 +101,7 @@ def find_program(name: str, package: str, *folders: str) -> str:
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", *folders])
     found = shutil.which(name, path=path)
     if not found:
-        raise MissingError(f"{name} is not find_program (Debian: `apt-get install {package}`)")
+        raise MissingError(f"{name} is not installed (Debian: `apt-get install {package}`)")
     return found
 
 

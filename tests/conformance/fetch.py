@@ -34,6 +34,55 @@ REQUIRED = (
     "test_xmlrpc.py",
     # test_urllib2 uses a class of it.
     "test_http_cookiejar.py",
+    "test_bufio.py",
+    "test_file.py",
+    "test_filecmp.py",
+    "test_fileinput.py",
+    "test_fileio.py",
+    "test_genericpath.py",
+    "test_glob.py",
+    "test_gzip.py",
+    "test_io.py",
+    "test_linecache.py",
+    "test_memoryio.py",
+    "test_os.py",
+    "test_posix.py",
+    "test_posixpath.py",
+    "test_shutil.py",
+    "test_tarfile.py",
+    "test_tempfile.py",
+    "test_univnewlines.py",
+    "test_zipfile.py",
+    "test_zipimport.py",
+    "test_hashlib.py",
+    "test_hmac.py",
+    "test_bz2.py",
+    "test_lzma.py",
+    "test_zoneinfo",
+    "test_threading.py",
+    "test_thread.py",
+    "test_threading_local.py",
+    "test_queue.py",
+    "test_sched.py",
+    "test_concurrent_futures.py",
+    "test_atexit.py",
+    "test_pwd.py",
+    "test_grp.py",
+    "test_mmap.py",
+    # Files and modules that they use.
+    "_test_atexit.py",
+    "lock_tests.py",
+    "signalinterproctester.py",
+    "mapping_tests.py",
+    "test_importlib",
+    "inspect_fodder.py",
+    "recursion.tar",
+    "testtar.tar*",
+    "tokenize_tests*.txt",
+    "zip_cp437_header.zip",
+    "zipdir.zip",
+    "ziptestdata",
+    "exception_hierarchy.txt",
     "capath",
     "*.pem",
     "*.crl",
@@ -73,7 +122,8 @@ def adopt(suite: Path, folder: Path, modules: list[str]) -> None:
     if not (suite / "support").is_dir():
         raise SystemExit(f"error: {suite} is not the folder `test` of CPython's library")
     shutil.rmtree(folder, ignore_errors=True)
-    copy(suite, folder, (*REQUIRED_NEWER, *(module + ".py" for module in modules)))
+    files = (name for module in modules for name in (module + ".py", module.partition(".")[0]))
+    copy(suite, folder, (*REQUIRED_NEWER, *files))
 
 
 def copy(suite: Path, folder: Path, patterns: tuple[str, ...]) -> list[str]:

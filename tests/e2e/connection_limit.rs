@@ -59,6 +59,8 @@ print('dropped', connect().close())
 fd = connect().detach()
 print('detached', outcome(connect))
 s = socket.socket(fileno=fd)
+# The descriptor does not block, as the socket had a timeout.
+s.settimeout(10)
 s.sendall(b'hello')
 print(s.recv(5), s.fileno() == fd)
 s.detach()

@@ -84,7 +84,7 @@ for host in ('intranet.test', 'www.test'):
 
 /// The embedder sees every decision, and the end of everything that began, in order.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_observer_is_told_of_decisions_and_ends() {
+async fn an_observer_receives_decisions_and_ends() {
     let echo = echo().await;
     let names = names(Script::new().answer("api.test", addresses(["127.0.0.1"]))).await;
     let seen = Arc::new(Mutex::new(Vec::new()));

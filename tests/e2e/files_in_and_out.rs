@@ -6,23 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use eryx::files::{ChangeKind, ChangedFiles, Entry, FileError, FilesError, ReadError};
+use eryx::files::{ChangeKind, ChangedFiles, Entry, FilesError, ReadError};
 use eryx::{
     CancelHandle, ConfigError, Error, Files, Limit, MountAccess, ResourceLimits, Sandbox,
     SandboxFactory,
 };
-
 use eryx_sync::Mutex;
 
-use crate::support::{expect_exception, expect_stdout, one_second_timeout};
+use crate::support::{expect_stdout, one_second_timeout};
 
-fn sandbox(files: Files) -> Sandbox {
+pub(crate) fn sandbox(files: Files) -> Sandbox {
     let sandbox = Sandbox::embedded().with_files(files).build();
     sandbox.expect("valid files")
 }
 
 /// Returns a line for each change: `+` for created, `~` for modified, `-` for removed.
-fn lines(files: &ChangedFiles) -> Vec<String> {
+pub(crate) fn lines(files: &ChangedFiles) -> Vec<String> {
     let line = |change: eryx::files::Change| {
         let sign = match change.kind {
             ChangeKind::Created(_) => '+',
@@ -132,113 +131,6 @@ async fn files_of_a_program_that_did_not_run_to_its_end_come_back_too() {
 }
 
 #[tokio::test]
-async fn an_execution_of_a_session_has_its_own_changes_alone() {
-    let sandbox = sandbox(Files::new().with_file("/data/a", "1"));
-    let mut session = sandbox.session().await.expect("started");
-    let mut execute = async |source: &str| {
-        let result = session.execute(source).await.expect("succeeds");
-        lines(&result.files)
-    };
-    assert_eq!(
-        execute("open('x', 'w').write('x')").await,
-        ["+/home/user/x"]
-    );
-    assert_eq!(execute("print(open('x').read())").await, [""; 0]);
-    let change = "open('x', 'a').write('y'); open('y', 'w').write('y')";
-    assert_eq!(execute(change).await, ["~/home/user/x", "+/home/user/y"]);
-    let remove = "import os; os.remove('x'); os.remove('/data/a')";
-    assert_eq!(execute(remove).await, ["-/data/a", "-/home/user/x"]);
-    // What the embedder changes between two executions is not the program's.
-    let mut session = sandbox.session().await.expect("started");
-    let files = session.files().expect("open");
-    files.write("/data/b", b"2").expect("written");
-    let result = session.execute("open('/data/b', 'a').write('3')").await;
-    let result = result.expect("succeeds");
-    assert_eq!(lines(&result.files), ["~/data/b"]);
-    assert_eq!(result.files.read("/data/b").as_deref(), Ok(&b"23"[..]));
-    // A result does not change any more.
-    session
-        .execute("open('/data/b', 'w').write('later')")
-        .await
-        .expect("succeeds");
-    assert_eq!(result.files.read("/data/b").as_deref(), Ok(&b"23"[..]));
-}
-
-#[tokio::test]
-async fn the_embedder_uses_the_files_of_a_session_between_executions() {
-    let limits = ResourceLimits::default()
-        .with_max_file_bytes(100_000)
-        .with_max_files(20);
-    let sandbox = Sandbox::embedded()
-        .with_resource_limits(limits)
-        .with_files(Files::new().with_file("/data/given", "given"))
-        .build()
-        .expect("valid");
-    let mut session = sandbox.session().await.expect("started");
-    let files = session.files().expect("open");
-    assert_eq!(files.read("/data/given").expect("read"), b"given");
-    files.write("/in/deep/er/x.txt", b"hello").expect("written");
-    files.create_directory("/in/dir").expect("created");
-    files.create_directory("/in/dir").expect("it exists");
-    let names: Vec<_> = files
-        .list("/in")
-        .expect("listed")
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
-    assert_eq!(names, ["deep", "dir"]);
-    let all: Vec<_> = files.all().into_iter().map(|(path, _)| path).collect();
-    assert!(all.contains(&"/in/deep/er/x.txt".to_owned()) && !all.iter().any(|p| p == "/"));
-    for (path, reason) in [
-        ("/nothing", FileError::NoEntry),
-        ("/in", FileError::IsADirectory),
-        ("/in/deep/er/x.txt/y", FileError::NotADirectory),
-        ("/../x", FileError::NotPermitted),
-        ("relative", FileError::Invalid),
-        ("/a\0", FileError::Invalid),
-    ] {
-        let error = files.read(path).expect_err(path);
-        assert_eq!((error.reason, error.path.as_str()), (reason, path));
-        assert!(error.to_string().contains(&format!("{path:?}")), "{error}");
-    }
-    let error = files.remove("/in").expect_err("not empty");
-    assert_eq!(error.reason, FileError::NotEmpty);
-    files.remove("/in/dir").expect("removed");
-
-    // The budget is that of the session.
-    let error = files
-        .write("/big", &vec![1; 100_001])
-        .expect_err("too large");
-    assert_eq!(error.reason, FileError::NoSpace);
-    assert!(error.to_string().contains("raise the limit"), "{error}");
-    files.remove("/big").expect("removed");
-    let program = "
-import errno, os
-print(open('/in/deep/er/x.txt').read())
-os.symlink('/in/deep', '/link')
-try:
-    with open('rest', 'wb', buffering=0) as file:
-        while file.write(bytes(1000)):
-            pass
-except OSError as error:
-    print(errno.errorcode[error.errno], os.path.getsize('rest'))
-held = []
-try:
-    while True:
-        held.append(open('rest'))
-except OSError:
-    print(len(held) > 200)
-";
-    let printed = expect_stdout(session.execute(program).await);
-    assert_eq!(printed, "hello\nEIO 99987\nTrue\n");
-    // The program holds as many files open as it may, and the embedder can still read.
-    let files = session.files().expect("open");
-    assert_eq!(files.read("/link/er/x.txt").expect("read"), b"hello");
-    files.remove("/home/user/rest").expect("removed");
-    assert_eq!(files.list("/home/user").expect("listed"), []);
-}
-
-#[tokio::test]
 async fn provided_content_is_waited_for_without_holding_up_anything_else() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
@@ -297,109 +189,6 @@ open('/data/slow', 'a').write('er')
         Ok(&b"slower"[..])
     );
     assert_eq!(calls.load(Ordering::Relaxed), 1);
-}
-
-#[tokio::test]
-async fn a_directory_of_the_machine_is_shown_and_changed_as_the_embedder_says() {
-    let machine = tempfile::tempdir().expect("a folder");
-    let path = |name: &str| machine.path().join(name);
-    fs::create_dir_all(path("ref/sub")).expect("created");
-    fs::create_dir(path("work")).expect("created");
-    fs::write(path("ref/sub/a.txt"), "of the machine").expect("written");
-    fs::write(path("secret"), "secret").expect("written");
-    std::os::unix::fs::symlink("../secret", path("ref/out")).expect("linked");
-    std::os::unix::fs::symlink("/etc/passwd", path("ref/absolute")).expect("linked");
-    let growth = MountAccess::ReadWrite { max_growth: 50_000 };
-    let files = Files::new()
-        .with_mount("/ref", path("ref"), MountAccess::ReadOnly)
-        .with_mount("/work", path("work"), growth)
-        .with_host_file("/secret.txt", path("secret"));
-    let sandbox = sandbox(files);
-    let program = "
-import errno, os, pathlib
-def error_of(function, *arguments):
-    try:
-        return function(*arguments)
-    except OSError as error:
-        return errno.errorcode[error.errno]
-print(sorted(os.listdir('/')), sorted(os.listdir('/ref')))
-print(pathlib.Path('/ref/sub/a.txt').read_text(), open('/secret.txt').read())
-for path in ('/ref/out', '/ref/absolute', '/ref/../../secret', '/work/../ref/out', '/ref/sub/../../../secret'):
-    print(error_of(open, path), end=' ')
-print()
-for function, *arguments in (
-    (open, '/ref/new', 'w'), (open, '/ref/sub/a.txt', 'r+'), (os.mkdir, '/ref/d'), (os.remove, '/ref/sub/a.txt'),
-    (os.rmdir, '/ref'), (os.rename, '/ref/sub', '/ref/x'), (os.utime, '/ref/sub/a.txt', (1, 1)),
-    (os.symlink, 'x', '/ref/l'), (os.symlink, '/etc', '/work/l'), (os.rename, '/work', '/w'),
-    (os.link, '/ref/sub/a.txt', '/work/hard'),
-):
-    print(error_of(function, *arguments), end=' ')
-print()
-open('/secret.txt', 'w').write('mine')
-open('/work/out.txt', 'w').write('done')
-try:
-    with open('/work/big', 'wb', buffering=0) as file:
-        while file.write(bytes(1000)):
-            pass
-except OSError as error:
-    print(errno.errorcode[error.errno] in ('EIO', 'ENOSPC'), os.path.getsize('/work/big') <= 50_000)
-";
-    let result = sandbox.execute(program).await.expect("succeeds");
-    assert_eq!(
-        result.stdout,
-        "['home', 'ref', 'secret.txt', 'tmp', 'work'] ['absolute', 'out', 'sub']\n\
-         of the machine secret\n\
-         ENOENT ENOENT EPERM ENOENT EPERM \n\
-         EROFS EROFS EROFS EROFS EBUSY EROFS EROFS EPERM EPERM EBUSY EXDEV \n\
-         True True\n"
-    );
-    assert_eq!(lines(&result.files), ["~/secret.txt"]);
-    assert_eq!(fs::read(path("work/out.txt")).expect("written"), b"done");
-    assert_eq!(fs::read(path("secret")).expect("read"), b"secret");
-    assert_eq!(fs::read_dir(path("ref")).expect("read").count(), 3);
-    // The growth counts for all executions together.
-    let again = "open('/work/more', 'wb', buffering=0).write(bytes(1000))";
-    let error = expect_exception(sandbox.execute(again).await);
-    assert_eq!(error.exception_type, "OSError", "{}", error.message);
-}
-
-#[tokio::test]
-async fn links_that_another_process_puts_into_a_mount_while_it_is_used_lead_nowhere() {
-    let machine = tempfile::tempdir().expect("a folder");
-    let root = machine.path().join("root");
-    fs::create_dir_all(root.join("d")).expect("created");
-    fs::write(root.join("d/f"), "inside").expect("written");
-    fs::create_dir(machine.path().join("outside")).expect("created");
-    fs::write(machine.path().join("outside/f"), "OUTSIDE").expect("written");
-    let sandbox = sandbox(Files::new().with_mount("/m", &root, MountAccess::ReadOnly));
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let outside = machine.path().join("outside");
-    let swapper = std::thread::spawn(move || {
-        while !stopped.load(Ordering::Relaxed) {
-            fs::rename(root.join("d"), root.join("kept")).expect("renamed");
-            std::os::unix::fs::symlink(&outside, root.join("d")).expect("linked");
-            fs::remove_file(root.join("d")).expect("removed");
-            fs::rename(root.join("kept"), root.join("d")).expect("renamed");
-        }
-    });
-    let program = "
-import os
-seen = set()
-count = 0
-while count < 5000 or 'inside' not in seen:
-    count += 1
-    for path in ('/m/d/f', '/m/d/../d/f', '/m/kept/../d/f'):
-        try:
-            seen.add(open(path).read())
-        except OSError:
-            seen.add('refused')
-print('OUTSIDE' in seen, 'inside' in seen)
-";
-    let printed = sandbox.execute(program).await;
-    stop.store(true, Ordering::Relaxed);
-    swapper.join().expect("it does not fail");
-    assert_eq!(expect_stdout(printed), "False True\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

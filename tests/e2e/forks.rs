@@ -100,7 +100,7 @@ await asyncio.sleep(0)
 }
 
 #[tokio::test]
-async fn the_monotonic_clock_of_a_fork_goes_on() {
+async fn the_monotonic_clock_of_a_fork_continues() {
     let (mut parent, mut fork) = forked("import time; time.sleep(0.3); t = time.monotonic()").await;
     for session in [&mut fork, &mut parent] {
         let output = run(
@@ -113,7 +113,7 @@ async fn the_monotonic_clock_of_a_fork_goes_on() {
 }
 
 #[tokio::test]
-async fn random_numbers_differ_in_every_fork_and_explicit_seeds_go_on() {
+async fn random_numbers_differ_in_every_fork_and_seeded_generators_continue() {
     let program = "
 import random, tempfile, uuid
 random.seed(1)
@@ -331,7 +331,7 @@ async fn a_snapshot_is_small_and_refused_when_damaged_or_of_something_else() {
     let bytes = session.snapshot().await.expect("taken");
     assert!(bytes.len() < 200_000, "{} bytes", bytes.len());
     for (damaged, why) in [
-        (b"".to_vec(), "no snapshot"),
+        (b"".to_vec(), "not a snapshot"),
         (bytes[..bytes.len() - 10].to_vec(), "damaged"),
         ([&bytes[..], b"x"].concat(), "damaged"),
     ] {

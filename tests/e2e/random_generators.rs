@@ -90,3 +90,51 @@ async fn the_module_generator_keeps_the_seed_of_set_up_code() {
     assert_eq!(first, "0.6394267984578837\n");
     assert_eq!(expect_stdout(sandbox.execute(program).await), first);
 }
+
+/// A copy of a session has the state of its generators, too.
+#[tokio::test]
+async fn unseeded_generators_of_a_session_differ_in_its_forks_and_restored_copies() {
+    let sandbox = crate::support::sandbox(None);
+    let mut session = sandbox.session().await.expect("started");
+    let program = "
+import pickle, random, tempfile, uuid
+class Sampler(random.Random):
+    def __hash__(self): raise RuntimeError('asked')
+kept = [random.Random(), Sampler(), {'inside': random.Random(None)}]
+closure = (lambda generator: lambda: generator.random())(random.Random())
+copied = pickle.loads(pickle.dumps(kept[0]))
+again = random.Random(5); again.seed()
+tempfile._get_candidate_names()
+given = random.Random(42)
+random.random()
+";
+    expect_stdout(session.execute(program).await);
+    let program = "
+for generator in (random, kept[0], kept[1], kept[2]['inside'], copied, again):
+    print(generator.random())
+print(closure())
+print(next(tempfile._get_candidate_names()), uuid.uuid1())
+print(given.random())
+";
+    let bytes = session.snapshot().await.expect("taken");
+    let mut copies = vec![
+        session.fork().await.expect("forked"),
+        session.fork().await.expect("forked"),
+        sandbox.restore(&bytes).await.expect("restored"),
+    ];
+    copies.push(session);
+    let mut printed = Vec::new();
+    for copy in &mut copies {
+        printed.push(expect_stdout(copy.execute(program).await));
+    }
+    let lines: Vec<Vec<&str>> = printed.iter().map(|text| text.lines().collect()).collect();
+    for line in 0..lines[0].len() {
+        let values: std::collections::HashSet<_> = lines.iter().map(|copy| copy[line]).collect();
+        let explicit = line == lines[0].len() - 1;
+        assert_eq!(
+            values.len(),
+            if explicit { 1 } else { copies.len() },
+            "line {line}: {values:?}"
+        );
+    }
+}

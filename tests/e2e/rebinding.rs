@@ -150,7 +150,7 @@ impl Outcome {
     fn end(&self) -> CloseReason {
         match self.events.last().map(|event| &event.kind) {
             Some(EventKind::Closed { close_reason, .. }) => close_reason.clone(),
-            other => panic!("{other:?} is no end"),
+            other => panic!("{other:?} is not an end"),
         }
     }
 }
@@ -332,7 +332,7 @@ async fn a_malformed_or_forged_answer_is_ignored() {
         (Answer::ServerFailure, "gaierror", NetError::NameTryAgain),
         (Answer::Refused, "gaierror", NetError::NameTryAgain),
         (Answer::NameError, "gaierror", NetError::NameNotFound),
-        (addresses([]), "gaierror", NetError::NameNotFound),
+        (addresses([]), "gaierror", NetError::NameWithoutAddress),
     ] {
         let rebinding = Rebinding::new(Script::new().otherwise(answer.clone())).await;
         let outcome = rebinding.run("connect()").await;

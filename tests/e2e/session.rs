@@ -383,7 +383,7 @@ print(len(asyncio.all_tasks() - {asyncio.current_task(), task_in_loop}), (await 
         "['asyncio', 'linecache', 're', 'socket', 'sys', 'below'] ['<script>'] ['']\n\
          []\n\
          [] True 0 None\n\
-         1002\n\
+         65538\n\
          0 Task-1\n"
     );
 }

@@ -357,14 +357,14 @@ print(all(0 < len(raw.read(2**32 - 1, None)) <= 1 << 20 for _ in range(20)))
 async fn a_socket_option_is_applied_or_rejected() {
     let echo = start_peer(Behaviour::Echo).await;
     let text = "
-import socket, struct
+import socket
 s = socket.create_connection(('127.0.0.1', PORT), 10)
 for level, option in ((socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.SOL_SOCKET, socket.SO_KEEPALIVE)):
     before = s.getsockopt(level, option)
     s.setsockopt(level, option, 1)
     print(before, s.getsockopt(level, option))
 print(s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM)
-print(outcome(s.setsockopt, socket.IPPROTO_TCP, 4711, 1), outcome(s.setsockopt, socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 5)))
+print(outcome(s.setsockopt, socket.IPPROTO_TCP, 4711, 1), outcome(s.setsockopt, socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'lo'))
 ";
     assert_eq!(
         run_program(loopback(), &json!({"PORT": echo.port()}), text).await,

@@ -1,4 +1,4 @@
-//! What programs find when they start (inputs, arguments, standard input), and their values.
+//! The inputs of programs (variables, arguments, standard input), and their values.
 
 use eryx::{
     ConfigError, Error, ExecuteResult, Files, JsonValue, Limit, MountAccess, Program, ProgramError,
@@ -81,11 +81,11 @@ async fn a_value_that_is_not_json_is_refused_with_its_place_and_nothing_is_conve
         ("a = []\na.append(a)\na", "value[0]: it contains itself"),
         (
             "a = 0\nfor _ in range(200): a = [a]\na",
-            "more than 100 lists and dicts are in each other",
+            "lists and dicts are nested more than 100 levels deep",
         ),
         (
             "'x' * (1 << 20)",
-            "value: its JSON has 1048578 bytes, and 1048576 are the most",
+            "value: its JSON has 1048578 bytes; the limit is 1048576",
         ),
         (
             "a = [0] * 10\nfor _ in range(30): a = [a] * 10\na",

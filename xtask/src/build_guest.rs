@@ -30,7 +30,9 @@ pub(crate) fn build(progress: &mut Progress, force: bool) -> Result<()> {
     builder
         .args(GUEST_BUILD)
         .args(["--", "--componentize-py"])
-        .arg(tools.program("componentize-py"));
+        .arg(tools.program("componentize-py"))
+        .arg("--zig")
+        .arg(tools.program("python-zig"));
     if force {
         builder.arg("--force");
     }

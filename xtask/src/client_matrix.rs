@@ -23,11 +23,7 @@ pub(crate) fn run(write: bool, names: &[String]) -> Result<()> {
 pub(crate) fn run_with_wheel(wheel: &Path, write: bool, names: &[String]) -> Result<()> {
     let root = workspace::root();
     let sources = root.join("tests/clients");
-    let servers = Venv::ensure(
-        &root.join("target/client-tests"),
-        &sources.join("servers.txt"),
-    )?;
-    servers.install(wheel)?;
+    let servers = servers(wheel)?;
     let libraries = root.join("target/clients");
     let built = libraries.join("built");
     servers.download(&sources.join("libraries.txt"), &libraries)?;
@@ -47,4 +43,15 @@ pub(crate) fn run_with_wheel(wheel: &Path, write: bool, names: &[String]) -> Res
             .args(names)
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     )
+}
+
+/// Returns an environment with the servers of `servers.txt` and the wheel.
+pub(crate) fn servers(wheel: &Path) -> Result<Venv> {
+    let root = workspace::root();
+    let servers = Venv::ensure(
+        &root.join("target/client-tests"),
+        &root.join("tests/clients/servers.txt"),
+    )?;
+    servers.install(wheel)?;
+    Ok(servers)
 }

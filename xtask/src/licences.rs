@@ -107,7 +107,7 @@ impl Deny {
         };
         let expression = match Expression::parse_mode(license, ParseMode::LAX) {
             Ok(expression) => expression,
-            Err(error) => return Some(format!("`{license}` is no SPDX expression: {error}")),
+            Err(error) => return Some(format!("`{license}` is not an SPDX expression: {error}")),
         };
         let allowed = expression
             .evaluate(|requirement| self.licenses.allow.contains(&requirement.to_string()));
@@ -168,7 +168,7 @@ mod tests {
             ),
             (
                 package("a", Some("not a licence"), None),
-                "no SPDX expression",
+                "not an SPDX expression",
             ),
             (
                 package("a", Some("MIT"), Some("git+https://git.test/a")),

@@ -7,10 +7,12 @@ mod client_matrix;
 mod command;
 mod conformance;
 mod demo;
+mod differential;
 mod find_python;
 mod fuzz;
 mod instructions;
 mod licences;
+mod packages;
 mod progress;
 mod public_api;
 mod selections;
@@ -63,12 +65,34 @@ enum Task {
         #[arg(conflicts_with = "write")]
         names: Vec<String>,
     },
+    /// Run generated programs on sockets, TLS and asyncio natively and in sandboxes, and compare
+    /// what they see
+    Differential {
+        /// The number of programs
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        seeds: u32,
+        /// The seed of the first program
+        #[arg(long, value_name = "SEED", default_value_t = 60)]
+        first: u32,
+    },
     /// Count the instructions of hot operations with callgrind, and fail where they have grown by
     /// more than 5 %
     Instructions {
         /// Write the counts to benches/instructions.json, instead of comparing the two
         #[arg(long)]
         write: bool,
+    },
+    /// Import popular packages of the package index in sandboxes, and use ten of them
+    Packages {
+        /// Write the table to docs/popular-packages.md, instead of comparing the two
+        #[arg(long)]
+        write: bool,
+        /// Every second package, as `cargo xtask test` does, and those with a program
+        #[arg(long, conflicts_with = "write")]
+        half: bool,
+        /// Packages of the table, instead of all
+        #[arg(conflicts_with_all = ["write", "half"])]
+        names: Vec<String>,
     },
     /// Check the licences and sources of all dependencies against deny.toml
     Licences,
@@ -101,6 +125,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::ClientMatrix { write, names } => client_matrix::run(write, &names),
         Task::Conformance { args } => conformance::run(&args),
+        Task::Differential { seeds, first } => differential::run(seeds, first),
         Task::Demo => demo::run(),
         Task::Fuzz {
             seconds,
@@ -109,6 +134,7 @@ fn main() -> ExitCode {
         } => fuzz::run(seconds, target.as_deref(), &inputs),
         Task::Instructions { write } => instructions::run(write),
         Task::Licences => licences::run(),
+        Task::Packages { write, half, names } => packages::run(write, half, &names),
         Task::PublicApi { write } => public_api::run(write),
         Task::Test => test::run(),
         Task::Wheel { release } => wheel::run(release).map(drop),

@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::build_guest;
 use crate::client_matrix;
 use crate::command::{self, cargo};
+use crate::packages;
 use crate::progress::Progress;
 use crate::selections::WORKSPACE;
 use crate::venv::Venv;
@@ -19,7 +20,7 @@ const NETNS_PROGRAM: &str = "eryx-testkit-netns";
 
 /// Builds everything that is missing and runs all tests.
 pub(crate) fn run() -> Result<()> {
-    let mut progress = Progress::new(build_guest::STEPS + 7);
+    let mut progress = Progress::new(build_guest::STEPS + 8);
     build_guest::build(&mut progress, false)?;
     progress.step("checking the guest's Python (ruff, mypy, pytest)");
     check_guest_python()?;
@@ -42,6 +43,8 @@ pub(crate) fn run() -> Result<()> {
     )?;
     progress.step("running network libraries against real servers");
     client_matrix::run_with_wheel(&wheel, false, &[])?;
+    progress.step("importing and using popular packages");
+    packages::run_with_wheel(&wheel, false, true, &[])?;
     progress.done();
     Ok(())
 }

@@ -91,6 +91,9 @@ impl Venv {
             "py",
             "--abi",
             "none",
+            // Of the guest.
+            "--python-version",
+            "3.14",
         ];
         self.fetch(requirements, folder, &pure)
     }
@@ -137,7 +140,9 @@ impl Venv {
                 .arg(requirements)
                 .arg("--wheel-dir")
                 .arg(folder)
-                .env("NO_EXT", "1"),
+                .env("NO_EXT", "1")
+                // Setuptools leaves out optional native code if it cannot be compiled.
+                .env("CC", "false"),
         )?;
         // The tags of the wheels name the interpreter that built them, which the wheels do not
         // need.

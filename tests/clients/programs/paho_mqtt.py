@@ -1,4 +1,4 @@
-# Without threads, the program runs the network loop itself, as the documentation describes.
+# The program runs the network loop itself, as the documentation describes.
 import time
 
 import paho.mqtt.client as mqtt

@@ -12,8 +12,8 @@ with smtplib.SMTP(HOST, PORT, timeout=20) as client:
         client.starttls(context=ssl.create_default_context())
     assert client.send_message(letter) == {}
     try:
-        client.sendmail("from@example.com", ["nobody@refused.example"], "text")
+        client.sendmail("from@example.com", ["unknown@refused.example"], "text")
     except smtplib.SMTPRecipientsRefused as error:
-        assert error.recipients["nobody@refused.example"][0] == 550
+        assert error.recipients["unknown@refused.example"][0] == 550
     else:
         raise AssertionError("sent to whom the server refuses")

@@ -1,7 +1,7 @@
 """Proxies of objects on the host side of a test.
 
-A sandbox has no threads, but CPython's suite starts its servers in threads. The host side creates
-them from the same file of the suite, and here they are objects of `Remote`.
+CPython's suite starts its servers in threads. The host side creates them from the same file of the
+suite, and here they are objects of `Remote`.
 """
 
 # ruff: noqa: N802 - names that the suite and unittest ask for

@@ -40,16 +40,20 @@ async fn faults_per_execution(sandbox: &Sandbox, program: &str) -> u64 {
 }
 
 /// Trap: the objects that a program writes to were scattered over the heap, and each of their pages
-/// was copied for each sandbox: 392 faults. The pages of a slot are returned to the kernel when a
-/// sandbox ends, so the next one pays only for the pages that it touches.
+/// was copied for each sandbox: 392 faults. Most programs now run in an instance that is reset and
+/// has its pages; the instances of others end, and so the next one pays for the pages that it
+/// touches.
 #[tokio::test]
-async fn a_sandbox_in_a_reused_slot_causes_few_page_faults() {
+async fn a_sandbox_causes_few_page_faults() {
     let sandbox = sandbox(None);
-    for program in [
-        "print(sum(range(1000)))",
-        "import json; print(json.dumps({'a': [1, 2.5, None]}))",
+    for (program, most) in [
+        ("print(sum(range(1000)))", 8),
+        ("import json; print(json.dumps({'a': [1, 2.5, None]}))", 8),
+        // Two open handles at the same time: its instance is not reused.
+        ("import sys; print(1); print(2, file=sys.stderr)", 200),
     ] {
         let faults = faults_per_execution(&sandbox, program).await;
-        assert!(faults < 200, "{faults} per execution of {program:?}");
+        println!("{faults} page faults per execution of {program:?}");
+        assert!(faults < most, "{faults} per execution of {program:?}");
     }
 }

@@ -72,6 +72,51 @@ def check_open():
     assert not os.path.exists(path)
 
 
+def check_large_reads():
+    path = "/tmp/large"
+    content = bytes(range(256)) * 1500 + b"the end"
+    with open(path, "wb") as file:
+        file.write(content)
+    assert open(path, "rb").read() == content
+    assert open(path, encoding="latin-1").read() == content.decode("latin-1").replace("\r", "\n")
+    fd = os.open(path, os.O_RDWR)
+    # As natively, a read of a file returns all there is.
+    assert os.read(fd, 1 << 20) == content and os.read(fd, 1 << 20) == b""
+    for start in (0, 1, 65_536, len(content) - 65_537, len(content) - 3):
+        for size in (65_536, 65_537, 100_000, 262_144):
+            os.lseek(fd, start, os.SEEK_SET)
+            assert os.read(fd, size) == content[start : start + size], (start, size)
+            position = min(start + size, len(content))
+            assert os.lseek(fd, 0, os.SEEK_CUR) == position, (start, size)
+            assert os.read(fd, 10) == content[position : position + 10]
+    # A write goes on where a read ended.
+    os.lseek(fd, 5, os.SEEK_SET)
+    assert os.read(fd, 100_000) == content[5:100_005] and os.write(fd, b"written") == 7
+    assert os.read(fd, 200_000) == content[100_012:300_012]
+    os.close(fd)
+    content = content[:100_005] + b"written" + content[100_012:]
+    with open(path, "rb", buffering=0) as file:
+        buffer = bytearray(200_000)
+        assert file.readinto(buffer) == 200_000 and buffer == content[:200_000]
+        assert file.read(150_000) == content[200_000:350_000] and file.tell() == 350_000
+        assert file.readall() == content[350_000:]
+    # A hole, and its end.
+    with open(path, "w+b", buffering=0) as file:
+        file.truncate(200_000)
+        file.seek(199_999)
+        file.write(b"x")
+        file.seek(0)
+        assert file.read(1 << 20) == bytes(199_999) + b"x"
+    fd = os.open(path, os.O_RDWR | os.O_APPEND)
+    assert len(os.read(fd, 100_000)) > 0 and os.write(fd, b"y") == 1
+    assert os.stat(fd).st_size == 200_001
+    os.close(fd)
+    fd = os.open("/tmp", os.O_RDONLY)
+    assert error_of(lambda: os.read(fd, 1 << 20)) == "EISDIR"
+    os.close(fd)
+    assert error_of(lambda: os.read(fd, 1 << 20)) == "EBADF"
+
+
 def check_os():
     os.makedirs("/tmp/os/a/b")
     os.chdir("/tmp/os")
@@ -110,6 +155,12 @@ def check_os():
     assert os.pwrite(descriptor, b"XYZ", 10) == 3
     assert os.pread(descriptor, 20, 0) == b"con" + bytes(7) + b"XYZ"
     assert os.fstat(descriptor).st_size == 13
+    os.ftruncate(descriptor, 0)
+    # More than the host copies in one call.
+    large = bytes(range(256)) * 36864
+    assert os.pwrite(descriptor, large, 1) == len(large)
+    assert os.pread(descriptor, 1 << 24, 1) == large
+    assert os.pread(descriptor, 1 << 24, 1 << 24) == b""
     os.ftruncate(descriptor, 0)
     os.fsync(descriptor)
     os.close(descriptor)
@@ -280,6 +331,7 @@ def check_formats():
 assert sorted(os.listdir("/")) == ["home", "tmp"]
 for check in (
     check_open,
+    check_large_reads,
     check_os,
     check_pathlib,
     check_tempfile,

@@ -18,5 +18,4 @@ def described(error):
     # The errors of `ssl` have other numbers.
     if name.startswith("SSL") or number not in errno.errorcode:
         return name
-    # WASI has the same number for both names.
-    return f"{name}({errno.errorcode[number].replace('ESHUTDOWN', 'EPIPE')})"
+    return f"{name}({errno.errorcode[number]})"

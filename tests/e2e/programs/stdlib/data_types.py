@@ -1,0 +1,122 @@
+"""The data types of ctypes, without libraries."""
+
+import copy
+import ctypes
+import ctypes.util
+import ctypes.wintypes
+import pickle
+import struct
+from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_uint16, c_uint32, c_void_p
+
+
+class Inner(Structure):
+    _fields_ = [("x", c_uint16), ("y", c_uint32)]
+
+
+class Record(Structure):
+    _anonymous_ = ("inner",)
+    _fields_ = [
+        ("kind", ctypes.c_uint8),
+        ("name", c_char * 6),
+        ("inner", Inner),
+        ("items", c_int * 3),
+    ]
+
+
+class Header(ctypes.BigEndianStructure):
+    _pack_ = 1
+    _layout_ = "ms"
+    _fields_ = [("kind", c_uint16), ("size", c_uint32)]
+
+
+class Flags(ctypes.Union):
+    class Bits(Structure):
+        _fields_ = [("low", c_uint32, 4), ("middle", c_uint32, 12), ("high", ctypes.c_int32, 16)]
+
+    _fields_ = [("bits", Bits), ("word", c_uint32)]
+
+
+class Node(Structure):
+    pass
+
+
+Node._fields_ = [("value", c_int), ("next", POINTER(Node))]
+
+record = Record(1, b"abc", (2, 3), (c_int * 3)(7, 8, 9))
+assert (record.name, record.x, record.inner.y, list(record.items)) == (b"abc", 2, 3, [7, 8, 9])
+record.items[1] = -1
+assert ctypes.sizeof(record) == 28
+assert Record.inner.offset == 8
+assert struct.unpack_from("<i", record, 20) == (-1,)
+assert Record.from_buffer_copy(bytes(record)).items[1] == -1
+assert copy.copy(record).x == pickle.loads(pickle.dumps(Inner(2, 3))).x == 2
+
+assert bytes(Header(1, 2)) == b"\0\1\0\0\0\2"
+assert Header.from_buffer_copy(b"\1\2\3\4\5\6").size == 0x03040506
+shared = bytearray(6)
+Header.from_buffer(shared).kind = 0x1234
+assert shared[:2] == b"\x12\x34"
+flags = Flags(word=0xFFF50021)
+assert (flags.bits.low, flags.bits.middle, flags.bits.high) == (1, 2, -11)
+
+first, second = Node(1), Node(2)
+first.next = ctypes.pointer(second)
+second.value = 20
+assert first.next.contents.value == 20
+assert not second.next
+number = c_int(2**31)
+assert number.value == -(2**31)
+array = (c_int * 3)(1, 2, 3)
+pointer = ctypes.cast(array, POINTER(c_int))
+pointer[1] += 10
+assert (array[:], pointer[:3]) == ([1, 12, 3], [1, 12, 3])
+assert bytes(memoryview(array)) == struct.pack("<3i", 1, 12, 3)
+text = ctypes.create_string_buffer(b"hello", 10)
+ctypes.memmove(text, b"HE", 2)
+assert (text.value, len(text.raw)) == (b"HEllo", 10)
+assert ctypes.string_at(ctypes.addressof(text), 3) == b"HEl"
+ctypes.memset(text, ord("z"), 2)
+assert text.value == b"zzllo"
+assert c_char_p(b"xyz").value == b"xyz"
+assert ctypes.cast(c_char_p(b"abc"), POINTER(c_char))[1] == b"b"
+assert ctypes.create_unicode_buffer("ä€").value == "ä€"
+add = ctypes.CFUNCTYPE(c_int, c_int, c_int)(lambda a, b: a + b)
+assert add(2, 3) == 5
+
+ctypes.resize(resized := Inner(), 100)
+memoryview(resized).cast("B")[:] = bytes(range(100))
+assert (resized.x, ctypes.sizeof(resized), bytes(resized)[99]) == (0x100, 100, 99)
+
+# Windows' types can be imported everywhere.
+flag = ctypes.wintypes.VARIANT_BOOL(5)
+assert (flag.value, bytes(flag), ctypes.sizeof(flag)) == (True, b"\xff\xff", 2)
+flag.value = False
+assert (flag.value, bytes(flag)) == (False, b"\0\0")
+
+# An address that belongs to nothing is an error, and so is one beyond the end of an object.
+for access in (
+    lambda: ctypes.string_at(4711),
+    lambda: ctypes.memset(text, 0, 1000),
+    lambda: c_int.from_address(1),
+    lambda: pointer[1000],
+    lambda: POINTER(c_int)().contents,
+    lambda: c_void_p.in_dll(None, "errno"),
+):
+    try:
+        access()
+    except ValueError:
+        continue
+    raise AssertionError(access)
+for load, kind in (
+    (lambda: ctypes.CDLL("libc.so.6"), OSError),
+    (lambda: ctypes.cdll.LoadLibrary("libm.so"), OSError),
+    (lambda: ctypes.pythonapi.Py_IncRef, AttributeError),
+):
+    try:
+        load()
+    except kind as error:
+        assert "native code" in str(error)
+    else:
+        raise AssertionError(load)
+assert ctypes.util.find_library("c") is None
+print("ok")

@@ -1,0 +1,135 @@
+"""Memory maps of anonymous memory and of files, and locks of files."""
+
+import errno
+import fcntl
+import mmap
+import os
+import pathlib
+import re
+import struct
+
+path = pathlib.Path("data")
+
+anonymous = mmap.mmap(-1, 100)
+anonymous.write(b"hello world")
+anonymous.seek(0)
+anonymous[:2] = b"HE"
+assert anonymous.read(5) == b"HEllo"
+assert anonymous.find(b"wor") == 6
+assert re.search(b"w(.)r", anonymous).group(1) == b"o"
+struct.pack_into("<I", anonymous, 96, 7)
+assert struct.unpack_from("<I", anonymous, 96) == (7,)
+view = memoryview(anonymous)
+try:
+    anonymous.close()
+except BufferError:
+    pass
+else:
+    raise AssertionError("closed with a view")
+view.release()
+anonymous.close()
+assert anonymous.closed
+
+# What is written through a map is in the file, also after the file object is closed.
+path.write_bytes(b"0123456789" * 10)
+with open(path, "r+b") as file:
+    shared = mmap.mmap(file.fileno(), 0)
+shared[0:3] = b"abc"
+assert path.read_bytes()[:5] == b"abc34"
+with memoryview(shared) as view:
+    view[3] = ord("d")
+shared.flush()
+assert path.read_bytes()[:5] == b"abcd4"
+shared.seek(50)
+shared.write_byte(ord("!"))
+shared.resize(60)
+assert path.stat().st_size == len(shared) == shared.size() == 60
+shared.close()
+assert path.read_bytes()[50] == ord("!")
+
+with open(path, "rb") as file:
+    with mmap.mmap(file.fileno(), 10, access=mmap.ACCESS_READ) as readable:
+        assert readable[:4] == b"abcd"
+        assert readable.readline() == b"abcd456789"
+        for change in (
+            lambda: readable.write(b"x"),
+            lambda: memoryview(readable).__setitem__(0, 1),
+        ):
+            try:
+                change()
+            except TypeError:
+                continue
+            raise AssertionError("a read-only map changed")
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as private:
+        private[0] = 0
+    try:
+        mmap.mmap(file.fileno(), 0)
+    except OSError:
+        pass
+    else:
+        raise AssertionError("a map to write of a file that is open to read")
+    for arguments in ((0, 61), (file.fileno(), 1000), (-1, 0)):
+        try:
+            mmap.mmap(*arguments)
+        except (OSError, ValueError):
+            continue
+        raise AssertionError(arguments)
+assert path.read_bytes()[0] == ord("a")
+
+# Two open files exclude each other, as they do between threads on other systems.
+with open(path, "r+b") as first, open(path, "r+b") as second:
+    fcntl.flock(first, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    else:
+        raise AssertionError("two exclusive locks")
+    try:
+        fcntl.flock(second, fcntl.LOCK_SH)
+    except OSError as error:
+        assert error.errno == errno.EDEADLK
+    fcntl.flock(first, fcntl.LOCK_UN)
+    fcntl.flock(second, fcntl.LOCK_SH)
+    fcntl.flock(first, fcntl.LOCK_SH)
+    fcntl.lockf(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.lockf(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.lockf(first.fileno(), os.F_TLOCK, 0)
+    flags = fcntl.fcntl(first, fcntl.F_GETFD)
+    fcntl.fcntl(first, fcntl.F_SETFD, flags | fcntl.FD_CLOEXEC)
+    assert fcntl.fcntl(first, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+    try:
+        fcntl.ioctl(first, 0x5413)
+    except OSError as error:
+        assert error.errno == errno.ENOTTY
+# Closing a file releases its lock.
+with open(path, "r+b") as third:
+    fcntl.flock(third, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Anonymous(mmap.mmap):
+    def __new__(cls, *arguments, **keywords):
+        return super().__new__(cls, -1, *arguments, **keywords)
+
+
+with Anonymous(10, access=mmap.ACCESS_WRITE) as memory:
+    memory[2:4] = b"ab"
+    assert memory.find(b"b") == 3
+with open(path, "w+b") as file:
+    file.truncate(9 << 20)
+    with mmap.mmap(file.fileno(), 0) as memory:
+        memory[5 << 20] = 1
+        memory.flush()
+    file.seek(5 << 20)
+    assert file.read(2) == b"\1\0"
+
+descriptor = os.open("vector", os.O_RDWR | os.O_CREAT)
+assert os.writev(descriptor, [b"ab", b"cde"]) == 5
+parts = [bytearray(2), bytearray(9)]
+assert os.preadv(descriptor, parts, 0) == 5
+assert parts[0] == b"ab"
+assert os.pwritev(descriptor, [b"X"], 1) == 1
+os.posix_fallocate(descriptor, 0, 100)
+assert os.fstat(descriptor).st_size == 100
+os.close(descriptor)
+print("ok")

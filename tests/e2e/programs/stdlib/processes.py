@@ -1,0 +1,85 @@
+"""The one process of a sandbox, and the refusals of others."""
+
+import asyncio
+import concurrent.futures
+import multiprocessing
+import os
+import pty
+import signal
+import subprocess
+import time
+
+
+def refusal(function, *arguments, **options):
+    """Returns the text of the PermissionError that a function raises."""
+    try:
+        function(*arguments, **options)
+    except PermissionError as error:
+        return str(error)
+    raise AssertionError(f"{function} does not refuse")
+
+
+def child_error(function, *arguments):
+    """Returns whether a function raises ChildProcessError."""
+    try:
+        function(*arguments)
+    except ChildProcessError:
+        return True
+    return False
+
+
+# Libraries test for these, and do without processes where they do not exist.
+assert not any(hasattr(os, name) for name in ("fork", "forkpty", "posix_spawn"))
+assert os.getpid() == os.getpid() > 1
+assert os.getppid() == 1
+assert os.getpgrp() == os.getpgid(0) == os.getsid(0) == os.getpid()
+os.kill(os.getpid(), 0)
+received = []
+for pid, expected in ((2**30, ProcessLookupError), (1, PermissionError)):
+    try:
+        os.kill(pid, 0)
+    except expected:
+        received.append(pid)
+assert received == [2**30, 1]
+
+for function, arguments in (
+    (os.system, ("ls",)),
+    (os.popen, ("ls",)),
+    (os.execv, ("/bin/ls", ["ls"])),
+    (os.execvp, ("ls", ["ls"])),
+    (os.spawnv, (os.P_WAIT, "/bin/ls", ["ls"])),
+    (os.setsid, ()),
+    (os.mkfifo, ("pipe",)),
+):
+    assert function.__name__[:4] in refusal(function, *arguments), function
+for function in (subprocess.run, subprocess.check_output, subprocess.Popen):
+    text = refusal(function, ["git", "status"])
+    assert "'git'" in text, text
+    assert "import tools" in text, text
+assert "'ls -l'" in refusal(subprocess.run, "ls -l", shell=True)
+assert "'git'" in refusal(asyncio.run, asyncio.create_subprocess_exec("git"))
+assert child_error(os.wait)
+assert child_error(os.waitpid, -1, os.WNOHANG)
+assert (os.waitstatus_to_exitcode(256), os.waitstatus_to_exitcode(9)) == (1, -9)
+
+refusal(multiprocessing.Process(target=print).start)
+refusal(multiprocessing.Pool, 1)
+refusal(concurrent.futures.ProcessPoolExecutor)
+with multiprocessing.Lock() as acquired, multiprocessing.RLock():
+    assert acquired
+semaphore = multiprocessing.BoundedSemaphore(2)
+assert [semaphore.acquire(False) for _ in range(3)] == [True, True, False]
+assert not semaphore.acquire(timeout=0.01)
+semaphore.release()
+assert semaphore.acquire()
+assert multiprocessing.cpu_count() == len(os.sched_getaffinity(0)) == 1
+
+assert os.nice(0) == 0
+assert os.nice(5) == os.getpriority(os.PRIO_PROCESS, 0) == 5
+refusal(os.nice, -1)
+times = os.times()
+assert 0 <= times.user <= times.elapsed < 60
+assert time.thread_time() >= 0
+assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+assert pty.__name__ == "pty"
+print("ok")
