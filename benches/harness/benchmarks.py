@@ -6,7 +6,7 @@ import dataclasses
 import os
 
 import units
-from targets import AtMost, Linear, Ratio, Target
+from targets import AtMost, Linear, OfRow, Ratio, Target
 from units import Unit
 
 ERYX, NATIVE, PYERYX = SUBJECTS = ("eryx", "native", "pyeryx")
@@ -35,6 +35,8 @@ class Program:
     asynchronous: bool = False
     # Whether it imports the libraries.
     libraries: bool = False
+    # What is for the server: nothing, an HTTP rule, or a rule and a secret that requests get.
+    inspection: str = ""
     constants: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
@@ -90,6 +92,31 @@ def at_most(subject: str, ratio: float, note: str = "") -> Ratio:
 
 def at_least(subject: str, ratio: float) -> Ratio:
     return Ratio(subject, at_least=ratio)
+
+
+def inspected(benchmark: Benchmark, inspection: str, **bound: float) -> Benchmark:
+    """Return a benchmark of a program on an inspected host, with a bound relative to the same on
+    another host."""
+    assert isinstance(benchmark.workload, Program)
+    [row] = benchmark.rows
+    target = (OfRow(row.name, "uninspected", **bound),) if bound else ()
+    return Benchmark(
+        benchmark.group,
+        dataclasses.replace(benchmark.workload, inspection=inspection),
+        (Row(f"{row.name}, {INSPECTIONS[inspection]}", row.unit, target),),
+        (ERYX,),
+    )
+
+
+def with_inspected(benchmarks: list[Benchmark]) -> list[Benchmark]:
+    """Return the benchmarks, and after those in `INSPECTED` the same on an inspected host: directly
+    one after the other in each round, so that both meet the same load."""
+    pairs = []
+    for benchmark in benchmarks:
+        pairs.append(benchmark)
+        for inspection, bound in INSPECTED.get(benchmark.rows[0].name, {}).items():
+            pairs.append(inspected(benchmark, inspection, **bound))
+    return pairs
 
 
 START = "import eryx; print(eryx.Sandbox().execute('print(1)').{}, end='', flush=True)"
@@ -209,11 +236,31 @@ NETWORK = [
         for library in ("http.client", "requests", "httpx")
     ),
     program(
+        "keep-alive", "keep-alive GET of 1 KiB, aiohttp", units.MICROSECONDS,
+        "keep_alive_aiohttp", at_most(NATIVE, 1.4),
+        libraries=True, asynchronous=True, constants={"BATCHES": 10, "COUNT": 10},
+    ),
+    program(
         "asyncio", "asyncio, 100 connections of 20 requests", units.MILLISECONDS,
         "asyncio_connections", at_most(NATIVE, 1.5),
         asynchronous=True, constants={"CONNECTIONS": 100, "COUNT": 20},
     ),
 ]  # fmt: skip
+
+# The rows of `NETWORK` that are measured on an inspected host as well, and their bounds.
+INSPECTIONS = {"rule": "inspected", "secret": "inspected, with a secret"}
+RULE, SECRET = INSPECTIONS
+INSPECTED: dict[str, dict[str, dict[str, float]]] = {
+    # Every byte of these is searched if there is a secret.
+    "download, 64 KiB reads, plain": {RULE: {"at_least": 1 / 1.15}, SECRET: {}},
+    "download, 64 KiB reads, TLS": {RULE: {"at_least": 1 / 1.15}, SECRET: {}},
+    "upload, 256 KiB writes, plain": {RULE: {"at_least": 1 / 1.15}, SECRET: {}},
+    "upload, 256 KiB writes, TLS": {RULE: {"at_least": 1 / 1.15}, SECRET: {}},
+    **{
+        f"keep-alive GET of 1 KiB, {library}": {SECRET: {"at_most": 1.1}}
+        for library in ("http.client", "requests", "httpx", "aiohttp")
+    },
+}
 
 FUNCTIONS = [
     Benchmark(
@@ -319,7 +366,7 @@ BUILDING = [
 
 BENCHMARKS: list[Benchmark] = [
     *LIFETIMES,
-    *NETWORK,
+    *with_inspected(NETWORK),
     *FUNCTIONS,
     *FILES,
     *COMPUTING,

@@ -61,6 +61,31 @@ class Ratio:
 
 
 @dataclasses.dataclass(frozen=True)
+class OfRow:
+    """An upper or lower bound of the median of Eryx divided by that of the row `base`, which is the
+    same without what this row adds."""
+
+    base: str
+    label: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def evaluate(self, row: str, unit: Unit, medians: Medians) -> Verdict:
+        eryx, base = medians(row, ERYX), medians(self.base, ERYX)
+        if self.at_most is not None:
+            text = f"≤ {self.at_most:.2f} × {self.label}"
+        else:
+            text = f"≥ {self.at_least:.2f} × {self.label}"
+        if eryx is None or not base:
+            return Verdict(text, None, None)
+        ratio = eryx / base
+        met = (self.at_most is None or ratio <= self.at_most) and (
+            self.at_least is None or ratio >= self.at_least
+        )
+        return Verdict(text, ratio, met)
+
+
+@dataclasses.dataclass(frozen=True)
 class AtMost:
     """An upper bound of the median of Eryx."""
 

@@ -19,7 +19,7 @@ from benchmarks import BENCHMARKS, ERYX, NATIVE, Program, SandboxWorkload
 from worker_config import WorkerConfig
 from workloads import Workloads
 
-LIBRARIES = ["requests", "httpx"]
+LIBRARIES = ["requests", "httpx", "aiohttp"]
 
 
 class Worker:
@@ -27,8 +27,8 @@ class Worker:
 
     def __init__(self, config: WorkerConfig) -> None:
         self.config = config
-        # By whether they have the libraries.
-        self.sessions: dict[bool, Session] = {}
+        # By whether they have the libraries, and the inspection of the server.
+        self.sessions: dict[tuple[bool, str], Session] = {}
 
     def run(self, workload: object) -> list[float]:
         if isinstance(workload, Program):
@@ -37,14 +37,15 @@ class Worker:
 
     def run_program(self, program: Program) -> float:
         """Run a program. Its session is reused for the next program, unless this one fails."""
-        session = self.sessions.pop(program.libraries, None) or self.session(program.libraries)
+        kind = program.libraries, program.inspection
+        session = self.sessions.pop(kind, None) or self.session(*kind)
         call = self.call("main()", program.asynchronous)
         code = f"{program_source.full_source(program, self.config)}\nprint({call})"
         measurement = float(session.execute(code))
-        self.sessions[program.libraries] = session
+        self.sessions[kind] = session
         return measurement
 
-    def session(self, libraries: bool) -> Session:
+    def session(self, libraries: bool, inspection: str) -> Session:
         """Start a session."""
         raise NotImplementedError
 
@@ -56,7 +57,7 @@ class Worker:
 class NativeWorker(Worker):
     """Runs programs without sandboxes."""
 
-    def session(self, libraries: bool) -> Session:
+    def session(self, libraries: bool, inspection: str) -> Session:
         return NativeSession()
 
     def call(self, call: str, asynchronous: bool) -> str:
@@ -79,13 +80,13 @@ class SandboxWorker(Worker):
             return measurements
         return super().run(workload)
 
-    def session(self, libraries: bool) -> Session:
+    def session(self, libraries: bool, inspection: str) -> Session:
         if not libraries:
-            return self.sandboxes.connected_session()
+            return self.sandboxes.connected_session(inspection)
         if self.factory is None:
             cache = self.workloads.cache.with_name("libraries")
             self.factory = self.sandboxes.factory(LIBRARIES, cache)
-        return self.factory.session()
+        return self.factory.session(inspection)
 
     def call(self, call: str, asynchronous: bool) -> str:
         # The event loop of the sandbox already runs.

@@ -7,7 +7,7 @@ def main():
     with connect() as connection:
         request(connection)
         start = time.perf_counter()
-        connection.sendall(f"GET /bytes/{TOTAL} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        connection.sendall(f"GET /bytes/{TOTAL} HTTP/1.1\r\nHost: {AUTHORITY}\r\n\r\n".encode())
         received = 0
         while received < TOTAL:
             data = connection.recv(READ)

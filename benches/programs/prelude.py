@@ -15,7 +15,8 @@ def connect():
     return connection
 
 
-REQUEST = b"GET /bytes/20 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+AUTHORITY = f"{HOST}:{PORT}"
+REQUEST = f"GET /bytes/20 HTTP/1.1\r\nHost: {AUTHORITY}\r\n\r\n".encode()
 RESPONSE = len(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n") + 20
 
 

@@ -6,11 +6,11 @@ import time
 
 def main():
     chunk = bytes(CHUNK)
-    head = f"POST /bytes/20 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {TOTAL}\r\n\r\n".encode()
+    head = f"POST /bytes/20 HTTP/1.1\r\nHost: {AUTHORITY}\r\nContent-Length: {TOTAL}\r\n\r\n"
     with connect() as connection:
         request(connection)
         start = time.perf_counter()
-        connection.sendall(head)
+        connection.sendall(head.encode())
         for _ in range(TOTAL // CHUNK):
             connection.sendall(chunk)
         received = 0

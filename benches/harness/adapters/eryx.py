@@ -24,6 +24,20 @@ async def delay(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+def inspections() -> dict[str, dict[str, Any]]:
+    """Return the settings of each inspection: none, a rule for the server, and a rule and a secret
+    that every request to it gets."""
+    rule = eryx.HttpRule("localhost", methods=["GET", "POST"], paths=["/bytes/*"])
+    token = eryx.Secret(
+        "bench-0123456789abcdefghijklmnopqrstuvwxyz",
+        hosts=["localhost"],
+        plaintext_hosts=["localhost"],
+        inject="Bearer {}",
+    )
+    rules = {"http_rules": [rule]}
+    return {"": {}, "rule": rules, "secret": {**rules, "secrets": {"TOKEN": token}}}
+
+
 class Session:
     def __init__(self, session: eryx.Session) -> None:
         self.session = session
@@ -39,22 +53,27 @@ class Session:
 
 
 class Factory:
-    def __init__(self, factory: eryx.SandboxFactory, network: eryx.NetConfig) -> None:
+    def __init__(self, factory: eryx.SandboxFactory, networks: dict[str, eryx.NetConfig]) -> None:
         self.factory = factory
-        self.network = network
+        self.networks = networks
 
     def execute(self, code: str) -> str:
         return self.factory.create_sandbox().execute(code).stdout
 
-    def session(self) -> protocol.Session:
-        return Session(self.factory.create_session(network=self.network))
+    def session(self, inspection: str) -> protocol.Session:
+        return Session(self.factory.create_session(network=self.networks[inspection]))
 
 
 class Sandboxes:
     def __init__(self, config: WorkerConfig) -> None:
         self.wheels = config.wheels
-        network = eryx.NetConfig(max_connections=200).allow_localhost()
-        self.network = network.with_root_cert(config.ca)
+        # By what is for the server.
+        self.networks = {
+            inspection: eryx.NetConfig(max_connections=200, **settings)
+            .allow_localhost()
+            .with_root_cert(config.ca)
+            for inspection, settings in inspections().items()
+        }
 
     def execute(self, code: str) -> str:
         return eryx.Sandbox().execute(code).stdout
@@ -68,8 +87,8 @@ class Sandboxes:
     def restore(self, data: bytes) -> protocol.ForkableSession:
         return Session(eryx.Sandbox().restore(data))
 
-    def connected_session(self) -> protocol.Session:
-        return Session(eryx.Sandbox(network=self.network).session())
+    def connected_session(self, inspection: str = "") -> protocol.Session:
+        return Session(eryx.Sandbox(network=self.networks[inspection]).session())
 
     def functions_session(self) -> protocol.Session:
         limits = eryx.ResourceLimits(
@@ -83,4 +102,4 @@ class Sandboxes:
 
     def factory(self, imports: list[str], cache: pathlib.Path) -> protocol.Factory:
         factory = eryx.SandboxFactory(packages=self.wheels, imports=imports, cache_dir=cache)
-        return Factory(factory, self.network)
+        return Factory(factory, self.networks)

@@ -29,8 +29,8 @@ class Factory(Protocol):
     def execute(self, code: str) -> str:
         """Return the output of `code`, run in a new sandbox."""
 
-    def session(self) -> Session:
-        """Start a session with the network."""
+    def session(self, inspection: str) -> Session:
+        """Start a session with the network. `inspection` is what is for the server."""
 
 
 class Sandboxes(Protocol):
@@ -48,8 +48,8 @@ class Sandboxes(Protocol):
     def restore(self, data: bytes) -> ForkableSession:
         """Continue a session without a network from its state."""
 
-    def connected_session(self) -> Session:
-        """Start a session with the network."""
+    def connected_session(self, inspection: str = "") -> Session:
+        """Start a session with the network. `inspection` is what is for the server."""
 
     def functions_session(self) -> Session:
         """Start a session with the functions `echo` and, asynchronous, `aecho` and `delay`."""

@@ -31,7 +31,9 @@ class Factory:
         text: str = self.factory.create_sandbox().execute(code).stdout_text
         return text
 
-    def session(self) -> protocol.Session:
+    def session(self, inspection: str) -> protocol.Session:
+        if inspection:
+            raise NotImplementedError("pyeryx does not inspect requests")
         return Session(self.factory.create_session(network=self.network))
 
 
@@ -55,7 +57,9 @@ class Sandboxes:
     def restore(self, data: bytes) -> protocol.ForkableSession:
         raise NotImplementedError("sessions of pyeryx have no snapshots of memory")
 
-    def connected_session(self) -> protocol.Session:
+    def connected_session(self, inspection: str = "") -> protocol.Session:
+        if inspection:
+            raise NotImplementedError("pyeryx does not inspect requests")
         return Session(pyeryx.Session(network=self.network))
 
     def functions_session(self) -> protocol.Session:

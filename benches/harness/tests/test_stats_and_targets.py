@@ -6,7 +6,7 @@ import pytest
 
 import units
 from stats import Quartiles, quantile
-from targets import AtMost, Linear, Ratio
+from targets import AtMost, Linear, OfRow, Ratio
 
 
 def test_a_quantile_is_interpolated_between_values():
@@ -44,6 +44,20 @@ def test_a_ratio_compares_the_medians_of_two_subjects():
         (Ratio("native", at_most=9), None),
     ]:
         assert target.evaluate("a", units.SECONDS, found).met is met
+
+
+def test_a_row_is_compared_with_the_same_row_without_inspection():
+    found = medians({("base", "eryx"): 10.0, ("a", "eryx"): 11.0})
+    for target, met in [
+        (OfRow("base", "uninspected", at_most=1.1), True),
+        (OfRow("base", "uninspected", at_most=1.09), False),
+        (OfRow("base", "uninspected", at_least=1.1), True),
+        (OfRow("base", "uninspected", at_least=1.11), False),
+        (OfRow("other", "uninspected", at_most=1.1), None),
+    ]:
+        assert target.evaluate("a", units.SECONDS, found).met is met
+    verdict = OfRow("base", "uninspected", at_most=1.1).evaluate("a", units.SECONDS, found)
+    assert str(verdict) == "≤ 1.10 × uninspected: met"
 
 
 def test_an_upper_bound_is_formatted_in_the_unit_of_its_row():
