@@ -122,6 +122,7 @@ mod tests {
         for folder in [
             inputs.wit(),
             inputs.builder(),
+            inputs.linker().join("yield_points"),
             inputs.native(),
             inputs.python(),
         ] {

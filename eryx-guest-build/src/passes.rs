@@ -3,7 +3,6 @@
 mod merge_modules;
 mod stack_depth;
 mod state_access;
-mod yield_points;
 
 use anyhow::Result;
 

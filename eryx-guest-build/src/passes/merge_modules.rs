@@ -8,7 +8,8 @@
 //! Some functions of the component need a memory of one of the modules, so the component defines
 //! them after that module is instantiated. The pass merges every module that needs none of them.
 //! The module that passes them on to the others stays. Globals that no function sets become
-//! constants, and unreachable functions are left out.
+//! constants, and unreachable functions are left out. Those that native modules may use stay, and
+//! the merged module has their names in its symbol table.
 
 mod component_writer;
 mod index_layout;
@@ -17,12 +18,14 @@ mod link_graph;
 mod merged_module;
 mod module;
 mod reachability;
+mod symbols;
 
 use anyhow::{Context, Result, ensure};
+use eryx_guest_linker::yield_points;
 
 use self::link_graph::LinkGraph;
 use self::merged_module::MergedModule;
-use super::{state_access, yield_points};
+use super::state_access;
 
 /// Returns `component` with as few core modules as possible.
 ///
@@ -77,7 +80,12 @@ fn try_merge(component: &[u8], yield_import: Option<(&str, &str)>) -> Result<Vec
                 .filter_map(|item| merged.exports.get(item).map(String::as_str))
                 .collect(),
         };
-        merged.bytes = yield_points::add_yield_points(&merged.bytes, &inputs)?;
+        let (bytes, points) = yield_points::add_yield_points(&merged.bytes, &inputs)?;
+        merged.bytes = bytes;
+        if let Some(symbols) = &mut merged.symbols {
+            symbols.yield_points = points;
+            merged.bytes = symbols.append_to(&merged.bytes);
+        }
     }
     let (component, instance) = component_writer::write(component, &graph, merged)?;
     if has_state_access {

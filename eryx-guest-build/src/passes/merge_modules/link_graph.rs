@@ -328,6 +328,41 @@ impl<'a> LinkGraph<'a> {
         })
     }
 
+    /// Returns what a merged module exports as the function `name`.
+    pub(super) fn exported_definition(&self, name: &str) -> Option<Definition> {
+        let (instance, index) = self.exported_function(name)?;
+        Some(Definition::Module { instance, index })
+    }
+
+    /// Returns the function that takes the place of a function of the C library, for modules that
+    /// do not define it.
+    pub(super) fn replacement_of(&self, name: &str) -> Option<Definition> {
+        self.replacement(u32::MAX, ("env", name))
+            .or_else(|| self.replacements.get(name).copied())
+    }
+
+    /// Returns the names of the functions that an instance exports.
+    pub(super) fn exported_functions(&self, instance: u32) -> Result<Vec<&'a str>> {
+        Ok(match self.instance(instance)? {
+            Instance::FromExports(items) => items
+                .iter()
+                .filter(|(_, kind, _)| matches!(kind, ExternalKind::Func))
+                .map(|(name, ..)| *name)
+                .collect(),
+            Instance::Instantiated { .. } => {
+                let exports = self
+                    .merged
+                    .get(&instance)
+                    .map(|module| module.exports.keys());
+                let functions = exports.into_iter().flatten();
+                functions
+                    .filter(|(kind, _)| *kind == Kind::Function)
+                    .map(|(_, name)| *name)
+                    .collect()
+            }
+        })
+    }
+
     /// Checks that every replacement replaces something: the name of an import may change.
     pub(super) fn check_replacements(&self) -> Result<()> {
         for (replaced, export) in REPLACEMENTS {

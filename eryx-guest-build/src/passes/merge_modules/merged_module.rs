@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
+use eryx_guest_linker::symbols::SymbolTable;
 use wasm_encoder::reencode::{self, Reencode, utils};
 use wasm_encoder::{
     CodeSection, DataCountSection, DataSection, ElementSection, EntityType, ExportSection,
@@ -16,6 +17,7 @@ use super::item::{ItemRef, Kind};
 use super::link_graph::LinkGraph;
 use super::module::Module;
 use super::reachability::Reachability;
+use super::symbols::Symbols;
 
 /// The module name of the merged module's imports. Their own names are numbers.
 pub(super) const HOST: &str = "host";
@@ -29,14 +31,18 @@ pub(super) struct MergedModule {
     pub(super) exports: BTreeMap<ItemRef, String>,
     /// The index of the global that is the C stack pointer.
     pub(super) stack_pointer: Option<u32>,
+    /// The symbols that native modules may use, if the image has a function that starts them.
+    pub(super) symbols: Option<SymbolTable>,
 }
 
 impl MergedModule {
     pub(super) fn build(graph: &LinkGraph<'_>) -> Result<Self> {
         let exports = graph.exports_of_merged()?;
-        let reachability = Reachability::from_exports(graph, &exports)?;
+        let symbols = Symbols::find(graph)?;
+        let symbol_functions = symbols.iter().flat_map(Symbols::functions);
+        let reachability = Reachability::from_exports(graph, &exports, symbol_functions)?;
         let layout = IndexLayout::new(&reachability, &exports)?;
-        encode(layout, &reachability, &exports)
+        encode(layout, &reachability, &exports, symbols.as_ref())
     }
 }
 
@@ -44,6 +50,7 @@ fn encode(
     layout: IndexLayout,
     reachability: &Reachability<'_, '_>,
     exports: &BTreeSet<ItemRef>,
+    symbols: Option<&Symbols<'_>>,
 ) -> Result<MergedModule> {
     let graph = reachability.graph;
     let mut sections = Sections::default();
@@ -86,8 +93,13 @@ fn encode(
     let stack_pointer = graph
         .stack_pointer()?
         .and_then(|definition| layout.indices.get(&(Kind::Global, definition)).copied());
+    let symbols = symbols
+        .zip(stack_pointer)
+        .map(|(symbols, stack_pointer)| symbols.table(reachability, &layout, stack_pointer))
+        .transpose()?;
     Ok(MergedModule {
         stack_pointer,
+        symbols,
         bytes: sections.finish(&types, data_count),
         imports: layout.host_functions.into_keys().collect(),
         exports: export_names,

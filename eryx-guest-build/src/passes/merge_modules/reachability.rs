@@ -20,10 +20,11 @@ pub(super) struct Reachability<'g, 'a> {
 }
 
 impl<'g, 'a> Reachability<'g, 'a> {
-    /// Follows calls and references from `exports`, tables and initialisers.
+    /// Follows calls and references from `exports`, `symbols`, tables and initialisers.
     pub(super) fn from_exports(
         graph: &'g LinkGraph<'a>,
         exports: &BTreeSet<ItemRef>,
+        symbols: impl IntoIterator<Item = Definition>,
     ) -> Result<Self> {
         let mut imports = HashMap::new();
         for (&instance, module) in &graph.merged {
@@ -41,7 +42,13 @@ impl<'g, 'a> Reachability<'g, 'a> {
             functions: BTreeSet::new(),
             written_globals: BTreeSet::new(),
         };
-        reachability.follow(exports)?;
+        let mut pending: Vec<_> = symbols.into_iter().collect();
+        for &item in exports {
+            if item.0 == Kind::Function {
+                pending.push(graph.definition(item)?);
+            }
+        }
+        reachability.follow(pending)?;
         Ok(reachability)
     }
 
@@ -57,13 +64,19 @@ impl<'g, 'a> Reachability<'g, 'a> {
             .unwrap_or(Definition::Module { instance, index })
     }
 
-    fn follow(&mut self, exports: &BTreeSet<ItemRef>) -> Result<()> {
-        let mut pending = Vec::new();
-        for &item in exports {
-            if item.0 == Kind::Function {
-                pending.push(self.graph.definition(item)?);
-            }
-        }
+    /// Returns what a module imports as `import`.
+    pub(super) fn imported(
+        &self,
+        instance: u32,
+        kind: Kind,
+        import: (&str, &str),
+    ) -> Option<Definition> {
+        let imports = self.graph.merged[&instance].imports(kind);
+        let index = imports.iter().position(|imported| *imported == import)?;
+        self.imports[&(instance, kind)].get(index).copied()
+    }
+
+    fn follow(&mut self, mut pending: Vec<Definition>) -> Result<()> {
         for (&instance, module) in &self.graph.merged {
             for element in &module.elements {
                 self.follow_element(instance, element, &mut pending)?;

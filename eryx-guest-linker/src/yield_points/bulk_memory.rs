@@ -6,7 +6,7 @@
 use wasm_encoder::{BlockType, BranchHint, Function, Instruction};
 
 use super::analysis::Analysis;
-use super::writer::BYTES_SHIFT;
+use super::body::BYTES_SHIFT;
 
 /// The bytes of a chunk: 256 pages, which take about a millisecond if all are new.
 pub(super) const CHUNK: i32 = 1 << 20;

@@ -17,7 +17,10 @@
 //! function, so that the time of host functions counts like the program's own.
 
 mod analysis;
+pub(crate) mod body;
 mod bulk_memory;
+pub(crate) mod call_graph;
+mod counter;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -27,6 +30,8 @@ use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{BranchHints, Module, RawSection, SectionId};
 use wasmparser::Parser;
 
+pub use counter::{BulkMemory, YieldPoints};
+
 use self::analysis::Analysis;
 use self::writer::Writer;
 
@@ -35,19 +40,19 @@ use self::writer::Writer;
 const BUDGET: i32 = 1 << 16;
 
 /// The facts about a module that this pass cannot find in it.
-pub(crate) struct Inputs<'a> {
+pub struct Inputs<'a> {
     /// The index of the imported function that yields to the host.
-    pub(crate) yield_import: u32,
+    pub yield_import: u32,
     /// The exported functions that run while the guest may not call the host.
-    pub(crate) non_yielding: BTreeSet<&'a str>,
+    pub non_yielding: BTreeSet<&'a str>,
 }
 
-/// Returns `module` with yield points.
+/// Returns `module` with yield points, and the indices that they use.
 ///
 /// # Errors
 ///
 /// Fails when the module is malformed, or calls functions in a way that the analysis cannot follow.
-pub(crate) fn add_yield_points(module: &[u8], inputs: &Inputs<'_>) -> Result<Vec<u8>> {
+pub fn add_yield_points(module: &[u8], inputs: &Inputs<'_>) -> Result<(Vec<u8>, YieldPoints)> {
     let analysis = Analysis::new(module, inputs).context("a module cannot be read")?;
     let mut writer = Writer {
         analysis,
@@ -58,7 +63,9 @@ pub(crate) fn add_yield_points(module: &[u8], inputs: &Inputs<'_>) -> Result<Vec
     writer
         .parse_core_module(&mut output, Parser::new(0), module)
         .map_err(anyhow::Error::from)?;
-    insert_branch_hints(&output.finish(), &writer.hints)
+    let points = writer.analysis.points();
+    let module = insert_branch_hints(&output.finish(), &writer.hints)?;
+    Ok((module, points))
 }
 
 /// Returns `module` with `hints`, whose section precedes the code section.

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 
 use anyhow::{Result, bail, ensure};
-use wasm_encoder::{BlockType, BranchHint, Function, Instruction};
+use wasm_encoder::{BranchHint, Function, Instruction};
 use wasmparser::{
-    ElementItems, ElementKind, ExternalKind, FunctionBody, Operator, Parser, Payload, TypeRef,
-    ValType,
+    ElementItems, ElementKind, ExternalKind, Operator, Parser, Payload, TypeRef, ValType,
 };
 
 use super::Inputs;
+use super::call_graph::CallGraph;
+use super::counter::{BulkMemory, YieldPoints};
 
 /// The properties of a module that decide where it gets yield points.
 pub(super) struct Analysis<'a> {
@@ -32,18 +33,6 @@ pub(super) struct Analysis<'a> {
     pub(super) counter_global: u32,
 }
 
-/// The calls of a function.
-#[derive(Default)]
-struct Calls {
-    direct: Vec<u32>,
-    /// Whether it calls any function, directly or through a table.
-    any: bool,
-    /// Whether it fills or copies memory.
-    bulk_memory: bool,
-    /// The lowest index among the functions that it tail-calls.
-    lowest_tail_call: Option<u32>,
-}
-
 impl<'a> Analysis<'a> {
     pub(super) fn new(module: &[u8], inputs: &'a Inputs<'a>) -> Result<Self> {
         let mut analysis = Self {
@@ -57,10 +46,9 @@ impl<'a> Analysis<'a> {
             exported_tables: HashSet::new(),
             counter_global: 0,
         };
-        let mut referenced = HashSet::new();
-        let mut calls = Vec::new();
+        let mut calls = CallGraph::default();
         for payload in Parser::new(0).parse_all(module) {
-            analysis.read(payload?, &mut referenced, &mut calls)?;
+            analysis.read(payload?, &mut calls)?;
         }
         let yield_type = analysis.types.get(inputs.yield_import as usize);
         ensure!(
@@ -69,27 +57,17 @@ impl<'a> Analysis<'a> {
         );
         ensure!(analysis.counter_global > 0, "it has no globals");
         ensure!(
-            analysis.bulk_type.is_some() || !calls.iter().any(|calls| calls.bulk_memory),
+            analysis.bulk_type.is_some() || !calls.uses_bulk_memory(),
             "it fills or copies memory, and has no type for a function that does"
         );
-        ensure!(
-            !calls.iter().any(|calls| calls
-                .lowest_tail_call
-                .is_some_and(|callee| callee < analysis.imported)),
-            "it tail-calls the host"
-        );
+        ensure!(!calls.tail_calls_import(), "it tail-calls the host");
         analysis.non_yielding.sort_unstable();
         analysis.non_yielding.dedup();
-        analysis.find_counted_entries(&calls, &referenced);
+        analysis.counted_entries = calls.counted_entries();
         Ok(analysis)
     }
 
-    fn read(
-        &mut self,
-        payload: Payload<'_>,
-        referenced: &mut HashSet<u32>,
-        calls: &mut Vec<Calls>,
-    ) -> Result<()> {
+    fn read(&mut self, payload: Payload<'_>, calls: &mut CallGraph) -> Result<()> {
         match payload {
             Payload::TypeSection(section) => {
                 for ty in section.into_iter_err_on_gc_types() {
@@ -107,6 +85,7 @@ impl<'a> Analysis<'a> {
                         TypeRef::Func(ty) => {
                             self.types.push(ty);
                             self.imported += 1;
+                            calls.add_import();
                         }
                         TypeRef::Global(_) => self.counter_global += 1,
                         TypeRef::Table(_) => {
@@ -147,55 +126,14 @@ impl<'a> Analysis<'a> {
                         bail!("it puts more than functions into its table");
                     };
                     for function in functions {
-                        referenced.insert(function?);
+                        calls.add_reference(function?);
                     }
                 }
             }
-            Payload::CodeSectionEntry(body) => calls.push(Calls::of_body(&body, referenced)?),
+            Payload::CodeSectionEntry(body) => calls.add_body(&body)?,
             _ => {}
         }
         Ok(())
-    }
-
-    /// Picks at least one function of every cycle of the call graph (depth-first search for back
-    /// edges), and every calling function that a table may hold.
-    fn find_counted_entries(&mut self, calls: &[Calls], referenced: &HashSet<u32>) {
-        let body_index = |function: u32| function.checked_sub(self.imported).map(|at| at as usize);
-        let mut entries: HashSet<u32> = referenced
-            .iter()
-            .copied()
-            .filter(|function| body_index(*function).is_some_and(|at| calls[at].any))
-            .collect();
-        // The search keeps its own stack: a call graph may be deeper than the native one allows.
-        let mut states = vec![State::New; calls.len()];
-        for start in 0..calls.len() {
-            let mut stack = vec![(start, 0)];
-            while let Some((caller, next)) = stack.pop() {
-                if next == 0 {
-                    if states[caller] != State::New {
-                        continue;
-                    }
-                    states[caller] = State::OnStack;
-                }
-                let Some(&callee) = calls[caller].direct.get(next) else {
-                    states[caller] = State::Done;
-                    continue;
-                };
-                stack.push((caller, next + 1));
-                let Some(callee_body) = body_index(callee) else {
-                    continue;
-                };
-                match states[callee_body] {
-                    _ if entries.contains(&callee) => {}
-                    State::New => stack.push((callee_body, 0)),
-                    State::OnStack => {
-                        entries.insert(callee);
-                    }
-                    State::Done => {}
-                }
-            }
-        }
-        self.counted_entries = entries;
     }
 
     /// Returns whether `operator` calls a host function, which may take any time.
@@ -219,7 +157,7 @@ impl<'a> Analysis<'a> {
 
     /// Returns the index of the yield function, which yields and resets the counter: the first
     /// behind the module's own.
-    pub(super) fn yield_function(&self) -> u32 {
+    fn yield_function(&self) -> u32 {
         u32::try_from(self.types.len()).unwrap_or(u32::MAX)
     }
 
@@ -235,14 +173,19 @@ impl<'a> Analysis<'a> {
         self.bulk_type
     }
 
-    /// Returns the index of the function that fills memory: the first behind the wrappers.
-    pub(super) fn fill_function(&self) -> u32 {
-        self.yield_function() + 1 + u32::try_from(self.non_yielding.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Returns the index of the function that copies memory.
-    pub(super) fn copy_function(&self) -> u32 {
-        self.fill_function() + 1
+    /// Returns the indices that yield points use. The functions that fill and copy memory are the
+    /// first behind the wrappers.
+    pub(super) fn points(&self) -> YieldPoints {
+        let wrappers = u32::try_from(self.non_yielding.len()).unwrap_or(u32::MAX);
+        let fill = self.yield_function() + 1 + wrappers;
+        YieldPoints {
+            counter_global: self.counter_global,
+            yield_function: self.yield_function(),
+            bulk_memory: self.bulk_type.map(|_| BulkMemory {
+                fill,
+                copy: fill + 1,
+            }),
+        }
     }
 
     /// Emits code that decrements the counter by `amount`, and yields if it is negative then.
@@ -252,74 +195,6 @@ impl<'a> Analysis<'a> {
         hints: &mut Vec<BranchHint>,
         amount: &[Instruction<'_>],
     ) {
-        function.instruction(&Instruction::GlobalGet(self.counter_global));
-        for instruction in amount {
-            function.instruction(instruction);
-        }
-        function
-            .instruction(&Instruction::I32Sub)
-            .instruction(&Instruction::GlobalSet(self.counter_global))
-            .instruction(&Instruction::GlobalGet(self.counter_global))
-            .instruction(&Instruction::I32Const(0))
-            .instruction(&Instruction::I32LtS);
-        hints.push(BranchHint {
-            branch_func_offset: u32::try_from(function.byte_len()).unwrap_or(u32::MAX),
-            branch_hint_value: 0,
-        });
-        function
-            .instruction(&Instruction::If(BlockType::Empty))
-            .instruction(&Instruction::Call(self.yield_function()))
-            .instruction(&Instruction::End);
-    }
-}
-
-/// The state of a function in the depth-first search.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    New,
-    OnStack,
-    Done,
-}
-
-impl Calls {
-    fn of_body(body: &FunctionBody<'_>, referenced: &mut HashSet<u32>) -> Result<Self> {
-        let mut calls = Self::default();
-        for operator in body.get_operators_reader()? {
-            match operator? {
-                Operator::Call { function_index } => {
-                    calls.direct.push(function_index);
-                    calls.any = true;
-                }
-                Operator::ReturnCall { function_index } => {
-                    calls.direct.push(function_index);
-                    calls.any = true;
-                    let lowest = calls.lowest_tail_call.unwrap_or(function_index);
-                    calls.lowest_tail_call = Some(lowest.min(function_index));
-                }
-                Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
-                    calls.any = true;
-                }
-                Operator::MemoryFill { .. } | Operator::MemoryCopy { .. } => {
-                    calls.bulk_memory = true;
-                }
-                Operator::CallRef { .. } | Operator::ReturnCallRef { .. } => {
-                    bail!("it calls functions that are in no table")
-                }
-                Operator::RefFunc { function_index } => {
-                    referenced.insert(function_index);
-                }
-                Operator::TableSet { .. }
-                | Operator::TableFill { .. }
-                | Operator::TableGrow { .. }
-                | Operator::TableInit { .. }
-                | Operator::TableCopy { .. } => {
-                    bail!("it puts functions into its table while it runs")
-                }
-                _ => {}
-            }
-        }
-        calls.direct.sort_unstable();
-        calls.direct.dedup();
-        Ok(calls)
+        self.points().decrement_counter(function, hints, amount);
     }
 }

@@ -17,7 +17,7 @@ fn instantiate(text: &str, max_yields: usize) -> (Store<usize>, wasmtime::Instan
         yield_import: 0,
         non_yielding: BTreeSet::from(["non-yielding"]),
     };
-    let module = add_yield_points(&module, &inputs).expect("rewritten");
+    let (module, _) = add_yield_points(&module, &inputs).expect("rewritten");
     let engine = Engine::default();
     let module = wasmtime::Module::new(&engine, module).expect("valid");
     let mut linker = Linker::<usize>::new(&engine);
@@ -261,7 +261,7 @@ fn every_check_of_the_counter_has_a_branch_hint() {
         non_yielding: BTreeSet::new(),
     };
     let module = wat::parse_str(text).expect("assembles");
-    let module = add_yield_points(&module, &inputs).expect("rewritten");
+    let (module, _) = add_yield_points(&module, &inputs).expect("rewritten");
     let (mut checks, mut hints) = (0, 0);
     for payload in Parser::new(0).parse_all(&module) {
         match payload.expect("readable") {

@@ -1,30 +1,22 @@
 //! Re-encodes a module with yield points.
 
-use wasm_encoder::reencode::{self, Reencode, utils};
+use wasm_encoder::reencode::{self, Reencode, RoundtripReencoder, utils};
 use wasm_encoder::{
     BranchHints, CodeSection, ConstExpr, ExportSection, Function, FunctionSection, GlobalSection,
     GlobalType, Instruction, ValType,
 };
-use wasmparser::{ExternalKind, FunctionBody, Operator};
+use wasmparser::{ExternalKind, FunctionBody};
 
 use super::BUDGET;
 use super::analysis::Analysis;
+use super::body::{self, BodyInputs, InstrumentedBody};
 use super::bulk_memory::BulkFunction;
-
-/// The decrement for growing memory, which the host does.
-const GROW_DECREMENT: i32 = 2048;
-
-/// The binary logarithm of the bytes of memory that decrement the counter by one.
-pub(super) const BYTES_SHIFT: i32 = 6;
 
 /// The value of the counter for functions that must not yield: the host calls them while the guest
 /// may not call the host. All of them share it until the next yield, so during one call of the
 /// host. The program ends when they use it up. Such functions allocate memory for values, and 4 MiB
 /// of values in thousands of allocations take a tenth of it. It lasts for less than 10 ms.
 pub(super) const ALLOWANCE: i32 = 1 << 21;
-
-/// The decrement for an iteration of a loop or a call.
-const ONE: [Instruction<'static>; 1] = [Instruction::I32Const(1)];
 
 /// Re-encodes a module with the yield points that its analysis demands.
 pub(super) struct Writer<'a> {
@@ -54,10 +46,10 @@ impl Writer<'_> {
         for &callee in &analysis.non_yielding {
             code.function(&self.wrapper(callee));
         }
-        if analysis.bulk_type().is_some() {
+        if let Some(bulk_memory) = analysis.points().bulk_memory {
             for (index, bulk) in [
-                (analysis.fill_function(), BulkFunction::fill(analysis)),
-                (analysis.copy_function(), BulkFunction::copy(analysis)),
+                (bulk_memory.fill, BulkFunction::fill(analysis)),
+                (bulk_memory.copy, BulkFunction::copy(analysis)),
             ] {
                 code.function(&bulk.function);
                 self.hints.function_hints(index, bulk.hints);
@@ -150,75 +142,17 @@ impl Reencode for Writer<'_> {
         body: FunctionBody<'_>,
     ) -> Result<(), Error> {
         let index = self.analysis.imported + u32::try_from(self.bodies).unwrap_or(u32::MAX);
-        let mut locals = self.analysis.parameters[self.analysis.types[index as usize] as usize];
-        let mut declarations = Vec::new();
-        for declaration in body.get_locals_reader()? {
-            let (count, ty) = declaration?;
-            locals += count;
-            declarations.push((count, self.val_type(ty)?));
-        }
-        let mut operators = Vec::new();
-        let mut instructions = Vec::new();
-        for operator in body.get_operators_reader()? {
-            let operator = operator?;
-            instructions.push(self.instruction(operator.clone())?);
-            operators.push(operator);
-        }
-        // One more local for the size of `memory.init`: the instruction and the decrement use it.
-        let is_init = |operator: &Operator<'_>| matches!(operator, Operator::MemoryInit { .. });
-        let size_local = operators.iter().any(is_init).then_some(locals);
-        declarations.extend(size_local.map(|_| (1, ValType::I32)));
         let analysis = &self.analysis;
-        let mut function = Function::new(declarations);
-        let mut hints = Vec::new();
-        let mut decrement_counter = |function: &mut Function, amount: &[Instruction<'_>]| {
-            analysis.decrement_counter(function, &mut hints, amount);
+        let inputs = BodyInputs {
+            points: &analysis.points(),
+            parameters: analysis.parameters[analysis.types[index as usize] as usize],
+            counts_entry: analysis.counted_entries.contains(&index),
+            yield_import: Some(analysis.inputs.yield_import),
+            calls_host: &|operator| analysis.calls_host(operator),
+            padding: None,
         };
-        if analysis.counted_entries.contains(&index) {
-            decrement_counter(&mut function, &ONE);
-        }
-        for (operator, instruction) in operators.iter().zip(instructions) {
-            match operator {
-                Operator::Loop { .. } => {
-                    function.instruction(&instruction);
-                    decrement_counter(&mut function, &ONE);
-                }
-                Operator::MemoryFill { .. } => {
-                    function.instruction(&Instruction::Call(analysis.fill_function()));
-                }
-                Operator::MemoryCopy { .. } => {
-                    function.instruction(&Instruction::Call(analysis.copy_function()));
-                }
-                Operator::MemoryInit { .. } => {
-                    let size_local = size_local.unwrap_or_default();
-                    function
-                        .instruction(&Instruction::LocalTee(size_local))
-                        .instruction(&instruction);
-                    let amount = [
-                        Instruction::LocalGet(size_local),
-                        Instruction::I32Const(BYTES_SHIFT),
-                        Instruction::I32ShrU,
-                    ];
-                    decrement_counter(&mut function, &amount);
-                }
-                Operator::MemoryGrow { .. } => {
-                    decrement_counter(&mut function, &[Instruction::I32Const(GROW_DECREMENT)]);
-                    function.instruction(&instruction);
-                }
-                // Code that yields by itself resets the counter, too.
-                Operator::Call { function_index }
-                    if *function_index == analysis.inputs.yield_import =>
-                {
-                    function.instruction(&Instruction::Call(analysis.yield_function()));
-                }
-                _ => {
-                    function.instruction(&instruction);
-                    if analysis.calls_host(operator) {
-                        function.instruction(&Instruction::Call(analysis.yield_function()));
-                    }
-                }
-            }
-        }
+        let InstrumentedBody { function, hints } =
+            body::instrument(&mut RoundtripReencoder, &body, &inputs)?;
         code.function(&function);
         if !hints.is_empty() {
             self.hints.function_hints(index, hints);
