@@ -12,7 +12,7 @@ pub struct ExtensionModule {
 }
 
 /// The extension modules of an image.
-pub const EXTENSION_MODULES: [ExtensionModule; 8] = [
+pub const EXTENSION_MODULES: [ExtensionModule; 9] = [
     ExtensionModule {
         name: "reset_preopens",
         file: "reset_preopens.wat",
@@ -22,6 +22,11 @@ pub const EXTENSION_MODULES: [ExtensionModule; 8] = [
         name: "_eryx_heap",
         file: "heap.wat",
         world: "package eryx:heap; world heap {}",
+    },
+    ExtensionModule {
+        name: "_eryx_native_modules",
+        file: "native_modules.wat",
+        world: "package eryx:native-modules; world native-modules {}",
     },
     ExtensionModule {
         name: "_eryx_working_directory",

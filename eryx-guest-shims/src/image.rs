@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::inputs::BuildInputs;
-use crate::sha256::hex_digest;
+use crate::sha256::sha256_hex;
 
 /// A guest image on disk: the component, its machine code, and a manifest with their fingerprints.
 #[derive(Debug, Clone)]
@@ -42,6 +42,13 @@ impl GuestImage {
     pub fn of(inputs: &BuildInputs) -> Self {
         Self {
             dir: inputs.image_dir(),
+        }
+    }
+
+    /// Returns the image in the folder `dir`. It may not exist.
+    pub fn at(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_path_buf(),
         }
     }
 
@@ -90,8 +97,8 @@ impl GuestImage {
         let manifest = Manifest {
             inputs: inputs.to_owned(),
             engine: engine.to_owned(),
-            wasm: hex_digest(files.wasm),
-            cwasm: hex_digest(files.cwasm),
+            wasm: sha256_hex(files.wasm),
+            cwasm: sha256_hex(files.cwasm),
         };
         let _ = fs::remove_file(self.manifest_path());
         replace(&self.wasm(), files.wasm)?;
@@ -142,7 +149,7 @@ mod tests {
 
     use super::{GuestImage, ImageFiles};
     use crate::inputs::BuildInputs;
-    use crate::sha256::hex_digest;
+    use crate::sha256::sha256_hex;
 
     #[test]
     fn image_without_a_manifest_does_not_count() {
@@ -160,7 +167,7 @@ mod tests {
             (manifest.inputs.as_str(), manifest.engine.as_str()),
             ("i", "e")
         );
-        assert_eq!(manifest.wasm, hex_digest(b"wasm"));
+        assert_eq!(manifest.wasm, sha256_hex(b"wasm"));
         fs::remove_file(image.manifest_path()).expect("removed");
         assert_eq!(image.manifest(), None);
         fs::remove_dir_all(dir).expect("removed");

@@ -37,6 +37,12 @@ impl BuildInputs {
         &self.root
     }
 
+    /// Returns whether the root folder is that of a workspace: the crate may have been compiled
+    /// from the registry, without the other crates beside it.
+    pub fn is_workspace(&self) -> bool {
+        self.wit().is_dir() && self.library_versions().is_file()
+    }
+
     /// Returns the folder of the WIT contract.
     pub fn wit(&self) -> PathBuf {
         self.root.join("wit")
@@ -70,6 +76,11 @@ impl BuildInputs {
     /// Returns the folder of the program that builds the image, whose passes decide its code.
     pub fn builder(&self) -> PathBuf {
         self.root.join("eryx-guest-build/src")
+    }
+
+    /// Returns the folder of the linker, which has the pass that adds yield points.
+    pub fn linker(&self) -> PathBuf {
+        self.root.join("eryx-guest-linker/src")
     }
 
     /// Returns the folder that holds the workspace's image: `target/guest`.
@@ -118,6 +129,11 @@ impl BuildInputs {
         collect_files(&self.wit(), "wit", &mut files)?;
         collect_files(&self.python(), "py", &mut files)?;
         collect_files(&self.builder(), "rs", &mut files)?;
+        // What links modules to the image does not change the image.
+        collect_files(&self.linker().join("yield_points"), "rs", &mut files)?;
+        for name in ["symbols.rs", "yield_points.rs"] {
+            files.push(self.linker().join(name));
+        }
         files.sort();
         Ok(files)
     }
@@ -154,6 +170,7 @@ mod tests {
             ("eryx-guest-shims/file_reads.wat", "(module)"),
             ("eryx-guest-shims/heap.wat", "(module)"),
             ("eryx-guest-shims/local_time.wat", "(module)"),
+            ("eryx-guest-shims/native_modules.wat", "(module)"),
             ("eryx-guest-shims/threads.wat", "(module)"),
             ("eryx-guest-shims/working_directory.wat", "(module)"),
             ("eryx-guest-shims/native/module.c", "int x;\n"),
@@ -161,6 +178,12 @@ mod tests {
             ("eryx-guest-build/Cargo.toml", "[package]\n"),
             ("eryx-guest-build/src/passes.rs", "mod merge;\n"),
             ("eryx-guest-build/src/passes/merge.rs", "fn merge() {}\n"),
+            ("eryx-guest-linker/src/symbols.rs", "struct Symbols;\n"),
+            ("eryx-guest-linker/src/yield_points.rs", "mod writer;\n"),
+            (
+                "eryx-guest-linker/src/yield_points/writer.rs",
+                "fn write() {}\n",
+            ),
         ] {
             let path = dir.join(name);
             fs::create_dir_all(path.parent().expect("every name has a folder")).expect("created");
@@ -186,7 +209,18 @@ mod tests {
             );
             fingerprints.push(fingerprint);
         }
-        assert_eq!(fingerprints.len(), 17);
+        assert_eq!(fingerprints.len(), 21);
+        fs::remove_dir_all(dir).expect("removed");
+    }
+
+    #[test]
+    fn a_folder_without_the_builder_of_the_image_is_no_workspace() {
+        let dir = std::env::temp_dir().join(format!("eryx-inputs-root-{}", std::process::id()));
+        let inputs = workspace(&dir);
+        assert!(inputs.is_workspace());
+        assert!(BuildInputs::of_workspace().is_workspace());
+        fs::remove_file(inputs.library_versions()).expect("removed");
+        assert!(!inputs.is_workspace());
         fs::remove_dir_all(dir).expect("removed");
     }
 

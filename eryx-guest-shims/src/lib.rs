@@ -21,3 +21,4 @@ pub const JSON_VALUES: &CStr = {
 pub use extension_modules::{EXTENSION_MODULES, ExtensionModule, NATIVE_MODULE, NativeModule};
 pub use image::{GuestImage, ImageFiles, Manifest};
 pub use inputs::BuildInputs;
+pub use sha256::sha256_hex;

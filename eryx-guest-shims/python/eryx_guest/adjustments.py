@@ -39,6 +39,14 @@ def _multiprocessing_pool(module: Any) -> None:
     pools.adjust(module)
 
 
+def _process_executor(module: Any) -> None:
+    def refuse() -> None:
+        """Raises PermissionError, before the executor makes its queues and its thread."""
+        raise denied("ProcessPoolExecutor", NO_PROCESSES)
+
+    module._check_system_limits = refuse
+
+
 def _resource_tracker(module: Any) -> None:
     def nothing(self: Any, *args: Any) -> None:
         """Does nothing: the process that would track resources does not exist."""
@@ -68,6 +76,7 @@ def _zoneinfo_tzpath(module: Any) -> None:
 
 _ADJUSTMENTS: dict[str, Callable[[Any], None]] = {
     "asyncio.base_events": _asyncio_base_events,
+    "concurrent.futures.process": _process_executor,
     "multiprocessing.pool": _multiprocessing_pool,
     "multiprocessing.process": _multiprocessing_process,
     "multiprocessing.resource_tracker": _resource_tracker,

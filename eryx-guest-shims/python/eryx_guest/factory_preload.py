@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import _eryx_native_modules
 import wit_world
 from componentize_py_types import Err
 
@@ -32,6 +33,7 @@ def preload(paths: list[str], imports: list[str], setup: bytes | None) -> None:
     importing = None
     try:
         importlib.invalidate_caches()
+        _eryx_native_modules.start()
         for importing in imports:
             importlib.import_module(importing)
         importing = None

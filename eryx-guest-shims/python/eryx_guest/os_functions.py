@@ -271,10 +271,8 @@ _FUNCTIONS = (
     refusing("os.openpty", _NOT_A_TERMINAL),
     refusing("os.login_tty", _NOT_A_TERMINAL),
     refusing("os.chroot", "the root directory of a sandbox is its own already"),
-    refusing("os.mkfifo", "a sandbox has no other process to connect to; use a file"),
+    refusing("os.mkfifo", "a sandbox has no other process to connect to; use `os.pipe()`"),
     refusing("os.mknod", "a sandbox has no devices; use a file"),
-    refusing("os.pipe", "a sandbox has no pipes; use `socket.socketpair()`"),
-    refusing("os.pipe2", "a sandbox has no pipes; use `socket.socketpair()`"),
 )
 
 # Functions of WASI that answer with what the machine of the build has, or that copy too little or

@@ -159,8 +159,7 @@ def sigwait(sigset: Iterable[int], /) -> int:
         if _signal.SIGALRM not in numbers & _blocked or not timers.wait():
             raise os_error(
                 "EDEADLK",
-                "waiting would never end: no signal of the set can arrive while this program, "
-                "which has one thread, waits",
+                "waiting would never end: no signal of the set can arrive while this program waits",
             )
 
 

@@ -9,6 +9,9 @@ import operator
 import os
 from typing import Any
 
+from eryx_net import descriptors
+from eryx_net.pipes import CAPACITY, PipeEnd
+
 # The numbers of Linux, but for those that WASI's C library defines.
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL = 0, 1, 2, 3, 4
 F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG = 5, 6, 7, 8, 9, 10, 11
@@ -50,11 +53,15 @@ def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
         os.set_inheritable(number, not value & FD_CLOEXEC)
         return 0
     if cmd == F_GETFL:
+        end = descriptors.find(number)
         # How a file was opened cannot be read from WASI's C library.
-        return os.O_RDWR if os.get_blocking(number) else os.O_RDWR | os.O_NONBLOCK
+        flags = end.flags if isinstance(end, PipeEnd) else os.O_RDWR
+        return flags if os.get_blocking(number) else flags | os.O_NONBLOCK
     if cmd == F_SETFL:
         os.set_blocking(number, not value & os.O_NONBLOCK)
         return 0
+    if cmd in (F_GETPIPE_SZ, F_SETPIPE_SZ) and isinstance(descriptors.find(number), PipeEnd):
+        return CAPACITY
     if cmd in (F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG):
         _check_open(number)
         return 0

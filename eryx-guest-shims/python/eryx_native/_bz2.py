@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING, Any, NoReturn, Self, final
+from typing import TYPE_CHECKING, NoReturn, Self, final
 
 import _eryx_native
 
+from .compression import Compressor
 from .decompression import Decompressor
 
 if TYPE_CHECKING:
@@ -28,17 +29,14 @@ def _fail(code: int, text: str | None) -> NoReturn:
 
 
 @final
-class BZ2Compressor:
+class BZ2Compressor(Compressor):
     """Create a compressor object for compressing data incrementally.
 
     compresslevel
       Compression level, as a number between 1 and 9.
     """
 
-    __slots__ = ("_flushed", "_stream")
-
-    _flushed: bool
-    _stream: Any
+    __slots__ = ()
 
     def __new__(cls, compresslevel: int = 9, /) -> Self:
         """Returns a new compressor."""
@@ -46,32 +44,11 @@ class BZ2Compressor:
         if not 1 <= compresslevel <= 9:
             raise ValueError("compresslevel must be between 1 and 9")
         self = super().__new__(cls)
-        self._stream = _eryx_native.bz2_compressor(compresslevel)
-        self._flushed = False
+        self._begin(_eryx_native.bz2_compressor(compresslevel))
         return self
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
-
-    def compress(self, data: Buffer, /) -> bytes:
-        """Provide data to the compressor object; return compressed data if possible."""
-        if self._flushed:
-            raise ValueError("Compressor has been flushed")
-        return self._run(data, 0)
-
-    def flush(self) -> bytes:
-        """Finish the compression process; return the rest of the compressed data."""
-        if self._flushed:
-            raise ValueError("Repeated call to flush()")
-        self._flushed = True
-        return self._run(b"", 1)
-
-    def _run(self, data: Buffer, action: int) -> bytes:
-        result = self._stream.run(data, 0, -1, action)
-        if len(result) == 2:
-            _fail(*result)
-        output: bytes = result[0]
-        return output
+    def _fail(self, code: int, text: str | None) -> NoReturn:
+        _fail(code, text)
 
 
 @final

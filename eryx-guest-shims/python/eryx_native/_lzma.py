@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, final
 
 import _eryx_native
 
+from .compression import Compressor
 from .decompression import Decompressor
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _pack_filters(filters: Sequence[Any]) -> bytes:
 
 
 @final
-class LZMACompressor:
+class LZMACompressor(Compressor):
     """Create a compressor object for compressing data incrementally.
 
     *format* specifies the container format to use for the output: FORMAT_XZ,
@@ -191,10 +192,7 @@ class LZMACompressor:
     filter chain (with the 'filters' argument).
     """
 
-    __slots__ = ("_flushed", "_stream")
-
-    _flushed: bool
-    _stream: Any
+    __slots__ = ()
 
     def __new__(
         cls,
@@ -250,32 +248,11 @@ class LZMACompressor:
         if isinstance(stream, int):
             _fail(stream)
         self = super().__new__(cls)
-        self._stream = stream
-        self._flushed = False
+        self._begin(stream)
         return self
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
-
-    def compress(self, data: Buffer, /) -> bytes:
-        """Provide data to the compressor object; return compressed data if possible."""
-        if self._flushed:
-            raise ValueError("Compressor has been flushed")
-        return self._run(data, 0)
-
-    def flush(self) -> bytes:
-        """Finish the compression process; return the rest of the compressed data."""
-        if self._flushed:
-            raise ValueError("Repeated call to flush()")
-        self._flushed = True
-        return self._run(b"", 1)
-
-    def _run(self, data: Buffer, action: int) -> bytes:
-        result = self._stream.run(data, 0, -1, action)
-        if len(result) == 2:
-            _fail(*result)
-        output: bytes = result[0]
-        return output
+    def _fail(self, code: int, text: str | None) -> NoReturn:
+        _fail(code, text)
 
 
 @final

@@ -19,6 +19,7 @@ from eryx_net.dns import getaddrinfo
 from eryx_net.dns.lookup_descriptor import Lookup
 from eryx_net.host import NON_BLOCKING, HostLookup
 from eryx_net.loopback.stream import Listener, Stream
+from eryx_net.pipes import ReadEnd, WriteEnd
 from eryx_net.select import SelectorPoll
 from eryx_net.sockets import readiness
 from eryx_net.sockets.connection import Connection
@@ -77,6 +78,29 @@ def _in_guest(
             # Raises the error that names the operation.
             return operation(self, *others, None)
         raise TimeoutError("timed out")
+
+    return waiting
+
+
+def _pipe_write(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a version of `WriteEnd.write` that waits until all bytes are written."""
+
+    @functools.wraps(operation)
+    def waiting(self: Any, data: bytes, timeout: int | None) -> int:
+        if timeout == NON_BLOCKING or not scheduler.threads:
+            return int(operation(self, data, timeout))
+        done = 0
+        while done < len(data):
+            rest = data[done:]
+            try:
+                done += operation(self, rest, NON_BLOCKING)
+            except BlockingIOError:
+                try:
+                    scheduler.wait("a pipe to take data", self.writable_now)
+                except scheduler.DeadlockError:
+                    # Raises the error that names the operation.
+                    done += operation(self, rest, None)
+        return done
 
     return waiting
 
@@ -181,6 +205,10 @@ def _replace() -> None:
         ("write", WRITE, "a connection to take data"),
     ):
         setattr(connection, name, _on_host(getattr(connection, name), interest, purpose))
+    read_end: Any = ReadEnd
+    write_end: Any = WriteEnd
+    read_end.read = _in_guest(read_end.read, ReadEnd.readable_now, "data of a pipe")
+    write_end.write = _pipe_write(write_end.write)
     udp: Any = UdpSocket
     udp._next = _udp_next(udp._next)
     for name in ("send", "send_to"):

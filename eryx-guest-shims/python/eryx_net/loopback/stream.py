@@ -1,8 +1,9 @@
 """Connections inside the sandbox: socket pairs, and listeners on loopback.
 
-Both ends are in guest memory and never reach the host. The program has one thread, so an operation
-that waits for the other end can never complete. It fails after its timeout; without a timeout it
-raises `OSError(EDEADLK)` instead of hanging.
+Both ends are in guest memory and never reach the host. An operation that waits for the other end
+lets the other threads of the program run (`eryx_guest/threads/network_waits.py`). If none of them
+can continue, it fails after its timeout; without a timeout it raises `OSError(EDEADLK)` instead of
+hanging.
 
 The ends of a socket pair answer as Linux's Unix sockets do, the others as its TCP sockets over
 loopback, whose peer answers to data that it does not take only after that was sent.
@@ -30,13 +31,13 @@ Address = tuple[str, int]
 def would_deadlock(timeout: int | None, operation: str) -> OSError:
     """Sleeps for `timeout` nanoseconds, then returns the error of an operation that cannot proceed.
 
-    Only this thread could let it proceed, so waiting for the other end would never succeed.
+    No other thread can let it proceed, so waiting for the other end would never succeed.
     """
     if timeout is None:
         return os_error(
             "EDEADLK",
-            f"{operation} would wait for ever: the other end is in this program, which has one "
-            "thread. Use a timeout, a non-blocking socket or asyncio.",
+            f"{operation} would wait for ever: the other end is in this program, and no other "
+            "thread of it can continue. Use a timeout, a non-blocking socket or asyncio.",
         )
     if timeout == 0:
         return os_error("EAGAIN")

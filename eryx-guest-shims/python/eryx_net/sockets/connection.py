@@ -74,6 +74,10 @@ class Connection:
             raise
         return True
 
+    def error_was_returned(self) -> bool:
+        """Returns whether a read or write has returned the error of the connect."""
+        return self._error_returned
+
     def read(self, size: int, timeout: int | None) -> bytes:
         """Returns up to `size` bytes; none at the end of the stream."""
         if self._unread:

@@ -1,4 +1,4 @@
-"""The functions of `os` and `open` that take descriptors, for those of sockets.
+"""The functions of `os` and `open` that take descriptors, for those of sockets and pipes.
 
 WASI's functions know only WASI's descriptors, which are smaller than those of sockets. Each
 replacement calls the function of the system unless the descriptor is a socket's.
@@ -13,11 +13,12 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
-from .. import descriptors
+from .. import descriptors, pipes
 from ..buffers import to_bytes
 from ..descriptors import FIRST, Description, find
 from ..errors import os_error
 from ..host import LARGEST_READ, LARGEST_WRITE, NON_BLOCKING
+from ..pipes import PipeEnd
 from ..socket_constants import SOCK_STREAM
 from .stream_socket import StreamSocket
 from .udp_socket import UdpSocket
@@ -48,6 +49,8 @@ def _read(description: Description, fd: int, length: int, /) -> bytes:
         raise TypeError(f"'{kind}' object cannot be interpreted as an integer")
     if length < 0:
         raise os_error("EINVAL")
+    if isinstance(description, PipeEnd):
+        return pipes.read(description, int(length))
     found = _socket(description)
     size = min(int(length), LARGEST_READ)
     if not size:
@@ -61,6 +64,8 @@ def _read(description: Description, fd: int, length: int, /) -> bytes:
 
 def _write(description: Description, fd: int, data: Any, /) -> int:
     """Sends; returns the number of bytes accepted."""
+    if isinstance(description, PipeEnd):
+        return pipes.write(description, data)
     found = _socket(description)
     part = to_bytes(data, LARGEST_WRITE)
     if isinstance(found, UdpSocket):
@@ -99,8 +104,8 @@ def _get_blocking(description: Description, fd: int, /) -> bool:
 
 
 def _fstat(description: Description, fd: int) -> os.stat_result:
-    """Returns the status of a socket, whose numbers are all the same."""
-    mode = stat.S_IFSOCK | 0o777
+    """Returns the status of a socket or pipe, whose numbers are all the same."""
+    mode = stat.S_IFIFO | 0o600 if isinstance(description, PipeEnd) else stat.S_IFSOCK | 0o777
     return os.stat_result((mode, fd, 0, 1, 0, 0, 0, 0, 0, 0))
 
 
@@ -278,7 +283,11 @@ _open.__doc__ = _stock_open.__doc__
 
 
 def install() -> None:
-    """Replaces the functions of `os`, and `open`, by ones that know the descriptors of sockets."""
+    """Replaces the functions of `os`, and `open`, by ones that know the descriptors of sockets.
+
+    Adds `os.pipe`, whose descriptors are in the same table.
+    """
+    pipes.install()
     for name, for_socket in _FUNCTIONS.items():
         stock = getattr(os, name, None)
         if stock is None and name not in ("get_inheritable", "set_inheritable"):

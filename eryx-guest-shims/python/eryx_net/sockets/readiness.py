@@ -12,6 +12,7 @@ from ..descriptors import Description
 from ..dns.lookup_descriptor import Lookup
 from ..errors import os_error
 from ..host import NON_BLOCKING, HostCall, HostConnection, HostLookup, HostSocket
+from ..pipes import ReadEnd, WriteEnd
 from ..timeouts import Deadline
 from .connection import Connection
 from .hang_up import ERROR, HANG_UP, READ_HANG_UP
@@ -95,6 +96,20 @@ class PollSet:
             self._add_stream_socket(fd, interest, description)
         elif isinstance(description, UdpSocket):
             self._add_udp_socket(fd, interest, description)
+        elif isinstance(description, (ReadEnd, WriteEnd)):
+            self._add_pipe(fd, interest, description)
+
+    def _add_pipe(self, fd: int, interest: int, end: ReadEnd | WriteEnd) -> None:
+        if isinstance(end, ReadEnd):
+            if end.pipe.buffer:
+                self.mark(fd, interest & READ)
+            if not end.pipe.has_writer:
+                self.mark(fd, HANG_UP)
+            return
+        if end.writable_now():
+            self.mark(fd, interest & WRITE)
+        if not end.pipe.has_reader:
+            self.mark(fd, ERROR)
 
     def _add_stream_socket(self, fd: int, interest: int, socket: StreamSocket) -> None:
         if socket.listener is not None:
@@ -177,8 +192,8 @@ class PollSet:
             if timeout is None:
                 raise os_error(
                     "EDEADLK",
-                    "waiting would never end: nothing waited for can happen while this program, "
-                    "which has one thread, waits",
+                    "waiting would never end: nothing waited for can happen while this program "
+                    "waits, and it has no other thread that can continue",
                 )
         polled = host.poll(
             self.readable,
@@ -275,6 +290,8 @@ def wait_with_status(interests: Iterable[tuple[int, int]], timeout: int | None) 
             channel = _channel(fd)
             if channel is not None:
                 flags |= channel.status()
+            elif _connect_failed(fd):
+                flags |= READ_HANG_UP
             flags &= wanted[fd] | ALWAYS
             if flags:
                 ready[fd] = ready.get(fd, 0) | flags
@@ -285,6 +302,11 @@ def wait_with_status(interests: Iterable[tuple[int, int]], timeout: int | None) 
 def _channel(fd: int) -> Channel | None:
     description = descriptors.find(fd)
     return description.channel if isinstance(description, StreamSocket) else None
+
+
+def _connect_failed(fd: int) -> bool:
+    description = descriptors.find(fd)
+    return isinstance(description, StreamSocket) and description.connect_failed
 
 
 def _remaining(deadline: Deadline) -> int | None:

@@ -252,7 +252,10 @@ class StreamSocket(Description):
         except BlockingIOError:
             return 0
         except OSError as error:
+            was_returned = channel.error_was_returned()
             self._fail_connect()
+            if was_returned:
+                return 0
             # A name that did not resolve has no error number.
             number = error.errno if error.errno is not None and error.errno > 0 else None
             return number or os_error("EHOSTUNREACH").errno or 0

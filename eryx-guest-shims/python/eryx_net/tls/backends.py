@@ -8,15 +8,17 @@ from typing import Any, Protocol, TypeVar
 
 from .. import host
 from ..descriptors import find
-from ..host import LARGEST_WRITE, HostSession, TlsInfo
+from ..host import LARGEST_READ, LARGEST_WRITE, NON_BLOCKING, HostSession, TlsInfo
 from ..sockets.connection import Connection
 from ..sockets.socket_object import socket
 from ..sockets.stream_socket import Channel, StreamSocket
 from ..timeouts import Deadline
 from .errors import (
+    SSLEOFError,
     SSLWantReadError,
     sandbox_error,
     ssl_error,
+    unexpected_eof,
     want_read,
     want_write,
     zero_return,
@@ -35,12 +37,16 @@ class Backend(Protocol):
     largest_write: int | None
     """The largest write in bytes, None if unlimited."""
 
+    refuses_writes: bool
+    """Whether every write is an error, an empty one too."""
+
     def handshake(self) -> None: ...
     def read(self, size: int) -> bytes: ...
     def write(self, data: bytes) -> int: ...
     def pending(self) -> int: ...
     def info(self) -> TlsInfo | None: ...
     def shutdown(self) -> Any: ...
+    def after_shutdown(self, error: OSError) -> Backend: ...
 
 
 class SocketBackend:
@@ -50,15 +56,17 @@ class SocketBackend:
     transports the ciphertext between that connection and a session of the host.
     """
 
-    __slots__ = ("_config", "_loopback", "_socket")
+    __slots__ = ("_config", "_has_failed", "_loopback", "_socket")
 
     largest_write: int | None = LARGEST_WRITE
+    refuses_writes = False
 
     def __init__(self, sock: socket, config: Any) -> None:
         # As in CPython, the socket owns this object and not the reverse.
         self._socket = weakref.ref(sock)
         self._config = config
         self._loopback: LoopbackBackend | None = None
+        self._has_failed = False
 
     def _channel(self) -> tuple[Channel, int | None]:
         """Returns the connection and the timeout of the socket."""
@@ -97,10 +105,15 @@ class SocketBackend:
             ):
                 # The common case, inlined as in `socket.recv`.
                 return description.channel.read(size, sock._nanoseconds)
+            if _is_closed(sock):
+                raise unexpected_eof()
             channel, timeout = self._channel()
             return self._loopback_backend(channel).read(size, timeout)
         except (BlockingIOError, TimeoutError) as error:
             raise _incomplete(error, "read") from None
+        except SSLEOFError:
+            self._has_failed = True
+            raise
 
     def write(self, data: bytes) -> int:
         """Encrypts and sends; returns the number of bytes accepted."""
@@ -112,6 +125,8 @@ class SocketBackend:
                 and description.channel.__class__ is Connection
             ):
                 return description.channel.write(data, sock._nanoseconds)
+            if _is_closed(sock) and sock is not None and sock._nanoseconds == NON_BLOCKING:
+                raise unexpected_eof()
             channel, timeout = self._channel()
             return self._loopback_backend(channel).write(data, timeout)
         except (BlockingIOError, TimeoutError) as error:
@@ -119,6 +134,8 @@ class SocketBackend:
 
     def pending(self) -> int:
         """Returns the number of plaintext bytes that can be read without waiting."""
+        if _is_closed(self._socket()):
+            return 0
         channel, _ = self._channel()
         if isinstance(channel, Connection):
             return channel.pending()
@@ -133,6 +150,8 @@ class SocketBackend:
 
     def shutdown(self) -> Any:
         """Exchanges close_notify; returns the socket, which carries plain bytes again."""
+        if self._has_failed:
+            raise ssl_error("SHUTDOWN_WHILE_IN_INIT")
         channel, timeout = self._channel()
         try:
             if isinstance(channel, Connection):
@@ -141,7 +160,28 @@ class SocketBackend:
                 self._loopback_backend(channel).shutdown(timeout)
         except (BlockingIOError, TimeoutError) as error:
             raise _incomplete(error, "read") from None
+        except BrokenPipeError:
+            if _has_ended(channel):
+                raise zero_return() from None
+            raise
         return self._socket()
+
+    def after_shutdown(self, error: OSError) -> Backend:
+        """Returns the backend after an exchange of close_notify that is not complete."""
+        return ClosingBackend(self, error)
+
+
+def _is_closed(sock: socket | None) -> bool:
+    """Returns whether a program has closed the descriptor of a socket, and not the socket."""
+    return sock is not None and sock._fd == -1
+
+
+def _has_ended(channel: Channel) -> bool:
+    """Returns whether the peer has sent close_notify, and nothing before it is unread."""
+    try:
+        return not channel.read(1, NON_BLOCKING)
+    except OSError:
+        return False
 
 
 def _incomplete(error: OSError, operation: str) -> OSError:
@@ -158,6 +198,7 @@ class BioBackend:
 
     # A write to a buffer is never partial, as the buffer is unbounded.
     largest_write: int | None = None
+    refuses_writes = False
 
     def __init__(self, incoming: MemoryBIO, outgoing: MemoryBIO, config: Any) -> None:
         self._incoming = incoming
@@ -238,6 +279,63 @@ class BioBackend:
         """Exchanges close_notify."""
         self._run(self._session.close)
 
+    def after_shutdown(self, error: OSError) -> Backend:
+        """Returns this backend: the session of the host has the state."""
+        return self
+
+
+class ClosingBackend:
+    """A session whose own close_notify was sent, and which has not got that of the peer.
+
+    As with OpenSSL, data in place of the peer's close_notify ends the session: it is dropped, and
+    only the end of the transport is waited for.
+    """
+
+    __slots__ = ("_has_failed", "_open")
+
+    largest_write: int | None = None
+    refuses_writes = True
+
+    def __init__(self, open_backend: Backend, error: OSError) -> None:
+        self._open = open_backend
+        self._has_failed = False
+        self.after_shutdown(error)
+
+    def handshake(self) -> None:
+        """Does nothing: the handshake was complete."""
+
+    def read(self, size: int) -> bytes:
+        """Returns up to `size` bytes of plaintext; none after the peer's close_notify."""
+        if not self._has_failed:
+            return self._open.read(size)
+        while self._open.read(LARGEST_READ):
+            pass
+        raise unexpected_eof()
+
+    def write(self, data: bytes) -> int:
+        """Raises SSLError."""
+        raise ssl_error("PROTOCOL_IS_SHUTDOWN")
+
+    def pending(self) -> int:
+        """Returns the number of plaintext bytes that can be read without waiting."""
+        return 0 if self._has_failed else self._open.pending()
+
+    def info(self) -> TlsInfo | None:
+        """Returns the parameters that were negotiated."""
+        return self._open.info()
+
+    def shutdown(self) -> Any:
+        """Continues to wait for the peer's close_notify; returns the underlying transport."""
+        if self._has_failed:
+            raise ssl_error("SHUTDOWN_WHILE_IN_INIT")
+        return self._open.shutdown()
+
+    def after_shutdown(self, error: OSError) -> Backend:
+        """Returns this backend, after one more exchange that is not complete."""
+        reason = getattr(error, "reason", None)
+        self._has_failed = self._has_failed or reason == "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"
+        return self
+
 
 class ClosedBackend:
     """A session after close_notify was exchanged, which transfers no more."""
@@ -245,6 +343,7 @@ class ClosedBackend:
     __slots__ = ("_closed",)
 
     largest_write: int | None = None
+    refuses_writes = True
 
     def __init__(self, closed: Backend) -> None:
         self._closed = closed
@@ -271,6 +370,10 @@ class ClosedBackend:
     def shutdown(self) -> Any:
         """Returns the underlying transport again."""
         return self._closed.shutdown()
+
+    def after_shutdown(self, error: OSError) -> Backend:
+        """Returns this backend."""
+        return self
 
 
 class LoopbackBackend:

@@ -17,7 +17,7 @@ from .backends import Backend, ClosedBackend
 from .certificate import Certificate
 from .constants import CERT_NONE
 from .der import DerError
-from .errors import ssl_error
+from .errors import SSLError, ssl_error
 
 
 class Context(Protocol):
@@ -164,7 +164,7 @@ class SSLObjectBase:
         data = to_bytes(b, backend.largest_write)
         if self._info is None:
             self.do_handshake()
-        return backend.write(data) if data else 0
+        return backend.write(data) if data or backend.refuses_writes else 0
 
     def pending(self) -> int:
         """Returns the number of bytes that can be read without waiting."""
@@ -174,7 +174,11 @@ class SSLObjectBase:
         """Exchanges close_notify; returns the underlying socket."""
         if self._info is None:
             raise ssl_error("SHUTDOWN_WHILE_IN_INIT")
-        underlying = self._backend.shutdown()
+        try:
+            underlying = self._backend.shutdown()
+        except (SSLError, TimeoutError) as error:
+            self._backend = self._backend.after_shutdown(error)
+            raise
         self._backend = ClosedBackend(self._backend)
         return underlying
 
