@@ -49,6 +49,9 @@ pub enum Error {
     /// The path goes through something that is not a directory (ENOTDIR).
     #[error("the entry is not a directory")]
     NotADirectory,
+    /// The device does not exist (ENXIO).
+    #[error("the device does not exist")]
+    NoSuchDevice,
     /// The directory is not empty (ENOTEMPTY).
     #[error("the directory is not empty")]
     NotEmpty,

@@ -92,14 +92,20 @@ impl LayerBuilder {
         }
     }
 
-    /// Returns a builder that adds to a copy of `layer`. Content is not copied.
-    pub(crate) fn extend(layer: &Layer, time: Timestamp, max_nodes: usize) -> Self {
+    /// Returns a builder that adds to a copy of `layer`, which may have at most `max_nodes` files
+    /// and directories then. No content is copied.
+    pub fn extend(layer: &Layer, time: Timestamp, max_nodes: usize) -> Self {
         Self {
             nodes: layer.nodes.clone(),
             time,
             max_nodes,
             has_deferred: layer.has_deferred,
         }
+    }
+
+    /// Sets how many files and directories the tree may have, without the root.
+    pub fn set_max_nodes(&mut self, max_nodes: usize) {
+        self.max_nodes = max_nodes;
     }
 
     /// Adds a file, and the directories on its path. A `/` at the start of the path is ignored.

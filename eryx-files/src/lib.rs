@@ -4,6 +4,7 @@
 mod budget;
 mod content;
 mod descriptor;
+mod devices;
 mod error;
 mod file_system;
 #[cfg(feature = "host")]
@@ -23,6 +24,7 @@ mod trash;
 mod tree;
 
 pub use descriptor::{Descriptor, Listing};
+pub use devices::{Device, DeviceDirectory};
 pub use error::Error;
 pub use file_system::{FileSystem, OpenFlags};
 #[cfg(feature = "host")]

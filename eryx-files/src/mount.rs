@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::devices::Device;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::node::{Node, NodeId};
@@ -101,6 +102,11 @@ pub trait MountedFile: Send + Sync + fmt::Debug {
 
     /// Sets the times.
     fn set_times(&self, accessed: NewTime, modified: NewTime) -> Result<(), Error>;
+
+    /// Returns the device that the file is, or `None` if it is none.
+    fn device(&self) -> Option<&dyn Device> {
+        None
+    }
 }
 
 /// For what a file is opened.

@@ -11,6 +11,8 @@ pub enum FileType {
     File,
     /// A symbolic link.
     Symlink,
+    /// A character device of a [`DeviceDirectory`](crate::DeviceDirectory).
+    CharacterDevice,
     /// A device, a pipe or a socket in a directory of the machine. A program can see it, rename it
     /// and remove it, and cannot open it.
     Other,
@@ -26,7 +28,8 @@ pub struct Stat {
     pub identity: FileId,
     /// The number of names.
     pub links: u64,
-    /// The size in bytes: of a file, or of the target of a symbolic link. 0 for directories.
+    /// The size in bytes: of a file, or of the target of a symbolic link. 0 for directories and
+    /// devices.
     pub size: u64,
     /// When the content was last read. Reads in memory do not update it.
     pub accessed: Timestamp,

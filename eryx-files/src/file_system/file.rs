@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::descriptor::{Descriptor, OpenFile, Opened};
+use crate::devices::Device;
 use crate::error::{Error, Result};
 use crate::file_system::FileSystem;
 use crate::limits::Limits;
@@ -120,6 +121,18 @@ impl FileSystem {
             }),
             Opened::File(_, access) => Ok(*access),
         }
+    }
+
+    /// Returns the device that is open, or `None` for a file or directory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadDescriptor`] if it is not open.
+    pub fn device(&self, descriptor: Descriptor) -> Result<Option<&dyn Device>, Error> {
+        Ok(match self.table.get(descriptor)? {
+            Opened::File(OpenFile::Mounted(_, file), _) => file.device(),
+            Opened::Directory(_) | Opened::File(OpenFile::Node(..), _) => None,
+        })
     }
 
     /// Returns an open file. The errors are for a file that is not open in this way, and for a

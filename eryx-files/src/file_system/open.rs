@@ -112,7 +112,7 @@ impl FileSystem {
             _ if found.trailing_slash || flags.directory => Err(Error::NotADirectory),
             FileType::Symlink => Err(Error::Loop),
             FileType::Other => Err(Error::NotPermitted),
-            FileType::File => {
+            FileType::File | FileType::CharacterDevice => {
                 let file = match (object, found.directory) {
                     (Object::Node(volume, id), _) => {
                         if flags.write && volume > 0 {

@@ -161,7 +161,7 @@ impl MountedDirectory for HostDirectory {
             FileType::File => {}
             FileType::Directory => return Err(Error::IsADirectory),
             FileType::Symlink => return Err(Error::Loop),
-            FileType::Other => return Err(Error::NotPermitted),
+            FileType::CharacterDevice | FileType::Other => return Err(Error::NotPermitted),
         }
         let mode = match (access.read, access.write) {
             (_, false) => OFlags::RDONLY,

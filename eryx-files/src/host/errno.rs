@@ -58,7 +58,7 @@ pub(super) fn stat(host: &HostStat) -> Stat {
         links: host.st_nlink as u64,
         size: match file_type {
             FileType::File | FileType::Symlink => u64::try_from(host.st_size).unwrap_or(0),
-            FileType::Directory | FileType::Other => 0,
+            FileType::Directory | FileType::CharacterDevice | FileType::Other => 0,
         },
         accessed: time(host.st_atime as i64, host.st_atime_nsec as u64),
         modified: time(host.st_mtime as i64, host.st_mtime_nsec as u64),
