@@ -187,6 +187,16 @@ impl PatternSet {
         self.prefixes.count_free(input)
     }
 
+    /// Returns whether the first bytes of a pattern are in `text`.
+    pub(crate) fn may_be_in(&self, text: &[u8]) -> bool {
+        self.prefixes.is_in(text)
+    }
+
+    /// Returns whether a pattern starts with `byte`.
+    pub(crate) fn can_start_with(&self, byte: u8) -> bool {
+        self.child(NodeId::ROOT, byte).is_some()
+    }
+
     /// Returns the node of the longest prefix that ends the prefix of `node` and `byte`, and the
     /// number of links to shorter prefixes that this took.
     pub(crate) fn step(&self, mut node: NodeId, byte: u8) -> (NodeId, usize) {

@@ -52,6 +52,11 @@ impl PrefixSearch {
             .find(input)
             .map_or(unsplit.min(input.len()), |start| start.min(unsplit))
     }
+
+    /// Returns whether the first bytes of a pattern are in `input`.
+    pub(crate) fn is_in(&self, input: &[u8]) -> bool {
+        self.longest > 0 && self.searcher.find(input).is_some()
+    }
 }
 
 impl Searcher {

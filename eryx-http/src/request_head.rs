@@ -78,10 +78,10 @@ impl RequestHead {
     /// has the path `/` (RFC 9110, 4.2.3).
     pub fn path_and_query(&self) -> std::borrow::Cow<'_, str> {
         let target = self.target();
-        let Some((_, rest)) = target
-            .split_once("://")
-            .filter(|_| !target.starts_with('/'))
-        else {
+        if target.starts_with('/') {
+            return target.into();
+        }
+        let Some((_, rest)) = target.split_once("://") else {
             return target.into();
         };
         match rest.find(['/', '?']) {

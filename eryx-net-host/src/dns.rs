@@ -3,6 +3,10 @@
 
 pub(crate) mod chain;
 pub(crate) mod checked_lookup;
+#[cfg(feature = "dns")]
+pub(crate) mod client;
+#[cfg(not(feature = "dns"))]
+#[path = "dns/no_client.rs"]
 pub(crate) mod client;
 pub(crate) mod fqdn_cache;
 pub(crate) mod lookup;

@@ -36,6 +36,7 @@ pub use config::error::ConfigError;
 pub use config::generated::SETTINGS;
 pub use config::http::{HttpDenials, ProvideSecret, ProvideSecretError, Secret};
 pub use config::settings::{AddEntry, Setting, SettingKind};
+#[cfg(feature = "dns")]
 pub use dns::client::DnsResolver;
 pub use dns::lookup::{Family, Lookup};
 pub use dns::resolver::{Answer, Resolve, ResolveError, Resolving};

@@ -220,9 +220,32 @@ fn stub_properties() -> String {
             SettingKind::HttpRules => "list[HttpRule]",
             kind => stub_type(kind),
         };
-        writeln!(lines, "    @property\n    def {name}(self) -> {kind}: ...").expect("written");
+        writeln!(lines, "    @property\n    def {name}(self) -> {kind}:").expect("written");
+        lines += &docstring(setting.doc, "        ");
     }
     lines
+}
+
+/// Returns `text` as a docstring in Python, in lines of at most 100 characters.
+fn docstring(text: &str, indent: &str) -> String {
+    assert!(!text.contains('\\') && !text.contains("\"\"\""), "{text}");
+    let mut lines = vec![format!("{indent}\"\"\"")];
+    for (at, word) in text.split(' ').enumerate() {
+        let line = lines.last_mut().expect("the first line");
+        // Three more characters may have to end the docstring.
+        if line.len() + 1 + word.len() + 3 > 100 {
+            lines.push(format!("{indent}{word}"));
+        } else {
+            *line += if at == 0 { "" } else { " " };
+            *line += word;
+        }
+    }
+    let end = if lines.len() == 1 {
+        ""
+    } else {
+        &format!("\n{indent}")
+    };
+    format!("{}{end}\"\"\"\n", lines.join("\n"))
 }
 
 fn stub_type(kind: SettingKind) -> &'static str {

@@ -9,6 +9,9 @@ const MAX_QUOTED_CHARS: usize = 64;
 /// character escaped, so that it can forge no log line and send no terminal sequence.
 #[must_use]
 pub fn quote(text: &str) -> String {
+    if text.len() <= MAX_QUOTED_CHARS && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut escaped = String::new();
     for (at, c) in text.chars().enumerate() {
         if at == MAX_QUOTED_CHARS {

@@ -1,6 +1,7 @@
 //! The inspector of one stream of requests and responses.
 
 mod collected_body;
+mod program_queue;
 mod request_url;
 mod requests;
 mod responses;
@@ -18,6 +19,7 @@ use crate::error::NetError;
 use crate::http::context::HttpContext;
 use crate::http::denial;
 use crate::http::exchange::Exchange;
+use crate::http::inspector::program_queue::ProgramQueue;
 use crate::http::inspector::requests::{RequestBody, Requests};
 use crate::http::inspector::responses::Responses;
 use crate::http::target::Peer;
@@ -75,9 +77,7 @@ pub(crate) struct Inspector {
     pub(super) to_peer: Vec<u8>,
     /// The offset in `to_peer` of the request that the program sends now.
     pub(super) current_start: usize,
-    to_program: Vec<u8>,
-    /// The number of bytes of `to_program` that were taken.
-    taken: usize,
+    to_program: ProgramQueue,
     /// The response to a denied request, which follows the responses to earlier requests.
     denial_response: Option<Vec<u8>>,
     /// The program receives the end of the stream after `to_program`.
@@ -123,8 +123,7 @@ impl Inspector {
             has_lost_framing: false,
             to_peer: Vec::new(),
             current_start: 0,
-            to_program: Vec::new(),
-            taken: 0,
+            to_program: ProgramQueue::default(),
             denial_response: None,
             has_ended: false,
         }
@@ -163,7 +162,7 @@ impl Inspector {
 
     /// Returns whether the program can read without more bytes of the peer.
     pub(crate) fn is_readable(&self) -> bool {
-        self.taken < self.to_program.len() || self.has_ended || self.requests.failure().is_some()
+        !self.to_program.is_empty() || self.has_ended || self.requests.failure().is_some()
     }
 
     /// Returns whether the program receives nothing after the bytes that it can read now.
@@ -173,7 +172,7 @@ impl Inspector {
 
     /// Returns how many bytes the program can read now.
     pub(crate) fn pending(&self) -> usize {
-        self.to_program.len() - self.taken
+        self.to_program.len()
     }
 
     /// Returns up to `max` bytes for the program, or `None` if there are none yet. An empty vector
@@ -186,22 +185,10 @@ impl Inspector {
         if let Some(error) = self.requests.failure() {
             return Some(Err(error.clone()));
         }
-        if self.taken == 0 && !self.to_program.is_empty() && self.to_program.len() <= 2 * max {
-            // The rest gets memory of its own: the buffer of a large read must not stay.
-            let rest = self.to_program.split_off(max.min(self.to_program.len()));
-            return Some(Ok(std::mem::replace(&mut self.to_program, rest)));
-        }
-        let rest = &self.to_program[self.taken..];
-        if rest.is_empty() {
+        if self.to_program.is_empty() {
             return self.has_ended.then(|| Ok(Vec::new()));
         }
-        let bytes = rest[..rest.len().min(max)].to_vec();
-        self.taken += bytes.len();
-        if self.taken == self.to_program.len() {
-            self.to_program = Vec::new();
-            self.taken = 0;
-        }
-        Some(Ok(bytes))
+        Some(Ok(self.to_program.take(max)))
     }
 
     /// Returns how many of the program's next bytes can be sent as they are: content of a body, or
@@ -252,16 +239,12 @@ impl Inspector {
 
     /// Adds bytes for the program.
     pub(super) fn push_for_program(&mut self, bytes: &[u8]) {
-        self.to_program.extend_from_slice(bytes);
+        self.to_program.push(bytes);
     }
 
-    /// Adds bytes for the program without a copy if there are none before them.
+    /// Adds bytes for the program without a copy, unless they are few.
     pub(super) fn push_vec_for_program(&mut self, bytes: Vec<u8>) {
-        if self.to_program.is_empty() {
-            self.to_program = bytes;
-        } else {
-            self.push_for_program(&bytes);
-        }
+        self.to_program.push_vec(bytes);
     }
 
     /// Returns the exchange of the request that the program sends now, or of the last one.

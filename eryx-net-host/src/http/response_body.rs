@@ -40,6 +40,11 @@ impl ResponseBody {
         self.is_chunked
     }
 
+    /// Returns whether its bytes can be passed on without new framing.
+    pub(super) fn is_unframed(&self) -> bool {
+        !self.is_chunked && self.obstacle().is_none()
+    }
+
     /// Returns whether its bytes are passed on as they are.
     pub(super) fn is_passed_on(&self) -> bool {
         self.filter.is_idle() && !self.is_chunked
@@ -64,6 +69,12 @@ impl ResponseBody {
     /// Takes bytes of the body.
     pub(super) fn scrub(&mut self, data: &[u8]) {
         self.filter.push(data);
+    }
+
+    /// Takes bytes of the body, which is not in chunks, and passes those for the program that are
+    /// not held back to `deliver`, without a copy if possible.
+    pub(super) fn pass(&mut self, data: Vec<u8>, deliver: impl FnMut(Vec<u8>)) {
+        self.filter.pass(data, deliver);
     }
 
     /// Returns the bytes for the program that are not held back, in one chunk.

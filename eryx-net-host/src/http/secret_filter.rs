@@ -73,6 +73,11 @@ impl SecretPatterns {
         self.scrubber.scrubber()
     }
 
+    /// Returns whether a secret may be in a complete text.
+    pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
+        self.scrubber.may_be_in(text)
+    }
+
     /// Returns a complete text with its secrets replaced.
     pub(super) fn scrub(&self, text: &[u8]) -> Vec<u8> {
         let mut scrubbed = Vec::with_capacity(text.len());
@@ -122,6 +127,24 @@ impl SecretFilter {
             }
             None => self.released.extend_from_slice(data),
         }
+    }
+
+    /// Takes bytes of the stream, and passes those that are not held back to `deliver`: without a
+    /// copy, if no secret can start in them.
+    pub(super) fn pass(&mut self, mut data: Vec<u8>, mut deliver: impl FnMut(Vec<u8>)) {
+        let Some(search) = &mut self.search else {
+            return deliver(data);
+        };
+        if data.len() < search.max_held || !search.scrubber.is_free(&data) {
+            self.push(&data);
+            return deliver(self.take());
+        }
+        search.count(&data);
+        let end = data.len() - search.run;
+        let held = data.split_off(end);
+        // What was held back so far is free, too: a longer piece follows it.
+        deliver(std::mem::replace(&mut self.released, held));
+        deliver(data);
     }
 
     /// Returns the bytes for the program that are not held back.
@@ -263,6 +286,33 @@ mod tests {
             let expected = text(stream).replace(&text(SECRET), &text(PLACEHOLDER));
             assert_eq!(text(&output), expected, "{size}");
         }
+    }
+
+    #[test]
+    fn bytes_in_which_no_secret_starts_are_passed_on_without_a_copy_and_the_same_are_held_back() {
+        for stream in streams() {
+            for (size, filler) in [(64, b'.'), (200, b'x'), (200, b' '), (300, b'g')] {
+                let mut copying = filter(SECRET);
+                let mut passing = filter(SECRET);
+                let (mut expected, mut output) = (Vec::new(), Vec::new());
+                let filler = vec![filler; size];
+                for piece in [&filler[..], &stream, &filler, &filler, &stream] {
+                    copying.push(piece);
+                    expected.extend(copying.take());
+                    passing.pass(piece.to_vec(), |bytes| output.extend(bytes));
+                    assert_eq!(output, expected);
+                }
+                expected.extend(copying.finish());
+                output.extend(passing.finish());
+                assert_eq!(output, expected);
+            }
+        }
+        let mut filter = filter(SECRET);
+        let data = vec![b'x'; 100_000];
+        let address = data.as_ptr();
+        let mut addresses = Vec::new();
+        filter.pass(data, |bytes| addresses.push(bytes.as_ptr()));
+        assert_eq!(addresses.last(), Some(&address));
     }
 
     #[test]

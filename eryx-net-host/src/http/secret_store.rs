@@ -38,6 +38,8 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 pub(crate) struct SecretStore {
     slots: Vec<Slot>,
     finder: Option<Finder>,
+    /// Finds [`PREFIX`].
+    prefix: memmem::Finder<'static>,
     sent: Mutex<SentValues>,
     /// The number of times that a value was added to those that were sent.
     version: AtomicU64,
@@ -89,6 +91,7 @@ impl SecretStore {
             }),
             slots,
             finder,
+            prefix: memmem::Finder::new(PREFIX),
             version: AtomicU64::new(0),
         }
     }
@@ -117,7 +120,7 @@ impl SecretStore {
         &'a self,
         bytes: &'a [u8],
     ) -> impl Iterator<Item = (usize, Range<usize>)> + 'a {
-        let starts = (!self.is_empty()).then(|| memmem::find_iter(bytes, PREFIX));
+        let starts = (!self.is_empty()).then(|| self.prefix.find_iter(bytes));
         starts.into_iter().flatten().filter_map(|start| {
             let index = self
                 .slots
@@ -128,11 +131,19 @@ impl SecretStore {
     }
 
     /// Returns `text` with `REDACTED` in place of placeholders.
-    pub(crate) fn redacted(&self, text: &str) -> String {
-        let mut redacted = text.to_owned();
-        for slot in &self.slots {
-            redacted = redacted.replace(&*slot.placeholder, "REDACTED");
+    pub(crate) fn redacted(&self, text: String) -> String {
+        let mut redacted = String::new();
+        let mut end = 0;
+        // Placeholders are ASCII, and do not overlap: their start has the only `-`.
+        for (_, found) in self.find(text.as_bytes()) {
+            redacted.push_str(&text[end..found.start]);
+            redacted.push_str("REDACTED");
+            end = found.end;
         }
+        if end == 0 {
+            return text;
+        }
+        redacted.push_str(&text[end..]);
         redacted
     }
 

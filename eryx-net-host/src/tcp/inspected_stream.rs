@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use eryx_tls::Info;
+use eryx_tls::{Info, OUTGOING_LIMIT};
 
 use crate::audit::entry::AuditEntry;
 use crate::error::NetError;
@@ -320,7 +320,9 @@ impl InspectedStream {
             self.mode = undecided.decide(*first);
         }
         if let Mode::Http(inspector) = &mut self.mode {
-            let count = inspector.forwardable(data);
+            // What the layer does not take would be searched for placeholders again.
+            let most = data.len().min(self.layer.max_taken());
+            let count = inspector.forwardable(&data[..most]);
             if count > 0 {
                 let sent = ready!(self.layer.poll_send(cx, &data[..count]))?;
                 inspector.forwarded(&data[..sent])?;
@@ -421,6 +423,14 @@ impl InspectedStream {
 }
 
 impl Layer {
+    /// Returns how many bytes it takes at once at most.
+    fn max_taken(&self) -> usize {
+        match self {
+            Self::Plain(_) => usize::MAX,
+            Self::Tls(_) => OUTGOING_LIMIT,
+        }
+    }
+
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, NetError>> {
         match self {
             Self::Plain(plain) => plain

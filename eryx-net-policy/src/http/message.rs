@@ -1,5 +1,8 @@
 //! The messages of a verdict on a request, for the embedder and for the guest program.
 
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
 use crate::decision::Decision;
 use crate::escape::quote;
 use crate::host::Host;
@@ -30,20 +33,24 @@ pub(crate) fn subject(
     rule: Option<&RuleUse>,
 ) -> HttpSubject {
     let path = request.target.split('?').next().unwrap_or(request.target);
-    let mut origin = authority(request.host);
+    let mut url = String::with_capacity(96);
+    url.push_str(request.scheme.as_str());
+    url.push_str("://");
+    push_authority(request.host, &mut url);
     if request.port != request.scheme.default_port() {
-        origin = format!("{origin}:{}", request.port);
+        let _ = write!(url, ":{}", request.port);
     }
     // The path of `OPTIONS *` is not part of a URL.
-    let shown = if path == "*" { "" } else { path };
-    let scheme = request.scheme.as_str();
+    if path != "*" {
+        url.push_str(&quote(path));
+    }
     let needs_rule = matches!(outcome, HttpOutcome::Path | HttpOutcome::Method);
     let suggestion = needs_rule
         .then(|| suggestion(request, path, rule))
         .flatten();
     HttpSubject {
         method: quote(request.method).into(),
-        url: format!("{scheme}://{origin}{}", quote(shown)).into(),
+        url: url.into(),
         host: Some(request.host.clone()),
         port: Port::Number(request.port),
         suggestion: suggestion.map(Into::into),
@@ -66,9 +73,10 @@ fn suggestion(request: &HttpRequest<'_>, path: &str, rule: Option<&RuleUse>) -> 
     if !is_plain_path || !is_plain_method {
         return None;
     }
-    let mut host = authority(request.host);
+    let mut host = String::new();
+    push_authority(request.host, &mut host);
     if rule.is_some_and(|rule| rule.rule.host().ports() != PortRange::ALL) {
-        host = format!("{host}:{}", request.port);
+        let _ = write!(host, ":{}", request.port);
     }
     // The slash after an address can also start a prefix length.
     let separator = if request.host.address().is_some() {
@@ -79,11 +87,12 @@ fn suggestion(request: &HttpRequest<'_>, path: &str, rule: Option<&RuleUse>) -> 
     Some(format!("{} {host}{separator}{path}", request.method))
 }
 
-fn authority(host: &Host) -> String {
-    match host {
-        Host::Address(std::net::IpAddr::V6(address)) => format!("[{address}]"),
-        _ => host.to_string(),
-    }
+/// Appends a host as a URL has it.
+fn push_authority(host: &Host, url: &mut String) {
+    let _ = match host {
+        Host::Address(IpAddr::V6(address)) => write!(url, "[{address}]"),
+        host => write!(url, "{host}"),
+    };
 }
 
 fn message(verdict: &HttpVerdict, audience: Audience) -> String {

@@ -56,7 +56,7 @@ impl Inspector {
                 _ => url.push_str(parameter),
             }
         }
-        self.context.secrets.redacted(&url)
+        self.context.secrets.redacted(url)
     }
 }
 

@@ -77,7 +77,7 @@ impl Inspector {
             if is_whole && self.is_passed_on(&step) {
                 // The common case: all bytes belong to one body, and are passed on without a copy.
                 self.count_response(&step)?;
-                self.push_vec_for_program(std::mem::take(&mut data));
+                self.pass_body(std::mem::take(&mut data));
                 continue;
             }
             parsed += step.consumed;
@@ -89,10 +89,21 @@ impl Inspector {
         }
     }
 
-    /// Returns whether a step is of a body, and the program receives its bytes as they are.
+    /// Returns whether a step is of a body, and the program receives its bytes without new framing.
     fn is_passed_on(&mut self, step: &Step<ResponseHead>) -> bool {
         let is_body = matches!(step.event, Some(Event::Body(_)));
-        is_body && (!self.has_secrets || self.refreshed_body().is_some_and(|b| b.is_passed_on()))
+        is_body && (!self.has_secrets || self.refreshed_body().is_some_and(|b| b.is_unframed()))
+    }
+
+    /// Gives the program bytes of a body, with placeholders in place of secrets.
+    fn pass_body(&mut self, data: Vec<u8>) {
+        match &mut self.responses.body {
+            Some(body) if self.has_secrets => {
+                let to_program = &mut self.to_program;
+                body.pass(data, |bytes| to_program.push_vec(bytes));
+            }
+            _ => self.push_vec_for_program(data),
+        }
     }
 
     /// Returns whether the program receives the peer's next bytes as they are, so that it can read
@@ -266,7 +277,8 @@ impl Inspector {
     /// the parser has found to be a number and `chunked`. A secret can be a number, too.
     fn push_scrubbed_lines(&mut self, section: &[u8]) {
         self.refresh_patterns();
-        let Some(patterns) = &self.responses.patterns else {
+        let patterns = self.responses.patterns.as_ref();
+        let Some(patterns) = patterns.filter(|patterns| patterns.may_be_in(section)) else {
             self.push_for_program(section);
             return;
         };
