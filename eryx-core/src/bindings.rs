@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "the WIT documents these")]
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "wit",
     world: "eryx:sandbox/sandbox",
     imports: {
         "eryx:net/tcp.[method]connection.finish-connect": async | trappable,

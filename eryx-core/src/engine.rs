@@ -1,10 +1,6 @@
 //! The wasmtime engines of the process.
 
 pub(crate) mod compile_threads;
-#[cfg_attr(
-    not(feature = "embedded-image"),
-    allow(dead_code, reason = "only the embedded image is pooled")
-)]
 mod pool;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -57,10 +53,6 @@ pub(crate) fn on_demand() -> Result<&'static Engine, Error> {
 
 /// Returns the engine with the pooling allocator, or `None` where this machine cannot reserve the
 /// pool.
-#[cfg_attr(
-    not(feature = "embedded-image"),
-    allow(dead_code, reason = "only the embedded image is pooled")
-)]
 pub(crate) fn pooled() -> Option<&'static Engine> {
     if let Some(engine) = POOLED.get() {
         return engine.as_ref();

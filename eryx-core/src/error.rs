@@ -1,6 +1,8 @@
 //! The errors of an execution, and the Python exception that a guest program did not catch.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 use eryx_net_host::NetworkReport;
 use eryx_net_host::policy::escape;
@@ -166,7 +168,7 @@ impl From<eryx_net_host::ConfigError> for Error {
 ///
 /// The message includes that of the [source](std::error::Error::source), if there is one.
 #[derive(Debug, thiserror::Error)]
-#[error("the guest image is broken: {reason}")]
+#[error("the guest image cannot be used: {reason}")]
 pub struct ImageError {
     reason: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -178,6 +180,14 @@ impl ImageError {
         Self {
             reason: reason.into(),
             source: None,
+        }
+    }
+
+    /// Returns the error for an image file that cannot be read.
+    pub(crate) fn unreadable(path: &Path, error: io::Error) -> Self {
+        Self {
+            reason: format!("{} cannot be read: {error}", path.display()),
+            source: Some(error.into()),
         }
     }
 
@@ -286,7 +296,7 @@ mod tests {
         let error = Error::image("it does not start", wasmtime::Error::msg("the reason"));
         assert_eq!(
             error.to_string(),
-            "the guest image is broken: it does not start: the reason"
+            "the guest image cannot be used: it does not start: the reason"
         );
         let source = error.source().expect("the engine's error");
         assert_eq!(source.to_string(), "the reason");

@@ -3,10 +3,14 @@
 
 mod builder;
 mod bundle;
+mod bytecode;
 mod dependencies;
+mod native_modules;
 mod package_files;
 mod package_limits;
+mod package_reader;
 mod registry;
+mod requirements;
 mod snapshot;
 mod spec;
 mod wheel;
@@ -19,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use builder::{BuildStage, FactoryBuilder};
+pub use bytecode::Bytecode;
 pub use package_limits::PackageLimits;
 
 use crate::error::Error;
@@ -60,7 +65,7 @@ impl SandboxFactory {
         let factory = Arc::clone(&self.loaded);
         SandboxBuilder::from_template(Template::of_factory(
             factory.image.clone(),
-            factory.files.clone(),
+            factory.tree.layout(),
             &self.loaded.digest,
             factory,
         ))

@@ -5,6 +5,7 @@
 mod bindings;
 mod changed;
 mod descriptor;
+mod devices;
 mod error;
 mod filesystem;
 mod layout;

@@ -1,17 +1,11 @@
 //! The guest image: its machine code, precompiled or compiled here, and linked for an engine.
 
-#[cfg_attr(
-    not(feature = "embedded-image"),
-    allow(dead_code, reason = "only snapshots of the embedded image are cached")
-)]
 pub(crate) mod cache;
 pub(crate) mod compile;
-#[cfg(feature = "embedded-image")]
-pub(crate) mod embedded;
-#[cfg(not(feature = "embedded-image"))]
-#[path = "image/not_embedded.rs"]
-pub(crate) mod embedded;
+mod embedded;
 mod function_cache;
+pub(crate) mod guest_image;
+pub(crate) mod linked;
 mod machine_code;
 pub(crate) mod prelinked;
 mod yield_check;
@@ -21,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest as _, Sha256};
 
+pub use cache::{CacheEntry, CacheKind, UserCache};
 pub use compile::{PrecompiledImage, engine_fingerprint, precompile};
 #[cfg(feature = "embedded-image")]
 pub use embedded::set_precompiled_path;
@@ -55,6 +50,8 @@ struct Inner {
     /// Distinguishes it from the other images of the process.
     identity: u64,
     pages: ImagePages,
+    /// Whether an instance can be reset after its program, and used for the next one.
+    is_resettable: bool,
 }
 
 impl Drop for Inner {
@@ -64,35 +61,20 @@ impl Drop for Inner {
 }
 
 impl Image {
-    /// Returns the image embedded in this program, which is loaded once.
-    pub(crate) fn embedded() -> Result<Self, Error> {
-        static IMAGE: OnceLock<Image> = OnceLock::new();
-        static LOADING: ProcessLock = ProcessLock::new();
-        if let Some(image) = IMAGE.get() {
-            return Ok(image.clone());
-        }
-        let _guard = LOADING.lock();
-        if let Some(image) = IMAGE.get() {
-            return Ok(image.clone());
-        }
-        // After a failure the next call tries again: descriptors or memory may have been missing.
-        let image = embedded::load()?;
-        Ok(IMAGE.get_or_init(|| image).clone())
-    }
-
     /// Compiles the component `wasm` for this machine and links it. Its instances are not pooled:
     /// it may be larger than the slots of the pool.
     pub(crate) fn compile(wasm: &[u8]) -> Result<Self, Error> {
         yield_check::check(wasm).map_err(|error| ImageError::new(error.to_string()))?;
         let code = MachineCode::from_bytes(&compile::native(wasm)?)?;
-        let image = Self::new(code, None, Sha256::digest(wasm).into());
+        let image = Self::new(code, None, Sha256::digest(wasm).into(), false);
         image.on_demand()?;
         Ok(image)
     }
 
-    /// Loads and links `code`, which is that of the image with this digest.
-    #[cfg(feature = "embedded-image")]
-    fn load(code: MachineCode, digest: Digest) -> Result<Self, Error> {
+    /// Loads and links `code`, which is that of the image with this digest. `is_resettable` says
+    /// that its memory is all that its programs can change: an image that was made for it could
+    /// leave something for the next program elsewhere, such as in a global.
+    fn load(code: MachineCode, digest: Digest, is_resettable: bool) -> Result<Self, Error> {
         let pooled = engine::pooled().and_then(|engine| {
             code.load(engine)
                 .and_then(|component| PrelinkedImage::new(&component))
@@ -101,14 +83,19 @@ impl Image {
                 })
                 .ok()
         });
-        let image = Self::new(code, pooled, digest);
+        let image = Self::new(code, pooled, digest, is_resettable);
         if image.pooled().is_none() {
             image.on_demand()?;
         }
         Ok(image)
     }
 
-    fn new(code: MachineCode, pooled: Option<PrelinkedImage>, digest: Digest) -> Self {
+    fn new(
+        code: MachineCode,
+        pooled: Option<PrelinkedImage>,
+        digest: Digest,
+        is_resettable: bool,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 code,
@@ -117,6 +104,7 @@ impl Image {
                 digest,
                 identity: IMAGES.fetch_add(1, Ordering::Relaxed),
                 pages: ImagePages::default(),
+                is_resettable,
             }),
         }
     }
@@ -124,6 +112,11 @@ impl Image {
     /// Returns a number that no other image of this process has.
     pub(crate) fn identity(&self) -> u64 {
         self.inner.identity
+    }
+
+    /// Returns whether an instance can be reset after its program, and used for the next one.
+    pub(crate) fn is_resettable(&self) -> bool {
+        self.inner.is_resettable
     }
 
     /// Returns what the memory of its instances is reset with.

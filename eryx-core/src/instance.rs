@@ -24,7 +24,7 @@ use crate::files::{ChangedFiles, SharedFiles};
 use crate::functions::{self, OfferedFunctions};
 use crate::host_resource::HostResourceError;
 use crate::instance::fork::Origin;
-use crate::instance::start::StartedInstance;
+use crate::instance::start::{InstanceChoice, StartedInstance};
 use crate::limit::Limit;
 use crate::limits::ResourceLimits;
 use crate::memory_access::MemoryAccess;
@@ -77,7 +77,8 @@ impl Instance {
         environment: Environment,
     ) -> Result<Self, Error> {
         let origin = Origin::new(template, limits, network, offered)?;
-        let mut instance = Self::start_from(&template.image, limits, sinks, origin).await?;
+        let (image, choice) = (&template.image, InstanceChoice::Any);
+        let mut instance = Self::start_from(image, limits, sinks, origin, choice).await?;
         instance.environment = environment;
         Ok(instance)
     }
@@ -90,7 +91,8 @@ impl Instance {
         let offered = OfferedFunctions::default();
         let origin = Origin::new(template, limits, Network::off(), &offered)?;
         let sinks = Sinks::default();
-        let instance = Self::start_new_from(&template.image, limits, &sinks, origin).await?;
+        let (image, choice) = (&template.image, InstanceChoice::New);
+        let instance = Self::start_from(image, limits, &sinks, origin, choice).await?;
         let exports = instance.exports;
         Ok((instance, exports))
     }

@@ -58,7 +58,7 @@ pub use eryx_files::{
     Change, ChangeKind, Entry, Error as FileError, FileContent, FileId, FileType, SaveError,
     SavedFiles, Stat, Timestamp, save_changes,
 };
-pub use factory::{BuildStage, FactoryBuilder, PackageLimits, SandboxFactory};
+pub use factory::{BuildStage, Bytecode, FactoryBuilder, PackageLimits, SandboxFactory};
 pub use files::{
     ChangedFiles, Files, FilesError, MountAccess, ReadError, SessionFiles, SessionFilesError,
 };
@@ -69,6 +69,7 @@ pub use functions::{
 #[doc(hidden)]
 pub use functions::{FunctionThread, drive};
 pub use host_resource::{HostResource, HostResourceError};
+pub use image::guest_image::GuestImage;
 pub use json_value::{JsonValue, JsonValueError};
 pub use limit::Limit;
 pub use limits::ResourceLimits;

@@ -16,6 +16,29 @@ pub enum PackageError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// There is no such file or directory, and the text may be the name of a package of the index.
+    #[error(
+        "there is no file or directory {name:?}; give the path of a wheel or of a directory, or, for \
+         the package of this name on the package index, a requirement (requirements=[{name:?}] in \
+         Python, --requirement {name} on the command line)"
+    )]
+    #[non_exhaustive]
+    NoPath {
+        /// The text that was given as a path.
+        name: String,
+    },
+    /// A requirement is not valid, or cannot be met.
+    #[error("the requirement {requirement} {reason}")]
+    #[non_exhaustive]
+    Requirement {
+        /// The requirement.
+        requirement: String,
+        /// The rest of the message.
+        reason: String,
+    },
+    /// The packages of requirements cannot be downloaded.
+    #[error("the packages of the requirements cannot be downloaded: {0}")]
+    Download(String),
     /// The package is a file, but not a wheel.
     #[error(
         "{path} is not a wheel ({reason}); give a .whl file, or the directory of an installed or \
@@ -29,10 +52,12 @@ pub enum PackageError {
         /// Why it is not a wheel.
         reason: String,
     },
-    /// The package contains machine code for a processor, which cannot run in a sandbox.
+    /// The package contains machine code for a processor, or for another interpreter, which cannot
+    /// run in a sandbox.
     #[error(
-        "{path} has native code ({file}), which cannot run in a sandbox; take a pure Python \
-         release of it, if there is one",
+        "{path} has native code of another platform ({file}), which cannot run in a sandbox; take \
+         a wheel that is built for sandboxes (cp314-cp314-wasm32_wasi), or a pure Python release, \
+         if there is one",
         path = path.display()
     )]
     #[non_exhaustive]
@@ -41,6 +66,17 @@ pub enum PackageError {
         path: PathBuf,
         /// The file with machine code, by its name in the package.
         file: String,
+    },
+    /// An extension module in WebAssembly cannot be linked.
+    #[error("the extension module {file} of {path} {reason}", path = path.display())]
+    #[non_exhaustive]
+    NativeModule {
+        /// The package.
+        path: PathBuf,
+        /// The file of the module, by its name in the package.
+        file: String,
+        /// Why it cannot be linked.
+        reason: String,
     },
     /// Two packages have the same file with different contents.
     #[error("{first} and {second} both have {file}, and they differ; leave one of them out",

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::files::{self, Files};
 use crate::functions::{self, Function, FunctionCall, Functions, OfferedFunctions};
 use crate::image::Image;
+use crate::image::guest_image::GuestImage;
 use crate::instance::Instance;
 use crate::limits::ResourceLimits;
 use crate::output::OutputSink;
@@ -63,8 +64,14 @@ impl Sandbox {
         SandboxBuilder::new(Source::Embedded)
     }
 
+    /// Returns a builder of sandboxes that run `image`.
+    pub fn from_image(image: &GuestImage) -> SandboxBuilder {
+        SandboxBuilder::new(Source::Image(image.clone()))
+    }
+
     /// Returns a builder of sandboxes that run the guest image `wasm`, a component. Each build
-    /// compiles it anew, which takes seconds.
+    /// compiles it anew, which takes seconds, and its sandboxes are not pooled: use
+    /// [`from_image`](Self::from_image) for more than one sandbox.
     pub fn from_component(wasm: impl Into<Vec<u8>>) -> SandboxBuilder {
         SandboxBuilder::new(Source::Component(wasm.into()))
     }
@@ -231,6 +238,7 @@ pub struct SandboxBuilder {
 #[derive(Clone)]
 enum Source {
     Embedded,
+    Image(GuestImage),
     Component(Vec<u8>),
     Template(Template),
 }
@@ -427,7 +435,10 @@ impl SandboxBuilder {
             network.validate().map_err(ConfigError::from)?;
         }
         let mut template = match self.source {
-            Source::Embedded => Template::new(Image::embedded()?, files::without_packages()),
+            Source::Embedded => {
+                Template::new(GuestImage::embedded()?.load()?, files::without_packages())
+            }
+            Source::Image(image) => Template::new(image.load()?, files::without_packages()),
             Source::Component(wasm) => {
                 Template::new(Image::compile(&wasm)?, files::without_packages())
             }

@@ -16,7 +16,7 @@ use crate::limits::ResourceLimits;
 use crate::memory_limiter::MemoryLimiter;
 use crate::session_clock::SessionClock;
 use crate::stdin::GuestStdin;
-use crate::stdio::{Capture, Sinks, StreamKind};
+use crate::stdio::{Capture, GuestStream, Sinks, StreamKind};
 use crate::time_slice::TimeSlice;
 
 /// The most bytes that a guest may pass to the host in one call.
@@ -39,6 +39,8 @@ pub(crate) struct StoreState {
     pub(crate) time_slice: TimeSlice,
     pub(crate) files: SharedFiles,
     pub(crate) stdin: GuestStdin,
+    stdout: GuestStream,
+    stderr: GuestStream,
     pub(crate) calls: Calls,
     pub(crate) clock: SessionClock,
     wasi: WasiCtx,
@@ -68,10 +70,12 @@ impl StoreState {
         // WASI denies everything that is not set here: environment and arguments. Its files are
         // replaced by `crate::files`.
         let stdin = GuestStdin::new(host_memory.clone());
+        let stdout = capture.stream(StreamKind::Stdout, sinks.stdout.clone());
+        let stderr = capture.stream(StreamKind::Stderr, sinks.stderr.clone());
         let mut wasi = WasiCtx::builder();
         wasi.stdin(stdin.clone())
-            .stdout(capture.stream(StreamKind::Stdout, sinks.stdout.clone()))
-            .stderr(capture.stream(StreamKind::Stderr, sinks.stderr.clone()))
+            .stdout(stdout.clone())
+            .stderr(stderr.clone())
             .monotonic_clock(clock)
             .max_random_size(MAX_RANDOM)
             // Defence in depth: WASI sockets are disabled too, in case a guest reaches CPython's
@@ -91,11 +95,21 @@ impl StoreState {
             table,
             time_slice: TimeSlice::new(),
             stdin,
+            stdout,
+            stderr,
             calls,
             files: Arc::new(Mutex::new(files)),
             clock,
             wasi,
         })
+    }
+
+    /// Returns standard output or standard error.
+    pub(crate) fn output(&self, kind: StreamKind) -> &GuestStream {
+        match kind {
+            StreamKind::Stdout => &self.stdout,
+            StreamKind::Stderr => &self.stderr,
+        }
     }
 
     /// Records for the watchdog that the guest calls a function of `interface`, and returns the

@@ -10,14 +10,17 @@ use crate::config_error::ConfigError;
 use crate::error::Error;
 use crate::factory::SandboxFactory;
 use crate::factory::bundle;
+use crate::factory::bytecode::{Bytecode, PackageTree};
 use crate::factory::dependencies;
+use crate::factory::native_modules;
 use crate::factory::package_limits::PackageLimits;
+use crate::factory::package_reader::PackageSource;
 use crate::factory::registry::{self, LoadedFactory};
+use crate::factory::requirements::{self, Requirements};
 use crate::factory::snapshot::{self, SnapshotInputs};
 use crate::factory::spec::FactorySpec;
-use crate::files::with_packages;
-use crate::image::cache::Cache;
-use crate::image::embedded;
+use crate::image::cache::{Cache, CacheName};
+use crate::image::guest_image::GuestImage;
 use crate::limits::ResourceLimits;
 use crate::package_error::PackageError;
 use crate::thread;
@@ -26,6 +29,10 @@ use crate::thread;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildStage {
+    /// The packages of requirements are downloaded, once for this user.
+    Downloading,
+    /// The modules of the packages are compiled to bytecode, once for this user.
+    CompilingModules,
     /// The imports and the setup code run in an interpreter.
     Importing,
     /// The snapshot of the interpreter is compiled, which takes seconds, once for this user.
@@ -47,8 +54,12 @@ enum CacheLocation {
 pub struct FactoryBuilder {
     /// The inputs so far: those of a saved factory, without the packages below.
     spec: FactorySpec,
+    /// The embedded one if there is none.
+    image: Option<GuestImage>,
     packages: Vec<PathBuf>,
     dependencies: bool,
+    requirements: Requirements,
+    bytecode: Bytecode,
     cache: CacheLocation,
     limits: ResourceLimits,
     progress: Option<Arc<dyn Fn(BuildStage) + Send + Sync>>,
@@ -109,8 +120,16 @@ impl FactoryBuilder {
         }
     }
 
+    /// Starts from `image` instead of the embedded one. A saved factory does not contain its image:
+    /// one that is loaded starts from the image of its builder, too.
+    pub fn with_image(mut self, image: &GuestImage) -> Self {
+        self.image = Some(image.clone());
+        self
+    }
+
     /// Adds a package for programs to import: a wheel, the source directory of a package, or a
-    /// directory of several, such as an installed `site-packages`. It has to be pure Python.
+    /// directory of several, such as an installed `site-packages`. It is pure Python, or its
+    /// extension modules are compiled for sandboxes (`*.cpython-314-wasm32-wasi.so`).
     pub fn with_package(mut self, path: impl Into<PathBuf>) -> Self {
         self.packages.push(path.into());
         self
@@ -123,6 +142,49 @@ impl FactoryBuilder {
         self
     }
 
+    /// Adds a package of the package index and its dependencies, by a requirement as that of pip:
+    /// `requests>=2.31`. Only pure Python wheels are taken.
+    ///
+    /// The pip of `python3`, or of [`with_python`](Self::with_python), finds and downloads the
+    /// wheels, or else the pip that `uv` runs. The wheels are kept in the cache: for the same
+    /// requirements, a later build needs no network, and takes the same versions. A build waits for
+    /// at most ten minutes.
+    ///
+    /// Directories, archives and repositories are no requirements, because pip would run their code
+    /// on this machine to build them.
+    pub fn with_requirement(mut self, requirement: impl Into<String>) -> Self {
+        self.requirements.names.push(requirement.into());
+        self
+    }
+
+    /// Adds the packages of a file of requirements, such as `requirements.txt`, as
+    /// [`with_requirement`](Self::with_requirement) does. If the file has hashes, every package is
+    /// compared with its hash.
+    pub fn with_requirements_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.requirements.files.push(path.into());
+        self
+    }
+
+    /// Takes the wheels of requirements from this directory too (`--find-links` of pip).
+    pub fn with_find_links(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.requirements.find_links.push(directory.into());
+        self
+    }
+
+    /// Takes the wheels of requirements only from the directories of
+    /// [`with_find_links`](Self::with_find_links), without a network (`--no-index` of pip).
+    pub fn without_index(mut self) -> Self {
+        self.requirements.no_index = true;
+        self
+    }
+
+    /// Sets the interpreter of this machine whose pip downloads requirements. The default is
+    /// `python3`.
+    pub fn with_python(mut self, interpreter: impl Into<PathBuf>) -> Self {
+        self.requirements.python = Some(interpreter.into());
+        self
+    }
+
     /// Imports a module in the snapshot, so that a program's own import of it costs nothing.
     pub fn with_import(mut self, module: impl Into<String>) -> Self {
         self.spec.imports.push(module.into());
@@ -132,6 +194,12 @@ impl FactoryBuilder {
     /// Runs a program in the snapshot. Every program sees its definitions.
     pub fn with_setup_code(mut self, source: impl AsRef<[u8]>) -> Self {
         self.spec.setup = Some(source.as_ref().to_vec());
+        self
+    }
+
+    /// Sets when the modules of the packages are compiled to bytecode.
+    pub fn with_bytecode(mut self, bytecode: Bytecode) -> Self {
+        self.bytecode = bytecode;
         self
     }
 
@@ -177,14 +245,17 @@ impl FactoryBuilder {
     /// # Errors
     ///
     /// [`Error::Package`] when a package cannot be used: it is neither a wheel nor a directory, or
-    /// has native code. [`Error::Exception`] when an import or the setup code raises,
-    /// [`Error::Limit`] when they exceed a limit. All of these are returned before anything is
-    /// compiled.
+    /// has native code that does not run in a sandbox. [`Error::Exception`] when an import or the
+    /// setup code raises, [`Error::Limit`] when they exceed a limit. All of these are returned
+    /// before the snapshot is compiled.
     pub async fn build(self) -> Result<SandboxFactory, Error> {
         let Self {
             mut spec,
+            image,
             packages,
             dependencies,
+            requirements,
+            bytecode,
             cache,
             limits,
             progress,
@@ -196,62 +267,131 @@ impl FactoryBuilder {
                 progress(stage);
             }
         };
-        for package in &packages {
-            spec.files.read(package)?;
-        }
-        if dependencies {
-            dependencies::resolve(&mut spec.files, &packages)?;
-        }
         for module in &spec.imports {
             check_module_name(module)?;
         }
-        let digest = spec.digest();
-        if let Some(loaded) = registry::find(&digest) {
-            return Ok(SandboxFactory { loaded });
-        }
-        let files = with_packages(spec.files.layer()?);
+        let base = match image {
+            Some(image) => image,
+            None => GuestImage::embedded()?,
+        };
         let cache = match cache {
             CacheLocation::Disabled => Cache::disabled(),
             CacheLocation::User => Cache::open(None),
             CacheLocation::Dir(dir) => Cache::open(Some(&dir)),
         };
-        let mut cached = embedded::load_cached(&cache, &digest)?;
-        let mut pending = None;
-        if cached.is_none() {
-            pending = cache.begin(&digest).await?;
-            // Another task or process may have built the factory meanwhile.
-            if let Some(loaded) = registry::find(&digest) {
-                return Ok(SandboxFactory { loaded });
-            }
-            cached = embedded::load_cached(&cache, &digest)?;
+        let mut sources: Vec<_> = packages.iter().cloned().map(PackageSource::Path).collect();
+        if !requirements.is_empty() {
+            let on_start = || report(BuildStage::Downloading);
+            let wheels = requirements::download(requirements, &cache, on_start).await?;
+            let wheels = wheels.into_iter();
+            sources.extend(wheels.map(|(name, content)| PackageSource::Wheel(name, content)));
         }
-        let image = match cached {
-            Some(image) => image,
-            None => {
-                report(BuildStage::Importing);
-                let wasm = snapshot::snapshot(&SnapshotInputs {
-                    files: &files,
-                    imports: &spec.imports,
-                    setup: spec.setup.as_deref(),
-                    limits: &limits,
-                })
-                .await?;
-                report(BuildStage::Compiling);
-                // On another thread: this task may have to handle signals.
-                let key = digest.clone();
-                thread::run(move || embedded::compile_snapshot(&cache, &key, &wasm, pending))
-                    .await??
+        let image = base.clone();
+        // On another thread: packages may have thousands of files.
+        let (spec, digest) = thread::run(move || {
+            spec.files.read(&sources)?;
+            if dependencies {
+                dependencies::resolve(&mut spec.files, &packages)?;
             }
+            let digest = spec.digest(&image);
+            Ok::<_, PackageError>((spec, digest))
+        })
+        .await??;
+        let loaded = match registry::find(&digest) {
+            Some(loaded) => {
+                // The factory may have been built without bytecode.
+                compile_modules(&loaded.tree, bytecode, &cache, &report).await?;
+                loaded
+            }
+            None => load(spec, base, digest, &cache, bytecode, &limits, &report).await?,
         };
-        let loaded = Arc::new(LoadedFactory {
-            digest,
-            image,
-            files,
-            spec,
-        });
-        registry::insert(&loaded);
+        loaded.tree.compile_in_background(bytecode, &cache);
         Ok(SandboxFactory { loaded })
     }
+}
+
+/// Compiles the modules that have no bytecode, if a build waits for that.
+async fn compile_modules(
+    tree: &PackageTree,
+    bytecode: Bytecode,
+    cache: &Cache,
+    report: &impl Fn(BuildStage),
+) -> Result<(), Error> {
+    if tree.has_to_wait(bytecode) {
+        report(BuildStage::CompilingModules);
+        tree.compile(bytecode, cache).await?;
+    }
+    Ok(())
+}
+
+/// Loads the factory from the cache, or takes the snapshot and compiles it.
+async fn load(
+    spec: FactorySpec,
+    base: GuestImage,
+    digest: String,
+    cache: &Cache,
+    bytecode: Bytecode,
+    limits: &ResourceLimits,
+    report: &impl Fn(BuildStage),
+) -> Result<Arc<LoadedFactory>, Error> {
+    let key = spec.snapshot_key(&base);
+    let tree = {
+        let (base, cache) = (base.clone(), cache.clone());
+        thread::run(move || PackageTree::new(&spec.files, base, &cache).map(|tree| (spec, tree)))
+    };
+    let cached = {
+        let (base, cache, key) = (base.clone(), cache.clone(), key.clone());
+        thread::run(move || base.load_cached_snapshot(&cache, &key))
+    };
+    let (tree, cached) = tokio::try_join!(tree, cached)?;
+    let ((spec, tree), mut cached) = (tree?, cached?);
+    let tree = Arc::new(tree);
+    let mut pending = None;
+    if cached.is_none() {
+        pending = cache.begin(&CacheName::machine_code(&key)?).await;
+        // Another task or process may have built the factory meanwhile.
+        if let Some(loaded) = registry::find(&digest) {
+            return Ok(loaded);
+        }
+        cached = base.load_cached_snapshot(cache, &key)?;
+    }
+    // The imports of the snapshot use the bytecode.
+    compile_modules(&tree, bytecode, cache, report).await?;
+    let image = match cached {
+        Some(image) => image,
+        None => {
+            let linked = native_modules::link(&spec.files, &base, cache).await?;
+            report(BuildStage::Importing);
+            let wasm = snapshot::snapshot(&SnapshotInputs {
+                image: &base,
+                files: &tree.layout(),
+                imports: &spec.imports,
+                setup: spec.setup.as_deref(),
+                limits,
+                linked: linked.as_deref(),
+            })
+            .await?;
+            report(BuildStage::Compiling);
+            // On another thread: this task may have to handle signals.
+            let (cache, key) = (cache.clone(), key);
+            thread::run(move || {
+                let functions = match &linked {
+                    Some(linked) => Some(linked.functions()),
+                    None => base.functions(&cache)?,
+                };
+                base.compile_snapshot(&cache, &key, &wasm, pending, functions)
+            })
+            .await??
+        }
+    };
+    let loaded = Arc::new(LoadedFactory {
+        digest,
+        image,
+        tree,
+        spec,
+    });
+    registry::insert(&loaded);
+    Ok(loaded)
 }
 
 impl fmt::Debug for FactoryBuilder {

@@ -7,13 +7,14 @@
 
 use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use ::zip::ZipWriter;
 use ::zip::result::ZipResult;
 use ::zip::write::SimpleFileOptions;
 
 use crate::factory::package_files::PackageFiles;
-use crate::factory::package_limits::{PackageLimits, Quota};
+use crate::factory::package_limits::{PackageLimits, Quota, SharedQuota};
 use crate::factory::spec::FactorySpec;
 use crate::factory::zip::{self, ZipError};
 use crate::package_error::PackageError;
@@ -69,10 +70,11 @@ pub(super) fn read(
         bytes: packages.bytes.saturating_add(METADATA_QUOTA.bytes),
         files: packages.files.saturating_add(METADATA_QUOTA.files),
     };
-    let files = zip::files(file, quota).map_err(|error| match error {
+    let files = zip::files(file, &SharedQuota::new(quota)).map_err(|error| match error {
         ZipError::QuotaExceeded(exceeded) => spec.files.too_large(origin, exceeded),
         ZipError::Invalid(reason) => invalid(reason),
     })?;
+    let package = Arc::from(origin);
     let mut version = None;
     for (name, content) in files {
         match name.as_str() {
@@ -84,7 +86,7 @@ pub(super) fn read(
             }
             SETUP => spec.setup = Some(content),
             _ => match name.strip_prefix(PACKAGES) {
-                Some(file) => spec.files.add(origin, file.to_owned(), content)?,
+                Some(file) => spec.files.add(&package, file.to_owned(), content)?,
                 None => return Err(invalid(format!("it has a file {name:?}"))),
             },
         }

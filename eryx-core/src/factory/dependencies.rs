@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::factory::package_files::PackageFiles;
 use crate::factory::package_limits::Quota;
+use crate::factory::package_reader::PackageSource;
 use crate::factory::wheel::{Project, is_metadata};
 use crate::factory::zip;
 use crate::package_error::PackageError;
@@ -57,9 +58,8 @@ pub(super) fn resolve(files: &mut PackageFiles, listed: &[PathBuf]) -> Result<()
         if added.is_empty() {
             return Ok(());
         }
-        for wheel in added {
-            files.read(&wheel)?;
-        }
+        let added: Vec<_> = added.into_iter().map(PackageSource::Path).collect();
+        files.read(&added)?;
     }
 }
 

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use eryx_files::Layout;
 use eryx_sync::{Mutex, MutexGuard};
 
+use crate::factory::bytecode::PackageTree;
 use crate::factory::spec::FactorySpec;
 use crate::image::Image;
 
@@ -14,7 +14,7 @@ use crate::image::Image;
 pub(super) struct LoadedFactory {
     pub(super) digest: String,
     pub(super) image: Image,
-    pub(super) files: Layout,
+    pub(super) tree: Arc<PackageTree>,
     pub(super) spec: FactorySpec,
 }
 

@@ -10,7 +10,9 @@ use crate::config_error::ConfigError;
 use crate::deadline::within_time_limit;
 use crate::error::Error;
 use crate::files::PACKAGES;
-use crate::image::{Image, compile, embedded};
+use crate::image::compile;
+use crate::image::guest_image::GuestImage;
+use crate::image::linked::LinkedImage;
 use crate::instance::{GuestCall, Instance};
 use crate::limits::ResourceLimits;
 use crate::signals;
@@ -19,17 +21,24 @@ use crate::template::Template;
 
 /// The inputs of a snapshot.
 pub(super) struct SnapshotInputs<'a> {
+    pub(super) image: &'a GuestImage,
     /// The files at the start. What is written is not part of the snapshot.
     pub(super) files: &'a Layout,
     pub(super) imports: &'a [String],
     pub(super) setup: Option<&'a [u8]>,
     pub(super) limits: &'a ResourceLimits,
+    /// The image with native modules, if the packages have any.
+    pub(super) linked: Option<&'a LinkedImage>,
 }
 
-/// Runs the imports and the setup code in an instance of the embedded image, and returns the
-/// instance as a component.
+/// Runs the imports and the setup code in an instance of the image, and returns the instance as a
+/// component.
 pub(super) async fn snapshot(inputs: &SnapshotInputs<'_>) -> Result<Vec<u8>, Error> {
-    let template = Template::new(Image::embedded()?, inputs.files.clone());
+    let (image, wasm) = match inputs.linked {
+        Some(linked) => (linked.image.clone(), linked.wasm.as_slice()),
+        None => (inputs.image.load()?, inputs.image.wasm()),
+    };
+    let template = Template::new(image, inputs.files.clone());
     let (mut instance, exports) = Instance::start_for_snapshot(&template, inputs.limits).await?;
     let preload = GuestCall::Preload {
         paths: &[PACKAGES.to_owned()],
@@ -57,7 +66,7 @@ pub(super) async fn snapshot(inputs: &SnapshotInputs<'_>) -> Result<Vec<u8>, Err
             .run(reset_preopens.call_async(&mut store, ()))
             .await
             .map_err(snapshot_error)?;
-        let (context, _) = compile::instrument(embedded::WASM)?;
+        let (context, _) = compile::instrument(wasm)?;
         let mut source = SnapshotSource {
             store,
             instance: exports,

@@ -3,8 +3,9 @@
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+use crate::factory::native_modules;
 use crate::factory::package_files::PackageFiles;
-use crate::image::embedded;
+use crate::image::guest_image::GuestImage;
 
 /// The inputs of a factory.
 #[derive(Debug, Clone, Default)]
@@ -15,15 +16,28 @@ pub(super) struct FactorySpec {
 }
 
 impl FactorySpec {
-    /// Returns a name for the snapshot made from these inputs and the embedded image.
-    pub(super) fn digest(&self) -> String {
+    /// Returns a name for the factory made from these inputs and `image`.
+    pub(super) fn digest(&self, image: &GuestImage) -> String {
+        self.key(image, true)
+    }
+
+    /// Returns a name for the memory of the snapshot. Without imports, setup code and native
+    /// modules, no file of a package is read before the snapshot, so that all such factories have
+    /// the same.
+    pub(super) fn snapshot_key(&self, image: &GuestImage) -> String {
+        let has_files =
+            !self.imports.is_empty() || self.setup.is_some() || native_modules::are_in(&self.files);
+        self.key(image, has_files)
+    }
+
+    fn key(&self, image: &GuestImage, has_files: bool) -> String {
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
             // The length separates a part from the next one.
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         };
-        add(embedded::WASM_DIGEST.as_bytes());
+        add(image.sha256().as_bytes());
         add(&(self.imports.len() as u64).to_le_bytes());
         for module in &self.imports {
             add(module.as_bytes());
@@ -32,9 +46,8 @@ impl FactorySpec {
             Some(source) => add(&[&[1], &source[..]].concat()),
             None => add(&[0]),
         }
-        for (name, content) in self.files.iter() {
-            add(name.as_bytes());
-            add(content);
+        if has_files {
+            add(&self.files.digest());
         }
         format!("factory-{}", HEXLOWER.encode(&hash.finalize()))
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use ::zip::ZipArchive;
 
-use crate::factory::package_limits::{Quota, QuotaExceeded};
+use crate::factory::package_limits::{Quota, QuotaExceeded, SharedQuota};
 
 /// The largest metadata file of a project that is read, in bytes: ten times a long description.
 const MAX_METADATA: u64 = 1 << 20;
@@ -51,16 +51,16 @@ impl From<QuotaExceeded> for ZipError {
 /// and the unpacked sizes again.
 pub(super) fn files(
     file: impl Read + Seek,
-    quota: Quota,
+    quota: &SharedQuota,
 ) -> Result<Vec<(String, Vec<u8>)>, ZipError> {
-    let mut archive = open(file, quota)?;
-    let mut left = quota;
-    if archive.len() > quota.files {
+    let left = quota.left();
+    let mut archive = open(file, left)?;
+    if archive.len() > left.files {
         return Err(QuotaExceeded::Files.into());
     }
     if archive
         .decompressed_size()
-        .is_some_and(|size| size > u128::from(quota.bytes))
+        .is_some_and(|size| size > u128::from(left.bytes))
     {
         return Err(QuotaExceeded::Bytes.into());
     }
@@ -76,8 +76,13 @@ pub(super) fn files(
             return Err(ZipError::Invalid(format!("it has a file named {start:?}")));
         };
         let name = name.to_string_lossy().replace('\\', "/");
-        let content = read(entry, left.bytes)?.ok_or(QuotaExceeded::Bytes)?;
-        left.take_file(content.len() as u64)?;
+        let size = entry.size();
+        quota.take_file(size)?;
+        let Some(content) = read(entry, size)? else {
+            return Err(ZipError::Invalid(format!(
+                "{name:?} unpacks to more bytes than it declares"
+            )));
+        };
         files.push((name, content));
     }
     Ok(files)
@@ -204,7 +209,11 @@ mod tests {
     fn an_archive_exactly_within_the_quota_is_unpacked_and_a_larger_one_is_rejected() {
         let bytes = archive(4, 1000);
         let unpacked = |bytes: u64, files: usize, archive: &[u8]| {
-            super::files(Cursor::new(archive), Quota { bytes, files }).map(|files| files.len())
+            super::files(
+                Cursor::new(archive),
+                &SharedQuota::new(Quota { bytes, files }),
+            )
+            .map(|files| files.len())
         };
         assert_eq!(unpacked(4000, 4, &bytes).expect("unpacked"), 4);
         assert!(matches!(
@@ -234,7 +243,7 @@ mod tests {
             bytes: 1000,
             files: 1,
         };
-        files(Cursor::new(lying), quota).expect_err("rejected");
+        files(Cursor::new(lying), &SharedQuota::new(quota)).expect_err("rejected");
     }
 
     #[test]
@@ -247,7 +256,7 @@ mod tests {
             files: 200,
         };
         assert!(matches!(
-            files(counted, quota),
+            files(counted, &SharedQuota::new(quota)),
             Err(ZipError::QuotaExceeded(QuotaExceeded::Files))
         ));
         let max_bytes = DIRECTORY_ENTRY_SIZE * 200 + (64 << 10);

@@ -25,6 +25,7 @@ impl From<Error> for ErrorCode {
             Error::NameTooLong => Self::NameTooLong,
             Error::NoEntry => Self::NoEntry,
             Error::NoSpace => Self::InsufficientSpace,
+            Error::NoSuchDevice => Self::NoSuchDevice,
             Error::NotADirectory => Self::NotDirectory,
             Error::NotEmpty => Self::NotEmpty,
             Error::NotPermitted => Self::NotPermitted,

@@ -3,8 +3,11 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
-use eryx_files::{FileSystem, FileType, Listing, NewTime, OpenFlags as Open, Stat, Timestamp};
+use eryx_files::{
+    Access, FileSystem, FileType, Listing, NewTime, OpenFlags as Open, Stat, Timestamp,
+};
 use wasmtime::component::Resource;
+use wasmtime_wasi::cli::{StdinStream as _, StdoutStream as _};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::io::error::Error as StreamError;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
@@ -16,6 +19,7 @@ use crate::files::bindings::wasi::filesystem::types::{
     PathFlags,
 };
 use crate::files::descriptor::Descriptor;
+use crate::files::devices::StandardStream;
 use crate::files::stream::{ReadStream, WriteStream};
 use crate::store_state::StoreState;
 use crate::thread;
@@ -43,6 +47,25 @@ impl StoreState {
     ) -> Result<R, Failure> {
         let id = self.table.get(handle)?.id;
         Ok(call(&mut self.files.lock(), id)?)
+    }
+
+    /// Returns the standard stream that an open file is.
+    ///
+    /// # Errors
+    ///
+    /// `BadDescriptor` if it is one, and not open in this way.
+    fn standard_stream(
+        &self,
+        handle: &Resource<Descriptor>,
+        allows: fn(&Access) -> bool,
+    ) -> Result<Option<StandardStream>, Failure> {
+        let id = self.table.get(handle)?.id;
+        let files = self.files.lock();
+        let stream = files.device(id)?.and_then(StandardStream::of);
+        if stream.is_some() && !allows(&files.access(id)?) {
+            return Err(eryx_files::Error::BadDescriptor.into());
+        }
+        Ok(stream)
     }
 
     /// Waits until the content of the file at a path is loaded, if the embedder provides it, and it
@@ -75,6 +98,13 @@ impl StoreState {
         handle: &Resource<Descriptor>,
         offset: Option<u64>,
     ) -> Result<Resource<DynOutputStream>, Failure> {
+        if let Some(stream) = self.standard_stream(handle, |access| access.write)? {
+            let StandardStream::Output(kind) = stream else {
+                return Err(eryx_files::Error::BadDescriptor.into());
+            };
+            let stream = self.output(kind).p2_stream();
+            return Ok(self.table.push(stream)?);
+        }
         let descriptor = self.table.get(handle)?;
         // A stream has no error for a full budget: the image's libc makes EIO of each. This has.
         self.files.lock().room(descriptor.id, offset, 1)?;
@@ -97,6 +127,7 @@ fn descriptor_type(file_type: FileType) -> DescriptorType {
         FileType::Directory => DescriptorType::Directory,
         FileType::File => DescriptorType::RegularFile,
         FileType::Symlink => DescriptorType::SymbolicLink,
+        FileType::CharacterDevice => DescriptorType::CharacterDevice,
         FileType::Other => DescriptorType::Unknown,
     }
 }
@@ -164,6 +195,13 @@ impl HostDescriptor for StoreState {
         handle: Resource<Descriptor>,
         offset: u64,
     ) -> Result<Resource<DynInputStream>, Failure> {
+        if let Some(stream) = self.standard_stream(&handle, |access| access.read)? {
+            if stream != StandardStream::Input {
+                return Err(eryx_files::Error::BadDescriptor.into());
+            }
+            let stream = self.stdin.p2_stream();
+            return Ok(self.table.push(stream)?);
+        }
         let descriptor = self.table.get(&handle)?;
         self.files.lock().read(descriptor.id, offset, 0)?;
         let stream = ReadStream {
@@ -244,7 +282,12 @@ impl HostDescriptor for StoreState {
         self.with_file(&handle, |files, file| {
             let bytes = files.read(file, offset, length)?;
             let end = offset.saturating_add(bytes.len() as u64);
-            let is_end = end >= files.stat(file)?.size;
+            let stat = files.stat(file)?;
+            // A device has no size.
+            let is_end = match stat.file_type {
+                FileType::CharacterDevice => bytes.is_empty(),
+                _ => end >= stat.size,
+            };
             Ok((bytes.into(), is_end))
         })
     }

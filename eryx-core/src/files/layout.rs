@@ -4,6 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use eryx_files::{Layer, Layout, LayoutBuilder, LayoutError, Mount, Timestamp};
 
+use crate::files::devices::{self, DEVICES};
+
 /// The directory where a guest finds its packages.
 pub(crate) const PACKAGES: &str = "/packages";
 
@@ -31,9 +33,9 @@ pub(crate) fn with_packages(packages: Arc<Layer>) -> Layout {
 }
 
 fn directories() -> Result<LayoutBuilder, LayoutError> {
+    let devices = Mount::Directory(Arc::new(devices::directory(MODIFIED)));
+    let layout = Layout::builder(MODIFIED).mount(DEVICES, devices)?;
     DIRECTORIES
         .iter()
-        .try_fold(Layout::builder(MODIFIED), |layout, path| {
-            layout.directory(path)
-        })
+        .try_fold(layout, |layout, path| layout.directory(path))
 }

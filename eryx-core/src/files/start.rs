@@ -11,6 +11,7 @@ use eryx_files::{
 };
 use eryx_sync::Mutex;
 
+use crate::files::devices::DEVICES;
 use crate::files::layout::{MODIFIED, PACKAGES};
 use crate::files::start_error::FilesError;
 
@@ -110,7 +111,8 @@ impl Files {
     /// The most files and directories that a sandbox can start with.
     pub const MAX_FILES: usize = Layout::MAX_NODES;
 
-    /// Returns no files: a program then finds the empty directories `/tmp` and `/home/user`.
+    /// Returns no files: a program then finds the empty directories `/tmp` and `/home/user`, and
+    /// devices in `/dev`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -234,10 +236,15 @@ impl Files {
         let mut places = Vec::with_capacity(self.entries.len());
         for entry in &self.entries {
             let names = names(entry)?;
-            if names.first() == Some(&PACKAGES.trim_start_matches('/')) {
-                return Err(FilesError::InPackages {
-                    path: entry.path.clone(),
-                });
+            let path = || entry.path.clone();
+            match names.first() {
+                Some(first) if PACKAGES[1..] == **first => {
+                    return Err(FilesError::InPackages { path: path() });
+                }
+                Some(first) if DEVICES[1..] == **first => {
+                    return Err(FilesError::InDevices { path: path() });
+                }
+                _ => {}
             }
             places.push((names, &**entry));
         }
@@ -406,6 +413,11 @@ mod tests {
             (file("/a/b").with_file("/a", "y"), "\"/a\""),
             (file("/a").with_directory("/a"), "\"/a\""),
             (file("/tmp"), "\"/tmp\""),
+            (
+                file("/dev/shm/x"),
+                "\"/dev/shm/x\" is in /dev, which only devices can be in; use a path elsewhere",
+            ),
+            (mount(Files::new(), "/dev"), "/dev"),
             (mount(Files::new(), "/"), "it is the root"),
             (mount(Files::new(), "/packages/x"), "/packages"),
             (

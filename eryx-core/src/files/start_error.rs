@@ -25,6 +25,13 @@ pub enum FilesError {
         /// The path.
         path: String,
     },
+    /// The path is in `/dev`.
+    #[error("files: {path:?} is in /dev, which only devices can be in; use a path elsewhere")]
+    #[non_exhaustive]
+    InDevices {
+        /// The path.
+        path: String,
+    },
     /// The path is in a directory that is mounted, or is that directory.
     #[error("files: {path:?} is in the directory that is mounted at {mount:?}; put it elsewhere")]
     #[non_exhaustive]

@@ -1,4 +1,5 @@
-//! A cache of machine code in a directory of the user, keyed by its source.
+//! A cache in a directory of the user: of machine code, and of what factories make of packages. An
+//! entry is keyed by its inputs.
 
 mod directory;
 #[cfg(test)]
@@ -6,12 +7,16 @@ mod directory_swap_tests;
 pub(in crate::image) mod entry;
 pub(crate) mod pending_entry;
 mod prune;
+mod user_cache;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use user_cache::{CacheEntry, CacheKind, UserCache};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::CacheStore;
@@ -21,6 +26,7 @@ use crate::host_resource::check_file_size;
 use crate::image::cache::directory::Directory;
 use crate::image::cache::entry::ReadMode;
 use crate::image::cache::pending_entry::PendingEntry;
+use crate::image::cache::prune::Limits;
 use crate::image::compile::{self, engine_fingerprint};
 use crate::image::machine_code::MachineCode;
 
@@ -28,8 +34,7 @@ use crate::image::machine_code::MachineCode;
 #[derive(Clone)]
 pub(crate) struct Cache {
     dir: Option<Arc<Directory>>,
-    /// The most bytes of all entries together.
-    max_bytes: u64,
+    limits: Limits,
 }
 
 impl Cache {
@@ -41,7 +46,7 @@ impl Cache {
         match path.and_then(|path| Directory::open(&path)) {
             Ok(dir) => Self {
                 dir: Some(Arc::new(dir)),
-                max_bytes: prune::max_bytes(env::var_os("ERYX_CACHE_MAX_BYTES")),
+                limits: Limits::from_environment(),
             },
             Err(reason) => {
                 tracing::warn!(target: "eryx::image", %reason, "compiled images are not cached");
@@ -54,24 +59,46 @@ impl Cache {
     pub(crate) fn disabled() -> Self {
         Self {
             dir: None,
-            max_bytes: 0,
+            limits: Limits::default(),
         }
+    }
+
+    /// Returns whether this cache stores nothing.
+    pub(super) fn is_disabled(&self) -> bool {
+        self.dir.is_none()
     }
 
     /// Returns the machine code that was stored under `key` for this engine.
     pub(super) fn find(&self, key: &str, mode: ReadMode) -> Result<Option<MachineCode>, Error> {
-        let name = file_name(key)?;
+        let name = CacheName::machine_code(key)?.0;
         let dir = self.dir.as_ref();
         Ok(dir.and_then(|dir| entry::find(dir, &name, mode)))
     }
 
-    /// Begins the entry for `key` once no other process is compiling it. That process may have
+    /// Begins the entry of this name once no other process is making it. That process may have
     /// stored the entry, so the caller should look for it again.
-    pub(crate) async fn begin(&self, key: &str) -> Result<Option<PendingEntry>, Error> {
-        let name = file_name(key)?;
-        match &self.dir {
-            Some(dir) => Ok(PendingEntry::begin(dir, &name, pending_entry::TIMEOUT).await),
-            None => Ok(None),
+    pub(crate) async fn begin(&self, name: &CacheName) -> Option<PendingEntry> {
+        let dir = self.dir.as_ref()?;
+        PendingEntry::begin(dir, &name.0, pending_entry::TIMEOUT).await
+    }
+
+    /// Opens the file of an entry. It has what [`store`](Self::store) wrote and a digest after it,
+    /// which is not compared.
+    pub(crate) fn open_file(&self, name: &CacheName) -> Option<File> {
+        entry::open(self.dir.as_ref()?, &name.0)
+    }
+
+    /// Returns the content of an entry, if it is unchanged.
+    pub(crate) fn read(&self, name: &CacheName) -> Option<Vec<u8>> {
+        entry::read_content(self.dir.as_ref()?, &name.0)
+    }
+
+    /// Stores an entry, in the file that was begun for it, if one was.
+    pub(crate) fn store(&self, name: &CacheName, content: &[u8], pending: Option<PendingEntry>) {
+        let Some(dir) = &self.dir else { return };
+        match store(dir, &name.0, content, pending) {
+            Ok(()) => prune::prune(dir, &name.0, self.limits),
+            Err(error) => not_stored(dir, &name.0, &error),
         }
     }
 
@@ -90,24 +117,16 @@ impl Cache {
         let code = compile::compile_portable(wasm, functions)?;
         check_file_size(code.len())?;
         if let Some(dir) = &self.dir {
-            let name = file_name(key)?;
+            let name = CacheName::machine_code(key)?.0;
             match store(dir, &name, &code, pending) {
                 Ok(()) => {
-                    prune::prune(dir, &name, self.max_bytes);
+                    prune::prune(dir, &name, self.limits);
                     // Processes that map the entry share its pages with this one.
                     if let Some(entry) = entry::find(dir, &name, ReadMode::InPlace) {
                         return Ok(entry);
                     }
                 }
-                Err(error) => {
-                    tracing::warn!(
-                        target: "eryx::image",
-                        dir = %dir.path().display(),
-                        name = %name.to_string_lossy(),
-                        %error,
-                        "a compiled image is not cached"
-                    );
-                }
+                Err(error) => not_stored(dir, &name, &error),
             }
         }
         let digest = Sha256::digest(&code).into();
@@ -128,8 +147,36 @@ fn store(
     pending.commit(name, code)
 }
 
-fn file_name(key: &str) -> Result<OsString, Error> {
-    Ok(format!("{key}-{}{}", engine_fingerprint()?, prune::ENTRY_SUFFIX).into())
+fn not_stored(dir: &Directory, name: &OsStr, error: &io::Error) {
+    tracing::warn!(
+        target: "eryx::image",
+        dir = %dir.path().display(),
+        name = %name.to_string_lossy(),
+        %error,
+        "an entry is not stored in the cache"
+    );
+}
+
+/// The name of an entry's file.
+#[derive(Clone, Debug)]
+pub(crate) struct CacheName(OsString);
+
+impl CacheName {
+    /// Returns the name of machine code for this engine.
+    pub(crate) fn machine_code(key: &str) -> Result<Self, Error> {
+        let name = format!("{key}-{}.{}", engine_fingerprint()?, entry::MACHINE_CODE);
+        Ok(Self(name.into()))
+    }
+
+    /// Returns the name of bytecode.
+    pub(crate) fn bytecode(key: &str) -> Self {
+        Self(format!("bytecode-{key}.{}", entry::BYTECODE).into())
+    }
+
+    /// Returns the name of downloaded wheels.
+    pub(crate) fn wheels(key: &str) -> Self {
+        Self(format!("requirements-{key}.{}", entry::WHEELS).into())
+    }
 }
 
 /// Returns the directory that is used when the embedder names none.
@@ -173,7 +220,7 @@ mod tests {
         assert!(first.bytes().starts_with(b"\x7fELF"));
         assert_eq!(files(), 1);
         // The result changes with the file, so it was read from there.
-        let name = file_name("key").expect("named");
+        let name = CacheName::machine_code("key").expect("named").0;
         let opened = cache.dir.as_ref().expect("opened");
         store(opened, &name, b"from the cache", None).expect("written");
         let found = find_or_compile(&cache, EMPTY).expect("found");
@@ -185,14 +232,14 @@ mod tests {
     fn a_full_cache_keeps_the_newest_entry() {
         let dir = tempfile::tempdir().expect("made");
         let mut cache = Cache::open(Some(dir.path()));
-        cache.max_bytes = 1;
+        cache.limits.max_bytes = 1;
         for key in ["one", "two"] {
             cache.compile(key, EMPTY, None, None).expect("compiled");
             let entries = fs::read_dir(dir.path()).expect("readable");
             let names: Vec<_> = entries
                 .map(|entry| entry.expect("readable").file_name())
                 .collect();
-            assert_eq!(names, [file_name(key).expect("named")]);
+            assert_eq!(names, [CacheName::machine_code(key).expect("named").0]);
         }
     }
 

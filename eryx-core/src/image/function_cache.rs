@@ -5,8 +5,9 @@
 //! in four bytes, little-endian.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use eryx_sync::Mutex;
 use flate2::Compression;
@@ -48,18 +49,10 @@ impl CacheStore for RecordingStore {
 
 /// A store of recorded functions. It is read-only: further functions are not stored.
 #[derive(Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(feature = "embedded-image"),
-    allow(dead_code, reason = "there are no precompiled functions")
-)]
 pub(super) struct PrecompiledStore {
     functions: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-#[cfg_attr(
-    not(feature = "embedded-image"),
-    allow(dead_code, reason = "there are no precompiled functions")
-)]
 impl PrecompiledStore {
     pub(super) fn from_bytes(bytes: &[u8]) -> io::Result<Self> {
         let mut stream = Vec::new();
@@ -97,9 +90,53 @@ impl CacheStore for PrecompiledStore {
     }
 }
 
+/// A store of precompiled functions, and of those that are compiled meanwhile.
+#[derive(Debug)]
+pub(super) struct LayeredStore {
+    precompiled: Option<Arc<dyn CacheStore>>,
+    compiled: Mutex<HashMap<Vec<u8>, Arc<[u8]>>>,
+}
+
+impl LayeredStore {
+    pub(super) fn new(precompiled: Option<Arc<dyn CacheStore>>) -> Self {
+        Self {
+            precompiled,
+            compiled: Mutex::new(HashMap::new()),
+        }
+    }
+}
+
+impl CacheStore for LayeredStore {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let precompiled = self.precompiled.as_ref();
+        if let Some(found) = precompiled.and_then(|precompiled| precompiled.get(key)) {
+            return Some(found);
+        }
+        let found = self.compiled.lock().get(key).cloned()?;
+        Some(found.to_vec().into())
+    }
+
+    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
+        self.compiled.lock().insert(key.to_vec(), value.into());
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_layered_store_has_precompiled_and_new_functions() {
+        let recording = RecordingStore::default();
+        recording.insert(b"old", b"1".to_vec());
+        let precompiled = PrecompiledStore::from_bytes(&recording.to_bytes()).expect("read");
+        let layered = LayeredStore::new(Some(Arc::new(precompiled)));
+        assert!(layered.get(b"new").is_none());
+        layered.insert(b"new", b"2".to_vec());
+        assert_eq!(layered.get(b"old").as_deref(), Some(&b"1"[..]));
+        assert_eq!(layered.get(b"new").as_deref(), Some(&b"2"[..]));
+    }
 
     #[test]
     fn a_truncated_stream_is_an_error() {

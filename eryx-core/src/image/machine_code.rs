@@ -107,10 +107,6 @@ impl MachineCode {
     }
 
     /// Returns the SHA-256 digest of the code, if it is known.
-    #[cfg_attr(
-        not(feature = "embedded-image"),
-        allow(dead_code, reason = "only snapshots of the embedded image are cached")
-    )]
     pub(super) fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }

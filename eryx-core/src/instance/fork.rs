@@ -12,7 +12,7 @@ use crate::deadline::within_time_limit;
 use crate::error::Error;
 use crate::functions::{OfferedFunctions, RunningCall};
 use crate::image::Image;
-use crate::instance::start::{instantiate, instantiate_new};
+use crate::instance::start::{InstanceChoice, instantiate};
 use crate::instance::{CallEnd, Instance, race};
 use crate::limit::Limit;
 use crate::limits::ResourceLimits;
@@ -185,7 +185,8 @@ impl Instance {
         started: Instant,
     ) -> Result<Self, Error> {
         let access = access(&self.exports, parent)?;
-        let mut child = Self::start_from(image, &self.limits, sinks, origin).await?;
+        let choice = InstanceChoice::Any;
+        let mut child = Self::start_from(image, &self.limits, sinks, origin, choice).await?;
         child.environment.clone_from(&self.environment);
         child.had_stdin = self.had_stdin;
         let handles = handles(parent);
@@ -204,22 +205,10 @@ impl Instance {
         limits: &ResourceLimits,
         sinks: &Sinks,
         origin: Origin,
+        choice: InstanceChoice,
     ) -> Result<Self, Error> {
         let (capture, state) = origin.state(limits, sinks)?;
-        let started = instantiate(image, state, limits).await?;
-        Ok(Self::new(started, capture, limits))
-    }
-
-    /// Makes an interpreter as [`start_from`](Self::start_from) does, in a new instance: no program
-    /// has run in it.
-    pub(super) async fn start_new_from(
-        image: &Image,
-        limits: &ResourceLimits,
-        sinks: &Sinks,
-        origin: Origin,
-    ) -> Result<Self, Error> {
-        let (capture, state) = origin.state(limits, sinks)?;
-        let started = instantiate_new(image, state, limits).await?;
+        let started = instantiate(image, state, limits, choice).await?;
         Ok(Self::new(started, capture, limits))
     }
 

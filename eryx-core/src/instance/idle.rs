@@ -41,7 +41,7 @@ use crate::functions::OfferedFunctions;
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::instance::fork::{access, copy_error};
-use crate::instance::start::{StartedInstance, instantiate_new};
+use crate::instance::start::{InstanceChoice, StartedInstance, instantiate};
 use crate::limits::ResourceLimits;
 use crate::memory_access::MemoryAccess;
 use crate::memory_limiter::MemoryLimiter;
@@ -150,6 +150,9 @@ impl Instance {
     /// for the next program, if that is possible within [`MAX_TIME`] and the execution timeout.
     /// Returns whether it waits.
     pub(crate) async fn recycle(mut self, image: &Image, started: Instant) -> bool {
+        if !image.is_resettable() {
+            return false;
+        }
         let (Some(pooled), Some(store)) = (image.pooled(), self.store.take()) else {
             return false;
         };
@@ -260,7 +263,8 @@ fn idle_state() -> Result<StoreState, Error> {
 async fn start_pristine(image: &Image) -> Result<StartedInstance, Error> {
     let mut state = idle_state()?;
     state.memory = MemoryLimiter::new(u64::MAX);
-    instantiate_new(image, state, &ResourceLimits::default()).await
+    let limits = ResourceLimits::default();
+    instantiate(image, state, &limits, InstanceChoice::New).await
 }
 
 /// Returns whether the guest holds one handle at most, and never held two at the same time.
@@ -297,7 +301,8 @@ mod tests {
     use super::*;
     #[cfg(all(feature = "embedded-image", target_os = "linux"))]
     use crate::{
-        environment::Environment, program::Program, session_snapshot::PAGE, template::Template,
+        environment::Environment, image::guest_image::GuestImage, program::Program,
+        session_snapshot::PAGE, template::Template,
     };
 
     /// Programs, and whether their instances are reused.
@@ -328,7 +333,9 @@ mod tests {
     /// Returns a template of the embedded image, if its instances can be reused here.
     #[cfg(all(feature = "embedded-image", target_os = "linux"))]
     fn template() -> Option<Template> {
-        let image = Image::embedded().expect("loaded");
+        let image = GuestImage::embedded()
+            .and_then(|image| image.load())
+            .expect("loaded");
         let is_usable =
             image.pooled().is_some() && crate::memory_changes::PageMap::open().is_some();
         is_usable.then(|| Template::new(image, files::without_packages()))

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::functions::OfferedFunctions;
 use crate::instance::Instance;
 use crate::instance::fork::{Origin, STEP, access, copy_error, handles, page_map};
+use crate::instance::start::InstanceChoice;
 use crate::limits::ResourceLimits;
 use crate::memory_access::MemoryAccess;
 use crate::memory_changes::Changes;
@@ -48,7 +49,8 @@ impl Instance {
         let offered = OfferedFunctions::default();
         let origin = Origin::new(template, &self.limits, Network::off(), &offered)?;
         let sinks = Sinks::default();
-        let pristine = Self::start_new_from(&template.image, &self.limits, &sinks, origin).await?;
+        let (image, choice) = (&template.image, InstanceChoice::New);
+        let pristine = Self::start_from(image, &self.limits, &sinks, origin, choice).await?;
         let Some(mut pristine_store) = pristine.store else {
             return Err(SnapshotError::Unsupported.into());
         };
@@ -103,7 +105,8 @@ impl Instance {
             network,
             offered: offered.clone(),
         };
-        let mut instance = Self::start_from(&template.image, limits, sinks, origin).await?;
+        let (image, choice) = (&template.image, InstanceChoice::Any);
+        let mut instance = Self::start_from(image, limits, sinks, origin, choice).await?;
         instance.had_stdin = facts.had_stdin;
         instance
             .awaken(started, facts.handles, async |store, access| {

@@ -26,28 +26,30 @@ pub(super) struct StartedInstance {
     pub(super) access: Option<Box<MemoryAccess>>,
 }
 
-/// Returns an instance of `image`: one that waits, or a new one.
-pub(super) async fn instantiate(
-    image: &Image,
-    state: StoreState,
-    limits: &ResourceLimits,
-) -> Result<StartedInstance, Error> {
-    signals::check()?;
-    image.check()?;
-    match IdleInstance::take(image, state) {
-        Ok(instance) => Ok(instance),
-        Err(state) => instantiate_new(image, state, limits).await,
-    }
+/// Which instances an interpreter can start in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InstanceChoice {
+    /// One that waits, or a new one.
+    Any,
+    /// A new one: no program has run in it.
+    New,
 }
 
-/// Returns a new instance of `image`.
-pub(super) async fn instantiate_new(
+/// Returns an instance of `image`.
+pub(super) async fn instantiate(
     image: &Image,
     mut state: StoreState,
     limits: &ResourceLimits,
+    choice: InstanceChoice,
 ) -> Result<StartedInstance, Error> {
     signals::check()?;
     image.check()?;
+    if choice == InstanceChoice::Any {
+        match IdleInstance::take(image, state) {
+            Ok(instance) => return Ok(instance),
+            Err(unused) => state = unused,
+        }
+    }
     if let Some(prelinked) = image.pooled() {
         loop {
             let mut store = new_store(prelinked, state);

@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
     Mode, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fchmod, fstat, futimens,
@@ -26,6 +28,22 @@ const MAX_SIZE: u64 = 1 << 30;
 /// The age from which a file's time of last use is updated, in seconds.
 const LAST_USE_PRECISION: i64 = 3600;
 
+/// The extensions of the names of entries.
+pub(super) const MACHINE_CODE: &str = "cwasm";
+pub(super) const BYTECODE: &str = "pycs";
+pub(super) const WHEELS: &str = "wheels";
+
+/// Returns whether `name` is that of an entry.
+pub(super) fn is_entry(name: &OsStr) -> bool {
+    let extension = Path::new(name).extension().and_then(OsStr::to_str);
+    matches!(extension, Some(MACHINE_CODE | BYTECODE | WHEELS))
+}
+
+/// Returns the time of an entry's last use.
+pub(super) fn last_use(stat: &Stat) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0))
+}
+
 /// How an entry is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::image) enum ReadMode {
@@ -38,18 +56,35 @@ pub(in crate::image) enum ReadMode {
 /// Returns the machine code in the file `name`, if the file is this user's, no other user may write
 /// to it, and its digest matches.
 pub(super) fn find(dir: &Directory, name: &OsStr, mode: ReadMode) -> Option<MachineCode> {
-    let mut file = dir.read(name).ok()?;
-    let stat = fstat(&file).ok()?;
-    if !is_own_file(&stat) || stat.st_mode & 0o022 != 0 {
-        return None;
-    }
+    let (mut file, stat) = open_own(dir, name)?;
     let size = u64::try_from(stat.st_size).ok()?;
-    if size > MAX_SIZE {
-        return None;
-    }
     let code = read(&mut file, &stat, size, mode)?;
     update_last_use(&file, &stat);
     Some(code)
+}
+
+/// Opens the file `name`, if it is this user's and no other user may write to it.
+pub(super) fn open(dir: &Directory, name: &OsStr) -> Option<File> {
+    let (file, stat) = open_own(dir, name)?;
+    update_last_use(&file, &stat);
+    Some(file)
+}
+
+/// Returns the content of the file `name`, if it is this user's, no other user may write to it, and
+/// its digest matches.
+pub(super) fn read_content(dir: &Directory, name: &OsStr) -> Option<Vec<u8>> {
+    let (mut file, stat) = open_own(dir, name)?;
+    let (content, _) = read_and_compare(&mut file, u64::try_from(stat.st_size).ok()?)?;
+    update_last_use(&file, &stat);
+    Some(content)
+}
+
+fn open_own(dir: &Directory, name: &OsStr) -> Option<(File, Stat)> {
+    let file = dir.read(name).ok()?;
+    let stat = fstat(&file).ok()?;
+    let is_own = is_own_file(&stat) && stat.st_mode & 0o022 == 0;
+    let is_small = u64::try_from(stat.st_size).is_ok_and(|size| size <= MAX_SIZE);
+    (is_own && is_small).then_some((file, stat))
 }
 
 fn read(file: &mut File, stat: &Stat, size: u64, mode: ReadMode) -> Option<MachineCode> {
@@ -66,14 +101,21 @@ fn read(file: &mut File, stat: &Stat, size: u64, mode: ReadMode) -> Option<Machi
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (mode, stat);
+    let (code, digest) = read_and_compare(file, size)?;
+    Some(MachineCode::from_bytes(&code).ok()?.with_digest(digest))
+}
+
+/// Returns the content of a file and its digest, which the file ends with.
+fn read_and_compare(file: &mut File, size: u64) -> Option<(Vec<u8>, [u8; DIGEST_LEN])> {
     let mut content = Vec::with_capacity(usize::try_from(size).ok()?);
     file.take(size).read_to_end(&mut content).ok()?;
-    let (code, digest) = content.split_at_checked(content.len().checked_sub(DIGEST_LEN)?)?;
-    let computed = Sha256::digest(code).into();
-    if digest != computed {
+    let (written, digest) = content.split_last_chunk::<DIGEST_LEN>()?;
+    let computed = Sha256::digest(written).into();
+    if *digest != computed {
         return None;
     }
-    Some(MachineCode::from_bytes(code).ok()?.with_digest(computed))
+    content.truncate(content.len() - DIGEST_LEN);
+    Some((content, computed))
 }
 
 /// Writes `code` and its digest to a new file, and makes the file read-only.
@@ -86,7 +128,7 @@ pub(super) fn write(file: &mut File, code: &[u8]) -> io::Result<()> {
 
 /// Sets a file's modification time to now: the cache evicts by it.
 fn update_last_use(file: &File, stat: &Stat) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_secs().cast_signed());
     if now.saturating_sub(stat.st_mtime) < LAST_USE_PRECISION {
         return;
