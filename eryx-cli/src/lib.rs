@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod cache;
 mod check_target;
 mod files_args;
 mod har_file;
@@ -19,6 +20,8 @@ mod snapshot_file;
 mod value_parsers;
 
 use std::ffi::OsString;
+
+pub use sandbox_args::set_python;
 
 use clap::{Parser, Subcommand};
 
@@ -42,6 +45,9 @@ enum Command {
     /// Show what a network policy allows, without using the network
     #[command(subcommand)]
     Policy(Box<policy::Command>),
+    /// Show or clear the cache: compiled packages and downloads
+    #[command(subcommand)]
+    Cache(cache::Command),
 }
 
 /// Exit status for bad usage, the same as clap's.
@@ -66,6 +72,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Run(options) => run::run(&options),
         Command::Mcp(options) => mcp::run(&options),
         Command::Policy(command) => policy::run(&command),
+        Command::Cache(command) => cache::run(&command),
     }
 }
 

@@ -24,6 +24,18 @@ pub(crate) struct Options {
     /// How many bytes of a text a result shows; the model can read the rest [default: 32K]
     #[arg(long, value_name = "SIZE", help_heading = "Server", value_parser = value_parsers::bytes)]
     max_result: Option<u64>,
+    /// Let the model save sessions to this folder of the machine, and restore them, also after a
+    /// restart. They contain everything that programs have in memory, and are not encrypted
+    #[arg(long, value_name = "DIR", help_heading = "Server")]
+    session_dir: Option<PathBuf>,
+    /// How many sessions can be saved [default: 32]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Server",
+        requires = "session_dir"
+    )]
+    max_saved_sessions: Option<usize>,
     /// Listen for HTTP instead, at http://ADDRESS/mcp; an address that other machines reach needs
     /// --http-token
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Server")]
@@ -95,6 +107,18 @@ impl Options {
         }
         if let Some(bytes) = self.max_result {
             options = options.with_max_result(usize::try_from(bytes).context("--max-result")?);
+        }
+        if let Some(folder) = &self.session_dir {
+            if !folder.is_dir() {
+                bail!(
+                    "--session-dir: {} is not a directory; create it first",
+                    folder.display()
+                );
+            }
+            options = options.with_saved_sessions(folder);
+        }
+        if let Some(sessions) = self.max_saved_sessions {
+            options = options.with_max_saved_sessions(sessions);
         }
         options = options.with_instruction(if sandbox.has_network {
             "Programs reach the network only as far as its policy allows; the message of an error \

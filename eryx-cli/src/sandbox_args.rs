@@ -2,8 +2,8 @@
 
 use std::env::{self, VarError};
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -50,6 +50,26 @@ pub(crate) struct SandboxArgs {
     /// Add a package: a wheel, a directory of a package, or a directory of several (repeatable)
     #[arg(long, value_name = "PATH", help_heading = "Packages")]
     package: Vec<PathBuf>,
+    /// Add packages of the package index with their dependencies: a requirement as pip takes it
+    /// (`requests>=2.31`), or the path of a requirements file (repeatable)
+    #[arg(
+        short,
+        long,
+        value_name = "REQUIREMENT|FILE",
+        help_heading = "Packages"
+    )]
+    requirement: Vec<String>,
+    /// Take the wheels of requirements from this directory too (repeatable)
+    #[arg(
+        long,
+        value_name = "DIR",
+        help_heading = "Packages",
+        requires = "requirement"
+    )]
+    find_links: Vec<PathBuf>,
+    /// Take the wheels of requirements from the directories of --find-links alone
+    #[arg(long, help_heading = "Packages", requires = "find_links")]
+    no_index: bool,
     /// Add the dependencies of the packages too, from wheels in the same directories
     #[arg(long, help_heading = "Packages", requires = "package")]
     dependencies: bool,
@@ -206,11 +226,31 @@ impl SandboxArgs {
     async fn factory(&self) -> Result<Option<SandboxFactory>, Error> {
         let mut builder = match &self.factory {
             Some(path) => FactoryBuilder::from_file(path)?,
-            None if self.package.is_empty() && self.import.is_empty() => return Ok(None),
+            None if self.package.is_empty()
+                && self.requirement.is_empty()
+                && self.import.is_empty() =>
+            {
+                return Ok(None);
+            }
             None => SandboxFactory::builder(),
         };
         for path in &self.package {
             builder = builder.with_package(path);
+        }
+        for requirement in &self.requirement {
+            builder = match is_file(requirement) {
+                true => builder.with_requirements_file(requirement),
+                false => builder.with_requirement(requirement),
+            };
+        }
+        for directory in &self.find_links {
+            builder = builder.with_find_links(directory);
+        }
+        if self.no_index {
+            builder = builder.without_index();
+        }
+        if let Some(python) = PYTHON.get() {
+            builder = builder.with_python(python);
         }
         if self.dependencies {
             builder = builder.with_dependencies();
@@ -220,6 +260,10 @@ impl SandboxArgs {
         }
         if io::stderr().is_terminal() {
             builder = builder.with_progress(|stage| match stage {
+                BuildStage::Downloading => eprintln!("eryx: downloading the packages ..."),
+                BuildStage::CompilingModules => {
+                    eprintln!("eryx: compiling the modules of the packages, once ...");
+                }
                 BuildStage::Importing => eprintln!("eryx: importing the packages ..."),
                 BuildStage::Compiling => eprintln!("eryx: compiling them, once ..."),
                 _ => {}
@@ -227,6 +271,24 @@ impl SandboxArgs {
         }
         builder.build().await.map(Some)
     }
+}
+
+/// The interpreter whose pip downloads requirements.
+static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+
+/// Sets the interpreter whose pip downloads requirements. Without a call, it is `python3`. Only the
+/// first call has an effect.
+pub fn set_python(interpreter: PathBuf) {
+    let _ = PYTHON.set(interpreter);
+}
+
+/// Returns whether the value of --requirement is the path of a file: no requirement has the ending
+/// of one, or a separator.
+fn is_file(requirement: &str) -> bool {
+    let path = Path::new(requirement);
+    path.extension().is_some_and(|extension| extension == "txt")
+        || requirement.contains('/')
+        || path.is_file()
 }
 
 /// Returns the value of an environment variable of this process.

@@ -37,6 +37,24 @@ pub(crate) struct ResetSession {
     pub(crate) session: SessionName,
 }
 
+/// The arguments of `fork_session`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ForkSession {
+    #[serde(default)]
+    pub(crate) session: SessionName,
+    pub(crate) copy: SessionName,
+}
+
+/// The arguments of `save_session`, and of `restore_session`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedSession {
+    #[serde(default)]
+    pub(crate) session: SessionName,
+    pub(crate) name: SessionName,
+}
+
 /// The arguments of `list_sessions`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,6 +11,7 @@ mod program_output;
 mod progress;
 mod resource_uri;
 mod resources;
+mod saved_sessions;
 mod server;
 mod session_files;
 mod sessions;

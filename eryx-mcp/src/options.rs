@@ -1,11 +1,15 @@
 //! The settings of a server.
 
+use std::path::PathBuf;
+
 /// The settings of a [`Server`](crate::Server): its limits, and its instructions for models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub(crate) max_sessions: usize,
     pub(crate) max_calls: usize,
     pub(crate) max_result: usize,
+    pub(crate) saved_sessions: Option<PathBuf>,
+    pub(crate) max_saved_sessions: usize,
     pub(crate) instructions: Vec<String>,
 }
 
@@ -24,6 +28,8 @@ impl Default for Options {
             max_sessions: 8,
             max_calls: 16,
             max_result: 32 << 10,
+            saved_sessions: None,
+            max_saved_sessions: 32,
             instructions: Vec::new(),
         }
     }
@@ -57,6 +63,23 @@ impl Options {
         self
     }
 
+    /// Sets the folder of the machine in which the model can save sessions, and from which it can
+    /// restore them, also after a restart of the server. It has to exist. A snapshot contains all
+    /// that programs have in memory, and is not encrypted. By default no session can be saved.
+    #[must_use]
+    pub fn with_saved_sessions(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.saved_sessions = Some(folder.into());
+        self
+    }
+
+    /// Sets how many sessions can be saved. Each takes at most as many bytes as the memory and the
+    /// files of a session, and usually a small part of that. The default is 32.
+    #[must_use]
+    pub fn with_max_saved_sessions(mut self, sessions: usize) -> Self {
+        self.max_saved_sessions = sessions;
+        self
+    }
+
     /// Adds a sentence about the sandboxes to the instructions that a client gives its model: which
     /// hosts they reach, which packages they have.
     #[must_use]
@@ -71,6 +94,7 @@ impl Options {
             ("max_sessions", self.max_sessions, 1),
             ("max_calls", self.max_calls, 1),
             ("max_result", self.max_result, Self::MIN_RESULT),
+            ("max_saved_sessions", self.max_saved_sessions, 1),
         ] {
             if value < least {
                 return Err(OptionsError { name, value, least });

@@ -16,12 +16,14 @@ use rmcp::{ErrorData, RoleServer};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::arguments::{
-    self, ListFiles, ListSessions, ReadFile, ReadOutput, ResetSession, RunPython, WriteFile,
+    self, ForkSession, ListFiles, ListSessions, ReadFile, ReadOutput, ResetSession, RunPython,
+    SavedSession, WriteFile,
 };
 use crate::instructions::instructions;
 use crate::options::{Options, OptionsError};
 use crate::progress;
 use crate::resources;
+use crate::saved_sessions::SavedSessions;
 use crate::session_files;
 use crate::sessions::{RunError, Sessions};
 use crate::tool_result;
@@ -33,7 +35,7 @@ use crate::tools::tools;
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let sandbox = eryx::Sandbox::from_component(std::fs::read("image.wasm")?).build()?;
+/// let sandbox = eryx::Sandbox::from_image(&eryx::GuestImage::from_file("image.wasm")?).build()?;
 /// let stop = eryx::CancelHandle::new();
 /// let server = eryx_mcp::Server::new(sandbox, eryx_mcp::Options::default(), stop)?;
 /// server.serve_stdio().await?;
@@ -46,6 +48,7 @@ pub struct Server {
 
 struct Shared {
     sessions: Sessions,
+    saved: Option<SavedSessions>,
     calls: Semaphore,
     options: Options,
     instructions: String,
@@ -65,9 +68,12 @@ impl Server {
         stop: CancelHandle,
     ) -> Result<Self, OptionsError> {
         options.validate()?;
+        let saved = options.saved_sessions.as_deref();
+        let saved = saved.map(|folder| SavedSessions::new(folder, options.max_saved_sessions));
         Ok(Self {
             shared: Arc::new(Shared {
                 sessions: Sessions::new(sandbox, options.max_sessions),
+                saved,
                 calls: Semaphore::new(options.max_calls.min(Semaphore::MAX_PERMITS)),
                 instructions: instructions(&options),
                 options,
@@ -154,7 +160,7 @@ impl Server {
         }
     }
 
-    fn list_sessions(&self) -> CallToolResult {
+    async fn list_sessions(&self) -> Result<CallToolResult, String> {
         let lines = self.shared.sessions.list().into_iter().map(|session| {
             let state = if session.is_running {
                 "running"
@@ -163,11 +169,58 @@ impl Server {
             };
             format!("{}: {state}, {} programs", session.name, session.programs)
         });
-        let lines: Vec<String> = lines.collect();
+        let mut lines: Vec<String> = lines.collect();
         if lines.is_empty() {
-            return tool_result::success("There are no sessions. run_python starts one.");
+            lines.push("There are no sessions. run_python starts one.".to_owned());
         }
-        tool_result::success(lines.join("\n"))
+        if let Some(saved) = &self.shared.saved {
+            let names = saved.clone().names().await?;
+            lines.extend(names.iter().map(|name| format!("saved: {}", name.as_str())));
+        }
+        Ok(tool_result::success(lines.join("\n")))
+    }
+
+    async fn fork_session(&self, arguments: &ForkSession) -> Result<CallToolResult, String> {
+        let ForkSession { session, copy } = arguments;
+        self.shared.sessions.fork(session, copy).await?;
+        Ok(tool_result::success(format!(
+            "Session `{}` is a copy of `{}`.",
+            copy.as_str(),
+            session.as_str()
+        )))
+    }
+
+    async fn save_session(
+        &self,
+        saved: &SavedSessions,
+        arguments: SavedSession,
+    ) -> Result<CallToolResult, String> {
+        let SavedSession { session, name } = arguments;
+        let snapshot = self.shared.sessions.snapshot(&session).await?;
+        let message = format!(
+            "Session `{}` was saved as `{}`, in {} bytes.",
+            session.as_str(),
+            name.as_str(),
+            snapshot.len()
+        );
+        saved.clone().write(name, snapshot).await?;
+        Ok(tool_result::success(message))
+    }
+
+    async fn restore_session(
+        &self,
+        saved: &SavedSessions,
+        arguments: SavedSession,
+    ) -> Result<CallToolResult, String> {
+        let SavedSession { session, name } = arguments;
+        let message = format!(
+            "Session `{}` continues from the saved session `{}`.",
+            session.as_str(),
+            name.as_str()
+        );
+        let snapshot = saved.clone().read(name).await?;
+        self.shared.sessions.restore(&session, &snapshot).await?;
+        Ok(tool_result::success(message))
     }
 
     fn reset_session(&self, arguments: &ResetSession) -> CallToolResult {
@@ -222,9 +275,21 @@ impl Server {
             }
             "list_sessions" => {
                 let ListSessions {} = arguments::parse(&name, arguments)?;
-                self.list_sessions()
+                self.list_sessions().await?
             }
             "reset_session" => self.reset_session(&arguments::parse(&name, arguments)?),
+            "fork_session" => {
+                self.fork_session(&arguments::parse(&name, arguments)?)
+                    .await?
+            }
+            "save_session" if let Some(saved) = &self.shared.saved => {
+                self.save_session(saved, arguments::parse(&name, arguments)?)
+                    .await?
+            }
+            "restore_session" if let Some(saved) = &self.shared.saved => {
+                self.restore_session(saved, arguments::parse(&name, arguments)?)
+                    .await?
+            }
             _ => return Err(Refusal::UnknownTool),
         })
     }
@@ -263,7 +328,8 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(tools()))
+        let saves = self.shared.saved.is_some();
+        Ok(ListToolsResult::with_all_items(tools(saves)))
     }
 
     async fn list_resources(

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use eryx::files::SessionFiles;
 use eryx::{CancelHandle, Error, ExecuteResult, Program, Sandbox, Session};
 use eryx_sync::Mutex;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 use crate::arguments::SessionName;
 use crate::program_output::ProgramOutput;
@@ -79,7 +79,7 @@ impl Sessions {
         code: &str,
         cancel: &CancelHandle,
     ) -> Result<(FinishedProgram, Arc<ProgramOutput>), RunError> {
-        let slot = self.slot(name)?;
+        let slot = self.slot(name).map_err(RunError::TooManySessions)?;
         let mut state = tokio::select! {
             state = slot.state.lock() => state,
             () = slot.removed.cancelled() => return Err(RunError::Removed),
@@ -126,29 +126,13 @@ impl Sessions {
         create: bool,
         work: impl FnOnce(SessionFiles<'_>) -> Result<T, String>,
     ) -> Result<T, String> {
-        let shown = name.as_str();
         let found = self.by_name.lock().get(name).map(Arc::clone);
         let slot = match found {
             Some(slot) => slot,
-            None if create => self.slot(name).map_err(|error| match error {
-                RunError::TooManySessions(message) => message,
-                RunError::Removed | RunError::Cancelled => "the session was reset".to_owned(),
-            })?,
-            None => {
-                return Err(format!(
-                    "there is no session `{shown}`; list_sessions shows the sessions"
-                ));
-            }
+            None if create => self.slot(name)?,
+            None => return Err(no_session(name)),
         };
-        let Ok(mut state) = slot.state.try_lock() else {
-            return Err(format!(
-                "a program runs in session `{shown}`: wait until it has ended, or end it with \
-                 reset_session"
-            ));
-        };
-        if slot.removed.is_cancelled() {
-            return Err("the session was reset".to_owned());
-        }
+        let mut state = slot.idle_state(name)?;
         // A session that a program ended is found here.
         if let Some(session) = &mut state.session
             && let Err(Error::SessionClosed { reason, .. }) = session.files().map(drop)
@@ -164,6 +148,109 @@ impl Sessions {
             }
         };
         work(session.files().map_err(|error| error.to_string())?)
+    }
+
+    /// Copies a session to one that does not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// The message for the model: see [`with_session`](Self::with_session) and
+    /// [`reserve`](Self::reserve), or the session cannot be forked.
+    pub(crate) async fn fork(&self, name: &SessionName, copy: &SessionName) -> Result<(), String> {
+        self.with_session(name, async |session| {
+            self.create(copy, async { session.fork().await }).await
+        })
+        .await
+    }
+
+    /// Returns the snapshot of a session.
+    ///
+    /// # Errors
+    ///
+    /// The message for the model: see [`with_session`](Self::with_session), or the session cannot
+    /// be saved.
+    pub(crate) async fn snapshot(&self, name: &SessionName) -> Result<Vec<u8>, String> {
+        self.with_session(name, async |session| {
+            session.snapshot().await.map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    /// Creates a session from a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// The message for the model: see [`reserve`](Self::reserve), or the snapshot cannot be
+    /// restored.
+    pub(crate) async fn restore(&self, name: &SessionName, snapshot: &[u8]) -> Result<(), String> {
+        self.create(name, self.sandbox.restore(snapshot)).await
+    }
+
+    /// Calls `work` with a session that exists, and has no running program.
+    ///
+    /// # Errors
+    ///
+    /// The message for the model: there is no such session, no program has run in it, or one does
+    /// now.
+    async fn with_session<T>(
+        &self,
+        name: &SessionName,
+        work: impl AsyncFnOnce(&mut Session) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let shown = name.as_str();
+        let found = self.by_name.lock().get(name).map(Arc::clone);
+        let slot = found.ok_or_else(|| no_session(name))?;
+        let mut state = slot.idle_state(name)?;
+        match &mut state.session {
+            Some(session) => work(session).await,
+            None => Err(format!(
+                "session `{shown}` has no variables: an earlier program ended it"
+            )),
+        }
+    }
+
+    /// Creates a session, which `start` returns. Programs for it wait meanwhile.
+    async fn create(
+        &self,
+        name: &SessionName,
+        start: impl Future<Output = Result<Session, Error>>,
+    ) -> Result<(), String> {
+        let slot = Arc::new(Slot::new());
+        let mut state = slot.idle_state(name)?;
+        self.reserve(name, &slot)?;
+        match start.await {
+            Ok(session) if !slot.removed.is_cancelled() => {
+                state.session = Some(session);
+                Ok(())
+            }
+            Ok(_) => Err("the session was reset".to_owned()),
+            Err(error) => {
+                slot.removed.cancel();
+                let mut by_name = self.by_name.lock();
+                if by_name.get(name).is_some_and(|own| Arc::ptr_eq(own, &slot)) {
+                    by_name.remove(name);
+                }
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Gives a new session its name.
+    ///
+    /// # Errors
+    ///
+    /// The message for the model: there is a session with this name, or there are too many.
+    fn reserve(&self, name: &SessionName, slot: &Arc<Slot>) -> Result<(), String> {
+        let mut by_name = self.by_name.lock();
+        if by_name.contains_key(name) {
+            return Err(format!(
+                "there is a session `{}` already: use another name, or end it with reset_session",
+                name.as_str()
+            ));
+        }
+        self.check_number(&by_name)?;
+        by_name.insert(name.clone(), Arc::clone(slot));
+        Ok(())
     }
 
     /// Returns the names of all sessions.
@@ -192,28 +279,64 @@ impl Sessions {
         listed.collect()
     }
 
-    fn slot(&self, name: &SessionName) -> Result<Arc<Slot>, RunError> {
+    /// Returns the entry of a session, which is added if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// The message for the model: there are too many sessions.
+    fn slot(&self, name: &SessionName) -> Result<Arc<Slot>, String> {
         let mut by_name = self.by_name.lock();
         if let Some(slot) = by_name.get(name) {
             return Ok(Arc::clone(slot));
         }
-        if by_name.len() >= self.max {
-            let names: Vec<_> = by_name.keys().map(SessionName::as_str).collect();
-            return Err(RunError::TooManySessions(format!(
-                "there are {} sessions, the most that are allowed: {}. Use one of them, or end one \
-                 with reset_session",
-                self.max,
-                names.join(", ")
-            )));
+        self.check_number(&by_name)?;
+        let slot = Arc::new(Slot::new());
+        by_name.insert(name.clone(), Arc::clone(&slot));
+        Ok(slot)
+    }
+
+    /// Returns the error if there cannot be one session more.
+    fn check_number(&self, by_name: &BTreeMap<SessionName, Arc<Slot>>) -> Result<(), String> {
+        if by_name.len() < self.max {
+            return Ok(());
         }
-        let slot = Arc::new(Slot {
+        let names: Vec<_> = by_name.keys().map(SessionName::as_str).collect();
+        Err(format!(
+            "there are {} sessions, the most that are allowed: {}. Use one of them, or end one with \
+             reset_session",
+            self.max,
+            names.join(", ")
+        ))
+    }
+}
+
+impl Slot {
+    fn new() -> Self {
+        Self {
             removed: CancelHandle::new(),
             programs: AtomicU64::new(0),
             state: AsyncMutex::default(),
             output: Mutex::default(),
-        });
-        by_name.insert(name.clone(), Arc::clone(&slot));
-        Ok(slot)
+        }
+    }
+
+    /// Returns the state of a session in which no program runs.
+    ///
+    /// # Errors
+    ///
+    /// The message for the model: a program runs in it, or it was reset.
+    fn idle_state(&self, name: &SessionName) -> Result<MutexGuard<'_, State>, String> {
+        let state = self.state.try_lock().map_err(|_| {
+            format!(
+                "a program runs in session `{}`: wait until it has ended, or end it with \
+                 reset_session",
+                name.as_str()
+            )
+        })?;
+        if self.removed.is_cancelled() {
+            return Err("the session was reset".to_owned());
+        }
+        Ok(state)
     }
 }
 
@@ -250,6 +373,13 @@ impl State {
             self.loss = Some(error.to_string());
         }
     }
+}
+
+fn no_session(name: &SessionName) -> String {
+    format!(
+        "there is no session `{}`; list_sessions shows the sessions",
+        name.as_str()
+    )
 }
 
 fn program(code: &str) -> Program {

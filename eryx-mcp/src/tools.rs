@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use crate::arguments::{DEFAULT_SESSION, HOME, MAX_NAME};
 
-/// Returns all tools, in the order in which a client lists them.
-pub(crate) fn tools() -> Vec<Tool> {
-    vec![
+/// Returns all tools, in the order in which a client lists them. Those that save sessions are among
+/// them if `saves`.
+pub(crate) fn tools(saves: bool) -> Vec<Tool> {
+    let mut tools = vec![
         tool(
             "run_python",
             "Run a Python program in the sandbox and return what it prints, the value of its last \
@@ -117,6 +118,47 @@ pub(crate) fn tools() -> Vec<Tool> {
                 .idempotent(true)
                 .open_world(false),
         ),
+        tool(
+            "fork_session",
+            "Copy a session, with its variables, imports and files. Both continue independently, so \
+             several attempts can start from one state. Connections of the copy are closed.",
+            json!({
+                "session": session("The session to copy."),
+                "copy": name("The session to create."),
+            }),
+            &["copy"],
+        )
+        .annotate(changes_sessions("Fork session", false)),
+    ];
+    if saves {
+        tools.extend(saving_tools());
+    }
+    tools
+}
+
+fn saving_tools() -> [Tool; 2] {
+    [
+        tool(
+            "save_session",
+            "Save a session, with its variables, imports and files, in place of the one that was \
+             saved with this name. It can be restored at any time. The session itself continues.",
+            json!({
+                "session": session("The session to save."),
+                "name": name("The name to save it with."),
+            }),
+            &["name"],
+        )
+        .annotate(changes_sessions("Save session", true)),
+        tool(
+            "restore_session",
+            "Create a session that continues from a saved one. Its connections are closed.",
+            json!({
+                "session": session("The session to create."),
+                "name": name("The name of the saved session."),
+            }),
+            &["name"],
+        )
+        .annotate(changes_sessions("Restore session", false)),
     ]
 }
 
@@ -134,11 +176,18 @@ fn tool(
     Tool::new(name, description, schema)
 }
 
+/// Describes the name of a session, which may be left out.
 fn session(description: &str) -> Value {
+    let mut schema = name(description);
+    schema["default"] = json!(DEFAULT_SESSION);
+    schema
+}
+
+/// Describes the name of a session.
+fn name(description: &str) -> Value {
     json!({
         "type": "string",
         "pattern": format!("^[A-Za-z0-9_.-]{{1,{MAX_NAME}}}$"),
-        "default": DEFAULT_SESSION,
         "description": description,
     })
 }
@@ -148,6 +197,14 @@ fn path(description: &str) -> Value {
         "type": "string",
         "description": format!("{description} A relative path starts from {HOME}."),
     })
+}
+
+fn changes_sessions(title: &str, is_destructive: bool) -> ToolAnnotations {
+    ToolAnnotations::with_title(title)
+        .read_only(false)
+        .destructive(is_destructive)
+        .idempotent(is_destructive)
+        .open_world(false)
 }
 
 fn read_only(title: &str) -> ToolAnnotations {

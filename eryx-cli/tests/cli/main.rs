@@ -1,5 +1,6 @@
 //! Tests of the command `eryx` as a process.
 
+mod cache;
 mod command;
 mod environment;
 mod files;

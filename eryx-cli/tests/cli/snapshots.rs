@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
-use crate::command::{check, run};
+use crate::command::{ERYX, check, run};
 
 #[test]
 fn a_script_continues_from_the_snapshot_of_an_earlier_one() {
@@ -27,6 +28,30 @@ fn a_script_continues_from_the_snapshot_of_an_earlier_one() {
     );
     check(&run(&["--resume", path], "print(x)"), 0, "[1, 2]\n", "");
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
+}
+
+#[test]
+fn a_snapshot_is_restored_with_other_threads_cache_and_working_directory() {
+    let folder = tempfile::tempdir().expect("created");
+    let path = folder.path().join("snapshot");
+    let path = path.to_str().expect("text");
+    let script = "rows = [n * n for n in range(1000)]\nopen('kept', 'w').write('kept')";
+    check(&run(&["--save", path], script), 0, "", "");
+    let elsewhere = tempfile::tempdir().expect("created");
+    let script = elsewhere.path().join("script.py");
+    fs::write(&script, "print(rows[-1], open('kept').read())").expect("written");
+    for threads in ["1", "7"] {
+        let output = Command::new(ERYX)
+            .args(["run", "--resume", path, "script.py"])
+            .current_dir(elsewhere.path())
+            .env("TOKIO_WORKER_THREADS", threads)
+            .env("RAYON_NUM_THREADS", threads)
+            .env("ERYX_CACHE_DIR", elsewhere.path().join("cache"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("starts");
+        check(&output, 0, "998001 kept\n", "");
+    }
 }
 
 #[test]
