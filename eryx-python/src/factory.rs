@@ -3,13 +3,13 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
-use eryx::{CancelHandle, FactoryBuilder, PackageLimits};
+use eryx::{Bytecode, CancelHandle, FactoryBuilder, PackageLimits};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 
 use crate::arguments::{
     flag, for_each_keyword, keywords_only, optional_int, path, paths, program_source, str_list,
-    wrong_type,
+    text, wrong_type,
 };
 use crate::error::{ConfigError, EryxError, exception};
 use crate::execution_registry::{ActiveExecution, OwnerId};
@@ -31,8 +31,16 @@ use crate::session::Session;
 /// Args:
 ///     packages: paths of wheels, of source directories of packages, or of directories that contain
 ///         several packages, such as an installed ``site-packages``: str or :class:`os.PathLike`.
-///         Only pure Python packages can be used. An ``...`` in the list means the same as
+///         They are pure Python, or their extension modules are compiled for sandboxes
+///         (``*.cpython-314-wasm32-wasi.so``). An ``...`` in the list means the same as
 ///         ``dependencies=True``.
+///     requirements: packages of the package index with their dependencies: a list of requirements
+///         as pip takes them (``"requests>=2.31"``), or the path of a ``requirements.txt``, whose
+///         hashes are checked; a path in the list is such a file too. The pip of this interpreter
+///         downloads pure Python wheels, or else the pip that ``uv`` runs. The cache keeps them:
+///         for the same requirements, later builds take the same versions, without a network.
+///     find_links: directories of wheels for ``requirements``, in addition to the index.
+///     no_index: True takes the wheels for ``requirements`` from ``find_links`` alone.
 ///     dependencies: True adds the dependencies of the wheels, from wheels in the same directories.
 ///     imports: names of modules to import in the snapshot.
 ///     setup_code: a program to run after the imports, a str or bytes. Every program sees the names
@@ -44,15 +52,19 @@ use crate::session::Session;
 ///         directory that other users could write to or replace is not used. The files contain all
 ///         memory of the interpreter after the imports and the setup code, secrets included.
 ///     cache: False stores nothing and compiles on each build.
-///     max_package_bytes: the maximum size of all packages together, unpacked. Default: 256 MiB.
-///     max_package_files: the maximum number of files of all packages together. Default: 20,000.
+///     bytecode: when the modules of the packages are compiled to bytecode: "build", before the
+///         constructor returns; "background", afterwards, on a thread of low priority, for the
+///         sandboxes that are made later; "never"; or "auto", which means "build" up to 16 MiB of
+///         source, and else "background". The cache keeps the bytecode.
+///     max_package_bytes: the maximum size of all packages together, unpacked. Default: 512 MiB.
+///     max_package_files: the maximum number of files of all packages together. Default: 50,000.
 ///
 /// Raises:
-///     ConfigError: a package cannot be used: it has native code, is not a wheel, does not exist,
-///         or is too large.
+///     ConfigError: a package cannot be used: it has native code of another platform, is not a
+///         wheel, does not exist, or is too large; or a requirement cannot be met or downloaded.
 ///     ExecutionError: an import or the setup code raised an exception; ``traceback`` shows where.
 ///     TimeoutError, ResourceLimitError: the imports or the setup code exceeded a limit. All of
-///         these are raised before anything is compiled.
+///         these are raised before the snapshot is compiled.
 ///
 /// >>> import eryx
 /// >>> factory = eryx.SandboxFactory(imports=["json"], setup_code="greeting = 'hello'")
@@ -68,14 +80,18 @@ pub(crate) struct SandboxFactory(eryx::SandboxFactory);
 /// The arguments of [`SandboxFactory::from_bytes`]: the bytes, and the limits on bytes and files.
 type FromBytesArgs<'py> = (Bound<'py, PyBytes>, u64, usize);
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 13] = [
     "packages",
+    "requirements",
+    "find_links",
+    "no_index",
     "dependencies",
     "imports",
     "setup_code",
     "resource_limits",
     "cache_dir",
     "cache",
+    "bytecode",
     "max_package_bytes",
     "max_package_files",
 ];
@@ -85,8 +101,8 @@ impl SandboxFactory {
     #[new]
     #[pyo3(
         signature = (*positional, **settings),
-        text_signature = "(*, packages=(), dependencies=False, imports=(), setup_code=None, resource_limits=None, cache_dir=None, \
-                          cache=True, max_package_bytes=None, max_package_files=None)"
+        text_signature = "(*, packages=(), requirements=(), find_links=(), no_index=False, dependencies=False, imports=(), setup_code=None, resource_limits=None, cache_dir=None, \
+                          cache=True, bytecode='auto', max_package_bytes=None, max_package_files=None)"
     )]
     fn new(
         py: Python<'_>,
@@ -100,6 +116,13 @@ impl SandboxFactory {
         for_each_keyword("SandboxFactory", &NAMES, settings, |name, value| {
             builder = match name {
                 "packages" => with_packages(builder.clone(), name, value)?,
+                "requirements" => with_requirements(py, builder.clone(), name, value)?,
+                "find_links" => paths(name, value)?
+                    .into_iter()
+                    .flatten()
+                    .fold(builder.clone(), FactoryBuilder::with_find_links),
+                "no_index" if flag(name, value)? => builder.clone().without_index(),
+                "no_index" => return Ok(()),
                 "dependencies" if flag(name, value)? => builder.clone().with_dependencies(),
                 "dependencies" => return Ok(()),
                 "imports" => str_list(name, value)?
@@ -109,6 +132,7 @@ impl SandboxFactory {
                     cache.enabled = flag(name, value)?;
                     return Ok(());
                 }
+                "bytecode" => builder.clone().with_bytecode(self::bytecode(name, value)?),
                 "max_package_bytes" | "max_package_files" => {
                     package_limits = with_package_limit(package_limits, name, Some(value))?;
                     return Ok(());
@@ -197,7 +221,8 @@ impl SandboxFactory {
     ///
     /// Args:
     ///     path: a str or a path.
-    ///     resource_limits, cache_dir, cache, max_package_bytes, max_package_files: as for
+    ///     resource_limits, cache_dir, cache, bytecode, max_package_bytes, max_package_files: as
+    ///     for
     ///         :class:`SandboxFactory`.
     ///
     /// Raises:
@@ -210,8 +235,10 @@ impl SandboxFactory {
     /// eryx.ConfigError: /etc/passwd is not a saved factory ...
     #[classmethod]
     #[pyo3(signature = (
-        path, *, resource_limits=None, cache_dir=None, cache=true, max_package_bytes=None, max_package_files=None
-    ))]
+        path, *, resource_limits=None, cache_dir=None, cache=true, bytecode=None, max_package_bytes=None,
+        max_package_files=None
+    ), text_signature = "($cls, path, *, resource_limits=None, cache_dir=None, cache=True, bytecode='auto', \
+                         max_package_bytes=None, max_package_files=None)")]
     #[allow(clippy::too_many_arguments, reason = "each is a keyword")]
     fn load(
         class: &Bound<'_, PyType>,
@@ -219,6 +246,7 @@ impl SandboxFactory {
         resource_limits: Option<&Bound<'_, PyAny>>,
         cache_dir: Option<&Bound<'_, PyAny>>,
         cache: bool,
+        bytecode: Option<&Bound<'_, PyAny>>,
         max_package_bytes: Option<&Bound<'_, PyAny>>,
         max_package_files: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
@@ -227,6 +255,9 @@ impl SandboxFactory {
         let mut builder = FactoryBuilder::from_file_within(path, limits).map_err(exception)?;
         if let Some(value) = resource_limits {
             builder = builder.with_resource_limits(execution_limits("resource_limits", value)?);
+        }
+        if let Some(value) = bytecode {
+            builder = builder.with_bytecode(self::bytecode("bytecode", value)?);
         }
         let dir = match cache_dir {
             Some(dir) => Some(crate::arguments::path("cache_dir", dir)?),
@@ -348,6 +379,18 @@ impl CacheOptions {
     }
 }
 
+fn bytecode(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Bytecode> {
+    match text(name, value)?.as_str() {
+        "auto" => Ok(Bytecode::Automatic),
+        "build" => Ok(Bytecode::AtBuild),
+        "background" => Ok(Bytecode::InBackground),
+        "never" => Ok(Bytecode::Never),
+        other => Err(ConfigError::new_err(format!(
+            "{name}={other:?}: it is \"auto\", \"build\", \"background\" or \"never\""
+        ))),
+    }
+}
+
 fn package_limits(
     max_bytes: Option<&Bound<'_, PyAny>>,
     max_files: Option<&Bound<'_, PyAny>>,
@@ -390,6 +433,40 @@ fn with_packages(
         builder = match entry {
             Some(package) => builder.with_package(package),
             None => builder.with_dependencies(),
+        };
+    }
+    Ok(builder)
+}
+
+/// Adds requirements: a list of str and of paths of files, or the path of a file. The pip of this
+/// interpreter is going to download them.
+fn with_requirements(
+    py: Python<'_>,
+    mut builder: FactoryBuilder,
+    name: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<FactoryBuilder> {
+    let executable = py.import("sys")?.getattr("executable")?;
+    if let Ok(executable) = executable.extract::<PathBuf>()
+        && !executable.as_os_str().is_empty()
+    {
+        builder = builder.with_python(executable);
+    }
+    if let Ok(path) = value.extract::<PathBuf>() {
+        return Ok(builder.with_requirements_file(path));
+    }
+    let wanted = "a list of requirements (str) and of paths, or the path of a file of requirements";
+    let Ok(items) = value.try_iter() else {
+        return Err(wrong_type(name, wanted, value));
+    };
+    for item in items {
+        let item = item?;
+        builder = if let Ok(requirement) = item.cast::<PyString>() {
+            builder.with_requirement(requirement.extract::<String>()?)
+        } else if let Ok(path) = item.extract::<PathBuf>() {
+            builder.with_requirements_file(path)
+        } else {
+            return Err(wrong_type(name, wanted, &item));
         };
     }
     Ok(builder)

@@ -28,6 +28,7 @@ mod refusals;
 mod result;
 mod runtime;
 mod sandbox;
+mod sandbox_settings;
 mod secret;
 mod session;
 mod session_files;
@@ -98,6 +99,12 @@ mod _eryx {
     #[pyfunction]
     #[pyo3(name = "_main")]
     fn main(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+        let executable = py.import("sys").and_then(|sys| sys.getattr("executable"));
+        if let Ok(executable) = executable.and_then(|executable| executable.extract::<PathBuf>())
+            && !executable.as_os_str().is_empty()
+        {
+            eryx_cli::set_python(executable);
+        }
         py.detach(|| eryx_cli::main(arguments))
     }
 

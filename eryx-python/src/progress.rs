@@ -81,6 +81,10 @@ impl Drop for Progress {
 
 fn show(stage: BuildStage) {
     print_line(match stage {
+        BuildStage::Downloading => "eryx: downloading the packages",
+        BuildStage::CompilingModules => {
+            "eryx: compiling the modules of the packages, once for this user"
+        }
         BuildStage::Importing => "eryx: importing the packages",
         BuildStage::Compiling => "eryx: compiling the packages, once for this user",
         _ => "eryx: preparing the packages",

@@ -6,15 +6,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::arguments::{for_each_keyword, keywords_only, text, variables, wrong_type};
-use crate::callbacks::{CallbackDispatcher, Callbacks};
+use crate::arguments::{keywords_only, wrong_type};
+use crate::callbacks::CallbackDispatcher;
 use crate::error::{EryxError, exception};
 use crate::execution::{Execution, ExecutionRequest, ForkTarget, Target, Work, completed};
 use crate::execution_registry::OwnerId;
-use crate::functions::EmbedderFunctions;
 use crate::limits::ResourceLimits;
 use crate::net_config::NetConfig;
 use crate::program::program;
+use crate::sandbox_settings::{NAMES, SandboxSettings};
 use crate::session::Session;
 
 /// Runs untrusted Python programs.
@@ -26,32 +26,37 @@ use crate::session::Session;
 /// Any number of threads and tasks may use a sandbox at the same time; ``execute`` releases the
 /// GIL.
 ///
-/// Args: network: the network of the programs, a :class:`NetConfig`. Without one they have none.
+/// Args:
+///     network: the network of the programs, a :class:`NetConfig`. Without one they have none.
 ///     resource_limits: the limits of one execution, a :class:`ResourceLimits`. Without one the
-///     default limits apply. env: the environment variables of the programs, a dict from names to
-///     values, both str. Without it they have ``HOME`` alone, ``/home/user``. Every execution
-///     starts with them in ``os.environ``, and so does a session, which keeps what its programs
-///     change there. Names are not empty and have no ``=``, neither names nor values have NUL
-///     characters, and all together have 128 KiB at most. The ``repr`` of a sandbox shows the names
-///     alone. files: the files that programs find when they start, a :class:`Files`, or a dict from
-///     paths to content: bytes, or the path of a file of the machine (a str or
-///     :class:`os.PathLike`). A str is a path, not content. Without it they find the empty
-///     directories ``/tmp`` and ``/home/user``. functions: functions that programs can call, a dict
-///     from names to callables. A program does ``import tools``, then ``tools.name(...)``, or
-///     ``await tools.name(...)`` for an ``async`` one. Arguments and results are JSON values and
-///     bytes; an exception is raised in the program. A plain function runs on another thread. An
-///     ``async`` one runs on the event loop of ``aexecute``, or with ``execute`` on one that all
-///     sandboxes share. The arguments are chosen by the untrusted program. functions_module: the
-///     name of the module with the functions. on_stdout: a function that is called with each piece
-///     of standard output, a str, as the program prints it; a piece need not end at the end of a
-///     line. ``execute`` calls it on the calling thread, or on that of a plain function,
-///     ``aexecute`` on the thread of the event loop. An exception that it raises ends the program
-///     and is raised by ``execute``. on_stderr: the same for standard error. on_network_event: a
-///     function that is called with each :class:`NetworkEvent` as it happens, on the same threads
-///     and with the same effect of an exception. A program that is ahead of the event loop waits
-///     for it. on_function_call: a function that is called with each :class:`FunctionCall` when it
-///     has ended. ``aexecute`` calls it on the thread of the event loop, ``execute`` on any thread.
-///     An exception that it raises ends the program and is raised by ``execute``.
+///         default limits apply.
+///     env: the environment variables of the programs, a dict from names to values, both str.
+///         Without it they have ``HOME`` alone, ``/home/user``. Every execution starts with them in
+///         ``os.environ``, and so does a session, which keeps what its programs change there. Names
+///         are not empty and have no ``=``, neither names nor values have NUL characters, and all
+///         together have 128 KiB at most. The ``repr`` of a sandbox shows the names alone.
+///     files: the files that programs find when they start, a :class:`Files`, or a dict from paths
+///         to content: bytes, or the path of a file of the machine (a str or :class:`os.PathLike`).
+///         A str is a path, not content. Without it they find the empty directories ``/tmp`` and
+///         ``/home/user``.
+///     functions: functions that programs can call, a dict from names to callables. A program does
+///         ``import tools``, then ``tools.name(...)``, or ``await tools.name(...)`` for an
+///         ``async`` one. Arguments and results are JSON values and bytes; an exception is raised
+///         in the program. A plain function runs on another thread. An ``async`` one runs on the
+///         event loop of ``aexecute``, or with ``execute`` on one that all sandboxes share. The
+///         arguments are chosen by the untrusted program.
+///     functions_module: the name of the module with the functions.
+///     on_stdout: a function that is called with each piece of standard output, a str, as the
+///         program prints it; a piece need not end at the end of a line. ``execute`` calls it on
+///         the calling thread, or on that of a plain function, ``aexecute`` on the thread of the
+///         event loop. An exception that it raises ends the program and is raised by ``execute``.
+///     on_stderr: the same for standard error.
+///     on_network_event: a function that is called with each :class:`NetworkEvent` as it happens,
+///         on the same threads and with the same effect of an exception. A program that is ahead
+///         of the event loop waits for it.
+///     on_function_call: a function that is called with each :class:`FunctionCall` when it has
+///         ended. ``aexecute`` calls it on the thread of the event loop, ``execute`` on any thread.
+///         An exception that it raises ends the program and is raised by ``execute``.
 ///
 /// Raises:
 ///     ConfigError: a setting is invalid.
@@ -64,31 +69,9 @@ use crate::session::Session;
 #[pyclass(module = "eryx", frozen, weakref)]
 pub(crate) struct Sandbox {
     owner: OwnerId,
-    builder: eryx::SandboxBuilder,
-    /// The sandbox without callbacks, built once and reused.
-    without_callbacks: eryx::Sandbox,
-    callbacks: Callbacks,
-    functions: EmbedderFunctions,
-    functions_module: Option<String>,
-    network: Option<Py<NetConfig>>,
-    limits: Py<ResourceLimits>,
-    /// The names of the environment variables. Their values may be secrets.
-    env_names: Vec<String>,
+    settings: SandboxSettings,
     closed: AtomicBool,
 }
-
-const NAMES: [&str; 10] = [
-    "network",
-    "resource_limits",
-    "env",
-    "files",
-    "functions",
-    "functions_module",
-    "on_stdout",
-    "on_stderr",
-    "on_network_event",
-    "on_function_call",
-];
 
 #[pymethods]
 impl Sandbox {
@@ -212,10 +195,10 @@ impl Sandbox {
         self.ensure_open()?;
         Session::open(
             py,
-            self.builder.clone(),
-            &self.without_callbacks,
-            self.callbacks.clone_ref(py),
-            self.functions.clone_ref(py),
+            self.settings.builder.clone(),
+            &self.settings.without_callbacks,
+            self.settings.callbacks.clone_ref(py),
+            self.settings.functions.clone_ref(py),
         )
     }
 
@@ -230,8 +213,10 @@ impl Sandbox {
     /// The bytes may come from an untrusted source: the session has no more rights than any
     /// program.
     ///
-    /// Raises: SnapshotError: the bytes are not a snapshot, are damaged, or are of another version
-    ///     of eryx or another factory. TimeoutError, ResourceLimitError: a limit was exceeded.
+    /// Raises:
+    ///     SnapshotError: the bytes are not a snapshot, are damaged, or are of another version of
+    ///         eryx or another factory.
+    ///     TimeoutError, ResourceLimitError: a limit was exceeded.
     ///
     /// >>> import eryx
     /// >>> sandbox = eryx.Sandbox()
@@ -287,19 +272,22 @@ impl Sandbox {
     ///     """Search the archive."""
     /// <BLANKLINE>
     fn describe_functions(&self) -> String {
-        self.without_callbacks.describe_functions()
+        self.settings.without_callbacks.describe_functions()
     }
 
     /// The network of the programs, a :class:`NetConfig`, or ``None``.
     #[getter]
     fn network(&self, py: Python<'_>) -> Option<Py<NetConfig>> {
-        self.network.as_ref().map(|config| config.clone_ref(py))
+        self.settings
+            .network
+            .as_ref()
+            .map(|config| config.clone_ref(py))
     }
 
     /// The limits of one execution, a :class:`ResourceLimits`.
     #[getter]
     fn resource_limits(&self, py: Python<'_>) -> Py<ResourceLimits> {
-        self.limits.clone_ref(py)
+        self.settings.limits.clone_ref(py)
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
@@ -330,34 +318,34 @@ impl Sandbox {
     /// Visits the references for the garbage collector. There is no `__clear__`: a sandbox is
     /// immutable, so that every reference cycle contains another, mutable object.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.callbacks.visit(&visit)?;
-        self.functions.visit(&visit)
+        self.settings.callbacks.visit(&visit)?;
+        self.settings.functions.visit(&visit)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let network = match &self.network {
+        let network = match &self.settings.network {
             Some(config) => config.bind(py).repr()?.to_string(),
             None => "None".to_owned(),
         };
-        let limits = self.limits.bind(py).repr()?;
+        let limits = self.settings.limits.bind(py).repr()?;
         let mut text = format!("eryx.Sandbox(network={network}, resource_limits={limits}");
-        if !self.env_names.is_empty() {
-            let entries = self.env_names.iter().map(|name| {
+        if !self.settings.env_names.is_empty() {
+            let entries = self.settings.env_names.iter().map(|name| {
                 let name = PyString::new(py, name).repr()?;
                 Ok(format!("{name}: ..."))
             });
             let entries = entries.collect::<PyResult<Vec<_>>>()?.join(", ");
             text += &format!(", env={{{entries}}}");
         }
-        if !self.functions.names().is_empty() {
-            let entries = self.functions.names().iter().map(|name| {
+        if !self.settings.functions.names().is_empty() {
+            let entries = self.settings.functions.names().iter().map(|name| {
                 let name = PyString::new(py, name).repr()?;
                 Ok(format!("{name}: ..."))
             });
             let entries = entries.collect::<PyResult<Vec<_>>>()?.join(", ");
             text += &format!(", functions={{{entries}}}");
         }
-        if let Some(module) = &self.functions_module {
+        if let Some(module) = &self.settings.functions_module {
             text += &format!(", functions_module={}", PyString::new(py, module).repr()?);
         }
         Ok(text + ")")
@@ -372,65 +360,9 @@ impl Sandbox {
         builder: eryx::SandboxBuilder,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let mut network = None;
-        let mut limits = None;
-        let mut env = Vec::new();
-        let mut files = eryx::Files::new();
-        let mut callbacks = Callbacks::default();
-        let mut functions = EmbedderFunctions::default();
-        let mut functions_module = None;
-        for_each_keyword(function, &NAMES, settings, |name, value| {
-            match name {
-                "network" if value.is_none() => {}
-                "network" => match value.cast::<NetConfig>() {
-                    Ok(config) => network = Some(config.clone().unbind()),
-                    Err(_) => return Err(wrong_type(name, "an eryx.NetConfig", value)),
-                },
-                "resource_limits" if value.is_none() => {}
-                "resource_limits" => match value.cast::<ResourceLimits>() {
-                    Ok(value) => limits = Some(value.clone().unbind()),
-                    Err(_) => return Err(wrong_type(name, "an eryx.ResourceLimits", value)),
-                },
-                "env" if value.is_none() => {}
-                "env" => env = variables(name, value)?,
-                "files" if value.is_none() => {}
-                "files" => files = crate::files::files(name, value)?,
-                "functions" if value.is_none() => {}
-                "functions" => functions = EmbedderFunctions::new(name, value)?,
-                "functions_module" => functions_module = Some(text(name, value)?),
-                _ => callbacks.set(name, value)?,
-            }
-            Ok(())
-        })?;
-        let limits = match limits {
-            Some(limits) => limits,
-            None => Py::new(py, ResourceLimits::default())?,
-        };
-        let env_names = env.iter().map(|(name, _)| name.clone()).collect();
-        let mut builder = builder
-            .with_resource_limits(limits.get().0.clone())
-            .with_env(env)
-            .with_files(files)
-            .with_functions(functions.functions());
-        if let Some(name) = &functions_module {
-            builder = builder.with_functions_module(name);
-        }
-        if let Some(config) = &network {
-            builder = builder.with_network(config.get().0.clone());
-        }
-        // Stay attached to the interpreter, so that no fork happens while the image is loaded: the
-        // child would wait forever for the loading thread, which it does not have.
-        let without_callbacks = builder.clone().build().map_err(exception)?;
         Ok(Self {
             owner: OwnerId::new(py),
-            builder,
-            without_callbacks,
-            callbacks,
-            functions,
-            functions_module,
-            network,
-            limits,
-            env_names,
+            settings: SandboxSettings::new(py, function, builder, settings)?,
             closed: false.into(),
         })
     }
@@ -452,15 +384,18 @@ impl Sandbox {
             return Err(wrong_type("data", "the bytes of Session.snapshot", data));
         };
         let target = ForkTarget::new(
-            self.builder.clone(),
-            self.callbacks.clone_ref(py),
-            self.functions.clone_ref(py),
+            self.settings.builder.clone(),
+            self.settings.callbacks.clone_ref(py),
+            self.settings.functions.clone_ref(py),
         )?;
-        let sandbox = target.sandbox.as_ref().unwrap_or(&self.without_callbacks);
+        let sandbox = target
+            .sandbox
+            .as_ref()
+            .unwrap_or(&self.settings.without_callbacks);
         Ok(ExecutionRequest {
             owner: self.owner,
             target: Target::Sandbox(sandbox.clone()),
-            functions: self.functions.begin(py, self.owner, false)?,
+            functions: self.settings.functions.begin(py, self.owner, false)?,
             dispatcher: target.dispatcher.clone(),
             work: Work::Restore(bytes.as_bytes().to_vec(), target),
         })
@@ -474,15 +409,15 @@ impl Sandbox {
     ) -> PyResult<ExecutionRequest> {
         self.ensure_open()?;
         let program = program(code, arguments)?;
-        let (sandbox, dispatcher) = if self.callbacks.is_empty() {
-            (self.without_callbacks.clone(), None)
+        let (sandbox, dispatcher) = if self.settings.callbacks.is_empty() {
+            (self.settings.without_callbacks.clone(), None)
         } else {
-            let dispatcher = CallbackDispatcher::new(self.callbacks.clone_ref(py));
-            let sandbox = dispatcher.attach(self.builder.clone()).build();
+            let dispatcher = CallbackDispatcher::new(self.settings.callbacks.clone_ref(py));
+            let sandbox = dispatcher.attach(self.settings.builder.clone()).build();
             (sandbox.map_err(exception)?, Some(dispatcher))
         };
         Ok(ExecutionRequest {
-            functions: self.functions.begin(py, self.owner, false)?,
+            functions: self.settings.functions.begin(py, self.owner, false)?,
             owner: self.owner,
             target: Target::Sandbox(sandbox),
             work: Work::Execute(program),

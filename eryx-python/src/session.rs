@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::arguments::keywords_only;
 use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{SessionClosedError, exception};
 use crate::execution::{
@@ -19,11 +20,13 @@ use crate::execution_registry::{ActiveExecution, OwnerId};
 use crate::functions::EmbedderFunctions;
 use crate::program::program;
 use crate::runtime::{runtime, wait};
+use crate::sandbox_settings::{NAMES, SandboxSettings};
 use crate::session_files::SessionFiles;
 
 /// An interpreter that keeps its names, imports and open connections from one program to the next.
 ///
-/// :meth:`Sandbox.session` opens a session. It runs one program at a time; further calls wait. An
+/// :meth:`Sandbox.session` opens a session, or ``Session(...)`` with the arguments of
+/// :class:`Sandbox`. It runs one program at a time; further calls wait. An
 /// execution that exceeds a limit, is cancelled or exits the interpreter ends the session; an
 /// exception does not.
 ///
@@ -48,6 +51,27 @@ pub(crate) struct Session {
 
 #[pymethods]
 impl Session {
+    #[new]
+    #[pyo3(
+        signature = (*positional, **settings),
+        text_signature = "(*, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
+    )]
+    fn construct(
+        py: Python<'_>,
+        positional: &Bound<'_, PyTuple>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        keywords_only("Session", &NAMES, positional)?;
+        let settings = SandboxSettings::new(py, "Session", eryx::Sandbox::embedded(), settings)?;
+        Self::open(
+            py,
+            settings.builder,
+            &settings.without_callbacks,
+            settings.callbacks,
+            settings.functions,
+        )
+    }
+
     /// Run a program and wait until it ends; see :meth:`Sandbox.execute`.
     ///
     /// Raises:

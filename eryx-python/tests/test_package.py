@@ -107,12 +107,12 @@ def wheel() -> pathlib.Path:
 
 def test_wheel_name_matches_its_metadata(wheel):
     name, version, python, abi, platform = wheel.stem.split("-")
-    assert (name, version) == ("eryx", eryx.__version__)
+    assert (name, version) == ("eryx_sandbox", eryx.__version__)
     assert (python, abi) == ("cp39", "abi3")
     assert re.fullmatch(r"(many)?linux(_\d+_\d+)?_\w+", platform)
     with zipfile.ZipFile(wheel) as archive:
         parse = email.parser.Parser().parsestr
-        info = f"eryx-{version}.dist-info"
+        info = f"eryx_sandbox-{version}.dist-info"
         metadata = parse(archive.read(f"{info}/METADATA").decode())
         tags = parse(archive.read(f"{info}/WHEEL").decode()).get_all("Tag")
         names = archive.namelist()
@@ -121,6 +121,30 @@ def test_wheel_name_matches_its_metadata(wheel):
     assert "Requires-Dist" not in metadata
     assert tags == [f"cp39-abi3-{tag}" for tag in platform.split(".")]
     assert {"eryx/py.typed", "eryx/_eryx.pyi", "eryx/__init__.py"} <= set(names)
+
+
+def test_the_wheel_has_the_licences_of_everything_in_it(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        licences = [name for name in archive.namelist() if ".dist-info/licenses/" in name]
+    names = {pathlib.PurePosixPath(name).name for name in licences}
+    assert {"LICENSE-APACHE", "LICENSE-MIT", "CPython.txt", "README.md"} <= names
+
+
+def test_another_distribution_of_the_package_is_named_in_a_warning(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    command = [
+        sys.executable,
+        "-I",
+        "-c",
+        f"import sys; sys.path[0:0] = [{str(tmp_path)!r}]; import eryx",
+    ]
+    alone = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (alone.returncode, alone.stderr) == (0, "")
+    (tmp_path / "pyeryx-0.5.8.dist-info").mkdir()
+    beside = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert beside.returncode == 0
+    assert "RuntimeWarning: the distributions `eryx-sandbox` and `pyeryx`" in beside.stderr
 
 
 FIRST_USE = """

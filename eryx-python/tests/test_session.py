@@ -102,11 +102,6 @@ def test_unreferenced_session_closes_its_connections(port):
     assert peer.recv(1) == b""
 
 
-def test_session_cannot_be_constructed():
-    with pytest.raises(TypeError):
-        eryx.Session()
-
-
 def test_sessions_of_many_threads_do_not_mix():
     sandbox = eryx.Sandbox()
     failures: list[object] = []
@@ -124,3 +119,14 @@ def test_sessions_of_many_threads_do_not_mix():
     for thread in threads:
         thread.join(60)
     assert failures == []
+
+
+def test_a_session_is_constructed_with_the_arguments_of_a_sandbox():
+    with eryx.Session(env={"NAME": "value"}) as session:
+        session.execute("x = 1")
+        result = session.execute("import os; x, os.environ['NAME']", value=True)
+        assert result.value == [1, "value"]
+    with pytest.raises(TypeError, match=r"Session\(\) has no argument net"):
+        eryx.Session(net=None)
+    with pytest.raises(TypeError, match=r"Session\(\) takes no positional arguments"):
+        eryx.Session(eryx.Sandbox())

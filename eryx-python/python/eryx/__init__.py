@@ -11,7 +11,7 @@ import atexit as _atexit
 import os as _os
 from collections.abc import Mapping as _Mapping
 
-from . import _eryx
+from . import _eryx, _other_distribution
 from ._errors import (
     CancelledError,
     ConfigError,
@@ -81,6 +81,8 @@ __all__ = [
     "Verdict",
     "__version__",
 ]
+
+_other_distribution.warn(_os.path.dirname(__file__))
 
 _Mapping.register(ChangedFiles)
 _Mapping.register(SessionFiles)

@@ -13,7 +13,6 @@ use crate::error::host_resource;
 
 /// How many pairs of file descriptors must be available. A runtime opens one descriptor for epoll,
 /// one for its waker and three for signals; the rest is a margin for other threads.
-#[cfg(unix)]
 const DESCRIPTOR_PAIRS: usize = 6;
 
 /// Starts a runtime with one thread per processor, or with as many threads as can be started.
@@ -56,17 +55,11 @@ fn missing(resource: &str, reason: &dyn std::fmt::Display) -> PyErr {
 }
 
 /// Opens and closes as many descriptors as a runtime needs.
-#[cfg(unix)]
 fn check_descriptors() -> io::Result<()> {
     (0..DESCRIPTOR_PAIRS)
         .map(|_| std::os::unix::net::UnixStream::pair())
         .collect::<io::Result<Vec<_>>>()
         .map(drop)
-}
-
-#[cfg(not(unix))]
-fn check_descriptors() -> io::Result<()> {
-    Ok(())
 }
 
 /// Returns how many threads can be started, up to the number of processors.

@@ -1,0 +1,110 @@
+//! The keyword arguments of `Sandbox`, `Session` and the methods of factories that make them.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arguments::{for_each_keyword, text, variables, wrong_type};
+use crate::callbacks::Callbacks;
+use crate::error::exception;
+use crate::files;
+use crate::functions::EmbedderFunctions;
+use crate::limits::ResourceLimits;
+use crate::net_config::NetConfig;
+
+/// The names of the keyword arguments.
+pub(crate) const NAMES: [&str; 10] = [
+    "network",
+    "resource_limits",
+    "env",
+    "files",
+    "functions",
+    "functions_module",
+    "on_stdout",
+    "on_stderr",
+    "on_network_event",
+    "on_function_call",
+];
+
+/// A sandbox, and the settings that it was built with.
+pub(crate) struct SandboxSettings {
+    pub(crate) builder: eryx::SandboxBuilder,
+    /// The sandbox without callbacks, built once and reused.
+    pub(crate) without_callbacks: eryx::Sandbox,
+    pub(crate) callbacks: Callbacks,
+    pub(crate) functions: EmbedderFunctions,
+    pub(crate) functions_module: Option<String>,
+    pub(crate) network: Option<Py<NetConfig>>,
+    pub(crate) limits: Py<ResourceLimits>,
+    /// The names of the environment variables. Their values may be secrets.
+    pub(crate) env_names: Vec<String>,
+}
+
+impl SandboxSettings {
+    /// Builds the sandbox of `builder` with the keyword arguments `settings` of `function`.
+    pub(crate) fn new(
+        py: Python<'_>,
+        function: &str,
+        builder: eryx::SandboxBuilder,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let mut network = None;
+        let mut limits = None;
+        let mut env = Vec::new();
+        let mut files = eryx::Files::new();
+        let mut callbacks = Callbacks::default();
+        let mut functions = EmbedderFunctions::default();
+        let mut functions_module = None;
+        for_each_keyword(function, &NAMES, settings, |name, value| {
+            match name {
+                "network" if value.is_none() => {}
+                "network" => match value.cast::<NetConfig>() {
+                    Ok(config) => network = Some(config.clone().unbind()),
+                    Err(_) => return Err(wrong_type(name, "an eryx.NetConfig", value)),
+                },
+                "resource_limits" if value.is_none() => {}
+                "resource_limits" => match value.cast::<ResourceLimits>() {
+                    Ok(value) => limits = Some(value.clone().unbind()),
+                    Err(_) => return Err(wrong_type(name, "an eryx.ResourceLimits", value)),
+                },
+                "env" if value.is_none() => {}
+                "env" => env = variables(name, value)?,
+                "files" if value.is_none() => {}
+                "files" => files = files::files(name, value)?,
+                "functions" if value.is_none() => {}
+                "functions" => functions = EmbedderFunctions::new(name, value)?,
+                "functions_module" => functions_module = Some(text(name, value)?),
+                _ => callbacks.set(name, value)?,
+            }
+            Ok(())
+        })?;
+        let limits = match limits {
+            Some(limits) => limits,
+            None => Py::new(py, ResourceLimits::default())?,
+        };
+        let env_names = env.iter().map(|(name, _)| name.clone()).collect();
+        let mut builder = builder
+            .with_resource_limits(limits.get().0.clone())
+            .with_env(env)
+            .with_files(files)
+            .with_functions(functions.functions());
+        if let Some(name) = &functions_module {
+            builder = builder.with_functions_module(name);
+        }
+        if let Some(config) = &network {
+            builder = builder.with_network(config.get().0.clone());
+        }
+        // Stay attached to the interpreter, so that no fork happens while the image is loaded: the
+        // child would wait forever for the loading thread, which it does not have.
+        let without_callbacks = builder.clone().build().map_err(exception)?;
+        Ok(Self {
+            builder,
+            without_callbacks,
+            callbacks,
+            functions,
+            functions_module,
+            network,
+            limits,
+            env_names,
+        })
+    }
+}

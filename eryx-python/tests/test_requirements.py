@@ -1,0 +1,139 @@
+"""Requirements of factories: the pip of this interpreter, with directories of wheels."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+
+import eryx
+
+
+def wheel(folder: pathlib.Path, name: str, version: str, requires: tuple[str, ...] = ()) -> str:
+    """Write a wheel with a module of the same name. Return its SHA-256."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += "".join(f"Requires-Dist: {other}\n" for other in requires)
+    imports = "".join(f"import {other.split('>')[0]}\n" for other in requires)
+    files = {
+        f"{name}.py": f"{imports}VERSION = {version!r}\n",
+        f"{info}/METADATA": metadata,
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, text in files.items():
+            archive.writestr(file, text)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache directory for this module and its child processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ERYX_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def links(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A directory with two versions of a package, and one that it needs."""
+    folder = tmp_path / "links"
+    folder.mkdir()
+    wheel(folder, "eryx_top", "1.0", ("eryx_bottom>=1",))
+    wheel(folder, "eryx_top", "2.0", ("eryx_bottom>=1",))
+    wheel(folder, "eryx_bottom", "1.5")
+    (folder / "eryx_native-1.0-cp314-cp314-linux_x86_64.whl").write_bytes(b"")
+    return folder
+
+
+def build(links: pathlib.Path, requirements: object, **settings: object) -> eryx.SandboxFactory:
+    options = {"find_links": [links], "no_index": True}
+    return eryx.SandboxFactory(requirements=requirements, **{**options, **settings})
+
+
+SHOW = "import eryx_top, eryx_bottom\nprint(eryx_top.VERSION, eryx_bottom.VERSION)"
+
+
+def test_requirements_are_resolved_with_their_dependencies(links):
+    shown = build(links, ["eryx-top<2"]).create_sandbox().execute(SHOW)
+    assert shown.stdout == "1.0 1.5\n"
+
+
+def test_requirements_of_a_file_are_compared_with_their_hashes(links):
+    top = hashlib.sha256((links / "eryx_top-2.0-py3-none-any.whl").read_bytes()).hexdigest()
+    bottom = hashlib.sha256((links / "eryx_bottom-1.5-py3-none-any.whl").read_bytes()).hexdigest()
+    file = links.parent / "requirements.txt"
+    text = f"eryx-top==2.0 --hash=sha256:{top}\neryx-bottom==1.5 \\\n    --hash=sha256:{bottom}\n"
+    file.write_text(text)
+    for requirements in (file, str(file), [file]):
+        shown = build(links, requirements).create_sandbox().execute(SHOW)
+        assert shown.stdout == "2.0 1.5\n"
+    file.write_text(text.replace(top, "0" * 64))
+    with pytest.raises(eryx.ConfigError, match="HASHES"):
+        build(links, file)
+    file.write_text(text.splitlines()[0])
+    with pytest.raises(eryx.ConfigError, match=r"all requirements must have .* eryx_bottom"):
+        build(links, file)
+
+
+def test_later_processes_take_what_was_downloaded(links, python):
+    program = f"""
+import sys
+import eryx
+sys.executable = PYTHON
+factory = eryx.SandboxFactory(requirements=["eryx_top"], no_index=True, find_links=[{str(links)!r}])
+print(factory.create_sandbox().execute({SHOW!r}).stdout, end="")
+"""
+    assert python(program.replace("PYTHON", "sys.executable")).stdout == "2.0 1.5\n"
+    # Without an interpreter that has pip.
+    assert python(program.replace("PYTHON", "'/absent'")).stdout == "2.0 1.5\n"
+    # The directory has other wheels now.
+    wheel(links, "eryx_top", "3.0", ("eryx_bottom>=1",))
+    assert build(links, ["eryx_top"]).create_sandbox().execute(SHOW).stdout == "3.0 1.5\n"
+
+
+def test_requirements_that_cannot_be_met_are_named_with_the_reason(links, monkeypatch):
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    cases: list[tuple[object, type[Exception], str]] = [
+        (["eryx-native"], eryx.ConfigError, "eryx-native cannot be met: .* no pure Python wheel"),
+        (["eryx-absent"], eryx.ConfigError, "there is no project eryx-absent in the directories"),
+        (["eryx_top>9"], eryx.ConfigError, "eryx_top>9 cannot be met: .* wheels of: 1.0, 2.0"),
+        (["."], eryx.ConfigError, "is not a requirement"),
+        (["./eryx_top"], eryx.ConfigError, "path or an address"),
+        (["--pre"], eryx.ConfigError, "has an option of pip"),
+        ("absent.txt", eryx.ConfigError, r"absent\.txt cannot be read"),
+        (1, TypeError, "a list of requirements"),
+        ([1], TypeError, "a list of requirements"),
+    ]
+    for requirements, kind, message in cases:
+        with pytest.raises(kind, match=message):
+            build(links, requirements)
+    with pytest.raises(eryx.ConfigError, match="/absent"):
+        build(links, ["eryx_top"], find_links=["/absent"])
+    with pytest.raises(TypeError, match="no_index has to be True or False"):
+        build(links, ["eryx_top"], no_index=1)
+
+
+def test_an_index_that_cannot_be_reached_is_an_error_that_says_so(links, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    for variable in list(os.environ):
+        if variable.lower().endswith("_proxy"):
+            monkeypatch.delenv(variable)
+    with pytest.raises(eryx.ConfigError, match="the index cannot be reached"):
+        build(links, ["eryx_top>9"], no_index=False)
+
+
+def test_bytecode_has_four_settings(links):
+    for bytecode in ("auto", "build", "background", "never"):
+        factory = build(links, ["eryx_top"], bytecode=bytecode)
+        assert factory.create_sandbox().execute(SHOW).stdout == "2.0 1.5\n"
+    with pytest.raises(eryx.ConfigError, match='bytecode="no": it is "auto", "build"'):
+        build(links, ["eryx_top"], bytecode="no")
+    with pytest.raises(TypeError, match="bytecode has to be a str"):
+        build(links, ["eryx_top"], bytecode=None)
