@@ -35,7 +35,10 @@ pub(crate) struct Options {
 /// Builds the subjects of the benchmarks and runs them.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let root = workspace::root();
-    let wheel = wheel::run(!options.dev)?;
+    let wheel = wheel::run(wheel::Options {
+        release: !options.dev,
+        ..wheel::Options::default()
+    })?;
     let servers = build_servers()?;
     let interpreter = Interpreter::newest()?;
     let work = root.join("target/bench");

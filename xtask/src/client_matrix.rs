@@ -15,7 +15,7 @@ use crate::workspace;
 ///
 /// The resulting table is compared with the one in docs/library-compatibility.md, or written there.
 pub(crate) fn run(write: bool, names: &[String]) -> Result<()> {
-    let wheel = wheel::run(false)?;
+    let wheel = wheel::run(wheel::Options::default())?;
     run_with_wheel(&wheel, write, names)
 }
 

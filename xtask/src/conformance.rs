@@ -11,7 +11,7 @@ use crate::workspace;
 
 /// Builds the Python package and runs the tests with it. `args` go to `tests/conformance/run.py`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let wheel = wheel::run(false)?;
+    let wheel = wheel::run(wheel::Options::default())?;
     let root = workspace::root();
     let harness = root.join("tests/conformance");
     let work = root.join("target/conformance");

@@ -28,11 +28,12 @@ pub(crate) fn run(write: bool) -> Result<()> {
     }
     command::run(
         cargo(&["build", "--release", "--package", "eryx-bench"])
-            .args(["--bin", "eryx-instructions"]),
+            .args(["--bin", "eryx-instructions"])
+            .args(["--bin", "eryx-exchange-instructions"]),
     )?;
-    let program = workspace::target_dir().join("release/eryx-instructions");
     let mut counts = BTreeMap::new();
-    for operation in OPERATIONS {
+    for (program, operation) in OPERATIONS {
+        let program = workspace::target_dir().join("release").join(program);
         counts.insert(operation.to_owned(), count(&program, operation)?);
     }
     if write {
@@ -96,8 +97,13 @@ fn compare(before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> Vec<S
     regressions
 }
 
-/// The operations of benches/server/src/bin/eryx-instructions.rs.
-const OPERATIONS: [&str; 3] = ["decision", "read", "write"];
+/// The operations of the programs in benches/server/src/bin.
+const OPERATIONS: [(&str, &str); 4] = [
+    ("eryx-instructions", "decision"),
+    ("eryx-exchange-instructions", "exchange"),
+    ("eryx-instructions", "read"),
+    ("eryx-instructions", "write"),
+];
 
 const FEW_ITERATIONS: u32 = 1000;
 const MANY_ITERATIONS: u32 = 3000;

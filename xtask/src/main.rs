@@ -10,11 +10,17 @@ mod demo;
 mod differential;
 mod find_python;
 mod fuzz;
+mod image_crate;
 mod instructions;
 mod licences;
+mod native;
+mod package;
 mod packages;
 mod progress;
 mod public_api;
+mod published;
+mod release;
+mod sbom;
 mod selections;
 mod test;
 mod venv;
@@ -82,6 +88,20 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
+    /// Compile packages with extension modules in C for sandboxes, into target/native/wheels
+    Native {
+        /// The folder of CPython 3.14's headers
+        #[arg(long, value_name = "FOLDER", default_value = "/usr/include/python3.14")]
+        headers: PathBuf,
+        /// Packages of xtask/native/packages.txt, instead of all
+        names: Vec<String>,
+    },
+    /// Pack the crates for the registry into target/package, with the guest image
+    Package {
+        /// Build and run a program from the packed crates, in a folder outside the workspace
+        #[arg(long)]
+        check: bool,
+    },
     /// Import popular packages of the package index in sandboxes, and use ten of them
     Packages {
         /// Write the table to docs/popular-packages.md, instead of comparing the two
@@ -102,6 +122,15 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
+    /// Build and check everything that a release publishes, into target/release-assets
+    Release {
+        /// Publish nothing: the release workflow does that
+        #[arg(long, required = true)]
+        dry_run: bool,
+        /// Leave out the wheel, whose build takes longest
+        #[arg(long)]
+        without_wheel: bool,
+    },
     /// Run every test
     Test,
     /// Run CPython's own tests in sandboxes
@@ -116,6 +145,9 @@ enum Task {
         /// Build with the release profile
         #[arg(long)]
         release: bool,
+        /// Build for every Linux with glibc 2.17 or newer (manylinux2014), with Zig
+        #[arg(long)]
+        manylinux: bool,
     },
 }
 
@@ -134,10 +166,15 @@ fn main() -> ExitCode {
         } => fuzz::run(seconds, target.as_deref(), &inputs),
         Task::Instructions { write } => instructions::run(write),
         Task::Licences => licences::run(),
+        Task::Native { headers, names } => native::run(&headers, &names),
+        Task::Package { check } => package::run(check),
         Task::Packages { write, half, names } => packages::run(write, half, &names),
         Task::PublicApi { write } => public_api::run(write),
+        Task::Release { without_wheel, .. } => release::dry_run(without_wheel),
         Task::Test => test::run(),
-        Task::Wheel { release } => wheel::run(release).map(drop),
+        Task::Wheel { release, manylinux } => {
+            wheel::run(wheel::Options { release, manylinux }).map(drop)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,7 +14,7 @@ use crate::workspace;
 ///
 /// The resulting table is compared with the one in docs/popular-packages.md, or written there.
 pub(crate) fn run(write: bool, half: bool, names: &[String]) -> Result<()> {
-    let wheel = wheel::run(false)?;
+    let wheel = wheel::run(wheel::Options::default())?;
     run_with_wheel(&wheel, write, half, names)
 }
 

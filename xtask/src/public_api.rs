@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::command;
 use crate::workspace;
 
-/// The libraries whose public items are listed.
+/// The libraries whose public items are listed, by their names and those of their folders.
 const CRATES: [&str; 7] = [
     "eryx",
     "eryx-core",
@@ -64,14 +64,11 @@ pub(crate) fn run(write: bool) -> Result<()> {
 /// Returns the public items of the crate `name`, one a line.
 fn items(name: &str) -> Result<String> {
     let root = workspace::root();
-    let mut rustdoc = command::cargo(&[
-        "rustdoc",
-        "--quiet",
-        "--all-features",
-        "--lib",
-        "--package",
-        name,
-    ]);
+    let mut rustdoc = command::cargo(&["rustdoc", "--quiet", "--all-features", "--lib"]);
+    // By its folder: the package of the library `eryx` has another name.
+    rustdoc
+        .arg("--manifest-path")
+        .arg(root.join(name).join("Cargo.toml"));
     // Only rustdoc sees unstable features: set for cargo, the variable would have every dependency
     // rebuilt.
     rustdoc.env("RUSTDOC", root.join("xtask/rustdoc-json.sh"));

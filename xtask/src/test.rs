@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
     progress.step("running the Rust tests and the documentation's programs");
     command::run(cargo(&["test"]).args(WORKSPACE))?;
     progress.step("building the wheel");
-    let wheel = wheel::build(false)?;
+    let wheel = wheel::build(wheel::Options::default())?;
     progress.step("checking the Python package as it is installed (ruff, mypy, pytest)");
     let examples = example_environment(&wheel)?;
     check_package(&wheel, &examples)?;
@@ -95,6 +95,7 @@ fn check_guest_python() -> Result<()> {
         "../examples",
         "../tests",
         "../eryx-cli",
+        "../eryx-core/python",
         "../eryx-net-host/tests",
     ];
     check_python(&tools, &root.join("eryx-guest-shims"), &folders, &[])?;

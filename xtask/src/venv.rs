@@ -66,8 +66,10 @@ impl Venv {
         Ok(venv)
     }
 
-    /// Installs a wheel without its dependencies, in place of another version of it.
+    /// Installs a wheel of this workspace without its dependencies, in place of another version of
+    /// it, and of the distribution `eryx`, which has files of the same names.
     pub(crate) fn install(&self, wheel: &Path) -> Result<()> {
+        command::output(self.pip("uninstall").args(["--yes", "eryx"]))?;
         self.install_all(&[wheel])
     }
 
@@ -132,14 +134,7 @@ impl Venv {
         }
         remove_dir(folder)?;
         command::output(
-            self.pip("wheel")
-                // A cached wheel may have native code.
-                .args(["--no-cache-dir", "--require-hashes", "--no-deps"])
-                .args(["--no-build-isolation", "--no-binary", ":all:"])
-                .arg("--requirement")
-                .arg(requirements)
-                .arg("--wheel-dir")
-                .arg(folder)
+            self.wheel_of_sources(requirements, folder)
                 .env("NO_EXT", "1")
                 // Setuptools leaves out optional native code if it cannot be compiled.
                 .env("CC", "false"),
@@ -156,6 +151,21 @@ impl Venv {
         }
         stamp.write()?;
         wheels(folder)
+    }
+
+    /// Returns the command that builds wheels of the sources that `requirements` pins into
+    /// `folder`. The environment has the build tools.
+    pub(crate) fn wheel_of_sources(&self, requirements: &Path, folder: &Path) -> Command {
+        let mut command = self.pip("wheel");
+        command
+            // A cached wheel may have native code of another platform.
+            .args(["--no-cache-dir", "--require-hashes", "--no-deps"])
+            .args(["--no-build-isolation", "--no-binary", ":all:"])
+            .arg("--requirement")
+            .arg(requirements)
+            .arg("--wheel-dir")
+            .arg(folder);
+        command
     }
 
     /// Returns the environment's interpreter.

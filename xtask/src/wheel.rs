@@ -10,6 +10,7 @@ use eryx_guest_shims::{BuildInputs, GuestImage};
 use crate::build_guest;
 use crate::command;
 use crate::progress::Progress;
+use crate::sbom;
 use crate::selections::WORKSPACE_FEATURES;
 use crate::venv::{self, Venv};
 use crate::workspace;
@@ -22,19 +23,31 @@ times = [float(subprocess.check_output([sys.executable, '-c', program])) for _ i
 print('%.1f' % statistics.median(times))
 ";
 
+/// How a wheel is built.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    /// With the release profile.
+    pub(crate) release: bool,
+    /// For every Linux with glibc 2.17 or newer, with Zig as the C compiler and linker.
+    pub(crate) manylinux: bool,
+}
+
+/// The oldest platform that a wheel for many systems supports: glibc 2.17.
+const MANYLINUX: &str = "manylinux2014";
+
 /// Builds the guest image if necessary, and the wheel. Returns the wheel's path.
-pub(crate) fn run(release: bool) -> Result<PathBuf> {
+pub(crate) fn run(options: Options) -> Result<PathBuf> {
     let mut progress = Progress::new(build_guest::STEPS + 1);
     build_guest::build(&mut progress, false)?;
     progress.step("building the wheel");
-    let wheel = build(release)?;
+    let wheel = build(options)?;
     progress.done();
     Ok(wheel)
 }
 
 /// Builds the wheel into target/wheels, and prints its size and how long its import takes. Returns
 /// its path. The guest image must be up to date.
-pub(crate) fn build(release: bool) -> Result<PathBuf> {
+pub(crate) fn build(options: Options) -> Result<PathBuf> {
     let root = workspace::root();
     let tools = Venv::ensure(
         &root.join("target/wheel-tools"),
@@ -48,6 +61,8 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
     let code = root.join("eryx-python/python/eryx/eryx-guest.cwasm");
     fs::copy(GuestImage::of(&BuildInputs::of_workspace()).cwasm(), &code)
         .with_context(|| format!("cannot write {}", code.display()))?;
+    fs::write(root.join("eryx-python/eryx.cdx.json"), sbom::of_wheel()?)
+        .context("cannot write the SBOM")?;
     let mut maturin = Command::new(tools.program("maturin"));
     maturin
         .args(["build", "--manifest-path"])
@@ -57,7 +72,15 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
         .arg("--out")
         .arg(&dir)
         .current_dir(root);
-    if release {
+    if options.manylinux {
+        let inputs = BuildInputs::of_workspace();
+        let zig = Venv::ensure(&inputs.image_dir().join("tools"), &inputs.requirements())?;
+        let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        maturin
+            .args(["--zig", "--compatibility", MANYLINUX, "--target", &target])
+            .env("CARGO_ZIGBUILD_ZIG_PATH", zig.program("python-zig"));
+    }
+    if options.release {
         maturin.args(["--profile", "release"]);
     } else {
         maturin.args(["--profile", "dev", "--features", WORKSPACE_FEATURES]);
@@ -87,7 +110,7 @@ fn our_wheels(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut wheels = venv::wheels(dir)?;
     wheels.retain(|path| {
         path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("eryx-"))
+            .is_some_and(|name| name.to_string_lossy().starts_with("eryx_sandbox-"))
     });
     Ok(wheels)
 }
