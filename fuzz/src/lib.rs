@@ -10,6 +10,7 @@ pub mod http_connection;
 pub mod http_patterns;
 pub mod json;
 pub mod mcp;
+pub mod native_linker;
 pub mod parsers;
 pub mod policy;
 pub mod snapshots;
@@ -52,3 +53,8 @@ mod session_snapshot;
 #[path = "../../eryx-core/src/snapshot_error.rs"]
 mod snapshot_error;
 mod time_slice;
+
+// A file of the tests of `eryx-guest-linker`.
+#[path = "../../eryx-guest-linker/src/link/test_image.rs"]
+mod test_image;
+use eryx_guest_linker::{symbols, yield_points};

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::arguments::{
-    FilePath, HOME, ListFiles, ListSessions, MAX_NAME, MAX_PATH, ReadFile, ReadOutput,
-    ResetSession, RunPython, SessionName, WriteFile, parse,
+    FilePath, ForkSession, HOME, ListFiles, ListSessions, MAX_NAME, MAX_PATH, ReadFile, ReadOutput,
+    ResetSession, RunPython, SavedSession, SessionName, WriteFile, parse,
 };
 use crate::resource_uri::ResourceUri;
 
@@ -34,6 +34,14 @@ pub fn arguments(input: &[u8]) {
         "reset_session" => {
             parse::<ResetSession>(tool, arguments).map(|parsed| session(&parsed.session))
         }
+        "fork_session" => parse::<ForkSession>(tool, arguments).map(|parsed| {
+            session(&parsed.session);
+            session(&parsed.copy);
+        }),
+        "save_session" => parse::<SavedSession>(tool, arguments).map(|parsed| {
+            session(&parsed.session);
+            session(&parsed.name);
+        }),
         "list_sessions" => parse::<ListSessions>(tool, arguments).map(drop),
         "read_output" => {
             parse::<ReadOutput>(tool, arguments).map(|parsed| session(&parsed.session))
