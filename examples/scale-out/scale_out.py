@@ -1,11 +1,12 @@
-"""Runs two hundred untrusted scripts on a Dask cluster, each in a sandbox of its own.
+"""Runs two hundred untrusted scripts on a Dask cluster, each in its copy of one saved session.
 
     cargo xtask wheel --release  # Builds eryx. The package of this name on PyPI is another project.
     pip install ../../target/wheels/eryx-*.whl --requirement ../requirements.txt
     python scale_out.py
 
-The factory is pickled once for each worker. Its machine code comes from the cache of the user; on a
-cluster of several machines, each machine compiles it once.
+The factory and the snapshot of the session are sent once to each worker. The machine code of the
+factory comes from the cache of the user; on a cluster of several machines, each machine compiles it
+once.
 """
 
 import collections
@@ -21,6 +22,9 @@ def digest(value):
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 """
 
+# Runs once, in the session that is saved. The scripts find its names.
+PREPARATION = "squares = [n * n for n in range(200)]"
+
 LIMITS = eryx.ResourceLimits(execution_timeout_ms=2000, max_memory_bytes=64 * 2**20)
 
 
@@ -30,13 +34,22 @@ def script(number: int) -> str:
         return "while True: pass"
     if number % 50 == 31:
         return "data = [bytes(2**20) for _ in range(1000)]"
-    return f"print(digest([n * n for n in range({number})])[:8])"
+    return f"print(digest(squares[:{number}])[:8])"
 
 
-def run(factory: eryx.SandboxFactory, source: str) -> str:
+def prepare(factory: eryx.SandboxFactory) -> bytes:
+    """Return the snapshot of a session in which the preparation has run."""
+    with factory.create_sandbox(resource_limits=LIMITS).session() as session:
+        session.execute(PREPARATION)
+        return session.snapshot()
+
+
+def run(factory: eryx.SandboxFactory, snapshot: bytes, source: str) -> str:
     """Run a script on a worker, and return its output or its error."""
+    sandbox = factory.create_sandbox(resource_limits=LIMITS)
     try:
-        return factory.create_sandbox(resource_limits=LIMITS).execute(source).stdout.strip()
+        with sandbox.restore(snapshot) as session:
+            return session.execute(source).stdout.strip()
     except eryx.EryxError as error:
         return f"({type(error).__name__})"
 
@@ -47,9 +60,10 @@ def main() -> None:
         n_workers=2, threads_per_worker=4, processes=True, dashboard_address=None
     )
     with cluster, Client(cluster) as client:
-        shared = client.scatter(factory, broadcast=True)
+        shared = client.scatter([factory, prepare(factory)], broadcast=True)
         scripts = [script(number) for number in range(200)]
-        results = client.gather(client.map(run, [shared] * len(scripts), scripts))
+        arguments = [[each] * len(scripts) for each in shared]
+        results = client.gather(client.map(run, *arguments, scripts))
     outcomes = collections.Counter(text if text.startswith("(") else "done" for text in results)
     print(f"{len(results)} scripts: {dict(sorted(outcomes.items()))}")
     print(f"number 0 printed {results[0]}, number 199 {results[199]}")

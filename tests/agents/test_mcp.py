@@ -340,6 +340,75 @@ async def test_many_files_are_listed_in_pages_and_shortened_in_results():
             await client.list_resources(cursor="x")
 
 
+async def test_a_copy_of_a_session_continues_independently():
+    async with stdio("--max-sessions", "3") as client:
+        await run(client, "x = [1]; open('a.txt', 'w').write('text')")
+        for copy in ("first", "second"):
+            (text,) = texts(await client.call_tool("fork_session", {"copy": copy}))
+            assert text == f"Session `{copy}` is a copy of `main`."
+        await run(client, "x.append(2)", session="first")
+        assert await run(client, "x", session="first") == ["Value:\n[1,2]"]
+        assert await run(client, "x, open('a.txt').read()") == ['Value:\n[[1],"text"]']
+        assert await run(client, "x", session="second") == ["Value:\n[1]"]
+        for arguments, part in [
+            ({"copy": "first"}, "there is a session `first` already"),
+            ({"session": "missing", "copy": "new"}, "there is no session `missing`"),
+            ({"copy": "new"}, "there are 3 sessions, the most that are allowed"),
+            ({}, "missing field `copy`"),
+            ({"copy": "../x"}, "is not the name of a session"),
+        ]:
+            assert part in (await fail(client, "fork_session", **arguments))[0]
+        # The copy of a session that ended leaves no entry behind.
+        await fail(client, code="import os; os.abort()", session="second")
+        await client.call_tool("reset_session", {"session": "first"})
+        arguments = {"session": "second", "copy": "new"}
+        assert "has no variables" in (await fail(client, "fork_session", **arguments))[0]
+        lines = texts(await client.call_tool("list_sessions", {}))[0].splitlines()
+        assert [line.split(":")[0] for line in lines] == ["main", "second"]
+
+
+async def test_a_session_is_saved_and_continues_in_another_server(tmp_path):
+    options = ["--session-dir", str(tmp_path), "--max-saved-sessions", "1"]
+    async with stdio(*options) as client:
+        await run(client, "x = 41; open('a.txt', 'w').write('text')")
+        (text,) = texts(await client.call_tool("save_session", {"name": "night"}))
+        assert text.startswith("Session `main` was saved as `night`, in ")
+        await run(client, "x = 0")
+        error = await fail(client, "save_session", name="more")
+        assert "there are 1 saved sessions, the most that are allowed: night" in error[0]
+    (path,) = tmp_path.iterdir()
+    assert (path.name, path.stat().st_mode & 0o777) == ("night.eryx-session", 0o600)
+    async with stdio(*options) as client:
+        lines = texts(await client.call_tool("list_sessions", {}))[0].splitlines()
+        assert lines == ["There are no sessions. run_python starts one.", "saved: night"]
+        arguments = {"session": "day", "name": "night"}
+        (text,) = texts(await client.call_tool("restore_session", arguments))
+        assert text == "Session `day` continues from the saved session `night`."
+        code = "x + 1, open('a.txt').read()"
+        assert await run(client, code, session="day") == ['Value:\n[42,"text"]']
+        assert "already" in (await fail(client, "restore_session", **arguments))[0]
+        error = await fail(client, "restore_session", name="absent")
+        assert "there is no saved session `absent`" in error[0]
+        # A damaged file is an error of the tool.
+        path.write_bytes(path.read_bytes()[:-100])
+        error = await fail(client, "restore_session", name="night")
+        assert "snapshot" in error[0]
+        assert await run(client, "print(1)") == ["1\n"]
+
+
+async def test_sessions_are_saved_only_with_the_option(tmp_path):
+    async with stdio() as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        assert "fork_session" in names
+        assert not {"save_session", "restore_session"} & names
+        with pytest.raises(mcp.MCPError, match="no such tool"):
+            await client.call_tool("save_session", {"name": "a"})
+    command = [ERYX, "mcp", "--session-dir", str(tmp_path / "missing")]
+    completed = subprocess.run(command, input="", capture_output=True, text=True, timeout=HANG)
+    assert completed.returncode
+    assert "is not a directory; create it first" in completed.stderr
+
+
 def test_malformed_messages_do_not_end_the_server():
     call = {"jsonrpc": "2.0", "id": 7, "method": "ping"}
     initialize = {

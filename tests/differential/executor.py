@@ -209,7 +209,11 @@ class Sockets:
         self.settle()
 
     def unwrap(self, slot):
-        self.slots[slot].unwrap()
+        try:
+            self.slots[slot].unwrap()
+        finally:
+            # A peer answers to close_notify.
+            self.settle()
 
     def pending(self, slot):
         return self.slots[slot].pending()

@@ -274,7 +274,8 @@ fn use_slot(random: &mut Random, slots: &mut Vec<Kind>, slot: usize) -> Value {
         // On the descriptor of a TLS socket they would corrupt TLS natively.
         19 if kind != Kind::Tls => json!(["os_read", slot, size]),
         20 if kind != Kind::Tls => json!(["os_write", slot, size]),
-        21 => json!(["os_close", slot]),
+        // The object of a TLS socket would go on with the number, which another socket may get.
+        21 if kind != Kind::Tls => json!(["os_close", slot]),
         22 if kind != Kind::Tls => {
             let calls = [
                 "connect",

@@ -15,7 +15,7 @@ use crate::netns;
 use crate::support::{expect_exception, expect_stdout};
 
 /// Creates a wheel with `files` and the required metadata, and returns its path.
-fn wheel(dir: &Path, name: &str, files: &[(&str, &str)]) -> PathBuf {
+pub(crate) fn wheel(dir: &Path, name: &str, files: &[(&str, &str)]) -> PathBuf {
     let path = dir.join(format!("{name}-1.0-py3-none-any.whl"));
     let mut archive = zip::ZipWriter::new(fs::File::create(&path).expect("created"));
     let metadata = format!("{name}-1.0.dist-info/METADATA");
@@ -28,6 +28,17 @@ fn wheel(dir: &Path, name: &str, files: &[(&str, &str)]) -> PathBuf {
     }
     archive.finish().expect("finished");
     path
+}
+
+/// Returns the number of files with this extension in the cache.
+pub(crate) fn entries(cache: &Path, extension: &str) -> usize {
+    let entries = fs::read_dir(cache).into_iter().flatten();
+    entries
+        .filter(|entry| {
+            let path = entry.as_ref().expect("readable").path();
+            path.extension().is_some_and(|found| found == extension)
+        })
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +66,7 @@ async fn packages_are_imported_once_and_available_in_every_sandbox() {
         .with_import("greeting")
         .with_setup_code("import random\ncounter = 41\nprint('set up')")
         .with_cache_dir(&cache);
-    let cached = || fs::read_dir(&cache).map_or(0, Iterator::count);
+    let cached = || entries(&cache, "cwasm");
     assert_eq!(cached(), 0);
     let factory = builder.clone().build().await.expect("built");
     assert_eq!(cached(), 1);

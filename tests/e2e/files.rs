@@ -8,7 +8,8 @@ async fn the_modules_of_the_standard_library_work_on_files() {
         .execute(include_str!("programs/files_modules.py"))
         .await;
     let expected = "check_open\ncheck_large_reads\ncheck_os\ncheck_pathlib\ncheck_tempfile\ncheck_shutil\n\
-                    check_archives\ncheck_sqlite\ncheck_imports\ncheck_formats\n";
+                    check_archives\ncheck_sqlite\ncheck_imports\ncheck_formats\nthrough the device\n\
+                    check_devices\n";
     assert_eq!(expect_stdout(result), expected);
 }
 

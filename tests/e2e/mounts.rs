@@ -57,7 +57,7 @@ except OSError as error:
     let result = sandbox.execute(program).await.expect("succeeds");
     assert_eq!(
         result.stdout,
-        "['home', 'ref', 'secret.txt', 'tmp', 'work'] ['absolute', 'out', 'sub']\n\
+        "['dev', 'home', 'ref', 'secret.txt', 'tmp', 'work'] ['absolute', 'out', 'sub']\n\
          of the machine secret\n\
          ENOENT ENOENT EPERM ENOENT EPERM \n\
          EROFS EROFS EROFS EROFS EBUSY EROFS EROFS EPERM EPERM EBUSY EXDEV \n\

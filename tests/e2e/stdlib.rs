@@ -23,6 +23,11 @@ async fn a_program_has_one_process_and_cannot_start_others() {
     run(include_str!("programs/stdlib/processes.py")).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn pipes_connect_threads_tasks_and_functions_of_one_program() {
+    run(include_str!("programs/stdlib/pipes.py")).await;
+}
+
 #[tokio::test]
 async fn a_program_has_a_user_who_owns_its_files() {
     run(include_str!("programs/stdlib/users.py")).await;

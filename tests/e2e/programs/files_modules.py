@@ -1,5 +1,6 @@
 """Uses files with the modules of the standard library that programs use for them."""
 
+import contextlib
 import csv
 import errno
 import filecmp
@@ -328,7 +329,55 @@ def check_formats():
     assert open("/tmp/log").read() == "logged\n"
 
 
-assert sorted(os.listdir("/")) == ["home", "tmp"]
+def check_devices():
+    assert os.devnull == "/dev/null"
+    null = os.stat(os.devnull)
+    assert stat.S_ISCHR(null.st_mode) and null.st_size == 0
+    assert pathlib.Path(os.devnull).is_char_device() and not os.path.isfile(os.devnull)
+    with open(os.devnull) as file:
+        assert file.read() == "" and not file.isatty()
+        assert stat.S_ISCHR(os.fstat(file.fileno()).st_mode)
+    for mode in ("wb", "ab", "r+b"):
+        with open(os.devnull, mode) as file:
+            assert file.write(bytes(1_000_000)) == 1_000_000
+    assert os.stat(os.devnull).st_size == 0
+    with contextlib.redirect_stdout(open(os.devnull, "w")):
+        print("discarded")
+    handler = logging.FileHandler(os.devnull)
+    logging.getLogger("null").addHandler(handler)
+    logging.getLogger("null").error("discarded")
+    handler.close()
+    shutil.copyfile("/tmp/rows.csv", os.devnull)
+    assert os.path.samefile("/dev/null", "/tmp/../dev/./null")
+    assert not os.path.samefile("/dev/null", "/dev/zero")
+    with open("/dev/zero", "rb") as file:
+        assert file.read(100_000) == bytes(100_000)
+        assert os.pread(file.fileno(), 3, 7) == bytes(3)
+    with open("/dev/urandom", "rb", buffering=0) as file:
+        assert len(file.read(200_000)) == 200_000
+        assert file.read(16) != file.read(16)
+    with open("/dev/stdout", "w") as file:
+        print("through the device", file=file)
+    with open("/dev/stdin") as file:
+        assert file.read() == ""
+    assert sorted(os.listdir("/dev")) == [
+        *("null", "random", "stderr", "stdin", "stdout", "tty", "urandom", "zero")
+    ]
+    assert all(entry.is_file() is False for entry in os.scandir("/dev"))
+    for name, function in (
+        ("ENXIO", lambda: open("/dev/tty")),
+        ("EBADF", lambda: open("/dev/stdout").read()),
+        ("EROFS", lambda: open("/dev/new", "w")),
+        ("EROFS", lambda: os.remove("/dev/null")),
+        ("EROFS", lambda: os.rename("/dev/null", "/dev/zero")),
+        ("EBUSY", lambda: os.rmdir("/dev")),
+        ("EINVAL", lambda: os.truncate("/dev/null", 0)),
+        ("EEXIST", lambda: open("/dev/null", "x")),
+    ):
+        assert error_of(function) == name, name
+
+
+assert sorted(os.listdir("/")) == ["dev", "home", "tmp"]
 for check in (
     check_open,
     check_large_reads,
@@ -340,6 +389,7 @@ for check in (
     check_sqlite,
     check_imports,
     check_formats,
+    check_devices,
 ):
     check()
     print(check.__name__)

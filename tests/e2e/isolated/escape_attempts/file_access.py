@@ -11,8 +11,9 @@ PATHS = (
     "../../../../etc/passwd",
     "/proc/self/maps",
     "/proc/self/environ",
-    "/dev/null",
-    "/dev/random",
+    "/dev/mem",
+    "/dev/fd/0",
+    "/dev/../etc/passwd",
     "/python/os.py",
     "/0/app.py",
     "//etc//passwd",
@@ -22,7 +23,7 @@ PATHS = (
 if os.getcwd() != "/home/user" or os.listdir("."):
     print("ESCAPED", os.getcwd(), os.listdir("."))
 os.chdir("/")
-NAMES = {"home", "tmp", "mount", "writable", "provided"}
+NAMES = {"dev", "home", "tmp", "mount", "writable", "provided"}
 if not NAMES.issuperset(os.listdir("/")) or os.listdir(".") != os.listdir("/"):
     print("ESCAPED", os.listdir("/"))
 os.symlink("/etc", "etc_link")
