@@ -16,6 +16,7 @@ import zipfile
 import artifact_sizes
 import environment
 import markdown_section
+import page_cache
 import servers
 from benchmarks import BENCHMARKS, GROUPS, NATIVE, SUBJECTS
 from report import Report
@@ -68,6 +69,9 @@ def main() -> int:
     benchmarks = [benchmark for benchmark in BENCHMARKS if benchmark.group in args.groups]
     runner = Runner()
     args.out.mkdir(parents=True, exist_ok=True)
+    for python in pythons.values():
+        # The folder of the subject's own environment.
+        page_cache.drop(pathlib.Path(python).parent.parent)
     description = environment.describe(pythons[NATIVE])
     description |= {subject: pathlib.Path(wheel).name for subject, wheel in packages.items()}
     count = QUICK_ROUNDS if args.quick else args.rounds
