@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub use eryx_core::{
-    Arguments, BuildStage, CancelHandle, CancelOnDrop, Completion, ConfigError, Display,
+    Arguments, BuildStage, Bytecode, CancelHandle, CancelOnDrop, Completion, ConfigError, Display,
     EnvironmentError, Error, ExecuteResult, FactoryBuilder, Files, Function, FunctionCall,
     FunctionError, FunctionKind, FunctionOutcome, FunctionRefusals, FunctionReport, FunctionResult,
-    FunctionWork, Functions, HostResource, HostResourceError, ImageError, JsonValue,
+    FunctionWork, Functions, GuestImage, HostResource, HostResourceError, ImageError, JsonValue,
     JsonValueError, Limit, MountAccess, Output, OutputSink, PackageError, PackageLimits,
     PartialResult, Program, ProgramError, ProgramValueError, PythonException, ResourceLimits,
     Sandbox, SandboxBuilder, SandboxFactory, Session, SnapshotError, Usage,
@@ -22,10 +22,11 @@ pub mod files {
     };
 }
 
-/// The guest image embedded in the program.
-#[cfg(feature = "embedded-image")]
+/// The guest image embedded in the program, and the cache of what is made of it.
 pub mod image {
+    #[cfg(feature = "embedded-image")]
     pub use eryx_core::image::set_precompiled_path;
+    pub use eryx_core::image::{CacheEntry, CacheKind, UserCache};
 }
 
 /// The network of a sandbox: what the embedder grants, and the events and reports it gets.
@@ -54,6 +55,8 @@ mod documentation {
     struct Readme;
     #[doc = include_str!("../../docs/introduction.md")]
     struct Introduction;
+    #[doc = include_str!("../../docs/installation.md")]
+    struct Installation;
     #[doc = include_str!("../../docs/getting-started.md")]
     struct GettingStarted;
     #[doc = include_str!("../../docs/sandboxes.md")]
@@ -82,6 +85,8 @@ mod documentation {
     struct Proxies;
     #[doc = include_str!("../../docs/packages.md")]
     struct Packages;
+    #[doc = include_str!("../../docs/native-packages.md")]
+    struct NativePackages;
     #[doc = include_str!("../../docs/command-line.md")]
     struct CommandLine;
     #[doc = include_str!("../../docs/mcp.md")]
