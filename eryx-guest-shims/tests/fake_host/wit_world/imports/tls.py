@@ -119,12 +119,13 @@ def decrypt_key(key, password):
 
 
 def openssl(arguments, data, **environment):
-    return subprocess.run(
-        ["openssl", *arguments.split()],
-        input=data,
-        capture_output=True,
-        env={**os.environ, **environment},
-    ).stdout
+    with real_modules.system_pipes():
+        return subprocess.run(
+            ["openssl", *arguments.split()],
+            input=data,
+            capture_output=True,
+            env={**os.environ, **environment},
+        ).stdout
 
 
 class Session:
