@@ -156,6 +156,23 @@ LIFETIMES = [
     ),
     Benchmark(
         "sandbox",
+        SandboxWorkload("values"),
+        (
+            Row(
+                "new sandbox and first execute, with a value",
+                units.MICROSECONDS,
+                (OfRow("new sandbox and first execute", "without a value", at_most=1.3),),
+            ),
+            Row(
+                "execute in a session, with a value",
+                units.MICROSECONDS,
+                (OfRow("execute in a session", "without a value", at_most=1.3),),
+            ),
+        ),
+        (ERYX,),
+    ),
+    Benchmark(
+        "sandbox",
         SandboxWorkload("forks"),
         (
             Row(
@@ -257,7 +274,7 @@ INSPECTED: dict[str, dict[str, dict[str, float]]] = {
     "upload, 256 KiB writes, plain": {RULE: {"at_least": 1 / 1.15}, SECRET: {}},
     "upload, 256 KiB writes, TLS": {RULE: {"at_least": 1 / 1.15}, SECRET: {}},
     **{
-        f"keep-alive GET of 1 KiB, {library}": {SECRET: {"at_most": 1.1}}
+        f"keep-alive GET of 1 KiB, {library}": {RULE: {"at_most": 1.1}, SECRET: {"at_most": 1.1}}
         for library in ("http.client", "requests", "httpx", "aiohttp")
     },
 }

@@ -69,6 +69,15 @@ class Workloads:
         session.execute("x = 0")
         return [median_seconds(lambda: session.execute("x += 1"), 200)]
 
+    def values(self) -> list[float]:
+        """Measure a value from a new sandbox and from a session."""
+        session = self.sandboxes.value_session()
+        session.execute("x = 0")
+        return [
+            median_seconds(lambda: self.sandboxes.evaluate("print(1); 1"), 20),
+            median_seconds(lambda: session.evaluate("x += 1; x"), 200),
+        ]
+
     def forks(self) -> list[float]:
         """Measure a fork, a snapshot, its bytes, and its restoration."""
         session = self.sandboxes.forkable_session()

@@ -45,6 +45,9 @@ class Session:
     def execute(self, code: str) -> str:
         return self.session.execute(code).stdout
 
+    def evaluate(self, code: str) -> Any:
+        return self.session.execute(code, value=True).value
+
     def fork(self) -> protocol.ForkableSession:
         return Session(self.session.fork())
 
@@ -78,7 +81,13 @@ class Sandboxes:
     def execute(self, code: str) -> str:
         return eryx.Sandbox().execute(code).stdout
 
+    def evaluate(self, code: str) -> Any:
+        return eryx.Sandbox().execute(code, value=True).value
+
     def session(self) -> protocol.Session:
+        return Session(eryx.Sandbox().session())
+
+    def value_session(self) -> protocol.ValueSession:
         return Session(eryx.Sandbox().session())
 
     def forkable_session(self) -> protocol.ForkableSession:

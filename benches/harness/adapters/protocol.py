@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Session(Protocol):
@@ -11,6 +11,13 @@ class Session(Protocol):
 
     def execute(self, code: str) -> str:
         """Return the output of `code`."""
+
+
+class ValueSession(Session, Protocol):
+    """A session whose programs have values."""
+
+    def evaluate(self, code: str) -> Any:
+        """Return the value of `code`."""
 
 
 class ForkableSession(Session, Protocol):
@@ -39,8 +46,14 @@ class Sandboxes(Protocol):
     def execute(self, code: str) -> str:
         """Return the output of `code`, run in a new sandbox."""
 
+    def evaluate(self, code: str) -> Any:
+        """Return the value of `code`, run in a new sandbox."""
+
     def session(self) -> Session:
         """Start a session without a network."""
+
+    def value_session(self) -> ValueSession:
+        """Start a session without a network whose programs have values."""
 
     def forkable_session(self) -> ForkableSession:
         """Start a session without a network that can be copied."""

@@ -51,6 +51,12 @@ class Sandboxes:
     def session(self) -> protocol.Session:
         return Session(pyeryx.Session())
 
+    def evaluate(self, code: str) -> Any:
+        raise NotImplementedError("programs of pyeryx have no values")
+
+    def value_session(self) -> protocol.ValueSession:
+        raise NotImplementedError("programs of pyeryx have no values")
+
     def forkable_session(self) -> protocol.ForkableSession:
         raise NotImplementedError("sessions of pyeryx cannot be forked")
 

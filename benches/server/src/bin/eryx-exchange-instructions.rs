@@ -1,6 +1,6 @@
-//! Repeats exchanges with an inspected host: `eryx-exchange-instructions exchange COUNT`. `cargo xtask
-//! instructions` counts its instructions as those of `eryx-instructions`, which is a program of its
-//! own so that its code is compiled in the same way whatever is added here.
+//! Repeats exchanges with an inspected host: `eryx-exchange-instructions exchange COUNT`.
+//! `cargo xtask instructions` counts its instructions as those of `eryx-instructions`, which is a
+//! program of its own so that its code is compiled in the same way whatever is added here.
 #![forbid(unsafe_code)]
 
 use std::io::{Read as _, Write as _};
