@@ -27,8 +27,8 @@ pub struct Connection {
     started: u64,
     /// Whether the body of the newest request has started.
     has_body_started: bool,
-    /// Whether the head of the final response to the newest request came before that request's
-    /// body, for which the client was to wait.
+    /// Whether the server gave the final answer to the newest request (not `100 Continue`) before
+    /// the client sent the body that it had announced with `Expect`.
     is_body_refused: bool,
     is_last_request: bool,
     is_last_response: bool,
@@ -110,7 +110,7 @@ impl Connection {
     }
 
     /// Returns the number of requests whose final response has not ended.
-    pub fn pending(&self) -> usize {
+    pub fn requests_in_flight(&self) -> usize {
         self.pending.len()
     }
 
@@ -154,7 +154,7 @@ impl Connection {
     /// # Errors
     ///
     /// Fails if a request is incomplete, unless its final response has ended.
-    pub fn finish_requests(&mut self) -> Result<(), HttpError> {
+    pub fn on_client_eof(&mut self) -> Result<(), HttpError> {
         let is_answered = self.pending.is_empty() && self.started > 0;
         if self.is_switched() || (is_answered && !self.requests.is_between_bodies()) {
             return Ok(());
@@ -169,8 +169,8 @@ impl Connection {
     ///
     /// Fails if a response is incomplete, or if no response has started and a request waits for
     /// one. Requests behind one whose response ends with the connection stay in
-    /// [`Connection::pending`].
-    pub fn finish_responses(&mut self) -> Result<Option<Event<ResponseHead>>, HttpError> {
+    /// [`Connection::requests_in_flight`].
+    pub fn on_server_eof(&mut self) -> Result<Option<Event<ResponseHead>>, HttpError> {
         let event = self.responses.finish()?;
         self.is_last_response = true;
         self.is_last_request = true;

@@ -29,6 +29,16 @@ struct Entry {
     value: Range<usize>,
 }
 
+impl Entry {
+    fn name<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.line.start..self.line.start + self.name_len]
+    }
+
+    fn is_named(&self, bytes: &[u8], name: &str) -> bool {
+        self.name_len == name.len() && self.name(bytes).eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
 impl Fields {
     /// Parses the field lines of `bytes` from `start` to the empty line at the end.
     pub(crate) fn parse(bytes: Vec<u8>, start: usize) -> Result<Self, HttpError> {
@@ -145,14 +155,17 @@ impl Fields {
 
     /// Sets a field whose name and value were checked, which can be one that frames the message.
     pub(crate) fn replace(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
-        let is_other = |entry: &&Entry| !self.is_named(entry, name);
-        let others: Vec<Entry> = self.entries.iter().filter(is_other).cloned().collect();
-        self.check_size(&others, name, value)?;
+        let others = self.entries.iter();
+        self.check_size(
+            others.filter(|entry| !self.is_named(entry, name)),
+            name,
+            value,
+        )?;
         let first = self
             .entries
             .iter()
             .position(|entry| self.is_named(entry, name));
-        self.entries = others;
+        self.remove_all(name);
         self.insert(first.unwrap_or(self.len()), name, value);
         Ok(())
     }
@@ -164,7 +177,7 @@ impl Fields {
     /// As [`Fields::set`].
     pub fn append(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
         check_field(name, value)?;
-        self.check_size(&self.entries, name, value)?;
+        self.check_size(self.entries.iter(), name, value)?;
         self.insert(self.len(), name, value);
         Ok(())
     }
@@ -177,9 +190,13 @@ impl Fields {
     pub fn remove(&mut self, name: &str) -> Result<usize, HttpError> {
         check_protected(name)?;
         let before = self.len();
-        let is_other = |entry: &&Entry| !self.is_named(entry, name);
-        self.entries = self.entries.iter().filter(is_other).cloned().collect();
+        self.remove_all(name);
         Ok(before - self.len())
+    }
+
+    fn remove_all(&mut self, name: &str) {
+        let bytes = &self.bytes;
+        self.entries.retain(|entry| !entry.is_named(bytes, name));
     }
 
     /// Appends the section to `output`: all field lines and the empty line that ends it.
@@ -204,7 +221,7 @@ impl Fields {
     ) -> Result<(), HttpError> {
         debug_assert!(part.end <= self.start);
         let moved = |at: usize| at - part.len() + replacement.len();
-        check_length(moved(self.start), &self.entries)?;
+        check_length(moved(self.start), self.entries.iter())?;
         self.start = moved(self.start);
         for entry in &mut self.entries {
             entry.line = moved(entry.line.start)..moved(entry.line.end);
@@ -220,7 +237,7 @@ impl Fields {
     }
 
     fn name(&self, entry: &Entry) -> &[u8] {
-        &self.bytes[entry.line.start..entry.line.start + entry.name_len]
+        entry.name(&self.bytes)
     }
 
     fn value(&self, entry: &Entry) -> &[u8] {
@@ -228,12 +245,17 @@ impl Fields {
     }
 
     fn is_named(&self, entry: &Entry, name: &str) -> bool {
-        entry.name_len == name.len() && self.name(entry).eq_ignore_ascii_case(name.as_bytes())
+        entry.is_named(&self.bytes, name)
     }
 
     /// Checks that the head does not exceed the maximum values with a new field.
-    fn check_size(&self, others: &[Entry], name: &str, value: &[u8]) -> Result<(), HttpError> {
-        if others.len() == Limits::MAX_FIELDS {
+    fn check_size<'a>(
+        &self,
+        others: impl Iterator<Item = &'a Entry> + Clone,
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), HttpError> {
+        if others.clone().count() == Limits::MAX_FIELDS {
             let limit = Limits::MAX_FIELDS;
             return Err(HttpErrorKind::TooManyFields { limit }.into());
         }
@@ -295,8 +317,11 @@ fn white_space(text: &[u8]) -> usize {
 }
 
 /// Checks that a head does not exceed the maximum length with `other` bytes besides its fields.
-fn check_length(other: usize, entries: &[Entry]) -> Result<(), HttpError> {
-    let lines: usize = entries.iter().map(|entry| entry.line.len() + 2).sum();
+fn check_length<'a>(
+    other: usize,
+    entries: impl Iterator<Item = &'a Entry>,
+) -> Result<(), HttpError> {
+    let lines: usize = entries.map(|entry| entry.line.len() + 2).sum();
     if other + lines + 2 > Limits::MAX_HEAD_BYTES {
         let limit = Limits::MAX_HEAD_BYTES;
         return Err(HttpErrorKind::HeadTooLarge { limit }.into());

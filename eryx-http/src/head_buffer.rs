@@ -10,7 +10,7 @@ use crate::limits::Limits;
 /// Every byte is scanned once and copied once, no matter how the input is split: the search for a
 /// line end continues where the previous input ended. Fields are parsed once, after the last line.
 /// So the work is linear in the head, and a head that arrives byte by byte costs no more than one
-/// that arrives at once.
+/// that arrives in one piece.
 #[derive(Debug, Default)]
 pub(crate) struct HeadBuffer {
     bytes: Vec<u8>,

@@ -14,8 +14,8 @@ pub(crate) struct PrefixSearch {
 }
 
 enum Searcher {
-    /// Teddy, for up to 64 prefixes. It compares all bytes of a prefix at once, so that a stream
-    /// with the same letters as a prefix is not slower than others.
+    /// Teddy, for up to 64 prefixes. It compares all bytes of a prefix in one step, so that a
+    /// stream with the same letters as a prefix is not slower than others.
     Packed(packed::Searcher),
     /// For more prefixes, and for processors without Teddy.
     Automaton(AhoCorasick),

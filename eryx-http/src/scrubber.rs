@@ -390,7 +390,7 @@ pub enum ScrubberError {
 mod tests {
     use super::*;
 
-    /// Scrubs a stream byte by byte or at once, and returns the output and the steps of work.
+    /// Scrubs a stream byte by byte or in one piece, and returns the output and the steps of work.
     fn scrub(pairs: &[(Vec<u8>, Vec<u8>)], stream: &[u8], size: usize) -> (Vec<u8>, usize) {
         let mut scrubber = Scrubber::new(pairs.iter().cloned()).expect("valid pairs");
         let mut output = Vec::new();

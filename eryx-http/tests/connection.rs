@@ -86,7 +86,7 @@ fn pipelined_requests_get_their_responses_in_order() {
     let mut script = Script::new();
     let head = GET.replace("GET", "HEAD");
     script.request(&format!("{GET}{head}{GET}")).expect("valid");
-    assert_eq!(script.connection.pending(), 3);
+    assert_eq!(script.connection.requests_in_flight(), 3);
     // The second response has no body, because its request is HEAD.
     let no_body = OK.strip_suffix("ok").expect("a body");
     script
@@ -97,9 +97,9 @@ fn pipelined_requests_get_their_responses_in_order() {
         "GET, request end, HEAD, request end, GET, request end, 200, response body 2, \
          response end, 200, response end, 200, response body 2, response end"
     );
-    assert_eq!(script.connection.pending(), 0);
-    assert_eq!(script.connection.finish_requests(), Ok(()));
-    assert_eq!(script.connection.finish_responses(), Ok(None));
+    assert_eq!(script.connection.requests_in_flight(), 0);
+    assert_eq!(script.connection.on_client_eof(), Ok(()));
+    assert_eq!(script.connection.on_server_eof(), Ok(None));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn an_answer_before_the_end_of_the_request_is_permitted() {
     script.request("bc").expect("the rest of the body");
     script.request(GET).expect("valid");
     script.response(OK).expect("valid");
-    assert_eq!(script.connection.finish_requests(), Ok(()));
+    assert_eq!(script.connection.on_client_eof(), Ok(()));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn content_after_a_final_answer_instead_of_100_is_refused() {
     script
         .response("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
         .expect("valid");
-    assert_eq!(script.connection.finish_requests(), Ok(()));
+    assert_eq!(script.connection.on_client_eof(), Ok(()));
     assert_eq!(
         kind(script.request("abc")),
         HttpErrorKind::ContentAfterAnswer
@@ -340,7 +340,7 @@ fn a_body_without_a_length_ends_with_the_connection() {
     script
         .response("HTTP/1.1 200 OK\r\n\r\nabc")
         .expect("valid");
-    assert_eq!(script.connection.finish_responses(), Ok(Some(Event::End)));
+    assert_eq!(script.connection.on_server_eof(), Ok(Some(Event::End)));
     assert_eq!(script.log(), "GET, request end, 200, response body 3");
     assert_eq!(kind(script.request(GET)), HttpErrorKind::RequestAfterClose);
 }
@@ -349,7 +349,7 @@ fn a_body_without_a_length_ends_with_the_connection() {
 fn a_connection_that_ends_without_an_answer_is_incomplete() {
     let mut script = Script::new();
     script.request(GET).expect("valid");
-    let error = script.connection.finish_responses().expect_err("no answer");
+    let error = script.connection.on_server_eof().expect_err("no answer");
     assert_eq!(*error.kind(), HttpErrorKind::Incomplete);
 }
 
