@@ -1,4 +1,5 @@
-//! Hosts: a name or an address.
+//! Hosts: a name or an address. Addresses in other notations than the usual one, such as `0x7f.1`,
+//! are neither: `host_name.rs` rejects them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,7 +7,7 @@ use std::str::FromStr;
 
 use crate::escape::quote;
 use crate::host_error::{HostError, HostErrorKind};
-use crate::name::HostName;
+use crate::host_name::HostName;
 
 /// The host of a connection: a name or an address.
 ///

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::iter;
 
-use crate::name::HostName;
+use crate::host_name::HostName;
 use crate::pattern::{HostPattern, Target};
 use crate::port::PortRange;
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::decision::{Decision, Reason};
-use crate::name::HostName;
+use crate::host_name::HostName;
 use crate::pattern::HostPattern;
 use crate::rule::{List, Rule};
 

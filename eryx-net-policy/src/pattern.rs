@@ -10,7 +10,7 @@ use crate::cidr::{self, IpNetwork};
 use crate::escape::quote;
 use crate::host::Host;
 use crate::host_error::HostErrorKind;
-use crate::name::HostName;
+use crate::host_name::HostName;
 use crate::pattern_error::{PatternError, PatternErrorKind};
 use crate::port::PortRange;
 

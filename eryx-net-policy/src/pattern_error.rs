@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::cidr::IpNetworkErrorKind;
 use crate::escape::quote;
 use crate::host_error::HostErrorKind;
-use crate::name::HostName;
+use crate::host_name::HostName;
 use crate::pattern::HostPattern;
 
 /// The error of a text that is not a [`HostPattern`](crate::HostPattern).

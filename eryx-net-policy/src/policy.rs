@@ -13,7 +13,7 @@ use crate::decision::Transport;
 use crate::embedded_ipv4;
 use crate::hint_style::HintStyle;
 use crate::host::Host;
-use crate::name::HostName;
+use crate::host_name::HostName;
 use crate::outcome::Outcome;
 use crate::port::{Port, PortRange};
 use crate::rule::{List, Rule};

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crate::cidr::IpNetwork;
 use crate::embedded_ipv4;
+use crate::host_name::HostName;
 use crate::label_trie::LabelTrie;
-use crate::name::HostName;
 use crate::pattern::{HostPattern, Target};
 use crate::port::PortRange;
 use crate::prefix_trie::PrefixTrie;

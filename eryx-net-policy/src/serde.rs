@@ -13,8 +13,8 @@ use serde::{
 
 use crate::cidr::IpNetwork;
 use crate::host::Host;
+use crate::host_name::HostName;
 use crate::http::path_pattern::PathPattern;
-use crate::name::HostName;
 use crate::pattern::HostPattern;
 use crate::port::Port;
 use crate::udp_pattern::UdpPattern;

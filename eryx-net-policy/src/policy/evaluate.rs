@@ -7,7 +7,7 @@ use super::Policy;
 use crate::decision::{Decision, Reason};
 use crate::defaults::{OUTSIDE_GLOBAL_UNICAST, default_blocked_patterns};
 use crate::embedded_ipv4;
-use crate::name::HostName;
+use crate::host_name::HostName;
 use crate::outcome::{DeniedElement, Outcome};
 use crate::pattern::HostPattern;
 use crate::rule::List;

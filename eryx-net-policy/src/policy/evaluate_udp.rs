@@ -6,7 +6,7 @@ use super::Policy;
 use super::evaluate::{NameStatus, listed, not_listed, on_port};
 use crate::decision::{Decision, Reason};
 use crate::embedded_ipv4;
-use crate::name::HostName;
+use crate::host_name::HostName;
 use crate::outcome::{DeniedElement, Outcome};
 use crate::pattern::HostPattern;
 use crate::rule::List;

@@ -122,7 +122,7 @@ fn ascii_fast_path(text: &str) -> Option<String> {
         last = label;
     }
     let name = name.to_ascii_lowercase();
-    let is_number = is_number(&name[name.len() - last.len()..]);
+    let is_number = looks_like_ipv4_number(&name[name.len() - last.len()..]);
     (!is_number).then_some(name)
 }
 
@@ -177,7 +177,7 @@ fn uts46(text: &str) -> Result<String, HostErrorKind> {
         return Err(HostErrorKind::TooLong);
     }
     let last = name.rsplit('.').next().unwrap_or(name);
-    if is_number(last) {
+    if looks_like_ipv4_number(last) {
         return Err(HostErrorKind::Numeric);
     }
     Ok(name.to_owned())
@@ -189,7 +189,7 @@ fn is_name_ascii(c: char) -> bool {
 
 /// Returns whether a C library would read the label as a number: decimal, octal, or hexadecimal
 /// after `0x`.
-fn is_number(label: &str) -> bool {
+fn looks_like_ipv4_number(label: &str) -> bool {
     let hexadecimal = label
         .strip_prefix("0x")
         .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
