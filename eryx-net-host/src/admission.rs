@@ -7,6 +7,7 @@ use eryx_net_policy::{Host, HostName, Reason, Verdict};
 use tokio::time::Instant;
 
 use crate::audit::entry::AuditEntry;
+use crate::connect_budget::ConnectDeadline;
 use crate::context::NetworkContext;
 use crate::error::NetError;
 use crate::host_memory::Charge;
@@ -14,8 +15,6 @@ use crate::host_memory::estimate;
 use crate::limits::kind::NetLimit;
 use crate::limits::per_host::HostPermit;
 use crate::limits::semaphore::Permit;
-use crate::own_addresses::OwnAddresses;
-use crate::tcp::connect_budget::AttemptDeadline;
 
 /// The longest host that is parsed, in bytes. Each octet of the longest DNS name takes at most four
 /// bytes of UTF-8.
@@ -61,7 +60,7 @@ pub(crate) struct AdmittedConnection {
     pub(crate) slot: ConnectionSlot,
     /// The time at which it may be dialled; `None` is now.
     pub(crate) connect_at: Option<Instant>,
-    pub(crate) deadline: AttemptDeadline,
+    pub(crate) deadline: ConnectDeadline,
 }
 
 impl NetworkContext {
@@ -85,7 +84,7 @@ impl NetworkContext {
         self.admit(entry, verdict)?;
         let slot = self.acquire_slot(entry, &policy_host)?;
         let deadline = self.connect_deadline(&host, &policy_host);
-        let connect_at = self.reserve_connect_time(entry, deadline.deadline)?;
+        let connect_at = self.reserve_connect_time(entry, deadline.at)?;
         let placeholder = proxied_name
             .map(|name| self.placeholder(entry, name))
             .transpose()?;
@@ -118,23 +117,6 @@ impl NetworkContext {
             entry.denied(verdict);
             error
         })
-    }
-
-    /// Returns `verdict`, or the denial of the first address that it allows and that belongs to
-    /// this machine.
-    ///
-    /// Asks the kernel only about addresses that the entries for loopback would deny, and so about
-    /// none where loopback is allowed.
-    pub(crate) fn deny_own_addresses(&self, verdict: Verdict) -> Result<Verdict, NetError> {
-        let mut own = OwnAddresses::default();
-        for address in verdict.dialable_addresses() {
-            if let Some(denial) = self.config.policy().check_own(&verdict, *address)
-                && own.contains(*address)?
-            {
-                return Ok(denial);
-            }
-        }
-        Ok(verdict)
     }
 
     /// Enforces the verdict: records it, and fails unless it allows the host or report-only mode is

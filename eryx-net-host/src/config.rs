@@ -1,18 +1,19 @@
 //! `NetConfig`: the network configuration of a sandbox, with its policy, trust, DNS and limits.
 
 mod dns;
-pub(crate) mod error;
-pub(crate) mod generated;
+#[cfg(feature = "serde")]
+mod file_values;
+#[cfg(feature = "toml")]
+mod from_toml;
 pub(crate) mod http;
 mod http_warnings;
+#[cfg(feature = "serde")]
+mod policy_file;
 mod proxy;
 mod rules;
 mod scalar;
-#[cfg(feature = "serde")]
-mod serde;
 pub(crate) mod settings;
-#[cfg(feature = "toml")]
-mod toml;
+pub(crate) mod settings_macros;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -24,15 +25,15 @@ use eryx_net_policy::{
 };
 use eryx_tls::{Connector, TrustStore};
 
+use crate::config_error::ConfigError;
 use crate::dns::chain::ResolverChain;
 use crate::dns::resolver::Resolve;
 use crate::host_memory::HostMemory;
 use dns::DnsSettings;
-use error::ConfigError;
-use generated::ScalarSettings;
 use http::HttpSettings;
 use proxy::ProxySettings;
 use rules::Rules;
+use settings_macros::ScalarSettings;
 
 /// The network configuration of a sandbox: the hosts that it may reach, and its limits. The value
 /// is immutable; methods that change a setting return a copy.

@@ -9,8 +9,9 @@ use eryx_tls::{Connector, SessionCache};
 use tokio::task::AbortHandle;
 
 use crate::config::NetConfig;
+use crate::connect_budget::ConnectDeadline;
 use crate::dns::chain::ResolverChain;
-use crate::dns::fqdn_cache::FqdnCache;
+use crate::dns::resolved_names::ResolvedNames;
 use crate::host_memory::{Charge, HostMemory, estimate};
 use crate::http::context::HttpContext;
 use crate::limits::bandwidth::BandwidthLimiter;
@@ -18,7 +19,6 @@ use crate::limits::per_host::PerHost;
 use crate::limits::rate_limiter::RateLimiter;
 use crate::limits::semaphore::Semaphore;
 use crate::proxy::placeholder_addresses::PlaceholderAddresses;
-use crate::tcp::connect_budget::AttemptDeadline;
 
 /// The most connection attempts that may run in parallel in addition to one per connection, for all
 /// connections together.
@@ -32,7 +32,7 @@ const MAX_SPARE_ATTEMPTS: usize = 2;
 pub(crate) struct NetworkContext {
     pub(crate) config: NetConfig,
     resolver: OnceLock<ResolverChain>,
-    pub(crate) resolved_names: FqdnCache,
+    pub(crate) resolved_names: ResolvedNames,
     pub(crate) memory: HostMemory,
     /// `None` if no host is inspected.
     pub(crate) http: Option<Arc<HttpContext>>,
@@ -59,12 +59,18 @@ impl NetworkContext {
     pub(crate) fn new(config: NetConfig, memory: HostMemory) -> Self {
         let connections = config.max_connections();
         let mut context = Self {
-            resolved_names: FqdnCache::default(),
+            resolved_names: ResolvedNames::default(),
             memory: memory.clone(),
             log_memory: None,
             http: HttpContext::new(&config).map(Arc::new),
-            sent: Arc::new(BandwidthLimiter::sending(&config)),
-            received: Arc::new(BandwidthLimiter::receiving(&config)),
+            sent: Arc::new(BandwidthLimiter::sending(
+                config.max_sent_bytes(),
+                config.sent_bytes_per_second(),
+            )),
+            received: Arc::new(BandwidthLimiter::receiving(
+                config.max_received_bytes(),
+                config.received_bytes_per_second(),
+            )),
             connections: Semaphore::new(connections),
             spare_attempts: Semaphore::new(MAX_SPARE_ATTEMPTS),
             per_host: PerHost::new(config.max_connections_per_host()),
@@ -162,7 +168,7 @@ impl NetworkContext {
     /// Returns the deadline of a connection to `host`, whose verdict is about `policy_host`: one
     /// connect timeout covers the lookup that returned an address and the attempts that directly
     /// follow it.
-    pub(crate) fn connect_deadline(&self, host: &Host, policy_host: &Host) -> AttemptDeadline {
+    pub(crate) fn connect_deadline(&self, host: &Host, policy_host: &Host) -> ConnectDeadline {
         let timeout = self.config.connect_timeout();
         let budget = match (host, policy_host) {
             (Host::Address(address), Host::Name(name)) => {
@@ -172,7 +178,7 @@ impl NetworkContext {
         };
         match budget {
             Some(budget) => budget.begin(timeout),
-            None => AttemptDeadline::after(timeout),
+            None => ConnectDeadline::after(timeout),
         }
     }
 

@@ -2,13 +2,11 @@
 //! of resolved names.
 
 pub(crate) mod chain;
-pub(crate) mod checked_lookup;
 #[cfg(feature = "dns")]
 pub(crate) mod client;
 #[cfg(not(feature = "dns"))]
 #[path = "dns/no_client.rs"]
 pub(crate) mod client;
-pub(crate) mod fqdn_cache;
-pub(crate) mod lookup;
+pub(crate) mod resolved_names;
 pub(crate) mod resolver;
 pub(crate) mod static_hosts;

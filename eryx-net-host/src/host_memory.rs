@@ -77,7 +77,7 @@ impl HostMemory {
         self.budget.used.load(Ordering::Relaxed)
     }
 
-    /// Returns the most bytes in use at once since the last [`begin`](Self::begin).
+    /// Returns the most bytes in use at the same time since the last [`begin`](Self::begin).
     #[must_use]
     pub fn peak(&self) -> u64 {
         self.budget.peak.load(Ordering::Relaxed)

@@ -11,7 +11,7 @@ mod response_body;
 mod secret_filter;
 mod secret_forms;
 mod secret_store;
-mod substitution;
+mod secret_substitution;
 pub(crate) mod target;
 mod tls_peer;
 mod tunnel_ports;

@@ -4,7 +4,11 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 
+use eryx_net_policy::Verdict;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use crate::context::NetworkContext;
+use crate::error::NetError;
 
 /// A query of the kernel's routing table for the addresses that lead to this machine.
 ///
@@ -18,6 +22,25 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 #[derive(Debug, Default)]
 pub(crate) struct OwnAddresses {
     routes: Option<Routes>,
+}
+
+impl NetworkContext {
+    /// Returns `verdict`, or the denial of the first address that it allows and that belongs to
+    /// this machine.
+    ///
+    /// Asks the kernel only about addresses that the entries for loopback would deny, and so about
+    /// none where loopback is allowed.
+    pub(crate) fn deny_own_addresses(&self, verdict: Verdict) -> Result<Verdict, NetError> {
+        let mut own = OwnAddresses::default();
+        for address in verdict.dialable_addresses() {
+            if let Some(denial) = self.config.policy().check_own(&verdict, *address)
+                && own.contains(*address)?
+            {
+                return Ok(denial);
+            }
+        }
+        Ok(verdict)
+    }
 }
 
 impl OwnAddresses {

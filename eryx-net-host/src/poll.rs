@@ -1,11 +1,11 @@
-//! Waiting: timeouts, deadlines, and readiness of many sockets at once without a task or an
+//! Waiting: timeouts, deadlines, and readiness of many sockets together without a task or an
 //! allocation for each.
 
 pub(crate) mod deadline;
 pub(crate) mod inline_wait;
 pub(crate) mod noop_waker;
+pub(crate) mod operation_timeout;
 pub(crate) mod poll_set;
-pub(crate) mod timeout;
 mod wait_ready;
 
 pub use poll_set::{PollItem, PollSet, Readiness};

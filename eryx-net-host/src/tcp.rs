@@ -1,23 +1,34 @@
 //! TCP connections of the guest: connecting, reading and writing, TLS, readiness and closing.
+//!
+//! The layers of a connection, from the program to the kernel:
+//!
+//! ```text
+//! InspectedStream    only on connections whose HTTP is inspected
+//! TlsConnection      only with TLS of the program
+//! PrefixedStream     first the bytes that a layer above had read too much, then the transport's
+//! Transport          TCP, or TLS to a proxy over TCP
+//! LazyTcpStream      the system call first, the reactor only to wait
+//! ```
 
 mod close;
 pub(crate) mod connect;
-pub(crate) mod connect_budget;
 pub(crate) mod connection;
+mod dial;
 mod established;
-pub(crate) mod happy_eyeballs;
+mod happy_eyeballs;
+mod inline_poll;
 mod inspected_stream;
 pub(crate) mod keepalive;
+pub(crate) mod lazy_tcp_stream;
 mod prefixed_stream;
+mod proxy_route;
+mod proxy_route_error;
 mod proxy_tls;
 pub(crate) mod read_size;
 mod read_write;
 mod readiness;
-mod route;
-mod route_error;
 mod start_tls;
 pub(crate) mod state;
-mod stream;
-mod tls_stream;
+mod tls_connection;
 mod transport;
 mod tunnel;

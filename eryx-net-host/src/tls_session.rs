@@ -14,8 +14,8 @@ use crate::http::context::HttpContext;
 use crate::http::guarded_records::GuardedRecords;
 use crate::http::inspector::Inspector;
 use crate::http::target::Peer;
+use crate::io_limits::IoLimits;
 use crate::limits::semaphore::Permit;
-use crate::socket_limits::SocketLimits;
 
 /// A TLS session over a transport of the guest program, such as two `ssl.MemoryBIO`s. It counts
 /// against the sandbox's limit on sessions and its host memory until it is dropped.
@@ -34,7 +34,7 @@ pub(crate) struct Inspected {
     state: InspectedState,
     records: Arc<GuardedRecords>,
     entry: Arc<AuditEntry>,
-    limits: SocketLimits,
+    limits: IoLimits,
 }
 
 enum InspectedState {
@@ -117,7 +117,7 @@ impl TlsSession {
                 return Poll::Ready(outcome);
             }
             match self.session.read(READ) {
-                Poll::Ready(Ok(data)) if data.is_empty() => inspector.finish_responses(),
+                Poll::Ready(Ok(data)) if data.is_empty() => inspector.on_server_eof(),
                 Poll::Ready(Ok(data)) => inspector.response(data)?,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => return Poll::Pending,
@@ -210,7 +210,7 @@ impl Inspected {
         context: Arc<HttpContext>,
         peer: Peer,
         entry: Arc<AuditEntry>,
-        limits: SocketLimits,
+        limits: IoLimits,
     ) -> Self {
         Self {
             records: context.sessions.begin(peer.host.clone()),

@@ -321,7 +321,7 @@ fn a_malformed_file_is_an_error_with_the_position_the_text_and_the_fix() {
         (
             "\nallowed-hosts = []",
             "line 2, column 1",
-            &["`allowed-hosts`", "`allowed_hosts`"],
+            &["`allowed-hosts`", "did you mean `allowed_hosts`?"],
         ),
         (
             "[network]\nreport_only = true",
@@ -394,7 +394,7 @@ fn a_malformed_file_is_an_error_with_the_position_the_text_and_the_fix() {
         (
             "allowed_hosts = \"a.example\"",
             "line 1",
-            &["\"a.example\"", "a sequence"],
+            &["a sequence; write [\"a.example\"]"],
         ),
         ("allowed_hosts = [80]", "line 1", &["80", "as a string"]),
         // Patterns, each with its position in the list.

@@ -243,7 +243,7 @@ fn a_url_is_checked_by_the_policy_of_hosts_first_and_by_rules_then() {
     }
 }
 
-/// Trap: a policy of requests that was compiled before the style changed.
+/// Regression: a policy of requests that was compiled before the style changed.
 #[test]
 fn the_message_of_a_request_suggests_settings_in_the_style_of_the_configuration() {
     let rule = || "GET a.example/user".parse::<HttpRule>().expect("a rule");

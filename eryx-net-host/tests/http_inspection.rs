@@ -97,7 +97,7 @@ async fn a_denial_can_be_a_response() {
     assert_eq!(origin.server.text(), first);
 }
 
-/// Trap: the rule shows which network the name resolves to.
+/// Regression: the rule shows which network the name resolves to.
 #[tokio::test]
 async fn a_rule_for_a_network_is_for_names_in_it_and_its_denial_does_not_show_the_network() {
     let origin = Origin::new().await;

@@ -200,7 +200,7 @@ async fn a_write_waits_for_the_rate_limit_within_its_timeout() {
     assert_eq!(network.report().sent, 30_000);
     assert_eq!(throttled(&recorder, NetLimit::SentBytesPerSecond), 1);
 
-    // Now the rate limit permits no byte at once.
+    // Now the rate limit permits no byte immediately.
     assert_eq!(connection.write(&all, NOW).await, Err(NetError::WouldBlock));
     let short = Some(Duration::from_millis(100));
     let taken = within_timeout(connection.write(&all, short))
@@ -319,7 +319,7 @@ async fn connects_are_rate_limited_within_their_deadline() {
             .await
             .expect("connects");
     }
-    // Four connect at once, one after a quarter of a second, one after half a second.
+    // Four connect immediately, one after a quarter of a second, one after half a second.
     assert!(started.elapsed() >= Duration::from_millis(490));
     assert_eq!(throttled(&recorder, NetLimit::ConnectsPerSecond), 2);
     assert_eq!(reached(&recorder, NetLimit::ConnectsPerSecond), 1);

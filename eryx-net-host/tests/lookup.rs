@@ -284,7 +284,7 @@ async fn queries_for_many_names_are_rate_limited() {
     for n in 0..300 {
         assert!(look_up(&network, &format!("n{n}.test")).await.is_ok());
     }
-    // 256 queries at once, and then 100 per second.
+    // A burst of 256 queries, and then 100 per second.
     assert!(started.elapsed() >= Duration::from_millis(430));
     assert_eq!(server.count(), 600);
     // Cached names are not rate limited.

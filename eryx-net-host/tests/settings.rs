@@ -86,7 +86,7 @@ fn settings_left_out_of_a_map_keep_their_values() {
     assert!(replaced.check("::1", 80).is_allowed());
 }
 
-/// Trap: a policy that was compiled before a setting changed, and went on to be used.
+/// Regression: a policy that was compiled before a setting changed, and went on to be used.
 #[test]
 fn settings_of_a_map_replace_what_was_built_before() {
     let config = NetConfig::default();

@@ -429,6 +429,50 @@ async fn a_reset_is_the_pending_error_and_both_directions_have_ended() {
 }
 
 #[tokio::test]
+async fn after_a_reset_a_write_of_no_bytes_fails_and_so_does_every_shutdown() {
+    for how in [Shutdown::Receive, Shutdown::Send, Shutdown::Both] {
+        let (_network, mut connection, stream) = pair(&NetConfig::permissive()).await;
+        let written = within_timeout(connection.write(b"", None)).await;
+        assert_eq!(written, Ok(0), "the connection is open");
+        SockRef::from(&stream)
+            .set_linger(Some(Duration::ZERO))
+            .expect("set");
+        drop(stream);
+        within_timeout(async {
+            while !connection.status().hung_up {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(connection.shutdown(how), Err(NetError::NotConnected));
+        if how == Shutdown::Receive {
+            for expected in [NetError::ConnectionReset, NetError::BrokenPipe] {
+                let written = within_timeout(connection.write(b"", None)).await;
+                assert_eq!(written, Err(expected));
+            }
+        }
+        assert_eq!(connection.shutdown(how), Err(NetError::NotConnected));
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_arrive_after_both_directions_were_shut_down_reset_the_connection() {
+    let (_network, mut connection, mut stream) = pair(&NetConfig::permissive()).await;
+    connection.shutdown(Shutdown::Both).expect("open");
+    connection.shutdown(Shutdown::Both).expect("still open");
+    let status = connection.status();
+    assert!(status.hung_up && !status.has_error, "{status:?}");
+    stream.write_all(b"too late").await.expect("writes");
+    within_timeout(async {
+        while !connection.status().has_error {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(connection.take_error(), Err(NetError::ConnectionReset));
+}
+
+#[tokio::test]
 async fn a_connection_that_resets_on_close_discards_what_the_peer_has_not_read() {
     for (resets, expected) in [
         (false, None),

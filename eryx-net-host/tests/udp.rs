@@ -681,7 +681,7 @@ async fn datagrams_to_an_inspected_host_are_denied() {
     assert_eq!(near.received().len(), 5);
 }
 
-/// Trap: a new socket was not registered with the reactor yet, and the datagram was dropped.
+/// Regression: a new socket was not registered with the reactor yet, and the datagram was dropped.
 #[tokio::test]
 async fn the_first_datagram_is_sent_without_waiting_for_the_reactor() {
     let peer = peer().await;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::NetConfig;
-use super::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::dns::chain::{self, ResolverChain};
 use crate::dns::client::DnsResolver;
 use crate::dns::resolver::Resolve;

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::NetConfig;
-use super::error::ConfigError;
+use crate::config_error::ConfigError;
 
 /// The longest value of a secret, in bytes. The scrubber of responses holds back as many bytes.
 const MAX_SECRET: usize = 4096;

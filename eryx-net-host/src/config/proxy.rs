@@ -7,7 +7,7 @@ use eryx_net_policy::{Host, HostName, HostPattern, PortRange, with_embedded};
 use eryx_tls::{Connector, TrustStore};
 
 use super::NetConfig;
-use super::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::dns::chain::is_localhost;
 use crate::proxy::server::ProxyServer;
 use crate::proxy::setting::Proxy;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use eryx_net_policy::{HintStyle, HostPattern, PatternError, Policy, loopback_patterns};
 
 use super::NetConfig;
-use super::error::ConfigError;
-use super::generated::ListSettings;
+use super::settings_macros::ListSettings;
+use crate::config_error::ConfigError;
 
 /// The source of a policy.
 #[derive(Clone)]

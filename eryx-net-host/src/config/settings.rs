@@ -1,7 +1,7 @@
 //! The table of network settings.
 
 use super::NetConfig;
-use super::error::ConfigError;
+use crate::config_error::ConfigError;
 
 /// Passes the table of settings to `callback!`: the one place that names, types, defaults and
 /// documents them.
@@ -28,14 +28,15 @@ macro_rules! net_settings {
     ($callback:ident) => {
         $callback! {
             scalars {
-                /// Maximum number of connections that are open or being opened at once. 0 allows
-                /// none.
+                /// Maximum number of connections that are open or being opened at the same time. 0
+                /// allows none.
                 max_connections(max_connections): Count = 10,
                     unit "connections", option "max-connections"
                     { with_max_connections };
-                /// Maximum number of connections to one host that are open or being opened at once.
-                /// 0 allows none. A host is a name, or an address that was not looked up under a
-                /// name, whatever the port.
+                /// Maximum number of connections to one host that are open or being opened at the
+                /// same time. 0 allows none. Connections are counted per host name, on all ports
+                /// together. An address counts as the name that was looked up to get it, otherwise
+                /// as a host of its own.
                 max_connections_per_host(max_connections_per_host): Limit<usize> = none,
                     unit "connections", option "max-connections-per-host"
                     {
@@ -49,9 +50,9 @@ macro_rules! net_settings {
                         /// ```
                         with_max_connections_per_host
                     };
-                /// Maximum number of connections begun per second. One second's worth may begin at
-                /// once; later ones wait. The wait counts against the connect timeout, and a
-                /// connection that would have to wait longer fails.
+                /// Maximum number of connections begun per second. A burst of up to one second's
+                /// allowance may begin immediately; later connections wait. The wait counts against
+                /// the connect timeout, and a connection that would have to wait longer fails.
                 connects_per_second(connects_per_second): Rate<u32> = none,
                     unit "connections a second", option "connects-per-second"
                     { with_connects_per_second };
@@ -77,19 +78,20 @@ macro_rules! net_settings {
                 max_received_bytes(max_received_bytes): Limit<u64> = none,
                     unit "bytes", option "max-received"
                     { with_max_received_bytes };
-                /// Maximum number of bytes that all connections together send per second. One
-                /// second's worth may go at once; a write that comes too early waits, within its
-                /// timeout.
+                /// Maximum number of bytes that all connections together send per second. A burst
+                /// of up to one second's allowance may be sent immediately; a write that comes too
+                /// early waits, within its timeout.
                 sent_bytes_per_second(sent_bytes_per_second): Rate<u64> = none,
                     unit "bytes a second", option "send-rate"
                     { with_sent_bytes_per_second };
-                /// Maximum number of bytes that all connections together receive per second. One
-                /// second's worth may come at once; a read that comes too early waits, within its
-                /// timeout, while the kernel's buffer fills and the peer is slowed down.
+                /// Maximum number of bytes that all connections together receive per second. A
+                /// burst of up to one second's allowance may be received immediately; a read that
+                /// comes too early waits, within its timeout, while the kernel's buffer fills and
+                /// the peer is slowed down.
                 received_bytes_per_second(received_bytes_per_second): Rate<u64> = none,
                     unit "bytes a second", option "receive-rate"
                     { with_received_bytes_per_second };
-                /// Whether connections that the policy denies are made nevertheless, and only
+                /// Whether connections that the policy denies are made anyway, and only
                 /// reported. Use it to try out a policy with trusted code. Text that is not a host
                 /// still fails, and UDP still needs an entry in `allowed_udp`.
                 report_only(report_only): Flag = false, option "report-only"
@@ -118,10 +120,10 @@ macro_rules! net_settings {
                         with_shared_caches resets connector proxy_connector resolver
                     };
                 /// Whether the proxy resolves names. Only the entries for names in `allowed_hosts`
-                /// and `blocked_hosts` then decide about a name, as its addresses never become
-                /// known: a name may lead to any address that the proxy reaches, internal ones
-                /// included. Otherwise names are resolved and checked as without a proxy, and the
-                /// proxy is asked to connect to the addresses that the policy allows.
+                /// and `blocked_hosts` then decide about a name, because Eryx never learns the
+                /// addresses of a name: it may lead to any address that the proxy reaches, internal
+                /// ones included. Otherwise names are resolved and checked as without a proxy, and
+                /// the proxy is asked to connect to the addresses that the policy allows.
                 proxy_resolves(proxy_resolves): Flag = false, option "proxy-resolves"
                     {
                         /// A lookup returns a placeholder in `198.18.0.0/15`, an address that
@@ -179,9 +181,9 @@ macro_rules! net_settings {
                         allow_udp
                     };
                 /// Patterns of hosts that are connected to without the proxy, such as `*.corp` and
-                /// `10.0.0.0/8`. A pattern for names applies to the name that a program uses, one
-                /// for addresses to the address that is connected to. Loopback addresses need no
-                /// entry. It grants nothing: the policy applies as before.
+                /// `10.0.0.0/8`. A name pattern is compared with the name that a program uses, an
+                /// address pattern with the address that Eryx connects to. Loopback addresses need
+                /// no entry. It grants nothing: the policy applies as before.
                 no_proxy(no_proxy): Patterns<HostPattern> = [],
                     option "no-proxy": "Connect without the proxy to hosts that match this, such as \
                         `*.corp` or `10.0.0.0/8`"
@@ -210,7 +212,7 @@ macro_rules! net_settings {
                 root_cert_files(): CertificateFiles = [],
                     option "root-cert": "Trust the certificates in this file too, PEM or DER";
                 /// Patterns of hosts whose HTTP requests are in the report although no rule and no
-                /// secret is for them. What is not HTTP passes there without an entry.
+                /// secret is for them. Bytes that are not HTTP pass, and are not recorded.
                 inspect(inspect): Patterns<HostPattern> = [],
                     option "inspect": "List the HTTP requests to hosts that match this in the \
                         report, even without a rule for them",
@@ -256,9 +258,9 @@ macro_rules! net_settings {
                         `GET,HEAD api.github.com/repos/acme/*`",
                     add add_http_rule;
                 /// Credentials that programs use without seeing them, by name. A program has a
-                /// placeholder in the environment variable of that name, and requests to `hosts`
-                /// have the value in its place. A policy file says where the value is, with `env`
-                /// or `file`. A secret may also have `headers`, `query`, `body`, `inject` and
+                /// placeholder in the environment variable of that name, and Eryx replaces it by
+                /// the value in requests to `hosts`. A policy file says where the value is, with
+                /// `env` or `file`. A secret may also have `headers`, `query`, `body`, `inject` and
                 /// `plaintext_hosts`.
                 secrets(secrets): Secrets = {},
                     option "secret": "Give the script a placeholder in the environment variable \

@@ -38,9 +38,9 @@ const NOT_IN_DNS: [&str; 2] = ["invalid", "onion"];
 /// The system's hosts file takes precedence. Names are absolute, so no search list applies.
 ///
 /// Its resources are bounded. Answers are cached for their time to live, at most one hour, and the
-/// absence of a name at most 10 seconds: 256 names and 256 KiB. At most six queries run at once,
-/// each on a socket of its own; others wait. 256 names may be sent to name servers at once, and
-/// then 100 per second. A message of more than 8 KiB is rejected. Under a
+/// absence of a name at most 10 seconds: 256 names and 256 KiB. At most six queries run at the same
+/// time, each on a socket of its own; others wait. A burst of 256 names may be sent to name
+/// servers, and then 100 per second. A message of more than 8 KiB is rejected. Under a
 /// [`NetConfig`](crate::NetConfig) without a custom resolver, these bounds apply to each
 /// [`Network`](crate::Network).
 #[derive(Clone, Debug)]

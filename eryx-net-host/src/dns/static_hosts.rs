@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use eryx_net_policy::HostName;
 
-use crate::config::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::dns::resolver::{Answer, Resolve, ResolveError, Resolving};
 
 /// A resolver for a fixed set of names.

@@ -4,10 +4,7 @@
 //! A buffer is charged at its largest size, so that neither a peer nor a guest program can exceed
 //! the budget later.
 
-use eryx_net_policy::HostName;
 use eryx_tls::ClientSettings;
-
-use crate::dns::resolver::Answer;
 
 /// Every network: 7 MiB for its report (at most 1,792 entries of 4 KiB), 512 KiB for its TLS
 /// session cache, and the rest for the counts of refusals, by 64 rules and a few dozen reasons.
@@ -40,7 +37,7 @@ pub(crate) const LOOKUP: u64 = 128 << 10;
 pub(crate) const UDP_SOCKET: u64 = 128 << 10;
 
 /// The memory of one element of a list in addition to its own bytes.
-const ELEMENT: usize = 32;
+pub(crate) const ELEMENT: usize = 32;
 
 /// Returns the memory of TLS with `settings`, whose roots are used only where `uses_roots`.
 ///
@@ -66,14 +63,6 @@ fn tls_settings(settings: &ClientSettings, uses_roots: bool) -> u64 {
 /// Returns the memory of a tunnel through a proxy, with TLS to the proxy or without.
 pub(crate) fn tunnel(is_tls: bool) -> u64 {
     TUNNEL + if is_tls { TLS } else { 0 }
-}
-
-/// Returns the memory of a resolved name in the FQDN cache.
-pub(crate) fn answer(name: &HostName, answer: &Answer) -> u64 {
-    let names = answer.aliases.iter().chain([name]);
-    let names: usize = names.map(|name| name.as_str().len() + ELEMENT).sum();
-    // An address is in a hash table with spare capacity, and in the order of use.
-    (names + answer.addresses.len() * 8 * ELEMENT) as u64
 }
 
 #[cfg(test)]

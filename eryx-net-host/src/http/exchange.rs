@@ -30,14 +30,15 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(method: &str, url: &str, verdict: Option<HttpVerdict>) -> Self {
+    pub(super) fn new(method: &str, mut url: String, verdict: Option<HttpVerdict>) -> Self {
+        url.truncate(url.floor_char_boundary(MAX_URL));
         Self {
             max_response_bytes: None,
             values: Values::new(),
             report: HttpRequestReport {
                 connection: 0,
                 method: method.chars().take(MAX_METHOD).collect(),
-                url: url[..url.floor_char_boundary(MAX_URL)].to_owned(),
+                url,
                 started: SystemTime::now(),
                 status: None,
                 sent_bytes: 0,

@@ -37,7 +37,7 @@ pub(super) const MAX_HEAD: usize = 32 * 1024;
 /// 8 KiB, aiohttp 8 KiB for a line.
 const MAX_RESPONSE_HEAD: usize = 16 * 1024;
 
-/// The most bytes of a body that are sent as they are at once.
+/// The most bytes of a body that are sent as they are in one step.
 const MAX_FORWARDED: usize = 256 * 1024;
 
 /// The same for a body that is searched for placeholders: what the kernel does not take at once is
@@ -54,7 +54,9 @@ const MAX_SEARCHED: usize = 128 * 1024;
 pub(crate) struct Inspector {
     pub(super) context: Arc<HttpContext>,
     pub(super) entry: Arc<AuditEntry>,
-    pub(super) peer: Peer,
+    pub(super) peer: Arc<Peer>,
+    /// The start of URLs: the scheme and the host.
+    pub(super) url_start: String,
     /// If the port of the peer is not known, the ports on which a request has to be allowed.
     pub(super) tunnel_ports: Vec<u16>,
     /// Whether the peer may be sent a secret, on this connection or on another.
@@ -110,7 +112,8 @@ impl Inspector {
             searched: None,
             context,
             entry,
-            peer,
+            url_start: request_url::start(&peer),
+            peer: Arc::new(peer),
             tunnel_ports,
             has_secrets,
             http: Connection::new(origin, limits(MAX_HEAD))

@@ -35,7 +35,7 @@ impl ResponseBody {
         }
     }
 
-    /// Returns whether the body is in chunks, which are made anew.
+    /// Returns whether the body is in chunks, which are made again.
     pub(super) fn is_chunked(&self) -> bool {
         self.is_chunked
     }

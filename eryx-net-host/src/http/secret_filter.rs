@@ -21,7 +21,7 @@ pub(crate) struct SecretPatterns {
 ///
 /// It holds back the last bytes of the stream as long as they can be the start of a secret. Which
 /// bytes it holds back does not depend on the secrets: all from the last one that secrets do not
-/// consist of, such as a space, a quotation mark or a line end. Trap: if it held back just those
+/// consist of, such as a space, a quotation mark or a line end. Pitfall: if it held back just those
 /// that start a secret, a program that gets its own text back from a server could find out the
 /// secret character by character, from what arrives early and what late.
 #[derive(Default)]

@@ -5,8 +5,8 @@ use crate::http::secret_filter::{SecretFilter, SecretPatterns};
 /// Replaces secrets in the messages of a server.
 ///
 /// Secrets are found across the frames of a message, however the stream is split. The frames of
-/// data are made anew: what is held back of a message does not hold back the control frames between
-/// its frames, nor anything that follows the message.
+/// data are made again: what is held back of a message does not hold back the control frames
+/// between its frames, nor anything that follows the message.
 #[derive(Default)]
 pub(super) struct WebSocketFilter {
     state: State,

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use crate::config::NetConfig;
 use crate::error::NetError;
 use crate::limits::kind::NetLimit;
 use crate::limits::rate_limiter::{RateLimitWait, RateLimiter};
@@ -35,22 +34,19 @@ pub(crate) enum Grant {
 }
 
 impl BandwidthLimiter {
-    /// Returns the limits that `config` sets on sent bytes.
-    pub(crate) fn sending(config: &NetConfig) -> Self {
+    /// Returns the limits on sent bytes.
+    pub(crate) fn sending(max_bytes: Option<u64>, bytes_per_second: Option<u64>) -> Self {
         Self {
-            quota: quota(config.max_sent_bytes(), NetLimit::MaxSentBytes),
-            rate: rate(config.sent_bytes_per_second(), NetLimit::SentBytesPerSecond),
+            quota: quota(max_bytes, NetLimit::MaxSentBytes),
+            rate: rate(bytes_per_second, NetLimit::SentBytesPerSecond),
         }
     }
 
-    /// Returns the limits that `config` sets on received bytes.
-    pub(crate) fn receiving(config: &NetConfig) -> Self {
+    /// Returns the limits on received bytes.
+    pub(crate) fn receiving(max_bytes: Option<u64>, bytes_per_second: Option<u64>) -> Self {
         Self {
-            quota: quota(config.max_received_bytes(), NetLimit::MaxReceivedBytes),
-            rate: rate(
-                config.received_bytes_per_second(),
-                NetLimit::ReceivedBytesPerSecond,
-            ),
+            quota: quota(max_bytes, NetLimit::MaxReceivedBytes),
+            rate: rate(bytes_per_second, NetLimit::ReceivedBytesPerSecond),
         }
     }
 
@@ -209,8 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_bytes_of_a_quota_are_granted_once() {
-        let config = NetConfig::default().with_max_sent_bytes(10);
-        let limiter = BandwidthLimiter::sending(&config);
+        let limiter = BandwidthLimiter::sending(Some(10), None);
         assert_eq!(reserve(&limiter, 4), Poll::Ready(Grant::Bytes(4)));
         assert_eq!(reserve(&limiter, 100), Poll::Ready(Grant::Bytes(6)));
         assert_eq!(reserve(&limiter, 1), Poll::Ready(Grant::Exhausted));
@@ -221,11 +216,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_that_waits_for_the_rate_holds_no_part_of_the_quota() {
-        let config = NetConfig::default()
-            .with_max_received_bytes(150)
-            .with_received_bytes_per_second(100)
-            .expect("a rate");
-        let limiter = BandwidthLimiter::receiving(&config);
+        let limiter = BandwidthLimiter::receiving(Some(150), Some(100));
         assert_eq!(reserve(&limiter, 1000), Poll::Ready(Grant::Bytes(100)));
         assert_eq!(reserve(&limiter, 1000), Poll::Pending);
         tokio::time::advance(Duration::from_secs(5)).await;
@@ -235,11 +226,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_debit_is_all_or_nothing_and_delays_later_reservations() {
-        let config = NetConfig::default()
-            .with_max_sent_bytes(400)
-            .with_sent_bytes_per_second(100)
-            .expect("a rate");
-        let limiter = BandwidthLimiter::sending(&config);
+        let limiter = BandwidthLimiter::sending(Some(400), Some(100));
         assert!(limiter.debit(300));
         assert!(!limiter.debit(101));
         let mut cx = Context::from_waker(Waker::noop());
@@ -257,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_limits_every_reservation_is_granted() {
-        let limiter = BandwidthLimiter::sending(&NetConfig::default());
+        let limiter = BandwidthLimiter::sending(None, None);
         assert_eq!(
             reserve(&limiter, usize::MAX),
             Poll::Ready(Grant::Bytes(usize::MAX))

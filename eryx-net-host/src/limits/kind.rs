@@ -6,9 +6,9 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NetLimit {
-    /// TCP connections that are open or opening at once, and UDP sockets in use.
+    /// TCP connections that are open or opening at the same time, and UDP sockets in use.
     MaxConnections,
-    /// TCP connections and UDP destinations of one host at once.
+    /// TCP connections and UDP destinations of one host at the same time.
     MaxConnectionsPerHost,
     /// Connections and UDP destinations begun per second.
     ConnectsPerSecond,
@@ -20,7 +20,7 @@ pub enum NetLimit {
     SentBytesPerSecond,
     /// Bytes received per second.
     ReceivedBytesPerSecond,
-    /// Name lookups in progress at once: twice as many as connections, but at least 64.
+    /// Name lookups in progress at the same time: twice as many as connections, but at least 64.
     LookupsInProgress,
     /// Bytes of host memory that the sandbox may use: a [`HostMemory`](crate::HostMemory).
     MaxHostMemory,

@@ -8,7 +8,7 @@ use eryx_sync::Mutex;
 use tokio::time::{Instant, Sleep};
 
 /// The unit of rates, and the default size of the bucket: up to one second's worth of tokens may be
-/// taken at once after an idle period.
+/// taken in a burst after an idle period.
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The smallest grant is 1/50 of a second's tokens (or all that the caller wants, if that is less),

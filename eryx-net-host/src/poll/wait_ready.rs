@@ -9,8 +9,8 @@ use tokio::time::Sleep;
 
 use crate::poll::inline_wait::BlockedOperation;
 use crate::poll::noop_waker::noop_waker;
+use crate::poll::operation_timeout::unconstrained;
 use crate::poll::poll_set::Readiness;
-use crate::poll::timeout::unconstrained;
 
 /// How long one sweep may take before it yields to the runtime, and so to deadlines and other
 /// tasks.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use eryx_net_policy::HostPattern;
 
-use crate::config::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::proxy::server::{CURL_HTTP_PORT, ProxyServer, url_error};
 
 /// The variables that name the proxy. The first that is set decides. Not `HTTP_PROXY`, which a web

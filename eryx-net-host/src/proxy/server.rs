@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eryx_net_policy::Host;
 
-use crate::config::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::proxy::credentials::{Credentials, HIDDEN};
 
 /// The port of SOCKS (IANA, service `socks`). curl also assumes it for HTTP.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eryx_net_policy::HostPattern;
 
-use crate::config::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::proxy::environment;
 use crate::proxy::server::{ProxyServer, url_error};
 

@@ -1,6 +1,7 @@
 //! Closing: close_notify, and the lingering close of a connection with buffered bytes.
 
 use std::future::poll_fn;
+use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,9 +12,9 @@ use crate::error::NetError;
 use crate::poll::noop_waker::noop_waker;
 use crate::tcp::connection::Connection;
 use crate::tcp::inspected_stream::InspectedStream;
+use crate::tcp::lazy_tcp_stream::{DRAIN_SIZE, LazyTcpStream};
 use crate::tcp::state::State;
-use crate::tcp::stream::{DRAIN_SIZE, Stream};
-use crate::tcp::tls_stream::TlsConnection;
+use crate::tcp::tls_connection::TlsConnection;
 use crate::tcp::transport::Transport;
 
 /// The timeout of a lingering close.
@@ -113,7 +114,7 @@ impl Tail {
         transport.poll_close_notify(cx).map_err(NetError::from)
     }
 
-    fn tcp_mut(&mut self) -> &mut Stream {
+    fn tcp_mut(&mut self) -> &mut LazyTcpStream {
         match self {
             Self::Tls(tls) => tls.transport_mut().tcp_mut(),
             Self::Inspected(inspected) => inspected.transport_mut().tcp_mut(),
@@ -135,7 +136,7 @@ async fn linger_close(mut tail: Tail) {
     if sent.await.is_err() {
         return;
     }
-    if tail.tcp_mut().shutdown().is_ok() {
+    if tail.tcp_mut().shutdown(Shutdown::Write).is_ok() {
         poll_fn(|cx| poll_drain(tail.tcp_mut(), cx)).await;
     }
 }
@@ -144,7 +145,7 @@ async fn linger_close(mut tail: Tail) {
 /// stream, or when it fails.
 ///
 /// Stops at the work limit of one poll, and then wakes the task at once.
-fn poll_drain(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<()> {
+fn poll_drain(stream: &mut LazyTcpStream, cx: &mut Context<'_>) -> Poll<()> {
     for _ in 0..POLL_LIMIT / DRAIN_SIZE {
         match ready!(stream.poll_drain(cx)) {
             Ok(0) | Err(_) => return Poll::Ready(()),

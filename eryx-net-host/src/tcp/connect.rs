@@ -1,4 +1,5 @@
-//! Connecting: `Resolving -> Connecting -> Open`.
+//! Connecting: `Resolving -> Connecting -> Open`. Only checked addresses are dialled, and the name
+//! is not looked up again, which prevents DNS rebinding.
 
 use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
@@ -13,19 +14,19 @@ use tokio::time::Instant;
 use crate::admission::ConnectionSlot;
 use crate::audit::activity::CloseReason;
 use crate::audit::entry::AuditEntry;
+use crate::connect_budget::ConnectDeadline;
 use crate::context::NetworkContext;
 use crate::dns::resolver::Answer;
 use crate::error::NetError;
+use crate::io_limits::IoLimits;
 use crate::poll::deadline::Deadline;
-use crate::poll::timeout::Timeout;
-use crate::socket_limits::SocketLimits;
-use crate::tcp::connect_budget::AttemptDeadline;
+use crate::poll::operation_timeout::OperationTimeout;
 use crate::tcp::connection::Connection;
+use crate::tcp::dial::dial;
 use crate::tcp::established::Established;
-use crate::tcp::happy_eyeballs::dial;
 use crate::tcp::inspected_stream::InspectedStream;
 use crate::tcp::prefixed_stream::PrefixedStream;
-use crate::tcp::route;
+use crate::tcp::proxy_route;
 use crate::tcp::state::{HalfClose, State};
 
 /// The target of a new connection.
@@ -48,7 +49,7 @@ impl Connection {
         (host, policy_host, port): (&str, Host, u16),
         target: ConnectTarget,
         connect_at: Option<Instant>,
-        deadline: AttemptDeadline,
+        deadline: ConnectDeadline,
     ) -> Self {
         let state = match target {
             ConnectTarget::Name(answer) => State::Resolving(delayed_until(connect_at, answer)),
@@ -68,8 +69,8 @@ impl Connection {
             policy_host,
             port,
             state,
-            deadline: Deadline::at(deadline.deadline),
-            attempt: deadline.attempt,
+            deadline: Deadline::at(deadline.at),
+            budgeted: deadline.budgeted,
             handshake_budget: context.config.connect_timeout(),
             endpoints: None,
             inspection: None,
@@ -78,7 +79,7 @@ impl Connection {
             deferred_error: None,
             quota_exceeded: false,
             close_reason: CloseReason::LocalClose,
-            limits: SocketLimits::new(context),
+            limits: IoLimits::new(context),
         }
     }
 
@@ -96,7 +97,7 @@ impl Connection {
     /// [`NetError::ConnectionRefused`], [`NetError::TimedOut`], [`NetError::HostUnreachable`] or
     /// [`NetError::NetworkUnreachable`].
     pub async fn finish_connect(&mut self, timeout: Option<Duration>) -> Result<(), NetError> {
-        let timeout = Timeout::new(timeout, self.limits.context.config.connect_timeout());
+        let timeout = OperationTimeout::new(timeout, self.limits.context.config.connect_timeout());
         match timeout.run(|cx| self.poll_connect(cx)).await {
             // The caller's own timeout ends the connection just as the connect timeout does.
             Err(NetError::TimedOut) => Err(self.fail(NetError::TimedOut)),
@@ -157,8 +158,8 @@ impl Connection {
             tunnel.proxy
         });
         self.entry.connected(endpoints.peer, proxy);
-        if let Some(attempt) = self.attempt.take() {
-            attempt.succeeded();
+        if let Some(connect) = self.budgeted.take() {
+            connect.succeeded();
         }
         let context = &self.limits.context;
         let address = endpoints.policy_address();
@@ -214,7 +215,7 @@ fn dial_future(
             let spare = context.spare_attempts.clone();
             Box::pin(async move { Ok(dial(&addresses, &spare).await?.into()) })
         }
-        Some(proxy) => Box::pin(route::dial_addresses(
+        Some(proxy) => Box::pin(proxy_route::dial_addresses(
             Arc::clone(context),
             Arc::clone(entry),
             Arc::clone(proxy),
@@ -234,7 +235,7 @@ fn proxied_name_future(
     match context.config.proxy_server() {
         // Names are left to a proxy only where there is one.
         None => Box::pin(ready(Err(NetError::NetworkUnreachable))),
-        Some(proxy) => Box::pin(route::dial_name(
+        Some(proxy) => Box::pin(proxy_route::dial_name(
             Arc::clone(context),
             Arc::clone(entry),
             Arc::clone(proxy),

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use eryx_net_policy::Host;
@@ -11,26 +10,17 @@ use eryx_net_policy::Host;
 use crate::admission::ConnectionSlot;
 use crate::audit::activity::CloseReason;
 use crate::audit::entry::AuditEntry;
+use crate::connect_budget::BudgetedConnect;
 use crate::error::NetError;
 use crate::http::target::InspectionTarget;
+use crate::io_limits::IoLimits;
 use crate::own_addresses::masked_local_endpoint;
 use crate::poll::deadline::Deadline;
-use crate::poll::inline_wait::INLINE_WAIT;
-use crate::poll::noop_waker::noop_waker;
-use crate::socket_limits::SocketLimits;
-use crate::tcp::connect_budget::ConnectAttempt;
 use crate::tcp::established::Endpoints;
 use crate::tcp::keepalive::KeepaliveOption;
-use crate::tcp::state::{ConnectionStatus, HalfClose, Phase, State};
-use crate::tcp::stream::Interest;
+use crate::tcp::lazy_tcp_stream::ConnectionStatus;
+use crate::tcp::state::{HalfClose, Phase, State};
 use crate::tcp::transport::Transport;
-
-/// The most inline waits of one operation: a TLS record or a handshake flight may arrive in parts.
-const MAX_INLINE_WAITS: u32 = 4;
-
-// An operation polls before each inline wait and once more before it yields to the runtime. Bytes
-// that lead to no plaintext must not keep it from yielding for longer than 256 KiB take.
-const _: () = assert!((MAX_INLINE_WAITS as usize + 1) * eryx_tls::POLL_LIMIT <= 256 * 1024);
 
 /// A TCP connection, with TLS once [`start_tls`](Self::start_tls) has succeeded.
 ///
@@ -60,7 +50,7 @@ const _: () = assert!((MAX_INLINE_WAITS as usize + 1) * eryx_tls::POLL_LIMIT <= 
 /// # }
 /// ```
 pub struct Connection {
-    pub(super) limits: SocketLimits,
+    pub(super) limits: IoLimits,
     pub(super) entry: Arc<AuditEntry>,
     /// `None` once a lingering close owns it.
     pub(super) slot: Option<ConnectionSlot>,
@@ -72,7 +62,7 @@ pub struct Connection {
     /// The deadline of resolving and dialling together.
     pub(super) deadline: Deadline,
     /// For an address that a lookup returned, until the connection is established.
-    pub(super) attempt: Option<ConnectAttempt>,
+    pub(super) budgeted: Option<BudgetedConnect>,
     /// The rest of the connect timeout, for a handshake.
     pub(super) handshake_budget: Duration,
     pub(super) endpoints: Option<Endpoints>,
@@ -174,6 +164,7 @@ impl Connection {
         let mut status = transport.tcp().status();
         status.has_error |= self.deferred_error.is_some();
         status.read_closed |= self.half_close.read_shutdown;
+        status.hung_up |= self.half_close.read_shutdown && self.half_close.write_shutdown;
         status
     }
 
@@ -251,49 +242,6 @@ impl Connection {
         }
     }
 
-    /// Polls without waiting, and again after each inline wait in which bytes have arrived. Returns
-    /// `None` if that was not enough.
-    pub(super) fn poll_inline<T>(
-        &mut self,
-        timeout: Option<Duration>,
-        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, NetError>>,
-    ) -> Option<Result<T, NetError>> {
-        // The caller's timeout is shorter than the inline waits.
-        if timeout.is_some_and(|timeout| timeout < INLINE_WAIT * MAX_INLINE_WAITS) {
-            return None;
-        }
-        let mut cx = Context::from_waker(noop_waker());
-        for _ in 0..MAX_INLINE_WAITS {
-            if let Poll::Ready(outcome) = poll(self, &mut cx) {
-                return Some(outcome);
-            }
-            if self.yielded() {
-                // More is available at once; the operation continues after a yield.
-                return None;
-            }
-            if !self
-                .transport_mut()?
-                .tcp_mut()
-                .wait_inline(Interest::Readable)
-            {
-                return None;
-            }
-        }
-        None
-    }
-
-    /// Returns whether the last poll stopped at its work limit, so that more may be available at
-    /// once.
-    fn yielded(&self) -> bool {
-        match &self.state {
-            State::Open(plain) => plain.transport().yielded(),
-            State::Handshaking(handshake) => handshake.yielded(),
-            State::Tls(tls) => tls.yielded(),
-            State::Inspected(inspected) => inspected.yielded(),
-            _ => false,
-        }
-    }
-
     /// Moves to `Failed`, which is final, and returns the error.
     pub(super) fn fail(&mut self, error: NetError) -> NetError {
         if self.close_reason == CloseReason::LocalClose {
@@ -302,7 +250,7 @@ impl Connection {
                 _ => CloseReason::Error(error.clone()),
             };
         }
-        self.attempt = None;
+        self.budgeted = None;
         self.state = State::Failed(error.clone());
         error
     }

@@ -12,17 +12,17 @@ use crate::http::context::HttpContext;
 use crate::http::inspector::{Inspector, STEP};
 use crate::http::target::InspectionTarget;
 use crate::tcp::prefixed_stream::PrefixedStream;
-use crate::tcp::tls_stream::TlsConnection;
+use crate::tcp::tls_connection::TlsConnection;
 use crate::tcp::transport::Transport;
 
-/// The most bytes that one read takes from the peer, all of which the program receives at once.
-const MAX_READ: usize = 256 * 1024;
+/// The most bytes that one read takes from the peer, all of which the program receives together.
+const MAX_INSPECTED_READ: usize = 256 * 1024;
 
 /// The fewest bytes that a read tries to take.
 const MIN_READ: usize = 16 * 1024;
 
-/// The most bytes that are taken from the peer to find out whether the program can read. They stay
-/// in memory until it does.
+/// The most bytes that a check of readiness reads in advance. They stay buffered until the program
+/// reads.
 const MAX_READ_AHEAD: usize = 8 * 1024;
 
 /// The most reads of one poll that lead to no bytes for the program. A head of 32 KiB can arrive in
@@ -209,7 +209,7 @@ impl InspectedStream {
         if !matches!(self.mode, Mode::Http(_)) {
             return self.poll_read_uninspected(cx, max);
         }
-        ready!(self.poll_inspected(cx, max.clamp(MIN_READ, MAX_READ)))?;
+        ready!(self.poll_inspected(cx, max.clamp(MIN_READ, MAX_INSPECTED_READ)))?;
         match &mut self.mode {
             Mode::Http(inspector) => match inspector.take_for_program(max) {
                 Some(outcome) => Poll::Ready(outcome),
@@ -287,7 +287,7 @@ impl InspectedStream {
                 return Poll::Ready(Ok(()));
             };
             if data.is_empty() {
-                inspector.finish_responses();
+                inspector.on_server_eof();
             } else {
                 // The read that follows returns the error.
                 let _ = inspector.response(data);
@@ -423,7 +423,7 @@ impl InspectedStream {
 }
 
 impl Layer {
-    /// Returns how many bytes it takes at once at most.
+    /// Returns how many bytes one step takes at most.
     fn max_taken(&self) -> usize {
         match self {
             Self::Plain(_) => usize::MAX,

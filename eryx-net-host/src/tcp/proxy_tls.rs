@@ -1,6 +1,7 @@
 //! TLS to a proxy, below the connection of the guest program.
 
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -8,7 +9,7 @@ use bytes::BufMut;
 use eryx_tls::{TlsError, TlsStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::tcp::stream::Stream;
+use crate::tcp::lazy_tcp_stream::LazyTcpStream;
 
 /// The most reads between two yields that may process ciphertext, up to
 /// [`POLL_LIMIT`](eryx_tls::POLL_LIMIT) bytes each. The guest program's TLS reads many times in one
@@ -19,14 +20,14 @@ const MAX_READS: u32 = 2;
 ///
 /// An error of this TLS is a reset for the connection above it: what arrived may be incomplete.
 pub(super) struct ProxyTls {
-    stream: TlsStream<Stream>,
+    stream: TlsStream<LazyTcpStream>,
     /// Reads of ciphertext since the last time that a read had to wait.
     reads: u32,
     yielded: bool,
 }
 
 impl ProxyTls {
-    pub(super) fn new(stream: TlsStream<Stream>) -> Self {
+    pub(super) fn new(stream: TlsStream<LazyTcpStream>) -> Self {
         Self {
             stream,
             reads: 0,
@@ -34,11 +35,11 @@ impl ProxyTls {
         }
     }
 
-    pub(super) fn tcp(&self) -> &Stream {
+    pub(super) fn tcp(&self) -> &LazyTcpStream {
         self.stream.get_ref()
     }
 
-    pub(super) fn tcp_mut(&mut self) -> &mut Stream {
+    pub(super) fn tcp_mut(&mut self) -> &mut LazyTcpStream {
         self.stream.get_mut()
     }
 
@@ -130,7 +131,7 @@ fn transport_error(error: TlsError) -> io::Error {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for LazyTcpStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -142,7 +143,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for LazyTcpStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -156,7 +157,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown())
+        Poll::Ready(self.shutdown(Shutdown::Write))
     }
 }
 
@@ -205,7 +206,7 @@ mod tests {
         });
         let trust = TrustStore::empty().with_root_cert(authority.pem().as_bytes());
         let connector = Connector::new(trust.expect("a root"), false);
-        let stream = Stream::connect(address).expect("begun");
+        let stream = LazyTcpStream::connect(address).expect("begun");
         let handshake = connector.upgrade(&ClientSettings::for_name("localhost"), stream);
         let stream = handshake.expect("settings").await.expect("a handshake");
         (ProxyTls::new(stream), sent)
@@ -229,7 +230,7 @@ mod tests {
                 }
             }
             assert!(tls.yielded());
-            // A read may decrypt several records at once; each of them is 16 KiB.
+            // A read may decrypt several records; each of them is 16 KiB.
             let most = MAX_READS as usize * eryx_tls::POLL_LIMIT.div_ceil(16_000);
             assert!((1..=most).contains(&received), "{received}");
         }

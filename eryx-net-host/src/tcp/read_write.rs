@@ -1,13 +1,14 @@
 //! Reading, writing, and shutting down either direction.
 
+use std::net;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::audit::activity::CloseReason;
 use crate::error::NetError;
+use crate::io_limits::Direction;
 use crate::limits::bandwidth::Grant;
 use crate::poll::noop_waker::noop_waker;
-use crate::socket_limits::Direction;
 use crate::tcp::connection::Connection;
 use crate::tcp::read_size::MAX_READ;
 use crate::tcp::state::{Shutdown, State};
@@ -107,7 +108,7 @@ impl Connection {
     /// With a zero timeout, takes the bytes that can be taken now. Otherwise takes all of them and
     /// returns once the kernel has them, or returns how many were taken when the timeout passed,
     /// unless that is none. Writing an empty slice waits until all earlier writes are with the
-    /// kernel.
+    /// kernel, and returns the error of a connection that has ended.
     ///
     /// # Errors
     ///
@@ -173,6 +174,13 @@ impl Connection {
                 _ => {}
             }
             if rest.is_empty() {
+                if data.is_empty()
+                    && let State::Open(plain) = &mut self.state
+                    && !plain.transport().is_tls()
+                {
+                    // No bytes to send, but an error to return.
+                    ready!(plain.transport_mut().poll_send(cx, data))?;
+                }
                 return Poll::Ready(Ok(()));
             }
             let grant = self
@@ -204,37 +212,46 @@ impl Connection {
     /// Shuts down one direction or both.
     ///
     /// After reading is shut down, reads return what has arrived and then the end of the stream.
+    /// After both are, a plaintext connection is reset when bytes arrive.
     /// Shutting down writing over TLS sends close_notify first. Never waits: bytes that the kernel
     /// does not take at once are sent when a later operation waits on this connection, or when it
     /// is dropped.
     ///
     /// # Errors
     ///
-    /// [`NetError::NotConnected`] unless the connection is established.
+    /// [`NetError::NotConnected`] unless the connection is established, and once it has ended in
+    /// both directions.
     pub fn shutdown(&mut self, how: Shutdown) -> Result<(), NetError> {
         match self.check_io_ready() {
             Err(NetError::ConnectionAborted) => return Err(NetError::ConnectionAborted),
             Err(_) => return Err(NetError::NotConnected),
             Ok(()) => {}
         }
+        // A connection that has ended, before close_notify makes a peer that has closed reset it.
+        let is_connected = self.peer_endpoint().is_ok();
         if how != Shutdown::Send {
             self.half_close.read_shutdown = true;
+            if let State::Open(plain) = &self.state
+                && !plain.transport().is_tls()
+            {
+                // The kernel resets the connection when bytes arrive after both shutdowns. The
+                // error is that of `is_connected`.
+                let _ = plain.transport().tcp().shutdown(net::Shutdown::Read);
+            }
         }
         if how != Shutdown::Receive && !self.half_close.write_shutdown {
-            let was_connected = !self.status().hung_up;
             self.half_close.write_shutdown = true;
             self.half_close.fin_pending = true;
             self.poll_flush_pending(&mut Context::from_waker(noop_waker()));
-            if let Some(error @ NetError::NotConnected) = self.deferred_error.clone() {
+            if self.deferred_error == Some(NetError::NotConnected) {
                 self.deferred_error = None;
-                // A peer that has closed its socket resets the connection when close_notify
-                // arrives, before the system shuts it down: shutdown(2) alone would succeed.
-                if !(was_connected && self.is_tls()) {
-                    return Err(error);
-                }
             }
         }
-        Ok(())
+        if is_connected {
+            Ok(())
+        } else {
+            Err(NetError::NotConnected)
+        }
     }
 
     /// Sends the pending bytes: buffered ciphertext, then the end of the stream. Defers an error to
@@ -278,16 +295,6 @@ impl Connection {
             State::Resolving(_) | State::Connecting(_) | State::Taken => {
                 Err(NetError::NotConnected)
             }
-        }
-    }
-
-    /// Returns whether bytes are sent over TLS, to the peer or to a proxy.
-    fn is_tls(&self) -> bool {
-        match &self.state {
-            State::Tls(_) => true,
-            State::Inspected(inspected) => inspected.is_tls(),
-            State::Open(plain) => plain.transport().is_tls(),
-            _ => false,
         }
     }
 

@@ -10,12 +10,12 @@ use crate::audit::activity::CloseReason;
 use crate::error::NetError;
 use crate::host_memory::estimate;
 use crate::http::inspector::Inspector;
-use crate::policy_check::HandshakeTransport;
-use crate::poll::timeout::Timeout;
+use crate::poll::operation_timeout::OperationTimeout;
+use crate::server_name_check::HandshakeTransport;
 use crate::tcp::connection::Connection;
 use crate::tcp::inspected_stream::InspectedStream;
 use crate::tcp::state::State;
-use crate::tcp::tls_stream::{HandshakeSettings, TlsHandshake};
+use crate::tcp::tls_connection::{HandshakeSettings, TlsHandshake};
 
 impl Connection {
     /// Starts TLS on the connection. Reads and writes then transfer plaintext over TLS.
@@ -40,7 +40,7 @@ impl Connection {
         match self.poll_inline(timeout, Self::poll_handshake) {
             Some(outcome) => outcome?,
             None => {
-                Timeout::new(timeout, self.limits.context.config.connect_timeout())
+                OperationTimeout::new(timeout, self.limits.context.config.connect_timeout())
                     .run(|cx| self.poll_handshake(cx))
                     .await?;
             }

@@ -7,7 +7,7 @@ use crate::error::NetError;
 use crate::tcp::established::Established;
 use crate::tcp::inspected_stream::InspectedStream;
 use crate::tcp::prefixed_stream::PrefixedStream;
-use crate::tcp::tls_stream::{TlsConnection, TlsHandshake};
+use crate::tcp::tls_connection::{TlsConnection, TlsHandshake};
 
 /// The state of a connection, as its owner sees it.
 ///
@@ -38,18 +38,6 @@ pub enum Phase {
     Closed,
     /// Connecting or the TLS handshake has failed. Every operation returns the same error.
     Failed,
-}
-
-/// What poll(2) reports of a connection besides its readiness.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConnectionStatus {
-    /// The peer sends no more (POLLRDHUP).
-    pub read_closed: bool,
-    /// Both directions have ended (POLLHUP).
-    pub hung_up: bool,
-    /// An error is pending (POLLERR).
-    pub has_error: bool,
 }
 
 /// The direction of a connection to shut down.

@@ -1,32 +1,33 @@
 //! The transport of a connection: TCP, or TLS to the embedder's proxy over TCP.
 
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
+use crate::tcp::lazy_tcp_stream::LazyTcpStream;
 use crate::tcp::proxy_tls::ProxyTls;
-use crate::tcp::stream::Stream;
 
 /// The transport of a connection. Whatever it is, the guest program's own TLS may run over it.
 pub(super) enum Transport {
     /// TCP to the peer, or to a proxy.
-    Tcp(Stream),
+    Tcp(LazyTcpStream),
     /// TLS to a proxy.
     ProxyTls(Box<ProxyTls>),
 }
 
 impl Transport {
     /// Returns the TCP stream, for its options and its readiness.
-    pub(super) fn tcp(&self) -> &Stream {
+    pub(super) fn tcp(&self) -> &LazyTcpStream {
         match self {
             Self::Tcp(stream) => stream,
             Self::ProxyTls(tls) => tls.tcp(),
         }
     }
 
-    pub(super) fn tcp_mut(&mut self) -> &mut Stream {
+    pub(super) fn tcp_mut(&mut self) -> &mut LazyTcpStream {
         match self {
             Self::Tcp(stream) => stream,
             Self::ProxyTls(tls) => tls.tcp_mut(),
@@ -38,7 +39,7 @@ impl Transport {
         matches!(self, Self::ProxyTls(_))
     }
 
-    /// Receives into the spare capacity of `buffer`, as [`Stream::poll_receive`] does.
+    /// Receives into the spare capacity of `buffer`, as [`LazyTcpStream::poll_receive`] does.
     pub(super) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
@@ -124,7 +125,7 @@ impl Transport {
     /// Sends the end of the stream, after all bytes before it.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_close_notify(cx))?;
-        Poll::Ready(self.tcp().shutdown())
+        Poll::Ready(self.tcp().shutdown(Shutdown::Write))
     }
 }
 

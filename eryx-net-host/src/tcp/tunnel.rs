@@ -9,8 +9,8 @@ use eryx_net_policy::{Host, with_embedded};
 use eryx_tls::{ClientSettings, TlsError};
 
 use crate::audit::entry::AuditEntry;
+use crate::checked_lookup::interleave;
 use crate::context::NetworkContext;
-use crate::dns::checked_lookup::interleave;
 use crate::dns::resolver::Resolve as _;
 use crate::host_memory::estimate;
 use crate::own_addresses::OwnAddresses;
@@ -18,12 +18,12 @@ use crate::proxy::error::ProxyError;
 use crate::proxy::handshake::ProxyHandshake;
 use crate::proxy::server::{ProxyProtocol, ProxyServer};
 use crate::proxy::target::ProxyTarget;
+use crate::tcp::dial::{MAX_ATTEMPTS, dial};
 use crate::tcp::established::{Endpoints, Established, TunnelRecord};
-use crate::tcp::happy_eyeballs::{MAX_ATTEMPTS, dial};
+use crate::tcp::lazy_tcp_stream::{Interest, LazyTcpStream};
 use crate::tcp::prefixed_stream::PrefixedStream;
+use crate::tcp::proxy_route_error::RouteError;
 use crate::tcp::proxy_tls::ProxyTls;
-use crate::tcp::route_error::RouteError;
-use crate::tcp::stream::{Interest, Stream};
 use crate::tcp::transport::Transport;
 
 /// Bytes of one read of the proxy's answer.
@@ -143,7 +143,7 @@ impl TunnelDialler {
         })
     }
 
-    async fn start_tls(&self, stream: Stream) -> Result<ProxyTls, TlsError> {
+    async fn start_tls(&self, stream: LazyTcpStream) -> Result<ProxyTls, TlsError> {
         let settings = ClientSettings {
             alpn: vec![b"http/1.1".to_vec()],
             ..ClientSettings::for_name(self.proxy.host.to_string())

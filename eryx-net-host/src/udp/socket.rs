@@ -12,13 +12,13 @@ use crate::audit::activity::{Activity, CloseReason};
 use crate::audit::entry::AuditEntry;
 use crate::audit::log::AuditLog;
 use crate::context::NetworkContext;
-use crate::dns::lookup::Family;
 use crate::error::NetError;
 use crate::host_memory::{Charge, estimate};
+use crate::io_limits::IoLimits;
 use crate::limits::semaphore::Permit;
+use crate::lookup::Family;
 use crate::own_addresses::masked_local_endpoint;
 use crate::poll::deadline::Deadline;
-use crate::socket_limits::SocketLimits;
 use crate::udp::destinations::{Destination, Destinations};
 use crate::udp::icmp_error::IcmpError;
 
@@ -61,7 +61,7 @@ pub struct Datagram {
 /// # }
 /// ```
 pub struct UdpSocket {
-    pub(super) limits: SocketLimits,
+    pub(super) limits: IoLimits,
     log: Arc<AuditLog>,
     domain: Domain,
     /// The socket's permit and memory; `None` before its first use, as is `socket`.
@@ -80,7 +80,7 @@ pub struct UdpSocket {
 impl UdpSocket {
     pub(crate) fn new(context: Arc<NetworkContext>, log: Arc<AuditLog>, family: Family) -> Self {
         Self {
-            limits: SocketLimits::new(context),
+            limits: IoLimits::new(context),
             log,
             domain: match family {
                 Family::Ipv4 => Domain::IPV4,

@@ -65,9 +65,9 @@ const SMALL: usize = 64;
 enum Thoroughness {
     /// With another behind it, split at every byte if it is small.
     Split,
-    /// Alone and with others behind it, at once and after the response.
+    /// Alone and with others behind it, together and after the response.
     Followed,
-    /// With others behind it, once at once and once after the response.
+    /// With others behind it, once together and once after the response.
     Brief,
 }
 
@@ -265,7 +265,7 @@ async fn requests_for_paths(port: u16) -> Vec<Judged> {
         };
         let allowed: Vec<&String> = targets.iter().filter(is_allowed).collect();
         let config = config(rule);
-        // As many as a connection has at once.
+        // As many as a connection has at a time.
         for targets in allowed.chunks(16) {
             let requests = targets
                 .iter()

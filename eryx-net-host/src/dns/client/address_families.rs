@@ -40,7 +40,7 @@ struct FamilyAnswer {
     ttl: Duration,
 }
 
-/// Queries both families at once.
+/// Queries both families in parallel.
 pub(super) async fn query(servers: &NameServers, sockets: &Semaphore, name: Name) -> Outcome {
     let mut six = pin!(query_family(
         servers,

@@ -18,12 +18,12 @@ use crate::dns::resolver::{Answer, MAX_ADDRESSES, MAX_ALIASES, ResolveError};
 use crate::host_memory::HostMemory;
 use crate::limits::rate_limiter::{RateLimitWait, RateLimiter};
 
-/// The most sockets to name servers at once, one for each query: both families of three names. A
-/// sandbox has these file descriptors, those of `max_connections`, and those of the spare
+/// The most sockets to name servers at the same time, one for each query: both families of three
+/// names. A sandbox has these file descriptors, those of `max_connections`, and those of the spare
 /// connection attempts.
 const MAX_SOCKETS: usize = 6;
 
-/// The most names that may be sent to name servers at once after an idle period. Far more than a
+/// The most names that may be sent to name servers in a burst after an idle period. Far more than a
 /// guest program connects to, and too few for a name server to take them for an attack.
 const BURST: u64 = 256;
 

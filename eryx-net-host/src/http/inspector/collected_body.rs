@@ -5,7 +5,7 @@ use eryx_http::{Fields, Framing, RequestHead, write_chunk, write_last_chunk};
 use crate::error::NetError;
 use crate::http::inspector::Inspector;
 use crate::http::secret_store::Values;
-use crate::http::substitution::Substitution;
+use crate::http::secret_substitution::Substitution;
 
 /// The longest body in which placeholders are replaced, in bytes.
 const MAX_COLLECTED: usize = 32 * 1024;

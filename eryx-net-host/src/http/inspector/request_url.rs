@@ -7,6 +7,7 @@ use eryx_http::RequestHead;
 use eryx_net_policy::Host;
 
 use crate::http::inspector::Inspector;
+use crate::http::target::Peer;
 
 impl Inspector {
     /// Returns the port that a request is for, and after it all others that it may go to.
@@ -24,16 +25,12 @@ impl Inspector {
     /// Returns the URL of a request for the log and for messages, without placeholders and without
     /// values of query parameters that can hold secrets.
     pub(super) fn url(&self, head: &RequestHead, port: u16) -> String {
-        let scheme = self.peer.scheme;
-        let host = match &self.peer.host {
-            Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
-            host => host.to_string(),
-        };
-        let mut url = format!("{}://{host}", scheme.as_str());
-        if port != scheme.default_port() {
+        let target = head.path_and_query();
+        let mut url = String::with_capacity(self.url_start.len() + ":65535".len() + target.len());
+        url.push_str(&self.url_start);
+        if port != self.peer.scheme.default_port() {
             write!(url, ":{port}").expect("a string takes all");
         }
-        let target = head.path_and_query();
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (&*target, None),
@@ -42,14 +39,14 @@ impl Inspector {
         if path != "*" {
             url.push_str(path);
         }
-        let secrets = self.context.policy().secrets().iter();
-        let secret_parameters: Vec<&str> = secrets
-            .flat_map(|binding| binding.query().iter().map(AsRef::as_ref))
-            .collect();
+        let is_secret = |name: &str| {
+            let mut secrets = self.context.policy().secrets().iter();
+            secrets.any(|binding| binding.query().iter().any(|other| **other == *name))
+        };
         for (index, parameter) in query.into_iter().flat_map(|q| q.split('&')).enumerate() {
             url.push(if index == 0 { '?' } else { '&' });
             match parameter.split_once('=') {
-                Some((name, _)) if secret_parameters.contains(&name) => {
+                Some((name, _)) if is_secret(name) => {
                     url.push_str(name);
                     url.push_str("=REDACTED");
                 }
@@ -57,6 +54,15 @@ impl Inspector {
             }
         }
         self.context.secrets.redacted(url)
+    }
+}
+
+/// Returns the scheme and the host of the URLs of a peer.
+pub(super) fn start(peer: &Peer) -> String {
+    let scheme = peer.scheme.as_str();
+    match &peer.host {
+        Host::Address(IpAddr::V6(address)) => format!("{scheme}://[{address}]"),
+        host => format!("{scheme}://{host}"),
     }
 }
 

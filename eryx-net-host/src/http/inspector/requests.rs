@@ -12,7 +12,7 @@ use crate::http::inspector::collected_body::{Collecting, MediaType};
 use crate::http::inspector::{Inspector, MAX_HEAD, STEP};
 use crate::http::request_check::RequestCheck;
 use crate::http::secret_store::{Value, ValueFuture, Values};
-use crate::http::substitution::{self, Substitution};
+use crate::http::secret_substitution::{self, Substitution};
 
 /// The treatment of bytes from the program.
 pub(super) enum Requests {
@@ -236,7 +236,13 @@ impl Inspector {
         let url = self.url(&head, ports[0]);
         let check = RequestCheck::new(self.context.policy(), &self.peer, &ports, &head);
         let verdict = check.verdict;
-        let mut exchange = Exchange::new(head.method(), &url, Some(verdict.clone()));
+        let is_allowed = verdict.is_allowed();
+        if !is_allowed && self.context.report_only {
+            self.entry.request_would_be_denied(&verdict);
+        }
+        let is_denied = !is_allowed && !self.context.report_only;
+        let denial = is_denied.then(|| (verdict.reason().as_str(), verdict.guest_message()));
+        let mut exchange = Exchange::new(head.method(), url, Some(verdict));
         exchange.max_response_bytes = check.max_response_bytes;
         self.exchanges.push_back(exchange);
         self.current_start = self.to_peer.len();
@@ -246,11 +252,8 @@ impl Inspector {
             length: 0,
             max: max.filter(|_| !self.context.report_only),
         };
-        if !verdict.is_allowed() {
-            if !self.context.report_only {
-                return self.deny(verdict.reason().as_str(), &verdict.guest_message());
-            }
-            self.entry.request_would_be_denied(&verdict);
+        if let Some((reason, message)) = denial {
+            return self.deny(reason, &message);
         }
         if let Framing::Length(length) = head.framing()
             && self.request_body.max.is_some_and(|max| length > max)
@@ -266,7 +269,7 @@ impl Inspector {
             return self.deny_current(UPGRADE_DENIED, message);
         }
         let context = Arc::clone(&self.context);
-        let peer = self.peer.clone();
+        let peer = Arc::clone(&self.peer);
         let substitution = Substitution::new(&context, &peer, &ports);
         let used = match substitution.used_by_head(&head) {
             Ok(used) => used,
@@ -316,7 +319,7 @@ impl Inspector {
             is_collected,
         } = waiting;
         let context = Arc::clone(&self.context);
-        let peer = self.peer.clone();
+        let peer = Arc::clone(&self.peer);
         let head_values: Values = values
             .iter()
             .filter(|(index, _)| used.contains(index))
@@ -325,7 +328,7 @@ impl Inspector {
         let substitution = Substitution::new(&context, &peer, &ports);
         let mut applied = substitution.apply_to_head(&mut head, &head_values);
         if applied.is_ok() && self.has_secrets {
-            applied = substitution::ask_for_readable(&mut head);
+            applied = secret_substitution::ask_for_readable(&mut head);
         }
         if applied.is_ok() && head.len() > MAX_HEAD {
             applied = Err(format!(
@@ -460,7 +463,7 @@ impl Inspector {
         }
         if !self.request_body.is_open {
             let url = format!("{}://{}/", self.peer.scheme.as_str(), self.peer.host);
-            self.exchanges.push_back(Exchange::new("", &url, None));
+            self.exchanges.push_back(Exchange::new("", url, None));
             self.current_start = self.to_peer.len();
         }
         let message = match self.has_lost_framing {

@@ -39,9 +39,9 @@ impl Responses {
 }
 
 impl Inspector {
-    /// Takes bytes of the peer.
+    /// Processes bytes that the peer has sent.
     ///
-    /// Where no secret can be in them, the program receives them as they are and at once.
+    /// Where no secret can be in them, the program receives them immediately and unchanged.
     /// Otherwise, heads and trailers are held back until they are complete, and bodies as far as
     /// they can be the start of a secret.
     ///
@@ -74,10 +74,10 @@ impl Inspector {
             };
             let is_last = step.event.is_none();
             let is_whole = parsed == 0 && step.consumed == data.len() && !data.is_empty();
-            if is_whole && self.is_passed_on(&step) {
+            if is_whole && self.is_forwarded_unframed(&step) {
                 // The common case: all bytes belong to one body, and are passed on without a copy.
                 self.count_response(&step)?;
-                self.pass_body(std::mem::take(&mut data));
+                self.forward_body(std::mem::take(&mut data));
                 continue;
             }
             parsed += step.consumed;
@@ -90,13 +90,13 @@ impl Inspector {
     }
 
     /// Returns whether a step is of a body, and the program receives its bytes without new framing.
-    fn is_passed_on(&mut self, step: &Step<ResponseHead>) -> bool {
+    fn is_forwarded_unframed(&mut self, step: &Step<ResponseHead>) -> bool {
         let is_body = matches!(step.event, Some(Event::Body(_)));
         is_body && (!self.has_secrets || self.refreshed_body().is_some_and(|b| b.is_unframed()))
     }
 
     /// Gives the program bytes of a body, with placeholders in place of secrets.
-    fn pass_body(&mut self, data: Vec<u8>) {
+    fn forward_body(&mut self, data: Vec<u8>) {
         match &mut self.responses.body {
             Some(body) if self.has_secrets => {
                 let to_program = &mut self.to_program;
@@ -123,12 +123,12 @@ impl Inspector {
     }
 
     /// Handles the end of the peer's stream.
-    pub(crate) fn finish_responses(&mut self) {
+    pub(crate) fn on_server_eof(&mut self) {
         if self.has_ended {
             return;
         }
         if matches!(self.responses.state, State::Http)
-            && matches!(self.http.finish_responses(), Ok(Some(Event::End)))
+            && matches!(self.http.on_server_eof(), Ok(Some(Event::End)))
         {
             self.on_response_end();
         } else {
@@ -213,8 +213,8 @@ impl Inspector {
         Ok(())
     }
 
-    /// Returns the body of the current response, after it was given the secrets that were sent
-    /// since it began: the server may repeat those of other connections.
+    /// Returns the body of the current response, after adding the secrets that were sent since it
+    /// began, also on other connections: the server may repeat them.
     fn refreshed_body(&mut self) -> Option<&mut ResponseBody> {
         self.refresh_patterns();
         let Responses {

@@ -1,4 +1,4 @@
-//! The error of a configuration.
+//! The error of a network configuration.
 
 use eryx_net_policy::{
     HostError, HttpPolicyError, HttpRuleError, IpNetworkError, PatternError, SecretBindingError,

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,9 +20,8 @@ use tokio::net::TcpStream;
 use crate::poll::inline_wait::inline_wait_limit;
 use crate::poll::noop_waker::is_noop;
 use crate::poll::poll_set::PollItem;
-use crate::tcp::state::ConnectionStatus;
 
-/// The most bytes that one call of [`Stream::poll_drain`] discards.
+/// The most bytes that one call of [`LazyTcpStream::poll_drain`] discards.
 pub(super) const DRAIN_SIZE: usize = 32 * 1024;
 
 /// A TCP stream that never blocks.
@@ -31,7 +30,7 @@ pub(super) const DRAIN_SIZE: usize = 32 * 1024;
 /// the socket with the reactor, unless the waker is the [no-op
 /// waker](crate::poll::noop_waker::noop_waker).
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(crate) struct LazyTcpStream {
     socket: Socket,
 }
 
@@ -70,7 +69,19 @@ impl Interest {
     }
 }
 
-impl Stream {
+/// What poll(2) reports of a connection besides its readiness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionStatus {
+    /// The peer sends no more (POLLRDHUP).
+    pub read_closed: bool,
+    /// Both directions have ended (POLLHUP).
+    pub hung_up: bool,
+    /// An error is pending (POLLERR).
+    pub has_error: bool,
+}
+
+impl LazyTcpStream {
     /// Begins to connect. The stream is [writable](Self::poll_writable) when that has ended, and
     /// [`take_connect_error`](Self::take_connect_error) returns the result.
     pub(super) fn connect(address: SocketAddr) -> io::Result<Self> {
@@ -239,9 +250,9 @@ impl Stream {
         };
     }
 
-    /// Sends the end of the stream.
-    pub(super) fn shutdown(&self) -> io::Result<()> {
-        self.socket()?.shutdown(std::net::Shutdown::Write)
+    /// Shuts down receiving, or sends the end of the stream.
+    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket()?.shutdown(how)
     }
 
     /// Does the same as [`poll_syscall`](Self::poll_syscall), but makes no system call on a
@@ -355,15 +366,15 @@ mod tests {
 
     use super::*;
 
-    impl Stream {
+    impl LazyTcpStream {
         fn is_registered(&self) -> bool {
             matches!(self.socket, Socket::Registered(_))
         }
     }
 
-    fn pair() -> (Stream, std::net::TcpStream) {
+    fn pair() -> (LazyTcpStream, std::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
-        let local = Stream::connect(listener.local_addr().expect("bound")).expect("begun");
+        let local = LazyTcpStream::connect(listener.local_addr().expect("bound")).expect("begun");
         let (peer, _) = listener.accept().expect("accepted");
         (local, peer)
     }
@@ -427,7 +438,7 @@ mod tests {
         let reader = std::thread::spawn(move || io::copy(&mut &peer, &mut io::sink()));
         let writable = poll_fn(|cx| local.poll_writable(cx)).await;
         writable.expect("writable");
-        local.shutdown().expect("shut down");
+        local.shutdown(Shutdown::Write).expect("shut down");
         let mut buffer = Vec::with_capacity(8);
         let end = poll_fn(|cx| local.poll_receive(cx, &mut buffer)).await;
         assert_eq!(end.expect("the end of the stream"), 0);

@@ -9,8 +9,9 @@ use eryx_net_policy::HostName;
 use eryx_sync::Mutex;
 
 use crate::bounded_cache::BoundedCache;
-use crate::host_memory::Charge;
-use crate::tcp::connect_budget::ConnectBudget;
+use crate::connect_budget::ConnectBudget;
+use crate::dns::resolver::Answer;
+use crate::host_memory::{Charge, estimate};
 
 /// The most addresses in the cache. The least recently used one is evicted first.
 const MAX_ADDRESSES: usize = 512;
@@ -37,11 +38,11 @@ type Names = VecDeque<Arc<ResolvedName>>;
 
 /// The addresses that lookups of a sandbox returned, with their names.
 #[derive(Debug)]
-pub(crate) struct FqdnCache {
+pub(crate) struct ResolvedNames {
     addresses: Mutex<BoundedCache<IpAddr, Names>>,
 }
 
-impl FqdnCache {
+impl ResolvedNames {
     /// Adds a name that resolved to `addresses`.
     pub(crate) fn insert(
         &self,
@@ -95,7 +96,7 @@ impl FqdnCache {
     }
 }
 
-impl Default for FqdnCache {
+impl Default for ResolvedNames {
     fn default() -> Self {
         Self {
             addresses: Mutex::new(BoundedCache::new(MAX_ADDRESSES, MAX_BYTES)),
@@ -104,6 +105,16 @@ impl Default for FqdnCache {
 }
 
 impl ResolvedName {
+    /// Returns the host memory of `name` with its answer, in bytes.
+    pub(crate) fn memory(name: &HostName, answer: &Answer) -> u64 {
+        let names = answer.aliases.iter().chain([name]);
+        let names: usize = names
+            .map(|name| name.as_str().len() + estimate::ELEMENT)
+            .sum();
+        // An address is in a hash table with spare capacity, and in the order of use.
+        (names + answer.addresses.len() * 8 * estimate::ELEMENT) as u64
+    }
+
     /// Returns about how many bytes it takes.
     fn size(&self) -> usize {
         let size = |name: &HostName| size_of::<HostName>() + name.as_str().len();
@@ -131,7 +142,7 @@ mod tests {
         }
     }
 
-    fn names(cache: &FqdnCache, address: IpAddr) -> Vec<String> {
+    fn names(cache: &ResolvedNames, address: IpAddr) -> Vec<String> {
         cache
             .names_of(address)
             .iter()
@@ -141,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_latest_name_of_an_address_comes_first_and_only_once() {
-        let cache = FqdnCache::default();
+        let cache = ResolvedNames::default();
         let address = IpAddr::from([192, 0, 2, 1]);
         for name in ["a.example", "b.example", "a.example"] {
             cache.insert(resolved(name), [address]);
@@ -152,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_address_keeps_only_its_latest_names() {
-        let cache = FqdnCache::default();
+        let cache = ResolvedNames::default();
         let address = IpAddr::from([192, 0, 2, 1]);
         for index in 0..10 {
             cache.insert(resolved(&format!("n{index}.example")), [address]);
@@ -165,7 +176,7 @@ mod tests {
 
     #[test]
     fn long_names_and_aliases_are_cached_up_to_a_number_of_bytes() {
-        let cache = FqdnCache::default();
+        let cache = ResolvedNames::default();
         let alias = format!("{0}.{0}.{0}.{0}.example", "a".repeat(60));
         for n in 0..2000_u32 {
             let mut resolved = resolved(&format!("n{n}.example"));
@@ -189,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_address_is_evicted_first() {
-        let cache = FqdnCache::default();
+        let cache = ResolvedNames::default();
         let address = |n: u32| IpAddr::from(Ipv4Addr::from(n));
         for n in 0..MAX_ADDRESSES as u32 {
             cache.insert(resolved("a.example"), [address(n)]);

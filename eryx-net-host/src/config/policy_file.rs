@@ -1,9 +1,5 @@
 //! Serde support for `NetConfig`: the model of a policy file.
 
-pub(super) mod fields;
-pub(super) mod references;
-pub(super) mod secrets;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,12 +7,12 @@ use eryx_net_policy::{HostPattern, loopback_patterns};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::NetConfig;
-use super::error::ConfigError;
-use super::generated::NetConfigDef;
+use super::file_values::references::References;
+use super::file_values::secrets::Secrets;
+use super::file_values::{Certificate, Hosts, NameServer, Proxy};
 use super::scalar::Flag;
-use fields::{Certificate, Hosts, NameServer, Proxy};
-use references::References;
-use secrets::Secrets;
+use super::settings_macros::NetConfigFile;
+use crate::config_error::ConfigError;
 
 impl Serialize for NetConfig {
     /// Writes every setting, the defaults included; limits that are not set are left out.
@@ -25,7 +21,7 @@ impl Serialize for NetConfig {
     /// whose proxy has a password, and for one with a secret whose value is in no environment
     /// variable or file: passwords and values are not written.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        NetConfigDef::new(self)
+        NetConfigFile::new(self)
             .map_err(ser::Error::custom)?
             .serialize(serializer)
     }
@@ -63,13 +59,13 @@ impl NetConfig {
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     pub fn with_settings<'de, D: Deserializer<'de>>(&self, settings: D) -> Result<Self, D::Error> {
-        NetConfigDef::deserialize(settings)?
+        NetConfigFile::deserialize(settings)?
             .apply_to(self.clone(), &References::Refused)
             .map_err(de::Error::custom)
     }
 }
 
-impl NetConfigDef {
+impl NetConfigFile {
     pub(super) fn new(config: &NetConfig) -> Result<Self, ConfigError> {
         if config.dns.is_custom() {
             return Err(ConfigError::Refused(

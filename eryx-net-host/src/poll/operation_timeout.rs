@@ -13,14 +13,14 @@ use crate::poll::noop_waker::poll_once;
 
 /// How long one operation may wait: the caller's timeout, never longer than the configured ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Timeout {
+pub(crate) enum OperationTimeout {
     /// Not at all: an operation that cannot finish now returns [`NetError::WouldBlock`].
     NonBlocking,
     /// At most this long.
     AtMost(Duration),
 }
 
-impl Timeout {
+impl OperationTimeout {
     /// Returns the ceiling for `None`, [`NonBlocking`](Self::NonBlocking) for zero, and otherwise
     /// the smaller of `timeout` and `ceiling`.
     pub(crate) fn new(timeout: Option<Duration>, ceiling: Duration) -> Self {
@@ -89,24 +89,28 @@ mod tests {
     #[test]
     fn a_timeout_can_shorten_the_ceiling_but_never_extend_it() {
         let table = [
-            (None, Timeout::AtMost(CEILING)),
-            (Some(Duration::ZERO), Timeout::NonBlocking),
+            (None, OperationTimeout::AtMost(CEILING)),
+            (Some(Duration::ZERO), OperationTimeout::NonBlocking),
             (
                 Some(Duration::from_nanos(1)),
-                Timeout::AtMost(Duration::from_nanos(1)),
+                OperationTimeout::AtMost(Duration::from_nanos(1)),
             ),
-            (Some(CEILING), Timeout::AtMost(CEILING)),
-            (Some(Duration::MAX), Timeout::AtMost(CEILING)),
+            (Some(CEILING), OperationTimeout::AtMost(CEILING)),
+            (Some(Duration::MAX), OperationTimeout::AtMost(CEILING)),
         ];
         for (timeout, expected) in table {
-            assert_eq!(Timeout::new(timeout, CEILING), expected, "{timeout:?}");
+            assert_eq!(
+                OperationTimeout::new(timeout, CEILING),
+                expected,
+                "{timeout:?}"
+            );
         }
     }
 
     #[tokio::test]
     async fn a_non_blocking_operation_is_polled_twice_and_then_would_block() {
         let mut polls = 0;
-        let outcome = Timeout::NonBlocking
+        let outcome = OperationTimeout::NonBlocking
             .run(|_| {
                 polls += 1;
                 Poll::<Result<(), _>>::Pending
@@ -118,7 +122,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_operation_that_is_never_ready_times_out() {
-        let outcome = Timeout::AtMost(Duration::from_secs(5))
+        let outcome = OperationTimeout::AtMost(Duration::from_secs(5))
             .run(|_| Poll::<Result<(), _>>::Pending)
             .await;
         assert_eq!(outcome, Err(NetError::TimedOut));
@@ -126,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_operation_that_is_ready_finishes_within_a_zero_limit() {
-        let outcome = Timeout::AtMost(Duration::ZERO)
+        let outcome = OperationTimeout::AtMost(Duration::ZERO)
             .run(|_| Poll::Ready(Ok(7)))
             .await;
         assert_eq!(outcome, Ok(7));

@@ -230,6 +230,10 @@ impl<'a> Substitution<'a> {
         values: &Values,
         encode: impl Fn(&[u8]) -> Vec<u8>,
     ) -> Result<Option<Vec<u8>>, String> {
+        // Mostly, there is none.
+        if self.store().find(text).next().is_none() {
+            return Ok(None);
+        }
         let encoded: Vec<(usize, Zeroizing<Vec<u8>>)> = values
             .iter()
             .map(|(index, value)| (*index, encode(value.expose_secret().as_bytes()).into()))
@@ -311,6 +315,7 @@ impl<'a> Substitution<'a> {
 /// without a content coding, in an encoding based on ASCII, and, over WebSocket, without
 /// compression.
 pub(super) fn ask_for_readable(head: &mut RequestHead) -> Result<(), String> {
+    const ACCEPT_ENCODING: &str = "Accept-Encoding";
     const REMOVED: [&str; 5] = [
         "Range",
         "If-Range",
@@ -323,7 +328,10 @@ pub(super) fn ask_for_readable(head: &mut RequestHead) -> Result<(), String> {
         let removed = head.fields_mut().remove(name);
         removed.map_err(|error| error.kind().to_string())?;
     }
-    set(head, "Accept-Encoding", b"identity")
+    if head.fields().all(ACCEPT_ENCODING).eq([&b"identity"[..]]) {
+        return Ok(());
+    }
+    set(head, ACCEPT_ENCODING, b"identity")
 }
 
 /// Sets a field to a value that can have a secret. The error does not have the value.

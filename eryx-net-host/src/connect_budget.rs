@@ -7,24 +7,24 @@ use std::time::Duration;
 use eryx_sync::Mutex;
 use tokio::time::Instant;
 
-/// An attempt that begins within this time after the previous one ended shares its budget; after a
+/// A connect that begins within this time after the previous one ended shares its budget; after a
 /// longer gap it gets a full timeout.
 const MAX_GAP: Duration = Duration::from_millis(250);
 
-/// The deadline of a connection attempt.
+/// The deadline of a connect.
 #[derive(Debug)]
-pub(crate) struct AttemptDeadline {
-    pub(crate) deadline: Instant,
-    /// The attempt, if its deadline comes from a budget that still has time left.
-    pub(crate) attempt: Option<ConnectAttempt>,
+pub(crate) struct ConnectDeadline {
+    pub(crate) at: Instant,
+    /// The connect, if its deadline comes from a budget that still has time left.
+    pub(crate) budgeted: Option<BudgetedConnect>,
 }
 
-impl AttemptDeadline {
+impl ConnectDeadline {
     /// Returns the deadline of an attempt without a shared budget.
     pub(crate) fn after(timeout: Duration) -> Self {
         Self {
-            deadline: Instant::now() + timeout,
-            attempt: None,
+            at: Instant::now() + timeout,
+            budgeted: None,
         }
     }
 }
@@ -58,7 +58,7 @@ impl ConnectBudget {
 
     /// Begins an attempt: with the deadline of the lookup and attempts that it follows directly, or
     /// `timeout` from now. An attempt that has no time left does not count as one.
-    pub(crate) fn begin(self: &Arc<Self>, timeout: Duration) -> AttemptDeadline {
+    pub(crate) fn begin(self: &Arc<Self>, timeout: Duration) -> ConnectDeadline {
         let now = Instant::now();
         let mut state = self.state.lock();
         let directly = |ended| now.duration_since(ended) < MAX_GAP;
@@ -66,15 +66,15 @@ impl ConnectBudget {
         if !follows {
             state.deadline = now + timeout;
         } else if state.deadline <= now {
-            return AttemptDeadline {
-                deadline: state.deadline,
-                attempt: None,
+            return ConnectDeadline {
+                at: state.deadline,
+                budgeted: None,
             };
         }
         state.in_progress += 1;
-        AttemptDeadline {
-            deadline: state.deadline,
-            attempt: Some(ConnectAttempt {
+        ConnectDeadline {
+            at: state.deadline,
+            budgeted: Some(BudgetedConnect {
                 budget: Arc::clone(self),
                 succeeded: false,
             }),
@@ -82,22 +82,22 @@ impl ConnectBudget {
     }
 }
 
-/// A connection attempt in progress. Dropping it records a failure, unless
+/// A connect in progress that uses the budget. Dropping it records a failure, unless
 /// [`succeeded`](Self::succeeded) was called.
 #[derive(Debug)]
-pub(crate) struct ConnectAttempt {
+pub(crate) struct BudgetedConnect {
     budget: Arc<ConnectBudget>,
     succeeded: bool,
 }
 
-impl ConnectAttempt {
+impl BudgetedConnect {
     /// Records a success: the next attempt is a new connection with a full timeout.
     pub(crate) fn succeeded(mut self) {
         self.succeeded = true;
     }
 }
 
-impl Drop for ConnectAttempt {
+impl Drop for BudgetedConnect {
     fn drop(&mut self) {
         let mut state = self.budget.state.lock();
         state.in_progress -= 1;
@@ -122,40 +122,40 @@ mod tests {
         let budget = after_lookup_of(Duration::from_secs(4));
         let end = Instant::now() + Duration::from_secs(6);
         let first = budget.begin(TIMEOUT);
-        assert_eq!(first.deadline, end);
+        assert_eq!(first.at, end);
         sleep(Duration::from_secs(2)).await;
         drop(first);
         let second = budget.begin(TIMEOUT);
-        assert_eq!(second.deadline, end);
+        assert_eq!(second.at, end);
         advance(Duration::from_secs(4)).await;
         drop(second);
         let third = budget.begin(TIMEOUT);
-        assert!(third.deadline <= Instant::now());
-        assert!(third.attempt.is_none());
+        assert!(third.at <= Instant::now());
+        assert!(third.budgeted.is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_a_gap_or_a_success_an_attempt_has_the_full_timeout() {
         let budget = after_lookup_of(TIMEOUT);
         advance(MAX_GAP).await;
-        let AttemptDeadline { deadline, attempt } = budget.begin(TIMEOUT);
-        assert_eq!(deadline, Instant::now() + TIMEOUT);
+        let ConnectDeadline { at, budgeted } = budget.begin(TIMEOUT);
+        assert_eq!(at, Instant::now() + TIMEOUT);
         advance(Duration::from_secs(1)).await;
-        attempt.expect("begun").succeeded();
+        budgeted.expect("begun").succeeded();
         let next = budget.begin(TIMEOUT);
-        assert_eq!(next.deadline, Instant::now() + TIMEOUT);
+        assert_eq!(next.at, Instant::now() + TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_attempt_without_time_left_does_not_extend_the_gap() {
         let budget = after_lookup_of(TIMEOUT);
         for _ in 0..3 {
-            let AttemptDeadline { deadline, attempt } = budget.begin(TIMEOUT);
-            assert!(deadline <= Instant::now() && attempt.is_none());
+            let ConnectDeadline { at, budgeted } = budget.begin(TIMEOUT);
+            assert!(at <= Instant::now() && budgeted.is_none());
             advance(MAX_GAP / 4).await;
         }
         advance(MAX_GAP / 4).await;
-        assert!(budget.begin(TIMEOUT).attempt.is_some());
+        assert!(budget.begin(TIMEOUT).budgeted.is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -163,6 +163,6 @@ mod tests {
         let budget = after_lookup_of(Duration::ZERO);
         let first = budget.begin(TIMEOUT);
         advance(Duration::from_secs(3)).await;
-        assert_eq!(budget.begin(TIMEOUT).deadline, first.deadline);
+        assert_eq!(budget.begin(TIMEOUT).at, first.at);
     }
 }

@@ -5,8 +5,8 @@ use std::path::{self, Path};
 
 use eryx_net_policy::SecretBinding;
 
-use crate::config::error::ConfigError;
 use crate::config::http::Secret;
+use crate::config_error::ConfigError;
 
 /// Follows the references of settings, if they may have any.
 ///

@@ -1,5 +1,8 @@
-//! Serde support for certificates, name servers and fixed addresses, with errors for the author of
-//! a policy file.
+//! The values of settings as a policy file has them: certificates, name servers, fixed addresses.
+//! Their errors are for the author of the file.
+
+pub(super) mod references;
+pub(super) mod secrets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,18 +15,18 @@ use eryx_tls::TrustStore;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::config::dns::parse_name_server;
-use crate::config::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::dns::static_hosts::StaticHosts;
 use crate::proxy::setting;
 
-pub(in crate::config) type Patterns<P> = Vec<P>;
-pub(in crate::config) type Networks<N> = Vec<N>;
-pub(in crate::config) type Certificates = Vec<Certificate>;
-pub(in crate::config) type CertificateFiles = Vec<PathBuf>;
-pub(in crate::config) type HttpRules = Vec<HttpRule>;
+pub(super) type Patterns<P> = Vec<P>;
+pub(super) type Networks<N> = Vec<N>;
+pub(super) type Certificates = Vec<Certificate>;
+pub(super) type CertificateFiles = Vec<PathBuf>;
+pub(super) type HttpRules = Vec<HttpRule>;
 
 /// Reads a value that is present: one that means "no limit" is not an absent setting.
-pub(in crate::config) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
@@ -32,10 +35,10 @@ pub(in crate::config) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>
 /// One certificate or more, in PEM.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(in crate::config) struct Certificate(String);
+pub(super) struct Certificate(String);
 
 impl Certificate {
-    pub(in crate::config) fn from_der(der: &[u8]) -> Self {
+    pub(super) fn from_der(der: &[u8]) -> Self {
         // RFC 7468, 2: lines of 64 characters.
         let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
         let mut rest = BASE64.encode(der);
@@ -49,7 +52,7 @@ impl Certificate {
         Self(pem)
     }
 
-    pub(in crate::config) fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
@@ -68,7 +71,7 @@ impl<'de> Deserialize<'de> for Certificate {
 /// The address of a name server, with a port if it is not 53.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(in crate::config) struct NameServer(pub(in crate::config) SocketAddr);
+pub(super) struct NameServer(pub(super) SocketAddr);
 
 impl<'de> Deserialize<'de> for NameServer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -77,7 +80,7 @@ impl<'de> Deserialize<'de> for NameServer {
 }
 
 /// The URL of a proxy, or `env`.
-pub(in crate::config) struct Proxy(pub(in crate::config) setting::Proxy);
+pub(super) struct Proxy(pub(super) setting::Proxy);
 
 impl Serialize for Proxy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -95,10 +98,10 @@ impl<'de> Deserialize<'de> for Proxy {
 /// Names and their addresses, each name once.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(in crate::config) struct Hosts(pub(in crate::config) BTreeMap<HostName, Vec<IpAddr>>);
+pub(super) struct Hosts(pub(super) BTreeMap<HostName, Vec<IpAddr>>);
 
 impl Hosts {
-    pub(in crate::config) fn new(hosts: &StaticHosts) -> Self {
+    pub(super) fn new(hosts: &StaticHosts) -> Self {
         let hosts = hosts.iter();
         Self(
             hosts

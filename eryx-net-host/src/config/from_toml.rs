@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use super::NetConfig;
-use super::error::ConfigError;
-use super::generated::NetConfigDef;
-use super::serde::references::References;
+use super::file_values::references::References;
+use super::settings_macros::NetConfigFile;
+use crate::config_error::ConfigError;
 
 impl NetConfig {
     /// Reads a configuration in [TOML](https://toml.io/en/v1.0.0), by the names of
@@ -82,7 +82,7 @@ impl NetConfig {
         let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
         let text = String::from_utf8(bytes)
             .map_err(|_| unreadable("it is not text in UTF-8, as TOML has to be".into()))?;
-        let settings: NetConfigDef =
+        let settings: NetConfigFile =
             toml::from_str(&text).map_err(|error| with_path(with_location(&text, &error)))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let config = settings
@@ -104,7 +104,7 @@ impl NetConfig {
     /// a proxy that has a password, or with a secret whose value is in no environment variable or
     /// file, and [`ConfigError::File`] for a number larger than TOML has (2<sup>63</sup> - 1).
     pub fn to_toml(&self) -> Result<String, ConfigError> {
-        toml::to_string_pretty(&NetConfigDef::new(self)?)
+        toml::to_string_pretty(&NetConfigFile::new(self)?)
             .map_err(|error| ConfigError::File(format!("cannot be written as TOML: {error}")))
     }
 }
@@ -123,6 +123,9 @@ fn with_location(text: &str, error: &toml::de::Error) -> ConfigError {
     {
         message = format!("invalid type: a string, expected {expected}");
     }
+    if !may_have_secret && let Some(remedy) = remedy(&message, text.get(span.clone())) {
+        message += &remedy;
+    }
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count();
     let column = before.rsplit('\n').next().unwrap_or("").chars().count();
@@ -136,6 +139,42 @@ fn with_location(text: &str, error: &toml::de::Error) -> ConfigError {
         shown.push_str(&format!("; the line is {line_text}"));
     }
     ConfigError::File(escape_control(&shown))
+}
+
+/// Returns the end of the message for frequent mistakes: what to write in place of `value`.
+fn remedy(message: &str, value: Option<&str>) -> Option<String> {
+    if message.ends_with("expected a sequence") {
+        let value = value.filter(|value| value.starts_with(['"', '\'']))?;
+        return Some(format!("; write [{value}]"));
+    }
+    let (name, names) = message
+        .strip_prefix("unknown field `")?
+        .split_once("`, expected ")?;
+    let known = names.split('`').skip(1).step_by(2);
+    let near = known
+        .map(|known| (distance(name, known), known))
+        .filter(|(distance, known)| 3 * distance <= known.len())
+        .min()?;
+    Some(format!("; did you mean `{}`?", near.1))
+}
+
+/// Returns the number of characters to insert, remove or replace (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    // Longer names are no typing errors, and would take long.
+    if one.len() > 64 {
+        return usize::MAX / 3;
+    }
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.chars().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[row.len() - 1]
 }
 
 /// Returns whether the line that ends behind `at` may have the value of a secret, which a person

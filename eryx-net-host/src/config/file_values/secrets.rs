@@ -9,9 +9,9 @@ use eryx_net_policy::{HostPattern, SecretBinding};
 use serde::de::value::MapAccessDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::config::error::ConfigError;
+use crate::config::file_values::references::{References, ValuePlace};
 use crate::config::http::{Secret, SecretSource};
-use crate::config::serde::references::{References, ValuePlace};
+use crate::config_error::ConfigError;
 
 /// Secrets by their names.
 #[derive(Serialize)]
@@ -169,7 +169,7 @@ impl<'de, T: Deserialize<'de>> de::Visitor<'de> for TableVisitor<T> {
         f.write_str(self.expected)
     }
 
-    /// Trap: the default method has the text in its error.
+    /// Pitfall: the default method has the text in its error.
     fn visit_str<E: de::Error>(self, _: &str) -> Result<T, E> {
         Err(E::custom(
             "a policy file does not have the value of a secret: write a table with `hosts`, and with \

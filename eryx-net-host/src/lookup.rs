@@ -12,15 +12,15 @@ use tokio::time::Instant;
 
 use crate::audit::activity::CloseReason;
 use crate::audit::entry::AuditEntry;
+use crate::checked_lookup;
+use crate::connect_budget::ConnectBudget;
 use crate::context::NetworkContext;
-use crate::dns::checked_lookup;
-use crate::dns::fqdn_cache::ResolvedName;
+use crate::dns::resolved_names::ResolvedName;
 use crate::error::NetError;
-use crate::host_memory::{Charge, estimate};
+use crate::host_memory::Charge;
 use crate::limits::semaphore::Permit;
 use crate::poll::deadline::Deadline;
-use crate::poll::timeout::Timeout;
-use crate::tcp::connect_budget::ConnectBudget;
+use crate::poll::operation_timeout::OperationTimeout;
 
 /// The address family of a lookup or a UDP socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Lookup {
                         port,
                     )
                     .await?;
-                    let bytes = estimate::answer(&name, &answer);
+                    let bytes = ResolvedName::memory(&name, &answer);
                     let resolved = ResolvedName {
                         _memory: context.charge(&entry, bytes)?,
                         name,
@@ -109,7 +109,7 @@ impl Lookup {
     /// [`NetError::WouldBlock`] with a zero timeout, [`NetError::TimedOut`], [`NetError::Denied`],
     /// [`NetError::NameNotFound`], [`NetError::NameWithoutAddress`] or [`NetError::NameTryAgain`].
     pub async fn finish(&mut self, timeout: Option<Duration>) -> Result<Vec<IpAddr>, NetError> {
-        Timeout::new(timeout, self.context.config.connect_timeout())
+        OperationTimeout::new(timeout, self.context.config.connect_timeout())
             .run(|cx| self.poll_answer(cx))
             .await
     }

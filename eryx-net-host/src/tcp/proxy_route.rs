@@ -1,4 +1,5 @@
-//! Connecting where the embedder has a proxy: which targets it carries, and which are direct.
+//! Connecting through the embedder's proxy, and the choice of the targets that are dialled
+//! directly.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use crate::error::NetError;
 use crate::proxy::error::ProxyError;
 use crate::proxy::server::ProxyServer;
 use crate::proxy::target::ProxyTarget;
+use crate::tcp::dial::dial;
 use crate::tcp::established::Established;
-use crate::tcp::happy_eyeballs::{Pace, dial, race};
-use crate::tcp::route_error::RouteError;
+use crate::tcp::happy_eyeballs::{Pace, race};
+use crate::tcp::proxy_route_error::RouteError;
 use crate::tcp::tunnel::TunnelDialler;
 
 /// The pace for the addresses of a host behind a proxy. An attempt takes several round trips, and

@@ -9,10 +9,10 @@ use crate::context::NetworkContext;
 use crate::error::NetError;
 use crate::limits::bandwidth::{BandwidthLimiter, Grant};
 use crate::limits::rate_limiter::RateLimitWait;
-use crate::poll::timeout::Timeout;
+use crate::poll::operation_timeout::OperationTimeout;
 
 /// The limits of one TCP or UDP socket, and its waits for the two rate limits.
-pub(crate) struct SocketLimits {
+pub(crate) struct IoLimits {
     pub(crate) context: Arc<NetworkContext>,
     sending: RateLimitWait,
     receiving: RateLimitWait,
@@ -25,7 +25,7 @@ pub(crate) enum Direction {
     Receive,
 }
 
-impl SocketLimits {
+impl IoLimits {
     pub(crate) fn new(context: Arc<NetworkContext>) -> Self {
         Self {
             context,
@@ -35,8 +35,8 @@ impl SocketLimits {
     }
 
     /// Returns the timeout of a read or write.
-    pub(crate) fn io_timeout(&self, timeout: Option<Duration>) -> Timeout {
-        Timeout::new(timeout, self.context.config.io_timeout())
+    pub(crate) fn io_timeout(&self, timeout: Option<Duration>) -> OperationTimeout {
+        OperationTimeout::new(timeout, self.context.config.io_timeout())
     }
 
     pub(crate) fn check_not_aborted(&self) -> Result<(), NetError> {

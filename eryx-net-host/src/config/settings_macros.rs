@@ -9,18 +9,18 @@ use eryx_net_policy::{HostPattern, IpNetwork, UdpPattern};
 use serde::{Deserialize, Serialize};
 
 use super::NetConfig;
-use super::error::ConfigError;
 #[cfg(feature = "serde")]
-use super::http::HttpDenials;
-use super::scalar::{Count, Flag, Limit, Rate, Timeout};
+use super::file_values::secrets::Secrets;
 #[cfg(feature = "serde")]
-use super::serde::fields::{
+use super::file_values::{
     CertificateFiles, Certificates, Hosts, HttpRules, NameServer, Networks, Patterns, Proxy,
     present,
 };
 #[cfg(feature = "serde")]
-use super::serde::secrets::Secrets;
+use super::http::HttpDenials;
+use super::scalar::{Count, Flag, Limit, Rate, Timeout};
 use super::settings::{Setting, SettingKind};
+use crate::config_error::ConfigError;
 
 macro_rules! default_value {
     (Limit none) => {
@@ -220,7 +220,7 @@ macro_rules! define_settings {
         #[cfg(feature = "serde")]
         #[derive(Default, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
-        pub(super) struct NetConfigDef {
+        pub(super) struct NetConfigFile {
             $(
                 #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
                 pub(super) $key: Option<$kind$(<$number>)?>,
@@ -237,7 +237,7 @@ macro_rules! define_settings {
         }
 
         #[cfg(feature = "serde")]
-        impl NetConfigDef {
+        impl NetConfigFile {
             pub(super) fn of_scalars_and_lists(config: &NetConfig) -> Self {
                 Self {
                     $($key: value_if_set!($kind config.scalars.$key),)+

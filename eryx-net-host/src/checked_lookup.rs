@@ -1,5 +1,5 @@
 //! A lookup whose answer is checked against the policy: every alias and address, before any is
-//! dialled.
+//! dialled. With `tcp/connect.rs` it prevents DNS rebinding.
 
 use std::sync::Arc;
 
