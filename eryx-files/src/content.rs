@@ -369,7 +369,7 @@ impl Content {
         {
             let block = Arc::make_mut(block);
             block.truncate(start);
-            // Trap: a file of one byte would keep 64 KiB, and count as one byte.
+            // Pitfall: a file of one byte would keep 64 KiB, and count as one byte.
             block.shrink_to(capacity(start));
         }
         self.size = size;
@@ -417,7 +417,7 @@ mod tests {
                 let _ = content.write(end, &data, &mut budget, &mut trash);
                 check(&content);
             }
-            // Trap: a block whose content was removed.
+            // Pitfall: a block whose content was removed.
             for size in [content.size() / 2, content.size() / 100, 1, 0] {
                 let set = content.set_size(size, &mut budget, &mut trash);
                 assert_eq!(set, Ok(()));

@@ -7,11 +7,11 @@ mod open;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::descriptor::{Descriptor, OpenFile, Opened, Table};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::mount::Mounts;
 use crate::node::NodeId;
+use crate::open_file_table::{Descriptor, OpenFile, OpenFileTable, Opened};
 use crate::place::{MountedPlace, Place};
 use crate::resolve::{Follow, Found, Last, Object, Resolver};
 use crate::snapshot::Snapshot;
@@ -33,7 +33,7 @@ pub use open::OpenFlags;
 pub struct FileSystem {
     tree: Tree,
     mounts: Arc<Mounts>,
-    table: Table,
+    table: OpenFileTable,
     limits: Limits,
     /// Whether the layout has content that is loaded when it is needed.
     has_deferred: bool,
@@ -53,7 +53,7 @@ impl FileSystem {
             has_deferred: tree.nodes().has_deferred(),
             tree,
             mounts,
-            table: Table::new(limits.max_open()),
+            table: OpenFileTable::new(limits.max_open()),
             limits,
         }
     }

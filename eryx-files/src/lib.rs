@@ -3,7 +3,6 @@
 
 mod budget;
 mod content;
-mod descriptor;
 mod devices;
 mod error;
 mod file_system;
@@ -14,6 +13,7 @@ mod layout;
 mod limits;
 mod mount;
 mod node;
+mod open_file_table;
 mod place;
 mod resolve;
 mod snapshot;
@@ -23,7 +23,6 @@ mod time;
 mod trash;
 mod tree;
 
-pub use descriptor::{Descriptor, Listing};
 pub use devices::{Device, DeviceDirectory};
 pub use error::Error;
 pub use file_system::{FileSystem, OpenFlags};
@@ -33,6 +32,7 @@ pub use layer::{Layer, LayerBuilder, LayerError};
 pub use layout::{Layout, LayoutBuilder, LayoutError};
 pub use limits::{Limits, LimitsError};
 pub use mount::{Access, Mount, MountedDirectory, MountedEntries, MountedFile};
+pub use open_file_table::{Descriptor, Listing};
 pub use snapshot::{Change, ChangeKind, Changes, Entry, FileContent, Snapshot};
 pub use source::{Deferred, Source};
 pub use stat::{FileId, FileType, Stat};

@@ -55,7 +55,7 @@ impl MountedPlace {
 
     /// Returns the directory that contains this one, or `None` if that is outside of the mount.
     ///
-    /// Trap: `..` of the machine's file system leaves the mount, if another process moves a
+    /// Pitfall: `..` of the machine's file system leaves the mount, if another process moves a
     /// directory out of it at the right time.
     pub(crate) fn parent(mut self: Box<Self>, mounts: &Mounts) -> Result<Option<Box<Self>>> {
         if self.names.pop().is_none() {

@@ -3,7 +3,7 @@
 use crate::content::Block;
 
 /// The most blocks that one call frees in addition to those that make room for new ones: 2 MiB. To
-/// free 4 GiB at once would keep the thread for a tenth of a second.
+/// free 4 GiB in one step would keep the thread for a tenth of a second.
 const STEP: usize = 32;
 
 /// Blocks of removed files.

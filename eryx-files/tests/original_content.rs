@@ -213,7 +213,7 @@ fn the_change_of_one_path_is_found_without_those_of_others() {
     ] {
         assert_eq!(now.change_since(&before, path), None, "{path}");
     }
-    // A file became a directory, and equal bytes that were written anew are a change.
+    // A file became a directory, and equal bytes that were written again are a change.
     files.unlink_file_at(root, "data/a").expect("removed");
     files.create_directory_at(root, "data/a").expect("created");
     let kind = files.snapshot().change_since(&before, "/data/a");

@@ -1,8 +1,8 @@
 //! Creation, removal and renaming of entries.
 
-use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::file_system::{FileSystem, Parent, at_end, parent, volume_of};
+use crate::open_file_table::Descriptor;
 use crate::place::Place;
 use crate::resolve::{Follow, Last, Object, check_text};
 use crate::stat::FileType;

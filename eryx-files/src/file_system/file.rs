@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-use crate::descriptor::{Descriptor, OpenFile, Opened};
 use crate::devices::Device;
 use crate::error::{Error, Result};
 use crate::file_system::FileSystem;
 use crate::limits::Limits;
 use crate::mount::Access;
+use crate::open_file_table::{Descriptor, OpenFile, Opened};
 
 impl FileSystem {
     /// Reads at most `length` bytes from `offset` on, and at most [`Limits::MAX_TRANSFER`]. Returns

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::descriptor::{Descriptor, Entries, Listing, OpenFile, Opened};
 use crate::error::{Error, Result};
 use crate::file_system::{FileSystem, Parent, at_end, parent, volume_of};
 use crate::mount::Access;
+use crate::open_file_table::{Descriptor, Entries, Listing, OpenFile, Opened};
 use crate::place::Place;
 use crate::resolve::{Follow, Last, Object, Resolver};
 use crate::stat::FileType;

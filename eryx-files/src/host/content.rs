@@ -32,7 +32,7 @@ impl HostFileContent {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, HostError> {
         let path = path.as_ref();
         let open = || {
-            // Trap: to open a pipe waits for its other end, except with `NONBLOCK`.
+            // Pitfall: opening a pipe blocks until its other end is opened, except with `NONBLOCK`.
             let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
             let file = File::options()
                 .read(true)

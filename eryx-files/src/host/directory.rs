@@ -153,9 +153,9 @@ impl MountedDirectory for HostDirectory {
         if access.write {
             self.growth()?;
         }
-        // Trap: to open a pipe waits for its other end, and to open a device can have an effect.
-        // So the type is checked before, and `NONBLOCK` is for the case that another process puts a
-        // pipe there in between.
+        // Pitfall: opening a pipe blocks until its other end is opened, and opening a device can
+        // have an effect. So the type is checked before, and `NONBLOCK` is for the case that
+        // another process puts a pipe there in between.
         let before = self.stat_entry(name)?;
         match before.file_type {
             FileType::File => {}

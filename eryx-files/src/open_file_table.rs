@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use crate::mount::{Access, MountedEntries, MountedFile};
 use crate::node::NodeId;
 use crate::place::Place;
@@ -15,10 +16,6 @@ pub struct Descriptor(u64);
 /// An iteration over the entries of a directory. No number is given out twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Listing(u64);
-
-/// The most open files, directories and listings that are not in memory. Each may be a descriptor
-/// of the process.
-const MAX_MOUNTED: usize = 64;
 
 /// An open file or directory.
 #[derive(Debug)]
@@ -48,7 +45,7 @@ pub(crate) enum Entries {
 }
 
 /// All that a program holds open.
-pub(crate) struct Table {
+pub(crate) struct OpenFileTable {
     opened: HashMap<u64, Opened>,
     listings: HashMap<u64, Entries>,
     next: u64,
@@ -86,7 +83,7 @@ impl Entries {
     }
 }
 
-impl Table {
+impl OpenFileTable {
     pub(crate) fn new(max_open: usize) -> Self {
         Self {
             opened: HashMap::new(),
@@ -108,7 +105,7 @@ impl Table {
 
     /// Returns the error if nothing more can be opened, in memory or not.
     pub(crate) fn check_room(&self, is_mounted: bool) -> Result<()> {
-        let max_mounted = MAX_MOUNTED + self.reserve;
+        let max_mounted = Limits::MAX_HOST_DESCRIPTORS + self.reserve;
         let max_open = self.max_open + self.reserve;
         if self.len() >= max_open || (is_mounted && self.mounted >= max_mounted) {
             return Err(Error::TooManyOpen);
