@@ -33,8 +33,8 @@
     ;; The most that the host returns at once (`MAX_READ` in eryx-core/src/files/stream.rs).
     (if (i32.le_u (local.get $size) (i32.const 0x10000))
       (then (return (call $read (local.get $fd) (local.get $buffer) (local.get $size)))))
-    ;; F_GETFL, O_APPEND, or all bits for an error. Trap: a seek in a file that is open for appending
-    ;; leads to its end.
+    ;; F_GETFL, O_APPEND, or all bits for an error. Pitfall: a seek in a file that is open for
+    ;; appending leads to its end.
     (if (i32.and (call $fcntl (local.get $fd) (i32.const 3) (i32.const 0)) (i32.const 1))
       (then (return (call $read (local.get $fd) (local.get $buffer) (local.get $size)))))
     (i32.store (global.get $base) (local.get $buffer))

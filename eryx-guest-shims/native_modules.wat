@@ -4,6 +4,9 @@
 ;;
 ;; `start_native_modules` does nothing in the guest image. The linker (`eryx-guest-linker`) replaces
 ;; its body in an image with native modules.
+;;
+;; `preview1_NAME` is the function NAME of WASI preview 1 for these modules, which Rust's standard
+;; library imports. The C library of the guest has preview 2.
 (module
   (@dylink.0 (mem-info (memory 128 3) (table 1 0)))
 
@@ -14,6 +17,7 @@
 
   (import "env" "Py_GetConstant" (func $Py_GetConstant (param i32) (result i32)))
   (import "env" "PyModule_Create2" (func $PyModule_Create2 (param i32 i32) (result i32)))
+  (import "env" "getentropy" (func $getentropy (param i32 i32) (result i32)))
 
   ;; From $base: a PyModuleDef (52 bytes) at 0, names from 56, two PyMethodDef (16 bytes each, the
   ;; last all zero) at 88.
@@ -43,4 +47,21 @@
     ;; Py_CONSTANT_NONE
     (call $Py_GetConstant (i32.const 0)))
 
-  (func $start_native_modules (export "start_native_modules")))
+  (func $start_native_modules (export "start_native_modules"))
+
+  (func (export "preview1_random_get") (param $buffer i32) (param $length i32) (result i32)
+    (local $part i32)
+    (loop $again
+      (if (local.get $length)
+        (then
+          ;; The most that getentropy returns.
+          (local.set $part (i32.const 256))
+          (if (i32.lt_u (local.get $length) (local.get $part))
+            (then (local.set $part (local.get $length))))
+          ;; EIO of WASI
+          (if (call $getentropy (local.get $buffer) (local.get $part))
+            (then (return (i32.const 29))))
+          (local.set $buffer (i32.add (local.get $buffer) (local.get $part)))
+          (local.set $length (i32.sub (local.get $length) (local.get $part)))
+          (br $again))))
+    (i32.const 0)))

@@ -60,7 +60,7 @@ pub fn componentize(inputs: &BuildInputs, work_dir: &Path, tools: Tools<'_>) -> 
     fs::read(&wasm).context("componentize-py left no component")
 }
 
-/// Copies the Python sources to `dir`. Trap: the build compiles them beside the sources, and a
+/// Copies the Python sources to `dir`. Pitfall: the build compiles them beside the sources, and a
 /// second build that finds that bytecode makes another image of the same inputs.
 fn copy_sources(inputs: &BuildInputs, dir: &Path) -> Result<()> {
     for path in inputs.files()? {

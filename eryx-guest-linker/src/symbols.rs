@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 pub struct SymbolTable {
     /// The functions, by their names in C.
     pub functions: BTreeMap<String, u32>,
-    /// The functions of WASI preview 1 that the C library calls, by name.
+    /// The functions of WASI preview 1 that modules may import, by name.
     pub preview1: BTreeMap<String, u32>,
     /// The addresses of data, by name.
     pub data: BTreeMap<String, u32>,

@@ -1,5 +1,5 @@
 //! Inserts yield points: the code decrements a counter, and yields to the host when the counter is
-//! negative. `eryx-core` checks images for them (`image/yield_check.rs`), in the same terms.
+//! negative. `eryx-core` checks images for them (`image/yield_verifier.rs`), in the same terms.
 //!
 //! A guest program can only be preempted where it yields. An engine can check a clock in all code,
 //! at every function and every iteration of a loop, which costs an interpreter a fifth of its time.

@@ -36,6 +36,27 @@ def test_a_socket_pair_transfers_bytes_in_both_directions(guest: Guest) -> None:
     """)
 
 
+def test_a_write_of_no_bytes_does_not_reset_a_connection_whose_peer_has_closed(
+    guest: Guest,
+) -> None:
+    guest("""
+        import select, socket
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            a = socket.create_connection(listener.getsockname())
+            b, _ = listener.accept()
+        b.close()
+        poller = select.poll()
+        poller.register(a, select.POLLIN)
+        for send in (a.send, a.sendall):
+            send(b"")
+            assert poller.poll(0) == [(a.fileno(), select.POLLIN)]
+            assert a.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        a.send(b"x")
+        assert poller.poll(0) == [(a.fileno(), select.POLLIN | select.POLLERR | select.POLLHUP)]
+        a.close()
+    """)
+
+
 def test_the_buffer_of_a_socket_pair_is_bounded(guest: Guest) -> None:
     guest("""
         import socket
@@ -67,6 +88,13 @@ def test_closing_with_unread_bytes_resets_the_other_end_once(guest: Guest) -> No
         a, b = socket.socketpair()
         a.send(b"never read"); b.send(b"in time")
         b.close()
+        for send in (a.send, a.sendall):
+            try:
+                send(b"x")
+            except BrokenPipeError:
+                pass
+            else:
+                raise AssertionError
         assert a.recv(100) == b"in time"
         try:
             a.recv(1)

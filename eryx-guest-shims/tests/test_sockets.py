@@ -295,6 +295,29 @@ def test_a_failed_connect_raises_the_same_error_as_cpython(
     """)
 
 
+@pytest.mark.parametrize("operation", ["connect", "connect_ex", "bind", "sendto"])
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_a_host_that_no_socket_can_have_is_gaierror_even_on_a_closed_socket(
+    guest: Guest, operation: str, kind: str
+) -> None:
+    guest(f"""
+        import socket
+        from wit_world.imports import network
+        network.UDP = True
+        s = socket.socket(type=socket.{kind})
+        operate = s.{operation} if {operation!r} != "sendto" else lambda to: s.sendto(b"x", to)
+        for closed in (False, True):
+            for host, number in (("a b", socket.EAI_NONAME), ("::1", socket.EAI_ADDRFAMILY)):
+                try:
+                    operate((host, 80))
+                except socket.gaierror as error:
+                    assert error.errno == number, error
+                else:
+                    raise AssertionError(host)
+            s.close()
+    """)
+
+
 def test_exceptions_of_the_bindings_are_never_visible(guest: Guest) -> None:
     guest(f"""
         import socket, traceback

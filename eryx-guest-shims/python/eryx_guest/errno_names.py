@@ -162,7 +162,7 @@ def install() -> None:
             number += 1
         known = getattr(errno, name)
         texts[known] = text
-        # Trap: WASI has ESHUTDOWN for the number of EPIPE, and that name would be reported.
+        # Pitfall: WASI has ESHUTDOWN for the number of EPIPE, and that name would be reported.
         codes[known] = name
     for alias, name in _ALIASES.items():
         if not hasattr(errno, alias):

@@ -160,8 +160,8 @@ def _close_loop() -> None:
 def _keep_home() -> None:
     """Sets HOME in the snapshot.
 
-    Trap: at the end of the build, componentize-py removes each of `os.environ.keys()`. To set the
-    variable when a program starts would cost each sandbox 7 page faults.
+    Pitfall: at the end of the build, componentize-py removes each of `os.environ.keys()`. To set
+    the variable when a program starts would cost each sandbox 7 page faults.
     """
     _environ["HOME"] = HOME
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from eryx_guest import os_functions
 from eryx_guest.refusal import denied
+from eryx_guest.struct_sequence import StructSequence
 
 error = OSError
 
@@ -30,24 +31,10 @@ _FIELDS = (
 ).split()
 
 
-class struct_rusage(tuple):  # type: ignore[type-arg]
+class struct_rusage(StructSequence, fields=dict.fromkeys(_FIELDS)):
     """struct_rusage: Result from getrusage."""
 
     __slots__ = ()
-    n_fields = n_sequence_fields = len(_FIELDS)
-    n_unnamed_fields = 0
-    __match_args__ = tuple(_FIELDS)
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in zip(_FIELDS, self, strict=True))
-        return f"resource.struct_rusage({fields})"
-
-    def __reduce__(self) -> Any:
-        return struct_rusage, (tuple(self),)
-
-
-for _index, _name in enumerate(_FIELDS):
-    setattr(struct_rusage, _name, property(operator.itemgetter(_index)))
 
 
 def getrusage(who: int, /) -> struct_rusage:

@@ -113,7 +113,7 @@ def _watch() -> None:
         raise ItimerError(_invalid(), "no tool of sys.monitoring is free for a timer")
     monitoring.use_tool_id(_tool, _NAME)
     events = monitoring.events
-    # Trap: an exception of a callback for JUMP is not caught by the `try` around the loop.
+    # Pitfall: an exception of a callback for JUMP is not caught by the `try` around the loop.
     watched = (events.PY_START, events.PY_RESUME, events.LINE)
     for event in watched:
         monitoring.register_callback(_tool, event, _check)

@@ -341,28 +341,6 @@ impl<'a> LinkGraph<'a> {
             .or_else(|| self.replacements.get(name).copied())
     }
 
-    /// Returns the names of the functions that an instance exports.
-    pub(super) fn exported_functions(&self, instance: u32) -> Result<Vec<&'a str>> {
-        Ok(match self.instance(instance)? {
-            Instance::FromExports(items) => items
-                .iter()
-                .filter(|(_, kind, _)| matches!(kind, ExternalKind::Func))
-                .map(|(name, ..)| *name)
-                .collect(),
-            Instance::Instantiated { .. } => {
-                let exports = self
-                    .merged
-                    .get(&instance)
-                    .map(|module| module.exports.keys());
-                let functions = exports.into_iter().flatten();
-                functions
-                    .filter(|(kind, _)| *kind == Kind::Function)
-                    .map(|(_, name)| *name)
-                    .collect()
-            }
-        })
-    }
-
     /// Checks that every replacement replaces something: the name of an import may change.
     pub(super) fn check_replacements(&self) -> Result<()> {
         for (replaced, export) in REPLACEMENTS {

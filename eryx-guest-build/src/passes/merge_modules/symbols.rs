@@ -9,7 +9,7 @@ use wasm_encoder::Instruction;
 
 use super::index_layout::IndexLayout;
 use super::item::{Definition, Kind};
-use super::link_graph::{Instance, LinkGraph};
+use super::link_graph::LinkGraph;
 use super::reachability::Reachability;
 
 /// The function that starts native modules: see `native_modules.wat` in `eryx-guest-shims`.
@@ -18,8 +18,8 @@ const START: &str = "start_native_modules";
 /// The function of the `dl` library that sets what `dlopen` finds.
 const SET_LIBRARIES: &str = "__wasm_set_libraries";
 
-/// The name of WASI preview 1 among the arguments of an instance.
-const PREVIEW1: &str = "wasi_snapshot_preview1";
+/// The prefix of exports that are functions of WASI preview 1: see `native_modules.wat`.
+const PREVIEW1: &str = "preview1_";
 
 /// The symbols of the merged modules.
 pub(super) struct Symbols<'a> {
@@ -47,14 +47,9 @@ impl<'a> Symbols<'a> {
                 .with_context(|| format!("no module exports {SET_LIBRARIES}"))?,
         };
         symbols.add_preview1(graph)?;
-        let adapters: Vec<_> = symbols.preview1.values().copied().collect();
         for (&instance, module) in &graph.merged {
             // The module with the memory passes calls on to those that define the functions.
-            let is_library = module.memories.is_empty()
-                && !adapters.iter().any(|adapter| {
-                    matches!(adapter, Definition::Module { instance: of, .. } if *of == instance)
-                });
-            if is_library {
+            if module.memories.is_empty() {
                 symbols.add_library(graph, instance)?;
             }
         }
@@ -91,16 +86,11 @@ impl<'a> Symbols<'a> {
     }
 
     fn add_preview1(&mut self, graph: &LinkGraph<'a>) -> Result<()> {
-        for &instance in graph.merged.keys() {
-            let Instance::Instantiated { args, .. } = graph.instance(instance)? else {
-                continue;
-            };
-            for (_, provider) in args.iter().filter(|(name, _)| *name == PREVIEW1) {
-                for name in graph.exported_functions(*provider)? {
-                    let definition = graph.export(*provider, Kind::Function, name)?;
-                    if matches!(definition, Definition::Module { .. }) {
-                        self.preview1.insert(name, definition);
-                    }
+        for (&instance, module) in &graph.merged {
+            for &(kind, export) in module.exports.keys() {
+                if let (Kind::Function, Some(name)) = (kind, export.strip_prefix(PREVIEW1)) {
+                    let definition = graph.export(instance, kind, export)?;
+                    self.preview1.insert(name, definition);
                 }
             }
         }
@@ -170,12 +160,46 @@ impl<'a> Symbols<'a> {
 /// Returns whether an export is a symbol in C that a library defines for others: not a name of the
 /// component model, nor one of the linker or of the module itself.
 fn is_symbol(name: &str) -> bool {
-    let is_identifier = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let is_own = ["__wasm_", "cabi_", "PyInit_", "eryx_"]
+    // The functions that pass calls on to the host have numbers as names.
+    let is_identifier = !name.starts_with(|first: char| first.is_ascii_digit())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_own = ["__wasm_", "cabi_", "PyInit_", "eryx_", PREVIEW1]
         .iter()
         .any(|prefix| name.starts_with(prefix));
     // A native module that calls `START` would call itself, and nothing would count the calls.
     is_identifier && !is_own && !["_initialize", "_start", START].contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_symbol;
+
+    #[test]
+    fn only_names_of_c_are_symbols() {
+        for name in [
+            "malloc",
+            "_Py_NoneStruct",
+            "wasi_string_from_c",
+            "PyErr_Occurred",
+        ] {
+            assert!(is_symbol(name), "{name}");
+        }
+        // Functions of the host, of the component model, of the linker, and of the module itself.
+        for name in [
+            "0",
+            "147",
+            "wasi:io/poll@0.2.0#poll",
+            "cabi_realloc",
+            "__wasm_call_ctors",
+            "_initialize",
+            "start_native_modules",
+            "preview1_random_get",
+            "eryx_file_read",
+            "PyInit_zlib",
+        ] {
+            assert!(!is_symbol(name), "{name}");
+        }
+    }
 }

@@ -124,22 +124,11 @@ class Stream:
     def write(self, data: bytes, timeout: int | None) -> int:
         """Sends; returns the number of bytes accepted."""
         pipe = self._outgoing
-        if self._incoming.error is not None:
-            raise self._take_error()
-        if pipe.writer_closed or self._incoming.reset:
-            raise os_error("EPIPE")
-        if pipe.reader_closed:
-            if self._is_unix:
+        if self._is_unix:
+            # The next read has a pending error.
+            if pipe.writer_closed or pipe.reader_closed or pipe.reader_shut_down:
                 raise os_error("EPIPE")
-            # The peer answers with a reset, after the write.
-            self._incoming.set_reset()
-            return len(data)
-        if pipe.reader_shut_down and self._is_unix:
-            raise os_error("EPIPE")
-        if pipe.reader_shut_down and self._incoming.writer_closed and data:
-            # A peer that has shut down both directions resets the connection when data arrives.
-            pipe.set_reset()
-            self._incoming.set_reset()
+        elif not self._check_peer(data):
             return len(data)
         space = CAPACITY - len(pipe.buffer)
         if space <= 0 and data:
@@ -150,6 +139,26 @@ class Stream:
         part = data[:space]
         pipe.buffer += part
         return len(part)
+
+    def _check_peer(self, data: bytes) -> bool:
+        """Returns whether the peer of a TCP connection takes bytes. If not, it may reset it."""
+        pipe = self._outgoing
+        if self._incoming.error is not None:
+            raise self._take_error()
+        if pipe.writer_closed or self._incoming.reset:
+            raise os_error("EPIPE")
+        if not data:
+            return False
+        if pipe.reader_closed:
+            # The peer answers with a reset, after the write.
+            self._incoming.set_reset()
+            return False
+        if pipe.reader_shut_down and self._incoming.writer_closed:
+            # A peer that has shut down both directions resets the connection when data arrives.
+            pipe.set_reset()
+            self._incoming.set_reset()
+            return False
+        return True
 
     def _take_error(self) -> OSError:
         name, self._incoming.error = self._incoming.error, None

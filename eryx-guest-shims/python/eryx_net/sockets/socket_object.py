@@ -16,7 +16,7 @@ from ..descriptors import find
 from ..destination import Destination, parse
 from ..dns.getaddrinfo import getaddrinfo
 from ..dns.hostname import encode
-from ..errors import gaierror, herror, os_error
+from ..errors import gai_error, gaierror, herror, os_error
 from ..host import LARGEST_READ, LARGEST_WRITE
 from ..loopback.datagram_queue import Datagram
 from ..socket_constants import (
@@ -24,6 +24,8 @@ from ..socket_constants import (
     AF_INET6,
     AF_UNIX,
     AI_NUMERICHOST,
+    EAI_ADDRFAMILY,
+    EAI_NONAME,
     IPPROTO_IPV6,
     IPPROTO_TCP,
     IPPROTO_UDP,
@@ -239,7 +241,7 @@ class socket:  # noqa: N801 - CPython's name
     # Addresses.
 
     def _parse_address(self, address: Any, caller: str) -> tuple[Destination, int]:
-        """Parses the argument of `connect` and `bind`. Raises CPython's exceptions."""
+        """Parses the argument of `connect`, `bind` and `sendto`. Raises CPython's exceptions."""
         version = "AF_INET" if self._family == AF_INET else "AF_INET6"
         if not isinstance(address, tuple):
             raise TypeError(
@@ -269,7 +271,13 @@ class socket:  # noqa: N801 - CPython's name
             name = UNSPECIFIED[AF_INET if self._family == AF_INET else AF_INET6]
         elif name == "<broadcast>" and self._family == AF_INET:
             name = "255.255.255.255"
-        return parse(name), int(port)
+        destination = parse(name)
+        # CPython resolves the host before it calls the system.
+        if not destination.is_valid:
+            raise gai_error(EAI_NONAME)
+        if destination.family not in (None, self._family):
+            raise gai_error(EAI_ADDRFAMILY)
+        return destination, int(port)
 
     def _format_address(self, endpoint: tuple[str, int] | None) -> SockAddr:
         if self._family == AF_UNIX:

@@ -8,7 +8,7 @@ from ..addresses import UNSPECIFIED, WILDCARDS, is_loopback
 from ..descriptors import Description
 from ..destination import Destination
 from ..dns.getaddrinfo import getaddrinfo
-from ..errors import gai_error, os_error
+from ..errors import os_error
 from ..host import NON_BLOCKING
 from ..loopback.port_table import TCP, Binding
 from ..loopback.stream import Listener, pair, would_deadlock
@@ -16,8 +16,6 @@ from ..socket_constants import (
     AF_INET,
     AF_INET6,
     AF_UNIX,
-    EAI_ADDRFAMILY,
-    EAI_NONAME,
     IPPROTO_TCP,
     SOCK_STREAM,
 )
@@ -86,8 +84,6 @@ class StreamSocket(Description):
 
         Raises the errors of `connect(2)`, and gaierror for a name that does not resolve.
         """
-        if not destination.is_valid:
-            raise gai_error(EAI_NONAME)
         if self.listener is not None:
             raise os_error("EISCONN")
         if self.channel is not None:
@@ -97,8 +93,6 @@ class StreamSocket(Description):
             self._continue_connect(timeout)
             return
         self.connect_failed = False
-        if destination.family is not None and destination.family != self.family:
-            raise gai_error(EAI_ADDRFAMILY)
         if TCP.in_use():
             channel = self._connect_in_guest(destination, port)
             if channel is not None:

@@ -9,12 +9,12 @@ from ..addresses import UNSPECIFIED, WILDCARDS, is_loopback, unmapped
 from ..descriptors import Description
 from ..destination import Destination, parse
 from ..dns.getaddrinfo import getaddrinfo
-from ..errors import error_number, gai_error, os_error
+from ..errors import error_number, os_error
 from ..host import HostSocket
 from ..loopback.datagram_queue import Datagram, DatagramQueue, source_address
 from ..loopback.port_table import UDP, Binding
 from ..loopback.stream import would_deadlock
-from ..socket_constants import AF_INET, EAI_ADDRFAMILY, IPPROTO_UDP, SHUT_RD, SHUT_WR, SOCK_DGRAM
+from ..socket_constants import AF_INET, IPPROTO_UDP, SHUT_RD, SHUT_WR, SOCK_DGRAM
 from .options import Options
 
 Address = tuple[str, int]
@@ -134,8 +134,6 @@ class UdpSocket(Description):
         address = destination.host
         if destination.family is None:
             address = getaddrinfo(address, port, self.family, SOCK_DGRAM)[0][4][0]
-        elif destination.family != self.family:
-            raise gai_error(EAI_ADDRFAMILY)
         return unmapped(address)
 
     def _find_in_guest(self, address: str, port: int) -> tuple[DatagramQueue, str] | None:
