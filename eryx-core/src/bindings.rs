@@ -31,7 +31,7 @@ wasmtime::component::bindgen!({
         "eryx:net/udp.socket": eryx_net_host::UdpSocket,
         "eryx:net/resolver.lookup": eryx_net_host::Lookup,
         "eryx:net/tls.session": eryx_net_host::TlsSession,
-        "eryx:host/functions.call": crate::functions::RunningCall,
+        "eryx:host/functions.call": crate::functions::Call,
     },
     trappable_error_type: {
         "eryx:net/types.error" => crate::failure::Failure<eryx_net_host::NetError>,

@@ -9,7 +9,7 @@ use eryx_net_host::policy::escape;
 
 use crate::config_error::ConfigError;
 use crate::files::ChangedFiles;
-use crate::functions::FunctionReport;
+use crate::functions::{FunctionReport, MAX_NESTING, NestedTooDeep};
 use crate::host_resource::HostResourceError;
 use crate::limit::Limit;
 use crate::output::Output;
@@ -158,6 +158,12 @@ impl Error {
     }
 }
 
+impl From<NestedTooDeep> for Error {
+    fn from(_: NestedTooDeep) -> Self {
+        Self::NestedTooDeep { max: MAX_NESTING }
+    }
+}
+
 impl From<eryx_net_host::ConfigError> for Error {
     fn from(error: eryx_net_host::ConfigError) -> Self {
         Self::Config(error.into())
@@ -229,13 +235,17 @@ const MAX_DISPLAYED_CHARS: usize = 1024;
 
 impl fmt::Display for PythonException {
     /// Writes one line: invisible characters are escaped, and each part is cut after 1,024
-    /// characters.
+    /// characters. For `SystemExit` it has the last line on standard error, where
+    /// `sys.exit("text")` writes the text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&displayed(&self.exception_type))?;
-        if self.message.is_empty() {
-            return Ok(());
+        if !self.message.is_empty() {
+            write!(f, ": {}", displayed(&self.message))?;
         }
-        write!(f, ": {}", displayed(&self.message))
+        match self.exit_status {
+            Some(_) => LastStderrLine(&self.output).fmt(f),
+            None => Ok(()),
+        }
     }
 }
 
@@ -246,8 +256,8 @@ fn displayed(text: &str) -> String {
     }
 }
 
-/// The last line on standard error of an interpreter that crashed, as the end of a message: quoted,
-/// with control characters escaped, since the program may have chosen it.
+/// The last line on standard error of an interpreter that crashed or exited, as the end of a
+/// message: quoted, with control characters escaped, since the program may have chosen it.
 struct LastStderrLine<'a>(&'a Output);
 
 impl LastStderrLine<'_> {
@@ -289,6 +299,28 @@ mod tests {
             "; the last line on standard error: \"boom: \\u{1b}[31m\""
         );
         assert_eq!(message(&"é".repeat(10_000)).matches('é').count(), 200);
+    }
+
+    #[test]
+    fn the_message_of_an_exit_has_the_last_line_on_standard_error() {
+        let exit = |status: Option<i32>, stderr: &str| PythonException {
+            exception_type: "SystemExit".to_owned(),
+            message: "1".to_owned(),
+            traceback: String::new(),
+            exit_status: status,
+            output: Output {
+                stderr: stderr.into(),
+                ..Output::default()
+            },
+            usage: Usage::default(),
+        };
+        assert_eq!(exit(Some(1), "").to_string(), "SystemExit: 1");
+        assert_eq!(
+            exit(Some(1), "a warning\nno configuration\n").to_string(),
+            "SystemExit: 1; the last line on standard error: \"no configuration\""
+        );
+        // Any other exception has a message of its own.
+        assert_eq!(exit(None, "a warning\n").to_string(), "SystemExit: 1");
     }
 
     #[test]

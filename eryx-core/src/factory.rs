@@ -5,14 +5,19 @@ mod builder;
 mod bundle;
 mod bytecode;
 mod dependencies;
+mod directory_digests;
+mod fields;
 mod native_modules;
+mod package_file;
 mod package_files;
 mod package_limits;
 mod package_reader;
 mod registry;
 mod requirements;
+mod sandbox_builds;
 mod snapshot;
 mod spec;
+mod stored_content;
 mod wheel;
 mod zip;
 
@@ -129,7 +134,7 @@ impl SandboxFactory {
 
     /// Returns the names of the files that programs find below `/packages`.
     pub fn files(&self) -> impl Iterator<Item = &str> {
-        self.loaded.spec.files.iter().map(|(name, _)| name)
+        self.loaded.spec.files.entries().map(|(name, _)| name)
     }
 }
 

@@ -1,32 +1,33 @@
 //! The embedder's functions, which programs call through the module `tools`.
 
+mod admitted_call;
 mod arguments;
 mod blocking_call;
 mod blocking_slots;
 mod call;
 mod callback;
 mod calls;
-mod driver;
 mod error;
+mod execution_driver;
 mod function;
-mod host;
 mod log;
 mod nesting;
 mod report;
+mod running_call;
 mod set;
 mod standard_library;
 mod stub;
 
 pub use arguments::Arguments;
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
-pub use call::Call as RunningCall;
-pub use callback::Completion;
-pub use driver::{FunctionThread, drive};
+pub use call::Call;
 pub use error::FunctionError;
-pub use function::{CancelOnDrop, Function, FunctionKind, FunctionResult, FunctionWork};
+pub use execution_driver::{FunctionThread, drive};
+pub use function::{
+    CancelOnDrop, Completion, Function, FunctionKind, FunctionResult, FunctionWork,
+};
 pub use report::{FunctionCall, FunctionOutcome, FunctionRefusals, FunctionReport};
 pub use set::Functions;
 
 pub(crate) use calls::{Calls, OfferedFunctions};
-pub(crate) use host::add_to_linker;
-pub(crate) use nesting::check as check_nesting;
+pub(crate) use nesting::{MAX_NESTING, NestedTooDeep, check as check_nesting};

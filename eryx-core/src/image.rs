@@ -8,7 +8,7 @@ pub(crate) mod guest_image;
 pub(crate) mod linked;
 mod machine_code;
 pub(crate) mod prelinked;
-mod yield_check;
+mod yield_verifier;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -23,9 +23,9 @@ pub use embedded::set_precompiled_path;
 use crate::engine;
 use crate::error::{Error, ImageError};
 use crate::host_resource::HostResourceError;
+use crate::idle_pool;
 use crate::image::machine_code::MachineCode;
 use crate::image::prelinked::PrelinkedImage;
-use crate::instance::idle;
 use crate::memory_reset::ImagePages;
 use crate::process_lock::ProcessLock;
 use crate::session_snapshot::Digest;
@@ -56,7 +56,7 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        idle::end_all_of(self.identity);
+        idle_pool::evict_image(self.identity);
     }
 }
 
@@ -64,7 +64,7 @@ impl Image {
     /// Compiles the component `wasm` for this machine and links it. Its instances are not pooled:
     /// it may be larger than the slots of the pool.
     pub(crate) fn compile(wasm: &[u8]) -> Result<Self, Error> {
-        yield_check::check(wasm).map_err(|error| ImageError::new(error.to_string()))?;
+        yield_verifier::verify(wasm).map_err(|error| ImageError::new(error.to_string()))?;
         let code = MachineCode::from_bytes(&compile::native(wasm)?)?;
         let image = Self::new(code, None, Sha256::digest(wasm).into(), false);
         image.on_demand()?;

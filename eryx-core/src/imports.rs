@@ -1,4 +1,9 @@
-//! The functions of the world `eryx:sandbox/sandbox` that a guest imports directly.
+//! The functions that a guest imports: here those of the world `eryx:sandbox/sandbox` itself.
+
+pub(crate) mod filesystem;
+pub(crate) mod functions;
+pub(crate) mod key_derivation;
+pub(crate) mod net;
 
 use std::future::poll_fn;
 
@@ -17,6 +22,7 @@ impl SandboxImports for StoreState {
         poll_fn(|cx| self.network.poll_observer(cx)).await;
         Ok(())
     }
+
     /// Returns what the sandbox has, by its limits. Takes constant time.
     fn capacity(&mut self) -> wasmtime::Result<SandboxCapacity> {
         let files = self.files.lock();

@@ -3,12 +3,9 @@
 //! Both are slow on purpose, so they run in pieces on the thread of the execution, which yields to
 //! the runtime between them: deadlines and cancellation hold, and the time counts as the program's.
 
-mod host;
-mod pbkdf2;
-mod scrypt;
-mod turns;
-
-pub(crate) use host::add_to_linker;
+pub(crate) mod pbkdf2;
+pub(crate) mod scrypt;
+pub(crate) mod turns;
 
 /// The largest key in bytes. A larger one would be a result of a size that the program chooses.
 const LARGEST_KEY: usize = 1 << 20;
@@ -22,7 +19,7 @@ const LARGEST_PASSWORD: usize = 1 << 10;
 
 /// Why a key cannot be derived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum KeyError {
+pub(crate) enum KeyError {
     #[error("the key must have from 1 to {LARGEST_KEY} bytes, not {0}")]
     KeySize(usize),
     #[error("the salt must have at most {LARGEST_SALT} bytes, not {0}")]
@@ -41,7 +38,7 @@ enum KeyError {
 }
 
 /// Checks the sizes of the arguments of both functions.
-fn check_sizes(password: &[u8], salt: &[u8], size: usize) -> Result<(), KeyError> {
+pub(crate) fn check_sizes(password: &[u8], salt: &[u8], size: usize) -> Result<(), KeyError> {
     if password.len() > LARGEST_PASSWORD {
         return Err(KeyError::PasswordSize(password.len()));
     }

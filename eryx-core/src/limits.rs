@@ -326,9 +326,10 @@ impl ResourceLimits {
             return Err(ConfigError::limit(
                 "max_memory",
                 format!(
-                    "is {} bytes, but the interpreter alone needs {}; give it at least that",
+                    "is {} bytes, but the interpreter alone needs {} ({} MiB); give it at least that",
                     self.max_memory,
-                    Self::MIN_MEMORY
+                    Self::MIN_MEMORY,
+                    Self::MIN_MEMORY >> 20
                 ),
             ));
         }

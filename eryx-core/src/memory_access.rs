@@ -2,18 +2,18 @@
 //! pass `state_access`).
 
 use wasmtime::Store;
-use wasmtime::component::{
-    ComponentNamedList, Instance as Exports, Lift, Lower, TypedFunc, WasmList,
-};
+use wasmtime::component::{ComponentNamedList, Instance, Lift, Lower, TypedFunc, WasmList};
 
 use crate::bindings::Sandbox as Guest;
+use crate::error::Error;
 use crate::session_snapshot::{Handles, WASM_PAGE};
+use crate::snapshot_error::SnapshotError;
 use crate::store_state::{MAX_CALL, StoreState};
 
 /// An address, which is a multiple of 8, and the words that are placed there.
 pub(crate) type Part = (u32, Vec<u64>);
 
-/// The most parts that are placed at once: their list has to fit into the first page.
+/// The most parts that are placed in one call: their list has to fit into the first page.
 pub(crate) const MAX_PARTS: usize = 256;
 
 /// The functions that read and write the memory of an instance between two calls of the guest.
@@ -29,32 +29,33 @@ pub(crate) struct MemoryAccess {
 }
 
 impl MemoryAccess {
-    /// Returns the functions of an instance with these `exports`.
+    /// Returns the functions of `instance`.
     ///
     /// # Errors
     ///
-    /// Fails for an image without them.
-    pub(crate) fn find(exports: &Exports, store: &mut Store<StoreState>) -> wasmtime::Result<Self> {
+    /// [`SnapshotError::Unsupported`] for an image without them.
+    pub(crate) fn find(instance: &Instance, store: &mut Store<StoreState>) -> Result<Self, Error> {
         fn typed<P, R>(
-            exports: &Exports,
+            instance: &Instance,
             store: &mut Store<StoreState>,
             name: &str,
-        ) -> wasmtime::Result<TypedFunc<P, R>>
+        ) -> Result<TypedFunc<P, R>, SnapshotError>
         where
             P: ComponentNamedList + Lower,
             R: ComponentNamedList + Lift,
         {
-            exports.get_typed_func(store, name)
+            let function = instance.get_typed_func(store, name);
+            function.map_err(|_| SnapshotError::Unsupported)
         }
         Ok(Self {
-            view: typed(exports, store, "memory-view")?,
-            stack: typed(exports, store, "memory-stack")?,
-            target: typed(exports, store, "memory-target")?,
-            place: typed(exports, store, "memory-place")?,
-            place_all: typed(exports, store, "memory-place-all")?,
-            grow: typed(exports, store, "memory-grow")?,
-            drop_nothing: typed(exports, store, "drop-nothing")?,
-            reset_preopens: typed(exports, store, "reset-preopens")?,
+            view: typed(instance, store, "memory-view")?,
+            stack: typed(instance, store, "memory-stack")?,
+            target: typed(instance, store, "memory-target")?,
+            place: typed(instance, store, "memory-place")?,
+            place_all: typed(instance, store, "memory-place-all")?,
+            grow: typed(instance, store, "memory-grow")?,
+            drop_nothing: typed(instance, store, "drop-nothing")?,
+            reset_preopens: typed(instance, store, "reset-preopens")?,
         })
     }
 
@@ -146,4 +147,9 @@ impl MemoryAccess {
             .await?;
         self.drop_nothing.call_async(&mut *store, (0,)).await
     }
+}
+
+/// Returns the error for memory that cannot be read or written.
+pub(crate) fn copy_error(error: wasmtime::Error) -> Error {
+    Error::image("its memory cannot be copied", error)
 }

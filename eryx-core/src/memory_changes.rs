@@ -1,4 +1,4 @@
-//! The pages that an instance has changed since it started from its image.
+//! The dirty pages of an instance: those that it has changed since it started from its image.
 
 use std::fs::{self, File};
 use std::io;
@@ -30,7 +30,7 @@ impl PageMap {
     /// That holds whatever the kernel does with pages: one that is in the swap, or on its way from
     /// one frame to another, counts as swapped; one that is merged with others, or part of a huge
     /// page, is present, and not of a file.
-    fn for_each_written(&self, memory: &[u8], mut each: impl FnMut(usize)) -> io::Result<()> {
+    fn for_each_dirty(&self, memory: &[u8], mut each: impl FnMut(usize)) -> io::Result<()> {
         /// The pages whose entries are read at a time, so that they need no allocation.
         const PAGES: usize = 2048;
         let first = memory.as_ptr().addr() / PAGE;
@@ -51,23 +51,23 @@ impl PageMap {
         Ok(())
     }
 
-    /// Returns whether each page of `memory` may have been written to.
-    fn written(&self, memory: &[u8]) -> io::Result<Vec<bool>> {
-        let mut written = vec![false; memory.len() / PAGE];
-        self.for_each_written(memory, |page| written[page] = true)?;
-        Ok(written)
+    /// Returns, for each page of `memory`, whether it may have been written to.
+    fn dirty_page_flags(&self, memory: &[u8]) -> io::Result<Vec<bool>> {
+        let mut flags = vec![false; memory.len() / PAGE];
+        self.for_each_dirty(memory, |page| flags[page] = true)?;
+        Ok(flags)
     }
 
     /// Returns the pages of `memory` that may have been written to, as ranges of bytes, or `None`
     /// if they are more than `max`. Ranges are not adjacent.
-    pub(crate) fn written_ranges(
+    pub(crate) fn dirty_ranges(
         &self,
         memory: &[u8],
         max: usize,
     ) -> io::Result<Option<Vec<Range<usize>>>> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         let mut pages = 0;
-        self.for_each_written(memory, |page| {
+        self.for_each_dirty(memory, |page| {
             pages += 1;
             let (start, end) = (page * PAGE, (page + 1) * PAGE);
             match ranges.last_mut() {
@@ -115,12 +115,12 @@ impl Changes<'_> {
             Self::Written(map) => (None, Some(*map)),
             Self::Different(pristine, map) => (Some(*pristine), *map),
         };
-        let written = map
-            .map(|map| map.written(&memory[part.clone()]))
+        let flags = map
+            .map(|map| map.dirty_page_flags(&memory[part.clone()]))
             .transpose()?;
         let mut ranges: Vec<Range<usize>> = Vec::new();
         for (index, start) in part.step_by(PAGE).enumerate() {
-            if written.as_ref().is_some_and(|written| !written[index]) {
+            if flags.as_ref().is_some_and(|flags| !flags[index]) {
                 continue;
             }
             let page = start..start + PAGE;
@@ -180,9 +180,9 @@ mod tests {
             found.iter().any(|range| range.contains(&(3 * PAGE))),
             "{found:?}"
         );
-        let ranges = map.written_ranges(memory, 8).expect("found");
+        let ranges = map.dirty_ranges(memory, 8).expect("found");
         assert_eq!(ranges.as_deref(), Some(&found[..]));
-        let more_than_none = map.written_ranges(memory, 0).expect("found");
+        let more_than_none = map.dirty_ranges(memory, 0).expect("found");
         assert_eq!(more_than_none, None);
     }
 }

@@ -47,7 +47,7 @@ impl MemoryLimiter {
         self.has_grown
     }
 
-    /// Returns the most bytes in use at once since the last [`begin`](Self::begin).
+    /// Returns the most bytes in use at the same time since the last [`begin`](Self::begin).
     pub(crate) fn peak(&self) -> u64 {
         self.peak
     }

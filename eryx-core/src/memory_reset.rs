@@ -180,7 +180,7 @@ pub(crate) async fn overwrite(
 /// Returns the parts of `memory` that may have been written to, without the first page, or `None`
 /// if the kernel does not know, or if they have too many pages.
 fn written(memory: &[u8]) -> Option<Vec<Range<usize>>> {
-    let ranges = PageMap::open()?.written_ranges(memory, MAX_PAGES);
+    let ranges = PageMap::open()?.dirty_ranges(memory, MAX_PAGES);
     let mut ranges = ranges.ok()??;
     // `memory-view` has just written to the first page: a kernel that does not say so knows
     // nothing.

@@ -3,6 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+/// What to do about native code of another platform.
+pub(crate) const BUILD_ADVICE: &str = "build this version for sandboxes (`cargo xtask native NAME` \
+    in Eryx's sources builds some packages), and name the directory of the wheel with find_links \
+    (--find-links on the command line)";
+
 /// Why packages cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -56,8 +61,7 @@ pub enum PackageError {
     /// run in a sandbox.
     #[error(
         "{path} has native code of another platform ({file}), which cannot run in a sandbox; take \
-         a wheel that is built for sandboxes (cp314-cp314-wasm32_wasi), or a pure Python release, \
-         if there is one",
+         a pure Python release, if there is one, or {BUILD_ADVICE}",
         path = path.display()
     )]
     #[non_exhaustive]

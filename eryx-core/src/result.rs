@@ -26,10 +26,10 @@ pub struct ExecuteResult {
     pub output: Output,
     /// How long the execution took by the wall clock, from before its instance was made.
     pub duration: Duration,
-    /// The most memory the interpreter used at once, in bytes, its own share included.
+    /// The most memory the interpreter used at the same time, in bytes, its own share included.
     pub peak_memory: u64,
-    /// The most memory the host held on behalf of the program at once, in bytes, outside of the
-    /// interpreter's memory; [`HOST_MEMORY_BASE`](crate::ResourceLimits::HOST_MEMORY_BASE)
+    /// The most memory the host held on behalf of the program at the same time, in bytes, outside
+    /// of the interpreter's memory; [`HOST_MEMORY_BASE`](crate::ResourceLimits::HOST_MEMORY_BASE)
     /// included.
     pub peak_host_memory: u64,
     /// The program's network activity.
@@ -58,9 +58,9 @@ pub struct Usage {
     pub execution: u64,
     /// How long the execution took by the wall clock, from before its instance was made.
     pub duration: Duration,
-    /// The most memory the interpreter used at once, in bytes, its own share included.
+    /// The most memory the interpreter used at the same time, in bytes, its own share included.
     pub peak_memory: u64,
-    /// The most memory the host held on behalf of the program at once, in bytes, as in
+    /// The most memory the host held on behalf of the program at the same time, in bytes, as in
     /// [`ExecuteResult::peak_host_memory`].
     pub peak_host_memory: u64,
     /// The program's network activity.

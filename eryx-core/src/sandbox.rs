@@ -15,7 +15,7 @@ use crate::files::{self, Files};
 use crate::functions::{self, Function, FunctionCall, Functions, OfferedFunctions};
 use crate::image::Image;
 use crate::image::guest_image::GuestImage;
-use crate::instance::Instance;
+use crate::interpreter::Interpreter;
 use crate::limits::ResourceLimits;
 use crate::output::OutputSink;
 use crate::program::Program;
@@ -70,7 +70,7 @@ impl Sandbox {
     }
 
     /// Returns a builder of sandboxes that run the guest image `wasm`, a component. Each build
-    /// compiles it anew, which takes seconds, and its sandboxes are not pooled: use
+    /// compiles it again, which takes seconds, and its sandboxes are not pooled: use
     /// [`from_image`](Self::from_image) for more than one sandbox.
     pub fn from_component(wasm: impl Into<Vec<u8>>) -> SandboxBuilder {
         SandboxBuilder::new(Source::Component(wasm.into()))
@@ -121,16 +121,16 @@ impl Sandbox {
     ) -> Result<ExecuteResult, Error> {
         let started = Instant::now();
         program.validate()?;
-        let mut instance = if program.files.is_empty() {
+        let mut interpreter = if program.files.is_empty() {
             self.start(&self.template).await?
         } else {
             let files = self.settings.files.and(&program.files);
             let files = files.extend(&self.base_files).map_err(ConfigError::from)?;
             self.start(&self.template.with_files(files)).await?
         };
-        let result = instance.execute(program, true, started, cancel).await;
+        let result = interpreter.execute(program, true, started, cancel).await;
         // On the heap: it is rarely as large as the rest, and every move of this future copies it.
-        Box::pin(instance.recycle(&self.template.image, started)).await;
+        Box::pin(interpreter.recycle(&self.template.image, started)).await;
         result
     }
 
@@ -146,11 +146,11 @@ impl Sandbox {
         }
     }
 
-    async fn start(&self, template: &Template) -> Result<Instance, Error> {
+    async fn start(&self, template: &Template) -> Result<Interpreter, Error> {
         functions::check_nesting()?;
         let network = self.network();
         let environment = self.environment(&network);
-        Instance::start(
+        Interpreter::start(
             template,
             &self.settings.limits,
             network,
@@ -162,15 +162,15 @@ impl Sandbox {
     }
 
     /// Starts an interpreter for a session.
-    pub(crate) async fn start_session(&self) -> Result<Instance, Error> {
+    pub(crate) async fn start_session(&self) -> Result<Interpreter, Error> {
         self.start(&self.template).await
     }
 
     /// Starts an interpreter that continues the session in `bytes`.
-    pub(crate) async fn restore_session(&self, bytes: &[u8]) -> Result<Instance, Error> {
+    pub(crate) async fn restore_session(&self, bytes: &[u8]) -> Result<Interpreter, Error> {
         let network = self.network();
         let environment = self.environment(&network);
-        let mut instance = Instance::restore(
+        let mut interpreter = Interpreter::restore(
             &self.template,
             &self.settings.limits,
             &self.settings.sinks,
@@ -179,20 +179,20 @@ impl Sandbox {
             bytes,
         )
         .await?;
-        instance.set_environment(environment);
-        Ok(instance)
+        interpreter.set_environment(environment);
+        Ok(interpreter)
     }
 
     /// Returns the state of an interpreter of this sandbox.
-    pub(crate) async fn snapshot(&self, instance: &mut Instance) -> Result<Vec<u8>, Error> {
-        instance.snapshot(&self.template).await
+    pub(crate) async fn snapshot(&self, interpreter: &mut Interpreter) -> Result<Vec<u8>, Error> {
+        interpreter.snapshot(&self.template).await
     }
 
     /// Returns a copy of an interpreter of another sandbox with the same image. Its output and its
     /// events go where this sandbox sends them.
-    pub(crate) async fn fork(&self, instance: &mut Instance) -> Result<Instance, Error> {
+    pub(crate) async fn fork(&self, interpreter: &mut Interpreter) -> Result<Interpreter, Error> {
         let observer = self.settings.observer.clone();
-        instance
+        interpreter
             .fork(
                 &self.template.image,
                 &self.settings.sinks,

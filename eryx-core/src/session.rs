@@ -9,7 +9,7 @@ use crate::cancel::CancelHandle;
 use crate::config_error::ConfigError;
 use crate::error::Error;
 use crate::files::SessionFiles;
-use crate::instance::Instance;
+use crate::interpreter::Interpreter;
 use crate::program::Program;
 use crate::program_error::ProgramError;
 use crate::result::ExecuteResult;
@@ -29,7 +29,7 @@ use crate::sandbox::Sandbox;
 /// # }
 /// ```
 pub struct Session {
-    instance: Instance,
+    interpreter: Interpreter,
     /// Keeps the factory of the session registered, too.
     sandbox: Sandbox,
 }
@@ -82,8 +82,11 @@ impl Sandbox {
 }
 
 impl Session {
-    pub(crate) fn new(instance: Instance, sandbox: Sandbox) -> Self {
-        Self { instance, sandbox }
+    pub(crate) fn new(interpreter: Interpreter, sandbox: Sandbox) -> Self {
+        Self {
+            interpreter,
+            sandbox,
+        }
     }
 
     /// Runs a program; see [`Sandbox::execute`](crate::Sandbox::execute).
@@ -127,14 +130,14 @@ impl Session {
     ///
     /// [`Error::SessionClosed`] when an earlier execution ended the session.
     pub fn files(&mut self) -> Result<SessionFiles<'_>, Error> {
-        self.instance.files().map(SessionFiles::new)
+        self.interpreter.files().map(SessionFiles::new)
     }
 
     /// Returns a copy of the session, which continues independently of this one: with the same
     /// names, modules, suspended coroutines and timers, and a copy of the files.
     ///
     /// The copy has no connections: those of its programs answer `ConnectionResetError`, as after a
-    /// failure of the network, and open files are closed. The module `random` is seeded anew. The
+    /// failure of the network, and open files are closed. The module `random` is seeded again. The
     /// limits of executions count for each session by itself, but both use up the byte quotas and
     /// rate limits of the network together.
     ///
@@ -159,16 +162,16 @@ impl Session {
     /// the callbacks or the copy exceed a limit, [`Error::Snapshot`] when the copy does not
     /// continue. If the callbacks exceed a limit, or the future is dropped, the session is closed.
     pub async fn fork(&mut self) -> Result<Self, Error> {
-        let instance = self.sandbox.fork(&mut self.instance).await?;
-        Ok(Self::new(instance, self.sandbox.clone()))
+        let interpreter = self.sandbox.fork(&mut self.interpreter).await?;
+        Ok(Self::new(interpreter, self.sandbox.clone()))
     }
 
     /// Returns a copy of the session as [`fork`](Self::fork) does, whose output and network events
     /// go where `sandbox` sends those of its programs.
     #[doc(hidden)]
     pub async fn fork_into(&mut self, sandbox: &Sandbox) -> Result<Self, Error> {
-        let instance = sandbox.fork(&mut self.instance).await?;
-        Ok(Self::new(instance, sandbox.clone()))
+        let interpreter = sandbox.fork(&mut self.interpreter).await?;
+        Ok(Self::new(interpreter, sandbox.clone()))
     }
 
     /// Returns the state of the session as bytes, for [`Sandbox::restore`]: its memory and its
@@ -182,13 +185,13 @@ impl Session {
     ///
     /// Those of [`fork`](Self::fork).
     pub async fn snapshot(&mut self) -> Result<Vec<u8>, Error> {
-        self.sandbox.snapshot(&mut self.instance).await
+        self.sandbox.snapshot(&mut self.interpreter).await
     }
 
     /// Returns the report of the network since the last execution that ended with a result or an
     /// error: the activity of an execution whose future was dropped, and of connections still open.
     pub fn network_report(&self) -> NetworkReport {
-        self.instance.network_report()
+        self.interpreter.network_report()
     }
 
     async fn run(
@@ -201,7 +204,9 @@ impl Session {
         if !program.files.is_empty() {
             return Err(ConfigError::from(ProgramError::FilesInSession).into());
         }
-        self.instance.execute(program, false, started, cancel).await
+        self.interpreter
+            .execute(program, false, started, cancel)
+            .await
     }
 }
 

@@ -1,9 +1,8 @@
 //! The store data of one instance: the state behind its imports.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use eryx_files::{FileSystem, Layout, Timestamp};
+use eryx_files::FileSystem;
 use eryx_net_host::{Charge, HostMemory, Network};
 use eryx_sync::Mutex;
 use wasmtime::component::ResourceTable;
@@ -25,8 +24,12 @@ pub(crate) const MAX_CALL: usize = 4 << 20;
 /// The most bytes that one call for random numbers may ask for.
 const MAX_RANDOM: u64 = 64 * 1024;
 
-/// The most resources (streams, connections, lookups and so on) that a guest may hold at once.
-const MAX_RESOURCES: usize = 8192;
+/// The most resources (streams, connections, lookups and so on) that the host has for a guest at a
+/// time.
+const MAX_HOST_RESOURCES: usize = 8192;
+
+/// The most handles of such resources that a guest has at a time.
+pub(crate) const MAX_COMPONENT_HANDLES: usize = MAX_HOST_RESOURCES;
 
 /// The state behind one instance's imports.
 pub(crate) struct StoreState {
@@ -86,7 +89,7 @@ impl StoreState {
         let wasi = wasi.build();
         let calls = Calls::new(offered, limits, &host_memory);
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_RESOURCES);
+        table.set_max_capacity(MAX_HOST_RESOURCES);
         Ok(Self {
             network,
             memory: MemoryLimiter::new(limits.max_memory()),
@@ -138,24 +141,4 @@ impl WasiView for StoreState {
             table: &mut self.table,
         }
     }
-}
-
-/// Returns the files of a guest that starts with those of `layout`.
-///
-/// # Errors
-///
-/// [`ConfigError::Limit`] when a limit of files is out of range.
-pub(crate) fn start_files(
-    layout: &Layout,
-    limits: &ResourceLimits,
-) -> Result<FileSystem, ConfigError> {
-    Ok(layout.start(limits.file_limits()?, present))
-}
-
-/// Returns the present time.
-fn present() -> Timestamp {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH);
-    time.ok()
-        .and_then(|time| Timestamp::new(time.as_secs(), time.subsec_nanos()))
-        .unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::watchdog::Watchdog;
+use crate::test_watchdog::Watchdog;
 
 /// The length of a slice: the granularity of timeouts and cancellation.
 const SLICE: Duration = Duration::from_millis(5);

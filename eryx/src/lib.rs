@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+// docs.rs shows which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use eryx_core::{
     Arguments, BuildStage, Bytecode, CancelHandle, CancelOnDrop, Completion, ConfigError, Display,
@@ -59,6 +61,8 @@ mod documentation {
     struct Installation;
     #[doc = include_str!("../../docs/getting-started.md")]
     struct GettingStarted;
+    #[doc = include_str!("../../docs/cookbook.md")]
+    struct Cookbook;
     #[doc = include_str!("../../docs/sandboxes.md")]
     struct Sandboxes;
     #[doc = include_str!("../../docs/standard-library.md")]
@@ -93,6 +97,10 @@ mod documentation {
     struct Mcp;
     #[doc = include_str!("../../docs/troubleshooting.md")]
     struct Troubleshooting;
+    #[doc = include_str!("../../docs/error-messages.md")]
+    struct ErrorMessages;
+    #[doc = include_str!("../../docs/migrating-from-pyeryx.md")]
+    struct MigratingFromPyeryx;
     #[doc = include_str!("../../docs/python.md")]
     struct Python;
     #[doc = include_str!("../../docs/rust.md")]

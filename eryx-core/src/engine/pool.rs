@@ -1,12 +1,12 @@
 //! The configuration of the pooling allocator: slots of reserved address space, function tables and
-//! stacks, which are not mapped anew for each sandbox.
+//! stacks, which are not mapped again for each sandbox.
 //!
 //! When an instance ends, the pages it wrote to go back to the kernel (`MADV_DONTNEED`), whatever
 //! the kernel has done with them meanwhile: swapped them out, moved them or merged them. (Most
-//! instances do not end with their program: `crate::instance::idle`.) Asking the kernel which pages
-//! were written to and restoring those (`PAGEMAP_SCAN`) would save the next sandbox page faults,
-//! but wasmtime 48 asks only for present pages, and so leaves pages that are in the swap, or on
-//! their way from one frame to another, to the next sandbox of the slot.
+//! instances do not end with their program: `crate::interpreter::reuse`.) Asking the kernel which
+//! pages were written to and restoring those (`PAGEMAP_SCAN`) would save the next sandbox page
+//! faults, but wasmtime 48 asks only for present pages, and so leaves pages that are in the swap,
+//! or on their way from one frame to another, to the next sandbox of the slot.
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 

@@ -17,6 +17,7 @@ use crate::factory::package_limits::PackageLimits;
 use crate::factory::package_reader::PackageSource;
 use crate::factory::registry::{self, LoadedFactory};
 use crate::factory::requirements::{self, Requirements};
+use crate::factory::sandbox_builds;
 use crate::factory::snapshot::{self, SnapshotInputs};
 use crate::factory::spec::FactorySpec;
 use crate::image::cache::{Cache, CacheName};
@@ -130,6 +131,9 @@ impl FactoryBuilder {
     /// Adds a package for programs to import: a wheel, the source directory of a package, or a
     /// directory of several, such as an installed `site-packages`. It is pure Python, or its
     /// extension modules are compiled for sandboxes (`*.cpython-314-wasm32-wasi.so`).
+    ///
+    /// For a wheel of another platform, the wheel of the same version that is built for sandboxes
+    /// is taken, from a directory of [`with_find_links`](Self::with_find_links) or beside it.
     pub fn with_package(mut self, path: impl Into<PathBuf>) -> Self {
         self.packages.push(path.into());
         self
@@ -143,7 +147,8 @@ impl FactoryBuilder {
     }
 
     /// Adds a package of the package index and its dependencies, by a requirement as that of pip:
-    /// `requests>=2.31`. Only pure Python wheels are taken.
+    /// `requests>=2.31`. Only wheels that sandboxes can use are taken: pure Python, or built for
+    /// sandboxes (`cp314-cp314-wasm32_wasi`).
     ///
     /// The pip of `python3`, or of [`with_python`](Self::with_python), finds and downloads the
     /// wheels, or else the pip that `uv` runs. The wheels are kept in the cache: for the same
@@ -165,7 +170,8 @@ impl FactoryBuilder {
         self
     }
 
-    /// Takes the wheels of requirements from this directory too (`--find-links` of pip).
+    /// Takes the wheels of requirements, and builds for sandboxes of the packages, from this
+    /// directory too (`--find-links` of pip).
     pub fn with_find_links(mut self, directory: impl Into<PathBuf>) -> Self {
         self.requirements.find_links.push(directory.into());
         self
@@ -279,6 +285,7 @@ impl FactoryBuilder {
             CacheLocation::User => Cache::open(None),
             CacheLocation::Dir(dir) => Cache::open(Some(&dir)),
         };
+        let packages = with_sandbox_builds(packages, requirements.find_links.clone()).await?;
         let mut sources: Vec<_> = packages.iter().cloned().map(PackageSource::Path).collect();
         if !requirements.is_empty() {
             let on_start = || report(BuildStage::Downloading);
@@ -287,11 +294,12 @@ impl FactoryBuilder {
             sources.extend(wheels.map(|(name, content)| PackageSource::Wheel(name, content)));
         }
         let image = base.clone();
+        let digests = cache.clone();
         // On another thread: packages may have thousands of files.
         let (spec, digest) = thread::run(move || {
-            spec.files.read(&sources)?;
+            spec.files.read(&sources, &digests)?;
             if dependencies {
-                dependencies::resolve(&mut spec.files, &packages)?;
+                dependencies::resolve(&mut spec.files, &packages, &digests)?;
             }
             let digest = spec.digest(&image);
             Ok::<_, PackageError>((spec, digest))
@@ -305,9 +313,26 @@ impl FactoryBuilder {
             }
             None => load(spec, base, digest, &cache, bytecode, &limits, &report).await?,
         };
+        loaded.load_in_background();
         loaded.tree.compile_in_background(bytecode, &cache);
         Ok(SandboxFactory { loaded })
     }
+}
+
+/// Returns the packages with wheels that are built for sandboxes, from the directories, in place of
+/// those of other platforms.
+async fn with_sandbox_builds(
+    packages: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
+) -> Result<Vec<PathBuf>, Error> {
+    let replace = move || {
+        let packages = packages.into_iter();
+        packages
+            .map(|package| sandbox_builds::find(&package, &directories).unwrap_or(package))
+            .collect()
+    };
+    // On another thread: directories may be slow to read.
+    Ok(thread::run(replace).await?)
 }
 
 /// Compiles the modules that have no bytecode, if a build waits for that.
@@ -355,22 +380,31 @@ async fn load(
         }
         cached = base.load_cached_snapshot(cache, &key)?;
     }
-    // The imports of the snapshot use the bytecode.
-    compile_modules(&tree, bytecode, cache, report).await?;
     let image = match cached {
-        Some(image) => image,
+        Some(image) => {
+            compile_modules(&tree, bytecode, cache, report).await?;
+            image
+        }
         None => {
             let linked = native_modules::link(&spec.files, &base, cache).await?;
-            report(BuildStage::Importing);
-            let wasm = snapshot::snapshot(&SnapshotInputs {
+            let inputs = |files| SnapshotInputs {
                 image: &base,
-                files: &tree.layout(),
+                files,
                 imports: &spec.imports,
                 setup: spec.setup.as_deref(),
                 limits,
                 linked: linked.as_deref(),
-            })
-            .await?;
+            };
+            // The imports of the snapshot use the bytecode. Those of the trial do not wait for it.
+            let layout = tree.layout();
+            let trial = inputs(&layout);
+            tokio::select! {
+                biased;
+                compiled = compile_modules(&tree, bytecode, cache, report) => compiled?,
+                Some(error) = snapshot::import_error(&trial) => return Err(error),
+            }
+            report(BuildStage::Importing);
+            let wasm = snapshot::snapshot(&inputs(&tree.layout())).await?;
             report(BuildStage::Compiling);
             // On another thread: this task may have to handle signals.
             let (cache, key) = (cache.clone(), key);

@@ -45,8 +45,8 @@ pub(super) fn write(spec: &FactorySpec) -> ZipResult<Vec<u8>> {
     if let Some(setup) = &spec.setup {
         add(SETUP, setup)?;
     }
-    for (name, content) in spec.files.iter() {
-        add(&format!("{PACKAGES}{name}"), content)?;
+    for (name, file) in spec.files.entries() {
+        add(&format!("{PACKAGES}{name}"), file.content()?)?;
     }
     Ok(archive.finish()?.into_inner())
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::factory::package_files::PackageFiles;
 use crate::factory::package_limits::Quota;
 use crate::factory::package_reader::PackageSource;
-use crate::factory::wheel::{Project, is_metadata};
+use crate::factory::wheel::{Project, WheelName, is_metadata};
 use crate::factory::zip;
+use crate::image::cache::Cache;
 use crate::package_error::PackageError;
 
 /// Adds the requirements of the packages in `files`, and their requirements, from wheels in the
@@ -16,14 +17,24 @@ use crate::package_error::PackageError;
 ///
 /// The requirements of extras are left out. A requirement with a condition on the environment is
 /// added if there is a wheel of it.
-pub(super) fn resolve(files: &mut PackageFiles, listed: &[PathBuf]) -> Result<(), PackageError> {
+pub(super) fn resolve(
+    files: &mut PackageFiles,
+    listed: &[PathBuf],
+    cache: &Cache,
+) -> Result<(), PackageError> {
     let wheels = wheels_beside(listed, files.limits().quota())?;
     loop {
         let projects: Vec<Project> = files
-            .iter()
+            .entries()
             .filter(|(name, _)| is_metadata(name))
-            .map(|(_, text)| Project::parse(&String::from_utf8_lossy(text)))
-            .collect();
+            .map(|(_, file)| {
+                let text = file.content().map_err(|source| PackageError::Unreadable {
+                    path: file.package.to_path_buf(),
+                    source,
+                })?;
+                Ok(Project::parse(&String::from_utf8_lossy(text)))
+            })
+            .collect::<Result<_, PackageError>>()?;
         let installed: BTreeSet<&str> = projects
             .iter()
             .map(|project| project.name.as_str())
@@ -59,7 +70,7 @@ pub(super) fn resolve(files: &mut PackageFiles, listed: &[PathBuf]) -> Result<()
             return Ok(());
         }
         let added: Vec<_> = added.into_iter().map(PackageSource::Path).collect();
-        files.read(&added)?;
+        files.read(&added, cache)?;
     }
 }
 
@@ -95,7 +106,21 @@ fn wheels_beside(
             }
         }
     }
+    for wheels in wheels.values_mut().filter(|wheels| wheels.len() > 1) {
+        // Those of other platforms may lie beside what sandboxes can use.
+        let usable = wheels.iter().filter(|path| !is_for_other_platforms(path));
+        let usable: Vec<_> = usable.cloned().collect();
+        if !usable.is_empty() {
+            *wheels = usable;
+        }
+    }
     Ok(wheels)
+}
+
+fn is_for_other_platforms(path: &Path) -> bool {
+    let file = path.file_name().and_then(|file| file.to_str());
+    file.and_then(WheelName::parse)
+        .is_some_and(|name| name.is_for_other_platforms())
 }
 
 fn is_wheel(path: &Path) -> bool {

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use eryx_guest_linker::{LinkError, NativeModule, is_webassembly};
+use eryx_guest_linker::{LinkError, NativeModule};
 
 use crate::error::Error;
+use crate::factory::package_file::PackageFile;
 use crate::factory::package_files::PackageFiles;
+use crate::factory::wheel::{has_importable_name, is_importable};
 use crate::files::PACKAGES;
 use crate::image::cache::Cache;
 use crate::image::guest_image::GuestImage;
@@ -15,26 +17,17 @@ use crate::image::linked::LinkedImage;
 use crate::package_error::PackageError;
 use crate::thread;
 
-/// The endings by which the interpreter finds an extension module.
-const ENDINGS: [&str; 3] = [".cpython-314-wasm32-wasi.so", ".abi3.so", ".so"];
-
-/// Returns whether the interpreter can import a file of this name, if it is WebAssembly.
-pub(super) fn has_importable_name(name: &str) -> bool {
-    let file = name.rsplit_once('/').map_or(name, |(_, file)| file);
-    let module = ENDINGS.iter().find_map(|ending| file.strip_suffix(ending));
-    module.is_some_and(|module| !module.is_empty() && !module.contains('.'))
-}
-
-/// Returns whether the interpreter can import a file of this name and content.
-pub(super) fn is_importable(name: &str, content: &[u8]) -> bool {
-    is_webassembly(content) && has_importable_name(name)
-}
-
 /// Returns whether one of the files is an extension module.
 pub(super) fn are_in(files: &PackageFiles) -> bool {
-    files
-        .entries()
-        .any(|(name, file)| is_importable(name, &file.content))
+    modules(files).next().is_some()
+}
+
+/// Returns the extension modules. They are in memory: nothing else can have their names.
+fn modules(files: &PackageFiles) -> impl Iterator<Item = (&str, &PackageFile, &Bytes)> {
+    files.entries().filter_map(|(name, file)| {
+        let content = has_importable_name(name).then(|| file.content().ok())??;
+        is_importable(name, content).then_some((name, file, content))
+    })
 }
 
 /// Returns `base` with the extension modules of the packages, or `None` if they have none.
@@ -47,20 +40,19 @@ pub(super) async fn link(
     base: &GuestImage,
     cache: &Cache,
 ) -> Result<Option<Arc<LinkedImage>>, Error> {
-    let modules: Vec<_> = files
-        .entries()
-        .filter(|(name, file)| is_importable(name, &file.content))
-        .map(|(name, file)| Module {
+    let modules: Vec<_> = modules(files)
+        .map(|(name, file, content)| Module {
             path: format!("{PACKAGES}/{name}"),
             package: file.package.to_path_buf(),
-            content: file.content.clone(),
+            content: content.clone(),
         })
         .collect();
     if modules.is_empty() {
         return Ok(None);
     }
     let (base, cache) = (base.clone(), cache.clone());
-    // On another thread: this task may have to handle signals.
+    // On a blocking thread: linking takes long, and the thread that polls this future may have to
+    // handle signals (Ctrl-C) meanwhile.
     let linked = thread::run(move || {
         let inputs: Vec<_> = modules
             .iter()
@@ -92,26 +84,4 @@ fn rejected(error: LinkError, modules: &[Module]) -> Error {
         file: file.trim_start_matches('/').to_owned(),
         reason: error.reason.to_string(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_webassembly_with_a_name_that_the_interpreter_finds_is_importable() {
-        let module = b"\0asm\x01\0\0\0";
-        for (name, expected) in [
-            ("package/_speed.cpython-314-wasm32-wasi.so", true),
-            ("_speed.abi3.so", true),
-            ("package/_speed.so", true),
-            ("package/_speed.cpython-313-wasm32-wasi.so", false),
-            ("package/_speed.cpython-314-x86_64-linux-gnu.so", false),
-            ("package/.so", false),
-            ("package/_speed.pyd", false),
-        ] {
-            assert_eq!(is_importable(name, module), expected, "{name}");
-            assert!(!is_importable(name, b"\x7fELF"), "{name}");
-        }
-    }
 }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use eryx_files::{LayerBuilder, LayerError};
 use sha2::{Digest as _, Sha256};
 
-use crate::factory::native_modules::is_importable;
+use crate::factory::package_file::PackageFile;
 use crate::factory::package_limits::{PackageLimits, Quota, QuotaExceeded};
-use crate::factory::package_reader::{self, PackageFile, PackageSource, ReadError};
-use crate::factory::wheel::is_native;
+use crate::factory::package_reader::{self, PackageSource, ReadError};
+use crate::factory::stored_content::StoredContent;
+use crate::factory::wheel::{is_importable, is_native};
 use crate::files::MODIFIED;
+use crate::image::cache::Cache;
 use crate::package_error::PackageError;
 
 /// The files of all packages, by their name below the directory that the guest sees.
@@ -61,14 +63,20 @@ impl PackageFiles {
         }
     }
 
-    /// Adds wheels and directories.
-    pub(super) fn read(&mut self, packages: &[PackageSource]) -> Result<(), PackageError> {
-        let files = package_reader::read(packages, self.quota()).map_err(|error| match error {
-            ReadError::Package(error) => error,
-            ReadError::TooLarge(position, exceeded) => {
-                self.too_large(packages[position].path(), exceeded)
-            }
-        })?;
+    /// Adds wheels and directories. The files of a directory that did not change since an earlier
+    /// build, whose digests are in the cache, are not read.
+    pub(super) fn read(
+        &mut self,
+        packages: &[PackageSource],
+        cache: &Cache,
+    ) -> Result<(), PackageError> {
+        let files =
+            package_reader::read(packages, self.quota(), cache).map_err(|error| match error {
+                ReadError::Package(error) => error,
+                ReadError::TooLarge(position, exceeded) => {
+                    self.too_large(packages[position].path(), exceeded)
+                }
+            })?;
         for (name, file) in files {
             self.insert(name, file)?;
         }
@@ -100,7 +108,7 @@ impl PackageFiles {
             }),
             Some(_) => Ok(()),
             None => {
-                let size = file.content.len() as u64;
+                let size = file.size();
                 self.quota()
                     .take_file(size)
                     .map_err(|exceeded| self.too_large(&file.package, exceeded))?;
@@ -111,16 +119,15 @@ impl PackageFiles {
         }
     }
 
-    /// Returns the name and the content of every file, sorted by name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.files
-            .iter()
-            .map(|(name, file)| (name.as_str(), &*file.content))
-    }
-
     /// Returns the name of every file with the file, sorted by name.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &PackageFile)> {
         self.files.iter().map(|(name, file)| (name.as_str(), file))
+    }
+
+    /// Returns the files that are not in memory yet, or were not when they were added.
+    pub(super) fn to_load(&self) -> Vec<Arc<StoredContent>> {
+        let stored = self.files.values().filter_map(PackageFile::stored_content);
+        stored.cloned().collect()
     }
 
     /// Returns a digest of the names and the content of all files.
@@ -143,14 +150,12 @@ impl PackageFiles {
         let max_nodes = self.limits.max_files().saturating_mul(2);
         let mut layer = LayerBuilder::new(MODIFIED, max_nodes);
         for (name, file) in &self.files {
-            layer
-                .file(name, file.content.clone())
-                .map_err(|error| match error {
-                    LayerError::Nodes(_) => {
-                        self.too_large(Path::new("the unpacked content"), QuotaExceeded::Files)
-                    }
-                    error => PackageError::Unpack(error.to_string()),
-                })?;
+            file.add_to(&mut layer, name).map_err(|error| match error {
+                LayerError::Nodes(_) => {
+                    self.too_large(Path::new("the unpacked content"), QuotaExceeded::Files)
+                }
+                error => PackageError::Unpack(error.to_string()),
+            })?;
         }
         Ok(layer)
     }

@@ -1,5 +1,6 @@
 //! Reads the files of packages, on several threads.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Cursor, Read, Seek};
 use std::num::NonZero;
@@ -10,36 +11,21 @@ use std::thread;
 
 use bytes::Bytes;
 use eryx_sync::Mutex;
-use sha2::{Digest as _, Sha256};
 
-use crate::factory::native_modules::{has_importable_name, is_importable};
+use crate::factory::directory_digests::{self, DirectoryDigests, FileDigest};
+use crate::factory::package_file::{FileIdentity, PackageFile};
 use crate::factory::package_limits::{Quota, QuotaExceeded, SharedQuota};
-use crate::factory::wheel::{installed_name, is_metadata, is_native};
+use crate::factory::stored_content::{Place, StoredContent};
+use crate::factory::wheel::{
+    has_importable_name, installed_name, is_importable, is_metadata, is_native,
+};
 use crate::factory::zip::{self, ZipError};
+use crate::image::cache::Cache;
 use crate::package_error::PackageError;
 
-/// The most threads: the kernel's work for a file is most of the time, and does not scale further.
+/// The most threads. More do not help: most of the time is spent in the kernel, which does not
+/// scale further.
 const MAX_THREADS: usize = 8;
-
-/// A file of a package.
-#[derive(Debug, Clone)]
-pub(super) struct PackageFile {
-    /// The package.
-    pub(super) package: Arc<Path>,
-    pub(super) content: Bytes,
-    /// The SHA-256 of the content.
-    pub(super) digest: [u8; 32],
-}
-
-impl PackageFile {
-    pub(super) fn new(package: &Arc<Path>, content: Vec<u8>) -> Self {
-        Self {
-            package: Arc::clone(package),
-            digest: Sha256::digest(&content).into(),
-            content: content.into(),
-        }
-    }
-}
 
 /// Why packages cannot be read.
 pub(super) enum ReadError {
@@ -79,23 +65,38 @@ struct Package {
     path: Arc<Path>,
 }
 
+/// A directory whose files are listed.
+#[derive(Clone)]
+struct Listing {
+    package: Package,
+    /// The digests that an earlier build has stored.
+    digests: Arc<DirectoryDigests>,
+}
+
 /// A piece of work for any thread.
 enum Job {
     Wheel(Package),
     WheelContent(Package, Bytes),
-    /// Files of a directory, by the name of each for programs.
-    Files(Package, Vec<(String, PathBuf)>),
+    /// Files of a directory: the name that programs see, and the path on disk.
+    Files(Listing, Vec<(String, PathBuf)>),
 }
 
 /// The files that a thread has read, and the error that ended its work.
 #[derive(Default)]
 struct Results {
     files: Vec<(usize, String, PackageFile)>,
+    /// The digests of the files in directories, by the position of the package.
+    digests: Vec<(usize, String, FileDigest)>,
+    /// The packages with files whose digests were not stored yet.
+    changed: BTreeSet<usize>,
     error: Option<(usize, ReadError)>,
 }
 
 /// Returns the names and files of wheels and directories, in the order of the packages. A file that
 /// two of them have is returned twice, and counts twice against the quota.
+///
+/// A file of a directory that did not change since an earlier build, by what stat(2) says, is not
+/// read.
 ///
 /// # Errors
 ///
@@ -103,17 +104,31 @@ struct Results {
 pub(super) fn read(
     packages: &[PackageSource],
     quota: Quota,
+    cache: &Cache,
 ) -> Result<Vec<(String, PackageFile)>, ReadError> {
     let threads = match packages {
         [package] if !package.path().is_dir() => 1,
         _ => thread::available_parallelism().map_or(1, NonZero::get),
     };
-    let read = match read_with(packages, quota, threads.min(MAX_THREADS)) {
+    let read = match read_with(packages, quota, cache, threads.min(MAX_THREADS)) {
         // Which package exceeds the quota depends on the order in which they are read.
-        Err(ReadError::TooLarge(..)) if threads > 1 => read_with(packages, quota, 1),
+        Err(ReadError::TooLarge(..)) if threads > 1 => read_with(packages, quota, cache, 1),
         read => read,
     };
-    let mut files = read?;
+    let Results {
+        mut files,
+        digests,
+        changed,
+        ..
+    } = read?;
+    for position in changed {
+        let digests: Vec<_> = digests
+            .iter()
+            .filter(|(package, _, _)| *package == position)
+            .map(|(_, name, digest)| (name.as_str(), *digest))
+            .collect();
+        directory_digests::store(cache, packages[position].path(), &digests);
+    }
     files.sort_by_key(|(position, _, _)| *position);
     let files = files.into_iter();
     Ok(files.map(|(_, name, file)| (name, file)).collect())
@@ -122,8 +137,9 @@ pub(super) fn read(
 fn read_with(
     packages: &[PackageSource],
     quota: Quota,
+    cache: &Cache,
     threads: usize,
-) -> Result<Vec<(usize, String, PackageFile)>, ReadError> {
+) -> Result<Results, ReadError> {
     let quota = SharedQuota::new(quota);
     let (sender, receiver) = mpsc::channel();
     let receiver = Mutex::new(receiver);
@@ -136,7 +152,7 @@ fn read_with(
                 reader.spawn_scoped(scope, work).ok()
             })
             .collect();
-        let listed = list(packages, quota.left().files, &sender);
+        let listed = list(packages, quota.left().files, cache, &sender);
         drop(sender);
         let mut results = vec![run_jobs(&receiver, &quota)];
         results.extend(readers.into_iter().map(|reader| {
@@ -150,10 +166,12 @@ fn read_with(
         });
         results
     });
-    let mut files = Vec::new();
+    let mut all = Results::default();
     let mut error: Option<(usize, ReadError)> = None;
     for result in results {
-        files.extend(result.files);
+        all.files.extend(result.files);
+        all.digests.extend(result.digests);
+        all.changed.extend(result.changed);
         if let Some((position, found)) = result.error
             && error.as_ref().is_none_or(|(first, _)| position < *first)
         {
@@ -162,7 +180,7 @@ fn read_with(
     }
     match error {
         Some((_, error)) => Err(error),
-        None => Ok(files),
+        None => Ok(all),
     }
 }
 
@@ -170,6 +188,7 @@ fn read_with(
 fn list(
     packages: &[PackageSource],
     max_files: usize,
+    cache: &Cache,
     sender: &Sender<Job>,
 ) -> Result<(), (usize, ReadError)> {
     let mut left = max_files;
@@ -185,15 +204,19 @@ fn list(
         }
         let listed = match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {
-                // The directory of one package keeps its name; the entries of any other lie at the
-                // top.
+                // A directory with `__init__.py` is one package and keeps its name; the entries of
+                // any other directory go to the top level.
                 let prefix = match path.file_name() {
                     Some(name) if path.join("__init__.py").is_file() => {
                         format!("{}/", name.to_string_lossy())
                     }
                     _ => String::new(),
                 };
-                walk(&package, path, &prefix, &mut left, sender)
+                let listing = Listing {
+                    package,
+                    digests: Arc::new(DirectoryDigests::find(cache, path)),
+                };
+                walk(&listing, path, &prefix, &mut left, sender)
             }
             Ok(_) => {
                 // Fails only if no thread reads any more, after an error.
@@ -209,12 +232,13 @@ fn list(
 
 /// Sends the files of a directory, and of those in it.
 fn walk(
-    package: &Package,
+    listing: &Listing,
     directory: &Path,
     prefix: &str,
     left: &mut usize,
     sender: &Sender<Job>,
 ) -> Result<(), ReadError> {
+    let package = &listing.package;
     let failed = |source| unreadable(&package.path, source);
     let mut files = Vec::new();
     let mut directories = Vec::new();
@@ -252,10 +276,10 @@ fn walk(
         }
     }
     if !files.is_empty() {
-        let _ = sender.send(Job::Files(package.clone(), files));
+        let _ = sender.send(Job::Files(listing.clone(), files));
     }
     for (name, path) in directories {
-        walk(package, &path, &format!("{name}/"), left, sender)?;
+        walk(listing, &path, &format!("{name}/"), left, sender)?;
     }
     Ok(())
 }
@@ -280,9 +304,9 @@ fn run_jobs(receiver: &Mutex<Receiver<Job>>, quota: &SharedQuota) -> Results {
                 let done = read_wheel(&package, content, quota, &mut results.files);
                 (package, done)
             }
-            Job::Files(package, files) => {
-                let done = read_files(&package, files, quota, &mut results.files);
-                (package, done)
+            Job::Files(listing, files) => {
+                let done = read_files(&listing, files, quota, &mut results);
+                (listing.package, done)
             }
         };
         results.error = done.err().map(|error| (package.position, error));
@@ -290,26 +314,56 @@ fn run_jobs(receiver: &Mutex<Receiver<Job>>, quota: &SharedQuota) -> Results {
 }
 
 fn read_files(
-    package: &Package,
+    listing: &Listing,
     files: Vec<(String, PathBuf)>,
     quota: &SharedQuota,
-    results: &mut Vec<(usize, String, PackageFile)>,
+    results: &mut Results,
 ) -> Result<(), ReadError> {
+    let package = &listing.package;
+    let position = package.position;
     let failed = |source| unreadable(&package.path, source);
-    for (name, path) in files {
-        let file = fs::File::open(path).map_err(failed)?;
-        let size = file.metadata().map_err(failed)?.len();
+    let take = |size| {
         quota
             .take_file(size)
-            .map_err(|exceeded| ReadError::TooLarge(package.position, exceeded))?;
+            .map_err(|exceeded| ReadError::TooLarge(position, exceeded))
+    };
+    for (name, path) in files {
+        if !listing.digests.is_empty()
+            && let Ok(path) = std::path::absolute(&path)
+            && let Ok(metadata) = fs::metadata(&path)
+            && let Some(digest) = listing.digests.get(&name, FileIdentity::of(&metadata))
+        {
+            take(metadata.len())?;
+            let content = StoredContent::new(Place::Path(path), metadata.len(), digest.sha256);
+            let file = PackageFile::stored(&package.path, content);
+            results.digests.push((position, name.clone(), *digest));
+            results.files.push((position, name, file));
+            continue;
+        }
+        let file = fs::File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let size = metadata.len();
+        take(size)?;
+        let identity = FileIdentity::before_reading(&file, &metadata);
         let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         // A file that grows meanwhile is cut off.
-        file.take(size).read_to_end(&mut content).map_err(failed)?;
-        if is_native(&name) && !is_importable(&name, &content) {
+        (&file)
+            .take(size)
+            .read_to_end(&mut content)
+            .map_err(failed)?;
+        let is_native = is_native(&name);
+        if is_native && !is_importable(&name, &content) {
             return Err(native_code(package, name));
         }
-        let file = PackageFile::new(&package.path, content);
-        results.push((package.position, name, file));
+        let content = PackageFile::new(&package.path, content);
+        // The content of native modules decides what is compiled.
+        if !is_native && let Some(identity) = identity {
+            let sha256 = content.digest;
+            let digest = FileDigest { identity, sha256 };
+            results.digests.push((position, name.clone(), digest));
+            results.changed.insert(position);
+        }
+        results.files.push((position, name, content));
     }
     Ok(())
 }
@@ -377,5 +431,102 @@ fn unreadable(package: &Path, source: io::Error) -> PackageError {
     PackageError::Unreadable {
         path: package.to_path_buf(),
         source,
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::factory::package_limits::PackageLimits;
+
+    fn read_directory(directory: &Path, cache: &Cache) -> Vec<(String, PackageFile)> {
+        let package = PackageSource::Path(directory.to_path_buf());
+        let quota = PackageLimits::default().quota();
+        let mut files = match read(&[package], quota, cache) {
+            Ok(files) => files,
+            Err(ReadError::Package(error)) => panic!("{error}"),
+            Err(ReadError::TooLarge(..)) => panic!("too large"),
+        };
+        files.sort_by(|(name, _), (other, _)| name.cmp(other));
+        files
+    }
+
+    /// Returns the names of the files that were read.
+    fn were_read(files: &[(String, PackageFile)]) -> Vec<&str> {
+        let files = files.iter();
+        files
+            .filter(|(_, file)| file.stored_content().is_none())
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
+    /// Reads until all files but those of `unstored` have stored digests: a change that was made
+    /// just now is not trusted.
+    fn read_until_stored(
+        directory: &Path,
+        cache: &Cache,
+        unstored: &[&str],
+    ) -> Vec<(String, PackageFile)> {
+        loop {
+            let files = read_directory(directory, cache);
+            if were_read(&files) == unstored {
+                return files;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn only_files_that_have_changed_are_read_again() {
+        let directory = tempfile::tempdir().expect("made");
+        let packages = directory.path().join("packages");
+        let cache = Cache::open(Some(&directory.path().join("cache")));
+        fs::create_dir_all(packages.join("package")).expect("made");
+        let path = |name: &str| packages.join(name);
+        for number in 0..300 {
+            let name = path(&format!("package/{number}.py"));
+            fs::write(name, format!("VALUE = {number}\n")).expect("written");
+        }
+        // Its content decides what is compiled, before any program.
+        let native = "_speed.cpython-314-wasm32-wasi.so";
+        fs::write(path(native), b"\0asm\x01\0\0\0").expect("written");
+
+        let first = read_directory(&packages, &cache);
+        assert_eq!(were_read(&first).len(), 301);
+        let stored = read_until_stored(&packages, &cache, &[native]);
+        for ((name, read), (_, stored)) in first.iter().zip(&stored) {
+            assert_eq!(read.digest, stored.digest, "{name}");
+            assert_eq!(read.size(), stored.size(), "{name}");
+            assert_eq!(
+                read.content().expect("read"),
+                stored.content().expect("read")
+            );
+        }
+
+        // The same size, and the same time of the content.
+        let changed = path("package/7.py");
+        let modified = fs::metadata(&changed).expect("known").modified();
+        fs::write(&changed, "VALUE = 8\n").expect("written");
+        let file = fs::File::options().write(true).open(&changed);
+        let file = file.expect("opened");
+        file.set_modified(modified.expect("known")).expect("set");
+        fs::remove_file(path("package/8.py")).expect("removed");
+        let after = read_directory(&packages, &cache);
+        assert_eq!(were_read(&after), [native, "package/7.py"]);
+        assert_eq!(after.len(), 300);
+
+        // The content that a build did not read is the one that it means, or none.
+        let (_, unread) = stored
+            .iter()
+            .find(|(name, _)| name == "package/9.py")
+            .expect("listed");
+        assert!(unread.content().is_ok(), "read above");
+        let unread = after.iter().find(|(name, _)| name == "package/9.py");
+        let (_, unread) = unread.expect("listed");
+        fs::write(path("package/9.py"), "VALUE = 0\n").expect("written");
+        assert!(unread.content().is_err());
     }
 }

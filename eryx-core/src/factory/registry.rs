@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::thread;
 
 use eryx_sync::{Mutex, MutexGuard};
 
@@ -16,6 +17,32 @@ pub(super) struct LoadedFactory {
     pub(super) image: Image,
     pub(super) tree: Arc<PackageTree>,
     pub(super) spec: FactorySpec,
+}
+
+impl LoadedFactory {
+    /// Begins to read the files that the build did not have to read, so that programs find the
+    /// content that they had then.
+    pub(super) fn load_in_background(self: &Arc<Self>) {
+        let mut files = self.spec.files.to_load();
+        files.retain(|file| !file.is_loaded());
+        if files.is_empty() {
+            return;
+        }
+        let factory = Arc::downgrade(self);
+        let thread = thread::Builder::new().name("eryx-read".to_owned());
+        let read = move || {
+            for file in files {
+                if factory.strong_count() == 0 {
+                    return;
+                }
+                // A program that reads the file gets the error.
+                let _ = file.load();
+            }
+        };
+        if let Err(reason) = thread.spawn(read) {
+            tracing::debug!(target: "eryx::image", %reason, "files are read when they are needed");
+        }
+    }
 }
 
 type Registry = BTreeMap<String, Weak<LoadedFactory>>;

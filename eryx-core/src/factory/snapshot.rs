@@ -3,17 +3,17 @@
 use eryx_files::Layout;
 use tokio::time::Instant;
 use wasmtime::Store;
-use wasmtime::component::{Instance as Exports, Lift, WasmList};
+use wasmtime::component::{Instance, Lift, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use crate::config_error::ConfigError;
-use crate::deadline::within_time_limit;
 use crate::error::Error;
+use crate::execution_timeout::within_time_limit;
 use crate::files::PACKAGES;
 use crate::image::compile;
 use crate::image::guest_image::GuestImage;
 use crate::image::linked::LinkedImage;
-use crate::instance::{GuestCall, Instance};
+use crate::interpreter::{GuestCall, Interpreter};
 use crate::limits::ResourceLimits;
 use crate::signals;
 use crate::store_state::StoreState;
@@ -34,20 +34,12 @@ pub(super) struct SnapshotInputs<'a> {
 /// Runs the imports and the setup code in an instance of the image, and returns the instance as a
 /// component.
 pub(super) async fn snapshot(inputs: &SnapshotInputs<'_>) -> Result<Vec<u8>, Error> {
-    let (image, wasm) = match inputs.linked {
-        Some(linked) => (linked.image.clone(), linked.wasm.as_slice()),
-        None => (inputs.image.load()?, inputs.image.wasm()),
+    let wasm = match inputs.linked {
+        Some(linked) => linked.wasm.as_slice(),
+        None => inputs.image.wasm(),
     };
-    let template = Template::new(image, inputs.files.clone());
-    let (mut instance, exports) = Instance::start_for_snapshot(&template, inputs.limits).await?;
-    let preload = GuestCall::Preload {
-        paths: &[PACKAGES.to_owned()],
-        imports: inputs.imports,
-        setup: inputs.setup,
-    };
-    let started = Instant::now();
-    instance.run(preload, started, None).await?;
-    let Some(mut store) = instance.into_store() else {
+    let (interpreter, instance, started) = run(inputs, inputs.setup).await?;
+    let Some(mut store) = interpreter.into_store() else {
         // `os._exit(0)` is not an error of a program, but leaves no interpreter.
         return Err(ConfigError::SetupCodeExited.into());
     };
@@ -58,7 +50,7 @@ pub(super) async fn snapshot(inputs: &SnapshotInputs<'_>) -> Result<Vec<u8>, Err
         store.set_hostcall_fuel(usize::MAX);
         signals::check()?;
         // libc forgets its open directories: their handles are not valid in another instance.
-        let reset_preopens = exports
+        let reset_preopens = instance
             .get_typed_func::<(), ()>(&mut store, "reset-preopens")
             .map_err(snapshot_error)?;
         let time_slice = store.data().time_slice.clone();
@@ -67,16 +59,50 @@ pub(super) async fn snapshot(inputs: &SnapshotInputs<'_>) -> Result<Vec<u8>, Err
             .await
             .map_err(snapshot_error)?;
         let (context, _) = compile::instrument(wasm)?;
-        let mut source = SnapshotSource {
-            store,
-            instance: exports,
-        };
+        let mut source = SnapshotSource { store, instance };
         Wizer::new()
             .snapshot_component(&context, &mut source)
             .await
             .map_err(snapshot_error)
     })
     .await
+}
+
+/// Runs the imports alone, and returns the exception that one of them raises. Returns `None` where
+/// only the snapshot can tell: it imports with bytecode, which takes less time and memory.
+pub(super) async fn import_error(inputs: &SnapshotInputs<'_>) -> Option<Error> {
+    if inputs.imports.is_empty() {
+        return None;
+    }
+    match run(inputs, None).await {
+        Err(Error::Exception(raised)) if raised.exception_type != "MemoryError" => {
+            Some(Error::Exception(raised))
+        }
+        _ => None,
+    }
+}
+
+/// Runs the imports and `setup` in an interpreter of the image. Returns the interpreter with its
+/// instance, and when they began.
+async fn run(
+    inputs: &SnapshotInputs<'_>,
+    setup: Option<&[u8]>,
+) -> Result<(Interpreter, Instance, Instant), Error> {
+    let image = match inputs.linked {
+        Some(linked) => linked.image.clone(),
+        None => inputs.image.load()?,
+    };
+    let template = Template::new(image, inputs.files.clone());
+    let (mut interpreter, instance) =
+        Interpreter::start_for_snapshot(&template, inputs.limits).await?;
+    let preload = GuestCall::Preload {
+        paths: &[PACKAGES.to_owned()],
+        imports: inputs.imports,
+        setup,
+    };
+    let started = Instant::now();
+    interpreter.run(preload, started, None).await?;
+    Ok((interpreter, instance, started))
 }
 
 fn snapshot_error(error: wasmtime::Error) -> Error {
@@ -86,7 +112,7 @@ fn snapshot_error(error: wasmtime::Error) -> Error {
 /// The instance whose memory wizer reads.
 struct SnapshotSource {
     store: Store<StoreState>,
-    instance: Exports,
+    instance: Instance,
 }
 
 impl SnapshotSource {

@@ -1,12 +1,76 @@
 //! Wheels: the names of their files, and the metadata of their project.
 
+use eryx_guest_linker::is_webassembly;
+
 /// Endings of files that contain machine code.
 const NATIVE_EXTENSIONS: [&str; 4] = ["so", "pyd", "dylib", "dll"];
+
+/// The endings by which the interpreter finds an extension module.
+const ENDINGS: [&str; 3] = [".cpython-314-wasm32-wasi.so", ".abi3.so", ".so"];
+
+/// The platform tag of wheels whose native code is compiled for sandboxes.
+pub(super) const SANDBOX_PLATFORM: &str = "wasm32_wasi";
+
+/// The parts of the file name of a wheel (Binary distribution format, "File name convention").
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct WheelName<'a> {
+    /// The normalized name.
+    pub(super) project: String,
+    pub(super) version: &'a str,
+    platform: &'a str,
+}
+
+impl<'a> WheelName<'a> {
+    /// Parses the name of a file. Returns `None` for one that is not a wheel.
+    pub(super) fn parse(file: &'a str) -> Option<Self> {
+        let mut parts = file.strip_suffix(".whl")?.split('-');
+        let (project, version) = (parts.next()?, parts.next()?);
+        // A build number may come before the tags.
+        let tags: Vec<_> = parts.collect();
+        let platform = match tags[..] {
+            [_, _, platform] | [_, _, _, platform] => platform,
+            _ => return None,
+        };
+        Some(Self {
+            project: normalized(project),
+            version,
+            platform,
+        })
+    }
+
+    /// Returns whether its native code is compiled for sandboxes.
+    pub(super) fn is_for_sandboxes(&self) -> bool {
+        self.platforms()
+            .any(|platform| platform == SANDBOX_PLATFORM)
+    }
+
+    /// Returns whether it has native code of other platforms alone.
+    pub(super) fn is_for_other_platforms(&self) -> bool {
+        !self.is_for_sandboxes() && self.platforms().all(|platform| platform != "any")
+    }
+
+    /// Returns the platforms, of which a wheel may have several.
+    fn platforms(&self) -> impl Iterator<Item = &'a str> {
+        self.platform.split('.')
+    }
+}
 
 /// Returns whether a file of this name contains machine code.
 pub(super) fn is_native(name: &str) -> bool {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     NATIVE_EXTENSIONS.contains(&extension)
+}
+
+/// Returns whether the interpreter can import a file of this name, if it is WebAssembly.
+pub(super) fn has_importable_name(name: &str) -> bool {
+    let file = name.rsplit_once('/').map_or(name, |(_, file)| file);
+    let module = ENDINGS.iter().find_map(|ending| file.strip_suffix(ending));
+    module.is_some_and(|module| !module.is_empty() && !module.contains('.'))
+}
+
+/// Returns whether the interpreter can import a file of this name and content.
+pub(super) fn is_importable(name: &str, content: &[u8]) -> bool {
+    is_webassembly(content) && has_importable_name(name)
 }
 
 /// Returns whether a file of this name has the metadata of a project.
@@ -92,6 +156,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_webassembly_with_a_name_that_the_interpreter_finds_is_importable() {
+        let module = b"\0asm\x01\0\0\0";
+        for (name, expected) in [
+            ("package/_speed.cpython-314-wasm32-wasi.so", true),
+            ("_speed.abi3.so", true),
+            ("package/_speed.so", true),
+            ("package/_speed.cpython-313-wasm32-wasi.so", false),
+            ("package/_speed.cpython-314-x86_64-linux-gnu.so", false),
+            ("package/.so", false),
+            ("package/_speed.pyd", false),
+        ] {
+            assert_eq!(is_importable(name, module), expected, "{name}");
+            assert!(!is_importable(name, b"\x7fELF"), "{name}");
+        }
+    }
+
+    #[test]
     fn metadata_has_the_normalized_name_and_the_requirements_outside_extras() {
         let project = Project::parse(
             "Metadata-Version: 2.4\nName: Charset_Normalizer\nRequires-Dist: urllib3<3,>=1.26\n\
@@ -108,6 +189,31 @@ mod tests {
             required,
             [("urllib3", false), ("zope-interface", true), ("a", false)]
         );
+    }
+
+    #[test]
+    fn the_name_of_a_wheel_has_the_project_the_version_and_the_platforms() {
+        let parse = |file| WheelName::parse(file).map(|name| (name.project.clone(), name));
+        for (file, for_sandboxes, for_others) in [
+            ("A_b.c-1.0-py3-none-any.whl", false, false),
+            ("a_b_c-1.0-2-cp314-cp314-wasm32_wasi.whl", true, false),
+            (
+                "a.b.c-1.0-cp314-cp314-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+                false,
+                true,
+            ),
+            ("a_b_c-1.0-cp39-abi3-macosx_11_0_arm64.whl", false, true),
+        ] {
+            let Some((project, name)) = parse(file) else {
+                panic!("{file}");
+            };
+            assert_eq!(name.is_for_sandboxes(), for_sandboxes, "{file}");
+            assert_eq!(name.is_for_other_platforms(), for_others, "{file}");
+            assert_eq!((project.as_str(), name.version), ("a-b-c", "1.0"), "{file}");
+        }
+        for file in ["a-1.0.tar.gz", "a.whl", "a-1.0-py3-none.whl"] {
+            assert_eq!(parse(file), None, "{file}");
+        }
     }
 
     #[test]

@@ -12,9 +12,9 @@ use crate::stdio::StreamKind;
 pub(crate) const DEVICES: &str = "/dev";
 
 /// A standard stream of the program. The streams of `wasi:filesystem` are those of the instance
-/// (`filesystem.rs`), because all instances share the device.
+/// (`imports/filesystem.rs`), because all instances share the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StandardStream {
+pub(crate) enum StandardStream {
     Input,
     Output(StreamKind),
 }
@@ -57,7 +57,7 @@ pub(super) fn directory(time: Timestamp) -> DeviceDirectory {
 
 impl StandardStream {
     /// Returns the standard stream that a device is.
-    pub(super) fn of(device: &dyn Device) -> Option<Self> {
+    pub(crate) fn of(device: &dyn Device) -> Option<Self> {
         let device: &dyn Any = device;
         device.downcast_ref().copied()
     }

@@ -5,7 +5,7 @@ use eryx_files::{
 };
 use thiserror::Error;
 
-use crate::files::descriptor::SharedFiles;
+use crate::files::SharedFiles;
 
 /// The most files and directories that one call holds open.
 const OPEN: usize = 3;

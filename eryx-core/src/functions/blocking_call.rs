@@ -5,15 +5,14 @@ use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::functions::call::CallResult;
-use crate::functions::calls::StartedCall;
 use crate::functions::function::FunctionResult;
 use crate::functions::nesting;
+use crate::functions::running_call::{CallResult, RunningCall};
 
 /// A call of a blocking function, which any thread can make.
 pub(super) struct BlockingCall {
     pub(super) work: Box<dyn FnOnce() -> FunctionResult + Send>,
-    pub(super) started: StartedCall,
+    pub(super) running: RunningCall,
     /// The slots of the execution and of the process that the call occupies.
     pub(super) slots: [OwnedSemaphorePermit; 2],
     /// Receives the result, or the panic of the function.
@@ -31,13 +30,13 @@ impl BlockingCall {
     pub(super) fn run(self) -> Returned {
         let Self {
             work,
-            started,
+            running,
             slots,
             receiver,
         } = self;
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let result = nesting::run_at(started.depth, work);
-            started.end(result)
+            let result = nesting::run_at(running.depth, work);
+            running.end(result)
         }));
         drop(slots);
         Returned { result, receiver }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use eryx_net_host::Charge;
 use std::future::poll_fn;
 use tokio::task::{JoinHandle, unconstrained};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +15,7 @@ use crate::functions::error::FunctionError;
 use crate::functions::function::FunctionResult;
 use crate::functions::log::CallRecord;
 use crate::functions::report::FunctionOutcome;
+use crate::functions::running_call::CallResult;
 
 /// A call in progress. Dropping it cancels it.
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -32,12 +32,6 @@ enum State {
     Callback(RunningCallback),
     Done(CallResult),
     Taken,
-}
-
-/// The result of a call, and the host memory that it takes.
-pub(super) struct CallResult {
-    pub(super) result: FunctionResult,
-    pub(super) _memory: Charge,
 }
 
 impl Call {
@@ -120,7 +114,7 @@ impl Call {
     }
 
     /// Waits for the end of the call, at most for `timeout`. Returns whether it has ended.
-    pub(super) async fn wait(&mut self, timeout: Option<Duration>) -> bool {
+    pub(crate) async fn wait(&mut self, timeout: Option<Duration>) -> bool {
         if matches!(self.state, State::Done(_) | State::Taken) {
             return true;
         }
@@ -153,7 +147,7 @@ impl Call {
     }
 
     /// Returns the result of a call that has ended.
-    pub(super) fn take(&mut self) -> FunctionResult {
+    pub(crate) fn take(&mut self) -> FunctionResult {
         match std::mem::replace(&mut self.state, State::Taken) {
             State::Done(done) => done.result,
             State::Running(_) | State::Callback(_) | State::Taken => Err(FunctionError::new(

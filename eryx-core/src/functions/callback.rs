@@ -12,24 +12,10 @@ use eryx_sync::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::functions::call::CallResult;
-use crate::functions::driver;
 use crate::functions::error::FunctionError;
-use crate::functions::function::{CancelOnDrop, FunctionResult};
-
-/// Ends a call from elsewhere, once.
-pub struct Completion(Box<dyn FnOnce(FunctionResult) + Send>);
-
-impl Completion {
-    pub(super) fn new(complete: impl FnOnce(FunctionResult) + Send + 'static) -> Self {
-        Self(Box::new(complete))
-    }
-
-    /// Passes the result to the program. Without this the call is cancelled when it is dropped.
-    pub fn complete(self, result: FunctionResult) {
-        (self.0)(result);
-    }
-}
+use crate::functions::execution_driver;
+use crate::functions::function::{CancelOnDrop, Completion, FunctionResult};
+use crate::functions::running_call::CallResult;
 
 /// The calls of an execution that run elsewhere.
 #[derive(Clone, Default)]
@@ -47,7 +33,7 @@ impl Callbacks {
         &self,
         begin: Box<dyn FnOnce(Completion) -> CancelOnDrop + Send>,
         completion: Completion,
-    ) -> BegunCallback {
+    ) -> CallbackHandle {
         let number = {
             let mut running = self.0.lock();
             running.next += 1;
@@ -58,15 +44,15 @@ impl Callbacks {
             let cancel = begin(completion);
             callbacks.0.lock().calls.insert(number, cancel);
         };
-        let begun = BegunCallback {
+        let handle = CallbackHandle {
             callbacks: self.clone(),
             number,
         };
-        match driver::work() {
+        match execution_driver::work() {
             Some(driver) => driver.run_outside(Box::new(work)).await,
             None => work(),
         }
-        begun
+        handle
     }
 
     /// Cancels all calls.
@@ -81,21 +67,21 @@ impl Callbacks {
 }
 
 /// A call that runs elsewhere.
-pub(super) struct BegunCallback {
+pub(super) struct CallbackHandle {
     callbacks: Callbacks,
     number: u64,
 }
 
-impl BegunCallback {
+impl CallbackHandle {
     pub(super) fn with_receiver(self, receiver: oneshot::Receiver<CallResult>) -> RunningCallback {
         RunningCallback {
             receiver,
-            begun: self,
+            handle: self,
         }
     }
 }
 
-impl Drop for BegunCallback {
+impl Drop for CallbackHandle {
     fn drop(&mut self) {
         let cancel = self.callbacks.remove(self.number);
         // Code of the embedder, which does not know the stack of the program that drops the call.
@@ -108,7 +94,7 @@ impl Drop for BegunCallback {
 /// A call that runs elsewhere, and its result. Dropping it cancels it.
 pub(super) struct RunningCallback {
     receiver: oneshot::Receiver<CallResult>,
-    begun: BegunCallback,
+    handle: CallbackHandle,
 }
 
 impl RunningCallback {
@@ -118,7 +104,7 @@ impl RunningCallback {
             return Poll::Pending;
         };
         // It has ended, so that dropping this cancels nothing.
-        drop(self.begun.callbacks.remove(self.begun.number));
+        drop(self.handle.callbacks.remove(self.handle.number));
         Poll::Ready(received.ok())
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::functions::arguments::Arguments;
-use crate::functions::callback::Completion;
 use crate::functions::error::FunctionError;
 use crate::json_value::JsonValue;
 
@@ -37,6 +36,20 @@ pub enum FunctionWork {
     /// [`Completion`]. The function begins it and returns at once; cancelling the call drops what
     /// it returns.
     Callback(Box<dyn FnOnce(Completion) -> CancelOnDrop + Send>),
+}
+
+/// Ends a call from elsewhere, once.
+pub struct Completion(Box<dyn FnOnce(FunctionResult) + Send>);
+
+impl Completion {
+    pub(super) fn new(complete: impl FnOnce(FunctionResult) + Send + 'static) -> Self {
+        Self(Box::new(complete))
+    }
+
+    /// Passes the result to the program. Without this the call is cancelled when it is dropped.
+    pub fn complete(self, result: FunctionResult) {
+        (self.0)(result);
+    }
 }
 
 /// Cancels work when it is dropped, unless that has ended.

@@ -1,7 +1,5 @@
 //! The nesting of sandboxes in the functions of other sandboxes.
 
-use crate::error::Error;
-
 tokio::task_local! {
     /// The number of functions of sandboxes that this code runs in.
     static DEPTH: usize;
@@ -15,14 +13,14 @@ pub(crate) fn depth() -> usize {
     DEPTH.try_with(|depth| *depth).unwrap_or(0)
 }
 
+/// This code runs in the function of a sandbox in the function of a sandbox, and so on.
+#[derive(Debug)]
+pub(crate) struct NestedTooDeep;
+
 /// Checks that a program may run here.
-///
-/// # Errors
-///
-/// [`Error::NestedTooDeep`] in the function of a sandbox in the function of a sandbox, and so on.
-pub(crate) fn check() -> Result<(), Error> {
+pub(crate) fn check() -> Result<(), NestedTooDeep> {
     match depth() {
-        MAX_NESTING.. => Err(Error::NestedTooDeep { max: MAX_NESTING }),
+        MAX_NESTING.. => Err(NestedTooDeep),
         _ => Ok(()),
     }
 }

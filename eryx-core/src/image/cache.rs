@@ -82,6 +82,20 @@ impl Cache {
         PendingEntry::begin(dir, &name.0, pending_entry::TIMEOUT).await
     }
 
+    /// Does what [`begin`](Self::begin) does for machine code, and blocks the thread while it
+    /// waits.
+    pub(super) fn begin_blocking(&self, key: &str) -> Result<Option<PendingEntry>, Error> {
+        let Some(dir) = &self.dir else {
+            return Ok(None);
+        };
+        let name = CacheName::machine_code(key)?;
+        Ok(PendingEntry::begin_blocking(
+            dir,
+            &name.0,
+            pending_entry::TIMEOUT,
+        ))
+    }
+
     /// Opens the file of an entry. It has what [`store`](Self::store) wrote and a digest after it,
     /// which is not compared.
     pub(crate) fn open_file(&self, name: &CacheName) -> Option<File> {
@@ -176,6 +190,11 @@ impl CacheName {
     /// Returns the name of downloaded wheels.
     pub(crate) fn wheels(key: &str) -> Self {
         Self(format!("requirements-{key}.{}", entry::WHEELS).into())
+    }
+
+    /// Returns the name of the digests of the files in a directory.
+    pub(crate) fn digests(key: &str) -> Self {
+        Self(format!("directory-{key}.{}", entry::DIGESTS).into())
     }
 }
 

@@ -75,14 +75,14 @@ pub(super) fn machine_code() -> Option<Result<MachineCode, Error>> {
 
 #[cfg(all(test, feature = "embedded-image"))]
 mod tests {
-    use crate::image::yield_check;
+    use crate::image::yield_verifier;
 
     #[test]
     fn all_code_of_the_embedded_image_yields() {
-        yield_check::check(super::WASM).expect("it does");
+        yield_verifier::verify(super::WASM).expect("it does");
     }
 
-    /// Trap: features of the build machine's processor compiled into the machine code.
+    /// Regression: features of the build machine's processor compiled into the machine code.
     #[cfg(has_machine_code)]
     #[allow(unsafe_code, reason = "loading machine code; see each block")]
     #[test]

@@ -19,7 +19,7 @@ use crate::image::cache::pending_entry::PendingEntry;
 use crate::image::cache::{Cache, CacheName};
 use crate::image::function_cache::{PrecompiledStore, RecordingStore};
 use crate::image::machine_code::MachineCode;
-use crate::image::{Image, compile, embedded, yield_check};
+use crate::image::{Image, compile, embedded, yield_verifier};
 use crate::process_lock::ProcessLock;
 
 /// A guest image: CPython with Eryx's modules, as a WebAssembly component.
@@ -210,25 +210,48 @@ impl GuestImage {
         }
         let cache = open();
         let key = format!("image-{}", self.sha256());
-        let code = match cache.find(&key, ReadMode::InPlace)? {
-            Some(code) => code,
-            None => self.compile(&cache, &key)?,
-        };
+        let code = self.find_or_compile(&cache, &key)?;
         self.load_or_copy(&cache, &key, code, Self::base_image)
     }
 
-    /// Compiles the component, and stores its machine code in `cache` under `key`.
-    fn compile(&self, cache: &Cache, key: &str) -> Result<MachineCode, Error> {
-        if !self.inner.is_embedded {
-            yield_check::check(self.wasm()).map_err(|error| ImageError::new(error.to_string()))?;
+    /// Returns the machine code of the component that `cache` has under `key`, or compiles it and
+    /// stores it there. Of several processes that need it, one compiles, and the others wait.
+    fn find_or_compile(&self, cache: &Cache, key: &str) -> Result<MachineCode, Error> {
+        if let Some(code) = cache.find(key, ReadMode::InPlace)? {
+            return Ok(code);
         }
+        if !self.inner.is_embedded {
+            yield_verifier::verify(self.wasm())
+                .map_err(|error| ImageError::new(error.to_string()))?;
+        }
+        // Before the wait for another process, which takes as long as the compilation.
         announce_compilation();
+        let pending = cache.begin_blocking(key)?;
+        match cache.find(key, ReadMode::InPlace)? {
+            Some(code) => Ok(code),
+            None => self.compile(cache, key, pending),
+        }
+    }
+
+    /// Compiles the component, and stores its machine code in `cache` under `key`, in the entry
+    /// that was begun for it, if one was.
+    fn compile(
+        &self,
+        cache: &Cache,
+        key: &str,
+        pending: Option<PendingEntry>,
+    ) -> Result<MachineCode, Error> {
         let (_, instrumented) = compile::instrument(self.wasm())?;
         if self.own_functions().is_some() || cache.is_disabled() {
-            return cache.compile(key, &instrumented, None, None);
+            return cache.compile(key, &instrumented, None, pending);
         }
         let functions = Arc::new(RecordingStore::default());
-        let code = cache.compile(key, &instrumented, Some(Arc::clone(&functions) as _), None)?;
+        let code = cache.compile(
+            key,
+            &instrumented,
+            Some(Arc::clone(&functions) as _),
+            pending,
+        )?;
         cache.store(&self.functions_name()?, &functions.to_bytes(), None);
         Ok(code)
     }
@@ -395,10 +418,34 @@ mod tests {
     fn an_image_without_yield_points_is_not_compiled() {
         let wasm = wat::parse_str("(component (core module (func (loop (br 0)))))");
         let image = GuestImage::from_bytes(wasm.expect("valid")).expect("a component");
-        let Err(error) = image.compile(&Cache::disabled(), "key") else {
+        let Err(error) = image.find_or_compile(&Cache::disabled(), "key") else {
             panic!("an image that does not yield is compiled");
         };
         assert!(error.to_string().contains("yield"), "{error}");
+    }
+
+    #[test]
+    fn an_image_that_another_process_compiles_is_waited_for() {
+        use std::thread;
+        use std::time::Duration;
+
+        let dir = tempfile::tempdir().expect("made");
+        let cache = Cache::open(Some(dir.path()));
+        let name = CacheName::machine_code("key").expect("named");
+        let other = cache.begin_blocking("key").expect("named").expect("begun");
+        let waiting = thread::spawn({
+            let cache = cache.clone();
+            move || {
+                let image = GuestImage::from_bytes(EMPTY).expect("a component");
+                image.find_or_compile(&cache, "key").expect("found")
+            }
+        });
+        // Compiling the smallest component takes a few milliseconds.
+        thread::sleep(Duration::from_millis(500));
+        assert!(!waiting.is_finished());
+        cache.store(&name, b"of the other process", Some(other));
+        let code = waiting.join().expect("no panic");
+        assert!(code.bytes().starts_with(b"of the other process"));
     }
 
     #[cfg(feature = "embedded-image")]

@@ -12,7 +12,7 @@ use crate::image::cache::Cache;
 use crate::image::function_cache::LayeredStore;
 use crate::image::guest_image::GuestImage;
 use crate::image::machine_code::MachineCode;
-use crate::image::{Image, compile, yield_check};
+use crate::image::{Image, compile, yield_verifier};
 
 /// A guest image with native modules.
 pub(crate) struct LinkedImage {
@@ -38,7 +38,7 @@ impl LinkedImage {
     ) -> Result<Self, Error> {
         let wasm = eryx_guest_linker::link(base.wasm(), modules).map_err(rejected)?;
         // The linker adds the yield points. This does not rely on it.
-        yield_check::check(&wasm).map_err(|error| ImageError::new(error.to_string()))?;
+        yield_verifier::verify(&wasm).map_err(|error| ImageError::new(error.to_string()))?;
         let (_, instrumented) = compile::instrument(&wasm)?;
         let functions = Arc::new(LayeredStore::new(base.functions(cache)?));
         let code = compile::compile_portable(&instrumented, Some(Arc::clone(&functions) as _))?;

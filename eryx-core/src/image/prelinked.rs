@@ -1,14 +1,11 @@
 //! An image in one engine, linked with the host functions and ready to be instantiated.
 
-use wasmtime::component::{Component, HasSelf, Instance as Exports, InstancePre, Linker};
+use wasmtime::component::{Component, HasSelf, Instance, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
 use crate::bindings::{Sandbox as Guest, SandboxIndices};
 use crate::error::{Error, ImageError};
-use crate::files;
-use crate::functions;
-use crate::key_derivation;
-use crate::net;
+use crate::imports::{filesystem, functions, key_derivation, net};
 use crate::store_state::StoreState;
 
 /// The import that the yield points of an image call.
@@ -37,13 +34,13 @@ impl PrelinkedImage {
         self.pre.engine()
     }
 
-    /// Makes an instance. Returns the exports that the host calls, and all exports.
+    /// Makes an instance. Returns the exports that the host calls, and the instance.
     pub(crate) async fn instantiate(
         &self,
         store: &mut Store<StoreState>,
-    ) -> wasmtime::Result<(Guest, Exports)> {
-        let exports = self.pre.instantiate_async(&mut *store).await?;
-        Ok((self.indices.load(&mut *store, &exports)?, exports))
+    ) -> wasmtime::Result<(Guest, Instance)> {
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        Ok((self.indices.load(&mut *store, &instance)?, instance))
     }
 }
 
@@ -66,7 +63,7 @@ fn check_yields(component: &Component) -> Result<(), ImageError> {
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<StoreState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    files::add_to_linker(&mut linker)?;
+    filesystem::add_to_linker(&mut linker)?;
     Guest::add_to_linker_imports::<_, HasSelf<StoreState>>(&mut linker, |state| state)?;
     net::add_to_linker(&mut linker)?;
     functions::add_to_linker(&mut linker)?;

@@ -6,7 +6,7 @@ use super::turns::Turns;
 
 /// The hash functions that programs choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hash {
+pub(crate) enum Hash {
     Md5,
     Sha1,
     Sha224,
@@ -24,7 +24,7 @@ const ROUNDS: u32 = 128;
 const SALT: usize = 64 << 10;
 
 /// Returns a key of `size` bytes after `rounds` rounds for every block.
-pub(super) async fn derive(
+pub(crate) async fn derive(
     turns: &mut impl Turns,
     hash: Hash,
     password: &[u8],

@@ -24,7 +24,7 @@ const PIECE: usize = 2048;
 
 /// How much work and memory a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     n: usize,
     r: usize,
     p: usize,
@@ -32,7 +32,7 @@ pub(super) struct Cost {
 
 impl Cost {
     /// Returns the cost with these parameters, if they are those of an scrypt.
-    pub(super) fn new(n: u64, r: u32, p: u32) -> Result<Self, KeyError> {
+    pub(crate) fn new(n: u64, r: u32, p: u32) -> Result<Self, KeyError> {
         let fits = r >= 1
             && p >= 1
             && n >= 2
@@ -58,7 +58,7 @@ impl Cost {
 /// # Errors
 ///
 /// [`KeyError::Memory`] when less is left of the budget.
-pub(super) async fn derive(
+pub(crate) async fn derive(
     turns: &mut impl Turns,
     budget: &HostMemory,
     password: &[u8],

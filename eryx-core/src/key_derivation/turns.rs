@@ -1,13 +1,13 @@
 //! The turns that a long computation gives the runtime.
 
 /// Gives the runtime a turn when the execution has used up its time slice.
-pub(super) trait Turns {
+pub(crate) trait Turns {
     /// Called between two pieces of work, each of well under a millisecond.
     fn offer(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::Turns;
 
     /// Counts the turns.

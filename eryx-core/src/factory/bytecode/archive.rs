@@ -10,9 +10,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use eryx_files::Source;
@@ -20,6 +19,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::factory::bytecode::compiler::max_bytecode;
 use crate::factory::bytecode::parts::Module;
+use crate::factory::fields::take;
+use crate::factory::stored_content::{Place, StoredContent};
 
 /// The first bytes of the file.
 const MAGIC: &[u8; 16] = b"eryx bytecode 1\n";
@@ -86,71 +87,17 @@ pub(super) fn read(file: File, part: &[Module]) -> Option<Vec<(String, Arc<dyn S
         if size > *max_sizes.get(name)? {
             return None;
         }
-        let content = StoredBytecode {
-            file: Arc::clone(&file),
-            offset,
-            size,
-            digest,
-            content: OnceLock::new(),
-        };
+        let place = Place::Part(Arc::clone(&file), offset);
+        let content = StoredContent::new(place, size, digest);
         offset = offset.checked_add(size)?;
         found.push((name.to_owned(), Arc::new(content)));
     }
     Some(found)
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, after) = rest.split_first_chunk()?;
-    *rest = after;
-    Some(*taken)
-}
-
-/// The bytecode of a module in a file, which is read when a program asks for it.
-#[derive(Debug)]
-struct StoredBytecode {
-    file: Arc<File>,
-    offset: u64,
-    size: u64,
-    digest: [u8; DIGEST],
-    content: OnceLock<Bytes>,
-}
-
-impl StoredBytecode {
-    fn load(&self) -> io::Result<&Bytes> {
-        if let Some(content) = self.content.get() {
-            return Ok(content);
-        }
-        let mut content = vec![0; usize::try_from(self.size).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut content, self.offset)?;
-        if Sha256::digest(&content).as_slice() != self.digest {
-            return Err(io::Error::other("the bytecode in the cache was changed"));
-        }
-        // Not initialised by a closure: a fork during one would leave the child waiting for ever.
-        Ok(self.content.get_or_init(|| content.into()))
-    }
-}
-
-impl Source for StoredBytecode {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// After an error, the interpreter compiles the source.
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let content = self.load().inspect_err(|reason| {
-            tracing::warn!(target: "eryx::image", %reason, "a module is compiled anew");
-        })?;
-        let start = usize::try_from(offset).map_err(io::Error::other)?;
-        let found = content.get(start..).unwrap_or_default();
-        let length = found.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&found[..length]);
-        Ok(length)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{self, Write};
 
     use super::*;
 

@@ -7,10 +7,10 @@ use crate::factory::package_files::PackageFiles;
 const MAX_PART: u64 = 4 << 20;
 
 /// The smallest source that is compiled, in bytes. To read bytecode in its place saves nothing.
-const MIN_SOURCE: usize = 64;
+const MIN_SOURCE: u64 = 64;
 
 /// The largest source that is compiled, in bytes.
-const MAX_SOURCE: usize = 8 << 20;
+const MAX_SOURCE: u64 = 8 << 20;
 
 /// A module to compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,14 +37,14 @@ impl Module {
 /// as programs seldom import them.
 pub(super) fn split(files: &PackageFiles) -> Vec<Vec<Module>> {
     let mut modules: Vec<(bool, Module)> = files
-        .iter()
+        .entries()
         .filter(|(name, source)| {
-            is_importable(name) && (MIN_SOURCE..=MAX_SOURCE).contains(&source.len())
+            is_importable(name) && (MIN_SOURCE..=MAX_SOURCE).contains(&source.size())
         })
         .map(|(name, source)| {
             let module = Module {
                 source: name.to_owned(),
-                size: source.len() as u64,
+                size: source.size(),
             };
             (is_test(name), module)
         })

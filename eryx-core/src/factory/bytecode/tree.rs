@@ -10,6 +10,7 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use eryx_files::{Layer, LayerBuilder, LayerError, Layout, Source};
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::factory::bytecode::Bytecode;
@@ -124,17 +125,20 @@ impl PackageTree {
             && !self.last().missing.is_empty()
     }
 
-    /// Compiles what is missing, if a build waits for that.
+    /// Compiles what is missing, if a build waits for that. Stops when it is dropped.
     pub(in crate::factory) async fn compile(
         &self,
         bytecode: Bytecode,
         cache: &Cache,
     ) -> Result<(), Error> {
+        let is_dropped = CancellationToken::new();
+        let _guard = is_dropped.clone().drop_guard();
         while self.has_to_wait(bytecode)
             && let Some(number) = self.first_missing()
         {
             let began = Instant::now();
-            let stops = move || began.elapsed() > MAX_WAIT;
+            let is_dropped = is_dropped.clone();
+            let stops = move || is_dropped.is_cancelled() || began.elapsed() > MAX_WAIT;
             if !self.compile_part(number, cache, stops).await? {
                 return Ok(());
             }

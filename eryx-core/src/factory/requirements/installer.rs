@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::factory::requirements::requirement::name;
 use crate::factory::requirements::{Checked, wheels};
-use crate::package_error::PackageError;
+use crate::factory::wheel::SANDBOX_PLATFORM;
+use crate::package_error::{BUILD_ADVICE, PackageError};
 
 /// The longest time of a download.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -29,16 +30,23 @@ const MAX_SHOWN: usize = 2000;
 /// The most versions that an error shows.
 const MAX_VERSIONS: usize = 10;
 
-/// The options that select wheels without machine code for the Python of the image.
-const PURE: [&str; 10] = [
+/// The options that select wheels for the Python of the image: pure ones, and those that are built
+/// for sandboxes.
+const WHEELS: [&str; 16] = [
     "--only-binary",
     ":all:",
     "--platform",
     "any",
+    "--platform",
+    SANDBOX_PLATFORM,
     "--python-version",
     "3.14",
     "--implementation",
-    "py",
+    "cp",
+    "--abi",
+    "cp314",
+    "--abi",
+    "abi3",
     "--abi",
     "none",
 ];
@@ -107,7 +115,7 @@ pub(super) fn download(
     let ended = run(&|pip| {
         pip.args(["download", "--quiet", "--no-input", "--no-color"]);
         pip.args(["--disable-pip-version-check", "--progress-bar", "off"]);
-        pip.args(["--retries", "2"]).args(PURE);
+        pip.args(["--retries", "2"]).args(WHEELS);
         pip.arg("--dest").arg(wheels);
         if checked.no_index {
             pip.arg("--no-index");
@@ -133,7 +141,7 @@ pub(super) fn download(
             &requirement,
             required_by.as_deref(),
             &format!(
-                "of {}, there are pure Python wheels of: {versions}",
+                "of {}, there are wheels that sandboxes can use of: {versions}",
                 name(&requirement)
             ),
         ),
@@ -173,8 +181,10 @@ fn no_wheel(checked: &Checked, project: &str, is_known: bool) -> String {
     };
     match is_known {
         true => format!(
-            "the releases of {project} {place} have no pure Python wheel (`…-none-any.whl`): they have native code, which cannot run in a sandbox, or are only published as source. \
-             Take another version or package, or build a pure wheel and give it as a package"
+            "the releases of {project} {place} have no wheel for sandboxes, neither pure Python \
+             (`…-none-any.whl`) nor compiled for them (`…-{SANDBOX_PLATFORM}.whl`): they have \
+             native code of other platforms, or are only published as source. Take another version \
+             or package, or {BUILD_ADVICE}"
         ),
         false => format!("there is no project {project} {place}; check the name"),
     }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::image::cache::directory::{Directory, is_own_file};
 use crate::image::machine_code::MachineCode;
 
-/// The bytes of a file that are in memory at once while its digest is computed.
+/// The bytes of a file that are in memory at a time while its digest is computed.
 #[cfg(target_os = "linux")]
 const CHUNK: usize = 128 << 10;
 
@@ -32,11 +32,12 @@ const LAST_USE_PRECISION: i64 = 3600;
 pub(super) const MACHINE_CODE: &str = "cwasm";
 pub(super) const BYTECODE: &str = "pycs";
 pub(super) const WHEELS: &str = "wheels";
+pub(super) const DIGESTS: &str = "digests";
 
 /// Returns whether `name` is that of an entry.
 pub(super) fn is_entry(name: &OsStr) -> bool {
     let extension = Path::new(name).extension().and_then(OsStr::to_str);
-    matches!(extension, Some(MACHINE_CODE | BYTECODE | WHEELS))
+    matches!(extension, Some(MACHINE_CODE | BYTECODE | WHEELS | DIGESTS))
 }
 
 /// Returns the time of an entry's last use.
@@ -181,30 +182,17 @@ mod immutable {
     use std::fs::File;
     use std::io;
 
-    use rustix::fs::{Stat, StatVfsMountFlags, fstatfs, fstatvfs};
+    use rustix::fs::{Stat, StatVfsMountFlags, fstatvfs};
 
-    /// The types of local file systems, as statfs(2) numbers them. A file on another type may be
-    /// changed by another machine, whatever its mode is here.
-    const LOCAL: [u64; 8] = [
-        0xef53,      // ext4
-        0x5846_5342, // xfs
-        0x9123_683e, // btrfs
-        0xf2f5_2010, // f2fs
-        0x2fc1_2fc1, // zfs
-        0xca45_1a4e, // bcachefs
-        0x0102_1994, // tmpfs
-        0x794c_7630, // overlayfs
-    ];
+    use crate::local_file::is_local;
 
     /// Returns whether `file` is read-only, has a single link, and lies on a local file system that
     /// is not mounted with `noexec`.
     pub(super) fn is_immutable(file: &File, stat: &Stat) -> io::Result<bool> {
-        // A number of 32 bits, which is signed on some machines.
-        let fs_type = u64::from(fstatfs(file)?.f_type as u32);
         let flags = fstatvfs(file)?.f_flag;
         Ok(stat.st_mode & 0o222 == 0
             && stat.st_nlink == 1
-            && LOCAL.contains(&fs_type)
+            && is_local(file)?
             && !flags.contains(StatVfsMountFlags::NOEXEC))
     }
 }

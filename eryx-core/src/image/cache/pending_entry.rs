@@ -44,6 +44,13 @@ enum Attempt {
     Retry,
 }
 
+/// Whether an entry could be begun without waiting.
+enum Start {
+    /// With `None`, the file cannot be created or locked.
+    Ended(Option<PendingEntry>),
+    LockedByOther,
+}
+
 impl PendingEntry {
     /// Begins the entry `name`, once no other process is compiling it. Returns `None` when the file
     /// cannot be created or locked, or the other process takes longer than `timeout`.
@@ -52,14 +59,40 @@ impl PendingEntry {
         name: &OsStr,
         timeout: Duration,
     ) -> Option<Self> {
-        let mut pending_name = name.to_owned();
-        pending_name.push(PENDING_SUFFIX);
         let began = Instant::now();
         loop {
+            match Self::begin_now(dir, name) {
+                Start::Ended(pending) => return pending,
+                Start::LockedByOther if began.elapsed() >= timeout => return None,
+                Start::LockedByOther => sleep(RETRY_INTERVAL).await,
+            }
+        }
+    }
+
+    /// Does what [`begin`](Self::begin) does, and blocks the thread while it waits.
+    pub(super) fn begin_blocking(
+        dir: &Arc<Directory>,
+        name: &OsStr,
+        timeout: Duration,
+    ) -> Option<Self> {
+        let began = Instant::now();
+        loop {
+            match Self::begin_now(dir, name) {
+                Start::Ended(pending) => return pending,
+                Start::LockedByOther if began.elapsed() >= timeout => return None,
+                Start::LockedByOther => std::thread::sleep(RETRY_INTERVAL),
+            }
+        }
+    }
+
+    /// Begins the entry `name`, unless another process is compiling it.
+    fn begin_now(dir: &Arc<Directory>, name: &OsStr) -> Start {
+        let mut pending_name = name.to_owned();
+        pending_name.push(PENDING_SUFFIX);
+        loop {
             match try_begin(dir, &pending_name) {
-                Ok(Attempt::Begun(pending)) => return Some(pending),
-                Ok(Attempt::LockedByOther) if began.elapsed() >= timeout => return None,
-                Ok(Attempt::LockedByOther) => sleep(RETRY_INTERVAL).await,
+                Ok(Attempt::Begun(pending)) => return Start::Ended(Some(pending)),
+                Ok(Attempt::LockedByOther) => return Start::LockedByOther,
                 Ok(Attempt::Retry) => {}
                 Err(error) => {
                     tracing::debug!(
@@ -67,7 +100,7 @@ impl PendingEntry {
                         %error,
                         "compiling without a look at other processes"
                     );
-                    return None;
+                    return Start::Ended(None);
                 }
             }
         }

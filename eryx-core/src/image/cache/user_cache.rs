@@ -42,6 +42,8 @@ pub enum CacheKind {
     Bytecode,
     /// The downloaded wheels of requirements.
     Download,
+    /// The digests of the files in a directory of packages.
+    Digests,
     /// A file that was not completed, because its process was killed.
     Incomplete,
 }
@@ -145,6 +147,7 @@ fn kind(name: &OsStr) -> CacheKind {
     match extension {
         Some(entry::BYTECODE) => CacheKind::Bytecode,
         Some(entry::WHEELS) => CacheKind::Download,
+        Some(entry::DIGESTS) => CacheKind::Digests,
         _ if name.to_string_lossy().starts_with("factory-") => CacheKind::Factory,
         _ => CacheKind::Image,
     }
@@ -166,7 +169,8 @@ mod tests {
             ("abc-x.cwasm", 2),
             ("bytecode-1-0.pycs", 3),
             ("requirements-1.wheels", 4),
-            ("factory-2-x.cwasm.building", 5),
+            ("directory-1.digests", 5),
+            ("factory-2-x.cwasm.building", 6),
             ("factory-3-x.cwasm.building", 0),
             ("notes.txt", 6),
         ] {
@@ -185,6 +189,7 @@ mod tests {
                 CacheKind::Image,
                 CacheKind::Bytecode,
                 CacheKind::Download,
+                CacheKind::Digests,
                 CacheKind::Incomplete
             ]
         );

@@ -1,0 +1,38 @@
+//! `eryx:net/resolver`: name lookups.
+
+use eryx_net_host::{Lookup, NetError};
+use wasmtime::component::Resource;
+
+use crate::bindings::eryx::net::resolver::{Duration, Family, Host, HostLookup};
+use crate::failure::Failure;
+use crate::imports::net::convert;
+use crate::store_state::StoreState;
+
+impl Host for StoreState {}
+
+impl HostLookup for StoreState {
+    fn start(
+        &mut self,
+        name: String,
+        port: Option<u16>,
+        family: Family,
+    ) -> Result<Resource<Lookup>, Failure<NetError>> {
+        let lookup = self.network.lookup(&name, port, convert::family(family))?;
+        Ok(self.table.push(lookup)?)
+    }
+
+    async fn finish(
+        &mut self,
+        lookup: Resource<Lookup>,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<String>, Failure<NetError>> {
+        let lookup = self.table.get_mut(&lookup)?;
+        let addresses = lookup.finish(convert::timeout(timeout)).await?;
+        Ok(addresses.iter().map(ToString::to_string).collect())
+    }
+
+    fn drop(&mut self, lookup: Resource<Lookup>) -> wasmtime::Result<()> {
+        self.table.delete(lookup)?;
+        Ok(())
+    }
+}

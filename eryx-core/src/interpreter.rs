@@ -1,0 +1,473 @@
+//! One interpreter: instantiated from the image, run under limits, and ended.
+
+mod fork;
+mod reuse;
+mod snapshot;
+mod start;
+
+use std::mem;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use eryx_net_host::{HostMemoryFull, Network, NetworkReport};
+use tokio::time::Instant;
+use wasmtime::component::Instance;
+use wasmtime::{Store, Trap};
+use wasmtime_wasi::I32Exit;
+
+use crate::bindings::{Outcome, Sandbox as Guest, StartState};
+use crate::cancel::CancelHandle;
+use crate::environment::Environment;
+use crate::error::{Error, PythonException};
+use crate::execution_timeout::{CallEnd, deadline, race};
+use crate::files::{ChangedFiles, SharedFiles};
+use crate::functions::{self, OfferedFunctions};
+use crate::host_resource::HostResourceError;
+use crate::interpreter::start::{InstanceChoice, Origin, StartedInstance};
+use crate::limit::Limit;
+use crate::limits::ResourceLimits;
+use crate::memory_access::MemoryAccess;
+use crate::program::Program;
+use crate::result::{ExecuteResult, PartialResult, Usage};
+use crate::signals;
+use crate::stdin::Stdin;
+use crate::stdio::{Capture, Sinks};
+use crate::store_state::StoreState;
+use crate::template::Template;
+use crate::value::{ProgramValueError, TakenValue};
+
+/// The number of executions that this process has begun.
+static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
+
+/// An interpreter and its state.
+pub(crate) struct Interpreter {
+    /// `None` once no further program can run; the connections are closed with the store.
+    store: Option<Store<StoreState>>,
+    /// Outlives the store: the activity of an execution is reported even when its future was
+    /// dropped.
+    network: Network,
+    guest: Guest,
+    instance: Instance,
+    /// The access to its memory, if it was needed before.
+    access: Option<Box<MemoryAccess>>,
+    capture: Capture,
+    limits: ResourceLimits,
+    /// The variables to set before the next program.
+    environment: Environment,
+    /// Whether a program had standard input, which the interpreter may have read in advance.
+    had_stdin: bool,
+    /// Why no further program can run. Set when an execution begins, for one whose future is
+    /// dropped.
+    close_reason: String,
+}
+
+impl Interpreter {
+    /// Makes an interpreter from the snapshot of the template's image. Its programs find the
+    /// variables of `environment`.
+    pub(crate) async fn start(
+        template: &Template,
+        limits: &ResourceLimits,
+        network: Network,
+        sinks: &Sinks,
+        offered: &OfferedFunctions,
+        environment: Environment,
+    ) -> Result<Self, Error> {
+        let origin = Origin::new(template, limits, network, offered)?;
+        let (image, choice) = (&template.image, InstanceChoice::Any);
+        let mut interpreter = Self::start_from(image, limits, sinks, origin, choice).await?;
+        interpreter.environment = environment;
+        Ok(interpreter)
+    }
+
+    /// Makes an interpreter without a network for a snapshot, which needs its instance.
+    pub(crate) async fn start_for_snapshot(
+        template: &Template,
+        limits: &ResourceLimits,
+    ) -> Result<(Self, Instance), Error> {
+        let offered = OfferedFunctions::default();
+        let origin = Origin::new(template, limits, Network::off(), &offered)?;
+        let sinks = Sinks::default();
+        let (image, choice) = (&template.image, InstanceChoice::New);
+        let interpreter = Self::start_from(image, limits, &sinks, origin, choice).await?;
+        let instance = interpreter.instance;
+        Ok((interpreter, instance))
+    }
+
+    fn new(started: StartedInstance, capture: Capture, limits: &ResourceLimits) -> Self {
+        Self {
+            network: started.store.data().network.clone(),
+            store: Some(started.store),
+            guest: started.guest,
+            instance: started.instance,
+            access: started.access,
+            capture,
+            limits: limits.clone(),
+            environment: Environment::default(),
+            had_stdin: false,
+            close_reason: String::new(),
+        }
+    }
+
+    /// Sets the variables that the next program finds, in addition to those that exist.
+    pub(crate) fn set_environment(&mut self, environment: Environment) {
+        self.environment = environment;
+    }
+
+    /// Returns the files of the interpreter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionClosed`] when nothing more can run in it.
+    pub(crate) fn files(&self) -> Result<&SharedFiles, Error> {
+        match &self.store {
+            Some(store) => Ok(&store.data().files),
+            None => Err(Error::SessionClosed {
+                reason: self.close_reason.clone(),
+            }),
+        }
+    }
+
+    /// Returns the interpreter's store, unless nothing more can run in it.
+    pub(crate) fn into_store(self) -> Option<Store<StoreState>> {
+        self.store
+    }
+
+    /// Returns the network's activity since the last report.
+    pub(crate) fn network_report(&self) -> NetworkReport {
+        self.network.report()
+    }
+
+    /// Runs one program, which is valid. With `exits`, it is the last one of this interpreter, and
+    /// the handlers of `atexit` run at its end.
+    pub(crate) async fn execute(
+        &mut self,
+        mut program: Program,
+        exits: bool,
+        started: Instant,
+        cancel: Option<&CancelHandle>,
+    ) -> Result<ExecuteResult, Error> {
+        // Later programs find the variables as the ones before left them.
+        let mut environment = mem::take(&mut self.environment);
+        if !environment.variables().is_empty() {
+            environment.extend(program.environment.variables().iter().cloned());
+            program.environment = environment;
+        }
+        let stdin = mem::take(&mut program.stdin);
+        let has_stdin = !matches!(stdin, Stdin::Empty);
+        let opens_stdin = mem::replace(&mut self.had_stdin, has_stdin) || has_stdin;
+        let start = program.start_state(opens_stdin);
+        let execute = GuestCall::Execute {
+            source: &program.source,
+            start: start.as_ref(),
+            stdin,
+            // The largest limit fits into a u32.
+            max_value: program
+                .wants_value
+                .then(|| u32::try_from(self.limits.max_value()).unwrap_or(u32::MAX)),
+            exits,
+        };
+        let mut result = self.run(execute, started, cancel).await?;
+        if program.wants_value && result.value.is_none() {
+            result.value = Some(Err(ProgramValueError::exited()));
+        }
+        Ok(result)
+    }
+
+    /// Calls an export of the guest, with the limits counted from `started`.
+    pub(crate) async fn run(
+        &mut self,
+        guest_call: GuestCall<'_>,
+        started: Instant,
+        cancel: Option<&CancelHandle>,
+    ) -> Result<ExecuteResult, Error> {
+        functions::check_nesting()?;
+        // This future owns the store meanwhile, so dropping the future ends the interpreter and its
+        // connections.
+        let Some(mut store) = self.store.take() else {
+            return Err(Error::SessionClosed {
+                reason: self.close_reason.clone(),
+            });
+        };
+        "an execution was dropped before it ended".clone_into(&mut self.close_reason);
+        self.begin(&mut store);
+        let files = store.data().files.lock().snapshot();
+        let execution = EXECUTIONS.fetch_add(1, Ordering::Relaxed) + 1;
+        self.network.begin_execution(execution);
+        store.data_mut().calls.begin_execution(execution);
+        let end = {
+            let time_slice = store.data().time_slice.clone();
+            // Pinned here, so that the functions around it get and keep a pointer. Each would copy
+            // the future, and keep it twice.
+            let call = pin!(guest_call.call(&self.guest, &mut store));
+            let call = pin!(signals::watch(time_slice.run(call)));
+            race(
+                call,
+                deadline(started, self.limits.execution_timeout()),
+                cancel,
+            )
+            .await
+        };
+        if self.had_stdin {
+            // The reader is the embedder's: it is not kept until the next program.
+            store.data().stdin.clear();
+        }
+        let calls = store.data_mut().calls.end_execution();
+        let (end, value) = end.split();
+        let mut output = self.partial_result(&store, started);
+        output.usage.execution = execution;
+        output.usage.network = self.network.take_report();
+        output.usage.files = ChangedFiles::between(files, store.data().files.lock().snapshot());
+        output.usage.function_calls = calls.into_report();
+        let denied_growth = store.data().memory.denied_growth();
+        let (close_reason, result) = self.classify(end, denied_growth, output);
+        match close_reason {
+            // Nothing of this instance runs again, so no connection lingers either.
+            Some(reason) => {
+                self.network.abort();
+                self.close_reason = reason;
+            }
+            None => self.store = Some(store),
+        }
+        result.map(|result| ExecuteResult::new(result, value))
+    }
+
+    /// Begins to count what a call of the guest uses.
+    fn begin(&mut self, store: &mut Store<StoreState>) {
+        self.capture.begin(self.limits.max_output());
+        store.data_mut().memory.begin();
+        store.data().host_memory.begin();
+    }
+
+    /// Returns the resources used by the call that began at `started`, without its network
+    /// activity.
+    fn partial_result(&mut self, store: &Store<StoreState>, started: Instant) -> PartialResult {
+        let peak_host_memory = store.data().host_memory.peak();
+        PartialResult {
+            output: self.capture.take(),
+            usage: Usage {
+                execution: 0,
+                duration: started.elapsed(),
+                peak_memory: store.data().memory.peak(),
+                peak_host_memory,
+                ..Usage::default()
+            },
+        }
+    }
+
+    /// Maps the end of a call to a result, and to the reason why no further program can run, if
+    /// none can.
+    fn classify(
+        &self,
+        end: CallEnd<Outcome>,
+        denied_growth: bool,
+        output: PartialResult,
+    ) -> (Option<String>, Result<PartialResult, Error>) {
+        match end {
+            CallEnd::Returned(Ok(outcome)) => {
+                let result = self.outcome_result(outcome, denied_growth, output);
+                // After out-of-memory the interpreter's state cannot be trusted, just as after a
+                // timeout.
+                let reason = match &result {
+                    Err(Error::Limit { limit, .. }) => Some(limit.to_string()),
+                    _ => None,
+                };
+                (reason, result)
+            }
+            CallEnd::Returned(Err(error)) => {
+                let result = self.trap_result(&error, denied_growth, output);
+                let reason = match &result {
+                    Ok(_) => "the program ended the process".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                (Some(reason), result)
+            }
+            CallEnd::Cancelled => (
+                Some("an execution was cancelled".to_owned()),
+                Err(Error::Cancelled {
+                    output: Box::new(output),
+                }),
+            ),
+            CallEnd::TimedOut => {
+                let limit = Limit::ExecutionTime(self.limits.execution_timeout());
+                (
+                    Some(limit.to_string()),
+                    Err(Error::Limit {
+                        limit,
+                        output: Box::new(output),
+                    }),
+                )
+            }
+        }
+    }
+
+    fn outcome_result(
+        &self,
+        outcome: Outcome,
+        denied_growth: bool,
+        output: PartialResult,
+    ) -> Result<PartialResult, Error> {
+        match outcome {
+            Outcome::Finished => Ok(output),
+            Outcome::Exited(status) => exit_result(status, output),
+            // A MemoryError without denied growth, such as for a list too long to exist, is the
+            // program's own exception.
+            Outcome::Exception(exception)
+                if denied_growth && exception.exception_type == "MemoryError" =>
+            {
+                Err(Error::Limit {
+                    limit: Limit::Memory(self.limits.max_memory()),
+                    output: Box::new(output),
+                })
+            }
+            Outcome::Exception(exception) => Err(Error::Exception(Box::new(PythonException {
+                exception_type: exception.exception_type,
+                message: exception.message,
+                traceback: exception.traceback,
+                exit_status: None,
+                output: output.output,
+                usage: output.usage,
+            }))),
+        }
+    }
+
+    fn trap_result(
+        &self,
+        error: &wasmtime::Error,
+        denied_growth: bool,
+        output: PartialResult,
+    ) -> Result<PartialResult, Error> {
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return exit_result(exit.0, output);
+        }
+        if let Some(missing) = error.downcast_ref::<HostResourceError>() {
+            return Err(missing.clone().into());
+        }
+        let limit = if self.capture.exceeded() {
+            Limit::Output(self.limits.max_output())
+        } else if error.is::<HostMemoryFull>() {
+            Limit::HostMemory(self.limits.max_host_memory())
+        } else if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
+            Limit::Stack
+        } else if denied_growth {
+            Limit::Memory(self.limits.max_memory())
+        } else {
+            let reason = match error.downcast_ref::<Trap>() {
+                Some(trap) => trap.to_string(),
+                None => error.root_cause().to_string(),
+            };
+            return Err(Error::InterpreterCrashed {
+                reason,
+                output: Box::new(output),
+            });
+        };
+        Err(Error::Limit {
+            limit,
+            output: Box::new(output),
+        })
+    }
+}
+
+/// A call of an export of the guest.
+#[derive(Debug)]
+pub(crate) enum GuestCall<'a> {
+    /// Run a program.
+    Execute {
+        /// The source of the program.
+        source: &'a [u8],
+        /// The state to set before.
+        start: Option<&'a StartState>,
+        /// The standard input of the program.
+        stdin: Stdin,
+        /// The most bytes of the program's value, if it is wanted.
+        max_value: Option<u32>,
+        /// Whether the interpreter ends with the program.
+        exits: bool,
+    },
+    /// Import modules and run the setup code, before a snapshot.
+    Preload {
+        /// The directories that packages are imported from.
+        paths: &'a [String],
+        /// The modules.
+        imports: &'a [String],
+        /// The setup code.
+        setup: Option<&'a [u8]>,
+    },
+}
+
+impl GuestCall<'_> {
+    async fn call(
+        self,
+        guest: &Guest,
+        store: &mut Store<StoreState>,
+    ) -> wasmtime::Result<(Outcome, TakenValue)> {
+        match self {
+            Self::Execute {
+                source,
+                start,
+                stdin,
+                max_value,
+                exits,
+            } => {
+                if let Some(start) = start {
+                    if start.opens_stdin {
+                        store.data().stdin.set(stdin)?;
+                    }
+                    if let Err(exception) = guest.call_prepare(&mut *store, start).await? {
+                        return Ok((Outcome::Exception(exception), TakenValue::default()));
+                    }
+                }
+                let ended = match max_value {
+                    None => {
+                        let outcome = guest.call_execute(&mut *store, source).await?;
+                        (outcome, TakenValue::default())
+                    }
+                    Some(max) => {
+                        let evaluation = guest.call_evaluate(&mut *store, source, max).await?;
+                        TakenValue::new(evaluation, max, &store.data().host_memory)?
+                    }
+                };
+                if exits {
+                    let open = store.data().files.lock().open_count();
+                    let open = u32::try_from(open).unwrap_or(u32::MAX);
+                    guest.call_exit(store, open).await?;
+                }
+                Ok(ended)
+            }
+            Self::Preload {
+                paths,
+                imports,
+                setup,
+            } => {
+                let preloaded = guest.call_preload(store, paths, imports, setup).await?;
+                let outcome = preloaded.map_or_else(Outcome::Exception, |()| Outcome::Finished);
+                Ok((outcome, TakenValue::default()))
+            }
+        }
+    }
+}
+
+impl CallEnd<(Outcome, TakenValue)> {
+    /// Takes the value of the program out of the end.
+    fn split(self) -> (CallEnd<Outcome>, TakenValue) {
+        match self {
+            Self::Returned(Ok((outcome, value))) => (CallEnd::Returned(Ok(outcome)), value),
+            Self::Returned(Err(error)) => (CallEnd::Returned(Err(error)), TakenValue::default()),
+            Self::Cancelled => (CallEnd::Cancelled, TakenValue::default()),
+            Self::TimedOut => (CallEnd::TimedOut, TakenValue::default()),
+        }
+    }
+}
+
+fn exit_result(status: i32, output: PartialResult) -> Result<PartialResult, Error> {
+    if status == 0 {
+        return Ok(output);
+    }
+    Err(Error::Exception(Box::new(PythonException {
+        exception_type: "SystemExit".to_owned(),
+        message: status.to_string(),
+        traceback: String::new(),
+        exit_status: Some(status),
+        output: output.output,
+        usage: output.usage,
+    })))
+}
