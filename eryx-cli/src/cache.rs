@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use eryx::image::{CacheEntry, CacheKind, UserCache};
 
+use crate::value_parsers::size;
 use crate::{EXIT_FAILED, exit_with};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -41,6 +42,8 @@ enum Kind {
     Bytecode,
     /// Downloaded wheels
     Download,
+    /// Digests of the files in directories of packages
+    Digests,
     /// Files of processes that were killed
     Incomplete,
 }
@@ -52,6 +55,7 @@ impl Kind {
             CacheKind::Image => Some(Self::Image),
             CacheKind::Bytecode => Some(Self::Bytecode),
             CacheKind::Download => Some(Self::Download),
+            CacheKind::Digests => Some(Self::Digests),
             CacheKind::Incomplete => Some(Self::Incomplete),
             _ => None,
         }
@@ -63,6 +67,7 @@ impl Kind {
             Self::Image => "image",
             Self::Bytecode => "bytecode",
             Self::Download => "download",
+            Self::Digests => "digests",
             Self::Incomplete => "incomplete",
         }
     }
@@ -156,28 +161,12 @@ fn days(age: Duration) -> String {
     }
 }
 
-/// Returns a number of bytes in words.
-fn size(bytes: u64) -> String {
-    const MIB: u64 = 1 << 20;
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..MIB => format!("{} KiB", bytes >> 10),
-        _ => format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_times_are_shown_in_words() {
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(1023), "1023 B");
-        assert_eq!(size(1024), "1 KiB");
-        assert_eq!(size((1 << 20) - 1), "1023 KiB");
-        assert_eq!(size(70 << 20), "70.0 MiB");
-        assert_eq!(size((3 << 20) + (1 << 19)), "3.5 MiB");
+    fn times_are_shown_in_words() {
         assert_eq!(days(Duration::ZERO), "0 h");
         assert_eq!(days(DAY - Duration::from_secs(1)), "23 h");
         assert_eq!(days(DAY * 40), "40 d");

@@ -7,6 +7,7 @@ mod files_args;
 mod har_file;
 mod host_port;
 mod interrupt;
+mod limit_message;
 mod mcp;
 mod net_log;
 mod network_args;
@@ -20,10 +21,12 @@ mod snapshot_file;
 mod value_parsers;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 
 pub use sandbox_args::set_python;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 #[derive(Parser)]
 #[command(
@@ -48,6 +51,11 @@ enum Command {
     /// Show or clear the cache: compiled packages and downloads
     #[command(subcommand)]
     Cache(cache::Command),
+    /// Print the completions of this command for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// Exit status for bad usage, the same as clap's.
@@ -73,6 +81,20 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Mcp(options) => mcp::run(&options),
         Command::Policy(command) => policy::run(&command),
         Command::Cache(command) => cache::run(&command),
+        Command::Completions { shell } => print_completions(shell),
+    }
+}
+
+/// Prints the completions for `shell`, and returns the exit status.
+fn print_completions(shell: Shell) -> u8 {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "eryx", &mut script);
+    match std::io::stdout().write_all(&script) {
+        Ok(()) => 0,
+        Err(error) => exit_with(
+            EXIT_FAILED,
+            &format!("the completions cannot be written: {error}"),
+        ),
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Server")]
     http: Option<SocketAddr>,
     /// Answer only clients that send this token (`Authorization: Bearer TOKEN`)
-    // Trap: the message of an error of clap has the value, which may be a token by mistake.
+    // Pitfall: clap's error message would show the value, which may be a token by mistake.
     #[arg(
         long,
         value_name = "env:VARIABLE|file:PATH",
@@ -155,7 +155,7 @@ impl Options {
         Ok(Some(options))
     }
 
-    /// Serves until the client goes, or `stop` is cancelled. Returns the exit status.
+    /// Serves until the client disconnects, or `stop` is cancelled. Returns the exit status.
     async fn serve(&self, stop: &CancelHandle) -> Result<u8, SetupError> {
         let http = self.http_options()?;
         let sandbox = self.sandbox.prepare(stop).await?;

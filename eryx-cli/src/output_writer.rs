@@ -13,7 +13,7 @@ use eryx::{CancelHandle, SandboxBuilder};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Bytes written at once: each chunk counts as progress.
+/// Bytes of one write: each chunk counts as progress.
 const CHUNK: usize = 16 << 10;
 
 /// The most time for writing the final message.

@@ -208,9 +208,8 @@ fn header_comments(config: &NetConfig) -> Result<Vec<String>> {
         comments.push("allowed_udp is empty: no UDP.".to_owned());
     }
     if config.report_only() {
-        comments.push(
-            "report_only: denied connections are made nevertheless, and only reported.".to_owned(),
-        );
+        comments
+            .push("report_only: denied connections are made anyway, and only reported.".to_owned());
     }
     Ok(comments)
 }

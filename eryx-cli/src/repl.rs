@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::EXIT_FAILED;
 use crate::interrupt::interrupted;
+use crate::limit_message;
 use crate::output_writer::{OutputWriter, escape_lines};
 
 /// Defines the module `_eryx_repl` in the sandbox.
@@ -166,7 +167,10 @@ impl<'a> Repl<'a> {
             },
             Err(error) => {
                 self.session = None;
-                eprintln!("eryx: {error}; the next input starts without variables");
+                eprintln!(
+                    "eryx: {}; the next input starts without variables",
+                    limit_message::message(&error)
+                );
                 Next::Continue
             }
         }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::files_args::OutArg;
 use crate::har_file::HarFile;
 use crate::interrupt::interrupted;
+use crate::limit_message;
 use crate::output_writer::{OutputWriter, escape_lines};
 use crate::repl::Repl;
 use crate::sandbox_args::{SandboxArgs, SetupError};
@@ -59,7 +60,12 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    const STATUS: &str = "Exit status: 0 when the script succeeds, 1 when it raises an exception, its own when it calls \
+    const STATUS: &str = "Examples:\n  \
+                          eryx run script.py                               without a network\n  \
+                          eryx run script.py --allow-host api.example.com  with one host\n  \
+                          eryx run script.py -r requests --net             with a package\n  \
+                          eryx run -c 'print(6 * 7)' --timeout 1s\n\n\
+                          Exit status: 0 when the script succeeds, 1 when it raises an exception, its own when it calls \
                           sys.exit; 2 for bad usage, 124 when it exceeds its time limit, 125 when another limit ends it.";
 
     /// Creates the HTTP Archive, if there is one.
@@ -260,12 +266,12 @@ impl Exit {
                     limit: Limit::ExecutionTime(_),
                     ..
                 },
-            ) => Self::with_reason(EXIT_TIMED_OUT, &error.to_string()),
+            ) => Self::with_reason(EXIT_TIMED_OUT, &limit_message::message(&error)),
             Err(Error::Cancelled { .. }) => Self {
                 message: String::new(),
                 ..Self::with_reason(EXIT_INTERRUPTED, "")
             },
-            Err(error) => Self::with_reason(EXIT_FAILED, &error.to_string()),
+            Err(error) => Self::with_reason(EXIT_FAILED, &limit_message::message(&error)),
         }
     }
 

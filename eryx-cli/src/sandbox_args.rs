@@ -15,6 +15,7 @@ use eryx::{
 };
 
 use crate::files_args::FilesArgs;
+use crate::limit_message;
 use crate::net_log::NetLog;
 use crate::network_args::NetworkArgs;
 use crate::value_parsers;
@@ -59,13 +60,9 @@ pub(crate) struct SandboxArgs {
         help_heading = "Packages"
     )]
     requirement: Vec<String>,
-    /// Take the wheels of requirements from this directory too (repeatable)
-    #[arg(
-        long,
-        value_name = "DIR",
-        help_heading = "Packages",
-        requires = "requirement"
-    )]
+    /// Take the wheels of requirements, and builds for sandboxes of packages, from this directory
+    /// too (repeatable)
+    #[arg(long, value_name = "DIR", help_heading = "Packages")]
     find_links: Vec<PathBuf>,
     /// Take the wheels of requirements from the directories of --find-links alone
     #[arg(long, help_heading = "Packages", requires = "find_links")]
@@ -129,7 +126,7 @@ impl From<Error> for SetupError {
         };
         Self {
             status,
-            message: error.to_string(),
+            message: limit_message::message(&error),
         }
     }
 }

@@ -64,6 +64,16 @@ fn split(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
+/// Returns a number of bytes in words.
+pub(crate) fn size(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..MIB => format!("{} KiB", bytes >> 10),
+        _ => format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +130,15 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn sizes_are_shown_with_a_unit() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(1024), "1 KiB");
+        assert_eq!(size((1 << 20) - 1), "1023 KiB");
+        assert_eq!(size(70 << 20), "70.0 MiB");
+        assert_eq!(size((3 << 20) + (1 << 19)), "3.5 MiB");
     }
 }

@@ -231,7 +231,7 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
             &[
                 "typo.toml, line 2, column 1",
                 "`max_conections`",
-                "`max_connections`",
+                "did you mean `max_connections`?",
             ],
         ),
         (
@@ -320,7 +320,7 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
     }
 }
 
-/// Trap: an option was accepted and had no effect.
+/// Regression: an option was accepted and had no effect.
 #[test]
 fn every_option_is_rejected_without_a_network() {
     for option in [

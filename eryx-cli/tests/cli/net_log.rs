@@ -71,7 +71,7 @@ async fn a_script_is_stopped_when_its_network_log_cannot_be_written() {
     assert!(err.contains("/dev/full"), "{err}");
 }
 
-/// Trap: a script filled the disk with log lines about its denied connections.
+/// Regression: a script filled the disk with log lines about its denied connections.
 #[test]
 fn repeated_denials_are_logged_at_a_falling_rate() {
     let folder = tempfile::tempdir().expect("created");

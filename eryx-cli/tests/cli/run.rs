@@ -4,7 +4,7 @@ use std::process::Command;
 
 use eryx_testkit::{CertificateAuthority, HttpServer, Leaf};
 
-use crate::command::{ERYX, check, run, start};
+use crate::command::{ERYX, check, eryx, run, start};
 
 #[test]
 fn the_exit_status_is_that_of_the_script() {
@@ -20,19 +20,19 @@ fn the_exit_status_is_that_of_the_script() {
         &run(&["--timeout", "300ms"], "print('begun')\nwhile True: pass"),
         124,
         "begun\n",
-        "execution_timeout",
+        "longer than 300ms, its limit (--timeout)",
     );
     check(
         &run(&["--max-memory", "64M"], "x = 'a' * (1 << 30)"),
         125,
         "",
-        "max_memory",
+        "more than 64.0 MiB of memory, its limit (--max-memory)",
     );
     check(
         &run(&["--max-output", "10"], "print('0123456789abc')"),
         125,
         "0123456789",
-        "max_output",
+        "more than 10 B, its limit (--max-output)",
     );
 }
 
@@ -81,7 +81,7 @@ fn a_denial_names_the_option_that_would_allow_it() {
     }
 }
 
-/// Trap: a guest out of memory showed a backtrace of the host process.
+/// Regression: a guest out of memory showed a backtrace of the host process.
 #[test]
 fn a_stopped_script_shows_no_backtrace_of_the_host_process() {
     for (script, status) in [
@@ -120,7 +120,11 @@ fn file_with(script: &str) -> std::fs::File {
 fn bad_usage_is_exit_status_2_and_names_the_mistake() {
     for (args, text) in [
         (&["--timeout", "soon"][..], "`soon`"),
-        (&["--max-memory", "1"], "max_memory"),
+        (
+            &["--max-memory", "1"],
+            "--max-memory is 1 bytes, but the interpreter alone needs 50331648 (48 MiB)",
+        ),
+        (&["--timeout", "0s"], "`0s`"),
         (&["--max-memory", "lots"], "`lots`"),
         (&["--allow-host", "api.*.com"], "api.*.com"),
         (&["--net", "--block-host", "a b"], "a b"),
@@ -140,7 +144,7 @@ fn bad_usage_is_exit_status_2_and_names_the_mistake() {
     check(&output, 2, "", "/no/such/script.py");
 }
 
-/// Trap: an allow option restricted nothing, because "allow all" stayed in effect.
+/// Regression: an allow option restricted nothing, because "allow all" stayed in effect.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_network_option_takes_effect() {
     let server = HttpServer::http().await.expect("started");
@@ -277,4 +281,38 @@ fn a_slow_reader_receives_all_output() {
     let ended = child.wait_with_output().expect("ends");
     assert_eq!(ended.stdout.len(), 2usize.pow(20) + 1);
     assert_eq!(ended.status.code(), Some(3));
+}
+
+#[test]
+fn the_completions_of_a_shell_have_the_options_of_every_command() {
+    for shell in ["bash", "fish", "zsh"] {
+        let output = eryx(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let script = String::from_utf8_lossy(&output.stdout).into_owned();
+        for option in ["allow-host", "unused-for", "http-token"] {
+            assert!(script.contains(option), "{shell} lacks {option}");
+        }
+    }
+    check(&eryx(&["completions", "dos"]), 2, "", "bash");
+}
+
+#[test]
+fn the_help_of_run_has_examples_that_are_valid() {
+    let output = eryx(&["run", "--help"]);
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (_, examples) = help.split_once("Examples:\n").expect("examples");
+    let lines = examples
+        .lines()
+        .take_while(|line| line.starts_with("  eryx run "));
+    let mut count = 0;
+    for line in lines {
+        let options = line
+            .split_whitespace()
+            .filter(|word| word.starts_with("--"));
+        for option in options {
+            assert!(help.contains(&format!("{option} ")), "{line}: {option}");
+        }
+        count += 1;
+    }
+    assert_eq!(count, 4, "{help}");
 }

@@ -24,7 +24,7 @@ fn a_script_continues_from_the_snapshot_of_an_earlier_one() {
         &run(&endless, "x = 3\nwhile True: pass"),
         124,
         "",
-        "execution_timeout",
+        "its limit (--timeout)",
     );
     check(&run(&["--resume", path], "print(x)"), 0, "[1, 2]\n", "");
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);

@@ -1,0 +1,45 @@
+//! The errors of limits, with the options of the command in place of the settings of the library.
+
+use eryx::{ConfigError, Error, Limit};
+
+use crate::value_parsers::size;
+
+/// Returns the message of `error`.
+pub(crate) fn message(error: &Error) -> String {
+    match error {
+        Error::Limit { limit, .. } => exceeded(limit),
+        Error::Config(ConfigError::Limit { limit, reason, .. }) => {
+            format!("--{} {reason}", option(limit))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn exceeded(limit: &Limit) -> String {
+    match limit {
+        Limit::ExecutionTime(time) => {
+            format!("the script took longer than {time:?}, its limit (--timeout)")
+        }
+        Limit::Memory(bytes) => format!(
+            "the script needed more than {} of memory, its limit (--max-memory)",
+            size(*bytes)
+        ),
+        Limit::Output(bytes) => format!(
+            "the script printed more than {}, its limit (--max-output)",
+            size(*bytes)
+        ),
+        Limit::HostMemory(bytes) => format!(
+            "Eryx would have to keep more than {} for the script, its limit (--max-host-memory)",
+            size(*bytes)
+        ),
+        other => other.to_string(),
+    }
+}
+
+/// Returns the name of the option for a setting.
+fn option(setting: &str) -> String {
+    match setting {
+        "execution_timeout" => "timeout".to_owned(),
+        setting => setting.replace('_', "-"),
+    }
+}
