@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyEllipsis, PyInt, PyMapping, PyString, PyTuple};
 
 use crate::error::ConfigError;
+use crate::keyword_hints;
 
 /// Returns a whole number of `unit`, 0 or more.
 pub(crate) fn non_negative_int(name: &str, value: &Bound<'_, PyAny>, unit: &str) -> PyResult<u64> {
@@ -239,6 +240,11 @@ fn type_name(value: &Bound<'_, PyAny>) -> String {
 }
 
 fn unknown_keyword(function: &str, known: &[&str], key: &str, py: Python<'_>) -> PyErr {
+    if let Some(instead) = keyword_hints::in_place_of(key, known) {
+        return PyTypeError::new_err(format!(
+            "{function}() has no argument {key}: write {instead}"
+        ));
+    }
     let near = py
         .import("difflib")
         .and_then(|difflib| {

@@ -35,6 +35,8 @@ use crate::pickle::{Reduced, reduce};
 #[pyclass(module = "eryx", frozen, from_py_object)]
 #[derive(Clone)]
 pub(crate) struct Display {
+    /// The media type (RFC 6838), a str such as ``"image/png"``.
+    #[pyo3(get)]
     media_type: String,
     source: Source,
 }
@@ -77,12 +79,6 @@ type Parts = (String, Vec<u8>, Option<String>);
 
 #[pymethods]
 impl Display {
-    /// The media type (RFC 6838), a str such as ``"image/png"``.
-    #[getter]
-    fn media_type(&self) -> &str {
-        &self.media_type
-    }
-
     /// The data, bytes: in UTF-8 for types of text.
     #[getter]
     fn data<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {

@@ -37,9 +37,12 @@ use crate::session::Session;
 ///     requirements: packages of the package index with their dependencies: a list of requirements
 ///         as pip takes them (``"requests>=2.31"``), or the path of a ``requirements.txt``, whose
 ///         hashes are checked; a path in the list is such a file too. The pip of this interpreter
-///         downloads pure Python wheels, or else the pip that ``uv`` runs. The cache keeps them:
-///         for the same requirements, later builds take the same versions, without a network.
-///     find_links: directories of wheels for ``requirements``, in addition to the index.
+///         downloads the wheels, or else the pip that ``uv`` runs: pure Python ones, and those that
+///         are built for sandboxes (``cp314-cp314-wasm32_wasi``). The cache keeps them: for the
+///         same requirements, later builds take the same versions, without a network.
+///     find_links: directories of wheels for ``requirements``, in addition to the index. For a
+///         wheel of another platform in ``packages``, the wheel of the same version in one of them
+///         that is built for sandboxes is taken, or the one beside it.
 ///     no_index: True takes the wheels for ``requirements`` from ``find_links`` alone.
 ///     dependencies: True adds the dependencies of the wheels, from wheels in the same directories.
 ///     imports: names of modules to import in the snapshot.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pyo3::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use crate::pickle::{Reduced, nanoseconds, reduce};
+use crate::pickle::{Pickled, Reduced, from_pickle, to_pickle};
 
 /// The calls of the embedder's functions in one execution.
 ///
@@ -15,10 +16,18 @@ use crate::pickle::{Reduced, nanoseconds, reduce};
 /// >>> [(call.name, call.outcome) for call in result.function_calls.calls]
 /// [('double', 'returned')]
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FunctionReport {
+    /// The calls in the order of their ends, a list of :class:`FunctionCall`: at most 512.
+    #[pyo3(get)]
     calls: Vec<FunctionCall>,
+    /// The number of calls that are not listed, an int.
+    #[pyo3(get)]
     dropped: u64,
+    /// The numbers of calls that were refused, so that no function saw them, a dict from reasons to
+    /// int. A reason is the limit that was reached, such as ``"max_function_calls"``, or
+    /// ``"unknown-function"`` or ``"invalid-arguments"``.
+    #[pyo3(get)]
     refusals: BTreeMap<String, u64>,
 }
 
@@ -36,30 +45,8 @@ impl From<eryx::FunctionReport> for FunctionReport {
     }
 }
 
-type ReportParts = (Vec<FunctionCall>, u64, BTreeMap<String, u64>);
-
 #[pymethods]
 impl FunctionReport {
-    /// The calls in the order of their ends, a list of :class:`FunctionCall`: at most 512.
-    #[getter]
-    fn calls(&self) -> Vec<FunctionCall> {
-        self.calls.clone()
-    }
-
-    /// The number of calls that are not listed, an int.
-    #[getter]
-    fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    /// The numbers of calls that were refused, so that no function saw them, a dict from reasons to
-    /// int. A reason is the limit that was reached, such as ``"max_function_calls"``, or
-    /// ``"unknown-function"`` or ``"invalid-arguments"``.
-    #[getter]
-    fn refusals(&self) -> BTreeMap<String, u64> {
-        self.refusals.clone()
-    }
-
     fn __len__(&self) -> usize {
         self.calls.len()
     }
@@ -78,20 +65,14 @@ impl FunctionReport {
         Self::default()
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, ReportParts>> {
-        let this = slf.get().clone();
-        reduce(slf, (this.calls, this.dropped, this.refusals))
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Pickled<'py>>> {
+        to_pickle(slf)
     }
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
-    fn restore(parts: ReportParts) -> Self {
-        let (calls, dropped, refusals) = parts;
-        Self {
-            calls,
-            dropped,
-            refusals,
-        }
+    fn restore(data: &[u8]) -> PyResult<Self> {
+        from_pickle(data)
     }
 }
 
@@ -110,14 +91,26 @@ impl FunctionReport {
 /// >>> call.name, call.outcome, call.exception_type, call.argument_bytes
 /// ('find', 'raised', 'KeyError', 10)
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FunctionCall {
+    /// The number of the execution, an int, as in ``ExecuteResult.execution``.
+    #[pyo3(get)]
     execution: u64,
+    /// The name of the function, a str.
+    #[pyo3(get)]
     name: String,
+    /// The size of the arguments as JSON, in bytes.
+    #[pyo3(get)]
     argument_bytes: u64,
+    /// The size of the result as JSON, in bytes; 0 without a result.
+    #[pyo3(get)]
     result_bytes: u64,
     duration: Duration,
+    /// How the call ended, a str: ``"returned"``, ``"raised"``, ``"timed-out"`` or ``"cancelled"``.
+    #[pyo3(get)]
     outcome: String,
+    /// The type of the exception that the function raised, a str, or ``None``.
+    #[pyo3(get)]
     exception_type: Option<String>,
 }
 
@@ -138,50 +131,12 @@ impl From<eryx::FunctionCall> for FunctionCall {
     }
 }
 
-type CallParts = (u64, String, u64, u64, u64, String, Option<String>);
-
 #[pymethods]
 impl FunctionCall {
-    /// The number of the execution, an int, as in ``ExecuteResult.execution``.
-    #[getter]
-    fn execution(&self) -> u64 {
-        self.execution
-    }
-
-    /// The name of the function, a str.
-    #[getter]
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The size of the arguments as JSON, in bytes.
-    #[getter]
-    fn argument_bytes(&self) -> u64 {
-        self.argument_bytes
-    }
-
-    /// The size of the result as JSON, in bytes; 0 without a result.
-    #[getter]
-    fn result_bytes(&self) -> u64 {
-        self.result_bytes
-    }
-
     /// The time from the call to its end in milliseconds, waiting for its turn included, a float.
     #[getter]
     fn duration_ms(&self) -> f64 {
         self.duration.as_secs_f64() * 1e3
-    }
-
-    /// How the call ended, a str: ``"returned"``, ``"raised"``, ``"timed-out"`` or ``"cancelled"``.
-    #[getter]
-    fn outcome(&self) -> &str {
-        &self.outcome
-    }
-
-    /// The type of the exception that the function raised, a str, or ``None``.
-    #[getter]
-    fn exception_type(&self) -> Option<&str> {
-        self.exception_type.as_deref()
     }
 
     fn __repr__(&self) -> String {
@@ -193,33 +148,13 @@ impl FunctionCall {
         )
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, CallParts>> {
-        let this = slf.get().clone();
-        let parts = (
-            this.execution,
-            this.name,
-            this.argument_bytes,
-            this.result_bytes,
-            nanoseconds(this.duration),
-            this.outcome,
-            this.exception_type,
-        );
-        reduce(slf, parts)
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Pickled<'py>>> {
+        to_pickle(slf)
     }
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
-    fn restore(parts: CallParts) -> Self {
-        let (execution, name, argument_bytes, result_bytes, duration, outcome, exception_type) =
-            parts;
-        Self {
-            execution,
-            name,
-            argument_bytes,
-            result_bytes,
-            duration: Duration::from_nanos(duration),
-            outcome,
-            exception_type,
-        }
+    fn restore(data: &[u8]) -> PyResult<Self> {
+        from_pickle(data)
     }
 }

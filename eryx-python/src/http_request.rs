@@ -4,8 +4,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use eryx::net::policy::escape;
 use pyo3::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use crate::pickle::{Reduced, nanoseconds, reduce};
+use crate::pickle::{Pickled, Reduced, from_pickle, to_pickle};
 use crate::verdict::Verdict;
 
 /// One HTTP request of a program to an inspected host.
@@ -16,20 +17,43 @@ use crate::verdict::Verdict;
 /// >>> [(request.method, request.url, request.status) for request in result.network.requests]
 /// []
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct HttpRequestReport {
+    /// The number of its connection, an int: the ``id`` of its network events.
+    #[pyo3(get)]
     connection: u64,
+    /// The method, a str of at most 32 characters; empty if the request was malformed.
+    #[pyo3(get)]
     method: String,
+    /// The URL, a str of at most 1,024 characters. ``REDACTED`` replaces values of query parameters
+    /// that can have secrets.
+    #[pyo3(get)]
     url: String,
+    /// When the head of the request was complete, in seconds since 1970, a float.
+    #[pyo3(get)]
     started: f64,
+    /// The status of the response, an int, or ``None`` if there was none.
+    #[pyo3(get)]
     status: Option<u16>,
+    /// Bytes sent for the request: head, framing and body.
+    #[pyo3(get, name = "sent_bytes")]
     sent: u64,
+    /// Bytes received in response: heads, framing and body.
+    #[pyo3(get, name = "received_bytes")]
     received: u64,
     time_to_first_byte: Option<Duration>,
     duration: Duration,
+    /// The verdict of the rules, a :class:`Verdict`, or ``None`` for a malformed request.
+    #[pyo3(get)]
     verdict: Option<Verdict>,
+    /// The names of the secrets that were put into the request, a list of str.
+    #[pyo3(get)]
     secrets: Vec<String>,
+    /// Whether the connection changed its protocol with this request, such as to websockets.
+    #[pyo3(get)]
     is_upgraded: bool,
+    /// Why the request was denied or failed, a str, or ``None``.
+    #[pyo3(get)]
     error: Option<String>,
 }
 
@@ -54,57 +78,8 @@ impl From<eryx::net::HttpRequestReport> for HttpRequestReport {
     }
 }
 
-type Parts = (
-    (u64, String, String, f64, Option<u16>),
-    (u64, u64, Option<u64>, u64),
-    (Option<Verdict>, Vec<String>, bool, Option<String>),
-);
-
 #[pymethods]
 impl HttpRequestReport {
-    /// The number of its connection, an int: the ``id`` of its network events.
-    #[getter]
-    fn connection(&self) -> u64 {
-        self.connection
-    }
-
-    /// The method, a str of at most 32 characters; empty if the request was malformed.
-    #[getter]
-    fn method(&self) -> &str {
-        &self.method
-    }
-
-    /// The URL, a str of at most 1,024 characters. ``REDACTED`` replaces values of query parameters
-    /// that can have secrets.
-    #[getter]
-    fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// When the head of the request was complete, in seconds since 1970, a float.
-    #[getter]
-    fn started(&self) -> f64 {
-        self.started
-    }
-
-    /// The status of the response, an int, or ``None`` if there was none.
-    #[getter]
-    fn status(&self) -> Option<u16> {
-        self.status
-    }
-
-    /// Bytes sent for the request: head, framing and body.
-    #[getter]
-    fn sent_bytes(&self) -> u64 {
-        self.sent
-    }
-
-    /// Bytes received in response: heads, framing and body.
-    #[getter]
-    fn received_bytes(&self) -> u64 {
-        self.received
-    }
-
     /// The time until the head of the response was complete in milliseconds, a float, or ``None``.
     #[getter]
     fn time_to_first_byte_ms(&self) -> Option<f64> {
@@ -117,30 +92,6 @@ impl HttpRequestReport {
         self.duration.as_secs_f64() * 1e3
     }
 
-    /// The verdict of the rules, a :class:`Verdict`, or ``None`` for a malformed request.
-    #[getter]
-    fn verdict(&self) -> Option<Verdict> {
-        self.verdict.clone()
-    }
-
-    /// The names of the secrets that were put into the request, a list of str.
-    #[getter]
-    fn secrets(&self) -> Vec<String> {
-        self.secrets.clone()
-    }
-
-    /// Whether the connection changed its protocol with this request, such as to websockets.
-    #[getter]
-    fn is_upgraded(&self) -> bool {
-        self.is_upgraded
-    }
-
-    /// Why the request was denied or failed, a str, or ``None``.
-    #[getter]
-    fn error(&self) -> Option<&str> {
-        self.error.as_deref()
-    }
-
     fn __repr__(&self) -> String {
         let outcome = match (&self.error, self.status) {
             (Some(error), _) => escape(error),
@@ -151,49 +102,13 @@ impl HttpRequestReport {
         format!("<eryx.HttpRequestReport: {method} {url}, {outcome}>")
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
-        let this = slf.get().clone();
-        let parts: Parts = (
-            (
-                this.connection,
-                this.method,
-                this.url,
-                this.started,
-                this.status,
-            ),
-            (
-                this.sent,
-                this.received,
-                this.time_to_first_byte.map(nanoseconds),
-                nanoseconds(this.duration),
-            ),
-            (this.verdict, this.secrets, this.is_upgraded, this.error),
-        );
-        reduce(slf, parts)
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Pickled<'py>>> {
+        to_pickle(slf)
     }
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
-    fn restore(parts: Parts) -> Self {
-        let (
-            (connection, method, url, started, status),
-            (sent, received, time_to_first_byte, duration),
-            (verdict, secrets, is_upgraded, error),
-        ) = parts;
-        Self {
-            connection,
-            method,
-            url,
-            started,
-            status,
-            sent,
-            received,
-            time_to_first_byte: time_to_first_byte.map(Duration::from_nanos),
-            duration: Duration::from_nanos(duration),
-            verdict,
-            secrets,
-            is_upgraded,
-            error,
-        }
+    fn restore(data: &[u8]) -> PyResult<Self> {
+        from_pickle(data)
     }
 }

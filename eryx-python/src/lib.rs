@@ -17,6 +17,7 @@ mod functions;
 mod http_request;
 mod http_rule;
 mod json_values;
+mod keyword_hints;
 mod limits;
 mod net_config;
 mod network_report;

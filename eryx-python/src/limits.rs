@@ -59,7 +59,8 @@ use crate::error::ConfigError;
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct ResourceLimits(pub(crate) Limits);
 
-const NAMES: [&str; 11] = [
+/// The names of the keyword arguments.
+pub(crate) const NAMES: [&str; 11] = [
     "execution_timeout_ms",
     "max_memory_bytes",
     "max_output_bytes",
@@ -311,8 +312,9 @@ fn function_value(bytes: u64) -> PyResult<u64> {
 fn memory(bytes: u64) -> PyResult<u64> {
     if bytes < Limits::MIN_MEMORY {
         return Err(ConfigError::new_err(format!(
-            "max_memory_bytes={bytes}: the interpreter alone needs {}; give at least that",
-            Limits::MIN_MEMORY
+            "max_memory_bytes={bytes}: the interpreter alone needs {} ({} MiB); give at least that",
+            Limits::MIN_MEMORY,
+            Limits::MIN_MEMORY >> 20
         )));
     }
     if bytes > Limits::MAX_MEMORY {

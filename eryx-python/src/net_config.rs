@@ -21,8 +21,8 @@ use crate::error::ConfigError;
 use crate::http_rule;
 use crate::secret;
 use crate::verdict::Verdict;
-pub(crate) use keywords::add_properties;
-use keywords::{certificate_bytes, from_keywords, names, validated};
+pub(crate) use keywords::{add_properties, names};
+use keywords::{certificate_bytes, from_keywords, validated};
 
 #[doc = net_settings!(signature)]
 /// The hosts that a sandbox may reach on the network, and its limits: an immutable value.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use eryx::net::policy::{escape, quote_word};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use serde::{Deserialize, Serialize};
 
 use crate::http_request::HttpRequestReport;
-use crate::pickle::{Reduced, nanoseconds, reduce};
+use crate::pickle::{Pickled, Reduced, from_pickle, to_pickle};
 use crate::refusals::Refusals;
 use crate::verdict::Verdict;
 
@@ -25,14 +26,32 @@ use crate::verdict::Verdict;
 /// >>> [(report.host, report.port, report.close_reason) for report in result.network.connections]
 /// [('10.0.0.1', 80, 'denied')]
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct NetworkReport {
+    /// Connections and lookups in the order of their start, a list of :class:`ConnectionReport`: at
+    /// most 1,024 established ones, 512 lookups and abandoned attempts, and 256 denied or failed
+    /// ones.
+    #[pyo3(get)]
     connections: Vec<ConnectionReport>,
+    /// The number of denied and failed activities for each reason and rule, listed or not: a list
+    /// of :class:`Refusals`.
+    #[pyo3(get)]
     refusals: Vec<Refusals>,
+    /// The HTTP requests to inspected hosts in the order of their end, a list of
+    /// :class:`HttpRequestReport`: at most 512 that were sent, and 256 that were denied.
+    #[pyo3(get)]
     requests: Vec<HttpRequestReport>,
+    /// The number of connections and lookups that are not listed.
+    #[pyo3(get)]
     dropped: u64,
+    /// The number of HTTP requests that are not listed.
+    #[pyo3(get)]
     dropped_requests: u64,
+    /// Bytes sent on all connections together, before encryption.
+    #[pyo3(get, name = "sent_bytes")]
     sent: u64,
+    /// Bytes received on all connections together, after decryption.
+    #[pyo3(get, name = "received_bytes")]
     received: u64,
     /// The HTTP Archive of the requests, as JSON; empty if there are none.
     har: String,
@@ -69,42 +88,8 @@ fn to_json(report: &eryx::net::NetworkReport) -> String {
     serde_json::to_string(&report.to_har()).expect("an archive has only numbers, strings and lists")
 }
 
-type ReportParts = (
-    (Vec<ConnectionReport>, Vec<Refusals>, Vec<HttpRequestReport>),
-    (u64, u64, u64, u64),
-    String,
-);
-
 #[pymethods]
 impl NetworkReport {
-    /// Connections and lookups in the order of their start, a list of :class:`ConnectionReport`: at
-    /// most 1,024 established ones, 512 lookups and abandoned attempts, and 256 denied or failed
-    /// ones.
-    #[getter]
-    fn connections(&self) -> Vec<ConnectionReport> {
-        self.connections.clone()
-    }
-
-    /// The number of denied and failed activities for each reason and rule, listed or not: a list
-    /// of :class:`Refusals`.
-    #[getter]
-    fn refusals(&self) -> Vec<Refusals> {
-        self.refusals.clone()
-    }
-
-    /// The HTTP requests to inspected hosts in the order of their end, a list of
-    /// :class:`HttpRequestReport`: at most 512 that were sent, and 256 that were denied.
-    #[getter]
-    fn requests(&self) -> Vec<HttpRequestReport> {
-        self.requests.clone()
-    }
-
-    /// The number of HTTP requests that are not listed.
-    #[getter]
-    fn dropped_requests(&self) -> u64 {
-        self.dropped_requests
-    }
-
     /// Return the HTTP requests as an HTTP Archive (HAR) 1.2, which the developer tools of browsers
     /// open: a dict that can be written as JSON.
     ///
@@ -121,24 +106,6 @@ impl NetworkReport {
         Ok(har.cast_into::<PyDict>()?)
     }
 
-    /// The number of connections and lookups that are not listed.
-    #[getter]
-    fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    /// Bytes sent on all connections together, before encryption.
-    #[getter]
-    fn sent_bytes(&self) -> u64 {
-        self.sent
-    }
-
-    /// Bytes received on all connections together, after decryption.
-    #[getter]
-    fn received_bytes(&self) -> u64 {
-        self.received
-    }
-
     fn __repr__(&self) -> String {
         format!(
             "<eryx.NetworkReport: {} connections and lookups, {} bytes sent, {} received>",
@@ -148,19 +115,8 @@ impl NetworkReport {
         )
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, ReportParts>> {
-        let this = slf.get().clone();
-        let parts = (
-            (this.connections, this.refusals, this.requests),
-            (
-                this.dropped,
-                this.dropped_requests,
-                this.sent,
-                this.received,
-            ),
-            this.har,
-        );
-        reduce(slf, parts)
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Pickled<'py>>> {
+        to_pickle(slf)
     }
 
     #[staticmethod]
@@ -171,19 +127,8 @@ impl NetworkReport {
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
-    fn restore(parts: ReportParts) -> Self {
-        let ((connections, refusals, requests), (dropped, dropped_requests, sent, received), har) =
-            parts;
-        Self {
-            connections,
-            refusals,
-            requests,
-            dropped,
-            dropped_requests,
-            sent,
-            received,
-            har,
-        }
+    fn restore(data: &[u8]) -> PyResult<Self> {
+        from_pickle(data)
     }
 }
 
@@ -192,19 +137,47 @@ impl NetworkReport {
 ///
 /// See :class:`NetworkReport` for an example.
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ConnectionReport {
+    /// ``"connection"``, ``"lookup"``, ``"datagrams"`` (of one socket to one destination) or
+    /// ``"tls-session"`` (TLS over the program's own transport, listed only if its server name is
+    /// denied), a str.
+    #[pyo3(get)]
     activity: String,
+    /// The host as the untrusted program wrote it, a str of at most 255 characters. It may contain
+    /// any characters, line feeds included; ``repr()`` of this object escapes them.
+    #[pyo3(get)]
     host: String,
+    /// The port, an int, or ``None`` for a lookup without a port.
+    #[pyo3(get)]
     port: Option<u16>,
+    /// The addresses of the host, a list of str, internal addresses included.
+    #[pyo3(get)]
     addresses: Vec<String>,
+    /// The address and port of the peer after a successful connect, a str such as
+    /// ``"192.0.2.7:443"``, or ``None``. For a name that the proxy resolves, the placeholder that
+    /// the program sees.
+    #[pyo3(get)]
     address: Option<String>,
+    /// The proxy that carried the connection, or failed to, a str without credentials such as
+    /// ``"http://proxy.example:3128"``; ``None`` without a proxy.
+    #[pyo3(get)]
     proxy: Option<String>,
+    /// The last verdict of the policy, a :class:`Verdict`, or ``None`` if there was none.
+    #[pyo3(get)]
     verdict: Option<Verdict>,
+    /// Bytes sent, before encryption.
+    #[pyo3(get, name = "sent_bytes")]
     sent: u64,
+    /// Bytes received, after decryption.
+    #[pyo3(get, name = "received_bytes")]
     received: u64,
+    /// The TLS version, a str such as ``"TLSv1.3"``, or ``None`` without TLS.
+    #[pyo3(get)]
     tls: Option<String>,
     duration: Duration,
+    /// Why it was closed, a str, or ``None`` while it is open, as in a session.
+    #[pyo3(get)]
     close_reason: Option<String>,
 }
 
@@ -227,97 +200,12 @@ impl From<eryx::net::ConnectionReport> for ConnectionReport {
     }
 }
 
-type Parts = (
-    (
-        String,
-        String,
-        Option<u16>,
-        Vec<String>,
-        Option<String>,
-        Option<String>,
-        Option<Verdict>,
-    ),
-    (u64, u64, Option<String>, u64, Option<String>),
-);
-
 #[pymethods]
 impl ConnectionReport {
-    /// ``"connection"``, ``"lookup"``, ``"datagrams"`` (of one socket to one destination) or
-    /// ``"tls-session"`` (TLS over the program's own transport, listed only if its server name is
-    /// denied), a str.
-    #[getter]
-    fn activity(&self) -> &str {
-        &self.activity
-    }
-
-    /// The host as the untrusted program wrote it, a str of at most 255 characters. It may contain
-    /// any characters, line feeds included; ``repr()`` of this object escapes them.
-    #[getter]
-    fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The port, an int, or ``None`` for a lookup without a port.
-    #[getter]
-    fn port(&self) -> Option<u16> {
-        self.port
-    }
-
-    /// The addresses of the host, a list of str, internal addresses included.
-    #[getter]
-    fn addresses(&self) -> Vec<String> {
-        self.addresses.clone()
-    }
-
-    /// The address and port of the peer after a successful connect, a str such as
-    /// ``"192.0.2.7:443"``, or ``None``. For a name that the proxy resolves, the placeholder that
-    /// the program sees.
-    #[getter]
-    fn address(&self) -> Option<&str> {
-        self.address.as_deref()
-    }
-
-    /// The proxy that carried the connection, or failed to, a str without credentials such as
-    /// ``"http://proxy.example:3128"``; ``None`` without a proxy.
-    #[getter]
-    fn proxy(&self) -> Option<&str> {
-        self.proxy.as_deref()
-    }
-
-    /// The last verdict of the policy, a :class:`Verdict`, or ``None`` if there was none.
-    #[getter]
-    fn verdict(&self) -> Option<Verdict> {
-        self.verdict.clone()
-    }
-
-    /// Bytes sent, before encryption.
-    #[getter]
-    fn sent_bytes(&self) -> u64 {
-        self.sent
-    }
-
-    /// Bytes received, after decryption.
-    #[getter]
-    fn received_bytes(&self) -> u64 {
-        self.received
-    }
-
-    /// The TLS version, a str such as ``"TLSv1.3"``, or ``None`` without TLS.
-    #[getter]
-    fn tls(&self) -> Option<&str> {
-        self.tls.as_deref()
-    }
-
     /// The lifetime in milliseconds, until now if it is open, a float.
     #[getter]
     fn duration_ms(&self) -> f64 {
         self.duration.as_secs_f64() * 1e3
-    }
-
-    /// Why it was closed, a str, or ``None`` while it is open, as in a session.
-    #[getter]
-    fn close_reason(&self) -> Option<&str> {
-        self.close_reason.as_deref()
     }
 
     fn __repr__(&self) -> String {
@@ -330,49 +218,13 @@ impl ConnectionReport {
         )
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
-        let this = slf.get().clone();
-        let parts: Parts = (
-            (
-                this.activity,
-                this.host,
-                this.port,
-                this.addresses,
-                this.address,
-                this.proxy,
-                this.verdict,
-            ),
-            (
-                this.sent,
-                this.received,
-                this.tls,
-                nanoseconds(this.duration),
-                this.close_reason,
-            ),
-        );
-        reduce(slf, parts)
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Pickled<'py>>> {
+        to_pickle(slf)
     }
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
-    fn restore(parts: Parts) -> Self {
-        let (
-            (activity, host, port, addresses, address, proxy, verdict),
-            (sent, received, tls, duration, close_reason),
-        ) = parts;
-        Self {
-            activity,
-            host,
-            port,
-            addresses,
-            address,
-            proxy,
-            verdict,
-            sent,
-            received,
-            tls,
-            duration: Duration::from_nanos(duration),
-            close_reason,
-        }
+    fn restore(data: &[u8]) -> PyResult<Self> {
+        from_pickle(data)
     }
 }

@@ -4,8 +4,9 @@ use std::time::UNIX_EPOCH;
 
 use eryx::net::policy::quote_word;
 use pyo3::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use crate::pickle::{Reduced, reduce};
+use crate::pickle::{Pickled, Reduced, from_pickle, to_pickle};
 
 /// The number of activities of a program that were denied or failed for one reason.
 ///
@@ -22,11 +23,21 @@ use crate::pickle::{Reduced, reduce};
 /// >>> refusals.reason, refusals.rule, refusals.count, refusals.last_port
 /// ('address-blocked', '10.0.0.0/8', 1000, 999)
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Refusals {
+    /// The reason, a str: the ``reason`` of a :class:`Verdict`, the name of a limit such as
+    /// ``"max_connections"``, or an error such as ``"connection-refused"``.
+    #[pyo3(get)]
     reason: String,
+    /// The pattern that decided, a str, or ``None``. Beyond 64 patterns, the others are counted
+    /// together with ``None``.
+    #[pyo3(get)]
     rule: Option<String>,
+    /// The setting that contains the pattern, a str such as ``"blocked_hosts"``, or ``None``.
+    #[pyo3(get)]
     rule_list: Option<String>,
+    /// The number of activities, an int.
+    #[pyo3(get)]
     count: u64,
     first: Attempt,
     last: Attempt,
@@ -61,39 +72,8 @@ impl From<eryx::net::Refusals> for Refusals {
     }
 }
 
-type Parts = (
-    (String, Option<String>, Option<String>),
-    (u64, Attempt, Attempt),
-);
-
 #[pymethods]
 impl Refusals {
-    /// The reason, a str: the ``reason`` of a :class:`Verdict`, the name of a limit such as
-    /// ``"max_connections"``, or an error such as ``"connection-refused"``.
-    #[getter]
-    fn reason(&self) -> &str {
-        &self.reason
-    }
-
-    /// The pattern that decided, a str, or ``None``. Beyond 64 patterns, the others are counted
-    /// together with ``None``.
-    #[getter]
-    fn rule(&self) -> Option<&str> {
-        self.rule.as_deref()
-    }
-
-    /// The setting that contains the pattern, a str such as ``"blocked_hosts"``, or ``None``.
-    #[getter]
-    fn rule_list(&self) -> Option<&str> {
-        self.rule_list.as_deref()
-    }
-
-    /// The number of activities, an int.
-    #[getter]
-    fn count(&self) -> u64 {
-        self.count
-    }
-
     /// The first activity, a str with the values of ``ConnectionReport.activity``.
     #[getter]
     fn first_activity(&self) -> &str {
@@ -152,26 +132,13 @@ impl Refusals {
         format!("<eryx.Refusals: {} {}{rule}>", self.count, self.reason)
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
-        let this = slf.get().clone();
-        let parts: Parts = (
-            (this.reason, this.rule, this.rule_list),
-            (this.count, this.first, this.last),
-        );
-        reduce(slf, parts)
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Pickled<'py>>> {
+        to_pickle(slf)
     }
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
-    fn restore(parts: Parts) -> Self {
-        let ((reason, rule, rule_list), (count, first, last)) = parts;
-        Self {
-            reason,
-            rule,
-            rule_list,
-            count,
-            first,
-            last,
-        }
+    fn restore(data: &[u8]) -> PyResult<Self> {
+        from_pickle(data)
     }
 }

@@ -24,17 +24,31 @@ use crate::program_value::{self, ProgramValue};
 #[pyclass(module = "eryx", frozen, eq)]
 #[derive(Clone, PartialEq)]
 pub(crate) struct ExecuteResult {
+    /// The number of this execution, an int that is unique in this process. Its network events have
+    /// the same number.
+    #[pyo3(get)]
     execution: u64,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     duration: Duration,
+    /// The peak memory of the interpreter and the program together, in bytes.
+    #[pyo3(get, name = "peak_memory_bytes")]
     peak_memory: u64,
+    /// The peak of the memory that this process used on behalf of the program, in bytes, outside
+    /// the memory of the interpreter.
+    #[pyo3(get, name = "peak_host_memory_bytes")]
     peak_host_memory: u64,
+    /// The network activity of the program, a :class:`NetworkReport`.
+    #[pyo3(get)]
     network: NetworkReport,
     value: ProgramValue,
     /// The media types and the data.
     representations: Vec<(String, Vec<u8>)>,
+    /// What the program changed of its files, a :class:`ChangedFiles`.
+    #[pyo3(get)]
     files: ChangedFiles,
+    /// The calls of the embedder's functions, a :class:`FunctionReport`.
+    #[pyo3(get)]
     function_calls: FunctionReport,
 }
 
@@ -99,32 +113,6 @@ impl ExecuteResult {
         self.duration.as_secs_f64() * 1e3
     }
 
-    /// The peak memory of the interpreter and the program together, in bytes.
-    #[getter]
-    fn peak_memory_bytes(&self) -> u64 {
-        self.peak_memory
-    }
-
-    /// The peak of the memory that this process used on behalf of the program, in bytes, outside
-    /// the memory of the interpreter.
-    #[getter]
-    fn peak_host_memory_bytes(&self) -> u64 {
-        self.peak_host_memory
-    }
-
-    /// The number of this execution, an int that is unique in this process. Its network events have
-    /// the same number.
-    #[getter]
-    fn execution(&self) -> u64 {
-        self.execution
-    }
-
-    /// The network activity of the program, a :class:`NetworkReport`.
-    #[getter]
-    fn network(&self) -> NetworkReport {
-        self.network.clone()
-    }
-
     /// The value of the program: that of its last statement, if that is an expression, and else
     /// ``None``. Also ``None`` without ``value=True``. A tuple arrives as a list.
     ///
@@ -156,12 +144,6 @@ impl ExecuteResult {
         representations.chain(self.files.displays()).collect()
     }
 
-    /// What the program changed of its files, a :class:`ChangedFiles`.
-    #[getter]
-    fn files(&self) -> ChangedFiles {
-        self.files.clone()
-    }
-
     /// Write the files that the program created or modified to an existing folder of the machine;
     /// see :meth:`ChangedFiles.save`.
     ///
@@ -176,12 +158,6 @@ impl ExecuteResult {
         folder: &Bound<'py, PyAny>,
     ) -> PyResult<Vec<PathBuf>> {
         self.files.save(py, folder)
-    }
-
-    /// The calls of the embedder's functions, a :class:`FunctionReport`.
-    #[getter]
-    fn function_calls(&self) -> FunctionReport {
-        self.function_calls.clone()
     }
 
     fn __repr__(&self) -> String {

@@ -25,6 +25,12 @@ pub(crate) const NAMES: [&str; 10] = [
     "on_function_call",
 ];
 
+/// What the arguments with a class of their own have to be.
+const NETWORK: &str =
+    "an eryx.NetConfig, such as eryx.NetConfig(allowed_hosts=[\"api.example.com\"])";
+const LIMITS: &str =
+    "an eryx.ResourceLimits, such as eryx.ResourceLimits(execution_timeout_ms=5000)";
+
 /// A sandbox, and the settings that it was built with.
 pub(crate) struct SandboxSettings {
     pub(crate) builder: eryx::SandboxBuilder,
@@ -59,12 +65,12 @@ impl SandboxSettings {
                 "network" if value.is_none() => {}
                 "network" => match value.cast::<NetConfig>() {
                     Ok(config) => network = Some(config.clone().unbind()),
-                    Err(_) => return Err(wrong_type(name, "an eryx.NetConfig", value)),
+                    Err(_) => return Err(wrong_type(name, NETWORK, value)),
                 },
                 "resource_limits" if value.is_none() => {}
                 "resource_limits" => match value.cast::<ResourceLimits>() {
                     Ok(value) => limits = Some(value.clone().unbind()),
-                    Err(_) => return Err(wrong_type(name, "an eryx.ResourceLimits", value)),
+                    Err(_) => return Err(wrong_type(name, LIMITS, value)),
                 },
                 "env" if value.is_none() => {}
                 "env" => env = variables(name, value)?,

@@ -3,8 +3,9 @@
 use eryx::net::policy::{self, Decision, Port};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use crate::pickle::{Reduced, reduce};
+use crate::pickle::{Pickled, Reduced, from_pickle, to_pickle};
 
 /// The verdict of a policy on a host and a port, or on an HTTP request.
 ///
@@ -19,16 +20,35 @@ use crate::pickle::{Reduced, reduce};
 /// >>> print(verdict)
 /// `127.0.0.1:80` is denied: `127.*` in blocked_hosts covers it; allow_localhost() lifts that
 #[pyclass(module = "eryx", frozen, eq, from_py_object)]
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Verdict {
+    /// ``"allow"``, ``"deny"``, or ``"needs-addresses"`` for a name that may be resolved and is
+    /// then checked again with its addresses.
+    #[pyo3(get)]
     decision: String,
+    /// The reason, a word for programs such as ``"host-blocked"``.
+    #[pyo3(get)]
     reason: String,
+    /// The pattern that decided, a str, or ``None`` if no pattern matched. For an HTTP request, the
+    /// rule that allows it or came closest.
+    #[pyo3(get)]
     rule: Option<String>,
+    /// The setting that contains the pattern or rule, a str such as ``"blocked_hosts"``, or
+    /// ``None``.
+    #[pyo3(get)]
     rule_list: Option<String>,
+    /// The host in canonical form, a str, or ``None`` if it is malformed.
+    #[pyo3(get)]
     host: Option<String>,
+    /// The port that was checked, an int, or ``None`` for any port.
+    #[pyo3(get)]
     port: Option<u16>,
+    /// The addresses that were checked, a list of str.
+    #[pyo3(get)]
     addresses: Vec<String>,
     message: String,
+    /// The message that the program sees. It contains nothing that the program did not name itself.
+    #[pyo3(get)]
     guest_message: String,
 }
 
@@ -86,21 +106,8 @@ fn port_number(port: Port) -> Option<u16> {
     }
 }
 
-type Parts = (
-    (String, String, Option<String>, Option<String>),
-    (Option<String>, Option<u16>, Vec<String>),
-    (String, String),
-);
-
 #[pymethods]
 impl Verdict {
-    /// ``"allow"``, ``"deny"``, or ``"needs-addresses"`` for a name that may be resolved and is
-    /// then checked again with its addresses.
-    #[getter]
-    fn decision(&self) -> &str {
-        &self.decision
-    }
-
     /// Whether a connection is allowed. False for a name that depends on its addresses.
     #[getter]
     fn is_allowed(&self) -> bool {
@@ -111,50 +118,6 @@ impl Verdict {
     #[getter]
     fn is_denied(&self) -> bool {
         self.decision == Decision::Deny.as_str()
-    }
-
-    /// The reason, a word for programs such as ``"host-blocked"``.
-    #[getter]
-    fn reason(&self) -> &str {
-        &self.reason
-    }
-
-    /// The pattern that decided, a str, or ``None`` if no pattern matched. For an HTTP request, the
-    /// rule that allows it or came closest.
-    #[getter]
-    fn rule(&self) -> Option<&str> {
-        self.rule.as_deref()
-    }
-
-    /// The setting that contains the pattern or rule, a str such as ``"blocked_hosts"``, or
-    /// ``None``.
-    #[getter]
-    fn rule_list(&self) -> Option<&str> {
-        self.rule_list.as_deref()
-    }
-
-    /// The host in canonical form, a str, or ``None`` if it is malformed.
-    #[getter]
-    fn host(&self) -> Option<&str> {
-        self.host.as_deref()
-    }
-
-    /// The port that was checked, an int, or ``None`` for any port.
-    #[getter]
-    fn port(&self) -> Option<u16> {
-        self.port
-    }
-
-    /// The addresses that were checked, a list of str.
-    #[getter]
-    fn addresses(&self) -> Vec<String> {
-        self.addresses.clone()
-    }
-
-    /// The message that the program sees. It contains nothing that the program did not name itself.
-    #[getter]
-    fn guest_message(&self) -> &str {
-        &self.guest_message
     }
 
     fn __str__(&self) -> &str {
@@ -172,34 +135,13 @@ impl Verdict {
         ))
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Parts>> {
-        let this = slf.get().clone();
-        let parts: Parts = (
-            (this.decision, this.reason, this.rule, this.rule_list),
-            (this.host, this.port, this.addresses),
-            (this.message, this.guest_message),
-        );
-        reduce(slf, parts)
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Pickled<'py>>> {
+        to_pickle(slf)
     }
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
-    fn restore(parts: Parts) -> Self {
-        let (
-            (decision, reason, rule, rule_list),
-            (host, port, addresses),
-            (message, guest_message),
-        ) = parts;
-        Self {
-            decision,
-            reason,
-            rule,
-            rule_list,
-            host,
-            port,
-            addresses,
-            message,
-            guest_message,
-        }
+    fn restore(data: &[u8]) -> PyResult<Self> {
+        from_pickle(data)
     }
 }

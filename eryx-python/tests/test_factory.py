@@ -221,7 +221,7 @@ def test_unusable_inputs_are_rejected_with_a_remedy(cache, tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("not a wheel")
     cases: list[tuple[dict[str, object], type[Exception], str]] = [
-        ({"packages": [native]}, eryx.ConfigError, r"_fast.*pure Python release"),
+        ({"packages": [native]}, eryx.ConfigError, r"_fast.*pure Python release.*cargo xtask"),
         ({"packages": [text]}, eryx.ConfigError, r"notes\.txt is not a wheel .*give a \.whl file"),
         ({"packages": ["absent.whl"]}, eryx.ConfigError, r"absent\.whl cannot be read"),
         ({"packages": "a.whl"}, TypeError, r"write packages=\['a\.whl'\]"),

@@ -127,7 +127,11 @@ def test_the_wheel_has_the_licences_of_everything_in_it(wheel):
     with zipfile.ZipFile(wheel) as archive:
         licences = [name for name in archive.namelist() if ".dist-info/licenses/" in name]
     names = {pathlib.PurePosixPath(name).name for name in licences}
+    texts = pathlib.Path(__file__).parents[2] / "eryx-image/licences"
     assert {"LICENSE-APACHE", "LICENSE-MIT", "CPython.txt", "README.md"} <= names
+    assert {path.name for path in texts.iterdir()} <= names
+    listed = re.findall(r"`([\w-]+\.txt)`", (texts / "README.md").read_text())
+    assert {path.name for path in texts.glob("*.txt")} == set(listed)
 
 
 def test_another_distribution_of_the_package_is_named_in_a_warning(wheel, tmp_path):

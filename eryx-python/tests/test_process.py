@@ -60,6 +60,35 @@ print(len(os.listdir("/proc/self/task")) <= 3 + os.cpu_count())
     assert python(program).stdout == "True\n"
 
 
+def test_no_thread_is_started_before_a_program_runs(python):
+    program = """
+import os, sys
+import eryx
+config = eryx.NetConfig(allowed_hosts=["api.example.com"])
+config.check("api.example.com", 443)
+eryx.ResourceLimits()
+threads = [len(os.listdir("/proc/self/task"))]
+sandbox = eryx.Sandbox(network=config)
+threads.append(len(os.listdir("/proc/self/task")))
+sandbox.execute("pass")
+print(threads, len(os.listdir("/proc/self/task")) > 1)
+"""
+    assert python(program).stdout == "[1, 1] True\n"
+
+
+def test_the_import_loads_no_module_that_takes_long():
+    folder = os.path.dirname(os.path.dirname(eryx.__file__))
+    program = f"""
+import sys
+sys.path.insert(0, {folder!r})
+import eryx
+print(sorted({{"asyncio", "collections", "inspect", "json", "re", "typing"}} & set(sys.modules)))
+"""
+    # Without `site`, which may import them itself.
+    command = [sys.executable, "-I", "-S", "-c", program]
+    assert subprocess.check_output(command, text=True, timeout=30) == "[]\n"
+
+
 @pytest.mark.parametrize(
     "waiting",
     ["while True: pass", "import time; time.sleep(60)"],

@@ -13,9 +13,15 @@ import pytest
 import eryx
 
 
-def wheel(folder: pathlib.Path, name: str, version: str, requires: tuple[str, ...] = ()) -> str:
+def wheel(
+    folder: pathlib.Path,
+    name: str,
+    version: str,
+    requires: tuple[str, ...] = (),
+    tag: str = "py3-none-any",
+) -> str:
     """Write a wheel with a module of the same name. Return its SHA-256."""
-    path = folder / f"{name}-{version}-py3-none-any.whl"
+    path = folder / f"{name}-{version}-{tag}.whl"
     info = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     metadata += "".join(f"Requires-Dist: {other}\n" for other in requires)
@@ -23,7 +29,7 @@ def wheel(folder: pathlib.Path, name: str, version: str, requires: tuple[str, ..
     files = {
         f"{name}.py": f"{imports}VERSION = {version!r}\n",
         f"{info}/METADATA": metadata,
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
     }
     files[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
     with zipfile.ZipFile(path, "w") as archive:
@@ -101,9 +107,10 @@ print(factory.create_sandbox().execute({SHOW!r}).stdout, end="")
 def test_requirements_that_cannot_be_met_are_named_with_the_reason(links, monkeypatch):
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     cases: list[tuple[object, type[Exception], str]] = [
-        (["eryx-native"], eryx.ConfigError, "eryx-native cannot be met: .* no pure Python wheel"),
+        (["eryx-native"], eryx.ConfigError, "eryx-native cannot be met: .* no wheel for sandboxes"),
+        (["eryx-native"], eryx.ConfigError, "build this version .*`cargo xtask native NAME`"),
         (["eryx-absent"], eryx.ConfigError, "there is no project eryx-absent in the directories"),
-        (["eryx_top>9"], eryx.ConfigError, "eryx_top>9 cannot be met: .* wheels of: 1.0, 2.0"),
+        (["eryx_top>9"], eryx.ConfigError, "eryx_top>9 cannot be met: .* can use of: 1.0, 2.0"),
         (["."], eryx.ConfigError, "is not a requirement"),
         (["./eryx_top"], eryx.ConfigError, "path or an address"),
         (["--pre"], eryx.ConfigError, "has an option of pip"),
@@ -118,6 +125,32 @@ def test_requirements_that_cannot_be_met_are_named_with_the_reason(links, monkey
         build(links, ["eryx_top"], find_links=["/absent"])
     with pytest.raises(TypeError, match="no_index has to be True or False"):
         build(links, ["eryx_top"], no_index=1)
+
+
+def test_wheels_that_are_built_for_sandboxes_are_taken_in_place_of_others(links):
+    native = links / "eryx_compiled-1.0-cp314-cp314-linux_x86_64.whl"
+    native.write_bytes(b"")
+    wheel(links, "eryx_compiled", "1.0", tag="cp314-cp314-wasm32_wasi")
+    wheel(links, "eryx_compiled", "0.9")
+    wheel(links, "eryx_bottom", "1.5", tag="cp314-cp314-wasm32_wasi")
+    program = "import eryx_compiled\nprint(eryx_compiled.VERSION)"
+    factory = build(links, ["eryx-compiled", "eryx-bottom"])
+    assert factory.create_sandbox().execute(program).stdout == "1.0\n"
+    # The version of a package that needs one decides, not the version of the build.
+    wheel(links, "eryx_needy", "1.0", ("eryx_compiled>=0.9,<1",))
+    program = "import eryx_compiled\nprint(eryx_compiled.VERSION)"
+    factory = build(links, ["eryx_needy"])
+    assert factory.create_sandbox().execute(program).stdout == "0.9\n"
+    # A wheel of another platform, by its path.
+    factory = eryx.SandboxFactory(packages=[native])
+    assert factory.create_sandbox().execute(program).stdout == "1.0\n"
+    (elsewhere := links.parent / "elsewhere").mkdir()
+    native = native.rename(elsewhere / native.name)
+    factory = eryx.SandboxFactory(packages=[native], find_links=[links])
+    assert factory.create_sandbox().execute(program).stdout == "1.0\n"
+    native = native.rename(str(native).replace("1.0", "1.1"))
+    with pytest.raises(eryx.ConfigError, match=r"eryx_compiled-1\.1.* is not a wheel"):
+        eryx.SandboxFactory(packages=[native], find_links=[links])
 
 
 def test_an_index_that_cannot_be_reached_is_an_error_that_says_so(links, monkeypatch):

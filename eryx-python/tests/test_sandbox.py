@@ -168,14 +168,21 @@ def test_invalid_limit_is_rejected_with_what_to_write(settings, error, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"network": True}, "network has to be an eryx.NetConfig, not of type bool"),
-        (
-            {"resource_limits": {}},
-            "resource_limits has to be an eryx.ResourceLimits, not of type dict",
-        ),
+        ({"network": True}, r"an eryx.NetConfig, such as .*allowed_hosts=.*, not of type bool"),
+        ({"network": ["a.example"]}, r"eryx.NetConfig\(allowed_hosts=\[.*\]\), not of type list"),
+        ({"resource_limits": {}}, r"an eryx.ResourceLimits, such as .*, not of type dict"),
         ({"on_stdout": "print"}, "on_stdout has to be a function"),
         ({"on_stderr": 1}, "on_stderr has to be a function"),
-        ({"timeout": 1}, r"Sandbox\(\) has no argument timeout"),
+        (
+            {"timeout": 1},
+            r"no argument timeout: write .*ResourceLimits\(execution_timeout_ms=5000\)",
+        ),
+        ({"memory_limit": 1}, r"write resource_limits=eryx.ResourceLimits\(max_memory_bytes="),
+        ({"max_files": 1}, r"write resource_limits=eryx.ResourceLimits\(max_files=...\)"),
+        ({"allowed_hosts": []}, r"write network=eryx.NetConfig\(allowed_hosts=...\)"),
+        ({"packages": []}, r"write eryx.SandboxFactory\(requirements="),
+        ({"callbacks": []}, "write functions="),
+        ({"value": True}, r"write execute\(code, value=True\)"),
         ({"net_work": None}, "did you mean network?"),
     ],
 )

@@ -80,6 +80,11 @@ def test_a_cycle_is_refused(sandbox):
         ({"env": {"A=": "x"}}, "contains `=`"),
         ({"input": {}}, "did you mean inputs?"),
         ({"std_in": ""}, "did you mean stdin?"),
+        ({"timeout": 1}, r"write eryx.Sandbox\(resource_limits=eryx.ResourceLimits\("),
+        (
+            {"network": None},
+            r"execute\(\) has no argument network: write eryx.Sandbox\(network=...\)",
+        ),
     ],
 )
 def test_an_argument_that_cannot_be_honoured_is_refused(sandbox, arguments, message):

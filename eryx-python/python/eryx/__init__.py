@@ -9,7 +9,9 @@ Hello from wasi
 
 import atexit as _atexit
 import os as _os
-from collections.abc import Mapping as _Mapping
+
+# Not of `collections.abc`, whose import takes as long as that of the whole package.
+from _collections_abc import Mapping as _Mapping
 
 from . import _eryx, _other_distribution
 from ._errors import (

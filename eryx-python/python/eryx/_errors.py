@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any as _Any
 
 from ._eryx import ChangedFiles as _ChangedFiles
 from ._eryx import FunctionReport as _FunctionReport
 from ._eryx import NetworkReport as _NetworkReport
+
+# Type checkers take this for true. Importing `typing` takes as long as the rest of the package.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any as _Any
+    from typing import Literal as _Literal
+
+    _Limit = _Literal["max_memory_bytes", "max_output_bytes", "max_host_memory_bytes", "stack", ""]
+    _Resource = _Literal[
+        "file descriptors", "memory", "threads", "file size", "disk space", "signal handlers", ""
+    ]
 
 
 class EryxError(Exception):
@@ -163,7 +173,7 @@ class ResourceLimitError(_EndedError):
 
     __module__ = "eryx"
 
-    def __init__(self, text: str, *, limit: str = "", **ended: _Any) -> None:
+    def __init__(self, text: str, *, limit: _Limit = "", **ended: _Any) -> None:
         super().__init__(text, **ended)
         self.limit = limit
 
@@ -256,6 +266,6 @@ class HostResourceError(EryxError):
 
     __module__ = "eryx"
 
-    def __init__(self, text: str, *, resource: str = "") -> None:
+    def __init__(self, text: str, *, resource: _Resource = "") -> None:
         super().__init__(text)
         self.resource = resource

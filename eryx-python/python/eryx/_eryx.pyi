@@ -16,7 +16,7 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any, Final, Literal, final
 
-from typing_extensions import Self
+from typing_extensions import Self, TypeAlias
 
 __all__ = [
     "ChangedFiles",
@@ -50,6 +50,57 @@ __all__ = [
 
 __version__: Final[str]
 
+# The reasons of verdicts, about hosts and about HTTP requests.
+_Reason: TypeAlias = Literal[
+    "listed",
+    "not-blocked",
+    "exempt",
+    "depends-on-addresses",
+    "malformed-host",
+    "host-blocked",
+    "alias-blocked",
+    "address-blocked",
+    "host-not-allowed",
+    "port-not-allowed",
+    "address-not-allowed",
+    "no-addresses",
+    "udp-not-allowed",
+    "not-unicast",
+    "udp-inspected",
+    "own-address",
+    "no-rules",
+    "malformed-url",
+    "host-denied",
+    "malformed-method",
+    "method-refused",
+    "malformed-path",
+    "path-not-allowed",
+    "method-not-allowed",
+    "query-not-allowed",
+    "upgrade-not-allowed",
+    "request-too-large",
+    "response-too-large",
+]
+# The settings with patterns and rules that can decide.
+_RuleList: TypeAlias = Literal[
+    "allowed_hosts",
+    "blocked_hosts",
+    "the exemptions",
+    "allowed_udp",
+    "http_rules",
+]
+# The settings with limits that a network event can name.
+_NetworkLimit: TypeAlias = Literal[
+    "max_connections",
+    "max_connections_per_host",
+    "connects_per_second",
+    "max_sent_bytes",
+    "max_received_bytes",
+    "sent_bytes_per_second",
+    "received_bytes_per_second",
+    "max_host_memory",
+]
+
 @final
 class NetConfig:
     """The hosts that a sandbox may reach on the network, and its limits: an immutable value.
@@ -59,16 +110,17 @@ class NetConfig:
 
     Args:
         max_connections:
-            Maximum number of connections that are open or being opened at once. 0 allows
-            none.
+            Maximum number of connections that are open or being opened at the same time. 0
+            allows none.
         max_connections_per_host:
-            Maximum number of connections to one host that are open or being opened at once.
-            0 allows none. A host is a name, or an address that was not looked up under a
-            name, whatever the port.
+            Maximum number of connections to one host that are open or being opened at the
+            same time. 0 allows none. Connections are counted per host name, on all ports
+            together. An address counts as the name that was looked up to get it, otherwise
+            as a host of its own.
         connects_per_second:
-            Maximum number of connections begun per second. One second's worth may begin at
-            once; later ones wait. The wait counts against the connect timeout, and a
-            connection that would have to wait longer fails.
+            Maximum number of connections begun per second. A burst of up to one second's
+            allowance may begin immediately; later connections wait. The wait counts against
+            the connect timeout, and a connection that would have to wait longer fails.
         connect_timeout_ms:
             Maximum time to establish a connection: name lookup, every address tried and the
             TLS handshake together. If a program first looks up a name (`getaddrinfo`,
@@ -84,15 +136,16 @@ class NetConfig:
             Maximum number of bytes that all connections of one execution or session receive
             together. Bytes are counted after decryption. 0 allows none.
         sent_bytes_per_second:
-            Maximum number of bytes that all connections together send per second. One
-            second's worth may go at once; a write that comes too early waits, within its
-            timeout.
+            Maximum number of bytes that all connections together send per second. A burst
+            of up to one second's allowance may be sent immediately; a write that comes too
+            early waits, within its timeout.
         received_bytes_per_second:
-            Maximum number of bytes that all connections together receive per second. One
-            second's worth may come at once; a read that comes too early waits, within its
-            timeout, while the kernel's buffer fills and the peer is slowed down.
+            Maximum number of bytes that all connections together receive per second. A
+            burst of up to one second's allowance may be received immediately; a read that
+            comes too early waits, within its timeout, while the kernel's buffer fills and
+            the peer is slowed down.
         report_only:
-            Whether connections that the policy denies are made nevertheless, and only
+            Whether connections that the policy denies are made anyway, and only
             reported. Use it to try out a policy with trusted code. Text that is not a host
             still fails, and UDP still needs an entry in `allowed_udp`.
         shared_caches:
@@ -104,10 +157,10 @@ class NetConfig:
             the session they resume. Share caches only between programs of one tenant.
         proxy_resolves:
             Whether the proxy resolves names. Only the entries for names in `allowed_hosts`
-            and `blocked_hosts` then decide about a name, as its addresses never become
-            known: a name may lead to any address that the proxy reaches, internal ones
-            included. Otherwise names are resolved and checked as without a proxy, and the
-            proxy is asked to connect to the addresses that the policy allows.
+            and `blocked_hosts` then decide about a name, because Eryx never learns the
+            addresses of a name: it may lead to any address that the proxy reaches, internal
+            ones included. Otherwise names are resolved and checked as without a proxy, and
+            the proxy is asked to connect to the addresses that the policy allows.
         allow_unverified_tls:
             Whether the guest program may turn certificate verification off and trust
             certificate authorities of its own.
@@ -130,9 +183,9 @@ class NetConfig:
             list allows no UDP.
         no_proxy:
             Patterns of hosts that are connected to without the proxy, such as `*.corp` and
-            `10.0.0.0/8`. A pattern for names applies to the name that a program uses, one
-            for addresses to the address that is connected to. Loopback addresses need no
-            entry. It grants nothing: the policy applies as before.
+            `10.0.0.0/8`. A name pattern is compared with the name that a program uses, an
+            address pattern with the address that Eryx connects to. Loopback addresses need
+            no entry. It grants nothing: the policy applies as before.
         allow_localhost:
             Whether the loopback entries are taken out of `blocked_hosts`. Those in
             `also_blocked_hosts` stay.
@@ -144,7 +197,7 @@ class NetConfig:
             bundle, or, in Python, one certificate in DER as bytes.
         inspect:
             Patterns of hosts whose HTTP requests are in the report although no rule and no
-            secret is for them. What is not HTTP passes there without an entry.
+            secret is for them. Bytes that are not HTTP pass, and are not recorded.
         http_denials:
             What a program gets for an HTTP request that is denied: `"error"`, an error
             (`PermissionError` in Python) when it sends the request, or `"response"`, a
@@ -171,9 +224,9 @@ class NetConfig:
             `upgrade`.
         secrets:
             Credentials that programs use without seeing them, by name. A program has a
-            placeholder in the environment variable of that name, and requests to `hosts`
-            have the value in its place. A policy file says where the value is, with `env`
-            or `file`. A secret may also have `headers`, `query`, `body`, `inject` and
+            placeholder in the environment variable of that name, and Eryx replaces it by
+            the value in requests to `hosts`. A policy file says where the value is, with
+            `env` or `file`. A secret may also have `headers`, `query`, `body`, `inject` and
             `plaintext_hosts`.
 
     Raises:
@@ -265,18 +318,20 @@ class NetConfig:
     # generated: properties (from the table in eryx-net-host/src/config/settings.rs)
     @property
     def max_connections(self) -> int:
-        """Maximum number of connections that are open or being opened at once. 0 allows none."""
+        """Maximum number of connections that are open or being opened at the same time. 0 allows
+        none.
+        """
     @property
     def max_connections_per_host(self) -> int | None:
-        """Maximum number of connections to one host that are open or being opened at once. 0
-        allows none. A host is a name, or an address that was not looked up under a name,
-        whatever the port.
+        """Maximum number of connections to one host that are open or being opened at the same
+        time. 0 allows none. Connections are counted per host name, on all ports together. An
+        address counts as the name that was looked up to get it, otherwise as a host of its own.
         """
     @property
     def connects_per_second(self) -> int | None:
-        """Maximum number of connections begun per second. One second's worth may begin at once;
-        later ones wait. The wait counts against the connect timeout, and a connection that would
-        have to wait longer fails.
+        """Maximum number of connections begun per second. A burst of up to one second's
+        allowance may begin immediately; later connections wait. The wait counts against the
+        connect timeout, and a connection that would have to wait longer fails.
         """
     @property
     def connect_timeout_ms(self) -> int:
@@ -301,20 +356,21 @@ class NetConfig:
         """
     @property
     def sent_bytes_per_second(self) -> int | None:
-        """Maximum number of bytes that all connections together send per second. One second's
-        worth may go at once; a write that comes too early waits, within its timeout.
+        """Maximum number of bytes that all connections together send per second. A burst of up
+        to one second's allowance may be sent immediately; a write that comes too early waits,
+        within its timeout.
         """
     @property
     def received_bytes_per_second(self) -> int | None:
-        """Maximum number of bytes that all connections together receive per second. One second's
-        worth may come at once; a read that comes too early waits, within its timeout, while the
-        kernel's buffer fills and the peer is slowed down.
+        """Maximum number of bytes that all connections together receive per second. A burst of
+        up to one second's allowance may be received immediately; a read that comes too early
+        waits, within its timeout, while the kernel's buffer fills and the peer is slowed down.
         """
     @property
     def report_only(self) -> bool:
-        """Whether connections that the policy denies are made nevertheless, and only reported.
-        Use it to try out a policy with trusted code. Text that is not a host still fails, and
-        UDP still needs an entry in `allowed_udp`.
+        """Whether connections that the policy denies are made anyway, and only reported. Use it
+        to try out a policy with trusted code. Text that is not a host still fails, and UDP still
+        needs an entry in `allowed_udp`.
         """
     @property
     def shared_caches(self) -> bool:
@@ -328,10 +384,10 @@ class NetConfig:
     @property
     def proxy_resolves(self) -> bool:
         """Whether the proxy resolves names. Only the entries for names in `allowed_hosts` and
-        `blocked_hosts` then decide about a name, as its addresses never become known: a name may
-        lead to any address that the proxy reaches, internal ones included. Otherwise names are
-        resolved and checked as without a proxy, and the proxy is asked to connect to the
-        addresses that the policy allows.
+        `blocked_hosts` then decide about a name, because Eryx never learns the addresses of a
+        name: it may lead to any address that the proxy reaches, internal ones included.
+        Otherwise names are resolved and checked as without a proxy, and the proxy is asked to
+        connect to the addresses that the policy allows.
         """
     @property
     def allows_unverified_tls(self) -> bool:
@@ -365,8 +421,8 @@ class NetConfig:
     @property
     def no_proxy(self) -> list[str]:
         """Patterns of hosts that are connected to without the proxy, such as `*.corp` and
-        `10.0.0.0/8`. A pattern for names applies to the name that a program uses, one for
-        addresses to the address that is connected to. Loopback addresses need no entry. It
+        `10.0.0.0/8`. A name pattern is compared with the name that a program uses, an address
+        pattern with the address that Eryx connects to. Loopback addresses need no entry. It
         grants nothing: the policy applies as before.
         """
     @property
@@ -377,7 +433,7 @@ class NetConfig:
     @property
     def inspect(self) -> list[str]:
         """Patterns of hosts whose HTTP requests are in the report although no rule and no secret
-        is for them. What is not HTTP passes there without an entry.
+        is for them. Bytes that are not HTTP pass, and are not recorded.
         """
     @property
     def http_denials(self) -> Literal["error", "response"]:
@@ -417,9 +473,9 @@ class NetConfig:
     @property
     def secrets(self) -> dict[str, Secret]:
         """Credentials that programs use without seeing them, by name. A program has a
-        placeholder in the environment variable of that name, and requests to `hosts` have the
-        value in its place. A policy file says where the value is, with `env` or `file`. A secret
-        may also have `headers`, `query`, `body`, `inject` and `plaintext_hosts`.
+        placeholder in the environment variable of that name, and Eryx replaces it by the value
+        in requests to `hosts`. A policy file says where the value is, with `env` or `file`. A
+        secret may also have `headers`, `query`, `body`, `inject` and `plaintext_hosts`.
         """
     # end of properties
     def allow_host(self, pattern: str) -> NetConfig:
@@ -1385,9 +1441,12 @@ class SandboxFactory:
         requirements: packages of the package index with their dependencies: a list of requirements
             as pip takes them (``"requests>=2.31"``), or the path of a ``requirements.txt``, whose
             hashes are checked; a path in the list is such a file too. The pip of this interpreter
-            downloads pure Python wheels, or else the pip that ``uv`` runs. The cache keeps them:
-            for the same requirements, later builds take the same versions, without a network.
-        find_links: directories of wheels for ``requirements``, in addition to the index.
+            downloads the wheels, or else the pip that ``uv`` runs: pure Python ones, and those that
+            are built for sandboxes (``cp314-cp314-wasm32_wasi``). The cache keeps them: for the
+            same requirements, later builds take the same versions, without a network.
+        find_links: directories of wheels for ``requirements``, in addition to the index. For a
+            wheel of another platform in ``packages``, the wheel of the same version in one of them
+            that is built for sandboxes is taken, or the one beside it.
         no_index: True takes the wheels for ``requirements`` from ``find_links`` alone.
         dependencies: True adds the dependencies of the wheels, from wheels in the same directories.
         imports: names of modules to import in the snapshot.
@@ -2120,7 +2179,7 @@ class NetworkEvent:
         server or the proxy may have chosen its text.
         """
     @property
-    def limit(self) -> str | None:
+    def limit(self) -> _NetworkLimit | None:
         """The setting whose limit was reached, or makes the program wait, a str such as
         ``"max_connections"``.
         """
@@ -2260,7 +2319,7 @@ class NetworkReport:
         []
         """
     @staticmethod
-    def _restore(parts: Any) -> NetworkReport: ...
+    def _restore(data: bytes) -> NetworkReport: ...
     @staticmethod
     def _empty() -> NetworkReport: ...
     def __eq__(self, value: object, /) -> bool: ...
@@ -2294,7 +2353,7 @@ class Refusals:
         together with ``None``.
         """
     @property
-    def rule_list(self) -> str | None:
+    def rule_list(self) -> _RuleList | None:
         """The setting that contains the pattern, a str such as ``"blocked_hosts"``, or ``None``."""
     @property
     def count(self) -> int:
@@ -2471,7 +2530,7 @@ class Verdict:
     def is_denied(self) -> bool:
         """Whether a connection is denied. False for a name that depends on its addresses."""
     @property
-    def reason(self) -> str:
+    def reason(self) -> _Reason:
         """The reason, a word for programs such as ``"host-blocked"``."""
     @property
     def rule(self) -> str | None:
@@ -2480,7 +2539,7 @@ class Verdict:
         rule that allows it or came closest.
         """
     @property
-    def rule_list(self) -> str | None:
+    def rule_list(self) -> _RuleList | None:
         """The setting that contains the pattern or rule, a str such as ``"blocked_hosts"``, or
         ``None``.
         """

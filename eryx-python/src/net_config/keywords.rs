@@ -21,7 +21,7 @@ fn settings() -> impl Iterator<Item = &'static Setting> {
 }
 
 /// Returns all keywords, in the order in which they apply.
-pub(super) fn names() -> Vec<&'static str> {
+pub(crate) fn names() -> Vec<&'static str> {
     settings().map(|setting| setting.name).collect()
 }
 
