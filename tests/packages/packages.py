@@ -27,6 +27,7 @@ from server_dir import HOST, ServerDir
 HERE = pathlib.Path(__file__).parent
 HEAD = "| package | version | import | use | |\n|---|---|---|---|---|\n"
 YES = "yes"
+NATIVE = "with native wheels"
 NONE = "-"
 FAILED = "FAILED"
 
@@ -38,6 +39,8 @@ class Package:
     name: str
     modules: tuple[str, ...]
     program: str | None
+    # What it needs of `cargo xtask native`.
+    native: tuple[str, ...]
     error: str
     reason: str
 
@@ -65,19 +68,27 @@ def read_packages() -> list[Package]:
         if entry.pop("program", False):
             program = (HERE / "programs" / f"{name}.py").read_text()
         modules = tuple(entry.pop("import", name.replace("-", "_")).split())
+        native = tuple(entry.pop("native", "").split())
         error, reason = entry.pop("error", ""), entry.pop("reason", "")
+        if native:
+            error, reason = "No module named", f"needs {' and '.join(native)}"
         if entry or bool(error) != bool(reason):
             raise ValueError(f"packages.toml: {name} has other keys: {', '.join(entry)}")
-        packages.append(Package(name, modules, program, error, reason))
+        packages.append(Package(name, modules, program, native, error, reason))
     return packages
 
 
 class Packages:
     """Sandboxes with all packages, none of which is imported in their snapshot."""
 
-    def __init__(self, wheels: list[str], port: int) -> None:
+    def __init__(self, wheels: list[str], native: list[str], port: int) -> None:
         self.versions = versions(wheels)
         self.factory = eryx.SandboxFactory(packages=wheels)
+        self.native = versions(native)
+        pure = [wheel for wheel in wheels if not set(versions([wheel])) & set(self.native)]
+        # The packages of the other factory, with native ones in place of those that are pure here.
+        self.native_factory = eryx.SandboxFactory(packages=pure + native) if native else None
+        self.skipped: list[str] = []
         self.port = port
         self.network = eryx.NetConfig(hosts={HOST: ["127.0.0.1"]}).allow_internal_host(HOST)
         self.limits = eryx.ResourceLimits(execution_timeout_ms=120_000, max_memory_bytes=2**29)
@@ -98,7 +109,7 @@ class Packages:
             self.versions.get(package.name, NONE),
             imported,
             used,
-            package.reason if imported == NONE else "",
+            package.reason if imported in (NONE, NATIVE) else "",
         )
         print(f"{time.monotonic() - start:5.1f} s {row.line()}", end="", file=sys.stderr)
         return row
@@ -108,16 +119,28 @@ class Packages:
         failure = await self.run("".join(f"import {module}\n" for module in package.modules))
         if package.error:
             if failure and package.error in failure:
-                return NONE
+                return await self.imports_native(package) if package.native else NONE
             failure = failure or f"its modules can be imported, although it {package.reason}"
         if failure:
             self.failures.append(f"{package.name}, its import: {failure}")
             return FAILED
         return YES
 
-    async def run(self, program: str) -> str | None:
+    async def imports_native(self, package: Package) -> str:
+        """Return whether a sandbox with native packages imports the package."""
+        if missing := set(package.native) - set(self.native):
+            self.skipped.append(f"{package.name}: needs `cargo xtask native {' '.join(missing)}`")
+            return NATIVE
+        program = "".join(f"import {module}\n" for module in package.modules)
+        if failure := await self.run(program, self.native_factory):
+            self.failures.append(f"{package.name}, its import with native wheels: {failure}")
+            return FAILED
+        return NATIVE
+
+    async def run(self, program: str, factory: eryx.SandboxFactory | None = None) -> str | None:
         """Run a program, and return the reason if it failed."""
-        sandbox = self.factory.create_sandbox(network=self.network, resource_limits=self.limits)
+        factory = factory or self.factory
+        sandbox = factory.create_sandbox(network=self.network, resource_limits=self.limits)
         try:
             await sandbox.aexecute(program)
         except eryx.EryxError as error:
@@ -143,6 +166,7 @@ def differences(file: pathlib.Path, rows: list[Row]) -> list[str]:
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wheels", nargs="+", required=True, help="folders with the packages")
+    parser.add_argument("--native", help="the folder that `cargo xtask native` filled")
     parser.add_argument("only", nargs="*", help="names of packages, instead of all")
     parser.add_argument("--half", action="store_true", help="every second package")
     parser.add_argument("--check", type=pathlib.Path, help="compare with this file's table")
@@ -156,13 +180,16 @@ async def main() -> int:
         # Those with programs, too.
         chosen = [p for n, p in enumerate(packages) if n % 2 == 0 or p.program]
     wheels = sorted(wheel for folder in args.wheels for wheel in glob.glob(f"{folder}/*.whl"))
+    native = sorted(glob.glob(f"{args.native}/*.whl")) if args.native else []
     async with aws() as port:
-        sandboxes = await asyncio.to_thread(Packages, wheels, port)
+        sandboxes = await asyncio.to_thread(Packages, wheels, native, port)
         rows = [await sandboxes.row(package) for package in chosen]
     print(HEAD + "".join(row.line() for row in rows))
     for failure in sandboxes.failures:
         print(failure, file=sys.stderr)
-    imported = sum(row.imported == YES for row in rows)
+    for reason in sandboxes.skipped:
+        print(f"SKIPPED: {reason}")
+    imported = sum(row.imported in (YES, NATIVE) for row in rows)
     used = sum(row.used == YES for row in rows)
     print(
         f"{imported} of {len(rows)} packages can be imported; {used} programs that use one work; "

@@ -12,6 +12,7 @@ mod find_python;
 mod fuzz;
 mod image_crate;
 mod instructions;
+mod licence_texts;
 mod licences;
 mod native;
 mod package;
@@ -88,12 +89,16 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
-    /// Compile packages with extension modules in C for sandboxes, into target/native/wheels
+    /// Compile packages with extension modules in C or Rust for sandboxes, into
+    /// target/native/wheels
     Native {
-        /// The folder of CPython 3.14's headers
-        #[arg(long, value_name = "FOLDER", default_value = "/usr/include/python3.14")]
-        headers: PathBuf,
-        /// Packages of xtask/native/packages.txt, instead of all
+        /// The folder of CPython 3.14's headers, instead of Debian's
+        #[arg(long, value_name = "FOLDER")]
+        headers: Option<PathBuf>,
+        /// Use all packages that are built in sandboxes, too
+        #[arg(long)]
+        check: bool,
+        /// Packages that xtask/native pins, instead of all
         names: Vec<String>,
     },
     /// Pack the crates for the registry into target/package, with the guest image
@@ -166,7 +171,11 @@ fn main() -> ExitCode {
         } => fuzz::run(seconds, target.as_deref(), &inputs),
         Task::Instructions { write } => instructions::run(write),
         Task::Licences => licences::run(),
-        Task::Native { headers, names } => native::run(&headers, &names),
+        Task::Native {
+            headers,
+            check,
+            names,
+        } => native::run(headers.as_deref(), &names, check),
         Task::Package { check } => package::run(check),
         Task::Packages { write, half, names } => packages::run(write, half, &names),
         Task::PublicApi { write } => public_api::run(write),

@@ -1,9 +1,15 @@
-//! `native`: compiles packages with extension modules in C for sandboxes.
+//! `native`: compiles packages with extension modules in C or Rust for sandboxes.
 //!
-//! The packages are sources of the package index that `xtask/native/packages.txt` pins by hash. The
-//! compiler and the linker are those of Zig, which also compiles the guest image. The wheels lie in
-//! `target/native`.
+//! The packages are sources of the package index that files in `xtask/native` pin by hash. The
+//! compiler of C and the linker are those of Zig, which also compiles the guest image. The wheels
+//! lie in `target/native`.
 
+mod debian;
+mod libyaml;
+mod rust_toolchain;
+
+use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,8 +17,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use eryx_guest_shims::BuildInputs;
 
+use crate::client_matrix;
 use crate::command;
 use crate::venv::{self, Venv};
+use crate::wheel;
 use crate::workspace;
 
 /// The options of the compiler.
@@ -51,47 +59,169 @@ const EXTENSION: &str = ".cpython-314-wasm32-wasi.so";
 /// The time of every file in a wheel, so that equal sources give equal wheels: 1 January 1980.
 const TIME: &str = "315532800";
 
-/// Compiles the packages `names`, or all. `headers` is the folder of CPython's headers.
-pub(crate) fn run(headers: &Path, names: &[String]) -> Result<()> {
+/// The end of the name of a wheel for sandboxes.
+const TAGS: &str = "-cp314-cp314-wasm32_wasi.whl";
+
+/// The files of `xtask/native` that pin packages in C and in Rust.
+const LISTS: [&str; 2] = ["c-packages.txt", "rust-packages.txt"];
+
+/// Compiles the packages `names`, or all. `headers` is the folder of CPython's headers, instead of
+/// Debian's. `check` uses the packages in sandboxes, too.
+pub(crate) fn run(headers: Option<&Path>, names: &[String], check: bool) -> Result<()> {
+    build(headers, names)?;
+    if check { use_in_sandboxes() } else { Ok(()) }
+}
+
+fn build(headers: Option<&Path>, names: &[String]) -> Result<()> {
     let sources = workspace::root().join("xtask/native");
     let inputs = BuildInputs::of_workspace();
     let zig = Venv::ensure(&inputs.image_dir().join("tools"), &inputs.requirements())?;
     let zig = zig.program("python-zig");
     let target = workspace::target_dir().join("native");
     let tools = Venv::ensure(&target.join("tools"), &sources.join("tools.txt"))?;
-    let include = copy_headers(headers, &sources, &target)?;
+    let mut all = String::new();
+    for list in LISTS {
+        all.push_str(&fs::read_to_string(sources.join(list))?);
+    }
     let requirements = target.join("packages.txt");
-    let all = fs::read_to_string(sources.join("packages.txt"))?;
     fs::write(&requirements, select(&all, names)?)?;
+    let in_rust = fs::read_to_string(sources.join(LISTS[1]))?;
+    let has_rust = names.is_empty() || names.iter().any(|name| is_pinned(&in_rust, name));
+    let rustc = match has_rust {
+        true => rust_toolchain::rustc(&sources, &target.join("rust"))?,
+        false => "rustc".into(),
+    };
+    let headers = match headers {
+        Some(headers) => headers.to_path_buf(),
+        None => {
+            let unpacked = target.join("headers");
+            debian::unpack(&sources.join("debian-headers.txt"), &unpacked)
+                .context("name the folder of CPython 3.14's headers with --headers")?;
+            unpacked.join("usr/include/python3.14")
+        }
+    };
+    let include = copy_headers(&headers, &sources, &target)?;
+    let yaml = libyaml::compile(
+        &tools,
+        &sources.join("libyaml.txt"),
+        &zig,
+        &target.join("libyaml"),
+    )?;
     let compiler = program(&zig, &COMPILER);
-    let wheels = target.join("wheels");
+    let wheels = wheels();
     let mut build = tools.wheel_of_sources(&requirements, &wheels);
     build
-        .env("CC", format!("{compiler} -I{}", include.display()))
+        .env(
+            "CC",
+            format!("{compiler} -I{} -I{}", include.display(), yaml.display()),
+        )
         .env("CXX", "false")
-        .env("LDSHARED", program(&zig, &LINKER))
+        .env(
+            "LDSHARED",
+            format!("{} -L{}", program(&zig, &LINKER), yaml.display()),
+        )
         .env("LDFLAGS", "")
         .env("SETUPTOOLS_EXT_SUFFIX", EXTENSION)
+        // Setup scripts choose files by the processor.
+        .env("_PYTHON_HOST_PLATFORM", "wasm32-wasi")
+        // PyYAML has its module in C only where it finds LibYAML.
+        .env("PYYAML_FORCE_CYTHON", "1")
+        .env("PYYAML_FORCE_LIBYAML", "1")
         .env("SOURCE_DATE_EPOCH", TIME)
+        .env("PYTHONPATH", sources.join("backends"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("ERYX_NATIVE_DIR", &target)
+        .env("CARGO", env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .env("RUSTC", rustc)
         .env("ZIG_GLOBAL_CACHE_DIR", target.join("zig-cache"))
         .env("ZIG_LOCAL_CACHE_DIR", target.join("zig-cache"));
     command::output(&mut build)?;
-    // The tags are those of the interpreter that runs the build.
     for wheel in venv::wheels(&wheels)? {
-        if wheel.to_string_lossy().ends_with("wasm32_wasi.whl") {
-            continue;
+        if !wheel.to_string_lossy().ends_with(TAGS) {
+            rename(&tools, &wheel, &target.join("unpacked"))?;
         }
-        command::output(
-            Command::new(tools.python())
-                .args(["-m", "wheel", "tags", "--remove", "--python-tag", "cp314"])
-                .args(["--abi-tag", "cp314", "--platform-tag", "wasm32_wasi"])
-                .arg(wheel),
-        )?;
     }
     for wheel in venv::wheels(&wheels)? {
         println!("{}", wheel.display());
     }
     Ok(())
+}
+
+/// Gives a wheel and its modules the names for sandboxes: the build took some of them from the
+/// interpreter that ran it.
+fn rename(tools: &Venv, wheel: &Path, folder: &Path) -> Result<()> {
+    let run = |arguments: &[&OsStr]| {
+        let mut command = Command::new(tools.python());
+        command.args(["-m", "wheel"]).args(arguments);
+        command.env("SOURCE_DATE_EPOCH", TIME);
+        command::output(&mut command).map(drop)
+    };
+    venv::remove_dir(folder)?;
+    run(&[
+        "unpack".as_ref(),
+        wheel.as_ref(),
+        "--dest".as_ref(),
+        folder.as_ref(),
+    ])?;
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Some((module, _)) = name.split_once(".cpython-") {
+                fs::rename(&path, path.with_file_name(format!("{module}{EXTENSION}")))?;
+            }
+        }
+    }
+    let wheels = wheel.parent().context("a wheel lies in a folder")?;
+    fs::remove_file(wheel)?;
+    for entry in fs::read_dir(folder)? {
+        let unpacked = entry?.path();
+        run(&[
+            "pack".as_ref(),
+            unpacked.as_ref(),
+            "--dest".as_ref(),
+            wheels.as_ref(),
+        ])?;
+    }
+    let tags = [
+        "--python-tag",
+        "cp314",
+        "--abi-tag",
+        "cp314",
+        "--platform-tag",
+        "wasm32_wasi",
+    ];
+    let options: Vec<&OsStr> = ["tags", "--remove"]
+        .iter()
+        .chain(&tags)
+        .map(OsStr::new)
+        .collect();
+    run(&[&options[..], &[wheel.as_ref()]].concat())
+}
+
+/// Returns the folder of the wheels, which may not exist.
+pub(crate) fn wheels() -> PathBuf {
+    workspace::target_dir().join("native/wheels")
+}
+
+/// Uses the wheels in sandboxes, with the Python package.
+fn use_in_sandboxes() -> Result<()> {
+    let sources = workspace::root().join("tests/native");
+    let wheel = wheel::run(wheel::Options::default())?;
+    let tools = client_matrix::servers(&wheel)?;
+    let libraries = workspace::target_dir().join("native/libraries");
+    tools.download(&sources.join("libraries.txt"), &libraries)?;
+    command::run(
+        Command::new(tools.python())
+            .arg(sources.join("native_packages.py"))
+            .arg("--wheels")
+            .args([libraries, wheels()])
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONPATH", workspace::root().join("tests/clients")),
+    )
 }
 
 /// Returns a command line for the environment of the build.
@@ -150,11 +280,19 @@ fn select(all: &str, names: &[String]) -> Result<String> {
     }
     if let Some(missing) = names.iter().find(|name| !found.contains(&name.as_str())) {
         bail!(
-            "xtask/native/packages.txt has no {missing}; it has {}",
+            "xtask/native pins no {missing}; it pins {}",
             known.join(", ")
         );
     }
     Ok(selected)
+}
+
+/// Returns whether a file of requirements has a package.
+fn is_pinned(requirements: &str, name: &str) -> bool {
+    requirements.lines().any(|line| {
+        line.split_once("==")
+            .is_some_and(|(pinned, _)| pinned == name)
+    })
 }
 
 #[cfg(test)]
@@ -170,6 +308,6 @@ mod tests {
         assert_eq!(selected, "b==2 \\\n    --hash=sha256:2\n");
         assert!(select(ALL, &[]).expect("known").starts_with("a==1"));
         let error = select(ALL, &["c".to_owned()]).expect_err("unknown");
-        assert!(error.to_string().ends_with("it has a, b"), "{error}");
+        assert!(error.to_string().ends_with("it pins a, b"), "{error}");
     }
 }

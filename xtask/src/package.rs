@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::build_guest;
 use crate::command;
 use crate::image_crate;
+use crate::licence_texts;
 use crate::progress::Progress;
 use crate::published::{self, PublishedCrate};
 use crate::workspace;
@@ -26,6 +27,7 @@ const BUILD_TOOLS: [&str; 8] = ["ar", "as", "cc", "c++", "gcc", "ld", "ranlib", 
 pub(crate) fn run(check: bool) -> Result<()> {
     let mut progress = Progress::new(build_guest::STEPS + 2 + 2 * usize::from(check));
     build_guest::build(&mut progress, false)?;
+    licence_texts::check()?;
     progress.step("compressing the guest image (a minute if it has changed)");
     image_crate::write()?;
     progress.step("packing the crates");

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::client_matrix;
 use crate::command;
+use crate::native;
 use crate::wheel;
 use crate::workspace;
 
@@ -40,6 +41,8 @@ pub(crate) fn run_with_wheel(
             .args(half.then_some("--half"))
             .arg("--wheels")
             .args([&libraries, &built])
+            .arg("--native")
+            .arg(native::wheels())
             .arg("--")
             .args(names)
             .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -18,6 +18,7 @@ pub(crate) struct PublishedCrate {
     description: Option<String>,
     license: Option<String>,
     readme: Option<String>,
+    repository: Option<String>,
     keywords: Vec<String>,
     categories: Vec<String>,
     dependencies: Vec<Dependency>,
@@ -118,6 +119,12 @@ pub(crate) fn violations(crates: &[PublishedCrate]) -> Vec<String> {
         }
     }
     violations
+}
+
+/// Returns the crates whose manifest does not name the repository, which has no public address yet.
+pub(crate) fn without_repository(crates: &[PublishedCrate]) -> Vec<&str> {
+    let without = crates.iter().filter(|package| package.repository.is_none());
+    without.map(|package| package.name.as_str()).collect()
 }
 
 impl PublishedCrate {

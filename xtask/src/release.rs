@@ -31,10 +31,15 @@ pub(crate) fn dry_run(without_wheel: bool) -> Result<()> {
         fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
     }
     fs::create_dir_all(&dir)?;
-    let mut sources = Vec::new();
-    for published in published::crates()? {
-        sources.push(package::file(&published));
+    let crates = published::crates()?;
+    let without = published::without_repository(&crates);
+    if !without.is_empty() {
+        println!(
+            "the manifests of {} crates name no `repository`: RELEASING.md, before the first release",
+            without.len()
+        );
     }
+    let mut sources: Vec<PathBuf> = crates.iter().map(package::file).collect();
     if without_wheel {
         println!("== no wheel, as --without-wheel says");
     } else {

@@ -62,7 +62,7 @@ mod tests {
         }
     }
 
-    /// Trap: parking_lot can hang in forked processes (see eryx-sync).
+    /// Pitfall: parking_lot can hang in forked processes (see eryx-sync).
     #[test]
     fn tokio_is_built_without_parking_lot() {
         let mut features = features(&WORKSPACE, "normal,build,dev").into_iter();

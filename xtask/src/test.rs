@@ -97,6 +97,7 @@ fn check_guest_python() -> Result<()> {
         "../eryx-cli",
         "../eryx-core/python",
         "../eryx-net-host/tests",
+        "../xtask/native",
     ];
     check_python(&tools, &root.join("eryx-guest-shims"), &folders, &[])?;
     check_python(&tools, &root.join("benches"), &["."], &[])

@@ -168,6 +168,26 @@ impl Venv {
         command
     }
 
+    /// Downloads the sources that `requirements` pins into `folder`, unless they are there. The
+    /// environment has the build tools, which give the metadata.
+    pub(crate) fn download_sources(&self, requirements: &Path, folder: &Path) -> Result<()> {
+        let stamp = Stamp::new(requirements, folder.join("requirements.txt"))?;
+        if stamp.is_current() {
+            return Ok(());
+        }
+        remove_dir(folder)?;
+        command::output(
+            self.pip("download")
+                .args(["--require-hashes", "--no-deps"])
+                .args(["--no-build-isolation", "--no-binary", ":all:"])
+                .arg("--requirement")
+                .arg(requirements)
+                .arg("--dest")
+                .arg(folder),
+        )?;
+        stamp.write()
+    }
+
     /// Returns the environment's interpreter.
     pub(crate) fn python(&self) -> PathBuf {
         self.dir.join("bin/python3")
@@ -215,30 +235,30 @@ impl Venv {
 }
 
 /// A copy of a requirements file, written to a folder after the folder was filled from it.
-struct Stamp {
+pub(crate) struct Stamp {
     path: PathBuf,
     requirements: String,
 }
 
 impl Stamp {
-    fn new(requirements: &Path, path: PathBuf) -> Result<Self> {
+    pub(crate) fn new(requirements: &Path, path: PathBuf) -> Result<Self> {
         let requirements = fs::read_to_string(requirements)
             .with_context(|| format!("cannot read {}", requirements.display()))?;
         Ok(Self { path, requirements })
     }
 
     /// Returns whether the folder was filled from the file as it is now.
-    fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         fs::read_to_string(&self.path).is_ok_and(|filled_from| filled_from == self.requirements)
     }
 
-    fn write(&self) -> Result<()> {
+    pub(crate) fn write(&self) -> Result<()> {
         fs::write(&self.path, &self.requirements)
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 
-fn remove_dir(dir: &Path) -> Result<()> {
+pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
     if dir.exists() {
         fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
