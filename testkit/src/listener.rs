@@ -12,7 +12,7 @@ pub const LOOPBACK: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCA
 /// An ephemeral port on ::1.
 pub const LOOPBACK_V6: SocketAddr = SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0));
 
-/// The backlog of a listener, more than any test opens at once.
+/// The backlog of a listener, more than any test opens at a time.
 const BACKLOG: u32 = 1024;
 
 /// The address of a running server, and its tasks, which end when the handle is dropped.

@@ -28,7 +28,8 @@ pub enum Behaviour {
     /// Reads everything, sends nothing, and closes when the client does. Over plain TCP it is
     /// also a server that never answers a handshake.
     Silent,
-    /// Reads nothing, and has a small receive buffer: the client's writes soon block.
+    /// Reads nothing, and has a small receive buffer: the client's writes soon block. Ends when the
+    /// client closes.
     NeverReads,
     /// Acts as [`Receipt`](Self::Receipt), but reads slowly through a small receive buffer.
     ReadsSlowly {

@@ -1,13 +1,16 @@
 //! A socket whose sending side can be throttled or stalled.
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+
+/// How often a socket with unread data is checked for the end of the stream.
+const CLOSED_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A socket whose sending side obeys a [`Throttle`].
 pub(crate) struct ThrottledSocket {
@@ -71,7 +74,7 @@ impl AsyncWrite for ThrottledSocket {
         if let Some(limit) = this.throttle.stall_after {
             let left = usize::try_from(limit.saturating_sub(this.sent)).unwrap_or(usize::MAX);
             if left == 0 {
-                return this.poll_client_closed(cx);
+                return this.poll_client_closed(cx).map(Err);
             }
             length = length.min(left);
         }
@@ -93,8 +96,8 @@ impl AsyncWrite for ThrottledSocket {
         Poll::Ready(Ok(sent))
     }
 
-    /// Trap: in a failing handshake rustls makes one write of all that is queued. The alert comes
-    /// last, so it is only sent by a write that takes several buffers.
+    /// Pitfall: in a failing handshake rustls makes one write of all that is queued. The alert
+    /// comes last, so it is only sent by a write that takes several buffers.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -121,15 +124,29 @@ impl AsyncWrite for ThrottledSocket {
 }
 
 impl ThrottledSocket {
-    /// Waits until the client closes a stalled connection.
-    fn poll_client_closed(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Waits until the client closes its sending side of a connection that is not read from.
+    pub(crate) fn poll_client_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let mut byte = [0];
-        match ready!(self.socket.poll_peek(cx, &mut ReadBuf::new(&mut byte))) {
-            Ok(0) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            // Unread data hides the end of the stream behind it: such a connection lasts until the
-            // server is dropped.
-            Ok(_) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
+        loop {
+            match ready!(self.socket.poll_peek(cx, &mut ReadBuf::new(&mut byte))) {
+                Ok(0) => return Poll::Ready(io::ErrorKind::BrokenPipe.into()),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(error),
+            }
+            // Unread data hides the end of the stream behind it from a peek, but not from epoll.
+            // The socket stays readable, so no wake-up would come from it.
+            match pin!(self.socket.ready(Interest::READABLE)).poll(cx) {
+                Poll::Ready(Ok(ready)) if ready.is_read_closed() => {
+                    return Poll::Ready(io::ErrorKind::BrokenPipe.into());
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(error),
+                Poll::Ready(Ok(_)) | Poll::Pending => {}
+            }
+            let delay = self
+                .delay
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSED_INTERVAL)));
+            ready!(delay.as_mut().poll(cx));
+            delay.as_mut().reset(Instant::now() + CLOSED_INTERVAL);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One scripted connection: runs a behaviour from the first byte to the last.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -46,7 +47,10 @@ impl Session<'_> {
         match behaviour {
             Behaviour::Echo => self.echo().await,
             Behaviour::Silent => self.drain().await,
-            Behaviour::NeverReads => std::future::pending().await,
+            Behaviour::NeverReads => {
+                let socket = self.stream.socket();
+                Err(poll_fn(|cx| socket.poll_client_closed(cx)).await)
+            }
             Behaviour::ReadsSlowly { piece, every } => self.receipt(piece.max(1), every).await,
             Behaviour::Receipt => self.receipt(BUFFER, Duration::ZERO).await,
             Behaviour::FinishesFirst { bytes } => {
