@@ -393,7 +393,8 @@ class Streams:
         self.servers = {}
 
     async def _limited(self, awaitable, limit=1.0):
-        return await asyncio.wait_for(awaitable, limit)
+        # A task of its own in every version: before 3.12, `wait_for` makes one.
+        return await asyncio.wait_for(asyncio.ensure_future(awaitable), limit)
 
     async def open(self, slot, peer, tls):
         options = {}

@@ -122,7 +122,15 @@ enum Verdict {
 }
 
 async fn judge(seed: u64, servers: &Servers, known: &[Known]) -> Verdict {
-    let program = generate(seed);
+    judge_program(&format!("seed {seed}"), generate(seed), servers, known).await
+}
+
+async fn judge_program(
+    name: &str,
+    program: Program,
+    servers: &Servers,
+    known: &[Known],
+) -> Verdict {
     let Some(found) = difference(&program, servers).await else {
         return Verdict::Same;
     };
@@ -130,7 +138,7 @@ async fn judge(seed: u64, servers: &Servers, known: &[Known]) -> Verdict {
         return Verdict::Known(known.reason);
     }
     let (program, found) = shrink(program, found, servers, known).await;
-    let mut text = format!("seed {seed}, {} program:\n", program.family);
+    let mut text = format!("{name}, {} program:\n", program.family);
     for operation in &program.operations {
         let _ = writeln!(text, "  {operation}");
     }
@@ -153,6 +161,20 @@ fn number(variable: &str, default: u64) -> u64 {
         let parsed = value.parse();
         parsed.unwrap_or_else(|_| panic!("{variable} is not a number: {value}"))
     })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_saw_a_removed_difference_see_the_same_on_both_sides() {
+    let servers = Servers::start().await.expect("servers on loopback");
+    let known = known::known();
+    for (number, program) in program::regressions().into_iter().enumerate() {
+        let name = format!("regression {number}");
+        match judge_program(&name, program, &servers, &known).await {
+            Verdict::Same => {}
+            Verdict::Known(reason) => panic!("{name} is listed as a known difference: {reason}"),
+            Verdict::Different(text) => panic!("{text}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
