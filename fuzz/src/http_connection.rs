@@ -68,7 +68,7 @@ impl Exchange {
                 };
                 responses.drive(piece, size, advance, |_| ())
             };
-            assert!(connection.pending() <= Limits::MAX_PIPELINED);
+            assert!(connection.requests_in_flight() <= Limits::MAX_PIPELINED);
             if let Err(found) = result {
                 assert_eq!(
                     connection.request(b"").err(),
@@ -96,8 +96,8 @@ impl Exchange {
             assert!(sent.starts_with(&outcome.forwarded));
         }
         let ends = [
-            connection.finish_requests().err(),
-            connection.finish_responses().err(),
+            connection.on_client_eof().err(),
+            connection.on_server_eof().err(),
         ];
         Self {
             requests,

@@ -68,7 +68,7 @@ print(sum(task.result() for task in tasks))
     assert_eq!(server.max_concurrent(), 20);
 }
 
-/// Trap: an event loop that ended with unclosed transports printed a warning for each.
+/// Regression: an event loop that ended with unclosed transports printed a warning for each.
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_tls_streams_prints_nothing_on_stderr() {
     let ca = CertificateAuthority::new().expect("created");
@@ -102,7 +102,7 @@ async def fetch(wait):
     }
 }
 
-/// Trap: awaits did not overlap, and three gathered requests of 1 s took 3 s.
+/// Regression: awaits did not overlap, and three gathered requests of 1 s took 3 s.
 #[tokio::test(flavor = "multi_thread")]
 async fn gathered_low_level_requests_overlap() {
     let ca = CertificateAuthority::new().expect("created");
@@ -463,7 +463,7 @@ print(await asyncio.to_thread(sum, [1, 2, 3]), type(loop).__mro__[1].__name__)
     );
 }
 
-/// Trap: asyncio was imported before the shims, so that it bound the real socket module.
+/// Regression: asyncio was imported before the shims, so that it bound the real socket module.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_standard_library_uses_the_shimmed_modules() {
     let text = "

@@ -92,7 +92,7 @@ print('abandoned', connect().close())
     );
 }
 
-/// Trap: closing the socket closed a stream of `makefile` that was still open.
+/// Regression: closing the socket closed a stream of `makefile` that was still open.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_makefile_stream_outlives_its_socket_and_then_frees_the_slot() {
     // The program reads all that the peer sends: closing a socket with unread bytes resets the
@@ -137,8 +137,8 @@ s.close()
     );
 }
 
-/// Trap: handles restarted at 1 in every execution of a session, so an old socket wrote to a new
-/// connection, and then closed it.
+/// Regression: handles restarted at 1 in every execution of a session, so an old socket wrote to a
+/// new connection, and then closed it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_handle_never_reaches_a_new_connection() {
     let echo = start_peer(Behaviour::Echo).await;

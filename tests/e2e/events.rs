@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::policy::{addresses, echo, names, run};
 use crate::support::{loopback, one_second_timeout, program, sandbox, sandbox_with_limits};
 
-/// Trap: the number of recorded events was unbounded.
+/// Regression: the number of recorded events was unbounded.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_number_of_entries_in_a_report_is_bounded() {
     let text = "
@@ -153,7 +153,7 @@ print(outcome(socket.socket().connect, ('10.0.0.1', 443)))
     );
 }
 
-/// Trap: the way in which a program ended decided whether its report existed.
+/// Regression: the way in which a program ended decided whether its report existed.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_outcome_of_a_program_includes_the_report() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");

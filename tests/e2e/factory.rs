@@ -109,7 +109,7 @@ print(random.random())
         "True 41\n> hello imported later\ndata\n1.0\ndata\ndenied\ndenied\n"
     );
     assert_eq!(first.0, second.0);
-    assert_ne!(first.1, second.1, "the random generator is seeded anew");
+    assert_ne!(first.1, second.1, "the random generator is seeded again");
     let mut session = sandbox.session().await.expect("started");
     expect_stdout(session.execute("counter += 1").await);
     assert_eq!(
@@ -299,7 +299,8 @@ b'89' b'' 10
     assert_eq!(printed, expected);
 }
 
-/// Trap: each open file was a descriptor of the host process, and one sandbox could exhaust them.
+/// Regression: each open file was a descriptor of the host process, and one sandbox could exhaust
+/// them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_number_of_open_package_files_is_bounded_and_closing_frees_them() {
     let dir = tempfile::tempdir().expect("created");

@@ -51,7 +51,7 @@ print(response.status, length, digest.hexdigest())
     );
 }
 
-/// Trap: short reads of `makefile` made `urllib` raise IncompleteRead for bodies of 2 MB.
+/// Regression: short reads of `makefile` made `urllib` raise IncompleteRead for bodies of 2 MB.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_read_in_one_call_is_complete() {
     let (ca, secure) = https().await;
@@ -74,8 +74,8 @@ for url in (PLAIN, SECURE):
     );
 }
 
-/// Trap: each byte of a header took one host call. This test counts the calls instead of timing
-/// them.
+/// Regression: each byte of a header took one host call. This test counts the calls instead of
+/// timing them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_requests_need_one_connection_and_few_host_calls() {
     let (ca, secure) = https().await;
@@ -142,7 +142,7 @@ for url in (PLAIN, SECURE):
     assert_eq!(expect_stdout(result), line.repeat(2));
 }
 
-/// Trap: TLS writes were not flushed, so an upload whose last bytes met a full kernel buffer
+/// Regression: TLS writes were not flushed, so an upload whose last bytes met a full kernel buffer
 /// stalled. This program makes no call after its last write that could flush it.
 #[tokio::test(flavor = "multi_thread")]
 async fn data_sent_over_tls_arrives_without_a_further_call() {
@@ -224,7 +224,7 @@ print(len(body), hashlib.sha256(body).hexdigest())
     );
 }
 
-/// Trap: a stream that ended without close_notify after a complete body raised an error.
+/// Regression: a stream that ended without close_notify after a complete body raised an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_complete_body_without_close_notify_is_accepted() {
     for announced in [true, false] {
@@ -373,7 +373,7 @@ print(urllib.request.urlopen(URL, timeout=20).read())
     );
 }
 
-/// Trap: `settimeout` had no effect, and timeouts raised an exception class of their own.
+/// Regression: `settimeout` had no effect, and timeouts raised an exception class of their own.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_timeout_raises_timeout_error() {
     let plain = HttpServer::http().await.expect("started");
@@ -407,8 +407,8 @@ print(time.monotonic() - start < 10)
     );
 }
 
-/// Trap: closing the socket, as `http.client` does, closed a stream of `makefile` that was still
-/// open.
+/// Regression: closing the socket, as `http.client` does, closed a stream of `makefile` that was
+/// still open.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_outlives_its_connection_object() {
     let server = HttpServer::http().await.expect("started");

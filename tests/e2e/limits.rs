@@ -9,7 +9,8 @@ use crate::support::{
     expect_exception, expect_stdout, loopback, one_second_timeout, sandbox, sandbox_with_limits,
 };
 
-/// Trap: all executions shared one clock, so concurrent timeouts fired early and for one another.
+/// Regression: all executions shared one clock, so concurrent timeouts fired early and for one
+/// another.
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_execution_timeouts_fire_independently_and_not_early() {
     let runs = (0..8).map(|_| {
@@ -35,7 +36,7 @@ async fn concurrent_execution_timeouts_fire_independently_and_not_early() {
     }
 }
 
-/// Trap: cancelling one execution interrupted all others.
+/// Regression: cancelling one execution interrupted all others.
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelling_one_execution_does_not_affect_others() {
     let sandbox = sandbox(None);
@@ -79,7 +80,7 @@ async fn a_used_cancel_handle_ends_an_execution_before_it_begins() {
     assert!(matches!(result, Err(Error::Cancelled { .. })));
 }
 
-/// Trap: dropping the future of an execution leaked its connections.
+/// Regression: dropping the future of an execution leaked its connections.
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_an_execution_closes_its_connections() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
@@ -127,7 +128,7 @@ except MemoryError:
     assert!(result.peak_memory > 1 << 20);
 }
 
-/// Trap: output was buffered without bound.
+/// Regression: output was buffered without bound.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_output_arrives_complete() {
     let program = "
@@ -163,7 +164,7 @@ async fn output_beyond_the_limit_ends_the_program_and_keeps_the_output_before() 
     }
 }
 
-/// Trap: `os.write(1, …)` bypassed the captured output and its limit.
+/// Regression: `os.write(1, …)` bypassed the captured output and its limit.
 #[tokio::test]
 async fn os_write_to_a_standard_stream_is_captured_and_limited() {
     let result = sandbox(None)
@@ -303,7 +304,12 @@ async fn an_exit_status_of_zero_is_success_and_any_other_is_reported() {
         ("SystemExit", Some(3))
     );
     assert_eq!(exit.output.stdout, b"before\n");
+    assert_eq!(exit.to_string(), "SystemExit: 3");
     let exit = expect_exception(sandbox(None).execute("raise SystemExit('because')").await);
+    assert_eq!(
+        exit.to_string(),
+        "SystemExit: 1; the last line on standard error: \"because\""
+    );
     assert_eq!(
         (exit.exit_status, exit.output.stderr),
         (Some(1), b"because\n".to_vec())
@@ -360,7 +366,7 @@ async fn a_declared_encoding_is_honoured() {
     );
 }
 
-/// Trap: the output of a program was lost when it raised.
+/// Regression: the output of a program was lost when it raised.
 #[tokio::test]
 async fn an_exception_has_type_message_traceback_and_output() {
     let program = "
@@ -520,7 +526,7 @@ async fn an_invalid_image_is_rejected() {
     assert!(matches!(result, Err(Error::Image(_))), "{result:?}");
 }
 
-/// Trap: the memory limit of a sandbox did not apply to its sessions.
+/// Regression: the memory limit of a sandbox did not apply to its sessions.
 #[tokio::test]
 async fn the_limits_of_a_sandbox_apply_to_its_sessions() {
     let limits = one_second_timeout()

@@ -48,6 +48,7 @@ mod set_up;
 mod sockets;
 mod ssl_reference;
 mod stdlib;
+mod stub_words;
 mod support;
 mod threads;
 mod threat_model;

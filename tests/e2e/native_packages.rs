@@ -1,5 +1,6 @@
 //! Packages with extension modules in WebAssembly.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -69,6 +70,33 @@ except ValueError as error:
         let sandbox = factory.sandbox().build().expect("built");
         let program = "from speed import _speed\nprint(_speed.add_one(2))";
         assert_eq!(expect_stdout(sandbox.execute(program).await), "3\n");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_module_draws_in_the_snapshot_is_the_same_in_every_sandbox() {
+    let dir = tempfile::tempdir().expect("created");
+    let package = package(dir.path(), MODULE);
+    let program = "from speed import _speed\nprint(_speed.drawn())\nprint(_speed.draw())";
+    for is_in_snapshot in [true, false] {
+        let mut builder = SandboxFactory::builder()
+            .with_package(&package)
+            .without_cache();
+        if is_in_snapshot {
+            builder = builder.with_import("speed._speed");
+        }
+        let factory = builder.build().await.expect("built");
+        let mut drawn_at_import = HashSet::new();
+        let mut drawn_later = HashSet::new();
+        for _ in 0..3 {
+            let sandbox = factory.sandbox().build().expect("built");
+            let stdout = expect_stdout(sandbox.execute(program).await);
+            let (at_import, later) = stdout.split_once('\n').expect("two numbers");
+            drawn_at_import.insert(at_import.to_owned());
+            drawn_later.insert(later.to_owned());
+        }
+        assert_eq!(drawn_at_import.len(), if is_in_snapshot { 1 } else { 3 });
+        assert_eq!(drawn_later.len(), 3);
     }
 }
 

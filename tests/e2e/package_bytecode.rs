@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use eryx::{Bytecode, FactoryBuilder, SandboxFactory};
+use eryx::{Bytecode, Error, FactoryBuilder, SandboxFactory};
 
 use crate::factory::{entries, wheel};
 use crate::support::{expect_exception, expect_stdout};
@@ -123,7 +123,30 @@ later.fail()
     assert_eq!(error.exception_type, "SyntaxError");
 }
 
-/// Trap: a write of many bytes in one call may write less.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_fails_is_an_error_before_the_modules_are_compiled() {
+    let dir = tempfile::tempdir().expect("created");
+    let lines: String = (0..40_000)
+        .map(|number| format!("NAME_{number} = 'value {number}'\n"))
+        .collect();
+    let names = ["a.py", "b.py", "c.py"];
+    let large = wheel(dir.path(), "large", &names.map(|name| (name, &*lines)));
+    let broken = wheel(dir.path(), "broken", &[("broken.py", "import missing")]);
+    let built = SandboxFactory::builder()
+        .with_package(large)
+        .with_package(broken)
+        .with_import("broken")
+        .with_cache_dir(dir.path().join("cache"))
+        .build()
+        .await;
+    match built {
+        Err(Error::Exception(raised)) => assert_eq!(raised.exception_type, "ModuleNotFoundError"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(entries(&dir.path().join("cache"), "pycs"), 0);
+}
+
+/// Regression: a write of many bytes in one call may write less.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_module_has_bytecode_too() {
     let dir = tempfile::tempdir().expect("created");

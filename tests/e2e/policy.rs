@@ -39,7 +39,7 @@ pub(crate) fn addresses<const N: usize>(list: [&str; N]) -> Answer {
     Answer::addresses(list).expect("addresses")
 }
 
-/// Trap: only the given text was matched, so other spellings of loopback were allowed.
+/// Regression: only the given text was matched, so other spellings of loopback were allowed.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_spelling_of_loopback_is_denied() {
     let four = TcpListener::bind("127.0.0.1:0").expect("bound");
@@ -73,7 +73,7 @@ print('done')
     }
 }
 
-/// Trap: a name was resolved and checked, and resolved again to connect.
+/// Regression: a name was resolved and checked, and resolved again to connect.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebinding_name_is_checked_by_the_addresses_dialled() {
     let echo = echo().await;
@@ -236,7 +236,7 @@ print(outcome(socket.socket().connect, ('alias.test', PORT)), outcome(socket.soc
     }
 }
 
-/// Trap: `10.*` also matched the host name `10.evil.com`.
+/// Regression: `10.*` also matched the host name `10.evil.com`.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_pattern_does_not_match_names_that_begin_alike() {
     let echo = echo().await;
@@ -260,7 +260,7 @@ for host in ('127.evil.test', '10.evil.test', '127.0.0.1'):
     assert_eq!(run_program(not_ten, &port, text).await, "None\n".repeat(3));
 }
 
-/// Trap: the pattern `[::1]` never matched a host.
+/// Regression: the pattern `[::1]` never matched a host.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_loopback_pattern_blocks_loopback() {
     let four = echo().await;

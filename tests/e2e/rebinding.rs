@@ -1,9 +1,9 @@
 //! DNS rebinding and other hostile name servers: the result for the program, the events for the
 //! embedder, and the addresses dialled.
 //!
-//! Trap: a name was resolved and checked, and resolved again to connect. In these tests 127.0.0.2
-//! stands for a public address, and 127.0.0.1 for an internal one that must not be connected to; a
-//! peer listens on the same port of both.
+//! Regression: a name was resolved and checked, and resolved again to connect. In these tests
+//! 127.0.0.2 stands for a public address, and 127.0.0.1 for an internal one that must not be
+//! connected to; a peer listens on the same port of both.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -66,7 +66,8 @@ async fn requirements_are_downloaded_once_and_then_taken_from_the_cache() {
     assert_eq!(calls.lines().count(), 1, "{calls}");
     for wanted in [
         "-m pip download ".to_owned(),
-        " --only-binary :all: --platform any --python-version 3.14 --implementation py --abi none "
+        " --only-binary :all: --platform any --platform wasm32_wasi --python-version 3.14 \
+         --implementation cp --abi cp314 --abi abi3 --abi none "
             .to_owned(),
         format!(" --find-links {} ", links.display()),
         format!(" --requirement {} -- greeting>=1\n", file.display()),

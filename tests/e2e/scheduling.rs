@@ -9,8 +9,8 @@ use eryx::Sandbox;
 /// Longer than a time slice.
 const LONG: Duration = Duration::from_millis(6);
 
-/// Trap: the duration of host calls was not counted, so dozens of long ones ran before another
-/// task.
+/// Regression: the duration of host calls was not counted, so dozens of long ones ran before
+/// another task.
 #[tokio::test(flavor = "current_thread")]
 async fn other_tasks_run_after_every_host_call_that_takes_a_time_slice() {
     let calls = 20;

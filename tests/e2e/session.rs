@@ -23,7 +23,7 @@ async fn names_imports_and_functions_persist_in_a_session() {
     );
 }
 
-/// Trap: `argparse` takes the name of its program from `sys.argv[0]`, which did not exist.
+/// Regression: `argparse` takes the name of its program from `sys.argv[0]`, which did not exist.
 #[tokio::test]
 async fn sys_argv_contains_only_the_name_of_the_program() {
     let program = "

@@ -21,7 +21,7 @@ async fn socket_addresses_have_the_shape_of_their_family() {
 import socket
 with socket.create_connection(('127.0.0.1', FOUR), 10) as s:
     print(s.getpeername() == ('127.0.0.1', FOUR), s.getsockname()[0], s.getsockname()[1] > 0, s.family.name, s.type.name)
-# Trap: `connect` rejected IPv6 addresses with four members.
+# Regression: `connect` rejected IPv6 addresses with four members.
 for address in (('::1', SIX), ('::1', SIX, 0), ('::1', SIX, 0, 0)):
     with socket.socket(socket.AF_INET6) as s:
         s.settimeout(10)
@@ -44,7 +44,7 @@ print(s.fileno(), outcome(s.recv, 1), outcome(s.getpeername))
     );
 }
 
-/// Trap: every failure raised one private exception class.
+/// Regression: every failure raised one private exception class.
 #[tokio::test(flavor = "multi_thread")]
 async fn socket_errors_have_cpythons_class_and_errno() {
     let closed = ClosedPort::new().expect("created");
@@ -87,7 +87,7 @@ for error in (socket.timeout, socket.error, socket.gaierror, socket.herror):
     );
 }
 
-/// Trap: datagram sockets silently opened TCP.
+/// Regression: datagram sockets silently opened TCP.
 #[tokio::test(flavor = "multi_thread")]
 async fn unsupported_socket_types_are_rejected() {
     let peer = start_peer(Behaviour::Echo).await;
@@ -110,7 +110,7 @@ print(outcome(s.bind, ('192.0.2.1', 0)))
     assert_eq!(peer.connections(), 0);
 }
 
-/// Trap: `getaddrinfo` echoed the name back, and service names raised ValueError.
+/// Regression: `getaddrinfo` echoed the name back, and service names raised ValueError.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_resolve_in_every_form_getaddrinfo_has() {
     let script = Script::new()
@@ -173,7 +173,7 @@ print(socket.gethostbyname('four.test'), socket.gethostbyname_ex('four.test')[2]
     assert!(names.queries().iter().any(|query| query.tcp));
 }
 
-/// Trap: `sendall` copied quadratically, and counted elements instead of bytes for `array`.
+/// Regression: `sendall` copied quadratically, and counted elements instead of bytes for `array`.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_buffer_type_is_sent_unchanged() {
     let peer = start_peer(Behaviour::Receipt).await;
@@ -228,7 +228,7 @@ print(s.makefile().read() == f'{len(data)} {hashlib.sha256(data).hexdigest()}\\n
     );
 }
 
-/// Trap: `shutdown` was silently ignored.
+/// Regression: `shutdown` was silently ignored.
 #[tokio::test(flavor = "multi_thread")]
 async fn either_side_may_half_close_first() {
     let receipt = start_peer(Behaviour::Receipt).await;
@@ -329,7 +329,7 @@ print(outcome(context.wrap_bio, ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostnam
     );
 }
 
-/// Trap: `recv(2**32-1)` allocated 4 GiB on the host.
+/// Regression: `recv(2**32-1)` allocated 4 GiB on the host.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_enormous_receive_returns_at_most_a_mebibyte() {
     let pours = start_peer(Behaviour::SendsForever).await;
@@ -352,7 +352,7 @@ print(all(0 < len(raw.read(2**32 - 1, None)) <= 1 << 20 for _ in range(20)))
     );
 }
 
-/// Trap: `setsockopt` was silently ignored.
+/// Regression: `setsockopt` was silently ignored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_option_is_applied_or_rejected() {
     let echo = start_peer(Behaviour::Echo).await;

@@ -70,7 +70,7 @@ print(0.9 <= time.monotonic() - start < 10)
     );
 }
 
-/// Trap: the connect timeout applied twice, once to the lookup and once to connecting.
+/// Regression: the connect timeout applied twice, once to the lookup and once to connecting.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connect_timeout_covers_lookup_and_connect() {
     let late = Answer::addresses(["127.0.0.1"])

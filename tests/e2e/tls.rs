@@ -44,8 +44,8 @@ pub(crate) fn tls_program(text: &str) -> String {
     format!("{}{text}", include_str!("programs/tls_helpers.py"))
 }
 
-/// Trap: `cipher()`, `version()`, ALPN and `getpeercert()` returned invented values. The server
-/// reports the real ones.
+/// Regression: `cipher()`, `version()`, ALPN and `getpeercert()` returned invented values. The
+/// server reports the real ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_connection_properties_match_the_servers() {
     let (ca, identity) = site();
@@ -86,7 +86,7 @@ with tls_connect(PORT, context) as connection:
     }
 }
 
-/// Trap: every handshake failure, even a reset, raised a certificate error.
+/// Regression: every handshake failure, even a reset, raised a certificate error.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_that_fails_before_the_certificate_raises_its_own_error() {
     for (behaviour, expected) in [
@@ -119,7 +119,7 @@ except OSError as error:
     assert!(printed.starts_with("SSLError"), "{printed}");
 }
 
-/// Trap: timeouts within TLS raised other errors.
+/// Regression: timeouts within TLS raised other errors.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_handshake_and_a_silent_peer_time_out() {
     let (ca, identity) = site();
@@ -149,7 +149,7 @@ print(0.6 <= time.monotonic() - start < 10)
     );
 }
 
-/// Trap: sent data was buffered without bound.
+/// Regression: sent data was buffered without bound.
 #[tokio::test(flavor = "multi_thread")]
 async fn sending_to_a_peer_that_never_reads_blocks() {
     let (ca, identity) = site();
@@ -175,8 +175,8 @@ for connection in (socket.create_connection(('site.test', PLAIN), 10), tls_conne
     );
 }
 
-/// Trap: `server_hostname` was not checked, so an allowed address gave access to every virtual host
-/// behind it.
+/// Regression: `server_hostname` was not checked, so an allowed address gave access to every
+/// virtual host behind it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_server_name_fails_before_the_first_byte_is_sent() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
@@ -288,7 +288,7 @@ writer.close()
     );
 }
 
-/// Trap: `set_alpn_protocols` was silently ignored.
+/// Regression: `set_alpn_protocols` was silently ignored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_negotiation_raises_ssl_error() {
     let (ca, identity) = site();
@@ -344,7 +344,7 @@ for _ in range(2):
     }
 }
 
-/// Trap: the trust store was rebuilt for every execution. The TLS state belongs to the
+/// Regression: the trust store was rebuilt for every execution. The TLS state belongs to the
 /// configuration, so other executions and sessions reuse it.
 #[tokio::test(flavor = "multi_thread")]
 async fn executions_with_shared_caches_resume_each_others_sessions() {
@@ -408,7 +408,7 @@ for lenient in (True, False):
     );
 }
 
-/// Trap: names that urllib3, httpx and other libraries read at import were missing.
+/// Regression: names that urllib3, httpx and other libraries read at import were missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ssl_names_that_libraries_read_exist() {
     let (ca, peer) = echo().await;

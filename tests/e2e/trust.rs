@@ -145,7 +145,7 @@ except ssl.SSLCertVerificationError as error:
     );
 }
 
-/// Trap: `verify_mode` was silently ignored.
+/// Regression: `verify_mode` was silently ignored.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_embedder_can_allow_turning_off_verification() {
     let identity = Leaf::server(["elsewhere.test"])
@@ -206,8 +206,8 @@ except ssl.SSLCertVerificationError as error:
     assert_eq!(run_tls_program(config, &ports, text).await, "b'hello'\n");
 }
 
-/// Trap: `load_verify_locations` was silently ignored. It can narrow trust, and widen it only if
-/// the embedder allows it.
+/// Regression: `load_verify_locations` was silently ignored. It can narrow trust, and widen it only
+/// if the embedder allows it.
 #[tokio::test(flavor = "multi_thread")]
 async fn cas_loaded_by_a_program_do_not_widen_trust() {
     let (ca, peer) = echo().await;
@@ -240,7 +240,7 @@ print(outcome(context.load_verify_locations, cafile='/nowhere'))
     );
 }
 
-/// Trap: only DER was supported, and PEM was silently accepted as no root at all.
+/// Regression: only DER was supported, and PEM was silently accepted as no root at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn roots_are_accepted_as_pem_bundle_and_der() {
     let (ca, peer) = echo().await;
@@ -265,7 +265,7 @@ async fn roots_are_accepted_as_pem_bundle_and_der() {
     assert!(loopback().with_root_cert(b"").is_err());
 }
 
-/// Trap: `load_cert_chain` was silently ignored.
+/// Regression: `load_cert_chain` was silently ignored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_certificate_reaches_the_server() {
     let (ca, identity) = site();

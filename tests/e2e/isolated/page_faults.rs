@@ -39,10 +39,10 @@ async fn faults_per_execution(sandbox: &Sandbox, program: &str) -> u64 {
     (page_faults() - before) / COUNT
 }
 
-/// Trap: the objects that a program writes to were scattered over the heap, and each of their pages
-/// was copied for each sandbox: 392 faults. Most programs now run in an instance that is reset and
-/// has its pages; the instances of others end, and so the next one pays for the pages that it
-/// touches.
+/// Regression: the objects that a program writes to were scattered over the heap, and each of their
+/// pages was copied for each sandbox: 392 faults. Most programs now run in an instance that is
+/// reset and has its pages; the instances of others end, and so the next one pays for the pages
+/// that it touches.
 #[tokio::test]
 async fn a_sandbox_causes_few_page_faults() {
     let sandbox = sandbox(None);

@@ -52,7 +52,7 @@ async fn expect_timeout(config: Option<NetConfig>, program: &str) {
     assert_eq!(other.await.expect("no panic"), "undisturbed\n");
 }
 
-/// Trap: the execution timeout was not enforced while the guest waited in a socket call.
+/// Regression: the execution timeout was not enforced while the guest waited in a socket call.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_waiting_for_a_silent_peer_times_out() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");

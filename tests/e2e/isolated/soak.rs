@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 /// Held by the running test: each counts the resources of the process.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// The number of sandboxes that run one after another.
+/// The number of sandboxes that run one after another, unless `ERYX_SOAK_SANDBOXES` has another.
 const SEQUENTIAL: usize = 2000;
 /// The number of sandboxes that run concurrently.
 const CONCURRENT: usize = 200;
@@ -151,13 +151,15 @@ async fn thousands_of_sandboxes_leave_no_resources_behind() {
     run_sandboxes(&sandbox, &ca, 26, CONCURRENT).await;
     let before = Usage::now();
     let start = Instant::now();
-    run_sandboxes(&sandbox, &ca, SEQUENTIAL, CONCURRENT).await;
+    let sequential = std::env::var("ERYX_SOAK_SANDBOXES");
+    let sequential = sequential.map_or(SEQUENTIAL, |count| count.parse().expect("a number"));
+    run_sandboxes(&sandbox, &ca, sequential, CONCURRENT).await;
     let took = start.elapsed();
     let after = Usage::now();
     // Written directly: the test harness captures the output of a passing test.
     let _ = writeln!(
         std::io::stderr(),
-        "\nsoak: {SEQUENTIAL} sequential and {CONCURRENT} concurrent sandboxes in {took:.1?}; before {before:?}, after {after:?}"
+        "\nsoak: {sequential} sequential and {CONCURRENT} concurrent sandboxes in {took:.1?}; before {before:?}, after {after:?}"
     );
     assert_eq!(after.descriptors, before.descriptors);
     assert_eq!(after.tasks, before.tasks);
@@ -167,7 +169,8 @@ async fn thousands_of_sandboxes_leave_no_resources_behind() {
     );
 }
 
-/// Runs `sequential` sandboxes one after another, then `concurrent` ones at once, with new peers.
+/// Runs `sequential` sandboxes one after another, then `concurrent` ones in parallel, with new
+/// peers.
 async fn run_sandboxes(
     sandbox: &Sandbox,
     ca: &CertificateAuthority,

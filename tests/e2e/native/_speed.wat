@@ -7,8 +7,10 @@
 ;;     nested(object)      calls itself through `repr` of a list of itself
 ;;     take_memory()       grows the memory for ever
 ;;     write_outside()     writes behind the end of the memory
+;;     draw()              returns a random number
+;;     drawn()             returns the random number that was drawn when the module was loaded
 (module
-  (@dylink.0 (mem-info (memory 512 4) (table 7 0)))
+  (@dylink.0 (mem-info (memory 512 4) (table 9 0)))
 
   (import "env" "memory" (memory 0))
   (import "env" "__indirect_function_table" (table 0 funcref))
@@ -26,8 +28,12 @@
   (import "env" "PyModule_Create2" (func $PyModule_Create2 (param i32 i32) (result i32)))
   (import "env" "Py_GetConstant" (func $Py_GetConstant (param i32) (result i32)))
 
+  (import "wasi_snapshot_preview1" "random_get"
+    (func $random_get (param i32 i32) (result i32)))
+
   ;; From $base: a PyModuleDef (52 bytes) at 0, names from 64, PyMethodDef (16 bytes each, the last
-  ;; all zero) from 256. At 240 is whether the constructor has run.
+  ;; all zero) from 256. At 240 is whether the constructor has run, at 448 the number that was drawn
+  ;; when the module was loaded, and at 452 the last one.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
   (data (offset (i32.add (global.get $base) (i32.const 64))) "_speed\00")
@@ -39,9 +45,12 @@
   (data (offset (i32.add (global.get $base) (i32.const 160))) "take_memory\00")
   (data (offset (i32.add (global.get $base) (i32.const 176))) "write_outside\00")
   (data (offset (i32.add (global.get $base) (i32.const 192))) "it is negative\00")
+  (data (offset (i32.add (global.get $base) (i32.const 208))) "draw\00")
+  (data (offset (i32.add (global.get $base) (i32.const 224))) "drawn\00")
 
   (elem (global.get $table)
-    func $add_one $repr $spin $recurse $nested $take_memory $write_outside)
+    func $add_one $repr $spin $recurse $nested $take_memory $write_outside $draw
+      $drawn)
 
   (func $address (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
@@ -74,6 +83,9 @@
     (call $method (i32.const 4) (i32.const 144) (i32.const 8))
     (call $method (i32.const 5) (i32.const 160) (i32.const 4))
     (call $method (i32.const 6) (i32.const 176) (i32.const 4))
+    (call $method (i32.const 7) (i32.const 208) (i32.const 4))
+    (call $method (i32.const 8) (i32.const 224) (i32.const 4))
+    (call $fill_with_random (i32.const 448))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 
@@ -110,4 +122,15 @@
 
   (func $write_outside (param $self i32) (param $unused i32) (result i32)
     (i32.store (i32.const 0xfffffff0) (i32.const 1))
-    (unreachable)))
+    (unreachable))
+
+  (func $fill_with_random (param $offset i32)
+    (if (call $random_get (call $address (local.get $offset)) (i32.const 4))
+      (then (unreachable))))
+
+  (func $draw (param $self i32) (param $unused i32) (result i32)
+    (call $fill_with_random (i32.const 452))
+    (call $PyLong_FromLong (i32.load offset=452 (global.get $base))))
+
+  (func $drawn (param $self i32) (param $unused i32) (result i32)
+    (call $PyLong_FromLong (i32.load offset=448 (global.get $base)))))
