@@ -27,7 +27,7 @@ pub(crate) enum Command {
 /// Without --net, --allow-host or --policy the network is that of --net. Nothing is resolved: a
 /// name that is not denied is allowed unless one of its addresses is blocked.
 #[derive(Args)]
-#[command(after_help = Check::STATUS)]
+#[command(after_help = Check::EXIT_STATUS)]
 pub(crate) struct Check {
     /// A host and a port: `example.com:443`, `192.0.2.7:53`, `[2001:db8::7]:443`; or a method and a
     /// URL: `GET https://example.com/`
@@ -41,7 +41,7 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    const STATUS: &str = "Exit status: 0 when nothing is denied, 1 when a host or request is denied, 2 for bad usage.";
+    const EXIT_STATUS: &str = "Exit status: 0 when nothing is denied, 1 when a host or request is denied, 2 for bad usage.";
 }
 
 /// Without --net, --allow-host or --policy the network is that of --net.

@@ -32,7 +32,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 /// calls sys.exit, 2 for bad usage, 124 when it exceeds its time limit, 125 when another limit ends
 /// it.
 #[derive(Args)]
-#[command(after_help = Options::STATUS)]
+#[command(after_help = Options::EXAMPLES_AND_EXIT_STATUS)]
 pub(crate) struct Options {
     /// The script; `-` reads it from standard input. Without one, on a terminal, as --interactive
     #[arg(conflicts_with = "code")]
@@ -60,7 +60,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    const STATUS: &str = "Examples:\n  \
+    const EXAMPLES_AND_EXIT_STATUS: &str = "Examples:\n  \
                           eryx run script.py                               without a network\n  \
                           eryx run script.py --allow-host api.example.com  with one host\n  \
                           eryx run script.py -r requests --net             with a package\n  \

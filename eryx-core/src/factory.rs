@@ -7,6 +7,7 @@ mod bytecode;
 mod dependencies;
 mod directory_digests;
 mod fields;
+mod native_code;
 mod native_modules;
 mod package_file;
 mod package_files;

@@ -27,7 +27,7 @@ impl HttpError {
     /// Returns the refused text, cut to 64 bytes and with invisible characters escaped.
     ///
     /// The text comes from the message. If the peer was sent a secret, a response can contain it.
-    pub fn text(&self) -> &str {
+    pub fn rejected_text(&self) -> &str {
         &self.text
     }
 

@@ -23,7 +23,7 @@ impl PathError {
     }
 
     /// Returns the refused path, cut to 64 bytes and with invisible characters escaped.
-    pub fn text(&self) -> &str {
+    pub fn rejected_text(&self) -> &str {
         &self.text
     }
 

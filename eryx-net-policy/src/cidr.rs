@@ -103,7 +103,7 @@ pub struct IpNetworkError {
 
 impl IpNetworkError {
     /// Returns the rejected text, shortened and with invisible characters escaped.
-    pub fn text(&self) -> &str {
+    pub fn rejected_text(&self) -> &str {
         &self.text
     }
 

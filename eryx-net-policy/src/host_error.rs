@@ -23,7 +23,7 @@ impl HostError {
     }
 
     /// Returns the rejected text, shortened and with invisible characters escaped.
-    pub fn text(&self) -> &str {
+    pub fn rejected_text(&self) -> &str {
         &self.text
     }
 

@@ -27,7 +27,7 @@ impl PatternError {
     }
 
     /// Returns the rejected text, shortened and with invisible characters escaped.
-    pub fn text(&self) -> &str {
+    pub fn rejected_text(&self) -> &str {
         &self.text
     }
 

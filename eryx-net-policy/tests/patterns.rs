@@ -199,7 +199,7 @@ fn a_malformed_pattern_is_an_error_with_the_text_and_its_correction() {
         let error = text.parse::<HostPattern>().expect_err(text);
         let message = error.to_string();
         assert!(message.contains(says), "{text:?}: {message}");
-        let start = format!("`{}` is not a host pattern: ", error.text());
+        let start = format!("`{}` is not a host pattern: ", error.rejected_text());
         assert!(message.starts_with(&start), "{text:?}: {message}");
     }
 }

@@ -158,7 +158,7 @@ fn a_verdict_exposes_reason_host_port_rule_and_addresses() {
 
     let malformed = policy().check("a b", 80);
     assert_eq!(malformed.host(), None);
-    assert_eq!(malformed.host_error().unwrap().text(), "a b");
+    assert_eq!(malformed.host_error().unwrap().rejected_text(), "a b");
 }
 
 fn policy() -> Policy {

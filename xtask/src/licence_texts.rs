@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use eryx_guest_shims::BuildInputs;
-use serde::Deserialize;
 
-use crate::command;
+use crate::cargo_metadata;
 use crate::workspace;
 
 /// The texts of `eryx-image/licences` that are copies of files of crates: the text, the crate, and
@@ -50,17 +49,6 @@ const OF_WHEELS: [(&str, &str, &str); 6] = [
     ),
 ];
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    manifest_path: PathBuf,
-}
-
 /// Compares all texts. The guest image must have been built: its tools have some of the files.
 pub(crate) fn check() -> Result<()> {
     check_crates()?;
@@ -74,12 +62,9 @@ pub(crate) fn check() -> Result<()> {
 
 /// Compares the texts of crates.
 fn check_crates() -> Result<()> {
-    let arguments = ["metadata", "--format-version", "1", "--locked"];
-    let metadata = command::output(&mut command::cargo(&arguments))?;
-    let metadata: Metadata = serde_json::from_str(&metadata).context("cargo metadata")?;
+    let packages = cargo_metadata::packages()?;
     for (text, name, path) in OF_CRATES {
-        let package = metadata
-            .packages
+        let package = packages
             .iter()
             .find(|package| package.name == name)
             .with_context(|| format!("the image is not built with the crate {name}"))?;

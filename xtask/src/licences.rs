@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use spdx::{Expression, ParseMode};
 
-use crate::command;
+use crate::cargo_metadata::{self, Package};
 use crate::workspace;
 
 /// The sections of `deny.toml` that this task checks.
@@ -42,37 +42,14 @@ struct Sources {
     allow_registry: BTreeSet<String>,
 }
 
-/// The packages of `cargo metadata`.
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    version: String,
-    license: Option<String>,
-    source: Option<String>,
-}
-
 /// Checks all packages of the lock file, and fails with every violation.
 pub(crate) fn run() -> Result<()> {
     let path = workspace::root().join("deny.toml");
     let deny = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
     let deny: Deny = toml::from_str(&deny).context("deny.toml")?;
-    let arguments = [
-        "metadata",
-        "--format-version",
-        "1",
-        "--all-features",
-        "--locked",
-    ];
-    let metadata = command::output(&mut command::cargo(&arguments))?;
-    let metadata: Metadata = serde_json::from_str(&metadata).context("cargo metadata")?;
-    let violations: Vec<String> = metadata
-        .packages
+    let packages = cargo_metadata::packages()?;
+    let violations: Vec<String> = packages
         .iter()
         .filter_map(|package| {
             let violation = deny.violation(package)?;
@@ -82,7 +59,7 @@ pub(crate) fn run() -> Result<()> {
     if !violations.is_empty() {
         bail!("deny.toml forbids:\n  {}", violations.join("\n  "));
     }
-    println!("{} packages conform to deny.toml", metadata.packages.len());
+    println!("{} packages conform to deny.toml", packages.len());
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 mod bench;
 mod build_guest;
+mod cargo_metadata;
 mod client_matrix;
 mod command;
 mod conformance;

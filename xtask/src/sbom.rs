@@ -5,23 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::cargo_metadata;
 use crate::command;
 use crate::workspace;
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    version: String,
-    license: Option<String>,
-}
 
 /// Returns the bill of the wheel as JSON. It is the same for each build, and names no path.
 pub(crate) fn of_wheel() -> Result<String> {
@@ -46,17 +34,8 @@ pub(crate) fn of_wheel() -> Result<String> {
 
 /// Returns the crates that are linked into the wheel.
 fn crates() -> Result<Vec<Value>> {
-    let arguments = [
-        "metadata",
-        "--format-version",
-        "1",
-        "--all-features",
-        "--locked",
-    ];
-    let metadata = command::output(&mut command::cargo(&arguments))?;
-    let metadata: Metadata = serde_json::from_str(&metadata).context("cargo metadata")?;
-    let licences: BTreeMap<(&str, &str), &str> = metadata
-        .packages
+    let packages = cargo_metadata::packages()?;
+    let licences: BTreeMap<(&str, &str), &str> = packages
         .iter()
         .filter_map(|package| {
             let licence = package.license.as_deref()?;

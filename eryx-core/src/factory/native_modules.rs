@@ -7,9 +7,9 @@ use bytes::Bytes;
 use eryx_guest_linker::{LinkError, NativeModule};
 
 use crate::error::Error;
+use crate::factory::native_code::{has_importable_name, is_importable};
 use crate::factory::package_file::PackageFile;
 use crate::factory::package_files::PackageFiles;
-use crate::factory::wheel::{has_importable_name, is_importable};
 use crate::files::PACKAGES;
 use crate::image::cache::Cache;
 use crate::image::guest_image::GuestImage;

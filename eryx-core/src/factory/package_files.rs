@@ -7,11 +7,11 @@ use std::sync::Arc;
 use eryx_files::{LayerBuilder, LayerError};
 use sha2::{Digest as _, Sha256};
 
+use crate::factory::native_code;
 use crate::factory::package_file::PackageFile;
 use crate::factory::package_limits::{PackageLimits, Quota, QuotaExceeded};
 use crate::factory::package_reader::{self, PackageSource, ReadError};
 use crate::factory::stored_content::StoredContent;
-use crate::factory::wheel::{is_importable, is_native};
 use crate::files::MODIFIED;
 use crate::image::cache::Cache;
 use crate::package_error::PackageError;
@@ -90,12 +90,7 @@ impl PackageFiles {
         name: String,
         content: Vec<u8>,
     ) -> Result<(), PackageError> {
-        if is_native(&name) && !is_importable(&name, &content) {
-            return Err(PackageError::NativeCode {
-                path: package.to_path_buf(),
-                file: name,
-            });
-        }
+        native_code::check(package, &name, &content)?;
         self.insert(name, PackageFile::new(package, content))
     }
 

@@ -13,12 +13,11 @@ use bytes::Bytes;
 use eryx_sync::Mutex;
 
 use crate::factory::directory_digests::{self, DirectoryDigests, FileDigest};
+use crate::factory::native_code;
 use crate::factory::package_file::{FileIdentity, PackageFile};
 use crate::factory::package_limits::{Quota, QuotaExceeded, SharedQuota};
 use crate::factory::stored_content::{Place, StoredContent};
-use crate::factory::wheel::{
-    has_importable_name, installed_name, is_importable, is_metadata, is_native,
-};
+use crate::factory::wheel::{installed_name, is_metadata};
 use crate::factory::zip::{self, ZipError};
 use crate::image::cache::Cache;
 use crate::package_error::PackageError;
@@ -266,9 +265,7 @@ fn walk(
                 let _ = sender.send(Job::Wheel(wheel));
                 continue;
             }
-            if is_native(&name) && !has_importable_name(&name) {
-                return Err(native_code(package, name));
-            }
+            native_code::check_name(&package.path, &name)?;
             *left = left
                 .checked_sub(1)
                 .ok_or(ReadError::TooLarge(package.position, QuotaExceeded::Files))?;
@@ -351,13 +348,12 @@ fn read_files(
             .take(size)
             .read_to_end(&mut content)
             .map_err(failed)?;
-        let is_native = is_native(&name);
-        if is_native && !is_importable(&name, &content) {
-            return Err(native_code(package, name));
-        }
+        native_code::check(&package.path, &name, &content)?;
         let content = PackageFile::new(&package.path, content);
         // The content of native modules decides what is compiled.
-        if !is_native && let Some(identity) = identity {
+        if !native_code::is_native(&name)
+            && let Some(identity) = identity
+        {
             let sha256 = content.digest;
             let digest = FileDigest { identity, sha256 };
             results.digests.push((position, name.clone(), digest));
@@ -397,9 +393,7 @@ fn read_wheel(
     for (name, content) in files {
         has_metadata |= is_metadata(&name);
         let name = installed_name(&name);
-        if is_native(&name) && !is_importable(&name, &content) {
-            return Err(native_code(package, name));
-        }
+        native_code::check(path, &name, &content)?;
         let file = PackageFile::new(path, content);
         results.push((package.position, name, file));
     }
@@ -407,13 +401,6 @@ fn read_wheel(
         return Err(not_a_wheel("it has no .dist-info/METADATA".to_owned()).into());
     }
     Ok(())
-}
-
-fn native_code(package: &Package, file: String) -> ReadError {
-    ReadError::Package(PackageError::NativeCode {
-        path: package.path.to_path_buf(),
-        file,
-    })
 }
 
 /// Returns the error for a path that cannot be found.

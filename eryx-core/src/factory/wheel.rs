@@ -1,13 +1,5 @@
 //! Wheels: the names of their files, and the metadata of their project.
 
-use eryx_guest_linker::is_webassembly;
-
-/// Endings of files that contain machine code.
-const NATIVE_EXTENSIONS: [&str; 4] = ["so", "pyd", "dylib", "dll"];
-
-/// The endings by which the interpreter finds an extension module.
-const ENDINGS: [&str; 3] = [".cpython-314-wasm32-wasi.so", ".abi3.so", ".so"];
-
 /// The platform tag of wheels whose native code is compiled for sandboxes.
 pub(super) const SANDBOX_PLATFORM: &str = "wasm32_wasi";
 
@@ -53,24 +45,6 @@ impl<'a> WheelName<'a> {
     fn platforms(&self) -> impl Iterator<Item = &'a str> {
         self.platform.split('.')
     }
-}
-
-/// Returns whether a file of this name contains machine code.
-pub(super) fn is_native(name: &str) -> bool {
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    NATIVE_EXTENSIONS.contains(&extension)
-}
-
-/// Returns whether the interpreter can import a file of this name, if it is WebAssembly.
-pub(super) fn has_importable_name(name: &str) -> bool {
-    let file = name.rsplit_once('/').map_or(name, |(_, file)| file);
-    let module = ENDINGS.iter().find_map(|ending| file.strip_suffix(ending));
-    module.is_some_and(|module| !module.is_empty() && !module.contains('.'))
-}
-
-/// Returns whether the interpreter can import a file of this name and content.
-pub(super) fn is_importable(name: &str, content: &[u8]) -> bool {
-    is_webassembly(content) && has_importable_name(name)
 }
 
 /// Returns whether a file of this name has the metadata of a project.
@@ -154,23 +128,6 @@ fn normalized(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_webassembly_with_a_name_that_the_interpreter_finds_is_importable() {
-        let module = b"\0asm\x01\0\0\0";
-        for (name, expected) in [
-            ("package/_speed.cpython-314-wasm32-wasi.so", true),
-            ("_speed.abi3.so", true),
-            ("package/_speed.so", true),
-            ("package/_speed.cpython-313-wasm32-wasi.so", false),
-            ("package/_speed.cpython-314-x86_64-linux-gnu.so", false),
-            ("package/.so", false),
-            ("package/_speed.pyd", false),
-        ] {
-            assert_eq!(is_importable(name, module), expected, "{name}");
-            assert!(!is_importable(name, b"\x7fELF"), "{name}");
-        }
-    }
 
     #[test]
     fn metadata_has_the_normalized_name_and_the_requirements_outside_extras() {

@@ -17,16 +17,16 @@ pub(crate) enum NewNode<'a> {
     Symlink(&'a str),
 }
 
-/// The depth of the entries below a directory.
+/// The depth and the length of a path, or of a part of one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Extent {
+pub(super) struct PathSize {
     /// The most names of a path.
     pub(super) depth: usize,
     /// The most bytes of a path, with a `/` in front of each name.
     pub(super) length: usize,
 }
 
-impl Extent {
+impl PathSize {
     pub(super) fn of(name: &str) -> Self {
         Self {
             depth: 1,
@@ -41,7 +41,8 @@ impl Extent {
         }
     }
 
-    pub(super) fn check(self) -> Result<()> {
+    /// Returns the error if a path is longer than [`Limits`] allow.
+    pub(super) fn check_limits(self) -> Result<()> {
         if self.depth > Limits::MAX_DEPTH || self.length > Limits::MAX_PATH {
             return Err(Error::NameTooLong);
         }
@@ -163,7 +164,9 @@ impl Tree {
         if directory.find(name).is_some() {
             return Err(Error::Exists);
         }
-        self.extent_above(parent)?.plus(Extent::of(name)).check()
+        self.path_size(parent)?
+            .plus(PathSize::of(name))
+            .check_limits()
     }
 
     /// Returns a directory that has not been removed.
@@ -175,15 +178,15 @@ impl Tree {
         node.directory()
     }
 
-    /// Returns the extent of the path from the root to a directory.
-    pub(super) fn extent_above(&self, mut id: NodeId) -> Result<Extent> {
-        let mut extent = Extent::default();
+    /// Returns the size of the path from the root to a directory.
+    pub(super) fn path_size(&self, mut id: NodeId) -> Result<PathSize> {
+        let mut size = PathSize::default();
         while id != Self::ROOT {
             let directory = self.directory(id)?;
-            extent = extent.plus(Extent::of(&directory.name));
+            size = size.plus(PathSize::of(&directory.name));
             id = directory.parent;
         }
-        Ok(extent)
+        Ok(size)
     }
 
     pub(super) fn change_entries(

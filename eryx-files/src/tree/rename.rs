@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::node::{NodeId, NodeKind};
 use crate::tree::Tree;
-use crate::tree::entries::Extent;
+use crate::tree::entries::PathSize;
 
 impl Tree {
     /// Renames an entry, and removes the entry that has the new name. The errors and their order
@@ -41,11 +41,11 @@ impl Tree {
                 _ => {}
             }
         }
-        let old_extent = self.extent_above(old_parent)?.plus(Extent::of(old_name));
-        let new_extent = self.extent_above(new_parent)?.plus(Extent::of(new_name));
-        new_extent.check()?;
-        if new_extent.depth > old_extent.depth || new_extent.length > old_extent.length {
-            new_extent.plus(self.extent_below(id)?).check()?;
+        let old_size = self.path_size(old_parent)?.plus(PathSize::of(old_name));
+        let new_size = self.path_size(new_parent)?.plus(PathSize::of(new_name));
+        new_size.check_limits()?;
+        if new_size.depth > old_size.depth || new_size.length > old_size.length {
+            new_size.plus(self.size_below(id)?).check_limits()?;
         }
 
         let now = self.clock.now();
@@ -79,19 +79,19 @@ impl Tree {
         Ok(true)
     }
 
-    /// Returns how far the entries below a node reach. Visits each of them once.
-    fn extent_below(&self, id: NodeId) -> Result<Extent> {
-        let mut most = Extent::default();
-        let mut pending = vec![(id, Extent::default())];
+    /// Returns the most depth and length of a path below a node. Visits each of them once.
+    fn size_below(&self, id: NodeId) -> Result<PathSize> {
+        let mut most = PathSize::default();
+        let mut pending = vec![(id, PathSize::default())];
         while let Some((id, above)) = pending.pop() {
             let Ok(directory) = self.directory(id) else {
                 continue;
             };
             for (name, id) in &directory.entries {
-                let extent = above.plus(Extent::of(name));
-                most.depth = most.depth.max(extent.depth);
-                most.length = most.length.max(extent.length);
-                pending.push((*id, extent));
+                let size = above.plus(PathSize::of(name));
+                most.depth = most.depth.max(size.depth);
+                most.length = most.length.max(size.length);
+                pending.push((*id, size));
             }
         }
         Ok(most)

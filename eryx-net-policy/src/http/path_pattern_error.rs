@@ -24,7 +24,7 @@ impl PathPatternError {
     }
 
     /// Returns the rejected text, shortened and with invisible characters escaped.
-    pub fn text(&self) -> &str {
+    pub fn rejected_text(&self) -> &str {
         &self.text
     }
 
