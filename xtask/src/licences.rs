@@ -94,6 +94,8 @@ impl Deny {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn deny() -> Deny {
@@ -112,6 +114,7 @@ mod tests {
             name: name.to_owned(),
             version: "1.0.0".to_owned(),
             license: license.map(str::to_owned),
+            manifest_path: PathBuf::new(),
             source: source.map(str::to_owned),
         }
     }
