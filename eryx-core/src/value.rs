@@ -5,7 +5,7 @@ use std::fmt;
 use eryx_net_host::{Charge, HostMemory};
 use thiserror::Error;
 
-use crate::bindings::{Evaluation, Outcome};
+use crate::bindings::{Evaluation, Outcome, OutcomeWithValue};
 use crate::json_value::JsonValue;
 
 /// The error for a value that cannot be converted to JSON. The program may have chosen parts of
@@ -79,8 +79,20 @@ impl TakenValue {
         max: u32,
         memory: &HostMemory,
     ) -> wasmtime::Result<(Outcome, Self)> {
+        let OutcomeWithValue {
+            outcome,
+            json,
+            representations,
+        } = match evaluation {
+            Evaluation::Json(json) => OutcomeWithValue {
+                outcome: Outcome::Finished,
+                json: Ok(json),
+                representations: Vec::new(),
+            },
+            Evaluation::Other(other) => other,
+        };
         let mut left = max as usize;
-        let json = match evaluation.json {
+        let json = match json {
             Ok(json) if json.len() > left => Err(ProgramValueError::new(format_args!(
                 "the value is larger than {max} bytes"
             ))),
@@ -90,8 +102,7 @@ impl TakenValue {
             }
             Err(reason) => Err(ProgramValueError::new(reason)),
         };
-        let display: Vec<_> = evaluation
-            .representations
+        let display: Vec<_> = representations
             .into_iter()
             .filter(|item| is_media_type(&item.media_type))
             .map_while(|item| {
@@ -109,7 +120,7 @@ impl TakenValue {
             display,
             _charge: Some(charge),
         };
-        Ok((evaluation.outcome, value))
+        Ok((outcome, value))
     }
 }
 
@@ -150,14 +161,18 @@ mod tests {
         }
     }
 
+    fn take(evaluation: Evaluation) -> wasmtime::Result<TakenValue> {
+        let (_, value) = TakenValue::new(evaluation, 14, &HostMemory::new(13))?;
+        Ok(value)
+    }
+
     fn taken(json: Result<&str, &str>, representations: Vec<Representation>) -> TakenValue {
-        let evaluation = Evaluation {
+        let evaluation = OutcomeWithValue {
             outcome: Outcome::Finished,
             json: json.map(Into::into).map_err(Into::into),
             representations,
         };
-        let (_, value) = TakenValue::new(evaluation, 14, &HostMemory::new(13)).expect("room");
-        value
+        take(Evaluation::Other(evaluation)).expect("room")
     }
 
     #[test]
@@ -172,6 +187,9 @@ mod tests {
         let large = reason(Ok("\"0123456789abc\""));
         assert!(large.to_string().contains("larger than 14 bytes"));
         assert_eq!(reason(Err("a set")).to_string(), "a set");
+        let alone = take(Evaluation::Json(b"[1".to_vec())).expect("room");
+        let reason_alone = alone.json.expect("asked").expect_err("no JSON");
+        assert!(reason_alone.to_string().contains("EOF"));
         let long = reason(Err(&"é".repeat(9000)));
         assert_eq!(long.to_string().chars().count(), TakenValue::MAX_REASON);
         let value = taken(
@@ -195,16 +213,15 @@ mod tests {
 
     #[test]
     fn a_value_past_the_host_memory_is_refused() {
-        let evaluation = Evaluation {
+        let with_picture = Evaluation::Other(OutcomeWithValue {
             outcome: Outcome::Finished,
             json: Ok(b"1234".to_vec()),
             representations: vec![representation("image/png", 10)],
-        };
-        let refused = TakenValue::new(evaluation, 14, &HostMemory::new(13));
-        assert!(
-            refused
-                .expect_err("14 bytes")
-                .is::<eryx_net_host::HostMemoryFull>()
-        );
+        });
+        let alone = Evaluation::Json(b"\"0123456789ab\"".to_vec());
+        for evaluation in [with_picture, alone] {
+            let refused = take(evaluation).expect_err("14 bytes");
+            assert!(refused.is::<eryx_net_host::HostMemoryFull>());
+        }
     }
 }

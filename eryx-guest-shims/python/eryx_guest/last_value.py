@@ -41,32 +41,31 @@ _MAX_MEDIA_TYPE = 127
 # The most characters of the reason why there is no JSON.
 _MAX_REASON = 1000
 
+# The outcome of a program that ran to its end. Made once, as every program needs it.
+FINISHED = wit_world.Outcome_Finished()
+
 _PLAIN = {type(None), bool, int, float, str, bytes, list, tuple, dict}
 
-# The most bytes of the value in all forms. `None`: the value of this program is not kept.
-_max_bytes: int | None = None
-_json: Ok[bytes] | Err[str]
-_representations: list[wit_world.Representation]
+# The stored value as JSON, or the reason why there is none.
+_json: bytes | Err[str] | None = None
+_representations: list[wit_world.Representation] = []
 
 
-def keep(max_bytes: int) -> None:
-    """Keeps the value of the program that runs next."""
-    global _max_bytes, _json, _representations
-    _max_bytes = max_bytes
-    _json = Err("the program did not run to its end")
+def take(outcome: wit_world.Outcome) -> wit_world.Evaluation:
+    """Returns the stored value of a program, which had this outcome, and forgets it."""
+    global _json, _representations
+    json, representations = _json, _representations
+    _json = None
+    if type(json) is bytes and not representations and outcome is FINISHED:
+        return wit_world.Evaluation_Json(json)
     _representations = []
-
-
-def is_kept() -> bool:
-    """Returns whether the value of this program is kept."""
-    return _max_bytes is not None
-
-
-def take() -> tuple[Ok[bytes] | Err[str], list[wit_world.Representation]]:
-    """Returns the value as JSON and its representations. That of the next program is not kept."""
-    global _max_bytes
-    _max_bytes = None
-    return _json, _representations
+    if json is None:
+        json = Err("the program did not run to its end")
+    return wit_world.Evaluation_Other(
+        wit_world.OutcomeWithValue(
+            outcome, json if isinstance(json, Err) else Ok(json), representations
+        )
+    )
 
 
 def parse(source: bytes, name: str) -> ast.Module:
@@ -85,19 +84,20 @@ def parse(source: bytes, name: str) -> ast.Module:
     return module
 
 
-def store(namespace: dict[str, Any]) -> None:
-    """Stores the value that the program in `namespace` left, in the forms that the host takes."""
+def store(namespace: dict[str, Any], max_bytes: int) -> None:
+    """Stores the value that the program in `namespace` left, in the forms that the host takes.
+
+    They have at most `max_bytes` together.
+    """
     global _json, _representations
     value = namespace.pop(_NAME, None)
-    left = _max_bytes
-    if left is None:
-        return
+    left = max_bytes
     try:
         json = json_values.encode(value, left)
     except (TypeError, ValueError) as error:
         _json = Err(str(error).encode("utf-8", "backslashreplace").decode()[:_MAX_REASON])
     else:
-        _json = Ok(json)
+        _json = json
         left -= len(json)
     # Objects of these types have no methods that represent them.
     if type(value) not in _PLAIN or isinstance(_json, Err):

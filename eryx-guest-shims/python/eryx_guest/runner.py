@@ -83,6 +83,8 @@ _runs = 0
 _loop: asyncio.AbstractEventLoop | None = None
 # Whether a program has started a thread. Here, on a page that every program reads anyway.
 _has_threads = False
+# The most bytes of the program's value in all its forms, if the host wants it.
+_max_value: int | None = None
 # The `sys.argv` of the next program, if it gets a new one.
 _arguments: list[str] | None = None
 
@@ -226,17 +228,19 @@ def execute(source: bytes) -> wit_world.Outcome:
 
 def evaluate(source: bytes, max_value: int) -> wit_world.Evaluation:
     """Runs `source` as `execute` does, and returns its value: see the WIT."""
-    last_value.keep(max_value)
+    global _max_value
+    _max_value = max_value
     outcome = execute(source)
-    return wit_world.Evaluation(outcome, *last_value.take())
+    _max_value = None
+    return last_value.take(outcome)
 
 
 def _execute(source: bytes, name: str) -> wit_world.Outcome:
     try:
         try:
             _exec_source(source, name)
-            if last_value.is_kept():
-                last_value.store(_main.__dict__)
+            if _max_value is not None:
+                last_value.store(_main.__dict__, _max_value)
         finally:
             if _has_threads:
                 scheduler.run_to_end()
@@ -249,7 +253,7 @@ def _execute(source: bytes, name: str) -> wit_world.Outcome:
             except SystemExit as exit:
                 return wit_world.Outcome_Exited(_exit_status(exit))
         return wit_world.Outcome_Exception(describe_exception(error))
-    return wit_world.Outcome_Finished()
+    return last_value.FINISHED
 
 
 def _call_excepthook(error: BaseException) -> None:
@@ -300,7 +304,7 @@ def _exec_source(source: bytes, name: str) -> None:
 def _code(source: bytes, name: str) -> CodeType:
     """Returns the code of a program. A cached program keeps the name of its first run."""
     # No source has a NUL byte: the two codes of a source have different keys.
-    key = b"\0" + source if last_value.is_kept() else source
+    key = source if _max_value is None else b"\0" + source
     program = _programs.pop(key, None)
     if program is None:
         program = _compile(source, name)
@@ -311,7 +315,7 @@ def _code(source: bytes, name: str) -> CodeType:
 
 def _compile(source: bytes, name: str) -> _Program:
     global _programs_size
-    parsed: Any = last_value.parse(source, name) if last_value.is_kept() else source
+    parsed: Any = source if _max_value is None else last_value.parse(source, name)
     code: CodeType = compile(
         parsed, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
     )
