@@ -1,9 +1,9 @@
 //! The files of a sandbox: those that it starts with, its devices, and what programs change.
 
 mod changed_files;
-mod devices;
 mod layout;
 mod session;
+mod standard_devices;
 mod start;
 mod start_error;
 
@@ -17,8 +17,8 @@ pub use session::{SessionFiles, SessionFilesError};
 pub use start::{Files, MountAccess};
 pub use start_error::FilesError;
 
-pub(crate) use devices::StandardStream;
 pub(crate) use layout::{MODIFIED, PACKAGES, with_packages, without_packages};
+pub(crate) use standard_devices::StandardStream;
 
 /// The files of a guest. Its streams share them.
 pub(crate) type SharedFiles = Arc<Mutex<FileSystem>>;

@@ -1,6 +1,7 @@
 //! One interpreter: instantiated from the image, run under limits, and ended.
 
 mod fork;
+pub(crate) mod guest_call;
 mod reuse;
 mod snapshot;
 mod start;
@@ -15,7 +16,7 @@ use wasmtime::component::Instance;
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::bindings::{Outcome, Sandbox as Guest, StartState};
+use crate::bindings::{Outcome, Sandbox as Guest};
 use crate::cancel::CancelHandle;
 use crate::environment::Environment;
 use crate::error::{Error, PythonException};
@@ -23,7 +24,8 @@ use crate::execution_timeout::{CallEnd, deadline, race};
 use crate::files::{ChangedFiles, SharedFiles};
 use crate::functions::{self, OfferedFunctions};
 use crate::host_resource::HostResourceError;
-use crate::interpreter::start::{InstanceChoice, Origin, StartedInstance};
+use crate::interpreter::guest_call::GuestCall;
+use crate::interpreter::start::{InstanceChoice, Origin};
 use crate::limit::Limit;
 use crate::limits::ResourceLimits;
 use crate::memory_access::MemoryAccess;
@@ -91,21 +93,6 @@ impl Interpreter {
         let interpreter = Self::start_from(image, limits, &sinks, origin, choice).await?;
         let instance = interpreter.instance;
         Ok((interpreter, instance))
-    }
-
-    fn new(started: StartedInstance, capture: Capture, limits: &ResourceLimits) -> Self {
-        Self {
-            network: started.store.data().network.clone(),
-            store: Some(started.store),
-            guest: started.guest,
-            instance: started.instance,
-            access: started.access,
-            capture,
-            limits: limits.clone(),
-            environment: Environment::default(),
-            had_stdin: false,
-            close_reason: String::new(),
-        }
     }
 
     /// Sets the variables that the next program finds, in addition to those that exist.
@@ -180,6 +167,8 @@ impl Interpreter {
         started: Instant,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
+        // A program of a session may be nested deeper than the start of the session was, which is
+        // all that `Sandbox::start` has checked.
         functions::check_nesting()?;
         // This future owns the store meanwhile, so dropping the future ends the interpreter and its
         // connections.
@@ -364,85 +353,6 @@ impl Interpreter {
             limit,
             output: Box::new(output),
         })
-    }
-}
-
-/// A call of an export of the guest.
-#[derive(Debug)]
-pub(crate) enum GuestCall<'a> {
-    /// Run a program.
-    Execute {
-        /// The source of the program.
-        source: &'a [u8],
-        /// The state to set before.
-        start: Option<&'a StartState>,
-        /// The standard input of the program.
-        stdin: Stdin,
-        /// The most bytes of the program's value, if it is wanted.
-        max_value: Option<u32>,
-        /// Whether the interpreter ends with the program.
-        exits: bool,
-    },
-    /// Import modules and run the setup code, before a snapshot.
-    Preload {
-        /// The directories that packages are imported from.
-        paths: &'a [String],
-        /// The modules.
-        imports: &'a [String],
-        /// The setup code.
-        setup: Option<&'a [u8]>,
-    },
-}
-
-impl GuestCall<'_> {
-    async fn call(
-        self,
-        guest: &Guest,
-        store: &mut Store<StoreState>,
-    ) -> wasmtime::Result<(Outcome, TakenValue)> {
-        match self {
-            Self::Execute {
-                source,
-                start,
-                stdin,
-                max_value,
-                exits,
-            } => {
-                if let Some(start) = start {
-                    if start.opens_stdin {
-                        store.data().stdin.set(stdin)?;
-                    }
-                    if let Err(exception) = guest.call_prepare(&mut *store, start).await? {
-                        return Ok((Outcome::Exception(exception), TakenValue::default()));
-                    }
-                }
-                let ended = match max_value {
-                    None => {
-                        let outcome = guest.call_execute(&mut *store, source).await?;
-                        (outcome, TakenValue::default())
-                    }
-                    Some(max) => {
-                        let evaluation = guest.call_evaluate(&mut *store, source, max).await?;
-                        TakenValue::new(evaluation, max, &store.data().host_memory)?
-                    }
-                };
-                if exits {
-                    let open = store.data().files.lock().open_count();
-                    let open = u32::try_from(open).unwrap_or(u32::MAX);
-                    guest.call_exit(store, open).await?;
-                }
-                Ok(ended)
-            }
-            Self::Preload {
-                paths,
-                imports,
-                setup,
-            } => {
-                let preloaded = guest.call_preload(store, paths, imports, setup).await?;
-                let outcome = preloaded.map_or_else(Outcome::Exception, |()| Outcome::Finished);
-                Ok((outcome, TakenValue::default()))
-            }
-        }
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) struct MemoryLimiter {
     used: u64,
     peak: u64,
     denied_growth: bool,
-    has_grown: bool,
+    has_ever_grown: bool,
 }
 
 impl MemoryLimiter {
@@ -22,7 +22,7 @@ impl MemoryLimiter {
             used: 0,
             peak: 0,
             denied_growth: false,
-            has_grown: false,
+            has_ever_grown: false,
         }
     }
 
@@ -43,8 +43,8 @@ impl MemoryLimiter {
     }
 
     /// Returns whether memory grew since it was made.
-    pub(crate) fn has_grown(&self) -> bool {
-        self.has_grown
+    pub(crate) fn has_ever_grown(&self) -> bool {
+        self.has_ever_grown
     }
 
     /// Returns the most bytes in use at the same time since the last [`begin`](Self::begin).
@@ -79,7 +79,7 @@ impl ResourceLimiter for MemoryLimiter {
             return Ok(false);
         }
         self.used = wanted;
-        self.has_grown |= current > 0;
+        self.has_ever_grown |= current > 0;
         self.peak = self.peak.max(wanted);
         Ok(true)
     }

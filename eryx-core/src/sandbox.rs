@@ -147,6 +147,8 @@ impl Sandbox {
     }
 
     async fn start(&self, template: &Template) -> Result<Interpreter, Error> {
+        // Before the start, so that what is nested too deep takes no instance. `Interpreter::run`
+        // checks again, for the programs of sessions.
         functions::check_nesting()?;
         let network = self.network();
         let environment = self.environment(&network);

@@ -1,4 +1,4 @@
-//! The format of a session's snapshot, and its checks.
+//! The format of a session's snapshot.
 //!
 //! ```text
 //! magic, 8 bytes │ format, u32 │ digest of the image, 32 bytes │
@@ -17,26 +17,18 @@
 // With paths, since the fuzz targets include this file from another folder.
 #[path = "session_snapshot/files.rs"]
 pub(crate) mod files;
+#[path = "session_snapshot/header.rs"]
+mod header;
 #[path = "session_snapshot/reader.rs"]
 mod reader;
 #[path = "session_snapshot/writer.rs"]
 mod writer;
 
-use crate::snapshot_error::SnapshotError;
-
 pub(crate) use reader::SnapshotReader;
 pub(crate) use writer::SnapshotWriter;
 
-const MAGIC: [u8; 8] = *b"\x89eryxss\n";
-
-/// The format that this version writes and reads.
-const FORMAT: u32 = 1;
-
 /// The bytes of the digest of an image, and of the key of a factory.
 const DIGEST: usize = 32;
-
-/// The bytes before the compressed part.
-const HEADER: usize = MAGIC.len() + 4 + 2 * DIGEST;
 
 /// The most bytes that one step compresses or expands.
 const STEP: usize = 128 << 10;
@@ -98,35 +90,6 @@ pub(crate) fn xor(bytes: &mut [u8], pristine: &[u8]) {
     for (byte, before) in bytes.iter_mut().zip(pristine) {
         *byte ^= before;
     }
-}
-
-/// Checks the start of a snapshot. Returns the digest of its image, and the compressed rest.
-fn check_header<'a>(
-    bytes: &'a [u8],
-    factory: &Digest,
-) -> Result<(Digest, &'a [u8]), SnapshotError> {
-    let (header, rest) = bytes
-        .split_at_checked(HEADER)
-        .filter(|(header, _)| header.starts_with(&MAGIC))
-        .ok_or(SnapshotError::NotASnapshot)?;
-    let (format, digests) = header[MAGIC.len()..].split_at(4);
-    let format = format
-        .iter()
-        .rev()
-        .fold(0, |number, byte| number << 8 | u32::from(*byte));
-    if format != FORMAT {
-        return Err(SnapshotError::Format {
-            found: format,
-            expected: FORMAT,
-        });
-    }
-    let (image, found) = digests.split_at(DIGEST);
-    if found != factory {
-        return Err(SnapshotError::OtherFactory);
-    }
-    let mut digest = [0; DIGEST];
-    digest.copy_from_slice(image);
-    Ok((digest, rest))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 mod budget;
 mod content;
-mod devices;
+mod device_directory;
 mod error;
 mod file_system;
 #[cfg(feature = "host")]
@@ -23,7 +23,7 @@ mod time;
 mod trash;
 mod tree;
 
-pub use devices::{Device, DeviceDirectory};
+pub use device_directory::{Device, DeviceDirectory};
 pub use error::Error;
 pub use file_system::{FileSystem, OpenFlags};
 #[cfg(feature = "host")]

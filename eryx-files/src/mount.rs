@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::devices::Device;
+use crate::device_directory::Device;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::node::{Node, NodeId};

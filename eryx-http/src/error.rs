@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 
 /// The error of a message that is refused.
 ///
@@ -19,7 +19,7 @@ pub struct HttpError {
 impl HttpError {
     pub(crate) fn new(text: &[u8], kind: HttpErrorKind) -> Self {
         Self {
-            text: quote(text).into(),
+            text: escape_truncated(text).into(),
             kind,
         }
     }

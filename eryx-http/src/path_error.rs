@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 
 /// The error of a path that servers interpret differently.
 ///
@@ -17,7 +17,7 @@ pub struct PathError {
 impl PathError {
     pub(crate) fn new(text: &str, kind: PathErrorKind) -> Self {
         Self {
-            text: quote(text.as_bytes()).into(),
+            text: escape_truncated(text.as_bytes()).into(),
             kind,
         }
     }

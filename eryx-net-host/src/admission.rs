@@ -140,21 +140,13 @@ impl NetworkContext {
     /// Returns the slot of one more connection to `host`.
     fn acquire_slot(&self, entry: &AuditEntry, host: &Host) -> Result<ConnectionSlot, NetError> {
         Ok(ConnectionSlot {
-            _connection: self.acquire_connection(entry)?,
-            _host: self.acquire_host_slot(entry, host)?,
+            _connection: self.acquire_connection_permit(entry)?,
+            _host: self.acquire_host_permit(entry, host)?,
             _memory: self.charge(entry, estimate::CONNECTION)?,
             tls: None,
             inspection: None,
             tunnel: None,
         })
-    }
-
-    /// Charges `bytes` to the sandbox's host memory.
-    pub(crate) fn charge(&self, entry: &AuditEntry, bytes: u64) -> Result<Charge, NetError> {
-        Ok(self
-            .memory
-            .charge(bytes)
-            .inspect_err(|_| entry.limit_reached(NetLimit::MaxHostMemory))?)
     }
 
     /// Returns the placeholder of a name that the proxy resolves.
@@ -170,7 +162,7 @@ impl NetworkContext {
     }
 
     /// Returns a permit for one more connection of the sandbox.
-    pub(crate) fn acquire_connection(&self, entry: &AuditEntry) -> Result<Permit, NetError> {
+    pub(crate) fn acquire_connection_permit(&self, entry: &AuditEntry) -> Result<Permit, NetError> {
         self.connections.try_acquire().ok_or_else(|| {
             entry.limit_reached(NetLimit::MaxConnections);
             NetError::LimitReached(format!(
@@ -182,7 +174,7 @@ impl NetworkContext {
     }
 
     /// Returns a permit for one more connection to `host`.
-    pub(crate) fn acquire_host_slot(
+    pub(crate) fn acquire_host_permit(
         &self,
         entry: &AuditEntry,
         host: &Host,
@@ -195,6 +187,23 @@ impl NetworkContext {
                  max_connections_per_host"
             ))
         })
+    }
+
+    /// Returns the deadline of a connection to `host`, whose verdict is about `policy_host`: one
+    /// connect timeout covers the lookup that returned an address and the attempts that directly
+    /// follow it.
+    fn connect_deadline(&self, host: &Host, policy_host: &Host) -> ConnectDeadline {
+        let timeout = self.config.connect_timeout();
+        let budget = match (host, policy_host) {
+            (Host::Address(address), Host::Name(name)) => {
+                self.resolved_names.connect_budget(*address, name)
+            }
+            _ => None,
+        };
+        match budget {
+            Some(budget) => budget.begin(timeout),
+            None => ConnectDeadline::after(timeout),
+        }
     }
 
     /// Returns when a connection may be dialled under the connect rate; `None` is now.

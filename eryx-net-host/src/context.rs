@@ -8,16 +8,18 @@ use eryx_sync::Mutex;
 use eryx_tls::{Connector, SessionCache};
 use tokio::task::AbortHandle;
 
+use crate::audit::entry::AuditEntry;
 use crate::config::NetConfig;
-use crate::connect_budget::ConnectDeadline;
 use crate::dns::chain::ResolverChain;
 use crate::dns::resolved_names::ResolvedNames;
+use crate::error::NetError;
 use crate::host_memory::{Charge, HostMemory, estimate};
 use crate::http::context::HttpContext;
-use crate::limits::bandwidth::BandwidthLimiter;
+use crate::limits::kind::NetLimit;
 use crate::limits::per_host::PerHost;
 use crate::limits::rate_limiter::RateLimiter;
 use crate::limits::semaphore::Semaphore;
+use crate::limits::traffic::TrafficLimiter;
 use crate::proxy::placeholder_addresses::PlaceholderAddresses;
 
 /// The most connection attempts that may run in parallel in addition to one per connection, for all
@@ -38,8 +40,8 @@ pub(crate) struct NetworkContext {
     pub(crate) http: Option<Arc<HttpContext>>,
     /// The memory of the request log. `None` without inspection, and if the budget was full.
     log_memory: Option<Charge>,
-    pub(crate) sent: Arc<BandwidthLimiter>,
-    pub(crate) received: Arc<BandwidthLimiter>,
+    pub(crate) sent: Arc<TrafficLimiter>,
+    pub(crate) received: Arc<TrafficLimiter>,
     pub(crate) connections: Semaphore,
     /// Connection attempts in addition to one per connection.
     pub(crate) spare_attempts: Semaphore,
@@ -63,11 +65,11 @@ impl NetworkContext {
             memory: memory.clone(),
             log_memory: None,
             http: HttpContext::new(&config).map(Arc::new),
-            sent: Arc::new(BandwidthLimiter::sending(
+            sent: Arc::new(TrafficLimiter::sending(
                 config.max_sent_bytes(),
                 config.sent_bytes_per_second(),
             )),
-            received: Arc::new(BandwidthLimiter::receiving(
+            received: Arc::new(TrafficLimiter::receiving(
                 config.max_received_bytes(),
                 config.received_bytes_per_second(),
             )),
@@ -124,6 +126,14 @@ impl NetworkContext {
         }
     }
 
+    /// Charges `bytes` to the sandbox's host memory.
+    pub(crate) fn charge(&self, entry: &AuditEntry, bytes: u64) -> Result<Charge, NetError> {
+        Ok(self
+            .memory
+            .charge(bytes)
+            .inspect_err(|_| entry.limit_reached(NetLimit::MaxHostMemory))?)
+    }
+
     /// Returns the connector for TLS handshakes of this network.
     ///
     /// Its session cache belongs to this network, unless the embedder shares caches: a resumed
@@ -163,23 +173,6 @@ impl NetworkContext {
     pub(crate) fn resolver(&self) -> &ResolverChain {
         self.resolver
             .get_or_init(|| self.config.network_resolver(&self.memory))
-    }
-
-    /// Returns the deadline of a connection to `host`, whose verdict is about `policy_host`: one
-    /// connect timeout covers the lookup that returned an address and the attempts that directly
-    /// follow it.
-    pub(crate) fn connect_deadline(&self, host: &Host, policy_host: &Host) -> ConnectDeadline {
-        let timeout = self.config.connect_timeout();
-        let budget = match (host, policy_host) {
-            (Host::Address(address), Host::Name(name)) => {
-                self.resolved_names.connect_budget(*address, name)
-            }
-            _ => None,
-        };
-        match budget {
-            Some(budget) => budget.begin(timeout),
-            None => ConnectDeadline::after(timeout),
-        }
     }
 
     pub(crate) fn is_aborted(&self) -> bool {

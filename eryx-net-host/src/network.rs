@@ -18,10 +18,10 @@ use crate::context::NetworkContext;
 use crate::error::NetError;
 use crate::host_memory::HostMemory;
 use crate::host_memory::estimate;
-use crate::io_limits::IoLimits;
 use crate::limits::kind::NetLimit;
 use crate::lookup::{Family, Lookup};
 use crate::server_name_check::HandshakeTransport;
+use crate::socket_limits::SocketLimits;
 use crate::tcp::connect::ConnectTarget;
 use crate::tcp::connection::Connection;
 use crate::tls_session::{Inspected, TlsSession};
@@ -312,7 +312,7 @@ impl Network {
         let inspected = inspected.map(|(http, peer)| {
             let name = peer.host.to_string();
             let entry = self.log.begin(Activity::TlsSession, &name, None);
-            let limits = IoLimits::new(Arc::clone(context));
+            let limits = SocketLimits::new(Arc::clone(context));
             Box::new(Inspected::new(Arc::clone(http), peer, entry, limits))
         });
         Ok(TlsSession::new(session, inspected, permit, memory))

@@ -168,17 +168,6 @@ fn is_unreachable(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
-/// Returns the local endpoint of a socket with its address hidden unless it is loopback: any other
-/// would tell the guest program the machine's address on its networks.
-pub(crate) fn masked_local_endpoint(local: SocketAddr) -> SocketAddr {
-    let address = match local.ip().to_canonical() {
-        loopback if loopback.is_loopback() => loopback,
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    SocketAddr::new(address, local.port())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

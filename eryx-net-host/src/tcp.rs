@@ -10,6 +10,7 @@
 //! LazyTcpStream      the system call first, the reactor only to wait
 //! ```
 
+mod attempt;
 mod close;
 pub(crate) mod connect;
 pub(crate) mod connection;

@@ -14,8 +14,8 @@ use crate::http::context::HttpContext;
 use crate::http::guarded_records::GuardedRecords;
 use crate::http::inspector::Inspector;
 use crate::http::target::Peer;
-use crate::io_limits::IoLimits;
 use crate::limits::semaphore::Permit;
+use crate::socket_limits::SocketLimits;
 
 /// A TLS session over a transport of the guest program, such as two `ssl.MemoryBIO`s. It counts
 /// against the sandbox's limit on sessions and its host memory until it is dropped.
@@ -34,7 +34,7 @@ pub(crate) struct Inspected {
     state: InspectedState,
     records: Arc<GuardedRecords>,
     entry: Arc<AuditEntry>,
-    limits: IoLimits,
+    limits: SocketLimits,
 }
 
 enum InspectedState {
@@ -210,7 +210,7 @@ impl Inspected {
         context: Arc<HttpContext>,
         peer: Peer,
         entry: Arc<AuditEntry>,
-        limits: IoLimits,
+        limits: SocketLimits,
     ) -> Self {
         Self {
             records: context.sessions.begin(peer.host.clone()),

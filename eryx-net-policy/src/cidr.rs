@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use thiserror::Error;
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 
 /// An IP network in CIDR notation (RFC 4632): all addresses that share a prefix.
 ///
@@ -76,7 +76,7 @@ impl FromStr for IpNetwork {
 
     fn from_str(text: &str) -> Result<Self, IpNetworkError> {
         parse(text).map_err(|kind| IpNetworkError {
-            text: quote(text),
+            text: escape_truncated(text),
             kind,
         })
     }
@@ -175,7 +175,7 @@ pub(crate) fn prefix(address: IpAddr, length: &str) -> Result<IpNetwork, IpNetwo
         .and_then(|bits| u8::try_from(bits).ok())
         .filter(|bits| *bits <= max)
         .ok_or_else(|| IpNetworkErrorKind::PrefixLength {
-            length: quote(length),
+            length: escape_truncated(length),
             max,
         })?;
     if let Some(mapped) = mapped(address, bits) {
@@ -208,7 +208,7 @@ fn parse_address(text: &str) -> Result<IpAddr, IpNetworkErrorKind> {
             |inside| inside.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         )
         .ok_or_else(|| IpNetworkErrorKind::Address {
-            address: quote(text),
+            address: escape_truncated(text),
         })
 }
 

@@ -2,19 +2,19 @@
 
 use std::fmt::Write as _;
 
-/// The length to which [`quote`] cuts a text, in characters.
-const MAX_QUOTED_CHARS: usize = 64;
+/// The length to which [`escape_truncated`] cuts a text, in characters.
+const MAX_CHARS: usize = 64;
 
 /// Returns `text` in a form that is safe to print: cut to 64 characters, and with every invisible
 /// character escaped, so that it can forge no log line and send no terminal sequence.
 #[must_use]
-pub fn quote(text: &str) -> String {
-    if text.len() <= MAX_QUOTED_CHARS && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+pub fn escape_truncated(text: &str) -> String {
+    if text.len() <= MAX_CHARS && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
     }
     let mut escaped = String::new();
     for (at, c) in text.chars().enumerate() {
-        if at == MAX_QUOTED_CHARS {
+        if at == MAX_CHARS {
             escaped.push('…');
             break;
         }
@@ -24,7 +24,7 @@ pub fn quote(text: &str) -> String {
 }
 
 /// Returns the whole `text`, with every invisible character except the plain space escaped as by
-/// [`quote`].
+/// [`escape_truncated`].
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 use crate::host_error::{HostError, HostErrorKind};
 use crate::host_name::HostName;
 
@@ -109,7 +109,7 @@ fn bracketed(text: &str) -> Result<IpAddr, HostErrorKind> {
         Some((inside, "")) => inside,
         Some((inside, rest)) if is_port(rest) => {
             return Err(HostErrorKind::Port {
-                host: format!("[{}]", quote(inside)),
+                host: format!("[{}]", escape_truncated(inside)),
             });
         }
         _ => return Err(HostErrorKind::Brackets),
@@ -130,7 +130,7 @@ fn with_colons(text: &str) -> Result<IpAddr, HostErrorKind> {
     }
     match text.find(':') {
         Some(colon) if is_port(&text[colon..]) => Err(HostErrorKind::Port {
-            host: quote(&text[..colon]),
+            host: escape_truncated(&text[..colon]),
         }),
         _ => Err(HostErrorKind::NotIpv6),
     }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 
 /// The error of a text that is not a host.
 ///
@@ -17,7 +17,7 @@ pub struct HostError {
 impl HostError {
     pub(crate) fn new(text: &str, kind: HostErrorKind) -> Self {
         Self {
-            text: quote(text),
+            text: escape_truncated(text),
             kind,
         }
     }
@@ -104,7 +104,7 @@ fn name_of(character: char) -> String {
         ' ' => "a space".to_owned(),
         '\0' => "a NUL".to_owned(),
         '\t' => "a tab".to_owned(),
-        c => format!("`{}`", quote(c.encode_utf8(&mut [0; 4]))),
+        c => format!("`{}`", escape_truncated(c.encode_utf8(&mut [0; 4]))),
     }
 }
 

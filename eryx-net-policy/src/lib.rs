@@ -32,7 +32,7 @@ pub use cidr::{IpNetwork, IpNetworkError, IpNetworkErrorKind};
 pub use decision::{Decision, Reason, Transport};
 pub use defaults::{default_blocked_hosts, default_blocked_patterns, loopback_patterns};
 pub use embedded_ipv4::with_embedded;
-pub use escape::{escape, quote, quote_word};
+pub use escape::{escape, escape_truncated, quote_word};
 pub use hint_style::HintStyle;
 pub use host::Host;
 pub use host_error::{HostError, HostErrorKind};

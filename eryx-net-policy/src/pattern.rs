@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::cidr::{self, IpNetwork};
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 use crate::host::Host;
 use crate::host_error::HostErrorKind;
 use crate::host_name::HostName;
@@ -256,7 +256,9 @@ fn parse(text: &str) -> Result<HostPattern, PatternErrorKind> {
         return Err(PatternErrorKind::List);
     }
     if let Some((_, rest)) = text.split_once("://") {
-        return Err(PatternErrorKind::Url { rest: quote(rest) });
+        return Err(PatternErrorKind::Url {
+            rest: escape_truncated(rest),
+        });
     }
     let (host, ports) = split_ports(text);
     let ports = ports.map_or(Ok(PortRange::ALL), parse_ports)?;
@@ -321,7 +323,9 @@ fn split_ports(text: &str) -> (&str, Option<&str>) {
 fn parse_ports(text: &str) -> Result<PortRange, PatternErrorKind> {
     let number = |digits| cidr::decimal(digits).and_then(|n| u16::try_from(n).ok());
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let error = || PatternErrorKind::Ports { ports: quote(text) };
+    let error = || PatternErrorKind::Ports {
+        ports: escape_truncated(text),
+    };
     let (first, last) = (
         number(first).ok_or_else(error)?,
         number(last).ok_or_else(error)?,

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::cidr::IpNetworkErrorKind;
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 use crate::host_error::HostErrorKind;
 use crate::host_name::HostName;
 use crate::pattern::HostPattern;
@@ -21,7 +21,7 @@ pub struct PatternError {
 impl PatternError {
     pub(crate) fn new(text: &str, kind: PatternErrorKind) -> Self {
         Self {
-            text: quote(text),
+            text: escape_truncated(text),
             kind,
         }
     }

@@ -323,7 +323,7 @@ impl ChangedFiles {
     pub(crate) fn displays(&self) -> impl Iterator<Item = Display> + '_ {
         let files = self.0.index().iter();
         files.filter_map(|(path, kind)| match entry(kind) {
-            Some(Entry::File(content)) => Display::of_file(path, content),
+            Some(Entry::File(content)) => Display::from_file(path, content),
             _ => None,
         })
     }

@@ -51,7 +51,7 @@ enum Source {
 
 impl Display {
     /// Returns a representation of a value.
-    pub(crate) fn of_value((media_type, data): (String, Vec<u8>)) -> Self {
+    pub(crate) fn from_representation((media_type, data): (String, Vec<u8>)) -> Self {
         Self {
             media_type,
             source: Source::Value(data),
@@ -59,7 +59,7 @@ impl Display {
     }
 
     /// Returns the file `path` with this content, if it shows something.
-    pub(crate) fn of_file(path: &str, content: &FileContent) -> Option<Self> {
+    pub(crate) fn from_file(path: &str, content: &FileContent) -> Option<Self> {
         let media_type = eryx::Display::media_type_of(path)?;
         Some(Self {
             media_type: media_type.to_owned(),

@@ -140,7 +140,11 @@ impl ExecuteResult {
     /// that :attr:`value` cannot return has ``text/plain`` alone.
     #[getter]
     fn display(&self) -> Vec<Display> {
-        let representations = self.representations.iter().cloned().map(Display::of_value);
+        let representations = self
+            .representations
+            .iter()
+            .cloned()
+            .map(Display::from_representation);
         representations.chain(self.files.displays()).collect()
     }
 

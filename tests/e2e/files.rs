@@ -40,3 +40,26 @@ async fn files_last_as_long_as_the_session_and_no_other_sandbox_sees_them() {
     let read = "file.seek(0)\nprint(file.read())";
     assert_eq!(expect_stdout(session.execute(read).await), "mine still\n");
 }
+
+// A limit of the C library, which `docs/files.md` names: WASI knows no position of a file, and libc
+// takes the end of a file that is open for appending for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_open_for_reading_and_appending_can_be_read_only_at_absolute_positions() {
+    let program = r#"
+import os
+with open("log", "w") as file:
+    file.write("one two")
+with open("log", "a+") as file:
+    print(file.seek(0), repr(file.read()), file.write(" three"))
+    file.flush()
+    descriptor = file.fileno()
+    print(os.pread(descriptor, 3, 4))
+    print(os.lseek(descriptor, 4, os.SEEK_SET), os.read(descriptor, 3))
+print(open("log").read())
+"#;
+    let expected = "0 '' 6\nb'two'\n4 b'two'\none two three\n";
+    assert_eq!(
+        expect_stdout(sandbox(None).execute(program).await),
+        expected
+    );
+}

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use eryx_files::{Layer, Layout, LayoutBuilder, LayoutError, Mount, Timestamp};
 
-use crate::files::devices::{self, DEVICES};
+use crate::files::standard_devices::{self, DEVICES};
 
 /// The directory where a guest finds its packages.
 pub(crate) const PACKAGES: &str = "/packages";
@@ -33,7 +33,7 @@ pub(crate) fn with_packages(packages: Arc<Layer>) -> Layout {
 }
 
 fn directories() -> Result<LayoutBuilder, LayoutError> {
-    let devices = Mount::Directory(Arc::new(devices::directory(MODIFIED)));
+    let devices = Mount::Directory(Arc::new(standard_devices::directory(MODIFIED)));
     let layout = Layout::builder(MODIFIED).mount(DEVICES, devices)?;
     DIRECTORIES
         .iter()

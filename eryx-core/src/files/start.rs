@@ -11,8 +11,8 @@ use eryx_files::{
 };
 use eryx_sync::Mutex;
 
-use crate::files::devices::DEVICES;
 use crate::files::layout::{MODIFIED, PACKAGES};
+use crate::files::standard_devices::DEVICES;
 use crate::files::start_error::FilesError;
 
 /// The files that the programs of a sandbox find when they start.

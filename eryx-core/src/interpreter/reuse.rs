@@ -39,7 +39,7 @@ use crate::functions::OfferedFunctions;
 use crate::idle_pool::IdleInstance;
 use crate::image::Image;
 use crate::interpreter::Interpreter;
-use crate::interpreter::start::{InstanceChoice, StartedInstance, instantiate, start_files};
+use crate::interpreter::start::{InstanceChoice, StartedInstance, acquire_instance, start_files};
 use crate::limits::ResourceLimits;
 use crate::memory_access::{MemoryAccess, copy_error};
 use crate::memory_limiter::MemoryLimiter;
@@ -64,7 +64,7 @@ impl Interpreter {
         let (Some(pooled), Some(store)) = (image.pooled(), self.store.take()) else {
             return false;
         };
-        if !Engine::same(store.engine(), pooled.engine()) || store.data().memory.has_grown() {
+        if !Engine::same(store.engine(), pooled.engine()) || store.data().memory.has_ever_grown() {
             return false;
         }
         let limit = self.limits.execution_timeout();
@@ -171,7 +171,7 @@ async fn start_pristine(image: &Image) -> Result<StartedInstance, Error> {
     let mut state = idle_state()?;
     state.memory = MemoryLimiter::new(u64::MAX);
     let limits = ResourceLimits::default();
-    instantiate(image, state, &limits, InstanceChoice::New).await
+    acquire_instance(image, state, &limits, InstanceChoice::New).await
 }
 
 /// Returns whether the guest holds one handle at most, and never held two at the same time.

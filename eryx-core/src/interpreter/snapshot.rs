@@ -90,8 +90,8 @@ impl Interpreter {
         bytes: &[u8],
     ) -> Result<Self, Error> {
         let started = Instant::now();
-        let mut reader = SnapshotReader::new(bytes, &template.factory_digest())?;
-        reader.check_image(template.image.digest())?;
+        let image_digest = template.image.digest();
+        let mut reader = SnapshotReader::new(bytes, image_digest, &template.factory_digest())?;
         let facts = reader.facts();
         if facts.memory > limits.max_memory() {
             return Err(SnapshotError::Memory {

@@ -10,6 +10,7 @@ use wasmtime::{PoolConcurrencyLimitError, Store};
 
 use crate::bindings::Sandbox as Guest;
 use crate::config_error::ConfigError;
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::functions::OfferedFunctions;
 use crate::idle_pool;
@@ -94,13 +95,28 @@ impl Interpreter {
         choice: InstanceChoice,
     ) -> Result<Self, Error> {
         let (capture, state) = origin.state(limits, sinks)?;
-        let started = instantiate(image, state, limits, choice).await?;
+        let started = acquire_instance(image, state, limits, choice).await?;
         Ok(Self::new(started, capture, limits))
+    }
+
+    fn new(started: StartedInstance, capture: Capture, limits: &ResourceLimits) -> Self {
+        Self {
+            network: started.store.data().network.clone(),
+            store: Some(started.store),
+            guest: started.guest,
+            instance: started.instance,
+            access: started.access,
+            capture,
+            limits: limits.clone(),
+            environment: Environment::default(),
+            had_stdin: false,
+            close_reason: String::new(),
+        }
     }
 }
 
 /// Returns an instance of `image`.
-pub(super) async fn instantiate(
+pub(super) async fn acquire_instance(
     image: &Image,
     mut state: StoreState,
     limits: &ResourceLimits,

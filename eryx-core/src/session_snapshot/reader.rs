@@ -4,7 +4,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::session_snapshot::{
     Digest, HAD_STDIN, HAS_LISTINGS, HAS_NETWORK, Handles, MAX_CLOCK, PAGE, PageRun, SessionFacts,
-    WASM_PAGE, check_header,
+    WASM_PAGE, header,
 };
 use crate::snapshot_error::SnapshotError;
 
@@ -13,24 +13,26 @@ const CUT_OFF: SnapshotError = SnapshotError::Damaged("its content ends too earl
 /// Reads a snapshot. Expands only what the caller asks for, so the caller bounds the work.
 pub(crate) struct SnapshotReader<'a> {
     input: Inflater<'a>,
-    image: Digest,
     facts: SessionFacts,
     /// The first page that the next run may have.
     next_page: u64,
 }
 
 impl<'a> SnapshotReader<'a> {
-    /// Checks that `bytes` are a snapshot of a session of this factory, and reads its start. The
-    /// caller has to check the image ([`check_image`](Self::check_image)).
+    /// Checks that `bytes` are a snapshot of a session of this factory that ran this image, and
+    /// reads its start.
     ///
     /// # Errors
     ///
     /// [`SnapshotError`].
-    pub(crate) fn new(bytes: &'a [u8], factory: &Digest) -> Result<Self, SnapshotError> {
-        let (image, rest) = check_header(bytes, factory)?;
+    pub(crate) fn new(
+        bytes: &'a [u8],
+        image: &Digest,
+        factory: &Digest,
+    ) -> Result<Self, SnapshotError> {
+        let rest = header::check(bytes, image, factory)?;
         let mut reader = Self {
             input: Inflater::new(rest),
-            image,
             facts: SessionFacts {
                 memory: 0,
                 clock: 0,
@@ -63,18 +65,6 @@ impl<'a> SnapshotReader<'a> {
             had_stdin: flags & HAD_STDIN != 0,
         };
         Ok(reader)
-    }
-
-    /// Checks that the session ran the image with this digest.
-    ///
-    /// # Errors
-    ///
-    /// [`SnapshotError::OtherImage`].
-    pub(crate) fn check_image(&self, image: &Digest) -> Result<(), SnapshotError> {
-        if self.image == *image {
-            return Ok(());
-        }
-        Err(SnapshotError::OtherImage)
     }
 
     /// Returns the state beside files and memory.

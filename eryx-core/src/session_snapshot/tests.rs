@@ -1,4 +1,6 @@
 use super::*;
+use crate::session_snapshot::header::{FORMAT, HEADER, MAGIC};
+use crate::snapshot_error::SnapshotError;
 
 const IMAGE: Digest = [1; DIGEST];
 const FACTORY: Digest = [2; DIGEST];
@@ -25,7 +27,7 @@ fn snapshot(facts: &SessionFacts, runs: &[PageRun]) -> Vec<u8> {
 
 /// Reads all pages of a snapshot without files.
 fn read(bytes: &[u8]) -> Result<Vec<PageRun>, SnapshotError> {
-    let mut reader = SnapshotReader::new(bytes, &FACTORY)?;
+    let mut reader = SnapshotReader::new(bytes, &IMAGE, &FACTORY)?;
     let mut runs = Vec::new();
     while let Some(run) = reader.next_pages(0)? {
         for _ in 0..run.pages {
@@ -44,7 +46,7 @@ fn run(first: u32, pages: u32) -> PageRun {
 fn what_is_written_is_read() {
     let runs = [run(1, 2), run(5, 1), run(31, 1)];
     let bytes = snapshot(&FACTS, &runs);
-    let reader = SnapshotReader::new(&bytes, &FACTORY).expect("valid");
+    let reader = SnapshotReader::new(&bytes, &IMAGE, &FACTORY).expect("valid");
     assert_eq!(reader.facts(), FACTS);
     assert_eq!(read(&bytes).expect("valid"), runs);
     let mut page = [1, 2, 3, 4];
@@ -56,13 +58,13 @@ fn what_is_written_is_read() {
 fn a_snapshot_of_another_kind_is_refused_by_what_is_different() {
     let bytes = snapshot(&FACTS, &[]);
     let refused = |bytes: &[u8]| {
-        let read = SnapshotReader::new(bytes, &FACTORY);
+        let read = SnapshotReader::new(bytes, &IMAGE, &FACTORY);
         read.err().expect("refused")
     };
-    let reader = SnapshotReader::new(&bytes, &FACTORY).expect("valid");
-    reader.check_image(&IMAGE).expect("the same");
-    assert_eq!(reader.check_image(&FACTORY), Err(SnapshotError::OtherImage));
-    let other = SnapshotReader::new(&bytes, &IMAGE);
+    assert!(SnapshotReader::new(&bytes, &IMAGE, &FACTORY).is_ok());
+    let other = SnapshotReader::new(&bytes, &FACTORY, &FACTORY);
+    assert_eq!(other.err(), Some(SnapshotError::OtherImage));
+    let other = SnapshotReader::new(&bytes, &IMAGE, &IMAGE);
     assert_eq!(other.err(), Some(SnapshotError::OtherFactory));
     assert_eq!(refused(b""), SnapshotError::NotASnapshot);
     assert_eq!(refused(&[0; 200]), SnapshotError::NotASnapshot);
@@ -110,7 +112,7 @@ fn a_damaged_snapshot_is_refused() {
 #[test]
 fn no_page_is_below_the_start() {
     let bytes = snapshot(&FACTS, &[run(1, 1)]);
-    let mut reader = SnapshotReader::new(&bytes, &FACTORY).expect("valid");
+    let mut reader = SnapshotReader::new(&bytes, &IMAGE, &FACTORY).expect("valid");
     let error = reader
         .next_pages(2 * 4096)
         .expect_err("refused")

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
 use crate::session_snapshot::{
-    Digest, FORMAT, HAD_STDIN, HAS_LISTINGS, HAS_NETWORK, MAGIC, PageRun, SessionFacts,
+    Digest, HAD_STDIN, HAS_LISTINGS, HAS_NETWORK, PageRun, SessionFacts, header,
 };
 
 /// Writes a snapshot to memory, which cannot fail: the errors of `Write` do not occur.
@@ -17,12 +17,8 @@ pub(crate) struct SnapshotWriter {
 impl SnapshotWriter {
     /// Begins a snapshot of a session with these digests of its image and of its factory's key.
     pub(crate) fn new(image: &Digest, factory: &Digest, facts: &SessionFacts) -> Self {
-        let mut header = MAGIC.to_vec();
-        header.extend(FORMAT.to_le_bytes());
-        header.extend(image);
-        header.extend(factory);
         let mut writer = Self {
-            output: ZlibEncoder::new(header, Compression::new(3)),
+            output: ZlibEncoder::new(header::encode(image, factory), Compression::new(3)),
         };
         let mut flags = 0;
         if facts.handles.network {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::devices::Device;
+use crate::device_directory::Device;
 use crate::error::{Error, Result};
 use crate::file_system::FileSystem;
 use crate::limits::Limits;

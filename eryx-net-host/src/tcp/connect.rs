@@ -18,9 +18,9 @@ use crate::connect_budget::ConnectDeadline;
 use crate::context::NetworkContext;
 use crate::dns::resolver::Answer;
 use crate::error::NetError;
-use crate::io_limits::IoLimits;
 use crate::poll::deadline::Deadline;
 use crate::poll::operation_timeout::OperationTimeout;
+use crate::socket_limits::SocketLimits;
 use crate::tcp::connection::Connection;
 use crate::tcp::dial::dial;
 use crate::tcp::established::Established;
@@ -79,7 +79,7 @@ impl Connection {
             deferred_error: None,
             quota_exceeded: false,
             close_reason: CloseReason::LocalClose,
-            limits: IoLimits::new(context),
+            limits: SocketLimits::new(context),
         }
     }
 

@@ -13,9 +13,9 @@ use crate::audit::entry::AuditEntry;
 use crate::connect_budget::BudgetedConnect;
 use crate::error::NetError;
 use crate::http::target::InspectionTarget;
-use crate::io_limits::IoLimits;
-use crate::own_addresses::masked_local_endpoint;
+use crate::local_endpoint::masked_local_endpoint;
 use crate::poll::deadline::Deadline;
+use crate::socket_limits::SocketLimits;
 use crate::tcp::established::Endpoints;
 use crate::tcp::keepalive::KeepaliveOption;
 use crate::tcp::lazy_tcp_stream::ConnectionStatus;
@@ -50,7 +50,7 @@ use crate::tcp::transport::Transport;
 /// # }
 /// ```
 pub struct Connection {
-    pub(super) limits: IoLimits,
+    pub(super) limits: SocketLimits,
     pub(super) entry: Arc<AuditEntry>,
     /// `None` once a lingering close owns it.
     pub(super) slot: Option<ConnectionSlot>,

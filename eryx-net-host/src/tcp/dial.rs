@@ -1,13 +1,12 @@
 //! Dialling: a direct TCP connection to one of several addresses.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::limits::semaphore::Semaphore;
-use crate::tcp::happy_eyeballs::{AttemptError, Pace, race};
-use crate::tcp::lazy_tcp_stream::{Interest, LazyTcpStream};
+use crate::tcp::attempt::{Connected, connect_one};
+use crate::tcp::happy_eyeballs::{Pace, race};
 
 /// The pace of TCP: the recommended "Connection Attempt Delay" (RFC 8305, 5), and the time after
 /// which TCP retransmits a lost first packet (RFC 6298, 2.1).
@@ -20,14 +19,6 @@ const PACE: Pace = Pace {
 /// The most addresses that are dialled for one connection. The policy has checked all addresses.
 pub(super) const MAX_ATTEMPTS: usize = 32;
 
-/// An established connection.
-#[derive(Debug)]
-pub(super) struct Connected {
-    pub(super) stream: LazyTcpStream,
-    pub(super) local: SocketAddr,
-    pub(super) peer: SocketAddr,
-}
-
 /// Dials `addresses` in the given order, a new one every 250 ms or as soon as one fails, and
 /// returns the first connection that is established, as [`race`] does.
 pub(super) async fn dial(addresses: &[SocketAddr], spare: &Semaphore) -> io::Result<Connected> {
@@ -38,61 +29,6 @@ pub(super) async fn dial(addresses: &[SocketAddr], spare: &Semaphore) -> io::Res
         Box::pin(connect_one(address))
     })
     .await
-}
-
-async fn connect_one(address: SocketAddr) -> io::Result<Connected> {
-    let mut stream =
-        LazyTcpStream::connect(address).map_err(|error| normalize_without_ipv6(address, error))?;
-    // Not `address`, which may be unspecified. A peer on this machine or nearby may have answered
-    // by now: a socket that has a peer is connected.
-    let peer = match stream.peer_address() {
-        Ok(peer) => peer,
-        Err(_) => {
-            if !stream.wait_inline(Interest::Writable) {
-                poll_fn(|cx| stream.poll_writable(cx)).await?;
-            }
-            stream.take_connect_error()?;
-            stream.peer_address()?
-        }
-    };
-    let local = stream.local_address()?;
-    // TCP's simultaneous open lets a socket connect to itself when its local port is the one it
-    // dials. No server listens there.
-    if local == peer {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    Ok(Connected {
-        stream,
-        peer,
-        local,
-    })
-}
-
-/// Converts EADDRNOTAVAIL of an IPv6 connect to ENETUNREACH: Linux returns it on a machine without
-/// IPv6. For an IPv4 connect it means that all ports are in use.
-fn normalize_without_ipv6(address: SocketAddr, error: io::Error) -> io::Error {
-    if address.is_ipv6() && error.kind() == io::ErrorKind::AddrNotAvailable {
-        return io::ErrorKind::NetworkUnreachable.into();
-    }
-    error
-}
-
-impl AttemptError for io::Error {
-    fn no_address() -> Self {
-        io::ErrorKind::NetworkUnreachable.into()
-    }
-
-    fn is_final(&self) -> bool {
-        false
-    }
-
-    fn rank(&self) -> u8 {
-        match self.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => 2,
-            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => 0,
-            _ => 1,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::host_memory::Charge;
-use crate::tcp::dial::Connected;
+use crate::tcp::attempt::Connected;
 use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::transport::Transport;
 

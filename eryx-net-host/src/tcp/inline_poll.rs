@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::error::NetError;
 use crate::poll::inline_wait::INLINE_WAIT;
 use crate::poll::noop_waker::noop_waker;
+use crate::poll::operation_timeout::OperationTimeout;
 use crate::tcp::connection::Connection;
 use crate::tcp::lazy_tcp_stream::Interest;
 use crate::tcp::state::State;
@@ -18,6 +19,22 @@ const MAX_INLINE_WAITS: u32 = 4;
 const _: () = assert!((MAX_INLINE_WAITS as usize + 1) * eryx_tls::POLL_LIMIT <= 256 * 1024);
 
 impl Connection {
+    /// Polls an operation inline, and then until it is ready or the timeout passes: that of the
+    /// caller, at most `ceiling`.
+    pub(super) async fn run_inline_first<T>(
+        &mut self,
+        timeout: Option<Duration>,
+        ceiling: Duration,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, NetError>>,
+    ) -> Result<T, NetError> {
+        if let Some(outcome) = self.poll_inline(timeout, &mut poll) {
+            return outcome;
+        }
+        OperationTimeout::new(timeout, ceiling)
+            .run(|cx| poll(self, cx))
+            .await
+    }
+
     /// Polls without waiting, and again after each inline wait in which bytes have arrived. Returns
     /// `None` if that was not enough.
     pub(super) fn poll_inline<T>(

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::audit::activity::CloseReason;
 use crate::error::NetError;
-use crate::io_limits::Direction;
-use crate::limits::bandwidth::Grant;
+use crate::limits::traffic::Grant;
 use crate::poll::noop_waker::noop_waker;
+use crate::socket_limits::Direction;
 use crate::tcp::connection::Connection;
 use crate::tcp::read_size::MAX_READ;
 use crate::tcp::state::{Shutdown, State};
@@ -33,15 +33,11 @@ impl Connection {
         timeout: Option<Duration>,
     ) -> Result<Vec<u8>, NetError> {
         let max = max.min(MAX_READ);
-        if let Some(outcome) =
-            self.poll_inline(timeout, |connection, cx| connection.poll_read(cx, max))
-        {
-            return outcome;
-        }
-        self.limits
-            .io_timeout(timeout)
-            .run(|cx| self.poll_read(cx, max))
-            .await
+        let ceiling = self.limits.context.config.io_timeout();
+        self.run_inline_first(timeout, ceiling, |connection, cx| {
+            connection.poll_read(cx, max)
+        })
+        .await
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Vec<u8>, NetError>> {
@@ -56,39 +52,35 @@ impl Connection {
         if self.quota_exceeded {
             return Poll::Ready(Err(self.quota_error(Direction::Receive)));
         }
-        let grant = self
-            .limits
-            .poll_reserve(cx, Direction::Receive, &self.entry, max);
-        let (granted, exhausted) = match ready!(grant) {
-            Grant::Bytes(granted) => (granted, false),
-            // The quota is exhausted, but EOF costs nothing: read one byte to tell the two apart.
-            Grant::Exhausted => (1, true),
-        };
-        let outcome = match &mut self.state {
-            State::Open(plain) => plain.poll_read_vec(cx, granted).map_err(NetError::from),
-            State::Tls(tls) => tls.poll_read_vec(cx, granted),
-            State::Inspected(inspected) => inspected.poll_read_vec(cx, granted),
-            _ => Poll::Ready(Err(NetError::NotConnected)),
-        };
-        // Bytes that arrived before reading was shut down are still read, as on Linux.
-        let outcome = match outcome {
-            Poll::Pending if self.half_close.read_shutdown => Poll::Ready(Ok(Vec::new())),
-            outcome => outcome,
-        };
-        let received = match &outcome {
-            Poll::Ready(Ok(bytes)) => bytes.len(),
-            _ => 0,
-        };
-        let outcome = if exhausted && received > 0 {
-            self.quota_exceeded = true;
-            Err(self.quota_error(Direction::Receive))
-        } else {
-            if !exhausted {
-                self.limits
-                    .limiter(Direction::Receive)
-                    .refund(granted - received);
+        let (outcome, exhausted) = {
+            let grant = self
+                .limits
+                .poll_reserve(cx, Direction::Receive, &self.entry, max);
+            let mut grant = ready!(grant);
+            // Where the quota is exhausted, EOF costs nothing: read one byte to tell the two apart.
+            let allowed = grant.as_ref().map_or(1, Grant::unspent);
+            let outcome = match &mut self.state {
+                State::Open(plain) => plain.poll_read_vec(cx, allowed).map_err(NetError::from),
+                State::Tls(tls) => tls.poll_read_vec(cx, allowed),
+                State::Inspected(inspected) => inspected.poll_read_vec(cx, allowed),
+                _ => Poll::Ready(Err(NetError::NotConnected)),
+            };
+            if let (Some(grant), Poll::Ready(Ok(bytes))) = (&mut grant, &outcome) {
+                grant.spend(bytes.len());
             }
-            ready!(outcome)
+            (outcome, grant.is_none())
+        };
+        let outcome = match outcome {
+            // Bytes that arrived before reading was shut down are still read, as on Linux.
+            Poll::Pending if self.half_close.read_shutdown => Ok(Vec::new()),
+            outcome => ready!(outcome),
+        };
+        let outcome = match outcome {
+            Ok(bytes) if exhausted && !bytes.is_empty() => {
+                self.quota_exceeded = true;
+                Err(self.quota_error(Direction::Receive))
+            }
+            outcome => outcome,
         };
         match &outcome {
             Ok(bytes) if bytes.is_empty() => {
@@ -183,28 +175,21 @@ impl Connection {
                 }
                 return Poll::Ready(Ok(()));
             }
-            let grant = self
-                .limits
-                .poll_reserve(cx, Direction::Send, &self.entry, rest.len());
-            let granted = match ready!(grant) {
-                Grant::Bytes(granted) => granted,
-                Grant::Exhausted => return Poll::Ready(Err(self.quota_error(Direction::Send))),
+            let outcome = {
+                let grant = self
+                    .limits
+                    .poll_reserve(cx, Direction::Send, &self.entry, rest.len());
+                ready!(grant).map(|mut grant| {
+                    let outcome = poll_send(&mut self.state, cx, &rest[..grant.unspent()]);
+                    if let Poll::Ready(Ok(sent)) = &outcome {
+                        grant.spend(*sent);
+                    }
+                    outcome
+                })
             };
-            let rest = &rest[..granted];
-            let outcome = match &mut self.state {
-                State::Open(plain) => plain
-                    .transport_mut()
-                    .poll_send(cx, rest)
-                    .map_err(NetError::from),
-                State::Tls(tls) => tls.poll_write(cx, rest),
-                State::Inspected(inspected) => inspected.poll_write(cx, rest),
-                _ => Poll::Ready(Err(NetError::NotConnected)),
+            let Some(outcome) = outcome else {
+                return Poll::Ready(Err(self.quota_error(Direction::Send)));
             };
-            let sent = match &outcome {
-                Poll::Ready(Ok(sent)) => *sent,
-                _ => 0,
-            };
-            self.limits.limiter(Direction::Send).refund(granted - sent);
             *taken += ready!(outcome)?;
         }
     }
@@ -300,5 +285,22 @@ impl Connection {
 
     fn quota_error(&self, direction: Direction) -> NetError {
         self.limits.quota_error(direction, Some(&self.entry))
+    }
+}
+
+/// Sends bytes, or encrypts them if the connection uses TLS. Returns how many were taken.
+fn poll_send(
+    state: &mut State,
+    cx: &mut Context<'_>,
+    data: &[u8],
+) -> Poll<Result<usize, NetError>> {
+    match state {
+        State::Open(plain) => plain
+            .transport_mut()
+            .poll_send(cx, data)
+            .map_err(NetError::from),
+        State::Tls(tls) => tls.poll_write(cx, data),
+        State::Inspected(inspected) => inspected.poll_write(cx, data),
+        _ => Poll::Ready(Err(NetError::NotConnected)),
     }
 }

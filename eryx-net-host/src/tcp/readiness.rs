@@ -3,8 +3,8 @@
 use std::task::{Context, Poll, ready};
 
 use crate::error::NetError;
-use crate::io_limits::Direction;
 use crate::poll::poll_set::PollItem;
+use crate::socket_limits::Direction;
 use crate::tcp::connection::Connection;
 use crate::tcp::lazy_tcp_stream::Interest;
 use crate::tcp::state::State;

@@ -10,7 +10,6 @@ use crate::audit::activity::CloseReason;
 use crate::error::NetError;
 use crate::host_memory::estimate;
 use crate::http::inspector::Inspector;
-use crate::poll::operation_timeout::OperationTimeout;
 use crate::server_name_check::HandshakeTransport;
 use crate::tcp::connection::Connection;
 use crate::tcp::inspected_stream::InspectedStream;
@@ -37,14 +36,9 @@ impl Connection {
         timeout: Option<Duration>,
     ) -> Result<(), NetError> {
         self.begin_handshake(settings)?;
-        match self.poll_inline(timeout, Self::poll_handshake) {
-            Some(outcome) => outcome?,
-            None => {
-                OperationTimeout::new(timeout, self.limits.context.config.connect_timeout())
-                    .run(|cx| self.poll_handshake(cx))
-                    .await?;
-            }
-        }
+        let ceiling = self.limits.context.config.connect_timeout();
+        self.run_inline_first(timeout, ceiling, Self::poll_handshake)
+            .await?;
         match &mut self.state {
             State::Tls(tls) => tls.mark_reported(),
             State::Inspected(inspected) => {

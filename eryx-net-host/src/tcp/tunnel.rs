@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use eryx_net_policy::{Host, with_embedded};
@@ -13,6 +13,7 @@ use crate::checked_lookup::interleave;
 use crate::context::NetworkContext;
 use crate::dns::resolver::Resolve as _;
 use crate::host_memory::estimate;
+use crate::local_endpoint::tunnel_local_endpoint;
 use crate::own_addresses::OwnAddresses;
 use crate::proxy::error::ProxyError;
 use crate::proxy::handshake::ProxyHandshake;
@@ -123,16 +124,10 @@ impl TunnelDialler {
         };
         let handshake = ProxyHandshake::new(&self.proxy, &target);
         let prefix = run_handshake(&mut transport, handshake).await?;
-        // The program sees the local port, but no address: loopback would show that the proxy runs
-        // on this machine.
-        let unspecified = match peer.ip() {
-            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
         Ok(Established {
             stream: PrefixedStream::new(transport, prefix),
             endpoints: Endpoints {
-                local: SocketAddr::new(unspecified, connected.local.port()),
+                local: tunnel_local_endpoint(connected.local, peer.ip()),
                 peer,
                 is_placeholder: matches!(target, ProxyTarget::Name(..)),
             },

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use crate::io_limits::Direction;
+use crate::socket_limits::Direction;
 use crate::udp::socket::UdpSocket;
 
 impl UdpSocket {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use crate::error::NetError;
-use crate::io_limits::Direction;
+use crate::socket_limits::Direction;
 use crate::udp::destinations::Destination;
 use crate::udp::socket::{Datagram, MAX_DATAGRAM, UdpSocket};
 

@@ -14,11 +14,11 @@ use crate::audit::log::AuditLog;
 use crate::context::NetworkContext;
 use crate::error::NetError;
 use crate::host_memory::{Charge, estimate};
-use crate::io_limits::IoLimits;
 use crate::limits::semaphore::Permit;
+use crate::local_endpoint::masked_local_endpoint;
 use crate::lookup::Family;
-use crate::own_addresses::masked_local_endpoint;
 use crate::poll::deadline::Deadline;
+use crate::socket_limits::SocketLimits;
 use crate::udp::destinations::{Destination, Destinations};
 use crate::udp::icmp_error::IcmpError;
 
@@ -61,7 +61,7 @@ pub struct Datagram {
 /// # }
 /// ```
 pub struct UdpSocket {
-    pub(super) limits: IoLimits,
+    pub(super) limits: SocketLimits,
     log: Arc<AuditLog>,
     domain: Domain,
     /// The socket's permit and memory; `None` before its first use, as is `socket`.
@@ -80,7 +80,7 @@ pub struct UdpSocket {
 impl UdpSocket {
     pub(crate) fn new(context: Arc<NetworkContext>, log: Arc<AuditLog>, family: Family) -> Self {
         Self {
-            limits: IoLimits::new(context),
+            limits: SocketLimits::new(context),
             log,
             domain: match family {
                 Family::Ipv4 => Domain::IPV4,
@@ -210,7 +210,7 @@ impl UdpSocket {
                 "an IPv6 address on an IPv4 socket".into(),
             ));
         }
-        let permit = context.acquire_host_slot(entry, &policy_host)?;
+        let permit = context.acquire_host_permit(entry, &policy_host)?;
         let deadline = Instant::now() + context.config.connect_timeout();
         if let Some(send_at) = context.reserve_connect_time(entry, deadline)? {
             self.send_at = Some(Deadline::at(send_at));
@@ -231,7 +231,7 @@ impl UdpSocket {
         if self.socket.is_some() {
             return Ok(());
         }
-        let permit = self.limits.context.acquire_connection(entry)?;
+        let permit = self.limits.context.acquire_connection_permit(entry)?;
         let memory = self.limits.context.charge(entry, estimate::UDP_SOCKET)?;
         let socket = socket2::Socket::new(self.domain, Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;

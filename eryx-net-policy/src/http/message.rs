@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use crate::decision::Decision;
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 use crate::host::Host;
 use crate::http::request::HttpRequest;
 use crate::http::verdict::{HttpOutcome, HttpSubject, HttpVerdict, RuleUse};
@@ -42,14 +42,14 @@ pub(crate) fn subject(
     }
     // The path of `OPTIONS *` is not part of a URL.
     if path != "*" {
-        url.push_str(&quote(path));
+        url.push_str(&escape_truncated(path));
     }
     let needs_rule = matches!(outcome, HttpOutcome::Path | HttpOutcome::Method);
     let suggestion = needs_rule
         .then(|| suggestion(request, path, rule))
         .flatten();
     HttpSubject {
-        method: quote(request.method).into(),
+        method: escape_truncated(request.method).into(),
         url: url.into(),
         host: Some(request.host.clone()),
         port: Port::Number(request.port),
@@ -152,11 +152,11 @@ fn reason(verdict: &HttpVerdict, audience: Audience) -> String {
         }
         HttpOutcome::MissingParameter(name) => format!(
             "{rule} requires the query parameter `{0}`; send it, or take `{0}` out of `query` of this rule",
-            quote(name)
+            escape_truncated(name)
         ),
         HttpOutcome::ForbiddenParameter(name) => format!(
             "{rule} forbids the query parameter `{0}`; leave it out, or take `{0}` out of `query` of this rule",
-            quote(name)
+            escape_truncated(name)
         ),
         HttpOutcome::UndecodableQuery => format!(
             "{rule} forbids query parameters, and the name of one has a `%` without two hexadecimal digits; \

@@ -3,7 +3,7 @@
 use eryx_http::PathErrorKind;
 use thiserror::Error;
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 
 /// The error of a text that is not a [`PathPattern`](crate::PathPattern).
 ///
@@ -18,7 +18,7 @@ pub struct PathPatternError {
 impl PathPatternError {
     pub(crate) fn new(text: &str, kind: PathPatternErrorKind) -> Self {
         Self {
-            text: quote(text),
+            text: escape_truncated(text),
             kind,
         }
     }

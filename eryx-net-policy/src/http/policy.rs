@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 use crate::hint_style::HintStyle;
 use crate::host::Host;
 use crate::http::host_match::covers;
@@ -251,8 +251,8 @@ impl HttpPolicy {
     ) -> HttpVerdict {
         let denied = |outcome, host: Option<Verdict>| HttpVerdict {
             subject: HttpSubject {
-                method: quote(method).into(),
-                url: quote(url.split(['?', '#']).next().unwrap_or(url)).into(),
+                method: escape_truncated(method).into(),
+                url: escape_truncated(url.split(['?', '#']).next().unwrap_or(url)).into(),
                 host: host.as_ref().and_then(Verdict::host).cloned(),
                 port: host.as_ref().map_or(Port::Any, Verdict::port),
                 suggestion: None,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 use crate::http::rule_error::HttpRuleError;
 
 /// Parameters that a query must have, and parameters that it must not have.
@@ -73,7 +73,7 @@ impl QueryRule {
             return Err(HttpRuleError::Query {
                 problem: format!(
                     "`{}` is both required and forbidden; remove one of the two",
-                    quote(name)
+                    escape_truncated(name)
                 ),
             });
         }

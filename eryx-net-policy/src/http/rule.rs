@@ -1,6 +1,6 @@
 //! HTTP rules: the requests that a host with rules allows.
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 use crate::host::Host;
 use crate::http::host_match::covers;
 use crate::http::path_pattern::PathPattern;
@@ -213,7 +213,7 @@ impl HttpRule {
 
 /// Checks a method of a rule.
 pub(crate) fn check_method(method: &str) -> Result<(), HttpRuleError> {
-    let text = quote(method);
+    let text = escape_truncated(method);
     if !eryx_http::is_token(method) {
         return Err(HttpRuleError::Method { text });
     }

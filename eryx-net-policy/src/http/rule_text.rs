@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 use crate::host::Host;
 use crate::http::rule::HttpRule;
 use crate::http::rule_error::HttpRuleError;
@@ -14,13 +14,19 @@ impl FromStr for HttpRule {
 
     fn from_str(text: &str) -> Result<Self, HttpRuleError> {
         if text.contains("://") {
-            return Err(HttpRuleError::Url { text: quote(text) });
+            return Err(HttpRuleError::Url {
+                text: escape_truncated(text),
+            });
         }
         let words: Vec<&str> = text.split(' ').collect();
         if words.iter().any(|word| word.is_empty()) {
             return Err(match text.trim().is_empty() {
-                true => HttpRuleError::NoHost { text: quote(text) },
-                false => HttpRuleError::Words { text: quote(text) },
+                true => HttpRuleError::NoHost {
+                    text: escape_truncated(text),
+                },
+                false => HttpRuleError::Words {
+                    text: escape_truncated(text),
+                },
             });
         }
         let (methods, host, further_paths) = match words.as_slice() {
@@ -31,10 +37,14 @@ impl FromStr for HttpRule {
         };
         let (host, path) = split_path(host);
         if host.is_empty() || (methods.is_none() && is_methods(host)) {
-            return Err(HttpRuleError::NoHost { text: quote(text) });
+            return Err(HttpRuleError::NoHost {
+                text: escape_truncated(text),
+            });
         }
         if further_paths.iter().any(|path| !path.starts_with('/')) {
-            return Err(HttpRuleError::Words { text: quote(text) });
+            return Err(HttpRuleError::Words {
+                text: escape_truncated(text),
+            });
         }
         let mut rule = Self::new(host.parse::<HostPattern>()?);
         if let Some(methods) = methods.filter(|methods| *methods != "*") {

@@ -1,6 +1,6 @@
 //! Secret bindings: where a secret may be sent.
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 use crate::host::Host;
 use crate::http::binding_error::SecretBindingError;
 use crate::http::host_match::{covers, names};
@@ -150,7 +150,7 @@ impl SecretBinding {
         if template.matches("{}").count() != 1 || !is_value {
             return Err(SecretBindingError::Template {
                 name: self.name,
-                template: quote(template),
+                template: escape_truncated(template),
             });
         }
         let binding = Self {
@@ -248,7 +248,7 @@ impl SecretBinding {
     }
 
     fn check_header(&self, header: &str) -> Result<(), SecretBindingError> {
-        let (name, header_text) = (self.name.clone(), quote(header));
+        let (name, header_text) = (self.name.clone(), escape_truncated(header));
         if !eryx_http::is_token(header) {
             return Err(SecretBindingError::Header {
                 name,
@@ -280,7 +280,9 @@ fn check_name(name: &str) -> Result<(), SecretBindingError> {
         && name.starts_with(|c: char| !c.is_ascii_digit());
     match is_name {
         true => Ok(()),
-        false => Err(SecretBindingError::Name { name: quote(name) }),
+        false => Err(SecretBindingError::Name {
+            name: escape_truncated(name),
+        }),
     }
 }
 

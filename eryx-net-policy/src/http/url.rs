@@ -2,7 +2,7 @@
 
 use eryx_http::Scheme;
 
-use crate::escape::quote;
+use crate::escape::escape_truncated;
 
 /// The parts of a URL that a request is made from.
 pub(crate) struct Url<'a> {
@@ -31,7 +31,7 @@ impl<'a> Url<'a> {
             _ => {
                 return Err(format!(
                     "its scheme is `{}`; write `https`, `http`, `wss` or `ws`",
-                    quote(scheme)
+                    escape_truncated(scheme)
                 ));
             }
         };
@@ -70,7 +70,7 @@ fn parse_port(text: &str) -> Result<u16, String> {
     port.ok_or_else(|| {
         format!(
             "its port is `{}`; write a number from 1 to 65535, or leave it out",
-            quote(text)
+            escape_truncated(text)
         )
     })
 }

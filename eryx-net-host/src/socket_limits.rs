@@ -1,4 +1,5 @@
-//! The bandwidth limits, the I/O timeout and the abort flag, as they apply to one socket.
+//! The byte quotas, the rate limits, the I/O timeout and the abort flag, as they apply to one
+//! socket.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -7,12 +8,12 @@ use std::time::Duration;
 use crate::audit::entry::AuditEntry;
 use crate::context::NetworkContext;
 use crate::error::NetError;
-use crate::limits::bandwidth::{BandwidthLimiter, Grant};
 use crate::limits::rate_limiter::RateLimitWait;
+use crate::limits::traffic::{Grant, TrafficLimiter};
 use crate::poll::operation_timeout::OperationTimeout;
 
 /// The limits of one TCP or UDP socket, and its waits for the two rate limits.
-pub(crate) struct IoLimits {
+pub(crate) struct SocketLimits {
     pub(crate) context: Arc<NetworkContext>,
     sending: RateLimitWait,
     receiving: RateLimitWait,
@@ -25,7 +26,7 @@ pub(crate) enum Direction {
     Receive,
 }
 
-impl IoLimits {
+impl SocketLimits {
     pub(crate) fn new(context: Arc<NetworkContext>) -> Self {
         Self {
             context,
@@ -46,21 +47,21 @@ impl IoLimits {
         Ok(())
     }
 
-    pub(crate) fn limiter(&self, direction: Direction) -> &BandwidthLimiter {
+    pub(crate) fn limiter(&self, direction: Direction) -> &TrafficLimiter {
         match direction {
             Direction::Send => &self.context.sent,
             Direction::Receive => &self.context.received,
         }
     }
 
-    /// Reserves up to `wanted` bytes. The caller has to refund those it does not use.
+    /// Reserves up to `wanted` bytes. Returns `None` if the quota is exhausted.
     pub(crate) fn poll_reserve(
         &mut self,
         cx: &mut Context<'_>,
         direction: Direction,
         entry: &AuditEntry,
         wanted: usize,
-    ) -> Poll<Grant> {
+    ) -> Poll<Option<Grant<'_>>> {
         let (limiter, wait) = self.limiter_and_wait(direction);
         let grant = limiter.poll_reserve(cx, wait, wanted);
         record_throttled(limiter, Some(entry), grant)
@@ -90,10 +91,7 @@ impl IoLimits {
         error
     }
 
-    fn limiter_and_wait(
-        &mut self,
-        direction: Direction,
-    ) -> (&BandwidthLimiter, &mut RateLimitWait) {
+    fn limiter_and_wait(&mut self, direction: Direction) -> (&TrafficLimiter, &mut RateLimitWait) {
         match direction {
             Direction::Send => (&self.context.sent, &mut self.sending),
             Direction::Receive => (&self.context.received, &mut self.receiving),
@@ -103,7 +101,7 @@ impl IoLimits {
 
 /// Records in `entry` that the socket waits for the rate limit, if it does.
 fn record_throttled<T>(
-    limiter: &BandwidthLimiter,
+    limiter: &TrafficLimiter,
     entry: Option<&AuditEntry>,
     outcome: Poll<T>,
 ) -> Poll<T> {

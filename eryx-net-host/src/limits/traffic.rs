@@ -1,43 +1,32 @@
-//! The bandwidth limits of a sandbox: a byte quota and a rate limit for each direction.
+//! The limits on the traffic of a sandbox in one direction: a byte quota and a rate limit.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use crate::error::NetError;
+use crate::limits::byte_quota::ByteQuota;
 use crate::limits::kind::NetLimit;
 use crate::limits::rate_limiter::{RateLimitWait, RateLimiter};
 
 /// The limits of all sockets together in one direction: an optional byte quota and an optional rate
 /// limit.
 #[derive(Debug)]
-pub(crate) struct BandwidthLimiter {
+pub(crate) struct TrafficLimiter {
     quota: Option<ByteQuota>,
     rate: Option<(RateLimiter, NetLimit)>,
 }
 
-/// A byte quota: once it is used up, every reservation fails.
+/// Bytes that a [`TrafficLimiter`] has reserved. Dropping it returns those that were not spent.
 #[derive(Debug)]
-struct ByteQuota {
-    limit: u64,
-    left: AtomicU64,
-    kind: NetLimit,
+pub(crate) struct Grant<'a> {
+    limiter: &'a TrafficLimiter,
+    unspent: usize,
 }
 
-/// A reservation of a [`BandwidthLimiter`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Grant {
-    /// This many bytes, at least one unless none were wanted. The caller has to
-    /// [refund](BandwidthLimiter::refund) those it does not use.
-    Bytes(usize),
-    /// The quota is exhausted.
-    Exhausted,
-}
-
-impl BandwidthLimiter {
+impl TrafficLimiter {
     /// Returns the limits on sent bytes.
     pub(crate) fn sending(max_bytes: Option<u64>, bytes_per_second: Option<u64>) -> Self {
         Self {
-            quota: quota(max_bytes, NetLimit::MaxSentBytes),
+            quota: max_bytes.map(|limit| ByteQuota::new(limit, NetLimit::MaxSentBytes)),
             rate: rate(bytes_per_second, NetLimit::SentBytesPerSecond),
         }
     }
@@ -45,30 +34,28 @@ impl BandwidthLimiter {
     /// Returns the limits on received bytes.
     pub(crate) fn receiving(max_bytes: Option<u64>, bytes_per_second: Option<u64>) -> Self {
         Self {
-            quota: quota(max_bytes, NetLimit::MaxReceivedBytes),
+            quota: max_bytes.map(|limit| ByteQuota::new(limit, NetLimit::MaxReceivedBytes)),
             rate: rate(bytes_per_second, NetLimit::ReceivedBytesPerSecond),
         }
     }
 
-    /// Reserves up to `wanted` bytes. Waits only for the rate limit.
+    /// Reserves up to `wanted` bytes, at least one unless none are wanted. Waits only for the rate
+    /// limit. Returns `None` if the quota is exhausted.
     pub(crate) fn poll_reserve(
         &self,
         cx: &mut Context<'_>,
         wait: &mut RateLimitWait,
         wanted: usize,
-    ) -> Poll<Grant> {
+    ) -> Poll<Option<Grant<'_>>> {
         let reserved = match &self.quota {
             Some(quota) => quota.reserve(wanted),
             None => wanted,
         };
         if reserved == 0 {
-            return Poll::Ready(match wanted {
-                0 => Grant::Bytes(0),
-                _ => Grant::Exhausted,
-            });
+            return Poll::Ready((wanted == 0).then(|| self.grant(0)));
         }
         let Some((limiter, _)) = &self.rate else {
-            return Poll::Ready(Grant::Bytes(reserved));
+            return Poll::Ready(Some(self.grant(reserved)));
         };
         let granted = match wait.poll_acquire(cx, limiter, reserved as u64) {
             // At most `reserved`, so it fits.
@@ -81,7 +68,14 @@ impl BandwidthLimiter {
         if granted == 0 {
             return Poll::Pending;
         }
-        Poll::Ready(Grant::Bytes(granted))
+        Poll::Ready(Some(self.grant(granted)))
+    }
+
+    fn grant(&self, bytes: usize) -> Grant<'_> {
+        Grant {
+            limiter: self,
+            unspent: bytes,
+        }
     }
 
     /// Ready when [`poll_reserve`](Self::poll_reserve) would be.
@@ -133,58 +127,30 @@ impl BandwidthLimiter {
 
     /// Returns the kind of the byte quota, if there is one, and the error for exceeding it.
     pub(crate) fn quota_error(&self) -> Option<(NetLimit, NetError)> {
-        let quota = self.quota.as_ref()?;
-        let kind = quota.kind;
-        let done = match kind {
-            NetLimit::MaxSentBytes => "sent",
-            _ => "received",
-        };
-        let error = NetError::QuotaExceeded(format!(
-            "this sandbox has {done} {} bytes, all it may ({kind}): have the embedder raise {kind}",
-            quota.limit
-        ));
-        Some((kind, error))
+        self.quota.as_ref().map(ByteQuota::error)
     }
 
     fn is_exhausted(&self) -> bool {
-        self.quota
-            .as_ref()
-            .is_some_and(|quota| quota.left.load(Ordering::Acquire) == 0)
+        self.quota.as_ref().is_some_and(ByteQuota::is_exhausted)
     }
 }
 
-impl ByteQuota {
-    fn reserve(&self, wanted: usize) -> usize {
-        let wanted = wanted as u64;
-        let left = self
-            .left
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
-                Some(left - left.min(wanted))
-            })
-            .unwrap_or(0);
-        // At most `wanted`, so it fits.
-        left.min(wanted) as usize
+impl Grant<'_> {
+    /// Returns the number of bytes that may still be transferred.
+    pub(crate) fn unspent(&self) -> usize {
+        self.unspent
     }
 
-    fn debit(&self, amount: usize) -> bool {
-        self.left
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
-                left.checked_sub(amount as u64)
-            })
-            .is_ok()
-    }
-
-    fn refund(&self, unused: usize) {
-        self.left.fetch_add(unused as u64, Ordering::AcqRel);
+    /// Records that `bytes` of the grant were transferred.
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        self.unspent -= bytes;
     }
 }
 
-fn quota(limit: Option<u64>, kind: NetLimit) -> Option<ByteQuota> {
-    limit.map(|limit| ByteQuota {
-        limit,
-        left: AtomicU64::new(limit),
-        kind,
-    })
+impl Drop for Grant<'_> {
+    fn drop(&mut self) {
+        self.limiter.refund(self.unspent);
+    }
 }
 
 fn rate(per_second: Option<u64>, kind: NetLimit) -> Option<(RateLimiter, NetLimit)> {
@@ -198,35 +164,60 @@ mod tests {
 
     use super::*;
 
-    fn reserve(limiter: &BandwidthLimiter, wanted: usize) -> Poll<Grant> {
+    fn reserve(limiter: &TrafficLimiter, wanted: usize) -> Poll<Option<Grant<'_>>> {
         let mut cx = Context::from_waker(Waker::noop());
         limiter.poll_reserve(&mut cx, &mut RateLimitWait::default(), wanted)
     }
 
+    /// Reserves bytes and spends them. Returns how many, or `None` if the quota is exhausted.
+    fn spend(limiter: &TrafficLimiter, wanted: usize) -> Poll<Option<usize>> {
+        reserve(limiter, wanted).map(|grant| {
+            grant.map(|mut grant| {
+                let bytes = grant.unspent();
+                grant.spend(bytes);
+                bytes
+            })
+        })
+    }
+
     #[tokio::test]
     async fn the_bytes_of_a_quota_are_granted_once() {
-        let limiter = BandwidthLimiter::sending(Some(10), None);
-        assert_eq!(reserve(&limiter, 4), Poll::Ready(Grant::Bytes(4)));
-        assert_eq!(reserve(&limiter, 100), Poll::Ready(Grant::Bytes(6)));
-        assert_eq!(reserve(&limiter, 1), Poll::Ready(Grant::Exhausted));
-        assert_eq!(reserve(&limiter, 0), Poll::Ready(Grant::Bytes(0)));
+        let limiter = TrafficLimiter::sending(Some(10), None);
+        assert_eq!(spend(&limiter, 4), Poll::Ready(Some(4)));
+        assert_eq!(spend(&limiter, 100), Poll::Ready(Some(6)));
+        assert_eq!(spend(&limiter, 1), Poll::Ready(None));
+        assert_eq!(spend(&limiter, 0), Poll::Ready(Some(0)));
         limiter.refund(2);
-        assert_eq!(reserve(&limiter, 5), Poll::Ready(Grant::Bytes(2)));
+        assert_eq!(spend(&limiter, 5), Poll::Ready(Some(2)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_that_waits_for_the_rate_holds_no_part_of_the_quota() {
-        let limiter = BandwidthLimiter::receiving(Some(150), Some(100));
-        assert_eq!(reserve(&limiter, 1000), Poll::Ready(Grant::Bytes(100)));
-        assert_eq!(reserve(&limiter, 1000), Poll::Pending);
+        let limiter = TrafficLimiter::receiving(Some(150), Some(100));
+        assert_eq!(spend(&limiter, 1000), Poll::Ready(Some(100)));
+        assert_eq!(spend(&limiter, 1000), Poll::Pending);
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(reserve(&limiter, 1000), Poll::Ready(Grant::Bytes(50)));
-        assert_eq!(reserve(&limiter, 1000), Poll::Ready(Grant::Exhausted));
+        assert_eq!(spend(&limiter, 1000), Poll::Ready(Some(50)));
+        assert_eq!(spend(&limiter, 1000), Poll::Ready(None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_spent_of_a_grant_returns_to_the_quota_and_to_the_rate() {
+        let limiter = TrafficLimiter::sending(Some(150), Some(100));
+        let Poll::Ready(Some(mut grant)) = reserve(&limiter, 1000) else {
+            panic!("nothing was granted");
+        };
+        assert_eq!(grant.unspent(), 100);
+        grant.spend(30);
+        drop(grant);
+        assert_eq!(spend(&limiter, 1000), Poll::Ready(Some(70)));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(spend(&limiter, 1000), Poll::Ready(Some(50)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_debit_is_all_or_nothing_and_delays_later_reservations() {
-        let limiter = BandwidthLimiter::sending(Some(400), Some(100));
+        let limiter = TrafficLimiter::sending(Some(400), Some(100));
         assert!(limiter.debit(300));
         assert!(!limiter.debit(101));
         let mut cx = Context::from_waker(Waker::noop());
@@ -239,16 +230,13 @@ mod tests {
         tokio::time::advance(Duration::from_secs(3)).await;
         assert!(is_available());
         assert!(limiter.debit(100));
-        assert_eq!(reserve(&limiter, 1), Poll::Ready(Grant::Exhausted));
+        assert_eq!(spend(&limiter, 1), Poll::Ready(None));
     }
 
     #[tokio::test]
     async fn without_limits_every_reservation_is_granted() {
-        let limiter = BandwidthLimiter::sending(None, None);
-        assert_eq!(
-            reserve(&limiter, usize::MAX),
-            Poll::Ready(Grant::Bytes(usize::MAX))
-        );
+        let limiter = TrafficLimiter::sending(None, None);
+        assert_eq!(spend(&limiter, usize::MAX), Poll::Ready(Some(usize::MAX)));
         assert_eq!(limiter.rate_limit(), None);
         assert!(limiter.quota_error().is_none());
     }

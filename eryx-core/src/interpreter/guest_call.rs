@@ -1,0 +1,88 @@
+//! The calls of the guest's exports that run a program or its setup code.
+
+use wasmtime::Store;
+
+use crate::bindings::{Outcome, Sandbox as Guest, StartState};
+use crate::stdin::Stdin;
+use crate::store_state::StoreState;
+use crate::value::TakenValue;
+
+/// A call of an export of the guest.
+#[derive(Debug)]
+pub(crate) enum GuestCall<'a> {
+    /// Run a program.
+    Execute {
+        /// The source of the program.
+        source: &'a [u8],
+        /// The state to set before.
+        start: Option<&'a StartState>,
+        /// The standard input of the program.
+        stdin: Stdin,
+        /// The most bytes of the program's value, if it is wanted.
+        max_value: Option<u32>,
+        /// Whether the interpreter ends with the program.
+        exits: bool,
+    },
+    /// Import modules and run the setup code, before a snapshot.
+    Preload {
+        /// The directories that packages are imported from.
+        paths: &'a [String],
+        /// The modules.
+        imports: &'a [String],
+        /// The setup code.
+        setup: Option<&'a [u8]>,
+    },
+}
+
+impl GuestCall<'_> {
+    /// Calls the export. Returns how the program ended, and its value.
+    pub(super) async fn call(
+        self,
+        guest: &Guest,
+        store: &mut Store<StoreState>,
+    ) -> wasmtime::Result<(Outcome, TakenValue)> {
+        match self {
+            Self::Execute {
+                source,
+                start,
+                stdin,
+                max_value,
+                exits,
+            } => {
+                if let Some(start) = start {
+                    if start.opens_stdin {
+                        store.data().stdin.set(stdin)?;
+                    }
+                    if let Err(exception) = guest.call_prepare(&mut *store, start).await? {
+                        return Ok((Outcome::Exception(exception), TakenValue::default()));
+                    }
+                }
+                let ended = match max_value {
+                    None => {
+                        let outcome = guest.call_execute(&mut *store, source).await?;
+                        (outcome, TakenValue::default())
+                    }
+                    Some(max) => {
+                        let evaluation = guest.call_evaluate(&mut *store, source, max).await?;
+                        TakenValue::new(evaluation, max, &store.data().host_memory)?
+                    }
+                };
+                if exits {
+                    let open = store.data().files.lock().open_count();
+                    let open = u32::try_from(open).unwrap_or(u32::MAX);
+                    guest.call_exit(store, open).await?;
+                }
+                Ok(ended)
+            }
+            Self::Preload {
+                paths,
+                imports,
+                setup,
+            } => {
+                let preloaded = guest.call_preload(store, paths, imports, setup).await?;
+                let outcome = preloaded.map_or_else(Outcome::Exception, |()| Outcome::Finished);
+                Ok((outcome, TakenValue::default()))
+            }
+        }
+    }
+}
