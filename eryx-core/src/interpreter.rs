@@ -58,8 +58,8 @@ pub(crate) struct Interpreter {
     environment: Environment,
     /// Whether a program had standard input, which the interpreter may have read in advance.
     had_stdin: bool,
-    /// Why no further program can run. Set when an execution begins, for one whose future is
-    /// dropped.
+    /// Why no further program can run. Set in advance when an execution begins, in case the
+    /// future is dropped.
     close_reason: String,
 }
 

@@ -42,7 +42,7 @@ impl MemoryLimiter {
         self.used
     }
 
-    /// Returns whether memory grew since it was made.
+    /// Returns whether memory grew since the instance was made.
     pub(crate) fn has_ever_grown(&self) -> bool {
         self.has_ever_grown
     }

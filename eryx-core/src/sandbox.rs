@@ -377,7 +377,7 @@ impl SandboxBuilder {
         self
     }
 
-    /// Calls `handler` with each call of a function when it has ended. Calls that the host refuses
+    /// Calls `handler` with each call of a function when it has ended. Calls that Eryx refuses
     /// are only counted, in the report. The handler runs on any thread of the runtime, and returns
     /// at once: the program may wait for it.
     pub fn on_function_call(

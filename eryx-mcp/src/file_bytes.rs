@@ -2,7 +2,7 @@
 
 use eryx::files::FileContent;
 
-/// The largest file in a directory of the machine that is read, in bytes.
+/// The largest file that is read from a mounted directory, in bytes.
 pub(crate) const MAX_MOUNTED: u64 = 4 << 20;
 
 /// The content of a file.

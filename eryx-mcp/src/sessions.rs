@@ -19,7 +19,7 @@ pub(crate) struct Sessions {
     by_name: Mutex<BTreeMap<SessionName, Arc<Slot>>>,
 }
 
-/// An entry of the table: a session, or none before the first program and after an error.
+/// The place of a named session: empty before its first program, and after a program has ended it.
 pub(crate) struct Slot {
     /// Cancelled when the session is removed.
     removed: CancelHandle,
@@ -33,8 +33,8 @@ pub(crate) struct Slot {
 #[derive(Default)]
 struct State {
     session: Option<Session>,
-    /// The reason why the variables of earlier programs are lost, until the result of a tool says
-    /// it.
+    /// The reason why the variables of earlier programs are lost, until the next result of a tool
+    /// reports it.
     loss: Option<String>,
 }
 
@@ -133,7 +133,7 @@ impl Sessions {
             None => return Err(no_session(name)),
         };
         let mut state = slot.idle_state(name)?;
-        // A session that a program ended is found here.
+        // Notices a session that a program has ended.
         if let Some(session) = &mut state.session
             && let Err(Error::SessionClosed { reason, .. }) = session.files().map(drop)
         {
@@ -190,8 +190,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// The message for the model: there is no such session, no program has run in it, or one does
-    /// now.
+    /// The message for the model: there is no such session, no program has run in it, or one is
+    /// running in it.
     async fn with_session<T>(
         &self,
         name: &SessionName,
@@ -204,12 +204,13 @@ impl Sessions {
         match &mut state.session {
             Some(session) => work(session).await,
             None => Err(format!(
-                "session `{shown}` has no variables: an earlier program ended it"
+                "session `{shown}` has no variables: no program has run in it, or an earlier one \
+                 ended it"
             )),
         }
     }
 
-    /// Creates a session, which `start` returns. Programs for it wait meanwhile.
+    /// Creates the session that `start` returns. Programs sent to it wait until then.
     async fn create(
         &self,
         name: &SessionName,
@@ -386,7 +387,7 @@ fn program(code: &str) -> Program {
     Program::new(code).with_value()
 }
 
-/// Returns whether a program that ended so ended its session.
+/// Returns whether a program that ends with `error` ends its session.
 pub(crate) fn ends_session(error: &Error) -> bool {
     matches!(
         error,

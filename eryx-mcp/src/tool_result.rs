@@ -36,7 +36,8 @@ pub(crate) fn success(text: impl Into<String>) -> CallToolResult {
 }
 
 /// Returns the result for a program that ended. Each text has a block of its own, so that no
-/// program can forge the end of one. `max` bounds each in bytes.
+/// program can forge the end of a text. Each shows at most `max` bytes of output; the note of
+/// [`clip`] comes on top.
 pub(crate) fn of_program(
     session: &SessionName,
     program: &FinishedProgram,
@@ -95,7 +96,7 @@ fn end_message(error: &Error, session: &SessionName) -> String {
         Error::Cancelled { .. } => "The program was ended by reset_session, or because the server \
                                     stops."
             .to_owned(),
-        // The messages of the engine end without a full stop.
+        // An `eryx::Error` ends without a full stop.
         other => format!("The program could not be run to its end: {other}."),
     };
     if ends_session(error) {
@@ -113,8 +114,8 @@ fn limit_message(limit: &Limit) -> String {
     let (exceeded, advice, option) = match limit {
         Limit::ExecutionTime(time) => (
             format!("The program took longer than its time limit of {time:?}."),
-            "Do less in one call, or use a faster algorithm; state that a session has before a call \
-             is lost as well.",
+            "Do less in one call, or use a faster algorithm; what earlier calls left in the session \
+             is lost, too.",
             Some("--timeout"),
         ),
         Limit::Memory(bytes) => (

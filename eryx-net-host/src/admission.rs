@@ -20,8 +20,8 @@ use crate::limits::semaphore::Permit;
 /// bytes of UTF-8.
 const MAX_HOST: usize = 1024;
 
-/// A connection's slot: one permit of the sandbox's limit, one of its host's, and its host memory.
-/// Released on drop.
+/// A connection's slot: one permit of the sandbox's limit, one of the remote host's, and its
+/// host memory. Released on drop.
 #[derive(Debug)]
 pub(crate) struct ConnectionSlot {
     _connection: Permit,
@@ -189,7 +189,7 @@ impl NetworkContext {
         })
     }
 
-    /// Returns the deadline of a connection to `host`, whose verdict is about `policy_host`: one
+    /// Returns the deadline of a connection to `host`; the policy allowed it as `policy_host`. One
     /// connect timeout covers the lookup that returned an address and the attempts that directly
     /// follow it.
     fn connect_deadline(&self, host: &Host, policy_host: &Host) -> ConnectDeadline {

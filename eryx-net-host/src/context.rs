@@ -95,8 +95,8 @@ impl NetworkContext {
         context
     }
 
-    /// Returns the context of a fork of the session. Both have the same byte quotas, rate limits
-    /// and placeholders, and the fork has a copy of the names that addresses were resolved from.
+    /// Returns the context of a fork of the session. Both share the byte quotas, rate limits and
+    /// placeholders, and the fork has a copy of the names that addresses were resolved from.
     pub(crate) fn fork(&self, memory: HostMemory) -> Self {
         let mut fork = Self::new(self.config.clone(), memory);
         fork.resolved_names = self.resolved_names.fork();
@@ -117,8 +117,8 @@ impl NetworkContext {
         self.memory = memory;
     }
 
-    /// Returns the memory that the inspection of one more connection takes. Without memory for the
-    /// request log, that includes the log.
+    /// Returns the memory that the inspection of one more connection takes. If the budget had
+    /// no room for the request log, that includes the log.
     pub(crate) fn inspection_memory(&self) -> u64 {
         match self.log_memory {
             Some(_) => estimate::INSPECTION,

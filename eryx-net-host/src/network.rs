@@ -355,7 +355,7 @@ impl Network {
         self.log.poll_observer(cx)
     }
 
-    /// Returns the report of everything so far.
+    /// Returns the report of everything since the last [`take_report`](Self::take_report).
     #[must_use]
     pub fn report(&self) -> NetworkReport {
         self.log.report(false)

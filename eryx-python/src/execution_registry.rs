@@ -59,12 +59,12 @@ impl ActiveExecution {
     ///
     /// # Errors
     ///
-    /// `EryxError` while the interpreter shuts down.
+    /// `EryxError` while Python shuts down.
     pub(crate) fn begin(py: Python<'_>, owner: OwnerId) -> PyResult<Self> {
         let mut registry = registry(py);
         if registry.shutting_down {
             return Err(EryxError::new_err(
-                "the interpreter is shutting down: no program can be started",
+                "Python is shutting down: no program can be started",
             ));
         }
         registry.counter += 1;

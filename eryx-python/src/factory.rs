@@ -492,7 +492,7 @@ fn build(py: Python<'_>, builder: FactoryBuilder) -> PyResult<SandboxFactory> {
     match built? {
         Some(built) => built.map(SandboxFactory).map_err(exception),
         None => Err(EryxError::new_err(
-            "the interpreter is shutting down: the factory is not built",
+            "Python is shutting down: the factory is not built",
         )),
     }
 }

@@ -182,7 +182,8 @@ impl Files {
                         reason
                     })
             });
-            called.unwrap_or_else(|| Err(io::Error::other("the interpreter has ended")))
+            called
+                .unwrap_or_else(|| Err(io::Error::other("the embedder's Python is shutting down")))
         };
         self.change(|files| files.with_source(path, size, provide));
         Ok(())

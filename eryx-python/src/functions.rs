@@ -186,10 +186,7 @@ fn execution() -> Result<Arc<FunctionContext>, FunctionError> {
 }
 
 fn shutting_down() -> FunctionError {
-    FunctionError::new(
-        "RuntimeError",
-        "the embedder's interpreter is shutting down",
-    )
+    FunctionError::new("RuntimeError", "the embedder's Python is shutting down")
 }
 
 /// Calls a plain function, on this thread.

@@ -76,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsIo<S> {
                 }));
             }
             if self.engine.peer_closed() || self.engine.is_eof() {
-                // An error of sending came before the end.
+                // Sending failed before the stream ended: that error says more.
                 let error = self.send_error.clone();
                 return Poll::Ready(Err(error.unwrap_or(TlsError::UnexpectedEof)));
             }

@@ -19,7 +19,7 @@ use crate::image::cache::{Cache, CacheName};
 /// The first bytes of the entry.
 const MAGIC: &[u8; 16] = b"eryx digests 1\n\0";
 
-/// The smallest number of files whose digests are stored. To read fewer takes no time.
+/// The smallest number of files whose digests are stored: reading fewer takes no time.
 const MIN_FILES: usize = 256;
 
 /// The digests of the files in a directory, by name.

@@ -11,12 +11,12 @@ use thiserror::Error;
 /// The files that an execution changed: a cheap handle, with their content in memory as it was at
 /// the end.
 ///
-/// Mounted directories of the machine are not included. As long as a copy of the handle exists, so
-/// do all files in memory, at the start and at the end of the execution: at most twice
+/// Mounted directories of the machine are not included. Each copy of the handle keeps all in-memory
+/// files, both as they were at the start of the execution and at its end: at most twice
 /// [`max_file_bytes`](crate::ResourceLimits::with_max_file_bytes).
 ///
-/// Paths, names and content are the program's choice. Do not use a path as it is on the machine:
-/// [`save`](Self::save) never writes outside of its folder.
+/// Paths, names and content are the program's choice. Do not use such a path on the machine
+/// unchecked; [`save`](Self::save) never writes outside of its folder.
 ///
 /// ```no_run
 /// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), Box<dyn std::error::Error>> {
@@ -66,7 +66,7 @@ impl ChangedFiles {
         Some(end.changes_since(start))
     }
 
-    /// Returns whether nothing was changed. An execution that wrote no file has this at once.
+    /// Returns whether nothing was changed. Takes no time if the execution wrote no file.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }

@@ -31,7 +31,7 @@ pub(crate) struct AdmittedCall {
 }
 
 impl AdmittedCall {
-    /// Lets the work run by itself.
+    /// Starts the work, and returns without waiting for it.
     pub(crate) async fn start(self) -> Call {
         let Self {
             work,
@@ -176,8 +176,8 @@ impl QueuedCall {
         }
     }
 
-    /// Begins work that ends elsewhere: at once, outside of the program, or once it is the turn of
-    /// the call.
+    /// Begins work that reports its end from elsewhere: now, outside of the program, if it is the
+    /// turn of the call, else when it is.
     async fn start_callback(
         mut self,
         begin: Box<dyn FnOnce(Completion) -> CancelOnDrop + Send>,
@@ -192,7 +192,7 @@ impl QueuedCall {
             let completion = Completion::new(move |result| {
                 let result = running.end(result);
                 drop(permit);
-                // Without a receiver the call is cancelled.
+                // There is no receiver if the call was cancelled.
                 let _ = sender.send(result);
             });
             let handle = self.callbacks.begin(begin, completion).await;

@@ -26,7 +26,7 @@ impl PrelinkedImage {
             Ok(Self { pre, indices })
         });
         prelinked.map_err(|error| {
-            ImageError::caused_by("it was made for another version of this host", error).into()
+            ImageError::caused_by("it was made for another version of Eryx", error).into()
         })
     }
 

@@ -24,8 +24,8 @@ const RANDOM_CHARACTERS: usize = 22;
 /// The length of the placeholder of a secret whose value is not known yet.
 const UNKNOWN_LENGTH: usize = 40;
 
-/// The values of one secret that responses are searched for: the latest that were sent. The values
-/// of requests that wait for their response are added.
+/// The most values of one secret that are kept to search responses for: the last that were sent.
+/// Those of requests that still wait for a response come on top.
 const MAX_VALUES: usize = 4;
 
 const _: () = assert!(
@@ -53,9 +53,9 @@ struct Slot {
 
 /// The values that requests of a network contained.
 struct SentValues {
-    /// For each secret the latest, the last of which is the newest.
+    /// For each secret the values that were sent last, oldest first.
     values: Vec<VecDeque<Arc<SecretString>>>,
-    /// What responses are searched for, once one is.
+    /// The patterns for responses; `None` until a response is searched.
     patterns: Option<SecretPatterns>,
 }
 
@@ -134,7 +134,7 @@ impl SecretStore {
     pub(crate) fn redacted(&self, text: String) -> String {
         let mut redacted = String::new();
         let mut end = 0;
-        // Placeholders are ASCII, and do not overlap: their start has the only `-`.
+        // Placeholders are ASCII, and do not overlap: the only `-` of each is in its prefix.
         for (_, found) in self.find(text.as_bytes()) {
             redacted.push_str(&text[end..found.start]);
             redacted.push_str("REDACTED");
@@ -252,7 +252,7 @@ fn placeholder(length: usize) -> String {
     text.push_str(PREFIX);
     let mut bytes = [0; 64];
     while text.len() < PREFIX.len() + random {
-        // The kernel always has so few random bytes once the machine has started.
+        // The kernel can always supply this few random bytes.
         getrandom::fill(&mut bytes).expect("the kernel has random bytes");
         // The largest multiple of 62 below 256: every character is equally likely.
         let characters = bytes.iter().filter(|&&byte| byte < 248);

@@ -11,10 +11,10 @@ use crate::host::Host;
 pub struct HttpRequest<'a> {
     /// Whether the connection is encrypted.
     pub scheme: Scheme,
-    /// The host that the connection was allowed for: the name that was resolved, or the address. It
-    /// is not taken from the request.
+    /// The remote host that the policy allowed the connection to: the name that was resolved, or
+    /// the address. It is not taken from the request.
     pub host: &'a Host,
-    /// The address that the connection was made to, if it was made by the host of the sandbox.
+    /// The address that the connection was made to, if Eryx made the connection itself.
     /// Rules for networks depend on it where `host` is a name.
     pub address: Option<IpAddr>,
     /// The port that the connection was made to.
