@@ -43,7 +43,7 @@ impl FilesArgs {
             let Some((host, guest)) = host_and_guest(text) else {
                 bail!("--file {text}: write --file HOST:GUEST, such as --file in.csv:/data/in.csv");
             };
-            files = files.with_host_file(guest, host);
+            files = files.with_machine_file(guest, host);
         }
         for text in &self.mount {
             let (paths, access) = match text.rsplit_once(':') {

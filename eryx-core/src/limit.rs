@@ -43,7 +43,7 @@ impl fmt::Display for Limit {
             ),
             Self::HostMemory(limit) => write!(
                 f,
-                "the host would have to keep more for the program than its limit of {limit} bytes \
+                "Eryx would have to keep more for the program than its limit of {limit} bytes \
                  (ResourceLimits: max_host_memory)"
             ),
             Self::Stack => f.write_str("the program recursed deeper than the stack allows"),

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! All numbers are little-endian. Nothing else is in a snapshot: no policy, no counter, no grant,
-//! no secret of the host, and no global of the interpreter, whose values are the same in every
+//! no secret of the embedder, and no global of the interpreter, whose values are the same in every
 //! instance between two executions.
 
 // With paths, since the fuzz targets include this file from another folder.

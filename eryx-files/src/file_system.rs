@@ -170,7 +170,7 @@ impl FileSystem {
     }
 
     /// Calls `work` while `count` more files and directories can be open than the program may have:
-    /// for the host itself, when the program holds as many as it may.
+    /// for those of the caller, when the program holds as many as it may.
     pub fn with_more_open<R>(&mut self, count: usize, work: impl FnOnce(&mut Self) -> R) -> R {
         self.table.set_reserve(count);
         let result = work(self);

@@ -6,11 +6,11 @@ mod content;
 mod device_directory;
 mod error;
 mod file_system;
-#[cfg(feature = "host")]
-mod host;
 mod layer;
 mod layout;
 mod limits;
+#[cfg(feature = "machine")]
+mod machine;
 mod mount;
 mod node;
 mod open_file_table;
@@ -26,11 +26,13 @@ mod tree;
 pub use device_directory::{Device, DeviceDirectory};
 pub use error::Error;
 pub use file_system::{FileSystem, OpenFlags};
-#[cfg(feature = "host")]
-pub use host::{HostDirectory, HostError, HostFileContent, SaveError, SavedFiles, save_changes};
 pub use layer::{Layer, LayerBuilder, LayerError};
 pub use layout::{Layout, LayoutBuilder, LayoutError};
 pub use limits::{Limits, LimitsError};
+#[cfg(feature = "machine")]
+pub use machine::{
+    MachineDirectory, MachineFile, MachineFileError, SaveError, SavedFiles, save_changes,
+};
 pub use mount::{Access, Mount, MountedDirectory, MountedEntries, MountedFile};
 pub use open_file_table::{Descriptor, Listing};
 pub use snapshot::{Change, ChangeKind, Changes, Entry, FileContent, Snapshot};

@@ -27,9 +27,9 @@ impl Limits {
     pub const MAX_FILES: usize = 65_536;
     /// The highest [`max_open`](Self::max_open).
     pub const MAX_OPEN: usize = 4096;
-    /// The most open files, directories and listings of mounts. Each may be a descriptor of the
-    /// host.
-    pub const MAX_HOST_DESCRIPTORS: usize = 64;
+    /// The most open files, directories and listings of mounts. Each may be a descriptor of this
+    /// process.
+    pub const MAX_MOUNT_DESCRIPTORS: usize = 64;
     /// The longest name, in bytes: NAME_MAX of Linux.
     pub const MAX_NAME: usize = 255;
     /// The longest path and the longest target of a symbolic link, in bytes: PATH_MAX of Linux,

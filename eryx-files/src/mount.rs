@@ -20,7 +20,7 @@ use crate::time::NewTime;
 pub enum Mount {
     /// A tree in memory, read-only.
     Layer(Arc<Layer>),
-    /// A directory that is not in memory, such as [`HostDirectory`](crate::HostDirectory).
+    /// A directory that is not in memory, such as [`MachineDirectory`](crate::MachineDirectory).
     Directory(Arc<dyn MountedDirectory>),
 }
 

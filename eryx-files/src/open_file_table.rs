@@ -52,7 +52,7 @@ pub(crate) struct OpenFileTable {
     /// The number of them that are not in memory.
     mounted: usize,
     max_open: usize,
-    /// The number of additional ones that the host can open at present.
+    /// The number of additional ones that can be open at present, for those of the caller.
     reserve: usize,
 }
 
@@ -105,7 +105,7 @@ impl OpenFileTable {
 
     /// Returns the error if nothing more can be opened, in memory or not.
     pub(crate) fn check_room(&self, is_mounted: bool) -> Result<()> {
-        let max_mounted = Limits::MAX_HOST_DESCRIPTORS + self.reserve;
+        let max_mounted = Limits::MAX_MOUNT_DESCRIPTORS + self.reserve;
         let max_open = self.max_open + self.reserve;
         if self.len() >= max_open || (is_mounted && self.mounted >= max_mounted) {
             return Err(Error::TooManyOpen);

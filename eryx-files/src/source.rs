@@ -31,7 +31,7 @@ pub trait Source: Send + Sync + fmt::Debug {
 /// All sandboxes that start from one [`Layout`](crate::Layout) share it. A failure is final: the
 /// program gets EIO whenever it reads the file.
 ///
-/// [Loading](Self::load) can take long. A host that must not block calls
+/// [Loading](Self::load) can take long. A caller that must not block uses
 /// [`FileSystem::unloaded_at`](crate::FileSystem::unloaded_at) for the content that an operation
 /// would need, and loads it on another thread. Otherwise the first read loads it.
 pub struct Deferred {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use eryx_files::{Descriptor, Error, FileSystem, FileType, Layout, Limits, OpenFlags, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
-use rustix::fs::{self, AtFlags, CWD, Dir, FileType as HostFileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, CWD, Dir, FileType as SystemFileType, Mode, OFlags};
 use rustix::io::Errno;
 
 /// How deep the directory lies in which the operations start. Each link and each path lead up by a
@@ -57,10 +57,10 @@ impl<E: Into<Error>> From<Result<Outcome, E>> for Outcome {
 }
 
 /// The error that the machine returned, or none if no operation in memory may return it.
-struct HostError(Errno);
+struct MachineFileError(Errno);
 
-impl From<HostError> for Error {
-    fn from(HostError(errno): HostError) -> Self {
+impl From<MachineFileError> for Error {
+    fn from(MachineFileError(errno): MachineFileError) -> Self {
         match errno {
             Errno::BADF => Self::BadDescriptor,
             Errno::BUSY => Self::Busy,
@@ -77,7 +77,7 @@ impl From<HostError> for Error {
     }
 }
 
-impl From<Errno> for HostError {
+impl From<Errno> for MachineFileError {
     fn from(errno: Errno) -> Self {
         Self(errno)
     }
@@ -214,7 +214,7 @@ impl Machine {
         }
     }
 
-    fn apply(&mut self, operation: &Operation) -> Result<Outcome, HostError> {
+    fn apply(&mut self, operation: &Operation) -> Result<Outcome, MachineFileError> {
         match operation {
             Operation::CreateDirectory(path) => {
                 fs::mkdir(self.at(path), Mode::from_raw_mode(0o755))?;
@@ -314,11 +314,11 @@ fn host_flags(flags: OpenFlags) -> OFlags {
     host
 }
 
-fn file_type(host: HostFileType) -> FileType {
+fn file_type(host: SystemFileType) -> FileType {
     match host {
-        HostFileType::Directory => FileType::Directory,
-        HostFileType::RegularFile => FileType::File,
-        HostFileType::Symlink => FileType::Symlink,
+        SystemFileType::Directory => FileType::Directory,
+        SystemFileType::RegularFile => FileType::File,
+        SystemFileType::Symlink => FileType::Symlink,
         _ => FileType::Other,
     }
 }
@@ -328,7 +328,7 @@ fn file_type(host: HostFileType) -> FileType {
     reason = "the types of the fields differ between platforms"
 )]
 fn host_stat(stat: &fs::Stat) -> Outcome {
-    let file_type = file_type(HostFileType::from_raw_mode(stat.st_mode));
+    let file_type = file_type(SystemFileType::from_raw_mode(stat.st_mode));
     outcome_of_stat(file_type, stat.st_size as u64, stat.st_nlink as u64)
 }
 

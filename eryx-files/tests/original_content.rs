@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use eryx_files::{
-    Change, ChangeKind, Deferred, Descriptor, Entry, Error, FileContent, FileSystem,
-    HostFileContent, Layout, LayoutError, Limits, OpenFlags, Snapshot, Timestamp, save_changes,
+    Change, ChangeKind, Deferred, Descriptor, Entry, Error, FileContent, FileSystem, Layout,
+    LayoutError, Limits, MachineFile, OpenFlags, Snapshot, Timestamp, save_changes,
 };
 
 use support::{READ, start_with};
@@ -299,7 +299,7 @@ fn a_file_of_the_machine_is_read_when_the_program_reads_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("big");
     std::fs::write(&path, vec![b'x'; 300_000]).expect("written");
-    let content = Arc::new(HostFileContent::open(&path).expect("opened"));
+    let content = Arc::new(MachineFile::open(&path).expect("opened"));
     let layout = Layout::builder(Timestamp::default()).source("/big", content);
     let layout = layout.expect("a layout").build();
     let (mut files, root) = start(&layout);
@@ -316,7 +316,7 @@ fn a_file_of_the_machine_is_read_when_the_program_reads_it() {
     assert_eq!(files.read(file, 10, 5), Err(Error::Io));
 
     for (name, reason) in [("missing", "No such file"), (".", "not a regular file")] {
-        let error = HostFileContent::open(folder.path().join(name)).expect_err(name);
+        let error = MachineFile::open(folder.path().join(name)).expect_err(name);
         let text = error.to_string();
         assert!(
             text.starts_with("the file ") && text.contains(reason),
@@ -327,7 +327,7 @@ fn a_file_of_the_machine_is_read_when_the_program_reads_it() {
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0)
         .expect("a pipe");
-    assert!(HostFileContent::open(&pipe).is_err());
+    assert!(MachineFile::open(&pipe).is_err());
 }
 
 #[test]

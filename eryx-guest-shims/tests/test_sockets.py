@@ -625,7 +625,7 @@ def test_a_source_address_that_the_host_cannot_use_raises_eaddrnotavail(guest: G
             import errno, socket
             s = socket.create_connection(("server.test", {port}), source_address=("", 0))
             s.close()
-            # The address that the host chooses for a loopback destination.
+            # The address that the machine chooses for a loopback destination.
             s = socket.create_connection(("server.test", {port}), source_address=("127.0.0.1", 0))
             assert s.getsockname()[0] == "127.0.0.1"
             s.close()

@@ -60,7 +60,7 @@ pub enum NetError {
     #[error("the network is unreachable")]
     NetworkUnreachable,
     /// No local port is left to connect from.
-    #[error("the host has no local port left for another connection to this address")]
+    #[error("the machine has no local port left for another connection to this address")]
     AddressNotAvailable,
     /// The embedder's proxy did not make the connection. Names the HTTP status or the SOCKS reply,
     /// and not the proxy, which is in the [event](crate::EventKind::ProxyFailed).
@@ -68,12 +68,12 @@ pub enum NetError {
     Proxy(String),
     /// This process, or the machine, has reached its limit on open files.
     #[error(
-        "the host has no file descriptor left for another socket: close some, or have the embedder \
-         raise its limit on open files"
+        "the machine has no file descriptor left for another socket: close some, or have the \
+         embedder raise its limit on open files"
     )]
     TooManyFiles,
     /// The machine has no memory left for a socket or its send buffer.
-    #[error("the host has no memory left for the socket")]
+    #[error("the machine has no memory left for the socket")]
     NoBufferSpace,
     /// A datagram is longer than UDP, or the path to its destination, allows.
     #[error("the message is too long")]
@@ -171,12 +171,12 @@ impl From<io::Error> for NetError {
             Kind::AddrNotAvailable => Self::AddressNotAvailable,
             Kind::OutOfMemory => Self::NoBufferSpace,
             Kind::PermissionDenied => Self::Other(
-                "the host's own firewall or system policy forbids the connection".into(),
+                "the machine's own firewall or system policy forbids the connection".into(),
             ),
             Kind::InvalidInput => Self::InvalidArgument("the system rejects this argument".into()),
             // The message of a system error never contains an address, but that of a wrapped one
             // may.
-            kind => Self::Other(format!("the host's network reports: {kind}")),
+            kind => Self::Other(format!("the machine's network reports: {kind}")),
         }
     }
 }

@@ -107,7 +107,7 @@ impl CallQueue {
     /// Wakes the loop. The caller must not hold the lock: this waits for the interpreter, and the
     /// loop's thread waits for the lock while it is attached to the interpreter.
     fn wake_loop(&self) {
-        // After finalization of the interpreter there is no loop to wake.
+        // Once the embedder's Python has shut down, there is no loop to wake.
         Python::try_attach(|py| {
             let wake = self.state().wake.as_ref().map(|wake| wake.clone_ref(py));
             if let Some(wake) = wake

@@ -72,8 +72,8 @@ pub(crate) enum Stream {
     Stderr,
 }
 
-/// Calls the callbacks for one interpreter. A character whose bytes arrive in two writes is passed
-/// on when it is complete.
+/// Calls the callbacks for the programs of one execution or session. A character whose bytes arrive
+/// in two writes is passed on when it is complete.
 pub(crate) struct CallbackDispatcher {
     callbacks: Callbacks,
     /// The current execution, or the last one.
@@ -221,7 +221,7 @@ impl CallbackDispatcher {
         let Some(callback) = self.callback(stream) else {
             return;
         };
-        // After finalization of the interpreter there is no callback to call.
+        // Once the embedder's Python has shut down, there is no callback to call.
         Python::try_attach(|py| {
             if let Err(exception) = callback.call1(py, (text,)) {
                 execution.record_exception(py, exception);

@@ -133,7 +133,7 @@ fn limit_exception(limit: &Limit, output: &PartialResult) -> PyErr {
         Limit::HostMemory(limit) => (
             "max_host_memory_bytes",
             format!(
-                "the host would have to keep more for the program than its limit of {limit} bytes (ResourceLimits: \
+                "Eryx would have to keep more for the program than its limit of {limit} bytes (ResourceLimits: \
                  max_host_memory_bytes)"
             ),
         ),

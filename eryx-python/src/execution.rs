@@ -20,7 +20,7 @@ use crate::result::ExecuteResult;
 use crate::runtime::{runtime, wait};
 use crate::session::Session;
 
-/// The interpreter of a session; `None` once it is closed.
+/// A session; `None` once it is closed.
 pub(crate) type SharedSession = Arc<AsyncMutex<Option<eryx::Session>>>;
 
 /// Where a program runs.
@@ -423,7 +423,7 @@ struct Completion {
 
 impl Completion {
     fn complete(mut self, outcome: Outcome) {
-        // After finalization of the interpreter no loop awaits the result.
+        // Once the embedder's Python has shut down, no loop awaits the result.
         Python::try_attach(|py| {
             if outcome.is_cut_off() {
                 self.queue.merge_text();

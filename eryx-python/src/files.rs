@@ -237,7 +237,7 @@ fn from_dict(name: &str, value: &Bound<'_, PyAny>) -> PyResult<eryx::Files> {
 /// The content of a file.
 enum Content {
     Bytes(Vec<u8>),
-    HostFile(PathBuf),
+    MachineFile(PathBuf),
 }
 
 impl Content {
@@ -246,7 +246,7 @@ impl Content {
             return Ok(Self::Bytes(bytes(name, value)?));
         }
         match value.extract() {
-            Ok(path) => Ok(Self::HostFile(path)),
+            Ok(path) => Ok(Self::MachineFile(path)),
             Err(_) => {
                 let wanted = "bytes, or the path of a file of the machine (a str or os.PathLike)";
                 Err(wrong_type(name, wanted, value))
@@ -257,7 +257,7 @@ impl Content {
     fn add_to(self, files: eryx::Files, path: String) -> eryx::Files {
         match self {
             Self::Bytes(content) => files.with_file(path, content),
-            Self::HostFile(host) => files.with_host_file(path, host),
+            Self::MachineFile(host) => files.with_machine_file(path, host),
         }
     }
 }

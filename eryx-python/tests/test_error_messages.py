@@ -137,7 +137,7 @@ def in_python(source: str) -> Iterator[Message]:
             if (
                 "\n" not in text
                 and is_message(text)
-                and re.search(r"sandbox|host\b|embedder|program", text)
+                and re.search(r"sandbox|Eryx|machine|host\b|embedder|program", text)
             ):
                 yield Message(text, "")
 

@@ -207,7 +207,7 @@ async fn many_and_large_files_go_in_and_out() {
         .with_max_file_bytes(64 << 20)
         .with_max_files(10_000);
     let sandbox = Sandbox::embedded()
-        .with_files(files.with_host_file("/data/large", &large))
+        .with_files(files.with_machine_file("/data/large", &large))
         .with_resource_limits(limits)
         .build()
         .expect("valid");
@@ -289,7 +289,7 @@ async fn files_that_cannot_be_given_are_refused_when_the_sandbox_is_made() {
         Files::new().with_file("data", "x"),
         Files::new().with_file("/packages/six.py", "x"),
         Files::new().with_mount("/packages", "/tmp", MountAccess::ReadOnly),
-        Files::new().with_host_file("/data", "/does/not/exist"),
+        Files::new().with_machine_file("/data", "/does/not/exist"),
     ] {
         let error = build(files).map(drop).expect_err("refused");
         let Error::Config(ConfigError::Files(reason)) = &error else {

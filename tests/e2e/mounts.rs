@@ -23,7 +23,7 @@ async fn a_directory_of_the_machine_is_shown_and_changed_as_the_embedder_says() 
     let files = Files::new()
         .with_mount("/ref", path("ref"), MountAccess::ReadOnly)
         .with_mount("/work", path("work"), growth)
-        .with_host_file("/secret.txt", path("secret"));
+        .with_machine_file("/secret.txt", path("secret"));
     let sandbox = sandbox(files);
     let program = "
 import errno, os, pathlib

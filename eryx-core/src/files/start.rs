@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use eryx_files::{
-    Deferred, HostDirectory, HostError, HostFileContent, Layout, LayoutBuilder, LayoutError, Mount,
+    Deferred, Layout, LayoutBuilder, LayoutError, MachineDirectory, MachineFile, MachineFileError,
+    Mount,
 };
 use eryx_sync::Mutex;
 
@@ -34,7 +35,7 @@ use crate::files::start_error::FilesError;
 ///
 /// let files = Files::new()
 ///     .with_file("/data/in.csv", "name,age\nAda,36\n")
-///     .with_host_file("/data/big.bin", "/srv/big.bin")
+///     .with_machine_file("/data/big.bin", "/srv/big.bin")
 ///     .with_mount("/ref", "/srv/reference", MountAccess::ReadOnly);
 /// let sandbox = Sandbox::embedded().with_files(files).build()?;
 /// let result = sandbox
@@ -77,8 +78,8 @@ enum Content {
     Directory,
     Bytes(Bytes),
     Deferred(Arc<Deferred>),
-    HostFile(Opened<HostFileContent>),
-    Mount(Opened<HostDirectory>, MountAccess),
+    MachineFile(Opened<MachineFile>),
+    Mount(Opened<MachineDirectory>, MountAccess),
 }
 
 /// A file or directory of the machine, which is opened when it is first needed.
@@ -96,7 +97,10 @@ impl<T> Opened<T> {
     }
 
     /// Returns the file or directory; `open` opens it if none of the calls before did.
-    fn get(&self, open: impl FnOnce(&Path) -> Result<T, HostError>) -> Result<Arc<T>, HostError> {
+    fn get(
+        &self,
+        open: impl FnOnce(&Path) -> Result<T, MachineFileError>,
+    ) -> Result<Arc<T>, MachineFileError> {
         let mut opened = self.opened.lock();
         if let Some(opened) = &*opened {
             return Ok(Arc::clone(opened));
@@ -128,8 +132,8 @@ impl Files {
     /// The file has to stay as it is while the sandbox exists. It takes one descriptor of this
     /// process: for many files use [`with_mount`](Self::with_mount). Programs wait for the disk on
     /// the thread that runs them, so it should not be on a network.
-    pub fn with_host_file(self, path: impl Into<String>, host: impl AsRef<Path>) -> Self {
-        self.with(path, Content::HostFile(Opened::new(host.as_ref())))
+    pub fn with_machine_file(self, path: impl Into<String>, source: impl AsRef<Path>) -> Self {
+        self.with(path, Content::MachineFile(Opened::new(source.as_ref())))
     }
 
     /// Adds a file whose content `provide` returns. It is called once, on a thread of its own, when
@@ -176,10 +180,13 @@ impl Files {
     pub fn with_mount(
         self,
         path: impl Into<String>,
-        host: impl AsRef<Path>,
+        directory: impl AsRef<Path>,
         access: MountAccess,
     ) -> Self {
-        self.with(path, Content::Mount(Opened::new(host.as_ref()), access))
+        self.with(
+            path,
+            Content::Mount(Opened::new(directory.as_ref()), access),
+        )
     }
 
     fn with(mut self, path: impl Into<String>, content: Content) -> Self {
@@ -286,7 +293,7 @@ impl Entry {
 
     fn add_to(&self, layout: LayoutBuilder) -> Result<LayoutBuilder, FilesError> {
         let path = &self.path;
-        let on_host = |error: HostError| FilesError::Host {
+        let on_machine = |error: MachineFileError| FilesError::Machine {
             path: path.clone(),
             reason: error.to_string(),
         };
@@ -294,18 +301,18 @@ impl Entry {
             Content::Directory => layout.directory(path),
             Content::Bytes(content) => layout.file(path, content.clone()),
             Content::Deferred(content) => layout.deferred(path, Arc::clone(content)),
-            Content::HostFile(file) => {
-                let content = file.get(|host| HostFileContent::open(host));
-                layout.source(path, content.map_err(on_host)?)
+            Content::MachineFile(file) => {
+                let content = file.get(|path| MachineFile::open(path));
+                layout.source(path, content.map_err(on_machine)?)
             }
             Content::Mount(directory, access) => {
-                let open = |host: &Path| match *access {
-                    MountAccess::ReadOnly => HostDirectory::read_only(host),
+                let open = |path: &Path| match *access {
+                    MountAccess::ReadOnly => MachineDirectory::read_only(path),
                     MountAccess::ReadWrite { max_growth } => {
-                        HostDirectory::read_write(host, max_growth)
+                        MachineDirectory::read_write(path, max_growth)
                     }
                 };
-                let directory = directory.get(open).map_err(on_host)?;
+                let directory = directory.get(open).map_err(on_machine)?;
                 layout.mount(path, Mount::Directory(directory))
             }
         };
@@ -440,7 +447,7 @@ mod tests {
                 "\"/m\": the directory \"/does-not-exist\" cannot be opened",
             ),
             (
-                Files::new().with_host_file("/f", "/tmp"),
+                Files::new().with_machine_file("/f", "/tmp"),
                 "\"/f\": the file \"/tmp\" cannot be opened: it is not a regular file",
             ),
         ] {

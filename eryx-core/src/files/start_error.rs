@@ -53,7 +53,7 @@ pub enum FilesError {
     /// A file or directory of the machine cannot be opened.
     #[error("files: {path:?}: {reason}")]
     #[non_exhaustive]
-    Host {
+    Machine {
         /// The path that programs use.
         path: String,
         /// The path on the machine, and the error.

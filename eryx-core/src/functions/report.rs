@@ -13,7 +13,7 @@ pub struct FunctionReport {
     pub calls: Vec<FunctionCall>,
     /// The number of calls that are not listed.
     pub dropped: u64,
-    /// The calls that the host refused, and that no function saw, by reason.
+    /// The calls that Eryx refused, and that no function saw, by reason.
     pub refusals: Vec<FunctionRefusals>,
 }
 

@@ -13,7 +13,7 @@ use crate::host_resource::HostResourceError;
 use crate::host_resource::{HostResource, check_file_size};
 use crate::session_snapshot::Digest;
 
-/// Machine code that this host compiled, where no other user can change it.
+/// Machine code that was compiled on this machine, where no other user can change it.
 ///
 /// On Linux it is an open file: instances share the image's pages and copy only those they write
 /// to. A file in memory has no name that another process could open, and is sealed against changes;

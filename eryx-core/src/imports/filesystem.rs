@@ -1,6 +1,6 @@
 //! `wasi:filesystem` over the file system of `eryx-files`, in memory: converts types, and decides
 //! nothing. It calls the kernel only for files and directories of the machine that the embedder
-//! adds, so a program holds no descriptor of the host otherwise, whichever files it opens.
+//! adds, so a program holds no descriptor of the process otherwise, whichever files it opens.
 
 mod bindings;
 mod descriptor;

@@ -133,7 +133,7 @@ async def await_tls_upgrade(tcp_handle: int, server_name: str) -> int:
     channel = handle.channel()
     if not isinstance(channel, Connection):
         raise sandbox_error(
-            "TLS is the host's to do, and this connection stays inside the sandbox: only a "
+            "Eryx does the TLS, and this connection stays inside the sandbox: only a "
             "connection to the outside can be upgraded"
         )
     config = host.interfaces().tls.ClientConfig(

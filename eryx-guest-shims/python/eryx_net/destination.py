@@ -24,14 +24,15 @@ class Destination(NamedTuple):
     family: int | None
     """The address family of a literal, None for a name."""
     is_valid: bool
-    """Whether the host is asked about it: a literal, a short form, or a name that can exist."""
+    """Whether Eryx is asked about it: a literal, a short form, or a name that can exist."""
     loopback: bool
     """Whether it means this sandbox: a loopback literal, `localhost` or the sandbox's own name."""
 
     def guest_address(self, family: int) -> str | None:
         """Returns the loopback address at which a socket of this program may be bound.
 
-        `family` is the socket's family, used for names. Returns None for a host outside.
+        `family` is the socket's family, used for names. Returns None for a destination
+        outside of the sandbox.
         """
         if self.family is None:
             return LOOPBACK[family] if self.loopback else None
@@ -44,8 +45,8 @@ class Destination(NamedTuple):
 def parse(host: str) -> Destination:
     """Parses a host of at most `hostname.MAX_NAME` characters.
 
-    The short forms of `inet_aton`, such as `127.1`, are left to the host, whose policy denies them:
-    parsers disagree about the address that they stand for.
+    The short forms of `inet_aton`, such as `127.1`, are passed on to Eryx, whose policy denies
+    them: parsers disagree about the address that they stand for.
     """
     # Without methods of a subclass of `str`, as the result is cached.
     host = str.__str__(host)

@@ -1,5 +1,8 @@
 """The host's interfaces: the generated bindings, and their errors as Python exceptions.
 
+`eryx_guest/bindings.py` has replaced the most frequent functions of the generated bindings by
+faster ones that take the same arguments.
+
 The bindings are loaded on first use. A call of the host while the image is built would abort the
 build, and `wit_world` imports asyncio, which needs the modules of this package installed first.
 """

@@ -30,7 +30,7 @@ pub struct HttpRequestReport {
     pub duration: Duration,
     /// The verdict of the HTTP rules; `None` for a request that is malformed.
     pub verdict: Option<HttpVerdict>,
-    /// The names of the secrets that the host put into the request.
+    /// The names of the secrets that Eryx put into the request.
     pub secrets: Vec<String>,
     /// Whether the connection has left HTTP with this request, for example for a WebSocket.
     pub is_upgraded: bool,

@@ -56,8 +56,8 @@ impl HttpDenials {
     }
 }
 
-/// A credential that the program uses without seeing it: the program has a placeholder, which the
-/// host replaces in requests to the hosts of the [`SecretBinding`].
+/// A credential that the program uses without seeing it: the program has a placeholder, which
+/// Eryx replaces in requests to the hosts of the [`SecretBinding`].
 ///
 /// `Debug` does not show the value.
 ///

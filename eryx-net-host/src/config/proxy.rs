@@ -44,7 +44,7 @@ impl NetConfig {
 
     /// Returns a copy whose connections are made through `proxy`.
     ///
-    /// The host resolves and checks a name as without a proxy, and asks the proxy to connect to the
+    /// Eryx resolves and checks a name as without a proxy, and asks the proxy to connect to the
     /// addresses that the policy allows, unless [`proxy_resolves`](Self::proxy_resolves) is set.
     /// The policy does not apply to the proxy's own address, and a program can reach the proxy only
     /// as far as its connections pass through it. Loopback addresses and hosts in

@@ -1,5 +1,5 @@
 //! The guard of a connection to an inspected host that carries TLS of the guest program: only
-//! records of the host's own sessions pass.
+//! records of Eryx's own sessions pass.
 
 use std::sync::Arc;
 

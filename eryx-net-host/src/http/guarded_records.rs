@@ -2,7 +2,7 @@
 //! connection to an inspected host sends no others.
 //!
 //! A record of the handshake is compared in full: the records of the client decide which keys the
-//! connection uses, and only the host knows these keys. Later records are only counted: they are
+//! connection uses, and only Eryx knows these keys. Later records are only counted: they are
 //! encrypted and authenticated with these keys, so the server rejects any other record (RFC 8446,
 //! 5.2; RFC 5246, 6.2.3).
 

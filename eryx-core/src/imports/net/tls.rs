@@ -22,7 +22,9 @@ impl Host for StoreState {
         // most one such thread behind.
         let decrypted = thread::run(move || tls::decrypt_key(&key, &password))
             .await
-            .map_err(|_| NetError::Other("the host has no thread to decrypt the key".into()))?;
+            .map_err(|_| {
+                NetError::Other("the machine has no thread left to decrypt the key".into())
+            })?;
         Ok(decrypted.map_err(convert::key_error)?)
     }
 }

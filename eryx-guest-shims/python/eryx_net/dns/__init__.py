@@ -1,1 +1,1 @@
-"""Host names: `getaddrinfo` and its relatives over the host's resolver."""
+"""Host names: `getaddrinfo` and its relatives over Eryx's resolver."""

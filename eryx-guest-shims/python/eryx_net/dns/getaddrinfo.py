@@ -1,6 +1,6 @@
 """Host names to addresses and back: `getaddrinfo` and its relatives.
 
-Literals, wildcards and the sandbox's own name are answered here; the host resolves all other names.
+Literals, wildcards and the sandbox's own name are answered here; Eryx resolves all other names.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Query:
         return services
 
     def without_lookup(self) -> list[str] | None:
-        """Returns the addresses if the host need not resolve the name, otherwise None.
+        """Returns the addresses if Eryx need not resolve the name, otherwise None.
 
         Raises gaierror for a literal of another family.
         """
@@ -161,7 +161,7 @@ class Query:
         return self.family in (AF_UNSPEC, AF_INET6 if ":" in address else AF_INET)
 
     def start(self) -> HostLookup:
-        """Starts the host's lookup.
+        """Starts a lookup by Eryx.
 
         Raises PermissionError if the policy denies the name; see `fallback`.
         """
@@ -185,7 +185,7 @@ class Query:
         ]
 
     def resolve(self) -> list[str]:
-        """Returns the addresses. Waits for the host if it has to resolve the name."""
+        """Returns the addresses. Waits for Eryx if it has to resolve the name."""
         addresses = self.without_lookup()
         if addresses is not None:
             return addresses
@@ -319,7 +319,7 @@ def gethostbyaddr(ip_address: str | bytes, /) -> tuple[str, list[str], list[str]
     """Returns the name, the aliases (always none) and the address of a host.
 
     An address has a name if it is a loopback address, or if this program resolved it from a name.
-    Raises herror for any other address: the host offers no reverse lookup.
+    Raises herror for any other address: Eryx offers no reverse lookup.
     """
     address = encode(ip_address)
     if parse(address).family is None:

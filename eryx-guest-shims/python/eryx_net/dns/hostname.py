@@ -1,4 +1,4 @@
-"""The host name of a sandbox, and host names in the form the host takes them."""
+"""The host name of a sandbox, and host names in the form that Eryx takes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def encode(name: str | bytes | bytearray) -> str:
     if "\0" in text:
         raise ValueError("embedded null character")
     if len(text) > MAX_NAME:
-        # Never sent to the host, which does not take megabytes for a name.
+        # Never passed to Eryx, which does not take megabytes for a name.
         raise gai_error(EAI_NONAME)
     return text
 
@@ -47,8 +47,7 @@ _NAME = re.compile(
 def is_well_formed(name: str) -> bool:
     """Returns whether a host can have this name (RFC 1123, 2.1).
 
-    The host's policy denies all others as malformed; to the C library's resolver, they do not
-    exist.
+    The policy denies all others as malformed; to the C library's resolver, they do not exist.
     """
     return _NAME.fullmatch(name) is not None
 

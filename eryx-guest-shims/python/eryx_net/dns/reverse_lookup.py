@@ -1,6 +1,6 @@
 """A reverse cache from addresses to the names this program resolved them from.
 
-`gethostbyaddr` and `getnameinfo` use it, as the host offers no reverse lookup.
+`gethostbyaddr` and `getnameinfo` use it, as Eryx offers no reverse lookup.
 """
 
 from __future__ import annotations

@@ -157,12 +157,12 @@ class StreamSocket(Description):
         return listener.connect(source, (address, port))
 
     def _check_source(self, binding: Binding, destination: Destination) -> None:
-        # The host, too, connects from a loopback address to a loopback address.
+        # The machine, too, connects from a loopback address to a loopback address.
         inside = is_loopback(binding.address) and destination.loopback
         if binding.chosen or not (inside or binding.address in WILDCARDS):
             raise os_error(
                 "EADDRNOTAVAIL",
-                f"the host chooses the source address of a connection: bind to any address, "
+                f"the machine chooses the source address of a connection: bind to any address, "
                 f"port 0, not to {binding.address} port {binding.port}",
             )
 

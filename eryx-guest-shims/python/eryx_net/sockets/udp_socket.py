@@ -69,14 +69,14 @@ class UdpSocket(Description):
     # Addresses.
 
     def bind(self, address: str, port: int) -> None:
-        """Binds to a port chosen by the host, or to a loopback address and port in the sandbox."""
+        """Binds to a port that the machine chooses, or to a loopback address inside the sandbox."""
         if self.binding is not None or self.queue.peer is not None:
             raise os_error("EINVAL")
         if address in WILDCARDS:
             if port:
                 raise os_error(
                     "EADDRNOTAVAIL",
-                    f"the host chooses the port of a datagram socket: bind to port 0, not to "
+                    f"the machine chooses the port of a datagram socket: bind to port 0, not to "
                     f"{port}, or to a loopback address for datagrams inside this program",
                 )
         elif not is_loopback(address):
@@ -86,7 +86,7 @@ class UdpSocket(Description):
     def _bind(self, address: str, port: int) -> None:
         chosen = port != 0
         if not chosen:
-            # The same number on the host and inside, so that all peers see the same port.
+            # The same number on the machine and inside, so that all peers see the same port.
             port = host.call_with_gc_retry(self._resource.bind).port
         self.binding = UDP.bind(
             address,
@@ -149,8 +149,8 @@ class UdpSocket(Description):
         if binding is not None and binding.chosen:
             raise os_error(
                 "EADDRNOTAVAIL",
-                f"the host chooses the port of a datagram socket, and this one is bound to port "
-                f"{binding.port}: it can send to sockets of this program only",
+                f"the machine chooses the port of a datagram socket, and this one is bound to "
+                f"port {binding.port}: it can send to sockets of this program only",
             )
 
     def connect(self, destination: Destination, port: int, timeout: int | None) -> None:

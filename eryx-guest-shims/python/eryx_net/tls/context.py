@@ -305,13 +305,13 @@ class _SSLContext:
 
     @property
     def keylog_filename(self) -> str | None:
-        """Always None: the keys stay on the host."""
+        """Always None: the keys are kept outside of the sandbox."""
         return None
 
     @keylog_filename.setter
     def keylog_filename(self, value: Any) -> None:
         if value is not None:
-            raise sandbox_error("keylog_filename cannot be set in a sandbox: keys stay on the host")
+            raise sandbox_error("keylog_filename cannot be set in a sandbox: keys are kept outside")
 
     @property
     def sni_callback(self) -> Any:
@@ -333,9 +333,7 @@ class _SSLContext:
     @_msg_callback.setter
     def _msg_callback(self, value: Any) -> None:
         if value is not None:
-            raise sandbox_error(
-                "TLS messages cannot be observed in a sandbox: they stay on the host"
-            )
+            raise sandbox_error("TLS messages cannot be observed in a sandbox: they stay outside")
 
     def set_ciphers(self, cipherlist: str, /) -> None:
         """Allows only the cipher suites that an OpenSSL cipher string selects.
@@ -530,7 +528,7 @@ class _SSLContext:
             if not isinstance(bio, MemoryBIO):
                 kind = type(bio).__name__
                 raise TypeError(f"_wrap_bio() argument '{name}' must be _ssl.MemoryBIO, not {kind}")
-        # As in CPython, a name is compared only if there is one: the host refuses that, unless the
+        # As in CPython, a name is compared only if there is one: Eryx refuses that, unless the
         # embedder permits unverified TLS.
         config = self._client_config(server_side, server_hostname)
         return self._ssl_object(
@@ -554,7 +552,7 @@ class _SSLContext:
             if self._protocol == PROTOCOL_TLS_CLIENT:
                 raise SSLError("Cannot create a server socket with a PROTOCOL_TLS_CLIENT context")
             raise sandbox_error(
-                "server-side TLS is not implemented in a sandbox: the host makes TLS connections, "
+                "server-side TLS is not implemented in a sandbox: Eryx makes TLS connections, "
                 "it accepts none"
             )
         if self._protocol == PROTOCOL_TLS_SERVER:

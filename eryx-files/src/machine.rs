@@ -6,6 +6,6 @@ mod errno;
 mod file;
 mod save;
 
-pub use content::HostFileContent;
-pub use directory::{HostDirectory, HostError};
+pub use content::MachineFile;
+pub use directory::{MachineDirectory, MachineFileError};
 pub use save::{SaveError, SavedFiles, save_changes};

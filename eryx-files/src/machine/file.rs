@@ -8,8 +8,8 @@ use rustix::fs;
 use rustix::io::{pread, pwrite, retry_on_intr};
 
 use crate::error::{Error, Result};
-use crate::host::directory::Growth;
-use crate::host::errno;
+use crate::machine::directory::Growth;
+use crate::machine::errno;
 use crate::mount::MountedFile;
 use crate::stat::Stat;
 use crate::time::NewTime;
@@ -19,13 +19,13 @@ const MAX_SIZE: u64 = i64::MAX as u64;
 
 /// An open regular file.
 #[derive(Debug)]
-pub(super) struct HostFile {
+pub(super) struct OpenMachineFile {
     file: OwnedFd,
     /// `None` if the mount is read-only.
     growth: Option<Arc<Growth>>,
 }
 
-impl HostFile {
+impl OpenMachineFile {
     pub(super) fn new(file: OwnedFd, growth: Option<Arc<Growth>>) -> Self {
         Self { file, growth }
     }
@@ -39,7 +39,7 @@ impl HostFile {
     }
 }
 
-impl MountedFile for HostFile {
+impl MountedFile for OpenMachineFile {
     fn stat(&self) -> Result<Stat, Error> {
         let stat = fs::fstat(&self.file).map_err(errno::error)?;
         Ok(errno::stat(&stat))

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use crate::host::directory::HostError;
+use crate::machine::directory::MachineFileError;
 use crate::source::Source;
 
 /// The content of a regular file of the machine, which is read when a program asks for it. It holds
@@ -18,18 +18,18 @@ use crate::source::Source;
 ///
 /// The program waits for the disk on the thread that runs it, for 256 KiB at a time.
 #[derive(Debug)]
-pub struct HostFileContent {
+pub struct MachineFile {
     file: File,
     size: u64,
 }
 
-impl HostFileContent {
+impl MachineFile {
     /// Opens a file. Links on the path are followed.
     ///
     /// # Errors
     ///
-    /// [`HostError`] if it cannot be opened, or is not a regular file.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, HostError> {
+    /// [`MachineFileError`] if it cannot be opened, or is not a regular file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, MachineFileError> {
         let path = path.as_ref();
         let open = || {
             // Pitfall: opening a pipe blocks until its other end is opened, except with `NONBLOCK`.
@@ -45,11 +45,11 @@ impl HostFileContent {
             let size = metadata.len();
             Ok(Self { file, size })
         };
-        open().map_err(|source| HostError::file(path, source))
+        open().map_err(|source| MachineFileError::file(path, source))
     }
 }
 
-impl Source for HostFileContent {
+impl Source for MachineFile {
     fn size(&self) -> u64 {
         self.size
     }

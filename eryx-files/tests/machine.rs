@@ -1,5 +1,5 @@
 //! Directories of the machine: what a program reaches of them, and what it does not.
-#![cfg(feature = "host")]
+#![cfg(feature = "machine")]
 
 mod support;
 
@@ -10,29 +10,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use eryx_files::{
-    Descriptor, Error, FileSystem, FileType, HostDirectory, Layout, Limits, Mount, NewTime,
+    Descriptor, Error, FileSystem, FileType, Layout, Limits, MachineDirectory, Mount, NewTime,
     OpenFlags, SaveError, Timestamp, save_changes,
 };
-use rustix::fs::{CWD, FileType as HostFileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType as SystemFileType, Mode, mknodat};
 
 use support::{CREATE, READ, start_with};
 
-/// Mounts a directory at `/mnt/host`.
-fn start(directory: HostDirectory) -> (FileSystem, Descriptor) {
+/// Mounts a directory at `/mnt/machine`.
+fn start(directory: MachineDirectory) -> (FileSystem, Descriptor) {
     let layout = Layout::builder(Timestamp::default())
         .file("/secret", &b"of the program"[..])
-        .and_then(|layout| layout.mount("/mnt/host", Mount::Directory(Arc::new(directory))))
+        .and_then(|layout| layout.mount("/mnt/machine", Mount::Directory(Arc::new(directory))))
         .expect("a layout")
         .build();
     start_with(&layout, Limits::default())
 }
 
 fn read_only(path: &Path) -> (FileSystem, Descriptor) {
-    start(HostDirectory::read_only(path).expect("a directory"))
+    start(MachineDirectory::read_only(path).expect("a directory"))
 }
 
 fn read_write(path: &Path, growth: u64) -> (FileSystem, Descriptor) {
-    start(HostDirectory::read_write(path, growth).expect("a directory"))
+    start(MachineDirectory::read_write(path, growth).expect("a directory"))
 }
 
 fn read(files: &mut FileSystem, root: Descriptor, path: &str) -> Result<String, Error> {
@@ -56,11 +56,11 @@ fn a_read_only_mount_can_be_read_and_listed_and_not_changed() {
     let machine = machine();
     let (mut files, root) = read_only(&machine.path().join("mount"));
     assert_eq!(
-        read(&mut files, root, "mnt/host/inner/file").as_deref(),
+        read(&mut files, root, "mnt/machine/inner/file").as_deref(),
         Ok("content")
     );
     let inner = files
-        .open_at(root, "mnt/host/inner", READ)
+        .open_at(root, "mnt/machine/inner", READ)
         .expect("a directory");
     assert_eq!(read(&mut files, inner, "file").as_deref(), Ok("content"));
     assert_eq!(
@@ -79,27 +79,27 @@ fn a_read_only_mount_can_be_read_and_listed_and_not_changed() {
     assert_eq!((&*entry.0, entry.1), ("file", FileType::File));
     assert_eq!(files.next_entry(listing), Ok(None));
     let stat = files
-        .stat_at(root, true, "mnt/host/inner/file")
+        .stat_at(root, true, "mnt/machine/inner/file")
         .expect("a file");
     let metadata = fs::metadata(machine.path().join("mount/inner/file")).expect("a file");
     assert_eq!((stat.size, stat.links), (7, 1));
     assert_eq!(stat.modified.seconds(), metadata.mtime() as u64);
 
     let file = files
-        .open_at(root, "mnt/host/inner/file", READ)
+        .open_at(root, "mnt/machine/inner/file", READ)
         .expect("a file");
     let now = NewTime::Now;
     for result in [
-        files.open_at(root, "mnt/host/new", CREATE).map(|_| ()),
+        files.open_at(root, "mnt/machine/new", CREATE).map(|_| ()),
         files
-            .open_at(root, "mnt/host/inner/file", CREATE)
+            .open_at(root, "mnt/machine/inner/file", CREATE)
             .map(|_| ()),
-        files.create_directory_at(root, "mnt/host/new"),
-        files.unlink_file_at(root, "mnt/host/inner/file"),
-        files.remove_directory_at(root, "mnt/host/inner"),
-        files.rename_at(root, "mnt/host/inner/file", root, "mnt/host/new"),
-        files.set_times_at(root, true, "mnt/host/inner/file", now, now),
-        files.set_times_at(root, true, "mnt/host", now, now),
+        files.create_directory_at(root, "mnt/machine/new"),
+        files.unlink_file_at(root, "mnt/machine/inner/file"),
+        files.remove_directory_at(root, "mnt/machine/inner"),
+        files.rename_at(root, "mnt/machine/inner/file", root, "mnt/machine/new"),
+        files.set_times_at(root, true, "mnt/machine/inner/file", now, now),
+        files.set_times_at(root, true, "mnt/machine", now, now),
         files.set_times(file, now, now),
         files.set_times(inner, now, now),
     ] {
@@ -107,7 +107,7 @@ fn a_read_only_mount_can_be_read_and_listed_and_not_changed() {
     }
     assert_eq!(files.write(file, 0, b"x"), Err(Error::BadDescriptor));
     assert_eq!(
-        files.remove_directory_at(root, "mnt/host"),
+        files.remove_directory_at(root, "mnt/machine"),
         Err(Error::Busy)
     );
     assert_eq!(files.read(file, u64::MAX, 1).expect("nothing"), "");
@@ -147,7 +147,7 @@ fn links_of_the_machine_lead_to_files_of_the_program() {
         ("above/secret", Err(Error::NoEntry)),
         ("inner/../../../secret", Ok("of the program")),
     ] {
-        let found = read(&mut files, root, &format!("mnt/host/{path}"));
+        let found = read(&mut files, root, &format!("mnt/machine/{path}"));
         assert_eq!(
             found.as_deref(),
             expected.as_ref().map(|text| *text),
@@ -159,11 +159,11 @@ fn links_of_the_machine_lead_to_files_of_the_program() {
         ..READ
     };
     assert_eq!(
-        files.open_at(root, "mnt/host/file", flags),
+        files.open_at(root, "mnt/machine/file", flags),
         Err(Error::Loop)
     );
     assert_eq!(
-        files.readlink_at(root, "mnt/host/up").as_deref(),
+        files.readlink_at(root, "mnt/machine/up").as_deref(),
         Ok("../secret")
     );
 }
@@ -173,11 +173,11 @@ fn pipes_sockets_and_devices_are_not_opened() {
     let machine = machine();
     let mount = machine.path().join("mount");
     // To open this for reading would wait for a writer.
-    mknodat(CWD, mount.join("pipe"), HostFileType::Fifo, Mode::RWXU, 0).expect("a pipe");
+    mknodat(CWD, mount.join("pipe"), SystemFileType::Fifo, Mode::RWXU, 0).expect("a pipe");
     let _socket = std::os::unix::net::UnixListener::bind(mount.join("socket")).expect("a socket");
     let (mut files, root) = read_write(&mount, 1 << 20);
     for name in ["pipe", "socket"] {
-        let path = format!("mnt/host/{name}");
+        let path = format!("mnt/machine/{name}");
         for flags in [READ, CREATE] {
             assert_eq!(
                 files.open_at(root, &path, flags),
@@ -190,7 +190,7 @@ fn pipes_sockets_and_devices_are_not_opened() {
     }
     let (mut files, root) = read_only(Path::new("/dev"));
     for name in ["null", "zero", "tty"] {
-        let opened = files.open_at(root, &format!("mnt/host/{name}"), READ);
+        let opened = files.open_at(root, &format!("mnt/machine/{name}"), READ);
         assert_eq!(opened, Err(Error::NotPermitted), "{name}");
     }
 }
@@ -200,7 +200,9 @@ fn a_writable_mount_can_be_changed_but_gets_no_links() {
     let machine = machine();
     let mount = machine.path().join("mount");
     let (mut files, root) = read_write(&mount, 1 << 20);
-    let file = files.open_at(root, "mnt/host/new", CREATE).expect("a file");
+    let file = files
+        .open_at(root, "mnt/machine/new", CREATE)
+        .expect("a file");
     assert_eq!(files.write(file, 2, b"cd"), Ok(2));
     assert_eq!(files.append(file, b"ef"), Ok(2));
     assert_eq!(fs::read(mount.join("new")).expect("a file"), b"\0\0cdef");
@@ -220,64 +222,70 @@ fn a_writable_mount_can_be_changed_but_gets_no_links() {
     assert_eq!(fs::metadata(mount.join("new")).expect("a file").mtime(), 7);
 
     files
-        .create_directory_at(root, "mnt/host/dir")
+        .create_directory_at(root, "mnt/machine/dir")
         .expect("created");
     files
-        .rename_at(root, "mnt/host/new", root, "mnt/host/dir/moved")
+        .rename_at(root, "mnt/machine/new", root, "mnt/machine/dir/moved")
         .expect("renamed");
     assert!(mount.join("dir/moved").is_file());
     for (result, error) in [
         (
-            files.symlink_at("/etc", root, "mnt/host/link"),
+            files.symlink_at("/etc", root, "mnt/machine/link"),
             Error::NotPermitted,
         ),
         (
-            files.symlink_at("x", root, "mnt/host/dir/link"),
+            files.symlink_at("x", root, "mnt/machine/dir/link"),
             Error::NotPermitted,
         ),
         (
-            files.link_at(root, true, "mnt/host/inner/file", root, "mnt/host/name"),
+            files.link_at(
+                root,
+                true,
+                "mnt/machine/inner/file",
+                root,
+                "mnt/machine/name",
+            ),
             Error::NotPermitted,
         ),
         (
-            files.link_at(root, true, "secret", root, "mnt/host/name"),
+            files.link_at(root, true, "secret", root, "mnt/machine/name"),
             Error::CrossDevice,
         ),
         (
-            files.rename_at(root, "secret", root, "mnt/host/name"),
+            files.rename_at(root, "secret", root, "mnt/machine/name"),
             Error::CrossDevice,
         ),
         (
-            files.rename_at(root, "mnt/host/dir/moved", root, "x"),
+            files.rename_at(root, "mnt/machine/dir/moved", root, "x"),
             Error::CrossDevice,
         ),
-        (files.rename_at(root, "mnt/host", root, "x"), Error::Busy),
+        (files.rename_at(root, "mnt/machine", root, "x"), Error::Busy),
         (
-            files.rename_at(root, "mnt/host/dir", root, "mnt/host/inner"),
+            files.rename_at(root, "mnt/machine/dir", root, "mnt/machine/inner"),
             Error::NotEmpty,
         ),
         (
-            files.rename_at(root, "mnt/host/dir", root, "mnt/host/dir/x"),
+            files.rename_at(root, "mnt/machine/dir", root, "mnt/machine/dir/x"),
             Error::Invalid,
         ),
         (
-            files.remove_directory_at(root, "mnt/host/dir"),
+            files.remove_directory_at(root, "mnt/machine/dir"),
             Error::NotEmpty,
         ),
         (
-            files.unlink_file_at(root, "mnt/host/dir"),
+            files.unlink_file_at(root, "mnt/machine/dir"),
             Error::IsADirectory,
         ),
         (
-            files.create_directory_at(root, "mnt/host/dir"),
+            files.create_directory_at(root, "mnt/machine/dir"),
             Error::Exists,
         ),
         (
-            files.create_directory_at(root, "mnt/host/dir/moved/x"),
+            files.create_directory_at(root, "mnt/machine/dir/moved/x"),
             Error::NotADirectory,
         ),
         (
-            files.create_directory_at(root, "mnt/host/x/y"),
+            files.create_directory_at(root, "mnt/machine/x/y"),
             Error::NoEntry,
         ),
     ] {
@@ -288,14 +296,14 @@ fn a_writable_mount_can_be_changed_but_gets_no_links() {
         ..CREATE
     };
     assert_eq!(
-        files.open_at(root, "mnt/host/dir/moved", exclusive),
+        files.open_at(root, "mnt/machine/dir/moved", exclusive),
         Err(Error::Exists)
     );
     files
-        .unlink_file_at(root, "mnt/host/dir/moved")
+        .unlink_file_at(root, "mnt/machine/dir/moved")
         .expect("removed");
     files
-        .remove_directory_at(root, "mnt/host/dir")
+        .remove_directory_at(root, "mnt/machine/dir")
         .expect("removed");
     assert_eq!(files.read(file, 0, 10).expect("still open"), &b"\0\0c"[..]);
     assert_eq!(fs::read_dir(&mount).expect("a directory").count(), 1);
@@ -307,14 +315,16 @@ fn a_writable_mount_grows_by_exactly_what_it_may() {
     let machine = machine();
     let mount = machine.path().join("mount");
     let (mut files, root) = read_write(&mount, 4096 + 100);
-    let file = files.open_at(root, "mnt/host/new", CREATE).expect("a file");
+    let file = files
+        .open_at(root, "mnt/machine/new", CREATE)
+        .expect("a file");
     // No other entry fits, and 100 bytes.
     assert_eq!(
-        files.open_at(root, "mnt/host/other", CREATE),
+        files.open_at(root, "mnt/machine/other", CREATE),
         Err(Error::NoSpace)
     );
     assert_eq!(
-        files.create_directory_at(root, "mnt/host/other"),
+        files.create_directory_at(root, "mnt/machine/other"),
         Err(Error::NoSpace)
     );
     assert_eq!(files.write(file, 10, &[1; 50]), Ok(50));
@@ -334,19 +344,21 @@ fn a_writable_mount_grows_by_exactly_what_it_may() {
 fn at_most_64_files_of_the_machine_are_open() {
     let machine = machine();
     let (mut files, root) = read_only(&machine.path().join("mount"));
-    let open = |files: &mut FileSystem| files.open_at(root, "mnt/host/inner/file", READ);
+    let open = |files: &mut FileSystem| files.open_at(root, "mnt/machine/inner/file", READ);
     let opened: Vec<_> = std::iter::from_fn(|| open(&mut files).ok()).collect();
     assert_eq!(opened.len(), 64);
     assert_eq!(open(&mut files), Err(Error::TooManyOpen));
     assert_eq!(
-        files.open_at(root, "mnt/host", READ),
+        files.open_at(root, "mnt/machine", READ),
         Err(Error::TooManyOpen)
     );
     files
         .open_at(root, "secret", READ)
         .expect("a file in memory");
     files.close(opened[0]).expect("closed");
-    let mount = files.open_at(root, "mnt/host", READ).expect("a directory");
+    let mount = files
+        .open_at(root, "mnt/machine", READ)
+        .expect("a directory");
     assert_eq!(files.list(mount), Err(Error::TooManyOpen));
 }
 
@@ -373,14 +385,14 @@ fn a_directory_that_another_process_replaces_by_a_link_is_never_followed() {
         });
         let mut counts = [0; 2];
         for _ in 0..3000 {
-            match read(&mut files, root, "mnt/host/swap/file") {
+            match read(&mut files, root, "mnt/machine/swap/file") {
                 Ok(content) => {
                     assert_eq!(content, "inside");
                     counts[0] += 1;
                 }
                 Err(_) => counts[1] += 1,
             }
-            if let Ok(file) = files.open_at(root, "mnt/host/swap/new", CREATE) {
+            if let Ok(file) = files.open_at(root, "mnt/machine/swap/new", CREATE) {
                 files.close(file).expect("closed");
             }
         }
@@ -398,7 +410,7 @@ fn a_directory_that_is_moved_out_of_the_mount_does_not_open_the_way_out() {
     fs::create_dir_all(mount.join("a/b")).expect("directories");
     let (mut files, root) = read_only(&mount);
     let inner = files
-        .open_at(root, "mnt/host/a/b", READ)
+        .open_at(root, "mnt/machine/a/b", READ)
         .expect("a directory");
     fs::rename(mount.join("a/b"), machine.path().join("moved")).expect("renamed");
     // `..` in the kernel would be the directory with the secret.

@@ -1,6 +1,6 @@
 //! The errors and metadata of the machine, as programs see them.
 
-use rustix::fs::{FileType as HostFileType, Stat as HostStat, Timespec, Timestamps};
+use rustix::fs::{FileType as SystemFileType, Stat as SystemStat, Timespec, Timestamps};
 use rustix::fs::{UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
@@ -32,11 +32,11 @@ pub(super) fn error(errno: Errno) -> Error {
     }
 }
 
-pub(super) fn file_type(host: HostFileType) -> FileType {
-    match host {
-        HostFileType::Directory => FileType::Directory,
-        HostFileType::RegularFile => FileType::File,
-        HostFileType::Symlink => FileType::Symlink,
+pub(super) fn file_type(system: SystemFileType) -> FileType {
+    match system {
+        SystemFileType::Directory => FileType::Directory,
+        SystemFileType::RegularFile => FileType::File,
+        SystemFileType::Symlink => FileType::Symlink,
         _ => FileType::Other,
     }
 }
@@ -45,24 +45,24 @@ pub(super) fn file_type(host: HostFileType) -> FileType {
     clippy::unnecessary_cast,
     reason = "the types of the fields differ between platforms"
 )]
-pub(super) fn stat(host: &HostStat) -> Stat {
-    let file_type = file_type(HostFileType::from_raw_mode(host.st_mode));
+pub(super) fn stat(system: &SystemStat) -> Stat {
+    let file_type = file_type(SystemFileType::from_raw_mode(system.st_mode));
     // A mount can contain file systems with the same numbers.
-    let number = (host.st_ino as u64) ^ (host.st_dev as u64).rotate_left(48);
+    let number = (system.st_ino as u64) ^ (system.st_dev as u64).rotate_left(48);
     Stat {
         file_type,
         identity: FileId {
             volume: 0,
             number: number.max(1),
         },
-        links: host.st_nlink as u64,
+        links: system.st_nlink as u64,
         size: match file_type {
-            FileType::File | FileType::Symlink => u64::try_from(host.st_size).unwrap_or(0),
+            FileType::File | FileType::Symlink => u64::try_from(system.st_size).unwrap_or(0),
             FileType::Directory | FileType::CharacterDevice | FileType::Other => 0,
         },
-        accessed: time(host.st_atime as i64, host.st_atime_nsec as u64),
-        modified: time(host.st_mtime as i64, host.st_mtime_nsec as u64),
-        changed: time(host.st_ctime as i64, host.st_ctime_nsec as u64),
+        accessed: time(system.st_atime as i64, system.st_atime_nsec as u64),
+        modified: time(system.st_mtime as i64, system.st_mtime_nsec as u64),
+        changed: time(system.st_ctime as i64, system.st_ctime_nsec as u64),
     }
 }
 

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{self, AtFlags, CWD, Dir, FileType as HostFileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, CWD, Dir, FileType as SystemFileType, Mode, OFlags};
 use rustix::io::retry_on_intr;
 use thiserror::Error;
 
 use crate::error::{Error, Result};
-use crate::host::errno;
-use crate::host::file::HostFile;
+use crate::machine::errno;
+use crate::machine::file::OpenMachineFile;
 use crate::mount::{Access, MountedDirectory, MountedEntries, MountedFile};
 use crate::stat::{FileType, Stat};
 use crate::time::NewTime;
@@ -37,7 +37,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 ///
 /// The program waits for the disk on the thread that runs it: mount no network file system.
 #[derive(Debug)]
-pub struct HostDirectory {
+pub struct MachineDirectory {
     directory: Arc<OwnedFd>,
     /// `None` if the mount is read-only.
     growth: Option<Arc<Growth>>,
@@ -46,13 +46,13 @@ pub struct HostDirectory {
 /// The error for a directory of the machine that cannot be mounted, or a file that cannot be read.
 #[derive(Debug, Error)]
 #[error("the {what} {path:?} cannot be opened: {source}; name one that exists and is readable")]
-pub struct HostError {
+pub struct MachineFileError {
     what: &'static str,
     path: PathBuf,
     source: io::Error,
 }
 
-impl HostError {
+impl MachineFileError {
     pub(super) fn file(path: &Path, source: io::Error) -> Self {
         Self {
             what: "file",
@@ -88,13 +88,13 @@ impl Growth {
     }
 }
 
-impl HostDirectory {
+impl MachineDirectory {
     /// Opens a directory that programs can read.
     ///
     /// # Errors
     ///
-    /// [`HostError`] if it cannot be opened.
-    pub fn read_only(path: impl AsRef<Path>) -> Result<Self, HostError> {
+    /// [`MachineFileError`] if it cannot be opened.
+    pub fn read_only(path: impl AsRef<Path>) -> Result<Self, MachineFileError> {
         Self::open(path.as_ref(), None)
     }
 
@@ -104,17 +104,17 @@ impl HostDirectory {
     ///
     /// # Errors
     ///
-    /// [`HostError`] if it cannot be opened.
-    pub fn read_write(path: impl AsRef<Path>, max_growth: u64) -> Result<Self, HostError> {
+    /// [`MachineFileError`] if it cannot be opened.
+    pub fn read_write(path: impl AsRef<Path>, max_growth: u64) -> Result<Self, MachineFileError> {
         let growth = Growth(AtomicU64::new(max_growth));
         Self::open(path.as_ref(), Some(Arc::new(growth)))
     }
 
-    fn open(path: &Path, growth: Option<Arc<Growth>>) -> Result<Self, HostError> {
+    fn open(path: &Path, growth: Option<Arc<Growth>>) -> Result<Self, MachineFileError> {
         // The path is the embedder's: links in it are followed.
         let flags = DIRECTORY.difference(OFlags::NOFOLLOW);
         let opened = fs::openat(CWD, path, flags, Mode::empty());
-        let directory = opened.map_err(|errno| HostError {
+        let directory = opened.map_err(|errno| MachineFileError {
             what: "directory",
             path: path.to_owned(),
             source: errno.into(),
@@ -130,7 +130,7 @@ impl HostDirectory {
     }
 }
 
-impl MountedDirectory for HostDirectory {
+impl MountedDirectory for MachineDirectory {
     fn stat(&self) -> Result<Stat, Error> {
         let stat = fs::fstat(&self.directory).map_err(errno::error)?;
         Ok(errno::stat(&stat))
@@ -178,7 +178,7 @@ impl MountedDirectory for HostDirectory {
         if access.truncate {
             retry_on_intr(|| fs::ftruncate(&opened, 0)).map_err(errno::error)?;
         }
-        Ok(Arc::new(HostFile::new(opened, self.growth.clone())))
+        Ok(Arc::new(OpenMachineFile::new(opened, self.growth.clone())))
     }
 
     fn create_file(&self, name: &str) -> Result<Arc<dyn MountedFile>, Error> {
@@ -189,7 +189,7 @@ impl MountedDirectory for HostDirectory {
         let mode = Mode::from_raw_mode(0o644);
         let opened = retry_on_intr(|| fs::openat(&self.directory, name, flags, mode));
         let opened = opened.map_err(errno::error)?;
-        Ok(Arc::new(HostFile::new(opened, self.growth.clone())))
+        Ok(Arc::new(OpenMachineFile::new(opened, self.growth.clone())))
     }
 
     fn create_directory(&self, name: &str) -> Result<(), Error> {
@@ -258,9 +258,9 @@ impl MountedDirectory for HostDirectory {
                 return None;
             }
             let file_type = match entry.file_type() {
-                HostFileType::Unknown => {
+                SystemFileType::Unknown => {
                     let stat = fs::statat(&*directory, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-                    HostFileType::from_raw_mode(stat.st_mode)
+                    SystemFileType::from_raw_mode(stat.st_mode)
                 }
                 known => known,
             };

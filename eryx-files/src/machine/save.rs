@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::error::{Error, Result};
-use crate::host::directory::{HostDirectory, HostError};
+use crate::machine::directory::{MachineDirectory, MachineFileError};
 use crate::mount::{MountedDirectory, MountedFile};
 use crate::snapshot::{Change, ChangeKind, Entry, FileContent};
 use crate::stat::FileType;
@@ -31,7 +31,7 @@ pub struct SavedFiles {
 pub enum SaveError {
     /// The folder cannot be opened.
     #[error(transparent)]
-    Folder(#[from] HostError),
+    Folder(#[from] MachineFileError),
     /// A file cannot be written. Others before it may have been.
     #[error("{path:?} cannot be saved: {source}; save to an empty folder, on a disk with space")]
     File {
@@ -56,7 +56,8 @@ pub fn save_changes(
     changes: impl Iterator<Item = Change>,
     folder: impl AsRef<Path>,
 ) -> Result<SavedFiles, SaveError> {
-    let folder: Arc<dyn MountedDirectory> = Arc::new(HostDirectory::read_write(folder, u64::MAX)?);
+    let folder: Arc<dyn MountedDirectory> =
+        Arc::new(MachineDirectory::read_write(folder, u64::MAX)?);
     let mut saved = SavedFiles::default();
     for Change { path, kind } in changes {
         let entry = match kind {
