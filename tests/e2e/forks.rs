@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use eryx::net::Secret;
 use eryx::net::policy::SecretBinding;
 use eryx::{Error, ResourceLimits, Session};
-use eryx_testkit::{Behaviour, CertificateAuthority, Leaf, RequestRecorder};
+use eryx_testkit::{
+    Behaviour, CertificateAuthority, LOOPBACK, Leaf, Peer, RequestRecorder, ServerTls, Transport,
+};
 use serde_json::json;
 
 use crate::support::{
@@ -253,6 +255,40 @@ again = socket.create_connection(('127.0.0.1', PORT)); again.sendall(b'new'); pr
         .await,
         "b'b'\nb'q'\n"
     );
+}
+
+/// Regression: `close` raised the error of the session, and pools of connections did not reconnect.
+#[tokio::test]
+async fn asyncio_streams_over_tls_are_reset_in_a_fork_and_can_be_closed() {
+    let ca = CertificateAuthority::new().expect("created");
+    let identity = ca
+        .issue(&Leaf::server(["site.test"]))
+        .expect("a certificate");
+    let tls = ServerTls::new(&identity).build().expect("built");
+    let peer = Peer::start(Behaviour::Echo, Transport::tls(tls), LOOPBACK).await;
+    let peer = peer.expect("started");
+    let network = Some(trusting(&ca));
+    let mut session = sandbox(network).session().await.expect("started");
+    let start = "
+import asyncio
+streams = [await asyncio.open_connection('site.test', PORT, ssl=True) for _ in range(3)]
+for reader, writer in streams:
+    writer.write(b'x'); print(await reader.read(1))
+";
+    let port = peer.port();
+    run(&mut session, &program(&json!({"PORT": port}), start)).await;
+    let mut fork = session.fork().await.expect("forked");
+    let check = "
+(_, closed), (reader, _), (_, writer) = streams
+closed.close()
+for use in (reader.read(1), writer.drain()):
+    writer.write(b'x')
+    try: print('no error', await use)
+    except ConnectionResetError: print('reset')
+";
+    assert_eq!(run(&mut fork, check).await, "reset\nreset\n");
+    let check = "writer.write(b'q'); print(await reader.read(1))";
+    assert_eq!(run(&mut session, check).await, "b'q'\n");
 }
 
 #[tokio::test]

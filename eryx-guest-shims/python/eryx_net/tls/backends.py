@@ -14,6 +14,7 @@ from ..sockets.socket_object import socket
 from ..sockets.stream_socket import Channel, StreamSocket
 from ..timeouts import Deadline
 from .errors import (
+    LostSessionError,
     SSLEOFError,
     SSLWantReadError,
     sandbox_error,
@@ -207,7 +208,7 @@ class BioBackend:
         self._eof_fed = False
 
     def lose_resource(self) -> None:
-        """Makes every further operation fail with ECONNRESET."""
+        """Makes every further operation fail with `LostSessionError`."""
         self._session = host.LOST
 
     def _drain(self) -> bool:
@@ -241,6 +242,9 @@ class BioBackend:
             except BrokenPipeError:
                 # OpenSSL's error for the end of a transport made of buffers.
                 raise ssl_error("PROTOCOL_IS_SHUTDOWN") from None
+            except ConnectionResetError as error:
+                # Buffers have no connection: the session is lost.
+                raise LostSessionError(*error.args) from None
             except BaseException:
                 # The session may have an alert for the peer, which has to be sent.
                 self._drain()

@@ -41,6 +41,17 @@ class SSLEOFError(SSLError):
     """The transport ended without close_notify."""
 
 
+class LostSessionError(SSLSyscallError, ConnectionResetError):
+    """The session is not in this copy of the program: see `lost_resources`.
+
+    It is an error of `ssl`, too. Libraries that transport TLS themselves, such as asyncio, expect
+    these from a session, and those of the operating system only from their transport.
+    """
+
+
+LostSessionError.__name__ = LostSessionError.__qualname__ = SSLSyscallError.__name__
+
+
 class SSLCertVerificationError(SSLError, ValueError):
     """The peer's certificate was rejected: see `verify_code` and `verify_message`."""
 
@@ -55,6 +66,7 @@ for _class in (
     SSLWantWriteError,
     SSLSyscallError,
     SSLEOFError,
+    LostSessionError,
     SSLCertVerificationError,
 ):
     _class.__module__ = "ssl"
