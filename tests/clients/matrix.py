@@ -1,8 +1,8 @@
 """The client matrix: unmodified network libraries in sandboxes, against real servers.
 
-`matrix.py --wheels FOLDER` runs every program of `programs/` and prints a table of what works. It
-exits with status 1 if a program fails, or if the table differs from the one in the file of
-`--check`."""
+`matrix.py --wheels FOLDER` runs every program of `programs/` and prints a table of what works, and
+one of what the programs do in a session that was restored after they had connected. It exits with
+status 1 if a program fails, or if a table differs from the one in the file of `--check`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ import eryx
 import load
 import mongodb_server
 import mysql_server
+import snapshots
 from server_dir import HOST, MissingError, ServerDir, Service
 
 import servers
@@ -145,6 +146,8 @@ class Row:
     client: Client
     version: str
     cells: dict[str, str]
+    # What the programs do in a restored session.
+    restored: dict[str, str]
     reasons: list[str]
     missing: bool = False
 
@@ -152,6 +155,10 @@ class Row:
         cells = " | ".join(self.cells[column] for column in COLUMNS)
         reasons = "; ".join(dict.fromkeys(self.reasons))
         return f"| {self.client.name} | {self.version} | {cells} | {reasons} |"
+
+    def restored_line(self) -> str:
+        cells = " | ".join(self.restored[column] for column in COLUMNS)
+        return f"| {self.client.name} | {cells} | {self.client.note} |"
 
 
 class Matrix:
@@ -177,17 +184,18 @@ class Matrix:
 
     async def row(self, client: Client) -> Row:
         version = self.versions.get(client.name.lower(), "of CPython")
-        row = Row(client, version, {}, [client.note] if client.note else [])
+        row = Row(client, version, {}, {}, [client.note] if client.note else [])
         async with contextlib.AsyncExitStack() as stack:
             try:
                 ports = await stack.enter_async_context(client.service(self.server_dir))
             except MissingError as missing:
                 row.missing = True
-                row.cells = dict.fromkeys(COLUMNS, "skipped")
+                row.cells = row.restored = dict.fromkeys(COLUMNS, "skipped")
                 row.reasons = [str(missing)]
                 return row
             for column, (tls, asynchronous) in COLUMNS.items():
                 name = client.asynchronous if asynchronous else client.sync
+                row.restored[column] = NONE
                 if not (HERE / "programs" / f"{name}.py").exists():
                     row.cells[column] = NONE
                     row.reasons.append(name)
@@ -209,34 +217,72 @@ class Matrix:
                 row.cells[column] = "FAILED" if failure else YES
                 if failure:
                     self.failures.append(f"{name} ({column}): {failure}")
+                elif snapshots.can_be_interrupted(name):
+                    ended, failure = await self.run_restored(client, name, ports[tls], tls)
+                    row.restored[column] = ended
+                    if failure:
+                        row.restored[column] = "FAILED"
+                        self.failures.append(f"{name} ({column}), restored: {failure}")
         return row
 
-    async def run(self, client: Client, name: str, port: int, tls: bool) -> str | None:
-        """Run a program, and return the reason if it failed."""
-        parts = [f"HOST, PORT, TLS = {HOST!r}, {port}, {tls}"]
-        for part in filter(None, (client.prelude, name)):
-            parts.append((HERE / "programs" / f"{part}.py").read_text())
-        program = "\n".join([*parts, "print('done')"])
+    def sandbox(self, client: Client) -> eryx.Sandbox:
         network = self.network
         if client.checks_names:
             network = network.allow_unverified_tls(True)
-        sandbox = self.factory.create_sandbox(network=network, resource_limits=self.limits)
+        return self.factory.create_sandbox(network=network, resource_limits=self.limits)
+
+    async def run(self, client: Client, name: str, port: int, tls: bool) -> str | None:
+        """Run a program, and return the reason if it failed."""
         try:
-            result = await sandbox.aexecute(program)
+            result = await self.sandbox(client).aexecute(
+                "\n".join([*texts(client, name, port, tls), "print('done')"])
+            )
         except eryx.EryxError as error:
-            details = getattr(error, "traceback", None) or repr(error)
-            return f"{error.stdout}{error.stderr}{details}"
+            return describe(error)
         # Standard error is ignored: libraries print warnings to it.
         if result.stdout != "done\n":
             return f"printed {result.stdout!r} and {result.stderr!r}"
-        reached = [
-            entry
-            for entry in result.network.connections
-            if entry.port == port and entry.received_bytes
-        ]
-        if client.connects and not reached:
+        if client.connects and not snapshots.has_reached(result, port):
             return "it has received nothing from the server"
         return None
+
+    async def run_restored(
+        self, client: Client, name: str, port: int, tls: bool
+    ) -> tuple[str, str | None]:
+        """Interrupt a program for a snapshot. Return how it ends in a session that is restored from
+        that, and the reason if it failed."""
+        constants, prelude, program = texts(client, name, port, tls)
+        library = client.module.partition(".")[0]
+        first, second = snapshots.parts(constants, prelude, program, library)
+        whole = "\n".join([constants, prelude, program, "print('done')"])
+        sandboxes = self.sandbox(client), self.sandbox(client)
+        start = time.monotonic()
+        try:
+            ended, failure = await snapshots.outcome(*sandboxes, first, second, whole, port)
+        except eryx.EryxError as error:
+            ended, failure = "", describe(error)
+        print(
+            f"{client.name}: {name}, {'TLS' if tls else 'plaintext'}, restored:",
+            failure or f"{ended}, {time.monotonic() - start:.1f} s",
+            file=sys.stderr,
+        )
+        return ended, failure
+
+
+def texts(client: Client, name: str, port: int, tls: bool) -> list[str]:
+    """Return the constants of a program, its prelude, and the program itself."""
+    programs = HERE / "programs"
+    return [
+        f"HOST, PORT, TLS = {HOST!r}, {port}, {tls}",
+        (programs / f"{client.prelude}.py").read_text() if client.prelude else "",
+        (programs / f"{name}.py").read_text(),
+    ]
+
+
+def describe(error: eryx.EryxError) -> str:
+    """Return what a program printed before it ended with an error, and the error."""
+    details = getattr(error, "traceback", None) or repr(error)
+    return f"{error.stdout}{error.stderr}{details}"
 
 
 def versions(wheels: list[str]) -> dict[str, str]:
@@ -254,28 +300,47 @@ def versions(wheels: list[str]) -> dict[str, str]:
     return found
 
 
-def table(rows: list[Row]) -> str:
-    head = f"| library | version | {' | '.join(COLUMNS)} | |"
-    return (
-        "\n".join([head, "|---" * (len(COLUMNS) + 3) + "|", *(row.line() for row in rows)]) + "\n"
-    )
+HEAD = f"| library | version | {' | '.join(COLUMNS)} | |"
+RESTORED_HEAD = f"| library | {' | '.join(COLUMNS)} | |"
 
 
-def is_same_table(file: pathlib.Path, rows: list[Row]) -> bool:
-    """Return whether the table in `file` equals `rows`, without the rows that were skipped here."""
-    _, _, *lines = (line for line in file.read_text().splitlines() if line.startswith("|"))
+def tables(rows: list[Row]) -> dict[str, list[tuple[Row, str]]]:
+    """Return the lines of both tables by the head of the table, each with its row."""
+    restored = [row for row in rows if row.missing or set(row.restored.values()) != {NONE}]
+    return {
+        HEAD: [(row, row.line()) for row in rows],
+        RESTORED_HEAD: [(row, row.restored_line()) for row in restored],
+    }
+
+
+def table(head: str, lines: list[tuple[Row, str]]) -> str:
+    rule = "|---" * (head.count("|") - 1) + "|"
+    return "".join(f"{line}\n" for line in (head, rule, *(line for _, line in lines)))
+
+
+def find_table(lines: list[str], head: str) -> slice:
+    """Return where the table with `head` is in `lines`."""
+    start = end = lines.index(head)
+    while end < len(lines) and lines[end].startswith("|"):
+        end += 1
+    return slice(start, end)
+
+
+def is_same_table(file: pathlib.Path, head: str, rows: list[tuple[Row, str]]) -> bool:
+    """Return whether the table in `file` has `rows`, without those that were skipped here."""
+    text = file.read_text().splitlines()
+    lines = text[find_table(text, head)][2:]
     return len(lines) == len(rows) and all(
-        line == row.line() or (row.missing and line.startswith(f"| {row.client.name} |"))
-        for line, row in zip(lines, rows, strict=True)
+        found == line or (row.missing and found.startswith(f"| {row.client.name} |"))
+        for found, (row, line) in zip(lines, rows, strict=True)
     )
 
 
-def write_table(file: pathlib.Path, table: str) -> None:
+def write_table(file: pathlib.Path, head: str, rows: list[tuple[Row, str]]) -> None:
     """Replace the table in `file`."""
-    lines = file.read_text().splitlines(keepends=True)
-    table_lines = [n for n, line in enumerate(lines) if line.startswith("|")]
-    lines[table_lines[0] : table_lines[-1] + 1] = [table]
-    file.write_text("".join(lines))
+    lines = file.read_text().splitlines()
+    lines[find_table(lines, head)] = table(head, rows).splitlines()
+    file.write_text("\n".join(lines) + "\n")
 
 
 def ignore_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
@@ -308,7 +373,9 @@ async def main() -> int:
         if not args.only:
             failures = load.failures(factory, matrix.network, matrix.limits, server_dir)
             matrix.failures += [failure async for failure in failures]
-    print(table(rows))
+    both = tables(rows)
+    for head, lines in both.items():
+        print(table(head, lines))
     for failure in matrix.failures:
         print(failure, file=sys.stderr)
     skipped = [row for row in rows if row.missing]
@@ -318,10 +385,14 @@ async def main() -> int:
     for row in skipped:
         print(f"SKIPPED: {row.client.name}: {row.reasons[0]}")
     if args.write:
-        write_table(args.write, table(rows))
-    if args.check and not args.only and not is_same_table(args.check, rows):
-        print(f"{args.check} has another table: `cargo xtask client-matrix --write` updates it")
-        return 1
+        for head, lines in both.items():
+            write_table(args.write, head, lines)
+    if args.check and not args.only:
+        for head, lines in both.items():
+            if not is_same_table(args.check, head, lines):
+                print(f"{args.check} has another table, of which this is the head: {head}")
+                print("`cargo xtask client-matrix --write` updates it")
+                return 1
     return 1 if matrix.failures else 0
 
 

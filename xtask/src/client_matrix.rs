@@ -13,7 +13,7 @@ use crate::workspace;
 
 /// Builds the Python package and runs the clients in `names`, or all, with it.
 ///
-/// The resulting table is compared with the one in docs/library-compatibility.md, or written there.
+/// The resulting tables are compared with those in docs/library-compatibility.md, or written there.
 pub(crate) fn run(write: bool, names: &[String]) -> Result<()> {
     let wheel = wheel::run(wheel::Options::default())?;
     run_with_wheel(&wheel, write, names)

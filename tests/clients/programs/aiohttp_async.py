@@ -10,6 +10,8 @@ async def main():
             async with session.request(method, ROOT + path, data=body) as response:
                 return response.status, await response.read()
 
+        assert await fetch("GET", "/") == (200, b"hello")
+        # The snapshot is taken here.
         await run_async(fetch)
         async with session.ws_connect(ROOT + "/websocket") as websocket:
             await websocket.send_str("é")

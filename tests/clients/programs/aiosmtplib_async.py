@@ -11,9 +11,10 @@ letter.set_content("line\n" * 10_000)
 
 
 async def main():
-    errors, answer = await aiosmtplib.send(
-        letter, hostname=HOST, port=PORT, start_tls=TLS, timeout=20
-    )
+    async with aiosmtplib.SMTP(hostname=HOST, port=PORT, start_tls=TLS, timeout=20) as client:
+        assert (await client.noop()).code == 250
+        # The snapshot is taken here.
+        errors, answer = await client.send_message(letter)
     assert errors == {}, errors
     assert answer.startswith("OK"), answer
 

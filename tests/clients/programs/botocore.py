@@ -7,6 +7,8 @@ client = botocore.session.get_session().create_client(
     aws_access_key_id="key",
     aws_secret_access_key="secret",
 )
+assert "Buckets" in client.list_buckets()
+# The snapshot is taken here.
 bucket = f"bucket-{TLS}".lower()
 client.create_bucket(Bucket=bucket)
 body = bytes(range(256)) * 4096

@@ -21,6 +21,7 @@ ways = []
 
 answer = ask("www.zone.example", "A")
 assert [str(record) for record in answer.answer[0]] == ["192.0.2.7"]
+# The snapshot is taken here.
 # More than fits into a datagram.
 texts = ask("long.zone.example", "TXT").answer[0]
 assert len(texts) == 50

@@ -17,6 +17,8 @@ async def ask(name, kind):
 
 
 async def main():
+    assert (await ask("nothing.zone.example", "A")).rcode() == dns.rcode.NXDOMAIN
+    # The snapshot is taken here.
     address, texts, nothing = await asyncio.gather(
         ask("www.zone.example", "A"),
         ask("long.zone.example", "TXT"),

@@ -12,6 +12,7 @@ client.connect(HOST, PORT)
 client.login("eryx", "secret")
 if TLS:
     client.prot_p()
+# The snapshot is taken here.
 name = f"file-{TLS}"
 client.storbinary(f"STOR {name}", io.BytesIO(content))
 assert client.size(name) == len(content)

@@ -22,6 +22,8 @@ async def main():
     echo = grpclib.client.UnaryUnaryMethod(channel, "/eryx.Echo/One", None, None)
     many = grpclib.client.StreamStreamMethod(channel, "/eryx.Echo/Many", None, None)
     fail = grpclib.client.UnaryUnaryMethod(channel, "/eryx.Echo/Fail", None, None)
+    assert await echo({"n": 0}) == {"n": 0}
+    # The snapshot is taken here.
     answers = await asyncio.gather(*(echo({"n": n, "text": "é" * 10_000}) for n in range(10)))
     assert answers == [{"n": n, "text": "é" * 10_000} for n in range(10)]
     assert await many([1, 2, 3]) == [1, 2, 3]

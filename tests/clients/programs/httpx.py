@@ -7,4 +7,6 @@ with httpx.Client(follow_redirects=True, timeout=20) as client:
         assert response.http_version == "HTTP/1.1"
         return response.status_code, response.content
 
+    assert fetch("GET", "/") == (200, b"hello")
+    # The snapshot is taken here.
     run(fetch)

@@ -11,6 +11,8 @@ async def main():
             assert response.http_version == "HTTP/1.1"
             return response.status_code, response.content
 
+        assert await fetch("GET", "/") == (200, b"hello")
+        # The snapshot is taken here.
         await run_async(fetch)
 
 

@@ -8,4 +8,6 @@ with httpx.Client(http1=TLS, http2=True, follow_redirects=True, timeout=20) as c
         assert response.http_version == "HTTP/2", response.http_version
         return response.status_code, response.content
 
+    assert fetch("GET", "/") == (200, b"hello")
+    # The snapshot is taken here.
     run(fetch)

@@ -9,6 +9,7 @@ folder = f"folder{TLS}"
 letter = b"Subject: imaplib\r\n\r\n" + b"line\r\n" * 10_000
 with client:
     client.login("eryx", "secret")
+    # The snapshot is taken here.
     assert client.create(folder)[0] == "OK"
     assert client.append(folder, r"\Flagged", None, letter)[0] == "OK"
     assert client.select(folder) == ("OK", [b"1"])
@@ -17,3 +18,5 @@ with client:
     assert body == letter, len(body)
     assert client.store("1", "+FLAGS", r"\Deleted")[0] == "OK"
     assert client.expunge() == ("OK", [b"1"])
+    assert client.close()[0] == "OK"
+    assert client.delete(folder)[0] == "OK"

@@ -7,6 +7,7 @@ server = ldap3.Server(HOST, PORT, use_ssl=TLS, tls=tls, connect_timeout=20)
 with ldap3.Connection(
     server, "cn=admin,dc=example,dc=com", "secret", auto_bind=True, receive_timeout=20
 ) as connection:
+    # The snapshot is taken here.
     name = f"cn=new {TLS},dc=example,dc=com"
     assert connection.add(name, "person", {"sn": "Née", "description": "x" * 1000}), (
         connection.result

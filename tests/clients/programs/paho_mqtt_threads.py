@@ -13,6 +13,7 @@ client.on_message = lambda client, _, message: heard.put(len(message.payload))
 client.connect(HOST, PORT, keepalive=20)
 client.loop_start()
 assert subscribed.wait(20)
+# The snapshot is taken here.
 for size in (1, 100_000):
     client.publish("eryx-threads/é", b"x" * size, qos=1).wait_for_publish(20)
 assert [heard.get(timeout=20) for _ in range(2)] == [1, 100_000]

@@ -14,6 +14,7 @@ connection = pg8000.dbapi.connect(
 cursor = connection.cursor()
 cursor.execute("select ssl from pg_stat_ssl where pid = pg_backend_pid()")
 assert cursor.fetchone()[0] is TLS
+# The snapshot is taken here.
 cursor.execute("create temporary table items (id serial primary key, name text, data bytea)")
 cursor.executemany(
     "insert into items (name, data) values (%s, %s)",

@@ -8,6 +8,7 @@ with pika.BlockingConnection(parameters) as connection:
     channel = connection.channel()
     channel.confirm_delivery()
     queue = channel.queue_declare("", exclusive=True).method.queue
+    # The snapshot is taken here.
     for n in range(50):
         channel.basic_publish("", queue, str(n).encode() * 10_000)
     heard = []

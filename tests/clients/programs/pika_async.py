@@ -7,7 +7,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 
 async def main():
     loop = asyncio.get_running_loop()
-    over = loop.create_future()
+    declared, over = loop.create_future(), loop.create_future()
     heard = []
 
     def opened(connection):
@@ -15,13 +15,15 @@ async def main():
 
     def declare(channel):
         channel.queue_declare(
-            "", exclusive=True, callback=lambda frame: exchange(channel, frame.method.queue)
+            "",
+            exclusive=True,
+            callback=lambda frame: declared.set_result((channel, frame.method.queue)),
         )
 
-    def exchange(channel, queue):
-        channel.basic_consume(queue, received, auto_ack=True)
-        for n in range(50):
-            channel.basic_publish("", queue, str(n).encode() * 10_000)
+    def failed(connection, error):
+        for each in (declared, over):
+            if not each.done():
+                each.set_exception(error)
 
     def received(channel, method, properties, body):
         heard.append(body)
@@ -32,8 +34,14 @@ async def main():
     connection = AsyncioConnection(
         pika.ConnectionParameters(HOST, PORT, ssl_options=options),
         on_open_callback=opened,
-        on_open_error_callback=lambda _, error: over.set_exception(error),
+        on_open_error_callback=failed,
+        on_close_callback=failed,
     )
+    channel, queue = await asyncio.wait_for(declared, 20)
+    # The snapshot is taken here.
+    channel.basic_consume(queue, received, auto_ack=True)
+    for n in range(50):
+        channel.basic_publish("", queue, str(n).encode() * 10_000)
     await asyncio.wait_for(over, 20)
     assert heard == [str(n).encode() * 10_000 for n in range(50)]
     connection.close()

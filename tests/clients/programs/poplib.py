@@ -8,6 +8,7 @@ else:
 client.user("eryx")
 client.pass_("secret")
 assert client.stat()[0] == 1, client.stat()
+# The snapshot is taken here.
 _, lines, size = client.retr(1)
 assert b"Subject: in the box" in lines, lines[:5]
 assert lines.count(b"line") == 1000

@@ -4,6 +4,8 @@ import pymongo
 import pymongo.errors
 
 client = pymongo.MongoClient(HOST, PORT, tls=TLS, serverSelectionTimeoutMS=20_000)
+assert client.admin.command("ping")["ok"]
+# The snapshot is taken here.
 things = client.test.things
 before = len(list(things.find()))
 threads = [

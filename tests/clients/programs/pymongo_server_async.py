@@ -6,6 +6,8 @@ import pymongo.errors
 
 async def main():
     client = pymongo.AsyncMongoClient(HOST, PORT, tls=TLS, serverSelectionTimeoutMS=20_000)
+    assert (await client.admin.command("ping"))["ok"]
+    # The snapshot is taken here.
     things = client.test.things
     before = len(await things.find().to_list())
     await things.insert_many([{"n": n, "text": "é" * 1000} for n in range(8)])

@@ -12,6 +12,9 @@ connection = pymysql.connect(
     read_timeout=20,
 )
 with connection, connection.cursor() as cursor:
+    cursor.execute("select 1")
+    assert cursor.fetchone()[0] == 1
+    # The snapshot is taken here.
     cursor.execute("drop table if exists items")
     cursor.execute("create table items (id integer, name text)")
     cursor.executemany("insert into items values (%s, %s)", [(n, f"é{n}") for n in range(50)])

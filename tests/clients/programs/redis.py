@@ -2,6 +2,7 @@ import redis
 
 client = redis.Redis(HOST, PORT, ssl=TLS, socket_timeout=20, decode_responses=True)
 assert client.ping()
+# The snapshot is taken here.
 client.delete("sync:list", "sync:count")
 assert client.rpush("sync:list", "a", "é", "c") == 3
 assert client.lrange("sync:list", 0, -1) == ["a", "é", "c"]

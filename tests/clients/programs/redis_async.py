@@ -8,6 +8,7 @@ async def main():
         host=HOST, port=PORT, ssl=TLS, socket_timeout=20, decode_responses=True
     )
     assert await client.ping()
+    # The snapshot is taken here.
     await client.delete("async:list", "async:queue")
     assert await client.rpush("async:list", "a", "é", "c") == 3
     assert await client.lrange("async:list", 0, -1) == ["a", "é", "c"]

@@ -8,4 +8,6 @@ def fetch(method, path, body=None):
     return response.status_code, response.content
 
 
+assert fetch("GET", "/") == (200, b"hello")
+# The snapshot is taken here.
 run(fetch)

@@ -16,6 +16,7 @@ def fetch(n):
 
 with concurrent.futures.ThreadPoolExecutor(16) as pool:
     assert list(pool.map(fetch, range(40))) == list(range(40))
+    # The snapshot is taken here.
     url = f"{scheme}://{HOST}:{PORT}/status"
     statuses = [pool.submit(session.get, f"{url}/{n}", timeout=20) for n in (200, 404)]
     found = {each.result().status_code for each in concurrent.futures.as_completed(statuses)}

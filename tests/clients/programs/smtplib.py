@@ -10,6 +10,8 @@ letter.set_content("line\n" * 10_000)
 with smtplib.SMTP(HOST, PORT, timeout=20) as client:
     if TLS:
         client.starttls(context=ssl.create_default_context())
+    assert client.noop()[0] == 250
+    # The snapshot is taken here.
     assert client.send_message(letter) == {}
     try:
         client.sendmail("from@example.com", ["unknown@refused.example"], "text")

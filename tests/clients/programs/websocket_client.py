@@ -3,6 +3,7 @@ import websocket
 connection = websocket.create_connection(f"{'wss' if TLS else 'ws'}://{HOST}:{PORT}/", timeout=20)
 connection.send("é")
 assert connection.recv() == "é"
+# The snapshot is taken here.
 connection.send_binary(bytes(2**20))
 assert connection.recv() == bytes(2**20)
 connection.close()
