@@ -3,6 +3,7 @@
 
 use eryx::Session;
 
+use crate::random::Random;
 use crate::support::{expect_stdout, sandbox};
 
 /// The number of generated cases, each with a fork and a snapshot.
@@ -43,19 +44,6 @@ def digest():
             list(account.history), files, stored, len(tasks), seeded.getstate()[1][-1],
             hashlib.sha256(compressed).hexdigest())
 ";
-
-/// A generator of pseudo-random numbers (SplitMix64), the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}
 
 fn statement(random: &mut Random) -> String {
     let (n, small) = (random.below(1000), random.below(6));

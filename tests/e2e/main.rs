@@ -37,6 +37,7 @@ mod output;
 mod package_bytecode;
 mod policy;
 mod proxy;
+mod random;
 mod random_generators;
 mod rebinding;
 mod requirements;
