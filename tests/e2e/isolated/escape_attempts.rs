@@ -1,6 +1,7 @@
-//! Escape attempts, one program each under `escape_attempts/`: each runs without a network, and
-//! with the default network, UDP and functions, and must be denied or harmless. A binary of its
-//! own, since it checks the memory of the whole process.
+//! Escape attempts, one program each under `escape_attempts/`: each runs without a network, with
+//! the default network, UDP and functions, and the same in a session that was restored from a
+//! snapshot, and must be denied or harmless. A binary of its own, since it checks the memory of the
+//! whole process.
 
 use std::fs;
 use std::io::Write;
@@ -35,6 +36,7 @@ async fn every_escape_attempt_is_denied_or_harmless() {
     let machine = tempfile::tempdir().expect("a folder");
     let with_files = sandbox_with_files(machine.path());
     run(&unconnected, "print('alive')").await.expect("succeeds");
+    let snapshot = snapshot(&connected).await;
     let before = resident_mib();
     let attempts = attempts();
     let mut failures = Vec::new();
@@ -42,12 +44,17 @@ async fn every_escape_attempt_is_denied_or_harmless() {
         let name = attempt.file_stem().expect("named").to_string_lossy();
         let source = fs::read_to_string(attempt).expect("readable");
         let program = format!("CANARY = {port}\nCANARY_HOST = '127.0.0.1'\n{source}");
-        for (kind, sandbox) in [
-            ("without a network", &unconnected),
-            ("with the default network and UDP", &connected),
-            ("with files of the machine", &with_files),
+        for (kind, sandbox, snapshot) in [
+            ("without a network", &unconnected, None),
+            ("with the default network and UDP", &connected, None),
+            ("in a restored session", &connected, Some(&snapshot)),
+            ("with files of the machine", &with_files, None),
         ] {
-            let printed = match run(sandbox, &program).await {
+            let ended = match snapshot {
+                Some(snapshot) => run_restored(sandbox, snapshot, &program).await,
+                None => run(sandbox, &program).await,
+            };
+            let printed = match ended {
                 Ok(printed) => printed,
                 Err(Error::Image(reason)) => format!("ESCAPED: the image broke: {reason}"),
                 Err(error) => error
@@ -161,6 +168,29 @@ fn sandbox_with_files(machine: &Path) -> Sandbox {
 
 async fn run(sandbox: &Sandbox, program: &str) -> Result<String, Error> {
     sandbox.execute(program).await.map(|result| result.stdout)
+}
+
+/// Returns a snapshot of a session in which a program has used files, threads and tasks.
+async fn snapshot(sandbox: &Sandbox) -> Vec<u8> {
+    let mut session = sandbox.session().await.expect("started");
+    let start = "
+import asyncio, os, socket, threading
+reader, writer = os.pipe()
+near, far = socket.socketpair()
+log = open('/tmp/log', 'w')
+names = os.scandir('/')
+task = asyncio.ensure_future(asyncio.sleep(0.01))
+thread = threading.Thread(target=threading.Event().wait, daemon=True)
+thread.start()
+await asyncio.sleep(0)
+";
+    session.execute(start).await.expect("succeeds");
+    session.snapshot().await.expect("taken")
+}
+
+async fn run_restored(sandbox: &Sandbox, snapshot: &[u8], program: &str) -> Result<String, Error> {
+    let mut session = sandbox.restore(snapshot).await.expect("restored");
+    session.execute(program).await.map(|result| result.stdout)
 }
 
 /// Returns the resident memory of the process, in MiB.
