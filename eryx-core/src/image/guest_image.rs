@@ -501,6 +501,46 @@ mod tests {
         assert_eq!(entries().len(), 3);
     }
 
+    /// The image is another one, although its programs cannot see a difference but this.
+    #[cfg(feature = "embedded-image")]
+    #[tokio::test]
+    async fn a_snapshot_is_refused_on_an_image_with_one_changed_byte() {
+        use crate::sandbox::Sandbox;
+        use crate::snapshot_error::SnapshotError;
+
+        // In the memory of the interpreter, where a string ends with a zero.
+        let text = b"can't start new thread: \0";
+        let (wasm, _) = embedded::component().expect("embedded");
+        let mut wasm = wasm.to_vec();
+        let places: Vec<_> = (0..wasm.len() - text.len())
+            .filter(|at| wasm[*at..].starts_with(text))
+            .collect();
+        let [place] = places[..] else {
+            panic!("the text is at {places:?}");
+        };
+        wasm[place] = b'C';
+        let dir = tempfile::tempdir().expect("made");
+        let changed = GuestImage::from_bytes(wasm).expect("a component");
+        let loaded = changed.load_with(|| Cache::open(Some(dir.path())));
+        loaded.expect("loaded");
+        let changed = Sandbox::from_image(&changed).build().expect("built");
+        let embedded = Sandbox::embedded().build().expect("built");
+        let program = "
+from eryx_guest.threads import scheduler
+print(*(each for each in scheduler.start.__code__.co_consts if 'new thread' in str(each)))
+";
+        for (sandbox, other, first) in [(&embedded, &changed, 'c'), (&changed, &embedded, 'C')] {
+            let mut session = sandbox.session().await.expect("started");
+            let result = session.execute(program).await.expect("run");
+            assert!(result.stdout.starts_with(first), "{}", result.stdout);
+            let snapshot = session.snapshot().await.expect("taken");
+            sandbox.restore(&snapshot).await.expect("restored");
+            let error = other.restore(&snapshot).await.err();
+            let is_refused = matches!(error, Some(Error::Snapshot(SnapshotError::OtherImage)));
+            assert!(is_refused, "{error:?}");
+        }
+    }
+
     #[cfg(feature = "embedded-image")]
     #[test]
     fn the_embedded_image_is_loaded_once() {
