@@ -12,70 +12,34 @@ use std::time::Duration;
 use eryx_net_host::tls::ClientSettings;
 use eryx_net_host::{Connection, NetConfig, NetError, Network, TlsFailure};
 use eryx_testkit::sealer::{Sealer, ticket};
-use eryx_testkit::{CertificateAuthority, Leaf, ServerTls, forged};
-use rustls::{ContentType, ServerConnection};
+use eryx_testkit::{CertificateAuthority, FloodingServer, Leaf, ServerTls, forged};
+use rustls::ContentType;
 use support::*;
 
-/// Returns the next bytes that the server sends after the handshake.
-type Flood = Box<dyn FnMut(&mut Sealer) -> Vec<u8> + Send>;
-
-/// A server for one connection at a time. It has its own thread, so that the client's runtime has a
-/// thread for itself.
+/// A flooding server, and a configuration that trusts it.
 struct Server {
-    port: u16,
+    inner: FloodingServer,
     config: NetConfig,
-    sent: Arc<AtomicUsize>,
 }
 
 impl Server {
     fn flooding(flood: impl FnMut(&mut Sealer) -> Vec<u8> + Send + 'static) -> Self {
-        let mut flood: Flood = Box::new(flood);
         let authority = CertificateAuthority::new().expect("an authority");
         let identity = authority
             .issue(&Leaf::server(["localhost"]))
             .expect("a certificate");
         let tls = ServerTls::new(&identity).build().expect("a configuration");
-        let mut tls = rustls::ServerConfig::clone(&tls);
-        tls.enable_secret_extraction = true;
-        tls.send_tls13_tickets = 0;
-        let tls = Arc::new(tls);
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
-        let port = listener.local_addr().expect("bound").port();
-        let sent = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&sent);
-        thread::spawn(move || {
-            while let Ok((mut socket, _)) = listener.accept() {
-                let mut server = ServerConnection::new(Arc::clone(&tls)).expect("a connection");
-                while server.is_handshaking() {
-                    if server.complete_io(&mut socket).is_err() {
-                        break;
-                    }
-                }
-                let Ok(mut sealer) = Sealer::new(server) else {
-                    continue;
-                };
-                loop {
-                    let records = flood(&mut sealer);
-                    if records.is_empty() {
-                        // Reads until the client closes or resets the connection.
-                        let _ = std::io::copy(&mut socket, &mut std::io::sink());
-                        break;
-                    }
-                    if socket.write_all(&records).is_err() {
-                        break;
-                    }
-                    counted.fetch_add(records.len(), Ordering::Relaxed);
-                }
-            }
-        });
         let config = NetConfig::permissive()
             .with_root_cert(authority.pem().as_bytes())
             .expect("a root");
-        Self { port, config, sent }
+        let inner = FloodingServer::start(&tls, flood).expect("a server");
+        Self { inner, config }
     }
 
     async fn tls_connected(&self, network: &Network) -> Connection {
-        let mut connection = network.connect("localhost", self.port).expect("allowed");
+        let mut connection = network
+            .connect("localhost", self.inner.port())
+            .expect("allowed");
         within_timeout(connection.finish_connect(None))
             .await
             .expect("a peer");
@@ -109,7 +73,7 @@ async fn a_nonblocking_read_would_block_during_a_flood_without_plaintext() {
     let network = Network::new(&server.config);
     let mut connection = server.tls_connected(&network).await;
     within_timeout(async {
-        while server.sent.load(Ordering::Relaxed) < 1 << 20 {
+        while server.inner.sent() < 1 << 20 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })

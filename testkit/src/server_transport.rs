@@ -106,6 +106,8 @@ impl fmt::Debug for Transport {
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     identity: Identity,
+    /// Certificates that are sent after the identity's chain.
+    more_certificates: Vec<CertificateDer<'static>>,
     alpn: Vec<Vec<u8>>,
     client_root: Option<CertificateDer<'static>>,
     versions: Vec<&'static SupportedProtocolVersion>,
@@ -117,6 +119,7 @@ impl ServerTls {
     pub fn new(identity: &Identity) -> Self {
         Self {
             identity: identity.clone(),
+            more_certificates: Vec::new(),
             alpn: Vec::new(),
             client_root: None,
             versions: rustls::ALL_VERSIONS.to_vec(),
@@ -128,6 +131,16 @@ impl ServerTls {
     #[must_use]
     pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.alpn = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sends `certificates` after the chain of the identity. They may be any bytes.
+    #[must_use]
+    pub fn append_certificates(
+        mut self,
+        certificates: impl IntoIterator<Item = CertificateDer<'static>>,
+    ) -> Self {
+        self.more_certificates.extend(certificates);
         self
     }
 
@@ -166,8 +179,9 @@ impl ServerTls {
                 builder.with_client_cert_verifier(verifier)
             }
         };
+        let chain = [self.identity.chain(), &self.more_certificates].concat();
         let mut config = builder
-            .with_single_cert(self.identity.chain().to_vec(), self.identity.key())
+            .with_single_cert(chain, self.identity.key())
             .map_err(io::Error::other)?;
         config.alpn_protocols = self.alpn;
         Ok(Arc::new(config))
