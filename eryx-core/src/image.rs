@@ -37,6 +37,8 @@ static IMAGES: AtomicU64 = AtomicU64::new(0);
 #[derive(Clone)]
 pub(crate) struct Image {
     inner: Arc<Inner>,
+    /// Whether the embedder permits that an instance runs more than one program.
+    permits_reuse: bool,
 }
 
 struct Inner {
@@ -106,7 +108,14 @@ impl Image {
                 pages: ImagePages::default(),
                 is_resettable,
             }),
+            permits_reuse: true,
         }
+    }
+
+    /// Returns this image, whose instances run more than one program only if `is_permitted`.
+    pub(crate) fn with_reuse(mut self, is_permitted: bool) -> Self {
+        self.permits_reuse = is_permitted;
+        self
     }
 
     /// Returns a number that no other image of this process has.
@@ -114,9 +123,9 @@ impl Image {
         self.inner.identity
     }
 
-    /// Returns whether an instance can be reset after its program, and used for the next one.
-    pub(crate) fn is_resettable(&self) -> bool {
-        self.inner.is_resettable
+    /// Returns whether an instance is reset after its program, and used for the next one.
+    pub(crate) fn reuses_instances(&self) -> bool {
+        self.permits_reuse && self.inner.is_resettable
     }
 
     /// Returns what the memory of its instances is reset with.

@@ -56,6 +56,8 @@ struct Settings {
     offered: OfferedFunctions,
     environment: Environment,
     files: Files,
+    /// Whether each program gets an instance in which no other has run.
+    new_instances_only: bool,
 }
 
 impl Sandbox {
@@ -333,6 +335,17 @@ impl SandboxBuilder {
         self
     }
 
+    /// Sets whether a program may run in an instance that ran another program before, of this or of
+    /// any other sandbox, and was reset since. The default is true. It makes no difference to
+    /// programs, and saves a start about 250 µs.
+    ///
+    /// With false, each program, session and fork gets a new instance, which ends with it. This is
+    /// for embedders who do not want to rely on the reset.
+    pub fn with_instance_reuse(mut self, reuse: bool) -> Self {
+        self.settings.new_instances_only = !reuse;
+        self
+    }
+
     /// Gives programs a function, in addition to those of earlier calls: `import tools`, then
     /// `tools.name(...)`, or `await tools.name(...)` for an asynchronous one. Without functions,
     /// programs have no module `tools`.
@@ -449,6 +462,7 @@ impl SandboxBuilder {
         let base_files = template.files.clone();
         let files = self.settings.files.extend(&base_files);
         template.files = files.map_err(ConfigError::from)?;
+        template.image = template.image.with_reuse(!self.settings.new_instances_only);
         Ok(Sandbox {
             template,
             base_files,

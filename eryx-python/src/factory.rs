@@ -168,7 +168,7 @@ impl SandboxFactory {
     /// '42\n'
     #[pyo3(
         signature = (**settings),
-        text_signature = "($self, *, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
+        text_signature = "($self, *, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', instance_reuse=True, on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
     )]
     fn create_sandbox(
         &self,
@@ -189,7 +189,7 @@ impl SandboxFactory {
     /// <BLANKLINE>
     #[pyo3(
         signature = (**settings),
-        text_signature = "($self, *, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
+        text_signature = "($self, *, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', instance_reuse=True, on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
     )]
     fn create_session(
         &self,

@@ -46,6 +46,9 @@ use crate::session::Session;
 ///         event loop of ``aexecute``, or with ``execute`` on one that all sandboxes share. The
 ///         arguments are chosen by the untrusted program.
 ///     functions_module: the name of the module with the functions.
+///     instance_reuse: whether a program may run in an instance that ran another program before, of
+///         any sandbox, and was reset since. It makes no difference to programs, and saves a start
+///         about 250 µs. With ``False`` each program, session and fork gets a new instance.
 ///     on_stdout: a function that is called with each piece of standard output, a str, as the
 ///         program prints it; a piece need not end at the end of a line. ``execute`` calls it on
 ///         the calling thread, or on that of a plain function, ``aexecute`` on the thread of the
@@ -78,7 +81,7 @@ impl Sandbox {
     #[new]
     #[pyo3(
         signature = (*positional, **settings),
-        text_signature = "(*, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
+        text_signature = "(*, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', instance_reuse=True, on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
     )]
     fn new(
         py: Python<'_>,

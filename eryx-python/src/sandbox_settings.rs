@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arguments::{for_each_keyword, text, variables, wrong_type};
+use crate::arguments::{flag, for_each_keyword, text, variables, wrong_type};
 use crate::callbacks::Callbacks;
 use crate::error::exception;
 use crate::files;
@@ -12,13 +12,14 @@ use crate::limits::ResourceLimits;
 use crate::net_config::NetConfig;
 
 /// The names of the keyword arguments.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 11] = [
     "network",
     "resource_limits",
     "env",
     "files",
     "functions",
     "functions_module",
+    "instance_reuse",
     "on_stdout",
     "on_stderr",
     "on_network_event",
@@ -60,6 +61,7 @@ impl SandboxSettings {
         let mut callbacks = Callbacks::default();
         let mut functions = EmbedderFunctions::default();
         let mut functions_module = None;
+        let mut instance_reuse = true;
         for_each_keyword(function, &NAMES, settings, |name, value| {
             match name {
                 "network" if value.is_none() => {}
@@ -79,6 +81,7 @@ impl SandboxSettings {
                 "functions" if value.is_none() => {}
                 "functions" => functions = EmbedderFunctions::new(name, value)?,
                 "functions_module" => functions_module = Some(text(name, value)?),
+                "instance_reuse" => instance_reuse = flag(name, value)?,
                 _ => callbacks.set(name, value)?,
             }
             Ok(())
@@ -92,7 +95,8 @@ impl SandboxSettings {
             .with_resource_limits(limits.get().0.clone())
             .with_env(env)
             .with_files(files)
-            .with_functions(functions.functions());
+            .with_functions(functions.functions())
+            .with_instance_reuse(instance_reuse);
         if let Some(name) = &functions_module {
             builder = builder.with_functions_module(name);
         }

@@ -54,7 +54,7 @@ impl Session {
     #[new]
     #[pyo3(
         signature = (*positional, **settings),
-        text_signature = "(*, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
+        text_signature = "(*, network=None, resource_limits=None, env=None, files=None, functions=None, functions_module='tools', instance_reuse=True, on_stdout=None, on_stderr=None, on_network_event=None, on_function_call=None)"
     )]
     fn construct(
         py: Python<'_>,

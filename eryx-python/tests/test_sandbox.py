@@ -7,6 +7,7 @@ import copy
 import inspect
 import pathlib
 import pickle
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -173,6 +174,7 @@ def test_invalid_limit_is_rejected_with_what_to_write(settings, error, message):
         ({"resource_limits": {}}, r"an eryx.ResourceLimits, such as .*, not of type dict"),
         ({"on_stdout": "print"}, "on_stdout has to be a function"),
         ({"on_stderr": 1}, "on_stderr has to be a function"),
+        ({"instance_reuse": None}, "instance_reuse has to be True or False"),
         (
             {"timeout": 1},
             r"no argument timeout: write .*ResourceLimits\(execution_timeout_ms=5000\)",
@@ -208,6 +210,31 @@ def test_signature_defaults_match_the_real_defaults():
                 assert (list(stated) if stated == () else stated) == default or stated == default, (
                     name
                 )
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="instances are reused on Linux")
+def test_programs_run_in_new_instances_without_reuse(python):
+    program = """
+import eryx, resource
+
+def faults(**settings):
+    sandboxes = eryx.Sandbox(**settings), eryx.SandboxFactory().create_sandbox(**settings)
+    counts = []
+    for sandbox in sandboxes:
+        for _ in range(20):
+            sandbox.execute("print(1)")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            assert sandbox.execute("print(1)").stdout == "1\\n"
+        counts.append((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 20)
+    return counts
+
+print(*faults(), *faults(instance_reuse=True), *faults(instance_reuse=False))
+"""
+    counts = [int(number) for number in python(program).stdout.split()]
+    # A new instance faults in each page that its program touches.
+    assert max(counts[:4]) < 16, counts
+    assert min(counts[4:]) >= 32, counts
 
 
 def test_callbacks_get_output_as_text_while_the_program_runs():

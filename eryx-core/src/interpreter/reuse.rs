@@ -58,7 +58,7 @@ impl Interpreter {
     /// for the next program, if that is possible within [`MAX_TIME`] and the execution timeout.
     /// Returns whether it waits.
     pub(crate) async fn recycle(mut self, image: &Image, started: Instant) -> bool {
-        if !image.is_resettable() {
+        if !image.reuses_instances() {
             return false;
         }
         let (Some(pooled), Some(store)) = (image.pooled(), self.store.take()) else {
@@ -345,6 +345,35 @@ mod tests {
         // They wrote to more pages than are known, and others are still reused.
         assert!(is_reused(&template, "pass", async |_, _| {}).await);
         check_waiting(&template, "pass").await;
+    }
+
+    #[cfg(all(feature = "embedded-image", target_os = "linux"))]
+    #[tokio::test]
+    async fn without_reuse_no_instance_waits_and_none_that_waits_is_used() {
+        let Some(reusing) = template() else {
+            return;
+        };
+        let mut new = reusing.clone();
+        new.image = new.image.with_reuse(false);
+        let starts_in_used = async |template: &Template| {
+            let limits = ResourceLimits::default();
+            let (sinks, offered) = (Sinks::default(), OfferedFunctions::default());
+            let (network, environment) = (Network::off(), Environment::default());
+            Interpreter::start(template, &limits, network, &sinks, &offered, environment)
+                .await
+                .expect("started")
+                .access
+                .is_some()
+        };
+        let mut used = 0;
+        for _ in 0..8 {
+            assert!(is_reused(&reusing, "pass", async |_, _| {}).await);
+            assert!(!starts_in_used(&new).await);
+            // Sandboxes of other tests may take the instance first.
+            used += usize::from(starts_in_used(&reusing).await);
+            assert!(!is_reused(&new, "pass", async |_, _| {}).await);
+        }
+        assert!(used > 0, "no instance waited");
     }
 
     #[test]

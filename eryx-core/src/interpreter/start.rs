@@ -124,7 +124,7 @@ pub(super) async fn acquire_instance(
 ) -> Result<StartedInstance, Error> {
     signals::check()?;
     image.check()?;
-    if choice == InstanceChoice::Any {
+    if choice == InstanceChoice::Any && image.reuses_instances() {
         let idle = idle_pool::take(image.identity(), state.memory.max());
         if let Some(mut idle) = idle {
             state.memory.adopt(idle.memory);

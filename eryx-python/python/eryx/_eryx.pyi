@@ -1202,6 +1202,9 @@ class Sandbox:
             event loop of ``aexecute``, or with ``execute`` on one that all sandboxes share. The
             arguments are chosen by the untrusted program.
         functions_module: the name of the module with the functions.
+        instance_reuse: whether a program may run in an instance that ran another program before, of
+            any sandbox, and was reset since. It makes no difference to programs, and saves a start
+            about 250 µs. With ``False`` each program, session and fork gets a new instance.
         on_stdout: a function that is called with each piece of standard output, a str, as the
             program prints it; a piece need not end at the end of a line. ``execute`` calls it on
             the calling thread, or on that of a plain function, ``aexecute`` on the thread of the
@@ -1234,6 +1237,7 @@ class Sandbox:
         | None = None,
         functions: Mapping[str, Callable[..., object]] | None = None,
         functions_module: str = "tools",
+        instance_reuse: bool = True,
         on_stdout: Callable[[str], object] | None = None,
         on_stderr: Callable[[str], object] | None = None,
         on_network_event: Callable[[NetworkEvent], object] | None = None,
@@ -1561,6 +1565,7 @@ class SandboxFactory:
         | None = None,
         functions: Mapping[str, Callable[..., object]] | None = None,
         functions_module: str = "tools",
+        instance_reuse: bool = True,
         on_stdout: Callable[[str], object] | None = None,
         on_stderr: Callable[[str], object] | None = None,
         on_network_event: Callable[[NetworkEvent], object] | None = None,
@@ -1584,6 +1589,7 @@ class SandboxFactory:
         | None = None,
         functions: Mapping[str, Callable[..., object]] | None = None,
         functions_module: str = "tools",
+        instance_reuse: bool = True,
         on_stdout: Callable[[str], object] | None = None,
         on_stderr: Callable[[str], object] | None = None,
         on_network_event: Callable[[NetworkEvent], object] | None = None,
@@ -1659,6 +1665,7 @@ class Session:
         | None = None,
         functions: Mapping[str, Callable[..., object]] | None = None,
         functions_module: str = "tools",
+        instance_reuse: bool = True,
         on_stdout: Callable[[str], object] | None = None,
         on_stderr: Callable[[str], object] | None = None,
         on_network_event: Callable[[NetworkEvent], object] | None = None,

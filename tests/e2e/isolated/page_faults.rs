@@ -57,3 +57,23 @@ async fn a_sandbox_causes_few_page_faults() {
         assert!(faults < most, "{faults} per execution of {program:?}");
     }
 }
+
+#[tokio::test]
+async fn without_reuse_each_program_faults_in_the_pages_of_a_new_instance() {
+    let program = "print(sum(range(1000)))";
+    let build = |reuse| {
+        let builder = Sandbox::embedded().with_instance_reuse(reuse);
+        builder.build().expect("valid settings")
+    };
+    let reused = faults_per_execution(&build(true), program).await;
+    let new = faults_per_execution(&build(false), program).await;
+    assert!(reused < 8, "{reused}");
+    assert!(new >= 32, "{new}");
+    // Forks and sessions of such a sandbox get new instances, too.
+    let sandbox = build(false);
+    let before = page_faults();
+    let mut session = sandbox.session().await.expect("started");
+    expect_stdout(session.execute(program).await);
+    drop(session);
+    assert!(page_faults() - before >= 32);
+}
