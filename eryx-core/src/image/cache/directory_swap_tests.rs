@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -16,7 +17,8 @@ use crate::image::cache::directory::Directory;
 use crate::image::cache::entry::{self, ReadMode};
 use crate::image::cache::pending_entry::PendingEntry;
 
-/// How often the entry is read while the directory is swapped.
+/// How often the entry is read while the directory is swapped, unless
+/// `ERYX_CACHE_RACE_SECONDS` says how long.
 const READS: usize = 5_000;
 
 /// A user who is not root.
@@ -29,10 +31,12 @@ fn store(path: &Path, content: &[u8]) {
     pending.commit(name, content).expect("written");
 }
 
-/// Reads the entry, and returns how often it was used. It has to be ours each time.
-fn read_repeatedly(path: &Path) -> usize {
+/// Reads the entry while `goes_on` returns true for the number of reads, and returns how often it
+/// was read and used. It has to be ours each time.
+fn read_while(path: &Path, goes_on: impl Fn(usize) -> bool) -> (usize, usize) {
     let mut found = 0;
-    for read in 0..READS {
+    let mut read = 0;
+    while goes_on(read) {
         let mode = if read % 2 == 0 {
             ReadMode::InPlace
         } else {
@@ -44,12 +48,20 @@ fn read_repeatedly(path: &Path) -> usize {
             assert!(code.bytes().starts_with(b"ours"), "read {read}, {mode:?}");
             found += 1;
         }
+        read += 1;
     }
-    found
+    (read, found)
+}
+
+/// Reads the entry [`READS`] times, and returns how often it was used.
+fn read_repeatedly(path: &Path) -> usize {
+    read_while(path, |read| read < READS).1
 }
 
 #[test]
 fn no_file_of_another_user_is_used_while_that_user_swaps_the_directory() {
+    let seconds = std::env::var("ERYX_CACHE_RACE_SECONDS").ok();
+    let seconds = seconds.map(|text| Duration::from_secs(text.parse().expect("a number")));
     let parent = tempfile::tempdir().expect("made");
     let (ours, theirs) = (parent.path().join("cache"), parent.path().join("theirs"));
     store(&ours, b"ours");
@@ -82,10 +94,20 @@ fn no_file_of_another_user_is_used_while_that_user_swaps_the_directory() {
                 swaps
             }
         });
-        let found = read_repeatedly(&ours);
+        let start = Instant::now();
+        let (reads, found) = read_while(&ours, |read| match seconds {
+            Some(seconds) => start.elapsed() < seconds,
+            None => read < READS,
+        });
         over.store(true, Ordering::Relaxed);
         let swaps = swapping.join().expect("it ends");
         assert!(swaps > 0);
+        if seconds.is_some() {
+            let _ = writeln!(
+                std::io::stderr(),
+                "\ncache race, mode {mode:o}: {swaps} swaps, {reads} reads, {found} found, all ours"
+            );
+        }
         if mode == 0o777 {
             assert_eq!(found, 0, "every user may write to the parent directory");
         }
