@@ -1,10 +1,13 @@
 //! Soak tests: thousands of sandboxes against faulty peers, and sandboxes that exhaust host
 //! resources, leave no descriptors, tasks or memory behind. A binary of its own, since it counts
-//! the resources of the whole process.
+//! the resources of the whole process. The peers run in another process, this program started
+//! again, so that what they keep does not count.
 
+use std::env;
 use std::fs;
-use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +17,7 @@ use eryx_testkit::{
     Answer, Behaviour, CertificateAuthority, LOOPBACK, Leaf, NameServer, Peer, Script, ServerTls,
     Transport, digest::hex, payload,
 };
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
@@ -24,6 +28,9 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 const SEQUENTIAL: usize = 2000;
 /// The number of sandboxes that run concurrently.
 const CONCURRENT: usize = 200;
+
+/// The allowed growth of host memory in MiB, for the noise of the allocator.
+const GROWTH: u64 = 32;
 
 /// The program of a sandbox: a round trip with the honest peer, which has to succeed, and one with
 /// a faulty peer, which may fail with any socket error but must not return a wrong byte.
@@ -56,14 +63,75 @@ else:
 print('done')
 ";
 
-/// The peers. Each faulty one has a Python expression of the bytes that it sends at most.
+/// Set in the process of the peers.
+const PEERS: &str = "ERYX_SOAK_PEERS";
+
+/// The start of the line that the process of the peers prints.
+const READY: &str = "peers: ";
+
+/// The process of the peers. Dropping it ends it.
+struct PeerProcess {
+    child: Child,
+    /// Stays open: the test harness of the other process writes to it at the end.
+    _output: BufReader<ChildStdout>,
+}
+
+impl PeerProcess {
+    /// Runs the test `name` of this program as the process of its peers. Returns what it announces.
+    fn start<T: DeserializeOwned>(name: &str) -> (Self, T) {
+        let program = env::current_exe().expect("known");
+        let mut child = Command::new(program)
+            .args(["--exact", name, "--nocapture"])
+            .env(PEERS, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let mut output = BufReader::new(child.stdout.take().expect("piped"));
+        // The test harness prints lines of its own.
+        let ready = (&mut output)
+            .lines()
+            .map(|line| line.expect("readable"))
+            .find_map(|line| line.strip_prefix(READY).map(str::to_owned))
+            .expect("the peers started");
+        let process = Self {
+            child,
+            _output: output,
+        };
+        (process, serde_json::from_str(&ready).expect("valid"))
+    }
+
+    /// Announces `ready` to the other process, and waits until it ends this one.
+    async fn serve(ready: &impl Serialize) {
+        let ready = serde_json::to_string(ready).expect("encodes");
+        println!("\n{READY}{ready}");
+        let ended = tokio::task::spawn_blocking(|| {
+            let _ = std::io::stdin().read(&mut [0]);
+        });
+        ended.await.expect("no panic");
+    }
+}
+
+impl Drop for PeerProcess {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The peers of [`PROGRAM`].
+#[derive(Deserialize, Serialize)]
 struct Peers {
-    honest: Peer,
-    faulty: Vec<(Peer, String)>,
+    ca: String,
+    honest: u16,
+    /// Their ports, each with a Python expression of the bytes that it sends at most.
+    faulty: Vec<(u16, String)>,
 }
 
 impl Peers {
-    async fn start(ca: &CertificateAuthority) -> Self {
+    /// Runs the peers until the other process ends this one.
+    async fn serve() {
+        let ca = CertificateAuthority::new().expect("created");
         let identity = ca.issue(&Leaf::server(["localhost"])).expect("issued");
         let tls = || Transport::tls(ServerTls::new(&identity).build().expect("built"));
         let plain = Transport::plain;
@@ -83,24 +151,30 @@ impl Peers {
             (Behaviour::Echo, tls().stalling_after(700), "data"),
             (Behaviour::Echo, tls().stalling_after(6000), "data"),
         ];
+        let mut running = Vec::new();
         let mut faulty = Vec::new();
         for (behaviour, transport, expected) in behaviours {
             let peer = Peer::start(behaviour, transport, LOOPBACK).await;
-            faulty.push((peer.expect("started"), expected.to_owned()));
+            let peer = peer.expect("started");
+            faulty.push((peer.port(), expected.to_owned()));
+            running.push(peer);
         }
         let honest = Peer::start(Behaviour::Echo, tls(), LOOPBACK).await;
-        Self {
-            honest: honest.expect("started"),
+        let honest = honest.expect("started");
+        PeerProcess::serve(&Self {
+            ca: ca.pem().to_owned(),
+            honest: honest.port(),
             faulty,
-        }
+        })
+        .await;
     }
 
     /// Returns the program of the sandbox `number`.
     fn program(&self, number: usize) -> String {
         let (faulty, expected) = &self.faulty[number % self.faulty.len()];
         PROGRAM
-            .replace("@honest", &self.honest.port().to_string())
-            .replace("@faulty", &faulty.port().to_string())
+            .replace("@honest", &self.honest.to_string())
+            .replace("@faulty", &faulty.to_string())
             .replace("@expected", expected)
     }
 }
@@ -133,11 +207,15 @@ impl Usage {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_sandboxes_leave_no_resources_behind() {
+    if env::var_os(PEERS).is_some() {
+        return Peers::serve().await;
+    }
     let _alone = ALONE.lock().await;
-    let ca = CertificateAuthority::new().expect("created");
+    let (_process, peers) =
+        PeerProcess::start::<Peers>("thousands_of_sandboxes_leave_no_resources_behind");
     let network = NetConfig::default()
         .allow_localhost()
-        .with_root_cert(ca.pem().as_bytes())
+        .with_root_cert(peers.ca.as_bytes())
         .expect("a certificate");
     let sandbox = Sandbox::embedded()
         .with_network(network)
@@ -148,12 +226,13 @@ async fn thousands_of_sandboxes_leave_no_resources_behind() {
         .expect("built");
 
     // Create all that is retained: the image, the resolver, thread stacks, the allocator's arenas.
-    run_sandboxes(&sandbox, &ca, 26, CONCURRENT).await;
+    let peers = Arc::new(peers);
+    run_sandboxes(&sandbox, &peers, 26, CONCURRENT).await;
     let before = Usage::now();
     let start = Instant::now();
-    let sequential = std::env::var("ERYX_SOAK_SANDBOXES");
+    let sequential = env::var("ERYX_SOAK_SANDBOXES");
     let sequential = sequential.map_or(SEQUENTIAL, |count| count.parse().expect("a number"));
-    run_sandboxes(&sandbox, &ca, sequential, CONCURRENT).await;
+    run_sandboxes(&sandbox, &peers, sequential, CONCURRENT).await;
     let took = start.elapsed();
     let after = Usage::now();
     // Written directly: the test harness captures the output of a passing test.
@@ -164,33 +243,30 @@ async fn thousands_of_sandboxes_leave_no_resources_behind() {
     assert_eq!(after.descriptors, before.descriptors);
     assert_eq!(after.tasks, before.tasks);
     assert!(
-        after.megabytes <= before.megabytes + 64,
+        after.megabytes <= before.megabytes + GROWTH,
         "{before:?} {after:?}"
     );
 }
 
-/// Runs `sequential` sandboxes one after another, then `concurrent` ones in parallel, with new
-/// peers.
+/// Runs `sequential` sandboxes one after another, then `concurrent` ones in parallel.
 async fn run_sandboxes(
     sandbox: &Sandbox,
-    ca: &CertificateAuthority,
+    peers: &Arc<Peers>,
     sequential: usize,
     concurrent: usize,
 ) {
-    let peers = Arc::new(Peers::start(ca).await);
     for number in 0..sequential {
         run(sandbox, peers.program(number)).await;
     }
     let mut running = JoinSet::new();
     for number in 0..concurrent {
-        let (sandbox, peers) = (sandbox.clone(), Arc::clone(&peers));
+        let (sandbox, peers) = (sandbox.clone(), Arc::clone(peers));
         running.spawn(async move { run(&sandbox, peers.program(number)).await });
     }
     while let Some(ended) = running.join_next().await {
         ended.expect("no panic");
     }
-    drop(peers);
-    // The tasks of the peers and lingering connections take a moment to end.
+    // Lingering connections take a moment to end.
     tokio::time::sleep(Duration::from_secs(3)).await;
 }
 
@@ -245,27 +321,53 @@ for _ in range(2):
 print('done')
 ";
 
+/// The peers of [`GREEDY_PROGRAM`].
+#[derive(Deserialize, Serialize)]
+struct GreedyPeers {
+    ca: String,
+    port: u16,
+    name_server: SocketAddr,
+}
+
+impl GreedyPeers {
+    /// Runs the peers until the other process ends this one.
+    async fn serve() {
+        let ca = CertificateAuthority::new().expect("created");
+        let identity = ca.issue(&Leaf::server(["localhost"])).expect("issued");
+        let mut tls = (*ServerTls::new(&identity).build().expect("built")).clone();
+        tls.send_tls13_tickets = 60;
+        let peer = Peer::start(Behaviour::Echo, Transport::tls(Arc::new(tls)), LOOPBACK)
+            .await
+            .expect("started");
+        let v4 = (0..4000).map(|n| IpAddr::from(Ipv4Addr::from(0x5db8_0000 + n)));
+        let v6 = (0..2000).map(|n| IpAddr::from(Ipv6Addr::from((0x2606_2800 << 96) + n)));
+        let large = Answer::from_ips(v4.chain(v6)).with_ttl(86_400).truncated();
+        let names = NameServer::start(Script::new().otherwise(large))
+            .await
+            .expect("started");
+        PeerProcess::serve(&Self {
+            ca: ca.pem().to_owned(),
+            port: peer.port(),
+            name_server: names.address(),
+        })
+        .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sandboxes_that_exhaust_host_resources_leave_no_memory_behind() {
+    if env::var_os(PEERS).is_some() {
+        return GreedyPeers::serve().await;
+    }
     let _alone = ALONE.lock().await;
-    let ca = CertificateAuthority::new().expect("created");
-    let identity = ca.issue(&Leaf::server(["localhost"])).expect("issued");
-    let mut tls = (*ServerTls::new(&identity).build().expect("built")).clone();
-    tls.send_tls13_tickets = 60;
-    let peer = Peer::start(Behaviour::Echo, Transport::tls(Arc::new(tls)), LOOPBACK)
-        .await
-        .expect("started");
-    let v4 = (0..4000).map(|n| IpAddr::from(Ipv4Addr::from(0x5db8_0000 + n)));
-    let v6 = (0..2000).map(|n| IpAddr::from(Ipv6Addr::from((0x2606_2800 << 96) + n)));
-    let large = Answer::from_ips(v4.chain(v6)).with_ttl(86_400).truncated();
-    let names = NameServer::start(Script::new().otherwise(large))
-        .await
-        .expect("started");
+    let (_process, peers) = PeerProcess::start::<GreedyPeers>(
+        "sandboxes_that_exhaust_host_resources_leave_no_memory_behind",
+    );
     let network = NetConfig::default()
         .allow_localhost()
-        .with_dns_server(names.address())
+        .with_dns_server(peers.name_server)
         .with_max_connections(100)
-        .with_root_cert(ca.pem().as_bytes())
+        .with_root_cert(peers.ca.as_bytes())
         .expect("a certificate");
     let sandbox = Sandbox::embedded()
         .with_network(network)
@@ -277,7 +379,7 @@ async fn sandboxes_that_exhaust_host_resources_leave_no_memory_behind() {
     let program = |number: usize| {
         GREEDY_PROGRAM
             .replace("@number", &number.to_string())
-            .replace("@port", &peer.port().to_string())
+            .replace("@port", &peers.port.to_string())
     };
     let mut before = None;
     let mut running = JoinSet::new();
