@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use eryx::{CancelHandle, Error, Limit, ResourceLimits};
+use eryx::{CancelHandle, Error, Limit, ResourceLimits, Sandbox};
 use eryx_testkit::{Behaviour, Peer};
 
 use crate::support::{
@@ -95,6 +95,47 @@ async fn dropping_an_execution_closes_its_connections() {
     }
     run.abort();
     assert_eq!(peer.ended(1).await.len(), 1);
+}
+
+/// Trap: a dropped future left its ticker behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_executions_leave_no_tasks_behind() {
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let peer = Peer::plain(Behaviour::Silent).await.expect("started");
+    let waiting = format!(
+        "import socket\ns = socket.create_connection(('127.0.0.1', {}))\nprint('begun')\ns.recv(1)",
+        peer.port()
+    );
+    let programs = [
+        "print('begun')\nwhile True: pass".to_owned(),
+        "import time\nprint('begun')\ntime.sleep(60)".to_owned(),
+        waiting,
+    ];
+    let before = tasks();
+    for program in programs.iter().cycle().take(30) {
+        let (begun, mut is_begun) = tokio::sync::mpsc::unbounded_channel();
+        let sandbox = Sandbox::embedded()
+            .with_network(loopback())
+            .on_stdout(move |_| begun.send(()).unwrap_or_default())
+            .build()
+            .expect("valid settings");
+        let program = program.clone();
+        let run = tokio::spawn(async move { sandbox.execute(program).await });
+        is_begun.recv().await.expect("it runs");
+        run.abort();
+        assert!(run.await.is_err_and(|error| error.is_cancelled()));
+    }
+    // Tasks of the peer are among those that end.
+    assert_eq!(peer.ended(10).await.len(), 10);
+    let start = Instant::now();
+    while tasks() > before && start.elapsed() < Duration::from_secs(20) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(tasks(), before);
 }
 
 #[tokio::test]

@@ -257,6 +257,14 @@ async fn run_sandboxes(
 ) {
     for number in 0..sequential {
         run(sandbox, peers.program(number)).await;
+        if (number + 1) % 1000 == 0 {
+            let _ = writeln!(
+                std::io::stderr(),
+                "\nsoak: after {}: {:?}",
+                number + 1,
+                Usage::now()
+            );
+        }
     }
     let mut running = JoinSet::new();
     for number in 0..concurrent {
