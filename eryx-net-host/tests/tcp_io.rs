@@ -89,6 +89,27 @@ async fn a_read_returns_the_available_bytes_up_to_its_maximum() {
 }
 
 #[tokio::test]
+async fn a_first_read_returns_all_bytes_that_have_arrived_up_to_its_maximum() {
+    let (_network, mut connection, mut stream) = pair(&NetConfig::permissive()).await;
+    let sent = payload::bytes(50_000);
+    stream.write_all(&sent).await.expect("writes");
+    stream.shutdown().await.expect("open");
+    // The end of the stream arrives behind all bytes.
+    within_timeout(async {
+        while !connection.status().read_closed {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let first = within_timeout(connection.read(40_000, NOW)).await;
+    assert!(first.expect("there") == sent[..40_000]);
+    let rest = within_timeout(connection.read(MAX_READ, NOW)).await;
+    assert!(rest.expect("there") == sent[40_000..]);
+    let end = within_timeout(connection.read(MAX_READ, NOW)).await;
+    assert_eq!(end.expect("the end"), b"");
+}
+
+#[tokio::test]
 async fn a_large_read_is_clamped_and_its_buffer_grows_with_the_data() {
     let peer = Peer::plain(Behaviour::SendsForever).await.expect("peer");
     let network = Network::new(&NetConfig::permissive());

@@ -171,6 +171,14 @@ impl LazyTcpStream {
         })
     }
 
+    /// Returns how many bytes have arrived and were not received. Zero without a socket.
+    pub(super) fn available(&self) -> usize {
+        let count = self
+            .fd()
+            .and_then(|socket| Ok(rustix::io::ioctl_fionread(socket)?));
+        usize::try_from(count.unwrap_or(0)).unwrap_or(0)
+    }
+
     /// Receives into `buffer` and returns the number of bytes. Zero is the end of the stream.
     pub(super) fn poll_receive_into(
         &mut self,

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::poll::noop_waker::noop_waker;
 use crate::tcp::read_size::ReadSize;
 use crate::tcp::transport::Transport;
 
@@ -62,7 +63,28 @@ impl PrefixedStream {
         let mut buffer = Vec::with_capacity(capacity);
         let count = ready!(self.transport.poll_receive(cx, &mut buffer))?;
         self.read_size.adapt(count, capacity);
+        if count == capacity {
+            self.receive_rest(&mut buffer, max);
+        }
         Poll::Ready(Ok(buffer))
+    }
+
+    /// Receives what else has arrived after a full `buffer`, which grows to at most `max` bytes.
+    fn receive_rest(&mut self, buffer: &mut Vec<u8>, max: usize) {
+        let rest = max - buffer.len();
+        if rest == 0 {
+            return;
+        }
+        let available = self.transport.available().min(rest);
+        if available == 0 {
+            return;
+        }
+        buffer.reserve_exact(available);
+        // The kernel returns bytes before an error or the end of the stream, so that nothing is
+        // lost here.
+        let _ = self
+            .transport
+            .poll_receive(&mut Context::from_waker(noop_waker()), buffer);
     }
 
     /// Ready when a read would return bytes, the end of the stream or an error. Returns an error

@@ -17,8 +17,8 @@ impl Connection {
     /// Reads up to `max` bytes as soon as some are available. An empty vector is the end of the
     /// stream.
     ///
-    /// Returns at most [`MAX_READ`] bytes. The buffer grows with the bytes that arrive, not with
-    /// `max`.
+    /// Returns at most [`MAX_READ`] bytes, and of a plaintext connection all that have arrived. The
+    /// buffer grows with the bytes that arrive, not with `max`.
     ///
     /// # Errors
     ///

@@ -51,6 +51,14 @@ impl Transport {
         }
     }
 
+    /// Returns how many bytes can be received at once, 0 if only a receive can tell.
+    pub(super) fn available(&self) -> usize {
+        match self {
+            Self::Tcp(stream) => stream.available(),
+            Self::ProxyTls(_) => 0,
+        }
+    }
+
     /// Begins to send some of `data`, and returns the number of bytes. They may have to be
     /// [flushed](Self::poll_flush).
     pub(super) fn poll_send(
