@@ -45,6 +45,9 @@ for function, *arguments in (
 ):
     print(error_of(function, *arguments), end=' ')
 print()
+for path in ('/ref', '/ref/sub/a.txt', '/work', '/secret.txt'):
+    print(os.access(path, os.R_OK), os.access(path, os.W_OK), end=' ')
+print()
 open('/secret.txt', 'w').write('mine')
 open('/work/out.txt', 'w').write('done')
 try:
@@ -61,6 +64,7 @@ except OSError as error:
          of the machine secret\n\
          ENOENT ENOENT EPERM ENOENT EPERM \n\
          EROFS EROFS EROFS EROFS EBUSY EROFS EROFS EPERM EPERM EBUSY EXDEV \n\
+         True False True False True True True True \n\
          True True\n"
     );
     assert_eq!(lines(&result.files), ["~/secret.txt"]);

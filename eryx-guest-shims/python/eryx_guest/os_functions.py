@@ -4,6 +4,7 @@ import errno
 import operator
 import os
 import posix
+import stat
 import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -26,6 +27,7 @@ GRND_NONBLOCK, GRND_RANDOM = 1, 2
 _CONSTANTS = ("ST_RDONLY", "ST_NOSUID", "GRND_NONBLOCK", "GRND_RANDOM")
 
 _posix: Any = posix
+_stock_access: Any = posix.access
 _stock_sysconf = posix.sysconf
 _stock_pread: Any = posix.pread
 _stock_pwrite: Any = posix.pwrite
@@ -56,6 +58,8 @@ def _statvfs() -> Any:
         (
             *(_BLOCK, _BLOCK, space.file_bytes // _BLOCK, free, free),
             *(space.files, space.free_files, space.free_files, ST_NOSUID, _MAX_NAME),
+            # The number of the file system, which is the same for all files, as `st_dev`.
+            0,
         )
     )
 
@@ -84,6 +88,44 @@ def sysconf(name: Any, /) -> int:
 
 _PHYSICAL_PAGES = posix.sysconf_names.get("SC_PHYS_PAGES")
 _AVAILABLE_PAGES = posix.sysconf_names.get("SC_AVPHYS_PAGES")
+
+
+def access(
+    path: Any,
+    mode: int,
+    *,
+    dir_fd: int | None = None,
+    effective_ids: bool = False,
+    follow_symlinks: bool = True,
+) -> bool:
+    """Use the real uid/gid to test for access to a path.
+
+    Files have no permissions: all can be written but those of read-only mounts.
+    """
+    options = {
+        "dir_fd": dir_fd,
+        "effective_ids": effective_ids,
+        "follow_symlinks": follow_symlinks,
+    }
+    # WASI's C library looks for a right that no directory of WASI 0.2 has.
+    if not _stock_access(path, mode & ~os.W_OK, **options):
+        return False
+    return not mode & os.W_OK or _is_writable(path, dir_fd, follow_symlinks)
+
+
+def _is_writable(path: Any, dir_fd: int | None, follow_symlinks: bool) -> bool:
+    try:
+        status = os.stat(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+        if stat.S_ISDIR(status.st_mode):
+            # Changes nothing where it is allowed.
+            times = (status.st_atime_ns, status.st_mtime_ns)
+            os.utime(path, ns=times, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+        elif not stat.S_ISLNK(status.st_mode):
+            os.close(os.open(path, os.O_WRONLY, dir_fd=dir_fd))
+    except OSError as error:
+        # A directory of the embedder may be writable and belong to another user.
+        return error.errno == errno.EPERM
+    return True
 
 
 def chown(
@@ -275,9 +317,17 @@ _FUNCTIONS = (
     refusing("os.mknod", "a sandbox has no devices; use a file"),
 )
 
-# Functions of WASI that answer with what the machine of the build has, or that copy too little or
-# too much at a time.
-_REPLACED = (processes.getpid, sysconf, times, pread, pwrite)
+# Functions of WASI that answer with what the machine of the build has or with rights that do not
+# exist, or that copy too little or too much at a time.
+_REPLACED = (processes.getpid, sysconf, times, access, pread, pwrite)
+
+# The functions of `os` that take some arguments.
+_SUPPORTS = (
+    os.supports_dir_fd,
+    os.supports_effective_ids,
+    os.supports_fd,
+    os.supports_follow_symlinks,
+)
 
 
 def install() -> None:
@@ -292,6 +342,10 @@ def install() -> None:
     for name in added:
         _set(name, values[name])
     for function in _REPLACED:
+        stock = getattr(posix, function.__name__, None)
+        for functions_with_it in _SUPPORTS:
+            if stock in functions_with_it:
+                functions_with_it.add(function)
         _set(function.__name__, function)
     os.__all__.extend(name for name in added if name not in os.__all__)
 

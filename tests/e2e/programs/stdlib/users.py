@@ -46,6 +46,12 @@ with tarfile.open("a.tar", "w") as tar:
 with tarfile.open("a.tar") as tar:
     tar.extractall("out")
 assert pathlib.Path("out/.netrc").read_text() == path.read_text()
+for written in (path, "out", ".", "/", "/tmp", "/dev/null", b".netrc"):
+    assert os.access(written, os.F_OK | os.R_OK | os.W_OK), written
+os.symlink("missing", "link")
+assert not os.access("link", os.W_OK)
+assert not os.access("missing", os.W_OK)
+assert (os.access in os.supports_follow_symlinks) == (os.stat in os.supports_follow_symlinks)
 assert os.umask(0o077) == 0o022
 assert os.umask(0o022) == 0o077
 
@@ -53,7 +59,7 @@ usage = shutil.disk_usage("/")
 assert 0 < usage.used < usage.total == 64 << 20
 pathlib.Path("large").write_bytes(bytes(1 << 20))
 assert usage.free - shutil.disk_usage("/home/user").free >= 1 << 20
-assert os.statvfs("/").f_namemax == 255
+assert (os.statvfs("/").f_namemax, os.statvfs("/").f_fsid) == (255, 0)
 with contextlib.suppress(FileNotFoundError):
     os.statvfs("/missing")
     raise AssertionError("/missing exists")
