@@ -210,7 +210,12 @@ class Sockets:
 
     def unwrap(self, slot):
         try:
-            self.slots[slot].unwrap()
+            try:
+                self.slots[slot].unwrap()
+            except ssl.SSLWantReadError:
+                # Without blocking, the peer may have answered already or not yet.
+                self.settle()
+                self.slots[slot].unwrap()
         finally:
             # A peer answers to close_notify.
             self.settle()

@@ -268,6 +268,8 @@ def wait_with_status(interests: Iterable[tuple[int, int]], timeout: int | None) 
         for fd, interest in interests:
             channel = _channel(fd)
             if channel is None:
+                if interest & READ_HANG_UP and _reading_has_ended(fd):
+                    ready[fd] = READ_HANG_UP
                 watched.append((fd, interest & ~READ_HANG_UP))
                 continue
             status = channel.status() & (ALWAYS | interest)
@@ -290,7 +292,7 @@ def wait_with_status(interests: Iterable[tuple[int, int]], timeout: int | None) 
             channel = _channel(fd)
             if channel is not None:
                 flags |= channel.status()
-            elif _connect_failed(fd):
+            elif _reading_has_ended(fd):
                 flags |= READ_HANG_UP
             flags &= wanted[fd] | ALWAYS
             if flags:
@@ -304,8 +306,11 @@ def _channel(fd: int) -> Channel | None:
     return description.channel if isinstance(description, StreamSocket) else None
 
 
-def _connect_failed(fd: int) -> bool:
+def _reading_has_ended(fd: int) -> bool:
+    """Returns whether a socket without a channel receives no more."""
     description = descriptors.find(fd)
+    if isinstance(description, UdpSocket):
+        return description.receiving_has_ended()
     return isinstance(description, StreamSocket) and description.connect_failed
 
 

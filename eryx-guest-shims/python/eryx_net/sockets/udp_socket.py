@@ -282,6 +282,10 @@ class UdpSocket(Description):
         """Returns whether both directions are shut down."""
         return self._shut_down == _RECEIVING | _SENDING
 
+    def receiving_has_ended(self) -> bool:
+        """Returns whether receiving is shut down."""
+        return bool(self._shut_down & _RECEIVING)
+
     def lose_resource(self) -> None:
         """Makes every further exchange with peers outside fail with ECONNRESET."""
         self._resource = host.LOST

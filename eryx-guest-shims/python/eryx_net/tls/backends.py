@@ -57,7 +57,7 @@ class SocketBackend:
     transports the ciphertext between that connection and a session of the host.
     """
 
-    __slots__ = ("_config", "_has_failed", "_loopback", "_socket")
+    __slots__ = ("_config", "_has_ended", "_has_failed", "_loopback", "_socket")
 
     largest_write: int | None = LARGEST_WRITE
     refuses_writes = False
@@ -68,6 +68,8 @@ class SocketBackend:
         self._config = config
         self._loopback: LoopbackBackend | None = None
         self._has_failed = False
+        # Whether a read has returned the peer's close_notify.
+        self._has_ended = False
 
     def _channel(self) -> tuple[Channel, int | None]:
         """Returns the connection and the timeout of the socket."""
@@ -105,7 +107,10 @@ class SocketBackend:
                 and description.channel.__class__ is Connection
             ):
                 # The common case, inlined as in `socket.recv`.
-                return description.channel.read(size, sock._nanoseconds)
+                data = description.channel.read(size, sock._nanoseconds)
+                if not data:
+                    self._has_ended = True
+                return data
             if _is_closed(sock):
                 raise unexpected_eof()
             channel, timeout = self._channel()
@@ -162,7 +167,8 @@ class SocketBackend:
         except (BlockingIOError, TimeoutError) as error:
             raise _incomplete(error, "read") from None
         except BrokenPipeError:
-            if _has_ended(channel):
+            # As OpenSSL, which reports a close_notify only once it was read.
+            if self._has_ended:
                 raise zero_return() from None
             raise
         return self._socket()
@@ -175,14 +181,6 @@ class SocketBackend:
 def _is_closed(sock: socket | None) -> bool:
     """Returns whether a program has closed the descriptor of a socket, and not the socket."""
     return sock is not None and sock._fd == -1
-
-
-def _has_ended(channel: Channel) -> bool:
-    """Returns whether the peer has sent close_notify, and nothing before it is unread."""
-    try:
-        return not channel.read(1, NON_BLOCKING)
-    except OSError:
-        return False
 
 
 def _incomplete(error: OSError, operation: str) -> OSError:
@@ -291,8 +289,8 @@ class BioBackend:
 class ClosingBackend:
     """A session whose own close_notify was sent, and which has not got that of the peer.
 
-    As with OpenSSL, data in place of the peer's close_notify ends the session: it is dropped, and
-    only the end of the transport is waited for.
+    Data or the end of the transport in place of the peer's close_notify ends the session: data is
+    dropped, and only the end of the transport is waited for.
     """
 
     __slots__ = ("_has_failed", "_open")
@@ -336,8 +334,11 @@ class ClosingBackend:
 
     def after_shutdown(self, error: OSError) -> Backend:
         """Returns this backend, after one more exchange that is not complete."""
+        # As with OpenSSL, data and the end of the transport in place of the peer's close_notify are
+        # final, and a timeout is not.
         reason = getattr(error, "reason", None)
-        self._has_failed = self._has_failed or reason == "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"
+        if isinstance(error, SSLEOFError) or reason == "APPLICATION_DATA_AFTER_CLOSE_NOTIFY":
+            self._has_failed = True
         return self
 
 
