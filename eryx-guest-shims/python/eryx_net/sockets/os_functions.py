@@ -160,6 +160,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+# The functions that may wait for another thread.
+_WAITING = frozenset({"read", "write"})
+
+
 def _replacement(name: str, stock: Any, for_socket: Callable[..., Any]) -> Callable[..., Any]:
     def function(*arguments: Any, **keywords: Any) -> Any:
         fd = arguments[0] if arguments else keywords.pop("fd", None)
@@ -292,6 +296,8 @@ def install() -> None:
         stock = getattr(os, name, None)
         if stock is None and name not in ("get_inheritable", "set_inheritable"):
             continue
-        setattr(os, name, _replacement(name, stock, for_socket))
-    # Programs assign it to class attributes, where a Python function would become a method.
+        function: Any = _replacement(name, stock, for_socket)
+        # Programs assign them to class attributes, where a Python function would become a method.
+        # Calls of a static method are C code, below which threads do not wait.
+        setattr(os, name, function if name in _WAITING else staticmethod(function))
     builtins.open = io.open = staticmethod(_open)

@@ -137,6 +137,9 @@ class SocketBackend:
             return self._loopback_backend(channel).write(data, timeout)
         except (BlockingIOError, TimeoutError) as error:
             raise _incomplete(error, "write") from None
+        except BrokenPipeError:
+            self._raise_if_ended()
+            raise
 
     def pending(self) -> int:
         """Returns the number of plaintext bytes that can be read without waiting."""
@@ -167,11 +170,15 @@ class SocketBackend:
         except (BlockingIOError, TimeoutError) as error:
             raise _incomplete(error, "read") from None
         except BrokenPipeError:
-            # As OpenSSL, which reports a close_notify only once it was read.
-            if self._has_ended:
-                raise zero_return() from None
+            self._raise_if_ended()
             raise
         return self._socket()
+
+    def _raise_if_ended(self) -> None:
+        """Raises SSLZeroReturnError in place of an error, if the peer's close_notify was read."""
+        # As OpenSSL, which takes a close_notify that it has read for the cause.
+        if self._has_ended:
+            raise zero_return() from None
 
     def after_shutdown(self, error: OSError) -> Backend:
         """Returns the backend after an exchange of close_notify that is not complete."""

@@ -173,4 +173,16 @@ queue.put("item")
 assert queue.get(timeout=10) == "item"
 queue.close()
 queue.join_thread()
+
+
+class Closer:
+    """Has a function of `os` as an attribute, which does not become a method."""
+
+    close = os.close
+
+
+reader, writer = os.pipe()
+Closer().close(writer)
+assert os.read(reader, 1) == b""
+Closer().close(reader)
 print("ok")
