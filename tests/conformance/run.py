@@ -187,7 +187,12 @@ def network() -> eryx.NetConfig:
     """Return a network with loopback, where the host side listens, and with unverified TLS, since
     the suite has its own certificates."""
     return eryx.NetConfig(
-        allowed_hosts=["localhost", "127.0.0.1", "::1"],
+        # The others are server names of TLS on loopback.
+        allowed_hosts=[
+            *("localhost", "127.0.0.1", "::1"),
+            *("localhost-ecc", "dummy", "invalid", "supermessage", "*.pythontest.net"),
+            "python.example.org",
+        ],
         allow_localhost=True,
         allowed_udp=["localhost:1-65535", "127.0.0.1:1-65535", "[::1]:1-65535"],
         allow_unverified_tls=True,
