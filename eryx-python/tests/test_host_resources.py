@@ -136,15 +136,15 @@ sandbox = eryx.Sandbox(network=config)
 sandbox.execute("pass")
 before = allocated(), resident()
 for count in (100, 400):
-    told = sandbox.execute(f'''
+    results = sandbox.execute(f'''
 import socket
-told = set()
+results = set()
 for n in range({{count}}):
     try: socket.getaddrinfo(f"n{{{{n}}}}-{{count}}.test", 80)
-    except socket.gaierror as error: told.add(error.errno == socket.EAI_AGAIN)
-print(told)
+    except socket.gaierror as error: results.add(error.errno == socket.EAI_AGAIN)
+print(results)
 ''').stdout
-    assert told == "{{True}}\\n", told
+    assert results == "{{True}}\\n", results
 print(allocated() - before[0], resident() - before[1])
 """
     in_use, anonymous = numbers(python(PREAMBLE + program).stdout)

@@ -20,8 +20,9 @@ from eryx_guest import adjustments
 _NO_DISPLAY = "a sandbox has no display"
 _NO_PROCESSES = "a sandbox cannot start the interpreter of an environment"
 _NO_INSTALLER = "a sandbox cannot install packages; give them to its factory (`SandboxFactory`)"
+_NO_INTERPRETERS = "a sandbox has one interpreter; use threads"
 
-# Large modules without use in a sandbox, and the reason that an import gives.
+# Modules that a sandbox has no use for, or cannot have, and the reason that an import gives.
 UNAVAILABLE = {
     "tkinter": _NO_DISPLAY,
     "_tkinter": _NO_DISPLAY,
@@ -30,6 +31,9 @@ UNAVAILABLE = {
     "idlelib": _NO_DISPLAY,
     "ensurepip": _NO_INSTALLER,
     "venv": _NO_PROCESSES,
+    "_interpreters": _NO_INTERPRETERS,
+    "_interpchannels": _NO_INTERPRETERS,
+    "_interpqueues": _NO_INTERPRETERS,
 }
 
 EXCLUDED = frozenset({*UNAVAILABLE, "site-packages", "test", "eryx_modules", "tzdata"})

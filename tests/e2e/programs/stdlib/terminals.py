@@ -62,7 +62,7 @@ assert error_output.getvalue() == f"program[{os.getpid()}]: failed\n"
 assert cmd.Cmd and code.InteractiveConsole and pdb.Pdb
 assert curses.panel.error and curses.textpad.Textbox
 
-for name in ("tkinter", "turtle", "idlelib", "venv", "ensurepip"):
+for name in ("tkinter", "turtle", "idlelib", "venv", "ensurepip", "_interpreters"):
     try:
         __import__(name)
     except ModuleNotFoundError as error:
