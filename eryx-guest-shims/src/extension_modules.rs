@@ -12,7 +12,7 @@ pub struct ExtensionModule {
 }
 
 /// The extension modules of an image.
-pub const EXTENSION_MODULES: [ExtensionModule; 9] = [
+pub const EXTENSION_MODULES: [ExtensionModule; 10] = [
     ExtensionModule {
         name: "reset_preopens",
         file: "reset_preopens.wat",
@@ -47,6 +47,11 @@ pub const EXTENSION_MODULES: [ExtensionModule; 9] = [
         name: "_eryx_output",
         file: "output.wat",
         world: "package eryx:output; world output {}",
+    },
+    ExtensionModule {
+        name: "_eryx_file_modes",
+        file: "file_modes.wat",
+        world: "package eryx:file-modes; world file-modes {}",
     },
     ExtensionModule {
         name: "_eryx_file_reads",

@@ -167,6 +167,7 @@ mod tests {
             ("eryx-guest-shims/reset_preopens.wat", "(module)"),
             ("eryx-guest-shims/output.wat", "(module)"),
             ("eryx-guest-shims/fast_bindings.wat", "(module)"),
+            ("eryx-guest-shims/file_modes.wat", "(module)"),
             ("eryx-guest-shims/file_reads.wat", "(module)"),
             ("eryx-guest-shims/heap.wat", "(module)"),
             ("eryx-guest-shims/local_time.wat", "(module)"),
@@ -209,7 +210,7 @@ mod tests {
             );
             fingerprints.push(fingerprint);
         }
-        assert_eq!(fingerprints.len(), 21);
+        assert_eq!(fingerprints.len(), 22);
         fs::remove_dir_all(dir).expect("removed");
     }
 

@@ -192,16 +192,18 @@ pub(crate) fn for_each_keyword(
     let Some(arguments) = arguments else {
         return Ok(());
     };
-    for key in arguments.keys() {
+    // By position: looking up each name would create a Python string for it in every call.
+    let mut values = Vec::with_capacity(arguments.len());
+    for (key, value) in arguments {
         let key = text("a keyword", &key)?;
-        if !known.contains(&key.as_str()) {
+        let Some(position) = known.iter().position(|name| *name == key) else {
             return Err(unknown_keyword(function, known, &key, arguments.py()));
-        }
+        };
+        values.push((position, value));
     }
-    for name in known {
-        if let Some(value) = arguments.get_item(name)? {
-            apply(name, &value)?;
-        }
+    values.sort_unstable_by_key(|(position, _)| *position);
+    for (position, value) in &values {
+        apply(known[*position], value)?;
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ def access(
 ) -> bool:
     """Use the real uid/gid to test for access to a path.
 
-    Files have no permissions: all can be written but those of read-only mounts.
+    The permissions of files are not looked at: all can be written but those of read-only mounts.
     """
     options = {
         "dir_fd": dir_fd,
@@ -152,7 +152,7 @@ def fchown(fd: int, uid: int, gid: int) -> None:
 def fchmod(fd: int, mode: int) -> None:
     """Change the access permissions of the file given by file descriptor.
 
-    Files have no permissions: it has no effect, as `os.chmod`.
+    Files keep their permissions: it has no effect, as `os.chmod`.
     """
     os.fstat(fd)
     operator.index(mode)

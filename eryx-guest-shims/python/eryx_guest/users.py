@@ -16,7 +16,7 @@ _REFUSED = (
     *("setgid", "setegid", "setregid", "setresgid", "setgroups", "initgroups"),
 )
 
-_mask = 0o022
+_mask = 0o077
 
 
 def getuid() -> int:
@@ -67,7 +67,7 @@ def getlogin() -> str:
 def umask(mask: int, /) -> int:
     """Set the current numeric umask and return the previous umask.
 
-    Files have no permissions, so that it changes nothing else.
+    The permissions of files are the same with every umask.
     """
     global _mask
     previous, _mask = _mask, operator.index(mask) & 0o777

@@ -133,6 +133,12 @@ def check_os():
     assert (found.st_size, found.st_nlink, stat.S_ISREG(found.st_mode)) == (7, 2, True)
     assert os.path.samefile("a/b/name", "absolute")
     assert stat.S_ISLNK(os.lstat("absolute").st_mode)
+    with open("a/file") as file:
+        for of_file in (found, os.fstat(file.fileno()), os.stat("absolute")):
+            assert stat.filemode(of_file.st_mode) == "-rw-------"
+    modes = {entry.name: stat.filemode(entry.stat().st_mode) for entry in os.scandir("a")}
+    assert modes == {"b": "drwx------", "file": "-rw-------"}
+    assert stat.filemode(os.lstat("absolute").st_mode) == "lrwxrwxrwx"
     assert os.path.realpath("a/b/relative") == "/tmp/os/a/file"
     assert sorted(os.listdir("a")) == ["b", "file"]
     walked = [(folder, sorted(folders), sorted(files)) for folder, folders, files in os.walk(".")]
@@ -262,6 +268,8 @@ def check_archives():
     with tarfile.open("/tmp/a.tar.gz", "w:gz") as archive:
         archive.add("/tmp/unzipped", "folder")
     with tarfile.open("/tmp/a.tar.gz") as archive:
+        # The user who unpacks it elsewhere can read the files.
+        assert {member.mode for member in archive if member.isfile()} == {0o600}
         archive.extractall("/tmp/untarred", filter="data")
     assert pathlib.Path("/tmp/untarred/folder/link").read_text() == "d" * 100_000
     with gzip.open("/tmp/a.gz", "wt") as file:
@@ -333,6 +341,7 @@ def check_devices():
     assert os.devnull == "/dev/null"
     null = os.stat(os.devnull)
     assert stat.S_ISCHR(null.st_mode) and null.st_size == 0
+    assert stat.S_IMODE(null.st_mode) == 0o666
     assert pathlib.Path(os.devnull).is_char_device() and not os.path.isfile(os.devnull)
     with open(os.devnull) as file:
         assert file.read() == "" and not file.isatty()

@@ -52,8 +52,8 @@ os.symlink("missing", "link")
 assert not os.access("link", os.W_OK)
 assert not os.access("missing", os.W_OK)
 assert (os.access in os.supports_follow_symlinks) == (os.stat in os.supports_follow_symlinks)
-assert os.umask(0o077) == 0o022
 assert os.umask(0o022) == 0o077
+assert os.umask(0o077) == 0o022
 
 usage = shutil.disk_usage("/")
 assert 0 < usage.used < usage.total == 64 << 20
