@@ -10,11 +10,10 @@ from worker_config import WorkerConfig
 FOLDER = pathlib.Path(__file__).parent.parent / "programs"
 
 
-def prelude(config: WorkerConfig, secure: bool, inspection: str = "") -> str:
+def prelude(config: WorkerConfig, secure: bool, by_name: bool = False) -> str:
     """Return the source that precedes programs that connect to the server."""
     port = config.tls_port if secure else config.plain_port
-    # Rules and secrets are for names.
-    host = "localhost" if inspection else "127.0.0.1"
+    host = "localhost" if by_name else "127.0.0.1"
     constants = {"HOST": host, "PORT": port, "SECURE": secure}
     return assignments(constants) + (FOLDER / "prelude.py").read_text()
 
@@ -22,7 +21,7 @@ def prelude(config: WorkerConfig, secure: bool, inspection: str = "") -> str:
 def full_source(program: Program, config: WorkerConfig) -> str:
     """Return the prelude and the program, which defines `main`."""
     parts = [
-        prelude(config, program.secure, program.inspection),
+        prelude(config, program.secure, program.by_name or bool(program.inspection)),
         assignments(program.constants),
         (FOLDER / f"{program.file}.py").read_text(),
     ]
