@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use eryx::image::{CacheEntry, CacheKind, UserCache};
 
-use crate::value_parsers::size;
+use crate::value_parsers::format_size;
 use crate::{EXIT_FAILED, exit_with};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -115,7 +115,7 @@ fn show(cache: &UserCache, filter: &Filter) -> Result<String> {
         let kind = Kind::of(entry).map_or("other", Kind::name);
         text.push_str(&format!(
             "{:>10}  {:>8}  {kind:<10}  {}\n",
-            size(entry.size()),
+            format_size(entry.size()),
             days(age(entry, now)),
             entry.name().to_string_lossy()
         ));
@@ -144,7 +144,7 @@ fn summary(cache: &UserCache, entries: &[CacheEntry], verb: &str) -> String {
     format!(
         "{verb}{} {noun}, {}, in {}\n",
         entries.len(),
-        size(total),
+        format_size(total),
         cache.path().display()
     )
 }

@@ -2,7 +2,7 @@
 
 use eryx::{ConfigError, Error, Limit};
 
-use crate::value_parsers::size;
+use crate::value_parsers::format_size;
 
 /// Returns the message of `error`.
 pub(crate) fn message(error: &Error) -> String {
@@ -22,15 +22,15 @@ fn exceeded(limit: &Limit) -> String {
         }
         Limit::Memory(bytes) => format!(
             "the script needed more than {} of memory, its limit (--max-memory)",
-            size(*bytes)
+            format_size(*bytes)
         ),
         Limit::Output(bytes) => format!(
             "the script printed more than {}, its limit (--max-output)",
-            size(*bytes)
+            format_size(*bytes)
         ),
         Limit::HostMemory(bytes) => format!(
             "Eryx would have to keep more than {} for the script, its limit (--max-host-memory)",
-            size(*bytes)
+            format_size(*bytes)
         ),
         other => other.to_string(),
     }

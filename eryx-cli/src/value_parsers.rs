@@ -65,7 +65,7 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 /// Returns a number of bytes in words.
-pub(crate) fn size(bytes: u64) -> String {
+pub(crate) fn format_size(bytes: u64) -> String {
     const MIB: u64 = 1 << 20;
     match bytes {
         0..1024 => format!("{bytes} B"),
@@ -134,11 +134,11 @@ mod tests {
 
     #[test]
     fn sizes_are_shown_with_a_unit() {
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(1023), "1023 B");
-        assert_eq!(size(1024), "1 KiB");
-        assert_eq!(size((1 << 20) - 1), "1023 KiB");
-        assert_eq!(size(70 << 20), "70.0 MiB");
-        assert_eq!(size((3 << 20) + (1 << 19)), "3.5 MiB");
+        assert_eq!(format_size(0), "0 B");
+        assert_eq!(format_size(1023), "1023 B");
+        assert_eq!(format_size(1024), "1 KiB");
+        assert_eq!(format_size((1 << 20) - 1), "1023 KiB");
+        assert_eq!(format_size(70 << 20), "70.0 MiB");
+        assert_eq!(format_size((3 << 20) + (1 << 19)), "3.5 MiB");
     }
 }

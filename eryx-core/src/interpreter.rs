@@ -22,10 +22,9 @@ use crate::environment::Environment;
 use crate::error::{Error, PythonException};
 use crate::execution_timeout::{CallEnd, deadline, race};
 use crate::files::{ChangedFiles, SharedFiles};
-use crate::functions::{self, OfferedFunctions};
+use crate::functions;
 use crate::host_resource::HostResourceError;
 use crate::interpreter::guest_call::GuestCall;
-use crate::interpreter::start::{InstanceChoice, Origin};
 use crate::limit::Limit;
 use crate::limits::ResourceLimits;
 use crate::memory_access::MemoryAccess;
@@ -35,7 +34,6 @@ use crate::signals;
 use crate::stdin::Stdin;
 use crate::stdio::{Capture, Sinks};
 use crate::store_state::StoreState;
-use crate::template::Template;
 use crate::value::{ProgramValueError, TakenValue};
 
 /// The number of executions that this process has begun.
@@ -64,37 +62,6 @@ pub(crate) struct Interpreter {
 }
 
 impl Interpreter {
-    /// Makes an interpreter from the snapshot of the template's image. Its programs find the
-    /// variables of `environment`.
-    pub(crate) async fn start(
-        template: &Template,
-        limits: &ResourceLimits,
-        network: Network,
-        sinks: &Sinks,
-        offered: &OfferedFunctions,
-        environment: Environment,
-    ) -> Result<Self, Error> {
-        let origin = Origin::new(template, limits, network, offered)?;
-        let (image, choice) = (&template.image, InstanceChoice::Any);
-        let mut interpreter = Self::start_from(image, limits, sinks, origin, choice).await?;
-        interpreter.environment = environment;
-        Ok(interpreter)
-    }
-
-    /// Makes an interpreter without a network for a snapshot, which needs its instance.
-    pub(crate) async fn start_for_snapshot(
-        template: &Template,
-        limits: &ResourceLimits,
-    ) -> Result<(Self, Instance), Error> {
-        let offered = OfferedFunctions::default();
-        let origin = Origin::new(template, limits, Network::off(), &offered)?;
-        let sinks = Sinks::default();
-        let (image, choice) = (&template.image, InstanceChoice::New);
-        let interpreter = Self::start_from(image, limits, &sinks, origin, choice).await?;
-        let instance = interpreter.instance;
-        Ok((interpreter, instance))
-    }
-
     /// Sets the variables that the next program finds, in addition to those that exist.
     pub(crate) fn set_environment(&mut self, environment: Environment) {
         self.environment = environment;

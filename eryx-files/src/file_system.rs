@@ -40,7 +40,7 @@ pub struct FileSystem {
 }
 
 /// The directory in which an entry is changed.
-enum Parent<'a> {
+enum WritableDirectory<'a> {
     /// In the tree of the program.
     Tree(NodeId),
     /// Not in memory.
@@ -295,11 +295,11 @@ fn in_volume(volume: usize, mut stat: Stat) -> Stat {
 }
 
 /// Returns the directory of an entry that is to be changed.
-fn parent(place: &Place) -> Result<Parent<'_>> {
+fn writable_directory(place: &Place) -> Result<WritableDirectory<'_>> {
     match place {
-        Place::Node(0, id) => Ok(Parent::Tree(*id)),
+        Place::Node(0, id) => Ok(WritableDirectory::Tree(*id)),
         Place::Node(..) => Err(Error::ReadOnly),
-        Place::Mounted(place) => Ok(Parent::Mounted(place)),
+        Place::Mounted(place) => Ok(WritableDirectory::Mounted(place)),
     }
 }
 

@@ -33,7 +33,7 @@ impl NetworkContext {
     pub(crate) fn deny_own_addresses(&self, verdict: Verdict) -> Result<Verdict, NetError> {
         let mut own = OwnAddresses::default();
         for address in verdict.dialable_addresses() {
-            if let Some(denial) = self.config.policy().check_own(&verdict, *address)
+            if let Some(denial) = self.config.policy().own_address_denial(&verdict, *address)
                 && own.contains(*address)?
             {
                 return Ok(denial);

@@ -47,7 +47,7 @@ use crate::verdict::Verdict;
 ///    would be allowed: [`check_udp`](Self::check_udp). Multicast and broadcast addresses are
 ///    always denied.
 /// 6. The dialling machine's own addresses, public ones included, reach its loopback services. Only
-///    that machine knows its addresses: [`check_own`](Self::check_own) checks them.
+///    that machine knows its addresses: [`own_address_denial`](Self::own_address_denial) checks them.
 ///
 /// [`Policy::default`] allows everything that
 /// [`default_blocked_hosts`](crate::default_blocked_hosts) does not block.
@@ -207,10 +207,10 @@ impl Policy {
     /// let verdict = policy.check("93.184.215.14", 22);
     /// assert!(verdict.is_allowed());
     ///
-    /// let own = policy.check_own(&verdict, verdict.dialable_addresses()[0]);
+    /// let own = policy.own_address_denial(&verdict, verdict.dialable_addresses()[0]);
     /// assert_eq!(own.map(|denial| denial.reason()), Some(Reason::OwnAddress));
     /// ```
-    pub fn check_own(&self, verdict: &Verdict, address: IpAddr) -> Option<Verdict> {
+    pub fn own_address_denial(&self, verdict: &Verdict, address: IpAddr) -> Option<Verdict> {
         let address = address.to_canonical();
         // The verdict has covered loopback itself.
         if !verdict.is_allowed() || address.is_loopback() {

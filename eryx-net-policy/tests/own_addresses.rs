@@ -62,7 +62,7 @@ proptest! {
         let without_lists = rules.iter().filter(|rule| !matches!(rule, Entry::Allow(_))).cloned();
         let blocks = build(&without_lists.collect::<Vec<_>>());
         for address in verdict.dialable_addresses() {
-            let denial = policy.check_own(&verdict, *address);
+            let denial = policy.own_address_denial(&verdict, *address);
             let loopback = if address.is_ipv4() { "127.0.0.1" } else { "::1" };
             let exempt = rules.iter().any(|rule| matches!(rule, Entry::Network(_) | Entry::Internal(_)));
             let as_loopback = blocks.check(loopback, port);
@@ -194,7 +194,7 @@ fn an_own_address_is_denied_unless_loopback_or_the_address_is_allowed() {
             for own in ["93.184.215.14", "2606:4700::1"] {
                 let verdict = policy.check(own, 22);
                 assert!(verdict.is_allowed(), "{verdict}");
-                let denial = policy.check_own(&verdict, own.parse().unwrap());
+                let denial = policy.own_address_denial(&verdict, own.parse().unwrap());
                 assert_eq!(
                     denial.is_none(),
                     reachable,
@@ -202,7 +202,7 @@ fn an_own_address_is_denied_unless_loopback_or_the_address_is_allowed() {
                     policy.rules().last()
                 );
                 let any = policy.check(own, Port::Any);
-                let denial = policy.check_own(&any, own.parse().unwrap());
+                let denial = policy.own_address_denial(&any, own.parse().unwrap());
                 // A lookup without a port is allowed if at least one port is.
                 if reachable {
                     assert_eq!(denial, None);
@@ -226,7 +226,10 @@ fn an_internal_host_may_resolve_to_an_own_address() {
         ),
     ] {
         let verdict = policy.check_resolved(&name, &[], &[own], 443);
-        assert_eq!(policy.check_own(&verdict, own).is_none(), reachable);
+        assert_eq!(
+            policy.own_address_denial(&verdict, own).is_none(),
+            reachable
+        );
     }
 }
 
@@ -235,7 +238,7 @@ fn only_the_embedder_message_names_an_own_address() {
     let policy = Policy::default();
     let own: IpAddr = "93.184.215.14".parse().unwrap();
     let literal = policy.check("93.184.215.14", 22);
-    let denial = policy.check_own(&literal, own).expect("denied");
+    let denial = policy.own_address_denial(&literal, own).expect("denied");
     assert_eq!(denial.denied_address(), Some(own));
     assert_eq!(
         denial.to_string(),
@@ -247,7 +250,7 @@ fn only_the_embedder_message_names_an_own_address() {
         "`93.184.215.14:22` is denied: blocked_hosts covers it; allow_network(\"93.184.215.14\") lifts that"
     );
     let resolved = policy.check_resolved(&some_name(), &[], &[own], 22);
-    let denial = policy.check_own(&resolved, own).expect("denied");
+    let denial = policy.own_address_denial(&resolved, own).expect("denied");
     let blocked = policy.check_resolved(&some_name(), &[], &["10.0.0.5".parse().unwrap()], 22);
     assert_eq!(denial.guest_message(), blocked.guest_message());
     assert!(

@@ -78,7 +78,7 @@ pub(super) fn files(
         let name = name.to_string_lossy().replace('\\', "/");
         let size = entry.size();
         quota.take_file(size)?;
-        let Some(content) = read(entry, size)? else {
+        let Some(content) = read_entry(entry, size)? else {
             return Err(ZipError::Invalid(format!(
                 "{name:?} unpacks to more bytes than it declares"
             )));
@@ -102,7 +102,7 @@ pub(super) fn find(
         .map(Cow::into_owned);
     let Some(name) = name else { return Ok(None) };
     let entry = archive.by_name(&name)?;
-    match read(entry, MAX_METADATA)? {
+    match read_entry(entry, MAX_METADATA)? {
         Some(content) => Ok(Some(content)),
         None => Err(ZipError::Invalid(format!(
             "{name} is larger than {MAX_METADATA} bytes"
@@ -111,7 +111,7 @@ pub(super) fn find(
 }
 
 /// Returns the content of an entry, or `None` if it has more than `max_bytes`.
-fn read(entry: impl Read, max_bytes: u64) -> Result<Option<Vec<u8>>, ZipError> {
+fn read_entry(entry: impl Read, max_bytes: u64) -> Result<Option<Vec<u8>>, ZipError> {
     let mut content = Vec::new();
     let size = entry
         .take(max_bytes.saturating_add(1))

@@ -149,7 +149,7 @@ impl Interpreter {
         child.had_stdin = self.had_stdin;
         let handles = handles(parent);
         child
-            .awaken(started, handles, async |child_store, child_access| {
+            .fill_and_resume(started, handles, async |child_store, child_access| {
                 copy_memory((parent, &access), (child_store, child_access)).await
             })
             .await?;
@@ -158,7 +158,7 @@ impl Interpreter {
 
     /// Fills the memory of a new interpreter with `fill`, and makes the program in it continue,
     /// within the execution timeout.
-    pub(super) async fn awaken(
+    pub(super) async fn fill_and_resume(
         &mut self,
         started: Instant,
         handles: Handles,

@@ -109,7 +109,7 @@ impl Interpreter {
         let mut interpreter = Self::start_from(image, limits, sinks, origin, choice).await?;
         interpreter.had_stdin = facts.had_stdin;
         interpreter
-            .awaken(started, facts.handles, async |store, access| {
+            .fill_and_resume(started, facts.handles, async |store, access| {
                 read_state(&mut reader, store, access).await
             })
             .await?;

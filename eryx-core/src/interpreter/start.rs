@@ -85,6 +85,37 @@ impl Origin {
 }
 
 impl Interpreter {
+    /// Makes an interpreter from the snapshot of the template's image. Its programs find the
+    /// variables of `environment`.
+    pub(crate) async fn start(
+        template: &Template,
+        limits: &ResourceLimits,
+        network: Network,
+        sinks: &Sinks,
+        offered: &OfferedFunctions,
+        environment: Environment,
+    ) -> Result<Self, Error> {
+        let origin = Origin::new(template, limits, network, offered)?;
+        let (image, choice) = (&template.image, InstanceChoice::Any);
+        let mut interpreter = Self::start_from(image, limits, sinks, origin, choice).await?;
+        interpreter.environment = environment;
+        Ok(interpreter)
+    }
+
+    /// Makes an interpreter without a network for a snapshot, which needs its instance.
+    pub(crate) async fn start_for_snapshot(
+        template: &Template,
+        limits: &ResourceLimits,
+    ) -> Result<(Self, Instance), Error> {
+        let offered = OfferedFunctions::default();
+        let origin = Origin::new(template, limits, Network::off(), &offered)?;
+        let sinks = Sinks::default();
+        let (image, choice) = (&template.image, InstanceChoice::New);
+        let interpreter = Self::start_from(image, limits, &sinks, origin, choice).await?;
+        let instance = interpreter.instance;
+        Ok((interpreter, instance))
+    }
+
     /// Makes an interpreter that starts with the state of another one. Its memory is that of the
     /// image.
     pub(super) async fn start_from(

@@ -1,7 +1,7 @@
 //! Creation, removal and renaming of entries.
 
 use crate::error::{Error, Result};
-use crate::file_system::{FileSystem, Parent, at_end, parent, volume_of};
+use crate::file_system::{FileSystem, WritableDirectory, at_end, volume_of, writable_directory};
 use crate::open_file_table::Descriptor;
 use crate::place::Place;
 use crate::resolve::{Follow, Last, Object, check_text};
@@ -30,12 +30,12 @@ impl FileSystem {
     /// [`Error`]: those of mkdir(2).
     pub fn create_directory_at(&mut self, descriptor: Descriptor, path: &str) -> Result<(), Error> {
         let new = self.new_entry(descriptor, path, true)?;
-        match parent(&new.directory)? {
-            Parent::Tree(id) => self
+        match writable_directory(&new.directory)? {
+            WritableDirectory::Tree(id) => self
                 .tree
                 .create(id, &new.name, NewNode::Directory)
                 .map(|_| ()),
-            Parent::Mounted(place) => place.directory.create_directory(&new.name),
+            WritableDirectory::Mounted(place) => place.directory.create_directory(&new.name),
         }
     }
 
@@ -56,12 +56,12 @@ impl FileSystem {
         }
         check_text(target)?;
         let new = self.new_entry(descriptor, path, false)?;
-        match parent(&new.directory)? {
-            Parent::Tree(id) => self
+        match writable_directory(&new.directory)? {
+            WritableDirectory::Tree(id) => self
                 .tree
                 .create(id, &new.name, NewNode::Symlink(target))
                 .map(|_| ()),
-            Parent::Mounted(_) => Err(Error::NotPermitted),
+            WritableDirectory::Mounted(_) => Err(Error::NotPermitted),
         }
     }
 
@@ -90,8 +90,10 @@ impl FileSystem {
         if volume != volume_of(&new.directory) {
             return Err(Error::CrossDevice);
         }
-        match (id, parent(&new.directory)?) {
-            (Some(id), Parent::Tree(directory)) => self.tree.link(id, directory, &new.name),
+        match (id, writable_directory(&new.directory)?) {
+            (Some(id), WritableDirectory::Tree(directory)) => {
+                self.tree.link(id, directory, &new.name)
+            }
             _ => Err(Error::NotPermitted),
         }
     }
@@ -120,9 +122,9 @@ impl FileSystem {
     pub fn remove_directory_at(&mut self, descriptor: Descriptor, path: &str) -> Result<(), Error> {
         let dots = [Error::Invalid, Error::NotEmpty];
         let old = self.old_entry(descriptor, path, dots)?;
-        match parent(&old.directory)? {
-            Parent::Tree(id) => self.tree.remove_directory(id, &old.name),
-            Parent::Mounted(place) => place.directory.remove_directory(&old.name),
+        match writable_directory(&old.directory)? {
+            WritableDirectory::Tree(id) => self.tree.remove_directory(id, &old.name),
+            WritableDirectory::Mounted(place) => place.directory.remove_directory(&old.name),
         }
     }
 
@@ -139,9 +141,9 @@ impl FileSystem {
         if old.trailing_slash {
             return Err(Error::NotADirectory);
         }
-        match parent(&old.directory)? {
-            Parent::Tree(id) => self.tree.unlink(id, &old.name),
-            Parent::Mounted(place) => place.directory.remove_file(&old.name),
+        match writable_directory(&old.directory)? {
+            WritableDirectory::Tree(id) => self.tree.unlink(id, &old.name),
+            WritableDirectory::Mounted(place) => place.directory.remove_file(&old.name),
         }
     }
 
@@ -177,11 +179,14 @@ impl FileSystem {
         if is_mount_point(old_object) || new_object.as_ref().is_some_and(is_mount_point) {
             return Err(Error::Busy);
         }
-        match (parent(&old.directory)?, parent(&new.directory)?) {
-            (Parent::Tree(old), Parent::Tree(new)) => {
+        match (
+            writable_directory(&old.directory)?,
+            writable_directory(&new.directory)?,
+        ) {
+            (WritableDirectory::Tree(old), WritableDirectory::Tree(new)) => {
                 self.tree.rename(old, old_name, new, new_name)
             }
-            (Parent::Mounted(old), Parent::Mounted(new)) => {
+            (WritableDirectory::Mounted(old), WritableDirectory::Mounted(new)) => {
                 old.directory.rename(old_name, &*new.directory, new_name)
             }
             _ => Err(Error::CrossDevice),

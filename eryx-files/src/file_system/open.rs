@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::file_system::{FileSystem, Parent, at_end, parent, volume_of};
+use crate::file_system::{FileSystem, WritableDirectory, at_end, volume_of, writable_directory};
 use crate::mount::Access;
 use crate::open_file_table::{Descriptor, Entries, Listing, OpenFile, Opened};
 use crate::place::Place;
@@ -135,12 +135,12 @@ impl FileSystem {
     }
 
     fn create_file(&mut self, directory: &Place, name: &str) -> Result<OpenFile> {
-        match parent(directory)? {
-            Parent::Tree(id) => {
+        match writable_directory(directory)? {
+            WritableDirectory::Tree(id) => {
                 let file = self.tree.create(id, name, NewNode::File)?;
                 Ok(OpenFile::Node(0, file))
             }
-            Parent::Mounted(place) => {
+            WritableDirectory::Mounted(place) => {
                 let file = place.directory.create_file(name)?;
                 Ok(OpenFile::Mounted(place.volume, file))
             }
