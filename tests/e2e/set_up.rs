@@ -73,3 +73,80 @@ async fn handlers_of_set_up_code_run_in_every_sandbox_and_not_in_the_factory() {
         assert_eq!(printed, "program\nhandler\n");
     }
 }
+
+/// Directory handles and open files of set-up code mean nothing in the instance of a sandbox.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_set_up_code_leaves_open_is_closed_in_sandboxes() {
+    let factory = SandboxFactory::builder()
+        .with_setup_code(
+            "
+import os, tempfile
+text = open('/tmp/text', 'w')
+text.write('left')
+binary = open('/tmp/binary', 'w+b')
+null = open(os.devnull, 'w')
+temporary = tempfile.NamedTemporaryFile()
+folder = tempfile.TemporaryDirectory()
+raw = open('/tmp/text', 'rb', buffering=0)
+entries = os.scandir('/tmp')
+next(entries)
+read_end, write_end = map(os.fdopen, os.pipe(), 'rw')
+",
+        )
+        .without_cache()
+        .build()
+        .await
+        .expect("built");
+    let sandbox = factory.sandbox().build().expect("valid settings");
+    let program = "
+import os
+print([each.closed for each in (text, binary, null, temporary.file, raw)], list(entries))
+print([os.path.exists(name) for name in ('/tmp/text', temporary.name, folder.name)])
+write_end.write('pipe'); write_end.close(); print(read_end.read())
+with open('/tmp/new', 'w+') as new:
+    new.write('new')
+for each in (text, binary, null, raw, temporary):
+    try: each.write('x'); print('written', each)
+    except ValueError: pass
+print(open('/tmp/new').read())
+";
+    assert_eq!(
+        expect_stdout(sandbox.execute(program).await),
+        "[True, True, True, True, True] []\n[False, False, False]\npipe\nnew\n"
+    );
+}
+
+/// A descriptor has no object that would know that it is closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn set_up_code_that_leaves_a_descriptor_open_is_refused() {
+    for (setup, text) in [
+        (
+            "import os; os.open('/tmp', os.O_RDONLY)",
+            "the descriptor 3 is open",
+        ),
+        (
+            "import sqlite3; database = sqlite3.connect('/tmp/a.db'); \
+             database.execute('create table a (b)')",
+            "sqlite3.connect",
+        ),
+    ] {
+        let built = SandboxFactory::builder()
+            .with_setup_code(setup)
+            .without_cache()
+            .build()
+            .await;
+        let error = built.err().expect("refused").to_string();
+        assert!(error.contains(text), "{error}");
+    }
+    for setup in [
+        "import sqlite3; database = sqlite3.connect(':memory:')",
+        "import os; os.close(os.open('/tmp', os.O_RDONLY))",
+    ] {
+        let built = SandboxFactory::builder()
+            .with_setup_code(setup)
+            .without_cache()
+            .build()
+            .await;
+        assert!(built.is_ok(), "{built:?}");
+    }
+}

@@ -6,12 +6,13 @@ this happens, as its next program goes on with all of it.
 
 import atexit
 import gc
-import io
 import logging
 import sys
 import threading
 import weakref
 from typing import Any
+
+from eryx_guest import open_files
 
 # Registered when `logging` was imported, during the build. Run here only if a program has handlers.
 _shut_down_logging = logging.shutdown
@@ -32,8 +33,8 @@ def freeze_start_state() -> None:
     _stock_handlers = len(_logging._handlerList)
 
 
-def run(open_files: int, namespace: dict[str, Any]) -> None:
-    """Ends the program in `namespace`. `open_files` is the number of its open files."""
+def run(open_count: int, namespace: dict[str, Any]) -> None:
+    """Ends the program in `namespace`. `open_count` is the number of its open files."""
     if _threading._threading_atexits or len(_threading._active) > 1:
         _call("Exception ignored on threading shutdown", _threading._shutdown)
     if atexit._ncallbacks():
@@ -41,7 +42,7 @@ def run(open_files: int, namespace: dict[str, Any]) -> None:
         atexit._run_exitfuncs()
     if len(_logging._handlerList) > _stock_handlers:
         _call("Exception ignored in atexit callback", _shut_down_logging)
-    if open_files:
+    if open_count:
         _close_files(namespace)
 
 
@@ -76,15 +77,8 @@ def _close_files(namespace: dict[str, Any]) -> None:
                 namespace[name] = None
     gc.collect()
     # Those that something else refers to, such as another module.
-    files = [each for each in gc.get_objects() if issubclass(type(each), io.IOBase)]
-    for kind in (io.TextIOWrapper, io.IOBase):
-        for file in files:
-            if issubclass(type(file), kind) and not _is_standard(file):
-                _flush(file)
-
-
-def _is_standard(file: Any) -> bool:
-    return any(file is stream for stream in (sys.stdout, sys.stderr, sys.stdin))
+    for file in open_files.in_closing_order():
+        _flush(file)
 
 
 def _flush(file: Any) -> None:

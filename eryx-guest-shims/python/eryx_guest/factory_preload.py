@@ -11,7 +11,7 @@ import _eryx_native_modules
 import wit_world
 from componentize_py_types import Err
 
-from eryx_guest import heap, processes, random_generators, runner
+from eryx_guest import heap, open_files, processes, random_generators, runner
 from eryx_guest.threads import scheduler
 
 # The collections of garbage before the snapshot: what finalizers leave may be garbage again.
@@ -41,6 +41,7 @@ def preload(paths: list[str], imports: list[str], setup: bytes | None) -> None:
             runner.run_setup(setup)
         if scheduler.threads:
             scheduler.run_to_end()
+        open_files.close_all()
         # Runs finalizers and callbacks of weak references here, where they are part of the set-up.
         for _ in range(_MAX_COLLECTIONS):
             if not gc.collect():

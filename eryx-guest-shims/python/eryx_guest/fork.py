@@ -11,17 +11,10 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
-from eryx_guest import processes, random_generators
+from eryx_guest import open_files, processes, random_generators
 from eryx_net import lost_resources
-
-# The descriptors of standard input, output and error come before it.
-_FIRST_FILE = 3
-
-# The number of descriptors that are tried to find the open ones.
-_MAX_FILES = 1 << 14
 
 _before: list[Callable[[], Any]] = []
 _after_in_child: list[Callable[[], Any]] = []
@@ -78,26 +71,13 @@ def install() -> None:
     os.__all__.append(register_at_fork.__name__)
 
 
-def before_fork(open_files: int) -> bool:
+def before_fork(open_count: int) -> bool:
     """Prepares a fork of this session: see the WIT. Never raises."""
     _run(reversed(_before))
     _open_files.clear()
-    if open_files:
-        _open_files.extend(_find_open(open_files))
+    if open_count:
+        _open_files.extend(open_files.find_descriptors(open_count))
     return bool(_after_in_parent)
-
-
-def _find_open(count: int) -> list[int]:
-    found = []
-    for descriptor in range(_FIRST_FILE, _MAX_FILES):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            continue
-        found.append(descriptor)
-        if len(found) == count:
-            break
-    return found
 
 
 def after_fork() -> None:
@@ -111,7 +91,7 @@ def wake(has_network: bool, has_listings: bool) -> None:
     if has_network:
         lost_resources.reset(gc.get_objects())
     if has_listings:
-        _close_listings()
+        open_files.close_listings()
     _reserve_descriptors()
     processes.forget_id()
     random_generators.seed_copies()
@@ -119,19 +99,6 @@ def wake(has_network: bool, has_listings: bool) -> None:
     tempfile._name_sequence = None  # type: ignore[attr-defined]
     uuid._node = uuid._last_timestamp_v7 = None  # type: ignore[attr-defined]
     callbacks_due = bool(_after_in_child)
-
-
-def _close_listings() -> None:
-    """Closes the iterators of `os.scandir`, which the garbage collector does not track.
-
-    It does not return the objects of the image either, such as the names of `__main__`.
-    """
-    modules = [vars(module) for module in sys.modules.values() if type(module) is ModuleType]
-    for each in (*gc.get_objects(), *modules):
-        for referent in gc.get_referents(each):
-            kind = type(referent)
-            if kind.__name__ == "ScandirIterator" and kind.__module__ == "posix":
-                referent.close()
 
 
 def _reserve_descriptors() -> None:

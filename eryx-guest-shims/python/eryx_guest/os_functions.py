@@ -100,7 +100,7 @@ def access(
 ) -> bool:
     """Use the real uid/gid to test for access to a path.
 
-    The permissions of files are not looked at: all can be written but those of read-only mounts.
+    All files can be written but those of read-only mounts, and none can be executed.
     """
     options = {
         "dir_fd": dir_fd,
@@ -110,6 +110,10 @@ def access(
     # WASI's C library looks for a right that no directory of WASI 0.2 has.
     if not _stock_access(path, mode & ~os.W_OK, **options):
         return False
+    if mode & os.X_OK:
+        status = os.stat(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+        if stat.S_ISREG(status.st_mode):
+            return False
     return not mode & os.W_OK or _is_writable(path, dir_fd, follow_symlinks)
 
 

@@ -1,8 +1,8 @@
 """The parts of `_signal` that WASI lacks: masks, timers, the wake-up descriptor.
 
 No other process sends signals to a sandbox. A program gets those that it raises itself, and SIGALRM
-of a timer that it starts (`eryx_net/timers.py`). Installed while the image is built, before
-anything imports `signal`, which takes its names from `_signal`.
+of a timer that it starts (`eryx_net/interval_timers.py`). Installed while the image is built,
+before anything imports `signal`, which takes its names from `_signal`.
 """
 
 import _signal
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
-from eryx_net import descriptors, timers
+from eryx_net import descriptors, interval_timers
 from eryx_net.errors import os_error
 from eryx_net.sockets.stream_socket import StreamSocket
 
@@ -156,7 +156,7 @@ def sigwait(sigset: Iterable[int], /) -> int:
         for number in sorted(numbers & _pending):
             _pending.discard(number)
             return number
-        if _signal.SIGALRM not in numbers & _blocked or not timers.wait():
+        if _signal.SIGALRM not in numbers & _blocked or not interval_timers.wait():
             raise os_error(
                 "EDEADLK",
                 "waiting would never end: no signal of the set can arrive while this program waits",
@@ -165,7 +165,7 @@ def sigwait(sigset: Iterable[int], /) -> int:
 
 def pause() -> None:
     """Waits for the signal of a timer, and calls its handler."""
-    if not timers.wait():
+    if not interval_timers.wait():
         raise os_error(
             "EDEADLK",
             "waiting would never end: no timer is running, and a sandbox gets no other signals",
@@ -180,7 +180,7 @@ def pthread_kill(thread_id: int, signalnum: int, /) -> None:
 
 def install() -> None:
     """Adds the functions to `_signal`."""
-    timers.deliver = deliver
+    interval_timers.deliver = deliver
     module: Any = _signal
     for function in (
         valid_signals,
@@ -192,9 +192,9 @@ def install() -> None:
         sigwait,
         pause,
         pthread_kill,
-        timers.alarm,
-        timers.setitimer,
-        timers.getitimer,
+        interval_timers.alarm,
+        interval_timers.setitimer,
+        interval_timers.getitimer,
     ):
         function.__module__ = "_signal"
         setattr(module, function.__name__, function)
@@ -202,4 +202,4 @@ def install() -> None:
         setattr(module, name, globals()[name])
     for number, name in enumerate(("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")):
         setattr(module, name, number)
-    module.ItimerError = timers.ItimerError
+    module.ItimerError = interval_timers.ItimerError

@@ -20,7 +20,7 @@ from .addresses import (
     ntohl,
     ntohs,
 )
-from .dns.getaddrinfo import (
+from .dns.name_functions import (
     getaddrinfo,
     gethostbyaddr,
     gethostbyname,

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import descriptors
-from .dns.getaddrinfo import Query
+from .dns.name_functions import Query
 from .dns.lookup_descriptor import Lookup
 from .select import SelectorPoll
 

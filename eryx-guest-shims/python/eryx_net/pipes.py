@@ -11,7 +11,7 @@ from .buffers import to_bytes
 from .descriptors import Description
 from .errors import os_error
 from .host import LARGEST_READ, NON_BLOCKING
-from .loopback.stream import would_deadlock
+from .loopback.stream import wait_for_timer
 
 CAPACITY = 64 << 10
 """The most bytes that a pipe holds. A write blocks when it is full."""
@@ -62,8 +62,8 @@ class ReadEnd(PipeEnd):
     def read(self, size: int, timeout: int | None) -> bytes:
         """Returns up to `size` bytes; none once the pipe is empty and has no writer."""
         buffer = self.pipe.buffer
-        if not buffer and self.pipe.has_writer and size:
-            raise would_deadlock(timeout, "reading")
+        while not buffer and self.pipe.has_writer and size:
+            wait_for_timer(timeout, "reading")
         data = bytes(buffer[:size])
         del buffer[:size]
         return data
@@ -95,11 +95,11 @@ class WriteEnd(PipeEnd):
             return 0
         if not pipe.has_reader:
             raise os_error("EPIPE")
-        space = CAPACITY - len(pipe.buffer)
         as_a_whole = timeout != NON_BLOCKING or len(data) <= ATOMIC
-        if space < (len(data) if as_a_whole else 1):
-            raise would_deadlock(timeout, "writing")
-        part = data[:space]
+        needed = len(data) if as_a_whole else 1
+        while CAPACITY - len(pipe.buffer) < needed:
+            wait_for_timer(timeout, "writing")
+        part = data[: CAPACITY - len(pipe.buffer)]
         pipe.buffer += part
         return len(part)
 

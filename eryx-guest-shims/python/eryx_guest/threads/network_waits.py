@@ -13,9 +13,9 @@ from typing import Any
 
 from eryx_guest import tool_calls
 from eryx_guest.threads import scheduler
-from eryx_net import timers
+from eryx_net import interval_timers
 from eryx_net.call_descriptor import Call
-from eryx_net.dns import getaddrinfo
+from eryx_net.dns import name_functions
 from eryx_net.dns.lookup_descriptor import Lookup
 from eryx_net.host import NON_BLOCKING, HostLookup
 from eryx_net.loopback.stream import Listener, Stream
@@ -150,14 +150,15 @@ def _wait_ready(interests: Iterable[tuple[int, int]], timeout: int | None) -> di
         keys = [(fd, interest, None) for fd, interest in wanted]
         left = deadline.remaining()
         try:
-            if not scheduler.wait("descriptors", None, timers.bounded(left), keys) and left == 0:
+            wait = interval_timers.bounded(left)
+            if not scheduler.wait("descriptors", None, wait, keys) and left == 0:
                 return {}
-            timers.expire_if_due()
+            interval_timers.expire_if_due()
         except scheduler.DeadlockError:
             return _stock_wait(wanted, None)
 
 
-_finish_lookup = getaddrinfo.finish_lookup
+_finish_lookup = name_functions.finish_lookup
 
 
 def _finish_lookup_waiting(lookup: HostLookup, timeout: int | None) -> list[str]:
@@ -225,7 +226,7 @@ def _replace() -> None:
     # A call of a `staticmethod` is C code.
     selection: Any = select
     selection.select = selection._select
-    getaddrinfo.finish_lookup = _finish_lookup_waiting
+    name_functions.finish_lookup = _finish_lookup_waiting
     tool_calls.invoke = _invoke_waiting
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from .. import interval_timers
 from ..errors import error_number, os_error
 from ..socket_constants import SHUT_RD, SHUT_WR
 from ..sockets.hang_up import ERROR, HANG_UP, READ_HANG_UP
@@ -43,6 +44,15 @@ def would_deadlock(timeout: int | None, operation: str) -> OSError:
         return os_error("EAGAIN")
     time.sleep(timeout / 1e9)
     return TimeoutError("timed out")
+
+
+def wait_for_timer(timeout: int | None, operation: str) -> None:
+    """Waits for the timer of `setitimer`, whose handler may let an operation proceed (PEP 475).
+
+    Raises the error of an operation that cannot proceed if there is no timer.
+    """
+    if timeout is not None or not interval_timers.wait():
+        raise would_deadlock(timeout, operation)
 
 
 def _end_of_limit(limit: int, operation: str) -> OSError:
@@ -109,17 +119,17 @@ class Stream:
     def peek(self, size: int, timeout: int | None) -> bytes:
         """Like `read`, but does not consume the bytes."""
         pipe = self._incoming
-        if pipe.buffer:
-            return bytes(pipe.buffer[:size])
-        # The end of the stream that arrived before an error hides it, on TCP.
-        if pipe.error is not None and (self._is_unix or not pipe.writer_closed):
-            raise self._take_error()
-        if pipe.writer_closed or pipe.reader_shut_down or pipe.reset:
-            return b""
-        limits = self.time_limits
-        if timeout is None and limits is not None and limits.receive is not None:
-            raise _end_of_limit(limits.receive, "reading")
-        raise would_deadlock(timeout, "reading")
+        while not pipe.buffer:
+            # The end of the stream that arrived before an error hides it, on TCP.
+            if pipe.error is not None and (self._is_unix or not pipe.writer_closed):
+                raise self._take_error()
+            if pipe.writer_closed or pipe.reader_shut_down or pipe.reset:
+                return b""
+            limits = self.time_limits
+            if timeout is None and limits is not None and limits.receive is not None:
+                raise _end_of_limit(limits.receive, "reading")
+            wait_for_timer(timeout, "reading")
+        return bytes(pipe.buffer[:size])
 
     def write(self, data: bytes, timeout: int | None) -> int:
         """Sends; returns the number of bytes accepted."""
@@ -130,13 +140,12 @@ class Stream:
                 raise os_error("EPIPE")
         elif not self._check_peer(data):
             return len(data)
-        space = CAPACITY - len(pipe.buffer)
-        if space <= 0 and data:
+        while data and len(pipe.buffer) >= CAPACITY:
             limits = self.time_limits
             if timeout is None and limits is not None and limits.send is not None:
                 raise _end_of_limit(limits.send, "writing")
-            raise would_deadlock(timeout, "writing")
-        part = data[:space]
+            wait_for_timer(timeout, "writing")
+        part = data[: CAPACITY - len(pipe.buffer)]
         pipe.buffer += part
         return len(part)
 
@@ -269,8 +278,8 @@ class Listener:
 
     def accept(self, timeout: int | None) -> Stream:
         """Removes and returns the oldest connection."""
-        if not self.queue:
-            raise would_deadlock(timeout, "accept")
+        while not self.queue:
+            wait_for_timer(timeout, "accept")
         return self.queue.popleft()
 
     def connect(self, source: Address, target: Address) -> Stream:

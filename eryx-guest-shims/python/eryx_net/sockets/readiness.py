@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from .. import descriptors, host, timers
+from .. import descriptors, host, interval_timers
 from ..call_descriptor import Call
 from ..descriptors import Description
 from ..dns.lookup_descriptor import Lookup
@@ -234,7 +234,7 @@ def wait(interests: Iterable[tuple[int, int]], timeout: int | None) -> dict[int,
     Returns the flags of each ready descriptor. Raises OSError(EDEADLK) without a timeout where no
     descriptor could ever become ready.
     """
-    if timers.deadline is not None and timeout != NON_BLOCKING:
+    if interval_timers.deadline is not None and timeout != NON_BLOCKING:
         return _wait_with_timer(list(interests), timeout)
     poll_set = PollSet()
     poll_set.add_all(interests)
@@ -248,8 +248,8 @@ def _wait_with_timer(interests: list[tuple[int, int]], timeout: int | None) -> d
         poll_set = PollSet()
         poll_set.add_all(interests)
         left = _remaining(deadline)
-        ready = poll_set.run(timers.bounded(left) if left != NON_BLOCKING else left)
-        timers.expire_if_due()
+        ready = poll_set.run(interval_timers.bounded(left) if left != NON_BLOCKING else left)
+        interval_timers.expire_if_due()
         if ready or left == NON_BLOCKING:
             return ready
 

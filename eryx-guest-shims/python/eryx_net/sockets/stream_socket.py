@@ -7,7 +7,7 @@ from typing import Protocol
 from ..addresses import UNSPECIFIED, WILDCARDS, is_loopback
 from ..descriptors import Description
 from ..destination import Destination
-from ..dns.getaddrinfo import getaddrinfo
+from ..dns.name_functions import getaddrinfo
 from ..errors import os_error
 from ..host import NON_BLOCKING
 from ..loopback.port_table import TCP, Binding

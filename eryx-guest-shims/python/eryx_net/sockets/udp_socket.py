@@ -8,12 +8,12 @@ from .. import host
 from ..addresses import UNSPECIFIED, WILDCARDS, is_loopback, unmapped
 from ..descriptors import Description
 from ..destination import Destination, parse
-from ..dns.getaddrinfo import getaddrinfo
+from ..dns.name_functions import getaddrinfo
 from ..errors import error_number, os_error
 from ..host import HostSocket
 from ..loopback.datagram_queue import Datagram, DatagramQueue, source_address
 from ..loopback.port_table import UDP, Binding
-from ..loopback.stream import would_deadlock
+from ..loopback.stream import wait_for_timer, would_deadlock
 from ..socket_constants import AF_INET, IPPROTO_UDP, SHUT_RD, SHUT_WR, SOCK_DGRAM
 from .options import Options
 
@@ -259,7 +259,8 @@ class UdpSocket(Description):
             # Linux reports the socket readable, and has nothing to read.
             raise would_deadlock(timeout, "receiving")
         if not self._uses_host:
-            raise would_deadlock(timeout, "receiving")
+            wait_for_timer(timeout, "receiving")
+            return self._next(size, timeout)
         received = host.call(self._resource.receive, min(size, LARGEST_V6), timeout)
         source = received.source
         return Datagram(received.data, received.size, (source.address, source.port))

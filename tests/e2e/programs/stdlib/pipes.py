@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import select
 import selectors
+import signal
 import socket
 import stat
 import threading
@@ -63,6 +64,41 @@ for end in (reader, writer):
 assert error_of(os.read, reader, 1) == "EDEADLK"
 assert error_of(os.write, writer, bytes(CAPACITY + 1)) == "EDEADLK"
 assert error_of(os.pipe2, 1 << 30) == "EINVAL"
+
+# The handler of a timer ends a wait, or provides what it waits for.
+ours, theirs = socket.socketpair()
+receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+receiver.bind(("127.0.0.1", 0))
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+listener = socket.create_server(("127.0.0.1", 0))
+waits = (
+    (lambda: os.read(reader, 1), lambda: os.write(writer, b"x"), b"x"),
+    (lambda: ours.recv(1), lambda: theirs.send(b"x"), b"x"),
+    (lambda: receiver.recv(1), lambda: sender.sendto(b"x", receiver.getsockname()), b"x"),
+    (
+        lambda: listener.accept()[0].recv(1),
+        lambda: socket.create_connection(listener.getsockname()).send(b"x"),
+        b"x",
+    ),
+)
+
+
+def end_wait(number, frame):
+    raise TimeoutError
+
+
+for wait, provide, expected in waits:
+    signal.signal(signal.SIGALRM, end_wait)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    try:
+        wait()
+    except TimeoutError:
+        pass
+    else:
+        raise AssertionError
+    signal.signal(signal.SIGALRM, lambda number, frame, provide=provide: provide())
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    assert wait() == expected
 
 # Readiness.
 poll = select.poll()

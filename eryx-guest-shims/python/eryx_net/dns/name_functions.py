@@ -42,7 +42,7 @@ from ..socket_constants import (
     SOCK_RAW,
     SOCK_STREAM,
 )
-from . import hostname, reverse_lookup
+from . import hostname, resolved_names
 from .hostname import encode
 from .services import service_name, service_port
 
@@ -203,7 +203,7 @@ class Query:
         if not wanted:
             raise gai_error(EAI_NODATA if addresses else EAI_NONAME)
         if self.name is not None and self._literal is None:
-            reverse_lookup.insert(self.name.rstrip("."), wanted)
+            resolved_names.insert(self.name.rstrip("."), wanted)
         canonical = self.name or "" if self._flags & AI_CANONNAME else ""
         results: list[AddrInfo] = []
         for address in wanted:
@@ -336,7 +336,7 @@ def _name_of(address: str) -> str | None:
     """Returns the name of an address that needs no reverse lookup, otherwise None."""
     if is_loopback(address):
         return "localhost"
-    return reverse_lookup.find(address)
+    return resolved_names.find(address)
 
 
 def getnameinfo(sockaddr: SockAddr, flags: int, /) -> tuple[str, str]:

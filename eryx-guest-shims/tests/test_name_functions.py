@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from conftest import Guest
-from eryx_net.dns import getaddrinfo, services
+from eryx_net.dns import name_functions, services
 
 S, D, R = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW
 
@@ -64,7 +64,8 @@ def outcome(function: object, *arguments: object) -> object:
 
 @pytest.mark.parametrize("arguments", SAME_AS_THE_C_LIBRARY, ids=repr)
 def test_getaddrinfo_returns_the_same_results_as_the_c_library(arguments: tuple[object]) -> None:
-    assert outcome(getaddrinfo.getaddrinfo, *arguments) == outcome(socket.getaddrinfo, *arguments)
+    results = outcome(name_functions.getaddrinfo, *arguments)
+    assert results == outcome(socket.getaddrinfo, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -82,14 +83,14 @@ def test_getaddrinfo_rejects_malformed_names_like_cpython(
     arguments: tuple[object], kind: type
 ) -> None:
     with pytest.raises(kind):
-        getaddrinfo.getaddrinfo(*arguments)  # type: ignore[arg-type]
+        name_functions.getaddrinfo(*arguments)  # type: ignore[arg-type]
     with pytest.raises(kind):
         socket.getaddrinfo(*arguments)  # type: ignore[call-overload]
 
 
 def test_a_name_with_a_null_character_is_rejected() -> None:
     with pytest.raises(ValueError, match="null"):
-        getaddrinfo.getaddrinfo("127.0.0.1\0.evil.test", 80)
+        name_functions.getaddrinfo("127.0.0.1\0.evil.test", 80)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_getnameinfo_returns_the_same_results_as_the_c_library(
         except OSError as error:
             return type(error).__name__, error.args
 
-    assert call(getaddrinfo.getnameinfo) == call(socket.getnameinfo)
+    assert call(name_functions.getnameinfo) == call(socket.getnameinfo)
 
 
 @pytest.mark.parametrize("name", ["x" * 1_000_000, "a." * 3_000_000, b"x" * 5_000_000, "a." * 200])
@@ -125,7 +126,7 @@ def test_a_name_over_the_length_limit_is_rejected_like_the_c_library(name: str |
         except Exception as error:
             return type(error).__name__, str(error)
 
-    assert call(getaddrinfo.getaddrinfo) == call(socket.getaddrinfo)
+    assert call(name_functions.getaddrinfo) == call(socket.getaddrinfo)
 
 
 def test_the_host_resolves_all_names_but_the_sandboxs_own(guest: Guest) -> None:
@@ -251,12 +252,12 @@ def test_a_reverse_lookup_returns_the_name_an_address_was_resolved_from(guest: G
         assert socket.getfqdn("denied.test") == "denied.test"
 
         # The number of cached names is bounded.
-        from eryx_net.dns import reverse_lookup
+        from eryx_net.dns import resolved_names
         for n in range(2000):
-            reverse_lookup.insert(f"n{n}.test", [f"198.51.{n // 256}.{n % 256}"])
+            resolved_names.insert(f"n{n}.test", [f"198.51.{n // 256}.{n % 256}"])
         assert unknown(socket.gethostbyaddr, "192.0.2.1") == ("herror", 1)
         assert socket.gethostbyaddr("198.51.7.207")[0] == "n1999.test"
-        assert len(reverse_lookup._names) == reverse_lookup.CAPACITY
+        assert len(resolved_names._names) == resolved_names.CAPACITY
     """)
 
 

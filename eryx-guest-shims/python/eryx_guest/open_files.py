@@ -1,0 +1,88 @@
+"""The open files of a program, and its iterations of `os.scandir`, found among its objects."""
+
+import errno
+import gc
+import io
+import os
+import posix
+import sys
+from types import ModuleType
+from typing import Any
+
+from eryx_net.descriptors import FIRST
+
+# The descriptors of standard input, output and error come before it.
+_FIRST_DESCRIPTOR = 3
+
+# The number of descriptors that are tried to find the open ones.
+_MAX_DESCRIPTORS = 1 << 14
+
+
+def in_closing_order() -> list[Any]:
+    """Returns the objects of `io` that a program has: those that others may be nested in first.
+
+    Leaves out the standard streams.
+    """
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    streams += (sys.__stdin__, sys.__stdout__, sys.__stderr__)
+    nested = {id(stream) for stream in streams}
+    for stream in streams:
+        buffer = getattr(stream, "buffer", None)
+        nested |= {id(buffer), id(getattr(buffer, "raw", None))}
+    files = [each for each in gc.get_objects() if issubclass(type(each), io.IOBase)]
+    files = [each for each in files if id(each) not in nested]
+    order = (io.TextIOWrapper, io.BufferedIOBase, io.IOBase)
+    return sorted(files, key=lambda file: [issubclass(type(file), kind) for kind in order].index(True))
+
+
+def close_all() -> None:
+    """Closes the files of the file system, as they cannot be used in another instance.
+
+    Raises the first exception of a file that cannot be written, and OSError(EBUSY) for a descriptor
+    that no file object has.
+    """
+    for file in in_closing_order():
+        if not file.closed and _is_of_file_system(file):
+            file.close()
+    close_listings()
+    left = find_descriptors(_MAX_DESCRIPTORS)
+    if left:
+        raise OSError(
+            errno.EBUSY,
+            f"the descriptor {left[0]} is open, and could not be used in a sandbox; close it where "
+            "it was opened (os.open, sqlite3.connect), and open it again in the program",
+        )
+
+
+def _is_of_file_system(file: Any) -> bool:
+    """Returns whether a file object, or the one that is nested in it, is a file, and no pipe."""
+    for name in ("buffer", "raw"):
+        file = getattr(file, name, file)
+    return issubclass(type(file), io.FileIO) and file.fileno() < FIRST
+
+
+def find_descriptors(count: int) -> list[int]:
+    """Returns up to `count` descriptors that are open, but for those of the standard streams."""
+    found = []
+    for descriptor in range(_FIRST_DESCRIPTOR, _MAX_DESCRIPTORS):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            continue
+        found.append(descriptor)
+        if len(found) == count:
+            break
+    return found
+
+
+def close_listings() -> None:
+    """Closes the iterators of `os.scandir`, which the garbage collector does not track.
+
+    It does not return the objects of the image either, such as the names of `__main__`.
+    """
+    modules = [vars(module) for module in sys.modules.values() if type(module) is ModuleType]
+    for each in (*gc.get_objects(), *modules):
+        for referent in gc.get_referents(each):
+            kind = type(referent)
+            if kind.__name__ == "ScandirIterator" and kind.__module__ == posix.__name__:
+                referent.close()
