@@ -32,7 +32,7 @@ use crate::program::Program;
 use crate::result::{ExecuteResult, PartialResult, Usage};
 use crate::signals;
 use crate::stdin::Stdin;
-use crate::stdio::{Capture, Sinks};
+use crate::stdio::Capture;
 use crate::store_state::StoreState;
 use crate::value::{ProgramValueError, TakenValue};
 

@@ -19,20 +19,24 @@ _MAX_DESCRIPTORS = 1 << 14
 
 
 def in_closing_order() -> list[Any]:
-    """Returns the objects of `io` that a program has: those that others may be nested in first.
+    """Returns the objects of `io` that a program has, those first in which others are nested.
 
     Leaves out the standard streams.
     """
-    streams = (sys.stdin, sys.stdout, sys.stderr)
-    streams += (sys.__stdin__, sys.__stdout__, sys.__stderr__)
-    nested = {id(stream) for stream in streams}
-    for stream in streams:
-        buffer = getattr(stream, "buffer", None)
-        nested |= {id(buffer), id(getattr(buffer, "raw", None))}
+    standard = set()
+    for name in ("stdin", "stdout", "stderr"):
+        for stream in (getattr(sys, name), getattr(sys, f"__{name}__")):
+            buffer = getattr(stream, "buffer", None)
+            standard |= {id(stream), id(buffer), id(getattr(buffer, "raw", None))}
     files = [each for each in gc.get_objects() if issubclass(type(each), io.IOBase)]
-    files = [each for each in files if id(each) not in nested]
-    order = (io.TextIOWrapper, io.BufferedIOBase, io.IOBase)
-    return sorted(files, key=lambda file: [issubclass(type(file), kind) for kind in order].index(True))
+    files = [each for each in files if id(each) not in standard]
+    return sorted(files, key=_depth)
+
+
+def _depth(file: Any) -> int:
+    if issubclass(type(file), io.TextIOBase):
+        return 0
+    return 2 if issubclass(type(file), io.RawIOBase) else 1
 
 
 def close_all() -> None:

@@ -20,6 +20,7 @@ from .addresses import (
     ntohl,
     ntohs,
 )
+from .dns.hostname import gethostname, sethostname
 from .dns.name_functions import (
     getaddrinfo,
     gethostbyaddr,
@@ -27,7 +28,6 @@ from .dns.name_functions import (
     gethostbyname_ex,
     getnameinfo,
 )
-from .dns.hostname import gethostname, sethostname
 from .dns.services import getprotobyname, getservbyname, getservbyport
 from .errors import gaierror, herror, os_error
 from .loopback.interface import if_indextoname, if_nameindex, if_nametoindex

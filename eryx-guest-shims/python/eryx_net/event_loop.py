@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import descriptors
-from .dns.name_functions import Query
 from .dns.lookup_descriptor import Lookup
+from .dns.name_functions import Query
 from .select import SelectorPoll
 
 # The iterations of the loop in which the transport of a collected stream closes its socket, with

@@ -1,8 +1,9 @@
 """`signal.alarm` and `setitimer`: SIGALRM after a time, without an interrupt of the system.
 
 While a timer runs, the interpreter calls `_check` when a function starts and before each line
-(PEP 669), which calls the handler once the time is over. `time.sleep` and the waits of `select` and
-event loops end for it in time. A call that waits otherwise, such as `recv`, ends first.
+(PEP 669), which calls the handler once the time is over. `time.sleep` and the waits of `select`,
+event loops and pipes end for it in time, and so do those for another socket of the program. A call
+that waits for a peer outside the sandbox, such as `recv`, ends first.
 """
 
 import sys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..descriptors import Description
 from ..host import LOST, NON_BLOCKING, HostLookup
-from .getaddrinfo import finish_lookup
+from .name_functions import finish_lookup
 
 
 class Lookup(Description):

@@ -14,8 +14,8 @@ from ..addresses import LOOPBACK, UNSPECIFIED
 from ..buffers import is_plain_bytes, to_bytes, writable_view
 from ..descriptors import find
 from ..destination import Destination, parse
-from ..dns.name_functions import getaddrinfo
 from ..dns.hostname import encode
+from ..dns.name_functions import getaddrinfo
 from ..errors import gai_error, gaierror, herror, os_error
 from ..host import LARGEST_READ, LARGEST_WRITE
 from ..loopback.datagram_queue import Datagram
