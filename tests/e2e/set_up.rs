@@ -106,7 +106,7 @@ write_end.write('pipe'); write_end.close(); print(read_end.read())
 with open('/tmp/new', 'w+') as new:
     new.write('new')
 for each in (text, binary, null, raw, temporary):
-    try: each.write('x'); print('written', each)
+    try: each.flush(); print('open', each)
     except ValueError: pass
 print(open('/tmp/new').read())
 ";
@@ -122,7 +122,7 @@ async fn set_up_code_that_leaves_a_descriptor_open_is_refused() {
     for (setup, text) in [
         (
             "import os; os.open('/tmp', os.O_RDONLY)",
-            "the descriptor 3 is open",
+            "the descriptor 4 is open",
         ),
         (
             "import sqlite3; database = sqlite3.connect('/tmp/a.db'); \
