@@ -115,3 +115,36 @@ print('OUTSIDE' in seen, 'inside' in seen)
     swapper.join().expect("it does not fail");
     assert_eq!(expect_stdout(printed), "False True\n");
 }
+
+/// Two sandboxes that use one database do not see each other's locks in memory.
+#[tokio::test]
+async fn a_database_in_a_directory_of_the_machine_is_locked_for_other_sandboxes_too() {
+    let machine = tempfile::tempdir().expect("a folder");
+    let growth = MountAccess::ReadWrite {
+        max_growth: 1 << 20,
+    };
+    let sandbox = || sandbox(Files::new().with_mount("/work", machine.path(), growth));
+    let begin = "
+import sqlite3
+connection = sqlite3.connect('/work/a.db')
+connection.execute('create table if not exists a (b)')
+connection.commit()
+connection.execute('insert into a values (1)')
+print('begun')
+";
+    let mut session = sandbox().session().await.expect("started");
+    assert_eq!(expect_stdout(session.execute(begin).await), "begun\n");
+    let other = "
+import sqlite3
+connection = sqlite3.connect('/work/a.db', timeout=0)
+try:
+    connection.execute('insert into a values (2)')
+except sqlite3.OperationalError as error:
+    print(error)
+";
+    let printed = expect_stdout(sandbox().execute(other).await);
+    assert_eq!(printed, "database is locked\n");
+    let end = "connection.commit(); connection.close(); print('ended')";
+    assert_eq!(expect_stdout(session.execute(end).await), "ended\n");
+    assert_eq!(expect_stdout(sandbox().execute(other).await), "");
+}

@@ -44,6 +44,11 @@ async fn memory_maps_write_to_files_and_locks_exclude_open_files() {
 }
 
 #[tokio::test]
+async fn connections_to_a_database_lock_each_other_out_as_on_linux() {
+    run(include_str!("programs/stdlib/databases.py")).await;
+}
+
+#[tokio::test]
 async fn types_of_ctypes_work_and_libraries_are_refused() {
     run(include_str!("programs/stdlib/data_types.py")).await;
 }

@@ -41,7 +41,10 @@ def preload(paths: list[str], imports: list[str], setup: bytes | None) -> None:
             runner.run_setup(setup)
         if scheduler.threads:
             scheduler.run_to_end()
-        open_files.close_all()
+        with _without_hooks():
+            files = open_files.in_closing_order()
+            open_files.close_listings()
+        open_files.close(files)
         # Runs finalizers and callbacks of weak references here, where they are part of the set-up.
         for _ in range(_MAX_COLLECTIONS):
             if not gc.collect():

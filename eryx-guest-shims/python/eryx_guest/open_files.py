@@ -43,16 +43,15 @@ def _depth(file: Any) -> int:
     return 2 if issubclass(type(file), _io._RawIOBase) else 1
 
 
-def close_all() -> None:
-    """Closes the files of the file system, as they cannot be used in another instance.
+def close(files: list[Any]) -> None:
+    """Closes those of `files` that are in the file system: no other instance can use them.
 
     Raises the first exception of a file that cannot be written, and OSError(EBUSY) for a descriptor
     that no file object has.
     """
-    for file in in_closing_order():
+    for file in files:
         if not file.closed and _is_of_file_system(file):
             file.close()
-    close_listings()
     left = [each for each in find_descriptors(_MAX_DESCRIPTORS) if each != _ROOT_DESCRIPTOR]
     if left:
         raise OSError(

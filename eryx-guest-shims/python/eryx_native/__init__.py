@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 __all__ = ["install"]
 
@@ -23,7 +24,9 @@ _MODULES = {
 
 
 def install() -> None:
-    """Installs the modules."""
+    """Installs the modules, and the locks of databases."""
+    native: Any = importlib.import_module("_eryx_native")
+    native.install_database_locks()
     for name, public in _MODULES.items():
         module = importlib.import_module("." + name, __name__)
         for value in vars(module).values():

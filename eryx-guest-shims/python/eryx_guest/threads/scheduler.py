@@ -110,6 +110,7 @@ _held = 0
 _rounds = 0
 _on_activation: list[Callable[[], None]] = []
 _readiness: Any = None
+_timers: Any = None
 
 
 def on_activation(function: Callable[[], None]) -> None:
@@ -122,10 +123,11 @@ def on_activation(function: Callable[[], None]) -> None:
 
 
 def _activate() -> None:
-    global active, _readiness
+    global active, _readiness, _timers
+    from eryx_net import interval_timers
     from eryx_net.sockets import readiness
 
-    _readiness = readiness
+    _readiness, _timers = readiness, interval_timers
     active = True
     for function in _on_activation:
         function()
@@ -199,6 +201,7 @@ def _run_others(thread: GuestThread, pending: Wait) -> bool:
                 return outcome
             if not ran and not _poll(pending):
                 raise DeadlockError(_describe_deadlock(thread))
+            _timers.expire_if_due()
     finally:
         _held -= 1
         thread.held = False
@@ -242,13 +245,15 @@ def _poll(own: Wait | None, wait: bool = True) -> bool:
         waits.append(own)
     interested = [each for each in waits if each.interests]
     deadlines = [each.deadline for each in waits if each.deadline is not None]
-    if not interested and (not wait or not deadlines):
-        return False
     timeout = None
     if not wait:
         timeout = 0
     elif deadlines:
         timeout = max(0, min(deadlines) - time.monotonic_ns())
+    if wait:
+        timeout = _timers.bounded(timeout)
+    if not interested and (not wait or timeout is None):
+        return False
     poll_set = _readiness.PollSet()
     for each in interested:
         for key, interest, resource in each.interests:

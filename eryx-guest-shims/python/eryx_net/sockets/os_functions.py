@@ -7,11 +7,15 @@ replacement calls the function of the system unless the descriptor is a socket's
 from __future__ import annotations
 
 import builtins
+import genericpath
 import io
 import os
 import stat
+import warnings
 from collections.abc import Callable
 from typing import Any
+
+import _eryx_native
 
 from .. import descriptors, pipes
 from ..buffers import to_bytes
@@ -29,6 +33,7 @@ _inheritable: set[int] = set()
 _stock: dict[str, Any] = {}
 
 _stock_open: Any = io.open
+_stock_exists = genericpath.exists
 
 
 def _socket(description: Description) -> StreamSocket | UdpSocket:
@@ -60,6 +65,31 @@ def _read(description: Description, fd: int, length: int, /) -> bytes:
     if found.connect_failed:
         return b""
     return found.connected().read(size, _timeout(found))
+
+
+def _readinto(description: Description, fd: int, buffer: Any, /) -> int:
+    """Receives into a buffer; returns the number of bytes."""
+    with memoryview(buffer).cast("B") as view:
+        data = _read(description, fd, len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
+def _readv(description: Description, fd: int, buffers: Any, /) -> int:
+    """Receives into buffers, one after another; returns the number of bytes."""
+    views = [memoryview(buffer).cast("B") for buffer in buffers]
+    data = _read(description, fd, sum(map(len, views)))
+    start = 0
+    for view in views:
+        part = data[start : start + len(view)]
+        view[: len(part)] = part
+        start += len(part)
+    return len(data)
+
+
+def _writev(description: Description, fd: int, buffers: Any, /) -> int:
+    """Sends buffers, one after another; returns the number of bytes accepted."""
+    return _write(description, fd, b"".join(memoryview(each).cast("B") for each in buffers))
 
 
 def _write(description: Description, fd: int, data: Any, /) -> int:
@@ -141,7 +171,10 @@ def _set_inheritable(description: Description, fd: int, inheritable: int, /) -> 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "read": _read,
+    "readinto": _readinto,
+    "readv": _readv,
     "write": _write,
+    "writev": _writev,
     "close": _close,
     "dup": _dup,
     "dup2": _dup2,
@@ -161,7 +194,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 # The functions that may wait for another thread.
-_WAITING = frozenset({"read", "write"})
+_WAITING = frozenset({"read", "readinto", "readv", "write", "writev"})
 
 
 def _replacement(name: str, stock: Any, for_socket: Callable[..., Any]) -> Callable[..., Any]:
@@ -224,13 +257,10 @@ class SocketFile(io.RawIOBase):
         """Receives into a buffer. Returns None where a non-blocking socket has nothing."""
         if not self._reads:
             raise io.UnsupportedOperation("File not open for reading")
-        with memoryview(buffer).cast("B") as view:
-            try:
-                data = _read(self._description(), self._fd, len(view))
-            except BlockingIOError:
-                return None
-            view[: len(data)] = data
-            return len(data)
+        try:
+            return _readinto(self._description(), self._fd, buffer)
+        except BlockingIOError:
+            return None
 
     def write(self, data: Any, /) -> int | None:
         """Sends. Returns None where a non-blocking socket takes nothing."""
@@ -238,7 +268,9 @@ class SocketFile(io.RawIOBase):
             raise io.UnsupportedOperation("File not open for writing")
         try:
             return _write(self._description(), self._fd, data)
-        except BlockingIOError:
+        except BlockingIOError as error:
+            # The C code of `io.BufferedWriter` takes it from there for its own exception.
+            _eryx_native.set_errno(error.errno)
             return None
 
     def close(self) -> None:
@@ -247,6 +279,23 @@ class SocketFile(io.RawIOBase):
             super().close()
             if self._closefd and find(self._fd) is not None:
                 descriptors.close(self._fd)
+
+    def _dealloc_warn(self, source: Any) -> None:
+        """Warns that the file object `source` was collected and not closed."""
+        if self._closefd and not self.closed:
+            warnings.warn(f"unclosed file {source!r}", ResourceWarning, stacklevel=2, source=self)
+
+    def __del__(self) -> None:
+        if "_closefd" in vars(self):
+            self._dealloc_warn(self)
+            self.close()
+
+
+def _exists(path: Any) -> bool:
+    """Test whether a path exists.  Returns False for broken symbolic links"""
+    if path.__class__ is int and find(path) is not None:
+        return True
+    return _stock_exists(path)
 
 
 def _open(
@@ -301,3 +350,6 @@ def install() -> None:
         # Calls of a static method are C code, below which threads do not wait.
         setattr(os, name, function if name in _WAITING else staticmethod(function))
     builtins.open = io.open = staticmethod(_open)
+    _exists.__name__ = _exists.__qualname__ = "exists"
+    _exists.__module__ = genericpath.__name__
+    genericpath.exists = os.path.exists = _exists

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import fcntl
+import gc
 import multiprocessing
 import os
 import select
@@ -11,6 +12,7 @@ import signal
 import socket
 import stat
 import threading
+import warnings
 
 ATOMIC, CAPACITY = 4096, 65536
 
@@ -89,6 +91,59 @@ for wait, provide in waits:
     signal.signal(signal.SIGALRM, lambda number, frame, provide=provide: provide())
     signal.setitimer(signal.ITIMER_REAL, 0.01)
     assert wait() == b"x"
+
+# As long as a timer runs, the threads of a program are not in a deadlock.
+signal.signal(signal.SIGALRM, end_wait)
+lock = threading.Lock()
+lock.acquire()
+for wait in (
+    lambda: os.read(reader, 1),
+    lambda: os.write(writer, bytes(CAPACITY + 1)),
+    lock.acquire,
+    lambda: lock.acquire(timeout=60),
+):
+    other = threading.Thread(target=lock.acquire, daemon=True)
+    other.start()
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    try:
+        wait()
+    except TimeoutError:
+        pass
+    else:
+        raise AssertionError
+while os.read(reader, CAPACITY) and select.select([reader], [], [], 0)[0]:
+    pass
+
+# Functions for several buffers, and for a file descriptor in place of a path.
+parts = [bytearray(2), bytearray(2)]
+assert os.writev(writer, [b"ab", memoryview(b"cd")]) == 4
+assert (os.readv(reader, parts), parts) == (4, [b"ab", b"cd"])
+os.write(writer, b"ef")
+assert (os.readinto(reader, parts[0]), parts[0]) == (2, b"ef")
+assert os.path.exists(reader) and not os.path.exists(1 << 20)
+
+# Buffered files on a non-blocking pipe.
+for end in (reader, writer):
+    os.set_blocking(end, False)
+with open(writer, "wb", buffering=1024, closefd=False) as buffered:
+    try:
+        while True:
+            buffered.write(bytes(9999))
+    except BlockingIOError as error:
+        assert error.errno == errno.EAGAIN and error.characters_written < 9999
+    os.read(reader, CAPACITY)
+    buffered.write(b"more")
+os.read(reader, CAPACITY)
+for end in (reader, writer):
+    os.set_blocking(end, True)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for mode in ("rb", "r"):
+        open(os.dup(reader), mode)
+    open(os.dup(reader), "rb", buffering=0)
+    open(reader, "rb", closefd=False)
+    gc.collect()
+assert [each.category for each in caught] == [ResourceWarning] * 3, caught
 
 # Readiness.
 poll = select.poll()

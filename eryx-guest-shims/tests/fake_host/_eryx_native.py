@@ -1,0 +1,5 @@
+"""The functions of `_eryx_native` that `eryx_net` calls."""
+
+
+def set_errno(number: int) -> None:
+    """Does nothing: this interpreter has `_eryx_native`'s effect from its own system calls."""
