@@ -150,6 +150,10 @@ impl Connection {
     ) -> Poll<Result<(), NetError>> {
         self.check_io_ready()?;
         if self.half_close.write_shutdown {
+            if matches!(&self.state, State::Open(plain) if !plain.transport().is_tls()) {
+                // Linux returns the pending error of a socket first.
+                self.take_error()?;
+            }
             return Poll::Ready(Err(NetError::BrokenPipe));
         }
         if let Some(error) = self.deferred_error.take() {
