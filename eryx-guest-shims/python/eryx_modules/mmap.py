@@ -53,6 +53,7 @@ class mmap:
     _exports: int
     _writable: bool
     _owned: bool
+    _tracked: bool
     _finalizer: Any
 
     def __new__(
@@ -87,6 +88,7 @@ class mmap:
         self._exports = 0
         self._writable = access != ACCESS_READ and bool(access or prot & PROT_WRITE)
         self._owned = False
+        self._tracked = trackfd
         anonymous = fileno == -1 or bool(flags & MAP_ANON)
         if anonymous:
             if length == 0:
@@ -149,16 +151,20 @@ class mmap:
         return len(self._open())
 
     def __getitem__(self, key: Any) -> Any:
-        data = self._open()
         if isinstance(key, slice):
-            return bytes(data[key])
-        return data[self._index(key)]
+            start, stop, step = key.indices(len(self._open()))
+            # The methods of a bound may have closed the map.
+            return bytes(memoryview(self._open())[start : None if stop < 0 else stop : step])
+        index = self._index(key)
+        return self._open()[index]
 
     def _index(self, key: Any) -> int:
         if not hasattr(key, "__index__"):
             raise TypeError("mmap indices must be integers")
-        size = len(self._open())
+        self._open()
         index: int = key.__index__()
+        # The method may have closed the map.
+        size = len(self._open())
         index = index + size if index < 0 else index
         if not 0 <= index < size:
             raise IndexError("mmap index out of range")
@@ -168,6 +174,7 @@ class mmap:
         data = self._for_writing()
         if isinstance(key, slice):
             start, stop, step = key.indices(len(data))
+            data = self._for_writing()
             content = memoryview(value).cast("B")
             if len(content) != len(range(start, stop, step)):
                 raise IndexError("mmap slice assignment is wrong size")
@@ -178,6 +185,7 @@ class mmap:
                 self._written(0, len(data))
             return
         index = self._index(key)
+        data = self._for_writing()
         if not isinstance(value, int):
             kind = type(value).__name__
             raise TypeError(f"{kind!r} object cannot be interpreted as an integer")
@@ -267,6 +275,8 @@ class mmap:
         data = self._for_writing()
         if self._access == ACCESS_COPY:
             raise TypeError("mmap can't resize a readonly or copy-on-write memory map.")
+        if not self._tracked:
+            raise ValueError("mmap can't resize with trackfd=False.")
         if self._exports:
             raise BufferError("mmap can't resize with extant pointers exported.")
         if newsize <= 0:
@@ -300,6 +310,8 @@ class mmap:
     def size(self) -> int:
         """Returns the size of the file, or of the anonymous memory."""
         data = self._open()
+        if not self._tracked:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return os.fstat(self._file).st_size if self._file is not None else len(data)
 
     def tell(self) -> int:

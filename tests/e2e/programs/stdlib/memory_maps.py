@@ -132,4 +132,46 @@ assert os.pwritev(descriptor, [b"X"], 1) == 1
 os.posix_fallocate(descriptor, 0, 100)
 assert os.fstat(descriptor).st_size == 100
 os.close(descriptor)
+
+
+class Closing:
+    """An index whose method closes a map."""
+
+    def __init__(self, mapped):
+        self.mapped = mapped
+
+    def __index__(self):
+        self.mapped.close()
+        return 1
+
+
+def change(mapped, key):
+    mapped[key] = 1
+
+
+for use in (
+    lambda mapped: mapped[Closing(mapped)],
+    lambda mapped: mapped[Closing(mapped) :],
+    lambda mapped: change(mapped, Closing(mapped)),
+    lambda mapped: change(mapped, slice(Closing(mapped), None)),
+):
+    try:
+        use(mmap.mmap(-1, 10))
+    except ValueError as error:
+        assert str(error) == "mmap closed or invalid", error
+    else:
+        raise AssertionError("closed, and used")
+assert mmap.mmap(-1, 4)[::-1] == bytes(4)
+
+# A map that does not keep the descriptor of its file.
+with open(path, "r+b") as file, mmap.mmap(file.fileno(), 10, trackfd=False) as untracked:
+    for function, kind in ((untracked.size, OSError), (lambda: untracked.resize(5), ValueError)):
+        try:
+            function()
+        except kind:
+            pass
+        else:
+            raise AssertionError
+    assert len(untracked) == 10
+
 print("ok")
