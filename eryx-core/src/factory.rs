@@ -9,6 +9,7 @@ mod directory_digests;
 mod fields;
 mod native_code;
 mod native_modules;
+mod native_wheels;
 mod package_file;
 mod package_files;
 mod package_limits;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 pub use builder::{BuildStage, FactoryBuilder};
 pub use bytecode::Bytecode;
+pub use native_wheels::set_native_wheels;
 pub use package_limits::PackageLimits;
 
 use crate::error::Error;

@@ -59,7 +59,9 @@ pub use eryx_files::{
     Change, ChangeKind, Entry, Error as FileError, FileContent, FileId, FileType, SaveError,
     SavedFiles, Stat, Timestamp, save_changes,
 };
-pub use factory::{BuildStage, Bytecode, FactoryBuilder, PackageLimits, SandboxFactory};
+pub use factory::{
+    BuildStage, Bytecode, FactoryBuilder, PackageLimits, SandboxFactory, set_native_wheels,
+};
 pub use files::{
     ChangedFiles, Files, FilesError, MountAccess, ReadError, SessionFiles, SessionFilesError,
 };

@@ -61,7 +61,7 @@ pub enum PackageError {
     /// run in a sandbox.
     #[error(
         "{path} has native code of another platform ({file}), which cannot run in a sandbox; take \
-         a pure Python release, if there is one, or {BUILD_ADVICE}",
+         a pure Python release, if there is one, or {advice}",
         path = path.display()
     )]
     #[non_exhaustive]
@@ -70,6 +70,8 @@ pub enum PackageError {
         path: PathBuf,
         /// The file with machine code, by its name in the package.
         file: String,
+        /// How to get a build for sandboxes.
+        advice: String,
     },
     /// An extension module in WebAssembly cannot be linked.
     #[error("the extension module {file} of {path} {reason}", path = path.display())]

@@ -121,4 +121,11 @@ mod _eryx {
         // with it. A user who can write to the file can write to this library.
         unsafe { eryx::image::set_precompiled_path(path) }
     }
+
+    /// Sets the directory of the native wheels. The package calls it once, on import.
+    #[pyfunction]
+    #[pyo3(name = "_set_native_wheels")]
+    fn set_native_wheels(directory: PathBuf) {
+        eryx::set_native_wheels(directory);
+    }
 }

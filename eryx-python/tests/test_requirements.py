@@ -170,3 +170,61 @@ def test_bytecode_has_four_settings(links):
         build(links, ["eryx_top"], bytecode="no")
     with pytest.raises(TypeError, match="bytecode has to be a str"):
         build(links, ["eryx_top"], bytecode=None)
+
+
+NATIVE_WHEELS = pathlib.Path(eryx.__file__).parent / "native"
+KNOWN = pathlib.Path(__file__).parents[2] / "eryx-core/src/factory/native_wheels.txt"
+
+
+def known_wheel() -> tuple[str, str]:
+    """The name of a native wheel's file, and the version, from the list that is compiled in."""
+    [name] = [line.split()[1] for line in KNOWN.read_text().splitlines() if "  markupsafe-" in line]
+    return name, name.split("-")[1]
+
+
+def test_native_wheels_of_the_package_decide_the_versions_of_others(links):
+    name, version = known_wheel()
+    if not (NATIVE_WHEELS / name).exists():
+        pytest.skip("the package carries no native wheels: `cargo xtask native` builds them")
+    wheel(links, "eryx_page", "1.0", (f"markupsafe=={version}",))
+    wheel(links, "eryx_page", "2.0", ("markupsafe==99",))
+    factory = build(links, ["eryx_page"], imports=["markupsafe._speedups"])
+    program = "import eryx_page\nfrom markupsafe import escape, _speedups\n"
+    program += "print(eryx_page.VERSION, escape('<'), _speedups.__file__.endswith('.so'))"
+    assert factory.create_sandbox().execute(program).stdout == "1.0 &lt; True\n"
+    with pytest.raises(
+        eryx.ConfigError,
+        match=rf"markupsafe==99 \(of eryx_page\) .* of: {version}; take markupsafe {version}, whose "
+        "build for sandboxes is installed with Eryx",
+    ):
+        build(links, ["eryx_page==2.0"])
+    # A wheel of another platform is replaced by the build of the same version, and no other.
+    for other, replaced in ((version, True), ("99", False)):
+        native = links / f"markupsafe-{other}-cp314-cp314-manylinux_2_28_x86_64.whl"
+        wheel(links, "markupsafe", other, tag="cp314-cp314-manylinux_2_28_x86_64")
+        factory = eryx.SandboxFactory(packages=[native])
+        shown = factory.create_sandbox().execute("import markupsafe; print(markupsafe.__file__)")
+        assert shown.stdout.endswith("/markupsafe/__init__.py\n") == replaced
+
+
+def test_a_native_wheel_with_another_content_is_refused(links, monkeypatch, tmp_path):
+    name, version = known_wheel()
+    monkeypatch.setenv("ERYX_NATIVE_WHEELS", str(tmp_path / "absent"))
+    with pytest.raises(eryx.ConfigError, match="ERYX_NATIVE_WHEELS names it"):
+        build(links, ["eryx_top"])
+    directory = tmp_path / "native"
+    directory.mkdir()
+    monkeypatch.setenv("ERYX_NATIVE_WHEELS", str(directory))
+    wheel(directory, "markupsafe", version, tag="cp314-cp314-wasm32_wasi")
+    with pytest.raises(eryx.ConfigError, match=f"{name} cannot be read: it is not the wheel"):
+        build(links, ["markupsafe"])
+    # Without the file, the error has the version and the command.
+    (directory / name).unlink()
+    (links / "markupsafe-99-cp314-cp314-linux_x86_64.whl").write_bytes(b"")
+    advice = f"take markupsafe {version}, .*`cargo xtask native markupsafe`.*target/native/wheels"
+    with pytest.raises(eryx.ConfigError, match=advice):
+        build(links, ["markupsafe"])
+    # Wheels that are not known are not taken from there.
+    wheel(directory, "eryx_other", "1.0")
+    with pytest.raises(eryx.ConfigError, match="there is no project eryx-other"):
+        build(links, ["eryx-other"])

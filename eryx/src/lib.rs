@@ -10,7 +10,7 @@ pub use eryx_core::{
     FunctionWork, Functions, GuestImage, HostResource, HostResourceError, ImageError, JsonValue,
     JsonValueError, Limit, MountAccess, Output, OutputSink, PackageError, PackageLimits,
     PartialResult, Program, ProgramError, ProgramValueError, PythonException, ResourceLimits,
-    Sandbox, SandboxBuilder, SandboxFactory, Session, SnapshotError, Usage,
+    Sandbox, SandboxBuilder, SandboxFactory, Session, SnapshotError, Usage, set_native_wheels,
 };
 #[doc(hidden)]
 pub use eryx_core::{FunctionThread, drive};

@@ -133,7 +133,8 @@ impl FactoryBuilder {
     /// extension modules are compiled for sandboxes (`*.cpython-314-wasm32-wasi.so`).
     ///
     /// For a wheel of another platform, the wheel of the same version that is built for sandboxes
-    /// is taken, from a directory of [`with_find_links`](Self::with_find_links) or beside it.
+    /// is taken, from a directory of [`with_find_links`](Self::with_find_links), beside it, or from
+    /// the [native wheels](crate::set_native_wheels).
     pub fn with_package(mut self, path: impl Into<PathBuf>) -> Self {
         self.packages.push(path.into());
         self
@@ -151,7 +152,9 @@ impl FactoryBuilder {
     /// sandboxes (`cp314-cp314-wasm32_wasi`).
     ///
     /// The pip of `python3`, or of [`with_python`](Self::with_python), finds and downloads the
-    /// wheels, or else the pip that `uv` runs. The wheels are kept in the cache: for the same
+    /// wheels, or else the pip that `uv` runs. For packages with native code, it finds the [native
+    /// wheels](crate::set_native_wheels), too, and takes versions of the others that accept them.
+    /// The wheels are kept in the cache: for the same
     /// requirements, a later build needs no network, and takes the same versions. A build waits for
     /// at most ten minutes.
     ///
@@ -285,8 +288,8 @@ impl FactoryBuilder {
             CacheLocation::User => Cache::open(None),
             CacheLocation::Dir(dir) => Cache::open(Some(&dir)),
         };
-        let packages = with_sandbox_builds(packages, requirements.find_links.clone()).await?;
-        let mut sources: Vec<_> = packages.iter().cloned().map(PackageSource::Path).collect();
+        let directories = requirements.find_links.clone();
+        let (packages, mut sources) = with_sandbox_builds(packages, directories.clone()).await?;
         if !requirements.is_empty() {
             let on_start = || report(BuildStage::Downloading);
             let wheels = requirements::download(requirements, &cache, on_start).await?;
@@ -299,7 +302,7 @@ impl FactoryBuilder {
         let (spec, digest) = thread::run(move || {
             spec.files.read(&sources, &digests)?;
             if dependencies {
-                dependencies::resolve(&mut spec.files, &packages, &digests)?;
+                dependencies::resolve(&mut spec.files, &packages, &directories, &digests)?;
             }
             let digest = spec.digest(&image);
             Ok::<_, PackageError>((spec, digest))
@@ -319,20 +322,28 @@ impl FactoryBuilder {
     }
 }
 
-/// Returns the packages with wheels that are built for sandboxes, from the directories, in place of
-/// those of other platforms.
+/// Returns the packages to read, with builds for sandboxes in place of wheels of other platforms,
+/// and the paths in whose directories their dependencies are.
 async fn with_sandbox_builds(
     packages: Vec<PathBuf>,
     directories: Vec<PathBuf>,
-) -> Result<Vec<PathBuf>, Error> {
+) -> Result<(Vec<PathBuf>, Vec<PackageSource>), Error> {
     let replace = move || {
-        let packages = packages.into_iter();
-        packages
-            .map(|package| sandbox_builds::find(&package, &directories).unwrap_or(package))
-            .collect()
+        let mut paths = Vec::new();
+        let mut sources = Vec::new();
+        for package in packages {
+            let source = sandbox_builds::source(&package, &directories)?;
+            paths.push(match &source {
+                PackageSource::Path(path) => path.clone(),
+                // A native wheel of this installation has no other wheels beside it.
+                PackageSource::Wheel(..) => package,
+            });
+            sources.push(source);
+        }
+        Ok::<_, PackageError>((paths, sources))
     };
     // On another thread: directories may be slow to read.
-    Ok(thread::run(replace).await?)
+    Ok(thread::run(replace).await??)
 }
 
 /// Compiles the modules that have no bytecode, if a build waits for that.

@@ -6,20 +6,22 @@ use std::path::{Path, PathBuf};
 
 use crate::factory::package_files::PackageFiles;
 use crate::factory::package_limits::Quota;
-use crate::factory::package_reader::PackageSource;
+use crate::factory::sandbox_builds;
 use crate::factory::wheel::{Project, WheelName, is_metadata};
 use crate::factory::zip;
 use crate::image::cache::Cache;
 use crate::package_error::PackageError;
 
 /// Adds the requirements of the packages in `files`, and their requirements, from wheels in the
-/// directories of `listed`.
+/// directories of `listed`. Builds for sandboxes of wheels for other platforms may be in
+/// `find_links`, too.
 ///
 /// The requirements of extras are left out. A requirement with a condition on the environment is
 /// added if there is a wheel of it.
 pub(super) fn resolve(
     files: &mut PackageFiles,
     listed: &[PathBuf],
+    find_links: &[PathBuf],
     cache: &Cache,
 ) -> Result<(), PackageError> {
     let wheels = wheels_beside(listed, files.limits().quota())?;
@@ -69,7 +71,10 @@ pub(super) fn resolve(
         if added.is_empty() {
             return Ok(());
         }
-        let added: Vec<_> = added.into_iter().map(PackageSource::Path).collect();
+        let added = added
+            .iter()
+            .map(|wheel| sandbox_builds::source(wheel, find_links))
+            .collect::<Result<Vec<_>, _>>()?;
         files.read(&added, cache)?;
     }
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use eryx_guest_linker::is_webassembly;
 
+use crate::factory::native_wheels;
+use crate::factory::wheel::{WheelName, normalized};
 use crate::package_error::PackageError;
 
 /// Endings of files that contain machine code.
@@ -30,9 +32,16 @@ pub(super) fn check_name(package: &Path, name: &str) -> Result<(), PackageError>
 }
 
 fn refused(package: &Path, file: &str) -> PackageError {
+    let wheel = package.file_name().unwrap_or_default().to_string_lossy();
+    let project = match WheelName::parse(&wheel) {
+        Some(name) => name.project,
+        // In a directory of packages, most have the name of their project.
+        None => normalized(file.split('/').next().unwrap_or_default()),
+    };
     PackageError::NativeCode {
         path: package.to_path_buf(),
         file: file.to_owned(),
+        advice: native_wheels::advice(&project),
     }
 }
 

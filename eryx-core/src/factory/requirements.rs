@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 pub(super) use download::download;
 
+use crate::factory::native_wheels::{self, NativeWheel};
 use crate::factory::requirements::requirement::check;
 use crate::factory::requirements::requirements_file::RequirementsFile;
 use crate::package_error::PackageError;
@@ -58,6 +59,8 @@ struct Checked {
     find_links: Vec<PathBuf>,
     no_index: bool,
     python: PathBuf,
+    /// Wheels that are searched, too.
+    native: Vec<NativeWheel>,
     /// A digest of everything that determines the packages, except for the index.
     key: String,
 }
@@ -103,6 +106,11 @@ impl Requirements {
             }
             find_links.push(directory);
         }
+        let native = native_wheels::available()?;
+        for wheel in &native {
+            add(wheel.file.as_bytes());
+            add(wheel.sha256.as_bytes());
+        }
         for variable in VARIABLES {
             if let Some(value) = env::var_os(variable) {
                 add(variable.as_bytes());
@@ -119,6 +127,7 @@ impl Requirements {
             find_links,
             no_index: self.no_index,
             python: self.python.clone().unwrap_or_else(|| "python3".into()),
+            native,
             key: HEXLOWER.encode(&hash.finalize()),
         })
     }

@@ -3,11 +3,35 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::factory::native_wheels;
+use crate::factory::package_reader::PackageSource;
 use crate::factory::wheel::WheelName;
+use crate::package_error::PackageError;
+
+/// Returns the package to read in place of `package`: if that is a wheel for other platforms, the
+/// build of the same version for sandboxes, from `directories`, its own directory, or the native
+/// wheels of this installation.
+pub(super) fn source(
+    package: &Path,
+    directories: &[PathBuf],
+) -> Result<PackageSource, PackageError> {
+    if let Some(build) = find(package, directories) {
+        return Ok(PackageSource::Path(build));
+    }
+    let file = package.file_name().and_then(|file| file.to_str());
+    let wanted = file.and_then(WheelName::parse);
+    if let Some(wanted) = wanted.filter(WheelName::is_for_other_platforms) {
+        let available = native_wheels::available()?;
+        if let Some(wheel) = available.iter().find(|wheel| wheel.is_of(&wanted)) {
+            return Ok(PackageSource::Wheel(wheel.file.into(), wheel.read()?));
+        }
+    }
+    Ok(PackageSource::Path(package.to_path_buf()))
+}
 
 /// Returns the wheel of the same version that is built for sandboxes, if `wheel` is for other
 /// platforms: from `directories`, or else from its own directory.
-pub(super) fn find(wheel: &Path, directories: &[PathBuf]) -> Option<PathBuf> {
+fn find(wheel: &Path, directories: &[PathBuf]) -> Option<PathBuf> {
     let file = wheel.file_name()?.to_str()?;
     let wanted = WheelName::parse(file).filter(WheelName::is_for_other_platforms)?;
     let own = match wheel.parent()? {

@@ -120,7 +120,7 @@ impl Requirement {
 }
 
 /// Returns the name of a project in its normalized form (Names and normalization).
-fn normalized(name: &str) -> String {
+pub(super) fn normalized(name: &str) -> String {
     let parts = name.split(['-', '_', '.']).filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("-").to_ascii_lowercase()
 }

@@ -91,4 +91,5 @@ _Mapping.register(SessionFiles)
 
 # The machine code is a separate file, so that processes share its pages.
 _eryx._set_precompiled_path(_os.path.join(_os.path.dirname(__file__), "eryx-guest.cwasm"))
+_eryx._set_native_wheels(_os.path.join(_os.path.dirname(__file__), "native"))
 _atexit.register(_eryx._shutdown)

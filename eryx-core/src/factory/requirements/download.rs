@@ -74,7 +74,14 @@ fn run(checked: &Checked, stop: &installer::Stop) -> Result<Vec<Wheel>, PackageE
         .map_err(|error| PackageError::Download(format!("no directory for them: {error}")))?;
     let wheels = directory.path().join("wheels");
     fs::create_dir(&wheels).map_err(|source| unreadable(&wheels, source))?;
-    installer::download(checked, directory.path(), &wheels, stop)?;
+    // pip gets the contents that were compared with the known digests.
+    let native = directory.path().join("native");
+    fs::create_dir(&native).map_err(|source| unreadable(&native, source))?;
+    for wheel in &checked.native {
+        let path = native.join(wheel.file);
+        fs::write(&path, wheel.read()?).map_err(|source| unreadable(&path, source))?;
+    }
+    installer::download(checked, directory.path(), &native, &wheels, stop)?;
     read_directory(&wheels)
 }
 

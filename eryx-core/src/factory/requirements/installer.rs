@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::factory::native_wheels;
 use crate::factory::requirements::requirement::name;
 use crate::factory::requirements::{Checked, wheels};
 use crate::factory::wheel::SANDBOX_PLATFORM;
-use crate::package_error::{BUILD_ADVICE, PackageError};
+use crate::package_error::PackageError;
 
 /// The longest time of a download.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -75,11 +76,12 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Downloads wheels to `wheels`. pip runs in `directory`, so that it finds no modules of the
+/// Downloads wheels to `wheels`. `native` is a directory with those of `checked.native`. pip runs in `directory`, so that it finds no modules of the
 /// working directory of this process.
 pub(super) fn download(
     checked: &Checked,
     directory: &Path,
+    native: &Path,
     wheels: &Path,
     stop: &Stop,
 ) -> Result<(), PackageError> {
@@ -123,6 +125,9 @@ pub(super) fn download(
         for directory in &checked.find_links {
             pip.arg("--find-links").arg(directory);
         }
+        if !checked.native.is_empty() {
+            pip.arg("--find-links").arg(native);
+        }
         for file in &checked.files {
             pip.arg("--requirement").arg(file);
         }
@@ -137,14 +142,17 @@ pub(super) fn download(
             requirement,
             required_by,
             versions,
-        } => unmet(
-            &requirement,
-            required_by.as_deref(),
-            &format!(
-                "of {}, there are wheels that sandboxes can use of: {versions}",
-                name(&requirement)
-            ),
-        ),
+        } => {
+            let project = name(&requirement);
+            let advice = match native_wheels::is_known(project) {
+                true => format!("; {}", native_wheels::advice(project)),
+                false => String::new(),
+            };
+            let why = format!(
+                "of {project}, there are wheels that sandboxes can use of: {versions}{advice}"
+            );
+            unmet(&requirement, required_by.as_deref(), &why)
+        }
         Problem::NoWheel {
             requirement,
             required_by,
@@ -184,7 +192,8 @@ fn no_wheel(checked: &Checked, project: &str, is_known: bool) -> String {
             "the releases of {project} {place} have no wheel for sandboxes, neither pure Python \
              (`…-none-any.whl`) nor compiled for them (`…-{SANDBOX_PLATFORM}.whl`): they have \
              native code of other platforms, or are only published as source. Take another version \
-             or package, or {BUILD_ADVICE}"
+             or package, or {}",
+            native_wheels::advice(project)
         ),
         false => format!("there is no project {project} {place}; check the name"),
     }
