@@ -99,6 +99,10 @@ enum Task {
         /// Use all packages that are built in sandboxes, too
         #[arg(long)]
         check: bool,
+        /// Let factories know the wheels: write their digests to
+        /// eryx-core/src/factory/native_wheels.txt
+        #[arg(long)]
+        write: bool,
         /// Packages that xtask/native pins, instead of all
         names: Vec<String>,
     },
@@ -175,8 +179,17 @@ fn main() -> ExitCode {
         Task::Native {
             headers,
             check,
+            write,
             names,
-        } => native::run(headers.as_deref(), &names, check),
+        } => {
+            let headers = headers.as_deref();
+            let options = native::Options {
+                headers,
+                check,
+                write,
+            };
+            native::run(options, &names)
+        }
         Task::Package { check } => package::run(check),
         Task::Packages { write, half, names } => packages::run(write, half, &names),
         Task::PublicApi { write } => public_api::run(write),

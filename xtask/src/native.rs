@@ -5,7 +5,9 @@
 //! lie in `target/native`.
 
 mod debian;
+mod known_wheels;
 mod libyaml;
+mod pydantic_suite;
 mod rust_toolchain;
 
 use std::env;
@@ -17,6 +19,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use eryx_guest_shims::BuildInputs;
 
+pub(crate) use known_wheels::KnownWheels;
+
 use crate::client_matrix;
 use crate::command;
 use crate::venv::{self, Venv};
@@ -24,7 +28,7 @@ use crate::wheel;
 use crate::workspace;
 
 /// The options of the compiler.
-const COMPILER: [&str; 14] = [
+const COMPILER: [&str; 15] = [
     "cc",
     "-target",
     "wasm32-wasi",
@@ -33,6 +37,7 @@ const COMPILER: [&str; 14] = [
     "-fPIC",
     "-fvisibility=hidden",
     "-fno-sanitize=undefined",
+    "-DNDEBUG",
     "-mbulk-memory",
     "-msign-ext",
     "-mnontrapping-fptoint",
@@ -65,14 +70,30 @@ const TAGS: &str = "-cp314-cp314-wasm32_wasi.whl";
 /// The files of `xtask/native` that pin packages in C and in Rust.
 const LISTS: [&str; 2] = ["c-packages.txt", "rust-packages.txt"];
 
-/// Compiles the packages `names`, or all. `headers` is the folder of CPython's headers, instead of
-/// Debian's. `check` uses the packages in sandboxes, too.
-pub(crate) fn run(headers: Option<&Path>, names: &[String], check: bool) -> Result<()> {
-    build(headers, names)?;
-    if check { use_in_sandboxes() } else { Ok(()) }
+/// How packages are compiled.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options<'a> {
+    /// The folder of CPython's headers, instead of Debian's.
+    pub(crate) headers: Option<&'a Path>,
+    /// Whether the packages are used in sandboxes, too.
+    pub(crate) check: bool,
+    /// Whether factories know the wheels from now on.
+    pub(crate) write: bool,
 }
 
-fn build(headers: Option<&Path>, names: &[String]) -> Result<()> {
+/// Compiles the packages `names`, or all.
+pub(crate) fn run(options: Options<'_>, names: &[String]) -> Result<()> {
+    build(options, names)?;
+    if options.check {
+        let wheel = wheel::run(wheel::Options::default())?;
+        client_matrix::run_native(&wheel)?;
+        pydantic_suite::run(&wheel)?;
+    }
+    Ok(())
+}
+
+fn build(options: Options<'_>, names: &[String]) -> Result<()> {
+    let headers = options.headers;
     let sources = workspace::root().join("xtask/native");
     let inputs = BuildInputs::of_workspace();
     let zig = Venv::ensure(&inputs.image_dir().join("tools"), &inputs.requirements())?;
@@ -116,6 +137,8 @@ fn build(headers: Option<&Path>, names: &[String]) -> Result<()> {
             format!("{compiler} -I{} -I{}", include.display(), yaml.display()),
         )
         .env("CXX", "false")
+        // Not those with which the interpreter of the build was compiled.
+        .env("CFLAGS", "")
         .env(
             "LDSHARED",
             format!("{} -L{}", program(&zig, &LINKER), yaml.display()),
@@ -141,10 +164,22 @@ fn build(headers: Option<&Path>, names: &[String]) -> Result<()> {
             rename(&tools, &wheel, &target.join("unpacked"))?;
         }
     }
+    let is_pinned = |file: &str| is_pinned_wheel(&all, file);
     for wheel in venv::wheels(&wheels)? {
-        println!("{}", wheel.display());
+        let name = wheel.file_name().unwrap_or_default().to_string_lossy();
+        if is_pinned(&name) {
+            println!("{}", wheel.display());
+        } else {
+            fs::remove_file(&wheel)?;
+            println!("removed {name}, of which another version is pinned");
+        }
     }
-    Ok(())
+    let known = KnownWheels::read()?;
+    if options.write {
+        known.update(&wheels, is_pinned)
+    } else {
+        known.report(&wheels)
+    }
 }
 
 /// Gives a wheel and its modules the names for sandboxes: the build took some of them from the
@@ -163,6 +198,7 @@ fn rename(tools: &Venv, wheel: &Path, folder: &Path) -> Result<()> {
         "--dest".as_ref(),
         folder.as_ref(),
     ])?;
+    let mut modules = 0;
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
@@ -172,11 +208,14 @@ fn rename(tools: &Venv, wheel: &Path, folder: &Path) -> Result<()> {
                 folders.push(path);
             } else if let Some((module, _)) = name.split_once(".cpython-") {
                 fs::rename(&path, path.with_file_name(format!("{module}{EXTENSION}")))?;
+                modules += 1;
             }
         }
     }
     let wheels = wheel.parent().context("a wheel lies in a folder")?;
     fs::remove_file(wheel)?;
+    // Some packages leave out a module that cannot be compiled.
+    ensure!(modules > 0, "{} has no module in C", wheel.display());
     for entry in fs::read_dir(folder)? {
         let unpacked = entry?.path();
         run(&[
@@ -205,23 +244,6 @@ fn rename(tools: &Venv, wheel: &Path, folder: &Path) -> Result<()> {
 /// Returns the folder of the wheels, which may not exist.
 pub(crate) fn wheels() -> PathBuf {
     workspace::target_dir().join("native/wheels")
-}
-
-/// Uses the wheels in sandboxes, with the Python package.
-fn use_in_sandboxes() -> Result<()> {
-    let sources = workspace::root().join("tests/native");
-    let wheel = wheel::run(wheel::Options::default())?;
-    let tools = client_matrix::servers(&wheel)?;
-    let libraries = workspace::target_dir().join("native/libraries");
-    tools.download(&sources.join("libraries.txt"), &libraries)?;
-    command::run(
-        Command::new(tools.python())
-            .arg(sources.join("native_packages.py"))
-            .arg("--wheels")
-            .args([libraries, wheels()])
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("PYTHONPATH", workspace::root().join("tests/clients")),
-    )
 }
 
 /// Returns a command line for the environment of the build.
@@ -268,7 +290,7 @@ fn select(all: &str, names: &[String]) -> Result<String> {
     for line in all.lines() {
         if let Some((name, _)) = line.split_once("==") {
             known.push(name);
-            takes = names.is_empty() || names.iter().any(|wanted| wanted == name);
+            takes = names.is_empty() || names.iter().any(|wanted| normalized(wanted) == name);
             if takes {
                 found.push(name);
             }
@@ -278,7 +300,10 @@ fn select(all: &str, names: &[String]) -> Result<String> {
             selected.push('\n');
         }
     }
-    if let Some(missing) = names.iter().find(|name| !found.contains(&name.as_str())) {
+    if let Some(missing) = names
+        .iter()
+        .find(|name| !found.contains(&&*normalized(name)))
+    {
         bail!(
             "xtask/native pins no {missing}; it pins {}",
             known.join(", ")
@@ -291,13 +316,30 @@ fn select(all: &str, names: &[String]) -> Result<String> {
 fn is_pinned(requirements: &str, name: &str) -> bool {
     requirements.lines().any(|line| {
         line.split_once("==")
-            .is_some_and(|(pinned, _)| pinned == name)
+            .is_some_and(|(pinned, _)| pinned == normalized(name))
     })
+}
+
+/// Returns whether a wheel is of the version that a file of requirements has.
+fn is_pinned_wheel(requirements: &str, file: &str) -> bool {
+    let mut parts = file.split('-');
+    let (Some(name), Some(version)) = (parts.next(), parts.next()) else {
+        return false;
+    };
+    let pin = format!("{}=={version}", normalized(name));
+    requirements
+        .lines()
+        .any(|line| line.split_whitespace().next() == Some(&pin))
+}
+
+/// Returns a name as the package index writes it (PEP 503).
+fn normalized(name: &str) -> String {
+    name.replace(['_', '.'], "-").to_ascii_lowercase()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::select;
+    use super::{is_pinned_wheel, select};
 
     const ALL: &str = "# Text.\n\na==1 \\\n    --hash=sha256:1\nb==2 \\\n    --hash=sha256:2\n";
 
@@ -309,5 +351,18 @@ mod tests {
         assert!(select(ALL, &[]).expect("known").starts_with("a==1"));
         let error = select(ALL, &["c".to_owned()]).expect_err("unknown");
         assert!(error.to_string().ends_with("it pins a, b"), "{error}");
+        assert_eq!(select(ALL, &["B".to_owned()]).expect("known"), selected);
+    }
+
+    #[test]
+    fn a_wheel_of_another_version_is_not_pinned() {
+        let all = "a-b==1.0 \\\n    --hash=sha256:1\n";
+        for (file, expected) in [
+            ("A_b-1.0-cp314-cp314-wasm32_wasi.whl", true),
+            ("a_b-1.0.1-cp314-cp314-wasm32_wasi.whl", false),
+            ("a-1.0-cp314-cp314-wasm32_wasi.whl", false),
+        ] {
+            assert_eq!(is_pinned_wheel(all, file), expected, "{file}");
+        }
     }
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use eryx_guest_shims::{BuildInputs, GuestImage, sha256_hex};
 
 use crate::licences;
+use crate::native::{self, KnownWheels};
 use crate::package;
 use crate::public_api;
 use crate::published;
@@ -22,6 +23,15 @@ pub(crate) fn dry_run(without_wheel: bool) -> Result<()> {
     check_changelog(version)?;
     println!("== licences");
     licences::run()?;
+    println!("== native wheels");
+    native::run(native::Options::default(), &[])?;
+    let known = KnownWheels::read()?;
+    let (native_wheels, missing) = known.built()?;
+    ensure!(
+        missing.is_empty(),
+        "builds differ from those that factories know: {}",
+        missing.join(", ")
+    );
     println!("== crates");
     package::run(false)?;
     println!("== public API");
@@ -49,6 +59,7 @@ pub(crate) fn dry_run(without_wheel: bool) -> Result<()> {
             manylinux: true,
         })?);
     }
+    sources.extend(native_wheels);
     for source in &sources {
         let name = source.file_name().context("a file has a name")?;
         copy(source, &dir.join(name))?;

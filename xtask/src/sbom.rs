@@ -9,12 +9,15 @@ use serde_json::{Value, json};
 
 use crate::cargo_metadata;
 use crate::command;
+use crate::venv;
+use crate::wheel;
 use crate::workspace;
 
 /// Returns the bill of the wheel as JSON. It is the same for each build, and names no path.
 pub(crate) fn of_wheel() -> Result<String> {
     let mut components = crates()?;
     components.extend(guest_components()?);
+    components.extend(native_packages()?);
     let bill = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -97,6 +100,34 @@ fn guest_components() -> Result<Vec<Value>> {
         }));
     }
     Ok(components)
+}
+
+/// Returns the packages of the native wheels that the wheel carries.
+fn native_packages() -> Result<Vec<Value>> {
+    let folder = wheel::native_wheels();
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files: Vec<String> = venv::wheels(&folder)?
+        .iter()
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    files.sort();
+    let packages = files.iter().filter_map(|file| {
+        let mut parts = file.split('-');
+        Some((parts.next()?.replace('_', "-"), parts.next()?))
+    });
+    Ok(packages
+        .map(|(name, version)| {
+            json!({
+                "type": "library",
+                "group": "native wheels",
+                "name": name,
+                "version": version,
+                "purl": format!("pkg:pypi/{name}@{version}"),
+            })
+        })
+        .collect())
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use eryx_guest_shims::{BuildInputs, GuestImage};
 
 use crate::build_guest;
 use crate::command;
+use crate::native::KnownWheels;
 use crate::progress::Progress;
 use crate::sbom;
 use crate::selections::WORKSPACE_FEATURES;
@@ -61,6 +62,7 @@ pub(crate) fn build(options: Options) -> Result<PathBuf> {
     let code = root.join("eryx-python/python/eryx/eryx-guest.cwasm");
     fs::copy(GuestImage::of(&BuildInputs::of_workspace()).cwasm(), &code)
         .with_context(|| format!("cannot write {}", code.display()))?;
+    carry_native_wheels(options)?;
     fs::write(root.join("eryx-python/eryx.cdx.json"), sbom::of_wheel()?)
         .context("cannot write the SBOM")?;
     let mut maturin = Command::new(tools.program("maturin"));
@@ -100,6 +102,37 @@ pub(crate) fn build(options: Options) -> Result<PathBuf> {
         import.trim()
     );
     Ok(wheel)
+}
+
+/// Copies the native wheels that factories know to the folder in which the package carries them.
+///
+/// # Errors
+///
+/// Fails if one is missing in a wheel for many systems, which is to be published.
+fn carry_native_wheels(options: Options) -> Result<()> {
+    let folder = native_wheels();
+    venv::remove_dir(&folder)?;
+    fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let known = KnownWheels::read()?;
+    let (built, missing) = known.built()?;
+    for wheel in &built {
+        fs::copy(wheel, folder.join(wheel.file_name().unwrap_or_default()))?;
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.join(", ");
+    ensure!(
+        !(options.release && options.manylinux),
+        "the wheel would lack {missing}: `cargo xtask native` builds them"
+    );
+    println!("the wheel does not carry {missing}: `cargo xtask native` builds them");
+    Ok(())
+}
+
+/// Returns the folder in which the package carries native wheels, which may not exist.
+pub(crate) fn native_wheels() -> PathBuf {
+    workspace::root().join("eryx-python/python/eryx/native")
 }
 
 /// Returns the wheels of the package in `dir`, which may not exist.

@@ -197,6 +197,8 @@ class Package:
                 if path.is_file() and path.name.upper().startswith(LICENCES):
                     place = f"licenses/crates/{crate['name']}-{crate['version']}/{path.name}"
                     files[place] = path.read_bytes()
+        library = standard_library_licence()
+        files[f"licenses/crates/std/{library.name}"] = library.read_bytes()
         return {f"{self.dist_info}/{name}": content for name, content in files.items()}
 
     def crates(self) -> list[dict[str, Any]]:
@@ -220,6 +222,17 @@ class Package:
                     pending.append(dependency["pkg"])
         crates = [packages[identifier] for identifier in found - {root}]
         return sorted(crates, key=lambda crate: (crate["name"], crate["version"]))
+
+
+def standard_library_licence() -> Path:
+    """Returns the file with the licences of Rust's standard library."""
+    command = [os.environ["RUSTC"], "--print", "sysroot"]
+    sysroot = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    folder = Path(sysroot, "share/doc")
+    for name in ("libstd-rust-dev-wasm32/copyright", "rust/COPYRIGHT-library.html"):
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"{folder} has no licence of Rust's standard library")
 
 
 def write_wheel(path: Path, dist_info: str, files: dict[str, bytes]) -> None:
