@@ -21,6 +21,7 @@ import zipfile
 
 import eryx
 import load
+import model_api
 import mongodb_server
 import mysql_server
 import snapshots
@@ -32,6 +33,7 @@ HERE = pathlib.Path(__file__).parent
 NO_ASYNC = "no asyncio interface"
 NO_SYNC = "asyncio only"
 NO_NETWORK = "uses threads, and no network"
+NO_CLIENT = "uses no network"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Client:
     # Whether it turns CPython's check of the server's name off and makes its own.
     checks_names: bool = False
     note: str = ""
+    # Packages with native code that it needs, which `cargo xtask native` builds.
+    native: tuple[str, ...] = ()
+    # The keys that it needs, by the environment variables in which a program finds their
+    # placeholders.
+    keys: dict[str, str] = dataclasses.field(default_factory=dict)
     # Programs that cannot work, each with its error and with the missing feature.
     unsupported: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
 
@@ -126,6 +133,57 @@ CLIENTS = [
     Client("imaplib", servers.imap, "imaplib", "imaplib", NO_ASYNC),
     Client("poplib", servers.pop3, "poplib", "poplib", NO_ASYNC),
     Client("ftplib", servers.ftp, "ftplib", "ftplib", NO_ASYNC),
+    Client(
+        "openai", model_api.model_api, "openai", "openai", "openai_async",
+        native=("pydantic-core", "jiter"), keys=model_api.KEYS,
+        note="streams, and the key as a [secret](secrets.md)",
+    ),
+    Client(
+        "anthropic", model_api.model_api, "anthropic", "anthropic", "anthropic_async",
+        native=("pydantic-core", "jiter"), keys=model_api.KEYS,
+        note="streams, and the key as a [secret](secrets.md)",
+    ),
+    Client(
+        "mcp", servers.closed_port, "mcp.server.fastmcp", NO_SYNC, "mcp_async", connects=False,
+        native=("pydantic-core", "rpds-py"),
+        note="a client and a server in one sandbox, in memory and over HTTP",
+    ),
+    Client(
+        "fastapi", servers.closed_port, "fastapi.testclient", "fastapi", NO_CLIENT,
+        connects=False, native=("pydantic-core",), note="its test client",
+    ),
+    Client(
+        "flask", servers.closed_port, "flask", "flask", NO_CLIENT, connects=False,
+        native=("markupsafe",), note="its test client",
+    ),
+    Client(
+        "pydantic", servers.closed_port, "pydantic", "pydantic", NO_CLIENT, connects=False,
+        native=("pydantic-core",),
+    ),
+    Client(
+        "jinja2", servers.closed_port, "jinja2", "jinja2", NO_CLIENT, connects=False,
+        native=("markupsafe",),
+    ),
+    Client(
+        "jsonschema", servers.closed_port, "jsonschema", "jsonschema", NO_CLIENT, connects=False,
+        native=("rpds-py",),
+    ),
+    Client(
+        "pyyaml", servers.closed_port, "yaml", "yaml", NO_CLIENT, connects=False,
+        native=("pyyaml",), note="with LibYAML",
+    ),
+    Client(
+        "jiter", servers.closed_port, "jiter", "jiter", NO_CLIENT, connects=False,
+        native=("jiter",),
+    ),
+    Client(
+        "msgpack", servers.closed_port, "msgpack", "msgpack", NO_CLIENT, connects=False,
+        native=("msgpack",),
+    ),
+    Client(
+        "regex", servers.closed_port, "regex", "regex", NO_CLIENT, connects=False,
+        native=("regex",),
+    ),
 ]  # fmt: skip
 
 YES = "yes"
@@ -151,6 +209,12 @@ class Row:
     reasons: list[str]
     missing: bool = False
 
+    def skip(self, reason: str) -> None:
+        """Make it the row of a client that cannot be tried here."""
+        self.missing = True
+        self.cells = self.restored = dict.fromkeys(COLUMNS, "skipped")
+        self.reasons = [reason]
+
     def line(self) -> str:
         cells = " | ".join(self.cells[column] for column in COLUMNS)
         reasons = "; ".join(dict.fromkeys(self.reasons))
@@ -164,10 +228,19 @@ class Row:
 class Matrix:
     """The clients' programs and the server_dir they run in."""
 
-    def __init__(self, factory: eryx.SandboxFactory, server_dir: ServerDir, wheels: list[str]):
+    def __init__(
+        self,
+        factory: eryx.SandboxFactory | None,
+        native_factory: eryx.SandboxFactory | None,
+        server_dir: ServerDir,
+        known: dict[str, str],
+    ):
         self.factory = factory
+        # With native packages. Each is None if no client needs it.
+        self.native_factory = native_factory
         self.server_dir = server_dir
-        self.versions = versions(wheels)
+        # The versions of all packages, by their names.
+        self.versions = known
         self.network = (
             eryx.NetConfig(max_connections=20, hosts={HOST: ["127.0.0.1"]})
             .allow_internal_host(HOST)
@@ -185,13 +258,14 @@ class Matrix:
     async def row(self, client: Client) -> Row:
         version = self.versions.get(client.name.lower(), "of CPython")
         row = Row(client, version, {}, {}, [client.note] if client.note else [])
+        if unbuilt := [package for package in client.native if package not in self.versions]:
+            row.skip(f"`cargo xtask native {' '.join(unbuilt)}` first")
+            return row
         async with contextlib.AsyncExitStack() as stack:
             try:
                 ports = await stack.enter_async_context(client.service(self.server_dir))
             except MissingError as missing:
-                row.missing = True
-                row.cells = row.restored = dict.fromkeys(COLUMNS, "skipped")
-                row.reasons = [str(missing)]
+                row.skip(str(missing))
                 return row
             for column, (tls, asynchronous) in COLUMNS.items():
                 name = client.asynchronous if asynchronous else client.sync
@@ -229,7 +303,12 @@ class Matrix:
         network = self.network
         if client.checks_names:
             network = network.allow_unverified_tls(True)
-        return self.factory.create_sandbox(network=network, resource_limits=self.limits)
+        for name, key in client.keys.items():
+            secret = eryx.Secret(key, hosts=[HOST], plaintext_hosts=[HOST])
+            network = network.with_secret(name, secret)
+        factory = self.native_factory if client.native else self.factory
+        assert factory
+        return factory.create_sandbox(network=network, resource_limits=self.limits)
 
     async def run(self, client: Client, name: str, port: int, tls: bool) -> str | None:
         """Run a program, and return the reason if it failed."""
@@ -349,28 +428,50 @@ def ignore_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, object]
         loop.default_exception_handler(context)
 
 
+async def build(wheels: list[str], clients: list[Client]) -> eryx.SandboxFactory | None:
+    """Return a factory with the modules of the clients, if there are clients."""
+    modules = sorted({client.module for client in clients} - {""})
+    if not clients:
+        return None
+    return await asyncio.to_thread(eryx.SandboxFactory, packages=wheels, imports=modules)
+
+
 async def main() -> int:
     asyncio.get_running_loop().set_exception_handler(ignore_cancelled)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wheels", nargs="+", required=True, help="folders with the libraries")
+    parser.add_argument(
+        "--native", nargs="+", default=[], help="folders with native packages and their libraries"
+    )
+    parser.add_argument(
+        "--only-native", action="store_true", help="the clients that need native packages"
+    )
     parser.add_argument("only", nargs="*", help="names of clients, instead of all")
     parser.add_argument("--check", type=pathlib.Path, help="compare with this file's table")
     parser.add_argument("--write", type=pathlib.Path, help="put the table into this file")
     args = parser.parse_args()
     wheels = sorted(wheel for folder in args.wheels for wheel in glob.glob(f"{folder}/*.whl"))
     chosen = [client for client in CLIENTS if not args.only or client.name in args.only]
+    is_whole = not args.only and not args.only_native
+    if args.only_native:
+        chosen = [client for client in chosen if client.native]
     if unknown := set(args.only) - {client.name for client in CLIENTS}:
         parser.error(f"there are no clients called {', '.join(sorted(unknown))}")
-    modules = sorted({client.module for client in CLIENTS} - {""})
-    factory = await asyncio.to_thread(eryx.SandboxFactory, packages=wheels, imports=modules)
+    native = sorted(wheel for folder in args.native for wheel in glob.glob(f"{folder}/*.whl"))
+    known = versions(wheels + native)
+    factory = await build(wheels, [client for client in chosen if not client.native])
+    native_factory = await build(
+        native, [client for client in chosen if client.native and known.keys() >= {*client.native}]
+    )
     rows = []
     with tempfile.TemporaryDirectory(prefix="eryx-clients-") as directory:
         server_dir = ServerDir(pathlib.Path(directory))
         server_dir.path.chmod(0o755)
-        matrix = Matrix(factory, server_dir, wheels)
+        matrix = Matrix(factory, native_factory, server_dir, known)
         for client in chosen:
             rows.append(await matrix.row(client))
-        if not args.only:
+        if is_whole:
+            assert factory
             failures = load.failures(factory, matrix.network, matrix.limits, server_dir)
             matrix.failures += [failure async for failure in failures]
     both = tables(rows)
@@ -387,7 +488,7 @@ async def main() -> int:
     if args.write:
         for head, lines in both.items():
             write_table(args.write, head, lines)
-    if args.check and not args.only:
+    if args.check and is_whole:
         for head, lines in both.items():
             if not is_same_table(args.check, head, lines):
                 print(f"{args.check} has another table, of which this is the head: {head}")

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from server_dir import ServerDir, listen
+from server_dir import Ports, ServerDir, listen
 
 KEYS = {
     "OPENAI_API_KEY": "sk-openai-of-the-embedder",
@@ -101,7 +101,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextlib.asynccontextmanager
-async def model_api(server_dir: ServerDir) -> AsyncIterator[int]:
-    """Run the server, with TLS. Returns its port."""
-    async with listen(serve, server_dir.tls_context()) as port:
-        yield port
+async def model_api(server_dir: ServerDir) -> AsyncIterator[Ports]:
+    """Run the server, without and with TLS."""
+    async with listen(serve) as plain, listen(serve, server_dir.tls_context()) as tls:
+        yield plain, tls

@@ -1,4 +1,3 @@
-# needs: pydantic-core
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException

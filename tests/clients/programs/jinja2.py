@@ -1,4 +1,3 @@
-# needs: markupsafe
 import jinja2
 from markupsafe import _speedups, escape
 

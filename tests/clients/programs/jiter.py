@@ -1,4 +1,3 @@
-# needs: jiter
 import json
 
 import jiter

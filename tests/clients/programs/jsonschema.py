@@ -1,4 +1,3 @@
-# needs: rpds-py
 import jsonschema
 from rpds import HashTrieMap, HashTrieSet, List
 

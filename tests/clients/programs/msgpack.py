@@ -1,4 +1,3 @@
-# needs: msgpack
 import msgpack
 from msgpack import _cmsgpack
 

@@ -1,4 +1,3 @@
-# needs: pydantic-core
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal

@@ -1,4 +1,3 @@
-# needs: regex
 import regex
 
 assert regex.findall(r"\p{Lu}\w+", "Ägypten und Rom") == ["Ägypten", "Rom"]

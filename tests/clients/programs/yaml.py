@@ -1,4 +1,3 @@
-# needs: pyyaml
 import yaml
 
 assert yaml.__with_libyaml__
