@@ -55,18 +55,17 @@ class Outcomes:
 
 
 plugin = Outcomes()
-pytest.main(
+status = pytest.main(
     [
         f"/packages/tests/{FILE}",
         "--rootdir=/packages",
         "--confcutdir=/packages/tests",
         "-c/dev/null",
-        "-q",
+        "-qq",
         "-pno:cacheprovider",
-        "-pno:terminalreporter",
-        "-ppytest_mock",
-        "-ppytest_benchmark.plugin",
-        "-ppytest_run_parallel.plugin",
+        # Descriptors of streams cannot be duplicated.
+        "-pno:faulthandler",
+        "--capture=sys",
         "--benchmark-disable",
         # Of the settings of pydantic.
         "-ostrict=true",
@@ -75,4 +74,6 @@ pytest.main(
     ],
     plugins=[plugin],
 )
+if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+    plugin.outcomes[f"{FILE}::"] = f"failed: pytest ended with {status}"
 print("\n" + json.dumps(plugin.outcomes))

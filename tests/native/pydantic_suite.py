@@ -63,11 +63,15 @@ async def run_file(factory: eryx.SandboxFactory, name: str, skipped: list[str]) 
     try:
         result = await sandbox.aexecute(constants + GUEST)
     except eryx.EryxError as error:
-        return {f"{name}::": f"ended: {error!r}\n{error.stdout[-3000:]}{error.stderr[-2000:]}"}
+        details = getattr(error, "traceback", None) or repr(error)
+        return {f"{name}::": f"ended: {details}\n{error.stdout[-2000:]}{error.stderr[-2000:]}"}
     try:
-        return json.loads(result.stdout.splitlines()[-1])
+        outcomes: dict[str, str] = json.loads(result.stdout.splitlines()[-1])
     except (ValueError, IndexError):
         return {f"{name}::": f"printed {result.stdout[-3000:]}{result.stderr[-2000:]}"}
+    if whole := outcomes.get(f"{name}::"):
+        outcomes[f"{name}::"] = whole + result.stderr[-2000:]
+    return outcomes
 
 
 async def main() -> int:
