@@ -1,7 +1,7 @@
 //! Admission control: parsing, policy, connection limits and the connect rate, before anything is
 //! dialled or looked up.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use eryx_net_policy::{Host, HostName, Reason, Verdict};
 use tokio::time::Instant;
@@ -83,7 +83,7 @@ impl NetworkContext {
         let policy_host = verdict.host().unwrap_or(&host).clone();
         self.admit(entry, verdict)?;
         let slot = self.acquire_slot(entry, &policy_host)?;
-        let deadline = self.connect_deadline(&host, &policy_host);
+        let deadline = self.connect_deadline(&host, &policy_host, port);
         let connect_at = self.reserve_connect_time(entry, deadline.at)?;
         let placeholder = proxied_name
             .map(|name| self.placeholder(entry, name))
@@ -192,18 +192,16 @@ impl NetworkContext {
     /// Returns the deadline of a connection to `host`; the policy allowed it as `policy_host`. One
     /// connect timeout covers the lookup that returned an address and the attempts that directly
     /// follow it.
-    fn connect_deadline(&self, host: &Host, policy_host: &Host) -> ConnectDeadline {
+    fn connect_deadline(&self, host: &Host, policy_host: &Host, port: u16) -> ConnectDeadline {
         let timeout = self.config.connect_timeout();
         let budget = match (host, policy_host) {
-            (Host::Address(address), Host::Name(name)) => {
-                self.resolved_names.connect_budget(*address, name)
-            }
+            (Host::Address(address), Host::Name(name)) => self
+                .resolved_names
+                .connect_budget(*address, name)
+                .map(|budget| budget.begin(SocketAddr::new(*address, port), timeout)),
             _ => None,
         };
-        match budget {
-            Some(budget) => budget.begin(timeout),
-            None => ConnectDeadline::after(timeout),
-        }
+        budget.unwrap_or_else(|| ConnectDeadline::after(timeout))
     }
 
     /// Returns when a connection may be dialled under the connect rate; `None` is now.

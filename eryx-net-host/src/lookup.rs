@@ -67,7 +67,7 @@ impl Lookup {
             Host::Name(name) => {
                 let (context, entry) = (Arc::clone(&context), Arc::clone(&entry));
                 State::Running(Box::pin(async move {
-                    let answer = checked_lookup::resolve(
+                    let mut answer = checked_lookup::resolve(
                         Arc::clone(&context),
                         Arc::clone(&entry),
                         name.clone(),
@@ -75,11 +75,15 @@ impl Lookup {
                     )
                     .await?;
                     let bytes = ResolvedName::memory(&name, &answer);
+                    let failures = context.resolved_names.failures(&name, &answer.addresses);
+                    if let Some(port) = port {
+                        failures.sort(&mut answer.addresses, port);
+                    }
                     let resolved = ResolvedName {
                         _memory: context.charge(&entry, bytes)?,
                         name,
                         aliases: answer.aliases,
-                        connect_budget: Arc::new(ConnectBudget::after_lookup(deadline)),
+                        connect_budget: Arc::new(ConnectBudget::after_lookup(deadline, failures)),
                     };
                     context
                         .resolved_names
@@ -99,7 +103,8 @@ impl Lookup {
 
     /// Waits for the answer: the addresses of this name that the policy allows, in the order to try
     /// them. Every later call returns the same. Connecting to one of them counts as connecting to
-    /// the name.
+    /// the name. Those to which this sandbox could not connect on the same port, in the last ten
+    /// minutes, are last.
     ///
     /// Resolves and checks both families, whichever the caller wants, so that a name has the same
     /// verdict on every path. `None` waits for the rest of the connect timeout.

@@ -129,6 +129,29 @@ async fn the_next_address_is_tried_when_the_first_fails() {
 }
 
 #[tokio::test]
+async fn a_lookup_returns_an_address_that_refused_after_those_that_answer() {
+    let peer = Peer::plain(Behaviour::Echo).await.expect("peer");
+    let addresses = ["127.0.0.2", "127.0.0.1"];
+    let resolver = Arc::new(ScriptedResolver::new().answer("peer.test", &addresses));
+    let network = Network::new(&loopback_config(&resolver));
+    let (refusing, answering) = (ip("127.0.0.2"), ip("127.0.0.1"));
+    let look_up = async |port| {
+        let mut lookup = network
+            .lookup("peer.test", Some(port), Family::Any)
+            .expect("allowed");
+        within_timeout(lookup.finish(None)).await.expect("found")
+    };
+    assert_eq!(look_up(peer.port()).await, [refusing, answering]);
+    let refused = outcome(&network, "127.0.0.2", peer.port()).await;
+    assert_eq!(refused, Err(NetError::ConnectionRefused));
+    drop(connected(&network, "127.0.0.1", peer.port()).await);
+    for _ in 0..2 {
+        assert_eq!(look_up(peer.port()).await, [answering, refusing]);
+    }
+    assert_eq!(look_up(1).await, [refusing, answering]);
+}
+
+#[tokio::test]
 async fn a_silent_address_does_not_delay_the_others() {
     let hole = BlackHole::new().await.expect("hole");
     let live = format!("127.0.0.2:{}", hole.address().port());

@@ -9,7 +9,7 @@ use eryx_net_policy::HostName;
 use eryx_sync::Mutex;
 
 use crate::bounded_cache::BoundedCache;
-use crate::connect_budget::ConnectBudget;
+use crate::connect_budget::{ConnectBudget, Failures};
 use crate::dns::resolver::Answer;
 use crate::host_memory::{Charge, estimate};
 
@@ -81,6 +81,15 @@ impl ResolvedNames {
             .unwrap_or_default()
     }
 
+    /// Returns the addresses to which the last connect failed, after the last lookup of `name` that
+    /// returned one of `addresses`.
+    pub(crate) fn failures(&self, name: &HostName, addresses: &[IpAddr]) -> Failures {
+        let budget = addresses
+            .iter()
+            .find_map(|address| self.connect_budget(*address, name));
+        budget.map(|budget| budget.failures()).unwrap_or_default()
+    }
+
     /// Returns the connect budget of the lookup of `name` that returned `address`.
     pub(crate) fn connect_budget(
         &self,
@@ -112,14 +121,14 @@ impl ResolvedName {
             .map(|name| name.as_str().len() + estimate::ELEMENT)
             .sum();
         // An address is in a hash table with spare capacity, and in the order of use.
-        (names + answer.addresses.len() * 8 * estimate::ELEMENT) as u64
+        (names + answer.addresses.len() * 8 * estimate::ELEMENT + Failures::MEMORY) as u64
     }
 
     /// Returns about how many bytes it takes.
     fn size(&self) -> usize {
         let size = |name: &HostName| size_of::<HostName>() + name.as_str().len();
         let aliases: usize = self.aliases.iter().map(size).sum();
-        size_of::<Self>() + size(&self.name) + aliases
+        size_of::<Self>() + Failures::MEMORY + size(&self.name) + aliases
     }
 }
 
@@ -137,7 +146,10 @@ mod tests {
         ResolvedName {
             name: name.parse().expect("a host name"),
             aliases: Vec::new(),
-            connect_budget: Arc::new(ConnectBudget::after_lookup(Instant::now())),
+            connect_budget: Arc::new(ConnectBudget::after_lookup(
+                Instant::now(),
+                Failures::default(),
+            )),
             _memory: HostMemory::default().charge(1).expect("fits"),
         }
     }
