@@ -106,8 +106,9 @@ impl ConnectBudget {
         self.state.lock().failures.clone()
     }
 
-    /// Begins an attempt to connect to `address`: with the deadline of the lookup and attempts that it follows directly, or
-    /// `timeout` from now. An attempt that has no time left does not count as one.
+    /// Begins an attempt to connect to `address`: with the deadline of the lookup and attempts that
+    /// it follows directly, or `timeout` from now. An attempt that has no time left does not count
+    /// as one.
     pub(crate) fn begin(
         self: &Arc<Self>,
         address: SocketAddr,
