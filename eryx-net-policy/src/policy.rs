@@ -46,8 +46,9 @@ use crate::verdict::Verdict;
 /// 5. UDP is allowed only where [an entry](PolicyBuilder::allow_udp) allows it and a TCP connection
 ///    would be allowed: [`check_udp`](Self::check_udp). Multicast and broadcast addresses are
 ///    always denied.
-/// 6. The dialling machine's own addresses, public ones included, reach its loopback services. Only
-///    that machine knows its addresses: [`own_address_denial`](Self::own_address_denial) checks them.
+/// 6. The dialling machine's own addresses, public ones included, reach its loopback services.
+///    [`own_address_denial`](Self::own_address_denial) checks them: only that machine knows its
+///    addresses.
 ///
 /// [`Policy::default`] allows everything that
 /// [`default_blocked_hosts`](crate::default_blocked_hosts) does not block.

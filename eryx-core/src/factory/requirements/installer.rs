@@ -76,8 +76,8 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Downloads wheels to `wheels`. `native` is a directory with those of `checked.native`. pip runs in `directory`, so that it finds no modules of the
-/// working directory of this process.
+/// Downloads wheels to `wheels`. `native` is a directory with those of `checked.native`. pip runs
+/// in `directory`, so that it finds no modules of the working directory of this process.
 pub(super) fn download(
     checked: &Checked,
     directory: &Path,
