@@ -12,6 +12,7 @@
 ;;     tcp_drop(handle)
 ;;     tcp_read(handle, max, timeout)
 ;;     tcp_write(handle, data, timeout)
+;;     tls_info(handle)
 ;;     tls_read(handle, max)
 ;;     tls_feed(handle, ciphertext)
 ;;     tls_write(handle, plaintext)
@@ -19,20 +20,23 @@
 ;;     udp_send_to(handle, data, host, port, timeout)
 ;;     poll(readable, writable, receivable, sendable, lookups, calls, timeout)
 ;;                                        each list a buffer of 32-bit handles
+;;     resolve(name, port, family)        the port 0 for any, the family's position in its enum
 ;;     call_invoke(name, arguments)       the name of a function in UTF-8, and JSON
 ;;     call_start(name, arguments)
 ;;     call_finish(handle, timeout)
 ;;     call_drop(handle)
 ;;
-;; `poll` returns six `bytes` of 32-bit positions, the reading functions, `call_invoke` and
-;; `call_finish` return `bytes`, and `tcp_connect` and `call_start` return a handle. For a `failure`
+;; `poll` returns six `bytes` of 32-bit positions, the reading functions, `resolve`, `call_invoke`
+;; and `call_finish` return `bytes`, and `tcp_connect` and `call_start` return a handle. For a `failure`
 ;; of eryx:host/functions, these three return a tuple: empty for `would-block`, else the type and the
-;; message of the exception. Each of the others returns the number of bytes taken,
+;; message of the exception. `tls_info` returns the fields of an `info` of
+;; eryx:net/tls as a tuple, with the positions of enums in their place and a tuple of the chain, or an
+;; empty tuple for none. Each of the others returns the number of bytes taken,
 ;; or any number if it takes none. The function of `on_error` gets a tuple that names an `error` of
 ;; eryx:net/types: its position in the variant, then its text if it has one. For `tls`, the position
 ;; in `tls-error`, the code of a certificate error (else 0) and the text follow.
 (module
-  (@dylink.0 (mem-info (memory 1528 3) (table 16 0)))
+  (@dylink.0 (mem-info (memory 1604 3) (table 18 0)))
 
   (import "env" "memory" (memory 0))
   (import "env" "__indirect_function_table" (table 0 funcref))
@@ -64,6 +68,8 @@
 
   (import "eryx:net/poll@0.1.0" "poll"
     (func $poll (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32)))
+  (import "eryx:net/resolver@0.1.0" "resolve"
+    (func $resolver.resolve (param i32 i32 i32 i32 i32 i32)))
   (import "eryx:host/functions@0.1.0" "invoke"
     (func $invoke (param i32 i32 i32 i32 i32)))
   (import "eryx:host/functions@0.1.0" "[static]call.start"
@@ -78,6 +84,8 @@
     (func $connection.finish (param i32 i32 i64 i32)))
   (import "eryx:net/tcp@0.1.0" "[resource-drop]connection"
     (func $connection.drop (param i32)))
+  (import "eryx:net/tcp@0.1.0" "[method]connection.tls-info"
+    (func $connection.tls_info (param i32 i32)))
   (import "eryx:net/tcp@0.1.0" "[method]connection.read"
     (func $connection.read (param i32 i32 i32 i64 i32)))
   (import "eryx:net/tcp@0.1.0" "[method]connection.write"
@@ -98,7 +106,8 @@
   ;; Py_buffer at 344; at 624 whether the host will return bytes, at 628 the object that holds them;
   ;; the function of `on_error` at 632 and None at 636; more names from 640 and from 848; the six
   ;; Py_buffers of `poll` from 920, one each 48 bytes; a `ready` (48 bytes) at 1208;
-  ;; seventeen PyMethodDef (16 bytes each, the last all zero) at 1256.
+  ;; nineteen PyMethodDef (16 bytes each, the last all zero) at 1256; an option<info> (44 bytes) at
+  ;; 1560.
   (data (global.get $base)
     "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\ff\ff\ff\ff\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
   (data (offset (i32.add (global.get $base) (i32.const 192))) "_eryx_bindings\00")
@@ -115,6 +124,8 @@
   (data (offset (i32.add (global.get $base) (i32.const 656))) "call_finish\00")
   (data (offset (i32.add (global.get $base) (i32.const 672))) "call_drop\00")
   (data (offset (i32.add (global.get $base) (i32.const 688))) "call_invoke\00")
+  (data (offset (i32.add (global.get $base) (i32.const 704))) "resolve\00")
+  (data (offset (i32.add (global.get $base) (i32.const 712))) "tls_info\00")
   (data (offset (i32.add (global.get $base) (i32.const 848))) "tcp_connect\00")
   (data (offset (i32.add (global.get $base) (i32.const 864))) "tcp_finish\00")
   (data (offset (i32.add (global.get $base) (i32.const 880))) "tcp_drop\00")
@@ -123,7 +134,7 @@
   (elem (global.get $table) func
     $tcp_write $tls_feed $tls_write $poll_lists $udp_send $udp_send_to $tcp_read $tls_read
     $tcp_connect $tcp_finish $tcp_drop $on_error $call_start $call_finish $call_drop
-    $call_invoke)
+    $call_invoke $resolve $tls_info)
 
   (func $address (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
@@ -151,6 +162,8 @@
     (call $method (call $address (i32.const 1464)) (i32.const 656) (i32.const 13))
     (call $method (call $address (i32.const 1480)) (i32.const 672) (i32.const 14))
     (call $method (call $address (i32.const 1496)) (i32.const 688) (i32.const 15))
+    (call $method (call $address (i32.const 1512)) (i32.const 704) (i32.const 16))
+    (call $method (call $address (i32.const 1528)) (i32.const 712) (i32.const 17))
     ;; m_name, m_methods
     (i32.store offset=20 (global.get $base) (call $address (i32.const 192)))
     (i32.store offset=32 (global.get $base) (call $address (i32.const 1256)))
@@ -184,6 +197,27 @@
       (call $address (i32.const 168)))
     (call $release_and_return (call $result_object) (call $is_error)))
 
+  (func $resolve (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $port i32) (local $family i32) (local $result i32)
+    (if (i32.ne (local.get $count) (i32.const 3)) (then (return (call $bad_argument))))
+    (local.set $port (call $PyLong_AsLong (i32.load offset=4 (local.get $args))))
+    (local.set $family (call $PyLong_AsLong (i32.load offset=8 (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (if (i32.gt_u (local.get $port) (i32.const 0xffff)) (then (return (call $bad_argument))))
+    (if (i32.gt_u (local.get $family) (i32.const 2)) (then (return (call $bad_argument))))
+    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
+      (then (return (i32.const 0))))
+    (call $expect_bytes)
+    (call $resolver.resolve
+      (i32.load offset=120 (global.get $base))
+      (i32.load offset=128 (global.get $base))
+      (i32.ne (local.get $port) (i32.const 0))
+      (local.get $port)
+      (local.get $family)
+      (call $address (i32.const 168)))
+    (local.set $result (call $take_bytes))
+    (call $release_and_return (local.get $result) (i32.const 0)))
+
   (func $tcp_finish (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $timeout i64)
     (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
@@ -205,6 +239,59 @@
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (call $connection.drop (local.get $handle))
     (call $PyLong_FromUnsignedLong (i32.const 0)))
+
+  (func $tls_info (param $self i32) (param $args i32) (param $count i32) (result i32)
+    (local $handle i32) (local $at i32) (local $info i32)
+    (if (i32.ne (local.get $count) (i32.const 1)) (then (return (call $bad_argument))))
+    (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
+    (if (call $PyErr_Occurred) (then (return (i32.const 0))))
+    (local.set $at (call $address (i32.const 1560)))
+    (call $connection.tls_info (local.get $handle) (local.get $at))
+    (if (i32.eqz (i32.load8_u (local.get $at))) (then (return (call $PyTuple_New (i32.const 0)))))
+    (local.set $info (call $PyTuple_New (i32.const 6)))
+    (if (i32.eqz (local.get $info)) (then (return (i32.const 0))))
+    (drop (call $PyTuple_SetItem (local.get $info) (i32.const 0)
+      (call $PyLong_FromUnsignedLong (i32.load8_u offset=4 (local.get $at)))))
+    (drop (call $PyTuple_SetItem (local.get $info) (i32.const 1)
+      (call $take_text (i32.add (local.get $at) (i32.const 8)))))
+    (drop (call $PyTuple_SetItem (local.get $info) (i32.const 2)
+      (call $PyLong_FromUnsignedLong (i32.load16_u offset=16 (local.get $at)))))
+    (drop (call $PyTuple_SetItem (local.get $info) (i32.const 3)
+      (if (result i32) (i32.load8_u offset=20 (local.get $at))
+        (then (call $take_list (i32.add (local.get $at) (i32.const 24))))
+        (else
+          (call $Py_IncRef (i32.load offset=636 (global.get $base)))
+          (i32.load offset=636 (global.get $base))))))
+    (drop (call $PyTuple_SetItem (local.get $info) (i32.const 4)
+      (call $take_lists (i32.add (local.get $at) (i32.const 32)))))
+    (drop (call $PyTuple_SetItem (local.get $info) (i32.const 5)
+      (call $PyLong_FromUnsignedLong (i32.load8_u offset=40 (local.get $at)))))
+    (local.get $info))
+
+  ;; Returns the list<list<u8>> whose address and length are at $at as a tuple of `bytes`, and frees
+  ;; its memory.
+  (func $take_lists (param $at i32) (result i32)
+    (local $lists i32) (local $index i32) (local $count i32)
+    (local.set $count (i32.load offset=4 (local.get $at)))
+    (local.set $lists (call $PyTuple_New (local.get $count)))
+    (if (i32.eqz (local.get $lists)) (then (return (i32.const 0))))
+    (if (i32.eqz (local.get $count)) (then (return (local.get $lists))))
+    (loop $next
+      (drop (call $PyTuple_SetItem (local.get $lists) (local.get $index)
+        (call $take_list
+          (i32.add (i32.load (local.get $at)) (i32.shl (local.get $index) (i32.const 3))))))
+      (local.set $index (i32.add (local.get $index) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $index) (local.get $count))))
+    (call $free (i32.load (local.get $at)))
+    (local.get $lists))
+
+  ;; Returns the list<u8> whose address and length are at $at as `bytes`, and frees its memory.
+  (func $take_list (param $at i32) (result i32)
+    (local $bytes i32)
+    (local.set $bytes
+      (call $PyBytes_FromStringAndSize (i32.load (local.get $at)) (i32.load offset=4 (local.get $at))))
+    (if (i32.load offset=4 (local.get $at)) (then (call $free (i32.load (local.get $at)))))
+    (local.get $bytes))
 
   (func $tcp_read (param $self i32) (param $args i32) (param $count i32) (result i32)
     (local $handle i32) (local $max i32) (local $timeout i64)

@@ -13,6 +13,7 @@ wasmtime::component::bindgen!({
         "eryx:net/udp.[method]socket.send": async | trappable,
         "eryx:net/udp.[method]socket.send-to": async | trappable,
         "eryx:net/udp.[method]socket.receive": async | trappable,
+        "eryx:net/resolver.resolve": async | trappable,
         "eryx:net/resolver.[method]lookup.finish": async | trappable,
         "eryx:net/tls.decrypt-key": async | trappable,
         "eryx:net/tls.[method]session.write": async | trappable,

@@ -74,18 +74,23 @@ async fn the_policy_applies_to_direct_calls_of_the_bindings() {
 from wit_world.imports import resolver, tcp
 from componentize_py_types import Err
 for host in ('127.0.0.1', 'localhost', '::1', '0.0.0.0', '2130706433', '127.0.0.1\\0.example.com', ''):
-    try:
-        tcp.Connection.connect(host, PORT).finish_connect(None)
-    except Err as error:
-        print(type(error.value).__name__)
-    else:
-        print('CONNECTED')
+    for call in (
+        lambda: tcp.Connection.connect(host, PORT).finish_connect(None),
+        lambda: resolver.Lookup.start(host, PORT, resolver.Family.ANY).finish(None),
+        lambda: resolver.resolve(host, PORT, resolver.Family.ANY),
+    ):
+        try:
+            call()
+        except Err as error:
+            print(type(error.value).__name__)
+        else:
+            print('CONNECTED')
 ";
     let printed = run_without_connection(program).await;
     for line in printed.lines() {
         assert_eq!(line, "Error_Denied", "{printed}");
     }
-    assert_eq!(printed.lines().count(), 7);
+    assert_eq!(printed.lines().count(), 21);
 }
 
 #[tokio::test]
@@ -99,6 +104,8 @@ calls = [
     lambda: tcp.Connection.connect('\\u0000' * 300, 0),
     lambda: resolver.Lookup.start('a.' * 1000, 65535, resolver.Family.ANY),
     lambda: resolver.Lookup.start('', None, resolver.Family.IPV6),
+    lambda: resolver.resolve('a.' * 1000, 65535, resolver.Family.ANY),
+    lambda: resolver.resolve('x' * 1_000_000, None, resolver.Family.IPV6),
     lambda: poll.poll([], [], [], [], [], [], 0),
     lambda: tls.Session.client(tls.ClientConfig('x' * 1_000_000, ['y' * 70000] * 40, True, True, ['z'] * 5000, True, None, ['z'] * 5000, None, None, None, [65535] * 5000, [0] * 5000)),
     lambda: tls.Session.client(tls.ClientConfig('example.com', ['\\u0000' * 300], True, True, ['AA=='] * 2000, False, None, [], tls.Identity(['AA=='] * 100, '!'), None, None, [], [])),

@@ -13,7 +13,7 @@ from typing import Any
 
 import _eryx_bindings
 from componentize_py_types import Err
-from wit_world.imports import functions, poll, tcp, tls, types, udp
+from wit_world.imports import functions, poll, resolver, tcp, tls, types, udp
 
 # The cases of the variants `error` and `tls-error` in the order of the WIT.
 _ERRORS: tuple[Any, ...] = (
@@ -46,6 +46,7 @@ _TLS_ERRORS: tuple[Any, ...] = (
     types.TlsError_UnexpectedEof,
     types.TlsError_Refused,
 )
+_VERSIONS = tuple(tls.Version)
 
 
 def install() -> None:
@@ -58,12 +59,14 @@ def install() -> None:
     tcp.Connection.__reduce_ex__ = _connection_reduce
     tcp.Connection.read = _connection_read
     tcp.Connection.write = _connection_write
+    tcp.Connection.tls_info = _connection_tls_info
     tls.Session.read = _session_read
     tls.Session.feed = _session_feed
     tls.Session.write = _session_write
     udp.Socket.send = _socket_send
     udp.Socket.send_to = _socket_send_to
     poll.poll = _poll
+    resolver.resolve = _resolve
     functions.invoke = _invoke
     functions.Call.start = classmethod(_call_start)
     functions.Call.finish = _call_finish
@@ -112,6 +115,14 @@ def _connection_write(self: Any, data: Buffer, timeout: int | None) -> Any:
     return _eryx_bindings.tcp_write(self.handle, data, timeout)
 
 
+def _connection_tls_info(self: Any) -> Any:
+    info = _eryx_bindings.tls_info(self.handle)
+    if not info:
+        return None
+    version, cipher, bits, alpn, chain, resumed = info
+    return tls.Info(_VERSIONS[version], cipher, bits, alpn, list(chain), bool(resumed))
+
+
 def _session_read(self: Any, max: int) -> Any:
     return _eryx_bindings.tls_read(self.handle, max)
 
@@ -130,6 +141,11 @@ def _socket_send(self: Any, data: Buffer, timeout: int | None) -> None:
 
 def _socket_send_to(self: Any, data: Buffer, host: str, port: int, timeout: int | None) -> None:
     _eryx_bindings.udp_send_to(self.handle, data, host.encode(), port, timeout)
+
+
+def _resolve(name: str, port: int | None, family: Any) -> str:
+    addresses: bytes = _eryx_bindings.resolve(name.encode(), port or 0, family.value)
+    return addresses.decode()
 
 
 def _invoke(name: str, arguments: Buffer) -> Any:

@@ -314,6 +314,13 @@ def start_lookup(name: str, port: int | None, family: str) -> HostLookup:
     return lookup
 
 
+def resolve(name: str, port: int | None, family: str) -> list[str]:
+    """Resolves `name` and waits for the addresses; `family` is `ANY`, `IPV4` or `IPV6`."""
+    resolver = interfaces().resolver
+    addresses: str = call(resolver.resolve, name, port, resolver.Family[family])
+    return addresses.split()
+
+
 def tls_session(config: Any) -> HostSession:
     """Starts a TLS session whose ciphertext the guest transports.
 

@@ -8,7 +8,19 @@ use crate::failure::Failure;
 use crate::imports::net::convert;
 use crate::store_state::StoreState;
 
-impl Host for StoreState {}
+impl Host for StoreState {
+    async fn resolve(
+        &mut self,
+        name: String,
+        port: Option<u16>,
+        family: Family,
+    ) -> Result<String, Failure<NetError>> {
+        let mut lookup = self.network.lookup(&name, port, convert::family(family))?;
+        let addresses = lookup.finish(None).await?;
+        let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        Ok(addresses.join(" "))
+    }
+}
 
 impl HostLookup for StoreState {
     fn start(

@@ -177,6 +177,15 @@ def _finish_lookup_waiting(lookup: HostLookup, timeout: int | None) -> list[str]
             raise TimeoutError("timed out")
 
 
+_look_up = name_functions.look_up
+
+
+def _look_up_waiting(query: name_functions.Query) -> list[str]:
+    if not scheduler.threads:
+        return _look_up(query)
+    return _finish_lookup_waiting(query.start(), None)
+
+
 _invoke = tool_calls.invoke
 
 
@@ -227,6 +236,7 @@ def _replace() -> None:
     selection: Any = select
     selection.select = selection._select
     name_functions.finish_lookup = _finish_lookup_waiting
+    name_functions.look_up = _look_up_waiting
     tool_calls.invoke = _invoke_waiting
 
 

@@ -101,6 +101,11 @@ class Query:
         if service is not None and kind == SOCK_RAW:
             raise gai_error(EAI_SERVICE)
         self._ports = self._services(service)
+        self._plain_name = None
+        if self.name is not None and self._literal is None:
+            self._plain_name = self.name.rstrip(".")
+        # The latest addresses, those of the family, and their results.
+        self._latest: tuple[list[str] | None, list[str], list[AddrInfo]] = (None, [], [])
 
     def _services(self, service: str | bytes | int | None) -> list[tuple[int, int, int]]:
         """Returns type, protocol and port for each socket type that offers the service."""
@@ -160,14 +165,17 @@ class Query:
     def _wants(self, address: str) -> bool:
         return self.family in (AF_UNSPEC, AF_INET6 if ":" in address else AF_INET)
 
+    def lookup_arguments(self) -> tuple[str, int | None, str]:
+        """Returns the arguments of a lookup by Eryx: name, port and family."""
+        assert self.name is not None  # `without_lookup` answers that case
+        return self.name, self._ports[0][2] or None, _FAMILY_NAMES[self.family]
+
     def start(self) -> HostLookup:
         """Starts a lookup by Eryx.
 
         Raises PermissionError if the policy denies the name; see `fallback`.
         """
-        assert self.name is not None  # `without_lookup` answers that case
-        port = self._ports[0][2] or None
-        return host.start_lookup(self.name, port, _FAMILY_NAMES[self.family])
+        return host.start_lookup(*self.lookup_arguments())
 
     def fallback(self) -> list[str]:
         """Returns the addresses of a name that the policy denies.
@@ -190,7 +198,7 @@ class Query:
         if addresses is not None:
             return addresses
         try:
-            return finish_lookup(self.start(), None)
+            return look_up(self)
         except PermissionError:
             addresses = self.fallback()
             if addresses:
@@ -199,11 +207,17 @@ class Query:
 
     def results(self, addresses: list[str]) -> list[AddrInfo]:
         """Returns the result of `getaddrinfo` for these addresses, in their order."""
-        wanted = [address for address in addresses if self._wants(address)]
-        if not wanted:
-            raise gai_error(EAI_NODATA if addresses else EAI_NONAME)
-        if self.name is not None and self._literal is None:
-            resolved_names.insert(self.name.rstrip("."), wanted)
+        if addresses != self._latest[0]:
+            wanted = [address for address in addresses if self._wants(address)]
+            if not wanted:
+                raise gai_error(EAI_NODATA if addresses else EAI_NONAME)
+            self._latest = addresses, wanted, self._results(wanted)
+        _, wanted, results = self._latest
+        if self._plain_name is not None:
+            resolved_names.insert(self._plain_name, wanted)
+        return results.copy()
+
+    def _results(self, wanted: list[str]) -> list[AddrInfo]:
         canonical = self.name or "" if self._flags & AI_CANONNAME else ""
         results: list[AddrInfo] = []
         for address in wanted:
@@ -236,6 +250,14 @@ def _is_bound(address: str, kind: int, port: int) -> bool:
     if kind == SOCK_DGRAM:
         return port_table.UDP.datagram_queue(address, port) is not None
     return port_table.TCP.listener(address, port) is not None
+
+
+def look_up(query: Query) -> list[str]:
+    """Resolves the name of a query by Eryx, and waits for the addresses.
+
+    Raises PermissionError if the policy denies the name.
+    """
+    return host.resolve(*query.lookup_arguments())
 
 
 def finish_lookup(lookup: HostLookup, timeout: int | None) -> list[str]:
@@ -281,8 +303,14 @@ def getaddrinfo(
         results = _literal_results(host, port, int(family), int(type), int(proto), int(flags))
         if results is not None:
             return list(results)
-    query = Query(host, port, family, type, proto, flags)
+        # The same arguments ask the same, and may get another answer.
+        query = _query(host, port, int(family), int(type), int(proto), int(flags))
+    else:
+        query = Query(host, port, family, type, proto, flags)
     return query.results(query.resolve())
+
+
+_query = lru_cache(maxsize=CACHE_SIZE)(Query)
 
 
 @lru_cache(maxsize=CACHE_SIZE)

@@ -10,6 +10,10 @@ for arguments in (
     ("x", b"", 0),
     (b"127.0.0.1", 65_536),
     (b"127.0.0.1", -1),
+    (b"127.0.0.1", 65_536, 0),
+    (b"127.0.0.1", -1, 0),
+    (b"127.0.0.1", 80, 3),
+    (None, 80, 0),
     (2**70, b"", 0),
     (1, b"", 2**90),
     (1, b"", None, 1, 0),
@@ -28,6 +32,7 @@ for arguments in (
         "udp_send",
         "udp_send_to",
         "poll",
+        "resolve",
     ):
         try:
             getattr(_eryx_bindings, name)(*arguments)
