@@ -7,10 +7,11 @@ import operator
 import os
 import struct
 import warnings
+from functools import lru_cache
 from typing import Any
 
 from .. import descriptors
-from ..addresses import LOOPBACK, UNSPECIFIED
+from ..addresses import CACHE_SIZE, LOOPBACK, UNSPECIFIED
 from ..buffers import is_plain_bytes, to_bytes, writable_view
 from ..descriptors import find
 from ..destination import Destination, parse
@@ -62,6 +63,23 @@ from .stream_socket import StreamSocket, check_supported
 from .udp_socket import UdpSocket, check_protocol
 
 SockAddr = Any
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _destination(host: str | bytes | bytearray, family: int) -> Destination:
+    """Returns the destination of a socket of a family. Raises CPython's exceptions."""
+    name = encode(host)
+    if not name:
+        name = UNSPECIFIED[AF_INET if family == AF_INET else AF_INET6]
+    elif name == "<broadcast>" and family == AF_INET:
+        name = "255.255.255.255"
+    destination = parse(name)
+    # CPython resolves the host before it calls the system.
+    if not destination.is_valid:
+        raise gai_error(EAI_NONAME)
+    if destination.family not in (None, family):
+        raise gai_error(EAI_ADDRFAMILY)
+    return destination
 
 
 class socket:  # noqa: N801 - CPython's name
@@ -242,6 +260,11 @@ class socket:  # noqa: N801 - CPython's name
 
     def _parse_address(self, address: Any, caller: str) -> tuple[Destination, int]:
         """Parses the argument of `connect`, `bind` and `sendto`. Raises CPython's exceptions."""
+        if address.__class__ is tuple and len(address) == 2:
+            # The common case.
+            host, port = address
+            if host.__class__ is str and port.__class__ is int and 0 <= port <= 0xFFFF:
+                return _destination(host, int(self._family)), port
         version = "AF_INET" if self._family == AF_INET else "AF_INET6"
         if not isinstance(address, tuple):
             raise TypeError(
@@ -266,18 +289,7 @@ class socket:  # noqa: N801 - CPython's name
             raise os_error(
                 "ENODEV", "there are no network interfaces, so no scope ids, in a sandbox"
             )
-        name = encode(host)
-        if not name:
-            name = UNSPECIFIED[AF_INET if self._family == AF_INET else AF_INET6]
-        elif name == "<broadcast>" and self._family == AF_INET:
-            name = "255.255.255.255"
-        destination = parse(name)
-        # CPython resolves the host before it calls the system.
-        if not destination.is_valid:
-            raise gai_error(EAI_NONAME)
-        if destination.family not in (None, self._family):
-            raise gai_error(EAI_ADDRFAMILY)
-        return destination, int(port)
+        return _destination.__wrapped__(host, self._family), int(port)
 
     def _format_address(self, endpoint: tuple[str, int] | None) -> SockAddr:
         if self._family == AF_UNIX:

@@ -33,15 +33,23 @@ class Context(Protocol):
 class SSLSession:
     """The identifier of a resumable session. The host caches the session itself."""
 
-    __slots__ = ("_context", "has_ticket", "id", "ticket_lifetime_hint", "time", "timeout")
+    __slots__ = ("_context", "_id", "has_ticket", "ticket_lifetime_hint", "time", "timeout")
 
     def __init__(self, context: Context, id: bytes | None = None) -> None:
         self._context = context
-        self.id = os.urandom(32) if id is None else id
+        # Few programs read it.
+        self._id = id
         self.time = int(time.time())
         self.timeout = 7200
         self.has_ticket = False
         self.ticket_lifetime_hint = 0
+
+    @property
+    def id(self) -> bytes:
+        """Session ID."""
+        if self._id is None:
+            self._id = os.urandom(32)
+        return self._id
 
     def _check(self, context: Context) -> None:
         """Raises ValueError for a session of another context."""
