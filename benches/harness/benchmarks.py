@@ -14,7 +14,7 @@ SANDBOXES = (ERYX, PYERYX)
 
 # The groups in which client and server alternate. Both are pinned to one CPU: otherwise the results
 # depend on the CPUs that the kernel chooses, and on how long an idle CPU takes to wake up.
-PINNED_GROUPS = ("request-response", "connect", "keep-alive")
+PINNED_GROUPS = ("request-response", "connect", "keep-alive", "nginx")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +35,15 @@ class Program:
     asynchronous: bool = False
     # Whether it imports the libraries.
     libraries: bool = False
-    # Whether it connects to a name. Inspected rows do, as rules and secrets are for names, and so do
-    # the rows that they are compared with: libraries take longer for a name than for an address.
+    # Whether it connects to a name. Inspected rows do, as rules and secrets are for names, and so
+    # do the rows that they are compared with: libraries take longer for a name than for an address.
     by_name: bool = False
     # What is for the server: nothing, an HTTP rule, or a rule and a secret that requests get.
     inspection: str = ""
+    # The listener of nginx (a field of `NginxPorts`); empty for the servers of the harness.
+    listener: str = ""
+    # Whether `main` returns the 50th and the 99th percentile, instead of the median.
+    quantiles: bool = False
     constants: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
@@ -84,7 +88,7 @@ def program(
     unit: Unit,
     file: str,
     *targets: Target,
-    **options: bool | dict[str, object],
+    **options: bool | str | dict[str, object],
 ) -> Benchmark:
     return Benchmark(group, Program(file, **options), (Row(name, unit, targets),))  # type: ignore[arg-type]
 
@@ -95,6 +99,25 @@ def at_most(subject: str, ratio: float, note: str = "") -> Ratio:
 
 def at_least(subject: str, ratio: float) -> Ratio:
     return Ratio(subject, at_least=ratio)
+
+
+def nginx(
+    name: str, file: str, *targets: Target, listener: str = "plain", **options: object
+) -> Benchmark:
+    """Return a benchmark against nginx of the time that a program takes."""
+    program = Program(
+        file,
+        secure=listener != "plain",
+        by_name=True,
+        listener=listener,
+        quantiles=True,
+        **options,  # type: ignore[arg-type]
+    )
+    rows = (
+        Row(f"nginx: {name}", units.MICROSECONDS, targets),
+        Row(f"nginx: {name}, p99", units.MICROSECONDS),
+    )
+    return Benchmark("nginx", program, rows)
 
 
 def inspected(benchmark: Benchmark, inspection: str, **bound: float) -> Benchmark:
@@ -283,6 +306,43 @@ INSPECTED: dict[str, dict[str, dict[str, float]]] = {
     },
 }
 
+# A call is measured alone, as a batch would hide the slow ones.
+SINGLE_CALLS = {"BATCHES": 500, "COUNT": 1}
+NGINX = [
+    nginx(
+        "connect by name, plain", "connect", at_most(NATIVE, 1.3), constants={"COUNT": 200},
+    ),
+    *(
+        nginx(
+            f"connect and handshake, fresh context, {label}", "tls_handshake",
+            at_most(PYERYX, 0.8),
+            listener=listener, constants={"MODE": "fresh", "COUNT": 100},
+        )
+        for listener, label in (("x25519", "X25519"), ("p384", "P-384"))
+    ),
+    nginx(
+        "request and response of 20 B, TLS", "request_response", at_most(NATIVE, 1.0),
+        listener="x25519", constants=SINGLE_CALLS,
+    ),
+    *(
+        nginx(
+            f"keep-alive GET of 1 KiB, {library}", f"keep_alive_{library.replace('.', '_')}",
+            at_most(NATIVE, ratio),
+            libraries=library != "http.client", constants=SINGLE_CALLS,
+        )
+        for library, ratio in (("http.client", 1.0), ("requests", 1.4), ("httpx", 1.5))
+    ),
+    *(
+        program(
+            "nginx-download", f"nginx: download, 64 KiB reads, {label}",
+            units.MEGABYTES_PER_SECOND, "download", at_least(NATIVE, ratio),
+            secure=listener != "plain", listener=listener,
+            constants={"READ": 64 * KIB, "TOTAL": 64 * MIB},
+        )
+        for listener, label, ratio in (("plain", "plain", 1.0), ("x25519", "TLS", 1.2))
+    ),
+]  # fmt: skip
+
 FUNCTIONS = [
     Benchmark(
         "functions",
@@ -388,6 +448,7 @@ BUILDING = [
 BENCHMARKS: list[Benchmark] = [
     *LIFETIMES,
     *with_inspected(NETWORK),
+    *NGINX,
     *FUNCTIONS,
     *FILES,
     *COMPUTING,

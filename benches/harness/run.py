@@ -16,6 +16,7 @@ import zipfile
 import artifact_sizes
 import environment
 import markdown_section
+import nginx
 import page_cache
 import servers
 from benchmarks import BENCHMARKS, GROUPS, NATIVE, SUBJECTS
@@ -76,7 +77,18 @@ def main() -> int:
     description |= {subject: pathlib.Path(wheel).name for subject, wheel in packages.items()}
     count = QUICK_ROUNDS if args.quick else args.rounds
     description["rounds"] = f"{count}{' ' + args.note if args.note else ''}"
-    with servers.running(args.servers) as (process, served), contextlib.ExitStack() as stack:
+    description["nginx"] = nginx.version()
+    with contextlib.ExitStack() as stack:
+        process, served = stack.enter_context(servers.running(args.servers))
+        processes, ports = [process], None
+        if any(group.startswith("nginx") for group in args.groups):
+            try:
+                certified = nginx.running(served["certificate"], served["key"], args.out / "nginx")
+                other, ports = stack.enter_context(certified)
+                processes.append(other)
+            except nginx.MissingError as error:
+                description["nginx"] = str(error)
+                print(f"THE ROWS OF NGINX ARE NOT MEASURED: {error}", file=sys.stderr)
         variables = {"SSL_CERT_FILE": write_roots(served["ca"], wheels, args.out)}
         subjects = []
         for name in SUBJECTS:
@@ -86,9 +98,9 @@ def main() -> int:
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir(mode=0o700)
             config = WorkerConfig(
-                served["plain"], served["tls"], served["ca"], wheels, str(scratch)
+                served["plain"], served["tls"], served["ca"], wheels, str(scratch), ports
             )
-            subject = Subject(name, pythons[name], config, variables, process)
+            subject = Subject(name, pythons[name], config, variables, processes)
             stack.callback(subject.stop)
             subjects.append(subject)
         runner.run(benchmarks, subjects, count)

@@ -10,6 +10,7 @@ import pathlib
 import select
 import subprocess
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import cpu_affinity
@@ -38,10 +39,10 @@ class Subject:
         python: str,
         config: WorkerConfig,
         environment: dict[str, str],
-        servers: int,
+        servers: Sequence[int],
     ):
         self.name = name
-        # The process ID of the servers.
+        # The process IDs of the servers.
         self.servers = servers
         self.python = python
         self.config = config
@@ -58,7 +59,7 @@ class Subject:
             process = self.process = self.process or self._spawn()
             pinned = benchmark.group in PINNED_GROUPS
             cpus = cpu_affinity.ONE_CPU if pinned else cpu_affinity.ALL_CPUS
-            for pid in (process.pid, self.servers):
+            for pid in (process.pid, *self.servers):
                 cpu_affinity.pin(pid, cpus)
             return self._request(process, BENCHMARKS.index(benchmark))
         finally:

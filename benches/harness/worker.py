@@ -32,18 +32,18 @@ class Worker:
 
     def run(self, workload: object) -> list[float]:
         if isinstance(workload, Program):
-            return [self.run_program(workload)]
+            return self.run_program(workload)
         raise TypeError(f"cannot run {workload}")
 
-    def run_program(self, program: Program) -> float:
+    def run_program(self, program: Program) -> list[float]:
         """Run a program. Its session is reused for the next program, unless this one fails."""
         kind = program.libraries, program.inspection
         session = self.sessions.pop(kind, None) or self.session(*kind)
         call = self.call("main()", program.asynchronous)
         code = f"{program_source.full_source(program, self.config)}\nprint({call})"
-        measurement = float(session.execute(code))
+        result = json.loads(session.execute(code))
         self.sessions[kind] = session
-        return measurement
+        return result if isinstance(result, list) else [result]
 
     def session(self, libraries: bool, inspection: str) -> Session:
         """Start a session."""
@@ -135,7 +135,7 @@ def main() -> None:
     # The output of programs must not mix with the responses.
     responses = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    config = WorkerConfig(**json.loads(sys.stdin.readline()))
+    config = WorkerConfig.from_json(sys.stdin.readline())
     worker = LazyWorker(subject, config)
     for line in sys.stdin:
         response = respond(partial(worker.run, BENCHMARKS[int(line)].workload))

@@ -12,6 +12,6 @@ def main():
         if len(body) != 1024:
             raise EOFError("the body is short")
 
-    seconds = median_seconds(get)
+    seconds = call_seconds(get)
     connection.close()
     return seconds

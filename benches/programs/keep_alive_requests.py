@@ -12,4 +12,4 @@ def main():
             if len(client.get(url).content) != 1024:
                 raise EOFError("the body is short")
 
-        return median_seconds(get)
+        return call_seconds(get)

@@ -17,7 +17,6 @@ def connect():
 
 AUTHORITY = f"{HOST}:{PORT}"
 REQUEST = f"GET /bytes/20 HTTP/1.1\r\nHost: {AUTHORITY}\r\n\r\n".encode()
-RESPONSE = len(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n") + 20
 
 
 def request(connection):
@@ -30,13 +29,19 @@ def request(connection):
         received += len(data)
 
 
-def median_seconds(function):
-    """Return the seconds of a call: the median of BATCHES batches of COUNT calls, after a warm-up
-    batch."""
+def call_seconds(function):
+    """Return the seconds of a call in BATCHES batches of COUNT calls, after a warm-up batch."""
     durations = []
     for _ in range(BATCHES + 1):
         start = time.perf_counter()
         for _ in range(COUNT):
             function()
         durations.append((time.perf_counter() - start) / COUNT)
-    return sorted(durations[1:])[BATCHES // 2]
+    return summary(durations[1:])
+
+
+def summary(durations):
+    """Return the median; with QUANTILES the 50th and the 99th percentile."""
+    ordered = sorted(durations)
+    median = ordered[len(ordered) // 2]
+    return [median, ordered[len(ordered) * 99 // 100]] if QUANTILES else median

@@ -3,4 +3,4 @@
 
 def main():
     with connect() as connection:
-        return median_seconds(lambda: request(connection))
+        return call_seconds(lambda: request(connection))

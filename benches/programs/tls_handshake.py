@@ -1,4 +1,4 @@
-"""Measures the seconds of a connection and its TLS handshake: the median of COUNT.
+"""Measures the seconds of a connection and its TLS handshake, in COUNT of them.
 
 MODE is "fresh" (a new context for each), "full" or "resumed" (a shared context)."""
 
@@ -25,4 +25,4 @@ def main():
                 raise RuntimeError("the session was not resumed")
             session = connection.session
         connection.close()
-    return sorted(durations[2:])[COUNT // 2]
+    return summary(durations[2:])

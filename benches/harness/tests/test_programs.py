@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import http.server
+import json
 import threading
 
 import pytest
 
 from adapters.native import Session
 from benchmarks import BENCHMARKS, Program
-from program_source import full_source
-from worker_config import WorkerConfig
+from program_source import RESPONSE_BYTES, full_source
+from worker_config import NginxPorts, WorkerConfig
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -38,7 +39,9 @@ def config():
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield WorkerConfig(server.server_address[1], 0, "", [], "")
+    port = server.server_address[1]
+    nginx = NginxPorts(port, 0, 0, RESPONSE_BYTES)
+    yield WorkerConfig(port, 0, "", [], "", nginx)
     server.shutdown()
     thread.join()
     server.server_close()
@@ -64,4 +67,7 @@ def test_a_program_returns_a_measurement(config, name):
     program = dataclasses.replace(program, constants=constants)
     call = "__import__('asyncio').run(main())" if program.asynchronous else "main()"
     output = Session().execute(f"{full_source(program, config)}\nprint({call})")
-    assert float(output) > 0
+    result = json.loads(output)
+    measurements = result if isinstance(result, list) else [result]
+    assert len(measurements) == (2 if program.quantiles else 1)
+    assert all(measurement > 0 for measurement in measurements)

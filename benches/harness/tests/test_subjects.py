@@ -26,7 +26,7 @@ def subject():
         closed.bind(("127.0.0.1", 0))
         config = WorkerConfig(closed.getsockname()[1], 0, "", [], "")
     with subprocess.Popen(["sleep", "300"]) as servers:
-        subject = Subject(NATIVE, sys.executable, config, {}, servers.pid)
+        subject = Subject(NATIVE, sys.executable, config, {}, [servers.pid])
         yield subject
         subject.stop()
         servers.kill()
@@ -59,7 +59,7 @@ def test_a_benchmark_that_raises_is_a_failure_and_the_next_one_runs(subject):
 def test_a_pinned_benchmark_runs_on_one_cpu_with_the_servers(subject):
     for name, cpus in (("connect, plain", cpu_affinity.ONE_CPU), ("json", cpu_affinity.ALL_CPUS)):
         subject.measure(benchmark(name), fresh=False)
-        for process in (subject.process.pid, subject.servers):
+        for process in (subject.process.pid, *subject.servers):
             assert os.sched_getaffinity(process) == cpus
 
 

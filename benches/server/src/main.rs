@@ -1,8 +1,8 @@
 //! The servers of `cargo xtask bench`: HTTP/1.1 in plaintext and over TLS, with a thread for each
 //! connection, so that the servers contribute as little as possible to the measured time.
 //!
-//! The program prints the ports and the CA certificate as one line of JSON, and ends when its
-//! standard input does.
+//! The program prints the ports, the CA certificate, and the certificate and key of the servers as
+//! one line of JSON, and ends when its standard input does.
 #![forbid(unsafe_code)]
 
 mod http;
@@ -24,7 +24,13 @@ fn main() -> Result<()> {
     let tls = server::start_tls(Arc::new(tls))?;
     println!(
         "{}",
-        serde_json::json!({"plain": plain, "tls": tls, "ca": ca.pem()})
+        serde_json::json!({
+            "plain": plain,
+            "tls": tls,
+            "ca": ca.pem(),
+            "certificate": identity.chain_pem(),
+            "key": identity.key_pem(),
+        })
     );
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
