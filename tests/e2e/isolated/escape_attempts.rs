@@ -2,6 +2,8 @@
 //! the default network, UDP and functions, and the same in a session that was restored from a
 //! snapshot, and must be denied or harmless. A binary of its own, since it checks the memory of the
 //! whole process.
+//!
+//! A file with a line `# Programs: N` is N programs, which differ in the number `PROGRAM`.
 
 use std::fs;
 use std::io::Write;
@@ -42,17 +44,20 @@ async fn every_escape_attempt_is_denied_or_harmless() {
     let mut failures = Vec::new();
     for attempt in &attempts {
         let name = attempt.file_stem().expect("named").to_string_lossy();
-        let source = fs::read_to_string(attempt).expect("readable");
-        let program = format!("CANARY = {port}\nCANARY_HOST = '127.0.0.1'\n{source}");
-        for (kind, sandbox, snapshot) in [
+        let kinds = [
             ("without a network", &unconnected, None),
             ("with the default network and UDP", &connected, None),
             ("in a restored session", &connected, Some(&snapshot)),
             ("with files of the machine", &with_files, None),
-        ] {
+        ];
+        let programs = programs(attempt, port);
+        let runs = programs
+            .iter()
+            .flat_map(|program| kinds.iter().map(move |kind| (program, kind)));
+        for (program, &(kind, sandbox, snapshot)) in runs {
             let ended = match snapshot {
-                Some(snapshot) => run_restored(sandbox, snapshot, &program).await,
-                None => run(sandbox, &program).await,
+                Some(snapshot) => run_restored(sandbox, snapshot, program).await,
+                None => run(sandbox, program).await,
             };
             let printed = match ended {
                 Ok(printed) => printed,
@@ -111,6 +116,23 @@ fn attempts() -> Vec<PathBuf> {
         .collect();
     paths.sort();
     paths
+}
+
+/// Returns the programs of an attempt. They find the port of the canary.
+fn programs(attempt: &Path, port: u16) -> Vec<String> {
+    let source = fs::read_to_string(attempt).expect("readable");
+    let count = source
+        .lines()
+        .find_map(|line| line.strip_prefix("# Programs: "))
+        .map_or(1, |count| count.parse().expect("a number"));
+    (0..count)
+        .map(|number: u32| {
+            format!(
+                "CANARY = {port}\nCANARY_HOST = '127.0.0.1'\nPROGRAMS = {count}\n\
+                 PROGRAM = {number}\n{source}"
+            )
+        })
+        .collect()
 }
 
 fn sandbox(network: Option<NetConfig>) -> Sandbox {

@@ -1,8 +1,9 @@
 """Calls the extension module that passes buffer addresses to the host, with invalid arguments."""
+# Programs: 171
 
 import _eryx_bindings
 
-for arguments in (
+ARGUMENTS = (
     (),
     (1,),
     (1, b""),
@@ -22,20 +23,25 @@ for arguments in (
     (b"", b"", b"", b"", None, 0),
     (None, b"", b"", b"", b"", 0),
     (b"", b"", b"", b"", b"", "x"),
-):
-    for name in (
-        "tcp_connect",
-        "tcp_finish",
-        "tcp_write",
-        "tls_feed",
-        "tls_write",
-        "udp_send",
-        "udp_send_to",
-        "poll",
-        "resolve",
-    ):
-        try:
-            getattr(_eryx_bindings, name)(*arguments)
-        except (TypeError, OverflowError, BufferError):
-            continue
-        print("ACCEPTED", name, arguments)
+)
+NAMES = (
+    "tcp_connect",
+    "tcp_finish",
+    "tcp_write",
+    "tls_feed",
+    "tls_write",
+    "udp_send",
+    "udp_send_to",
+    "poll",
+    "resolve",
+)
+if PROGRAMS != len(ARGUMENTS) * len(NAMES):
+    print("ACCEPTED: the number of programs is wrong")
+# A handle that does not exist ends the program, so that each has one call.
+arguments, name = ARGUMENTS[PROGRAM // len(NAMES)], NAMES[PROGRAM % len(NAMES)]
+try:
+    getattr(_eryx_bindings, name)(*arguments)
+except (TypeError, OverflowError, BufferError):
+    pass
+else:
+    print("ACCEPTED", name, arguments)
