@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import re
 import zipfile
 from collections.abc import Iterator
 
@@ -25,7 +26,7 @@ def wheel(
     info = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     metadata += "".join(f"Requires-Dist: {other}\n" for other in requires)
-    imports = "".join(f"import {other.split('>')[0]}\n" for other in requires)
+    imports = "".join(f"import {re.split('[<>=]', other)[0]}\n" for other in requires)
     files = {
         f"{name}.py": f"{imports}VERSION = {version!r}\n",
         f"{info}/METADATA": metadata,
@@ -194,7 +195,7 @@ def test_native_wheels_of_the_package_decide_the_versions_of_others(links):
     assert factory.create_sandbox().execute(program).stdout == "1.0 &lt; True\n"
     with pytest.raises(
         eryx.ConfigError,
-        match=rf"markupsafe==99 \(of eryx_page\) .* of: {version}; take markupsafe {version}, whose "
+        match=rf"markupsafe==99 \(of eryx-page\) .* of: {version}; take markupsafe {version}, whose "
         "build for sandboxes is installed with Eryx",
     ):
         build(links, ["eryx_page==2.0"])

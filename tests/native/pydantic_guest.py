@@ -74,6 +74,6 @@ status = pytest.main(
     ],
     plugins=[plugin],
 )
-if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+if status in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):
     plugin.outcomes[f"{FILE}::"] = f"failed: pytest ended with {status}"
 print("\n" + json.dumps(plugin.outcomes))
