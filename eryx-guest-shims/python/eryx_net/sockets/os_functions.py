@@ -33,7 +33,6 @@ _inheritable: set[int] = set()
 _stock: dict[str, Any] = {}
 
 _stock_open: Any = io.open
-_stock_exists = genericpath.exists
 
 
 def _socket(description: Description) -> StreamSocket | UdpSocket:
@@ -293,9 +292,12 @@ class SocketFile(io.RawIOBase):
 
 def _exists(path: Any) -> bool:
     """Test whether a path exists.  Returns False for broken symbolic links"""
-    if path.__class__ is int and find(path) is not None:
-        return True
-    return _stock_exists(path)
+    # As CPython's, without a call of it: programs call this function often.
+    try:
+        os.stat(path)
+    except (OSError, ValueError):
+        return path.__class__ is int and find(path) is not None
+    return True
 
 
 def _open(
