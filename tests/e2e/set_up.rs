@@ -135,7 +135,7 @@ async fn set_up_code_that_leaves_a_descriptor_open_is_refused() {
             .without_cache()
             .build()
             .await;
-        let error = built.err().expect("refused").to_string();
+        let error = built.expect_err("refused").to_string();
         assert!(error.contains(text), "{error}");
     }
     for setup in [
