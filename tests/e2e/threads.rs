@@ -530,3 +530,24 @@ print(sorted(order))
 ";
     assert_eq!(printed(program).await, "['a0', 'a1', 'b0', 'b1']\n");
 }
+
+/// Modules that were imported before the threads were installed have the same functions.
+#[tokio::test]
+async fn threads_have_numbers_of_their_own_everywhere() {
+    let program = "
+import functools, pickle, reprlib, threading, _thread
+for function in (reprlib.get_ident, threading.get_ident, _thread.get_ident, functools.RLock):
+    assert pickle.loads(pickle.dumps(function)) is function
+class Shown:
+    @reprlib.recursive_repr()
+    def __repr__(self):
+        if threading.current_thread() is threading.main_thread():
+            thread = threading.Thread(target=lambda: seen.append(repr(self)))
+            thread.start()
+            thread.join()
+        return 'shown'
+seen = []
+print(repr(Shown()), seen)
+";
+    assert_eq!(printed(program).await, "shown ['shown']\n");
+}

@@ -5,8 +5,16 @@ the listed tests in it.
 """
 
 import json
+import os
 
+import pydantic
 import pytest
+
+# Tests name files relative to the folder of the source, and look at the plugins, which the first
+# model loads.
+os.chdir("/packages")
+pydantic.create_model("First")
+MARKERS = ("timeout", "skip_json_schema_validation", "thread_unsafe", "parallel_threads")
 
 
 class Outcomes:
@@ -69,6 +77,7 @@ status = pytest.main(
         "--benchmark-disable",
         # Of the settings of pydantic.
         "-ostrict=true",
+        "-omarkers=" + "\n".join(MARKERS),
         "-Werror",
         "-Wignore:path is deprecated.*:DeprecationWarning:",
     ],

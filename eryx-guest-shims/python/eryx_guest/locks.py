@@ -5,6 +5,7 @@ it. These locks let other threads run meanwhile.
 """
 
 import _thread
+import functools
 import time
 from types import TracebackType
 from typing import Any
@@ -221,6 +222,8 @@ def install() -> None:
     threads: Any = threading
     threads.Lock = threads._allocate_lock = Lock
     threads._CRLock = RLock
+    tools: Any = functools
+    tools.RLock = RLock
     _make_condition(threads)
     # The C implementation waits in C code, without these locks.
     queues: Any = queue

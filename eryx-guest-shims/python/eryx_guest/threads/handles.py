@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextvars
+import reprlib
 import sys
 import threading
 from collections.abc import Callable
@@ -216,7 +217,9 @@ def install() -> None:
         ("_count", lambda: len(scheduler.threads)),
     ):
         setattr(low, name, item)
-    high.get_ident = get_ident
+    # Both have it from `_thread` since before.
+    repr_module: Any = reprlib
+    high.get_ident = repr_module.get_ident = get_ident
     high.__all__.append("get_native_id")
     high.get_native_id = get_ident
     high._start_new_thread = start_new_thread
