@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TypeVar
 
 from .. import host
-from ..addresses import CACHE_SIZE, WILDCARDS, literal_family
 from ..errors import error_number, os_error
 from ..host import NON_BLOCKING, HostConnection, TlsInfo
-from ..socket_constants import AF_INET
 from .hang_up import ERROR, HANG_UP, READ_HANG_UP
 from .options import TimeLimits
 
@@ -29,7 +26,6 @@ class Connection:
     __slots__ = (
         "_error_returned",
         "_failed",
-        "_peer",
         "_pending_options",
         "_unread",
         "established",
@@ -39,8 +35,6 @@ class Connection:
 
     def __init__(self, name: str, port: int) -> None:
         self.resource: HostConnection = host.connect(name, port)
-        # The address of the peer if it is the one that is connected to, None if the host knows it.
-        self._peer = (name, port) if _is_plain_address(name) else None
         self.established = False
         self._failed = False
         # Whether a read or write has returned the error of the connect, as later ones do not.
@@ -144,8 +138,6 @@ class Connection:
         """Returns the peer's address, None unless the connection is established."""
         if not self.established:
             return None
-        if self._peer is not None:
-            return self._peer
         try:
             endpoint = host.call(self.resource.peer_endpoint)
         except OSError:
@@ -223,19 +215,12 @@ class Connection:
     def lose_resource(self) -> None:
         """Makes every further operation fail with ECONNRESET."""
         self.resource = host.LOST
-        self._peer = None
         self._failed = True
         self._unread = b""
 
     def close(self) -> None:
         """Closes the connection of the host."""
         self.resource.__exit__(None, None, None)
-
-
-@lru_cache(maxsize=CACHE_SIZE)
-def _is_plain_address(name: str) -> bool:
-    """Returns whether `name` is an address of IPv4 that stands for no other one."""
-    return literal_family(name) == AF_INET and name not in WILDCARDS
 
 
 def _within(limit: int | None, operation: Callable[[T, int | None], R], argument: T) -> R:
