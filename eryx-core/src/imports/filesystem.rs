@@ -158,7 +158,8 @@ fn descriptor_stat(stat: &Stat) -> DescriptorStat {
 fn metadata_hash(stat: &Stat) -> MetadataHashValue {
     let identity = stat.identity;
     MetadataHashValue {
-        // Numbers of files in memory are small, so the volume does not change them.
+        // Numbers of files in memory are small, and the volume does not change them: by that, the
+        // image tells them from those of mounts (`database_locks.c`).
         lower: identity.number ^ identity.volume.rotate_right(16),
         upper: identity.volume,
     }
