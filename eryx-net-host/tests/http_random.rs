@@ -26,7 +26,7 @@ impl Rng {
 }
 
 /// A request as the program writes it and as the server receives it.
-fn request(rng: &mut Rng, number: usize, placeholder: &str) -> (String, String) {
+fn request(rng: &mut Rng, number: usize, port: u16, placeholder: &str) -> (String, String) {
     let body = format!("body {number} {}", "x".repeat(rng.below(200)));
     let (method, framing, body) = match rng.below(3) {
         0 => ("GET", String::new(), String::new()),
@@ -44,7 +44,7 @@ fn request(rng: &mut Rng, number: usize, placeholder: &str) -> (String, String) 
     let padding = "y".repeat(rng.below(100));
     let of = |token: &str, accept: &str| {
         format!(
-            "{method} /{number} HTTP/1.1\r\nHost: secure.test:PORT\r\nX-Padding: {padding}\r\n\
+            "{method} /{number} HTTP/1.1\r\nHost: secure.test:{port}\r\nX-Padding: {padding}\r\n\
              Authorization: Bearer {token}\r\n{framing}{accept}\r\n{body}"
         )
     };
@@ -101,11 +101,9 @@ async fn run(seed: u64, secret: Secret) {
     let server_rng = eryx_sync::Mutex::new(Rng(seed + 1_000_000));
     let origin = Origin::answering(move |request| echo(&mut server_rng.lock(), request)).await;
     let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
-    let port = origin.port().to_string();
     let p = placeholder(&network);
     let requests: Vec<(String, String)> = (0..12)
-        .map(|number| request(&mut rng, number, &p))
-        .map(|(written, sent)| (written.replace("PORT", &port), sent.replace("PORT", &port)))
+        .map(|number| request(&mut rng, number, origin.port(), &p))
         .collect();
     let mut connection = tls_connected(&network, origin.port()).await;
     let (mut unwritten, mut received) = (Vec::new(), Vec::new());
@@ -245,11 +243,9 @@ async fn run_session(seed: u64, secret: Secret) {
     let server_rng = eryx_sync::Mutex::new(Rng(seed + 1_000_000));
     let origin = Origin::answering(move |request| echo(&mut server_rng.lock(), request)).await;
     let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
-    let port = origin.port().to_string();
     let p = placeholder(&network);
     let requests: Vec<(String, String)> = (0..6)
-        .map(|number| request(&mut rng, number, &p))
-        .map(|(written, sent)| (written.replace("PORT", &port), sent.replace("PORT", &port)))
+        .map(|number| request(&mut rng, number, origin.port(), &p))
         .collect();
     let mut connection = connected(&network, "secure.test", origin.port()).await;
     let mut session = network.tls_session(&settings()).expect("allowed");
