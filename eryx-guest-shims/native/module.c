@@ -39,6 +39,7 @@ __attribute__((visibility("default"))) PyObject *PyInit__eryx_native(void) {
     add(&end, digest_methods);
     add(&end, key_derivation_methods);
     add(&end, database_lock_methods);
+    add(&end, object_pool_methods);
     PyObject *module = PyModule_Create2(&definition, PYTHON_API_VERSION);
     if (module && (!stream_install() || !zstd_constants(module))) {
         Py_DecRef(module);

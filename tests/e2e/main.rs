@@ -33,6 +33,7 @@ mod mounts;
 mod native_packages;
 mod netns;
 mod networking_guide;
+mod object_pools;
 mod output;
 mod package_bytecode;
 mod policy;

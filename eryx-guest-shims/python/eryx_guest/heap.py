@@ -13,6 +13,7 @@ from types import CodeType, FunctionType
 from typing import cast
 
 import _eryx_heap
+import _eryx_native
 
 
 def warm_up_and_compact(warm_up: Callable[[], None]) -> None:
@@ -59,6 +60,7 @@ def prepare_snapshot_with_garbage(inspect: Callable[[list[object]], None]) -> No
     gc.collect()
     gc.freeze()
     _eryx_heap.fill_free_chunks()
+    _eryx_native.start_object_pools()
 
 
 def _immortalize(inspect: Callable[[list[object]], None]) -> None:
