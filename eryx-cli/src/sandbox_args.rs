@@ -266,6 +266,7 @@ impl SandboxArgs {
                 _ => {}
             });
         }
+        let builder = builder.with_warnings(|warning| eprintln!("eryx: warning: {warning}"));
         builder.build().await.map(Some)
     }
 }

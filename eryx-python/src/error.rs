@@ -1,7 +1,10 @@
 //! Conversion of `eryx::Error` to the exceptions of the package. Their classes are defined in
 //! `eryx/_errors.py`: only a Python class can have two built-in bases.
 
+use std::ffi::CString;
+
 use eryx::{Error, Limit, Output, PartialResult, Usage};
+use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
@@ -104,6 +107,12 @@ pub(crate) fn exception(error: Error) -> PyErr {
 /// Returns the exception for a resource that the machine or the process lacks.
 pub(crate) fn host_resource(name: &str, text: impl Into<String>) -> PyErr {
     HostResourceError::with(text, |attributes| attributes.set_item("resource", name))
+}
+
+/// Warns with a `UserWarning`. Fails when the program makes an exception of it.
+pub(crate) fn warn_user(py: Python<'_>, warning: &str) -> PyResult<()> {
+    let text = CString::new(warning)?;
+    PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1)
 }
 
 /// Returns the exception for a limit. Its message names the setting as in Python.

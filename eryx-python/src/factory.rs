@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use std::sync::mpsc::channel;
 
 use eryx::{Bytecode, CancelHandle, FactoryBuilder, PackageLimits};
 use pyo3::prelude::*;
@@ -11,7 +12,7 @@ use crate::arguments::{
     flag, for_each_keyword, keywords_only, optional_int, path, paths, program_source, str_list,
     text, wrong_type,
 };
-use crate::error::{ConfigError, EryxError, exception};
+use crate::error::{ConfigError, EryxError, exception, warn_user};
 use crate::execution_registry::{ActiveExecution, OwnerId};
 use crate::limits::ResourceLimits;
 use crate::progress::Progress;
@@ -478,7 +479,13 @@ fn with_requirements(
 /// Builds the factory and waits until it is built. Ctrl-C ends the wait at once.
 fn build(py: Python<'_>, builder: FactoryBuilder) -> PyResult<SandboxFactory> {
     let progress = Progress::start();
-    let builder = builder.with_progress(progress.callback());
+    let (warn, warnings) = channel();
+    let builder = builder
+        .with_progress(progress.callback())
+        .with_warnings(move |warning| {
+            // The receiver is there as long as the build is waited for.
+            let _ = warn.send(warning.to_owned());
+        });
     let active = ActiveExecution::begin(py, OwnerId::new(py))?;
     let cancel: CancelHandle = active.cancel_handle().clone();
     let built = wait(py, &cancel, async {
@@ -489,6 +496,9 @@ fn build(py: Python<'_>, builder: FactoryBuilder) -> PyResult<SandboxFactory> {
     });
     active.end(py);
     drop(progress);
+    for warning in warnings.try_iter() {
+        warn_user(py, &warning)?;
+    }
     match built? {
         Some(built) => built.map(SandboxFactory).map_err(exception),
         None => Err(EryxError::new_err(

@@ -4,20 +4,19 @@
 mod docstring;
 mod keywords;
 
-use std::ffi::CString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use eryx::net::NetConfig as Config;
 use eryx::net::net_settings;
-use pyo3::exceptions::{PyTypeError, PyUserWarning};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use serde_json::json;
 
 use crate::arguments::{keywords_only, non_negative_int, str_list, text, wrong_type};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, warn_user};
 use crate::http_rule;
 use crate::secret;
 use crate::verdict::Verdict;
@@ -331,8 +330,7 @@ impl NetConfig {
     fn from_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let config = wrap(Config::from_toml_file(&path))?;
         for warning in config.0.warnings() {
-            let text = CString::new(format!("{}: {warning}", path.display()))?;
-            PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1)?;
+            warn_user(py, &format!("{}: {warning}", path.display()))?;
         }
         Ok(config)
     }

@@ -134,6 +134,75 @@ async fn a_requirement_that_is_not_met_is_named_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_older_release_than_the_newest_is_taken_with_a_warning_that_has_the_reason() {
+    let dir = tempfile::tempdir().expect("created");
+    let older = wheel(dir.path(), "greeting", &[("greeting.py", "")]);
+    // Under the constraint that pip takes the newest releases, it names what these need.
+    let script = format!(
+        "case \"$*\" in *--constraint*)\n\
+         cat constraints.txt >> {dir}/constraints\n\
+         echo 'ERROR: Could not find a version that satisfies the requirement fast>=2 \
+         (from polite<3->greeting) (from versions: none)' >&2; exit 1;; esac\n\
+         echo 'Collecting greeting'\n\
+         echo '  Downloading greeting-2.0-py3-none-any.whl.metadata (1 kB)'\n\
+         echo 'Collecting greeting'\n\
+         echo '  Downloading greeting-1.0-py3-none-any.whl.metadata (1 kB)'\n\
+         cp {older} \"$dest\"",
+        dir = dir.path().display(),
+        older = older.display()
+    );
+    let builder = SandboxFactory::builder()
+        .with_requirement("greeting")
+        .with_python(interpreter(dir.path(), &script))
+        .with_cache_dir(dir.path().join("cache"));
+    let warnings = |builder: FactoryBuilder| async {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let builder = builder.with_warnings(move |warning| {
+            sender.send(warning.to_owned()).expect("received");
+        });
+        builder.build().await.expect("built");
+        receiver.iter().collect::<Vec<_>>()
+    };
+    let expected = "of greeting, the release 1.0 is taken, and not 2.0: the newer one needs fast>=2 \
+                    (of polite), of which there is no wheel for sandboxes. Require a version \
+                    (greeting==1.0) if it is the right one";
+    assert_eq!(warnings(builder.clone()).await, [expected]);
+    let constraints = fs::read_to_string(dir.path().join("constraints")).expect("written");
+    assert_eq!(constraints, "greeting==2.0\n");
+    // The cache has the download.
+    assert_eq!(warnings(builder).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_newest_releases_need_is_the_reason_when_pip_tried_many() {
+    let dir = tempfile::tempdir().expect("created");
+    let script = "case \"$*\" in *--constraint*)\n\
+         echo 'ERROR: Could not find a version that satisfies the requirement fast>=2 \
+         (from greeting) (from versions: none)' >&2; exit 1;; esac\n\
+         [ $3 = index ] && exit 0\n\
+         echo 'Collecting greeting'\n\
+         while n=$((n+1)); do echo \"  Downloading greeting-$n-py3-none-any.whl (1 kB)\"; done";
+    let builder = |script| {
+        SandboxFactory::builder()
+            .with_requirement("greeting")
+            .with_python(interpreter(dir.path(), script))
+            .with_cache_dir(dir.path().join("cache"))
+    };
+    let text = error(builder(script)).await;
+    assert!(
+        text.contains("requirement fast>=2 (of greeting) cannot be met: the releases of fast"),
+        "{text}"
+    );
+    let script = script.replace("ERROR: Could", "ERROR: It could");
+    let script = script.replace("satisfies the requirement", "fits");
+    let text = error(builder(&script)).await;
+    assert!(
+        text.contains("it tried too many releases") && text.contains("of greeting, to find"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requirements_that_pip_would_build_are_rejected_before_it_runs() {
     let dir = tempfile::tempdir().expect("created");
     let python = interpreter(dir.path(), "exit 0");

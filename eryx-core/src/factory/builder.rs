@@ -64,6 +64,7 @@ pub struct FactoryBuilder {
     cache: CacheLocation,
     limits: ResourceLimits,
     progress: Option<Arc<dyn Fn(BuildStage) + Send + Sync>>,
+    on_warning: Option<Arc<dyn Fn(&str) + Send + Sync>>,
 }
 
 impl FactoryBuilder {
@@ -249,6 +250,14 @@ impl FactoryBuilder {
         self
     }
 
+    /// Calls `on_warning` with each warning: of a requirement, an older release was downloaded than
+    /// the newest, because no wheel that sandboxes can use of a package that it needs exists.
+    /// Downloads that the cache has give none.
+    pub fn with_warnings(mut self, on_warning: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_warning = Some(Arc::new(on_warning));
+        self
+    }
+
     /// Reads the packages, runs the imports and the setup code, and compiles the snapshot.
     ///
     /// # Errors
@@ -268,6 +277,7 @@ impl FactoryBuilder {
             cache,
             limits,
             progress,
+            on_warning,
         } = self;
         limits.validate()?;
         spec.files.limits().validate()?;
@@ -292,7 +302,13 @@ impl FactoryBuilder {
         let (packages, mut sources) = with_sandbox_builds(packages, directories.clone()).await?;
         if !requirements.is_empty() {
             let on_start = || report(BuildStage::Downloading);
-            let wheels = requirements::download(requirements, &cache, on_start).await?;
+            let warn = |warning: &str| {
+                tracing::warn!(target: "eryx::packages", "{warning}");
+                if let Some(on_warning) = &on_warning {
+                    on_warning(warning);
+                }
+            };
+            let wheels = requirements::download(requirements, &cache, on_start, warn).await?;
             let wheels = wheels.into_iter();
             sources.extend(wheels.map(|(name, content)| PackageSource::Wheel(name, content)));
         }

@@ -6,8 +6,10 @@
 
 mod download;
 mod installer;
+mod process;
 mod requirement;
 mod requirements_file;
+mod resolution;
 
 use std::env;
 use std::fs;

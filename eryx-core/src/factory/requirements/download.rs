@@ -11,7 +11,9 @@ use bytes::Bytes;
 
 use crate::error::Error;
 use crate::factory::package_limits::{Quota, SharedQuota};
-use crate::factory::requirements::{Checked, Requirements, installer, unreadable};
+use crate::factory::requirements::installer::{self, Directory};
+use crate::factory::requirements::process::Stop;
+use crate::factory::requirements::{Checked, Requirements, unreadable};
 use crate::factory::zip;
 use crate::image::cache::{Cache, CacheName};
 use crate::package_error::PackageError;
@@ -27,11 +29,13 @@ pub(in crate::factory) type Wheel = (PathBuf, Bytes);
 /// Returns the wheels of the requirements and of their dependencies: those of an earlier download,
 /// if the cache has it.
 ///
-/// Calls `on_start` before a download. If the caller stops waiting, the download ends.
+/// Calls `on_start` before a download, and `warn` with its warnings. If the caller stops waiting,
+/// the download ends.
 pub(in crate::factory) async fn download(
     requirements: Requirements,
     cache: &Cache,
     on_start: impl FnOnce(),
+    warn: impl Fn(&str),
 ) -> Result<Vec<Wheel>, Error> {
     let checked = thread::run(move || requirements.check()).await??;
     let name = CacheName::wheels(&checked.key);
@@ -44,20 +48,24 @@ pub(in crate::factory) async fn download(
         return Ok(wheels);
     }
     on_start();
-    let stop = installer::Stop::default();
+    let stop = Stop::default();
     let _stop_on_drop = stop.clone().on_drop();
     let cache = cache.clone();
     let download = move || {
-        let wheels = run(&checked, &stop)?;
+        let (wheels, warnings) = run(&checked, &stop)?;
         match write(&wheels) {
             Ok(archive) => cache.store(&name, &archive, pending),
             Err(reason) => {
                 tracing::debug!(target: "eryx::image", %reason, "a download is not stored");
             }
         }
-        Ok::<_, PackageError>(wheels)
+        Ok::<_, PackageError>((wheels, warnings))
     };
-    Ok(thread::run(download).await??)
+    let (wheels, warnings) = thread::run(download).await??;
+    for warning in &warnings {
+        warn(warning);
+    }
+    Ok(wheels)
 }
 
 async fn find(cache: &Cache, name: &CacheName) -> Result<Option<Vec<Wheel>>, Error> {
@@ -66,8 +74,8 @@ async fn find(cache: &Cache, name: &CacheName) -> Result<Option<Vec<Wheel>>, Err
     Ok(thread::run(find).await?)
 }
 
-/// Downloads the wheels to a temporary directory, and reads them.
-fn run(checked: &Checked, stop: &installer::Stop) -> Result<Vec<Wheel>, PackageError> {
+/// Downloads the wheels to a temporary directory, and reads them. Returns the warnings, too.
+fn run(checked: &Checked, stop: &Stop) -> Result<(Vec<Wheel>, Vec<String>), PackageError> {
     let directory = tempfile::Builder::new()
         .prefix("eryx-requirements-")
         .tempdir()
@@ -81,8 +89,13 @@ fn run(checked: &Checked, stop: &installer::Stop) -> Result<Vec<Wheel>, PackageE
         let path = native.join(wheel.file);
         fs::write(&path, wheel.read()?).map_err(|source| unreadable(&path, source))?;
     }
-    installer::download(checked, directory.path(), &native, &wheels, stop)?;
-    read_directory(&wheels)
+    let directory = Directory {
+        work: directory.path(),
+        native: &native,
+        wheels: &wheels,
+    };
+    let warnings = installer::download(checked, &directory, stop)?;
+    Ok((read_directory(&wheels)?, warnings))
 }
 
 fn read_directory(directory: &Path) -> Result<Vec<Wheel>, PackageError> {

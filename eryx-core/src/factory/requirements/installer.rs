@@ -1,29 +1,18 @@
 //! pip, which resolves and downloads: that of an interpreter of the machine, or the one that uv
 //! runs.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs;
+use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use crate::factory::native_wheels;
+use crate::factory::requirements::process::{End, Ended, Stop, run_to_end};
 use crate::factory::requirements::requirement::name;
+use crate::factory::requirements::resolution::Resolution;
 use crate::factory::requirements::{Checked, wheels};
 use crate::factory::wheel::SANDBOX_PLATFORM;
 use crate::package_error::PackageError;
-
-/// The longest time of a download.
-const TIMEOUT: Duration = Duration::from_secs(600);
-
-/// The interval between two looks at the process.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
-
-/// The bytes of messages that are read: the last ones.
-const MAX_MESSAGES: u64 = 64 << 10;
 
 /// The longest message that an error shows, in characters.
 const MAX_SHOWN: usize = 2000;
@@ -52,133 +41,202 @@ const WHEELS: [&str; 16] = [
     "none",
 ];
 
-/// Ends the process of a download when it is dropped.
-#[derive(Clone, Default)]
-pub(super) struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Returns a value that ends the download when it is dropped.
-    pub(super) fn on_drop(self) -> StopOnDrop {
-        StopOnDrop(self)
-    }
-
-    fn is_requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// See [`Stop::on_drop`].
-pub(super) struct StopOnDrop(Stop);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Downloads wheels to `wheels`. `native` is a directory with those of `checked.native`. pip runs
-/// in `directory`, so that it finds no modules of the working directory of this process.
+/// Downloads wheels to `directory.wheels`. Returns warnings: the required projects of which an
+/// older release was taken than the newest.
 pub(super) fn download(
     checked: &Checked,
-    directory: &Path,
-    native: &Path,
-    wheels: &Path,
+    directory: &Directory<'_>,
     stop: &Stop,
-) -> Result<(), PackageError> {
-    let run = |arguments: &dyn Fn(&mut Command)| {
-        let mut pip = Command::new(&checked.python);
-        pip.args(["-m", "pip"]);
-        arguments(&mut pip);
-        let found = run_to_end(pip, directory, stop);
-        let is_missing = match &found {
-            Ok(ended) => !ended.succeeded && ended.messages.contains("No module named pip"),
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-        if !is_missing {
-            return found.map_err(|error| {
-                failed(format!(
-                    "{} cannot be run: {error}",
-                    checked.python.display()
-                ))
-            });
-        }
-        let mut pip = Command::new("uv");
-        pip.args(["tool", "run", "--quiet", "pip"]);
-        arguments(&mut pip);
-        run_to_end(pip, directory, stop).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => failed(format!(
-                "the interpreter {} has no pip, and there is no uv; install one of them, or download \
-                 the wheels yourself and give them as packages",
-                checked.python.display()
-            )),
-            _ => failed(format!("uv cannot be run: {error}")),
-        })
+) -> Result<Vec<String>, PackageError> {
+    let pip = Pip {
+        checked,
+        directory,
+        stop,
     };
-    let ended = run(&|pip| {
-        pip.args(["download", "--quiet", "--no-input", "--no-color"]);
-        pip.args(["--disable-pip-version-check", "--progress-bar", "off"]);
-        pip.args(["--retries", "2"]).args(WHEELS);
-        pip.arg("--dest").arg(wheels);
-        if checked.no_index {
-            pip.arg("--no-index");
+    let ended = pip.download(directory.wheels, None)?;
+    let resolution = Resolution::of_output(&ended.output);
+    if ended.succeeded() {
+        let files = wheels(directory.wheels)?;
+        let older = resolution.older_releases(files.iter().map(|(file, ..)| &**file));
+        if older.is_empty() {
+            return Ok(Vec::new());
         }
-        for directory in &checked.find_links {
-            pip.arg("--find-links").arg(directory);
-        }
-        if !checked.native.is_empty() {
-            pip.arg("--find-links").arg(native);
-        }
-        for file in &checked.files {
-            pip.arg("--requirement").arg(file);
-        }
-        // What follows is no option.
-        pip.arg("--").args(&checked.names);
-    })?;
-    if ended.succeeded {
-        return Ok(());
+        let newest = pip.problem_of_newest(&resolution);
+        let why = match newest.as_ref().and_then(Problem::requirement) {
+            Some((requirement, required_by)) => {
+                let parent = required_by.map_or(String::new(), |parent| format!(" (of {parent})"));
+                format!(
+                    "the newer one needs {requirement}{parent}, of which there is no wheel for sandboxes"
+                )
+            }
+            None => "the newer one does not go with the other requirements".to_owned(),
+        };
+        let older = older.iter().map(|older| {
+            let (project, taken, newest) = (&older.project, &older.taken, &older.newest);
+            end(&format!(
+                "of {project}, the release {taken} is taken, and not {newest}: {why}. Require a \
+                 version ({project}=={taken}) if it is the right one"
+            ))
+        });
+        return Ok(older.collect());
     }
-    Err(match Problem::find(&ended.messages) {
-        Problem::NoVersion {
-            requirement,
-            required_by,
-            versions,
-        } => {
-            let project = name(&requirement);
-            let advice = match native_wheels::is_known(project) {
-                true => format!("; {}", native_wheels::advice(project)),
-                false => String::new(),
-            };
-            let why = format!(
-                "of {project}, there are wheels that sandboxes can use of: {versions}{advice}"
-            );
-            unmet(&requirement, required_by.as_deref(), &why)
-        }
-        Problem::NoWheel {
-            requirement,
-            required_by,
-        } => {
-            let project = name(&requirement);
-            let is_known = match checked.no_index {
-                true => is_in_directories(checked, project)?,
-                // Fails for a project that does not exist.
-                false => {
-                    let versions = run(&|pip| {
-                        pip.args(["index", "versions", "--quiet", "--no-color"]);
-                        pip.args(["--disable-pip-version-check", "--retries", "2", project]);
-                    });
-                    versions.is_ok_and(|ended| ended.succeeded)
-                }
-            };
-            let why = no_wheel(checked, project, is_known);
-            unmet(&requirement, required_by.as_deref(), &why)
-        }
-        Problem::NoNetwork => failed(format!(
+    let problem = Problem::find(&ended.messages);
+    // What pip found last may be about an old release, of which it tried many.
+    let problem = match problem {
+        Problem::NoNetwork => problem,
+        _ => pip.problem_of_newest(&resolution).unwrap_or(problem),
+    };
+    Err(match (pip.explain(&problem)?, &ended.end) {
+        (Some(error), _) => error,
+        (None, _) if problem == Problem::NoNetwork => failed(format!(
             "the index cannot be reached. Give the directory of wheels that were downloaded before \
              (find_links, with no_index), or check the network. pip says: {}",
             shown(&ended.messages)
         )),
-        Problem::Other => failed(format!("pip says: {}", shown(&ended.messages))),
+        (None, End::Killed(reason)) => {
+            let tried = resolution.most_tried().map(|(project, count)| {
+                format!(
+                    ", {count} of {project}, to find ones that go with the other requirements. \
+                     Require a version of {project}, and of the packages that need it"
+                )
+            });
+            failed(format!(
+                "pip was ended: {reason}{}",
+                tried.unwrap_or_default()
+            ))
+        }
+        (None, _) => failed(format!("pip says: {}", shown(&ended.messages))),
     })
+}
+
+/// The directories of a download.
+pub(super) struct Directory<'a> {
+    /// The one in which pip runs, so that it finds no modules of the working directory of this
+    /// process.
+    pub(super) work: &'a Path,
+    /// That of the native wheels.
+    pub(super) native: &'a Path,
+    /// That of the wheels that are downloaded.
+    pub(super) wheels: &'a Path,
+}
+
+/// pip, which is run for requirements.
+struct Pip<'a> {
+    checked: &'a Checked,
+    directory: &'a Directory<'a>,
+    stop: &'a Stop,
+}
+
+impl Pip<'_> {
+    /// Runs pip with the arguments that `arguments` adds.
+    fn run(&self, arguments: impl Fn(&mut Command)) -> Result<Ended, PackageError> {
+        let python = &self.checked.python;
+        let mut pip = Command::new(python);
+        pip.args(["-m", "pip"]);
+        arguments(&mut pip);
+        let found = run_to_end(pip, self.directory.work, self.stop);
+        let is_missing = match &found {
+            Ok(ended) => !ended.succeeded() && ended.messages.contains("No module named pip"),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        if !is_missing {
+            return found
+                .map_err(|error| failed(format!("{} cannot be run: {error}", python.display())));
+        }
+        let mut pip = Command::new("uv");
+        pip.args(["tool", "run", "--quiet", "pip"]);
+        arguments(&mut pip);
+        run_to_end(pip, self.directory.work, self.stop).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => failed(format!(
+                "the interpreter {} has no pip, and there is no uv; install one of them, or download \
+                 the wheels yourself and give them as packages",
+                python.display()
+            )),
+            _ => failed(format!("uv cannot be run: {error}")),
+        })
+    }
+
+    /// Downloads the requirements to `wheels`, within the constraints of a file.
+    fn download(&self, wheels: &Path, constraints: Option<&Path>) -> Result<Ended, PackageError> {
+        let checked = self.checked;
+        self.run(|pip| {
+            pip.args(["download", "--no-input", "--no-color"]);
+            pip.args(["--disable-pip-version-check", "--progress-bar", "off"]);
+            pip.args(["--retries", "2"]).args(WHEELS);
+            pip.arg("--dest").arg(wheels);
+            if checked.no_index {
+                pip.arg("--no-index");
+            }
+            for directory in &checked.find_links {
+                pip.arg("--find-links").arg(directory);
+            }
+            if !checked.native.is_empty() {
+                pip.arg("--find-links").arg(self.directory.native);
+            }
+            if let Some(constraints) = constraints {
+                pip.arg("--constraint").arg(constraints);
+            }
+            for file in &checked.files {
+                pip.arg("--requirement").arg(file);
+            }
+            // What follows is no option.
+            pip.arg("--").args(&checked.names);
+        })
+    }
+
+    /// Returns why the release of each project that pip tried first cannot be taken, if it tried
+    /// others.
+    fn problem_of_newest(&self, resolution: &Resolution) -> Option<Problem> {
+        resolution.most_tried().filter(|&(_, tried)| tried > 1)?;
+        let constraints = self.directory.work.join("constraints.txt");
+        let newest = self.directory.work.join("newest");
+        fs::create_dir(&newest).ok()?;
+        fs::write(&constraints, resolution.constraints()).ok()?;
+        let ended = self.download(&newest, Some(&constraints)).ok()?;
+        let problem = Problem::find(&ended.messages);
+        let is_found = matches!(problem, Problem::NoWheel { .. } | Problem::NoVersion { .. });
+        is_found.then_some(problem)
+    }
+
+    /// Returns the error for a requirement that cannot be met.
+    fn explain(&self, problem: &Problem) -> Result<Option<PackageError>, PackageError> {
+        let Some((requirement, required_by)) = problem.requirement() else {
+            return Ok(None);
+        };
+        let project = name(requirement);
+        let why = match problem {
+            Problem::NoVersion { versions, .. } => {
+                let advice = match native_wheels::is_known(project) {
+                    true => format!("; {}", native_wheels::advice(project)),
+                    false => String::new(),
+                };
+                format!(
+                    "of {project}, there are wheels that sandboxes can use of: {versions}{advice}"
+                )
+            }
+            _ => no_wheel(self.checked, project, self.is_known(project)?),
+        };
+        Ok(Some(PackageError::Requirement {
+            requirement: requirement.to_owned(),
+            reason: match required_by {
+                Some(parent) => format!("(of {parent}) cannot be met: {why}"),
+                None => format!("cannot be met: {why}"),
+            },
+        }))
+    }
+
+    /// Returns whether there is a project of this name, where pip looks for it.
+    fn is_known(&self, project: &str) -> Result<bool, PackageError> {
+        if self.checked.no_index {
+            return is_in_directories(self.checked, project);
+        }
+        // Fails for a project that does not exist.
+        let versions = self.run(|pip| {
+            pip.args(["index", "versions", "--quiet", "--no-color"]);
+            pip.args(["--disable-pip-version-check", "--retries", "2", project]);
+        });
+        Ok(versions.is_ok_and(|ended| ended.succeeded()))
+    }
 }
 
 /// Returns why there is no wheel of a project.
@@ -199,17 +257,6 @@ fn no_wheel(checked: &Checked, project: &str, is_known: bool) -> String {
     }
 }
 
-/// Returns the error for a requirement, which another package may have.
-fn unmet(requirement: &str, required_by: Option<&str>, why: &str) -> PackageError {
-    PackageError::Requirement {
-        requirement: requirement.to_owned(),
-        reason: match required_by {
-            Some(parent) => format!("(of {parent}) cannot be met: {why}"),
-            None => format!("cannot be met: {why}"),
-        },
-    }
-}
-
 fn is_in_directories(checked: &Checked, project: &str) -> Result<bool, PackageError> {
     let normalized = |name: &str| name.replace(['-', '.'], "_").to_ascii_lowercase();
     for directory in &checked.find_links {
@@ -225,63 +272,6 @@ fn is_in_directories(checked: &Checked, project: &str) -> Result<bool, PackageEr
 
 fn failed(reason: String) -> PackageError {
     PackageError::Download(reason)
-}
-
-/// The end of a process.
-struct Ended {
-    succeeded: bool,
-    /// What it wrote to standard error.
-    messages: String,
-}
-
-/// Runs a command. Its messages go to a file, which needs no thread that reads them.
-fn run_to_end(mut command: Command, directory: &Path, stop: &Stop) -> io::Result<Ended> {
-    let mut messages = tempfile::tempfile()?;
-    let child = command
-        .current_dir(directory)
-        .env("PYTHONIOENCODING", "utf-8")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(messages.try_clone()?)
-        .spawn()?;
-    let mut process = Process(child);
-    let started = Instant::now();
-    let status = loop {
-        if let Some(status) = process.0.try_wait()? {
-            break status;
-        }
-        if stop.is_requested() {
-            return Err(io::Error::other("it was ended"));
-        }
-        if started.elapsed() > TIMEOUT {
-            let seconds = TIMEOUT.as_secs();
-            return Err(io::Error::other(format!("it took more than {seconds} s")));
-        }
-        thread::sleep(POLL_INTERVAL);
-    };
-    Ok(Ended {
-        succeeded: status.success(),
-        messages: read_end(&mut messages)?,
-    })
-}
-
-/// A process that is killed unless it has ended.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Both fail for a process that has ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn read_end(file: &mut File) -> io::Result<String> {
-    let size = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(size.saturating_sub(MAX_MESSAGES)))?;
-    let mut end = Vec::new();
-    file.take(MAX_MESSAGES).read_to_end(&mut end)?;
-    Ok(String::from_utf8_lossy(&end).into_owned())
 }
 
 /// The reason why pip found no wheels.
@@ -303,6 +293,22 @@ enum Problem {
 }
 
 impl Problem {
+    /// Returns the requirement that is not met, and the package that has it.
+    fn requirement(&self) -> Option<(&str, Option<&str>)> {
+        match self {
+            Self::NoWheel {
+                requirement,
+                required_by,
+            }
+            | Self::NoVersion {
+                requirement,
+                required_by,
+                ..
+            } => Some((requirement, required_by.as_deref())),
+            Self::NoNetwork | Self::Other => None,
+        }
+    }
+
     /// Finds the reason in the messages of pip.
     fn find(messages: &str) -> Self {
         const NO_NETWORK: [&str; 6] = [
@@ -323,10 +329,11 @@ impl Problem {
                 Some((requirement, parent)) => (requirement, Some(parent.trim_end_matches(')'))),
                 None => (rest, None),
             };
-            let requirement = requirement.trim().to_owned();
+            let requirement = end(requirement.trim());
             // A requirement of a file comes from the file.
             let parent = parent.filter(|parent| !parent.starts_with("-r "));
-            let required_by = parent.map(str::to_owned);
+            // The parents follow each other, the nearest one first: `a>=1->b`.
+            let required_by = parent.map(|parent| name(parent).to_owned());
             Some(match versions.trim_end_matches(')') {
                 "none" => Self::NoWheel {
                     requirement,
@@ -399,6 +406,11 @@ mod tests {
                 no_wheel("pydantic-core==2.46.3", Some("pydantic")),
             ),
             (
+                "ERROR: Could not find a version that satisfies the requirement orjson>=3.9.14 \
+                 (from langsmith<1,>=0.3.45->langchain-core) (from versions: none)\n",
+                no_wheel("orjson>=3.9.14", Some("langsmith")),
+            ),
+            (
                 "ERROR: Could not find a version that satisfies the requirement numpy>=2 \
                  (from -r a.txt (line 1)) (from versions: none)\n",
                 no_wheel("numpy>=2", None),
@@ -437,15 +449,5 @@ mod tests {
             "…, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
         );
         assert_eq!(shown(&"x".repeat(5000)).len(), MAX_SHOWN);
-    }
-
-    #[test]
-    fn a_process_is_killed_when_the_download_is_not_wanted_any_more() {
-        let stop = Stop::default();
-        drop(stop.clone().on_drop());
-        let mut command = Command::new("sleep");
-        command.arg("1000");
-        let ended = run_to_end(command, Path::new("/"), &stop);
-        assert!(ended.is_err());
     }
 }
