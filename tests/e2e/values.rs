@@ -38,6 +38,14 @@ async fn display(source: &str) -> (Vec<(String, String)>, String) {
 }
 
 #[tokio::test]
+async fn an_expression_that_is_compiled_apart_has_the_same_value_and_the_same_errors() {
+    let program = include_str!("programs/last_values.py");
+    let stdout = expect_stdout(sandbox(None).execute(program).await);
+    // Last, how many were compiled apart.
+    assert!(stdout.ends_with("\n34 of 73\n"), "{stdout}");
+}
+
+#[tokio::test]
 async fn the_value_is_that_of_the_last_expression() {
     for (source, expected) in [
         ("1 + 1", json!(2)),

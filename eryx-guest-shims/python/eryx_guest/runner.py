@@ -70,6 +70,8 @@ class _Program(NamedTuple):
 
     name: str
     code: CodeType
+    # Its last expression, if that is compiled apart.
+    last: CodeType | None
     # Its share of `MAX_SOURCES`.
     size: int
 
@@ -294,15 +296,17 @@ def _exec_source(source: bytes, name: str) -> None:
     elif not sys.argv:
         # The bindings replace the list by the arguments of the component, which has none.
         sys.argv = [""]
-    code = _code(source, name)
-    if code.co_flags & inspect.CO_COROUTINE:
-        _run_async(eval(code, _main.__dict__))
+    program = _program(source, name)
+    if program.code.co_flags & inspect.CO_COROUTINE:
+        _run_async(eval(program.code, _main.__dict__))
     else:
-        exec(code, _main.__dict__)
+        exec(program.code, _main.__dict__)
+    if program.last is not None:
+        last_value.assign(_main.__dict__, eval(program.last, _main.__dict__))
 
 
-def _code(source: bytes, name: str) -> CodeType:
-    """Returns the code of a program. A cached program keeps the name of its first run."""
+def _program(source: bytes, name: str) -> _Program:
+    """Returns a compiled program. A cached one keeps the name of its first run."""
     # No source has a NUL byte: the two codes of a source have different keys.
     key = source if _max_value is None else b"\0" + source
     program = _programs.pop(key, None)
@@ -310,19 +314,21 @@ def _code(source: bytes, name: str) -> CodeType:
         program = _compile(source, name)
     # Inserted at the end: the cache is ordered by last use.
     _programs[key] = program
-    return program.code
+    return program
 
 
 def _compile(source: bytes, name: str) -> _Program:
     global _programs_size
-    parsed: Any = source if _max_value is None else last_value.parse(source, name)
-    code: CodeType = compile(
-        parsed, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
-    )
+    last: CodeType | None = None
+    if _max_value is None:
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code: CodeType = compile(source, name, "exec", flags=flags, dont_inherit=True)
+    else:
+        code, last = last_value.compile_program(source, name)
     # For the source lines of tracebacks, as there is no file to read them from.
     text = _decode(source)
     linecache.cache[name] = (len(text), None, io.StringIO(text).readlines(), name)
-    program = _Program(name, code, max(len(text), MIN_SOURCE))
+    program = _Program(name, code, last, max(len(text), MIN_SOURCE))
     _programs_size += program.size
     while _programs and _programs_size > MAX_SOURCES:
         _evict(next(iter(_programs)))
