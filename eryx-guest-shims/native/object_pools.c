@@ -7,16 +7,20 @@
    Objects of one size lie in a pool, a page of memory with a list of its free blocks. Pools lie in
    arenas, which are allocations of the C library. An arena without objects is freed, so that large
    objects can take its place. Objects of more than MAX_SIZE bytes, and those that were allocated
-   before, are the C library's. */
+   before, are the C library's, as are the first objects of each program: a short one is faster if
+   it writes to few pages, and each size would be one more. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "stream.h"
 
-/* The largest object of a pool, and the difference between two sizes, in bytes. These are the
-   values of pymalloc where pointers have 32 bits. */
+/* The largest object of a pool, and the difference between two sizes, in bytes: those of pymalloc.
+   Smaller differences would save memory, and have programs write to more pages. */
 #define MAX_SIZE 512
-#define ALIGNMENT 8
+#define ALIGNMENT 16
+
+/* The number of objects of a program before the first that lies in a pool. */
+#define OBJECTS_BEFORE_POOLS 8192
 
 #define POOL_SIZE 4096
 #define ARENA_SIZE (256 << 10)
@@ -77,6 +81,9 @@ static struct arena with_pools;
 /* The number of arenas without objects: at most one is kept. */
 static uint32_t empty_arenas;
 
+/* The number of objects until the first pool. */
+static uint32_t objects_before_pools;
+
 /* Whether an address is in an arena. */
 static unsigned char in_arena[1 << (32 - ARENA_ALIGNMENT_BITS)];
 
@@ -126,8 +133,13 @@ static void free_arena(struct arena *arena) {
     empty_arenas--;
 }
 
-/* Returns a new pool with room for objects of a size; NULL if there is no memory. */
-static struct pool *new_pool(size_t size_class) {
+/* Returns a new pool with room for objects of a size; NULL if there is no memory, or if it is too
+   early for pools. */
+static __attribute__((noinline)) struct pool *new_pool(size_t size_class) {
+    if (objects_before_pools) {
+        objects_before_pools--;
+        return NULL;
+    }
     struct arena *arena = with_pools.next;
     if (arena == &with_pools && !(arena = new_arena()))
         return NULL;
@@ -173,7 +185,7 @@ static bool is_full(const struct pool *pool) {
 static inline void *take_block(size_t size_class) {
     struct pool *pool = with_room[size_class].next;
     if (pool == &with_room[size_class] && !(pool = new_pool(size_class)))
-        /* The C library may have room for one more object where there is none for an arena. */
+        /* Without memory for an arena, the C library may have room for one more object. */
         return malloc((size_class + 1) * ALIGNMENT);
     pool->count++;
     struct block *block = pool->freed;
@@ -247,7 +259,7 @@ static void start(void) {
     PyMem_SetAllocator(DOMAIN_OBJECT, &allocator);
 }
 
-/* Takes all pools from the lists of those with room. */
+/* Takes all pools and arenas from their lists. */
 static void close_pools(void) {
     for (size_t i = 0; i < SIZE_CLASSES; i++) {
         struct pool *pool;
@@ -258,15 +270,22 @@ static void close_pools(void) {
                 free_pool(pool);
         }
     }
+    while (with_pools.next != &with_pools)
+        if (with_pools.next->count)
+            REMOVE(with_pools.next);
+        else
+            free_arena(with_pools.next);
 }
 
-/* start_object_pools(): later objects lie in new pools, and so on few pages. The first call starts
-   the allocator. A pool that has objects gets new ones only after one of its own is freed. */
+/* start_object_pools(): later objects lie in new pools of new arenas, and so on adjacent pages, but
+   for the first ones. The first call starts the allocator. A pool or arena that has objects gets new ones only after one of
+   its own is freed. */
 static PyObject *start_object_pools(PyObject *module, PyObject *arguments) {
     if (with_pools.next)
         close_pools();
     else
         start();
+    objects_before_pools = OBJECTS_BEFORE_POOLS;
     Py_IncRef(&_Py_NoneStruct);
     return &_Py_NoneStruct;
 }

@@ -128,6 +128,19 @@ def test_requirements_that_cannot_be_met_are_named_with_the_reason(links, monkey
         build(links, ["eryx_top"], no_index=1)
 
 
+def test_an_older_release_is_taken_with_a_warning(links, monkeypatch):
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    wheel(links, "eryx_agent", "1.0")
+    wheel(links, "eryx_agent", "2.0", ("eryx_native>=1",))
+    wanted = r"of eryx-agent, the release 1\.0 is taken, and not 2\.0: .* needs eryx.native>=1"
+    with pytest.warns(UserWarning, match=wanted):
+        factory = build(links, ["eryx-agent"])
+    program = "import eryx_agent\nprint(eryx_agent.VERSION)"
+    assert factory.create_sandbox().execute(program).stdout == "1.0\n"
+    with pytest.raises(eryx.ConfigError, match=r"eryx.native>=1 \(of eryx.agent\) cannot be met"):
+        build(links, ["eryx-agent>=2"])
+
+
 def test_wheels_that_are_built_for_sandboxes_are_taken_in_place_of_others(links):
     native = links / "eryx_compiled-1.0-cp314-cp314-linux_x86_64.whl"
     native.write_bytes(b"")
