@@ -28,11 +28,11 @@ impl Resolution {
     pub(super) fn of_output(output: &str) -> Self {
         let mut resolution = Self::default();
         for line in output.lines() {
-            if let Some(requirement) = line.strip_prefix("Collecting ") {
-                let parent = requirement.split_once(" (from ").map(|(_, parent)| parent);
-                if parent.is_none_or(|parent| parent.starts_with("-r ")) {
-                    resolution.required.insert(normalized(name(requirement)));
-                }
+            // What nothing requires but the names and the files.
+            let parent = line.split_once(" (from ").map(|(_, parent)| parent);
+            let is_required = parent.is_none_or(|parent| parent.starts_with("-r "));
+            if let (Some(requirement), true) = (line.strip_prefix("Collecting "), is_required) {
+                resolution.required.insert(normalized(name(requirement)));
             }
             // A file that was saved is of a release that was tried before.
             if line.starts_with("Saved ") {
@@ -45,6 +45,10 @@ impl Resolution {
             let Some((project, version)) = file.and_then(release) else {
                 continue;
             };
+            // A wheel of a directory is not collected.
+            if line.starts_with("Processing ") && is_required {
+                resolution.required.insert(project.clone());
+            }
             let tried = resolution.tried.entry(project.clone()).or_default();
             tried.insert(version.clone());
             resolution.first.entry(project).or_insert(version);
@@ -125,6 +129,8 @@ Collecting Agent.Kit[all]>=1
   Downloading agent_kit-1.0-py3-none-any.whl.metadata (5 kB)
 Collecting six (from -r all.txt (line 1))
   Downloading six-1.17.0-py2.py3-none-any.whl (11 kB)
+Processing /my links/own-2.0-py3-none-any.whl
+Processing /my links/own-1.0-py3-none-any.whl
 Saved ./wheels/agent_kit-1.0-py3-none-any.whl
 ";
 
@@ -136,18 +142,18 @@ Saved ./wheels/agent_kit-1.0-py3-none-any.whl
             // Is not required by name.
             "fast-1.0-py3-none-any.whl",
             "six-1.17.0-py2.py3-none-any.whl",
+            "own-1.0-py3-none-any.whl",
         ]);
-        let agent = OlderRelease {
-            project: "agent-kit".to_owned(),
-            taken: "1.0".to_owned(),
-            newest: "2.1.0".to_owned(),
-        };
-        assert_eq!(older, [agent]);
+        let older = older
+            .iter()
+            .map(|older| (&*older.project, &*older.taken, &*older.newest));
+        let expected = [("agent-kit", "1.0", "2.1.0"), ("own", "1.0", "2.0")];
+        assert_eq!(older.collect::<Vec<_>>(), expected);
         assert_eq!(
             resolution.constraints(),
-            "agent-kit==2.1.0\ncore==1.0\nfast==2.0\nsix==1.17.0\n"
+            "agent-kit==2.1.0\ncore==1.0\nfast==2.0\nown==2.0\nsix==1.17.0\n"
         );
-        assert_eq!(resolution.most_tried(), Some(("agent-kit", 2)));
+        assert_eq!(resolution.most_tried(), Some(("own", 2)));
     }
 
     #[test]
