@@ -199,6 +199,12 @@ impl<'a> ImageModule<'a> {
         self.function_types.get(function as usize).copied()
     }
 
+    /// Returns the index of a type.
+    pub(crate) fn type_index(&self, wanted: &FuncType) -> Option<u32> {
+        let index = self.types.iter().position(|ty| ty == wanted)?;
+        u32::try_from(index).ok()
+    }
+
     /// Returns the entry of the table that has a function.
     pub(crate) fn slot(&self, function: u32) -> Option<u32> {
         self.slots.get(&function).copied()

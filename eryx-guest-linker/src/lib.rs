@@ -8,6 +8,7 @@ mod libraries_table;
 mod library;
 mod limits;
 mod link;
+mod method_tables;
 mod sections;
 pub mod symbols;
 mod writer;

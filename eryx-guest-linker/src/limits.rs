@@ -22,6 +22,9 @@ pub(crate) const FUNCTIONS: u32 = 100_000;
 /// The most entries of the function table.
 pub(crate) const TABLE_ENTRIES: u32 = 100_000;
 
+/// The most words that get the address of another function: one with more parameters.
+pub(crate) const REPLACED_WORDS: usize = 20_000;
+
 /// The most types, globals, data segments, element segments, and entries of `dylink.0`.
 pub(crate) const ENTRIES: u32 = 50_000;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, DataSection, ElementSection, Elements, Function,
-    FunctionSection, GlobalSection, Instruction, TypeSection,
+    FunctionSection, GlobalSection, Instruction, MemArg, TypeSection,
 };
 use wasmparser::{DataKind, ElementItems, ElementKind, FuncType, ValType};
 
@@ -15,6 +15,7 @@ use crate::image_module::{Additions, ImageModule, PAGE};
 use crate::libraries_table::{Libraries, LibrariesTable};
 use crate::library::{ImportedGlobal, Library, PREVIEW1};
 use crate::limits;
+use crate::method_tables::{MAX_PARAMETERS, Memory, ShortFunction};
 use crate::sections::List;
 use crate::symbols::SymbolTable;
 use crate::writer::{GlobalValue, LibraryWriter};
@@ -23,12 +24,11 @@ use crate::yield_points::body::{self, BodyInputs, Padding};
 /// The name of the image in errors.
 const IMAGE: &str = "the image";
 
-/// The exports of a library that are run when it is started, in this order. The linker makes them.
-const START_FUNCTIONS: [&str; 3] = [
-    "__wasm_apply_data_relocs",
-    "__wasm_call_ctors",
-    "_initialize",
-];
+/// The export of a library that stores addresses in its data. `wasm-ld` makes it.
+const RELOCATE: &str = "__wasm_apply_data_relocs";
+
+/// The exports of a library that are run when it is started, in this order.
+const START_FUNCTIONS: [&str; 3] = [RELOCATE, "__wasm_call_ctors", "_initialize"];
 
 /// The padding of the frames of functions that may call themselves, in bytes: as that of CPython's
 /// own functions that check the recursion depth.
@@ -82,8 +82,18 @@ struct Linker<'i, 'm> {
     /// The entries of the table with functions of the image that had none.
     image_slots: HashMap<u32, u32>,
     libraries: Libraries<'m>,
-    /// The functions that start the libraries.
-    start_functions: Vec<u32>,
+    /// What starts the libraries.
+    start: Vec<StartStep>,
+    /// The words that `start` replaces.
+    replaced_words: usize,
+}
+
+/// A part of the start of the libraries.
+enum StartStep {
+    /// Calls a function.
+    Call(u32),
+    /// Stores an entry of the table at an address.
+    Store { address: u32, slot: u32 },
 }
 
 /// The places that a library gets.
@@ -107,8 +117,9 @@ struct Place<'l, 'a> {
 
 /// A function that a library needs besides its own.
 enum ExtraFunction {
-    /// Calls a function of the image. It is in the table in place of that function, which does not
-    /// decrement the counter when it is called.
+    /// Calls a function with the first of its parameters. It is in the table in place of a function
+    /// of the image, which does not decrement the counter when it is called, or of one of the
+    /// library with fewer parameters than CPython passes.
     Caller { callee: u32, parameters: u32 },
     /// Traps: a weak symbol that is missing.
     Trap,
@@ -131,7 +142,8 @@ impl<'i, 'm> Linker<'i, 'm> {
             slot: image.table_entries(),
             image_slots: HashMap::new(),
             libraries: Libraries::new(),
-            start_functions: Vec::new(),
+            start: Vec::new(),
+            replaced_words: 0,
         })
     }
 
@@ -161,7 +173,8 @@ impl<'i, 'm> Linker<'i, 'm> {
             first_data: self.image.data + self.additions.data.count,
             table: self.symbols.table,
         };
-        self.add_exports(module.path, &mut place, &writer)?;
+        let replaced = self.replace_short_functions(&mut place, &writer)?;
+        self.add_exports(module.path, &mut place, &writer, replaced)?;
         self.add_definitions(&place, &mut writer)?;
         self.add_elements(&place, &writer)?;
         self.add_code(&place, &mut writer)?;
@@ -360,13 +373,84 @@ impl<'i, 'm> Linker<'i, 'm> {
         Ok(slot)
     }
 
+    /// Adds functions with all the parameters that CPython passes, in place of those in the tables
+    /// of a library that have fewer. Returns what stores them.
+    fn replace_short_functions(
+        &mut self,
+        place: &mut Place<'_, '_>,
+        writer: &LibraryWriter,
+    ) -> Result<Vec<StartStep>, Rejection> {
+        let library = place.library;
+        let Some(&relocate) = library.exported_functions.get(RELOCATE) else {
+            return Ok(Vec::new());
+        };
+        let functions = place
+            .slots
+            .iter()
+            .map(|(function, slot)| (*slot, *function));
+        let memory = Memory::new(
+            library,
+            relocate,
+            &writer.imported_globals,
+            &place.bases,
+            functions.collect(),
+        )?;
+        // CPython passes parameters that no call in the image passes to no function.
+        let types: Vec<_> = (0..=MAX_PARAMETERS)
+            .map(|count| {
+                let ty = FuncType::new(vec![ValType::I32; count], [ValType::I32]);
+                self.image.type_index(&ty)
+            })
+            .collect();
+        let mut slots = HashMap::new();
+        let mut steps = Vec::new();
+        for short in memory.short_functions()? {
+            let ShortFunction {
+                address,
+                function,
+                parameters,
+            } = short;
+            let Some(ty) = types.get(parameters).copied().flatten() else {
+                continue;
+            };
+            let space = place.memory_base..place.memory_base + library.memory.memory_size;
+            if !space.contains(&address) || !space.contains(&(address + 3)) {
+                return Err(Rejection::OutOfBounds("the address of a function"));
+            }
+            self.replaced_words += 1;
+            if self.replaced_words > limits::REPLACED_WORDS {
+                return Err(Rejection::too_large(
+                    "functions with fewer parameters than CPython passes",
+                    limits::REPLACED_WORDS,
+                ));
+            }
+            let slot = match slots.get(&(function, parameters)) {
+                Some(slot) => *slot,
+                None => {
+                    let caller = ExtraFunction::Caller {
+                        callee: place.function(function),
+                        parameters: library.function_type(function)?.params().len() as u32,
+                    };
+                    let caller = place.add_function(ty, caller);
+                    let slot = self.take_slot()?;
+                    place.extra_slots.push(caller);
+                    slots.insert((function, parameters), slot);
+                    slot
+                }
+            };
+            steps.push(StartStep::Store { address, slot });
+        }
+        Ok(steps)
+    }
+
     /// Adds the functions that make modules to the libraries that `dlopen` finds, and those that
-    /// start the library.
+    /// start the library. `replaced` follows the relocations.
     fn add_exports(
         &mut self,
         path: &'m str,
         place: &mut Place<'_, 'm>,
         writer: &LibraryWriter,
+        replaced: Vec<StartStep>,
     ) -> Result<(), Rejection> {
         let exported: BTreeMap<&'m str, u32> = place
             .library
@@ -380,8 +464,9 @@ impl<'i, 'm> Linker<'i, 'm> {
             if !place.defines(start) {
                 return Err(Rejection::Forbidden("starts with an imported function"));
             }
-            self.start_functions.push(writer.function(start));
+            self.start.push(StartStep::Call(writer.function(start)));
         }
+        let mut replaced = Some(replaced);
         for name in START_FUNCTIONS {
             let Some(&function) = exported.get(name) else {
                 continue;
@@ -390,7 +475,10 @@ impl<'i, 'm> Linker<'i, 'm> {
             if !ty.params().is_empty() || !ty.results().is_empty() {
                 return Err(Rejection::Forbidden("has a constructor with parameters"));
             }
-            self.start_functions.push(writer.function(function));
+            self.start.push(StartStep::Call(writer.function(function)));
+            if name == RELOCATE {
+                self.start.extend(replaced.take().unwrap_or_default());
+            }
         }
         let mut symbols = BTreeMap::new();
         for (name, function) in exported {
@@ -598,8 +686,22 @@ impl<'i, 'm> Linker<'i, 'm> {
         let mut start = Function::new([]);
         // The table has this function, which called none before. Its branch gets no hint.
         body::count_entry(&self.symbols.yield_points, &mut start);
-        for &function in &self.start_functions {
-            start.instruction(&Instruction::Call(function));
+        for step in &self.start {
+            match step {
+                StartStep::Call(function) => {
+                    start.instruction(&Instruction::Call(*function));
+                }
+                StartStep::Store { address, slot } => {
+                    start
+                        .instruction(&Instruction::I32Const(address.cast_signed()))
+                        .instruction(&Instruction::I32Const(slot.cast_signed()))
+                        .instruction(&Instruction::I32Store(MemArg {
+                            offset: 0,
+                            align: 2,
+                            memory_index: 0,
+                        }));
+                }
+            }
         }
         start
             .instruction(&Instruction::I32Const(table.root.cast_signed()))

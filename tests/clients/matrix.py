@@ -157,6 +157,12 @@ CLIENTS = [
         native=("markupsafe",), note="its test client",
     ),
     Client(
+        "langchain-core", servers.closed_port, "langchain_core.language_models", "langchain_core",
+        "langchain_core_async", connects=False,
+        native=("pydantic-core", "pyyaml", "orjson", "uuid-utils", "xxhash", "zstandard"),
+        note="prompts, chains and streams with a scripted model; " + NO_CLIENT,
+    ),
+    Client(
         "pydantic", servers.closed_port, "pydantic", "pydantic", NO_CLIENT, connects=False,
         native=("pydantic-core",),
     ),
@@ -183,6 +189,30 @@ CLIENTS = [
     Client(
         "regex", servers.closed_port, "regex", "regex", NO_CLIENT, connects=False,
         native=("regex",),
+    ),
+    Client(
+        "cryptography", servers.closed_port, "cryptography.x509", "cryptography", NO_CLIENT,
+        connects=False, native=("cryptography", "cffi"), note="with OpenSSL",
+    ),
+    Client(
+        "orjson", servers.closed_port, "orjson", "orjson", NO_CLIENT, connects=False,
+        native=("orjson",),
+    ),
+    Client(
+        "tiktoken", servers.closed_port, "tiktoken", "tiktoken", NO_CLIENT, connects=False,
+        native=("tiktoken", "regex"),
+    ),
+    Client(
+        "uuid-utils", servers.closed_port, "uuid_utils", "uuid_utils", NO_CLIENT, connects=False,
+        native=("uuid-utils",),
+    ),
+    Client(
+        "zstandard", servers.closed_port, "zstandard", "zstandard", NO_CLIENT, connects=False,
+        native=("zstandard",),
+    ),
+    Client(
+        "xxhash", servers.closed_port, "xxhash", "xxhash", NO_CLIENT, connects=False,
+        native=("xxhash",),
     ),
 ]  # fmt: skip
 

@@ -4,11 +4,14 @@
 //! compiler of C and the linker are those of Zig, which also compiles the guest image. The wheels
 //! lie in `target/native`.
 
+mod builtins;
 mod debian;
 mod known_wheels;
 mod libyaml;
+mod openssl;
 mod pydantic_suite;
 mod rust_toolchain;
+mod static_library;
 
 use std::env;
 use std::ffi::OsStr;
@@ -67,6 +70,9 @@ const TIME: &str = "315532800";
 /// The end of the name of a wheel for sandboxes.
 const TAGS: &str = "-cp314-cp314-wasm32_wasi.whl";
 
+/// The packages that use the type `long double`, whose functions are part of Zig.
+const WITH_LONG_DOUBLE: [&str; 1] = ["cffi"];
+
 /// The files of `xtask/native` that pin packages in C and in Rust.
 const LISTS: [&str; 2] = ["c-packages.txt", "rust-packages.txt"];
 
@@ -112,6 +118,19 @@ fn build(options: Options<'_>, names: &[String]) -> Result<()> {
         true => rust_toolchain::rustc(&sources, &target.join("rust"))?,
         false => "rustc".into(),
     };
+    let has =
+        |package: &str| names.is_empty() || names.iter().any(|name| normalized(name) == package);
+    let openssl = has("cryptography")
+        .then(|| {
+            let folder = openssl::compile(&sources.join("openssl"), &zig, &target.join("openssl"))?;
+            // Its build script makes the bindings of OpenSSL with cffi.
+            let python = Venv::ensure(
+                &target.join("cffi-tools"),
+                &sources.join("openssl/tools.txt"),
+            )?;
+            anyhow::Ok((folder, python.python()))
+        })
+        .transpose()?;
     let headers = match headers {
         Some(headers) => headers.to_path_buf(),
         None => {
@@ -128,20 +147,42 @@ fn build(options: Options<'_>, names: &[String]) -> Result<()> {
         &zig,
         &target.join("libyaml"),
     )?;
+    let [builtins, long_double] =
+        builtins::compile(&sources.join("builtins.c"), &zig, &target.join("builtins"))?;
+    let libffi = sources.join("libffi");
+    let ffi = target.join("libffi");
+    static_library::compile(
+        &libffi.join("ffi.c"),
+        &[&include, &libffi],
+        &zig,
+        &ffi.join("libffi.a"),
+    )?;
     let compiler = program(&zig, &COMPILER);
     let wheels = wheels();
     let mut build = tools.wheel_of_sources(&requirements, &wheels);
     build
         .env(
             "CC",
-            format!("{compiler} -I{} -I{}", include.display(), yaml.display()),
+            format!(
+                "{compiler} -I{} -I{} -I{}",
+                include.display(),
+                yaml.display(),
+                libffi.display()
+            ),
         )
         .env("CXX", "false")
         // Not those with which the interpreter of the build was compiled.
         .env("CFLAGS", "")
         .env(
             "LDSHARED",
-            format!("{} -L{}", program(&zig, &LINKER), yaml.display()),
+            format!(
+                "{} -L{} -L{} {} {}",
+                program(&zig, &LINKER),
+                yaml.display(),
+                ffi.display(),
+                builtins.display(),
+                long_double.display()
+            ),
         )
         .env("LDFLAGS", "")
         .env("SETUPTOOLS_EXT_SUFFIX", EXTENSION)
@@ -150,6 +191,8 @@ fn build(options: Options<'_>, names: &[String]) -> Result<()> {
         // PyYAML has its module in C only where it finds LibYAML.
         .env("PYYAML_FORCE_CYTHON", "1")
         .env("PYYAML_FORCE_LIBYAML", "1")
+        // cffi asks it for the libffi of the machine.
+        .env("PKG_CONFIG", "false")
         .env("SOURCE_DATE_EPOCH", TIME)
         .env("PYTHONPATH", sources.join("backends"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -158,10 +201,21 @@ fn build(options: Options<'_>, names: &[String]) -> Result<()> {
         .env("RUSTC", rustc)
         .env("ZIG_GLOBAL_CACHE_DIR", target.join("zig-cache"))
         .env("ZIG_LOCAL_CACHE_DIR", target.join("zig-cache"));
+    if let Some((folder, python)) = openssl {
+        build
+            .env("OPENSSL_DIR", folder)
+            .env("OPENSSL_STATIC", "1")
+            .env("PYO3_PYTHON", python);
+    }
     command::output(&mut build)?;
     for wheel in venv::wheels(&wheels)? {
         if !wheel.to_string_lossy().ends_with(TAGS) {
-            rename(&tools, &wheel, &target.join("unpacked"))?;
+            rename(
+                &tools,
+                &wheel,
+                &target.join("unpacked"),
+                &builtins::licence(&zig)?,
+            )?;
         }
     }
     let is_pinned = |file: &str| is_pinned_wheel(&all, file);
@@ -183,8 +237,8 @@ fn build(options: Options<'_>, names: &[String]) -> Result<()> {
 }
 
 /// Gives a wheel and its modules the names for sandboxes: the build took some of them from the
-/// interpreter that ran it.
-fn rename(tools: &Venv, wheel: &Path, folder: &Path) -> Result<()> {
+/// interpreter that ran it. `zig` is the licence of Zig, for packages that contain functions of it.
+fn rename(tools: &Venv, wheel: &Path, folder: &Path, zig: &Path) -> Result<()> {
     let run = |arguments: &[&OsStr]| {
         let mut command = Command::new(tools.python());
         command.args(["-m", "wheel"]).args(arguments);
@@ -218,6 +272,12 @@ fn rename(tools: &Venv, wheel: &Path, folder: &Path) -> Result<()> {
     ensure!(modules > 0, "{} has no module in C", wheel.display());
     for entry in fs::read_dir(folder)? {
         let unpacked = entry?.path();
+        let name = unpacked.file_name().unwrap_or_default().to_string_lossy();
+        if WITH_LONG_DOUBLE.contains(&name.split('-').next().unwrap_or_default()) {
+            let licence = unpacked.join(format!("{name}.dist-info/licenses/zig"));
+            fs::create_dir_all(&licence)?;
+            fs::copy(zig, licence.join("LICENSE"))?;
+        }
         run(&[
             "pack".as_ref(),
             unpacked.as_ref(),

@@ -12,6 +12,7 @@ const IMAGE: &str = r#"(module
     (import "host" "yield" (func $yield))
     (import "host" "other" (func $other))
     (type $bulk (func (param i32 i32 i32)))
+    (type $setter (func (param i32 i32 i32) (result i32)))
     (memory (export "memory") 2)
     (table 4 funcref)
     (elem (i32.const 1) func $in-table)

@@ -270,6 +270,190 @@ fn a_function_of_the_image_that_was_in_no_table_yields_when_it_is_called_through
     assert_eq!(error.downcast_ref(), Some(&Trap::StackOverflow));
 }
 
+/// The functions of the tests of tables, and what calls a function that is stored at an address.
+const SHORT_FUNCTIONS: &str = r#"
+    (@dylink.0 (mem-info (memory 512 4) (table 4 0)))
+    (elem (global.get $table) func $none $one $two $three)
+    (func $none (result i32) (i32.const 10))
+    (func $one (param i32) (result i32) (i32.add (local.get 0) (i32.const 20)))
+    (func $two (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+    (func $three (param i32 i32 i32) (result i32)
+        (i32.add (local.get 0) (i32.add (local.get 1) (local.get 2))))
+    (func $with-one (param $at i32) (result i32)
+        (call_indirect (param i32) (result i32)
+            (i32.const 1) (i32.load (i32.add (global.get $base) (local.get $at)))))
+    (func $with-two (param $at i32) (result i32)
+        (call_indirect (param i32 i32) (result i32)
+            (i32.const 1) (i32.const 2)
+            (i32.load (i32.add (global.get $base) (local.get $at)))))
+    (func $with-three (param $at i32) (result i32)
+        (call_indirect (param i32 i32 i32) (result i32)
+            (i32.const 1) (i32.const 2) (i32.const 3)
+            (i32.load (i32.add (global.get $base) (local.get $at)))))
+    (data (i32.add (global.get $base) (i32.const 500)) "name\00")"#;
+
+/// Returns the function that stores addresses, as `wasm-ld` makes it. Each entry has where an
+/// address is stored, and the name of the global that another number is added to.
+fn relocations(entries: &[(u32, &str, u32)]) -> String {
+    let stores: String = entries
+        .iter()
+        .map(|(at, base, number)| {
+            format!(
+                "(i32.store (i32.add (global.get $base) (i32.const {at}))
+                    (i32.add (global.get {base}) (i32.const {number})))\n"
+            )
+        })
+        .collect();
+    format!(r#"(func (export "__wasm_apply_data_relocs") {stores})"#)
+}
+
+/// Where the name of a method is.
+const NAME: (&str, u32) = ("$base", 500);
+
+/// Returns data: a word at an address.
+fn word(at: u32, value: u32) -> String {
+    let [a, b, c, d] = value.to_le_bytes();
+    format!(
+        r#"(data (i32.add (global.get $base) (i32.const {at})) "\{a:02x}\{b:02x}\{c:02x}\{d:02x}")"#
+    )
+}
+
+#[test]
+fn methods_are_called_with_more_parameters_than_they_have() {
+    let init = r#"(func (export "PyInit_hello") (result i32)
+        (call $add (call $with-two (i32.const 68)) (call $with-two (i32.const 84)))
+        (call $add (call $with-two (i32.const 100)))
+        (call $add (call $with-three (i32.const 116))))"#;
+    let methods = [(64, 4), (80, 0x18), (96, 1), (112, 3)];
+    let flags: String = methods.map(|(at, flags)| word(at + 8, flags)).concat();
+    let functions = (0..).zip(methods).flat_map(|(index, (at, _))| {
+        let (base, name) = NAME;
+        // The last one has no documentation.
+        let documentation = (index < 3).then_some((at + 12, base, name));
+        [(at, base, name), (at + 4, "$table", index.min(2))]
+            .into_iter()
+            .chain(documentation)
+    });
+    let functions: Vec<_> = functions.collect();
+    for (table, definition) in [
+        // A module: its reference count, its name and its size.
+        (
+            [(20, NAME.0, NAME.1), (32, "$base", 64)],
+            word(0, 1) + &word(28, u32::MAX),
+        ),
+        // A slot of a type.
+        ([(20, NAME.0, NAME.1), (36, "$base", 64)], word(32, 64)),
+        // A type object.
+        (
+            [(236, NAME.0, NAME.1), (340, "$base", 64)],
+            word(224, 1) + &word(240, 16),
+        ),
+    ] {
+        let relocations = relocations(&[&table[..], &functions].concat());
+        let result = run(&format!(
+            "{SHORT_FUNCTIONS} {flags} {definition} {relocations} {init}"
+        ));
+        let expected = 10 + (1 + 20) + (1 + 2) + (1 + 2);
+        assert_eq!(result.expect("returned"), expected, "{definition}");
+    }
+}
+
+#[test]
+fn getters_and_setters_are_called_with_more_parameters_than_they_have() {
+    let init = r#"(func (export "PyInit_hello") (result i32)
+        (call $add (call $with-two (i32.const 68)) (call $with-three (i32.const 72)))
+        (call $add (call $with-two (i32.const 88)))
+        (call $add (call $with-three (i32.const 92))))"#;
+    let (base, name) = NAME;
+    let attributes = [
+        (64, base, name),
+        (68, "$table", 1),
+        (72, "$table", 2),
+        (84, base, name),
+        (88, "$table", 2),
+        (92, "$table", 3),
+    ];
+    for (table, definition) in [
+        ([(20, base, name), (36, "$base", 64)], word(32, 73)),
+        ([(236, base, name), (348, "$base", 64)], word(224, 1)),
+    ] {
+        let relocations = relocations(&[&table[..], &attributes].concat());
+        let result = run(&format!(
+            "{SHORT_FUNCTIONS} {definition} {relocations} {init}"
+        ));
+        let expected = (1 + 20) + (1 + 2) + (1 + 2) + (1 + 2 + 3);
+        assert_eq!(result.expect("returned"), expected, "{definition}");
+    }
+}
+
+#[test]
+fn functions_that_cpython_does_not_find_in_a_table_keep_their_parameters() {
+    let (base, name) = NAME;
+    let method = [(64, base, name), (68, "$table", 1)];
+    let slot = (36, "$base", 64);
+    let init = r#"(func (export "PyInit_hello") (result i32) (call $with-one (i32.const 68)))"#;
+    let entries = |first: &[(u32, &'static str, u32)], second: &[(u32, &'static str, u32)]| {
+        relocations(&[first, second].concat())
+    };
+    for (case, definitions) in [
+        ("in no table", entries(&method, &[]) + &word(72, 4)),
+        (
+            "a slot of another number",
+            entries(&method, &[slot]) + &word(72, 4) + &word(32, 65),
+        ),
+        (
+            "an address in place of the flags",
+            entries(&method, &[slot, (72, base, 4)]) + &word(32, 64),
+        ),
+        (
+            "unknown flags",
+            entries(&method, &[slot]) + &word(72, 5) + &word(32, 64),
+        ),
+        (
+            "no name",
+            entries(&[(64, base, 400), (68, "$table", 1)], &[slot]) + &word(72, 4) + &word(32, 64),
+        ),
+        (
+            "a branch in the function that stores",
+            entries(&method, &[slot]).replacen("(i32.store", "(block (br 0)) (i32.store", 1)
+                + &word(72, 4)
+                + &word(32, 64),
+        ),
+    ] {
+        let result = run(&format!("{SHORT_FUNCTIONS} {definitions} {init}"));
+        assert_eq!(result.expect(case), 21, "{case}");
+    }
+}
+
+#[test]
+fn tables_lie_in_the_memory_of_their_module_and_are_limited() {
+    let (base, name) = NAME;
+    let outside = [(36, base, 508), (508, base, name), (512, "$table", 1)];
+    let reason = rejection(&library(&format!(
+        "{SHORT_FUNCTIONS} {} {}",
+        word(32, 73),
+        relocations(&outside)
+    )));
+    assert_eq!(reason, Rejection::OutOfBounds("the address of a function"));
+
+    let count = limits::REPLACED_WORDS as u32 + 1;
+    let entries = (0..count).flat_map(|index| {
+        let at = 512 + 16 * index;
+        [(at, base, name), (at + 4, "$table", 1)]
+    });
+    let entries: Vec<_> = [(36, base, 512)].into_iter().chain(entries).collect();
+    let flags = r"\00\00\00\00\00\00\00\00\04\00\00\00\00\00\00\00".repeat(count as usize);
+    let reason = rejection(&library(&format!(
+        r#"{SHORT_FUNCTIONS} (@dylink.0 (mem-info (memory {} 4) (table 4 0)))
+           (data (i32.add (global.get $base) (i32.const 512)) "{flags}") {} {}"#,
+        512 + 16 * (count + 1),
+        word(32, 64),
+        relocations(&entries)
+    )));
+    let expected = "functions with fewer parameters than CPython passes is at most 20000";
+    assert!(reason.to_string().contains(expected), "{reason}");
+}
+
 #[test]
 fn endless_recursion_ends_with_the_native_stack() {
     for body in [

@@ -1,0 +1,1 @@
+//! Nothing: cargo needs a file to fetch the sources of OpenSSL.
