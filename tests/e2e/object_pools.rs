@@ -32,7 +32,10 @@ for slot, value in kept.items():
     assert set(value) <= {slot if isinstance(value, list) else slot % 256}, (slot, value)
 print(len(kept))
 ";
-    assert_eq!(expect_stdout(sandbox(None).execute(program).await), "2034\n");
+    assert_eq!(
+        expect_stdout(sandbox(None).execute(program).await),
+        "2034\n"
+    );
 }
 
 /// The memory for `count` objects of 100 bytes, which are dropped, is enough for one object of that

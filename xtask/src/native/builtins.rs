@@ -31,7 +31,7 @@ pub(crate) fn compile(own: &Path, zig: &Path, dir: &Path) -> Result<[PathBuf; 2]
     remove_dir(dir)?;
     fs::create_dir_all(dir)?;
     let objects = [dir.join("builtins.o"), dir.join("long_double.o")];
-    let [own_object, zig_object] = &objects;
+    let [own_object, _] = &objects;
     command::output(
         Command::new(zig)
             .args(COMPILER)
