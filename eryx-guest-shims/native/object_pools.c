@@ -102,13 +102,22 @@ static struct pool *pool_of(void *block) {
 
 /* Inserts `item` after `place`, in a list of pools or arenas. */
 #define INSERT(item, place)                                                                        \
-    ((item)->next = (place)->next, (item)->previous = (place), (item)->next->previous = (item),    \
-     (place)->next = (item))
+    do {                                                                                           \
+        __typeof__(item) inserted = (item), before = (place);                                      \
+        inserted->next = before->next;                                                             \
+        inserted->previous = before;                                                               \
+        before->next->previous = inserted;                                                         \
+        before->next = inserted;                                                                   \
+    } while (0)
 
 /* Takes `item` from its list. */
 #define REMOVE(item)                                                                               \
-    ((item)->previous->next = (item)->next, (item)->next->previous = (item)->previous,             \
-     (item)->next = NULL)
+    do {                                                                                           \
+        __typeof__(item) removed = (item);                                                         \
+        removed->previous->next = removed->next;                                                   \
+        removed->next->previous = removed->previous;                                               \
+        removed->next = NULL;                                                                      \
+    } while (0)
 
 static struct arena *new_arena(void) {
     struct arena *arena = malloc(sizeof *arena);
@@ -270,16 +279,18 @@ static void close_pools(void) {
                 free_pool(pool);
         }
     }
-    while (with_pools.next != &with_pools)
-        if (with_pools.next->count)
-            REMOVE(with_pools.next);
+    struct arena *arena;
+    while ((arena = with_pools.next) != &with_pools) {
+        if (arena->count)
+            REMOVE(arena);
         else
-            free_arena(with_pools.next);
+            free_arena(arena);
+    }
 }
 
 /* start_object_pools(): later objects lie in new pools of new arenas, and so on adjacent pages, but
-   for the first ones. The first call starts the allocator. A pool or arena that has objects gets new ones only after one of
-   its own is freed. */
+   for the first ones. The first call starts the allocator. A pool or arena that has objects gets new
+   ones only after one of its own is freed. */
 static PyObject *start_object_pools(PyObject *module, PyObject *arguments) {
     if (with_pools.next)
         close_pools();

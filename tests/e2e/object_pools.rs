@@ -38,6 +38,21 @@ print(len(kept))
     );
 }
 
+/// Pools become empty in another order than they were made, so that arenas are listed again.
+#[tokio::test]
+async fn pools_that_become_empty_are_used_again() {
+    let program = "
+for number in range(200):
+    kept = [bytes(number * 15 % 470) for _ in range(6_000)]
+    del kept[::2]
+    del kept[::-3]
+print('none is lost')
+";
+    let limits = ResourceLimits::default().with_max_memory(72 << 20);
+    let result = sandbox_with_limits(None, limits).execute(program).await;
+    assert_eq!(expect_stdout(result), "none is lost\n");
+}
+
 /// The memory for `count` objects of 100 bytes, which are dropped, is enough for one object of that
 /// size.
 #[tokio::test]
@@ -94,7 +109,7 @@ while True: node = Node(node)
 async fn sandboxes_of_a_factory_share_its_pools_and_not_each_others_objects() {
     let dir = tempfile::tempdir().expect("created");
     let factory = SandboxFactory::builder()
-        .with_setup_code("kept = [bytes([n % 256]) * (n % 600) for n in range(6_000)]")
+        .with_setup_code("kept = [bytes([n % 256]) * (n % 600) for n in range(20_000)]")
         .with_cache_dir(dir.path())
         .build()
         .await
@@ -108,6 +123,9 @@ print(len(kept), len(more))
 ";
     for _ in 0..3 {
         let sandbox = factory.sandbox().build().expect("built");
-        assert_eq!(expect_stdout(sandbox.execute(program).await), "3000 6000\n");
+        assert_eq!(
+            expect_stdout(sandbox.execute(program).await),
+            "10000 6000\n"
+        );
     }
 }

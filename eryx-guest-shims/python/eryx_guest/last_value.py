@@ -102,20 +102,27 @@ def _compile_apart(source: bytes, name: str) -> tuple[CodeType, CodeType] | None
     text = source.rstrip(b" \t\n")
     start = text.rfind(b"\n") + 1
     line = text[start:]
-    before = text[:start]
-    if line[:1].isspace() or before.endswith(b"\\\n") or _NEEDS_THE_WHOLE(source):
+    if line[:1].isspace() or _NEEDS_THE_WHOLE(source):
         return None
+    before = text[:start]
     lines = b"\n" * text.count(b"\n", 0, start)
-    semicolon = line.rfind(b";")
-    if semicolon >= 0:
-        # What is before a semicolon ends there if it compiles, as there is no comment, and no
-        # compound statement, which would have a colon.
-        expression = line[semicolon + 1 :].strip()
-        if not expression or b")" in expression or _MAY_GO_ON(line):
+    if b";" in line:
+        # What is before the last semicolon of a program of one line ends there if it compiles:
+        # there is no comment, and no compound statement, which would have a colon.
+        semicolon = line.rfind(b";")
+        before = line[:semicolon].rstrip()
+        expression = line[semicolon + 1 :]
+        if (
+            start
+            or not before
+            or before.endswith(b";")
+            or not expression.strip()
+            or _MAY_GO_ON(line)
+            or b")" in expression
+        ):
             return None
-        before = text[: start + semicolon]
         # Parentheses keep the columns of tracebacks. The expression closes none itself.
-        line = b"(" + b" " * semicolon + line[semicolon + 1 :] + b")"
+        line = b"(" + b" " * semicolon + expression + b")"
     try:
         last = _compile(lines + line, name, "eval")
         code = _compile(before, name, "exec")
@@ -128,12 +135,13 @@ def _compile_apart(source: bytes, name: str) -> tuple[CodeType, CodeType] | None
     return code, last
 
 
-# Carriage returns, form feeds, declared encodings and byte order marks change where lines end. What
-# the others do applies to all lines.
-_NEEDS_THE_WHOLE = re.compile(rb"[\r\f]|coding|\A\xef\xbb\xbf|__future__|await|async").search
+# Carriage returns, form feeds, backslashes, declared encodings and byte order marks change where
+# lines end, or warn of escapes in the order of the lines. What the others do applies to all lines.
+_NEEDS_THE_WHOLE = re.compile(rb"[\r\f\\]|coding|\A\xef\xbb\xbf|__future__|await|async").search
 
-# After a semicolon, `for` makes a generator of an expression in parentheses.
-_MAY_GO_ON = re.compile(rb"[#:]|for").search
+# After a semicolon, `for` makes a generator of an expression in parentheses, and the places of a
+# tuple with `*` are those of the parentheses.
+_MAY_GO_ON = re.compile(rb"[#:*]|for").search
 
 
 def _compile(source: Any, name: str, mode: str, flags: int = 0) -> Any:

@@ -62,6 +62,10 @@ _WARMUP_PROGRAM = f"await __import__('sys').modules[{warmup.__name__!r}].work()"
 # The hook of uncaught exceptions that the host replaces by its report.
 _STOCK_EXCEPTHOOK = sys.excepthook
 
+# A program may replace those of `builtins`.
+_eval = eval
+_exec = exec
+
 _INDESCRIBABLE = "the program's exception cannot be described"
 
 
@@ -298,11 +302,11 @@ def _exec_source(source: bytes, name: str) -> None:
         sys.argv = [""]
     program = _program(source, name)
     if program.code.co_flags & inspect.CO_COROUTINE:
-        _run_async(eval(program.code, _main.__dict__))
+        _run_async(_eval(program.code, _main.__dict__))
     else:
-        exec(program.code, _main.__dict__)
+        _exec(program.code, _main.__dict__)
     if program.last is not None:
-        last_value.assign(_main.__dict__, eval(program.last, _main.__dict__))
+        last_value.assign(_main.__dict__, _eval(program.last, _main.__dict__))
 
 
 def _program(source: bytes, name: str) -> _Program:

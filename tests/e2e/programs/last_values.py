@@ -4,6 +4,17 @@ whether the expression is compiled apart or with the rest."""
 from eryx_guest import last_value
 
 PROGRAMS = [
+    'if 0: a = """\n"""; 7',
+    "if (1): x = [\n1\n]; 5",
+    "for i in [1, 2, 3]: x = [\n]; i",
+    "x = []\nif 0: a = [\n]; x[0]",
+    'def f(): y = """\n"""; y',
+    "; 5",
+    "x = 1;; x",
+    "x = 1; ; x",
+    "x = 1; *5, 3",
+    "x = 1\ny = 2; x + y",
+    "import builtins\nbuiltins.eval\n5",
     "x",
     "x;",
     "1",

@@ -18,8 +18,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// The bytes of messages that are read: the last ones.
 const MAX_MESSAGES: u64 = 64 << 10;
 
-/// The most bytes of output: pip writes some hundred for each release that it looks at.
-const MAX_OUTPUT: u64 = 512 << 10;
+/// The most bytes of output and of messages: pip writes some hundred for each release that it tries.
+const MAX_OUTPUT: u64 = 4 << 20;
 
 /// Ends the process of a download when it is dropped.
 #[derive(Clone, Default)]
@@ -95,7 +95,7 @@ pub(super) fn run_to_end(mut command: Command, directory: &Path, stop: &Stop) ->
         if started.elapsed() > TIMEOUT {
             break End::Killed(format!("it took more than {} s", TIMEOUT.as_secs()));
         }
-        if output.metadata()?.len() > MAX_OUTPUT {
+        if output.metadata()?.len().max(messages.metadata()?.len()) > MAX_OUTPUT {
             break End::Killed("it tried too many releases".to_owned());
         }
         thread::sleep(POLL_INTERVAL);
