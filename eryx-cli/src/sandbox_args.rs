@@ -266,7 +266,7 @@ impl SandboxArgs {
                 _ => {}
             });
         }
-        let builder = builder.with_warnings(|warning| eprintln!("eryx: warning: {warning}"));
+        let builder = builder.on_warning(|warning| eprintln!("eryx: warning: {warning}"));
         builder.build().await.map(Some)
     }
 }

@@ -482,7 +482,7 @@ fn build(py: Python<'_>, builder: FactoryBuilder) -> PyResult<SandboxFactory> {
     let (warn, warnings) = channel();
     let builder = builder
         .with_progress(progress.callback())
-        .with_warnings(move |warning| {
+        .on_warning(move |warning| {
             // The receiver is there as long as the build is waited for.
             let _ = warn.send(warning.to_owned());
         });

@@ -157,7 +157,7 @@ async fn an_older_release_than_the_newest_is_taken_with_a_warning_that_has_the_r
         .with_cache_dir(dir.path().join("cache"));
     let warnings = |builder: FactoryBuilder| async {
         let (sender, receiver) = std::sync::mpsc::channel();
-        let builder = builder.with_warnings(move |warning| {
+        let builder = builder.on_warning(move |warning| {
             sender.send(warning.to_owned()).expect("received");
         });
         builder.build().await.expect("built");

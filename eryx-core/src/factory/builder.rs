@@ -253,7 +253,7 @@ impl FactoryBuilder {
     /// Calls `on_warning` with each warning: of a requirement, an older release was downloaded than
     /// the newest, because no wheel that sandboxes can use of a package that it needs exists.
     /// Downloads that the cache has give none.
-    pub fn with_warnings(mut self, on_warning: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    pub fn on_warning(mut self, on_warning: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.on_warning = Some(Arc::new(on_warning));
         self
     }
