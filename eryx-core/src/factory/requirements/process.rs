@@ -18,7 +18,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// The bytes of messages that are read: the last ones.
 const MAX_MESSAGES: u64 = 64 << 10;
 
-/// The most bytes of output and of messages: pip writes some hundred for each release that it tries.
+/// The most bytes of output, and of messages: pip writes some hundred for each release it tries.
 const MAX_OUTPUT: u64 = 4 << 20;
 
 /// Ends the process of a download when it is dropped.
