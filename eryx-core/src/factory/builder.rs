@@ -40,6 +40,9 @@ pub enum BuildStage {
     Compiling,
 }
 
+/// What is called with each warning of a build.
+type OnWarning = dyn Fn(&str) + Send + Sync;
+
 /// Where the compiled snapshot is stored.
 #[derive(Clone, Default)]
 enum CacheLocation {
@@ -64,7 +67,7 @@ pub struct FactoryBuilder {
     cache: CacheLocation,
     limits: ResourceLimits,
     progress: Option<Arc<dyn Fn(BuildStage) + Send + Sync>>,
-    on_warning: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    on_warning: Option<Arc<OnWarning>>,
 }
 
 impl FactoryBuilder {
