@@ -138,3 +138,36 @@ print(given.random())
         );
     }
 }
+
+/// The generator of uuid-utils is in machine code. Here, a module of its name counts the calls.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_generator_of_uuid_utils_is_seeded_in_every_sandbox_and_copy() {
+    let dir = tempfile::tempdir().expect("created");
+    let package = dir.path().join("uuid_utils");
+    std::fs::create_dir(&package).expect("created");
+    for (name, source) in [
+        ("__init__.py", "from ._uuid_utils import left\n"),
+        ("_uuid_utils.py", "left = [1, 2, 3, 4]\nreseed = left.pop\n"),
+    ] {
+        std::fs::write(package.join(name), source).expect("written");
+    }
+    let factory = SandboxFactory::builder()
+        .with_package(&package)
+        .with_import("uuid_utils")
+        .with_cache_dir(dir.path().join("cache"))
+        .build()
+        .await
+        .expect("built");
+    let program = "import uuid_utils\nprint(uuid_utils.left)";
+    for _ in 0..2 {
+        let sandbox = factory.sandbox().build().expect("built");
+        assert_eq!(expect_stdout(sandbox.execute(program).await), "[1, 2, 3]\n");
+    }
+    let sandbox = factory.sandbox().build().expect("built");
+    let mut session = sandbox.session().await.expect("started");
+    for _ in 0..2 {
+        assert_eq!(expect_stdout(session.execute(program).await), "[1, 2, 3]\n");
+    }
+    let mut fork = session.fork().await.expect("forked");
+    assert_eq!(expect_stdout(fork.execute(program).await), "[1, 2]\n");
+}

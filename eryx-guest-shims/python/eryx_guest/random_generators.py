@@ -10,6 +10,7 @@ import functools
 import gc
 import os
 import random
+import sys
 import types
 import uuid
 import weakref
@@ -41,11 +42,30 @@ _explicit: dict[int, weakref.ref[Any]] = {}
 _states: set[int] = set()
 
 
+# The functions that seed the generators of native packages, by the names of their modules.
+_NATIVE_SEEDS = {"uuid_utils._uuid_utils": "reseed"}
+
+
 def seed_all() -> None:
     """Seeds the generators of the snapshot. Runs no code of a subclass."""
     for start in range(0, len(_unseeded), _BATCH):
         batch = _unseeded[start : start + _BATCH]
         _seed_from(_urandom(_ENTROPY * len(batch)), batch)
+    _seed_native()
+
+
+def _seed_native() -> None:
+    """Seeds the generators of native packages that are imported."""
+    for name, function in _NATIVE_SEEDS.items():
+        module = sys.modules.get(name)
+        if type(module) is types.ModuleType:
+            seed = module.__dict__.get(function)
+            if type(seed) is types.BuiltinFunctionType:
+                try:
+                    seed()
+                except BaseException:
+                    # It is not that of the package, which cannot fail.
+                    continue
 
 
 def seed_copies() -> None:
@@ -61,6 +81,7 @@ def seed_copies() -> None:
     for start in range(0, len(pending), _BATCH):
         batch = pending[start : start + _BATCH]
         _seed_from(_urandom(_ENTROPY * len(batch)), batch)
+    _seed_native()
 
 
 def seed_all_with_zeros() -> None:
