@@ -100,12 +100,13 @@ fn release(file: &str) -> Option<(String, String)> {
     let file = file.rsplit(['/', '\\']).next()?;
     let mut parts = file.split('-');
     let (project, version) = (parts.next()?, parts.next()?);
-    let is_version = |version: &str| {
-        version
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b".!+_".contains(&byte))
+    let has_only = |text: &str, others: &[u8]| {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || others.contains(&byte);
+        text.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && text.bytes().all(is_allowed)
     };
-    is_version(version).then(|| (normalized(project), version.to_owned()))
+    let is_release = has_only(project, b"._") && has_only(version, b".!+_");
+    is_release.then(|| (normalized(project), version.to_owned()))
 }
 
 /// Returns a name as the package index writes it (PEP 503), for names without repeated separators.
