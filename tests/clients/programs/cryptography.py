@@ -19,7 +19,7 @@ def fails(error, function, *arguments):
     return False
 
 
-text = b"a text that nobody else may read"
+text = b"a confidential text"
 digest = hashes.Hash(hashes.SHA256())
 digest.update(b"abc")
 assert digest.finalize().hex().startswith("ba7816bf8f01cfea")

@@ -11,7 +11,7 @@ use crate::factory::requirements::process::{End, Ended, Stop, run_to_end};
 use crate::factory::requirements::requirement::name;
 use crate::factory::requirements::resolution::Resolution;
 use crate::factory::requirements::{Checked, wheels};
-use crate::factory::wheel::SANDBOX_PLATFORM;
+use crate::factory::wheel::{SANDBOX_PLATFORM, normalized};
 use crate::package_error::PackageError;
 
 /// The longest message that an error shows, in characters.
@@ -258,7 +258,6 @@ fn no_wheel(checked: &Checked, project: &str, is_known: bool) -> String {
 }
 
 fn is_in_directories(checked: &Checked, project: &str) -> Result<bool, PackageError> {
-    let normalized = |name: &str| name.replace(['-', '.'], "_").to_ascii_lowercase();
     for directory in &checked.find_links {
         for (file, ..) in wheels(directory)? {
             let name = file.split('-').next().unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::factory::requirements::requirement::name;
+use crate::factory::wheel::normalized;
 
 /// The releases that pip tried. It begins with the newest one of each project.
 #[derive(Debug, Default)]
@@ -107,11 +108,6 @@ fn release(file: &str) -> Option<(String, String)> {
     };
     let is_release = has_only(project, b"._") && has_only(version, b".!+_");
     is_release.then(|| (normalized(project), version.to_owned()))
-}
-
-/// Returns a name as the package index writes it (PEP 503), for names without repeated separators.
-fn normalized(name: &str) -> String {
-    name.replace(['_', '.'], "-").to_ascii_lowercase()
 }
 
 #[cfg(test)]
