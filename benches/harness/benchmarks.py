@@ -199,18 +199,25 @@ LIFETIMES = [
     ),
     Benchmark(
         "sandbox",
-        SandboxWorkload("forks"),
+        SandboxWorkload("fork"),
         (
             Row(
                 "fork of a session with 9 imports and 5,000 objects",
                 units.MILLISECONDS,
                 (AtMost(0.002),),
             ),
+        ),
+        (ERYX, NATIVE),
+    ),
+    Benchmark(
+        "sandbox",
+        SandboxWorkload("snapshots"),
+        (
             Row("snapshot of it", units.MILLISECONDS),
             Row("size of the snapshot", units.KILOBYTES),
             Row("restoration of it", units.MILLISECONDS),
         ),
-        (ERYX,),
+        SANDBOXES,
     ),
     Benchmark(
         "sandbox",

@@ -17,9 +17,15 @@ from adapters.native import Session as NativeSession
 from adapters.protocol import Factory, Sandboxes, Session
 from benchmarks import BENCHMARKS, ERYX, NATIVE, Program, SandboxWorkload
 from worker_config import WorkerConfig
-from workloads import Workloads
+from workloads import NativeWorkloads, Workloads
 
 LIBRARIES = ["requests", "httpx", "aiohttp"]
+
+
+def run_workload(workloads: object, workload: SandboxWorkload) -> list[float]:
+    """Run a method of `workloads`."""
+    measurements: list[float] = getattr(workloads, workload.name)(*workload.arguments)
+    return measurements
 
 
 class Worker:
@@ -57,6 +63,11 @@ class Worker:
 class NativeWorker(Worker):
     """Runs programs without sandboxes."""
 
+    def run(self, workload: object) -> list[float]:
+        if isinstance(workload, SandboxWorkload):
+            return run_workload(NativeWorkloads(), workload)
+        return super().run(workload)
+
     def session(self, libraries: bool, inspection: str) -> Session:
         return NativeSession()
 
@@ -75,9 +86,7 @@ class SandboxWorker(Worker):
 
     def run(self, workload: object) -> list[float]:
         if isinstance(workload, SandboxWorkload):
-            function = getattr(self.workloads, workload.name)
-            measurements: list[float] = function(*workload.arguments)
-            return measurements
+            return run_workload(self.workloads, workload)
         return super().run(workload)
 
     def session(self, libraries: bool, inspection: str) -> Session:

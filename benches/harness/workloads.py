@@ -52,6 +52,35 @@ def large():
     return time.perf_counter() - start
 """
 
+#: What a session has that is copied.
+STATE = """
+import collections, dataclasses, datetime, decimal, hashlib, itertools, json, re
+import sqlite3
+rows = [{'number': n, 'name': str(n)} for n in range(5000)]
+"""
+
+
+class NativeWorkloads:
+    """The workloads without a sandbox, for comparison."""
+
+    def fork(self) -> list[float]:
+        """Measure a fork of this process until the child has written a byte."""
+        exec(STATE, {})
+        durations = []
+        for _ in range(20):
+            reader, writer = os.pipe()
+            start = time.perf_counter()
+            child = os.fork()
+            if child == 0:
+                os.write(writer, b"x")
+                os._exit(0)
+            os.read(reader, 1)
+            durations.append(time.perf_counter() - start)
+            os.waitpid(child, 0)
+            os.close(reader)
+            os.close(writer)
+        return [quantile(durations, 0.5)]
+
 
 class Workloads:
     """The workloads. Each returns the measurements of its benchmark, in the order of its rows."""
@@ -78,17 +107,17 @@ class Workloads:
             median_seconds(lambda: session.evaluate("x += 1; x"), 200),
         ]
 
-    def forks(self) -> list[float]:
-        """Measure a fork, a snapshot, its bytes, and its restoration."""
-        session = self.sandboxes.forkable_session()
-        session.execute(
-            "import collections, dataclasses, datetime, decimal, hashlib, itertools, json, re\n"
-            "import sqlite3\n"
-            "rows = [{'number': n, 'name': str(n)} for n in range(5000)]"
-        )
+    def fork(self) -> list[float]:
+        session = self.sandboxes.copyable_session()
+        session.execute(STATE)
+        return [median_seconds(session.fork, 20)]
+
+    def snapshots(self) -> list[float]:
+        """Measure a snapshot, its bytes, and its restoration."""
+        session = self.sandboxes.copyable_session()
+        session.execute(STATE)
         data = session.snapshot()
         return [
-            median_seconds(session.fork, 20),
             median_seconds(session.snapshot, 20),
             len(data),
             median_seconds(lambda: self.sandboxes.restore(data), 20),

@@ -48,7 +48,7 @@ class Session:
     def evaluate(self, code: str) -> Any:
         return self.session.execute(code, value=True).value
 
-    def fork(self) -> protocol.ForkableSession:
+    def fork(self) -> protocol.CopyableSession:
         return Session(self.session.fork())
 
     def snapshot(self) -> bytes:
@@ -90,10 +90,10 @@ class Sandboxes:
     def value_session(self) -> protocol.ValueSession:
         return Session(eryx.Sandbox().session())
 
-    def forkable_session(self) -> protocol.ForkableSession:
+    def copyable_session(self) -> protocol.CopyableSession:
         return Session(eryx.Sandbox().session())
 
-    def restore(self, data: bytes) -> protocol.ForkableSession:
+    def restore(self, data: bytes) -> protocol.CopyableSession:
         return Session(eryx.Sandbox().restore(data))
 
     def connected_session(self, inspection: str = "") -> protocol.Session:

@@ -20,10 +20,10 @@ class ValueSession(Session, Protocol):
         """Return the value of `code`."""
 
 
-class ForkableSession(Session, Protocol):
+class CopyableSession(Session, Protocol):
     """A session that can be copied."""
 
-    def fork(self) -> ForkableSession:
+    def fork(self) -> CopyableSession:
         """Return a copy that continues independently."""
 
     def snapshot(self) -> bytes:
@@ -55,10 +55,10 @@ class Sandboxes(Protocol):
     def value_session(self) -> ValueSession:
         """Start a session without a network whose programs have values."""
 
-    def forkable_session(self) -> ForkableSession:
+    def copyable_session(self) -> CopyableSession:
         """Start a session without a network that can be copied."""
 
-    def restore(self, data: bytes) -> ForkableSession:
+    def restore(self, data: bytes) -> CopyableSession:
         """Continue a session without a network from its state."""
 
     def connected_session(self, inspection: str = "") -> Session:

@@ -21,6 +21,14 @@ class Session:
         text: str = self.session.execute(code).stdout_text
         return text
 
+    def fork(self) -> protocol.CopyableSession:
+        raise NotImplementedError("sessions of pyeryx cannot be forked")
+
+    def snapshot(self) -> bytes:
+        """Return the variables, pickled."""
+        data: bytes = self.session.snapshot_state()
+        return data
+
 
 class Factory:
     def __init__(self, factory: Any, network: Any) -> None:
@@ -57,11 +65,13 @@ class Sandboxes:
     def value_session(self) -> protocol.ValueSession:
         raise NotImplementedError("programs of pyeryx have no values")
 
-    def forkable_session(self) -> protocol.ForkableSession:
-        raise NotImplementedError("sessions of pyeryx cannot be forked")
+    def copyable_session(self) -> protocol.CopyableSession:
+        return Session(pyeryx.Session())
 
-    def restore(self, data: bytes) -> protocol.ForkableSession:
-        raise NotImplementedError("sessions of pyeryx have no snapshots of memory")
+    def restore(self, data: bytes) -> protocol.CopyableSession:
+        session = pyeryx.Session()
+        session.restore_state(data)
+        return Session(session)
 
     def connected_session(self, inspection: str = "") -> protocol.Session:
         if inspection:
