@@ -4,7 +4,7 @@
 
 #include "stream.h"
 
-static PyMethodDef methods[40];
+static PyMethodDef methods[48];
 static PyModuleDef definition = {
     .m_base = {.ob_refcnt = 1},
     .m_name = "_eryx_native",
@@ -40,6 +40,7 @@ __attribute__((visibility("default"))) PyObject *PyInit__eryx_native(void) {
     add(&end, key_derivation_methods);
     add(&end, database_lock_methods);
     add(&end, object_pool_methods);
+    add(&end, descriptor_methods);
     PyObject *module = PyModule_Create2(&definition, PYTHON_API_VERSION);
     if (module && (!stream_install() || !zstd_constants(module))) {
         Py_DecRef(module);

@@ -76,6 +76,7 @@ enum {
 /* The object None, whose address is the only thing that is used. */
 extern PyObject _Py_NoneStruct;
 extern PyObject *PyExc_MemoryError;
+extern PyObject *PyExc_OSError;
 extern PyObject *PyExc_SystemError;
 extern PyObject *PyExc_TypeError;
 extern PyObject *PyExc_ValueError;
@@ -95,6 +96,7 @@ PyObject *PyErr_Occurred(void);
 void PyErr_Clear(void);
 long PyLong_AsLong(PyObject *);
 void PyErr_SetString(PyObject *, const char *);
+PyObject *PyErr_SetFromErrno(PyObject *type);
 PyObject *PyLong_FromLong(long);
 PyObject *PyModule_Create2(PyModuleDef *, int);
 int PyModule_AddIntConstant(PyObject *, const char *, long);

@@ -56,7 +56,8 @@ void stream_keep(struct stream *, PyObject *dictionary);
 bool stream_install(void);
 
 extern PyMethodDef bz2_methods[], lzma_methods[], zstd_methods[], digest_methods[],
-    key_derivation_methods[], database_lock_methods[], object_pool_methods[];
+    key_derivation_methods[], database_lock_methods[], object_pool_methods[],
+    descriptor_methods[];
 
 bool zstd_constants(PyObject *module);
 

@@ -44,6 +44,11 @@ async fn memory_maps_write_to_files_and_locks_exclude_open_files() {
 }
 
 #[tokio::test]
+async fn duplicates_of_descriptors_share_a_position_and_replace_standard_output() {
+    run(include_str!("programs/stdlib/duplicates.py")).await;
+}
+
+#[tokio::test]
 async fn connections_to_a_database_lock_each_other_out_as_on_linux() {
     run(include_str!("programs/stdlib/databases.py")).await;
 }

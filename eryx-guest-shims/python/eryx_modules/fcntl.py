@@ -26,6 +26,9 @@ FASYNC = 0x2000
 LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = 1, 2, 4, 8
 LOCK_MAND, LOCK_READ, LOCK_WRITE, LOCK_RW = 32, 64, 128, 192
 
+# That of `os.dup2`, plus one.
+_MAX_DESCRIPTORS = 1024
+
 # The locks of files, by device and inode: the descriptors that hold one, and their kind.
 _locks: dict[tuple[int, int], dict[int, int]] = {}
 
@@ -47,6 +50,8 @@ def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
         _check_open(number)
         return _answer(arg)
     value = arg if isinstance(arg, int) else 0
+    if cmd in (F_DUPFD, F_DUPFD_CLOEXEC):
+        return _duplicate(number, value)
     if cmd == F_GETFD:
         return 0 if os.get_inheritable(number) else FD_CLOEXEC
     if cmd == F_SETFD:
@@ -70,6 +75,20 @@ def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
         errno.EINVAL,
         f"fcntl: a sandbox has no operation {cmd}; it has those for flags and for locks",
     )
+
+
+def _duplicate(fd: int, least: int) -> int:
+    """Returns a new descriptor with a number of at least `least`."""
+    if not 0 <= least < _MAX_DESCRIPTORS:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    if fd >= descriptors.FIRST:
+        return os.dup(fd)
+    for number in range(least, _MAX_DESCRIPTORS):
+        try:
+            os.fstat(number)
+        except OSError:
+            return os.dup2(fd, number, inheritable=False)
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def _answer(arg: Any) -> Any:

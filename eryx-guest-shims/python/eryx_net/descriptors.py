@@ -72,11 +72,15 @@ def close(fd: int) -> None:
 
 
 def replace(fd: int, description: Description) -> None:
-    """Makes the open descriptor `fd` refer to `description` (dup2(2)). Raises OSError(EBADF)."""
-    if fd not in _table:
+    """Makes `fd` refer to `description` (dup2(2)), as long as `allocate` has returned that number.
+
+    Raises OSError(EBADF) for another number.
+    """
+    if not FIRST <= fd < _next:
         raise os_error("EBADF")
     description.references += 1
-    close(fd)
+    if fd in _table:
+        close(fd)
     _table[fd] = description
 
 

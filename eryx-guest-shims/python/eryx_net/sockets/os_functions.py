@@ -7,6 +7,7 @@ replacement calls the function of the system unless the descriptor is a socket's
 from __future__ import annotations
 
 import builtins
+import errno
 import genericpath
 import io
 import os
@@ -115,10 +116,35 @@ def _dup(description: Description, fd: int, /) -> int:
 
 
 def _dup2(description: Description, fd: int, fd2: int, inheritable: bool = True) -> int:
-    """Makes the descriptor `fd2` of another socket refer to this one."""
+    """Makes the descriptor `fd2` of another socket or pipe refer to this one."""
+    if 0 <= fd2 < FIRST:
+        raise OSError(
+            errno.EOPNOTSUPP, f"os.dup2 cannot put a socket or pipe in place of a file ({fd2})"
+        )
     if fd2 != fd:
         descriptors.replace(fd2, description)
     return fd2
+
+
+def _dup_file(fd: int, /) -> int:
+    """Return a duplicate of a file descriptor."""
+    copy: int = _eryx_native.dup(fd)
+    return copy
+
+
+def _dup2_file(fd: int, fd2: int, inheritable: bool = True) -> int:
+    """Duplicate file descriptor."""
+    if fd2.__class__ is int and find(fd2) is not None:
+        # The numbers of sockets and those of files are in different tables.
+        raise OSError(
+            errno.EOPNOTSUPP, f"os.dup2 cannot put a file in place of a socket or pipe ({fd2})"
+        )
+    copy: int = _eryx_native.dup2(fd, fd2)
+    return copy
+
+
+# CPython has the first one, which fails, and not the second one.
+_OF_FILES: dict[str, Callable[..., int]] = {"dup": _dup_file, "dup2": _dup2_file}
 
 
 def _set_blocking(description: Description, fd: int, blocking: bool, /) -> None:
@@ -163,7 +189,7 @@ def _set_inheritable(description: Description, fd: int, inheritable: int, /) -> 
     if not inheritable:
         _inheritable.discard(fd)
         return
-    # Numbers are never reused, so those of closed sockets can be removed at any time.
+    # Those of closed sockets can be removed at any time.
     _inheritable.intersection_update({number for number in _inheritable if find(number)})
     _inheritable.add(fd)
 
@@ -344,7 +370,7 @@ def install() -> None:
     """
     pipes.install()
     for name, for_socket in _FUNCTIONS.items():
-        stock = getattr(os, name, None)
+        stock = _OF_FILES.get(name) or getattr(os, name, None)
         if stock is None and name not in ("get_inheritable", "set_inheritable"):
             continue
         function: Any = _replacement(name, stock, for_socket)

@@ -1,0 +1,158 @@
+/* dup(2) and dup2(2) for files, which the C library of WASI leaves out.
+
+   In its table, a descriptor is an entry with data, such as the position in a file, and operations
+   on them. Duplicates are entries with the same data. Their operations are a copy, of which only the
+   one that releases the data differs: it does so with the last duplicate. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stream.h"
+
+/* `descriptor_vtable_t` of wasi-libc, which has 24 operations. A copy may have what follows them in
+   memory. */
+struct operations {
+    void (*release)(void *data);
+    void *others[31];
+};
+
+/* `descriptor_table_entry_t` of wasi-libc. */
+struct entry {
+    void *data;
+    struct operations *operations;
+};
+struct entry *descriptor_table_get_ref(int fd);
+int descriptor_table_insert(struct entry entry);
+int descriptor_table_renumber(int fd, int target);
+
+/* The largest descriptor of a duplicate, plus one: Linux has this limit unless it is changed. */
+#define MAX_DESCRIPTORS 1024
+
+/* What duplicates share. */
+struct shared {
+    struct operations operations;
+    void (*release)(void *data);
+    void *data;
+    uint32_t count;
+    struct shared *next;
+};
+static struct shared *all;
+
+/* Removes one of the entries that share `data`. */
+static void release(void *data) {
+    struct shared **link = &all;
+    while ((*link)->data != data)
+        link = &(*link)->next;
+    struct shared *shared = *link;
+    if (--shared->count)
+        return;
+    *link = shared->next;
+    shared->release(data);
+    free(shared);
+}
+
+/* Returns a new descriptor of any number, or -1 and sets `errno`. */
+static int duplicate(int fd) {
+    struct entry *entry = descriptor_table_get_ref(fd);
+    if (!entry)
+        return -1;
+    struct shared *shared = (struct shared *)entry->operations;
+    if (entry->operations->release != release) {
+        shared = malloc(sizeof *shared);
+        if (!shared) {
+            errno = ENOMEM;
+            return -1;
+        }
+        *shared = (struct shared){
+            *entry->operations, entry->operations->release, entry->data, .count = 1, .next = all,
+        };
+        shared->operations.release = release;
+        all = shared;
+        entry->operations = &shared->operations;
+    }
+    shared->count++;
+    /* The table may move. If it has no room, it releases the entry. */
+    struct entry copy = *entry;
+    return descriptor_table_insert(copy);
+}
+
+/* Makes the unused number `target` a duplicate of `fd`. The table chooses numbers, each once, so
+   that it comes to `target` in the end. */
+static int duplicate_to_unused(int fd, int target) {
+    int *others = malloc(MAX_DESCRIPTORS * sizeof *others);
+    if (!others) {
+        errno = ENOMEM;
+        return -1;
+    }
+    int count = 0, found = -1;
+    while (count < MAX_DESCRIPTORS) {
+        found = duplicate(fd);
+        if (found < 0 || found == target)
+            break;
+        others[count++] = found;
+    }
+    int error = found < 0 ? errno : EMFILE;
+    while (count)
+        close(others[--count]);
+    free(others);
+    errno = error;
+    return found == target ? target : -1;
+}
+
+/* Returns a new descriptor of the lowest unused number. */
+static int duplicate_to_lowest(int fd) {
+    if (!descriptor_table_get_ref(fd))
+        return -1;
+    int lowest = 0;
+    while (lowest < MAX_DESCRIPTORS && descriptor_table_get_ref(lowest))
+        lowest++;
+    if (lowest == MAX_DESCRIPTORS) {
+        errno = EMFILE;
+        return -1;
+    }
+    return duplicate_to_unused(fd, lowest);
+}
+
+static int duplicate_to(int fd, int target) {
+    if (!descriptor_table_get_ref(fd))
+        return -1;
+    if (target < 0 || target >= MAX_DESCRIPTORS) {
+        errno = EBADF;
+        return -1;
+    }
+    if (fd == target)
+        return target;
+    if (!descriptor_table_get_ref(target))
+        return duplicate_to_unused(fd, target);
+    int copy = duplicate(fd);
+    if (copy < 0)
+        return -1;
+    return descriptor_table_renumber(copy, target) < 0 ? -1 : target;
+}
+
+static PyObject *result(int fd) {
+    return fd < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyLong_FromLong(fd);
+}
+
+/* dup(fd): returns another descriptor of a file. */
+static PyObject *dup_file(PyObject *module, PyObject *arguments) {
+    int fd;
+    if (!PyArg_ParseTuple(arguments, "i", &fd))
+        return NULL;
+    return result(duplicate_to_lowest(fd));
+}
+
+/* dup2(fd, fd2): makes `fd2` another descriptor of a file. */
+static PyObject *dup2_file(PyObject *module, PyObject *arguments) {
+    int fd, target;
+    if (!PyArg_ParseTuple(arguments, "ii", &fd, &target))
+        return NULL;
+    return result(duplicate_to(fd, target));
+}
+
+PyMethodDef descriptor_methods[] = {
+    {"dup", dup_file, METH_VARARGS, NULL},
+    {"dup2", dup2_file, METH_VARARGS, NULL},
+    {0},
+};
