@@ -43,6 +43,7 @@ import sys
 print('speed._speed' in sys.modules)
 from speed import _speed
 print(_speed.add_one(41), _speed.repr('text'), _speed.__file__)
+assert _speed.flags(4) & 4 and _speed.flags(1) & 31 == 5
 try:
     _speed.add_one(-1)
 except ValueError as error:

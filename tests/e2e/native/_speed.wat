@@ -9,8 +9,9 @@
 ;;     write_outside()     writes behind the end of the memory
 ;;     draw()              returns a random number
 ;;     drawn()             returns the random number that was drawn when the module was loaded
+;;     flags(bits)         sets flags of floating-point errors, and returns all that are set
 (module
-  (@dylink.0 (mem-info (memory 512 4) (table 9 0)))
+  (@dylink.0 (mem-info (memory 512 4) (table 10 0)))
 
   (import "env" "memory" (memory 0))
   (import "env" "__indirect_function_table" (table 0 funcref))
@@ -27,6 +28,9 @@
   (import "env" "PyObject_Repr" (func $PyObject_Repr (param i32) (result i32)))
   (import "env" "PyModule_Create2" (func $PyModule_Create2 (param i32 i32) (result i32)))
   (import "env" "Py_GetConstant" (func $Py_GetConstant (param i32) (result i32)))
+
+  (import "env" "feraiseexcept" (func $feraiseexcept (param i32) (result i32)))
+  (import "env" "fetestexcept" (func $fetestexcept (param i32) (result i32)))
 
   (import "wasi_snapshot_preview1" "random_get"
     (func $random_get (param i32 i32) (result i32)))
@@ -47,10 +51,11 @@
   (data (offset (i32.add (global.get $base) (i32.const 192))) "it is negative\00")
   (data (offset (i32.add (global.get $base) (i32.const 208))) "draw\00")
   (data (offset (i32.add (global.get $base) (i32.const 224))) "drawn\00")
+  (data (offset (i32.add (global.get $base) (i32.const 232))) "flags\00")
 
   (elem (global.get $table)
     func $add_one $repr $spin $recurse $nested $take_memory $write_outside $draw
-      $drawn)
+      $drawn $flags)
 
   (func $address (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
@@ -85,6 +90,8 @@
     (call $method (i32.const 6) (i32.const 176) (i32.const 4))
     (call $method (i32.const 7) (i32.const 208) (i32.const 4))
     (call $method (i32.const 8) (i32.const 224) (i32.const 4))
+    ;; METH_O
+    (call $method (i32.const 9) (i32.const 232) (i32.const 8))
     (call $fill_with_random (i32.const 448))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
@@ -99,6 +106,10 @@
           (call $address (i32.const 192)))
         (return (i32.const 0))))
     (call $PyLong_FromLong (i32.add (local.get $value) (i32.const 1))))
+
+  (func $flags (param $self i32) (param $bits i32) (result i32)
+    (drop (call $feraiseexcept (call $PyLong_AsLong (local.get $bits))))
+    (call $PyLong_FromLong (call $fetestexcept (i32.const 31))))
 
   (func $repr (param $self i32) (param $object i32) (result i32)
     (call_indirect (param i32) (result i32) (local.get $object) (global.get $Repr)))
