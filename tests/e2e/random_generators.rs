@@ -171,3 +171,96 @@ async fn the_generator_of_uuid_utils_is_seeded_in_every_sandbox_and_copy() {
     let mut fork = session.fork().await.expect("forked");
     assert_eq!(expect_stdout(fork.execute(program).await), "[1, 2]\n");
 }
+
+/// The generators of numpy are in machine code. Here, modules of their names draw seeds as they do.
+#[tokio::test(flavor = "multi_thread")]
+async fn generators_of_numpy_without_a_seed_are_seeded_in_every_sandbox_and_copy() {
+    let dir = tempfile::tempdir().expect("created");
+    let package = dir.path().join("numpy");
+    std::fs::create_dir_all(package.join("random")).expect("created");
+    for (name, source) in [
+        ("__init__.py", "from . import random\n"),
+        (
+            "random/__init__.py",
+            "from .mtrand import _rand\nfrom ._pcg64 import PCG64\n",
+        ),
+        (
+            "random/bit_generator.py",
+            "
+from secrets import randbits
+class SeedSequence:
+    def __init__(self, entropy=None):
+        self.entropy = randbits(128) if entropy is None else entropy
+class BitGenerator:
+    def __init__(self, seed=None):
+        self.seed_seq = SeedSequence(seed)
+        self.state = self.seed_seq.entropy
+    def __setstate__(self, state):
+        self.state, self.seed_seq = state
+",
+        ),
+        (
+            "random/_pcg64.py",
+            "from .bit_generator import BitGenerator\nclass PCG64(BitGenerator): pass\n",
+        ),
+        (
+            "random/_mt19937.py",
+            "from .bit_generator import BitGenerator\nclass MT19937(BitGenerator): pass\n",
+        ),
+        (
+            "random/mtrand.py",
+            "
+from ._mt19937 import MT19937
+class RandomState:
+    def __init__(self):
+        self._bit_generator = MT19937()
+        self.content = {'has_gauss': 1, 'gauss': 0.5}
+    def get_state(self, legacy): return self.content
+    def set_state(self, content): self.content = content
+_rand = RandomState()
+",
+        ),
+    ] {
+        std::fs::write(package.join(name), source).expect("written");
+    }
+    let factory = SandboxFactory::builder()
+        .with_package(&package)
+        .with_setup_code(
+            "
+import secrets
+from numpy.random import PCG64, _rand
+held = [PCG64()]
+given = [PCG64(7), PCG64(secrets.randbits(127)), PCG64()]
+given[2].seed_seq = None
+",
+        )
+        .with_cache_dir(dir.path().join("cache"))
+        .build()
+        .await
+        .expect("built");
+    let program = "
+for generator in (_rand._bit_generator, held[0]):
+    print(generator.state, generator.seed_seq.entropy)
+print(_rand.content, [each.state for each in given])
+";
+    let mut printed = Vec::new();
+    for _ in 0..2 {
+        let sandbox = factory.sandbox().build().expect("built");
+        printed.push(expect_stdout(sandbox.execute(program).await));
+    }
+    let sandbox = factory.sandbox().build().expect("built");
+    let mut session = sandbox.session().await.expect("started");
+    printed.push(expect_stdout(session.execute(program).await));
+    let mut fork = session.fork().await.expect("forked");
+    printed.push(expect_stdout(fork.execute(program).await));
+    let lines: Vec<Vec<&str>> = printed.iter().map(|text| text.lines().collect()).collect();
+    for (line, expected) in [lines.len(), lines.len(), 1].into_iter().enumerate() {
+        let values: std::collections::HashSet<_> = lines.iter().map(|each| each[line]).collect();
+        assert_eq!(values.len(), expected, "{values:?}");
+    }
+    assert!(
+        lines[0][2].contains("{'has_gauss': 0, 'gauss': 0.0}"),
+        "{:?}",
+        lines[0]
+    );
+}

@@ -16,6 +16,8 @@ import uuid
 import weakref
 from typing import Any
 
+from eryx_guest import numpy_generators
+
 # The bytes of entropy for one generator.
 _ENTROPY = 32
 
@@ -30,8 +32,9 @@ _native: Any = random.Random.__mro__[1]
 _reseed: Any = _native.seed
 _urandom = os.urandom
 
-# The generators of the snapshot to seed in every sandbox.
+# The generators of the snapshot to seed in every sandbox, and those of numpy.
 _unseeded: list[Any] = [_inner]
+_unseeded_numpy: list[Any] = []
 
 # The generators with an explicit seed. Keyed by identity, as a subclass may define its own equality
 # and hash.
@@ -51,11 +54,13 @@ def seed_all() -> None:
     for start in range(0, len(_unseeded), _BATCH):
         batch = _unseeded[start : start + _BATCH]
         _seed_from(_urandom(_ENTROPY * len(batch)), batch)
-    _seed_native()
+    _seed_native(_unseeded_numpy)
 
 
-def _seed_native() -> None:
+def _seed_native(of_numpy: list[Any]) -> None:
     """Seeds the generators of native packages that are imported."""
+    if of_numpy:
+        numpy_generators.seed(of_numpy)
     for name, function in _NATIVE_SEEDS.items():
         module = sys.modules.get(name)
         if type(module) is types.ModuleType:
@@ -76,12 +81,13 @@ def seed_copies() -> None:
     collector returns.
     """
     _mark(_inner, False)
-    found = [*_unseeded, *(each for each in gc.get_objects() if issubclass(type(each), _native))]
+    objects = gc.get_objects()
+    found = [*_unseeded, *(each for each in objects if issubclass(type(each), _native))]
     pending = [_inner, *(each for each in found if id(each) not in _explicit)]
     for start in range(0, len(pending), _BATCH):
         batch = pending[start : start + _BATCH]
         _seed_from(_urandom(_ENTROPY * len(batch)), batch)
-    _seed_native()
+    _seed_native([*_unseeded_numpy, *numpy_generators.collect(objects)])
 
 
 def seed_all_with_zeros() -> None:
@@ -106,7 +112,8 @@ def collect_unseeded(objects: list[Any]) -> None:
 
     Runs no code of a program.
     """
-    global _unseeded
+    global _unseeded, _unseeded_numpy
+    _unseeded_numpy = numpy_generators.collect(objects)
     _unseeded = [
         each for each in objects if issubclass(type(each), _native) and id(each) not in _explicit
     ]
@@ -160,6 +167,7 @@ def _setstate(self: random.Random, state: Any) -> None:
 
 def install() -> None:
     """Replaces the methods of `random.Random` and of the module that set a state."""
+    numpy_generators.install()
     for name, method in (("seed", _seed), ("getstate", _getstate), ("setstate", _setstate)):
         stock = _STOCK[name]
         replacement: Any = method
