@@ -195,6 +195,10 @@ CLIENTS = [
         connects=False, native=("cryptography", "cffi"), note="with OpenSSL",
     ),
     Client(
+        "numpy", servers.closed_port, "numpy", "numpy", NO_CLIENT, connects=False,
+        native=("numpy",),
+    ),
+    Client(
         "orjson", servers.closed_port, "orjson", "orjson", NO_CLIENT, connects=False,
         native=("orjson",),
     ),

@@ -5,6 +5,7 @@
 //! lie in `target/native`.
 
 mod builtins;
+mod cxx_runtime;
 mod debian;
 mod known_wheels;
 mod libyaml;
@@ -23,6 +24,7 @@ use anyhow::{Context, Result, bail, ensure};
 use eryx_guest_shims::BuildInputs;
 
 pub(crate) use known_wheels::KnownWheels;
+use static_library::StaticLibrary;
 
 use crate::client_matrix;
 use crate::command;
@@ -31,8 +33,7 @@ use crate::wheel;
 use crate::workspace;
 
 /// The options of the compiler.
-const COMPILER: [&str; 15] = [
-    "cc",
+const COMPILER: [&str; 14] = [
     "-target",
     "wasm32-wasi",
     "-O2",
@@ -151,37 +152,46 @@ fn build(options: Options<'_>, names: &[String]) -> Result<()> {
         builtins::compile(&sources.join("builtins.c"), &zig, &target.join("builtins"))?;
     let libffi = sources.join("libffi");
     let ffi = target.join("libffi");
-    static_library::compile(
-        &libffi.join("ffi.c"),
-        &[&include, &libffi],
+    StaticLibrary {
+        language: "cc",
+        options: &[],
+        sources: vec![&libffi.join("ffi.c")],
+        include: vec![&include, &libffi],
+    }
+    .compile(&zig, &ffi.join("libffi.a"))?;
+    let cxx = cxx_runtime::compile(
+        &sources.join("cxx_runtime.cpp"),
         &zig,
-        &ffi.join("libffi.a"),
+        &target.join("cxx-runtime"),
     )?;
-    let compiler = program(&zig, &COMPILER);
+    let include = [&include, &yaml.include, &libffi]
+        .map(|folder| format!("-I{}", folder.display()))
+        .join(" ");
+    let licences = copy_licences(&zig, &target)?;
     let wheels = wheels();
     let mut build = tools.wheel_of_sources(&requirements, &wheels);
     build
+        .env("CC", format!("{} {include}", compiler(&zig, "cc")))
         .env(
-            "CC",
+            "CXX",
             format!(
-                "{compiler} -I{} -I{} -I{}",
-                include.display(),
-                yaml.display(),
-                libffi.display()
+                "{} {} {include}",
+                compiler(&zig, "c++"),
+                cxx_runtime::COMPILER.join(" ")
             ),
         )
-        .env("CXX", "false")
         // Not those with which the interpreter of the build was compiled.
         .env("CFLAGS", "")
         .env(
             "LDSHARED",
             format!(
-                "{} -L{} -L{} {} {}",
+                "{} -L{} -L{} {} {} {}",
                 program(&zig, &LINKER),
-                yaml.display(),
+                yaml.library.display(),
                 ffi.display(),
                 builtins.display(),
-                long_double.display()
+                long_double.display(),
+                cxx.display()
             ),
         )
         .env("LDFLAGS", "")
@@ -210,12 +220,7 @@ fn build(options: Options<'_>, names: &[String]) -> Result<()> {
     command::output(&mut build)?;
     for wheel in venv::wheels(&wheels)? {
         if !wheel.to_string_lossy().ends_with(TAGS) {
-            rename(
-                &tools,
-                &wheel,
-                &target.join("unpacked"),
-                &builtins::licence(&zig)?,
-            )?;
+            rename(&tools, &wheel, &target.join("unpacked"), &licences)?;
         }
     }
     let is_pinned = |file: &str| is_pinned_wheel(&all, file);
@@ -237,8 +242,8 @@ fn build(options: Options<'_>, names: &[String]) -> Result<()> {
 }
 
 /// Gives a wheel and its modules the names for sandboxes: the build took some of them from the
-/// interpreter that ran it. `zig` is the licence of Zig, for packages that contain functions of it.
-fn rename(tools: &Venv, wheel: &Path, folder: &Path, zig: &Path) -> Result<()> {
+/// interpreter that ran it. `licences` is the folder of [`copy_licences`].
+fn rename(tools: &Venv, wheel: &Path, folder: &Path, licences: &Path) -> Result<()> {
     let run = |arguments: &[&OsStr]| {
         let mut command = Command::new(tools.python());
         command.args(["-m", "wheel"]).args(arguments);
@@ -274,9 +279,9 @@ fn rename(tools: &Venv, wheel: &Path, folder: &Path, zig: &Path) -> Result<()> {
         let unpacked = entry?.path();
         let name = unpacked.file_name().unwrap_or_default().to_string_lossy();
         if WITH_LONG_DOUBLE.contains(&name.split('-').next().unwrap_or_default()) {
-            let licence = unpacked.join(format!("{name}.dist-info/licenses/zig"));
-            fs::create_dir_all(&licence)?;
-            fs::copy(zig, licence.join("LICENSE"))?;
+            let copy = unpacked.join(format!("{name}.dist-info/licenses/zig"));
+            fs::create_dir_all(&copy)?;
+            fs::copy(licences.join("zig/LICENSE"), copy.join("LICENSE"))?;
         }
         run(&[
             "pack".as_ref(),
@@ -301,9 +306,29 @@ fn rename(tools: &Venv, wheel: &Path, folder: &Path, zig: &Path) -> Result<()> {
     run(&[&options[..], &[wheel.as_ref()]].concat())
 }
 
+/// Copies the licences of the libraries of Zig that modules contain, for the build backends.
+/// Returns their folder.
+fn copy_licences(zig: &Path, target: &Path) -> Result<PathBuf> {
+    let folder = target.join("licences");
+    for (library, licence) in [
+        ("zig", builtins::licence(zig)?),
+        ("libcxx", cxx_runtime::licence(zig)?),
+    ] {
+        let copy = folder.join(library);
+        fs::create_dir_all(&copy)?;
+        fs::copy(&licence, copy.join(licence.file_name().unwrap_or_default()))?;
+    }
+    Ok(folder)
+}
+
 /// Returns the folder of the wheels, which may not exist.
 pub(crate) fn wheels() -> PathBuf {
     workspace::target_dir().join("native/wheels")
+}
+
+/// Returns the command line of the compiler of modules: `cc` or `c++`.
+fn compiler(zig: &Path, language: &str) -> String {
+    format!("{} {}", program(zig, &[language]), COMPILER.join(" "))
 }
 
 /// Returns a command line for the environment of the build.

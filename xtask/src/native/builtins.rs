@@ -1,6 +1,6 @@
 //! The functions that the compiler calls, and that neither the guest nor the linker has: products
-//! of 128 bits, which `xtask/native/builtins.c` has, and numbers of the type `long double`, which
-//! are part of Zig.
+//! of 128 bits, which `xtask/native/builtins.c` has, and quotients of them and numbers of the type
+//! `long double`, which are part of Zig.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::command;
-use crate::native::COMPILER;
+use crate::native::static_library::StaticLibrary;
 use crate::venv::remove_dir;
 
-/// The files of Zig's functions for `long double`.
-const FILES: [&str; 9] = [
+/// The files of Zig's functions.
+const FILES: [&str; 10] = [
     "addf3",
     "comparef",
     "divtf3",
@@ -23,23 +23,23 @@ const FILES: [&str; 9] = [
     "mulf3",
     "shift",
     "truncf",
+    "udivmod",
 ];
 
 /// Compiles the functions to static libraries in the folder `dir`. `own` is the file of Eryx.
 /// Returns the paths of the libraries. The linker takes what a module needs of them.
 pub(crate) fn compile(own: &Path, zig: &Path, dir: &Path) -> Result<[PathBuf; 2]> {
-    remove_dir(dir)?;
-    fs::create_dir_all(dir)?;
-    let objects = [dir.join("builtins.o"), dir.join("long_double.o")];
-    let [own_object, _] = &objects;
-    command::output(
-        Command::new(zig)
-            .args(COMPILER)
-            .arg("-c")
-            .arg(own)
-            .arg("-o")
-            .arg(own_object),
-    )?;
+    let library = dir.join("own/libbuiltins.a");
+    StaticLibrary {
+        language: "cc",
+        options: &[],
+        sources: vec![own],
+        include: Vec::new(),
+    }
+    .compile(zig, &library)?;
+    let dir = dir.join("zig");
+    remove_dir(&dir)?;
+    fs::create_dir_all(&dir)?;
     let functions = dir.join("compiler_rt");
     let of_zig = library_folder(zig)?;
     command::output(
@@ -52,7 +52,7 @@ pub(crate) fn compile(own: &Path, zig: &Path, dir: &Path) -> Result<[PathBuf; 2]
     fs::write(dir.join("compiler_rt.zig"), without_others(&root))?;
     command::output(
         Command::new(zig)
-            .current_dir(dir)
+            .current_dir(&dir)
             .args(["build-obj", "compiler_rt.zig", "--name", "long_double"])
             .args(["-target", "wasm32-wasi"])
             .arg("-mcpu=generic+bulk_memory+sign_ext+nontrapping_fptoint")
@@ -61,15 +61,14 @@ pub(crate) fn compile(own: &Path, zig: &Path, dir: &Path) -> Result<[PathBuf; 2]
             .env("ZIG_GLOBAL_CACHE_DIR", dir.join("zig-cache"))
             .env("ZIG_LOCAL_CACHE_DIR", dir.join("zig-cache")),
     )?;
-    let libraries = objects.each_ref().map(|object| object.with_extension("a"));
-    for (object, library) in objects.iter().zip(&libraries) {
-        command::output(
-            Command::new(zig)
-                .args(["ar", "rcs"])
-                .args([library, object]),
-        )?;
-    }
-    Ok(libraries)
+    let of_zig = dir.join("liblong_double.a");
+    command::output(
+        Command::new(zig)
+            .args(["ar", "rcs"])
+            .arg(&of_zig)
+            .arg(dir.join("long_double.o")),
+    )?;
+    Ok([library, of_zig])
 }
 
 /// Returns the licence of Zig.
@@ -80,7 +79,7 @@ pub(crate) fn licence(zig: &Path) -> Result<PathBuf> {
 }
 
 /// Returns the folder of Zig's sources.
-fn library_folder(zig: &Path) -> Result<PathBuf> {
+pub(super) fn library_folder(zig: &Path) -> Result<PathBuf> {
     let python = zig.with_file_name("python3");
     let program = "import pathlib, ziglang; print(pathlib.Path(ziglang.__file__).parent / 'lib')";
     let folder = command::output(Command::new(python).args(["-c", program]))?;

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::command;
-use crate::native::COMPILER;
+use crate::native::static_library::StaticLibrary;
 use crate::venv::{Venv, remove_dir};
 
 /// The C files of the library.
@@ -15,14 +15,21 @@ const FILES: [&str; 8] = [
     "api", "dumper", "emitter", "loader", "parser", "reader", "scanner", "writer",
 ];
 
-/// Compiles the library to `libyaml.a` in a folder below `dir`, which also has its header. Returns
-/// the folder.
+/// The compiled library.
+pub(crate) struct LibYaml {
+    /// The folder of its header.
+    pub(crate) include: PathBuf,
+    /// The folder of `libyaml.a`.
+    pub(crate) library: PathBuf,
+}
+
+/// Compiles the library in the folder `dir`.
 pub(crate) fn compile(
     tools: &Venv,
     requirements: &Path,
     zig: &Path,
     dir: &Path,
-) -> Result<PathBuf> {
+) -> Result<LibYaml> {
     let archives = dir.join("archives");
     tools.download_sources(requirements, &archives)?;
     let folder = dir.join("sources");
@@ -40,20 +47,18 @@ pub(crate) fn compile(
             )?;
         }
     }
-    let mut library = Command::new(zig);
-    library.args(["ar", "rcs"]).arg(folder.join("libyaml.a"));
-    for file in FILES {
-        let object = folder.join(file).with_extension("o");
-        command::output(
-            Command::new(zig)
-                .args(COMPILER)
-                .args(["-DHAVE_CONFIG_H", "-w", "-c"])
-                .arg(folder.join(file).with_extension("c"))
-                .arg("-o")
-                .arg(&object),
-        )?;
-        library.arg(object);
+    let files = FILES.map(|file| folder.join(file).with_extension("c"));
+    let library = dir.join("library");
+    StaticLibrary {
+        language: "cc",
+        options: &["-DHAVE_CONFIG_H", "-w"],
+        sources: files.iter().map(PathBuf::as_path).collect(),
+        include: Vec::new(),
     }
-    command::output(&mut library)?;
-    Ok(folder)
+    .compile(zig, &library.join("libyaml.a"))?;
+    // Other files of the folder have the names of those of packages.
+    let include = dir.join("include");
+    fs::create_dir_all(&include)?;
+    fs::copy(folder.join("yaml.h"), include.join("yaml.h"))?;
+    Ok(LibYaml { include, library })
 }

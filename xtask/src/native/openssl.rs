@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::command;
-use crate::native::{COMPILER, TIME, program};
+use crate::native::{TIME, compiler, program};
 use crate::venv::{Stamp, remove_dir};
 
 /// The options of its script `Configure`. A sandbox has no threads, processes, terminals and
@@ -71,7 +71,7 @@ pub(crate) fn compile(sources: &Path, zig: &Path, dir: &Path) -> Result<PathBuf>
     command::output(Command::new("cp").arg("-R").arg(&source).arg(&build))?;
     // The libraries have the command line in them, without a path of this machine.
     for (name, options) in [
-        ("wasi-cc", program(zig, &COMPILER)),
+        ("wasi-cc", compiler(zig, "cc")),
         ("wasi-ar", program(zig, &["ar"])),
         ("wasi-ranlib", program(zig, &["ranlib"])),
     ] {
