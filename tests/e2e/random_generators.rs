@@ -230,6 +230,8 @@ _rand = RandomState()
 import secrets
 from numpy.random import PCG64, _rand
 held = [PCG64()]
+# More seeds than are remembered.
+for _ in range(10_000): PCG64()
 given = [PCG64(7), PCG64(secrets.randbits(127)), PCG64()]
 given[2].seed_seq = None
 ",

@@ -5,6 +5,7 @@ generator is seeded anew in every sandbox, as those of the module `random` are. 
 explicit seed goes on as it was.
 """
 
+import gc
 import secrets
 import sys
 import types
@@ -21,8 +22,9 @@ _TYPES = {
 # The bits of the seeds that numpy draws.
 _SEED_BITS = 128
 
-# The seeds that are remembered.
-_MAX_SEEDS = 4096
+# How many seeds are remembered at least, before those without a generator are forgotten.
+_MIN_LIMIT = 4096
+_limit = _MIN_LIMIT
 
 # The hashes of the seeds that numpy may have drawn.
 _drawn: set[int] = set()
@@ -37,9 +39,7 @@ def install() -> None:
         """Generates an int with k random bits."""
         value = _stock_randbits(k)
         if k == _SEED_BITS:
-            if len(_drawn) >= _MAX_SEEDS:
-                _drawn.clear()
-            _drawn.add(hash(value))
+            _remember(value)
         return value
 
     randbits.__module__ = "secrets"
@@ -48,7 +48,7 @@ def install() -> None:
 
 
 def collect(objects: list[Any]) -> list[Any]:
-    """Finds the generators and the global state without an explicit seed among `objects`.
+    """Finds the generators without an explicit seed among `objects`, and the states over them.
 
     Runs no code of a program: the types are those of numpy's extension modules.
     """
@@ -57,23 +57,46 @@ def collect(objects: list[Any]) -> list[Any]:
     if not wanted or not sequences:
         return []
     [sequence] = sequences
-    return [each for each in objects if id(type(each)) in wanted and _is_unseeded(each, sequence)]
+    found = [each for each in objects if id(type(each)) in wanted and _is_unseeded(each, sequence)]
+    generators = {id(each) for each in found}
+    for state in _classes("numpy.random.mtrand", ("RandomState",)):
+        found += [
+            each
+            for each in objects
+            if type(each) is state and id(each._bit_generator) in generators
+        ]
+    return found
 
 
 def seed(generators: list[Any]) -> None:
-    """Seeds generators that `collect` found."""
+    """Seeds what `collect` found."""
     for generator in generators:
         try:
+            if type(generator).__name__ == "RandomState":
+                _forget_second_number(generator)
+                continue
             new = type(generator)()
             # With the sequence, from which `Generator.spawn` takes seeds.
             generator.__setstate__((new.state, new.seed_seq))
         except BaseException:
             # It is not that of numpy, which cannot fail.
             continue
-    _forget_second_number(generators)
 
 
-def _classes(module: str, names: tuple[str, ...]) -> list[type]:
+def _remember(seed: int) -> None:
+    global _limit
+    if len(_drawn) >= _limit:
+        alive: list[Any] = []
+        for sequence in _classes("numpy.random.bit_generator", ("SeedSequence",)):
+            objects = [each for each in gc.get_objects() if type(each) is sequence]
+            # One that is being made has none yet.
+            alive += [getattr(each, "entropy", None) for each in objects]
+        _drawn.intersection_update({hash(each) for each in alive if type(each) is int})
+        _limit = max(_MIN_LIMIT, 2 * len(_drawn))
+    _drawn.add(hash(seed))
+
+
+def _classes(module: str, names: tuple[str, ...]) -> list[Any]:
     found = sys.modules.get(module)
     if type(found) is not types.ModuleType:
         return []
@@ -90,18 +113,8 @@ def _is_unseeded(generator: Any, sequence: type) -> bool:
     return type(entropy) is int and hash(entropy) in _drawn
 
 
-def _forget_second_number(generators: list[Any]) -> None:
-    """Removes the normally distributed number that the global generator has made in advance."""
-    module = sys.modules.get("numpy.random.mtrand")
-    if type(module) is not types.ModuleType:
-        return
-    try:
-        state = module.__dict__["_rand"]
-        if not any(state._bit_generator is each for each in generators):
-            return
-        content = state.get_state(legacy=False)
-        if content["has_gauss"]:
-            state.set_state(content | {"has_gauss": 0, "gauss": 0.0})
-    except BaseException:
-        # It is not that of numpy, which cannot fail.
-        return
+def _forget_second_number(state: Any) -> None:
+    """Removes the normally distributed number that `state` has made in advance."""
+    content = state.get_state(legacy=False)
+    if content["has_gauss"]:
+        state.set_state(content | {"has_gauss": 0, "gauss": 0.0})

@@ -13,6 +13,8 @@ assert (grid @ grid.T)[2, 2] == 366
 # WebAssembly has no flags for floating-point errors. numpy sets those of other errors itself.
 np.seterr(divide="raise")
 assert (np.array([1.0]) / 0).tolist() == [float("inf")]
+# The default integer has 32 bits, as on every machine with addresses of 32 bits.
+assert np.array([1]).dtype == np.int32 and np.arange(10, dtype=np.int64).sum().dtype == np.int64
 assert np.longdouble("0.1") + np.longdouble("0.2") != np.longdouble(0.1) + np.longdouble(0.2)
 assert np.array([2**63, 1], dtype=np.uint64).max() // np.uint64(3) == 2**63 // 3
 assert np.array(["2026-11-29"], dtype="datetime64[D]").astype(int)[0] == 20786
@@ -66,3 +68,5 @@ for failing, expected in (
         pass
     else:
         raise AssertionError(expected)
+# Each error is reported once.
+assert (np.array([6]) // 2)[0] == 3
