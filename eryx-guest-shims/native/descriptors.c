@@ -29,6 +29,9 @@ int descriptor_table_renumber(int fd, int target);
 /* The largest descriptor of a duplicate, plus one: Linux has this limit unless it is changed. */
 #define MAX_DESCRIPTORS 1024
 
+/* The numbers of all descriptors are less: the host opens 256 files, behind the duplicates at most. */
+#define MAX_NUMBERS 2048
+
 /* What duplicates share. */
 struct shared {
     struct operations operations;
@@ -151,8 +154,45 @@ static PyObject *dup2_file(PyObject *module, PyObject *arguments) {
     return result(duplicate_to(fd, target));
 }
 
+/* same_file(fd, fd2): returns whether both descriptors are of one open file. */
+static PyObject *same_file(PyObject *module, PyObject *arguments) {
+    int fd, other;
+    if (!PyArg_ParseTuple(arguments, "ii", &fd, &other))
+        return NULL;
+    struct entry *entry = descriptor_table_get_ref(fd);
+    void *data = entry ? entry->data : NULL;
+    entry = descriptor_table_get_ref(other);
+    return PyLong_FromLong(data && entry && entry->data == data);
+}
+
+/* has_duplicates(): returns whether there are duplicates, or were until the first one was closed. */
+static PyObject *has_duplicates(PyObject *module, PyObject *arguments) {
+    return PyLong_FromLong(all != NULL);
+}
+
+/* open_descriptors(): returns a list of the open descriptors but for the standard ones. */
+static PyObject *open_descriptors(PyObject *module, PyObject *arguments) {
+    PyObject *list = PyList_New(0);
+    for (int fd = 3; list && fd < MAX_NUMBERS; fd++) {
+        if (!descriptor_table_get_ref(fd))
+            continue;
+        PyObject *number = PyLong_FromLong(fd);
+        int failed = !number || PyList_Append(list, number) < 0;
+        if (number)
+            Py_DecRef(number);
+        if (failed) {
+            Py_DecRef(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 PyMethodDef descriptor_methods[] = {
     {"dup", dup_file, METH_VARARGS, NULL},
     {"dup2", dup2_file, METH_VARARGS, NULL},
+    {"same_file", same_file, METH_VARARGS, NULL},
+    {"has_duplicates", has_duplicates, METH_VARARGS, NULL},
+    {"open_descriptors", open_descriptors, METH_VARARGS, NULL},
     {0},
 };

@@ -83,6 +83,8 @@ extern PyObject *PyExc_ValueError;
 
 void Py_IncRef(PyObject *);
 void Py_DecRef(PyObject *);
+PyObject *PyList_New(Py_ssize_t size);
+int PyList_Append(PyObject *list, PyObject *item);
 int PyArg_ParseTuple(PyObject *, const char *, ...);
 PyObject *Py_BuildValue(const char *, ...);
 void PyBuffer_Release(Py_buffer *);

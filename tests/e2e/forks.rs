@@ -257,6 +257,45 @@ again = socket.create_connection(('127.0.0.1', PORT)); again.sendall(b'new'); pr
     );
 }
 
+#[tokio::test]
+async fn duplicates_of_descriptors_are_not_those_of_new_files_in_a_fork() {
+    let mut session = sandbox(None).session().await.expect("started");
+    let start = "
+import os
+file = open('old.txt', 'w'); file.write('old'); file.flush()
+copy = os.dup(file.fileno())
+saved = os.dup(1)
+os.dup2(file.fileno(), 900)
+os.dup2(copy, 1)
+print('in the file')
+";
+    assert_eq!(run(&mut session, start).await, "");
+    let bytes = session.snapshot().await.expect("taken");
+    let check = "
+new = [open(f'{number}.txt', 'w') for number in range(4)]
+old = {file.fileno(), copy, saved, 900}
+assert old.isdisjoint(each.fileno() for each in new), (old, new)
+failed = 0
+for number in old:
+    try: os.write(number, b'lost')
+    except OSError: failed += 1
+for each in new: each.close()
+print(failed, [os.stat(f'{number}.txt').st_size for number in range(4)])
+";
+    let mut copies = [
+        session.fork().await.expect("forked"),
+        sandbox(None).restore(&bytes).await.expect("restored"),
+    ];
+    for copy in &mut copies {
+        assert_eq!(run(copy, check).await, "4 [0, 0, 0, 0]\n");
+    }
+    let check = "
+os.dup2(saved, 1)
+print(open('old.txt').read())
+";
+    assert_eq!(run(&mut session, check).await, "oldin the file\n\n");
+}
+
 /// Regression: `close` raised the error of the session, and pools of connections did not reconnect.
 #[tokio::test]
 async fn asyncio_streams_over_tls_are_reset_in_a_fork_and_can_be_closed() {

@@ -12,6 +12,8 @@ import threading
 import weakref
 from typing import Any
 
+import _eryx_native
+
 from eryx_guest import open_files
 
 # Registered when `logging` was imported, during the build. Run here only if a program has handlers.
@@ -42,7 +44,8 @@ def run(open_count: int, namespace: dict[str, Any]) -> None:
         atexit._run_exitfuncs()
     if len(_logging._handlerList) > _stock_handlers:
         _call("Exception ignored in atexit callback", _shut_down_logging)
-    if open_count:
+    # Duplicates of the standard streams are no files of the host.
+    if open_count or _eryx_native.has_duplicates():
         _close_files(namespace)
 
 

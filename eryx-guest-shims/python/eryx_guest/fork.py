@@ -13,6 +13,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import _eryx_native
+
 from eryx_guest import open_files, processes, random_generators
 from eryx_net import lost_resources
 
@@ -21,7 +23,14 @@ _after_in_child: list[Callable[[], Any]] = []
 _after_in_parent: list[Callable[[], Any]] = []
 
 # The descriptors of the parent's open files.
-_open_files: list[int] = []
+_open_files: set[int] = set()
+
+# Programs may replace them.
+_stock_open = os.open
+_stock_close = os.close
+
+# A file of the parent with a larger number had all these numbers in use before it.
+_LARGEST_DUPLICATE = 1023
 
 callbacks_due = False
 """Whether the next program has to wait for `run_child_callbacks`."""
@@ -75,8 +84,9 @@ def before_fork(open_count: int) -> bool:
     """Prepares a fork of this session: see the WIT. Never raises."""
     _run(reversed(_before))
     _open_files.clear()
-    if open_count:
-        _open_files.extend(open_files.find_descriptors(open_count))
+    # Duplicates of the standard streams are no files of the host.
+    if open_count or _eryx_native.has_duplicates():
+        _open_files.update(_eryx_native.open_descriptors())
     return bool(_after_in_parent)
 
 
@@ -107,13 +117,16 @@ def _reserve_descriptors() -> None:
     Reading and writing them fails. Without this, a file that the child opens would get the
     descriptor of a file object of the parent.
     """
-    opened: list[int] = []
-    for descriptor in _open_files:
-        while not opened or opened[-1] < descriptor:
-            opened.append(os.open("/", os.O_RDONLY))
+    if not _open_files:
+        return
+    last = min(max(_open_files), _LARGEST_DUPLICATE)
+    opened = [_stock_open("/", os.O_RDONLY)]
+    # Each has the lowest unused number.
+    while opened[-1] < last:
+        opened.append(_eryx_native.dup(opened[0]))
     for descriptor in opened:
         if descriptor not in _open_files:
-            os.close(descriptor)
+            _stock_close(descriptor)
     _open_files.clear()
 
 

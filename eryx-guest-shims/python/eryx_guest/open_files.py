@@ -3,22 +3,17 @@
 import _io
 import errno
 import gc
-import os
 import posix
 import sys
 from types import ModuleType
 from typing import Any
 
-from eryx_net.descriptors import FIRST
+import _eryx_native
 
-# The descriptors of standard input, output and error come before it.
-_FIRST_DESCRIPTOR = 3
+from eryx_net.descriptors import FIRST
 
 # libc opens the directory "/" for its first operation on a path, and a new sandbox opens its own.
 _ROOT_DESCRIPTOR = 3
-
-# The number of descriptors that are tried to find the open ones.
-_MAX_DESCRIPTORS = 1 << 14
 
 
 def in_closing_order() -> list[Any]:
@@ -52,12 +47,12 @@ def close(files: list[Any]) -> None:
     for file in files:
         if not file.closed and _is_of_file_system(file):
             file.close()
-    left = [each for each in find_descriptors(_MAX_DESCRIPTORS) if each != _ROOT_DESCRIPTOR]
+    left = [each for each in _eryx_native.open_descriptors() if each != _ROOT_DESCRIPTOR]
     if left:
         raise OSError(
             errno.EBUSY,
             f"the descriptor {left[0]} is open, and could not be used in a sandbox; close it where "
-            "it was opened (os.open, sqlite3.connect), and open it again in the program",
+            "it was opened (os.open, os.dup, sqlite3.connect), and open it again in the program",
         )
 
 
@@ -66,20 +61,6 @@ def _is_of_file_system(file: Any) -> bool:
     for name in ("buffer", "raw"):
         file = getattr(file, name, file)
     return issubclass(type(file), _io.FileIO) and file.fileno() < FIRST
-
-
-def find_descriptors(count: int) -> list[int]:
-    """Returns up to `count` descriptors that are open, but for those of the standard streams."""
-    found = []
-    for descriptor in range(_FIRST_DESCRIPTOR, _MAX_DESCRIPTORS):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            continue
-        found.append(descriptor)
-        if len(found) == count:
-            break
-    return found
 
 
 def close_listings() -> None:

@@ -9,6 +9,8 @@ import operator
 import os
 from typing import Any
 
+import _eryx_native
+
 from eryx_net import descriptors
 from eryx_net.pipes import CAPACITY, PipeEnd
 
@@ -79,6 +81,7 @@ def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
 
 def _duplicate(fd: int, least: int) -> int:
     """Returns a new descriptor with a number of at least `least`."""
+    _check_open(fd)
     if not 0 <= least < _MAX_DESCRIPTORS:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     if fd >= descriptors.FIRST:
@@ -89,6 +92,11 @@ def _duplicate(fd: int, least: int) -> int:
         except OSError:
             return os.dup2(fd, number, inheritable=False)
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def _is_same(fd: int, other: int) -> bool:
+    """Returns whether both are descriptors of one open file."""
+    return fd == other or bool(_eryx_native.same_file(fd, other))
 
 
 def _answer(arg: Any) -> Any:
@@ -127,12 +135,13 @@ def flock(fd: Any, operation: int, /) -> None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     holders = _locks.get(key, {})
     if kind == LOCK_UN:
-        holders.pop(number, None)
+        for other in [each for each in holders if _is_same(each, number)]:
+            del holders[other]
         if not holders:
             _locks.pop(key, None)
         return
     for other, other_kind in list(holders.items()):
-        if other == number or LOCK_EX not in (kind, other_kind):
+        if _is_same(other, number) or LOCK_EX not in (kind, other_kind):
             continue
         if not _is_open(other, key):
             # Closing a file releases its lock.

@@ -16,7 +16,7 @@ pub(crate) struct StaticLibrary<'a> {
     pub(crate) language: &'a str,
     /// The options of the compiler, besides those for modules.
     pub(crate) options: &'a [&'a str],
-    /// The files, whose names are different.
+    /// The files. No two have the same name without its ending.
     pub(crate) sources: Vec<&'a Path>,
     /// The folders with headers.
     pub(crate) include: Vec<&'a Path>,

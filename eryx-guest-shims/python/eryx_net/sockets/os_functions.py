@@ -30,6 +30,9 @@ from .udp_socket import UdpSocket
 
 _inheritable: set[int] = set()
 
+# libc opens the directory "/" for its first operation on a path, and finds all files there.
+_ROOT_DESCRIPTOR = 3
+
 # WASI's `os` lacks some of them if it lacks fcntl.
 _stock: dict[str, Any] = {}
 
@@ -123,6 +126,7 @@ def _dup2(description: Description, fd: int, fd2: int, inheritable: bool = True)
         )
     if fd2 != fd:
         descriptors.replace(fd2, description)
+        _set_inheritable(description, fd2, inheritable)
     return fd2
 
 
@@ -139,12 +143,19 @@ def _dup2_file(fd: int, fd2: int, inheritable: bool = True) -> int:
         raise OSError(
             errno.EOPNOTSUPP, f"os.dup2 cannot put a file in place of a socket or pipe ({fd2})"
         )
+    if fd2 == _ROOT_DESCRIPTOR and fd != fd2:
+        raise OSError(
+            errno.EBUSY,
+            f"os.dup2: {fd2} is the descriptor of the root directory in a sandbox; use another",
+        )
     copy: int = _eryx_native.dup2(fd, fd2)
     return copy
 
 
 # CPython has the first one, which fails, and not the second one.
 _OF_FILES: dict[str, Callable[..., int]] = {"dup": _dup_file, "dup2": _dup2_file}
+for _name, _function in _OF_FILES.items():
+    _function.__name__ = _function.__qualname__ = _name
 
 
 def _set_blocking(description: Description, fd: int, blocking: bool, /) -> None:
@@ -374,6 +385,8 @@ def install() -> None:
         if stock is None and name not in ("get_inheritable", "set_inheritable"):
             continue
         function: Any = _replacement(name, stock, for_socket)
+        if name not in os.__all__:
+            os.__all__.append(name)
         # Programs assign them to class attributes, where a Python function would become a method.
         # Calls of a static method are C code, below which threads do not wait.
         setattr(os, name, function if name in _WAITING else staticmethod(function))

@@ -77,7 +77,17 @@ for number in numbers:
     os.close(number)
 assert os.pread(first.fileno(), 5, 0) == b"first"
 
+# A lock is that of the open file, whatever descriptor is used.
+fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+copy = os.dup(first.fileno())
+fcntl.flock(copy, fcntl.LOCK_EX | fcntl.LOCK_NB)
+fcntl.flock(copy, fcntl.LOCK_UN)
+os.close(copy)
+
 fails(errno.EBADF, os.dup, 900)
+fails(errno.EBADF, fcntl.fcntl, 900, fcntl.F_DUPFD, 2000)
+fails(errno.EBUSY, os.dup2, first.fileno(), 3)
+assert {"dup", "dup2"} <= {*os.__all__} and os.dup2.__name__ == "dup2"
 fails(errno.EBADF, os.dup, -1)
 fails(errno.EBADF, os.dup2, 900, 5)
 fails(errno.EBADF, os.dup2, first.fileno(), 1024)
@@ -87,7 +97,10 @@ fails(errno.EOPNOTSUPP, os.dup2, first.fileno(), writer)
 fails(errno.EOPNOTSUPP, os.dup2, writer, 1)
 assert os.dup2(writer, reader) == reader
 os.close(reader)
-assert os.dup2(writer, reader) == reader
+assert os.dup2(writer, reader, inheritable=False) == reader
+assert not os.get_inheritable(reader)
 os.fstat(reader)
 fails(errno.EBADF, os.dup2, writer, reader + 100)
-print("ok")
+# Written at the end of the program, although no file of the host is open.
+kept = os.fdopen(os.dup(1), "w")
+kept.write("ok\n")
