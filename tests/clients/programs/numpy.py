@@ -1,3 +1,4 @@
+import copy
 import io
 
 import numpy as np
@@ -19,6 +20,9 @@ assert np.longdouble("0.1") + np.longdouble("0.2") != np.longdouble(0.1) + np.lo
 assert np.array([2**63, 1], dtype=np.uint64).max() // np.uint64(3) == 2**63 // 3
 assert np.array(["2026-11-29"], dtype="datetime64[D]").astype(int)[0] == 20786
 assert np.strings.upper(np.array(["a", "ß"], dtype=np.dtypes.StringDType())).tolist() == ["A", "SS"]
+
+for number in (np.float64(1.5), np.int8(1), np.bool(True)):
+    assert copy.copy(number) == copy.deepcopy(number) == number and number.__reduce__()
 
 # Sorting, searching and sets.
 shuffled = np.random.default_rng(7).permutation(10_000)

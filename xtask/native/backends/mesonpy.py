@@ -20,6 +20,13 @@ __all__ = ["build_wheel", "get_requires_for_build_wheel", "prepare_metadata_for_
 # The options of packages.
 OPTIONS = {"numpy": ["-Dblas=none", "-Dlapack=none"]}
 
+# The options of the compiler for C in packages. numpy gives a type its table of methods while it
+# runs, so that the linker of factories does not find it. The function without arguments gets both
+# parameters that CPython passes.
+COMPILER_OPTIONS_OF_PACKAGES = {
+    "numpy": ["-Dgentype___copy__(self)=gentype___copy__(self, PyObject *unused)"],
+}
+
 # What Meson cannot find out by running programs, and where it finds the tools.
 CROSS_FILE = """\
 [binaries]
@@ -29,7 +36,7 @@ ar = '{tools}/wasi-ar'
 python = '{tools}/python'
 
 [built-in options]
-c_args = {options}
+c_args = {c_options}
 cpp_args = {options}
 
 [properties]
@@ -105,7 +112,7 @@ def build_wheel(
     shutil.rmtree(build, ignore_errors=True)
     tools = build / "tools"
     tools.mkdir(parents=True)
-    write_tools(tools)
+    write_tools(tools, COMPILER_OPTIONS_OF_PACKAGES.get(sources.project, []))
     program = sources.pyproject["tool"]["meson-python"]["meson"]
     setup = ["--cross-file", str(tools / "cross.txt"), "--buildtype=release"]
     # Meson's installation directories, so that the packages are at the top.
@@ -133,8 +140,11 @@ def build_wheel(
     return sources.write_wheel(wheel_directory, files, sources.folder)
 
 
-def write_tools(tools: Path) -> None:
-    """Writes the programs that Meson calls, and the cross file with their paths."""
+def write_tools(tools: Path, c_options: list[str]) -> None:
+    """Writes the programs that Meson calls, and the cross file with their paths.
+
+    `c_options` are the options of the package for the compiler of C.
+    """
     linker = os.environ["LDSHARED"]
     programs = {}
     for name, compiler in (("wasi-cc", os.environ["CC"]), ("wasi-c++", os.environ["CXX"])):
@@ -152,7 +162,9 @@ def write_tools(tools: Path) -> None:
         suffix=os.environ["SETUPTOOLS_EXT_SUFFIX"],
     )
     (tools / "sitecustomize.py").write_text(answers)
-    cross_file = CROSS_FILE.format(tools=tools, options=COMPILER_OPTIONS)
+    cross_file = CROSS_FILE.format(
+        tools=tools, options=COMPILER_OPTIONS, c_options=COMPILER_OPTIONS + c_options
+    )
     (tools / "cross.txt").write_text(cross_file)
 
 
