@@ -17,6 +17,7 @@ import _eryx_native
 
 from eryx_guest import open_files, processes, random_generators
 from eryx_net import lost_resources
+from eryx_net.descriptors import MAX_DUPLICATE
 
 _before: list[Callable[[], Any]] = []
 _after_in_child: list[Callable[[], Any]] = []
@@ -28,9 +29,6 @@ _open_files: set[int] = set()
 # Programs may replace them.
 _stock_open = os.open
 _stock_close = os.close
-
-# A file of the parent with a larger number had all these numbers in use before it.
-_LARGEST_DUPLICATE = 1023
 
 callbacks_due = False
 """Whether the next program has to wait for `run_child_callbacks`."""
@@ -119,7 +117,8 @@ def _reserve_descriptors() -> None:
     """
     if not _open_files:
         return
-    last = min(max(_open_files), _LARGEST_DUPLICATE)
+    # A file of the parent with a larger number had all smaller ones in use before it.
+    last = min(max(_open_files), MAX_DUPLICATE - 1)
     opened = [_stock_open("/", os.O_RDONLY)]
     # Each has the lowest unused number.
     while opened[-1] < last:

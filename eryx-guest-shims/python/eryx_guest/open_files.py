@@ -10,10 +10,7 @@ from typing import Any
 
 import _eryx_native
 
-from eryx_net.descriptors import FIRST
-
-# libc opens the directory "/" for its first operation on a path, and a new sandbox opens its own.
-_ROOT_DESCRIPTOR = 3
+from eryx_net.descriptors import FIRST, ROOT
 
 
 def in_closing_order() -> list[Any]:
@@ -47,7 +44,7 @@ def close(files: list[Any]) -> None:
     for file in files:
         if not file.closed and _is_of_file_system(file):
             file.close()
-    left = [each for each in _eryx_native.open_descriptors() if each != _ROOT_DESCRIPTOR]
+    left = [each for each in _eryx_native.open_descriptors() if each != ROOT]
     if left:
         raise OSError(
             errno.EBUSY,

@@ -28,9 +28,6 @@ FASYNC = 0x2000
 LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = 1, 2, 4, 8
 LOCK_MAND, LOCK_READ, LOCK_WRITE, LOCK_RW = 32, 64, 128, 192
 
-# That of `os.dup2`, plus one.
-_MAX_DESCRIPTORS = 1024
-
 # The locks of files, by device and inode: the descriptors that hold one, and their kind.
 _locks: dict[tuple[int, int], dict[int, int]] = {}
 
@@ -82,15 +79,16 @@ def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
 def _duplicate(fd: int, least: int) -> int:
     """Returns a new descriptor with a number of at least `least`."""
     _check_open(fd)
-    if not 0 <= least < _MAX_DESCRIPTORS:
+    if not 0 <= least < descriptors.MAX_DUPLICATE:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     if fd >= descriptors.FIRST:
         return os.dup(fd)
-    for number in range(least, _MAX_DESCRIPTORS):
+    for number in range(least, descriptors.MAX_DUPLICATE):
         try:
             os.fstat(number)
         except OSError:
-            return os.dup2(fd, number, inheritable=False)
+            copy: int = _eryx_native.dup2(fd, number)
+            return copy
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 

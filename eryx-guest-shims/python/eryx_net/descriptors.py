@@ -13,6 +13,12 @@ from .errors import os_error
 FIRST = 1 << 16
 """The first descriptor of a socket: above those of files, which `os` and `open` take as well."""
 
+ROOT = 3
+"""The descriptor of the directory "/", which libc opens for its first operation on a path."""
+
+MAX_DUPLICATE = 1024
+"""The largest descriptor of a duplicate of a file, plus one (`native/descriptors.c`)."""
+
 
 class Description:
     """An open file description (POSIX): the object that one or more descriptors refer to.

@@ -30,9 +30,6 @@ from .udp_socket import UdpSocket
 
 _inheritable: set[int] = set()
 
-# libc opens the directory "/" for its first operation on a path, and finds all files there.
-_ROOT_DESCRIPTOR = 3
-
 # WASI's `os` lacks some of them if it lacks fcntl.
 _stock: dict[str, Any] = {}
 
@@ -143,7 +140,7 @@ def _dup2_file(fd: int, fd2: int, inheritable: bool = True) -> int:
         raise OSError(
             errno.EOPNOTSUPP, f"os.dup2 cannot put a file in place of a socket or pipe ({fd2})"
         )
-    if fd2 == _ROOT_DESCRIPTOR and fd != fd2:
+    if fd2 == descriptors.ROOT and fd != fd2:
         raise OSError(
             errno.EBUSY,
             f"os.dup2: {fd2} is the descriptor of the root directory in a sandbox; use another",
