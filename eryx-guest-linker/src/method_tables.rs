@@ -6,8 +6,8 @@
 //! cast to `PyCFunction`, above all those without arguments (`METH_NOARGS`).
 //!
 //! A library stores the addresses in its tables when it is started, with a function that `wasm-ld`
-//! makes. It has no branches, so that its result is known without running it. What is found decides
-//! which functions of the library stand behind which words of its own memory, and nothing else.
+//! makes. It has no branches, so that its result is known without running it. A table is known by
+//! what refers to it, or, where only code does, by its content. What is found decides which functions of the library stand behind which words of its own memory, and nothing else.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -142,6 +142,11 @@ impl<'l, 'a> Memory<'l, 'a> {
                 }
             }
         }
+        for &address in self.stores.keys() {
+            if self.is_assigned_table(address)? {
+                self.read_table(address, &METHODS, &mut found)?;
+            }
+        }
         Ok(found.into_values().flatten().collect())
     }
 
@@ -171,6 +176,46 @@ impl<'l, 'a> Memory<'l, 'a> {
             Some(is_module)
         };
         is_in_slot || is_in_type().unwrap_or(false) || is_in_module().unwrap_or(false)
+    }
+
+    /// Returns whether a table of methods begins at `address` whose address is nowhere in the data.
+    ///
+    /// Code of the library assigns it to a type (`type->tp_methods = methods`). The table is
+    /// recognized by its content: each entry has a name, a function, flags that CPython knows and
+    /// no or some documentation, zeros follow the last one, no function has more parameters than
+    /// CPython passes, and at least one has all of them.
+    fn is_assigned_table(&self, address: u32) -> Result<bool, Rejection> {
+        let before = address.checked_sub(METHODS.entry);
+        if before.is_some_and(|before| self.method(before).is_some()) {
+            return Ok(false);
+        }
+        let mut entry = address;
+        let mut has_all = false;
+        while let Some((function, parameters)) = self.method(entry) {
+            let ty = self.library.function_type(function)?;
+            if ty.params().len() > parameters {
+                return Ok(false);
+            }
+            has_all |= ty.params().len() == parameters;
+            entry += METHODS.entry;
+        }
+        let mut words = (entry..entry.saturating_add(METHODS.entry)).step_by(WORD as usize);
+        Ok(has_all && words.all(|word| self.has_number(word, 0)))
+    }
+
+    /// Returns the function of a method and the parameters that CPython passes to it, if a
+    /// `PyMethodDef` lies at `entry`.
+    fn method(&self, entry: u32) -> Option<(u32, usize)> {
+        entry.checked_add(METHODS.entry)?;
+        let [function, flags, documentation] = [1, 2, 3].map(|index| entry + index * WORD);
+        let has_documentation = match self.stores.get(&documentation) {
+            Some(value) => !value.is_slot,
+            None => self.word(documentation) == 0,
+        };
+        if !(self.has_name(entry) && self.is_number(flags) && has_documentation) {
+            return None;
+        }
+        Some((self.function(function)?, parameters_of(self.word(flags))?))
     }
 
     /// Reads the table at `entry`.

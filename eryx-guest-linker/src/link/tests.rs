@@ -358,6 +358,24 @@ fn methods_are_called_with_more_parameters_than_they_have() {
     }
 }
 
+/// The code of a module assigns such a table to a type: no data has its address.
+#[test]
+fn methods_in_a_table_without_a_reference_are_called_with_more_parameters_than_they_have() {
+    let (base, name) = NAME;
+    let init = r#"(func (export "PyInit_hello") (result i32)
+        (call $add (call $with-two (i32.const 68)) (call $with-two (i32.const 84))))"#;
+    let relocations = relocations(&[
+        (64, base, name),
+        (68, "$table", 1),
+        (76, base, name),
+        (80, base, name),
+        (84, "$table", 2),
+    ]);
+    let flags = word(72, 4) + &word(88, 8);
+    let result = run(&format!("{SHORT_FUNCTIONS} {flags} {relocations} {init}"));
+    assert_eq!(result.expect("returned"), (1 + 20) + (1 + 2));
+}
+
 #[test]
 fn getters_and_setters_are_called_with_more_parameters_than_they_have() {
     let init = r#"(func (export "PyInit_hello") (result i32)
@@ -391,12 +409,28 @@ fn functions_that_cpython_does_not_find_in_a_table_keep_their_parameters() {
     let (base, name) = NAME;
     let method = [(64, base, name), (68, "$table", 1)];
     let slot = (36, "$base", 64);
+    // With all parameters of its flags (METH_O).
+    let full = [(80, base, name), (84, "$table", 2)];
     let init = r#"(func (export "PyInit_hello") (result i32) (call $with-one (i32.const 68)))"#;
     let entries = |first: &[(u32, &'static str, u32)], second: &[(u32, &'static str, u32)]| {
         relocations(&[first, second].concat())
     };
     for (case, definitions) in [
         ("in no table", entries(&method, &[]) + &word(72, 4)),
+        (
+            "a table without an end",
+            entries(&method, &full) + &word(72, 4) + &word(88, 8) + &word(100, 1),
+        ),
+        (
+            "more parameters than CPython passes",
+            entries(&method, &[(80, base, name), (84, "$table", 3)]) + &word(72, 4) + &word(88, 8),
+        ),
+        (
+            "a function in place of the documentation",
+            entries(&[method[0], method[1], (76, "$table", 1)], &full)
+                + &word(72, 4)
+                + &word(88, 8),
+        ),
         (
             "a slot of another number",
             entries(&method, &[slot]) + &word(72, 4) + &word(32, 65),
