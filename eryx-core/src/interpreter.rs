@@ -100,6 +100,12 @@ impl Interpreter {
         started: Instant,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
+        if cancel.is_some_and(CancelHandle::is_cancelled) {
+            // Nothing has run, so later programs can.
+            return Err(Error::Cancelled {
+                output: Box::default(),
+            });
+        }
         // Later programs find the variables as the ones before left them.
         let mut environment = mem::take(&mut self.environment);
         if !environment.variables().is_empty() {

@@ -157,7 +157,19 @@ impl ExecutionRequest {
                 Outcome { callbacks, result }
             }
             Target::Session(session) => {
-                let mut session = session.lock().await;
+                // A call that waits for another one of the session has not used the session yet.
+                let mut session = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => {
+                        let output = Box::default();
+                        let error = eryx::Error::Cancelled { output };
+                        return Outcome {
+                            callbacks: None,
+                            result: Err(Failure::Execution(error)),
+                        };
+                    }
+                    session = session.lock() => session,
+                };
                 let Some(session) = session.as_mut() else {
                     return Outcome {
                         callbacks: None,

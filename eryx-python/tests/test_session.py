@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
@@ -53,6 +54,19 @@ def test_cancel_ends_the_running_program_and_waiting_ones():
             first.result(10)
         with pytest.raises((eryx.CancelledError, eryx.SessionClosedError)):
             second.result(10)
+
+
+def test_cancelling_a_call_that_waits_for_another_one_keeps_the_session():
+    async def main():
+        session = eryx.Sandbox().session()
+        running = asyncio.create_task(session.aexecute("import time\ntime.sleep(0.5)\nx = 1"))
+        await asyncio.sleep(0.1)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(session.aexecute("x = 2"), 0.1)
+        await running
+        return await session.aexecute("print(x)")
+
+    assert asyncio.run(main()).stdout == "1\n"
 
 
 def test_programs_of_several_threads_run_one_at_a_time():

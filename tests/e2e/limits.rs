@@ -76,8 +76,16 @@ async fn cancelling_one_execution_does_not_affect_others() {
 async fn a_used_cancel_handle_ends_an_execution_before_it_begins() {
     let cancel = CancelHandle::new();
     cancel.cancel();
-    let result = sandbox(None).execute_cancellable("print(1)", &cancel).await;
+    let sandbox = sandbox(None);
+    let result = sandbox.execute_cancellable("print(1)", &cancel).await;
     assert!(matches!(result, Err(Error::Cancelled { .. })));
+
+    // Nothing of the program has run, so the session goes on.
+    let mut session = sandbox.session().await.expect("started");
+    session.execute("x = 1").await.expect("executed");
+    let result = session.execute_cancellable("x = 2", &cancel).await;
+    assert!(matches!(result, Err(Error::Cancelled { .. })));
+    assert_eq!(expect_stdout(session.execute("print(x)").await), "1\n");
 }
 
 /// Regression: dropping the future of an execution leaked its connections.
