@@ -79,10 +79,23 @@ use crate::session::Session;
 /// >>> factory.create_sandbox().execute("import json; print(json.dumps(greeting))").stdout
 /// '"hello"\n'
 #[pyclass(module = "eryx", frozen, weakref)]
-pub(crate) struct SandboxFactory(eryx::SandboxFactory);
+pub(crate) struct SandboxFactory {
+    factory: eryx::SandboxFactory,
+    /// The settings of a build from a pickle.
+    build: BuildSettings,
+}
 
-/// The arguments of [`SandboxFactory::from_bytes`]: the bytes, and the limits on bytes and files.
-type FromBytesArgs<'py> = (Bound<'py, PyBytes>, u64, usize);
+/// The arguments of [`SandboxFactory::from_bytes`]: the bytes, the limits on bytes and files, the
+/// other limits, no directory, whether the cache is used, and `bytecode`.
+type FromBytesArgs<'py> = (
+    Bound<'py, PyBytes>,
+    u64,
+    usize,
+    Option<ResourceLimits>,
+    Option<PathBuf>,
+    bool,
+    &'static str,
+);
 
 const NAMES: [&str; 13] = [
     "packages",
@@ -115,7 +128,7 @@ impl SandboxFactory {
     ) -> PyResult<Self> {
         keywords_only("SandboxFactory", &NAMES, positional)?;
         let mut builder = eryx::SandboxFactory::builder();
-        let mut cache = CacheOptions::default();
+        let mut build_settings = BuildSettings::default();
         let mut package_limits = PackageLimits::default();
         for_each_keyword("SandboxFactory", &NAMES, settings, |name, value| {
             builder = match name {
@@ -133,10 +146,13 @@ impl SandboxFactory {
                     .into_iter()
                     .fold(builder.clone(), FactoryBuilder::with_import),
                 "cache" => {
-                    cache.enabled = flag(name, value)?;
+                    build_settings.caches = flag(name, value)?;
                     return Ok(());
                 }
-                "bytecode" => builder.clone().with_bytecode(self::bytecode(name, value)?),
+                "bytecode" => {
+                    build_settings.bytecode = self::bytecode(name, value)?;
+                    return Ok(());
+                }
                 "max_package_bytes" | "max_package_files" => {
                     package_limits = with_package_limit(package_limits, name, Some(value))?;
                     return Ok(());
@@ -145,11 +161,12 @@ impl SandboxFactory {
                 "setup_code" => builder
                     .clone()
                     .with_setup_code(program_source(name, value)?),
-                "resource_limits" => builder
-                    .clone()
-                    .with_resource_limits(execution_limits(name, value)?),
+                "resource_limits" => {
+                    build_settings.resource_limits = Some(execution_limits(name, value)?);
+                    return Ok(());
+                }
                 _ => {
-                    cache.dir = Some(path(name, value)?);
+                    build_settings.cache_dir = Some(path(name, value)?);
                     return Ok(());
                 }
             };
@@ -157,7 +174,8 @@ impl SandboxFactory {
         })?;
         build(
             py,
-            cache.apply(builder.with_package_limits(package_limits))?,
+            builder.with_package_limits(package_limits),
+            build_settings,
         )
     }
 
@@ -176,7 +194,7 @@ impl SandboxFactory {
         py: Python<'_>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Sandbox> {
-        Sandbox::build(py, "create_sandbox", self.0.sandbox(), settings)
+        Sandbox::build(py, "create_sandbox", self.factory.sandbox(), settings)
     }
 
     /// Open a session with the packages: an interpreter that keeps its state from one execution to
@@ -197,7 +215,7 @@ impl SandboxFactory {
         py: Python<'_>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Session> {
-        Sandbox::build(py, "create_session", self.0.sandbox(), settings)?.session(py)
+        Sandbox::build(py, "create_session", self.factory.sandbox(), settings)?.session(py)
     }
 
     /// Write the factory to a file, for :meth:`load`: the packages, the imports and the setup code.
@@ -218,7 +236,7 @@ impl SandboxFactory {
     /// 'hello\n'
     fn save(&self, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<()> {
         let path = crate::arguments::path("path", path)?;
-        py.detach(|| self.0.save(path)).map_err(exception)
+        py.detach(|| self.factory.save(path)).map_err(exception)
     }
 
     /// Build a factory from a file that :meth:`save` wrote.
@@ -256,25 +274,9 @@ impl SandboxFactory {
     ) -> PyResult<Self> {
         let path = crate::arguments::path("path", path)?;
         let limits = package_limits(max_package_bytes, max_package_files)?;
-        let mut builder = FactoryBuilder::from_file_within(path, limits).map_err(exception)?;
-        if let Some(value) = resource_limits {
-            builder = builder.with_resource_limits(execution_limits("resource_limits", value)?);
-        }
-        if let Some(value) = bytecode {
-            builder = builder.with_bytecode(self::bytecode("bytecode", value)?);
-        }
-        let dir = match cache_dir {
-            Some(dir) => Some(crate::arguments::path("cache_dir", dir)?),
-            None => None,
-        };
-        build(
-            class.py(),
-            CacheOptions {
-                dir,
-                enabled: cache,
-            }
-            .apply(builder)?,
-        )
+        let settings = BuildSettings::of_arguments(resource_limits, cache_dir, cache, bytecode)?;
+        let builder = FactoryBuilder::from_file_within(path, limits).map_err(exception)?;
+        build(class.py(), builder, settings)
     }
 
     /// Return the content of the file that :meth:`save` writes.
@@ -284,7 +286,7 @@ impl SandboxFactory {
     /// >>> eryx.SandboxFactory.from_bytes(factory.to_bytes()) == factory
     /// True
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = py.detach(|| self.0.to_bytes()).map_err(exception)?;
+        let bytes = py.detach(|| self.factory.to_bytes()).map_err(exception)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -292,7 +294,8 @@ impl SandboxFactory {
     ///
     /// Args:
     ///     data: the bytes.
-    ///     max_package_bytes, max_package_files: as for :class:`SandboxFactory`.
+    ///     max_package_bytes, max_package_files, resource_limits, cache_dir, cache, bytecode: as
+    ///         for :class:`SandboxFactory`.
     ///
     /// Raises:
     ///     ConfigError: the bytes are not a saved factory, or unpack to more than the limits allow.
@@ -303,18 +306,28 @@ impl SandboxFactory {
     ///     ...
     /// eryx.ConfigError: the given data is not a saved factory ...
     #[staticmethod]
-    #[pyo3(signature = (data, max_package_bytes=None, max_package_files=None))]
+    #[pyo3(signature = (
+        data, max_package_bytes=None, max_package_files=None, resource_limits=None, cache_dir=None,
+        cache=true, bytecode=None
+    ), text_signature = "(data, max_package_bytes=None, max_package_files=None, resource_limits=None, cache_dir=None, \
+                         cache=True, bytecode='auto')")]
+    #[allow(clippy::too_many_arguments, reason = "each is an argument of Python")]
     fn from_bytes(
         data: &Bound<'_, PyAny>,
         max_package_bytes: Option<&Bound<'_, PyAny>>,
         max_package_files: Option<&Bound<'_, PyAny>>,
+        resource_limits: Option<&Bound<'_, PyAny>>,
+        cache_dir: Option<&Bound<'_, PyAny>>,
+        cache: bool,
+        bytecode: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let limits = package_limits(max_package_bytes, max_package_files)?;
+        let settings = BuildSettings::of_arguments(resource_limits, cache_dir, cache, bytecode)?;
         match data.cast::<PyBytes>() {
             Ok(bytes) => {
                 let builder = FactoryBuilder::from_bytes_within(bytes.as_bytes(), limits)
                     .map_err(exception)?;
-                build(data.py(), builder)
+                build(data.py(), builder, settings)
             }
             Err(_) => Err(wrong_type("data", "bytes", data)),
         }
@@ -323,22 +336,22 @@ impl SandboxFactory {
     /// The names of the imported modules, a list of str.
     #[getter]
     fn imports(&self) -> Vec<String> {
-        self.0.imports().to_vec()
+        self.factory.imports().to_vec()
     }
 
     fn __eq__(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.factory == other.factory
     }
 
     fn __hash__(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.0.hash(&mut hasher);
+        self.factory.hash(&mut hasher);
         hasher.finish()
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let imports = self.imports().into_pyobject(py)?.repr()?;
-        let files = self.0.files().count();
+        let files = self.factory.files().count();
         Ok(format!(
             "<eryx.SandboxFactory of {files} files, imports={imports}>"
         ))
@@ -348,31 +361,72 @@ impl SandboxFactory {
         slf: &Bound<'py, Self>,
     ) -> PyResult<(Bound<'py, PyAny>, FromBytesArgs<'py>)> {
         let bytes = slf.get().to_bytes(slf.py())?;
-        // The same limits apply where it is unpickled.
-        let limits = slf.get().0.package_limits();
-        let arguments = (bytes, limits.max_bytes(), limits.max_files());
+        let this = slf.get();
+        let limits = this.factory.package_limits();
+        let arguments = (
+            bytes,
+            limits.max_bytes(),
+            limits.max_files(),
+            this.build.resource_limits.clone().map(ResourceLimits),
+            // Another machine may not have this directory.
+            None,
+            this.build.caches,
+            bytecode_name(this.build.bytecode),
+        );
         Ok((slf.getattr("from_bytes")?, arguments))
     }
 }
 
-/// The location of compiled code, if it is stored.
-struct CacheOptions {
-    dir: Option<PathBuf>,
-    enabled: bool,
+/// The settings of a build that are not part of the factory.
+#[derive(Clone)]
+struct BuildSettings {
+    resource_limits: Option<eryx::ResourceLimits>,
+    bytecode: Bytecode,
+    cache_dir: Option<PathBuf>,
+    /// Whether compiled code is stored.
+    caches: bool,
 }
 
-impl Default for CacheOptions {
+impl Default for BuildSettings {
     fn default() -> Self {
         Self {
-            dir: None,
-            enabled: true,
+            resource_limits: None,
+            bytecode: Bytecode::default(),
+            cache_dir: None,
+            caches: true,
         }
     }
 }
 
-impl CacheOptions {
-    fn apply(self, builder: FactoryBuilder) -> PyResult<FactoryBuilder> {
-        match (self.dir, self.enabled) {
+impl BuildSettings {
+    fn of_arguments(
+        resource_limits: Option<&Bound<'_, PyAny>>,
+        cache_dir: Option<&Bound<'_, PyAny>>,
+        cache: bool,
+        bytecode: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let mut settings = Self {
+            caches: cache,
+            ..Self::default()
+        };
+        if let Some(value) = resource_limits {
+            settings.resource_limits = Some(execution_limits("resource_limits", value)?);
+        }
+        if let Some(value) = cache_dir {
+            settings.cache_dir = Some(path("cache_dir", value)?);
+        }
+        if let Some(value) = bytecode {
+            settings.bytecode = self::bytecode("bytecode", value)?;
+        }
+        Ok(settings)
+    }
+
+    fn apply(&self, mut builder: FactoryBuilder) -> PyResult<FactoryBuilder> {
+        builder = builder.with_bytecode(self.bytecode);
+        if let Some(limits) = &self.resource_limits {
+            builder = builder.with_resource_limits(limits.clone());
+        }
+        match (&self.cache_dir, self.caches) {
             (None, true) => Ok(builder),
             (Some(dir), true) => Ok(builder.with_cache_dir(dir)),
             (None, false) => Ok(builder.without_cache()),
@@ -383,16 +437,27 @@ impl CacheOptions {
     }
 }
 
+/// The values of `bytecode`.
+const BYTECODE: [(&str, Bytecode); 4] = [
+    ("auto", Bytecode::Automatic),
+    ("build", Bytecode::AtBuild),
+    ("background", Bytecode::InBackground),
+    ("never", Bytecode::Never),
+];
+
+fn bytecode_name(bytecode: Bytecode) -> &'static str {
+    let named = BYTECODE.iter().find(|(_, value)| *value == bytecode);
+    named.map_or("auto", |(name, _)| name)
+}
+
 fn bytecode(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Bytecode> {
-    match text(name, value)?.as_str() {
-        "auto" => Ok(Bytecode::Automatic),
-        "build" => Ok(Bytecode::AtBuild),
-        "background" => Ok(Bytecode::InBackground),
-        "never" => Ok(Bytecode::Never),
-        other => Err(ConfigError::new_err(format!(
-            "{name}={other:?}: it is \"auto\", \"build\", \"background\" or \"never\""
-        ))),
-    }
+    let given = text(name, value)?;
+    let named = BYTECODE.iter().find(|(text, _)| *text == given);
+    named.map(|(_, bytecode)| *bytecode).ok_or_else(|| {
+        ConfigError::new_err(format!(
+            "{name}={given:?}: it is \"auto\", \"build\", \"background\" or \"never\""
+        ))
+    })
 }
 
 fn package_limits(
@@ -477,10 +542,15 @@ fn with_requirements(
 }
 
 /// Builds the factory and waits until it is built. Ctrl-C ends the wait at once.
-fn build(py: Python<'_>, builder: FactoryBuilder) -> PyResult<SandboxFactory> {
+fn build(
+    py: Python<'_>,
+    builder: FactoryBuilder,
+    settings: BuildSettings,
+) -> PyResult<SandboxFactory> {
     let progress = Progress::start();
     let (warn, warnings) = channel();
-    let builder = builder
+    let builder = settings
+        .apply(builder)?
         .with_progress(progress.callback())
         .on_warning(move |warning| {
             // The receiver is there as long as the build is waited for.
@@ -500,7 +570,11 @@ fn build(py: Python<'_>, builder: FactoryBuilder) -> PyResult<SandboxFactory> {
         warn_user(py, &warning)?;
     }
     match built? {
-        Some(built) => built.map(SandboxFactory).map_err(exception),
+        Some(Ok(factory)) => Ok(SandboxFactory {
+            factory,
+            build: settings,
+        }),
+        Some(Err(error)) => Err(exception(error)),
         None => Err(EryxError::new_err(
             "Python is shutting down: the factory is not built",
         )),

@@ -141,6 +141,28 @@ def test_compiled_code_is_reused_from_a_private_cache(factory, cache, tmp_path, 
     assert loaded.stdout == SHOWN
 
 
+def test_a_factory_from_a_pickle_is_built_with_the_same_settings(tmp_path, python):
+    limits = eryx.ResourceLimits(max_memory_bytes=256 << 20)
+    needs_memory = "x = len(bytearray(100 << 20))"
+    settings = {"resource_limits": limits, "cache": False, "bytecode": "never"}
+    factory = eryx.SandboxFactory(setup_code=needs_memory, **settings)
+    _, arguments = factory.__reduce__()
+    assert arguments[3:] == (limits, None, False, "never")
+    pickled = tmp_path / "factory.pickle"
+    pickled.write_bytes(pickle.dumps(factory))
+    cache = tmp_path / "cache"
+    loaded = python(
+        "import eryx, os, pathlib, pickle\n"
+        f"os.environ['ERYX_CACHE_DIR'] = {str(cache)!r}\n"
+        f"factory = pickle.loads(pathlib.Path({str(pickled)!r}).read_bytes())\n"
+        "limits = eryx.ResourceLimits(max_memory_bytes=256 << 20)\n"
+        "sandbox = factory.create_sandbox(resource_limits=limits)\n"
+        "print(sandbox.execute('print(x)').stdout, end='')\n"
+        f"print([path.name for path in pathlib.Path({str(cache)!r}).rglob('factory*')])"
+    )
+    assert loaded.stdout == f"{100 << 20}\n[]\n"
+
+
 def test_factory_equals_its_copies_and_no_other_factory(factory):
     copy = pickle.loads(pickle.dumps(factory))
     assert copy == factory

@@ -1535,13 +1535,20 @@ class SandboxFactory:
         """
     @staticmethod
     def from_bytes(
-        data: bytes, max_package_bytes: int | None = None, max_package_files: int | None = None
+        data: bytes,
+        max_package_bytes: int | None = None,
+        max_package_files: int | None = None,
+        resource_limits: ResourceLimits | None = None,
+        cache_dir: str | PathLike[str] | None = None,
+        cache: bool = True,
+        bytecode: Literal["auto", "build", "background", "never"] = "auto",
     ) -> SandboxFactory:
         """Build a factory from the bytes that :meth:`to_bytes` returned.
 
         Args:
             data: the bytes.
-            max_package_bytes, max_package_files: as for :class:`SandboxFactory`.
+            max_package_bytes, max_package_files, resource_limits, cache_dir, cache, bytecode: as
+                for :class:`SandboxFactory`.
 
         Raises:
             ConfigError: the bytes are not a saved factory, or unpack to more than the limits allow.
