@@ -59,8 +59,9 @@ def prepare_snapshot_with_garbage(inspect: Callable[[list[object]], None]) -> No
     # immortal objects from the garbage collector. They are no garbage any more.
     gc.collect()
     gc.freeze()
-    _eryx_heap.fill_free_chunks()
+    # This frees the pools without objects, which are then filled, too.
     _eryx_native.start_object_pools()
+    _eryx_heap.fill_free_chunks()
 
 
 def _immortalize(inspect: Callable[[list[object]], None]) -> None:
