@@ -72,16 +72,16 @@ def take(outcome: wit_world.Outcome) -> wit_world.Evaluation:
 
 
 def compile_program(source: bytes, name: str) -> tuple[CodeType, CodeType | None]:
-    """Returns the code of a program that also assigns its value.
+    """Returns the code of a program that also assigns its value, for `pop`.
 
-    If there is a second one, it is that of the last expression, for `assign`.
+    If there is a second one, it is that of the last expression, whose value is the program's.
     """
     return _compile_apart(source, name) or (_compile_together(source, name), None)
 
 
-def assign(namespace: dict[str, Any], value: object) -> None:
-    """Assigns the value of a program."""
-    namespace[_NAME] = value
+def pop(namespace: dict[str, Any]) -> object:
+    """Returns the value that a program has assigned, and removes it."""
+    return namespace.pop(_NAME, None)
 
 
 def _compile_together(source: bytes, name: str) -> CodeType:
@@ -149,24 +149,22 @@ def _compile(source: Any, name: str, mode: str, flags: int = 0) -> Any:
     return compile(source, name, mode, flags=flags, dont_inherit=True)
 
 
-def store(namespace: dict[str, Any], max_bytes: int) -> None:
-    """Stores the value that the program in `namespace` left, in the forms that the host takes.
+def store(value: object, max_bytes: int) -> None:
+    """Stores the value of a program in the forms that the host takes.
 
     They have at most `max_bytes` together.
     """
     global _json, _representations
-    value = namespace.pop(_NAME, None)
-    left = max_bytes
     try:
-        json = json_values.encode(value, left)
+        _json = json_values.encode(value, max_bytes)
     except (TypeError, ValueError) as error:
         _json = Err(str(error).encode("utf-8", "backslashreplace").decode()[:_MAX_REASON])
     else:
-        _json = json
-        left -= len(json)
-    # Objects of these types have no methods that represent them.
-    if type(value) not in _PLAIN or isinstance(_json, Err):
-        _representations = _represent(value, left)
+        # Objects of these types have no methods that represent them.
+        if type(value) in _PLAIN:
+            return
+        max_bytes -= len(_json)
+    _representations = _represent(value, max_bytes)
 
 
 def _represent(value: Any, max_bytes: int) -> list[wit_world.Representation]:

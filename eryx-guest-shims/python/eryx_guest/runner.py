@@ -245,8 +245,6 @@ def _execute(source: bytes, name: str) -> wit_world.Outcome:
     try:
         try:
             _exec_source(source, name)
-            if _max_value is not None:
-                last_value.store(_main.__dict__, _max_value)
         finally:
             if _has_threads:
                 scheduler.run_to_end()
@@ -305,8 +303,12 @@ def _exec_source(source: bytes, name: str) -> None:
         _run_async(_eval(program.code, _main.__dict__))
     else:
         _exec(program.code, _main.__dict__)
-    if program.last is not None:
-        last_value.assign(_main.__dict__, _eval(program.last, _main.__dict__))
+    if _max_value is not None:
+        if program.last is not None:
+            value = _eval(program.last, _main.__dict__)
+        else:
+            value = last_value.pop(_main.__dict__)
+        last_value.store(value, _max_value)
 
 
 def _program(source: bytes, name: str) -> _Program:
