@@ -439,6 +439,17 @@ fn forged(bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     forged.finish().expect("written")
 }
 
+/// Regression: the free memory of the image had former content, and the difference from it cannot be
+/// compressed.
+#[tokio::test]
+async fn a_snapshot_of_thousands_of_objects_is_small() {
+    let mut session = sandbox(None).session().await.expect("started");
+    let program = "rows = [{'number': n, 'name': str(n)} for n in range(5000)]";
+    session.execute(program).await.expect("executed");
+    let bytes = session.snapshot().await.expect("saved");
+    assert!(bytes.len() < 250_000, "{} bytes", bytes.len());
+}
+
 #[tokio::test]
 async fn a_snapshot_with_forged_memory_ends_the_session_not_the_host() {
     let sandbox = sandbox_with_limits(None, one_second_timeout());
