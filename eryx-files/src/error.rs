@@ -5,8 +5,8 @@ use thiserror::Error;
 /// The error of a file operation of a program.
 ///
 /// Each variant is an error code of `wasi:filesystem`, except for
-/// [`TooManyOpen`](Self::TooManyOpen), which WASI 0.2 lacks. The messages contain no path, and no
-/// text of the machine.
+/// [`TooManyOpen`](Self::TooManyOpen), which WASI 0.2 lacks, and [`NotAFile`](Self::NotAFile), which
+/// is for embedders alone. The messages contain no path, and no text of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -46,6 +46,9 @@ pub enum Error {
     /// The budget for bytes or files is used up (ENOSPC).
     #[error("the budget of `max_file_bytes` or `max_files` is used up")]
     NoSpace,
+    /// The entry is a device, where the embedder reads or writes a file.
+    #[error("the entry is not a regular file")]
+    NotAFile,
     /// The path goes through something that is not a directory (ENOTDIR).
     #[error("the entry is not a directory")]
     NotADirectory,

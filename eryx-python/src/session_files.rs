@@ -245,7 +245,7 @@ fn os_error(error: SessionFilesError) -> PyErr {
         FileError::CrossDevice => "EXDEV",
         FileError::Exists => "EEXIST",
         FileError::FileTooLarge => "EFBIG",
-        FileError::Invalid => "EINVAL",
+        FileError::Invalid | FileError::NotAFile => "EINVAL",
         FileError::IsADirectory => "EISDIR",
         FileError::Loop => "ELOOP",
         FileError::NameTooLong => "ENAMETOOLONG",

@@ -223,6 +223,27 @@ def test_files_of_a_session_are_used_between_executions():
         _ = session.files
 
 
+def test_links_of_a_program_to_devices_are_not_files():
+    with eryx.Sandbox().session() as session:
+        session.execute(
+            "import os\n"
+            "os.symlink('/dev/zero', 'zero')\n"
+            "os.symlink('/dev/urandom', 'random')\n"
+            "os.symlink('/dev', 'd')"
+        )
+        for name in ("zero", "random", "d/zero"):
+            path = f"/home/user/{name}"
+            for use in (
+                lambda path=path: session.files[path],
+                lambda path=path: session.files.get(path),
+                lambda path=path: session.files.read(path),
+                lambda path=path: session.files.write(path, b"x"),
+            ):
+                with pytest.raises(OSError, match="not a regular file") as caught:
+                    use()
+                assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, path)
+
+
 def test_files_of_a_session_are_refused_while_a_program_runs():
     seen: list[BaseException] = []
 

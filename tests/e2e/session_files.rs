@@ -112,3 +112,37 @@ except OSError:
     files.remove("/home/user/rest").expect("removed");
     assert_eq!(files.list("/home/user").expect("listed"), []);
 }
+
+#[tokio::test]
+async fn a_link_of_a_program_to_a_device_is_not_read_or_written_as_a_file() {
+    let mut session = Sandbox::embedded()
+        .build()
+        .expect("valid")
+        .session()
+        .await
+        .expect("started");
+    let program = "
+import os
+os.symlink('/dev/zero', 'zero')
+os.symlink('/dev/urandom', 'random')
+os.symlink('/dev', 'd')
+os.symlink('report', 'link')
+open('report', 'w').write('text')
+";
+    session.execute(program).await.expect("succeeds");
+    let files = session.files().expect("open");
+    for path in ["zero", "random", "d/zero", "d/null"] {
+        let path = format!("/home/user/{path}");
+        for error in [
+            files.read(&path).expect_err("a device"),
+            files.write(&path, b"x").expect_err("a device"),
+        ] {
+            assert_eq!(error.reason, FileError::NotAFile, "{path}");
+            assert!(error.to_string().contains("not a regular file"), "{error}");
+        }
+    }
+    let error = files.read("/home/user/d").expect_err("a directory");
+    assert_eq!(error.reason, FileError::IsADirectory);
+    files.write("/home/user/link", b"more").expect("a file");
+    assert_eq!(files.read("/home/user/link").expect("a file"), b"more");
+}

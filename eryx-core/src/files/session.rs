@@ -40,6 +40,9 @@ fn remedy(reason: Error) -> &'static str {
             "; raise the limit in the ResourceLimits, or remove files"
         }
         Error::Invalid => "; give an absolute path without NUL",
+        Error::NotAFile => {
+            "; it is a device, or a program's link to one: give the path of a regular file"
+        }
         _ => "",
     }
 }
@@ -51,27 +54,36 @@ impl<'a> SessionFiles<'a> {
         Self { files }
     }
 
-    /// Returns the content of a file.
+    /// Returns the content of a regular file. What another process appends to it meanwhile, in a
+    /// mounted directory, is not included.
     ///
     /// # Errors
     ///
-    /// [`SessionFilesError`]: for example if there is no such file, or it is a directory.
+    /// [`SessionFilesError`]: for example if there is no such file, it is a directory, or a program
+    /// made a link from there to a device.
     pub fn read(&self, path: &str) -> Result<Vec<u8>> {
         self.call(path, |files, root, relative| {
+            // Its size need not be known before.
+            if let Some(content) = files.unloaded_at(root, true, relative, true) {
+                content.load()?;
+            }
             let flags = OpenFlags {
                 follow: true,
                 read: true,
                 ..OpenFlags::default()
             };
             with_open(files, root, relative, flags, |files, file| {
+                let size = file_size(files, file)?;
                 let mut content = Vec::new();
-                loop {
-                    let piece = files.read(file, content.len() as u64, u64::MAX)?;
+                while (content.len() as u64) < size {
+                    let done = content.len() as u64;
+                    let piece = files.read(file, done, size - done)?;
                     if piece.is_empty() {
-                        return Ok(content);
+                        break;
                     }
                     content.extend_from_slice(&piece);
                 }
+                Ok(content)
             })
         })
     }
@@ -82,7 +94,7 @@ impl<'a> SessionFiles<'a> {
     ///
     /// # Errors
     ///
-    /// [`SessionFilesError`]: for example for a limit, or a read-only mount.
+    /// [`SessionFilesError`]: for example for a limit, a read-only mount, or a device.
     pub fn write(&self, path: &str, content: &[u8]) -> Result<()> {
         self.call(path, |files, root, relative| {
             if let Some((parent, _)) = relative.rsplit_once('/') {
@@ -96,6 +108,7 @@ impl<'a> SessionFiles<'a> {
                 ..OpenFlags::default()
             };
             with_open(files, root, relative, flags, |files, file| {
+                file_size(files, file)?;
                 let mut done = 0;
                 while done < content.len() {
                     done += match files.write(file, done as u64, &content[done..])? {
@@ -230,6 +243,18 @@ fn with_open<T>(
     let result = work(files, opened);
     files.close(opened)?;
     result
+}
+
+/// Returns the size of an open file.
+///
+/// Pitfall: a program can put a link to `/dev/zero`, which has no end, in the place of a file.
+fn file_size(files: &FileSystem, file: Descriptor) -> std::result::Result<u64, Error> {
+    let stat = files.stat(file)?;
+    match stat.file_type {
+        FileType::File => Ok(stat.size),
+        FileType::Directory => Err(Error::IsADirectory),
+        _ => Err(Error::NotAFile),
+    }
 }
 
 fn create_directories(
