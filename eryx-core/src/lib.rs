@@ -56,8 +56,8 @@ pub use config_error::ConfigError;
 pub use environment::EnvironmentError;
 pub use error::{Error, ImageError, PythonException};
 pub use eryx_files::{
-    Change, ChangeKind, Entry, Error as FileError, FileContent, FileId, FileType, SaveError,
-    SavedFiles, Stat, Timestamp, save_changes,
+    Change, ChangeKind, ContentId, Entry, Error as FileError, FileContent, FileId, FileType,
+    SaveError, SavedFiles, Stat, Timestamp, save_changes,
 };
 pub use factory::{
     BuildStage, Bytecode, FactoryBuilder, PackageLimits, SandboxFactory, set_native_wheels,

@@ -35,7 +35,7 @@ pub use machine::{
 };
 pub use mount::{Access, Mount, MountedDirectory, MountedEntries, MountedFile};
 pub use open_file_table::{Descriptor, Listing};
-pub use snapshot::{Change, ChangeKind, Changes, Entry, FileContent, Snapshot};
+pub use snapshot::{Change, ChangeKind, Changes, ContentId, Entry, FileContent, Snapshot};
 pub use source::{Deferred, Source};
 pub use stat::{FileId, FileType, Stat};
 pub use time::{NewTime, Timestamp};

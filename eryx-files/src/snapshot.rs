@@ -36,6 +36,11 @@ pub enum Entry {
 #[derive(Clone, Debug)]
 pub struct FileContent(Arc<Content>);
 
+/// The identity of a file with content: equal for all names of one file of a [`Snapshot`], and for
+/// no other file whose content exists at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ContentId(usize);
+
 /// A difference between two snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -138,6 +143,11 @@ impl Entry {
 }
 
 impl FileContent {
+    /// Returns the identity of the file, which its names in a snapshot and copies of this share.
+    pub fn id(&self) -> ContentId {
+        ContentId(Arc::as_ptr(&self.0).addr())
+    }
+
     /// Returns the size in bytes. Reads the content if it is [`Deferred`](crate::Deferred) and its
     /// size is not known; it is 0 if that fails.
     pub fn size(&self) -> u64 {

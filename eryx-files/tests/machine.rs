@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use eryx_files::{
     Descriptor, Error, FileSystem, FileType, Layout, Limits, MachineDirectory, Mount, NewTime,
-    OpenFlags, SaveError, Timestamp, save_changes,
+    OpenFlags, SaveError, Snapshot, Timestamp, save_changes,
 };
 use rustix::fs::{CWD, FileType as SystemFileType, Mode, mknodat};
 
@@ -477,4 +477,72 @@ fn changes_are_saved_below_the_folder_and_nowhere_else() {
     assert_eq!((&*path, source), ("/a", Error::NotADirectory));
     assert!(!machine.path().join("mount/large").exists());
     save_changes(end.changes_since(&start), folder.join("missing")).expect_err("no folder");
+}
+
+/// Returns changes that created a file of 20 MiB with this many names, and another one that is
+/// equal.
+fn names(count: usize) -> (Snapshot, Snapshot) {
+    let layout = Layout::builder(Timestamp::default()).build();
+    let (mut files, root) = start_with(&layout, Limits::default());
+    let start = files.snapshot();
+    files.create_directory_at(root, "d").expect("created");
+    for path in ["a", "other"] {
+        let file = files.open_at(root, path, CREATE).expect("a file");
+        files.set_size(file, 20 << 20).expect("set");
+    }
+    for name in 1..count {
+        files
+            .link_at(root, false, "a", root, &format!("d/{name}"))
+            .expect("linked");
+    }
+    (start, files.snapshot())
+}
+
+#[test]
+fn names_of_one_file_are_saved_as_hard_links() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (start, end) = names(300);
+    // Once more, in the place of the first ones.
+    for _ in 0..2 {
+        let saved = save_changes(end.changes_since(&start), folder.path()).expect("saved");
+        assert_eq!((saved.files, saved.bytes), (301, 40 << 20));
+        let stat = |path: &str| fs::metadata(folder.path().join(path)).expect("a file");
+        assert_eq!((stat("a").nlink(), stat("other").nlink()), (300, 1));
+        assert_eq!(stat("a").len(), 20 << 20);
+        for name in 1..300 {
+            assert_eq!(stat(&format!("d/{name}")).ino(), stat("a").ino());
+        }
+    }
+}
+
+#[test]
+fn names_that_cannot_be_links_are_copied_up_to_a_bound() {
+    let machine = machine();
+    let folder = machine.path().join("folder");
+    fs::create_dir(&folder).expect("a directory");
+    let (start, end) = names(6);
+    let mut last = None;
+    // Another process puts a link to the secret, or a name of it, in the place of what was saved.
+    let changes = end.changes_since(&start).inspect(|change| {
+        let current = folder.join(&change.path[1..]);
+        if let Some(last) = last.replace(current).filter(|last| last.is_file()) {
+            fs::remove_file(&last).expect("removed");
+            if change.path.ends_with('2') {
+                symlink("../secret", &last).expect("a link");
+            } else {
+                fs::hard_link(machine.path().join("secret"), &last).expect("a name");
+            }
+        }
+    });
+    let error = save_changes(changes, &folder).expect_err("too much");
+    let SaveError::Names { path } = &error else {
+        panic!("{error}");
+    };
+    // The first is no copy, and three copies have 60 MiB.
+    assert_eq!(path, "/d/4");
+    assert!(error.to_string().contains("64 MiB of copies"), "{error}");
+    let copy = fs::symlink_metadata(folder.join("d/3")).expect("a file");
+    assert_eq!((copy.len(), copy.nlink()), (20 << 20, 1));
+    let secret = fs::read(machine.path().join("secret")).expect("a file");
+    assert_eq!(secret, b"of the machine");
 }

@@ -1,12 +1,14 @@
 //! The Python class `ChangedFiles`.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use eryx::files::{Change, ChangeKind, Entry, FileContent};
+use eryx::files::{Change, ChangeKind, ContentId, Entry, FileContent};
 use pyo3::exceptions::{PyKeyError, PyOSError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::arguments::{path, text};
@@ -16,9 +18,10 @@ use crate::pickle::{Reduced, reduce};
 /// The files that an execution changed: a read-only mapping from the paths of the files that it
 /// created or modified to their content, bytes, as it was at the end.
 ///
-/// The content stays in memory and is copied when it is asked for. What programs change in mounted
-/// directories is not included. Paths and content are the choice of the untrusted program: do not
-/// use a path as it is on the machine, but :meth:`save`.
+/// The content stays in memory and is copied when it is asked for; that of a file with several
+/// names is copied once. What programs change in mounted directories is not included. Paths and
+/// content are the choice of the untrusted program: do not use a path as it is on the machine, but
+/// :meth:`save`.
 ///
 /// >>> import eryx
 /// >>> result = eryx.Sandbox().execute('''
@@ -39,6 +42,9 @@ struct Files {
     source: Source,
     /// All changes by their paths, made when they are first needed.
     index: OnceLock<BTreeMap<String, ChangeKind>>,
+    /// The bytes of each file with several names, once they are asked for. A program can give a
+    /// file 10,000 names, and `dict` of the mapping has the bytes of all.
+    shared: OnceLock<HashMap<ContentId, PyOnceLock<Py<PyBytes>>>>,
 }
 
 enum Source {
@@ -74,14 +80,6 @@ impl Files {
         })
     }
 
-    fn changes(&self) -> impl Iterator<Item = Change> + '_ {
-        let change = |(path, kind): (&String, &ChangeKind)| Change {
-            path: path.clone(),
-            kind: kind.clone(),
-        };
-        self.index().iter().map(change)
-    }
-
     fn paths(&self, is_wanted: fn(&ChangeKind) -> bool) -> Vec<&str> {
         let wanted = self.index().iter().filter(|(_, kind)| is_wanted(kind));
         wanted.map(|(path, _)| path.as_str()).collect()
@@ -92,6 +90,34 @@ impl Files {
             Some(Entry::File(content)) => Some(content),
             _ => None,
         }
+    }
+
+    /// Returns the bytes of a file, which its names share.
+    fn bytes<'py>(
+        &self,
+        py: Python<'py>,
+        path: &str,
+        content: &FileContent,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = || -> PyResult<_> { Ok(PyBytes::new(py, &read(py, path, content)?)) };
+        let Some(shared) = self.shared().get(&content.id()) else {
+            return bytes();
+        };
+        let shared = shared.get_or_try_init(py, || bytes().map(Bound::unbind))?;
+        Ok(shared.bind(py).clone())
+    }
+
+    fn shared(&self) -> &HashMap<ContentId, PyOnceLock<Py<PyBytes>>> {
+        self.shared.get_or_init(|| {
+            let mut names = HashMap::<_, usize>::new();
+            for kind in self.index().values() {
+                if let Some(Entry::File(content)) = entry(kind) {
+                    *names.entry(content.id()).or_default() += 1;
+                }
+            }
+            let several = names.into_iter().filter(|(_, count)| *count > 1);
+            several.map(|(id, _)| (id, PyOnceLock::new())).collect()
+        })
     }
 }
 
@@ -125,7 +151,8 @@ pub(crate) fn read(py: Python<'_>, path: &str, content: &FileContent) -> PyResul
     })
 }
 
-/// A change: its path, `created`, `modified` or `removed`, the type, and the content or the target.
+/// A change: its path, `created`, `modified` or `removed`, the type, and the content, the target of
+/// a link, or the first path of the file for another name of it.
 type ChangePart<'py> = (String, String, String, Bound<'py, PyBytes>);
 
 #[pymethods]
@@ -169,7 +196,8 @@ impl ChangedFiles {
     /// machine: ``/a/b`` becomes ``a/b`` below it.
     ///
     /// A file that has the path already is replaced; one that the program removed stays. Nothing
-    /// outside of the folder is written, and no links. New files are not executable.
+    /// outside of the folder is written, and no symbolic links. Names of one file become hard
+    /// links. New files are not executable.
     ///
     /// Returns:
     ///     The paths of the files on the machine, a list of :class:`pathlib.Path`.
@@ -211,10 +239,7 @@ impl ChangedFiles {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let path = text("path", path)?;
         match self.0.content(&path) {
-            Some(content) => {
-                let bytes = read(py, &path, content)?;
-                Ok(Some(PyBytes::new(py, &bytes).into_any()))
-            }
+            Some(content) => Ok(Some(self.0.bytes(py, &path, content)?.into_any())),
             None => Ok(default),
         }
     }
@@ -237,7 +262,7 @@ impl ChangedFiles {
     fn __getitem__<'py>(&self, py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyBytes>> {
         let content = self.0.content(path);
         let content = content.ok_or_else(|| PyKeyError::new_err(path.to_owned()))?;
-        Ok(PyBytes::new(py, &read(py, path, content)?))
+        self.0.bytes(py, path, content)
     }
 
     fn __contains__(&self, path: &Bound<'_, PyAny>) -> bool {
@@ -266,32 +291,52 @@ impl ChangedFiles {
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Vec<ChangePart<'py>>>> {
         let py = slf.py();
-        let part = |Change { path, kind }: Change| {
-            let change = match &kind {
+        let mut first = HashMap::new();
+        let part = |(path, kind): (&String, &ChangeKind)| {
+            let change = match kind {
                 ChangeKind::Created(_) => "created",
                 ChangeKind::Modified(_) => "modified",
                 _ => "removed",
             };
-            let (entry_type, content) = match entry(&kind) {
-                Some(Entry::File(content)) => ("file", read(py, &path, content)?),
+            let (entry_type, content) = match entry(kind) {
+                Some(Entry::File(content)) => match first.entry(content.id()) {
+                    Slot::Occupied(first) => ("name", Vec::from(first.get().as_bytes())),
+                    Slot::Vacant(slot) => {
+                        slot.insert(path.as_str());
+                        ("file", read(py, path, content)?)
+                    }
+                },
                 Some(Entry::Symlink(target)) => ("link", target.as_bytes().to_vec()),
                 Some(_) => ("directory", Vec::new()),
                 None => ("", Vec::new()),
             };
             let content = PyBytes::new(py, &content);
-            Ok((path, change.to_owned(), entry_type.to_owned(), content))
+            Ok((
+                path.clone(),
+                change.to_owned(),
+                entry_type.to_owned(),
+                content,
+            ))
         };
-        let parts = slf.get().0.changes().map(part).collect::<PyResult<_>>()?;
+        let parts = slf.get().0.index().iter().map(part);
+        let parts = parts.collect::<PyResult<_>>()?;
         reduce(slf, parts)
     }
 
     #[staticmethod]
     #[pyo3(name = "_restore")]
     fn restore(parts: Vec<ChangePart<'_>>) -> PyResult<Self> {
+        let invalid = || PyValueError::new_err("not the state of an eryx.ChangedFiles");
+        let mut files = HashMap::<_, FileContent>::new();
         let change = |(path, change, entry_type, content): ChangePart<'_>| {
             let content = content.as_bytes();
             let entry = match entry_type.as_str() {
-                "file" => Entry::File(content.to_vec().into()),
+                "file" => {
+                    let content = FileContent::from(content.to_vec());
+                    files.insert(path.clone().into_bytes(), content.clone());
+                    Entry::File(content)
+                }
+                "name" => Entry::File(files.get(content).ok_or_else(invalid)?.clone()),
                 "link" => Entry::Symlink(String::from_utf8_lossy(content).into()),
                 _ => Entry::Directory,
             };
@@ -299,11 +344,7 @@ impl ChangedFiles {
                 "created" => ChangeKind::Created(entry),
                 "modified" => ChangeKind::Modified(entry),
                 "removed" => ChangeKind::Removed,
-                _ => {
-                    return Err(PyValueError::new_err(
-                        "not the state of an eryx.ChangedFiles",
-                    ));
-                }
+                _ => return Err(invalid()),
             };
             Ok(Change { path, kind })
         };
@@ -332,6 +373,7 @@ impl ChangedFiles {
         Self(Arc::new(Files {
             source,
             index: OnceLock::new(),
+            shared: OnceLock::new(),
         }))
     }
 }

@@ -90,6 +90,30 @@ def test_changed_files_are_a_mapping_that_survives_pickling(tmp_path):
     assert other.files != result.files
 
 
+def test_names_of_one_file_share_their_content(tmp_path):
+    result = eryx.Sandbox().execute(
+        "import os\n"
+        "with open('a', 'wb') as file: file.truncate(1 << 20)\n"
+        "with open('other', 'wb') as file: file.truncate(1000)\n"
+        "for n in range(200): os.link('a', f'b{n}')"
+    )
+    pickled = pickle.dumps(result.files)
+    assert len(pickled) < (1 << 20) + 100_000
+    for changed in (result.files, pickle.loads(pickled)):
+        contents = dict(changed)
+        assert len(contents) == 202
+        assert len({id(content) for content in contents.values()}) == 2
+        assert contents["/home/user/b7"] == bytes(1 << 20)
+        folder = tmp_path / str(id(changed))
+        folder.mkdir()
+        assert len(changed.save(folder)) == 202
+        assert (folder / "home/user/b7").stat().st_nlink == 201
+        assert (folder / "home/user/other").stat().st_nlink == 1
+    assert pickle.loads(pickled) == result.files
+    with pytest.raises(ValueError, match="not the state"):
+        eryx.ChangedFiles._restore([("/b", "created", "name", b"/a")])
+
+
 def test_unpickled_files_cannot_be_saved_elsewhere(tmp_path):
     inner = tmp_path / "inner"
     inner.mkdir()

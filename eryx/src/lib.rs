@@ -18,9 +18,9 @@ pub use eryx_core::{FunctionThread, drive};
 /// The files of a program: what it changed, those of a session, and the errors.
 pub mod files {
     pub use eryx_core::{
-        Change, ChangeKind, ChangedFiles, Entry, FileContent, FileError, FileId, FileType,
-        FilesError, ReadError, SaveError, SavedFiles, SessionFiles, SessionFilesError, Stat,
-        Timestamp, save_changes,
+        Change, ChangeKind, ChangedFiles, ContentId, Entry, FileContent, FileError, FileId,
+        FileType, FilesError, ReadError, SaveError, SavedFiles, SessionFiles, SessionFilesError,
+        Stat, Timestamp, save_changes,
     };
 }
 

@@ -106,7 +106,8 @@ impl ChangedFiles {
     /// that the program removed stays.
     ///
     /// Nothing outside of the folder is written, whatever the folder and the names contain.
-    /// Symbolic links are not written. New files are not executable.
+    /// Symbolic links are not written. Names of one file become hard links, or copies if the file
+    /// system of the folder has none. New files are not executable.
     ///
     /// # Errors
     ///

@@ -128,6 +128,39 @@ impl MachineDirectory {
     fn growth(&self) -> Result<&Arc<Growth>> {
         self.growth.as_ref().ok_or(Error::ReadOnly)
     }
+
+    /// Returns another handle of this directory.
+    pub(super) fn share(&self) -> Self {
+        Self {
+            directory: Arc::clone(&self.directory),
+            growth: self.growth.clone(),
+        }
+    }
+
+    /// Returns a directory in this one, as [`MountedDirectory::directory`].
+    pub(super) fn inner(&self, name: &str) -> Result<Self> {
+        let opened = fs::openat(&self.directory, name, DIRECTORY, Mode::empty());
+        Ok(Self {
+            directory: Arc::new(opened.map_err(errno::error)?),
+            growth: self.growth.clone(),
+        })
+    }
+
+    /// Gives a file of this directory another name. For the embedder: programs make no links.
+    pub(super) fn link(&self, name: &str, new_parent: &Self, new_name: &str) -> Result<()> {
+        self.growth()?;
+        // Without `SYMLINK_FOLLOW`: a symbolic link that another process puts there gets the name
+        // itself.
+        let flags = AtFlags::empty();
+        fs::linkat(
+            &self.directory,
+            name,
+            &new_parent.directory,
+            new_name,
+            flags,
+        )
+        .map_err(errno::error)
+    }
 }
 
 impl MountedDirectory for MachineDirectory {
@@ -142,11 +175,7 @@ impl MountedDirectory for MachineDirectory {
     }
 
     fn directory(&self, name: &str) -> Result<Arc<dyn MountedDirectory>, Error> {
-        let opened = fs::openat(&self.directory, name, DIRECTORY, Mode::empty());
-        Ok(Arc::new(Self {
-            directory: Arc::new(opened.map_err(errno::error)?),
-            growth: self.growth.clone(),
-        }))
+        Ok(Arc::new(self.inner(name)?))
     }
 
     fn open_file(&self, name: &str, access: Access) -> Result<Arc<dyn MountedFile>, Error> {

@@ -1,22 +1,26 @@
 //! Saving the files of a program to a folder of the machine.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::error::{Error, Result};
 use crate::machine::directory::{MachineDirectory, MachineFileError};
 use crate::mount::{MountedDirectory, MountedFile};
-use crate::snapshot::{Change, ChangeKind, Entry, FileContent};
-use crate::stat::FileType;
+use crate::snapshot::{Change, ChangeKind, ContentId, Entry, FileContent};
+use crate::stat::{FileId, FileType};
+
+/// The most bytes of all copies for further names of files, if there can be no hard links: as many
+/// as the files of a program have by default. 10,000 names of one file would otherwise fill a disk.
+const MAX_COPIED: u64 = 64 << 20;
 
 /// The files that were saved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SavedFiles {
-    /// The number of files.
+    /// The number of files. Each name of a file counts.
     pub files: usize,
-    /// Their bytes.
+    /// The bytes that were written: of a file with several names once.
     pub bytes: u64,
     /// Their paths, as the program sees them.
     pub paths: Vec<String>,
@@ -40,11 +44,41 @@ pub enum SaveError {
         /// The error of the file system.
         source: Error,
     },
+    /// A file has more names than the file system of the folder has hard links for.
+    #[error(
+        "{path:?} cannot be saved: it is another name of a saved file, no hard link to that can be \
+         made, and such files have at most 64 MiB of copies; save to a folder on a file system \
+         with hard links"
+    )]
+    Names {
+        /// The path of the file, as the program sees it.
+        path: String,
+    },
+}
+
+/// A file that was saved.
+struct Original {
+    /// Kept, so that no other content gets its identity.
+    _content: FileContent,
+    /// The position of its path in [`SavedFiles::paths`].
+    position: usize,
+    /// The file in the folder.
+    identity: FileId,
+}
+
+/// Saves files to a folder.
+struct Saver {
+    folder: MachineDirectory,
+    saved: SavedFiles,
+    originals: HashMap<ContentId, Original>,
+    /// The bytes of copies for further names.
+    copied: u64,
 }
 
 /// Writes the files and directories that were created or modified to an existing folder. `/a/b` of
 /// the program becomes `a/b` below it. A file that has the path already is replaced by a new one;
-/// one that the program removed stays.
+/// one that the program removed stays. Further names of a file become hard links, or copies if the
+/// file system of the folder has none.
 ///
 /// Nothing outside of the folder is written: links in it are not followed. New files are not
 /// executable.
@@ -56,44 +90,126 @@ pub fn save_changes(
     changes: impl Iterator<Item = Change>,
     folder: impl AsRef<Path>,
 ) -> Result<SavedFiles, SaveError> {
-    let folder: Arc<dyn MountedDirectory> =
-        Arc::new(MachineDirectory::read_write(folder, u64::MAX)?);
-    let mut saved = SavedFiles::default();
+    let mut saver = Saver {
+        folder: MachineDirectory::read_write(folder, u64::MAX)?,
+        saved: SavedFiles::default(),
+        originals: HashMap::new(),
+        copied: 0,
+    };
     for Change { path, kind } in changes {
         let entry = match kind {
             ChangeKind::Created(entry) | ChangeKind::Modified(entry) => entry,
             ChangeKind::Removed => continue,
         };
-        let result = match entry {
-            Entry::Directory => directory(&folder, &path).map(|_| None),
-            Entry::File(content) => file(&folder, &path, &content).map(Some),
-            Entry::Symlink(_) => {
-                saved.skipped_links.push(path);
-                continue;
+        match entry {
+            Entry::Directory => {
+                if let Err(source) = directory(&saver.folder, &path) {
+                    return Err(SaveError::File { path, source });
+                }
             }
-        };
-        match result {
-            Ok(None) => {}
-            Ok(Some(bytes)) => {
-                saved.files += 1;
-                saved.bytes += bytes;
-                saved.paths.push(path);
-            }
-            Err(source) => return Err(SaveError::File { path, source }),
+            Entry::File(content) => saver.file(path, content)?,
+            Entry::Symlink(_) => saver.saved.skipped_links.push(path),
         }
     }
-    Ok(saved)
+    Ok(saver.saved)
+}
+
+impl Saver {
+    /// Writes a file, or gives its name to the file that was saved with the same content.
+    fn file(&mut self, path: String, content: FileContent) -> Result<(), SaveError> {
+        let place = match free_place(&self.folder, &path) {
+            Ok(place) => place,
+            Err(source) => return Err(SaveError::File { path, source }),
+        };
+        if let Some(original) = self.originals.get(&content.id()) {
+            if self.link(original, &place).is_ok() {
+                self.saved.files += 1;
+                self.saved.paths.push(path);
+                return Ok(());
+            }
+            self.copied = self.copied.saturating_add(content.size());
+            if self.copied > MAX_COPIED {
+                return Err(SaveError::Names { path });
+            }
+        }
+        let (directory, name) = &place;
+        let written = directory.create_file(name).and_then(|file| {
+            let bytes = copy(&content, &*file)?;
+            Ok((bytes, file.stat()?.identity))
+        });
+        let (bytes, identity) = match written {
+            Ok(written) => written,
+            Err(source) => return Err(SaveError::File { path, source }),
+        };
+        // Further names are links to the last copy: some file systems limit the links of a file.
+        self.originals.insert(
+            content.id(),
+            Original {
+                _content: content,
+                position: self.saved.paths.len(),
+                identity,
+            },
+        );
+        self.saved.files += 1;
+        self.saved.bytes += bytes;
+        self.saved.paths.push(path);
+        Ok(())
+    }
+
+    /// Makes a hard link to a file that was saved. Another process can replace that file, before
+    /// the link is made or after the check.
+    fn link(&self, original: &Original, (new_parent, new_name): &Place<'_>) -> Result<()> {
+        let path = &self.saved.paths[original.position];
+        let (parent, name) = split(path)?;
+        let parent = directory(&self.folder, parent)?;
+        let is_original = |directory: &MachineDirectory, name| {
+            Ok(directory.stat_entry(name)?.identity == original.identity)
+        };
+        if !is_original(&parent, name)? {
+            return Err(Error::Access);
+        }
+        parent.link(name, new_parent, new_name)?;
+        if !is_original(new_parent, new_name)? {
+            new_parent.remove_file(new_name)?;
+            return Err(Error::Access);
+        }
+        Ok(())
+    }
+}
+
+/// A directory, and a name in it.
+type Place<'p> = (MachineDirectory, &'p str);
+
+/// Returns where the file with a path is created, after removing what is in its place.
+fn free_place<'p>(folder: &MachineDirectory, path: &'p str) -> Result<Place<'p>> {
+    let (parent, name) = split(path)?;
+    let directory = directory(folder, parent)?;
+    match directory.stat_entry(name) {
+        Err(Error::NoEntry) => {}
+        Ok(stat) if stat.file_type == FileType::Directory => return Err(Error::IsADirectory),
+        // Not written to: it can be a link, or have a name outside of the folder.
+        Ok(_) => directory.remove_file(name)?,
+        Err(error) => return Err(error),
+    }
+    Ok((directory, name))
+}
+
+/// Returns the path of the directory, and the name.
+fn split(path: &str) -> Result<(&str, &str)> {
+    let (parent, name) = path.rsplit_once('/').ok_or(Error::Invalid)?;
+    check_name(name)?;
+    Ok((parent, name))
 }
 
 /// Opens the directory at a path, after creating what is missing of it.
-fn directory(folder: &Arc<dyn MountedDirectory>, path: &str) -> Result<Arc<dyn MountedDirectory>> {
-    let mut directory = Arc::clone(folder);
+fn directory(folder: &MachineDirectory, path: &str) -> Result<MachineDirectory> {
+    let mut directory = folder.share();
     for name in path.split('/').filter(|name| !name.is_empty()) {
         check_name(name)?;
-        directory = match directory.directory(name) {
+        directory = match directory.inner(name) {
             Err(Error::NoEntry) => {
                 directory.create_directory(name)?;
-                directory.directory(name)?
+                directory.inner(name)?
             }
             found => found?,
         };
@@ -108,22 +224,6 @@ fn check_name(name: &str) -> Result<()> {
         return Err(Error::NotPermitted);
     }
     Ok(())
-}
-
-/// Writes a file, and returns its bytes.
-fn file(folder: &Arc<dyn MountedDirectory>, path: &str, content: &FileContent) -> Result<u64> {
-    let (parent, name) = path.rsplit_once('/').ok_or(Error::Invalid)?;
-    check_name(name)?;
-    let directory = directory(folder, parent)?;
-    match directory.stat_entry(name) {
-        Err(Error::NoEntry) => {}
-        Ok(stat) if stat.file_type == FileType::Directory => return Err(Error::IsADirectory),
-        // Not written to: it can be a link, or have a name outside of the folder.
-        Ok(_) => directory.remove_file(name)?,
-        Err(error) => return Err(error),
-    }
-    let file = directory.create_file(name)?;
-    copy(content, &*file)
 }
 
 fn copy(content: &FileContent, file: &dyn MountedFile) -> Result<u64> {

@@ -1099,9 +1099,10 @@ class ChangedFiles(Mapping[str, bytes]):
     """The files that an execution changed: a read-only mapping from the paths of the files that it
     created or modified to their content, bytes, as it was at the end.
 
-    The content stays in memory and is copied when it is asked for. What programs change in mounted
-    directories is not included. Paths and content are the choice of the untrusted program: do not
-    use a path as it is on the machine, but :meth:`save`.
+    The content stays in memory and is copied when it is asked for; that of a file with several
+    names is copied once. What programs change in mounted directories is not included. Paths and
+    content are the choice of the untrusted program: do not use a path as it is on the machine, but
+    :meth:`save`.
 
     >>> import eryx
     >>> result = eryx.Sandbox().execute('''
@@ -1138,7 +1139,8 @@ class ChangedFiles(Mapping[str, bytes]):
         machine: ``/a/b`` becomes ``a/b`` below it.
 
         A file that has the path already is replaced; one that the program removed stays. Nothing
-        outside of the folder is written, and no links. New files are not executable.
+        outside of the folder is written, and no symbolic links. Names of one file become hard
+        links. New files are not executable.
 
         Returns:
             The paths of the files on the machine, a list of :class:`pathlib.Path`.
