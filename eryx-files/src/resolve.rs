@@ -156,11 +156,15 @@ impl<'a> Resolver<'a> {
         let mut directory = start;
         let mut pending = Pending { texts: Vec::new() };
         pending.push(Cow::Borrowed(path));
-        let (mut links, mut lookups) = (0, 0);
+        let (mut components, mut links, mut lookups) = (0, 0, 0);
         let (mut last, mut trailing_slash) = (Last::Dot, false);
         while let Some(component) = pending.next() {
             trailing_slash = component.trailing_slash;
             let name = component.name;
+            components += 1;
+            if components > Limits::MAX_COMPONENTS {
+                return Err(Error::NameTooLong);
+            }
             if name == "." {
                 last = Last::Dot;
                 continue;

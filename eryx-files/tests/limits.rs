@@ -462,6 +462,25 @@ fn a_path_follows_at_most_40_links_and_looks_up_at_most_1024_entries() {
 }
 
 #[test]
+fn a_path_has_at_most_4096_components_with_those_of_its_links() {
+    let (mut files, root) = start(Limits::default());
+    // The longest path has 2048.
+    let dots = "./".repeat(2047) + ".";
+    assert_eq!(dots.len(), Limits::MAX_PATH);
+    files.stat_at(root, true, &dots).expect("the root");
+    files.symlink_at(&dots, root, "dots").expect("created");
+    let rest = "./".repeat(2045) + ".";
+    files.symlink_at(&rest, root, "rest").expect("created");
+    files.stat_at(root, true, "dots/rest").expect("4096");
+    for path in ["dots/rest/.", "dots/dots", &"dots/".repeat(40)] {
+        let found = files.stat_at(root, true, path);
+        assert_eq!(found, Err(Error::NameTooLong), "{path}");
+    }
+    let slashes = "dots".to_owned() + &"/".repeat(4000) + ".";
+    files.stat_at(root, true, &slashes).expect("2050");
+}
+
+#[test]
 fn a_link_to_an_absolute_path_leads_to_the_root_of_the_program() {
     let (mut files, root) = start(Limits::default());
     files.create_directory_at(root, "a").expect("created");
