@@ -24,6 +24,8 @@ mod reader;
 #[path = "session_snapshot/writer.rs"]
 mod writer;
 
+use crate::time_slice::TimeSlice;
+
 pub(crate) use reader::SnapshotReader;
 pub(crate) use writer::SnapshotWriter;
 
@@ -82,6 +84,13 @@ pub(crate) struct SessionFacts {
 pub(crate) struct PageRun {
     pub(crate) first: u32,
     pub(crate) pages: u32,
+}
+
+/// Yields to other tasks if the time slice is over.
+async fn yield_if_over(time_slice: &TimeSlice) {
+    if time_slice.is_over() {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Sets `bytes` to their difference from `pristine`, or back. Pristine bytes that are missing are

@@ -43,6 +43,14 @@ impl TimeSlice {
         }
     }
 
+    /// Returns a slice that is over, until it runs something.
+    #[cfg(test)]
+    pub(crate) fn over() -> Self {
+        let slice = Self::new();
+        std::thread::sleep(SLICE);
+        slice
+    }
+
     /// Returns the watchdog of the execution.
     pub(crate) fn watchdog(&self) -> &Watchdog {
         &self.clock.watchdog

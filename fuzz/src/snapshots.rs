@@ -63,7 +63,7 @@ fn read_snapshot(bytes: &[u8]) {
     let mut next = 0;
     let mut page = [0; PAGE];
     loop {
-        match reader.next_pages(0) {
+        match now(reader.next_pages(0, &slice)) {
             Err(_) => return,
             Ok(None) => break,
             Ok(Some(run)) => {
@@ -72,7 +72,7 @@ fn read_snapshot(bytes: &[u8]) {
                 next = end;
                 writer.begin_pages(run);
                 for _ in 0..run.pages {
-                    if reader.fill(&mut page).is_err() {
+                    if now(reader.fill(&mut page, &slice)).is_err() {
                         return;
                     }
                     writer.put(&page);

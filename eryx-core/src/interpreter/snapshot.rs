@@ -187,12 +187,12 @@ async fn read_state(
         return Err(SnapshotError::Memory { needed: size }.into());
     }
     let start = access.start(store).await.map_err(copy_error)?;
-    while let Some(run) = reader.next_pages(start)? {
+    while let Some(run) = reader.next_pages(start, &time_slice).await? {
         let mut at = run.first as usize * PAGE;
         let end = at + run.pages as usize * PAGE;
         while at < end {
             let mut piece = vec![0; PIECE.min(end - at)];
-            reader.fill(&mut piece)?;
+            reader.fill(&mut piece, &time_slice).await?;
             let view = access.view(store).await.map_err(copy_error)?;
             let image = view.as_le_slice(&*store);
             xor(&mut piece, image.get(at..).unwrap_or_default());

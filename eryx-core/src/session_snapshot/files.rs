@@ -3,21 +3,26 @@
 //! An entry is a tag, the length of the path (u16), and the path. The modification time (u64 of
 //! seconds, u32 of nanoseconds) of a file or directory follows; then the size (u64) and the content
 //! of a file, or the length (u16) and the target of a link.
+//!
+//! Paths are relative to the root, without empty names, `.` and `..`. They ascend strictly, name by
+//! name, so that a directory comes before what it contains.
+
+use std::sync::Arc;
 
 use eryx_files::{
     ChangeKind, Descriptor, Entry, Error, FileContent, FileSystem, FileType, Layout, Limits,
-    NewTime, OpenFlags, Snapshot, Timestamp,
+    NewTime, OpenFlags, Snapshot, Stat, Timestamp,
 };
 
-use crate::session_snapshot::{STEP, SnapshotReader, SnapshotWriter};
+use crate::session_snapshot::{STEP, SnapshotReader, SnapshotWriter, yield_if_over};
 use crate::snapshot_error::SnapshotError;
 use crate::time_slice::TimeSlice;
 
-const END: u8 = 0;
-const DIRECTORY: u8 = 1;
-const FILE: u8 = 2;
-const SYMLINK: u8 = 3;
-const REMOVED: u8 = 4;
+pub(super) const END: u8 = 0;
+pub(super) const DIRECTORY: u8 = 1;
+pub(super) const FILE: u8 = 2;
+pub(super) const SYMLINK: u8 = 3;
+pub(super) const REMOVED: u8 = 4;
 
 /// The most entries: each file that a session may have, and each that it may have removed.
 const MAX_ENTRIES: usize = Limits::MAX_FILES + Layout::MAX_NODES;
@@ -62,9 +67,7 @@ pub(crate) async fn write(
             ChangeKind::Removed => header(writer, REMOVED),
             _ => return Err(failed(path, Error::Unsupported)),
         }
-        if time_slice.is_over() {
-            tokio::task::yield_now().await;
-        }
+        yield_if_over(time_slice).await;
     }
     writer.put(&[END]);
     Ok(())
@@ -87,9 +90,7 @@ async fn write_content(
         }
         writer.put(&bytes);
         offset += bytes.len() as u64;
-        if time_slice.is_over() {
-            tokio::task::yield_now().await;
-        }
+        yield_if_over(time_slice).await;
     }
     Ok(())
 }
@@ -126,107 +127,278 @@ pub(crate) async fn read(
     files: &mut FileSystem,
     time_slice: &TimeSlice,
 ) -> Result<(), SnapshotError> {
-    let root = files.open_root().map_err(|error| failed("/", error))?;
-    // Set at the end, from the deepest directory on: what is created in one changes its time.
-    let mut directories: Vec<(String, Timestamp)> = Vec::new();
+    let mut walk = Walk::new(files).map_err(|error| failed("/", error))?;
+    let mut previous = String::new();
     for _ in 0..=MAX_ENTRIES {
-        let [tag] = reader.array()?;
+        let [tag] = reader.array(time_slice).await?;
         if tag == END {
-            for (path, time) in directories.into_iter().rev() {
-                set_time(files, root, &path, time)?;
+            return walk.finish(files).map_err(|error| failed("/", error));
+        }
+        let path = text(reader, time_slice).await?;
+        check_path(&path)?;
+        if previous.split('/').ge(path.split('/')) {
+            return Err(SnapshotError::Damaged("its files are out of order"));
+        }
+        let (parent, name) = split(&path);
+        let directory = walk
+            .enter(files, parent)
+            .map_err(|error| failed(&path, error))?;
+        let place = (directory, name);
+        let applied = match tag {
+            DIRECTORY => {
+                let modified = time(reader, time_slice).await?;
+                let made = make_directory(files, place, time_slice).await;
+                made.and_then(|()| walk.push(files, name, Some(modified)))
             }
-            return files.close(root).map_err(|error| failed("/", error));
-        }
-        let path: String = text(reader)?;
-        let applied =
-            match tag {
-                DIRECTORY => {
-                    let modified = time(reader)?;
-                    let created = make_room(files, root, &path, Some(FileType::Directory))
-                        .and_then(|exists| match exists {
-                            true => Ok(()),
-                            false => files.create_directory_at(root, &path),
-                        });
-                    directories.push((path.clone(), modified));
-                    created
-                }
-                FILE => {
-                    let modified = time(reader)?;
-                    let opened = open(files, root, &path).map_err(|error| failed(&path, error))?;
-                    read_content(reader, files, opened, &path, time_slice).await?;
-                    files
-                        .set_times(opened, NewTime::Keep, NewTime::At(modified))
-                        .and_then(|()| files.close(opened))
-                }
-                SYMLINK => {
-                    let target = text(reader)?;
-                    make_room(files, root, &path, None)
-                        .and_then(|_| files.symlink_at(&target, root, &path))
-                }
-                REMOVED => make_room(files, root, &path, None).map(|_| ()),
-                _ => return Err(SnapshotError::Damaged("it has a file of an unknown type")),
-            };
+            FILE => {
+                let modified = time(reader, time_slice).await?;
+                let opened = open(files, place, time_slice).await;
+                let opened = opened.map_err(|error| failed(&path, error))?;
+                read_content(reader, files, opened, &path, time_slice).await?;
+                files
+                    .set_times(opened, NewTime::Keep, NewTime::At(modified))
+                    .and_then(|()| files.close(opened))
+            }
+            SYMLINK => {
+                let target = text(reader, time_slice).await?;
+                let free = make_room(files, place, None, time_slice).await;
+                free.and_then(|_| files.symlink_at(&target, directory, name))
+            }
+            REMOVED => make_room(files, place, None, time_slice).await.map(|_| ()),
+            _ => return Err(SnapshotError::Damaged("it has a file of an unknown type")),
+        };
         applied.map_err(|error| failed(&path, error))?;
-        if time_slice.is_over() {
-            tokio::task::yield_now().await;
-        }
+        previous = path;
+        yield_if_over(time_slice).await;
     }
     Err(SnapshotError::Damaged("it has too many files"))
 }
 
-/// Removes what has the path, unless that has the type `keep`. Returns whether it has.
-fn make_room(
-    files: &mut FileSystem,
-    root: Descriptor,
-    path: &str,
-    keep: Option<FileType>,
-) -> Result<bool, Error> {
-    match files.stat_at(root, false, path) {
-        Err(Error::NoEntry) => Ok(false),
-        Err(error) => Err(error),
-        Ok(stat) if Some(stat.file_type) == keep => Ok(true),
-        Ok(stat) => {
-            if stat.file_type == FileType::Directory {
-                remove_directory(files, root, path)?;
-            } else {
-                files.unlink_file_at(root, path)?;
-            }
-            Ok(false)
+/// Returns the error unless a session can have the path.
+fn check_path(path: &str) -> Result<(), SnapshotError> {
+    let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
+    if path.split('/').all(is_name) && path.split('/').count() <= Limits::MAX_DEPTH {
+        return Ok(());
+    }
+    Err(SnapshotError::Damaged(
+        "it has a path that no file can have",
+    ))
+}
+
+/// Returns the path of the directory, which is empty for the root, and the name in it.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+/// The directories on the path of the present entry, which are open: at most [`Limits::MAX_DEPTH`].
+/// The paths ascend, so each directory is entered once.
+struct Walk {
+    /// The path of the last directory.
+    path: String,
+    levels: Vec<Level>,
+}
+
+struct Level {
+    directory: Descriptor,
+    /// Set when the walk leaves the directory: what is created in it changes its time.
+    modified: Option<Timestamp>,
+    /// The length of the path of the directory above.
+    above: usize,
+}
+
+impl Walk {
+    /// Returns a walk that begins at the root.
+    fn new(files: &mut FileSystem) -> Result<Self, Error> {
+        let root = Level {
+            directory: files.open_root()?,
+            modified: None,
+            above: 0,
+        };
+        Ok(Self {
+            path: String::new(),
+            levels: vec![root],
+        })
+    }
+
+    /// Goes to a directory. No link on its path is followed.
+    fn enter(&mut self, files: &mut FileSystem, path: &str) -> Result<Descriptor, Error> {
+        while !self.contains(path) {
+            self.leave(files)?;
         }
+        let below = &path[self.path.len()..];
+        for name in below.split('/').filter(|name| !name.is_empty()) {
+            self.push(files, name, None)?;
+        }
+        let level = self.levels.last().ok_or(Error::BadDescriptor)?;
+        Ok(level.directory)
+    }
+
+    /// Returns whether the last directory has the path, or contains what has.
+    fn contains(&self, path: &str) -> bool {
+        let below = path.strip_prefix(&*self.path);
+        let is_below = |below: &str| below.is_empty() || below.starts_with('/');
+        self.path.is_empty() || below.is_some_and(is_below)
+    }
+
+    /// Goes to a directory in the last one.
+    fn push(
+        &mut self,
+        files: &mut FileSystem,
+        name: &str,
+        modified: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        let level = self.levels.last().ok_or(Error::BadDescriptor)?;
+        let directory = open_directory(files, level.directory, name)?;
+        let above = self.path.len();
+        if above > 0 {
+            self.path.push('/');
+        }
+        self.path.push_str(name);
+        self.levels.push(Level {
+            directory,
+            modified,
+            above,
+        });
+        Ok(())
+    }
+
+    fn leave(&mut self, files: &mut FileSystem) -> Result<(), Error> {
+        let level = self.levels.pop().ok_or(Error::BadDescriptor)?;
+        self.path.truncate(level.above);
+        if let Some(modified) = level.modified {
+            files.set_times(level.directory, NewTime::Keep, NewTime::At(modified))?;
+        }
+        files.close(level.directory)
+    }
+
+    /// Leaves all directories.
+    fn finish(mut self, files: &mut FileSystem) -> Result<(), Error> {
+        while !self.levels.is_empty() {
+            self.leave(files)?;
+        }
+        Ok(())
     }
 }
 
-/// Removes a directory and what it contains. Paths have at most [`Limits::MAX_DEPTH`] names.
-fn remove_directory(files: &mut FileSystem, root: Descriptor, path: &str) -> Result<(), Error> {
+/// A directory, and a name in it.
+type Place<'p> = (Descriptor, &'p str);
+
+/// Opens a directory in memory. A link at the end of the path is not followed.
+fn open_directory(
+    files: &mut FileSystem,
+    parent: Descriptor,
+    path: &str,
+) -> Result<Descriptor, Error> {
     let flags = OpenFlags {
         directory: true,
         read: true,
         ..OpenFlags::default()
     };
-    let directory = files.open_at(root, path, flags)?;
-    let listing = files.list(directory)?;
-    while let Some((name, file_type)) = files.next_entry(listing)? {
-        let path = format!("{path}/{name}");
-        if file_type == FileType::Directory {
-            remove_directory(files, root, &path)?;
-        } else {
-            files.unlink_file_at(root, &path)?;
+    let directory = files.open_at(parent, path, flags)?;
+    check_volume(files.stat(directory)?)?;
+    Ok(directory)
+}
+
+/// Returns the error for what is mounted. A snapshot has no file of a mount.
+fn check_volume(stat: Stat) -> Result<(), Error> {
+    match stat.identity.volume {
+        0 => Ok(()),
+        _ => Err(Error::Busy),
+    }
+}
+
+/// Removes what has the name, unless that has the type `keep`. Returns whether it has.
+async fn make_room(
+    files: &mut FileSystem,
+    (directory, name): Place<'_>,
+    keep: Option<FileType>,
+    time_slice: &TimeSlice,
+) -> Result<bool, Error> {
+    let stat = match files.stat_at(directory, false, name) {
+        Err(Error::NoEntry) => return Ok(false),
+        stat => stat?,
+    };
+    check_volume(stat)?;
+    match stat.file_type {
+        found if Some(found) == keep => return Ok(true),
+        FileType::Directory => remove_directory(files, (directory, name), time_slice).await?,
+        _ => files.unlink_file_at(directory, name)?,
+    }
+    Ok(false)
+}
+
+/// Removes a directory and what it contains. One directory is open at a time.
+async fn remove_directory(
+    files: &mut FileSystem,
+    (parent, name): Place<'_>,
+    time_slice: &TimeSlice,
+) -> Result<(), Error> {
+    let mut path = name.to_owned();
+    loop {
+        if let Some(inner) = remove_files(files, (parent, &path), time_slice).await? {
+            path.push('/');
+            path.push_str(&inner);
+            continue;
         }
+        files.remove_directory_at(parent, &path)?;
+        match path.rfind('/') {
+            Some(end) => path.truncate(end),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Removes what is in a directory, up to the first directory in it. Returns the name of that.
+async fn remove_files(
+    files: &mut FileSystem,
+    (parent, path): Place<'_>,
+    time_slice: &TimeSlice,
+) -> Result<Option<Arc<str>>, Error> {
+    let directory = open_directory(files, parent, path)?;
+    let listing = files.list(directory)?;
+    let mut inner = None;
+    while let Some((name, file_type)) = files.next_entry(listing)? {
+        yield_if_over(time_slice).await;
+        if file_type == FileType::Directory {
+            inner = Some(name);
+            break;
+        }
+        files.unlink_file_at(directory, &name)?;
     }
     files.close_listing(listing)?;
     files.close(directory)?;
-    files.remove_directory_at(root, path)
+    Ok(inner)
 }
 
-fn open(files: &mut FileSystem, root: Descriptor, path: &str) -> Result<Descriptor, Error> {
-    make_room(files, root, path, Some(FileType::File))?;
+/// Creates a directory, unless there is one.
+async fn make_directory(
+    files: &mut FileSystem,
+    place: Place<'_>,
+    time_slice: &TimeSlice,
+) -> Result<(), Error> {
+    let keep = Some(FileType::Directory);
+    if make_room(files, place, keep, time_slice).await? {
+        return Ok(());
+    }
+    let (parent, name) = place;
+    files.create_directory_at(parent, name)
+}
+
+/// Opens an empty file.
+async fn open(
+    files: &mut FileSystem,
+    place: Place<'_>,
+    time_slice: &TimeSlice,
+) -> Result<Descriptor, Error> {
+    make_room(files, place, Some(FileType::File), time_slice).await?;
     let flags = OpenFlags {
         create: true,
         truncate: true,
         write: true,
         ..OpenFlags::default()
     };
-    files.open_at(root, path, flags)
+    let (directory, name) = place;
+    files.open_at(directory, name, flags)
 }
 
 async fn read_content(
@@ -236,13 +408,13 @@ async fn read_content(
     path: &str,
     time_slice: &TimeSlice,
 ) -> Result<(), SnapshotError> {
-    let size = u64::from_le_bytes(reader.array()?);
+    let size = u64::from_le_bytes(reader.array(time_slice).await?);
     let mut buffer = vec![0; STEP];
     let mut offset = 0;
     while offset < size {
         let step = (size - offset).min(STEP as u64) as usize;
         let piece = &mut buffer[..step];
-        reader.fill(piece)?;
+        reader.fill(piece, time_slice).await?;
         let mut rest: &[u8] = piece;
         while !rest.is_empty() {
             // The limits of the file system bound the size.
@@ -255,39 +427,30 @@ async fn read_content(
             rest = &rest[written..];
             offset += written as u64;
         }
-        if time_slice.is_over() {
-            tokio::task::yield_now().await;
-        }
+        yield_if_over(time_slice).await;
     }
     Ok(())
 }
 
-fn set_time(
-    files: &mut FileSystem,
-    root: Descriptor,
-    path: &str,
-    time: Timestamp,
-) -> Result<(), SnapshotError> {
-    match files.set_times_at(root, false, path, NewTime::Keep, NewTime::At(time)) {
-        // A later entry removed it: only in a forged snapshot.
-        Ok(()) | Err(Error::NoEntry) => Ok(()),
-        Err(error) => Err(failed(path, error)),
-    }
-}
-
-fn text(reader: &mut SnapshotReader<'_>) -> Result<String, SnapshotError> {
-    let length = usize::from(u16::from_le_bytes(reader.array()?));
+async fn text(
+    reader: &mut SnapshotReader<'_>,
+    time_slice: &TimeSlice,
+) -> Result<String, SnapshotError> {
+    let length = usize::from(u16::from_le_bytes(reader.array(time_slice).await?));
     if length > Limits::MAX_PATH {
         return Err(SnapshotError::Damaged("it has a path that is too long"));
     }
     let mut bytes = vec![0; length];
-    reader.fill(&mut bytes)?;
+    reader.fill(&mut bytes, time_slice).await?;
     String::from_utf8(bytes).map_err(|_| SnapshotError::Damaged("it has a path that is not UTF-8"))
 }
 
-fn time(reader: &mut SnapshotReader<'_>) -> Result<Timestamp, SnapshotError> {
-    let seconds = u64::from_le_bytes(reader.array()?);
-    let nanoseconds = u32::from_le_bytes(reader.array()?);
+async fn time(
+    reader: &mut SnapshotReader<'_>,
+    time_slice: &TimeSlice,
+) -> Result<Timestamp, SnapshotError> {
+    let seconds = u64::from_le_bytes(reader.array(time_slice).await?);
+    let nanoseconds = u32::from_le_bytes(reader.array(time_slice).await?);
     Timestamp::new(seconds, nanoseconds)
         .ok_or(SnapshotError::Damaged("it has a time that is impossible"))
 }

@@ -4,13 +4,22 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::session_snapshot::{
     Digest, HAD_STDIN, HAS_LISTINGS, HAS_NETWORK, Handles, MAX_CLOCK, PAGE, PageRun, SessionFacts,
-    WASM_PAGE, header,
+    WASM_PAGE, header, yield_if_over,
 };
 use crate::snapshot_error::SnapshotError;
+use crate::time_slice::TimeSlice;
+
+/// The most compressed bytes of one step: a few milliseconds. A stream may have a block without
+/// content in each ten bits, which takes a microsecond.
+const INPUT: usize = 4 << 10;
+
+/// The bytes of [`SessionFacts`].
+const FACTS: usize = 8 + 8 + 1;
 
 const CUT_OFF: SnapshotError = SnapshotError::Damaged("its content ends too early");
 
-/// Reads a snapshot. Expands only what the caller asks for, so the caller bounds the work.
+/// Reads a snapshot. Expands only what the caller asks for, and yields when the time slice is over,
+/// also within a stream that expands to nothing.
 pub(crate) struct SnapshotReader<'a> {
     input: Inflater<'a>,
     facts: SessionFacts,
@@ -30,20 +39,19 @@ impl<'a> SnapshotReader<'a> {
         image: &Digest,
         factory: &Digest,
     ) -> Result<Self, SnapshotError> {
-        let rest = header::check(bytes, image, factory)?;
-        let mut reader = Self {
-            input: Inflater::new(rest),
-            facts: SessionFacts {
-                memory: 0,
-                clock: 0,
-                handles: Handles::default(),
-                had_stdin: false,
-            },
-            next_page: 0,
+        let mut input = Inflater::new(header::check(bytes, image, factory)?);
+        // At once: a stream has at most 300 bytes before its content.
+        let mut facts = [0; FACTS];
+        if input.step(&mut facts)? < FACTS {
+            return Err(CUT_OFF);
+        }
+        let [numbers @ .., flags] = facts;
+        let number = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .rfold(0, |all, byte| all << 8 | u64::from(*byte))
         };
-        let memory = u64::from_le_bytes(reader.array()?);
-        let clock = u64::from_le_bytes(reader.array()?);
-        let [flags] = reader.array()?;
+        let (memory, clock) = (number(&numbers[..8]), number(&numbers[8..]));
         if memory % WASM_PAGE as u64 != 0 || memory > 1 << 32 {
             return Err(SnapshotError::Damaged(
                 "the size of its memory is impossible",
@@ -55,16 +63,19 @@ impl<'a> SnapshotReader<'a> {
         if flags & !(HAS_NETWORK | HAS_LISTINGS | HAD_STDIN) != 0 {
             return Err(SnapshotError::Damaged("it has unknown flags"));
         }
-        reader.facts = SessionFacts {
-            memory,
-            clock,
-            handles: Handles {
-                network: flags & HAS_NETWORK != 0,
-                listings: flags & HAS_LISTINGS != 0,
+        Ok(Self {
+            input,
+            facts: SessionFacts {
+                memory,
+                clock,
+                handles: Handles {
+                    network: flags & HAS_NETWORK != 0,
+                    listings: flags & HAS_LISTINGS != 0,
+                },
+                had_stdin: flags & HAD_STDIN != 0,
             },
-            had_stdin: flags & HAD_STDIN != 0,
-        };
-        Ok(reader)
+            next_page: 0,
+        })
     }
 
     /// Returns the state beside files and memory.
@@ -77,8 +88,12 @@ impl<'a> SnapshotReader<'a> {
     /// # Errors
     ///
     /// [`SnapshotError::Damaged`].
-    pub(crate) fn fill(&mut self, bytes: &mut [u8]) -> Result<(), SnapshotError> {
-        self.input.fill(bytes)
+    pub(crate) async fn fill(
+        &mut self,
+        bytes: &mut [u8],
+        time_slice: &TimeSlice,
+    ) -> Result<(), SnapshotError> {
+        self.input.fill(bytes, time_slice).await
     }
 
     /// Returns the next bytes.
@@ -86,9 +101,12 @@ impl<'a> SnapshotReader<'a> {
     /// # Errors
     ///
     /// [`SnapshotError::Damaged`].
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
+    pub(crate) async fn array<const N: usize>(
+        &mut self,
+        time_slice: &TimeSlice,
+    ) -> Result<[u8; N], SnapshotError> {
         let mut bytes = [0; N];
-        self.fill(&mut bytes)?;
+        self.fill(&mut bytes, time_slice).await?;
         Ok(bytes)
     }
 
@@ -98,11 +116,15 @@ impl<'a> SnapshotReader<'a> {
     /// # Errors
     ///
     /// [`SnapshotError::Damaged`].
-    pub(crate) fn next_pages(&mut self, start: usize) -> Result<Option<PageRun>, SnapshotError> {
-        let first = u32::from_le_bytes(self.array()?);
-        let pages = u32::from_le_bytes(self.array()?);
+    pub(crate) async fn next_pages(
+        &mut self,
+        start: usize,
+        time_slice: &TimeSlice,
+    ) -> Result<Option<PageRun>, SnapshotError> {
+        let first = u32::from_le_bytes(self.array(time_slice).await?);
+        let pages = u32::from_le_bytes(self.array(time_slice).await?);
         if pages == 0 {
-            return self.input.check_end().map(|()| None);
+            return self.input.check_end(time_slice).await.map(|()| None);
         }
         let end = u64::from(first) + u64::from(pages);
         if end > self.facts.memory / PAGE as u64 {
@@ -132,12 +154,13 @@ impl<'a> Inflater<'a> {
         }
     }
 
-    /// Expands into the start of `output`. Returns how many bytes.
+    /// Expands at most [`INPUT`] bytes into the start of `output`. Returns how many it has then.
     fn step(&mut self, output: &mut [u8]) -> Result<usize, SnapshotError> {
         let (read, written) = (self.state.total_in(), self.state.total_out());
+        let input = &self.rest[..self.rest.len().min(INPUT)];
         let status = self
             .state
-            .decompress(self.rest, output, FlushDecompress::None)
+            .decompress(input, output, FlushDecompress::None)
             .map_err(|_| SnapshotError::Damaged("it does not expand"))?;
         self.ended = status == Status::StreamEnd;
         // Both are at most the lengths of the slices.
@@ -145,8 +168,13 @@ impl<'a> Inflater<'a> {
         Ok((self.state.total_out() - written) as usize)
     }
 
-    fn fill(&mut self, mut output: &mut [u8]) -> Result<(), SnapshotError> {
+    async fn fill(
+        &mut self,
+        mut output: &mut [u8],
+        time_slice: &TimeSlice,
+    ) -> Result<(), SnapshotError> {
         while !output.is_empty() {
+            yield_if_over(time_slice).await;
             let before = self.rest.len();
             let written = self.step(output)?;
             output = &mut output[written..];
@@ -159,8 +187,9 @@ impl<'a> Inflater<'a> {
     }
 
     /// Checks that the stream ends here, and nothing follows.
-    fn check_end(&mut self) -> Result<(), SnapshotError> {
+    async fn check_end(&mut self, time_slice: &TimeSlice) -> Result<(), SnapshotError> {
         while !self.ended {
+            yield_if_over(time_slice).await;
             let before = self.rest.len();
             if self.step(&mut [0])? > 0 {
                 return Err(SnapshotError::Damaged("it has bytes after its end"));

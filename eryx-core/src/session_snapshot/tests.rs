@@ -1,4 +1,10 @@
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use eryx_files::{FileSystem, Layout, Limits, NewTime, OpenFlags, Timestamp};
+
 use super::*;
+use crate::session_snapshot::files::{DIRECTORY, END, FILE, REMOVED, SYMLINK};
 use crate::session_snapshot::header::{FORMAT, HEADER, MAGIC};
 use crate::snapshot_error::SnapshotError;
 
@@ -25,17 +31,34 @@ fn snapshot(facts: &SessionFacts, runs: &[PageRun]) -> Vec<u8> {
     writer.finish()
 }
 
+/// Returns the result of a future that waits for nothing, and how often it yields.
+fn yields<T>(future: impl Future<Output = T>) -> (T, usize) {
+    let mut future = pin!(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut yields = 0;
+    loop {
+        if let Poll::Ready(result) = future.as_mut().poll(&mut cx) {
+            return (result, yields);
+        }
+        yields += 1;
+    }
+}
+
 /// Reads all pages of a snapshot without files.
 fn read(bytes: &[u8]) -> Result<Vec<PageRun>, SnapshotError> {
     let mut reader = SnapshotReader::new(bytes, &IMAGE, &FACTORY)?;
-    let mut runs = Vec::new();
-    while let Some(run) = reader.next_pages(0)? {
-        for _ in 0..run.pages {
-            assert_eq!(reader.array::<4096>()?, [7; 4096]);
+    let slice = TimeSlice::new();
+    let pages = async {
+        let mut runs = Vec::new();
+        while let Some(run) = reader.next_pages(0, &slice).await? {
+            for _ in 0..run.pages {
+                assert_eq!(reader.array::<4096>(&slice).await?, [7; 4096]);
+            }
+            runs.push(run);
         }
-        runs.push(run);
-    }
-    Ok(runs)
+        Ok(runs)
+    };
+    yields(pages).0
 }
 
 fn run(first: u32, pages: u32) -> PageRun {
@@ -113,9 +136,252 @@ fn a_damaged_snapshot_is_refused() {
 fn no_page_is_below_the_start() {
     let bytes = snapshot(&FACTS, &[run(1, 1)]);
     let mut reader = SnapshotReader::new(&bytes, &IMAGE, &FACTORY).expect("valid");
-    let error = reader
-        .next_pages(2 * 4096)
-        .expect_err("refused")
-        .to_string();
+    let (pages, _) = yields(reader.next_pages(2 * 4096, &TimeSlice::new()));
+    let error = pages.expect_err("refused").to_string();
     assert!(error.contains("out of order"), "{error}");
+}
+
+/// Returns the files that a session of the tests starts with.
+fn layout() -> Layout {
+    Layout::builder(Timestamp::from_seconds(1))
+        .directory("/tmp")
+        .and_then(|layout| layout.file("/data/given", &b"given"[..]))
+        .expect("valid")
+        .build()
+}
+
+/// Returns an entry of a snapshot.
+fn entry(tag: u8, path: &str) -> Vec<u8> {
+    let mut entry = vec![tag];
+    put_text(&mut entry, path);
+    match tag {
+        DIRECTORY => entry.extend([0; 12]),
+        // Without content.
+        FILE => entry.extend([0; 20]),
+        SYMLINK => put_text(&mut entry, "/tmp"),
+        _ => {}
+    }
+    entry
+}
+
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend((text.len() as u16).to_le_bytes());
+    bytes.extend(text.as_bytes());
+}
+
+fn with_entries(entries: &[Vec<u8>]) -> Vec<u8> {
+    let mut writer = SnapshotWriter::new(&IMAGE, &FACTORY, &FACTS);
+    for entry in entries {
+        writer.put(entry);
+    }
+    writer.put(&[END]);
+    writer.finish()
+}
+
+/// Reads the files of a snapshot while each time slice is over. Returns how often that yields.
+fn read_files(bytes: &[u8], start: &mut FileSystem) -> Result<usize, SnapshotError> {
+    let slice = TimeSlice::over();
+    let mut reader = SnapshotReader::new(bytes, &IMAGE, &FACTORY)?;
+    let (result, yields) = yields(files::read(&mut reader, start, &slice));
+    result.map(|()| yields)
+}
+
+/// Returns the bytes of a snapshot with the changes of `files`.
+fn saved(files: &FileSystem, layout: &Layout) -> Vec<u8> {
+    let mut writer = SnapshotWriter::new(&IMAGE, &FACTORY, &FACTS);
+    let start = layout.start(*files.limits(), Timestamp::default).snapshot();
+    let slice = TimeSlice::new();
+    let mut files = files.fork();
+    let (written, _) = yields(files::write(&mut writer, &mut files, &start, &slice));
+    written.expect("written");
+    writer.finish()
+}
+
+#[test]
+fn files_that_no_session_has_are_refused() {
+    let deep = |depth: usize| ["d"; 200][..depth].join("/");
+    let refused = |entries: &[(u8, &str)]| {
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|(tag, path)| entry(*tag, path))
+            .collect();
+        let mut files = layout().start(Limits::default(), Timestamp::default);
+        let read = read_files(&with_entries(&entries), &mut files);
+        read.expect_err(&format!("{entries:?}")).to_string()
+    };
+    for path in [
+        "",
+        ".",
+        "..",
+        "/",
+        "/a",
+        "a/",
+        "tmp//a",
+        "tmp/.",
+        "tmp/../a",
+        "./a",
+        "a\0b",
+        &deep(129),
+    ] {
+        for tag in [DIRECTORY, FILE, SYMLINK, REMOVED] {
+            let error = refused(&[(tag, path)]);
+            assert!(error.contains("a path that no file can have"), "{error}");
+        }
+    }
+    for (first, second) in [
+        ("tmp", "tmp"),
+        ("tmp", "data"),
+        ("tmp/a", "tmp"),
+        ("a.b", "a/b"),
+    ] {
+        let error = refused(&[(REMOVED, first), (DIRECTORY, second)]);
+        assert!(error.contains("out of order"), "{first} {second}: {error}");
+    }
+    // A link is not followed, and what is missing is not made.
+    for path in ["link/a", "link/a/b", "missing/a", "data/given/a"] {
+        for tag in [DIRECTORY, FILE, SYMLINK] {
+            let mut entries = vec![(SYMLINK, "link"), (tag, path)];
+            entries.sort_by_key(|(_, path)| *path);
+            let error = refused(&entries);
+            assert!(error.contains("cannot be restored"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn files_in_a_mount_are_neither_written_nor_removed() {
+    let devices = eryx_files::DeviceDirectory::new(Timestamp::default());
+    let mount = eryx_files::Mount::Directory(std::sync::Arc::new(devices));
+    let layout = layout()
+        .extend(Timestamp::default())
+        .mount("/data/mount", mount)
+        .expect("valid")
+        .build();
+    for (tag, path) in [
+        (DIRECTORY, "data/mount"),
+        (REMOVED, "data/mount"),
+        (REMOVED, "data"),
+        (FILE, "data"),
+        (FILE, "data/mount/a"),
+        (REMOVED, "data/mount/a"),
+    ] {
+        let mut files = layout.start(Limits::default(), Timestamp::default);
+        let error = read_files(&with_entries(&[entry(tag, path)]), &mut files);
+        let error = error.expect_err(path).to_string();
+        assert!(error.contains("mount point"), "{path}: {error}");
+    }
+}
+
+#[test]
+fn files_and_their_times_are_read_as_they_were() {
+    let layout = layout();
+    let mut files = layout.start(Limits::default(), || Timestamp::from_seconds(5));
+    let root = files.open_root().expect("the root");
+    let deepest = ["d"; Limits::MAX_DEPTH].join("/");
+    let mut directories = vec!["tmp/a", "tmp/a/b", "tmp/a-b", "tmp/a.b", "tmp/ab"];
+    directories.extend(deepest.match_indices('/').map(|(end, _)| &deepest[..end]));
+    directories.push(&deepest);
+    for path in &directories {
+        files.create_directory_at(root, path).expect("created");
+    }
+    for (number, path) in directories.iter().enumerate() {
+        let time = NewTime::At(Timestamp::from_seconds(100 + number as u64));
+        files
+            .set_times_at(root, false, path, NewTime::Keep, time)
+            .expect("set");
+    }
+    files.unlink_file_at(root, "data/given").expect("removed");
+    let mut read = layout.start(Limits::default(), || Timestamp::from_seconds(9));
+    read_files(&saved(&files, &layout), &mut read).expect("valid");
+    assert_eq!(
+        (read.open_count(), read.used_files()),
+        (0, files.used_files())
+    );
+    let root = read.open_root().expect("the root");
+    for (number, path) in directories.iter().enumerate() {
+        let stat = read.stat_at(root, false, path).expect("a directory");
+        assert_eq!(stat.modified.seconds(), 100 + number as u64, "{path}");
+    }
+    assert!(read.stat_at(root, false, "data/given").is_err());
+    let before = files.snapshot();
+    assert_eq!(read.snapshot().changes_since(&before).count(), 0);
+}
+
+#[test]
+fn removing_a_directory_yields_and_holds_one_level_open() {
+    const WIDTH: usize = 500;
+    let deep = ["d"; 100].join("/");
+    let mut layout = layout().extend(Timestamp::default());
+    for number in 0..WIDTH {
+        layout = layout
+            .directory(&format!("/tmp/{deep}/{number}"))
+            .and_then(|layout| layout.file(&format!("/tmp/{number}/file"), &b""[..]))
+            .expect("valid");
+    }
+    let limits = Limits::default().with_max_open(4).expect("a limit");
+    let mut files = layout.build().start(limits, Timestamp::default);
+    let read = read_files(&with_entries(&[entry(REMOVED, "tmp")]), &mut files);
+    let steps = read.expect("valid");
+    assert!(steps >= 3 * WIDTH, "{steps}");
+    assert_eq!((files.open_count(), files.used_files()), (0, 0));
+    let root = files.open_root().expect("the root");
+    assert!(files.stat_at(root, false, "tmp").is_err());
+    files
+        .open_at(root, "data/given", OpenFlags::default())
+        .expect("not removed");
+}
+
+/// Returns a stored block of a deflate stream.
+fn stored(content: &[u8], is_last: bool) -> Vec<u8> {
+    let length = content.len() as u16;
+    let mut block = vec![u8::from(is_last)];
+    block.extend(length.to_le_bytes());
+    block.extend((!length).to_le_bytes());
+    block.extend(content);
+    block
+}
+
+/// Returns a snapshot whose stream has this many empty blocks in front of its content, and between
+/// the facts and the files.
+fn with_empty_blocks(before: usize, between: usize) -> Vec<u8> {
+    let mut facts = FACTS.memory.to_le_bytes().to_vec();
+    facts.extend(FACTS.clock.to_le_bytes());
+    facts.push(HAS_NETWORK);
+    let rest = [&[END][..], &[0; 8]].concat();
+    let (low, high) = [&facts[..], &rest]
+        .concat()
+        .iter()
+        .fold((1, 0), |sums, byte| {
+            let low = (sums.0 + u32::from(*byte)) % 65_521;
+            (low, (sums.1 + low) % 65_521)
+        });
+    let mut bytes = header::encode(&IMAGE, &FACTORY);
+    bytes.extend([0x78, 0x01]);
+    bytes.extend(stored(b"", false).repeat(before));
+    bytes.extend(stored(&facts, false));
+    bytes.extend(stored(b"", false).repeat(between));
+    bytes.extend(stored(&rest, true));
+    bytes.extend((high << 16 | low).to_be_bytes());
+    bytes
+}
+
+#[test]
+fn a_stream_that_expands_to_nothing_yields_and_does_not_begin_a_snapshot() {
+    const BLOCKS: usize = 200_000;
+    let bytes = with_empty_blocks(0, BLOCKS);
+    let slice = TimeSlice::over();
+    let mut reader = SnapshotReader::new(&bytes, &IMAGE, &FACTORY).expect("valid");
+    assert_eq!(reader.facts(), FACTS);
+    let mut files = layout().start(Limits::default(), Timestamp::default);
+    let (read, steps) = yields(files::read(&mut reader, &mut files, &slice));
+    read.expect("valid");
+    // A step reads 4 KiB.
+    assert!(steps >= 5 * BLOCKS / 4096, "{steps}");
+    let (pages, _) = yields(reader.next_pages(0, &slice));
+    assert_eq!(pages, Ok(None));
+
+    let bytes = with_empty_blocks(BLOCKS, 0);
+    let refused = SnapshotReader::new(&bytes, &IMAGE, &FACTORY).err();
+    let refused = refused.expect("refused").to_string();
+    assert!(refused.contains("ends too early"), "{refused}");
 }
