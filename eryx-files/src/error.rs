@@ -5,8 +5,8 @@ use thiserror::Error;
 /// The error of a file operation of a program.
 ///
 /// Each variant is an error code of `wasi:filesystem`, except for
-/// [`TooManyOpen`](Self::TooManyOpen), which WASI 0.2 lacks, and [`NotAFile`](Self::NotAFile), which
-/// is for embedders alone. The messages contain no path, and no text of the machine.
+/// [`TooManyOpen`](Self::TooManyOpen), which WASI 0.2 lacks, and [`NotAFile`](Self::NotAFile),
+/// which is for embedders alone. The messages contain no path, and no text of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Error {

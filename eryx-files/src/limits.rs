@@ -42,9 +42,9 @@ impl Limits {
     /// The most entries that are looked up for one path, links included. With 40 links, a path
     /// could otherwise look up 80,000.
     pub const MAX_LOOKUPS: usize = 1024;
-    /// The most components of one path, `.` included, with those of the links that it leads through:
-    /// twice those of the longest path. With 40 links, a path could otherwise have 84,000. Further
-    /// slashes between two components do not count: they are skipped at once.
+    /// The most components of one path, `.` included, with those of the links that it leads
+    /// through: twice those of the longest path. With 40 links, a path could otherwise have 84,000.
+    /// Further slashes between two components do not count: they are skipped at once.
     pub const MAX_COMPONENTS: usize = 4096;
     /// The most bytes that one call reads or writes. A program that wants more calls again.
     pub const MAX_TRANSFER: usize = 256 << 10;

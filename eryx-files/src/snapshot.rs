@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::layer::LayerBuilder;
 use crate::node::{Directory, Node, NodeId, NodeKind};
 use crate::source::Original;
+use crate::stat::FileId;
 use crate::time::Timestamp;
 use crate::tree::{Nodes, Tree};
 
@@ -69,11 +70,22 @@ impl Snapshot {
 
     /// Returns what has this path, without following links. The path is from the root.
     pub fn get(&self, path: &str) -> Option<Entry> {
-        let mut node = self.0.get(Tree::ROOT)?;
+        self.find(path).map(|(_, node)| entry(node))
+    }
+
+    /// Returns the identity of what has this path, as [`Stat`](crate::Stat) has it, without
+    /// following links. The path is from the root. Snapshots of file systems with the same
+    /// [`Layout`](crate::Layout) have the same identities for the files of that.
+    pub fn identity(&self, path: &str) -> Option<FileId> {
+        self.find(path).map(|(id, node)| node.stat(0, id).identity)
+    }
+
+    fn find(&self, path: &str) -> Option<(NodeId, &Node)> {
+        let mut id = Tree::ROOT;
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            node = self.0.get(node.directory().ok()?.find(name)?)?;
+            id = self.0.get(id)?.directory().ok()?.find(name)?;
         }
-        Some(entry(node))
+        Some((id, self.0.get(id)?))
     }
 
     /// Returns what is different from `start`, in the order of paths, directories before what they

@@ -399,6 +399,27 @@ print(decimal.Decimal(1) / 4)
 }
 
 #[tokio::test]
+async fn hard_links_of_a_restored_session_are_names_of_one_file() {
+    let program = "
+import os
+with open('/tmp/big', 'wb') as file: file.truncate(20 << 20)
+for n in range(3): os.link('/tmp/big', f'/tmp/big{n}')
+with open('/tmp/removed', 'w') as file: file.write('text')
+os.link('/tmp/removed', '/tmp/kept'); os.remove('/tmp/removed')
+";
+    let mut session = restored(program).await;
+    let check = "
+with open('/tmp/big1', 'r+b') as file: file.write(b'shared')
+print(open('/tmp/big', 'rb').read(6), os.stat('/tmp/big2').st_nlink, os.path.getsize('/tmp/big0'))
+print(os.stat('/tmp/kept').st_nlink, open('/tmp/kept').read())
+";
+    assert_eq!(
+        run(&mut session, check).await,
+        "b'shared' 4 20971520\n1 text\n"
+    );
+}
+
+#[tokio::test]
 async fn a_snapshot_is_small_and_refused_when_damaged_or_of_something_else() {
     let sandbox = sandbox(None);
     let mut session = sandbox.session().await.expect("started");

@@ -2,16 +2,19 @@
 //!
 //! An entry is a tag, the length of the path (u16), and the path. The modification time (u64 of
 //! seconds, u32 of nanoseconds) of a file or directory follows; then the size (u64) and the content
-//! of a file, or the length (u16) and the target of a link.
+//! of a file, or the length (u16) and the target of a symbolic link. A further name of a file or
+//! symbolic link has the length (u16) and the path of its first name, which has an entry of its own
+//! or is one that the session starts with.
 //!
 //! Paths are relative to the root, without empty names, `.` and `..`. They ascend strictly, name by
 //! name, so that a directory comes before what it contains.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use eryx_files::{
-    ChangeKind, Descriptor, Entry, Error, FileContent, FileSystem, FileType, Layout, Limits,
-    NewTime, OpenFlags, Snapshot, Stat, Timestamp,
+    Change, ChangeKind, Descriptor, Entry, Error, FileContent, FileId, FileSystem, FileType,
+    Layout, Limits, NewTime, OpenFlags, Snapshot, Stat, Timestamp,
 };
 
 use crate::session_snapshot::{STEP, SnapshotReader, SnapshotWriter, yield_if_over};
@@ -23,6 +26,7 @@ pub(super) const DIRECTORY: u8 = 1;
 pub(super) const FILE: u8 = 2;
 pub(super) const SYMLINK: u8 = 3;
 pub(super) const REMOVED: u8 = 4;
+pub(super) const NAME: u8 = 5;
 
 /// The most entries: each file that a session may have, and each that it may have removed.
 const MAX_ENTRIES: usize = Limits::MAX_FILES + Layout::MAX_NODES;
@@ -40,37 +44,85 @@ pub(crate) async fn write(
 ) -> Result<(), SnapshotError> {
     let root = files.open_root().map_err(|error| failed("/", error))?;
     let now = files.snapshot();
+    let mut first_names = None;
     for change in now.changes_since(start) {
+        yield_if_over(time_slice).await;
         let path = change.path.as_str();
         let relative = path.trim_start_matches('/');
         let header = |writer: &mut SnapshotWriter, tag| {
             writer.put(&[tag]);
             put_text(writer, relative);
         };
-        match change.kind {
-            ChangeKind::Created(entry) | ChangeKind::Modified(entry) => match entry {
-                Entry::Directory => {
-                    header(writer, DIRECTORY);
-                    put_time(writer, files, root, relative)?;
-                }
-                Entry::File(content) => {
-                    header(writer, FILE);
-                    put_time(writer, files, root, relative)?;
-                    write_content(writer, path, &content, time_slice).await?;
-                }
-                Entry::Symlink(target) => {
-                    header(writer, SYMLINK);
-                    put_text(writer, &target);
-                }
-                _ => return Err(failed(path, Error::Unsupported)),
-            },
-            ChangeKind::Removed => header(writer, REMOVED),
+        let entry = match change.kind {
+            ChangeKind::Created(entry) | ChangeKind::Modified(entry) => entry,
+            ChangeKind::Removed => {
+                header(writer, REMOVED);
+                continue;
+            }
+            _ => return Err(failed(path, Error::Unsupported)),
+        };
+        let stat = files.stat_at(root, false, relative);
+        let stat = stat.map_err(|error| failed(path, error))?;
+        if stat.file_type != FileType::Directory && stat.links > 1 {
+            if first_names.is_none() {
+                let names = names_at_start(files, root, &now, start, time_slice).await;
+                first_names = Some(names);
+            }
+            let names = first_names.get_or_insert_default();
+            let first = names.entry(stat.identity);
+            let first = first.or_insert_with(|| relative.to_owned());
+            if first != relative {
+                header(writer, NAME);
+                put_text(writer, first);
+                continue;
+            }
+        }
+        match entry {
+            Entry::Directory => {
+                header(writer, DIRECTORY);
+                put_time(writer, stat.modified);
+            }
+            Entry::File(content) => {
+                header(writer, FILE);
+                put_time(writer, stat.modified);
+                write_content(writer, path, &content, time_slice).await?;
+            }
+            Entry::Symlink(target) => {
+                header(writer, SYMLINK);
+                put_text(writer, &target);
+            }
             _ => return Err(failed(path, Error::Unsupported)),
         }
-        yield_if_over(time_slice).await;
     }
     writer.put(&[END]);
     Ok(())
+}
+
+/// Returns the path of each file that has several names, if the session started with the file, and
+/// that path is one of them. It needs no entry unless the content has changed.
+async fn names_at_start(
+    files: &mut FileSystem,
+    root: Descriptor,
+    now: &Snapshot,
+    start: &Snapshot,
+    time_slice: &TimeSlice,
+) -> HashMap<FileId, String> {
+    let nothing = Snapshot::default();
+    let mut names = HashMap::new();
+    for Change { path, kind } in start.changes_since(&nothing) {
+        yield_if_over(time_slice).await;
+        let identity = start.identity(&path);
+        if !matches!(kind, ChangeKind::Created(Entry::File(_))) || now.identity(&path) != identity {
+            continue;
+        }
+        let relative = path.trim_start_matches('/');
+        if let Ok(stat) = files.stat_at(root, false, relative)
+            && stat.links > 1
+        {
+            names.insert(stat.identity, relative.to_owned());
+        }
+    }
+    names
 }
 
 async fn write_content(
@@ -102,18 +154,9 @@ fn put_text(writer: &mut SnapshotWriter, text: &str) {
     writer.put(&text.as_bytes()[..length.into()]);
 }
 
-fn put_time(
-    writer: &mut SnapshotWriter,
-    files: &FileSystem,
-    root: Descriptor,
-    path: &str,
-) -> Result<(), SnapshotError> {
-    let stat = files
-        .stat_at(root, false, path)
-        .map_err(|error| failed(path, error))?;
-    writer.put(&stat.modified.seconds().to_le_bytes());
-    writer.put(&stat.modified.nanoseconds().to_le_bytes());
-    Ok(())
+fn put_time(writer: &mut SnapshotWriter, time: Timestamp) {
+    writer.put(&time.seconds().to_le_bytes());
+    writer.put(&time.nanoseconds().to_le_bytes());
 }
 
 /// Reads the files of a snapshot into `files`, which are those that a session starts with. Their
@@ -164,6 +207,12 @@ pub(crate) async fn read(
                 let free = make_room(files, place, None, time_slice).await;
                 free.and_then(|_| files.symlink_at(&target, directory, name))
             }
+            NAME => {
+                let first = text(reader, time_slice).await?;
+                check_path(&first)?;
+                let free = make_room(files, place, None, time_slice).await;
+                free.and_then(|_| link(files, walk.root, &first, place))
+            }
             REMOVED => make_room(files, place, None, time_slice).await.map(|_| ()),
             _ => return Err(SnapshotError::Damaged("it has a file of an unknown type")),
         };
@@ -193,6 +242,7 @@ fn split(path: &str) -> (&str, &str) {
 /// The directories on the path of the present entry, which are open: at most [`Limits::MAX_DEPTH`].
 /// The paths ascend, so each directory is entered once.
 struct Walk {
+    root: Descriptor,
     /// The path of the last directory.
     path: String,
     levels: Vec<Level>,
@@ -209,14 +259,16 @@ struct Level {
 impl Walk {
     /// Returns a walk that begins at the root.
     fn new(files: &mut FileSystem) -> Result<Self, Error> {
-        let root = Level {
-            directory: files.open_root()?,
+        let root = files.open_root()?;
+        let level = Level {
+            directory: root,
             modified: None,
             above: 0,
         };
         Ok(Self {
+            root,
             path: String::new(),
-            levels: vec![root],
+            levels: vec![level],
         })
     }
 
@@ -399,6 +451,29 @@ async fn open(
     };
     let (directory, name) = place;
     files.open_at(directory, name, flags)
+}
+
+/// Gives another name to the file or symbolic link at a path. No link on the path is followed.
+fn link(
+    files: &mut FileSystem,
+    root: Descriptor,
+    path: &str,
+    (new_parent, new_name): Place<'_>,
+) -> Result<(), Error> {
+    let (parent, name) = split(path);
+    let mut directory = root;
+    for inner in parent.split('/').filter(|name| !name.is_empty()) {
+        let opened = open_directory(files, directory, inner)?;
+        if directory != root {
+            files.close(directory)?;
+        }
+        directory = opened;
+    }
+    files.link_at(directory, false, name, new_parent, new_name)?;
+    if directory != root {
+        files.close(directory)?;
+    }
+    Ok(())
 }
 
 async fn read_content(

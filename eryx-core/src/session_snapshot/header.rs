@@ -6,7 +6,7 @@ use crate::snapshot_error::SnapshotError;
 pub(super) const MAGIC: [u8; 8] = *b"\x89eryxss\n";
 
 /// The format that this version writes and reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// The bytes before the compressed part.
 pub(super) const HEADER: usize = MAGIC.len() + 4 + 2 * DIGEST;

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 use eryx_files::{FileSystem, Layout, Limits, NewTime, OpenFlags, Timestamp};
 
 use super::*;
-use crate::session_snapshot::files::{DIRECTORY, END, FILE, REMOVED, SYMLINK};
+use crate::session_snapshot::files::{DIRECTORY, END, FILE, NAME, REMOVED, SYMLINK};
 use crate::session_snapshot::header::{FORMAT, HEADER, MAGIC};
 use crate::snapshot_error::SnapshotError;
 
@@ -159,6 +159,7 @@ fn entry(tag: u8, path: &str) -> Vec<u8> {
         // Without content.
         FILE => entry.extend([0; 20]),
         SYMLINK => put_text(&mut entry, "/tmp"),
+        NAME => put_text(&mut entry, "data/given"),
         _ => {}
     }
     entry
@@ -223,7 +224,7 @@ fn files_that_no_session_has_are_refused() {
         "a\0b",
         &deep(129),
     ] {
-        for tag in [DIRECTORY, FILE, SYMLINK, REMOVED] {
+        for tag in [DIRECTORY, FILE, SYMLINK, REMOVED, NAME] {
             let error = refused(&[(tag, path)]);
             assert!(error.contains("a path that no file can have"), "{error}");
         }
@@ -239,13 +240,119 @@ fn files_that_no_session_has_are_refused() {
     }
     // A link is not followed, and what is missing is not made.
     for path in ["link/a", "link/a/b", "missing/a", "data/given/a"] {
-        for tag in [DIRECTORY, FILE, SYMLINK] {
+        for tag in [DIRECTORY, FILE, SYMLINK, NAME] {
             let mut entries = vec![(SYMLINK, "link"), (tag, path)];
             entries.sort_by_key(|(_, path)| *path);
             let error = refused(&entries);
             assert!(error.contains("cannot be restored"), "{error}");
         }
     }
+}
+
+#[test]
+fn a_further_name_of_what_has_none_is_refused() {
+    for (first, why) in [
+        ("missing", "no such entry"),
+        ("x", "no such entry"),
+        ("tmp", "not allowed"),
+        ("link/given", "not a directory"),
+        ("link", ""),
+        ("data/../data/given", "no file can have"),
+        ("/data/given", "no file can have"),
+    ] {
+        let mut name = vec![NAME];
+        put_text(&mut name, "x");
+        put_text(&mut name, first);
+        let mut link = vec![SYMLINK];
+        put_text(&mut link, "link");
+        put_text(&mut link, "/data");
+        let mut files = layout().start(Limits::default(), Timestamp::default);
+        let read = read_files(&with_entries(&[link, name]), &mut files);
+        match read {
+            // A symbolic link has further names, too.
+            Ok(_) => assert_eq!((first, files.used_files()), ("link", 2)),
+            Err(error) => assert!(error.to_string().contains(why), "{first}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn names_of_one_file_stay_so_and_count_as_before() {
+    const SIZE: usize = 1 << 20;
+    let layout = layout();
+    let limits = Limits::default()
+        .with_max_file_bytes(SIZE as u64 + 20)
+        .and_then(|limits| limits.with_max_files(36))
+        .expect("limits");
+    let mut files = layout.start(limits, Timestamp::default);
+    let root = files.open_root().expect("the root");
+    let flags = OpenFlags {
+        create: true,
+        write: true,
+        ..OpenFlags::default()
+    };
+    let file = files.open_at(root, "tmp/m", flags).expect("created");
+    // Does not compress.
+    let mut state = 1_u64;
+    let content: Vec<u8> = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    })
+    .take(SIZE)
+    .collect();
+    let mut done = 0;
+    while done < SIZE {
+        done += files.append(file, &content[done..]).expect("written");
+    }
+    files.close(file).expect("closed");
+    files.symlink_at("m", root, "tmp/link").expect("created");
+    let mut names = vec![
+        ("tmp/link", "a-link".to_owned()),
+        // Its content is as it was.
+        ("data/given", "given".to_owned()),
+    ];
+    names.extend((0..30).map(|number| ("tmp/m", format!("tmp/{number}"))));
+    for (old, new) in &names {
+        files.link_at(root, false, old, root, new).expect("linked");
+    }
+    // What is left has another first name.
+    files.unlink_file_at(root, "tmp/0").expect("removed");
+    names.retain(|(_, new)| new != "tmp/0");
+    assert_eq!(files.used_bytes(), SIZE as u64 + 1);
+
+    let bytes = saved(&files, &layout);
+    assert!(bytes.len() < SIZE + 100_000, "{}", bytes.len());
+    let mut read = layout.start(limits, Timestamp::default);
+    read_files(&bytes, &mut read).expect("valid");
+    let used = |files: &FileSystem| (files.used_bytes(), files.used_files());
+    assert_eq!(used(&read), used(&files));
+    let read_root = read.open_root().expect("the root");
+    for (old, new) in &names {
+        let [old, new] = [*old, &**new].map(|path| read.stat_at(read_root, false, path));
+        assert_eq!(old, new);
+        assert!(old.expect("a file").links > 1);
+    }
+
+    // A file of the start whose content changed, and which has no other name any more.
+    let append = OpenFlags {
+        write: true,
+        ..OpenFlags::default()
+    };
+    let file = read.open_at(read_root, "given", append).expect("a file");
+    assert_eq!(read.write(file, 0, b"G"), Ok(1));
+    read.close(file).expect("closed");
+    read.unlink_file_at(read_root, "a-link").expect("removed");
+    let mut again = layout.start(limits, Timestamp::default);
+    read_files(&saved(&read, &layout), &mut again).expect("valid");
+    assert_eq!(used(&again), used(&read));
+    let root = again.open_root().expect("the root");
+    let [old, new] = ["data/given", "given"].map(|path| again.stat_at(root, false, path));
+    assert_eq!(old, new);
+    let differences = read.snapshot();
+    let differences = differences.get("/given");
+    assert_eq!(again.snapshot().get("/data/given"), differences);
 }
 
 #[test]

@@ -76,8 +76,8 @@ impl Content {
                 1 => rest + 12,
                 // A file: its time, its size, and its content.
                 2 => rest + 20 + number(&bytes, rest + 12, 8),
-                // A link: its target.
-                3 => rest + 2 + number(&bytes, rest, 2),
+                // A link: its target. A further name: the first one.
+                3 | 5 => rest + 2 + number(&bytes, rest, 2),
                 // What was removed.
                 4 => rest,
                 tag => panic!("a file of type {tag}"),
