@@ -263,7 +263,8 @@ fn begin_async(
         Some(Err(error)) => FunctionError::new("RuntimeError", error.to_string()),
         None => shutting_down(),
     };
-    if let Some(completion) = pending.lock().take() {
+    let completion = pending.lock().take();
+    if let Some(completion) = completion {
         completion.complete(Err(error));
     }
     Box::new(())
@@ -316,7 +317,9 @@ impl CallCompletion {
 
 impl Drop for CallCompletion {
     fn drop(&mut self) {
-        if let Some(completion) = self.0.lock().take() {
+        // Completing calls the embedder's functions: not with the lock held.
+        let completion = self.0.lock().take();
+        if let Some(completion) = completion {
             let message = "the event loop ended before the function";
             completion.complete(Err(FunctionError::new("RuntimeError", message)));
         }
