@@ -30,7 +30,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Exit status: 0 when the script succeeds, 1 when it raises an exception, its own status when it
 /// calls sys.exit, 2 for bad usage, 124 when it exceeds its time limit, 125 when another limit ends
-/// it.
+/// it, or when it succeeds and a file of --har, --out or --save cannot be written.
 #[derive(Args)]
 #[command(after_help = Options::EXAMPLES_AND_EXIT_STATUS)]
 pub(crate) struct Options {
@@ -66,7 +66,8 @@ impl Options {
                           eryx run script.py -r requests --net             with a package\n  \
                           eryx run -c 'print(6 * 7)' --timeout 1s\n\n\
                           Exit status: 0 when the script succeeds, 1 when it raises an exception, its own when it calls \
-                          sys.exit; 2 for bad usage, 124 when it exceeds its time limit, 125 when another limit ends it.";
+                          sys.exit; 2 for bad usage, 124 when it exceeds its time limit, 125 when another limit ends it, or when \
+                          it succeeds and a file of --har, --out or --save cannot be written.";
 
     /// Creates the HTTP Archive, if there is one.
     fn har_file(&self, network: bool) -> Result<Option<HarFile>> {
@@ -200,13 +201,17 @@ async fn run_script(options: &Options) -> Result<u8, SetupError> {
         Ok(result) => Some(&result.files),
         Err(error) => error.files(),
     };
-    let written = archived.and_then(|()| options.out.save(changed)).and(saved);
+    let written = options.out.save(changed);
     let log_failure = prepared.net_log.and_then(|log| log.failure());
-    let exit = match (log_failure, written) {
-        (Some(failure), _) => Exit::with_reason(EXIT_FAILED, &failure),
-        (None, Err(error)) => Exit::with_reason(EXIT_FAILED, &format!("{error:#}")),
-        (None, Ok(())) => Exit::new(result),
+    let mut exit = match log_failure {
+        // It has ended the script.
+        Some(failure) => Exit::with_reason(EXIT_FAILED, &failure),
+        None => Exit::new(result),
     };
+    let after = [archived, written, saved];
+    for failure in after.into_iter().filter_map(Result::err) {
+        exit = exit.with_failure(&format!("{failure:#}"));
+    }
     let (interrupt, interruption) = oneshot::channel::<()>();
     let mut interrupt = Some(interrupt);
     Ok(tokio::select! {
@@ -282,6 +287,16 @@ impl Exit {
             message: format!("eryx: {reason}\n"),
             by_itself: false,
         }
+    }
+
+    /// Adds the failure of an option that takes effect after the script. The status stays that of
+    /// the script, unless it succeeded.
+    fn with_failure(mut self, failure: &str) -> Self {
+        self.message += &format!("eryx: {failure}\n");
+        if self.status == 0 {
+            self.status = EXIT_FAILED;
+        }
+        self
     }
 
     /// Writes the message after all of the script's output. Waits without limit for a reader only

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::command::{check, run};
+use crate::command::{check, run, text};
 
 #[test]
 fn files_go_into_a_script_and_come_out_of_it() {
@@ -45,6 +45,53 @@ fn files_go_into_a_script_and_come_out_of_it() {
         "",
     );
     assert_eq!(fs::read(path("shown/a")).expect("there"), b"changed");
+}
+
+/// Regression: the failure hid the traceback and the status of the script, and that of `--har` left
+/// out the files of `--out`.
+#[test]
+fn a_script_keeps_its_outcome_when_its_files_cannot_be_written() {
+    let folder = tempfile::tempdir().expect("created");
+    let path = |name: &str| text(&folder.path().join(name));
+    let (out, snapshot) = (path("out"), path("snapshot"));
+    // A file is in the place of the directory `home`.
+    let blocked = path("blocked");
+    fs::create_dir(&blocked).expect("created");
+    fs::write(path("blocked/home"), "").expect("written");
+    let mount = format!("{}:/m:rw", folder.path().display());
+    let har = ["--net", "--inspect", "a.example", "--har", "/dev/full"];
+    let options = [
+        (
+            [&har[..], &["--out", &out]].concat(),
+            "the archive /dev/full",
+        ),
+        (vec!["--out", &blocked], "--out "),
+        (
+            vec!["--mount", &mount, "--save", &snapshot],
+            "the snapshot ",
+        ),
+    ];
+    let write = "import os\nopen('kept', 'w').write('x')\n\
+                 if os.path.exists('/m'): os.mkdir('/m/snapshot')\n";
+    for (args, failure) in &options {
+        for (end, status, message) in [
+            ("", 125, "eryx: "),
+            ("1 / 0", 1, "ZeroDivisionError: division by zero\neryx: "),
+            ("raise SystemExit(7)", 7, "eryx: "),
+        ] {
+            let output = run(args, &format!("{write}{end}"));
+            check(&output, status, "", &format!("{message}{failure}"));
+            // It was created in the mount.
+            let _ = fs::remove_dir(&snapshot);
+        }
+    }
+    let kept = fs::read(path("out/home/user/kept"));
+    assert_eq!(kept.expect("saved beside the archive"), b"x");
+    // Each failure has a line.
+    let all = [&har[..], &["--out", &blocked]].concat();
+    let output = run(&all, write);
+    check(&output, 125, "", "eryx: the archive /dev/full");
+    check(&output, 125, "", "eryx: --out ");
 }
 
 #[test]
