@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 
-use eryx_net_host::{ConfigError, NetConfig, Proxy};
+use eryx_net_host::{ConfigError, HttpDenials, NetConfig, Proxy};
 use eryx_testkit::CertificateAuthority;
 use serde_json::json;
 
@@ -168,6 +168,44 @@ fn entries_that_do_not_apply_to_names_are_a_warning() {
     let names = resolving.with_blocked_hosts(["a.example"]).expect("valid");
     assert!(names.warnings().is_empty());
     assert!(with_proxy("http://proxy:3128").warnings().is_empty());
+}
+
+#[test]
+fn settings_without_effect_are_a_warning() {
+    let authority = CertificateAuthority::new().expect("an authority");
+    let default = NetConfig::default();
+    let certificate = |config: &NetConfig| config.with_proxy_root_cert(authority.pem().as_bytes());
+    let responses = default.with_http_denials(HttpDenials::Response);
+    let https = with_proxy("https://proxy:3128");
+    for (config, part) in [
+        (
+            default.bypass_proxy("*.corp"),
+            Some("no_proxy has no effect"),
+        ),
+        (https.bypass_proxy("*.corp"), None),
+        (certificate(&default), Some("without an https proxy")),
+        (
+            certificate(&with_proxy("http://proxy:3128")),
+            Some("without an https proxy"),
+        ),
+        (certificate(&https), None),
+        (Ok(responses.clone()), Some("http_denials has no effect")),
+        (
+            responses.with_http_rule("a.example".parse().expect("a rule")),
+            None,
+        ),
+    ] {
+        let config = config.expect("valid");
+        let warnings = config.warnings();
+        assert_eq!(
+            warnings.len(),
+            part.iter().len(),
+            "{config:?}: {warnings:?}"
+        );
+        if let Some(part) = part {
+            assert!(warnings[0].contains(part), "{warnings:?}");
+        }
+    }
 }
 
 #[test]

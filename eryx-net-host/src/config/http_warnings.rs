@@ -1,8 +1,9 @@
-//! Warnings about HTTP rules and secrets that may have an unexpected effect.
+//! Warnings about HTTP rules, secrets and other settings that may have an unexpected effect.
 
 use eryx_net_policy::{HostPattern, HttpRule, Port, PortRange, Reason, UdpPattern};
 
 use super::NetConfig;
+use super::http::HttpDenials;
 
 impl NetConfig {
     /// Returns warnings about rules and secrets for hosts that the policy denies, and about rules
@@ -31,6 +32,32 @@ impl NetConfig {
             warnings.extend(self.inspected_udp(pattern));
         }
         warnings
+    }
+
+    /// Returns warnings about settings that have no effect without others. They are no errors: an
+    /// option or a method may add the others to a file.
+    pub(super) fn settings_without_effect(&self) -> impl Iterator<Item = String> {
+        let has_requests_to_deny = !self.http_rules().is_empty() || self.secrets().len() > 0;
+        let denials = self.http_denials() != HttpDenials::default() && !has_requests_to_deny;
+        let no_proxy = !self.no_proxy().is_empty() && self.proxy().is_none();
+        let certificates = self.proxy_trust().extra_roots().next().is_some();
+        [
+            (
+                denials,
+                "http_denials has no effect without HTTP rules and secrets: add http_rules, or leave it out",
+            ),
+            (
+                no_proxy,
+                "no_proxy has no effect without a proxy: set proxy, too",
+            ),
+            (
+                certificates && !self.may_use_https_proxy(),
+                "proxy_root_certs and proxy_root_cert_files have no effect without an https proxy: \
+                 set proxy, too",
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(is_unused, warning)| is_unused.then(|| warning.to_owned()))
     }
 
     /// Returns the denial of the one host of a pattern.

@@ -9,7 +9,7 @@ use eryx_tls::{Connector, TrustStore};
 use super::NetConfig;
 use crate::config_error::ConfigError;
 use crate::dns::chain::is_localhost;
-use crate::proxy::server::ProxyServer;
+use crate::proxy::server::{ProxyProtocol, ProxyServer};
 use crate::proxy::setting::Proxy;
 
 /// The proxy, and the certificates that only it is verified against.
@@ -164,6 +164,14 @@ impl NetConfig {
     /// Returns the proxy server, unless there is none.
     pub(crate) fn proxy_server(&self) -> Option<&Arc<ProxyServer>> {
         self.proxy.proxy.as_ref()?.server()
+    }
+
+    /// Returns whether the proxy is an `https` one; one from the environment may be.
+    pub(super) fn may_use_https_proxy(&self) -> bool {
+        self.proxy().is_some_and(|proxy| {
+            let is_https = |server: &Arc<ProxyServer>| server.protocol == ProxyProtocol::Https;
+            proxy.is_from_env() || proxy.server().is_some_and(is_https)
+        })
     }
 
     /// Returns the connector for TLS to the proxy.

@@ -23,8 +23,9 @@ pub(super) struct Rules {
 
 impl NetConfig {
     /// Returns warnings about settings that may have an unexpected effect, one sentence each: an
-    /// empty `allowed_hosts` in a policy file, and entries that
-    /// [`proxy_resolves`](Self::proxy_resolves) makes ineffective for names.
+    /// empty `allowed_hosts` in a policy file, entries that
+    /// [`proxy_resolves`](Self::proxy_resolves) makes ineffective for names, and settings that have
+    /// no effect without others.
     ///
     /// ```
     /// # #[cfg(feature = "toml")] {
@@ -44,7 +45,8 @@ impl NetConfig {
         let open = self.rules.open_list && self.rules.lists.allowed_hosts.is_empty();
         let open = open.then(|| EVERY_HOST.to_owned());
         let warnings = open.into_iter().chain(self.http_warnings());
-        warnings.chain(self.proxy_warning()).collect()
+        let warnings = warnings.chain(self.proxy_warning());
+        warnings.chain(self.settings_without_effect()).collect()
     }
 
     /// Returns a copy with these [`allowed_hosts`](Self::allowed_hosts) in place of those before.

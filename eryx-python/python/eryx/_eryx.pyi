@@ -305,8 +305,8 @@ class NetConfig:
 
         Warns:
             UserWarning: for an empty ``allowed_hosts``, as every host that is not blocked is
-                allowed, for an HTTP rule or a secret without effect, and for ``proxy_resolves``, as
-                addresses and networks do not apply to names.
+                allowed, for an HTTP rule, a secret or another setting without effect, and for
+                ``proxy_resolves``, as addresses and networks do not apply to names.
 
         >>> import eryx, pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "policy.toml"
