@@ -59,6 +59,15 @@ pub enum ConfigError {
         /// The text given as the name.
         module: String,
     },
+    /// A setting of a [`FactoryBuilder`](crate::FactoryBuilder) has no effect without another one.
+    #[error("{setting} has no effect without {other}: add some, or leave it out")]
+    #[non_exhaustive]
+    NoEffect {
+        /// The setting.
+        setting: &'static str,
+        /// What is missing.
+        other: &'static str,
+    },
     /// The setup code of a [`FactoryBuilder`](crate::FactoryBuilder) ended the interpreter's
     /// process (`os._exit`).
     #[error("setup_code: it ended the interpreter, so that there is nothing to save")]

@@ -128,6 +128,20 @@ def test_requirements_that_cannot_be_met_are_named_with_the_reason(links, monkey
         build(links, ["eryx_top"], no_index=1)
 
 
+def test_settings_without_effect_are_refused(links):
+    cases = [
+        ({"find_links": [links]}, "find_links has no effect without requirements and packages"),
+        ({"find_links": [links], "imports": ["json"]}, "find_links has no effect"),
+        ({"no_index": True}, "no_index has no effect without requirements"),
+        ({"no_index": True, "find_links": [links], "packages": [links]}, "no_index has no effect"),
+        ({"dependencies": True}, "dependencies has no effect without packages"),
+        ({"packages": [...]}, "dependencies has no effect without packages"),
+    ]
+    for settings, message in cases:
+        with pytest.raises(eryx.ConfigError, match=message):
+            eryx.SandboxFactory(**settings)
+
+
 def test_an_older_release_is_taken_with_a_warning(links, monkeypatch):
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     wheel(links, "eryx_agent", "1.0")

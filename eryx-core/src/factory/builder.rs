@@ -266,7 +266,8 @@ impl FactoryBuilder {
     /// # Errors
     ///
     /// [`Error::Package`] when a package cannot be used: it is neither a wheel nor a directory, or
-    /// has native code that does not run in a sandbox. [`Error::Exception`] when an import or the
+    /// has native code that does not run in a sandbox. [`Error::Config`] when a setting is invalid,
+    /// or has no effect without packages or requirements. [`Error::Exception`] when an import or the
     /// setup code raises, [`Error::Limit`] when they exceed a limit. All of these are returned
     /// before the snapshot is compiled.
     pub async fn build(self) -> Result<SandboxFactory, Error> {
@@ -284,6 +285,7 @@ impl FactoryBuilder {
         } = self;
         limits.validate()?;
         spec.files.limits().validate()?;
+        reject_without_effect(!packages.is_empty(), dependencies, &requirements)?;
         let report = |stage| {
             if let Some(progress) = &progress {
                 progress(stage);
@@ -339,6 +341,33 @@ impl FactoryBuilder {
         loaded.tree.compile_in_background(bytecode, &cache);
         Ok(SandboxFactory { loaded })
     }
+}
+
+/// Rejects settings that have no effect without packages or requirements.
+fn reject_without_effect(
+    has_packages: bool,
+    dependencies: bool,
+    requirements: &Requirements,
+) -> Result<(), ConfigError> {
+    let has_requirements = !requirements.is_empty();
+    for (is_unused, setting, other) in [
+        (
+            !requirements.find_links.is_empty() && !has_packages && !has_requirements,
+            "find_links",
+            "requirements and packages",
+        ),
+        (
+            requirements.no_index && !has_requirements,
+            "no_index",
+            "requirements",
+        ),
+        (dependencies && !has_packages, "dependencies", "packages"),
+    ] {
+        if is_unused {
+            return Err(ConfigError::NoEffect { setting, other });
+        }
+    }
+    Ok(())
 }
 
 /// Returns the packages to read, with builds for sandboxes in place of wheels of other platforms,
