@@ -45,6 +45,10 @@ impl Callbacks {
             && self.function_call.is_none()
     }
 
+    pub(crate) fn has_function_call(&self) -> bool {
+        self.function_call.is_some()
+    }
+
     /// Visits the functions for the garbage collector.
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.stdout)?;

@@ -5,7 +5,7 @@ use pyo3::types::PyDict;
 
 use crate::arguments::{flag, for_each_keyword, text, variables, wrong_type};
 use crate::callbacks::Callbacks;
-use crate::error::exception;
+use crate::error::{ConfigError, exception};
 use crate::files;
 use crate::functions::EmbedderFunctions;
 use crate::limits::ResourceLimits;
@@ -59,7 +59,7 @@ impl SandboxSettings {
         let mut env = Vec::new();
         let mut files = eryx::Files::new();
         let mut callbacks = Callbacks::default();
-        let mut functions = EmbedderFunctions::default();
+        let mut functions = None;
         let mut functions_module = None;
         let mut instance_reuse = true;
         for_each_keyword(function, &NAMES, settings, |name, value| {
@@ -79,13 +79,25 @@ impl SandboxSettings {
                 "files" if value.is_none() => {}
                 "files" => files = files::files(name, value)?,
                 "functions" if value.is_none() => {}
-                "functions" => functions = EmbedderFunctions::new(name, value)?,
+                "functions" => functions = Some(EmbedderFunctions::new(name, value)?),
                 "functions_module" => functions_module = Some(text(name, value)?),
                 "instance_reuse" => instance_reuse = flag(name, value)?,
                 _ => callbacks.set(name, value)?,
             }
             Ok(())
         })?;
+        // on_network_event has an effect without a network: attempts to use one are events.
+        for (is_given, name) in [
+            (callbacks.has_function_call(), "on_function_call"),
+            (functions_module.is_some(), "functions_module"),
+        ] {
+            if is_given && functions.is_none() {
+                return Err(ConfigError::new_err(format!(
+                    "{name} has no effect without functions: add some, or leave it out"
+                )));
+            }
+        }
+        let functions = functions.unwrap_or_default();
         let limits = match limits {
             Some(limits) => limits,
             None => Py::new(py, ResourceLimits::default())?,
