@@ -158,7 +158,7 @@ impl Options {
     /// Serves until the client disconnects, or `stop` is cancelled. Returns the exit status.
     async fn serve(&self, stop: &CancelHandle) -> Result<u8, SetupError> {
         let http = self.http_options()?;
-        let sandbox = self.sandbox.prepare(stop).await?;
+        let sandbox = self.sandbox.prepare(stop, false).await?;
         let options = self.server_options(&sandbox)?;
         let server = Server::new(sandbox.builder.build()?, options, stop.clone())
             .map_err(anyhow::Error::from)?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use eryx::net::policy::{HintStyle, HostPattern, HttpRule, IpNetwork, Port, PortRange, Verdict};
-use eryx::net::{NetConfig, SETTINGS, Setting, SettingKind};
+use eryx::net::{NetConfig, Proxy, SETTINGS, Setting, SettingKind};
 use serde_json::{Value, json};
 
 use crate::host_port::{self, HostPort};
@@ -254,7 +254,7 @@ impl NetworkArgs {
         self.reject_shadowed_allow(&config)?;
         self.reject_unreachable_udp(&config)?;
         self.reject_unreachable_http(&config)?;
-        self.reject_unused_no_proxy(&config)?;
+        self.reject_unused(&config)?;
         config.validate()?;
         for warning in config.warnings() {
             match &self.policy {
@@ -276,12 +276,7 @@ impl NetworkArgs {
             let localhost = NetConfig::default().allow_localhost();
             let is_loopback = NetConfig::default().blocked_hosts().contains(&pattern)
                 && !localhost.blocked_hosts().contains(&pattern);
-            let allows_localhost = self
-                .settings
-                .0
-                .iter()
-                .any(|a| a.setting.name == "allow_localhost");
-            let remedy = if is_loopback && !allows_localhost {
+            let remedy = if is_loopback && !self.is_given("allow_localhost") {
                 "add --allow-localhost"
             } else {
                 "take it out of what is blocked (--block-host, or blocked_hosts in the policy file)"
@@ -329,12 +324,42 @@ impl NetworkArgs {
         Ok(())
     }
 
-    /// Rejects a `--no-proxy` without a proxy.
-    fn reject_unused_no_proxy(&self, config: &NetConfig) -> Result<()> {
-        if config.proxy().is_none() && !self.entries("no_proxy").is_empty() {
+    /// Rejects options that have no effect without others.
+    fn reject_unused(&self, config: &NetConfig) -> Result<()> {
+        if self.net && !self.entries("allowed_hosts").is_empty() {
+            bail!(
+                "--net has no effect beside --allow-host, which allows only the hosts that match: leave one \
+                 of them out"
+            );
+        }
+        if config.proxy().is_none() && self.is_given("no_proxy") {
             bail!("--no-proxy has no effect without a proxy: add --proxy URL");
         }
+        // The proxy of the environment may be one.
+        let is_https =
+            |proxy: &Proxy| proxy.is_from_env() || proxy.to_string().starts_with("https:");
+        if !config.proxy().is_some_and(is_https) && self.is_given("proxy_root_cert_files") {
+            bail!(
+                "--proxy-root-cert has no effect without an https proxy: add --proxy https://HOST"
+            );
+        }
+        let has_requests_to_deny = !config.http_rules().is_empty() || config.secrets().len() > 0;
+        if !has_requests_to_deny && self.is_given("http_denials") {
+            bail!(
+                "--http-denials has no effect without HTTP rules and secrets: add --http-rule RULE"
+            );
+        }
         Ok(())
+    }
+
+    /// Returns whether `--inspect` is given.
+    pub(crate) fn inspects(&self) -> bool {
+        self.is_given("inspect")
+    }
+
+    /// Returns whether the option of a setting is given.
+    fn is_given(&self, name: &str) -> bool {
+        self.settings.0.iter().any(|a| a.setting.name == name)
     }
 
     /// Returns the entries that the options add to a list.

@@ -70,14 +70,8 @@ impl Options {
                           it succeeds and a file of --har, --out or --save cannot be written.";
 
     /// Creates the HTTP Archive, if there is one.
-    fn har_file(&self, network: bool) -> Result<Option<HarFile>> {
-        match &self.har {
-            Some(_) if !network => bail!(
-                "--har has no effect without a network: add --net, --allow-host PATTERN or --policy FILE"
-            ),
-            Some(path) => HarFile::create(path).map(Some),
-            None => Ok(None),
-        }
+    fn har_file(&self) -> Result<Option<HarFile>> {
+        self.har.as_deref().map(HarFile::create).transpose()
     }
 
     /// Returns the source of the script; `None` if there is none.
@@ -179,8 +173,9 @@ async fn run_script(options: &Options) -> Result<u8, SetupError> {
     if options.has_stdin() {
         program = program.with_stdin_reader(tokio::io::stdin());
     }
-    let prepared = options.sandbox.prepare(&cancel).await?;
-    let har = options.har_file(prepared.has_network)?;
+    let prepared = options.sandbox.prepare(&cancel, options.har.is_some());
+    let prepared = prepared.await?;
+    let har = options.har_file()?;
     options.out.create()?;
     let snapshots = options.snapshot.open()?;
     let writer = OutputWriter::start(&cancel)?;
@@ -224,7 +219,7 @@ async fn run_script(options: &Options) -> Result<u8, SetupError> {
 fn run_interactive(options: &Options, runtime: &Runtime) -> Result<u8, SetupError> {
     let stop = CancelHandle::new();
     let source = options.source()?;
-    let prepared = runtime.block_on(options.sandbox.prepare(&stop))?;
+    let prepared = runtime.block_on(options.sandbox.prepare(&stop, false))?;
     let writer = OutputWriter::start(&stop)?;
     let sandbox = writer.connect(prepared.builder).build()?;
     let mut repl = Repl::new(runtime, sandbox, &writer, stop);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
+use eryx::net::NetConfig;
 use eryx::net::policy::escape;
 use eryx::{
     BuildStage, CancelHandle, Error, FactoryBuilder, ResourceLimits, Sandbox, SandboxBuilder,
@@ -132,14 +133,17 @@ impl From<Error> for SetupError {
 }
 
 impl SandboxArgs {
-    /// Sets up the sandbox. `cancel` is cancelled if the network log cannot be written.
+    /// Sets up the sandbox. `cancel` is cancelled if the network log cannot be written. `archive` is
+    /// whether the command writes an HTTP Archive.
     pub(crate) async fn prepare(
         &self,
         cancel: &CancelHandle,
+        archive: bool,
     ) -> Result<PreparedSandbox, SetupError> {
         let environment = self.environment()?;
         let files = self.files.files()?;
         let network = self.network.network()?;
+        self.reject_unused(network.as_ref(), archive)?;
         let has_network = network.is_some();
         let net_log = self.net_log(has_network, cancel)?;
         let factory = self.factory().await?;
@@ -163,6 +167,42 @@ impl SandboxArgs {
             net_log,
             imports: factory.map_or_else(Vec::new, |factory| factory.imports().to_vec()),
         })
+    }
+
+    /// Rejects options that have no effect without others.
+    fn reject_unused(&self, network: Option<&NetConfig>, archive: bool) -> Result<()> {
+        if self.requirement.is_empty() {
+            if !self.find_links.is_empty() && self.package.is_empty() {
+                bail!("--find-links has no effect without -r REQUIREMENT or --package PATH");
+            }
+            if self.no_index {
+                bail!("--no-index has no effect without -r REQUIREMENT");
+            }
+        }
+        let Some(network) = network else {
+            if archive {
+                bail!(
+                    "--har has no effect without a network: add --net, --allow-host PATTERN or --policy FILE"
+                );
+            }
+            return Ok(());
+        };
+        let lists_requests = !network.http_rules().is_empty()
+            || network.secrets().len() > 0
+            || !network.inspect().is_empty();
+        if archive && !lists_requests {
+            bail!(
+                "--har has no effect without requests to list: add --inspect PATTERN, --http-rule RULE or \
+                 --secret NAME=PLACE@HOST"
+            );
+        }
+        if self.network.inspects() && !archive && self.net_log.is_none() {
+            bail!(
+                "--inspect has no effect without --net-log FILE, or --har FILE of `eryx run`, which list \
+                 the requests"
+            );
+        }
+        Ok(())
     }
 
     fn limits(&self) -> ResourceLimits {

@@ -331,7 +331,7 @@ fn a_mistake_in_an_http_option_is_exit_status_2_and_says_what_to_write() {
             "has no effect where no connection may go",
         ),
         (
-            net(&["--har", "/nowhere/requests.har"]),
+            net(&["--inspect", "a.example", "--har", "/nowhere/requests.har"]),
             "--har: cannot write",
         ),
         (vec!["policy", "check", "GET"], "`GET` has no URL behind it"),

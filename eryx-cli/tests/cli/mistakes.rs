@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use eryx_testkit::CertificateAuthority;
+
 use crate::command::{check, eryx, run, text};
 
 const PROXY: &str = "http://proxy.example:3128";
@@ -59,6 +61,8 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
     let blocked = file("blocked.toml", "also_blocked_hosts = ['ads.example']\n");
     let certs = file("certs.toml", "root_cert_files = ['typo.toml']\n");
     let fine = file("fine.toml", "");
+    let authority = CertificateAuthority::new().expect("created");
+    let certificate = file("ca.pem", authority.pem());
     let table: &[(&[&str], &[&str])] = &[
         // Patterns, networks, addresses, numbers.
         (
@@ -213,6 +217,10 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
             &["--net", "--proxy", PROXY, "--proxy-root-cert", &typo],
             &["--proxy-root-cert", "typo.toml", "not an X.509 certificate"],
         ),
+        (
+            &["--net", "--proxy", PROXY, "--proxy-root-cert", &certificate],
+            &["--proxy-root-cert has no effect without an https proxy"],
+        ),
         // Files.
         (
             &["--net", "--root-cert", "/no/such/file"],
@@ -252,6 +260,14 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
             &["--net has no effect", "leave one of them out"],
         ),
         (&["--policy", &fine, "--policy", &typo], &["--policy"]),
+        (
+            &["--net", "--allow-host", "a.example"],
+            &["--net has no effect beside --allow-host"],
+        ),
+        (
+            &["--net", "--http-denials", "response"],
+            &["--http-denials has no effect", "add --http-rule RULE"],
+        ),
         (
             &["--policy", &blocked, "--allow-host", "ads.example"],
             &["`ads.example`", "a block beats an allow", "policy file"],
@@ -318,6 +334,44 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
     ] {
         check(&eryx(args), 2, "", part);
     }
+}
+
+#[test]
+fn an_option_that_needs_another_one_is_rejected_without_it() {
+    for (args, message) in [
+        (
+            &["--find-links", "wheels"][..],
+            "--find-links has no effect without -r REQUIREMENT or --package PATH",
+        ),
+        (
+            &["--find-links", "wheels", "--factory", "saved"],
+            "--find-links has no effect",
+        ),
+        (
+            &["--no-index", "--find-links", "wheels"],
+            "--find-links has no effect",
+        ),
+        (
+            &["--no-index", "--find-links", "wheels", "--package", "a.whl"],
+            "--no-index has no effect without -r REQUIREMENT",
+        ),
+        (&["--no-index", "-r", "requests"], "--find-links"),
+        (&["--dependencies", "-r", "requests"], "--package"),
+        (
+            &["--net", "--inspect", "a.example"],
+            "--inspect has no effect without --net-log FILE",
+        ),
+    ] {
+        check(&run(args, "print(1)"), 2, "", message);
+        check(&eryx(&[&["mcp"], args].concat()), 2, "", message);
+    }
+    let message = "--har has no effect without requests to list: add --inspect PATTERN";
+    check(
+        &run(&["--net", "--har", "a.har"], "print(1)"),
+        2,
+        "",
+        message,
+    );
 }
 
 /// Regression: an option was accepted and had no effect.
