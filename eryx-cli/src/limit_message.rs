@@ -4,6 +4,14 @@ use eryx::{ConfigError, Error, Limit};
 
 use crate::value_parsers::format_size;
 
+/// Returns the message of `error`, which ended a build of packages before a script starts.
+pub(crate) fn build_message(error: &Error) -> String {
+    match error {
+        Error::Limit { limit, .. } => exceeded_by_imports(limit),
+        other => message(other),
+    }
+}
+
 /// Returns the message of `error`.
 pub(crate) fn message(error: &Error) -> String {
     match error {
@@ -30,6 +38,30 @@ fn exceeded(limit: &Limit) -> String {
         ),
         Limit::HostMemory(bytes) => format!(
             "Eryx would have to keep more than {} for the script, its limit (--max-host-memory)",
+            format_size(*bytes)
+        ),
+        other => other.to_string(),
+    }
+}
+
+/// The options of scripts raise these limits, and do not lower them.
+fn exceeded_by_imports(limit: &Limit) -> String {
+    match limit {
+        Limit::ExecutionTime(time) => format!(
+            "the imports of the packages took longer than {time:?}, their limit (a longer --timeout raises it)"
+        ),
+        Limit::Memory(bytes) => format!(
+            "the imports of the packages needed more than {} of memory, their limit (a larger --max-memory \
+             raises it)",
+            format_size(*bytes)
+        ),
+        Limit::Output(bytes) => format!(
+            "the imports of the packages printed more than {}, their limit (a larger --max-output raises it)",
+            format_size(*bytes)
+        ),
+        Limit::HostMemory(bytes) => format!(
+            "Eryx would have to keep more than {} for the imports of the packages, their limit (a larger \
+             --max-host-memory raises it)",
             format_size(*bytes)
         ),
         other => other.to_string(),

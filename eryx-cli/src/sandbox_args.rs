@@ -228,6 +228,20 @@ impl SandboxArgs {
         limits
     }
 
+    /// Returns the limits of the imports of a factory: the larger ones of the defaults and the
+    /// options. The options are for scripts: a short time for these does not break imports, which run
+    /// once and are then in the cache. But imports that need more than the defaults get it.
+    fn import_limits(&self) -> ResourceLimits {
+        let (default, given) = (ResourceLimits::default(), self.limits());
+        ResourceLimits::default()
+            .with_execution_timeout(default.execution_timeout().max(given.execution_timeout()))
+            .with_max_memory(default.max_memory().max(given.max_memory()))
+            .with_max_output(default.max_output().max(given.max_output()))
+            .with_max_host_memory(default.max_host_memory().max(given.max_host_memory()))
+            .with_max_file_bytes(default.max_file_bytes().max(given.max_file_bytes()))
+            .with_max_files(default.max_files().max(given.max_files()))
+    }
+
     /// Returns the environment variables of the programs.
     fn environment(&self) -> Result<Vec<(String, String)>> {
         let variable = |text: &String| match text.split_once('=') {
@@ -260,7 +274,7 @@ impl SandboxArgs {
     }
 
     /// Builds the factory with the packages and imports, if there are any.
-    async fn factory(&self) -> Result<Option<SandboxFactory>, Error> {
+    async fn factory(&self) -> Result<Option<SandboxFactory>, SetupError> {
         let mut builder = match &self.factory {
             Some(path) => FactoryBuilder::from_file(path)?,
             None if self.package.is_empty()
@@ -306,8 +320,13 @@ impl SandboxArgs {
                 _ => {}
             });
         }
-        let builder = builder.on_warning(|warning| eprintln!("eryx: warning: {warning}"));
-        builder.build().await.map(Some)
+        let builder = builder
+            .with_resource_limits(self.import_limits())
+            .on_warning(|warning| eprintln!("eryx: warning: {warning}"));
+        builder.build().await.map(Some).map_err(|error| SetupError {
+            message: limit_message::build_message(&error),
+            ..SetupError::from(error)
+        })
     }
 }
 
@@ -342,4 +361,54 @@ fn own_variable(name: &str) -> Result<String> {
             ),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        sandbox: SandboxArgs,
+    }
+
+    fn import_limits(options: &[&str]) -> ResourceLimits {
+        let parsed = Command::try_parse_from([&["eryx"], options].concat());
+        let command = parsed.unwrap_or_else(|error| panic!("{error}"));
+        command.sandbox.import_limits()
+    }
+
+    #[test]
+    fn options_raise_the_limits_of_imports_and_do_not_lower_them() {
+        let default = ResourceLimits::default();
+        assert_eq!(import_limits(&[]), default);
+        let small = [
+            "--timeout=1s",
+            "--max-memory=64M",
+            "--max-output=1K",
+            "--max-host-memory=1M",
+            "--max-file-bytes=1K",
+            "--max-files=1",
+        ];
+        assert_eq!(import_limits(&small), default);
+        let large = [
+            "--timeout=2m",
+            "--max-memory=1G",
+            "--max-output=1G",
+            "--max-host-memory=1G",
+            "--max-file-bytes=1G",
+            "--max-files=100000",
+        ];
+        let raised = default
+            .with_execution_timeout(Duration::from_secs(120))
+            .with_max_memory(1 << 30)
+            .with_max_output(1 << 30)
+            .with_max_host_memory(1 << 30)
+            .with_max_file_bytes(1 << 30)
+            .with_max_files(100_000);
+        assert_eq!(import_limits(&large), raised);
+    }
 }

@@ -80,6 +80,39 @@ fn entries_are_shown_and_cleared_by_kind_and_age() {
     check(&eryx(cache, &["cache", "show"]), 125, "", "chmod go-w");
 }
 
+/// Regression: imports had the default limits, whatever the options, and the message said to raise
+/// these.
+#[test]
+fn options_raise_the_limits_of_imports_and_do_not_lower_them() {
+    let dir = private_directory();
+    let packages = dir.path().join("packages");
+    let package = |name: &str, source: &str| {
+        fs::create_dir_all(packages.join(name)).expect("created");
+        fs::write(packages.join(name).join("__init__.py"), source).expect("written");
+    };
+    package("heavy", "data = bytearray(160 << 20)\ndel data\n");
+    package("slow", "import time\ntime.sleep(1.2)\n");
+    let packages = packages.to_str().expect("UTF-8");
+    let import = |module: &str, options: &[&str]| {
+        let script = format!("import {module}; print('ran')");
+        let args = [
+            "run",
+            "-c",
+            &script,
+            "--package",
+            packages,
+            "--import",
+            module,
+        ];
+        eryx(dir.path(), &[&args, options].concat())
+    };
+    let wanted = "the imports of the packages needed more than 128.0 MiB of memory, their limit (a \
+                  larger --max-memory raises it)";
+    check(&import("heavy", &[]), 125, "", wanted);
+    check(&import("heavy", &["--max-memory", "400M"]), 0, "ran\n", "");
+    check(&import("slow", &["--timeout", "1s"]), 0, "ran\n", "");
+}
+
 #[test]
 fn a_requirement_without_pip_and_uv_is_an_error_that_says_so() {
     let dir = private_directory();
