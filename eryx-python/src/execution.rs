@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use eryx::CancelHandle;
@@ -20,8 +21,56 @@ use crate::result::ExecuteResult;
 use crate::runtime::{runtime, wait};
 use crate::session::Session;
 
-/// A session; `None` once it is closed.
-pub(crate) type SharedSession = Arc<AsyncMutex<Option<eryx::Session>>>;
+/// A session, for the objects and calls that use it one at a time.
+pub(crate) type SharedSession = Arc<SessionSlot>;
+
+/// The place of a session.
+pub(crate) struct SessionSlot {
+    /// `None` once the session is closed.
+    session: AsyncMutex<Option<eryx::Session>>,
+    /// Whether the call that has the session drops it at its end.
+    is_closing: AtomicBool,
+}
+
+impl SessionSlot {
+    pub(crate) fn new(session: eryx::Session) -> SharedSession {
+        Arc::new(Self {
+            session: AsyncMutex::new(Some(session)),
+            is_closing: AtomicBool::new(false),
+        })
+    }
+
+    /// Waits until no other call has the session.
+    pub(crate) async fn lock(&self) -> SlotGuard<'_> {
+        let mut session = self.session.lock().await;
+        if self.is_closing.load(Ordering::SeqCst) {
+            drop(session.take());
+        }
+        session
+    }
+
+    /// Returns the session, unless a call has it.
+    pub(crate) fn try_lock(&self) -> Option<SlotGuard<'_>> {
+        self.session.try_lock().ok()
+    }
+
+    /// Closes the session without waiting. Returns it for the caller to drop, unless a call has it:
+    /// then that drops it at its end.
+    pub(crate) fn close(&self) -> Option<eryx::Session> {
+        self.is_closing.store(true, Ordering::SeqCst);
+        self.try_lock()?.take()
+    }
+
+    /// Drops the session if it was closed during a call that has ended. No end is missed: a call
+    /// gives the session back before it comes here, and `close` announces itself before it looks.
+    fn drop_if_closing(&self) {
+        if self.is_closing.load(Ordering::SeqCst) {
+            drop(self.try_lock().and_then(|mut session| session.take()));
+        }
+    }
+}
+
+type SlotGuard<'a> = tokio::sync::MutexGuard<'a, Option<eryx::Session>>;
 
 /// Where a program runs.
 pub(crate) enum Target {
@@ -156,9 +205,9 @@ impl ExecutionRequest {
                 };
                 Outcome { callbacks, result }
             }
-            Target::Session(session) => {
+            Target::Session(shared) => {
                 // A call that waits for another one of the session has not used the session yet.
-                let mut session = tokio::select! {
+                let mut guard = tokio::select! {
                     biased;
                     () = cancel.cancelled() => {
                         let output = Box::default();
@@ -168,9 +217,9 @@ impl ExecutionRequest {
                             result: Err(Failure::Execution(error)),
                         };
                     }
-                    session = session.lock() => session,
+                    guard = shared.lock() => guard,
                 };
-                let Some(session) = session.as_mut() else {
+                let Some(session) = guard.as_mut() else {
                     return Outcome {
                         callbacks: None,
                         result: Err(Failure::SessionClosed),
@@ -200,6 +249,9 @@ impl ExecutionRequest {
                         .map(Returned::Snapshot),
                     Work::Restore(..) => unreachable!("this is of sandboxes"),
                 };
+                drop(guard);
+                // A callback may have closed it. These callbacks get the events of its connections.
+                shared.drop_if_closing();
                 Outcome { callbacks, result }
             }
         }

@@ -82,6 +82,11 @@ impl FunctionThread for AttachedThread {
     }
 }
 
+/// Returns whether a callback runs on this thread, which executes the program.
+pub(crate) fn in_callback() -> bool {
+    Handle::try_current().is_ok() && !IN_FUNCTION.get()
+}
+
 /// Runs `future` on this thread, detached from the interpreter, and checks for signals meanwhile.
 /// An exception of a signal handler, such as KeyboardInterrupt, cancels the execution of `cancel`.
 pub(crate) fn wait<T: Send>(
@@ -89,15 +94,14 @@ pub(crate) fn wait<T: Send>(
     cancel: &CancelHandle,
     future: impl Future<Output = T> + Send,
 ) -> PyResult<T> {
-    // What runs below, on this thread, is not the function any more.
-    let in_function = IN_FUNCTION.replace(false);
-    let _restored = RestoreInFunction(in_function);
-    if Handle::try_current().is_ok() && !in_function {
+    if in_callback() {
         return Err(EryxError::new_err(
             "on_stdout, on_stderr and on_network_event are called while a program runs, and cannot run another \
              program: use another thread, or run it afterwards",
         ));
     }
+    // What runs below, on this thread, is not the function any more.
+    let _restored = RestoreInFunction(IN_FUNCTION.replace(false));
     let runtime = runtime(py)?;
     py.detach(|| {
         runtime.block_on(async {

@@ -4,22 +4,23 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use eryx::CancelHandle;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
-use tokio::sync::Mutex as AsyncMutex;
 
 use crate::arguments::keywords_only;
 use crate::callbacks::{CallbackDispatcher, Callbacks};
 use crate::error::{SessionClosedError, exception};
 use crate::execution::{
-    Execution, ExecutionRequest, ForkTarget, SharedSession, Target, Work, completed, session_closed,
+    Execution, ExecutionRequest, ForkTarget, SessionSlot, SharedSession, Target, Work, completed,
+    session_closed,
 };
 use crate::execution_registry::{ActiveExecution, OwnerId};
 use crate::functions::EmbedderFunctions;
 use crate::program::program;
-use crate::runtime::{runtime, wait};
+use crate::runtime::{in_callback, runtime, wait};
 use crate::sandbox_settings::{NAMES, SandboxSettings};
 use crate::session_files::SessionFiles;
 
@@ -228,7 +229,8 @@ impl Session {
     }
 
     /// Cancel the running execution, and close the interpreter and its connections. The end of a
-    /// ``with`` block calls it.
+    /// ``with`` block calls it. In ``on_stdout`` and other callbacks of the session, it returns at
+    /// once, and the session ends with the execution.
     ///
     /// >>> import eryx
     /// >>> session = eryx.Sandbox().session()
@@ -243,22 +245,33 @@ impl Session {
             return Ok(());
         }
         self.owner.cancel(py);
-        let active = ActiveExecution::begin(py, self.owner)?;
-        let inner = self.inner.clone();
+        let Some(inner) = self.inner.clone() else {
+            return Ok(());
+        };
         let dispatcher = self.dispatcher.clone();
-        let cancel = active.cancel_handle().clone();
-        let waited = wait(py, active.cancel_handle(), async move {
-            let inner = inner?;
-            let mut session = inner.lock().await;
-            // The events of the connections that this closes are delivered on this thread, also
-            // after an execution on an event loop.
+        // The events of the connections that this closes are delivered on this thread, also after
+        // an execution on an event loop.
+        let end = move |session: Option<eryx::Session>, cancel: CancelHandle| {
+            let session = session?;
             let callbacks =
                 dispatcher.map(|dispatcher| (dispatcher.start(cancel, None), dispatcher));
-            drop(session.take());
+            drop(session);
             callbacks
-        });
-        active.end(py);
-        match waited? {
+        };
+        let ended = if in_callback() {
+            // This thread cannot wait for the execution, which may be its own.
+            end(inner.close(), CancelHandle::new())
+        } else {
+            let active = ActiveExecution::begin(py, self.owner)?;
+            let cancel = active.cancel_handle().clone();
+            let waited = wait(py, active.cancel_handle(), async move {
+                let session = inner.lock().await.take();
+                end(session, cancel)
+            });
+            active.end(py);
+            waited?
+        };
+        match ended {
             Some((callbacks, dispatcher)) => dispatcher.finish(&callbacks),
             None => Ok(()),
         }
@@ -331,7 +344,7 @@ impl Session {
         Self {
             owner: OwnerId::new(py),
             process: std::process::id(),
-            inner: Some(Arc::new(AsyncMutex::new(Some(session)))),
+            inner: Some(SessionSlot::new(session)),
             builder: target.builder,
             dispatcher: target.dispatcher,
             functions: target.functions,

@@ -206,7 +206,7 @@ impl SessionFiles {
             ));
         }
         let called = py.detach(|| {
-            let Ok(mut session) = self.session.try_lock() else {
+            let Some(mut session) = self.session.try_lock() else {
                 return Err(Refused::Running);
             };
             let session = session.as_mut().ok_or(Refused::Closed)?;

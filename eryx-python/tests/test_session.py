@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -94,6 +96,47 @@ def test_close_ends_the_running_program_and_rejects_later_ones():
             use()
 
 
+@pytest.mark.parametrize("end", ["", "while True: pass"])
+@pytest.mark.parametrize("run", ["execute", "aexecute"])
+def test_a_session_that_its_callback_closes_ends_with_the_execution(run, end):
+    listener = socket.create_server(("127.0.0.1", 0))
+    pieces: list[str] = []
+    events: list[str] = []
+
+    def close(text: str) -> None:
+        session.close()
+        pieces.append(text)
+
+    session = eryx.Session(
+        network=eryx.NetConfig().allow_localhost(),
+        on_stdout=close,
+        on_network_event=lambda event: events.append(event.event),
+    )
+    program = f"import socket\ns = socket.create_connection({listener.getsockname()!r})\nprint(1)\n"
+    # Without an endless loop, the program may end before it is cancelled.
+    with contextlib.suppress(eryx.CancelledError):
+        if run == "execute":
+            session.execute(program + end)
+        else:
+            asyncio.run(session.aexecute(program + end))
+    assert pieces
+    assert events == ["connected", "closed"]
+    peer, _ = listener.accept()
+    peer.settimeout(10)
+    assert peer.recv(1) == b""
+    session.close()
+    with pytest.raises(eryx.SessionClosedError):
+        session.execute("pass")
+
+
+def test_a_callback_closes_another_session():
+    sessions = [eryx.Sandbox().session()]
+    sandbox = eryx.Sandbox(on_stdout=lambda _: sessions[0].close())
+    assert sandbox.execute("print(1)").stdout == "1\n"
+    with pytest.raises(eryx.SessionClosedError):
+        sessions[0].execute("pass")
+
+
 def test_session_output_goes_to_the_callbacks_of_its_sandbox():
     pieces: list[str] = []
     with eryx.Sandbox(on_stdout=pieces.append).session() as session:
@@ -104,8 +147,6 @@ def test_session_output_goes_to_the_callbacks_of_its_sandbox():
 
 
 def test_unreferenced_session_closes_its_connections(port):
-    import socket
-
     listener = socket.create_server(("127.0.0.1", 0))
     session = eryx.Sandbox(network=eryx.NetConfig().allow_localhost()).session()
     session.execute(f"import socket\ns = socket.create_connection({listener.getsockname()!r})")

@@ -1817,7 +1817,8 @@ class Session:
         """
     def close(self) -> None:
         """Cancel the running execution, and close the interpreter and its connections. The end of a
-        ``with`` block calls it.
+        ``with`` block calls it. In ``on_stdout`` and other callbacks of the session, it returns at
+        once, and the session ends with the execution.
 
         >>> import eryx
         >>> session = eryx.Sandbox().session()
