@@ -167,6 +167,13 @@ impl FileContent {
         self.0.size()
     }
 
+    /// Returns whether the content can be read without the function of a
+    /// [`Deferred`](crate::Deferred).
+    pub fn is_loaded(&self) -> bool {
+        let unloaded = self.0.unloaded();
+        unloaded.is_none_or(|deferred| deferred.is_loaded())
+    }
+
     /// Reads at most `length` bytes from `offset` on, and at most
     /// [`Limits::MAX_TRANSFER`](crate::Limits::MAX_TRANSFER). Returns no bytes at the end.
     ///

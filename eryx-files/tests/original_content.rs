@@ -155,7 +155,9 @@ fn deferred_content_that_is_only_loaded_is_not_a_change_and_renamed_is_loaded_by
     let Some(Entry::File(content)) = now.get("/renamed") else {
         panic!("the file is there");
     };
+    assert!(!content.is_loaded());
     assert_eq!((content.size(), calls.load(Ordering::Relaxed)), (5, 1));
+    assert!(content.is_loaded());
     assert_eq!(content.read(1, 10).expect("read"), "ello");
     files
         .rename_at(root, "renamed", root, "data/d")

@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::arguments::{path, text};
 use crate::display::Display;
+use crate::files::ContentProviders;
 use crate::pickle::{Reduced, reduce};
 
 /// The files that an execution changed: a read-only mapping from the paths of the files that it
@@ -45,6 +46,8 @@ struct Files {
     /// The bytes of each file with several names, once they are asked for. A program can give a
     /// file 10,000 names, and `dict` of the mapping has the bytes of all.
     shared: OnceLock<HashMap<ContentId, PyOnceLock<Py<PyBytes>>>>,
+    /// What provides the content of files that the program renamed and did not read.
+    providers: OnceLock<ContentProviders>,
 }
 
 enum Source {
@@ -369,11 +372,24 @@ impl ChangedFiles {
         })
     }
 
+    /// Keeps what provides the content of files, if a file is among them that was not read. The
+    /// garbage collector does not see this reference.
+    pub(crate) fn keep(&self, py: Python<'_>, providers: &ContentProviders) {
+        let is_unread = |kind: &ChangeKind| match entry(kind) {
+            Some(Entry::File(content)) => !content.is_loaded(),
+            _ => false,
+        };
+        if self.0.index().values().any(is_unread) {
+            let _ = self.0.providers.set(providers.clone_ref(py));
+        }
+    }
+
     fn new(source: Source) -> Self {
         Self(Arc::new(Files {
             source,
             index: OnceLock::new(),
             shared: OnceLock::new(),
+            providers: OnceLock::new(),
         }))
     }
 }

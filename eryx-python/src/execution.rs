@@ -1,6 +1,7 @@
 //! One execution of a program, or another call of a sandbox that waits, blocking or as a coroutine.
 
 use std::convert::Infallible;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,8 +15,10 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::call_queue::{Call, CallQueue};
 use crate::callbacks::{CallbackDispatcher, Callbacks, ExecutionCallbacks};
+use crate::changed_files::ChangedFiles;
 use crate::error::{CancelledError, SessionClosedError, exception};
 use crate::execution_registry::{ActiveExecution, OwnerId};
+use crate::files::ContentProviders;
 use crate::functions::{EmbedderFunctions, FunctionContext};
 use crate::result::ExecuteResult;
 use crate::runtime::{runtime, wait};
@@ -99,15 +102,17 @@ pub(crate) struct ForkTarget {
     pub(crate) builder: eryx::SandboxBuilder,
     pub(crate) dispatcher: Option<Arc<CallbackDispatcher>>,
     pub(crate) functions: EmbedderFunctions,
+    pub(crate) providers: ContentProviders,
 }
 
 impl ForkTarget {
-    /// Returns the parts of a session of the sandbox of `builder` with these callbacks and
-    /// functions.
+    /// Returns the parts of a session of the sandbox of `builder` with these callbacks, functions
+    /// and providers of its files.
     pub(crate) fn new(
         builder: eryx::SandboxBuilder,
         callbacks: Callbacks,
         functions: EmbedderFunctions,
+        providers: ContentProviders,
     ) -> PyResult<Self> {
         if callbacks.is_empty() {
             return Ok(Self {
@@ -115,6 +120,7 @@ impl ForkTarget {
                 builder,
                 dispatcher: None,
                 functions,
+                providers,
             });
         }
         let dispatcher = CallbackDispatcher::new(callbacks);
@@ -124,6 +130,7 @@ impl ForkTarget {
             builder,
             dispatcher: Some(dispatcher),
             functions,
+            providers,
         })
     }
 }
@@ -136,6 +143,8 @@ pub(crate) struct ExecutionRequest {
     pub(crate) dispatcher: Option<Arc<CallbackDispatcher>>,
     /// What calls of functions need; `None` if there are none.
     pub(crate) functions: Option<FunctionContext>,
+    /// What provides the content of the files, until the program has ended.
+    pub(crate) providers: ContentProviders,
 }
 
 /// The result of a call.
@@ -175,8 +184,13 @@ impl ExecutionRequest {
 
     async fn execute(mut self, cancel: CancelHandle, queue: Option<Arc<CallQueue>>) -> Outcome {
         let functions = self.functions.take().map(Arc::new);
+        let providers = mem::take(&mut self.providers);
         let execution = Box::pin(self.execute_in_scope(cancel, queue));
-        FunctionContext::scope(functions, execution).await
+        let outcome = FunctionContext::scope(functions, execution).await;
+        Outcome {
+            providers,
+            ..outcome
+        }
     }
 
     async fn execute_in_scope(
@@ -203,7 +217,11 @@ impl ExecutionRequest {
                     }
                     Work::Fork(_) | Work::Snapshot => unreachable!("these are of sessions"),
                 };
-                Outcome { callbacks, result }
+                Outcome {
+                    callbacks,
+                    result,
+                    providers: ContentProviders::default(),
+                }
             }
             Target::Session(shared) => {
                 // A call that waits for another one of the session has not used the session yet.
@@ -215,6 +233,7 @@ impl ExecutionRequest {
                         return Outcome {
                             callbacks: None,
                             result: Err(Failure::Execution(error)),
+                            providers: ContentProviders::default(),
                         };
                     }
                     guard = shared.lock() => guard,
@@ -223,6 +242,7 @@ impl ExecutionRequest {
                     return Outcome {
                         callbacks: None,
                         result: Err(Failure::SessionClosed),
+                        providers: ContentProviders::default(),
                     };
                 };
                 let callbacks = start(self.dispatcher);
@@ -252,7 +272,11 @@ impl ExecutionRequest {
                 drop(guard);
                 // A callback may have closed it. These callbacks get the events of its connections.
                 shared.drop_if_closing();
-                Outcome { callbacks, result }
+                Outcome {
+                    callbacks,
+                    result,
+                    providers: ContentProviders::default(),
+                }
             }
         }
     }
@@ -289,6 +313,8 @@ async fn until_cancelled<T>(
 struct Outcome {
     callbacks: Option<(Arc<ExecutionCallbacks>, Arc<CallbackDispatcher>)>,
     result: Result<Returned, Failure>,
+    /// What provides the content of files that the program renamed and did not read.
+    providers: ContentProviders,
 }
 
 impl Outcome {
@@ -306,7 +332,20 @@ impl Outcome {
         if let Some((callbacks, dispatcher)) = &self.callbacks {
             dispatcher.finish(callbacks)?;
         }
-        self.result?.into_object(py)
+        let result = self.result.map_err(PyErr::from);
+        let result = result.and_then(|returned| returned.into_object(py));
+        if !self.providers.is_empty() {
+            let returned = match &result {
+                Ok(object) => object.bind(py),
+                Err(error) => error.value(py).as_any(),
+            };
+            if let Ok(files) = returned.getattr("files")
+                && let Ok(files) = files.cast::<ChangedFiles>()
+            {
+                files.get().keep(py, &self.providers);
+            }
+        }
+        result
     }
 }
 
@@ -393,7 +432,7 @@ impl Execution {
         is_closed: Py<PyAny>,
     ) -> PyResult<()> {
         let mut state = self.state();
-        let State::Waiting(mut request) = std::mem::replace(&mut *state, State::Finished) else {
+        let State::Waiting(mut request) = mem::replace(&mut *state, State::Finished) else {
             return Err(PyRuntimeError::new_err("an execution starts once"));
         };
         if let Some(functions) = &mut request.functions {
@@ -447,7 +486,7 @@ impl Execution {
 
     /// End the program, unless it has ended. From then on `take` returns `None`.
     fn cancel(&self) {
-        let state = std::mem::replace(&mut *self.state(), State::Finished);
+        let state = mem::replace(&mut *self.state(), State::Finished);
         if let State::Started(cancel, queue) = state {
             cancel.cancel();
             queue.close();

@@ -1,13 +1,15 @@
 //! The Python class `Files`.
 
 use std::io;
+use std::mem;
 use std::path::PathBuf;
 
 use eryx::MountAccess;
 use eryx_sync::Mutex;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMapping, PyMemoryView};
+use pyo3::types::{PyByteArray, PyBytes, PyMapping, PyMemoryView, PyTuple, PyWeakrefReference};
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments::{callback, flag, non_negative_int, optional_int, path, text, wrong_type};
 
@@ -29,7 +31,62 @@ use crate::arguments::{callback, flag, non_negative_int, optional_int, path, tex
 /// "['in.csv', 'more.csv']\n"
 #[pyclass(module = "eryx", frozen)]
 #[derive(Default)]
-pub(crate) struct Files(Mutex<eryx::Files>);
+pub(crate) struct Files(Mutex<State>);
+
+/// The files of a [`Files`]. A thread that holds the lock runs no Python code.
+#[derive(Default)]
+struct State {
+    files: eryx::Files,
+    providers: Vec<Py<ContentProvider>>,
+}
+
+/// A function that provides the content of a file. The file in `eryx::Files` has a weak reference
+/// to this: the garbage collector would not see another one there. Whatever may still read the file
+/// has [`ContentProviders`].
+#[pyclass(module = "eryx._eryx", frozen, weakref)]
+struct ContentProvider(Py<PyAny>);
+
+#[pymethods]
+impl ContentProvider {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
+    }
+}
+
+/// Keeps the functions that provide the content of files: a tuple of [`ContentProvider`]s, if there
+/// are any.
+#[derive(Default)]
+pub(crate) struct ContentProviders(Option<Py<PyTuple>>);
+
+impl ContentProviders {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Visits the functions for the garbage collector.
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
+    }
+
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self(self.0.as_ref().map(|providers| providers.clone_ref(py)))
+    }
+
+    /// Returns these and `others`.
+    pub(crate) fn and(&self, py: Python<'_>, others: Self) -> PyResult<Self> {
+        match (&self.0, &others.0) {
+            (Some(these), Some(others)) => {
+                let all = these
+                    .bind(py)
+                    .as_sequence()
+                    .concat(others.bind(py).as_sequence())?;
+                Ok(Self(Some(all.cast_into::<PyTuple>()?.unbind())))
+            }
+            (_, None) => Ok(self.clone_ref(py)),
+            (None, _) => Ok(others),
+        }
+    }
+}
 
 /// The default for the bytes that programs can add to a mount: 64 MiB.
 const DEFAULT_MAX_GROWTH: u64 = 64 << 20;
@@ -40,7 +97,10 @@ impl Files {
     #[pyo3(signature = (files=None), text_signature = "(files=None)")]
     fn new(files: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         match files {
-            Some(files) => Ok(Self(Mutex::new(from_dict("files", files)?))),
+            Some(files) => Ok(Self(Mutex::new(State {
+                files: from_dict("files", files)?,
+                providers: Vec::new(),
+            }))),
             None => Ok(Self::default()),
         }
     }
@@ -165,37 +225,59 @@ impl Files {
             Some(value) if !value.is_none() => Some(non_negative_int("size", value, "bytes")?),
             _ => None,
         };
-        let function = callback("function", "no argument", Some(function))?
-            .ok_or_else(|| PyTypeError::new_err("function is missing"))?;
+        callback("function", "no argument", Some(function))?;
+        let py = function.py();
+        let provider = Py::new(py, ContentProvider(function.clone().unbind()))?;
+        let weak = PyWeakrefReference::new(provider.bind(py))?.unbind();
         let name = path.clone();
         let provide = move || {
             let called = Python::try_attach(|py| {
-                let content = function.call0(py).and_then(|content| {
-                    let content = content.into_bound(py);
-                    bytes("the content that the function returns", &content)
-                });
+                let provider = weak.bind(py).upgrade();
+                let provider = provider.and_then(|object| object.cast_into::<ContentProvider>().ok());
+                let Some(provider) = provider else {
+                    return Err(io::Error::other("nothing may read the file any more"));
+                };
+                let function = provider.get().0.bind(py);
+                let content = function
+                    .call0()
+                    .and_then(|content| bytes("the content that the function returns", &content));
                 content
                     .and_then(|content| check_size(&name, size, content))
                     .map_err(|error| {
                         let reason = io::Error::other(error.to_string());
-                        error.write_unraisable(py, Some(function.bind(py)));
+                        error.write_unraisable(py, Some(function));
                         reason
                     })
             });
             called
                 .unwrap_or_else(|| Err(io::Error::other("the embedder's Python is shutting down")))
         };
-        self.change(|files| files.with_source(path, size, provide));
+        let mut state = self.0.lock();
+        state.files = state.files.clone().with_source(path, size, provide);
+        state.providers.push(provider);
         Ok(())
     }
 
     fn __len__(&self) -> usize {
-        self.0.lock().len()
+        self.0.lock().files.len()
+    }
+
+    /// Visits the references for the garbage collector.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.0.try_lock() {
+            Some(state) => state.providers.iter().try_for_each(|each| visit.call(each)),
+            None => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        // Dropped without the lock: that may run code of the embedder.
+        let providers = mem::take(&mut self.0.lock().providers);
+        drop(providers);
     }
 
     fn __repr__(&self) -> String {
-        let files = self.0.lock();
-        match files.len() {
+        match self.__len__() {
             1 => "<eryx.Files: 1 entry>".to_owned(),
             count => format!("<eryx.Files: {count} entries>"),
         }
@@ -204,18 +286,31 @@ impl Files {
 
 impl Files {
     fn change(&self, change: impl FnOnce(eryx::Files) -> eryx::Files) {
-        let mut files = self.0.lock();
-        let changed = change(files.clone());
-        *files = changed;
+        let mut state = self.0.lock();
+        state.files = change(state.files.clone());
     }
 }
 
-/// Returns the files of the argument `name`: a `Files`, or a mapping from paths to content.
-pub(crate) fn files(name: &str, value: &Bound<'_, PyAny>) -> PyResult<eryx::Files> {
-    if let Ok(files) = value.cast::<Files>() {
-        return Ok(files.get().0.lock().clone());
-    }
-    from_dict(name, value)
+/// Returns the files of the argument `name`: a `Files`, or a mapping from paths to content. The
+/// functions among them are called as long as their providers are kept.
+pub(crate) fn files(
+    name: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<(eryx::Files, ContentProviders)> {
+    let Ok(files) = value.cast::<Files>() else {
+        return Ok((from_dict(name, value)?, ContentProviders::default()));
+    };
+    let py = value.py();
+    let (files, providers) = {
+        let state = files.get().0.lock();
+        let providers = state.providers.iter().map(|each| each.clone_ref(py));
+        (state.files.clone(), providers.collect::<Vec<_>>())
+    };
+    let providers = match providers.is_empty() {
+        true => None,
+        false => Some(PyTuple::new(py, providers)?.unbind()),
+    };
+    Ok((files, ContentProviders(providers)))
 }
 
 fn from_dict(name: &str, value: &Bound<'_, PyAny>) -> PyResult<eryx::Files> {

@@ -9,16 +9,18 @@ use crate::arguments::{
     flag, for_each_keyword, program_source, str_list, text, variables, wrong_type,
 };
 use crate::error::exception;
-use crate::files::files;
+use crate::files::{ContentProviders, files};
 use crate::json_values;
 
 const NAMES: [&str; 6] = ["inputs", "value", "stdin", "argv", "env", "files"];
 
-/// Returns the program with the source `code`, and the keyword arguments `arguments`.
+/// Returns the program with the source `code` and the keyword arguments `arguments`, and what
+/// provides the content of its files.
 pub(crate) fn program(
     code: &Bound<'_, PyAny>,
     arguments: Option<&Bound<'_, PyDict>>,
-) -> PyResult<Program> {
+) -> PyResult<(Program, ContentProviders)> {
+    let mut providers = ContentProviders::default();
     let mut program = Program::new(program_source("code", code)?);
     for_each_keyword("execute", &NAMES, arguments, |name, value| {
         let changed = std::mem::take(&mut program);
@@ -32,7 +34,11 @@ pub(crate) fn program(
                     program.with_json_input(name, value)
                 }),
             "stdin" => changed.with_stdin(input(value)?),
-            "files" => changed.with_files(files(name, value)?),
+            "files" => {
+                let (files, kept) = files(name, value)?;
+                providers = kept;
+                changed.with_files(files)
+            }
             "argv" => changed.with_arguments(str_list(name, value)?),
             _ => changed.with_env(variables(name, value)?),
         };
@@ -41,7 +47,7 @@ pub(crate) fn program(
     program
         .validate()
         .map_err(|error| exception(error.into()))?;
-    Ok(program)
+    Ok((program, providers))
 }
 
 /// Returns the items of a mapping from names to values.

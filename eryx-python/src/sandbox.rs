@@ -202,6 +202,7 @@ impl Sandbox {
             &self.settings.without_callbacks,
             self.settings.callbacks.clone_ref(py),
             self.settings.functions.clone_ref(py),
+            self.settings.providers.clone_ref(py),
         )
     }
 
@@ -322,7 +323,8 @@ impl Sandbox {
     /// immutable, so that every reference cycle contains another, mutable object.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.settings.callbacks.visit(&visit)?;
-        self.settings.functions.visit(&visit)
+        self.settings.functions.visit(&visit)?;
+        self.settings.providers.visit(&visit)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -390,6 +392,7 @@ impl Sandbox {
             self.settings.builder.clone(),
             self.settings.callbacks.clone_ref(py),
             self.settings.functions.clone_ref(py),
+            self.settings.providers.clone_ref(py),
         )?;
         let sandbox = target
             .sandbox
@@ -399,6 +402,7 @@ impl Sandbox {
             owner: self.owner,
             target: Target::Sandbox(sandbox.clone()),
             functions: self.settings.functions.begin(py, self.owner, false)?,
+            providers: self.settings.providers.clone_ref(py),
             dispatcher: target.dispatcher.clone(),
             work: Work::Restore(bytes.as_bytes().to_vec(), target),
         })
@@ -411,7 +415,7 @@ impl Sandbox {
         arguments: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<ExecutionRequest> {
         self.ensure_open()?;
-        let program = program(code, arguments)?;
+        let (program, providers) = program(code, arguments)?;
         let (sandbox, dispatcher) = if self.settings.callbacks.is_empty() {
             (self.settings.without_callbacks.clone(), None)
         } else {
@@ -421,6 +425,7 @@ impl Sandbox {
         };
         Ok(ExecutionRequest {
             functions: self.settings.functions.begin(py, self.owner, false)?,
+            providers: self.settings.providers.and(py, providers)?,
             owner: self.owner,
             target: Target::Sandbox(sandbox),
             work: Work::Execute(program),

@@ -6,7 +6,7 @@ use pyo3::types::PyDict;
 use crate::arguments::{flag, for_each_keyword, text, variables, wrong_type};
 use crate::callbacks::Callbacks;
 use crate::error::{ConfigError, exception};
-use crate::files;
+use crate::files::{self, ContentProviders};
 use crate::functions::EmbedderFunctions;
 use crate::limits::ResourceLimits;
 use crate::net_config::NetConfig;
@@ -39,6 +39,7 @@ pub(crate) struct SandboxSettings {
     pub(crate) without_callbacks: eryx::Sandbox,
     pub(crate) callbacks: Callbacks,
     pub(crate) functions: EmbedderFunctions,
+    pub(crate) providers: ContentProviders,
     pub(crate) functions_module: Option<String>,
     pub(crate) network: Option<Py<NetConfig>>,
     pub(crate) limits: Py<ResourceLimits>,
@@ -58,6 +59,7 @@ impl SandboxSettings {
         let mut limits = None;
         let mut env = Vec::new();
         let mut files = eryx::Files::new();
+        let mut providers = ContentProviders::default();
         let mut callbacks = Callbacks::default();
         let mut functions = None;
         let mut functions_module = None;
@@ -77,7 +79,7 @@ impl SandboxSettings {
                 "env" if value.is_none() => {}
                 "env" => env = variables(name, value)?,
                 "files" if value.is_none() => {}
-                "files" => files = files::files(name, value)?,
+                "files" => (files, providers) = files::files(name, value)?,
                 "functions" if value.is_none() => {}
                 "functions" => functions = Some(EmbedderFunctions::new(name, value)?),
                 "functions_module" => functions_module = Some(text(name, value)?),
@@ -123,6 +125,7 @@ impl SandboxSettings {
             without_callbacks,
             callbacks,
             functions,
+            providers,
             functions_module,
             network,
             limits,

@@ -18,6 +18,7 @@ use crate::execution::{
     session_closed,
 };
 use crate::execution_registry::{ActiveExecution, OwnerId};
+use crate::files::ContentProviders;
 use crate::functions::EmbedderFunctions;
 use crate::program::program;
 use crate::runtime::{in_callback, runtime, wait};
@@ -47,6 +48,7 @@ pub(crate) struct Session {
     builder: eryx::SandboxBuilder,
     dispatcher: Option<Arc<CallbackDispatcher>>,
     functions: EmbedderFunctions,
+    providers: ContentProviders,
     closed: AtomicBool,
 }
 
@@ -70,6 +72,7 @@ impl Session {
             &settings.without_callbacks,
             settings.callbacks,
             settings.functions,
+            settings.providers,
         )
     }
 
@@ -222,10 +225,10 @@ impl Session {
     /// ...     print(session.files["/home/user/note"])
     /// b'kept'
     #[getter]
-    fn files(&self) -> PyResult<SessionFiles> {
+    fn files(&self, py: Python<'_>) -> PyResult<SessionFiles> {
         self.ensure_usable()?;
         let session = self.inner.clone().ok_or_else(session_closed)?;
-        Ok(SessionFiles::new(session))
+        Ok(SessionFiles::new(session, self.providers.clone_ref(py)))
     }
 
     /// Cancel the running execution, and close the interpreter and its connections. The end of a
@@ -308,7 +311,8 @@ impl Session {
         self.dispatcher
             .as_ref()
             .map_or(Ok(()), |dispatcher| dispatcher.callbacks().visit(&visit))?;
-        self.functions.visit(&visit)
+        self.functions.visit(&visit)?;
+        self.providers.visit(&visit)
     }
 
     fn __repr__(&self) -> &'static str {
@@ -329,8 +333,9 @@ impl Session {
         without_callbacks: &eryx::Sandbox,
         callbacks: Callbacks,
         functions: EmbedderFunctions,
+        providers: ContentProviders,
     ) -> PyResult<Self> {
-        let target = ForkTarget::new(builder, callbacks, functions)?;
+        let target = ForkTarget::new(builder, callbacks, functions, providers)?;
         let sandbox = target.sandbox.as_ref().unwrap_or(without_callbacks);
         let owner = OwnerId::new(py);
         let active = ActiveExecution::begin(py, owner)?;
@@ -348,6 +353,7 @@ impl Session {
             builder: target.builder,
             dispatcher: target.dispatcher,
             functions: target.functions,
+            providers: target.providers,
             closed: AtomicBool::new(false),
         }
     }
@@ -359,6 +365,7 @@ impl Session {
             self.builder.clone(),
             callbacks.unwrap_or_default(),
             self.functions.clone_ref(py),
+            self.providers.clone_ref(py),
         )
     }
 
@@ -366,6 +373,7 @@ impl Session {
         self.ensure_usable()?;
         Ok(ExecutionRequest {
             functions: self.functions.begin(py, self.owner, true)?,
+            providers: self.providers.clone_ref(py),
             owner: self.owner,
             target: Target::Session(self.inner.clone().ok_or_else(session_closed)?),
             work,
@@ -397,7 +405,9 @@ impl Session {
         arguments: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<ExecutionRequest> {
         self.ensure_usable()?;
-        self.call(py, Work::Execute(program(code, arguments)?))
+        // The files of a session are not those of one execution.
+        let (program, _) = program(code, arguments)?;
+        self.call(py, Work::Execute(program))
     }
 }
 

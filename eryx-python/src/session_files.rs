@@ -4,12 +4,13 @@ use eryx::files::{Entry, FileError, FileType, SessionFilesError};
 use pyo3::exceptions::{PyKeyError, PyOSError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments::text;
 use crate::changed_files::mapping_view;
 use crate::error::{EryxError, exception};
 use crate::execution::{SharedSession, session_closed};
-use crate::files::bytes;
+use crate::files::{ContentProviders, bytes};
 
 /// The files of a session, between two executions: a mapping from paths to content, bytes, with
 /// items that can be set and deleted.
@@ -32,6 +33,7 @@ use crate::files::bytes;
 #[pyclass(module = "eryx", frozen, mapping)]
 pub(crate) struct SessionFiles {
     session: SharedSession,
+    providers: ContentProviders,
     process: u32,
 }
 
@@ -172,15 +174,21 @@ impl SessionFiles {
         Ok(self.paths(py)?.len())
     }
 
+    /// Visits the references for the garbage collector, as `Sandbox::__traverse__` does.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.providers.visit(&visit)
+    }
+
     fn __repr__(&self) -> &'static str {
         "<eryx.SessionFiles>"
     }
 }
 
 impl SessionFiles {
-    pub(crate) fn new(session: SharedSession) -> Self {
+    pub(crate) fn new(session: SharedSession, providers: ContentProviders) -> Self {
         Self {
             session,
+            providers,
             process: std::process::id(),
         }
     }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import copy
 import errno
+import gc
 import os
 import pathlib
 import pickle
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -158,6 +160,93 @@ def test_provided_content_is_made_once_on_another_thread():
         assert session.files["/data/x"] == b"made"
     assert len(calls) == 1
     assert calls[0] is not threading.main_thread()
+
+
+@pytest.mark.parametrize(
+    "use", ["Files", "Sandbox", "used", "session", "fork", "restored", "SessionFiles"]
+)
+def test_an_object_that_provides_content_is_collected(use):
+    class Tool:
+        def __init__(self) -> None:
+            self.files = eryx.Files()
+            self.files.provide("/x", self.load)
+            if use == "Files":
+                return
+            self.sandbox = eryx.Sandbox(files=self.files)
+            if use == "Sandbox":
+                return
+            if use == "used":
+                self.result = self.sandbox.execute("open('/x').read(); open('y', 'w')")
+                return
+            self.session = self.sandbox.session()
+            if use == "fork":
+                self.fork = self.session.fork()
+            if use == "restored":
+                self.restored = self.sandbox.restore(self.session.snapshot())
+            if use == "SessionFiles":
+                self.session_files = self.session.files
+
+        def load(self) -> bytes:
+            return b"made"
+
+    tools = [weakref.ref(Tool()) for _ in range(5)]
+    gc.collect()
+    assert [tool() for tool in tools] == [None] * 5
+
+
+def test_content_is_provided_as_long_as_something_may_read_it():
+    def files() -> eryx.Files:
+        files = eryx.Files()
+        files.provide("/x", lambda: b"made")
+        return files
+
+    def sandbox() -> eryx.Sandbox:
+        return eryx.Sandbox(files=files())
+
+    def restored() -> eryx.Session:
+        of = sandbox()
+        return of.restore(of.session().snapshot())
+
+    async def awaited() -> eryx.ExecuteResult:
+        return await sandbox().aexecute(
+            "import asyncio\nawait asyncio.sleep(0.2)\nopen('/x').read()", value=True
+        )
+
+    async def collecting() -> eryx.ExecuteResult:
+        task = asyncio.ensure_future(awaited())
+        while not task.done():
+            gc.collect()
+            await asyncio.sleep(0.02)
+        return task.result()
+
+    factory = eryx.SandboxFactory(setup_code="y = 1")
+    for place in (
+        sandbox(),
+        sandbox().session(),
+        sandbox().session().fork(),
+        restored(),
+        factory.create_sandbox(files=files()),
+        factory.create_session(files=files()),
+    ):
+        gc.collect()
+        assert place.execute("open('/x').read()", value=True).value == "made"
+    assert asyncio.run(collecting()).value == "made"
+    session_files = sandbox().session().files
+    gc.collect()
+    assert session_files["/x"] == b"made"
+    other = eryx.Sandbox(files=files())
+    for base in (eryx.Sandbox(), other):
+        more = eryx.Files()
+        more.provide("/more", lambda: b"more")
+        result = base.execute("open('/more').read()", value=True, files=more)
+        assert result.value == "more"
+    result = sandbox().execute("import os; os.rename('/x', '/y')")
+    gc.collect()
+    assert result.files["/y"] == b"made"
+    with pytest.raises(eryx.ExecutionError) as caught:
+        sandbox().execute("import os; os.rename('/x', '/y'); 1 / 0")
+    gc.collect()
+    assert caught.value.files["/y"] == b"made"
 
 
 @pytest.mark.parametrize(
