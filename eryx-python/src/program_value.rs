@@ -1,6 +1,6 @@
 //! The value of a program in Python.
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -32,7 +32,17 @@ impl ProgramValue {
     pub(crate) fn get(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let value = self.decoded.get_or_try_init(py, || match &self.json {
             None => Ok(py.None()),
-            Some(Ok(json)) => json_values::decode(py, json).map(Bound::unbind),
+            Some(Ok(json)) => match json_values::decode(py, json) {
+                Ok(value) => Ok(value.unbind()),
+                // The program has raised its own limit on the digits of ints.
+                Err(error) if error.is_instance_of::<PyValueError>(py) => {
+                    Err(PyTypeError::new_err(format!(
+                        "the value of the program cannot be read: {}",
+                        error.value(py)
+                    )))
+                }
+                Err(error) => Err(error),
+            },
             Some(Err(reason)) => Err(PyTypeError::new_err(format!(
                 "the program has no value as JSON: {reason}"
             ))),

@@ -5,6 +5,7 @@ import copy
 import datetime
 import math
 import pickle
+import sys
 
 import pytest
 
@@ -48,8 +49,11 @@ def test_a_value_comes_back_as_it_went_in(sandbox, value):
         ({1: 2}, r"inputs\[\"x\"\]: the key 1 is not a str"),
         ([{"a": {1}}], r"inputs\[\"x\"\]\[0\]\['a'\]: builtins.set is not a JSON type"),
         (datetime.date(2020, 1, 1), "datetime.date is not a JSON type"),
-        (math.nan, "Out of range float"),
-        ("\ud800", "surrogates"),
+        (math.nan, r"inputs\[\"x\"\]: Out of range float"),
+        ({"a": [1, -math.inf]}, r"inputs\[\"x\"\]\['a'\]\[1\]: Out of range float"),
+        ("\ud800", r"inputs\[\"x\"\]: a str has surrogates"),
+        ([1, ("a", "\ud800")], r"inputs\[\"x\"\]\[1\]\[1\]: a str has surrogates"),
+        ([{"\ud800": 1}], r"inputs\[\"x\"\]\[0\]\['\\ud800'\]: a str has surrogates"),
         ({"$bytes": "eA=="}, "stands for bytes"),
         ("x" * (4 << 20), "its JSON has 4194306 bytes; the limit is 3145728"),
     ],
@@ -115,6 +119,20 @@ def test_a_value_that_is_not_json_raises_when_it_is_asked_for(sandbox):
         _ = result.value
     assert [(item.media_type, item.text) for item in result.display] == [("text/plain", "{1, 2}")]
     assert sandbox.execute("5").value is None
+
+
+@pytest.mark.skipif(
+    not hasattr(sys, "set_int_max_str_digits"), reason="this interpreter has no limit on digits"
+)
+def test_an_int_of_more_digits_than_the_limit_is_refused_with_its_place(sandbox):
+    with pytest.raises(ValueError, match=r"inputs\[\"x\"\]\[1\]: Exceeds the limit"):
+        sandbox.execute("x", inputs={"x": [1, 10**5000]})
+    # The program has raised its own limit.
+    code = "import sys\nsys.set_int_max_str_digits(0)\n[1, 10**5000]"
+    result = sandbox.execute(code, value=True)
+    for _ in range(2):
+        with pytest.raises(TypeError, match="the value of the program cannot be read: Exceeds"):
+            _ = result.value
 
 
 def test_asyncio_and_sessions_take_the_same_arguments(sandbox):

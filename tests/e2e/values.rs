@@ -85,7 +85,19 @@ async fn a_value_that_is_not_json_is_refused_with_its_place_and_nothing_is_conve
             "value: datetime.date is not",
         ),
         ("float('nan')", "value: Out of range float values"),
-        ("'\\ud800'", "surrogates"),
+        (
+            "[0, {'a': (1, float('inf'))}]",
+            "value[1]['a'][1]: Out of range float values",
+        ),
+        ("'\\ud800'", "value: a str has surrogates"),
+        (
+            "{'a': ['x', '\\ud800']}",
+            "value['a'][1]: a str has surrogates",
+        ),
+        (
+            "[{'\\ud800': 1}]",
+            "value[0]['\\ud800']: a str has surrogates",
+        ),
         ("a = []\na.append(a)\na", "value[0]: it contains itself"),
         (
             "a = 0\nfor _ in range(200): a = [a]\na",
@@ -100,7 +112,11 @@ async fn a_value_that_is_not_json_is_refused_with_its_place_and_nothing_is_conve
             "it is too large",
         ),
         ("{'$bytes': 'eA=='}", "stands for bytes; rename it"),
-        ("10 ** 5000", "Exceeds the limit (4300 digits)"),
+        ("10 ** 5000", "value: Exceeds the limit (4300 digits)"),
+        (
+            "{'a': [True, None, b'', 10 ** 5000]}",
+            "value['a'][3]: Exceeds the limit (4300 digits)",
+        ),
     ] {
         let error = value(source).await.expect_err(source);
         assert!(error.contains(wanted), "{source}: {error}");

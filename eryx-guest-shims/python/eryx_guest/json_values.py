@@ -1,8 +1,9 @@
 """Values as JSON (RFC 8259): how they pass between a program and its host.
 
-Both sides use this module. A value is `None`, a bool, an int, a finite float, a str, bytes, a list
-or tuple of values, or a dict from str to values. Bytes are written as `{"$bytes": "base64"}`. All
-else is refused: nothing changes on its way, except that a tuple arrives as a list.
+Both sides use this module. A value is `None`, a bool, an int of up to 4,300 digits, a finite float,
+a str, bytes, a list or tuple of values, or a dict from str to values. Bytes are written as
+`{"$bytes": "base64"}`. All else is refused: nothing changes on its way, except that a tuple arrives
+as a list.
 """
 
 # The host side may be as old as Python 3.9.
@@ -47,9 +48,11 @@ def encode(value: Any, max_bytes: int, name: str = "value") -> bytes:
         raise refusal.exception(name) from None
     except UnicodeEncodeError:
         raise ValueError(
-            f"{name}: a str in it has surrogates, which UTF-8 cannot encode: leave them out"
+            f"{name}{_refused_place(value)}: a str has surrogates, which UTF-8 cannot encode: "
+            "leave them out"
         ) from None
     except ValueError as error:
+        name += _refused_place(value)
         # A float that is not finite, or an int of very many digits.
         raise ValueError(f"{name}: {error}") from None
     if len(data) > max_bytes:
@@ -135,10 +138,7 @@ class _RefusalError(Exception):
 
     def exception(self, name: str) -> Exception:
         """Returns the exception for the value `name`."""
-        path = self.path[::-1]
-        if len(path) > 8:
-            path[4:-4] = ["..."]
-        return self.kind(f"{name}{''.join(path)}: {self.reason}")
+        return self.kind(f"{name}{_place(self.path)}: {self.reason}")
 
 
 class _Checker:
@@ -207,6 +207,44 @@ class _Checker:
             refusal.path.append(f"[{_shortened(position)}]")
             raise
         self.ancestors.discard(id(container))
+
+
+def _refused_place(value: Any) -> str:
+    """Returns the place of the first part that the encoder refuses in a value that is JSON for a
+    `_Checker`.
+    """
+    return _place(_refused_path(value) or [])
+
+
+def _refused_path(value: Any) -> list[str] | None:
+    """Returns the steps to the first part that the encoder refuses, the last one first; `None` if
+    there is none. A `_Checker` has bounded the depth and the number of parts.
+    """
+    parts: Any
+    if isinstance(value, dict):
+        parts = ((key, part) for key, item in value.items() for part in (key, item))
+    elif isinstance(value, (list, tuple)):
+        parts = enumerate(value)
+    else:
+        try:
+            _text(value).encode()
+        except ValueError:
+            return []
+        return None
+    for position, part in parts:
+        path = _refused_path(part)
+        if path is not None:
+            path.append(f"[{_shortened(position)}]")
+            return path
+    return None
+
+
+def _place(path: list[str]) -> str:
+    """Returns the text of a path, whose last step is the first one of `path`."""
+    steps = path[::-1]
+    if len(steps) > 8:
+        steps[4:-4] = ["..."]
+    return "".join(steps)
 
 
 def _shortened(key: Any) -> str:

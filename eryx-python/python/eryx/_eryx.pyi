@@ -1952,7 +1952,8 @@ class ExecuteResult:
 
         Raises:
             TypeError: the value is not made of None, bool, int, float, str, bytes, list and dict,
-                or is too large. The message says what it is.
+                or is too large, or has an int of more than 4,300 digits. The message says what it
+                is.
 
         >>> import eryx
         >>> eryx.Sandbox().execute("x = 20\nx + 1", value=True).value
