@@ -40,6 +40,30 @@ print(sys.argv, parser.parse_args().size)
     }
 }
 
+/// Regression: a program had no `__file__`, and the source of its classes was not found.
+#[tokio::test]
+async fn file_is_the_name_of_the_program_and_leads_to_its_directory_and_source() {
+    let program = "
+import inspect, pathlib
+class Point:
+    x: int
+class Base:
+    def method(self): pass
+print(__file__, pathlib.Path(__file__).resolve().parent)
+print([inspect.getsource(each).split()[1] for each in (Point, Base)])
+";
+    let sandbox = sandbox(None);
+    let first = "<script> /home/user\n['Point:', 'Base:']\n";
+    assert_eq!(expect_stdout(sandbox.execute(program).await), first);
+    let mut session = sandbox.session().await.expect("started");
+    assert_eq!(expect_stdout(session.execute(program).await), first);
+    let later = "print(__file__, [inspect.getsource(each).split()[1] for each in (Point, Base)])";
+    assert_eq!(
+        expect_stdout(session.execute(later).await),
+        "<script 2> ['Point:', 'Base:']\n"
+    );
+}
+
 #[tokio::test]
 async fn executions_of_a_sandbox_are_isolated() {
     let sandbox = sandbox(None);

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from eryx_guest.refusal import NO_PROCESSES, denied
@@ -62,6 +62,22 @@ def _asyncio_base_events(module: Any) -> None:
     module.BaseEventLoop._make_subprocess_transport = refuse
 
 
+def _inspect(module: Any) -> None:
+    stock = module.getfile
+
+    @functools.wraps(stock)
+    def getfile(object: Any) -> Any:
+        # `__main__.__file__` is the name of the latest program of a session. A class of an earlier
+        # one has functions, of methods or annotations, that name their program.
+        if isinstance(object, type) and object.__module__ == "__main__":
+            for each in vars(object).values():
+                if type(each) is FunctionType and each.__code__.co_filename.startswith("<script"):
+                    return each.__code__.co_filename
+        return stock(object)
+
+    module.getfile = getfile
+
+
 def _zoneinfo_common(module: Any) -> None:
     from eryx_guest import time_zones
 
@@ -77,6 +93,7 @@ def _zoneinfo_tzpath(module: Any) -> None:
 _ADJUSTMENTS: dict[str, Callable[[Any], None]] = {
     "asyncio.base_events": _asyncio_base_events,
     "concurrent.futures.process": _process_executor,
+    "inspect": _inspect,
     "multiprocessing.pool": _multiprocessing_pool,
     "multiprocessing.process": _multiprocessing_process,
     "multiprocessing.resource_tracker": _resource_tracker,

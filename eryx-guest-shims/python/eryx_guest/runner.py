@@ -112,6 +112,8 @@ def freeze_start_state(world: wit_world.WitWorld) -> None:
     end_of_program.freeze_start_state()
     _warm_up(world)
     stdin.reopen()
+    # The first program stores the same object again, which writes nothing.
+    _main.__dict__["__file__"] = _FIRST_NAME
     # After the warm-up: the machine of the build does not have the directory.
     _keep_home()
     sys.path.append(HOME)
@@ -299,6 +301,8 @@ def _exec_source(source: bytes, name: str) -> None:
         # The bindings replace the list by the arguments of the component, which has none.
         sys.argv = [""]
     program = _program(source, name)
+    # The key of its source in `linecache`, where `inspect` looks for that of classes.
+    _main.__dict__["__file__"] = program.name
     if program.code.co_flags & inspect.CO_COROUTINE:
         _run_async(_eval(program.code, _main.__dict__))
     else:
