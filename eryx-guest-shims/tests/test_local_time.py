@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import calendar
 import datetime
+import os
+import re
 import struct
 import sys
 import time
@@ -88,3 +90,53 @@ def test_rules_and_unknown_names(local_time):
     ):
         local_time(text)
         assert (time.tzname, time.timezone) == (names, offset), text
+
+
+# What the C library of WASI knows (musl): the text of a format with anything else is empty.
+MUSL = re.compile(r"(?:[^%]|%[-_0]?[EO]?[aAbBcCdDeFgGhHIjmMnprRStTuUVwWxXyYzZ%])*", re.DOTALL)
+
+
+def musl_strftime(format: str, *when: object) -> str:
+    """Returns what musl's function does."""
+    return strftime(format, *when) if MUSL.fullmatch(format) else ""
+
+
+strftime = time.strftime
+
+
+@pytest.mark.parametrize("moment", [0, 1772694489, 1798761599, -1e9])
+def test_strftime_has_the_directives_flags_and_widths_of_glibc(monkeypatch, moment):
+    if sys.platform != "linux" or not os.confstr("CS_GNU_LIBC_VERSION"):
+        pytest.skip("needs glibc to compare with")
+    from eryx_guest import local_time
+
+    monkeypatch.setattr(local_time, "_stock_strftime", musl_strftime)
+    when = time.gmtime(moment)
+    for letter in "aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYzZ%QE":
+        flags = ("", "-", "_", "0", "^", "#", "_-", "-_", "0_")
+        widths = ("",) if letter == "z" else ("", "1", "2", "5", "20", "09")
+        for directive in (f"%{flag}{width}{letter}" for flag in flags for width in widths):
+            if letter in "zPQE" and set(directive) & set("-_^#0123456789"):
+                # Implementations differ.
+                continue
+            format = f"a{directive} %k {directive}%%k%"
+            assert local_time.strftime(format, when) == strftime(format, when), directive
+    assert local_time.strftime("%l") == strftime("%l")
+    assert local_time.strftime("%k", tuple(when)) == strftime("%k", tuple(when))
+
+
+def test_strftime_raises_the_exceptions_of_the_stock_function():
+    from eryx_guest import local_time
+
+    for arguments in ((1,), ("%k", ()), ("%k", (2026, 13, 1, 0, 0, 0, 0, 0, 0)), ("%k", 1, 2)):
+        with pytest.raises((TypeError, ValueError)) as expected:
+            strftime(*arguments)
+        with pytest.raises(expected.type) as found:
+            local_time.strftime(*arguments)
+        assert str(found.value) == str(expected.value)
+
+
+def test_the_width_of_a_directive_of_strftime_is_bounded():
+    from eryx_guest import local_time
+
+    assert len(local_time.strftime("%k" + "%999999999999Y", time.gmtime(0))) < 2000

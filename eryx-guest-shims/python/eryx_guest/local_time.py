@@ -1,4 +1,4 @@
-"""Local time: `time.tzset`, and the time zone that the variable TZ names.
+"""Local time: `time.tzset`, the time zone that the variable TZ names, and `time.strftime`.
 
 WASI's C library knows UTC alone. `local_time.wat` replaces its `localtime_r`, which all functions
 of `time` and `datetime` use, and reads a table of offsets that this module makes.
@@ -27,10 +27,23 @@ _DAY = 86_400
 # The directory of the files that ":/usr/share/zoneinfo/Europe/Berlin" names.
 _DATABASE = "/usr/share/zoneinfo/"
 
+# Directives of `strftime` that the C library does not have, or not with these flags.
+_OTHER_DIRECTIVE = re.compile("%(?![-_0]?[EO]?[aAbBcCdDeFgGhHIjmMnprRStTuUVwWxXyYzZ%])")
+
+# A directive of glibc: flags, width, modifier, letter.
+_DIRECTIVE = re.compile(r"%([-_0^#]*)([0-9]*)([EO]?)(.?)", re.DOTALL)
+_NUMBERS = "CdegGHIjklmMSuUVwWyY"
+_TEXTS = "aAbBcDFhnpPrRstTxXZ%"
+
+# The most characters of a directive: the program chooses the width. CPython returns an empty text
+# if it would be more than 256 times as long as the format.
+_MAX_WIDTH = 1024
+
 # How a rule begins: an abbreviation, and its offset.
 _RULE = re.compile(r"(<[A-Za-z0-9+-]{3,}>|[A-Za-z]{3,})[+-]?[0-9]")
 
 _stock_mktime: Callable[[Any], float] = time.mktime
+_stock_strftime: Any = time.strftime
 _time: Any = time
 
 
@@ -48,9 +61,10 @@ _offsets: list[_Offset] = []
 
 
 def install() -> None:
-    """Adds `time.tzset`, which WASI lacks."""
-    tzset.__module__ = time.__name__
-    _time.tzset = tzset
+    """Adds `time.tzset`, which WASI lacks, and replaces `time.strftime`."""
+    for function in (tzset, strftime):
+        function.__module__ = time.__name__
+        setattr(_time, function.__name__, function)
 
 
 def tzset() -> None:
@@ -186,6 +200,62 @@ def _mktime(local: Any, /) -> float:
             # The caller's clock is in the other time of the year.
             return valid[0][0] + (-3600 if wanted else 3600)
     return valid[0][0]
+
+
+def strftime(format: str, *when: Any) -> str:
+    """strftime(format[, tuple]) -> string
+
+    Convert a time tuple to a string according to a format specification. All directives and flags
+    of glibc are available: where WASI's C library does not know one, its text is empty."""
+    if not isinstance(format, str) or len(when) > 1 or not _OTHER_DIRECTIVE.search(format):
+        text: str = _stock_strftime(format, *when)
+        return text
+    moment = when[0] if when else time.localtime()
+    # Raises the exceptions for a wrong time.
+    _stock_strftime("", moment)
+
+    def expand(directive: re.Match[str]) -> str:
+        flags, width, modifier, letter = directive.groups()
+        padding = next((flag for flag in reversed(flags) if flag in "-_0"), "")
+        size = min(int(width[:5] or 0), _MAX_WIDTH)
+        if modifier and letter in "klPs":
+            return directive[0]
+        if letter and letter in _NUMBERS:
+            number = _number(letter, modifier, moment)
+            return _padded(number, padding or ("_" if letter in "ekl" else "0"), size)
+        if letter == "z":
+            # Without flags, which nobody uses here.
+            return str(_stock_strftime("%z", moment))
+        if not letter or letter not in _TEXTS:
+            return directive[0]
+        if letter == "s":
+            text = str(int(time.mktime(moment)))
+        else:
+            text = _stock_strftime("%" + modifier + letter.replace("P", "p"), moment)
+        if letter == "P" or ("#" in flags and letter in "pZ"):
+            text = text.lower()
+        elif "^" in flags or ("#" in flags and letter in "aAbBh"):
+            text = text.upper()
+        return text.rjust(size, "0" if padding == "0" else " ")
+
+    return _DIRECTIVE.sub(expand, format)
+
+
+def _number(letter: str, modifier: str, moment: Any) -> str:
+    """Returns the number of a directive with its usual padding."""
+    if letter == "k":
+        return f"{moment[3]:2}"
+    if letter == "l":
+        return f"{(moment[3] - 1) % 12 + 1:2}"
+    return str(_stock_strftime("%" + modifier + letter, moment))
+
+
+def _padded(number: str, padding: str, size: int) -> str:
+    """Returns a number with the padding of a flag, and at least `size` characters."""
+    digits = number.lstrip(" ").lstrip("0") or "0"
+    if padding == "-":
+        return digits.rjust(size)
+    return digits.rjust(max(size, len(number)), " " if padding == "_" else "0")
 
 
 _mktime.__name__ = _mktime.__qualname__ = "mktime"

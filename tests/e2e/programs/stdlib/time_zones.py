@@ -68,6 +68,11 @@ aware = datetime.datetime(2026, 7, 1, 12).astimezone()
 assert (aware.tzname(), aware.utcoffset()) == ("EDT", datetime.timedelta(hours=-4))
 assert time.strftime("%Z %z", time.localtime(1782900000)) == "EDT -0400"
 assert email.utils.formatdate(1782900000, localtime=True).endswith("-0400")
+# WASI's C library has none of these: the whole text was empty.
+assert time.strftime("%k:%M|%-l %P|%^a|%s|%5d|%", time.localtime(1782900000)) == (
+    " 6:00|6 am|WED|1782900000|00001|%"
+)
+assert f"{datetime.datetime.fromtimestamp(1782900000):%l %P %f}" == " 6 am 000000"
 
 for name in ("Europe/Berlin", "Australia/Sydney", "Asia/Kolkata", "America/St_Johns"):
     os.environ["TZ"] = name
