@@ -456,6 +456,37 @@ load('{')
 }
 
 /// Where native CPython runs C code, the traceback ends at the last Python frame.
+/// Regression: `open` and `time.sleep` are Python functions of the image, and programs saw that.
+#[tokio::test]
+async fn tracebacks_that_a_program_prints_omit_internal_frames() {
+    let program = "
+import logging, sys, threading, time, traceback
+def file(): open('missing')
+def wait(): time.sleep(-1)
+for function in (file, wait):
+    try:
+        function()
+    except Exception:
+        print([each.name for each in traceback.extract_tb(sys.exc_info()[2])])
+        traceback.print_exc()
+        logging.exception('logged')
+thread = threading.Thread(target=wait)
+thread.start()
+thread.join()
+traceback.print_stack()
+print([each.name for each in traceback.extract_stack()])
+";
+    let result = sandbox(None).execute(program).await.expect("finished");
+    assert_eq!(
+        result.stdout,
+        "['<module>', 'file']\n['<module>', 'wait']\n['<module>']\n"
+    );
+    assert_eq!(result.stderr.matches("sleep length must be").count(), 3);
+    for part in ["eryx", "wit_world", "app.py"] {
+        assert!(!result.stderr.contains(part), "{part} in {}", result.stderr);
+    }
+}
+
 #[tokio::test]
 async fn a_traceback_omits_internal_frames() {
     let program = "

@@ -1,11 +1,16 @@
 """Changes to modules of the standard library, made when they are imported."""
 
 import functools
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
 from eryx_guest.refusal import NO_PROCESSES, denied
+
+INTERNAL = (os.path.dirname(os.path.dirname(__file__)) + "/", "/world/", "/bundled/")
+"""The directories of the image's own modules and of the generated bindings."""
 
 
 def _subprocess(module: Any) -> None:
@@ -78,6 +83,31 @@ def _inspect(module: Any) -> None:
     module.getfile = getfile
 
 
+def _traceback(module: Any) -> None:
+    def adjusted(stock: Any) -> Any:
+        @functools.wraps(stock)
+        def walk(start: Any) -> Iterator[Any]:
+            if start is None and stock.__name__ == "walk_stack":
+                start = sys._getframe(1)
+            return _program_frames(stock(start))
+
+        return walk
+
+    for name in ("walk_stack", "walk_tb", "_walk_tb_with_full_positions"):
+        setattr(module, name, adjusted(getattr(module, name)))
+
+
+def _program_frames(found: Iterator[Any]) -> Iterator[Any]:
+    """Leaves out the frames of the image's own modules, which replace C code of CPython.
+
+    Programs rely on that there is a frame: if there are no others, these are returned.
+    """
+    frames = list(found)
+    yield from [
+        each for each in frames if not each[0].f_code.co_filename.startswith(INTERNAL)
+    ] or frames
+
+
 def _zoneinfo_common(module: Any) -> None:
     from eryx_guest import time_zones
 
@@ -98,6 +128,7 @@ _ADJUSTMENTS: dict[str, Callable[[Any], None]] = {
     "multiprocessing.process": _multiprocessing_process,
     "multiprocessing.resource_tracker": _resource_tracker,
     "subprocess": _subprocess,
+    "traceback": _traceback,
     "zoneinfo._common": _zoneinfo_common,
     "zoneinfo._tzpath": _zoneinfo_tzpath,
 }

@@ -31,6 +31,7 @@ from eryx_guest import (
     stdin,
     warmup,
 )
+from eryx_guest.adjustments import INTERNAL
 from eryx_guest.threads import scheduler
 
 # Limits of a report in characters: the host copies it, so a program must not choose its size.
@@ -46,9 +47,6 @@ MIN_SOURCE = 1 << 10
 # imported, if neither the standard library nor a package has them: it is the last entry of
 # `sys.path`.
 HOME = "/home/user"
-
-# The directories of the image's own modules and of the generated bindings.
-_INTERNAL = (os.path.dirname(os.path.dirname(__file__)) + "/", "/world/", "/bundled/")
 
 # The executions after which the interpreter has specialised code for good.
 _WARM_UP_ROUNDS = 20
@@ -433,7 +431,7 @@ def _program_frames(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _drop_internal_frames(summary: traceback.TracebackException) -> None:
-    """Removes the frames of the image's own modules, which replace C code of CPython."""
+    """Removes the frames of the image's own modules where a traceback has no others."""
     pending = [summary]
     seen = set()
     while pending:
@@ -441,7 +439,7 @@ def _drop_internal_frames(summary: traceback.TracebackException) -> None:
         if id(each) in seen:
             continue
         seen.add(id(each))
-        each.stack[:] = [frame for frame in each.stack if not frame.filename.startswith(_INTERNAL)]
+        each.stack[:] = [frame for frame in each.stack if not frame.filename.startswith(INTERNAL)]
         pending.extend(
             linked for linked in (each.__cause__, each.__context__) if linked is not None
         )
