@@ -235,6 +235,21 @@ except EOFError as error:
     assert_eq!(expect_stdout(sandbox(None).execute(program).await), "''\n");
 }
 
+/// Regression: ends of lines were translated, and the name was 0.
+#[tokio::test]
+async fn standard_streams_keep_the_ends_of_lines_and_have_the_names_of_cpython() {
+    let program = "
+import sys
+print(repr(sys.stdin.readline()), repr(sys.stdin.read()))
+print([each.name for each in (sys.stdin, sys.stdin.buffer, sys.stdout, sys.stderr)])
+";
+    let program = Program::new(program).with_stdin("a\r\nb\rc");
+    assert_eq!(
+        expect_stdout(sandbox(None).execute(program).await),
+        "'a\\r\\n' 'b\\rc'\n['<stdin>', '<stdin>', '<stdout>', '<stderr>']\n"
+    );
+}
+
 #[tokio::test]
 async fn a_program_of_a_session_reads_its_own_standard_input_alone() {
     let mut session = sandbox(None).session().await.expect("started");
