@@ -231,6 +231,41 @@ except SystemExit as error:
     );
 }
 
+/// Regression: a name imported before the timer slept on, and so did the waits for locks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_interrupts_an_imported_sleep_and_waits_for_locks() {
+    let text = "
+import signal, threading
+from time import monotonic, sleep
+
+class Alarm(Exception):
+    pass
+
+def end(number, frame):
+    raise Alarm
+
+start = monotonic()
+signal.signal(signal.SIGALRM, end)
+for wait in (lambda: sleep(60), lambda: threading.Event().wait(60), threading.Event().wait):
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    print(outcome(wait))
+event = threading.Event()
+ticks = []
+signal.signal(signal.SIGALRM, lambda number, frame: ticks.append(1) or event.set())
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+print(event.wait(60), monotonic() - start < 30)
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+sleep(0.1)
+print(len(ticks) > 2)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(outcome(threading.Event().wait))
+";
+    assert_eq!(
+        run_program(loopback(), &json!({}), text).await,
+        "Alarm\nAlarm\nAlarm\nTrue True\nTrue\nRuntimeError\n"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn error_numbers_have_linuxs_names_and_texts() {
     let text = "

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from eryx_guest.threads import scheduler
+from eryx_net import interval_timers
 
 _sleep = time.sleep
 
@@ -21,6 +22,7 @@ def install() -> None:
     time.thread_time = thread_time
     time.thread_time_ns = thread_time_ns
     time.sleep = sleep
+    interval_timers.sleep = sleep
 
 
 def process_time() -> float:
@@ -56,10 +58,26 @@ def sleep(seconds: Any, /) -> None:
 
     Delay execution for a given number of seconds.  The argument may be
     a floating-point number for subsecond precision."""
-    if not scheduler.threads or seconds < 0:
+    if scheduler.threads and not seconds < 0:
+        scheduler.wait("a time", timeout=int(seconds * 1_000_000_000))
+    elif interval_timers.deadline is None or seconds < 0:
         _sleep(seconds)
-        return
-    scheduler.wait("a time", timeout=int(seconds * 1_000_000_000))
+    else:
+        _sleep_with_timer(seconds)
+
+
+def _sleep_with_timer(seconds: float) -> None:
+    """Sleeps, and on after the handler of a timer returns (PEP 475)."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        timeout = int(left * 1e9)
+        if scheduler.threads:
+            # The handler has started one.
+            scheduler.wait("a time", timeout=timeout)
+        else:
+            bounded = interval_timers.bounded(timeout)
+            _sleep((timeout if bounded is None else bounded) / 1e9)
+            interval_timers.expire_if_due()
 
 
 for _function in (process_time, process_time_ns, thread_time, thread_time_ns, sleep):

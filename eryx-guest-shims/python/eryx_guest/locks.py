@@ -12,7 +12,9 @@ from typing import Any
 
 import _eryx_threads
 
+from eryx_guest import clocks
 from eryx_guest.threads import scheduler
+from eryx_net import interval_timers
 
 _allocate = _thread.allocate_lock
 _CRLock: Any = _thread.RLock
@@ -48,17 +50,25 @@ class Lock:
         limit = _checked_timeout(blocking, timeout)
         if limit == 0:
             return False
-        if not scheduler.active:
-            if limit is None:
+        lock = self._lock
+        deadline = None if limit is None else time.monotonic_ns() + limit
+        while not scheduler.active:
+            # Only the handler of a timer can release the lock, or start a thread that does.
+            left = interval_timers.bounded(limit)
+            if left is None:
                 raise RuntimeError(
                     "deadlock: the program has started no thread that could release this lock"
                 )
-            time.sleep(timeout)
-            return False
-        lock = self._lock
+            clocks.sleep(left / 1e9)
+            if lock.acquire(False):
+                return True
+            if deadline is not None:
+                limit = deadline - time.monotonic_ns()
+                if limit <= 0:
+                    return False
         if not scheduler.wait("a lock", lambda: not lock.locked(), limit):
             return False
-        return self._lock.acquire(False)
+        return lock.acquire(False)
 
     def release(self) -> None:
         """Releases the lock. Raises RuntimeError for an unlocked lock."""

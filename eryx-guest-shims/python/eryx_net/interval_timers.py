@@ -31,7 +31,6 @@ deadline: float | None = None
 
 _interval = 0.0
 _tool: int | None = None
-_stock_sleep: Any = time.sleep
 
 
 def _not_installed(number: int, frame: FrameType | None) -> None:
@@ -40,6 +39,10 @@ def _not_installed(number: int, frame: FrameType | None) -> None:
 
 deliver: Callable[[int, FrameType | None], None] = _not_installed
 """Calls the handler of a signal: set by `eryx_guest.signals`, which imports this module."""
+
+
+sleep: Callable[[float], None] = time.sleep
+"""`time.sleep`, during which other threads run: set by `eryx_guest.clocks`."""
 
 
 def alarm(seconds: int, /) -> int:
@@ -119,18 +122,14 @@ def _watch() -> None:
     for event in watched:
         monitoring.register_callback(_tool, event, _check)
     monitoring.set_events(_tool, sum(watched))
-    module: Any = time
-    module.sleep = _sleep
 
 
 def _ignore() -> None:
     global _tool
-    module: Any = time
     if _tool is not None:
         sys.monitoring.set_events(_tool, 0)
         sys.monitoring.free_tool_id(_tool)
         _tool = None
-        module.sleep = _stock_sleep
 
 
 def _check(*arguments: Any) -> None:
@@ -167,19 +166,7 @@ def wait() -> bool:
     """Waits until the timer ends, and calls the handler. Returns whether there was a timer."""
     if deadline is None:
         return False
-    _stock_sleep(_left())
+    sleep(_left())
     # The interpreter may have called the handler already, before this line.
     _check()
     return True
-
-
-def _sleep(seconds: float, /) -> None:
-    """`time.sleep` while a timer runs: sleeps on after the handler returns (PEP 475)."""
-    end = time.monotonic() + seconds
-    while deadline is not None and deadline < end:
-        _stock_sleep(_left())
-        _check()
-    _stock_sleep(max(end - time.monotonic(), 0.0))
-
-
-_sleep.__name__ = _sleep.__qualname__ = "sleep"
