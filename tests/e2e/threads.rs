@@ -281,6 +281,53 @@ print(answers == [b'hello'] * 8 + ['timeout'])
     assert_eq!(run_program(loopback(), &values, program).await, "True\n");
 }
 
+/// Regression: the handler ran in the thread that sent the signal, and its exception ended there.
+#[tokio::test]
+async fn handlers_of_signals_run_in_the_waiting_main_thread() {
+    let program = "
+import _thread, os, queue, signal, threading, time
+def outcome(call, *arguments):
+    try:
+        return call(*arguments)
+    except BaseException as error:
+        return type(error).__name__
+def where(number, frame):
+    time.sleep(0.01)
+    seen.append((number == signal.SIGUSR1, threading.current_thread() is threading.main_thread()))
+    event.set()
+seen, event = [], threading.Event()
+signal.signal(signal.SIGUSR1, where)
+for send in (lambda: os.kill(os.getpid(), signal.SIGUSR1), lambda: signal.raise_signal(signal.SIGUSR1),
+             lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1),
+             lambda: _thread.interrupt_main(signal.SIGUSR1)):
+    event.clear()
+    threading.Timer(0.01, send).start()
+    print(event.wait(60))
+print(seen == [(True, True)] * 4)
+for wait in (lambda: time.sleep(60), queue.Queue().get, threading.Event().wait):
+    timer = threading.Timer(0.01, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    print(outcome(wait), outcome(timer.join))
+def change():
+    results.append(outcome(signal.signal, signal.SIGUSR1, where))
+    results.append(outcome(signal.set_wakeup_fd, -1))
+results = []
+thread = threading.Thread(target=change)
+thread.start()
+thread.join()
+print(results)
+threading.Thread(target=signal.raise_signal, args=(signal.SIGTERM,)).start()
+";
+    let exception = expect_exception(sandbox(None).execute(program).await);
+    assert_eq!(
+        exception.output.stdout_text(),
+        "True\nTrue\nTrue\nTrue\nTrue\n\
+         KeyboardInterrupt None\nKeyboardInterrupt None\nKeyboardInterrupt None\n\
+         ['ValueError', 'ValueError']\n"
+    );
+    assert_eq!(exception.exit_status, Some(143));
+}
+
 /// The thread cannot be set aside, because C code has called it: it runs the others on top of it.
 #[tokio::test]
 async fn a_thread_that_waits_below_c_code_lets_others_run() {

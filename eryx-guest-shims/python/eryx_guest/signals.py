@@ -6,12 +6,15 @@ before anything imports `signal`, which takes its names from `_signal`.
 """
 
 import _signal
+import _thread
 import contextlib
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import FrameType
 from typing import Any
 
+from eryx_guest.threads import scheduler
 from eryx_net import descriptors, interval_timers
 from eryx_net.errors import os_error
 from eryx_net.sockets.stream_socket import StreamSocket
@@ -43,6 +46,7 @@ _pending: set[int] = set()
 _wakeup_fd = -1
 
 _handler: Callable[[int], Any] = _signal.getsignal
+_stock_signal: Any = _signal.signal
 
 
 def _checked(signalnum: Any) -> int:
@@ -55,6 +59,19 @@ def _checked(signalnum: Any) -> int:
 def valid_signals() -> set[int]:
     """Returns the numbers of all signals of this platform."""
     return {number for number in range(1, _signal.NSIG) if number not in _RESERVED}
+
+
+def _check_main(name: str) -> None:
+    if scheduler.current is not scheduler.main:
+        raise ValueError(f"{name} only works in main thread of the main interpreter")
+
+
+def signal(signalnum: int, handler: Any, /) -> Any:
+    """Set the action for the given signal, and return the previous one.
+
+    Raises ValueError outside of the main thread."""
+    _check_main("signal")
+    return _stock_signal(signalnum, handler)
 
 
 def raise_signal(signalnum: int, /) -> None:
@@ -71,7 +88,10 @@ def raise_signal(signalnum: int, /) -> None:
 
 
 def deliver(number: int, frame: FrameType | None) -> None:
-    """Calls the handler of a signal in `frame`, or notes a blocked signal as pending."""
+    """Calls the handler of a signal in `frame`, or notes a blocked signal as pending.
+
+    Handlers run in the main thread: during its next wait, if another one calls this.
+    """
     if number in _blocked:
         _pending.add(number)
         return
@@ -80,9 +100,27 @@ def deliver(number: int, frame: FrameType | None) -> None:
         return
     if callable(handler):
         _wake(number)
-        handler(number, frame)
-    elif number not in _IGNORED_BY_DEFAULT:
+    if scheduler.current is scheduler.main:
+        _handle(number, frame)
+    else:
+        scheduler.due_in_main.append(partial(_handle, number, None))
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    handler = _handler(number)
+    if callable(handler):
+        handler(number, frame if frame is not None else sys._getframe(1))
+    elif handler != _signal.SIG_IGN and number not in _IGNORED_BY_DEFAULT:
         raise SystemExit(128 + number)
+
+
+def interrupt_main(signum: int = _signal.SIGINT, /) -> None:
+    """Simulate the arrival of the given signal in the main thread, if it has a handler."""
+    number = _checked(signum)
+    if not 1 <= number < _signal.NSIG:
+        raise ValueError("signal number out of range")
+    if callable(_handler(number)):
+        deliver(number, sys._getframe(1))
 
 
 def _wake(number: int) -> None:
@@ -98,6 +136,7 @@ def set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
     -1 stands for none.
     """
     global _wakeup_fd
+    _check_main("set_wakeup_fd")
     number = _checked(fd)
     if number != -1:
         description = descriptors.find(number)
@@ -173,7 +212,7 @@ def pause() -> None:
 
 
 def pthread_kill(thread_id: int, signalnum: int, /) -> None:
-    """Sends a signal to the only thread."""
+    """Sends a signal to the program: the main thread calls its handler."""
     _checked(thread_id)
     raise_signal(signalnum)
 
@@ -183,6 +222,7 @@ def install() -> None:
     interval_timers.deliver = deliver
     module: Any = _signal
     for function in (
+        signal,
         valid_signals,
         raise_signal,
         set_wakeup_fd,
@@ -198,6 +238,8 @@ def install() -> None:
     ):
         function.__module__ = "_signal"
         setattr(module, function.__name__, function)
+    interrupt_main.__module__ = _thread.__name__
+    _thread.interrupt_main = interrupt_main
     for name in ("SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK"):
         setattr(module, name, globals()[name])
     for number, name in enumerate(("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")):

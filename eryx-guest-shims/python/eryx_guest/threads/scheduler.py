@@ -103,6 +103,9 @@ current = main
 threads: dict[int, GuestThread] = {}
 """The threads that have not ended, by their number, in the order in which they were started."""
 
+due_in_main: list[Callable[[], None]] = []
+"""Handlers of signals that another thread has sent: the main thread calls them in its wait."""
+
 active = False
 """Whether the program has started a thread."""
 
@@ -194,6 +197,8 @@ def _run_others(thread: GuestThread, pending: Wait) -> bool:
     try:
         while True:
             ran = _run_round()
+            if due_in_main and thread is main:
+                _call_handlers(thread)
             if ran and pending.interests:
                 _poll(pending, wait=False)
             outcome = pending.outcome(time.monotonic_ns())
@@ -201,11 +206,29 @@ def _run_others(thread: GuestThread, pending: Wait) -> bool:
                 return outcome
             if not ran and not _poll(pending):
                 raise DeadlockError(_describe_deadlock(thread))
-            _timers.expire_if_due()
+            if _timers.deadline is not None:
+                _call_handlers(thread)
     finally:
         _held -= 1
         thread.held = False
         thread.wait = None
+
+
+def _call_handlers(thread: GuestThread) -> None:
+    """Calls the handlers of signals that are due for the waiting `thread`. They may wait, too."""
+    state = thread.held, thread.wait
+    try:
+        _timers.expire_if_due()
+        if thread is main:
+            call_due_in_main()
+    finally:
+        thread.held, thread.wait = state
+
+
+def call_due_in_main() -> None:
+    """Calls the handlers that are due in the main thread, which is the calling one."""
+    while due_in_main:
+        due_in_main.pop(0)()
 
 
 def _run_round() -> bool:
@@ -337,6 +360,7 @@ def run_to_end() -> None:
     """
     while True:
         ran = _run_round()
+        call_due_in_main()
         now = time.monotonic_ns()
         waits = [thread.wait for thread in threads.values() if thread.wait and not thread.daemon]
         ending = [each for each in waits if each.ends_by_itself() or each.outcome(now)]
