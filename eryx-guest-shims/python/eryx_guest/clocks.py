@@ -11,16 +11,15 @@ from typing import Any
 
 from eryx_guest.threads import scheduler
 from eryx_net import interval_timers
+from eryx_net.builtin_functions import built_in
 
 _sleep = time.sleep
 
 
 def install() -> None:
     """Replaces the functions of `time`."""
-    time.process_time = process_time
-    time.process_time_ns = process_time_ns
-    time.thread_time = thread_time
-    time.thread_time_ns = thread_time_ns
+    for function in (process_time, process_time_ns, thread_time, thread_time_ns):
+        setattr(time, function.__name__, built_in(function))
     time.sleep = sleep
     interval_timers.sleep = sleep
 
@@ -53,11 +52,16 @@ def thread_time_ns() -> int:
     return time.monotonic_ns()
 
 
-def sleep(seconds: Any, /) -> None:
+def sleep(seconds: Any, /, *more: Any) -> None:
     """sleep(seconds)
 
     Delay execution for a given number of seconds.  The argument may be
     a floating-point number for subsecond precision."""
+    if more:
+        # The attribute of a class: a built-in function is no method there.
+        if len(more) > 1 or isinstance(seconds, int | float):
+            raise TypeError(f"time.sleep() takes exactly one argument ({1 + len(more)} given)")
+        (seconds,) = more
     if scheduler.threads and not seconds < 0:
         scheduler.wait("a time", timeout=int(seconds * 1_000_000_000))
     elif interval_timers.deadline is None or seconds < 0:

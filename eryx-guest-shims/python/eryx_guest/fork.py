@@ -17,6 +17,7 @@ import _eryx_native
 
 from eryx_guest import open_files, processes, random_generators
 from eryx_net import lost_resources
+from eryx_net.builtin_functions import built_in
 from eryx_net.descriptors import MAX_DUPLICATE
 
 _before: list[Callable[[], Any]] = []
@@ -73,8 +74,9 @@ register_at_fork.__module__ = posix.__name__
 
 def install() -> None:
     """Adds `os.register_at_fork`, which WASI lacks."""
+    function = built_in(register_at_fork)
     for module in (os, posix):
-        module.register_at_fork = register_at_fork  # type: ignore[attr-defined]
+        module.register_at_fork = function  # type: ignore[attr-defined]
     os.__all__.append(register_at_fork.__name__)
 
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import _eryx_local_time
 
+from eryx_net.builtin_functions import built_in
+
 # TZ in all these forms is UTC, without a look at the database.
 _UTC = {"", "UTC", "UTC0", "Etc/UTC", "GMT", "GMT0"}
 
@@ -64,7 +66,7 @@ def install() -> None:
     """Adds `time.tzset`, which WASI lacks, and replaces `time.strftime`."""
     for function in (tzset, strftime):
         function.__module__ = time.__name__
-        setattr(_time, function.__name__, function)
+        setattr(_time, function.__name__, built_in(function))
 
 
 def tzset() -> None:
@@ -78,7 +80,7 @@ def tzset() -> None:
     name = os.environ.get("TZ", "").removeprefix(":").removeprefix(_DATABASE)
     _offsets = [] if name in _UTC else _load(name)
     _eryx_local_time.set(*_table(_offsets))
-    _time.mktime = _mktime if _offsets else _stock_mktime
+    _time.mktime = built_in(_mktime) if _offsets else _stock_mktime
     _set_names()
 
 

@@ -13,6 +13,7 @@ import _eryx_heap
 
 from eryx_guest import processes, users
 from eryx_guest.refusal import refusing
+from eryx_net.builtin_functions import built_in
 
 # The unit of files that a file system reports: the page size of WebAssembly.
 _BLOCK = 65536
@@ -346,16 +347,18 @@ def install() -> None:
     for name in added:
         _set(name, values[name])
     for function in _REPLACED:
-        stock = getattr(posix, function.__name__, None)
+        name = function.__name__
+        stock = getattr(posix, name, None)
+        _set(name, function)
         for functions_with_it in _SUPPORTS:
             if stock in functions_with_it:
-                functions_with_it.add(function)
-        _set(function.__name__, function)
+                functions_with_it.add(getattr(posix, name))
     os.__all__.extend(name for name in added if name not in os.__all__)
 
 
 def _set(name: str, value: Any) -> None:
     if callable(value):
         value.__module__ = posix.__name__
+        value = built_in(value)
     for module in (os, posix):
         setattr(module, name, value)

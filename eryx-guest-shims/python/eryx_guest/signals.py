@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from eryx_guest.threads import scheduler
-from eryx_net import descriptors, interval_timers
+from eryx_net import builtin_functions, descriptors, interval_timers
 from eryx_net.errors import os_error
 from eryx_net.sockets.stream_socket import StreamSocket
 
@@ -37,6 +37,14 @@ _IGNORED_BY_DEFAULT = frozenset(
 )
 
 _UNBLOCKABLE = frozenset((_signal.SIGKILL, _signal.SIGSTOP))
+
+# The functions that `signal` has from `_signal`, and that do not wait.
+_BUILT_IN = frozenset(
+    (
+        *("raise_signal", "set_wakeup_fd", "siginterrupt", "pthread_kill"),
+        *("alarm", "setitimer", "getitimer"),
+    )
+)
 
 # Those that the C library keeps to itself.
 _RESERVED = (32, 33)
@@ -237,7 +245,10 @@ def install() -> None:
         interval_timers.getitimer,
     ):
         function.__module__ = "_signal"
-        setattr(module, function.__name__, function)
+        # `signal` has functions of its own for the others, and `pause` waits.
+        built_in = function.__name__ in _BUILT_IN
+        value = builtin_functions.built_in(function) if built_in else function
+        setattr(module, function.__name__, value)
     interrupt_main.__module__ = _thread.__name__
     _thread.interrupt_main = interrupt_main
     for name in ("SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK"):

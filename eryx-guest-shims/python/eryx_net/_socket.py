@@ -8,6 +8,7 @@ embedder allows it, raise the error that Linux raises where they are unavailable
 from __future__ import annotations
 
 import operator
+import types
 
 from . import descriptors, socket_constants
 from .addresses import (
@@ -20,6 +21,7 @@ from .addresses import (
     ntohl,
     ntohs,
 )
+from .builtin_functions import built_in
 from .dns.hostname import gethostname, sethostname
 from .dns.name_functions import (
     getaddrinfo,
@@ -138,3 +140,14 @@ def _check_descriptor(fd: int) -> int:
     if not isinstance(fd, int):
         raise TypeError(f"'{type(fd).__name__}' object cannot be interpreted as an integer")
     return fd
+
+
+# The functions that wait for a lookup or a socket.
+_WAITING = frozenset(
+    ("getaddrinfo", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getnameinfo")
+)
+for _name in __all__:
+    _function = globals()[_name]
+    if type(_function) is types.FunctionType and _name not in _WAITING:
+        _function.__module__ = "_socket"
+        globals()[_name] = built_in(_function)

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import descriptors
 from .buffers import to_bytes
+from .builtin_functions import built_in
 from .descriptors import Description
 from .errors import os_error
 from .host import LARGEST_READ, NON_BLOCKING
@@ -153,7 +154,8 @@ def install() -> None:
     """Adds `os.pipe` and `os.pipe2`, which a WASI build lacks."""
     for function in (pipe, pipe2):
         function.__module__ = posix.__name__
+        public = built_in(function)
         for module in (os, posix):
-            setattr(module, function.__name__, function)
+            setattr(module, function.__name__, public)
         if function.__name__ not in os.__all__:
             os.__all__.append(function.__name__)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from .builtin_functions import built_in
 from .errors import os_error
 from .sockets import readiness
 from .sockets.hang_up import ERROR, HANG_UP, READ_HANG_UP
@@ -120,10 +121,10 @@ def _select(
 
 
 _select.__name__ = _select.__qualname__ = "select"
+_select.__module__ = "select"
 
-# `selectors` assigns it to a class attribute. A Python function would become a method there, unlike
-# CPython's built-in function.
-select = staticmethod(_select)
+# `selectors` assigns it to a class attribute.
+select = built_in(_select)
 
 
 def _wait_checked(interests: dict[int, int], limit: int | None) -> dict[int, int]:
@@ -196,8 +197,11 @@ def _poll() -> _Poll:
     return poll
 
 
+_poll.__name__ = _poll.__qualname__ = "poll"
+_poll.__module__ = "select"
+
 # `selectors` assigns it to a class attribute, like `select`.
-poll = staticmethod(_poll)
+poll = built_in(_poll)
 
 
 class SelectorPoll(_Poll):

@@ -6,11 +6,13 @@ replacement calls the function of the system unless the descriptor is a socket's
 
 from __future__ import annotations
 
+import _io
 import builtins
 import errno
 import genericpath
 import io
 import os
+import posix
 import stat
 import warnings
 from collections.abc import Callable
@@ -20,6 +22,7 @@ import _eryx_native
 
 from .. import descriptors, pipes
 from ..buffers import to_bytes
+from ..builtin_functions import built_in
 from ..descriptors import FIRST, Description, find
 from ..errors import os_error
 from ..host import LARGEST_READ, LARGEST_WRITE, NON_BLOCKING
@@ -384,10 +387,12 @@ def install() -> None:
         function: Any = _replacement(name, stock, for_socket)
         if name not in os.__all__:
             os.__all__.append(name)
-        # Programs assign them to class attributes, where a Python function would become a method.
-        # Calls of a static method are C code, below which threads do not wait.
-        setattr(os, name, function if name in _WAITING else staticmethod(function))
-    builtins.open = io.open = staticmethod(_open)
+        if name not in _WAITING:
+            function = built_in(function)
+        for module in (os, posix):
+            setattr(module, name, function)
+    input_output: Any = _io
+    builtins.open = io.open = input_output.open = built_in(_open)
     _exists.__name__ = _exists.__qualname__ = "exists"
     _exists.__module__ = genericpath.__name__
     genericpath.exists = os.path.exists = _exists

@@ -2,8 +2,10 @@
 
 import asyncio
 import concurrent.futures
+import copy
 import multiprocessing
 import os
+import pickle
 import pty
 import signal
 import subprocess
@@ -82,4 +84,26 @@ assert 0 <= times.user <= times.elapsed < 60
 assert time.thread_time() >= 0
 assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 assert pty.__name__ == "pty"
+
+
+class Names:
+    """Built-in functions of CPython are no methods here."""
+
+    getpid = os.getpid
+    umask = os.umask
+    kill = os.kill
+    process_time = time.process_time
+    raise_signal = signal.raise_signal
+    sleep = time.sleep
+
+
+names = Names()
+assert names.getpid() == os.getpid()
+assert [names.umask(0o22), names.umask(0o77)] == [0o77, 0o22]
+assert names.process_time() >= 0
+assert names.kill(os.getpid(), 0) is names.raise_signal(0) is names.sleep(0) is None
+for function in (os.getpid, os.kill, os.access, os.close, open, time.process_time, time.strftime):
+    assert copy.deepcopy([function])[0] is function
+    assert pickle.loads(pickle.dumps(function)) is function
+assert os.access in os.supports_follow_symlinks
 print("ok")
