@@ -14,6 +14,7 @@ import _eryx_heap
 from eryx_guest import processes, users
 from eryx_guest.refusal import refusing
 from eryx_net.builtin_functions import built_in
+from eryx_net.dns.hostname import HOSTNAME
 
 # The unit of files that a file system reports: the page size of WebAssembly.
 _BLOCK = 65536
@@ -30,6 +31,7 @@ _CONSTANTS = ("ST_RDONLY", "ST_NOSUID", "GRND_NONBLOCK", "GRND_RANDOM")
 _posix: Any = posix
 _stock_access: Any = posix.access
 _stock_sysconf = posix.sysconf
+_stock_uname: Any = posix.uname
 _stock_pread: Any = posix.pread
 _stock_pwrite: Any = posix.pwrite
 
@@ -71,6 +73,12 @@ def capacity() -> Any:
     import wit_world
 
     return wit_world.capacity()
+
+
+def uname() -> Any:
+    """Return an object identifying the current operating system."""
+    stock = _stock_uname()
+    return os.uname_result((stock.sysname, HOSTNAME, stock.release, stock.version, stock.machine))
 
 
 def memory_bytes() -> int:
@@ -324,7 +332,7 @@ _FUNCTIONS = (
 
 # Functions of WASI that answer with what the machine of the build has or with rights that do not
 # exist, or that copy too little or too much at a time.
-_REPLACED = (processes.getpid, sysconf, times, access, pread, pwrite)
+_REPLACED = (processes.getpid, sysconf, times, uname, access, pread, pwrite)
 
 # The functions of `os` that take some arguments.
 _SUPPORTS = (

@@ -8,6 +8,7 @@ before anything imports `signal`, which takes its names from `_signal`.
 import _signal
 import _thread
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -15,9 +16,8 @@ from types import FrameType
 from typing import Any
 
 from eryx_guest.threads import scheduler
-from eryx_net import builtin_functions, descriptors, interval_timers
+from eryx_net import builtin_functions, interval_timers
 from eryx_net.errors import os_error
-from eryx_net.sockets.stream_socket import StreamSocket
 
 # Linux's constants, which WASI lacks.
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
@@ -132,14 +132,14 @@ def interrupt_main(signum: int = _signal.SIGINT, /) -> None:
 
 
 def _wake(number: int) -> None:
-    description = descriptors.find(_wakeup_fd)
-    if isinstance(description, StreamSocket) and description.channel is not None:
+    if _wakeup_fd != -1:
+        # One that is full has woken its reader already.
         with contextlib.suppress(OSError):
-            description.channel.write(bytes((number,)), 0)
+            os.write(_wakeup_fd, bytes((number,)))
 
 
 def set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
-    """Sets the socket that gets the number of each signal as a byte; returns the previous one.
+    """Sets the descriptor that gets the number of each signal as a byte; returns the previous one.
 
     -1 stands for none.
     """
@@ -147,10 +147,8 @@ def set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
     _check_main("set_wakeup_fd")
     number = _checked(fd)
     if number != -1:
-        description = descriptors.find(number)
-        if description is None:
-            raise ValueError("invalid fd: not a socket of this program")
-        if description.blocking:
+        os.fstat(number)
+        if os.get_blocking(number):
             raise ValueError(f"the fd {number} must be in non-blocking mode")
     previous, _wakeup_fd = _wakeup_fd, number
     return previous

@@ -96,6 +96,21 @@ for wait, provide in waits:
     signal.setitimer(signal.ITIMER_REAL, 0.01)
     assert wait() == b"x"
 
+# The descriptor that wakes an event loop for a signal.
+os.set_blocking(writer, False)
+signal.signal(signal.SIGUSR1, lambda number, frame: None)
+assert signal.set_wakeup_fd(writer) == -1
+signal.raise_signal(signal.SIGUSR1)
+assert signal.set_wakeup_fd(-1) == writer
+os.set_blocking(writer, True)
+assert os.read(reader, 10) == bytes((signal.SIGUSR1,))
+for descriptor, kind in ((writer, ValueError), (1 << 20, OSError)):
+    try:
+        signal.set_wakeup_fd(descriptor)
+    except kind:
+        continue
+    raise AssertionError(descriptor)
+
 # As long as a timer runs, the threads of a program are not in a deadlock.
 lock = threading.Lock()
 lock.acquire()

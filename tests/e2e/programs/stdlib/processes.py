@@ -6,8 +6,10 @@ import copy
 import multiprocessing
 import os
 import pickle
+import platform
 import pty
 import signal
+import socket
 import subprocess
 import time
 
@@ -80,6 +82,7 @@ assert os.nice(0) == 0
 assert os.nice(5) == os.getpriority(os.PRIO_PROCESS, 0) == 5
 refusal(os.nice, -1)
 times = os.times()
+assert os.uname().nodename == platform.node() == socket.gethostname()
 assert 0 <= times.user <= times.elapsed < 60
 assert time.thread_time() >= 0
 assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
