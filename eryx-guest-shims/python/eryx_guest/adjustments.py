@@ -18,6 +18,9 @@ def _subprocess(module: Any) -> None:
 
     @functools.wraps(stock)
     def refuse(self: Any, args: Any, *others: Any, **options: Any) -> None:
+        words = [args] if isinstance(args, str | bytes | os.PathLike) else list(args)
+        executable = options.get("executable") or next(iter(words), None)
+        sys.audit("subprocess.Popen", executable, words, options.get("cwd"), options.get("env"))
         raise denied(f"subprocess: {_program(args)!r} cannot be started", NO_PROCESSES)
 
     module.Popen.__init__ = refuse

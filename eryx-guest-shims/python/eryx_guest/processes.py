@@ -4,6 +4,7 @@ import errno
 import operator
 import os
 import signal
+import sys
 from typing import Any, NoReturn
 
 from eryx_guest.refusal import NO_PROCESSES, denied, refusing
@@ -77,6 +78,11 @@ def kill(pid: int, signal_number: int, /) -> None:
     """Send a signal to this process, the only one of a sandbox."""
     pid = operator.index(pid)
     number = operator.index(signal_number)
+    sys.audit("os.kill", pid, number)
+    _kill(pid, number)
+
+
+def _kill(pid: int, number: int) -> None:
     if pid == _PARENT:
         raise denied("os.kill", "process 1 is not part of the sandbox")
     if pid not in (0, -1, getpid(), -getpid()):
@@ -87,7 +93,9 @@ def kill(pid: int, signal_number: int, /) -> None:
 
 def killpg(pgid: int, signal_number: int, /) -> None:
     """Send a signal to this process, the only one of its group."""
-    kill(-operator.index(pgid), signal_number)
+    pgid, number = operator.index(pgid), operator.index(signal_number)
+    sys.audit("os.killpg", pgid, number)
+    _kill(-pgid, number)
 
 
 def _no_child(*args: Any) -> NoReturn:
@@ -221,7 +229,7 @@ def getloadavg() -> tuple[float, float, float]:
 # `fork`, `forkpty` and `posix_spawn` are not among them, and do not exist: libraries test for these
 # and do without processes.
 _REFUSED = (
-    *("execv", "execve", "fexecve", "popen", "system"),
+    *("execv", "execve", "fexecve", "popen"),
     *("spawnl", "spawnle", "spawnlp", "spawnlpe", "spawnv", "spawnve", "spawnvp", "spawnvpe"),
 )
 _REFUSED_GROUPS = ("setpgid", "setpgrp", "setsid")
@@ -231,6 +239,7 @@ FUNCTIONS = (
     *(wait, waitpid, wait3, wait4, waitid, waitstatus_to_exitcode),
     *(WIFEXITED, WEXITSTATUS, WIFSIGNALED, WTERMSIG, WIFSTOPPED, WSTOPSIG, WIFCONTINUED, WCOREDUMP),
     *(sched_getaffinity, sched_setaffinity, nice, getpriority, setpriority, getloadavg),
+    refusing("os.system", NO_PROCESSES, audited=True),
     *(refusing(f"os.{name}", NO_PROCESSES) for name in _REFUSED),
     *(
         refusing(f"os.{name}", "the process leads its group and session")

@@ -219,7 +219,7 @@ def pause() -> None:
 
 def pthread_kill(thread_id: int, signalnum: int, /) -> None:
     """Sends a signal to the program: the main thread calls its handler."""
-    _checked(thread_id)
+    sys.audit("signal.pthread_kill", _checked(thread_id), _checked(signalnum))
     raise_signal(signalnum)
 
 

@@ -7,6 +7,7 @@ Those of open files (`flock`) exclude each other.
 import errno
 import operator
 import os
+import sys
 from typing import Any
 
 import _eryx_native
@@ -45,6 +46,7 @@ def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
     """Perform the operation `cmd` on file descriptor fd: flags of descriptors, and locks."""
     number = _descriptor(fd)
     cmd = operator.index(cmd)
+    sys.audit("fcntl.fcntl", number, cmd, arg)
     if cmd in (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW):
         _check_open(number)
         return _answer(arg)
@@ -113,6 +115,7 @@ def _check_open(fd: int) -> os.stat_result:
 def ioctl(fd: Any, request: int, arg: Any = 0, mutate_flag: bool = True, /) -> Any:
     """Raises OSError(ENOTTY): a sandbox has no devices and terminals."""
     number = _descriptor(fd)
+    sys.audit("fcntl.ioctl", number, request, arg)
     if number > 2:
         _check_open(number)
     raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
@@ -126,6 +129,7 @@ def flock(fd: Any, operation: int, /) -> None:
     """
     number = _descriptor(fd)
     operation = operator.index(operation)
+    sys.audit("fcntl.flock", number, operation)
     status = _check_open(number)
     key = (status.st_dev, status.st_ino)
     kind = operation & ~LOCK_NB
@@ -166,8 +170,10 @@ def _is_open(fd: int, key: tuple[int, int]) -> bool:
 
 def lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -> None:
     """Lock a part of a file against other processes, of which a sandbox has none."""
-    _check_open(_descriptor(fd))
+    number = _descriptor(fd)
     cmd = operator.index(cmd)
+    sys.audit("fcntl.lockf", number, cmd, len, start, whence)
+    _check_open(number)
     if cmd & ~LOCK_NB not in (LOCK_SH, LOCK_EX, LOCK_UN):
         raise ValueError("unrecognized lockf argument")
     operator.index(len), operator.index(start)

@@ -3,6 +3,7 @@
 import errno
 import operator
 import os
+import sys
 import time
 from typing import Any
 
@@ -79,6 +80,11 @@ _WITHOUT_EFFECT = {RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_LOCKS, RLIMIT_MSGQUEUE, R
 
 def setrlimit(resource: int, limits: Any, /) -> None:
     """Set limits of a resource. A sandbox enforces those of its embedder, and no others."""
+    sys.audit("resource.setrlimit", resource, limits)
+    _set_limits(resource, limits)
+
+
+def _set_limits(resource: int, limits: Any) -> None:
     soft, hard = (operator.index(each) for each in limits)
     old_soft, old_hard = getrlimit(resource)
     if _is_above(soft, hard):
@@ -104,11 +110,12 @@ def _is_above(limit: int, other: int) -> bool:
 
 def prlimit(pid: int, resource: int, limits: Any = None, /) -> tuple[int, int]:
     """Return the limits of this process, and set new ones as `setrlimit` does."""
+    sys.audit("resource.prlimit", pid, resource, limits)
     if pid not in (0, os.getpid()):
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     old = getrlimit(resource)
     if limits is not None:
-        setrlimit(resource, limits)
+        _set_limits(resource, limits)
     return old
 
 

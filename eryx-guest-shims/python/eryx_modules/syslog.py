@@ -23,6 +23,7 @@ def _default_ident() -> str:
 def openlog(ident: str | None = None, logoption: int = 0, facility: int = LOG_USER) -> None:
     """Set logging options of subsequent syslog() calls."""
     global _ident, _option
+    sys.audit("syslog.openlog", ident, logoption, facility)
     _ident = _default_ident() if ident is None else ident
     _option = logoption
 
@@ -30,6 +31,7 @@ def openlog(ident: str | None = None, logoption: int = 0, facility: int = LOG_US
 def closelog() -> None:
     """Reset the syslog module values and call the system library closelog()."""
     global _ident, _option, _mask
+    sys.audit("syslog.closelog")
     _ident, _option, _mask = None, 0, 0xFF
 
 
@@ -40,6 +42,7 @@ def syslog(*arguments: Any) -> None:
     priority, message = (LOG_INFO, arguments[0]) if len(arguments) == 1 else arguments
     if not isinstance(message, str):
         raise TypeError(f"argument must be str, not {type(message).__name__}")
+    sys.audit("syslog.syslog", priority, message)
     if _ident is None:
         openlog()
     if not _mask & LOG_MASK(priority & 7):
@@ -51,6 +54,7 @@ def syslog(*arguments: Any) -> None:
 def setlogmask(maskpri: int, /) -> int:
     """Set the priority mask to maskpri and return the previous mask value."""
     global _mask
+    sys.audit("syslog.setlogmask", maskpri)
     previous = _mask
     if maskpri:
         _mask = maskpri

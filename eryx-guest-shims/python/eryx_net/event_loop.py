@@ -11,6 +11,7 @@ import errno
 import gc
 import selectors
 import socket
+import sys
 from asyncio import unix_events
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +48,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         if socket.getaddrinfo is not _stock_getaddrinfo:
             # The program installed its own resolver.
             return socket.getaddrinfo(host, port, family, type, proto, flags)
+        sys.audit("socket.getaddrinfo", host, port, family, type, proto)
         query = Query(host, port, family, type, proto, flags)
         addresses = query.without_lookup()
         if addresses is None:

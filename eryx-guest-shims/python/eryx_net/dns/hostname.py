@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from ..addresses import LOOPBACK
 from ..errors import gai_error, os_error
@@ -72,9 +73,11 @@ def own_addresses(name: str, family: int) -> list[str]:
 
 def gethostname() -> str:
     """Returns the name of this sandbox."""
+    sys.audit("socket.gethostname")
     return HOSTNAME
 
 
 def sethostname(name: str | bytes, /) -> None:
     """Raises OSError(EPERM): a program cannot change the name of its sandbox."""
+    sys.audit("socket.sethostname", name)
     raise os_error("EPERM")

@@ -5,6 +5,7 @@ Literals, wildcards and the sandbox's own name are answered here; Eryx resolves 
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import Any
 
@@ -291,6 +292,19 @@ def getaddrinfo(
 
     Raises gaierror, and PermissionError for a name that the policy denies.
     """
+    sys.audit("socket.getaddrinfo", host, port, family, type, proto)
+    return address_infos(host, port, family, type, proto, flags)
+
+
+def address_infos(
+    host: str | bytes | bytearray | None,
+    port: str | bytes | int | None,
+    family: int = 0,
+    type: int = 0,
+    proto: int = 0,
+    flags: int = 0,
+) -> list[AddrInfo]:
+    """Returns what `getaddrinfo` does, for other functions."""
     if (
         host.__class__ is str
         and len(host) <= LONGEST_LITERAL
@@ -326,11 +340,13 @@ def _literal_results(
 
 def gethostbyname(hostname: str | bytes, /) -> str:
     """Returns the first IPv4 address of a host."""
+    sys.audit("socket.gethostbyname", hostname)
     return _ipv4_addresses(hostname)[0]
 
 
 def gethostbyname_ex(hostname: str | bytes, /) -> tuple[str, list[str], list[str]]:
     """Returns the name, the aliases (always none) and the IPv4 addresses of a host."""
+    sys.audit("socket.gethostbyname", hostname)
     return encode(hostname), [], _ipv4_addresses(hostname)
 
 
@@ -340,7 +356,7 @@ def _ipv4_addresses(host: str | bytes) -> list[str]:
         return ["0.0.0.0"]
     if name == "<broadcast>":
         return ["255.255.255.255"]
-    return [info[4][0] for info in getaddrinfo(name, 0, AF_INET, SOCK_STREAM)]
+    return [info[4][0] for info in address_infos(name, 0, AF_INET, SOCK_STREAM)]
 
 
 def gethostbyaddr(ip_address: str | bytes, /) -> tuple[str, list[str], list[str]]:
@@ -349,6 +365,7 @@ def gethostbyaddr(ip_address: str | bytes, /) -> tuple[str, list[str], list[str]
     An address has a name if it is a loopback address, or if this program resolved it from a name.
     Raises herror for any other address: Eryx offers no reverse lookup.
     """
+    sys.audit("socket.gethostbyaddr", ip_address)
     address = encode(ip_address)
     if parse(address).family is None:
         query = Query(address, 0, 0, SOCK_STREAM)
@@ -374,6 +391,7 @@ def getnameinfo(sockaddr: SockAddr, flags: int, /) -> tuple[str, str]:
     """
     if not isinstance(sockaddr, tuple):
         raise TypeError(f"getnameinfo() argument 1 must be tuple, not {type(sockaddr).__name__}")
+    sys.audit("socket.getnameinfo", sockaddr)
     if not 2 <= len(sockaddr) <= 4:
         raise TypeError("getnameinfo(): illegal sockaddr argument")
     address, port = sockaddr[:2]
@@ -381,7 +399,7 @@ def getnameinfo(sockaddr: SockAddr, flags: int, /) -> tuple[str, str]:
         raise TypeError("getnameinfo(): illegal sockaddr argument")
     if len(sockaddr) > 2 and not 0 <= sockaddr[2] <= 0xFFFFF:
         raise OverflowError("getnameinfo(): flowinfo must be 0-1048575.")
-    family, _, _, _, resolved = getaddrinfo(address, port, 0, SOCK_DGRAM, 0, AI_NUMERICHOST)[0]
+    family, _, _, _, resolved = address_infos(address, port, 0, SOCK_DGRAM, 0, AI_NUMERICHOST)[0]
     if family == AF_INET and len(sockaddr) != 2:
         raise OSError("IPv4 sockaddr must be 2 tuple")
     name, number = resolved[:2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 # Name, port and protocols of the services that programs ask for, as in a usual /etc/services.
 _REGISTRY = """
 echo 7 tcp/udp
@@ -166,6 +168,7 @@ def service_name(port: int, protocol: str) -> str | None:
 
 def getservbyname(servicename: str, protocolname: str | None = None, /) -> int:
     """Returns the port number of a service. Raises OSError for an unknown service."""
+    sys.audit("socket.getservbyname", servicename, protocolname)
     for protocol in (protocolname,) if protocolname is not None else ("tcp", "udp"):
         port = service_port(servicename, protocol)
         if port is not None:
@@ -177,6 +180,7 @@ def getservbyport(port: int, protocolname: str | None = None, /) -> str:
     """Returns the name of the service on `port`. Raises OSError for an unknown port."""
     if not 0 <= port <= 0xFFFF:
         raise OverflowError("getservbyport: port must be 0-65535.")
+    sys.audit("socket.getservbyport", port, protocolname)
     for protocol in (protocolname,) if protocolname is not None else ("tcp", "udp"):
         name = service_name(port, protocol)
         if name is not None:

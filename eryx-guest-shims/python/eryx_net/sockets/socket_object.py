@@ -6,6 +6,7 @@ import contextlib
 import operator
 import os
 import struct
+import sys
 import warnings
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,7 @@ from ..buffers import is_plain_bytes, to_bytes, writable_view
 from ..descriptors import find
 from ..destination import Destination, parse
 from ..dns.hostname import encode
-from ..dns.name_functions import getaddrinfo
+from ..dns.name_functions import address_infos
 from ..errors import gai_error, gaierror, herror, os_error
 from ..host import LARGEST_READ, LARGEST_WRITE
 from ..loopback.datagram_queue import Datagram
@@ -108,6 +109,7 @@ class socket:  # noqa: N801 - CPython's name
     def __init__(
         self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
     ) -> None:
+        sys.audit("socket.__new__", self, family, type, proto)
         self._timeout = getdefaulttimeout()
         self._nanoseconds = nanoseconds(self._timeout)
         if fileno is None:
@@ -323,6 +325,7 @@ class socket:  # noqa: N801 - CPython's name
             self._description()
             raise os_error("ENOENT", "No such file or directory")
         destination, port = self._parse_address(address, "connect")
+        sys.audit("socket.connect", self, address)
         self._description().connect(destination, port, self._nanoseconds)
 
     def connect_ex(self, address: SockAddr, /) -> int:
@@ -348,6 +351,7 @@ class socket:  # noqa: N801 - CPython's name
             self._description()
             raise os_error("EINVAL")
         destination, port = self._parse_address(address, "bind")
+        sys.audit("socket.bind", self, address)
         description = self._description()
         name = destination.host
         if destination.family is None:
@@ -355,7 +359,7 @@ class socket:  # noqa: N801 - CPython's name
                 name = LOOPBACK.get(self._family, LOOPBACK[AF_INET])
             else:
                 # No other name resolves to an address of this sandbox: raises gaierror.
-                getaddrinfo(name, port, self._family, description.kind, 0, AI_NUMERICHOST)
+                address_infos(name, port, self._family, description.kind, 0, AI_NUMERICHOST)
         description.bind(name, port)
 
     def listen(self, backlog: int = SOMAXCONN, /) -> None:
@@ -579,11 +583,13 @@ class socket:  # noqa: N801 - CPython's name
                 self._description()
                 raise os_error("EISCONN")
             self._parse_address(rest[-1], "sendto")
+            sys.audit("socket.sendto", self, rest[-1])
             return socket.send(self, data, flags)
-        return self._send_to(data, flags, rest[-1])
+        destination, port = self._parse_address(rest[-1], "sendto")
+        sys.audit("socket.sendto", self, rest[-1])
+        return self._send_to(data, flags, destination, port)
 
-    def _send_to(self, data: bytes, flags: int, address: SockAddr) -> int:
-        destination, port = self._parse_address(address, "sendto")
+    def _send_to(self, data: bytes, flags: int, destination: Destination, port: int) -> int:
         description = self._description()
         assert isinstance(description, UdpSocket)  # checked by the callers
         if flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | _DATAGRAM_HINTS):
@@ -600,11 +606,11 @@ class socket:  # noqa: N801 - CPython's name
         for buffer in buffers:
             gathered += to_bytes(buffer, LARGEST_WRITE - len(gathered))
         flags = operator.index(flags)
-        if address is not None:
-            self._parse_address(address, "sendmsg")
+        parsed = self._parse_address(address, "sendmsg") if address is not None else None
         _reject_ancillary_data(ancdata)
-        if address is not None and isinstance(self._description(), UdpSocket):
-            return self._send_to(bytes(gathered), flags, address)
+        sys.audit("socket.sendmsg", self, address)
+        if parsed is not None and isinstance(self._description(), UdpSocket):
+            return self._send_to(bytes(gathered), flags, *parsed)
         return socket.send(self, bytes(gathered), flags)
 
     def recvmsg(

@@ -7,7 +7,7 @@ from typing import Protocol
 from ..addresses import UNSPECIFIED, WILDCARDS, is_loopback
 from ..descriptors import Description
 from ..destination import Destination
-from ..dns.name_functions import getaddrinfo
+from ..dns.name_functions import address_infos
 from ..errors import os_error
 from ..host import NON_BLOCKING
 from ..loopback.port_table import TCP, Binding
@@ -89,7 +89,7 @@ class StreamSocket(Description):
         if self.channel is not None:
             if destination.family is None and not destination.loopback:
                 # CPython resolves the name first.
-                getaddrinfo(destination.host, port, self.family, SOCK_STREAM)
+                address_infos(destination.host, port, self.family, SOCK_STREAM)
             self._continue_connect(timeout)
             return
         self.connect_failed = False

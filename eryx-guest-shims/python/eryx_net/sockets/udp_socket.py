@@ -8,7 +8,7 @@ from .. import host
 from ..addresses import UNSPECIFIED, WILDCARDS, is_loopback, unmapped
 from ..descriptors import Description
 from ..destination import Destination, parse
-from ..dns.name_functions import getaddrinfo
+from ..dns.name_functions import address_infos
 from ..errors import error_number, os_error
 from ..host import HostSocket
 from ..loopback.datagram_queue import Datagram, DatagramQueue, source_address
@@ -133,7 +133,7 @@ class UdpSocket(Description):
         """
         address = destination.host
         if destination.family is None:
-            address = getaddrinfo(address, port, self.family, SOCK_DGRAM)[0][4][0]
+            address = address_infos(address, port, self.family, SOCK_DGRAM)[0][4][0]
         return unmapped(address)
 
     def _find_in_guest(self, address: str, port: int) -> tuple[DatagramQueue, str] | None:

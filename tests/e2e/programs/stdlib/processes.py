@@ -3,14 +3,19 @@
 import asyncio
 import concurrent.futures
 import copy
+import fcntl
 import multiprocessing
 import os
 import pickle
 import platform
 import pty
+import resource
 import signal
 import socket
 import subprocess
+import sys
+import syslog
+import threading
 import time
 
 
@@ -109,4 +114,29 @@ for function in (os.getpid, os.kill, os.access, os.close, open, time.process_tim
     assert copy.deepcopy([function])[0] is function
     assert pickle.loads(pickle.dumps(function)) is function
 assert os.access in os.supports_follow_symlinks
+
+# Audit events, also of what is refused.
+events = []
+kinds = ("os.kill", "os.system", "subprocess.", "signal.", "fcntl.", "resource.", "syslog.")
+sys.addaudithook(
+    lambda event, args: events.append((event, *args)) if event.startswith(kinds) else 0
+)
+os.kill(os.getpid(), 0)
+signal.pthread_kill(threading.get_ident(), 0)
+refusal(os.system, "ls")
+refusal(subprocess.run, ["ls", "-l"], cwd="/tmp")
+fcntl.flock(0, fcntl.LOCK_UN)
+fcntl.fcntl(0, fcntl.F_GETFD)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+syslog.closelog()
+assert events == [
+    ("os.kill", os.getpid(), 0),
+    ("signal.pthread_kill", threading.get_ident(), 0),
+    ("os.system", "ls"),
+    ("subprocess.Popen", "ls", ["ls", "-l"], "/tmp", None),
+    ("fcntl.flock", 0, fcntl.LOCK_UN),
+    ("fcntl.fcntl", 0, fcntl.F_GETFD, 0),
+    ("resource.setrlimit", resource.RLIMIT_CORE, (0, 0)),
+    ("syslog.closelog",),
+], events
 print("ok")
