@@ -6,6 +6,7 @@ addresses of memory: an address that belongs to no object is an error and never 
 
 import bisect
 import errno
+import math
 import struct
 import sys
 import weakref
@@ -179,9 +180,10 @@ class _Data(metaclass=_Type):
             resized: memoryview = self._block.data[:]
             return resized
         view: Any = self._bytes()
-        code, count = _format(type(self))
-        shown: memoryview = view.cast(code) if code != "B" and count else view
-        return shown
+        code, shape = _format(type(self))
+        if len(shape) > 1 and math.prod(shape) * struct.calcsize(code) == self._size_ > 0:
+            return view.cast(code, shape)  # type: ignore[no-any-return]
+        return view.cast(code) if code != "B" and all(shape) else view  # type: ignore[no-any-return]
 
     @property
     def _b_base_(self) -> Any:
@@ -224,14 +226,14 @@ def _reduce(self: _Data) -> Any:
 _Data.__reduce__ = _reduce  # type: ignore[method-assign]
 
 
-def _format(kind: Any) -> tuple[str, int]:
-    if issubclass(kind, Array) and issubclass(kind._type_, _SimpleCData):
-        code = kind._type_._type_
-        return (code if code in _NUMBERS and not kind._type_._swapped_ else "B"), kind._length_
-    if issubclass(kind, _SimpleCData):
-        code = kind._type_
-        return (code if code in _NUMBERS and not kind._swapped_ else "B"), 1
-    return "B", 0
+def _format(kind: Any) -> tuple[str, list[int]]:
+    """Returns the format of the elements of an array, and its shape. Other data are bytes."""
+    shape = []
+    while issubclass(kind, Array):
+        shape.append(kind._length_)
+        kind = kind._type_
+    is_number = issubclass(kind, _SimpleCData) and kind._type_ in _NUMBERS and not kind._swapped_
+    return kind._type_ if is_number else "B", shape
 
 
 _INTEGERS = "bBhHiIlLqQ"

@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import weakref
+from collections.abc import Iterator
 from typing import Any, Self
 
 ACCESS_DEFAULT, ACCESS_READ, ACCESS_WRITE, ACCESS_COPY = 0, 1, 2, 3
@@ -198,8 +199,22 @@ class mmap:
         self._for_writing()
         raise TypeError("mmap object doesn't support item deletion")
 
+    # As CPython's, whose items are bytes here, and integers for an index.
+
+    def __iter__(self) -> Iterator[bytes]:
+        index = 0
+        while index < len(data := self._open()):
+            yield bytes((data[index],))
+            index += 1
+
+    def __reversed__(self) -> Iterator[bytes]:
+        for index in reversed(range(len(self._open()))):
+            yield bytes((self._open()[index],))
+
     def __contains__(self, item: Any) -> bool:
-        return item in self._open()
+        if isinstance(item, bytes):
+            return len(item) == 1 and item in self._open()
+        return any(item == each for each in self)
 
     def close(self) -> None:
         """Writes the map to its file, and closes it."""

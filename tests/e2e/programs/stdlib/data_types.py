@@ -71,6 +71,10 @@ pointer = ctypes.cast(array, POINTER(c_int))
 pointer[1] += 10
 assert (array[:], pointer[:3]) == ([1, 12, 3], [1, 12, 3])
 assert bytes(memoryview(array)) == struct.pack("<3i", 1, 12, 3)
+rows = ((ctypes.c_int32 * 3) * 2)((1, 2, 3), (4, 5, 6))
+assert memoryview(rows).shape == (2, 3) and memoryview(rows).tolist() == [[1, 2, 3], [4, 5, 6]]
+assert memoryview(((ctypes.c_int.__ctype_be__ * 2) * 2)()).nbytes == 16
+assert memoryview(((ctypes.c_int * 0) * 2)()).nbytes == 0
 text = ctypes.create_string_buffer(b"hello", 10)
 ctypes.memmove(text, b"HE", 2)
 assert (text.value, len(text.raw)) == (b"HEllo", 10)

@@ -19,6 +19,10 @@ assert anonymous.find(b"wor") == 6
 assert re.search(b"w(.)r", anonymous).group(1) == b"o"
 struct.pack_into("<I", anonymous, 96, 7)
 assert struct.unpack_from("<I", anonymous, 96) == (7,)
+assert list(anonymous)[:2] == [anonymous[index : index + 1] for index in range(2)]
+assert next(reversed(anonymous)) == anonymous[-1:]
+assert anonymous[:1] in anonymous and bytearray(anonymous[:1]) in anonymous
+assert anonymous[:2] not in anonymous and anonymous[0] not in anonymous
 view = memoryview(anonymous)
 try:
     anonymous.close()
