@@ -32,15 +32,18 @@ int descriptor_table_renumber(int fd, int target);
 /* The numbers of all descriptors are less: the host opens 256 files, behind the duplicates at most. */
 #define MAX_NUMBERS 2048
 
-/* What duplicates share. */
+/* What duplicates share. An open file whose identity was asked for has it, too. */
 struct shared {
     struct operations operations;
     void (*release)(void *data);
     void *data;
     uint32_t count;
+    /* The identity of the open file, which no other one gets. */
+    long identity;
     struct shared *next;
 };
 static struct shared *all;
+static long last_identity;
 
 /* Removes one of the entries that share `data`. */
 static void release(void *data) {
@@ -55,25 +58,31 @@ static void release(void *data) {
     free(shared);
 }
 
+/* Returns what the duplicates of an entry share, or NULL and sets `errno`. */
+static struct shared *share(struct entry *entry) {
+    if (entry->operations->release == release)
+        return (struct shared *)entry->operations;
+    struct shared *shared = malloc(sizeof *shared);
+    if (!shared) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    *shared = (struct shared){
+        *entry->operations, entry->operations->release, entry->data,
+        .count = 1, .identity = ++last_identity, .next = all,
+    };
+    shared->operations.release = release;
+    all = shared;
+    entry->operations = &shared->operations;
+    return shared;
+}
+
 /* Returns a new descriptor of any number, or -1 and sets `errno`. */
 static int duplicate(int fd) {
     struct entry *entry = descriptor_table_get_ref(fd);
-    if (!entry)
+    struct shared *shared = entry ? share(entry) : NULL;
+    if (!shared)
         return -1;
-    struct shared *shared = (struct shared *)entry->operations;
-    if (entry->operations->release != release) {
-        shared = malloc(sizeof *shared);
-        if (!shared) {
-            errno = ENOMEM;
-            return -1;
-        }
-        *shared = (struct shared){
-            *entry->operations, entry->operations->release, entry->data, .count = 1, .next = all,
-        };
-        shared->operations.release = release;
-        all = shared;
-        entry->operations = &shared->operations;
-    }
     shared->count++;
     /* The table may move. If it has no room, it releases the entry. */
     struct entry copy = *entry;
@@ -154,18 +163,29 @@ static PyObject *dup2_file(PyObject *module, PyObject *arguments) {
     return result(duplicate_to(fd, target));
 }
 
-/* same_file(fd, fd2): returns whether both descriptors are of one open file. */
-static PyObject *same_file(PyObject *module, PyObject *arguments) {
-    int fd, other;
-    if (!PyArg_ParseTuple(arguments, "ii", &fd, &other))
+/* identity(fd): returns the number of an open file, which its duplicates have, too. */
+static PyObject *identity(PyObject *module, PyObject *arguments) {
+    int fd;
+    if (!PyArg_ParseTuple(arguments, "i", &fd))
         return NULL;
     struct entry *entry = descriptor_table_get_ref(fd);
-    void *data = entry ? entry->data : NULL;
-    entry = descriptor_table_get_ref(other);
-    return PyLong_FromLong(data && entry && entry->data == data);
+    struct shared *shared = entry ? share(entry) : NULL;
+    return shared ? PyLong_FromLong(shared->identity) : PyErr_SetFromErrno(PyExc_OSError);
 }
 
-/* has_duplicates(): returns whether there are duplicates, or were until the first one was closed. */
+/* is_open(identity): returns whether the open file with this identity is open. */
+static PyObject *is_open(PyObject *module, PyObject *arguments) {
+    long wanted;
+    if (!PyArg_ParseTuple(arguments, "l", &wanted))
+        return NULL;
+    struct shared *shared = all;
+    while (shared && shared->identity != wanted)
+        shared = shared->next;
+    return PyLong_FromLong(shared != NULL);
+}
+
+/* has_duplicates(): returns whether there are duplicates, or were until the first one was closed.
+   Also true if there are identities. */
 static PyObject *has_duplicates(PyObject *module, PyObject *arguments) {
     return PyLong_FromLong(all != NULL);
 }
@@ -191,7 +211,8 @@ static PyObject *open_descriptors(PyObject *module, PyObject *arguments) {
 PyMethodDef descriptor_methods[] = {
     {"dup", dup_file, METH_VARARGS, NULL},
     {"dup2", dup2_file, METH_VARARGS, NULL},
-    {"same_file", same_file, METH_VARARGS, NULL},
+    {"identity", identity, METH_VARARGS, NULL},
+    {"is_open", is_open, METH_VARARGS, NULL},
     {"has_duplicates", has_duplicates, METH_VARARGS, NULL},
     {"open_descriptors", open_descriptors, METH_VARARGS, NULL},
     {0},

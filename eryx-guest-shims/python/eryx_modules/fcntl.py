@@ -4,6 +4,7 @@ No other process has files of a sandbox, so that locks of processes (`lockf`) ar
 Those of open files (`flock`) exclude each other.
 """
 
+import contextlib
 import errno
 import operator
 import os
@@ -12,6 +13,7 @@ from typing import Any
 
 import _eryx_native
 
+from eryx_guest.threads import scheduler
 from eryx_net import descriptors
 from eryx_net.pipes import CAPACITY, PipeEnd
 
@@ -29,7 +31,7 @@ FASYNC = 0x2000
 LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = 1, 2, 4, 8
 LOCK_MAND, LOCK_READ, LOCK_WRITE, LOCK_RW = 32, 64, 128, 192
 
-# The locks of files, by device and inode: the descriptors that hold one, and their kind.
+# The locks of files, by device and inode: the open files that hold one, and its kind.
 _locks: dict[tuple[int, int], dict[int, int]] = {}
 
 
@@ -94,9 +96,18 @@ def _duplicate(fd: int, least: int) -> int:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-def _is_same(fd: int, other: int) -> bool:
-    """Returns whether both are descriptors of one open file."""
-    return fd == other or bool(_eryx_native.same_file(fd, other))
+def _open_file(fd: int) -> int:
+    """Returns the identity of the open file of a descriptor, whose number may be used again.
+
+    That of a socket or pipe is its descriptor, negated: it is not used again.
+    """
+    return -fd if fd >= descriptors.FIRST else int(_eryx_native.identity(fd))
+
+
+def _is_open(identity: int) -> bool:
+    if identity < 0:
+        return descriptors.find(-identity) is not None
+    return bool(_eryx_native.is_open(identity))
 
 
 def _answer(arg: Any) -> Any:
@@ -124,8 +135,8 @@ def ioctl(fd: Any, request: int, arg: Any = 0, mutate_flag: bool = True, /) -> A
 def flock(fd: Any, operation: int, /) -> None:
     """Perform the lock operation `operation` on file descriptor fd.
 
-    Raises BlockingIOError with LOCK_NB while another open file of this program has the lock, and
-    OSError(EDEADLK) without: it would wait for ever.
+    While another open file of this program has the lock, raises BlockingIOError with LOCK_NB, and
+    waits without. Raises OSError(EDEADLK) where it would wait for ever.
     """
     number = _descriptor(fd)
     operation = operator.index(operation)
@@ -135,37 +146,41 @@ def flock(fd: Any, operation: int, /) -> None:
     kind = operation & ~LOCK_NB
     if kind not in (LOCK_SH, LOCK_EX, LOCK_UN):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-    holders = _locks.get(key, {})
+    own = _open_file(number)
     if kind == LOCK_UN:
-        for other in [each for each in holders if _is_same(each, number)]:
-            del holders[other]
+        holders = _locks.get(key, {})
+        holders.pop(own, None)
         if not holders:
             _locks.pop(key, None)
         return
-    for other, other_kind in list(holders.items()):
-        if _is_same(other, number) or LOCK_EX not in (kind, other_kind):
-            continue
-        if not _is_open(other, key):
-            # Closing a file releases its lock.
-            del holders[other]
-        elif operation & LOCK_NB:
+    if not _is_free(key, own, kind):
+        if operation & LOCK_NB:
             raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
-        else:
-            raise OSError(
-                errno.EDEADLK,
-                f"flock: the open file {other} of this program has the lock, and would never "
-                "release it while this one waits; use LOCK_NB, or unlock the other one first",
-            )
-    holders[number] = kind
-    _locks[key] = holders
+        _wait_until_free(key, own, kind)
+    _locks.setdefault(key, {})[own] = kind
 
 
-def _is_open(fd: int, key: tuple[int, int]) -> bool:
-    try:
-        status = os.fstat(fd)
-    except OSError:
-        return False
-    return (status.st_dev, status.st_ino) == key
+def _is_free(key: tuple[int, int], own: int, kind: int) -> bool:
+    """Returns whether no other open file has a lock that excludes one of this kind."""
+    holders = _locks.get(key, {})
+    # Closing a file releases its lock.
+    for closed in [each for each in holders if not _is_open(each)]:
+        del holders[closed]
+    return not any(
+        each != own and LOCK_EX in (kind, other_kind) for each, other_kind in holders.items()
+    )
+
+
+def _wait_until_free(key: tuple[int, int], own: int, kind: int) -> None:
+    if scheduler.threads:
+        with contextlib.suppress(scheduler.DeadlockError):
+            scheduler.wait("the lock of a file", lambda: _is_free(key, own, kind))
+            return
+    raise OSError(
+        errno.EDEADLK,
+        "flock: another open file of this program has the lock, and no thread would release it "
+        "while this one waits; use LOCK_NB, or unlock the other one first",
+    )
 
 
 def lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -> None:

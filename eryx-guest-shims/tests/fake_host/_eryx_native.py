@@ -4,10 +4,5 @@ from os import dup as dup
 from os import dup2 as dup2
 
 
-def same_file(fd: int, other: int) -> bool:
-    """Returns whether the descriptors are equal."""
-    return fd == other
-
-
 def set_errno(number: int) -> None:
     """Does nothing: this interpreter has `_eryx_native`'s effect from its own system calls."""

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import struct
+import threading
 
 path = pathlib.Path("data")
 
@@ -106,9 +107,30 @@ with open(path, "r+b") as first, open(path, "r+b") as second:
         fcntl.ioctl(first, 0x5413)
     except OSError as error:
         assert error.errno == errno.ENOTTY
-# Closing a file releases its lock.
-with open(path, "r+b") as third:
+# Closing a file releases its lock, whoever has its number then, and a duplicate keeps it.
+with open(path, "r+b") as third, open(path, "r+b") as fourth:
     fcntl.flock(third, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    duplicate, number = os.dup(third.fileno()), third.fileno()
+    third.close()
+    for closed in (False, True):
+        with open(path, "r+b") as reused:
+            assert reused.fileno() == number
+            if closed:
+                os.close(duplicate)
+            for file in (reused, fourth):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    assert not closed
+                else:
+                    assert closed
+
+# A thread waits until another one unlocks the file.
+with open(path, "r+b") as first, open(path, "r+b") as second:
+    fcntl.flock(first, fcntl.LOCK_EX)
+    threading.Timer(0.01, fcntl.flock, (first, fcntl.LOCK_UN)).start()
+    fcntl.flock(second, fcntl.LOCK_EX)
+    fcntl.flock(second, fcntl.LOCK_UN)
 
 
 class Anonymous(mmap.mmap):
