@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import pytest
+
 from conftest import Guest
 from servers import echo, serve, silent
 
@@ -105,7 +110,97 @@ def test_closed_and_invalid_descriptors_raise_the_same_errors_as_cpython(guest: 
         except ValueError:
             pass
         assert select.select([], [1], [], 0) == ([], [1], [])
-        assert not hasattr(select, "epoll") and not hasattr(select, "kqueue")
+        assert not hasattr(select, "kqueue")
+    """)
+
+
+EPOLL = """
+import errno, os, select, socket
+
+def outcome(call, *arguments, **keywords):
+    try:
+        return call(*arguments, **keywords)
+    except OSError as error:
+        return type(error).__name__, errno.errorcode.get(error.errno)
+    except TypeError:
+        return "TypeError"
+    except ValueError as error:
+        return type(error).__name__, str(error)
+
+def shown(events):
+    return sorted((names.get(fd, "?"), event) for fd, event in events)
+
+def show(*values):
+    print(*values)
+
+names = {}
+poll = select.epoll()
+reader, writer = os.pipe()
+near, far = socket.socketpair()
+for name, fd in (("r", reader), ("w", writer), ("near", near.fileno()), ("far", far.fileno())):
+    names[fd] = name
+show(poll.fileno() >= 0, poll.closed, shown(poll.poll(0)))
+show(outcome(poll.register, reader, select.EPOLLIN), outcome(poll.register, reader))
+show(outcome(poll.register, near), outcome(poll.modify, far, 0), outcome(poll.unregister, far))
+show(shown(poll.poll(0)), shown(poll.poll(0.01)), shown(poll.poll(-1)))
+os.write(writer, b"x")
+show(shown(poll.poll()), shown(poll.poll(timeout=1)), len(poll.poll(1, 1)))
+show(sorted(names[poll.poll(0, 1)[0][0]] for _ in range(2)))
+show(outcome(poll.poll, 0, 0), outcome(poll.poll, 0, -2), outcome(poll.poll, "x"))
+poll.modify(near, select.EPOLLIN | select.EPOLLONESHOT)
+far.send(b"y")
+show(shown(poll.poll(0)), shown(poll.poll(0)))
+poll.modify(near, select.EPOLLIN | select.EPOLLRDHUP)
+show(shown(poll.poll(0)))
+far.close()
+show(shown(poll.poll(0)))
+poll.modify(near, 0)
+show(shown(poll.poll(0)))
+near.close()
+show(shown(poll.poll(0)))
+os.close(writer)
+os.read(reader, 10)
+show(shown(poll.poll(0)))
+os.close(reader)
+show(shown(poll.poll(0)))
+show(outcome(poll.register, reader), outcome(poll.register, -1), outcome(poll.register, "x"))
+with open(FILE) as file:
+    show(outcome(poll.register, file))
+with select.epoll(5) as other:
+    show(outcome(poll.register, other) is None or True)
+show(other.closed, outcome(other.poll), outcome(other.fileno), outcome(other.close))
+show(outcome(select.epoll, 0), outcome(select.epoll, -2), outcome(select.epoll, 1, 12345))
+same = select.epoll.fromfd(os.dup(poll.fileno()))
+show(same.poll(0), type(same).__name__)
+same.close()
+os.close(poll.fileno())
+show(outcome(poll.poll, 0))
+show(select.epoll.__module__, select.EPOLL_CLOEXEC, select.EPOLLET, select.EPOLLONESHOT)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="compares with Linux")
+def test_epoll_has_the_level_triggered_events_and_errors_of_linux(guest: Guest) -> None:
+    program = f"FILE = {__file__!r}\n{EPOLL}"
+    native = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert guest(program).splitlines() == native.stdout.splitlines()
+
+
+def test_epoll_refuses_edge_triggered_events_and_is_not_that_of_selectors(guest: Guest) -> None:
+    guest("""
+        import errno, select, selectors, socket
+        assert selectors.DefaultSelector is selectors.PollSelector
+        near, far = socket.socketpair()
+        poll = select.epoll()
+        try:
+            poll.register(near, select.EPOLLIN | select.EPOLLET)
+        except OSError as error:
+            assert error.errno == errno.EINVAL and "EPOLLET" in str(error)
+        else:
+            raise AssertionError("edges")
+        near.close(); far.close()
     """)
 
 

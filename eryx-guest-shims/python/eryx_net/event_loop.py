@@ -16,7 +16,7 @@ from asyncio import unix_events
 from collections.abc import Callable
 from typing import Any
 
-from . import descriptors
+from . import descriptors, epoll
 from .dns.lookup_descriptor import Lookup
 from .dns.name_functions import Query
 from .select import SelectorPoll
@@ -146,5 +146,7 @@ def install() -> None:
                 setattr(module, name, EventLoop)
     # A status of each ready connection would cost event loops a call of the host.
     selectors.PollSelector._selector_cls = SelectorPoll  # type: ignore[attr-defined]
+    # `selectors` has been imported without it.
+    epoll.install()
     policy: Any = unix_events._UnixDefaultEventLoopPolicy
     policy._loop_factory = EventLoop

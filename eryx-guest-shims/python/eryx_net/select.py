@@ -1,4 +1,4 @@
-"""CPython's `select` module over the descriptors of sockets: only `select` and `poll`.
+"""CPython's `select` module over the descriptors of sockets; `epoll` is in a module of its own.
 
 `selectors` chooses among the functions that exist, so its `DefaultSelector` is `PollSelector`.
 """
