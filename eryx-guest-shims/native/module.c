@@ -41,6 +41,7 @@ __attribute__((visibility("default"))) PyObject *PyInit__eryx_native(void) {
     add(&end, database_lock_methods);
     add(&end, object_pool_methods);
     add(&end, descriptor_methods);
+    add(&end, error_text_methods);
     PyObject *module = PyModule_Create2(&definition, PYTHON_API_VERSION);
     if (module && (!stream_install() || !zstd_constants(module))) {
         Py_DecRef(module);

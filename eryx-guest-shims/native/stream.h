@@ -57,7 +57,7 @@ bool stream_install(void);
 
 extern PyMethodDef bz2_methods[], lzma_methods[], zstd_methods[], digest_methods[],
     key_derivation_methods[], database_lock_methods[], object_pool_methods[],
-    descriptor_methods[];
+    descriptor_methods[], error_text_methods[];
 
 bool zstd_constants(PyObject *module);
 

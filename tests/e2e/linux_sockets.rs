@@ -272,11 +272,19 @@ async fn error_numbers_have_linuxs_names_and_texts() {
 import errno, os
 print(errno.errorcode[errno.EPIPE], errno.errorcode[errno.EAGAIN], errno.EWOULDBLOCK == errno.EAGAIN)
 print(all(hasattr(errno, name) for name in 'EHOSTDOWN ENODATA ETIME ENONET EPFNOSUPPORT ESOCKTNOSUPPORT EREMOTEIO'.split()))
+os.symlink('loop', 'loop')
+for call in (lambda: open('x' * 300), lambda: open('loop')):
+    try:
+        call()
+    except OSError as error:
+        print(error.strerror == os.strerror(error.errno), error.strerror)
 print(os.strerror(errno.ETIMEDOUT), '|', os.strerror(errno.EHOSTDOWN), '|', os.strerror(99999))
 ";
     assert_eq!(
         run_program(loopback(), &json!({}), text).await,
-        "EPIPE EAGAIN True\nTrue\nConnection timed out | Host is down | Unknown error 99999\n"
+        "EPIPE EAGAIN True\nTrue\n\
+         True File name too long\nTrue Too many levels of symbolic links\n\
+         Connection timed out | Host is down | Unknown error 99999\n"
     );
 }
 

@@ -8,6 +8,8 @@ import errno
 import os
 from typing import cast
 
+import _eryx_native
+
 # Linux's texts (glibc), by name. Names of the same number: the one in `errno.errorcode` first.
 _TEXTS = """
 EPERM Operation not permitted
@@ -149,7 +151,7 @@ _ALIASES = {"EWOULDBLOCK": "EAGAIN", "EOPNOTSUPP": "ENOTSUP", "EDEADLOCK": "EDEA
 
 
 def install() -> None:
-    """Adds the names to `errno`, and replaces `os.strerror`."""
+    """Adds the names to `errno`, and replaces the texts of `os.strerror` and of exceptions."""
     texts: dict[int, str] = {0: "Success"}
     codes = cast("dict[int, str]", errno.errorcode)
     number = _FIRST
@@ -162,6 +164,7 @@ def install() -> None:
             number += 1
         known = getattr(errno, name)
         texts[known] = text
+        _eryx_native.set_error_text(known, text)
         # Pitfall: WASI has ESHUTDOWN for the number of EPIPE, and that name would be reported.
         codes[known] = name
     for alias, name in _ALIASES.items():
