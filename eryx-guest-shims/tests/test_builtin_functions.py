@@ -66,3 +66,18 @@ def test_a_sleep_of_a_class_is_no_method(monkeypatch):
     for arguments in ((1, 2), (Names(), 1, 2)):
         with pytest.raises(TypeError):
             clocks.sleep(*arguments)
+
+
+def test_a_tls_context_cannot_be_copied(guest):
+    guest("""
+        import copy, pickle, ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+            try:
+                copied(context)
+            except TypeError as error:
+                assert str(error) == "cannot pickle 'SSLContext' object", error
+            else:
+                raise AssertionError(copied)
+    """)

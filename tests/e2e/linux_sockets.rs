@@ -223,11 +223,21 @@ try:
     signal.raise_signal(signal.SIGTERM)
 except SystemExit as error:
     print(error.code)
+
+import threading
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2, signal.SIGALRM])
+signal.raise_signal(signal.SIGUSR2)
+print(signal.sigwaitinfo([signal.SIGUSR2]).si_signo == signal.SIGUSR2)
+print(signal.sigtimedwait([signal.SIGUSR2], 0.01))
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+print(signal.sigtimedwait([signal.SIGALRM], 60).si_signo == signal.SIGALRM)
+threading.Timer(0.01, signal.raise_signal, [signal.SIGUSR2]).start()
+print(signal.sigwait([signal.SIGUSR2]) == signal.SIGUSR2)
 ";
     assert_eq!(
         run_program(loopback(), &json!({}), text).await,
         "['SIGUSR1'] True\n['SIGUSR1', 'SIGUSR1'] True\nAlarm 0\nAlarm 0\nTrue\nTrue\n\
-         OSError(EDEADLK) ItimerError(EINVAL)\n143\n"
+         OSError(EDEADLK) ItimerError(EINVAL)\n143\nTrue\nNone\nTrue\nTrue\n"
     );
 }
 

@@ -10,11 +10,13 @@ import _thread
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import FrameType
 from typing import Any
 
+from eryx_guest.struct_sequence import StructSequence
 from eryx_guest.threads import scheduler
 from eryx_net import builtin_functions, interval_timers
 from eryx_net.errors import os_error
@@ -48,6 +50,8 @@ _BUILT_IN = frozenset(
 
 # Those that the C library keeps to itself.
 _RESERVED = (32, 33)
+
+_SIGNAL_FIELDS = ("si_signo", "si_code", "si_errno", "si_pid", "si_uid", "si_status", "si_band")
 
 _blocked: set[int] = set()
 _pending: set[int] = set()
@@ -194,18 +198,63 @@ def sigpending() -> set[int]:
     return set(_pending)
 
 
+class struct_siginfo(StructSequence, fields=dict.fromkeys(_SIGNAL_FIELDS)):  # noqa: N801
+    """struct_siginfo: Result from sigwaitinfo or sigtimedwait."""
+
+    __slots__ = ()
+
+
+struct_siginfo.__module__ = "signal"
+
+
 def sigwait(sigset: Iterable[int], /) -> int:
-    """Takes a pending signal of a set. Waits for a timer's signal if the set has it."""
+    """Takes a pending signal of a set. Waits for those of timers and other threads."""
+    number = _take(sigset, None)
+    assert number is not None  # There is no timeout.
+    return number
+
+
+def sigwaitinfo(sigset: Iterable[int], /) -> struct_siginfo:
+    """Does what `sigwait` does, and returns a struct_siginfo."""
+    return _information(sigwait(sigset))
+
+
+def sigtimedwait(sigset: Iterable[int], timeout: float, /) -> struct_siginfo | None:
+    """Does what `sigwaitinfo` does. Returns None after `timeout` seconds."""
+    if timeout < 0:
+        raise ValueError("timeout must be non-negative")
+    number = _take(sigset, int(timeout * 1e9))
+    return None if number is None else _information(number)
+
+
+def _information(number: int) -> struct_siginfo:
+    return struct_siginfo((number, 0, 0, os.getpid(), 0, 0, 0))
+
+
+def _take(sigset: Iterable[int], timeout: int | None) -> int | None:
+    """Takes a pending signal of a set, or waits for one up to `timeout` nanoseconds."""
     numbers = {_checked(number) for number in sigset}
+    end = None if timeout is None else time.monotonic_ns() + timeout
     while True:
         for number in sorted(numbers & _pending):
             _pending.discard(number)
             return number
-        if _signal.SIGALRM not in numbers & _blocked or not interval_timers.wait():
-            raise os_error(
-                "EDEADLK",
-                "waiting would never end: no signal of the set can arrive while this program waits",
-            )
+        left = None if end is None else end - time.monotonic_ns()
+        if left is not None and left <= 0:
+            return None
+        if scheduler.threads:
+            with contextlib.suppress(scheduler.DeadlockError):
+                scheduler.wait("a signal", lambda: not numbers.isdisjoint(_pending), left)
+                continue
+        elif left is not None or _signal.SIGALRM in numbers & _blocked:
+            bounded = interval_timers.bounded(left)
+            if bounded is not None:
+                interval_timers.sleep(bounded / 1e9)
+                continue
+        raise os_error(
+            "EDEADLK",
+            "waiting would never end: no signal of the set can arrive while this program waits",
+        )
 
 
 def pause() -> None:
@@ -236,6 +285,8 @@ def install() -> None:
         pthread_sigmask,
         sigpending,
         sigwait,
+        sigwaitinfo,
+        sigtimedwait,
         pause,
         pthread_kill,
         interval_timers.alarm,
@@ -243,7 +294,7 @@ def install() -> None:
         interval_timers.getitimer,
     ):
         function.__module__ = "_signal"
-        # `signal` has functions of its own for the others, and `pause` waits.
+        # `signal` has functions of its own for some of the others, and the rest waits.
         built_in = function.__name__ in _BUILT_IN
         value = builtin_functions.built_in(function) if built_in else function
         setattr(module, function.__name__, value)
@@ -254,3 +305,4 @@ def install() -> None:
     for number, name in enumerate(("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")):
         setattr(module, name, number)
     module.ItimerError = interval_timers.ItimerError
+    module.struct_siginfo = struct_siginfo

@@ -193,6 +193,9 @@ class _SSLContext:
         self.post_handshake_auth = False
         return self
 
+    def __reduce_ex__(self, protocol: Any, /) -> Any:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+
     # Settings.
 
     @property
