@@ -81,3 +81,20 @@ def test_a_tls_context_cannot_be_copied(guest):
             else:
                 raise AssertionError(copied)
     """)
+
+
+def test_a_range_of_descriptors_is_closed_with_sockets_and_pipes(guest):
+    guest("""
+        import os, socket
+        from eryx_net.descriptors import FIRST
+
+        near, far = socket.socketpair()
+        reader, writer = os.pipe()
+        os.closerange(FIRST, 1 << 30)
+        for fd in (near.detach(), far.detach(), reader, writer):
+            try:
+                os.fstat(fd)
+            except OSError:
+                continue
+            raise AssertionError(fd)
+    """)

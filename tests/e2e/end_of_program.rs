@@ -29,6 +29,16 @@ print('program')
     );
 }
 
+/// Regression: the end of a program looked for files only if the host had one open.
+#[tokio::test]
+async fn the_buffer_of_a_file_object_of_standard_output_is_written_at_the_end() {
+    let program = "file = open(1, 'w', closefd=False)\nfile.write('written')";
+    assert_eq!(
+        expect_stdout(sandbox(None).execute(program).await),
+        "written"
+    );
+}
+
 #[tokio::test]
 async fn handlers_run_after_an_exception_and_after_sys_exit_and_not_after_os_exit() {
     for (end, printed) in [

@@ -15,6 +15,7 @@ from typing import Any
 import _eryx_native
 
 from eryx_guest import open_files
+from eryx_net.sockets import os_functions
 
 # Registered when `logging` was imported, during the build. Run here only if a program has handlers.
 _shut_down_logging = logging.shutdown
@@ -29,6 +30,7 @@ _logging: Any = logging
 def freeze_start_state() -> None:
     """Prepares the state that programs start from: no program pays for the handlers of others."""
     global _stock_handlers
+    os_functions.has_opened_descriptors = False
     atexit._clear()
     # It registers itself once, with the first finalizer.
     weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
@@ -44,8 +46,8 @@ def run(open_count: int, namespace: dict[str, Any]) -> None:
         atexit._run_exitfuncs()
     if len(_logging._handlerList) > _stock_handlers:
         _call("Exception ignored in atexit callback", _shut_down_logging)
-    # Duplicates of the standard streams are no files of the host.
-    if open_count or _eryx_native.has_duplicates():
+    # File objects of the standard streams, and their duplicates, are no files of the host.
+    if open_count or _eryx_native.has_duplicates() or os_functions.has_opened_descriptors:
         _close_files(namespace)
 
 

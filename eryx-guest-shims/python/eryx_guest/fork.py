@@ -19,6 +19,7 @@ from eryx_guest import open_files, processes, random_generators
 from eryx_net import lost_resources
 from eryx_net.builtin_functions import built_in
 from eryx_net.descriptors import MAX_DUPLICATE
+from eryx_net.sockets.os_functions import stock_close
 
 _before: list[Callable[[], Any]] = []
 _after_in_child: list[Callable[[], Any]] = []
@@ -29,7 +30,6 @@ _open_files: set[int] = set()
 
 # Programs may replace them.
 _stock_open = os.open
-_stock_close = os.close
 
 callbacks_due = False
 """Whether the next program has to wait for `run_child_callbacks`."""
@@ -127,7 +127,7 @@ def _reserve_descriptors() -> None:
         opened.append(_eryx_native.dup(opened[0]))
     for descriptor in opened:
         if descriptor not in _open_files:
-            _stock_close(descriptor)
+            stock_close(descriptor)
     _open_files.clear()
 
 

@@ -90,6 +90,11 @@ def replace(fd: int, description: Description) -> None:
     _table[fd] = description
 
 
+def numbers() -> list[int]:
+    """Returns the open descriptors."""
+    return list(_table)
+
+
 def count() -> int:
     """Returns the number of open descriptors."""
     return len(_table)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import _io
 import builtins
+import contextlib
 import errno
 import genericpath
 import io
+import operator
 import os
 import posix
 import stat
@@ -37,6 +39,12 @@ _inheritable: set[int] = set()
 _stock: dict[str, Any] = {}
 
 _stock_open: Any = io.open
+
+stock_close: Any = os.close
+"""Closes any descriptor of a file."""
+
+has_opened_descriptors = False
+"""Whether the program has opened a file object for a descriptor of a file, such as 1."""
 
 
 def _socket(description: Description) -> StreamSocket | UdpSocket:
@@ -152,8 +160,34 @@ def _dup2_file(fd: int, fd2: int, inheritable: bool = True) -> int:
     return copy
 
 
+def _close_file(fd: int) -> None:
+    """Close a file descriptor."""
+    if fd == descriptors.ROOT and _is_root():
+        # Without it, no path leads anywhere.
+        raise os_error("EBADF")
+    stock_close(fd)
+
+
+def _is_root() -> bool:
+    """Returns whether libc has opened the root directory, whose number a file may have before."""
+    return stat.S_ISDIR(os.fstat(descriptors.ROOT).st_mode)
+
+
+def closerange(fd_low: int, fd_high: int, /) -> None:
+    """Closes all file descriptors in [fd_low, fd_high), ignoring errors."""
+    low, high = operator.index(fd_low), operator.index(fd_high)
+    for fd in (0, 1, 2, *_eryx_native.open_descriptors(), *descriptors.numbers()):
+        if low <= fd < high:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
 # CPython has the first one, which fails, and not the second one.
-_OF_FILES: dict[str, Callable[..., int]] = {"dup": _dup_file, "dup2": _dup2_file}
+_OF_FILES: dict[str, Callable[..., Any]] = {
+    "dup": _dup_file,
+    "dup2": _dup2_file,
+    "close": _close_file,
+}
 for _name, _function in _OF_FILES.items():
     _function.__name__ = _function.__qualname__ = _name
 
@@ -347,7 +381,10 @@ def _open(
     closefd: bool = True,
     opener: Any = None,
 ) -> Any:
+    global has_opened_descriptors
     if file.__class__ is not int or find(file) is None:
+        if file.__class__ is int:
+            has_opened_descriptors = True
         return _stock_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
     binary = "b" in mode
     if set(mode) - set("rwxab+t") or sum(mode.count(letter) for letter in "rwxa") != 1:
@@ -391,6 +428,10 @@ def install() -> None:
             function = built_in(function)
         for module in (os, posix):
             setattr(module, name, function)
+    closerange.__module__ = posix.__name__
+    function = built_in(closerange)
+    for module in (os, posix):
+        setattr(module, "closerange", function)  # noqa: B010
     input_output: Any = _io
     builtins.open = io.open = input_output.open = built_in(_open)
     _exists.__name__ = _exists.__qualname__ = "exists"

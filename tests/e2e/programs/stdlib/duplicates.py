@@ -101,6 +101,17 @@ assert os.dup2(writer, reader, inheritable=False) == reader
 assert not os.get_inheritable(reader)
 os.fstat(reader)
 fails(errno.EBADF, os.dup2, writer, reader + 100)
+# The descriptor of the root directory stays open, whatever is closed.
+fails(errno.EBADF, os.close, 3)
+opened = os.open("log", os.O_RDONLY)
+reader, writer = os.pipe()
+os.closerange(opened, opened + 1)
+os.closerange(reader, 1 << 30)
+for closed in (opened, reader, writer):
+    fails(errno.EBADF, os.fstat, closed)
+os.closerange(3, 4)
+assert os.path.exists("log")
+
 # Written at the end of the program, although no file of the host is open.
 kept = os.fdopen(os.dup(1), "w")
 kept.write("ok\n")
