@@ -1,6 +1,5 @@
-//! The functions that the compiler calls, and that neither the guest nor the linker has: products
-//! of 128 bits, which `xtask/native/builtins.c` has, and quotients of them and numbers of the type
-//! `long double`, which are part of Zig.
+//! The compiler's run-time functions that the guest lacks: multiplication of 128-bit integers, in
+//! `xtask/native/builtins.c`, and their division and `long double`, which are part of Zig.
 
 use std::fs;
 use std::path::{Path, PathBuf};
