@@ -220,9 +220,8 @@ impl NetworkContext {
         let Some(connect_at) = limiter.reserve_slot(deadline) else {
             entry.limit_reached(NetLimit::ConnectsPerSecond);
             return Err(NetError::LimitReached(
-                "this sandbox has begun so many connections that the turn of another would come after \
-                 the connect timeout (connects_per_second): begin fewer, or have the embedder raise \
-                 connects_per_second"
+                "another connection would have to wait longer than the connect timeout \
+                 (connects_per_second): begin fewer, or have the embedder raise connects_per_second"
                     .into(),
             ));
         };
