@@ -175,7 +175,7 @@ impl Drop for Charge {
 /// The host-memory budget of a sandbox is exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "Eryx already keeps as much for this sandbox as it may, {max} bytes (max_host_memory): \
+    "this sandbox already uses all of its host memory, {max} bytes (max_host_memory): \
      close connections, sessions or sockets first, or have the embedder raise max_host_memory"
 )]
 pub struct HostMemoryFull {
