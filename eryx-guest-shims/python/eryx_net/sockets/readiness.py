@@ -192,8 +192,8 @@ class PollSet:
             if timeout is None:
                 raise os_error(
                     "EDEADLK",
-                    "waiting would never end: nothing waited for can happen while this program "
-                    "waits, and it has no other thread that can continue",
+                    "this wait cannot end: only this program could cause the event, and none of "
+                    "its other threads can run",
                 )
         polled = host.poll(
             self.readable,
