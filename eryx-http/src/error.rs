@@ -169,7 +169,7 @@ pub enum HttpErrorKind {
     /// A field by which some servers replace the method, with another method than that of the
     /// request.
     #[error(
-        "some servers take the field for the method, which is another one; \
+        "the field names another method than the request line, and some servers use it instead; \
          send the method in the request line (RFC 9110, 9)"
     )]
     MethodOverride,
