@@ -45,8 +45,8 @@ pub enum Rejection {
     UnknownSymbols(Vec<String>),
     /// It uses a function with another type than the function has.
     #[error(
-        "calls {name} as {expected}, and it is {found}; compile the module for the headers of \
-         CPython 3.14"
+        "calls {name} with the type {expected}, but its type is {found}; compile the module for the \
+         headers of CPython 3.14"
     )]
     FunctionType {
         /// The name of the function.

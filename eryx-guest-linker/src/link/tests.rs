@@ -564,7 +564,7 @@ fn imports_that_the_image_does_not_have_are_rejected_by_name() {
         ),
         (
             r#"(import "env" "seven" (func (result i64)))"#,
-            "calls seven as (func (result i64)), and it is (func (result i32))",
+            "calls seven with the type (func (result i64)), but its type is (func (result i32))",
         ),
     ] {
         let reason = rejection(&library(definitions)).to_string();
