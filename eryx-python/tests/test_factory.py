@@ -264,7 +264,7 @@ def test_unusable_inputs_are_rejected_with_a_remedy(cache, tmp_path):
         ({"cache_dir": ".", "cache": False}, eryx.ConfigError, "leave out one of the two"),
         ({"cache": None}, TypeError, "cache has to be True or False"),
         ({"max_package_bytes": "1"}, TypeError, "a whole number of bytes"),
-        ({"max_package_files": 0}, eryx.ConfigError, "0 leaves no room"),
+        ({"max_package_files": 0}, eryx.ConfigError, "is 0, which allows no package"),
         (
             {"packages": [needy], "max_package_bytes": 10},
             eryx.ConfigError,

@@ -61,7 +61,7 @@ impl PackageLimits {
         };
         Err(ConfigError::limit(
             limit,
-            "is 0, and 0 leaves no room for any package; give the most they may have",
+            "is 0, which allows no package; set it to at least 1",
         ))
     }
 
