@@ -388,7 +388,7 @@ impl Session {
     fn ensure_usable(&self) -> PyResult<()> {
         if !self.is_owner_process() {
             return Err(SessionClosedError::new_err(format!(
-                "the session belongs to process {}, and a fork does not take it along: open one in this process",
+                "the session belongs to process {}; a forked process cannot use it: open a new one",
                 self.process
             )));
         }

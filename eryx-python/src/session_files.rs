@@ -210,7 +210,7 @@ impl SessionFiles {
     ) -> PyResult<T> {
         if self.process != std::process::id() {
             return Err(EryxError::new_err(
-                "the session belongs to another process, and a fork does not take it along: open one in this process",
+                "the session belongs to another process; a forked process cannot use it: open a new one",
             ));
         }
         let called = py.detach(|| {
@@ -222,7 +222,7 @@ impl SessionFiles {
         });
         called.map_err(|refused| match refused {
             Refused::Running => EryxError::new_err(
-                "a program runs in the session, and its files can be used only between two: wait for its end",
+                "a program is running in the session: its files can be used once it has ended",
             ),
             Refused::Closed => session_closed(),
             Refused::Error(error) => exception(error),

@@ -173,7 +173,7 @@ session.execute("import http.client; site = http.client.HTTPConnection('127.0.0.
     try:
         session.execute("pass")
     except eryx.SessionClosedError as error:
-        print("fork does not take it along" in str(error), flush=True)
+        print("a forked process cannot use it" in str(error), flush=True)
     session.close()
     del session
 """,
