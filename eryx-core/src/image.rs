@@ -73,9 +73,9 @@ impl Image {
         Ok(image)
     }
 
-    /// Loads and links `code`, which is that of the image with this digest. `is_resettable` says
-    /// that its memory is all that its programs can change: an image that was made for it could
-    /// leave something for the next program elsewhere, such as in a global.
+    /// Loads and links `code`, the machine code of the image with this digest. `is_resettable` says
+    /// that programs change nothing of an instance but its memory: a hostile image could leave
+    /// something for the next program elsewhere, such as in a global.
     fn load(code: MachineCode, digest: Digest, is_resettable: bool) -> Result<Self, Error> {
         let pooled = engine::pooled().and_then(|engine| {
             code.load(engine)

@@ -146,10 +146,9 @@ impl FileSystem {
         }
     }
 
-    /// Returns the content that has to be loaded before the file at a path can be read, or, unless
-    /// `reads`, before its size is known; also if it was found that it cannot be loaded. Follows a
-    /// link at its end if `follow`. Returns `None` for all else, also for a path that leads
-    /// nowhere.
+    /// Returns the content to load before the file at a path is read, or, unless `reads`, before
+    /// its size is known. Returns content that failed to load, too. Follows a link at the end of
+    /// the path if `follow`. Returns `None` for all else, such as a path that does not exist.
     pub fn unloaded_at(
         &self,
         descriptor: Descriptor,

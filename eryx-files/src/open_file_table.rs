@@ -34,8 +34,8 @@ pub(crate) enum OpenFile {
 /// The state of an iteration.
 pub(crate) enum Entries {
     /// Over a directory in memory, of this volume. The next entry is the first whose name is
-    /// greater than that of the last one. So the iteration holds no copy of the directory, which a
-    /// program could make it hold many of.
+    /// greater than that of the last one. An iteration holds no copy of the directory: many
+    /// iterations would take too much memory.
     Node {
         volume: usize,
         id: NodeId,
@@ -52,7 +52,7 @@ pub(crate) struct OpenFileTable {
     /// The number of them that are not in memory.
     mounted: usize,
     max_open: usize,
-    /// The number of additional ones that can be open at present, for those of the caller.
+    /// The entries by which both limits are raised for files that the caller opens itself.
     reserve: usize,
 }
 

@@ -249,7 +249,7 @@ impl Network {
     /// off. Also when there is a [proxy](NetConfig::proxy), which carries no UDP.
     pub fn udp_socket(&self, family: Family) -> Result<UdpSocket, NetError> {
         let context = self.context()?;
-        // Datagrams would leave this machine around the proxy.
+        // UDP would bypass the proxy.
         if context.config.proxy_server().is_some() {
             return Err(NetError::Denied(
                 "datagram sockets are not available in this sandbox, whose connections go through a \

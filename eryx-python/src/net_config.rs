@@ -408,8 +408,8 @@ impl NetConfig {
             .map_err(|error| ConfigError::new_err(error.to_string()))
     }
 
-    /// Return the verdict on an HTTP request, without using the network: that of the policy on the
-    /// host if it is denied, and else that of the rules.
+    /// Return the verdict on an HTTP request, without using the network: the policy's verdict on
+    /// the host if that is denied, otherwise the verdict of the HTTP rules.
     ///
     /// Args:
     ///     method: a str such as ``"GET"``.

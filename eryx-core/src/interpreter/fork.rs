@@ -223,7 +223,7 @@ pub(super) fn page_map(memory: &[u8]) -> Option<PageMap> {
     (!written.is_empty()).then_some(map)
 }
 
-/// Copies the changed pages of one memory to another one, which is that of the image.
+/// Copies the changed pages of one memory to another, which has the content of the image.
 async fn copy_memory(
     (parent, parent_access): (&mut Store<StoreState>, &MemoryAccess),
     (child, child_access): (&mut Store<StoreState>, &MemoryAccess),

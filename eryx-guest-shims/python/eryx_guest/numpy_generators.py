@@ -79,7 +79,7 @@ def seed(generators: list[Any]) -> None:
             # With the sequence, from which `Generator.spawn` takes seeds.
             generator.__setstate__((new.state, new.seed_seq))
         except BaseException:
-            # It is not that of numpy, which cannot fail.
+            # The program has replaced the function: numpy's own cannot fail.
             continue
 
 

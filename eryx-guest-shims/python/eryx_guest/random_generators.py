@@ -69,7 +69,7 @@ def _seed_native(of_numpy: list[Any]) -> None:
                 try:
                     seed()
                 except BaseException:
-                    # It is not that of the package, which cannot fail.
+                    # The program has replaced the function: the package's own cannot fail.
                     continue
 
 
@@ -122,7 +122,7 @@ def collect_unseeded(objects: list[Any]) -> None:
 
 
 def forget_explicit_seeds() -> None:
-    """Makes the generators of the image unseeded, whose seeds are those of the build."""
+    """Makes all generators of the image count as unseeded: their seeds come from the build."""
     _explicit.clear()
     _states.clear()
 

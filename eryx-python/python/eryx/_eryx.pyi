@@ -702,8 +702,8 @@ class NetConfig:
         """
     def check_http(self, method: str, url: str) -> Verdict:
         """
-        Return the verdict on an HTTP request, without using the network: that of the policy on the
-        host if it is denied, and else that of the rules.
+        Return the verdict on an HTTP request, without using the network: the policy's verdict on
+        the host if that is denied, otherwise the verdict of the HTTP rules.
 
         Args:
             method: a str such as ``"GET"``.

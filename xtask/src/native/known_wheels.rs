@@ -29,8 +29,8 @@ impl KnownWheels {
         ))
     }
 
-    /// Makes the list that of the wheels in a folder, and writes it. Wheels of the list that
-    /// the folder lacks stay if `is_pinned`.
+    /// Replaces the list by the wheels in a folder, and writes it. Wheels of the list that the
+    /// folder lacks stay if `is_pinned`.
     pub(crate) fn update(mut self, folder: &Path, is_pinned: impl Fn(&str) -> bool) -> Result<()> {
         self.0.retain(|file, _| is_pinned(file));
         for wheel in venv::wheels(folder)? {

@@ -242,7 +242,7 @@ def _run_round() -> bool:
         _poll(None, wait=False)
     ran = False
     for thread in list(threads.values()):
-        # The number of one that has ended may be that of another by now.
+        # The ident of an ended thread may have been reused.
         if thread.held or threads.get(thread.ident) is not thread:
             continue
         if thread.started:

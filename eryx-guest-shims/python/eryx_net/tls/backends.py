@@ -294,7 +294,7 @@ class BioBackend:
 
 
 class ClosingBackend:
-    """A session whose own close_notify was sent, and which has not got that of the peer.
+    """A session that has sent close_notify and waits for the peer's.
 
     Data or the end of the transport in place of the peer's close_notify ends the session: data is
     dropped, and only the end of the transport is waited for.
