@@ -46,7 +46,12 @@ AREAS = {
 }
 
 # What a message follows, in any file and in single files.
-BEFORE = r"#\[error\(|\bnew_err\(|\bbail!\(|\banyhow!\(|ConfigError::limit\(|ImageError::new\("
+BEFORE = (
+    r"#\[error\(|\bnew_err\(|\bbail!\(|\banyhow!\(|ConfigError::limit\(|ImageError::new\("
+    r"|FunctionError::(?:new|limit)\("
+    # Also the names of variants in a `match`.
+    r"|NetError::(?:Denied|LimitReached|InvalidArgument|Other)\(\s*(?:format!\(\s*)?(?=\")"
+)
 BEFORE_IN = {
     "eryx-core/src/limit.rs": r"\bwrite!\(|\bwrite_str\(",
     "eryx-python/src/error.rs": r"\bformat!\(",
@@ -67,7 +72,7 @@ def messages() -> dict[str, list[Message]]:
     paths = [path for crate in ROOT.glob("eryx-*/src") for path in crate.rglob("*.rs")]
     for path in sorted(paths):
         name = path.relative_to(ROOT).as_posix()
-        if area := area_of(name):
+        if path.name != "tests.rs" and (area := area_of(name)):
             found[area] += in_rust(name, path.read_text())
     for path in sorted((ROOT / GUEST).rglob("*.py")):
         found["Inside of a program"] += in_python(path.read_text())
@@ -89,10 +94,11 @@ def in_rust(name: str, source: str) -> Iterator[Message]:
             continue
         literal = LITERAL.search(source, match.end())
         text = readable(literal[1])
-        if match[0] == "ConfigError::limit(" and re.fullmatch(r"\w+", text):
-            # That is the name of the setting.
+        if match[0] in ("ConfigError::limit(", "FunctionError::new(") and re.fullmatch(r"\w+", text):
+            # That is the name of the setting, or the type of the exception in the program.
             second = LITERAL.search(source, literal.end())
-            text = f"{text} {readable(second[1])}"
+            setting = f"{text} " if match[0] == "ConfigError::limit(" else ""
+            text = f"{setting}{readable(second[1])}"
         if is_message(text):
             yield Message(text, doc_comment(source[: match.start()]))
 
@@ -107,7 +113,7 @@ def readable(literal: str) -> str:
 
 def is_message(text: str) -> bool:
     """Return whether a text is more than a word, and more than another message."""
-    return len(re.findall(r"[A-Za-z]{2,}", text)) >= 3
+    return len(re.findall(r"[A-Za-z_]{2,}", text)) >= 3
 
 
 def doc_comment(before: str) -> str:
@@ -195,10 +201,17 @@ def test_messages_are_found_where_the_code_has_them():
     Missing { path: String },
     #[error("{0}")]
     Other(String),
+    fn g() {
+        match error { NetError::Denied(_) => log("it was denied by the policy"), _ => {} }
+        NetError::LimitReached(format!("this sandbox holds {} sockets", 1));
+        FunctionError::new("ValueError", "the call has no name")
+    }
     fn f() { ConfigError::limit("max_files", format!("is {}; give it one or more", 0)) }
     """
     assert list(in_rust("a.rs", rust)) == [
         Message("the file … is not there; give {another} one", "The file is missing; see `Other`."),
+        Message("this sandbox holds … sockets", ""),
+        Message("the call has no name", ""),
         Message("max_files is …; give it one or more", ""),
     ]
     python = 'raise OSError(errno.EPERM, f"{name}: a sandbox has none")\nraise KeyError(key)'
