@@ -1,4 +1,4 @@
-"""The data types of `ctypes`, in memory of the interpreter. No native code can be loaded.
+"""The data types of `ctypes`, in memory of the interpreter. It loads no native code.
 
 Objects have addresses of their own, which `cast`, `string_at` and pointers understand. They are no
 addresses of memory: an address that belongs to no object is an error and never a crash.
@@ -18,7 +18,10 @@ FUNCFLAG_CDECL, FUNCFLAG_PYTHONAPI, FUNCFLAG_USE_ERRNO, FUNCFLAG_USE_LASTERROR =
 CTYPES_MAX_ARGCOUNT = 1024
 SIZEOF_TIME_T = 8
 
-_NO_CODE = "a sandbox loads no native code; use a package that is pure Python"
+_NO_CODE = (
+    "ctypes loads no libraries in a sandbox; use a package in pure Python, or one compiled for "
+    "sandboxes"
+)
 
 _POINTER_SIZE = struct.calcsize("P")
 
