@@ -23,7 +23,7 @@ pub enum Error {
     #[error("the entry exists already")]
     Exists,
     /// The file would be larger than any file can be (EFBIG).
-    #[error("the file would be larger than `max_file_bytes`")]
+    #[error("the file would be larger than any file can be (`max_file_bytes`)")]
     FileTooLarge,
     /// An argument is not valid (EINVAL).
     #[error("an argument is not valid")]
