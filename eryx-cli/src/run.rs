@@ -30,7 +30,8 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Exit status: 0 when the script succeeds, 1 when it raises an exception, its own status when it
 /// calls sys.exit, 2 for bad usage, 124 when it exceeds its time limit, 125 when another limit ends
-/// it, or when it succeeds and a file of --har, --out or --save cannot be written.
+/// it, it cannot be run, or it succeeds and a file of --har, --out or --save cannot be written, 130
+/// after Ctrl-C.
 #[derive(Args)]
 #[command(after_help = Options::EXAMPLES_AND_EXIT_STATUS)]
 pub(crate) struct Options {
@@ -66,8 +67,9 @@ impl Options {
                           eryx run script.py -r requests --net             with a package\n  \
                           eryx run -c 'print(6 * 7)' --timeout 1s\n\n\
                           Exit status: 0 when the script succeeds, 1 when it raises an exception, its own when it calls \
-                          sys.exit; 2 for bad usage, 124 when it exceeds its time limit, 125 when another limit ends it, or when \
-                          it succeeds and a file of --har, --out or --save cannot be written.";
+                          sys.exit; 2 for bad usage, 124 when it exceeds its time limit, 125 when another limit ends it, it \
+                          cannot be run, or it succeeds and a file of --har, --out or --save cannot be written, 130 after \
+                          Ctrl-C.";
 
     /// Creates the HTTP Archive, if there is one.
     fn har_file(&self) -> Result<Option<HarFile>> {
