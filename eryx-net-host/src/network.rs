@@ -158,6 +158,7 @@ impl Network {
     ) -> Result<Connection, NetError> {
         let context = self.context()?;
         let admitted = context.admit_connection(entry, host, port)?;
+        let dialled = admitted.host.clone();
         let target = match (admitted.placeholder, admitted.host) {
             (Some(placeholder), Host::Name(name)) => ConnectTarget::ProxiedName(name, placeholder),
             (_, Host::Name(name)) => ConnectTarget::Name(Box::pin(checked_lookup::resolve(
@@ -172,7 +173,7 @@ impl Network {
             Arc::clone(context),
             Arc::clone(entry),
             admitted.slot,
-            (host, admitted.policy_host, port),
+            (dialled, admitted.policy_host, port),
             target,
             admitted.connect_at,
             admitted.deadline,

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use eryx_net_host::policy::{HttpRule, SecretBinding};
@@ -192,6 +193,33 @@ async fn a_placeholder_of_a_name_counts_as_the_name_for_secrets_and_rules() {
         denial(within_timeout(connection.write(request, None)).await);
     }
     assert_eq!(server.text().matches(SECRET).count(), 2);
+    assert!(!server.text().contains("/other"));
+}
+
+#[tokio::test]
+async fn a_placeholder_counts_as_the_name_for_rules_on_a_port_in_no_proxy() {
+    let server = echo_server(None).await;
+    let port = server.port();
+    let (_server, _proxy, config) = resolved_by_proxy().await;
+    let resolver = ScriptedResolver::new().answer("site.test", &["127.0.0.1"]);
+    let rule = HttpRule::new("site.test".parse().expect("a pattern"));
+    let config = config
+        .allow_localhost()
+        .with_resolver(Arc::new(resolver))
+        .with_http_rule(rule.with_paths(["/upload"]).expect("a path"))
+        .and_then(|config| config.bypass_proxy(&format!("site.test:{port}")))
+        .expect("valid");
+    let network = Network::new(&config);
+    // The proxy resolves the name for other ports.
+    let mut lookup = network
+        .lookup("site.test", None, Family::Any)
+        .expect("allowed");
+    let addresses = within_timeout(lookup.finish(None)).await.expect("found");
+    for host in ["site.test", &addresses[0].to_string()] {
+        let mut connection = connected(&network, host, port).await;
+        let request = format!("GET /other HTTP/1.1\r\nHost: site.test:{port}\r\n\r\n");
+        denial(within_timeout(connection.write(request.as_bytes(), None)).await);
+    }
     assert!(!server.text().contains("/other"));
 }
 

@@ -46,7 +46,7 @@ impl Connection {
         context: Arc<NetworkContext>,
         entry: Arc<AuditEntry>,
         slot: ConnectionSlot,
-        (host, policy_host, port): (&str, Host, u16),
+        (host, policy_host, port): (Host, Host, u16),
         target: ConnectTarget,
         connect_at: Option<Instant>,
         deadline: ConnectDeadline,
@@ -65,7 +65,7 @@ impl Connection {
         Self {
             entry,
             slot: Some(slot),
-            host: host.into(),
+            host,
             policy_host,
             port,
             state,
@@ -163,12 +163,7 @@ impl Connection {
         }
         let context = &self.limits.context;
         let address = endpoints.policy_address();
-        let host = match address {
-            Some(address) => Host::parse(&self.host).unwrap_or(Host::Address(address)),
-            // The program may have dialled the placeholder.
-            None => self.policy_host.clone(),
-        };
-        self.inspection = context.inspection_target(host, address, self.port);
+        self.inspection = context.inspection_target(self.host.clone(), address, self.port);
         if self.inspection.is_some() {
             let memory = context.charge(&self.entry, context.inspection_memory())?;
             if let Some(slot) = &mut self.slot {

@@ -54,7 +54,8 @@ pub struct Connection {
     pub(super) entry: Arc<AuditEntry>,
     /// `None` once a lingering close owns it.
     pub(super) slot: Option<ConnectionSlot>,
-    pub(super) host: Arc<str>,
+    /// The host that the program named; in place of a placeholder address its name.
+    pub(super) host: Host,
     /// The host that the verdict was about: the name, for an address that a lookup returned.
     pub(super) policy_host: Host,
     pub(super) port: u16,
@@ -268,7 +269,7 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("host", &self.host)
+            .field("host", &self.host.to_string())
             .field("port", &self.port)
             .field("phase", &self.phase())
             .finish_non_exhaustive()
