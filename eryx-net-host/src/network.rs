@@ -12,7 +12,6 @@ use crate::audit::entry::AuditEntry;
 use crate::audit::event::Observer;
 use crate::audit::log::AuditLog;
 use crate::audit::report::NetworkReport;
-use crate::checked_lookup;
 use crate::config::NetConfig;
 use crate::context::NetworkContext;
 use crate::error::NetError;
@@ -22,7 +21,6 @@ use crate::limits::kind::NetLimit;
 use crate::lookup::{Family, Lookup};
 use crate::server_name_check::HandshakeTransport;
 use crate::socket_limits::SocketLimits;
-use crate::tcp::connect::ConnectTarget;
 use crate::tcp::connection::Connection;
 use crate::tls_session::{Inspected, TlsSession};
 use crate::udp::socket::UdpSocket;
@@ -158,25 +156,11 @@ impl Network {
     ) -> Result<Connection, NetError> {
         let context = self.context()?;
         let admitted = context.admit_connection(entry, host, port)?;
-        let dialled = admitted.host.clone();
-        let target = match (admitted.placeholder, admitted.host) {
-            (Some(placeholder), Host::Name(name)) => ConnectTarget::ProxiedName(name, placeholder),
-            (_, Host::Name(name)) => ConnectTarget::Name(Box::pin(checked_lookup::resolve(
-                Arc::clone(context),
-                Arc::clone(entry),
-                name,
-                Some(port),
-            ))),
-            (_, Host::Address(address)) => ConnectTarget::Address(address),
-        };
         Ok(Connection::connect(
             Arc::clone(context),
             Arc::clone(entry),
-            admitted.slot,
-            (dialled, admitted.policy_host, port),
-            target,
-            admitted.connect_at,
-            admitted.deadline,
+            admitted,
+            port,
         ))
     }
 

@@ -11,12 +11,11 @@ use eryx_net_policy::{Host, HostName};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::admission::ConnectionSlot;
+use crate::admission::AdmittedConnection;
 use crate::audit::activity::CloseReason;
 use crate::audit::entry::AuditEntry;
-use crate::connect_budget::ConnectDeadline;
+use crate::checked_lookup;
 use crate::context::NetworkContext;
-use crate::dns::resolver::Answer;
 use crate::error::NetError;
 use crate::poll::deadline::Deadline;
 use crate::poll::operation_timeout::OperationTimeout;
@@ -29,37 +28,39 @@ use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::proxy_route;
 use crate::tcp::state::{HalfClose, State};
 
-/// The target of a new connection.
-pub(crate) enum ConnectTarget {
-    /// A name: the future resolves it and checks its addresses.
-    Name(BoxFuture<'static, Result<Answer, NetError>>),
-    /// An address that the policy allows.
-    Address(IpAddr),
-    /// A name that the policy allows and the proxy resolves, with its placeholder.
-    ProxiedName(HostName, IpAddr),
-}
-
 impl Connection {
-    /// Returns a connection that begins to connect at `connect_at`, or at once for `None`, when it
-    /// is polled.
+    /// Returns a connection that begins to connect when it is polled, at the admitted time.
     pub(crate) fn connect(
         context: Arc<NetworkContext>,
         entry: Arc<AuditEntry>,
-        slot: ConnectionSlot,
-        (host, policy_host, port): (Host, Host, u16),
-        target: ConnectTarget,
-        connect_at: Option<Instant>,
-        deadline: ConnectDeadline,
+        admitted: AdmittedConnection,
+        port: u16,
     ) -> Self {
-        let state = match target {
-            ConnectTarget::Name(answer) => State::Resolving(delayed_until(connect_at, answer)),
-            ConnectTarget::Address(address) => State::Connecting(delayed_until(
+        let AdmittedConnection {
+            host,
+            policy_host,
+            placeholder,
+            slot,
+            connect_at,
+            deadline,
+        } = admitted;
+        let state = match (&host, placeholder) {
+            (Host::Name(name), Some(placeholder)) => State::Connecting(delayed_until(
                 connect_at,
-                dial_future(&context, &entry, &policy_host, port, &[address]),
+                proxied_name_future(&context, &entry, (name.clone(), port), placeholder),
             )),
-            ConnectTarget::ProxiedName(name, placeholder) => State::Connecting(delayed_until(
+            (Host::Name(name), None) => State::Resolving(delayed_until(
                 connect_at,
-                proxied_name_future(&context, &entry, (name, port), placeholder),
+                Box::pin(checked_lookup::resolve(
+                    Arc::clone(&context),
+                    Arc::clone(&entry),
+                    name.clone(),
+                    Some(port),
+                )),
+            )),
+            (Host::Address(address), _) => State::Connecting(delayed_until(
+                connect_at,
+                dial_future(&context, &entry, &policy_host, port, &[*address]),
             )),
         };
         Self {
