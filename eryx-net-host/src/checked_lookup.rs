@@ -7,7 +7,7 @@ use eryx_net_policy::HostName;
 
 use crate::audit::entry::AuditEntry;
 use crate::context::NetworkContext;
-use crate::dns::resolver::{Answer, MAX_ADDRESSES, MAX_ALIASES, Resolve as _, ResolveError};
+use crate::dns::resolver::{Answer, Resolve as _, ResolveError};
 use crate::error::NetError;
 
 /// The most addresses of one name that are returned. All addresses of the name are checked.
@@ -23,9 +23,7 @@ pub(crate) async fn resolve(
 ) -> Result<Answer, NetError> {
     let answer = match context.resolver().resolve(&name).await {
         Ok(answer) if answer.addresses.is_empty() => return Err(NetError::NameWithoutAddress),
-        Ok(answer)
-            if answer.addresses.len() > MAX_ADDRESSES || answer.aliases.len() > MAX_ALIASES =>
-        {
+        Ok(answer) if answer.exceeds_limits() => {
             entry.unresolved(&format!(
                 "it has {} addresses and {} aliases, more than any host needs",
                 answer.addresses.len(),

@@ -47,6 +47,11 @@ pub(crate) const MAX_ADDRESSES: usize = 256;
 /// The most aliases that are accepted per answer. Resolvers follow fewer.
 pub(crate) const MAX_ALIASES: usize = 16;
 
+/// Returns why an answer with too many aliases is not used.
+pub(crate) fn too_many_aliases() -> String {
+    format!("the name has more than {MAX_ALIASES} aliases, or they form a loop")
+}
+
 /// The aliases and addresses of a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -55,6 +60,13 @@ pub struct Answer {
     pub aliases: Vec<HostName>,
     /// Every address of the name, in the order of the name server's answer.
     pub addresses: Vec<IpAddr>,
+}
+
+impl Answer {
+    /// Returns whether it has more than [`MAX_ADDRESSES`] or [`MAX_ALIASES`].
+    pub(crate) fn exceeds_limits(&self) -> bool {
+        self.addresses.len() > MAX_ADDRESSES || self.aliases.len() > MAX_ALIASES
+    }
 }
 
 impl From<Vec<IpAddr>> for Answer {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::message::{Question, Response};
 use super::name_servers::NameServers;
-use crate::dns::resolver::{Answer, MAX_ALIASES, ResolveError};
+use crate::dns::resolver::{Answer, MAX_ALIASES, ResolveError, too_many_aliases};
 
 /// How long to wait for the second of the A and AAAA answers once the first has arrived. Longer
 /// than the 50 ms of RFC 8305, so that a verdict, which is about both, depends less on which answer
@@ -109,9 +109,7 @@ async fn query_family(
         }
         name = end;
     }
-    Err(ResolveError::TryAgain(format!(
-        "the name has more than {MAX_ALIASES} aliases, or they form a loop"
-    )))
+    Err(ResolveError::TryAgain(too_many_aliases()))
 }
 
 impl FamilyAnswer {

@@ -7,7 +7,7 @@ use eryx_net_policy::HostName;
 use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use crate::dns::resolver::{MAX_ADDRESSES, MAX_ALIASES};
+use crate::dns::resolver::{MAX_ADDRESSES, MAX_ALIASES, too_many_aliases};
 
 /// The largest UDP response to request through EDNS (RFC 6891): it fits into one packet on any path
 /// (DNS Flag Day 2020).
@@ -136,9 +136,7 @@ impl Question {
         while let Some((target, ttl)) = answers.iter().find_map(|record| alias(record, &chain.end))
         {
             if chain.aliases.len() == MAX_ALIASES {
-                return Err(format!(
-                    "the name has more than {MAX_ALIASES} aliases, or they form a loop"
-                ));
+                return Err(too_many_aliases());
             }
             let alias = HostName::parse(&target.to_ascii())
                 .map_err(|error| format!("the answer contains an invalid alias: {error}"))?;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::address_families::Outcome;
 use super::cache::Cache;
-use crate::dns::resolver::{Answer, MAX_ADDRESSES, MAX_ALIASES, ResolveError};
+use crate::dns::resolver::{Answer, ResolveError};
 use crate::host_memory::HostMemory;
 use crate::limits::rate_limiter::{RateLimitWait, RateLimiter};
 
@@ -116,9 +116,7 @@ impl LookupScheduler {
         poll_fn(|cx| wait.poll_acquire(cx, &self.rate, 1)).await;
         let Outcome { answer, ttl } = query(Arc::clone(&self)).await;
         match &answer {
-            Ok(answer)
-                if answer.addresses.len() > MAX_ADDRESSES || answer.aliases.len() > MAX_ALIASES => {
-            }
+            Ok(answer) if answer.exceeds_limits() => {}
             Ok(answer) => self.cache.insert(&name, Some(answer), ttl),
             Err(ResolveError::NotFound) => self.cache.insert(&name, None, ttl),
             Err(ResolveError::TryAgain(_)) => {}
