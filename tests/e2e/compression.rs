@@ -5,12 +5,12 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use eryx::{Error, Limit, ResourceLimits};
+use eryx::ResourceLimits;
 use serde_json::json;
 
 use crate::support::{
-    expect_exception, expect_stdout, one_second_timeout, program, sandbox, sandbox_with_limits,
-    workspace_root,
+    expect_exception, expect_stdout, expect_time_limit, one_second_timeout, program, sandbox,
+    sandbox_with_limits, workspace_root,
 };
 
 /// Runs CPython on the host, and returns what it prints.
@@ -127,16 +127,7 @@ async fn slow_compression_ends_at_the_time_limit() {
         let result = sandbox_with_limits(None, one_second_timeout())
             .execute(text)
             .await;
-        assert!(
-            matches!(
-                result,
-                Err(Error::Limit {
-                    limit: Limit::ExecutionTime(_),
-                    ..
-                })
-            ),
-            "{compress}: {result:?}"
-        );
+        expect_time_limit(result, compress);
     }
 }
 

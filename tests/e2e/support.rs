@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eryx::net::NetConfig;
-use eryx::{Error, ExecuteResult, PythonException, ResourceLimits, Sandbox};
+use eryx::{Error, ExecuteResult, Limit, PythonException, ResourceLimits, Sandbox};
 use eryx_testkit::{Behaviour, CertificateAuthority, Peer};
 use serde_json::Value;
 
@@ -94,6 +94,18 @@ pub(crate) fn expect_exception(result: Result<ExecuteResult, Error>) -> PythonEx
         Err(Error::Exception(exception)) => *exception,
         Err(error) => panic!("the program did not raise: {}", error_details(&error)),
         Ok(result) => panic!("the program did not raise, it printed {:?}", result.stdout),
+    }
+}
+
+/// Checks that an execution of `program` ended at its time limit.
+#[track_caller]
+pub(crate) fn expect_time_limit(result: Result<ExecuteResult, Error>, program: &str) {
+    match result {
+        Err(Error::Limit {
+            limit: Limit::ExecutionTime(_),
+            ..
+        }) => {}
+        other => panic!("{program}: {other:?}"),
     }
 }
 

@@ -1,12 +1,11 @@
 //! Threads that take turns: what runs while another thread waits, and what ends them.
 
-use eryx::{Error, Limit};
 use eryx_testkit::{Behaviour, Peer};
 use serde_json::json;
 
 use crate::support::{
-    expect_exception, expect_stdout, loopback, one_second_timeout, run_program, sandbox,
-    sandbox_with_limits,
+    expect_exception, expect_stdout, expect_time_limit, loopback, one_second_timeout, run_program,
+    sandbox, sandbox_with_limits,
 };
 
 /// Runs `program` in a new sandbox, and returns what it prints.
@@ -470,16 +469,7 @@ threading.Thread(target=loop).start()
     let result = sandbox_with_limits(None, one_second_timeout())
         .execute(program)
         .await;
-    assert!(
-        matches!(
-            &result,
-            Err(Error::Limit {
-                limit: Limit::ExecutionTime(_),
-                ..
-            })
-        ),
-        "{result:?}"
-    );
+    expect_time_limit(result, program);
 }
 
 #[tokio::test]
