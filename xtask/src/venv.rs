@@ -87,6 +87,8 @@ impl Venv {
     /// there.
     pub(crate) fn download(&self, requirements: &Path, folder: &Path) -> Result<()> {
         let pure = [
+            "--only-binary",
+            ":all:",
             "--platform",
             "any",
             "--implementation",
@@ -103,10 +105,10 @@ impl Venv {
     /// Downloads the wheels for this environment that `requirements` pins into `folder`, unless
     /// they are there.
     pub(crate) fn download_native(&self, requirements: &Path, folder: &Path) -> Result<()> {
-        self.fetch(requirements, folder, &[])
+        self.fetch(requirements, folder, &["--only-binary", ":all:"])
     }
 
-    fn fetch(&self, requirements: &Path, folder: &Path, platform: &[&str]) -> Result<()> {
+    fn fetch(&self, requirements: &Path, folder: &Path, options: &[&str]) -> Result<()> {
         let stamp = Stamp::new(requirements, folder.join("requirements.txt"))?;
         if stamp.is_current() {
             return Ok(());
@@ -115,8 +117,7 @@ impl Venv {
         command::output(
             self.pip("download")
                 .args(["--require-hashes", "--no-deps"])
-                .args(["--only-binary", ":all:"])
-                .args(platform)
+                .args(options)
                 .arg("--requirement")
                 .arg(requirements)
                 .arg("--dest")
@@ -171,21 +172,8 @@ impl Venv {
     /// Downloads the sources that `requirements` pins into `folder`, unless they are there. The
     /// environment has the build tools, which give the metadata.
     pub(crate) fn download_sources(&self, requirements: &Path, folder: &Path) -> Result<()> {
-        let stamp = Stamp::new(requirements, folder.join("requirements.txt"))?;
-        if stamp.is_current() {
-            return Ok(());
-        }
-        remove_dir(folder)?;
-        command::output(
-            self.pip("download")
-                .args(["--require-hashes", "--no-deps"])
-                .args(["--no-build-isolation", "--no-binary", ":all:"])
-                .arg("--requirement")
-                .arg(requirements)
-                .arg("--dest")
-                .arg(folder),
-        )?;
-        stamp.write()
+        let sources = ["--no-build-isolation", "--no-binary", ":all:"];
+        self.fetch(requirements, folder, &sources)
     }
 
     /// Returns the environment's interpreter.
