@@ -10,9 +10,6 @@ use eryx::files::ChangedFiles;
 use eryx::net::policy::escape;
 use eryx::{Files, MountAccess};
 
-/// The most bytes that a script can add to a directory of the machine: 64 MiB.
-const MAX_GROWTH: u64 = 64 << 20;
-
 /// The files that programs start with.
 #[derive(Args)]
 #[command(next_help_heading = "Files")]
@@ -49,7 +46,7 @@ impl FilesArgs {
             let (paths, access) = match text.rsplit_once(':') {
                 Some((paths, "ro")) => (paths, MountAccess::ReadOnly),
                 Some((paths, "rw")) => {
-                    let max_growth = MAX_GROWTH;
+                    let max_growth = MountAccess::DEFAULT_MAX_GROWTH;
                     (paths, MountAccess::ReadWrite { max_growth })
                 }
                 _ => (text.as_str(), MountAccess::ReadOnly),

@@ -88,9 +88,6 @@ impl ContentProviders {
     }
 }
 
-/// The default for the bytes that programs can add to a mount: 64 MiB.
-const DEFAULT_MAX_GROWTH: u64 = 64 << 20;
-
 #[pymethods]
 impl Files {
     #[new]
@@ -186,7 +183,7 @@ impl Files {
                 ));
             }
             (false, growth) => MountAccess::ReadWrite {
-                max_growth: growth.unwrap_or(DEFAULT_MAX_GROWTH),
+                max_growth: growth.unwrap_or(MountAccess::DEFAULT_MAX_GROWTH),
             },
         };
         self.change(|files| files.with_mount(guest, directory, access));

@@ -67,6 +67,11 @@ pub enum MountAccess {
     },
 }
 
+impl MountAccess {
+    /// The `max_growth` that the Python package and the command use unless told otherwise: 64 MiB.
+    pub const DEFAULT_MAX_GROWTH: u64 = 64 << 20;
+}
+
 /// A file, directory or mount.
 struct Entry {
     /// The path, as the embedder wrote it.
