@@ -22,8 +22,8 @@ use crate::store_state::StoreState;
 /// its time elsewhere.
 const MAX_PAGES: usize = 256;
 
-/// The most pages of an image that are kept for it, for programs that write to different pages.
-const MAX_KNOWN: usize = 4 * MAX_PAGES;
+/// The most pages of an image that are cached, for programs that write to different pages.
+const MAX_CACHED_PAGES: usize = 4 * MAX_PAGES;
 const _: () = assert!(MAX_PAGES <= MAX_PARTS);
 
 /// The most memory that is searched for written pages, in bytes. The search takes half a
@@ -34,13 +34,13 @@ const MAX_MEMORY: usize = 256 << 20;
 #[derive(Default)]
 pub(crate) struct ImagePages {
     /// Replaced as a whole, so that the lock is held only for a moment.
-    known: Mutex<Arc<KnownPages>>,
+    cached: Mutex<Arc<CachedPages>>,
 }
 
 /// Copies of those pages of an image that programs have written to, and the value of its C stack
 /// pointer between two calls.
 #[derive(Clone, Default)]
-pub(crate) struct KnownPages {
+pub(crate) struct CachedPages {
     /// By address.
     pages: HashMap<usize, Arc<[u64]>>,
     /// `None` until an instance was read.
@@ -58,24 +58,24 @@ pub(crate) enum Reset {
 }
 
 impl ImagePages {
-    /// Returns the pages that are known.
-    pub(crate) fn known(&self) -> Option<Arc<KnownPages>> {
-        try_lock(&self.known).map(|known| Arc::clone(&known))
+    /// Returns the cached pages.
+    pub(crate) fn cached(&self) -> Option<Arc<CachedPages>> {
+        try_lock(&self.cached).map(|cached| Arc::clone(&cached))
     }
 
-    /// Makes these pages the known ones. Those that another thread has added since are read again
-    /// when they are needed.
-    pub(crate) fn set_known(&self, pages: &Arc<KnownPages>) {
-        let Some(mut known) = try_lock(&self.known) else {
+    /// Caches these pages in place of those before. Pages that another thread has added since are
+    /// read again when they are needed.
+    pub(crate) fn cache_pages(&self, pages: &Arc<CachedPages>) {
+        let Some(mut cached) = try_lock(&self.cached) else {
             return;
         };
-        let replaced = mem::replace(&mut *known, Arc::clone(pages));
-        drop(known);
+        let replaced = mem::replace(&mut *cached, Arc::clone(pages));
+        drop(cached);
         drop(replaced);
     }
 }
 
-impl KnownPages {
+impl CachedPages {
     /// Returns how the memory of an instance is reset, whose size has not changed.
     pub(crate) async fn plan(
         &self,
@@ -112,14 +112,14 @@ impl KnownPages {
     }
 
     /// Returns the pages in `ranges`, which are [`MAX_PAGES`] at most, that have to be read. Those
-    /// are all of them when the known ones would become too many: a program must not be able to
-    /// fill the known pages with those that no other program writes to.
+    /// are all of them when there would be too many cached pages: a program must not be able to
+    /// fill the cache with those that no other program writes to.
     fn missing(&self, ranges: &[Range<usize>]) -> Vec<usize> {
         let pages = || ranges.iter().flat_map(|range| range.clone().step_by(PAGE));
         let missing: Vec<_> = pages()
             .filter(|page| !self.pages.contains_key(page))
             .collect();
-        if self.pages.len() + missing.len() > MAX_KNOWN {
+        if self.pages.len() + missing.len() > MAX_CACHED_PAGES {
             return pages().collect();
         }
         missing
@@ -136,19 +136,19 @@ impl KnownPages {
         let stack = access.start(pristine).await?;
         let view = access.view(pristine).await?;
         let memory = view.as_le_slice(&*pristine);
-        let is_too_much = self.pages.len() + missing.len() > MAX_KNOWN;
-        let mut known = if is_too_much {
+        let is_too_much = self.pages.len() + missing.len() > MAX_CACHED_PAGES;
+        let mut cached = if is_too_much {
             Self::default()
         } else {
             self.clone()
         };
-        known.stack = Some(stack);
+        cached.stack = Some(stack);
         for &page in missing {
             let (words, _) = memory[page..page + PAGE].as_chunks();
             let words = words.iter().map(|word| u64::from_le_bytes(*word));
-            known.pages.insert(page, words.collect());
+            cached.pages.insert(page, words.collect());
         }
-        Ok(Arc::new(known))
+        Ok(Arc::new(cached))
     }
 }
 
@@ -196,17 +196,17 @@ mod tests {
 
     #[test]
     fn pages_that_few_programs_write_to_do_not_displace_others_for_ever() {
-        let mut known = KnownPages::default();
+        let mut cached = CachedPages::default();
         let page = |number: usize| number * PAGE..(number + 1) * PAGE;
-        assert_eq!(known.missing(&[page(1), page(3)]), [PAGE, 3 * PAGE]);
-        for number in 0..MAX_KNOWN - 1 {
-            known.pages.insert(number * PAGE, Arc::new([]));
+        assert_eq!(cached.missing(&[page(1), page(3)]), [PAGE, 3 * PAGE]);
+        for number in 0..MAX_CACHED_PAGES - 1 {
+            cached.pages.insert(number * PAGE, Arc::new([]));
         }
-        let (last, beyond) = (MAX_KNOWN - 1, MAX_KNOWN);
-        assert_eq!(known.missing(&[page(0), page(last)]), [last * PAGE]);
+        let (last, beyond) = (MAX_CACHED_PAGES - 1, MAX_CACHED_PAGES);
+        assert_eq!(cached.missing(&[page(0), page(last)]), [last * PAGE]);
         // They are forgotten, and read again.
         assert_eq!(
-            known.missing(&[page(0), page(last), page(beyond)]),
+            cached.missing(&[page(0), page(last), page(beyond)]),
             [0, last * PAGE, beyond * PAGE]
         );
     }

@@ -106,18 +106,18 @@ impl Interpreter {
                 return Ok(false);
             }
             let pages = image.pages();
-            let Some(mut known) = pages.known() else {
+            let Some(mut cached) = pages.cached() else {
                 return Ok(false);
             };
-            let mut plan = known.plan(&mut store, &access).await?;
+            let mut plan = cached.plan(&mut store, &access).await?;
             if let Reset::Missing(missing) = &plan {
                 let mut pristine = start_pristine(image).await?;
                 let pristine_access = MemoryAccess::find(&pristine.instance, &mut pristine.store)?;
-                known = known
+                cached = cached
                     .read(missing, &mut pristine.store, &pristine_access)
                     .await?;
-                pages.set_known(&known);
-                plan = known.plan(&mut store, &access).await?;
+                pages.cache_pages(&cached);
+                plan = cached.plan(&mut store, &access).await?;
             }
             let Reset::Parts(parts) = plan else {
                 return Ok(false);
@@ -342,7 +342,7 @@ mod tests {
             check_waiting(&template, source).await;
         }
         assert!(reused >= 10, "{reused} were reused");
-        // They wrote to more pages than are known, and others are still reused.
+        // They wrote to more pages than are cached, and others are still reused.
         assert!(is_reused(&template, "pass", async |_, _| {}).await);
         check_waiting(&template, "pass").await;
     }
