@@ -11,7 +11,7 @@ use crate::execution_timeout::{CallEnd, deadline, race, within_time_limit};
 use crate::functions::{Call, OfferedFunctions};
 use crate::image::Image;
 use crate::interpreter::Interpreter;
-use crate::interpreter::start::{InstanceChoice, Origin};
+use crate::interpreter::start::{InitialState, InstanceChoice};
 use crate::limit::Limit;
 use crate::memory_access::{MemoryAccess, copy_error};
 use crate::memory_changes::{Changes, PageMap};
@@ -46,13 +46,13 @@ impl Interpreter {
     ) -> Result<Self, Error> {
         let started = Instant::now();
         let (mut store, calls_after) = self.pause(started).await?;
-        let origin = Origin {
+        let initial = InitialState {
             files: store.data().files.lock().fork(),
             clock: SessionClock::starting_at(store.data().clock.reading()),
             network: self.network.fork(observer),
             offered: offered.clone(),
         };
-        let child = self.copy(&mut store, image, sinks, origin, started).await;
+        let child = self.copy(&mut store, image, sinks, initial, started).await;
         self.resume(store, calls_after, started).await?;
         child
     }
@@ -139,12 +139,12 @@ impl Interpreter {
         parent: &mut Store<StoreState>,
         image: &Image,
         sinks: &Sinks,
-        origin: Origin,
+        initial: InitialState,
         started: Instant,
     ) -> Result<Self, Error> {
         let access = MemoryAccess::find(&self.instance, parent)?;
         let choice = InstanceChoice::Any;
-        let mut child = Self::start_from(image, &self.limits, sinks, origin, choice).await?;
+        let mut child = Self::start_from(image, &self.limits, sinks, initial, choice).await?;
         child.environment.clone_from(&self.environment);
         child.had_stdin = self.had_stdin;
         let handles = handles(parent);

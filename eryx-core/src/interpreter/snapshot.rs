@@ -11,7 +11,7 @@ use crate::execution_timeout::within_time_limit;
 use crate::functions::OfferedFunctions;
 use crate::interpreter::Interpreter;
 use crate::interpreter::fork::{STEP, handles, page_map};
-use crate::interpreter::start::{InstanceChoice, Origin, start_files};
+use crate::interpreter::start::{InitialState, InstanceChoice, start_files};
 use crate::limits::ResourceLimits;
 use crate::memory_access::{MemoryAccess, copy_error};
 use crate::memory_changes::Changes;
@@ -47,10 +47,10 @@ impl Interpreter {
         let memory = MemoryAccess::find(&self.instance, store)?;
         // An instance that never runs has the memory of the image.
         let offered = OfferedFunctions::default();
-        let origin = Origin::new(template, &self.limits, Network::off(), &offered)?;
+        let initial = InitialState::new(template, &self.limits, Network::off(), &offered)?;
         let sinks = Sinks::default();
         let (image, choice) = (&template.image, InstanceChoice::New);
-        let pristine = Self::start_from(image, &self.limits, &sinks, origin, choice).await?;
+        let pristine = Self::start_from(image, &self.limits, &sinks, initial, choice).await?;
         let Some(mut pristine_store) = pristine.store else {
             return Err(SnapshotError::Unsupported.into());
         };
@@ -99,14 +99,14 @@ impl Interpreter {
             }
             .into());
         }
-        let origin = Origin {
+        let initial = InitialState {
             files: start_files(&template.files, limits)?,
             clock: SessionClock::starting_at(Duration::from_nanos(facts.clock)),
             network,
             offered: offered.clone(),
         };
         let (image, choice) = (&template.image, InstanceChoice::Any);
-        let mut interpreter = Self::start_from(image, limits, sinks, origin, choice).await?;
+        let mut interpreter = Self::start_from(image, limits, sinks, initial, choice).await?;
         interpreter.had_stdin = facts.had_stdin;
         interpreter
             .fill_and_resume(started, facts.handles, async |store, access| {

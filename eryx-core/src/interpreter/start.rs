@@ -46,14 +46,14 @@ pub(super) enum InstanceChoice {
 }
 
 /// The state that a new interpreter starts with, in addition to its memory.
-pub(super) struct Origin {
+pub(super) struct InitialState {
     pub(super) files: FileSystem,
     pub(super) clock: SessionClock,
     pub(super) network: Network,
     pub(super) offered: OfferedFunctions,
 }
 
-impl Origin {
+impl InitialState {
     /// Returns the state of an interpreter that starts from `template`.
     pub(super) fn new(
         template: &Template,
@@ -95,9 +95,9 @@ impl Interpreter {
         offered: &OfferedFunctions,
         environment: Environment,
     ) -> Result<Self, Error> {
-        let origin = Origin::new(template, limits, network, offered)?;
+        let initial = InitialState::new(template, limits, network, offered)?;
         let (image, choice) = (&template.image, InstanceChoice::Any);
-        let mut interpreter = Self::start_from(image, limits, sinks, origin, choice).await?;
+        let mut interpreter = Self::start_from(image, limits, sinks, initial, choice).await?;
         interpreter.environment = environment;
         Ok(interpreter)
     }
@@ -108,10 +108,10 @@ impl Interpreter {
         limits: &ResourceLimits,
     ) -> Result<(Self, Instance), Error> {
         let offered = OfferedFunctions::default();
-        let origin = Origin::new(template, limits, Network::off(), &offered)?;
+        let initial = InitialState::new(template, limits, Network::off(), &offered)?;
         let sinks = Sinks::default();
         let (image, choice) = (&template.image, InstanceChoice::New);
-        let interpreter = Self::start_from(image, limits, &sinks, origin, choice).await?;
+        let interpreter = Self::start_from(image, limits, &sinks, initial, choice).await?;
         let instance = interpreter.instance;
         Ok((interpreter, instance))
     }
@@ -122,10 +122,10 @@ impl Interpreter {
         image: &Image,
         limits: &ResourceLimits,
         sinks: &Sinks,
-        origin: Origin,
+        initial: InitialState,
         choice: InstanceChoice,
     ) -> Result<Self, Error> {
-        let (capture, state) = origin.state(limits, sinks)?;
+        let (capture, state) = initial.state(limits, sinks)?;
         let started = acquire_instance(image, state, limits, choice).await?;
         Ok(Self::new(started, capture, limits))
     }
