@@ -8,7 +8,7 @@ use wasmtime_wizer::{ComponentContext, Wizer};
 use crate::engine;
 use crate::engine::compile_threads::with_threads;
 use crate::error::{Error, ImageError};
-use crate::image::function_cache::RecordingStore;
+use crate::image::function_cache::FunctionRecorder;
 
 /// The machine code of the guest image.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct PrecompiledImage {
 /// [`Error::Image`] when `wasm` is not a component that the engine accepts.
 pub fn precompile(wasm: &[u8]) -> Result<PrecompiledImage, Error> {
     let (_, instrumented) = instrument(wasm)?;
-    let functions = Arc::new(RecordingStore::default());
+    let functions = Arc::new(FunctionRecorder::default());
     let component = compile_portable(&instrumented, Some(Arc::clone(&functions) as _))?;
     Ok(PrecompiledImage {
         component,
@@ -86,7 +86,7 @@ mod tests {
     use eryx_sync::Mutex;
 
     use super::*;
-    use crate::image::function_cache::PrecompiledStore;
+    use crate::image::function_cache::PrecompiledFunctions;
 
     /// Returns a component with one function and one data segment.
     fn component(data: u8, function: u8) -> Vec<u8> {
@@ -101,18 +101,18 @@ mod tests {
 
     #[test]
     fn a_recorded_function_is_not_compiled_again() {
-        let recording = Arc::new(RecordingStore::default());
+        let recording = Arc::new(FunctionRecorder::default());
         compile_portable(&component(b'a', 3), Some(Arc::clone(&recording) as _)).expect("compiled");
-        let empty = RecordingStore::default().to_bytes();
-        let precompiled = PrecompiledStore::from_bytes(&recording.to_bytes()).expect("read");
+        let empty = FunctionRecorder::default().to_bytes();
+        let precompiled = PrecompiledFunctions::from_bytes(&recording.to_bytes()).expect("read");
         assert_ne!(
             precompiled,
-            PrecompiledStore::from_bytes(&empty).expect("read")
+            PrecompiledFunctions::from_bytes(&empty).expect("read")
         );
 
         /// Counts the functions that are compiled because they are not in the store.
         #[derive(Debug)]
-        struct CountingStore(PrecompiledStore, Mutex<usize>);
+        struct CountingStore(PrecompiledFunctions, Mutex<usize>);
         impl CacheStore for CountingStore {
             fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
                 self.0.get(key)

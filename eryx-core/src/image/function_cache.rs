@@ -17,11 +17,11 @@ use wasmtime::CacheStore;
 
 /// A store that records every compiled function, and returns none.
 #[derive(Debug, Default)]
-pub(super) struct RecordingStore {
+pub(super) struct FunctionRecorder {
     functions: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
 }
 
-impl RecordingStore {
+impl FunctionRecorder {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let functions = self.functions.lock();
         let mut stream = DeflateEncoder::new(Vec::new(), Compression::default());
@@ -36,7 +36,7 @@ impl RecordingStore {
     }
 }
 
-impl CacheStore for RecordingStore {
+impl CacheStore for FunctionRecorder {
     fn get(&self, _: &[u8]) -> Option<Cow<'_, [u8]>> {
         None
     }
@@ -49,11 +49,11 @@ impl CacheStore for RecordingStore {
 
 /// A store of recorded functions. It is read-only: further functions are not stored.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct PrecompiledStore {
+pub(super) struct PrecompiledFunctions {
     functions: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-impl PrecompiledStore {
+impl PrecompiledFunctions {
     pub(super) fn from_bytes(bytes: &[u8]) -> io::Result<Self> {
         let mut stream = Vec::new();
         DeflateDecoder::new(bytes).read_to_end(&mut stream)?;
@@ -80,7 +80,7 @@ fn split_part(rest: &mut &[u8]) -> io::Result<Vec<u8>> {
     Ok(part.to_vec())
 }
 
-impl CacheStore for PrecompiledStore {
+impl CacheStore for PrecompiledFunctions {
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
         self.functions.get(key).map(|value| value.as_slice().into())
     }
@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn a_layered_store_has_precompiled_and_new_functions() {
-        let recording = RecordingStore::default();
+        let recording = FunctionRecorder::default();
         recording.insert(b"old", b"1".to_vec());
-        let precompiled = PrecompiledStore::from_bytes(&recording.to_bytes()).expect("read");
+        let precompiled = PrecompiledFunctions::from_bytes(&recording.to_bytes()).expect("read");
         let layered = LayeredStore::new(Some(Arc::new(precompiled)));
         assert!(layered.get(b"new").is_none());
         layered.insert(b"new", b"2".to_vec());
@@ -140,10 +140,10 @@ mod tests {
 
     #[test]
     fn a_truncated_stream_is_an_error() {
-        let recording = RecordingStore::default();
+        let recording = FunctionRecorder::default();
         recording.insert(b"key", b"value".to_vec());
         let bytes = recording.to_bytes();
-        assert!(PrecompiledStore::from_bytes(&bytes).is_ok());
-        assert!(PrecompiledStore::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        assert!(PrecompiledFunctions::from_bytes(&bytes).is_ok());
+        assert!(PrecompiledFunctions::from_bytes(&bytes[..bytes.len() - 1]).is_err());
     }
 }

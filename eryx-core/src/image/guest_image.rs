@@ -17,7 +17,7 @@ use crate::error::{Error, ImageError};
 use crate::image::cache::entry::ReadMode;
 use crate::image::cache::pending_entry::PendingEntry;
 use crate::image::cache::{Cache, CacheName};
-use crate::image::function_cache::{PrecompiledStore, RecordingStore};
+use crate::image::function_cache::{FunctionRecorder, PrecompiledFunctions};
 use crate::image::machine_code::MachineCode;
 use crate::image::{Image, compile, embedded, yield_verifier};
 use crate::process_lock::ProcessLock;
@@ -245,7 +245,7 @@ impl GuestImage {
         if self.own_functions().is_some() || cache.is_disabled() {
             return cache.compile(key, &instrumented, None, pending);
         }
-        let functions = Arc::new(RecordingStore::default());
+        let functions = Arc::new(FunctionRecorder::default());
         let code = cache.compile(
             key,
             &instrumented,
@@ -303,7 +303,7 @@ impl GuestImage {
                 None => return Ok(None),
             },
         };
-        match PrecompiledStore::from_bytes(&bytes) {
+        match PrecompiledFunctions::from_bytes(&bytes) {
             Ok(functions) => Ok(Some(Arc::new(functions))),
             Err(reason) => {
                 tracing::warn!(target: "eryx::image", %reason, "compiling every function anew");
