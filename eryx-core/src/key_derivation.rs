@@ -5,7 +5,7 @@
 
 pub(crate) mod pbkdf2;
 pub(crate) mod scrypt;
-pub(crate) mod turns;
+pub(crate) mod yield_point;
 
 /// The largest key in bytes. A larger one would be a result of a size that the program chooses.
 const LARGEST_KEY: usize = 1 << 20;

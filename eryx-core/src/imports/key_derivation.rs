@@ -1,4 +1,4 @@
-//! `eryx:host/key-derivation`: converts types, and gives the runtime its turns.
+//! `eryx:host/key-derivation`: converts types, and yields to the runtime.
 
 use wasmtime::component::{HasSelf, Linker};
 use zeroize::Zeroizing;
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use crate::bindings::eryx::host::key_derivation as wit;
 use crate::key_derivation::pbkdf2::{self, Hash};
 use crate::key_derivation::scrypt::{self, Cost};
-use crate::key_derivation::turns::Turns;
+use crate::key_derivation::yield_point::YieldPoint;
 use crate::key_derivation::{KeyError, check_sizes};
 use crate::store_state::StoreState;
 use crate::time_slice::TimeSlice;
@@ -38,9 +38,14 @@ impl wit::Host for StoreState {
             wit::Hash::Sha512T224 => Hash::Sha512T224,
             wit::Hash::Sha512T256 => Hash::Sha512T256,
         };
-        let turns = &mut self.time_slice;
+        let yield_point = &mut self.time_slice;
         Ok(Ok(pbkdf2::derive(
-            turns, hash, &password, &salt, rounds, size,
+            yield_point,
+            hash,
+            &password,
+            &salt,
+            rounds,
+            size,
         )
         .await))
     }
@@ -59,8 +64,8 @@ impl wit::Host for StoreState {
         let cost = check_sizes(&password, &salt, size).and_then(|()| Cost::new(n, r, p));
         let key = match cost {
             Ok(cost) => {
-                let (turns, budget) = (&mut self.time_slice, &self.host_memory);
-                scrypt::derive(turns, budget, &password, &salt, cost, size).await
+                let (yield_point, budget) = (&mut self.time_slice, &self.host_memory);
+                scrypt::derive(yield_point, budget, &password, &salt, cost, size).await
             }
             Err(error) => Err(error),
         };
@@ -68,8 +73,8 @@ impl wit::Host for StoreState {
     }
 }
 
-impl Turns for TimeSlice {
-    async fn offer(&mut self) {
+impl YieldPoint for TimeSlice {
+    async fn yield_if_due(&mut self) {
         if self.is_over() {
             tokio::task::yield_now().await;
         }

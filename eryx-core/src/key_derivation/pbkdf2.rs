@@ -2,7 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 
-use super::turns::Turns;
+use super::yield_point::YieldPoint;
 
 /// The hash functions that programs choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ const SALT: usize = 64 << 10;
 
 /// Returns a key of `size` bytes after `rounds` rounds for every block.
 pub(crate) async fn derive(
-    turns: &mut impl Turns,
+    yield_point: &mut impl YieldPoint,
     hash: Hash,
     password: &[u8],
     salt: &[u8],
@@ -33,23 +33,31 @@ pub(crate) async fn derive(
     size: usize,
 ) -> Vec<u8> {
     match hash {
-        Hash::Md5 => blocks::<Hmac<md5::Md5>>(turns, password, salt, rounds, size).await,
-        Hash::Sha1 => blocks::<Hmac<sha1::Sha1>>(turns, password, salt, rounds, size).await,
-        Hash::Sha224 => blocks::<Hmac<sha2::Sha224>>(turns, password, salt, rounds, size).await,
-        Hash::Sha256 => blocks::<Hmac<sha2::Sha256>>(turns, password, salt, rounds, size).await,
-        Hash::Sha384 => blocks::<Hmac<sha2::Sha384>>(turns, password, salt, rounds, size).await,
-        Hash::Sha512 => blocks::<Hmac<sha2::Sha512>>(turns, password, salt, rounds, size).await,
+        Hash::Md5 => blocks::<Hmac<md5::Md5>>(yield_point, password, salt, rounds, size).await,
+        Hash::Sha1 => blocks::<Hmac<sha1::Sha1>>(yield_point, password, salt, rounds, size).await,
+        Hash::Sha224 => {
+            blocks::<Hmac<sha2::Sha224>>(yield_point, password, salt, rounds, size).await
+        }
+        Hash::Sha256 => {
+            blocks::<Hmac<sha2::Sha256>>(yield_point, password, salt, rounds, size).await
+        }
+        Hash::Sha384 => {
+            blocks::<Hmac<sha2::Sha384>>(yield_point, password, salt, rounds, size).await
+        }
+        Hash::Sha512 => {
+            blocks::<Hmac<sha2::Sha512>>(yield_point, password, salt, rounds, size).await
+        }
         Hash::Sha512T224 => {
-            blocks::<Hmac<sha2::Sha512_224>>(turns, password, salt, rounds, size).await
+            blocks::<Hmac<sha2::Sha512_224>>(yield_point, password, salt, rounds, size).await
         }
         Hash::Sha512T256 => {
-            blocks::<Hmac<sha2::Sha512_256>>(turns, password, salt, rounds, size).await
+            blocks::<Hmac<sha2::Sha512_256>>(yield_point, password, salt, rounds, size).await
         }
     }
 }
 
 async fn blocks<M: Mac + KeyInit + Clone + Send>(
-    turns: &mut impl Turns,
+    yield_point: &mut impl YieldPoint,
     password: &[u8],
     salt: &[u8],
     rounds: u32,
@@ -60,7 +68,7 @@ async fn blocks<M: Mac + KeyInit + Clone + Send>(
     let mut salted = keyed.clone();
     for part in salt.chunks(SALT) {
         salted.update(part);
-        turns.offer().await;
+        yield_point.yield_if_due().await;
     }
     let mut key = vec![0; size];
     for (block, number) in key.chunks_mut(M::output_size()).zip(1_u32..) {
@@ -80,7 +88,7 @@ async fn blocks<M: Mac + KeyInit + Clone + Send>(
                 }
             }
             left -= piece;
-            turns.offer().await;
+            yield_point.yield_if_due().await;
             if left == 0 {
                 break;
             }
@@ -94,7 +102,7 @@ async fn blocks<M: Mac + KeyInit + Clone + Send>(
 mod tests {
     use data_encoding::HEXLOWER;
 
-    use super::super::turns::tests::{Count, block_on};
+    use super::super::yield_point::tests::{Count, block_on};
     use super::*;
 
     /// The hash function, the password, the salt, the number of rounds, and the key.
@@ -177,28 +185,28 @@ mod tests {
     #[test]
     fn keys_are_those_of_openssl() {
         for (hash, password, salt, rounds, expected) in KEYS {
-            let mut turns = Count::default();
+            let mut yields = Count::default();
             let size = expected.len() / 2;
-            let key = block_on(derive(&mut turns, hash, password, salt, rounds, size));
+            let key = block_on(derive(&mut yields, hash, password, salt, rounds, size));
             assert_eq!(HEXLOWER.encode(&key), expected, "{hash:?}");
         }
     }
 
     #[test]
     fn a_piece_of_work_has_a_bounded_number_of_rounds() {
-        let mut turns = Count::default();
-        block_on(derive(&mut turns, Hash::Sha1, b"", b"salt", 1281, 40));
+        let mut yields = Count::default();
+        block_on(derive(&mut yields, Hash::Sha1, b"", b"salt", 1281, 40));
         // One piece for the salt, and ten for each block.
-        assert_eq!(turns.0, 21);
-        let mut turns = Count::default();
+        assert_eq!(yields.0, 21);
+        let mut yields = Count::default();
         block_on(derive(
-            &mut turns,
+            &mut yields,
             Hash::Md5,
             b"",
             &[0; 1 << 20],
             1,
             1 << 20,
         ));
-        assert_eq!(turns.0, 16 + 65536);
+        assert_eq!(yields.0, 16 + 65536);
     }
 }

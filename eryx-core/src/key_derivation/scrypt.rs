@@ -4,7 +4,7 @@ use eryx_net_host::HostMemory;
 
 use super::KeyError;
 use super::pbkdf2::{self, Hash};
-use super::turns::Turns;
+use super::yield_point::YieldPoint;
 
 /// The unit of the memory: 64 bytes, as words in little-endian order, placed as [`ORDER`] says.
 type Block = [u32; 16];
@@ -59,7 +59,7 @@ impl Cost {
 ///
 /// [`KeyError::Memory`] when less is left of the budget.
 pub(crate) async fn derive(
-    turns: &mut impl Turns,
+    yield_point: &mut impl YieldPoint,
     budget: &HostMemory,
     password: &[u8],
     salt: &[u8],
@@ -68,7 +68,8 @@ pub(crate) async fn derive(
 ) -> Result<Vec<u8>, KeyError> {
     let _charge = budget.charge(cost.memory())?;
     let Cost { n, r, p } = cost;
-    let mut expanded = pbkdf2::derive(turns, Hash::Sha256, password, salt, 1, 128 * r * p).await;
+    let mut expanded =
+        pbkdf2::derive(yield_point, Hash::Sha256, password, salt, 1, 128 * r * p).await;
     let mut mixer = Mixer {
         elements: vec![[0; 16]; 2 * r * n],
         x: vec![[0; 16]; 2 * r],
@@ -76,11 +77,11 @@ pub(crate) async fn derive(
         done: 0,
     };
     for part in expanded.chunks_exact_mut(128 * r) {
-        mixer.load(turns, part).await;
-        mixer.mix(turns, n, r).await;
-        mixer.store(turns, part).await;
+        mixer.load(yield_point, part).await;
+        mixer.mix(yield_point, n, r).await;
+        mixer.store(yield_point, part).await;
     }
-    Ok(pbkdf2::derive(turns, Hash::Sha256, password, &expanded, 1, size).await)
+    Ok(pbkdf2::derive(yield_point, Hash::Sha256, password, &expanded, 1, size).await)
 }
 
 /// The memory of ROMix (section 5).
@@ -89,12 +90,12 @@ struct Mixer {
     elements: Vec<Block>,
     x: Vec<Block>,
     y: Vec<Block>,
-    /// The number of blocks that were mixed since the last turn.
+    /// The number of blocks that were mixed since the last yield point.
     done: usize,
 }
 
 impl Mixer {
-    async fn load(&mut self, turns: &mut impl Turns, bytes: &[u8]) {
+    async fn load(&mut self, yield_point: &mut impl YieldPoint, bytes: &[u8]) {
         let pieces = self
             .x
             .chunks_mut(PIECE)
@@ -106,11 +107,11 @@ impl Mixer {
                     *word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
                 }
             }
-            offer(turns, &mut self.done, blocks.len()).await;
+            yield_after(yield_point, &mut self.done, blocks.len()).await;
         }
     }
 
-    async fn store(&mut self, turns: &mut impl Turns, bytes: &mut [u8]) {
+    async fn store(&mut self, yield_point: &mut impl YieldPoint, bytes: &mut [u8]) {
         let pieces = self
             .x
             .chunks(PIECE)
@@ -121,11 +122,11 @@ impl Mixer {
                     bytes[4 * i..][..4].copy_from_slice(&word.to_le_bytes());
                 }
             }
-            offer(turns, &mut self.done, blocks.len()).await;
+            yield_after(yield_point, &mut self.done, blocks.len()).await;
         }
     }
 
-    async fn mix(&mut self, turns: &mut impl Turns, n: usize, r: usize) {
+    async fn mix(&mut self, yield_point: &mut impl YieldPoint, n: usize, r: usize) {
         let Self {
             elements,
             x,
@@ -135,37 +136,37 @@ impl Mixer {
         let size = 2 * r;
         for (from, to) in x.chunks(PIECE).zip(elements.chunks_mut(PIECE)) {
             to[..from.len()].copy_from_slice(from);
-            offer(turns, done, from.len()).await;
+            yield_after(yield_point, done, from.len()).await;
         }
         for i in 1..n {
             let (before, after) = elements.split_at_mut(i * size);
             let from = &before[(i - 1) * size..];
-            block_mix(turns, done, from, None, &mut after[..size]).await;
+            block_mix(yield_point, done, from, None, &mut after[..size]).await;
         }
-        block_mix(turns, done, &elements[(n - 1) * size..], None, x).await;
+        block_mix(yield_point, done, &elements[(n - 1) * size..], None, x).await;
         for _ in 0..n {
             let last = x[size - 1];
             // `n` is a power of 2 and at most the number of elements.
             let j = (u64::from(last[SECOND]) << 32 | u64::from(last[0])) & (n as u64 - 1);
             let element = &elements[j as usize * size..][..size];
-            block_mix(turns, done, x, Some(element), y).await;
+            block_mix(yield_point, done, x, Some(element), y).await;
             std::mem::swap(x, y);
         }
     }
 }
 
-/// Counts work, and offers a turn after a piece of it.
-async fn offer(turns: &mut impl Turns, done: &mut usize, blocks: usize) {
+/// Counts work, and reaches a yield point after each piece of it.
+async fn yield_after(yield_point: &mut impl YieldPoint, done: &mut usize, blocks: usize) {
     *done += blocks;
     if *done >= PIECE {
         *done = 0;
-        turns.offer().await;
+        yield_point.yield_if_due().await;
     }
 }
 
 /// BlockMix (section 4) of `input`, or of `input` XOR `other`.
 async fn block_mix(
-    turns: &mut impl Turns,
+    yield_point: &mut impl YieldPoint,
     done: &mut usize,
     input: &[Block],
     other: Option<&[Block]>,
@@ -187,7 +188,7 @@ async fn block_mix(
                 xor(state, &input[i]);
             }),
         }
-        offer(turns, done, end - start).await;
+        yield_after(yield_point, done, end - start).await;
     }
 }
 
@@ -270,16 +271,16 @@ fn quarter_rounds(a: Lanes, b: Lanes, c: Lanes, d: Lanes) -> (Lanes, Lanes, Lane
 mod tests {
     use data_encoding::HEXLOWER;
 
-    use super::super::turns::tests::{Count, block_on};
+    use super::super::yield_point::tests::{Count, block_on};
     use super::*;
 
     fn key(password: &[u8], salt: &[u8], n: u64, r: u32, p: u32) -> (String, usize) {
-        let mut turns = Count::default();
+        let mut yields = Count::default();
         let cost = Cost::new(n, r, p).expect("valid");
         let memory = HostMemory::default();
-        let key = block_on(derive(&mut turns, &memory, password, salt, cost, 64));
+        let key = block_on(derive(&mut yields, &memory, password, salt, cost, 64));
         assert_eq!(memory.used(), 0);
-        (HEXLOWER.encode(&key.expect("fits")), turns.0)
+        (HEXLOWER.encode(&key.expect("fits")), yields.0)
     }
 
     #[test]
@@ -327,8 +328,8 @@ mod tests {
         // Much memory in many small elements, in few large ones, and much parallelism.
         for (n, r, p) in [(16384, 8, 1), (2, 65536, 1), (2, 1, 16384)] {
             let blocks = 4 * n as usize * r as usize * p as usize;
-            let (_, turns) = key(b"", b"", n, r, p);
-            assert!(turns >= blocks / PIECE, "{n} {r} {p}: {turns}");
+            let (_, yields) = key(b"", b"", n, r, p);
+            assert!(yields >= blocks / PIECE, "{n} {r} {p}: {yields}");
         }
     }
 
@@ -342,10 +343,10 @@ mod tests {
             (2, 1, (1 << 30) - 1),
         ] {
             let cost = Cost::new(n, r, p).expect("valid");
-            let mut turns = Count::default();
-            let error = block_on(derive(&mut turns, &memory, b"", b"", cost, 64));
+            let mut yields = Count::default();
+            let error = block_on(derive(&mut yields, &memory, b"", b"", cost, 64));
             assert!(matches!(error, Err(KeyError::Memory(_))), "{n} {r} {p}");
-            assert_eq!((turns.0, memory.used()), (0, 0));
+            assert_eq!((yields.0, memory.used()), (0, 0));
         }
     }
 

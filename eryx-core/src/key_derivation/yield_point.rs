@@ -1,21 +1,21 @@
-//! The turns that a long computation gives the runtime.
+//! The yield points of a long computation of the host.
 
-/// Gives the runtime a turn when the execution has used up its time slice.
-pub(crate) trait Turns {
+/// Yields to the runtime when the execution has used up its time slice.
+pub(crate) trait YieldPoint {
     /// Called between two pieces of work, each of well under a millisecond.
-    fn offer(&mut self) -> impl Future<Output = ()> + Send;
+    fn yield_if_due(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::Turns;
+    use super::YieldPoint;
 
-    /// Counts the turns.
+    /// Counts how often a computation reaches a yield point.
     #[derive(Debug, Default)]
     pub(in super::super) struct Count(pub(in super::super) usize);
 
-    impl Turns for Count {
-        async fn offer(&mut self) {
+    impl YieldPoint for Count {
+        async fn yield_if_due(&mut self) {
             self.0 += 1;
         }
     }
