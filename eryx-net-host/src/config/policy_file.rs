@@ -80,7 +80,7 @@ impl NetConfigFile {
         let rules = &config.rules;
         // `allow_localhost` removes the loopback entries from the list. A loopback entry in the
         // list was therefore added later.
-        let later = match rules.loopback {
+        let later = match rules.allows_loopback {
             true => rules.lists.blocked_hosts.iter().position(is_loopback),
             false => None,
         };
@@ -90,7 +90,7 @@ impl NetConfigFile {
         let secrets = Secrets::new(config.secrets())?;
         Ok(Self {
             blocked_hosts: Some(blocked.to_vec()),
-            allow_localhost: Some(Flag(rules.loopback)),
+            allow_localhost: Some(Flag(rules.allows_loopback)),
             also_blocked_hosts: Some(also_blocked.to_vec()).filter(|list| !list.is_empty()),
             root_certs: Some(
                 config
@@ -126,10 +126,10 @@ impl NetConfigFile {
     ) -> Result<NetConfig, ConfigError> {
         let rules = Arc::make_mut(&mut config.rules);
         if let Some(allowed) = &self.allowed_hosts {
-            rules.open_list = allowed.is_empty();
+            rules.allowed_hosts_given_empty = allowed.is_empty();
         }
         if self.blocked_hosts.is_some() {
-            rules.loopback = false;
+            rules.allows_loopback = false;
         }
         self.apply_scalars_and_lists(&mut config);
         let rules = Arc::make_mut(&mut config.rules);

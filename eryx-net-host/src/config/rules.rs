@@ -15,9 +15,9 @@ pub(super) struct Rules {
     pub(super) lists: ListSettings,
     /// Whether `allowed_hosts` was given as an empty list. Changes nothing but
     /// [`NetConfig::warnings`].
-    pub(super) open_list: bool,
+    pub(super) allowed_hosts_given_empty: bool,
     /// Whether the default entry for all of `::/3` leaves out `::1`.
-    pub(super) loopback: bool,
+    pub(super) allows_loopback: bool,
     pub(super) hint_style: HintStyle,
 }
 
@@ -42,7 +42,8 @@ impl NetConfig {
     /// ```
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let open = self.rules.open_list && self.rules.lists.allowed_hosts.is_empty();
+        let open =
+            self.rules.allowed_hosts_given_empty && self.rules.lists.allowed_hosts.is_empty();
         let open = open.then(|| EVERY_HOST.to_owned());
         let warnings = open.into_iter().chain(self.http_warnings());
         let warnings = warnings.chain(self.proxy_warning());
@@ -76,7 +77,7 @@ impl NetConfig {
         let blocked = parse_all(patterns)?;
         Ok(self.with_rules(|rules| {
             rules.lists.blocked_hosts = blocked;
-            rules.loopback = false;
+            rules.allows_loopback = false;
         }))
     }
 
@@ -126,7 +127,7 @@ const EVERY_HOST: &str = "allowed_hosts is empty: every host that is not blocked
 impl PartialEq for Rules {
     fn eq(&self, other: &Self) -> bool {
         self.lists == other.lists
-            && self.loopback == other.loopback
+            && self.allows_loopback == other.allows_loopback
             && self.hint_style == other.hint_style
     }
 }
@@ -138,8 +139,8 @@ impl Rules {
                 blocked_hosts,
                 ..ListSettings::default()
             },
-            open_list: false,
-            loopback: false,
+            allowed_hosts_given_empty: false,
+            allows_loopback: false,
             hint_style: HintStyle::default(),
         }
     }
@@ -148,12 +149,12 @@ impl Rules {
         self.lists
             .blocked_hosts
             .retain(|pattern| !loopback_patterns().contains(pattern));
-        self.loopback = true;
+        self.allows_loopback = true;
     }
 
     pub(super) fn compile(&self) -> Policy {
         let mut builder = Policy::permissive_builder();
-        if self.loopback {
+        if self.allows_loopback {
             // Before anything is blocked, so that only the part of `::/3` is lifted: a loopback
             // entry that was added to the list afterwards still blocks.
             builder = builder.allow_localhost();
