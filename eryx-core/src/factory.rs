@@ -16,11 +16,11 @@ mod package_limits;
 mod package_reader;
 mod registry;
 mod requirements;
-mod sandbox_builds;
 mod snapshot;
 mod spec;
 mod stored_content;
 mod wheel;
+mod wheel_substitution;
 mod zip;
 
 use std::fmt;

@@ -17,9 +17,9 @@ use crate::factory::package_limits::PackageLimits;
 use crate::factory::package_reader::PackageSource;
 use crate::factory::registry::{self, LoadedFactory};
 use crate::factory::requirements::{self, Requirements};
-use crate::factory::sandbox_builds;
 use crate::factory::snapshot::{self, SnapshotInputs};
 use crate::factory::spec::FactorySpec;
+use crate::factory::wheel_substitution;
 use crate::image::cache::{Cache, CacheName};
 use crate::image::guest_image::GuestImage;
 use crate::limits::ResourceLimits;
@@ -304,7 +304,7 @@ impl FactoryBuilder {
             CacheLocation::Dir(dir) => Cache::open(Some(&dir)),
         };
         let directories = requirements.find_links.clone();
-        let (packages, mut sources) = with_sandbox_builds(packages, directories.clone()).await?;
+        let (packages, mut sources) = substitute_wheels(packages, directories.clone()).await?;
         if !requirements.is_empty() {
             let on_start = || report(BuildStage::Downloading);
             let warn = |warning: &str| {
@@ -372,7 +372,7 @@ fn reject_without_effect(
 
 /// Returns the packages to read, with builds for sandboxes in place of wheels of other platforms,
 /// and the paths in whose directories their dependencies are.
-async fn with_sandbox_builds(
+async fn substitute_wheels(
     packages: Vec<PathBuf>,
     directories: Vec<PathBuf>,
 ) -> Result<(Vec<PathBuf>, Vec<PackageSource>), Error> {
@@ -380,7 +380,7 @@ async fn with_sandbox_builds(
         let mut paths = Vec::new();
         let mut sources = Vec::new();
         for package in packages {
-            let source = sandbox_builds::source(&package, &directories)?;
+            let source = wheel_substitution::source(&package, &directories)?;
             paths.push(match &source {
                 PackageSource::Path(path) => path.clone(),
                 // A native wheel of this installation has no other wheels beside it.

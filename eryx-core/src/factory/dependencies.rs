@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::factory::package_files::PackageFiles;
 use crate::factory::package_limits::Quota;
-use crate::factory::sandbox_builds;
 use crate::factory::wheel::{Project, WheelName, is_metadata};
+use crate::factory::wheel_substitution;
 use crate::factory::zip;
 use crate::image::cache::Cache;
 use crate::package_error::PackageError;
@@ -73,7 +73,7 @@ pub(super) fn resolve(
         }
         let added = added
             .iter()
-            .map(|wheel| sandbox_builds::source(wheel, find_links))
+            .map(|wheel| wheel_substitution::source(wheel, find_links))
             .collect::<Result<Vec<_>, _>>()?;
         files.read(&added, cache)?;
     }
