@@ -73,7 +73,7 @@ impl SandboxFactory {
         let factory = Arc::clone(&self.loaded);
         SandboxBuilder::from_template(Template::of_factory(
             factory.image.clone(),
-            factory.tree.layout(),
+            factory.package_layer.layout(),
             &self.loaded.digest,
             factory,
         ))

@@ -10,7 +10,7 @@ use crate::config_error::ConfigError;
 use crate::error::Error;
 use crate::factory::SandboxFactory;
 use crate::factory::bundle;
-use crate::factory::bytecode::{Bytecode, PackageTree};
+use crate::factory::bytecode::{Bytecode, PackageLayer};
 use crate::factory::dependencies;
 use crate::factory::native_modules;
 use crate::factory::package_limits::PackageLimits;
@@ -332,13 +332,13 @@ impl FactoryBuilder {
         let loaded = match registry::find(&digest) {
             Some(loaded) => {
                 // The factory may have been built without bytecode.
-                compile_modules(&loaded.tree, bytecode, &cache, &report).await?;
+                compile_modules(&loaded.package_layer, bytecode, &cache, &report).await?;
                 loaded
             }
             None => load(spec, base, digest, &cache, bytecode, &limits, &report).await?,
         };
         loaded.load_in_background();
-        loaded.tree.compile_in_background(bytecode, &cache);
+        loaded.package_layer.compile_in_background(bytecode, &cache);
         Ok(SandboxFactory { loaded })
     }
 }
@@ -396,14 +396,14 @@ async fn substitute_wheels(
 
 /// Compiles the modules that have no bytecode, if a build waits for that.
 async fn compile_modules(
-    tree: &PackageTree,
+    package_layer: &PackageLayer,
     bytecode: Bytecode,
     cache: &Cache,
     report: &impl Fn(BuildStage),
 ) -> Result<(), Error> {
-    if tree.has_to_wait(bytecode) {
+    if package_layer.has_to_wait(bytecode) {
         report(BuildStage::CompilingModules);
-        tree.compile(bytecode, cache).await?;
+        package_layer.compile(bytecode, cache).await?;
     }
     Ok(())
 }
@@ -419,17 +419,19 @@ async fn load(
     report: &impl Fn(BuildStage),
 ) -> Result<Arc<LoadedFactory>, Error> {
     let key = spec.snapshot_key(&base);
-    let tree = {
+    let package_layer = {
         let (base, cache) = (base.clone(), cache.clone());
-        thread::run(move || PackageTree::new(&spec.files, base, &cache).map(|tree| (spec, tree)))
+        thread::run(move || {
+            PackageLayer::new(&spec.files, base, &cache).map(|package_layer| (spec, package_layer))
+        })
     };
     let cached = {
         let (base, cache, key) = (base.clone(), cache.clone(), key.clone());
         thread::run(move || base.load_cached_snapshot(&cache, &key))
     };
-    let (tree, cached) = tokio::try_join!(tree, cached)?;
-    let ((spec, tree), mut cached) = (tree?, cached?);
-    let tree = Arc::new(tree);
+    let (package_layer, cached) = tokio::try_join!(package_layer, cached)?;
+    let ((spec, package_layer), mut cached) = (package_layer?, cached?);
+    let package_layer = Arc::new(package_layer);
     let mut pending = None;
     if cached.is_none() {
         pending = cache.begin(&CacheName::machine_code(&key)?).await;
@@ -441,7 +443,7 @@ async fn load(
     }
     let image = match cached {
         Some(image) => {
-            compile_modules(&tree, bytecode, cache, report).await?;
+            compile_modules(&package_layer, bytecode, cache, report).await?;
             image
         }
         None => {
@@ -455,15 +457,15 @@ async fn load(
                 linked: linked.as_deref(),
             };
             // The imports of the snapshot use the bytecode. Those of the trial do not wait for it.
-            let layout = tree.layout();
+            let layout = package_layer.layout();
             let trial = inputs(&layout);
             tokio::select! {
                 biased;
-                compiled = compile_modules(&tree, bytecode, cache, report) => compiled?,
+                compiled = compile_modules(&package_layer, bytecode, cache, report) => compiled?,
                 Some(error) = snapshot::import_error(&trial) => return Err(error),
             }
             report(BuildStage::Importing);
-            let wasm = snapshot::snapshot(&inputs(&tree.layout())).await?;
+            let wasm = snapshot::snapshot(&inputs(&package_layer.layout())).await?;
             report(BuildStage::Compiling);
             // On another thread: this task may have to handle signals.
             let (cache, key) = (cache.clone(), key);
@@ -480,7 +482,7 @@ async fn load(
     let loaded = Arc::new(LoadedFactory {
         digest,
         image,
-        tree,
+        package_layer,
         spec,
     });
     registry::insert(&loaded);

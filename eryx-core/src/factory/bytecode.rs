@@ -6,10 +6,10 @@
 
 mod archive;
 mod compiler;
+mod package_layer;
 mod parts;
-mod tree;
 
-pub(super) use tree::PackageTree;
+pub(super) use package_layer::PackageLayer;
 
 /// When a factory compiles the modules of its packages to bytecode. A module without bytecode is
 /// compiled by each program that imports it.

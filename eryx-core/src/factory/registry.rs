@@ -7,7 +7,7 @@ use std::thread;
 
 use eryx_sync::{Mutex, MutexGuard};
 
-use crate::factory::bytecode::PackageTree;
+use crate::factory::bytecode::PackageLayer;
 use crate::factory::spec::FactorySpec;
 use crate::image::Image;
 
@@ -15,7 +15,7 @@ use crate::image::Image;
 pub(super) struct LoadedFactory {
     pub(super) digest: String,
     pub(super) image: Image,
-    pub(super) tree: Arc<PackageTree>,
+    pub(super) package_layer: Arc<PackageLayer>,
     pub(super) spec: FactorySpec,
 }
 

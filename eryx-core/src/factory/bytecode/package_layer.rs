@@ -39,7 +39,7 @@ const START_DELAY: Duration = Duration::from_secs(1);
 const LOW_PRIORITY: i32 = 10;
 
 /// The packages of a factory.
-pub(in crate::factory) struct PackageTree {
+pub(in crate::factory) struct PackageLayer {
     /// The image whose sandboxes compile.
     image: GuestImage,
     parts: Vec<Part>,
@@ -72,8 +72,8 @@ enum Content {
     Source(Arc<dyn Source>),
 }
 
-impl PackageTree {
-    /// Returns the tree of `files`, with the bytecode for `image` that is in the cache.
+impl PackageLayer {
+    /// Returns the layer of `files`, with the bytecode for `image` that is in the cache.
     pub(in crate::factory) fn new(
         files: &PackageFiles,
         image: GuestImage,
@@ -160,10 +160,10 @@ impl PackageTree {
         if self.compiling.swap(process, Ordering::Relaxed) == process {
             return;
         }
-        let tree = Arc::downgrade(self);
+        let layer = Arc::downgrade(self);
         let cache = cache.clone();
         let thread = thread::Builder::new().name("eryx-bytecode".to_owned());
-        if let Err(reason) = thread.spawn(move || compile_missing(&tree, &cache)) {
+        if let Err(reason) = thread.spawn(move || compile_missing(&layer, &cache)) {
             self.compiling.store(0, Ordering::Relaxed);
             tracing::debug!(target: "eryx::image", %reason, "modules are not compiled");
         }
@@ -269,26 +269,26 @@ fn in_memory(compiled: Vec<(String, Bytes)>) -> Vec<(String, Content)> {
 }
 
 /// Compiles the missing parts one after another, until the factory no longer exists.
-fn compile_missing(tree: &Weak<PackageTree>, cache: &Cache) {
+fn compile_missing(layer: &Weak<PackageLayer>, cache: &Cache) {
     thread::sleep(START_DELAY);
     #[cfg(target_os = "linux")]
     if let Err(reason) = rustix::process::setpriority_process(None, LOW_PRIORITY) {
         tracing::debug!(target: "eryx::image", %reason, "a thread keeps its priority");
     }
-    while let Some(number) = tree.upgrade().and_then(|tree| tree.first_missing()) {
-        if let Err(reason) = compile_missing_part(tree, number, cache) {
+    while let Some(number) = layer.upgrade().and_then(|layer| layer.first_missing()) {
+        if let Err(reason) = compile_missing_part(layer, number, cache) {
             tracing::debug!(target: "eryx::image", %reason, "modules are not compiled");
             break;
         }
     }
-    if let Some(tree) = tree.upgrade() {
-        tree.compiling.store(0, Ordering::Relaxed);
+    if let Some(layer) = layer.upgrade() {
+        layer.compiling.store(0, Ordering::Relaxed);
     }
 }
 
 /// Compiles a part, unless another process has or does.
 fn compile_missing_part(
-    tree: &Weak<PackageTree>,
+    layer: &Weak<PackageLayer>,
     number: usize,
     cache: &Cache,
 ) -> Result<(), Error> {
@@ -296,21 +296,21 @@ fn compile_missing_part(
         .enable_all()
         .build()
         .map_err(|error| Error::image("its bytecode cannot be compiled", error.into()))?;
-    let Some((image, name, modules, files)) = tree.upgrade().map(|tree| {
-        let part = &tree.parts[number];
+    let Some((image, name, modules, files)) = layer.upgrade().map(|layer| {
+        let part = &layer.parts[number];
         let (name, modules) = (part.name.clone(), part.modules.clone());
-        (tree.image.clone(), name, modules, tree.layout())
+        (layer.image.clone(), name, modules, layer.layout())
     }) else {
         return Ok(());
     };
     let pending = runtime.block_on(cache.begin(&name));
-    let found = tree
+    let found = layer
         .upgrade()
-        .and_then(|tree| tree.parts[number].find(cache));
+        .and_then(|layer| layer.parts[number].find(cache));
     let added = match found {
         Some(found) => found,
         None => {
-            let stops = || tree.strong_count() == 0;
+            let stops = || layer.strong_count() == 0;
             let compiled =
                 compiler::compile(&image, &files, &modules, Priority::Background, &stops)?;
             let Some(compiled) = compiled else {
@@ -320,8 +320,8 @@ fn compile_missing_part(
             in_memory(compiled)
         }
     };
-    if let Some(tree) = tree.upgrade() {
-        tree.add(number, added);
+    if let Some(layer) = layer.upgrade() {
+        layer.add(number, added);
     }
     Ok(())
 }
