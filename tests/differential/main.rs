@@ -6,7 +6,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "reads its own settings")]
 
-mod known;
+mod known_differences;
 mod program;
 mod servers;
 mod sides;
@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use known::Known;
+use known_differences::KnownDifference;
 use program::{Program, generate};
 use serde_json::Value;
 use servers::Servers;
@@ -72,7 +72,11 @@ async fn difference(program: &Program, servers: &Servers) -> Option<Difference> 
 }
 
 /// Returns the documented difference that `found` is, if any.
-fn explanation<'a>(program: &Program, found: &Difference, known: &'a [Known]) -> Option<&'a Known> {
+fn explanation<'a>(
+    program: &Program,
+    found: &Difference,
+    known: &'a [KnownDifference],
+) -> Option<&'a KnownDifference> {
     let Difference::Outcome(position, native, sandbox) = found else {
         return None;
     };
@@ -87,7 +91,7 @@ async fn shrink(
     mut program: Program,
     mut found: Difference,
     servers: &Servers,
-    known: &[Known],
+    known: &[KnownDifference],
 ) -> (Program, Difference) {
     if let Difference::Outcome(position, ..) = &found {
         program.operations.truncate(position + 1);
@@ -121,7 +125,7 @@ enum Verdict {
     Different(String),
 }
 
-async fn judge(seed: u64, servers: &Servers, known: &[Known]) -> Verdict {
+async fn judge(seed: u64, servers: &Servers, known: &[KnownDifference]) -> Verdict {
     judge_program(&format!("seed {seed}"), generate(seed), servers, known).await
 }
 
@@ -129,7 +133,7 @@ async fn judge_program(
     name: &str,
     program: Program,
     servers: &Servers,
-    known: &[Known],
+    known: &[KnownDifference],
 ) -> Verdict {
     let Some(found) = difference(&program, servers).await else {
         return Verdict::Same;
@@ -166,7 +170,7 @@ fn number(variable: &str, default: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_that_saw_a_removed_difference_see_the_same_on_both_sides() {
     let servers = Servers::start().await.expect("servers on loopback");
-    let known = known::known();
+    let known = known_differences::known_differences();
     for (number, program) in program::regressions().into_iter().enumerate() {
         let name = format!("regression {number}");
         match judge_program(&name, program, &servers, &known).await {
@@ -182,7 +186,7 @@ async fn generated_programs_see_the_same_natively_and_in_a_sandbox() {
     let first = number("ERYX_DIFFERENTIAL_FIRST", 0);
     let seeds = number("ERYX_DIFFERENTIAL_SEEDS", SEEDS);
     let servers = Arc::new(Servers::start().await.expect("servers on loopback"));
-    let known: Arc<[Known]> = known::known().into();
+    let known: Arc<[KnownDifference]> = known_differences::known_differences().into();
     let mut next = first;
     let mut running = JoinSet::new();
     let mut explained = BTreeMap::<_, u64>::new();

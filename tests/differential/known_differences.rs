@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// A documented difference.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct KnownDifference {
     /// The operation; `*` stands for any characters, here and in the outcomes.
     operation: &'static str,
     native: &'static str,
@@ -14,7 +14,7 @@ pub(crate) struct Known {
 }
 
 /// Returns the documented differences.
-pub(crate) fn known() -> Vec<Known> {
+pub(crate) fn known_differences() -> Vec<KnownDifference> {
     let lines = include_str!("known.txt").lines();
     lines
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -23,7 +23,7 @@ pub(crate) fn known() -> Vec<Known> {
             let [operation, native, sandbox, reason] = fields[..] else {
                 panic!("not four fields separated by ` | `: {line}");
             };
-            Known {
+            KnownDifference {
                 operation,
                 native,
                 sandbox,
@@ -33,7 +33,7 @@ pub(crate) fn known() -> Vec<Known> {
         .collect()
 }
 
-impl Known {
+impl KnownDifference {
     /// Returns whether it is the difference of an operation.
     pub(crate) fn covers(&self, operation: &Value, native: &Value, sandbox: &Value) -> bool {
         matches(self.operation, &operation.to_string())
@@ -78,7 +78,7 @@ fn a_pattern_matches_whole_texts() {
 #[test]
 fn every_documented_difference_is_in_the_table_of_the_networking_page() {
     let page = include_str!("../../docs/networking.md");
-    for known in known() {
+    for known in known_differences() {
         let row = format!("\n| {} | ", known.reason);
         assert!(page.contains(&row), "no row for {known:?}");
     }
