@@ -48,9 +48,9 @@ AREAS = {
 # What a message follows, in any file and in single files.
 BEFORE = (
     r"#\[error\(|\bnew_err\(|\bbail!\(|\banyhow!\(|ConfigError::limit\(|ImageError::new\("
-    r"|FunctionError::(?:new|limit)\("
-    # Also the names of variants in a `match`.
-    r"|NetError::(?:Denied|LimitReached|InvalidArgument|Other)\(\s*(?:format!\(\s*)?(?=\")"
+    # A `match` names the variants without a message.
+    r"|(?:NetError::(?:Denied|LimitReached|InvalidArgument|Other)\(|FunctionError::limit\("
+    r"|FunctionError::new\(\s*\"\w+\",)\s*(?:format!\(\s*)?(?=\")"
 )
 BEFORE_IN = {
     "eryx-core/src/limit.rs": r"\bwrite!\(|\bwrite_str\(",
@@ -87,6 +87,8 @@ def area_of(name: str) -> str | None:
 def in_rust(name: str, source: str) -> Iterator[Message]:
     source = source.partition("#[cfg(test)]\nmod tests")[0]
     for match in re.finditer(BEFORE_IN.get(name, BEFORE), source):
+        if source[: match.start()].rpartition("\n")[2].lstrip().startswith("//"):
+            continue  # An example in the documentation.
         after = source[match.end() : match.end() + 300]
         literal = LITERAL.search(after)
         # Between the two is at most the name of a setting, or the call that formats the message.
@@ -94,11 +96,10 @@ def in_rust(name: str, source: str) -> Iterator[Message]:
             continue
         literal = LITERAL.search(source, match.end())
         text = readable(literal[1])
-        if match[0] in ("ConfigError::limit(", "FunctionError::new(") and re.fullmatch(r"\w+", text):
-            # That is the name of the setting, or the type of the exception in the program.
+        if match[0] == "ConfigError::limit(" and re.fullmatch(r"\w+", text):
+            # That is the name of the setting.
             second = LITERAL.search(source, literal.end())
-            setting = f"{text} " if match[0] == "ConfigError::limit(" else ""
-            text = f"{setting}{readable(second[1])}"
+            text = f"{text} {readable(second[1])}"
         if is_message(text):
             yield Message(text, doc_comment(source[: match.start()]))
 
@@ -201,6 +202,7 @@ def test_messages_are_found_where_the_code_has_them():
     Missing { path: String },
     #[error("{0}")]
     Other(String),
+    /// FunctionError::new("ValueError", "an example of a message");
     fn g() {
         match error { NetError::Denied(_) => log("it was denied by the policy"), _ => {} }
         NetError::LimitReached(format!("this sandbox holds {} sockets", 1));
