@@ -326,12 +326,6 @@ impl NetworkArgs {
 
     /// Rejects options that have no effect without others.
     fn reject_unused(&self, config: &NetConfig) -> Result<()> {
-        if self.net && !self.entries("allowed_hosts").is_empty() {
-            bail!(
-                "--net has no effect beside --allow-host, which allows only the hosts that match: leave one \
-                 of them out"
-            );
-        }
         if config.proxy().is_none() && self.is_given("no_proxy") {
             bail!("--no-proxy has no effect without a proxy: add --proxy URL");
         }

@@ -261,10 +261,6 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
         ),
         (&["--policy", &fine, "--policy", &typo], &["--policy"]),
         (
-            &["--net", "--allow-host", "a.example"],
-            &["--net has no effect beside --allow-host"],
-        ),
-        (
             &["--net", "--http-denials", "response"],
             &["--http-denials has no effect", "add --http-rule RULE"],
         ),
