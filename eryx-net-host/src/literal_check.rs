@@ -69,9 +69,9 @@ impl NetworkContext {
         }
     }
 
-    /// Returns the hosts that a connection to `host` at `address` can be for, if requests to one of
-    /// them are inspected: for an address, also the names that lookups of this sandbox resolved to
-    /// it. `address` is `None` if the embedder's proxy resolved the name.
+    /// Returns the [hosts](Self::hosts_of) that a connection to `host` at `address` can be for, if
+    /// requests to one of them are inspected. `address` is `None` if the embedder's proxy resolved
+    /// the name.
     pub(crate) fn inspection_target(
         &self,
         host: Host,
@@ -79,17 +79,19 @@ impl NetworkContext {
         port: u16,
     ) -> Option<InspectionTarget> {
         let http = self.http.as_ref()?;
-        let mut hosts = Vec::new();
-        if let Host::Address(address) = host {
-            let names = self.resolved_names.names_of(address);
-            hosts.extend(
-                names
-                    .iter()
-                    .map(|resolved| Host::Name(resolved.name.clone())),
-            );
-        }
-        hosts.push(host);
-        InspectionTarget::new(http, hosts, address, port)
+        InspectionTarget::new(http, self.hosts_of(&host), address, port)
+    }
+
+    /// Returns the hosts that a connection to `host` can be for: for an address, first the names
+    /// that lookups of this sandbox resolved to it.
+    pub(crate) fn hosts_of(&self, host: &Host) -> Vec<Host> {
+        let names = match host {
+            Host::Address(address) => self.resolved_names.names_of(*address),
+            Host::Name(_) => Vec::new(),
+        };
+        let names = names.iter();
+        let names = names.map(|resolved| Host::Name(resolved.name.clone()));
+        names.chain([host.clone()]).collect()
     }
 }
 

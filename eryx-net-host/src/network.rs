@@ -269,9 +269,18 @@ impl Network {
             context.check_server_name(settings, HandshakeTransport::Guest { log: &self.log })?;
         let trusts_guest_roots = context.config.allows_unverified_tls();
         let inspected = match &context.http {
-            Some(http) => http
-                .tls_peer(&mut settings, None, None, None, trusts_guest_roots)?
-                .map(|peer| (http, peer)),
+            Some(http) => {
+                let hosts_of = |host: &Host| context.hosts_of(host);
+                http.tls_peer(
+                    &mut settings,
+                    None,
+                    None,
+                    None,
+                    trusts_guest_roots,
+                    hosts_of,
+                )?
+                .map(|peer| (http, peer))
+            }
             None => None,
         };
         let permit = context.tls_sessions.try_acquire().ok_or_else(|| {

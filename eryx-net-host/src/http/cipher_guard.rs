@@ -101,7 +101,7 @@ impl CipherGuard {
         let registry = &self.context.sessions;
         if self.session.is_none() {
             let first = registry.fingerprint(&self.partial);
-            let is_allowed = |host: &Host| self.target.has(host);
+            let is_allowed = |host: &Host| self.target.is_for(&self.context, host);
             let address = (self.target.address(), self.target.port());
             self.session = registry.bind(first, address, is_allowed);
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use eryx_http::Scheme;
-use eryx_net_policy::{Host, Inspection};
+use eryx_net_policy::{Host, HttpPolicy, Inspection, Port};
 
 use crate::http::context::HttpContext;
 
@@ -77,6 +77,19 @@ impl InspectionTarget {
         self.hosts.contains(host)
     }
 
+    /// Returns whether TLS with `host` as server name is for the peer: `host` is one of the hosts,
+    /// and [stands for](named_host) itself.
+    pub(super) fn is_for(&self, context: &HttpContext, host: &Host) -> bool {
+        let stands_for_itself =
+            || named_host(context.policy(), host, self.hosts.iter(), self.port) == host;
+        self.has(host) && stands_for_itself()
+    }
+
+    /// Returns the hosts that the connection can be for, of which there is at least one.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.iter()
+    }
+
     /// Returns the host that was dialled, for messages.
     pub(crate) fn host(&self) -> &Host {
         &self.hosts[0]
@@ -102,6 +115,24 @@ impl InspectionTarget {
             inspection: self.inspection,
             is_verified: false,
         }
+    }
+}
+
+/// Returns the host that `named`, the server name of TLS, stands for: a name for itself.
+///
+/// An address does not choose between the names that lookups resolved to it. It stands for the first
+/// of `hosts` that has rules or secrets of its own, if there is one.
+pub(super) fn named_host<'a>(
+    policy: &HttpPolicy,
+    named: &'a Host,
+    mut hosts: impl Iterator<Item = &'a Host>,
+    port: impl Into<Port>,
+) -> &'a Host {
+    let port = port.into();
+    let is_enforced = |host: &&Host| policy.inspection(host, port) == Inspection::Enforced;
+    match named {
+        Host::Name(_) => named,
+        Host::Address(_) => hosts.find(is_enforced).unwrap_or(named),
     }
 }
 

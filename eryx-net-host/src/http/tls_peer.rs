@@ -7,7 +7,7 @@ use eryx_tls::ClientSettings;
 
 use crate::error::NetError;
 use crate::http::context::HttpContext;
-use crate::http::target::{InspectionTarget, Peer};
+use crate::http::target::{InspectionTarget, Peer, named_host};
 
 /// The ALPN protocol of HTTP/2 (RFC 9113, 3.2).
 const H2: &[u8] = b"h2";
@@ -18,7 +18,8 @@ impl HttpContext {
     /// guest program, and so is `address`, which is `None` too if the embedder's proxy resolved the
     /// name.
     /// `is_unverified_allowed` is whether the embedder permits TLS without verification, and with
-    /// roots of the guest program.
+    /// roots of the guest program. `hosts_of` returns the hosts that a connection to an address can
+    /// be for.
     ///
     /// Removes HTTP/2 from the offered protocols if the requests are inspected: only HTTP/1.1 is
     /// parsed.
@@ -34,6 +35,7 @@ impl HttpContext {
         address: Option<IpAddr>,
         port: Option<u16>,
         is_unverified_allowed: bool,
+        hosts_of: impl FnOnce(&Host) -> Vec<Host>,
     ) -> Result<Option<Peer>, NetError> {
         let name = settings.server_name.as_deref();
         let named = name.and_then(|name| Host::parse(name).ok());
@@ -48,17 +50,26 @@ impl HttpContext {
                  connect to `{host}`"
             )));
         }
-        // Where the embedder does not permit unverified TLS, the name is verified in any case.
-        let is_verified = named.is_some()
+        let inspected_port = port.map_or(Port::Any, Port::Number);
+        let resolved = match &named {
+            Some(host @ Host::Address(_)) => hosts_of(host),
+            _ => Vec::new(),
+        };
+        let known = enforced.into_iter().flat_map(InspectionTarget::hosts);
+        let host = match (&named, target) {
+            (Some(named), _) => {
+                named_host(self.policy(), named, known.chain(&resolved), inspected_port)
+            }
+            (None, Some(target)) => target.strictest_host(self),
+            (None, None) => return Ok(None),
+        };
+        // Where the embedder does not permit unverified TLS, the server name is verified in any
+        // case. If that is an address, the peer has not proved that it is a name.
+        let is_verified = named.as_ref() == Some(host)
             && settings.verify_peer
             && (settings.check_hostname || !is_unverified_allowed)
             && (settings.roots.is_empty() || !is_unverified_allowed);
-        let strictest = || target.map(|target| target.strictest_host(self).clone());
-        let Some(host) = named.or_else(strictest) else {
-            return Ok(None);
-        };
-        let inspected_port = port.map_or(Port::Any, Port::Number);
-        let inspection = self.policy().inspection_at(&host, address, inspected_port);
+        let inspection = self.policy().inspection_at(host, address, inspected_port);
         match inspection {
             Inspection::None => return Ok(None),
             // A program that offers only HTTP/2 is not recorded, instead of failing.
@@ -68,7 +79,7 @@ impl HttpContext {
         settings.alpn.retain(|protocol| protocol != H2);
         Ok(Some(Peer {
             scheme: eryx_http::Scheme::Https,
-            host,
+            host: host.clone(),
             address,
             port,
             inspection,

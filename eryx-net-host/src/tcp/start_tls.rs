@@ -114,6 +114,7 @@ impl Connection {
                 address,
                 Some(self.port),
                 trusts_guest_roots,
+                |host| context.hosts_of(host),
             )?,
             None => None,
         };
