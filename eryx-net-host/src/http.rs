@@ -13,7 +13,7 @@ mod secret_forms;
 mod secret_store;
 mod secret_substitution;
 pub(crate) mod target;
-mod tls_peer;
+pub(crate) mod tls_peer;
 mod tunnel_ports;
 mod web_socket;
 

@@ -271,15 +271,8 @@ impl Network {
         let inspected = match &context.http {
             Some(http) => {
                 let hosts_of = |host: &Host| context.hosts_of(host);
-                http.tls_peer(
-                    &mut settings,
-                    None,
-                    None,
-                    None,
-                    trusts_guest_roots,
-                    hosts_of,
-                )?
-                .map(|peer| (http, peer))
+                http.tls_peer(&mut settings, None, trusts_guest_roots, hosts_of)?
+                    .map(|peer| (http, peer))
             }
             None => None,
         };

@@ -113,6 +113,55 @@ async fn a_secret_for_one_port_is_not_sent_through_a_tunnel() {
         .expect("allowed");
 }
 
+/// Connects through the relay on port `relay`, and begins TLS with the server behind it, as clients
+/// without asyncio do with a proxy.
+async fn tls_through(network: &Network, relay: u16) -> Connection {
+    let mut connection = connected(network, "other.test", relay).await;
+    within_timeout(connection.start_tls(&settings(), None))
+        .await
+        .expect("TLS");
+    connection
+}
+
+#[tokio::test]
+async fn tls_on_a_connection_to_a_proxy_of_the_program_is_a_tunnel() {
+    let origin = Origin::new().await;
+    let port = origin.port();
+    let relay = relay_to(port).await;
+    for host in [format!("secure.test:{port}"), "secure.test".to_owned()] {
+        let rule = rule(&host).with_methods(["GET"]).expect("methods");
+        let network = Network::new(&origin.config.with_http_rule(rule).expect("a rule"));
+        let mut connection = tls_through(&network, relay).await;
+        for named in [format!(":{port}"), format!(":{relay}"), String::new()] {
+            let get = format!("GET / HTTP/1.1\r\nHost: secure.test{named}\r\n\r\n");
+            write(&mut connection, &get)
+                .await
+                .expect("allowed on each port");
+            response(&mut connection).await.expect("a response");
+        }
+        let urls: Vec<String> = network
+            .report()
+            .requests
+            .iter()
+            .map(|r| r.url.clone())
+            .collect();
+        assert_eq!(urls[0], format!("https://secure.test:{port}/"));
+        assert_eq!(urls[2], "https://secure.test/");
+        for named in [port, relay, 443] {
+            let mut connection = tls_through(&network, relay).await;
+            let outcome = write(&mut connection, &request("DELETE", named, "")).await;
+            assert!(denial(outcome).contains("DELETE"));
+        }
+    }
+    assert!(!origin.server.text().contains("DELETE"));
+    let secret = secret(&format!("secure.test:{port}"));
+    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let mut connection = tls_through(&network, relay).await;
+    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    let outcome = write(&mut connection, &request("GET", port, &fields)).await;
+    assert!(denial(outcome).contains("port"));
+}
+
 #[tokio::test]
 async fn a_session_that_is_bound_to_one_port_and_carried_to_another_is_a_tunnel() {
     let origin = Origin::new().await;

@@ -24,11 +24,11 @@ pub(crate) struct InspectionTarget {
 pub(crate) struct Peer {
     pub(crate) scheme: Scheme,
     pub(crate) host: Host,
-    /// The address of the connection. `None` for TLS over a transport of the guest program, and if
-    /// the embedder's proxy resolved the name.
+    /// The address of the connection. `None` for TLS over a transport of the guest program or
+    /// through its proxy, and if the embedder's proxy resolved the name.
     pub(crate) address: Option<IpAddr>,
-    /// `None` for TLS over a transport of the guest program that leads through another host: the
-    /// port is then the one that requests name.
+    /// `None` for TLS that leads through another host, over a connection or a transport of the guest
+    /// program: the port is then the one that requests name.
     pub(crate) port: Option<u16>,
     pub(crate) inspection: Inspection,
     /// Whether the peer has proved with a certificate that it is `host`.

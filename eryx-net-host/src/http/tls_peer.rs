@@ -12,11 +12,25 @@ use crate::http::target::{InspectionTarget, Peer, named_host};
 /// The ALPN protocol of HTTP/2 (RFC 9113, 3.2).
 const H2: &[u8] = b"h2";
 
+/// A connection of the guest program on which TLS begins.
+pub(crate) struct TlsTransport<'a> {
+    pub(crate) target: Option<&'a InspectionTarget>,
+    /// The hosts that it leads to, as opposed to those behind a proxy of the guest program.
+    pub(crate) hosts: Vec<Host>,
+    /// `None` if the embedder's proxy resolved the name.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) port: u16,
+}
+
+impl TlsTransport<'_> {
+    fn leads_to(&self, host: &Host) -> bool {
+        self.hosts.contains(host) || self.target.is_some_and(|target| target.has(host))
+    }
+}
+
 impl HttpContext {
     /// Returns the peer of the requests that TLS with `settings` carries, or `None` if they are not
-    /// inspected. `target` and `port` are those of the connection, `None` for a transport of the
-    /// guest program, and so is `address`, which is `None` too if the embedder's proxy resolved the
-    /// name.
+    /// inspected. `connection` is `None` for a transport of the guest program.
     /// `is_unverified_allowed` is whether the embedder permits TLS without verification, and with
     /// roots of the guest program. `hosts_of` returns the hosts that a connection to an address can
     /// be for.
@@ -31,14 +45,13 @@ impl HttpContext {
     pub(crate) fn tls_peer(
         &self,
         settings: &mut ClientSettings,
-        target: Option<&InspectionTarget>,
-        address: Option<IpAddr>,
-        port: Option<u16>,
+        connection: Option<&TlsTransport<'_>>,
         is_unverified_allowed: bool,
         hosts_of: impl FnOnce(&Host) -> Vec<Host>,
     ) -> Result<Option<Peer>, NetError> {
         let name = settings.server_name.as_deref();
         let named = name.and_then(|name| Host::parse(name).ok());
+        let target = connection.and_then(|connection| connection.target);
         let enforced = target.filter(|target| target.is_enforced());
         if let (Some(target), Some(host)) = (enforced, &named)
             && !target.has(host)
@@ -50,6 +63,12 @@ impl HttpContext {
                  connect to `{host}`"
             )));
         }
+        // Through a proxy of the guest program, the port is not that of the connection.
+        let is_own = |connection: &&TlsTransport<'_>| {
+            named.as_ref().is_none_or(|host| connection.leads_to(host))
+        };
+        let own = connection.filter(is_own);
+        let (address, port) = (own.and_then(|own| own.address), own.map(|own| own.port));
         let inspected_port = port.map_or(Port::Any, Port::Number);
         let resolved = match &named {
             Some(host @ Host::Address(_)) => hosts_of(host),

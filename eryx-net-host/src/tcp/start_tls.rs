@@ -1,15 +1,18 @@
 //! Starting and ending TLS: `Open -> Handshaking -> Tls`, and back to `Open`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use eryx_net_policy::Host;
 use eryx_tls::{ClientSettings, Info};
 
 use crate::audit::activity::CloseReason;
 use crate::error::NetError;
 use crate::host_memory::estimate;
 use crate::http::inspector::Inspector;
+use crate::http::tls_peer::TlsTransport;
 use crate::server_name_check::HandshakeTransport;
 use crate::tcp::connection::Connection;
 use crate::tcp::inspected_stream::InspectedStream;
@@ -108,14 +111,16 @@ impl Connection {
         )?;
         let trusts_guest_roots = context.config.allows_unverified_tls();
         let inspected = match &context.http {
-            Some(http) => http.tls_peer(
-                &mut checked,
-                self.inspection.as_ref(),
-                address,
-                Some(self.port),
-                trusts_guest_roots,
-                |host| context.hosts_of(host),
-            )?,
+            Some(http) => {
+                let transport = TlsTransport {
+                    target: self.inspection.as_ref(),
+                    hosts: self.hosts(address),
+                    address,
+                    port: self.port,
+                };
+                let hosts_of = |host: &Host| context.hosts_of(host);
+                http.tls_peer(&mut checked, Some(&transport), trusts_guest_roots, hosts_of)?
+            }
             None => None,
         };
         let mut bytes = estimate::tls(settings, trusts_guest_roots);
@@ -154,6 +159,18 @@ impl Connection {
             Err(state) => state,
         };
         Ok(())
+    }
+
+    /// Returns the hosts that the connection leads to, as opposed to those behind a proxy of the
+    /// guest program.
+    fn hosts(&self, address: Option<IpAddr>) -> Vec<Host> {
+        let dialled = Host::parse(&self.host);
+        let mut hosts =
+            dialled.map_or_else(|_| Vec::new(), |host| self.limits.context.hosts_of(&host));
+        // The program may have dialled the placeholder of a name.
+        hosts.push(self.policy_host.clone());
+        hosts.extend(address.map(Host::from));
+        hosts
     }
 
     /// Returns whether a handshake that began with `begun` is the one that `settings` request.
