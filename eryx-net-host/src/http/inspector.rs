@@ -159,7 +159,7 @@ impl Inspector {
     ///
     /// Report-only mode covers the rules. Where there is a secret, requests are still parsed before
     /// they are sent.
-    pub(super) fn is_observer(&self) -> bool {
+    pub(crate) fn is_observer(&self) -> bool {
         !self.has_secrets && (!self.peer.is_enforced() || self.context.report_only)
     }
 
@@ -192,6 +192,11 @@ impl Inspector {
             return self.has_ended.then(|| Ok(Vec::new()));
         }
         Some(Ok(self.to_program.take(max)))
+    }
+
+    /// Removes and returns all bytes for the program.
+    pub(crate) fn take_unread(&mut self) -> Vec<u8> {
+        self.to_program.take_all()
     }
 
     /// Returns how many of the program's next bytes can be sent as they are: content of a body, or

@@ -95,19 +95,31 @@ impl InspectedStream {
         }
     }
 
-    /// Returns whether the stream is in clear text and the program has sent no bytes.
-    pub(super) fn is_untouched(&self) -> bool {
-        matches!(
-            (&self.mode, &self.layer),
-            (Mode::Undecided(_), Layer::Plain(_))
-        )
+    /// Returns whether TLS can begin: the stream is in clear text, and the program has sent no
+    /// bytes, or bytes that are only recorded and have all left.
+    pub(super) fn can_begin_tls(&self) -> bool {
+        let is_free = match &self.mode {
+            Mode::Undecided(_) => true,
+            Mode::Http(inspector) => inspector.is_observer() && inspector.to_peer().is_empty(),
+            Mode::Raw => self.outgoing.is_empty(),
+            Mode::Guarded(_) => false,
+        };
+        is_free && matches!(self.layer, Layer::Plain(_))
     }
 
-    /// Returns the plaintext stream, so that TLS can begin, or itself unless it
-    /// [is untouched](Self::is_untouched).
-    pub(super) fn into_untouched(self) -> Result<PrefixedStream, Self> {
+    /// Returns the plaintext stream, for TLS, or itself unless TLS [can begin](Self::can_begin_tls).
+    /// What the program has not read precedes the stream, as it is in the kernel without inspection.
+    pub(super) fn into_plaintext(self) -> Result<PrefixedStream, Self> {
+        if !self.can_begin_tls() {
+            return Err(self);
+        }
         match (self.mode, self.layer) {
-            (Mode::Undecided(_), Layer::Plain(stream)) => Ok(stream),
+            (Mode::Http(mut inspector), Layer::Plain(stream)) => {
+                let unread = inspector.take_unread();
+                let (transport, prefix) = stream.into_parts();
+                Ok(PrefixedStream::new(transport, [unread, prefix].concat()))
+            }
+            (_, Layer::Plain(stream)) => Ok(stream),
             (mode, layer) => Err(Self {
                 layer,
                 mode,

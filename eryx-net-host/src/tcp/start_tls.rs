@@ -72,7 +72,7 @@ impl Connection {
         match &self.state {
             State::Open(_) | State::Tls(_) => {}
             State::Inspected(inspected) => {
-                if !inspected.is_untouched() {
+                if !inspected.can_begin_tls() {
                     return Err(NetError::Denied(format!(
                         "TLS cannot begin on a connection to `{}` that has carried bytes: requests to \
                          this host are inspected (http_rules, secrets); open another connection",
@@ -142,7 +142,7 @@ impl Connection {
         let plain = match std::mem::replace(&mut self.state, State::Taken) {
             State::Open(plain) => Ok(plain),
             State::Inspected(stream) => stream
-                .into_untouched()
+                .into_plaintext()
                 .map_err(|stream| State::Inspected(Box::new(stream))),
             other => Err(other),
         };

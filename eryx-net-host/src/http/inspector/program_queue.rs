@@ -74,6 +74,13 @@ impl ProgramQueue {
         }
         bytes
     }
+
+    /// Removes and returns all bytes.
+    pub(super) fn take_all(&mut self) -> Vec<u8> {
+        let taken = std::mem::take(&mut self.taken);
+        let pieces = std::mem::take(&mut self.pieces);
+        pieces.into_iter().flatten().skip(taken).collect()
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +117,10 @@ mod tests {
                     }
                     assert_eq!(taken, expected, "{sizes:?} {max}");
                     assert_eq!((queue.len(), queue.take(max)), (0, Vec::new()));
+                    queue.push(&expected);
+                    let start = queue.take(max);
+                    assert_eq!([start, queue.take_all()].concat(), expected);
+                    assert!(queue.is_empty());
                 }
             }
         }
