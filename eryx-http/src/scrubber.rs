@@ -31,7 +31,7 @@ pub struct ScrubberPatterns {
 }
 
 struct Shared {
-    secrets: PatternSet,
+    secrets: Arc<PatternSet>,
     /// The placeholders, in the order of the caller.
     placeholders: Vec<Box<[u8]>>,
 }
@@ -51,7 +51,7 @@ impl ScrubberPatterns {
         let (secrets, placeholders): (Vec<S>, Vec<P>) = pairs.into_iter().unzip();
         let lengths = secrets.iter().map(|secret| secret.as_ref().len());
         let shared = Shared {
-            secrets: PatternSet::new(&secrets)?,
+            secrets: Arc::new(PatternSet::new(&secrets)?),
             placeholders: placeholders.iter().map(|p| p.as_ref().into()).collect(),
         };
         let other = lengths
@@ -61,6 +61,44 @@ impl ScrubberPatterns {
             Some(index) => Err(ScrubberError::PlaceholderLength { index }),
             None => Ok(Self {
                 shared: Arc::new(shared),
+            }),
+        }
+    }
+
+    /// Returns the same secrets with other placeholders, in the same order. Both share the structure
+    /// that is searched, which takes much longer to build than this.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is not one placeholder of the same length for each secret.
+    ///
+    /// ```
+    /// use eryx_http::ScrubberPatterns;
+    ///
+    /// let patterns = ScrubberPatterns::new([("hunter2", "*******")])?;
+    /// let mut scrubber = patterns.with_placeholders(["-------"])?.scrubber();
+    /// let mut output = Vec::new();
+    /// scrubber.push(b"hunter2", &mut output);
+    /// assert_eq!(output, b"-------");
+    /// assert!(patterns.with_placeholders(["-"]).is_err());
+    /// # Ok::<(), eryx_http::ScrubberError>(())
+    /// ```
+    pub fn with_placeholders<P: AsRef<[u8]>>(
+        &self,
+        placeholders: impl IntoIterator<Item = P>,
+    ) -> Result<Self, ScrubberError> {
+        let placeholders = placeholders.into_iter();
+        let placeholders: Vec<Box<[u8]>> = placeholders.map(|p| p.as_ref().into()).collect();
+        let before = &self.shared.placeholders;
+        let count = before.len().max(placeholders.len());
+        let length = |placeholders: &[Box<[u8]>], index| placeholders.get(index).map(|p| p.len());
+        match (0..count).find(|&at| length(before, at) != length(&placeholders, at)) {
+            Some(index) => Err(ScrubberError::PlaceholderLength { index }),
+            None => Ok(Self {
+                shared: Arc::new(Shared {
+                    secrets: Arc::clone(&self.shared.secrets),
+                    placeholders,
+                }),
             }),
         }
     }
@@ -154,7 +192,7 @@ impl Scrubber {
     /// Returns whether [`push`](Self::push) would append all of `input` as it is, and hold back
     /// nothing.
     pub fn is_free(&self, input: &[u8]) -> bool {
-        let secrets = &self.patterns.shared.secrets;
+        let secrets = &*self.patterns.shared.secrets;
         self.position.held == NodeId::ROOT && {
             let free = secrets.count_free(input);
             // A secret can start in the last bytes, which are fewer than the search looks at.
@@ -239,7 +277,7 @@ impl fmt::Debug for Scrubber {
 
 impl Position {
     fn push(&mut self, byte: u8, shared: &Shared, output: &mut Vec<u8>) {
-        let secrets = &shared.secrets;
+        let secrets = &*shared.secrets;
         let before = self.held;
         let length = secrets.depth(before) + 1;
         let (node, links) = secrets.step(before, byte);

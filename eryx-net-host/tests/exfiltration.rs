@@ -23,9 +23,9 @@
 //!   `datagrams_to_an_inspected_host_are_denied`
 //! - reflection in heads and bodies, compressed, encoded, in parts:
 //!   `a_reflected_secret_is_replaced_however_the_response_is_framed_and_split`,
-//!   `a_compressed_response_is_denied_where_a_secret_was_sent`,
+//!   `a_compressed_response_is_denied_where_a_secret_is_known`,
 //!   `a_secret_is_replaced_as_servers_encode_it_in_json_html_and_urls`,
-//!   `a_part_of_a_content_is_denied_where_a_secret_was_sent`
+//!   `a_part_of_a_content_is_denied_where_a_value_is_known`
 //! - what arrives early:
 //!   `what_arrives_early_does_not_depend_on_the_secret`
 //! - a raw socket, TLS of the program:

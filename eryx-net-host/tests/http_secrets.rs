@@ -105,6 +105,26 @@ async fn historian() -> PlainServer {
 }
 
 #[tokio::test]
+async fn a_value_that_an_earlier_sandbox_sent_is_replaced_in_every_response() {
+    let server = historian().await;
+    let first = server.network_with_secret();
+    let mut connection = server.connected(&first).await;
+    write(&mut connection, &server.get("/", &authorization(&first)))
+        .await
+        .expect("allowed");
+    response(&mut connection).await.expect("a response");
+    assert!(server.text().contains(SECRET));
+    let second = server.network_with_secret();
+    let mut connection = server.connected(&second).await;
+    write(&mut connection, &server.get("/history", ""))
+        .await
+        .expect("allowed");
+    let seen = response(&mut connection).await.expect("a response");
+    assert!(!seen.contains(SECRET), "{seen}");
+    assert!(seen.contains(&placeholder(&second)), "{seen}");
+}
+
+#[tokio::test]
 async fn encodings_of_a_secret_are_replaced_on_other_connections_as_well() {
     const AWKWARD: &str = "a/b+c=d\"e\\f%g&h?0123456789abcdefgh";
     let server = historian().await;
@@ -256,7 +276,7 @@ async fn a_response_that_began_before_the_secret_was_sent_does_not_bring_it() {
             }
         })
         .await;
-        let network = server.network_with_secret();
+        let network = server.network_with_provider();
         let mut live = server.connected(&network).await;
         write(&mut live, &server.get("/live", ""))
             .await

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use eryx_http::ScrubberPatterns;
 use eryx_net_policy::{HostPattern, HttpPolicy, HttpRule, HttpVerdict, SecretBinding};
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
@@ -25,6 +26,20 @@ pub(crate) struct HttpSettings {
     pub(crate) inspect: Vec<HostPattern>,
     pub(crate) denials: HttpDenials,
     pub(crate) policy: HttpPolicy,
+    /// For `secrets`.
+    pub(crate) search: SharedSearch,
+}
+
+/// The structure in which the fixed values of secrets are searched for. It is built once, for the
+/// first response that is searched, and all networks of a configuration share it.
+#[derive(Clone, Default)]
+pub(crate) struct SharedSearch(pub(crate) Arc<OnceLock<ScrubberPatterns>>);
+
+impl PartialEq for SharedSearch {
+    /// Returns `true`: it follows from the secrets.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// The form in which a program receives the denial of an HTTP request.
@@ -103,6 +118,16 @@ pub(crate) enum SecretSource {
     File(Arc<PathBuf>, Arc<SecretString>),
     /// Asked for every request.
     Provider(Arc<dyn ProvideSecret>),
+}
+
+impl SecretSource {
+    /// Returns the value; `None` if a provider is asked for it.
+    pub(crate) fn fixed(&self) -> Option<&Arc<SecretString>> {
+        match self {
+            Self::Literal(value) | Self::Variable(_, value) | Self::File(_, value) => Some(value),
+            Self::Provider(_) => None,
+        }
+    }
 }
 
 impl Secret {
@@ -405,6 +430,7 @@ impl NetConfig {
         let mut config = self.clone();
         let http = Arc::make_mut(&mut config.http);
         change(http);
+        http.search = SharedSearch::default();
         http.policy = HttpPolicy::new(
             http.rules.clone(),
             http.secrets.iter().map(|s| s.binding.clone()).collect(),

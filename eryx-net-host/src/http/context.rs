@@ -22,7 +22,7 @@ impl HttpContext {
     pub(crate) fn new(config: &NetConfig) -> Option<Self> {
         let settings = config.http();
         (!settings.policy.is_empty()).then(|| Self {
-            secrets: Arc::new(SecretStore::new(&settings.secrets)),
+            secrets: Arc::new(SecretStore::new(&settings.secrets, settings.search.clone())),
             sessions: SessionRegistry::default(),
             report_only: config.report_only(),
             settings: Arc::clone(settings),

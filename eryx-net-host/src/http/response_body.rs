@@ -50,7 +50,7 @@ impl ResponseBody {
         self.filter.is_idle() && !self.is_chunked
     }
 
-    /// Returns why secrets cannot be recognised in it, although some were sent.
+    /// Returns why secrets cannot be recognised in it, although some are known.
     pub(super) fn obstacle(&self) -> Option<Obstacle> {
         self.obstacle.filter(|_| !self.filter.is_idle())
     }

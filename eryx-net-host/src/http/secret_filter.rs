@@ -1,6 +1,6 @@
 //! A stream for the program in which placeholders replace secrets.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use eryx_http::{Scrubber, ScrubberPatterns};
 
@@ -26,7 +26,7 @@ pub(crate) struct SecretPatterns {
 /// secret character by character, from what arrives early and what late.
 #[derive(Default)]
 pub(super) struct SecretFilter {
-    /// `None` if no secret was sent so far.
+    /// `None` if no value is known so far: providers have given none.
     search: Option<Search>,
     /// Bytes for the program, of which the last ones are held back.
     released: Vec<u8>,
@@ -47,7 +47,21 @@ const HELD_STEP: usize = 64;
 
 impl SecretPatterns {
     /// Returns the patterns of the forms of secrets, or `None` without any.
-    pub(super) fn new(mut forms: Vec<Form>) -> Option<Self> {
+    pub(super) fn new(forms: Vec<Form>) -> Option<Self> {
+        Self::with_search(forms, None)
+    }
+
+    /// Returns the patterns of the forms of secrets. What is searched is in `search`, which other
+    /// networks with the same secrets share, and is built if it is not there yet.
+    pub(super) fn shared(forms: Vec<Form>, search: &OnceLock<ScrubberPatterns>) -> Option<Self> {
+        Self::with_search(forms, Some(search))
+    }
+
+    fn with_search(
+        mut forms: Vec<Form>,
+        search: Option<&OnceLock<ScrubberPatterns>>,
+    ) -> Option<Self> {
+        // The order depends on the secrets alone, as opposed to their placeholders.
         forms.sort_by(|a, b| a.0.cmp(&b.0));
         forms.dedup_by(|a, b| a.0 == b.0);
         let longest = forms.iter().map(|(form, _)| form.len()).max()?;
@@ -59,10 +73,19 @@ impl SecretPatterns {
                 std::array::from_fn(|byte| (usize::from(b' ')..=usize::from(b'~')).contains(&byte))
             }
         };
-        let pairs = forms.iter().map(|(form, shown)| (&form[..], &shown[..]));
+        let build = || {
+            let pairs = forms.iter().map(|(form, shown)| (&form[..], &shown[..]));
+            ScrubberPatterns::new(pairs).expect("the number and length of forms are bounded")
+        };
+        let scrubber = match search {
+            Some(search) => search
+                .get_or_init(build)
+                .with_placeholders(forms.iter().map(|(_, shown)| shown))
+                .expect("the secrets are those of the search"),
+            None => build(),
+        };
         Some(Self {
-            scrubber: ScrubberPatterns::new(pairs)
-                .expect("the number and length of forms are bounded"),
+            scrubber,
             alphabet: Arc::new(alphabet),
             max_held: longest.next_multiple_of(HELD_STEP),
         })
@@ -89,7 +112,7 @@ impl SecretPatterns {
 }
 
 impl SecretFilter {
-    /// Returns whether the stream passes unchanged: no secret was sent.
+    /// Returns whether the stream passes unchanged: no value is known.
     pub(super) fn is_idle(&self) -> bool {
         self.search.is_none()
     }
@@ -324,7 +347,7 @@ mod tests {
         let mut filter = SecretFilter::default();
         filter.push(SECRET);
         let mut output = filter.take();
-        assert_eq!(output, SECRET, "no secret was sent");
+        assert_eq!(output, SECRET, "no value is known");
         filter.refresh(&patterns(&[SECRET]), 1);
         filter.push(&SECRET[..20]);
         output.extend(filter.take());

@@ -1,4 +1,4 @@
-//! The secrets of one network: placeholders, and the values that were sent.
+//! The secrets of one network: placeholders, and the values that responses are searched for.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -11,7 +11,9 @@ use futures_util::future::BoxFuture;
 use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::http::{MAX_SECRETS, ProvideSecret, Secret, SecretSource, check_value};
+use crate::config::http::{
+    MAX_SECRETS, ProvideSecret, Secret, SecretSource, SharedSearch, check_value,
+};
 use crate::http::secret_filter::SecretPatterns;
 use crate::http::secret_forms::{Form, MAX_FORMS, forms};
 
@@ -40,8 +42,10 @@ pub(crate) struct SecretStore {
     finder: Option<Finder>,
     /// Finds [`PREFIX`].
     prefix: memmem::Finder<'static>,
-    sent: Mutex<SentValues>,
-    /// The number of times that a value was added to those that were sent.
+    known: Mutex<KnownValues>,
+    /// What is searched for while all known values are fixed.
+    search: SharedSearch,
+    /// A number that changes with the known values; 0 if there are none.
     version: AtomicU64,
 }
 
@@ -51,9 +55,10 @@ struct Slot {
     source: SecretSource,
 }
 
-/// The values that requests of a network contained.
-struct SentValues {
-    /// For each secret the values that were sent last, oldest first.
+/// The values that responses are searched for: fixed ones from the start, because an earlier
+/// execution may have sent them, and those of providers that requests of this network contained.
+struct KnownValues {
+    /// For each secret its fixed value, or those that were sent last, oldest first.
     values: Vec<VecDeque<Arc<SecretString>>>,
     /// The patterns for responses; `None` until a response is searched.
     patterns: Option<SecretPatterns>,
@@ -73,7 +78,7 @@ pub(super) type Values = Vec<(usize, Arc<SecretString>)>;
 pub(crate) type ValueFuture = BoxFuture<'static, Result<Arc<SecretString>, String>>;
 
 impl SecretStore {
-    pub(crate) fn new(secrets: &[Secret]) -> Self {
+    pub(crate) fn new(secrets: &[Secret], search: SharedSearch) -> Self {
         let slot = |secret: &Secret| Slot {
             name: secret.binding().name().into(),
             placeholder: placeholder(length_of(secret.source())).into(),
@@ -84,15 +89,19 @@ impl SecretStore {
         let finder = (!slots.is_empty()).then(|| {
             Finder::new(placeholders).expect("the number and length of placeholders are bounded")
         });
+        let fixed = |slot: &Slot| slot.source.fixed().cloned().into_iter().collect();
+        let values: Vec<VecDeque<_>> = slots.iter().map(fixed).collect();
+        let has_values = values.iter().any(|values| !values.is_empty());
         Self {
-            sent: Mutex::new(SentValues {
-                values: slots.iter().map(|_| VecDeque::new()).collect(),
+            known: Mutex::new(KnownValues {
+                values,
                 patterns: None,
             }),
+            search,
             slots,
             finder,
             prefix: memmem::Finder::new(PREFIX),
-            version: AtomicU64::new(0),
+            version: AtomicU64::new(has_values.into()),
         }
     }
 
@@ -164,8 +173,8 @@ impl SecretStore {
 
     /// Records that a request contains `value`, so that responses are searched for it.
     pub(crate) fn record_sent(&self, index: usize, value: &Arc<SecretString>) {
-        let mut sent = self.sent.lock();
-        let values = &mut sent.values[index];
+        let mut known = self.known.lock();
+        let values = &mut known.values[index];
         if let Some(place) = values.iter().position(|other| is_same(other, value)) {
             // It is the latest again.
             values.remove(place);
@@ -176,27 +185,27 @@ impl SecretStore {
             values.pop_front();
         }
         values.push_back(Arc::clone(value));
-        sent.patterns = None;
+        known.patterns = None;
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// Returns a number that changes with the values that were sent; 0 if there are none.
+    /// Returns a number that changes with the known values; 0 if there are none.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Returns what responses are searched for: the values that were sent, and those of requests
-    /// that wait for their response. `None` if there are none.
+    /// Returns what responses are searched for: fixed values, the values that were sent, and those
+    /// of requests that wait for their response. `None` if there are none.
     ///
     /// Values of all secrets are searched for, because several hosts can belong to one server.
     pub(crate) fn patterns<'a>(
         &self,
         waiting: impl Iterator<Item = &'a (usize, Arc<SecretString>)>,
     ) -> Option<SecretPatterns> {
-        let mut sent = self.sent.lock();
+        let mut known = self.known.lock();
         let mut displaced = Values::new();
         for (index, value) in waiting {
-            let is_known = sent.values[*index]
+            let is_known = known.values[*index]
                 .iter()
                 .any(|other| is_same(other, value));
             if !is_known {
@@ -204,20 +213,25 @@ impl SecretStore {
             }
         }
         if displaced.is_empty()
-            && let Some(patterns) = &sent.patterns
+            && let Some(patterns) = &known.patterns
         {
             return Some(patterns.clone());
         }
         let mut pairs: Vec<Form> = Vec::new();
-        let kept = sent.values.iter().enumerate();
+        let kept = known.values.iter().enumerate();
         let kept = kept.flat_map(|(index, values)| values.iter().map(move |v| (index, v)));
+        let mut is_fixed = true;
         for (index, value) in kept.chain(displaced.iter().map(|(index, v)| (*index, v))) {
+            is_fixed &= self.slots[index].source.fixed().is_some();
             let placeholder = self.placeholder(index).as_bytes();
             pairs.extend(forms(value.expose_secret().as_bytes(), placeholder));
         }
-        let patterns = SecretPatterns::new(pairs)?;
+        let patterns = match is_fixed {
+            true => SecretPatterns::shared(pairs, &self.search.0)?,
+            false => SecretPatterns::new(pairs)?,
+        };
         if displaced.is_empty() {
-            sent.patterns = Some(patterns.clone());
+            known.patterns = Some(patterns.clone());
         }
         Some(patterns)
     }
@@ -237,12 +251,8 @@ fn is_same(a: &SecretString, b: &SecretString) -> bool {
 }
 
 fn length_of(source: &SecretSource) -> usize {
-    match source {
-        SecretSource::Literal(value)
-        | SecretSource::Variable(_, value)
-        | SecretSource::File(_, value) => value.expose_secret().len(),
-        SecretSource::Provider(_) => UNKNOWN_LENGTH,
-    }
+    let fixed = source.fixed();
+    fixed.map_or(UNKNOWN_LENGTH, |value| value.expose_secret().len())
 }
 
 /// Returns a random placeholder of `length` characters, or of as many as its random part needs.
@@ -268,6 +278,8 @@ fn placeholder(length: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use eryx_net_policy::SecretBinding;
+
     use super::*;
 
     #[test]
@@ -283,5 +295,29 @@ mod tests {
             );
         }
         assert_ne!(placeholder(40), placeholder(40));
+    }
+
+    const TOKEN: &str = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
+
+    fn binding() -> SecretBinding {
+        let hosts = ["a.example".parse().expect("a pattern")];
+        SecretBinding::new("TOKEN", hosts).expect("a binding")
+    }
+
+    #[test]
+    fn networks_of_one_configuration_share_the_search_which_is_built_at_the_first_response() {
+        let secrets = [Secret::new(binding(), TOKEN).expect("a value")];
+        let search = SharedSearch::default();
+        let stores = [0, 1].map(|_| SecretStore::new(&secrets, search.clone()));
+        assert!(search.0.get().is_none());
+        for store in &stores {
+            assert_ne!(store.version(), 0);
+            let patterns = store.patterns([].iter()).expect("a value");
+            assert!(search.0.get().is_some());
+            assert_eq!(
+                patterns.scrub(TOKEN.as_bytes()),
+                store.placeholder(0).as_bytes()
+            );
+        }
     }
 }

@@ -278,6 +278,13 @@ impl PlainServer {
         Network::new(&self.config.with_secret(secret).expect("a secret"))
     }
 
+    /// Returns a network with a provider of [`SECRET`] for the server.
+    pub fn network_with_provider(&self) -> Network {
+        let provider = Arc::new(Tokens(|_| SECRET.to_owned(), 0.into()));
+        let secret = Secret::with_provider(Self::binding(), provider);
+        Network::new(&self.config.with_secret(secret).expect("a secret"))
+    }
+
     pub async fn connected(&self, network: &Network) -> Connection {
         connected(network, "plain.test", self.port).await
     }

@@ -15,7 +15,7 @@ use crate::http::web_socket::WebSocketFilter;
 pub(super) struct Responses {
     state: State,
     body: Option<ResponseBody>,
-    /// What responses are searched for, if a secret was sent.
+    /// What responses are searched for, if a value is known.
     patterns: Option<SecretPatterns>,
     /// The version of the secrets that `patterns` were made from.
     version: u64,
@@ -213,7 +213,7 @@ impl Inspector {
         Ok(())
     }
 
-    /// Returns the body of the current response, after adding the secrets that were sent since it
+    /// Returns the body of the current response, after adding the values that were sent since it
     /// began, also on other connections: the server may repeat them.
     fn refreshed_body(&mut self) -> Option<&mut ResponseBody> {
         self.refresh_patterns();
