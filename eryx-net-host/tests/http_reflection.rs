@@ -287,6 +287,9 @@ async fn a_secret_is_replaced_as_servers_encode_it_in_json_html_and_urls() {
         "Zm9v/YmFy&#43;cXV4&amp;cXV1eA==",
         "Zm9v%2fYmFy%2bcXV4%26cXV1eA%3d%3d",
         "Zm9v/YmFy%2BcXV4%26cXV1eA%3D%3D",
+        "Zm9v/YmFy+cXV4&amp;cXV1eA&#x3D;&#x3D;",
+        "Zm9v&#x2F;YmFy+cXV4&amp;cXV1eA&#x3D;&#x3D;",
+        r"Zm9v\u002FYmFy+cXV4&cXV1eA==",
     ];
     let body = encoded.join("\n");
     let server = PlainServer::answering(false, move |_| RequestRecorder::ok(&body)).await;

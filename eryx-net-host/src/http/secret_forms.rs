@@ -14,27 +14,58 @@ pub(super) const MAX_FORMS: usize = 1 + ENCODINGS.len() + 6;
 type Encode = fn(&[u8]) -> Vec<u8>;
 
 /// The encodings in which requests contain a secret, and in which servers repeat it.
-const ENCODINGS: [Encode; 11] = [
+const ENCODINGS: [Encode; 21] = [
     percent_encoded,
-    |value| percent(value, b"", Case::Lower),
+    |value| percent(value, UNRESERVED, Case::Lower),
     // Of a path.
-    |value| percent(value, b"/", Case::Upper),
+    |value| percent(value, b"-._~/", Case::Upper),
+    // `encodeURIComponent` of JavaScript.
+    |value| percent(value, b"-._~!'()*", Case::Upper),
+    // `quote_plus` of Python, `QueryEscape` of Go.
+    |value| form(value, UNRESERVED),
+    // `URLSearchParams` of JavaScript, `URLEncoder` of Java.
+    |value| form(value, b"-._*"),
+    // `urlencode` of PHP.
+    |value| form(value, b"-._"),
     json_escaped,
     // `json_encode` of PHP.
     |value| json(value, b"/", b"", Case::Lower),
-    // `encoding/json` of Go.
+    // `encoding/json` of Go, and Rails.
     |value| json(value, b"", b"&<>", Case::Lower),
+    // `json_script` of Django.
+    |value| json(value, b"", b"&<>", Case::Upper),
+    // `tojson` of Jinja.
+    |value| json(value, b"", b"&<>'", Case::Lower),
     // Gson, of Java.
     |value| json(value, b"", b"&<>='", Case::Lower),
+    // `serialize-javascript`.
+    |value| json(value, b"", b"<>/", Case::Upper),
     // `System.Text.Json` of .NET.
     |value| json(value, b"", b"\"&<>'+`", Case::Upper),
-    // `html.escape` of Python.
+    // `html.escape` of Python, and React.
     |value| html(value, b"", &[(b'"', "&quot;"), (b'\'', "&#x27;")]),
+    // ERB of Ruby, lodash, and `escape-html`, of Express.
+    |value| html(value, b"'", &[(b'"', "&quot;")]),
     // MarkupSafe, of Jinja.
     |value| html(value, b"\"'", &[]),
     // `html/template` of Go.
     |value| html(value, b"\"'+", &[]),
+    // Handlebars.
+    |value| {
+        let apostrophe = (b'\'', "&#x27;");
+        html(value, b"", &[QUOTE, apostrophe, BACKTICK, EQUALS])
+    },
+    // Mustache.
+    |value| html(value, b"'", &[QUOTE, BACKTICK, EQUALS, (b'/', "&#x2F;")]),
 ];
+
+/// Characters that need no percent-encoding besides letters and digits (RFC 3986, 2.3).
+const UNRESERVED: &[u8] = b"-._~";
+
+/// Characters as Handlebars and Mustache escape them.
+const QUOTE: (u8, &str) = (b'"', "&quot;");
+const BACKTICK: (u8, &str) = (b'`', "&#x60;");
+const EQUALS: (u8, &str) = (b'=', "&#x3D;");
 
 /// The case of hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,7 +141,7 @@ fn base64_start(offset: usize) -> usize {
 
 /// Percent-encodes everything but unreserved characters (RFC 3986, 2.1).
 pub(super) fn percent_encoded(value: &[u8]) -> Vec<u8> {
-    percent(value, b"", Case::Upper)
+    percent(value, UNRESERVED, Case::Upper)
 }
 
 /// Escapes printable ASCII for a JSON string (RFC 8259, 7).
@@ -118,12 +149,20 @@ pub(super) fn json_escaped(value: &[u8]) -> Vec<u8> {
     json(value, b"", b"", Case::Lower)
 }
 
-/// Percent-encodes everything but unreserved characters and `kept`.
+/// Percent-encodes everything but letters, digits and `kept`, with `+` for a space, as in a form
+/// (URL Standard, 5.1).
+fn form(value: &[u8], kept: &[u8]) -> Vec<u8> {
+    let mut output = percent(value, &[kept, b" "].concat(), Case::Upper);
+    let spaces = output.iter_mut().filter(|byte| **byte == b' ');
+    spaces.for_each(|byte| *byte = b'+');
+    output
+}
+
+/// Percent-encodes everything but letters, digits and `kept`.
 fn percent(value: &[u8], kept: &[u8], case: Case) -> Vec<u8> {
     let mut output = Vec::with_capacity(3 * value.len());
     for &byte in value {
-        let is_unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        if is_unreserved || kept.contains(&byte) {
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
             output.push(byte);
         } else {
             output.push(b'%');
@@ -222,20 +261,30 @@ mod tests {
 
     #[test]
     fn a_secret_has_a_form_for_every_encoding_that_servers_use() {
-        let forms = forms(b"a/b+c=d\"'&<\\`", PLACEHOLDER);
+        let forms = forms(b"a/b+c=d\"'&<\\` ~*!e", PLACEHOLDER);
         for encoded in [
-            "a/b+c=d\"'&<\\`",
-            "a%2Fb%2Bc%3Dd%22%27%26%3C%5C%60",
-            "a%2fb%2bc%3dd%22%27%26%3c%5c%60",
-            "a/b%2Bc%3Dd%22%27%26%3C%5C%60",
-            "a/b+c=d\\\"'&<\\\\`",
-            "a\\/b+c=d\\\"'&<\\\\`",
-            "a/b+c=d\\\"'\\u0026\\u003c\\\\`",
-            "a/b+c\\u003dd\\\"\\u0027\\u0026\\u003c\\\\`",
-            "a/b\\u002Bc=d\\u0022\\u0027\\u0026\\u003C\\\\\\u0060",
-            "a/b+c=d&quot;&#x27;&amp;&lt;\\`",
-            "a/b+c=d&#34;&#39;&amp;&lt;\\`",
-            "a/b&#43;c=d&#34;&#39;&amp;&lt;\\`",
+            "a/b+c=d\"'&<\\` ~*!e",
+            "a%2Fb%2Bc%3Dd%22%27%26%3C%5C%60%20~%2A%21e",
+            "a%2fb%2bc%3dd%22%27%26%3c%5c%60%20~%2a%21e",
+            "a/b%2Bc%3Dd%22%27%26%3C%5C%60%20~%2A%21e",
+            "a%2Fb%2Bc%3Dd%22'%26%3C%5C%60%20~*!e",
+            "a%2Fb%2Bc%3Dd%22%27%26%3C%5C%60+~%2A%21e",
+            "a%2Fb%2Bc%3Dd%22%27%26%3C%5C%60+%7E*%21e",
+            "a%2Fb%2Bc%3Dd%22%27%26%3C%5C%60+%7E%2A%21e",
+            "a/b+c=d\\\"'&<\\\\` ~*!e",
+            "a\\/b+c=d\\\"'&<\\\\` ~*!e",
+            "a/b+c=d\\\"'\\u0026\\u003c\\\\` ~*!e",
+            "a/b+c=d\\\"'\\u0026\\u003C\\\\` ~*!e",
+            "a/b+c=d\\\"\\u0027\\u0026\\u003c\\\\` ~*!e",
+            "a/b+c\\u003dd\\\"\\u0027\\u0026\\u003c\\\\` ~*!e",
+            "a\\u002Fb+c=d\\\"'&\\u003C\\\\` ~*!e",
+            "a/b\\u002Bc=d\\u0022\\u0027\\u0026\\u003C\\\\\\u0060 ~*!e",
+            "a/b+c=d&quot;&#x27;&amp;&lt;\\` ~*!e",
+            "a/b+c=d&quot;&#39;&amp;&lt;\\` ~*!e",
+            "a/b+c=d&#34;&#39;&amp;&lt;\\` ~*!e",
+            "a/b&#43;c=d&#34;&#39;&amp;&lt;\\` ~*!e",
+            "a/b+c&#x3D;d&quot;&#x27;&amp;&lt;\\&#x60; ~*!e",
+            "a&#x2F;b+c&#x3D;d&quot;&#39;&amp;&lt;\\&#x60; ~*!e",
         ] {
             let mut found = forms.iter();
             assert!(
