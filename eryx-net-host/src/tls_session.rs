@@ -118,7 +118,8 @@ impl TlsSession {
             }
             match self.session.read(READ) {
                 Poll::Ready(Ok(data)) if data.is_empty() => inspector.on_server_eof(),
-                Poll::Ready(Ok(data)) => inspector.response(data)?,
+                // What came before an error is taken first.
+                Poll::Ready(Ok(data)) => drop(inspector.response(data)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => return Poll::Pending,
             }

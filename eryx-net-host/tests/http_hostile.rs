@@ -362,6 +362,73 @@ async fn a_malformed_response_does_not_avoid_the_limit_of_its_rule() {
 }
 
 #[tokio::test]
+async fn a_complete_response_is_read_before_the_denial_that_follows_it() {
+    let server = PlainServer::answering(false, |head| {
+        let mut answer = RequestRecorder::ok("whole");
+        if head.contains("/extra") {
+            answer.extend(b"unsolicited");
+        }
+        answer
+    })
+    .await;
+    let network = server.network_with_secret();
+    let p = placeholder(&network);
+    for is_extra in [true, false] {
+        let mut connection = server.connected(&network).await;
+        let path = if is_extra { "/extra" } else { "/" };
+        write(&mut connection, &server.get(path, ""))
+            .await
+            .expect("allowed");
+        // All of it is read in advance.
+        assert!(readable(&mut connection, TIMEOUT).await);
+        if !is_extra {
+            let denied = server.get("/", &format!("X-Other: {p}\r\n"));
+            for _ in 0..2 {
+                let message = denial(write(&mut connection, &denied).await);
+                assert!(message.contains("X-Other"), "{message}");
+            }
+        }
+        let seen = response(&mut connection).await.expect("the response");
+        assert!(seen.ends_with("whole"), "{seen}");
+        for _ in 0..2 {
+            denial(within_timeout(connection.read(100, None)).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_returns_a_complete_response_before_the_denial_that_follows_it() {
+    let origin = Origin::answering(|_| {
+        let mut answer = RequestRecorder::ok("whole");
+        answer.extend(b"unsolicited");
+        answer
+    })
+    .await;
+    let config = origin.config.with_secret(secret("secure.test"));
+    let network = Network::new(&config.expect("a secret"));
+    let port = origin.port();
+    let mut connection = connected(&network, "secure.test", port).await;
+    let mut session = network.tls_session(&settings()).expect("allowed");
+    handshake(&mut connection, &mut session).await;
+    session_write(&mut connection, &mut session, &request("GET", port, ""))
+        .await
+        .expect("allowed");
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"whole") {
+        let bytes = transport(&mut connection, &mut session, async |s| {
+            not_yet(s.read(1000))
+        })
+        .await;
+        seen.extend(bytes.expect("the response"));
+    }
+    let outcome = transport(&mut connection, &mut session, async |s| {
+        not_yet(s.read(1000))
+    })
+    .await;
+    denial(outcome);
+}
+
+#[tokio::test]
 async fn a_malformed_request_behind_another_is_answered_after_it() {
     let origin = Origin::new().await;
     let rule = rule("secure.test").with_methods(["GET", "POST"]);

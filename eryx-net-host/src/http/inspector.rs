@@ -183,15 +183,15 @@ impl Inspector {
     ///
     /// # Errors
     ///
-    /// The denial that ended the connection.
+    /// The denial that ended the connection, once the bytes before it were taken.
     pub(crate) fn take_for_program(&mut self, max: usize) -> Option<Result<Vec<u8>, NetError>> {
-        if let Some(error) = self.requests.failure() {
-            return Some(Err(error.clone()));
+        if !self.to_program.is_empty() {
+            return Some(Ok(self.to_program.take(max)));
         }
-        if self.to_program.is_empty() {
-            return self.has_ended.then(|| Ok(Vec::new()));
+        match self.requests.failure() {
+            Some(error) => Some(Err(error.clone())),
+            None => self.has_ended.then(|| Ok(Vec::new())),
         }
-        Some(Ok(self.to_program.take(max)))
     }
 
     /// Removes and returns all bytes for the program.

@@ -245,15 +245,31 @@ impl Connection {
 
     /// Moves to `Failed`, which is final, and returns the error.
     pub(super) fn fail(&mut self, error: NetError) -> NetError {
+        self.record_failure(&error);
+        self.budgeted = None;
+        self.state = State::Failed(error.clone());
+        error
+    }
+
+    /// Does the same after a denied request, unless there are responses to earlier requests that the
+    /// program has not read: the inspection returns the error after them, and to every write.
+    pub(super) fn fail_after_responses(&mut self, error: NetError) -> NetError {
+        match &self.state {
+            State::Inspected(inspected) if inspected.has_responses() => {
+                self.record_failure(&error);
+                error
+            }
+            _ => self.fail(error),
+        }
+    }
+
+    fn record_failure(&mut self, error: &NetError) {
         if self.close_reason == CloseReason::LocalClose {
-            self.close_reason = match &error {
+            self.close_reason = match error {
                 NetError::Denied(_) => CloseReason::Denied,
                 _ => CloseReason::Error(error.clone()),
             };
         }
-        self.budgeted = None;
-        self.state = State::Failed(error.clone());
-        error
     }
 
     /// Records an error for the report. The connection stays as it is: the kernel or the TLS engine

@@ -212,6 +212,11 @@ impl InspectedStream {
         inspected + self.tls_connection().map_or(0, TlsConnection::pending)
     }
 
+    /// Returns whether the program can read bytes of responses that came before a denial.
+    pub(super) fn has_responses(&self) -> bool {
+        matches!(&self.mode, Mode::Http(inspector) if inspector.pending() > 0)
+    }
+
     /// Reads up to `max` bytes; an empty vector is the end of the stream.
     pub(super) fn poll_read_vec(
         &mut self,

@@ -130,7 +130,7 @@ impl Connection {
                 Ok(taken)
             }
             // Nothing of a denied request was sent, even if some of its bytes were taken.
-            Err(error @ NetError::Denied(_)) => Err(self.fail(error)),
+            Err(error @ NetError::Denied(_)) => Err(self.fail_after_responses(error)),
             Err(error) => {
                 self.record_error(&error);
                 if taken == 0 {

@@ -184,17 +184,18 @@ impl Inspector {
         if let Some(exchange) = self.exchanges.front_mut() {
             exchange.head_received(head.status(), head.is_interim());
         }
+        if !head.is_interim() {
+            let max = self.exchanges.front().and_then(|e| e.max_response_bytes);
+            self.responses.body = Some(ResponseBody::new(head, max));
+            // A response that is denied because of its head is denied as a whole.
+            self.scrub_body(&[])?;
+        }
         if self.has_secrets {
             let mut bytes = Vec::new();
             head.write(&mut bytes);
             self.push_scrubbed_lines(&bytes);
         }
-        if head.is_interim() {
-            return Ok(());
-        }
-        let max = self.exchanges.front().and_then(|e| e.max_response_bytes);
-        self.responses.body = Some(ResponseBody::new(head, max));
-        self.scrub_body(&[])
+        Ok(())
     }
 
     /// Replaces secrets in bytes of a body.
