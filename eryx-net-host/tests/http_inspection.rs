@@ -719,6 +719,26 @@ async fn hosts_inspected_for_the_log_alone_may_speak_anything() {
 }
 
 #[tokio::test]
+async fn a_placeholder_passes_as_it_is_where_requests_are_only_recorded() {
+    let server = PlainServer::answering(false, |_| RequestRecorder::ok("x")).await;
+    let config = server
+        .config
+        .with_inspected_host("*")
+        .and_then(|config| config.with_secret(secret("elsewhere.test")))
+        .expect("settings");
+    let network = Network::new(&config);
+    let p = placeholder(&network);
+    let mut connection = server.connected(&network).await;
+    let request = server.get(&format!("/{p}?q={p}"), &format!("Authorization: {p}\r\n"));
+    write(&mut connection, &request).await.expect("passes");
+    response(&mut connection).await.expect("a response");
+    assert_eq!(server.text(), request);
+    let log = network.report().requests;
+    assert_eq!((log[0].status, log[0].secrets.len()), (Some(200), 0));
+    assert!(!log[0].url.contains(&p), "{}", log[0].url);
+}
+
+#[tokio::test]
 async fn a_session_over_the_programs_own_transport_is_inspected_as_well() {
     let origin = Origin::new().await;
     let rule = rule("secure.test").with_methods(["GET"]).expect("methods");

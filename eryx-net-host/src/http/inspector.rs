@@ -240,7 +240,7 @@ impl Inspector {
         self.parse_forwarded(data)
     }
 
-    /// Returns whether bodies are searched for placeholders, which deny the request.
+    /// Returns whether a placeholder in a wrong place denies the request.
     pub(super) fn is_searched(&self) -> bool {
         self.peer.is_enforced() && !self.context.report_only
     }

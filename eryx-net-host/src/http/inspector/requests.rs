@@ -273,7 +273,7 @@ impl Inspector {
         let substitution = Substitution::new(&context, &peer, &ports);
         let used = match substitution.used_by_head(&head) {
             Ok(used) => used,
-            Err(_) if context.report_only => Vec::new(),
+            Err(_) if !self.is_searched() => Vec::new(),
             Err(message) => return self.deny_current("misplaced-secret", &message),
         };
         let mut needed = used.clone();
@@ -406,8 +406,7 @@ impl Inspector {
             name.or_else(|| self.context.secrets.find(value).next())
         });
         if let Some((index, _)) = found
-            && self.peer.is_enforced()
-            && !self.context.report_only
+            && self.is_searched()
         {
             return self.deny_misplaced(index, "a trailer field");
         }
