@@ -323,6 +323,37 @@ fn rules_and_secrets_without_effect_and_ports_without_a_rule_are_warnings() {
 }
 
 #[test]
+fn a_configuration_has_at_most_50_secrets_however_they_are_given() {
+    let folder = tempfile::tempdir().expect("created");
+    fs::write(folder.path().join("token"), VALUE).expect("written");
+    let policy = folder.path().join("policy.toml");
+    for (count, is_valid) in [(50, true), (51, false)] {
+        let secrets: Vec<Secret> = (0..count)
+            .map(|n| Secret::new(binding(&format!("T{n}"), "a.example"), VALUE).expect("valid"))
+            .collect();
+        let added = secrets
+            .iter()
+            .try_fold(NetConfig::default(), |config, secret| {
+                config.with_secret(secret.clone())
+            });
+        let tables = (0..count)
+            .map(|n| format!("[secrets.T{n}]\nfile = 'token'\nhosts = ['a.example']\n"))
+            .collect::<String>();
+        fs::write(&policy, tables).expect("written");
+        for result in [
+            added,
+            NetConfig::default().with_secrets(secrets),
+            NetConfig::from_toml_file(&policy),
+        ] {
+            assert_eq!(result.is_ok(), is_valid);
+            if let Err(error) = result {
+                assert!(error.to_string().contains("more than 50"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_file_with_a_warning_is_read() {
     let folder = tempfile::tempdir().expect("created");
     let file: &Path = &folder.path().join("policy.toml");

@@ -373,6 +373,7 @@ def secret(**settings: object) -> eryx.Secret:
         (lambda: secret(plaintext_hosts=["*"]), eryx.ConfigError, "every host"),
         (lambda: eryx.NetConfig(secrets=[secret()]), TypeError, "a dict from names"),
         (lambda: eryx.NetConfig(secrets={"A": TOKEN}), TypeError, "an eryx.Secret, not of type str"),
+        (lambda: eryx.NetConfig(secrets={f"T{n}": secret() for n in range(51)}), eryx.ConfigError, "more than 50"),
         (lambda: eryx.NetConfig(secrets={"A-B": secret()}), eryx.ConfigError, "`A-B` is not the name"),
         (lambda: eryx.NetConfig(secrets={"A": secret(headers=[])}), eryx.ConfigError, "`A` is for no header"),
         (lambda: eryx.NetConfig().with_secret("A", secret()).with_secret("A", secret()), eryx.ConfigError, "there twice"),

@@ -346,12 +346,6 @@ impl NetConfig {
     /// [`ConfigError::Http`] if there is a secret with this name, and [`ConfigError::OutOfRange`]
     /// for more than 50 secrets.
     pub fn with_secret(&self, secret: Secret) -> Result<Self, ConfigError> {
-        if self.http.secrets.len() == MAX_SECRETS {
-            return Err(ConfigError::OutOfRange(format!(
-                "secrets: there are more than {MAX_SECRETS}; give a sandbox the secrets that its program \
-                 needs"
-            )));
-        }
         self.with_http(|http| http.secrets.push(secret))
     }
 
@@ -359,7 +353,8 @@ impl NetConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Http`] if two secrets have one name.
+    /// [`ConfigError::Http`] if two secrets have one name, and [`ConfigError::OutOfRange`] for more
+    /// than 50 secrets.
     pub fn with_secrets(
         &self,
         secrets: impl IntoIterator<Item = Secret>,
@@ -430,6 +425,12 @@ impl NetConfig {
         let mut config = self.clone();
         let http = Arc::make_mut(&mut config.http);
         change(http);
+        if http.secrets.len() > MAX_SECRETS {
+            return Err(ConfigError::OutOfRange(format!(
+                "secrets: there are more than {MAX_SECRETS}; give a sandbox the secrets that its program \
+                 needs"
+            )));
+        }
         http.search = SharedSearch::default();
         http.policy = HttpPolicy::new(
             http.rules.clone(),
