@@ -64,7 +64,7 @@ impl NetworkContext {
             resolved_names: ResolvedNames::default(),
             memory: memory.clone(),
             log_memory: None,
-            http: HttpContext::new(&config).map(Arc::new),
+            http: HttpContext::new(&config, memory.clone()).map(Arc::new),
             sent: Arc::new(TrafficLimiter::sending(
                 config.max_sent_bytes(),
                 config.sent_bytes_per_second(),
@@ -98,9 +98,10 @@ impl NetworkContext {
     /// Returns the context of a fork of the session. Both share the byte quotas, rate limits and
     /// placeholders, and the fork has a copy of the names that addresses were resolved from.
     pub(crate) fn fork(&self, memory: HostMemory) -> Self {
-        let mut fork = Self::new(self.config.clone(), memory);
+        let mut fork = Self::new(self.config.clone(), memory.clone());
         fork.resolved_names = self.resolved_names.fork();
-        fork.http = self.http.as_ref().map(|http| Arc::new(http.fork()));
+        let http = self.http.as_ref();
+        fork.http = http.map(|http| Arc::new(http.fork(memory)));
         fork.sent = Arc::clone(&self.sent);
         fork.received = Arc::clone(&self.received);
         fork.connect_rate.clone_from(&self.connect_rate);
@@ -114,6 +115,9 @@ impl NetworkContext {
             Some(_) => memory.charge(estimate::REQUEST_LOG).ok(),
             None => None,
         };
+        if let Some(http) = self.http.as_mut().and_then(Arc::get_mut) {
+            http.memory = memory.clone();
+        }
         self.memory = memory;
     }
 

@@ -27,6 +27,10 @@ const TLS: u64 = 384 << 10;
 /// guest program, 40 KiB of records that are not complete, and 66 KiB that wait to be sent.
 pub(crate) const INSPECTION: u64 = 128 << 10;
 
+/// The search for one byte of a secret's value that a provider gave: as it is, encoded, and in
+/// Base64 it is in nine bytes, each of which has a node of 20 bytes.
+const SEARCHED_BYTE: u64 = 256;
+
 /// A tunnel through a proxy: the head of its answer (16 KiB) and one read.
 const TUNNEL: u64 = 24 << 10;
 
@@ -58,6 +62,11 @@ fn tls_settings(settings: &ClientSettings, uses_roots: bool) -> u64 {
     let key = identity.map_or(0, |identity| identity.key.len());
     let numbers = 2 * (settings.ciphers.len() + settings.groups.len());
     (bytes + name + key + numbers) as u64
+}
+
+/// Returns the memory of the search for a value that a provider gave, which all connections share.
+pub(crate) fn searched_value(bytes: usize) -> u64 {
+    SEARCHED_BYTE * bytes as u64
 }
 
 /// Returns the memory of a tunnel through a proxy, with TLS to the proxy or without.

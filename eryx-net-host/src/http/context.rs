@@ -6,6 +6,7 @@ use eryx_net_policy::HttpPolicy;
 
 use crate::config::NetConfig;
 use crate::config::http::{HttpDenials, HttpSettings};
+use crate::host_memory::HostMemory;
 use crate::http::guarded_records::SessionRegistry;
 use crate::http::secret_store::SecretStore;
 
@@ -15,27 +16,31 @@ pub(crate) struct HttpContext {
     pub(crate) secrets: Arc<SecretStore>,
     pub(crate) sessions: SessionRegistry,
     pub(crate) report_only: bool,
+    /// The budget of the network.
+    pub(crate) memory: HostMemory,
 }
 
 impl HttpContext {
     /// Returns the context of a network, or `None` if its configuration inspects no host.
-    pub(crate) fn new(config: &NetConfig) -> Option<Self> {
+    pub(crate) fn new(config: &NetConfig, memory: HostMemory) -> Option<Self> {
         let settings = config.http();
         (!settings.policy.is_empty()).then(|| Self {
             secrets: Arc::new(SecretStore::new(&settings.secrets, settings.search.clone())),
             sessions: SessionRegistry::default(),
             report_only: config.report_only(),
             settings: Arc::clone(settings),
+            memory,
         })
     }
 
     /// Returns the context of a fork of the session, whose programs have the same placeholders.
-    pub(crate) fn fork(&self) -> Self {
+    pub(crate) fn fork(&self, memory: HostMemory) -> Self {
         Self {
             settings: Arc::clone(&self.settings),
             secrets: Arc::clone(&self.secrets),
             sessions: SessionRegistry::default(),
             report_only: self.report_only,
+            memory,
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Exchange {
     started: Instant,
     /// The most bytes that the body of the response may have.
     pub(super) max_response_bytes: Option<u64>,
-    /// The secrets in the request.
+    /// The secrets in the request, which responses are searched for until this one has ended.
     values: Values,
 }
 
@@ -83,11 +83,6 @@ impl Exchange {
             self.report.secrets.push(name.to_owned());
             self.values.push((index, value));
         }
-    }
-
-    /// Returns the secrets in the request.
-    pub(super) fn values(&self) -> &Values {
-        &self.values
     }
 
     pub(super) fn is_head_request(&self) -> bool {

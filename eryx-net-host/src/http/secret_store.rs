@@ -1,11 +1,12 @@
 //! The secrets of one network: placeholders, and the values that responses are searched for.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use eryx_http::{Finder, Limits, Scrubber};
+use eryx_http::{Finder, Scrubber};
 use eryx_sync::Mutex;
 use futures_util::future::BoxFuture;
 use memchr::memmem;
@@ -14,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::config::http::{
     MAX_SECRETS, ProvideSecret, Secret, SecretSource, SharedSearch, check_value,
 };
+use crate::host_memory::{Charge, HostMemory, estimate};
 use crate::http::secret_filter::SecretPatterns;
 use crate::http::secret_forms::{Form, MAX_FORMS, forms};
 
@@ -26,13 +28,21 @@ const RANDOM_CHARACTERS: usize = 22;
 /// The length of the placeholder of a secret whose value is not known yet.
 const UNKNOWN_LENGTH: usize = 40;
 
-/// The most values of one secret that are kept to search responses for: the last that were sent.
+/// The most values of one provider that are kept to search responses for: the last that were sent.
 /// Those of requests that still wait for a response come on top.
 const MAX_VALUES: usize = 4;
 
-const _: () = assert!(
-    MAX_SECRETS * (MAX_VALUES + Limits::MAX_PIPELINED) * MAX_FORMS <= Scrubber::MAX_SECRETS
-);
+/// The most bytes that these values have together, unless the last one alone is longer. For every
+/// new value the search is built again, which takes about 1 ms for 1 KiB of values.
+const MAX_KEPT_BYTES: usize = 4 * 1024;
+
+/// The most values of all providers that responses are searched for.
+const MAX_PROVIDED: usize = 512;
+
+/// The most bytes of these values: twenty requests with a long token each wait at the same time.
+const MAX_PROVIDED_BYTES: usize = 32 * 1024;
+
+const _: () = assert!((MAX_SECRETS + MAX_PROVIDED) * MAX_FORMS <= Scrubber::MAX_SECRETS);
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -57,11 +67,21 @@ struct Slot {
 
 /// The values that responses are searched for: fixed ones from the start, because an earlier
 /// execution may have sent them, and those of providers that requests of this network contained.
+#[derive(Default)]
 struct KnownValues {
-    /// For each secret its fixed value, or those that were sent last, oldest first.
-    values: Vec<VecDeque<Arc<SecretString>>>,
+    /// The values of providers, in the order in which they were sent last.
+    provided: VecDeque<ProvidedValue>,
     /// The patterns for responses; `None` until a response is searched.
     patterns: Option<SecretPatterns>,
+    #[cfg(test)]
+    builds: usize,
+}
+
+struct ProvidedValue {
+    index: usize,
+    /// A request that waits for its response has a handle to it, too.
+    value: Arc<SecretString>,
+    _memory: Charge,
 }
 
 /// The value of a secret for one request.
@@ -89,19 +109,14 @@ impl SecretStore {
         let finder = (!slots.is_empty()).then(|| {
             Finder::new(placeholders).expect("the number and length of placeholders are bounded")
         });
-        let fixed = |slot: &Slot| slot.source.fixed().cloned().into_iter().collect();
-        let values: Vec<VecDeque<_>> = slots.iter().map(fixed).collect();
-        let has_values = values.iter().any(|values| !values.is_empty());
+        let has_fixed = slots.iter().any(|slot| slot.source.fixed().is_some());
         Self {
-            known: Mutex::new(KnownValues {
-                values,
-                patterns: None,
-            }),
+            known: Mutex::default(),
             search,
             slots,
             finder,
             prefix: memmem::Finder::new(PREFIX),
-            version: AtomicU64::new(has_values.into()),
+            version: AtomicU64::new(has_fixed.into()),
         }
     }
 
@@ -171,22 +186,52 @@ impl SecretStore {
         }
     }
 
-    /// Records that a request contains `value`, so that responses are searched for it.
-    pub(crate) fn record_sent(&self, index: usize, value: &Arc<SecretString>) {
+    /// Records that a request contains `value`, so that responses are searched for it. Returns the
+    /// handle that the request keeps: the value stays until it is dropped, and longer if no later
+    /// ones take its place. `memory` is charged for the search.
+    ///
+    /// # Errors
+    ///
+    /// The message for the program if there is no room: too many requests wait for a response.
+    pub(crate) fn record_sent(
+        &self,
+        index: usize,
+        value: Arc<SecretString>,
+        memory: &HostMemory,
+    ) -> Result<Arc<SecretString>, String> {
+        if self.slots[index].source.fixed().is_some() {
+            return Ok(value);
+        }
         let mut known = self.known.lock();
-        let values = &mut known.values[index];
-        if let Some(place) = values.iter().position(|other| is_same(other, value)) {
-            // It is the latest again.
-            values.remove(place);
-            values.push_back(Arc::clone(value));
-            return;
+        if let Some(again) =
+            known.remove(|other| other.index == index && is_same(&other.value, &value))
+        {
+            let value = Arc::clone(&again.value);
+            known.provided.push_back(again);
+            return Ok(value);
         }
-        if values.len() == MAX_VALUES {
-            values.pop_front();
+        let length = value.expose_secret().len();
+        let refusal = |reason: &dyn fmt::Display| {
+            let name = self.name(index);
+            format!("responses cannot be searched for the value of the secret `{name}`: {reason}")
+        };
+        if !known.make_room(index, length) {
+            let reason = format!(
+                "requests that wait for a response have {} KiB of values, the most they may; read \
+                 responses before sending more requests",
+                MAX_PROVIDED_BYTES / 1024
+            );
+            return Err(refusal(&reason));
         }
-        values.push_back(Arc::clone(value));
+        let memory = memory.charge(estimate::searched_value(length));
+        known.provided.push_back(ProvidedValue {
+            index,
+            value: Arc::clone(&value),
+            _memory: memory.map_err(|full| refusal(&full))?,
+        });
         known.patterns = None;
         self.version.fetch_add(1, Ordering::Release);
+        Ok(value)
     }
 
     /// Returns a number that changes with the known values; 0 if there are none.
@@ -194,47 +239,82 @@ impl SecretStore {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Returns what responses are searched for: fixed values, the values that were sent, and those
-    /// of requests that wait for their response. `None` if there are none.
+    /// Returns what responses are searched for: fixed values, and those of providers that were sent.
+    /// `None` if there are none.
     ///
     /// Values of all secrets are searched for, because several hosts can belong to one server.
-    pub(crate) fn patterns<'a>(
-        &self,
-        waiting: impl Iterator<Item = &'a (usize, Arc<SecretString>)>,
-    ) -> Option<SecretPatterns> {
+    pub(crate) fn patterns(&self) -> Option<SecretPatterns> {
         let mut known = self.known.lock();
-        let mut displaced = Values::new();
-        for (index, value) in waiting {
-            let is_known = known.values[*index]
-                .iter()
-                .any(|other| is_same(other, value));
-            if !is_known {
-                displaced.push((*index, Arc::clone(value)));
-            }
-        }
-        if displaced.is_empty()
-            && let Some(patterns) = &known.patterns
-        {
+        if let Some(patterns) = &known.patterns {
             return Some(patterns.clone());
         }
-        let mut pairs: Vec<Form> = Vec::new();
-        let kept = known.values.iter().enumerate();
-        let kept = kept.flat_map(|(index, values)| values.iter().map(move |v| (index, v)));
-        let mut is_fixed = true;
-        for (index, value) in kept.chain(displaced.iter().map(|(index, v)| (*index, v))) {
-            is_fixed &= self.slots[index].source.fixed().is_some();
+        let slots = self.slots.iter().enumerate();
+        let fixed = slots.filter_map(|(index, slot)| Some((index, slot.source.fixed()?)));
+        let provided = known
+            .provided
+            .iter()
+            .map(|other| (other.index, &other.value));
+        let forms = fixed.chain(provided).flat_map(|(index, value)| {
             let placeholder = self.placeholder(index).as_bytes();
-            pairs.extend(forms(value.expose_secret().as_bytes(), placeholder));
-        }
-        let patterns = match is_fixed {
-            true => SecretPatterns::shared(pairs, &self.search.0)?,
-            false => SecretPatterns::new(pairs)?,
+            forms(value.expose_secret().as_bytes(), placeholder)
+        });
+        let forms: Vec<Form> = forms.collect();
+        let patterns = match known.provided.is_empty() {
+            true => SecretPatterns::shared(forms, &self.search.0)?,
+            false => SecretPatterns::new(forms)?,
         };
-        if displaced.is_empty() {
-            known.patterns = Some(patterns.clone());
+        #[cfg(test)]
+        {
+            known.builds += 1;
         }
+        known.patterns = Some(patterns.clone());
         Some(patterns)
     }
+}
+
+impl KnownValues {
+    /// Removes and returns the first value of a provider that `is_wanted` accepts.
+    fn remove(&mut self, is_wanted: impl Fn(&ProvidedValue) -> bool) -> Option<ProvidedValue> {
+        let place = self.provided.iter().position(is_wanted)?;
+        self.provided.remove(place)
+    }
+
+    /// Removes the oldest values that no request waits with, until there is room for one more of
+    /// `length` bytes. Returns whether there is.
+    fn make_room(&mut self, index: usize, length: usize) -> bool {
+        let is_kept = |other: &ProvidedValue| other.index == index && !other.is_in_use();
+        loop {
+            let kept = self.provided.iter().filter(|other| is_kept(other));
+            let (count, bytes) = size(kept);
+            if count == 0 || (count < MAX_VALUES && bytes + length <= MAX_KEPT_BYTES) {
+                break;
+            }
+            self.remove(is_kept);
+        }
+        loop {
+            let (count, bytes) = size(self.provided.iter());
+            if count < MAX_PROVIDED && bytes + length <= MAX_PROVIDED_BYTES {
+                return true;
+            }
+            if self.remove(|other| !other.is_in_use()).is_none() {
+                return false;
+            }
+        }
+    }
+}
+
+impl ProvidedValue {
+    /// Returns whether a request with the value waits for its response.
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.value) > 1
+    }
+}
+
+/// Returns the number of values, and of their bytes.
+fn size<'a>(values: impl Iterator<Item = &'a ProvidedValue>) -> (usize, usize) {
+    values.fold((0, 0), |(count, bytes), value| {
+        (count + 1, bytes + value.value.expose_secret().len())
+    })
 }
 
 fn provided(provider: &dyn ProvideSecret) -> ValueFuture {
@@ -281,6 +361,7 @@ mod tests {
     use eryx_net_policy::SecretBinding;
 
     use super::*;
+    use crate::config::http::ProvideSecretError;
 
     #[test]
     fn a_placeholder_has_the_length_of_its_secret_and_at_least_its_random_part() {
@@ -304,6 +385,92 @@ mod tests {
         SecretBinding::new("TOKEN", hosts).expect("a binding")
     }
 
+    struct NeverAsked;
+
+    impl ProvideSecret for NeverAsked {
+        fn provide(&self) -> BoxFuture<'static, Result<SecretString, ProvideSecretError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    /// Returns a store with a provider.
+    fn store() -> SecretStore {
+        let secret = Secret::with_provider(binding(), Arc::new(NeverAsked));
+        SecretStore::new(&[secret], SharedSearch::default())
+    }
+
+    /// Returns a value of `length` bytes that differs with `number`.
+    fn value(number: usize, length: usize) -> Arc<SecretString> {
+        Arc::new(format!("{number:0length$}").into())
+    }
+
+    /// Returns how many values are kept.
+    fn kept(store: &SecretStore) -> usize {
+        store.known.lock().provided.len()
+    }
+
+    #[test]
+    fn the_search_for_a_new_value_is_built_once_for_all_connections() {
+        let (store, memory) = (store(), HostMemory::default());
+        assert!(store.patterns().is_none());
+        let mut waiting = Vec::new();
+        for number in 0..10 {
+            // The same value again does not change what is searched for.
+            for _ in 0..2 {
+                let value = store.record_sent(0, value(number, 40), &memory);
+                waiting.push(value.expect("room"));
+            }
+            for _connection in 0..3 {
+                let patterns = store.patterns().expect("a value");
+                for number in 0..=number {
+                    let text = value(number, 40);
+                    assert!(patterns.may_be_in(text.expose_secret().as_bytes()));
+                }
+            }
+        }
+        assert_eq!(store.known.lock().builds, 10);
+        assert_eq!(kept(&store), 10);
+        drop(waiting);
+        store.record_sent(0, value(10, 40), &memory).expect("room");
+        assert_eq!(kept(&store), MAX_VALUES);
+    }
+
+    #[test]
+    fn fewer_long_values_are_kept_and_those_of_waiting_requests_are_bounded() {
+        for (length, expected) in [(40, MAX_VALUES), (1024, 4), (1500, 2), (4096, 1)] {
+            let (store, memory) = (store(), HostMemory::default());
+            for number in 0..10 {
+                let value = store.record_sent(0, value(number, length), &memory);
+                drop(value.expect("room"));
+            }
+            assert_eq!(kept(&store), expected, "{length}");
+            let charged = expected as u64 * estimate::searched_value(length);
+            assert_eq!(memory.used(), charged);
+        }
+        for (length, most) in [(40, MAX_PROVIDED), (4096, MAX_PROVIDED_BYTES / 4096)] {
+            let (store, memory) = (store(), HostMemory::default());
+            let record = |number| store.record_sent(0, value(number, length), &memory);
+            let mut waiting: Vec<_> = (0..most).map(|n| record(n).expect("room")).collect();
+            let error = record(most).expect_err("full");
+            assert!(
+                error.contains("`TOKEN`") && !error.contains("0000"),
+                "{error}"
+            );
+            waiting.pop();
+            record(most).expect("room");
+            assert_eq!(kept(&store), most);
+        }
+    }
+
+    #[test]
+    fn a_value_for_whose_search_there_is_no_memory_is_refused() {
+        let (store, memory) = (store(), HostMemory::new(1000));
+        let error = store.record_sent(0, value(0, 40), &memory);
+        let error = error.expect_err("full");
+        assert!(error.contains("max_host_memory"), "{error}");
+        assert_eq!((kept(&store), memory.used()), (0, 0));
+    }
+
     #[test]
     fn networks_of_one_configuration_share_the_search_which_is_built_at_the_first_response() {
         let secrets = [Secret::new(binding(), TOKEN).expect("a value")];
@@ -312,7 +479,7 @@ mod tests {
         assert!(search.0.get().is_none());
         for store in &stores {
             assert_ne!(store.version(), 0);
-            let patterns = store.patterns([].iter()).expect("a value");
+            let patterns = store.patterns().expect("a value");
             assert!(search.0.get().is_some());
             assert_eq!(
                 patterns.scrub(TOKEN.as_bytes()),

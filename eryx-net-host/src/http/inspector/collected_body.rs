@@ -115,7 +115,9 @@ impl Inspector {
             );
             return self.deny_current("misplaced-secret", &message);
         }
-        self.record_secrets(values);
+        if let Err(error) = self.record_secrets(values) {
+            return self.deny_current("secret-unavailable", &error);
+        }
         let before = self.to_peer.len();
         if let Framing::Length(_) = head.framing() {
             if let Err(error) = head.set_content_length(body.len() as u64) {

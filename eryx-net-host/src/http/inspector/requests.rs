@@ -339,7 +339,9 @@ impl Inspector {
             let message = format!("the secrets cannot be put into it: {error}");
             return self.deny_current("misplaced-secret", &message);
         }
-        self.record_secrets(head_values);
+        if let Err(error) = self.record_secrets(head_values) {
+            return self.deny_current("secret-unavailable", &error);
+        }
         if is_collected {
             if head.expects_continue() && self.exchanges.len() == 1 {
                 self.push_for_program(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -443,14 +445,19 @@ impl Inspector {
     }
 
     /// Records that the current request contains secrets.
-    pub(super) fn record_secrets(&mut self, values: Values) {
+    ///
+    /// # Errors
+    ///
+    /// Why it may not: responses cannot be searched for so many values.
+    pub(super) fn record_secrets(&mut self, values: Values) -> Result<(), String> {
         let context = Arc::clone(&self.context);
         for (index, value) in values {
-            context.secrets.record_sent(index, &value);
+            let value = context.secrets.record_sent(index, value, &context.memory)?;
             if let Some(exchange) = self.current() {
                 exchange.add_secret(context.secrets.name(index), index, value);
             }
         }
+        Ok(())
     }
 
     /// Handles bytes that are not a well-formed request.

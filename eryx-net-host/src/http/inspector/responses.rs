@@ -266,8 +266,7 @@ impl Inspector {
     fn refresh_patterns(&mut self) {
         let version = self.context.secrets.version();
         if version != self.responses.version {
-            let waiting = self.exchanges.iter().flat_map(Exchange::values);
-            self.responses.patterns = self.context.secrets.patterns(waiting);
+            self.responses.patterns = self.context.secrets.patterns();
             self.responses.version = version;
         }
     }
