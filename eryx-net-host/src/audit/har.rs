@@ -13,7 +13,7 @@ use crate::audit::report::NetworkReport;
 /// it with a serializer for JSON.
 ///
 /// It has no header fields, cookies or bodies: the log does not keep them. Denied requests have
-/// status 0. The fields `_verdict`, `_secrets` and `_error` are Eryx's own: the decision and its
+/// status 0, and the version of a message that did not arrive is empty. The fields `_verdict`, `_secrets` and `_error` are Eryx's own: the decision and its
 /// reason, the names of the secrets in the request, and why it was denied or failed.
 ///
 /// ```
@@ -148,7 +148,7 @@ impl Entry {
             request: Request {
                 method: request.method.clone(),
                 url: request.url.clone(),
-                http_version: "HTTP/1.1",
+                http_version: request.request_version,
                 cookies: [],
                 headers: [],
                 query_string: query(&request.url),
@@ -158,11 +158,11 @@ impl Entry {
             response: Response {
                 status: request.status.unwrap_or(0),
                 status_text: "",
-                http_version: "HTTP/1.1",
+                http_version: request.response_version,
                 cookies: [],
                 headers: [],
                 content: Content {
-                    size: request.received_bytes,
+                    size: request.content_bytes,
                     mime_type: "",
                 },
                 redirect_url: "",

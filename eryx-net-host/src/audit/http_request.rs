@@ -24,6 +24,12 @@ pub struct HttpRequestReport {
     pub sent_bytes: u64,
     /// The bytes that were received in response: heads, framing and body.
     pub received_bytes: u64,
+    /// The bytes of the content of the final response: without the head and framing.
+    pub(crate) content_bytes: u64,
+    /// The version of the request, such as `HTTP/1.1`; empty if it is malformed.
+    pub(crate) request_version: &'static str,
+    /// The version of the response; empty if there was none.
+    pub(crate) response_version: &'static str,
     /// The time until the head of the first response was complete.
     pub time_to_first_byte: Option<Duration>,
     /// The time until the response ended, or the exchange failed.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use eryx_http::{ResponseHead, Version};
 use eryx_net_policy::HttpVerdict;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -43,6 +44,9 @@ impl Exchange {
                 status: None,
                 sent_bytes: 0,
                 received_bytes: 0,
+                content_bytes: 0,
+                request_version: "",
+                response_version: "",
                 time_to_first_byte: None,
                 duration: std::time::Duration::ZERO,
                 verdict,
@@ -77,6 +81,16 @@ impl Exchange {
         self.report.received_bytes += bytes as u64;
     }
 
+    /// Counts bytes of the response's content, which were counted as received, too.
+    pub(super) fn add_content(&mut self, bytes: usize) {
+        self.report.content_bytes += bytes as u64;
+    }
+
+    /// Records the version of the request.
+    pub(super) fn set_version(&mut self, version: Version) {
+        self.report.request_version = text(version);
+    }
+
     /// Records that the request contains the secret `name`.
     pub(super) fn add_secret(&mut self, name: &str, index: usize, value: Arc<SecretString>) {
         if !self.values.iter().any(|(other, _)| *other == index) {
@@ -90,11 +104,12 @@ impl Exchange {
     }
 
     /// Records the head of a response. Interim responses count only for the time.
-    pub(super) fn head_received(&mut self, status: u16, is_interim: bool) {
+    pub(super) fn head_received(&mut self, head: &ResponseHead) {
         let elapsed = self.started.elapsed();
         self.report.time_to_first_byte.get_or_insert(elapsed);
-        if !is_interim {
-            self.report.status = Some(status);
+        if !head.is_interim() {
+            self.report.status = Some(head.status());
+            self.report.response_version = text(head.version());
         }
     }
 
@@ -107,5 +122,13 @@ impl Exchange {
         self.report.duration = self.started.elapsed();
         self.report.error = error;
         self.report
+    }
+}
+
+/// Returns a version as it is in a message.
+fn text(version: Version) -> &'static str {
+    match version {
+        Version::Http10 => "HTTP/1.0",
+        Version::Http11 => "HTTP/1.1",
     }
 }

@@ -243,6 +243,7 @@ impl Inspector {
         let is_denied = !is_allowed && !self.context.report_only;
         let denial = is_denied.then(|| (verdict.reason().as_str(), verdict.guest_message()));
         let mut exchange = Exchange::new(head.method(), url, Some(verdict));
+        exchange.set_version(head.version());
         exchange.max_response_bytes = check.max_response_bytes;
         self.exchanges.push_back(exchange);
         self.current_start = self.to_peer.len();

@@ -163,6 +163,9 @@ impl Inspector {
     fn count_response(&mut self, step: &Step<ResponseHead>) -> Result<(), NetError> {
         if let Some(exchange) = self.exchanges.front_mut() {
             exchange.add_received(step.consumed);
+            if let Some(Event::Body(range)) = &step.event {
+                exchange.add_content(range.len());
+            }
         }
         let (Some(Event::Body(range)), Some(body)) = (&step.event, &mut self.responses.body) else {
             return Ok(());
@@ -182,7 +185,7 @@ impl Inspector {
 
     fn on_response_head(&mut self, head: &ResponseHead) -> Result<(), NetError> {
         if let Some(exchange) = self.exchanges.front_mut() {
-            exchange.head_received(head.status(), head.is_interim());
+            exchange.head_received(head);
         }
         if !head.is_interim() {
             let max = self.exchanges.front().and_then(|e| e.max_response_bytes);
