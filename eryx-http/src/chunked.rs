@@ -2,6 +2,7 @@
 
 use crate::body::Sender;
 use crate::error::{HttpError, HttpErrorKind};
+use crate::field_line::check_override;
 use crate::fields::Fields;
 use crate::head_buffer::{HeadBuffer, Progress};
 use crate::limits::Limits;
@@ -190,6 +191,12 @@ impl ChunkedDecoder {
             unreachable!("called in the trailer section");
         };
         let fields = Fields::parse(buffer.into_bytes(), 0)?;
+        if self.sender == Sender::Client {
+            for (name, value) in fields.iter_bytes() {
+                // There is no reason to repeat the method here.
+                check_override(name, value, b"")?;
+            }
+        }
         for (name, _) in fields.iter() {
             if NO_TRAILERS
                 .iter()

@@ -83,7 +83,7 @@ pub(crate) fn check_override(name: &[u8], value: &[u8], method: &[u8]) -> Result
 
 /// Returns whether CGI and its successors, which replace `-` by `_`, take `name` for `other`, which
 /// is in lower case and has hyphens.
-fn is_like(name: &[u8], other: &str) -> bool {
+pub(crate) fn is_like(name: &[u8], other: &str) -> bool {
     name.len() == other.len()
         && name.iter().zip(other.bytes()).all(|(&byte, other)| {
             byte.to_ascii_lowercase() == other || (byte, other) == (b'_', b'-')

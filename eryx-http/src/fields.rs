@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::error::{HttpError, HttpErrorKind};
-use crate::field_line::{check_field, check_lookalike, check_protected, find_error};
+use crate::field_line::{check_field, check_lookalike, check_protected, find_error, is_like};
 use crate::limits::Limits;
 
 /// The fields of a head or trailer section, in their order.
@@ -191,6 +191,37 @@ impl Fields {
         check_protected(name)?;
         let before = self.len();
         self.remove_all(name);
+        Ok(before - self.len())
+    }
+
+    /// Removes all fields that CGI and its successors, which replace `-` by `_`, do not distinguish
+    /// from `name`, other than those with exactly this name. Returns their number.
+    ///
+    /// ```
+    /// use eryx_http::{Connection, Event, Limits, Origin, Scheme};
+    ///
+    /// let origin = Origin::new(Scheme::Http, "a.example", 80);
+    /// let mut connection = Connection::new(origin, Limits::default());
+    /// let head = b"GET / HTTP/1.1\r\nHost: a.example\r\nIf_Range: a\r\nIf-Range: b\r\n\r\n";
+    /// let Some(Event::Head(mut head)) = connection.request(head)?.event else {
+    ///     panic!("the head is complete");
+    /// };
+    /// assert_eq!(head.fields_mut().remove_lookalikes("If-Range")?, 1);
+    /// assert_eq!(head.fields().first("if-range"), Some(&b"b"[..]));
+    /// assert_eq!(head.fields().first("if_range"), None);
+    /// # Ok::<(), eryx_http::HttpError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Fails if the field frames or routes the message.
+    pub fn remove_lookalikes(&mut self, name: &str) -> Result<usize, HttpError> {
+        check_protected(name)?;
+        let before = self.len();
+        let other = name.to_ascii_lowercase();
+        let bytes = &self.bytes;
+        self.entries
+            .retain(|entry| entry.is_named(bytes, name) || !is_like(entry.name(bytes), &other));
         Ok(before - self.len())
     }
 

@@ -1,7 +1,7 @@
 //! Replacement of placeholders by secrets in the head and body of a request.
 
 use data_encoding::BASE64;
-use eryx_http::RequestHead;
+use eryx_http::{HttpError, RequestHead};
 use eryx_net_policy::SecretBinding;
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
@@ -316,17 +316,25 @@ impl<'a> Substitution<'a> {
 /// compression.
 pub(super) fn ask_for_readable(head: &mut RequestHead) -> Result<(), String> {
     const ACCEPT_ENCODING: &str = "Accept-Encoding";
-    const REMOVED: [&str; 5] = [
+    const REMOVED: [&str; 6] = [
         "Range",
         "If-Range",
+        // The name before RFC 2068.
+        "Request-Range",
         // Differences from an earlier response (RFC 3229).
         "A-IM",
         "Accept-Charset",
         "Sec-WebSocket-Extensions",
     ];
+    let text = |error: HttpError| error.kind().to_string();
     for name in REMOVED {
-        let removed = head.fields_mut().remove(name);
-        removed.map_err(|error| error.kind().to_string())?;
+        head.fields_mut().remove(name).map_err(text)?;
+    }
+    // Servers that pass fields on in variables do not distinguish these.
+    if head.fields().iter().any(|(name, _)| name.contains('_')) {
+        for name in REMOVED.into_iter().chain([ACCEPT_ENCODING]) {
+            head.fields_mut().remove_lookalikes(name).map_err(text)?;
+        }
     }
     if head.fields().all(ACCEPT_ENCODING).eq([&b"identity"[..]]) {
         return Ok(());
