@@ -7,11 +7,12 @@
 //!
 //! A library stores the addresses in its tables when it is started, with a function that `wasm-ld`
 //! makes. It has no branches, so that its result is known without running it. A table is known by
-//! what refers to it, or, where only code does, by its content. What is found decides which functions of the library stand behind which words of its own memory, and nothing else.
+//! what refers to it, or, where only code does, by its content. What is found decides which
+//! functions of the library stand behind which words of its own memory, and nothing else.
 
 use std::collections::{BTreeMap, HashMap};
 
-use wasmparser::{FunctionBody, Operator, ValType};
+use wasmparser::{FuncType, FunctionBody, Operator, ValType};
 
 use crate::error::Rejection;
 use crate::library::{ImportedGlobal, Library};
@@ -182,8 +183,10 @@ impl<'l, 'a> Memory<'l, 'a> {
     ///
     /// Code of the library assigns it to a type (`type->tp_methods = methods`). The table is
     /// recognized by its content: each entry has a name, a function, flags that CPython knows and
-    /// no or some documentation, zeros follow the last one, no function has more parameters than
-    /// CPython passes, and at least one has all of them.
+    /// no or some documentation, zeros follow the last one, all functions have the types of methods,
+    /// none of them has more parameters than CPython passes, and at least one has all of them.
+    ///
+    /// An entry is read for the first one of its table alone, so that the time is linear.
     fn is_assigned_table(&self, address: u32) -> Result<bool, Rejection> {
         let before = address.checked_sub(METHODS.entry);
         if before.is_some_and(|before| self.method(before).is_some()) {
@@ -193,7 +196,7 @@ impl<'l, 'a> Memory<'l, 'a> {
         let mut has_all = false;
         while let Some((function, parameters)) = self.method(entry) {
             let ty = self.library.function_type(function)?;
-            if ty.params().len() > parameters {
+            if ty.params().len() > parameters || !is_of_words(ty) {
                 return Ok(false);
             }
             has_all |= ty.params().len() == parameters;
@@ -255,9 +258,7 @@ impl<'l, 'a> Memory<'l, 'a> {
             return Ok(None);
         };
         let ty = self.library.function_type(function)?;
-        let is_short = ty.params().len() < parameters
-            && ty.params().iter().all(|ty| *ty == ValType::I32)
-            && ty.results() == [ValType::I32];
+        let is_short = ty.params().len() < parameters && is_of_words(ty);
         Ok(is_short.then_some(ShortFunction {
             address,
             function,
@@ -310,6 +311,11 @@ impl<'l, 'a> Memory<'l, 'a> {
             .and_then(|(first, content)| content.get((address - first) as usize..))
             .unwrap_or_default()
     }
+}
+
+/// Returns whether a function takes pointers and numbers of their size, and returns one.
+fn is_of_words(ty: &FuncType) -> bool {
+    ty.params().iter().all(|ty| *ty == ValType::I32) && ty.results() == [ValType::I32]
 }
 
 /// Returns what a function stores, by the address, or `None` if it does more than that.
