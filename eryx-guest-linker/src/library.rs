@@ -42,6 +42,8 @@ pub(crate) struct Library<'a> {
     pub(crate) bodies: Vec<FunctionBody<'a>>,
     pub(crate) data: Vec<Data<'a>>,
     pub(crate) calls: CallGraph,
+    /// The number of local variables of all functions.
+    pub(crate) locals: u64,
     /// The symbols that may be missing.
     weak: HashSet<(&'a str, &'a str)>,
 }
@@ -93,6 +95,7 @@ impl<'a> Library<'a> {
             bodies: Vec::new(),
             data: Vec::new(),
             calls: CallGraph::default(),
+            locals: 0,
             weak: HashSet::new(),
         };
         library.check_shape(bytes)?;
@@ -118,7 +121,7 @@ impl<'a> Library<'a> {
     }
 
     /// Checks what would take long to validate, and what is valid and forbidden.
-    fn check_shape(&self, bytes: &[u8]) -> Result<(), Rejection> {
+    fn check_shape(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
         let mut sizes = [0_u32; 6];
         let mut names = 0_usize;
         let mut name_bytes = |name: &str| {
@@ -138,7 +141,12 @@ impl<'a> Library<'a> {
                     encoding: wasmparser::Encoding::Component,
                     ..
                 } => return Err(Rejection::Forbidden("is a component")),
-                Payload::TypeSection(section) => sizes[0] = section.count(),
+                Payload::TypeSection(section) => {
+                    sizes[0] = section.count();
+                    for ty in section.into_iter_err_on_gc_types() {
+                        check_type(&ty?)?;
+                    }
+                }
                 Payload::ImportSection(section) => {
                     sizes[1] = section.count();
                     for import in section.into_imports() {
@@ -153,9 +161,28 @@ impl<'a> Library<'a> {
                         name_bytes(export?.name)?;
                     }
                 }
-                Payload::GlobalSection(section) => sizes[3] = section.count(),
-                Payload::ElementSection(section) => sizes[4] = section.count(),
-                Payload::DataSection(section) => sizes[5] = section.count(),
+                Payload::GlobalSection(section) => {
+                    sizes[3] = section.count();
+                    for global in section {
+                        check_expression(&global?.init_expr)?;
+                    }
+                }
+                Payload::ElementSection(section) => {
+                    sizes[4] = section.count();
+                    for element in section {
+                        if let ElementKind::Active { offset_expr, .. } = element?.kind {
+                            check_expression(&offset_expr)?;
+                        }
+                    }
+                }
+                Payload::DataSection(section) => {
+                    sizes[5] = section.count();
+                    for data in section {
+                        if let DataKind::Active { offset_expr, .. } = data?.kind {
+                            check_expression(&offset_expr)?;
+                        }
+                    }
+                }
                 Payload::FunctionSection(section) if section.count() > limits::FUNCTIONS => {
                     return Err(Rejection::too_large("functions", limits::FUNCTIONS));
                 }
@@ -186,6 +213,7 @@ impl<'a> Library<'a> {
                             limits::FUNCTION_LOCALS,
                         ));
                     }
+                    self.locals += u64::from(locals);
                 }
                 _ => {}
             }
@@ -417,6 +445,30 @@ impl<'a> Library<'a> {
         }
         stack.pop().ok_or(UNKNOWN)
     }
+}
+
+/// Checks the numbers of parameters and results of a function or a block.
+fn check_type(ty: &FuncType) -> Result<(), Rejection> {
+    if ty.params().len() > limits::PARAMETERS {
+        let what = "parameters of a function";
+        return Err(Rejection::too_large(what, limits::PARAMETERS));
+    }
+    if ty.results().len() > limits::RESULTS {
+        let what = "results of a function";
+        return Err(Rejection::too_large(what, limits::RESULTS));
+    }
+    Ok(())
+}
+
+/// Checks the size of an expression.
+fn check_expression(expression: &ConstExpr<'_>) -> Result<(), Rejection> {
+    if expression.get_binary_reader().bytes_remaining() > limits::EXPRESSION_BYTES {
+        return Err(Rejection::too_large(
+            "the size of a constant expression in bytes",
+            limits::EXPRESSION_BYTES,
+        ));
+    }
+    Ok(())
 }
 
 /// The module of the functions of WASI preview 1.

@@ -86,6 +86,8 @@ struct Linker<'i, 'm> {
     start: Vec<StartStep>,
     /// The words that `start` replaces.
     replaced_words: usize,
+    /// The number of local variables of all functions.
+    locals: u64,
 }
 
 /// A part of the start of the libraries.
@@ -144,11 +146,19 @@ impl<'i, 'm> Linker<'i, 'm> {
             libraries: Libraries::new(),
             start: Vec::new(),
             replaced_words: 0,
+            locals: 0,
         })
     }
 
     fn add(&mut self, module: &NativeModule<'m>) -> Result<(), Rejection> {
         let library = Library::parse(module.content)?;
+        self.locals += library.locals;
+        if self.locals > limits::LOCALS {
+            return Err(Rejection::too_large(
+                "local variables of all functions",
+                limits::LOCALS,
+            ));
+        }
         if library.calls.uses_bulk_memory() && self.symbols.yield_points.bulk_memory.is_none() {
             return Err(Rejection::Forbidden("fills or copies memory"));
         }

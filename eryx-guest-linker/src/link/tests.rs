@@ -272,13 +272,14 @@ fn a_function_of_the_image_that_was_in_no_table_yields_when_it_is_called_through
 
 /// The functions of the tests of tables, and what calls a function that is stored at an address.
 const SHORT_FUNCTIONS: &str = r#"
-    (@dylink.0 (mem-info (memory 512 4) (table 4 0)))
-    (elem (global.get $table) func $none $one $two $three)
+    (@dylink.0 (mem-info (memory 512 4) (table 5 0)))
+    (elem (global.get $table) func $none $one $two $three $other)
     (func $none (result i32) (i32.const 10))
     (func $one (param i32) (result i32) (i32.add (local.get 0) (i32.const 20)))
     (func $two (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
     (func $three (param i32 i32 i32) (result i32)
         (i32.add (local.get 0) (i32.add (local.get 1) (local.get 2))))
+    (func $other (param i32 f64) (result i32) (i32.const 0))
     (func $with-one (param $at i32) (result i32)
         (call_indirect (param i32) (result i32)
             (i32.const 1) (i32.load (i32.add (global.get $base) (local.get $at)))))
@@ -426,6 +427,10 @@ fn functions_that_cpython_does_not_find_in_a_table_keep_their_parameters() {
             entries(&method, &[(80, base, name), (84, "$table", 3)]) + &word(72, 4) + &word(88, 8),
         ),
         (
+            "a function of a type that no method has",
+            entries(&method, &[(80, base, name), (84, "$table", 4)]) + &word(72, 4) + &word(88, 8),
+        ),
+        (
             "a function in place of the documentation",
             entries(&[method[0], method[1], (76, "$table", 1)], &full)
                 + &word(72, 4)
@@ -478,7 +483,7 @@ fn tables_lie_in_the_memory_of_their_module_and_are_limited() {
     let entries: Vec<_> = [(36, base, 512)].into_iter().chain(entries).collect();
     let flags = r"\00\00\00\00\00\00\00\00\04\00\00\00\00\00\00\00".repeat(count as usize);
     let reason = rejection(&library(&format!(
-        r#"{SHORT_FUNCTIONS} (@dylink.0 (mem-info (memory {} 4) (table 4 0)))
+        r#"{SHORT_FUNCTIONS} (@dylink.0 (mem-info (memory {} 4) (table 5 0)))
            (data (i32.add (global.get $base) (i32.const 512)) "{flags}") {} {}"#,
         512 + 16 * (count + 1),
         word(32, 64),
@@ -672,6 +677,9 @@ fn modules_that_exceed_a_limit_are_rejected_with_the_limit() {
         "(func {})",
         "(drop (i32.const 1))".repeat(limits::FUNCTION_BYTES / 3 + 1)
     );
+    let sum = "i32.const 0 ".to_owned() + &"i32.const 0 i32.add ".repeat(21);
+    let parameters = "i32 ".repeat(limits::PARAMETERS + 1);
+    let results = "i32 ".repeat(limits::RESULTS + 1);
     let names = format!(
         r#"(import "env" "{}" (func)) (import "env" "{}" (func))"#,
         "a".repeat(99_999),
@@ -700,6 +708,26 @@ fn modules_that_exceed_a_limit_are_rejected_with_the_limit() {
             library(&"(global i32 (i32.const 0))".repeat(50_001)),
             "entries of a section",
         ),
+        (
+            library(&format!("(global i32 {sum})")),
+            "the size of a constant expression",
+        ),
+        (
+            library(&format!("(data (offset {sum}) \"\")")),
+            "the size of a constant expression",
+        ),
+        (
+            library(&format!("(func $f) (elem (offset {sum}) func $f)")),
+            "the size of a constant expression",
+        ),
+        (
+            library(&format!("(type (func (param {parameters})))")),
+            "parameters of a function",
+        ),
+        (
+            library(&format!("(type (func (result {results})))")),
+            "results of a function",
+        ),
     ] {
         let reason = rejection(&content).to_string();
         assert!(reason.contains(expected), "{expected}: {reason}");
@@ -717,6 +745,43 @@ fn modules_that_exceed_a_limit_are_rejected_with_the_limit() {
         error.to_string().contains("modules is at most 256"),
         "{error}"
     );
+    let half = with_locals(limits::LOCALS / 2 + 1);
+    let modules = ["/packages/a.so", "/packages/b.so"].map(|path| NativeModule {
+        path,
+        content: &half,
+    });
+    link(&image(), &modules[..1]).expect("within the limit");
+    let error = link(&image(), &modules).expect_err("rejected");
+    assert_eq!(error.module, "/packages/b.so");
+    assert!(
+        error.to_string().contains("variables of all functions"),
+        "{error}"
+    );
+}
+
+/// Returns a library with as many local variables, in functions with as many as one may have.
+fn with_locals(count: u64) -> Vec<u8> {
+    let mut module = wasm_encoder::Module::new();
+    // No memory, and no entries of the table.
+    module.section(&wasm_encoder::CustomSection {
+        name: "dylink.0".into(),
+        data: vec![1, 4, 0, 0, 0, 0].into(),
+    });
+    let mut types = wasm_encoder::TypeSection::new();
+    types.ty().function([], []);
+    let mut functions = wasm_encoder::FunctionSection::new();
+    let mut code = wasm_encoder::CodeSection::new();
+    for _ in 0..count.div_ceil(limits::FUNCTION_LOCALS.into()) {
+        functions.function(0);
+        let locals = [(limits::FUNCTION_LOCALS, wasm_encoder::ValType::I32)];
+        let mut function = wasm_encoder::Function::new(locals);
+        function.instruction(&wasm_encoder::Instruction::End);
+        code.function(&function);
+    }
+    module.section(&types);
+    module.section(&functions);
+    module.section(&code);
+    module.finish()
 }
 
 #[test]
