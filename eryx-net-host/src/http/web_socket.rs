@@ -12,6 +12,8 @@ pub(super) struct WebSocketFilter {
     state: State,
     /// The opcode of the program's next frame of the current message: that of the message, then 0.
     message: Option<u8>,
+    /// How many of the last frames of the current message had no data.
+    empty_frames: u32,
     filter: SecretFilter,
     /// What control frames are searched for.
     patterns: Option<SecretPatterns>,
@@ -19,7 +21,7 @@ pub(super) struct WebSocketFilter {
 
 enum State {
     /// In the header of a frame.
-    Header(Vec<u8>),
+    Header(PartialHeader),
     /// In the payload of a frame of data.
     Data { rest: u64, is_final: bool },
     /// In the payload of a control frame.
@@ -28,6 +30,13 @@ enum State {
         opcode: u8,
         payload: Vec<u8>,
     },
+}
+
+/// The bytes of a header that have arrived.
+#[derive(Default)]
+struct PartialHeader {
+    bytes: [u8; MAX_HEADER],
+    length: usize,
 }
 
 /// The header of a frame of a server.
@@ -52,9 +61,16 @@ const CONTROL: u8 = 8;
 /// The longest payload of a control frame (RFC 6455, 5.5).
 const MAX_CONTROL: u64 = 125;
 
+/// The longest header without a mask: its two first bytes, and a length of eight (RFC 6455, 5.2).
+const MAX_HEADER: usize = 10;
+
+/// The most frames of a message that follow each other without data. RFC 6455 sets no limit, but a
+/// server that sends more of them keeps the host busy without an end, and tells the program nothing.
+const MAX_EMPTY_FRAMES: u32 = 1024;
+
 impl Default for State {
     fn default() -> Self {
-        Self::Header(Vec::new())
+        Self::Header(PartialHeader::default())
     }
 }
 
@@ -70,23 +86,24 @@ impl WebSocketFilter {
     /// # Errors
     ///
     /// The rule that a frame breaks.
-    pub(super) fn push(
-        &mut self,
-        mut input: &[u8],
-        output: &mut Vec<u8>,
-    ) -> Result<(), &'static str> {
+    pub(super) fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), &'static str> {
+        self.parse(input, output)?;
+        // Once for all of the input: each time costs as much as all bytes that are held back.
+        if self.message.is_some() {
+            self.write_data(false, output);
+        }
+        Ok(())
+    }
+
+    /// Takes bytes of the server, and appends the messages and control frames that have ended.
+    fn parse(&mut self, mut input: &[u8], output: &mut Vec<u8>) -> Result<(), &'static str> {
         loop {
             match &mut self.state {
-                State::Header(bytes) => {
-                    let missing = header_length(bytes) - bytes.len();
-                    if missing > 0 {
-                        if input.is_empty() {
-                            return Ok(());
-                        }
-                        let (taken, rest) = input.split_at(missing.min(input.len()));
-                        bytes.extend_from_slice(taken);
-                        input = rest;
-                        continue;
+                State::Header(partial) => {
+                    input = partial.take(input);
+                    let bytes = &partial.bytes[..partial.length];
+                    if bytes.len() < header_length(bytes) {
+                        return Ok(());
                     }
                     let header = Header::parse(bytes)?;
                     self.begin(&header)?;
@@ -95,8 +112,12 @@ impl WebSocketFilter {
                     let taken = take(&mut input, rest);
                     let is_end = *rest == 0;
                     let is_last = is_end && *is_final;
-                    self.filter.push(taken);
-                    self.write_data(is_last, output);
+                    if !taken.is_empty() {
+                        self.filter.push(taken);
+                    }
+                    if is_last {
+                        self.write_data(true, output);
+                    }
                     if !is_end {
                         return Ok(());
                     }
@@ -112,8 +133,8 @@ impl WebSocketFilter {
                         return Ok(());
                     }
                     let scrubbed = match &self.patterns {
-                        Some(patterns) => patterns.scrub(payload),
-                        None => std::mem::take(payload),
+                        Some(patterns) if patterns.may_be_in(payload) => patterns.scrub(payload),
+                        _ => std::mem::take(payload),
                     };
                     write_frame(true, *opcode, &scrubbed, output);
                     self.state = State::default();
@@ -143,6 +164,13 @@ impl WebSocketFilter {
             (Some(_), _) => return Err("a message begins within another one"),
             (None, 0) => return Err("a frame continues no message"),
         }
+        self.empty_frames = match rest {
+            0 if !is_final => self.empty_frames + 1,
+            _ => 0,
+        };
+        if self.empty_frames > MAX_EMPTY_FRAMES {
+            return Err("more than 1024 frames of a message in a row have no data");
+        }
         self.state = State::Data { rest, is_final };
         Ok(())
     }
@@ -160,6 +188,24 @@ impl WebSocketFilter {
         if is_last {
             self.message = None;
         }
+    }
+}
+
+impl PartialHeader {
+    /// Takes the bytes that are missing, as far as they have arrived. Returns the rest of `input`.
+    fn take<'a>(&mut self, mut input: &'a [u8]) -> &'a [u8] {
+        // With the second byte, the length of the header is known.
+        while !input.is_empty() {
+            let wanted = header_length(&self.bytes[..self.length]);
+            let (taken, rest) = input.split_at((wanted - self.length).min(input.len()));
+            if taken.is_empty() {
+                break;
+            }
+            self.bytes[self.length..][..taken.len()].copy_from_slice(taken);
+            self.length += taken.len();
+            input = rest;
+        }
+        input
     }
 }
 
@@ -325,6 +371,47 @@ mod tests {
         let ping = frame(true, 9, b"ping");
         filter.push(&ping, &mut output).expect("valid");
         assert_eq!(output, ping);
+    }
+
+    #[test]
+    fn small_frames_that_arrive_together_become_one() {
+        let (mut filter, mut output) = (filter(), Vec::new());
+        let start = frame(false, 1, b"a");
+        let rest = frame(false, 0, b" ").repeat(1000);
+        let ping = frame(true, 9, b"");
+        let stream = [&start[..], &rest, &ping, &rest].concat();
+        filter.push(&stream, &mut output).expect("valid");
+        let text = [&b"a"[..], &b" ".repeat(2000)].concat();
+        assert_eq!(output, [ping, frame(false, 1, &text)].concat());
+    }
+
+    #[test]
+    fn frames_without_data_lead_to_nothing_and_are_limited() {
+        for header in [
+            &[0, 0][..],
+            &[0, 126, 0, 0],
+            &[0, 127, 0, 0, 0, 0, 0, 0, 0, 0],
+        ] {
+            let (mut filter, mut output) = (filter(), Vec::new());
+            let most = header.repeat(MAX_EMPTY_FRAMES as usize);
+            let stream = [&frame(false, 1, b" ")[..], &most].concat();
+            filter
+                .push(&stream, &mut output)
+                .expect("as many as allowed");
+            assert_eq!(output, frame(false, 1, b" "));
+            // Those of before do not count after data.
+            filter
+                .push(&frame(false, 0, b" "), &mut output)
+                .expect("valid");
+            filter.push(&most, &mut output).expect("as many as allowed");
+            let error = filter.push(header, &mut output).expect_err("one more");
+            assert!(error.contains("1024 frames"), "{error}");
+        }
+        // A message that is empty is none of them.
+        let messages = frame(true, 1, b"").repeat(2 * MAX_EMPTY_FRAMES as usize);
+        let mut output = Vec::new();
+        filter().push(&messages, &mut output).expect("valid");
+        assert_eq!(output, messages);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use eryx_tls::{Info, OUTGOING_LIMIT};
+use eryx_tls::{Info, OUTGOING_LIMIT, POLL_LIMIT};
 
 use crate::audit::entry::AuditEntry;
 use crate::error::NetError;
@@ -25,9 +25,15 @@ const MIN_READ: usize = 16 * 1024;
 /// reads.
 const MAX_READ_AHEAD: usize = 8 * 1024;
 
-/// The most reads of one poll that lead to no bytes for the program. A head of 32 KiB can arrive in
-/// many small segments.
-const MAX_FRUITLESS_READS: u32 = 64;
+/// The most bytes that one poll reads while they lead to none for the program: a server of a
+/// WebSocket can send frames without data, and a head can have many small parts.
+const MAX_FRUITLESS_BYTES: usize = POLL_LIMIT;
+
+/// The most reads of such a poll. Each can process [`POLL_LIMIT`] bytes of TLS for a single byte.
+const MAX_FRUITLESS_READS: usize = 5;
+
+// As for TLS alone, such a poll takes no longer than 256 KiB do.
+const _: () = assert!(MAX_FRUITLESS_READS * POLL_LIMIT <= 256 * 1024);
 
 /// A stream between the guest program and an inspected host.
 pub(super) struct InspectedStream {
@@ -293,13 +299,26 @@ impl InspectedStream {
     /// program.
     fn poll_inspected(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<(), NetError>> {
         self.yielded = false;
-        for _ in 0..MAX_FRUITLESS_READS {
-            if let Mode::Http(inspector) = &mut self.mode
-                && inspector.is_readable()
-            {
+        let (mut reads, mut bytes) = (MAX_FRUITLESS_READS, MAX_FRUITLESS_BYTES);
+        loop {
+            let Mode::Http(inspector) = &self.mode else {
+                return Poll::Ready(Ok(()));
+            };
+            if inspector.is_readable() {
                 return Poll::Ready(Ok(()));
             }
+            if reads == 0 || bytes == 0 {
+                self.yielded = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let max = match inspector.may_take_all() {
+                true => max.min(bytes),
+                false => max,
+            };
             let data = ready!(self.poll_read_layer(cx, max))?;
+            reads -= 1;
+            bytes = bytes.saturating_sub(data.len());
             let Mode::Http(inspector) = &mut self.mode else {
                 return Poll::Ready(Ok(()));
             };
@@ -310,9 +329,6 @@ impl InspectedStream {
                 let _ = inspector.response(data);
             }
         }
-        self.yielded = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     fn poll_read_layer(
@@ -476,5 +492,88 @@ impl Undecided {
         let peer = self.target.plaintext_peer(&self.context);
         let (context, entry) = (Arc::clone(&self.context), Arc::clone(&self.entry));
         Box::new(Inspector::new(context, entry, peer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::task::Waker;
+
+    use eryx_net_policy::SecretBinding;
+
+    use crate::audit::activity::Activity;
+    use crate::audit::log::AuditLog;
+    use crate::config::NetConfig;
+    use crate::config::http::Secret;
+    use crate::tcp::lazy_tcp_stream::{Interest, LazyTcpStream};
+
+    use super::*;
+
+    const SWITCHING: &[u8] =
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+
+    /// Returns a stream whose program has sent a secret and asked for a WebSocket, and whose server
+    /// has answered with `frames`.
+    fn web_socket(frames: &[u8]) -> InspectedStream {
+        let host = || "plain.test".parse().expect("a pattern");
+        let binding = SecretBinding::new("TOKEN", [host()]).expect("a binding");
+        let binding = binding.with_plaintext_hosts([host()]).expect("a host");
+        let secret = Secret::new(binding, "ghp_0123456789abcdefghijklmnopqrstuvwxyz");
+        let config = NetConfig::permissive().with_secret(secret.expect("a value"));
+        let context = HttpContext::new(&config.expect("a secret")).expect("inspected");
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: plain.test\r\nAuthorization: {}\r\n\
+             Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            context.secrets.placeholder(0)
+        );
+        let hosts = vec!["plain.test".parse().expect("a host")];
+        let address = Some(Ipv4Addr::LOCALHOST.into());
+        let target = InspectionTarget::new(&context, hosts, address, 80).expect("inspected");
+        let entry = AuditLog::new(None).begin(Activity::Connection, "plain.test", Some(80));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let mut tcp = LazyTcpStream::connect(listener.local_addr().expect("bound")).expect("begun");
+        assert!(tcp.wait_inline(Interest::Writable));
+        tcp.take_connect_error().expect("connected");
+        let stream = PrefixedStream::new(Transport::Tcp(tcp), [SWITCHING, frames].concat());
+        let mut stream = InspectedStream::plaintext(stream, Arc::new(context), entry, target);
+        let mut cx = Context::from_waker(Waker::noop());
+        match stream.poll_write(&mut cx, request.as_bytes()) {
+            Poll::Ready(Ok(taken)) => assert_eq!(taken, request.len()),
+            other => panic!("{other:?}"),
+        }
+        stream
+    }
+
+    /// The frames of a message with bytes that a secret may consist of, between many without data.
+    #[tokio::test]
+    async fn a_poll_yields_after_48_kib_that_lead_to_no_bytes_for_the_program() {
+        let empty = [0, 127, 0, 0, 0, 0, 0, 0, 0, 0].repeat(1000);
+        let held = [&[0, 1, b'g'][..], &empty].concat().repeat(20);
+        let frames = [&[1, 1, b'g'][..], &held, &[0x80, 1, b'!']].concat();
+        // The first read has the head, too.
+        let least = frames.len() / MAX_FRUITLESS_BYTES - 1;
+        for reads_ahead in [false, true] {
+            let mut stream = web_socket(&frames);
+            let mut cx = Context::from_waker(Waker::noop());
+            let (mut yields, mut received) = (0, Vec::new());
+            while !received.ends_with(b"!") {
+                if reads_ahead && stream.poll_readable(&mut cx).is_pending() {
+                    assert!(stream.yielded());
+                    yields += 1;
+                    continue;
+                }
+                match stream.poll_read_vec(&mut cx, 1 << 20) {
+                    Poll::Ready(data) => received.extend(data.expect("allowed")),
+                    Poll::Pending => {
+                        assert!(stream.yielded());
+                        yields += 1;
+                    }
+                }
+            }
+            assert!(yields >= least, "{yields} of {least}");
+            let message = [&[0x81, 22][..], &[b'g'; 21], b"!"].concat();
+            assert_eq!(received, [SWITCHING, &message].concat());
+        }
     }
 }

@@ -122,6 +122,17 @@ impl Inspector {
         }
     }
 
+    /// Returns whether many of the peer's next bytes can lead to none for the program.
+    ///
+    /// Of a body, no more than a secret and a line of framing are held back.
+    pub(crate) fn may_take_all(&self) -> bool {
+        match self.responses.state {
+            State::Raw => false,
+            State::WebSocket(_) => true,
+            State::Http => self.has_secrets && self.http.response_content() == 0,
+        }
+    }
+
     /// Handles the end of the peer's stream.
     pub(crate) fn on_server_eof(&mut self) {
         if self.has_ended {
