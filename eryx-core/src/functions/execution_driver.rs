@@ -195,6 +195,9 @@ impl<T: Send + 'static> Driver<T> {
         waker: &Waker,
     ) -> Option<(BlockingCall, u64)> {
         loop {
+            // What has woken the execution so far, such as the call that has returned, is found by
+            // the poll that begins now.
+            self.state.lock().is_woken = false;
             let mut polled = Ok(Poll::Pending);
             self.thread.poll_program(&mut || {
                 let mut cx = Context::from_waker(waker);
@@ -229,16 +232,17 @@ impl<T: Send + 'static> Driver<T> {
                     work();
                 }
                 Some(Work::Blocking(call)) => {
-                    state.execution = Some(execution);
-                    state.is_on_thread = false;
-                    return Some((call, state.begin_call()));
+                    let number = state.begin_call();
+                    // A cancellation does not wait until the function has returned.
+                    let waiter = state.give_back(execution);
+                    drop(state);
+                    wake(waiter);
+                    return Some((call, number));
                 }
                 None => {
                     // The program waits, or it has computed for a time slice. The task that awaits
                     // it goes on: it needs no thread for blocking work.
-                    state.execution = Some(execution);
-                    state.is_on_thread = false;
-                    let waiter = state.waiter.clone().filter(|_| state.is_woken);
+                    let waiter = state.give_back(execution);
                     drop(state);
                     wake(waiter);
                     return None;
@@ -255,6 +259,14 @@ fn wake(waiter: Option<Waker>) {
 }
 
 impl<T> State<T> {
+    /// Takes the execution from the thread that has polled it. Returns what wakes the task that
+    /// awaits it, if the execution was woken during the poll.
+    fn give_back(&mut self, execution: BoxedExecution<T>) -> Option<Waker> {
+        self.execution = Some(execution);
+        self.is_on_thread = false;
+        self.waiter.clone().filter(|_| self.is_woken)
+    }
+
     fn begin_call(&mut self) -> u64 {
         self.calls += 1;
         self.call = Some(self.calls);
@@ -270,7 +282,6 @@ impl<T> State<T> {
         self.call = None;
         let execution = self.execution.take();
         self.is_on_thread = execution.is_some();
-        self.is_woken = false;
         execution
     }
 }
@@ -413,6 +424,39 @@ mod tests {
         let (timed_out, _) = count_polls(execution).await;
         assert_eq!(timed_out, (true, true));
         drop(release);
+    }
+
+    #[tokio::test]
+    async fn an_execution_woken_while_a_thread_polls_it_does_not_wait_for_its_next_function() {
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let count = AtomicUsize::new(0);
+        let mut calls = calls(move || {
+            if count.fetch_add(1, Ordering::Relaxed) > 0 {
+                let _ = released.lock().recv();
+            }
+            Ok(1)
+        });
+        let cancelled = Arc::new(tokio::sync::Notify::new());
+        let cancel = Arc::clone(&cancelled);
+        let program = async move {
+            // The thread of the first call polls the rest.
+            invoke(&mut calls).await.expect("returns");
+            cancel.notify_one();
+            invoke(&mut calls).await.expect("returns");
+        };
+        let execution = async move {
+            tokio::select! {
+                biased;
+                () = cancelled.notified() => true,
+                () = program => false,
+            }
+        };
+        // In a task of its own, which the time limit does not wake.
+        let driven = tokio::spawn(drive(execution, Arc::new(DirectThread)));
+        let ended = tokio::time::timeout(Duration::from_secs(10), driven).await;
+        drop(release);
+        assert!(ended.expect("woken").expect("no panic"));
     }
 
     #[tokio::test]
