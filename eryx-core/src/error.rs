@@ -86,7 +86,8 @@ pub enum Error {
     #[error(transparent)]
     Image(#[from] ImageError),
     /// The machine or this process lacks a resource that a sandbox needs: memory, descriptors,
-    /// threads. The same call succeeds once the resource is available.
+    /// threads. The same call succeeds once the resource is available, unless a program of a session
+    /// had begun, which then ended its session.
     #[error(transparent)]
     HostResource(#[from] HostResourceError),
     /// A setting cannot be honoured.
@@ -138,10 +139,12 @@ impl Error {
             Self::Limit { output, .. }
             | Self::Cancelled { output }
             | Self::InterpreterCrashed { output, .. } => Some((&output.output, &output.usage)),
+            Self::HostResource(missing) => missing
+                .partial_result()
+                .map(|result| (&result.output, &result.usage)),
             Self::SessionClosed { .. }
             | Self::NestedTooDeep { .. }
             | Self::Image(_)
-            | Self::HostResource(_)
             | Self::Config(_)
             | Self::Package(_)
             | Self::Snapshot(_) => None,
@@ -282,6 +285,7 @@ mod tests {
     use std::error::Error as _;
 
     use super::*;
+    use crate::host_resource::HostResource;
 
     #[test]
     fn a_crash_message_ends_with_the_last_line_on_standard_error_quoted_and_cut() {
@@ -332,6 +336,22 @@ mod tests {
         );
         let source = error.source().expect("the engine's error");
         assert_eq!(source.to_string(), "the reason");
+    }
+
+    #[test]
+    fn a_missing_resource_has_the_output_of_the_program_that_it_ended() {
+        let missing = HostResourceError::new(HostResource::SignalHandlers, "a reason");
+        let error = Error::from(missing.clone());
+        assert!(error.output().is_none() && error.execution().is_none());
+        let mut result = PartialResult::default();
+        result.output.stdout = b"before".to_vec();
+        result.usage.execution = 3;
+        let error = Error::from(missing.with_partial_result(result));
+        assert_eq!(
+            error.output().map(|output| &output.stdout[..]),
+            Some(&b"before"[..])
+        );
+        assert_eq!(error.execution(), Some(3));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::result::PartialResult;
+
 /// A resource of the machine or of this process that sandboxes need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -45,12 +47,17 @@ impl fmt::Display for HostResource {
 /// The machine or this process lacks a resource that a sandbox needs. The message names the
 /// resource and the limits in force.
 ///
-/// The failure changes nothing: once the resource is available, the same call succeeds.
+/// Mostly a program did not begin. The failure then changes nothing: once the resource is available,
+/// the same call succeeds. If a program had begun, it has ended, and its session with it;
+/// [`Error::output`](crate::Error::output) and [`Error::usage`](crate::Error::usage) have what it
+/// did until then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this machine lacks {resource} for a sandbox: {reason}")]
 pub struct HostResourceError {
     resource: HostResource,
     reason: String,
+    /// The output and the usage of the program that it ended.
+    partial_result: Option<Box<PartialResult>>,
 }
 
 impl HostResourceError {
@@ -58,7 +65,18 @@ impl HostResourceError {
         Self {
             resource,
             reason: reason.into(),
+            partial_result: None,
         }
+    }
+
+    /// Sets the output and the usage of the program that it ended.
+    pub(crate) fn with_partial_result(mut self, result: PartialResult) -> Self {
+        self.partial_result = Some(Box::new(result));
+        self
+    }
+
+    pub(crate) fn partial_result(&self) -> Option<&PartialResult> {
+        self.partial_result.as_deref()
     }
 
     /// Returns the resource that is missing.

@@ -302,7 +302,7 @@ impl Interpreter {
             return exit_result(exit.0, output);
         }
         if let Some(missing) = error.downcast_ref::<HostResourceError>() {
-            return Err(missing.clone().into());
+            return Err(missing.clone().with_partial_result(output).into());
         }
         let limit = if self.capture.exceeded() {
             Limit::Output(self.limits.max_output())

@@ -389,10 +389,12 @@ fn program(code: &str) -> Program {
 
 /// Returns whether a program that ends with `error` ends its session.
 pub(crate) fn ends_session(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Limit { .. } | Error::Cancelled { .. } | Error::InterpreterCrashed { .. }
-    )
+    match error {
+        Error::Limit { .. } | Error::Cancelled { .. } | Error::InterpreterCrashed { .. } => true,
+        // Without a number, the program did not begin.
+        Error::HostResource(_) => error.execution().is_some(),
+        _ => false,
+    }
 }
 
 /// Waits until one of two handles is cancelled.

@@ -95,8 +95,14 @@ pub(crate) fn exception(error: Error) -> PyErr {
         }
         Error::SessionClosed { .. } => SessionClosedError::new_err(error.to_string()),
         Error::Image(_) => ImageError::new_err(error.to_string()),
-        Error::HostResource(missing) => {
-            host_resource(missing.resource().as_str(), missing.to_string())
+        Error::HostResource(ref missing) => {
+            HostResourceError::with(missing.to_string(), |attributes| {
+                attributes.set_item("resource", missing.resource().as_str())?;
+                match (error.output(), error.usage()) {
+                    (Some(output), Some(usage)) => set_ended_attributes(attributes, output, usage),
+                    _ => Ok(()),
+                }
+            })
         }
         Error::Snapshot(_) => SnapshotError::new_err(error.to_string()),
         Error::Config(_) | Error::Package(_) => ConfigError::new_err(error.to_string()),

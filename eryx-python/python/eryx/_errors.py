@@ -247,11 +247,12 @@ class ImageError(EryxError):
     __module__ = "eryx"
 
 
-class HostResourceError(EryxError):
+class HostResourceError(_EndedError):
     """The machine or the process lacks a resource that a sandbox needs. The message names it, and
     the limits in force.
 
-    The same call succeeds once the resource is available.
+    The same call succeeds once the resource is available, unless a program of a session had
+    started, which then ended its session.
 
     Attributes:
         resource: the missing resource: ``"file descriptors"``, ``"memory"`` (also address
@@ -266,6 +267,6 @@ class HostResourceError(EryxError):
 
     __module__ = "eryx"
 
-    def __init__(self, text: str, *, resource: _Resource = "") -> None:
-        super().__init__(text)
+    def __init__(self, text: str, *, resource: _Resource = "", **ended: _Any) -> None:
+        super().__init__(text, **ended)
         self.resource = resource

@@ -5,6 +5,7 @@
 use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -42,6 +43,18 @@ fn set(handler: Handler, flags: c_int) -> [libc::sigaction; 3] {
         assert_eq!(unsafe { libc::sigaction(signal, &action, &mut old) }, 0);
         old
     })
+}
+
+/// Sets a handler for SIGILL whose action differs from the others by its mask of blocked signals.
+fn set_different(nth: c_int) {
+    // SAFETY: all zeros are a valid value of the structure.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = report as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO;
+    // SAFETY: the mask is initialized.
+    unsafe { libc::sigaddset(&mut action.sa_mask, nth + 1) };
+    // SAFETY: as in `set`.
+    unsafe { libc::sigaction(SIGILL, &action, std::ptr::null_mut()) };
 }
 
 /// Restores previous actions.
@@ -365,15 +378,7 @@ const CASES: &[Case] = &[
         run: || {
             trap();
             for nth in 0..20 {
-                // Each action differs by its mask of blocked signals.
-                // SAFETY: all zeros are a valid value of the structure.
-                let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-                action.sa_sigaction = report as *const () as usize;
-                action.sa_flags = libc::SA_SIGINFO;
-                // SAFETY: the mask is initialized.
-                unsafe { libc::sigaddset(&mut action.sa_mask, nth + 1) };
-                // SAFETY: as in `set`.
-                unsafe { libc::sigaction(SIGILL, &action, std::ptr::null_mut()) };
+                set_different(nth);
                 match block_on(sandbox().execute("import os; os.abort()")) {
                     Err(Error::InterpreterCrashed { .. }) => assert!(nth < 7),
                     Err(Error::HostResource(missing)) => {
@@ -383,6 +388,25 @@ const CASES: &[Case] = &[
                     other => panic!("{other:?}"),
                 }
             }
+        },
+        status: Ok(0),
+        stderr: "",
+    },
+    Case {
+        name: "more handlers are set than Eryx can chain while a program runs, whose output is kept",
+        run: || {
+            trap();
+            let count = AtomicI32::new(0);
+            let sandbox = Sandbox::embedded()
+                .on_stdout(move |_| set_different(count.fetch_add(1, Ordering::Relaxed)))
+                .build()
+                .expect("built");
+            let program = "for n in range(20): print('line', n, flush=True)";
+            let error = block_on(sandbox.execute(program)).expect_err("ended");
+            assert!(matches!(error, Error::HostResource(_)), "{error:?}");
+            let output = error.output().expect("the program had begun");
+            assert!(output.stdout.starts_with(b"line 0\n"), "{output:?}");
+            assert!(error.execution().is_some_and(|number| number > 0));
         },
         status: Ok(0),
         stderr: "",
