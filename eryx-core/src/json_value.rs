@@ -1,10 +1,14 @@
 //! JSON values, as they are passed between a program and the embedder.
 
+mod strict;
+
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use thiserror::Error;
+
+use crate::json_value::strict::Strict;
 
 /// A value as JSON (RFC 8259), which is valid and nested at most [`MAX_DEPTH`](Self::MAX_DEPTH)
 /// times.
@@ -35,10 +39,11 @@ impl JsonValue {
     ///
     /// # Errors
     ///
-    /// When the value cannot be converted to JSON, such as a map with keys that are not strings, or
-    /// is nested too deeply.
+    /// When the value cannot be converted to JSON, such as NaN, infinity, or a map with keys that
+    /// are not strings, or is nested too deeply.
     pub fn new(value: &(impl Serialize + ?Sized)) -> Result<Self, JsonValueError> {
-        let text = serde_json::to_string(value).map_err(JsonValueError::new)?;
+        let value = Strict::<_, false>(value);
+        let text = serde_json::to_string(&value).map_err(JsonValueError::new)?;
         check_depth(text.as_bytes())?;
         Ok(Self(text.into()))
     }
@@ -253,12 +258,99 @@ mod tests {
 
     #[test]
     fn a_value_that_cannot_be_converted_to_json_is_refused() {
-        let map = BTreeMap::from([(vec![1], 2)]);
-        JsonValue::new(&map).expect_err("keys are strings");
+        let refused = |value: Result<JsonValue, JsonValueError>, part: &str| {
+            let error = value.expect_err(part).to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        let not_finite = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+        for (number, shown) in not_finite.into_iter().zip(["NaN", "inf", "-inf"]) {
+            let shown = format!("a number is {shown}, ");
+            refused(JsonValue::new(&number), &shown);
+            refused(JsonValue::new(&(number as f32)), &shown);
+            refused(JsonValue::new(&Some(Named(number))), &shown);
+            refused(JsonValue::new(&[("a", vec![number])]), &shown);
+            refused(JsonValue::new(&BTreeMap::from([("a", number)])), &shown);
+            refused(JsonValue::new(&Shape::Circle { radius: number }), &shown);
+            refused(JsonValue::new(&Shape::Square(number)), &shown);
+            refused(JsonValue::new(&Shape::Box(1.0, number)), &shown);
+        }
+        refused(JsonValue::new(&BTreeMap::from([(1, 2)])), "the key 1,");
+        refused(JsonValue::new(&BTreeMap::from([(1_u128, 2)])), "the key 1,");
+        refused(JsonValue::new(&[BTreeMap::from([(true, 1)])]), "key true,");
+        refused(JsonValue::new(&FloatKey), "the key 1.5,");
+        refused(JsonValue::new(&BTreeMap::from([(Some(1), 2)])), "the key 1");
+        refused(JsonValue::new(&BTreeMap::from([(Named(1), 2)])), "key 1,");
+        let nested = BTreeMap::from([("a", BTreeMap::from([(1, 2)]))]);
+        refused(JsonValue::new(&nested), "the key 1,");
+        for key in [None, Some(vec![1])] {
+            refused(JsonValue::new(&BTreeMap::from([(key, 2)])), "key must be a");
+        }
+        refused(JsonValue::new(&BTreeMap::from([((), 2)])), "key must be a");
         JsonValue::new("a")
             .expect("a string")
             .to::<u8>()
             .expect_err("no number");
+    }
+
+    #[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+    struct Named<T>(T);
+
+    #[derive(Serialize)]
+    enum Shape {
+        Point,
+        Square(f64),
+        Box(f64, f64),
+        Circle { radius: f64 },
+    }
+
+    /// A map whose key is a number with a fraction.
+    struct FloatKey;
+
+    impl Serialize for FloatKey {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map([(1.5, 1)])
+        }
+    }
+
+    #[test]
+    fn every_other_value_is_as_serde_json_writes_it() {
+        #[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+        enum Color {
+            Red,
+        }
+        #[derive(Serialize)]
+        struct All {
+            unit: (),
+            none: Option<u8>,
+            numbers: (i8, u64, i128, u128, f32, f64),
+            #[serde(skip_serializing_if = "Option::is_none")]
+            skipped: Option<u8>,
+            texts: (char, &'static str, Named<bool>),
+            shapes: [Shape; 4],
+            colors: BTreeMap<Color, u8>,
+            options: BTreeMap<Option<Named<&'static str>>, char>,
+            addresses: BTreeMap<std::net::Ipv4Addr, [u8; 0]>,
+            value: serde_json::Value,
+        }
+        let value = All {
+            unit: (),
+            none: None,
+            numbers: (i8::MIN, u64::MAX, i128::MIN, u128::MAX, 1.5, f64::MAX),
+            skipped: None,
+            texts: ('é', "\"\n", Named(true)),
+            shapes: [
+                Shape::Point,
+                Shape::Square(1.0),
+                Shape::Box(1.0, -0.5),
+                Shape::Circle { radius: 1e-9 },
+            ],
+            colors: BTreeMap::from([(Color::Red, 1)]),
+            options: BTreeMap::from([(Some(Named("a")), 'b')]),
+            addresses: BTreeMap::from([([127, 0, 0, 1].into(), [])]),
+            value: serde_json::json!({"a": [1, 2.5, "b", null, {"c": false}]}),
+        };
+        let expected = serde_json::to_string(&value).expect("JSON");
+        assert_eq!(JsonValue::new(&value).expect("JSON").as_str(), expected);
     }
 
     #[test]
