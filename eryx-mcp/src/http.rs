@@ -22,10 +22,14 @@ use tokio::task::JoinSet;
 
 use crate::bearer_token::BearerToken;
 use crate::server::Server;
-use crate::stdio::MAX_MESSAGE;
+use crate::session_files::MAX_WRITE;
 
 /// The only path that is served.
 const PATH: &str = "/mcp";
+
+/// The largest body of a request, in bytes: twice the content of a file, and the rest of its
+/// message. Every connection may have one in memory. Larger ones are answered with the status 413.
+const MAX_BODY: usize = 2 * MAX_WRITE + (64 << 10);
 
 /// The most connections that are served at a time. Others wait in the queue of the listener.
 const MAX_CONNECTIONS: usize = 64;
@@ -134,7 +138,7 @@ impl Server {
             // No website is a client.
             .with_allowed_origins(Vec::<String>::new())
             .enforce_origin_validation()
-            .with_max_request_body_bytes(MAX_MESSAGE);
+            .with_max_request_body_bytes(MAX_BODY);
         let stop_sessions = config.cancellation_token.clone();
         let server = self.clone();
         let front = Arc::new(Front {

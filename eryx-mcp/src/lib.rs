@@ -6,6 +6,7 @@ mod bearer_token;
 mod file_bytes;
 mod http;
 mod instructions;
+mod message_id;
 mod options;
 mod program_output;
 mod progress;
@@ -16,6 +17,7 @@ mod server;
 mod session_files;
 mod sessions;
 mod stdio;
+mod stdio_transport;
 mod tool_result;
 mod tools;
 

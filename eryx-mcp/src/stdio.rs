@@ -2,14 +2,16 @@
 
 use rmcp::ServiceExt as _;
 use rmcp::service::ServerInitializeError;
-use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::stdio;
 
 use crate::server::Server;
+use crate::session_files::MAX_WRITE;
+use crate::stdio_transport::StdioTransport;
 
-/// The longest message of a client, in bytes. The source of a program may be a third of it, and
-/// every character of it escaped.
-pub(crate) const MAX_MESSAGE: usize = 8 << 20;
+/// The longest message of the client, in bytes. The content of a file may have every byte of it
+/// escaped, as `\u0000`: the checks of the tools, whose errors help more, come first. There is one
+/// client, and the transport keeps one message.
+const MAX_MESSAGE: usize = 6 * MAX_WRITE + (64 << 10);
 
 impl Server {
     /// Serves one client on standard input and output until the client closes them or the server
@@ -20,7 +22,7 @@ impl Server {
     /// If the client does not speak the protocol: the reason.
     pub async fn serve_stdio(&self) -> Result<(), String> {
         let (input, output) = stdio();
-        let transport = AsyncRwTransport::new(input, output).with_max_line_length(MAX_MESSAGE);
+        let transport = StdioTransport::new(input, output, MAX_MESSAGE);
         let running = tokio::select! {
             running = self.clone().serve(transport) => running,
             () = self.stopped() => return Ok(()),

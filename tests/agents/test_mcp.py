@@ -411,6 +411,13 @@ async def test_sessions_are_saved_only_with_the_option(tmp_path):
 
 def test_malformed_messages_do_not_end_the_server():
     call = {"jsonrpc": "2.0", "id": 7, "method": "ping"}
+
+    def write(id: int, content: str) -> str:
+        arguments = {"path": "a", "content": content}
+        params = {"name": "write_file", "arguments": arguments}
+        message = {"jsonrpc": "2.0", "method": "tools/call", "params": params, "id": id}
+        return json.dumps(message)
+
     initialize = {
         "jsonrpc": "2.0",
         "id": 1,
@@ -428,13 +435,25 @@ def test_malformed_messages_do_not_end_the_server():
         "not JSON",
         "[" * 100_000,
         '{"jsonrpc": "2.0", "id": {"a": 1}, "method": 5}',
-        '"' + "x" * (9 << 20) + '"',
+        '"' + "x" * (25 << 20) + '"',
+        # As large as content may be, with every character escaped.
+        write(4, "語" * ((4 << 20) // 3)),
+        write(5, "x" * (9 << 20)),
+        write(6, "x" * (25 << 20)),
         json.dumps(call),
     ]
     completed = subprocess.run(
         [ERYX, "mcp"], input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=HANG
     )
     assert completed.returncode == 0, completed.stderr
-    answers = [json.loads(line) for line in completed.stdout.splitlines()]
-    assert answers[0]["id"] == 1
-    assert {"jsonrpc": "2.0", "id": 7, "result": {}} in answers
+    lines = completed.stdout.splitlines()
+    answers = {answer.get("id"): answer for answer in map(json.loads, lines)}
+    assert "serverInfo" in answers[1]["result"]
+    assert answers[7] == {"jsonrpc": "2.0", "id": 7, "result": {}}
+    assert "4194303 bytes were written" in answers[4]["result"]["content"][0]["text"]
+    assert "9437184 bytes; at most 4194304" in answers[5]["result"]["content"][0]["text"]
+    too_long = {
+        "code": -32600,
+        "message": "the message has more than 25231360 bytes: send less in one call",
+    }
+    assert answers[6]["error"] == answers[None]["error"] == too_long
