@@ -270,7 +270,11 @@ impl Server {
             }
             "write_file" => {
                 let arguments: WriteFile = arguments::parse(&name, arguments)?;
-                let write = |files: SessionFiles<'_>| session_files::write(&files, &arguments);
+                // Checked first: a call that waits for its session keeps no more than is allowed.
+                let content = session_files::decoded(&arguments)?;
+                let write = |files: SessionFiles<'_>| {
+                    session_files::write(&files, &arguments.path, &content)
+                };
                 tool_result::success(sessions.with_files(&arguments.session, true, write).await?)
             }
             "list_sessions" => {

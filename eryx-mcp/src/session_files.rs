@@ -1,5 +1,6 @@
 //! The files of sessions, for the tools and as resources.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use data_encoding::BASE64;
@@ -199,17 +200,18 @@ fn image_type(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Writes a file, and returns the result.
-pub(crate) fn write(files: &SessionFiles<'_>, arguments: &WriteFile) -> Result<String, String> {
-    let decoded;
-    let content = match arguments.encoding {
-        Encoding::Text => arguments.content.as_bytes(),
-        Encoding::Base64 => {
-            decoded = BASE64
-                .decode(arguments.content.as_bytes())
-                .map_err(|error| format!("`content` is not base64: {error}"))?;
-            &decoded
-        }
+/// Returns the content that a file is to have.
+///
+/// # Errors
+///
+/// The message for the model: it is not base64, or too large.
+pub(crate) fn decoded(arguments: &WriteFile) -> Result<Cow<'_, [u8]>, String> {
+    let content: Cow<'_, [u8]> = match arguments.encoding {
+        Encoding::Text => arguments.content.as_bytes().into(),
+        Encoding::Base64 => BASE64
+            .decode(arguments.content.as_bytes())
+            .map_err(|error| format!("`content` is not base64: {error}"))?
+            .into(),
     };
     if content.len() > MAX_WRITE {
         return Err(format!(
@@ -217,7 +219,16 @@ pub(crate) fn write(files: &SessionFiles<'_>, arguments: &WriteFile) -> Result<S
             content.len()
         ));
     }
-    let path = arguments.path.as_str();
+    Ok(content)
+}
+
+/// Writes a file, and returns the result.
+pub(crate) fn write(
+    files: &SessionFiles<'_>,
+    path: &FilePath,
+    content: &[u8],
+) -> Result<String, String> {
+    let path = path.as_str();
     files
         .write(path, content)
         .map_err(|error| error.to_string())?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use eryx::files::SessionFiles;
 use eryx::{CancelHandle, Error, ExecuteResult, Program, Sandbox, Session};
@@ -11,6 +11,9 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 use crate::arguments::SessionName;
 use crate::program_output::ProgramOutput;
+
+/// The message for a call whose session was removed meanwhile.
+const RESET: &str = "the session was reset";
 
 /// All sessions.
 pub(crate) struct Sessions {
@@ -24,7 +27,9 @@ pub(crate) struct Slot {
     /// Cancelled when the session is removed.
     removed: CancelHandle,
     programs: AtomicU64,
-    /// Locked while a program runs.
+    /// The number of programs that run or wait for the state.
+    unfinished: AtomicUsize,
+    /// Locked while a call uses the session. Calls get it in their order.
     state: AsyncMutex<State>,
     /// The output of the last program.
     output: Mutex<Option<Arc<ProgramOutput>>>,
@@ -80,6 +85,7 @@ impl Sessions {
         cancel: &CancelHandle,
     ) -> Result<(FinishedProgram, Arc<ProgramOutput>), RunError> {
         let slot = self.slot(name).map_err(RunError::TooManySessions)?;
+        let _unfinished = UnfinishedProgram::new(&slot);
         let mut state = tokio::select! {
             state = slot.state.lock() => state,
             () = slot.removed.cancelled() => return Err(RunError::Removed),
@@ -114,8 +120,8 @@ impl Sessions {
         output.clone()
     }
 
-    /// Calls `work` with the files of a session. With `create`, a session that does not exist is
-    /// created.
+    /// Calls `work` with the files of a session, after the calls that use it. With `create`, a
+    /// session that does not exist is created.
     ///
     /// # Errors
     ///
@@ -132,7 +138,7 @@ impl Sessions {
             None if create => self.slot(name)?,
             None => return Err(no_session(name)),
         };
-        let mut state = slot.idle_state(name)?;
+        let mut state = slot.idle_state(name).await?;
         // Notices a session that a program has ended.
         if let Some(session) = &mut state.session
             && let Err(Error::SessionClosed { reason, .. }) = session.files().map(drop)
@@ -186,7 +192,8 @@ impl Sessions {
         self.create(name, self.sandbox.restore(snapshot)).await
     }
 
-    /// Calls `work` with a session that exists, and has no running program.
+    /// Calls `work` with a session that exists, and has no running program, after the calls that
+    /// use it.
     ///
     /// # Errors
     ///
@@ -200,7 +207,7 @@ impl Sessions {
         let shown = name.as_str();
         let found = self.by_name.lock().get(name).map(Arc::clone);
         let slot = found.ok_or_else(|| no_session(name))?;
-        let mut state = slot.idle_state(name)?;
+        let mut state = slot.idle_state(name).await?;
         match &mut state.session {
             Some(session) => work(session).await,
             None => Err(format!(
@@ -217,14 +224,14 @@ impl Sessions {
         start: impl Future<Output = Result<Session, Error>>,
     ) -> Result<(), String> {
         let slot = Arc::new(Slot::new());
-        let mut state = slot.idle_state(name)?;
+        let mut state = slot.idle_state(name).await?;
         self.reserve(name, &slot)?;
         match start.await {
             Ok(session) if !slot.removed.is_cancelled() => {
                 state.session = Some(session);
                 Ok(())
             }
-            Ok(_) => Err("the session was reset".to_owned()),
+            Ok(_) => Err(RESET.to_owned()),
             Err(error) => {
                 slot.removed.cancel();
                 let mut by_name = self.by_name.lock();
@@ -274,7 +281,7 @@ impl Sessions {
         let by_name = self.by_name.lock();
         let listed = by_name.iter().map(|(name, slot)| SessionSummary {
             name: name.as_str().to_owned(),
-            is_running: slot.state.try_lock().is_err(),
+            is_running: slot.has_program(),
             programs: slot.programs.load(Ordering::Relaxed),
         });
         listed.collect()
@@ -316,28 +323,60 @@ impl Slot {
         Self {
             removed: CancelHandle::new(),
             programs: AtomicU64::new(0),
+            unfinished: AtomicUsize::new(0),
             state: AsyncMutex::default(),
             output: Mutex::default(),
         }
     }
 
-    /// Returns the state of a session in which no program runs.
+    /// Returns whether a program runs in the session, or will before anything else happens in it.
+    fn has_program(&self) -> bool {
+        self.unfinished.load(Ordering::SeqCst) > 0
+    }
+
+    /// Returns the state of a session in which no program runs. Waits for the other calls that use
+    /// it, which take no longer than a copy of the session.
     ///
     /// # Errors
     ///
     /// The message for the model: a program runs in it, or it was reset.
-    fn idle_state(&self, name: &SessionName) -> Result<MutexGuard<'_, State>, String> {
-        let state = self.state.try_lock().map_err(|_| {
-            format!(
+    async fn idle_state(&self, name: &SessionName) -> Result<MutexGuard<'_, State>, String> {
+        let program = async {
+            if !self.has_program() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let state = tokio::select! {
+            biased;
+            state = self.state.lock() => state,
+            () = self.removed.cancelled() => return Err(RESET.to_owned()),
+            // Asked when this call has its place: a program that begins later waits for it.
+            () = program => return Err(format!(
                 "a program runs in session `{}`: wait until it has ended, or end it with \
                  reset_session",
                 name.as_str()
-            )
-        })?;
+            )),
+        };
         if self.removed.is_cancelled() {
-            return Err("the session was reset".to_owned());
+            return Err(RESET.to_owned());
         }
         Ok(state)
+    }
+}
+
+/// A program of a session that runs or waits, while this exists.
+struct UnfinishedProgram<'a>(&'a Slot);
+
+impl<'a> UnfinishedProgram<'a> {
+    fn new(slot: &'a Slot) -> Self {
+        slot.unfinished.fetch_add(1, Ordering::SeqCst);
+        Self(slot)
+    }
+}
+
+impl Drop for UnfinishedProgram<'_> {
+    fn drop(&mut self) {
+        self.0.unfinished.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -402,5 +441,66 @@ async fn cancelled(first: &CancelHandle, second: &CancelHandle) {
     tokio::select! {
         () = first.cancelled() => {}
         () = second.cancelled() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// Polls a future once.
+    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        match future.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
+    }
+
+    fn error(state: Option<Result<MutexGuard<'_, State>, String>>) -> String {
+        state.expect("it does not wait").err().expect("an error")
+    }
+
+    #[test]
+    fn a_call_waits_for_other_calls_of_its_session_but_not_for_its_program() {
+        let slot = Slot::new();
+        let name = SessionName::default();
+        let first = poll(pin!(slot.idle_state(&name))).expect("nothing uses it");
+        let mut second = pin!(slot.idle_state(&name));
+        assert!(poll(second.as_mut()).is_none());
+        assert!(!slot.has_program());
+
+        // A program that comes later is behind the second call, and before the third.
+        let program = UnfinishedProgram::new(&slot);
+        let mut run = pin!(slot.state.lock());
+        assert!(poll(run.as_mut()).is_none());
+        assert!(slot.has_program());
+        assert!(
+            error(poll(pin!(slot.idle_state(&name)))).contains("a program runs in session `main`")
+        );
+        drop(first);
+        assert!(poll(run.as_mut()).is_none());
+        let second = poll(second).expect("its turn").expect("idle");
+        drop(second);
+        let running = poll(run).expect("its turn");
+        assert!(error(poll(pin!(slot.idle_state(&name)))).contains("end it with reset_session"));
+
+        drop((running, program));
+        assert!(poll(pin!(slot.idle_state(&name))).is_some_and(|state| state.is_ok()));
+    }
+
+    #[test]
+    fn a_call_that_waits_for_a_session_ends_when_the_session_is_removed() {
+        let slot = Slot::new();
+        let name = SessionName::default();
+        let first = poll(pin!(slot.idle_state(&name))).expect("nothing uses it");
+        let mut second = pin!(slot.idle_state(&name));
+        assert!(poll(second.as_mut()).is_none());
+        slot.removed.cancel();
+        assert_eq!(error(poll(second)), RESET);
+        drop(first);
+        assert_eq!(error(poll(pin!(slot.idle_state(&name)))), RESET);
     }
 }

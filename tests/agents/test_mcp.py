@@ -180,6 +180,21 @@ async def test_a_reset_ends_the_program_of_the_session_and_those_that_wait_for_i
             assert await run(client, "print(1)") == ["1\n"]
 
 
+async def test_calls_of_one_session_at_the_same_time_run_one_after_another():
+    async with stdio() as client:
+        # The first one creates the session, and the others wait for it.
+        paths = [f"{number}.txt" for number in range(10)]
+        writes = [client.call_tool("write_file", {"path": path, "content": path}) for path in paths]
+        for result in await asyncio.gather(*writes):
+            assert not result.is_error, result
+        await run(client, "x = 1")
+        calls = [("fork_session", {"copy": copy}) for copy in ("a", "b")]
+        calls += [("read_file", {"path": path}) for path in paths]
+        calls += [("list_files", {}), ("list_sessions", {})]
+        for result in await asyncio.gather(*(client.call_tool(*call) for call in calls)):
+            assert not result.is_error, result
+
+
 async def test_a_flood_of_calls_is_refused_beyond_the_limit():
     with anyio.fail_after(HANG):
         async with stdio("--max-calls", "3", "--timeout", "1h") as client:
