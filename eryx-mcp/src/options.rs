@@ -48,7 +48,8 @@ impl Options {
     }
 
     /// Sets how many calls of tools may be in progress at a time, those included that wait for
-    /// their session. More are refused. The default is 16.
+    /// their session. More are refused, except those that list or end sessions, or read the output
+    /// of a program. The default is 16.
     #[must_use]
     pub fn with_max_calls(mut self, calls: usize) -> Self {
         self.max_calls = calls;

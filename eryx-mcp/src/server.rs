@@ -13,7 +13,7 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use crate::arguments::{
     self, ForkSession, ListFiles, ListSessions, ReadFile, ReadOutput, ResetSession, RunPython,
@@ -50,6 +50,8 @@ struct Shared {
     sessions: Sessions,
     saved: Option<SavedSessions>,
     calls: Semaphore,
+    /// Locked while a call lists the saved sessions, which takes a thread, and no permit.
+    folder_listing: Mutex<()>,
     options: Options,
     instructions: String,
     stop: CancelHandle,
@@ -75,6 +77,7 @@ impl Server {
                 sessions: Sessions::new(sandbox, options.max_sessions),
                 saved,
                 calls: Semaphore::new(options.max_calls.min(Semaphore::MAX_PERMITS)),
+                folder_listing: Mutex::default(),
                 instructions: instructions(&options),
                 options,
                 stop,
@@ -95,8 +98,8 @@ impl Server {
     fn permit(&self) -> Result<SemaphorePermit<'_>, String> {
         self.shared.calls.try_acquire().map_err(|_| {
             format!(
-                "{} calls are in progress, the most that are allowed: wait until one has ended, and \
-                 repeat this one",
+                "{} calls are in progress, the most that are allowed: wait until one has ended, or \
+                 end its session with reset_session, and repeat this one",
                 self.shared.options.max_calls
             )
         })
@@ -174,6 +177,7 @@ impl Server {
             lines.push("There are no sessions. run_python starts one.".to_owned());
         }
         if let Some(saved) = &self.shared.saved {
+            let _turn = self.shared.folder_listing.lock().await;
             let names = saved.clone().names().await?;
             lines.extend(names.iter().map(|name| format!("saved: {}", name.as_str())));
         }
@@ -244,7 +248,11 @@ impl Server {
         let CallToolRequestParams {
             name, arguments, ..
         } = request;
-        let _permit = self.permit()?;
+        let _permit = match &*name {
+            // They wait for no session, and with them a model ends the calls that have the permits.
+            "read_output" | "list_sessions" | "reset_session" => None,
+            _ => Some(self.permit()?),
+        };
         let sessions = &self.shared.sessions;
         let max = self.shared.options.max_result;
         Ok(match &*name {

@@ -212,6 +212,23 @@ async def test_a_flood_of_calls_is_refused_beyond_the_limit():
             assert texts(result) == ["1\n"]
 
 
+async def test_a_program_that_takes_all_calls_can_be_seen_and_ended(tmp_path):
+    options = ["--max-calls", "1", "--timeout", "1h", "--session-dir", str(tmp_path)]
+    with anyio.fail_after(HANG):
+        async with stdio(*options) as client:
+            await run(client, "print('before')")
+            running = await started(client, FOREVER)
+            (message,) = await fail(client, code="1", session="other")
+            assert "1 calls are in progress" in message
+            lists = [client.call_tool("list_sessions", {}) for _ in range(20)]
+            for result in await asyncio.gather(*lists):
+                assert texts(result) == ["main: running, 2 programs"]
+            assert texts(await client.call_tool("read_output", {}))[0] == "before\n"
+            await client.call_tool("reset_session", {})
+            assert "ended by reset_session" in texts(await running)[1]
+            assert await run(client, "print(1)") == ["1\n"]
+
+
 async def test_sessions_beyond_the_limit_are_refused_until_one_is_reset():
     async with stdio("--max-sessions", "2") as client:
         await run(client, "1", session="a")
