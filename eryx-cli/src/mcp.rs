@@ -8,6 +8,7 @@ use clap::Args;
 use eryx::CancelHandle;
 use eryx_mcp::{BearerToken, HttpOptions, Server};
 
+use crate::interrupt::interrupted;
 use crate::sandbox_args::{PreparedSandbox, SandboxArgs, SetupError};
 use crate::value_parsers;
 use crate::{EXIT_FAILED, EXIT_INTERRUPTED, exit_with};
@@ -155,13 +156,16 @@ impl Options {
         Ok(Some(options))
     }
 
-    /// Serves until the client disconnects, or `stop` is cancelled. Returns the exit status.
+    /// Serves until the client disconnects, Ctrl-C or `stop` is cancelled. Returns the exit status.
     async fn serve(&self, stop: &CancelHandle) -> Result<u8, SetupError> {
         let http = self.http_options()?;
         let sandbox = self.sandbox.prepare(stop, false).await?;
         let options = self.server_options(&sandbox)?;
         let server = Server::new(sandbox.builder.build()?, options, stop.clone())
             .map_err(anyhow::Error::from)?;
+        // Not earlier: Ctrl-C ends the process while packages are downloaded, compiled or imported.
+        let interrupt = stop.clone();
+        tokio::spawn(interrupted(move || interrupt.cancel()));
         let served = match http {
             None => server.serve_stdio().await,
             Some(http) => match server.listen(http).await {
@@ -191,12 +195,6 @@ pub(crate) fn run(options: &Options) -> u8 {
         Err(error) => return exit_with(EXIT_FAILED, &format!("cannot start: {error}")),
     };
     let stop = CancelHandle::new();
-    let interrupt = stop.clone();
-    runtime.spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupt.cancel();
-        }
-    });
     let status = runtime.block_on(options.serve(&stop));
     // Does not wait for the thread that reads standard input, which a client may keep open.
     runtime.shutdown_background();

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import pty
 import re
+import signal
 import subprocess
 
 import anyio
@@ -439,6 +442,31 @@ async def test_sessions_are_saved_only_with_the_option(tmp_path):
     completed = subprocess.run(command, input="", capture_output=True, text=True, timeout=HANG)
     assert completed.returncode
     assert "is not a directory; create it first" in completed.stderr
+
+
+def test_ctrl_c_ends_the_server_while_its_packages_are_imported(tmp_path):
+    package = tmp_path / "endless"
+    package.mkdir()
+    (package / "__init__.py").write_text("while True: pass\n")
+    options = ["--package", str(package), "--import", "endless"]
+    # On a terminal, it says what it does.
+    terminal, stderr = pty.openpty()
+    server = subprocess.Popen(
+        [ERYX, "mcp", *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env={**os.environ, "ERYX_CACHE_DIR": str(tmp_path / "cache")},
+    )
+    os.close(stderr)
+    with server:
+        said = b""
+        while b"importing" not in said:
+            said += os.read(terminal, 1000)
+        server.send_signal(signal.SIGINT)
+        # By the signal, as `eryx run`.
+        assert server.wait(HANG) == -signal.SIGINT
+    os.close(terminal)
 
 
 def test_malformed_messages_do_not_end_the_server():
