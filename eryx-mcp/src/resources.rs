@@ -4,6 +4,7 @@ use data_encoding::BASE64;
 use eryx::files::Entry;
 use rmcp::model::{Resource, ResourceContents, ResourceTemplate};
 
+use crate::arguments::SessionName;
 use crate::resource_uri::{ResourceUri, TEMPLATE};
 use crate::session_files::{self, MAX_WHOLE};
 use crate::sessions::Sessions;
@@ -36,39 +37,62 @@ pub(crate) async fn list(sessions: &Sessions, cursor: Option<&str>) -> Result<Pa
             .map_err(|_| "the cursor is not one of this server".to_owned())?,
         None => 0,
     };
-    let mut resources = Vec::new();
-    let mut position = 0;
+    let mut page = PageBuilder {
+        skipped: start,
+        resources: Vec::new(),
+    };
     for name in sessions.names() {
-        let listed = sessions
-            .with_files(&name, false, |files| Ok(files.all()))
+        let is_full = sessions
+            .with_files(&name, false, |files| {
+                Ok(files.with_all(|entries| page.add(&name, entries)))
+            })
             .await;
-        // The session is busy or gone.
-        let Ok(entries) = listed else {
-            continue;
-        };
+        // An error means that the session is busy or gone.
+        if is_full == Ok(true) {
+            return Ok(Page {
+                resources: page.resources,
+                next: Some((start + PAGE).to_string()),
+            });
+        }
+    }
+    Ok(Page {
+        resources: page.resources,
+        next: None,
+    })
+}
+
+/// A page that is being filled.
+struct PageBuilder {
+    /// The number of resources that are still to be skipped: those of the pages before.
+    skipped: usize,
+    resources: Vec<Resource>,
+}
+
+impl PageBuilder {
+    /// Adds the files of a session. Returns whether there are more than the page has room for.
+    fn add(
+        &mut self,
+        session: &SessionName,
+        entries: &mut dyn Iterator<Item = (String, Entry)>,
+    ) -> bool {
         for (path, entry) in entries {
             // A path of the file system that is too long for a URI is left out.
             let (Entry::File(content), Ok(file)) = (entry, path.clone().try_into()) else {
                 continue;
             };
-            position += 1;
-            if position <= start {
+            if self.skipped > 0 {
+                self.skipped -= 1;
                 continue;
             }
-            if resources.len() == PAGE {
-                return Ok(Page {
-                    resources,
-                    next: Some((start + PAGE).to_string()),
-                });
+            if self.resources.len() == PAGE {
+                return true;
             }
-            let uri = ResourceUri::new(name.clone(), file);
-            resources.push(Resource::new(uri.to_string(), path).with_size(content.size()));
+            let uri = ResourceUri::new(session.clone(), file);
+            let resource = Resource::new(uri.to_string(), path).with_size(content.size());
+            self.resources.push(resource);
         }
+        false
     }
-    Ok(Page {
-        resources,
-        next: None,
-    })
 }
 
 /// Returns the content of a resource.
@@ -95,4 +119,26 @@ pub(crate) async fn read(sessions: &Sessions, uri: &str) -> Result<ResourceConte
         Err(error) => ResourceContents::blob(BASE64.encode(error.as_bytes()), uri)
             .with_mime_type("application/octet-stream"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_skips_those_before_and_reads_one_file_more_than_it_has() {
+        let session = SessionName::default();
+        for (skipped, first) in [(0, "/0"), (PAGE, "/100")] {
+            let mut read = 0;
+            let files = (0..).map(|n| (format!("/{n}"), Entry::File(Vec::new().into())));
+            let mut entries = files.inspect(|_| read += 1);
+            let mut page = PageBuilder {
+                skipped,
+                resources: Vec::new(),
+            };
+            assert!(page.add(&session, &mut entries));
+            assert_eq!((page.resources.len(), read), (PAGE, skipped + PAGE + 1));
+            assert_eq!(page.resources[0].name, first);
+        }
+    }
 }

@@ -23,9 +23,20 @@ const MAX_CHANGES: usize = 20;
 /// Returns the files below `path`, and links, one in a line. The list ends after `max` bytes, with
 /// a note.
 pub(crate) fn list(files: &SessionFiles<'_>, path: &FilePath, max: usize) -> String {
+    let text = files.with_all(|entries| list_entries(entries, path, max));
+    if text.is_empty() {
+        return list_directory(files, path, max);
+    }
+    text
+}
+
+fn list_entries(
+    entries: &mut dyn Iterator<Item = (String, Entry)>,
+    path: &FilePath,
+    max: usize,
+) -> String {
     let mut text = String::new();
-    let mut left_out = 0;
-    for (name, entry) in files.all() {
+    for (name, entry) in entries {
         if !path.contains(&name) {
             continue;
         }
@@ -35,20 +46,10 @@ pub(crate) fn list(files: &SessionFiles<'_>, path: &FilePath, max: usize) -> Str
             _ => continue,
         };
         if text.len() + line.len() > max {
-            left_out += 1;
-        } else {
-            text.push_str(&line);
+            text.push_str("[more are left out; give the `path` of a directory with fewer]");
+            break;
         }
-    }
-    if left_out > 0 {
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "[{left_out} more are left out; give the `path` of a directory with fewer]"
-        );
-    }
-    if text.is_empty() {
-        return list_directory(files, path, max);
+        text.push_str(&line);
     }
     text
 }
@@ -89,8 +90,7 @@ fn list_directory(files: &SessionFiles<'_>, path: &FilePath, max: usize) -> Stri
 /// The message for the model, if there is no file with the path.
 pub(crate) fn content(files: &SessionFiles<'_>, path: &FilePath) -> Result<FileBytes, String> {
     let name = path.as_str();
-    let found = files.all().into_iter().find(|(path, _)| path == name);
-    match found.map(|(_, entry)| entry) {
+    match files.get(name) {
         Some(Entry::File(content)) => Ok(FileBytes::InMemory(content)),
         Some(Entry::Symlink(target)) => Err(format!(
             "{name:?} is a link to {target:?}: name the file itself"
@@ -265,6 +265,25 @@ pub(crate) fn describe_changes(changes: &ChangedFiles) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_files_reads_no_more_of_them_than_it_shows() {
+        let file = || Entry::File(Vec::new().into());
+        let directories = (0..3).map(|n| (format!("/a/{n}"), Entry::Directory));
+        let files = (0..).map(|n| (format!("/a/{n}.txt"), file()));
+        let mut read = 0;
+        let mut entries = directories.chain(files).inspect(|_| read += 1);
+        let path = FilePath::try_from("/a".to_owned()).expect("valid");
+        let text = list_entries(&mut entries, &path, 45);
+        assert_eq!(
+            text,
+            "\"/a/0.txt\" 0 bytes\n\"/a/1.txt\" 0 bytes\n\
+             [more are left out; give the `path` of a directory with fewer]"
+        );
+        assert_eq!(read, 3 + 3);
+        let mut entries = [("/b/a".to_owned(), file())].into_iter();
+        assert_eq!(list_entries(&mut entries, &path, 40), "");
+    }
 
     #[test]
     fn a_part_of_a_text_ends_between_characters_and_other_content_is_not_text() {

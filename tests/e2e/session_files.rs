@@ -1,6 +1,6 @@
 //! The files of a session, between its executions and in their results.
 
-use eryx::files::FileError;
+use eryx::files::{Entry, FileError};
 use eryx::{Files, ResourceLimits, Sandbox};
 
 use crate::files_in_and_out::{lines, sandbox};
@@ -64,6 +64,19 @@ async fn the_embedder_uses_the_files_of_a_session_between_executions() {
     assert_eq!(names, ["deep", "dir"]);
     let all: Vec<_> = files.all().into_iter().map(|(path, _)| path).collect();
     assert!(all.contains(&"/in/deep/er/x.txt".to_owned()) && !all.iter().any(|p| p == "/"));
+    // A part of them, and one.
+    let first = files.with_all(|entries| entries.next());
+    assert_eq!(first.map(|(path, _)| path), all.first().cloned());
+    let Some(Entry::File(content)) = files.get("/in/deep/er/x.txt") else {
+        panic!("it is a file");
+    };
+    assert_eq!(content.size(), 5);
+    for path in ["/", "/in", "/in/deep/"] {
+        assert_eq!(files.get(path), Some(Entry::Directory), "{path}");
+    }
+    for path in ["/nothing", "/in/deep/er/x.txt/y", "/packages/x"] {
+        assert_eq!(files.get(path), None, "{path}");
+    }
     for (path, reason) in [
         ("/nothing", FileError::NoEntry),
         ("/in", FileError::IsADirectory),

@@ -192,18 +192,33 @@ impl<'a> SessionFiles<'a> {
         })
     }
 
+    /// Returns what has a path, without following links; `None` if nothing has, and for what is in
+    /// mounts.
+    pub fn get(&self, path: &str) -> Option<Entry> {
+        self.files.lock().snapshot().get(path)
+    }
+
     /// Returns the paths of all files, directories and links, and what they are, in the order of
     /// the paths, directories before what they contain. What is in mounts, and so what is in
     /// `/packages`, is not included.
     pub fn all(&self) -> Vec<(String, Entry)> {
+        self.with_all(|entries| entries.collect())
+    }
+
+    /// Calls `work` with the items of [`all`](Self::all), for work that needs a part of them, or
+    /// one at a time.
+    pub fn with_all<T>(
+        &self,
+        work: impl FnOnce(&mut dyn Iterator<Item = (String, Entry)>) -> T,
+    ) -> T {
         let snapshot = self.files.lock().snapshot();
         let nothing = Snapshot::default();
         let entries = snapshot.changes_since(&nothing);
-        let entries = entries.filter_map(|Change { path, kind }| match kind {
+        let mut entries = entries.filter_map(|Change { path, kind }| match kind {
             ChangeKind::Created(entry) => Some((path, entry)),
             _ => None,
         });
-        entries.collect()
+        work(&mut entries)
     }
 
     /// Calls `work` with the root and the path from there.
