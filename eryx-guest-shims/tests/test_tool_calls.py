@@ -123,6 +123,27 @@ for arguments in ([object()], [{1: 2}], [float("nan")], ["\\ud800"]):
     )
 
 
+def test_arguments_of_any_size_above_the_limit_are_refused_by_the_host(guest: Guest) -> None:
+    run(
+        guest,
+        """
+for argument, size in {
+    "x" * (1 << 20): (1 << 20) + 9,
+    "x" * (4 << 20): (3 << 20) + 1,
+    (0,) * (4 << 20): (3 << 20) + 1,
+}.items():
+    for call in (tools.fail, tools.echo.start):
+        try:
+            call(argument)
+        except tools.LimitError as error:
+            assert str(error) == f"{size} bytes", error
+            assert error.__context__ is None
+        else:
+            raise AssertionError(size)
+""",
+    )
+
+
 def test_signatures_are_shown_and_never_evaluated(guest: Guest) -> None:
     run(
         guest,

@@ -1,6 +1,6 @@
 //! Values between Python code and programs, as JSON.
 
-use eryx::{JsonValue, ResourceLimits};
+use eryx::JsonValue;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -21,11 +21,11 @@ pub(crate) fn decode<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, Py
     module(py)?.call_method1("decode", (PyBytes::new(py, json.as_bytes()),))
 }
 
-/// Returns `value` as JSON. Errors start with `name`.
+/// Returns `value`, the result of a function, as JSON of any size: its call has a limit, which
+/// `eryx` checks. Errors start with `name`.
 #[pyfunction]
 pub(crate) fn _encode_json(value: &Bound<'_, PyAny>, name: &str) -> PyResult<String> {
-    let max = usize::try_from(ResourceLimits::MAX_VALUE).unwrap_or(usize::MAX);
-    Ok(encode(value, max, name)?.as_str().to_owned())
+    Ok(encode(value, usize::MAX, name)?.as_str().to_owned())
 }
 
 /// Returns the value that `json` stands for.

@@ -180,6 +180,33 @@ for kind in %r:
     assert printed[10] == "Error / StopIteration: the message"
 
 
+def test_values_that_are_too_large_to_pass_are_limit_errors_too():
+    async def along(characters):
+        return "x" * characters
+
+    functions = {"long": lambda characters: "x" * characters, "along": along, "echo": echo}
+    sandbox = eryx.Sandbox(functions=functions)
+    result = sandbox.execute("""
+import tools
+for call in (
+    lambda: tools.echo("x" * (4 << 20)), lambda: tools.echo([0] * (4 << 20)),
+    lambda: tools.long(4 << 20), lambda: tools.along.wait(4 << 20),
+):
+    try:
+        call()
+        print("ACCEPTED")
+    except tools.LimitError as error:
+        print(error)
+""")
+    advice = "have the embedder raise max_function_value"
+    of_arguments = f"the arguments of echo have more than 3145728 bytes as JSON; the limit is 1048576: pass less, or {advice}"
+    of_result = (
+        f"the result has 4194306 bytes as JSON; the limit is 1048576: ask for less, or {advice}"
+    )
+    assert result.stdout.splitlines() == [*[of_arguments] * 2, *[of_result] * 2]
+    assert result.function_calls.refusals == {"max_function_value": 2}
+
+
 def test_values_that_are_not_json_are_a_type_error_in_the_program():
     async def afunction():
         return object()

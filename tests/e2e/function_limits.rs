@@ -74,11 +74,20 @@ for call in (lambda: tools.echo("x" * 992), lambda: tools.long(999)):
         call()
     except tools.LimitError as error:
         print("max_function_value" in str(error), "1001 bytes" in str(error))
+# More than passes between a program and the host.
+for argument in ("x" * (4 << 20), [0] * (4 << 20)):
+    try:
+        tools.echo(argument)
+    except tools.LimitError as error:
+        print("the limit is 1000" in str(error), "more than 3145728 bytes" in str(error))
 "#,
         )
         .await
         .expect("succeeds");
-    assert_eq!(result.stdout, "991 998\nTrue True\nTrue True\n");
+    assert_eq!(
+        result.stdout,
+        format!("991 998\n{}", "True True\n".repeat(4))
+    );
     let calls = &result.function_calls.calls;
     assert_eq!(
         (calls[0].argument_bytes, calls[0].result_bytes),
@@ -89,10 +98,8 @@ for call in (lambda: tools.echo("x" * 992), lambda: tools.long(999)):
         last.outcome,
         eryx::FunctionOutcome::Raised("tools.LimitError".into())
     );
-    assert_eq!(
-        result.function_calls.refusals[0].reason,
-        "max_function_value"
-    );
+    let refusals = &result.function_calls.refusals[0];
+    assert_eq!((refusals.reason, refusals.count), ("max_function_value", 3));
 }
 
 #[tokio::test]

@@ -175,10 +175,15 @@ impl State {
         }
         let argument_bytes = text.len() as u64;
         if argument_bytes > limits.max_function_value() {
+            // Of larger ones the guest sends so many bytes, and none of the arguments.
+            let bytes = match argument_bytes > ResourceLimits::MAX_VALUE {
+                true => format!("more than {}", ResourceLimits::MAX_VALUE),
+                false => argument_bytes.to_string(),
+            };
             return Err((
                 "max_function_value",
                 FunctionError::limit(format!(
-                    "the arguments of {name} have {argument_bytes} bytes as JSON; the limit is \
+                    "the arguments of {name} have {bytes} bytes as JSON; the limit is \
                      {}: pass less, or have the embedder raise max_function_value",
                     limits.max_function_value()
                 )),

@@ -26,11 +26,15 @@ _BYTES_KEY = "$bytes"
 _ATOMS = frozenset({type(None), bool, int, float, str, bytes})
 
 
+class TooLargeError(ValueError):
+    """The JSON of a value has more bytes than it may."""
+
+
 def encode(value: Any, max_bytes: int, name: str = "value") -> bytes:
     """Returns the JSON of `value` in UTF-8, at most `max_bytes`.
 
-    Raises TypeError or ValueError for a value that JSON cannot express. The message begins with
-    `name` and the path in it.
+    Raises TypeError or ValueError for a value that JSON cannot express, and TooLargeError. The
+    message begins with `name` and the path in it.
     """
     kind = type(value)
     try:
@@ -56,14 +60,14 @@ def encode(value: Any, max_bytes: int, name: str = "value") -> bytes:
         # A float that is not finite, or an int of very many digits.
         raise ValueError(f"{name}: {error}") from None
     if len(data) > max_bytes:
-        raise ValueError(f"{name}: its JSON has {len(data)} bytes; the limit is {max_bytes}")
+        raise TooLargeError(f"{name}: its JSON has {len(data)} bytes; the limit is {max_bytes}")
     return data
 
 
 def encode_call(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> bytes:
     """Returns the JSON of the arguments of a call of the function `name`: `[args, kwargs]`.
 
-    Raises TypeError or ValueError as `encode` does.
+    Raises TypeError, ValueError or TooLargeError as `encode` does.
     """
     # Most calls have a few arguments, which need no search for values that are not JSON.
     if not kwargs and _ATOMS.issuperset(map(type, args)):
@@ -186,7 +190,7 @@ class _Checker:
         self.parts += len(container)
         if self.parts > self.max_parts:
             raise _RefusalError(
-                ValueError, f"it is too large: its JSON may have at most {self.max_parts} bytes"
+                TooLargeError, f"it is too large: its JSON may have at most {self.max_parts} bytes"
             )
         # Decided without a loop in Python: most containers are large and flat.
         kinds = set(map(type, items))

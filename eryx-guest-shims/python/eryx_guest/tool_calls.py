@@ -86,7 +86,7 @@ def invoke(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
     Raises TypeError or ValueError for arguments that have no form in JSON.
     """
-    arguments = json_values.encode_call(args, kwargs, name)
+    arguments = _arguments(name, args, kwargs)
     try:
         data = interfaces().functions.invoke(name, arguments)
     except interfaces().Err as error:
@@ -101,7 +101,7 @@ def begin(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HostCall:
 
     Raises TypeError or ValueError for arguments that have no form in JSON.
     """
-    arguments = json_values.encode_call(args, kwargs, name)
+    arguments = _arguments(name, args, kwargs)
     functions = interfaces().functions
     call: HostCall
     try:
@@ -111,6 +111,16 @@ def begin(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HostCall:
     else:
         return call
     raise exception
+
+
+def _arguments(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    """Returns the arguments of a call for the host, which checks their size."""
+    try:
+        return json_values.encode_call(args, kwargs, name)
+    except json_values.TooLargeError:
+        # The host refuses and counts the call, and its message names the limit. It looks at the
+        # size first, so the call need not pass what the program gave.
+        return bytes(json_values.MAX_BYTES + 1)
 
 
 async def async_result(call: HostCall) -> Any:

@@ -9,6 +9,7 @@ from componentize_py_types import Err
 
 live = set()
 offered = {}
+max_value = 1 << 20
 descriptions = []
 
 
@@ -57,6 +58,8 @@ class Call:
     def start(cls, name, arguments):
         if name not in offered:
             raise Err(Failure_Raised(Exception("AttributeError", f"no {name}")))
+        if len(arguments) > max_value:
+            raise Err(Failure_Raised(Exception("tools.LimitError", f"{len(arguments)} bytes")))
         self = cls()
         live.add(self)
         args, kwargs = json.loads(arguments)
