@@ -97,17 +97,34 @@ def test_exceptions_have_the_builtin_type_or_that_of_the_module(guest: Guest) ->
     run(
         guest,
         """
-for name in ("ValueError", "KeyError", "OSError", "BlockingIOError", "SyntaxError"):
+import builtins
+kinds = [kind for kind in vars(builtins).values() if isinstance(kind, type)]
+names = {kind.__name__ for kind in kinds if issubclass(kind, Exception)}
+iteration = {"StopIteration", "StopAsyncIteration"}
+others = {"ExceptionGroup", "UnicodeDecodeError", "UnicodeEncodeError", "UnicodeTranslateError"}
+assert {"ValueError", "MemoryError", "IndentationError", "UserWarning"} <= names
+for name in names - iteration - others:
     try:
         tools.fail(name, "text")
     except Exception as error:
         assert type(error).__name__ == name and error.args == ("text",)
         assert error.__context__ is None
-for name in ("KeyboardInterrupt", "SystemExit", "MemoryError", "nothing", "__import__", ""):
+ends = {"KeyboardInterrupt", "SystemExit", "GeneratorExit", "BaseException"}
+for name in {"IOError", "nothing", "__import__", ""} | ends | iteration | others:
     try:
         tools.fail(name, "text")
     except tools.Error as error:
         assert (error.type, error.message) == (name, "text")
+# It would end the loop.
+def items():
+    yield 1
+    tools.fail("StopIteration", "text")
+try:
+    list(items())
+except tools.Error as error:
+    assert error.type == "StopIteration"
+else:
+    raise AssertionError("the loop ended")
 try:
     tools.fail("tools.LimitError", "text")
 except tools.LimitError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import contextvars
 import copy
 import functools
@@ -178,6 +179,39 @@ for kind in %r:
     assert printed[8] == "Error / SystemExit: the message"
     assert printed[9] == "Error / KeyboardInterrupt: the message"
     assert printed[10] == "Error / StopIteration: the message"
+
+
+def test_every_builtin_exception_is_caught_as_itself_or_as_its_nearest_base():
+    def fail(name):
+        kind = getattr(builtins, name)
+        if issubclass(kind, UnicodeError) and kind is not UnicodeError:
+            data = b"a" if kind is UnicodeDecodeError else "a"
+            arguments = () if kind is UnicodeTranslateError else ("utf-8",)
+            raise kind(*arguments, data, 0, 1, "reason")
+        raise kind("m", [ValueError()]) if name == "ExceptionGroup" else kind("m")
+
+    kinds = [kind for kind in vars(builtins).values() if isinstance(kind, type)]
+    names = {kind.__name__ for kind in kinds if issubclass(kind, Exception)}
+    expected = {name: name for name in names if hasattr(builtins, name)}
+    expected |= {name: "UnicodeError" for name in names if name.startswith("Unicode")}
+    expected |= dict.fromkeys(["StopIteration", "StopAsyncIteration"], "Error")
+    for name, base in {"ExceptionGroup": "Exception", "ImportCycleError": "ImportError"}.items():
+        if name in names:
+            expected[name] = base
+    expected["UnicodeWarning"] = "UnicodeWarning"
+    sandbox = eryx.Sandbox(functions={"fail": fail})
+    program = f"""
+import tools
+seen = {{}}
+for name in {sorted(expected)}:
+    try:
+        tools.fail(name)
+    except Exception as error:
+        seen[name] = type(error).__name__
+seen
+"""
+    assert sandbox.execute(program, value=True).value == expected
+    assert {"IndentationError", "MemoryError", "UserWarning"} <= set(expected)
 
 
 def test_values_that_are_too_large_to_pass_are_limit_errors_too():

@@ -12,52 +12,24 @@ from eryx_net.call_descriptor import Call
 from eryx_net.event_loop import wait_readable
 from eryx_net.host import NON_BLOCKING, HostCall, interfaces
 
-# The exceptions that arrive with their own type. Each can be made from one text.
-_BUILTIN_EXCEPTIONS = frozenset(
-    {
-        "ArithmeticError",
-        "AssertionError",
-        "AttributeError",
-        "BlockingIOError",
-        "BrokenPipeError",
-        "BufferError",
-        "ChildProcessError",
-        "ConnectionAbortedError",
-        "ConnectionError",
-        "ConnectionRefusedError",
-        "ConnectionResetError",
-        "EOFError",
-        "Exception",
-        "FileExistsError",
-        "FileNotFoundError",
-        "FloatingPointError",
-        "ImportError",
-        "IndexError",
-        "InterruptedError",
-        "IsADirectoryError",
-        "KeyError",
-        "LookupError",
-        "ModuleNotFoundError",
-        "NameError",
-        "NotADirectoryError",
-        "NotImplementedError",
-        "OSError",
-        "OverflowError",
-        "PermissionError",
-        "ProcessLookupError",
-        "RecursionError",
-        "ReferenceError",
-        "RuntimeError",
-        "StopAsyncIteration",
-        "SyntaxError",
-        "TimeoutError",
-        "TypeError",
-        "UnboundLocalError",
-        "UnicodeError",
-        "ValueError",
-        "ZeroDivisionError",
-    }
+# The exceptions that do not arrive with their own type: those that are not made from one text, and
+# those that would end the iteration whose code makes the call, as if nothing had failed.
+_OTHER_EXCEPTIONS = (
+    ExceptionGroup,
+    StopAsyncIteration,
+    StopIteration,
+    UnicodeDecodeError,
+    UnicodeEncodeError,
+    UnicodeTranslateError,
 )
+
+# The exceptions that arrive with their own type, by its name. None of them ends the program as
+# SystemExit does.
+_BUILTIN_EXCEPTIONS: dict[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in vars(builtins).values()
+    if isinstance(kind, type) and issubclass(kind, Exception) and kind not in _OTHER_EXCEPTIONS
+}
 
 
 class Error(Exception):
@@ -197,9 +169,8 @@ def _exception(error: Any) -> BaseException:
     if isinstance(failure, interfaces().functions.Failure_WouldBlock):
         return _Pending()
     name, message = failure.value.exception_type, failure.value.message
-    if name in _BUILTIN_EXCEPTIONS:
-        exception: BaseException = getattr(builtins, name)(message)
-        return exception
+    if kind := _BUILTIN_EXCEPTIONS.get(name):
+        return kind(message)
     if name == "tools.LimitError":
         return LimitError(message)
     return Error(name, message)

@@ -151,20 +151,23 @@ def _exception(error: BaseException) -> tuple[str, str]:
     except Exception:
         message = ""
     if kind.__module__ == "builtins" and getattr(builtins, name, None) is kind:
-        # The nearest type that can be made from a message.
-        name = next(
-            (base.__name__ for base in kind.__mro__ if base not in _NEEDING_MORE), "Exception"
-        )
+        # The nearest type that programs have.
+        names = (base.__name__ for base in kind.__mro__)
+        name = next(name for name in names if name not in _NOT_OF_PROGRAMS)
     # Surrogates, which UTF-8 cannot encode, stay readable.
     return name, message.encode("utf-8", "backslashreplace").decode()
 
 
-_NEEDING_MORE = {UnicodeDecodeError, UnicodeEncodeError, UnicodeTranslateError}
-_NEEDING_MORE.update(
-    getattr(builtins, name)
-    for name in ("BaseExceptionGroup", "ExceptionGroup")
-    if hasattr(builtins, name)
-)
+#: The built-in exceptions that cannot be made from a message, and those that CPython 3.14, which
+#: runs programs, does not have.
+_NOT_OF_PROGRAMS = {
+    "BaseExceptionGroup",
+    "ExceptionGroup",
+    "ImportCycleError",
+    "UnicodeDecodeError",
+    "UnicodeEncodeError",
+    "UnicodeTranslateError",
+}
 
 
 class AsyncCall:
