@@ -10,6 +10,7 @@ import functools
 import gc
 import os
 import pickle
+import sys
 import threading
 import time
 import weakref
@@ -305,6 +306,28 @@ def test_a_sandbox_describes_its_functions():
     assert printed.startswith("(q: str, limit: int = 10, *, where=..., path='/x') -> list\nSearch")
     assert "functions={'search': ..., 'aecho': ..., 'size': ...}" in repr(sandbox)
     assert eryx.Sandbox().describe_functions() == ""
+
+
+def test_a_function_whose_signature_cannot_be_determined_is_offered_without_it():
+    class Odd:
+        @property
+        def __signature__(self):
+            raise RuntimeError
+
+        def __call__(self):
+            """Return nothing."""
+
+    functions = {"odd": Odd()}
+    if sys.version_info >= (3, 14):
+        # Annotations are evaluated when something asks for them.
+        namespace = {}
+        exec("def typed(x: Missing, y: list[Missing]) -> Missing: return x", namespace)
+        functions["typed"] = namespace["typed"]
+    sandbox = eryx.Sandbox(functions=functions)
+    description = sandbox.describe_functions()
+    assert "def odd(*args, **kwargs)" in description
+    if sys.version_info >= (3, 14):
+        assert "def typed(x: Missing, y: list[Missing]) -> Missing: ..." in description
 
 
 @pytest.mark.parametrize(

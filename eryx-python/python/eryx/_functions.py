@@ -44,17 +44,28 @@ def describe(name: str, function: Callable[..., Any]) -> tuple[bool, str, str]:
 
 def _signature(function: Callable[..., Any]) -> str:
     try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
+        signature = _inspect_signature(function)
+        parameters = [
+            parameter.replace(
+                annotation=_annotation(parameter.annotation), default=_default(parameter.default)
+            )
+            for parameter in signature.parameters.values()
+        ]
+        returns = _annotation(signature.return_annotation)
+        return str(signature.replace(parameters=parameters, return_annotation=returns))
+    # It has no signature, or code of the function or of its annotations raises something.
+    except Exception:
         return "(*args, **kwargs)"
-    parameters = [
-        parameter.replace(
-            annotation=_annotation(parameter.annotation), default=_default(parameter.default)
-        )
-        for parameter in signature.parameters.values()
-    ]
-    returns = _annotation(signature.return_annotation)
-    return str(signature.replace(parameters=parameters, return_annotation=returns))
+
+
+def _inspect_signature(function: Callable[..., Any]) -> inspect.Signature:
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        # As text: names that are imported for type checkers alone have no value.
+        text = annotationlib.Format.STRING
+        return inspect.signature(function, annotation_format=text)
+    return inspect.signature(function)
 
 
 class _Text:
