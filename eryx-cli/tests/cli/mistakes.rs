@@ -62,7 +62,7 @@ fn a_mistake_is_exit_status_2_and_says_what_to_write() {
     let certs = file("certs.toml", "root_cert_files = ['typo.toml']\n");
     let fine = file("fine.toml", "");
     let authority = CertificateAuthority::new().expect("created");
-    let certificate = file("ca.pem", authority.pem());
+    let certificate = file("ca.pem", &authority.pem());
     let table: &[(&[&str], &[&str])] = &[
         // Patterns, networks, addresses, numbers.
         (
