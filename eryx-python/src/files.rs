@@ -230,7 +230,8 @@ impl Files {
         let provide = move || {
             let called = Python::try_attach(|py| {
                 let provider = weak.bind(py).upgrade();
-                let provider = provider.and_then(|object| object.cast_into::<ContentProvider>().ok());
+                let provider =
+                    provider.and_then(|object| object.cast_into::<ContentProvider>().ok());
                 let Some(provider) = provider else {
                     return Err(io::Error::other("nothing may read the file any more"));
                 };

@@ -4,7 +4,7 @@ use eryx::JsonValue;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyModule};
+use pyo3::types::{PyBool, PyBytes, PyInt, PyModule, PyString};
 
 /// The source of the module of the guest, which both sides use.
 const SOURCE: &std::ffi::CStr = eryx_guest_shims::JSON_VALUES;
@@ -18,7 +18,29 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, max: usize, name: &str) -> PyResu
 
 /// Returns the value that `json` stands for.
 pub(crate) fn decode<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
-    module(py)?.call_method1("decode", (PyBytes::new(py, json.as_bytes()),))
+    match decode_scalar(py, json) {
+        Some(scalar) => Ok(scalar),
+        None => module(py)?.call_method1("decode", (PyBytes::new(py, json.as_bytes()),)),
+    }
+}
+
+/// Returns the value of a text that needs no parser: of a literal, of an integer of 64 bits, and of
+/// a string without escapes.
+fn decode_scalar<'py>(py: Python<'py>, json: &str) -> Option<Bound<'py, PyAny>> {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    match json.as_bytes() {
+        b"null" => Some(py.None().into_bound(py)),
+        b"true" => Some(PyBool::new(py, true).to_owned().into_any()),
+        b"false" => Some(PyBool::new(py, false).to_owned().into_any()),
+        [b'0'] | [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..] => {
+            let number = json.parse::<i64>().ok()?;
+            Some(PyInt::new(py, number).into_any())
+        }
+        [b'"', text @ .., b'"'] if text.iter().copied().all(is_plain) => {
+            Some(PyString::new(py, json.get(1..json.len() - 1)?).into_any())
+        }
+        _ => None,
+    }
 }
 
 /// Returns `value`, the result of a function, as JSON of any size: its call has a limit, which

@@ -40,14 +40,13 @@ def encode(value: Any, max_bytes: int, name: str = "value") -> bytes:
     try:
         # The encoder takes several times as long as these.
         if kind is int:
-            text = int.__repr__(value)
+            data: bytes = b"%d" % value
         elif kind is str:
-            text = _encode_str(value)
+            data = _encode_str(value).encode()
         else:
             if kind not in _ATOMS:
                 _Checker(max_bytes).check(value, 0)
-            text = _text(value)
-        data = text.encode()
+            data = _text(value).encode()
     except _RefusalError as refusal:
         raise refusal.exception(name) from None
     except UnicodeEncodeError:
