@@ -91,7 +91,7 @@ impl ScrubberPatterns {
         let placeholders: Vec<Box<[u8]>> = placeholders.map(|p| p.as_ref().into()).collect();
         let before = &self.shared.placeholders;
         let count = before.len().max(placeholders.len());
-        let length = |placeholders: &[Box<[u8]>], index| placeholders.get(index).map(|p| p.len());
+        let length = |placeholders: &[Box<[u8]>], at: usize| placeholders.get(at).map(|p| p.len());
         match (0..count).find(|&at| length(before, at) != length(&placeholders, at)) {
             Some(index) => Err(ScrubberError::PlaceholderLength { index }),
             None => Ok(Self {
