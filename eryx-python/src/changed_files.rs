@@ -295,7 +295,7 @@ impl ChangedFiles {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Vec<ChangePart<'py>>>> {
         let py = slf.py();
         let mut first = HashMap::new();
-        let part = |(path, kind): (&String, &ChangeKind)| {
+        let parts = slf.get().0.index().iter().map(|(path, kind)| {
             let change = match kind {
                 ChangeKind::Created(_) => "created",
                 ChangeKind::Modified(_) => "modified",
@@ -320,8 +320,7 @@ impl ChangedFiles {
                 entry_type.to_owned(),
                 content,
             ))
-        };
-        let parts = slf.get().0.index().iter().map(part);
+        });
         let parts = parts.collect::<PyResult<_>>()?;
         reduce(slf, parts)
     }
