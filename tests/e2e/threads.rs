@@ -327,6 +327,26 @@ threading.Thread(target=signal.raise_signal, args=(signal.SIGTERM,)).start()
     assert_eq!(exception.exit_status, Some(143));
 }
 
+#[tokio::test]
+async fn frames_of_running_and_held_threads_are_found_by_their_number() {
+    let program = "
+import sys, threading
+def look():
+    for number, frame in sys._current_frames().items():
+        found[number] = frame.f_code.co_name
+def wait_for(thread): thread.join()
+found = {}
+thread = threading.Thread(target=look)
+thread.start()
+number = thread.ident
+wait_for(thread)
+print(len(found), found[number], found[threading.get_ident()] != 'look')
+look()
+print(found[threading.get_ident()])
+";
+    assert_eq!(printed(program).await, "2 look True\nlook\n");
+}
+
 /// The thread cannot be set aside, because C code has called it: it runs the others on top of it.
 #[tokio::test]
 async fn a_thread_that_waits_below_c_code_lets_others_run() {

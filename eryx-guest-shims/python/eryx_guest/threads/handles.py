@@ -8,6 +8,7 @@ import reprlib
 import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import _eryx_threads
@@ -200,8 +201,36 @@ def _native_id(self: Any) -> int | None:
     return number
 
 
+def _current_frames() -> dict[int, FrameType]:
+    """Return a dict mapping each thread's thread id to its current stack frame.
+
+    It has the calling thread, and those that it runs on top of. The others are set aside, without
+    frames that Python code can read.
+    """
+    sys.audit("sys._current_frames")
+    caller = sys._getframe(1)
+    frames = {get_ident(): caller}
+    frame: FrameType | None = caller
+    while frame is not None:
+        if frame.f_code is scheduler._run_others.__code__:
+            thread = frame.f_locals["thread"]
+            # The frame above `scheduler.wait`.
+            assert frame.f_back is not None
+            assert frame.f_back.f_back is not None
+            is_main = thread is scheduler.main
+            ident: Any = threading.main_thread().ident if is_main else thread.ident
+            frames[ident] = frame = frame.f_back.f_back
+        else:
+            frame = frame.f_back
+    return frames
+
+
+_current_frames.__module__ = sys.__name__
+
+
 def install() -> None:
     """Replaces the functions of `_thread` and `threading`."""
+    sys._current_frames = _current_frames
     low: Any = _thread
     get_ident.__module__ = _thread.__name__
     high: Any = threading
