@@ -170,7 +170,7 @@ def _close_file(fd: int) -> None:
 
 def _is_root() -> bool:
     """Returns whether libc has opened the root directory, whose number a file may have before."""
-    return stat.S_ISDIR(os.fstat(descriptors.ROOT).st_mode)
+    return os.path.samestat(os.fstat(descriptors.ROOT), os.stat("/"))
 
 
 def closerange(fd_low: int, fd_high: int, /) -> None:
