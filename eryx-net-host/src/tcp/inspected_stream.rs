@@ -509,6 +509,7 @@ mod tests {
     use crate::tcp::lazy_tcp_stream::{Interest, LazyTcpStream};
 
     use super::*;
+    use crate::host_memory::HostMemory;
 
     const SWITCHING: &[u8] =
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
@@ -521,7 +522,8 @@ mod tests {
         let binding = binding.with_plaintext_hosts([host()]).expect("a host");
         let secret = Secret::new(binding, "ghp_0123456789abcdefghijklmnopqrstuvwxyz");
         let config = NetConfig::permissive().with_secret(secret.expect("a value"));
-        let context = HttpContext::new(&config.expect("a secret")).expect("inspected");
+        let memory = HostMemory::new(1 << 20);
+        let context = HttpContext::new(&config.expect("a secret"), memory).expect("inspected");
         let request = format!(
             "GET / HTTP/1.1\r\nHost: plain.test\r\nAuthorization: {}\r\n\
              Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",

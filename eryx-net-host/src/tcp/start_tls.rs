@@ -164,9 +164,7 @@ impl Connection {
     /// Returns the hosts that the connection leads to, as opposed to those behind a proxy of the
     /// guest program.
     fn hosts(&self, address: Option<IpAddr>) -> Vec<Host> {
-        let dialled = Host::parse(&self.host);
-        let mut hosts =
-            dialled.map_or_else(|_| Vec::new(), |host| self.limits.context.hosts_of(&host));
+        let mut hosts = self.limits.context.hosts_of(&self.host);
         // The program may have dialled the placeholder of a name.
         hosts.push(self.policy_host.clone());
         hosts.extend(address.map(Host::from));
