@@ -45,10 +45,6 @@ impl Callbacks {
             && self.function_call.is_none()
     }
 
-    pub(crate) fn has_function_call(&self) -> bool {
-        self.function_call.is_some()
-    }
-
     /// Visits the functions for the garbage collector.
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.stdout)?;

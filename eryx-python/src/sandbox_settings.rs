@@ -88,16 +88,14 @@ impl SandboxSettings {
             }
             Ok(())
         })?;
-        // on_network_event has an effect without a network: attempts to use one are events.
-        for (is_given, name) in [
-            (callbacks.has_function_call(), "on_function_call"),
-            (functions_module.is_some(), "functions_module"),
-        ] {
-            if is_given && functions.is_none() {
-                return Err(ConfigError::new_err(format!(
-                    "{name} has no effect without functions: add some, or leave it out"
-                )));
-            }
+        if functions.is_none()
+            && functions_module
+                .as_deref()
+                .is_some_and(|name| name != "tools")
+        {
+            return Err(ConfigError::new_err(
+                "functions_module has no effect without functions: add some, or leave it out",
+            ));
         }
         let functions = functions.unwrap_or_default();
         let limits = match limits {
