@@ -134,7 +134,13 @@ static struct arena *new_arena(void) {
     return arena;
 }
 
+/* Whether the memory of freed arenas becomes zero: while a snapshot is prepared, so that their former
+   content is no part of it. */
+static bool zeroes_arenas;
+
 static void free_arena(struct arena *arena) {
+    if (zeroes_arenas)
+        memset(arena->start, 0, ARENA_SIZE);
     REMOVE(arena);
     mark_arena(arena->start, false);
     free(arena->start);
@@ -270,6 +276,7 @@ static void start(void) {
 
 /* Takes all pools and arenas from their lists. */
 static void close_pools(void) {
+    zeroes_arenas = true;
     for (size_t i = 0; i < SIZE_CLASSES; i++) {
         struct pool *pool;
         while ((pool = with_room[i].next) != &with_room[i]) {
@@ -286,6 +293,7 @@ static void close_pools(void) {
         else
             free_arena(arena);
     }
+    zeroes_arenas = false;
 }
 
 /* start_object_pools(): later objects lie in new pools of new arenas, and so on adjacent pages, but

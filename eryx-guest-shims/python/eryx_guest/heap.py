@@ -59,9 +59,8 @@ def prepare_snapshot_with_garbage(inspect: Callable[[list[object]], None]) -> No
     # immortal objects from the garbage collector. They are no garbage any more.
     gc.collect()
     gc.freeze()
-    # This frees the pools without objects, which are then filled, too.
-    _eryx_native.start_object_pools()
     _eryx_heap.fill_free_chunks()
+    _eryx_native.start_object_pools()
 
 
 def _immortalize(inspect: Callable[[list[object]], None]) -> None:
