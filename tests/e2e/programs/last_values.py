@@ -108,7 +108,7 @@ def outcome(compile_program, program):
         code, last = compile_program(program.encode(), "program")
         exec(code, namespace)
         if last is not None:
-            last_value.assign(namespace, eval(last, namespace))
+            namespace[".value"] = eval(last, namespace)
     except BaseException as error:
         return repr(error), positions(error), getattr(error, "offset", None)
     value = repr(namespace.get(".value", "no value")).split(" at ")[0]
