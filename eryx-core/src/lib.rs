@@ -45,6 +45,7 @@ mod snapshot_error;
 mod stdin;
 mod stdio;
 mod store_state;
+mod stream_kind;
 mod template;
 mod test_watchdog;
 mod thread;

@@ -16,6 +16,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::output::{Output, OutputSink};
 use crate::signals;
+use crate::stream_kind::StreamKind;
 
 /// The program printed more than its limit.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -123,13 +124,6 @@ impl Capture {
         captured.exceeded |= appended < bytes.len();
         Ok(appended)
     }
-}
-
-/// Standard output or standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StreamKind {
-    Stdout,
-    Stderr,
 }
 
 /// A guest's standard output or standard error.

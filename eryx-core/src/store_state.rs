@@ -15,7 +15,8 @@ use crate::limits::ResourceLimits;
 use crate::memory_limiter::MemoryLimiter;
 use crate::session_clock::SessionClock;
 use crate::stdin::GuestStdin;
-use crate::stdio::{Capture, GuestStream, Sinks, StreamKind};
+use crate::stdio::{Capture, GuestStream, Sinks};
+use crate::stream_kind::StreamKind;
 use crate::time_slice::TimeSlice;
 
 /// The most bytes that a guest may pass to the host in one call.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use eryx_files::{Device, DeviceDirectory, Error, Timestamp};
 
-use crate::stdio::StreamKind;
+use crate::stream_kind::StreamKind;
 
 /// The directory of the devices.
 pub(crate) const DEVICES: &str = "/dev";

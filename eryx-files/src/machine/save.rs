@@ -162,8 +162,10 @@ impl Saver {
         let path = &self.saved.paths[original.position];
         let (parent, name) = split(path)?;
         let parent = directory(&self.folder, parent)?;
+        // A link in the place of a removed file can have got its identity.
         let is_original = |directory: &MachineDirectory, name| {
-            Ok(directory.stat_entry(name)?.identity == original.identity)
+            let stat = directory.stat_entry(name)?;
+            Ok(stat.file_type == FileType::File && stat.identity == original.identity)
         };
         if !is_original(&parent, name)? {
             return Err(Error::Access);
