@@ -294,7 +294,7 @@ impl ChangedFiles {
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Vec<ChangePart<'py>>>> {
         let py = slf.py();
-        let mut first = HashMap::new();
+        let mut first: HashMap<ContentId, &str> = HashMap::new();
         let parts = slf.get().0.index().iter().map(|(path, kind)| {
             let change = match kind {
                 ChangeKind::Created(_) => "created",

@@ -228,11 +228,9 @@ impl ExecutionRequest {
                 let mut guard = tokio::select! {
                     biased;
                     () = cancel.cancelled() => {
-                        let output = Box::default();
-                        let error = eryx::Error::Cancelled { output };
                         return Outcome {
                             callbacks: None,
-                            result: Err(Failure::Execution(error)),
+                            result: Err(Failure::Cancelled),
                             providers: ContentProviders::default(),
                         };
                     }
