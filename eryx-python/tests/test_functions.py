@@ -601,7 +601,9 @@ print(tools.x)
 
 def test_another_name_of_the_module_is_refused_without_functions():
     for make in (eryx.Sandbox, eryx.Session):
-        with pytest.raises(eryx.ConfigError, match="functions_module has no effect without functions"):
+        with pytest.raises(
+            eryx.ConfigError, match="functions_module has no effect without functions"
+        ):
             make(functions_module="api")
         # A dict that is empty today may have functions tomorrow.
         make(functions={}, functions_module="api")
