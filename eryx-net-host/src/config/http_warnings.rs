@@ -57,7 +57,8 @@ impl NetConfig {
             ),
         ]
         .into_iter()
-        .filter_map(|(is_unused, warning)| is_unused.then(|| warning.to_owned()))
+        .filter(|(is_unused, _)| *is_unused)
+        .map(|(_, warning)| warning.to_owned())
     }
 
     /// Returns the denial of the one host of a pattern.
