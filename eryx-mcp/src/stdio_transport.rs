@@ -191,7 +191,7 @@ mod tests {
 
     /// Returns the line of a `ping` with `length` bytes.
     fn ping(id: u32, length: usize) -> String {
-        let start = format!(r#"{{"jsonrpc":"2.0","method":"ping","params":{{"_meta":{{"a":""#);
+        let start = r#"{"jsonrpc":"2.0","method":"ping","params":{"_meta":{"a":""#;
         let end = format!("\"}}}},\"id\":{id}}}\n");
         let filler = "x".repeat(length - start.len() - end.len());
         format!("{start}{filler}{end}")
