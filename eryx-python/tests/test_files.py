@@ -369,7 +369,7 @@ def test_files_of_a_session_are_refused_while_a_program_runs():
     session = eryx.Sandbox(on_stdout=look).session()
     session.execute("print('now')")
     assert len(seen) == 1
-    assert "a program runs in the session" in str(seen[0])
+    assert "a program is running in the session" in str(seen[0])
     session.files["/x"] = b"now"
     session.close()
 

@@ -701,8 +701,7 @@ class NetConfig:
         'address-blocked'
         """
     def check_http(self, method: str, url: str) -> Verdict:
-        """
-        Return the verdict on an HTTP request, without using the network: the policy's verdict on
+        """Return the verdict on an HTTP request, without using the network: the policy's verdict on
         the host if that is denied, otherwise the verdict of the HTTP rules.
 
         Args:
