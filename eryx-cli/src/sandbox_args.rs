@@ -133,8 +133,8 @@ impl From<Error> for SetupError {
 }
 
 impl SandboxArgs {
-    /// Sets up the sandbox. `cancel` is cancelled if the network log cannot be written. `archive` is
-    /// whether the command writes an HTTP Archive.
+    /// Sets up the sandbox. `cancel` is cancelled if the network log cannot be written. `archive`
+    /// is whether the command writes an HTTP Archive.
     pub(crate) async fn prepare(
         &self,
         cancel: &CancelHandle,
@@ -229,8 +229,8 @@ impl SandboxArgs {
     }
 
     /// Returns the limits of the imports of a factory: the larger ones of the defaults and the
-    /// options. The options are for scripts: a short time for these does not break imports, which run
-    /// once and are then in the cache. But imports that need more than the defaults get it.
+    /// options. The options are for scripts: a short time for these does not break imports, which
+    /// run once and are then in the cache. But imports that need more than the defaults get it.
     fn import_limits(&self) -> ResourceLimits {
         let (default, given) = (ResourceLimits::default(), self.limits());
         ResourceLimits::default()

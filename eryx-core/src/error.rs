@@ -86,8 +86,8 @@ pub enum Error {
     #[error(transparent)]
     Image(#[from] ImageError),
     /// The machine or this process lacks a resource that a sandbox needs: memory, descriptors,
-    /// threads. The same call succeeds once the resource is available, unless a program of a session
-    /// had begun, which then ended its session.
+    /// threads. The same call succeeds once the resource is available, unless a program of a
+    /// session had begun, which then ended its session.
     #[error(transparent)]
     HostResource(#[from] HostResourceError),
     /// A setting cannot be honoured.

@@ -47,10 +47,10 @@ impl fmt::Display for HostResource {
 /// The machine or this process lacks a resource that a sandbox needs. The message names the
 /// resource and the limits in force.
 ///
-/// Mostly a program did not begin. The failure then changes nothing: once the resource is available,
-/// the same call succeeds. If a program had begun, it has ended, and its session with it;
-/// [`Error::output`](crate::Error::output) and [`Error::usage`](crate::Error::usage) have what it
-/// did until then.
+/// Mostly a program did not begin. The failure then changes nothing: once the resource is
+/// available, the same call succeeds. If a program had begun, it has ended, and its session with
+/// it; [`Error::output`](crate::Error::output) and [`Error::usage`](crate::Error::usage) have what
+/// it did until then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this machine lacks {resource} for a sandbox: {reason}")]
 pub struct HostResourceError {

@@ -16,16 +16,16 @@ pub(crate) const FUNCTION_BYTES: usize = 1 << 20;
 /// The most local variables of a function.
 pub(crate) const FUNCTION_LOCALS: u32 = 20_000;
 
-/// The most local variables of all functions. A few bytes declare as many as a function may have, and
-/// the compiler needs time for each. This many are a hundred for each function.
+/// The most local variables of all functions. A few bytes declare as many as a function may have,
+/// and the compiler needs time for each. This many are a hundred for each function.
 pub(crate) const LOCALS: u64 = 10_000_000;
 
 /// The most parameters of a function or a block: C guarantees 127. A branch or a call of two bytes
 /// moves them all, which takes time in validation and in the compiler.
 pub(crate) const PARAMETERS: usize = 127;
 
-/// The most results of a function or a block. Compilers of C and Rust make one at most, and a few if
-/// they return structures so.
+/// The most results of a function or a block. Compilers of C and Rust make one at most, and a few
+/// if they return structures so.
 pub(crate) const RESULTS: usize = 16;
 
 /// The most bytes of an expression that computes the value of a global or the place of a segment,

@@ -65,8 +65,8 @@ impl ScrubberPatterns {
         }
     }
 
-    /// Returns the same secrets with other placeholders, in the same order. Both share the structure
-    /// that is searched, which takes much longer to build than this.
+    /// Returns the same secrets with other placeholders, in the same order. Both share the
+    /// structure that is searched, which takes much longer to build than this.
     ///
     /// # Errors
     ///

@@ -548,8 +548,8 @@ fn recording(server: &PlainServer) -> Network {
     Network::new(&server.config.with_inspected_host("*").expect("a pattern"))
 }
 
-/// Starts a relay to `port` that first sends `greeting`, and answers each message of the program, as
-/// servers do that begin TLS later.
+/// Starts a relay to `port` that first sends `greeting`, and answers each message of the program,
+/// as servers do that begin TLS later.
 async fn greeting_relay_to(
     port: u16,
     greeting: &'static str,

@@ -460,8 +460,8 @@ fn forged(bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     forged.finish().expect("written")
 }
 
-/// Regression: the free memory of the image had former content, and the difference from it cannot be
-/// compressed.
+/// Regression: the free memory of the image had former content, and the difference from it cannot
+/// be compressed.
 #[tokio::test]
 async fn a_snapshot_of_thousands_of_objects_is_small() {
     let mut session = sandbox(None).session().await.expect("started");

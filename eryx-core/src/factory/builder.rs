@@ -267,8 +267,8 @@ impl FactoryBuilder {
     ///
     /// [`Error::Package`] when a package cannot be used: it is neither a wheel nor a directory, or
     /// has native code that does not run in a sandbox. [`Error::Config`] when a setting is invalid,
-    /// or has no effect without packages or requirements. [`Error::Exception`] when an import or the
-    /// setup code raises, [`Error::Limit`] when they exceed a limit. All of these are returned
+    /// or has no effect without packages or requirements. [`Error::Exception`] when an import or
+    /// the setup code raises, [`Error::Limit`] when they exceed a limit. All of these are returned
     /// before the snapshot is compiled.
     pub async fn build(self) -> Result<SandboxFactory, Error> {
         let Self {

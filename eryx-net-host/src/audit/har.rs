@@ -13,8 +13,9 @@ use crate::audit::report::NetworkReport;
 /// it with a serializer for JSON.
 ///
 /// It has no header fields, cookies or bodies: the log does not keep them. Denied requests have
-/// status 0, and the version of a message that did not arrive is empty. The fields `_verdict`, `_secrets` and `_error` are Eryx's own: the decision and its
-/// reason, the names of the secrets in the request, and why it was denied or failed.
+/// status 0, and the version of a message that did not arrive is empty. The fields `_verdict`,
+/// `_secrets` and `_error` are Eryx's own: the decision and its reason, the names of the secrets in
+/// the request, and why it was denied or failed.
 ///
 /// ```
 /// use eryx_net_host::{NetConfig, Network};

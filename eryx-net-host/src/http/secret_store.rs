@@ -239,7 +239,8 @@ impl SecretStore {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Returns what responses are searched for: fixed values, and those of providers that were sent.
+    /// Returns what responses are searched for: fixed values, and those of providers that were
+    /// sent.
     /// `None` if there are none.
     ///
     /// Values of all secrets are searched for, because several hosts can belong to one server.

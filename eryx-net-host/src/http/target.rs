@@ -27,8 +27,8 @@ pub(crate) struct Peer {
     /// The address of the connection. `None` for TLS over a transport of the guest program or
     /// through its proxy, and if the embedder's proxy resolved the name.
     pub(crate) address: Option<IpAddr>,
-    /// `None` for TLS that leads through another host, over a connection or a transport of the guest
-    /// program: the port is then the one that requests name.
+    /// `None` for TLS that leads through another host, over a connection or a transport of the
+    /// guest program: the port is then the one that requests name.
     pub(crate) port: Option<u16>,
     pub(crate) inspection: Inspection,
     /// Whether the peer has proved with a certificate that it is `host`.
@@ -120,8 +120,8 @@ impl InspectionTarget {
 
 /// Returns the host that `named`, the server name of TLS, stands for: a name for itself.
 ///
-/// An address does not choose between the names that lookups resolved to it. It stands for the first
-/// of `hosts` that has rules or secrets of its own, if there is one.
+/// An address does not choose between the names that lookups resolved to it. It stands for the
+/// first of `hosts` that has rules or secrets of its own, if there is one.
 pub(super) fn named_host<'a>(
     policy: &HttpPolicy,
     named: &'a Host,

@@ -65,7 +65,8 @@ const MAX_CONTROL: u64 = 125;
 const MAX_HEADER: usize = 10;
 
 /// The most frames of a message that follow each other without data. RFC 6455 sets no limit, but a
-/// server that sends more of them keeps the host busy without an end, and tells the program nothing.
+/// server that sends more of them keeps the host busy without an end, and tells the program
+/// nothing.
 const MAX_EMPTY_FRAMES: u32 = 1024;
 
 impl Default for State {

@@ -251,8 +251,8 @@ impl Connection {
         error
     }
 
-    /// Does the same after a denied request, unless there are responses to earlier requests that the
-    /// program has not read: the inspection returns the error after them, and to every write.
+    /// Does the same after a denied request, unless there are responses to earlier requests that
+    /// the program has not read: the inspection returns the error after them, and to every write.
     pub(super) fn fail_after_responses(&mut self, error: NetError) -> NetError {
         match &self.state {
             State::Inspected(inspected) if inspected.has_responses() => {

@@ -113,8 +113,9 @@ impl InspectedStream {
         is_free && matches!(self.layer, Layer::Plain(_))
     }
 
-    /// Returns the plaintext stream, for TLS, or itself unless TLS [can begin](Self::can_begin_tls).
-    /// What the program has not read precedes the stream, as it is in the kernel without inspection.
+    /// Returns the plaintext stream, for TLS, or itself unless TLS [can
+    /// begin](Self::can_begin_tls). What the program has not read precedes the stream, as it is in
+    /// the kernel without inspection.
     pub(super) fn into_plaintext(self) -> Result<PrefixedStream, Self> {
         if !self.can_begin_tls() {
             return Err(self);
