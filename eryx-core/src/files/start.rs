@@ -68,7 +68,7 @@ pub enum MountAccess {
 }
 
 impl MountAccess {
-    /// The `max_growth` that the Python package and the command use unless told otherwise: 64 MiB.
+    /// The `max_growth` that the Python package and the command use by default: 64 MiB.
     pub const DEFAULT_MAX_GROWTH: u64 = 64 << 20;
 }
 

@@ -226,7 +226,7 @@ def strftime(format: str, *when: Any) -> str:
             number = _number(letter, modifier, moment)
             return _padded(number, padding or ("_" if letter in "ekl" else "0"), size)
         if letter == "z":
-            # Without flags, which nobody uses here.
+            # Without flags, which no code here uses.
             return str(_stock_strftime("%z", moment))
         if not letter or letter not in _TEXTS:
             return directive[0]

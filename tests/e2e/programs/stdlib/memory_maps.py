@@ -107,7 +107,8 @@ with open(path, "r+b") as first, open(path, "r+b") as second:
         fcntl.ioctl(first, 0x5413)
     except OSError as error:
         assert error.errno == errno.ENOTTY
-# Closing a file releases its lock, whoever has its number then, and a duplicate keeps it.
+# Closing a file releases its lock, also where another file then has its number. A duplicate keeps
+# it.
 with open(path, "r+b") as third, open(path, "r+b") as fourth:
     fcntl.flock(third, fcntl.LOCK_EX | fcntl.LOCK_NB)
     duplicate, number = os.dup(third.fileno()), third.fileno()
