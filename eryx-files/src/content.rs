@@ -88,6 +88,17 @@ impl Content {
         }
     }
 
+    /// Returns whether the size is not known: the original is deferred, and was not loaded, or cannot
+    /// be. [`size`](Self::size) is 0 then.
+    pub(crate) fn has_unknown_size(&self) -> bool {
+        match &self.original {
+            Some(Original::Deferred(deferred)) => {
+                self.has_original_sizes && deferred.size().is_none()
+            }
+            _ => false,
+        }
+    }
+
     /// Returns this content with the sizes of the original, which is loaded.
     fn loaded(&self) -> Result<Self> {
         let mut loaded = self.clone();
@@ -122,6 +133,11 @@ impl Content {
                 content.original_size
             }
         };
+        if self.has_unknown_size() || other.has_unknown_size() {
+            // Regression: with 0 as its size, the content was the same as that of any empty file.
+            let is_original = self.has_original_sizes && other.has_original_sizes;
+            return is_same_original && is_original;
+        }
         Arc::ptr_eq(self, other)
             || (self.size() == other.size()
                 && original_size(self) == original_size(other)

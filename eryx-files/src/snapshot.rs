@@ -212,7 +212,7 @@ impl PartialEq for FileContent {
             return true;
         }
         let size = self.size();
-        if size != other.size() {
+        if size != other.size() || self.0.has_unknown_size() || other.0.has_unknown_size() {
             return false;
         }
         let mut offset = 0;

@@ -166,6 +166,49 @@ fn deferred_content_that_is_only_loaded_is_not_a_change_and_renamed_is_loaded_by
     assert_eq!(paths(&files.snapshot(), &before), [""; 0]);
 }
 
+#[test]
+fn what_replaces_deferred_content_is_a_change_also_if_neither_was_read() {
+    let fails = || Err(io::Error::other("no connection"));
+    let hello = || Ok(Bytes::from_static(b"hello"));
+    for (layout, calls) in [deferred(None, hello), deferred(None, fails)] {
+        let (mut files, root) = start(&layout);
+        let before = files.snapshot();
+        let truncate = OpenFlags {
+            truncate: true,
+            ..WRITE
+        };
+        let file = files.open_at(root, "data/d", truncate).expect("opened");
+        files.close(file).expect("open");
+        assert_eq!(paths(&files.snapshot(), &before), ["~/data/d"]);
+
+        let (mut files, root) = start(&layout);
+        files.unlink_file_at(root, "data/d").expect("removed");
+        let create = OpenFlags {
+            create: true,
+            ..WRITE
+        };
+        let file = files.open_at(root, "data/d", create).expect("created");
+        files.close(file).expect("open");
+        assert_eq!(paths(&files.snapshot(), &before), ["~/data/d"]);
+        assert_eq!(calls.load(Ordering::Relaxed), 0);
+    }
+
+    // Two files change places.
+    let provided =
+        |text: &'static [u8]| Arc::new(Deferred::new(None, move || Ok(Bytes::from_static(text))));
+    let layout = Layout::builder(Timestamp::default())
+        .deferred("/a", provided(b"a"))
+        .and_then(|layout| layout.deferred("/b", provided(b"b")))
+        .expect("a layout")
+        .build();
+    let (mut files, root) = start(&layout);
+    let before = files.snapshot();
+    for (from, to) in [("a", "c"), ("b", "a"), ("c", "b")] {
+        files.rename_at(root, from, root, to).expect("renamed");
+    }
+    assert_eq!(paths(&files.snapshot(), &before), ["~/a", "~/b"]);
+}
+
 fn paths(now: &Snapshot, before: &Snapshot) -> Vec<String> {
     let changes = now.changes_since(before).map(|change| {
         // Both ways to ask agree.
@@ -239,17 +282,22 @@ fn contents_are_equal_if_their_bytes_are() {
     assert_eq!(large(1), large(1));
     assert_ne!(large(1), large(2));
     // One that cannot be read equals itself alone.
-    let broken = || {
-        let (layout, _) = deferred(Some(1), || Err(io::Error::other("broken")));
-        let (files, _) = start(&layout);
-        match files.snapshot().get("/data/d") {
-            Some(Entry::File(content)) => content,
-            other => panic!("{other:?}"),
-        }
-    };
-    let first = broken();
-    assert_eq!(first, first.clone());
-    assert_ne!(first, broken());
+    for size in [None, Some(1)] {
+        let first = broken(size);
+        assert_eq!(first, first.clone());
+        assert_ne!(first, broken(size));
+        assert_ne!(first, content(b""));
+    }
+}
+
+/// Returns content whose function fails.
+fn broken(size: Option<u64>) -> FileContent {
+    let (layout, _) = deferred(size, || Err(io::Error::other("broken")));
+    let (files, _) = start(&layout);
+    match files.snapshot().get("/data/d") {
+        Some(Entry::File(content)) => content,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

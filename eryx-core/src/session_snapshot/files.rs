@@ -131,6 +131,8 @@ async fn write_content(
     content: &FileContent,
     time_slice: &TimeSlice,
 ) -> Result<(), SnapshotError> {
+    // Content that cannot be provided has an error in place of a size.
+    content.read(0, 1).map_err(|error| failed(path, error))?;
     writer.put(&content.size().to_le_bytes());
     let mut offset = 0;
     while offset < content.size() {

@@ -1,7 +1,7 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use eryx_files::{FileSystem, Layout, Limits, NewTime, OpenFlags, Timestamp};
+use eryx_files::{Deferred, FileSystem, Layout, Limits, NewTime, OpenFlags, Timestamp};
 
 use super::*;
 use crate::session_snapshot::files::{DIRECTORY, END, FILE, NAME, REMOVED, SYMLINK};
@@ -412,6 +412,27 @@ fn files_and_their_times_are_read_as_they_were() {
     assert!(read.stat_at(root, false, "data/given").is_err());
     let before = files.snapshot();
     assert_eq!(read.snapshot().changes_since(&before).count(), 0);
+}
+
+#[test]
+fn content_that_cannot_be_provided_is_an_error_and_not_an_empty_file() {
+    let broken = Deferred::new(None, || Err(std::io::Error::other("broken")));
+    let layout = layout()
+        .extend(Timestamp::from_seconds(1))
+        .deferred("/data/broken", std::sync::Arc::new(broken))
+        .expect("valid")
+        .build();
+    let mut files = layout.start(Limits::default(), Timestamp::default);
+    let start = files.snapshot();
+    let root = files.open_root().expect("the root");
+    files
+        .rename_at(root, "data/broken", root, "tmp/broken")
+        .expect("renamed");
+    let mut writer = SnapshotWriter::new(&IMAGE, &FACTORY, &FACTS);
+    let slice = TimeSlice::new();
+    let (written, _) = yields(files::write(&mut writer, &mut files, &start, &slice));
+    let error = written.expect_err("it has no content").to_string();
+    assert!(error.contains("/tmp/broken"), "{error}");
 }
 
 #[test]
