@@ -142,7 +142,7 @@ impl Session {
     /// rate limits of the network together.
     ///
     /// The callbacks of `os.register_at_fork` are called: those of this session now, within the
-    /// execution timeout, those of the copy before its next program.
+    /// execution timeout, those of the copy before its next program or copy.
     ///
     /// ```no_run
     /// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), eryx_core::Error> {

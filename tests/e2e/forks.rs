@@ -215,6 +215,28 @@ except TypeError as error: print(error)
 }
 
 #[tokio::test]
+async fn callbacks_of_a_child_run_before_it_is_forked_itself() {
+    let program = "
+import os
+calls = []
+os.register_at_fork(before=lambda: calls.append('before'),
+                    after_in_parent=lambda: calls.append('parent'),
+                    after_in_child=lambda: calls.append('child'))
+";
+    let (_parent, mut fork) = forked(program).await;
+    // No program has run in the fork.
+    let mut second = fork.fork().await.expect("forked");
+    assert_eq!(
+        run(&mut fork, "print(calls)").await,
+        "['before', 'child', 'before', 'parent']\n"
+    );
+    assert_eq!(
+        run(&mut second, "print(calls)").await,
+        "['before', 'child', 'before', 'child']\n"
+    );
+}
+
+#[tokio::test]
 async fn connections_of_a_fork_are_reset_and_those_of_its_parent_are_not() {
     let peer = start_peer(Behaviour::Echo).await;
     let mut session = sandbox(Some(loopback())).session().await.expect("started");

@@ -32,7 +32,7 @@ _open_files: set[int] = set()
 _stock_open = os.open
 
 callbacks_due = False
-"""Whether the next program has to wait for `run_child_callbacks`."""
+"""Whether the next program, or fork, has to wait for `run_child_callbacks`."""
 
 
 def register_at_fork(
@@ -46,7 +46,7 @@ def register_at_fork(
       before
         A callable to be called in the parent before the fork.
       after_in_child
-        A callable to be called in the child before its next program.
+        A callable to be called in the child before its next program, or before it is forked.
       after_in_parent
         A callable to be called in the parent after the fork.
 
@@ -82,6 +82,10 @@ def install() -> None:
 
 def before_fork(open_count: int) -> bool:
     """Prepares a fork of this session: see the WIT. Never raises."""
+    if callbacks_due:
+        # This session is a child in which no program has run: what those of its parent locked is
+        # still locked.
+        run_child_callbacks()
     _run(reversed(_before))
     _open_files.clear()
     # Duplicates of the standard streams are no files of the host.
