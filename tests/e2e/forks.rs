@@ -237,6 +237,34 @@ os.register_at_fork(before=lambda: calls.append('before'),
 }
 
 #[tokio::test]
+async fn a_file_that_a_callback_opens_is_not_a_new_file_of_the_fork() {
+    let program = "
+import os
+def before():
+    global log
+    log = open('/tmp/log', 'w')
+os.register_at_fork(before=before)
+";
+    let (mut parent, mut fork) = forked(program).await;
+    let program = "
+new = open('/tmp/new', 'w')
+print(new.fileno() == log.fileno())
+try:
+    log.write('of the parent')
+    log.flush()
+except OSError:
+    print('lost')
+new.close()
+print(repr(open('/tmp/new').read()))
+";
+    assert_eq!(run(&mut fork, program).await, "False\nlost\n''\n");
+    assert_eq!(
+        run(&mut parent, "log.write('x'); print(log.flush())").await,
+        "None\n"
+    );
+}
+
+#[tokio::test]
 async fn connections_of_a_fork_are_reset_and_those_of_its_parent_are_not() {
     let peer = start_peer(Behaviour::Echo).await;
     let mut session = sandbox(Some(loopback())).session().await.expect("started");

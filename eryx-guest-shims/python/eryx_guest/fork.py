@@ -82,6 +82,8 @@ def install() -> None:
 
 def before_fork(open_count: int) -> bool:
     """Prepares a fork of this session: see the WIT. Never raises."""
+    # They may open files, which the host has not counted.
+    has_callbacks = callbacks_due or bool(_before)
     if callbacks_due:
         # This session is a child in which no program has run: what those of its parent locked is
         # still locked.
@@ -89,7 +91,7 @@ def before_fork(open_count: int) -> bool:
     _run(reversed(_before))
     _open_files.clear()
     # Duplicates of the standard streams are no files of the host.
-    if open_count or _eryx_native.has_duplicates():
+    if open_count or has_callbacks or _eryx_native.has_duplicates():
         _open_files.update(_eryx_native.open_descriptors())
     return bool(_after_in_parent)
 
