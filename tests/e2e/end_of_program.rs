@@ -134,6 +134,22 @@ atexit.register(lambda: late.write('late'))
     assert_eq!(expect_stdout(printed), "zipped\n");
 }
 
+/// Regression: the files were counted before the handlers ran.
+#[tokio::test]
+async fn a_file_that_a_handler_leaves_open_is_written() {
+    let program = "
+import atexit
+@atexit.register
+def at_end():
+    global log
+    log = open('log', 'w')
+    log.write('kept')
+";
+    let result = sandbox(None).execute(program).await.expect("finished");
+    let log = result.files.read("/home/user/log");
+    assert_eq!(log.expect("written"), b"kept");
+}
+
 /// The next program of a session uses what the handlers would close.
 #[tokio::test]
 async fn a_session_keeps_its_handlers_and_open_files_from_one_program_to_the_next() {

@@ -15,6 +15,7 @@ from typing import Any
 import _eryx_native
 
 from eryx_guest import open_files
+from eryx_net.descriptors import ROOT
 from eryx_net.sockets import os_functions
 
 # Registered when `logging` was imported, during the build. Run here only if a program has handlers.
@@ -39,15 +40,25 @@ def freeze_start_state() -> None:
 
 def run(open_count: int, namespace: dict[str, Any]) -> None:
     """Ends the program in `namespace`. `open_count` is the number of its open files."""
+    ran_code = False
     if _threading._threading_atexits or len(_threading._active) > 1:
+        ran_code = True
         _call("Exception ignored on threading shutdown", _threading._shutdown)
     if atexit._ncallbacks():
+        ran_code = True
         # Reports exceptions itself, `SystemExit` too, and never raises.
         atexit._run_exitfuncs()
     if len(_logging._handlerList) > _stock_handlers:
+        ran_code = True
         _call("Exception ignored in atexit callback", _shut_down_logging)
     # File objects of the standard streams, and their duplicates, are no files of the host.
-    if open_count or _eryx_native.has_duplicates() or os_functions.has_opened_descriptors:
+    if (
+        open_count
+        or _eryx_native.has_duplicates()
+        or os_functions.has_opened_descriptors
+        # Opened since the host counted.
+        or (ran_code and max(_eryx_native.open_descriptors(), default=ROOT) > ROOT)
+    ):
         _close_files(namespace)
 
 
