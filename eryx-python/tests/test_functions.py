@@ -451,6 +451,29 @@ def test_callbacks_still_cannot_run_programs():
     assert all("on_stdout" in error for error in errors)
 
 
+def test_a_function_that_ends_its_event_loop_leaves_that_of_others_running(caplog):
+    async def leaves_a_task_that_exits():
+        async def exits():
+            sys.exit(3)
+
+        task = asyncio.ensure_future(exits())
+        await asyncio.sleep(0.001)
+        return repr(task.exception())
+
+    async def stops():
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0.001)
+        return "stopped"
+
+    functions = {"exits": leaves_a_task_that_exits, "stops": stops, "aecho": aecho}
+    program = "import tools\nprint(tools.exits.wait(), tools.stops.wait(), tools.aecho.wait(1))"
+    for _ in range(2):
+        result = eryx.Sandbox(functions=functions).execute(program)
+        assert result.stdout == "SystemExit(3) stopped [[1], {}]\n"
+    [first, second] = [record.exc_info[0] for record in caplog.records]
+    assert first is second is SystemExit
+
+
 def test_the_end_of_an_execution_cancels_its_async_functions():
     events = []
     begun = set()

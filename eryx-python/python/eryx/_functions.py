@@ -235,7 +235,7 @@ class AsyncCall:
             self._done(outcome)
 
 
-_own_loop: tuple[int, Any] | None = None
+_own_loop: tuple[int, Any, threading.Thread] | None = None
 _own_loop_lock = threading.Lock()
 
 
@@ -246,12 +246,26 @@ def own_loop() -> Any:
     global _own_loop
     with _own_loop_lock:
         # The thread does not exist in a fork.
-        if _own_loop is None or _own_loop[0] != os.getpid():
+        if _own_loop is None or _own_loop[0] != os.getpid() or not _own_loop[2].is_alive():
             loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=loop.run_forever, name="eryx-functions", daemon=True)
+            thread = threading.Thread(
+                target=_run_loop, args=(loop,), name="eryx-functions", daemon=True
+            )
             thread.start()
-            _own_loop = (os.getpid(), loop)
+            _own_loop = (os.getpid(), loop, thread)
         return _own_loop[1]
+
+
+def _run_loop(loop: Any) -> None:
+    """Run an event loop whatever the functions on it do: those of other sandboxes need it."""
+    while not loop.is_closed():
+        try:
+            # Returns if a function has called `loop.stop`.
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Of a task or callback that a function has left behind, for example.
+            message = "Exception in an event loop of eryx, which continues"
+            loop.call_exception_handler({"message": message, "exception": error})
 
 
 def _after_fork() -> None:
