@@ -170,6 +170,9 @@ async fn inputs_are_variables_of_the_program() {
         expect_stdout(sandbox(None).execute(program).await),
         "3 [{'a': None}, 1.5, 'x'] ü🐍\"\\\n b'\\x00\\xff'\n"
     );
+    // Python normalises the names of a source: this one has the Greek letter, and not the sign.
+    let program = Program::new("print(\u{b5}m, \u{3bc}m)").with_input("\u{b5}m", &7);
+    assert_eq!(expect_stdout(sandbox(None).execute(program).await), "7 7\n");
     let large = "x".repeat(Program::MAX_INPUTS - 100);
     let program = Program::new("print(len(large))").with_input("large", &large);
     let printed = expect_stdout(sandbox(None).execute(program).await);

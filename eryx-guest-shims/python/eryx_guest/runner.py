@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 import types
+import unicodedata
 from collections.abc import Coroutine
 from types import CodeType, TracebackType
 from typing import Any, NamedTuple
@@ -197,10 +198,20 @@ def prepare(start: wit_world.StartState) -> None:
         if start.opens_stdin:
             stdin.reopen()
         if start.inputs is not None:
-            _main.__dict__.update(json_values.decode(start.inputs))
+            _main.__dict__.update(_variables(json_values.decode(start.inputs)))
     except BaseException as error:
         # An exception of another type would abort the instance.
         raise Err(describe_exception(error)) from None
+
+
+def _variables(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Returns inputs by the names that a source which has them looks for: those in NFKC (PEP 3131).
+
+    With U+00B5, the micro sign of keyboards, the source has the Greek letter U+03BC.
+    """
+    if "".join(inputs).isascii():
+        return inputs
+    return {unicodedata.normalize("NFKC", name): value for name, value in inputs.items()}
 
 
 def execute(source: bytes) -> wit_world.Outcome:
