@@ -106,6 +106,8 @@ impl Interpreter {
                 output: Box::default(),
             });
         }
+        // Before anything is taken that the first program that runs needs.
+        functions::check_nesting()?;
         // Later programs find the variables as the ones before left them.
         let mut environment = mem::take(&mut self.environment);
         if !environment.variables().is_empty() {

@@ -1,7 +1,10 @@
 //! The embedder's functions: values, signatures, exceptions, panics, and nested sandboxes.
 
-use eryx::{Arguments, Function, FunctionError, FunctionReport, Sandbox, SandboxBuilder};
+use std::sync::Arc;
+
+use eryx::{Arguments, Function, FunctionError, FunctionReport, Sandbox, SandboxBuilder, Session};
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use crate::support::{expect_exception, expect_stdout};
 
@@ -289,4 +292,37 @@ async fn functions_can_run_sandboxes_to_a_bounded_depth() {
             error.message
         );
     }
+}
+
+/// Returns a sandbox with a function that runs a program in `session`, in so many nested functions.
+fn around(session: &Arc<Mutex<Session>>, levels: usize) -> Sandbox {
+    let session = Arc::clone(session);
+    let run = move |_: Arguments| {
+        let session = Arc::clone(&session);
+        async move {
+            if levels > 1 {
+                let inner = around(&session, levels - 1);
+                let result = inner.execute(RUN).await;
+                return Ok::<_, FunctionError>(expect_stdout(result));
+            }
+            let refused = session.lock().await.execute("pass").await;
+            Ok(refused.expect_err("too deep").to_string())
+        }
+    };
+    let builder = Sandbox::embedded().with_function("run", Function::asynchronous(run));
+    builder.build().expect("valid")
+}
+
+const RUN: &str = "import tools\nprint(tools.run.wait(), end='')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_nested_too_deep_leaves_the_variables_to_the_next_one_of_its_session() {
+    let sandbox = Sandbox::embedded().with_env([("GREETING", "hello")]);
+    let session = sandbox.build().expect("valid").session().await;
+    let session = Arc::new(Mutex::new(session.expect("started")));
+    let printed = expect_stdout(around(&session, 8).execute(RUN).await);
+    assert!(printed.contains("nested 8 levels deep"), "{printed}");
+    let program = "import os; print(os.environ['GREETING'])";
+    let result = session.lock().await.execute(program).await;
+    assert_eq!(expect_stdout(result), "hello\n");
 }
