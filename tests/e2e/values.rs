@@ -344,6 +344,22 @@ Bundle()
 }
 
 #[tokio::test]
+async fn objects_that_answer_for_any_attribute_have_no_other_form_than_their_repr() {
+    for answer in ["{}[name]", "1 / 0", "A()", "lambda **_: 'text'"] {
+        let program = format!(
+            "class A:
+    def __getattr__(self, name): return {answer}
+    def __call__(self, **_): return 'called'
+    def __repr__(self): return 'a'
+A()"
+        );
+        let (shown, stderr) = display(&program).await;
+        assert_eq!(shown, [("text/plain".into(), "a".into())], "{answer}");
+        assert_eq!(stderr, "", "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn representations_that_fail_or_are_too_large_are_left_out_with_a_message() {
     let program = r#"
 class Hostile:

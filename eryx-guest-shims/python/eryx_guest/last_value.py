@@ -32,6 +32,9 @@ _METHODS = (
     ("_repr_json_", "application/json"),
 )
 
+# What IPython asks an object for first: one that has it claims to have any attribute.
+_CANARY = "_ipython_canary_method_should_not_exist_"
+
 # The media types whose data are bytes. In a bundle of media types they may be text, in Base64.
 _BINARY = {"image/png", "image/jpeg", "application/pdf"}
 
@@ -188,11 +191,11 @@ def _represent(value: Any, max_bytes: int) -> list[wit_world.Representation]:
 
 def _bundle(value: Any) -> dict[str, Any]:
     """Returns the representations that the methods of an object give, by media type."""
-    if isinstance(value, type):
-        # The methods are those of its instances.
+    if issubclass(type(value), type) or _attribute(value, _CANARY) is not None:
+        # The methods are those of its instances, or it has no such methods of its own.
         return {}
     bundle: dict[str, Any] = {}
-    method = getattr(value, "_repr_mimebundle_", None)
+    method = _attribute(value, "_repr_mimebundle_")
     if callable(method):
         result = _call(partial(method, include=None, exclude=None))
         if isinstance(result, tuple) and result:
@@ -201,7 +204,7 @@ def _bundle(value: Any) -> dict[str, Any]:
         if isinstance(result, dict):
             bundle.update((key, item) for key, item in result.items() if isinstance(key, str))
     for name, media_type in _METHODS:
-        method = getattr(value, name, None)
+        method = _attribute(value, name)
         if media_type in bundle or not callable(method):
             continue
         result = _call(method)
@@ -210,6 +213,15 @@ def _bundle(value: Any) -> dict[str, Any]:
         if result is not None:
             bundle[media_type] = result
     return bundle
+
+
+def _attribute(value: Any, name: str) -> Any:
+    """Returns an attribute of an object of the program, and `None` if it raises an exception."""
+    try:
+        return getattr(value, name, None)
+    except Exception:
+        # As IPython does: `__getattr__` may know no AttributeError.
+        return None
 
 
 def _call(function: Callable[[], Any]) -> Any:
