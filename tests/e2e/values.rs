@@ -360,6 +360,31 @@ A()"
 }
 
 #[tokio::test]
+async fn media_types_and_texts_of_any_kind_are_no_failure_of_the_interpreter() {
+    let program = r#"
+class Text(str):
+    def encode(self, *arguments): return "no bytes"
+class Type(str):
+    def __len__(self): return 1
+class Bundle:
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"text/\ud800": "a", Type("text/" + "x" * 200): "b", "text/ü": "c",
+                Type("text/html"): Text("d\ud800")}
+    def __repr__(self): return Text("e")
+Bundle()
+"#;
+    let (shown, stderr) = display(program).await;
+    assert_eq!(
+        shown,
+        [
+            ("text/html".into(), "d\\ud800".into()),
+            ("text/plain".into(), "e".into()),
+        ]
+    );
+    assert_eq!(stderr, "");
+}
+
+#[tokio::test]
 async fn representations_that_fail_or_are_too_large_are_left_out_with_a_message() {
     let program = r#"
 class Hostile:

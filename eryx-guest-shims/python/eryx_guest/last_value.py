@@ -202,7 +202,12 @@ def _bundle(value: Any) -> dict[str, Any]:
             # The second item has the metadata.
             result = result[0]
         if isinstance(result, dict):
-            bundle.update((key, item) for key, item in result.items() if isinstance(key, str))
+            # A media type is ASCII. The contract's strings have no surrogates.
+            bundle.update(
+                (str.__str__(key), item)
+                for key, item in result.items()
+                if isinstance(key, str) and str.isascii(key)
+            )
     for name, media_type in _METHODS:
         method = _attribute(value, name)
         if media_type in bundle or not callable(method):
@@ -242,5 +247,6 @@ def _data(media_type: str, data: Any) -> bytes | None:
     if isinstance(data, str):
         if media_type in _BINARY:
             return base64.b64decode(data)
-        return data.encode("utf-8", "backslashreplace")
+        # A subclass may have an `encode` of its own.
+        return str.encode(data, "utf-8", "backslashreplace")
     return json_values.encode(data, json_values.MAX_BYTES, f"the representation {media_type}")
