@@ -53,6 +53,30 @@ async fn handlers_run_after_an_exception_and_after_sys_exit_and_not_after_os_exi
 }
 
 #[tokio::test]
+async fn any_argument_of_sys_exit_is_an_exit_status() {
+    for (exit, status) in [
+        ("sys.exit(Status(259))", 3),
+        ("sys.exit(Status(-1))", 255),
+        ("sys.exit(True)", 1),
+        ("sys.exit(2**40)", 255),
+        ("sys.exit(Broken())", 1),
+        ("del sys.stderr; sys.exit('text')", 1),
+    ] {
+        let program = format!(
+            "import sys
+class Status(int):
+    def __and__(self, other): return 'no number'
+    __ge__ = __gt__ = __lt__ = __le__ = __rand__ = __int__ = __index__ = __and__
+class Broken:
+    def __str__(self): 1 / 0
+{exit}"
+        );
+        let exited = expect_exception(sandbox(None).execute(program).await);
+        assert_eq!(exited.exit_status, Some(status), "{exit}");
+    }
+}
+
+#[tokio::test]
 async fn exceptions_in_handlers_are_printed_and_change_nothing_else() {
     let program = "
 import atexit, sys

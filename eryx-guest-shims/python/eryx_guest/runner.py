@@ -389,9 +389,15 @@ def _exit_status(error: SystemExit) -> int:
     if code is None:
         return 0
     if isinstance(code, int):
+        # A subclass may have operators of its own.
+        number = int.__index__(code)
         # The exit status that a process would have.
-        return code & 0xFF if -(2**31) <= code < 2**31 else 0xFF
-    print(code, file=sys.stderr)
+        return number & 0xFF if -(2**31) <= number < 2**31 else 0xFF
+    try:
+        print(code, file=sys.stderr)
+    except BaseException:
+        # As CPython does: the program may have no `sys.stderr`, and the object no text.
+        return 1
     return 1
 
 
