@@ -84,6 +84,14 @@ async fn a_value_that_is_not_json_is_refused_with_its_place_and_nothing_is_conve
             "import datetime\ndatetime.date(2020, 1, 1)",
             "value: datetime.date is not",
         ),
+        (
+            "class P: __class__ = property(lambda self: dict)\n[P()]",
+            "value[0]: __main__.P is not a JSON type",
+        ),
+        (
+            "class P: __class__ = property(lambda self: 1 / 0)\n{P(): 1}",
+            "value: the key P is not a str",
+        ),
         ("float('nan')", "value: Out of range float values"),
         (
             "[0, {'a': (1, float('inf'))}]",

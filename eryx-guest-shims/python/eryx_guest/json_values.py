@@ -155,12 +155,13 @@ class _Checker:
 
     def check(self, value: Any, depth: int) -> None:
         """Raises a `_RefusalError` unless `value` is JSON."""
-        if isinstance(value, dict):
+        # `isinstance` would believe the `__class__` of a proxy, which the encoder does not.
+        kind = type(value)
+        if issubclass(kind, dict):
             self._check_dict(value, depth)
-        elif isinstance(value, (list, tuple)):
+        elif issubclass(kind, (list, tuple)):
             self._check_items(value, value, depth)
-        elif not isinstance(value, (str, int, float, bytes, type(None))):
-            kind = type(value)
+        elif not issubclass(kind, (str, int, float, bytes, type(None))):
             raise _RefusalError(
                 TypeError,
                 f"{kind.__module__}.{kind.__qualname__} is not a JSON type; convert it to a dict, "
@@ -169,7 +170,7 @@ class _Checker:
 
     def _check_dict(self, value: dict[Any, Any], depth: int) -> None:
         for key in value:
-            if not isinstance(key, str):
+            if not issubclass(type(key), str):
                 raise _RefusalError(
                     TypeError,
                     f"the key {_shortened(key)} is not a str; JSON has no other keys, so write "
@@ -251,7 +252,6 @@ def _place(path: list[str]) -> str:
 
 
 def _shortened(key: Any) -> str:
-    text = (
-        ascii(key) if isinstance(key, (str, int, float, bytes, type(None))) else type(key).__name__
-    )
+    kind = type(key)
+    text = ascii(key) if issubclass(kind, (str, int, float, bytes, type(None))) else kind.__name__
     return text if len(text) <= 40 else f"{text[:38]}...{text[0]}"
