@@ -412,6 +412,7 @@ Hostile()
     ] {
         assert!(stderr.contains(wanted), "{wanted}: {stderr}");
     }
+    assert!(!stderr.contains("eryx_guest"), "{stderr}");
     let exit = "class A:\n    def _repr_html_(self): raise SystemExit(3)\nA()";
     let exit = sandbox(None).execute(Program::new(exit).with_value()).await;
     assert_eq!(expect_exception(exit).exit_status, Some(3));

@@ -14,6 +14,7 @@ import wit_world
 from componentize_py_types import Err, Ok
 
 from eryx_guest import json_values
+from eryx_guest.adjustments import INTERNAL
 
 # The global that has the value until it is stored. No program can write this as a name.
 _NAME = ".value"
@@ -233,8 +234,11 @@ def _call(function: Callable[[], Any]) -> Any:
     """Returns the result of a method of the program, whose exception is only printed."""
     try:
         return function()
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(INTERNAL):
+            trace = trace.tb_next
+        traceback.print_exception(type(error), error, trace)
         return None
 
 
