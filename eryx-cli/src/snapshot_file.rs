@@ -64,13 +64,17 @@ impl Snapshots {
             Ok(session) => session,
             Err(error) => return (Err(error), Ok(())),
         };
+        let Some(file) = &self.saved else {
+            let last = Box::pin(session.execute_last(program, cancel));
+            return (last.await, Ok(()));
+        };
         let result = session.execute_cancellable(program, cancel).await;
-        let saved = match (&self.saved, &result) {
-            (Some(file), Ok(_) | Err(Error::Exception(_))) => match session.snapshot().await {
+        let saved = match &result {
+            Ok(_) | Err(Error::Exception(_)) => match session.snapshot().await {
                 Ok(snapshot) => file.write(&snapshot),
                 Err(error) => Err(error).context("--save: the session cannot be saved"),
             },
-            _ => Ok(()),
+            Err(_) => Ok(()),
         };
         (result, saved)
     }

@@ -96,7 +96,7 @@ impl Session {
     /// Those of [`Sandbox::execute`](crate::Sandbox::execute), and [`Error::SessionClosed`] when an
     /// earlier execution ended the session.
     pub async fn execute(&mut self, program: impl Into<Program>) -> Result<ExecuteResult, Error> {
-        self.run(program.into(), None).await
+        self.run(program.into(), false, None).await
     }
 
     /// Runs a program as [`execute`](Self::execute) does, until `cancel` ends it.
@@ -109,7 +109,19 @@ impl Session {
         program: impl Into<Program>,
         cancel: &CancelHandle,
     ) -> Result<ExecuteResult, Error> {
-        self.run(program.into(), Some(cancel)).await
+        self.run(program.into(), false, Some(cancel)).await
+    }
+
+    /// Runs the last program of the session, which ends as a program of
+    /// [`Sandbox::execute`](crate::Sandbox::execute) does: the handlers of `atexit` run, and open
+    /// files are written.
+    #[doc(hidden)]
+    pub async fn execute_last(
+        mut self,
+        program: impl Into<Program>,
+        cancel: &CancelHandle,
+    ) -> Result<ExecuteResult, Error> {
+        self.run(program.into(), true, Some(cancel)).await
     }
 
     /// Returns the files of the session, to read and change them between two executions.
@@ -197,6 +209,7 @@ impl Session {
     async fn run(
         &mut self,
         program: Program,
+        exits: bool,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
         let started = Instant::now();
@@ -205,7 +218,7 @@ impl Session {
             return Err(ConfigError::from(ProgramError::FilesInSession).into());
         }
         self.interpreter
-            .execute(program, false, started, cancel)
+            .execute(program, exits, started, cancel)
             .await
     }
 }

@@ -31,6 +31,21 @@ fn a_script_continues_from_the_snapshot_of_an_earlier_one() {
 }
 
 #[test]
+fn the_last_script_of_a_session_ends_as_a_process_does() {
+    let folder = tempfile::tempdir().expect("created");
+    let path = folder.path().join("snapshot");
+    let path = path.to_str().expect("text");
+    let first = "import atexit\natexit.register(print, 'handler')";
+    check(&run(&["--save", path], first), 0, "", "");
+    let out = folder.path().join("out");
+    let options = ["--resume", path, "--out", out.to_str().expect("text")];
+    let last = "file = open('last.txt', 'w')\nfile.write('written')\nprint('last')";
+    check(&run(&options, last), 0, "last\nhandler\n", "");
+    let written = fs::read_to_string(out.join("home/user/last.txt"));
+    assert_eq!(written.expect("saved"), "written");
+}
+
+#[test]
 fn a_snapshot_is_restored_with_other_threads_cache_and_working_directory() {
     let folder = tempfile::tempdir().expect("created");
     let path = folder.path().join("snapshot");
