@@ -104,6 +104,24 @@ impl<'a> Repl<'a> {
         Ok(status)
     }
 
+    /// Ends the session as a process ends: the handlers of `atexit` run, and open files are
+    /// written.
+    pub(crate) fn finish(mut self) {
+        let Some(session) = self.session.take() else {
+            return;
+        };
+        let result = self.runtime.block_on(async {
+            let cancel = CancelHandle::new();
+            let last = Box::pin(session.execute_last("", &cancel));
+            ended(last, &cancel, &self.stop, self.writer).await
+        });
+        match result {
+            // A program has ended the interpreter, or Ctrl-C the handlers.
+            Ok(_) | Err(Error::SessionClosed { .. } | Error::Cancelled { .. }) => {}
+            Err(error) => eprintln!("eryx: {}", limit_message::message(&error)),
+        }
+    }
+
     fn read_inputs(&mut self, editor: &mut Editor<(), FileHistory>) -> Result<u8> {
         let mut input = String::new();
         loop {
@@ -192,24 +210,36 @@ impl<'a> Repl<'a> {
                 }
             };
             let cancel = CancelHandle::new();
-            let stopped = async {
-                self.stop.cancelled().await;
-                cancel.cancel();
-                std::future::pending::<()>().await;
-            };
-            let result = tokio::select! {
-                result = session.execute_cancellable(program, &cancel) => result,
-                () = interrupted(|| cancel.cancel()) => unreachable!("it never ends"),
-                () = stopped => unreachable!("it never ends"),
-            };
-            tokio::select! {
-                () = self.writer.flush() => {}
-                // The terminal accepts no output.
-                _ = tokio::signal::ctrl_c() => {}
-            }
+            let running = session.execute_cancellable(program, &cancel);
+            let result = ended(running, &cancel, &self.stop, self.writer).await;
             Ok(result)
         })
     }
+}
+
+/// Waits for the end of a program and for its output. Ctrl-C and `stop` end it, through `cancel`.
+async fn ended(
+    program: impl Future<Output = Result<ExecuteResult, Error>>,
+    cancel: &CancelHandle,
+    stop: &CancelHandle,
+    writer: &OutputWriter,
+) -> Result<ExecuteResult, Error> {
+    let stopped = async {
+        stop.cancelled().await;
+        cancel.cancel();
+        std::future::pending::<()>().await;
+    };
+    let result = tokio::select! {
+        result = program => result,
+        () = interrupted(|| cancel.cancel()) => unreachable!("it never ends"),
+        () = stopped => unreachable!("it never ends"),
+    };
+    tokio::select! {
+        () = writer.flush() => {}
+        // The terminal accepts no output.
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    result
 }
 
 /// Returns whether a program ended with an exception of this type.

@@ -232,6 +232,7 @@ fn run_interactive(options: &Options, runtime: &Runtime) -> Result<u8, SetupErro
         Some(status) => status,
         None => repl.run()?,
     };
+    repl.finish();
     match prepared.net_log.and_then(|log| log.failure()) {
         Some(failure) => Ok(exit_with(EXIT_FAILED, &failure)),
         None => Ok(status),

@@ -155,6 +155,19 @@ def test_ctrl_c_ends_the_program_and_not_interactive_mode(terminal):
     assert terminal.end() == 0
 
 
+def test_the_end_of_interactive_mode_is_that_of_a_process(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    terminal = Terminal("run", "-i", "--mount", f"{folder}:/folder:rw", state=tmp_path)
+    terminal.enter("import atexit; handler = atexit.register(print, 'good' + 'bye')")
+    terminal.enter("file = open('/folder/a', 'w'); written = file.write('kept')")
+    terminal.expect(">>> ")
+    terminal.write("\x04")
+    terminal.expect("goodbye\r\n")
+    assert terminal.end() == 0
+    assert (folder / "a").read_text() == "kept"
+
+
 def test_interactive_mode_has_a_history_that_only_the_user_can_read(terminal, tmp_path):
     terminal.enter("20 + 22")
     terminal.expect("42\r\n")
