@@ -7,7 +7,8 @@
 //! or is one that the session starts with.
 //!
 //! Paths are relative to the root, without empty names, `.` and `..`. They ascend strictly, name by
-//! name, so that a directory comes before what it contains.
+//! name, so that a directory comes before what it contains. The directories on a path have entries
+//! too: the sandbox that restores the session may have other files.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,10 +46,12 @@ pub(crate) async fn write(
     let root = files.open_root().map_err(|error| failed("/", error))?;
     let now = files.snapshot();
     let mut first_names = None;
+    let mut last_directory = String::new();
     for change in now.changes_since(start) {
         yield_if_over(time_slice).await;
         let path = change.path.as_str();
         let relative = path.trim_start_matches('/');
+        write_parents(writer, files, root, relative, &mut last_directory)?;
         let header = |writer: &mut SnapshotWriter, tag| {
             writer.put(&[tag]);
             put_text(writer, relative);
@@ -81,6 +84,7 @@ pub(crate) async fn write(
             Entry::Directory => {
                 header(writer, DIRECTORY);
                 put_time(writer, stat.modified);
+                relative.clone_into(&mut last_directory);
             }
             Entry::File(content) => {
                 header(writer, FILE);
@@ -95,6 +99,33 @@ pub(crate) async fn write(
         }
     }
     writer.put(&[END]);
+    Ok(())
+}
+
+/// Writes the directories on the path of an entry, except for those that were written before. They
+/// have not changed, but the sandbox that restores the session may have other files.
+///
+/// `last` is the path of the directory that was written last. Those on that path were, too.
+fn write_parents(
+    writer: &mut SnapshotWriter,
+    files: &FileSystem,
+    root: Descriptor,
+    path: &str,
+    last: &mut String,
+) -> Result<(), SnapshotError> {
+    for (end, _) in path.match_indices('/') {
+        let directory = &path[..end];
+        let below = last.strip_prefix(directory);
+        if below.is_some_and(|below| below.is_empty() || below.starts_with('/')) {
+            continue;
+        }
+        let stat = files.stat_at(root, false, directory);
+        let stat = stat.map_err(|error| failed(directory, error))?;
+        writer.put(&[DIRECTORY]);
+        put_text(writer, directory);
+        put_time(writer, stat.modified);
+        directory.clone_into(last);
+    }
     Ok(())
 }
 

@@ -415,6 +415,57 @@ fn files_and_their_times_are_read_as_they_were() {
 }
 
 #[test]
+fn changed_files_are_restored_also_where_their_directory_is_not_given() {
+    let layout = layout()
+        .extend(Timestamp::from_seconds(1))
+        .file("/data/a/removed", &b""[..])
+        .and_then(|layout| layout.file("/data/b/changed", &b""[..]))
+        .and_then(|layout| layout.file("/data/kept", &b""[..]))
+        .expect("valid")
+        .build();
+    let mut files = layout.start(Limits::default(), Timestamp::default);
+    let root = files.open_root().expect("the root");
+    files
+        .unlink_file_at(root, "data/a/removed")
+        .expect("removed");
+    let flags = OpenFlags {
+        create: true,
+        write: true,
+        ..OpenFlags::default()
+    };
+    for path in ["data/b/changed", "data/given", "data/new"] {
+        let file = files.open_at(root, path, flags).expect("opened");
+        assert_eq!(files.write(file, 0, b"changed"), Ok(7));
+        files.close(file).expect("closed");
+    }
+    let time = NewTime::At(Timestamp::from_seconds(77));
+    for path in ["data", "data/b"] {
+        files
+            .set_times_at(root, false, path, NewTime::Keep, time)
+            .expect("set");
+    }
+    let bytes = saved(&files, &layout);
+    let without = Layout::builder(Timestamp::default())
+        .directory("/tmp")
+        .expect("valid")
+        .build();
+    for start in [&layout, &without] {
+        let mut read = start.start(Limits::default(), Timestamp::default);
+        read_files(&bytes, &mut read).expect("valid");
+        assert_eq!(read.open_count(), 0);
+        let root = read.open_root().expect("the root");
+        let stat = |path| read.stat_at(root, false, path);
+        for path in ["data/b/changed", "data/given", "data/new"] {
+            assert_eq!(stat(path).expect(path).size, 7, "{path}");
+        }
+        for path in ["data", "data/b"] {
+            assert_eq!(stat(path).expect(path).modified.seconds(), 77, "{path}");
+        }
+        assert!(stat("data/a/removed").is_err());
+    }
+}
+
+#[test]
 fn content_that_cannot_be_provided_is_an_error_and_not_an_empty_file() {
     let broken = Deferred::new(None, || Err(std::io::Error::other("broken")));
     let layout = layout()
