@@ -195,6 +195,23 @@ async fn inputs_are_variables_of_the_program() {
 }
 
 #[tokio::test]
+async fn a_program_whose_inputs_are_refused_leaves_nothing_to_the_next_one() {
+    let mut session = sandbox(None).session().await.expect("started");
+    let digits = JsonValue::from_text("1".repeat(5000)).expect("JSON");
+    let refused = Program::new("pass")
+        .with_json_input("x", digits)
+        .with_arguments(["refused"])
+        .with_env([("REFUSED", "1")]);
+    let exception = expect_exception(session.execute(refused).await);
+    assert!(exception.message.contains("4300 digits"), "{exception}");
+    let program = "import os, sys; print(sys.argv, 'REFUSED' in os.environ, 'x' in globals())";
+    assert_eq!(
+        expect_stdout(session.execute(program).await),
+        "[''] False False\n"
+    );
+}
+
+#[tokio::test]
 async fn arguments_and_variables_are_those_of_the_program() {
     let sandbox = Sandbox::embedded()
         .with_env([("A", "1"), ("B", "1")])

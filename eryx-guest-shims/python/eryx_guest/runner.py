@@ -191,14 +191,16 @@ def prepare(start: wit_world.StartState) -> None:
     """Prepares the start of the next program: see the WIT."""
     global _arguments
     try:
+        # First: a program whose inputs are refused leaves nothing to the next one.
+        inputs = None if start.inputs is None else _variables(json_values.decode(start.inputs))
         _environ.update(start.environment)
         if any(name == "TZ" for name, _ in start.environment):
             local_time.tzset()
         _arguments = start.arguments
         if start.opens_stdin:
             stdin.reopen()
-        if start.inputs is not None:
-            _main.__dict__.update(_variables(json_values.decode(start.inputs)))
+        if inputs is not None:
+            _main.__dict__.update(inputs)
     except BaseException as error:
         # An exception of another type would abort the instance.
         raise Err(describe_exception(error)) from None
