@@ -182,6 +182,32 @@ assert tools.__all__ == ["echo", "fail"]
     )
 
 
+def test_a_module_gets_the_functions_that_are_offered_later(guest: Guest) -> None:
+    run(
+        guest,
+        """
+functions.offered["new"] = lambda: "new"
+echo = tools.echo
+tools_module.refresh(lambda name: {"tools": list(functions.descriptions)}[name])
+assert tools.echo is echo and tools.__all__ == ["echo", "fail"]
+fail = functions.Description("fail", functions.Kind.ASYNCHRONOUS, "(kind)", "Fails.")
+new = functions.Description("new", functions.Kind.PLAIN, "()", "")
+tools_module.refresh(lambda name: [fail, new])
+assert tools.new() == "new" and tools.fail.__doc__ == "Fails."
+assert tools.__all__ == ["fail", "new"]
+# It is not offered any more: the host says so when it is called.
+assert tools.echo is echo
+del functions.offered["echo"]
+try:
+    tools.echo.wait()
+except AttributeError as error:
+    assert str(error) == "no echo"
+else:
+    raise AssertionError("no error")
+""",
+    )
+
+
 def test_a_call_that_is_never_awaited_is_cancelled_with_a_warning(guest: Guest) -> None:
     run(
         guest,

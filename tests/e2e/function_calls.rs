@@ -338,3 +338,36 @@ del calls
         "[1]\n"
     );
 }
+
+#[tokio::test]
+async fn a_restored_session_has_the_functions_of_its_sandbox() {
+    let plain = |text: &'static str| Function::immediate(move |_| Ok::<_, FunctionError>(text));
+    let sandbox = Sandbox::embedded()
+        .with_function("changed", plain("plain"))
+        .with_function("old", plain("old"))
+        .build()
+        .expect("valid");
+    let mut session = sandbox.session().await.expect("started");
+    let program = "import tools; print(tools.changed(), tools.old())";
+    assert_eq!(expect_stdout(session.execute(program).await), "plain old\n");
+    let state = session.snapshot().await.expect("saved");
+    let changed = Function::asynchronous(|_| async { Ok::<_, FunctionError>("asynchronous") });
+    let other = Sandbox::embedded()
+        .with_function("changed", changed)
+        .with_function("new", plain("new"))
+        .build()
+        .expect("valid");
+    let mut restored = other.restore(&state).await.expect("restored");
+    let program = "
+print(await tools.changed(), tools.new(), tools.__all__)
+try:
+    tools.old()
+except AttributeError as error:
+    print(error)
+";
+    assert_eq!(
+        expect_stdout(restored.execute(program).await),
+        "asynchronous new ['changed', 'new']\n\
+         the embedder has given this sandbox no function \"old\"\n"
+    );
+}

@@ -15,7 +15,7 @@ from typing import Any
 
 import _eryx_native
 
-from eryx_guest import open_files, processes, random_generators
+from eryx_guest import open_files, processes, random_generators, stdlib_importer
 from eryx_net import lost_resources
 from eryx_net.builtin_functions import built_in
 from eryx_net.descriptors import MAX_DUPLICATE
@@ -114,6 +114,7 @@ def wake(has_network: bool, has_listings: bool) -> None:
     # Computed from the state of the parent, and the same in every child otherwise.
     tempfile._name_sequence = None  # type: ignore[attr-defined]
     uuid._node = uuid._last_timestamp_v7 = None  # type: ignore[attr-defined]
+    stdlib_importer.refresh_functions()
     callbacks_due = bool(_after_in_child)
 
 

@@ -136,6 +136,9 @@ class InMemoryFinder(MetaPathFinder):
 # Returns the functions that the host offers in a module. There is no host while the image is built.
 _functions_in: Callable[[str], list[Any]] | None = None
 
+# Updates the modules of functions, once a program has looked for one.
+_refresh: Callable[[Callable[[str], list[Any]]], None] | None = None
+
 
 def find_functions(functions_in: Callable[[str], list[Any]]) -> None:
     """Lets programs import functions, from now on."""
@@ -143,12 +146,20 @@ def find_functions(functions_in: Callable[[str], list[Any]]) -> None:
     _functions_in = functions_in
 
 
+def refresh_functions() -> None:
+    """Gives the modules of functions that a program has imported the functions of this sandbox."""
+    if _refresh is not None and _functions_in is not None:
+        _refresh(_functions_in)
+
+
 def _find_functions(name: str) -> importlib.machinery.ModuleSpec | None:
+    global _refresh
     if _functions_in is None or not (descriptions := _functions_in(name)):
         return None
     # Imported late: a sandbox without functions does not need it.
     from eryx_guest import tools_module
 
+    _refresh = tools_module.refresh
     return tools_module.find_spec(name, descriptions)
 
 

@@ -8,11 +8,25 @@ import ast
 import importlib.machinery
 import inspect
 import types
+from collections.abc import Callable
 from importlib.abc import Loader
 from typing import Any
 
 from eryx_guest import tool_calls
 from eryx_net.host import interfaces
+
+# The modules that a program has imported, with their loaders.
+_imported: dict[str, tuple[types.ModuleType, "_Loader"]] = {}
+
+
+def refresh(functions_in: Callable[[str], list[Any]]) -> None:
+    """Gives the modules that a program has imported the functions that are offered now.
+
+    `functions_in` returns their descriptions by the name of a module. A restored session may be in
+    another sandbox than before. A function that this does not offer stays: a call of it says so.
+    """
+    for name, (module, loader) in _imported.items():
+        loader.update(module, functions_in(name))
 
 
 def find_spec(name: str, descriptions: list[Any]) -> importlib.machinery.ModuleSpec:
@@ -46,14 +60,20 @@ class _Loader(Loader):
     def exec_module(self, module: types.ModuleType) -> None:
         """Adds the functions and exceptions to a module."""
         module.__doc__ = "The functions that the embedder offers to this program."
-        names = []
-        for description in self._descriptions:
-            setattr(module, description.name, _function(module.__name__, description))
-            names.append(description.name)
+        descriptions, self._descriptions = self._descriptions, []
+        self.update(module, descriptions)
         for kind in (tool_calls.Error, tool_calls.LimitError):
             kind.__module__ = module.__name__
             setattr(module, kind.__name__, kind)
-        module.__all__ = names  # type: ignore[attr-defined]
+        _imported[module.__name__] = module, self
+
+    def update(self, module: types.ModuleType, descriptions: list[Any]) -> None:
+        """Adds the functions of `descriptions` that the module does not have as they are there."""
+        for description in descriptions:
+            if description not in self._descriptions:
+                setattr(module, description.name, _function(module.__name__, description))
+        self._descriptions = descriptions
+        module.__all__ = [each.name for each in descriptions]  # type: ignore[attr-defined]
 
 
 def _function(module: str, description: Any) -> types.FunctionType:
