@@ -254,6 +254,31 @@ except asyncio.CancelledError:
 /// A program whose main task was stopped by the program itself does not resume in the next
 /// execution.
 #[tokio::test]
+async fn context_variables_stay_also_after_a_program_that_awaits() {
+    let mut session = sandbox(None).session().await.expect("started");
+    let program = "
+import asyncio, contextvars, decimal
+number = contextvars.ContextVar('number', default=0)
+decimal.getcontext().prec = 5
+await asyncio.sleep(0)
+number.set(1)
+";
+    expect_stdout(session.execute(program).await);
+    let program = "print(decimal.Decimal(1) / 3, number.get()); number.set(2)";
+    assert_eq!(expect_stdout(session.execute(program).await), "0.33333 1\n");
+    let program = "await asyncio.sleep(0); print(number.get()); number.set(3); 1 / 0";
+    let exception = expect_exception(session.execute(program).await);
+    assert_eq!(exception.output.stdout_text(), "2\n");
+    // A task has a copy of its own.
+    let program = "
+async def other(): number.set(4)
+await asyncio.create_task(other())
+print(number.get())
+";
+    assert_eq!(expect_stdout(session.execute(program).await), "3\n");
+}
+
+#[tokio::test]
 async fn a_program_stopped_by_its_own_loop_does_not_resume_in_the_next() {
     let mut session = sandbox(None).session().await.expect("started");
     let stopped = "

@@ -12,6 +12,7 @@ import traceback
 import types
 import unicodedata
 from collections.abc import Coroutine
+from contextvars import Context, copy_context
 from types import CodeType, TracebackType
 from typing import Any, NamedTuple
 
@@ -376,7 +377,8 @@ def _run_async(program: Coroutine[Any, Any, None]) -> None:
     if _loop is None or _loop.is_closed():
         _loop = asyncio.new_event_loop()
     asyncio.set_event_loop(_loop)
-    task = _loop.create_task(program, name=_FIRST_NAME)
+    context = copy_context()
+    task = _loop.create_task(program, name=_FIRST_NAME, context=context)
     try:
         _loop.run_until_complete(task)
     finally:
@@ -384,6 +386,15 @@ def _run_async(program: Coroutine[Any, Any, None]) -> None:
             # Another task stopped the loop. This program must not continue during the next one.
             task.cancel()
             _loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        _keep_context(context)
+
+
+def _keep_context(context: Context) -> None:
+    """Sets the variables that a program has set in `context`: they stay as without `await`."""
+    current = copy_context()
+    for variable, value in context.items():
+        if current.get(variable, context) is not value:
+            variable.set(value)
 
 
 def _exit_status(error: SystemExit) -> int:
