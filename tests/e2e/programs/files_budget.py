@@ -26,6 +26,12 @@ def fill(path):
     return os.path.getsize(path)
 
 
+# What fits exactly is no error.
+with open("/tmp/full", "wb") as file:
+    for _ in range(64):
+        file.write(bytes(1 << 20))
+assert os.path.getsize("/tmp/full") == 64 << 20
+os.remove("/tmp/full")
 assert fill("/tmp/full") == 64 << 20
 with open("/tmp/other", "wb", buffering=0) as file:
     assert error_of(lambda: file.write(b"x")) == "ENOSPC"

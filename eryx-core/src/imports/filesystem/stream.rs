@@ -93,6 +93,14 @@ impl OutputStream for WriteStream {
             .room(self.file, self.offset(), Limits::MAX_TRANSFER)
             .map_err(failed)
     }
+
+    /// Returns at once. The guest waits for this after a write.
+    ///
+    /// Regression: with the error of [`check_write`](Self::check_write), a write that used up the
+    /// budget failed after all of its bytes were written.
+    async fn write_ready(&mut self) -> StreamResult<usize> {
+        Ok(Limits::MAX_TRANSFER)
+    }
 }
 
 #[wasmtime_wasi::async_trait]
@@ -107,6 +115,7 @@ fn failed(error: eryx_files::Error) -> StreamError {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
 
     use eryx_files::{Error, Layout, OpenFlags, Timestamp};
     use eryx_sync::Mutex;
@@ -216,6 +225,14 @@ mod tests {
             (written, error_of(error)),
             (1_000_000, Some(Error::NoSpace))
         );
+        // What was written is no failure of the flush that follows.
+        writer.flush().expect("flushed");
+        let flushed = {
+            let mut flush = writer.write_ready();
+            let mut context = Context::from_waker(Waker::noop());
+            flush.as_mut().poll(&mut context)
+        };
+        assert!(matches!(flushed, Poll::Ready(Ok(_))));
         let error = writer.write(vec![1].into()).expect_err("it does not fit");
         assert_eq!(error_of(error), Some(Error::NoSpace));
         // Bytes that exist can be overwritten.
